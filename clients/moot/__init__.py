@@ -1,0 +1,1 @@
+"""Moot's clients: the thin command-line client, the console it talks to, and the typed RPC client."""

@@ -1,0 +1,37 @@
+"""What a command is: a name, its arguments, and a function from context to exit code."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from typing import NamedTuple
+
+from moot.console.api import Api
+from moot.console.terminal import Terminal
+
+
+class Context(NamedTuple):
+    """What a command runs with."""
+
+    api: Api
+    terminal: Terminal
+    arguments: Namespace
+    actor: str
+    project: str
+    """The workspace's project; empty where there is none (`need_project` of `context.py` refuses then)."""
+    json: bool
+    now_ms: int
+    """The wall clock when the command began, milliseconds since 1970."""
+
+
+class Command(NamedTuple):
+    """One command of the console. Subcommands are commands whose names hold a space (`dep add`)."""
+
+    name: str
+    help: str
+    """One line, for the list of commands."""
+    arguments: Callable[[ArgumentParser], None]
+    """Adds its arguments; the global ones (--json, --actor, --quiet, -C) are there already."""
+    run: Callable[[Context], int]
+    """Does it and returns the exit code; errors are raised as MootError and reported by `main`."""
+    aliases: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    """Shown first in --help."""

@@ -1,0 +1,1 @@
+"""The commands, by subject. Each module has a `COMMANDS` tuple; `grammar.py` collects them."""

@@ -1,0 +1,69 @@
+"""What a command can ask of the client: output, input, files and facts about the terminal."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+
+class Facts(NamedTuple):
+    """What the client says of itself when it connects."""
+
+    argv: tuple[str, ...]
+    """Without the program's name."""
+    program: str
+    """The name it was called by: `moot` or `bd`."""
+    folder: str
+    """Its working directory."""
+    workspace: str
+    """The id of the workspace the folder lies in, or empty."""
+    environment: Mapping[str, str]
+    """Named variables only: MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, BD_JSON_ENVELOPE, NO_COLOR, TERM, LANG, USER, …"""
+    git_user: str
+    """git's user.name as the client found it, or empty."""
+    width: int
+    """Columns of the terminal; 80 where unknown."""
+    out_is_terminal: bool
+    err_is_terminal: bool
+    in_is_terminal: bool
+
+
+class Terminal(Protocol):
+    """The client's side of a command. Closing the connection makes every call raise `CancelledError` of Moot's tree."""
+
+    @property
+    def facts(self) -> Facts:
+        """What the client said of itself."""
+
+    def out(self, text: str) -> None:
+        """Write to standard output."""
+
+    def err(self, text: str) -> None:
+        """Write to standard error."""
+
+    def stdin(self) -> Iterator[bytes]:
+        """Standard input in chunks, to its end."""
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        """A file in chunks, opened by the client with its own rights; relative paths from its folder.
+
+        Raises:
+            RefusedError: it can't be read; says why.
+        """
+
+    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
+        """Write a file whole: a temporary one beside it, synced, then renamed. Missing folders are made.
+
+        Args:
+            path: where; relative paths from the client's folder.
+            chunks: its content.
+            mode: its permissions.
+            exclusive: refuse where the file exists.
+
+        Raises:
+            RefusedError: it can't be written; says why; what was there before is untouched.
+        """
+
+    def edit(self, text: str) -> str:
+        """Let the user edit text in their editor; refused where there is no terminal."""
+
+    def check_alive(self) -> None:
+        """Raise if the client has gone away: long commands call this now and then."""

@@ -1,0 +1,248 @@
+"""Batches: the events one author commits at once on one plane, under one signature.
+
+    header    = [1, plane16, author32, first, count, prev32, root32, [author32, …], hlc_last]
+    root      = Merkle root over the leaves
+    signature = Ed25519("moot/batch/1\\0" ‖ header)
+    id        = SHA256(header)              prev = id of the author's previous batch on this plane, or zeros
+    batch     = [1, header, signature, [[skeleton, values], …]]     an absent value is 32 bytes of hash, as extension type 1
+
+Decoding checks size, version, structure and signature, in this order; causality (does it follow its predecessor?) is
+the reader's to check, who has the predecessor. Bytes are kept exactly as received.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from moot_protocol import crypto, limits, merkle
+from moot_protocol.clock import MAX_HLC
+from moot_protocol.codec import decoder, encode
+from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.event import FORMAT, Draft, Event, build_event, decode_skeleton, event_from_bytes
+
+PLANE_BYTES: Final = 16
+HASH_BYTES: Final = 32
+ZEROS: Final = bytes(HASH_BYTES)
+ABSENT: Final = 1
+"""Extension type of a value hash that stands for absent values."""
+
+
+class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a batch's signature covers."""
+
+    version: int
+    plane: bytes
+    author: bytes
+    first: int
+    """Number of the first event, from 1."""
+    count: int
+    prev: bytes
+    root: bytes
+    authors: tuple[bytes, ...]
+    """Further authors that `over` names, from index 1; index 0 is the batch's own author."""
+    hlc_last: int
+
+    @property
+    def last(self) -> int:
+        """Number of the last event."""
+        return self.first + self.count - 1
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """A decoded batch with the bytes that were signed."""
+
+    header: Header
+    header_bytes: bytes
+    signature: bytes
+    events: tuple[Event, ...]
+    id: bytes
+
+    def author_of(self, index: int) -> bytes:
+        """The author behind an index of this batch's author table."""
+        return self.header.author if index == 0 else self.header.authors[index - 1]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every event has its values' bytes."""
+        return all(event.values_bytes is not None for event in self.events)
+
+
+
+
+class _Envelope(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    header: bytes
+    signature: bytes
+    events: tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]
+
+
+_decode_envelope: Final = decoder(_Envelope)
+_decode_header: Final = decoder(Header)
+
+
+def decode_header(data: bytes) -> Header:
+    """Decode and check a header by itself.
+
+    Raises:
+        MalformedError: it breaks a rule of the format.
+    """
+    header = _decode_header(data)
+    if header.version != FORMAT:
+        raise MalformedError(f"a batch of format {header.version}", code=Code.BAD_VERSION)
+    problem = _header_problem(header)
+    if problem:
+        raise MalformedError(f"a batch with {problem}")
+    return header
+
+
+def _header_problem(header: Header) -> str | None:
+    if len(header.plane) != PLANE_BYTES or any(
+        len(name) != HASH_BYTES for name in (header.author, header.prev, header.root, *header.authors)
+    ):
+        return "a key or hash of the wrong length"
+    if not 0 < header.count <= limits.BATCH_EVENTS or not 0 < header.first <= MAX_HLC - header.count:
+        return "event numbers out of range"
+    if (header.first == 1) != (header.prev == ZEROS):
+        return "a predecessor that doesn't fit its first number"
+    if len(header.authors) > limits.BATCH_AUTHORS or len({header.author, *header.authors}) <= len(header.authors):
+        return "an author table with repetitions, or too long"
+    if not 0 < header.hlc_last <= MAX_HLC:
+        return "a time out of range"
+    return None
+
+
+def decode_batch(data: bytes, *, verify: bool = True) -> Batch:
+    """Decode a batch and check all of it that can be checked without its predecessor.
+
+    Args:
+        data: the batch's bytes.
+        verify: False only for bytes whose signature this replica has verified before.
+
+    Raises:
+        MalformedError: with the code of the first check that fails: size, version, structure, signature.
+    """
+    if len(data) > limits.BATCH_BYTES:
+        raise MalformedError(f"a batch of {len(data)} bytes", code=Code.TOO_LARGE)
+    envelope = _decode_envelope(data)
+    if envelope.version != FORMAT:
+        raise MalformedError(f"a batch of format {envelope.version}", code=Code.BAD_VERSION)
+    header = decode_header(envelope.header)
+    events = _decode_events(header, envelope.events)
+    if merkle.root([event.leaf for event in events]) != header.root:
+        raise MalformedError("events that are not those the header names", code=Code.BAD_HASH)
+    if verify and not crypto.is_signed(header.author, envelope.signature, crypto.BATCH_DOMAIN + envelope.header):
+        raise MalformedError("a batch that its author didn't sign", code=Code.BAD_SIGNATURE)
+    return Batch(header, envelope.header, envelope.signature, events, sha256(envelope.header).digest())
+
+
+def _decode_events(
+    header: Header, packed: tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]
+) -> tuple[Event, ...]:
+    if len(packed) != header.count:
+        raise MalformedError(f"{len(packed)} events where the header names {header.count}")
+    authors = len(header.authors) + 1
+    events: list[Event] = []
+    n, previous = header.first, 0
+    for skeleton_bytes, content in packed:
+        skeleton = decode_skeleton(skeleton_bytes, authors)
+        if skeleton.hlc <= previous:
+            raise MalformedError("events whose times don't ascend")
+        previous = skeleton.hlc
+        if isinstance(content, bytes):
+            events.append(event_from_bytes(n, skeleton, skeleton_bytes, content, b""))
+        elif content.code == ABSENT and len(content.data) == HASH_BYTES:
+            events.append(event_from_bytes(n, skeleton, skeleton_bytes, None, content.data))
+        else:
+            raise MalformedError("an extension type that is not an absent value's hash")
+        n += 1
+    if previous != header.hlc_last:
+        raise MalformedError("a last time that is not its last event's")
+    return tuple(events)
+
+
+def encode_batch(header_bytes: bytes, signature: bytes, events: Sequence[Event]) -> bytes:
+    """The bytes of a batch, absent values as their hashes."""
+    packed = tuple(
+        (
+            event.skeleton_bytes,
+            msgspec.msgpack.Ext(ABSENT, event.values_hash) if event.values_bytes is None else event.values_bytes,
+        )
+        for event in events
+    )
+    return encode((FORMAT, header_bytes, signature, packed))
+
+
+class BatchBuilder:
+    """Collects events of one author on one plane until a limit of the format is reached.
+
+    Args:
+        plane: the plane's 16 bytes.
+        author: the author's key.
+        first: number of the first event to come.
+        prev: id of the author's previous batch, or zeros.
+    """
+
+    # Room for what surrounds the events: header, signature and array marks, without the author table.
+    _OVERHEAD: Final = 512
+    _EVENT_OVERHEAD: Final = 12
+
+    def __init__(self, plane: bytes, author: bytes, first: int, prev: bytes) -> None:
+        self._plane = plane
+        self._first = first
+        self._prev = prev
+        self._authors: dict[bytes, int] = {author: 0}
+        self._size = self._OVERHEAD
+        self.events: list[Event] = []
+
+    @property
+    def author(self) -> bytes:
+        """The author's key."""
+        return next(iter(self._authors))
+
+    @property
+    def next_n(self) -> int:
+        """Number of the next event."""
+        return self._first + len(self.events)
+
+    @property
+    def authors(self) -> list[bytes]:
+        """The author table so far, own author first."""
+        return list(self._authors)
+
+    def add(self, draft: Draft, hlc: int, salt: bytes) -> Event | None:
+        """Add an event, or return None where this batch has no room for it.
+
+        Raises:
+            RefusedError: the draft passes a limit of the format by itself.
+        """
+        if len(self.events) == limits.BATCH_EVENTS:
+            return None
+        authors = dict(self._authors) if any(write.over for write in draft.writes) else self._authors
+        event = build_event(self.next_n, draft, hlc, salt, authors)
+        size = self._size + len(event.skeleton_bytes) + len(event.values_bytes or b"") + self._EVENT_OVERHEAD
+        if size + 34 * len(authors) > limits.BATCH_BYTES or len(authors) > limits.BATCH_AUTHORS:
+            if self.events:
+                return None
+            raise RefusedError("this write names too many other writes for one event", code=Code.LIMIT)
+        self._authors, self._size = authors, size
+        self.events.append(event)
+        return event
+
+    def seal(self, sign: Callable[[bytes], bytes]) -> Batch:
+        """Sign what was collected; there must be at least one event."""
+        header = Header(
+            FORMAT,
+            self._plane,
+            self.author,
+            self._first,
+            len(self.events),
+            self._prev,
+            merkle.root([event.leaf for event in self.events]),
+            tuple(self._authors)[1:],
+            self.events[-1].skeleton.hlc,
+        )
+        header_bytes = encode(header)
+        signature = sign(crypto.BATCH_DOMAIN + header_bytes)
+        return Batch(header, header_bytes, signature, tuple(self.events), sha256(header_bytes).digest())

@@ -1,0 +1,73 @@
+"""Ids: issue ids and how they are shortened, and the text forms of keys and hashes.
+
+An issue id is `<prefix>-<12 lowercase Crockford base32 characters>` from 60 random bits, never from content or
+counters: two machines offline must not collide. Imported ids are kept as they are.
+"""
+
+import base64
+import re
+from typing import Final
+
+from moot_protocol.errors import RefusedError
+from moot_protocol.limits import ENTITY_BYTES, ID_PREFIX_CHARS
+
+CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+ID_CHARS: Final = 12
+ID_ENTROPY_BYTES: Final = 8
+"""Bytes of entropy an issue id is made from; 60 of their bits are used."""
+
+_PREFIX: Final = re.compile(rf"[a-z0-9](?:[a-z0-9._-]{{0,{ID_PREFIX_CHARS - 2}}}[a-z0-9])?", re.IGNORECASE)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def base32(entropy: bytes, chars: int) -> str:
+    """The lowest `5 × chars` bits of `entropy` as lowercase Crockford base32."""
+    number = int.from_bytes(entropy, "big")
+    return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(5 * (chars - 1), -1, -5))
+
+
+def issue_id(prefix: str, entropy: bytes) -> str:
+    """A new issue id from a project's prefix and 8 random bytes."""
+    return f"{prefix}-{base32(entropy, ID_CHARS)}"
+
+
+def check_prefix(prefix: str) -> str:
+    """Return a project's prefix if it can stand in ids.
+
+    Raises:
+        RefusedError: it is empty, too long, or has characters that a shell or a URL would trip over.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        raise RefusedError(
+            f"{prefix!r} can't be an issue prefix",
+            hint=f"use 1 to {ID_PREFIX_CHARS} letters, digits, dots, hyphens or underscores, a letter or digit at both ends",
+        )
+    return prefix
+
+
+def entity_problem(entity: str) -> str | None:
+    """What is wrong with an entity's id, or None. Control characters would break keys and terminals.
+
+    Deliberately not by Unicode categories: those change with the Unicode version, and this rule decides acceptance.
+    """
+    if not entity:
+        return "an empty id"
+    if len(entity.encode()) > ENTITY_BYTES:
+        return f"an id of more than {ENTITY_BYTES} bytes"
+    if not (entity.isascii() and entity.isprintable()) and _CONTROL.search(entity):
+        return "an id with control characters"
+    return None
+
+
+def key_text(key: bytes) -> str:
+    """A 32-byte key or hash as 43 characters of unpadded base64url: fits the limit of 64 bytes a field's key has."""
+    return base64.urlsafe_b64encode(key).rstrip(b"=").decode()
+
+
+def key_from_text(text: str) -> bytes | None:
+    """The 32 bytes behind `key_text`, or None where the text is nothing of the kind."""
+    try:
+        key = base64.b64decode(text + "=", altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+    return key if len(key) == 32 and key_text(key) == text else None

@@ -1,0 +1,80 @@
+"""Every limit of the protocol, with its unit and its reason.
+
+Limits marked (format) decide whether an event is accepted: they belong to format version 1 and changing one is a
+new version. The others protect this machine and may be changed freely.
+"""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# -- Events (format) ---------------------------------------------------------------------------------------------
+EVENT_BYTES: Final = 64 * KIB
+"""Bytes of skeleton and values together: one event always fits a batch, and a batch one MQTT frame."""
+TEXT_BYTES: Final = 60 * KIB
+"""Bytes of one text field as UTF-8: leaves room for the rest of its event."""
+KEY_BYTES: Final = 64
+"""Bytes of a field's key: keys are names from `kinds`, not data."""
+KIND_BYTES: Final = 32
+"""Bytes of an entity's kind."""
+ENTITY_BYTES: Final = 192
+"""Bytes of an entity's id: LMDB keys end at 511 bytes and hold plane and kind as well."""
+ACTOR_BYTES: Final = 255
+"""Bytes of an actor's name."""
+KEYS_PER_EVENT: Final = 128
+"""Changes in one event."""
+OVER_PER_KEY: Final = 1024
+"""Dots that one change may supersede."""
+NESTING: Final = 16
+"""Depth of arrays and maps in a value: decoders elsewhere recurse."""
+SALT_BYTES: Final = 16
+"""Bytes of entropy before the values, so that their hash tells nothing about short ones."""
+
+# -- Batches (format) --------------------------------------------------------------------------------------------
+BATCH_EVENTS: Final = 256
+"""Events under one signature: a proof needs 8 hashes at most."""
+BATCH_BYTES: Final = 96 * KIB
+"""Bytes of a batch: fits a frame of 128 KiB after sealing and padding."""
+BATCH_AUTHORS: Final = 1024
+"""Entries in a batch's author table."""
+
+# -- Fields (checked where a write is made, not where it is received) --------------------------------------------
+TITLE_CHARS: Final = 500
+LABEL_CHARS: Final = 100
+EDGE_TYPE_CHARS: Final = 50
+ID_PREFIX_CHARS: Final = 40
+"""Characters of a project's issue prefix."""
+SHORT_ID_CHARS: Final = 4
+"""Fewest characters of an issue id's random part that are accepted in its place."""
+
+# -- Clock -------------------------------------------------------------------------------------------------------
+CLOCK_AHEAD_MS: Final = 10 * 60 * 1000
+"""Milliseconds a batch may be ahead of this machine's wall clock before it is parked."""
+
+# -- Batches held but not accepted (this machine) ----------------------------------------------------------------
+ASIDE_BATCHES_PER_AUTHOR: Final = 100
+"""Parked or unlinked batches kept for one author; beyond that only the head is remembered."""
+ASIDE_BYTES_PER_AUTHOR: Final = 1 * MIB
+"""Bytes of those batches."""
+
+# -- Exchange (this machine) -------------------------------------------------------------------------------------
+SYNC_MESSAGE_BYTES: Final = 8 * MIB
+"""Bytes of one message of a session before it is sealed."""
+WANT_RANGES: Final = 1024
+"""Entries in one request for batches."""
+FRONTIER_ENTRIES: Final = 65_536
+"""Authors in one frontier."""
+
+# -- Control socket (this machine) -------------------------------------------------------------------------------
+RPC_FRAME_BYTES: Final = 8 * MIB
+"""Bytes of one frame on the control socket."""
+RPC_CLIENTS: Final = 256
+"""Connections served at once."""
+RPC_IN_FLIGHT: Final = 64
+"""Requests of one connection worked on at once."""
+DEADLINE_MS: Final = 10_000
+"""Default time a request may take, in milliseconds."""
+IDEMPOTENCY_KEY_BYTES: Final = 128
+IDEMPOTENCY_TTL_MS: Final = 24 * 3600 * 1000
+"""How long the answer to a keyed mutation is kept."""

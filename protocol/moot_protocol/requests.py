@@ -1,0 +1,497 @@
+"""Every request the daemon answers, as typed values: the one list that RPC, the console and programs share.
+
+A request class names its method and says what its answer is: `Request[R]` is answered with an `R`. Answers are plain
+data (what JSON and MessagePack can hold). An issue document has the field names and shapes of Beads' JSONL lines,
+empty fields left out; `DESIGN` fields of Moot's own start with an underscore.
+"""
+
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+R = TypeVar("R")
+
+Json = Any
+"""Whatever JSON can hold."""
+IssueDoc = dict[str, Any]
+"""An issue as Beads writes it: id, title, status, priority, issue_type, …, labels, dependencies, comments."""
+
+
+class Request(msgspec.Struct, Generic[R], kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all requests; `R` is the type of the answer."""
+
+    method: ClassVar[str]
+    writes: ClassVar[bool] = False
+    """Whether it changes the log: such requests take an idempotency key."""
+
+
+class Mutation(Request[R], Generic[R], kw_only=True):
+    """Base of requests that change the log."""
+
+    writes: ClassVar[bool] = True
+    actor: str
+    """Who acts: goes into the event."""
+    dry_run: bool = False
+    """Check everything and answer as if done, but write nothing."""
+
+
+class Edge(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A dependency to be made: the issue it hangs on is given beside it."""
+
+    to: str
+    type: str = "blocks"
+    metadata: str = ""
+
+
+class IssueFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Fields of an issue that can be set; `UNSET` ones stay as they are, empty ones are cleared."""
+
+    title: str | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType = msgspec.UNSET
+    design: str | msgspec.UnsetType = msgspec.UNSET
+    acceptance_criteria: str | msgspec.UnsetType = msgspec.UNSET
+    notes: str | msgspec.UnsetType = msgspec.UNSET
+    status: str | msgspec.UnsetType = msgspec.UNSET
+    priority: int | msgspec.UnsetType = msgspec.UNSET
+    issue_type: str | msgspec.UnsetType = msgspec.UNSET
+    assignee: str | msgspec.UnsetType = msgspec.UNSET
+    owner: str | msgspec.UnsetType = msgspec.UNSET
+    estimated_minutes: int | msgspec.UnsetType = msgspec.UNSET
+    due_at: str | msgspec.UnsetType = msgspec.UNSET
+    defer_until: str | msgspec.UnsetType = msgspec.UNSET
+    external_ref: str | msgspec.UnsetType = msgspec.UNSET
+    spec_id: str | msgspec.UnsetType = msgspec.UNSET
+    close_reason: str | msgspec.UnsetType = msgspec.UNSET
+    ephemeral: bool | msgspec.UnsetType = msgspec.UNSET
+    pinned: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+# -- Towns and projects ------------------------------------------------------------------------------------------
+class InitTown(Request[dict[str, Any]], kw_only=True):
+    """Make this machine's town if there is none: keys, planes, charters, certificates.
+
+    Answers `{"created": bool, "town": key text, "replica": key text, "planes": [{"name", "plane"}],
+    "recovery_words": str}`; the words are there only when it was created, and never again.
+    """
+
+    method = "init_town"
+    writes = True
+    name: str = ""
+
+
+class InitProject(Mutation[dict[str, Any]], kw_only=True):
+    """Open a project of the ledger plane for a workspace. Answers `{"project", "workspace", "created"}`."""
+
+    method = "init_project"
+    prefix: str
+    workspace: str
+    """The workspace's opaque id."""
+    folder: str = ""
+    """Where the workspace lies, for people to read in `status`."""
+
+
+class WorkspaceInfo(Request[dict[str, Any] | None], kw_only=True):
+    """What is known of a workspace: `{"project", "folder"}`, or None."""
+
+    method = "workspace_info"
+    workspace: str
+
+
+# -- Issues: writing ---------------------------------------------------------------------------------------------
+class Create(Mutation[IssueDoc], kw_only=True):
+    """Create an issue; answers the new issue's document."""
+
+    method = "create"
+    project: str
+    fields: IssueFields
+    id: str = ""
+    """An id of the caller's own instead of a random one; must be free."""
+    labels: tuple[str, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    parent: str = ""
+    metadata: dict[str, Json] = {}
+    inherit_labels: bool = True
+    """With a parent: take over its labels."""
+
+
+class Update(Mutation[IssueDoc], kw_only=True):
+    """Change an issue; answers its document."""
+
+    method = "update"
+    id: str
+    fields: IssueFields = msgspec.field(default_factory=IssueFields)
+    claim: bool = False
+    """Set assignee to the actor and status to in_progress if nobody else holds it, as one step; else `lost_race`."""
+    append_notes: str = ""
+    add_labels: tuple[str, ...] = ()
+    remove_labels: tuple[str, ...] = ()
+    set_labels: tuple[str, ...] | None = None
+    set_metadata: dict[str, Json] = {}
+    unset_metadata: tuple[str, ...] = ()
+    parent: str | None = None
+    """A new parent; empty to have none."""
+
+
+class Close(Mutation[IssueDoc], kw_only=True):
+    """Close an issue; answers its document with `_unblocked`: ids that became ready. Closed already: no change."""
+
+    method = "close"
+    id: str
+    reason: str = ""
+    session: str = ""
+    force: bool = False
+    """Close although something open blocks it; else `conflict`."""
+
+
+class Reopen(Mutation[IssueDoc], kw_only=True):
+    """Open a closed issue again; a reason becomes a comment."""
+
+    method = "reopen"
+    id: str
+    reason: str = ""
+
+
+class Delete(Mutation[IssueDoc], kw_only=True):
+    """Delete an issue: it leaves every list, its record stays, and undelete brings all back."""
+
+    method = "delete"
+    id: str
+    reason: str = ""
+
+
+class Undelete(Mutation[IssueDoc], kw_only=True):
+    """Bring a deleted issue back."""
+
+    method = "undelete"
+    id: str
+
+
+class AddEdge(Mutation[dict[str, Any]], kw_only=True):
+    """Make an issue depend on another.
+
+    Refused with `conflict` where it would close a cycle of blockers that is known here. Answers
+    `{"issue_id", "depends_on_id", "type", "created": bool}`.
+    """
+
+    method = "add_edge"
+    id: str
+    edge: Edge
+    check_cycles: bool = True
+
+
+class RemoveEdge(Mutation[dict[str, Any]], kw_only=True):
+    """Remove a dependency (every type of it if none is given). Answers `{"issue_id", "depends_on_id", "removed": n}`."""
+
+    method = "remove_edge"
+    id: str
+    to: str
+    type: str = ""
+
+
+class AddComment(Mutation[dict[str, Any]], kw_only=True):
+    """Comment on an issue; answers `{"id", "issue_id", "author", "text", "created_at"}`."""
+
+    method = "add_comment"
+    id: str
+    text: str
+
+
+class Resolve(Mutation[IssueDoc], kw_only=True):
+    """Settle a conflict: write one value over all siblings of a field.
+
+    `pick` is the number of a value as `conflicts` lists them, from 1; or `value` is a new one.
+    """
+
+    method = "resolve"
+    id: str
+    field: str
+    pick: int | None = None
+    value: Json = None
+
+
+class Script(Mutation[list[Any]], kw_only=True):
+    """Several mutations, all or nothing; answers their answers in order.
+
+    `steps` are encoded mutations, each `{"method": …, "params": {…}}` without actor. An id `$1` stands for the issue
+    that the first step made, and so on.
+    """
+
+    method = "script"
+    steps: tuple[dict[str, Any], ...]
+
+
+class Import(Mutation[dict[str, Any]], kw_only=True):
+    """Take in lines of a Beads file, all in one transaction.
+
+    Answers `{"created", "updated", "unchanged", "skipped": counts, "problems": [{"line", "id", "problem"}]}`. Fields
+    absent from a line are left alone, lines older than what is here are skipped and reported.
+    """
+
+    method = "import"
+    project: str
+    lines: tuple[bytes, ...]
+    first_line: int = 1
+    """Number of the first of these lines in their file."""
+    last: bool = True
+    """Whether the file ends here (duplicate ids are found across the whole import, named by `session`)."""
+    session: str = ""
+    """Names one import of several requests."""
+
+
+# -- Issues: reading ---------------------------------------------------------------------------------------------
+class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which issues a list holds; every part given must hold. Times are milliseconds since 1970."""
+
+    projects: tuple[str, ...] = ()
+    """Empty: all."""
+    statuses: tuple[str, ...] = ()
+    exclude_statuses: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    exclude_types: tuple[str, ...] = ()
+    priorities: tuple[int, ...] = ()
+    assignee: str = ""
+    unassigned: bool = False
+    labels: tuple[str, ...] = ()
+    """All of them."""
+    any_labels: tuple[str, ...] = ()
+    exclude_labels: tuple[str, ...] = ()
+    no_labels: bool = False
+    ids: tuple[str, ...] = ()
+    parent: str = ""
+    """Descendants of this issue."""
+    no_parent: bool = False
+    title_contains: str = ""
+    text_contains: str = ""
+    """In title or description, case ignored."""
+    created_after: int | None = None
+    created_before: int | None = None
+    updated_after: int | None = None
+    updated_before: int | None = None
+    closed_after: int | None = None
+    closed_before: int | None = None
+    due_before: int | None = None
+    due_after: int | None = None
+    overdue: bool = False
+    deferred: bool = False
+    pinned: bool | None = None
+    metadata: dict[str, str] = {}
+    """Top-level metadata entries that must have these values as text."""
+    has_metadata: tuple[str, ...] = ()
+    deleted: bool = False
+    """Deleted issues instead of live ones."""
+
+
+class Page(msgspec.Struct, kw_only=True):
+    """One page of issues."""
+
+    issues: list[IssueDoc]
+    total: int | None
+    """How many match in all, where that was cheap to know or the list is complete; else None."""
+    truncated: bool
+    """Whether more match than are here."""
+    short: list[int] = []
+    """For each issue, how many of its id's leading characters make it unique."""
+
+
+class ListIssues(Request[Page], kw_only=True):
+    """Issues in an order. `sort` is one of priority, created, updated, closed, status, id, title, type, assignee.
+
+    Unless statuses are named, closed ones are left out. `texts` adds description, design, notes, acceptance criteria
+    and comments.
+    """
+
+    method = "list"
+    filter: Filter = msgspec.field(default_factory=Filter)
+    all: bool = False
+    sort: str = "priority"
+    reverse: bool = False
+    limit: int = 50
+    """0: all."""
+    texts: bool = False
+
+
+class Ready(Request[Page], kw_only=True):
+    """Issues that can be worked on now. `sort` is one of priority, oldest, hybrid."""
+
+    method = "ready"
+    filter: Filter = msgspec.field(default_factory=Filter)
+    sort: str = "priority"
+    limit: int = 100
+    include_deferred: bool = False
+    include_ephemeral: bool = False
+    texts: bool = False
+
+
+class Blocked(Request[Page], kw_only=True):
+    """Issues that something blocks; documents have `blocked_by` (ids) and `blocked_by_count`."""
+
+    method = "blocked"
+    filter: Filter = msgspec.field(default_factory=Filter)
+    limit: int = 100
+
+
+class Show(Request[list[IssueDoc]], kw_only=True):
+    """Issues in full: texts, comments, `dependents`, `_conflicts` (fields), `_short` (unique characters of the id).
+
+    `as_of`: milliseconds since 1970; the issue as this replica's log tells it was then.
+    """
+
+    method = "show"
+    ids: tuple[str, ...]
+    as_of: int | None = None
+
+
+class Count(Request[dict[str, Any]], kw_only=True):
+    """`{"total": n}`, and with `by` (status, priority, type, assignee, label) `"groups": [{"group", "count"}]`."""
+
+    method = "count"
+    filter: Filter = msgspec.field(default_factory=Filter)
+    all: bool = True
+    by: str = ""
+
+
+class Stats(Request[dict[str, Any]], kw_only=True):
+    """Totals: total, open, in_progress, closed, blocked, deferred, ready, pinned, epics_closable, lead time in hours."""
+
+    method = "stats"
+    projects: tuple[str, ...] = ()
+
+
+class Children(Request[Page], kw_only=True):
+    """Direct children of an issue."""
+
+    method = "children"
+    id: str
+
+
+class History(Request[list[dict[str, Any]]], kw_only=True):
+    """An entity's events, newest first: `{"author", "n", "at", "actor", "changes": [{"field", "value" | "removed"}]}`."""
+
+    method = "history"
+    id: str
+    limit: int = 100
+
+
+class Edges(Request[list[dict[str, Any]]], kw_only=True):
+    """Dependencies of an issue, down (what it depends on) or up (what depends on it), with the other issue's fields."""
+
+    method = "edges"
+    id: str
+    direction: str = "down"
+    type: str = ""
+
+
+class EdgeTree(Request[dict[str, Any]], kw_only=True):
+    """The tree of dependencies: `{"id", "title", "status", "priority", "issue_type", "type", "seen", "children": […]}`."""
+
+    method = "edge_tree"
+    id: str
+    direction: str = "down"
+    depth: int = 50
+
+
+class Cycles(Request[list[dict[str, Any]]], kw_only=True):
+    """Edges left out of readiness since they would close a cycle: `{"issue_id", "depends_on_id", "type", "cycle": [ids]}`."""
+
+    method = "cycles"
+
+
+class Labels(Request[list[dict[str, Any]]], kw_only=True):
+    """All labels in use: `{"label", "count"}`."""
+
+    method = "labels"
+    projects: tuple[str, ...] = ()
+
+
+class Conflicts(Request[list[dict[str, Any]]], kw_only=True):
+    """Open conflicts: `{"id", "field", "shown", "values": [{"value", "actor", "at", "author", "n"}]}`."""
+
+    method = "conflicts"
+    id: str = ""
+
+
+class Export(Request[dict[str, Any]], kw_only=True):
+    """One page of the export in order of id: `{"lines": [JSON text, …], "next": id to go on after, or ""}`."""
+
+    method = "export"
+    filter: Filter = msgspec.field(default_factory=Filter)
+    after: str = ""
+    tombstones: bool = True
+
+
+class ResolveIds(Request[list[str]], kw_only=True):
+    """Full ids for what people type: a whole id, or the start of one of at least 4 characters; else not_found/ambiguous."""
+
+    method = "resolve_ids"
+    ids: tuple[str, ...]
+    projects: tuple[str, ...] = ()
+
+
+# -- The log -----------------------------------------------------------------------------------------------------
+class Events(Request[dict[str, Any]], kw_only=True):
+    """Events in the order in which they arrived here, after arrival number `since`.
+
+    Answers `{"events": [{"arrival", "id", "kind", "entity", "actor", "at", "changes", "author", "n"}], "next": arrival,
+    "first": oldest arrival kept}`. With `wait_ms`, an empty answer waits that long for news.
+    """
+
+    method = "events"
+    since: int = 0
+    limit: int = 1000
+    wait_ms: int = 0
+    kind: str = ""
+
+
+class Prove(Request[list[dict[str, Any]]], kw_only=True):
+    """Proofs of an entity's events (all, or the one with number `n`): each `{"proof": bytes, "what": summary}`."""
+
+    method = "prove"
+    id: str
+    n: int | None = None
+
+
+class Status(Request[dict[str, Any]], kw_only=True):
+    """What this replica is and holds: planes with frontier, digest and counts, keys, at-rest mode, alarms."""
+
+    method = "status"
+
+
+class Rebuild(Request[dict[str, Any]], kw_only=True):
+    """Replay the log into fresh views while serving. Answers `{"planes": [{"name", "events", "before", "after"}]}`."""
+
+    method = "rebuild"
+
+
+class Fsck(Request[dict[str, Any]], kw_only=True):
+    """Verify every hash, link and signature, and rows against the log: `{"batches", "events", "problems": […]}`."""
+
+    method = "fsck"
+
+
+class Doctor(Request[list[dict[str, Any]]], kw_only=True):
+    """Checks of this machine: `{"check", "ok", "detail", "hint"}` each."""
+
+    method = "doctor"
+
+
+class Ping(Request[dict[str, Any]], kw_only=True):
+    """`{"pid", "uptime_ms", "version", "protocol", "data"}`."""
+
+    method = "ping"
+
+
+class Stop(Request[dict[str, Any]], kw_only=True):
+    """Ask the daemon to finish what it has begun and end."""
+
+    method = "stop"
+
+
+REQUESTS: dict[str, type[Request[Any]]] = {
+    request.method: request
+    for request in (
+        InitTown, InitProject, WorkspaceInfo, Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge,
+        AddComment, Resolve, Script, Import, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History, Edges,
+        EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping, Stop,
+    )
+}  # fmt: skip
+"""Every request by its method's name."""
