@@ -1,10 +1,11 @@
-"""Batches: the events one author commits at once on one plane, under one signature.
+r"""Batches: the events one author commits at once on one plane, under one signature.
 
     header    = [1, plane16, author32, first, count, prev32, root32, [author32, …], hlc_last]
     root      = Merkle root over the leaves
-    signature = Ed25519("moot/batch/1\\0" ‖ header)
+    signature = Ed25519("moot/batch/1\0" ‖ header)
     id        = SHA256(header)              prev = id of the author's previous batch on this plane, or zeros
-    batch     = [1, header, signature, [[skeleton, values], …]]     an absent value is 32 bytes of hash, as extension type 1
+    batch     = [1, header, signature, [[skeleton, values], …]]
+                (values that are absent are the 32 bytes of their hash, as extension type 1)
 
 Decoding checks size, version, structure and signature, in this order; causality (does it follow its predecessor?) is
 the reader's to check, who has the predecessor. Bytes are kept exactly as received.
@@ -69,8 +70,6 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
         return all(event.values_bytes is not None for event in self.events)
 
 
-
-
 class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     version: int
     header: bytes
@@ -78,8 +77,8 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     events: tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]
 
 
-_decode_envelope: Final = decoder(_Envelope)
-_decode_header: Final = decoder(Header)
+_decode_envelope: Final = decoder(_Envelope, FORMAT)
+_decode_header: Final = decoder(Header, FORMAT)
 
 
 def decode_header(data: bytes) -> Header:
@@ -88,9 +87,9 @@ def decode_header(data: bytes) -> Header:
     Raises:
         MalformedError: it breaks a rule of the format.
     """
+    if len(data) > limits.BATCH_BYTES:
+        raise MalformedError(f"a header of {len(data)} bytes", code=Code.TOO_LARGE)
     header = _decode_header(data)
-    if header.version != FORMAT:
-        raise MalformedError(f"a batch of format {header.version}", code=Code.BAD_VERSION)
     problem = _header_problem(header)
     if problem:
         raise MalformedError(f"a batch with {problem}")
@@ -126,8 +125,8 @@ def decode_batch(data: bytes, *, verify: bool = True) -> Batch:
     if len(data) > limits.BATCH_BYTES:
         raise MalformedError(f"a batch of {len(data)} bytes", code=Code.TOO_LARGE)
     envelope = _decode_envelope(data)
-    if envelope.version != FORMAT:
-        raise MalformedError(f"a batch of format {envelope.version}", code=Code.BAD_VERSION)
+    if len(envelope.signature) != crypto.SIGNATURE_BYTES:
+        raise MalformedError("a signature of the wrong length")
     header = decode_header(envelope.header)
     events = _decode_events(header, envelope.events)
     if merkle.root([event.leaf for event in events]) != header.root:
@@ -137,9 +136,7 @@ def decode_batch(data: bytes, *, verify: bool = True) -> Batch:
     return Batch(header, envelope.header, envelope.signature, events, sha256(envelope.header).digest())
 
 
-def _decode_events(
-    header: Header, packed: tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]
-) -> tuple[Event, ...]:
+def _decode_events(header: Header, packed: tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]) -> tuple[Event, ...]:
     if len(packed) != header.count:
         raise MalformedError(f"{len(packed)} events where the header names {header.count}")
     authors = len(header.authors) + 1
@@ -152,7 +149,7 @@ def _decode_events(
         previous = skeleton.hlc
         if isinstance(content, bytes):
             events.append(event_from_bytes(n, skeleton, skeleton_bytes, content, b""))
-        elif content.code == ABSENT and len(content.data) == HASH_BYTES:
+        elif content.code == ABSENT and isinstance(content.data, bytes) and len(content.data) == HASH_BYTES:
             events.append(event_from_bytes(n, skeleton, skeleton_bytes, None, content.data))
         else:
             raise MalformedError("an extension type that is not an absent value's hash")
@@ -219,6 +216,8 @@ class BatchBuilder:
         """
         if len(self.events) == limits.BATCH_EVENTS:
             return None
+        if self.events and hlc <= self.events[-1].skeleton.hlc:
+            raise ValueError("a time that doesn't ascend: every reader would refuse the batch, and the feed after it")
         authors = dict(self._authors) if any(write.over for write in draft.writes) else self._authors
         event = build_event(self.next_n, draft, hlc, salt, authors)
         size = self._size + len(event.skeleton_bytes) + len(event.values_bytes or b"") + self._EVENT_OVERHEAD

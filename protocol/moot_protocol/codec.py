@@ -25,24 +25,43 @@ FLOAT64: Final = 0xCB
 """The MessagePack byte that starts a float64: values without it hold no float, which spares a walk."""
 
 
-def decoder(shape: type[T]) -> Callable[[bytes], T]:
+def decoder(shape: type[T], version: int | None = None) -> Callable[[bytes], T]:
     """Make a strict decoder for a msgspec type.
 
-    The returned function raises MalformedError with code `bad_structure` (not of this shape, or not MessagePack at
-    all) or `not_canonical` (of this shape but not in its only encoding).
+    Args:
+        shape: the type. What it leaves as `Any` the caller has to hand to `check_plain`.
+        version: for a struct as an array whose first element is its format's version (1 to 127): the one that is read.
+
+    The returned function raises MalformedError with code `bad_version` (another version, whatever its shape),
+    `bad_structure` (not of this shape, or not MessagePack at all) or `not_canonical` (not in its only encoding).
     """
     loose: Callable[[bytes], T] = msgspec.msgpack.Decoder(shape).decode
+    name = shape.__name__.strip("_").lower()
 
     def strict(data: bytes) -> T:
         try:
             value = loose(data)
-        except (ValueError, RecursionError) as error:
-            raise MalformedError(f"not a {shape.__name__}: {error}") from error
-        if encode(value) != data:
-            raise MalformedError(f"a {shape.__name__} that is not in its canonical encoding", code=Code.NOT_CANONICAL)
+            canonical = encode(value) == data
+        except (ValueError, RecursionError, TypeError) as error:
+            _check_version(data, version, name)
+            raise MalformedError(f"not a {name}: {error}") from error
+        if not canonical:
+            _check_version(data, version, name)
+            raise MalformedError(f"a {name} that is not in its canonical encoding", code=Code.NOT_CANONICAL)
+        if version is not None and data[1] != version:  # a canonical array of up to 15 elements, the first a number
+            raise MalformedError(f"a {name} of another format", code=Code.BAD_VERSION)
         return value
 
     return strict
+
+
+def _check_version(data: bytes, version: int | None, name: str) -> None:
+    """Refuse what begins as an array whose first element is another version."""
+    mark = data[0] if data else 0
+    first = 1 if mark & 0xF0 == 0x90 else 3 if mark == 0xDC else 0  # an array of up to 15, or of more, elements
+    claimed = data[first] if 0 < first < len(data) else 0x80
+    if version is not None and claimed != version and claimed < 0x80:
+        raise MalformedError(f"a {name} of format {claimed}", code=Code.BAD_VERSION)
 
 
 def decode_value(data: bytes) -> Any:

@@ -69,7 +69,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     def values(self) -> list[Any] | None:
         """The values without their salt, one per change that doesn't remove; None where they are missing."""
-        return None if self.values_bytes is None else decode_values(self.values_bytes, self.skeleton)
+        data = self.values_bytes
+        if data is None or len(self.skeleton_bytes) + len(data) > limits.EVENT_BYTES:
+            return None
+        return decode_values(data, self.skeleton)
 
 
 class Write(NamedTuple):
@@ -90,7 +93,7 @@ class Draft(NamedTuple):
     writes: Sequence[Write]
 
 
-_decode_skeleton: Final = decoder(Skeleton)
+_decode_skeleton: Final = decoder(Skeleton, FORMAT)
 
 
 def decode_skeleton(data: bytes, authors: int) -> Skeleton:
@@ -106,8 +109,6 @@ def decode_skeleton(data: bytes, authors: int) -> Skeleton:
     if len(data) > limits.EVENT_BYTES:
         raise MalformedError(f"a skeleton of {len(data)} bytes", code=Code.TOO_LARGE)
     skeleton = _decode_skeleton(data)
-    if skeleton.version != FORMAT:
-        raise MalformedError(f"an event of format {skeleton.version}", code=Code.BAD_VERSION)
     problem = _name_problem(skeleton) or _changes_problem(skeleton.changes, authors)
     if problem:
         raise MalformedError(f"an event with {problem}")
@@ -189,6 +190,8 @@ def build_event(n: int, draft: Draft, hlc: int, salt: bytes, authors: dict[bytes
     Raises:
         RefusedError: it passes a limit of the format, or a value has no encoding.
     """
+    if len(salt) != limits.SALT_BYTES:
+        raise ValueError(f"a salt of {len(salt)} bytes")
     writes = sorted(draft.writes, key=lambda write: write.key)
     changes = tuple(
         Change(
@@ -200,16 +203,15 @@ def build_event(n: int, draft: Draft, hlc: int, salt: bytes, authors: dict[bytes
     )
     skeleton = Skeleton(FORMAT, hlc, draft.actor, draft.kind, draft.entity, changes)
     values = [write.value for write in writes if not write.removes]
-    problem = _name_problem(skeleton) or _changes_problem(changes, len(authors))
-    if problem:
-        raise RefusedError(f"this write would make an event with {problem}")
     try:
+        problem = _name_problem(skeleton) or _changes_problem(changes, len(authors))
+        if problem:
+            raise RefusedError(f"this write would make an event with {problem}")
         for value in values:
             check_plain(value, limits.NESTING - 1)
-        values_bytes = encode([salt, *values])
+        skeleton_bytes, values_bytes = encode(skeleton), encode([salt, *values])
     except (MalformedError, TypeError, ValueError, OverflowError) as error:
         raise RefusedError(f"a value can't be stored: {error}") from error
-    skeleton_bytes = encode(skeleton)
     if len(skeleton_bytes) + len(values_bytes) > limits.EVENT_BYTES:
         raise RefusedError(
             f"this write takes {len(skeleton_bytes) + len(values_bytes)} bytes; an event holds {limits.EVENT_BYTES}",

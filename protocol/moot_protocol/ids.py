@@ -16,12 +16,12 @@ ID_CHARS: Final = 12
 ID_ENTROPY_BYTES: Final = 8
 """Bytes of entropy an issue id is made from; 60 of their bits are used."""
 
-_PREFIX: Final = re.compile(rf"[a-z0-9](?:[a-z0-9._-]{{0,{ID_PREFIX_CHARS - 2}}}[a-z0-9])?", re.IGNORECASE)
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_PREFIX: Final = re.compile(rf"[a-z0-9](?:[a-z0-9._-]{{0,{ID_PREFIX_CHARS - 2}}}[a-z0-9])?", re.IGNORECASE | re.ASCII)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def base32(entropy: bytes, chars: int) -> str:
-    """The lowest `5 × chars` bits of `entropy` as lowercase Crockford base32."""
+    """The lowest `5 * chars` bits of `entropy` as lowercase Crockford base32."""
     number = int.from_bytes(entropy, "big")
     return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(5 * (chars - 1), -1, -5))
 
@@ -40,7 +40,8 @@ def check_prefix(prefix: str) -> str:
     if not _PREFIX.fullmatch(prefix):
         raise RefusedError(
             f"{prefix!r} can't be an issue prefix",
-            hint=f"use 1 to {ID_PREFIX_CHARS} letters, digits, dots, hyphens or underscores, a letter or digit at both ends",
+            hint=f"use 1 to {ID_PREFIX_CHARS} letters, digits, dots, hyphens or underscores, "
+            "a letter or digit at both ends",
         )
     return prefix
 
@@ -52,10 +53,10 @@ def entity_problem(entity: str) -> str | None:
     """
     if not entity:
         return "an empty id"
+    if not (entity.isascii() and entity.isprintable()) and _CONTROL.search(entity):
+        return "an id with control characters, or with what is no character at all"
     if len(entity.encode()) > ENTITY_BYTES:
         return f"an id of more than {ENTITY_BYTES} bytes"
-    if not (entity.isascii() and entity.isprintable()) and _CONTROL.search(entity):
-        return "an id with control characters"
     return None
 
 

@@ -43,10 +43,24 @@ BATCH_AUTHORS: Final = 1024
 TITLE_CHARS: Final = 500
 LABEL_CHARS: Final = 100
 EDGE_TYPE_CHARS: Final = 50
+NAME_BYTES: Final = 255
+"""Bytes of a status, an issue type or a person's name: they stand in index keys."""
+ELEMENT_BYTES: Final = TEXT_BYTES + 2 * KIB
+"""Bytes of one packed edge, comment, metadata or extra entry: a text and what surrounds it still fit an event."""
+SHARED_ELEMENT_BYTES: Final = 1 * KIB
+"""Bytes of an element that may share an event with others when a file is imported; a larger one stands alone."""
+JSON_NESTING: Final = 64
+"""Depth of arrays and objects in imported values that Moot only keeps: far below where JSON parsers give up."""
 ID_PREFIX_CHARS: Final = 40
 """Characters of a project's issue prefix."""
 SHORT_ID_CHARS: Final = 4
 """Fewest characters of an issue id's random part that are accepted in its place."""
+
+# -- Reading (every replica must read alike, so a change here is a new version) -----------------------------------
+LINEAGE_STEPS: Final = 4096
+"""Writes of one key looked at to find what two of them have in common; beyond it they show as a conflict."""
+MERGE_STEPS: Final = 200_000
+"""Lines compared and paths tried for one side of a text merge: bounds it to some 50 ms for texts of 60 KiB."""
 
 # -- Clock -------------------------------------------------------------------------------------------------------
 CLOCK_AHEAD_MS: Final = 10 * 60 * 1000
@@ -73,8 +87,27 @@ RPC_CLIENTS: Final = 256
 """Connections served at once."""
 RPC_IN_FLIGHT: Final = 64
 """Requests of one connection worked on at once."""
+RPC_CONSOLES: Final = 64
+"""Commands hosted at once: each has a thread."""
+RPC_BUFFER_BYTES: Final = 1 * MIB
+"""Bytes waiting for a client that reads slowly before the daemon stops working for it."""
+RPC_CHUNK_BYTES: Final = 256 * KIB
+"""Bytes of a file or of output in one frame between a command and its client."""
+RPC_STALL_MS: Final = 60_000
+"""How long a client may leave a frame half sent or its answers unread."""
+RPC_PAGER_MS: Final = 3600 * 1000
+"""How long it may leave a command's output unread: there, someone may be reading it page by page."""
+RPC_GRACE_MS: Final = 5_000
+"""How long a daemon that is told to stop waits for what it has begun."""
 DEADLINE_MS: Final = 10_000
 """Default time a request may take, in milliseconds."""
+DEADLINE_MAX_MS: Final = 24 * 3600 * 1000
+"""Longest deadline a request may set."""
 IDEMPOTENCY_KEY_BYTES: Final = 128
 IDEMPOTENCY_TTL_MS: Final = 24 * 3600 * 1000
 """How long the answer to a keyed mutation is kept."""
+
+# -- Writer (this machine) ---------------------------------------------------------------------------------------
+WRITER_QUEUE: Final = 4096
+"""Writes of each sort (interactive, bulk) that may wait for the writer: all of one sort go into one transaction, which
+must stay within a fraction of a second and of memory. Beyond it: `busy`."""

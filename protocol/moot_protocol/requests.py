@@ -2,7 +2,7 @@
 
 A request class names its method and says what its answer is: `Request[R]` is answered with an `R`. Answers are plain
 data (what JSON and MessagePack can hold). An issue document has the field names and shapes of Beads' JSONL lines,
-empty fields left out; `DESIGN` fields of Moot's own start with an underscore.
+empty fields left out; fields of Moot's own start with an underscore.
 """
 
 from typing import Any, ClassVar, Generic, TypeVar
@@ -84,8 +84,8 @@ class InitProject(Mutation[dict[str, Any]], kw_only=True):
 
     method = "init_project"
     prefix: str
-    workspace: str
-    """The workspace's opaque id."""
+    workspace: str = ""
+    """The workspace's opaque id; empty: the daemon makes one."""
     folder: str = ""
     """Where the workspace lies, for people to read in `status`."""
 
@@ -180,7 +180,7 @@ class AddEdge(Mutation[dict[str, Any]], kw_only=True):
 
 
 class RemoveEdge(Mutation[dict[str, Any]], kw_only=True):
-    """Remove a dependency (every type of it if none is given). Answers `{"issue_id", "depends_on_id", "removed": n}`."""
+    """Remove a dependency (of every type if none is given). Answers `{"issue_id", "depends_on_id", "removed": n}`."""
 
     method = "remove_edge"
     id: str
@@ -212,8 +212,9 @@ class Resolve(Mutation[IssueDoc], kw_only=True):
 class Script(Mutation[list[Any]], kw_only=True):
     """Several mutations, all or nothing; answers their answers in order.
 
-    `steps` are encoded mutations, each `{"method": …, "params": {…}}` without actor. An id `$1` stands for the issue
-    that the first step made, and so on.
+    `steps` are encoded mutations, each `{"method": …, "params": {…}, "label": …}`, without actor and dry_run, which
+    are the script's. An id `$1` stands for the issue that the first step made, and so on, wherever an id can stand
+    (an edge's `to` and a `parent` too). The error of a step that fails begins with the step's label and a colon.
     """
 
     method = "script"
@@ -223,8 +224,9 @@ class Script(Mutation[list[Any]], kw_only=True):
 class Import(Mutation[dict[str, Any]], kw_only=True):
     """Take in lines of a Beads file, all in one transaction.
 
-    Answers `{"created", "updated", "unchanged", "skipped": counts, "problems": [{"line", "id", "problem"}]}`. Fields
-    absent from a line are left alone, lines older than what is here are skipped and reported.
+    Answers `{"created", "updated", "unchanged", "skipped": counts, "problems": [{"line", "id", "problem"}],
+    "session"}`. Fields absent from a line are left alone, lines older than what is here are skipped and reported,
+    blank lines count in line numbers and are else ignored.
     """
 
     method = "import"
@@ -235,7 +237,7 @@ class Import(Mutation[dict[str, Any]], kw_only=True):
     last: bool = True
     """Whether the file ends here (duplicate ids are found across the whole import, named by `session`)."""
     session: str = ""
-    """Names one import of several requests."""
+    """Names one import of several requests; empty begins one, and the answer's `session` names it."""
 
 
 # -- Issues: reading ---------------------------------------------------------------------------------------------
@@ -261,6 +263,8 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     """Descendants of this issue."""
     no_parent: bool = False
     title_contains: str = ""
+    title_or_id: str = ""
+    """In the title, case ignored, or the id begins so, with or without its prefix: what `search` looks for."""
     text_contains: str = ""
     """In title or description, case ignored."""
     created_after: int | None = None
@@ -351,7 +355,7 @@ class Count(Request[dict[str, Any]], kw_only=True):
 
 
 class Stats(Request[dict[str, Any]], kw_only=True):
-    """Totals: total, open, in_progress, closed, blocked, deferred, ready, pinned, epics_closable, lead time in hours."""
+    """Totals: total, open, in_progress, closed, blocked, deferred, ready, pinned, epics_closable, lead time (hours)."""
 
     method = "stats"
     projects: tuple[str, ...] = ()
@@ -365,7 +369,7 @@ class Children(Request[Page], kw_only=True):
 
 
 class History(Request[list[dict[str, Any]]], kw_only=True):
-    """An entity's events, newest first: `{"author", "n", "at", "actor", "changes": [{"field", "value" | "removed"}]}`."""
+    """An entity's events, newest first: `{"author", "n", "at", "actor", "changes": [{"field", "value"|"removed"}]}`."""
 
     method = "history"
     id: str
@@ -373,7 +377,11 @@ class History(Request[list[dict[str, Any]]], kw_only=True):
 
 
 class Edges(Request[list[dict[str, Any]]], kw_only=True):
-    """Dependencies of an issue, down (what it depends on) or up (what depends on it), with the other issue's fields."""
+    """Dependencies of an issue, down (what it depends on) or up (what depends on it): one document each.
+
+    A document has the other issue's fields without texts, `dependency_type`, and `_short` (unique characters of the
+    id); of an issue that isn't here only `id` and `dependency_type`.
+    """
 
     method = "edges"
     id: str
@@ -382,7 +390,7 @@ class Edges(Request[list[dict[str, Any]]], kw_only=True):
 
 
 class EdgeTree(Request[dict[str, Any]], kw_only=True):
-    """The tree of dependencies: `{"id", "title", "status", "priority", "issue_type", "type", "seen", "children": […]}`."""
+    """The dependencies as a tree: `{"id", "title", "status", "priority", "issue_type", "type", "seen", "children"}`."""
 
     method = "edge_tree"
     id: str
@@ -391,7 +399,7 @@ class EdgeTree(Request[dict[str, Any]], kw_only=True):
 
 
 class Cycles(Request[list[dict[str, Any]]], kw_only=True):
-    """Edges left out of readiness since they would close a cycle: `{"issue_id", "depends_on_id", "type", "cycle": [ids]}`."""
+    """Edges left out of readiness: they close a cycle. `{"issue_id", "depends_on_id", "type", "cycle": [ids]}` each."""
 
     method = "cycles"
 
@@ -404,7 +412,10 @@ class Labels(Request[list[dict[str, Any]]], kw_only=True):
 
 
 class Conflicts(Request[list[dict[str, Any]]], kw_only=True):
-    """Open conflicts: `{"id", "field", "shown", "values": [{"value", "actor", "at", "author", "n"}]}`."""
+    """Open conflicts: `{"id", "field", "shown", "values": [{"value", "actor", "at", "author", "n"}]}`.
+
+    `at` is in milliseconds since 1970.
+    """
 
     method = "conflicts"
     id: str = ""
@@ -420,7 +431,7 @@ class Export(Request[dict[str, Any]], kw_only=True):
 
 
 class ResolveIds(Request[list[str]], kw_only=True):
-    """Full ids for what people type: a whole id, or the start of one of at least 4 characters; else not_found/ambiguous."""
+    """Full ids for what people type: a whole id, or the first 4 or more characters of one; else not_found/ambiguous."""
 
     method = "resolve_ids"
     ids: tuple[str, ...]
@@ -432,11 +443,13 @@ class Events(Request[dict[str, Any]], kw_only=True):
     """Events in the order in which they arrived here, after arrival number `since`.
 
     Answers `{"events": [{"arrival", "id", "kind", "entity", "actor", "at", "changes", "author", "n"}], "next": arrival,
-    "first": oldest arrival kept}`. With `wait_ms`, an empty answer waits that long for news.
+    "first": oldest arrival kept}`; going on with `since=next` misses nothing and repeats nothing. With `wait_ms`, an
+    empty answer waits that long for news.
     """
 
     method = "events"
-    since: int = 0
+    since: int | None = 0
+    """None: nothing of the past; `next` is then where the present ends."""
     limit: int = 1000
     wait_ms: int = 0
     kind: str = ""
@@ -451,21 +464,40 @@ class Prove(Request[list[dict[str, Any]]], kw_only=True):
 
 
 class Status(Request[dict[str, Any]], kw_only=True):
-    """What this replica is and holds: planes with frontier, digest and counts, keys, at-rest mode, alarms."""
+    """What this replica is and holds.
+
+    Answers `{"version", "protocol", "data": folder, "bytes": on disk, "at_rest": words, "town": {"name", "key"},
+    "replica": key, "planes": [{"name", "plane", "digest": hex, "events", "issues", "feeds", "frontier": [{"author",
+    "n", "head"}]}], "projects": [{"project", "folder", "issues"}], "conflicts": n, "parked": batches,
+    "jobs": [{"job", "done", "total"}], "alarms": [{"code", "severity", "message", "hint"}]}`.
+    """
 
     method = "status"
 
 
 class Rebuild(Request[dict[str, Any]], kw_only=True):
-    """Replay the log into fresh views while serving. Answers `{"planes": [{"name", "events", "before", "after"}]}`."""
+    """Replay the log into fresh views while serving, a stretch at a time.
+
+    Answers `{"done": bool, "cursor", "progress": [events replayed, events in all]}` and, when done,
+    `"planes": [{"name", "events", "before": digest, "after": digest}]`. Call again with the cursor until done; what is
+    left half way is dropped, and what is served meanwhile are the old views.
+    """
 
     method = "rebuild"
+    cursor: str = ""
+    """Empty begins."""
 
 
 class Fsck(Request[dict[str, Any]], kw_only=True):
-    """Verify every hash, link and signature, and rows against the log: `{"batches", "events", "problems": […]}`."""
+    """Verify every hash, link and signature, and rows against the log, a stretch at a time.
+
+    Answers `{"done": bool, "cursor", "progress": [batches checked, batches in all], "problems": [{"where", "problem",
+    "hint"}] of this stretch}` and, when done, `"batches"` and `"events"`. Call again with the cursor until done.
+    """
 
     method = "fsck"
+    cursor: str = ""
+    """Empty begins."""
 
 
 class Doctor(Request[list[dict[str, Any]]], kw_only=True):
@@ -491,7 +523,8 @@ REQUESTS: dict[str, type[Request[Any]]] = {
     for request in (
         InitTown, InitProject, WorkspaceInfo, Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge,
         AddComment, Resolve, Script, Import, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History, Edges,
-        EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping, Stop,
+        EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping,
+        Stop,
     )
 }  # fmt: skip
 """Every request by its method's name."""

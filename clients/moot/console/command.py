@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from time import monotonic
 from typing import NamedTuple
 
 from moot.console.api import Api
@@ -20,6 +21,8 @@ class Context(NamedTuple):
     json: bool
     now_ms: int
     """The wall clock when the command began, milliseconds since 1970."""
+    monotonic: Callable[[], float] = monotonic
+    """Seconds from a clock that only goes forward: for deadlines and for when to show progress."""
 
 
 class Command(NamedTuple):
@@ -35,3 +38,5 @@ class Command(NamedTuple):
     aliases: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     """Shown first in --help."""
+    alone: bool = False
+    """Whether it needs nothing of the daemon beyond what it asks itself: no project is looked up for it."""

@@ -1,0 +1,259 @@
+"""batch: a script of writing commands, one a line, carried out all or nothing in one commit.
+
+Lines are read as the command line would read them, words in quotes staying together; `$3` names the issue that the
+third line created. Line numbers are those of the file, in references and in errors alike. The whole script is read
+and understood before anything is sent, so that a mistake in the last line costs nothing.
+"""
+
+import re
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from moot.console.api import Api
+from moot.console.command import Command, Context
+from moot.console.commands import edges, lifecycle, write
+from moot.console.commands.write import Labelled
+from moot.console.confirm import confirmed
+from moot.console.context import answer, need_project, read_text, script_step
+from moot.console.grammar import Grammar, Section
+from moot.console.issue_fields import reads_stdin
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.requests import Request, ResolveIds, Script
+
+R = TypeVar("R")
+
+_TOKEN: Final = re.compile(r"""'(?P<single>[^']*)'(?=\s|$)|(?P<mixed>(?:[^\s"]|"(?:[^"\\]|\\.)*")+)|(?P<stray>\S)""")
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPED: Final = re.compile(r'\\(["\\])')
+_REFERENCE: Final = re.compile(r"\$(\d{1,9})")
+_KEY_VALUE: Final = re.compile(r"(status|priority|title|assignee)=(.*)", re.DOTALL)
+_PRIORITY_WORD: Final = re.compile(r"[Pp]?[0-4]")
+
+
+class _Line(NamedTuple):
+    number: int
+    name: str
+    """The command's."""
+    steps: list[Labelled]
+
+
+class _ScriptIds:
+    """An Api that also knows the ids that exist only once the script has run."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.made: dict[int, int] = {}
+        """Line number → number of the step that creates an issue."""
+        self.chosen: set[str] = set()
+        """Ids that lines give to their new issues."""
+
+    def call(self, request: Request[R]) -> R:
+        """Answer what a script asks about ids itself, and pass the rest on."""
+        if not isinstance(request, ResolveIds):
+            return self._api.call(request)
+        typed = [self._known(each) for each in request.ids]
+        asked = ResolveIds(
+            ids=tuple(each for each, known in zip(request.ids, typed, strict=True) if not known),
+            projects=request.projects,
+        )
+        answered: list[str] = self._api.call(asked) if asked.ids else []
+        resolved = iter(answered)
+        return [known or next(resolved) for known in typed]  # type: ignore[return-value]  # R is list[str] here
+
+    def _known(self, typed: str) -> str:
+        reference = _REFERENCE.fullmatch(typed)
+        if reference is None:
+            return typed if typed in self.chosen else ""
+        number = int(reference[1])
+        if number not in self.made:
+            raise RefusedError(
+                f"{typed} names no issue: line {number} is no earlier line that creates one", code=Code.USAGE
+            )
+        return f"${self.made[number]}"
+
+
+# -- Reading -----------------------------------------------------------------------------------------------------
+def tokens(line: str) -> list[str]:
+    r"""The words of a line. Double quotes hold spaces, and `\"` and `\\` inside them; so do single ones around a word.
+
+    Raises:
+        RefusedError: a quote is not closed.
+    """
+    found = []
+    for match in _TOKEN.finditer(line):
+        if match["stray"] is not None:
+            raise RefusedError("a quote is not closed", code=Code.USAGE, hint='write " inside quotes as \\"')
+        if match["single"] is not None:
+            found.append(match["single"])
+        else:
+            found.append(_QUOTED.sub(lambda quoted: _ESCAPED.sub(r"\1", quoted[1]), match["mixed"]))
+    return found
+
+
+def _create_words(words: Sequence[str]) -> list[str]:
+    """`create TYPE PRIORITY TITLE…` as `bd batch` writes it; else as it stands."""
+    plain = list(words)
+    if len(plain) >= 3 and not any(word.startswith("-") for word in plain) and _PRIORITY_WORD.fullmatch(plain[1]):
+        return [f"--type={plain[0]}", f"--priority={plain[1]}", "--", " ".join(plain[2:])]
+    return plain
+
+
+def _update_words(words: Sequence[str]) -> list[str]:
+    """`update ID KEY=VALUE…` as `bd batch` writes it, turned into flags."""
+    return [f"--{pair[1]}={pair[2]}" if (pair := _KEY_VALUE.fullmatch(word)) else word for word in words]
+
+
+def _close_words(words: Sequence[str]) -> list[str]:
+    """`close ID REASON…` as `bd batch` writes it, turned into a flag."""
+    if len(words) < 2 or any(word.startswith("-") for word in words):
+        return list(words)
+    return [words[0], f"--reason={' '.join(words[1:])}"]
+
+
+def _dep_words(words: Sequence[str]) -> list[str]:
+    """`dep add FROM TO TYPE` as `bd batch` writes it, turned into a flag."""
+    if len(words) != 4 or any(word.startswith("-") for word in words):
+        return list(words)
+    return [*words[:3], f"--type={words[3]}"]
+
+
+def _lone(name: str, words: list[str]) -> list[str]:
+    rewrite = _REWRITES.get(name)
+    return [name, *rewrite(words[1:])] if rewrite else words
+
+
+_REWRITES: Final[dict[str, Callable[[Sequence[str]], list[str]]]] = {
+    "create": _create_words,
+    "new": _create_words,
+    "update": _update_words,
+    "close": _close_words,
+    "done": _close_words,
+    "dep": _dep_words,
+}
+_GRAMMAR: Final = Grammar(
+    [
+        Section(
+            "batch",
+            [
+                write.CREATE,
+                write.UPDATE,
+                lifecycle.CLOSE,
+                edges.ADD_EDGE,
+                edges.REMOVE_EDGE,
+                edges.ADD_LABEL,
+                edges.REMOVE_LABEL,
+                edges.COMMENT,
+            ],
+        )
+    ]
+)
+"""The commands that a script may hold."""
+
+_PLANS: Final[dict[str, Callable[[Context], list[Labelled]]]] = {
+    "update": write.update_mutations,
+    "close": lambda context: lifecycle.close_mutations(context, lifecycle.close_reasons(context)),
+    "dep add": edges.add_edge_mutations,
+    "dep remove": edges.remove_edge_mutations,
+    "label add": lambda context: edges.label_mutations(context, adding=True),
+    "label remove": lambda context: edges.label_mutations(context, adding=False),
+    "comment": edges.comment_mutations,
+}
+
+
+def _read_script(context: Context, source: str) -> Iterator[_Line]:
+    ids = _ScriptIds(context.api)
+    steps = 0
+    for number, text in enumerate(source.split("\n"), start=1):
+        stripped = text.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        try:
+            line = _read_line(context._replace(api=ids), ids, number, stripped, steps)
+        except MootError as error:
+            raise RefusedError(
+                f"line {number}: {error.message}", code=error.code, hint=error.hint, retryable=error.retryable
+            ) from error
+        steps += len(line.steps)
+        yield line
+
+
+def _read_line(context: Context, ids: _ScriptIds, number: int, text: str, steps: int) -> _Line:
+    words = tokens(text)
+    invocation = _GRAMMAR.read(_lone(words[0], words))
+    command, arguments = invocation.command, invocation.arguments
+    if command is None:
+        raise RefusedError("help is no part of a script", code=Code.USAGE)
+    if reads_stdin(arguments):
+        raise RefusedError("standard input is the script's own", code=Code.USAGE, hint="name a file instead")
+    inner = context._replace(arguments=arguments, actor=arguments.actor or context.actor)
+    if command.name == "create":
+        planned = write.create_mutations(inner, f"${steps + 1}")
+        ids.made[number] = steps + 1
+        ids.chosen.update({arguments.id} if arguments.id else ())
+    else:
+        planned = _PLANS[command.name](inner)
+    _check_whole(context, planned)
+    return _Line(number, command.name, planned)
+
+
+def _check_whole(context: Context, planned: Sequence[Labelled]) -> None:
+    """What the script has once for all its lines can't differ in one of them."""
+    for _, mutation in planned:
+        if mutation.actor != context.actor:
+            raise RefusedError("one script has one actor", code=Code.USAGE, hint="give --actor to `moot batch`")
+        if mutation.dry_run:
+            raise RefusedError("a dry run is for the whole script", code=Code.USAGE, hint="`moot batch --dry-run`")
+
+
+# -- Carrying out ------------------------------------------------------------------------------------------------
+def _batch_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-f", "--file", default="-", metavar="FILE", help="the script; else stdin")
+    parser.add_argument("-m", "--message", help="accepted for bd's sake: events tell what was done")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+def _batch(context: Context) -> int:
+    need_project(context)
+    lines = list(_read_script(context, read_text(context, context.arguments.file)))
+    steps = tuple(script_step(mutation, f"line {line.number}") for line in lines for _, mutation in line.steps)
+    dry_run = context.arguments.dry_run
+    answers = context.api.call(Script(actor=context.actor, dry_run=dry_run, steps=steps)) if steps else []
+    results = list(_results(lines, answers))
+    document = {"operations": len(results), "status": "ok", "results": results}
+    done = "would be committed" if dry_run else "committed"
+    head = confirmed(context, f"batch: {len(results)} operations {done}")
+    rest = (f"  line {each['line']}: {each['op']} {neutralise(each['target'])}" for each in results)
+    answer(context, document | ({"dry_run": True} if dry_run else {}), [head, *rest])
+    return 0
+
+
+def _results(lines: Sequence[_Line], answers: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    place = 0
+    for line in lines:
+        own = answers[place : place + len(line.steps)]
+        place += len(line.steps)
+        if line.name == "create":
+            own = own[:1]
+        yield {"line": line.number, "op": line.name, "target": " ".join(_target(each) for each in own)}
+
+
+def _target(answered: dict[str, Any]) -> str:
+    if "depends_on_id" in answered:
+        return f"{answered['issue_id']}->{answered['depends_on_id']}"
+    return str(answered.get("issue_id") or answered["id"])
+
+
+COMMANDS = (
+    Command(
+        "batch",
+        "run writing commands from stdin, all or nothing",
+        _batch_arguments,
+        _batch,
+        examples=(
+            'printf \'create "One" -p 1\\ncreate "Two"\\ndep add $2 $1\\n\' | moot batch',
+            "moot batch -f plan.txt --dry-run",
+        ),
+    ),
+)

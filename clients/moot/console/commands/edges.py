@@ -1,0 +1,184 @@
+"""What is attached to issues: dependencies, labels and comments are added and removed here."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from moot.console.command import Command, Context
+from moot.console.commands.write import Labelled
+from moot.console.confirm import confirmed
+from moot.console.context import answer, carry_out, full_id, full_ids, read_text, target_id
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import AddComment, AddEdge, Edge, RemoveEdge, Update
+
+
+# -- dep add, dep remove -----------------------------------------------------------------------------------------
+def _edge_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue that waits")
+    parser.add_argument("to", nargs="?", metavar="ON", help="the issue it waits for, or external:PROJECT:CAPABILITY")
+
+
+def _add_edge_arguments(parser: ArgumentParser) -> None:
+    _edge_arguments(parser)
+    parser.add_argument("--blocked-by", "--depends-on", metavar="ID", help="the same as ON")
+    parser.add_argument(
+        "-t", "--type", default="blocks", help="blocks, parent-child, related, discovered-from, waits-for… or your own"
+    )
+    parser.add_argument("--no-cycle-check", action="store_true", help="add it even if blockers would go in a circle")
+
+
+def _remove_edge_arguments(parser: ArgumentParser) -> None:
+    _edge_arguments(parser)
+    parser.add_argument("-t", "--type", default="", help="only this type; else every type")
+
+
+def add_edge_mutations(context: Context) -> list[Labelled]:
+    """What `dep add` wants."""
+    given = context.arguments
+    issue, to = full_id(context, given.id), target_id(context, _target(given.to, given.blocked_by))
+    add = AddEdge(
+        actor=context.actor, id=issue, edge=Edge(to=to, type=given.type), check_cycles=not given.no_cycle_check
+    )
+    return [("dep add", add)]
+
+
+def remove_edge_mutations(context: Context) -> list[Labelled]:
+    """What `dep remove` wants."""
+    given = context.arguments
+    issue, to = full_id(context, given.id), target_id(context, _target(given.to, None))
+    return [("dep remove", RemoveEdge(actor=context.actor, id=issue, to=to, type=given.type))]
+
+
+def _target(word: str | None, flag: str | None) -> str:
+    if (word is None) == (flag is None):
+        raise RefusedError("an edge needs two issues", code=Code.USAGE, hint="`moot dep add ID ON`: ID waits for ON")
+    return word if word is not None else str(flag)
+
+
+def _add_edge(context: Context) -> int:
+    edge = carry_out(context, add_edge_mutations(context))[0]
+    told = f"{neutralise(edge['issue_id'])} depends on {neutralise(edge['depends_on_id'])} ({neutralise(edge['type'])})"
+    created = edge.get("created", True)
+    line = confirmed(context, f"Added dependency: {told}") if created else f"Nothing to do: {told} already"
+    answer(context, {"status": "added" if created else "unchanged", **_ends(edge), "type": edge["type"]}, [line])
+    return 0
+
+
+def _remove_edge(context: Context) -> int:
+    edge = carry_out(context, remove_edge_mutations(context))[0]
+    told = f"{neutralise(edge['issue_id'])} no longer depends on {neutralise(edge['depends_on_id'])}"
+    if not edge["removed"]:
+        raise RefusedError(
+            f"{edge['issue_id']} does not depend on {edge['depends_on_id']}",
+            code=Code.NOT_FOUND,
+            hint=f"`moot dep list {edge['issue_id']}` lists what it depends on",
+        )
+    answer(context, {"status": "removed", **_ends(edge)}, [confirmed(context, f"Removed dependency: {told}")])
+    return 0
+
+
+def _ends(edge: dict[str, Any]) -> dict[str, Any]:
+    return {"issue_id": edge["issue_id"], "depends_on_id": edge["depends_on_id"]}
+
+
+# -- label add, label remove -------------------------------------------------------------------------------------
+def _label_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="+", metavar="ID", help="the issues: all of them or none")
+    parser.add_argument("label", metavar="LABEL", help="the label, last")
+
+
+def label_mutations(context: Context, *, adding: bool) -> list[Labelled]:
+    """What `label add` and `label remove` want: one change for each issue."""
+    label = context.arguments.label.strip()
+    if not label:
+        raise RefusedError("a label can't be empty", code=Code.USAGE)
+    add, remove = ((label,), ()) if adding else ((), (label,))
+    return [
+        (issue, Update(actor=context.actor, id=issue, add_labels=add, remove_labels=remove))
+        for issue in dict.fromkeys(full_ids(context, context.arguments.ids))
+    ]
+
+
+def _label(context: Context, *, adding: bool) -> int:
+    ids = [issue["id"] for issue in carry_out(context, label_mutations(context, adding=adding))]
+    label = context.arguments.label.strip()
+    status, verb, towards = ("added", "Added", "to") if adding else ("removed", "Removed", "from")
+    answer(
+        context,
+        [{"status": status, "issue_id": issue, "label": label} for issue in ids],
+        (confirmed(context, f"{verb} label '{neutralise(label)}' {towards} {neutralise(issue)}") for issue in ids),
+    )
+    return 0
+
+
+def _add_label(context: Context) -> int:
+    return _label(context, adding=True)
+
+
+def _remove_label(context: Context) -> int:
+    return _label(context, adding=False)
+
+
+# -- comment -----------------------------------------------------------------------------------------------------
+def _comment_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; several words are put together")
+    parser.add_argument("--stdin", action="store_true", help="read the text from stdin")
+    parser.add_argument("-f", "--file", metavar="FILE", help="read the text from a file; - is stdin")
+    parser.add_argument("-a", "--author", metavar="NAME", help="who says it, if not the one who acts")
+
+
+def comment_mutations(context: Context) -> list[Labelled]:
+    """What `comment` wants."""
+    given = context.arguments
+    sources = [bool(given.text), given.stdin, given.file is not None]
+    if sum(sources) != 1:
+        raise RefusedError(
+            "a comment needs one text", code=Code.USAGE, hint='`moot comment ID "text"`, or --file FILE, or --stdin'
+        )
+    text = " ".join(given.text) if given.text else read_text(context, given.file or "-")
+    if not text.strip():
+        raise RefusedError("a comment can't be empty", code=Code.USAGE)
+    return [("comment", AddComment(actor=given.author or context.actor, id=full_id(context, given.id), text=text))]
+
+
+def _comment(context: Context) -> int:
+    comment = carry_out(context, comment_mutations(context))[0]
+    answer(context, comment, [f"Comment added to {neutralise(comment['issue_id'])}"])
+    return 0
+
+
+ADD_EDGE = Command(
+    "dep add",
+    "make an issue wait for another",
+    _add_edge_arguments,
+    _add_edge,
+    examples=("moot dep add bd-a1b2 bd-c3d4", "moot dep add bd-a1b2 bd-c3d4 -t discovered-from"),
+)
+REMOVE_EDGE = Command(
+    "dep remove",
+    "take a dependency away",
+    _remove_edge_arguments,
+    _remove_edge,
+    aliases=("dep rm",),
+    examples=("moot dep remove bd-a1b2 bd-c3d4",),
+)
+ADD_LABEL = Command(
+    "label add", "add a label to issues", _label_arguments, _add_label, examples=("moot label add bd-a1b2 urgent",)
+)
+REMOVE_LABEL = Command(
+    "label remove",
+    "take a label from issues",
+    _label_arguments,
+    _remove_label,
+    examples=("moot label remove bd-a1b2 urgent",),
+)
+COMMENT = Command(
+    "comment",
+    "comment on an issue",
+    _comment_arguments,
+    _comment,
+    aliases=("comments add",),
+    examples=('moot comment bd-a1b2 "Seen on 3.12 too"', "moot comment bd-a1b2 --file report.md"),
+)
+COMMANDS = (ADD_EDGE, REMOVE_EDGE, ADD_LABEL, REMOVE_LABEL, COMMENT)

@@ -1,0 +1,62 @@
+"""The command that tells an issue's history: every event of it that is held here, newest first."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any, Final
+
+from moot.console import documents, exits, when
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.commands.conflicts import value_text
+from moot.console.filter_arguments import add_limit, checked_limit
+from moot.console.style import Style, style_of
+from moot.console.table import cut
+from moot_protocol.requests import History
+
+LIMIT: Final = 100
+CHANGE_WIDTH: Final = 60
+"""Cells of one value in a line; `--json` has all of it."""
+
+
+def history_lines(style: Style, events: list[dict[str, Any]], now_ms: int) -> list[str]:
+    """A line for each event: when, who, and what it changed."""
+    rows = []
+    for event in events:
+        moment = when.instant(event.get("at"))
+        told = when.age(moment, now_ms) if moment is not None and style.terminal else ""
+        date = when.short_date(moment) if moment is not None else "unknown"
+        changes = "; ".join(map(_change, event.get("changes", ())))
+        rows.append((style.faint(date), style.faint(told), lines.text_of(event, "actor"), changes))
+    return lines.lines_of(style, rows)
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    field = lines.text_of(change, "field")
+    if "removed" not in change:
+        return f"{field}: {cut(value_text(change.get('value')), CHANGE_WIDTH)}"
+    removed = change["removed"]
+    return f"{field} removed" if removed is True else f"{field} removed: {cut(value_text(removed), CHANGE_WIDTH)}"
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", help="the issue")
+    add_limit(parser, LIMIT)
+
+
+def _run(context: Context) -> int:
+    limit = checked_limit(context.arguments)
+    events = context.api.call(History(id=context.arguments.id, limit=limit))
+    if context.json:
+        documents.write(context, events)
+    else:
+        style = style_of(context.terminal.facts)
+        lines.write_lines(context, history_lines(style, events, context.now_ms))
+    if limit and len(events) == limit:
+        context.terminal.err(f"the newest {limit} events shown; --limit 0 shows all\n")
+    return exits.OK
+
+
+COMMANDS: Final = (
+    Command("history", "Every change of an issue, newest first", _arguments, _run, examples=("moot history a1b2",)),
+)
+"""The commands of this module."""

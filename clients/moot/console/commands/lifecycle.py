@@ -1,0 +1,255 @@
+"""The life of an issue: close, reopen, delete, undelete, defer, undefer, and settling its conflicts.
+
+Several ids go together or not at all. Deleting asks nothing, since undelete brings everything back.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from moot.console import documents, when
+from moot.console.command import Command, Context
+from moot.console.commands.write import Labelled
+from moot.console.confirm import confirmed, naming
+from moot.console.context import answer, carry_out, full_id, full_ids, note, read_text
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Close, Delete, IssueDoc, IssueFields, Reopen, Resolve, Undelete, Update
+
+DEFAULT_REASON: Final = "Closed"
+_NUMBERS: Final = frozenset({"priority", "estimated_minutes"})
+"""Fields whose values are numbers."""
+
+
+def _ids_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="+", metavar="ID", help="the issues: all of them or none")
+
+
+def _whole_ids(context: Context) -> list[str]:
+    return list(dict.fromkeys(full_ids(context, context.arguments.ids)))
+
+
+# -- close -------------------------------------------------------------------------------------------------------
+def _close_arguments(parser: ArgumentParser) -> None:
+    _ids_argument(parser)
+    add = parser.add_argument
+    add("-r", "--reason", action="append", metavar="TEXT", help="why; once for all, or once for each id")
+    add("--reason-file", metavar="FILE", help="read the reason from a file; - is stdin")
+    add("-f", "--force", action="store_true", help="close although something open blocks it")
+    add("--session", metavar="ID", help="the agent's session that closes it")
+    add("--suggest-next", action="store_true", help="accepted for bd's sake: what became ready is always told")
+    add("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+def close_mutations(context: Context, reasons: Sequence[str]) -> list[Labelled]:
+    """What `close` wants: one closing for each id, with the reasons in order (one stands for all)."""
+    given = context.arguments
+    session = given.session or context.terminal.facts.environment.get("CLAUDE_SESSION_ID", "")
+    ids = full_ids(context, given.ids)
+    each = reasons if len(reasons) == len(ids) else [*reasons, DEFAULT_REASON][:1] * len(ids)
+    return [
+        (
+            issue,
+            Close(actor=context.actor, dry_run=given.dry_run, id=issue, reason=why, session=session, force=given.force),
+        )
+        for issue, why in dict(zip(ids, each, strict=True)).items()
+    ]
+
+
+def close_reasons(context: Context) -> list[str]:
+    """The reasons that a command line gives.
+
+    Raises:
+        RefusedError: there are several, but not one for each id.
+    """
+    from_file = context.arguments.reason_file
+    reasons: list[str] = context.arguments.reason or []
+    if from_file is not None:
+        if reasons:
+            raise RefusedError("--reason and --reason-file both give the reason", code=Code.USAGE, hint="give one")
+        return [read_text(context, from_file).strip()]
+    if len(reasons) > 1 and len(reasons) != len(context.arguments.ids):
+        raise RefusedError(
+            f"{len(reasons)} reasons for {len(context.arguments.ids)} issues",
+            code=Code.USAGE,
+            hint="give one reason for all, or one for each",
+        )
+    return reasons
+
+
+def _close(context: Context) -> int:
+    closed = carry_out(context, close_mutations(context, close_reasons(context)))
+    answer(context, closed, _closed_lines(context, closed))
+    return 0
+
+
+def _closed_lines(context: Context, closed: Sequence[IssueDoc]) -> Iterator[str]:
+    done = "Would close" if context.arguments.dry_run else "Closed"
+    for issue in closed:
+        reason = neutralise(str(issue.get("close_reason") or DEFAULT_REASON))
+        yield confirmed(context, f"{done} {naming(issue)}: {reason}")
+    unblocked = dict.fromkeys(ready for issue in closed for ready in issue.get("_unblocked", ()))
+    if unblocked:
+        yield f"  Newly unblocked: {neutralise(', '.join(unblocked))}"
+
+
+# -- reopen, delete, undelete ------------------------------------------------------------------------------------
+def _reasoned_arguments(parser: ArgumentParser) -> None:
+    _ids_argument(parser)
+    parser.add_argument("-r", "--reason", default="", metavar="TEXT", help="why")
+
+
+def _reopen(context: Context) -> int:
+    reason = context.arguments.reason
+    opened = carry_out(
+        context,
+        [(issue, Reopen(actor=context.actor, id=issue, reason=reason)) for issue in _whole_ids(context)],
+    )
+    why = f": {neutralise(reason)}" if reason else ""
+    answer(context, opened, (f"↻ Reopened {naming(issue)}{why}" for issue in opened))
+    return 0
+
+
+def _delete_arguments(parser: ArgumentParser) -> None:
+    _reasoned_arguments(parser)
+    parser.add_argument("-f", "--force", action="store_true", help="accepted for bd's sake: nothing is ever asked")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+def _delete(context: Context) -> int:
+    given = context.arguments
+    deleted: list[IssueDoc] = carry_out(
+        context,
+        [
+            (issue, Delete(actor=context.actor, dry_run=given.dry_run, id=issue, reason=given.reason))
+            for issue in _whole_ids(context)
+        ],
+    )
+    ids = [str(issue["id"]) for issue in deleted]
+    document: dict[str, Any] = {"deleted": ids[0]} if len(ids) == 1 else {"deleted": ids, "deleted_count": len(ids)}
+    answer(context, document, _deleted_lines(context, deleted))
+    return 0
+
+
+def _deleted_lines(context: Context, deleted: Sequence[IssueDoc]) -> Iterator[str]:
+    if context.arguments.dry_run:
+        yield from (f"Would delete {naming(issue)}" for issue in deleted)
+        return
+    for issue in deleted:
+        yield confirmed(context, f"Deleted {naming(issue)}")
+    ids = " ".join(neutralise(str(issue["id"])) for issue in deleted)
+    yield f"  Nothing is lost: `moot undelete {ids}` brings it back"
+
+
+def _undelete(context: Context) -> int:
+    back = carry_out(context, [(issue, Undelete(actor=context.actor, id=issue)) for issue in _whole_ids(context)])
+    answer(context, back, (confirmed(context, f"Undeleted {naming(issue)}") for issue in back))
+    return 0
+
+
+# -- defer, undefer ----------------------------------------------------------------------------------------------
+def _defer_arguments(parser: ArgumentParser) -> None:
+    _ids_argument(parser)
+    parser.add_argument("--until", metavar="TIME", help=f"when it comes back: {when.HELP}")
+
+
+def _defer(context: Context) -> int:
+    fields = IssueFields(status="deferred")
+    until = ""
+    if context.arguments.until:
+        moment = when.parse(context.arguments.until, context.now_ms)
+        fields.defer_until = when.rfc3339(moment)
+        until = f" until {when.short_date(moment)}"
+        if moment <= context.now_ms:
+            note(context, "Warning: --until names a time that is past. Did you mean +1d or tomorrow?")
+    deferred = _update_all(context, fields)
+    answer(context, deferred, (f"* Deferred {naming(issue)}{until}" for issue in deferred))
+    return 0
+
+
+def _undefer(context: Context) -> int:
+    opened = _update_all(context, IssueFields(status="open", defer_until=""))
+    answer(context, opened, (f"* Undeferred {naming(issue)} (now open)" for issue in opened))
+    return 0
+
+
+def _update_all(context: Context, fields: IssueFields) -> list[IssueDoc]:
+    return carry_out(
+        context, [(issue, Update(actor=context.actor, id=issue, fields=fields)) for issue in _whole_ids(context)]
+    )
+
+
+# -- resolve -----------------------------------------------------------------------------------------------------
+def _resolve_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("field", metavar="FIELD", help="the field that is in conflict, as `moot conflicts` names it")
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--pick", type=int, metavar="N", help="the N-th of the values that `moot conflicts` lists")
+    choice.add_argument("--value", metavar="TEXT", help="a value of its own; - reads stdin; empty clears the field")
+
+
+def _resolve(context: Context) -> int:
+    given = context.arguments
+    if given.pick is not None and given.pick < 1:
+        raise RefusedError("--pick counts from 1", code=Code.USAGE, hint="`moot conflicts` numbers the values")
+    settled = context.api.call(
+        Resolve(
+            actor=context.actor,
+            id=full_id(context, given.id),
+            field=given.field,
+            pick=given.pick,
+            value=None if given.value is None else _value(context),
+        )
+    )
+    if context.json:
+        documents.write(context, settled)
+        return 0
+    answer(context, settled, [confirmed(context, f"Resolved {neutralise(given.field)} of {naming(settled)}")])
+    return 0
+
+
+def _value(context: Context) -> str | int:
+    text: str = read_text(context, "-") if context.arguments.value == "-" else context.arguments.value
+    if context.arguments.field not in _NUMBERS:
+        return text
+    digits = text.strip().upper().removeprefix("P")
+    if not (digits.isascii() and digits.isdigit()):
+        raise RefusedError(f"{context.arguments.field} is a number", code=Code.USAGE)
+    return int(digits)
+
+
+CLOSE = Command(
+    "close",
+    "close issues; tells what that unblocked",
+    _close_arguments,
+    _close,
+    aliases=("done",),
+    examples=('moot close bd-a1b2 -r "Fixed in 1.4"', "moot close bd-a1b2 bd-c3d4 --json"),
+)
+COMMANDS = (
+    CLOSE,
+    Command("reopen", "open closed issues again", _reasoned_arguments, _reopen, examples=("moot reopen bd-a1b2",)),
+    Command(
+        "delete",
+        "delete issues; undelete brings them back",
+        _delete_arguments,
+        _delete,
+        examples=("moot delete bd-a1b2 -r duplicate",),
+    ),
+    Command("undelete", "bring deleted issues back", _ids_argument, _undelete, examples=("moot undelete bd-a1b2",)),
+    Command(
+        "defer",
+        "put issues aside",
+        _defer_arguments,
+        _defer,
+        examples=("moot defer bd-a1b2 --until tomorrow", 'moot defer bd-a1b2 --until "next monday"'),
+    ),
+    Command("undefer", "take deferred issues up again", _ids_argument, _undefer, examples=("moot undefer bd-a1b2",)),
+    Command(
+        "resolve",
+        "settle a conflict between values of a field",
+        _resolve_arguments,
+        _resolve,
+        examples=("moot resolve bd-a1b2 status --pick 1", 'moot resolve bd-a1b2 title --value "Both"'),
+    ),
+)

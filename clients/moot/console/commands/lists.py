@@ -1,0 +1,264 @@
+"""Commands that list and count issues: list, ready, blocked, search, children, count, stats."""
+
+from argparse import ArgumentParser
+from typing import Final
+
+from moot.console import documents, exits
+from moot.console import filter_arguments as filters
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.grammar import comma_separated
+from moot.console.safe_text import neutralise
+from moot.console.style import Style, style_of
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import (
+    Blocked,
+    Children,
+    Count,
+    Filter,
+    IssueDoc,
+    ListIssues,
+    Page,
+    Ready,
+    Stats,
+    Update,
+)
+
+LIST_LIMIT: Final = 50
+READY_LIMIT: Final = 100
+_GROUPS: Final = ("status", "priority", "type", "assignee", "label")
+_READY_SORTS: Final = ("priority", "oldest", "hybrid")
+
+
+# -- Arguments ---------------------------------------------------------------------------------------------------
+def _add_order(parser: ArgumentParser) -> None:
+    parser.add_argument("--sort", choices=filters.SORTS, default="priority", help="by this field (default priority)")
+    parser.add_argument("-r", "--reverse", action="store_true", help="the other way round")
+    filters.add_limit(parser, LIST_LIMIT)
+
+
+def _add_look(parser: ArgumentParser) -> None:
+    parser.add_argument("--fields", action="append", metavar="A,B", help="these fields only, also with --json")
+    parser.add_argument("--plain", action="store_true", help="plain lines, as when the output is no terminal")
+
+
+def _list_arguments(parser: ArgumentParser) -> None:
+    filters.add_full(parser)
+    parser.add_argument("--all", action="store_true", help="closed ones too")
+    parser.add_argument("--ready", action="store_true", help="of status open only (`ready` knows what isn't blocked)")
+    _add_order(parser)
+    _add_look(parser)
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--long", action="store_true", help="with dates, labels and dependencies")
+    shape.add_argument("--tree", "--pretty", action="store_true", help="children below their parents")
+    shape.add_argument("--flat", action="store_true", help="one line each (the default)")
+
+
+def _search_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("text", nargs="*", metavar="QUERY", help="a part of the title, or the start of an id")
+    parser.add_argument("--query", default="", help="the same as a flag")
+    filters.add_full(parser)
+    _add_order(parser)
+    _add_look(parser)
+    parser.add_argument("--long", action="store_true", help="with dates, labels and dependencies")
+
+
+def _ready_arguments(parser: ArgumentParser) -> None:
+    filters.add_basic(parser)
+    parser.add_argument("-s", "--sort", choices=_READY_SORTS, default="priority", help="order (default priority)")
+    filters.add_limit(parser, READY_LIMIT)
+    parser.add_argument("--include-deferred", action="store_true", help="deferred ones too")
+    parser.add_argument("--include-ephemeral", action="store_true", help="ephemeral ones too")
+    parser.add_argument("--claim", action="store_true", help="take the first one that nobody else holds")
+    _add_look(parser)
+
+
+def _blocked_arguments(parser: ArgumentParser) -> None:
+    filters.add_basic(parser)
+    filters.add_limit(parser, READY_LIMIT)
+    _add_look(parser)
+
+
+def _children_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", help="the parent")
+    _add_look(parser)
+
+
+def _count_arguments(parser: ArgumentParser) -> None:
+    filters.add_full(parser)
+    group = parser.add_mutually_exclusive_group()
+    for name in _GROUPS:
+        group.add_argument(f"--by-{name}", dest="by", action="store_const", const=name, default="", help=f"by {name}")
+
+
+def _stats_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--project", "--rig", action="append", help="another project; `all` for every one")
+
+
+# -- Running -----------------------------------------------------------------------------------------------------
+def _fields(context: Context) -> tuple[str, ...]:
+    return comma_separated(context.arguments.fields)
+
+
+def _wants_texts(context: Context) -> bool:
+    fields = _fields(context)
+    return documents.needs_texts(fields) if context.json or fields else False
+
+
+def _style(context: Context) -> Style:
+    return style_of(context.terminal.facts, plain=context.arguments.plain)
+
+
+def _write(context: Context, page: Page, cells: tuple[lines.Cell, ...]) -> int:
+    """Write a page as the arguments ask: JSON, chosen fields, or a line for each issue."""
+    fields = _fields(context)
+    if context.json:
+        documents.write_page(context, page, fields)
+        return exits.OK
+    style = _style(context)
+    if fields:
+        told = lines.field_rows(style, page, fields)
+    elif getattr(context.arguments, "long", False):
+        told = lines.long_rows(style, page, context.now_ms)
+    elif getattr(context.arguments, "tree", False):
+        told = lines.tree_rows(style, page)
+    else:
+        told = lines.issue_rows(style, page, cells)
+    lines.write_issues(context, page, told)
+    return exits.OK
+
+
+def _list_issues(context: Context, issue_filter: Filter) -> int:
+    arguments = context.arguments
+    page = context.api.call(
+        ListIssues(
+            filter=issue_filter,
+            all=filters.wants_all_statuses(arguments),
+            sort=arguments.sort,
+            reverse=arguments.reverse,
+            limit=filters.checked_limit(arguments),
+            texts=_wants_texts(context),
+        )
+    )
+    return _write(context, page, lines.LIST)
+
+
+def _list(context: Context) -> int:
+    if context.arguments.ready:
+        return _list_issues(context, filters.full_filter(context, statuses=("open",)))
+    return _list_issues(context, filters.full_filter(context))
+
+
+def _search(context: Context) -> int:
+    query = context.arguments.query or " ".join(context.arguments.text)
+    if not query.strip():
+        raise RefusedError("nothing to search for", code=Code.USAGE, hint="give a part of a title or of an id")
+    return _list_issues(context, filters.full_filter(context, title_or_id=query.strip()))
+
+
+def _ready(context: Context) -> int:
+    arguments = context.arguments
+    page = context.api.call(
+        Ready(
+            filter=filters.basic_filter(context),
+            sort=arguments.sort,
+            limit=filters.checked_limit(arguments),
+            include_deferred=arguments.include_deferred,
+            include_ephemeral=arguments.include_ephemeral,
+            texts=_wants_texts(context),
+        )
+    )
+    if arguments.claim:
+        page = _claimed(context, page)
+    return _write(context, page, lines.READY)
+
+
+def _claimed(context: Context, page: Page) -> Page:
+    """The first issue of a page that the actor gets, as a page of its own; empty if others hold or took them all."""
+    for issue in page.issues:
+        if issue.get("assignee") in {None, "", context.actor}:
+            try:
+                mine = context.api.call(Update(id=issue["id"], actor=context.actor, claim=True))
+            except RefusedError as error:
+                if error.code is not Code.LOST_RACE:
+                    raise
+            else:
+                return Page(issues=[mine], total=None, truncated=False)
+    return Page(issues=[], total=0, truncated=False)
+
+
+def _blockers(style: Style, issue: IssueDoc) -> str:
+    return style.faint("by " + ",".join(map(neutralise, issue.get("blocked_by", ()))))
+
+
+def _blocked(context: Context) -> int:
+    limit = filters.checked_limit(context.arguments)
+    page = context.api.call(Blocked(filter=filters.basic_filter(context), limit=limit))
+    return _write(context, page, (*lines.READY, _blockers))
+
+
+def _children(context: Context) -> int:
+    return _write(context, context.api.call(Children(id=context.arguments.id)), lines.CHILDREN)
+
+
+def _count(context: Context) -> int:
+    by = context.arguments.by
+    counted = context.api.call(Count(filter=filters.full_filter(context), by=by))
+    if context.json:
+        documents.write(context, counted if by else {"count": counted["total"]})
+        return exits.OK
+    style = style_of(context.terminal.facts)
+    rows = [(str(group["count"]), lines.text_of(group, "group") or "(none)") for group in counted.get("groups", ())]
+    total = (str(counted["total"]), "total" if by else "")
+    lines.write_lines(context, lines.count_rows(style, [*rows, total]))
+    return exits.OK
+
+
+def _stats(context: Context) -> int:
+    totals = context.api.call(Stats(projects=filters.projects_of(context)))
+    if context.json:
+        documents.write(context, documents.statistics(totals))
+        return exits.OK
+    names = ("total", "ready", "open", "in_progress", "blocked", "deferred", "closed", "pinned", "epics_closable")
+    rows = [(str(totals.get(name, 0)), name.replace("_", " ")) for name in names]
+    if totals.get("lead_time_hours"):
+        rows.append((f"{totals['lead_time_hours']:.0f}", "hours from created to closed on average"))
+    lines.write_lines(context, lines.count_rows(style_of(context.terminal.facts), rows))
+    return exits.OK
+
+
+COMMANDS: Final = (
+    Command(
+        "list",
+        "List issues; closed ones only with --all or --status",
+        _list_arguments,
+        _list,
+        aliases=("ls",),
+        examples=("moot list --type bug --priority-max 1", "moot list --all --sort updated --json --fields id,title"),
+    ),
+    Command(
+        "ready",
+        "Issues that can be worked on now: nothing blocks them",
+        _ready_arguments,
+        _ready,
+        examples=("moot ready", "moot ready --unassigned --limit 5", "moot ready --claim --json"),
+    ),
+    Command("blocked", "Issues that something blocks, and what", _blocked_arguments, _blocked),
+    Command(
+        "search",
+        "Find issues by a part of the title or the start of an id",
+        _search_arguments,
+        _search,
+        examples=("moot search login", "moot search a1b2 --status all"),
+    ),
+    Command("children", "The direct children of an issue, closed ones too", _children_arguments, _children),
+    Command(
+        "count",
+        "Count issues, closed ones too",
+        _count_arguments,
+        _count,
+        examples=("moot count --status open", "moot count --by-type"),
+    ),
+    Command("stats", "Totals of the project", _stats_arguments, _stats),
+)
+"""The commands of this module."""

@@ -1,0 +1,247 @@
+"""Commands that show issues in full: show, comments.
+
+Foreign text of several lines is indented, so that no line of it can pass for one of ours.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from moot.console import documents, exits, when
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.commands import conflicts
+from moot.console.safe_text import neutralise
+from moot.console.style import Style, style_of
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Conflicts, Edges, IssueDoc, Page, Show
+
+_TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")
+_FACTS: Final = {
+    "owner": "owner",
+    "external_ref": "external",
+    "source_system": "source",
+    "spec_id": "spec",
+    "created_by": "",
+    "closed_by_session": "session",
+}
+"""Field → how it is called on the page; empty: told elsewhere."""
+_ON_THE_PAGE: Final = frozenset(
+    {
+        *_TEXTS, *_FACTS, "id", "title", "status", "priority", "issue_type", "assignee", "labels", "dependencies",
+        "dependents", "comments", "created_at", "updated_at", "started_at", "closed_at", "close_reason", "due_at",
+        "defer_until", "estimated_minutes", "parent", "dependency_count", "dependent_count", "comment_count",
+    }
+)  # fmt: skip
+
+
+class Neighbours(NamedTuple):
+    """What stands around an issue, as `Edges` and `Conflicts` answer."""
+
+    down: Sequence[IssueDoc] = ()
+    up: Sequence[IssueDoc] = ()
+    conflicts: Sequence[dict[str, Any]] = ()
+
+
+# -- The page ----------------------------------------------------------------------------------------------------
+def issue_page(style: Style, issue: IssueDoc, around: Neighbours, now_ms: int, *, program: str = "moot") -> list[str]:
+    """The lines that tell all of an issue: what it is, its texts, what it is linked to, its comments."""
+    status = lines.text_of(issue, "status")
+    assignee = lines.text_of(issue, "assignee")
+    unique = issue.get("_short", 0)
+    whole = style.issue_id(lines.text_of(issue, "id"), unique, len(issue["id"]))
+    words = (style.priority(issue.get("priority")), style.issue_type(lines.text_of(issue, "issue_type")))
+    held = (f"@{assignee}",) if assignee else ()
+    page = [
+        f"{whole} {style.heading(lines.text_of(issue, 'title'))}",
+        " ".join(filter(None, (*words, style.status(status), *held))),
+        *_facts(style, issue, now_ms),
+    ]
+    for field in _TEXTS:
+        if issue.get(field):
+            page += section(style, field.replace("_", " "), indented(issue[field]))
+    page += _links(style, around)
+    if around.conflicts:
+        page += section(style, "conflicts", conflicts.conflict_lines(style, around.conflicts, now_ms, program))
+    if issue.get("comments"):
+        page += section(style, "comments", comment_lines(style, issue["comments"], now_ms))
+    return page
+
+
+def section(style: Style, name: str, body: Iterable[str]) -> list[str]:
+    """A part of a page under its heading; nothing if it has no lines."""
+    told = list(body)
+    return ["", style.heading(name.upper()), *told] if told else []
+
+
+def indented(text: str, by: str = "  ") -> list[str]:
+    """Foreign text, line by line as it is, safe and indented."""
+    return [(by + line).rstrip() for line in neutralise(text, keep_newlines=True).rstrip("\n").split("\n")]
+
+
+def _facts(style: Style, issue: IssueDoc, now_ms: int) -> list[str]:
+    """The lines below the header: who, when, labels, references."""
+    facts = [("labels", ", ".join(map(neutralise, issue.get("labels", ()))))]
+    facts += [(name, lines.text_of(issue, field)) for field, name in _FACTS.items() if name]
+    if isinstance(minutes := issue.get("estimated_minutes"), int):
+        facts.append(("estimate", when.lasted(minutes * 60_000)))
+    facts += _times(issue, now_ms)
+    return lines.lines_of(style, [(style.faint(name), told) for name, told in facts if told])
+
+
+def _times(issue: IssueDoc, now_ms: int) -> Iterable[tuple[str, str]]:
+    created = when.instant(issue.get("created_at"))
+    closed = when.instant(issue.get("closed_at"))
+    more = {"created_at": _by(issue), "closed_at": _closing(issue, created, closed)}
+    named = {
+        "created_at": "created",
+        "updated_at": "updated",
+        "started_at": "started",
+        "closed_at": "closed",
+        "due_at": "due",
+        "defer_until": "deferred until",
+    }
+    for field, name in named.items():
+        moment = when.instant(issue.get(field))
+        if moment is not None:
+            yield name, f"{when.short_date(moment)} ({when.age(moment, now_ms)}){more.get(field, '')}"
+        elif issue.get(field):
+            yield name, lines.text_of(issue, field)
+
+
+def _by(issue: IssueDoc) -> str:
+    creator = lines.text_of(issue, "created_by")
+    return f" by {creator}" if creator else ""
+
+
+def _closing(issue: IssueDoc, created: int | None, closed: int | None) -> str:
+    after = "" if created is None or closed is None else f" after {when.lasted(closed - created)}"
+    reason = lines.text_of(issue, "close_reason")
+    return after + (f": {reason}" if reason else "")
+
+
+def _links(style: Style, around: Neighbours) -> list[str]:
+    parents, needs = _divided(around.down)
+    children, needed_by = _divided(around.up)
+    told = section(style, "parent", edge_lines(style, parents))
+    told += section(style, "children", edge_lines(style, children))
+    told += section(style, "depends on", edge_lines(style, needs))
+    return told + section(style, "needed by", edge_lines(style, needed_by))
+
+
+def _divided(edges: Sequence[IssueDoc]) -> tuple[list[IssueDoc], list[IssueDoc]]:
+    """The edges between parent and child, and all others."""
+    family = [edge for edge in edges if edge.get("dependency_type") == lines.PARENT_CHILD]
+    return family, [edge for edge in edges if edge.get("dependency_type") != lines.PARENT_CHILD]
+
+
+def edge_lines(style: Style, edges: Sequence[IssueDoc]) -> list[str]:
+    """A line for each linked issue: its status, id, priority and title, and the kind of link unless it is usual."""
+    usual = {"blocks", lines.PARENT_CHILD}
+    links = [(edge, lines.text_of(edge, "dependency_type")) for edge in edges]
+    return [lines.node_line(style, "  ", edge, note="" if link in usual else link) for edge, link in links]
+
+
+def comment_lines(style: Style, comments: Sequence[Mapping[str, Any]], now_ms: int) -> list[str]:
+    """Comments, each below a line with its author and age."""
+    told: list[str] = []
+    for comment in comments:
+        moment = when.instant(comment.get("created_at"))
+        age = "" if moment is None else when.age(moment, now_ms)
+        author = lines.text_of(comment, "author") or "somebody"
+        told.append("  " + ", ".join(filter(None, (style.heading(author), style.faint(age)))))
+        told += indented(str(comment.get("text", "")), "    ")
+    return told
+
+
+def _other_fields(style: Style, issue: IssueDoc) -> list[str]:
+    """The fields that the page has no place for, as they stand in documents."""
+    fields = sorted(name for name in issue if name not in _ON_THE_PAGE and not name.startswith("_"))
+    values = [f"  {neutralise(name)} {neutralise(documents.encoded(issue[name]))}" for name in fields]
+    return section(style, "other fields", values)
+
+
+# -- Running -----------------------------------------------------------------------------------------------------
+def _show_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="*", metavar="ID", help="an issue, or several")
+    parser.add_argument("--id", action="append", metavar="ID", help="the same as a flag, repeatable")
+    parser.add_argument(
+        "--as-of", default="", metavar="TIME", help=f"as this machine's log tells it was then: {when.HELP}"
+    )
+    look = parser.add_mutually_exclusive_group()
+    look.add_argument("--short", action="store_true", help="one line each")
+    look.add_argument("--long", action="store_true", help="fields that have no place on the page too")
+
+
+def _wanted(context: Context) -> tuple[str, ...]:
+    ids = (*context.arguments.ids, *(context.arguments.id or ()))
+    if not ids:
+        raise RefusedError("which issue?", code=Code.USAGE, hint="give one or more ids")
+    return ids
+
+
+def _around(context: Context, issue: IssueDoc, *, past: bool) -> Neighbours:
+    """What stands around an issue now; of one in the past, what its own document tells."""
+    if past:
+        edges = issue.get("dependencies", ())
+        return Neighbours([{"id": edge["depends_on_id"], "dependency_type": edge.get("type", "")} for edge in edges])
+    api, whole = context.api, issue["id"]
+    return Neighbours(
+        down=api.call(Edges(id=whole)) if issue.get("dependencies") else [],
+        up=api.call(Edges(id=whole, direction="up")) if issue.get("dependents") else [],
+        conflicts=api.call(Conflicts(id=whole)) if issue.get("_conflicts") else [],
+    )
+
+
+def _show(context: Context) -> int:
+    arguments = context.arguments
+    as_of = when.parse(arguments.as_of, context.now_ms) if arguments.as_of else None
+    issues = context.api.call(Show(ids=_wanted(context), as_of=as_of))
+    style = style_of(context.terminal.facts)
+    if arguments.short and not context.json:
+        short = [issue.get("_short", 0) for issue in issues]
+        page = Page(issues=issues, total=len(issues), truncated=False, short=short)
+        lines.write_lines(context, lines.issue_rows(style, page, lines.LIST))
+        return exits.OK
+    around = [_around(context, issue, past=as_of is not None) for issue in issues]
+    if context.json:
+        found = zip(issues, around, strict=True)
+        documents.write(context, [documents.issue_details(issue, near.down, near.up) for issue, near in found])
+        return exits.OK
+    told: list[str] = []
+    for issue, near in zip(issues, around, strict=True):
+        told += ["", ""] if told else []
+        told += issue_page(style, issue, near, context.now_ms, program=context.terminal.facts.program)
+        told += _other_fields(style, issue) if arguments.long else []
+    lines.write_lines(context, told)
+    return exits.OK
+
+
+def _comments_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", help="the issue")
+
+
+def _comments(context: Context) -> int:
+    issue = context.api.call(Show(ids=(context.arguments.id,)))[0]
+    comments = issue.get("comments", [])
+    if context.json:
+        documents.write(context, comments)
+    elif comments:
+        lines.write_lines(context, comment_lines(style_of(context.terminal.facts), comments, context.now_ms))
+    else:
+        context.terminal.err(f"no comments on {lines.text_of(issue, 'id')}\n")
+    return exits.OK
+
+
+COMMANDS: Final = (
+    Command(
+        "show",
+        "Show issues in full",
+        _show_arguments,
+        _show,
+        aliases=("view",),
+        examples=("moot show a1b2", "moot show a1b2 --as-of yesterday", "moot show a1b2 c3d4 --json"),
+    ),
+    Command("comments", "The comments on an issue", _comments_arguments, _comments),
+)
+"""The commands of this module."""

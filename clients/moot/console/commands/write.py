@@ -1,0 +1,319 @@
+"""Creating and changing issues: create, q, update, assign, priority.
+
+Several ids are changed together or not at all: one answer, one commit, one error. Each command is a function that
+says which mutations it wants, so that `batch` can string them together, and one that carries them out and confirms.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from moot.console import documents
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed, naming
+from moot.console.context import answer, carry_out, full_id, full_ids, need_project, target_id
+from moot.console.grammar import comma_separated
+from moot.console.issue_fields import (
+    DEFAULT_PRIORITY,
+    DEFAULT_TYPE,
+    add_field_arguments,
+    priority,
+    read_entries,
+    read_fields,
+    read_metadata,
+)
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import AddEdge, Create, Edge, IssueDoc, IssueFields, Mutation, Show, Update
+
+Labelled = tuple[str, Mutation[Any]]
+"""A mutation and what names it in errors."""
+
+
+# -- create ------------------------------------------------------------------------------------------------------
+def _create_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("words", nargs="*", metavar="TITLE", help="what it is called")
+    add_field_arguments(parser)
+    add("-l", "--labels", "--label", action="append", metavar="A,B", help="its labels")
+    add("--parent", metavar="ID", help="the issue it is part of")
+    add("--no-inherit-labels", action="store_true", help="don't take over the parent's labels")
+    add("--deps", action="append", metavar="TYPE:ID,…", help="what it depends on; blocks:ID makes ID wait for this one")
+    add("--waits-for", metavar="ID", help="wait for the children of this issue")
+    add("--waits-for-gate", choices=("all-children", "any-children"), default="all-children", help="for all, or one")
+    add("--metadata", metavar="JSON", help="more fields of your own: a JSON object, or @FILE")
+    add("--id", help="an id of your own choice")
+    add("--dry-run", action="store_true", help="check everything, write nothing")
+    add("--silent", action="store_true", help="print the id only")
+
+
+def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
+    """What `create` wants: the issue, and the edges of others that lead to it.
+
+    Args:
+        context: with the arguments of `create`.
+        itself: how steps after it name the new issue.
+    """
+    given = context.arguments
+    fields = read_fields(context)
+    fields.title = _title(given.words, given.title)
+    if fields.priority is UNSET:
+        fields.priority = DEFAULT_PRIORITY
+    if fields.issue_type is UNSET:
+        fields.issue_type = DEFAULT_TYPE
+    outward, inward = _read_deps(context)
+    create = Create(
+        actor=context.actor,
+        dry_run=given.dry_run,
+        project=need_project(context),
+        fields=fields,
+        id=given.id or "",
+        labels=comma_separated(given.labels),
+        edges=tuple(outward),
+        parent=full_id(context, given.parent) if given.parent else "",
+        metadata=read_metadata(context, given.metadata),
+        inherit_labels=not given.no_inherit_labels,
+    )
+    waiting = [AddEdge(actor=context.actor, dry_run=given.dry_run, id=issue, edge=Edge(to=itself)) for issue in inward]
+    return [("create", create), *((f"blocks:{edge.id}", edge) for edge in waiting)]
+
+
+def _title(words: Sequence[str], flag: str | None) -> str:
+    if len(words) > 1:
+        raise RefusedError("the title is more than one argument", code=Code.USAGE, hint="put the title in quotes")
+    if words and flag is not None and words[0] != flag:
+        raise RefusedError("two titles are given", code=Code.USAGE, hint="give it once")
+    title = (words[0] if words else flag or "").strip()
+    if not title:
+        raise RefusedError("an issue needs a title", code=Code.USAGE, hint='`moot create "What is to be done"`')
+    return title
+
+
+def _read_deps(context: Context) -> tuple[list[Edge], list[str]]:
+    """The edges that lead away from a new issue, and the issues that are to wait for it."""
+    outward: list[Edge] = []
+    inward: list[str] = []
+    for entry in comma_separated(context.arguments.deps):
+        kind, target = _split_dep(entry)
+        if not kind or not target:
+            raise RefusedError(f"{entry!r} is no dependency", code=Code.USAGE, hint="write TYPE:ID, or ID alone")
+        if kind == "blocks":
+            inward.append(full_id(context, target))
+        else:
+            kind = "blocks" if kind in {"depends-on", "blocked-by"} else kind
+            outward.append(Edge(to=target_id(context, target), type=kind))
+    if context.arguments.waits_for:
+        gate = msgspec.json.encode({"gate": context.arguments.waits_for_gate}).decode()
+        outward.append(Edge(to=full_id(context, context.arguments.waits_for), type="waits-for", metadata=gate))
+    return outward, inward
+
+
+def _split_dep(entry: str) -> tuple[str, str]:
+    if entry.startswith("external:") or ":" not in entry:
+        return "depends-on", entry
+    kind, _, target = entry.partition(":")
+    return kind.strip(), target.strip()
+
+
+def _create(context: Context) -> int:
+    created: IssueDoc = carry_out(context, create_mutations(context))[0]
+    if context.json:
+        documents.write(context, created)
+    elif context.arguments.silent:
+        context.terminal.out(f"{neutralise(created['id'])}\n")
+    elif context.arguments.dry_run:
+        answer(context, created, _preview(created))
+    else:
+        answer(context, created, [confirmed(context, f"Created issue: {naming(created)}"), *_facts(created)])
+    return 0
+
+
+def _facts(issue: IssueDoc) -> Iterator[str]:
+    yield f"  Priority: P{issue.get('priority', DEFAULT_PRIORITY)}"
+    yield f"  Status: {neutralise(str(issue.get('status', 'open')))}"
+
+
+def _preview(issue: IssueDoc) -> Iterator[str]:
+    yield "Dry run: nothing was written. This would create"
+    yield f"  Title: {neutralise(str(issue.get('title', '')))}"
+    yield f"  Type: {neutralise(str(issue.get('issue_type', DEFAULT_TYPE)))}"
+    yield from _facts(issue)
+    for name in ("assignee", "description"):
+        if issue.get(name):
+            yield f"  {name.capitalize()}: {neutralise(str(issue[name]))}"
+    if issue.get("labels"):
+        yield f"  Labels: {neutralise(', '.join(issue['labels']))}"
+
+
+# -- q -----------------------------------------------------------------------------------------------------------
+def _quick_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("words", nargs="+", metavar="TITLE", help="what it is called; several words are put together")
+    parser.add_argument("-t", "--type", dest="issue_type", default=DEFAULT_TYPE, help="bug, feature, task…")
+    parser.add_argument("-p", "--priority", type=priority, default=DEFAULT_PRIORITY, help="0 to 4 or P0 to P4")
+    parser.add_argument("-l", "--labels", "--label", action="append", metavar="A,B", help="its labels")
+
+
+def _quick(context: Context) -> int:
+    given = context.arguments
+    created = context.api.call(
+        Create(
+            actor=context.actor,
+            project=need_project(context),
+            fields=IssueFields(
+                title=_title([" ".join(given.words)], None), priority=given.priority, issue_type=given.issue_type
+            ),
+            labels=comma_separated(given.labels),
+        )
+    )
+    if context.json:
+        documents.write(context, created)
+    else:
+        context.terminal.out(f"{neutralise(created['id'])}\n")
+    return 0
+
+
+# -- update ------------------------------------------------------------------------------------------------------
+def _update_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("ids", nargs="+", metavar="ID", help="the issues to change: all of them or none")
+    add_field_arguments(parser)
+    add("--persistent", action="store_true", help="no longer ephemeral")
+    add("--claim", action="store_true", help="make it yours and in_progress, unless somebody else holds it")
+    add("--append-notes", metavar="TEXT", help="add a line to its notes")
+    add("--add-label", action="append", metavar="A,B", help="labels to add")
+    add("--remove-label", action="append", metavar="A,B", help="labels to take away")
+    add("--set-labels", action="append", metavar="A,B", help="the labels it is to have; empty for none")
+    add("--metadata", metavar="JSON", help="entries of your own to set: a JSON object, or @FILE")
+    add("--set-metadata", action="append", metavar="KEY=VALUE", help="one such entry")
+    add("--unset-metadata", action="append", metavar="KEY", help="take an entry away")
+    add("--parent", metavar="ID", help="the issue it is part of; empty for none")
+    add("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+def update_mutations(context: Context) -> list[Labelled]:
+    """What `update` wants: one change for each id."""
+    given = context.arguments
+    if given.notes is not None and given.append_notes is not None:
+        raise RefusedError("--notes and --append-notes contradict one another", code=Code.USAGE, hint="give one")
+    if given.metadata is not None and (given.set_metadata or given.unset_metadata):
+        raise RefusedError(
+            "--metadata can't be combined with --set-metadata or --unset-metadata", code=Code.USAGE, hint="give one"
+        )
+    change = Update(
+        actor=context.actor,
+        dry_run=given.dry_run,
+        id="",
+        fields=_changed_fields(context),
+        claim=given.claim,
+        append_notes=given.append_notes or "",
+        add_labels=comma_separated(given.add_label),
+        remove_labels=comma_separated(given.remove_label),
+        set_labels=None if given.set_labels is None else comma_separated(given.set_labels),
+        set_metadata=read_metadata(context, given.metadata) | read_entries(given.set_metadata),
+        unset_metadata=tuple(given.unset_metadata or ()),
+        parent=None if given.parent is None else given.parent and full_id(context, given.parent),
+    )
+    if change == Update(actor=context.actor, dry_run=given.dry_run, id=""):
+        raise RefusedError("nothing to change", code=Code.USAGE, hint="`moot help update` lists what can be")
+    return _for_each(context, change)
+
+
+def _changed_fields(context: Context) -> IssueFields:
+    fields = read_fields(context)
+    if context.arguments.persistent:
+        fields.ephemeral = False
+    if fields.title is not UNSET and not str(fields.title).strip():
+        raise RefusedError("a title can't be empty", code=Code.USAGE)
+    return fields
+
+
+def _for_each(context: Context, change: Update) -> list[Labelled]:
+    ids = full_ids(context, context.arguments.ids)
+    changes = [msgspec.structs.replace(change, id=issue) for issue in dict.fromkeys(ids)]
+    if change.fields.defer_until == "" and change.fields.status is UNSET:
+        changes = _undeferred(context, changes)
+    return [(update.id, update) for update in changes]
+
+
+def _undeferred(context: Context, changes: list[Update]) -> list[Update]:
+    """Clearing the time opens what is `deferred`, which would else stay hidden."""
+    shown = context.api.call(Show(ids=tuple(change.id for change in changes)))
+    deferred = {issue["id"] for issue in shown if issue.get("status") == "deferred"}
+    opened = msgspec.structs.replace(changes[0].fields, status="open")
+    return [msgspec.structs.replace(each, fields=opened) if each.id in deferred else each for each in changes]
+
+
+def _update(context: Context) -> int:
+    changed = carry_out(context, update_mutations(context))
+    done = "Would update issue" if context.arguments.dry_run else "Updated issue"
+    answer(context, changed, (confirmed(context, f"{done}: {naming(issue)}") for issue in changed))
+    return 0
+
+
+# -- assign, priority --------------------------------------------------------------------------------------------
+def _assign_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("name", metavar="NAME", help="who works on it; empty for nobody")
+
+
+def _assign(context: Context) -> int:
+    name = context.arguments.name
+    changed = _change_one(context, IssueFields(assignee=name))
+    told = f"Assigned {naming(changed)} to {neutralise(name)}" if name else f"Unassigned {naming(changed)}"
+    answer(context, [changed], [confirmed(context, told)])
+    return 0
+
+
+def _priority_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("level", metavar="0-4", type=priority, help="0 to 4 or P0 to P4; 0 is the most urgent")
+
+
+def _priority(context: Context) -> int:
+    level = context.arguments.level
+    changed = _change_one(context, IssueFields(priority=level))
+    answer(context, [changed], [confirmed(context, f"Set priority of {naming(changed)} to P{level}")])
+    return 0
+
+
+def _change_one(context: Context, fields: IssueFields) -> IssueDoc:
+    return context.api.call(Update(actor=context.actor, id=full_id(context, context.arguments.id), fields=fields))
+
+
+CREATE = Command(
+    "create",
+    "create an issue",
+    _create_arguments,
+    _create,
+    aliases=("new",),
+    examples=(
+        'moot create "Login fails with a long name" -t bug -p 1',
+        'moot create "Write the guide" --parent bd-a1b2 --deps discovered-from:bd-c3d4 --json',
+        'moot create "Tidy up" --body-file - --silent < description.md',
+    ),
+)
+UPDATE = Command(
+    "update",
+    "change issues, or claim one",
+    _update_arguments,
+    _update,
+    examples=("moot update bd-a1b2 --claim", "moot update bd-a1b2 bd-c3d4 -p 0 --add-label urgent"),
+)
+COMMANDS = (
+    CREATE,
+    Command(
+        "q",
+        "create an issue, print its id only",
+        _quick_arguments,
+        _quick,
+        examples=("id=$(moot q Fix the link -p 1)",),
+    ),
+    UPDATE,
+    Command("assign", "say who works on an issue", _assign_arguments, _assign, examples=("moot assign bd-a1b2 alice",)),
+    Command(
+        "priority", "set an issue's priority", _priority_arguments, _priority, examples=("moot priority bd-a1b2 0",)
+    ),
+)

@@ -1,0 +1,21 @@
+"""How commands that write say what they did: one line a thing, in the words that readers of `bd`'s output look for."""
+
+from typing import Final
+
+from moot.console.command import Context
+from moot.console.safe_text import neutralise
+from moot.console.style import style_of
+from moot_protocol.requests import IssueDoc
+
+_GREEN: Final = "32"
+
+
+def confirmed(context: Context, text: str) -> str:
+    """A line that says that something was done. The text is safe to print."""
+    return f"{style_of(context.terminal.facts).paint('✓', _GREEN)} {text}"
+
+
+def naming(issue: IssueDoc) -> str:
+    """An issue by its whole id and its title, safe to print."""
+    title = neutralise(str(issue.get("title", "")))
+    return f"{neutralise(str(issue['id']))} — {title}" if title else neutralise(str(issue["id"]))

@@ -1,0 +1,168 @@
+"""What commands share: who acts, which project they are about, ids as people type them, texts, and confirmations.
+
+A command writes confirmations with `say`, which keeps quiet where JSON or nothing is wanted, so that standard output
+holds one document with `--json` and nothing else.
+"""
+
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from moot.console import documents
+from moot.console.api import Api
+from moot.console.command import Context
+from moot.console.terminal import Facts
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import MIB
+from moot_protocol.requests import Mutation, Request, ResolveIds, Script, WorkspaceInfo
+
+R = TypeVar("R")
+
+TEXT_READ_BYTES: Final = 1 * MIB
+"""Bytes read of a text from a file or standard input: far above what a field holds, so that the daemon judges it."""
+_ACTOR_VARIABLES: Final = ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR")
+
+
+class ReadOnlyApi:
+    """An Api that refuses what would change the log."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def call(self, request: Request[R]) -> R:
+        """Pass a request on if it only reads.
+
+        Raises:
+            RefusedError: `denied` for a request that writes.
+        """
+        if type(request).writes:
+            raise RefusedError("--readonly was given and this command writes", code=Code.DENIED)
+        return self._api.call(request)
+
+
+def actor_of(arguments: Namespace, facts: Facts) -> str:
+    """Who acts: --actor, MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, git's user.name, USER, in this order."""
+    named = (facts.environment.get(name, "") for name in _ACTOR_VARIABLES)
+    candidates = (arguments.actor or "", *named, facts.git_user, facts.environment.get("USER", ""))
+    return next((name.strip() for name in candidates if name.strip()), "unknown")
+
+
+def project_of(api: Api, facts: Facts) -> str:
+    """The project of the workspace that the client's folder lies in, or empty."""
+    if not facts.workspace:
+        return ""
+    known = api.call(WorkspaceInfo(workspace=facts.workspace))
+    return str(known["project"]) if known else ""
+
+
+def need_project(context: Context) -> str:
+    """The workspace's project.
+
+    Raises:
+        RefusedError: the folder belongs to none.
+    """
+    if context.project:
+        return context.project
+    folder = context.terminal.facts.folder
+    raise RefusedError(
+        f"no project here: {folder} is not inside a workspace",
+        code=Code.NOT_FOUND,
+        hint="go to the project's folder, or run `moot init` there",
+    )
+
+
+def full_ids(context: Context, typed: Sequence[str]) -> list[str]:
+    """Whole ids for what was typed: an id, or the start of one that is unique.
+
+    Raises:
+        RefusedError: `not_found` or `ambiguous`.
+    """
+    if not typed:
+        return []
+    projects = (context.project,) if context.project else ()
+    return context.api.call(ResolveIds(ids=tuple(typed), projects=projects))
+
+
+def full_id(context: Context, typed: str) -> str:
+    """The whole id for what was typed; see `full_ids`."""
+    return full_ids(context, [typed])[0]
+
+
+def target_id(context: Context, typed: str) -> str:
+    """The whole id of what an edge leads to; `external:PROJECT:CAPABILITY` stands for itself."""
+    return typed if typed.startswith("external:") else full_id(context, typed)
+
+
+def script_step(mutation: Mutation[Any], label: str) -> dict[str, Any]:
+    """A mutation as a step of a script, named by `label` in errors."""
+    params = msgspec.to_builtins(mutation)
+    del params["actor"]
+    params.pop("dry_run", None)
+    return {"method": mutation.method, "params": params, "label": label}
+
+
+def carry_out(context: Context, mutations: Sequence[tuple[str, Mutation[Any]]]) -> list[Any]:
+    """Carry out mutations, all or nothing, and return their answers in order.
+
+    Args:
+        context: the command's.
+        mutations: labels that name them in errors, and what to do; they agree on actor and dry_run.
+    """
+    if len(mutations) == 1:
+        return [context.api.call(mutations[0][1])]
+    first = mutations[0][1]
+    steps = tuple(script_step(mutation, label) for label, mutation in mutations)
+    return context.api.call(Script(actor=first.actor, dry_run=first.dry_run, steps=steps))
+
+
+def say(context: Context, text: str) -> None:
+    """Confirm something on standard output, unless JSON or nothing is wanted. The text is safe to print."""
+    if not context.json and not context.arguments.quiet:
+        context.terminal.out(f"{text}\n")
+
+
+def note(context: Context, text: str) -> None:
+    """Tell something on standard error, unless nothing is wanted. The text is safe to print."""
+    if not context.arguments.quiet:
+        context.terminal.err(f"{text}\n")
+
+
+def answer(context: Context, document: Any, lines: Iterable[str]) -> None:
+    """Answer with one document, or with lines that are safe to print."""
+    if context.json:
+        documents.write(context, document)
+        return
+    for line in lines:
+        say(context, line)
+
+
+def chunks_of(context: Context, path: str) -> Iterator[bytes]:
+    """The chunks of a file, or of standard input for `-`.
+
+    Raises:
+        RefusedError: it can't be read.
+    """
+    return context.terminal.stdin() if path == "-" else context.terminal.read_file(path)
+
+
+def read_text(context: Context, path: str) -> str:
+    """The text of a file, or of standard input for `-`.
+
+    Raises:
+        RefusedError: it can't be read, is larger than any field can hold, or is not UTF-8.
+    """
+    data = bytearray()
+    for chunk in chunks_of(context, path):
+        data += chunk
+        if len(data) > TEXT_READ_BYTES:
+            raise RefusedError(f"{_name(path)} holds more than {TEXT_READ_BYTES} bytes", code=Code.LIMIT)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"{_name(path)} is not UTF-8 text") from error
+
+
+def _name(path: str) -> str:
+    return "standard input" if path == "-" else path

@@ -1,0 +1,143 @@
+"""What `--json` writes: exactly one document on standard output, in the shapes that `bd` has.
+
+Bare shapes by default; with BD_JSON_ENVELOPE=1 each inside `{"schema_version": 1, "data": …}`. Documents carry every
+value as it is: characters that would act on a terminal, or not show, are written as JSON's own escapes, which any
+reader turns back. What a list leaves out is said on standard error, so that it can't be taken for all there is.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from moot.console.command import Context
+from moot.console.safe_text import is_plain
+from moot_protocol.requests import IssueDoc, Page
+
+SCHEMA_VERSION: Final = 1
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_TEXT_FIELDS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
+
+
+def write(context: Context, document: Any) -> None:
+    """Write one document to standard output: indented for a terminal, else on one line."""
+    facts = context.terminal.facts
+    context.terminal.out(encoded(enveloped(document, facts.environment), indent=facts.out_is_terminal) + "\n")
+
+
+def enveloped(document: Any, environment: Mapping[str, str]) -> Any:
+    """The document, or the envelope around it where BD_JSON_ENVELOPE asks for one."""
+    if environment.get("BD_JSON_ENVELOPE") != "1":
+        return document
+    return {"schema_version": SCHEMA_VERSION, "data": document}
+
+
+def encoded(document: Any, *, indent: bool = False) -> str:
+    """A document as JSON whose every character is printable, newlines of the indentation apart."""
+    try:
+        raw = msgspec.json.encode(document)
+    except UnicodeEncodeError:  # text of the command line that is not UTF-8 has no place in JSON either
+        raw = msgspec.json.encode(_without_surrogates(document))
+    text = (msgspec.json.format(raw, indent=2) if indent else raw).decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "\n".join([line if is_plain(line) else "".join(map(_escaped, line)) for line in text.split("\n")])
+
+
+def _escaped(character: str) -> str:
+    """A character of a JSON text, which outside strings is all ASCII, as it is or by its UTF-16 code units."""
+    if is_plain(character):
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {_without_surrogates(key): _without_surrogates(element) for key, element in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(element) for element in value]
+    return value
+
+
+def write_page(context: Context, page: Page, fields: Sequence[str] = ()) -> None:
+    """Write a page of issues as an array, and on standard error what was left out of it."""
+    write(context, [selected(issue, fields) for issue in page.issues])
+    say_left_out(context, page)
+
+
+def say_left_out(context: Context, page: Page) -> None:
+    """Say on standard error how much of a list is not shown; nothing if all of it is."""
+    if page.truncated:
+        shown = len(page.issues)
+        told = f"{shown} shown, more match" if page.total is None else f"{shown} of {page.total} shown"
+        context.terminal.err(f"{told}; --limit 0 shows all\n")
+
+
+def selected(document: IssueDoc, fields: Sequence[str]) -> IssueDoc:
+    """The named fields that a document has, in the order of their names; all if none is named."""
+    return {name: document[name] for name in fields if name in document} if fields else document
+
+
+def needs_texts(fields: Iterable[str]) -> bool:
+    """Whether a list has to carry long texts and comments for these fields; no fields means all."""
+    fields = frozenset(fields)
+    return not fields or bool(fields & _TEXT_FIELDS)
+
+
+def without_marks(document: IssueDoc) -> IssueDoc:
+    """A document without `_short`, which is of use to the eye only."""
+    return {name: value for name, value in document.items() if name != "_short"}
+
+
+def issue_details(document: IssueDoc, down: Sequence[IssueDoc], up: Sequence[IssueDoc]) -> IssueDoc:
+    """An issue as `bd show --json` has it: the issues it is linked to inside it, each with `dependency_type`.
+
+    Args:
+        document: what `Show` answers.
+        down: what it depends on, as `Edges` answers.
+        up: what depends on it.
+    """
+    details = {name: value for name, value in document.items() if name not in {"dependencies", "dependents", "_short"}}
+    if down:
+        details["dependencies"] = list(map(without_marks, down))
+    if up:
+        details["dependents"] = list(map(without_marks, up))
+    parent = next((edge["id"] for edge in down if edge.get("dependency_type") == "parent-child"), None)
+    return details if parent is None else details | {"parent": parent}
+
+
+def tree_nodes(root: Mapping[str, Any], depth_limit: int) -> list[dict[str, Any]]:
+    """A tree of dependencies as `bd dep tree --json` has it: its nodes in order, with `depth` and `parent_id`."""
+    nodes: list[dict[str, Any]] = []
+    pending: list[tuple[Mapping[str, Any], int, str]] = [(root, 0, "")]
+    while pending:
+        node, depth, parent = pending.pop()
+        fields = {name: value for name, value in node.items() if name not in {"children", "type", "seen", "_short"}}
+        if depth:
+            fields["dependency_type"] = node.get("type", "")
+        nodes.append(fields | {"depth": depth, "parent_id": parent, "truncated": depth >= depth_limit})
+        pending.extend((child, depth + 1, node["id"]) for child in reversed(node.get("children", ())))
+    return nodes
+
+
+def statistics(totals: Mapping[str, Any]) -> dict[str, Any]:
+    """Totals as `bd stats --json` has them."""
+    return {"summary": {theirs: totals.get(ours, 0) for ours, theirs in _STATISTICS.items()}}
+
+
+_STATISTICS: Final = {
+    "total": "total_issues",
+    "open": "open_issues",
+    "in_progress": "in_progress_issues",
+    "closed": "closed_issues",
+    "blocked": "blocked_issues",
+    "deferred": "deferred_issues",
+    "ready": "ready_issues",
+    "pinned": "pinned_issues",
+    "epics_closable": "epics_eligible_for_closure",
+    "lead_time_hours": "average_lead_time_hours",
+}

@@ -1,0 +1,310 @@
+"""The grammar: which command an argument list names, what its flags say, and help.
+
+Parsers are built one by one, when their command is first called, and kept: the daemon lives long and serves many
+threads, which is safe since parsing never changes a parser. Argument lists are put into a canonical form before
+argparse sees them (`--flag=value` first, then `--`, then the rest), so that flags and ids mix freely, values may
+begin with a hyphen, and nothing is abbreviated or guessed. Every mistake is a RefusedError with code `usage`.
+"""
+
+import difflib
+from argparse import SUPPRESS, ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, NoReturn
+
+from moot.console.command import Command
+from moot_protocol.errors import Code, RefusedError
+
+HELP_FLAGS: Final = ("-h", "--help")
+_SWITCH: Final = {"true": True, "false": False}
+
+
+class Invocation(NamedTuple):
+    """What an argument list asks for: a command with its arguments, or help."""
+
+    command: Command | None
+    """None where only help is asked for."""
+    arguments: Namespace
+    """Empty for help."""
+    topic: str = ""
+    """What help is asked about; empty: everything."""
+
+
+class _Split(NamedTuple):
+    options: list[str]
+    """Flags in canonical form."""
+    words: list[str]
+    """Everything else, in order."""
+    wants_help: bool
+    end: int
+    """Where reading stopped."""
+
+
+class CommandParser(ArgumentParser):
+    """A parser that raises instead of exiting, and reads flags in any place and nothing but whole ones."""
+
+    def __init__(self, name: str, *, prog: str = "moot", epilog: str = "", width: int = 80) -> None:
+        def formatter(prog: str) -> HelpFormatter:
+            return RawDescriptionHelpFormatter(prog, max_help_position=28, width=width)
+
+        super().__init__(
+            prog=f"{prog} {name}".strip(), epilog=epilog, formatter_class=formatter, add_help=False, allow_abbrev=False
+        )
+        self.name = name
+        group = self.add_argument_group("flags of every command")
+        group.add_argument("--json", action="store_true", help="print one JSON document")
+        group.add_argument("--actor", metavar="NAME", help="who acts (else MOOT_ACTOR, git's user.name, USER)")
+        group.add_argument("-q", "--quiet", action="store_true", help="print no confirmations")
+        group.add_argument("-C", "--directory", metavar="PATH", help="act as if called in this folder")
+        group.add_argument("--readonly", action="store_true", help="refuse to change anything")
+        group.add_argument("-h", "--help", action="store_true", help="show this help")
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse an argument list.
+
+        Raises:
+            RefusedError: always, with code `usage`.
+        """
+        raise self._mistake(message)
+
+    def split(self, argv: Sequence[str], start: int = 0, *, leading: bool = False) -> _Split:
+        """Sort an argument list into flags and words.
+
+        Args:
+            argv: the arguments.
+            start: where to begin.
+            leading: stop at the first argument that isn't a flag known here, rather than refuse unknown ones.
+
+        Raises:
+            RefusedError: an unknown flag, one without its value, or one with a value it doesn't take.
+        """
+        options: list[str] = []
+        words: list[str] = []
+        wants_help = False
+        position = start
+        while position < len(argv):
+            argument = argv[position]
+            if argument == "--" and not leading:
+                words.extend(argv[position + 1 :])
+                position = len(argv)
+                break
+            if not _is_flag(argument) or (leading and not self._knows(argument)):
+                if leading:
+                    break
+                words.append(argument)
+                position += 1
+                continue
+            following = argv[position + 1] if position + 1 < len(argv) else None
+            found, took_following = self._canonical(argument, following)
+            wants_help = wants_help or any(option in HELP_FLAGS for option in found)
+            options.extend(found)
+            position += 2 if took_following else 1
+        return _Split(options, words, wants_help, position)
+
+    def _knows(self, argument: str) -> bool:
+        name = argument.split("=", 1)[0]
+        return name in self._option_string_actions
+
+    def _canonical(self, argument: str, following: str | None) -> tuple[list[str], bool]:
+        """One argument as canonical flags, and whether the next argument was its value."""
+        name, equals, value = argument.partition("=")
+        action = self._option_string_actions.get(name)
+        if action is None and not argument.startswith("--") and len(argument) > 2:
+            return self._cluster(argument, following)
+        if action is None:
+            raise self._unknown(name)
+        if action.nargs == 0:
+            return ([name] if not equals or self._switch(name, value) else []), False
+        if equals:
+            return [argument], False
+        if following is None:
+            self.error(f"{name} needs a value")
+        return [f"{name}={following}"], True
+
+    def _cluster(self, argument: str, following: str | None) -> tuple[list[str], bool]:
+        """Short flags in one argument (`-qp1`): the first that takes a value takes the rest of it."""
+        found: list[str] = []
+        for index, letter in enumerate(argument[1:], start=1):
+            name = f"-{letter}"
+            action = self._option_string_actions.get(name)
+            if action is None:
+                raise self._unknown(name if index > 1 else argument)
+            if action.nargs == 0:
+                found.append(name)
+                continue
+            rest = argument[index + 1 :].removeprefix("=")
+            if rest:
+                return [*found, f"{name}={rest}"], False
+            if following is None:
+                self.error(f"{name} needs a value")
+            return [*found, f"{name}={following}"], True
+        return found, False
+
+    def _switch(self, name: str, value: str) -> bool:
+        if value not in _SWITCH:
+            self.error(f"{name} takes no value")
+        return _SWITCH[value]
+
+    def _unknown(self, name: str) -> RefusedError:
+        known = [option for option, action in self._option_string_actions.items() if action.help != SUPPRESS]
+        return self._mistake(f"unknown flag {name}{_did_you_mean(name, known)}")
+
+    def _mistake(self, message: str) -> RefusedError:
+        return RefusedError(message, code=Code.USAGE, hint=f"see `{' '.join(['moot help', self.name]).strip()}`")
+
+    def parse(self, split: _Split) -> Namespace:
+        """Read a sorted argument list.
+
+        Raises:
+            RefusedError: something is missing, too much, or not one of its choices.
+        """
+        return self.parse_args([*split.options, "--", *split.words] if split.words else split.options)
+
+
+def _is_flag(argument: str) -> bool:
+    return len(argument) > 1 and argument.startswith("-") and argument != "--" and not argument[1:].isdigit()
+
+
+def _did_you_mean(typed: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(typed, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _unknown_command(name: str, known: Iterable[str]) -> RefusedError:
+    return RefusedError(
+        f"unknown command {name!r}{_did_you_mean(name, known)}", code=Code.USAGE, hint="`moot help` lists them"
+    )
+
+
+class Section(NamedTuple):
+    """Commands that stand together in the list of commands."""
+
+    title: str
+    commands: Sequence[Command]
+
+
+class Grammar:
+    """All commands: finds the one that is meant, and explains them."""
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self._sections = sections
+        self._commands = {command.name: command for section in sections for command in section.commands}
+        self._names = dict(self._commands)
+        for command in self._commands.values():
+            for alias in command.aliases:
+                self._names[alias] = command
+        self._groups = {name.split(" ")[0] for name in self._names if " " in name}
+        self._parsers: dict[str, CommandParser] = {}
+        self._globals = CommandParser("")
+
+    def read(self, argv: Sequence[str]) -> Invocation:
+        """What an argument list asks for.
+
+        Raises:
+            RefusedError: with code `usage`.
+        """
+        leading = self._globals.split(argv, leading=True)
+        if leading.end == len(argv):
+            return Invocation(None, Namespace())
+        first = argv[leading.end]
+        if _is_flag(first):
+            self._globals.split(argv[leading.end : leading.end + 1])
+        if first == "help":
+            rest = self._globals.split(argv, leading.end + 1)
+            return Invocation(None, Namespace(), " ".join(rest.words))
+        return self._read_command(argv, leading)
+
+    def _read_command(self, argv: Sequence[str], leading: _Split) -> Invocation:
+        name, options, end = self._find(argv, leading.end)
+        wants_help = leading.wants_help or any(option in HELP_FLAGS for option in options)
+        if name not in self._names:
+            if wants_help:
+                return Invocation(None, Namespace(), name)
+            raise self._incomplete(name)
+        command = self._names[name]
+        parser = self._parser(command)
+        split = parser.split(argv, end)
+        options = leading.options + options + split.options
+        if wants_help or split.wants_help:
+            return Invocation(None, Namespace(), command.name)
+        return Invocation(command, parser.parse(split._replace(options=options)))
+
+    def _find(self, argv: Sequence[str], position: int) -> tuple[str, list[str], int]:
+        """The longest name of a command or group from `position` on, flags inside it, and where it ends.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        first = argv[position]
+        if first in self._groups:
+            between = self._globals.split(argv, position + 1, leading=True)
+            if between.end < len(argv) and f"{first} {argv[between.end]}" in self._names:
+                return f"{first} {argv[between.end]}", between.options, between.end + 1
+            if first in self._names:
+                return first, [], position + 1
+            if between.end < len(argv):
+                inside = [name for name in self._names if name.startswith(f"{first} ")]
+                raise _unknown_command(f"{first} {argv[between.end]}", inside)
+            return first, between.options, between.end
+        if first not in self._names:
+            raise _unknown_command(first, [*(name for name in self._names if " " not in name), *self._groups])
+        return first, [], position + 1
+
+    def _incomplete(self, group: str) -> RefusedError:
+        inside = sorted(full.removeprefix(f"{group} ") for full in self._commands if full.startswith(f"{group} "))
+        return RefusedError(
+            f"{group} needs one of: {', '.join(inside)}", code=Code.USAGE, hint=f"see `moot help {group}`"
+        )
+
+    def _parser(self, command: Command) -> CommandParser:
+        parser = self._parsers.get(command.name)
+        if parser is None:
+            parser = CommandParser(command.name)
+            command.arguments(parser)
+            self._parsers[command.name] = parser
+        return parser
+
+    def help(self, topic: str, program: str, width: int) -> str:
+        """Help on a command, a group of commands, or everything.
+
+        Raises:
+            RefusedError: there is no such topic.
+        """
+        if not topic:
+            return self._overview(program)
+        if topic in self._names:
+            return _command_help(self._names[topic], program, width)
+        if topic in self._groups:
+            inside = [command for name, command in self._commands.items() if name.startswith(f"{topic} ")]
+            return f"{program} {topic}\n\n{_listing(inside)}\n`{program} help {topic} COMMAND` explains one.\n"
+        raise _unknown_command(topic, [*self._names, *self._groups])
+
+    def _overview(self, program: str) -> str:
+        parts = [f"usage: {program} COMMAND [flags]\n"]
+        parts.extend(f"{section.title}:\n{_listing(section.commands)}" for section in self._sections)
+        parts.append(f"`{program} help COMMAND` explains one, with examples. --json works with every command.\n")
+        return "\n".join(parts)
+
+
+def _listing(commands: Sequence[Command]) -> str:
+    widest = max(len(command.name) for command in commands)
+    return "".join(f"  {command.name:<{widest}}  {command.help}\n" for command in commands)
+
+
+def _command_help(command: Command, program: str, width: int) -> str:
+    """Examples, then usage, then flags. Built afresh: its width is the asker's."""
+    parser = CommandParser(command.name, prog=program, width=max(40, width - 2))
+    command.arguments(parser)
+    lines = [f"{command.help}\n"]
+    if command.examples:
+        lines.append("examples:")
+        lines.extend(f"  {example.replace('moot ', f'{program} ')}" for example in command.examples)
+        lines.append("")
+    if command.aliases:
+        lines.append(f"also called: {', '.join(command.aliases)}\n")
+    return "\n".join(lines) + "\n" + parser.format_help()
+
+
+def comma_separated(values: Sequence[str] | None) -> tuple[str, ...]:
+    """The elements of a flag that may be repeated and hold several separated by commas; blanks dropped, order kept."""
+    parts = (part.strip() for value in values or () for part in value.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))

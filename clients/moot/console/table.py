@@ -1,0 +1,57 @@
+"""Aligned columns that fit a terminal, and the widths of text in its cells.
+
+No line is wider than the terminal as long as the other columns leave the flexible one a little room, none ends in
+spaces, and a column that is empty in every row takes none. Texts are `neutralise`d and single lines.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from wcwidth import wcswidth, wcwidth
+
+from moot.console.style import unpainted
+
+GAP: Final = "  "
+ELLIPSIS: Final = "\u2026"
+LEAST_FLEXIBLE: Final = 16
+"""Columns that the flexible column keeps however narrow the terminal is."""
+
+
+def width_of(text: str) -> int:
+    """How many cells a text takes: East Asian wide characters and emoji two, combining marks none, colours none."""
+    text = unpainted(text)
+    return len(text) if text.isascii() else max(wcswidth(text), 0)
+
+
+def cut(text: str, width: int) -> str:
+    """A text without colours that takes at most `width` cells, an ellipsis at its end if some of it is missing."""
+    if len(text) * 2 <= width or width_of(text) <= width:
+        return text
+    used, end = len(ELLIPSIS), 0
+    for end, character in enumerate(text):  # noqa: B007  the place where it stopped is the result
+        used += max(wcwidth(character), 0)
+        if used > width:
+            break
+    return text[:end].rstrip() + ELLIPSIS if width > 0 else ""
+
+
+def aligned(rows: Sequence[Sequence[str]], *, width: int, flexible: int = -1) -> list[str]:
+    """Lines with the rows' cells in columns.
+
+    Args:
+        rows: cells, painted or not; all rows have the same number of them.
+        width: cells of the terminal.
+        flexible: the column that is cut to fit; its cells are without colours.
+    """
+    if not rows:
+        return []
+    widths = [max(width_of(cell) for cell in column) for column in zip(*rows, strict=True)]
+    flexible %= len(widths)
+    others = sum(size + len(GAP) for place, size in enumerate(widths) if size and place != flexible)
+    widths[flexible] = min(widths[flexible], max(width - others, LEAST_FLEXIBLE))
+    lines = []
+    for row in rows:
+        cells = [cut(cell, widths[place]) if place == flexible else cell for place, cell in enumerate(row)]
+        padded = [cell + " " * (size - width_of(cell)) for cell, size in zip(cells, widths, strict=True) if size]
+        lines.append(GAP.join(padded).rstrip(" "))
+    return lines

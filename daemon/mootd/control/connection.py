@@ -1,0 +1,387 @@
+"""One client's connection: hello, requests, their answers, and what is done when a client misbehaves.
+
+Guarantees: every request is answered exactly once unless the connection closes first; closing it cancels whatever it
+had begun. A client that sends garbage, stalls in a frame, or does not read costs bounded memory and is let go.
+Requests are begun in order, and may be answered in another.
+"""
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+from asyncio import AbstractEventLoop, TaskGroup, TimerHandle, Transport
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, Protocol, cast
+
+from moot_protocol import rpc
+from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.requests import Events, Request
+from mootd.control.hosting import ConsoleChannel, HostedTerminal
+from mootd.control.ports import ConsoleHost, Dispatcher, Observer, Settings
+
+BURST: Final = 32
+"""Requests of one client begun before the loop turns to others."""
+SUBSCRIPTION_WAIT_MS: Final = 30_000
+"""How long one look for news waits: a subscription is a chain of them."""
+MICROSECONDS: Final = 1_000_000
+
+
+class Work:
+    """One request under way: `stop` ends it, and nothing is answered for it afterwards but by whoever stopped it."""
+
+    def __init__(self, call: rpc.Call, begun: float) -> None:
+        self.call = call
+        self.begun = begun
+        self.stop: Callable[[], object] = _nothing
+        self.channel: ConsoleChannel | None = None
+
+
+class Hub(Protocol):
+    """What all connections share."""
+
+    dispatcher: Dispatcher
+    console: ConsoleHost
+    observer: Observer
+    settings: Settings
+    tasks: TaskGroup
+    threads: ThreadPoolExecutor
+    hosted: "set[Future[None]]"
+    """The commands whose threads have not ended. Changed in the loop only."""
+    connections: "set[Connection]"
+    unfinished: int
+    """Requests begun and not answered, over all connections."""
+
+    def ended(self) -> None:
+        """A request, a command's thread or a connection has ended."""
+
+
+class Connection(asyncio.Protocol):
+    """The protocol object of one client. All methods are called in the loop but `_run_console`.
+
+    Args:
+        hub: what all connections share.
+        number: of this connection, for logs.
+    """
+
+    def __init__(self, hub: Hub, number: int) -> None:
+        self._hub = hub
+        self._number = number
+        self._loop: AbstractEventLoop = asyncio.get_running_loop()
+        self._splitter = rpc.FrameSplitter(hub.settings.frame_bytes)
+        self._frames: deque[bytes] = deque()
+        self._works: dict[int, Work] = {}
+        self._closed = False
+        self._greeted = False
+        self._drain_due = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._patience: TimerHandle | None = None
+        """Runs out when the client leaves its hello or a frame unfinished."""
+        self._reading_patience: TimerHandle | None = None
+        """Runs out when the client leaves what it is sent unread."""
+
+    # -- What the transport tells ----------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected: check who it is."""
+        self._transport = cast("Transport", transport)
+        settings = self._hub.settings
+        uid = peer_uid(self._transport.get_extra_info("socket"))
+        if uid is not None and uid != settings.owner:
+            self._refuse(RefusedError(f"this is the socket of user {settings.owner}", code=Code.DENIED))
+        elif len(self._hub.connections) >= settings.clients:
+            self._refuse(_busy(f"{settings.clients} clients are connected already"))
+        else:
+            self._hub.connections.add(self)
+            self._transport.set_write_buffer_limits(high=settings.buffer_bytes)
+            self._patience = self._loop.call_later(settings.hello, self._drop, "no hello")
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        if self._closed:
+            return
+        try:
+            self._frames.extend(self._splitter.feed(data))
+        except MalformedError as error:
+            self._refuse(error)
+            return
+        self._drain()
+        if self._greeted:
+            self._be_patient()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is answered: stop working for it."""
+        self._writable.clear()
+        hosting = any(work.channel for work in self._works.values())
+        patience = self._hub.settings.pager if hosting else self._hub.settings.stall
+        self._reading_patience = self._loop.call_later(patience, self._drop, "does not read")
+        for work in self._works.values():
+            if work.channel:
+                work.channel.pause()
+
+    def resume_writing(self) -> None:
+        """The client has read: go on."""
+        _cancel(self._reading_patience)
+        self._writable.set()
+        for work in list(self._works.values()):
+            if work.channel:
+                work.channel.resume()
+        self._drain()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, by whoever's doing: cancel what it had begun."""
+        self._closed = True
+        _cancel(self._patience)
+        _cancel(self._reading_patience)
+        self._frames.clear()
+        for call_id in list(self._works):
+            self._finish(call_id, Code.CANCELLED).stop()
+        self._writable.set()
+        self._hub.connections.discard(self)
+        self._hub.ended()
+
+    # -- What the server tells -------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Send what is written, then close; a client that does not take it is let go."""
+        if not self._closed:
+            self._closed = True
+            _cancel(self._patience)
+            self._patience = self._loop.call_later(self._hub.settings.stall, self.abort)
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._closed = True
+        self._transport.abort()
+
+    # -- Frames ----------------------------------------------------------------------------------------------------
+    def _drain(self) -> None:
+        self._drain_due = False
+        for _ in range(BURST):
+            if not self._frames or self._closed or not self._writable.is_set():
+                break
+            try:
+                self._take(self._frames.popleft())
+            except MalformedError as error:
+                self._refuse(error)
+        if self._closed:
+            return
+        if self._writable.is_set() and not self._frames:
+            self._transport.resume_reading()
+            return
+        self._transport.pause_reading()
+        if self._writable.is_set() and not self._drain_due:
+            self._drain_due = True
+            self._loop.call_soon(self._drain)
+
+    def _take(self, payload: bytes) -> None:
+        if not self._greeted:
+            self._greet(payload)
+            return
+        message = rpc.decode_from_client(payload)
+        if isinstance(message, rpc.Reply):
+            work = self._works.get(message.id)
+            if work is not None and work.channel and not work.channel.deliver(message):
+                raise MalformedError(f"a reply that command {message.id} has not asked for")
+            return  # what a command that has ended asked for last may still come
+        if message.id in self._works:
+            raise MalformedError(f"a second request {message.id} while the first is under way")
+        self._begin(message)
+
+    def _greet(self, payload: bytes) -> None:
+        _cancel(self._patience)
+        self._greeted = True
+        self._write(rpc.hello_frame(self._hub.settings.version, os.getpid()))
+        rpc.decode_hello(payload)
+
+    def _be_patient(self) -> None:
+        _cancel(self._patience)
+        if self._splitter.partial:
+            self._patience = self._loop.call_later(self._hub.settings.stall, self._drop, "half a frame")
+
+    def _write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _refuse(self, error: MootError) -> None:
+        """Tell why, and close."""
+        self._hub.observer.note("rpc.refused", connection=self._number, code=error.code.value)
+        self._write(rpc.error_frame(rpc.CONNECTION, error))
+        self.close()
+
+    def _drop(self, why: str) -> None:
+        self._hub.observer.note("rpc.dropped", connection=self._number, why=why)
+        self.abort()
+
+    # -- Requests --------------------------------------------------------------------------------------------------
+    def _begin(self, call: rpc.Call) -> None:
+        work = Work(call, self._loop.time())
+        self._works[call.id] = work
+        self._hub.unfinished += 1
+        try:
+            self._check_room()
+            if call.method == rpc.CONSOLE:
+                self._host(work)
+            elif call.method == rpc.SUBSCRIBE:
+                self._start(work, self._subscribed(work, rpc.decode_params(call, Events)))
+            elif call.method == rpc.CANCEL:
+                self._answer(work, self._cancelled(rpc.decode_params(call, rpc.CancelParams).id))
+            else:
+                self._request(work, rpc.decode_request(call))
+        except Exception as error:  # whatever it was, the client gets an answer
+            self._fail(work, error)
+
+    def _check_room(self) -> None:
+        if len(self._works) > self._hub.settings.in_flight:
+            raise _busy(f"{self._hub.settings.in_flight} requests of this connection are under way already")
+
+    def _request(self, work: Work, request: Request[Any]) -> None:
+        dispatcher = self._hub.dispatcher
+        if dispatcher.is_quick(request):
+            self._answer(work, dispatcher.handle(request, work.call.key))
+        else:
+            self._start(work, self._worked(work, request))
+
+    def _start(self, work: Work, coroutine: Any) -> None:
+        task = self._hub.tasks.create_task(coroutine, name=f"rpc.{self._number}.{work.call.id}.{work.call.method}")
+        work.stop = task.cancel
+
+    async def _worked(self, work: Work, request: Request[Any]) -> None:
+        given = work.call.deadline_ms
+        seconds = self._hub.settings.deadline if given is None else given / 1000
+        try:
+            result = await self._within(request, work.call.key, work.begun + seconds)
+            await self._writable.wait()
+            self._answer(work, result)
+        except Exception as error:  # whatever it was, the client gets an answer
+            self._fail(work, error)
+
+    async def _within(self, request: Request[Any], key: str, deadline: float) -> Any:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._hub.dispatcher.handle_async(request, key, deadline)
+        except TimeoutError as error:
+            raise RefusedError(
+                f"`{request.method}` took longer than its deadline", code=Code.TIMEOUT, retryable=True,
+                hint="give it more time; with an idempotency key a write is done once however often it is tried",
+            ) from error  # fmt: skip
+
+    async def _subscribed(self, work: Work, first: Events) -> None:
+        """Look for news again and again, each event one frame, until cancelled."""
+        try:
+            since = first.since
+            while True:
+                look = Events(since=since, limit=first.limit, wait_ms=SUBSCRIPTION_WAIT_MS, kind=first.kind)
+                deadline = self._loop.time() + SUBSCRIPTION_WAIT_MS / 1000 + self._hub.settings.deadline
+                page = await self._within(look, "", deadline)
+                for event in page["events"]:
+                    await self._writable.wait()
+                    self._write(rpc.event_frame(work.call.id, event))
+                since = page["next"]
+        except Exception as error:  # whatever it was, the client gets an answer
+            self._fail(work, error)
+
+    def _cancelled(self, call_id: int) -> bool:
+        work = self._works.get(call_id)
+        if work is None or work.stop is _nothing:
+            return False
+        work.stop()
+        self._fail(work, RefusedError("cancelled as asked", code=Code.CANCELLED))
+        return True
+
+    # -- Answers ---------------------------------------------------------------------------------------------------
+    def _answer(self, work: Work, result: Any) -> None:
+        if self._is_open(work):
+            answer = rpc.result_frame(work.call.id, result)
+            self._finish(work.call.id)
+            self._write(answer)
+
+    def _fail(self, work: Work, error: Exception) -> None:
+        if self._is_open(work):
+            known = self._known(work, error)
+            self._finish(work.call.id, known.code)
+            self._write(rpc.error_frame(work.call.id, known))
+
+    def _known(self, work: Work, error: BaseException) -> MootError:
+        if isinstance(error, MootError):
+            return error
+        self._hub.observer.crashed(f"rpc.{self._number}.{work.call.id}.{work.call.method}", error)
+        return MootError("the daemon failed in a way it should not; its log tells more", code=Code.INTERNAL)
+
+    def _is_open(self, work: Work) -> bool:
+        return self._works.get(work.call.id) is work
+
+    def _finish(self, call_id: int, outcome: Code | None = None) -> Work:
+        work = self._works.pop(call_id)
+        self._hub.unfinished -= 1
+        self._hub.ended()
+        self._hub.observer.note(
+            "rpc.done",
+            request=f"{self._number}.{call_id}",
+            method=work.call.method,
+            outcome=outcome.value if outcome else "ok",
+            microseconds=round((self._loop.time() - work.begun) * MICROSECONDS),
+        )
+        return work
+
+    # -- Commands --------------------------------------------------------------------------------------------------
+    def _host(self, work: Work) -> None:
+        hub = self._hub
+        if len(hub.hosted) >= hub.settings.consoles:
+            raise _busy(f"{hub.settings.consoles} commands are running already")
+        facts = hub.console.facts(work.call)
+        work.channel = ConsoleChannel(work.call.id, self._loop, self._write, lambda: self._ended(work))
+        work.stop = work.channel.close
+        if not self._writable.is_set():
+            work.channel.pause()
+        work.channel.start()
+        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, work.channel))
+        hub.hosted.add(thread)
+        thread.add_done_callback(self._thread_ended)
+
+    def _run_console(self, work: Work, terminal: HostedTerminal[Any]) -> None:
+        """Run a command to its end. In a worker thread."""
+        try:
+            last = rpc.effect_frame(work.call.id, "exit", self._hub.console.run(terminal))
+        except BaseException as error:  # SystemExit as well: the client waits for an end
+            last = rpc.error_frame(work.call.id, self._known(work, error))
+        if work.channel:
+            work.channel.end(last)
+
+    def _thread_ended(self, thread: "Future[None]") -> None:
+        """A command's thread has ended. In that thread, or where it was cancelled before it began."""
+        try:
+            self._loop.call_soon_threadsafe(self._forget, thread)
+        except RuntimeError:
+            self._hub.observer.note("rpc.late", connection=self._number)
+
+    def _forget(self, thread: "Future[None]") -> None:
+        self._hub.hosted.discard(thread)
+        self._hub.ended()
+
+    def _ended(self, work: Work) -> None:
+        if self._is_open(work):
+            self._finish(work.call.id)
+
+
+def peer_uid(connection: Any) -> int | None:
+    """The user id at the other end of a Unix socket; None where the system can't tell."""
+    if sys.platform != "linux":
+        return None
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
+
+
+def _busy(what: str) -> RefusedError:
+    return RefusedError(what, code=Code.BUSY, hint="try again when some have ended", retryable=True)
+
+
+def _cancel(timer: TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
+
+
+def _nothing() -> None:
+    """Stop what needs no stopping."""

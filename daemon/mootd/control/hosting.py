@@ -1,0 +1,366 @@
+"""A hosted command's terminal: its worker thread on one side, the event loop and the client's socket on the other.
+
+Invariants:
+
+* What a command does reaches the client in the order in which it did it: there is one queue, and only the loop empties
+  it. Output waits there to be sent together, for at most `FLUSH_SECONDS`.
+* The queue is bounded: a command that writes faster than its client reads waits.
+* After the connection has closed, every call of the command raises (`cancelled`), so that its thread ends.
+"""
+
+import threading
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, Generic, TypeVar
+
+from moot_protocol import rpc
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import RPC_BUFFER_BYTES, RPC_CHUNK_BYTES
+
+F = TypeVar("F")
+T = TypeVar("T")
+
+FLUSH_SECONDS: Final = 0.1
+"""How long output may wait for more: below what people notice, and most commands end sooner."""
+FLUSH_BYTES: Final = 64 * 1024
+"""How much output waits at most: a socket's buffer holds about twice as much."""
+
+
+class ConsoleChannel:
+    """Where the two sides meet. Methods say which side may call them.
+
+    Args:
+        call_id: the request that started the command.
+        loop: the event loop.
+        write: sends bytes to the client; called in the loop only.
+        on_end: called in the loop when the command's last frame has been written.
+    """
+
+    def __init__(
+        self, call_id: int, loop: AbstractEventLoop, write: Callable[[bytes], None], on_end: Callable[[], None]
+    ) -> None:
+        self._id = call_id
+        self._loop = loop
+        self._write = write
+        self._on_end = on_end
+        self._changed = threading.Condition()
+        self._frames: list[bytes] = []
+        self._stream = ""
+        self._run: list[bytes] = []
+        """Output to one stream that is not yet made into frames."""
+        self._size = 0
+        self._pump_due = False
+        self._paused = False
+        self._closed = False
+        self._ended = False
+        self._asking = False
+        self._reply: rpc.Reply | None = None
+        self._awaited: Future[Any] | None = None
+        self._timer: TimerHandle | None = None
+        self._timed = False
+        """Whether a timer is about to send what waits."""
+        self._lasting = False
+        """Whether the command has run for longer than most do: progress is then sent at once."""
+
+    # -- The loop's side -------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Begin to time the output. Loop."""
+        self._timed = True
+        self._arm()
+
+    def pump(self) -> None:
+        """Write what waits, unless the client reads too slowly. Loop."""
+        with self._changed:
+            self._pump_due = False
+            if self._paused or self._closed:
+                return
+            self._seal()
+            frames, self._frames, self._size = self._frames, [], 0
+            ended = self._ended
+            self._changed.notify_all()
+        if frames:
+            self._write(b"".join(frames))
+        if ended:
+            self._stop_timer()
+            self._on_end()
+
+    def pause(self) -> None:
+        """Hold everything back: the client reads too slowly. Loop."""
+        with self._changed:
+            self._paused = True
+
+    def resume(self) -> None:
+        """Go on writing. Loop."""
+        with self._changed:
+            self._paused = False
+        self.pump()
+
+    def deliver(self, reply: rpc.Reply) -> bool:
+        """Hand over the client's reply; False if the command has asked for none. Loop."""
+        with self._changed:
+            if not self._asking or self._reply is not None:
+                return False
+            self._reply = reply
+            self._changed.notify_all()
+        return True
+
+    def close(self) -> None:
+        """The client has gone or has cancelled: make every call of the command raise. Loop."""
+        self._stop_timer()
+        with self._changed:
+            self._closed = True
+            awaited = self._awaited
+            self._changed.notify_all()
+        if awaited is not None:
+            awaited.cancel()
+
+    def _arm(self) -> None:
+        if not self._closed:
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._timed = False
+        self._lasting = True
+        self.pump()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- The command's side ----------------------------------------------------------------------------------------
+    def put(self, stream: str, data: bytes, *, urgent: bool = False) -> None:
+        """Send output, soon; waits while too much is on its way. Thread.
+
+        Raises:
+            RefusedError: `cancelled`: the client has gone.
+        """
+        with self._changed:
+            self._check()
+            if stream != self._stream:
+                self._seal()
+                self._stream = stream
+            self._run.append(data)
+            self._size += len(data)
+            if self._size >= FLUSH_BYTES or (urgent and self._lasting):
+                self._ask_pump()
+            elif not self._timed:
+                self._timed = True
+                self._post(self._arm)
+            while self._size >= RPC_BUFFER_BYTES and not self._closed:
+                self._changed.wait()
+            self._check()
+
+    def ask(self, effect: str, *details: int | str | bytes) -> bytes:
+        """Have an effect done and return what the client replies. Thread.
+
+        Raises:
+            RefusedError: `invalid` with the client's reason why it couldn't; `cancelled`.
+        """
+        with self._changed:
+            self._check()
+            self._asking = True
+            self._queue(rpc.effect_frame(self._id, effect, *details))
+            while self._reply is None and not self._closed:
+                self._changed.wait()
+            self._check()
+            reply, self._reply, self._asking = self._reply, None, False
+        if reply is None or reply.kind == "fail":
+            raise RefusedError(reply.data.decode("utf-8", "replace") if reply else "no reply", code=Code.INVALID)
+        return reply.data
+
+    def tell(self, effect: str, *details: int | str | bytes) -> None:
+        """Have an effect done that is not replied to; does nothing once the client has gone. Thread."""
+        with self._changed:
+            if not self._closed:
+                self._queue(rpc.effect_frame(self._id, effect, *details))
+
+    def wait(self, future: "Future[T]") -> T:
+        """Wait for something that others work on, and cancel it if the client goes away. Thread.
+
+        Raises:
+            RefusedError: `cancelled`.
+            Exception: what the future holds.
+        """
+        with self._changed:
+            if self._closed:
+                future.cancel()
+            self._awaited = future
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise _cancelled() from error
+        finally:
+            self._awaited = None
+
+    def check(self) -> None:
+        """Raise if the client has gone. Thread.
+
+        Raises:
+            RefusedError: `cancelled`.
+        """
+        with self._changed:
+            self._check()
+
+    def end(self, last: bytes) -> None:
+        """Send the last frame, and everything before it. Thread; nothing may follow."""
+        with self._changed:
+            if not self._closed:
+                self._ended = True
+                self._queue(last)
+
+    def _check(self) -> None:
+        if self._closed:
+            raise _cancelled()
+
+    def _queue(self, frame: bytes) -> None:
+        self._seal()
+        self._frames.append(frame)
+        self._ask_pump()
+
+    def _seal(self) -> None:
+        """Make frames of the output so far. Under the lock."""
+        if self._run:
+            data = b"".join(self._run)
+            self._run.clear()
+            for start in range(0, len(data), RPC_CHUNK_BYTES):
+                piece = data[start : start + RPC_CHUNK_BYTES]
+                self._frames.append(rpc.effect_frame(self._id, self._stream, piece))
+
+    def _ask_pump(self) -> None:
+        if not self._pump_due:
+            self._pump_due = True
+            self._post(self.pump)
+
+    def _post(self, call: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call)
+        except RuntimeError as error:  # the loop has been closed under a command that outlived the grace
+            self._closed = True
+            raise _cancelled() from error
+
+
+class HostedTerminal(Generic[F]):
+    """The terminal of a command that runs here for a client elsewhere (`Terminal` of the console, by its shape).
+
+    Args:
+        facts: what the client said of itself.
+        channel: the way to it.
+    """
+
+    def __init__(self, facts: F, channel: ConsoleChannel) -> None:
+        self._facts = facts
+        self._channel = channel
+        self._handles = rpc.STDIN
+
+    @property
+    def facts(self) -> F:
+        """What the client said of itself."""
+        return self._facts
+
+    def out(self, text: str) -> None:
+        """Write to the client's standard output."""
+        self._channel.put("out", text.encode("utf-8", "replace"))
+
+    def err(self, text: str) -> None:
+        """Write to the client's standard error; what ends a line is sent at once if the command has run for a while."""
+        self._channel.put("err", text.encode("utf-8", "replace"), urgent=text.endswith(("\r", "\n")))
+
+    def stdin(self) -> Iterator[bytes]:
+        """The client's standard input in chunks, to its end."""
+        while chunk := self._channel.ask("more", rpc.STDIN):
+            yield chunk
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        """A file in chunks, opened by the client at once.
+
+        Raises:
+            RefusedError: it can't be read; says why.
+        """
+        handle = self._new_handle()
+        return self._rest_of_file(handle, self._channel.ask("read", handle, path))
+
+    def _rest_of_file(self, handle: int, chunk: bytes) -> Iterator[bytes]:
+        try:
+            while chunk:
+                yield chunk
+                chunk = self._channel.ask("more", handle)
+        finally:
+            if chunk:
+                self._channel.tell("drop", handle)
+
+    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
+        """Write a file whole: beside it, synced, then put in its place.
+
+        Args:
+            path: where; relative paths from the client's folder.
+            chunks: its content.
+            mode: its permissions, less what the client's umask takes away.
+            exclusive: refuse where the file exists.
+
+        Raises:
+            RefusedError: it can't be written; says why; what was there before is untouched.
+        """
+        handle = self._new_handle()
+        self._channel.ask("write", handle, path, mode, int(exclusive))
+        try:
+            for piece in _pieces(chunks):
+                self._channel.ask("chunk", handle, piece)
+        except BaseException:
+            self._channel.tell("drop", handle)
+            raise
+        self._channel.ask("commit", handle)
+
+    def edit(self, text: str) -> str:
+        """Let the user edit text in their editor.
+
+        Raises:
+            RefusedError: there is no terminal, or the editor failed, or what it left is not UTF-8.
+        """
+        try:
+            return self._channel.ask("edit", text).decode()
+        except UnicodeDecodeError as error:
+            raise RefusedError("the edited text is not UTF-8") from error
+
+    def check_alive(self) -> None:
+        """Raise if the client has gone.
+
+        Raises:
+            RefusedError: `cancelled`.
+        """
+        self._channel.check()
+
+    def wait(self, future: "Future[T]") -> T:
+        """Wait for what others work on; it is cancelled if the client goes away.
+
+        Raises:
+            RefusedError: `cancelled`.
+            Exception: what the future holds.
+        """
+        return self._channel.wait(future)
+
+    def _new_handle(self) -> int:
+        self._handles += 1
+        return self._handles
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces that are neither tiny nor larger than a frame should be."""
+    waiting: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        waiting.append(chunk)
+        size += len(chunk)
+        if size >= RPC_CHUNK_BYTES:
+            yield from _cut(b"".join(waiting))
+            waiting, size = [], 0
+    yield from _cut(b"".join(waiting))
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), RPC_CHUNK_BYTES):
+        yield data[start : start + RPC_CHUNK_BYTES]
+
+
+def _cancelled() -> RefusedError:
+    return RefusedError("the client has gone away", code=Code.CANCELLED)

@@ -1,0 +1,81 @@
+"""What the control socket needs of the rest of the daemon, and the limits it keeps."""
+
+import os
+from typing import Any, NamedTuple, Protocol
+
+from moot_protocol import limits
+from moot_protocol.requests import Request
+from moot_protocol.rpc import Call
+from mootd.control.hosting import HostedTerminal
+
+
+class Dispatcher(Protocol):
+    """Answers requests. All of it is called in the event loop.
+
+    A MootError it raises is the request's answer; any other exception is answered with `internal` and observed.
+    """
+
+    def is_quick(self, request: Request[Any]) -> bool:
+        """Whether `handle` answers this one in well under a millisecond, without waiting for disk or anyone."""
+
+    def handle(self, request: Request[Any], key: str) -> Any:
+        """Answer a quick request at once. `key` is its idempotency key, or empty."""
+
+    async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
+        """Answer any other request.
+
+        It is cancelled when the deadline passes, when the client cancels and when the connection closes; what a
+        cancelled write has done by then is the dispatcher's to decide, and its key tells a later try.
+
+        Args:
+            request: what is asked.
+            key: its idempotency key, or empty.
+            deadline: on the loop's clock (`loop.time()`), in seconds.
+        """
+
+
+class ConsoleHost(Protocol):
+    """Runs commands for clients."""
+
+    def facts(self, call: Call) -> Any:
+        """Decode what the client says of itself (`rpc.decode_params(call, Facts)`). Called in the event loop.
+
+        Raises:
+            RefusedError: it doesn't fit.
+        """
+
+    def run(self, terminal: HostedTerminal[Any]) -> int:
+        """Run the command that the terminal's facts name, in a worker thread, and return its exit code.
+
+        The thread has no other bound than this function's: where it waits, it waits through the terminal.
+        """
+
+
+class Observer(Protocol):
+    """Is told what happens; never what a request or its answer holds. Called in the loop and in worker threads."""
+
+    def note(self, what: str, **facts: str | int) -> None:
+        """Something worth a log line: `rpc.done` (request, method, outcome, microseconds), `rpc.closed` (…)."""
+
+    def crashed(self, what: str, error: BaseException) -> None:
+        """A defect of ours: an exception that is no MootError."""
+
+
+class Settings(NamedTuple):
+    """What one control socket allows. Times are seconds."""
+
+    version: str = ""
+    """The release that the hello names."""
+    owner: int = os.geteuid()
+    """The only user id that may connect."""
+    clients: int = limits.RPC_CLIENTS
+    in_flight: int = limits.RPC_IN_FLIGHT
+    consoles: int = limits.RPC_CONSOLES
+    frame_bytes: int = limits.RPC_FRAME_BYTES
+    buffer_bytes: int = limits.RPC_BUFFER_BYTES
+    deadline: float = limits.DEADLINE_MS / 1000
+    hello: float = limits.DEADLINE_MS / 1000
+    """How long a client may take to say hello."""
+    stall: float = limits.RPC_STALL_MS / 1000
+    pager: float = limits.RPC_PAGER_MS / 1000
+    grace: float = limits.RPC_GRACE_MS / 1000

@@ -1,0 +1,94 @@
+"""The control socket's server: accepts clients and, when told to stop, finishes what has begun.
+
+All its tasks live in one group, so that it ends with all of them or not at all.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+
+from mootd.control.connection import Connection
+from mootd.control.ports import ConsoleHost, Dispatcher, Observer, Settings
+
+KEEP_FILE: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""The socket file is the listener's to remove: it may be a service manager's."""
+
+
+class ControlServer:
+    """Serves one listening socket. It serves once.
+
+    Args:
+        dispatcher: answers requests.
+        console: runs commands.
+        observer: watches.
+        settings: what is allowed.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, console: ConsoleHost, observer: Observer, settings: Settings | None = None
+    ) -> None:
+        self.dispatcher = dispatcher
+        self.console = console
+        self.observer = observer
+        self.settings = settings or Settings()
+        self.hosted: set[Future[None]] = set()
+        self.connections: set[Connection] = set()
+        self.unfinished = 0
+        self._numbers = itertools.count(1)
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    async def run(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+        """Serve until `stop`, or until cancelled.
+
+        Args:
+            listener: a listening Unix socket that doesn't block; closed at the end.
+            ready: called when clients are served.
+        """
+        self.threads = ThreadPoolExecutor(self.settings.consoles, "console")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self.tasks = tasks
+                await self._serve(listener, ready)
+        finally:
+            self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def stop(self) -> None:
+        """Accept nobody else, finish what has begun (for a while), then end. Called in the loop."""
+        self._stopping.set()
+
+    def ended(self) -> None:
+        """A request, a command's thread or a connection has ended."""
+        self._ended.set()
+
+    async def _serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_unix_server(
+            lambda: Connection(self, next(self._numbers)), sock=listener, backlog=self.settings.clients, **KEEP_FILE
+        )
+        try:
+            ready()
+            await self._stopping.wait()
+            server.close()
+            await self._settle(lambda: self.unfinished == 0)
+        finally:
+            server.close()
+            for connection in list(self.connections):
+                connection.close()
+        await self._settle(lambda: not self.hosted and not self.connections)
+        for connection in list(self.connections):
+            connection.abort()
+
+    async def _settle(self, done: Callable[[], bool]) -> None:
+        """Wait until something holds, as long as the grace lasts."""
+        end = asyncio.get_running_loop().time() + self.settings.grace
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end):
+                while not done():
+                    self._ended.clear()
+                    await self._ended.wait()

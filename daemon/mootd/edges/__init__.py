@@ -1,0 +1,1 @@
+"""The daemon's edges to the machine: clocks, entropy, keys, folders, the service manager and the log."""

@@ -1,0 +1,137 @@
+"""Reading entities: records with their values, texts and lineage, inside any transaction."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from moot_protocol.event import Dot
+from moot_protocol.register import MISSING, Sibling
+from mootd.engine import layout
+from mootd.engine.layout import Views
+from mootd.engine.log import LogReader, StoredEvent
+from mootd.engine.record import Group, Record, decode_record, groups_of, live_of
+from mootd.store.port import Reader
+
+Name = tuple[bytes, int]
+"""A write by its author's key and number."""
+
+
+def value_in(stored: StoredEvent, key: str) -> Any:
+    """The value an event wrote to a key, or MISSING."""
+    values = stored.event.values()
+    if values is None:
+        return MISSING
+    remaining = iter(values)
+    for change in stored.event.skeleton.changes:
+        if change.removes:
+            continue
+        value = next(remaining)
+        if change.key == key:
+            return value
+    return MISSING
+
+
+class Entities:
+    """The entities of one generation of views.
+
+    Args:
+        reader: a transaction.
+        views: which tables.
+        author_of: a feed's author.
+        feed_number: an author's feed on a plane, or None.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        views: Views,
+        author_of: Callable[[int], bytes],
+        feed_number: Callable[[int, bytes], int | None],
+    ) -> None:
+        self.reader = reader
+        self.views = views
+        self.log = LogReader(reader)
+        self.author_of = author_of
+        self._feed_number = feed_number
+        self._events: dict[int, StoredEvent] = {}
+
+    def record(self, eid: int) -> Record | None:
+        """An entity's record, or None."""
+        packed = self.reader.get(self.views.records, layout.eid_key(eid))
+        return None if packed is None else decode_record(packed)
+
+    def event(self, arrival: int) -> StoredEvent:
+        """An event, read once."""
+        stored = self._events.get(arrival)
+        if stored is None:
+            stored = self._events[arrival] = self.log.event(arrival)
+        return stored
+
+    def load(self, group: Group, key: str) -> tuple[Any, str]:
+        """(value, actor) of a live write, from its event."""
+        stored = self.event(group.arrival)
+        return value_in(stored, key), stored.event.skeleton.actor
+
+    def live(self, record: Record, *, texts: bool = True) -> dict[str, list[Sibling]]:
+        """What is live in a record; without `texts`, only what stands in the record itself."""
+        return live_of(record, self.author_of, self.load if texts else None)
+
+    def dots(self, record: Record, key: str) -> list[Dot]:
+        """The live writes of a key, to be superseded."""
+        return [self.dot(group) for group in groups_of(record, key)]
+
+    def dot(self, group: Group) -> Dot:
+        """A live write by name."""
+        return Dot(self.author_of(group.feed), group.n, group.leaf[:8])
+
+    def elements(self, record: Record, key: str) -> list[tuple[Group, Any]]:
+        """The live (write, value) pairs of a set-like key."""
+        return [(group, self.load(group, key)[0]) for group in groups_of(record, key)]
+
+    def lineage(self, record: Record, key: str) -> "StoredLineage":
+        """The superseded writes of a key, as policies ask for them."""
+        return StoredLineage(self, record.plane, key)
+
+    def stored(self, plane: int, name: Name) -> StoredEvent | None:
+        """An accepted event by its author and number."""
+        feed = self._feed_number(plane, name[0])
+        batch = None if feed is None else self.log.batch_holding(feed, name[1])
+        if batch is None:
+            return None
+        return self.event(batch.arrival + name[1] - batch.header.first)
+
+    def authors_of(self, stored: StoredEvent) -> Sequence[bytes]:
+        """The author table that an event's `over` points into, its own author first."""
+        batch = self.log.batch_holding(stored.feed, stored.event.n)
+        return () if batch is None else (batch.header.author, *batch.header.authors)
+
+
+class StoredLineage:
+    """The writes of one key of one entity, in the log."""
+
+    def __init__(self, entities: Entities, plane: int, key: str) -> None:
+        self._entities = entities
+        self._plane = plane
+        self._key = key
+
+    def over(self, name: Name) -> Sequence[Name]:
+        """The writes that a write superseded."""
+        stored = self._entities.stored(self._plane, name)
+        if stored is None:
+            return ()
+        authors = self._entities.authors_of(stored)
+        return [
+            (authors[index], n)
+            for change in stored.event.skeleton.changes
+            if change.key == self._key
+            for index, n, _ in change.over
+        ]
+
+    def value(self, name: Name) -> Any:
+        """What a write wrote, or MISSING."""
+        stored = self._entities.stored(self._plane, name)
+        return MISSING if stored is None else value_in(stored, self._key)
+
+    def hlc(self, name: Name) -> int:
+        """When a write was made; 0 where it isn't here."""
+        stored = self._entities.stored(self._plane, name)
+        return 0 if stored is None else stored.event.skeleton.hlc

@@ -1,0 +1,278 @@
+"""Readiness, kept incrementally: edges both ways, and for each issue the counters of what holds it up.
+
+An issue that exists and is not settled (closed or pinned) is *blocked* iff
+
+1. a `blocks` or `conditional-blocks` edge leads to an issue that exists and is not settled, or
+2. a `parent-child` edge leads to a parent that is blocked, or
+3. a `waits-for` edge leads to a spawner with an unclosed child, unless its gate is `any-children` and one is closed.
+
+That is the least fixpoint: parents that are blocked by nothing but one another are not blocked. Missing, deleted and
+`external:` targets hold nothing up. Blocking edges that would close a cycle are left out (`cycles.py`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from mootd.engine import layout
+from mootd.engine.cycles import PARENT, Cutter
+from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
+from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, Standing
+from mootd.store.port import WriteTransaction
+
+BLOCKING: Final = frozenset({"blocks", "conditional-blocks"})
+WAITS: Final = "waits-for"
+ANY_CHILD: Final = b"\1"
+ALL_CHILDREN: Final = b"\0"
+
+
+class EdgeFacts(NamedTuple):
+    """What the graph keeps of an edge."""
+
+    rank: bytes
+    """Its write's (hlc, author, n): the order in which edges are taken when one has to be left out."""
+    gate: bytes
+    """ANY_CHILD or ALL_CHILDREN; means something for `waits-for` only."""
+
+
+class StandingFacts(NamedTuple):
+    """What an issue says of itself."""
+
+    flags: int
+    issue_class: int
+    project: int
+    priority: int
+    created_ms: int
+    defer_ms: int
+
+
+class Graph:
+    """The edges and standings of one generation of views, inside one write transaction."""
+
+    def __init__(self, transaction: WriteTransaction, views: Views) -> None:
+        self._txn = transaction
+        self._index = views.index
+        self._standings: dict[int, Standing] = {}
+        self._queue: list[int] = []
+        self._cutter = Cutter(self)
+
+    # -- Reading -------------------------------------------------------------------------------------------------
+    def standing(self, eid: int) -> Standing:
+        """An issue's standing, to be changed in place."""
+        found = self._standings.get(eid)
+        if found is None:
+            found = Standing(eid, self._txn.get(self._index, layout.standing_key(eid)))
+            self._standings[eid] = found
+        return found
+
+    def edges(self, prefix: bytes, eid: int) -> Iterator[tuple[int, str, bytes]]:
+        """(other, type, value) of an issue's edges: EDGE for those it depends by, BACK_EDGE for those on it."""
+        start = layout.edges_prefix(prefix, eid)
+        for key, value in self._txn.scan(self._index, start, layout.after(start)):
+            _, other, edge_type = layout.edge_parts(key)
+            yield other, edge_type, value
+
+    def others(self, prefix: bytes, eid: int, types: Iterable[str]) -> list[int]:
+        """The issues at the other ends of edges of some types."""
+        return [other for other, edge_type, _ in self.edges(prefix, eid) if edge_type in types]
+
+    def is_left_out(self, source: int, target: int, edge_type: str) -> bool:
+        """Whether an edge is left out of readiness because it closes a cycle."""
+        return self._txn.get(self._index, layout.edge_key(CYCLE, source, target, edge_type)) is not None
+
+    def left_out(self) -> list[tuple[int, int, str]]:
+        """(source, target, type) of every edge that is left out of readiness."""
+        return [layout.edge_parts(key) for key, _ in self._txn.scan(self._index, CYCLE, layout.after(CYCLE))]
+
+    # -- Changing ------------------------------------------------------------------------------------------------
+    def set_issue(self, eid: int, facts: StandingFacts, edges: Mapping[tuple[int, str], EdgeFacts]) -> None:
+        """Bring an issue's standing and edges up to what its record says; `settle` must follow."""
+        standing = self.standing(eid)
+        is_fresh = standing.packed is None and not standing.flags
+        held_up, before, old_defer = standing.holds_up, standing.flags, standing.defer_ms
+        standing.flags = facts.flags | before & (BLOCKED | REFERENCED)
+        standing.issue_class, standing.project = facts.issue_class, facts.project
+        standing.priority, standing.created_ms, standing.defer_ms = facts.priority, facts.created_ms, facts.defer_ms
+        standing.until_ms = max(standing.until_ms, facts.defer_ms)
+        if is_fresh and not edges:
+            return
+        self._queue.append(eid)
+        self._change_dependents(eid, held_up, standing.holds_up)
+        self._change_edges(eid, edges, has_old=not is_fresh)
+        if is_fresh:
+            return
+        changed = before ^ standing.flags
+        if changed & (CLOSED | EXISTS):
+            for parent in self.others(EDGE, eid, (PARENT,)):
+                self._recount_waiters(parent)
+        if changed & EXISTS:
+            self._recount_waiters(eid)
+        if facts.defer_ms != old_defer or changed & EXISTS:
+            self._recompute_until(eid)
+            for child in self.others(BACK_EDGE, eid, (PARENT,)):
+                self._recompute_until(child)
+
+    def _change_dependents(self, eid: int, held_up: bool, holds_up: bool) -> None:
+        if held_up == holds_up:
+            return
+        step = 1 if holds_up else -1
+        for source, edge_type, _ in self.edges(BACK_EDGE, eid):
+            if edge_type in BLOCKING and not self.is_left_out(source, eid, edge_type):
+                self.standing(source).blockers += step
+                self._queue.append(source)
+
+    def _change_edges(self, eid: int, edges: Mapping[tuple[int, str], EdgeFacts], *, has_old: bool) -> None:
+        old = {(other, edge_type): value for other, edge_type, value in self.edges(EDGE, eid)} if has_old else {}
+        structural = False
+        for (target, edge_type), value in old.items():
+            new = edges.get((target, edge_type))
+            if new is None or new.gate + new.rank != value:
+                structural |= self._remove_edge(eid, target, edge_type)
+        for (target, edge_type), new in edges.items():
+            if old.get((target, edge_type)) != new.gate + new.rank:
+                self._add_edge(eid, target, edge_type, new)
+        if structural:
+            self._cutter.reconsider()
+
+    def _add_edge(self, eid: int, target: int, edge_type: str, facts: EdgeFacts) -> None:
+        put = self._txn.put
+        put(self._index, layout.edge_key(EDGE, eid, target, edge_type), facts.gate + facts.rank)
+        put(self._index, layout.edge_key(BACK_EDGE, target, eid, edge_type), facts.gate)
+        self._queue.append(eid)
+        self.standing(target).flags |= REFERENCED
+        if edge_type in BLOCKING:
+            self.standing(eid).blockers += self.standing(target).holds_up
+            self._cutter.check(eid, target)
+        elif edge_type == PARENT:
+            self.standing(eid).blocked_parents += bool(self.standing(target).flags & BLOCKED)
+            self._recompute_until(eid)
+            self._recount_waiters(target)
+            self._cutter.check(eid, target)
+        elif edge_type == WAITS:
+            self._recount_waits(eid)
+
+    def _remove_edge(self, eid: int, target: int, edge_type: str) -> bool:
+        """Remove an edge; whether cycles may have changed by it."""
+        left_out = self._txn.delete(self._index, layout.edge_key(CYCLE, eid, target, edge_type))
+        self._txn.delete(self._index, layout.edge_key(EDGE, eid, target, edge_type))
+        self._txn.delete(self._index, layout.edge_key(BACK_EDGE, target, eid, edge_type))
+        self._queue.append(eid)
+        if edge_type in BLOCKING:
+            if not left_out:
+                self.standing(eid).blockers -= self.standing(target).holds_up
+            return True
+        if edge_type == PARENT:
+            self.standing(eid).blocked_parents -= bool(self.standing(target).flags & BLOCKED)
+            self._recompute_until(eid)
+            self._recount_waiters(target)
+            return True
+        if edge_type == WAITS:
+            self._recount_waits(eid)
+        return False
+
+    def leave_out(self, source: int, target: int, edge_type: str, *, leave: bool) -> bool:
+        """Leave a blocking edge out of readiness, or take it in again; whether that is a change."""
+        key = layout.edge_key(CYCLE, source, target, edge_type)
+        if leave == (self._txn.get(self._index, key) is not None):
+            return False
+        if leave:
+            self._txn.put(self._index, key, b"")
+        else:
+            self._txn.delete(self._index, key)
+        self.standing(source).blockers += self.standing(target).holds_up * (-1 if leave else 1)
+        self._queue.append(source)
+        return True
+
+    def _recount_waiters(self, spawner: int) -> None:
+        for waiter in self.others(BACK_EDGE, spawner, (WAITS,)):
+            self._recount_waits(waiter)
+
+    def _recount_waits(self, eid: int) -> None:
+        standing = self.standing(eid)
+        standing.waits = sum(
+            self._must_wait(spawner, value[:1]) for spawner, edge_type, value in self.edges(EDGE, eid) if edge_type == WAITS
+        )
+        self._queue.append(eid)
+
+    def _must_wait(self, spawner: int, gate: bytes) -> bool:
+        if not self.standing(spawner).flags & EXISTS:
+            return False
+        children = [self.standing(child) for child in self.others(BACK_EDGE, spawner, (PARENT,))]
+        closed = [bool(child.flags & CLOSED) for child in children if child.flags & EXISTS]
+        if gate == ANY_CHILD and any(closed):
+            return False
+        return not all(closed)
+
+    def _recompute_until(self, eid: int) -> None:
+        standing = self.standing(eid)
+        parents = (self.standing(parent) for parent in self.others(EDGE, eid, (PARENT,)))
+        standing.until_ms = max(
+            standing.defer_ms, *(parent.defer_ms for parent in parents if parent.flags & EXISTS), 0
+        )
+
+    # -- Settling ------------------------------------------------------------------------------------------------
+    def settle(self) -> None:
+        """Propagate blockedness from every issue that was touched, to the fixpoint."""
+        while self._queue:
+            standing = self.standing(self._queue.pop())
+            should = standing.should_be_blocked
+            if should and standing.flags & BLOCKED and not standing.has_own_cause:
+                unfounded = self._unfounded(standing.eid)
+                for eid in unfounded:
+                    self._set_blocked(self.standing(eid), blocked=False)
+            elif should != bool(standing.flags & BLOCKED):
+                self._set_blocked(standing, blocked=should)
+
+    def _set_blocked(self, standing: Standing, *, blocked: bool) -> None:
+        standing.flags = standing.flags | BLOCKED if blocked else standing.flags & ~BLOCKED
+        step = 1 if blocked else -1
+        for child in self.others(BACK_EDGE, standing.eid, (PARENT,)):
+            self.standing(child).blocked_parents += step
+            self._queue.append(child)
+
+    def _unfounded(self, eid: int) -> list[int]:
+        """The blocked ancestors of an issue, itself included, if none of them has a cause of its own; else nothing."""
+        seen = {eid}
+        stack = [eid]
+        while stack:
+            for parent in self.others(EDGE, stack.pop(), (PARENT,)):
+                standing = self.standing(parent)
+                if not standing.flags & BLOCKED or parent in seen:
+                    continue
+                if standing.has_own_cause:
+                    return []
+                seen.add(parent)
+                stack.append(parent)
+        return list(seen)
+
+    def flush(self, now_ms: int) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
+        """What INDEX must get and lose for the standings changed since the last flush; forgets them.
+
+        Args:
+            now_ms: the wall clock: issues deferred beyond it are kept apart.
+        """
+        puts: list[tuple[bytes, bytes]] = []
+        deletes: list[bytes] = []
+        for eid, standing in self._standings.items():
+            if standing.packed is None and not standing.flags:
+                continue
+            standing.place(now_ms)
+            packed = standing.pack()
+            if packed == standing.packed:
+                continue
+            old = Standing(eid, standing.packed).index_keys()
+            new = standing.index_keys()
+            if old != new:
+                deletes.extend(old)
+                puts.extend((key, b"") for key in new)
+            puts.append((layout.standing_key(eid), packed))
+        self._standings.clear()
+        return puts, deletes
+
+    def release_due(self, now_ms: int) -> None:
+        """Touch every issue whose time has come, so that the next flush moves it to READY."""
+        due = [
+            layout.eid_of(key)
+            for key, _ in self._txn.scan(self._index, layout.DEFERRED, layout.deferred_key(now_ms + 1, b""))
+        ]
+        for eid in due:
+            self.standing(eid)

@@ -1,0 +1,188 @@
+"""How keys of the store's tables are made. Nothing else knows these bytes.
+
+Numbers are big-endian, so that keys order as numbers do. Entities go by a local number (`eid`), never by their text:
+`ids` is then the only table whose keys come in random order, and every other grows at its end. Numbers of entities,
+feeds, planes and projects mean something on this machine only.
+"""
+
+from hashlib import sha256
+from struct import Struct
+from typing import Final
+
+from mootd.store.port import Table
+
+_U16: Final = Struct(">H").pack
+_U32: Final = Struct(">I").pack
+_U64: Final = Struct(">Q").pack
+_FEED_FIRST: Final = Struct(">IQ").pack
+
+arrival_key: Final = _U64
+"""Key of an event: its arrival number."""
+eid_key: Final = _U64
+"""Key of a record: its entity number."""
+
+# -- META --------------------------------------------------------------------------------------------------------
+FORMAT: Final = b"format"
+GENERATION: Final = b"generation"
+ARRIVAL: Final = b"arrival"
+CLOCK: Final = b"clock"
+CUTS: Final = b"cuts"
+PLANES: Final = b"plane/"
+FEEDS: Final = b"feed/"
+FEED_OF: Final = b"feed-of/"
+PROJECTS: Final = b"project/"
+WORKSPACES: Final = b"workspace/"
+ANSWERS: Final = b"answer/"
+ANSWER_TIMES: Final = b"answer-time/"
+
+
+def plane_key(plane: int) -> bytes:
+    """META key of a plane's row."""
+    return PLANES + _U16(plane)
+
+
+def feed_key(feed: int) -> bytes:
+    """META key of a feed's row."""
+    return FEEDS + _U32(feed)
+
+
+def feed_of_key(plane: int, author: bytes) -> bytes:
+    """META key that leads from an author to its feed's number."""
+    return FEED_OF + _U16(plane) + author
+
+
+def counter_key(generation: int) -> bytes:
+    """META key of the next entity number of a generation of views."""
+    return b"next-eid/%d" % generation
+
+
+def digest_key(generation: int, plane: int) -> bytes:
+    """META key of a plane's digest in a generation of views."""
+    return b"digest/%d/" % generation + _U16(plane)
+
+
+OTHER_PROJECTS: Final = 2**16 - 1
+"""The number shared by all projects beyond what a key's two bytes can tell apart; readers compare names."""
+
+
+# -- BATCHES and ASIDE -------------------------------------------------------------------------------------------
+def batch_key(feed: int, first: int) -> bytes:
+    """Key of an accepted batch."""
+    return _FEED_FIRST(feed, first)
+
+
+def aside_key(feed: int, first: int, batch_id: bytes) -> bytes:
+    """Key of a batch that is held but not accepted."""
+    return _FEED_FIRST(feed, first) + batch_id
+
+
+def feed_prefix(feed: int) -> bytes:
+    """What all keys of a feed start with in BATCHES and ASIDE."""
+    return _U32(feed)
+
+
+# -- IDS ---------------------------------------------------------------------------------------------------------
+def id_key(plane: int, kind: str, entity: str) -> bytes:
+    """Key of an entity. Kinds hold no zero byte, so that kinds can't run into entities."""
+    return _U16(plane) + kind.encode() + b"\0" + entity.encode()
+
+
+def id_entity(key: bytes) -> str:
+    """The entity's id inside an `id_key`."""
+    return key[key.index(b"\0", 2) + 1 :].decode()
+
+
+# -- INDEX -------------------------------------------------------------------------------------------------------
+STATUS: Final = b"s"
+ASSIGNEE: Final = b"a"
+LABEL: Final = b"l"
+UPDATED: Final = b"u"
+READY: Final = b"r"
+DEFERRED: Final = b"d"
+BLOCKED: Final = b"k"
+CONFLICT: Final = b"x"
+DELETED: Final = b"g"
+EDGE: Final = b"f"
+BACK_EDGE: Final = b"b"
+CYCLE: Final = b"c"
+STANDING: Final = b"w"
+
+_EID: Final = Struct(">Q")
+_ORDER: Final = Struct(">BQQ")
+_TIMED: Final = Struct(">QQ")
+_NEWEST_FIRST: Final = 2**64 - 1
+TEXT_KEY_BYTES: Final = 240
+"""Longest text that stands in a key whole; LMDB keys end at 511 bytes."""
+
+
+def text_key(text: str) -> bytes:
+    """A text as part of a key, ended by a zero byte. Long ones, or ones with zero bytes, end in a hash of the whole."""
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) > TEXT_KEY_BYTES or b"\0" in data:
+        data = data[: TEXT_KEY_BYTES - 40].replace(b"\0", b"") + b"\1" + sha256(data).hexdigest()[:32].encode()
+    return data + b"\0"
+
+
+def project_prefix(prefix: bytes, project: int) -> bytes:
+    """What all keys of a project start with in one index."""
+    return prefix + _U16(project)
+
+
+def order_suffix(priority: int, created_ms: int, eid: int) -> bytes:
+    """Ends a key so that keys order by priority, then newest first; the entity's number is its last 8 bytes."""
+    return _ORDER.pack(min(max(priority, 0), 255), _NEWEST_FIRST - created_ms, eid)
+
+
+def timed_key(prefix: bytes, project: int, ms: int, eid: int) -> bytes:
+    """Key of an index in order of time."""
+    return prefix + _U16(project) + _TIMED.pack(ms, eid)
+
+
+def deferred_key(ms: int, rest: bytes) -> bytes:
+    """Key of an issue that would be ready but for its time; `rest` is its key in READY without the prefix byte."""
+    return DEFERRED + _U64(ms) + rest
+
+
+def eid_of(key: bytes) -> int:
+    """The entity's number at the end of a key."""
+    number: int = _EID.unpack_from(key, len(key) - 8)[0]
+    return number
+
+
+def standing_key(eid: int) -> bytes:
+    """Key of an issue's standing (see `graph.py`)."""
+    return STANDING + _U64(eid)
+
+
+def edge_key(prefix: bytes, at: int, other: int, edge_type: str) -> bytes:
+    """Key of an edge, seen from `at`: EDGE and CYCLE from the issue that depends, BACK_EDGE from the other."""
+    return prefix + _TIMED.pack(at, other) + text_key(edge_type)[:-1]
+
+
+def edge_parts(key: bytes) -> tuple[int, int, str]:
+    """What `edge_key` was made of: at, other, type."""
+    at, other = _TIMED.unpack_from(key, 1)
+    return at, other, key[17:].decode("utf-8", "surrogatepass")
+
+
+def edges_prefix(prefix: bytes, at: int) -> bytes:
+    """What all edges of an issue start with."""
+    return prefix + _U64(at)
+
+
+def after(prefix: bytes) -> bytes:
+    """The least key above all that start with `prefix` (whose last byte is below 255, or carries)."""
+    number = int.from_bytes(prefix, "big") + 1
+    return number.to_bytes(len(prefix), "big")
+
+
+class Views:
+    """The three view tables of one generation."""
+
+    __slots__ = ("generation", "ids", "index", "records")
+
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.ids = (Table.IDS_0, Table.IDS_1)[generation]
+        self.records = (Table.RECORDS_0, Table.RECORDS_1)[generation]
+        self.index = (Table.INDEX_0, Table.INDEX_1)[generation]

@@ -1,0 +1,215 @@
+"""The log in the store: accepted events by arrival, accepted batches by feed and number, feeds and planes.
+
+Invariant: EVENTS and BATCHES hold exactly the accepted events; what is held without being accepted lies in ASIDE,
+whole and as it was received. A feed's accepted events are numbered 1 to `n` without gaps. Events of one batch have
+arrival numbers in a row.
+"""
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Final, NamedTuple
+
+import msgspec
+
+from moot_protocol.batch import Batch, Header, decode_header, encode_batch
+from moot_protocol.errors import Code, MootError
+from moot_protocol.event import Event, decode_skeleton, event_from_bytes
+from mootd.engine import layout
+from mootd.store.port import Reader, Table
+
+_EVENT: Final = Struct(">QIQI")
+_BATCH: Final = Struct(">QH64s")
+_EVENT_HEAD: Final = _EVENT.size
+_HASH: Final = 32
+
+
+class FeedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What is kept of one author's feed on one plane."""
+
+    plane: int
+    author: bytes
+    n: int = 0
+    """The highest accepted number."""
+    head: bytes = bytes(32)
+    """Id of the batch that holds it."""
+    hlc: int = 0
+    """Timestamp of the accepted head."""
+    tip_n: int = 0
+    """The highest number on the linked trunk, which may be beyond what is accepted."""
+    tip: bytes = bytes(32)
+    tip_hlc: int = 0
+    forked_at: int = 0
+    """The lowest number at which two different batches are known; 0 for none."""
+    kind: str = ""
+    """What acceptance found the feed to be; empty while unknown."""
+    role: str = ""
+    town: bytes = b""
+    ended: bool = False
+    reason: str = ""
+    """Why no more of it is accepted, in acceptance's words; empty where all is well."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a next batch is accepted without asking acceptance: a writer's feed without fork, end or backlog."""
+        return self.kind == "replica" and not self.reason and not self.forked_at and self.n == self.tip_n > 0
+
+
+class PlaneRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A plane that this replica holds."""
+
+    number: int
+    id: bytes
+    kind: str
+    """`ledger`, `operational` or `federation`."""
+    name: str
+    town: bytes
+    """The key of the town that this replica belongs to on it."""
+
+
+class StoredEvent(NamedTuple):
+    """An accepted event with where it stands."""
+
+    arrival: int
+    previous: int
+    """Arrival number of the same entity's event before; 0 for none."""
+    feed: int
+    event: Event
+
+
+class StoredBatch(NamedTuple):
+    """An accepted batch without its events."""
+
+    arrival: int
+    """Arrival number of its first event."""
+    accepted: int
+    """How many of its events are accepted, from the first: all, unless a pin cuts it."""
+    signature: bytes
+    header_bytes: bytes
+
+    @property
+    def header(self) -> Header:
+        """The header, decoded."""
+        return decode_header(self.header_bytes)
+
+
+encode_row: Final = msgspec.msgpack.Encoder().encode
+decode_feed: Final[Callable[[bytes], FeedRow]] = msgspec.msgpack.Decoder(FeedRow).decode
+decode_project: Final[Callable[[bytes], tuple[int, str]]] = msgspec.msgpack.Decoder(tuple[int, str]).decode
+decode_plane: Final[Callable[[bytes], PlaneRow]] = msgspec.msgpack.Decoder(PlaneRow).decode
+
+
+def pack_event(previous: int, feed: int, event: Event) -> bytes:
+    """An accepted event as EVENTS keeps it."""
+    head = _EVENT.pack(previous, feed, event.n, len(event.skeleton_bytes))
+    if event.values_bytes is None:
+        return head + event.skeleton_bytes + b"\0" + event.values_hash
+    return head + event.skeleton_bytes + b"\1" + event.values_bytes
+
+
+def unpack_event(arrival: int, data: bytes) -> StoredEvent:
+    """Read what `pack_event` made.
+
+    Raises:
+        MootError: code `store_damaged`, where the bytes are nothing of the kind.
+    """
+    try:
+        previous, feed, n, length = _EVENT.unpack_from(data)
+        end = _EVENT_HEAD + length
+        skeleton_bytes, rest = data[_EVENT_HEAD:end], data[end + 1 :]
+        skeleton = decode_skeleton(skeleton_bytes, 2**32)
+        values, absent = (rest, b"") if data[end] else (None, rest)
+    except (MootError, ValueError, IndexError) as error:
+        raise damaged(f"event {arrival} can't be read") from error
+    return StoredEvent(arrival, previous, feed, event_from_bytes(n, skeleton, skeleton_bytes, values, absent))
+
+
+def event_feed(data: bytes) -> tuple[int, int]:
+    """(feed, n) of a packed event."""
+    _, feed, n, _ = _EVENT.unpack_from(data)
+    return feed, n
+
+
+def with_previous(data: bytes, previous: int) -> bytes:
+    """A packed event with another back-pointer."""
+    _, feed, n, length = _EVENT.unpack_from(data)
+    return _EVENT.pack(previous, feed, n, length) + data[_EVENT_HEAD:]
+
+
+def pack_batch(batch: Batch, arrival: int, accepted: int) -> bytes:
+    """An accepted batch as BATCHES keeps it."""
+    return _BATCH.pack(arrival, accepted, batch.signature) + batch.header_bytes
+
+
+def unpack_batch(data: bytes) -> StoredBatch:
+    """Read what `pack_batch` made."""
+    arrival, accepted, signature = _BATCH.unpack_from(data)
+    return StoredBatch(arrival, accepted, signature, data[_BATCH.size :])
+
+
+def damaged(what: str) -> MootError:
+    """The error for a store that doesn't hold what it should."""
+    return MootError(
+        f"the log is damaged: {what}",
+        code=Code.STORE_DAMAGED,
+        hint="run `moot fsck`, then restore the data from a backup or from another machine",
+    )
+
+
+class LogReader:
+    """Reads the log inside a transaction."""
+
+    __slots__ = ("_get", "_scan", "_txn")
+
+    def __init__(self, transaction: Reader) -> None:
+        self._txn = transaction
+        self._get = transaction.get
+        self._scan = transaction.scan
+
+    def event(self, arrival: int) -> StoredEvent:
+        """An accepted event by arrival number."""
+        data = self._get(Table.EVENTS, layout.arrival_key(arrival))
+        if data is None:
+            raise damaged(f"event {arrival} is missing")
+        return unpack_event(arrival, data)
+
+    def batch_holding(self, feed: int, n: int) -> StoredBatch | None:
+        """The accepted batch that holds an event's number, or None."""
+        prefix = layout.feed_prefix(feed)
+        for key, value in self._scan(Table.BATCHES, prefix, layout.batch_key(feed, n + 1), reverse=True):
+            first = int.from_bytes(key[4:], "big")
+            batch = unpack_batch(value)
+            return batch if n < first + batch.accepted else None
+        return None
+
+    def batches(self, feed: int, first: int) -> "list[tuple[int, StoredBatch]]":
+        """(first, batch) of a feed's accepted batches from a number on."""
+        start, stop = layout.batch_key(feed, first), layout.after(layout.feed_prefix(feed))
+        return [
+            (int.from_bytes(key[4:], "big"), unpack_batch(value))
+            for key, value in self._scan(Table.BATCHES, start, stop)
+        ]
+
+    def events_of(self, batch: StoredBatch) -> list[StoredEvent]:
+        """The accepted events of a batch."""
+        start = layout.arrival_key(batch.arrival)
+        stop = layout.arrival_key(batch.arrival + batch.accepted)
+        found = [
+            unpack_event(int.from_bytes(key, "big"), value) for key, value in self._scan(Table.EVENTS, start, stop)
+        ]
+        if len(found) != batch.accepted:
+            raise damaged(f"{batch.accepted - len(found)} events are missing from arrival {batch.arrival} on")
+        return found
+
+    def batch_bytes(self, batch: StoredBatch) -> bytes:
+        """A wholly accepted batch as its author sent it."""
+        events = [stored.event for stored in self.events_of(batch)]
+        return encode_batch(batch.header_bytes, batch.signature, events)
+
+    def history(self, head: int) -> "list[StoredEvent]":
+        """An entity's accepted events, newest arrival first."""
+        found: list[StoredEvent] = []
+        while head:
+            stored = self.event(head)
+            found.append(stored)
+            head = stored.previous
+        return found

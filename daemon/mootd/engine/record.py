@@ -1,0 +1,172 @@
+"""Records: what is live in one entity, as it is kept in RECORDS.
+
+A record groups live values by the event that wrote them. Values of inline fields stand in it; others (long text) are
+read from their event. Invariant: `groups` holds exactly the (key, dot) pairs that the entity's accepted events leave
+live, and `pending` names the superseded writes that have not come yet.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from moot_protocol.charter import is_void
+from moot_protocol.event import Event
+from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, KINDS, UNKNOWN_FIELD, Role
+from moot_protocol.register import MISSING, Sibling
+
+
+class Group(msgspec.Struct, array_like=True, gc=False):
+    """The values of one event that are still live."""
+
+    feed: int
+    n: int
+    hlc: int
+    arrival: int
+    leaf: bytes
+    pairs: list[list[Any]]
+    """`[key, value]`, or `[key]` where the value is not inline or missing."""
+
+
+class Record(msgspec.Struct, array_like=True, gc=False):
+    """One entity."""
+
+    plane: int
+    kind: str
+    entity: str
+    head: int = 0
+    """Arrival number of its newest event: history is a chain of back-pointers from there."""
+    created: int = 0
+    """Least timestamp of its accepted events."""
+    updated: int = 0
+    """Greatest timestamp of its accepted events."""
+    groups: list[Group] = []
+    pending: list[tuple[str, int, int, bytes]] = []
+    """Superseded writes not yet here: (key, feed, n, first 8 bytes of the leaf)."""
+
+
+decode_record: Final[Callable[[bytes], Record]] = msgspec.msgpack.Decoder(Record).decode
+encode_record: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder().encode
+
+Touch = Callable[[str, int, int, bytes], None]
+"""Called with (key, feed, n, leaf) of a pair that became live, or ceased to be."""
+
+
+class Merge:
+    """Applies events to records: the merge rule of `moot_protocol.register`, incrementally.
+
+    Args:
+        accepted_n: the highest accepted number of a feed, before the event being applied.
+        added: told of each pair that becomes live.
+        removed: told of each pair that ceases to be.
+    """
+
+    __slots__ = ("_accepted_n", "_added", "_removed")
+
+    def __init__(self, accepted_n: Callable[[int], int], added: Touch, removed: Touch) -> None:
+        self._accepted_n = accepted_n
+        self._added = added
+        self._removed = removed
+
+    def apply(self, record: Record, event: Event, feeds: list[int], arrival: int, role: Role | None) -> None:
+        """Apply one accepted event.
+
+        Args:
+            record: the entity's record; changed in place.
+            event: the event.
+            feeds: the batch's author table as feed numbers, own feed first.
+            arrival: the event's arrival number.
+            role: the author's effective role, None for a charter; changes it doesn't allow count for nothing.
+        """
+        skeleton = event.skeleton
+        hlc = skeleton.hlc
+        record.head = arrival
+        if not _counts(event, role):
+            return
+        if not record.created or hlc < record.created:
+            record.created = hlc
+        record.updated = max(record.updated, hlc)
+        fields = KINDS.get(skeleton.kind, {})
+        values = iter(event.values() or ())
+        pairs: list[list[Any]] = []
+        for change in skeleton.changes:
+            key = change.key
+            value = MISSING if change.removes else next(values, MISSING)
+            field = fields.get(key, UNKNOWN_FIELD)
+            if field.writer is Role.ADMIN and role is Role.WRITER:
+                continue
+            for index, n, leaf8 in change.over:
+                self._supersede(record, key, feeds[index], n, leaf8)
+            if not change.removes and not self._is_superseded(record, key, feeds[0], event):
+                pairs.append([key, value] if field.inline and value is not MISSING else [key])
+                self._added(key, feeds[0], event.n, event.leaf)
+        if pairs:
+            record.groups.append(Group(feeds[0], event.n, hlc, arrival, event.leaf, pairs))
+
+    def _supersede(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
+        for position, group in enumerate(record.groups):
+            if group.n == n and group.feed == feed:
+                if group.leaf[:8] == leaf8:
+                    self._remove_pair(record, position, key)
+                return
+        if n > self._accepted_n(feed):
+            record.pending.append((key, feed, n, leaf8))
+
+    def _remove_pair(self, record: Record, position: int, key: str) -> None:
+        group = record.groups[position]
+        for i, pair in enumerate(group.pairs):
+            if pair[0] == key:
+                del group.pairs[i]
+                self._removed(key, group.feed, group.n, group.leaf)
+                break
+        if not group.pairs:
+            del record.groups[position]
+
+    @staticmethod
+    def _is_superseded(record: Record, key: str, feed: int, event: Event) -> bool:
+        if not record.pending:
+            return False
+        name = (key, feed, event.n, event.leaf[:8])
+        superseded = name in record.pending
+        record.pending = [waiting for waiting in record.pending if waiting != name]
+        return superseded
+
+
+def pairs_of(record: Record) -> Iterator[tuple[Group, str, Any]]:
+    """Every live (event's group, key, value or MISSING)."""
+    for group in record.groups:
+        for pair in group.pairs:
+            yield group, pair[0], pair[1] if len(pair) == 2 else MISSING
+
+
+def live_of(
+    record: Record, author_of: Callable[[int], bytes], load: Callable[[Group, str], tuple[Any, str]] | None = None
+) -> dict[str, list[Sibling]]:
+    """What is live in a record, as policies read it.
+
+    Args:
+        record: the record.
+        author_of: a feed's author.
+        load: reads (value, actor) of a pair from its event; without it values that are not inline are MISSING
+            and actors are empty.
+    """
+    live: dict[str, list[Sibling]] = {}
+    for group, key, value in pairs_of(record):
+        actor = ""
+        if load is not None:
+            value, actor = load(group, key)  # noqa: PLW2901
+        live.setdefault(key, []).append(Sibling(value, group.hlc, author_of(group.feed), group.n, actor))
+    return live
+
+
+def groups_of(record: Record, key: str) -> Iterable[Group]:
+    """The events that have a live value of a key."""
+    return (group for group in record.groups if any(pair[0] == key for pair in group.pairs))
+
+
+def _counts(event: Event, role: Role | None) -> bool:
+    """Whether an accepted event may say anything: charters speak of membership only, and nobody else does."""
+    kind = event.skeleton.kind
+    if role is None:
+        return kind in CHARTER_KINDS and not is_void(event)
+    return kind not in CHARTER_KINDS and (role is not Role.READER or kind == CERTIFICATE)

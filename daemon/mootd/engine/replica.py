@@ -1,0 +1,194 @@
+"""A replica: one daemon's log and views over a store, with its keys, clock and entropy as arguments.
+
+Invariant: between transactions the fields here equal what META holds. They are read once at opening (heads and digests
+only, never the log), changed only when a unit has committed, and safe to read from any thread.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from moot_protocol.certificate import CertificateBody, build_certificate
+from moot_protocol.clock import HybridClock
+from moot_protocol.crypto import Signer
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.event import Draft, Write
+from moot_protocol.genesis import NONCE_BYTES, PlaneKind, build_genesis, plane_id
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import CERTIFICATE, CHARTER, GENESIS, Role
+from mootd.engine import layout
+from mootd.engine.layout import Views
+from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project, encode_row
+from mootd.engine.unit import Unit
+from mootd.ports import Clock, Entropy, KeyStore
+from mootd.store.port import ReadTransaction, Store, Table
+
+TOWN_KEY = "town"
+REPLICA_KEY = "replica"
+PLANES = ((PlaneKind.LEDGER, "ledger"), (PlaneKind.OPERATIONAL, "operational"))
+"""The planes that a new town begins with."""
+
+
+class Replica:
+    """One data directory's engine.
+
+    Args:
+        store: where log and views lie.
+        keys: this machine's private keys.
+        clock: the machine's clock.
+        entropy: where salts and ids come from.
+    """
+
+    def __init__(self, store: Store, keys: KeyStore, clock: Clock, entropy: Entropy) -> None:
+        self.store = store
+        self.keys = keys
+        self.wall = clock
+        self.entropy = entropy
+        self.feeds: dict[int, FeedRow] = {}
+        self.feed_numbers: dict[tuple[int, bytes], int] = {}
+        self.planes: dict[int, PlaneRow] = {}
+        self.projects: dict[str, int] = {}
+        self.generation = 0
+        self.arrival = 1
+        self.cuts = 0
+        self.clock = HybridClock()
+        self._signers: dict[str, Signer] = {}
+        self._load()
+
+    def _load(self) -> None:
+        with self.store.read() as txn:
+            meta = {
+                key: value
+                for key in (layout.GENERATION, layout.ARRIVAL, layout.CUTS, layout.CLOCK)
+                if (value := txn.get(Table.META, key)) is not None
+            }
+            self.generation = int.from_bytes(meta.get(layout.GENERATION, b""), "big")
+            self.arrival = int.from_bytes(meta.get(layout.ARRIVAL, b"\1"), "big")
+            self.cuts = int.from_bytes(meta.get(layout.CUTS, b""), "big")
+            self.clock = HybridClock(int.from_bytes(meta.get(layout.CLOCK, b""), "big"))
+            for key, value in txn.scan(Table.META, layout.PLANES, layout.after(layout.PLANES)):
+                self.planes[int.from_bytes(key[len(layout.PLANES) :], "big")] = decode_plane(value)
+            for key, value in txn.scan(Table.META, layout.FEEDS, layout.after(layout.FEEDS)):
+                number, row = int.from_bytes(key[len(layout.FEEDS) :], "big"), decode_feed(value)
+                self.feeds[number] = row
+                self.feed_numbers[row.plane, row.author] = number
+            for _, value in txn.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS)):
+                project_number, project = decode_project(value)
+                self.projects[project] = project_number
+
+    # -- What is here --------------------------------------------------------------------------------------------
+    @property
+    def is_founded(self) -> bool:
+        """Whether this replica belongs to a town."""
+        return bool(self.planes)
+
+    @property
+    def views(self) -> Views:
+        """The tables of the current generation of views."""
+        return Views(self.generation)
+
+    def read(self) -> ReadTransaction:
+        """A snapshot of the store."""
+        return self.store.read()
+
+    def plane(self, number: int, unit: Unit | None = None) -> PlaneRow:
+        """A plane by its local number."""
+        if unit is not None:
+            for row in unit.new_planes:
+                if row.number == number:
+                    return row
+        return self.planes[number]
+
+    def plane_named(self, name: str) -> PlaneRow:
+        """A plane by its name.
+
+        Raises:
+            RefusedError: `not_ready`, where there is no town yet; `not_found`, where there is no such plane.
+        """
+        for row in self.planes.values():
+            if row.name == name:
+                return row
+        if not self.planes:
+            raise RefusedError(
+                "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` in your project"
+            )
+        raise RefusedError(f"there is no plane named {name}", code=Code.NOT_FOUND)
+
+    @property
+    def ledger(self) -> PlaneRow:
+        """The plane that issues are written to."""
+        return self.plane_named("ledger")
+
+    def signer(self, name: str) -> Signer:
+        """One of this replica's keys by its name, read once."""
+        if name not in self._signers:
+            self._signers[name] = self.keys.signer(name)
+        return self._signers[name]
+
+    def signer_of(self, public: bytes) -> Signer:
+        """The private key behind a public one of ours."""
+        own = self.signer(REPLICA_KEY)
+        return own if own.public == public else self.signer(TOWN_KEY)
+
+    @property
+    def id(self) -> bytes:
+        """This replica's 32-byte key."""
+        return self.signer(REPLICA_KEY).public
+
+    def own_feed(self, plane: int) -> int:
+        """The number of this replica's feed on a plane."""
+        return self.feed_numbers[plane, self.id]
+
+    # -- Transactions --------------------------------------------------------------------------------------------
+    @contextmanager
+    def transaction(self) -> Iterator[Unit]:
+        """One unit of work: commits when the block ends, and nothing of it stays when the block raises."""
+        with self.store.write() as txn:
+            unit = Unit(self, txn, self.wall.now_ms())
+            unit.views.graph.release_due(unit.now_ms)
+            yield unit
+            unit.finish()
+        self._committed(unit)
+
+    def _committed(self, unit: Unit) -> None:
+        for row in unit.new_planes:
+            self.planes[row.number] = row
+        self.feeds.update(unit.feeds)
+        self.feed_numbers.update(unit.new_feeds)
+        self.projects.update(unit.new_projects)
+        self.arrival, self.cuts, self.generation = unit.arrival, unit.cuts, unit.generation
+        self.clock.last = unit.clock.last
+
+    # -- Founding ------------------------------------------------------------------------------------------------
+    def found_town(self, recovery: bytes, name: str) -> None:
+        """Make this machine's town: its planes with their charters, and this replica's certificates.
+
+        Args:
+            recovery: the recovery key's public half.
+            name: what people call the town; goes into the planes' names.
+        """
+        if self.is_founded:
+            raise RefusedError("there is a town on this machine already", code=Code.EXISTS)
+        for key in (TOWN_KEY, REPLICA_KEY):
+            if not self.keys.has(key):
+                self.keys.create(key)
+        with self.transaction() as unit:
+            for number, (kind, label) in enumerate(PLANES, start=1):
+                self._found_plane(unit, number, kind, label, recovery)
+        if not self.is_founded:
+            raise MootError("founding left no plane")
+
+    def _found_plane(self, unit: Unit, number: int, kind: PlaneKind, name: str, recovery: bytes) -> None:
+        town, replica = self.signer(TOWN_KEY), self.signer(REPLICA_KEY)
+        document = build_genesis(kind, town.public, recovery, name, self.entropy.bytes(NONCE_BYTES))
+        plane = PlaneRow(number, plane_id(document), kind.value, name, town.public)
+        unit.new_planes.append(plane)
+        unit.transaction.put(Table.META, layout.plane_key(number), encode_row(plane))
+        charter = unit.feed_number(number, town.public)
+        unit.set_feed(charter, FeedRow(number, town.public, kind=CHARTER, town=town.public))
+        unit.append(number, Draft(GENESIS, "plane", "", [Write("genesis", document)]), feed=charter)
+        feed = unit.feed_number(number, replica.public)
+        role = Role.ADMIN
+        unit.set_feed(feed, FeedRow(number, replica.public, kind="replica", role=role, town=town.public))
+        body = CertificateBody(1, plane.id, town.public, replica.public, self.keys.hpke_public(REPLICA_KEY), role)
+        write = Write("certificate", build_certificate(body, town))
+        unit.append(number, Draft(CERTIFICATE, key_text(replica.public), "", [write]), feed=feed)
+

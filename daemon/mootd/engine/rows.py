@@ -1,0 +1,122 @@
+"""From a record to what INDEX holds of it: keys of lists, standing and edges.
+
+Invariant: a row is a function of the record alone, so that the keys to remove are those of the record as it was.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from moot_protocol import policies
+from moot_protocol.issue import CLOSED as STATUS_CLOSED
+from moot_protocol.issue import DEFAULT_STATUS, Facts, created_ms, facts, read_edges, updated_ms
+from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
+from moot_protocol.register import Live
+from mootd.engine import layout, standing
+from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, WAITS, EdgeFacts, StandingFacts
+from mootd.engine.record import Record, live_of
+
+EXTERNAL: Final = "external:"
+"""What edges to things outside begin with: they hold nothing up and are not looked for."""
+_NO_STANDING: Final = StandingFacts(0, 0, 0, 0, 0, 0)
+_MOST_MS: Final = 2**62
+
+
+class Row(NamedTuple):
+    """What INDEX holds of one issue."""
+
+    keys: frozenset[bytes]
+    standing: StandingFacts
+    edges: Mapping[tuple[int, str], EdgeFacts]
+
+
+class RowMaker:
+    """Makes rows.
+
+    Args:
+        author_of: a feed's author.
+        project_number: a project's local number.
+        reference: an entity's number, given if it has none.
+    """
+
+    def __init__(
+        self,
+        author_of: Callable[[int], bytes],
+        project_number: Callable[[str], int],
+        reference: Callable[[int, str, str], int],
+    ) -> None:
+        self._author_of = author_of
+        self._project_number = project_number
+        self._reference = reference
+
+    def make(self, eid: int, record: Record) -> Row:
+        """The row of an issue's record."""
+        if not record.groups:
+            return Row(frozenset(), _NO_STANDING, {})
+        live = live_of(record, self._author_of)
+        shown = facts(live)
+        project = self._project_number(shown.project)
+        if shown.is_deleted:
+            return Row(frozenset({layout.timed_key(layout.DELETED, project, 0, eid)}), _NO_STANDING, {})
+        created = _in_range(created_ms(live, record.created))
+        row_standing = StandingFacts(
+            _flags(shown),
+            (shown.issue_type in standing.EXCLUDED_TYPES) * standing.EXCLUDED_TYPE
+            + shown.ephemeral * standing.EPHEMERAL,
+            project,
+            shown.priority,
+            created,
+            _in_range(shown.defer_until_ms or 0),
+        )
+        order = layout.order_suffix(shown.priority, created, eid)
+        keys = {
+            layout.project_prefix(layout.STATUS, project) + layout.text_key(shown.status) + order,
+            layout.timed_key(layout.UPDATED, project, _in_range(updated_ms(live, record.updated)), eid),
+        }
+        settled = b"\1" if shown.status == STATUS_CLOSED else b"\0"
+        if shown.assignee:
+            keys.add(layout.project_prefix(layout.ASSIGNEE, project) + layout.text_key(shown.assignee) + settled + order)
+        for label in shown.labels:
+            keys.add(layout.project_prefix(layout.LABEL, project) + layout.text_key(label) + settled + order)
+        if has_conflict(live):
+            keys.add(layout.timed_key(layout.CONFLICT, project, 0, eid))
+        return Row(frozenset(keys), row_standing, self._edges(eid, record, live) if "edges" in live else {})
+
+    def _edges(self, eid: int, record: Record, live: Live) -> dict[tuple[int, str], EdgeFacts]:
+        edges: dict[tuple[int, str], EdgeFacts] = {}
+        for edge in read_edges(live["edges"]):
+            if edge.to.startswith(EXTERNAL):
+                continue
+            target = eid if edge.to == record.entity else self._reference(record.plane, ISSUE, edge.to)
+            hlc, author, n = edge.rank
+            rank = hlc.to_bytes(8, "big") + author + n.to_bytes(8, "big")
+            gate = ANY_CHILD if edge.type == WAITS and "any-children" in edge.extra.get("metadata", "") else ALL_CHILDREN
+            edges[target, edge.type] = EdgeFacts(rank, gate)
+        return edges
+
+
+def _flags(shown: Facts) -> int:
+    status = shown.status
+    return (
+        standing.EXISTS
+        | (standing.CLOSED if status == STATUS_CLOSED else 0)
+        | (standing.SETTLED if status in standing.SETTLED_STATUSES else 0)
+        | (standing.OPEN if status == DEFAULT_STATUS else 0)
+        | (standing.PINNED if shown.pinned else 0)
+    )
+
+
+def _in_range(ms: int) -> int:
+    return min(max(ms, 0), _MOST_MS)
+
+
+def has_conflict(live: Live) -> bool:
+    """Whether some field may be in conflict, going by what is at hand; texts count as soon as siblings differ in name."""
+    for key, siblings in live.items():
+        policy = field_of(ISSUE, key).policy
+        if policy is Policy.KEYED:
+            if len(siblings) > 1 and any(entry.conflict for entry in policies.keyed(siblings).values()):
+                return True
+        elif len(siblings) > 1 and policy not in SET_LIKE:
+            if policy is Policy.TEXT or policies.read(policy, siblings).conflict:
+                return True
+    return False

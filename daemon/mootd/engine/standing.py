@@ -1,0 +1,109 @@
+"""The standing of an issue: the few facts and counters from which readiness follows.
+
+Invariant: `blockers`, `blocked_parents` and `waits` count, at the end of every transaction, the edges that hold the
+issue up by the rules of `graph.py`; the READY, DEFERRED and BLOCKED indexes hold exactly the keys that `index_keys`
+derives from the standings.
+"""
+
+from struct import Struct
+from typing import Final
+
+from mootd.engine import layout
+
+EXISTS: Final = 1
+"""There is such an issue and it is not deleted."""
+CLOSED: Final = 2
+SETTLED: Final = 4
+"""Closed or pinned: blocks nothing and is never blocked."""
+OPEN: Final = 8
+"""Status is `open`: the only status that `ready` shows."""
+PINNED: Final = 16
+BLOCKED: Final = 32
+PARKED: Final = 64
+"""Stands in DEFERRED instead of READY."""
+REFERENCED: Final = 128
+"""Some edge leads to it, or once did: one that lacks this needs no look at what depends on it."""
+
+EXCLUDED_TYPE: Final = 1
+"""Class bit of types that `ready` shows only when asked for by name."""
+EPHEMERAL: Final = 2
+"""Class bit of ephemeral issues."""
+
+EXCLUDED_TYPES: Final = frozenset({"merge-request", "gate", "molecule", "message", "agent", "role", "rig"})
+SETTLED_STATUSES: Final = frozenset({"closed", "pinned"})
+
+_STRUCT: Final = Struct(">BBHBQQQIII")
+
+
+class Standing:
+    """One issue's standing inside a transaction; `packed` is how it was when the transaction first read it."""
+
+    __slots__ = (
+        "blocked_parents", "blockers", "created_ms", "defer_ms", "eid", "flags", "issue_class", "packed", "priority",
+        "project", "until_ms", "waits",
+    )  # fmt: skip
+
+    def __init__(self, eid: int, packed: bytes | None) -> None:
+        self.eid = eid
+        self.packed = packed
+        (
+            self.flags,
+            self.issue_class,
+            self.project,
+            self.priority,
+            self.created_ms,
+            self.defer_ms,
+            self.until_ms,
+            self.blockers,
+            self.blocked_parents,
+            self.waits,
+        ) = _STRUCT.unpack(packed) if packed else (0,) * 10
+
+    def pack(self) -> bytes:
+        """The standing as it is kept."""
+        return _STRUCT.pack(
+            self.flags,
+            self.issue_class,
+            self.project,
+            self.priority,
+            self.created_ms,
+            self.defer_ms,
+            self.until_ms,
+            self.blockers,
+            self.blocked_parents,
+            self.waits,
+        )
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether it blocks what depends on it."""
+        return self.flags & (EXISTS | SETTLED) == EXISTS
+
+    @property
+    def has_own_cause(self) -> bool:
+        """Whether it is blocked by something other than a blocked parent."""
+        return self.flags & (EXISTS | SETTLED) == EXISTS and (self.blockers > 0 or self.waits > 0)
+
+    @property
+    def should_be_blocked(self) -> bool:
+        """What BLOCKED ought to be, going by the counters."""
+        return self.flags & (EXISTS | SETTLED) == EXISTS and (
+            self.blockers > 0 or self.waits > 0 or self.blocked_parents > 0
+        )
+
+    def place(self, now_ms: int) -> None:
+        """Set PARKED by the wall clock."""
+        self.flags = self.flags | PARKED if self.until_ms > now_ms else self.flags & ~PARKED
+
+    def index_keys(self) -> tuple[bytes, ...]:
+        """The keys it has in READY, DEFERRED and BLOCKED: one or none."""
+        flags = self.flags
+        if not flags & EXISTS:
+            return ()
+        order = layout.order_suffix(self.priority, self.created_ms, self.eid)
+        if flags & BLOCKED:
+            return (layout.project_prefix(layout.BLOCKED, self.project) + order,)
+        if flags & (OPEN | PINNED) != OPEN:
+            return ()
+        rest = layout.project_prefix(b"", self.project) + bytes((self.issue_class,)) + order
+        return (layout.deferred_key(self.until_ms, rest) if flags & PARKED else layout.READY + rest,)

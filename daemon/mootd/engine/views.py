@@ -1,0 +1,197 @@
+"""Writing the views: records, indexes, readiness and digests of one generation, inside one write transaction.
+
+Invariant: after `flush`, records, INDEX, standings and digests are those that the accepted events applied so far
+leave, whatever their order. Changes are collected per entity and written once, in ascending order of keys.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from moot_protocol.digest import Digest, term, term_prefix, term_suffix
+from moot_protocol.event import Event
+from moot_protocol.kinds import ISSUE, Role
+from mootd.engine import layout
+from mootd.engine.graph import Graph
+from mootd.engine.layout import Views
+from mootd.engine.record import Merge, Record, decode_record, encode_record
+from mootd.engine.rows import RowMaker
+from mootd.store.port import Table, WriteTransaction
+
+
+class _Open(NamedTuple):
+    """A record being changed, with its bytes as they were."""
+
+    record: Record
+    packed: bytes | None
+
+
+class ViewWriter:
+    """The views of one generation.
+
+    Args:
+        transaction: the write transaction.
+        views: which tables.
+        author_of: a feed's author.
+        accepted_n: a feed's highest accepted number before the event being applied.
+        project_number: a project's local number.
+        now_ms: the wall clock, for issues deferred beyond it.
+    """
+
+    def __init__(
+        self,
+        transaction: WriteTransaction,
+        views: Views,
+        author_of: Callable[[int], bytes],
+        accepted_n: Callable[[int], int],
+        project_number: Callable[[str], int],
+        now_ms: int,
+    ) -> None:
+        self._txn = transaction
+        self.views = views
+        self._author_of = author_of
+        self._now_ms = now_ms
+        self._eids: dict[bytes, int] = {}
+        self._open: dict[int, _Open] = {}
+        self._next_eid = 0
+        self._digests: dict[int, Digest] = {}
+        self._merge = Merge(accepted_n, self._added, self._removed)
+        self._digest = Digest()
+        self._prefix = b""
+        self._suffix: tuple[int, int, bytes] = (0, 0, b"")
+        self.graph = Graph(transaction, views)
+        self._rows = RowMaker(author_of, project_number, self.reference)
+
+    # -- Entities ------------------------------------------------------------------------------------------------
+    def find(self, plane: int, kind: str, entity: str) -> int | None:
+        """An entity's number, or None."""
+        key = layout.id_key(plane, kind, entity)
+        eid = self._eids.get(key)
+        if eid is None:
+            found = self._txn.get(self.views.ids, key)
+            if found is None:
+                return None
+            eid = self._eids[key] = int.from_bytes(found, "big")
+        return eid
+
+    def reference(self, plane: int, kind: str, entity: str) -> int:
+        """An entity's number, given now if it has none yet: edges may lead to issues that have not come."""
+        eid = self.find(plane, kind, entity)
+        if eid is None:
+            if not self._next_eid:
+                counter = self._txn.get(Table.META, layout.counter_key(self.views.generation))
+                self._next_eid = int.from_bytes(counter, "big") if counter else 1
+            eid = self._next_eid
+            self._next_eid += 1
+            key = layout.id_key(plane, kind, entity)
+            self._eids[key] = eid
+            self._txn.put(self.views.ids, key, layout.eid_key(eid))
+        return eid
+
+    def record(self, eid: int) -> Record | None:
+        """An entity's record as this transaction sees it, not to be changed; None for a mere reference."""
+        opened = self._open.get(eid)
+        if opened is not None:
+            return opened.record
+        packed = self._txn.get(self.views.records, layout.eid_key(eid))
+        return None if packed is None else decode_record(packed)
+
+    def _to_change(self, eid: int, plane: int, kind: str, entity: str) -> Record:
+        opened = self._open.get(eid)
+        if opened is None:
+            packed = self._txn.get(self.views.records, layout.eid_key(eid))
+            record = Record(plane, kind, entity) if packed is None else decode_record(packed)
+            opened = self._open[eid] = _Open(record, packed)
+        return opened.record
+
+    # -- Applying ------------------------------------------------------------------------------------------------
+    def apply(self, plane: int, event: Event, feeds: list[int], arrival: int, role: Role | None) -> int:
+        """Apply an accepted event; returns the arrival number of its entity's event before (0 for none)."""
+        skeleton = event.skeleton
+        eid = self.reference(plane, skeleton.kind, skeleton.entity)
+        record = self._to_change(eid, plane, skeleton.kind, skeleton.entity)
+        previous = record.head
+        self._digest, self._prefix = self.digest(plane), term_prefix(skeleton.kind, skeleton.entity)
+        self._merge.apply(record, event, feeds, arrival, role)
+        return previous
+
+    def replace(self, plane: int, kind: str, entity: str, rebuild: Callable[[Record, Merge], None]) -> None:
+        """Make an entity's record anew: what was live leaves the digest, and `rebuild` applies its events again."""
+        eid = self.reference(plane, kind, entity)
+        old = self._to_change(eid, plane, kind, entity)
+        self._digest, self._prefix = self.digest(plane), term_prefix(kind, entity)
+        for group in old.groups:
+            for pair in group.pairs:
+                self._removed(pair[0], group.feed, group.n, group.leaf)
+        fresh = Record(plane, kind, entity)
+        self._open[eid] = _Open(fresh, self._open[eid].packed)
+        rebuild(fresh, self._merge)
+
+    def digest(self, plane: int) -> Digest:
+        """A plane's running digest."""
+        digest = self._digests.get(plane)
+        if digest is None:
+            kept = self._txn.get(Table.META, layout.digest_key(self.views.generation, plane))
+            digest = self._digests[plane] = Digest(int.from_bytes(kept or b"", "big"))
+        return digest
+
+    def _added(self, key: str, feed: int, n: int, leaf: bytes) -> None:
+        self._digest.add(term(self._prefix, key, self._suffix_of(feed, n, leaf)))
+
+    def _removed(self, key: str, feed: int, n: int, leaf: bytes) -> None:
+        self._digest.remove(term(self._prefix, key, self._suffix_of(feed, n, leaf)))
+
+    def _suffix_of(self, feed: int, n: int, leaf: bytes) -> bytes:
+        # The keys of one event come one after another.
+        if self._suffix[:2] != (feed, n):
+            self._suffix = (feed, n, term_suffix(self._author_of(feed), n, leaf))
+        return self._suffix[2]
+
+    # -- Writing -------------------------------------------------------------------------------------------------
+    def flush(self) -> None:
+        """Write what was collected; the transaction then reads as if it had been committed."""
+        index_puts: list[tuple[bytes, bytes]] = []
+        deletes: list[bytes] = []
+        record_puts: list[tuple[bytes, bytes]] = []
+        for eid, (record, packed) in self._open.items():
+            if record.kind == ISSUE:
+                self._reindex(eid, record, packed, index_puts, deletes)
+            if not record.head:
+                self._txn.delete(self.views.records, layout.eid_key(eid))
+                continue
+            record_puts.append((layout.eid_key(eid), encode_record(record)))
+        self._open.clear()
+        self.graph.settle()
+        standing_puts, standing_deletes = self.graph.flush(self._now_ms)
+        for key in (*deletes, *standing_deletes):
+            self._txn.delete(self.views.index, key)
+        record_puts.sort()
+        self._txn.put_many(self.views.records, record_puts)
+        self._txn.put_many(self.views.index, sorted(index_puts + standing_puts))
+        self._put_counters()
+
+    def _reindex(
+        self, eid: int, record: Record, packed: bytes | None, puts: list[tuple[bytes, bytes]], deletes: list[bytes]
+    ) -> None:
+        row = self._rows.make(eid, record)
+        old: Any = frozenset()
+        if packed is not None:
+            old = self._rows.make(eid, decode_record(packed)).keys
+            deletes.extend(old - row.keys)
+        puts.extend((key, b"") for key in row.keys - old)
+        self.graph.set_issue(eid, row.standing, row.edges)
+
+    def _put_counters(self) -> None:
+        if self._next_eid:
+            key = layout.counter_key(self.views.generation)
+            self._txn.put(Table.META, key, layout.eid_key(self._next_eid))
+        for plane, digest in self._digests.items():
+            self._txn.put(Table.META, layout.digest_key(self.views.generation, plane), digest.digest())
+
+    def forget(self) -> None:
+        """Drop everything collected and cached: the transaction's writes were taken back."""
+        self._eids.clear()
+        self._open.clear()
+        self._digests.clear()
+        self._next_eid = 0
+        self._suffix = (0, 0, b"")
+        self.graph = Graph(self._txn, self.views)

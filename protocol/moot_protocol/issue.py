@@ -1,0 +1,483 @@
+"""Reading an issue: from what is live to the fields that are shown, and on to a document of Beads' shape.
+
+Reading is total. Values of a type a field can't have are passed over, as if nothing were there, so what is shown
+always has the field's type; what a file held beyond that stands in `extra` and is shown only in an exact document.
+
+Shapes of set-like values, with None where the write itself tells (its actor, its time):
+    labels    text
+    edges     [to, type, created_at, created_by, extra]          extra: name → JSON text
+    comments  [text, author, created_at, id, extra]
+    metadata  [name, JSON text]
+    extra     [name, JSON text]
+and of the register `deleted`: [by, reason, at] or [by, reason, at, original type]. Empty text stands for what a file
+left out.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from moot_protocol import json_text, policies
+from moot_protocol.clock import to_ms
+from moot_protocol.ids import base32
+from moot_protocol.kinds import ISSUE, KINDS, Policy
+from moot_protocol.lineage import Lineage
+from moot_protocol.register import MISSING, Live, Sibling
+from moot_protocol.times import format_ms, instant_ms, show_time
+
+
+class Shape(Enum):
+    """What values a field can have."""
+
+    TEXT = "text"
+    TIME = "time"
+    """RFC 3339 text as imported, or milliseconds since 1970."""
+    INT = "int"
+    PRIORITY = "priority"
+    """0 (most urgent) to 4."""
+    FLAG = "flag"
+
+
+SHAPES: Final[dict[str, Shape]] = {
+    "title": Shape.TEXT,
+    "description": Shape.TEXT,
+    "design": Shape.TEXT,
+    "acceptance_criteria": Shape.TEXT,
+    "notes": Shape.TEXT,
+    "spec_id": Shape.TEXT,
+    "status": Shape.TEXT,
+    "priority": Shape.PRIORITY,
+    "issue_type": Shape.TEXT,
+    "assignee": Shape.TEXT,
+    "owner": Shape.TEXT,
+    "estimated_minutes": Shape.INT,
+    "created_at": Shape.TIME,
+    "created_by": Shape.TEXT,
+    "updated_at": Shape.TIME,
+    "started_at": Shape.TIME,
+    "closed_at": Shape.TIME,
+    "close_reason": Shape.TEXT,
+    "closed_by_session": Shape.TEXT,
+    "due_at": Shape.TIME,
+    "defer_until": Shape.TIME,
+    "external_ref": Shape.TEXT,
+    "compaction_level": Shape.INT,
+    "ephemeral": Shape.FLAG,
+    "pinned": Shape.FLAG,
+}
+"""The registers of an issue that its document shows, in the document's order."""
+
+DELETED_NAMES: Final = ("deleted_by", "delete_reason", "deleted_at", "original_type")
+"""The document's names of what the register `deleted` holds, in the register's order."""
+TOMBSTONE: Final = "tombstone"
+CLOSED: Final = "closed"
+DEFAULT_STATUS: Final = "open"
+DEFAULT_PRIORITY: Final = 2
+DEFAULT_TYPE: Final = "task"
+
+_ORDER: Final = (
+    *(name for name, shape in SHAPES.items() if shape is not Shape.FLAG),
+    "metadata",
+    "labels",
+    "dependencies",
+    "comments",
+    "ephemeral",
+    "pinned",
+    "deleted_at",
+    "deleted_by",
+    "delete_reason",
+    "original_type",
+)
+_KNOWN: Final = frozenset(_ORDER) | {"id"}
+_EDGE_NAMES: Final = frozenset({"issue_id", "depends_on_id", "type", "created_at", "created_by"})
+_COMMENT_NAMES: Final = frozenset({"id", "issue_id", "author", "text", "created_at"})
+_TYPES: Final = {
+    Shape.TEXT: (str,),
+    Shape.TIME: (str, int),
+    Shape.INT: (int,),
+    Shape.PRIORITY: (int,),
+    Shape.FLAG: (bool,),
+}
+_REGISTERS: Final = tuple((name, KINDS[ISSUE][name].policy, shape, _TYPES[shape]) for name, shape in SHAPES.items())
+
+
+class Edge(NamedTuple):
+    """A dependency of an issue as it is shown."""
+
+    to: str
+    type: str
+    created_at: str
+    """RFC 3339, or empty where the file it came from had none."""
+    created_by: str
+    extra: dict[str, Any]
+    """Further names (`metadata`, `thread_id`, unknown ones) with their JSON texts."""
+    rank: tuple[int, bytes, int]
+    """(hlc, author, n) of its earliest write: edges are taken in this order where they close a cycle."""
+
+
+class Comment(NamedTuple):
+    """A comment as it is shown."""
+
+    text: str
+    author: str
+    created_at: str
+    id: str | int
+    extra: dict[str, Any]
+
+
+class IssueReading(NamedTuple):
+    """What is shown of an issue."""
+
+    id: str
+    values: dict[str, Any]
+    """Registers and texts that have a value of their field's type: times as text, the status as it was before a
+    deletion, `closed_at` whatever the status, `updated_at` only if nothing was written since."""
+    labels: list[str]
+    edges: list[Edge]
+    comments: list[Comment]
+    metadata: dict[str, str]
+    """Name → JSON text."""
+    extra: dict[str, str]
+    """Name → JSON text."""
+    deleted: dict[str, str] | None
+    """By the document's names, empty ones left out; None for an issue that isn't deleted."""
+    created_at: str
+    updated_at: str
+    conflicts: list[str]
+    """Fields whose live values disagree; entries of keyed fields as `metadata.name`."""
+    missing: list[str]
+    """Fields shown without their value because it was erased or withheld."""
+
+
+def read_issue(
+    entity: str,
+    live: Live,
+    created_hlc: int,
+    updated_hlc: int,
+    lineage_of: Callable[[str], Lineage] | None = None,
+) -> IssueReading:
+    """Read an issue.
+
+    Args:
+        entity: its id.
+        live: what is live; keys may be left out (long texts of a list, say).
+        created_hlc: time of its first event.
+        updated_hlc: time of its latest event.
+        lineage_of: the superseded writes of a key, asked for only where siblings of a text disagree.
+    """
+    values: dict[str, Any] = {}
+    conflicts: list[str] = []
+    missing: list[str] = []
+    for name, policy, shape, types in _REGISTERS:
+        siblings = live.get(name)
+        if not siblings:
+            continue
+        if len(siblings) == 1:
+            value = siblings[0].value
+        else:
+            lineage = lineage_of(name) if policy is Policy.TEXT and lineage_of else None
+            value, _, conflict = policies.read(policy, siblings, lineage)
+            if conflict:
+                conflicts.append(name)
+        if type(value) in types:
+            if fits(shape, value):
+                values[name] = show_time(value) if shape is Shape.TIME else value
+        elif value is MISSING:
+            missing.append(name)
+    deleted = _read_deleted(live.get("deleted", ()), values, conflicts)
+    if "updated_at" in values and not _is_last(live["updated_at"], updated_hlc):
+        del values["updated_at"]
+    metadata = _read_keyed("metadata", live, conflicts) if "metadata" in live else {}
+    return IssueReading(
+        entity,
+        values,
+        read_labels(live.get("labels", ())),
+        read_edges(live.get("edges", ())),
+        _read_comments(live.get("comments", ())),
+        metadata,
+        _read_keyed("extra", live, conflicts) if "extra" in live else {},
+        deleted,
+        values.get("created_at") or format_ms(to_ms(created_hlc)),
+        values.get("updated_at") or format_ms(to_ms(updated_hlc)),
+        conflicts,
+        missing,
+    )
+
+
+def fits(shape: Shape, value: Any) -> bool:
+    """Whether a value of the shape's Python type is one to show: not empty, and in range."""
+    if shape is Shape.PRIORITY:
+        return 0 <= value <= 4
+    if shape is Shape.FLAG:
+        return value is True
+    return bool(value != "")
+
+
+def _is_last(updated_at: Sequence[Sibling], updated_hlc: int) -> bool:
+    # An import writes `updated_at` last: whatever came later is a change that the file doesn't know.
+    return max(sibling.hlc for sibling in updated_at) >= updated_hlc
+
+
+def _read_deleted(siblings: Sequence[Sibling], values: dict[str, Any], conflicts: list[str]) -> dict[str, str] | None:
+    reading = policies.read(Policy.LATEST, siblings)
+    if reading.conflict:
+        conflicts.append("deleted")
+    if not _is_deletion(reading.value):
+        return {} if values.get("status") == TOMBSTONE else None
+    original_type = values.get("issue_type", DEFAULT_TYPE)
+    by, reason, at, kind = (*reading.value, original_type) if len(reading.value) == 3 else reading.value[:4]
+    if at is None and reading.shown is not None:
+        at = to_ms(reading.shown.hlc)
+    shown = zip(DELETED_NAMES, (by, reason, show_time(at) if type(at) is int else at, kind), strict=True)
+    return {name: value for name, value in shown if isinstance(value, str) and value}
+
+
+def _is_deletion(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) >= 3
+
+
+def _read_keyed(key: str, live: Live, conflicts: list[str]) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for name, entry in policies.keyed(live[key]).items():
+        if entry.conflict:
+            conflicts.append(f"{key}.{name}")
+        if isinstance(entry.value, str):
+            shown[name] = entry.value
+    return shown
+
+
+def read_labels(siblings: Sequence[Sibling]) -> list[str]:
+    """The labels, in order, each once."""
+    if not siblings:
+        return []
+    return sorted({sibling.value for sibling in siblings if type(sibling.value) is str and sibling.value})
+
+
+def read_edges(siblings: Sequence[Sibling]) -> list[Edge]:
+    """The dependencies in the order of their writes; one `(to, type)` once, as it was written first."""
+    if not siblings:
+        return []
+    edges: dict[tuple[str, str], Edge] = {}
+    for sibling in siblings if len(siblings) == 1 else sorted(siblings, key=_rank):
+        value = sibling.value
+        if not isinstance(value, list | tuple) or len(value) < 5:
+            continue
+        to, kind, at, by, extra = value[:5]
+        if isinstance(to, str) and to and isinstance(kind, str) and kind and (to, kind) not in edges:
+            by = _shown_author(by, sibling)
+            extra = extra if isinstance(extra, dict) else {}
+            edges[to, kind] = Edge(to, kind, _shown_time(at, sibling), by, extra, sibling.rank)
+    return list(edges.values())
+
+
+def _read_comments(siblings: Sequence[Sibling]) -> list[Comment]:
+    """The comments, oldest first."""
+    comments: list[Comment] = []
+    for sibling in policies.elements(siblings):
+        value = sibling.value
+        if not isinstance(value, list | tuple) or len(value) < 5 or not isinstance(value[0], str):
+            continue
+        text, author, at, name, extra = value[:5]
+        shown_id = name if type(name) is int or isinstance(name, str) else comment_id(sibling)
+        extra = extra if isinstance(extra, dict) else {}
+        comments.append(Comment(text, _shown_author(author, sibling), _shown_time(at, sibling), shown_id, extra))
+    comments.sort(key=lambda comment: (instant_ms(comment.created_at) or 0, str(comment.id), comment.text))
+    return comments
+
+
+def comment_id(sibling: Sibling) -> str:
+    """The id of a comment that was made here and not imported: from the write's name, so it is everywhere the same."""
+    return base32(sha256(sibling.author + sibling.n.to_bytes(8, "big")).digest(), 12)
+
+
+def _shown_time(value: Any, sibling: Sibling) -> str:
+    if value is None:
+        return format_ms(to_ms(sibling.hlc))
+    return show_time(value) if isinstance(value, str) or type(value) is int else ""
+
+
+def _shown_author(value: Any, sibling: Sibling) -> str:
+    return sibling.actor if value is None else value if isinstance(value, str) else ""
+
+
+def _rank(sibling: Sibling) -> tuple[int, bytes, int]:
+    return (sibling.hlc, sibling.author, sibling.n)
+
+
+# -- Documents -----------------------------------------------------------------------------------------------------
+def document(reading: IssueReading, *, exact: bool = False) -> dict[str, Any]:
+    """An issue as Beads writes it, empty fields left out, in Beads' order of fields.
+
+    Args:
+        reading: the issue.
+        exact: for export: also fields whose imported value hasn't the field's type. Without it every known field has
+            its type.
+    """
+    shown = _shown(reading, exact=exact)
+    unknown: dict[str, Any] = {}
+    for name, value in _decoded(reading.extra).items():
+        if name not in _KNOWN:
+            unknown[name] = value
+        elif exact and name not in shown and name != "id":
+            shown[name] = value
+    for name, value in defaults(reading):
+        shown.setdefault(name, value)
+    return {"id": reading.id} | {name: shown[name] for name in _ORDER if name in shown} | unknown
+
+
+def _shown(reading: IssueReading, *, exact: bool) -> dict[str, Any]:
+    """The known fields that have something to show, in no order."""
+    shown = dict(reading.values)
+    if reading.deleted is not None:
+        shown["status"] = TOMBSTONE
+        shown.update(reading.deleted)
+    if "closed_at" in shown and shown.get("status") != CLOSED:
+        del shown["closed_at"]
+    if reading.labels:
+        shown["labels"] = reading.labels
+    if reading.edges:
+        shown["dependencies"] = [_edge_document(reading.id, edge, exact=exact) for edge in reading.edges]
+    if reading.comments:
+        shown["comments"] = [_comment_document(reading.id, comment, exact=exact) for comment in reading.comments]
+    if reading.metadata:
+        shown["metadata"] = _decoded(reading.metadata)
+    return shown
+
+
+def defaults(reading: IssueReading) -> tuple[tuple[str, Any], ...]:
+    """What a document shows of the fields that it always has where nothing else is known of them."""
+    return (
+        ("title", ""),
+        ("status", DEFAULT_STATUS),
+        ("priority", DEFAULT_PRIORITY),
+        ("issue_type", DEFAULT_TYPE),
+        ("created_at", reading.created_at),
+        ("updated_at", reading.updated_at),
+    )
+
+
+def _edge_document(entity: str, edge: Edge, *, exact: bool) -> dict[str, Any]:
+    shown = {"issue_id": entity, "depends_on_id": edge.to, "type": edge.type}
+    if edge.created_at:
+        shown["created_at"] = edge.created_at
+    if edge.created_by:
+        shown["created_by"] = edge.created_by
+    return _with_extra(shown, edge.extra, _EDGE_NAMES, exact=exact) if edge.extra else shown
+
+
+def _comment_document(entity: str, comment: Comment, *, exact: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": comment.id, "issue_id": entity, "author": comment.author, "text": comment.text}
+    shown["created_at"] = comment.created_at
+    shown = {name: value for name, value in shown.items() if value != "" or name == "text"}
+    return _with_extra(shown, comment.extra, _COMMENT_NAMES, exact=exact) if comment.extra else shown
+
+
+def _with_extra(shown: dict[str, Any], extra: dict[str, Any], known: frozenset[str], *, exact: bool) -> dict[str, Any]:
+    for name, value in _decoded(extra).items():
+        if name not in known or (exact and (name not in shown or name == "issue_id")):
+            shown[name] = value
+    return shown
+
+
+def _decoded(texts: dict[str, Any]) -> dict[str, Any]:
+    """Names with the values of their JSON texts, in order; what is no JSON is left out."""
+    values: dict[str, Any] = {}
+    for name in sorted(texts):
+        try:
+            values[name] = json_text.from_text(texts[name])
+        except (ValueError, TypeError):
+            continue
+    return values
+
+
+# -- Facts -----------------------------------------------------------------------------------------------------------
+class Facts(NamedTuple):
+    """What lists and indexes need of an issue. Only fields that stand in its record are read."""
+
+    project: str
+    title: str
+    status: str
+    """As it was before a deletion."""
+    priority: int
+    issue_type: str
+    assignee: str
+    labels: list[str]
+    pinned: bool
+    ephemeral: bool
+    is_deleted: bool
+    defer_until_ms: int | None
+    due_ms: int | None
+    closed_ms: int | None
+    """Only while the status is closed."""
+
+
+def facts(live: Live) -> Facts:
+    """Read the facts of an issue; a few microseconds, since every row and every indexed write needs them."""
+    status = _text(live, "status") or DEFAULT_STATUS
+    priority = _value(live, "priority")
+    labels = live.get("labels")
+    return Facts(
+        _text(live, "project"),
+        _text(live, "title"),
+        status,
+        priority if type(priority) is int and 0 <= priority <= 4 else DEFAULT_PRIORITY,
+        _text(live, "issue_type") or DEFAULT_TYPE,
+        _text(live, "assignee"),
+        read_labels(labels) if labels else [],
+        "pinned" in live and _value(live, "pinned") is True,
+        "ephemeral" in live and _value(live, "ephemeral") is True,
+        status == TOMBSTONE or ("deleted" in live and _is_deletion(_value(live, "deleted"))),
+        instant_ms(_value(live, "defer_until")) if "defer_until" in live else None,
+        instant_ms(_value(live, "due_at")) if "due_at" in live else None,
+        instant_ms(_value(live, "closed_at")) if status == CLOSED else None,
+    )
+
+
+def created_ms(live: Live, created_hlc: int) -> int:
+    """When an issue was created, in milliseconds since 1970."""
+    ms = instant_ms(_value(live, "created_at"))
+    return to_ms(created_hlc) if ms is None else ms
+
+
+def updated_ms(live: Live, updated_hlc: int) -> int:
+    """When an issue was last changed, in milliseconds since 1970: what a file said, unless it was changed since."""
+    siblings = live.get("updated_at")
+    if siblings and _is_last(siblings, updated_hlc):
+        ms = instant_ms(_value(live, "updated_at"))
+        if ms is not None:
+            return ms
+    return to_ms(updated_hlc)
+
+
+def _value(live: Live, key: str) -> Any:
+    siblings = live.get(key)
+    if not siblings:
+        return None
+    if len(siblings) == 1:
+        return siblings[0].value
+    return policies.read(KINDS[ISSUE][key].policy, siblings).value
+
+
+def _text(live: Live, key: str) -> str:
+    siblings = live.get(key)
+    if not siblings:
+        return ""
+    value = siblings[0].value if len(siblings) == 1 else policies.read(KINDS[ISSUE][key].policy, siblings).value
+    return value if type(value) is str else ""
+
+
+# -- Values of writes made here ------------------------------------------------------------------------------------
+def new_edge(to: str, kind: str, metadata: str = "") -> list[Any]:
+    """The element for a dependency made here; its time and author are those of the write."""
+    return [to, kind, None, None, {"metadata": json_text.to_text(metadata)} if metadata else {}]
+
+
+def new_comment(text: str) -> list[Any]:
+    """The element for a comment made here; its id, time and author are those of the write."""
+    return [text, None, None, None, {}]
+
+
+def deletion(by: str, reason: str, at_ms: int) -> list[Any]:
+    """The value of `deleted` for an issue deleted here."""
+    return [by, reason, at_ms]

@@ -1,0 +1,73 @@
+"""Instants: a stored time is an int (milliseconds since 1970) or an RFC 3339 string kept exactly as it was imported.
+
+Every function here is total: what is no time gives None. Instants are exact integers, so that times with offsets and
+nanoseconds compare as what they mean and never as text.
+"""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+_NS_PER_MS: Final = 1_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY: Final = _EPOCH.toordinal()
+_LEAST_MS: Final = -62_135_596_800_000
+_MOST_MS: Final = 253_402_300_799_999
+"""The first and last milliseconds with a four-digit year, which is all that RFC 3339 can write."""
+
+_RFC3339: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+
+def instant_ns(value: Any) -> int | None:
+    """The nanoseconds since 1970 of a stored time, or None where it is no time.
+
+    Args:
+        value: milliseconds as an int, or an RFC 3339 string; digits beyond nanoseconds are cut off.
+    """
+    if type(value) is int:
+        return value * _NS_PER_MS
+    match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, offset_hour, offset_minute = match.groups()
+    seconds = _seconds_of_day(int(hour), int(minute), int(second), most_seconds=60)
+    offset = _seconds_of_day(int(offset_hour), int(offset_minute), 0) if sign else 0
+    if seconds is None or offset is None:
+        return None
+    try:
+        days = date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
+    seconds += days * 86_400 - (-offset if sign == "-" else offset)
+    return seconds * 1_000_000_000 + (int(fraction[:9].ljust(9, "0")) if fraction else 0)
+
+
+def _seconds_of_day(hour: int, minute: int, second: int, most_seconds: int = 59) -> int | None:
+    # RFC 3339 allows :60 for leap seconds; it then means the first second of the next minute.
+    if hour > 23 or minute > 59 or second > most_seconds:
+        return None
+    return hour * 3600 + minute * 60 + second
+
+
+def instant_ms(value: Any) -> int | None:
+    """The milliseconds since 1970 of a stored time, rounded down, or None where it is no time."""
+    if type(value) is int:
+        return value
+    ns = instant_ns(value)
+    return None if ns is None else ns // _NS_PER_MS
+
+
+def format_ms(ms: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC, always with three decimals, so that equal lengths sort as text.
+
+    Times outside the years 1 to 9999 are shown as the nearest that can be written.
+    """
+    moment = _EPOCH + timedelta(milliseconds=min(max(ms, _LEAST_MS), _MOST_MS))
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def show_time(value: int | str) -> str:
+    """A stored time as people and files see it: imported strings as they are, ints formatted."""
+    return value if isinstance(value, str) else format_ms(value)

@@ -1,0 +1,92 @@
+"""What every key store guarantees, on disk and in memory."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from moot_protocol.crypto import check_public_key, is_signed
+from moot_protocol.errors import Code, RefusedError
+from mootd.edges.entropy import SeededEntropy, SystemEntropy
+from mootd.edges.keys import FileKeyStore, MemoryKeyStore
+from mootd.ports import Entropy, KeyStore
+
+Make = Callable[[Entropy], KeyStore]
+
+
+@pytest.fixture(params=["file", "memory"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    if request.param == "file":
+        return lambda entropy: FileKeyStore(tmp_path / "data" / "keys", entropy)
+    return MemoryKeyStore
+
+
+@pytest.fixture
+def keys(make: Make) -> KeyStore:
+    return make(SystemEntropy())
+
+
+def test_a_created_key_is_there_and_signs(keys: KeyStore) -> None:
+    assert not keys.has("town")
+    keys.create("town")
+    assert keys.has("town")
+    signer = keys.signer("town")
+    check_public_key(signer.public)
+    assert is_signed(signer.public, signer.sign(b"moot/test/1\0hello"), b"moot/test/1\0hello")
+
+
+def test_plane_keys_can_be_wrapped_for_it(keys: KeyStore) -> None:
+    keys.create("replica")
+    public = keys.hpke_public("replica")
+    assert X25519PublicKey.from_public_bytes(public).public_bytes_raw() == public
+    assert public != keys.signer("replica").public
+
+
+def test_a_name_keeps_its_key(keys: KeyStore) -> None:
+    keys.create("town")
+    before = keys.signer("town").public, keys.hpke_public("town")
+    keys.create("replica")
+    with pytest.raises(RefusedError) as caught:
+        keys.create("town")
+    assert caught.value.code is Code.EXISTS
+    assert (keys.signer("town").public, keys.hpke_public("town")) == before
+
+
+def test_every_name_has_a_key_of_its_own(keys: KeyStore) -> None:
+    for name in ("town", "replica"):
+        keys.create(name)
+    publics = {keys.signer(name).public for name in ("town", "replica")}
+    assert len(publics | {keys.hpke_public(name) for name in ("town", "replica")}) == 4
+
+
+def test_keys_come_from_the_entropy_given(make: Make) -> None:
+    keys, twin = make(SeededEntropy(3)), MemoryKeyStore(SeededEntropy(3))
+    for store in (keys, twin):
+        store.create("town")
+    assert keys.signer("town").public == twin.signer("town").public
+    assert keys.hpke_public("town") == twin.hpke_public("town")
+
+
+@pytest.mark.parametrize("ask", [lambda keys: keys.signer("town"), lambda keys: keys.hpke_public("town")])
+def test_a_key_that_is_not_there_is_not_found(keys: KeyStore, ask: Callable[[KeyStore], object]) -> None:
+    with pytest.raises(RefusedError) as caught:
+        ask(keys)
+    assert caught.value.code is Code.NOT_FOUND
+    keys.create("replica")
+    with pytest.raises(RefusedError) as caught:
+        ask(keys)
+    assert caught.value.code is Code.NOT_FOUND
+
+
+@pytest.mark.parametrize("name", ["", "Town", "../town", "a/b", ".town", "1", "-a", "a" * 64, "town\n", "tówn", "a\0"])
+@pytest.mark.parametrize("method", ["has", "create", "signer", "hpke_public"])
+def test_what_is_no_name_is_refused_everywhere(keys: KeyStore, method: str, name: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        getattr(keys, method)(name)
+    assert caught.value.code is Code.INVALID
+
+
+def test_the_longest_name_will_do(keys: KeyStore) -> None:
+    keys.create("a" * 63)
+    assert keys.has("a" * 63)

@@ -1,0 +1,45 @@
+from hashlib import sha256
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot_protocol.digest import Digest, term, term_prefix, term_suffix
+from moot_testkit.strategies import hashes, texts
+
+numbers = st.integers(0, 2**64 - 1)
+terms = st.integers(0, 2**256 - 1)
+
+
+@given(texts, texts, texts, hashes, numbers, hashes)
+def test_a_term_is_the_hash_of_six_packed_values(
+    kind: str, entity: str, key: str, author: bytes, n: int, leaf: bytes
+) -> None:
+    packed = msgspec.msgpack.encode([kind, entity, key, author, n, leaf])
+    found = term(term_prefix(kind, entity), key, term_suffix(author, n, leaf))
+    assert found == int.from_bytes(sha256(packed).digest(), "big")
+
+
+@given(st.lists(terms), st.randoms())
+def test_terms_add_up_in_any_order(added: list[int], random: object) -> None:
+    forwards, backwards = Digest(), Digest(sum(added[:2]) % 2**256)
+    for one in added:
+        forwards.add(one)
+    for one in reversed(added[2:]):
+        backwards.add(one)
+    assert forwards.digest() == backwards.digest() == (sum(added) % 2**256).to_bytes(32, "big")
+
+
+@given(st.lists(terms), terms)
+def test_what_is_taken_away_was_never_there(added: list[int], other: int) -> None:
+    digest = Digest()
+    digest.remove(other)
+    digest.add(sum(added))
+    digest.add(other)
+    assert digest.value == sum(added) % 2**256
+
+
+def test_a_digest_shows_as_64_hexadecimal_digits() -> None:
+    digest = Digest()
+    digest.add(255)
+    assert digest.hex() == "ff".rjust(64, "0")

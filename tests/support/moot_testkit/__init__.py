@@ -1,0 +1,1 @@
+"""What tests share: strategies, seeded entropy, forged input. Nothing here is imported by the sources."""

@@ -1,0 +1,155 @@
+"""Signed feeds from names: deterministic keys, a town with its charter and replicas, batches, forks, stripped values.
+
+Nothing is random: the same calls make the same bytes.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
+from moot_protocol.certificate import CertificateBody, build_certificate
+from moot_protocol.charter import End, certificate_draft, end_draft, genesis_draft
+from moot_protocol.clock import from_ms
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.digest import Digest, term, term_prefix, term_suffix
+from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Draft, Event, Write
+from moot_protocol.fold import Placed, fold
+from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
+from moot_protocol.kinds import Role
+
+START_MS = 1_700_000_000_000
+"""When all feeds begin, in milliseconds since 1970."""
+
+
+def seed(name: str) -> bytes:
+    """32 bytes that follow from a name."""
+    return sha256(b"moot test " + name.encode()).digest()
+
+
+def signer(name: str) -> SeedSigner:
+    """The key pair of a name."""
+    return SeedSigner(seed(name))
+
+
+def note(text: Any = "x", *, entity: str = "mt-1", key: str = "title", over: Sequence[Dot] = ()) -> Draft:
+    """An event that writes one key of an issue."""
+    return Draft("issue", entity, "alice", (Write(key, text, over),))
+
+
+def dot_of(event: Event, author: bytes) -> Dot:
+    """The name of an event's writes."""
+    return Dot(author, event.n, event.leaf[:LEAF_PREFIX_BYTES])
+
+
+def wire(batch: Batch) -> bytes:
+    """A batch as it is sent."""
+    return encode_batch(batch.header_bytes, batch.signature, batch.events)
+
+
+def stripped(batch: Batch, numbers: Iterable[int] | None = None) -> Batch:
+    """A batch without the values of these events, or of all."""
+    wanted = None if numbers is None else set(numbers)
+    return msgspec.structs.replace(
+        batch,
+        events=tuple(
+            msgspec.structs.replace(event, values_bytes=None) if wanted is None or event.n in wanted else event
+            for event in batch.events
+        ),
+    )
+
+
+class FeedWriter:
+    """Writes one author's feed on one plane.
+
+    Args:
+        plane: the plane's 16 bytes.
+        key: the author's key pair.
+        salt: what sets this writer apart from another of the same author that writes the same drafts.
+    """
+
+    def __init__(self, plane: bytes, key: SeedSigner, salt: str = "") -> None:
+        self.plane = plane
+        self.key = key
+        self.salt = salt
+        self.hlc = from_ms(START_MS)
+        self.batches: list[Batch] = []
+        """All batches from number 1 on, on this writer's branch."""
+
+    @property
+    def author(self) -> bytes:
+        """The author's public key."""
+        return self.key.public
+
+    @property
+    def n(self) -> int:
+        """Number of the last event."""
+        return self.batches[-1].header.last if self.batches else 0
+
+    @property
+    def head(self) -> bytes:
+        """Id of the last batch, or zeros."""
+        return self.batches[-1].id if self.batches else ZEROS
+
+    def write(self, *drafts: Draft, hlc: int | None = None) -> Batch:
+        """Sign these drafts as the next batch, one millisecond later than the last, or at the given time."""
+        builder = BatchBuilder(self.plane, self.author, self.n + 1, self.head)
+        self.hlc = self.hlc + from_ms(1) if hlc is None else hlc
+        for draft in drafts:
+            salt = seed(f"{self.salt} {self.author.hex()} {builder.next_n}")[:16]
+            if builder.add(draft, self.hlc, salt) is None:
+                raise ValueError("more than fits one batch")
+            self.hlc += 1
+        self.batches.append(builder.seal(self.key.sign))
+        return self.batches[-1]
+
+    def fork(self, salt: str, keep: int | None = None) -> "FeedWriter":
+        """Another writer of the same author, which goes on after the first `keep` batches, or after all."""
+        twin = FeedWriter(self.plane, self.key, salt)
+        twin.batches = self.batches[:keep]
+        twin.hlc = twin.batches[-1].header.hlc_last if twin.batches else from_ms(START_MS)
+        return twin
+
+
+class Town:
+    """A town that founds a plane: its keys, its charter, and replicas as they are asked for."""
+
+    def __init__(self, name: str = "town", kind: PlaneKind = PlaneKind.LEDGER) -> None:
+        self.name = name
+        self.key = signer(f"{name} town")
+        self.recovery = signer(f"{name} recovery")
+        self.genesis = build_genesis(kind, self.key.public, self.recovery.public, name, seed(f"{name} nonce")[:16])
+        self.plane = plane_id(self.genesis)
+        self.charter = FeedWriter(self.plane, self.key)
+        self.charter.write(genesis_draft(self.genesis, "admin"))
+
+    def certificate(self, subject: bytes, role: Role = Role.WRITER, **changes: Any) -> list[bytes]:
+        """A certificate for a key; `changes` replaces fields of its body."""
+        body = CertificateBody(1, self.plane, self.key.public, subject, seed(subject.hex()), role)
+        return build_certificate(msgspec.structs.replace(body, **changes), self.key)
+
+    def replica(self, name: str, role: Role = Role.WRITER, *drafts: Draft) -> FeedWriter:
+        """A replica's feed: its certificate, and these drafts in the same batch."""
+        feed = FeedWriter(self.plane, signer(f"{self.name} {name}"))
+        opening = certificate_draft(self.certificate(feed.author, role), feed.author, "admin")
+        feed.write(opening, *drafts)
+        return feed
+
+    def end(
+        self, author: bytes, n: int, batch: bytes, *, by: FeedWriter | None = None, over: Sequence[Dot] = ()
+    ) -> Batch:
+        """End an author's feed, in the charter or in another writer's branch of it."""
+        town = author if author == self.key.public else self.key.public
+        return (by or self.charter).write(end_draft(author, End(n, batch, town), "admin", over))
+
+
+def live_digest(events: Iterable[Placed]) -> Digest:
+    """The digest of a set of accepted events, from its definition."""
+    digest = Digest()
+    for (kind, entity), keys in fold(events).items():
+        for key, live in keys.items():
+            for sibling, leaf in live:
+                digest.add(term(term_prefix(kind, entity), key, term_suffix(sibling.author, sibling.n, leaf)))
+    return digest

@@ -1,0 +1,115 @@
+"""A terminal that remembers what a command wrote and gives it what a test laid ready."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from moot.console.terminal import Facts
+from moot_protocol.errors import Code, RefusedError
+
+FACTS = Facts(
+    argv=(),
+    program="moot",
+    folder="/home/alice/work",
+    workspace="w1",
+    environment={"TERM": "xterm-256color"},
+    git_user="",
+    width=80,
+    out_is_terminal=False,
+    err_is_terminal=False,
+    in_is_terminal=False,
+)
+"""A client whose output goes into a pipe."""
+
+
+def at_terminal(width: int = 80, **environment: str) -> Facts:
+    """Facts of a client at a terminal of so many columns, with further environment variables."""
+    return FACTS._replace(
+        width=width,
+        environment={**FACTS.environment, **environment},
+        out_is_terminal=True,
+        err_is_terminal=True,
+        in_is_terminal=True,
+    )
+
+
+class RecordingTerminal:
+    """A `Terminal` in memory.
+
+    Args:
+        facts: what the client says of itself.
+        stdin: chunks of standard input.
+        files: path → content of the files that can be read; those written are added.
+        edited: what the user makes of a text in the editor; None where there is no editor.
+    """
+
+    def __init__(
+        self,
+        facts: Facts = FACTS,
+        *,
+        stdin: Iterable[bytes] = (),
+        files: Mapping[str, bytes] | None = None,
+        edited: str | None = None,
+    ) -> None:
+        self._facts = facts
+        self._stdin = tuple(stdin)
+        self._edited = edited
+        self._out: list[str] = []
+        self._err: list[str] = []
+        self.files: dict[str, bytes] = dict(files or {})
+        self.modes: dict[str, int] = {}
+        """Path → permissions of what was written."""
+        self.to_edit: list[str] = []
+        """Texts that the user was asked to edit."""
+        self.gone = False
+        """Set it to let the client go away."""
+
+    @property
+    def facts(self) -> Facts:
+        return self._facts
+
+    @property
+    def written(self) -> str:
+        """Everything written to standard output."""
+        return "".join(self._out)
+
+    @property
+    def complaints(self) -> str:
+        """Everything written to standard error."""
+        return "".join(self._err)
+
+    def out(self, text: str) -> None:
+        self.check_alive()
+        self._out.append(text)
+
+    def err(self, text: str) -> None:
+        self.check_alive()
+        self._err.append(text)
+
+    def stdin(self) -> Iterator[bytes]:
+        yield from self._stdin
+
+    def read_file(self, path: str) -> Iterator[bytes]:
+        if path not in self.files:
+            raise RefusedError(f"{path}: no such file", code=Code.NOT_FOUND)
+        yield self.files[path]
+
+    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
+        if exclusive and path in self.files:
+            raise RefusedError(f"{path} exists", code=Code.EXISTS)
+        self.files[path] = b"".join(chunks)
+        self.modes[path] = mode
+
+    def edit(self, text: str) -> str:
+        if self._edited is None:
+            raise RefusedError("there is no terminal to edit at", code=Code.DENIED)
+        self.to_edit.append(text)
+        return self._edited
+
+    def check_alive(self) -> None:
+        if self.gone:
+            raise RefusedError("the client has gone away", code=Code.CANCELLED)
+
+
+def without_colours(facts: Facts, **more: Any) -> Facts:
+    """The same facts with NO_COLOR set, so that golden output can be read."""
+    return facts._replace(environment={**facts.environment, "NO_COLOR": "1"}, **more)
