@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, Protocol
 from moot_protocol import kinds
 from moot_protocol.batch import ZEROS, Batch
 from moot_protocol.certificate import decode_certificate
-from moot_protocol.charter import OPENS_CHARTER, End, end_from_value, is_void, opening_value
+from moot_protocol.charter import OPENS_CHARTER, End, end_from_value, end_of, is_void, opening_value
 from moot_protocol.errors import Code, MalformedError, MootError
 from moot_protocol.event import Event
 from moot_protocol.fold import Placed, fold
@@ -219,9 +219,7 @@ def read_charter(plane: bytes, feeds: Feeds) -> Charter | None:
     pins = [
         pin
         for head in feeds.heads(town)
-        if _genesis_of(plane, town, _opening(feeds, town, head))
-        for end in _live_ends(genesis, feeds.events(town, head.id)).get(town, ())
-        if (pin := _own_pin(feeds, town, head, end)) is not None
+        if _genesis_of(plane, town, _opening(feeds, town, head)) and (pin := _own_pin(feeds, town, head))
     ]
     reach, n = _bound(feeds, town, pins)
     last = _holding(feeds, town, reach, n)
@@ -337,14 +335,19 @@ def _replica_pin(charter: Charter, feeds: Feeds, author: bytes, end: End) -> _Pi
     return None if isinstance(_role(charter, author, _opening(feeds, author, batch)), Reason) else _Pin(batch, end.n)
 
 
-def _own_pin(feeds: Feeds, town: bytes, head: BatchRef, end: End) -> _Pin | None:
-    """What a charter's pin of itself comes to on the branch it stands on, or None where it is void."""
-    if end.n == 0:
-        return _Pin(None, 0)
-    batch = feeds.get(town, end.batch)
-    if batch is None or not batch.first <= end.n <= batch.last:
-        return None
-    return _Pin(batch, end.n) if _common(feeds, town, batch, head) == batch else None
+def _own_pin(feeds: Feeds, town: bytes, head: BatchRef) -> _Pin | None:
+    """Where a branch of a charter ends itself, or None where it doesn't.
+
+    It ends with the first event of a batch that names the event right before it: so the end itself still counts and
+    travels with the rest, and can only mean the branch on which it stands.
+    """
+    for _, event, _ in feeds.events(town, head.id):
+        end = end_of(event, town)
+        if end is not None and end.n == event.n - 1 and end.town == town:
+            batch = _holding(feeds, town, head, event.n)
+            if batch is not None and batch.first == event.n and batch.prev == end.batch:
+                return _Pin(batch, event.n)
+    return None
 
 
 def _bound(feeds: Feeds, author: bytes, pins: Sequence[_Pin]) -> tuple[BatchRef | None, int]:

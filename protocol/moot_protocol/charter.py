@@ -15,8 +15,8 @@ when its values don't decode or are not what its kind asks for. Layout, one row 
 | `epoch`       | its 8 bytes in hex   | `epoch`       | `[sealed predecessor, [[recipient key, wrap], …]]`    |
 
 Keys stand in entities as `ids.key_text`. An `end` names the town its author belongs to: the author itself where that is
-a town's charter, so that it can act on nothing of another kind or town. A town that ends its own charter lists the ends
-of its replicas in it first, and ends the charter at the batch that holds them.
+a town's charter, so that it can act on nothing of another kind or town. A charter ends itself with an `end` that is
+the first event of its batch and names the event right before it; the ends of the town's replicas stand before that.
 
 Here stand the rows that a single town needs (genesis, certificate, end); the others come with the rules they serve.
 """
@@ -83,6 +83,15 @@ def end_from_value(value: Any) -> End | None:
 
 def _is_hash(value: Any) -> bool:
     return isinstance(value, bytes) and len(value) == HASH_BYTES
+
+
+def end_of(event: Event, author: bytes) -> End | None:
+    """The pin of this author that an event writes, or None where it writes none."""
+    skeleton = event.skeleton
+    if skeleton.kind != kinds.END or skeleton.entity != key_text(author) or is_void(event):
+        return None
+    writing = [change.key for change in skeleton.changes if not change.removes]
+    return end_from_value((event.values() or [])[writing.index(kinds.END)]) if kinds.END in writing else None
 
 
 def is_void(event: Event) -> bool:

@@ -92,14 +92,37 @@ _ORDER: Final = (
 _KNOWN: Final = frozenset(_ORDER) | {"id"}
 _EDGE_NAMES: Final = frozenset({"issue_id", "depends_on_id", "type", "created_at", "created_by"})
 _COMMENT_NAMES: Final = frozenset({"id", "issue_id", "author", "text", "created_at"})
-_TYPES: Final = {
-    Shape.TEXT: (str,),
-    Shape.TIME: (str, int),
-    Shape.INT: (int,),
-    Shape.PRIORITY: (int,),
-    Shape.FLAG: (bool,),
+
+
+def _show_text(value: Any) -> str | None:
+    return value if type(value) is str and value else None
+
+
+def _show_time(value: Any) -> str | None:
+    return format_ms(value) if type(value) is int else _show_text(value)
+
+
+def _show_int(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _show_priority(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= 4 else None
+
+
+def _show_flag(value: Any) -> bool | None:
+    return True if value is True else None
+
+
+_SHOW: Final[dict[Shape, Callable[[Any], Any]]] = {
+    Shape.TEXT: _show_text,
+    Shape.TIME: _show_time,
+    Shape.INT: _show_int,
+    Shape.PRIORITY: _show_priority,
+    Shape.FLAG: _show_flag,
 }
-_REGISTERS: Final = tuple((name, KINDS[ISSUE][name].policy, shape, _TYPES[shape]) for name, shape in SHAPES.items())
+_REGISTERS: Final = {name: (KINDS[ISSUE][name].policy, _SHOW[shape]) for name, shape in SHAPES.items()}
+"""How each register is read, and what of a value is shown: None for what its field can't have."""
 
 
 class Edge(NamedTuple):
@@ -169,10 +192,11 @@ def read_issue(
     values: dict[str, Any] = {}
     conflicts: list[str] = []
     missing: list[str] = []
-    for name, policy, shape, types in _REGISTERS:
-        siblings = live.get(name)
-        if not siblings:
+    for name, siblings in live.items():
+        register = _REGISTERS.get(name)
+        if register is None or not siblings:
             continue
+        policy, show = register
         if len(siblings) == 1:
             value = siblings[0].value
         else:
@@ -180,9 +204,9 @@ def read_issue(
             value, _, conflict = policies.read(policy, siblings, lineage)
             if conflict:
                 conflicts.append(name)
-        if type(value) in types:
-            if fits(shape, value):
-                values[name] = show_time(value) if shape is Shape.TIME else value
+        shown = show(value)
+        if shown is not None:
+            values[name] = shown
         elif value is MISSING:
             missing.append(name)
     deleted = _read_deleted(live.get("deleted", ()), values, conflicts)
@@ -192,26 +216,17 @@ def read_issue(
     return IssueReading(
         entity,
         values,
-        read_labels(live.get("labels", ())),
-        read_edges(live.get("edges", ())),
-        _read_comments(live.get("comments", ())),
+        read_labels(live["labels"]) if "labels" in live else [],
+        read_edges(live["edges"]) if "edges" in live else [],
+        _read_comments(live["comments"]) if "comments" in live else [],
         metadata,
         _read_keyed("extra", live, conflicts) if "extra" in live else {},
         deleted,
         values.get("created_at") or format_ms(to_ms(created_hlc)),
         values.get("updated_at") or format_ms(to_ms(updated_hlc)),
-        conflicts,
-        missing,
+        sorted(conflicts),
+        sorted(missing),
     )
-
-
-def fits(shape: Shape, value: Any) -> bool:
-    """Whether a value of the shape's Python type is one to show: not empty, and in range."""
-    if shape is Shape.PRIORITY:
-        return 0 <= value <= 4
-    if shape is Shape.FLAG:
-        return value is True
-    return bool(value != "")
 
 
 def _is_last(updated_at: Sequence[Sibling], updated_hlc: int) -> bool:
@@ -414,17 +429,16 @@ class Facts(NamedTuple):
 
 def facts(live: Live) -> Facts:
     """Read the facts of an issue; a few microseconds, since every row and every indexed write needs them."""
-    status = _text(live, "status") or DEFAULT_STATUS
-    priority = _value(live, "priority")
-    labels = live.get("labels")
+    status = _show_text(_value(live, "status")) or DEFAULT_STATUS
+    priority = _show_priority(_value(live, "priority"))
     return Facts(
-        _text(live, "project"),
-        _text(live, "title"),
+        _show_text(_value(live, "project")) or "",
+        _show_text(_value(live, "title")) or "",
         status,
-        priority if type(priority) is int and 0 <= priority <= 4 else DEFAULT_PRIORITY,
-        _text(live, "issue_type") or DEFAULT_TYPE,
-        _text(live, "assignee"),
-        read_labels(labels) if labels else [],
+        DEFAULT_PRIORITY if priority is None else priority,
+        _show_text(_value(live, "issue_type")) or DEFAULT_TYPE,
+        (_show_text(_value(live, "assignee")) or "") if "assignee" in live else "",
+        read_labels(live["labels"]) if "labels" in live else [],
         "pinned" in live and _value(live, "pinned") is True,
         "ephemeral" in live and _value(live, "ephemeral") is True,
         status == TOMBSTONE or ("deleted" in live and _is_deletion(_value(live, "deleted"))),
@@ -457,14 +471,6 @@ def _value(live: Live, key: str) -> Any:
     if len(siblings) == 1:
         return siblings[0].value
     return policies.read(KINDS[ISSUE][key].policy, siblings).value
-
-
-def _text(live: Live, key: str) -> str:
-    siblings = live.get(key)
-    if not siblings:
-        return ""
-    value = siblings[0].value if len(siblings) == 1 else policies.read(KINDS[ISSUE][key].policy, siblings).value
-    return value if type(value) is str else ""
 
 
 # -- Values of writes made here ------------------------------------------------------------------------------------

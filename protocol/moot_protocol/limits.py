@@ -38,6 +38,8 @@ BATCH_BYTES: Final = 96 * KIB
 """Bytes of a batch: fits a frame of 128 KiB after sealing and padding."""
 BATCH_AUTHORS: Final = 1024
 """Entries in a batch's author table."""
+PROOF_BYTES: Final = BATCH_BYTES + 4 * KIB
+"""Bytes of the proof of one event: at most a batch without its other events, a path, a certificate and a genesis."""
 
 # -- Fields (checked where a write is made, not where it is received) --------------------------------------------
 TITLE_CHARS: Final = 500
@@ -59,8 +61,8 @@ SHORT_ID_CHARS: Final = 4
 # -- Reading (every replica must read alike, so a change here is a new version) -----------------------------------
 LINEAGE_STEPS: Final = 4096
 """Writes of one key looked at to find what two of them have in common; beyond it they show as a conflict."""
-MERGE_STEPS: Final = 200_000
-"""Lines compared and paths tried for one side of a text merge: bounds it to some 50 ms for texts of 60 KiB."""
+MERGE_STEPS: Final = 100_000
+"""Lines compared and paths tried for one side of a text merge: some 400 changed lines, a tenth of a second."""
 
 # -- Clock -------------------------------------------------------------------------------------------------------
 CLOCK_AHEAD_MS: Final = 10 * 60 * 1000

@@ -3,6 +3,9 @@
 A request class names its method and says what its answer is: `Request[R]` is answered with an `R`. Answers are plain
 data (what JSON and MessagePack can hold). An issue document has the field names and shapes of Beads' JSONL lines,
 empty fields left out; fields of Moot's own start with an underscore.
+
+Ids in requests are what people type: a whole id, or the start of one that is unique (`ids.py`); else `not_found` or
+`ambiguous`. What an edge leads to may also be `external:…`, which stands for itself. Answers hold whole ids.
 """
 
 from typing import Any, ClassVar, Generic, TypeVar
@@ -335,8 +338,10 @@ class Blocked(Request[Page], kw_only=True):
 
 
 class Show(Request[list[IssueDoc]], kw_only=True):
-    """Issues in full: texts, comments, `dependents`, `_conflicts` (fields), `_short` (unique characters of the id).
+    """Issues in full: texts and comments; where there are any, `dependents` (short documents with `dependency_type`).
 
+    Besides `_conflicts` (fields whose values disagree), `_missing` (fields whose text was erased or withheld),
+    `_blocked`, and `_short` (unique characters of the id).
     `as_of`: milliseconds since 1970; the issue as this replica's log tells it was then.
     """
 
@@ -355,7 +360,10 @@ class Count(Request[dict[str, Any]], kw_only=True):
 
 
 class Stats(Request[dict[str, Any]], kw_only=True):
-    """Totals: total, open, in_progress, closed, blocked, deferred, ready, pinned, epics_closable, lead time (hours)."""
+    """Totals: `total`, `open`, `in_progress`, `closed`, `blocked`, `deferred`, `ready`, `pinned`, `epics_closable`.
+
+    Besides `lead_time_hours`: the mean time from created to closed as a float; 0 where nothing is closed.
+    """
 
     method = "stats"
     projects: tuple[str, ...] = ()
@@ -369,7 +377,10 @@ class Children(Request[Page], kw_only=True):
 
 
 class History(Request[list[dict[str, Any]]], kw_only=True):
-    """An entity's events, newest first: `{"author", "n", "at", "actor", "changes": [{"field", "value"|"removed"}]}`."""
+    """An entity's events, newest first: `{"author", "n", "at", "actor", "changes": [{"field", "value"|"removed"}]}`.
+
+    `at` is in milliseconds since 1970; `removed` holds the value taken out, or True where it isn't known.
+    """
 
     method = "history"
     id: str

@@ -230,7 +230,7 @@ def decode_from_client(payload: bytes) -> Call | Reply:
     Raises:
         MalformedError: `bad_structure`: neither a request nor a reply.
     """
-    if payload[0] & 0xF0 == _ARRAYS:
+    if payload and payload[0] & 0xF0 == _ARRAYS:
         return _decoded(_decode_reply, payload, "reply")
     return _decoded(_decode_call, payload, "request")
 

@@ -18,6 +18,13 @@ _MOST_MS: Final = 253_402_300_799_999
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_is_plain: Final = re.compile(
+    r"(?:19[7-9]|20\d|21\d)\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
+    r"(?:\.\d{1,40})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+).fullmatch
+"""Whether a text has the usual form and years: then it is a time if its month has that day, and the standard library
+reads it as RFC 3339 means it."""
 
 
 def instant_ns(value: Any) -> int | None:
@@ -55,8 +62,22 @@ def instant_ms(value: Any) -> int | None:
     """The milliseconds since 1970 of a stored time, rounded down, or None where it is no time."""
     if type(value) is int:
         return value
+    # Rows and indexes ask this for every issue: the usual form takes a third of the time by way of a C function.
+    if isinstance(value, str) and _is_plain(value):
+        try:
+            # Whole microseconds of these years are exact in a float.
+            return round(datetime.fromisoformat(value).timestamp() * 1e6) // 1000
+        except ValueError:
+            pass
     ns = instant_ns(value)
     return None if ns is None else ns // _NS_PER_MS
+
+
+def is_time(value: Any) -> bool:
+    """Whether a value is a stored time."""
+    if isinstance(value, str) and _is_plain(value) and value[8:10] <= "28":
+        return True
+    return instant_ns(value) is not None
 
 
 def format_ms(ms: int) -> str:

@@ -1,4 +1,4 @@
-"""What commands share: who acts, which project they are about, ids as people type them, texts, and confirmations.
+"""What commands share: who acts, which project they are about, mutations carried out together, texts, confirmations.
 
 A command writes confirmations with `say`, which keeps quiet where JSON or nothing is wanted, so that standard output
 holds one document with `--json` and nothing else.
@@ -16,7 +16,7 @@ from moot.console.command import Context
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import MIB
-from moot_protocol.requests import Mutation, Request, ResolveIds, Script, WorkspaceInfo
+from moot_protocol.requests import Mutation, Request, Script, WorkspaceInfo
 
 R = TypeVar("R")
 
@@ -73,28 +73,6 @@ def need_project(context: Context) -> str:
     )
 
 
-def full_ids(context: Context, typed: Sequence[str]) -> list[str]:
-    """Whole ids for what was typed: an id, or the start of one that is unique.
-
-    Raises:
-        RefusedError: `not_found` or `ambiguous`.
-    """
-    if not typed:
-        return []
-    projects = (context.project,) if context.project else ()
-    return context.api.call(ResolveIds(ids=tuple(typed), projects=projects))
-
-
-def full_id(context: Context, typed: str) -> str:
-    """The whole id for what was typed; see `full_ids`."""
-    return full_ids(context, [typed])[0]
-
-
-def target_id(context: Context, typed: str) -> str:
-    """The whole id of what an edge leads to; `external:PROJECT:CAPABILITY` stands for itself."""
-    return typed if typed.startswith("external:") else full_id(context, typed)
-
-
 def script_step(mutation: Mutation[Any], label: str) -> dict[str, Any]:
     """A mutation as a step of a script, named by `label` in errors."""
     params = msgspec.to_builtins(mutation)
@@ -147,17 +125,17 @@ def chunks_of(context: Context, path: str) -> Iterator[bytes]:
     return context.terminal.stdin() if path == "-" else context.terminal.read_file(path)
 
 
-def read_text(context: Context, path: str) -> str:
+def read_text(context: Context, path: str, most: int = TEXT_READ_BYTES) -> str:
     """The text of a file, or of standard input for `-`.
 
     Raises:
-        RefusedError: it can't be read, is larger than any field can hold, or is not UTF-8.
+        RefusedError: it can't be read, has more than `most` bytes, or is not UTF-8.
     """
     data = bytearray()
     for chunk in chunks_of(context, path):
         data += chunk
-        if len(data) > TEXT_READ_BYTES:
-            raise RefusedError(f"{_name(path)} holds more than {TEXT_READ_BYTES} bytes", code=Code.LIMIT)
+        if len(data) > most:
+            raise RefusedError(f"{_name(path)} holds more than {most} bytes", code=Code.LIMIT)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

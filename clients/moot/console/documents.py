@@ -5,18 +5,17 @@ value as it is: characters that would act on a terminal, or not show, are writte
 reader turns back. What a list leaves out is said on standard error, so that it can't be taken for all there is.
 """
 
-import re
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-
-import msgspec
 
 from moot.console.command import Context
 from moot.console.safe_text import is_plain
 from moot_protocol.requests import IssueDoc, Page
 
 SCHEMA_VERSION: Final = 1
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_COMPACT: Final[dict[str, Any]] = {"separators": (",", ":")}
+_INDENTED: Final[dict[str, Any]] = {"indent": 2}
 _TEXT_FIELDS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
 
 
@@ -35,11 +34,7 @@ def enveloped(document: Any, environment: Mapping[str, str]) -> Any:
 
 def encoded(document: Any, *, indent: bool = False) -> str:
     """A document as JSON whose every character is printable, newlines of the indentation apart."""
-    try:
-        raw = msgspec.json.encode(document)
-    except UnicodeEncodeError:  # text of the command line that is not UTF-8 has no place in JSON either
-        raw = msgspec.json.encode(_without_surrogates(document))
-    text = (msgspec.json.format(raw, indent=2) if indent else raw).decode()
+    text = json.dumps(document, ensure_ascii=False, **(_INDENTED if indent else _COMPACT))
     if text.isascii() and "\x7f" not in text:
         return text
     return "\n".join([line if is_plain(line) else "".join(map(_escaped, line)) for line in text.split("\n")])
@@ -49,18 +44,8 @@ def _escaped(character: str) -> str:
     """A character of a JSON text, which outside strings is all ASCII, as it is or by its UTF-16 code units."""
     if is_plain(character):
         return character
-    units = character.encode("utf-16-be")
+    units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
-    if isinstance(value, Mapping):
-        return {_without_surrogates(key): _without_surrogates(element) for key, element in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_surrogates(element) for element in value]
-    return value
 
 
 def write_page(context: Context, page: Page, fields: Sequence[str] = ()) -> None:
@@ -93,19 +78,16 @@ def without_marks(document: IssueDoc) -> IssueDoc:
     return {name: value for name, value in document.items() if name != "_short"}
 
 
-def issue_details(document: IssueDoc, down: Sequence[IssueDoc], up: Sequence[IssueDoc]) -> IssueDoc:
-    """An issue as `bd show --json` has it: the issues it is linked to inside it, each with `dependency_type`.
+def issue_details(document: IssueDoc, down: Sequence[IssueDoc]) -> IssueDoc:
+    """An issue as `bd show --json` has it: the issues it depends on inside it, each with `dependency_type`.
 
     Args:
         document: what `Show` answers.
         down: what it depends on, as `Edges` answers.
-        up: what depends on it.
     """
-    details = {name: value for name, value in document.items() if name not in {"dependencies", "dependents", "_short"}}
+    details = {name: value for name, value in document.items() if name not in {"dependencies", "_short"}}
     if down:
         details["dependencies"] = list(map(without_marks, down))
-    if up:
-        details["dependents"] = list(map(without_marks, up))
     parent = next((edge["id"] for edge in down if edge.get("dependency_type") == "parent-child"), None)
     return details if parent is None else details | {"parent": parent}
 

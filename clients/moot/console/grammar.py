@@ -7,15 +7,17 @@ begin with a hyphen, and nothing is abbreviated or guessed. Every mistake is a R
 """
 
 import difflib
-from argparse import SUPPRESS, ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, Action, ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from moot.console.command import Command
 from moot_protocol.errors import Code, RefusedError
 
 HELP_FLAGS: Final = ("-h", "--help")
 _SWITCH: Final = {"true": True, "false": False}
+_LITERAL: Final = "\0"
+"""Put before a value that is `--` itself, which argparse would drop."""
 
 
 class Invocation(NamedTuple):
@@ -115,10 +117,10 @@ class CommandParser(ArgumentParser):
         if action.nargs == 0:
             return ([name] if not equals or self._switch(name, value) else []), False
         if equals:
-            return [argument], False
+            return [f"{name}={_literal(value)}"], False
         if following is None:
             self.error(f"{name} needs a value")
-        return [f"{name}={following}"], True
+        return [f"{name}={_literal(following)}"], True
 
     def _cluster(self, argument: str, following: str | None) -> tuple[list[str], bool]:
         """Short flags in one argument (`-qp1`): the first that takes a value takes the rest of it."""
@@ -133,10 +135,10 @@ class CommandParser(ArgumentParser):
                 continue
             rest = argument[index + 1 :].removeprefix("=")
             if rest:
-                return [*found, f"{name}={rest}"], False
+                return [*found, f"{name}={_literal(rest)}"], False
             if following is None:
                 self.error(f"{name} needs a value")
-            return [*found, f"{name}={following}"], True
+            return [*found, f"{name}={_literal(following)}"], True
         return found, False
 
     def _switch(self, name: str, value: str) -> bool:
@@ -151,17 +153,33 @@ class CommandParser(ArgumentParser):
     def _mistake(self, message: str) -> RefusedError:
         return RefusedError(message, code=Code.USAGE, hint=f"see `{' '.join(['moot help', self.name]).strip()}`")
 
+    def short_usage(self) -> str:
+        """The usage in one line: what has to be there, and that there are flags."""
+        words = [self.prog, "[flags]"]
+        for action in self._get_positional_actions():
+            name = str(action.metavar or action.dest)
+            many = f"{name}..." if action.nargs in {"+", "*"} else name
+            words.append(f"[{many}]" if action.nargs in {"?", "*"} else many)
+        return " ".join(words)
+
     def parse(self, split: _Split) -> Namespace:
         """Read a sorted argument list.
 
         Raises:
             RefusedError: something is missing, too much, or not one of its choices.
         """
-        return self.parse_args([*split.options, "--", *split.words] if split.words else split.options)
+        return self.parse_args([*split.options, "--", *map(_literal, split.words)] if split.words else split.options)
+
+    def _get_value(self, action: Action, arg_string: str) -> Any:
+        return super()._get_value(action, arg_string.removeprefix(_LITERAL))
 
 
 def _is_flag(argument: str) -> bool:
     return len(argument) > 1 and argument.startswith("-") and argument != "--" and not argument[1:].isdigit()
+
+
+def _literal(value: str) -> str:
+    return _LITERAL + value if value == "--" or value.startswith(_LITERAL) else value
 
 
 def _did_you_mean(typed: str, known: Iterable[str]) -> str:
@@ -294,6 +312,7 @@ def _command_help(command: Command, program: str, width: int) -> str:
     """Examples, then usage, then flags. Built afresh: its width is the asker's."""
     parser = CommandParser(command.name, prog=program, width=max(40, width - 2))
     command.arguments(parser)
+    parser.usage = parser.short_usage().replace("%", "%%")
     lines = [f"{command.help}\n"]
     if command.examples:
         lines.append("examples:")

@@ -175,7 +175,7 @@ def node_line(style: Style, lead: str, issue: IssueDoc, shown: str = "", *, note
     Args:
         style: how to write.
         lead: what stands before it.
-        issue: its document; one without a status is not here.
+        issue: its document; one without a status is known by its id only.
         shown: its id as `id_cells` makes it, if it isn't told by the document's own `_short`.
         note: said after the title.
     """
@@ -183,7 +183,7 @@ def node_line(style: Style, lead: str, issue: IssueDoc, shown: str = "", *, note
     tail = f" ({note})" if note else ""
     status = text_of(issue, "status")
     if not status:
-        return f"{style.faint(lead)}{shown} is not here{tail}"
+        return f"{style.faint(lead)}{shown}{tail}"
     words = [shown, *(cell(style, issue) for cell in READY)]
     words = [style.mark(status), *words] if style.terminal else [*words, status]
     told = " ".join(filter(None, words))

@@ -25,14 +25,22 @@ def width_of(text: str) -> int:
 
 def cut(text: str, width: int) -> str:
     """A text without colours that takes at most `width` cells, an ellipsis at its end if some of it is missing."""
-    if len(text) * 2 <= width or width_of(text) <= width:
+    if width_of(text) <= width:
         return text
-    used, end = len(ELLIPSIS), 0
-    for end, character in enumerate(text):  # noqa: B007  the place where it stopped is the result
+    if width <= 0:
+        return ""
+    end = width - len(ELLIPSIS) if text.isascii() else _fitting(text, width - len(ELLIPSIS))
+    return text[:end].rstrip() + ELLIPSIS
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many of a text's leading characters fit into so many cells."""
+    used = 0
+    for place, character in enumerate(text):
         used += max(wcwidth(character), 0)
         if used > width:
-            break
-    return text[:end].rstrip() + ELLIPSIS if width > 0 else ""
+            return place
+    return len(text)
 
 
 def aligned(rows: Sequence[Sequence[str]], *, width: int, flexible: int = -1) -> list[str]:
@@ -49,9 +57,10 @@ def aligned(rows: Sequence[Sequence[str]], *, width: int, flexible: int = -1) ->
     flexible %= len(widths)
     others = sum(size + len(GAP) for place, size in enumerate(widths) if size and place != flexible)
     widths[flexible] = min(widths[flexible], max(width - others, LEAST_FLEXIBLE))
+    kept = [place for place, size in enumerate(widths) if size]
     lines = []
     for row in rows:
-        cells = [cut(cell, widths[place]) if place == flexible else cell for place, cell in enumerate(row)]
-        padded = [cell + " " * (size - width_of(cell)) for cell, size in zip(cells, widths, strict=True) if size]
-        lines.append(GAP.join(padded).rstrip(" "))
+        cells = [cut(row[place], widths[place]) if place == flexible else row[place] for place in kept]
+        ended = [cell + " " * (widths[place] - width_of(cell)) for place, cell in zip(kept[:-1], cells, strict=False)]
+        lines.append(GAP.join([*ended, *cells[-1:]]).rstrip(" "))
     return lines

@@ -25,10 +25,10 @@ _MONTHS: Final = {"m": 1, "mo": 1, "y": 12}
 _LONG_UNITS: Final = {
     "minute": "min", "hour": "h", "day": "d", "week": "w", "month": "mo", "year": "y",
 }  # fmt: skip
-_AMOUNT: Final = re.compile(r"([+-]|in +)?(\d{1,6}) *([a-z]+?)s?( +ago)?")
+_AMOUNT: Final = re.compile(r"([+-]|in +)?(\d{1,6}) *([a-z]+?)s?( +ago)?", re.ASCII)
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1, "next week": 7}
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.IGNORECASE)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.IGNORECASE | re.ASCII)
 _FRACTION: Final = re.compile(r"(\.\d{6})\d+")
 
 

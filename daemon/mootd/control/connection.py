@@ -54,6 +54,9 @@ class Hub(Protocol):
     unfinished: int
     """Requests begun and not answered, over all connections."""
 
+    closing: bool
+    """Whether connections are no longer taken."""
+
     def ended(self) -> None:
         """A request, a command's thread or a connection has ended."""
 
@@ -88,13 +91,16 @@ class Connection(asyncio.Protocol):
         """A client has connected: check who it is."""
         self._transport = cast("Transport", transport)
         settings = self._hub.settings
+        taken = len(self._hub.connections)
+        self._hub.connections.add(self)
         uid = peer_uid(self._transport.get_extra_info("socket"))
         if uid is not None and uid != settings.owner:
             self._refuse(RefusedError(f"this is the socket of user {settings.owner}", code=Code.DENIED))
-        elif len(self._hub.connections) >= settings.clients:
+        elif self._hub.closing:
+            self._refuse(_busy("the daemon is stopping"))
+        elif taken >= settings.clients:
             self._refuse(_busy(f"{settings.clients} clients are connected already"))
         else:
-            self._hub.connections.add(self)
             self._transport.set_write_buffer_limits(high=settings.buffer_bytes)
             self._patience = self._loop.call_later(settings.hello, self._drop, "no hello")
 

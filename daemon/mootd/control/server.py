@@ -18,6 +18,9 @@ from mootd.control.ports import ConsoleHost, Dispatcher, Observer, Settings
 KEEP_FILE: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """The socket file is the listener's to remove: it may be a service manager's."""
 
+ACCEPTING_TURNS: Final = 3
+"""Turns of the loop between the acceptance of a client and the call that tells us."""
+
 
 class ControlServer:
     """Serves one listening socket. It serves once.
@@ -39,6 +42,7 @@ class ControlServer:
         self.hosted: set[Future[None]] = set()
         self.connections: set[Connection] = set()
         self.unfinished = 0
+        self.closing = False
         self._numbers = itertools.count(1)
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -77,12 +81,20 @@ class ControlServer:
             server.close()
             await self._settle(lambda: self.unfinished == 0)
         finally:
+            self.closing = True
             server.close()
-            for connection in list(self.connections):
-                connection.close()
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        """Close all connections, and see them and their commands end."""
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
+        for connection in list(self.connections):
+            connection.close()
         await self._settle(lambda: not self.hosted and not self.connections)
         for connection in list(self.connections):
             connection.abort()
+        await asyncio.sleep(0)
 
     async def _settle(self, done: Callable[[], bool]) -> None:
         """Wait until something holds, as long as the grace lasts."""

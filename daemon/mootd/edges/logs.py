@@ -29,6 +29,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from moot_protocol.errors import RefusedError
 from mootd.edges.paths import refusal
 from mootd.ports import Clock
 
@@ -81,8 +82,10 @@ def logging_to(
         stream: where lines go without a file; stderr by default.
 
     Raises:
-        RefusedError: the log file cannot be opened.
+        RefusedError: code `invalid` for another level; as `paths.refusal` where the log file cannot be opened.
     """
+    if level not in LEVELS:
+        raise RefusedError(f"{level!r} is no level of the log: one of {', '.join(LEVELS)}")
     stream = stream or sys.stderr
     output = _DailyFile(file) if file else logging.StreamHandler(stream)
     structlog.configure(
@@ -220,14 +223,17 @@ def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The processor that masks secrets, removes issue text at INFO and above, and neutralises control characters."""
     with_text = event.get("level") == "debug"
     return {
-        name: _clean_own(name, value) if name in _OWN_FIELDS else _clean_field(name, value, with_text=with_text)
+        _printable(name): _clean_own(name, value)
+        if name in _OWN_FIELDS
+        else _clean_field(name, value, with_text=with_text)
         for name, value in event.items()
         if _may_stand(name, with_text=with_text)
     }
 
 
 def _clean_own(name: str, value: Any) -> str:
-    lines = str(value).split("\n") if name == "exception" else [str(value)]
+    text = _as_text(value)
+    lines = text.split("\n") if name == "exception" else [text]
     return "\n".join(map(_printable, lines))
 
 

@@ -51,7 +51,7 @@ class Entities:
         self.views = views
         self.log = LogReader(reader)
         self.author_of = author_of
-        self._feed_number = feed_number
+        self.feed_number = feed_number
         self._events: dict[int, StoredEvent] = {}
 
     def record(self, eid: int) -> Record | None:
@@ -93,7 +93,7 @@ class Entities:
 
     def stored(self, plane: int, name: Name) -> StoredEvent | None:
         """An accepted event by its author and number."""
-        feed = self._feed_number(plane, name[0])
+        feed = self.feed_number(plane, name[0])
         batch = None if feed is None else self.log.batch_holding(feed, name[1])
         if batch is None:
             return None

@@ -7,19 +7,18 @@ only, never the log), changed only when a unit has committed, and safe to read f
 from collections.abc import Iterator
 from contextlib import contextmanager
 from moot_protocol.certificate import CertificateBody, build_certificate
+from moot_protocol.charter import certificate_draft, genesis_draft
 from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
-from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.event import Draft, Write
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import NONCE_BYTES, PlaneKind, build_genesis, plane_id
-from moot_protocol.ids import key_text
-from moot_protocol.kinds import CERTIFICATE, CHARTER, GENESIS, Role
+from moot_protocol.kinds import CHARTER, Role
 from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project, encode_row
 from mootd.engine.unit import Unit
 from mootd.ports import Clock, Entropy, KeyStore
-from mootd.store.port import ReadTransaction, Store, Table
+from mootd.store.port import Reader, ReadTransaction, Store, Table
 
 TOWN_KEY = "town"
 REPLICA_KEY = "replica"
@@ -80,10 +79,19 @@ class Replica:
         """Whether this replica belongs to a town."""
         return bool(self.planes)
 
-    @property
-    def views(self) -> Views:
-        """The tables of the current generation of views."""
-        return Views(self.generation)
+    def views_of(self, reader: Reader) -> Views:
+        """The tables of the generation that is current in a snapshot."""
+        kept = reader.get(Table.META, layout.GENERATION)
+        return Views(int.from_bytes(kept or b"", "big"))
+
+    def feed_number(self, plane: int, author: bytes) -> int | None:
+        """The number of an author's feed, or None."""
+        return self.feed_numbers.get((plane, author))
+
+    def store_count(self, table: Table) -> int:
+        """How many keys a table has now."""
+        with self.store.read() as reader:
+            return reader.count(table)
 
     def read(self) -> ReadTransaction:
         """A snapshot of the store."""
@@ -158,23 +166,23 @@ class Replica:
         self.clock.last = unit.clock.last
 
     # -- Founding ------------------------------------------------------------------------------------------------
-    def found_town(self, recovery: bytes, name: str) -> None:
+    def found_town(self, unit: Unit, recovery: bytes) -> None:
         """Make this machine's town: its planes with their charters, and this replica's certificates.
 
         Args:
+            unit: the unit it is written in.
             recovery: the recovery key's public half.
-            name: what people call the town; goes into the planes' names.
+
+        Raises:
+            RefusedError: `exists`: this replica belongs to a town already.
         """
         if self.is_founded:
             raise RefusedError("there is a town on this machine already", code=Code.EXISTS)
         for key in (TOWN_KEY, REPLICA_KEY):
             if not self.keys.has(key):
                 self.keys.create(key)
-        with self.transaction() as unit:
-            for number, (kind, label) in enumerate(PLANES, start=1):
-                self._found_plane(unit, number, kind, label, recovery)
-        if not self.is_founded:
-            raise MootError("founding left no plane")
+        for number, (kind, label) in enumerate(PLANES, start=1):
+            self._found_plane(unit, number, kind, label, recovery)
 
     def _found_plane(self, unit: Unit, number: int, kind: PlaneKind, name: str, recovery: bytes) -> None:
         town, replica = self.signer(TOWN_KEY), self.signer(REPLICA_KEY)
@@ -184,11 +192,10 @@ class Replica:
         unit.transaction.put(Table.META, layout.plane_key(number), encode_row(plane))
         charter = unit.feed_number(number, town.public)
         unit.set_feed(charter, FeedRow(number, town.public, kind=CHARTER, town=town.public))
-        unit.append(number, Draft(GENESIS, "plane", "", [Write("genesis", document)]), feed=charter)
+        unit.append(number, genesis_draft(document, ""), feed=charter)
         feed = unit.feed_number(number, replica.public)
         role = Role.ADMIN
         unit.set_feed(feed, FeedRow(number, replica.public, kind="replica", role=role, town=town.public))
         body = CertificateBody(1, plane.id, town.public, replica.public, self.keys.hpke_public(REPLICA_KEY), role)
-        write = Write("certificate", build_certificate(body, town))
-        unit.append(number, Draft(CERTIFICATE, key_text(replica.public), "", [write]), feed=feed)
+        unit.append(number, certificate_draft(build_certificate(body, town), replica.public, ""), feed=feed)
 

@@ -42,6 +42,10 @@ class Standing:
         "blocked_parents", "blockers", "created_ms", "defer_ms", "eid", "flags", "issue_class", "packed", "priority",
         "project", "until_ms", "waits",
     )  # fmt: skip
+    flags: int
+    blockers: int
+    blocked_parents: int
+    waits: int
 
     def __init__(self, eid: int, packed: bytes | None) -> None:
         self.eid = eid

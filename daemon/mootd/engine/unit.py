@@ -4,9 +4,9 @@ Invariant: whatever a unit appends or accepts goes into the log and into the vie
 are collected into batches that are signed when the unit is sealed; nothing of it can be seen outside before commit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from moot_protocol import limits
 from moot_protocol.batch import Batch, BatchBuilder
@@ -23,6 +23,8 @@ from mootd.store.port import Table, WriteTransaction
 
 if TYPE_CHECKING:
     from mootd.engine.replica import Replica
+
+R = TypeVar("R")
 
 
 def role_of(row: FeedRow) -> Role | None:
@@ -52,7 +54,13 @@ class Unit:
         self._builder_feed = 0
         self._builder_arrival = 0
         self._progress: tuple[int, int] = (0, 0)
-        self.views = ViewWriter(transaction, Views(replica.generation), self.author_of, self._accepted_n, self.project_number, now_ms)
+        self.views = self._view_writer()
+
+    def _view_writer(self) -> ViewWriter:
+        views = Views(self.generation)
+        return ViewWriter(
+            self.transaction, views, self.author_of, self._accepted_n, self.project_number, self.now_ms
+        )
 
     # -- Feeds ---------------------------------------------------------------------------------------------------
     def feed(self, number: int) -> FeedRow:
@@ -207,6 +215,13 @@ class Unit:
         if self.cuts != self.replica.cuts:
             meta(Table.META, layout.CUTS, self.cuts.to_bytes(8, "big"))
 
+    def change_generation(self, generation: int) -> None:
+        """Go over to another generation of views, which must be complete."""
+        self.flush()
+        self.generation = generation
+        self.transaction.put(Table.META, layout.GENERATION, generation.to_bytes(1, "big"))
+        self.views = self._view_writer()
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Writes inside the block vanish if it raises; the unit goes on either way."""
@@ -230,3 +245,19 @@ class Unit:
             # that only moves forward is simpler to trust.
             self.clock.last = max(clock, self.clock.last)
             raise
+
+    def try_out(self, work: "Callable[[Unit], R]") -> R:
+        """Do something, take it back, and return what it would have returned."""
+        try:
+            with self.savepoint():
+                raise _TriedError(work(self))
+        except _TriedError as tried:
+            return tried.answer  # type: ignore[no-any-return]
+
+
+class _TriedError(Exception):
+    """Ends the savepoint of something tried out, with its answer."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer

@@ -12,14 +12,15 @@ Settings, and why:
   replay, `fsck` and the scrub read in order. A cold read of one key costs more with it, but stores are mostly warm.
 * Read transactions are begun thousands of times a second: ended ones are kept and renewed (`max_spare_txns`), which
   halves the cost. They belong to no thread, so one pool serves all.
-* The reader table is written out before LMDB maps it, and a data file that ends early is grown by a hole: a page of a
-  map that the file system cannot supply would otherwise kill the process (SIGBUS) where an error belongs.
+* The reader table is written out before LMDB maps it, and a data file that ends early is checked before it is used: a
+  page of a map that the file system cannot supply would kill the process (SIGBUS) where an error belongs.
 """
 
 import contextlib
 import errno
 import os
-import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, starmap
 from operator import itemgetter, lt
@@ -29,6 +30,7 @@ from typing import Any, Final, Self
 import lmdb
 
 from moot_protocol.errors import Code, MootError, RefusedError
+from mootd.store.failures import ran_out_of_space, refused
 from mootd.store.folder import give_back, make_private, sync_folder, take
 from mootd.store.port import Table, WriteTransaction
 
@@ -43,10 +45,10 @@ _READERS: Final = 1024
 _READER_TABLE_BYTES: Final = (_READERS + 16) * 64
 _SPARE_READS: Final = 64
 """Ended read transactions kept for the next ones. More than run at once gains nothing."""
-_NEARLY_FULL_BYTES: Final = 1 << 20
-"""Free space below which a write cut short is blamed on the disk being full."""
-
 _FORMAT_KEY: Final = b"moot/format"
+_READ_ALL: Final = (
+    "import lmdb, sys; lmdb.open(sys.argv[1], readonly=True, lock=False, lib_version=0).copyfd(1, compact=True)"
+)
 _DATA: Final = "data.mdb"
 _READER_TABLE: Final = "lock.mdb"
 _CAUSES: Final[tuple[tuple[Code, tuple[type[lmdb.Error], ...], frozenset[int]], ...]] = (
@@ -69,24 +71,6 @@ _CAUSES: Final[tuple[tuple[Code, tuple[type[lmdb.Error], ...], frozenset[int]], 
     (Code.BUSY, (lmdb.ReadersFullError, lmdb.MemoryError), frozenset()),
 )
 """What each error of LMDB or the operating system comes down to."""
-_WORDS: Final = {
-    Code.STORE_FULL: (
-        "no space is left for the store in {folder} ({reason}); this write was not kept, everything before it was",
-        "make space on that disk (or, if there is plenty, raise the limit on address space), then try again",
-    ),
-    Code.STORE_READ_ONLY: (
-        "the store in {folder} cannot be written ({reason}); nothing in it was changed",
-        "make the folder writable for this user, or its file system writable",
-    ),
-    Code.STORE_DAMAGED: (
-        "the store in {folder} is damaged, or not one of Moot's ({reason}); what it holds was left as it is",
-        "check the disk, keep a copy of these files, and restore a backup beside them",
-    ),
-    Code.NOT_FOUND: ("there is no store in {folder} ({reason})", "name a folder that holds one"),
-    Code.LIMIT: ("a key of the store has 1 to 511 bytes", ""),
-    Code.BUSY: ("the store in {folder} cannot take more at once ({reason})", "try again in a moment"),
-}
-"""What to say of each, and what to do."""
 
 
 class _Reading:
@@ -314,7 +298,7 @@ class LmdbStore:
         try:
             environment = _open_environment(folder, map_bytes, read_only=read_only)
             try:
-                _forestall_missing_pages(environment, folder, read_only=read_only)
+                _check_ending(environment, folder, read_only=read_only)
                 handles = _open_tables(environment, folder, read_only=read_only)
             except BaseException:
                 environment.close()
@@ -382,8 +366,14 @@ class LmdbStore:
         if self._owner is None:
             return
         owner, self._owner = self._owner, None
-        self._environment.close()
-        give_back(owner)
+        try:
+            if not self._environment.flags()["readonly"]:
+                _grow_to_its_end(self._environment, self._folder)
+        except OSError as error:
+            raise _translated(error, self._folder) from error
+        finally:
+            self._environment.close()
+            give_back(owner)
 
 
 # -- Opening -----------------------------------------------------------------------------------------------------
@@ -391,7 +381,7 @@ class LmdbStore:
 
 def _open_environment(folder: Path, map_bytes: int, *, read_only: bool) -> lmdb.Environment:
     table = folder / _READER_TABLE
-    if os.access(folder, os.W_OK) and (not table.exists() or table.stat().st_size < _READER_TABLE_BYTES):
+    if not read_only and (not table.exists() or table.stat().st_size < _READER_TABLE_BYTES):
         descriptor = os.open(table, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(bytes(_READER_TABLE_BYTES))
@@ -412,6 +402,8 @@ def _open_environment(folder: Path, map_bytes: int, *, read_only: bool) -> lmdb.
                 max_readers=_READERS,
                 max_spare_txns=_SPARE_READS,
                 max_dbs=len(Table),
+                # Read-only there is no writer to keep apart from: the folder is this process's alone.
+                lock=not read_only,
                 lib_version=0,
             )
         except lmdb.MemoryError:
@@ -420,22 +412,30 @@ def _open_environment(folder: Path, map_bytes: int, *, read_only: bool) -> lmdb.
             map_bytes //= 4
 
 
-def _forestall_missing_pages(environment: lmdb.Environment, folder: Path, *, read_only: bool) -> None:
-    """Let reading a page that the data file does not reach give zeros, which LMDB reports, rather than SIGBUS.
+def _check_ending(environment: lmdb.Environment, folder: Path, *, read_only: bool) -> None:
+    """Refuse a data file that lacks pages in use: to read one would kill the process, by SIGBUS or an assertion.
 
-    Ending early is not called damage as such: LMDB need not write pages taken and given back in one transaction.
+    A file may rightly end early, since LMDB doesn't write pages taken and given back in one transaction. Which of the
+    two it is shows when all pages are read, a second a gigabyte; another process does that and may die of it.
     """
-    data = folder / _DATA
-    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if data.stat().st_size >= needed:
+    if not _missing_bytes(environment, folder):
         return
-    if read_only:
-        raise RefusedError(
-            f"the store in {folder} ends before its last page",
-            code=Code.STORE_DAMAGED,
-            hint="open it for writing once; if that fails too, restore a backup beside it",
-        )
-    os.truncate(data, needed)
+    command = [sys.executable, "-c", _READ_ALL, os.fspath(folder)]
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:  # noqa: S603
+        raise refused(Code.STORE_DAMAGED, folder, "its file ends before pages that are in use")
+    if not read_only:
+        _grow_to_its_end(environment, folder)
+
+
+def _missing_bytes(environment: lmdb.Environment, folder: Path) -> int:
+    pages = environment.info()["last_pgno"] + 1
+    return max(0, pages * environment.stat()["psize"] - (folder / _DATA).stat().st_size)
+
+
+def _grow_to_its_end(environment: lmdb.Environment, folder: Path) -> None:
+    """Let the data file end where LMDB says, in a hole, so that the next opening need not wonder."""
+    if missing := _missing_bytes(environment, folder):
+        os.truncate(folder / _DATA, (folder / _DATA).stat().st_size + missing)
 
 
 def _open_tables(environment: lmdb.Environment, folder: Path, *, read_only: bool) -> list[Any]:
@@ -445,11 +445,7 @@ def _open_tables(environment: lmdb.Environment, folder: Path, *, read_only: bool
         number = transaction.get(_FORMAT_KEY)
         if number is None:
             if read_only or transaction.stat()["entries"]:
-                raise RefusedError(
-                    f"{folder} holds an LMDB file that is not a store of Moot; it was left as it is",
-                    code=Code.STORE_DAMAGED,
-                    hint="name another folder",
-                )
+                raise refused(Code.STORE_DAMAGED, folder, "the database there belongs to another program")
             transaction.put(_FORMAT_KEY, FORMAT.to_bytes(2))
         elif int.from_bytes(number) > FORMAT:
             raise RefusedError(
@@ -457,9 +453,11 @@ def _open_tables(environment: lmdb.Environment, folder: Path, *, read_only: bool
                 code=Code.BAD_VERSION,
                 hint="use a version of Moot as new as the one that wrote it; nothing was changed",
             )
-        handles = [
-            environment.open_db(table.name.lower().encode(), txn=transaction, create=not read_only) for table in Table
-        ]
+        if not read_only:
+            handles = [environment.open_db(_name(table), txn=transaction) for table in Table]
+    if read_only:
+        # Handles taken in a read transaction end with it: it is kept for renewal, not committed.
+        handles = [environment.open_db(_name(table), create=False) for table in Table]
     if number is None:
         sync_folder(folder)
     return handles
@@ -468,16 +466,12 @@ def _open_tables(environment: lmdb.Environment, folder: Path, *, read_only: bool
 # -- Small things ------------------------------------------------------------------------------------------------
 
 
+def _name(table: Table) -> bytes:
+    return table.name.lower().encode()
+
+
 def _ascend(rows: list[tuple[bytes, bytes]]) -> bool:
     return all(starmap(lt, pairwise(map(itemgetter(0), rows))))
-
-
-def _cut_short_by_a_full_disk(folder: Path) -> bool:
-    """Whether an I/O error was a write that ended early for want of space, which LMDB reports alike."""
-    space = os.statvfs(folder)
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    used = (folder / _DATA).stat().st_size
-    return space.f_bavail * space.f_frsize < _NEARLY_FULL_BYTES or (limit != resource.RLIM_INFINITY and used >= limit)
 
 
 def _translated(error: lmdb.Error | OSError, folder: Path) -> MootError:
@@ -486,11 +480,9 @@ def _translated(error: lmdb.Error | OSError, folder: Path) -> MootError:
         number, reason = error.code, str(error)
     else:
         number, reason = error.errno or 0, error.strerror or ""
-    if number == errno.EIO and _cut_short_by_a_full_disk(folder):
+    if number == errno.EIO and ran_out_of_space(folder / _DATA):
         number = errno.ENOSPC
     for code, kinds, numbers in _CAUSES:
         if isinstance(error, kinds) or number in numbers:
-            message, hint = _WORDS[code]
-            retryable = code in {Code.STORE_FULL, Code.BUSY}
-            return RefusedError(message.format(folder=folder, reason=reason), code=code, hint=hint, retryable=retryable)
+            return refused(code, folder, reason)
     return MootError(f"the store in {folder} failed: {reason}")

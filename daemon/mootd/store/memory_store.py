@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Self, TypeAlias
 
 from moot_protocol.errors import Code, MootError, RefusedError
+from mootd.store.failures import refused
 from mootd.store.port import Table, WriteTransaction
 
 KEY_BYTES: Final = 511
@@ -385,12 +386,7 @@ class MemoryWrite:
         self._spent += size
         short = faults.free_bytes is not None and self._spent > faults.free_bytes
         if short or faults.writes == faults.full_at_write:
-            self._failure = RefusedError(
-                "no space is left for the store in memory; this write was not kept, everything before it was",
-                code=Code.STORE_FULL,
-                hint="make space, then try again",
-                retryable=True,
-            )
+            self._failure = refused(Code.STORE_FULL, "memory", "as its faults have it")
             raise self._failure
 
     def _commit(self) -> None:
@@ -468,7 +464,7 @@ _Undo: TypeAlias = tuple[Table, _Changes | None, bytes | None, object]
 
 
 def _bad_key() -> RefusedError:
-    return RefusedError("a key of the store has 1 to 511 bytes", code=Code.LIMIT)
+    return refused(Code.LIMIT, "memory", "")
 
 
 def _over() -> MootError:

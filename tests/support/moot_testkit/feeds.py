@@ -109,7 +109,7 @@ class FeedWriter:
         """Another writer of the same author, which goes on after the first `keep` batches, or after all."""
         twin = FeedWriter(self.plane, self.key, salt)
         twin.batches = self.batches[:keep]
-        twin.hlc = twin.batches[-1].header.hlc_last if twin.batches else from_ms(START_MS)
+        twin.hlc = twin.batches[-1].header.hlc_last + 1 if twin.batches else from_ms(START_MS)
         return twin
 
 
@@ -143,6 +143,11 @@ class Town:
         """End an author's feed, in the charter or in another writer's branch of it."""
         town = author if author == self.key.public else self.key.public
         return (by or self.charter).write(end_draft(author, End(n, batch, town), "admin", over))
+
+    def end_charter(self, by: FeedWriter | None = None) -> Batch:
+        """End the town's own charter, or a branch of it, right here."""
+        charter = by or self.charter
+        return self.end(self.key.public, charter.n, charter.head, by=charter)
 
 
 def live_digest(events: Iterable[Placed]) -> Digest:

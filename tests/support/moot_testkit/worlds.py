@@ -50,7 +50,9 @@ def worlds(draw: st.DrawFn) -> World:
 def _end(draw: st.DrawFn, town: Town, charter: FeedWriter, target: FeedWriter) -> None:
     """End a feed at a batch of it, at none, at one that nobody has, or with a number that doesn't fit."""
     pinned = draw(st.sampled_from([*target.batches, None]))
-    if draw(st.integers(0, 5)) == 0:
+    if target.author == town.key.public and draw(st.booleans()):
+        town.end_charter(charter)
+    elif draw(st.integers(0, 5)) == 0:
         town.end(target.author, draw(st.integers(0, 4)), seed("nobody's batch"), by=charter)
     elif pinned is None:
         town.end(target.author, draw(st.integers(0, 1)), ZEROS, by=charter)
@@ -67,7 +69,8 @@ def held_of(draw: st.DrawFn, world: World) -> Held:
     for batch in world.batches:
         fate = draw(st.sampled_from(["held"] * (12 if most else 3) + ["missing", "parked", "stripped"]))
         if fate == "stripped":
-            batch = stripped(batch, draw(st.sets(st.integers(batch.header.first, batch.header.last), min_size=1)))
-        if fate != "missing":
+            absent = draw(st.sets(st.integers(batch.header.first, batch.header.last), min_size=1))
+            held.append((stripped(batch, absent), False))
+        elif fate != "missing":
             held.append((batch, fate == "parked"))
     return Held(tuple(held))

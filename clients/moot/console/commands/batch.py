@@ -8,21 +8,18 @@ and understood before anything is sent, so that a mistake in the last line costs
 import re
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-from moot.console.api import Api
 from moot.console.command import Command, Context
 from moot.console.commands import edges, lifecycle, write
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed
-from moot.console.context import answer, need_project, read_text, script_step
+from moot.console.context import answer, read_text, script_step
 from moot.console.grammar import Grammar, Section
 from moot.console.issue_fields import reads_stdin
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.requests import Request, ResolveIds, Script
-
-R = TypeVar("R")
+from moot_protocol.requests import Script
 
 _TOKEN: Final = re.compile(r"""'(?P<single>[^']*)'(?=\s|$)|(?P<mixed>(?:[^\s"]|"(?:[^"\\]|\\.)*")+)|(?P<stray>\S)""")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -36,42 +33,7 @@ class _Line(NamedTuple):
     number: int
     name: str
     """The command's."""
-    steps: list[Labelled]
-
-
-class _ScriptIds:
-    """An Api that also knows the ids that exist only once the script has run."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self.made: dict[int, int] = {}
-        """Line number → number of the step that creates an issue."""
-        self.chosen: set[str] = set()
-        """Ids that lines give to their new issues."""
-
-    def call(self, request: Request[R]) -> R:
-        """Answer what a script asks about ids itself, and pass the rest on."""
-        if not isinstance(request, ResolveIds):
-            return self._api.call(request)
-        typed = [self._known(each) for each in request.ids]
-        asked = ResolveIds(
-            ids=tuple(each for each, known in zip(request.ids, typed, strict=True) if not known),
-            projects=request.projects,
-        )
-        answered: list[str] = self._api.call(asked) if asked.ids else []
-        resolved = iter(answered)
-        return [known or next(resolved) for known in typed]  # type: ignore[return-value]  # R is list[str] here
-
-    def _known(self, typed: str) -> str:
-        reference = _REFERENCE.fullmatch(typed)
-        if reference is None:
-            return typed if typed in self.chosen else ""
-        number = int(reference[1])
-        if number not in self.made:
-            raise RefusedError(
-                f"{typed} names no issue: line {number} is no earlier line that creates one", code=Code.USAGE
-            )
-        return f"${self.made[number]}"
+    steps: list[dict[str, Any]]
 
 
 # -- Reading -----------------------------------------------------------------------------------------------------
@@ -163,14 +125,17 @@ _PLANS: Final[dict[str, Callable[[Context], list[Labelled]]]] = {
 
 
 def _read_script(context: Context, source: str) -> Iterator[_Line]:
-    ids = _ScriptIds(context.api)
+    made: dict[int, int] = {}
     steps = 0
     for number, text in enumerate(source.split("\n"), start=1):
         stripped = text.strip()
         if not stripped or stripped.startswith("#"):
             continue
         try:
-            line = _read_line(context._replace(api=ids), ids, number, stripped, steps)
+            line = _read_line(context, number, stripped)
+            if line.name == "create":
+                made[number] = steps + 1
+            line.steps[:] = [_renumbered(step, made) for step in line.steps]
         except MootError as error:
             raise RefusedError(
                 f"line {number}: {error.message}", code=error.code, hint=error.hint, retryable=error.retryable
@@ -179,7 +144,7 @@ def _read_script(context: Context, source: str) -> Iterator[_Line]:
         yield line
 
 
-def _read_line(context: Context, ids: _ScriptIds, number: int, text: str, steps: int) -> _Line:
+def _read_line(context: Context, number: int, text: str) -> _Line:
     words = tokens(text)
     invocation = _GRAMMAR.read(_lone(words[0], words))
     command, arguments = invocation.command, invocation.arguments
@@ -188,14 +153,28 @@ def _read_line(context: Context, ids: _ScriptIds, number: int, text: str, steps:
     if reads_stdin(arguments):
         raise RefusedError("standard input is the script's own", code=Code.USAGE, hint="name a file instead")
     inner = context._replace(arguments=arguments, actor=arguments.actor or context.actor)
-    if command.name == "create":
-        planned = write.create_mutations(inner, f"${steps + 1}")
-        ids.made[number] = steps + 1
-        ids.chosen.update({arguments.id} if arguments.id else ())
-    else:
-        planned = _PLANS[command.name](inner)
+    planned = write.create_mutations(inner, f"${number}") if command is write.CREATE else _PLANS[command.name](inner)
     _check_whole(context, planned)
-    return _Line(number, command.name, planned)
+    return _Line(number, command.name, [script_step(mutation, f"line {number}") for _, mutation in planned])
+
+
+def _renumbered(params: dict[str, Any], made: dict[int, int]) -> dict[str, Any]:
+    """A step, or a part of one, with `$LINE` in places of ids turned into `$STEP`."""
+    return {key: _renumbered_value(key, value, made) for key, value in params.items()}
+
+
+def _renumbered_value(key: str, value: Any, made: dict[int, int]) -> Any:
+    if isinstance(value, dict):
+        return _renumbered(value, made) if key in {"params", "edge"} else value
+    if key == "edges":
+        return [_renumbered(edge, made) for edge in value]
+    reference = _REFERENCE.fullmatch(value) if key in {"id", "to", "parent"} and isinstance(value, str) else None
+    if reference is None:
+        return value
+    line = int(reference[1])
+    if line not in made:
+        raise RefusedError(f"{value} names no issue: line {line} is no line before that creates one", code=Code.USAGE)
+    return f"${made[line]}"
 
 
 def _check_whole(context: Context, planned: Sequence[Labelled]) -> None:
@@ -215,9 +194,8 @@ def _batch_arguments(parser: ArgumentParser) -> None:
 
 
 def _batch(context: Context) -> int:
-    need_project(context)
     lines = list(_read_script(context, read_text(context, context.arguments.file)))
-    steps = tuple(script_step(mutation, f"line {line.number}") for line in lines for _, mutation in line.steps)
+    steps = tuple(step for line in lines for step in line.steps)
     dry_run = context.arguments.dry_run
     answers = context.api.call(Script(actor=context.actor, dry_run=dry_run, steps=steps)) if steps else []
     results = list(_results(lines, answers))
@@ -245,10 +223,10 @@ def _target(answered: dict[str, Any]) -> str:
     return str(answered.get("issue_id") or answered["id"])
 
 
-COMMANDS = (
+COMMANDS: Final = (
     Command(
         "batch",
-        "run writing commands from stdin, all or nothing",
+        "Run writing commands from stdin, all or nothing",
         _batch_arguments,
         _batch,
         examples=(

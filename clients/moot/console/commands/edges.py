@@ -1,12 +1,12 @@
 """What is attached to issues: dependencies, labels and comments are added and removed here."""
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, Final
 
 from moot.console.command import Command, Context
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed
-from moot.console.context import answer, carry_out, full_id, full_ids, read_text, target_id
+from moot.console.context import answer, carry_out, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import AddComment, AddEdge, Edge, RemoveEdge, Update
@@ -35,9 +35,9 @@ def _remove_edge_arguments(parser: ArgumentParser) -> None:
 def add_edge_mutations(context: Context) -> list[Labelled]:
     """What `dep add` wants."""
     given = context.arguments
-    issue, to = full_id(context, given.id), target_id(context, _target(given.to, given.blocked_by))
+    to = _target(given.to, given.blocked_by)
     add = AddEdge(
-        actor=context.actor, id=issue, edge=Edge(to=to, type=given.type), check_cycles=not given.no_cycle_check
+        actor=context.actor, id=given.id, edge=Edge(to=to, type=given.type), check_cycles=not given.no_cycle_check
     )
     return [("dep add", add)]
 
@@ -45,8 +45,8 @@ def add_edge_mutations(context: Context) -> list[Labelled]:
 def remove_edge_mutations(context: Context) -> list[Labelled]:
     """What `dep remove` wants."""
     given = context.arguments
-    issue, to = full_id(context, given.id), target_id(context, _target(given.to, None))
-    return [("dep remove", RemoveEdge(actor=context.actor, id=issue, to=to, type=given.type))]
+    to = _target(given.to, None)
+    return [("dep remove", RemoveEdge(actor=context.actor, id=given.id, to=to, type=given.type))]
 
 
 def _target(word: str | None, flag: str | None) -> str:
@@ -95,7 +95,7 @@ def label_mutations(context: Context, *, adding: bool) -> list[Labelled]:
     add, remove = ((label,), ()) if adding else ((), (label,))
     return [
         (issue, Update(actor=context.actor, id=issue, add_labels=add, remove_labels=remove))
-        for issue in dict.fromkeys(full_ids(context, context.arguments.ids))
+        for issue in dict.fromkeys(context.arguments.ids)
     ]
 
 
@@ -139,7 +139,7 @@ def comment_mutations(context: Context) -> list[Labelled]:
     text = " ".join(given.text) if given.text else read_text(context, given.file or "-")
     if not text.strip():
         raise RefusedError("a comment can't be empty", code=Code.USAGE)
-    return [("comment", AddComment(actor=given.author or context.actor, id=full_id(context, given.id), text=text))]
+    return [("comment", AddComment(actor=given.author or context.actor, id=given.id, text=text))]
 
 
 def _comment(context: Context) -> int:
@@ -150,35 +150,35 @@ def _comment(context: Context) -> int:
 
 ADD_EDGE = Command(
     "dep add",
-    "make an issue wait for another",
+    "Make an issue wait for another",
     _add_edge_arguments,
     _add_edge,
     examples=("moot dep add bd-a1b2 bd-c3d4", "moot dep add bd-a1b2 bd-c3d4 -t discovered-from"),
 )
 REMOVE_EDGE = Command(
     "dep remove",
-    "take a dependency away",
+    "Take a dependency away",
     _remove_edge_arguments,
     _remove_edge,
     aliases=("dep rm",),
     examples=("moot dep remove bd-a1b2 bd-c3d4",),
 )
 ADD_LABEL = Command(
-    "label add", "add a label to issues", _label_arguments, _add_label, examples=("moot label add bd-a1b2 urgent",)
+    "label add", "Add a label to issues", _label_arguments, _add_label, examples=("moot label add bd-a1b2 urgent",)
 )
 REMOVE_LABEL = Command(
     "label remove",
-    "take a label from issues",
+    "Take a label from issues",
     _label_arguments,
     _remove_label,
     examples=("moot label remove bd-a1b2 urgent",),
 )
 COMMENT = Command(
     "comment",
-    "comment on an issue",
+    "Comment on an issue",
     _comment_arguments,
     _comment,
     aliases=("comments add",),
     examples=('moot comment bd-a1b2 "Seen on 3.12 too"', "moot comment bd-a1b2 --file report.md"),
 )
-COMMANDS = (ADD_EDGE, REMOVE_EDGE, ADD_LABEL, REMOVE_LABEL, COMMENT)
+COMMANDS: Final = (ADD_EDGE, REMOVE_EDGE, ADD_LABEL, REMOVE_LABEL)

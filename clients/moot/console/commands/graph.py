@@ -7,7 +7,7 @@ from typing import Any, Final
 from moot.console import documents, exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.commands.show import edge_lines
+from moot.console.commands.show import NOT_HERE, edge_lines
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
@@ -38,6 +38,8 @@ def _tree_line(style: Style, node: Mapping[str, Any], lead: str) -> str:
     notes = [edge] if edge not in {"", _BLOCKS} else []
     if node.get("seen"):
         notes.append("see above")
+    if not node.get("status"):
+        notes.append(NOT_HERE)
     return lines.node_line(style, lead, dict(node), note=", ".join(notes))
 
 
@@ -62,7 +64,8 @@ def mermaid(down: Mapping[str, Any] | None, up: Mapping[str, Any] | None = None)
         for parent, child in _edges(root):
             pair = (named(parent), named(child))
             start, end = pair[::-1] if upward else pair
-            arrows[f"  {start} -->|"{_mermaid_escaped(child.get('type') or _BLOCKS)}"| {end}"] = None
+            link = _mermaid_escaped(child.get("type") or _BLOCKS)
+            arrows[f'  {start} -->|"{link}"| {end}'] = None
         if root is not None:
             named(root)
     return ["flowchart TD", *nodes, *arrows]
@@ -85,7 +88,7 @@ def _mermaid_text(node: Mapping[str, Any]) -> str:
 
 def _mermaid_escaped(text: str) -> str:
     """Text that can stand in quotes: what Mermaid or HTML would read as markup as numbered entities."""
-    return "".join(f"#{ord(letter)};" if letter in "#\"`<>&\\" else letter for letter in neutralise(text))
+    return "".join(f"#{ord(letter)};" if letter in '#"`<>&\\' else letter for letter in neutralise(text))
 
 
 def _tree_arguments(parser: ArgumentParser) -> None:

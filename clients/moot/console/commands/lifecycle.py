@@ -11,7 +11,7 @@ from moot.console import documents, when
 from moot.console.command import Command, Context
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed, naming
-from moot.console.context import answer, carry_out, full_id, full_ids, note, read_text
+from moot.console.context import answer, carry_out, note, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Close, Delete, IssueDoc, IssueFields, Reopen, Resolve, Undelete, Update
@@ -25,8 +25,8 @@ def _ids_argument(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="+", metavar="ID", help="the issues: all of them or none")
 
 
-def _whole_ids(context: Context) -> list[str]:
-    return list(dict.fromkeys(full_ids(context, context.arguments.ids)))
+def _ids(context: Context) -> list[str]:
+    return list(dict.fromkeys(context.arguments.ids))
 
 
 # -- close -------------------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def close_mutations(context: Context, reasons: Sequence[str]) -> list[Labelled]:
     """What `close` wants: one closing for each id, with the reasons in order (one stands for all)."""
     given = context.arguments
     session = given.session or context.terminal.facts.environment.get("CLAUDE_SESSION_ID", "")
-    ids = full_ids(context, given.ids)
+    ids: list[str] = given.ids
     each = reasons if len(reasons) == len(ids) else [*reasons, DEFAULT_REASON][:1] * len(ids)
     return [
         (
@@ -103,7 +103,7 @@ def _reopen(context: Context) -> int:
     reason = context.arguments.reason
     opened = carry_out(
         context,
-        [(issue, Reopen(actor=context.actor, id=issue, reason=reason)) for issue in _whole_ids(context)],
+        [(issue, Reopen(actor=context.actor, id=issue, reason=reason)) for issue in _ids(context)],
     )
     why = f": {neutralise(reason)}" if reason else ""
     answer(context, opened, (f"↻ Reopened {naming(issue)}{why}" for issue in opened))
@@ -122,7 +122,7 @@ def _delete(context: Context) -> int:
         context,
         [
             (issue, Delete(actor=context.actor, dry_run=given.dry_run, id=issue, reason=given.reason))
-            for issue in _whole_ids(context)
+            for issue in _ids(context)
         ],
     )
     ids = [str(issue["id"]) for issue in deleted]
@@ -142,7 +142,7 @@ def _deleted_lines(context: Context, deleted: Sequence[IssueDoc]) -> Iterator[st
 
 
 def _undelete(context: Context) -> int:
-    back = carry_out(context, [(issue, Undelete(actor=context.actor, id=issue)) for issue in _whole_ids(context)])
+    back = carry_out(context, [(issue, Undelete(actor=context.actor, id=issue)) for issue in _ids(context)])
     answer(context, back, (confirmed(context, f"Undeleted {naming(issue)}") for issue in back))
     return 0
 
@@ -175,7 +175,7 @@ def _undefer(context: Context) -> int:
 
 def _update_all(context: Context, fields: IssueFields) -> list[IssueDoc]:
     return carry_out(
-        context, [(issue, Update(actor=context.actor, id=issue, fields=fields)) for issue in _whole_ids(context)]
+        context, [(issue, Update(actor=context.actor, id=issue, fields=fields)) for issue in _ids(context)]
     )
 
 
@@ -195,7 +195,7 @@ def _resolve(context: Context) -> int:
     settled = context.api.call(
         Resolve(
             actor=context.actor,
-            id=full_id(context, given.id),
+            id=given.id,
             field=given.field,
             pick=given.pick,
             value=None if given.value is None else _value(context),
@@ -220,34 +220,34 @@ def _value(context: Context) -> str | int:
 
 CLOSE = Command(
     "close",
-    "close issues; tells what that unblocked",
+    "Close issues; tells what that unblocked",
     _close_arguments,
     _close,
     aliases=("done",),
     examples=('moot close bd-a1b2 -r "Fixed in 1.4"', "moot close bd-a1b2 bd-c3d4 --json"),
 )
-COMMANDS = (
+COMMANDS: Final = (
     CLOSE,
-    Command("reopen", "open closed issues again", _reasoned_arguments, _reopen, examples=("moot reopen bd-a1b2",)),
+    Command("reopen", "Open closed issues again", _reasoned_arguments, _reopen, examples=("moot reopen bd-a1b2",)),
     Command(
         "delete",
-        "delete issues; undelete brings them back",
+        "Delete issues; undelete brings them back",
         _delete_arguments,
         _delete,
         examples=("moot delete bd-a1b2 -r duplicate",),
     ),
-    Command("undelete", "bring deleted issues back", _ids_argument, _undelete, examples=("moot undelete bd-a1b2",)),
+    Command("undelete", "Bring deleted issues back", _ids_argument, _undelete, examples=("moot undelete bd-a1b2",)),
     Command(
         "defer",
-        "put issues aside",
+        "Put issues aside",
         _defer_arguments,
         _defer,
         examples=("moot defer bd-a1b2 --until tomorrow", 'moot defer bd-a1b2 --until "next monday"'),
     ),
-    Command("undefer", "take deferred issues up again", _ids_argument, _undefer, examples=("moot undefer bd-a1b2",)),
+    Command("undefer", "Take deferred issues up again", _ids_argument, _undefer, examples=("moot undefer bd-a1b2",)),
     Command(
         "resolve",
-        "settle a conflict between values of a field",
+        "Settle a conflict between values of a field",
         _resolve_arguments,
         _resolve,
         examples=("moot resolve bd-a1b2 status --pick 1", 'moot resolve bd-a1b2 title --value "Both"'),

@@ -16,6 +16,7 @@ from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Conflicts, Edges, IssueDoc, Page, Show
 
+NOT_HERE: Final = "not here"
 _TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")
 _FACTS: Final = {
     "owner": "owner",
@@ -36,17 +37,20 @@ _ON_THE_PAGE: Final = frozenset(
 
 
 class Neighbours(NamedTuple):
-    """What stands around an issue, as `Edges` and `Conflicts` answer."""
+    """What an issue's own document doesn't tell: what it depends on and how its values disagree."""
 
     down: Sequence[IssueDoc] = ()
-    up: Sequence[IssueDoc] = ()
+    """As `Edges` answers."""
     conflicts: Sequence[dict[str, Any]] = ()
+    """As `Conflicts` answers."""
+    past: bool = False
+    """Whether the issue is shown as it was: of its neighbours then only the ids are known."""
 
 
 # -- The page ----------------------------------------------------------------------------------------------------
 def issue_page(style: Style, issue: IssueDoc, around: Neighbours, now_ms: int, *, program: str = "moot") -> list[str]:
     """The lines that tell all of an issue: what it is, its texts, what it is linked to, its comments."""
-    status = lines.text_of(issue, "status")
+    status = style.status(lines.text_of(issue, "status")) + (style.alarm(" (blocked)") if issue.get("_blocked") else "")
     assignee = lines.text_of(issue, "assignee")
     unique = issue.get("_short", 0)
     whole = style.issue_id(lines.text_of(issue, "id"), unique, len(issue["id"]))
@@ -54,13 +58,13 @@ def issue_page(style: Style, issue: IssueDoc, around: Neighbours, now_ms: int, *
     held = (f"@{assignee}",) if assignee else ()
     page = [
         f"{whole} {style.heading(lines.text_of(issue, 'title'))}",
-        " ".join(filter(None, (*words, style.status(status), *held))),
+        " ".join(filter(None, (*words, status, *held))),
         *_facts(style, issue, now_ms),
     ]
     for field in _TEXTS:
         if issue.get(field):
             page += section(style, field.replace("_", " "), indented(issue[field]))
-    page += _links(style, around)
+    page += _links(style, around, issue.get("dependents", ()))
     if around.conflicts:
         page += section(style, "conflicts", conflicts.conflict_lines(style, around.conflicts, now_ms, program))
     if issue.get("comments"):
@@ -86,6 +90,8 @@ def _facts(style: Style, issue: IssueDoc, now_ms: int) -> list[str]:
     if isinstance(minutes := issue.get("estimated_minutes"), int):
         facts.append(("estimate", when.lasted(minutes * 60_000)))
     facts += _times(issue, now_ms)
+    missing = ", ".join(map(neutralise, issue.get("_missing", ())))
+    facts.append(("missing", f"{missing} (erased, or not received)" if missing else ""))
     return lines.lines_of(style, [(style.faint(name), told) for name, told in facts if told])
 
 
@@ -120,13 +126,14 @@ def _closing(issue: IssueDoc, created: int | None, closed: int | None) -> str:
     return after + (f": {reason}" if reason else "")
 
 
-def _links(style: Style, around: Neighbours) -> list[str]:
+def _links(style: Style, around: Neighbours, up: Sequence[IssueDoc]) -> list[str]:
+    absent = "" if around.past else NOT_HERE
     parents, needs = _divided(around.down)
-    children, needed_by = _divided(around.up)
-    told = section(style, "parent", edge_lines(style, parents))
-    told += section(style, "children", edge_lines(style, children))
-    told += section(style, "depends on", edge_lines(style, needs))
-    return told + section(style, "needed by", edge_lines(style, needed_by))
+    children, needed_by = _divided(up)
+    told = section(style, "parent", edge_lines(style, parents, absent))
+    told += section(style, "children", edge_lines(style, children, absent))
+    told += section(style, "depends on", edge_lines(style, needs, absent))
+    return told + section(style, "needed by", edge_lines(style, needed_by, absent))
 
 
 def _divided(edges: Sequence[IssueDoc]) -> tuple[list[IssueDoc], list[IssueDoc]]:
@@ -135,11 +142,14 @@ def _divided(edges: Sequence[IssueDoc]) -> tuple[list[IssueDoc], list[IssueDoc]]
     return family, [edge for edge in edges if edge.get("dependency_type") != lines.PARENT_CHILD]
 
 
-def edge_lines(style: Style, edges: Sequence[IssueDoc]) -> list[str]:
-    """A line for each linked issue: its status, id, priority and title, and the kind of link unless it is usual."""
-    usual = {"blocks", lines.PARENT_CHILD}
-    links = [(edge, lines.text_of(edge, "dependency_type")) for edge in edges]
-    return [lines.node_line(style, "  ", edge, note="" if link in usual else link) for edge, link in links]
+def edge_lines(style: Style, edges: Sequence[IssueDoc], absent: str = NOT_HERE) -> list[str]:
+    """A line for each linked issue, with the kind of link unless it is usual; `absent` is said of those not here."""
+    told = []
+    for edge in edges:
+        link = lines.text_of(edge, "dependency_type")
+        notes = ("" if link in {"blocks", lines.PARENT_CHILD} else link, "" if edge.get("status") else absent)
+        told.append(lines.node_line(style, "  ", edge, note=", ".join(filter(None, notes))))
+    return told
 
 
 def comment_lines(style: Style, comments: Sequence[Mapping[str, Any]], now_ms: int) -> list[str]:
@@ -184,13 +194,11 @@ def _around(context: Context, issue: IssueDoc, *, past: bool) -> Neighbours:
     """What stands around an issue now; of one in the past, what its own document tells."""
     if past:
         edges = issue.get("dependencies", ())
-        return Neighbours([{"id": edge["depends_on_id"], "dependency_type": edge.get("type", "")} for edge in edges])
-    api, whole = context.api, issue["id"]
-    return Neighbours(
-        down=api.call(Edges(id=whole)) if issue.get("dependencies") else [],
-        up=api.call(Edges(id=whole, direction="up")) if issue.get("dependents") else [],
-        conflicts=api.call(Conflicts(id=whole)) if issue.get("_conflicts") else [],
-    )
+        known = [{"id": edge["depends_on_id"], "dependency_type": edge.get("type", "")} for edge in edges]
+        return Neighbours(known, past=True)
+    down = context.api.call(Edges(id=issue["id"])) if issue.get("dependencies") else []
+    open_conflicts = context.api.call(Conflicts(id=issue["id"])) if issue.get("_conflicts") else []
+    return Neighbours(down, open_conflicts)
 
 
 def _show(context: Context) -> int:
@@ -206,7 +214,7 @@ def _show(context: Context) -> int:
     around = [_around(context, issue, past=as_of is not None) for issue in issues]
     if context.json:
         found = zip(issues, around, strict=True)
-        documents.write(context, [documents.issue_details(issue, near.down, near.up) for issue, near in found])
+        documents.write(context, [documents.issue_details(issue, near.down) for issue, near in found])
         return exits.OK
     told: list[str] = []
     for issue, near in zip(issues, around, strict=True):

@@ -4,9 +4,9 @@ Several ids are changed together or not at all: one answer, one commit, one erro
 says which mutations it wants, so that `batch` can string them together, and one that carries them out and confirms.
 """
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -14,7 +14,7 @@ from msgspec import UNSET
 from moot.console import documents
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed, naming
-from moot.console.context import answer, carry_out, full_id, full_ids, need_project, target_id
+from moot.console.context import answer, carry_out, need_project
 from moot.console.grammar import comma_separated
 from moot.console.issue_fields import (
     DEFAULT_PRIORITY,
@@ -64,7 +64,7 @@ def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
         fields.priority = DEFAULT_PRIORITY
     if fields.issue_type is UNSET:
         fields.issue_type = DEFAULT_TYPE
-    outward, inward = _read_deps(context)
+    outward, inward = _read_deps(given)
     create = Create(
         actor=context.actor,
         dry_run=given.dry_run,
@@ -73,7 +73,7 @@ def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
         id=given.id or "",
         labels=comma_separated(given.labels),
         edges=tuple(outward),
-        parent=full_id(context, given.parent) if given.parent else "",
+        parent=given.parent or "",
         metadata=read_metadata(context, given.metadata),
         inherit_labels=not given.no_inherit_labels,
     )
@@ -92,22 +92,22 @@ def _title(words: Sequence[str], flag: str | None) -> str:
     return title
 
 
-def _read_deps(context: Context) -> tuple[list[Edge], list[str]]:
+def _read_deps(given: Namespace) -> tuple[list[Edge], list[str]]:
     """The edges that lead away from a new issue, and the issues that are to wait for it."""
     outward: list[Edge] = []
     inward: list[str] = []
-    for entry in comma_separated(context.arguments.deps):
+    for entry in comma_separated(given.deps):
         kind, target = _split_dep(entry)
         if not kind or not target:
             raise RefusedError(f"{entry!r} is no dependency", code=Code.USAGE, hint="write TYPE:ID, or ID alone")
         if kind == "blocks":
-            inward.append(full_id(context, target))
+            inward.append(target)
         else:
             kind = "blocks" if kind in {"depends-on", "blocked-by"} else kind
-            outward.append(Edge(to=target_id(context, target), type=kind))
-    if context.arguments.waits_for:
-        gate = msgspec.json.encode({"gate": context.arguments.waits_for_gate}).decode()
-        outward.append(Edge(to=full_id(context, context.arguments.waits_for), type="waits-for", metadata=gate))
+            outward.append(Edge(to=target, type=kind))
+    if given.waits_for:
+        gate = msgspec.json.encode({"gate": given.waits_for_gate}).decode()
+        outward.append(Edge(to=given.waits_for, type="waits-for", metadata=gate))
     return outward, inward
 
 
@@ -214,7 +214,7 @@ def update_mutations(context: Context) -> list[Labelled]:
         set_labels=None if given.set_labels is None else comma_separated(given.set_labels),
         set_metadata=read_metadata(context, given.metadata) | read_entries(given.set_metadata),
         unset_metadata=tuple(given.unset_metadata or ()),
-        parent=None if given.parent is None else given.parent and full_id(context, given.parent),
+        parent=given.parent,
     )
     if change == Update(actor=context.actor, dry_run=given.dry_run, id=""):
         raise RefusedError("nothing to change", code=Code.USAGE, hint="`moot help update` lists what can be")
@@ -231,8 +231,7 @@ def _changed_fields(context: Context) -> IssueFields:
 
 
 def _for_each(context: Context, change: Update) -> list[Labelled]:
-    ids = full_ids(context, context.arguments.ids)
-    changes = [msgspec.structs.replace(change, id=issue) for issue in dict.fromkeys(ids)]
+    changes = [msgspec.structs.replace(change, id=issue) for issue in dict.fromkeys(context.arguments.ids)]
     if change.fields.defer_until == "" and change.fields.status is UNSET:
         changes = _undeferred(context, changes)
     return [(update.id, update) for update in changes]
@@ -241,9 +240,11 @@ def _for_each(context: Context, change: Update) -> list[Labelled]:
 def _undeferred(context: Context, changes: list[Update]) -> list[Update]:
     """Clearing the time opens what is `deferred`, which would else stay hidden."""
     shown = context.api.call(Show(ids=tuple(change.id for change in changes)))
-    deferred = {issue["id"] for issue in shown if issue.get("status") == "deferred"}
     opened = msgspec.structs.replace(changes[0].fields, status="open")
-    return [msgspec.structs.replace(each, fields=opened) if each.id in deferred else each for each in changes]
+    return [
+        msgspec.structs.replace(change, fields=opened) if issue.get("status") == "deferred" else change
+        for change, issue in zip(changes, shown, strict=True)
+    ]
 
 
 def _update(context: Context) -> int:
@@ -280,12 +281,12 @@ def _priority(context: Context) -> int:
 
 
 def _change_one(context: Context, fields: IssueFields) -> IssueDoc:
-    return context.api.call(Update(actor=context.actor, id=full_id(context, context.arguments.id), fields=fields))
+    return context.api.call(Update(actor=context.actor, id=context.arguments.id, fields=fields))
 
 
 CREATE = Command(
     "create",
-    "create an issue",
+    "Create an issue",
     _create_arguments,
     _create,
     aliases=("new",),
@@ -297,23 +298,23 @@ CREATE = Command(
 )
 UPDATE = Command(
     "update",
-    "change issues, or claim one",
+    "Change issues, or claim one",
     _update_arguments,
     _update,
     examples=("moot update bd-a1b2 --claim", "moot update bd-a1b2 bd-c3d4 -p 0 --add-label urgent"),
 )
-COMMANDS = (
+COMMANDS: Final = (
     CREATE,
     Command(
         "q",
-        "create an issue, print its id only",
+        "Create an issue, print its id only",
         _quick_arguments,
         _quick,
         examples=("id=$(moot q Fix the link -p 1)",),
     ),
     UPDATE,
-    Command("assign", "say who works on an issue", _assign_arguments, _assign, examples=("moot assign bd-a1b2 alice",)),
+    Command("assign", "Say who works on an issue", _assign_arguments, _assign, examples=("moot assign bd-a1b2 alice",)),
     Command(
-        "priority", "set an issue's priority", _priority_arguments, _priority, examples=("moot priority bd-a1b2 0",)
+        "priority", "Set an issue's priority", _priority_arguments, _priority, examples=("moot priority bd-a1b2 0",)
     ),
 )

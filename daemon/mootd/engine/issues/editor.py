@@ -6,7 +6,7 @@ supersedes every sibling its writer saw. A register that already shows the value
 
 from typing import Any, Final
 
-from moot_protocol.event import Draft, Write
+from moot_protocol.event import Draft, Event, Write
 from moot_protocol.kinds import ISSUE, Policy, field_of
 from moot_protocol.register import MISSING
 from mootd.engine.entities import Entities
@@ -88,21 +88,12 @@ class Editor:
             self._apart.append(write)
 
     # -- Writing -------------------------------------------------------------------------------------------------
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing would be written."""
-        return not self._together and not self._apart
-
-    def save(self) -> None:
-        """Append the events."""
-        if self._together:
-            self._append(list(self._together.values()))
-        for write in self._apart:
-            self._append([write])
+    def save(self) -> list[Event]:
+        """Append the events, and return them."""
+        together = [list(self._together.values())] if self._together else []
+        writes = [*together, *([write] for write in self._apart)]
         self._together, self._apart = {}, []
-
-    def _append(self, writes: list[Write]) -> None:
-        self._unit.append(self._plane, Draft(ISSUE, self._issue, self._actor, writes))
+        return [self._unit.append(self._plane, Draft(ISSUE, self._issue, self._actor, each)) for each in writes]
 
 
 def _name(value: Any) -> Any:

@@ -1,0 +1,162 @@
+"""The daemon and this machine: daemon run|start|stop|status, status, doctor, version.
+
+These commands run inside the daemon, so that one is running is given: `daemon start` says which, and `daemon run`,
+which the client does itself where none is there, is refused.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from moot.console import documents, exits, when
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer
+from moot.console.safe_text import neutralise
+from moot.console.style import Style, style_of
+from moot.console.table import aligned
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Doctor, Ping, Status, Stop
+
+DIGEST_SHOWN: Final = 16
+"""Characters shown of a digest: enough to compare by eye."""
+_BYTES_UNIT: Final = 1024
+
+
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+# -- daemon ------------------------------------------------------------------------------------------------------
+def _daemon_run(context: Context) -> int:
+    pong = context.api.call(Ping())
+    raise RefusedError(
+        f"a daemon runs already, as process {pong['pid']}",
+        code=Code.CONFLICT,
+        hint="one daemon serves every folder; `moot daemon status` tells of it",
+    )
+
+
+def _daemon_status(context: Context) -> int:
+    pong = context.api.call(Ping())
+    uptime = when.lasted(pong["uptime_ms"])
+    line = f"The daemon runs as process {pong['pid']} since {uptime}, version {neutralise(pong['version'])}"
+    answer(context, {"running": True, **pong}, [line, f"  data: {neutralise(pong['data'])}"])
+    return exits.OK
+
+
+def _daemon_stop(context: Context) -> int:
+    context.api.call(Stop())
+    answer(context, {"stopping": True}, [confirmed(context, "The daemon finishes what it has begun and ends")])
+    return exits.OK
+
+
+def _version(context: Context) -> int:
+    pong = context.api.call(Ping())
+    program = context.terminal.facts.program
+    line = f"{program} version {neutralise(str(pong['version']))} (protocol {pong['protocol']})"
+    answer(context, {"version": pong["version"], "protocol": pong["protocol"]}, [line])
+    return exits.OK
+
+
+# -- status ------------------------------------------------------------------------------------------------------
+def _status(context: Context) -> int:
+    status = context.api.call(Status())
+    if context.json:
+        documents.write(context, status)
+        return exits.OK
+    style = style_of(context.terminal.facts)
+    answer(context, status, [_sentence(status), *_alarms(style, status), *_facts(style, status)])
+    return exits.OK
+
+
+def _sentence(status: dict[str, Any]) -> str:
+    planes = status.get("planes", [])
+    issues, events = (sum(plane.get(name, 0) for plane in planes) for name in ("issues", "events"))
+    held = f"This replica holds {_several(issues, 'issue')} in {_several(events, 'event')}"
+    wrong = [
+        _several(count, word)
+        for count, word in ((len(status.get("alarms", [])), "alarm"), (status.get("conflicts", 0), "conflict"))
+        if count
+    ]
+    return f"{held}; {' and '.join(wrong)} to look at." if wrong else f"{held}; all is well."
+
+
+def _several(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _alarms(style: Style, status: dict[str, Any]) -> Iterator[str]:
+    for alarm in status.get("alarms", []):
+        yield f"{style.alarm(neutralise(str(alarm.get('severity', 'alarm'))))}: {neutralise(str(alarm['message']))}"
+        if alarm.get("hint"):
+            yield f"  {neutralise(str(alarm['hint']))}"
+    if status.get("conflicts"):
+        yield "  `moot conflicts` lists what people disagree about"
+
+
+def _facts(style: Style, status: dict[str, Any]) -> list[str]:
+    rows = list(_rows(status))
+    if not style.terminal:
+        return [f"{name}: {value}" for name, value in rows]
+    return ["", *aligned(rows, width=style.width)]
+
+
+def _rows(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    town = status.get("town") or {}
+    if town:
+        name = f"{neutralise(town['name'])} " if town.get("name") else ""
+        yield "town", f"{name}{neutralise(str(town.get('key', '')))}"
+    yield "replica", neutralise(str(status.get("replica", "")))
+    for plane in status.get("planes", []):
+        digest = str(plane["digest"])[:DIGEST_SHOWN]
+        told = f"{_several(plane['events'], 'event')} of {_several(plane['feeds'], 'feed')}, digest {digest}"
+        yield f"plane {neutralise(plane['name'])}", told
+    for project in status.get("projects", []):
+        folder = f" in {neutralise(project['folder'])}" if project.get("folder") else ""
+        yield f"project {neutralise(project['project'])}", f"{_several(project['issues'], 'issue')}{folder}"
+    for job in status.get("jobs", []):
+        yield f"at work: {neutralise(str(job['job']))}", f"{job['done']:,} of {job['total']:,}"
+    if status.get("parked"):
+        yield "parked", f"{_several(status['parked'], 'batch')} ahead of this machine's clock, applied when due"
+    yield "data", f"{neutralise(str(status.get('data', '')))}, {_size(status.get('bytes', 0))}"
+    if status.get("at_rest"):
+        yield "at rest", neutralise(str(status["at_rest"]))
+    yield "version", f"{neutralise(str(status.get('version', '')))} (protocol {status.get('protocol', '')})"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < _BYTES_UNIT:
+            return f"{count:.0f} {unit}"
+        count /= _BYTES_UNIT
+    return f"{count:.1f} GiB"
+
+
+# -- doctor ------------------------------------------------------------------------------------------------------
+def _doctor(context: Context) -> int:
+    checks = context.api.call(Doctor())
+    answer(context, checks, _checked(context, checks))
+    return exits.OK if all(check["ok"] for check in checks) else exits.FAILED
+
+
+def _checked(context: Context, checks: Sequence[dict[str, Any]]) -> Iterator[str]:
+    style = style_of(context.terminal.facts)
+    for check in checks:
+        told = f"{neutralise(str(check['check']))}: {neutralise(str(check['detail']))}"
+        yield confirmed(context, told) if check["ok"] else f"{style.alarm('✗')} {told}"
+        if not check["ok"] and check.get("hint"):
+            yield f"  {neutralise(str(check['hint']))}"
+    failed = sum(not check["ok"] for check in checks)
+    yield f"{_several(failed, 'check')} of {len(checks)} failed" if failed else f"All {len(checks)} checks passed"
+
+
+COMMANDS: Final = (
+    Command("status", "What this replica holds, and whether all is well", _no_arguments, _status, alone=True),
+    Command("doctor", "Check this machine: folders, keys, clock, disk, daemon", _no_arguments, _doctor, alone=True),
+    Command("daemon run", "Run the daemon here, in the foreground", _no_arguments, _daemon_run, alone=True),
+    Command("daemon start", "Start the daemon if none runs", _no_arguments, _daemon_status, alone=True),
+    Command("daemon stop", "Let the daemon finish and end", _no_arguments, _daemon_stop, alone=True),
+    Command("daemon status", "Whether a daemon runs, and which", _no_arguments, _daemon_status, alone=True),
+    Command("version", "Which version this is", _no_arguments, _version, alone=True),
+)

@@ -1,0 +1,164 @@
+"""prove and verify-proof: show one event to somebody who holds neither the log nor a daemon.
+
+A proof file is text, fit for mail: one proof a line, `moot-proof-1` and base64url; lines that begin with `#` say in
+words what the next one is about and prove nothing. Verifying needs the file alone.
+"""
+
+import base64
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moot.console import documents, exits, when
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer, note, read_text
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import MalformedError
+from moot_protocol.ids import key_text
+from moot_protocol.limits import MIB
+from moot_protocol.proof import BrokenProofError, ProvenChange, ProvenEvent, verify_proof
+from moot_protocol.register import MISSING
+from moot_protocol.requests import Prove
+
+MARK: Final = "moot-proof-1"
+"""What a line with a proof begins with: its kind and version."""
+FILE_BYTES: Final = 64 * MIB
+"""Bytes of the largest proof file that is read."""
+
+
+# -- prove -------------------------------------------------------------------------------------------------------
+def _prove_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("-n", type=int, metavar="N", help="only the event with this number; `moot history ID` tells it")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file; else stdout")
+
+
+def _prove(context: Context) -> int:
+    given = context.arguments
+    proofs = context.api.call(Prove(id=given.id, n=given.n))
+    if given.output not in {None, "-"}:
+        context.terminal.write_file(given.output, (line.encode() for line in _file_lines(proofs)))
+        told = f"Wrote {len(proofs)} proofs to {neutralise(given.output)}"
+        answer(context, {"file": given.output, "proofs": len(proofs)}, [confirmed(context, told)])
+    elif context.json:
+        documents.write(context, [{**proof, "proof": _armoured(proof["proof"])} for proof in proofs])
+    else:
+        for line in _file_lines(proofs):
+            context.terminal.out(line)
+    return exits.OK
+
+
+def _file_lines(proofs: list[dict[str, Any]]) -> Iterator[str]:
+    for proof in proofs:
+        yield f"# {neutralise(str(proof['what']))}\n{MARK} {_armoured(proof['proof'])}\n"
+
+
+def _armoured(proof: bytes) -> str:
+    return base64.urlsafe_b64encode(proof).decode()
+
+
+# -- verify-proof ------------------------------------------------------------------------------------------------
+def _verify_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a file that `moot prove` wrote; - is stdin")
+
+
+def _verify(context: Context) -> int:
+    source = read_text(context, context.arguments.file, FILE_BYTES)
+    proven = [_verified(number, text) for number, text in enumerate(source.split("\n"), start=1) if _holds(text)]
+    if not proven:
+        raise MalformedError("there is no proof in this file")
+    lines = (line for event in proven for line in _shown(context, event))
+    answer(context, {"ok": True, "proofs": [_document(event) for event in proven]}, lines)
+    if not context.json:
+        note(context, "Not shown:\n" + "\n".join(f"  {told}" for told in proven[0].not_shown))
+    return exits.OK
+
+
+def _holds(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _verified(number: int, line: str) -> ProvenEvent:
+    mark, _, text = line.strip().partition(" ")
+    if mark != MARK:
+        raise MalformedError(f"line {number}: no proof: it begins with {mark[:20]!r} and not with {MARK}")
+    try:
+        return verify_proof(base64.b64decode(text.encode(), altchars=b"-_", validate=True))
+    except BrokenProofError as error:
+        raise MalformedError(
+            f"line {number}: the {error.link} doesn't hold: {error.message}", code=error.code
+        ) from error
+    except MalformedError as error:
+        raise MalformedError(f"line {number}: no proof: {error.message}", code=error.code) from error
+    except ValueError as error:
+        raise MalformedError(f"line {number}: no proof: not base64url") from error
+
+
+def _shown(context: Context, event: ProvenEvent) -> Iterator[str]:
+    yield confirmed(context, f"{neutralise(event.kind)} {neutralise(event.entity)}: event {event.n} is proven")
+    yield f"  signed by replica {key_text(event.replica)} ({event.role})"
+    yield f"  of town {key_text(event.town)}"
+    yield f"  on plane {neutralise(event.plane_name)} {event.plane.hex()}; compare this id with the one you know"
+    yield f"  as {neutralise(event.actor)} at {when.short_date(event.time_ms)}"
+    for change in event.changes:
+        yield f"  {neutralise(change.key)}{_change(change)}"
+
+
+def _change(change: ProvenChange) -> str:
+    if change.removes:
+        return ": removed"
+    if change.value is MISSING:
+        return ": not shown (withheld or erased)"
+    value = change.value if isinstance(change.value, str) else documents.encoded(change.value)
+    return f" = {neutralise(value)}"
+
+
+def _document(event: ProvenEvent) -> dict[str, Any]:
+    return {
+        "plane": event.plane.hex(),
+        "plane_name": event.plane_name,
+        "town": key_text(event.town),
+        "replica": key_text(event.replica),
+        "role": str(event.role),
+        "n": event.n,
+        "batch": event.batch.hex(),
+        "at": when.rfc3339(event.time_ms),
+        "actor": event.actor,
+        "kind": event.kind,
+        "entity": event.entity,
+        "changes": [_change_document(change) for change in event.changes],
+        "not_shown": list(event.not_shown),
+    }
+
+
+def _change_document(change: ProvenChange) -> dict[str, Any]:
+    if change.removes:
+        return {"field": change.key, "removed": True}
+    return (
+        {"field": change.key, "missing": True}
+        if change.value is MISSING
+        else {
+            "field": change.key,
+            "value": change.value,
+        }
+    )
+
+
+COMMANDS: Final = (
+    Command(
+        "prove",
+        "Write proofs of an issue's events, for others to verify",
+        _prove_arguments,
+        _prove,
+        examples=("moot prove bd-a1b2 -o bd-a1b2.proof", "moot prove bd-a1b2 -n 17"),
+    ),
+    Command(
+        "verify-proof",
+        "Verify proofs; needs the file alone",
+        _verify_arguments,
+        _verify,
+        examples=("moot verify-proof bd-a1b2.proof",),
+        alone=True,
+    ),
+)

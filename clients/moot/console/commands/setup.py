@@ -1,0 +1,142 @@
+"""init: make this machine's town if there is none, and a project for the folder.
+
+Asks nothing, writes two small files in one folder of its own, says so, and changes nothing when run again. The
+recovery words are printed before anything else can go wrong, since nobody can print them twice.
+"""
+
+import posixpath
+import re
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moot.console import documents, exits
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.ids import check_prefix
+from moot_protocol.limits import ID_PREFIX_CHARS
+from moot_protocol.requests import InitProject, InitTown, WorkspaceInfo
+
+FOLDER: Final = ".moot"
+WORKSPACE_FILE: Final = f"{FOLDER}/workspace"
+IGNORE_FILE: Final = f"{FOLDER}/.gitignore"
+_WORDS_A_LINE: Final = 6
+_UNFIT: Final = re.compile(r"[^a-z0-9._-]+")
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-p", "--prefix", metavar="PREFIX", help="what its issue ids begin with; else the folder's name"
+    )
+
+
+def _init(context: Context) -> int:
+    facts = context.terminal.facts
+    folder = posixpath.normpath(facts.folder)
+    _check_folder(folder, facts.environment.get("HOME", ""))
+    known = context.api.call(WorkspaceInfo(workspace=facts.workspace)) if facts.workspace else None
+    if known:
+        return _known_already(context, str(known["project"]))
+    prefix = check_prefix(context.arguments.prefix or default_prefix(folder))
+    if not facts.workspace:
+        context.terminal.write_file(IGNORE_FILE, [b"*\n"])
+    town = context.api.call(InitTown())
+    if town["created"] and not context.json:
+        context.terminal.out("".join(f"{line}\n" for line in _recovery_lines(town["recovery_words"])))
+    try:
+        made = _open_project(context, prefix, folder)
+    except MootError:
+        if town["created"] and context.json:
+            context.terminal.err("".join(f"{line}\n" for line in _recovery_lines(town["recovery_words"])))
+        raise
+    _tell(context, town, made, folder)
+    return exits.OK
+
+
+def _check_folder(folder: str, home: str) -> None:
+    if folder == "/" or (home and folder == posixpath.normpath(home)):
+        raise RefusedError(
+            f"{folder} is no place for a project", code=Code.DENIED, hint="go to the folder that the work is in"
+        )
+
+
+def default_prefix(folder: str) -> str:
+    """A prefix out of a folder's name: what of it can stand in ids, in lower case."""
+    name = _UNFIT.sub("-", posixpath.basename(folder).lower()).strip("._-")
+    return name[:ID_PREFIX_CHARS].strip("._-") or "moot"
+
+
+def _known_already(context: Context, project: str) -> int:
+    prefix = context.arguments.prefix
+    if prefix and prefix != project:
+        raise RefusedError(
+            f"this workspace is the project {project} already",
+            code=Code.CONFLICT,
+            hint="a prefix stays; another project needs a folder of its own",
+        )
+    document = {"prefix": project, "workspace": context.terminal.facts.workspace, "created": False}
+    answer(context, document, [f"Nothing to do: this is the project {neutralise(project)} already"])
+    return exits.OK
+
+
+def _open_project(context: Context, prefix: str, folder: str) -> dict[str, Any]:
+    workspace = context.terminal.facts.workspace
+    made = context.api.call(InitProject(actor=context.actor, prefix=prefix, workspace=workspace, folder=folder))
+    if not workspace:
+        context.terminal.write_file(WORKSPACE_FILE, [f"{made['workspace']}\n".encode()], exclusive=True)
+    return made
+
+
+def _recovery_lines(words: str) -> Iterator[str]:
+    split = words.split()
+    yield "Recovery words of your town. They are shown this once and kept nowhere:"
+    yield ""
+    for start in range(0, len(split), _WORDS_A_LINE):
+        yield f"    {' '.join(split[start : start + _WORDS_A_LINE])}"
+    yield ""
+    yield "Write them on paper. Whoever has them can replace your town's key; without them nobody can."
+    yield ""
+
+
+def _tell(context: Context, town: dict[str, Any], made: dict[str, Any], folder: str) -> None:
+    files = [] if context.terminal.facts.workspace else [IGNORE_FILE, WORKSPACE_FILE]
+    if context.json:
+        document = {
+            "prefix": made["project"],
+            "workspace": made["workspace"],
+            "created": made["created"],
+            "town": town["town"],
+            "replica": town["replica"],
+            "files": files,
+        }
+        words = {"recovery_words": town["recovery_words"]} if town["created"] else {}
+        documents.write(context, document | words)
+        return
+    answer(context, made, _lines(context, town, made, folder, files))
+
+
+def _lines(
+    context: Context, town: dict[str, Any], made: dict[str, Any], folder: str, files: list[str]
+) -> Iterator[str]:
+    program = context.terminal.facts.program
+    if town["created"]:
+        yield confirmed(context, f"Made your town {town['town']}, with this machine as replica {town['replica']}")
+    yield confirmed(context, f"Opened project {neutralise(made['project'])} for {neutralise(folder)}")
+    if files:
+        yield f"  Wrote {' and '.join(files)}; git ignores both"
+    yield f'  Next: `{program} create "What is to be done"`, then `{program} ready`'
+
+
+COMMANDS: Final = (
+    Command(
+        "init",
+        "Make a project of this folder, and your town if there is none",
+        _arguments,
+        _init,
+        examples=("moot init", "moot init --prefix bd"),
+        alone=True,
+    ),
+)

@@ -1,0 +1,227 @@
+"""import and export: Beads' JSONL, streamed both ways in pieces, so that neither side ever holds a whole file.
+
+Import sends lines as they stand and in order; what is wrong with one is reported by its number and the rest goes in.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from moot.console import documents, exits
+from moot.console.command import Command, Context
+from moot.console.context import chunks_of, need_project, note
+from moot.console.progress import Progress
+from moot.console.safe_text import neutralise
+from moot_protocol import limits
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Export, Filter, Import
+
+LINES_AT_ONCE: Final = 1000
+"""Lines in one request: few enough for one short transaction, enough to make its cost small."""
+BYTES_AT_ONCE: Final = limits.RPC_FRAME_BYTES // 4
+"""Bytes of lines in one request."""
+LINE_BYTES: Final = 2 * limits.MIB
+"""Bytes of the longest line taken in; an issue whose every field is full is far below that."""
+PROBLEMS_SHOWN: Final = 50
+"""Problems printed one by one at most; `--json` holds all."""
+_COUNTS: Final = ("created", "updated", "unchanged", "skipped")
+
+
+class _Piece(NamedTuple):
+    """Lines that go into one request."""
+
+    first: int
+    lines: tuple[bytes, ...]
+    too_long: tuple[int, ...]
+    """Numbers of lines that are blank here since they are longer than a line may be."""
+
+
+# -- Cutting a stream into pieces --------------------------------------------------------------------------------
+def split_lines(chunks: Iterable[bytes], most: int = LINE_BYTES) -> Iterator[bytes | None]:
+    """The lines of a stream without their ends, however it is cut into chunks; None for one of more than `most` bytes.
+
+    No more than `most` bytes and a chunk are held at once.
+    """
+    rest = b""
+    skipping = False
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        rest += b"" if skipping else first
+        for other in others:
+            yield None if skipping or len(rest) > most else rest
+            rest, skipping = other, False
+        if len(rest) > most:
+            rest, skipping = b"", True
+    if skipping or len(rest) > most:
+        yield None
+    elif rest:
+        yield rest
+
+
+def _pieces(lines: Iterable[bytes | None]) -> Iterator[_Piece]:
+    held: list[bytes] = []
+    too_long: list[int] = []
+    size, first, number = 0, 1, 0
+    for number, line in enumerate(lines, start=1):
+        if held and (len(held) >= LINES_AT_ONCE or size + len(line or b"") > BYTES_AT_ONCE):
+            yield _Piece(first, tuple(held), tuple(too_long))
+            held, too_long, size, first = [], [], 0, number
+        held.append(line or b"")
+        size += len(line or b"")
+        if line is None:
+            too_long.append(number)
+    if held:
+        yield _Piece(first, tuple(held), tuple(too_long))
+
+
+# -- import ------------------------------------------------------------------------------------------------------
+def _import_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a JSONL file; - is stdin")
+    parser.add_argument("-i", "--input", metavar="FILE", help="the same")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+class _Tally:
+    """What an import has come to so far."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(_COUNTS, 0)
+        self.problems: list[dict[str, Any]] = []
+        self.session = ""
+        self.lines = 0
+
+    @property
+    def taken(self) -> int:
+        """Lines that are in the log now, whoever put them there."""
+        return self.counts["created"] + self.counts["updated"] + self.counts["unchanged"]
+
+    def add(self, piece: _Piece, answered: dict[str, Any]) -> None:
+        """Count what came of a piece."""
+        for name in _COUNTS:
+            self.counts[name] += answered.get(name, 0)
+        told = f"longer than {LINE_BYTES} bytes"
+        self.problems += [{"line": number, "id": "", "problem": told} for number in piece.too_long]
+        self.problems += answered.get("problems", ())
+        self.session = answered.get("session", self.session)
+        self.lines = piece.first + len(piece.lines) - 1
+
+
+def _import(context: Context) -> int:
+    path = _source(context)
+    tally = _take_in(context, path)
+    tally.problems.sort(key=lambda problem: problem["line"])
+    if context.json:
+        document = {"source": "stdin" if path == "-" else path, **tally.counts, "problems": tally.problems}
+        documents.write(context, document | ({"dry_run": True} if context.arguments.dry_run else {}))
+    else:
+        _tell(context, tally, path)
+    return exits.FAILED if tally.lines and not tally.taken and tally.problems else exits.OK
+
+
+def _source(context: Context) -> str:
+    file, flag = context.arguments.file, context.arguments.input
+    if (file is None) == (flag is None):
+        raise RefusedError("import needs one file", code=Code.USAGE, hint="`moot import FILE`, or - for stdin")
+    return str(flag if file is None else file)
+
+
+def _take_in(context: Context, path: str) -> _Tally:
+    project = need_project(context)
+    tally = _Tally()
+    progress = Progress(context, "importing", "lines")
+    pieces = _pieces(split_lines(chunks_of(context, path)))
+    piece = next(pieces, None)
+    while piece is not None:
+        following = next(pieces, None)
+        request = Import(
+            actor=context.actor,
+            dry_run=context.arguments.dry_run,
+            project=project,
+            lines=piece.lines,
+            first_line=piece.first,
+            last=following is None,
+            session=tally.session,
+        )
+        tally.add(piece, context.api.call(request))
+        progress.report(tally.lines)
+        piece = following
+    progress.end()
+    return tally
+
+
+def _tell(context: Context, tally: _Tally, path: str) -> None:
+    counts = ", ".join(f"{count:,} {name}" for name, count in tally.counts.items())
+    done = "Would import" if context.arguments.dry_run else "Imported"
+    source = "stdin" if path == "-" else neutralise(path)
+    note(context, f"{done} from {source}: {counts} of {tally.lines:,} lines")
+    for problem in tally.problems[:PROBLEMS_SHOWN]:
+        about = f" {neutralise(str(problem['id']))}" if problem.get("id") else ""
+        context.terminal.err(f"  line {problem['line']}{about}: {neutralise(str(problem['problem']))}\n")
+    if len(tally.problems) > PROBLEMS_SHOWN:
+        context.terminal.err(f"  and {len(tally.problems) - PROBLEMS_SHOWN:,} more; --json lists all\n")
+
+
+# -- export ------------------------------------------------------------------------------------------------------
+def _export_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file, whole or not at all; else stdout")
+    parser.add_argument("--all", action="store_true", help="the issues of every project, not of this one only")
+    parser.add_argument("--no-tombstones", action="store_true", help="leave deleted issues out")
+
+
+def _export(context: Context) -> int:
+    pages = _Pages(context)
+    output = context.arguments.output
+    if output in {None, "-"}:
+        for line in pages:
+            context.terminal.out(line)
+        return exits.OK
+    context.terminal.write_file(output, (line.encode() for line in pages))
+    if context.json:
+        documents.write(context, {"file": output, "issues": pages.issues})
+    else:
+        note(context, f"Exported {pages.issues:,} issues to {neutralise(output)}")
+    return exits.OK
+
+
+class _Pages:
+    """The export's text, a page at a time, and how many issues it has come to."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.issues = 0
+
+    def __iter__(self) -> Iterator[str]:
+        context, given = self._context, self._context.arguments
+        projects = () if given.all or not context.project else (context.project,)
+        progress = Progress(context, "exporting", "issues")
+        after = ""
+        while True:
+            page = context.api.call(
+                Export(filter=Filter(projects=projects), after=after, tombstones=not given.no_tombstones)
+            )
+            self.issues += len(page["lines"])
+            if page["lines"]:
+                yield "\n".join(page["lines"]) + "\n"
+            progress.report(self.issues)
+            after = page["next"]
+            if not after:
+                break
+        progress.end()
+
+
+COMMANDS: Final = (
+    Command(
+        "import",
+        "Take in issues from a Beads JSONL file",
+        _import_arguments,
+        _import,
+        examples=("moot import .beads/issues.jsonl", "moot import - --dry-run < issues.jsonl"),
+    ),
+    Command(
+        "export",
+        "Write issues out as Beads JSONL, in order of id",
+        _export_arguments,
+        _export,
+        examples=("moot export -o issues.jsonl", "moot export --all | wc -l"),
+    ),
+)

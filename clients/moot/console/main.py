@@ -1,0 +1,147 @@
+"""One run of the console: read the arguments, find out who acts and on what, run the command, report its failure.
+
+With `--json` exactly one document goes to standard output, also on failure. An exception that is no MootError is a
+defect of ours: it is handed to `on_crash`, which logs it, and the user sees the id under which it was logged.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from moot.console import documents, exits
+from moot.console.api import Api
+from moot.console.command import Context
+from moot.console.commands import (
+    batch,
+    conflicts,
+    daemon,
+    edges,
+    graph,
+    history,
+    labels,
+    lifecycle,
+    lists,
+    log,
+    proof,
+    setup,
+    show,
+    transfer,
+    write,
+)
+from moot.console.context import ReadOnlyApi, actor_of, project_of
+from moot.console.grammar import Grammar, Section
+from moot.console.safe_text import neutralise
+from moot.console.terminal import Terminal
+from moot_protocol.errors import Code, MootError
+
+GRAMMAR: Final = Grammar(
+    [
+        Section("Find work", [*lists.COMMANDS, *show.COMMANDS, *history.COMMANDS, *conflicts.COMMANDS]),
+        Section("Do work", [*write.COMMANDS, *lifecycle.COMMANDS, edges.COMMENT, *batch.COMMANDS]),
+        Section("Dependencies and labels", [*edges.COMMANDS, *graph.COMMANDS, *labels.COMMANDS]),
+        Section("The log", [*transfer.COMMANDS, *log.COMMANDS, *proof.COMMANDS]),
+        Section("This machine", [*setup.COMMANDS, *daemon.COMMANDS]),
+    ]
+)
+"""Every command. Shared by all threads: reading never changes it but for the parsers it keeps."""
+
+
+def run(
+    api: Api,
+    terminal: Terminal,
+    now_ms: int,
+    on_crash: Callable[[Exception], str],
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> int:
+    """Run the command that the terminal's facts name.
+
+    Args:
+        api: the daemon.
+        terminal: the client.
+        now_ms: the wall clock, milliseconds since 1970.
+        on_crash: logs an unexpected exception and returns the id under which it did.
+        monotonic: seconds from a clock that only goes forward.
+
+    Returns:
+        The exit code as the caller is to see it.
+    """
+    facts = terminal.facts
+    try:
+        code = _dispatch(api, terminal, now_ms, monotonic)
+    except MootError as error:
+        code = _report(terminal, error)
+    except Exception as error:
+        code = _report(terminal, _defect(on_crash(error)))
+    return exits.as_seen(code, facts.program)
+
+
+def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[], float]) -> int:
+    facts = terminal.facts
+    invocation = GRAMMAR.read(facts.argv)
+    if invocation.command is None:
+        return _help(terminal, invocation.topic)
+    arguments = invocation.arguments
+    if arguments.readonly:
+        api = ReadOnlyApi(api)
+    context = Context(
+        api=api,
+        terminal=terminal,
+        arguments=arguments,
+        actor=actor_of(arguments, facts),
+        project="" if invocation.command.alone else project_of(api, facts),
+        json=arguments.json,
+        now_ms=now_ms,
+        monotonic=monotonic,
+    )
+    return invocation.command.run(context)
+
+
+def _help(terminal: Terminal, topic: str) -> int:
+    facts = terminal.facts
+    text = GRAMMAR.help(topic, facts.program, facts.width)
+    if wants_json(facts.argv):
+        text = documents.encoded(documents.enveloped({"help": text}, facts.environment)) + "\n"
+    terminal.out(text)
+    return exits.OK
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Whether an argument list that may make no sense asks for JSON."""
+    flags = argv[: argv.index("--")] if "--" in argv else argv
+    return "--json" in flags
+
+
+def _defect(request_id: str) -> MootError:
+    named = f" It was logged as {request_id}." if request_id else ""
+    return MootError(
+        f"a defect in Moot.{named}", code=Code.INTERNAL, hint="please report it; `moot doctor` may tell more"
+    )
+
+
+def _report(terminal: Terminal, error: MootError) -> int:
+    """Tell the user of a failure. A client that has gone away can't be told."""
+    code = exits.exit_code(error)
+    if error.code is Code.CANCELLED:
+        return code
+    try:
+        _tell(terminal, error)
+    except MootError as gone:
+        return exits.exit_code(gone)
+    return code
+
+
+def _tell(terminal: Terminal, error: MootError) -> None:
+    facts = terminal.facts
+    if wants_json(facts.argv):
+        body = {
+            "code": str(error.code),
+            "message": error.message,
+            "hint": error.hint,
+            "retryable": error.retryable or exits.exit_code(error) == exits.TRY_AGAIN,
+        }
+        document = documents.enveloped({"error": body}, facts.environment)
+        terminal.out(documents.encoded(document, indent=facts.out_is_terminal) + "\n")
+        return
+    hint = f"Hint: {neutralise(error.hint)}\n" if error.hint else ""
+    terminal.err(f"Error: {neutralise(error.message)}\n{hint}")

@@ -1,0 +1,172 @@
+"""The effects that few commands have: reading and writing files, and the user's editor.
+
+Files are opened here, with this process's rights and from its folder, because the daemon may not be let where the user
+is. A file is written beside its place under another name, synced and put there in one step: whoever looks finds the old
+one or the whole new one.
+"""
+
+import os
+import signal
+import stat
+
+CHUNK = 256 * 1024
+"""Bytes read at once, and so of one reply."""
+STDIN = 0
+
+Reply = list[object]
+
+
+class Files:
+    """The open files of one command, by the daemon's numbers for them."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, int] = {STDIN: 0}
+        self._written: dict[int, _NewFile] = {}
+
+    def carry_out(self, effect: str, details: list[object]) -> Reply | None:
+        """Do what the daemon asks, and return the reply without its number; None where none is expected.
+
+        Raises:
+            ValueError: there is no such effect.
+        """
+        match [effect, *details]:
+            case ["drop", int(handle)]:
+                self._drop(handle)
+                return None
+            case _:
+                return self._replied(effect, details)
+
+    def _replied(self, effect: str, details: list[object]) -> Reply:
+        try:
+            match [effect, *details]:
+                case ["read", int(handle), str(path)]:
+                    self._read[handle] = _open_to_read(path)
+                    return self._more(handle)
+                case ["more", int(handle)]:
+                    return self._more(handle)
+                case ["write", int(handle), str(path), int(mode), int(exclusive)]:
+                    self._written[handle] = _NewFile(path, mode, exclusive=bool(exclusive))
+                case ["chunk", int(handle), bytes(data)]:
+                    self._written[handle].write(data)
+                case ["commit", int(handle)]:
+                    self._written.pop(handle).commit()
+                case ["edit", str(text)]:
+                    return ["data", _edit(text)]
+                case _:
+                    raise ValueError(effect)
+        except OSError as error:
+            name = f"{error.filename}: " if error.filename else ""
+            return ["fail", f"{name}{error.strerror or error}".encode("utf-8", "replace")]
+        return ["done"]
+
+    def close(self) -> None:
+        """Give up what was not finished: no half-written file stays behind."""
+        for handle in list(self._written):
+            self._drop(handle)
+
+    def _more(self, handle: int) -> Reply:
+        data = os.read(self._read[handle], CHUNK)
+        if not data and handle != STDIN:
+            os.close(self._read.pop(handle))
+        return ["data", data]
+
+    def _drop(self, handle: int) -> None:
+        if handle in self._written:
+            self._written.pop(handle).abandon()
+        elif handle in self._read:
+            os.close(self._read.pop(handle))
+
+
+def _open_to_read(path: str) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IsADirectoryError(21, "it is a folder", path)
+    return descriptor
+
+
+class _NewFile:
+    """A file being written. What is no regular file (a pipe, /dev/stdout) is written to as it stands."""
+
+    def __init__(self, path: str, mode: int, *, exclusive: bool) -> None:
+        self._path = os.path.realpath(path)
+        self._exclusive = exclusive
+        self._temporary = ""
+        if os.path.lexists(self._path):
+            if exclusive:
+                raise FileExistsError(17, "it exists already", path)
+            if not stat.S_ISREG(os.stat(self._path).st_mode):
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+                return
+        folder, name = os.path.split(self._path)
+        os.makedirs(folder, exist_ok=True)
+        self._temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}")
+        self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def commit(self) -> None:
+        try:
+            self._finish()
+        except OSError as error:
+            self.abandon()
+            raise OSError(error.errno, error.strerror, self._path) from error
+
+    def _finish(self) -> None:
+        if self._temporary:
+            os.fsync(self._descriptor)
+            if self._exclusive:
+                os.link(self._temporary, self._path)  # unlike a rename, it refuses where someone was faster
+                os.unlink(self._temporary)
+            else:
+                os.replace(self._temporary, self._path)
+            self._temporary = ""
+            folder = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_CLOEXEC)
+            os.fsync(folder)
+            os.close(folder)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def abandon(self) -> None:
+        if self._temporary:
+            os.unlink(self._temporary)
+            self._temporary = ""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _edit(text: str) -> bytes:
+    """Let the user edit a text; returns it as their editor leaves it.
+
+    Raises:
+        OSError: there is no terminal, or the editor failed.
+    """
+    if not (os.isatty(0) and os.isatty(1)):
+        raise OSError(25, "there is no terminal to edit in: pass the text through a file or standard input")
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - a name of 96 random bits that must not exist
+    path = os.path.join(folder, f"moot-{os.urandom(12).hex()}.md")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(text.encode())
+        _run_editor(editor, path)
+        with open(path, "rb") as file:
+            return file.read()
+    finally:
+        os.unlink(path)
+
+
+def _run_editor(editor: str, path: str) -> None:
+    """Run the editor as a shell would, so that it may have arguments; Ctrl-C is the editor's meanwhile."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = os.spawnvp(os.P_WAIT, "sh", ["sh", "-c", f'{editor} "$@"', editor, path])  # noqa: S606 - the user's own
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code != 0:
+        raise OSError(5, f"the editor ended with code {code}: nothing is changed", editor)

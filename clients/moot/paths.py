@@ -1,0 +1,36 @@
+"""Where the client finds the daemon: the same rule as the daemon's own (`mootd.edges.paths`), without its imports.
+
+A variable that is empty or not an absolute path counts as unset, as the XDG specification says.
+"""
+
+import os
+
+SOCKET_BYTES = 107
+"""Bytes a Unix socket's path may have: `sun_path` has 108 on Linux, the last of them zero."""
+
+
+def socket_path() -> str:
+    """The control socket."""
+    runtime = _absolute("XDG_RUNTIME_DIR")
+    return f"{runtime}/moot/moot.sock" if runtime else f"{state_folder()}/run/moot.sock"
+
+
+def state_folder() -> str:
+    """The folder of the daemon's log file, and of the socket where there is no runtime folder."""
+    state = _absolute("XDG_STATE_HOME")
+    return f"{state}/moot" if state else f"{home()}/.local/state/moot"
+
+
+def home() -> str:
+    """The user's home; without HOME the password database knows it."""
+    known = _absolute("HOME")
+    if known:
+        return known
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_dir
+
+
+def _absolute(name: str) -> str:
+    value = os.environ.get(name, "")
+    return value.rstrip("/") if value.startswith("/") else ""

@@ -1,0 +1,136 @@
+"""Starting the daemon, and the `daemon` commands that must work while none runs."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from _socket import socket
+
+from moot.facts import read_small
+from moot.paths import socket_path, state_folder
+from moot.thin import Conversation, Failure, try_connect, write_all
+
+START_SECONDS = 10
+"""How long a daemon may take until it can be connected to."""
+STOP_SECONDS = 15
+"""How long one that was told to stop may take to be gone."""
+FIRST_WAIT, LONGEST_WAIT = 0.01, 0.2
+"""Seconds between looks: the first, and the longest after doubling."""
+LOG_TAIL = 4096
+
+
+def daemon_command(program: str, arguments: list[str], words: list[str]) -> int | None:
+    """Carry out a `daemon` command as far as it is the client's; None if it is the daemon's.
+
+    Raises:
+        Failure: what went wrong.
+    """
+    as_json = "--json" in arguments
+    match words:
+        case ["daemon", "run"]:
+            _run(arguments[arguments.index("run") + 1 :])
+        case ["daemon", "start"]:
+            return _start_command(as_json=as_json)
+        case ["daemon", "status"]:
+            if try_connect(socket_path()) is None:
+                raise Failure("unreachable", f"no daemon answers at {socket_path()}", "start it: moot daemon start")
+        case ["daemon", "stop"]:
+            return _stop_command(program, arguments, as_json=as_json)
+    return None
+
+
+def start(path: str) -> socket:
+    """Start the daemon in a session of its own, and connect to it once it serves. One client at a time does so.
+
+    Raises:
+        Failure: it doesn't come up.
+    """
+    state = state_folder()
+    try:
+        os.makedirs(state, 0o700, exist_ok=True)
+        lock = os.open(f"{state}/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        log = os.open(f"{state}/daemon.log", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Failure("unreachable", f"cannot start the daemon: {error.filename}: {error.strerror}") from error
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        return try_connect(path) or _start_and_wait(path, log, f"{state}/daemon.log")
+    finally:
+        os.close(lock)
+        os.close(log)
+
+
+def _start_and_wait(path: str, log: int, log_path: str) -> socket:
+    begun = time.monotonic()
+    size = os.fstat(log).st_size
+    daemon = subprocess.Popen(
+        [sys.executable, "-P", "-m", "mootd", "run"],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
+    )  # fmt: skip
+    wait = FIRST_WAIT
+    while time.monotonic() - begun < START_SECONDS:
+        time.sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
+        channel = try_connect(path)
+        if channel is not None:
+            return channel
+        code = daemon.poll()
+        if code is not None:
+            raise Failure("unreachable", f"the daemon ended with code {code}{_last_line(log, size)}", f"see {log_path}")
+    raise Failure("unreachable", f"the daemon does not serve after {START_SECONDS} seconds", f"see {log_path}")
+
+
+def _last_line(log: int, start_at: int) -> str:
+    """The last thing the daemon wrote, as the end of a sentence."""
+    size = os.fstat(log).st_size
+    tail = os.pread(log, LOG_TAIL, max(start_at, size - LOG_TAIL)).decode("utf-8", "replace")
+    lines = [line for line in tail.splitlines() if line.strip()]
+    words = "".join(character for character in lines[-1] if character.isprintable()) if lines else ""
+    return f": {words.strip()}" if words else ""
+
+
+def _run(arguments: list[str]) -> None:
+    """Become the daemon."""
+    try:
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "mootd", "run", *arguments])  # noqa: S606 - our own
+    except OSError as error:
+        raise Failure("unreachable", f"cannot run the daemon: {error.strerror}") from error
+
+
+def _start_command(*, as_json: bool) -> int:
+    running = try_connect(socket_path())
+    pid = Conversation(running or start(socket_path())).greet()
+    words = f"the daemon already runs (pid {pid})" if running else f"the daemon has started (pid {pid})"
+    _say({"running": True, "started": running is None, "pid": pid}, words, as_json=as_json)
+    return 0
+
+
+def _stop_command(program: str, arguments: list[str], *, as_json: bool) -> int:
+    """Have the daemon stop, and wait until its process is gone, so that another may be started at once."""
+    channel = try_connect(socket_path())
+    if channel is None:
+        _say({"running": False}, "no daemon runs", as_json=as_json)
+        return 0
+    conversation = Conversation(channel)
+    code = conversation.command(program, arguments)
+    end = time.monotonic() + STOP_SECONDS
+    while code == 0 and _is_alive(conversation.pid):
+        if time.monotonic() > end:
+            raise Failure("timeout", f"the daemon (pid {conversation.pid}) is still stopping", "wait for it to end")
+        time.sleep(FIRST_WAIT)
+    return code
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be collected does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return read_small(f"/proc/{pid}/stat").rpartition(") ")[2][:1] != "Z"
+
+
+def _say(document: dict[str, object], words: str, *, as_json: bool) -> None:
+    write_all(1, (json.dumps(document) if as_json else words).encode() + b"\n")

@@ -1,0 +1,7 @@
+"""`python -m mootd`."""
+
+import sys
+
+from mootd.main import main
+
+sys.exit(main())

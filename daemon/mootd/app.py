@@ -1,0 +1,198 @@
+"""The daemon put together: the only place that knows every part, and the only one that hosts the console.
+
+Invariant: readiness is told only after a request has gone through the socket and come back; what was accepted before a
+stop is finished; the store is closed last.
+"""
+
+import asyncio
+import gc
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Final, TypeVar
+
+import structlog
+
+from moot.console.main import run as run_console
+from moot.console.terminal import Facts
+from moot.rpc import Client
+from moot_protocol.errors import MootError
+from moot_protocol.requests import Ping, Request
+from moot_protocol.rpc import Call, decode_params
+from mootd.control.hosting import HostedTerminal
+from mootd.control.listener import activated, listening
+from mootd.control.ports import Settings
+from mootd.control.server import ControlServer
+from mootd.edges.clock import SystemClock
+from mootd.edges.entropy import SystemEntropy
+from mootd.edges.keys import FileKeyStore
+from mootd.edges.notify import Notifier
+from mootd.edges.paths import Places, private_folder
+from mootd.engine.replica import Replica
+from mootd.service.machine import Machine
+from mootd.service.service import Service
+from mootd.store.lmdb_store import LmdbStore
+from mootd.version import VERSION
+from mootd.writer import Commit, Writer
+
+R = TypeVar("R")
+
+SWITCH_SECONDS: Final = 0.0002
+"""How long a thread may keep the interpreter: a bulk write would else delay every answer by 5 ms."""
+READERS: Final = 4
+"""Threads for long reads."""
+_log: Final = structlog.get_logger()
+
+
+class _ServiceApi:
+    """The console's `Api` over the service, for one command: it waits only as long as its client is there."""
+
+    def __init__(self, service: Service, terminal: HostedTerminal[Facts]) -> None:
+        self._service = service
+        self._terminal = terminal
+
+    def call(self, request: Request[R]) -> R:
+        """Carry out a request."""
+        self._terminal.check_alive()
+        return self._service.call(request, wait=self._terminal.wait)
+
+
+class _Console:
+    """Hosts the console's commands."""
+
+    def __init__(self, service: Service, clock: SystemClock) -> None:
+        self._service = service
+        self._clock = clock
+
+    def facts(self, call: Call) -> Facts:
+        """Decode what the client says of itself."""
+        return decode_params(call, Facts)
+
+    def run(self, terminal: HostedTerminal[Facts]) -> int:
+        """Run the command."""
+        return run_console(_ServiceApi(self._service, terminal), terminal, self._clock.now_ms(), self._crashed)
+
+    @staticmethod
+    def _crashed(error: Exception) -> str:
+        request = secrets.token_hex(6)
+        _log.error("console.crashed", request=request, exc_info=error)
+        return request
+
+
+class _Observer:
+    """Writes what happens on the control socket to the log."""
+
+    def note(self, what: str, **facts: str | int) -> None:
+        """Something worth a line."""
+        _log.debug(what, **facts)
+
+    def crashed(self, what: str, error: BaseException) -> None:
+        """A defect of ours."""
+        _log.error(what, exc_info=error)
+
+
+class Daemon:
+    """One daemon on one data directory.
+
+    Args:
+        places: where everything lies.
+        notifier: tells the service manager.
+    """
+
+    def __init__(self, places: Places, notifier: Notifier) -> None:
+        self._places = places
+        self._notifier = notifier
+        self._clock = SystemClock()
+
+    def run(self, environment: dict[str, str], pid: int) -> None:
+        """Serve until stopped.
+
+        Raises:
+            RefusedError: it can't serve; says why.
+        """
+        sys.setswitchinterval(SWITCH_SECONDS)
+        private_folder(self._places.data)
+        with ExitStack() as stack:
+            store = LmdbStore.open(self._places.data / "log")
+            stack.callback(store.close)
+            entropy = SystemEntropy()
+            replica = Replica(store, FileKeyStore(self._places.keys, entropy), self._clock, entropy)
+            stop = _Stop()
+            machine = Machine(self._places, self._clock, entropy, stop)
+            executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
+            service = stack.enter_context(self._serving(replica, machine, executor))
+            listener = activated(environment, pid) or stack.enter_context(listening(self._places.socket))
+            gc.collect()
+            gc.freeze()
+            server = ControlServer(service, _Console(service, self._clock), _Observer(), Settings(version=VERSION))
+            asyncio.run(self._serve(server, listener, stop))
+
+    @contextmanager
+    def _serving(self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor) -> Iterator[Service]:
+        services: list[Service] = []
+
+        def committed(commit: Commit) -> None:
+            if commit.error is None:
+                services[0].commits.happened()
+            else:
+                _log.warning("commit.failed", jobs=commit.jobs, code=str(commit.error.code))
+
+        writer = Writer(replica.transaction, observer=committed, clock=self._clock)
+        services.append(Service(replica, writer, machine, executor))
+        try:
+            yield services[0]
+        finally:
+            writer.stop()
+
+    async def _serve(self, server: ControlServer, listener: socket.socket, stop: "_Stop") -> None:
+        loop = asyncio.get_running_loop()
+        stop.bind(loop, server.stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+
+        def ready() -> None:
+            threading.Thread(target=self._announce, name="self-test", daemon=True).start()
+
+        await server.run(listener, ready)
+        self._notifier.stopping()
+        _log.info("daemon.stopped")
+
+    def _announce(self) -> None:
+        """Test that the socket answers, and tell the service manager."""
+        try:
+            with Client(self._places.socket) as client:
+                pid = client.call(Ping())["pid"]
+        except MootError as error:
+            _log.error("daemon.self_test_failed", code=str(error.code))
+            return
+        self._notifier.ready(f"serving as {pid}")
+        _log.info("daemon.serving", version=VERSION, pid=pid)
+
+
+class _Stop:
+    """Asks the server to end, from whatever thread and however early."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._lock = threading.Lock()
+        self._ask: Callable[[], object] | None = None
+
+    def bind(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+        """Say what there is to be stopped."""
+        with self._lock:
+            self._ask = lambda: loop.call_soon_threadsafe(stop)
+            if self._asked:
+                self._ask()
+
+    def __call__(self) -> None:
+        """Stop."""
+        with self._lock:
+            self._asked = True
+            if self._ask is not None:
+                self._ask()
+

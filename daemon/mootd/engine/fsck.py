@@ -1,0 +1,146 @@
+"""Checking everything: hashes, links and signatures of the log, and every record against its events.
+
+Invariant: nothing is changed, and every byte of the log that acceptance rests on has been recomputed from. LMDB has no
+checksums of its own, so this is what finds a flipped bit.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from moot_protocol import crypto, merkle
+from moot_protocol.batch import Header, decode_header
+from moot_protocol.errors import MootError
+from moot_protocol.ids import key_text
+from mootd.engine.entities import Entities
+from mootd.engine.issues.history import feeds_of
+from mootd.engine.log import FeedRow, StoredBatch, StoredEvent, unpack_batch
+from mootd.engine.record import Merge, Record, decode_record
+from mootd.engine.unit import role_of
+from mootd.store.port import Table
+
+STRETCH: Final = 200
+"""Batches, or records, checked for one answer."""
+_LOG_HINT: Final = "restore the data from a backup, or from another machine"
+_VIEW_HINT: Final = "run `moot rebuild`"
+
+
+class Problem(NamedTuple):
+    """Something that isn't as it should be."""
+
+    where: str
+    problem: str
+    hint: str
+
+
+class Checker:
+    """Checks one snapshot.
+
+    Args:
+        entities: the snapshot.
+        feeds: every feed by number.
+    """
+
+    def __init__(self, entities: Entities, feeds: dict[int, FeedRow]) -> None:
+        self._entities = entities
+        self._feeds = feeds
+
+    # -- The log -------------------------------------------------------------------------------------------------
+    def check_batches(self, after: bytes) -> tuple[bytes, int, int, list[Problem]]:
+        """Check the batches behind a key of BATCHES: (last key or empty at the end, batches, events, problems)."""
+        problems: list[Problem] = []
+        batches = events = 0
+        for key, value in self._entities.reader.scan(Table.BATCHES, after + b"\0"):
+            if batches == STRETCH:
+                return after, batches, events, problems
+            feed, first = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:], "big")
+            batch = unpack_batch(value)
+            for problem in self._batch_problems(feed, first, batch):
+                row = self._feeds.get(feed)
+                where = f"batch from event {first} on of {key_text(row.author) if row else f'feed {feed}'}"
+                problems.append(Problem(where, problem, _LOG_HINT))
+            after, batches, events = key, batches + 1, events + batch.accepted
+        return b"", batches, events, problems
+
+    def _batch_problems(self, feed: int, first: int, batch: StoredBatch) -> Iterator[str]:
+        row = self._feeds.get(feed)
+        if row is None:
+            yield "its feed is unknown"
+            return
+        try:
+            header = decode_header(batch.header_bytes)
+            stored = self._entities.log.events_of(batch)
+        except MootError as error:
+            yield error.message
+            return
+        if (header.author, header.first) != (row.author, first):
+            yield "its header is another batch's"
+        if not crypto.is_signed(header.author, batch.signature, crypto.BATCH_DOMAIN + batch.header_bytes):
+            yield "its signature doesn't fit"
+        if batch.accepted == header.count:
+            yield from _leaf_problems(header, stored)
+        yield from self._link_problems(feed, header)
+
+    def _link_problems(self, feed: int, header: Header) -> Iterator[str]:
+        if header.first == 1:
+            return
+        before = self._entities.log.batch_holding(feed, header.first - 1)
+        if before is None:
+            yield "the batch before it is missing"
+        elif header_id(before.header_bytes) != header.prev:
+            yield "it doesn't follow the batch before it"
+
+    def check_head(self, number: int) -> Iterator[Problem]:
+        """Check that a feed ends where its row says."""
+        row = self._feeds[number]
+        if not row.n:
+            return
+        last = self._entities.log.batch_holding(number, row.n)
+        if last is None or header_id(last.header_bytes) != row.head:
+            yield Problem(f"feed of {key_text(row.author)}", "its last batch is not the one it names", _LOG_HINT)
+
+    # -- The views -----------------------------------------------------------------------------------------------
+    def check_records(self, after: bytes) -> tuple[bytes, int, list[Problem]]:
+        """Check the records behind a key of RECORDS against their events: (last key or empty, records, problems)."""
+        problems: list[Problem] = []
+        checked = 0
+        for key, value in self._entities.reader.scan(self._entities.views.records, after + b"\0"):
+            if checked == STRETCH:
+                return after, checked, problems
+            record = decode_record(value)
+            try:
+                fresh = self._replay(record)
+            except MootError as error:
+                problems.append(Problem(f"{record.kind} {record.entity}", error.message, _LOG_HINT))
+            else:
+                if _content(fresh) != _content(record):
+                    problem = "its record is not what its events make"
+                    problems.append(Problem(f"{record.kind} {record.entity}", problem, _VIEW_HINT))
+            after, checked = key, checked + 1
+        return b"", checked, problems
+
+    def _replay(self, record: Record) -> Record:
+        fresh = Record(record.plane, record.kind, record.entity)
+        merge = Merge(lambda _: 0, lambda *_: None, lambda *_: None)
+        for stored in reversed(self._entities.log.history(record.head)):
+            feeds = feeds_of(self._entities, record.plane, stored)
+            merge.apply(fresh, stored.event, feeds, stored.arrival, role_of(self._feeds[stored.feed]))
+        return fresh
+
+
+def header_id(header_bytes: bytes) -> bytes:
+    """A batch's id."""
+    return sha256(header_bytes).digest()
+
+
+def _leaf_problems(header: Header, stored: list[StoredEvent]) -> Iterator[str]:
+    if merkle.root([each.event.leaf for each in stored]) != header.root:
+        yield "its events are not those that were signed"
+    elif [each.event.n for each in stored] != list(range(header.first, header.last + 1)):
+        yield "its events are out of order"
+
+
+def _content(record: Record) -> Any:
+    groups = sorted((group.feed, group.n, group.leaf, repr(group.pairs)) for group in record.groups)
+    return (record.created, record.updated, groups)
+

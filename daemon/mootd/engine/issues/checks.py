@@ -1,0 +1,87 @@
+"""Checks of what people ask to be written: clear refusals before anything is."""
+
+from typing import Any, Final
+
+from moot_protocol import limits
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import SHAPES, Shape
+from moot_protocol.kinds import ISSUE, Policy, field_of
+from moot_protocol.times import instant_ms
+
+STATUSES: Final = frozenset({"open", "in_progress", "blocked", "deferred", "closed", "pinned", "hooked"})
+TYPES: Final = frozenset(
+    {
+        "bug", "feature", "task", "epic", "chore", "decision", "message", "molecule", "gate", "spike", "story",
+        "milestone", "event", "merge-request", "agent", "role", "rig", "convoy", "slot",
+    }
+)  # fmt: skip
+_LEAST_PRIORITY: Final = 4
+
+
+def check_fields(fields: dict[str, Any]) -> None:
+    """Check the registers of a create or update.
+
+    Raises:
+        RefusedError: `invalid` or `limit`, naming the field.
+    """
+    for name, value in fields.items():
+        _check_field(name, value)
+
+
+def _check_field(name: str, value: Any) -> None:
+    if name == "title":
+        check_title(value)
+    elif name == "priority" and not 0 <= value <= _LEAST_PRIORITY:
+        raise RefusedError(f"priority {value} is out of range", hint="0 is the most urgent, 4 the least")
+    elif name == "status" and value not in STATUSES:
+        raise RefusedError(f"{value!r} is no status", hint=f"one of {', '.join(sorted(STATUSES))}")
+    elif name == "issue_type" and value not in TYPES:
+        raise RefusedError(f"{value!r} is no issue type", hint=f"one of {', '.join(sorted(TYPES))}")
+    elif name == "estimated_minutes" and value < 0:
+        raise RefusedError("an estimate can't be negative")
+    elif SHAPES.get(name) is Shape.TIME and value and instant_ms(value) is None:
+        raise RefusedError(f"{name} {value!r} is no time", hint="write it like 2026-01-31T09:00:00Z")
+    elif isinstance(value, str):
+        check_text(name, value, limits.TEXT_BYTES if field_of(ISSUE, name).policy is Policy.TEXT else 4 * limits.KIB)
+
+
+def check_title(title: str) -> None:
+    """Check a title: 1 to 500 characters on one line."""
+    if not title.strip():
+        raise RefusedError("a title can't be empty")
+    if len(title) > limits.TITLE_CHARS:
+        raise RefusedError(
+            f"the title has {len(title)} characters, at most {limits.TITLE_CHARS} fit",
+            code=Code.LIMIT,
+            hint="put the details into the description",
+        )
+    check_text("title", title, limits.TEXT_BYTES)
+
+
+def check_text(name: str, text: str, most: int) -> None:
+    """Check a text's size, and that it can be stored at all."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise RefusedError(f"{name} has characters that are half of a pair (lone surrogates)") from error
+    if size > most:
+        raise RefusedError(
+            f"{name} has {size} bytes, at most {most} fit",
+            code=Code.LIMIT,
+            hint="split it over several issues or comments",
+        )
+
+
+def check_label(label: str) -> None:
+    """Check a label: 1 to 100 characters, no white space at the ends."""
+    if not label or label != label.strip() or len(label) > limits.LABEL_CHARS:
+        raise RefusedError(f"{label!r} can't be a label", hint=f"use 1 to {limits.LABEL_CHARS} characters")
+    check_text("label", label, 4 * limits.LABEL_CHARS)
+
+
+def check_edge_type(edge_type: str) -> None:
+    """Check a dependency's type: any word of at most 50 characters."""
+    if not edge_type or len(edge_type) > limits.EDGE_TYPE_CHARS or " " in edge_type or not edge_type.isprintable():
+        raise RefusedError(
+            f"{edge_type!r} can't be a dependency type", hint=f"use a word of 1 to {limits.EDGE_TYPE_CHARS} characters"
+        )

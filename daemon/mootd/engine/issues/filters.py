@@ -1,0 +1,211 @@
+"""Which issues a list holds: a filter as one predicate, and the index to walk for it."""
+
+from collections.abc import Callable, Iterator
+from heapq import merge
+from typing import Final
+
+from moot_protocol.issue import CLOSED, Facts
+from moot_protocol.register import Live
+from moot_protocol.requests import Filter
+from mootd.engine import layout
+from mootd.engine.issues.reading import Issues
+from mootd.engine.layout import BACK_EDGE, EDGE
+from mootd.engine.record import Record
+
+PARENT: Final = "parent-child"
+
+
+class Candidate:
+    """An issue being looked at: read step by step, since most filters need little."""
+
+    __slots__ = ("created_ms", "eid", "facts", "live", "record", "updated_ms")
+
+    def __init__(self, eid: int, record: Record, live: Live, shown: Facts, created_ms: int, updated_ms: int) -> None:
+        self.eid = eid
+        self.record = record
+        self.live = live
+        self.facts = shown
+        self.created_ms = created_ms
+        self.updated_ms = updated_ms
+
+
+Test = Callable[[Candidate], bool]
+
+
+def tests_of(wanted: Filter, issues: Issues, now_ms: int) -> list[Test]:
+    """The parts of a filter that are given, each as a test; cheap ones first."""
+    tests: list[Test] = [
+        *_choices(wanted),
+        *_labels(wanted),
+        *_times(wanted, now_ms),
+        *_texts(wanted, issues),
+        *_family(wanted, issues),
+    ]
+    return tests
+
+
+def _choices(wanted: Filter) -> Iterator[Test]:
+    if wanted.projects:
+        projects = frozenset(wanted.projects)
+        yield lambda c: c.facts.project in projects
+    if wanted.statuses:
+        statuses = frozenset(wanted.statuses)
+        yield lambda c: c.facts.status in statuses
+    if wanted.exclude_statuses:
+        not_statuses = frozenset(wanted.exclude_statuses)
+        yield lambda c: c.facts.status not in not_statuses
+    if wanted.types:
+        types = frozenset(wanted.types)
+        yield lambda c: c.facts.issue_type in types
+    if wanted.exclude_types:
+        not_types = frozenset(wanted.exclude_types)
+        yield lambda c: c.facts.issue_type not in not_types
+    if wanted.priorities:
+        priorities = frozenset(wanted.priorities)
+        yield lambda c: c.facts.priority in priorities
+    if wanted.assignee:
+        yield lambda c: c.facts.assignee == wanted.assignee
+    if wanted.unassigned:
+        yield lambda c: not c.facts.assignee
+    if wanted.pinned is not None:
+        yield lambda c: c.facts.pinned == wanted.pinned
+
+
+def _labels(wanted: Filter) -> Iterator[Test]:
+    if wanted.labels:
+        every = frozenset(wanted.labels)
+        yield lambda c: every.issubset(c.facts.labels)
+    if wanted.any_labels:
+        some = frozenset(wanted.any_labels)
+        yield lambda c: not some.isdisjoint(c.facts.labels)
+    if wanted.exclude_labels:
+        none = frozenset(wanted.exclude_labels)
+        yield lambda c: none.isdisjoint(c.facts.labels)
+    if wanted.no_labels:
+        yield lambda c: not c.facts.labels
+
+
+def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
+    bounds: tuple[tuple[int | None, int | None, Callable[[Candidate], int | None]], ...] = (
+        (wanted.created_after, wanted.created_before, lambda c: c.created_ms),
+        (wanted.updated_after, wanted.updated_before, lambda c: c.updated_ms),
+        (wanted.closed_after, wanted.closed_before, lambda c: c.facts.closed_ms),
+        (wanted.due_after, wanted.due_before, lambda c: c.facts.due_ms),
+        (None, now_ms if wanted.overdue else None, lambda c: None if c.facts.status == CLOSED else c.facts.due_ms),
+        (now_ms if wanted.deferred else None, None, lambda c: c.facts.defer_until_ms),
+    )
+    for after, before, time_of in bounds:
+        if after is not None or before is not None:
+            yield _between(after, before, time_of)
+
+
+def _between(after: int | None, before: int | None, time_of: Callable[[Candidate], int | None]) -> Test:
+    def test(candidate: Candidate) -> bool:
+        ms = time_of(candidate)
+        return ms is not None and (after is None or ms > after) and (before is None or ms < before)
+
+    return test
+
+
+def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
+    if wanted.ids:
+        meant = frozenset(issues.names.resolve(typed)[0] for typed in wanted.ids)
+        yield lambda c: c.record.entity in meant
+    if wanted.title_contains:
+        in_title = wanted.title_contains.casefold()
+        yield lambda c: in_title in c.facts.title.casefold() or in_title in c.record.entity.casefold()
+    if wanted.text_contains:
+        in_text = wanted.text_contains.casefold()
+        yield lambda c: any(
+            in_text in str(issues.read(c.record).values.get(field, "")).casefold() for field in ("title", "description")
+        )
+    if wanted.metadata or wanted.has_metadata:
+        yield lambda c: _has_metadata(issues, wanted, c)
+
+
+def _has_metadata(issues: Issues, wanted: Filter, candidate: Candidate) -> bool:
+    entries = issues.document(candidate.record, texts=False).get("metadata", {})
+    if not isinstance(entries, dict) or any(name not in entries for name in wanted.has_metadata):
+        return False
+    return all(name in entries and str(entries[name]) == value for name, value in wanted.metadata.items())
+
+
+def _family(wanted: Filter, issues: Issues) -> Iterator[Test]:
+    if wanted.parent:
+        family = descendants(issues, issues.names.resolve(wanted.parent)[1])
+        yield lambda c: c.eid in family
+    if wanted.no_parent:
+        yield lambda c: all(edge_type != PARENT for _, edge_type, _ in issues.edges(EDGE, c.eid))
+
+
+def descendants(issues: Issues, eid: int) -> set[int]:
+    """The issues below a parent, at any depth."""
+    found: set[int] = set()
+    queue = [eid]
+    while queue:
+        for other, edge_type, _ in issues.edges(BACK_EDGE, queue.pop()):
+            if edge_type == PARENT and other not in found:
+                found.add(other)
+                queue.append(other)
+    return found
+
+
+# -- Which index to walk -----------------------------------------------------------------------------------------
+def in_priority_order(issues: Issues, wanted: Filter, projects: dict[str, int], *, closed: bool) -> Iterator[int]:
+    """Numbers of issues that may match, by priority and then newest first, from the narrowest index that has them.
+
+    Args:
+        issues: the plane's issues.
+        wanted: the filter.
+        projects: name → number of every project.
+        closed: whether closed issues are wanted, unless statuses are named.
+    """
+    numbers = {projects[name] for name in wanted.projects if name in projects} if wanted.projects else set(projects.values())
+    if wanted.deleted:
+        streams = [_scan(issues, layout.project_prefix(layout.DELETED, number)) for number in numbers]
+    elif wanted.assignee or wanted.labels:
+        streams = [
+            _scan(issues, prefix + part)
+            for number in numbers
+            for prefix in (_narrow(number, wanted),)
+            for part in ((b"\0", b"\1") if closed or CLOSED in wanted.statuses else (b"\0",))
+        ]
+    else:
+        streams = [_scan(issues, key) for number in numbers for key in _status_prefixes(issues, number, wanted, closed=closed)]
+    seen = -1
+    for key in merge(*streams, key=_order_of):
+        eid = layout.eid_of(key)
+        if eid != seen:
+            seen = eid
+            yield eid
+
+
+def _narrow(number: int, wanted: Filter) -> bytes:
+    if wanted.assignee:
+        return layout.project_prefix(layout.ASSIGNEE, number) + layout.text_key(wanted.assignee)
+    return layout.project_prefix(layout.LABEL, number) + layout.text_key(wanted.labels[0])
+
+
+def _status_prefixes(issues: Issues, number: int, wanted: Filter, *, closed: bool) -> Iterator[bytes]:
+    base = layout.project_prefix(layout.STATUS, number)
+    if wanted.statuses:
+        yield from (base + layout.text_key(status) for status in wanted.statuses)
+        return
+    reader, index = issues.entities.reader, issues.entities.views.index
+    start = base
+    while True:
+        key = next((key for key, _ in reader.scan(index, start, layout.after(base))), None)
+        if key is None:
+            return
+        prefix = key[: key.index(b"\0", len(base)) + 1]
+        if closed or prefix != base + layout.text_key(CLOSED):
+            yield prefix
+        start = layout.after(prefix)
+
+
+def _scan(issues: Issues, prefix: bytes) -> Iterator[bytes]:
+    return (key for key, _ in issues.entities.reader.scan(issues.entities.views.index, prefix, layout.after(prefix)))
+
+
+def _order_of(key: bytes) -> bytes:
+    return key[-17:]

@@ -1,0 +1,80 @@
+"""An issue through time: its events, and how it was."""
+
+from typing import Any
+
+from moot_protocol.clock import to_ms
+from moot_protocol.event import Change
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
+from moot_protocol.requests import IssueDoc
+from mootd.engine.entities import Entities
+from mootd.engine.issues.reading import Issues
+from mootd.engine.log import StoredEvent
+from mootd.engine.record import Merge, Record
+
+
+def describe(entities: Entities, stored: StoredEvent) -> dict[str, Any]:
+    """An event as people and programs read it."""
+    skeleton = stored.event.skeleton
+    return {
+        "author": key_text(entities.author_of(stored.feed)),
+        "n": stored.event.n,
+        "at": to_ms(skeleton.hlc),
+        "actor": skeleton.actor,
+        "kind": skeleton.kind,
+        "entity": skeleton.entity,
+        "changes": _changes(skeleton.changes, stored.event.values()),
+    }
+
+
+def _changes(changes: tuple[Change, ...], values: list[Any] | None) -> list[dict[str, Any]]:
+    remaining = iter(values or ())
+    shown: list[dict[str, Any]] = []
+    for change in changes:
+        if change.removes:
+            shown.append({"field": change.key, "removed": len(change.over)})
+        elif values is None:
+            shown.append({"field": change.key, "missing": True})
+        else:
+            shown.append({"field": change.key, "value": _plain(next(remaining))})
+    return shown
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return {key: _plain(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def history(issues: Issues, typed: str, limit: int) -> list[dict[str, Any]]:
+    """An issue's events, newest first."""
+    _, _, record = issues.find(typed)
+    found: list[dict[str, Any]] = []
+    head = record.head
+    while head and (not limit or len(found) < limit):
+        stored = issues.entities.event(head)
+        found.append(describe(issues.entities, stored))
+        head = stored.previous
+    found.sort(key=lambda event: event["at"], reverse=True)
+    return found
+
+
+def as_of(issues: Issues, record: Record, until_ms: int) -> IssueDoc | None:
+    """An issue as its events up to a time leave it; None where it had none."""
+    past = Record(record.plane, record.kind, record.entity)
+    merge = Merge(lambda _: 0, lambda *_: None, lambda *_: None)
+    for stored in reversed(issues.entities.log.history(record.head)):
+        if to_ms(stored.event.skeleton.hlc) <= until_ms:
+            feeds = feeds_of(issues.entities, record.plane, stored)
+            merge.apply(past, stored.event, feeds, stored.arrival, Role.ADMIN)
+    return issues.document(past) if past.groups else None
+
+
+def feeds_of(entities: Entities, plane: int, stored: StoredEvent) -> list[int]:
+    """The feeds that an event's `over` points into; unknown authors as 0, which no feed has."""
+    if not any(change.over for change in stored.event.skeleton.changes):
+        return [stored.feed]
+    return [entities.feed_number(plane, author) or 0 for author in entities.authors_of(stored)]

@@ -1,0 +1,115 @@
+"""Taking in lines of a Beads file: new issues whole, known ones by what differs, everything odd reported by line."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from moot_protocol.beads import ImportedIssue, LineProblem, parse_line
+from moot_protocol.beads_writes import Events, differences, is_older, writes_for_new
+from moot_protocol.errors import MootError
+from moot_protocol.event import Dot, Draft
+from moot_protocol.kinds import ISSUE
+from moot_protocol.register import Sibling
+from mootd.engine.entities import Entities
+from mootd.engine.issues.reading import Issues
+from mootd.engine.record import Record
+from mootd.engine.unit import Unit
+
+_DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
+
+
+class Parsed(NamedTuple):
+    """Lines of a file, read outside the write transaction."""
+
+    issues: list[ImportedIssue]
+    problems: list[LineProblem]
+
+
+def parse(lines: Iterable[bytes], first_line: int, seen: set[str]) -> Parsed:
+    """Read lines.
+
+    Args:
+        lines: the lines.
+        first_line: the first one's number in its file.
+        seen: ids met before in the same import; those met now are added. Of an id that stands twice, the first counts.
+    """
+    issues: list[ImportedIssue] = []
+    problems: list[LineProblem] = []
+    for number, line in enumerate(lines, start=first_line):
+        parsed = parse_line(line, number)
+        if parsed is None:
+            continue
+        if isinstance(parsed, LineProblem):
+            problems.append(parsed)
+        elif parsed.id in seen:
+            problems.append(LineProblem(number, parsed.id, "this id stood in an earlier line, which was taken instead"))
+        else:
+            seen.add(parsed.id)
+            issues.append(parsed)
+            problems.extend(parsed.problems)
+    return Parsed(issues, problems)
+
+
+class Importer:
+    """Writes parsed lines into a plane, inside a unit.
+
+    Args:
+        unit: the unit.
+        plane: the plane's number.
+        project: the project that new issues belong to.
+        actor: who imports.
+    """
+
+    def __init__(self, unit: Unit, plane: int, project: str, actor: str) -> None:
+        self._unit = unit
+        self._plane = plane
+        self._project = project
+        self._actor = actor
+        self._counts: Counter[str] = Counter()
+        self._problems: list[LineProblem] = []
+
+    def take(self, parsed: Parsed) -> dict[str, Any]:
+        """Write what is new; answers the counts and problems of an `import` request."""
+        self._problems = list(parsed.problems)
+        self._unit.flush()
+        known = [(imported, self._known(imported.id)) for imported in parsed.issues]
+        entities = self._unit.entities()
+        for imported, record in known:
+            outcome, events = self._plan(imported, record, entities)
+            try:
+                for writes in events:
+                    self._unit.append(self._plane, Draft(ISSUE, imported.id, self._actor, writes))
+            except MootError as error:
+                self._problems.append(LineProblem(imported.line, imported.id, error.message))
+                outcome = "skipped"
+            self._counts[outcome] += 1
+        counts = {name: self._counts[name] for name in ("created", "updated", "unchanged", "skipped")}
+        problems = [
+            {"line": problem.line, "id": problem.id, "problem": problem.problem}
+            for problem in sorted(self._problems, key=lambda problem: problem.line)
+        ]
+        return {**counts, "problems": problems}
+
+    def _known(self, name: str) -> Record | None:
+        eid = self._unit.views.find(self._plane, ISSUE, name)
+        return None if eid is None else self._unit.views.record(eid)
+
+    def _plan(self, imported: ImportedIssue, record: Record | None, entities: Entities) -> tuple[str, Events]:
+        if record is None or not record.groups:
+            return "created", writes_for_new(imported, self._project)
+        issues = Issues(entities, self._plane)
+        reading = issues.read(record)
+        if reading.deleted is not None and imported.deleted is None:
+            self._problems.append(LineProblem(imported.line, imported.id, _DELETED_HERE))
+            return "skipped", []
+        if is_older(imported, reading.updated_at):
+            problem = f"older than what is here (changed {reading.updated_at})"
+            self._problems.append(LineProblem(imported.line, imported.id, problem))
+            return "skipped", []
+        dots = {(dot.author, dot.n): dot for dot in map(entities.dot, record.groups)}
+
+        def dot_of(_: str, sibling: Sibling) -> Dot:
+            return dots[sibling.author, sibling.n]
+
+        events = differences(imported, issues.live(record, texts=True), reading, dot_of)
+        return ("updated" if events else "unchanged"), events

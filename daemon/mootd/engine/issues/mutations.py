@@ -1,0 +1,289 @@
+"""What each mutation of one issue does to the log. All checks come before the first event is appended."""
+
+from typing import Any, Final
+
+import msgspec
+
+from moot_protocol import ids, issue, json_text, limits
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import Facts, facts
+from moot_protocol.register import Sibling
+from moot_protocol.requests import (
+    AddComment,
+    Close,
+    Create,
+    Delete,
+    IssueDoc,
+    IssueFields,
+    Mutation,
+    Reopen,
+    Undelete,
+    Update,
+)
+from mootd.engine import layout
+from mootd.engine.graph import BLOCKING
+from mootd.engine.issues import checks
+from mootd.engine.issues.editor import Editor
+from mootd.engine.issues.reading import Issues
+from mootd.engine.record import Record, live_of
+from mootd.engine.standing import BLOCKED
+from mootd.engine.unit import Unit
+
+_IN_PROGRESS: Final = "in_progress"
+_OPEN: Final = "open"
+
+
+class IssueWriter:
+    """Mutations of the issues of one plane, inside a unit."""
+
+    def __init__(self, unit: Unit, plane: int) -> None:
+        self.unit = unit
+        self.plane = plane
+
+    # -- Common ground -------------------------------------------------------------------------------------------
+    def issues(self) -> Issues:
+        """The issues as this unit has left them so far."""
+        self.unit.flush()
+        return Issues(self.unit.entities(), self.plane)
+
+    def find(self, typed: str, *, deleted: bool = False) -> tuple[str, int, Record, Facts]:
+        """The issue to be changed; deleted ones are refused unless asked for."""
+        name, eid, record = self.issues().find(typed)
+        shown = facts(live_of(record, self.unit.author_of))
+        if shown.is_deleted and not deleted:
+            raise RefusedError(
+                f"{name} is deleted", code=Code.NOT_FOUND, hint=f"`moot undelete {name}` brings it back"
+            )
+        return name, eid, record, shown
+
+    def editor(self, name: str, request: Mutation[Any]) -> Editor:
+        """Begin a change of an issue."""
+        return Editor(self.unit, self.plane, name, request.actor)
+
+    def answer(self, name: str) -> IssueDoc:
+        """The issue's document after the change."""
+        _, _, record = self.issues().find(name)
+        return self.issues().document(record)
+
+    # -- Create --------------------------------------------------------------------------------------------------
+    def create(self, request: Create) -> IssueDoc:
+        """Create an issue."""
+        fields = _given(request.fields)
+        checks.check_title(fields.get("title", ""))
+        checks.check_fields(fields)
+        labels = dict.fromkeys(request.labels)
+        if request.parent:
+            parent, _, _, shown = self.find(request.parent)
+            if request.inherit_labels:
+                labels |= dict.fromkeys(shown.labels)
+        edges = [(self._target(edge.to), edge) for edge in request.edges]
+        for label in labels:
+            checks.check_label(label)
+        name = self._new_id(request)
+        editor = self.editor(name, request)
+        defaults = {"status": _OPEN, "priority": issue.DEFAULT_PRIORITY, "issue_type": issue.DEFAULT_TYPE}
+        for key, value in (defaults | fields).items():
+            editor.set(key, value)
+        editor.set("project", request.project)
+        editor.set("created_by", request.actor)
+        if fields.get("status") == issue.CLOSED:
+            editor.set("closed_at", self.unit.now_ms)
+        for label in labels:
+            editor.add("labels", label)
+        if request.parent:
+            editor.add("edges", issue.new_edge(parent, "parent-child"))
+        for target, edge in edges:
+            checks.check_edge_type(edge.type)
+            editor.add("edges", issue.new_edge(target, edge.type, edge.metadata))
+        for key, value in request.metadata.items():
+            editor.add("metadata", [key, _json_text(key, value)])
+        editor.save()
+        return self.answer(name)
+
+    def _new_id(self, request: Create) -> str:
+        if not request.id:
+            return ids.issue_id(request.project, self.unit.replica.entropy.bytes(ids.ID_ENTROPY_BYTES))
+        problem = ids.entity_problem(request.id)
+        if problem or " " in request.id:
+            raise RefusedError(f"{request.id!r} can't be an issue id: {problem or 'it has spaces'}")
+        if self.issues().names.eid(request.id) is not None:
+            raise RefusedError(f"there is an issue {request.id} already", code=Code.EXISTS)
+        return request.id
+
+    def _target(self, typed: str) -> str:
+        return typed if typed.startswith("external:") else self.find(typed)[0]
+
+    # -- Update --------------------------------------------------------------------------------------------------
+    def update(self, request: Update) -> IssueDoc:
+        """Change fields, labels, metadata and parent of an issue, or claim it."""
+        fields = _given(request.fields)
+        name, _, record, shown = self.find(request.id)
+        if "title" in fields:
+            checks.check_title(fields["title"])
+        checks.check_fields(fields)
+        if request.claim:
+            fields |= self._claim(name, shown, request.actor)
+        if request.append_notes:
+            notes = self.issues().read(record).values.get("notes", "")
+            fields["notes"] = f"{notes}\n{request.append_notes}" if notes else request.append_notes
+            checks.check_text("notes", fields["notes"], limits.TEXT_BYTES)
+        editor = self.editor(name, request)
+        for key, value in fields.items():
+            editor.set(key, value)
+        self._times(editor, fields.get("status", shown.status), shown.status)
+        self._labels(editor, request)
+        for key, value in request.set_metadata.items():
+            editor.set_entry("metadata", key, _json_text(key, value))
+        for key in request.unset_metadata:
+            editor.remove_entry("metadata", key)
+        if request.parent is not None:
+            self._reparent(editor, name, request.parent)
+        editor.save()
+        return self.answer(name)
+
+    @staticmethod
+    def _claim(name: str, shown: Facts, actor: str) -> dict[str, Any]:
+        if shown.assignee not in ("", actor):
+            raise RefusedError(
+                f"{name} is claimed by {shown.assignee} already", code=Code.LOST_RACE, hint="see `moot ready`"
+            )
+        if shown.status == issue.CLOSED:
+            raise RefusedError(f"{name} is closed", code=Code.CONFLICT, hint=f"`moot reopen {name}` opens it again")
+        return {"assignee": actor, "status": _IN_PROGRESS}
+
+    def _times(self, editor: Editor, status: str, before: str) -> None:
+        if status == before:
+            return
+        if status == issue.CLOSED:
+            editor.set("closed_at", self.unit.now_ms)
+        if status == _IN_PROGRESS and not any(editor.elements("started_at")):
+            editor.set("started_at", self.unit.now_ms)
+
+    @staticmethod
+    def _labels(editor: Editor, request: Update) -> None:
+        live = editor.elements("labels")
+        have = {value for _, value in live}
+        add, remove = set(request.add_labels), set(request.remove_labels)
+        if request.set_labels is not None:
+            wanted = set(request.set_labels)
+            add, remove = add | wanted - have, remove | have - wanted
+        for label in sorted(add - have):
+            checks.check_label(label)
+            editor.add("labels", label)
+        for label in sorted(remove & have):
+            editor.remove("labels", [group for group, value in live if value == label])
+
+    def _reparent(self, editor: Editor, name: str, typed: str) -> None:
+        parents = [(group, value) for group, value in editor.elements("edges") if _edge_type(value) == "parent-child"]
+        parent = self.find(typed)[0] if typed else ""
+        if parent == name:
+            raise RefusedError("an issue can't be its own parent", code=Code.CONFLICT)
+        if [value[0] for _, value in parents] == ([parent] if parent else []):
+            return
+        for group, _ in parents:
+            editor.remove("edges", [group])
+        if parent:
+            editor.add("edges", issue.new_edge(parent, "parent-child"))
+
+    # -- Close and reopen ----------------------------------------------------------------------------------------
+    def close(self, request: Close) -> IssueDoc:
+        """Close an issue and say what became ready by it."""
+        name, eid, _, shown = self.find(request.id)
+        if shown.status == issue.CLOSED:
+            return self.answer(name) | {"_unblocked": []}
+        issues = self.issues()
+        if issues.standing(eid).blockers and not request.force:
+            raise RefusedError(
+                f"{name} is blocked by open issues: {', '.join(self._open_blockers(issues, eid))}",
+                code=Code.CONFLICT,
+                hint="close those first, or add --force",
+            )
+        waiting = [other for other, _, _ in issues.edges(layout.BACK_EDGE, eid) if issues.standing(other).flags & BLOCKED]
+        editor = self.editor(name, request)
+        editor.set("status", issue.CLOSED)
+        editor.set("closed_at", self.unit.now_ms)
+        editor.set("close_reason", request.reason)
+        editor.set("closed_by_session", request.session)
+        editor.save()
+        issues = self.issues()
+        summaries = [issues.summary(other) for other in waiting if not issues.standing(other).flags & BLOCKED]
+        return self.answer(name) | {"_unblocked": [summary["id"] for summary in summaries if summary]}
+
+    @staticmethod
+    def _open_blockers(issues: Issues, eid: int) -> list[str]:
+        names = []
+        for other, edge_type, _ in issues.edges(layout.EDGE, eid):
+            if edge_type in BLOCKING and issues.standing(other).holds_up:
+                summary = issues.summary(other)
+                names.append(summary["id"] if summary else "?")
+        return names
+
+    def reopen(self, request: Reopen) -> IssueDoc:
+        """Open a closed issue again."""
+        name, _, _, shown = self.find(request.id)
+        if shown.status == issue.CLOSED:
+            editor = self.editor(name, request)
+            editor.set("status", _OPEN)
+            editor.set("close_reason", "")
+            if request.reason:
+                checks.check_text("reason", request.reason, limits.TEXT_BYTES)
+                editor.add("comments", issue.new_comment(f"Reopened: {request.reason}"))
+            editor.save()
+        return self.answer(name)
+
+    # -- Delete and undelete -------------------------------------------------------------------------------------
+    def delete(self, request: Delete) -> IssueDoc:
+        """Delete an issue; its record stays."""
+        name, _, _, shown = self.find(request.id, deleted=True)
+        if not shown.is_deleted:
+            checks.check_text("reason", request.reason, limits.KIB)
+            editor = self.editor(name, request)
+            editor.set("deleted", issue.deletion(request.actor, request.reason, self.unit.now_ms))
+            editor.save()
+        return self.answer(name)
+
+    def undelete(self, request: Undelete) -> IssueDoc:
+        """Bring a deleted issue back; an imported tombstone gets its type back and is open."""
+        name, _, record, shown = self.find(request.id, deleted=True)
+        if shown.is_deleted:
+            editor = self.editor(name, request)
+            tombstone = self.issues().read(record).deleted or {}
+            editor.set("deleted", "")
+            if shown.status == issue.TOMBSTONE:
+                editor.set("status", _OPEN)
+                editor.set("issue_type", tombstone.get("original_type", shown.issue_type))
+            editor.save()
+        return self.answer(name)
+
+    # -- Comments ------------------------------------------------------------------------------------------------
+    def add_comment(self, request: AddComment) -> dict[str, Any]:
+        """Comment on an issue."""
+        name, _, _, _ = self.find(request.id)
+        if not request.text.strip():
+            raise RefusedError("a comment can't be empty")
+        checks.check_text("comment", request.text, limits.TEXT_BYTES)
+        editor = self.editor(name, request)
+        editor.add("comments", issue.new_comment(request.text))
+        (event,) = editor.save()
+        author = self.unit.author_of(self.unit.replica.own_feed(self.plane))
+        comment_id = issue.comment_id(Sibling(None, event.skeleton.hlc, author, event.n))
+        comments: list[dict[str, Any]] = self.answer(name)["comments"]
+        return next(comment for comment in comments if comment["id"] == comment_id)
+
+
+def _given(fields: IssueFields) -> dict[str, Any]:
+    return {name: value for name in fields.__struct_fields__ if (value := getattr(fields, name)) is not msgspec.UNSET}
+
+
+def _edge_type(value: Any) -> Any:
+    return value[1] if isinstance(value, list) and len(value) > 1 else None
+
+
+def _json_text(name: str, value: Any) -> str:
+    try:
+        text = json_text.to_text(value)
+    except (TypeError, ValueError) as error:
+        raise RefusedError(f"metadata {name} can't be stored: {error}") from error
+    checks.check_text(f"metadata {name}", text, limits.TEXT_BYTES)
+    return text
+

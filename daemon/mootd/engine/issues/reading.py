@@ -1,0 +1,102 @@
+"""Issues as documents: what `show`, lists and answers to mutations give."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moot_protocol import issue as issue_reading
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import IssueReading
+from moot_protocol.register import Live
+from moot_protocol.requests import IssueDoc
+from mootd.engine import layout
+from mootd.engine.entities import Entities
+from mootd.engine.layout import BACK_EDGE
+from mootd.engine.names import Names
+from mootd.engine.record import Record
+from mootd.engine.standing import BLOCKED, Standing
+
+_DEPENDENT_FIELDS: Final = ("id", "title", "status", "priority", "issue_type")
+
+
+class Issues:
+    """The issues of one plane inside a transaction."""
+
+    def __init__(self, entities: Entities, plane: int) -> None:
+        self.entities = entities
+        self.plane = plane
+        self.names = Names(entities.reader, entities.views, plane)
+
+    # -- One issue -----------------------------------------------------------------------------------------------
+    def find(self, typed: str) -> tuple[str, int, Record]:
+        """The issue people mean: (id, number, record).
+
+        Raises:
+            RefusedError: `not_found` or `ambiguous`.
+        """
+        name, eid = self.names.resolve(typed)
+        record = self.entities.record(eid)
+        if record is None:
+            raise RefusedError(f"no issue {typed}", code=Code.NOT_FOUND)
+        return name, eid, record
+
+    def live(self, record: Record, *, texts: bool) -> Live:
+        """What is live in an issue; without texts, edges still come with who made them."""
+        return self.entities.live(record, texts=texts)
+
+    def read(self, record: Record, *, texts: bool = True) -> IssueReading:
+        """What is shown of an issue."""
+        return issue_reading.read_issue(
+            record.entity,
+            self.live(record, texts=texts),
+            record.created,
+            record.updated,
+            lambda key: self.entities.lineage(record, key),
+        )
+
+    def document(self, record: Record, *, texts: bool = True, exact: bool = False) -> IssueDoc:
+        """An issue in Beads' shape."""
+        return issue_reading.document(self.read(record, texts=texts), exact=exact)
+
+    def full_document(self, eid: int, record: Record) -> IssueDoc:
+        """An issue with everything `show` has: dependents, conflicts, how short its id may be."""
+        reading = self.read(record)
+        shown = issue_reading.document(reading)
+        dependents = list(self.dependents(eid))
+        if dependents:
+            shown["dependents"] = dependents
+        if reading.conflicts:
+            shown["_conflicts"] = reading.conflicts
+        if reading.missing:
+            shown["_missing"] = reading.missing
+        shown["_blocked"] = bool(self.standing(eid).flags & BLOCKED)
+        shown["_short"] = self.names.unique_chars(record.entity)
+        return shown
+
+    # -- Neighbours ----------------------------------------------------------------------------------------------
+    def standing(self, eid: int) -> Standing:
+        """An issue's standing as it was last committed."""
+        return Standing(eid, self.entities.reader.get(self.entities.views.index, layout.standing_key(eid)))
+
+    def edges(self, prefix: bytes, eid: int) -> Iterator[tuple[int, str, bytes]]:
+        """(other, type, value) of the edges from (EDGE) or to (BACK_EDGE) an issue."""
+        start = layout.edges_prefix(prefix, eid)
+        for key, value in self.entities.reader.scan(self.entities.views.index, start, layout.after(start)):
+            _, other, edge_type = layout.edge_parts(key)
+            yield other, edge_type, value
+
+    def dependents(self, eid: int) -> Iterator[dict[str, Any]]:
+        """The issues that have an edge to this one: short documents with `dependency_type`."""
+        for other, edge_type, _ in list(self.edges(BACK_EDGE, eid)):
+            summary = self.summary(other)
+            if summary is not None:
+                yield summary | {"dependency_type": edge_type}
+
+    def summary(self, eid: int) -> dict[str, Any] | None:
+        """The few fields that one issue shows of another; None for what isn't there or is deleted."""
+        record = self.entities.record(eid)
+        if record is None or not record.groups:
+            return None
+        shown = self.document(record, texts=False)
+        if shown["status"] == issue_reading.TOMBSTONE:
+            return None
+        return {name: shown[name] for name in _DEPENDENT_FIELDS}

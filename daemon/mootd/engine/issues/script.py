@@ -1,0 +1,69 @@
+"""Scripts: several mutations, all or nothing."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.requests import REQUESTS, Mutation, Script
+
+_ALLOWED: Final = frozenset(
+    {"create", "update", "close", "reopen", "delete", "undelete", "add_edge", "remove_edge", "add_comment", "resolve"}
+)
+_ID_KEYS: Final = frozenset({"id", "to", "parent"})
+STEPS: Final = 1000
+"""Steps of one script: they all hold up other writers."""
+
+Carry = Callable[[Mutation[Any]], Any]
+
+
+def run_script(request: Script, carry_out: Carry) -> list[Any]:
+    """Carry out the steps in order; whoever calls takes everything back when one is refused.
+
+    Raises:
+        MootError: the failing step's, its message naming the step.
+    """
+    if len(request.steps) > STEPS:
+        raise RefusedError(f"a script of {len(request.steps)} steps; at most {STEPS}", code=Code.LIMIT)
+    answers: list[Any] = []
+    for number, step in enumerate(request.steps, start=1):
+        try:
+            answers.append(carry_out(_decode(step, request.actor, answers)))
+        except MootError as error:
+            label = step.get("label") or f"step {number}"
+            raise RefusedError(
+                f"{label}: {error.message}", code=error.code, hint=error.hint, retryable=error.retryable
+            ) from error
+    return answers
+
+
+def _decode(step: dict[str, Any], actor: str, answers: list[Any]) -> Mutation[Any]:
+    method = step.get("method")
+    if method not in _ALLOWED:
+        raise RefusedError(f"{method!r} can't stand in a script", hint=f"one of {', '.join(sorted(_ALLOWED))}")
+    params = _with_ids(step.get("params", {}), answers)
+    try:
+        mutation: Any = msgspec.convert({**params, "actor": actor}, REQUESTS[method])
+    except (msgspec.ValidationError, TypeError) as error:
+        raise RefusedError(f"{method}: {error}") from error
+    return mutation  # type: ignore[no-any-return]  # every allowed method is a mutation
+
+
+def _with_ids(params: Any, answers: list[Any]) -> Any:
+    """Put the ids of earlier answers in the place of `$1`, `$2`, … wherever an id stands."""
+    if isinstance(params, dict):
+        return {
+            key: _id_of(value, answers) if key in _ID_KEYS and isinstance(value, str) else _with_ids(value, answers)
+            for key, value in params.items()
+        }
+    return [_with_ids(each, answers) for each in params] if isinstance(params, list | tuple) else params
+
+
+def _id_of(typed: str, answers: list[Any]) -> Any:
+    if not (typed.startswith("$") and typed[1:].isdigit()):
+        return typed
+    number = int(typed[1:])
+    if not 1 <= number <= len(answers) or "id" not in answers[number - 1]:
+        raise RefusedError(f"{typed} names no issue that an earlier step made")
+    return answers[number - 1]["id"]

@@ -1,0 +1,93 @@
+"""Dependencies as they are read: lists, trees and the edges left out for cycles."""
+
+from typing import Any
+
+from moot_protocol.issue import read_edges
+from moot_protocol.requests import Edges, EdgeTree
+from mootd.engine import layout
+from mootd.engine.cycles import WAITING
+from mootd.engine.issues.reading import Issues
+from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
+from mootd.engine.rows import EXTERNAL
+
+_TREE_NODES = 10_000
+"""Issues in one tree; deeper ones are marked as cut."""
+
+
+def list_edges(issues: Issues, request: Edges) -> list[dict[str, Any]]:
+    """An issue's dependencies (down) or dependents (up), with the other issue's fields and the type of the edge."""
+    name, eid, record = issues.find(request.id)
+    if request.direction == "up":
+        return [
+            shown | {"type": shown["dependency_type"]}
+            for shown in issues.dependents(eid)
+            if request.type in ("", shown["dependency_type"])
+        ]
+    found = []
+    for edge in read_edges(issues.live(record, texts=True).get("edges", ())):
+        if request.type not in ("", edge.type):
+            continue
+        other = None if edge.to.startswith(EXTERNAL) else issues.names.eid(edge.to)
+        summary = issues.summary(other) if other is not None else None
+        shown = summary or {"id": edge.to}
+        found.append(shown | {"dependency_type": edge.type, "type": edge.type, "issue_id": name, "missing": not summary})
+    return found
+
+
+class TreeMaker:
+    """Makes one tree of dependencies; an issue met again is shown without what is below it."""
+
+    def __init__(self, issues: Issues, request: EdgeTree) -> None:
+        self._issues = issues
+        self._prefix = BACK_EDGE if request.direction == "up" else EDGE
+        self._depth = request.depth
+        self._seen: set[int] = set()
+
+    def make(self, eid: int, edge_type: str = "", depth: int = 0) -> dict[str, Any]:
+        """The tree from an issue on."""
+        summary = self._issues.summary(eid)
+        if summary is None:
+            record = self._issues.entities.record(eid)
+            return {"id": record.entity if record else "", "missing": True, "type": edge_type, "children": []}
+        node = summary | {"type": edge_type, "seen": eid in self._seen, "children": []}
+        if eid in self._seen or depth >= self._depth or len(self._seen) >= _TREE_NODES:
+            node["cut"] = eid not in self._seen
+            return node
+        self._seen.add(eid)
+        below = list(self._issues.edges(self._prefix, eid))
+        node["children"] = [self.make(other, each, depth + 1) for other, each, _ in below]
+        return node
+
+
+def edge_tree(issues: Issues, request: EdgeTree) -> dict[str, Any]:
+    """The tree of dependencies from an issue on."""
+    _, eid, _ = issues.find(request.id)
+    return TreeMaker(issues, request).make(eid)
+
+
+def cycles(issues: Issues) -> list[dict[str, Any]]:
+    """The edges left out of readiness, each with the cycle that it would close."""
+    reader, index = issues.entities.reader, issues.entities.views.index
+    found = []
+    for key, _ in reader.scan(index, CYCLE, layout.after(CYCLE)):
+        source, target, edge_type = layout.edge_parts(key)
+        names = [record.entity for eid in _path(issues, target, source) if (record := issues.entities.record(eid))]
+        if names:
+            found.append({"issue_id": names[-1], "depends_on_id": names[0], "type": edge_type, "cycle": names})
+    return found
+
+
+def _path(issues: Issues, start: int, goal: int) -> list[int]:
+    came_from = {start: 0}
+    queue = [start]
+    for current in queue:
+        if current == goal:
+            break
+        for other, edge_type, _ in issues.edges(EDGE, current):
+            if edge_type in WAITING and other not in came_from:
+                came_from[other] = current
+                queue.append(other)
+    path = [goal] if goal in came_from else []
+    while path and path[-1] != start:
+        path.append(came_from[path[-1]])
+    return path[::-1]

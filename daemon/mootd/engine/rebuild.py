@@ -1,0 +1,110 @@
+"""Rebuilding the views: replay the log into the other generation of tables, then change over to it.
+
+Invariant: until the last stretch is committed, what is served are the old views; from then on the new ones. A stretch
+is one transaction of the writer's, so others' writes go on between stretches and are replayed by later ones.
+"""
+
+from typing import Any, Final
+
+from mootd.engine import layout
+from mootd.engine.layout import Views
+from mootd.engine.log import LogReader, with_previous
+from mootd.engine.unit import Unit, role_of
+from mootd.engine.views import ViewWriter
+from mootd.store.port import Table
+
+STRETCH: Final = 2000
+"""Events replayed in one transaction."""
+
+
+class Rebuild:
+    """One rebuild under way."""
+
+    def __init__(self) -> None:
+        self._cuts = -1
+        self._next = 1
+        self._replayed: dict[int, int] = {}
+        self._events: dict[int, int] = {}
+        self._mended = 0
+
+    def step(self, unit: Unit) -> dict[str, Any]:
+        """Replay one stretch; answers as the `rebuild` request does, without the cursor."""
+        unit.flush()
+        fresh = Views(1 - unit.generation)
+        if self._cuts != unit.cuts:  # at the beginning, or since a cut took back what was replayed already
+            self._start(unit, fresh)
+        self._replay(unit, fresh)
+        done = self._next >= unit.arrival
+        answer: dict[str, Any] = {"done": done, "progress": [self._next - 1, unit.arrival - 1]}
+        if done:
+            answer["planes"] = self._change_over(unit, fresh)
+            answer["mended"] = self._mended
+        return answer
+
+    def _start(self, unit: Unit, fresh: Views) -> None:
+        self._cuts, self._next, self._mended = unit.cuts, 1, 0
+        self._replayed, self._events = {}, {}
+        for table in (fresh.ids, fresh.records, fresh.index):
+            unit.replica.store.clear(unit.transaction, table)
+        unit.transaction.delete(Table.META, layout.counter_key(fresh.generation))
+        for plane in unit.replica.planes:
+            unit.transaction.delete(Table.META, layout.digest_key(fresh.generation, plane))
+
+    def _replay(self, unit: Unit, fresh: Views) -> None:
+        views = ViewWriter(
+            unit.transaction, fresh, unit.author_of, lambda feed: self._replayed.get(feed, 0), unit.project_number,
+            unit.now_ms,
+        )  # fmt: skip
+        log = LogReader(unit.transaction)
+        stop = min(self._next + STRETCH, unit.arrival)
+        start_key, stop_key = layout.arrival_key(self._next), layout.arrival_key(stop)
+        feeds: dict[int, tuple[int, list[int]]] = {}
+        mend: list[tuple[bytes, bytes]] = []
+        for key, value in unit.transaction.scan(Table.EVENTS, start_key, stop_key):
+            arrival = int.from_bytes(key, "big")
+            stored = log.event(arrival)
+            row = unit.feed(stored.feed)
+            last, numbers = feeds.get(stored.feed, (0, []))
+            if stored.event.n > last:
+                last, numbers = _author_table(unit, log, stored.feed, stored.event.n)
+                feeds[stored.feed] = (last, numbers)
+            previous = views.apply(row.plane, stored.event, numbers, arrival, role_of(row))
+            if previous != stored.previous:
+                mend.append((key, with_previous(value, previous)))
+            self._replayed[stored.feed] = stored.event.n
+            self._events[row.plane] = self._events.get(row.plane, 0) + 1
+        unit.transaction.put_many(Table.EVENTS, mend)
+        self._mended += len(mend)
+        views.flush()
+        self._next = stop
+
+    def _change_over(self, unit: Unit, fresh: Views) -> list[dict[str, Any]]:
+        old = Views(unit.generation)
+        planes = []
+        for number, plane in unit.replica.planes.items():
+            before, after = (
+                unit.transaction.get(Table.META, layout.digest_key(views.generation, number)) or bytes(32)
+                for views in (old, fresh)
+            )
+            planes.append(
+                {
+                    "name": plane.name,
+                    "events": self._events.get(number, 0),
+                    "before": before.hex(),
+                    "after": after.hex(),
+                }
+            )
+        unit.change_generation(fresh.generation)
+        for table in (old.ids, old.records, old.index):
+            unit.replica.store.clear(unit.transaction, table)
+        return planes
+
+
+def _author_table(unit: Unit, log: LogReader, feed: int, n: int) -> tuple[int, list[int]]:
+    """(last number, author table as feeds) of the accepted batch that holds an event."""
+    batch = log.batch_holding(feed, n)
+    if batch is None:
+        return n, [feed]
+    header = batch.header
+    plane = unit.feed(feed).plane
+    return header.first + batch.accepted - 1, [feed, *(unit.feed_number(plane, author) for author in header.authors)]

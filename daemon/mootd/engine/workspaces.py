@@ -1,0 +1,58 @@
+"""Workspaces: which project the folder of a user belongs to. Bookkeeping of this machine, never replicated."""
+
+from typing import Any
+
+import msgspec
+
+from moot_protocol import ids
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.event import Draft, Write
+from moot_protocol.kinds import PROJECT
+from moot_protocol.requests import InitProject
+from mootd.engine import layout
+from mootd.engine.unit import Unit
+from mootd.store.port import Reader, Table
+
+WORKSPACE_CHARS = 20
+
+
+class _Workspace(msgspec.Struct, array_like=True, frozen=True):
+    project: str
+    folder: str
+
+
+_decode = msgspec.msgpack.Decoder(_Workspace).decode
+
+
+def read_workspace(reader: Reader, workspace: str) -> dict[str, Any] | None:
+    """What is known of a workspace: `{"project", "folder"}`, or None."""
+    packed = reader.get(Table.META, layout.WORKSPACES + workspace.encode())
+    return None if packed is None else msgspec.structs.asdict(_decode(packed))
+
+
+def workspaces(reader: Reader) -> list[dict[str, Any]]:
+    """All workspaces."""
+    rows = reader.scan(Table.META, layout.WORKSPACES, layout.after(layout.WORKSPACES))
+    return [msgspec.structs.asdict(_decode(value)) for _, value in rows]
+
+
+def init_project(unit: Unit, plane: int, request: InitProject) -> dict[str, Any]:
+    """Open a project for a workspace; one that is open already is joined."""
+    project = ids.check_prefix(request.prefix)
+    workspace = request.workspace or ids.base32(unit.replica.entropy.bytes(16), WORKSPACE_CHARS)
+    if not (workspace.isascii() and workspace.isalnum() and len(workspace) <= 2 * WORKSPACE_CHARS):
+        raise RefusedError(f"{workspace!r} can't name a workspace")
+    known = read_workspace(unit.transaction, workspace)
+    if known is not None and known["project"] != project:
+        raise RefusedError(
+            f"this workspace belongs to project {known['project']} already",
+            code=Code.EXISTS,
+            hint="leave --prefix out to keep it",
+        )
+    created = unit.views.find(plane, PROJECT, project) is None
+    if created:
+        unit.append(plane, Draft(PROJECT, project, request.actor, [Write("title", project)]))
+    unit.project_number(project)
+    row = msgspec.msgpack.encode(_Workspace(project, request.folder))
+    unit.transaction.put(Table.META, layout.WORKSPACES + workspace.encode(), row)
+    return {"project": project, "workspace": workspace, "created": created}

@@ -1,0 +1,205 @@
+"""Requests about this machine and this process: ping, status, doctor, fsck, stop."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from moot_protocol import ids
+from moot_protocol.kinds import ISSUE
+from moot_protocol.limits import MIB
+from moot_protocol.requests import Doctor, Fsck, Ping, Request, Status, Stop
+from moot_protocol.rpc import RPC_VERSION
+from mootd.edges.paths import Places
+from mootd.engine import layout
+from mootd.engine.entities import Entities
+from mootd.engine.fsck import Checker, Problem
+from mootd.engine.log import PlaneRow
+from mootd.engine.replica import REPLICA_KEY, TOWN_KEY, Replica
+from mootd.engine.workspaces import workspaces
+from mootd.ports import Clock, Entropy
+from mootd.store.port import Reader, Table
+from mootd.version import VERSION
+
+AT_REST: Final = "the log is plain text on this disk, protected by file modes only; keys too"
+_FREE_BYTES: Final = 256 * MIB
+_LOG: Final = "log:"
+_VIEWS: Final = "views:"
+
+
+class Machine:
+    """Facts about the process.
+
+    Args:
+        places: where everything lies.
+        clock: the machine's clock.
+        entropy: for names of sessions.
+        stop: asks the daemon to end.
+    """
+
+    def __init__(self, places: Places, clock: Clock, entropy: Entropy, stop: Callable[[], None]) -> None:
+        self.places = places
+        self.clock = clock
+        self.stop = stop
+        self._entropy = entropy
+        self._started_ms = clock.monotonic_ms()
+
+    def new_session(self) -> str:
+        """A name for something that goes over several requests."""
+        return ids.base32(self._entropy.bytes(16), 20)
+
+    def ping(self) -> dict[str, Any]:
+        """Who answers."""
+        return {
+            "pid": os.getpid(),
+            "uptime_ms": self.clock.monotonic_ms() - self._started_ms,
+            "version": VERSION,
+            "protocol": RPC_VERSION,
+            "data": str(self.places.data),
+        }
+
+
+def _ping(machine: Machine, replica: Replica, request: Ping) -> dict[str, Any]:
+    del replica, request
+    return machine.ping()
+
+
+def _stop(machine: Machine, replica: Replica, request: Stop) -> dict[str, Any]:
+    del replica, request
+    machine.stop()
+    return machine.ping()
+
+
+# -- Status ------------------------------------------------------------------------------------------------------
+def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, Any]:
+    del request
+    shown: dict[str, Any] = {
+        **machine.ping(),
+        "bytes": replica.store.size(),
+        "at_rest": AT_REST,
+        "town": None,
+        "replica": None,
+        "planes": [],
+        "projects": [],
+        "conflicts": 0,
+        "parked": 0,
+        "jobs": [],
+        "alarms": list(_alarms(replica)),
+    }
+    if not replica.is_founded:
+        return shown
+    with replica.read() as reader:
+        views = replica.views_of(reader)
+        shown["town"] = {"name": "", "key": ids.key_text(replica.ledger.town)}
+        shown["replica"] = ids.key_text(replica.id)
+        shown["planes"] = [_plane(replica, reader, plane) for plane in replica.planes.values()]
+        shown["projects"] = workspaces(reader)
+        shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
+        shown["parked"] = reader.count(Table.ASIDE)
+    return shown
+
+
+def _plane(replica: Replica, reader: Reader, plane: PlaneRow) -> dict[str, Any]:
+    views = replica.views_of(reader)
+    digest = reader.get(Table.META, layout.digest_key(views.generation, plane.number)) or bytes(32)
+    feeds = [row for row in replica.feeds.values() if row.plane == plane.number and row.n]
+    prefix = layout.id_key(plane.number, ISSUE, "")
+    return {
+        "name": plane.name,
+        "plane": plane.id.hex(),
+        "digest": digest.hex(),
+        "events": sum(row.n for row in feeds),
+        "issues": sum(1 for _ in reader.scan(views.ids, prefix, layout.after(prefix))),
+        "feeds": len(feeds),
+        "frontier": [{"author": ids.key_text(row.author), "n": row.n, "head": row.head.hex()} for row in feeds],
+    }
+
+
+def _alarms(replica: Replica) -> Any:
+    for row in replica.feeds.values():
+        if row.forked_at:
+            yield {
+                "code": "forked",
+                "severity": "alarm",
+                "message": f"{ids.key_text(row.author)} signed two different histories from event {row.forked_at} on",
+                "hint": "nothing of it from there on counts until its town says which does",
+            }
+
+
+# -- Doctor ------------------------------------------------------------------------------------------------------
+def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[str, Any]]:
+    del request
+    free = shutil.disk_usage(machine.places.data).free
+    checks = [
+        _check("data folder is private", *_is_private(machine.places.data)),
+        _check(
+            "disk has room", free > _FREE_BYTES, f"{free // MIB} MiB free", "free some space; writes are refused without"
+        ),
+        _check("town is founded", replica.is_founded, "", "run `moot init` in your project"),
+        _check(
+            "clock is not behind the log",
+            replica.clock.last >> 16 <= machine.clock.now_ms() + 60_000,
+            "",
+            "set the machine's clock right",
+        ),
+        _check("no feed is forked", not any(row.forked_at for row in replica.feeds.values()), "", "see `moot status`"),
+    ]
+    for name in (TOWN_KEY, REPLICA_KEY) if replica.is_founded else ():
+        checks.append(_check(f"{name} key is here", replica.keys.has(name), "", "restore it from a backup"))
+    return checks
+
+
+def _check(name: str, ok: bool, detail: str, hint: str) -> dict[str, Any]:
+    return {"check": name, "ok": ok, "detail": detail, "hint": "" if ok else hint}
+
+
+def _is_private(folder: Path) -> tuple[bool, str, str]:
+    mode = folder.stat().st_mode & 0o777
+    return not mode & 0o077, f"{folder} has mode {mode:04o}", f"chmod 700 {folder}"
+
+
+# -- Fsck --------------------------------------------------------------------------------------------------------
+def _fsck(machine: Machine, replica: Replica, request: Fsck) -> dict[str, Any]:
+    del machine
+    with replica.read() as reader:
+        entities = Entities(
+            reader, replica.views_of(reader), lambda feed: replica.feeds[feed].author, replica.feed_number
+        )
+        checker = Checker(entities, dict(replica.feeds))
+        total = reader.count(Table.BATCHES) + reader.count(entities.views.records)
+        return _stretch(checker, request.cursor, total, replica)
+
+
+def _stretch(checker: Checker, cursor: str, total: int, replica: Replica) -> dict[str, Any]:
+    phase, done, events, key = (cursor.split(" ") if cursor else [_LOG, "0", "0", ""])
+    checked, seen = int(done), int(events)
+    found: list[Problem]
+    if phase == _LOG:
+        after, batches, more, found = checker.check_batches(bytes.fromhex(key))
+        checked, seen = checked + batches, seen + more
+        if not after:
+            for number in replica.feeds:
+                found.extend(checker.check_head(number))
+            phase = _VIEWS
+        finished = False
+    else:
+        after, records, found = checker.check_records(bytes.fromhex(key))
+        checked, finished = checked + records, not after
+    return {
+        "done": finished,
+        "cursor": f"{phase} {checked} {seen} {after.hex()}",
+        "progress": [checked, max(total, checked)],
+        "problems": [problem._asdict() for problem in found],
+        **({"batches": replica.store_count(Table.BATCHES), "events": seen} if finished else {}),
+    }
+
+
+MACHINE: Final[dict[type[Request[Any]], Callable[[Machine, Replica, Any], Any]]] = {
+    Ping: _ping,
+    Stop: _stop,
+    Status: _status,
+    Doctor: _doctor,
+    Fsck: _fsck,
+}
+"""What each request about the machine is answered with."""

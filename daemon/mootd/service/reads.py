@@ -1,0 +1,160 @@
+"""Requests that only read: each is answered from one snapshot."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import (
+    Blocked,
+    Children,
+    Conflicts,
+    Count,
+    Cycles,
+    Edges,
+    EdgeTree,
+    Events,
+    Export,
+    History,
+    Labels,
+    ListIssues,
+    Prove,
+    Ready,
+    Request,
+    ResolveIds,
+    Show,
+    Stats,
+    WorkspaceInfo,
+)
+from mootd.engine import layout
+from mootd.engine.entities import Entities
+from mootd.engine.issues import conflicts, exporting, history, trees
+from mootd.engine.issues.lists import Lists
+from mootd.engine.issues.reading import Issues
+from mootd.engine.log import damaged, decode_feed
+from mootd.engine.proving import proof_of
+from mootd.engine.replica import Replica
+from mootd.engine.workspaces import read_workspace
+from mootd.store.port import Reader, Table
+
+EVENTS_PAGE: Final = 1000
+
+
+class Snapshot:
+    """One read transaction of a replica, and what requests find in it.
+
+    Args:
+        replica: the replica.
+        reader: a snapshot of its store.
+        now_ms: the wall clock.
+    """
+
+    def __init__(self, replica: Replica, reader: Reader, now_ms: int) -> None:
+        self.replica = replica
+        self.reader = reader
+        self.now_ms = now_ms
+        self.entities = Entities(reader, replica.views_of(reader), self._author_of, replica.feed_number)
+
+    def _author_of(self, feed: int) -> bytes:
+        row = self.replica.feeds.get(feed)
+        if row is None:
+            # Committed a moment ago: this snapshot has it, the replica's memory will.
+            packed = self.reader.get(Table.META, layout.feed_key(feed))
+            if packed is None:
+                raise damaged(f"feed {feed} is missing")
+            row = decode_feed(packed)
+        return row.author
+
+    @property
+    def issues(self) -> Issues:
+        """The ledger's issues."""
+        return Issues(self.entities, self.replica.ledger.number)
+
+    @property
+    def lists(self) -> Lists:
+        """Lists of the ledger's issues."""
+        return Lists(self.issues, self.replica.projects, self.now_ms)
+
+
+def _show(snapshot: Snapshot, request: Show) -> list[dict[str, Any]]:
+    issues = snapshot.issues
+    found = []
+    for typed in request.ids:
+        name, eid, record = issues.find(typed)
+        if request.as_of is None:
+            found.append(issues.full_document(eid, record))
+            continue
+        document = history.as_of(issues, record, request.as_of)
+        if document is None:
+            raise RefusedError(f"{name} did not exist then", code=Code.NOT_FOUND)
+        found.append(document | {"_short": issues.names.unique_chars(name)})
+    return found
+
+
+def _conflicts(snapshot: Snapshot, request: Conflicts) -> list[dict[str, Any]]:
+    issues = snapshot.issues
+    records = [issues.find(request.id)[2]] if request.id else list(conflicts.conflicting_issues(issues))
+    return [found for record in records for found in conflicts.conflicts_of(issues, record)]
+
+
+def events_since(snapshot: Snapshot, request: Events) -> dict[str, Any]:
+    """Events in order of arrival."""
+    limit = min(request.limit or EVENTS_PAGE, EVENTS_PAGE)
+    arrivals = snapshot.reader.scan(Table.EVENTS, b"\0")
+    first = next((int.from_bytes(key, "big") for key, _ in arrivals), 0)
+    last = request.since
+    if last is None:
+        newest = snapshot.reader.scan(Table.EVENTS, b"\0", reverse=True)
+        return {"events": [], "next": next((int.from_bytes(key, "big") for key, _ in newest), 0), "first": first}
+    found: list[dict[str, Any]] = []
+    for key, _ in snapshot.reader.scan(Table.EVENTS, layout.arrival_key(last + 1)):
+        last = int.from_bytes(key, "big")
+        stored = snapshot.entities.log.event(last)
+        if request.kind in ("", stored.event.skeleton.kind):
+            shown = history.describe(snapshot.entities, stored)
+            found.append({"arrival": last, "id": shown["entity"], **shown})
+        if len(found) == limit:
+            break
+    return {"events": found, "next": last, "first": first}
+
+
+def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
+    _, _, record = snapshot.issues.find(request.id)
+    found = []
+    for stored in snapshot.entities.log.history(record.head):
+        if request.n in (None, stored.event.n):
+            what = history.describe(snapshot.entities, stored)
+            found.append({"proof": proof_of(snapshot.replica, snapshot.entities, stored), "what": what})
+    if not found:
+        raise RefusedError(f"no event {request.n} of {request.id}", code=Code.NOT_FOUND, hint="see `moot history`")
+    return found
+
+
+def _history(snapshot: Snapshot, request: History) -> list[dict[str, Any]]:
+    return history.history(snapshot.issues, request.id, request.limit)
+
+
+def _resolve_ids(snapshot: Snapshot, request: ResolveIds) -> list[str]:
+    return [snapshot.issues.names.resolve(typed)[0] for typed in request.ids]
+
+
+READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
+    ListIssues: lambda snapshot, request: snapshot.lists.issues(request),
+    Ready: lambda snapshot, request: snapshot.lists.ready(request),
+    Blocked: lambda snapshot, request: snapshot.lists.blocked(request),
+    Children: lambda snapshot, request: snapshot.lists.children(request),
+    Count: lambda snapshot, request: snapshot.lists.count(request),
+    Stats: lambda snapshot, request: snapshot.lists.stats(request),
+    Labels: lambda snapshot, request: snapshot.lists.labels(request),
+    Show: _show,
+    History: _history,
+    Conflicts: _conflicts,
+    Edges: lambda snapshot, request: trees.list_edges(snapshot.issues, request),
+    EdgeTree: lambda snapshot, request: trees.edge_tree(snapshot.issues, request),
+    Cycles: lambda snapshot, request: trees.cycles(snapshot.issues),
+    Export: lambda snapshot, request: exporting.export_page(snapshot.issues, request, snapshot.now_ms),
+    ResolveIds: _resolve_ids,
+    Events: events_since,
+    Prove: _prove,
+    WorkspaceInfo: lambda snapshot, request: read_workspace(snapshot.reader, request.workspace),
+}
+"""What each reading request is answered with."""

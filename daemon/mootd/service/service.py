@@ -1,0 +1,196 @@
+"""The service: carries out any request, on the event loop or in a worker thread.
+
+Reads are answered from a snapshot; writes go through the writer, which answers once they are durable. Long reads and
+waiting happen in threads, never on the loop.
+"""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, Final, NamedTuple, TypeVar
+
+from moot_protocol.requests import (
+    Events,
+    Filter,
+    Import,
+    InitTown,
+    ListIssues,
+    Mutation,
+    Ready,
+    Request,
+    ResolveIds,
+    Show,
+    WorkspaceInfo,
+)
+from mootd.engine.issues.importing import Importer, parse
+from mootd.engine.replica import Replica
+from mootd.engine.unit import Unit
+from mootd.service.commits import Commits
+from mootd.service.founding import found
+from mootd.service.machine import MACHINE, Machine
+from mootd.service.reads import READS, Snapshot
+from mootd.service.upkeep import UPKEEP, Upkeep
+from mootd.service.writes import carry_out, is_atomic, once
+from mootd.writer import Writer
+
+R = TypeVar("R")
+
+QUICK_ROWS: Final = 100
+"""Rows of a list that is answered on the loop itself."""
+_QUICK: Final = frozenset({Show, ResolveIds, WorkspaceInfo})
+_NO_FILTER: Final = Filter()
+_PROJECTS_ONLY: Final = frozenset({"projects"})
+IMPORT_SESSIONS: Final = 16
+"""Imports under way at once whose ids are remembered."""
+
+
+class Write(NamedTuple):
+    """What a writing request does, and how it may fail."""
+
+    work: Callable[[Unit], Any]
+    atomic: bool = False
+    bulk: bool = False
+
+
+class Service:
+    """Carries out requests on one replica.
+
+    Args:
+        replica: the replica.
+        writer: the thread that writes to it.
+        machine: facts about the process and its machine.
+        executor: threads for long reads.
+    """
+
+    def __init__(self, replica: Replica, writer: Writer[Unit], machine: Machine, executor: Executor) -> None:
+        self._replica = replica
+        self._writer = writer
+        self._machine = machine
+        self._executor = executor
+        self._upkeep = Upkeep()
+        self.commits = Commits()
+        self._imports: OrderedDict[str, set[str]] = OrderedDict()
+        self._imports_lock = threading.Lock()
+
+    # -- From threads --------------------------------------------------------------------------------------------
+    def call(
+        self, request: Request[R], key: str = "", wait: Callable[["Future[Any]"], Any] = lambda future: future.result()
+    ) -> R:
+        """Carry out a request in a worker thread and wait for its answer.
+
+        Args:
+            request: what is asked.
+            key: its idempotency key, or empty.
+            wait: waits for a future of the writer; a command's terminal waits only as long as its client is there.
+        """
+        write = self._write_of(request, key)
+        if write is not None:
+            answer: Any = wait(self._writer.submit(write.work, bulk=write.bulk, atomic=write.atomic))
+        elif isinstance(request, Events) and request.wait_ms:
+            answer = self._wait_for_events(request)
+        else:
+            answer = self._read(request)
+        return answer  # type: ignore[no-any-return]  # each request's class says what its answer is
+
+    def _wait_for_events(self, request: Events) -> Any:
+        deadline = self._replica.wall.monotonic_ms() + request.wait_ms
+        while True:
+            seen = self.commits.count
+            answer = self._read(request)
+            left = deadline - self._replica.wall.monotonic_ms()
+            if answer["events"] or left <= 0:
+                return answer
+            self.commits.wait(seen, left)
+
+    # -- From the loop: `Dispatcher` -----------------------------------------------------------------------------
+    def is_quick(self, request: Request[Any]) -> bool:
+        """Whether a request is answered at once, on the loop."""
+        if isinstance(request, ListIssues | Ready):
+            plain = not _parts(request.filter) - _PROJECTS_ONLY and not request.texts
+            return plain and 0 < request.limit <= QUICK_ROWS and request.sort == "priority"
+        return type(request) in _QUICK
+
+    def handle(self, request: Request[Any], key: str) -> Any:
+        """Answer a quick request."""
+        del key  # reads need none
+        return self._read(request)
+
+    async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
+        """Answer any other request."""
+        loop = asyncio.get_running_loop()
+        write = await loop.run_in_executor(self._executor, self._write_of, request, key) if _is_long(request) else (
+            self._write_of(request, key)
+        )
+        if write is not None:
+            left_ms = int((deadline - loop.time()) * 1000)
+            until = self._replica.wall.monotonic_ms() + max(left_ms, 0)
+            return await self._writer.submit_async(
+                write.work, loop, bulk=write.bulk, atomic=write.atomic, deadline_ms=until
+            )
+        if isinstance(request, Events) and request.wait_ms:
+            return await self._await_events(request)
+        return await loop.run_in_executor(self._executor, self._read, request)
+
+    async def _await_events(self, request: Events) -> Any:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + request.wait_ms / 1000
+        while True:
+            seen = self.commits.count
+            answer = await loop.run_in_executor(self._executor, self._read, request)
+            if answer["events"] or loop.time() >= end:
+                return answer
+            await self.commits.until_after(seen, end)
+
+    # -- Both ----------------------------------------------------------------------------------------------------
+    def _read(self, request: Request[Any]) -> Any:
+        if type(request) in MACHINE:
+            return MACHINE[type(request)](self._machine, self._replica, request)
+        with self._replica.read() as reader:
+            return READS[type(request)](Snapshot(self._replica, reader, self._replica.wall.now_ms()), request)
+
+    def _write_of(self, request: Request[Any], key: str) -> Write | None:
+        """What a request does to the log, or None if it only reads."""
+        if type(request) in UPKEEP:
+            upkeep = UPKEEP[type(request)]
+            return Write(lambda unit: upkeep(self._upkeep, unit, request), bulk=True)
+        if isinstance(request, InitTown):
+            return Write(lambda unit: found(unit, request), atomic=True)
+        if isinstance(request, Import):
+            return self._import(request, key)
+        if isinstance(request, Mutation):
+            return Write(lambda unit: once(unit, request, key, lambda u: carry_out(u, request)), is_atomic(request))
+        return None
+
+    def _import(self, request: Import, key: str) -> Write:
+        session = request.session or self._machine.new_session()
+        parsed = parse(request.lines, request.first_line, self._seen(session, last=request.last))
+
+        def work(unit: Unit) -> Any:
+            plane = unit.replica.ledger.number
+            return Importer(unit, plane, request.project, request.actor).take(parsed) | {"session": session}
+
+        if request.dry_run:
+            return Write(lambda unit: unit.try_out(work), bulk=True)
+        return Write(lambda unit: once(unit, request, key, work), bulk=True)
+
+    def _seen(self, session: str, *, last: bool) -> set[str]:
+        """The ids met so far in an import; it is forgotten with its last lines, or when too many others came."""
+        with self._imports_lock:
+            seen = self._imports.pop(session, set())
+            if not last:
+                self._imports[session] = seen
+                if len(self._imports) > IMPORT_SESSIONS:
+                    self._imports.popitem(last=False)
+            return seen
+
+
+def _parts(wanted: Filter) -> set[str]:
+    return {name for name in wanted.__struct_fields__ if getattr(wanted, name) != getattr(_NO_FILTER, name)}
+
+
+def _is_long(request: Request[Any]) -> bool:
+    """Whether already preparing the write is too long for the loop."""
+    return isinstance(request, Import)
+

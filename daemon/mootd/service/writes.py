@@ -1,0 +1,122 @@
+"""Requests that change the log: what each does inside a unit, idempotency keys and dry runs included."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from moot_protocol.codec import encode
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_TTL_MS
+from moot_protocol.requests import (
+    AddComment,
+    AddEdge,
+    Close,
+    Create,
+    Delete,
+    InitProject,
+    Mutation,
+    RemoveEdge,
+    Reopen,
+    Request,
+    Resolve,
+    Script,
+    Undelete,
+    Update,
+)
+from mootd.engine import layout
+from mootd.engine.issues.conflicts import resolve
+from mootd.engine.issues.links import add_edge, remove_edge
+from mootd.engine.issues.mutations import IssueWriter
+from mootd.engine.issues.script import run_script
+from mootd.engine.unit import Unit
+from mootd.engine.workspaces import init_project
+from mootd.store.port import Table
+
+_PRUNED_AT_ONCE: Final = 100
+
+
+_WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
+    Create: IssueWriter.create,
+    Update: IssueWriter.update,
+    Close: IssueWriter.close,
+    Reopen: IssueWriter.reopen,
+    Delete: IssueWriter.delete,
+    Undelete: IssueWriter.undelete,
+    AddComment: IssueWriter.add_comment,
+    AddEdge: add_edge,
+    RemoveEdge: remove_edge,
+    Resolve: resolve,
+    InitProject: lambda writer, request: init_project(writer.unit, writer.plane, request),
+}
+
+
+def is_atomic(request: Request[Any]) -> bool:
+    """Whether a request may fail after it has written, so that it needs a savepoint."""
+    return isinstance(request, Script)
+
+
+def carry_out(unit: Unit, request: Mutation[Any]) -> Any:
+    """Carry out a mutation inside a unit and return its answer; a dry run is taken back."""
+
+    def work(unit: Unit) -> Any:
+        return _apply(IssueWriter(unit, unit.replica.ledger.number), request)
+
+    return unit.try_out(work) if request.dry_run else work(unit)
+
+
+def _apply(writer: IssueWriter, request: Mutation[Any]) -> Any:
+    if isinstance(request, Script):
+        return run_script(request, lambda step: _apply(writer, step))
+    return _WRITES[type(request)](writer, request)
+
+
+# -- Idempotency -------------------------------------------------------------------------------------------------
+class _Answered(msgspec.Struct, array_like=True, frozen=True):
+    request: bytes
+    """SHA-256 of the request."""
+    answer: Any
+
+
+_decode: Final = msgspec.msgpack.Decoder(_Answered).decode
+
+
+def once(unit: Unit, request: Request[Any], key: str, work: Callable[[Unit], Any]) -> Any:
+    """Carry out a request, or give the answer that its key got before.
+
+    The answer is kept in the request's own transaction, so that either both are there or neither.
+
+    Raises:
+        RefusedError: `key_reused`, when the key came with another request.
+    """
+    if not key:
+        return work(unit)
+    name = key.encode()
+    if len(name) > IDEMPOTENCY_KEY_BYTES:
+        raise RefusedError(f"an idempotency key of {len(name)} bytes; at most {IDEMPOTENCY_KEY_BYTES}", code=Code.LIMIT)
+    asked = sha256(encode((type(request).method, msgspec.to_builtins(request)))).digest()
+    kept = unit.transaction.get(Table.META, layout.ANSWERS + name)
+    if kept is not None:
+        answered = _decode(kept)
+        if answered.request != asked:
+            raise RefusedError("this idempotency key came with another request before", code=Code.KEY_REUSED)
+        return answered.answer
+    answer = work(unit)
+    _forget_old(unit)
+    unit.transaction.put(Table.META, layout.ANSWERS + name, msgspec.msgpack.encode(_Answered(asked, answer)))
+    unit.transaction.put(Table.META, layout.ANSWER_TIMES + unit.now_ms.to_bytes(8, "big") + name, b"")
+    return answer
+
+
+def _forget_old(unit: Unit) -> None:
+    oldest = max(unit.now_ms - IDEMPOTENCY_TTL_MS, 0).to_bytes(8, "big")
+    start = layout.ANSWER_TIMES
+    old: list[bytes] = []
+    for key, _ in unit.transaction.scan(Table.META, start, start + oldest):
+        old.append(key)
+        if len(old) == _PRUNED_AT_ONCE:
+            break
+    for key in old:
+        unit.transaction.delete(Table.META, key)
+        unit.transaction.delete(Table.META, layout.ANSWERS + key[len(start) + 8 :])

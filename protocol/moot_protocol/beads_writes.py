@@ -1,0 +1,227 @@
+"""What an imported line writes: everything for a new issue, and only what differs for one that exists.
+
+Writes come as one list per event. The first event carries what is short, free text stands alone but for the time,
+and the last carries `updated_at`: it is shown only as long as nothing is written after it. What a line doesn't name
+is left alone, elements are added and never removed, and a line whose fields are all shown writes nothing, so that
+importing a file twice is importing it once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, Final, TypeAlias
+
+from moot_protocol.beads import TEXTS, ImportedIssue
+from moot_protocol.codec import encode
+from moot_protocol.event import Dot, Write
+from moot_protocol.issue import DELETED_NAMES, SHAPES, Comment, IssueReading, defaults
+from moot_protocol.limits import KIB, SHARED_ELEMENT_BYTES
+from moot_protocol.register import MISSING, Live, Sibling
+from moot_protocol.times import instant_ns
+
+Events: TypeAlias = list[list[Write]]
+"""The writes of each event to be made, in order."""
+
+DotOf: TypeAlias = Callable[[str, Sibling], Dot]
+"""Names the write behind a live sibling of a key."""
+
+_SHARED_BYTES: Final = 40 * KIB
+"""Bytes of short fields in one event: leaves room for four elements and the event's own names."""
+
+_PLAIN_BYTES: Final = 16
+"""Bytes that a number, a flag, nothing, or the head of a text takes at most."""
+
+
+def writes_for_new(imported: ImportedIssue, project: str) -> Events:
+    """All of a line, for an issue that doesn't exist yet.
+
+    Args:
+        imported: the line.
+        project: the project's prefix.
+    """
+    shorts = [Write("project", project)]
+    shorts += [Write(name, value) for name, value in imported.registers.items() if name != "updated_at"]
+    if imported.deleted is not None:
+        shorts.append(Write("deleted", _deletion(imported.deleted)))
+    alone = [Write(name, text) for name, text in imported.texts.items()]
+    alone += [Write("comments", comment) for comment in imported.comments]
+    elements = [
+        [Write("labels", label) for label in imported.labels],
+        [Write("edges", edge) for edge in imported.edges],
+        [Write("metadata", [name, text]) for name, text in imported.metadata.items()],
+        [Write("extra", [name, text]) for name, text in imported.extra.items()],
+    ]
+    updated_at = imported.registers.get("updated_at")
+    return _events(shorts, alone, elements, None if updated_at is None else Write("updated_at", updated_at))
+
+
+def differences(imported: ImportedIssue, live: Live, reading: IssueReading, dot_of: DotOf) -> Events:
+    """What of a line differs from what is shown of an issue; nothing if all is there.
+
+    Args:
+        imported: the line.
+        live: all that is live in the issue, long texts included.
+        reading: what `read_issue` made of it.
+        dot_of: names the write behind a sibling.
+
+    Returns:
+        Writes over the live siblings of each register, and additions to set-like fields. Whether a line that is older
+        than the issue should be taken in at all is the caller's decision (`is_older`). Values that were erased or are
+        withheld are written again only by a line that is newer.
+    """
+    return _Differences(imported, live, reading, dot_of).events()
+
+
+def is_older(imported: ImportedIssue, shown_updated_at: str) -> bool:
+    """Whether a line was last changed before what is shown was; False where either has no time."""
+    theirs = instant_ns(imported.registers.get("updated_at"))
+    ours = instant_ns(shown_updated_at)
+    return theirs is not None and ours is not None and theirs < ours
+
+
+class _Differences:
+    def __init__(self, imported: ImportedIssue, live: Live, reading: IssueReading, dot_of: DotOf) -> None:
+        self._line = imported
+        self._live = live
+        self._reading = reading
+        self._dot_of = dot_of
+        self._shown = dict(defaults(reading)) | reading.values
+        theirs, ours = instant_ns(imported.registers.get("updated_at")), instant_ns(reading.updated_at)
+        self._is_newer = theirs is not None and ours is not None and theirs > ours
+
+    def events(self) -> Events:
+        """The writes by event."""
+        changed = [*self._registers(), *self._deletion(), *self._cleared()]
+        shorts = [write for write in changed if write.key not in TEXTS]
+        alone = [write for write in changed if write.key in TEXTS] + self._comments()
+        elements = [
+            self._labels(),
+            self._edges(),
+            list(self._entries("metadata", self._line.metadata, self._reading.metadata)),
+            list(self._entries("extra", self._wanted_extra(), self._reading.extra)),
+        ]
+        updated_at = self._line.registers.get("updated_at")
+        if not shorts and not alone and not any(elements) and not self._is_newer:
+            return []
+        last = None if updated_at is None else Write("updated_at", updated_at, self._over("updated_at"))
+        return _events(shorts, alone, elements, last)
+
+    def _over(self, key: str) -> Sequence[Dot]:
+        return [self._dot_of(key, sibling) for sibling in self._live.get(key, ())]
+
+    def _is_hidden(self, key: str) -> bool:
+        """Whether values of a key are erased or withheld, so that the line may hold nothing but these."""
+        return not self._is_newer and any(sibling.value is MISSING for sibling in self._live.get(key, ()))
+
+    def _registers(self) -> Iterator[Write]:
+        for fields in (self._line.registers, self._line.texts):
+            for name, value in fields.items():
+                if name != "updated_at" and self._shown.get(name) != value and not self._is_hidden(name):
+                    yield Write(name, value, self._over(name))
+
+    def _deletion(self) -> Iterator[Write]:
+        given, shown = self._line.deleted, self._reading.deleted
+        if given is None:
+            if shown is not None and "status" in self._line.registers and self._live.get("deleted"):
+                yield Write("deleted", None, self._over("deleted"))
+        elif shown is None or any(shown.get(name) != value for name, value in given.items()):
+            yield Write("deleted", _deletion({**(shown or {}), **given}), self._over("deleted"))
+
+    def _cleared(self) -> Iterator[Write]:
+        """Registers that show something where the line has an empty or odd value."""
+        for name in self._line.extra:
+            if name in SHAPES and name in self._reading.values:
+                yield Write(name, None, self._over(name))
+
+    def _wanted_extra(self) -> dict[str, str]:
+        has = {
+            "labels": self._reading.labels,
+            "dependencies": self._reading.edges,
+            "comments": self._reading.comments,
+            "metadata": self._reading.metadata,
+        }
+        return {name: text for name, text in self._line.extra.items() if not has.get(name)}
+
+    def _labels(self) -> list[Write]:
+        if self._is_hidden("labels"):
+            return []
+        return [Write("labels", label) for label in self._line.labels if label not in self._reading.labels]
+
+    def _edges(self) -> list[Write]:
+        if self._is_hidden("edges"):
+            return []
+        present = {(edge.to, edge.type) for edge in self._reading.edges}
+        return [Write("edges", edge) for edge in self._line.edges if (edge[0], edge[1]) not in present]
+
+    def _comments(self) -> list[Write]:
+        if self._is_hidden("comments"):
+            return []
+        present = {_known_by(comment.id, _said(comment)) for comment in self._reading.comments}
+        present |= {_known_by("", _said(comment)) for comment in self._reading.comments}
+        return [
+            Write("comments", comment)
+            for comment in self._line.comments
+            if _known_by(comment[3], comment[:3]) not in present
+        ]
+
+    def _entries(self, key: str, wanted: dict[str, str], shown: dict[str, str]) -> Iterator[Write]:
+        if self._is_hidden(key):
+            return
+        for name, text in wanted.items():
+            if shown.get(name) != text:
+                over = [self._dot_of(key, sibling) for sibling in self._live.get(key, ()) if _names(sibling, name)]
+                yield Write(key, [name, text], over)
+
+
+def _said(comment: Comment) -> list[str]:
+    return [comment.text, comment.author, comment.created_at]
+
+
+def _known_by(name: str | int, said: list[str]) -> tuple[str, ...]:
+    """What makes a comment the same: its id (once a number, now text) and text, and without an id all it says."""
+    return tuple(said) if name == "" else (str(name), said[0])
+
+
+def _names(sibling: Sibling, name: str) -> bool:
+    value = sibling.value
+    return isinstance(value, list | tuple) and len(value) == 2 and value[0] == name
+
+
+def _deletion(deleted: dict[str, str]) -> list[str]:
+    return [deleted.get(name, "") for name in DELETED_NAMES]
+
+
+def _events(shorts: list[Write], alone: list[Write], elements: list[list[Write]], last: Write | None) -> Events:
+    """Group writes by event: a key stands once in each, and what is long stands alone."""
+    rows: Events = []
+    if any(elements):
+        small = [[write for write in writes if _is_small(write.value)] for writes in elements]
+        alone = alone + [write for writes in elements for write in writes if not _is_small(write.value)]
+        rows = [[write for write in row if write is not None] for row in zip_longest(*small)]
+    events = _chunks(rows.pop(0) if rows else [], shorts)
+    events += [[write] for write in alone]
+    events += rows
+    if last is not None:
+        if not events:
+            events.append([])
+        events[-1].append(last)
+    return events
+
+
+def _chunks(first: list[Write], shorts: list[Write]) -> Events:
+    """A row of elements and the short fields, as many to an event as fit."""
+    chunks = [first] if first else []
+    room = _SHARED_BYTES if first else 0
+    for write in shorts:
+        value = write.value
+        size = 4 * len(value) if isinstance(value, str) else len(encode(value)) if isinstance(value, list) else 0
+        size += _PLAIN_BYTES
+        if size > room:
+            chunks.append([])
+            room = _SHARED_BYTES
+        chunks[-1].append(write)
+        room -= size
+    return chunks
+
+
+def _is_small(element: Any) -> bool:
+    return isinstance(element, str) or len(encode(element)) <= SHARED_ELEMENT_BYTES

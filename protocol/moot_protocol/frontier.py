@@ -1,0 +1,182 @@
+r"""Frontiers: what a replica has accepted of a plane, an entry for each author, and how it tells others.
+
+    entry    = [author32, n, id of the batch that holds n, lowest forked number or 0]
+    frontier = [entry, …]                     ascending by author; authors of whom nothing is known are left out
+    summary  = SHA256(frontier)
+    body     = [1, plane16, sender32, to32, counter, digest32, summary32, form, [entry, …]]
+    message  = [1, 1, body, Ed25519("moot/frontier/1\0" ‖ body)]
+
+Heads stand beside numbers, because two branches of one feed may have the same number. `to` is zeros in a message to
+everyone; `counter` rises with every message that a sender signs on a plane, and a lower one is stale.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from hashlib import sha256
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from moot_protocol import crypto, limits
+from moot_protocol.acceptance import Accepted
+from moot_protocol.batch import HASH_BYTES, PLANE_BYTES, ZEROS
+from moot_protocol.clock import MAX_HLC
+from moot_protocol.codec import decoder, encode
+from moot_protocol.errors import Code, MalformedError
+
+FORMAT: Final = 1
+MESSAGE_TYPE: Final = 1
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How far one author's feed is accepted."""
+
+    author: bytes
+    n: int
+    """The highest accepted number, 0 for none."""
+    head: bytes
+    """Id of the batch that holds it, 32 zeros for none."""
+    forked_at: int = 0
+    """The lowest number at which two different batches are known, 0 for none."""
+
+
+Frontier: TypeAlias = tuple[Entry, ...]
+"""Entries in ascending order of author."""
+
+
+class Difference(NamedTuple):
+    """An author on whom two frontiers differ; an entry without number and fork where one knows nothing."""
+
+    mine: Entry
+    theirs: Entry
+
+
+class Form(IntEnum):
+    """How much of the sender's frontier a message spells out."""
+
+    SUMMARY = 0
+    """Nothing: the summary says whether it differs."""
+    ALL = 1
+    """Every entry."""
+    SOME = 2
+    """The entries that differ from those that `to` has sent; also for authors that the sender knows nothing of."""
+
+
+class FrontierBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a replica signs about its state."""
+
+    version: int
+    plane: bytes
+    sender: bytes
+    to: bytes
+    """The replica that this answers, or zeros."""
+    counter: int
+    digest: bytes
+    """The plane's running digest (32 bytes) at this frontier."""
+    summary: bytes
+    form: Form
+    entries: Frontier
+
+
+class _Signed(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    type: int
+    body: bytes
+    signature: bytes
+
+
+_decode_signed: Final = decoder(_Signed)
+_decode_body: Final = decoder(FrontierBody)
+
+
+def frontier_of(accepted: Mapping[bytes, Accepted]) -> Frontier:
+    """The frontier of a settled plane."""
+    return tuple(
+        Entry(author, found.n, found.batch, found.forked_at)
+        for author, found in sorted(accepted.items())
+        if found.n or found.forked_at
+    )
+
+
+def summary(frontier: Frontier) -> bytes:
+    """The 32 bytes that equal frontiers share."""
+    return sha256(encode(frontier)).digest()
+
+
+def compare(mine: Frontier, theirs: Frontier, form: Form = Form.ALL) -> Iterator[Difference]:
+    """What differs between two frontiers, ascending by author.
+
+    Args:
+        mine: this replica's frontier.
+        theirs: the entries that the other one sent.
+        form: whether those are all of its entries, or only some.
+    """
+    own, others = ({entry.author: entry for entry in frontier} for frontier in (mine, theirs))
+    for author in sorted(own.keys() | others.keys() if form is Form.ALL else others.keys()):
+        difference = Difference(own.get(author, Entry(author, 0, ZEROS)), others.get(author, Entry(author, 0, ZEROS)))
+        if difference.mine != difference.theirs:
+            yield difference
+
+
+def build_frontier_message(signer: crypto.Signer, body: FrontierBody) -> bytes:
+    """Sign a frontier message."""
+    packed = encode(body)
+    return encode((FORMAT, MESSAGE_TYPE, packed, signer.sign(crypto.FRONTIER_DOMAIN + packed)))
+
+
+def decode_frontier_message(data: bytes) -> FrontierBody:
+    """Decode a frontier message and verify that its sender signed it.
+
+    Raises:
+        MalformedError: with the code of the first check that fails: size, version, structure, signature.
+    """
+    if len(data) > limits.SYNC_MESSAGE_BYTES:
+        raise MalformedError(f"a frontier of {len(data)} bytes", code=Code.TOO_LARGE)
+    signed = _decode_signed(data)
+    body = _decode_body(signed.body)
+    if (signed.version, body.version) != (FORMAT, FORMAT):
+        raise MalformedError(f"a frontier of format {signed.version}, {body.version}", code=Code.BAD_VERSION)
+    problem = "another type" if signed.type != MESSAGE_TYPE else _body_problem(body) or _entries_problem(body)
+    if problem:
+        raise MalformedError(f"a frontier with {problem}")
+    if not crypto.is_signed(body.sender, signed.signature, crypto.FRONTIER_DOMAIN + signed.body):
+        raise MalformedError("a frontier that its sender didn't sign", code=Code.BAD_SIGNATURE)
+    return body
+
+
+def _body_problem(body: FrontierBody) -> str | None:
+    if len(body.plane) != PLANE_BYTES or any(
+        len(name) != HASH_BYTES for name in (body.sender, body.to, body.digest, body.summary)
+    ):
+        return "a key or hash of the wrong length"
+    if not 0 < body.counter <= MAX_HLC:
+        return "a counter out of range"
+    if body.form is Form.SUMMARY and body.entries:
+        return "entries beside a mere summary"
+    if body.form is Form.ALL and summary(body.entries) != body.summary:
+        return "entries that are not those of its summary"
+    return "an answer to nobody" if body.form is Form.SOME and body.to == ZEROS else None
+
+
+def _entries_problem(body: FrontierBody) -> str | None:
+    if len(body.entries) > limits.FRONTIER_ENTRIES:
+        return f"more than {limits.FRONTIER_ENTRIES} entries"
+    if not _ascend(entry.author for entry in body.entries):
+        return "entries that don't ascend"
+    for entry in body.entries:
+        if len(entry.author) != HASH_BYTES or len(entry.head) != HASH_BYTES or (entry.n == 0) != (entry.head == ZEROS):
+            return "an author or head that is none"
+        if not 0 <= entry.n <= MAX_HLC or not 0 <= entry.forked_at <= MAX_HLC:
+            return "a number out of range"
+        if body.form is Form.ALL and not entry.n and not entry.forked_at:
+            return "an entry that says nothing"
+    return None
+
+
+def _ascend(names: Iterable[bytes]) -> bool:
+    previous = b""
+    for name in names:
+        if name <= previous:
+            return False
+        previous = name
+    return True

@@ -1,0 +1,343 @@
+"""The session: how two replicas bring one plane into step, without I/O.
+
+    A                             B
+    frontier (summary)      →
+                            ←     frontier (the same summary)           in step: one round
+    or
+                            ←     frontier (all entries)
+    forks, frontier (what differs), want  →
+                            ←     forks, batches                        behind: two rounds
+
+Guarantees: a session sends what is accepted, and of forked feeds the branches held, on its own plane only. Messages
+may be lost, repeated, reordered or stale: every effect is idempotent, and `start` always makes progress again. Digests
+are compared only between equal frontiers. Not guaranteed: that batches handed over are valid; whoever stores them
+checks them.
+
+The owner carries effects out in order, commits what is to be stored, and then calls `proceed`.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from moot_protocol import crypto, limits
+from moot_protocol.batch import ZEROS
+from moot_protocol.errors import Code, MalformedError
+from moot_protocol.frontier import (
+    FORMAT,
+    Difference,
+    Entry,
+    Form,
+    Frontier,
+    FrontierBody,
+    build_frontier_message,
+    compare,
+    summary,
+)
+from moot_protocol.messages import (
+    Batches,
+    ForkProof,
+    Place,
+    Single,
+    Want,
+    build_batches,
+    build_fork,
+    build_want,
+    decode_message,
+)
+
+
+class Position(NamedTuple):
+    """Where a replica stands on a plane: frontier and digest of one moment."""
+
+    frontier: Frontier
+    digest: bytes
+
+
+class SyncLog(Protocol):
+    """A replica's log of one plane, as sessions see it."""
+
+    def position(self) -> Position:
+        """The frontier and the digest (32 bytes) that belongs to it."""
+
+    def next_counter(self) -> int:
+        """A number from 1, higher than any that it returned before on this machine."""
+
+    def trail(self, author: bytes) -> Sequence[Place]:
+        """Places to go on after, best first.
+
+        The last linked batch of each branch held, the longest first; then batches of the trunk at growing distances
+        (1, 2, 4, 8… batches back); at last `Place(author, 0, ZEROS)`. At most 128 places.
+        """
+
+    def holds(self, author: bytes, batch_id: bytes) -> bool:
+        """Whether nothing has to be asked for to have this batch and all before it.
+
+        True where it is linked, where it and those before it are held but parked, and where it is known as the head of
+        more parked batches than are kept.
+        """
+
+    def batches_after(self, author: bytes, places: Sequence[Place], max_bytes: int) -> Sequence[bytes] | None:
+        """What the owner of these places lacks of a feed, oldest first, as much as fits into so many bytes.
+
+        Of a feed without a known fork: the accepted batches that follow the first of the places that stands on the
+        accepted branch; a batch inside which a pin falls goes whole. Of a forked one: all linked batches, of whatever
+        branch, but those that one of the places names or that come before it, because ends of other branches and of
+        charters can only be judged by whoever holds them. None where no place is known; the beginning always is.
+        Five bytes are reckoned for each batch beside its own.
+        """
+
+    def batch(self, author: bytes, batch_id: bytes) -> bytes | None:
+        """An accepted batch with all its values, or None."""
+
+    def missing(self, most: int) -> Sequence[Single]:
+        """Up to so many accepted batches some of whose values are withheld."""
+
+    def fork_proof(self, author: bytes) -> ForkProof | None:
+        """Two signed headers of this author at the lowest forked number."""
+
+
+class Send(NamedTuple):
+    """Send this message to the peer."""
+
+    message: bytes
+
+
+class Store(NamedTuple):
+    """Check, store and accept these batches, then call `proceed`."""
+
+    batches: tuple[bytes, ...]
+
+
+class ForkSeen(NamedTuple):
+    """Keep this evidence, then call `proceed`."""
+
+    proof: ForkProof
+
+
+class DigestAlarm(NamedTuple):
+    """Equal frontiers and different digests: one of the two has a bug. Tell the people."""
+
+    peer: bytes
+    mine: bytes
+    theirs: bytes
+
+
+class InStep(NamedTuple):
+    """Both have the same frontier and the same digest."""
+
+    peer: bytes
+
+
+Effect: TypeAlias = Send | Store | ForkSeen | DigestAlarm | InStep
+
+_MARGIN: Final = 256
+"""Bytes of a message around its lists."""
+_NAME: Final = 34
+"""Bytes of a key in a list."""
+_LENGTH: Final = 5
+"""Bytes that stand before a batch in a list."""
+_LARGEST: Final = limits.BATCH_BYTES + _LENGTH
+"""Bytes that the largest batch takes in a list."""
+
+
+class Session:
+    """One replica's side of the exchange with one peer on one plane.
+
+    Args:
+        plane: the plane's 16 bytes.
+        me: this replica's key.
+        peer: the other's key, or None to take the first that speaks.
+        log: this replica's log of the plane.
+        oldest: the lowest counter of the peer's that is still believed: the highest seen in earlier sessions.
+        message_bytes: about the most a message of batches takes; one batch, up to 96 KiB, always goes.
+    """
+
+    def __init__(
+        self,
+        plane: bytes,
+        me: crypto.Signer,
+        peer: bytes | None,
+        log: SyncLog,
+        *,
+        oldest: int = 1,
+        message_bytes: int = limits.SYNC_MESSAGE_BYTES,
+    ) -> None:
+        self._plane = plane
+        self._me = me
+        self._log = log
+        self._message_bytes = message_bytes
+        self.peer = peer
+        self.seen = oldest - 1
+        """The highest counter of a frontier of the peer's that this session has read."""
+        self._want_seen = 0
+        self._theirs: FrontierBody | None = None
+        self._asked: dict[bytes, tuple[Place, ...]] = {}
+        """Places asked for since the last start, by author: asked again only when they have changed."""
+        self._singles_asked: set[Single] = set()
+        self._diverged: set[bytes] = set()
+        """Authors whose last place the peer doesn't know: the whole trail is sent for them."""
+
+    def start(self) -> list[Effect]:
+        """Begin a round, whatever became of the rounds before."""
+        self._asked.clear()
+        self._singles_asked.clear()
+        self._diverged.clear()
+        return [self._tell(self._log.position(), ZEROS, Form.SUMMARY, ())]
+
+    def receive(self, data: bytes) -> list[Effect]:
+        """Take a message; one that is stale, for others or from others has no effects.
+
+        Raises:
+            MalformedError: the bytes are no message, or one of another plane (`wrong_plane`).
+        """
+        message = decode_message(data)
+        if message.plane != self._plane:
+            raise MalformedError("a message of another plane", code=Code.WRONG_PLANE)
+        match message:
+            case FrontierBody():
+                return self._on_frontier(message) if self._concerns(message, (ZEROS, self._me.public)) else []
+            case Want():
+                return self._on_want(message) if self._concerns(message, (self._me.public,)) else []
+            case Batches():
+                return self._on_batches(message)
+            case ForkProof():
+                return [ForkSeen(message)]
+
+    def proceed(self) -> list[Effect]:
+        """Go on after stored batches or evidence: ask for what is still missing, or find that both are in step."""
+        if self._theirs is None:
+            return []
+        position = self._log.position()
+        if summary(position.frontier) == self._theirs.summary:
+            return [self._compare_digests(position.digest, self._theirs)]
+        return self._ask(position, self._theirs)
+
+    def _concerns(self, message: FrontierBody | Want, to: tuple[bytes, ...]) -> bool:
+        if self.peer is None and message.sender != self._me.public:
+            self.peer = message.sender
+        return message.sender == self.peer and message.to in to
+
+    # -- Frontiers -----------------------------------------------------------------------------------------------
+    def _on_frontier(self, message: FrontierBody) -> list[Effect]:
+        if message.counter <= self.seen:
+            return []
+        self.seen = message.counter
+        position = self._log.position()
+        if summary(position.frontier) == message.summary:
+            self._theirs = message
+            effects: list[Effect] = [self._compare_digests(position.digest, message)]
+            if message.to == ZEROS:
+                effects.append(self._tell(position, message.sender, Form.SUMMARY, ()))
+            return effects
+        if message.form is Form.SUMMARY:
+            return [self._tell(position, message.sender, Form.ALL, position.frontier)]
+        self._theirs = message
+        differences = list(compare(position.frontier, message.entries, message.form))
+        effects = self._forks(differences)
+        if message.form is Form.ALL:
+            own = tuple(difference.mine for difference in differences)
+            effects.append(self._tell(position, message.sender, Form.SOME, own))
+        return effects + self._ask(position, message)
+
+    def _tell(self, position: Position, to: bytes, form: Form, entries: Frontier) -> Send:
+        body = FrontierBody(
+            FORMAT,
+            self._plane,
+            self._me.public,
+            to,
+            self._log.next_counter(),
+            position.digest,
+            summary(position.frontier),
+            form,
+            entries,
+        )
+        return Send(build_frontier_message(self._me, body))
+
+    def _compare_digests(self, mine: bytes, theirs: FrontierBody) -> Effect:
+        if mine == theirs.digest:
+            return InStep(theirs.sender)
+        return DigestAlarm(theirs.sender, mine, theirs.digest)
+
+    def _forks(self, differences: Sequence[Difference]) -> list[Effect]:
+        """Proofs of forks that the peer doesn't know, or knows only later ones of."""
+        proofs = (
+            self._log.fork_proof(mine.author)
+            for mine, theirs in differences
+            if mine.forked_at and not 0 < theirs.forked_at <= mine.forked_at
+        )
+        sent: list[Effect] = [Send(build_fork(proof)) for proof in proofs if proof is not None]
+        return sent[: limits.WANT_RANGES]
+
+    # -- Asking --------------------------------------------------------------------------------------------------
+    def _ask(self, position: Position, theirs: FrontierBody) -> list[Effect]:
+        """Ask for the batches up to the heads that the peer named."""
+        places: list[Place] = []
+        for difference in compare(position.frontier, theirs.entries, theirs.form):
+            author = difference.mine.author
+            wanted = self._places(*difference)
+            if not wanted or self._asked.get(author) == wanted:
+                continue
+            if len(places) + len(wanted) > limits.WANT_RANGES:
+                break
+            self._asked[author] = wanted
+            places += wanted
+        room = limits.WANT_RANGES - len(places)
+        singles = [one for one in self._log.missing(room) if one not in self._singles_asked]
+        if not places and not singles:
+            return []
+        self._singles_asked.update(singles)
+        counter = self._log.next_counter()
+        want = Want(FORMAT, self._plane, self._me.public, theirs.sender, counter, tuple(places), tuple(singles))
+        return [Send(build_want(self._me, want))]
+
+    def _places(self, mine: Entry, theirs: Entry) -> tuple[Place, ...]:
+        """Where to go on in a feed: nowhere when nothing of it is lacking; at one place, or along the whole trail."""
+        if (mine.n, mine.head) == (theirs.n, theirs.head):
+            return ()
+        is_held = theirs.n == 0 or self._log.holds(theirs.author, theirs.head)
+        # Of a forked feed each side may hold branches that the other needs in order to judge it.
+        is_forked = 0 < mine.forked_at == theirs.forked_at
+        if is_held and not is_forked:
+            return ()
+        trail = tuple(self._log.trail(theirs.author))
+        # Whoever is as far and doesn't hold their head stands on another branch.
+        is_diverged = is_forked or theirs.author in self._diverged or trail[0].n >= theirs.n
+        return trail if is_diverged else trail[:1]
+
+    # -- Answering -----------------------------------------------------------------------------------------------
+    def _on_want(self, want: Want) -> list[Effect]:
+        if want.counter <= self._want_seen:
+            return []
+        self._want_seen = want.counter
+        batches: list[bytes] = []
+        served: list[bytes] = []
+        unknown: list[bytes] = []
+        room = self._message_bytes - _MARGIN
+        for author, places in groupby(want.places, key=lambda place: place.author):
+            # Stopping where a batch might not fit keeps "served" true: whoever is named there was given something,
+            # unless there is nothing.
+            if batches and room < _LARGEST:
+                break
+            room -= _NAME
+            found = self._log.batches_after(author, tuple(places), max(room, _LARGEST))
+            if found is None:
+                unknown.append(author)
+            else:
+                served.append(author)
+                batches += found
+                room -= sum(len(batch) + _LENGTH for batch in found)
+        for single in want.singles:
+            whole = self._log.batch(single.author, single.id)
+            if whole is not None and len(whole) + _LENGTH <= room:
+                batches.append(whole)
+                room -= len(whole) + _LENGTH
+        return [Send(build_batches(self._plane, tuple(batches), tuple(served), tuple(unknown)))]
+
+    def _on_batches(self, message: Batches) -> list[Effect]:
+        answered = {*message.served, *message.unknown}
+        self._diverged.update(author for author in message.unknown if author in self._asked)
+        if answered:
+            # Those that the answer had no room for are asked for again.
+            self._asked = {author: places for author, places in self._asked.items() if author in answered}
+        return [Store(message.batches)] if message.batches else self.proceed()

@@ -1,0 +1,66 @@
+"""The history of an issue: a line for each event."""
+
+import json
+
+import pytest
+
+from moot.console.commands.history import COMMANDS
+from moot_protocol.errors import RefusedError
+from moot_protocol.requests import History
+from moot_testkit.canned_api import NOW_MS, CannedApi, run
+from moot_testkit.terminal import at_terminal, without_colours
+
+EVENTS = [
+    {
+        "author": "k",
+        "n": 7,
+        "at": NOW_MS - 3_600_000,
+        "actor": "alice\x1b[2J",
+        "changes": [
+            {"field": "status", "value": "closed"},
+            {"field": "priority", "value": 0},
+            {"field": "labels", "removed": "auth"},
+            {"field": "edges", "removed": True},
+            {"field": "assignee", "value": ""},
+        ],
+    },
+    {
+        "author": "k",
+        "n": 1,
+        "at": NOW_MS - 90_000_000,
+        "actor": "bob",
+        "changes": [{"field": "description", "value": "line\n" * 100}],
+    },
+]
+
+
+def test_events_in_a_pipe() -> None:
+    first, second = run(COMMANDS, "history a1b2", CannedApi(history=EVENTS)).out.splitlines()
+    changes = "status: closed; priority: 0; labels removed: auth; edges removed; assignee: (empty)"
+    assert first == f"2026-01-31 11:00 alice^[[2J {changes}"
+    assert second == "2026-01-30 11:00 bob description: line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line…"
+
+
+def test_events_at_a_terminal_tell_their_age_and_fit() -> None:
+    terminal = without_colours(at_terminal(70))
+    assert run(COMMANDS, "history a1b2", CannedApi(history=EVENTS), terminal).out.splitlines() == [
+        "2026-01-31 11:00  1h ago  alice^[[2J  status: closed; priority: 0; la…",
+        "2026-01-30 11:00  1d ago  bob         description: line⏎line⏎line⏎lin…",
+    ]
+
+
+def test_json_has_every_event_as_it_is() -> None:
+    ran = run(COMMANDS, "history a1b2 --json", CannedApi(history=EVENTS))
+    assert json.loads(ran.out) == EVENTS
+    assert ran.asked == [History(id="a1b2", limit=100)]
+
+
+def test_a_list_that_reached_its_limit_says_so() -> None:
+    ran = run(COMMANDS, "history a1b2 --limit 2", CannedApi(history=EVENTS))
+    assert ran.err == "the newest 2 events shown; --limit 0 shows all\n"
+    assert run(COMMANDS, "history a1b2 --limit 0", CannedApi(history=EVENTS)).err == ""
+
+
+def test_a_negative_limit_is_refused() -> None:
+    with pytest.raises(RefusedError):
+        run(COMMANDS, "history a1b2 --limit=-1", CannedApi())

@@ -1,0 +1,46 @@
+"""Labels of an issue, and all that are in use."""
+
+import json
+
+from moot.console.commands.labels import COMMANDS
+from moot_protocol.requests import Labels, Show
+from moot_testkit.canned_api import CannedApi, run
+from moot_testkit.terminal import at_terminal, without_colours
+
+LABELS = [{"label": "auth", "count": 12}, {"label": "evil\x1b[2J", "count": 3}]
+
+
+def test_labels_of_an_issue_stand_on_lines_of_their_own() -> None:
+    api = CannedApi(show=[{"id": "bd-1", "labels": ["auth", "two words", "evil\u202e"]}])
+    assert run(COMMANDS, "label list bd-1", api).out == "auth\ntwo words\nevil<U+202E>\n"
+    assert api.asked == [Show(ids=("bd-1",))]
+
+
+def test_labels_of_an_issue_as_json_are_an_array_of_texts() -> None:
+    api = CannedApi(show=[{"id": "bd-1", "labels": ["auth"]}])
+    assert run(COMMANDS, "label list bd-1 --json", api).out == '["auth"]\n'
+
+
+def test_an_issue_without_labels_says_so_beside_the_output() -> None:
+    ran = run(COMMANDS, "label list bd-1", CannedApi(show=[{"id": "bd-1"}]))
+    assert (ran.out, ran.err) == ("", "no labels on bd-1\n")
+    assert run(COMMANDS, "label list bd-1 --json", CannedApi(show=[{"id": "bd-1"}])).out == "[]\n"
+
+
+def test_all_labels_are_counted() -> None:
+    api = CannedApi(labels=LABELS)
+    assert run(COMMANDS, "label list-all", api).out == "12 auth\n3 evil^[[2J\n"
+    assert api.asked == [Labels(projects=("bd",))]
+    terminal = without_colours(at_terminal())
+    assert run(COMMANDS, "label list-all", api, terminal).out == "12  auth\n 3  evil^[[2J\n"
+
+
+def test_all_labels_as_json() -> None:
+    assert json.loads(run(COMMANDS, "label list-all --json", CannedApi(labels=LABELS)).out) == LABELS
+
+
+def test_labels_of_every_project_can_be_asked_for() -> None:
+    api = CannedApi(labels=[])
+    ran = run(COMMANDS, "label list-all --project all", api)
+    assert api.asked == [Labels(projects=())]
+    assert ran.err == "no labels in use\n"

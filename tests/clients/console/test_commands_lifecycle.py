@@ -1,0 +1,144 @@
+"""close, reopen, delete, undelete, defer, undefer, resolve: what is asked of the daemon, what is printed."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
+from moot_testkit.console import Outcome, issue, run_console
+from moot_testkit.terminal import FACTS
+
+NAMED = "bd-000000000001 — Issue 1"
+
+
+def close(*argv: str, **more: Any) -> Outcome:
+    closed = issue(status="closed", close_reason="Done", _unblocked=["bd-7", "bd-8"])
+    return run_console(["close", *argv], {"close": closed, "script": [closed, issue(2, _unblocked=["bd-8"])]}, **more)
+
+
+def test_close_gives_the_reason_and_tells_what_that_unblocked() -> None:
+    ran = close("a1b2", "-r", "Done")
+    assert ran.request == Close(actor="unknown", id="a1b2", reason="Done")
+    assert ran.out == f"✓ Closed {NAMED}: Done\n  Newly unblocked: bd-7, bd-8\n"
+
+
+def test_without_a_reason_bds_default_is_given() -> None:
+    assert close("a1b2").request.reason == "Closed"
+
+
+def test_close_answers_with_an_array_of_issues() -> None:
+    assert [each["id"] for each in close("a1b2", "--json").document] == ["bd-000000000001"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "reasons"),
+    [([], ["Closed", "Closed"]), (["-r", "x"], ["x", "x"]), (["-r", "x", "-r", "y"], ["x", "y"])],
+)
+def test_reasons_are_for_all_or_for_each(flags: list[str], reasons: list[str]) -> None:
+    steps = close("a1b2", "c3d4", *flags).request.steps
+    assert [step["params"]["reason"] for step in steps] == reasons
+
+
+def test_what_several_closings_unblock_is_told_once() -> None:
+    assert close("a1b2", "c3d4").out.splitlines()[-1] == "  Newly unblocked: bd-7, bd-8"
+
+
+def test_a_reason_can_come_from_a_file() -> None:
+    assert close("a1b2", "--reason-file", "-", stdin=[b"Because\n"]).request.reason == "Because"
+
+
+def test_force_and_session_are_passed_on() -> None:
+    request = close("a1b2", "--force", "--session", "s1").request
+    assert (request.force, request.session) == (True, "s1")
+    facts = FACTS._replace(environment={"CLAUDE_SESSION_ID": "s2"})
+    assert close("a1b2", facts=facts).request.session == "s2"
+
+
+@pytest.mark.parametrize("argv", [["a", "b", "-r", "x", "-r", "y", "-r", "z"], ["a", "-r", "x", "--reason-file", "f"]])
+def test_reasons_that_do_not_fit_are_refused(argv: list[str]) -> None:
+    ran = close(*argv)
+    assert (ran.code, ran.asked) == (2, [])
+
+
+def test_done_is_close() -> None:
+    assert isinstance(run_console("done a1b2", {"close": issue()}).request, Close)
+
+
+def test_reopen_gives_its_reason() -> None:
+    ran = run_console(["reopen", "a1b2", "-r", "Not yet"], {"reopen": issue()})
+    assert ran.request == Reopen(actor="unknown", id="a1b2", reason="Not yet")
+    assert ran.out == f"↻ Reopened {NAMED}: Not yet\n"
+    assert run_console("reopen a1b2 --json", {"reopen": issue()}).document == [issue()]
+
+
+def test_delete_asks_nothing_and_says_how_to_bring_it_back() -> None:
+    ran = run_console("delete a1b2 --reason duplicate", {"delete": issue()})
+    assert ran.request == Delete(actor="unknown", id="a1b2", reason="duplicate")
+    assert ran.out == f"✓ Deleted {NAMED}\n  Nothing is lost: `moot undelete bd-000000000001` brings it back\n"
+
+
+def test_delete_answers_as_bd_does_for_one_and_for_several() -> None:
+    assert run_console("delete a1b2 --json", {"delete": issue()}).document == {"deleted": "bd-000000000001"}
+    several = run_console("delete a1b2 c3d4 -f --json", {"script": [issue(1), issue(2)]}).document
+    assert several == {"deleted": ["bd-000000000001", "bd-000000000002"], "deleted_count": 2}
+
+
+def test_a_dry_delete_deletes_nothing() -> None:
+    ran = run_console("delete a1b2 --dry-run", {"delete": issue()})
+    assert ran.request.dry_run
+    assert ran.out == f"Would delete {NAMED}\n"
+
+
+def test_undelete_brings_back() -> None:
+    ran = run_console("undelete a1b2", {"undelete": issue()})
+    assert ran.request == Undelete(actor="unknown", id="a1b2")
+    assert ran.out == f"✓ Undeleted {NAMED}\n"
+
+
+def test_defer_sets_the_status_and_with_until_the_time() -> None:
+    ran = run_console("defer a1b2", {"update": issue()})
+    assert ran.request == Update(actor="unknown", id="a1b2", fields=IssueFields(status="deferred"))
+    ran = run_console("defer a1b2 --until tomorrow", {"update": issue()})
+    assert ran.request.fields == IssueFields(status="deferred", defer_until="2026-02-01T00:00:00Z")
+    assert ran.out == f"* Deferred {NAMED} until 2026-02-01 00:00\n"
+
+
+def test_deferring_into_the_past_is_pointed_out() -> None:
+    assert "past" in run_console("defer a1b2 --until 2020-01-01", {"update": issue()}).err
+
+
+def test_undefer_opens_and_forgets_the_time() -> None:
+    ran = run_console("undefer a1b2", {"update": issue()})
+    assert ran.request.fields == IssueFields(status="open", defer_until="")
+    assert ran.out == f"* Undeferred {NAMED} (now open)\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "pick", "value"),
+    [
+        (["status", "--pick", "2"], 2, None),
+        (["title", "--value", "Both"], None, "Both"),
+        (["title", "--value", "7"], None, "7"),
+        (["assignee", "--value="], None, ""),
+        (["priority", "--value", "P1"], None, 1),
+        (["estimated_minutes", "--value", "30"], None, 30),
+    ],
+)
+def test_resolve_picks_a_value_or_writes_one_of_its_own(argv: list[str], pick: int | None, value: object) -> None:
+    ran = run_console(["resolve", "a1b2", *argv], {"resolve": issue()})
+    assert ran.request == Resolve(actor="unknown", id="a1b2", field=argv[0], pick=pick, value=value)
+    assert ran.out == f"✓ Resolved {argv[0]} of {NAMED}\n"
+
+
+def test_a_long_value_can_be_piped_in() -> None:
+    ran = run_console("resolve a1b2 description --value - --json", {"resolve": issue()}, stdin=[b"both\n"])
+    assert ran.request.value == "both\n"
+    assert ran.document == issue()
+
+
+@pytest.mark.parametrize(
+    "argv", ["title", "title --pick 1 --value x", "title --pick 0", "title --pick x", "priority --value urgent"]
+)
+def test_a_resolution_that_makes_no_sense_is_refused(argv: str) -> None:
+    ran = run_console(f"resolve a1b2 {argv}")
+    assert (ran.code, ran.asked) == (2, [])

@@ -1,0 +1,416 @@
+"""Lists: what they ask of the daemon, and what they print at a terminal, in a pipe and as JSON."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from moot.console.commands.lists import COMMANDS
+from moot.console.style import unpainted
+from moot.console.terminal import Facts
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import (
+    Blocked,
+    Children,
+    Count,
+    Filter,
+    ListIssues,
+    Page,
+    Ready,
+    Stats,
+    Update,
+)
+from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn, Ran, run
+from moot_testkit.terminal import FACTS, at_terminal, without_colours
+
+LOGIN = {
+    "id": "bd-a1b2c3d4e5f6",
+    "title": "Login fails when the clock is ahead of the broker by more than ten minutes",
+    "status": "open",
+    "priority": 0,
+    "issue_type": "bug",
+    "assignee": "alice",
+    "labels": ["auth", "clock"],
+    "created_at": "2026-01-30T10:00:00Z",
+    "updated_at": "2026-01-31T11:00:00.123456789+01:00",
+}
+SEARCH = {
+    "id": "bd-a9zzzzzzzzzz",
+    "title": "検索 is slow 🚀",
+    "status": "in_progress",
+    "priority": 2,
+    "issue_type": "feature",
+    "due_at": "2026-02-01T00:00:00Z",
+    "dependencies": [{"issue_id": "bd-a9zzzzzzzzzz", "depends_on_id": "bd-a1b2c3d4e5f6", "type": "parent-child"}],
+}
+EVIL = {
+    "id": "bd-a1b2",
+    "title": "Evil \x1b[31mred\u202etxet\nP0 bug forged",
+    "status": "in\x07review",
+    "priority": 4,
+    "issue_type": "chore",
+    "dependencies": [{"issue_id": "bd-a1b2", "depends_on_id": "bd-a9zzzzzzzzzz", "type": "parent-child"}],
+}
+PAGE = Page(issues=[LOGIN, SEARCH, EVIL], total=3, truncated=False, short=[8, 7, 7])
+EMPTY = Page(issues=[], total=0, truncated=False)
+COLOURLESS = without_colours(at_terminal(72))
+
+
+def asked(argv: str | Sequence[str], *, project: str = "bd", **answers: Any) -> Any:
+    """The only request of a command."""
+    api = CannedApi(**(answers or {"list": EMPTY, "ready": EMPTY, "blocked": EMPTY, "count": {"total": 0}}))
+    run(COMMANDS, argv, api, project=project)
+    assert len(api.asked) == 1
+    return api.asked[0]
+
+
+def lines(argv: str, facts: Facts = FACTS, page: Page = PAGE) -> list[str]:
+    ran = run(COMMANDS, argv, CannedApi(list=page, ready=page, blocked=page, children=page), facts)
+    assert ran.code == 0
+    return ran.out.splitlines()
+
+
+# -- What is printed ---------------------------------------------------------------------------------------------
+def test_ready_in_a_pipe_is_one_short_line_an_issue() -> None:
+    assert lines("ready") == [
+        "bd-a1b2c P0 bug Login fails when the clock is ahead of the broker by more than ten minutes",
+        "bd-a9zz P2 feature 検索 is slow 🚀",
+        "bd-a1b2 P4 chore Evil ^[[31mred<U+202E>txet⏎P0 bug forged",
+    ]
+
+
+def test_list_in_a_pipe_tells_status_and_assignee_too() -> None:
+    assert lines("list") == [
+        "bd-a1b2c P0 bug open @alice Login fails when the clock is ahead of the broker by more than ten minutes",
+        "bd-a9zz P2 feature in_progress 検索 is slow 🚀",
+        "bd-a1b2 P4 chore in^Greview Evil ^[[31mred<U+202E>txet⏎P0 bug forged",
+    ]
+
+
+def test_list_at_a_terminal_is_a_table_that_fits_it() -> None:
+    assert lines("list", COLOURLESS) == [
+        "bd-a1b2c  P0  bug      open         @alice  Login fails when the clock…",
+        "bd-a9zzz  P2  feature  in_progress          検索 is slow 🚀",
+        "bd-a1b2   P4  chore    in^Greview           Evil ^[[31mred<U+202E>txet⏎…",
+    ]
+
+
+def test_colours_change_nothing_but_colours() -> None:
+    coloured = lines("list", at_terminal(72))
+    assert [unpainted(line) for line in coloured] == lines("list", COLOURLESS)
+    assert "\x1b[1mbd-a9zz\x1b[0m\x1b[2mz\x1b[0m" in coloured[1]
+
+
+def test_plain_lines_can_be_asked_for_at_a_terminal() -> None:
+    assert lines("list --plain", at_terminal()) == lines("list")
+
+
+def test_a_tree_has_children_below_their_parents() -> None:
+    assert lines("list --tree", COLOURLESS) == [
+        "○ bd-a1b2c P0 bug Login fails when the clock is ahead of the broker by…",
+        "└─ ◐ bd-a9zzz P2 feature 検索 is slow 🚀",
+        "   └─ · bd-a1b2 P4 chore Evil ^[[31mred<U+202E>txet⏎P0 bug forged",
+    ]
+    assert lines("list --tree")[1:] == [
+        "  bd-a9zz P2 feature in_progress 検索 is slow 🚀",
+        "    bd-a1b2 P4 chore in^Greview Evil ^[[31mred<U+202E>txet⏎P0 bug forged",
+    ]
+
+
+def test_parents_that_close_a_cycle_hide_no_issue_from_a_tree() -> None:
+    def child(issue: str, parent: str) -> dict[str, Any]:
+        return LOGIN | {"id": issue, "dependencies": [{"depends_on_id": parent, "type": "parent-child"}]}
+
+    ring = [child("bd-1", "bd-2"), child("bd-2", "bd-1"), child("bd-3", "bd-3")]
+    told = lines("list --tree", page=Page(issues=ring, total=3, truncated=False))
+    assert [line.split()[0] for line in told] == ["bd-1", "bd-2", "bd-3"]
+
+
+def test_a_long_list_tells_dates_labels_and_dependencies() -> None:
+    page = Page(issues=[LOGIN, SEARCH], total=2, truncated=False, short=[8, 7])
+    assert lines("list --long", COLOURLESS, page) == [
+        "bd-a1b2c  P0  bug      open         @alice  Login fails when the clock…",
+        "    created 1d ago, updated 1h ago",
+        "    labels auth, clock",
+        "bd-a9zzz  P2  feature  in_progress          検索 is slow 🚀",
+        "    due 2026-02-01 00:00",
+        "    depends on parent-child bd-a1b2c3d4e5f6",
+    ]
+
+
+def test_chosen_fields_are_divided_by_tabs_in_a_pipe() -> None:
+    assert lines("list --fields id,labels,status") == [
+        "bd-a1b2c3d4e5f6\tauth,clock\topen",
+        "bd-a9zzzzzzzzzz\t\tin_progress",
+        "bd-a1b2\t\tin^Greview",
+    ]
+
+
+def test_fields_that_are_no_text_are_shown_as_json() -> None:
+    page = Page(issues=[LOGIN | {"metadata": {"k": "\x1b"}, "pinned": True, "n": 3}], total=1, truncated=False)
+    assert lines("list --fields metadata,pinned,n", page=page) == ['{"k":"\\u001b"}\ttrue\t3']
+
+
+def test_blocked_tells_what_blocks() -> None:
+    page = Page(issues=[LOGIN | {"blocked_by": ["bd-x1", "bd-x2"]}], total=1, truncated=False, short=[8])
+    title = "Login fails when the clock is ahead of the broker by more than ten minutes"
+    assert lines("blocked", page=page) == [f"bd-a1b2c P0 bug by bd-x1,bd-x2 {title}"]
+
+
+def test_children_tell_their_status() -> None:
+    page = Page(issues=[SEARCH], total=1, truncated=False, short=[7])
+    assert lines("children a1b2", page=page) == ["bd-a9zz P2 feature in_progress 検索 is slow 🚀"]
+
+
+def test_an_empty_list_writes_nothing_to_standard_output() -> None:
+    ran = run(COMMANDS, "list", CannedApi(list=EMPTY))
+    assert (ran.code, ran.out, ran.err) == (0, "", "no issues match\n")
+
+
+def test_what_a_list_leaves_out_is_said() -> None:
+    ran = run(COMMANDS, "list", CannedApi(list=Page(issues=[LOGIN], total=312, truncated=True)))
+    assert ran.err == "1 of 312 shown; --limit 0 shows all\n"
+
+
+def test_json_has_the_issues_as_they_are() -> None:
+    ran = run(COMMANDS, "list --json", CannedApi(list=PAGE))
+    assert json.loads(ran.out) == PAGE.issues
+    assert "\x1b" not in ran.out
+    assert "\u202e" not in ran.out
+
+
+def test_json_can_be_kept_small() -> None:
+    ran = run(COMMANDS, "list --json --fields id,priority", CannedApi(list=PAGE))
+    assert json.loads(ran.out)[0] == {"id": "bd-a1b2c3d4e5f6", "priority": 0}
+
+
+# -- What is asked -----------------------------------------------------------------------------------------------
+def test_list_asks_for_fifty_open_issues_of_the_workspaces_project() -> None:
+    assert asked("list") == ListIssues(filter=Filter(projects=("bd",)), sort="priority", limit=50)
+
+
+def test_outside_a_workspace_every_project_is_listed() -> None:
+    assert asked("list", project="").filter.projects == ()
+
+
+def test_another_project_can_be_named() -> None:
+    assert asked("list --project gt --rig hq").filter.projects == ("gt", "hq")
+    assert asked("list --project all").filter.projects == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        ("-s open,blocked --status deferred", {"statuses": ("open", "blocked", "deferred")}),
+        ("-t bug -t feat", {"types": ("bug", "feature")}),
+        ("--exclude-type mr", {"exclude_types": ("merge-request",)}),
+        ("-p 1", {"priorities": (1,)}),
+        ("-p P0,p2", {"priorities": (0, 2)}),
+        ("--priority-min 1 --priority-max P3", {"priorities": (1, 2, 3)}),
+        ("--priority-max 1", {"priorities": (0, 1)}),
+        ("-p 0,3 --priority-min 2", {"priorities": (3,)}),
+        ("-a bob", {"assignee": "bob"}),
+        ("--no-assignee", {"unassigned": True}),
+        ("-l a,b -l c", {"labels": ("a", "b", "c")}),
+        ("--label-any a,b", {"any_labels": ("a", "b")}),
+        ("--exclude-label a", {"exclude_labels": ("a",)}),
+        ("--no-labels", {"no_labels": True}),
+        ("--id bd-1,bd-2", {"ids": ("bd-1", "bd-2")}),
+        ("--parent a1b2", {"parent": "a1b2"}),
+        ("--no-parent", {"no_parent": True}),
+        ("--title Log", {"title_contains": "Log"}),
+        ("--title-contains Log", {"title_contains": "Log"}),
+        ("--text-contains Log", {"text_contains": "Log"}),
+        ("--created-after 2026-01-31", {"created_after": NOW_MS - 12 * 3_600_000}),
+        ("--updated-before now", {"updated_before": NOW_MS}),
+        ("--closed-after -1d", {"closed_after": NOW_MS - 86_400_000}),
+        ("--due-before +6h --due-after today", {"due_before": NOW_MS + 21_600_000, "due_after": NOW_MS - 43_200_000}),
+        ("--overdue", {"overdue": True}),
+        ("--deferred", {"deferred": True}),
+        ("--pinned", {"pinned": True}),
+        ("--no-pinned", {"pinned": False}),
+        ("--metadata-field a=b=c --metadata-field d=", {"metadata": {"a": "b=c", "d": ""}}),
+        ("--has-metadata-key k", {"has_metadata": ("k",)}),
+    ],
+)
+@pytest.mark.parametrize("command", ["list", "search x", "count"])
+def test_every_filter_reaches_the_daemon(command: str, flags: str, parts: dict[str, Any]) -> None:
+    wanted = {"projects": ("bd",)} | ({"title_or_id": "x"} if command == "search x" else {}) | parts
+    assert asked(f"{command} {flags}").filter == Filter(**wanted)
+
+
+def test_list_ready_means_of_status_open() -> None:
+    assert asked("list --ready").filter.statuses == ("open",)
+
+
+def test_order_and_number_reach_the_daemon() -> None:
+    request = asked("list --all --sort updated -r -n 7")
+    assert (request.all, request.sort, request.reverse, request.limit) == (True, "updated", True, 7)
+
+
+def test_status_all_asks_for_closed_issues_too() -> None:
+    request = asked("search x --status all")
+    assert (request.all, request.filter.statuses) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("argv", "texts"),
+    [
+        ("list", False),
+        ("list --json", True),
+        ("list --json --fields id", False),
+        ("list --fields id,notes", True),
+        ("ready --json", True),
+        ("ready", False),
+    ],
+)
+def test_texts_are_asked_for_where_they_are_shown(argv: str, texts: bool) -> None:
+    assert asked(argv).texts is texts
+
+
+def test_ready_asks_in_its_own_orders() -> None:
+    assert asked("ready -s hybrid -u --parent e1 -n 3 --include-deferred --include-ephemeral") == Ready(
+        filter=Filter(projects=("bd",), unassigned=True, parent="e1"),
+        sort="hybrid",
+        limit=3,
+        include_deferred=True,
+        include_ephemeral=True,
+    )
+    assert asked("ready").limit == 100
+
+
+def test_blocked_and_children_ask_for_what_is_named() -> None:
+    assert asked("blocked --parent e1") == Blocked(filter=Filter(projects=("bd",), parent="e1"), limit=100)
+    assert asked("children a1b2", children=EMPTY) == Children(id="a1b2")
+
+
+def test_a_query_of_several_words_is_one_query() -> None:
+    assert asked("search login fails").filter.title_or_id == "login fails"
+    assert asked("search --query login").filter.title_or_id == "login"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "search",
+        "list -p 5",
+        "list -p high",
+        "list --priority-min 3 --priority-max 1",
+        "list --limit=-1",
+        "list --due-after soon",
+        "list --metadata-field novalue",
+        "list --metadata-field =v",
+        "list --sort colour",
+        "list --tree --long",
+        "list --watch",
+        "count --by-status --by-type",
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_asked(argv: str) -> None:
+    api = CannedApi()
+    with pytest.raises(RefusedError) as refused:
+        run(COMMANDS, argv, api)
+    assert refused.value.code is Code.USAGE
+    assert api.asked == []
+
+
+# -- ready --claim -----------------------------------------------------------------------------------------------
+def claim(*outcomes: Any, page: Page = PAGE) -> Ran:
+    return run(COMMANDS, "ready --claim --json", CannedApi(ready=page, update=InTurn(outcomes)), actor="bob")
+
+
+LOST = RefusedError("somebody was faster", code=Code.LOST_RACE)
+
+
+def test_claiming_takes_the_first_issue_that_nobody_else_holds() -> None:
+    ran = claim(SEARCH | {"assignee": "bob"})
+    assert ran.asked[1:] == [Update(id="bd-a9zzzzzzzzzz", actor="bob", claim=True)]
+    assert [issue["assignee"] for issue in json.loads(ran.out)] == ["bob"]
+
+
+def test_a_lost_race_goes_on_to_the_next_issue() -> None:
+    ran = claim(LOST, EVIL | {"assignee": "bob"})
+    assert [issue["id"] for issue in json.loads(ran.out)] == ["bd-a1b2"]
+
+
+def test_when_others_took_everything_there_is_nothing() -> None:
+    ran = claim(LOST, LOST)
+    assert (ran.code, ran.out) == (0, "[]\n")
+
+
+def test_any_other_failure_to_claim_is_reported() -> None:
+    with pytest.raises(RefusedError) as refused:
+        claim(RefusedError("no", code=Code.DENIED))
+    assert refused.value.code is Code.DENIED
+
+
+# -- Counting ----------------------------------------------------------------------------------------------------
+GROUPS = {"total": 12, "groups": [{"group": "open", "count": 10}, {"group": "", "count": 2}]}
+
+
+def test_counting_is_over_closed_issues_too_unless_a_status_is_named() -> None:
+    assert asked("count") == Count(filter=Filter(projects=("bd",)))
+    assert asked("count").all
+    assert asked("count --by-label").by == "label"
+
+
+def test_a_count_is_a_number() -> None:
+    assert run(COMMANDS, "count", CannedApi(count={"total": 12})).out == "12\n"
+    assert run(COMMANDS, "count --json", CannedApi(count={"total": 12})).out == '{"count":12}\n'
+
+
+def test_groups_are_counted_line_by_line() -> None:
+    assert run(COMMANDS, "count --by-status", CannedApi(count=GROUPS)).out == "10 open\n2 (none)\n12 total\n"
+    assert run(COMMANDS, "count --by-status", CannedApi(count=GROUPS), COLOURLESS).out.splitlines() == [
+        "10  open",
+        " 2  (none)",
+        "12  total",
+    ]
+    assert json.loads(run(COMMANDS, "count --by-status --json", CannedApi(count=GROUPS)).out) == GROUPS
+
+
+TOTALS = {
+    "total": 120, "open": 30, "in_progress": 4, "closed": 80, "blocked": 5, "deferred": 6, "ready": 21, "pinned": 0,
+    "epics_closable": 1, "lead_time_hours": 50.25,
+}  # fmt: skip
+
+
+def test_statistics_are_read_at_a_glance() -> None:
+    assert run(COMMANDS, "stats", CannedApi(stats=TOTALS), COLOURLESS).out.splitlines() == [
+        "120  total",
+        " 21  ready",
+        " 30  open",
+        "  4  in progress",
+        "  5  blocked",
+        "  6  deferred",
+        " 80  closed",
+        "  0  pinned",
+        "  1  epics closable",
+        " 50  hours from created to closed on average",
+    ]
+
+
+def test_without_closed_issues_there_is_no_mean_time() -> None:
+    told = run(COMMANDS, "stats", CannedApi(stats={"total": 1, "lead_time_hours": 0.0})).out
+    assert told.startswith("1 total\n0 ready\n")
+    assert "hours" not in told
+
+
+def test_statistics_have_the_names_of_bd() -> None:
+    api = CannedApi(stats=TOTALS)
+    assert json.loads(run(COMMANDS, "stats --json", api).out) == {
+        "summary": {
+            "total_issues": 120,
+            "open_issues": 30,
+            "in_progress_issues": 4,
+            "closed_issues": 80,
+            "blocked_issues": 5,
+            "deferred_issues": 6,
+            "ready_issues": 21,
+            "pinned_issues": 0,
+            "epics_eligible_for_closure": 1,
+            "average_lead_time_hours": 50.25,
+        }
+    }
+    assert api.asked == [Stats(projects=("bd",))]

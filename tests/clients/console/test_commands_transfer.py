@@ -1,0 +1,157 @@
+"""import and export: pieces of a stream, counts and problems, pages, files."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot.console.commands import transfer
+from moot.console.commands.transfer import split_lines
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Export, Filter, Import
+from moot_testkit.console import in_turn, run_console
+from moot_testkit.terminal import at_terminal
+
+DONE = {"created": 2, "updated": 1, "unchanged": 3, "skipped": 0, "problems": [], "session": "s1"}
+
+
+# -- Lines -------------------------------------------------------------------------------------------------------
+@given(st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=8), st.integers(1, 7))
+def test_lines_are_the_same_however_a_stream_is_cut(lines: list[bytes], size: int) -> None:
+    stream = b"".join(line + b"\n" for line in lines)
+    chunks = [stream[place : place + size] for place in range(0, len(stream), size)]
+    expected = [line if len(line) <= 8 else None for line in lines]
+    assert list(split_lines(chunks, most=8)) == expected
+
+
+def test_a_last_line_without_an_end_counts_and_an_empty_rest_does_not() -> None:
+    assert list(split_lines([b"a\nb"])) == [b"a", b"b"]
+    assert list(split_lines([b"a\n"])) == [b"a"]
+    assert list(split_lines([b"\n\na\n"])) == [b"", b"", b"a"]
+    assert list(split_lines([b"toolong"], most=3)) == [None]
+    assert list(split_lines([])) == []
+
+
+# -- import ------------------------------------------------------------------------------------------------------
+def test_a_small_file_goes_as_one_request() -> None:
+    ran = run_console("import issues.jsonl", {"import": DONE}, files={"issues.jsonl": b'{"id":1}\n{"id":2}\n'})
+    assert ran.request == Import(actor="unknown", project="bd", lines=(b'{"id":1}', b'{"id":2}'), last=True)
+    assert ran.err == "Imported from issues.jsonl: 2 created, 1 updated, 3 unchanged, 0 skipped of 2 lines\n"
+    assert (ran.code, ran.out) == (0, "")
+
+
+@pytest.mark.parametrize("argv", ["import -", "import -i -"])
+def test_standard_input_is_a_hyphen(argv: str) -> None:
+    assert run_console(argv, {"import": DONE}, stdin=[b"{}"]).request.lines == (b"{}",)
+
+
+def test_a_large_file_goes_in_pieces_of_one_session_numbered_throughout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "LINES_AT_ONCE", 2)
+    ran = run_console("import - --json", {"import": DONE}, stdin=[b"a\nb\n", b"c\n\ne\n"])
+    assert [(r.first_line, r.lines, r.session, r.last) for r in ran.asked] == [  # type: ignore[attr-defined]
+        (1, (b"a", b"b"), "", False),
+        (3, (b"c", b""), "s1", False),
+        (5, (b"e",), "s1", True),
+    ]
+    assert ran.document == {
+        "source": "stdin", "created": 6, "updated": 3, "unchanged": 9, "skipped": 0, "problems": []
+    }  # fmt: skip
+
+
+def test_pieces_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "BYTES_AT_ONCE", 10)
+    ran = run_console("import -", {"import": DONE}, stdin=[b"12345678\n12345678\n12\n"])
+    assert [request.lines for request in ran.asked] == [(b"12345678",), (b"12345678", b"12")]  # type: ignore[attr-defined]
+
+
+def test_problems_are_reported_by_line_and_the_rest_goes_in() -> None:
+    problems = [{"line": 7, "id": "bd-\x1b[2J", "problem": "a label of 200 characters"}]
+    ran = run_console("import -", {"import": DONE | {"problems": problems}}, stdin=[b"{}\n"])
+    assert ran.code == 0
+    assert ran.err.splitlines()[1] == "  line 7 bd-^[[2J: a label of 200 characters"
+
+
+def test_a_line_that_is_too_long_is_reported_and_keeps_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "split_lines", lambda chunks: split_lines(chunks, most=5))
+    ran = run_console("import - --json", {"import": DONE}, stdin=[b"a\n", b"longer than", b" five\nc\n"])
+    assert ran.request.lines == (b"a", b"", b"c")
+    assert [(each["line"], each["problem"][:11]) for each in ran.document["problems"]] == [(2, "longer than")]
+
+
+def test_of_many_problems_a_person_sees_the_first_and_how_many_more() -> None:
+    problems = [{"line": number, "id": "", "problem": "cut"} for number in range(60)]
+    lines = run_console("import -", {"import": DONE | {"problems": problems}}, stdin=[b"{}\n"]).err.splitlines()
+    assert len(lines) == 1 + 50 + 1
+    assert lines[-1] == "  and 10 more; --json lists all"
+
+
+def test_only_where_nothing_could_be_taken_in_it_fails() -> None:
+    nothing = dict.fromkeys(("created", "updated", "unchanged", "skipped"), 0)
+    bad = nothing | {"problems": [{"line": 1, "id": "", "problem": "no JSON"}], "session": "s"}
+    assert run_console("import -", {"import": bad}, stdin=[b"x\n"]).code == 1
+    assert run_console("import -", {"import": bad | {"unchanged": 1}}, stdin=[b"x\n"]).code == 0
+
+
+def test_an_empty_file_is_nothing_to_do() -> None:
+    ran = run_console("import - --json", stdin=[])
+    assert (ran.code, ran.asked) == (0, [])
+    assert ran.document["created"] == 0
+
+
+def test_a_dry_run_is_passed_on_and_told() -> None:
+    ran = run_console("import - --dry-run", {"import": DONE}, stdin=[b"{}\n"])
+    assert ran.request.dry_run
+    assert ran.err.startswith("Would import")
+
+
+@pytest.mark.parametrize("argv", ["import", "import a -i b"])
+def test_import_needs_one_file(argv: str) -> None:
+    assert run_console(argv).code == 2
+
+
+def test_import_needs_a_project() -> None:
+    assert run_console("import -", project="", stdin=[b"{}"]).code == 3
+
+
+def test_import_shows_progress_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "LINES_AT_ONCE", 1)
+    seconds = iter(range(100))
+    ran = run_console(
+        "import -", {"import": DONE}, stdin=[b"a\nb\n"], facts=at_terminal(), seconds=lambda: float(next(seconds))
+    )
+    assert "importing: 1 lines" in ran.err
+
+
+# -- export ------------------------------------------------------------------------------------------------------
+PAGES = (
+    {"lines": ['{"id":"bd-1"}', '{"id":"bd-2"}'], "next": "bd-2"},
+    {"lines": ['{"id":"bd-3"}'], "next": ""},
+)
+
+
+def test_export_writes_a_line_an_issue_page_by_page() -> None:
+    ran = run_console("export", {"export": in_turn(*PAGES)})
+    assert ran.out == '{"id":"bd-1"}\n{"id":"bd-2"}\n{"id":"bd-3"}\n'
+    here = Filter(projects=("bd",))
+    assert ran.asked == [Export(filter=here), Export(filter=here, after="bd-2")]
+
+
+def test_export_to_a_file_writes_it_whole_and_says_how_many() -> None:
+    ran = run_console("export -o out.jsonl", {"export": in_turn(*PAGES)})
+    assert ran.terminal.files["out.jsonl"] == b'{"id":"bd-1"}\n{"id":"bd-2"}\n{"id":"bd-3"}\n'
+    assert (ran.out, ran.err) == ("", "Exported 3 issues to out.jsonl\n")
+    ran = run_console("export -o out.jsonl --json", {"export": in_turn(*PAGES)})
+    assert ran.document == {"file": "out.jsonl", "issues": 3}
+
+
+def test_export_of_all_projects_and_without_deleted_issues() -> None:
+    request = run_console("export --all --no-tombstones", {"export": PAGES[1]}).request
+    assert request == Export(tombstones=False)
+
+
+def test_outside_a_workspace_export_is_of_all() -> None:
+    assert run_console("export", {"export": PAGES[1]}, project="").request == Export()
+
+
+def test_a_failing_export_says_so() -> None:
+    busy = RefusedError("rebuilding", code=Code.BUSY)
+    assert run_console("export", {"export": in_turn(PAGES[0], busy)}).code == 75

@@ -1,0 +1,95 @@
+"""What commands share: mutations carried out together, texts, confirmations, progress."""
+
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from moot.console.context import TEXT_READ_BYTES
+from moot.console.terminal import Facts
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Script, Update
+from moot_testkit.console import in_turn, issue, run_console
+from moot_testkit.terminal import FACTS, at_terminal
+
+
+def test_one_mutation_is_sent_as_itself() -> None:
+    assert isinstance(run_console("update a1b2 --claim", {"update": issue()}).request, Update)
+
+
+def test_several_go_as_one_script_whose_steps_are_named_and_leave_out_what_is_the_scripts() -> None:
+    ran = run_console("update a1b2 c3d4 -p 0 --dry-run --actor eve", {"script": [issue(1), issue(2)]})
+    assert ran.request == Script(
+        actor="eve",
+        dry_run=True,
+        steps=(
+            {"method": "update", "params": {"id": "a1b2", "fields": {"priority": 0}}, "label": "a1b2"},
+            {"method": "update", "params": {"id": "c3d4", "fields": {"priority": 0}}, "label": "c3d4"},
+        ),
+    )
+
+
+def test_an_id_given_twice_is_changed_once() -> None:
+    assert isinstance(run_console("update a1b2 a1b2 -p 0", {"update": issue()}).request, Update)
+
+
+def test_quiet_prints_no_confirmation_but_what_was_asked_for() -> None:
+    assert run_console("update a1b2 -p 0 -q", {"update": issue()}).out == ""
+    assert run_console("-q q x", {"create": issue(7)}).out == "bd-000000000007\n"
+    assert run_console("update a1b2 -p 0 -q --json", {"update": issue()}).document == [issue()]
+
+
+def test_a_text_is_read_from_a_file_or_from_standard_input() -> None:
+    answers = {"update": issue()}
+    ran = run_console("update a1b2 --body-file notes.md", answers, files={"notes.md": "Größe\n".encode()})
+    assert ran.request.fields.description == "Größe\n"
+    ran = run_console("update a1b2 --body-file -", answers, stdin=[b"on", b"e \xc3", b"\xa9"])
+    assert ran.request.fields.description == "one é"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"\xff\xfe", Code.INVALID), (b"x" * (TEXT_READ_BYTES + 1), Code.LIMIT)],
+    ids=["bytes", "huge"],
+)
+def test_a_text_that_no_field_could_hold_is_refused(content: bytes, code: Code) -> None:
+    ran = run_console("update a1b2 --stdin --json", stdin=[content])
+    assert ran.document["error"]["code"] == code
+    assert ran.asked == []
+
+
+def test_a_file_that_cannot_be_read_is_told_as_the_client_told_it() -> None:
+    ran = run_console("update a1b2 --body-file nowhere.md")
+    assert (ran.code, ran.err) == (3, "Error: nowhere.md: no such file\n")
+
+
+def _ticking(step: float) -> Callable[[], float]:
+    """A clock that goes on by so many seconds whenever it is looked at."""
+    ticks = count()
+    return lambda: next(ticks) * step
+
+
+STRETCHES = [
+    {"done": False, "cursor": "a", "progress": [1000, 4000]},
+    {"done": False, "cursor": "b", "progress": [2000, 4000]},
+    {"done": True, "cursor": "", "progress": [4000, 4000], "batches": 40, "events": 4000},
+]
+
+
+def test_progress_is_shown_at_a_terminal_once_a_command_has_taken_a_second() -> None:
+    ran = run_console("fsck", {"fsck": in_turn(*STRETCHES)}, facts=at_terminal(), seconds=_ticking(0.6))
+    assert "1,000" not in ran.err
+    assert "verifying: 2,000 of 4,000 (50 %) batches" in ran.err
+    assert ran.err.endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize(("facts", "step"), [(FACTS, 9.0), (at_terminal(), 0.001)], ids=["no terminal", "fast"])
+def test_progress_is_not_shown_elsewhere_nor_earlier(facts: Facts, step: float) -> None:
+    ran = run_console("fsck", {"fsck": in_turn(*STRETCHES)}, facts=facts, seconds=_ticking(step))
+    assert ran.err == ""
+
+
+def test_a_refusal_of_one_step_is_the_refusal_of_all() -> None:
+    refused = RefusedError("c3d4: no issue c3d4", code=Code.NOT_FOUND)
+    ran = run_console("close a1b2 c3d4 --json", {"script": refused})
+    assert (ran.code, ran.document["error"]["message"]) == (3, "c3d4: no issue c3d4")

@@ -1,0 +1,108 @@
+"""JSON as `bd` has it: one document, its values exact, nothing in it that acts on a terminal."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot.console import documents
+from moot.console.commands import lists
+from moot.console.safe_text import is_plain
+from moot_protocol.requests import Page
+from moot_testkit.canned_api import CannedApi, run
+from moot_testkit.terminal import FACTS, at_terminal
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(JSON_VALUES, st.booleans())
+def test_every_value_is_read_back_as_it_was(value: Any, indent: bool) -> None:
+    assert json.loads(documents.encoded(value, indent=indent)) == value
+
+
+@given(JSON_VALUES, st.booleans())
+def test_every_character_is_printable(value: Any, indent: bool) -> None:
+    text = documents.encoded(value, indent=indent)
+    assert all(map(is_plain, text.split("\n") if indent else [text]))
+
+
+def test_half_a_character_is_written_as_an_escape() -> None:
+    assert documents.encoded("\ud83d") == '"\\ud83d"'
+
+
+def test_integers_of_any_size_keep_their_digits() -> None:
+    assert documents.encoded({"n": 2**70}) == '{"n":1180591620717411303424}'
+
+
+def test_what_acts_or_hides_is_escaped_and_letters_are_not() -> None:
+    assert documents.encoded("検索 \x1b[31m\x7f\x9b\u202e\ufe0f\U000e0041") == (
+        '"検索 \\u001b[31m\\u007f\\u009b\\u202e\\ufe0f\\udb40\\udc41"'
+    )
+
+
+def test_documents_are_bare_unless_the_envelope_is_asked_for() -> None:
+    assert documents.enveloped([1], {}) == [1]
+    assert documents.enveloped([1], {"BD_JSON_ENVELOPE": "0"}) == [1]
+    assert documents.enveloped([1], {"BD_JSON_ENVELOPE": "1"}) == {"schema_version": 1, "data": [1]}
+
+
+def listed(page: Page, argv: str = "list --json", *, terminal: bool = False, **environment: str) -> tuple[str, str]:
+    facts = at_terminal(80, **environment) if terminal else FACTS._replace(environment=environment)
+    ran = run(lists.COMMANDS, argv, CannedApi(list=page), facts)
+    return ran.out, ran.err
+
+
+PAGE = Page(issues=[{"id": "bd-1", "title": "One", "priority": 0}], total=312, truncated=True)
+
+
+def test_a_pipe_gets_one_line_and_a_terminal_an_indented_document() -> None:
+    assert listed(PAGE)[0] == '[{"id":"bd-1","title":"One","priority":0}]\n'
+    assert listed(PAGE, terminal=True)[0].startswith('[\n  {\n    "id": "bd-1",\n')
+
+
+def test_the_envelope_comes_from_the_clients_environment() -> None:
+    document = json.loads(listed(PAGE, BD_JSON_ENVELOPE="1")[0])
+    assert document == {"schema_version": 1, "data": PAGE.issues}
+
+
+def test_what_is_left_out_is_said_on_standard_error() -> None:
+    assert listed(PAGE)[1] == "1 of 312 shown; --limit 0 shows all\n"
+    unknown = Page(issues=PAGE.issues, total=None, truncated=True)
+    assert listed(unknown)[1] == "1 shown, more match; --limit 0 shows all\n"
+
+
+def test_of_a_whole_list_nothing_is_said() -> None:
+    assert listed(Page(issues=PAGE.issues, total=1, truncated=False))[1] == ""
+
+
+def test_an_empty_list_is_an_empty_array() -> None:
+    assert listed(Page(issues=[], total=0, truncated=False)) == ("[]\n", "")
+
+
+def test_fields_are_chosen_in_the_order_of_their_names() -> None:
+    assert documents.selected({"id": "a", "title": "t", "status": "open"}, ["status", "id", "assignee"]) == {
+        "status": "open",
+        "id": "a",
+    }
+
+
+@pytest.mark.parametrize(("fields", "needed"), [((), True), (("id", "title"), False), (("id", "notes"), True)])
+def test_long_texts_are_asked_for_only_where_they_are_shown(fields: tuple[str, ...], needed: bool) -> None:
+    assert documents.needs_texts(fields) is needed
+
+
+def test_issues_inside_an_issue_have_the_kind_of_link_and_tell_the_parent() -> None:
+    issue = {"id": "bd-1", "dependencies": [{"depends_on_id": "bd-0", "type": "parent-child"}], "_short": 4}
+    parent = {"id": "bd-0", "title": "Epic", "dependency_type": "parent-child", "_short": 4}
+    assert documents.issue_details(issue, [parent]) == {
+        "id": "bd-1",
+        "dependencies": [{"id": "bd-0", "title": "Epic", "dependency_type": "parent-child"}],
+        "parent": "bd-0",
+    }

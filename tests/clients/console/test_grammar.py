@@ -1,0 +1,237 @@
+"""The grammar: flags anywhere, nothing abbreviated, mistakes told with what was meant, help with examples first."""
+
+from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot.console.command import Command, Context
+from moot.console.grammar import Grammar, Section, comma_separated
+from moot_protocol.errors import Code, RefusedError
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="*", metavar="ID")
+    parser.add_argument("-t", "--title")
+    parser.add_argument("-p", "--priority", type=int, choices=range(5))
+    parser.add_argument("-f", "--force", action="store_true", help="whatever happens")
+    parser.add_argument("-l", "--label", action="append")
+
+
+def _one(parser: ArgumentParser) -> None:
+    parser.add_argument("id")
+
+
+def _nothing(context: Context) -> int:
+    return 0
+
+
+def command(name: str, arguments: Any = _arguments, **more: Any) -> Command:
+    return Command(name, f"Do {name}", arguments, _nothing, **more)
+
+
+def grammar() -> Grammar:
+    return Grammar(
+        [
+            Section(
+                "Work", [command("update", examples=("moot update a1b2 -p 0",)), command("create", aliases=("new",))]
+            ),
+            Section(
+                "Links", [command("dep add", aliases=("dep link",)), command("dep remove"), command("comments", _one)]
+            ),
+            Section("More", [command("comments add", _one)]),
+        ]
+    )
+
+
+def read(*argv: str) -> tuple[str, dict[str, Any]]:
+    invocation = grammar().read(argv)
+    assert invocation.command is not None
+    return invocation.command.name, vars(invocation.arguments)
+
+
+def refusal(*argv: str) -> RefusedError:
+    with pytest.raises(RefusedError) as caught:
+        grammar().read(argv)
+    assert caught.value.code is Code.USAGE
+    return caught.value
+
+
+def test_flags_and_words_mix_in_any_order() -> None:
+    name, found = read("update", "a", "-p", "1", "b", "--title", "T", "c", "--force")
+    assert name == "update"
+    assert found["ids"] == ["a", "b", "c"]
+    assert (found["priority"], found["title"], found["force"]) == (1, "T", True)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--title=T"], ["--title", "T"], ["-t", "T"], ["-tT"], ["-t=T"], ["-ftT"], ["-ft", "T"]],
+    ids=" ".join,
+)
+def test_a_value_can_be_given_in_every_usual_way(argv: list[str]) -> None:
+    assert read("update", *argv)[1]["title"] == "T"
+
+
+@pytest.mark.parametrize("value", ["-x", "--force", "- one\n- two", "a=b", "", "--", "-1"])
+def test_a_value_may_begin_with_a_hyphen_or_be_empty(value: str) -> None:
+    assert read("update", "a", "--title", value)[1]["title"] == value
+    assert read("update", "a", f"--title={value}")[1]["title"] == value
+
+
+@given(st.text() | st.sampled_from(["--", "-", "--json"]), st.lists(st.text() | st.sampled_from(["--", "-", "--json"])))
+def test_every_value_and_word_comes_through_unchanged(value: str, words: list[str]) -> None:
+    found = read("update", "--title", value, "--", *words)[1]
+    assert found["title"] == value
+    assert found["ids"] == words
+
+
+def test_after_two_hyphens_everything_is_a_word() -> None:
+    found = read("update", "a", "--", "--force", "-p")[1]
+    assert found["ids"] == ["a", "--force", "-p"]
+    assert not found["force"]
+
+
+def test_global_flags_stand_before_the_command_inside_its_name_or_after_it() -> None:
+    for argv in (
+        ["--json", "--actor", "bob", "dep", "add", "a"],
+        ["dep", "--json", "--actor=bob", "add", "a"],
+        ["dep", "add", "a", "--actor", "bob", "--json"],
+    ):
+        name, found = read(*argv)
+        assert (name, found["json"], found["actor"], found["ids"]) == ("dep add", True, "bob", ["a"])
+
+
+def test_a_switch_can_be_set_by_true_and_false_as_in_bd() -> None:
+    assert read("update", "--force=true")[1]["force"]
+    assert not read("update", "--force=false")[1]["force"]
+    assert "takes no value" in refusal("update", "--force=maybe").message
+
+
+def test_a_command_is_found_by_its_aliases() -> None:
+    assert read("new")[0] == "create"
+    assert read("dep", "link", "a")[0] == "dep add"
+
+
+def test_the_longest_name_wins_and_a_shorter_one_takes_the_rest_as_words() -> None:
+    assert read("comments", "add", "x")[0] == "comments add"
+    name, found = read("comments", "x")
+    assert (name, found["id"]) == ("comments", "x")
+
+
+def test_nothing_is_abbreviated() -> None:
+    assert "unknown flag --titl; did you mean --title?" in refusal("update", "--titl", "x").message
+    assert "unknown command 'updat'; did you mean update?" in refusal("updat").message
+
+
+def test_a_mistyped_subcommand_is_put_right_within_its_group() -> None:
+    assert "unknown command 'dep ad'; did you mean dep add?" in refusal("dep", "ad", "x").message
+
+
+def test_a_group_alone_says_what_it_needs() -> None:
+    assert refusal("dep").message == "dep needs one of: add, remove"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["update", "--title"], "--title needs a value"),
+        (["update", "-ft"], "-t needs a value"),
+        (["update", "-fz"], "unknown flag -z"),
+        (["update", "-p", "9"], "invalid choice"),
+        (["comments"], "required"),
+        (["comments", "a", "b"], "unrecognized"),
+        (["--frobnicate", "update"], "unknown flag --frobnicate"),
+        (["--actor"], "--actor needs a value"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_are_refused_as_usage(argv: list[str], message: str) -> None:
+    assert message in refusal(*argv).message
+
+
+def test_a_mistake_in_a_command_points_to_its_help() -> None:
+    assert refusal("dep", "add", "--zzz").hint == "see `moot help dep add`"
+
+
+@pytest.mark.parametrize(
+    ("argv", "topic"),
+    [
+        ([], ""),
+        (["--help"], ""),
+        (["help"], ""),
+        (["help", "dep", "add"], "dep add"),
+        (["help", "dep"], "dep"),
+        (["dep", "--help"], "dep"),
+        (["dep", "add", "-h"], "dep add"),
+        (["-h", "update"], "update"),
+        (["comments", "--help"], "comments"),
+        (["update", "--json", "--help", "x"], "update"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_help_is_asked_for_in_every_usual_way(argv: list[str], topic: str) -> None:
+    invocation = grammar().read(argv)
+    assert invocation.command is None
+    assert invocation.topic == topic
+
+
+def test_a_value_is_no_request_for_help() -> None:
+    assert read("update", "--title", "--help")[1]["title"] == "--help"
+
+
+def test_help_on_a_command_shows_examples_first_under_the_name_it_was_called_by() -> None:
+    text = grammar().help("update", "bd", 80)
+    assert text.index("bd update a1b2 -p 0") < text.index("usage: bd update [flags] [ID...]") < text.index("whatever")
+
+
+def test_help_keeps_to_the_width_of_the_terminal() -> None:
+    assert max(len(line) for line in grammar().help("update", "moot", 60).splitlines()) <= 60
+
+
+def test_help_without_a_topic_lists_every_command_in_its_section() -> None:
+    text = grammar().help("", "moot", 80)
+    assert text.index("Work:") < text.index("update ") < text.index("Links:") < text.index("dep add")
+
+
+def test_help_on_a_group_lists_its_commands_only() -> None:
+    text = grammar().help("dep", "moot", 80)
+    assert "dep add" in text
+    assert "update" not in text
+
+
+def test_help_on_nothing_known_is_refused() -> None:
+    with pytest.raises(RefusedError, match="did you mean update"):
+        grammar().help("updade", "moot", 80)
+
+
+def test_a_parser_is_built_when_its_command_is_first_called_and_kept() -> None:
+    built: list[str] = []
+
+    def arguments(parser: ArgumentParser) -> None:
+        built.append("x")
+
+    one = Grammar([Section("s", [command("x", arguments), command("y", lambda parser: built.append("y"))])])
+    assert built == []
+    one.read(["x"])
+    one.read(["x", "--json"])
+    assert built == ["x"]
+
+
+def test_threads_share_parsers_without_mixing_up_what_they_read() -> None:
+    one = grammar()
+
+    def parse(number: int) -> bool:
+        found = one.read(["update", f"id{number}", "-l", f"a{number}", "--title", str(number), "-l", "b"]).arguments
+        return (found.ids, found.label, found.title) == ([f"id{number}"], [f"a{number}", "b"], str(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(parse, range(400)))
+
+
+def test_comma_separated_values_are_flattened_without_blanks_and_repeats() -> None:
+    assert comma_separated(["a, b", "", "b,,c"]) == ("a", "b", "c")
+    assert comma_separated(None) == ()

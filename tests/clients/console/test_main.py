@@ -1,0 +1,150 @@
+"""A run of the console: actor and project, one JSON document, errors, exit codes, defects."""
+
+import shlex
+
+import pytest
+
+from moot.console import main
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import WorkspaceInfo
+from moot_testkit.canned_api import NOW_MS, CannedApi
+from moot_testkit.console import REQUEST_ID, issue, run_console
+from moot_testkit.terminal import FACTS, RecordingTerminal
+
+LOST = RefusedError("bob holds it", code=Code.LOST_RACE, hint="take another", retryable=True)
+
+
+def test_a_failure_is_told_on_standard_error_with_its_hint_and_exit_code() -> None:
+    ran = run_console("update a1b2 --claim", {"update": LOST})
+    assert (ran.code, ran.out, ran.err) == (5, "", "Error: bob holds it\nHint: take another\n")
+
+
+def test_with_json_a_failure_is_the_one_document_on_standard_output() -> None:
+    ran = run_console("update a1b2 --claim --json", {"update": LOST})
+    assert ran.code == 5
+    assert ran.err == ""
+    assert ran.document == {
+        "error": {"code": "lost_race", "message": "bob holds it", "hint": "take another", "retryable": True}
+    }
+
+
+def test_the_envelope_holds_errors_too() -> None:
+    facts = FACTS._replace(environment={"BD_JSON_ENVELOPE": "1"})
+    document = run_console("update a1b2 --claim --json", {"update": LOST}, facts=facts).document
+    assert document["schema_version"] == 1
+    assert document["data"]["error"]["code"] == "lost_race"
+
+
+def test_a_mistake_on_the_command_line_is_told_as_json_too() -> None:
+    ran = run_console("--json frobnicate")
+    assert ran.code == 2
+    assert ran.document["error"]["code"] == "usage"
+
+
+def test_json_after_two_hyphens_is_a_word() -> None:
+    ran = run_console("frobnicate -- --json")
+    assert (ran.out, ran.err[:6]) == ("", "Error:")
+
+
+def test_called_as_bd_failures_exit_1_and_success_0() -> None:
+    facts = FACTS._replace(program="bd")
+    assert run_console("frobnicate", facts=facts).code == 1
+    assert run_console("update a1b2 --claim", {"update": LOST}, facts=facts).code == 1
+    assert run_console("help", facts=facts).code == 0
+
+
+def test_an_error_from_elsewhere_cannot_act_on_the_terminal() -> None:
+    ran = run_console("update a1b2 --claim", {"update": RefusedError("\x1b[2Jgone", hint="\u202eback")})
+    assert "\x1b" not in ran.err
+    assert "\u202e" not in ran.err
+
+
+def test_a_defect_is_logged_and_told_by_the_id_it_was_logged_under() -> None:
+    ran = run_console("update a1b2 --claim", {"update": [{}]})
+    assert ran.code == 1
+    assert len(ran.crashes) == 1
+    assert REQUEST_ID in ran.err
+    assert "Traceback" not in ran.err + ran.out
+
+
+def test_a_defect_is_one_document_with_json() -> None:
+    ran = run_console("rebuild --json", {"rebuild": {}})
+    assert ran.document["error"]["code"] == "internal"
+
+
+def test_a_client_that_has_gone_away_is_told_nothing() -> None:
+    terminal = RecordingTerminal(FACTS._replace(argv=("update", "a1b2", "--claim")))
+    terminal.gone = True
+    api = CannedApi(workspace_info={"project": "bd", "folder": "/"}, update=LOST)
+    assert main.run(api, terminal, NOW_MS, str) != 0
+    assert (terminal.written, terminal.complaints) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "environment", "git_user", "actor"),
+    [
+        ("--actor eve q x", {"MOOT_ACTOR": "a", "USER": "u"}, "git", "eve"),
+        ("q x", {"MOOT_ACTOR": "a", "BD_ACTOR": "b", "BEADS_ACTOR": "c", "USER": "u"}, "git", "a"),
+        ("q x", {"BD_ACTOR": "b", "BEADS_ACTOR": "c", "USER": "u"}, "git", "b"),
+        ("q x", {"BEADS_ACTOR": "c", "USER": "u"}, "git", "c"),
+        ("q x", {"MOOT_ACTOR": "  ", "USER": "u"}, "git", "git"),
+        ("q x", {"USER": "u"}, "", "u"),
+        ("q x", {}, "", "unknown"),
+    ],
+)
+def test_who_acts_is_found_in_this_order(argv: str, environment: dict[str, str], git_user: str, actor: str) -> None:
+    facts = FACTS._replace(environment=environment, git_user=git_user)
+    assert run_console(argv, {"create": issue()}, facts=facts).request.actor == actor
+
+
+def test_the_project_is_that_of_the_workspace() -> None:
+    assert run_console("q x", {"create": issue()}, project="tools").request.project == "tools"
+
+
+@pytest.mark.parametrize("workspace", ["", "w1"])
+def test_where_there_is_no_project_a_command_that_needs_one_says_what_to_do(workspace: str) -> None:
+    ran = run_console("q x", facts=FACTS._replace(workspace=workspace), project="")
+    assert ran.code == 3
+    assert "/home/alice/work" in ran.err
+    assert "moot init" in ran.err
+
+
+def test_a_folder_outside_every_workspace_is_not_asked_about() -> None:
+    terminal = RecordingTerminal(FACTS._replace(argv=("update", "a1b2", "--claim"), workspace=""))
+    api = CannedApi(update=issue())
+    assert main.run(api, terminal, NOW_MS, str) == 0
+    assert not any(isinstance(request, WorkspaceInfo) for request in api.asked)
+
+
+def test_readonly_refuses_what_writes_and_lets_what_reads_through() -> None:
+    ran = run_console("--readonly q x")
+    assert (ran.code, ran.asked) == (4, [])
+    assert run_console("status --readonly", {"status": {}}).code == 0
+
+
+def test_help_is_text_or_one_document() -> None:
+    assert "Find work:" in run_console("help").out
+    assert run_console("").out == run_console("--help").out
+    assert "examples:" in run_console("help create --json").document["help"]
+
+
+def test_every_command_explains_itself_and_names_are_used_once() -> None:
+    names = [command.name for section in main.GRAMMAR._sections for command in section.commands]
+    assert len(names) == len(set(names))
+    for name in names:
+        assert f"usage: moot {name} [flags]" in main.GRAMMAR.help(name, "moot", 80)
+
+
+def test_every_example_of_a_command_can_be_read() -> None:
+    examples = [
+        (command.name, example.split(" | ")[0].split(" < ")[0])
+        for section in main.GRAMMAR._sections
+        for command in section.commands
+        for example in command.examples
+        if example.startswith("moot ")
+    ]
+    assert len(examples) > 30
+    for name, example in examples:
+        invocation = main.GRAMMAR.read(shlex.split(example)[1:])
+        assert invocation.command is not None
+        assert invocation.command.name == name, example

@@ -1,0 +1,254 @@
+"""The golden vectors are what the sources make today, and hold for a reader who has only the files.
+
+The second half reads them with nothing of the sources: a MessagePack reader of a few lines, SHA-256 and Ed25519.
+"""
+
+import importlib.util
+import json
+import struct
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+FOLDER = Path(__file__).resolve().parents[1] / "vectors"
+SUBJECTS = ["event", "batch", "certificate", "proof", "frontier", "record"]
+
+
+def vectors(subject: str) -> dict[str, Any]:
+    document = json.loads((FOLDER / f"{subject}.json").read_text(encoding="utf-8"))
+    assert document["status"] == "provisional"
+    return dict(document["vectors"])
+
+
+def fresh() -> dict[str, str]:
+    """What `make.py` makes now."""
+    spec = importlib.util.spec_from_file_location("make_vectors", FOLDER / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return dict(module.documents())
+
+
+def test_the_files_are_what_the_sources_make() -> None:
+    made = fresh()
+    assert sorted(made) == sorted(f"{subject}.json" for subject in SUBJECTS)
+    for name, text in made.items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == text, (
+            f"{name}: run tests/vectors/make.py if this is meant"
+        )
+
+
+# -- Without the sources -------------------------------------------------------------------------------------------
+class Reader:
+    """Enough of MessagePack to read the vectors into their JSON form."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, form: str) -> Any:
+        return struct.unpack(f">{form}", self.take(struct.calcsize(f">{form}")))[0]
+
+    def value(self) -> Any:
+        mark = self.take(1)[0]
+        if mark < 0x80 or mark >= 0xE0:
+            return mark if mark < 0x80 else mark - 256
+        if mark < 0xC0:
+            kind, size = (mark >> 4 if mark < 0xA0 else 0xA), (mark & 0x0F if mark < 0xA0 else mark & 0x1F)
+            return {0x8: self.pairs, 0x9: self.items, 0xA: self.text}[kind](size)
+        if mark in (0xC0, 0xC2, 0xC3):
+            return {0xC0: None, 0xC2: False, 0xC3: True}[mark]
+        if 0xC4 <= mark <= 0xC6:
+            return {"bytes": self.take(self.number("BHI"[mark - 0xC4])).hex()}
+        if mark == 0xC7:
+            size, code = self.number("B"), self.number("b")
+            return {"ext": code, "bytes": self.take(size).hex()}
+        if mark in (0xDC, 0xD9, 0xDA):
+            size = self.number("B" if mark == 0xD9 else "H")
+            return self.items(size) if mark == 0xDC else self.text(size)
+        number = self.number({0xCB: "d", 0xCC: "B", 0xCD: "H", 0xCE: "I", 0xCF: "Q"}[mark])
+        return {"int": str(number)} if mark == 0xCF and number >= 2**53 else number
+
+    def items(self, size: int) -> list[Any]:
+        return [self.value() for _ in range(size)]
+
+    def pairs(self, size: int) -> dict[str, Any]:
+        return {"map": {self.value(): self.value() for _ in range(size)}}
+
+    def text(self, size: int) -> str:
+        return self.take(size).decode()
+
+
+def raw(field: dict[str, Any]) -> bytes:
+    return bytes.fromhex(field["hex"])
+
+
+def data_of(decoded: Any) -> bytes:
+    return bytes.fromhex(decoded["bytes"])
+
+
+def signed(key: bytes, signature: bytes, message: bytes) -> bool:
+    Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    return True
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+def root(leaves: list[bytes]) -> bytes:
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1 << (len(leaves) - 1).bit_length() - 1
+    return node(root(leaves[:half]), root(leaves[half:]))
+
+
+def leaf(skeleton: bytes, values_hash: bytes) -> bytes:
+    return sha256(b"\x00" + sha256(skeleton).digest() + values_hash).digest()
+
+
+def leaves_of(envelope: list[Any]) -> list[bytes]:
+    return [
+        leaf(data_of(skeleton), data_of(values) if "ext" in values else sha256(data_of(values)).digest())
+        for skeleton, values in envelope[3]
+    ]
+
+
+def packed_fields(item: Any) -> Iterator[dict[str, Any]]:
+    """All fields that stand decoded beside their bytes, at any depth."""
+    if isinstance(item, dict):
+        if "decoded" in item:
+            yield item
+        else:
+            for part in item.values():
+                yield from packed_fields(part)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_what_stands_decoded_is_what_the_bytes_say(subject: str) -> None:
+    for field in packed_fields(vectors(subject)):
+        reader = Reader(raw(field))
+        assert reader.value() == field["decoded"]
+        assert reader.at == len(reader.data)
+
+
+@pytest.mark.parametrize("name", vectors("event"))
+def test_an_event(name: str) -> None:
+    event = vectors("event")[name]
+    assert raw(event["values_hash"]) == sha256(raw(event["values"])).digest()
+    assert raw(event["leaf"]) == leaf(raw(event["skeleton"]), raw(event["values_hash"]))
+    changes, values = event["skeleton"]["decoded"][5], event["values"]["decoded"]
+    assert len(values) == 1 + sum(not removes for _, _, removes in changes)
+    assert len(data_of(values[0])) == 16
+
+
+@pytest.mark.parametrize("name", vectors("batch"))
+def test_a_batch(name: str) -> None:
+    batch = vectors("batch")[name]
+    header, envelope = batch["header"]["decoded"], batch["batch"]["decoded"]
+    key = Ed25519PrivateKey.from_private_bytes(raw(batch["seed"]))
+    assert key.public_key().public_bytes_raw() == data_of(header[2])
+    assert key.sign(b"moot/batch/1\0" + raw(batch["header"])) == raw(batch["signature"]) == data_of(envelope[2])
+    assert raw(batch["id"]) == sha256(raw(batch["header"])).digest()
+    leaves = leaves_of(envelope)
+    assert [each.hex() for each in leaves] == batch["leaves"]
+    assert root(leaves) == data_of(header[6])
+    assert header[4] == len(leaves)
+    assert Reader(data_of(envelope[3][-1][0])).value()[1] == header[8]
+
+
+def test_a_certificate() -> None:
+    (vector,) = vectors("certificate").values()
+    body, genesis = vector["body"]["decoded"], vector["genesis"]["decoded"]
+    town = data_of(genesis[2])
+    assert raw(vector["plane"]) == sha256(b"moot/plane/1\0" + raw(vector["genesis"])).digest()[:16] == data_of(body[1])
+    assert town == data_of(body[2]) == raw(vector["signer"])
+    assert signed(town, raw(vector["signature"]), b"moot/cert/1\0" + raw(vector["body"]))
+
+
+@pytest.mark.parametrize("name", vectors("proof"))
+def test_a_proof(name: str) -> None:
+    vector = vectors("proof")[name]
+    _, skeleton, values, index, path, header, signature, certificate, genesis, further = vector["proof"]["decoded"]
+    head, founding = Reader(data_of(header)).value(), Reader(data_of(genesis)).value()
+    reached = leaf(data_of(skeleton), sha256(data_of(values)).digest())
+    assert reached == raw(vector["leaf"])
+    width, steps = head[4], iter(path)
+    while width > 1:
+        if index ^ 1 < width:
+            sibling = data_of(next(steps))
+            reached = node(sibling, reached) if index % 2 else node(reached, sibling)
+        index, width = index // 2, (width + 1) // 2
+    assert list(steps) == further == []
+    assert reached == raw(vector["root"]) == data_of(head[6])
+    assert signed(data_of(head[2]), data_of(signature), b"moot/batch/1\0" + data_of(header))
+    assert data_of(head[1]) == sha256(b"moot/plane/1\0" + data_of(genesis)).digest()[:16]
+    if certificate:
+        body = Reader(data_of(certificate[0])).value()
+        assert (body[1], body[2], body[3]) == (head[1], founding[2], head[2])
+        assert signed(data_of(founding[2]), data_of(certificate[1]), b"moot/cert/1\0" + data_of(certificate[0]))
+    else:
+        assert head[2] == founding[2]
+
+
+def test_a_frontier() -> None:
+    (vector,) = vectors("frontier").values()
+    body = vector["body"]["decoded"]
+    entries = raw(vector["body"])[-len(pack_entries(body[8])) :]
+    assert entries == pack_entries(body[8])
+    assert raw(vector["summary"]) == sha256(entries).digest() == data_of(body[6])
+    assert signed(data_of(body[2]), raw(vector["signature"]), b"moot/frontier/1\0" + raw(vector["body"]))
+    (record,) = vectors("record").values()
+    assert data_of(body[5]) == raw(record["digest"])
+
+
+def pack_entries(entries: list[Any]) -> bytes:
+    """A frontier of up to 15 authors with small numbers."""
+    return bytes([0x90 | len(entries)]) + b"".join(
+        b"\x94\xc4\x20" + data_of(author) + bytes([n]) + b"\xc4\x20" + data_of(head) + bytes([forked_at])
+        for author, n, head, forked_at in entries
+    )
+
+
+def short_text(text: str) -> bytes:
+    data = text.encode()
+    return (bytes([0xA0 | len(data)]) if len(data) < 32 else bytes([0xD9, len(data)])) + data
+
+
+def test_a_record_and_its_digest() -> None:
+    (vector,) = vectors("record").values()
+    writes, over = set(), set()
+    for batch in vector["batches"]:
+        envelope = Reader(bytes.fromhex(batch)).value()
+        header = Reader(data_of(envelope[1])).value()
+        authors = [header[2], *header[7]]
+        for n, ((skeleton, _), each) in enumerate(zip(envelope[3], leaves_of(envelope), strict=True), header[3]):
+            _, _, _, kind, entity, changes = Reader(data_of(skeleton)).value()
+            for key, superseded, removes in changes:
+                place = (kind, entity, key)
+                over |= {(place, authors[index]["bytes"], m, leaf8["bytes"]) for index, m, leaf8 in superseded}
+                writes |= set() if removes else {(place, authors[0]["bytes"], n, each.hex())}
+    live = {write for write in writes if (*write[:3], write[3][:16]) not in over}
+    listed = {((e["kind"], e["entity"], e["key"]), e["author"], e["n"], e["leaf"]) for e in vector["live"]}
+    assert live == listed
+    total = 0
+    for (kind, entity, key), author, n, each_leaf in live:
+        packed = b"\x96" + short_text(kind) + short_text(entity) + short_text(key)
+        packed += b"\xc4\x20" + bytes.fromhex(author) + bytes([n]) + b"\xc4\x20" + bytes.fromhex(each_leaf)
+        total += int.from_bytes(sha256(packed).digest(), "big")
+    assert raw(vector["digest"]) == (total % 2**256).to_bytes(32, "big")
+
+
+def test_the_record_holds_both_of_two_concurrent_statuses_and_not_the_label_that_was_removed() -> None:
+    (vector,) = vectors("record").values()
+    shown = {(each["key"], json.dumps(each["value"])) for each in vector["live"]}
+    assert {("status", '"closed"'), ("status", '"blocked"'), ("labels", '"stone"')} <= shown
+    assert not shown & {("status", '"open"'), ("labels", '"water"')}

@@ -1,0 +1,287 @@
+"""Makes the golden vectors beside this file: `python tests/vectors/make.py` writes them anew.
+
+Everything is fixed here, seeds, salts and times included, so the bytes are the same wherever it runs.
+"""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from msgspec.msgpack import Ext, decode
+
+from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
+from moot_protocol.certificate import CertificateBody, build_certificate
+from moot_protocol.charter import certificate_draft, genesis_draft
+from moot_protocol.clock import from_ms
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.digest import Digest, term, term_prefix, term_suffix
+from moot_protocol.event import Dot, Draft, Event, Write
+from moot_protocol.fold import Placed, fold
+from moot_protocol.frontier import Entry, Form, FrontierBody, build_frontier_message, summary
+from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
+from moot_protocol.proof import build_proof, decode_proof
+
+FOLDER = Path(__file__).parent
+SEEDS = {"town": b"\x01" * 32, "recovery": b"\x02" * 32, "replica one": b"\x03" * 32, "replica two": b"\x04" * 32}
+TOWN, RECOVERY, ONE, TWO = (SeedSigner(seed) for seed in SEEDS.values())
+HPKE = b"\x05" * 32
+START = from_ms(1_767_225_600_000)
+GENESIS = build_genesis(PlaneKind.LEDGER, TOWN.public, RECOVERY.public, "rivertown", b"\x06" * 16)
+PLANE = plane_id(GENESIS)
+
+
+def salt(number: int) -> bytes:
+    """The salt of the vector's events, by number."""
+    return sha256(b"salt" + bytes([number])).digest()[:16]
+
+
+def sealed(key: SeedSigner, first: int, prev: bytes, hlc: int, *drafts: Draft) -> Batch:
+    """A batch whose events are one tick apart."""
+    builder = BatchBuilder(PLANE, key.public, first, prev)
+    for i, draft in enumerate(drafts):
+        builder.add(draft, hlc + i, salt(first + i))
+    return builder.seal(key.sign)
+
+
+def dot(event: Event, key: SeedSigner) -> Dot:
+    """The name of an event."""
+    return Dot(key.public, event.n, event.leaf[:8])
+
+
+def certified(key: SeedSigner) -> list[bytes]:
+    """The town's certificate for a replica."""
+    return build_certificate(CertificateBody(1, PLANE, TOWN.public, key.public, HPKE, Role.WRITER), TOWN)
+
+
+def issue(*writes: Write, actor: str = "alice") -> Draft:
+    """A change to the one issue of the vectors."""
+    return Draft("issue", "rt-0123456789ab", actor, writes)
+
+
+CHARTER = sealed(TOWN, 1, ZEROS, START, genesis_draft(GENESIS, "alice"))
+OPENING_ONE, OPENING_TWO = (
+    sealed(key, 1, ZEROS, START + 10, certificate_draft(certified(key), key.public, "alice")) for key in (ONE, TWO)
+)
+CREATED = sealed(
+    ONE, 2, OPENING_ONE.id, START + 20,
+    issue(Write("title", "Mend the bridge"), Write("status", "open"), Write("priority", 1)),
+    issue(Write("labels", "water")),
+    issue(Write("extra", {"name": "cost", "value": [1, -1, 2.5, None, True, b"\x00\xff", "Brücke"]})),
+)  # fmt: skip
+BY_TWO = sealed(
+    TWO, 2, OPENING_TWO.id, START + from_ms(1),
+    issue(Write("status", "closed", [dot(CREATED.events[0], ONE)]), Write("labels", "stone"), actor="bob/agent"),
+    issue(Write("labels", removes=True, over=[dot(CREATED.events[1], ONE)]), actor="bob/agent"),
+)  # fmt: skip
+BY_ONE = sealed(
+    ONE, 5, CREATED.id, START + from_ms(1) + 1, issue(Write("status", "blocked", [dot(CREATED.events[0], ONE)]))
+)
+
+
+def shown(value: Any) -> Any:
+    """A decoded value as JSON: bytes as `{"bytes": hex}`, extension types and large numbers as objects too."""
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, Ext):
+        return {"ext": value.code, "bytes": bytes(value.data).hex()}
+    if isinstance(value, dict):
+        return {"map": {key: shown(element) for key, element in value.items()}}
+    if isinstance(value, list | tuple):
+        return [shown(element) for element in value]
+    if type(value) is int and abs(value) >= 2**53:
+        return {"int": str(value)}
+    return value
+
+
+def packed(says: str, data: bytes) -> dict[str, Any]:
+    """Bytes that are MessagePack, beside what they decode to."""
+    return {"says": says, "hex": data.hex(), "decoded": shown(decode(data))}
+
+
+def plain(says: str, data: bytes) -> dict[str, Any]:
+    """Bytes that are a key, hash or signature."""
+    return {"says": says, "hex": data.hex()}
+
+
+def event_vector() -> dict[str, Any]:
+    """An event with two writes, and the same with a change that removes."""
+    return {
+        name: {
+            "skeleton": packed(
+                "[1, hlc, actor, kind, entity, [[key, over, removes], ...]], keys ascending", each.skeleton_bytes
+            ),
+            "values": packed(
+                "[salt, value, ...]: one value for each change that does not remove", each.values_bytes or b""
+            ),
+            "values_hash": plain("SHA256(values)", each.values_hash),
+            "leaf": plain("SHA256(0x00 || SHA256(skeleton) || values_hash)", each.leaf),
+        }
+        for name, each in (
+            ("writes", CREATED.events[0]),
+            ("all types", CREATED.events[2]),
+            ("removes", BY_TWO.events[1]),
+        )
+    }
+
+
+def batch_vector() -> dict[str, Any]:
+    """A batch of three events, one whose `over` names another author, and one without some values."""
+    bare = [Event(e.n, e.skeleton, e.skeleton_bytes, None, e.values_hash, e.leaf) for e in CREATED.events[:1]]
+    batches = {
+        "three events": (CREATED, CREATED.events, "replica one"),
+        "another author named": (BY_TWO, BY_TWO.events, "replica two"),
+        "values of the first event absent": (CREATED, (*bare, *CREATED.events[1:]), "replica one"),
+    }
+    return {
+        name: {
+            "seed": plain("the Ed25519 seed of the author", SEEDS[author]),
+            "header": packed(
+                "[1, plane, author, first, count, prev, root, [further authors], hlc of the last event]",
+                each.header_bytes,
+            ),
+            "leaves": [event.leaf.hex() for event in each.events],
+            "signature": plain("Ed25519 by the author over 'moot/batch/1' 0x00 || header", each.signature),
+            "id": plain("SHA256(header)", each.id),
+            "batch": packed(
+                "[1, header, signature, [[skeleton, values], ...]]; absent values: their hash as extension type 1",
+                encode_batch(each.header_bytes, each.signature, events),
+            ),
+        }
+        for name, (each, events, author) in batches.items()
+    }
+
+
+def certificate_vector() -> dict[str, Any]:
+    """The genesis, the plane's id and the certificate of a replica."""
+    body, signature, signer = certified(ONE)
+    return {
+        "a replica of the founder": {
+            "seed": plain("the Ed25519 seed of the town key", SEEDS["town"]),
+            "genesis": packed("[1, kind, town key, recovery key, name, nonce]", GENESIS),
+            "plane": plain("SHA256('moot/plane/1' 0x00 || genesis), the first 16 bytes", PLANE),
+            "body": packed("[1, plane, town key, the replica's key, its HPKE key, role]", body),
+            "signature": plain("Ed25519 by the signer over 'moot/cert/1' 0x00 || body", signature),
+            "signer": plain("the town key itself; an invite key is possible too", signer),
+            "subject_text": {
+                "says": "unpadded base64url of the replica's key: its certificate's entity",
+                "text": key_text(ONE.public),
+            },
+        }
+    }
+
+
+def proof_vector() -> dict[str, Any]:
+    """The second of three events, and a charter's."""
+    proofs = {
+        "an event of a replica": build_proof(CREATED, 3, certified(ONE), GENESIS),
+        "an event of the founder's charter": build_proof(CHARTER, 1, (), GENESIS),
+    }
+    return {
+        name: {
+            "proof": packed(
+                "[1, skeleton, values, index, path, header, signature, [body, signature, signer] or [], genesis, []]",
+                data,
+            ),
+            "leaf": plain("where the path starts", (CREATED.events[1] if certificate else CHARTER.events[0]).leaf),
+            "root": plain(
+                "where the path (RFC 9162, 2.1.3) ends: the header's root",
+                (CREATED if certificate else CHARTER).header.root,
+            ),
+        }
+        for name, data in proofs.items()
+        for certificate in [decode_proof(data).certificate]
+    }
+
+
+def frontier_vector() -> dict[str, Any]:
+    """What a replica that holds all of these batches tells everyone."""
+    ends = ((TOWN, CHARTER), (ONE, BY_ONE), (TWO, BY_TWO))
+    entries = tuple(
+        sorted((Entry(key.public, last.header.last, last.id) for key, last in ends), key=lambda e: e.author)
+    )
+    body = FrontierBody(
+        1, PLANE, ONE.public, ZEROS, 7, record()[1].digest(), summary(entries), Form.ALL, entries
+    )  # fmt: skip
+    message = build_frontier_message(ONE, body)
+    parts = decode(message)
+    return {
+        "all entries": {
+            "seed": plain("the Ed25519 seed of the sender", SEEDS["replica one"]),
+            "body": packed(
+                "[1, plane, sender, to or zeros, counter, digest, summary, form, [[author, n, batch, forked at], ...]]",
+                parts[2],
+            ),
+            "summary": plain("SHA256 of the packed entries", body.summary),
+            "signature": plain("Ed25519 by the sender over 'moot/frontier/1' 0x00 || body", parts[3]),
+            "message": packed("[1, 1, body, signature]", message),
+        }
+    }
+
+
+def record() -> tuple[list[dict[str, Any]], Digest]:
+    """What is live after all of these batches, and the plane's digest."""
+    batches = (CHARTER, OPENING_ONE, OPENING_TWO, CREATED, BY_TWO, BY_ONE)
+    placed = [
+        Placed(each.header.author, event, (each.header.author, *each.header.authors))
+        for each in batches
+        for event in each.events
+    ]
+    live, digest = [], Digest()
+    for (kind, entity), keys in sorted(fold(placed).items()):
+        for key, writes in sorted(keys.items()):
+            for (value, hlc, author, n, actor), leaf in writes:
+                each = term(term_prefix(kind, entity), key, term_suffix(author, n, leaf))
+                digest.add(each)
+                live.append(
+                    {
+                        "kind": kind, "entity": entity, "key": key, "author": author.hex(), "n": n, "leaf": leaf.hex(),
+                        "hlc": shown(hlc), "actor": actor, "value": shown(value), "term": f"{each:064x}",
+                    }
+                )  # fmt: skip
+    return live, digest
+
+
+def record_vector() -> dict[str, Any]:
+    """Concurrent statuses stay both, a label removed is gone, and the digest is the sum of the live terms."""
+    live, digest = record()
+    batches = [CHARTER, OPENING_ONE, OPENING_TWO, CREATED, BY_TWO, BY_ONE]
+    return {
+        "after six batches": {
+            "batches": [encode_batch(each.header_bytes, each.signature, each.events).hex() for each in batches],
+            "live": live,
+            "live_says": "writes(key) without what any over(key) names; term: SHA256([kind, entity, key, author, n, leaf])",
+            "digest": plain("the sum of the terms modulo 2**256, big-endian", digest.digest()),
+        }
+    }
+
+
+SUBJECTS = {
+    "event": event_vector,
+    "batch": batch_vector,
+    "certificate": certificate_vector,
+    "proof": proof_vector,
+    "frontier": frontier_vector,
+    "record": record_vector,
+}
+
+
+def documents() -> dict[str, str]:
+    """The text of each file by its name."""
+    return {
+        f"{subject}.json": json.dumps(
+            {"format": 1, "status": "provisional", "about": make.__doc__, "vectors": make()},
+            indent=2,
+            ensure_ascii=False,
+        )
+        + "\n"
+        for subject, make in SUBJECTS.items()
+    }
+
+
+if __name__ == "__main__":
+    for file, text in documents().items():
+        (FOLDER / file).write_text(text, encoding="utf-8")
+        print(f"{file}: {len(text)} characters")
