@@ -195,4 +195,3 @@ class _Stop:
             self._asked = True
             if self._ask is not None:
                 self._ask()
-

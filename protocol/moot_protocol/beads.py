@@ -125,14 +125,7 @@ def _id_problem(data: dict[str, Any]) -> str | None:
         return "a memory, not an issue" if data.get("_type") == "memory" else "no id"
     if not isinstance(entity, str):
         return "an id that is no text"
-    return _entity_problem(entity)
-
-
-def _entity_problem(entity: str) -> str | None:
-    try:
-        return entity_problem(entity)
-    except UnicodeEncodeError:
-        return "an id with half a character (a lone surrogate)"
+    return entity_problem(entity)
 
 
 def _text_problem(text: str, most: int = limits.TEXT_BYTES) -> str | None:
@@ -372,4 +365,4 @@ def _edge_problem(item: Any) -> str | None:
         return "no issue that it leads to, or no type"
     if len(kind) > limits.EDGE_TYPE_CHARS:
         return f"a type of {len(kind)} characters where {limits.EDGE_TYPE_CHARS} are the limit"
-    return _entity_problem(to) or _text_problem(kind)
+    return entity_problem(to) or _text_problem(kind)

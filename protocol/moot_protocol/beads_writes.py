@@ -84,7 +84,8 @@ class _Differences:
         self._live = live
         self._reading = reading
         self._dot_of = dot_of
-        self._shown = dict(defaults(reading)) | reading.values
+        assumed = {name: value for name, value in defaults(reading) if name not in reading.extra}
+        self._shown = assumed | reading.values
         theirs, ours = instant_ns(imported.registers.get("updated_at")), instant_ns(reading.updated_at)
         self._is_newer = theirs is not None and ours is not None and theirs > ours
 
@@ -121,10 +122,13 @@ class _Differences:
     def _deletion(self) -> Iterator[Write]:
         given, shown = self._line.deleted, self._reading.deleted
         if given is None:
-            if shown is not None and "status" in self._line.registers and self._live.get("deleted"):
+            has_status = "status" in self._line.registers or "status" in self._line.extra
+            if shown is not None and has_status and self._live.get("deleted"):
                 yield Write("deleted", None, self._over("deleted"))
-        elif shown is None or any(shown.get(name) != value for name, value in given.items()):
-            yield Write("deleted", _deletion({**(shown or {}), **given}), self._over("deleted"))
+            return
+        kept = {name: value for name, value in (shown or {}).items() if name not in self._line.extra}
+        if shown is None or kept | given != shown:
+            yield Write("deleted", _deletion(kept | given), self._over("deleted"))
 
     def _cleared(self) -> Iterator[Write]:
         """Registers that show something where the line has an empty or odd value."""

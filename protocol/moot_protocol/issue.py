@@ -287,18 +287,20 @@ def read_edges(siblings: Sequence[Sibling]) -> list[Edge]:
 
 
 def _read_comments(siblings: Sequence[Sibling]) -> list[Comment]:
-    """The comments, oldest first."""
-    comments: list[Comment] = []
-    for sibling in policies.elements(siblings):
+    """The comments, oldest first; those that say the same in all their parts, id included, once."""
+    comments: dict[tuple[str, ...], Comment] = {}
+    for sibling in siblings if len(siblings) == 1 else sorted(siblings, key=_rank):
         value = sibling.value
         if not isinstance(value, list | tuple) or len(value) < 5 or not isinstance(value[0], str):
             continue
         text, author, at, name, extra = value[:5]
         shown_id = name if type(name) is int or isinstance(name, str) else comment_id(sibling)
-        extra = extra if isinstance(extra, dict) else {}
-        comments.append(Comment(text, _shown_author(author, sibling), _shown_time(at, sibling), shown_id, extra))
-    comments.sort(key=lambda comment: (instant_ms(comment.created_at) or 0, str(comment.id), comment.text))
-    return comments
+        author, at = _shown_author(author, sibling), _shown_time(at, sibling)
+        comment = Comment(text, author, at, shown_id, extra if isinstance(extra, dict) else {})
+        comments.setdefault((text, author, at, str(shown_id)), comment)
+    return sorted(
+        comments.values(), key=lambda comment: (instant_ms(comment.created_at) or 0, str(comment.id), comment.text)
+    )
 
 
 def comment_id(sibling: Sibling) -> str:

@@ -5,7 +5,7 @@ order, and never raises: values that are withheld, erased or malformed are passe
 Conflicts are judged on all of them: a value that can't be seen counts as different from every other.
 """
 
-import sys
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -153,7 +153,7 @@ def total(siblings: Sequence[Sibling]) -> int | float:
     floats = [number for number in numbers if type(number) is float]
     if not floats:
         return amount
-    most = sys.float_info.max
+    most = math.nextafter(math.inf, 0)
     return min(max(sum(floats, start=float(amount)), -most), most)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from moot_protocol.crypto import check_public_key, is_signed
+from moot_protocol.crypto import SeedSigner, check_public_key, is_signed
 from moot_protocol.errors import Code, RefusedError
 from mootd.edges.entropy import SeededEntropy, SystemEntropy
 from mootd.edges.keys import FileKeyStore, MemoryKeyStore
@@ -61,11 +61,11 @@ def test_every_name_has_a_key_of_its_own(keys: KeyStore) -> None:
 
 
 def test_keys_come_from_the_entropy_given(make: Make) -> None:
-    keys, twin = make(SeededEntropy(3)), MemoryKeyStore(SeededEntropy(3))
-    for store in (keys, twin):
-        store.create("town")
-    assert keys.signer("town").public == twin.signer("town").public
-    assert keys.hpke_public("town") == twin.hpke_public("town")
+    keys, same = make(SeededEntropy(3)), SeededEntropy(3)
+    keys.create("town")
+    signing, exchange = SeedSigner(same.bytes(32)), X25519PrivateKey.from_private_bytes(same.bytes(32))
+    assert keys.signer("town").public == signing.public
+    assert keys.hpke_public("town") == exchange.public_key().public_bytes_raw()
 
 
 @pytest.mark.parametrize("ask", [lambda keys: keys.signer("town"), lambda keys: keys.hpke_public("town")])

@@ -219,7 +219,7 @@ def test_a_job_that_refuses_fails_alone(writer: Writer[Unit], ledger: Ledger) ->
     with pytest.raises(RefusedError, match="no such issue"):
         refused.result(PATIENCE_S)
     assert [before.result(PATIENCE_S), after.result(PATIENCE_S)] == ["a", "b"]
-    assert ledger.committed == [["first"], ["a", "b"]]
+    assert (ledger.committed, ledger.begun) == ([["first"], ["a", "b"]], 2)
 
 
 def test_an_atomic_job_that_fails_after_writing_leaves_nothing(writer: Writer[Unit], ledger: Ledger) -> None:
@@ -254,6 +254,23 @@ def test_a_job_that_breaks_after_writing_leaves_nothing_and_the_others_go_in(
         broken.result(PATIENCE_S)
     assert [before.result(PATIENCE_S), after.result(PATIENCE_S)] == ["a", "b"]
     assert ledger.committed == [["first"], ["a", "b"]]
+
+
+def test_a_job_that_runs_twice_is_answered_by_its_second_run(writer: Writer[Unit], ledger: Ledger) -> None:
+    runs: list[int] = []
+
+    def refuses_at_first(unit: Unit) -> str:
+        runs.append(1)
+        if len(runs) == 1:
+            raise RefusedError("not yet")
+        return str(unit.write("second run"))
+
+    with ledger.holding_the_next_commit(writer):
+        twice = writer.submit(refuses_at_first)
+        broken = writer.submit(writes_then_raises(ZeroDivisionError()))
+    assert twice.result(PATIENCE_S) == "second run"
+    assert isinstance(broken.exception(PATIENCE_S), ZeroDivisionError)
+    assert ledger.rows == ["first", "second run"]
 
 
 def test_a_job_that_breaks_alone_is_undone_and_not_run_again(writer: Writer[Unit], ledger: Ledger) -> None:
@@ -447,18 +464,24 @@ async def test_a_caller_who_stops_waiting_leaves_the_others_their_answers(writer
     assert ledger.rows == ["first", "stays"]
 
 
-async def test_a_caller_who_stops_waiting_while_the_commit_runs_disturbs_nobody(
+async def test_a_caller_who_stops_waiting_while_the_group_runs_disturbs_nobody(
     writer: Writer[Unit], ledger: Ledger
 ) -> None:
     loop = asyncio.get_running_loop()
-    ledger.may_commit.clear()
-    gone = writer.submit_async(writes("gone"), loop)
-    assert await asyncio.to_thread(ledger.committing.wait, PATIENCE_S)
-    stays = writer.submit_async(writes("stays"), loop)
+    running, go_on = threading.Event(), threading.Event()
+
+    def slow(unit: Unit) -> Any:
+        running.set()
+        assert go_on.wait(PATIENCE_S)
+        return unit.write("stays")
+
+    with ledger.holding_the_next_commit(writer):
+        gone, stays = writer.submit_async(writes("gone"), loop), writer.submit_async(slow, loop)
+    assert await asyncio.to_thread(running.wait, PATIENCE_S)
     gone.cancel()
-    ledger.may_commit.set()
+    go_on.set()
     assert await stays == "stays"
-    assert ledger.rows == ["gone", "stays"]
+    assert ledger.rows == ["first", "gone", "stays"]
 
 
 def test_a_loop_that_closed_takes_no_answer_from_those_that_did_not(writer: Writer[Unit], ledger: Ledger) -> None:

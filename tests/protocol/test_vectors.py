@@ -64,18 +64,27 @@ class Reader:
         if mark < 0xC0:
             kind, size = (mark >> 4 if mark < 0xA0 else 0xA), (mark & 0x0F if mark < 0xA0 else mark & 0x1F)
             return {0x8: self.pairs, 0x9: self.items, 0xA: self.text}[kind](size)
+        return self.long_form(mark)
+
+    def long_form(self, mark: int) -> Any:
         if mark in (0xC0, 0xC2, 0xC3):
             return {0xC0: None, 0xC2: False, 0xC3: True}[mark]
-        if 0xC4 <= mark <= 0xC6:
-            return {"bytes": self.take(self.number("BHI"[mark - 0xC4])).hex()}
-        if mark == 0xC7:
-            size, code = self.number("B"), self.number("b")
-            return {"ext": code, "bytes": self.take(size).hex()}
-        if mark in (0xDC, 0xD9, 0xDA):
-            size = self.number("B" if mark == 0xD9 else "H")
-            return self.items(size) if mark == 0xDC else self.text(size)
-        number = self.number({0xCB: "d", 0xCC: "B", 0xCD: "H", 0xCE: "I", 0xCF: "Q"}[mark])
-        return {"int": str(number)} if mark == 0xCF and number >= 2**53 else number
+        number = self.number({
+            0xC4: "B", 0xC5: "H", 0xC6: "I", 0xC7: "B", 0xCB: "d", 0xCC: "B", 0xCD: "H", 0xCE: "I", 0xCF: "Q",
+            0xD9: "B", 0xDC: "H",
+        }[mark])  # fmt: skip
+        match mark:
+            case 0xC4 | 0xC5 | 0xC6:
+                value: Any = {"bytes": self.take(number).hex()}
+            case 0xC7:
+                value = {"ext": self.number("b"), "bytes": self.take(number).hex()}
+            case 0xD9:
+                value = self.text(number)
+            case 0xDC:
+                value = self.items(number)
+            case _:
+                value = {"int": str(number)} if mark == 0xCF and number >= 2**53 else number
+        return value
 
     def items(self, size: int) -> list[Any]:
         return [self.value() for _ in range(size)]

@@ -252,7 +252,7 @@ def record_vector() -> dict[str, Any]:
         "after six batches": {
             "batches": [encode_batch(each.header_bytes, each.signature, each.events).hex() for each in batches],
             "live": live,
-            "live_says": "writes(key) without what any over(key) names; term: SHA256([kind, entity, key, author, n, leaf])",
+            "live_says": "all writes that no `over` names; term: SHA256([kind, entity, key, author, n, leaf])",
             "digest": plain("the sum of the terms modulo 2**256, big-endian", digest.digest()),
         }
     }

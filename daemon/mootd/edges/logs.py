@@ -117,15 +117,11 @@ def _processors(clock: Clock, style: Style, *, colors: bool) -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         _stamp(clock),
-        structlog.processors.format_exc_info,
+        structlog.processors.format_exc_info,  # the plain traceback; others print local variables, keys among them
         clean,
     ]
     if style is Style.CONSOLE:
-        # The plain traceback: the other one prints local variables, keys among them.
-        console = structlog.dev.ConsoleRenderer(
-            colors=colors, timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
-        )
-        return [*shared, console]
+        return [*shared, structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="time")]
     return [*shared, _ordered, structlog.processors.JSONRenderer(serializer=_json)]
 
 
@@ -276,6 +272,4 @@ def _as_text(value: Any) -> str:
 
 def _printable(text: str) -> str:
     """Escape all but printable characters: what is logged must neither steer a terminal nor forge a line."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode() for letter in text
-    )
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -5,7 +5,6 @@ checksums of its own, so this is what finds a flipped bit.
 """
 
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import crypto, merkle
@@ -87,7 +86,7 @@ class Checker:
         before = self._entities.log.batch_holding(feed, header.first - 1)
         if before is None:
             yield "the batch before it is missing"
-        elif header_id(before.header_bytes) != header.prev:
+        elif before.id != header.prev:
             yield "it doesn't follow the batch before it"
 
     def check_head(self, number: int) -> Iterator[Problem]:
@@ -96,7 +95,7 @@ class Checker:
         if not row.n:
             return
         last = self._entities.log.batch_holding(number, row.n)
-        if last is None or header_id(last.header_bytes) != row.head:
+        if last is None or last.id != row.head:
             yield Problem(f"feed of {key_text(row.author)}", "its last batch is not the one it names", _LOG_HINT)
 
     # -- The views -----------------------------------------------------------------------------------------------
@@ -128,11 +127,6 @@ class Checker:
         return fresh
 
 
-def header_id(header_bytes: bytes) -> bytes:
-    """A batch's id."""
-    return sha256(header_bytes).digest()
-
-
 def _leaf_problems(header: Header, stored: list[StoredEvent]) -> Iterator[str]:
     if merkle.root([each.event.leaf for each in stored]) != header.root:
         yield "its events are not those that were signed"
@@ -143,4 +137,3 @@ def _leaf_problems(header: Header, stored: list[StoredEvent]) -> Iterator[str]:
 def _content(record: Record) -> Any:
     groups = sorted((group.feed, group.n, group.leaf, repr(group.pairs)) for group in record.groups)
     return (record.created, record.updated, groups)
-

@@ -189,7 +189,9 @@ class Graph:
     def _recount_waits(self, eid: int) -> None:
         standing = self.standing(eid)
         standing.waits = sum(
-            self._must_wait(spawner, value[:1]) for spawner, edge_type, value in self.edges(EDGE, eid) if edge_type == WAITS
+            self._must_wait(spawner, value[:1])
+            for spawner, edge_type, value in self.edges(EDGE, eid)
+            if edge_type == WAITS
         )
         self._queue.append(eid)
 
@@ -205,9 +207,7 @@ class Graph:
     def _recompute_until(self, eid: int) -> None:
         standing = self.standing(eid)
         parents = (self.standing(parent) for parent in self.others(EDGE, eid, (PARENT,)))
-        standing.until_ms = max(
-            standing.defer_ms, *(parent.defer_ms for parent in parents if parent.flags & EXISTS), 0
-        )
+        standing.until_ms = max(standing.defer_ms, *(parent.defer_ms for parent in parents if parent.flags & EXISTS), 0)
 
     # -- Settling ------------------------------------------------------------------------------------------------
     def settle(self) -> None:

@@ -6,12 +6,13 @@ arrival numbers in a row.
 """
 
 from collections.abc import Callable
+from hashlib import sha256
 from struct import Struct
 from typing import Final, NamedTuple
 
 import msgspec
 
-from moot_protocol.batch import Batch, Header, decode_header, encode_batch
+from moot_protocol.batch import Header, decode_header, encode_batch
 from moot_protocol.errors import Code, MootError
 from moot_protocol.event import Event, decode_skeleton, event_from_bytes
 from mootd.engine import layout
@@ -34,10 +35,6 @@ class FeedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Id of the batch that holds it."""
     hlc: int = 0
     """Timestamp of the accepted head."""
-    tip_n: int = 0
-    """The highest number on the linked trunk, which may be beyond what is accepted."""
-    tip: bytes = bytes(32)
-    tip_hlc: int = 0
     forked_at: int = 0
     """The lowest number at which two different batches are known; 0 for none."""
     kind: str = ""
@@ -47,11 +44,13 @@ class FeedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ended: bool = False
     reason: str = ""
     """Why no more of it is accepted, in acceptance's words; empty where all is well."""
+    is_aside: bool = False
+    """Whether some of its batches lie in ASIDE."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether a next batch is accepted without asking acceptance: a writer's feed without fork, end or backlog."""
-        return self.kind == "replica" and not self.reason and not self.forked_at and self.n == self.tip_n > 0
+        """Whether what follows its head is accepted without a question: a replica's feed with nothing odd about it."""
+        return self.kind == "replica" and self.n > 0 and not (self.reason or self.forked_at or self.is_aside)
 
 
 class PlaneRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -90,6 +89,11 @@ class StoredBatch(NamedTuple):
     def header(self) -> Header:
         """The header, decoded."""
         return decode_header(self.header_bytes)
+
+    @property
+    def id(self) -> bytes:
+        """The batch's id."""
+        return sha256(self.header_bytes).digest()
 
 
 encode_row: Final = msgspec.msgpack.Encoder().encode
@@ -135,9 +139,9 @@ def with_previous(data: bytes, previous: int) -> bytes:
     return _EVENT.pack(previous, feed, n, length) + data[_EVENT_HEAD:]
 
 
-def pack_batch(batch: Batch, arrival: int, accepted: int) -> bytes:
+def pack_batch(header_bytes: bytes, signature: bytes, arrival: int, accepted: int) -> bytes:
     """An accepted batch as BATCHES keeps it."""
-    return _BATCH.pack(arrival, accepted, batch.signature) + batch.header_bytes
+    return _BATCH.pack(arrival, accepted, signature) + header_bytes
 
 
 def unpack_batch(data: bytes) -> StoredBatch:

@@ -6,24 +6,19 @@ only, never the log), changed only when a unit has committed, and safe to read f
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from moot_protocol.certificate import CertificateBody, build_certificate
-from moot_protocol.charter import certificate_draft, genesis_draft
+
 from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.genesis import NONCE_BYTES, PlaneKind, build_genesis, plane_id
-from moot_protocol.kinds import CHARTER, Role
 from mootd.engine import layout
 from mootd.engine.layout import Views
-from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project, encode_row
+from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project
 from mootd.engine.unit import Unit
 from mootd.ports import Clock, Entropy, KeyStore
 from mootd.store.port import Reader, ReadTransaction, Store, Table
 
 TOWN_KEY = "town"
 REPLICA_KEY = "replica"
-PLANES = ((PlaneKind.LEDGER, "ledger"), (PlaneKind.OPERATIONAL, "operational"))
-"""The planes that a new town begins with."""
 
 
 class Replica:
@@ -164,38 +159,3 @@ class Replica:
         self.projects.update(unit.new_projects)
         self.arrival, self.cuts, self.generation = unit.arrival, unit.cuts, unit.generation
         self.clock.last = unit.clock.last
-
-    # -- Founding ------------------------------------------------------------------------------------------------
-    def found_town(self, unit: Unit, recovery: bytes) -> None:
-        """Make this machine's town: its planes with their charters, and this replica's certificates.
-
-        Args:
-            unit: the unit it is written in.
-            recovery: the recovery key's public half.
-
-        Raises:
-            RefusedError: `exists`: this replica belongs to a town already.
-        """
-        if self.is_founded:
-            raise RefusedError("there is a town on this machine already", code=Code.EXISTS)
-        for key in (TOWN_KEY, REPLICA_KEY):
-            if not self.keys.has(key):
-                self.keys.create(key)
-        for number, (kind, label) in enumerate(PLANES, start=1):
-            self._found_plane(unit, number, kind, label, recovery)
-
-    def _found_plane(self, unit: Unit, number: int, kind: PlaneKind, name: str, recovery: bytes) -> None:
-        town, replica = self.signer(TOWN_KEY), self.signer(REPLICA_KEY)
-        document = build_genesis(kind, town.public, recovery, name, self.entropy.bytes(NONCE_BYTES))
-        plane = PlaneRow(number, plane_id(document), kind.value, name, town.public)
-        unit.new_planes.append(plane)
-        unit.transaction.put(Table.META, layout.plane_key(number), encode_row(plane))
-        charter = unit.feed_number(number, town.public)
-        unit.set_feed(charter, FeedRow(number, town.public, kind=CHARTER, town=town.public))
-        unit.append(number, genesis_draft(document, ""), feed=charter)
-        feed = unit.feed_number(number, replica.public)
-        role = Role.ADMIN
-        unit.set_feed(feed, FeedRow(number, replica.public, kind="replica", role=role, town=town.public))
-        body = CertificateBody(1, plane.id, town.public, replica.public, self.keys.hpke_public(REPLICA_KEY), role)
-        unit.append(number, certificate_draft(build_certificate(body, town), replica.public, ""), feed=feed)
-

@@ -74,7 +74,9 @@ class RowMaker:
         }
         settled = b"\1" if shown.status == STATUS_CLOSED else b"\0"
         if shown.assignee:
-            keys.add(layout.project_prefix(layout.ASSIGNEE, project) + layout.text_key(shown.assignee) + settled + order)
+            keys.add(
+                layout.project_prefix(layout.ASSIGNEE, project) + layout.text_key(shown.assignee) + settled + order
+            )
         for label in shown.labels:
             keys.add(layout.project_prefix(layout.LABEL, project) + layout.text_key(label) + settled + order)
         if has_conflict(live):
@@ -89,7 +91,9 @@ class RowMaker:
             target = eid if edge.to == record.entity else self._reference(record.plane, ISSUE, edge.to)
             hlc, author, n = edge.rank
             rank = hlc.to_bytes(8, "big") + author + n.to_bytes(8, "big")
-            gate = ANY_CHILD if edge.type == WAITS and "any-children" in edge.extra.get("metadata", "") else ALL_CHILDREN
+            gate = (
+                ANY_CHILD if edge.type == WAITS and "any-children" in edge.extra.get("metadata", "") else ALL_CHILDREN
+            )
             edges[target, edge.type] = EdgeFacts(rank, gate)
         return edges
 
@@ -110,13 +114,14 @@ def _in_range(ms: int) -> int:
 
 
 def has_conflict(live: Live) -> bool:
-    """Whether some field may be in conflict, going by what is at hand; texts count as soon as siblings differ in name."""
+    """Whether some field may be in conflict; texts, which aren't at hand, count as soon as they have siblings."""
     for key, siblings in live.items():
         policy = field_of(ISSUE, key).policy
         if policy is Policy.KEYED:
             if len(siblings) > 1 and any(entry.conflict for entry in policies.keyed(siblings).values()):
                 return True
         elif len(siblings) > 1 and policy not in SET_LIKE:
-            if policy is Policy.TEXT or policies.read(policy, siblings).conflict:
+            is_in_conflict = policy is Policy.TEXT or policies.read(policy, siblings).conflict
+            if is_in_conflict:
                 return True
     return False

@@ -6,7 +6,9 @@ are collected into batches that are signed when the unit is sealed; nothing of i
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from msgspec.structs import replace
 
 from moot_protocol import limits
 from moot_protocol.batch import Batch, BatchBuilder
@@ -58,9 +60,7 @@ class Unit:
 
     def _view_writer(self) -> ViewWriter:
         views = Views(self.generation)
-        return ViewWriter(
-            self.transaction, views, self.author_of, self._accepted_n, self.project_number, self.now_ms
-        )
+        return ViewWriter(self.transaction, views, self.author_of, self._accepted_n, self.project_number, self.now_ms)
 
     # -- Feeds ---------------------------------------------------------------------------------------------------
     def feed(self, number: int) -> FeedRow:
@@ -80,6 +80,16 @@ class Unit:
             self.transaction.put(Table.META, layout.feed_of_key(plane, author), number.to_bytes(4, "big"))
             self.set_feed(number, FeedRow(plane, author))
         return number
+
+    def plane_number(self, plane: bytes) -> int | None:
+        """The local number of a plane, or None where it isn't held."""
+        rows = (*self.replica.planes.values(), *self.new_planes)
+        return next((row.number for row in rows if row.id == plane), None)
+
+    def authors(self, plane: int) -> list[bytes]:
+        """Every author that anything is known of on a plane."""
+        known = {author for number, author in self.replica.feed_numbers if number == plane}
+        return [*known, *(author for number, author in self.new_feeds if number == plane and author not in known)]
 
     def set_feed(self, number: int, row: FeedRow) -> None:
         """Change a feed's row."""
@@ -185,20 +195,11 @@ class Unit:
     def _put_accepted(self, number: int, batch: Batch, arrival: int, accepted: int) -> None:
         header = batch.header
         key = layout.batch_key(number, header.first)
-        self.transaction.put(Table.BATCHES, key, pack_batch(batch, arrival, accepted))
-        row = self.feed(number)
-        n = header.first + accepted - 1
-        tip_n, tip, tip_hlc = row.tip_n, row.tip, row.tip_hlc
-        if header.last > tip_n:
-            tip_n, tip, tip_hlc = header.last, batch.id, header.hlc_last
+        self.transaction.put(Table.BATCHES, key, pack_batch(batch.header_bytes, batch.signature, arrival, accepted))
+        hlc = batch.events[accepted - 1].skeleton.hlc
         self._progress = (0, 0)
-        self.set_feed(
-            number,
-            FeedRow(
-                row.plane, row.author, n, batch.id, batch.events[accepted - 1].skeleton.hlc, tip_n, tip, tip_hlc,
-                row.forked_at, row.kind, row.role, row.town, row.ended, row.reason,
-            ),
-        )  # fmt: skip
+        row = self.feed(number)
+        self.set_feed(number, replace(row, n=header.first + accepted - 1, head=batch.id, hlc=hlc))
 
     # -- Ending --------------------------------------------------------------------------------------------------
     def flush(self) -> None:
@@ -250,9 +251,14 @@ class Unit:
         """Do something, take it back, and return what it would have returned."""
         try:
             with self.savepoint():
-                raise _TriedError(work(self))
+                _taken_back(work(self))
         except _TriedError as tried:
-            return tried.answer  # type: ignore[no-any-return]
+            answer: R = tried.answer
+        return answer
+
+
+def _taken_back(answer: Any) -> NoReturn:
+    raise _TriedError(answer)
 
 
 class _TriedError(Exception):

@@ -4,7 +4,7 @@ Invariant: after `flush`, records, INDEX, standings and digests are those that t
 leave, whatever their order. Changes are collected per entity and written once, in ascending order of keys.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from moot_protocol.digest import Digest, term, term_prefix, term_suffix
@@ -23,6 +23,16 @@ class _Open(NamedTuple):
 
     record: Record
     packed: bytes | None
+
+
+class Replayed(NamedTuple):
+    """An accepted event as it is applied again."""
+
+    event: Event
+    feeds: list[int]
+    """Its batch's author table as feed numbers, its own first."""
+    arrival: int
+    role: Role | None
 
 
 class ViewWriter:
@@ -54,6 +64,7 @@ class ViewWriter:
         self._open: dict[int, _Open] = {}
         self._next_eid = 0
         self._digests: dict[int, Digest] = {}
+        self._accepted_n = accepted_n
         self._merge = Merge(accepted_n, self._added, self._removed)
         self._digest = Digest()
         self._prefix = b""
@@ -114,8 +125,8 @@ class ViewWriter:
         self._merge.apply(record, event, feeds, arrival, role)
         return previous
 
-    def replace(self, plane: int, kind: str, entity: str, rebuild: Callable[[Record, Merge], None]) -> None:
-        """Make an entity's record anew: what was live leaves the digest, and `rebuild` applies its events again."""
+    def replace(self, plane: int, kind: str, entity: str, events: Iterable[Replayed]) -> None:
+        """Make an entity's record anew from its accepted events, in ascending order of arrival."""
         eid = self.reference(plane, kind, entity)
         old = self._to_change(eid, plane, kind, entity)
         self._digest, self._prefix = self.digest(plane), term_prefix(kind, entity)
@@ -124,7 +135,11 @@ class ViewWriter:
                 self._removed(pair[0], group.feed, group.n, group.leaf)
         fresh = Record(plane, kind, entity)
         self._open[eid] = _Open(fresh, self._open[eid].packed)
-        rebuild(fresh, self._merge)
+        # While replaying, a superseded write may stand later in the row: it is waited for, whatever its number.
+        merge = Merge(lambda _: 0, self._added, self._removed)
+        for replayed in events:
+            merge.apply(fresh, replayed.event, replayed.feeds, replayed.arrival, replayed.role)
+        fresh.pending = [waiting for waiting in fresh.pending if waiting[2] > self._accepted_n(waiting[1])]
 
     def digest(self, plane: int) -> Digest:
         """A plane's running digest."""

@@ -6,6 +6,7 @@ from moot_protocol.crypto import SeedSigner
 from moot_protocol.ids import key_text
 from moot_protocol.requests import InitTown
 from mootd.edges.recovery import new_recovery_seed, recovery_words
+from mootd.engine.membership import found_town
 from mootd.engine.replica import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
 
@@ -19,7 +20,7 @@ def found(unit: Unit, request: InitTown) -> dict[str, Any]:
     if created:
         seed = new_recovery_seed(replica.entropy)
         words = recovery_words(seed)
-        replica.found_town(unit, SeedSigner(seed).public)
+        found_town(unit, SeedSigner(seed).public)
     planes = [*replica.planes.values(), *unit.new_planes]
     return {
         "created": created,

@@ -94,10 +94,16 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         shown["town"] = {"name": "", "key": ids.key_text(replica.ledger.town)}
         shown["replica"] = ids.key_text(replica.id)
         shown["planes"] = [_plane(replica, reader, plane) for plane in replica.planes.values()]
-        shown["projects"] = workspaces(reader)
+        shown["projects"] = [_project(replica, reader, each) for each in workspaces(reader)]
         shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
         shown["parked"] = reader.count(Table.ASIDE)
     return shown
+
+
+def _project(replica: Replica, reader: Reader, workspace: dict[str, Any]) -> dict[str, Any]:
+    prefix = layout.project_prefix(layout.STATUS, replica.projects.get(workspace["project"], 0))
+    index = replica.views_of(reader).index
+    return workspace | {"issues": sum(1 for _ in reader.scan(index, prefix, layout.after(prefix)))}
 
 
 def _plane(replica: Replica, reader: Reader, plane: PlaneRow) -> dict[str, Any]:
@@ -134,7 +140,10 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
     checks = [
         _check("data folder is private", *_is_private(machine.places.data)),
         _check(
-            "disk has room", free > _FREE_BYTES, f"{free // MIB} MiB free", "free some space; writes are refused without"
+            "disk has room",
+            free > _FREE_BYTES,
+            f"{free // MIB} MiB free",
+            "free some space; writes are refused without",
         ),
         _check("town is founded", replica.is_founded, "", "run `moot init` in your project"),
         _check(
@@ -145,9 +154,10 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
         ),
         _check("no feed is forked", not any(row.forked_at for row in replica.feeds.values()), "", "see `moot status`"),
     ]
-    for name in (TOWN_KEY, REPLICA_KEY) if replica.is_founded else ():
-        checks.append(_check(f"{name} key is here", replica.keys.has(name), "", "restore it from a backup"))
-    return checks
+    keys = (TOWN_KEY, REPLICA_KEY) if replica.is_founded else ()
+    return checks + [
+        _check(f"{name} key is here", replica.keys.has(name), "", "restore it from a backup") for name in keys
+    ]
 
 
 def _check(name: str, ok: bool, detail: str, hint: str) -> dict[str, Any]:
@@ -172,7 +182,7 @@ def _fsck(machine: Machine, replica: Replica, request: Fsck) -> dict[str, Any]:
 
 
 def _stretch(checker: Checker, cursor: str, total: int, replica: Replica) -> dict[str, Any]:
-    phase, done, events, key = (cursor.split(" ") if cursor else [_LOG, "0", "0", ""])
+    phase, done, events, key = cursor.split(" ") if cursor else [_LOG, "0", "0", ""]
     checked, seen = int(done), int(events)
     found: list[Problem]
     if phase == _LOG:

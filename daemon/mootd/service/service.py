@@ -120,8 +120,10 @@ class Service:
     async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
         """Answer any other request."""
         loop = asyncio.get_running_loop()
-        write = await loop.run_in_executor(self._executor, self._write_of, request, key) if _is_long(request) else (
-            self._write_of(request, key)
+        write = (
+            await loop.run_in_executor(self._executor, self._write_of, request, key)
+            if _is_long(request)
+            else (self._write_of(request, key))
         )
         if write is not None:
             left_ms = int((deadline - loop.time()) * 1000)
@@ -193,4 +195,3 @@ def _parts(wanted: Filter) -> set[str]:
 def _is_long(request: Request[Any]) -> bool:
     """Whether already preparing the write is too long for the loop."""
     return isinstance(request, Import)
-

@@ -232,7 +232,7 @@ class MemoryRead:
 class MemoryWrite:
     """The one write transaction."""
 
-    __slots__ = ("_changes", "_core", "_depth", "_failure", "_spent", "_tables", "_undo", "_versions")
+    __slots__ = ("_alive", "_changes", "_core", "_depth", "_failure", "_spent", "_tables", "_undo", "_versions")
 
     def __init__(self, core: _Core) -> None:
         self._core = core
@@ -244,7 +244,8 @@ class MemoryWrite:
         self._undo: list[_Undo] = []
         """Inside nested transactions: how to take back what was done since the outermost of them began."""
         self._spent = 0
-        self._failure: MootError | None = _over()
+        self._alive = False
+        self._failure: MootError | None = None
 
     def __enter__(self) -> Self:
         core = self._core
@@ -254,7 +255,7 @@ class MemoryWrite:
         core.writing.acquire()
         core.writer = threading.get_ident()
         self._tables = core.state.tables
-        self._failure = None
+        self._alive = True
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -263,14 +264,13 @@ class MemoryWrite:
                 self._check_alive()
                 self._commit()
         finally:
-            self._failure = _over()
+            self._alive = False
             self._core.writer = None
             self._core.writing.release()
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """See the port."""
-        if self._failure is not None:
-            raise self._failure
+        self._check_alive()
         if not key:
             raise _bad_key()
         changes = self._changes[table]
@@ -376,8 +376,8 @@ class MemoryWrite:
     def _check_alive(self) -> None:
         if self._core.crashed:
             raise CrashError("this store crashed: `reopen` it")
-        if self._failure is not None:
-            raise self._failure
+        if not self._alive:
+            raise self._failure or _over()
 
     def _spend(self, size: int) -> None:
         self._check_alive()
@@ -386,6 +386,7 @@ class MemoryWrite:
         self._spent += size
         short = faults.free_bytes is not None and self._spent > faults.free_bytes
         if short or faults.writes == faults.full_at_write:
+            self._alive = False
             self._failure = refused(Code.STORE_FULL, "memory", "as its faults have it")
             raise self._failure
 

@@ -59,6 +59,7 @@ def test_a_list_that_reached_its_limit_says_so() -> None:
     ran = run(COMMANDS, "history a1b2 --limit 2", CannedApi(history=EVENTS))
     assert ran.err == "the newest 2 events shown; --limit 0 shows all\n"
     assert run(COMMANDS, "history a1b2 --limit 0", CannedApi(history=EVENTS)).err == ""
+    assert run(COMMANDS, "history a1b2 --limit 0", CannedApi(history=[])).err == ""
 
 
 def test_a_negative_limit_is_refused() -> None:

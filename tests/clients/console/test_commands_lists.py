@@ -127,6 +127,11 @@ def test_parents_that_close_a_cycle_hide_no_issue_from_a_tree() -> None:
     assert [line.split()[0] for line in told] == ["bd-1", "bd-2", "bd-3"]
 
 
+def test_an_issue_whose_parent_is_on_another_page_keeps_its_place() -> None:
+    page = Page(issues=[SEARCH, LOGIN | {"id": "bd-0", "dependencies": []}], total=2, truncated=False)
+    assert [line.split()[0] for line in lines("list --tree", page=page)] == ["bd-a9zzzzzzzzzz", "bd-0"]
+
+
 def test_a_long_list_tells_dates_labels_and_dependencies() -> None:
     page = Page(issues=[LOGIN, SEARCH], total=2, truncated=False, short=[8, 7])
     assert lines("list --long", COLOURLESS, page) == [

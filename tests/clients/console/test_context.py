@@ -1,16 +1,11 @@
-"""What commands share: mutations carried out together, texts, confirmations, progress."""
-
-from collections.abc import Callable
-from itertools import count
+"""What commands share: mutations carried out together, texts, confirmations."""
 
 import pytest
 
 from moot.console.context import TEXT_READ_BYTES
-from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Script, Update
-from moot_testkit.console import in_turn, issue, run_console
-from moot_testkit.terminal import FACTS, at_terminal
+from moot_testkit.console import issue, run_console
 
 
 def test_one_mutation_is_sent_as_itself() -> None:
@@ -61,32 +56,6 @@ def test_a_text_that_no_field_could_hold_is_refused(content: bytes, code: Code) 
 def test_a_file_that_cannot_be_read_is_told_as_the_client_told_it() -> None:
     ran = run_console("update a1b2 --body-file nowhere.md")
     assert (ran.code, ran.err) == (3, "Error: nowhere.md: no such file\n")
-
-
-def _ticking(step: float) -> Callable[[], float]:
-    """A clock that goes on by so many seconds whenever it is looked at."""
-    ticks = count()
-    return lambda: next(ticks) * step
-
-
-STRETCHES = [
-    {"done": False, "cursor": "a", "progress": [1000, 4000]},
-    {"done": False, "cursor": "b", "progress": [2000, 4000]},
-    {"done": True, "cursor": "", "progress": [4000, 4000], "batches": 40, "events": 4000},
-]
-
-
-def test_progress_is_shown_at_a_terminal_once_a_command_has_taken_a_second() -> None:
-    ran = run_console("fsck", {"fsck": in_turn(*STRETCHES)}, facts=at_terminal(), seconds=_ticking(0.6))
-    assert "1,000" not in ran.err
-    assert "verifying: 2,000 of 4,000 (50 %) batches" in ran.err
-    assert ran.err.endswith("\r\x1b[K")
-
-
-@pytest.mark.parametrize(("facts", "step"), [(FACTS, 9.0), (at_terminal(), 0.001)], ids=["no terminal", "fast"])
-def test_progress_is_not_shown_elsewhere_nor_earlier(facts: Facts, step: float) -> None:
-    ran = run_console("fsck", {"fsck": in_turn(*STRETCHES)}, facts=facts, seconds=_ticking(step))
-    assert ran.err == ""
 
 
 def test_a_refusal_of_one_step_is_the_refusal_of_all() -> None:

@@ -33,6 +33,10 @@ def test_every_character_is_printable(value: Any, indent: bool) -> None:
     assert all(map(is_plain, text.split("\n") if indent else [text]))
 
 
+def test_the_one_control_that_json_leaves_alone_is_escaped_too() -> None:
+    assert documents.encoded("a\x7f") == '"a\\u007f"'
+
+
 def test_half_a_character_is_written_as_an_escape() -> None:
     assert documents.encoded("\ud83d") == '"\\ud83d"'
 

@@ -26,6 +26,12 @@ def test_wide_characters_take_two_cells() -> None:
     assert aligned(rows, width=80) == ["検索  x", "ab    y", "🚀    z"]
 
 
+def test_wide_characters_fill_the_room_there_is_and_are_never_halved() -> None:
+    assert cut("漢字漢字", 5) == "漢字…"
+    assert cut("漢字漢字", 6) == "漢字…"
+    assert cut("漢字漢字", 7) == "漢字漢…"
+
+
 def test_colours_take_no_room() -> None:
     lines = aligned([(COLOURED.heading("ab"), "x"), ("abcd", "y")], width=80)
     assert lines == ["\x1b[1mab\x1b[0m    x", "abcd  y"]

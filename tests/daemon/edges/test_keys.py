@@ -1,5 +1,6 @@
 """Key files: modes, owners, links, damage, and what a crash leaves."""
 
+import fcntl
 import os
 import stat
 import threading
@@ -230,6 +231,25 @@ def test_a_full_disk_is_told_and_leaves_no_key(keys: FileKeyStore, monkeypatch: 
         error = refused(lambda: keys.create("replica"))
     assert (error.code, error.retryable) == (Code.STORE_FULL, True)
     assert not keys.has("replica")
+
+
+def test_while_a_key_is_written_nobody_else_writes_one(
+    keys: FileKeyStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[bool] = []
+
+    def trying(_descriptor: int) -> None:
+        other = os.open(folder, os.O_RDONLY)
+        try:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            tried.append(True)
+        finally:
+            os.close(other)
+
+    monkeypatch.setattr(os, "fsync", trying)
+    keys.create("replica")
+    assert tried == [True, True]
 
 
 def test_of_many_who_create_the_same_key_one_succeeds(folder: Path) -> None:

@@ -82,8 +82,8 @@ def _sentence(status: dict[str, Any]) -> str:
     return f"{held}; {' and '.join(wrong)} to look at." if wrong else f"{held}; all is well."
 
 
-def _several(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+def _several(count: int, word: str, ending: str = "s") -> str:
+    return f"{count:,} {word}{'' if count == 1 else ending}"
 
 
 def _alarms(style: Style, status: dict[str, Any]) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _rows(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for job in status.get("jobs", []):
         yield f"at work: {neutralise(str(job['job']))}", f"{job['done']:,} of {job['total']:,}"
     if status.get("parked"):
-        yield "parked", f"{_several(status['parked'], 'batch')} ahead of this machine's clock, applied when due"
+        yield "parked", f"{_several(status['parked'], 'batch', 'es')} ahead of this machine's clock, applied when due"
     yield "data", f"{neutralise(str(status.get('data', '')))}, {_size(status.get('bytes', 0))}"
     if status.get("at_rest"):
         yield "at rest", neutralise(str(status["at_rest"]))
@@ -148,7 +148,7 @@ def _checked(context: Context, checks: Sequence[dict[str, Any]]) -> Iterator[str
         if not check["ok"] and check.get("hint"):
             yield f"  {neutralise(str(check['hint']))}"
     failed = sum(not check["ok"] for check in checks)
-    yield f"{_several(failed, 'check')} of {len(checks)} failed" if failed else f"All {len(checks)} checks passed"
+    yield f"{failed} of {_several(len(checks), 'check')} failed" if failed else "Every check passed"
 
 
 COMMANDS: Final = (

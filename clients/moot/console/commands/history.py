@@ -51,7 +51,7 @@ def _run(context: Context) -> int:
     else:
         style = style_of(context.terminal.facts)
         lines.write_lines(context, history_lines(style, events, context.now_ms))
-    if len(events) == limit:
+    if limit and len(events) == limit:
         context.terminal.err(f"the newest {limit} events shown; --limit 0 shows all\n")
     return exits.OK
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 from moot_protocol.event import Draft, Event, Write
 from moot_protocol.kinds import ISSUE, Policy, field_of
 from moot_protocol.register import MISSING
-from mootd.engine.entities import Entities
 from mootd.engine.record import Group, Record, pairs_of
 from mootd.engine.unit import Unit
 

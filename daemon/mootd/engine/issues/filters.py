@@ -113,7 +113,10 @@ def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
         yield lambda c: c.record.entity in meant
     if wanted.title_contains:
         in_title = wanted.title_contains.casefold()
-        yield lambda c: in_title in c.facts.title.casefold() or in_title in c.record.entity.casefold()
+        yield lambda c: in_title in c.facts.title.casefold()
+    if wanted.title_or_id:
+        in_either = wanted.title_or_id.casefold()
+        yield lambda c: in_either in c.facts.title.casefold() or in_either in c.record.entity.casefold()
     if wanted.text_contains:
         in_text = wanted.text_contains.casefold()
         yield lambda c: any(
@@ -160,7 +163,9 @@ def in_priority_order(issues: Issues, wanted: Filter, projects: dict[str, int], 
         projects: name → number of every project.
         closed: whether closed issues are wanted, unless statuses are named.
     """
-    numbers = {projects[name] for name in wanted.projects if name in projects} if wanted.projects else set(projects.values())
+    numbers = (
+        {projects[name] for name in wanted.projects if name in projects} if wanted.projects else set(projects.values())
+    )
     if wanted.deleted:
         streams = [_scan(issues, layout.project_prefix(layout.DELETED, number)) for number in numbers]
     elif wanted.assignee or wanted.labels:
@@ -171,7 +176,9 @@ def in_priority_order(issues: Issues, wanted: Filter, projects: dict[str, int], 
             for part in ((b"\0", b"\1") if closed or CLOSED in wanted.statuses else (b"\0",))
         ]
     else:
-        streams = [_scan(issues, key) for number in numbers for key in _status_prefixes(issues, number, wanted, closed=closed)]
+        streams = [
+            _scan(issues, key) for number in numbers for key in _status_prefixes(issues, number, wanted, closed=closed)
+        ]
     seen = -1
     for key in merge(*streams, key=_order_of):
         eid = layout.eid_of(key)

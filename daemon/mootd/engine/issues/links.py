@@ -62,9 +62,7 @@ def remove_edge(writer: IssueWriter, request: RemoveEdge) -> dict[str, Any]:
     editor = writer.editor(name, request)
     live = [(group, value) for group, value in editor.elements("edges") if isinstance(value, list) and len(value) > 1]
     targets = {request.to} | {value[0] for _, value in live if _means(writer, request.to, value[0])}
-    gone = [
-        (group, value) for group, value in live if value[0] in targets and request.type in ("", value[1])
-    ]
+    gone = [(group, value) for group, value in live if value[0] in targets and request.type in ("", value[1])]
     if not gone:
         raise RefusedError(
             f"{name} has no such dependency on {request.to}", code=Code.NOT_FOUND, hint=f"see `moot dep list {name}`"

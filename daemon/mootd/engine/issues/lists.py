@@ -56,9 +56,7 @@ class Lists:
             return None
         live = live_of(record, self._issues.entities.author_of)
         shown = facts(live)
-        return Candidate(
-            eid, record, live, shown, created_ms(live, record.created), updated_ms(live, record.updated)
-        )
+        return Candidate(eid, record, live, shown, created_ms(live, record.created), updated_ms(live, record.updated))
 
     def _matching(self, eids: Iterable[int], tests: list[Test]) -> Iterator[Candidate]:
         for eid in eids:

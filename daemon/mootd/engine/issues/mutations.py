@@ -51,9 +51,7 @@ class IssueWriter:
         name, eid, record = self.issues().find(typed)
         shown = facts(live_of(record, self.unit.author_of))
         if shown.is_deleted and not deleted:
-            raise RefusedError(
-                f"{name} is deleted", code=Code.NOT_FOUND, hint=f"`moot undelete {name}` brings it back"
-            )
+            raise RefusedError(f"{name} is deleted", code=Code.NOT_FOUND, hint=f"`moot undelete {name}` brings it back")
         return name, eid, record, shown
 
     def editor(self, name: str, request: Mutation[Any]) -> Editor:
@@ -198,7 +196,9 @@ class IssueWriter:
                 code=Code.CONFLICT,
                 hint="close those first, or add --force",
             )
-        waiting = [other for other, _, _ in issues.edges(layout.BACK_EDGE, eid) if issues.standing(other).flags & BLOCKED]
+        waiting = [
+            other for other, _, _ in issues.edges(layout.BACK_EDGE, eid) if issues.standing(other).flags & BLOCKED
+        ]
         editor = self.editor(name, request)
         editor.set("status", issue.CLOSED)
         editor.set("closed_at", self.unit.now_ms)
@@ -286,4 +286,3 @@ def _json_text(name: str, value: Any) -> str:
         raise RefusedError(f"metadata {name} can't be stored: {error}") from error
     checks.check_text(f"metadata {name}", text, limits.TEXT_BYTES)
     return text
-

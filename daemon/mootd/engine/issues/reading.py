@@ -99,4 +99,4 @@ class Issues:
         shown = self.document(record, texts=False)
         if shown["status"] == issue_reading.TOMBSTONE:
             return None
-        return {name: shown[name] for name in _DEPENDENT_FIELDS}
+        return {name: shown[name] for name in _DEPENDENT_FIELDS} | {"_short": self.names.unique_chars(record.entity)}

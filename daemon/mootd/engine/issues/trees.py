@@ -15,22 +15,16 @@ _TREE_NODES = 10_000
 
 
 def list_edges(issues: Issues, request: Edges) -> list[dict[str, Any]]:
-    """An issue's dependencies (down) or dependents (up), with the other issue's fields and the type of the edge."""
-    name, eid, record = issues.find(request.id)
+    """An issue's dependencies (down) or dependents (up): the other issue's fields and the type of the edge."""
+    _, eid, record = issues.find(request.id)
     if request.direction == "up":
-        return [
-            shown | {"type": shown["dependency_type"]}
-            for shown in issues.dependents(eid)
-            if request.type in ("", shown["dependency_type"])
-        ]
+        return [shown for shown in issues.dependents(eid) if request.type in ("", shown["dependency_type"])]
     found = []
     for edge in read_edges(issues.live(record, texts=True).get("edges", ())):
-        if request.type not in ("", edge.type):
-            continue
-        other = None if edge.to.startswith(EXTERNAL) else issues.names.eid(edge.to)
-        summary = issues.summary(other) if other is not None else None
-        shown = summary or {"id": edge.to}
-        found.append(shown | {"dependency_type": edge.type, "type": edge.type, "issue_id": name, "missing": not summary})
+        if request.type in ("", edge.type):
+            other = None if edge.to.startswith(EXTERNAL) else issues.names.eid(edge.to)
+            summary = issues.summary(other) if other is not None else None
+            found.append((summary or {"id": edge.to}) | {"dependency_type": edge.type})
     return found
 
 

@@ -1,0 +1,92 @@
+"""Batches that are held without being accepted: parked, unlinked, beyond a fork or an end, or not yet entitled.
+
+Invariant: ASIDE holds each of them whole and as it was received. They are evidence of forks, and become accepted as
+soon as acceptance says so. What strangers can fill this with is bounded per author.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from moot_protocol import limits
+from moot_protocol.batch import Batch, decode_batch, encode_batch
+from mootd.engine import layout
+from mootd.store.port import Table, WriteTransaction
+
+
+class AsideRow(msgspec.Struct, array_like=True, frozen=True):
+    """A batch that is held and not accepted."""
+
+    raw: bytes
+    parked: bool = False
+    """Whether it is too far ahead of the wall clock to count yet."""
+    was_accepted: bool = False
+    """Whether it was cut off; such batches are kept without limit, since they were ours already."""
+
+
+_decode: Final[Callable[[bytes], AsideRow]] = msgspec.msgpack.Decoder(AsideRow).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class Aside:
+    """ASIDE inside a write transaction."""
+
+    def __init__(self, transaction: WriteTransaction) -> None:
+        self._txn = transaction
+
+    def rows(self, feed: int) -> Iterator[tuple[int, bytes, AsideRow]]:
+        """(first, id, row) of a feed's batches."""
+        prefix = layout.feed_prefix(feed)
+        for key, value in list(self._txn.scan(Table.ASIDE, prefix, layout.after(prefix))):
+            yield int.from_bytes(key[4:12], "big"), key[12:], _decode(value)
+
+    def ids_at(self, feed: int, first: int) -> list[bytes]:
+        """The ids of a feed's batches that begin at a number."""
+        prefix = layout.batch_key(feed, first)
+        return [key[12:] for key, _ in self._txn.scan(Table.ASIDE, prefix, layout.after(prefix))]
+
+    def get(self, feed: int, first: int, batch_id: bytes) -> AsideRow | None:
+        """One of them, or None."""
+        packed = self._txn.get(Table.ASIDE, layout.aside_key(feed, first, batch_id))
+        return None if packed is None else _decode(packed)
+
+    def batch(self, row: AsideRow) -> Batch:
+        """Its batch, whose signature was verified when it came."""
+        return decode_batch(row.raw, verify=False)
+
+    def has_room(self, feed: int, size: int) -> bool:
+        """Whether another batch of this size may be put aside for a feed."""
+        count, total = 1, size
+        for _, _, row in self.rows(feed):
+            if not row.was_accepted:
+                count, total = count + 1, total + len(row.raw)
+        return count <= limits.ASIDE_BATCHES_PER_AUTHOR and total <= limits.ASIDE_BYTES_PER_AUTHOR
+
+    def put(self, feed: int, batch: Batch, *, parked: bool = False, was_accepted: bool = False) -> None:
+        """Put a batch aside."""
+        raw = encode_batch(batch.header_bytes, batch.signature, batch.events)
+        key = layout.aside_key(feed, batch.header.first, batch.id)
+        self._txn.put(Table.ASIDE, key, _encode(AsideRow(raw, parked, was_accepted)))
+        if parked:
+            due = batch.header.hlc_last.to_bytes(8, "big")
+            self._txn.put(Table.META, layout.PARKED + due + key, b"")
+
+    def remove(self, feed: int, first: int, batch_id: bytes) -> None:
+        """Take a batch away."""
+        self._txn.delete(Table.ASIDE, layout.aside_key(feed, first, batch_id))
+
+    def due(self, until_hlc: int) -> list[tuple[int, int, bytes]]:
+        """(feed, first, id) of parked batches whose time has come; their parking ends."""
+        stop = layout.PARKED + until_hlc.to_bytes(8, "big")
+        keys = [key for key, _ in self._txn.scan(Table.META, layout.PARKED, stop)]
+        found = []
+        for key in keys:
+            self._txn.delete(Table.META, key)
+            place = key[len(layout.PARKED) + 8 :]
+            packed = self._txn.get(Table.ASIDE, place)
+            if packed is not None:
+                row = _decode(packed)
+                self._txn.put(Table.ASIDE, place, _encode(AsideRow(row.raw, False, row.was_accepted)))
+                found.append((int.from_bytes(place[:4], "big"), int.from_bytes(place[4:12], "big"), place[12:]))
+        return found

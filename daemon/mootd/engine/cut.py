@@ -1,0 +1,132 @@
+"""Taking back what is not accepted any more, and filling in values that came late.
+
+Invariant: afterwards log and views are as if the events taken back had never been accepted. The batches go aside
+whole, since they stay held; the entities they touched are made anew from what is left; what was lost is reported.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from moot_protocol.batch import Batch, decode_batch
+from mootd.engine import layout
+from mootd.engine.aside import Aside
+from mootd.engine.issues.history import feeds_of
+from mootd.engine.log import StoredBatch, StoredEvent, pack_batch, pack_event, with_previous
+from mootd.engine.unit import Unit, role_of
+from mootd.engine.views import Replayed
+from mootd.store.port import Table
+
+REPORTED_ENTITIES = 100
+"""Entities that a report names."""
+
+
+class CutReport(msgspec.Struct, array_like=True, frozen=True):
+    """What a cut took back."""
+
+    plane: int
+    author: bytes
+    first: int
+    """The first number taken back."""
+    last: int
+    entities: Sequence[tuple[str, str]]
+    """(kind, entity) of what it touched, the first of them."""
+
+
+class _Place(NamedTuple):
+    kind: str
+    entity: str
+
+
+def cut(unit: Unit, number: int, to_n: int) -> None:
+    """Take back a feed's accepted events beyond a number."""
+    unit.seal()
+    row = unit.feed(number)
+    aside = Aside(unit.transaction)
+    gone: dict[_Place, set[int]] = {}
+    holding = unit.log.batch_holding(number, to_n + 1)
+    first = holding.header.first if holding else to_n + 1
+    for begins, stored in unit.log.batches(number, first):
+        events = unit.log.events_of(stored)
+        if stored.accepted == stored.header.count:
+            aside.put(number, _whole(unit, stored), was_accepted=True)
+        for each in events:
+            if each.event.n > to_n:
+                place = _Place(each.event.skeleton.kind, each.event.skeleton.entity)
+                gone.setdefault(place, set()).add(each.arrival)
+        _shorten(unit, number, begins, stored, to_n)
+    for place, arrivals in gone.items():
+        _replay(unit, row.plane, place, arrivals)
+    for arrivals in gone.values():
+        for arrival in arrivals:
+            unit.transaction.delete(Table.EVENTS, layout.arrival_key(arrival))
+    head, hlc = _head(unit, number, to_n)
+    unit.set_feed(number, replace(row, n=to_n, head=head, hlc=hlc, is_aside=True))
+    _report(unit, CutReport(row.plane, row.author, to_n + 1, row.n, list(gone)[:REPORTED_ENTITIES]))
+
+
+def _whole(unit: Unit, stored: StoredBatch) -> Batch:
+    return decode_batch(unit.log.batch_bytes(stored), verify=False)
+
+
+def _shorten(unit: Unit, number: int, begins: int, stored: StoredBatch, to_n: int) -> None:
+    key = layout.batch_key(number, begins)
+    if begins > to_n:
+        unit.transaction.delete(Table.BATCHES, key)
+    else:
+        kept = stored._replace(accepted=to_n - begins + 1)
+        unit.transaction.put(
+            Table.BATCHES, key, pack_batch(kept.header_bytes, kept.signature, kept.arrival, kept.accepted)
+        )
+
+
+def _head(unit: Unit, number: int, n: int) -> tuple[bytes, int]:
+    holding = unit.log.batch_holding(number, n) if n else None
+    if holding is None:
+        return bytes(32), 0
+    event = unit.log.event(holding.arrival + n - holding.header.first).event
+    return holding.id, event.skeleton.hlc
+
+
+def _replay(unit: Unit, plane: int, place: _Place, gone: set[int]) -> None:
+    """Make an entity anew from its events but for some, and mend its chain of back-pointers."""
+    eid = unit.views.find(plane, place.kind, place.entity)
+    record = None if eid is None else unit.views.record(eid)
+    left = [each for each in unit.log.history(record.head if record else 0) if each.arrival not in gone][::-1]
+    previous = 0
+    for each in left:
+        if each.previous != previous:
+            key = layout.arrival_key(each.arrival)
+            packed = unit.transaction.get(Table.EVENTS, key) or b""
+            unit.transaction.put(Table.EVENTS, key, with_previous(packed, previous))
+        previous = each.arrival
+    unit.views.replace(plane, place.kind, place.entity, [_replayed(unit, plane, each) for each in left])
+
+
+def _replayed(unit: Unit, plane: int, stored: StoredEvent) -> Replayed:
+    feeds = feeds_of(unit.entities(), plane, stored)
+    return Replayed(stored.event, feeds, stored.arrival, role_of(unit.feed(stored.feed)))
+
+
+def _report(unit: Unit, report: CutReport) -> None:
+    unit.cuts += 1
+    unit.transaction.put(Table.META, layout.CUT_REPORTS + unit.cuts.to_bytes(8, "big"), msgspec.msgpack.encode(report))
+
+
+def fill_values(unit: Unit, number: int, stored: StoredBatch, complete: Batch) -> int:
+    """Put values into accepted events that came without them; how many were filled."""
+    row = unit.feed(number)
+    filled: set[_Place] = set()
+    count = 0
+    for each, whole in zip(unit.log.events_of(stored), complete.events, strict=False):
+        if each.event.values_bytes is None and whole.values_bytes is not None:
+            packed = pack_event(each.previous, number, whole)
+            unit.transaction.put(Table.EVENTS, layout.arrival_key(each.arrival), packed)
+            filled.add(_Place(whole.skeleton.kind, whole.skeleton.entity))
+            count += 1
+    unit.flush()
+    for place in filled:
+        _replay(unit, row.plane, place, set())
+    return count

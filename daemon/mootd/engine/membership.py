@@ -1,0 +1,112 @@
+"""Planes and who may write on them: founding, entering and ending, within one town.
+
+Invariant: a replica writes to a plane only after the plane's genesis and charter are accepted here, and the first event
+of its feed there is its certificate.
+"""
+
+from moot_protocol.batch import ZEROS
+from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate, decode_certificate
+from moot_protocol.charter import End, certificate_draft, end_draft, genesis_draft
+from moot_protocol.crypto import Signer
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.genesis import NONCE_BYTES, PlaneKind, build_genesis, plane_id
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import CHARTER, Role
+from mootd.engine import layout
+from mootd.engine.log import FeedRow, PlaneRow, encode_row
+from mootd.engine.receive import resettle
+from mootd.engine.replica import REPLICA_KEY, TOWN_KEY
+from mootd.engine.unit import Unit
+from mootd.ports import KeyStore
+from mootd.store.port import Table
+
+FIRST_PLANES = ((PlaneKind.LEDGER, "ledger"), (PlaneKind.OPERATIONAL, "operational"))
+"""The planes that a new town begins with."""
+
+
+def found_town(unit: Unit, recovery: bytes) -> None:
+    """Make this machine's town: its planes with their charters, and this replica's certificates.
+
+    Args:
+        unit: the unit it is written in.
+        recovery: the recovery key's public half.
+
+    Raises:
+        RefusedError: `exists`: this replica belongs to a town already.
+    """
+    replica = unit.replica
+    if replica.is_founded:
+        raise RefusedError("there is a town on this machine already", code=Code.EXISTS)
+    for key in (TOWN_KEY, REPLICA_KEY):
+        if not replica.keys.has(key):
+            replica.keys.create(key)
+    town = replica.signer(TOWN_KEY)
+    for kind, name in FIRST_PLANES:
+        document = build_genesis(kind, town.public, recovery, name, replica.entropy.bytes(NONCE_BYTES))
+        number = adopt_plane(unit, plane_id(document), kind, name, town.public)
+        charter = unit.feed_number(number, town.public)
+        unit.set_feed(charter, FeedRow(number, town.public, kind=CHARTER, town=town.public))
+        unit.append(number, genesis_draft(document, ""), feed=charter)
+        enter_plane(unit, number, certify(town, plane_id(document), replica.id, replica.keys, Role.ADMIN))
+
+
+def adopt_plane(unit: Unit, plane: bytes, kind: PlaneKind, name: str, town: bytes) -> int:
+    """Begin to hold a plane, as a member of a town; returns its local number.
+
+    Args:
+        unit: the unit.
+        plane: the plane's 16 bytes.
+        kind: which sharing rule it has.
+        name: what people call it.
+        town: the key of the town that this replica belongs to on it.
+    """
+    known = unit.plane_number(plane)
+    if known is not None:
+        return known
+    number = len(unit.replica.planes) + len(unit.new_planes) + 1
+    row = PlaneRow(number, plane, kind.value, name, town)
+    unit.new_planes.append(row)
+    unit.transaction.put(Table.META, layout.plane_key(number), encode_row(row))
+    return number
+
+
+def certify(town: Signer, plane: bytes, subject: bytes, keys: KeyStore, role: Role) -> list[bytes]:
+    """A certificate for this machine's replica key."""
+    body = CertificateBody(FORMAT, plane, town.public, subject, keys.hpke_public(REPLICA_KEY), role)
+    return build_certificate(body, town)
+
+
+def enter_plane(unit: Unit, plane: int, certificate: list[bytes]) -> None:
+    """Open this replica's feed on a plane with its certificate.
+
+    Raises:
+        RefusedError: `not_ready`: the plane's genesis or charter hasn't come yet; `exists`: the feed is open already.
+        MalformedError: the certificate is none.
+    """
+    row = unit.replica.plane(plane, unit)
+    body = decode_certificate(certificate).body
+    unit.seal()
+    if not unit.feed(unit.feed_number(plane, row.town)).n:
+        raise RefusedError(f"the charter of plane {row.name} hasn't come yet", code=Code.NOT_READY, retryable=True)
+    number = unit.feed_number(plane, body.subject)
+    if unit.feed(number).n:
+        raise RefusedError(f"this replica writes on plane {row.name} already", code=Code.EXISTS)
+    unit.set_feed(number, FeedRow(plane, body.subject, kind="replica", role=body.role, town=row.town))
+    unit.append(plane, certificate_draft(certificate, body.subject, ""), feed=number)
+
+
+def end_replica(unit: Unit, plane: int, author: bytes, n: int) -> None:
+    """End a feed of this town at one of its accepted events (0: nothing of it counts), and act on it.
+
+    Raises:
+        RefusedError: `not_found`: that event isn't accepted here.
+    """
+    row = unit.replica.plane(plane, unit)
+    unit.seal()
+    holding = unit.log.batch_holding(unit.feed_number(plane, author), n) if n else None
+    if n and holding is None:
+        raise RefusedError(f"event {n} of {key_text(author)} isn't accepted here", code=Code.NOT_FOUND)
+    end = End(n, holding.id if holding else ZEROS, row.town)
+    unit.append(plane, end_draft(author, end, ""), feed=unit.feed_number(plane, row.town))
+    unit.seal()
+    resettle(unit, plane, row.town)

@@ -1,0 +1,204 @@
+"""Receiving batches of other replicas, and keeping the log at what acceptance says of what is held.
+
+Invariant: after `receive` the accepted part of every feed of the plane is what `moot_protocol.acceptance` settles for
+the set of batches held, whatever their order. The common case (the next batch of a feed with nothing odd about it) is
+decided by comparing it with the feed's head.
+"""
+
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from moot_protocol.acceptance import Accepted, BatchRef, FeedKind, read_charter, settle_author
+from moot_protocol.batch import Batch
+from moot_protocol.clock import from_ms, is_ahead
+from moot_protocol.errors import Code, MalformedError
+from moot_protocol.limits import CLOCK_AHEAD_MS
+from mootd.engine.aside import Aside
+from mootd.engine.cut import cut, fill_values
+from mootd.engine.stored_feeds import StoredFeeds
+from mootd.engine.unit import Unit
+
+
+class Outcome(StrEnum):
+    """What became of a received batch."""
+
+    ACCEPTED = "accepted"
+    """Some of it counts now."""
+    DUPLICATE = "duplicate"
+    """It was held already, with no fewer values."""
+    COMPLETED = "completed"
+    """It was held already, and brought values that were missing."""
+    HELD = "held"
+    """It is held and doesn't count yet, or never will."""
+    PARKED = "parked"
+    """It is too far ahead of the wall clock."""
+    DROPPED = "dropped"
+    """It is not accepted, and its author has too much lying aside already."""
+
+
+def receive(unit: Unit, batch: Batch) -> Outcome:
+    """Take in a batch whose bytes have been decoded and verified.
+
+    Raises:
+        MalformedError: code `wrong_plane`: it is of a plane that isn't held here.
+    """
+    unit.seal()
+    header = batch.header
+    plane = unit.plane_number(header.plane)
+    if plane is None:
+        raise MalformedError("a batch of a plane that isn't held here", code=Code.WRONG_PLANE)
+    number = unit.feed_number(plane, header.author)
+    row = unit.feed(number)
+    follows = header.prev == row.head and header.first == row.n + 1 and batch.events[0].skeleton.hlc > row.hlc
+    if row.is_plain and follows and not is_ahead(header.hlc_last, unit.now_ms):
+        unit.accept(number, batch)
+        unit.clock.observe(header.hlc_last, unit.now_ms)
+        return Outcome.ACCEPTED
+    return _Receiver(unit, plane, number).take(batch)
+
+
+def release_parked(unit: Unit) -> int:
+    """Let batches count whose time has come; how many there were."""
+    due = Aside(unit.transaction).due(from_ms(unit.now_ms + CLOCK_AHEAD_MS + 1))
+    for feed in {feed for feed, _, _ in due}:
+        row = unit.feed(feed)
+        resettle(unit, row.plane, row.author)
+    return len(due)
+
+
+class _Receiver:
+    """Takes in one batch that is not simply the next."""
+
+    def __init__(self, unit: Unit, plane: int, number: int) -> None:
+        self._unit = unit
+        self._plane = plane
+        self._number = number
+        self._aside = Aside(unit.transaction)
+
+    def take(self, batch: Batch) -> Outcome:
+        """Take in a batch."""
+        known = self._known(batch)
+        if known is not None:
+            return known
+        size = sum(len(event.skeleton_bytes) + len(event.values_bytes or b"") for event in batch.events)
+        parked = is_ahead(batch.header.hlc_last, self._unit.now_ms)
+        self._note_fork(batch)
+        if not self._aside.has_room(self._number, size) and not self._follows_something(batch):
+            return Outcome.DROPPED
+        self._aside.put(self._number, batch, parked=parked)
+        row = self._unit.feed(self._number)
+        self._unit.set_feed(self._number, replace(row, is_aside=True))
+        if parked:
+            self._settle()
+            return Outcome.PARKED
+        return Outcome.ACCEPTED if self._settle_counts(batch) else Outcome.HELD
+
+    def _known(self, batch: Batch) -> Outcome | None:
+        """What comes of a batch that is held already; None for one that isn't."""
+        first = batch.header.first
+        stored = self._unit.log.batch_holding(self._number, first)
+        if stored is not None and stored.id == batch.id:
+            return Outcome.COMPLETED if fill_values(self._unit, self._number, stored, batch) else Outcome.DUPLICATE
+        row = self._aside.get(self._number, first, batch.id)
+        if row is None:
+            return None
+        before = self._aside.batch(row)
+        united = unite(before, batch)
+        if united == before:
+            return Outcome.DUPLICATE
+        self._aside.put(self._number, united, parked=row.parked, was_accepted=row.was_accepted)
+        self._settle()
+        return Outcome.COMPLETED
+
+    def _note_fork(self, batch: Batch) -> None:
+        """Remember the lowest number at which two different batches are known."""
+        first = batch.header.first
+        row = self._unit.feed(self._number)
+        stored = self._unit.log.batch_holding(self._number, first)
+        is_other = stored is not None and stored.header.first == first
+        if (is_other or self._aside.ids_at(self._number, first)) and not 0 < row.forked_at <= first:
+            self._unit.set_feed(self._number, replace(row, forked_at=first))
+
+    def _follows_something(self, batch: Batch) -> bool:
+        """Whether a batch is linked to what is held: such ones are never dropped, or feeds would stop for good."""
+        header = batch.header
+        if header.first == 1:
+            return True
+        return header.prev in StoredFeeds(self._unit, self._plane).branches(header.author).refs
+
+    def _settle(self) -> None:
+        resettle(self._unit, self._plane, self._unit.author_of(self._number))
+
+    def _settle_counts(self, batch: Batch) -> bool:
+        before = self._unit.feed(self._number).n
+        self._settle()
+        after = self._unit.feed(self._number)
+        return after.n > before or (after.n >= batch.header.first and after.head == batch.id)
+
+
+def unite(one: Batch, other: Batch) -> Batch:
+    """A batch with every value that either copy has."""
+    events = tuple(
+        mine if mine.values_bytes is not None else theirs for mine, theirs in zip(one.events, other.events, strict=True)
+    )
+    return replace(one, events=events)
+
+
+# -- Settling ----------------------------------------------------------------------------------------------------
+def resettle(unit: Unit, plane: int, author: bytes) -> None:
+    """Bring the log to what acceptance says after something of an author's has come; of everybody's, for a charter."""
+    feeds = StoredFeeds(unit, plane)
+    charter = read_charter(unit.replica.plane(plane, unit).id, feeds)
+    town = charter.genesis.town if charter else b""
+    authors = unit.authors(plane) if author == town else [author]
+    for each in sorted(authors, key=lambda key: key != town):
+        _conform(unit, feeds, unit.feed_number(plane, each), settle_author(charter, feeds, each))
+
+
+def _conform(unit: Unit, feeds: StoredFeeds, number: int, accepted: Accepted) -> None:
+    """Make a feed's accepted part what was settled."""
+    row = replace(
+        unit.feed(number),
+        kind="" if accepted.kind is FeedKind.UNKNOWN else str(accepted.kind),
+        role=str(accepted.role) if accepted.role and accepted.kind is FeedKind.REPLICA else "",
+        town=accepted.town,
+        ended=accepted.ended,
+        reason=str(accepted.reason),
+    )
+    if row != unit.feed(number):
+        unit.set_feed(number, row)
+    if (row.n, row.head) != (accepted.n, accepted.batch):
+        _move(unit, feeds, number, accepted)
+
+
+def _move(unit: Unit, feeds: StoredFeeds, number: int, accepted: Accepted) -> None:
+    author = unit.author_of(number)
+    path = feeds.path(author, accepted.batch)
+    kept = _kept(unit, number, path, accepted.n)
+    batches = [feeds.batch(author, ref) for ref in path if ref.last > kept]
+    if unit.feed(number).n > kept:
+        unit.flush()
+        cut(unit, number, kept)
+    aside = Aside(unit.transaction)
+    for batch in batches:
+        header = batch.header
+        if header.last <= accepted.n:
+            aside.remove(number, header.first, batch.id)
+            unit.accept(number, batch)
+        else:
+            unit.accept(number, batch, accepted.n)
+        unit.clock.observe(header.hlc_last, unit.now_ms)
+    unit.set_feed(number, replace(unit.feed(number), is_aside=any(True for _ in aside.rows(number))))
+
+
+def _kept(unit: Unit, number: int, path: list[BatchRef], n: int) -> int:
+    """Up to which number the accepted events are those of a path, by whole batches."""
+    kept = 0
+    for ref in path:
+        stored = unit.log.batch_holding(number, ref.first)
+        whole = stored is not None and stored.id == ref.id and stored.accepted == ref.last - ref.first + 1
+        if not whole or ref.last > n:
+            break
+        kept = ref.last
+    return kept

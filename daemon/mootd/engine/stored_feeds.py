@@ -1,0 +1,161 @@
+"""What acceptance asks of a plane, answered from the store (`moot_protocol.acceptance.Feeds`).
+
+A feed of which nothing is put aside is answered from its row and one look-up, however long it is. Only where batches
+lie aside (a fork, an end, something not yet entitled) are that feed's headers read.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from moot_protocol.acceptance import BatchRef, Opening, follows, needs_values
+from moot_protocol.batch import ZEROS, Batch, decode_batch
+from moot_protocol.event import Event
+from moot_protocol.fold import Placed
+from mootd.engine.aside import Aside
+from mootd.engine.log import LogReader, StoredBatch, damaged
+from mootd.engine.unit import Unit
+
+
+class _Branches:
+    """All linked batches of one feed, from the log and from aside."""
+
+    def __init__(self, feed: int, forked_at: int, log: LogReader, aside: Aside) -> None:
+        self.refs: dict[bytes, BatchRef] = {}
+        self.openings: dict[bytes, Event] = {}
+        """id of a linked batch → the first event of its branch."""
+        opening: Event | None = None
+        for _, stored in log.batches(feed, 1):
+            ref = _ref(stored)
+            if opening is None:
+                opening = log.event(stored.arrival).event
+            self.refs[ref.id], self.openings[ref.id] = ref, opening
+        rows = [aside.batch(row) for _, _, row in aside.rows(feed) if not row.parked]
+        for batch in sorted(rows, key=lambda batch: batch.header.first):
+            self._link(batch)
+        self.trunk = [ref for ref in self.refs.values() if not forked_at or ref.first < forked_at]
+        self.trunk.sort(key=lambda ref: ref.first)
+
+    def _link(self, batch: Batch) -> None:
+        header = batch.header
+        previous = self.refs.get(header.prev)
+        if batch.id in self.refs or (header.first > 1 and previous is None):
+            return
+        opening = self.openings[previous.id] if previous else batch.events[0]
+        if follows(batch, previous) and (batch.is_complete or not needs_values(opening, header.first)):
+            self.refs[batch.id] = BatchRef(batch.id, header.prev, header.first, header.last, header.hlc_last)
+            self.openings[batch.id] = opening
+
+
+class StoredFeeds:
+    """The feeds of one plane inside a unit."""
+
+    def __init__(self, unit: Unit, plane: int) -> None:
+        self._unit = unit
+        self._plane = plane
+        self._aside = Aside(unit.transaction)
+        self._branches: dict[int, _Branches] = {}
+
+    def _number(self, author: bytes) -> int:
+        return self._unit.feed_number(self._plane, author)
+
+    def branches(self, author: bytes) -> _Branches:
+        """All linked batches of an author, read once."""
+        number = self._number(author)
+        if number not in self._branches:
+            forked_at = self._unit.feed(number).forked_at
+            self._branches[number] = _Branches(number, forked_at, self._unit.log, self._aside)
+        return self._branches[number]
+
+    def _is_plain(self, number: int) -> bool:
+        row = self._unit.feed(number)
+        return not row.forked_at and not row.is_aside
+
+    def _last_accepted(self, number: int) -> BatchRef | None:
+        row = self._unit.feed(number)
+        stored = self._unit.log.batch_holding(number, row.n) if row.n else None
+        return None if stored is None else _ref(stored)
+
+    # -- `Feeds` -------------------------------------------------------------------------------------------------
+    def authors(self) -> Iterable[bytes]:
+        """Every author that anything is known of."""
+        return self._unit.authors(self._plane)
+
+    def forked_at(self, author: bytes) -> int:
+        """The lowest number at which two different batches are known, 0 for none."""
+        return self._unit.feed(self._number(author)).forked_at
+
+    def tip(self, author: bytes) -> BatchRef | None:
+        """The last batch of the trunk."""
+        number = self._number(author)
+        if self._is_plain(number):
+            return self._last_accepted(number)
+        trunk = self.branches(author).trunk
+        return trunk[-1] if trunk else None
+
+    def get(self, author: bytes, batch_id: bytes) -> BatchRef | None:
+        """A linked batch."""
+        last = self._last_accepted(self._number(author))
+        if last is not None and last.id == batch_id:
+            return last
+        return self.branches(author).refs.get(batch_id)
+
+    def holding(self, author: bytes, n: int) -> BatchRef | None:
+        """The batch of the trunk that holds an event's number."""
+        number = self._number(author)
+        if self._is_plain(number):
+            stored = self._unit.log.batch_holding(number, n)
+            return None if stored is None else _ref(stored)
+        return next((ref for ref in self.branches(author).trunk if ref.first <= n <= ref.last), None)
+
+    def heads(self, author: bytes) -> Iterable[BatchRef]:
+        """The last linked batch of every branch."""
+        refs = self.branches(author).refs
+        followed = {ref.prev for ref in refs.values()}
+        return [ref for ref in refs.values() if ref.id not in followed]
+
+    def openings(self, author: bytes) -> Sequence[Opening]:
+        """The first events of all linked batches that begin at 1."""
+        number = self._number(author)
+        if self._is_plain(number):
+            first = self._unit.log.batch_holding(number, 1)
+            return [] if first is None else [Opening(_ref(first).id, self._unit.log.event(first.arrival).event)]
+        branches = self.branches(author)
+        return [Opening(ref.id, branches.openings[ref.id]) for ref in branches.refs.values() if ref.first == 1]
+
+    def events(self, author: bytes, batch_id: bytes) -> Iterator[Placed]:
+        """The events from number 1 up to and with those of a linked batch."""
+        refs = self.branches(author).refs
+        path: list[BatchRef] = []
+        while batch_id in refs:
+            path.append(refs[batch_id])
+            batch_id = path[-1].prev
+        for ref in reversed(path):
+            batch = self.batch(author, ref)
+            authors = (author, *batch.header.authors)
+            for event in batch.events:
+                yield Placed(author, event, authors)
+
+    # -- Whole batches -------------------------------------------------------------------------------------------
+    def batch(self, author: bytes, ref: BatchRef) -> Batch:
+        """A linked batch with its events."""
+        number = self._number(author)
+        row = self._aside.get(number, ref.first, ref.id)
+        if row is not None:
+            return self._aside.batch(row)
+        stored = self._unit.log.batch_holding(number, ref.first)
+        if stored is None:
+            raise damaged(f"a batch from event {ref.first} on is missing")
+        return decode_batch(self._unit.log.batch_bytes(stored), verify=False)
+
+    def path(self, author: bytes, target: bytes) -> list[BatchRef]:
+        """The linked batches that lead to one, from number 1 on; empty for zeros."""
+        path: list[BatchRef] = []
+        refs = self.branches(author).refs
+        while target != ZEROS and target in refs:
+            path.append(refs[target])
+            target = path[-1].prev
+        return path[::-1]
+
+
+def _ref(stored: StoredBatch) -> BatchRef:
+    header = stored.header
+    return BatchRef(stored.id, header.prev, header.first, header.last, header.hlc_last)

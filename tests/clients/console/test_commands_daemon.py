@@ -1,0 +1,125 @@
+"""daemon run|start|stop|status, status, doctor, version: what is printed, how they end."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Ping, Stop
+from moot_testkit.console import Outcome, run_console
+from moot_testkit.terminal import FACTS, at_terminal
+
+PONG = {"pid": 4711, "uptime_ms": 3_720_000, "version": "0.1.0", "protocol": 1, "data": "/home/alice/.moot"}
+STATUS = {
+    "version": "0.1.0", "protocol": 1, "data": "/d", "bytes": 5 * 1024 * 1024, "at_rest": "plaintext",
+    "town": {"name": "rivertown", "key": "TTT"}, "replica": "RRR",
+    "planes": [
+        {"name": "ledger", "plane": "aa", "digest": "ab" * 32, "events": 4211, "issues": 3077, "feeds": 2,
+         "frontier": []},
+        {"name": "operational", "plane": "bb", "digest": "cd" * 32, "events": 1, "issues": 0, "feeds": 1,
+         "frontier": []},
+    ],
+    "projects": [{"project": "bd", "folder": "/w/beads", "issues": 3077}],
+    "conflicts": 0, "parked": 0, "jobs": [], "alarms": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["status", "start"])
+def test_a_running_daemon_says_which_it_is(command: str) -> None:
+    ran = run_console(f"daemon {command}", {"ping": PONG})
+    assert ran.request == Ping()
+    assert ran.out.splitlines()[0] == "The daemon runs as process 4711 since 1h 2min, version 0.1.0"
+
+
+def test_daemon_status_as_json_has_pid_uptime_and_versions() -> None:
+    assert run_console("daemon status --json", {"ping": PONG}).document == {"running": True} | PONG
+
+
+def test_an_unreachable_daemon_exits_69() -> None:
+    gone = RefusedError("no daemon answers", code=Code.UNREACHABLE, hint="`moot daemon start`", retryable=True)
+    ran = run_console("daemon status --json", {"ping": gone})
+    assert (ran.code, ran.document["error"]["code"]) == (69, "unreachable")
+
+
+def test_a_second_daemon_is_refused() -> None:
+    ran = run_console("daemon run", {"ping": PONG})
+    assert ran.code == 5
+    assert "4711" in ran.err
+
+
+def test_daemon_stop_asks_it_to_end() -> None:
+    ran = run_console("daemon stop", {"stop": {}})
+    assert (ran.request, ran.code) == (Stop(), 0)
+
+
+def test_version_names_the_program_as_it_was_called() -> None:
+    assert run_console("version", {"ping": PONG}).out == "moot version 0.1.0 (protocol 1)\n"
+    assert run_console("version", {"ping": PONG}, facts=FACTS._replace(program="bd")).out.startswith("bd version 0.1.0")
+    assert run_console("version --json", {"ping": PONG}).document == {"version": "0.1.0", "protocol": 1}
+
+
+# -- status ------------------------------------------------------------------------------------------------------
+def status(facts: Any = FACTS, **changes: Any) -> Outcome:
+    return run_console("status", {"status": STATUS | changes}, facts=facts)
+
+
+def test_status_begins_with_one_sentence_and_goes_on_with_facts() -> None:
+    lines = status().out.splitlines()
+    assert lines[0] == "This replica holds 3,077 issues in 4,212 events; all is well."
+    assert "town: rivertown TTT" in lines
+    assert "plane ledger: 4,211 events of 2 feeds, digest abababababababab" in lines
+    assert "project bd: 3,077 issues in /w/beads" in lines
+    assert "data: /d, 5 MiB" in lines
+    assert "at rest: plaintext" in lines
+
+
+def test_status_at_a_terminal_is_aligned() -> None:
+    lines = status(at_terminal(NO_COLOR="1")).out.splitlines()
+    places = {line.index(text) for line in lines for text in ("4,211 events", "RRR", "plaintext") if text in line}
+    assert len(places) == 1
+
+
+def test_alarms_and_conflicts_come_right_after_the_sentence_which_counts_them() -> None:
+    alarm = {"code": "fork", "severity": "high", "message": "a feed forked \x1b[0m", "hint": "`moot fsck` tells more"}
+    lines = status(alarms=[alarm], conflicts=2).out.splitlines()
+    assert lines[0].endswith("; 1 alarm and 2 conflicts to look at.")
+    assert lines[1:4] == [
+        "high: a feed forked ^[[0m",
+        "  `moot fsck` tells more",
+        "  `moot conflicts` lists what people disagree about",
+    ]
+
+
+def test_work_under_way_and_what_is_parked_is_shown() -> None:
+    out = status(jobs=[{"job": "rebuild", "done": 5, "total": 10}], parked=3).out
+    assert "at work: rebuild: 5 of 10" in out
+    assert "parked: 3 batches" in out
+
+
+def test_status_as_json_is_the_daemons_answer() -> None:
+    assert run_console("status --json", {"status": STATUS}).document == STATUS
+
+
+# -- doctor ------------------------------------------------------------------------------------------------------
+CHECKS = [
+    {"check": "clock", "ok": True, "detail": "agrees", "hint": ""},
+    {"check": "keys", "ok": False, "detail": "readable by others", "hint": "chmod 600 the key"},
+]
+
+
+def test_doctor_lists_checks_with_hints_and_fails_if_one_does() -> None:
+    ran = run_console("doctor", {"doctor": CHECKS})
+    assert ran.code == 1
+    assert ran.out.splitlines() == [
+        "✓ clock: agrees",
+        "✗ keys: readable by others",
+        "  chmod 600 the key",
+        "1 of 2 checks failed",
+    ]
+    ran = run_console("doctor", {"doctor": CHECKS[:1]})
+    assert (ran.code, ran.out) == (0, "✓ clock: agrees\nEvery check passed\n")
+
+
+def test_doctor_as_json_is_the_list_of_checks_and_fails_alike() -> None:
+    ran = run_console("doctor --json", {"doctor": CHECKS})
+    assert (ran.code, ran.document) == (1, CHECKS)

@@ -1,0 +1,179 @@
+"""events, wait, rebuild, fsck: what is asked of the daemon, what is printed, how they end."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from moot.console.commands.log import STRETCH_MS
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Events, Fsck, Rebuild, Show
+from moot_testkit.console import Outcome, in_turn, issue, run_console
+
+GONE = RefusedError("the client has gone away", code=Code.CANCELLED)
+
+
+def event(arrival: int, entity: str = "bd-000000000001", **more: Any) -> dict[str, Any]:
+    return {
+        "arrival": arrival, "id": "x", "kind": "issue", "entity": entity, "actor": "bob", "at": 1_769_860_800_000,
+        "changes": [{"field": "status", "value": "closed"}], "author": "k", "n": arrival,
+    } | more  # fmt: skip
+
+
+def page(*events: dict[str, Any], after: int = 0, first: int = 1) -> dict[str, Any]:
+    return {"events": list(events), "next": events[-1]["arrival"] if events else after, "first": first}
+
+
+def ticking(step: float) -> Callable[[], float]:
+    """A clock that goes on by so many seconds whenever it is looked at."""
+    ticks = count()
+    return lambda: next(ticks) * step
+
+
+# -- events ------------------------------------------------------------------------------------------------------
+def test_events_are_read_to_the_end_page_by_page() -> None:
+    ran = run_console(
+        "events --since 4 --kind issue", {"events": in_turn(page(event(5), event(6)), page(event(7)), page(after=7))}
+    )
+    assert ran.asked == [Events(since=n, kind="issue") for n in (4, 6, 7)]
+    assert ran.out.splitlines()[0] == "5 2026-01-31 12:00 bob bd-000000000001 status=closed"
+    assert len(ran.out.splitlines()) == 3
+
+
+def test_events_as_json_are_one_document_a_line() -> None:
+    ran = run_console("events --json", {"events": in_turn(page(event(1), event(2)), page(after=2))})
+    assert ran.out.count("\n") == 2
+    assert '"arrival":1' in ran.out.splitlines()[0]
+
+
+def test_what_an_event_did_is_shown_short_and_safe() -> None:
+    changes = [
+        {"field": "title", "value": "\x1b[31m" + "x" * 100},
+        {"field": "labels", "removed": "old"},
+        {"field": "edges", "removed": True},
+        {"field": "priority", "value": 1},
+    ]
+    line = run_console("events", {"events": in_turn(page(event(1, changes=changes)), page(after=1))}).out
+    assert "\x1b" not in line
+    assert len(line) < 160
+    assert line.endswith("…, -labels=old, -edges, priority=1\n")
+
+
+def test_following_waits_for_more_and_goes_on_until_the_client_leaves() -> None:
+    ran = run_console("events --follow", {"events": in_turn(page(event(1)), page(after=1), page(event(2)), GONE)})
+    assert ran.asked == [Events(since=n, wait_ms=STRETCH_MS) for n in (0, 1, 1, 2)]
+    assert len(ran.out.splitlines()) == 2
+
+
+def test_a_gap_is_told() -> None:
+    ran = run_console("events --since 3", {"events": in_turn(page(event(9), first=9), page(after=9, first=9))})
+    assert ran.err == "events 4 to 8 are no longer kept\n"
+
+
+@pytest.mark.parametrize("argv", ["events --since x", "events --since -1", "wait a --timeout never"])
+def test_numbers_that_are_none_are_refused(argv: str) -> None:
+    assert run_console(argv).code == 2
+
+
+# -- wait --------------------------------------------------------------------------------------------------------
+def wait(argv: str, *pages: Any, shown: Any = (), step: float = 0.0) -> Outcome:
+    return run_console(
+        f"wait {argv}", {"events": in_turn(*pages), "show": in_turn(*([each] for each in shown))}, seconds=ticking(step)
+    )
+
+
+def test_waiting_for_a_status_ends_when_the_issue_has_it() -> None:
+    ran = wait(
+        "a1b2 --status closed,blocked",
+        page(after=10),
+        page(event(11, entity="bd-other")),
+        page(event(12)),
+        page(event(13)),
+        shown=[issue(), issue(status="in_progress"), issue(status="closed")],
+    )
+    assert (ran.code, ran.out) == (0, "bd-000000000001 is closed\n")
+    assert [type(request) for request in ran.asked] == [Events, Show, Events, Events, Show, Events, Show]
+    assert ran.asked[0] == Events(since=None)
+    assert ran.asked[2] == Events(since=10, wait_ms=STRETCH_MS)
+
+
+def test_the_place_in_the_log_is_taken_before_the_issue_is_looked_at() -> None:
+    ran = wait("a1b2 --status closed", page(after=10), shown=[issue(status="closed")])
+    assert [type(request) for request in ran.asked] == [Events, Show]
+    assert ran.code == 0
+
+
+def test_without_a_condition_any_change_of_the_issue_ends_the_waiting() -> None:
+    ran = wait("a1b2 --json", page(after=1), page(after=1), page(event(2)), shown=[issue(), issue(priority=0)])
+    assert ran.document == issue(priority=0)
+
+
+def test_waiting_for_events_counts_them_from_where_one_says() -> None:
+    ran = wait("--events 3 --since 5 --json", page(event(6), event(7)), page(after=7), page(event(8), event(9)))
+    assert ran.document == {"events": 4, "next": 9}
+    assert ran.asked[0] == Events(since=5, wait_ms=STRETCH_MS)
+
+
+def test_a_timeout_exits_75_and_says_where_to_go_on() -> None:
+    ran = wait("--events 1 --timeout 5", page(after=10), page(after=10), page(after=10), step=3.0)
+    assert ran.code == 75
+    assert "--since 10" in ran.err
+    assert ran.asked[-2:] == [Events(since=10, wait_ms=2000), Events(since=10)]
+
+
+@pytest.mark.parametrize("argv", ["", "a1b2 --events 1"])
+def test_what_to_wait_for_is_one_thing(argv: str) -> None:
+    ran = wait(argv)
+    assert (ran.code, ran.asked) == (2, [])
+
+
+# -- rebuild, fsck -----------------------------------------------------------------------------------------------
+def plane(before: str, after: str) -> dict[str, Any]:
+    return {"name": "ledger", "events": 4000, "before": before, "after": after}
+
+
+def test_rebuild_goes_on_with_the_cursor_until_it_is_done() -> None:
+    ran = run_console(
+        "rebuild",
+        {
+            "rebuild": in_turn(
+                {"done": False, "cursor": "c1", "progress": [10, 4000]},
+                {"done": True, "cursor": "", "progress": [4000, 4000], "planes": [plane("ab" * 32, "ab" * 32)]},
+            )
+        },
+    )
+    assert ran.asked == [Rebuild(), Rebuild(cursor="c1")]
+    assert ran.code == 0
+    assert ran.out == "✓ ledger: 4,000 events replayed, digest abababababababab as before\n"
+
+
+def test_a_rebuild_that_reaches_another_digest_fails_and_tells_both() -> None:
+    done = {"done": True, "cursor": "", "progress": [1, 1], "planes": [plane("ab" * 32, "cd" * 32)]}
+    ran = run_console("rebuild", {"rebuild": done})
+    assert ran.code == 1
+    assert "abababababababab" in ran.out
+    assert "cdcdcdcdcdcdcdcd" in ran.out
+    assert run_console("rebuild --json", {"rebuild": done}).document["ok"] is False
+
+
+def fsck(flags: str, *problems: dict[str, Any]) -> Outcome:
+    stretches = in_turn(
+        {"done": False, "cursor": "c1", "progress": [1, 2], "problems": list(problems)},
+        {"done": True, "cursor": "", "progress": [2, 2], "problems": [], "batches": 2, "events": 1000},
+    )
+    return run_console(f"fsck {flags}", {"fsck": stretches})
+
+
+def test_fsck_that_finds_nothing_says_what_it_went_through() -> None:
+    ran = fsck("")
+    assert ran.asked == [Fsck(), Fsck(cursor="c1")]
+    assert (ran.code, ran.out) == (0, "✓ 2 batches, 1,000 events: every hash, link and signature is right\n")
+
+
+def test_fsck_tells_every_problem_and_fails() -> None:
+    problem = {"where": "ledger k 5", "problem": "a wrong signature", "hint": "restore it"}
+    ran = fsck("", problem)
+    assert ran.code == 1
+    assert ran.out == "✗ ledger k 5: a wrong signature (restore it)\n2 batches, 1,000 events: 1 problems\n"
+    assert fsck("--json", problem).document == {"ok": False, "batches": 2, "events": 1000, "problems": [problem]}

@@ -1,0 +1,104 @@
+"""prove and verify-proof: a text file of proofs, which needs nothing but itself to be verified."""
+
+import pytest
+
+from moot.console import main
+from moot_protocol.ids import key_text
+from moot_protocol.proof import build_proof
+from moot_protocol.requests import Prove
+from moot_testkit.canned_api import NOW_MS, CannedApi
+from moot_testkit.console import Outcome, run_console
+from moot_testkit.feeds import Town, note
+from moot_testkit.terminal import FACTS, RecordingTerminal
+
+TOWN = Town("rivertown")
+FEED = TOWN.replica("laptop")
+OPENING = FEED.batches[0].events[0].values()
+assert OPENING is not None
+BATCH = FEED.write(note("Fix \x1b[31mit", entity="rt-1"), note("again", entity="rt-1"))
+PROOFS = [
+    {"proof": build_proof(BATCH, BATCH.header.first + place, OPENING[0], TOWN.genesis), "what": f"rt-1 title #{place}"}
+    for place in range(2)
+]
+
+
+def proof_file() -> str:
+    return run_console("prove rt-1", {"prove": PROOFS}).out
+
+
+def verify(text: str, flags: str = "") -> Outcome:
+    return run_console(f"verify-proof p.txt {flags}", files={"p.txt": text.encode()})
+
+
+def test_prove_asks_for_every_event_or_for_one() -> None:
+    assert run_console("prove rt-1", {"prove": PROOFS}).request == Prove(id="rt-1")
+    assert run_console("prove rt-1 -n 17", {"prove": PROOFS}).request == Prove(id="rt-1", n=17)
+
+
+def test_a_proof_file_says_in_words_what_each_line_is_about() -> None:
+    lines = proof_file().splitlines()
+    assert lines[0] == "# rt-1 title #0"
+    assert lines[1].startswith("moot-proof-1 ")
+    assert len(lines) == 4
+
+
+def test_prove_writes_a_file_where_one_is_named() -> None:
+    ran = run_console("prove rt-1 -o p.txt", {"prove": PROOFS})
+    assert ran.terminal.files["p.txt"].decode() == proof_file()
+    assert ran.out == "✓ Wrote 2 proofs to p.txt\n"
+
+
+def test_what_prove_writes_verifies_and_shows_who_signed_what() -> None:
+    ran = verify(proof_file())
+    assert ran.code == 0
+    assert ran.out.count("✓") == 2
+    assert f"signed by replica {key_text(FEED.author)} (" in ran.out
+    assert f"of town {key_text(TOWN.key.public)}" in ran.out
+    assert "title = Fix ^[[31mit" in ran.out
+    assert "that the time is true" in ran.err
+
+
+def test_a_verified_proof_as_json_says_what_it_does_not_show() -> None:
+    document = verify(proof_file(), "--json").document
+    assert document["ok"] is True
+    first = document["proofs"][0]
+    assert (first["entity"], first["changes"]) == ("rt-1", [{"field": "title", "value": "Fix \x1b[31mit"}])
+    assert len(first["not_shown"]) >= 3
+
+
+def test_proofs_as_json_are_text() -> None:
+    document = run_console("prove rt-1 --json", {"prove": PROOFS}).document
+    assert verify(f"moot-proof-1 {document[0]['proof']}\n").code == 0
+
+
+def test_verifying_asks_the_daemon_nothing() -> None:
+    terminal = RecordingTerminal(FACTS._replace(argv=("verify-proof", "-")), stdin=[proof_file().encode()])
+    api = CannedApi()
+    assert main.run(api, terminal, NOW_MS, str) == 0
+    assert api.asked == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: text.replace("moot-proof-1 ", "moot-proof-9 ", 1), "line 2: no proof: it begins with"),
+        (lambda text: text[:-10] + "\n", "line 4: no proof"),
+        (lambda text: "hello\n" + text, "line 1: no proof"),
+        (lambda text: "# nothing\n\n", "there is no proof"),
+        (lambda text: text.replace("moot-proof-1 ", "moot-proof-1 ß", 1), "line 2: no proof"),
+    ],
+    ids=["version", "cut", "text", "empty", "letters"],
+)
+def test_what_is_no_proof_is_told_by_its_line(change: object, told: str) -> None:
+    assert callable(change)
+    ran = verify(change(proof_file()))
+    assert (ran.code, ran.out) == (1, "")
+    assert told in ran.err
+
+
+def test_a_proof_with_a_broken_link_says_which() -> None:
+    data = bytearray(PROOFS[0]["proof"])  # type: ignore[arg-type]
+    place = bytes(data).index(b"it")
+    data[place] ^= 1
+    text = run_console("prove rt-1", {"prove": [{"proof": bytes(data), "what": "x"}]}).out
+    assert "line 2: the path doesn't hold" in verify(text).err

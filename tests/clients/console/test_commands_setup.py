@@ -1,0 +1,116 @@
+"""init: town, project and the workspace's two files; the recovery words; what it refuses."""
+
+from typing import Any
+
+import pytest
+
+from moot.console.commands.setup import default_prefix
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import check_prefix
+from moot_protocol.limits import ID_PREFIX_CHARS
+from moot_protocol.requests import InitProject, InitTown
+from moot_testkit.console import Outcome, run_console
+from moot_testkit.terminal import FACTS
+
+WORDS = " ".join(f"word{n}" for n in range(24))
+TOWN = {"created": True, "town": "TTT", "replica": "RRR", "planes": [], "recovery_words": WORDS}
+KNOWN_TOWN = TOWN | {"created": False, "recovery_words": ""}
+MADE = {"project": "work", "workspace": "w9", "created": True}
+OUTSIDE = FACTS._replace(workspace="", environment={"HOME": "/home/alice"})
+
+
+def init(argv: str = "", *, town: Any = TOWN, made: Any = MADE, facts: Any = OUTSIDE, project: str = "") -> Outcome:
+    return run_console(f"init {argv}", {"init_town": town, "init_project": made}, facts=facts, project=project)
+
+
+def test_init_makes_the_town_and_a_project_named_after_the_folder() -> None:
+    ran = init()
+    assert ran.code == 0
+    assert ran.asked == [
+        InitTown(),
+        InitProject(actor="unknown", prefix="work", folder="/home/alice/work"),
+    ]
+
+
+def test_init_writes_two_files_of_its_own_and_says_so() -> None:
+    ran = init()
+    assert ran.terminal.files == {".moot/.gitignore": b"*\n", ".moot/workspace": b"w9\n"}
+    assert "Wrote .moot/.gitignore and .moot/workspace" in ran.out
+
+
+def test_the_recovery_words_are_shown_once_on_lines_of_their_own() -> None:
+    lines = init().out.splitlines()
+    assert "    word0 word1 word2 word3 word4 word5" in lines
+    assert sum("word" in line for line in lines if line.startswith("    ")) == 4
+    assert "word0" not in init(town=KNOWN_TOWN).out
+
+
+def test_the_recovery_words_are_shown_however_quiet_it_is_to_be() -> None:
+    assert "word23" in init("-q").out
+
+
+def test_the_recovery_words_are_in_the_document() -> None:
+    document = init("--json").document
+    assert document == {
+        "prefix": "work", "workspace": "w9", "created": True, "town": "TTT", "replica": "RRR",
+        "files": [".moot/.gitignore", ".moot/workspace"], "recovery_words": WORDS,
+    }  # fmt: skip
+    assert "recovery_words" not in init("--json", town=KNOWN_TOWN).document
+
+
+@pytest.mark.parametrize("argv", ["", "--json"])
+def test_the_recovery_words_are_shown_also_if_something_fails_after_the_town_was_made(argv: str) -> None:
+    ran = init(argv, made=RefusedError("the prefix is taken", code=Code.EXISTS))
+    assert ran.code == 5
+    assert "word0" in (ran.err if argv else ran.out)
+    assert ".moot/workspace" not in ran.terminal.files
+
+
+def test_a_prefix_of_ones_own_is_taken() -> None:
+    assert init("--prefix bd").asked[1] == InitProject(actor="unknown", prefix="bd", folder="/home/alice/work")
+
+
+def test_a_prefix_that_ids_cannot_have_is_refused_before_anything_is_made() -> None:
+    ran = init("--prefix a/b")
+    assert (ran.code, ran.asked, ran.terminal.files) == (1, [], {})
+
+
+@pytest.mark.parametrize("folder", ["/", "/home/alice", "/home/alice/"])
+def test_home_and_root_are_no_place_for_a_project(folder: str) -> None:
+    ran = init(facts=OUTSIDE._replace(folder=folder))
+    assert (ran.code, ran.asked, ran.terminal.files) == (4, [], {})
+
+
+def test_run_again_it_changes_nothing() -> None:
+    ran = init(facts=FACTS, project="work")
+    assert (ran.code, ran.asked, ran.terminal.files) == (0, [], {})
+    assert "work already" in ran.out
+    assert init("--prefix work", facts=FACTS, project="work").code == 0
+
+
+def test_another_prefix_for_the_same_workspace_is_a_conflict() -> None:
+    ran = init("--prefix other", facts=FACTS, project="work")
+    assert (ran.code, ran.asked) == (5, [])
+
+
+def test_a_workspace_that_this_machine_has_forgotten_is_opened_again_under_its_id() -> None:
+    ran = init(facts=FACTS, made=MADE | {"workspace": "w1"})
+    assert ran.asked[1] == InitProject(actor="unknown", prefix="work", workspace="w1", folder="/home/alice/work")
+    assert ran.terminal.files == {}
+
+
+@pytest.mark.parametrize(
+    ("folder", "prefix"),
+    [
+        ("/w/beads", "beads"),
+        ("/w/My Project!", "my-project"),
+        ("/w/.dotfiles", "dotfiles"),
+        ("/w/ünï", "n"),
+        ("/w/日本", "moot"),
+        ("/w/" + "a" * 80, "a" * ID_PREFIX_CHARS),
+        ("/w/" + "a" * 39 + "-b", "a" * 39),
+    ],
+)
+def test_a_folders_name_becomes_a_prefix_that_ids_can_have(folder: str, prefix: str) -> None:
+    assert default_prefix(folder) == prefix
+    assert check_prefix(prefix) == prefix

@@ -1,0 +1,62 @@
+"""Parts of lines. Whole lists are told in test_commands_lists.py, trees of dependencies in test_commands_graph.py."""
+
+from typing import Any
+
+import pytest
+
+from moot.console.issue_lines import count_rows, id_cells, node_line, parent_of, text_of
+from moot.console.style import Style
+from moot.console.table import width_of
+from moot_protocol.requests import Page
+
+TERMINAL = Style(terminal=True, colour=False, width=40)
+PLAIN = Style(terminal=False, colour=False, width=40)
+ISSUE = {
+    "id": "bd-a1b2c3",
+    "title": "A title that is rather long",
+    "status": "open",
+    "priority": 1,
+    "issue_type": "bug",
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("a\nb", "a⏎b"), (None, ""), (0, "0"), (False, "false"), (["a", "b\x07"], "a,b^G"), ([1], "[1]"), ({}, "{}")],
+)
+def test_any_value_of_a_field_fits_on_a_line(value: Any, shown: str) -> None:
+    assert text_of({"field": value}, "field") == shown
+
+
+def test_a_field_that_is_absent_is_empty() -> None:
+    assert text_of({}, "field") == ""
+
+
+def test_ids_are_whole_where_it_is_not_known_what_makes_them_unique() -> None:
+    page = Page(issues=[ISSUE, ISSUE | {"id": "bd-a1b2zz"}], total=2, truncated=False)
+    assert id_cells(PLAIN, page) == ["bd-a1b2c3", "bd-a1b2zz"]
+
+
+def test_ids_of_one_table_are_cut_to_the_same_length() -> None:
+    page = Page(issues=[ISSUE, ISSUE | {"id": "bd-zzzzzz"}], total=2, truncated=False, short=[8, 7])
+    assert id_cells(TERMINAL, page) == ["bd-a1b2c", "bd-zzzzz"]
+    assert id_cells(PLAIN, page) == ["bd-a1b2c", "bd-zzzz"]
+
+
+def test_the_title_gives_way_to_the_note() -> None:
+    line = node_line(TERMINAL._replace(width=46), "", ISSUE | {"_short": 7}, note="see above")
+    assert line == "○ bd-a1b2 P1 bug A title that is… (see above)"
+    assert width_of(line) <= 46
+    assert node_line(PLAIN, "  ", ISSUE, note="x") == "  bd-a1b2c3 P1 bug open A title that is rather long (x)"
+
+
+def test_numbers_are_aligned_at_a_terminal_only() -> None:
+    assert count_rows(TERMINAL, [("7", "a"), ("10", "b")]) == [" 7  a", "10  b"]
+    assert count_rows(PLAIN, [("7", "a"), ("10", "b")]) == ["7 a", "10 b"]
+
+
+def test_the_parent_is_the_one_that_the_issue_names() -> None:
+    edges = [{"depends_on_id": "bd-1", "type": "blocks"}, {"depends_on_id": "bd-2", "type": "parent-child"}]
+    assert parent_of({"dependencies": edges}) == "bd-2"
+    assert parent_of({"dependencies": edges[:1]}) == ""
+    assert parent_of({}) == ""

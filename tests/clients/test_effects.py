@@ -1,0 +1,190 @@
+"""The client's effects: files read and written with its own rights and from its folder, input, and the editor."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moot.console.terminal import Facts
+from moot_protocol import limits
+from moot_protocol.errors import MootError
+from moot_testkit.control import PATIENCE, Daemon, until
+from moot_testkit.thin import Shell, run_at_terminal
+from mootd.control.hosting import HostedTerminal
+
+Terminal = HostedTerminal[Facts]
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def act(daemon: Daemon, shell: Shell, do: Any, **options: Any) -> Any:
+    """What something that a command does with its terminal comes to: a value, or the error's words."""
+    came_to: list[Any] = []
+
+    def command(terminal: Terminal) -> int:
+        try:
+            came_to.append(do(terminal))
+        except MootError as error:
+            came_to.append(error.message)
+        return 0
+
+    daemon.commands.command = command
+    done = shell.run("act", **options)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return came_to[0]
+
+
+def test_standard_input_reaches_the_command_whole(daemon: Daemon, shell: Shell) -> None:
+    data = os.urandom(1_000_000)
+    assert act(daemon, shell, lambda terminal: b"".join(terminal.stdin()), stdin=data) == data
+
+
+def test_a_file_is_read_from_the_clients_folder_whole(daemon: Daemon, shell: Shell) -> None:
+    data = os.urandom(1_000_000)
+    (shell.work / "f").write_bytes(data)
+    assert act(daemon, shell, lambda terminal: b"".join(terminal.read_file("f"))) == data
+
+
+def test_a_pipe_is_read_as_a_file_is(daemon: Daemon, shell: Shell) -> None:
+    data = b"x" * 500_000
+    assert act(daemon, shell, lambda terminal: b"".join(terminal.read_file("/dev/stdin")), stdin=data) == data
+
+
+def test_two_files_may_be_read_side_by_side(daemon: Daemon, shell: Shell) -> None:
+    (shell.work / "a").write_bytes(b"a" * 600_000)
+    (shell.work / "b").write_bytes(b"b" * 600_000)
+
+    def both(terminal: Terminal) -> bytes:
+        pairs = zip(terminal.read_file("a"), terminal.read_file("b"), strict=True)
+        return b"".join(first + second for first, second in pairs)
+
+    assert len(act(daemon, shell, both)) == 1_200_000
+
+
+@pytest.mark.parametrize(("path", "reason"), [("nowhere", "nowhere: No such file"), (".", ".: it is a folder")])
+def test_what_cannot_be_read_is_refused_with_the_reason(daemon: Daemon, shell: Shell, path: str, reason: str) -> None:
+    assert reason in act(daemon, shell, lambda terminal: terminal.read_file(path))
+
+
+def test_a_file_is_written_whole_with_its_permissions_and_missing_folders(daemon: Daemon, shell: Shell) -> None:
+    chunks = [os.urandom(300_000) for _ in range(3)]
+    act(daemon, shell, lambda terminal: terminal.write_file("new/folder/f", iter(chunks), mode=0o600))
+    path = shell.work / "new" / "folder" / "f"
+    assert path.read_bytes() == b"".join(chunks)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert names(path.parent) == ["f"]
+
+
+def test_a_file_replaces_another_and_a_link_stays_a_link(daemon: Daemon, shell: Shell) -> None:
+    (shell.work / "target").write_text("old and longer")
+    (shell.work / "link").symlink_to("target")
+    act(daemon, shell, lambda terminal: terminal.write_file("link", [b"new"]))
+    assert (shell.work / "target").read_text() == "new"
+    assert (shell.work / "link").is_symlink()
+
+
+def test_an_exclusive_file_never_replaces_another(daemon: Daemon, shell: Shell) -> None:
+    def write(terminal: Terminal) -> None:
+        terminal.write_file("f", [b"x"], exclusive=True)
+
+    assert act(daemon, shell, write) is None
+    (shell.work / "f").write_text("precious")
+    assert "it exists already" in act(daemon, shell, write)
+    assert (shell.work / "f").read_text() == "precious"
+
+
+def test_an_exclusive_file_refuses_where_someone_was_faster(daemon: Daemon, shell: Shell) -> None:
+    def content() -> Iterator[bytes]:
+        (shell.work / "f").write_text("precious")
+        yield b"x"
+
+    assert "File exists" in act(daemon, shell, lambda t: t.write_file("f", content(), exclusive=True))
+    assert (shell.work / "f").read_text() == "precious"
+    assert names(shell.work) == ["f"]
+
+
+def test_a_device_is_written_to_and_not_replaced(daemon: Daemon, shell: Shell) -> None:
+    pipe = shell.work / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    assert act(daemon, shell, lambda terminal: terminal.write_file("pipe", [b"x" * 300_000])) is None
+    reader.join(PATIENCE)
+    assert read == [b"x" * 300_000]
+    assert pipe.is_fifo()
+
+
+def test_a_file_whose_content_fails_to_come_leaves_the_old_one_and_nothing_else(daemon: Daemon, shell: Shell) -> None:
+    (shell.work / "f").write_text("old")
+
+    def content() -> Iterator[bytes]:
+        yield bytes(limits.RPC_CHUNK_BYTES)
+        raise MootError("it broke")
+
+    assert act(daemon, shell, lambda terminal: terminal.write_file("f", content())) == "it broke"
+    assert (shell.work / "f").read_text() == "old"
+    assert names(shell.work) == ["f"]
+
+
+def test_a_full_disk_is_refused_with_the_reason(daemon: Daemon, shell: Shell) -> None:
+    assert "No space left" in act(daemon, shell, lambda terminal: terminal.write_file("/dev/full", [b"x"]))
+
+
+def test_text_is_edited_in_the_users_editor(daemon: Daemon, shell: Shell) -> None:
+    editor = shell.work / "editor"
+    editor.write_text('#!/bin/sh\necho "$1" >> "$2"\necho edited\n')
+    editor.chmod(0o755)
+    came_to: list[str] = []
+
+    def command(terminal: Terminal) -> int:
+        came_to.append(terminal.edit("old\n"))
+        return 0
+
+    daemon.commands.command = command
+    code, shown = run_at_terminal(shell, "edit", EDITOR=f"{editor} 'two words'", TMPDIR=str(shell.work))
+    assert (code, came_to, shown) == (0, ["old\ntwo words\n"], b"edited\r\n")
+    assert names(shell.work) == ["editor"]
+
+
+def test_a_failing_editor_changes_nothing(daemon: Daemon, shell: Shell) -> None:
+    daemon.commands.command = lambda terminal: len(terminal.edit("old\n"))
+    code, shown = run_at_terminal(shell, "edit", VISUAL="false", EDITOR="true", TMPDIR=str(shell.work))
+    assert code == 1
+    assert b"the editor ended with code 1" in shown
+    assert names(shell.work) == []
+
+
+def test_without_a_terminal_there_is_no_editor(daemon: Daemon, shell: Shell) -> None:
+    assert "no terminal" in act(daemon, shell, lambda terminal: terminal.edit("x"), EDITOR="true")
+
+
+def test_an_interrupt_ends_with_130_cancels_the_command_and_leaves_no_half_file(daemon: Daemon, shell: Shell) -> None:
+    def content(terminal: Terminal) -> Iterator[bytes]:
+        yield bytes(limits.RPC_CHUNK_BYTES)
+        terminal.err("begun\n")
+        while True:
+            terminal.check_alive()
+
+    def command(terminal: Terminal) -> int:
+        terminal.write_file("f", content(terminal))
+        return 0
+
+    daemon.commands.command = command
+    with shell.start("export", stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        assert process.stderr.readline() == b"begun\n"
+        assert names(shell.work) != []
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
+        assert process.stderr.read() == b""
+    assert names(shell.work) == []
+    until(lambda: not daemon.server.hosted)

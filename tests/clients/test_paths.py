@@ -1,0 +1,40 @@
+"""The client finds the daemon where the daemon is."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from moot import paths
+from mootd.edges.paths import locate
+
+HOME = "/home/alice"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HOME": HOME, "XDG_RUNTIME_DIR": "/run/user/1000"},
+        {"HOME": HOME, "XDG_RUNTIME_DIR": "/run/user/1000/"},
+        {"HOME": HOME},
+        {"HOME": HOME, "XDG_RUNTIME_DIR": ""},
+        {"HOME": HOME, "XDG_RUNTIME_DIR": "relative"},
+        {"HOME": HOME, "XDG_STATE_HOME": "/var/state"},
+        {"HOME": HOME, "XDG_STATE_HOME": "state"},
+        {},
+    ],
+)
+def test_client_and_daemon_agree_on_every_place(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    places = locate(variables)
+    assert Path(paths.socket_path()) == places.socket
+    assert Path(paths.state_folder()) == places.state
+
+
+def test_without_a_home_the_password_database_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    assert paths.home() == pwd.getpwuid(os.getuid()).pw_dir

@@ -1,0 +1,254 @@
+"""The typed client against a control socket that really listens."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moot.console.api import Api
+from moot.rpc import Client
+from moot_protocol import limits, rpc
+from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.requests import Close, Events, ListIssues, Page, Ping, Show
+from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder
+from mootd.control.ports import Settings
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    with serving() as daemon:
+        yield daemon
+
+
+@contextmanager
+def pretending(answer: bytes, *, then_close: bool = True) -> Iterator[Path]:
+    """Something that listens, hears a client out, and sends these bytes."""
+    with short_folder() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s"))
+        listener.listen()
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+                if not then_close:
+                    done.wait(PATIENCE)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield folder / "s"
+        finally:
+            done.set()
+            thread.join(PATIENCE)
+
+
+def failure(act: Callable[[], object]) -> MootError:
+    """The error that something must raise."""
+    with pytest.raises(MootError) as caught:
+        act()
+    return caught.value
+
+
+# -- Calls -------------------------------------------------------------------------------------------------------
+def test_a_call_gives_the_typed_answer_of_its_request(daemon: Daemon) -> None:
+    daemon.answers.quick[ListIssues] = lambda _: Page(issues=[{"id": "a"}], total=1, truncated=False)
+    with Client(daemon.path) as client:
+        pid: int = client.call(Ping())["pid"]
+        page = client.call(ListIssues(limit=1))
+    assert pid == os.getpid()
+    assert page == Page(issues=[{"id": "a"}], total=1, truncated=False)
+
+
+def test_it_is_an_api_as_commands_know_it(daemon: Daemon) -> None:
+    def use(api: Api) -> int:
+        pid: int = api.call(Ping())["pid"]
+        return pid
+
+    with Client(daemon.path) as client:
+        assert use(client) == os.getpid()
+
+
+def test_the_socket_of_this_user_is_found_without_being_named(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(daemon.path.parent.parent))
+    with Client() as client:
+        assert client.call(Ping())
+
+
+def test_an_error_is_raised_as_the_daemon_meant_it_and_the_connection_goes_on(daemon: Daemon) -> None:
+    def fail(request: Show) -> Any:
+        if request.ids == ("bytes",):
+            raise MalformedError("rotten", code=Code.BAD_HASH)
+        raise RefusedError("no such issue", code=Code.NOT_FOUND, hint="look again", retryable=True)
+
+    daemon.answers.quick[Show] = fail
+    with Client(daemon.path) as client:
+        error = failure(lambda: client.call(Show(ids=("a",))))
+        assert type(error) is RefusedError
+        assert (error.code, error.message, error.hint, error.retryable) == (
+            Code.NOT_FOUND, "no such issue", "look again", True,
+        )  # fmt: skip
+        assert type(failure(lambda: client.call(Show(ids=("bytes",))))) is MalformedError
+        assert client.call(Ping())
+
+
+def test_key_and_deadline_reach_the_daemon(daemon: Daemon) -> None:
+    async def close(_: Close) -> Any:
+        return {"id": "a"}
+
+    daemon.answers.slow[Close] = close
+    with Client(daemon.path) as client:
+        client.call(Close(actor="alice", id="a"), key="k", deadline_ms=100_000)
+    assert daemon.answers.keys == ["k"]
+    assert 50 < daemon.answers.deadlines[0] <= 100
+
+
+def test_waiting_for_news_does_not_use_up_the_deadline(daemon: Daemon) -> None:
+    async def events(_: Events) -> Any:
+        return {"events": [], "next": 0, "first": 0}
+
+    daemon.answers.slow[Events] = events
+    with Client(daemon.path) as client:
+        client.call(Events(wait_ms=60_000))
+    assert 60 < daemon.answers.deadlines[0] <= 60 + limits.DEADLINE_MS / 1000
+
+
+def test_an_answer_that_outlasts_its_deadline_raises_timeout_and_later_calls_get_their_own(daemon: Daemon) -> None:
+    gate = Gate(daemon)
+    daemon.answers.slow[Show] = gate.answer
+    with Client(daemon.path) as client:
+        assert failure(lambda: client.call(Show(ids=("a",)), deadline_ms=1)).code is Code.TIMEOUT
+        gate.open()
+        assert client.call(Show(ids=("b",))) == [{"id": "b"}]
+
+
+def test_threads_that_share_a_client_get_their_own_answers(daemon: Daemon) -> None:
+    async def show(request: Show) -> Any:
+        await asyncio.sleep(0)
+        return [{"id": request.ids[0]}]
+
+    daemon.answers.slow[Show] = show
+    wrong: list[Any] = []
+
+    def work(client: Client, name: str) -> None:
+        for number in range(50):
+            (document,) = client.call(Show(ids=(f"{name}{number}",)))
+            if document["id"] != f"{name}{number}":
+                wrong.append(document)
+
+    with Client(daemon.path) as client:
+        threads = [threading.Thread(target=work, args=(client, name)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert not wrong
+
+
+def test_a_request_too_large_for_a_frame_is_refused_here_and_the_connection_goes_on(daemon: Daemon) -> None:
+    with Client(daemon.path) as client:
+        assert failure(lambda: client.call(Show(ids=("x" * limits.RPC_FRAME_BYTES,)))).code is Code.LIMIT
+        assert client.call(Ping())
+
+
+# -- Trouble -----------------------------------------------------------------------------------------------------
+def test_without_a_daemon_it_says_where_it_looked_and_what_to_do() -> None:
+    with short_folder() as folder:
+        error = failure(lambda: Client(folder / "moot.sock"))
+    assert error.code is Code.UNREACHABLE
+    assert str(folder) in error.message
+    assert error.hint == "start it: moot daemon start"
+    assert error.retryable
+
+
+def test_a_path_too_long_for_a_socket_is_refused_in_words() -> None:
+    error = failure(lambda: Client("/" + "x" * 200))
+    assert error.code is Code.UNREACHABLE
+    assert "107 bytes" in error.message
+
+
+STRANGER = """
+import os, socket, sys
+os.setuid(65534)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_daemon_of_another_user_is_refused(daemon: Daemon) -> None:
+    """Root's is let pass, so a test that root runs has another user's serve in its place."""
+    if os.geteuid() != 0:
+        assert failure(lambda: Client(daemon.path, owner=os.geteuid() + 1)).code is Code.DENIED
+        return
+    with short_folder() as folder:
+        folder.chmod(0o777)
+        command = [sys.executable, "-c", STRANGER, str(folder / "s")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
+            assert stranger.stdout
+            assert stranger.stdout.readline() == b"ready\n"
+            error = failure(lambda: Client(folder / "s"))
+            stranger.communicate()
+    assert error.code is Code.DENIED
+
+
+def test_a_daemon_with_too_many_clients_is_busy() -> None:
+    with serving(Settings(clients=1)) as daemon, Client(daemon.path) as first:
+        first.call(Ping())
+        with Client(daemon.path) as second:
+            error = failure(lambda: second.call(Ping()))
+    assert error.code is Code.BUSY
+    assert error.retryable
+
+
+def test_a_daemon_of_another_protocol_version_is_told_apart() -> None:
+    hello = rpc.frame(b"\x83\xa5hello\x63\xa7version\xa39.9\xa3pid\x01")
+    with pretending(hello) as path, Client(path) as client:
+        assert failure(lambda: client.call(Ping())).code is Code.BAD_VERSION
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n", rpc.frame(b"\xc1"), rpc.frame(b"\x05")])
+def test_what_is_no_daemon_gives_a_typed_error(answer: bytes) -> None:
+    with pretending(answer) as path, Client(path) as client:
+        assert isinstance(failure(lambda: client.call(Ping())), MalformedError)
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x00\x00", rpc.hello_frame("1", 1)])
+def test_a_connection_lost_in_the_middle_is_unreachable_and_stays_so(answer: bytes) -> None:
+    with pretending(answer) as path, Client(path) as client:
+        for _ in range(2):
+            error = failure(lambda: client.call(Ping()))
+            assert error.code is Code.UNREACHABLE
+
+
+def test_a_daemon_that_does_not_answer_at_all_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moot.rpc.GRACE_SECONDS", 0.01)
+    with pretending(rpc.hello_frame("1", 1), then_close=False) as path, Client(path) as client:
+        assert failure(lambda: client.call(Ping(), deadline_ms=1)).code is Code.TIMEOUT
+        assert failure(lambda: client.call(Ping())).code is Code.UNREACHABLE
+
+
+def test_a_call_under_way_when_the_daemon_ends_is_unreachable() -> None:
+    with serving(Settings(grace=0.01)) as daemon:
+        gate = Gate(daemon)
+        daemon.answers.slow[Show] = gate.answer
+        errors: list[MootError] = []
+        with Client(daemon.path) as client:
+            thread = threading.Thread(target=lambda: errors.append(failure(lambda: client.call(Show(ids=("a",))))))
+            thread.start()
+            assert gate.begun.acquire(timeout=PATIENCE)
+            daemon.stop()
+            thread.join(PATIENCE)
+    assert [error.code for error in errors] == [Code.UNREACHABLE]

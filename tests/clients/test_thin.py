@@ -1,0 +1,346 @@
+"""The client process against a control socket that really listens: what goes in, what comes out, how it ends."""
+
+import os
+import socket
+import subprocess
+import threading
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import moot
+from moot import thin
+from moot.console.terminal import Facts
+from moot_protocol import limits, rpc
+from moot_protocol.errors import Code
+from moot_testkit.control import PATIENCE, Command, Daemon, raw_client, serving
+from moot_testkit.thin import Shell, run_at_terminal
+from mootd.control.hosting import HostedTerminal
+from mootd.control.ports import Settings
+
+Terminal = HostedTerminal[Facts]
+
+
+def noting(told: list[Facts]) -> Command:
+    """A command that keeps what it is told."""
+
+    def command(terminal: Terminal) -> int:
+        told.append(terminal.facts)
+        return 0
+
+    return command
+
+
+def printing(text: str) -> Command:
+    """A command that prints."""
+
+    def command(terminal: Terminal) -> int:
+        terminal.out(text)
+        return 0
+
+    return command
+
+
+def printing_file(path: str) -> Command:
+    """A command that prints a file."""
+
+    def command(terminal: Terminal) -> int:
+        terminal.out(b"".join(terminal.read_file(path)).decode())
+        return 0
+
+    return command
+
+
+def facts_of(daemon: Daemon, shell: Shell, *arguments: str, **options: Any) -> Facts:
+    """What the daemon is told by a client that is run so."""
+    told: list[Facts] = []
+    daemon.commands.command = noting(told)
+    assert shell.run(*arguments, **options).returncode == 0
+    return told[0]
+
+
+# -- A command ---------------------------------------------------------------------------------------------------
+def test_output_and_exit_code_are_the_commands(daemon: Daemon, shell: Shell) -> None:
+    def command(terminal: Terminal) -> int:
+        terminal.out("ünï\n")
+        terminal.err("hm\n")
+        return 5
+
+    daemon.commands.command = command
+    done = shell.run("list")
+    assert (done.returncode, done.stdout, done.stderr) == (5, "ünï\n".encode(), b"hm\n")
+
+
+def test_much_output_arrives_whole(daemon: Daemon, shell: Shell) -> None:
+    text = "".join(f"line {number}\n" for number in range(300_000))
+    daemon.commands.command = printing(text)
+    assert shell.run("list").stdout == text.encode()
+
+
+def test_the_daemon_is_told_arguments_folder_and_terminal(daemon: Daemon, shell: Shell) -> None:
+    (shell.work / ".moot").mkdir()
+    (shell.work / ".moot" / "workspace").write_text("w-1\n")
+    told = facts_of(daemon, shell, "create", "a title", "--json", "ü", MOOT_ACTOR="alice", LC_ALL="C.UTF-8", SHELL="sh")
+    assert told == Facts(
+        argv=("create", "a title", "--json", "ü"),
+        program="moot",
+        folder=str(shell.work),
+        workspace="w-1",
+        environment={"MOOT_ACTOR": "alice", "LC_ALL": "C.UTF-8"},
+        git_user="",
+        width=80,
+        out_is_terminal=False,
+        err_is_terminal=False,
+        in_is_terminal=False,
+    )
+
+
+def test_called_as_bd_it_says_so_and_every_failure_is_1(daemon: Daemon, shell: Shell) -> None:
+    assert facts_of(daemon, shell, "list", program="bd").program == "bd"
+    for code, expected in ((0, 0), (1, 1), (2, 1), (5, 1), (75, 1)):
+        daemon.commands.command = lambda _, code=code: code  # type: ignore[misc]
+        assert shell.run("list", program="bd").returncode == expected
+        assert shell.run("list").returncode == code
+
+
+def test_with_c_it_works_in_another_folder(daemon: Daemon, shell: Shell) -> None:
+    other = shell.work / "other"
+    (other / "deep").mkdir(parents=True)
+    told = facts_of(daemon, shell, "-C", "other", "list", "-C", "deep", "--", "-C", "x")
+    assert (told.argv, told.folder) == (("list", "--", "-C", "x"), str(other / "deep"))
+    (other / "f").write_text("there")
+    daemon.commands.command = printing_file("f")
+    assert shell.run("-C", "other", "read").stdout == b"there"
+
+
+def test_a_folder_that_cannot_be_entered_is_a_usage_error(shell: Shell) -> None:
+    done = shell.run("-C", "nowhere", "list")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"nowhere: No such file" in done.stderr
+
+
+def test_an_argument_that_is_no_utf8_is_a_usage_error(shell: Shell) -> None:
+    done = subprocess.run(
+        [*map(os.fsencode, shell.command("create")), b"a\xff"],
+        env={b"XDG_RUNTIME_DIR": os.fsencode(shell.folder), b"PATH": b"/bin", b"LC_ALL": b"C.UTF-8"},
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"not valid UTF-8" in done.stderr
+
+
+def test_arguments_too_long_for_a_frame_are_refused_in_words(shell: Shell) -> None:
+    code = "import moot.thin as t; t.FRAME_BYTES = 100; t.main(['moot', 'x' * 200])"
+    done = shell.run_code(code)
+    assert done.returncode == 1
+    assert b"too long" in done.stderr
+
+
+def test_at_a_terminal_its_width_is_told(daemon: Daemon, shell: Shell) -> None:
+    told: list[Facts] = []
+    daemon.commands.command = noting(told)
+    assert run_at_terminal(shell, "list")[0] == 0
+    assert (told[0].width, told[0].out_is_terminal, told[0].err_is_terminal, told[0].in_is_terminal) == (100,) + (
+        True,
+    ) * 3
+
+
+# -- Ends --------------------------------------------------------------------------------------------------------
+def test_a_reader_that_goes_away_ends_it_quietly(daemon: Daemon, shell: Shell) -> None:
+    def command(terminal: Terminal) -> int:
+        while True:
+            terminal.out("y\n" * 1000)
+
+    daemon.commands.command = command
+    with shell.start("list", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 141
+        assert process.stderr.read() == b""
+
+
+def test_output_that_cannot_be_written_is_a_failure(daemon: Daemon, shell: Shell) -> None:
+    daemon.commands.command = printing("x")
+    with Path("/dev/full").open("wb") as full, shell.start("list", stdout=full, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        assert b"No space left" in process.stderr.read()
+        assert process.wait(PATIENCE) == 1
+
+
+def test_an_error_of_the_daemon_is_shown_with_its_hint_and_its_exit_code() -> None:
+    with serving(Settings(clients=1)) as daemon, raw_client(daemon):
+        shell = Shell(daemon.path.parent.parent, daemon.path.parent)
+        done = shell.run("list")
+        assert (done.returncode, done.stdout) == (75, b"")
+        assert done.stderr == b"moot: 1 clients are connected already\n  try again when some have ended\n"
+        assert shell.run("list", program="bd").returncode == 1
+        done = shell.run("list", "--json")
+        error = msgspec.json.decode(done.stdout)["error"]
+        assert (error["code"], error["retryable"], done.stderr) == (Code.BUSY, True, b"")
+
+
+def test_a_crash_of_the_command_is_a_failure_in_words(daemon: Daemon, shell: Shell) -> None:
+    daemon.commands.command = lambda _: int("x")
+    done = shell.run("list")
+    assert done.returncode == 1
+    assert b"moot: the daemon failed" in done.stderr
+
+
+# -- No daemon, or another ---------------------------------------------------------------------------------------
+def test_without_a_daemon_it_says_what_to_do(alone: Shell) -> None:
+    done = alone.run("list")
+    assert (done.returncode, done.stdout) == (69, b"")
+    assert done.stderr.endswith(b"moot.sock\n  start it: moot daemon start\n")
+    done = alone.run("list", "--json", program="bd")
+    assert done.returncode == 1
+    assert msgspec.json.decode(done.stdout)["error"]["code"] == Code.UNREACHABLE
+
+
+def test_the_socket_of_a_daemon_that_died_counts_as_none(alone: Shell) -> None:
+    (alone.folder / "moot").mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(alone.folder / "moot" / "moot.sock"))
+    assert alone.run("list").returncode == 69
+
+
+def test_a_sandbox_that_forbids_sockets_is_told_in_words(daemon: Daemon, shell: Shell) -> None:
+    """Whether the call for a socket or for a connection is forbidden, what the client meets is EPERM or EACCES."""
+    code = """
+import os, sys
+import moot.thin
+if os.geteuid() == 0:
+    os.setuid(65534)
+moot.thin.main(["moot", "list"])
+"""
+    folder = daemon.path.parent
+    folder.chmod(0o000)
+    try:
+        done = shell.run_code(code)
+    finally:
+        folder.chmod(0o700)
+    assert done.returncode == 69
+    assert b"this sandbox forbids Unix sockets" in done.stderr
+    assert str(folder).encode() in done.stderr
+
+
+def test_a_path_too_long_for_a_socket_is_told_in_words(alone: Shell) -> None:
+    done = alone.run("list", XDG_RUNTIME_DIR="/" + "x" * 120)
+    assert done.returncode == 69
+    assert b"107 bytes" in done.stderr
+    assert b"XDG_RUNTIME_DIR" in done.stderr
+
+
+class Impostor:
+    """Something that listens where the daemon should, and sends the same bytes to whoever comes."""
+
+    def __init__(self, shell: Shell, answer: bytes, *, close: bool = True) -> None:
+        (shell.folder / "moot").mkdir()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(shell.folder / "moot" / "moot.sock"))
+        self._listener.listen()
+        self._answer = answer
+        self._close = close
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> "Impostor":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join(PATIENCE)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(1 << 20)
+            connection.sendall(self._answer)
+            if not self._close:
+                self._end.wait(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"", b"has gone away"),
+        (rpc.hello_frame("1", 1), b"has gone away"),
+        (rpc.hello_frame("1", 1) + b"\x00\x00", b"has gone away"),
+        (b"SSH-2.0-OpenSSH\r\n", b"does not speak Moot's protocol"),
+        (rpc.frame(b"\xc1"), b"does not speak Moot's protocol"),
+        (rpc.frame(b"\x93\x01\xa3out"), b"does not speak Moot's protocol"),
+        (rpc.frame(b"\x93\x01\xa4what\x01"), b"does not speak Moot's protocol"),
+        (rpc.frame(b"\x05"), b"does not speak Moot's protocol"),
+        (rpc.frame(b"\x80"), b"does not speak Moot's protocol"),
+    ],
+)
+def test_what_is_no_daemon_is_told_in_words(alone: Shell, answer: bytes, words: bytes) -> None:
+    with Impostor(alone, answer):
+        done = alone.run("list")
+    assert done.returncode == 69
+    assert words in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_daemon_of_another_protocol_version_is_told_in_words(alone: Shell) -> None:
+    hello = msgspec.msgpack.encode({"hello": rpc.RPC_VERSION + 1, "version": "9.9", "pid": 1})
+    with Impostor(alone, rpc.frame(hello)):
+        done = alone.run("list")
+    assert done.returncode == 1
+    assert b"(release 9.9)" in done.stderr
+    assert b"restart the daemon" in done.stderr
+
+
+def test_a_daemon_that_never_answers_is_given_up(alone: Shell) -> None:
+    with Impostor(alone, b"", close=False):
+        done = alone.run_code("import moot.thin as t; t.HELLO_SECONDS = 0.05; t.main(['moot', 'list'])")
+    assert done.returncode == 69
+    assert b"has not answered" in done.stderr
+
+
+# -- Its MessagePack ---------------------------------------------------------------------------------------------
+SENT = st.recursive(
+    st.booleans() | st.integers(0, 2**32 - 1) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=20),
+)
+RECEIVED = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=300) | st.binary(max_size=300),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=20),
+)
+
+
+@given(value=SENT)
+def test_what_the_client_encodes_others_decode(value: Any) -> None:
+    assert msgspec.msgpack.decode(thin.encode(value)) == value
+
+
+@given(value=RECEIVED)
+def test_what_others_encode_the_client_decodes(value: Any) -> None:
+    data = msgspec.msgpack.encode(value)
+    assert thin.decode(data, 0) == (value, len(data))
+
+
+@given(data=st.binary(min_size=1, max_size=100))
+def test_any_bytes_are_decoded_or_garbled(data: bytes) -> None:
+    try:
+        thin.decode(data, 0)
+    except thin.GARBLED:
+        return
+
+
+def test_client_and_protocol_agree_on_what_both_define() -> None:
+    assert (thin.RPC_VERSION, thin.FRAME_BYTES) == (rpc.RPC_VERSION, limits.RPC_FRAME_BYTES)
+    assert rpc.decode_hello(thin.encode(thin.HELLO)) == rpc.Hello(rpc.RPC_VERSION, moot.__version__)
+
+
+def test_the_release_is_that_of_the_distribution() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert moot.__version__ == project["project"]["version"]
