@@ -65,10 +65,13 @@ def start(path: str) -> socket:
 def _start_and_wait(path: str, log: int, log_path: str) -> socket:
     begun = time.monotonic()
     size = os.fstat(log).st_size
-    daemon = subprocess.Popen(
-        [sys.executable, "-P", "-m", "mootd", "run"],
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
-    )  # fmt: skip
+    try:
+        daemon = subprocess.Popen(
+            [sys.executable, "-P", "-m", "mootd", "run"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise Failure("unreachable", f"cannot start the daemon: {error.filename}: {error.strerror}") from error
     wait = FIRST_WAIT
     while time.monotonic() - begun < START_SECONDS:
         time.sleep(wait)

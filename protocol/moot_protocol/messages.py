@@ -2,7 +2,7 @@ r"""The other messages of a session: what is wanted, the batches themselves, and
 
     want    = [1, 2, body, Ed25519("moot/want/1\0" ‖ body)]
     body    = [1, plane16, sender32, to32, counter, [[author32, n, id32], …], [[author32, id32], …]]
-    batches = [1, 3, plane16, [batch, …], [served author32, …], [unknown author32, …]]
+    batches = [1, 3, plane16, [batch, …], [left author32, …], [unknown author32, …]]
     fork    = [1, 4, header, signature, header, signature]     of one author and number, ascending by id
 
 A want's places of one author say where its sender stands, best first: it wants what follows. They name batches by id,
@@ -71,8 +71,8 @@ class Batches(msgspec.Struct, array_like=True, frozen=True, gc=False):
     type: int
     plane: bytes
     batches: tuple[bytes, ...]
-    served: tuple[bytes, ...]
-    """Authors whose places were answered, if only in part."""
+    left: tuple[bytes, ...]
+    """Authors for whom this answer had no room: to be asked for again."""
     unknown: tuple[bytes, ...]
     """Authors of whose places none stands on the sender's accepted branch."""
 
@@ -172,16 +172,16 @@ def _want_problem(want: Want) -> str | None:
 
 # -- batches -----------------------------------------------------------------------------------------------------
 def build_batches(
-    plane: bytes, batches: tuple[bytes, ...], served: tuple[bytes, ...], unknown: tuple[bytes, ...]
+    plane: bytes, batches: tuple[bytes, ...], left: tuple[bytes, ...], unknown: tuple[bytes, ...]
 ) -> bytes:
     """Pack an answer to a want."""
-    return encode(Batches(FORMAT, MessageType.BATCHES, plane, batches, served, unknown))
+    return encode(Batches(FORMAT, MessageType.BATCHES, plane, batches, left, unknown))
 
 
 def _check_batches(message: Batches) -> Batches:
-    if len(message.plane) != PLANE_BYTES or any(len(name) != HASH_BYTES for name in message.served + message.unknown):
+    if len(message.plane) != PLANE_BYTES or any(len(name) != HASH_BYTES for name in message.left + message.unknown):
         raise MalformedError("batches with a key or plane of the wrong length")
-    if len(message.served) + len(message.unknown) > limits.WANT_RANGES:
+    if len(message.left) + len(message.unknown) > limits.WANT_RANGES:
         raise MalformedError(f"batches that answer for more than {limits.WANT_RANGES} authors")
     if any(len(batch) > limits.BATCH_BYTES for batch in message.batches):
         raise MalformedError("a batch that is too large among others", code=Code.TOO_LARGE)

@@ -16,7 +16,7 @@ checks them.
 The owner carries effects out in order, commits what is to be stored, and then calls `proceed`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -271,17 +271,14 @@ class Session:
 
     # -- Asking --------------------------------------------------------------------------------------------------
     def _ask(self, position: Position, theirs: FrontierBody) -> list[Effect]:
-        """Ask for the batches up to the heads that the peer named."""
-        places: list[Place] = []
-        for difference in compare(position.frontier, theirs.entries, theirs.form):
-            author = difference.mine.author
-            wanted = self._places(*difference)
-            if not wanted or self._asked.get(author) == wanted:
-                continue
-            if len(places) + len(wanted) > limits.WANT_RANGES:
-                break
-            self._asked[author] = wanted
-            places += wanted
+        """Ask for the batches up to the heads that the peer named, then for what else may tell both apart."""
+        heads = (difference.theirs for difference in compare(position.frontier, theirs.entries, theirs.form))
+        places = self._new_places((head.author, self._towards(head)) for head in heads)
+        if not places:
+            # Each has the heads of the other, and yet they differ. How a fork is settled may depend on branches that
+            # are not accepted: on what an end names, on a genesis, on a charter that ends itself.
+            forked = (entry.author for entry in position.frontier if entry.forked_at)
+            places = self._new_places((author, tuple(self._log.trail(author))) for author in forked)
         room = limits.WANT_RANGES - len(places)
         singles = [one for one in self._log.missing(room) if one not in self._singles_asked]
         if not places and not singles:
@@ -291,19 +288,24 @@ class Session:
         want = Want(FORMAT, self._plane, self._me.public, theirs.sender, counter, tuple(places), tuple(singles))
         return [Send(build_want(self._me, want))]
 
-    def _places(self, mine: Entry, theirs: Entry) -> tuple[Place, ...]:
-        """Where to go on in a feed: nowhere when nothing of it is lacking; at one place, or along the whole trail."""
-        if (mine.n, mine.head) == (theirs.n, theirs.head):
+    def _towards(self, head: Entry) -> tuple[Place, ...]:
+        """Where to go on towards a head: nowhere where it is held, at one place, or along the whole trail."""
+        if head.n == 0 or self._log.holds(head.author, head.head):
             return ()
-        is_held = theirs.n == 0 or self._log.holds(theirs.author, theirs.head)
-        # Of a forked feed each side may hold branches that the other needs in order to judge it.
-        is_forked = 0 < mine.forked_at == theirs.forked_at
-        if is_held and not is_forked:
-            return ()
-        trail = tuple(self._log.trail(theirs.author))
+        trail = tuple(self._log.trail(head.author))
         # Whoever is as far and doesn't hold their head stands on another branch.
-        is_diverged = is_forked or theirs.author in self._diverged or trail[0].n >= theirs.n
-        return trail if is_diverged else trail[:1]
+        return trail if head.author in self._diverged or trail[0].n >= head.n else trail[:1]
+
+    def _new_places(self, wanted: Iterable[tuple[bytes, tuple[Place, ...]]]) -> list[Place]:
+        """The places among these that weren't asked for since the last start, as many authors as one want holds."""
+        places: list[Place] = []
+        for author, trail in wanted:
+            if trail and self._asked.get(author) != trail:
+                if len(places) + len(trail) > limits.WANT_RANGES:
+                    break
+                self._asked[author] = trail
+                places += trail
+        return places
 
     # -- Answering -----------------------------------------------------------------------------------------------
     def _on_want(self, want: Want) -> list[Effect]:
@@ -311,33 +313,31 @@ class Session:
             return []
         self._want_seen = want.counter
         batches: list[bytes] = []
-        served: list[bytes] = []
+        left: list[bytes] = []
         unknown: list[bytes] = []
         room = self._message_bytes - _MARGIN
         for author, places in groupby(want.places, key=lambda place: place.author):
-            # Stopping where a batch might not fit keeps "served" true: whoever is named there was given something,
-            # unless there is nothing.
-            if batches and room < _LARGEST:
-                break
             room -= _NAME
+            if batches and room < _LARGEST:
+                left.append(author)
+                continue
             found = self._log.batches_after(author, tuple(places), max(room, _LARGEST))
             if found is None:
                 unknown.append(author)
-            else:
-                served.append(author)
-                batches += found
-                room -= sum(len(batch) + _LENGTH for batch in found)
+                continue
+            batches += found
+            room -= sum(len(batch) + _LENGTH for batch in found)
         for single in want.singles:
             whole = self._log.batch(single.author, single.id)
             if whole is not None and len(whole) + _LENGTH <= room:
                 batches.append(whole)
                 room -= len(whole) + _LENGTH
-        return [Send(build_batches(self._plane, tuple(batches), tuple(served), tuple(unknown)))]
+        return [Send(build_batches(self._plane, tuple(batches), tuple(left), tuple(unknown)))]
 
     def _on_batches(self, message: Batches) -> list[Effect]:
-        answered = {*message.served, *message.unknown}
         self._diverged.update(author for author in message.unknown if author in self._asked)
-        if answered:
-            # Those that the answer had no room for are asked for again.
-            self._asked = {author: places for author, places in self._asked.items() if author in answered}
-        return [Store(message.batches)] if message.batches else self.proceed()
+        if not message.batches:
+            return self.proceed()
+        for author in message.left:
+            self._asked.pop(author, None)
+        return [Store(message.batches)]

@@ -309,12 +309,16 @@ def test_a_daemon_that_never_answers_is_given_up(alone: Shell) -> None:
 # -- Its MessagePack ---------------------------------------------------------------------------------------------
 SENT = st.recursive(
     st.booleans() | st.integers(0, 2**32 - 1) | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
 )
 RECEIVED = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=300) | st.binary(max_size=300),
-    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(), inner, max_size=20),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
 )
+LONG = ("x" * 31, "x" * 32, "x" * 300, "x" * 70_000, b"x" * 300, b"x" * 70_000, [1] * 15, [1] * 16, [1] * 70_000)
+"""Values on both sides of every bound between two forms of a length."""
 
 
 @given(value=SENT)
@@ -326,6 +330,12 @@ def test_what_the_client_encodes_others_decode(value: Any) -> None:
 def test_what_others_encode_the_client_decodes(value: Any) -> None:
     data = msgspec.msgpack.encode(value)
     assert thin.decode(data, 0) == (value, len(data))
+
+
+@pytest.mark.parametrize("value", [*LONG, {str(number): number for number in range(70_000)}], ids=len)
+def test_long_values_go_both_ways(value: Any) -> None:
+    assert msgspec.msgpack.decode(thin.encode(value)) == value
+    assert thin.decode(msgspec.msgpack.encode(value), 0)[0] == value
 
 
 @given(data=st.binary(min_size=1, max_size=100))

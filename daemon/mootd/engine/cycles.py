@@ -8,16 +8,26 @@ lies inside one strongly connected component, so the rule is applied component b
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from mootd.engine.layout import BACK_EDGE, EDGE
-
-if TYPE_CHECKING:
-    from mootd.engine.graph import Graph
 
 PARENT: Final = "parent-child"
 WAITING: Final = frozenset({"blocks", "conditional-blocks", PARENT})
 """Edges along which an issue waits for another."""
+
+
+class Edges(Protocol):
+    """The edges of a graph, and which of them count."""
+
+    def edges(self, prefix: bytes, eid: int) -> Iterator[tuple[int, str, bytes]]:
+        """(other, type, value) of an issue's edges: EDGE for those it depends by, BACK_EDGE for those on it."""
+
+    def left_out(self) -> list[tuple[int, int, str]]:
+        """(source, target, type) of every edge that is left out."""
+
+    def leave_out(self, source: int, target: int, edge_type: str, *, leave: bool) -> bool:
+        """Leave an edge out, or take it in again; whether that is a change."""
 
 
 class _Edge(NamedTuple):
@@ -33,7 +43,7 @@ Neighbours = Callable[[int], Iterator[int]]
 class Cutter:
     """Decides which blocking edges of a graph are left out."""
 
-    def __init__(self, graph: "Graph") -> None:
+    def __init__(self, graph: Edges) -> None:
         self._graph = graph
 
     def _ahead(self, eid: int) -> Iterator[int]:

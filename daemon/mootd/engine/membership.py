@@ -15,7 +15,7 @@ from moot_protocol.kinds import CHARTER, Role
 from mootd.engine import layout
 from mootd.engine.log import FeedRow, PlaneRow, encode_row
 from mootd.engine.receive import resettle
-from mootd.engine.replica import REPLICA_KEY, TOWN_KEY
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
 from mootd.ports import KeyStore
 from mootd.store.port import Table
@@ -83,7 +83,7 @@ def enter_plane(unit: Unit, plane: int, certificate: list[bytes]) -> None:
         RefusedError: `not_ready`: the plane's genesis or charter hasn't come yet; `exists`: the feed is open already.
         MalformedError: the certificate is none.
     """
-    row = unit.replica.plane(plane, unit)
+    row = unit.plane(plane)
     body = decode_certificate(certificate).body
     unit.seal()
     if not unit.feed(unit.feed_number(plane, row.town)).n:
@@ -101,7 +101,7 @@ def end_replica(unit: Unit, plane: int, author: bytes, n: int) -> None:
     Raises:
         RefusedError: `not_found`: that event isn't accepted here.
     """
-    row = unit.replica.plane(plane, unit)
+    row = unit.plane(plane)
     unit.seal()
     holding = unit.log.batch_holding(unit.feed_number(plane, author), n) if n else None
     if n and holding is None:

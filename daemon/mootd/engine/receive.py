@@ -149,7 +149,7 @@ def unite(one: Batch, other: Batch) -> Batch:
 def resettle(unit: Unit, plane: int, author: bytes) -> None:
     """Bring the log to what acceptance says after something of an author's has come; of everybody's, for a charter."""
     feeds = StoredFeeds(unit, plane)
-    charter = read_charter(unit.replica.plane(plane, unit).id, feeds)
+    charter = read_charter(unit.plane(plane).id, feeds)
     town = charter.genesis.town if charter else b""
     authors = unit.authors(plane) if author == town else [author]
     for each in sorted(authors, key=lambda key: key != town):

@@ -1,146 +1,15 @@
-"""A replica: one daemon's log and views over a store, with its keys, clock and entropy as arguments.
-
-Invariant: between transactions the fields here equal what META holds. They are read once at opening (heads and digests
-only, never the log), changed only when a unit has committed, and safe to read from any thread.
-"""
+"""A replica: one daemon's log and views, changed by one unit of work at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from moot_protocol.clock import HybridClock
-from moot_protocol.crypto import Signer
-from moot_protocol.errors import Code, RefusedError
-from mootd.engine import layout
-from mootd.engine.layout import Views
-from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project
+from mootd.engine.state import State
 from mootd.engine.unit import Unit
-from mootd.ports import Clock, Entropy, KeyStore
-from mootd.store.port import Reader, ReadTransaction, Store, Table
-
-TOWN_KEY = "town"
-REPLICA_KEY = "replica"
 
 
-class Replica:
-    """One data directory's engine.
+class Replica(State):
+    """One data directory's engine."""
 
-    Args:
-        store: where log and views lie.
-        keys: this machine's private keys.
-        clock: the machine's clock.
-        entropy: where salts and ids come from.
-    """
-
-    def __init__(self, store: Store, keys: KeyStore, clock: Clock, entropy: Entropy) -> None:
-        self.store = store
-        self.keys = keys
-        self.wall = clock
-        self.entropy = entropy
-        self.feeds: dict[int, FeedRow] = {}
-        self.feed_numbers: dict[tuple[int, bytes], int] = {}
-        self.planes: dict[int, PlaneRow] = {}
-        self.projects: dict[str, int] = {}
-        self.generation = 0
-        self.arrival = 1
-        self.cuts = 0
-        self.clock = HybridClock()
-        self._signers: dict[str, Signer] = {}
-        self._load()
-
-    def _load(self) -> None:
-        with self.store.read() as txn:
-            meta = {
-                key: value
-                for key in (layout.GENERATION, layout.ARRIVAL, layout.CUTS, layout.CLOCK)
-                if (value := txn.get(Table.META, key)) is not None
-            }
-            self.generation = int.from_bytes(meta.get(layout.GENERATION, b""), "big")
-            self.arrival = int.from_bytes(meta.get(layout.ARRIVAL, b"\1"), "big")
-            self.cuts = int.from_bytes(meta.get(layout.CUTS, b""), "big")
-            self.clock = HybridClock(int.from_bytes(meta.get(layout.CLOCK, b""), "big"))
-            for key, value in txn.scan(Table.META, layout.PLANES, layout.after(layout.PLANES)):
-                self.planes[int.from_bytes(key[len(layout.PLANES) :], "big")] = decode_plane(value)
-            for key, value in txn.scan(Table.META, layout.FEEDS, layout.after(layout.FEEDS)):
-                number, row = int.from_bytes(key[len(layout.FEEDS) :], "big"), decode_feed(value)
-                self.feeds[number] = row
-                self.feed_numbers[row.plane, row.author] = number
-            for _, value in txn.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS)):
-                project_number, project = decode_project(value)
-                self.projects[project] = project_number
-
-    # -- What is here --------------------------------------------------------------------------------------------
-    @property
-    def is_founded(self) -> bool:
-        """Whether this replica belongs to a town."""
-        return bool(self.planes)
-
-    def views_of(self, reader: Reader) -> Views:
-        """The tables of the generation that is current in a snapshot."""
-        kept = reader.get(Table.META, layout.GENERATION)
-        return Views(int.from_bytes(kept or b"", "big"))
-
-    def feed_number(self, plane: int, author: bytes) -> int | None:
-        """The number of an author's feed, or None."""
-        return self.feed_numbers.get((plane, author))
-
-    def store_count(self, table: Table) -> int:
-        """How many keys a table has now."""
-        with self.store.read() as reader:
-            return reader.count(table)
-
-    def read(self) -> ReadTransaction:
-        """A snapshot of the store."""
-        return self.store.read()
-
-    def plane(self, number: int, unit: Unit | None = None) -> PlaneRow:
-        """A plane by its local number."""
-        if unit is not None:
-            for row in unit.new_planes:
-                if row.number == number:
-                    return row
-        return self.planes[number]
-
-    def plane_named(self, name: str) -> PlaneRow:
-        """A plane by its name.
-
-        Raises:
-            RefusedError: `not_ready`, where there is no town yet; `not_found`, where there is no such plane.
-        """
-        for row in self.planes.values():
-            if row.name == name:
-                return row
-        if not self.planes:
-            raise RefusedError(
-                "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` in your project"
-            )
-        raise RefusedError(f"there is no plane named {name}", code=Code.NOT_FOUND)
-
-    @property
-    def ledger(self) -> PlaneRow:
-        """The plane that issues are written to."""
-        return self.plane_named("ledger")
-
-    def signer(self, name: str) -> Signer:
-        """One of this replica's keys by its name, read once."""
-        if name not in self._signers:
-            self._signers[name] = self.keys.signer(name)
-        return self._signers[name]
-
-    def signer_of(self, public: bytes) -> Signer:
-        """The private key behind a public one of ours."""
-        own = self.signer(REPLICA_KEY)
-        return own if own.public == public else self.signer(TOWN_KEY)
-
-    @property
-    def id(self) -> bytes:
-        """This replica's 32-byte key."""
-        return self.signer(REPLICA_KEY).public
-
-    def own_feed(self, plane: int) -> int:
-        """The number of this replica's feed on a plane."""
-        return self.feed_numbers[plane, self.id]
-
-    # -- Transactions --------------------------------------------------------------------------------------------
     @contextmanager
     def transaction(self) -> Iterator[Unit]:
         """One unit of work: commits when the block ends, and nothing of it stays when the block raises."""

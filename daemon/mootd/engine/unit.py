@@ -6,7 +6,7 @@ are collected into batches that are signed when the unit is sealed; nothing of i
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from msgspec.structs import replace
 
@@ -20,11 +20,9 @@ from mootd.engine import layout
 from mootd.engine.entities import Entities
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event
+from mootd.engine.state import State
 from mootd.engine.views import ViewWriter
 from mootd.store.port import Table, WriteTransaction
-
-if TYPE_CHECKING:
-    from mootd.engine.replica import Replica
 
 R = TypeVar("R")
 
@@ -37,7 +35,7 @@ def role_of(row: FeedRow) -> Role | None:
 class Unit:
     """One write transaction of a replica."""
 
-    def __init__(self, replica: "Replica", transaction: WriteTransaction, now_ms: int) -> None:
+    def __init__(self, replica: State, transaction: WriteTransaction, now_ms: int) -> None:
         self.replica = replica
         self.transaction = transaction
         self.now_ms = now_ms
@@ -80,6 +78,10 @@ class Unit:
             self.transaction.put(Table.META, layout.feed_of_key(plane, author), number.to_bytes(4, "big"))
             self.set_feed(number, FeedRow(plane, author))
         return number
+
+    def plane(self, number: int) -> PlaneRow:
+        """A plane by its local number."""
+        return self.replica.planes.get(number) or next(row for row in self.new_planes if row.number == number)
 
     def plane_number(self, plane: bytes) -> int | None:
         """The local number of a plane, or None where it isn't held."""
@@ -154,7 +156,7 @@ class Unit:
                 code=Code.DENIED,
                 hint="see `moot status`",
             )
-        self._builder = BatchBuilder(self.replica.plane(row.plane, self).id, row.author, row.n + 1, row.head)
+        self._builder = BatchBuilder(self.plane(row.plane).id, row.author, row.n + 1, row.head)
         self._builder_feed, self._builder_arrival = feed, self.arrival
         return self._builder
 

@@ -7,7 +7,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.requests import InitTown
 from mootd.edges.recovery import new_recovery_seed, recovery_words
 from mootd.engine.membership import found_town
-from mootd.engine.replica import REPLICA_KEY, TOWN_KEY
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
 
 

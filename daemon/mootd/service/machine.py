@@ -16,7 +16,8 @@ from mootd.engine import layout
 from mootd.engine.entities import Entities
 from mootd.engine.fsck import Checker, Problem
 from mootd.engine.log import PlaneRow
-from mootd.engine.replica import REPLICA_KEY, TOWN_KEY, Replica
+from mootd.engine.replica import Replica
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.workspaces import workspaces
 from mootd.ports import Clock, Entropy
 from mootd.store.port import Reader, Table

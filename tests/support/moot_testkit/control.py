@@ -123,9 +123,9 @@ class Daemon:
             self.in_loop(self.server.stop)
             self.join()
 
-    def join(self) -> None:
-        """Wait for the end of one that was told to stop."""
-        self._thread.join(PATIENCE)
+    def join(self, patience: float | None = PATIENCE) -> None:
+        """Wait for the end of one that was told to stop; None waits for ever."""
+        self._thread.join(patience)
         assert not self._thread.is_alive()
 
     def in_loop(self, call: Callable[..., object], *arguments: object) -> None:

@@ -1,0 +1,58 @@
+# Everything a developer does, by name. `make` alone lists it.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Tests come in two sizes: the default runs in minutes, SCALE=ci has more seeds, kills and examples.
+SCALE  ?= default
+JOBS   ?= 2
+SEEDS  ?= 1000
+DATA   ?= tests/data/beads-excerpt.jsonl
+
+.PHONY: help setup demo test check format bench sim fuzz vectors clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+$(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Moot needs Python 3.11 or later; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+setup: $(VENV)/ready  ## the development environment, in .venv
+
+demo:  ## see it work on real issues (DATA=FILE for your own)
+	@$(PYTHON) demo/run.py --data $(DATA)
+
+test: $(VENV)/ready  ## all tests (SCALE=ci for the long run)
+	MOOT_SCALE=$(SCALE) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q $(TESTS)
+
+cov: $(VENV)/ready  ## all tests, with branch coverage
+	MOOT_SCALE=$(SCALE) COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m coverage run -m pytest -q
+	$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report --skip-covered
+
+check: $(VENV)/ready  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/ready  ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/ready  ## measure it against a floor taken in the same run
+	$(BIN)/python bench/run.py $(BENCH)
+
+sim: $(VENV)/ready  ## simulate towns: SEEDS=5000
+	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS) --jobs $(JOBS)
+
+fuzz: $(VENV)/ready  ## coverage-guided fuzzing of every decoder (needs atheris)
+	$(BIN)/python tests/fuzz/fuzz_decoders.py
+
+vectors: $(VENV)/ready  ## make the golden vectors again
+	$(BIN)/python tests/vectors/make.py
+
+clean:  ## remove environments and caches
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* .bench

@@ -1,0 +1,217 @@
+"""Starting and stopping the daemon from the client, with programs of the test's own in the daemon's place."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from moot_testkit.control import PATIENCE, short_folder, until
+from moot_testkit.thin import Shell
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+class Town(Shell):
+    """A shell whose clients start a program of the test's own where they would start the daemon."""
+
+    def __init__(self, folder: Path, work: Path) -> None:
+        super().__init__(folder, work)
+        self.started = folder / "started"
+        self.state = folder / ".local" / "state" / "moot"
+
+    def becomes(self, script: str) -> None:
+        """What the interpreter that should run the daemon is; it notes its process and its arguments first."""
+        program = self.folder / "python"
+        program.write_text(f'#!/bin/sh\necho "$$ $*" >> {self.started}\n{script}\n')
+        program.chmod(0o755)
+
+    def serves(self, *arguments: str) -> None:
+        """It is a daemon that serves."""
+        words = " ".join(arguments)
+        self.becomes(f"PYTHONPATH={SUPPORT} exec {sys.executable} -m moot_testkit.toy_daemon {words}")
+
+    def moot(self, *arguments: str, before: str = "") -> "subprocess.CompletedProcess[bytes]":
+        """Run a client that may start the daemon; `before` is code that it runs first."""
+        code = f"""
+import sys
+sys.executable = {str(self.folder / "python")!r}
+import moot.startup, moot.thin
+{before}
+moot.thin.main(["moot", *sys.argv[1:]])
+"""
+        return self.run_code(code, *arguments, MOOT_NO_AUTOSTART="")
+
+    def processes(self) -> list[int]:
+        """The processes that were started."""
+        return [int(line.split()[0]) for line in self.started.read_text().splitlines()] if self.started.exists() else []
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with short_folder() as folder:
+        town = Town(folder, tmp_path)
+        yield town
+        for pid in town.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            until(lambda pid=pid: has_ended(pid))  # type: ignore[misc]
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits to be collected by whoever is its parent now."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except FileNotFoundError:
+        return True
+
+
+# -- Started by need ---------------------------------------------------------------------------------------------
+def test_a_command_starts_the_daemon_if_none_runs(town: Town) -> None:
+    town.serves()
+    for _ in range(2):
+        done = town.moot("list")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"list\n", b"")
+    (line,) = town.started.read_text().splitlines()
+    pid, arguments = line.split(" ", 1)
+    assert arguments == "-P -m mootd run"
+    assert os.getsid(int(pid)) == int(pid)
+    assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+
+
+def test_what_the_daemon_writes_is_kept_for_this_user_alone(town: Town) -> None:
+    town.becomes("echo out; echo err >&2; exit 1")
+    town.moot("list")
+    town.moot("list")
+    log = town.state / "daemon.log"
+    assert log.read_text() == "out\nerr\n" * 2
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
+
+
+def test_clients_that_find_no_daemon_at_the_same_time_start_one(town: Town) -> None:
+    town.serves()
+    codes: list[int] = []
+    threads = [threading.Thread(target=lambda: codes.append(town.moot("list").returncode)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert codes == [0] * 5
+    assert len(town.processes()) == 1
+
+
+def test_a_daemon_that_fails_to_start_is_told_with_its_last_words(town: Town) -> None:
+    town.becomes("echo old; exit 1")
+    town.moot("list")
+    town.becomes("echo first; printf 'data is damaged \\033[31m\\n\\n'; exit 3")
+    done = town.moot("list")
+    assert done.returncode == 69
+    assert (
+        done.stderr
+        == f"moot: the daemon ended with code 3: data is damaged [31m\n  see {town.state}/daemon.log\n".encode()
+    )
+    assert msgspec.json.decode(town.moot("list", "--json").stdout)["error"]["code"] == "unreachable"
+
+
+def test_a_daemon_that_fails_without_a_word_is_not_told_with_somebody_elses(town: Town) -> None:
+    town.becomes("echo old; exit 1")
+    town.moot("list")
+    town.becomes("exit 3")
+    assert b"ended with code 3\n" in town.moot("list").stderr
+
+
+def test_a_daemon_that_never_serves_is_given_up(town: Town) -> None:
+    town.becomes("exec sleep 1000")
+    done = town.moot("list", before="moot.startup.START_SECONDS = 0.05")
+    assert done.returncode == 69
+    assert b"does not serve after" in done.stderr
+
+
+def test_a_state_folder_that_cannot_be_made_is_told(town: Town) -> None:
+    (town.folder / ".local").write_text("in the way")
+    town.serves()
+    done = town.moot("list")
+    assert done.returncode == 69
+    assert b"cannot start the daemon" in done.stderr
+    assert b".local" in done.stderr
+
+
+# -- The daemon commands -----------------------------------------------------------------------------------------
+def test_start_starts_it_once_and_tells_its_process(town: Town) -> None:
+    town.serves()
+    first, second = town.moot("daemon", "start"), town.moot("daemon", "start")
+    (pid,) = town.processes()
+    assert first.stdout == f"the daemon has started (pid {pid})\n".encode()
+    assert second.stdout == f"the daemon already runs (pid {pid})\n".encode()
+    told = msgspec.json.decode(town.moot("--json", "daemon", "start").stdout)
+    assert told == {"running": True, "started": False, "pid": pid}
+
+
+def test_start_works_where_commands_must_not_start_it(town: Town) -> None:
+    town.serves()
+    assert town.moot("daemon", "start", before="import os; os.environ['MOOT_NO_AUTOSTART'] = '1'").returncode == 0
+
+
+def test_status_without_a_daemon_says_so_and_starts_none(town: Town) -> None:
+    town.serves()
+    done = town.moot("daemon", "status")
+    assert done.returncode == 69
+    assert b"no daemon answers" in done.stderr
+    assert town.processes() == []
+
+
+def test_status_of_a_daemon_is_the_daemons_to_tell(town: Town) -> None:
+    town.serves()
+    town.moot("daemon", "start")
+    assert town.moot("daemon", "status", "--json").stdout == b"daemon status --json\n"
+
+
+def test_stop_without_a_daemon_is_no_failure(town: Town) -> None:
+    town.serves()
+    done = town.moot("daemon", "stop")
+    assert (done.returncode, done.stdout) == (0, b"no daemon runs\n")
+    assert msgspec.json.decode(town.moot("daemon", "stop", "--json").stdout) == {"running": False}
+    assert town.processes() == []
+
+
+def test_stop_returns_when_the_daemon_is_gone_so_that_it_can_be_started_at_once(town: Town) -> None:
+    town.serves()
+    for count in range(1, 3):
+        assert town.moot("daemon", "start").returncode == 0
+        done = town.moot("daemon", "stop")
+        assert (done.returncode, done.stdout) == (0, b"daemon stop\n")
+        assert len(town.processes()) == count
+        assert has_ended(town.processes()[-1])
+
+
+def test_stop_tells_of_a_daemon_that_does_not_end(town: Town) -> None:
+    town.serves("lingering")
+    town.moot("daemon", "start")
+    done = town.moot("daemon", "stop", before="moot.startup.STOP_SECONDS = 0.05")
+    assert done.returncode == 75
+    assert b"still stopping" in done.stderr
+
+
+def test_run_becomes_the_daemon_with_its_arguments(town: Town) -> None:
+    town.becomes("echo ran; exit 7")
+    done = town.moot("--json", "daemon", "run", "--data", "x")
+    assert (done.returncode, done.stdout) == (7, b"ran\n")
+    assert town.started.read_text().endswith("-P -m mootd run --data x\n")
+
+
+def test_a_daemon_that_cannot_be_run_is_told(town: Town) -> None:
+    done = town.moot("daemon", "run")
+    assert done.returncode == 69
+    assert b"cannot run the daemon: No such file" in done.stderr
+    done = town.moot("list")
+    assert done.returncode == 69
+    assert b"cannot start the daemon" in done.stderr
