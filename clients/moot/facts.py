@@ -12,7 +12,7 @@ SMALL_FILE = 256 * 1024
 """Bytes that are read of a configuration file."""
 
 ENVIRONMENT = (
-    "MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR", "BD_JSON_ENVELOPE", "USER", "LOGNAME",
+    "MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR", "BD_JSON_ENVELOPE", "CLAUDE_SESSION_ID", "HOME", "USER", "LOGNAME",
     "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "TERM",
     "LANG", "LC_ALL", "LC_CTYPE", "LC_TIME", "TZ",
 )  # fmt: skip

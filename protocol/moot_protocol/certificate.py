@@ -44,7 +44,7 @@ class Certificate(msgspec.Struct, frozen=True, gc=False):
     """The 32-byte key that signed: the town's, or one of its invites'."""
 
 
-_decode_body: Final = decoder(CertificateBody)
+_decode_body: Final = decoder(CertificateBody, FORMAT)
 
 
 def build_certificate(body: CertificateBody, signer: crypto.Signer) -> list[bytes]:
@@ -68,8 +68,6 @@ def decode_certificate(value: Any) -> Certificate:
         raise MalformedError("a certificate that is not body, signature and signer")
     body_bytes, signature, signer = value
     body = _decode_body(body_bytes)
-    if body.version != FORMAT:
-        raise MalformedError(f"a certificate of format {body.version}", code=Code.BAD_VERSION)
     _check(body)
     crypto.check_public_key(signer)
     if not crypto.is_signed(signer, signature, crypto.CERTIFICATE_DOMAIN + body_bytes):

@@ -6,6 +6,7 @@ every one of these rules at the speed of the encoder.
 """
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -19,10 +20,11 @@ T = TypeVar("T")
 encode: Final[Callable[[Any], bytes]] = msgspec.msgpack.Encoder(order="deterministic").encode
 """The canonical encoding of a value. Maps must have text keys; raises TypeError for what has no encoding."""
 
-_decode_any: Final[Callable[[bytes], Any]] = msgspec.msgpack.Decoder().decode
+_SCALARS: Final = frozenset({str, int, bytes, bool, type(None)})
+"""Types of values that are plain by themselves."""
 
-FLOAT64: Final = 0xCB
-"""The MessagePack byte that starts a float64: values without it hold no float, which spares a walk."""
+decode_unchecked: Final[Callable[[bytes], Any]] = msgspec.msgpack.Decoder().decode
+"""Decode what this process has encoded itself; anything else goes through a strict decoder."""
 
 
 def decoder(shape: type[T], version: int | None = None) -> Callable[[bytes], T]:
@@ -36,7 +38,7 @@ def decoder(shape: type[T], version: int | None = None) -> Callable[[bytes], T]:
     `bad_structure` (not of this shape, or not MessagePack at all) or `not_canonical` (not in its only encoding).
     """
     loose: Callable[[bytes], T] = msgspec.msgpack.Decoder(shape).decode
-    name = shape.__name__.strip("_").lower()
+    name = re.sub("(?<=[a-z])(?=[A-Z])", " ", shape.__name__.strip("_")).lower()
 
     def strict(data: bytes) -> T:
         try:
@@ -71,7 +73,7 @@ def decode_value(data: bytes) -> Any:
         MalformedError: not MessagePack, not canonical, an extension type, a NaN or infinity, or nested too deeply.
     """
     try:
-        value = _decode_any(data)
+        value = decode_unchecked(data)
         canonical = encode(value) == data
     except (ValueError, RecursionError, TypeError) as error:
         raise MalformedError(f"not a value: {error}") from error
@@ -95,13 +97,12 @@ def check_plain(value: Any, depth: int = NESTING) -> None:
         return
     if depth == 0:
         raise MalformedError(f"nested deeper than {NESTING} levels")
-    if isinstance(value, list | tuple):
-        for element in value:
-            check_plain(element, depth - 1)
-    elif isinstance(value, dict):
-        for key, element in value.items():
-            if not isinstance(key, str):
-                raise MalformedError("a map key that is not text")
-            check_plain(element, depth - 1)
-    else:
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise MalformedError("a map key that is not text")
+        value = value.values()
+    elif not isinstance(value, list | tuple):
         raise MalformedError(f"a value of type {type(value).__name__}")
+    for element in value:
+        if type(element) not in _SCALARS:
+            check_plain(element, depth - 1)

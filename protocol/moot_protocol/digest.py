@@ -7,6 +7,7 @@ attackers: signatures are for those. A term is hashed for every live change, so 
 that are made once: per entity (`term_prefix`), per key (remembered) and per event (`term_suffix`).
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -40,6 +41,11 @@ def term(prefix: bytes, key: str, suffix: bytes) -> int:
         suffix: `term_suffix` of the event, author and leaf of 32 bytes.
     """
     return int.from_bytes(sha256(prefix + _packed_key(key) + suffix).digest(), "big")
+
+
+def terms(prefix: bytes, keys: Iterable[str], suffix: bytes) -> int:
+    """What the live writes of one event add to the digest: the sum of their terms, not yet reduced."""
+    return sum([int.from_bytes(sha256(prefix + _packed_key(key) + suffix).digest(), "big") for key in keys])
 
 
 class Digest:

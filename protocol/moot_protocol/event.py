@@ -10,14 +10,17 @@ alone; values that are absent, malformed or too large are shown as missing and c
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from moot_protocol import limits
 from moot_protocol.clock import MAX_HLC
-from moot_protocol.codec import check_plain, decode_value, decoder, encode
+from moot_protocol.codec import check_plain, decode_unchecked, decode_value, decoder, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.ids import entity_problem
 from moot_protocol.merkle import leaf_hash
@@ -74,6 +77,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
             return None
         return decode_values(data, self.skeleton)
 
+    def own_values(self) -> list[Any]:
+        """The values of an event that was just built here, and so need not be checked again."""
+        values: list[Any] = decode_unchecked(self.values_bytes or b"\x90")
+        return values[1:]
+
 
 class Write(NamedTuple):
     """A change about to be made: a value for a key, over the writes it was made in sight of."""
@@ -93,6 +101,7 @@ class Draft(NamedTuple):
     writes: Sequence[Write]
 
 
+_KEY: Final = itemgetter(0)
 _decode_skeleton: Final = decoder(Skeleton, FORMAT)
 
 
@@ -118,26 +127,43 @@ def decode_skeleton(data: bytes, authors: int) -> Skeleton:
 def _name_problem(skeleton: Skeleton) -> str | None:
     if not 0 < skeleton.hlc <= MAX_HLC:
         return "a time out of range"
-    if len(skeleton.actor.encode()) > limits.ACTOR_BYTES:
+    return _actor_problem(skeleton.actor) or _kind_problem(skeleton.kind) or entity_problem(skeleton.entity)
+
+
+# Few actors, kinds and sets of keys make up a whole log, and each event names one of each: what was found of them is
+# remembered, for as many as fit.
+@lru_cache(maxsize=1024)
+def _actor_problem(actor: str) -> str | None:
+    if len(actor.encode()) > limits.ACTOR_BYTES:
         return f"an actor of more than {limits.ACTOR_BYTES} bytes"
-    if not _is_name(skeleton.kind, limits.KIND_BYTES):
-        return "a kind that is no name"
-    return entity_problem(skeleton.entity)
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _kind_problem(kind: str) -> str | None:
+    return None if _is_name(kind, limits.KIND_BYTES) else "a kind that is no name"
 
 
 def _is_name(text: str, most: int) -> bool:
     return 0 < len(text) <= most and text.isascii() and text.isprintable() and " " not in text
 
 
+@lru_cache(maxsize=4096)
+def _keys_problem(keys: tuple[str, ...]) -> str | None:
+    if not 0 < len(keys) <= limits.KEYS_PER_EVENT:
+        return f"{len(keys)} changes"
+    if any(later <= earlier for earlier, later in pairwise(keys)) or not all(
+        _is_name(key, limits.KEY_BYTES) for key in keys
+    ):
+        return "keys that are not names in ascending order, each once"
+    return None
+
+
 def _changes_problem(changes: tuple[Change, ...], authors: int) -> str | None:
-    if not 0 < len(changes) <= limits.KEYS_PER_EVENT:
-        return f"{len(changes)} changes"
-    previous = ""
+    problem = _keys_problem(tuple([change.key for change in changes]))
+    if problem:
+        return problem
     for change in changes:
-        key = change.key
-        if key <= previous or not _is_name(key, limits.KEY_BYTES):
-            return "keys that are not names in ascending order, each once"
-        previous = key
         if change.over:
             if len(change.over) > limits.OVER_PER_KEY:
                 return f"more than {limits.OVER_PER_KEY} writes superseded at once"
@@ -192,24 +218,20 @@ def build_event(n: int, draft: Draft, hlc: int, salt: bytes, authors: dict[bytes
     """
     if len(salt) != limits.SALT_BYTES:
         raise ValueError(f"a salt of {len(salt)} bytes")
-    writes = sorted(draft.writes, key=lambda write: write.key)
-    changes = tuple(
-        Change(
-            write.key,
-            tuple((authors.setdefault(dot.author, len(authors)), dot.n, dot.leaf8) for dot in write.over),
-            write.removes,
-        )
-        for write in writes
-    )
-    skeleton = Skeleton(FORMAT, hlc, draft.actor, draft.kind, draft.entity, changes)
-    values = [write.value for write in writes if not write.removes]
+    values: list[Any] = [salt]
+    changes: list[Change] = []
+    for key, value, over, removes in sorted(draft.writes, key=_KEY):
+        dots = tuple([(authors.setdefault(dot.author, len(authors)), dot.n, dot.leaf8) for dot in over]) if over else ()
+        changes.append(Change(key, dots, removes))
+        if not removes:
+            values.append(value)
+    skeleton = Skeleton(FORMAT, hlc, draft.actor, draft.kind, draft.entity, tuple(changes))
     try:
-        problem = _name_problem(skeleton) or _changes_problem(changes, len(authors))
+        problem = _name_problem(skeleton) or _changes_problem(skeleton.changes, len(authors))
         if problem:
             raise RefusedError(f"this write would make an event with {problem}")
-        for value in values:
-            check_plain(value, limits.NESTING - 1)
-        skeleton_bytes, values_bytes = encode(skeleton), encode([salt, *values])
+        check_plain(values)
+        skeleton_bytes, values_bytes = encode(skeleton), encode(values)
     except (MalformedError, TypeError, ValueError, OverflowError) as error:
         raise RefusedError(f"a value can't be stored: {error}") from error
     if len(skeleton_bytes) + len(values_bytes) > limits.EVENT_BYTES:

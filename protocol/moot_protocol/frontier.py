@@ -85,8 +85,8 @@ class _Signed(msgspec.Struct, array_like=True, frozen=True):
     signature: bytes
 
 
-_decode_signed: Final = decoder(_Signed)
-_decode_body: Final = decoder(FrontierBody)
+_decode_signed: Final = decoder(_Signed, FORMAT)
+_decode_body: Final = decoder(FrontierBody, FORMAT)
 
 
 def frontier_of(accepted: Mapping[bytes, Accepted]) -> Frontier:
@@ -134,8 +134,6 @@ def decode_frontier_message(data: bytes) -> FrontierBody:
         raise MalformedError(f"a frontier of {len(data)} bytes", code=Code.TOO_LARGE)
     signed = _decode_signed(data)
     body = _decode_body(signed.body)
-    if (signed.version, body.version) != (FORMAT, FORMAT):
-        raise MalformedError(f"a frontier of format {signed.version}, {body.version}", code=Code.BAD_VERSION)
     problem = "another type" if signed.type != MESSAGE_TYPE else _body_problem(body) or _entries_problem(body)
     if problem:
         raise MalformedError(f"a frontier with {problem}")

@@ -50,7 +50,7 @@ class Genesis(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """16 random bytes, so that a town may found many planes of one name."""
 
 
-_decode: Final = decoder(Genesis)
+_decode: Final = decoder(Genesis, FORMAT)
 
 
 def build_genesis(kind: PlaneKind, town: bytes, recovery: bytes, name: str, nonce: bytes) -> bytes:
@@ -71,8 +71,6 @@ def decode_genesis(document: bytes) -> Genesis:
         MalformedError: `bad_structure`, `not_canonical`, `bad_version` or `bad_key`.
     """
     genesis = _decode(document)
-    if genesis.version != FORMAT:
-        raise MalformedError(f"a genesis of format {genesis.version}", code=Code.BAD_VERSION)
     _check(genesis)
     return genesis
 

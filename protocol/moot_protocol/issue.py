@@ -13,7 +13,7 @@ and of the register `deleted`: [by, reason, at] or [by, reason, at, original typ
 left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -429,24 +429,43 @@ class Facts(NamedTuple):
     """Only while the status is closed."""
 
 
+_FACT_FIELDS: Final = (
+    "project", "title", "status", "priority", "issue_type", "assignee", "pinned", "ephemeral", "deleted",
+    "defer_until", "due_at", "closed_at",
+)  # fmt: skip
+
+
 def facts(live: Live) -> Facts:
-    """Read the facts of an issue; a few microseconds, since every row and every indexed write needs them."""
-    status = _show_text(_value(live, "status")) or DEFAULT_STATUS
-    priority = _show_priority(_value(live, "priority"))
+    """Read the facts of an issue."""
+    labels = live.get("labels")
+    values = {name: _value(live, name) for name in _FACT_FIELDS if name in live}
+    return facts_of(values, read_labels(labels) if labels else [])
+
+
+def facts_of(values: Mapping[str, Any], labels: list[str]) -> Facts:
+    """The facts of an issue from what its registers show; a few microseconds, since every row needs them.
+
+    Args:
+        values: name → shown value of the registers that have one; other names are passed over.
+        labels: its labels in order.
+    """
+    get = values.get
+    status = _show_text(get("status")) or DEFAULT_STATUS
+    priority = _show_priority(get("priority"))
     return Facts(
-        _show_text(_value(live, "project")) or "",
-        _show_text(_value(live, "title")) or "",
+        _show_text(get("project")) or "",
+        _show_text(get("title")) or "",
         status,
         DEFAULT_PRIORITY if priority is None else priority,
-        _show_text(_value(live, "issue_type")) or DEFAULT_TYPE,
-        (_show_text(_value(live, "assignee")) or "") if "assignee" in live else "",
-        read_labels(live["labels"]) if "labels" in live else [],
-        "pinned" in live and _value(live, "pinned") is True,
-        "ephemeral" in live and _value(live, "ephemeral") is True,
-        status == TOMBSTONE or ("deleted" in live and _is_deletion(_value(live, "deleted"))),
-        instant_ms(_value(live, "defer_until")) if "defer_until" in live else None,
-        instant_ms(_value(live, "due_at")) if "due_at" in live else None,
-        instant_ms(_value(live, "closed_at")) if status == CLOSED else None,
+        _show_text(get("issue_type")) or DEFAULT_TYPE,
+        _show_text(get("assignee")) or "",
+        labels,
+        get("pinned") is True,
+        get("ephemeral") is True,
+        status == TOMBSTONE or ("deleted" in values and _is_deletion(values["deleted"])),
+        instant_ms(values["defer_until"]) if "defer_until" in values else None,
+        instant_ms(values["due_at"]) if "due_at" in values else None,
+        instant_ms(get("closed_at")) if status == CLOSED else None,
     )
 
 

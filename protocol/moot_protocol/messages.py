@@ -106,7 +106,7 @@ class _Fork(msgspec.Struct, array_like=True, frozen=True):
 Message: TypeAlias = FrontierBody | Want | Batches | ForkProof
 
 _decode_signed: Final = decoder(_Signed)
-_decode_want_body: Final = decoder(Want)
+_decode_want_body: Final = decoder(Want, FORMAT)
 _decode_batches: Final = decoder(Batches)
 _decode_fork: Final = decoder(_Fork)
 
@@ -145,8 +145,6 @@ def build_want(signer: crypto.Signer, want: Want) -> bytes:
 def _decode_want(data: bytes) -> Want:
     signed = _decode_signed(data)
     want = _decode_want_body(signed.body)
-    if want.version != FORMAT:
-        raise MalformedError(f"a want of format {want.version}", code=Code.BAD_VERSION)
     problem = _want_problem(want)
     if problem:
         raise MalformedError(f"a want with {problem}")

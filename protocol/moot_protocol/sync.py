@@ -180,7 +180,7 @@ class Session:
 
     def start(self) -> list[Effect]:
         """Begin a round, whatever became of the rounds before."""
-        self._asked.clear()
+        pass
         self._singles_asked.clear()
         self._diverged.clear()
         return [self._tell(self._log.position(), ZEROS, Form.SUMMARY, ())]

@@ -108,7 +108,7 @@ def test_git_is_not_asked_where_a_variable_names_the_actor(
     monkeypatch.setenv(actor, "alice")
     found = told(home, monkeypatch)
     assert found.git_user == ""
-    assert found.environment == {actor: "alice"}
+    assert found.environment == {actor: "alice", "HOME": str(home)}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_configuration_written_by_hand_is_read_as_git_reads_it(
 def test_only_named_variables_are_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "s")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert told(home, monkeypatch).environment == {"NO_COLOR": "1"}
+    assert told(home, monkeypatch).environment == {"NO_COLOR": "1", "HOME": str(home)}
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_the_daemon_is_told_arguments_folder_and_terminal(daemon: Daemon, shell:
         program="moot",
         folder=str(shell.work),
         workspace="w-1",
-        environment={"MOOT_ACTOR": "alice", "LC_ALL": "C.UTF-8"},
+        environment={"MOOT_ACTOR": "alice", "LC_ALL": "C.UTF-8", "HOME": str(shell.folder)},
         git_user="",
         width=80,
         out_is_terminal=False,

@@ -208,6 +208,12 @@ class TestHeader:
         last = [(forged_skeleton(hlc=MAX), forged_values("a"))]
         assert decode_batch(forged_batch(last, hlc_last=MAX)).header.hlc_last == MAX
 
+    def test_a_batch_without_events_is_none(self) -> None:
+        header = forged_header([])
+        with pytest.raises(MalformedError, match="numbers"):
+            decode_header(header)
+        assert refusal(encode([1, header, SIGNER.sign(BATCH_DOMAIN + header), []])) is Code.BAD_STRUCTURE
+
     def test_a_header_by_itself_is_held_to_the_same_rules(self) -> None:
         with pytest.raises(MalformedError) as caught:
             decode_header(forged_header([], count=1, first=0))

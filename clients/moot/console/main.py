@@ -32,7 +32,7 @@ from moot.console.context import ReadOnlyApi, actor_of, project_of
 from moot.console.grammar import Grammar, Section
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Terminal
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 
 GRAMMAR: Final = Grammar(
     [
@@ -82,6 +82,8 @@ def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[],
     if invocation.command is None:
         return _help(terminal, invocation.topic)
     arguments = invocation.arguments
+    if arguments.directory is not None:  # the client goes there and takes the flag away before it connects
+        raise RefusedError("-C and its folder are two arguments", code=Code.USAGE, hint="write `-C PATH`")
     if arguments.readonly:
         api = ReadOnlyApi(api)
     context = Context(

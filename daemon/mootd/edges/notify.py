@@ -1,19 +1,15 @@
-"""What the daemon and its service manager tell one another: readiness, status, and a socket opened beforehand.
+"""What the daemon tells its service manager: that it is ready, what it does, that it is alive, that it ends.
 
-The protocols of sd_notify(3) and sd_listen_fds(3), by hand. Without NOTIFY_SOCKET every message is dropped, so callers
+The protocol of sd_notify(3), by hand. (A socket that the manager opened is taken by `control.listener`.) Without NOTIFY_SOCKET every message is dropped, so callers
 need not ask whether a manager is there. Nothing is sent that the manager's log may not show.
 """
 
 import os
 import select
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Final
 
-from moot_protocol.errors import Code, RefusedError
-
-FIRST_FD: Final = 3
-"""The descriptor of the first socket that a manager hands over (SD_LISTEN_FDS_START)."""
 _SEND_WAIT_MS: Final = 1000
 """Milliseconds that one message may wait for a manager whose queue is full."""
 
@@ -83,45 +79,3 @@ def watchdog_ms(environment: Mapping[str, str] = os.environ) -> int | None:
     if not allowed_us.isdecimal() or int(allowed_us) == 0 or meant != str(os.getpid()):
         return None
     return max(1, int(allowed_us) // 2000)
-
-
-def activated_socket(environment: MutableMapping[str, str] = os.environ) -> socket.socket | None:
-    """The listening socket that a manager opened for this process, or None. To be called once.
-
-    The variables are removed, so that no child takes the socket for its own.
-
-    Raises:
-        RefusedError: code `usage`: several sockets, or one that is not a listening Unix stream socket.
-    """
-    meant, count = environment.get("LISTEN_PID", ""), environment.get("LISTEN_FDS", "")
-    if meant != str(os.getpid()) or not count.isdecimal() or int(count) == 0:
-        return None
-    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
-        environment.pop(name, None)
-    if int(count) != 1:
-        raise RefusedError(
-            f"the service manager handed over {count} sockets instead of one",
-            code=Code.USAGE,
-            hint="give the socket unit a single ListenStream",
-        )
-    try:
-        activated = socket.socket(fileno=FIRST_FD)
-    except OSError as error:
-        raise _unfit("it is no open socket") from error
-    if activated.family != socket.AF_UNIX or activated.type != socket.SOCK_STREAM or not _listens(activated):
-        activated.close()
-        raise _unfit("it is not a listening Unix stream socket")
-    activated.set_inheritable(False)
-    return activated
-
-
-def _listens(candidate: socket.socket) -> bool:
-    return candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
-
-
-def _unfit(why: str) -> RefusedError:
-    return RefusedError(
-        f"what the service manager handed over cannot be served: {why}",
-        code=Code.USAGE,
-        hint="the socket unit needs ListenStream with a path",
-    )

@@ -1,7 +1,8 @@
 """Batches that are held without being accepted: parked, unlinked, beyond a fork or an end, or not yet entitled.
 
 Invariant: ASIDE holds each of them whole and as it was received. They are evidence of forks, and become accepted as
-soon as acceptance says so. What strangers can fill this with is bounded per author.
+soon as acceptance says so. What strangers can fill this with is bounded per author. The proof of each author's lowest
+fork is kept beside them, since the batches it names need not be held.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ import msgspec
 
 from moot_protocol import limits
 from moot_protocol.batch import Batch, decode_batch, encode_batch
+from moot_protocol.messages import ForkProof
 from mootd.engine import layout
-from mootd.store.port import Table, WriteTransaction
+from mootd.store.port import Reader, Table, WriteTransaction
 
 
 class AsideRow(msgspec.Struct, array_like=True, frozen=True):
@@ -25,35 +27,65 @@ class AsideRow(msgspec.Struct, array_like=True, frozen=True):
     """Whether it was cut off; such batches are kept without limit, since they were ours already."""
 
 
+class FarHead(msgspec.Struct, array_like=True, frozen=True):
+    """The latest parked batch of a feed that there was no room for: not asked for again before its time."""
+
+    id: bytes
+    last: int
+    """Number of its last event."""
+    hlc: int
+    """Its last event's time."""
+
+
 _decode: Final[Callable[[bytes], AsideRow]] = msgspec.msgpack.Decoder(AsideRow).decode
+_decode_proof: Final[Callable[[bytes], ForkProof]] = msgspec.msgpack.Decoder(ForkProof).decode
+_decode_head: Final[Callable[[bytes], FarHead]] = msgspec.msgpack.Decoder(FarHead).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class Aside:
-    """ASIDE inside a write transaction."""
+class AsideReader:
+    """ASIDE, and what is kept beside it, inside any transaction."""
 
-    def __init__(self, transaction: WriteTransaction) -> None:
-        self._txn = transaction
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def rows(self, feed: int) -> Iterator[tuple[int, bytes, AsideRow]]:
         """(first, id, row) of a feed's batches."""
         prefix = layout.feed_prefix(feed)
-        for key, value in list(self._txn.scan(Table.ASIDE, prefix, layout.after(prefix))):
+        for key, value in list(self._reader.scan(Table.ASIDE, prefix, layout.after(prefix))):
             yield int.from_bytes(key[4:12], "big"), key[12:], _decode(value)
 
-    def ids_at(self, feed: int, first: int) -> list[bytes]:
-        """The ids of a feed's batches that begin at a number."""
+    def at(self, feed: int, first: int) -> Iterator[AsideRow]:
+        """A feed's batches that begin at a number."""
         prefix = layout.batch_key(feed, first)
-        return [key[12:] for key, _ in self._txn.scan(Table.ASIDE, prefix, layout.after(prefix))]
+        return (_decode(value) for _, value in self._reader.scan(Table.ASIDE, prefix, layout.after(prefix)))
 
     def get(self, feed: int, first: int, batch_id: bytes) -> AsideRow | None:
         """One of them, or None."""
-        packed = self._txn.get(Table.ASIDE, layout.aside_key(feed, first, batch_id))
+        packed = self._reader.get(Table.ASIDE, layout.aside_key(feed, first, batch_id))
         return None if packed is None else _decode(packed)
 
     def batch(self, row: AsideRow) -> Batch:
         """Its batch, whose signature was verified when it came."""
         return decode_batch(row.raw, verify=False)
+
+    def proof(self, feed: int) -> ForkProof | None:
+        """The proof of a feed's lowest fork."""
+        packed = self._reader.get(Table.META, layout.proof_key(feed))
+        return None if packed is None else _decode_proof(packed)
+
+    def far_head(self, feed: int) -> FarHead | None:
+        """The latest of a feed's parked batches that there was no room for."""
+        packed = self._reader.get(Table.META, layout.far_head_key(feed))
+        return None if packed is None else _decode_head(packed)
+
+
+class Aside(AsideReader):
+    """ASIDE inside a write transaction."""
+
+    def __init__(self, transaction: WriteTransaction) -> None:
+        super().__init__(transaction)
+        self._txn = transaction
 
     def has_room(self, feed: int, size: int) -> bool:
         """Whether another batch of this size may be put aside for a feed."""
@@ -71,6 +103,17 @@ class Aside:
         if parked:
             due = batch.header.hlc_last.to_bytes(8, "big")
             self._txn.put(Table.META, layout.PARKED + due + key, b"")
+
+    def put_proof(self, feed: int, proof: ForkProof) -> None:
+        """Keep the proof of a feed's lowest fork."""
+        self._txn.put(Table.META, layout.proof_key(feed), _encode(proof))
+
+    def put_far_head(self, feed: int, batch: Batch) -> None:
+        """Remember a parked batch that there is no room for, if none further on is remembered."""
+        known = self.far_head(feed)
+        if known is None or known.last < batch.header.last:
+            head = FarHead(batch.id, batch.header.last, batch.header.hlc_last)
+            self._txn.put(Table.META, layout.far_head_key(feed), _encode(head))
 
     def remove(self, feed: int, first: int, batch_id: bytes) -> None:
         """Take a batch away."""

@@ -75,6 +75,7 @@ def _shorten(unit: Unit, number: int, begins: int, stored: StoredBatch, to_n: in
     key = layout.batch_key(number, begins)
     if begins > to_n:
         unit.transaction.delete(Table.BATCHES, key)
+        unit.transaction.delete(Table.META, layout.withheld_key(unit.feed(number).plane, number, begins))
     else:
         kept = stored._replace(accepted=to_n - begins + 1)
         unit.transaction.put(
@@ -118,14 +119,17 @@ def _report(unit: Unit, report: CutReport) -> None:
 def fill_values(unit: Unit, number: int, stored: StoredBatch, complete: Batch) -> int:
     """Put values into accepted events that came without them; how many were filled."""
     row = unit.feed(number)
-    filled: set[_Place] = set()
-    count = 0
+    filled: dict[_Place, None] = {}
+    count = missing = 0
     for each, whole in zip(unit.log.events_of(stored), complete.events, strict=False):
         if each.event.values_bytes is None and whole.values_bytes is not None:
             packed = pack_event(each.previous, number, whole)
             unit.transaction.put(Table.EVENTS, layout.arrival_key(each.arrival), packed)
-            filled.add(_Place(whole.skeleton.kind, whole.skeleton.entity))
+            filled[_Place(whole.skeleton.kind, whole.skeleton.entity)] = None
             count += 1
+        missing += each.event.values_bytes is None and whole.values_bytes is None
+    if count and not missing:
+        unit.transaction.delete(Table.META, layout.withheld_key(row.plane, number, complete.header.first))
     unit.flush()
     for place in filled:
         _replay(unit, row.plane, place, set())

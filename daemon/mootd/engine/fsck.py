@@ -123,7 +123,8 @@ class Checker:
         merge = Merge(lambda _: 0, lambda *_: None, lambda *_: None)
         for stored in reversed(self._entities.log.history(record.head)):
             feeds = feeds_of(self._entities, record.plane, stored)
-            merge.apply(fresh, stored.event, feeds, stored.arrival, role_of(self._feeds[stored.feed]))
+            role = role_of(self._feeds[stored.feed])
+            merge.apply(fresh, stored.event, stored.event.values(), feeds, stored.arrival, role)
         return fresh
 
 

@@ -259,7 +259,7 @@ class Graph:
             packed = standing.pack()
             if packed == standing.packed:
                 continue
-            old = Standing(eid, standing.packed).index_keys()
+            old = Standing(eid, standing.packed).index_keys() if standing.packed else ()
             new = standing.index_keys()
             if old != new:
                 deletes.extend(old)

@@ -5,6 +5,7 @@ Numbers are big-endian, so that keys order as numbers do. Entities go by a local
 feeds, planes and projects mean something on this machine only.
 """
 
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 from typing import Final
@@ -29,6 +30,10 @@ CLOCK: Final = b"clock"
 CUTS: Final = b"cuts"
 CUT_REPORTS: Final = b"cut/"
 PARKED: Final = b"parked/"
+PROOFS: Final = b"proof/"
+FAR_HEADS: Final = b"far-head/"
+WITHHELD: Final = b"withheld/"
+COUNTERS: Final = b"counter/"
 PLANES: Final = b"plane/"
 FEEDS: Final = b"feed/"
 FEED_OF: Final = b"feed-of/"
@@ -51,6 +56,31 @@ def feed_key(feed: int) -> bytes:
 def feed_of_key(plane: int, author: bytes) -> bytes:
     """META key that leads from an author to its feed's number."""
     return FEED_OF + _U16(plane) + author
+
+
+def proof_key(feed: int) -> bytes:
+    """META key of the proof of a feed's lowest fork."""
+    return PROOFS + _U32(feed)
+
+
+def far_head_key(feed: int) -> bytes:
+    """META key of the latest parked batch of a feed that there was no room for."""
+    return FAR_HEADS + _U32(feed)
+
+
+def withheld_prefix(plane: int) -> bytes:
+    """What all keys of a plane's batches with withheld values start with in META."""
+    return WITHHELD + _U16(plane)
+
+
+def withheld_key(plane: int, feed: int, first: int) -> bytes:
+    """META key that marks an accepted batch some of whose values are withheld."""
+    return WITHHELD + _U16(plane) + _FEED_FIRST(feed, first)
+
+
+def message_counter_key(plane: int) -> bytes:
+    """META key of the highest number that any message about a plane may have."""
+    return COUNTERS + _U16(plane)
 
 
 def counter_key(generation: int) -> bytes:
@@ -128,6 +158,12 @@ def text_key(text: str) -> bytes:
 def project_prefix(prefix: bytes, project: int) -> bytes:
     """What all keys of a project start with in one index."""
     return prefix + _U16(project)
+
+
+@lru_cache(maxsize=4096)
+def text_prefix(prefix: bytes, project: int, text: str) -> bytes:
+    """What all keys of a project with one text (a status, a name, a label) start with."""
+    return prefix + _U16(project) + text_key(text)
 
 
 def order_suffix(priority: int, created_ms: int, eid: int) -> bytes:

@@ -68,7 +68,7 @@ class Rebuild:
             if stored.event.n > last:
                 last, numbers = _author_table(unit, log, stored.feed, stored.event.n)
                 feeds[stored.feed] = (last, numbers)
-            previous = views.apply(row.plane, stored.event, numbers, arrival, role_of(row))
+            previous = views.apply(row.plane, stored.event, stored.event.values(), numbers, arrival, role_of(row))
             if previous != stored.previous:
                 mend.append((key, with_previous(value, previous)))
             self._replayed[stored.feed] = stored.event.n

@@ -14,6 +14,7 @@ from moot_protocol.batch import Batch
 from moot_protocol.clock import from_ms, is_ahead
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.limits import CLOCK_AHEAD_MS
+from moot_protocol.messages import ForkProof, fork_proof
 from mootd.engine.aside import Aside
 from mootd.engine.cut import cut, fill_values
 from mootd.engine.stored_feeds import StoredFeeds
@@ -58,6 +59,30 @@ def receive(unit: Unit, batch: Batch) -> Outcome:
     return _Receiver(unit, plane, number).take(batch)
 
 
+def keep_proof(unit: Unit, proof: ForkProof) -> bool:
+    """Keep a fork proof whose signatures have been verified, and act on it; whether it told anything new.
+
+    Raises:
+        MalformedError: code `wrong_plane`: it is of a plane that isn't held here.
+    """
+    unit.seal()
+    plane = unit.plane_number(proof.plane)
+    if plane is None:
+        raise MalformedError("a fork proof of a plane that isn't held here", code=Code.WRONG_PLANE)
+    number = unit.feed_number(plane, proof.author)
+    if 0 < unit.feed(number).forked_at <= proof.first:
+        return False
+    note_fork(unit, number, proof)
+    resettle(unit, plane, proof.author)
+    return True
+
+
+def note_fork(unit: Unit, number: int, proof: ForkProof) -> None:
+    """Remember that a feed is forked, and the proof of it; it must be lower than what was known."""
+    Aside(unit.transaction).put_proof(number, proof)
+    unit.set_feed(number, replace(unit.feed(number), forked_at=proof.first))
+
+
 def release_parked(unit: Unit) -> int:
     """Let batches count whose time has come; how many there were."""
     due = Aside(unit.transaction).due(from_ms(unit.now_ms + CLOCK_AHEAD_MS + 1))
@@ -83,8 +108,13 @@ class _Receiver:
             return known
         size = sum(len(event.skeleton_bytes) + len(event.values_bytes or b"") for event in batch.events)
         parked = is_ahead(batch.header.hlc_last, self._unit.now_ms)
+        forked_at = self._unit.feed(self._number).forked_at
         self._note_fork(batch)
         if not self._aside.has_room(self._number, size) and not self._follows_something(batch):
+            if parked:
+                self._aside.put_far_head(self._number, batch)
+            if forked_at != self._unit.feed(self._number).forked_at:
+                self._settle()
             return Outcome.DROPPED
         self._aside.put(self._number, batch, parked=parked)
         row = self._unit.feed(self._number)
@@ -98,27 +128,39 @@ class _Receiver:
         """What comes of a batch that is held already; None for one that isn't."""
         first = batch.header.first
         stored = self._unit.log.batch_holding(self._number, first)
-        if stored is not None and stored.id == batch.id:
-            return Outcome.COMPLETED if fill_values(self._unit, self._number, stored, batch) else Outcome.DUPLICATE
+        is_accepted = stored is not None and stored.id == batch.id
+        filled = stored is not None and is_accepted and fill_values(self._unit, self._number, stored, batch)
         row = self._aside.get(self._number, first, batch.id)
-        if row is None:
+        if row is not None:  # beside the log too, where a pin cuts it
+            before = self._aside.batch(row)
+            united = unite(before, batch)
+            if united != before:
+                self._aside.put(self._number, united, parked=row.parked, was_accepted=row.was_accepted)
+                self._settle()
+                filled = True
+        elif not is_accepted:
             return None
-        before = self._aside.batch(row)
-        united = unite(before, batch)
-        if united == before:
-            return Outcome.DUPLICATE
-        self._aside.put(self._number, united, parked=row.parked, was_accepted=row.was_accepted)
-        self._settle()
-        return Outcome.COMPLETED
+        return Outcome.COMPLETED if filled else Outcome.DUPLICATE
 
     def _note_fork(self, batch: Batch) -> None:
-        """Remember the lowest number at which two different batches are known."""
+        """Remember the lowest number at which two different batches are known, and its proof."""
         first = batch.header.first
-        row = self._unit.feed(self._number)
+        if 0 < self._unit.feed(self._number).forked_at <= first:
+            return
+        other = self._other(first)
+        if other is not None:
+            proof = fork_proof((batch.header_bytes, batch.signature), other)
+            note_fork(self._unit, self._number, proof)
+
+    def _other(self, first: int) -> tuple[bytes, bytes] | None:
+        """Header and signature of a batch held that begins at a number."""
         stored = self._unit.log.batch_holding(self._number, first)
-        is_other = stored is not None and stored.header.first == first
-        if (is_other or self._aside.ids_at(self._number, first)) and not 0 < row.forked_at <= first:
-            self._unit.set_feed(self._number, replace(row, forked_at=first))
+        if stored is not None and stored.header.first == first:
+            return stored.header_bytes, stored.signature
+        for row in self._aside.at(self._number, first):
+            batch = self._aside.batch(row)
+            return batch.header_bytes, batch.signature
+        return None
 
     def _follows_something(self, batch: Batch) -> bool:
         """Whether a batch is linked to what is held: such ones are never dropped, or feeds would stop for good."""

@@ -48,8 +48,10 @@ class Record(msgspec.Struct, array_like=True, gc=False):
 decode_record: Final[Callable[[bytes], Record]] = msgspec.msgpack.Decoder(Record).decode
 encode_record: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder().encode
 
-Touch = Callable[[str, int, int, bytes], None]
-"""Called with (key, feed, n, leaf) of a pair that became live, or ceased to be."""
+Added = Callable[[list[str], int, int, bytes], None]
+"""Called with (keys, feed, n, leaf) of an event whose pairs became live."""
+Removed = Callable[[str, int, int, bytes], None]
+"""Called with (key, feed, n, leaf) of a pair that ceased to be live."""
 
 
 class Merge:
@@ -57,23 +59,32 @@ class Merge:
 
     Args:
         accepted_n: the highest accepted number of a feed, before the event being applied.
-        added: told of each pair that becomes live.
+        added: told of pairs that become live.
         removed: told of each pair that ceases to be.
     """
 
     __slots__ = ("_accepted_n", "_added", "_removed")
 
-    def __init__(self, accepted_n: Callable[[int], int], added: Touch, removed: Touch) -> None:
+    def __init__(self, accepted_n: Callable[[int], int], added: Added, removed: Removed) -> None:
         self._accepted_n = accepted_n
         self._added = added
         self._removed = removed
 
-    def apply(self, record: Record, event: Event, feeds: list[int], arrival: int, role: Role | None) -> None:
+    def apply(
+        self,
+        record: Record,
+        event: Event,
+        values: list[Any] | None,
+        feeds: list[int],
+        arrival: int,
+        role: Role | None,
+    ) -> None:
         """Apply one accepted event.
 
         Args:
             record: the entity's record; changed in place.
             event: the event.
+            values: its values, None where they are missing.
             feeds: the batch's author table as feed numbers, own feed first.
             arrival: the event's arrival number.
             role: the author's effective role, None for a charter; changes it doesn't allow count for nothing.
@@ -86,22 +97,34 @@ class Merge:
         if not record.created or hlc < record.created:
             record.created = hlc
         record.updated = max(record.updated, hlc)
-        fields = KINDS.get(skeleton.kind, {})
-        values = iter(event.values() or ())
+        feed = feeds[0]
+        pairs = self._pairs(record, event, values, feeds, role)
+        if pairs:
+            record.groups.append(Group(feed, event.n, hlc, arrival, event.leaf, pairs))
+            self._added([pair[0] for pair in pairs], feed, event.n, event.leaf)
+
+    def _pairs(
+        self, record: Record, event: Event, values: list[Any] | None, feeds: list[int], role: Role | None
+    ) -> list[list[Any]]:
+        """The pairs of an event that are live, after what it supersedes has been removed."""
+        skeleton = event.skeleton
+        fields = KINDS.get(skeleton.kind) or {}
         pairs: list[list[Any]] = []
+        index = 0
         for change in skeleton.changes:
             key = change.key
-            value = MISSING if change.removes else next(values, MISSING)
-            field = fields.get(key, UNKNOWN_FIELD)
-            if field.writer is Role.ADMIN and role is Role.WRITER:
+            value = MISSING
+            if not change.removes:
+                value = values[index] if values is not None else MISSING
+                index += 1
+            _, inline, writer = fields.get(key, UNKNOWN_FIELD)
+            if writer is Role.ADMIN and role is Role.WRITER:
                 continue
-            for index, n, leaf8 in change.over:
-                self._supersede(record, key, feeds[index], n, leaf8)
-            if not change.removes and not self._is_superseded(record, key, feeds[0], event):
-                pairs.append([key, value] if field.inline and value is not MISSING else [key])
-                self._added(key, feeds[0], event.n, event.leaf)
-        if pairs:
-            record.groups.append(Group(feeds[0], event.n, hlc, arrival, event.leaf, pairs))
+            for author, n, leaf8 in change.over:
+                self._supersede(record, key, feeds[author], n, leaf8)
+            if not change.removes and not (record.pending and self._is_superseded(record, key, feeds[0], event)):
+                pairs.append([key, value] if inline and value is not MISSING else [key])
+        return pairs
 
     def _supersede(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
         for position, group in enumerate(record.groups):
@@ -124,8 +147,6 @@ class Merge:
 
     @staticmethod
     def _is_superseded(record: Record, key: str, feed: int, event: Event) -> bool:
-        if not record.pending:
-            return False
         name = (key, feed, event.n, event.leaf[:8])
         superseded = name in record.pending
         record.pending = [waiting for waiting in record.pending if waiting != name]

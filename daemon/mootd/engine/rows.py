@@ -4,19 +4,23 @@ Invariant: a row is a function of the record alone, so that the keys to remove a
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
+from moot_protocol.clock import to_ms
 from moot_protocol.issue import CLOSED as STATUS_CLOSED
-from moot_protocol.issue import DEFAULT_STATUS, Facts, created_ms, facts, read_edges, updated_ms
+from moot_protocol.issue import DEFAULT_STATUS, Facts, created_ms, facts, facts_of, read_edges, updated_ms
 from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.register import Live
+from moot_protocol.times import instant_ms
 from mootd.engine import layout, standing
 from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, WAITS, EdgeFacts, StandingFacts
 from mootd.engine.record import Record, live_of
 
 EXTERNAL: Final = "external:"
 """What edges to things outside begin with: they hold nothing up and are not looked for."""
+_KEYED: Final = frozenset({"metadata", "extra"})
+"""Fields of named entries; names that don't stand in the record can't be told apart, and count as the same."""
 _NO_STANDING: Final = StandingFacts(0, 0, 0, 0, 0, 0)
 _MOST_MS: Final = 2**62
 
@@ -52,12 +56,33 @@ class RowMaker:
         """The row of an issue's record."""
         if not record.groups:
             return Row(frozenset(), _NO_STANDING, {})
-        live = live_of(record, self._author_of)
-        shown = facts(live)
+        plain = _plain_values(record)
+        if plain is None:
+            live = live_of(record, self._author_of)
+            times = created_ms(live, record.created), updated_ms(live, record.updated)
+            edges = self._edges(eid, record, live) if "edges" in live else {}
+            return self._row(eid, facts(live), times, edges, in_conflict=has_conflict(live))
+        created, updated = instant_ms(plain.values.get("created_at")), plain.updated_ms
+        times = (
+            to_ms(record.created) if created is None else created,
+            to_ms(record.updated) if updated is None else updated,
+        )
+        edges = self._edges(eid, record, live_of(record, self._author_of)) if plain.has_edges else {}
+        return self._row(eid, facts_of(plain.values, plain.labels), times, edges, in_conflict=False)
+
+    def _row(
+        self,
+        eid: int,
+        shown: Facts,
+        times: tuple[int, int],
+        edges: Mapping[tuple[int, str], EdgeFacts],
+        *,
+        in_conflict: bool,
+    ) -> Row:
         project = self._project_number(shown.project)
         if shown.is_deleted:
-            return Row(frozenset({layout.timed_key(layout.DELETED, project, 0, eid)}), _NO_STANDING, {})
-        created = _in_range(created_ms(live, record.created))
+            return Row(frozenset((layout.timed_key(layout.DELETED, project, 0, eid),)), _NO_STANDING, {})
+        created, updated = _in_range(times[0]), _in_range(times[1])
         row_standing = StandingFacts(
             _flags(shown),
             (shown.issue_type in standing.EXCLUDED_TYPES) * standing.EXCLUDED_TYPE
@@ -68,20 +93,18 @@ class RowMaker:
             _in_range(shown.defer_until_ms or 0),
         )
         order = layout.order_suffix(shown.priority, created, eid)
-        keys = {
-            layout.project_prefix(layout.STATUS, project) + layout.text_key(shown.status) + order,
-            layout.timed_key(layout.UPDATED, project, _in_range(updated_ms(live, record.updated)), eid),
-        }
+        keys = [
+            layout.text_prefix(layout.STATUS, project, shown.status) + order,
+            layout.timed_key(layout.UPDATED, project, updated, eid),
+        ]
         settled = b"\1" if shown.status == STATUS_CLOSED else b"\0"
         if shown.assignee:
-            keys.add(
-                layout.project_prefix(layout.ASSIGNEE, project) + layout.text_key(shown.assignee) + settled + order
-            )
-        for label in shown.labels:
-            keys.add(layout.project_prefix(layout.LABEL, project) + layout.text_key(label) + settled + order)
-        if has_conflict(live):
-            keys.add(layout.timed_key(layout.CONFLICT, project, 0, eid))
-        return Row(frozenset(keys), row_standing, self._edges(eid, record, live) if "edges" in live else {})
+            keys.append(layout.text_prefix(layout.ASSIGNEE, project, shown.assignee) + settled + order)
+        if shown.labels:
+            keys.extend(layout.text_prefix(layout.LABEL, project, label) + settled + order for label in shown.labels)
+        if in_conflict:
+            keys.append(layout.timed_key(layout.CONFLICT, project, 0, eid))
+        return Row(frozenset(keys), row_standing, edges)
 
     def _edges(self, eid: int, record: Record, live: Live) -> dict[tuple[int, str], EdgeFacts]:
         edges: dict[tuple[int, str], EdgeFacts] = {}
@@ -96,6 +119,45 @@ class RowMaker:
             )
             edges[target, edge.type] = EdgeFacts(rank, gate)
         return edges
+
+
+class _Plain(NamedTuple):
+    """What an issue shows where no field has two values."""
+
+    values: dict[str, Any]
+    labels: list[str]
+    has_edges: bool
+    updated_ms: int | None
+    """From `updated_at`, where nothing was written after it."""
+
+
+def _plain_values(record: Record) -> _Plain | None:
+    """What an issue shows, asking no policy: nearly always no field has two values; None where one has."""
+    values: dict[str, Any] = {}
+    labels: set[Any] = set()
+    entries: set[Any] = set()
+    has_edges = False
+    updated_ms = None
+    for group in record.groups:
+        for key, *rest in group.pairs:
+            value = rest[0] if rest else None
+            if key in values:
+                return None
+            if key == "edges":
+                has_edges = True
+            elif key == "labels":
+                labels.add(value)
+            elif key in _KEYED:
+                entry = (key, value[0] if isinstance(value, list) and value else None)
+                if entry in entries:
+                    return None
+                entries.add(entry)
+            elif key != "comments":
+                values[key] = value
+                if key == "updated_at" and group.hlc >= record.updated:
+                    updated_ms = instant_ms(value)
+    shown = sorted(label for label in labels if isinstance(label, str) and label)
+    return _Plain(values, shown, has_edges, updated_ms)
 
 
 def _flags(shown: Facts) -> int:

@@ -5,20 +5,42 @@ lie aside (a fork, an end, something not yet entitled) are that feed's headers r
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from moot_protocol.acceptance import BatchRef, Opening, follows, needs_values
 from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.event import Event
 from moot_protocol.fold import Placed
-from mootd.engine.aside import Aside
-from mootd.engine.log import LogReader, StoredBatch, damaged
-from mootd.engine.unit import Unit
+from mootd.engine.aside import AsideReader
+from mootd.engine.log import FeedRow, LogReader, StoredBatch, damaged
+from mootd.store.port import Reader
+
+
+class Source(Protocol):
+    """One state of a replica: a unit's, or a snapshot's."""
+
+    @property
+    def transaction(self) -> Reader:
+        """What it is read from."""
+
+    @property
+    def log(self) -> LogReader:
+        """Its log."""
+
+    def feed(self, number: int) -> FeedRow:
+        """A feed by its number."""
+
+    def feed_number(self, plane: int, author: bytes) -> int:
+        """The number of an author's feed; of one that isn't known, a number without batches."""
+
+    def authors(self, plane: int) -> list[bytes]:
+        """Every author that anything is known of on a plane."""
 
 
 class _Branches:
     """All linked batches of one feed, from the log and from aside."""
 
-    def __init__(self, feed: int, forked_at: int, log: LogReader, aside: Aside) -> None:
+    def __init__(self, feed: int, forked_at: int, log: LogReader, aside: AsideReader) -> None:
         self.refs: dict[bytes, BatchRef] = {}
         self.openings: dict[bytes, Event] = {}
         """id of a linked batch → the first event of its branch."""
@@ -46,42 +68,42 @@ class _Branches:
 
 
 class StoredFeeds:
-    """The feeds of one plane inside a unit."""
+    """The feeds of one plane inside one transaction."""
 
-    def __init__(self, unit: Unit, plane: int) -> None:
-        self._unit = unit
+    def __init__(self, source: Source, plane: int) -> None:
+        self._source = source
         self._plane = plane
-        self._aside = Aside(unit.transaction)
+        self._aside = AsideReader(source.transaction)
         self._branches: dict[int, _Branches] = {}
 
     def _number(self, author: bytes) -> int:
-        return self._unit.feed_number(self._plane, author)
+        return self._source.feed_number(self._plane, author)
 
     def branches(self, author: bytes) -> _Branches:
         """All linked batches of an author, read once."""
         number = self._number(author)
         if number not in self._branches:
-            forked_at = self._unit.feed(number).forked_at
-            self._branches[number] = _Branches(number, forked_at, self._unit.log, self._aside)
+            forked_at = self._source.feed(number).forked_at
+            self._branches[number] = _Branches(number, forked_at, self._source.log, self._aside)
         return self._branches[number]
 
     def _is_plain(self, number: int) -> bool:
-        row = self._unit.feed(number)
+        row = self._source.feed(number)
         return not row.forked_at and not row.is_aside
 
     def _last_accepted(self, number: int) -> BatchRef | None:
-        row = self._unit.feed(number)
-        stored = self._unit.log.batch_holding(number, row.n) if row.n else None
+        row = self._source.feed(number)
+        stored = self._source.log.batch_holding(number, row.n) if row.n else None
         return None if stored is None else _ref(stored)
 
     # -- `Feeds` -------------------------------------------------------------------------------------------------
     def authors(self) -> Iterable[bytes]:
         """Every author that anything is known of."""
-        return self._unit.authors(self._plane)
+        return self._source.authors(self._plane)
 
     def forked_at(self, author: bytes) -> int:
         """The lowest number at which two different batches are known, 0 for none."""
-        return self._unit.feed(self._number(author)).forked_at
+        return self._source.feed(self._number(author)).forked_at
 
     def tip(self, author: bytes) -> BatchRef | None:
         """The last batch of the trunk."""
@@ -102,12 +124,16 @@ class StoredFeeds:
         """The batch of the trunk that holds an event's number."""
         number = self._number(author)
         if self._is_plain(number):
-            stored = self._unit.log.batch_holding(number, n)
+            stored = self._source.log.batch_holding(number, n)
             return None if stored is None else _ref(stored)
         return next((ref for ref in self.branches(author).trunk if ref.first <= n <= ref.last), None)
 
     def heads(self, author: bytes) -> Iterable[BatchRef]:
         """The last linked batch of every branch."""
+        number = self._number(author)
+        if self._is_plain(number):
+            last = self._last_accepted(number)
+            return [] if last is None else [last]
         refs = self.branches(author).refs
         followed = {ref.prev for ref in refs.values()}
         return [ref for ref in refs.values() if ref.id not in followed]
@@ -116,8 +142,8 @@ class StoredFeeds:
         """The first events of all linked batches that begin at 1."""
         number = self._number(author)
         if self._is_plain(number):
-            first = self._unit.log.batch_holding(number, 1)
-            return [] if first is None else [Opening(_ref(first).id, self._unit.log.event(first.arrival).event)]
+            first = self._source.log.batch_holding(number, 1)
+            return [] if first is None else [Opening(_ref(first).id, self._source.log.event(first.arrival).event)]
         branches = self.branches(author)
         return [Opening(ref.id, branches.openings[ref.id]) for ref in branches.refs.values() if ref.first == 1]
 
@@ -141,10 +167,10 @@ class StoredFeeds:
         row = self._aside.get(number, ref.first, ref.id)
         if row is not None:
             return self._aside.batch(row)
-        stored = self._unit.log.batch_holding(number, ref.first)
+        stored = self._source.log.batch_holding(number, ref.first)
         if stored is None:
             raise damaged(f"a batch from event {ref.first} on is missing")
-        return decode_batch(self._unit.log.batch_bytes(stored), verify=False)
+        return decode_batch(self._source.log.batch_bytes(stored), verify=False)
 
     def path(self, author: bytes, target: bytes) -> list[BatchRef]:
         """The linked batches that lead to one, from number 1 on; empty for zeros."""

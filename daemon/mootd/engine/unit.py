@@ -90,8 +90,7 @@ class Unit:
 
     def authors(self, plane: int) -> list[bytes]:
         """Every author that anything is known of on a plane."""
-        known = {author for number, author in self.replica.feed_numbers if number == plane}
-        return [*known, *(author for number, author in self.new_feeds if number == plane and author not in known)]
+        return [author for number, author in (*self.replica.feed_numbers, *self.new_feeds) if number == plane]
 
     def set_feed(self, number: int, row: FeedRow) -> None:
         """Change a feed's row."""
@@ -139,10 +138,10 @@ class Unit:
             if event is None:
                 raise RefusedError("this write fits no batch", code=Code.LIMIT)
         feeds = [number]
-        if event.skeleton.changes and any(change.over for change in event.skeleton.changes):
+        if any(write.over for write in draft.writes):
             feeds = [self.feed_number(plane, author) for author in builder.authors]
         self._progress = (number, event.n - 1)
-        self._apply(plane, event, feeds, role_of(self.feed(number)))
+        self._apply(plane, event, event.own_values(), feeds, role_of(self.feed(number)))
         return event
 
     def _builder_for(self, feed: int) -> BatchBuilder:
@@ -160,9 +159,9 @@ class Unit:
         self._builder_feed, self._builder_arrival = feed, self.arrival
         return self._builder
 
-    def _apply(self, plane: int, event: Event, feeds: list[int], role: Role | None) -> None:
+    def _apply(self, plane: int, event: Event, values: list[Any] | None, feeds: list[int], role: Role | None) -> None:
         arrival = self.arrival
-        previous = self.views.apply(plane, event, feeds, arrival, role)
+        previous = self.views.apply(plane, event, values, feeds, arrival, role)
         self.transaction.put(Table.EVENTS, layout.arrival_key(arrival), pack_event(previous, feeds[0], event))
         self.arrival = arrival + 1
 
@@ -191,8 +190,10 @@ class Unit:
         arrival, role = self.arrival, role_of(row)
         for event in batch.events[:accepted]:
             self._progress = (number, event.n - 1)
-            self._apply(row.plane, event, feeds, role)
+            self._apply(row.plane, event, event.values(), feeds, role)
         self._put_accepted(number, batch, arrival, accepted)
+        if not batch.is_complete:
+            self.transaction.put(Table.META, layout.withheld_key(row.plane, number, batch.header.first), b"")
 
     def _put_accepted(self, number: int, batch: Batch, arrival: int, accepted: int) -> None:
         header = batch.header

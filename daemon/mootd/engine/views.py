@@ -5,9 +5,10 @@ leave, whatever their order. Changes are collected per entity and written once, 
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from moot_protocol.digest import Digest, term, term_prefix, term_suffix
+from moot_protocol.digest import Digest, term, term_prefix, term_suffix, terms
 from moot_protocol.event import Event
 from moot_protocol.kinds import ISSUE, Role
 from mootd.engine import layout
@@ -58,7 +59,7 @@ class ViewWriter:
     ) -> None:
         self._txn = transaction
         self.views = views
-        self._author_of = author_of
+        self._author_of = lru_cache(maxsize=None)(author_of)
         self._now_ms = now_ms
         self._eids: dict[bytes, int] = {}
         self._open: dict[int, _Open] = {}
@@ -68,9 +69,8 @@ class ViewWriter:
         self._merge = Merge(accepted_n, self._added, self._removed)
         self._digest = Digest()
         self._prefix = b""
-        self._suffix: tuple[int, int, bytes] = (0, 0, b"")
         self.graph = Graph(transaction, views)
-        self._rows = RowMaker(author_of, project_number, self.reference)
+        self._rows = RowMaker(self._author_of, project_number, self.reference)
 
     # -- Entities ------------------------------------------------------------------------------------------------
     def find(self, plane: int, kind: str, entity: str) -> int | None:
@@ -115,14 +115,16 @@ class ViewWriter:
         return opened.record
 
     # -- Applying ------------------------------------------------------------------------------------------------
-    def apply(self, plane: int, event: Event, feeds: list[int], arrival: int, role: Role | None) -> int:
+    def apply(
+        self, plane: int, event: Event, values: list[Any] | None, feeds: list[int], arrival: int, role: Role | None
+    ) -> int:
         """Apply an accepted event; returns the arrival number of its entity's event before (0 for none)."""
         skeleton = event.skeleton
         eid = self.reference(plane, skeleton.kind, skeleton.entity)
         record = self._to_change(eid, plane, skeleton.kind, skeleton.entity)
         previous = record.head
         self._digest, self._prefix = self.digest(plane), term_prefix(skeleton.kind, skeleton.entity)
-        self._merge.apply(record, event, feeds, arrival, role)
+        self._merge.apply(record, event, values, feeds, arrival, role)
         return previous
 
     def replace(self, plane: int, kind: str, entity: str, events: Iterable[Replayed]) -> None:
@@ -138,7 +140,7 @@ class ViewWriter:
         # While replaying, a superseded write may stand later in the row: it is waited for, whatever its number.
         merge = Merge(lambda _: 0, self._added, self._removed)
         for replayed in events:
-            merge.apply(fresh, replayed.event, replayed.feeds, replayed.arrival, replayed.role)
+            merge.apply(fresh, replayed.event, replayed.event.values(), replayed.feeds, replayed.arrival, replayed.role)
         fresh.pending = [waiting for waiting in fresh.pending if waiting[2] > self._accepted_n(waiting[1])]
 
     def digest(self, plane: int) -> Digest:
@@ -149,17 +151,11 @@ class ViewWriter:
             digest = self._digests[plane] = Digest(int.from_bytes(kept or b"", "big"))
         return digest
 
-    def _added(self, key: str, feed: int, n: int, leaf: bytes) -> None:
-        self._digest.add(term(self._prefix, key, self._suffix_of(feed, n, leaf)))
+    def _added(self, keys: list[str], feed: int, n: int, leaf: bytes) -> None:
+        self._digest.add(terms(self._prefix, keys, term_suffix(self._author_of(feed), n, leaf)))
 
     def _removed(self, key: str, feed: int, n: int, leaf: bytes) -> None:
-        self._digest.remove(term(self._prefix, key, self._suffix_of(feed, n, leaf)))
-
-    def _suffix_of(self, feed: int, n: int, leaf: bytes) -> bytes:
-        # The keys of one event come one after another.
-        if self._suffix[:2] != (feed, n):
-            self._suffix = (feed, n, term_suffix(self._author_of(feed), n, leaf))
-        return self._suffix[2]
+        self._digest.remove(term(self._prefix, key, term_suffix(self._author_of(feed), n, leaf)))
 
     # -- Writing -------------------------------------------------------------------------------------------------
     def flush(self) -> None:
@@ -208,5 +204,4 @@ class ViewWriter:
         self._open.clear()
         self._digests.clear()
         self._next_eid = 0
-        self._suffix = (0, 0, b"")
         self.graph = Graph(self._txn, self.views)

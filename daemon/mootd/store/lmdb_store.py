@@ -127,8 +127,6 @@ class _Reading:
             beyond = stop is not None and cursor.set_range(stop)
             if not (cursor.prev() if beyond else cursor.last()):
                 return
-            if stop == b"":
-                return
             for row in cursor.iterprev():
                 if row[0] < start:
                     return

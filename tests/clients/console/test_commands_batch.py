@@ -96,20 +96,20 @@ def test_blank_lines_and_comments_count_as_lines_and_do_nothing() -> None:
 def test_a_reference_names_the_line_that_created_whatever_stands_between() -> None:
     steps = steps_of(
         "# plan",
-        "label add x y urgent",
+        "label add x y z urgent",
         'create "One"',
         'create "Two" --parent $3 --deps $3,blocks:a1b2',
         "dep add $4 $3",
         "update $3 --parent $4",
         "comment $4 $3",
     )
-    one, two = "$3", "$4"  # steps: two labels, then the two creations
-    assert [steps[place][1].get("id") for place in (0, 1)] == ["x", "y"]
-    assert (steps[3][1]["parent"], steps[3][1]["edges"]) == (one, [{"to": one}])
-    assert steps[4][:2] == ("add_edge", {"id": "a1b2", "edge": {"to": two}})
-    assert steps[5][1] == {"id": two, "edge": {"to": one}}
-    assert (steps[6][1]["id"], steps[6][1]["parent"]) == (one, two)
-    assert (steps[7][1]["id"], steps[7][1]["text"]) == (two, "$3")
+    one, two = "$4", "$5"  # steps: three labels, then the two creations
+    assert [steps[place][1].get("id") for place in range(3)] == ["x", "y", "z"]
+    assert (steps[4][1]["parent"], steps[4][1]["edges"]) == (one, [{"to": one}])
+    assert steps[5][:2] == ("add_edge", {"id": "a1b2", "edge": {"to": two}})
+    assert steps[6][1] == {"id": two, "edge": {"to": one}}
+    assert (steps[7][1]["id"], steps[7][1]["parent"]) == (one, two)
+    assert (steps[8][1]["id"], steps[8][1]["text"]) == (two, "$3")
 
 
 def test_a_reference_is_renumbered_when_lines_make_several_steps_or_none() -> None:

@@ -120,6 +120,11 @@ def test_doctor_lists_checks_with_hints_and_fails_if_one_does() -> None:
     assert (ran.code, ran.out) == (0, "✓ clock: agrees\nEvery check passed\n")
 
 
+def test_a_check_without_detail_is_its_name() -> None:
+    ran = run_console("doctor", {"doctor": [{"check": "town key is here", "ok": True, "detail": "", "hint": ""}]})
+    assert ran.out.splitlines()[0] == "✓ town key is here"
+
+
 def test_doctor_as_json_is_the_list_of_checks_and_fails_alike() -> None:
     ran = run_console("doctor --json", {"doctor": CHECKS})
     assert (ran.code, ran.document) == (1, CHECKS)

@@ -69,7 +69,7 @@ def test_flags_and_words_mix_in_any_order() -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [["--title=T"], ["--title", "T"], ["-t", "T"], ["-tT"], ["-t=T"], ["-ftT"], ["-ft", "T"]],
+    [["--title=T"], ["--title", "T"], ["-t", "T"], ["-tT"], ["-t=T"], ["-ftT"], ["-ft=T"], ["-ft", "T"]],
     ids=" ".join,
 )
 def test_a_value_can_be_given_in_every_usual_way(argv: list[str]) -> None:

@@ -122,6 +122,11 @@ def test_readonly_refuses_what_writes_and_lets_what_reads_through() -> None:
     assert run_console("status --readonly", {"status": {}}).code == 0
 
 
+def test_a_folder_that_the_client_has_not_gone_to_is_refused_rather_than_ignored() -> None:
+    ran = run_console("status -C/elsewhere")
+    assert (ran.code, ran.asked) == (2, [])
+
+
 def test_help_is_text_or_one_document() -> None:
     assert "Find work:" in run_console("help").out
     assert run_console("").out == run_console("--help").out

@@ -211,13 +211,14 @@ def test_long_values_are_cut_and_bytes_are_hex(stream: io.StringIO) -> None:
 
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner),
-    max_leaves=10,
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
 )
+NAMES = st.text(max_size=5).filter(lambda name: name not in {"event", "exc_info", "exception"})
 
 
-@given(st.dictionaries(st.text().filter(lambda name: name not in {"event", "exc_info", "exception"}), PLAIN))
+@given(st.dictionaries(NAMES, PLAIN, max_size=4))
 def test_whatever_the_fields_hold_one_line_of_json_comes_out(fields: dict[str, Any]) -> None:
     stream = io.StringIO()
     with logging_to(ManualClock(), stream=stream):

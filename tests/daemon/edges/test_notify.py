@@ -1,16 +1,14 @@
-"""The service manager's protocols, spoken with real sockets and a real child."""
+"""The service manager's protocol, spoken with real sockets."""
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
 
-from mootd.edges.notify import Notifier, activated_socket, watchdog_ms
+from mootd.edges.notify import Notifier, watchdog_ms
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -79,69 +77,3 @@ def test_the_watchdog_wants_to_hear_twice_as_often_as_it_must(
     environment: dict[str, str], period_ms: int | None
 ) -> None:
     assert watchdog_ms(environment) == period_ms
-
-
-# -- Socket activation -------------------------------------------------------------------------------------------
-
-CHILD = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[2], LISTEN_FDNAMES="moot")
-from moot_protocol.errors import RefusedError
-from mootd.edges.notify import activated_socket
-try:
-    activated = activated_socket()
-except RefusedError as error:
-    print(error.code, error.message)
-else:
-    print(activated.getsockname(), os.get_inheritable(3), sorted(set(os.environ) & {"LISTEN_PID", "LISTEN_FDS"}))
-    print(activated_socket())
-"""
-
-
-def activate(handed_over: socket.socket, count: int = 1) -> list[str]:
-    """What a child says to whom a manager hands a socket over."""
-    descriptor = handed_over.fileno()
-    arguments = [sys.executable, "-c", CHILD, str(descriptor), str(count)]
-    child = subprocess.run(arguments, pass_fds=[descriptor], capture_output=True, text=True, check=True, timeout=60)
-    return child.stdout.splitlines()
-
-
-def test_a_socket_that_is_handed_over_is_taken_once_and_kept_from_children(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "moot.sock"))
-        listening.listen()
-        assert activate(listening) == [f"{tmp_path / 'moot.sock'} False []", "None"]
-
-
-def test_a_socket_that_does_not_listen_or_is_none_of_ours_is_refused(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as deaf, socket.socket(socket.AF_INET) as foreign:
-        deaf.bind(str(tmp_path / "moot.sock"))
-        foreign.bind(("127.0.0.1", 0))
-        foreign.listen()
-        for handed_over in (deaf, foreign):
-            assert activate(handed_over)[0].startswith("usage what the service manager handed over")
-
-
-def test_several_sockets_are_refused(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "moot.sock"))
-        listening.listen()
-        assert "2 sockets" in activate(listening, count=2)[0]
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {},
-        {"LISTEN_PID": "1", "LISTEN_FDS": "1"},
-        {"LISTEN_FDS": "1"},
-        {"LISTEN_PID": str(os.getpid())},
-        {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"},
-        {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "x"},
-    ],
-)
-def test_what_is_meant_for_another_process_is_left_alone(environment: dict[str, str]) -> None:
-    before = dict(environment)
-    assert activated_socket(environment) is None
-    assert environment == before

@@ -143,7 +143,7 @@ def _doctor(context: Context) -> int:
 def _checked(context: Context, checks: Sequence[dict[str, Any]]) -> Iterator[str]:
     style = style_of(context.terminal.facts)
     for check in checks:
-        told = f"{neutralise(str(check['check']))}: {neutralise(str(check['detail']))}"
+        told = ": ".join(neutralise(str(part)) for part in (check["check"], check["detail"]) if part)
         yield confirmed(context, told) if check["ok"] else f"{style.alarm('✗')} {told}"
         if not check["ok"] and check.get("hint"):
             yield f"  {neutralise(str(check['hint']))}"

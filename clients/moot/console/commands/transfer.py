@@ -46,7 +46,7 @@ def split_lines(chunks: Iterable[bytes], most: int = LINE_BYTES) -> Iterator[byt
     skipping = False
     for chunk in chunks:
         first, *others = chunk.split(b"\n")
-        rest += b"" if skipping else first
+        rest += first
         for other in others:
             yield None if skipping or len(rest) > most else rest
             rest, skipping = other, False

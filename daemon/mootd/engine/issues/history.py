@@ -69,7 +69,7 @@ def as_of(issues: Issues, record: Record, until_ms: int) -> IssueDoc | None:
     for stored in reversed(issues.entities.log.history(record.head)):
         if to_ms(stored.event.skeleton.hlc) <= until_ms:
             feeds = feeds_of(issues.entities, record.plane, stored)
-            merge.apply(past, stored.event, feeds, stored.arrival, Role.ADMIN)
+            merge.apply(past, stored.event, stored.event.values(), feeds, stored.arrival, Role.ADMIN)
     return issues.document(past) if past.groups else None
 
 

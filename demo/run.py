@@ -1,0 +1,195 @@
+"""A short story about Moot, told by running it: `make demo`, or `make demo DATA=FILE` on issues of your own.
+
+Everything happens in a temporary home folder and in a virtual environment inside the checkout; both are this demo's
+own, and nothing else is touched.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".venv-demo"
+STAMP = ENVIRONMENT / "installed"
+WRITERS = 4
+KILL_AFTER = 60
+"""Acknowledged writes after which the daemon is killed in the middle of the burst."""
+SHOWN_LINES = 8
+
+
+def say(text: str) -> None:
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+
+class Story:
+    """Runs commands in a home of its own, and shows them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.project = home / "project"
+        self.project.mkdir()
+        (home / "run").mkdir(mode=0o700)
+        self.moot = ENVIRONMENT / "bin" / "moot"
+        self.environment = {
+            "HOME": str(home),
+            "PATH": f"{ENVIRONMENT / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+            "XDG_RUNTIME_DIR": str(home / "run"),
+            "MOOT_ACTOR": "ada",
+            "LANG": "C.UTF-8",
+        }
+
+    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.moot, *arguments],
+            cwd=self.project,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def show(self, *arguments: str, lines: int = SHOWN_LINES) -> str:
+        """Run a command and show it as a terminal would."""
+        print(f"\n  $ moot {' '.join(_quoted(word) for word in arguments)}", flush=True)
+        begun = time.perf_counter()
+        done = self.run(*arguments)
+        output = (done.stdout + done.stderr).rstrip("\n").split("\n")
+        for line in output[:lines]:
+            print(f"    {line}")
+        if len(output) > lines:
+            print(f"    … {len(output) - lines} more lines")
+        if time.perf_counter() - begun > 1:
+            print(f"    ({time.perf_counter() - begun:.1f} s)")
+        if done.returncode:
+            raise SystemExit(f"that failed with exit code {done.returncode}")
+        return done.stdout
+
+    def json(self, *arguments: str) -> object:
+        """A command's `--json` answer, not shown."""
+        done = self.run(*arguments, "--json")
+        if done.returncode:
+            raise SystemExit(f"moot {' '.join(arguments)} failed: {done.stdout}{done.stderr}")
+        return json.loads(done.stdout)
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if " " in word or not word else word
+
+
+def install() -> None:
+    """Install this checkout into the demo's environment, if it has changed since the last time."""
+    sources = [ROOT / "pyproject.toml", *(path for top in ("protocol", "daemon", "clients") for path in (ROOT / top).rglob("*"))]
+    newest = max(path.stat().st_mtime for path in sources if "__pycache__" not in path.parts)
+    if STAMP.exists() and STAMP.stat().st_mtime > newest:
+        return
+    say("Setting up: an environment inside the checkout (.venv-demo)…")
+    venv.create(ENVIRONMENT, with_pip=True, clear=True)
+    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--upgrade", "pip"], check=True)
+    subprocess.run([*pip, str(ROOT)], check=True)
+    STAMP.touch()
+
+
+def work_on_issues(story: Story, data: Path) -> None:
+    """One person's day: import, find, create, claim, block, comment, close."""
+    say("1. A town of one machine. The first command starts the daemon.")
+    story.show("init", "--prefix", "demo", lines=20)
+    say(f"2. Real issues: {data.name}, from the public tracker of the Beads project.")
+    story.show("import", str(data))
+    story.show("ready", "-n", "5")
+    say("3. Work: create, claim, block, comment, close.")
+    login = story.run("q", "Log in with a passkey", "-p", "1", "-t", "feature").stdout.strip()
+    print(f'\n  $ moot q "Log in with a passkey" -p 1 -t feature\n    {login}')
+    keys = story.run("q", "Store passkeys", "-p", "1").stdout.strip()
+    print(f'\n  $ moot q "Store passkeys" -p 1\n    {keys}')
+    story.show("dep", "add", login, keys)
+    story.show("update", keys, "--claim")
+    story.show("comment", keys, "One table, one row for each key.")
+    story.show("close", keys, "--reason", "stored")
+    story.show("show", login)
+
+
+def burst(story: Story) -> list[str]:
+    """Write from several clients at once, kill the daemon in the middle, and return the ids that were acknowledged."""
+    acknowledged: list[str] = []
+    enough = threading.Event()
+    done = threading.Event()
+
+    def write(writer: int) -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            answer = story.run("q", f"Burst {writer}/{number}")
+            if answer.returncode == 0:
+                acknowledged.append(answer.stdout.strip())
+            if len(acknowledged) >= KILL_AFTER:
+                enough.set()
+
+    pid = story.json("daemon", "status")["pid"]  # type: ignore[index]
+    story.environment["MOOT_NO_AUTOSTART"] = "1"
+    threads = [threading.Thread(target=write, args=(each,)) for each in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    enough.wait()
+    os.kill(pid, signal.SIGKILL)
+    done.set()
+    for thread in threads:
+        thread.join()
+    del story.environment["MOOT_NO_AUTOSTART"]
+    return acknowledged
+
+
+def survive(story: Story) -> None:
+    """Kill -9 in the middle of a burst of writes, and look what is left."""
+    say(f"4. {WRITERS} clients write at once, and the daemon is killed with -9 in the middle.")
+    acknowledged = burst(story)
+    print(f"\n  {len(acknowledged)} writes were acknowledged before it died. It starts again with the next command:")
+    story.show("daemon", "start")
+    present = {issue["id"] for issue in story.json("list", "--limit", "0")}  # type: ignore[attr-defined]
+    lost = [issue for issue in acknowledged if issue not in present]
+    print(f"\n  {len(acknowledged) - len(lost)} of {len(acknowledged)} acknowledged writes are there.")
+    if lost:
+        raise SystemExit(f"lost: {lost}")
+    say("5. The log is the truth: replay it into fresh views, and check every hash and signature.")
+    story.show("rebuild")
+    story.show("fsck")
+    proof = story.project / "proof"
+    story.show("prove", acknowledged[0], "-o", str(proof))
+    story.show("verify-proof", str(proof), lines=12)
+
+
+def agree() -> None:
+    """Three simulated replicas edit apart and agree."""
+    say("6. Three replicas of one town, in one process, edit apart and then exchange what they have.")
+    subprocess.run([str(ENVIRONMENT / "bin" / "python"), str(ROOT / "demo" / "three_replicas.py")], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=ROOT / "tests" / "data" / "beads-excerpt.jsonl")
+    data = parser.parse_args().data.resolve()
+    install()
+    home = Path(tempfile.mkdtemp(prefix="moot-demo-"))
+    story = Story(home)
+    try:
+        work_on_issues(story, data)
+        survive(story)
+        agree()
+    finally:
+        story.run("daemon", "stop")
+        shutil.rmtree(home, ignore_errors=True)
+    say("That was Moot. Read README.md for a tour, ARCHITECTURE.md for how it is made; `make test` proves it.")
+
+
+if __name__ == "__main__":
+    main()
