@@ -214,20 +214,32 @@ class BatchBuilder:
         Raises:
             RefusedError: the draft passes a limit of the format by itself.
         """
-        if len(self.events) == limits.BATCH_EVENTS:
+        events, authors = self.events, self._authors
+        count = len(events)
+        if count == limits.BATCH_EVENTS:
             return None
-        if self.events and hlc <= self.events[-1].skeleton.hlc:
+        if count and hlc <= events[-1].skeleton.hlc:
             raise ValueError("a time that doesn't ascend: every reader would refuse the batch, and the feed after it")
-        authors = dict(self._authors) if any(write.over for write in draft.writes) else self._authors
-        event = build_event(self.next_n, draft, hlc, salt, authors)
-        size = self._size + len(event.skeleton_bytes) + len(event.values_bytes or b"") + self._EVENT_OVERHEAD
-        if size + 34 * len(authors) > limits.BATCH_BYTES or len(authors) > limits.BATCH_AUTHORS:
-            if self.events:
-                return None
-            raise RefusedError("this write names too many other writes for one event", code=Code.LIMIT)
-        self._authors, self._size = authors, size
-        self.events.append(event)
-        return event
+        known = len(authors)
+        try:
+            event = build_event(self._first + count, draft, hlc, salt, authors)
+            size = self._size + len(event.skeleton_bytes) + len(event.values_bytes or b"") + self._EVENT_OVERHEAD
+            if size + 34 * len(authors) <= limits.BATCH_BYTES and len(authors) <= limits.BATCH_AUTHORS:
+                self._size = size
+                events.append(event)
+                return event
+        except RefusedError:
+            self._forget_authors(known)
+            raise
+        self._forget_authors(known)
+        if events:
+            return None
+        raise RefusedError("this write names too many other writes for one event", code=Code.LIMIT)
+
+    def _forget_authors(self, known: int) -> None:
+        """Take back what an event that was not added has put into the author table."""
+        while len(self._authors) > known:
+            self._authors.popitem()
 
     def seal(self, sign: Callable[[bytes], bytes]) -> Batch:
         """Sign what was collected; there must be at least one event."""

@@ -1,13 +1,17 @@
 """The running digest of a plane: one number that equal states share.
 
-    digest = Σ SHA256(pack([kind, entity, key, author, n, leaf]))  modulo 2²⁵⁶, over all live (key, dot)
+    digest = Σ place(kind, entity, dot) · factor(key)  modulo 2²⁵⁶, over all live (key, dot)
+    place  = SHA256(pack([kind, entity, author, n, leaf]))
+    factor = SHA256(key) with its lowest bit set
 
 A sum, so that a write adds its term and takes away those it supersedes, in any order. It finds our own bugs, not
-attackers: signatures are for those. A term is hashed for every live change, so its bytes are put together from parts
-that are made once: per entity (`term_prefix`), per key (remembered) and per event (`term_suffix`).
+attackers: signatures are for those. One hash serves all keys of an event: a hash for each of the eight that a new
+issue has would take as long as all the rest of the merge, and factors of keys are odd, so that each term still
+determines its place. `place_prefix` and `place_suffix` are the parts of the hashed bytes that are made once per
+entity and per event.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -16,36 +20,47 @@ from moot_protocol.codec import encode
 
 DIGEST_BYTES: Final = 32
 _MASK: Final = (1 << 8 * DIGEST_BYTES) - 1
-_SIX: Final = b"\x96"
-"""The MessagePack mark of an array of six."""
-
-_packed_key: Final = lru_cache(maxsize=4096)(encode)
-
-
-def term_prefix(kind: str, entity: str) -> bytes:
-    """The bytes with which every term of an entity begins."""
-    return _SIX + encode(kind) + encode(entity)
+_FIVE: Final = b"\x95"
+"""The MessagePack mark of an array of five."""
+_HASH: Final = b"\xc4\x20"
+"""The MessagePack mark of 32 bytes."""
 
 
-def term_suffix(author: bytes, n: int, leaf: bytes) -> bytes:
-    """The bytes with which every term of an event ends."""
-    return b"\xc4\x20" + author + encode(n) + b"\xc4\x20" + leaf
+def place_prefix(kind: str, entity: str) -> bytes:
+    """The bytes with which every place of an entity begins."""
+    return _FIVE + encode(kind) + encode(entity)
+
+
+def place_suffix(author: bytes, n: int, leaf: bytes) -> bytes:
+    """The bytes with which every place of an event ends."""
+    return _HASH + author + encode(n) + _HASH + leaf
+
+
+@lru_cache(maxsize=4096)
+def key_factor(key: str) -> int:
+    """A key's factor: an odd number of 256 bits."""
+    return int.from_bytes(sha256(key.encode()).digest(), "big") | 1
+
+
+@lru_cache(maxsize=4096)
+def _factors(keys: tuple[str, ...]) -> int:
+    return sum(map(key_factor, keys)) & _MASK
+
+
+def terms(prefix: bytes, keys: Sequence[str], suffix: bytes) -> int:
+    """What the live writes of one event add to the digest: a number of 256 bits.
+
+    Args:
+        prefix: `place_prefix` of the entity.
+        keys: the keys that are live by this event.
+        suffix: `place_suffix` of the event, author and leaf of 32 bytes.
+    """
+    return int.from_bytes(sha256(prefix + suffix).digest(), "big") * _factors(tuple(keys)) & _MASK
 
 
 def term(prefix: bytes, key: str, suffix: bytes) -> int:
-    """What one live write of a key adds to the digest: a number of 256 bits.
-
-    Args:
-        prefix: `term_prefix` of the entity.
-        key: the key written.
-        suffix: `term_suffix` of the event, author and leaf of 32 bytes.
-    """
-    return int.from_bytes(sha256(prefix + _packed_key(key) + suffix).digest(), "big")
-
-
-def terms(prefix: bytes, keys: Iterable[str], suffix: bytes) -> int:
-    """What the live writes of one event add to the digest: the sum of their terms, not yet reduced."""
-    return sum([int.from_bytes(sha256(prefix + _packed_key(key) + suffix).digest(), "big") for key in keys])
+    """What one live write of a key adds to the digest; as `terms`."""
+    return terms(prefix, (key,), suffix)
 
 
 class Digest:

@@ -127,6 +127,9 @@ def decode_skeleton(data: bytes, authors: int) -> Skeleton:
 def _name_problem(skeleton: Skeleton) -> str | None:
     if not 0 < skeleton.hlc <= MAX_HLC:
         return "a time out of range"
+    # Before what is remembered below, which must not be made to keep 64 KiB a name.
+    if len(skeleton.actor) > limits.ACTOR_BYTES or len(skeleton.kind) > limits.KIND_BYTES:
+        return "an actor or a kind that is too long"
     return _actor_problem(skeleton.actor) or _kind_problem(skeleton.kind) or entity_problem(skeleton.entity)
 
 
@@ -148,7 +151,7 @@ def _is_name(text: str, most: int) -> bool:
     return 0 < len(text) <= most and text.isascii() and text.isprintable() and " " not in text
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _keys_problem(keys: tuple[str, ...]) -> str | None:
     if not 0 < len(keys) <= limits.KEYS_PER_EVENT:
         return f"{len(keys)} changes"

@@ -72,6 +72,7 @@ DELETED_NAMES: Final = ("deleted_by", "delete_reason", "deleted_at", "original_t
 """The document's names of what the register `deleted` holds, in the register's order."""
 TOMBSTONE: Final = "tombstone"
 CLOSED: Final = "closed"
+LOWEST_PRIORITY: Final = 4
 DEFAULT_STATUS: Final = "open"
 DEFAULT_PRIORITY: Final = 2
 DEFAULT_TYPE: Final = "task"
@@ -450,18 +451,20 @@ def facts_of(values: Mapping[str, Any], labels: list[str]) -> Facts:
         labels: its labels in order.
     """
     get = values.get
-    status = _show_text(get("status")) or DEFAULT_STATUS
-    priority = _show_priority(get("priority"))
+    project, title, status, assignee = get("project"), get("title"), get("status"), get("assignee")
+    priority, issue_type = get("priority"), get("issue_type")
+    if type(status) is not str or not status:
+        status = DEFAULT_STATUS
     return Facts(
-        _show_text(get("project")) or "",
-        _show_text(get("title")) or "",
+        project if type(project) is str else "",
+        title if type(title) is str else "",
         status,
-        DEFAULT_PRIORITY if priority is None else priority,
-        _show_text(get("issue_type")) or DEFAULT_TYPE,
-        _show_text(get("assignee")) or "",
+        priority if type(priority) is int and 0 <= priority <= LOWEST_PRIORITY else DEFAULT_PRIORITY,
+        issue_type if type(issue_type) is str and issue_type else DEFAULT_TYPE,
+        assignee if type(assignee) is str else "",
         labels,
-        get("pinned") is True,
-        get("ephemeral") is True,
+        "pinned" in values and values["pinned"] is True,
+        "ephemeral" in values and values["ephemeral"] is True,
         status == TOMBSTONE or ("deleted" in values and _is_deletion(values["deleted"])),
         instant_ms(values["defer_until"]) if "defer_until" in values else None,
         instant_ms(values["due_at"]) if "due_at" in values else None,

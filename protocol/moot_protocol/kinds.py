@@ -122,3 +122,13 @@ UNKNOWN_FIELD: Final = Field(Policy.LATEST, inline=False)
 def field_of(kind: str, key: str) -> Field:
     """How a key of a kind is read."""
     return KINDS.get(kind, {}).get(key, UNKNOWN_FIELD)
+
+
+INLINE_KEYS: Final = {
+    kind: frozenset(key for key, field in fields.items() if field.inline) for kind, fields in KINDS.items()
+}
+"""kind → keys whose values stand in records."""
+ADMIN_KINDS: Final = frozenset(
+    kind for kind, fields in KINDS.items() if any(field.writer is Role.ADMIN for field in fields.values())
+)
+"""Kinds that have a field which only admins write."""

@@ -10,8 +10,8 @@
 
 Guarantees: a session sends what is accepted, and of forked feeds the branches held, on its own plane only. Messages
 may be lost, repeated, reordered or stale: every effect is idempotent, and `start` always makes progress again. Digests
-are compared only between equal frontiers. Not guaranteed: that batches handed over are valid; whoever stores them
-checks them.
+are compared only between equal frontiers. Not guaranteed: that batches handed over are valid (whoever stores them
+checks them), and that evidence travels while nobody's acceptance depends on it.
 
 The owner carries effects out in order, commits what is to be stored, and then calls `proceed`.
 """
@@ -180,7 +180,7 @@ class Session:
 
     def start(self) -> list[Effect]:
         """Begin a round, whatever became of the rounds before."""
-        pass
+        self._asked.clear()
         self._singles_asked.clear()
         self._diverged.clear()
         return [self._tell(self._log.position(), ZEROS, Form.SUMMARY, ())]

@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -167,5 +168,6 @@ class LmdbMachine(StoreMachine):
         self.folder.cleanup()
 
 
-TestMemoryAgainstADictionary = StoreMachine.TestCase
-TestLmdbAgainstADictionary = LmdbMachine.TestCase
+# Many examples on a busy machine take longer than a single test should.
+TestMemoryAgainstADictionary = pytest.mark.timeout(600)(StoreMachine.TestCase)
+TestLmdbAgainstADictionary = pytest.mark.timeout(600)(LmdbMachine.TestCase)

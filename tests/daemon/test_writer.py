@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -13,71 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_testkit.ledger import PATIENCE_S, Ledger, Unit, refuses, writes, writes_then_raises
 from mootd.edges.clock import ManualClock
 from mootd.writer import Commit, Writer
-
-PATIENCE_S = 30
-"""How long a test waits for another thread before it fails; nothing is measured by it."""
-
-
-class Unit:
-    """A transaction over a list: what was committed and what it adds."""
-
-    def __init__(self, rows: list[Any]) -> None:
-        self.rows = rows
-
-    def write(self, row: Any) -> Any:
-        self.rows.append(row)
-        return row
-
-    @contextlib.contextmanager
-    def savepoint(self) -> Iterator[None]:
-        before = len(self.rows)
-        try:
-            yield
-        except BaseException:
-            del self.rows[before:]
-            raise
-
-
-class Ledger:
-    """A durable list. A test can hold commits, fail them, and see which transactions there were."""
-
-    def __init__(self) -> None:
-        self.rows: list[Any] = []
-        self.committed: list[list[Any]] = []
-        self.begun = 0
-        self.committing = threading.Event()
-        self.may_commit = threading.Event()
-        self.may_commit.set()
-        self.begin_error: Exception | None = None
-        self.commit_error: Exception | None = None
-
-    @contextlib.contextmanager
-    def begin(self) -> Iterator[Unit]:
-        self.begun += 1
-        if self.begin_error:
-            raise self.begin_error
-        unit = Unit(list(self.rows))
-        yield unit
-        self.committing.set()
-        assert self.may_commit.wait(PATIENCE_S)
-        if self.commit_error:
-            raise self.commit_error
-        self.committed.append(unit.rows[len(self.rows) :])
-        self.rows = unit.rows
-
-    @contextlib.contextmanager
-    def holding_the_next_commit(self, writer: Writer[Unit]) -> Iterator["Future[Any]"]:
-        """Commit one row, and let nothing more happen on the writer's thread while the block runs."""
-        self.may_commit.clear()
-        self.committing.clear()
-        first = writer.submit(lambda unit: unit.write("first"))
-        assert self.committing.wait(PATIENCE_S)
-        try:
-            yield first
-        finally:
-            self.may_commit.set()
 
 
 @pytest.fixture
@@ -101,22 +39,6 @@ def writer(ledger: Ledger, clock: ManualClock, observed: list[Commit]) -> Iterat
     yield writer
     ledger.may_commit.set()
     writer.stop()
-
-
-def writes(row: Any) -> Callable[[Unit], Any]:
-    return lambda unit: unit.write(row)
-
-
-def refuses(unit: Unit) -> None:
-    raise RefusedError("no such issue", code=Code.NOT_FOUND)
-
-
-def writes_then_raises(error: BaseException, row: Any = "half") -> Callable[[Unit], None]:
-    def job(unit: Unit) -> None:
-        unit.write(row)
-        raise error
-
-    return job
 
 
 # -- Answers -----------------------------------------------------------------------------------------------------
@@ -296,9 +218,7 @@ def test_what_would_end_a_thread_or_a_loop_reaches_the_caller_in_disguise(
     assert writer.submit(writes("a")).result(PATIENCE_S) == "a"
 
 
-def test_a_failed_commit_fails_every_job_of_its_group_and_no_other(
-    writer: Writer[Unit], ledger: Ledger, observed: list[Commit]
-) -> None:
+def test_a_failed_commit_fails_every_job_of_its_group_and_no_other(writer: Writer[Unit], ledger: Ledger) -> None:
     with ledger.holding_the_next_commit(writer) as first:
         ledger.commit_error = RefusedError("disk full", code=Code.STORE_FULL, hint="make room", retryable=True)
         group = [writer.submit(writes(number)) for number in range(3)]

@@ -496,6 +496,21 @@ def test_a_charter_s_end_of_itself_must_name_the_event_before_it() -> None:
     assert (found.n, found.ended) == (8, False)
 
 
+def test_nothing_after_a_charter_s_end_of_itself_counts_not_even_in_its_batch() -> None:
+    town = Town()
+    one = town.replica("one")
+    key = town.key.public
+    town.charter.write(
+        end_draft(one.author, End(1, one.head, key), "admin"),
+    )
+    town.charter.write(
+        end_draft(key, End(town.charter.n, town.charter.head, key), "admin"),
+        end_draft(one.author, End(0, ZEROS, key), "admin"),
+    )
+    assert of(key, town.charter).n == 3
+    assert of(one.author, one, town.charter).n == 1
+
+
 def test_a_charter_s_end_of_itself_counts_for_its_own_branch() -> None:
     town = Town()
     left, right = forked_charter(town)

@@ -392,6 +392,14 @@ class TestBuilder:
         assert (building.events, building.authors) == before
         assert building.add(draft("y"), 2, SALT)
 
+    def test_the_author_table_takes_its_room_too(self) -> None:
+        over = tuple(Dot(i.to_bytes(32, "big"), 1, b"leaf8...") for i in range(400))
+        building = builder()
+        assert building.add(draft("x" * 60_000), 1, SALT)
+        assert building.add(draft("x" * 30_000, over), 2, SALT) is None
+        assert building.add(draft("x" * 30_000, over[:40]), 2, SALT)
+        decode_batch(batch_bytes(building.seal(SIGNER.sign)))
+
     def test_an_event_that_names_more_authors_than_a_batch_holds_is_refused(self) -> None:
         over = tuple(Dot(i.to_bytes(32, "big"), 1, b"leaf8...") for i in range(limits.BATCH_AUTHORS))
         with pytest.raises(RefusedError) as caught:

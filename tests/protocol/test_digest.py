@@ -4,23 +4,33 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.digest import Digest, term, term_prefix, term_suffix
+from moot_protocol.digest import Digest, place_prefix, place_suffix, term, terms
 from moot_testkit.strategies import hashes, texts
 
 numbers = st.integers(0, 2**64 - 1)
-terms = st.integers(0, 2**256 - 1)
+values = st.integers(0, 2**256 - 1)
 
 
 @given(texts, texts, texts, hashes, numbers, hashes)
-def test_a_term_is_the_hash_of_six_packed_values(
+def test_a_term_is_the_hash_of_the_place_times_the_factor_of_the_key(
     kind: str, entity: str, key: str, author: bytes, n: int, leaf: bytes
 ) -> None:
-    packed = msgspec.msgpack.encode([kind, entity, key, author, n, leaf])
-    found = term(term_prefix(kind, entity), key, term_suffix(author, n, leaf))
-    assert found == int.from_bytes(sha256(packed).digest(), "big")
+    packed = msgspec.msgpack.encode([kind, entity, author, n, leaf])
+    place = int.from_bytes(sha256(packed).digest(), "big")
+    factor = int.from_bytes(sha256(key.encode()).digest(), "big") | 1
+    found = term(place_prefix(kind, entity), key, place_suffix(author, n, leaf))
+    assert found == place * factor % 2**256
 
 
-@given(st.lists(terms))
+@given(texts, texts, st.lists(texts, unique=True), hashes, numbers, hashes)
+def test_the_terms_of_an_event_are_the_sum_of_its_keys(
+    kind: str, entity: str, keys: list[str], author: bytes, n: int, leaf: bytes
+) -> None:
+    prefix, suffix = place_prefix(kind, entity), place_suffix(author, n, leaf)
+    assert terms(prefix, keys, suffix) == sum(term(prefix, key, suffix) for key in keys) % 2**256
+
+
+@given(st.lists(values))
 def test_terms_add_up_in_any_order(added: list[int]) -> None:
     forwards, backwards = Digest(), Digest(sum(added[:2]) % 2**256)
     for one in added:
@@ -30,7 +40,7 @@ def test_terms_add_up_in_any_order(added: list[int]) -> None:
     assert forwards.digest() == backwards.digest() == (sum(added) % 2**256).to_bytes(32, "big")
 
 
-@given(st.lists(terms), terms)
+@given(st.lists(values), values)
 def test_what_is_taken_away_was_never_there(added: list[int], other: int) -> None:
     digest = Digest()
     digest.remove(other)

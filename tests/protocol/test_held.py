@@ -22,6 +22,7 @@ def gather(town: Town, held: Held) -> HeldBatches:
     return found
 
 
+@pytest.mark.timeout(900)  # many examples on a slow machine
 @given(st.data())
 def test_order_repetition_and_portions_do_not_show(data: st.DataObject) -> None:
     world = data.draw(worlds())
@@ -36,6 +37,7 @@ def test_order_repetition_and_portions_do_not_show(data: st.DataObject) -> None:
     assert settle(world.town.plane, found) == once
 
 
+@pytest.mark.timeout(900)  # many examples on a slow machine
 @given(st.data())
 def test_acceptance_is_what_its_definition_says(data: st.DataObject) -> None:
     world = data.draw(worlds())
@@ -44,6 +46,7 @@ def test_acceptance_is_what_its_definition_says(data: st.DataObject) -> None:
     assert {author: accepted.n for author, accepted in found.accepted.items()} == expected(world, held)
 
 
+@pytest.mark.timeout(900)  # many examples on a slow machine
 @given(st.data())
 def test_what_is_accepted_is_one_branch_in_order(data: st.DataObject) -> None:
     world = data.draw(worlds())

@@ -11,7 +11,7 @@ from moot_protocol.batch import Batch
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.frontier import FrontierBody
 from moot_protocol.held import HeldBatches
-from moot_protocol.messages import Batches, ForkProof, Want, decode_message
+from moot_protocol.messages import Batches, ForkProof, Want, decode_message, fork_proof
 from moot_protocol.sync import DigestAlarm, ForkSeen, InStep, Send, Session, Store
 from moot_testkit.feeds import FeedWriter, Town, note, signer, stripped
 from moot_testkit.synclog import MemoryLog, Peer, deliver_all, settle_down
@@ -144,6 +144,8 @@ def test_two_branches_of_equal_length_meet_and_are_found_to_be_a_fork() -> None:
         one, two = peers(town, all_of(town.charter, left), all_of(town.charter, right))
         settle_down([one, two], rounds=3)
         assert frontiers(one, two) == 1
+        wants = [decode_message(effect.message) for effect in one.seen if isinstance(effect, Send)]
+        assert len(next(want for want in wants if isinstance(want, Want)).places) > 2
         entry = next(entry for entry in one.log.position().frontier if entry.author == left.author)
         assert (entry.n, entry.forked_at) == (keep, keep + 1)
 
@@ -161,6 +163,23 @@ def test_a_longer_unknown_branch_is_asked_for_along_the_whole_trail() -> None:
     assert max(places) > 3
     settle_down([one, two], rounds=3)
     assert frontiers(one, two) == 1
+
+
+def test_a_proof_is_sent_to_who_knows_only_a_later_fork() -> None:
+    town, left = grown(2)
+    early, late = left.fork("early"), left.fork("late")
+    left.write(note())
+    early.write(note())
+    late.batches.append(left.batches[-1])
+    left.write(note())
+    late.write(note())
+    one, two = peers(town, all_of(town.charter, left), all_of(town.charter, left, late))
+    batch, other = left.batches[2], early.batches[2]
+    one.log.add_evidence(fork_proof((batch.header_bytes, batch.signature), (other.header_bytes, other.signature)))
+    assert two.log.held.forked_at(left.author) == 4
+    one.start(two.key.public)
+    deliver_all([one, two])
+    assert two.log.held.forked_at(left.author) == 3
 
 
 def test_branches_that_two_pins_name_come_together() -> None:
@@ -184,6 +203,19 @@ def test_withheld_values_are_asked_for_by_id() -> None:
     one.start(two.key.public)
     deliver_all([one, two])
     assert one.log.missing(9) == []
+
+
+def test_withheld_values_are_asked_for_again_when_the_answer_was_lost() -> None:
+    town, feed = grown()
+    held = [*town.charter.batches, feed.batches[0], *map(stripped, feed.batches[1:])]
+    one, two = peers(town, held, all_of(town.charter, feed, town.replica("other")))
+    for _ in range(2):
+        one.start(two.key.public)
+        two.receive(one.key.public, one.sent.pop()[1])
+        one.receive(two.key.public, two.sent.pop()[1])
+        want = decode_message(one.sent[-1][1])
+        assert isinstance(want, Want)
+        assert len(want.singles) == 2
 
 
 def test_equal_frontiers_with_different_digests_raise_an_alarm() -> None:
@@ -301,6 +333,7 @@ def test_batches_that_nobody_asked_for_are_handed_over_too() -> None:
 
 
 # -- Agreement ---------------------------------------------------------------------------------------------------
+@pytest.mark.timeout(900)  # many examples on a slow machine
 @given(st.data())
 def test_replicas_over_a_bad_pipe_agree_in_the_end(data: st.DataObject) -> None:
     world = data.draw(worlds())

@@ -15,7 +15,7 @@ from moot_protocol.certificate import CertificateBody, build_certificate
 from moot_protocol.charter import certificate_draft, genesis_draft
 from moot_protocol.clock import from_ms
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.digest import Digest, term, term_prefix, term_suffix
+from moot_protocol.digest import Digest, place_prefix, place_suffix, term
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.fold import Placed, fold
 from moot_protocol.frontier import Entry, Form, FrontierBody, build_frontier_message, summary
@@ -233,7 +233,7 @@ def record() -> tuple[list[dict[str, Any]], Digest]:
     for (kind, entity), keys in sorted(fold(placed).items()):
         for key, writes in sorted(keys.items()):
             for (value, hlc, author, n, actor), leaf in writes:
-                each = term(term_prefix(kind, entity), key, term_suffix(author, n, leaf))
+                each = term(place_prefix(kind, entity), key, place_suffix(author, n, leaf))
                 digest.add(each)
                 live.append(
                     {
@@ -252,7 +252,8 @@ def record_vector() -> dict[str, Any]:
         "after six batches": {
             "batches": [encode_batch(each.header_bytes, each.signature, each.events).hex() for each in batches],
             "live": live,
-            "live_says": "all writes that no `over` names; term: SHA256([kind, entity, key, author, n, leaf])",
+            "live_says": "all writes that no `over` names; term: the number SHA256([kind, entity, author, n, leaf]) "
+            "times the number SHA256(key) with its lowest bit set, modulo 2**256",
             "digest": plain("the sum of the terms modulo 2**256, big-endian", digest.digest()),
         }
     }

@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
 
     def _be_patient(self) -> None:
         _cancel(self._patience)
-        if False:
+        if self._splitter.partial:
             self._patience = self._loop.call_later(self._hub.settings.stall, self._drop, "half a frame")
 
     def _write(self, data: bytes) -> None:

@@ -1,7 +1,8 @@
 """What the daemon tells its service manager: that it is ready, what it does, that it is alive, that it ends.
 
-The protocol of sd_notify(3), by hand. (A socket that the manager opened is taken by `control.listener`.) Without NOTIFY_SOCKET every message is dropped, so callers
-need not ask whether a manager is there. Nothing is sent that the manager's log may not show.
+The protocol of sd_notify(3), by hand. Without NOTIFY_SOCKET every message is dropped, so callers need not ask whether
+a manager is there. Nothing is sent that the manager's log may not show. A socket that the manager opened beforehand is
+taken by `control.listener`.
 """
 
 import os

@@ -83,6 +83,11 @@ class Graph:
         """(source, target, type) of every edge that is left out of readiness."""
         return [layout.edge_parts(key) for key, _ in self._txn.scan(self._index, CYCLE, layout.after(CYCLE))]
 
+    def open_new(self, eid: int) -> None:
+        """Begin the standing of an issue whose number was given in this transaction: there is none to be read."""
+        if eid not in self._standings:
+            self._standings[eid] = Standing(eid, None)
+
     # -- Changing ------------------------------------------------------------------------------------------------
     def set_issue(self, eid: int, facts: StandingFacts, edges: Mapping[tuple[int, str], EdgeFacts]) -> None:
         """Bring an issue's standing and edges up to what its record says; `settle` must follow."""

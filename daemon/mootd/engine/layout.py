@@ -78,6 +78,11 @@ def withheld_key(plane: int, feed: int, first: int) -> bytes:
     return WITHHELD + _U16(plane) + _FEED_FIRST(feed, first)
 
 
+def withheld_parts(key: bytes) -> tuple[int, int]:
+    """(feed, first) of a key that `withheld_key` made."""
+    return int.from_bytes(key[-12:-8], "big"), int.from_bytes(key[-8:], "big")
+
+
 def message_counter_key(plane: int) -> bytes:
     """META key of the highest number that any message about a plane may have."""
     return COUNTERS + _U16(plane)

@@ -12,7 +12,7 @@ import msgspec
 
 from moot_protocol.charter import is_void
 from moot_protocol.event import Event
-from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, KINDS, UNKNOWN_FIELD, Role
+from moot_protocol.kinds import ADMIN_KINDS, CERTIFICATE, CHARTER_KINDS, INLINE_KEYS, KINDS, UNKNOWN_FIELD, Role
 from moot_protocol.register import MISSING, Sibling
 
 
@@ -47,6 +47,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
 
 decode_record: Final[Callable[[bytes], Record]] = msgspec.msgpack.Decoder(Record).decode
 encode_record: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder().encode
+
+_NONE: Final[frozenset[str]] = frozenset()
 
 Added = Callable[[list[str], int, int, bytes], None]
 """Called with (keys, feed, n, leaf) of an event whose pairs became live."""
@@ -98,7 +100,14 @@ class Merge:
             record.created = hlc
         record.updated = max(record.updated, hlc)
         feed = feeds[0]
-        pairs = self._pairs(record, event, values, feeds, role)
+        if values is None or record.pending or skeleton.kind in ADMIN_KINDS or _takes_back(event):
+            pairs = self._pairs(record, event, values, feeds, role)
+        else:
+            inline = INLINE_KEYS.get(skeleton.kind, _NONE)
+            pairs = [
+                [change.key, value] if change.key in inline else [change.key]
+                for change, value in zip(skeleton.changes, values, strict=True)
+            ]
         if pairs:
             record.groups.append(Group(feed, event.n, hlc, arrival, event.leaf, pairs))
             self._added([pair[0] for pair in pairs], feed, event.n, event.leaf)
@@ -183,6 +192,14 @@ def live_of(
 def groups_of(record: Record, key: str) -> Iterable[Group]:
     """The events that have a live value of a key."""
     return (group for group in record.groups if any(pair[0] == key for pair in group.pairs))
+
+
+def _takes_back(event: Event) -> bool:
+    """Whether an event supersedes or removes anything: those that don't, a new issue's say, are the simple case."""
+    for change in event.skeleton.changes:  # noqa: SIM110 - a generator takes twice as long, for every event
+        if change.over or change.removes:
+            return True
+    return False
 
 
 def _counts(event: Event, role: Role | None) -> bool:

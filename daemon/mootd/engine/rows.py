@@ -4,6 +4,7 @@ Invariant: a row is a function of the record alone, so that the keys to remove a
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
@@ -20,8 +21,10 @@ from mootd.engine.record import Record, live_of
 EXTERNAL: Final = "external:"
 """What edges to things outside begin with: they hold nothing up and are not looked for."""
 _KEYED: Final = frozenset({"metadata", "extra"})
-"""Fields of named entries; names that don't stand in the record can't be told apart, and count as the same."""
+_SETS: Final = frozenset({"labels", "edges", "comments", *_KEYED})
+"""Fields that several values live in without being in conflict."""
 _NO_STANDING: Final = StandingFacts(0, 0, 0, 0, 0, 0)
+_NO_EDGES: Final[Mapping[tuple[int, str], EdgeFacts]] = {}
 _MOST_MS: Final = 2**62
 
 
@@ -31,6 +34,9 @@ class Row(NamedTuple):
     keys: frozenset[bytes]
     standing: StandingFacts
     edges: Mapping[tuple[int, str], EdgeFacts]
+
+
+_NO_ROW: Final = Row(frozenset(), _NO_STANDING, _NO_EDGES)
 
 
 class RowMaker:
@@ -55,20 +61,21 @@ class RowMaker:
     def make(self, eid: int, record: Record) -> Row:
         """The row of an issue's record."""
         if not record.groups:
-            return Row(frozenset(), _NO_STANDING, {})
+            return _NO_ROW
         plain = _plain_values(record)
         if plain is None:
             live = live_of(record, self._author_of)
             times = created_ms(live, record.created), updated_ms(live, record.updated)
-            edges = self._edges(eid, record, live) if "edges" in live else {}
+            edges = self._edges(eid, record, live) if "edges" in live else _NO_EDGES
             return self._row(eid, facts(live), times, edges, in_conflict=has_conflict(live))
-        created, updated = instant_ms(plain.values.get("created_at")), plain.updated_ms
+        values, labels, has_edges, updated = plain
+        created = instant_ms(values["created_at"]) if "created_at" in values else None
         times = (
             to_ms(record.created) if created is None else created,
             to_ms(record.updated) if updated is None else updated,
         )
-        edges = self._edges(eid, record, live_of(record, self._author_of)) if plain.has_edges else {}
-        return self._row(eid, facts_of(plain.values, plain.labels), times, edges, in_conflict=False)
+        edges = self._edges(eid, record, live_of(record, self._author_of)) if has_edges else _NO_EDGES
+        return self._row(eid, facts_of(values, labels), times, edges, in_conflict=False)
 
     def _row(
         self,
@@ -83,21 +90,20 @@ class RowMaker:
         if shown.is_deleted:
             return Row(frozenset((layout.timed_key(layout.DELETED, project, 0, eid),)), _NO_STANDING, {})
         created, updated = _in_range(times[0]), _in_range(times[1])
-        row_standing = StandingFacts(
-            _flags(shown),
-            (shown.issue_type in standing.EXCLUDED_TYPES) * standing.EXCLUDED_TYPE
-            + shown.ephemeral * standing.EPHEMERAL,
-            project,
-            shown.priority,
-            created,
-            _in_range(shown.defer_until_ms or 0),
-        )
+        status = shown.status
+        flags, settled = _flags(status)
+        issue_class = standing.EXCLUDED_TYPE if shown.issue_type in standing.EXCLUDED_TYPES else 0
+        if shown.ephemeral:
+            issue_class |= standing.EPHEMERAL
+        if shown.pinned:
+            flags |= standing.PINNED
+        defer_ms = _in_range(shown.defer_until_ms or 0)
+        row_standing = StandingFacts(flags, issue_class, project, shown.priority, created, defer_ms)
         order = layout.order_suffix(shown.priority, created, eid)
         keys = [
-            layout.text_prefix(layout.STATUS, project, shown.status) + order,
+            layout.text_prefix(layout.STATUS, project, status) + order,
             layout.timed_key(layout.UPDATED, project, updated, eid),
         ]
-        settled = b"\1" if shown.status == STATUS_CLOSED else b"\0"
         if shown.assignee:
             keys.append(layout.text_prefix(layout.ASSIGNEE, project, shown.assignee) + settled + order)
         if shown.labels:
@@ -121,54 +127,54 @@ class RowMaker:
         return edges
 
 
-class _Plain(NamedTuple):
-    """What an issue shows where no field has two values."""
+def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int | None] | None:
+    """What an issue shows, asking no policy: nearly always no field has two values.
 
-    values: dict[str, Any]
-    labels: list[str]
-    has_edges: bool
-    updated_ms: int | None
-    """From `updated_at`, where nothing was written after it."""
-
-
-def _plain_values(record: Record) -> _Plain | None:
-    """What an issue shows, asking no policy: nearly always no field has two values; None where one has."""
+    Returns:
+        Register values, labels in order, whether there are edges, and the milliseconds of `updated_at` where nothing
+        was written after it. None where some field has siblings, or entries of a keyed field may share a name.
+    """
     values: dict[str, Any] = {}
-    labels: set[Any] = set()
-    entries: set[Any] = set()
-    has_edges = False
-    updated_ms = None
     for group in record.groups:
-        for key, *rest in group.pairs:
-            value = rest[0] if rest else None
-            if key in values:
-                return None
-            if key == "edges":
-                has_edges = True
-            elif key == "labels":
-                labels.add(value)
-            elif key in _KEYED:
-                entry = (key, value[0] if isinstance(value, list) and value else None)
-                if entry in entries:
-                    return None
-                entries.add(entry)
-            elif key != "comments":
-                values[key] = value
-                if key == "updated_at" and group.hlc >= record.updated:
-                    updated_ms = instant_ms(value)
-    shown = sorted(label for label in labels if isinstance(label, str) and label)
-    return _Plain(values, shown, has_edges, updated_ms)
+        try:
+            part: dict[str, Any] = dict(group.pairs)
+        except ValueError:  # some value doesn't stand in the record
+            part = {pair[0]: pair[1] if len(pair) == 2 else None for pair in group.pairs}
+        if not (values.keys() & part.keys()) <= _SETS:
+            return None
+        values.update(part)
+    updated_ms = None
+    if "updated_at" in values:
+        last = record.groups[-1]
+        if last.hlc >= record.updated and last.pairs[-1][0] == "updated_at":
+            updated_ms = instant_ms(values["updated_at"])
+    if _SETS.isdisjoint(values):
+        return values, [], False, updated_ms
+    sets = [pair for group in record.groups for pair in group.pairs if pair[0] in _SETS]
+    labels = {pair[1] for pair in sets if pair[0] == "labels" and len(pair) == 2 and isinstance(pair[1], str)}
+    entries = [_entry_name(pair) for pair in sets if pair[0] in _KEYED]
+    if len(set(entries)) < len(entries):
+        return None
+    return values, sorted(labels - {""}), "edges" in values, updated_ms
 
 
-def _flags(shown: Facts) -> int:
-    status = shown.status
-    return (
+def _entry_name(pair: list[Any]) -> tuple[str, str]:
+    """The name of a keyed entry; those that don't stand in the record can't be told apart, and count as the same."""
+    name = pair[1][0] if len(pair) == 2 and isinstance(pair[1], list) and pair[1] else ""
+    return pair[0], name if isinstance(name, str) else ""
+
+
+@lru_cache(maxsize=1024)
+def _flags(status: str) -> tuple[int, bytes]:
+    """A status as flags, and as the byte that puts closed issues behind others in an index."""
+    is_closed = status == STATUS_CLOSED
+    flags = (
         standing.EXISTS
-        | (standing.CLOSED if status == STATUS_CLOSED else 0)
+        | (standing.CLOSED if is_closed else 0)
         | (standing.SETTLED if status in standing.SETTLED_STATUSES else 0)
         | (standing.OPEN if status == DEFAULT_STATUS else 0)
-        | (standing.PINNED if shown.pinned else 0)
     )
+    return flags, b"\1" if is_closed else b"\0"
 
 
 def _in_range(ms: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from moot_protocol.digest import Digest, term, term_prefix, term_suffix, terms
+from moot_protocol.digest import Digest, place_prefix, place_suffix, term, terms
 from moot_protocol.event import Event
 from moot_protocol.kinds import ISSUE, Role
 from mootd.engine import layout
@@ -64,6 +64,8 @@ class ViewWriter:
         self._eids: dict[bytes, int] = {}
         self._open: dict[int, _Open] = {}
         self._next_eid = 0
+        self._new: set[int] = set()
+        """Numbers given since the last flush: nothing is kept of them yet."""
         self._digests: dict[int, Digest] = {}
         self._accepted_n = accepted_n
         self._merge = Merge(accepted_n, self._added, self._removed)
@@ -93,6 +95,7 @@ class ViewWriter:
                 self._next_eid = int.from_bytes(counter, "big") if counter else 1
             eid = self._next_eid
             self._next_eid += 1
+            self._new.add(eid)
             key = layout.id_key(plane, kind, entity)
             self._eids[key] = eid
             self._txn.put(self.views.ids, key, layout.eid_key(eid))
@@ -109,7 +112,7 @@ class ViewWriter:
     def _to_change(self, eid: int, plane: int, kind: str, entity: str) -> Record:
         opened = self._open.get(eid)
         if opened is None:
-            packed = self._txn.get(self.views.records, layout.eid_key(eid))
+            packed = None if eid in self._new else self._txn.get(self.views.records, layout.eid_key(eid))
             record = Record(plane, kind, entity) if packed is None else decode_record(packed)
             opened = self._open[eid] = _Open(record, packed)
         return opened.record
@@ -123,7 +126,7 @@ class ViewWriter:
         eid = self.reference(plane, skeleton.kind, skeleton.entity)
         record = self._to_change(eid, plane, skeleton.kind, skeleton.entity)
         previous = record.head
-        self._digest, self._prefix = self.digest(plane), term_prefix(skeleton.kind, skeleton.entity)
+        self._digest, self._prefix = self.digest(plane), place_prefix(skeleton.kind, skeleton.entity)
         self._merge.apply(record, event, values, feeds, arrival, role)
         return previous
 
@@ -131,7 +134,7 @@ class ViewWriter:
         """Make an entity's record anew from its accepted events, in ascending order of arrival."""
         eid = self.reference(plane, kind, entity)
         old = self._to_change(eid, plane, kind, entity)
-        self._digest, self._prefix = self.digest(plane), term_prefix(kind, entity)
+        self._digest, self._prefix = self.digest(plane), place_prefix(kind, entity)
         for group in old.groups:
             for pair in group.pairs:
                 self._removed(pair[0], group.feed, group.n, group.leaf)
@@ -152,10 +155,10 @@ class ViewWriter:
         return digest
 
     def _added(self, keys: list[str], feed: int, n: int, leaf: bytes) -> None:
-        self._digest.add(terms(self._prefix, keys, term_suffix(self._author_of(feed), n, leaf)))
+        self._digest.add(terms(self._prefix, keys, place_suffix(self._author_of(feed), n, leaf)))
 
     def _removed(self, key: str, feed: int, n: int, leaf: bytes) -> None:
-        self._digest.remove(term(self._prefix, key, term_suffix(self._author_of(feed), n, leaf)))
+        self._digest.remove(term(self._prefix, key, place_suffix(self._author_of(feed), n, leaf)))
 
     # -- Writing -------------------------------------------------------------------------------------------------
     def flush(self) -> None:
@@ -171,6 +174,7 @@ class ViewWriter:
                 continue
             record_puts.append((layout.eid_key(eid), encode_record(record)))
         self._open.clear()
+        self._new.clear()
         self.graph.settle()
         standing_puts, standing_deletes = self.graph.flush(self._now_ms)
         for key in (*deletes, *standing_deletes):
@@ -189,6 +193,8 @@ class ViewWriter:
             old = self._rows.make(eid, decode_record(packed)).keys
             deletes.extend(old - row.keys)
         puts.extend((key, b"") for key in row.keys - old)
+        if eid in self._new:
+            self.graph.open_new(eid)
         self.graph.set_issue(eid, row.standing, row.edges)
 
     def _put_counters(self) -> None:
@@ -204,4 +210,5 @@ class ViewWriter:
         self._open.clear()
         self._digests.clear()
         self._next_eid = 0
+        self._new.clear()
         self.graph = Graph(self._txn, self.views)

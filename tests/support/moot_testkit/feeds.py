@@ -14,7 +14,7 @@ from moot_protocol.certificate import CertificateBody, build_certificate
 from moot_protocol.charter import End, certificate_draft, end_draft, genesis_draft
 from moot_protocol.clock import from_ms
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.digest import Digest, term, term_prefix, term_suffix
+from moot_protocol.digest import Digest, place_prefix, place_suffix, term
 from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Draft, Event, Write
 from moot_protocol.fold import Placed, fold
 from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
@@ -156,5 +156,5 @@ def live_digest(events: Iterable[Placed]) -> Digest:
     for (kind, entity), keys in fold(events).items():
         for key, live in keys.items():
             for sibling, leaf in live:
-                digest.add(term(term_prefix(kind, entity), key, term_suffix(sibling.author, sibling.n, leaf)))
+                digest.add(term(place_prefix(kind, entity), key, place_suffix(sibling.author, sibling.n, leaf)))
     return digest

@@ -1,0 +1,181 @@
+"""Replicas of one town in memory, and a daemon's service without its process: all that they do follows from a seed."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from moot_protocol.batch import Batch, decode_batch
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.genesis import PlaneKind
+from moot_protocol.kinds import Role
+from moot_protocol.requests import InitProject, Request
+from mootd.edges.clock import ManualClock
+from mootd.edges.entropy import SeededEntropy
+from mootd.edges.keys import MemoryKeyStore
+from mootd.edges.paths import Places
+from mootd.engine.exchange import Exchange, SharedPlane
+from mootd.engine.log import LogReader, PlaneRow
+from mootd.engine.membership import adopt_plane, certify, enter_plane, found_town
+from mootd.engine.receive import Outcome, receive
+from mootd.engine.replica import Replica
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
+from mootd.engine.unit import Unit
+from mootd.service.machine import Machine
+from mootd.service.service import Service
+from mootd.store.memory_store import Faults, MemoryStore
+from mootd.writer import Writer
+
+R = TypeVar("R")
+
+PROJECT = "demo"
+START_MS = 1_700_000_000_000
+"""What every clock shows at first, in milliseconds since 1970."""
+
+
+class Member:
+    """A machine of a town: its store, keys, clock and entropy outlive the process, which is `replica`."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.name = name
+        self.entropy = SeededEntropy(f"{seed} {name}".encode())
+        self.keys = MemoryKeyStore(SeededEntropy(f"{seed} {name} keys".encode()))
+        self.keys.create(REPLICA_KEY)
+        self.clock = ManualClock(START_MS)
+        self.store = MemoryStore()
+        self.replica = Replica(self.store, self.keys, self.clock, self.entropy)
+
+    @property
+    def id(self) -> bytes:
+        """Its replica key."""
+        return self.replica.id
+
+    @property
+    def ledger(self) -> PlaneRow:
+        """The plane that issues stand on."""
+        return self.replica.ledger
+
+    def restart(self, faults: Faults | None = None) -> None:
+        """Go on with what was committed, as after a crash."""
+        self.store = self.store.reopen(faults)
+        self.replica = Replica(self.store, self.keys, self.clock, self.entropy)
+
+    def commit(self, work: Callable[[Unit], R], /) -> R:
+        """Carry out work in one write transaction; what a daemon's writer does."""
+        with self.replica.transaction() as unit:
+            return work(unit)
+
+    def take(self, *batches: Batch) -> list[Outcome]:
+        """Receive batches in one transaction."""
+        return self.commit(lambda unit: [receive(unit, batch) for batch in batches])
+
+    def exchange(self) -> Exchange:
+        """The exchange of its ledger."""
+        return Exchange(self.replica, SharedPlane(self.ledger), self.commit)
+
+    def batches(self, author: bytes | None = None, plane: int | None = None) -> list[Batch]:
+        """The wholly accepted batches of an author (its own, if none is named) on a plane (the ledger)."""
+        number = self.replica.feed_number(plane or self.ledger.number, author or self.id)
+        with self.replica.read() as reader:
+            log = LogReader(reader)
+            stored = log.batches(number or 0, 1)
+            return [decode_batch(log.batch_bytes(each), verify=False) for _, each in stored]
+
+
+def make_town(count: int, seed: int = 0, roles: Sequence[Role] = ()) -> list[Member]:
+    """Members of one town that hold its charter and have opened their feeds; the first founded it.
+
+    Args:
+        count: how many.
+        seed: what keys, ids and salts follow from.
+        roles: roles of the members after the first; writers where left out.
+    """
+    founder, *others = [Member(f"member {number}", seed) for number in range(count)]
+    recovery = SeedSigner(SeededEntropy(f"{seed} recovery".encode()).bytes(32))
+    founder.commit(lambda unit: found_town(unit, recovery.public))
+    for member, role in zip(others, [*roles, *[Role.WRITER] * count], strict=False):
+        join(member, founder, role)
+    return [founder, *others]
+
+
+def join(member: Member, founder: Member, role: Role = Role.WRITER) -> None:
+    """Let a machine into a town's ledger, as an administrator at the founder's machine may."""
+    ledger, town = founder.ledger, founder.replica.signer(TOWN_KEY)
+    charter = founder.batches(town.public)
+    certificate = certify(town, ledger.id, member.id, member.keys, role)
+
+    def enter(unit: Unit) -> None:
+        number = adopt_plane(unit, ledger.id, PlaneKind(ledger.kind), ledger.name, ledger.town)
+        for batch in charter:
+            receive(unit, batch)
+        enter_plane(unit, number, certificate)
+
+    member.commit(enter)
+
+
+class _Writer:
+    """What the service asks of the writer, carried out at once."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    def submit(self, job: Callable[[Unit], R], *, bulk: bool = False, atomic: bool = False) -> "Future[R]":
+        """Carry out a job in a transaction of its own."""
+        del bulk
+        future: Future[R] = Future()
+
+        def work(unit: Unit) -> R:
+            if not atomic:
+                return job(unit)
+            with unit.savepoint():
+                return job(unit)
+
+        try:
+            future.set_result(self._member.commit(work))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Api:
+    """The daemon's service on a member of a town, called directly.
+
+    Args:
+        member: the member.
+        folder: what the service takes for its data folder; nothing is written there.
+    """
+
+    def __init__(self, member: Member, folder: Path | None = None) -> None:
+        self.member = member
+        self.stopped = False
+        """Whether something asked the daemon to end."""
+        data = folder or Path(tempfile.gettempdir())
+        places = Places(data, data / "config.toml", data / "state", data / "run")
+        machine = Machine(places, member.clock, member.entropy, self._stop)
+        writer = cast("Writer[Unit]", _Writer(member))
+        self._service = Service(member.replica, writer, machine, cast("Executor", None))
+
+    def _stop(self) -> None:
+        self.stopped = True
+
+    @property
+    def clock(self) -> ManualClock:
+        """The machine's clock, which stands still until told."""
+        return self.member.clock
+
+    def call(self, request: Request[R], key: str = "") -> R:
+        """Carry out a request.
+
+        Raises:
+            MootError: as the daemon would answer.
+        """
+        return self._service.call(request, key)
+
+
+def make_api(*, seed: int = 0, folder: Path | None = None) -> Api:
+    """A service with a founded town and the project `demo`."""
+    api = Api(make_town(1, seed)[0], folder)
+    opened: dict[str, Any] = api.call(InitProject(actor="founder", prefix=PROJECT))
+    assert opened["created"]
+    return api
