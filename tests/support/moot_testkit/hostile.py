@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from msgspec.msgpack import Ext
-
 from moot_protocol import limits
-from moot_protocol.batch import ABSENT, ZEROS, Batch, decode_batch, encode_batch
+from moot_protocol.batch import ZEROS, Batch, decode_batch, encode_batch
 from moot_protocol.charter import End
 from moot_protocol.clock import from_ms
 from moot_protocol.codec import encode
@@ -93,6 +91,8 @@ class Hostile:
         self._opening = opening
         self._branches: list[Branch] = [start or Branch(0, ZEROS, 0)]
         self._counter = 0
+        self._knowledge = Knowledge()
+        self._now_ms = 0
         self.made: dict[bytes, bytes] = {}
         """Whole batches by id, as they would be sent."""
         self.sent: list[bytes] = []
@@ -158,7 +158,9 @@ class Hostile:
         batches = []
         for step in range(self._random.choice((3, 30, 130))):
             events = [self._event([Change("title", (), "flood")], hlc + step, "x-flood", {})]
-            batches.append(self._sign(Branch(first + 2 * step - 1, self._random.randbytes(32), 0), events, hlc + step, {}))
+            batches.append(
+                self._sign(Branch(first + 2 * step - 1, self._random.randbytes(32), 0), events, hlc + step, {})
+            )
         return self._message(*batches)
 
     def _extend(self, at: int, hlc: int | None = None) -> bytes:
@@ -167,14 +169,15 @@ class Hostile:
         hlc = max(branch.hlc + 1, from_ms(self._now_ms)) if hlc is None else hlc
         authors = {self.key.public: 0}
         events: list[Packed] = []
+        last = hlc
         if branch.n == 0 and self._opening is not None:
             kind, entity, key, value = self._opening
             events.append(self._event([Change(key, (), value)], hlc, entity, authors, kind))
             hlc += 1
         for _ in range(self._random.randrange(1, 5)):
             events.append(self._random_event(hlc, authors))
+            last = hlc
             hlc += self._random.choice((1, 1, from_ms(1)))
-        last = hlc_of(events[-1])
         batch = self._sign(branch, events, last, authors)
         try:
             decoded = decode_batch(batch, verify=False)
@@ -205,7 +208,9 @@ class Hostile:
                 entity = self._random.choice(("demo-x y", "ö" * 90, "demo-" + "9" * 180, "external:x", "-", "0"))
             case 1:
                 kind, entity = "end", key_text(self._random.choice(self._knowledge.authors or [self.key.public]))
-                return self._event([Change("end", (), list(End(0, ZEROS, self.key.public)))], hlc, entity, authors, kind)
+                return self._event(
+                    [Change("end", (), list(End(0, ZEROS, self.key.public)))], hlc, entity, authors, kind
+                )
             case 2:
                 kind = self._random.choice(("role", "novelty", "memory", "usage", "formula", "certificate", "genesis"))
         keys = sorted(self._random.sample(_KEYS, self._random.randrange(1, 4)))
@@ -252,8 +257,12 @@ class Hostile:
         return Dot(author, self._random.randrange(1, 60), self._random.randbytes(8))
 
     def _value(self, key: str) -> Any:
+        if not self._random.randrange(8):
+            return MISSING  # a change that removes
         if self._random.randrange(3) == 0:
-            return self._random.choice((None, 0, -1, 2**63, 1.5, True, "", "x" * 600, [], {}, [[[[1]]]], b"\0", {"a": b"b"}))
+            return self._random.choice(
+                (None, 0, -1, 2**63, 1.5, True, "", "x" * 600, [], {}, [[[[1]]]], b"\0", {"a": b"b"})
+            )
         return self._random.choice(_VALUES.get(key, ["other", 7]))
 
     def _event(
@@ -342,8 +351,36 @@ class Hostile:
         return build_fork(fork_proof(headers[0], headers[1]))
 
 
-def hlc_of(event: Packed) -> int:
-    """The time of a packed event."""
-    from moot_protocol.event import decode_skeleton
-
-    return decode_skeleton(event[0], 2**20).hlc
+_KEYS = (
+    "assignee", "comments", "deleted", "description", "edges", "labels", "metadata", "novel", "priority", "status",
+    "title",
+)  # fmt: skip
+_VALUES: dict[str, list[Any]] = {
+    "assignee": ["mallory", "alice"],
+    "comments": [["hello", None, None, None, {}]],
+    "deleted": [["mallory", "", 1], ""],
+    "description": ["line 0\nline 1", "mine"],
+    "edges": [["demo-1", "blocks", None, None, {}], ["demo-1", "parent-child", None, None, {}]],
+    "labels": ["evil", "ui"],
+    "metadata": [["owner", '"mallory"'], ["origin", "not JSON"]],
+    "priority": [0, 4, 9],
+    "status": ["open", "closed", "pinned", "novel"],
+    "title": ["gotcha", ""],
+}
+_ACTS: dict[str, tuple[int, Callable[[Hostile], bytes]]] = {
+    "writes": (10, Hostile._write),
+    "forks": (5, Hostile._fork),
+    "backdated": (3, Hostile._backdate),
+    "ahead": (4, Hostile._ahead),
+    "stripped": (5, Hostile._strip),
+    "floods": (1, Hostile._flood),
+    "garbage": (3, Hostile._garbage),
+    "bad batches": (3, Hostile._bad_batch),
+    "replays": (5, Hostile._replay),
+    "repeats": (3, Hostile._repeat),
+    "false frontiers": (3, Hostile._frontier),
+    "odd wants": (3, Hostile._want),
+    "bare proofs": (1, Hostile._proof),
+}
+_NAMES = list(_ACTS)
+_WEIGHTS = [weight for weight, _ in _ACTS.values()]
