@@ -3,8 +3,6 @@
 import asyncio
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from moot.rpc import Client
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.requests import Close, Events, ListIssues, Page, Ping, Show
-from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder
+from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder, stranger_listening
 from mootd.control.ports import Settings
 
 
@@ -177,31 +175,13 @@ def test_a_path_too_long_for_a_socket_is_refused_in_words() -> None:
     assert "107 bytes" in error.message
 
 
-STRANGER = """
-import os, socket, sys
-os.setuid(65534)
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(sys.argv[1])
-listener.listen()
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
-
 def test_a_daemon_of_another_user_is_refused(daemon: Daemon) -> None:
     """Root's is let pass, so a test that root runs has another user's serve in its place."""
     if os.geteuid() != 0:
         assert failure(lambda: Client(daemon.path, owner=os.geteuid() + 1)).code is Code.DENIED
         return
-    with short_folder() as folder:
-        folder.chmod(0o777)
-        command = [sys.executable, "-c", STRANGER, str(folder / "s")]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
-            assert stranger.stdout
-            assert stranger.stdout.readline() == b"ready\n"
-            error = failure(lambda: Client(folder / "s"))
-            stranger.communicate()
-    assert error.code is Code.DENIED
+    with short_folder() as folder, stranger_listening(folder / "s"):
+        assert failure(lambda: Client(folder / "s")).code is Code.DENIED
 
 
 def test_a_daemon_with_too_many_clients_is_busy() -> None:

@@ -230,6 +230,20 @@ moot.thin.main(["moot", "list"])
     assert str(folder).encode() in done.stderr
 
 
+def test_a_daemon_of_another_user_is_refused(daemon: Daemon, shell: Shell, alone: Shell) -> None:
+    """Root's is let pass, so a test that root runs has another user's serve in its place."""
+    if os.geteuid() != 0:
+        assert daemon.path.exists()
+        done = shell.run_code("import os, moot.thin; os.geteuid = lambda: 1; moot.thin.main(['moot', 'list'])")
+    else:
+        (alone.folder / "moot").mkdir()
+        with stranger_listening(alone.folder / "moot" / "moot.sock"):
+            alone.folder.chmod(0o711)
+            done = alone.run("list")
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert b"belongs to user" in done.stderr
+
+
 def test_a_path_too_long_for_a_socket_is_told_in_words(alone: Shell) -> None:
     done = alone.run("list", XDG_RUNTIME_DIR="/" + "x" * 120)
     assert done.returncode == 69

@@ -259,10 +259,15 @@ class Connection(asyncio.Protocol):
         seconds = self._hub.settings.deadline if given is None else given / 1000
         try:
             result = await self._within(request, work.call.key, work.begun + seconds)
-            await self._writable.wait()
+            await self._until_writable()
             self._answer(work, result)
         except Exception as error:  # whatever it was, the client gets an answer
             self._fail(work, error)
+
+    async def _until_writable(self) -> None:
+        """Wait until the client has read enough; of those who wait, each looks again after the others have written."""
+        while not self._writable.is_set():
+            await self._writable.wait()
 
     async def _within(self, request: Request[Any], key: str, deadline: float) -> Any:
         try:
@@ -283,7 +288,7 @@ class Connection(asyncio.Protocol):
                 deadline = self._loop.time() + SUBSCRIPTION_WAIT_MS / 1000 + self._hub.settings.deadline
                 page = await self._within(look, "", deadline)
                 for event in page["events"]:
-                    await self._writable.wait()
+                    await self._until_writable()
                     self._write(rpc.event_frame(work.call.id, event))
                 since = page["next"]
         except Exception as error:  # whatever it was, the client gets an answer

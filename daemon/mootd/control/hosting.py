@@ -22,7 +22,7 @@ F = TypeVar("F")
 T = TypeVar("T")
 
 FLUSH_SECONDS: Final = 0.1
-"""How long output may wait for more: below what people notice, and most commands end sooner."""
+"""How long output may wait for more: progress still looks smooth, and most commands end sooner."""
 FLUSH_BYTES: Final = 64 * 1024
 """How much output waits at most: a socket's buffer holds about twice as much."""
 
@@ -60,8 +60,6 @@ class ConsoleChannel:
         self._timer: TimerHandle | None = None
         self._timed = False
         """Whether a timer is about to send what waits."""
-        self._lasting = False
-        """Whether the command has run for longer than most do: progress is then sent at once."""
 
     # -- The loop's side -------------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -121,7 +119,6 @@ class ConsoleChannel:
 
     def _tick(self) -> None:
         self._timed = False
-        self._lasting = True
         self.pump()
 
     def _stop_timer(self) -> None:
@@ -129,7 +126,7 @@ class ConsoleChannel:
             self._timer.cancel()
 
     # -- The command's side ----------------------------------------------------------------------------------------
-    def put(self, stream: str, data: bytes, *, urgent: bool = False) -> None:
+    def put(self, stream: str, data: bytes) -> None:
         """Send output, soon; waits while too much is on its way. Thread.
 
         Raises:
@@ -142,7 +139,7 @@ class ConsoleChannel:
                 self._stream = stream
             self._run.append(data)
             self._size += len(data)
-            if self._size >= FLUSH_BYTES or (urgent and self._lasting):
+            if self._size >= FLUSH_BYTES:
                 self._ask_pump()
             elif not self._timed:
                 self._timed = True
@@ -263,8 +260,8 @@ class HostedTerminal(Generic[F]):
         self._channel.put("out", text.encode("utf-8", "replace"))
 
     def err(self, text: str) -> None:
-        """Write to the client's standard error; what ends a line is sent at once if the command has run for a while."""
-        self._channel.put("err", text.encode("utf-8", "replace"), urgent=text.endswith(("\r", "\n")))
+        """Write to the client's standard error."""
+        self._channel.put("err", text.encode("utf-8", "replace"))
 
     def stdin(self) -> Iterator[bytes]:
         """The client's standard input in chunks, to its end."""

@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -243,3 +245,28 @@ def until(holds: Callable[[], bool]) -> None:
             return
         poll.wait(0.01)
     raise AssertionError("it never came to hold")
+
+
+STRANGER = """
+import os, socket, sys
+os.setuid(65534)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def stranger_listening(path: Path) -> Iterator[None]:
+    """Another user listens at a path. Only root can make it so."""
+    path.parent.chmod(0o777)
+    command = [sys.executable, "-c", STRANGER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdout
+        assert stranger.stdout.readline() == b"ready\n"
+        try:
+            yield
+        finally:
+            stranger.communicate()

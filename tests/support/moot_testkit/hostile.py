@@ -12,7 +12,7 @@ from moot_protocol.batch import ZEROS, Batch, decode_batch, encode_batch
 from moot_protocol.charter import End
 from moot_protocol.clock import from_ms
 from moot_protocol.codec import encode
-from moot_protocol.crypto import BATCH_DOMAIN, SeedSigner
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import MalformedError
 from moot_protocol.event import Dot
 from moot_protocol.frontier import FORMAT, Entry, Form, FrontierBody, build_frontier_message, summary
@@ -263,6 +263,9 @@ class Hostile:
             return self._random.choice(
                 (None, 0, -1, 2**63, 1.5, True, "", "x" * 600, [], {}, [[[[1]]]], b"\0", {"a": b"b"})
             )
+        if key == "edges":
+            kind = self._random.choice(("blocks", "conditional-blocks", "parent-child", "waits-for", "blocks" * 60))
+            return [self._random.choice([*self._knowledge.issues, "demo-never"]), kind, None, None, {}]
         return self._random.choice(_VALUES.get(key, ["other", 7]))
 
     def _event(
@@ -360,7 +363,6 @@ _VALUES: dict[str, list[Any]] = {
     "comments": [["hello", None, None, None, {}]],
     "deleted": [["mallory", "", 1], ""],
     "description": ["line 0\nline 1", "mine"],
-    "edges": [["demo-1", "blocks", None, None, {}], ["demo-1", "parent-child", None, None, {}]],
     "labels": ["evil", "ui"],
     "metadata": [["owner", '"mallory"'], ["origin", "not JSON"]],
     "priority": [0, 4, 9],
