@@ -18,7 +18,7 @@ from moot import thin
 from moot.console.terminal import Facts
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code
-from moot_testkit.control import PATIENCE, Command, Daemon, raw_client, serving
+from moot_testkit.control import PATIENCE, Command, Daemon, raw_client, serving, stranger_listening
 from moot_testkit.thin import Shell, run_at_terminal
 from mootd.control.hosting import HostedTerminal
 from mootd.control.ports import Settings

@@ -195,13 +195,17 @@ def test_savepoints_taken_back_and_kept_in_one_transaction_leave_what_the_defini
                         for eid, it in changes:
                             set_issue(graph, eid, it)
                         flush(graph, transaction, bench.now_ms)
-                        if taken_back:
-                            raise _TakenBackError
+                        end(taken_back=taken_back)
                 except _TakenBackError:
                     graph = Graph(transaction, VIEWS)
                 else:
                     apply(bench.state, changes)
         bench.check()
+
+
+def end(*, taken_back: bool) -> None:
+    if taken_back:
+        raise _TakenBackError
 
 
 def apply(state: State, changes: list[tuple[int, NaiveIssue[int] | None]]) -> None:

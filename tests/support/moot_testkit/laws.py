@@ -11,10 +11,12 @@ from moot_protocol.batch import Batch, decode_batch
 from moot_protocol.clock import is_ahead, to_ms
 from moot_protocol.held import HeldBatches
 from moot_protocol.issue import read_issue
-from moot_protocol.kinds import ISSUE
 from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING
 from moot_protocol.requests import Blocked, Filter, ListIssues, Ready
+from moot_testkit import model
+from moot_testkit.model import Expected, Issue
+from moot_testkit.town import Member
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.cut import CutReport
@@ -30,9 +32,6 @@ from mootd.engine.standing import REFERENCED, Standing
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.service.reads import READS, Snapshot
 from mootd.store.port import Reader, Table
-from moot_testkit import model
-from moot_testkit.model import Expected, Issue
-from moot_testkit.town import Member
 
 
 class BrokenLawError(AssertionError):
@@ -384,6 +383,3 @@ def fingerprint(members: list[Member]) -> str:
 
 def _rows(reader: Reader, table: Table) -> Iterator[tuple[bytes, bytes]]:
     return reader.scan(table, b"\0")
-
-
-ISSUES: Final = ISSUE

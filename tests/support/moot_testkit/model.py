@@ -175,8 +175,9 @@ def _digest(entities: dict[tuple[str, str], Entity]) -> bytes:
     for (kind, entity), found in entities.items():
         for key, live in found.live.items():
             for sibling, leaf in live:
-                term = encode([kind, entity, key, sibling.author, sibling.n, leaf])
-                total += int.from_bytes(sha256(term).digest(), "big")
+                place = sha256(encode([kind, entity, sibling.author, sibling.n, leaf])).digest()
+                factor = int.from_bytes(sha256(key.encode()).digest(), "big") | 1
+                total += int.from_bytes(place, "big") * factor
     return (total % 2**256).to_bytes(32, "big")
 
 

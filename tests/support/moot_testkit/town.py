@@ -74,13 +74,22 @@ class Member:
         """The exchange of its ledger."""
         return Exchange(self.replica, SharedPlane(self.ledger), self.commit)
 
-    def batches(self, author: bytes | None = None, plane: int | None = None) -> list[Batch]:
-        """The wholly accepted batches of an author (its own, if none is named) on a plane (the ledger)."""
+    def batches(self, author: bytes | None = None, plane: int | None = None, *, after: int = 0) -> list[Batch]:
+        """The wholly accepted batches of an author (its own, if none is named) on a plane (the ledger).
+
+        Args:
+            author: whose.
+            plane: the plane's local number.
+            after: only those that begin beyond this number.
+        """
         number = self.replica.feed_number(plane or self.ledger.number, author or self.id)
         with self.replica.read() as reader:
             log = LogReader(reader)
-            stored = log.batches(number or 0, 1)
-            return [decode_batch(log.batch_bytes(each), verify=False) for _, each in stored]
+            return [
+                decode_batch(log.batch_bytes(stored), verify=False)
+                for _, stored in log.batches(number or 0, after + 1)
+                if stored.accepted == stored.header.count
+            ]
 
 
 def make_town(count: int, seed: int = 0, roles: Sequence[Role] = ()) -> list[Member]:

@@ -1,0 +1,263 @@
+"""What users feel: the command line, the socket, start and memory, with the real daemon in an ordinary install."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import venv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+
+from moot.rpc import Client
+from moot_protocol.requests import Create, Import, InitProject, InitTown, IssueFields, ListIssues, Ping, Ready, Show
+
+from measure import Row, micro, percentile, resident_mb, seconds
+from world import PROJECT, folder, issue_lines, scratch
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = ROOT / ".bench" / "venv"
+
+
+def install() -> Path:
+    """Install this checkout as a user would; returns its bin folder."""
+    sources = [path for top in ("protocol", "daemon", "clients") for path in (ROOT / top).rglob("*.py")]
+    stamp = ENVIRONMENT / "installed"
+    if not stamp.exists() or stamp.stat().st_mtime < max(path.stat().st_mtime for path in sources):
+        venv.create(ENVIRONMENT, with_pip=True, clear=True)
+        pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--upgrade", "pip"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([*pip, str(ROOT)], check=True, stderr=subprocess.DEVNULL)
+        stamp.touch()
+    return ENVIRONMENT / "bin"
+
+
+class Daemon:
+    """A daemon of its own, with its data on the disk of the checkout."""
+
+    def __init__(self) -> None:
+        self.bin = install()
+        self.data = folder()
+        self.home = Path(tempfile.mkdtemp(prefix="moot-bench-"))
+        (self.home / "run").mkdir(mode=0o700)
+        (self.home / "project").mkdir()
+        self.environment = {
+            "HOME": str(self.home), "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "XDG_DATA_HOME": str(self.data), "MOOT_ACTOR": "bench", "LANG": "C.UTF-8",
+        }  # fmt: skip
+        self.socket = self.home / "run" / "moot" / "moot.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Start it; how long it took until it answered."""
+        begun = time.perf_counter()
+        self._process = subprocess.Popen(
+            [self.bin / "mootd", "run"], env=self.environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        while True:
+            try:
+                with self.client() as client:
+                    client.call(Ping())
+                    return time.perf_counter() - begun
+            except Exception:
+                if self._process.poll() is not None:
+                    raise
+                time.sleep(0.002)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def client(self) -> Client:
+        return Client(self.socket)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def fill(self, count: int) -> None:
+        """Import this many generated issues through the socket."""
+        with self.client() as client:
+            client.call(InitTown())
+            client.call(InitProject(actor="bench", prefix=PROJECT))
+            lines = issue_lines(count)
+            for start in range(0, count, 1000):
+                chunk = tuple(lines[start : start + 1000])
+                client.call(
+                    Import(actor="bench", project=PROJECT, lines=chunk, first_line=start + 1, session="bench", last=False),
+                    deadline_ms=120_000,
+                )
+
+
+@contextmanager
+def running(count: int = 0) -> Iterator[Daemon]:
+    daemon = Daemon()
+    try:
+        daemon.start()
+        daemon.fill(count)
+        yield daemon
+    finally:
+        daemon.remove()
+
+
+def bench_cli(runs: int = 40) -> list[Row]:
+    with running(10_000) as daemon:
+        def command(*words: str) -> Callable[[], object]:
+            return lambda: subprocess.run(
+                words, env=daemon.environment, cwd=daemon.home / "project", stdout=subprocess.DEVNULL, check=True
+            )
+
+        floor, ready = command(str(daemon.bin / "python"), "-c", "pass"), command(str(daemon.bin / "moot"), "ready")
+        for _ in range(5):
+            floor()
+            ready()
+        pairs = [(seconds(ready), seconds(floor)) for _ in range(runs)]
+        measured, least = statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+        ratio = statistics.median(a / b for a, b in pairs)
+        return [Row("moot ready, 10,000 issues, warm daemon", micro(measured), f"python -c pass {micro(least)}", ratio, 1.3, "×")]
+
+
+def bare_commit(runs: int = 200) -> float:
+    """One bare LMDB synced commit of 300 bytes."""
+    with scratch() as path:
+        environment = lmdb.open(str(path), map_size=1 << 30)
+
+        def commit(number: int) -> None:
+            with environment.begin(write=True) as txn:
+                txn.put(number.to_bytes(8, "big"), b"x" * 300, append=True)
+
+        times = [seconds(lambda number=number: commit(number)) for number in range(runs)]
+        environment.close()
+    return statistics.median(times)
+
+
+def bench_socket() -> list[Row]:
+    with running(1) as daemon:
+        commit = bare_commit()
+        alone = statistics.median(_create(daemon, 300))
+        threads = [threading.Thread(target=_create, args=(daemon, 150)) for _ in range(32)]
+        begun = time.perf_counter()
+        clients = subprocess.Popen(
+            [sys.executable, __file__, str(daemon.socket), "32", "100"], env={**os.environ}, stdout=subprocess.PIPE
+        )
+        output, _ = clients.communicate()
+        del threads, begun
+        together = float(output)
+        commit_after = bare_commit()
+        floor = (commit + commit_after) / 2
+        return [
+            Row("durable create through the socket, 1 client", micro(alone), f"a commit {micro(floor)}", alone / floor, 3, "×"),
+            Row("  32 clients, a write", micro(together), f"a commit {micro(floor)}", together / floor, 0.3, "×"),
+        ]
+
+
+def _create(daemon: Daemon, count: int) -> list[float]:
+    times = []
+    with daemon.client() as client:
+        for number in range(count):
+            request = Create(actor="bench", project=PROJECT, fields=IssueFields(title=f"Created {number}"))
+            times.append(seconds(lambda request=request: client.call(request)))
+    return times
+
+
+def many_clients(socket: str, clients: int, each: int) -> None:
+    """Print the seconds a write takes when many connections write at once: run in a process of its own."""
+    barrier = threading.Barrier(clients + 1)
+
+    def write() -> None:
+        with Client(socket) as client:
+            client.call(Ping())
+            barrier.wait()
+            for number in range(each):
+                client.call(Create(actor="bench", project=PROJECT, fields=IssueFields(title=f"Created {number}")))
+
+    threads = [threading.Thread(target=write) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    print((time.perf_counter() - begun) / (clients * each))
+
+
+REQUESTS = {
+    "ready": Ready(),
+    "list --limit 50": ListIssues(limit=50),
+    "show": Show(ids=(f"{PROJECT}-0000500",)),
+}
+
+
+def bench_reads(scale: int) -> list[Row]:
+    with running(10_000) as small:
+        few = {name: _p99(small, name) for name in REQUESTS}
+        idle = resident_mb(small.pid)
+    with running(scale) as large:
+        many = {name: _p99(large, name) for name in REQUESTS}
+        busy = _while_importing(large, scale)
+        grown = resident_mb(large.pid)
+        large.stop()
+        started = statistics.median(_restart(large) for _ in range(5))
+    rows = []
+    for name in REQUESTS:
+        rows.append(Row(f"{name} at the socket, {scale:,} issues, p99", micro(many[name]), "", many[name] * 1e3, 2, "ms"))
+        ratio = many[name] / few[name]
+        rows.append(Row(f"  against 10,000 issues", micro(many[name]), micro(few[name]), ratio, 1.5, "×"))
+        rows.append(Row(f"  while bulk ingest runs, p99", micro(busy[name]), "", busy[name] * 1e3, 10, "ms"))
+    rows.append(Row(f"start with {scale:,} issues, to serving", micro(started), "", started, 0.3, "s"))
+    rows.append(Row("resident memory, 10,000 issues imported", f"{idle:.1f} MB", "", idle, 45, "MB"))
+    rows.append(Row(f"resident memory with {scale:,} issues", f"{grown:.1f} MB", "", grown, 120, "MB"))
+    return rows
+
+
+def _restart(daemon: Daemon) -> float:
+    taken = daemon.start()
+    daemon.stop()
+    return taken
+
+
+def _p99(daemon: Daemon, name: str, count: int = 400) -> float:
+    request = REQUESTS[name]
+    with daemon.client() as client:
+        times = [seconds(lambda: client.call(request)) for _ in range(count)]  # type: ignore[arg-type]
+    return percentile(times[50:], 99)
+
+
+def _while_importing(daemon: Daemon, scale: int) -> dict[str, float]:
+    done = threading.Event()
+
+    def load() -> None:
+        lines = [line.replace(b'"gen-', b'"more-') for line in issue_lines(20_000, seed=7)]
+        with daemon.client() as client:
+            for start in range(0, len(lines), 1000):
+                chunk = tuple(lines[start : start + 1000])
+                client.call(
+                    Import(actor="bench", project=PROJECT, lines=chunk, first_line=scale + start + 1, session="more", last=False),
+                    deadline_ms=120_000,
+                )
+                if done.is_set():
+                    return
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    found = {name: _p99(daemon, name, 150) for name in REQUESTS}
+    done.set()
+    thread.join()
+    return found
+
+
+if __name__ == "__main__":
+    many_clients(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,119 @@
+"""Import, ingest, changes at scale: the engine on LMDB, in this process."""
+
+import gc
+import statistics
+import time
+
+from moot_protocol import crypto
+from moot_protocol.batch import decode_batch, encode_batch
+from moot_protocol.requests import AddEdge, Close, Edge, Reopen
+from mootd.engine.issues.importing import Importer, parse
+from mootd.engine.receive import receive
+from mootd.engine.replica import Replica
+from mootd.service.writes import carry_out
+from mootd.store.port import Table
+
+from measure import Row, median_seconds, micro, seconds
+from world import PROJECT, Peer, floor_append, issue_lines, replica, scratch
+
+CHUNK = 1000
+
+
+def import_lines(target: Replica, lines: list[bytes]) -> None:
+    """Import as the daemon does it: a thousand lines a transaction."""
+    for start in range(0, len(lines), CHUNK):
+        parsed = parse(lines[start : start + CHUNK], start + 1, set())
+        with target.transaction() as unit:
+            Importer(unit, target.ledger.number, PROJECT, "bench").take(parsed)
+
+
+def bench_import(count: int) -> list[Row]:
+    lines = issue_lines(count)
+    gc.collect()
+    gc.freeze()
+    with scratch() as path:
+        target = replica(path)
+        taken = seconds(lambda: import_lines(target, lines))
+        with target.read() as reader:
+            sizes = [len(value) for _, value in reader.scan(Table.EVENTS, b"")]
+        target.store.close()
+    commits = max(1, len(sizes) * CHUNK // count)
+    floor = median_seconds(lambda: floor_append(sizes, commits), 3)
+    shown = f"{taken / count * 1e6:,.1f} µs an issue"
+    return [
+        Row(f"import of {count:,} issues, issues a second", shown, "", count / taken, 20_000, "/s", at_least=True),
+        Row("  against packing, hashing, appending the same", shown, f"{floor / count * 1e6:,.2f} µs", taken / floor, 8, "×"),
+    ]
+
+
+def bench_ingest(count: int) -> list[Row]:
+    with scratch() as path:
+        home = replica(path)
+        peer = Peer(home)
+        with home.transaction() as unit:
+            receive(unit, peer.opening)
+        batches, dots = peer.creates(count)
+        updates = peer.updates(dots)
+        one = batches[0]
+        message = crypto.BATCH_DOMAIN + one.header_bytes
+        verify = median_seconds(
+            lambda: [crypto.is_signed(one.header.author, one.signature, message) for _ in range(500)]
+        ) / 500
+        rows = []
+        for name, sent, aim in (("creates", batches, 3.0), ("single-key updates", updates, 2.5)):
+            raw = [encode_batch(batch.header_bytes, batch.signature, batch.events) for batch in sent]
+            gc.collect()
+            gc.freeze()
+            taken = seconds(lambda raw=raw: ingest(home, raw)) / count
+            row = Row(
+                f"verified ingest of {count:,} events, {name}", micro(taken), f"{micro(verify)} a verify",
+                verify / taken, aim, "×", at_least=True,
+            )  # fmt: skip
+            rows.append(row)
+        home.store.close()
+    return rows
+
+
+def ingest(home: Replica, raw: list[bytes], at_once: int = 10) -> None:
+    """Decode, verify and accept, ten batches a transaction."""
+    for start in range(0, len(raw), at_once):
+        batches = [decode_batch(data) for data in raw[start : start + at_once]]
+        with home.transaction() as unit:
+            for batch in batches:
+                receive(unit, batch)
+
+
+def bench_changes(home: Replica, count: int) -> list[Row]:
+    """Single changes, and one that touches ten thousand others, in a store of this many issues."""
+    commit = median_seconds(lambda: _empty_commit(home), 50)
+    names = [f"{PROJECT}-{number:07}" for number in range(1000, count, max(1, count // 200))][:100]
+    times = []
+    for name in names:
+        request = Close(actor="bench", id=name, force=True)
+        times.append(seconds(lambda request=request: _carry(home, request)))
+        times.append(seconds(lambda name=name: _carry(home, Reopen(actor="bench", id=name))))
+    change = statistics.median(times) - commit
+    rows = [
+        Row(f"a status change at {count:,} issues, beside the commit", micro(change), micro(commit), change * 1e3, 1, "ms")
+    ]
+    hub = f"{PROJECT}-{count - 1:07}"
+    fan = min(10_000, count // 4)
+    _carry(home, Reopen(actor="bench", id=hub))
+    with home.transaction() as unit:
+        for number in range(fan):
+            edge = AddEdge(actor="bench", id=f"{PROJECT}-{number:07}", edge=Edge(to=hub), check_cycles=False)
+            carry_out(unit, edge)
+    closing = seconds(lambda: _carry(home, Close(actor="bench", id=hub, force=True)))
+    each = (closing - commit) / fan
+    rows.append(Row(f"closing what blocks {fan:,} others, an issue", micro(each), micro(commit), each * 1e6, 10, "µs"))
+    return rows
+
+
+def _carry(home: Replica, request: object) -> None:
+    with home.transaction() as unit:
+        carry_out(unit, request)  # type: ignore[arg-type]
+
+
+def _empty_commit(home: Replica) -> None:
+    with home.transaction() as unit:
+        unit.transaction.put(Table.META, b"bench", time.perf_counter_ns().to_bytes(8, "big"))
