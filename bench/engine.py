@@ -4,6 +4,9 @@ import gc
 import statistics
 import time
 
+from measure import Row, median_seconds, micro, seconds
+from world import PROJECT, Peer, floor_append, issue_lines, replica, scratch
+
 from moot_protocol import crypto
 from moot_protocol.batch import decode_batch, encode_batch
 from moot_protocol.requests import AddEdge, Close, Edge, Reopen
@@ -12,9 +15,6 @@ from mootd.engine.receive import receive
 from mootd.engine.replica import Replica
 from mootd.service.writes import carry_out
 from mootd.store.port import Table
-
-from measure import Row, median_seconds, micro, seconds
-from world import PROJECT, Peer, floor_append, issue_lines, replica, scratch
 
 CHUNK = 1000
 
@@ -42,7 +42,14 @@ def bench_import(count: int) -> list[Row]:
     shown = f"{taken / count * 1e6:,.1f} µs an issue"
     return [
         Row(f"import of {count:,} issues, issues a second", shown, "", count / taken, 20_000, "/s", at_least=True),
-        Row("  against packing, hashing, appending the same", shown, f"{floor / count * 1e6:,.2f} µs", taken / floor, 8, "×"),
+        Row(
+            "  against packing, hashing, appending the same",
+            shown,
+            f"{floor / count * 1e6:,.2f} µs",
+            taken / floor,
+            8,
+            "×",
+        ),
     ]
 
 
@@ -56,9 +63,10 @@ def bench_ingest(count: int) -> list[Row]:
         updates = peer.updates(dots)
         one = batches[0]
         message = crypto.BATCH_DOMAIN + one.header_bytes
-        verify = median_seconds(
-            lambda: [crypto.is_signed(one.header.author, one.signature, message) for _ in range(500)]
-        ) / 500
+        verify = (
+            median_seconds(lambda: [crypto.is_signed(one.header.author, one.signature, message) for _ in range(500)])
+            / 500
+        )
         rows = []
         for name, sent, aim in (("creates", batches, 3.0), ("single-key updates", updates, 2.5)):
             raw = [encode_batch(batch.header_bytes, batch.signature, batch.events) for batch in sent]
@@ -94,7 +102,14 @@ def bench_changes(home: Replica, count: int) -> list[Row]:
         times.append(seconds(lambda name=name: _carry(home, Reopen(actor="bench", id=name))))
     change = statistics.median(times) - commit
     rows = [
-        Row(f"a status change at {count:,} issues, beside the commit", micro(change), micro(commit), change * 1e3, 1, "ms")
+        Row(
+            f"a status change at {count:,} issues, beside the commit",
+            micro(change),
+            micro(commit),
+            change * 1e3,
+            1,
+            "ms",
+        )
     ]
     hub = f"{PROJECT}-{count - 1:07}"
     fan = min(10_000, count // 4)

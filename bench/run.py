@@ -1,13 +1,13 @@
 """`make bench`: a table of what was measured, beside a floor taken warm in the same run, and the aim.
 
-    python bench/run.py [--issues N] [--scale N] [ROW …]      rows: cli, socket, import, ingest, reads, changes, start
+python bench/run.py [--issues N] [--scale N] [ROW …]      rows: cli, socket, import, ingest, reads, changes, start
 """
 
 import argparse
 import sys
 
-import daemon
 import engine
+import served
 from measure import HEADING, Row
 from world import issue_lines, replica, scratch
 
@@ -28,11 +28,11 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=1_000_000, help="the large store")
     options = parser.parse_args()
     cases = {
-        "cli": daemon.bench_cli,
-        "socket": daemon.bench_socket,
+        "cli": served.bench_cli,
+        "socket": served.bench_socket,
         "import": lambda: engine.bench_import(options.issues),
         "ingest": lambda: engine.bench_ingest(options.issues),
-        "reads": lambda: daemon.bench_reads(options.scale),
+        "reads": lambda: served.bench_reads(options.scale),
         "changes": lambda: changes(options.scale),
     }
     unknown = set(options.rows) - set(cases)

@@ -14,6 +14,7 @@ import lmdb
 import msgspec
 
 from moot_protocol.batch import ZEROS, Batch, BatchBuilder
+from moot_protocol.charter import certificate_draft
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.kinds import Role
@@ -23,7 +24,6 @@ from mootd.edges.keys import MemoryKeyStore
 from mootd.engine.membership import REPLICA_KEY, certify, found_town
 from mootd.engine.replica import Replica
 from mootd.store.lmdb_store import LmdbStore
-from moot_protocol.charter import certificate_draft
 
 PROJECT = "gen"
 DESCRIPTION = "what is to be done, why it matters, and how one will know that it is done. " * 5

@@ -88,7 +88,10 @@ def _quoted(word: str) -> str:
 
 def install() -> None:
     """Install this checkout into the demo's environment, if it has changed since the last time."""
-    sources = [ROOT / "pyproject.toml", *(path for top in ("protocol", "daemon", "clients") for path in (ROOT / top).rglob("*"))]
+    sources = [
+        ROOT / "pyproject.toml",
+        *(path for top in ("protocol", "daemon", "clients") for path in (ROOT / top).rglob("*")),
+    ]
     newest = max(path.stat().st_mtime for path in sources if "__pycache__" not in path.parts)
     if STAMP.exists() and STAMP.stat().st_mtime > newest:
         return

@@ -237,8 +237,8 @@ def test_a_daemon_of_another_user_is_refused(daemon: Daemon, shell: Shell, alone
         done = shell.run_code("import os, moot.thin; os.geteuid = lambda: 1; moot.thin.main(['moot', 'list'])")
     else:
         (alone.folder / "moot").mkdir()
+        alone.folder.chmod(0o711)
         with stranger_listening(alone.folder / "moot" / "moot.sock"):
-            alone.folder.chmod(0o711)
             done = alone.run("list")
     assert (done.returncode, done.stdout) == (4, b"")
     assert b"belongs to user" in done.stderr

@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
 from moot_protocol.clock import to_ms
+from moot_protocol.ids import entity_problem
 from moot_protocol.issue import CLOSED as STATUS_CLOSED
-from moot_protocol.issue import DEFAULT_STATUS, Facts, created_ms, facts, facts_of, read_edges, updated_ms
+from moot_protocol.issue import DEFAULT_STATUS, Edge, Facts, created_ms, facts, facts_of, read_edges, updated_ms
 from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.register import Live
 from moot_protocol.times import instant_ms
@@ -115,15 +116,12 @@ class RowMaker:
     def _edges(self, eid: int, record: Record, live: Live) -> dict[tuple[int, str], EdgeFacts]:
         edges: dict[tuple[int, str], EdgeFacts] = {}
         for edge in read_edges(live["edges"]):
-            if edge.to.startswith(EXTERNAL):
+            if edge.to.startswith(EXTERNAL) or entity_problem(edge.to):
                 continue
             target = eid if edge.to == record.entity else self._reference(record.plane, ISSUE, edge.to)
             hlc, author, n = edge.rank
             rank = hlc.to_bytes(8, "big") + author + n.to_bytes(8, "big")
-            gate = (
-                ANY_CHILD if edge.type == WAITS and "any-children" in edge.extra.get("metadata", "") else ALL_CHILDREN
-            )
-            edges[target, edge.type] = EdgeFacts(rank, gate)
+            edges[target, edge.type] = EdgeFacts(rank, _gate(edge))
         return edges
 
 
@@ -145,8 +143,9 @@ def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int 
         values.update(part)
     updated_ms = None
     if "updated_at" in values:
-        last = record.groups[-1]
-        if last.hlc >= record.updated and last.pairs[-1][0] == "updated_at":
+        # Nearly always the last group: an import writes it last. But events may arrive after later ones.
+        written = next(group for group in reversed(record.groups) if any(pair[0] == "updated_at" for pair in group.pairs))
+        if written.hlc >= record.updated:
             updated_ms = instant_ms(values["updated_at"])
     if _SETS.isdisjoint(values):
         return values, [], False, updated_ms
@@ -177,15 +176,26 @@ def _flags(status: str) -> tuple[int, bytes]:
     return flags, b"\1" if is_closed else b"\0"
 
 
+def _gate(edge: Edge) -> bytes:
+    metadata = edge.extra.get("metadata") if edge.type == WAITS else None
+    return ANY_CHILD if isinstance(metadata, str) and "any-children" in metadata else ALL_CHILDREN
+
+
 def _in_range(ms: int) -> int:
     return min(max(ms, 0), _MOST_MS)
 
 
 def has_conflict(live: Live) -> bool:
-    """Whether some field may be in conflict; texts, which aren't at hand, count as soon as they have siblings."""
+    """Whether some field may be in conflict.
+
+    What isn't at hand counts as soon as it may be: texts with siblings, and further fields of several writers, since
+    one writer's entries of one name supersede each other.
+    """
     for key, siblings in live.items():
-        policy = field_of(ISSUE, key).policy
+        policy, inline, _ = field_of(ISSUE, key)
         if policy is Policy.KEYED:
+            if not inline and len({sibling.author for sibling in siblings}) > 1:
+                return True
             if len(siblings) > 1 and any(entry.conflict for entry in policies.keyed(siblings).values()):
                 return True
         elif len(siblings) > 1 and policy not in SET_LIKE:

@@ -22,15 +22,23 @@ AUTHORS = {1: b"a" * 32, 2: b"b" * 32}
 TARGETS = {"mt-1": 1, "mt-2": 2, "mt-3": 3}
 
 
-def record_of(*events: dict[str, Any], hlc_step: int = 1, feeds: tuple[int, ...] = (1,)) -> Record:
-    """A record in which each of these events, made a millisecond apart, is live with its keys and values."""
+def record_of(*events: dict[str, Any], feeds: tuple[int, ...] = (1,), backwards: bool = False) -> Record:
+    """A record in which these events are live.
+
+    Args:
+        events: each with its keys and values.
+        feeds: whose they are, in turn.
+        backwards: whether the later ones arrived first.
+    """
     record = Record(1, ISSUE, "mt-1", head=len(events), created=from_ms(NOW_MS))
     for position, event in enumerate(events):
-        hlc = from_ms(NOW_MS) + position * hlc_step
-        pairs = [[key, value] if KINDS[ISSUE][key].inline else [key] for key, value in event.items()]
+        hlc = from_ms(NOW_MS) + position
+        pairs = [[key, event[key]] if KINDS[ISSUE][key].inline else [key] for key in sorted(event)]
         feed = feeds[position % len(feeds)]
         record.groups.append(Group(feed, position + 1, hlc, position + 1, bytes([position]) * 32, pairs))
         record.updated = hlc
+    if backwards:
+        record.groups.reverse()
     return record
 
 
@@ -84,11 +92,11 @@ def events(draw: st.DrawFn) -> dict[str, Any]:
     return {key: draw(likely(key)) for key in keys}
 
 
-@given(st.lists(events(), max_size=3), st.sampled_from([(1,), (1, 2)]))
+@given(st.lists(events(), max_size=3), st.sampled_from([(1,), (1, 2)]), st.booleans())
 def test_any_record_has_a_row_and_the_quick_way_is_what_the_policies_say(
-    made: list[dict[str, Any]], feeds: tuple[int, ...]
+    made: list[dict[str, Any]], feeds: tuple[int, ...], backwards: bool
 ) -> None:
-    record = record_of(*made, feeds=feeds)
+    record = record_of(*made, feeds=feeds, backwards=backwards)
     quick = MAKER.make(1, record)
     assert quick == slowly(record)
     assert all(len(key) <= 511 for key in quick.keys)
@@ -140,6 +148,11 @@ def test_what_a_file_said_of_its_last_change_counts_until_something_is_written_a
     said = {"updated_at": "2020-01-01T00:00:00Z"}
     assert layout.timed_key(layout.UPDATED, 1, 1_577_836_800_000, 1) in row_of({"title": "T"}, said).keys
     assert layout.timed_key(layout.UPDATED, 1, NOW_MS, 1) in row_of(said, {"title": "T"}).keys
+
+
+def test_it_does_not_show_which_of_two_events_arrived_first() -> None:
+    made = ({"title": "T"}, {"updated_at": "2020-01-01T00:00:00Z"})
+    assert row_of(*made) == row_of(*made, backwards=True)
 
 
 def test_times_out_of_range_are_brought_into_it() -> None:

@@ -1,6 +1,5 @@
 """What users feel: the command line, the socket, start and memory, with the real daemon in an ordinary install."""
 
-import os
 import shutil
 import statistics
 import subprocess
@@ -14,12 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
+from measure import Row, micro, percentile, resident_mb, seconds
+from world import PROJECT, folder, issue_lines, scratch
 
 from moot.rpc import Client
 from moot_protocol.requests import Create, Import, InitProject, InitTown, IssueFields, ListIssues, Ping, Ready, Show
-
-from measure import Row, micro, percentile, resident_mb, seconds
-from world import PROJECT, folder, issue_lines, scratch
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".bench" / "venv"
@@ -95,11 +93,12 @@ class Daemon:
             client.call(InitProject(actor="bench", prefix=PROJECT))
             lines = issue_lines(count)
             for start in range(0, count, 1000):
-                chunk = tuple(lines[start : start + 1000])
-                client.call(
-                    Import(actor="bench", project=PROJECT, lines=chunk, first_line=start + 1, session="bench", last=False),
-                    deadline_ms=120_000,
-                )
+                client.call(_chunk(lines, start, "bench"), deadline_ms=120_000)
+
+
+def _chunk(lines: list[bytes], start: int, session: str) -> Import:
+    chunk = tuple(lines[start : start + 1000])
+    return Import(actor="bench", project=PROJECT, lines=chunk, first_line=start + 1, session=session, last=False)
 
 
 @contextmanager
@@ -115,6 +114,7 @@ def running(count: int = 0) -> Iterator[Daemon]:
 
 def bench_cli(runs: int = 40) -> list[Row]:
     with running(10_000) as daemon:
+
         def command(*words: str) -> Callable[[], object]:
             return lambda: subprocess.run(
                 words, env=daemon.environment, cwd=daemon.home / "project", stdout=subprocess.DEVNULL, check=True
@@ -127,7 +127,16 @@ def bench_cli(runs: int = 40) -> list[Row]:
         pairs = [(seconds(ready), seconds(floor)) for _ in range(runs)]
         measured, least = statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
         ratio = statistics.median(a / b for a, b in pairs)
-        return [Row("moot ready, 10,000 issues, warm daemon", micro(measured), f"python -c pass {micro(least)}", ratio, 1.3, "×")]
+        return [
+            Row(
+                "moot ready, 10,000 issues, warm daemon",
+                micro(measured),
+                f"python -c pass {micro(least)}",
+                ratio,
+                1.3,
+                "×",
+            )
+        ]
 
 
 def bare_commit(runs: int = 200) -> float:
@@ -148,19 +157,15 @@ def bench_socket() -> list[Row]:
     with running(1) as daemon:
         commit = bare_commit()
         alone = statistics.median(_create(daemon, 300))
-        threads = [threading.Thread(target=_create, args=(daemon, 150)) for _ in range(32)]
-        begun = time.perf_counter()
-        clients = subprocess.Popen(
-            [sys.executable, __file__, str(daemon.socket), "32", "100"], env={**os.environ}, stdout=subprocess.PIPE
+        clients = subprocess.run(
+            [sys.executable, __file__, str(daemon.socket), "32", "100"], check=True, capture_output=True
         )
-        output, _ = clients.communicate()
-        del threads, begun
-        together = float(output)
-        commit_after = bare_commit()
-        floor = (commit + commit_after) / 2
+        together = float(clients.stdout)
+        floor = (commit + bare_commit()) / 2
+        shown = f"a commit {micro(floor)}"
         return [
-            Row("durable create through the socket, 1 client", micro(alone), f"a commit {micro(floor)}", alone / floor, 3, "×"),
-            Row("  32 clients, a write", micro(together), f"a commit {micro(floor)}", together / floor, 0.3, "×"),
+            Row("durable create through the socket, 1 client", micro(alone), shown, alone / floor, 3, "×"),
+            Row("  32 clients, a write", micro(together), shown, together / floor, 0.3, "×"),
         ]
 
 
@@ -207,16 +212,18 @@ def bench_reads(scale: int) -> list[Row]:
         idle = resident_mb(small.pid)
     with running(scale) as large:
         many = {name: _p99(large, name) for name in REQUESTS}
-        busy = _while_importing(large, scale)
+        busy = _while_importing(large)
         grown = resident_mb(large.pid)
         large.stop()
         started = statistics.median(_restart(large) for _ in range(5))
     rows = []
     for name in REQUESTS:
-        rows.append(Row(f"{name} at the socket, {scale:,} issues, p99", micro(many[name]), "", many[name] * 1e3, 2, "ms"))
+        rows.append(
+            Row(f"{name} at the socket, {scale:,} issues, p99", micro(many[name]), "", many[name] * 1e3, 2, "ms")
+        )
         ratio = many[name] / few[name]
-        rows.append(Row(f"  against 10,000 issues", micro(many[name]), micro(few[name]), ratio, 1.5, "×"))
-        rows.append(Row(f"  while bulk ingest runs, p99", micro(busy[name]), "", busy[name] * 1e3, 10, "ms"))
+        rows.append(Row("  against 10,000 issues", micro(many[name]), micro(few[name]), ratio, 1.5, "×"))
+        rows.append(Row("  while bulk ingest runs, p99", micro(busy[name]), "", busy[name] * 1e3, 10, "ms"))
     rows.append(Row(f"start with {scale:,} issues, to serving", micro(started), "", started, 0.3, "s"))
     rows.append(Row("resident memory, 10,000 issues imported", f"{idle:.1f} MB", "", idle, 45, "MB"))
     rows.append(Row(f"resident memory with {scale:,} issues", f"{grown:.1f} MB", "", grown, 120, "MB"))
@@ -236,18 +243,14 @@ def _p99(daemon: Daemon, name: str, count: int = 400) -> float:
     return percentile(times[50:], 99)
 
 
-def _while_importing(daemon: Daemon, scale: int) -> dict[str, float]:
+def _while_importing(daemon: Daemon) -> dict[str, float]:
     done = threading.Event()
 
     def load() -> None:
         lines = [line.replace(b'"gen-', b'"more-') for line in issue_lines(20_000, seed=7)]
         with daemon.client() as client:
             for start in range(0, len(lines), 1000):
-                chunk = tuple(lines[start : start + 1000])
-                client.call(
-                    Import(actor="bench", project=PROJECT, lines=chunk, first_line=scale + start + 1, session="more", last=False),
-                    deadline_ms=120_000,
-                )
+                client.call(_chunk(lines, start, "more"), deadline_ms=120_000)
                 if done.is_set():
                     return
 
