@@ -22,7 +22,7 @@ CHUNK = 1000
 def import_lines(target: Replica, lines: list[bytes]) -> None:
     """Import as the daemon does it: a thousand lines a transaction."""
     for start in range(0, len(lines), CHUNK):
-        parsed = parse(lines[start : start + CHUNK], start + 1, set())
+        parsed = parse(lines[start : start + CHUNK], start + 1, {})
         with target.transaction() as unit:
             Importer(unit, target.ledger.number, PROJECT, "bench").take(parsed)
 

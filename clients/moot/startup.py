@@ -8,9 +8,9 @@ import sys
 import time
 from _socket import socket
 
+from moot.conversation import Conversation, Failure, try_connect, write_all
 from moot.facts import read_small
 from moot.paths import socket_path, state_folder
-from moot.thin import Conversation, Failure, try_connect, write_all
 
 START_SECONDS = 10
 """How long a daemon may take until it can be connected to."""

@@ -1,49 +1,24 @@
 """The client process behind the command `moot`: it says what it was asked and does what it is told.
 
 It sends its arguments, folder and terminal facts to the daemon, which runs the command, and carries out the effects
-that come back (`moot_protocol.rpc` describes them). Its speed is its start: beside what a bare interpreter has loaded
-it imports `_socket` and two small modules of ours, and a test holds it to that. Whatever is rare (files, the editor,
-starting the daemon) is imported when it is needed.
+that come back. Its speed is its start: beside what a bare interpreter has loaded it imports `_socket` and three small
+modules of ours, and a test holds it to that. Whatever is rare (files, the editor, starting the daemon) is imported when
+it is needed.
 """
 
 import os
 import sys
-from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket  # `socket` itself loads a dozen others
+from _socket import socket
 
-from moot import __version__
-from moot.facts import facts
-from moot.paths import SOCKET_BYTES, socket_path
+from moot.conversation import Conversation, Failure, try_connect, write_all
+from moot.paths import socket_path
 
-TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
-if TYPE_CHECKING:
-    from moot.effects import Files
-
-RPC_VERSION = 1
-CALL = 1
-"""The number of our only request."""
-FRAME_BYTES = 8 * 1024 * 1024
-HELLO_SECONDS = 10
-READ_BYTES = 256 * 1024
-NOT_MOOT = "what answers at the socket does not speak Moot's protocol"
-GARBLED = (ValueError, LookupError, TypeError)
-"""What decoding raises for bytes that are not MessagePack, or not of the shape they should have."""
 INTERRUPTED = 130
 EXITS = {
     "usage": 2, "not_found": 3, "ambiguous": 3, "denied": 4, "conflict": 5, "lost_race": 5,
     "unreachable": 69, "busy": 75, "timeout": 75, "pipe": 141,
 }  # fmt: skip
 """Exit codes of failures, by error code; all others are 1. 141 is what a shell shows for SIGPIPE."""
-
-
-class Failure(Exception):  # noqa: N818 - an outcome more than an error
-    """What is told to the user in place of an answer. With an empty message nothing is."""
-
-    def __init__(self, code: str, message: str, hint: str = "", *, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
-        self.retryable = retryable
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -121,7 +96,6 @@ def _change_folder(path: str) -> None:
         raise Failure("usage", f"cannot enter {path}: {error.strerror}") from error
 
 
-# -- The connection ----------------------------------------------------------------------------------------------
 def connect(path: str) -> socket:
     """Connect to the daemon; start it if none runs, unless MOOT_NO_AUTOSTART is set.
 
@@ -136,283 +110,3 @@ def connect(path: str) -> socket:
     from moot.startup import start
 
     return start(path)
-
-
-def try_connect(path: str) -> socket | None:
-    """Connect to the daemon; None if none runs.
-
-    Raises:
-        Failure: `unreachable`, `denied`, `busy`.
-    """
-    if len(os.fsencode(path)) > SOCKET_BYTES:
-        hint = "set XDG_RUNTIME_DIR to a folder with a shorter path"
-        raise Failure("unreachable", f"the socket's path has more than {SOCKET_BYTES} bytes: {path}", hint)
-    try:
-        channel = socket(AF_UNIX, SOCK_STREAM)
-        channel.settimeout(HELLO_SECONDS)
-        channel.connect(path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return None
-    except PermissionError as error:
-        raise Failure(
-            "unreachable",
-            f"this sandbox forbids Unix sockets: cannot connect to {path} ({error.strerror})",
-            "run moot outside the sandbox, or let the sandbox connect to that path",
-        ) from error
-    except BlockingIOError as error:
-        raise Failure("busy", "the daemon has more clients than it can take", "try again", retryable=True) from error
-    except OSError as error:
-        raise Failure("unreachable", f"cannot connect to {path}: {error.strerror or error}") from error
-    _check_owner(channel)
-    return channel
-
-
-def _check_owner(channel: socket) -> None:
-    """Refuse a daemon of another user: it would tell us which files to write."""
-    if sys.platform == "linux":
-        from _socket import SO_PEERCRED
-
-        credentials = channel.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
-        owner = int.from_bytes(credentials[4:8], sys.byteorder)
-        if owner not in (0, os.geteuid()):
-            raise Failure("denied", f"the daemon at that socket belongs to user {owner}, not to you")
-
-
-class Conversation:
-    """One connection, used for one command.
-
-    Args:
-        channel: a connection to the daemon.
-    """
-
-    def __init__(self, channel: socket) -> None:
-        self._channel = channel
-        self._received = b""
-        self._files: Files | None = None
-        self.pid = 0
-        """The daemon's process, once its hello has come."""
-
-    def command(self, program: str, arguments: list[str]) -> int:
-        """Have the daemon run a command, carry out its effects, and return its exit code.
-
-        Raises:
-            Failure: what kept it from running, or standard output from taking what it wrote.
-        """
-        try:
-            "".join(arguments).encode()
-        except UnicodeEncodeError as error:
-            raise Failure("usage", "an argument is not valid UTF-8") from error
-        self._send([HELLO, {"id": CALL, "method": "console", "params": facts(program, arguments)}])
-        try:
-            code = None
-            while code is None:
-                code = self._carry_out(self._receive())
-        except GARBLED as error:
-            raise Failure("unreachable", NOT_MOOT) from error
-        finally:
-            if self._files is not None:
-                self._files.close()
-        return code
-
-    def _carry_out(self, message: object) -> int | None:
-        """Do what the daemon says; gives the exit code at the end."""
-        if not isinstance(message, list):
-            self._not_an_effect(message)
-            return None
-        name, details = message[1], message[2:]
-        if name == "out":
-            write_all(1, details[0])
-        elif name == "err":
-            write_all(2, details[0])
-        elif name == "exit":
-            return int(details[0])
-        else:
-            if self._files is None:
-                from moot.effects import Files
-
-                self._files = Files()
-            reply = self._files.carry_out(name, details)
-            if reply is not None:
-                self._send([[CALL, *reply]])
-        return None
-
-    def greet(self) -> int:
-        """Say hello and return the daemon's process id.
-
-        Raises:
-            Failure: it doesn't answer, or not in this protocol version.
-        """
-        self._send([HELLO])
-        try:
-            while not self.pid:
-                self._not_an_effect(self._receive())
-        except GARBLED as error:
-            raise Failure("unreachable", NOT_MOOT) from error
-        return self.pid
-
-    def _not_an_effect(self, message: object) -> None:
-        """Take in a hello, or an error as the end."""
-        if not isinstance(message, dict):
-            raise TypeError(message)
-        error = message.get("error")
-        if error:
-            raise Failure(error["code"], error["message"], error["hint"], retryable=error["retryable"])
-        if message["hello"] != RPC_VERSION:
-            raise Failure(
-                "bad_version",
-                f"the daemon (release {message.get('version')}) and this client ({__version__}) don't understand "
-                "each other",
-                "restart the daemon, so that both are of the same release",
-            )
-        self.pid = message["pid"]
-        self._channel.settimeout(None)
-
-    def _send(self, messages: list[object]) -> None:
-        frames = []
-        for message in messages:
-            payload = encode(message)
-            if len(payload) > FRAME_BYTES:
-                raise Failure("limit", "the arguments are too long", "pass long text through a file or standard input")
-            frames.append(len(payload).to_bytes(4, "big") + payload)
-        try:
-            self._channel.sendall(b"".join(frames))
-        except (BrokenPipeError, ConnectionResetError):
-            return  # the daemon has closed: what it said before comes next, or its end
-        except TimeoutError as error:
-            raise _silent() from error
-
-    def _receive(self) -> object:
-        while True:
-            size = int.from_bytes(self._received[:4], "big")
-            if size > FRAME_BYTES:
-                raise ValueError(size)
-            if len(self._received) >= 4 + size > 4:
-                payload, self._received = self._received[4 : 4 + size], self._received[4 + size :]
-                return decode(payload, 0)[0]
-            try:
-                data = self._channel.recv(READ_BYTES)
-            except TimeoutError as error:
-                raise _silent() from error
-            except ConnectionResetError:
-                data = b""
-            if not data:
-                raise Failure("unreachable", "the daemon has gone away", "see: moot daemon status")
-            self._received += data
-
-
-def _silent() -> Failure:
-    hint = "see its log, and restart it if it stays like this"
-    return Failure("unreachable", f"the daemon has not answered for {HELLO_SECONDS} seconds", hint)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write to standard output or error, all of it.
-
-    Raises:
-        Failure: standard output does not take it; what standard error does not take is nobody's to hear of.
-    """
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(descriptor, view) :]
-        except BlockingIOError:
-            import select
-
-            select.select([], [descriptor], [])
-        except OSError as error:
-            if descriptor != 1:
-                return
-            if isinstance(error, BrokenPipeError):
-                raise Failure("pipe", "") from error
-            raise Failure("output", f"cannot write to standard output: {error.strerror}") from error
-
-
-# -- MessagePack, as much of it as this process needs ------------------------------------------------------------
-def encode(value: object) -> bytes:
-    """Encode text, bytes, whole numbers of up to 32 bits, booleans, lists and maps."""
-    if isinstance(value, bool):
-        return b"\xc3" if value else b"\xc2"
-    if isinstance(value, int):
-        return bytes((value,)) if value < 0x80 else b"\xce" + value.to_bytes(4, "big")
-    if isinstance(value, str):
-        data = value.encode("utf-8", "replace")
-        return b"\xdb" + len(data).to_bytes(4, "big") + data
-    if isinstance(value, bytes):
-        return b"\xc6" + len(value).to_bytes(4, "big") + value
-    if isinstance(value, dict):
-        pairs = b"".join(encode(key) + encode(element) for key, element in value.items())
-        return b"\xdf" + len(value).to_bytes(4, "big") + pairs
-    if isinstance(value, list):
-        mark = bytes((0x90 | len(value),)) if len(value) < 16 else b"\xdd" + len(value).to_bytes(4, "big")
-        return mark + b"".join(map(encode, value))
-    raise TypeError(value)
-
-
-def decode(data: bytes, at: int) -> tuple[object, int]:
-    """Decode the value that begins at an offset, and return it and the offset after it. Knows no floats."""
-    mark = data[at]
-    at += 1
-    if mark < 0x80 or mark >= 0xE0:
-        return (mark if mark < 0x80 else mark - 0x100), at
-    if mark < 0x90:
-        return _map(data, at, mark & 0x0F)
-    if mark < 0xA0:
-        return _array(data, at, mark & 0x0F)
-    if mark < 0xC0:
-        return _text(data, at, mark & 0x1F)
-    if mark in (0xC0, 0xC2, 0xC3):
-        return {0xC0: None, 0xC2: False, 0xC3: True}[mark], at
-    kind, width = FORMS[mark]
-    after = at + width
-    number = int.from_bytes(_cut(data, at, width), "big", signed=kind is _signed)
-    return kind(data, after, number)
-
-
-def _map(data: bytes, at: int, count: int) -> tuple[dict[object, object], int]:
-    result = {}
-    for _ in range(count):
-        key, at = decode(data, at)
-        result[key], at = decode(data, at)
-    return result, at
-
-
-def _array(data: bytes, at: int, count: int) -> tuple[list[object], int]:
-    result = []
-    for _ in range(count):
-        element, at = decode(data, at)
-        result.append(element)
-    return result, at
-
-
-def _text(data: bytes, at: int, length: int) -> tuple[str, int]:
-    return _cut(data, at, length).decode(), at + length
-
-
-def _bytes(data: bytes, at: int, length: int) -> tuple[bytes, int]:
-    return _cut(data, at, length), at + length
-
-
-def _unsigned(_data: bytes, at: int, number: int) -> tuple[int, int]:
-    return number, at
-
-
-def _signed(_data: bytes, at: int, number: int) -> tuple[int, int]:
-    return number, at
-
-
-def _cut(data: bytes, at: int, length: int) -> bytes:
-    if at + length > len(data):
-        raise ValueError(length)
-    return data[at : at + length]
-
-
-FORMS = {
-    0xC4: (_bytes, 1), 0xC5: (_bytes, 2), 0xC6: (_bytes, 4),
-    0xCC: (_unsigned, 1), 0xCD: (_unsigned, 2), 0xCE: (_unsigned, 4), 0xCF: (_unsigned, 8),
-    0xD0: (_signed, 1), 0xD1: (_signed, 2), 0xD2: (_signed, 4), 0xD3: (_signed, 8),
-    0xD9: (_text, 1), 0xDA: (_text, 2), 0xDB: (_text, 4),
-    0xDC: (_array, 2), 0xDD: (_array, 4), 0xDE: (_map, 2), 0xDF: (_map, 4),
-}  # fmt: skip
-"""Marks followed by a number of some bytes, and what that number is the length or value of."""
-
-HELLO: object = {"hello": RPC_VERSION, "version": __version__}

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from moot_protocol.beads import TEXTS, ImportedIssue
 from moot_protocol.codec import encode
 from moot_protocol.event import Dot, Write
-from moot_protocol.issue import DELETED_NAMES, SHAPES, Comment, IssueReading, defaults
+from moot_protocol.issue import DELETED_NAMES, SHAPES, IssueReading, defaults
 from moot_protocol.limits import KIB, SHARED_ELEMENT_BYTES
 from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.times import instant_ns
@@ -159,13 +159,9 @@ class _Differences:
     def _comments(self) -> list[Write]:
         if self._is_hidden("comments"):
             return []
-        present = {_known_by(comment.id, _said(comment)) for comment in self._reading.comments}
-        present |= {_known_by("", _said(comment)) for comment in self._reading.comments}
-        return [
-            Write("comments", comment)
-            for comment in self._line.comments
-            if _known_by(comment[3], comment[:3]) not in present
-        ]
+        present = {_known_by(*comment) for comment in self._reading.comments}
+        present |= {_known_by(*comment._replace(id="")) for comment in self._reading.comments}
+        return [Write("comments", comment) for comment in self._line.comments if _known_by(*comment) not in present]
 
     def _entries(self, key: str, wanted: dict[str, str], shown: dict[str, str]) -> Iterator[Write]:
         if self._is_hidden(key):
@@ -176,13 +172,9 @@ class _Differences:
                 yield Write(key, [name, text], over)
 
 
-def _said(comment: Comment) -> list[str]:
-    return [comment.text, comment.author, comment.created_at]
-
-
-def _known_by(name: str | int, said: list[str]) -> tuple[str, ...]:
+def _known_by(text: str, author: str, created_at: str, name: str | int, extra: dict[str, Any]) -> bytes:
     """What makes a comment the same: its id (once a number, now text) and text, and without an id all it says."""
-    return tuple(said) if name == "" else (str(name), said[0])
+    return encode([str(name), text] if name != "" else [text, author, created_at, extra])
 
 
 def _names(sibling: Sibling, name: str) -> bool:

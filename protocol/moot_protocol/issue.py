@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from moot_protocol import json_text, policies
 from moot_protocol.clock import to_ms
+from moot_protocol.codec import encode
 from moot_protocol.ids import base32
 from moot_protocol.kinds import ISSUE, KINDS, Policy
 from moot_protocol.lineage import Lineage
@@ -79,17 +80,9 @@ DEFAULT_TYPE: Final = "task"
 
 _ORDER: Final = (
     *(name for name, shape in SHAPES.items() if shape is not Shape.FLAG),
-    "metadata",
-    "labels",
-    "dependencies",
-    "comments",
-    "ephemeral",
-    "pinned",
-    "deleted_at",
-    "deleted_by",
-    "delete_reason",
-    "original_type",
-)
+    "metadata", "labels", "dependencies", "comments", "ephemeral", "pinned",
+    "deleted_at", "deleted_by", "delete_reason", "original_type",
+)  # fmt: skip
 _KNOWN: Final = frozenset(_ORDER) | {"id"}
 _EDGE_NAMES: Final = frozenset({"issue_id", "depends_on_id", "type", "created_at", "created_by"})
 _COMMENT_NAMES: Final = frozenset({"id", "issue_id", "author", "text", "created_at"})
@@ -116,12 +109,9 @@ def _show_flag(value: Any) -> bool | None:
 
 
 _SHOW: Final[dict[Shape, Callable[[Any], Any]]] = {
-    Shape.TEXT: _show_text,
-    Shape.TIME: _show_time,
-    Shape.INT: _show_int,
-    Shape.PRIORITY: _show_priority,
+    Shape.TEXT: _show_text, Shape.TIME: _show_time, Shape.INT: _show_int, Shape.PRIORITY: _show_priority,
     Shape.FLAG: _show_flag,
-}
+}  # fmt: skip
 _REGISTERS: Final = {name: (KINDS[ISSUE][name].policy, _SHOW[shape]) for name, shape in SHAPES.items()}
 """How each register is read, and what of a value is shown: None for what its field can't have."""
 
@@ -213,14 +203,13 @@ def read_issue(
     deleted = _read_deleted(live.get("deleted", ()), values, conflicts)
     if "updated_at" in values and not _is_last(live["updated_at"], updated_hlc):
         del values["updated_at"]
-    metadata = _read_keyed("metadata", live, conflicts) if "metadata" in live else {}
     return IssueReading(
         entity,
         values,
         read_labels(live["labels"]) if "labels" in live else [],
         read_edges(live["edges"]) if "edges" in live else [],
         _read_comments(live["comments"]) if "comments" in live else [],
-        metadata,
+        _read_keyed("metadata", live, conflicts) if "metadata" in live else {},
         _read_keyed("extra", live, conflicts) if "extra" in live else {},
         deleted,
         values.get("created_at") or format_ms(to_ms(created_hlc)),
@@ -275,30 +264,33 @@ def read_edges(siblings: Sequence[Sibling]) -> list[Edge]:
     if not siblings:
         return []
     edges: dict[tuple[str, str], Edge] = {}
-    for sibling in siblings if len(siblings) == 1 else sorted(siblings, key=_rank):
+    for sibling in siblings if len(siblings) == 1 else sorted(siblings, key=policies.rank):
         value = sibling.value
         if not isinstance(value, list | tuple) or len(value) < 5:
             continue
         to, kind, at, by, extra = value[:5]
         if isinstance(to, str) and to and isinstance(kind, str) and kind and (to, kind) not in edges:
-            by = _shown_author(by, sibling)
-            extra = extra if isinstance(extra, dict) else {}
+            by, extra = _shown_author(by, sibling), extra if isinstance(extra, dict) else {}
             edges[to, kind] = Edge(to, kind, _shown_time(at, sibling), by, extra, sibling.rank)
     return list(edges.values())
 
 
 def _read_comments(siblings: Sequence[Sibling]) -> list[Comment]:
     """The comments, oldest first; those that say the same in all their parts, id included, once."""
-    comments: dict[tuple[str, ...], Comment] = {}
-    for sibling in siblings if len(siblings) == 1 else sorted(siblings, key=_rank):
+    comments: dict[bytes, Comment] = {}
+    for sibling in siblings if len(siblings) == 1 else sorted(siblings, key=policies.rank):
         value = sibling.value
         if not isinstance(value, list | tuple) or len(value) < 5 or not isinstance(value[0], str):
             continue
         text, author, at, name, extra = value[:5]
-        shown_id = name if type(name) is int or isinstance(name, str) else comment_id(sibling)
-        author, at = _shown_author(author, sibling), _shown_time(at, sibling)
-        comment = Comment(text, author, at, shown_id, extra if isinstance(extra, dict) else {})
-        comments.setdefault((text, author, at, str(shown_id)), comment)
+        comment = Comment(
+            text,
+            _shown_author(author, sibling),
+            _shown_time(at, sibling),
+            name if type(name) is int or isinstance(name, str) else comment_id(sibling),
+            extra if isinstance(extra, dict) else {},
+        )
+        comments.setdefault(encode(comment), comment)
     return sorted(
         comments.values(), key=lambda comment: (instant_ms(comment.created_at) or 0, str(comment.id), comment.text)
     )
@@ -317,10 +309,6 @@ def _shown_time(value: Any, sibling: Sibling) -> str:
 
 def _shown_author(value: Any, sibling: Sibling) -> str:
     return sibling.actor if value is None else value if isinstance(value, str) else ""
-
-
-def _rank(sibling: Sibling) -> tuple[int, bytes, int]:
-    return (sibling.hlc, sibling.author, sibling.n)
 
 
 # -- Documents -----------------------------------------------------------------------------------------------------
@@ -474,7 +462,7 @@ def facts_of(values: Mapping[str, Any], labels: list[str]) -> Facts:
 
 def created_ms(live: Live, created_hlc: int) -> int:
     """When an issue was created, in milliseconds since 1970."""
-    ms = instant_ms(_value(live, "created_at"))
+    ms = instant_ms(_value(live, "created_at")) if "created_at" in live else None
     return to_ms(created_hlc) if ms is None else ms
 
 
@@ -489,12 +477,8 @@ def updated_ms(live: Live, updated_hlc: int) -> int:
 
 
 def _value(live: Live, key: str) -> Any:
-    siblings = live.get(key)
-    if not siblings:
-        return None
-    if len(siblings) == 1:
-        return siblings[0].value
-    return policies.read(KINDS[ISSUE][key].policy, siblings).value
+    siblings = live.get(key) or ()
+    return siblings[0].value if len(siblings) == 1 else policies.read(KINDS[ISSUE][key].policy, siblings).value
 
 
 # -- Values of writes made here ------------------------------------------------------------------------------------

@@ -124,19 +124,40 @@ def nearest_common_ancestor(lineage: Lineage, ours: Name, theirs: Name) -> Name 
 
 
 def agreed(lineage: Lineage, names: Sequence[Name]) -> Name | None:
-    """The latest write that all of `names` succeed (or are) and against which nothing is concurrent; None if none is.
-
-    It is the first that the descent reaches alone, unless a write without predecessors was passed before: that one
-    is concurrent with everything below it.
-    """
+    """The latest write that all of `names` succeed (or are) and nothing is concurrent with; None if there is none."""
+    links_of: dict[Name, list[Name]] = {}
     descent = _Descent(lineage, names)
-    while descent and descent.steps < LINEAGE_STEPS:
-        name = descent.pop()
-        if not descent:
-            return name
-        links, all_earlier = descent.links(name)
-        if not links or not all_earlier:
+    has_end = False
+    while descent:
+        if descent.steps == LINEAGE_STEPS:
             return None
-        for link in links:
+        name = descent.pop()
+        links_of[name], all_earlier = descent.links(name)
+        if not all_earlier:
+            return None
+        if not descent and not has_end:
+            # All that was passed leads here, and whatever is below is below this one.
+            links_of[name] = []
+            break
+        has_end = has_end or not links_of[name]
+        for link in links_of[name]:
             descent.add(link)
+    return _first_comparable(links_of)
+
+
+def _first_comparable(links_of: dict[Name, list[Name]]) -> Name | None:
+    """Of writes with their links, latest first: the first that leads to all after it and that all before lead to."""
+    # Sets of writes as bits of integers.
+    bit = {name: 1 << place for place, name in enumerate(links_of)}
+    below: dict[Name, int] = {}
+    for name in reversed(links_of):
+        below[name] = 0
+        for link in links_of[name]:
+            below[name] |= bit[link] | below[link]
+    below_all_before = after = (1 << len(links_of)) - 1
+    for name in links_of:
+        after ^= bit[name]
+        if below_all_before & bit[name] and below[name] == after:
+            return name
+        below_all_before &= below[name]
     return None

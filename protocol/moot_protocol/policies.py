@@ -53,6 +53,11 @@ def read(policy: Policy, siblings: Sequence[Sibling], lineage: Lineage | None = 
     return _REGISTERS[policy](siblings)
 
 
+def rank(sibling: Sibling) -> tuple[int, bytes, int]:
+    """The order in which policies choose: (hlc, author, n)."""
+    return (sibling.hlc, sibling.author, sibling.n)
+
+
 def is_empty(value: Any) -> bool:
     """Whether a register with this value counts as cleared."""
     return value is None or value == ""
@@ -69,7 +74,7 @@ def elements(siblings: Sequence[Sibling]) -> list[Sibling]:
     if len(siblings) == 1:
         return [] if siblings[0].value is MISSING else list(siblings)
     distinct: dict[Any, Sibling] = {}
-    for sibling in sorted(siblings, key=_rank):
+    for sibling in sorted(siblings, key=rank):
         if sibling.value is not MISSING:
             distinct.setdefault(_mark(sibling.value), sibling)
     return list(distinct.values())
@@ -90,17 +95,17 @@ def keyed(siblings: Sequence[Sibling]) -> dict[str, Reading]:
 
 def latest(siblings: Sequence[Sibling]) -> Reading:
     """The write of the highest (hlc, author, n)."""
-    return _reading(max(_present(siblings), key=_rank), conflict=differ(siblings))
+    return _reading(max(_present(siblings), key=rank), conflict=differ(siblings))
 
 
 def earliest(siblings: Sequence[Sibling]) -> Reading:
     """The write of the lowest (hlc, author, n): the first of concurrent claimers keeps what it claimed."""
-    return _reading(min(_present(siblings), key=_rank))
+    return _reading(min(_present(siblings), key=rank))
 
 
 def maximum(siblings: Sequence[Sibling]) -> Reading:
     """The greatest value: times by instant, numbers by value, anything else below both."""
-    return _reading(max(_present(siblings), key=lambda sibling: (*_magnitude(sibling.value), _rank(sibling))))
+    return _reading(max(_present(siblings), key=lambda sibling: (*_magnitude(sibling.value), rank(sibling))))
 
 
 def text(siblings: Sequence[Sibling], lineage: Lineage | None = None) -> Reading:
@@ -124,7 +129,7 @@ def version(siblings: Sequence[Sibling]) -> Reading:
     others and count as one version.
     """
     present = _present(siblings)
-    shown = max(present, key=lambda sibling: (_precedence(sibling.value), _rank(sibling)))
+    shown = max(present, key=lambda sibling: (_precedence(sibling.value), rank(sibling)))
     by_version: dict[Any, list[Sibling]] = {}
     for sibling in siblings:
         by_version.setdefault(_precedence(sibling.value), []).append(sibling)
@@ -145,7 +150,7 @@ def review(siblings: Sequence[Sibling], lineage: Lineage | None = None) -> Readi
 def total(siblings: Sequence[Sibling]) -> int | float:
     """The sum over authors of the latest number each wrote; what is no number counts as 0."""
     by_author: dict[bytes, Sibling] = {}
-    for sibling in sorted(siblings, key=_rank):
+    for sibling in sorted(siblings, key=rank):
         by_author[sibling.author] = sibling
     numbers = [by_author[author].value for author in sorted(by_author)]
     amount: int | float = sum(number for number in numbers if type(number) is int)
@@ -160,10 +165,6 @@ def total(siblings: Sequence[Sibling]) -> int | float:
 def _reading(sibling: Sibling, *, conflict: bool = False) -> Reading:
     value = sibling.value
     return Reading(None if value == "" else value, sibling, conflict)
-
-
-def _rank(sibling: Sibling) -> tuple[int, bytes, int]:
-    return (sibling.hlc, sibling.author, sibling.n)
 
 
 def _name(sibling: Sibling) -> Name:

@@ -12,12 +12,9 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-R = TypeVar("R")
+from moot_protocol.listing import Filter, IssueDoc, Json, Page
 
-Json = Any
-"""Whatever JSON can hold."""
-IssueDoc = dict[str, Any]
-"""An issue as Beads writes it: id, title, status, priority, issue_type, …, labels, dependencies, comments."""
+R = TypeVar("R")
 
 
 class Request(msgspec.Struct, Generic[R], kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -244,62 +241,6 @@ class Import(Mutation[dict[str, Any]], kw_only=True):
 
 
 # -- Issues: reading ---------------------------------------------------------------------------------------------
-class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which issues a list holds; every part given must hold. Times are milliseconds since 1970."""
-
-    projects: tuple[str, ...] = ()
-    """Empty: all."""
-    statuses: tuple[str, ...] = ()
-    exclude_statuses: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    exclude_types: tuple[str, ...] = ()
-    priorities: tuple[int, ...] = ()
-    assignee: str = ""
-    unassigned: bool = False
-    labels: tuple[str, ...] = ()
-    """All of them."""
-    any_labels: tuple[str, ...] = ()
-    exclude_labels: tuple[str, ...] = ()
-    no_labels: bool = False
-    ids: tuple[str, ...] = ()
-    parent: str = ""
-    """Descendants of this issue."""
-    no_parent: bool = False
-    title_contains: str = ""
-    title_or_id: str = ""
-    """In the title, case ignored, or the id begins so, with or without its prefix: what `search` looks for."""
-    text_contains: str = ""
-    """In title or description, case ignored."""
-    created_after: int | None = None
-    created_before: int | None = None
-    updated_after: int | None = None
-    updated_before: int | None = None
-    closed_after: int | None = None
-    closed_before: int | None = None
-    due_before: int | None = None
-    due_after: int | None = None
-    overdue: bool = False
-    deferred: bool = False
-    pinned: bool | None = None
-    metadata: dict[str, str] = {}
-    """Top-level metadata entries that must have these values as text."""
-    has_metadata: tuple[str, ...] = ()
-    deleted: bool = False
-    """Deleted issues instead of live ones."""
-
-
-class Page(msgspec.Struct, kw_only=True):
-    """One page of issues."""
-
-    issues: list[IssueDoc]
-    total: int | None
-    """How many match in all, where that was cheap to know or the list is complete; else None."""
-    truncated: bool
-    """Whether more match than are here."""
-    short: list[int] = []
-    """For each issue, how many of its id's leading characters make it unique."""
-
-
 class ListIssues(Request[Page], kw_only=True):
     """Issues in an order. `sort` is one of priority, created, updated, closed, status, id, title, type, assignee.
 

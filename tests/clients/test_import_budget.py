@@ -7,7 +7,7 @@ from pathlib import Path
 from moot_testkit.control import serving
 from moot_testkit.thin import SCRIPT, environment
 
-BUDGET = {"_socket", "moot", "moot.facts", "moot.paths", "moot.thin"}
+BUDGET = {"_socket", "moot", "moot.conversation", "moot.facts", "moot.paths", "moot.thin"}
 """All that a command may load beyond a bare interpreter. Adding to it needs a measurement, not a reason."""
 
 

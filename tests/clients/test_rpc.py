@@ -15,7 +15,8 @@ from moot.console.api import Api
 from moot.rpc import Client
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
-from moot_protocol.requests import Close, Events, ListIssues, Page, Ping, Show
+from moot_protocol.listing import Page
+from moot_protocol.requests import Close, Events, ListIssues, Ping, Show
 from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder, stranger_listening
 from mootd.control.ports import Settings
 

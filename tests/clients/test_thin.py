@@ -10,13 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import moot
-from moot import thin
 from moot.console.terminal import Facts
-from moot_protocol import limits, rpc
+from moot_protocol import rpc
 from moot_protocol.errors import Code
 from moot_testkit.control import PATIENCE, Command, Daemon, raw_client, serving, stranger_listening
 from moot_testkit.thin import Shell, run_at_terminal
@@ -135,7 +132,7 @@ def test_an_argument_that_is_no_utf8_is_a_usage_error(shell: Shell) -> None:
 
 
 def test_arguments_too_long_for_a_frame_are_refused_in_words(shell: Shell) -> None:
-    code = "import moot.thin as t; t.FRAME_BYTES = 100; t.main(['moot', 'x' * 200])"
+    code = "import moot.conversation as c, moot.thin as t; c.FRAME_BYTES = 100; t.main(['moot', 'x' * 200])"
     done = shell.run_code(code)
     assert done.returncode == 1
     assert b"too long" in done.stderr
@@ -315,54 +312,11 @@ def test_a_daemon_of_another_protocol_version_is_told_in_words(alone: Shell) -> 
 
 def test_a_daemon_that_never_answers_is_given_up(alone: Shell) -> None:
     with Impostor(alone, b"", close=False):
-        done = alone.run_code("import moot.thin as t; t.HELLO_SECONDS = 0.05; t.main(['moot', 'list'])")
+        done = alone.run_code(
+            "import moot.conversation as c, moot.thin as t; c.HELLO_SECONDS = 0.05; t.main(['moot', 'list'])"
+        )
     assert done.returncode == 69
     assert b"has not answered" in done.stderr
-
-
-# -- Its MessagePack ---------------------------------------------------------------------------------------------
-SENT = st.recursive(
-    st.booleans() | st.integers(0, 2**32 - 1) | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-RECEIVED = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-LONG = ("x" * 31, "x" * 32, "x" * 300, "x" * 70_000, b"x" * 300, b"x" * 70_000, [1] * 15, [1] * 16, [1] * 70_000)
-"""Values on both sides of every bound between two forms of a length."""
-
-
-@given(value=SENT)
-def test_what_the_client_encodes_others_decode(value: Any) -> None:
-    assert msgspec.msgpack.decode(thin.encode(value)) == value
-
-
-@given(value=RECEIVED)
-def test_what_others_encode_the_client_decodes(value: Any) -> None:
-    data = msgspec.msgpack.encode(value)
-    assert thin.decode(data, 0) == (value, len(data))
-
-
-@pytest.mark.parametrize("value", [*LONG, {str(number): number for number in range(70_000)}], ids=len)
-def test_long_values_go_both_ways(value: Any) -> None:
-    assert msgspec.msgpack.decode(thin.encode(value)) == value
-    assert thin.decode(msgspec.msgpack.encode(value), 0)[0] == value
-
-
-@given(data=st.binary(min_size=1, max_size=100))
-def test_any_bytes_are_decoded_or_garbled(data: bytes) -> None:
-    try:
-        thin.decode(data, 0)
-    except thin.GARBLED:
-        return
-
-
-def test_client_and_protocol_agree_on_what_both_define() -> None:
-    assert (thin.RPC_VERSION, thin.FRAME_BYTES) == (rpc.RPC_VERSION, limits.RPC_FRAME_BYTES)
-    assert rpc.decode_hello(thin.encode(thin.HELLO)) == rpc.Hello(rpc.RPC_VERSION, moot.__version__)
 
 
 def test_the_release_is_that_of_the_distribution() -> None:

@@ -194,6 +194,11 @@ def test_the_excerpt_has_every_kind_of_line() -> None:
     assert any("." in issue["id"] for issue in data)
 
 
+def test_a_dependency_that_names_another_issue_as_its_own_comes_out_so() -> None:
+    line = LINE | {"dependencies": [EDGE | {"issue_id": "bd-other"}], "comments": [COMMENT | {"issue_id": 5}]}
+    assert Imported(line).export() == line
+
+
 # -- Events of a new issue ---------------------------------------------------------------------------------------
 LINE: dict[str, Any] = {
     "id": "bd-1", "title": "A title", "status": "open", "priority": 1, "issue_type": "bug",
@@ -247,6 +252,23 @@ def test_the_largest_line_makes_events_that_fit() -> None:
     assert issue.again(line) == []
 
 
+def test_many_fields_below_the_limit_make_events_that_fit() -> None:
+    names = ["spec_id", "close_reason", "closed_by_session", "external_ref"]
+    issue = Imported(LINE | dict.fromkeys(names, "é" * 10_000))
+    assert issue.export() == LINE | dict.fromkeys(names, "é" * 10_000)
+
+
+def test_large_elements_stand_alone() -> None:
+    long = "x" * 30_000
+    line = LINE | {
+        "metadata": {"a": long},
+        "sender": long,
+        "dependencies": [EDGE | {"metadata": long}],
+        "labels": ["x"],
+    }
+    assert keys(writes_for_new(parse(line), "bd"))[1:] == [["edges"], ["metadata"], ["extra", "updated_at"]]
+
+
 # -- Differences ---------------------------------------------------------------------------------------------------
 def test_only_what_differs_is_written_over_what_is_live() -> None:
     issue = Imported(LINE | {"description": "d"})
@@ -289,6 +311,11 @@ def test_a_comment_whose_text_was_changed_elsewhere_is_added_beside() -> None:
 def test_a_comment_whose_id_became_text_is_the_same_comment() -> None:
     issue = Imported(LINE | {"comments": [COMMENT | {"id": 5}]})
     assert issue.again(LINE | {"comments": [COMMENT | {"id": "5"}]}) == []
+
+
+def test_an_empty_list_leaves_the_elements_here_alone() -> None:
+    issue = Imported(LINE | {"labels": ["x"], "dependencies": [EDGE], "comments": [COMMENT], "metadata": {"a": 1}})
+    assert issue.again(LINE | {"labels": [], "dependencies": [], "comments": [], "metadata": {}}) == []
 
 
 def test_an_empty_value_clears_and_is_exported_as_it_came() -> None:

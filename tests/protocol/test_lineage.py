@@ -62,6 +62,11 @@ def test_nothing_is_agreed_where_one_side_started_from_nothing() -> None:
     assert agreed(history({1: [], 2: [1], 3: []}), [name(2), name(3)]) is None
 
 
+def test_a_link_that_says_what_others_say_already_changes_nothing() -> None:
+    repeated = history({1: [], 2: [], 3: [1, 2], 4: [3, 1], 5: [3]})
+    assert agreed(repeated, [name(4), name(5)]) == name(3)
+
+
 def test_what_was_agreed_again_after_a_fork_is_later_than_the_fork() -> None:
     joined = history({1: [], 2: [1], 3: [1], 4: [2, 3], 5: [4], 6: [4]})
     assert agreed(joined, [name(5), name(6)]) == name(4)

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from moot_protocol import requests
-from moot_protocol.requests import REQUESTS, Create, Filter, IssueFields, ListIssues, Mutation, Request, Script, Update
+from moot_protocol.listing import Filter
+from moot_protocol.requests import REQUESTS, Create, IssueFields, ListIssues, Mutation, Request, Script, Update
 
 SAMPLES: dict[type, Any] = {
     str: "text", int: 7, bool: True, bytes: b"bytes", IssueFields: IssueFields(title="t", priority=0, pinned=False),

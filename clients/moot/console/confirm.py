@@ -5,7 +5,7 @@ from typing import Final
 from moot.console.command import Context
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
-from moot_protocol.requests import IssueDoc
+from moot_protocol.listing import IssueDoc
 
 _GREEN: Final = "32"
 

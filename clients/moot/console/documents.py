@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from moot.console.command import Context
 from moot.console.safe_text import is_plain
-from moot_protocol.requests import IssueDoc, Page
+from moot_protocol.listing import IssueDoc, Page
 
 SCHEMA_VERSION: Final = 1
 _COMPACT: Final[dict[str, Any]] = {"separators": (",", ":")}

@@ -10,7 +10,7 @@ from moot.console import when
 from moot.console.command import Context
 from moot.console.grammar import comma_separated
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Filter
+from moot_protocol.listing import Filter
 
 LOWEST_PRIORITY: Final = 4
 ALL_STATUSES: Final = "all"

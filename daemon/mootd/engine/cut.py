@@ -57,13 +57,14 @@ def cut(unit: Unit, number: int, to_n: int) -> None:
                 place = _Place(each.event.skeleton.kind, each.event.skeleton.entity)
                 gone.setdefault(place, set()).add(each.arrival)
         _shorten(unit, number, begins, stored, to_n)
+    head, hlc = _head(unit, number, to_n)
+    # Before anything is made anew: what supersedes an event that is gone waits for it again.
+    unit.set_feed(number, replace(row, n=to_n, head=head, hlc=hlc, is_aside=True))
     for place, arrivals in gone.items():
         _replay(unit, row.plane, place, arrivals)
     for arrivals in gone.values():
         for arrival in arrivals:
             unit.transaction.delete(Table.EVENTS, layout.arrival_key(arrival))
-    head, hlc = _head(unit, number, to_n)
-    unit.set_feed(number, replace(row, n=to_n, head=head, hlc=hlc, is_aside=True))
     _report(unit, CutReport(row.plane, row.author, to_n + 1, row.n, list(gone)[:REPORTED_ENTITIES]))
 
 
@@ -133,4 +134,5 @@ def fill_values(unit: Unit, number: int, stored: StoredBatch, complete: Batch) -
     unit.flush()
     for place in filled:
         _replay(unit, row.plane, place, set())
+    unit.cuts += bool(filled)  # what a rebuild has replayed already has changed
     return count

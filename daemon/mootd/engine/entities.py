@@ -89,7 +89,7 @@ class Entities:
 
     def lineage(self, record: Record, key: str) -> "StoredLineage":
         """The superseded writes of a key, as policies ask for them."""
-        return StoredLineage(self, record.plane, key)
+        return StoredLineage(self, record, key)
 
     def stored(self, plane: int, name: Name) -> StoredEvent | None:
         """An accepted event by its author and number."""
@@ -106,32 +106,47 @@ class Entities:
 
 
 class StoredLineage:
-    """The writes of one key of one entity, in the log."""
+    """The writes of one key of one entity, in the log; what names anything else names nothing."""
 
-    def __init__(self, entities: Entities, plane: int, key: str) -> None:
+    def __init__(self, entities: Entities, record: Record, key: str) -> None:
         self._entities = entities
-        self._plane = plane
+        self._record = record
         self._key = key
+
+    def _write(self, name: Name) -> StoredEvent | None:
+        """The accepted event of this name, if it writes the key."""
+        stored = self._entities.stored(self._record.plane, name)
+        if stored is None:
+            return None
+        skeleton = stored.event.skeleton
+        is_here = (skeleton.kind, skeleton.entity) == (self._record.kind, self._record.entity)
+        writes = any(change.key == self._key and not change.removes for change in skeleton.changes)
+        return stored if is_here and writes else None
 
     def over(self, name: Name) -> Sequence[Name]:
         """The writes that a write superseded."""
-        stored = self._entities.stored(self._plane, name)
+        stored = self._write(name)
         if stored is None:
             return ()
         authors = self._entities.authors_of(stored)
-        return [
-            (authors[index], n)
+        named = (
+            (authors[index], n, leaf8)
             for change in stored.event.skeleton.changes
             if change.key == self._key
-            for index, n, _ in change.over
+            for index, n, leaf8 in change.over
+        )
+        return [
+            (author, n)
+            for author, n, leaf8 in named
+            if (earlier := self._write((author, n))) is not None and earlier.event.leaf[:8] == leaf8
         ]
 
     def value(self, name: Name) -> Any:
         """What a write wrote, or MISSING."""
-        stored = self._entities.stored(self._plane, name)
+        stored = self._write(name)
         return MISSING if stored is None else value_in(stored, self._key)
 
     def hlc(self, name: Name) -> int:
         """When a write was made; 0 where it isn't here."""
-        stored = self._entities.stored(self._plane, name)
+        stored = self._write(name)
         return 0 if stored is None else stored.event.skeleton.hlc

@@ -7,13 +7,18 @@ checksums of its own, so this is what finds a flipped bit.
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from moot_protocol import crypto, merkle
 from moot_protocol.batch import Header, decode_header
+from moot_protocol.codec import encode
 from moot_protocol.errors import MootError
 from moot_protocol.ids import key_text
+from mootd.engine import layout
+from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities
 from mootd.engine.issues.history import feeds_of
-from mootd.engine.log import FeedRow, StoredBatch, StoredEvent, unpack_batch
+from mootd.engine.log import FeedRow, StoredBatch, damaged, unpack_batch
 from mootd.engine.record import Merge, Record, decode_record
 from mootd.engine.unit import role_of
 from mootd.store.port import Table
@@ -43,6 +48,7 @@ class Checker:
     def __init__(self, entities: Entities, feeds: dict[int, FeedRow]) -> None:
         self._entities = entities
         self._feeds = feeds
+        self._aside = AsideReader(entities.reader)
 
     # -- The log -------------------------------------------------------------------------------------------------
     def check_batches(self, after: bytes) -> tuple[bytes, int, int, list[Problem]]:
@@ -76,9 +82,25 @@ class Checker:
             yield "its header is another batch's"
         if not crypto.is_signed(header.author, batch.signature, crypto.BATCH_DOMAIN + batch.header_bytes):
             yield "its signature doesn't fit"
-        if batch.accepted == header.count:
-            yield from _leaf_problems(header, stored)
+        yield from self._accepted_problems(feed, row, header, batch)
+        if [(each.feed, each.event.n) for each in stored] != [(feed, first + i) for i in range(batch.accepted)]:
+            yield "its events are another's, or out of order"
         yield from self._link_problems(feed, header)
+
+    def _accepted_problems(self, feed: int, row: FeedRow, header: Header, batch: StoredBatch) -> Iterator[str]:
+        leaves = [each.event.leaf for each in self._entities.log.events_of(batch)]
+        if batch.accepted == header.count:
+            if merkle.root(leaves) != header.root:
+                yield "its events are not those that were signed"
+            return
+        # A pin cuts it: then it is the feed's last, and the whole of it lies aside.
+        if not 0 < batch.accepted < header.count or header.first + batch.accepted - 1 != row.n:
+            yield "it is not accepted as far as its feed is"
+        whole = self._aside.get(feed, header.first, batch.id)
+        if whole is None:
+            yield "a pin cuts it, and the whole of it is missing"
+        elif [event.leaf for event in self._aside.batch(whole).events[: batch.accepted]] != leaves:
+            yield "its events are not those that were signed"
 
     def _link_problems(self, feed: int, header: Header) -> Iterator[str]:
         if header.first == 1:
@@ -106,35 +128,45 @@ class Checker:
         for key, value in self._entities.reader.scan(self._entities.views.records, after + b"\0"):
             if checked == STRETCH:
                 return after, checked, problems
-            record = decode_record(value)
-            try:
-                fresh = self._replay(record)
-            except MootError as error:
-                problems.append(Problem(f"{record.kind} {record.entity}", error.message, _LOG_HINT))
-            else:
-                if _content(fresh) != _content(record):
-                    problem = "its record is not what its events make"
-                    problems.append(Problem(f"{record.kind} {record.entity}", problem, _VIEW_HINT))
+            problems.extend(self._record_problems(key, value))
             after, checked = key, checked + 1
         return b"", checked, problems
 
+    def _record_problems(self, key: bytes, value: bytes) -> Iterator[Problem]:
+        try:
+            record = decode_record(value)
+        except msgspec.DecodeError:
+            yield Problem(f"entity {int.from_bytes(key, 'big')}", "its record can't be read", _VIEW_HINT)
+            return
+        where = f"{record.kind} {record.entity}"
+        name = layout.id_key(record.plane, record.kind, record.entity)
+        if self._entities.reader.get(self._entities.views.ids, name) != key:
+            yield Problem(where, "its record stands in another's place", _VIEW_HINT)
+        try:
+            fresh = self._replay(record)
+        except MootError as error:
+            yield Problem(where, error.message, _LOG_HINT)
+            return
+        if self._content(fresh) != self._content(record):
+            yield Problem(where, "its record is not what its events make", _VIEW_HINT)
+
+    def _content(self, record: Record) -> Any:
+        """All of a record that means something, in an order that does not depend on how it came to be."""
+        has_event = self._entities.log.has_event
+        pending = {tuple(waiting) for waiting in record.pending if not has_event(*waiting[1:])}
+        return (record.head, record.created, record.updated, sorted(map(encode, record.groups)), pending)
+
     def _replay(self, record: Record) -> Record:
         fresh = Record(record.plane, record.kind, record.entity)
-        merge = Merge(lambda _: 0, lambda *_: None, lambda *_: None)
+        merge = Merge(lambda *_: False, lambda *_: None, lambda *_: None)
         for stored in reversed(self._entities.log.history(record.head)):
+            skeleton = stored.event.skeleton
             feeds = feeds_of(self._entities, record.plane, stored)
+            named = max((index for change in skeleton.changes for index, _, _ in change.over), default=0)
+            if stored.feed not in self._feeds or named >= len(feeds):
+                raise damaged(f"event {stored.arrival} stands in no batch")
+            if (skeleton.kind, skeleton.entity) != (record.kind, record.entity):
+                raise damaged(f"event {stored.arrival} is of another entity")
             role = role_of(self._feeds[stored.feed])
             merge.apply(fresh, stored.event, stored.event.values(), feeds, stored.arrival, role)
         return fresh
-
-
-def _leaf_problems(header: Header, stored: list[StoredEvent]) -> Iterator[str]:
-    if merkle.root([each.event.leaf for each in stored]) != header.root:
-        yield "its events are not those that were signed"
-    elif [each.event.n for each in stored] != list(range(header.first, header.last + 1)):
-        yield "its events are out of order"
-
-
-def _content(record: Record) -> Any:
-    groups = sorted((group.feed, group.n, group.leaf, repr(group.pairs)) for group in record.groups)
-    return (record.created, record.updated, groups)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from mootd.engine import layout
 from mootd.engine.cycles import PARENT, Cutter
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
-from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, Standing
+from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, SETTLED, Standing
 from mootd.store.port import WriteTransaction
 
 BLOCKING: Final = frozenset({"blocks", "conditional-blocks"})
@@ -45,6 +45,16 @@ class StandingFacts(NamedTuple):
     defer_ms: int
 
 
+def must_wait(spawner: Standing, children: Iterable[Standing], gate: bytes) -> bool:
+    """Whether a `waits-for` edge to a spawner with these children holds up."""
+    if not spawner.flags & EXISTS:
+        return False
+    closed = [bool(child.flags & CLOSED) for child in children if child.flags & EXISTS]
+    if gate == ANY_CHILD and any(closed):
+        return False
+    return not all(closed)
+
+
 class Graph:
     """The edges and standings of one generation of views, inside one write transaction."""
 
@@ -52,6 +62,8 @@ class Graph:
         self._txn = transaction
         self._index = views.index
         self._standings: dict[int, Standing] = {}
+        self.unblocked: list[int] = []
+        """Issues that the last flush found to be blocked no longer, though they are still to be done."""
         self._queue: list[int] = []
         self._cutter = Cutter(self)
 
@@ -194,20 +206,11 @@ class Graph:
     def _recount_waits(self, eid: int) -> None:
         standing = self.standing(eid)
         standing.waits = sum(
-            self._must_wait(spawner, value[:1])
+            must_wait(self.standing(spawner), map(self.standing, self.others(BACK_EDGE, spawner, (PARENT,))), value[:1])
             for spawner, edge_type, value in self.edges(EDGE, eid)
             if edge_type == WAITS
         )
         self._queue.append(eid)
-
-    def _must_wait(self, spawner: int, gate: bytes) -> bool:
-        if not self.standing(spawner).flags & EXISTS:
-            return False
-        children = [self.standing(child) for child in self.others(BACK_EDGE, spawner, (PARENT,))]
-        closed = [bool(child.flags & CLOSED) for child in children if child.flags & EXISTS]
-        if gate == ANY_CHILD and any(closed):
-            return False
-        return not all(closed)
 
     def _recompute_until(self, eid: int) -> None:
         standing = self.standing(eid)
@@ -257,6 +260,7 @@ class Graph:
         """
         puts: list[tuple[bytes, bytes]] = []
         deletes: list[bytes] = []
+        self.unblocked = []
         for eid, standing in self._standings.items():
             if standing.packed is None and not standing.flags:
                 continue
@@ -264,8 +268,10 @@ class Graph:
             packed = standing.pack()
             if packed == standing.packed:
                 continue
-            old = Standing(eid, standing.packed).index_keys() if standing.packed else ()
-            new = standing.index_keys()
+            before = Standing(eid, standing.packed)
+            if before.flags & BLOCKED and standing.flags & (EXISTS | SETTLED | BLOCKED) == EXISTS:
+                self.unblocked.append(eid)
+            old, new = before.index_keys(), standing.index_keys()
             if old != new:
                 deletes.extend(old)
                 puts.extend((key, b"") for key in new)

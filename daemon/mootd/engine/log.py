@@ -8,6 +8,7 @@ arrival numbers in a row.
 from collections.abc import Callable
 from hashlib import sha256
 from struct import Struct
+from struct import error as StructError  # noqa: N812
 from typing import Final, NamedTuple
 
 import msgspec
@@ -121,8 +122,8 @@ def unpack_event(arrival: int, data: bytes) -> StoredEvent:
         end = _EVENT_HEAD + length
         skeleton_bytes, rest = data[_EVENT_HEAD:end], data[end + 1 :]
         skeleton = decode_skeleton(skeleton_bytes, 2**32)
-        values, absent = (rest, b"") if data[end] else (None, rest)
-    except (MootError, ValueError, IndexError) as error:
+        values, absent = ((None, rest), (rest, b""))[data[end]]
+    except (MootError, ValueError, IndexError, StructError) as error:
         raise damaged(f"event {arrival} can't be read") from error
     return StoredEvent(arrival, previous, feed, event_from_bytes(n, skeleton, skeleton_bytes, values, absent))
 
@@ -146,7 +147,10 @@ def pack_batch(header_bytes: bytes, signature: bytes, arrival: int, accepted: in
 
 def unpack_batch(data: bytes) -> StoredBatch:
     """Read what `pack_batch` made."""
-    arrival, accepted, signature = _BATCH.unpack_from(data)
+    try:
+        arrival, accepted, signature = _BATCH.unpack_from(data)
+    except StructError as error:
+        raise damaged("a batch can't be read") from error
     return StoredBatch(arrival, accepted, signature, data[_BATCH.size :])
 
 
@@ -185,6 +189,11 @@ class LogReader:
             return batch if n < first + batch.accepted else None
         return None
 
+    def has_event(self, feed: int, n: int, leaf8: bytes) -> bool:
+        """Whether an event's number is accepted, and with a leaf that begins so: another branch's event is another."""
+        batch = self.batch_holding(feed, n)
+        return batch is not None and self.event(batch.arrival + n - batch.header.first).event.leaf[:8] == leaf8
+
     def batches(self, feed: int, first: int) -> "list[tuple[int, StoredBatch]]":
         """(first, batch) of a feed's accepted batches from a number on."""
         start, stop = layout.batch_key(feed, first), layout.after(layout.feed_prefix(feed))
@@ -214,6 +223,8 @@ class LogReader:
         found: list[StoredEvent] = []
         while head:
             stored = self.event(head)
+            if stored.previous >= head:
+                raise damaged(f"event {head} names a later one as the one before it")
             found.append(stored)
             head = stored.previous
         return found

@@ -4,6 +4,8 @@ Invariant: a replica writes to a plane only after the plane's genesis and charte
 of its feed there is its certificate.
 """
 
+from msgspec.structs import replace
+
 from moot_protocol.batch import ZEROS
 from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate, decode_certificate
 from moot_protocol.charter import End, certificate_draft, end_draft, genesis_draft
@@ -91,7 +93,7 @@ def enter_plane(unit: Unit, plane: int, certificate: list[bytes]) -> None:
     number = unit.feed_number(plane, body.subject)
     if unit.feed(number).n:
         raise RefusedError(f"this replica writes on plane {row.name} already", code=Code.EXISTS)
-    unit.set_feed(number, FeedRow(plane, body.subject, kind="replica", role=body.role, town=row.town))
+    unit.set_feed(number, replace(unit.feed(number), kind="replica", role=body.role, town=row.town))
     unit.append(plane, certificate_draft(certificate, body.subject, ""), feed=number)
 
 

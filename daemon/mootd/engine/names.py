@@ -10,7 +10,8 @@ from moot_protocol.kinds import ISSUE
 from moot_protocol.limits import SHORT_ID_CHARS
 from mootd.engine import layout
 from mootd.engine.layout import Views
-from mootd.store.port import Reader
+from mootd.engine.log import decode_project
+from mootd.store.port import Reader, Table
 
 _SHOWN_CANDIDATES = 5
 
@@ -63,7 +64,7 @@ class Names:
         return found[0]
 
     def _starts(self, typed: str) -> Iterator[str]:
-        head, hyphen, tail = typed.partition("-")
+        head, hyphen, tail = typed.rpartition("-") if "-" in typed else (typed, "", "")
         if len(tail if hyphen else head) >= SHORT_ID_CHARS:
             yield typed
             for prefix in self._prefixes():
@@ -71,7 +72,12 @@ class Names:
                     yield prefix + typed
 
     def _prefixes(self) -> Iterator[str]:
-        """What the plane's ids start with, up to and with the first hyphen: found by hopping, not by reading all."""
+        """What ids may start with: the projects, and what the plane's ids have up to and with their first hyphen."""
+        projects = self._reader.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS))
+        yield from {decode_project(value)[1] + "-": None for _, value in projects} | dict.fromkeys(self._first_parts())
+
+    def _first_parts(self) -> Iterator[str]:
+        """What the plane's ids have up to and with their first hyphen: found by hopping, not by reading all."""
         base = layout.id_key(self._plane, ISSUE, "")
         start = base
         while True:
@@ -99,7 +105,7 @@ class Names:
         for neighbour in (following, before):
             if neighbour.startswith(base):
                 common = max(common, _common(issue, layout.id_entity(neighbour)))
-        hyphen = issue.find("-") + 1
+        hyphen = issue.rfind("-") + 1
         return min(len(issue), max(common + 1, hyphen + SHORT_ID_CHARS))
 
 

@@ -51,11 +51,12 @@ class Rebuild:
             unit.transaction.delete(Table.META, layout.digest_key(fresh.generation, plane))
 
     def _replay(self, unit: Unit, fresh: Views) -> None:
-        views = ViewWriter(
-            unit.transaction, fresh, unit.author_of, lambda feed: self._replayed.get(feed, 0), unit.project_number,
-            unit.now_ms,
-        )  # fmt: skip
         log = LogReader(unit.transaction)
+
+        def has_come(feed: int, n: int, leaf8: bytes) -> bool:
+            return n <= self._replayed.get(feed, 0) and log.has_event(feed, n, leaf8)
+
+        views = ViewWriter(unit.transaction, fresh, unit.author_of, has_come, unit.project_number, unit.now_ms)
         stop = min(self._next + STRETCH, unit.arrival)
         start_key, stop_key = layout.arrival_key(self._next), layout.arrival_key(stop)
         feeds: dict[int, tuple[int, list[int]]] = {}

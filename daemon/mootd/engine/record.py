@@ -50,6 +50,8 @@ encode_record: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder().enco
 
 _NONE: Final[frozenset[str]] = frozenset()
 
+HasCome = Callable[[int, int, bytes], bool]
+"""Called with (feed, n, first 8 bytes of the leaf)."""
 Added = Callable[[list[str], int, int, bytes], None]
 """Called with (keys, feed, n, leaf) of an event whose pairs became live."""
 Removed = Callable[[str, int, int, bytes], None]
@@ -60,15 +62,15 @@ class Merge:
     """Applies events to records: the merge rule of `moot_protocol.register`, incrementally.
 
     Args:
-        accepted_n: the highest accepted number of a feed, before the event being applied.
+        has_come: whether the event of this feed, number and beginning of a leaf was applied before this one.
         added: told of pairs that become live.
         removed: told of each pair that ceases to be.
     """
 
-    __slots__ = ("_accepted_n", "_added", "_removed")
+    __slots__ = ("_added", "_has_come", "_removed")
 
-    def __init__(self, accepted_n: Callable[[int], int], added: Added, removed: Removed) -> None:
-        self._accepted_n = accepted_n
+    def __init__(self, has_come: HasCome, added: Added, removed: Removed) -> None:
+        self._has_come = has_come
         self._added = added
         self._removed = removed
 
@@ -137,11 +139,11 @@ class Merge:
 
     def _supersede(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
         for position, group in enumerate(record.groups):
-            if group.n == n and group.feed == feed:
-                if group.leaf[:8] == leaf8:
-                    self._remove_pair(record, position, key)
+            if group.n == n and group.feed == feed and group.leaf[:8] == leaf8:
+                self._remove_pair(record, position, key)
                 return
-        if n > self._accepted_n(feed):
+        # Where another event has this number, the one that is named stands on a branch that may come to count yet.
+        if not self._has_come(feed, n, leaf8):
             record.pending.append((key, feed, n, leaf8))
 
     def _remove_pair(self, record: Record, position: int, key: str) -> None:

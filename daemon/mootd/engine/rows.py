@@ -144,7 +144,9 @@ def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int 
     updated_ms = None
     if "updated_at" in values:
         # Nearly always the last group: an import writes it last. But events may arrive after later ones.
-        written = next(group for group in reversed(record.groups) if any(pair[0] == "updated_at" for pair in group.pairs))
+        written = next(
+            group for group in reversed(record.groups) if any(pair[0] == "updated_at" for pair in group.pairs)
+        )
         if written.hlc >= record.updated:
             updated_ms = instant_ms(values["updated_at"])
     if _SETS.isdisjoint(values):

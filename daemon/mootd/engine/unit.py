@@ -17,6 +17,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Event
 from moot_protocol.kinds import CHARTER, Role
 from mootd.engine import layout
+from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event
@@ -58,7 +59,7 @@ class Unit:
 
     def _view_writer(self) -> ViewWriter:
         views = Views(self.generation)
-        return ViewWriter(self.transaction, views, self.author_of, self._accepted_n, self.project_number, self.now_ms)
+        return ViewWriter(self.transaction, views, self.author_of, self._has_come, self.project_number, self.now_ms)
 
     # -- Feeds ---------------------------------------------------------------------------------------------------
     def feed(self, number: int) -> FeedRow:
@@ -107,10 +108,14 @@ class Unit:
             self.transaction.put(Table.META, key, encode_row((number, project)))
         return number
 
-    def _accepted_n(self, feed: int) -> int:
-        if feed == self._progress[0]:
-            return self._progress[1]
-        return self.feed(feed).n
+    def _has_come(self, feed: int, n: int, leaf8: bytes) -> bool:
+        """Whether an event was applied before the one that is being applied."""
+        under_way, last = self._progress
+        sealed = self.feed(feed).n if feed else 0
+        if n <= sealed:
+            return self.log.has_event(feed, n, leaf8)
+        # Events of one batch have arrival numbers in a row; the batch itself is written after them.
+        return feed == under_way and n <= last and self.log.event(self.arrival - (last + 1 - n)).event.leaf[:8] == leaf8
 
     def entities(self) -> Entities:
         """Reads entities as this unit's transaction sees them, once flushed."""
@@ -152,6 +157,13 @@ class Unit:
         if row.reason or row.forked_at:
             raise RefusedError(
                 f"this replica can't write: {row.reason or 'its feed is forked'}",
+                code=Code.DENIED,
+                hint="see `moot status`",
+            )
+        if row.is_aside and any(True for _ in AsideReader(self.transaction).at(feed, row.n + 1)):
+            # It was signed elsewhere and doesn't count yet. Another event with this number would be a fork.
+            raise RefusedError(
+                "this replica can't write: somebody else writes under its key",
                 code=Code.DENIED,
                 hint="see `moot status`",
             )
@@ -243,6 +255,7 @@ class Unit:
                 self.flush()
         except BaseException:
             self._builder = None
+            self._progress = (0, 0)
             self.views.forget()
             (self.feeds, self.new_feeds, self.new_planes, self.new_projects, self.arrival, self.cuts) = kept
             # Timestamps that were issued and taken back are not issued again: nobody has seen them, but a clock

@@ -14,7 +14,7 @@ from moot_protocol.kinds import ISSUE, Role
 from mootd.engine import layout
 from mootd.engine.graph import Graph
 from mootd.engine.layout import Views
-from mootd.engine.record import Merge, Record, decode_record, encode_record
+from mootd.engine.record import HasCome, Merge, Record, decode_record, encode_record
 from mootd.engine.rows import RowMaker
 from mootd.store.port import Table, WriteTransaction
 
@@ -43,7 +43,7 @@ class ViewWriter:
         transaction: the write transaction.
         views: which tables.
         author_of: a feed's author.
-        accepted_n: a feed's highest accepted number before the event being applied.
+        has_come: whether an event was applied before the one being applied, by feed, number and leaf.
         project_number: a project's local number.
         now_ms: the wall clock, for issues deferred beyond it.
     """
@@ -53,7 +53,7 @@ class ViewWriter:
         transaction: WriteTransaction,
         views: Views,
         author_of: Callable[[int], bytes],
-        accepted_n: Callable[[int], int],
+        has_come: HasCome,
         project_number: Callable[[str], int],
         now_ms: int,
     ) -> None:
@@ -67,8 +67,8 @@ class ViewWriter:
         self._new: set[int] = set()
         """Numbers given since the last flush: nothing is kept of them yet."""
         self._digests: dict[int, Digest] = {}
-        self._accepted_n = accepted_n
-        self._merge = Merge(accepted_n, self._added, self._removed)
+        self._has_come = has_come
+        self._merge = Merge(has_come, self._added, self._removed)
         self._digest = Digest()
         self._prefix = b""
         self.graph = Graph(transaction, views)
@@ -141,10 +141,10 @@ class ViewWriter:
         fresh = Record(plane, kind, entity)
         self._open[eid] = _Open(fresh, self._open[eid].packed)
         # While replaying, a superseded write may stand later in the row: it is waited for, whatever its number.
-        merge = Merge(lambda _: 0, self._added, self._removed)
+        merge = Merge(lambda *_: False, self._added, self._removed)
         for replayed in events:
             merge.apply(fresh, replayed.event, replayed.event.values(), replayed.feeds, replayed.arrival, replayed.role)
-        fresh.pending = [waiting for waiting in fresh.pending if waiting[2] > self._accepted_n(waiting[1])]
+        fresh.pending = [waiting for waiting in fresh.pending if not self._has_come(*waiting[1:])]
 
     def digest(self, plane: int) -> Digest:
         """A plane's running digest."""
@@ -211,4 +211,5 @@ class ViewWriter:
         self._digests.clear()
         self._next_eid = 0
         self._new.clear()
+        self._author_of.cache_clear()  # numbers of feeds were taken back too, and may be given to others
         self.graph = Graph(self._txn, self.views)

@@ -30,13 +30,14 @@ from mootd.engine.entities import Entities
 from mootd.engine.issues import conflicts, exporting, history, trees
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import damaged, decode_feed
+from mootd.engine.log import FeedRow, damaged, decode_feed
 from mootd.engine.proving import proof_of
 from mootd.engine.replica import Replica
 from mootd.engine.workspaces import read_workspace
 from mootd.store.port import Reader, Table
 
 EVENTS_PAGE: Final = 1000
+_MOST_ARRIVALS: Final = 2**63
 
 
 class Snapshot:
@@ -54,7 +55,8 @@ class Snapshot:
         self.now_ms = now_ms
         self.entities = Entities(reader, replica.views_of(reader), self._author_of, replica.feed_number)
 
-    def _author_of(self, feed: int) -> bytes:
+    def feed(self, feed: int) -> FeedRow:
+        """A feed by its number."""
         row = self.replica.feeds.get(feed)
         if row is None:
             # Committed a moment ago: this snapshot has it, the replica's memory will.
@@ -62,7 +64,10 @@ class Snapshot:
             if packed is None:
                 raise damaged(f"feed {feed} is missing")
             row = decode_feed(packed)
-        return row.author
+        return row
+
+    def _author_of(self, feed: int) -> bytes:
+        return self.feed(feed).author
 
     @property
     def issues(self) -> Issues:
@@ -101,7 +106,7 @@ def events_since(snapshot: Snapshot, request: Events) -> dict[str, Any]:
     limit = min(request.limit or EVENTS_PAGE, EVENTS_PAGE)
     arrivals = snapshot.reader.scan(Table.EVENTS, b"\0")
     first = next((int.from_bytes(key, "big") for key, _ in arrivals), 0)
-    last = request.since
+    last = None if request.since is None else min(max(request.since, 0), _MOST_ARRIVALS)
     if last is None:
         newest = snapshot.reader.scan(Table.EVENTS, b"\0", reverse=True)
         return {"events": [], "next": next((int.from_bytes(key, "big") for key, _ in newest), 0), "first": first}
@@ -110,7 +115,7 @@ def events_since(snapshot: Snapshot, request: Events) -> dict[str, Any]:
         last = int.from_bytes(key, "big")
         stored = snapshot.entities.log.event(last)
         if request.kind in ("", stored.event.skeleton.kind):
-            shown = history.describe(snapshot.entities, stored)
+            shown = history.describe(snapshot.entities, snapshot.feed(stored.feed).plane, stored)
             found.append({"arrival": last, "id": shown["entity"], **shown})
         if len(found) == limit:
             break
@@ -122,7 +127,7 @@ def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
     found = []
     for stored in snapshot.entities.log.history(record.head):
         if request.n in (None, stored.event.n):
-            what = history.describe(snapshot.entities, stored)
+            what = history.describe(snapshot.entities, snapshot.issues.plane, stored)
             found.append({"proof": proof_of(snapshot.replica, snapshot.entities, stored), "what": what})
     if not found:
         raise RefusedError(f"no event {request.n} of {request.id}", code=Code.NOT_FOUND, hint="see `moot history`")

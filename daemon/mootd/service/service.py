@@ -11,9 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, Final, NamedTuple, TypeVar
 
+from moot_protocol.listing import Filter
 from moot_protocol.requests import (
     Events,
-    Filter,
     Import,
     InitTown,
     ListIssues,
@@ -71,7 +71,7 @@ class Service:
         self._executor = executor
         self._upkeep = Upkeep()
         self.commits = Commits()
-        self._imports: OrderedDict[str, set[str]] = OrderedDict()
+        self._imports: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._imports_lock = threading.Lock()
 
     # -- From threads --------------------------------------------------------------------------------------------
@@ -177,10 +177,10 @@ class Service:
             return Write(lambda unit: unit.try_out(work), bulk=True)
         return Write(lambda unit: once(unit, request, key, work), bulk=True)
 
-    def _seen(self, session: str, *, last: bool) -> set[str]:
+    def _seen(self, session: str, *, last: bool) -> dict[str, int]:
         """The ids met so far in an import; it is forgotten with its last lines, or when too many others came."""
         with self._imports_lock:
-            seen = self._imports.pop(session, set())
+            seen = self._imports.pop(session, {})
             if not last:
                 self._imports[session] = seen
                 if len(self._imports) > IMPORT_SESSIONS:

@@ -85,12 +85,13 @@ _decode: Final = msgspec.msgpack.Decoder(_Answered).decode
 def once(unit: Unit, request: Request[Any], key: str, work: Callable[[Unit], Any]) -> Any:
     """Carry out a request, or give the answer that its key got before.
 
-    The answer is kept in the request's own transaction, so that either both are there or neither.
+    The answer is kept in the request's own transaction, so that either both are there or neither. A dry run leaves
+    nothing, its answer included.
 
     Raises:
         RefusedError: `key_reused`, when the key came with another request.
     """
-    if not key:
+    if not key or getattr(request, "dry_run", False):
         return work(unit)
     name = key.encode()
     if len(name) > IDEMPOTENCY_KEY_BYTES:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from moot.console import documents
 from moot.console.commands import lists
 from moot.console.safe_text import is_plain
-from moot_protocol.requests import Page
+from moot_protocol.listing import Page
 from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.terminal import FACTS, at_terminal
 

@@ -7,7 +7,7 @@ import pytest
 from moot.console.issue_lines import count_rows, id_cells, node_line, parent_of, text_of
 from moot.console.style import Style
 from moot.console.table import width_of
-from moot_protocol.requests import Page
+from moot_protocol.listing import Page
 
 TERMINAL = Style(terminal=True, colour=False, width=40)
 PLAIN = Style(terminal=False, colour=False, width=40)

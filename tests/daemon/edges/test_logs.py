@@ -110,14 +110,15 @@ def test_an_exception_brings_its_traceback_without_local_variables(style: Style)
     assert SECRET.upper() not in stream.getvalue()
 
 
-def test_after_the_block_everything_is_as_before() -> None:
+def test_after_the_block_everything_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     root = logging.getLogger()
-    before = root.level, list(root.handlers)
+    monkeypatch.setattr(root, "level", 37)
+    handlers = list(root.handlers)
     stream = io.StringIO()
     with logging_to(ManualClock(), stream=stream):
         pass
     logging.getLogger("asyncio").error("unheard")
-    assert (root.level, list(root.handlers)) == before
+    assert (root.level, list(root.handlers)) == (37, handlers)
     assert (stream.getvalue(), structlog.is_configured()) == ("", False)
 
 

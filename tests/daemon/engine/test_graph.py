@@ -309,9 +309,7 @@ def test_an_issue_that_is_its_own_parent_or_blocker_is_not_held_up_by_itself() -
 
 def test_waiting_for_all_children_ends_when_the_last_is_closed_and_for_any_with_the_first() -> None:
     child: Callable[[str], NaiveIssue[int]] = lambda status: issue((1, "parent-child"), status=status)  # noqa: E731
-    bench = built(
-        issue(), child("open"), child("open"), issue((1, "waits-for", 7)), issue((1, "waits-for", 8, "any"))
-    )
+    bench = built(issue(), child("open"), child("open"), issue((1, "waits-for", 7)), issue((1, "waits-for", 8, "any")))
     assert bench.blocked() == {4, 5}
     bench.unit((2, child("closed")))
     bench.check()

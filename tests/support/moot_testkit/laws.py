@@ -11,9 +11,10 @@ from moot_protocol.batch import Batch, decode_batch
 from moot_protocol.clock import is_ahead, to_ms
 from moot_protocol.held import HeldBatches
 from moot_protocol.issue import read_issue
+from moot_protocol.listing import Filter
 from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING
-from moot_protocol.requests import Blocked, Filter, ListIssues, Ready
+from moot_protocol.requests import Blocked, ListIssues, Ready
 from moot_testkit import model
 from moot_testkit.model import Expected, Issue
 from moot_testkit.town import Member
@@ -27,8 +28,8 @@ from mootd.engine.fsck import Checker
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import LogReader
 from mootd.engine.rebuild import Rebuild
-from mootd.engine.record import decode_record, pairs_of
-from mootd.engine.standing import REFERENCED, Standing
+from mootd.engine.record import Record, decode_record, pairs_of
+from mootd.engine.standing import PARKED, REFERENCED, Standing
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.service.reads import READS, Snapshot
 from mootd.store.port import Reader, Table
@@ -282,20 +283,34 @@ def dump_of(member: Member) -> dict[str, set[Any]]:
     with replica.read() as reader:
         views = replica.views_of(reader)
         names = {value: layout.id_entity(key) for key, value in reader.scan(views.ids, b"\0")}
+        places = _places_of(member)
         records = set()
         for key, value in reader.scan(views.records, b"\0"):
             require(key in names, "every record has a name")
-            records.add(_normal_record(reader, member, value))
+            records.add(_normal_record(decode_record(value), places, reader))
         index = {row for key, value in reader.scan(views.index, b"\0") if (row := _normal_row(names, key, value))}
         return {"records": records, "indexes": index}
 
 
-def _normal_record(reader: Reader, member: Member, packed: bytes) -> str:
-    record = decode_record(packed)
+def _places_of(member: Member) -> dict[tuple[int, int, bytes], tuple[str, str]]:
+    """(feed, n, leaf) → (kind, entity) of every event held."""
+    plane = member.ledger.number
+    return {
+        (member.replica.feed_numbers[plane, batch.header.author], event.n, event.leaf[:8]): (
+            event.skeleton.kind,
+            event.skeleton.entity,
+        )
+        for batch, _ in held_of(member)[0]
+        for event in batch.events
+    }
+
+
+def _normal_record(record: Record, places: dict[tuple[int, int, bytes], tuple[str, str]], reader: Reader) -> str:
+    """A record without what doesn't matter: its order, and names of writes that can't come in it any more."""
     groups = sorted((group.feed, group.n, group.leaf, repr(sorted(group.pairs, key=repr))) for group in record.groups)
-    pending = sorted({each for each in record.pending if not _has_come(reader, each)})
-    place = (record.plane, record.kind, record.entity, record.created, record.updated)
-    return repr((place, groups, [(key, feed, n, leaf) for key, feed, n, leaf in pending]))
+    here = (record.kind, record.entity)
+    pending = {each for each in record.pending if places.get(each[1:], here) == here and not _has_come(reader, each)}
+    return repr((record.plane, *here, record.created, record.updated, groups, sorted(pending)))
 
 
 def _has_come(reader: Reader, waiting: tuple[str, int, int, bytes]) -> bool:
@@ -315,7 +330,7 @@ def _normal_row(names: dict[bytes, str], key: bytes, value: bytes) -> tuple[Any,
         return (chr(kind), key[1:-8], names[key[-8:]], value)
     if kind == layout.STANDING[0]:
         standing = Standing(0, value)
-        standing.flags &= ~REFERENCED
+        standing.flags &= ~(REFERENCED | PARKED)  # what was once; what READY and DEFERRED show
         return None if not standing.flags else (chr(kind), b"", names[key[1:9]], standing.pack())
     return (chr(kind), key[17:], f"{names[key[1:9]]} {names[key[9:17]]}", value)
 

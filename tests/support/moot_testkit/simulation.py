@@ -570,7 +570,6 @@ class Simulation:
             laws.check_issues(member, issues)
             laws.check_fsck(member)
             laws.check_rebuild(member)
-            laws.check_issues(member, issues)
             laws.check_limits(member)
         laws.check_acknowledged(members, self.acknowledged, expected)
 

@@ -11,7 +11,8 @@ from moot.console.commands.show import NOT_HERE, edge_lines
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Cycles, Edges, EdgeTree, Filter, IssueDoc, ListIssues
+from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.requests import Cycles, Edges, EdgeTree, ListIssues
 
 DEPTH: Final = 50
 _BLOCKS: Final = "blocks"

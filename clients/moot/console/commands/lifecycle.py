@@ -14,7 +14,8 @@ from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out, note, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Close, Delete, IssueDoc, IssueFields, Reopen, Resolve, Undelete, Update
+from moot_protocol.listing import IssueDoc
+from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
 
 DEFAULT_REASON: Final = "Closed"
 _NUMBERS: Final = frozenset({"priority", "estimated_minutes"})

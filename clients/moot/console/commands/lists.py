@@ -11,18 +11,8 @@ from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import (
-    Blocked,
-    Children,
-    Count,
-    Filter,
-    IssueDoc,
-    ListIssues,
-    Page,
-    Ready,
-    Stats,
-    Update,
-)
+from moot_protocol.listing import Filter, IssueDoc, Page
+from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats, Update
 
 LIST_LIMIT: Final = 50
 READY_LIMIT: Final = 100

@@ -12,7 +12,8 @@ from moot.console.grammar import comma_separated
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Events, Fsck, IssueDoc, Rebuild, Request, Show
+from moot_protocol.listing import IssueDoc
+from moot_protocol.requests import Events, Fsck, Rebuild, Request, Show
 
 STRETCH_MS: Final = 5_000
 """How long one request waits for news, in milliseconds: below the time any request may take."""

@@ -14,7 +14,8 @@ from moot.console.commands import conflicts
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Conflicts, Edges, IssueDoc, Page, Show
+from moot_protocol.listing import IssueDoc, Page
+from moot_protocol.requests import Conflicts, Edges, Show
 
 NOT_HERE: Final = "not here"
 _TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")

@@ -14,7 +14,8 @@ from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Export, Filter, Import
+from moot_protocol.listing import Filter
+from moot_protocol.requests import Export, Import
 
 LINES_AT_ONCE: Final = 1000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""

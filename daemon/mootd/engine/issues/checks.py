@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
-from moot_protocol import limits
+from moot_protocol import json_text, limits
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import SHAPES, Shape
 from moot_protocol.kinds import ISSUE, Policy, field_of
+from moot_protocol.requests import Edge
 from moot_protocol.times import instant_ms
 
 STATUSES: Final = frozenset({"open", "in_progress", "blocked", "deferred", "closed", "pinned", "hooked"})
@@ -79,9 +80,26 @@ def check_label(label: str) -> None:
     check_text("label", label, 4 * limits.LABEL_CHARS)
 
 
-def check_edge_type(edge_type: str) -> None:
-    """Check a dependency's type: any word of at most 50 characters."""
+def check_edge(edge: Edge) -> None:
+    """Check a dependency to be made: its type is any word of at most 50 characters."""
+    edge_type = edge.type
     if not edge_type or len(edge_type) > limits.EDGE_TYPE_CHARS or " " in edge_type or not edge_type.isprintable():
         raise RefusedError(
             f"{edge_type!r} can't be a dependency type", hint=f"use a word of 1 to {limits.EDGE_TYPE_CHARS} characters"
         )
+    check_text("metadata", edge.metadata, 4 * limits.KIB)
+
+
+def json_content(name: str, value: Any) -> str:
+    """The content of a metadata entry as it is kept: JSON text.
+
+    Raises:
+        RefusedError: `invalid` or `limit`: the name or the value can't be stored.
+    """
+    check_text("a name of metadata", name, limits.NAME_BYTES)
+    try:
+        text = json_text.to_text(value)
+    except (TypeError, ValueError) as error:
+        raise RefusedError(f"metadata {name} can't be stored: {error}") from error
+    check_text(f"metadata {name}", text, limits.TEXT_BYTES)
+    return text

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
-from moot_protocol.issue import SHAPES
 from moot_protocol.kinds import ISSUE, Policy, field_of
+from moot_protocol.listing import IssueDoc
 from moot_protocol.register import MISSING, Sibling
-from moot_protocol.requests import IssueDoc, Resolve
+from moot_protocol.requests import IssueFields, Resolve
 from mootd.engine import layout
 from mootd.engine.issues import checks
 from mootd.engine.issues.mutations import IssueWriter
@@ -52,8 +54,12 @@ def _siblings(live: Any, field: str) -> list[Sibling]:
     key, _, name = field.partition(".")
     siblings = sorted(live.get(key, ()), key=lambda sibling: sibling.rank)
     if name:
-        siblings = [sibling for sibling in siblings if isinstance(sibling.value, list) and sibling.value[0] == name]
+        siblings = [sibling for sibling in siblings if _is_entry(sibling.value, name)]
     return siblings
+
+
+def _is_entry(value: Any, name: str) -> bool:
+    return isinstance(value, list) and len(value) == 2 and value[0] == name
 
 
 def _described(sibling: Sibling) -> dict[str, Any]:
@@ -70,26 +76,44 @@ def resolve(writer: IssueWriter, request: Resolve) -> IssueDoc:
     """Write one value over all siblings of a field."""
     name, _, record, _ = writer.find(request.id, deleted=True)
     issues = writer.issues()
-    siblings = _siblings(issues.live(record, texts=True), request.field)
-    if len(siblings) < 2:
+    if request.field not in issues.read(record).conflicts:
         raise RefusedError(
             f"{request.field} of {name} is not in conflict", code=Code.NOT_FOUND, hint="see `moot conflicts`"
         )
-    value = request.value
-    if request.pick is not None:
-        if not 1 <= request.pick <= len(siblings):
-            raise RefusedError(f"there is no value {request.pick}; {request.field} of {name} has {len(siblings)}")
-        value = siblings[request.pick - 1].value
-        if value is MISSING:
-            raise RefusedError(f"value {request.pick} of {request.field} isn't here to be chosen", code=Code.NOT_FOUND)
     key, _, entry = request.field.partition(".")
+    if request.pick is None:
+        value = _given(key, entry, request.value)
+    else:
+        value = _picked(name, request, _siblings(issues.live(record, texts=True), request.field))
     editor = writer.editor(name, request)
     if field_of(ISSUE, key).policy is Policy.KEYED:
-        content = value[1] if request.pick is not None else value
-        editor.set_entry(key, entry, content)
+        editor.set_entry(key, entry, value)
     else:
-        if request.pick is None and key in SHAPES:
-            checks.check_fields({key: value})
         editor.set(key, value)
     editor.save()
     return writer.answer(name)
+
+
+def _picked(name: str, request: Resolve, siblings: list[Sibling]) -> Any:
+    """The value that was chosen by its number; of an entry its content."""
+    pick = request.pick or 0
+    if not 1 <= pick <= len(siblings):
+        raise RefusedError(f"there is no value {pick}; {request.field} of {name} has {len(siblings)}")
+    value = siblings[pick - 1].value
+    if value is MISSING:
+        raise RefusedError(f"value {pick} of {request.field} isn't here to be chosen", code=Code.NOT_FOUND)
+    return value[1] if "." in request.field else value
+
+
+def _given(key: str, entry: str, value: Any) -> Any:
+    """A new value, checked as an update would check it; of an entry its content."""
+    if entry:
+        return checks.json_content(entry, value)
+    if key not in IssueFields.__struct_fields__:
+        raise RefusedError(f"{key} can't be given a new value", hint="choose one of those that are there")
+    try:
+        msgspec.convert({key: value}, IssueFields)
+    except msgspec.ValidationError as error:
+        raise RefusedError(f"{key}: {error}") from error
+    checks.check_fields({key: value})
+    return value

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from heapq import merge
-from typing import Final
+from typing import Any, Final
 
+from moot_protocol import json_text
 from moot_protocol.issue import CLOSED, Facts
+from moot_protocol.listing import Filter
 from moot_protocol.register import Live
-from moot_protocol.requests import Filter
 from mootd.engine import layout
 from mootd.engine.issues.reading import Issues
 from mootd.engine.layout import BACK_EDGE, EDGE
@@ -116,7 +117,7 @@ def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
         yield lambda c: in_title in c.facts.title.casefold()
     if wanted.title_or_id:
         in_either = wanted.title_or_id.casefold()
-        yield lambda c: in_either in c.facts.title.casefold() or in_either in c.record.entity.casefold()
+        yield lambda c: in_either in c.facts.title.casefold() or _id_begins(c.record.entity.casefold(), in_either)
     if wanted.text_contains:
         in_text = wanted.text_contains.casefold()
         yield lambda c: any(
@@ -126,11 +127,20 @@ def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
         yield lambda c: _has_metadata(issues, wanted, c)
 
 
+def _id_begins(name: str, typed: str) -> bool:
+    """Whether an id begins so, with its prefix or without."""
+    return name.startswith(typed) or name.rpartition("-")[2].startswith(typed)
+
+
 def _has_metadata(issues: Issues, wanted: Filter, candidate: Candidate) -> bool:
     entries = issues.document(candidate.record, texts=False).get("metadata", {})
     if not isinstance(entries, dict) or any(name not in entries for name in wanted.has_metadata):
         return False
-    return all(name in entries and str(entries[name]) == value for name, value in wanted.metadata.items())
+    return all(name in entries and _as_text(entries[name]) == value for name, value in wanted.metadata.items())
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json_text.to_text(value)
 
 
 def _family(wanted: Filter, issues: Issues) -> Iterator[Test]:

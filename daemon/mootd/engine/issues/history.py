@@ -6,15 +6,16 @@ from moot_protocol.clock import to_ms
 from moot_protocol.event import Change
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
-from moot_protocol.requests import IssueDoc
-from mootd.engine.entities import Entities
+from moot_protocol.listing import IssueDoc
+from moot_protocol.register import MISSING
+from mootd.engine.entities import Entities, value_in
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import StoredEvent
 from mootd.engine.record import Merge, Record
 
 
-def describe(entities: Entities, stored: StoredEvent) -> dict[str, Any]:
-    """An event as people and programs read it."""
+def describe(entities: Entities, plane: int, stored: StoredEvent) -> dict[str, Any]:
+    """An event of a plane as people and programs read it."""
     skeleton = stored.event.skeleton
     return {
         "author": key_text(entities.author_of(stored.feed)),
@@ -23,21 +24,33 @@ def describe(entities: Entities, stored: StoredEvent) -> dict[str, Any]:
         "actor": skeleton.actor,
         "kind": skeleton.kind,
         "entity": skeleton.entity,
-        "changes": _changes(skeleton.changes, stored.event.values()),
+        "changes": _changes(entities, plane, stored),
     }
 
 
-def _changes(changes: tuple[Change, ...], values: list[Any] | None) -> list[dict[str, Any]]:
+def _changes(entities: Entities, plane: int, stored: StoredEvent) -> list[dict[str, Any]]:
+    values = stored.event.values()
     remaining = iter(values or ())
     shown: list[dict[str, Any]] = []
-    for change in changes:
+    for change in stored.event.skeleton.changes:
         if change.removes:
-            shown.append({"field": change.key, "removed": len(change.over)})
+            shown.append({"field": change.key, "removed": _removed(entities, plane, stored, change)})
         elif values is None:
             shown.append({"field": change.key, "missing": True})
         else:
             shown.append({"field": change.key, "value": _plain(next(remaining))})
     return shown
+
+
+def _removed(entities: Entities, plane: int, stored: StoredEvent, change: Change) -> Any:
+    """The value that a change took out, as its first write made it; True where that isn't known."""
+    for index, n, leaf8 in change.over:
+        taken = entities.stored(plane, (entities.authors_of(stored)[index], n))
+        if taken is not None and taken.event.leaf.startswith(leaf8):
+            value = value_in(taken, change.key)
+            if value is not MISSING:
+                return _plain(value)
+    return True
 
 
 def _plain(value: Any) -> Any:
@@ -56,7 +69,7 @@ def history(issues: Issues, typed: str, limit: int) -> list[dict[str, Any]]:
     head = record.head
     while head and (not limit or len(found) < limit):
         stored = issues.entities.event(head)
-        found.append(describe(issues.entities, stored))
+        found.append(describe(issues.entities, issues.plane, stored))
         head = stored.previous
     found.sort(key=lambda event: event["at"], reverse=True)
     return found
@@ -65,7 +78,7 @@ def history(issues: Issues, typed: str, limit: int) -> list[dict[str, Any]]:
 def as_of(issues: Issues, record: Record, until_ms: int) -> IssueDoc | None:
     """An issue as its events up to a time leave it; None where it had none."""
     past = Record(record.plane, record.kind, record.entity)
-    merge = Merge(lambda _: 0, lambda *_: None, lambda *_: None)
+    merge = Merge(lambda *_: False, lambda *_: None, lambda *_: None)
     for stored in reversed(issues.entities.log.history(record.head)):
         if to_ms(stored.event.skeleton.hlc) <= until_ms:
             feeds = feeds_of(issues.entities, record.plane, stored)

@@ -25,13 +25,14 @@ class Parsed(NamedTuple):
     problems: list[LineProblem]
 
 
-def parse(lines: Iterable[bytes], first_line: int, seen: set[str]) -> Parsed:
+def parse(lines: Iterable[bytes], first_line: int, seen: dict[str, int]) -> Parsed:
     """Read lines.
 
     Args:
         lines: the lines.
         first_line: the first one's number in its file.
-        seen: ids met before in the same import; those met now are added. Of an id that stands twice, the first counts.
+        seen: id → line of those met before in the same import; those met now are added. Of an id that stands twice, the
+            first counts. The same lines may come again, since the request they came in may have failed.
     """
     issues: list[ImportedIssue] = []
     problems: list[LineProblem] = []
@@ -41,10 +42,9 @@ def parse(lines: Iterable[bytes], first_line: int, seen: set[str]) -> Parsed:
             continue
         if isinstance(parsed, LineProblem):
             problems.append(parsed)
-        elif parsed.id in seen:
+        elif seen.setdefault(parsed.id, number) != number:
             problems.append(LineProblem(number, parsed.id, "this id stood in an earlier line, which was taken instead"))
         else:
-            seen.add(parsed.id)
             issues.append(parsed)
             problems.extend(parsed.problems)
     return Parsed(issues, problems)

@@ -1,21 +1,21 @@
 """Lists of issues: `list`, `ready`, `blocked`, `count`, `stats`, children and labels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge, nsmallest
 from typing import Any, Final
 
 from moot_protocol import issue
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, created_ms, facts, updated_ms
-from moot_protocol.requests import Blocked, Children, Count, Filter, IssueDoc, Labels, ListIssues, Page, Ready, Stats
+from moot_protocol.issue import CLOSED, Facts, created_ms, facts, updated_ms
+from moot_protocol.listing import Filter, IssueDoc, Page
+from moot_protocol.requests import Blocked, Children, Count, Labels, ListIssues, Ready, Stats
 from mootd.engine import layout
-from mootd.engine.graph import BLOCKING
 from mootd.engine.issues.filters import PARENT, Candidate, Test, in_priority_order, tests_of
 from mootd.engine.issues.reading import Issues
-from mootd.engine.layout import BACK_EDGE, EDGE
+from mootd.engine.layout import BACK_EDGE
 from mootd.engine.record import live_of
-from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE
+from mootd.engine.standing import EPHEMERAL, EXCLUDED_TYPE
 
 _HYBRID_MS: Final = 48 * 3600 * 1000
 """Issues younger than this come first, by priority, in the hybrid order."""
@@ -33,6 +33,15 @@ _SORTS: Final[dict[str, SortKey]] = {
     "type": lambda c: (c.facts.issue_type, c.facts.priority, c.record.entity),
     "assignee": lambda c: (c.facts.assignee, c.facts.priority, c.record.entity),
 }
+_GROUPINGS: Final[dict[str, Callable[[Facts], Sequence[Any]]]] = {
+    "": lambda _: (),
+    "status": lambda shown: (shown.status,),
+    "priority": lambda shown: (shown.priority,),
+    "type": lambda shown: (shown.issue_type,),
+    "assignee": lambda shown: (shown.assignee,),
+    "label": lambda shown: shown.labels or ("",),
+}
+"""What issues can be counted by."""
 
 
 class Lists:
@@ -110,10 +119,13 @@ class Lists:
         tests = tests_of(wanted, self._issues, self._now_ms)
         if wanted.ids:
             eids: Iterable[int] = [self._issues.names.resolve(typed)[1] for typed in wanted.ids]
+            tests.append(lambda c: c.facts.is_deleted == wanted.deleted)
+            if not (closed or wanted.statuses):
+                tests.append(lambda c: c.facts.status != CLOSED)
         else:
             eids = in_priority_order(self._issues, wanted, self._projects, closed=closed)
         found = self._matching(eids, tests)
-        if request.sort == "priority" and not request.reverse and not wanted.deleted:
+        if request.sort == "priority" and not (request.reverse or wanted.deleted or wanted.ids):
             return self._page(found, request.limit, texts=request.texts)
         key = _sort_key(request.sort)
         return self._sorted_page(found, key, request, reverse=request.reverse)
@@ -173,7 +185,7 @@ class Lists:
         tests = tests_of(request.filter, self._issues, self._now_ms)
         page = self._page(self._matching(self._blocked_eids(request.filter), tests), request.limit, texts=False)
         for document in page.issues:
-            blockers = self._open_blockers(document["id"])
+            blockers = self._issues.open_blockers(self._issues.names.eid(document["id"]) or 0)
             document["blocked_by"], document["blocked_by_count"] = blockers, len(blockers)
         return page
 
@@ -182,17 +194,6 @@ class Lists:
         prefixes = [layout.project_prefix(layout.BLOCKED, number) for number in self._project_numbers(wanted)]
         streams = [(key for key, _ in reader.scan(index, prefix, layout.after(prefix))) for prefix in prefixes]
         return (layout.eid_of(key) for key in merge(*streams, key=_order_of))
-
-    def _open_blockers(self, name: str) -> list[str]:
-        eid = self._issues.names.eid(name) or 0
-        blockers = []
-        for other, edge_type, _ in self._issues.edges(EDGE, eid):
-            standing = self._issues.standing(other)
-            holds = standing.holds_up if edge_type in BLOCKING else edge_type == PARENT and standing.flags & BLOCKED
-            record = self._issues.entities.record(other) if holds else None
-            if record is not None:
-                blockers.append(record.entity)
-        return sorted(blockers)
 
     def children(self, request: Children) -> Page:
         """Direct children of an issue, by priority and then newest first."""
@@ -204,13 +205,15 @@ class Lists:
 
     def count(self, request: Count) -> dict[str, Any]:
         """How many issues match, by groups if asked."""
+        if request.by not in _GROUPINGS:
+            raise RefusedError(f"can't count by {request.by!r}", hint=f"one of {', '.join(filter(None, _GROUPINGS))}")
         tests = tests_of(request.filter, self._issues, self._now_ms)
         eids = in_priority_order(self._issues, request.filter, self._projects, closed=request.all)
         groups: Counter[Any] = Counter()
         total = 0
         for candidate in self._matching(eids, tests):
             total += 1
-            groups.update(_groups(candidate, request.by))
+            groups.update(_GROUPINGS[request.by](candidate.facts))
         if not request.by:
             return {"total": total}
         rows = [{"group": group, "count": count} for group, count in sorted(groups.items(), key=lambda i: str(i[0]))]
@@ -253,24 +256,6 @@ class Lists:
         children = [other for other, edge_type, _ in self._issues.edges(BACK_EDGE, eid) if edge_type == PARENT]
         found = list(self._matching(children, []))
         return bool(found) and all(child.facts.status == CLOSED for child in found)
-
-
-def _groups(candidate: Candidate, by: str) -> list[Any]:
-    shown = candidate.facts
-    match by:
-        case "":
-            return []
-        case "status":
-            return [shown.status]
-        case "priority":
-            return [shown.priority]
-        case "type":
-            return [shown.issue_type]
-        case "assignee":
-            return [shown.assignee]
-        case "label":
-            return list(shown.labels) or [""]
-    raise RefusedError(f"can't count by {by!r}", hint="one of status, priority, type, assignee, label")
 
 
 def _sort_key(name: str) -> SortKey:

@@ -4,29 +4,30 @@ from typing import Any, Final
 
 import msgspec
 
-from moot_protocol import ids, issue, json_text, limits
+from moot_protocol import ids, issue, limits
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import Facts, facts
+from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Sibling
 from moot_protocol.requests import (
     AddComment,
     Close,
     Create,
     Delete,
-    IssueDoc,
+    Edge,
     IssueFields,
     Mutation,
     Reopen,
     Undelete,
     Update,
 )
-from mootd.engine import layout
+from mootd.engine.cycles import PARENT
 from mootd.engine.graph import BLOCKING
 from mootd.engine.issues import checks
 from mootd.engine.issues.editor import Editor
 from mootd.engine.issues.reading import Issues
+from mootd.engine.issues.trees import refuse_cycle
 from mootd.engine.record import Record, live_of
-from mootd.engine.standing import BLOCKED
 from mootd.engine.unit import Unit
 
 _IN_PROGRESS: Final = "in_progress"
@@ -69,14 +70,14 @@ class IssueWriter:
         fields = _given(request.fields)
         checks.check_title(fields.get("title", ""))
         checks.check_fields(fields)
+        for label in request.labels:
+            checks.check_label(label)
         labels = dict.fromkeys(request.labels)
         if request.parent:
-            parent, _, _, shown = self.find(request.parent)
+            parent, _, _, above = self.find(request.parent)
             if request.inherit_labels:
-                labels |= dict.fromkeys(shown.labels)
-        edges = [(self._target(edge.to), edge) for edge in request.edges]
-        for label in labels:
-            checks.check_label(label)
+                labels |= dict.fromkeys(above.labels)
+        edges = [(self._target(edge), edge) for edge in request.edges]
         name = self._new_id(request)
         editor = self.editor(name, request)
         defaults = {"status": _OPEN, "priority": issue.DEFAULT_PRIORITY, "issue_type": issue.DEFAULT_TYPE}
@@ -89,12 +90,11 @@ class IssueWriter:
         for label in labels:
             editor.add("labels", label)
         if request.parent:
-            editor.add("edges", issue.new_edge(parent, "parent-child"))
+            editor.add("edges", issue.new_edge(parent, PARENT))
         for target, edge in edges:
-            checks.check_edge_type(edge.type)
             editor.add("edges", issue.new_edge(target, edge.type, edge.metadata))
         for key, value in request.metadata.items():
-            editor.add("metadata", [key, _json_text(key, value)])
+            editor.add("metadata", [key, checks.json_content(key, value)])
         editor.save()
         return self.answer(name)
 
@@ -108,8 +108,9 @@ class IssueWriter:
             raise RefusedError(f"there is an issue {request.id} already", code=Code.EXISTS)
         return request.id
 
-    def _target(self, typed: str) -> str:
-        return typed if typed.startswith("external:") else self.find(typed)[0]
+    def _target(self, edge: Edge) -> str:
+        checks.check_edge(edge)
+        return edge.to if edge.to.startswith("external:") else self.find(edge.to)[0]
 
     # -- Update --------------------------------------------------------------------------------------------------
     def update(self, request: Update) -> IssueDoc:
@@ -122,7 +123,7 @@ class IssueWriter:
         if request.claim:
             fields |= self._claim(name, shown, request.actor)
         if request.append_notes:
-            notes = self.issues().read(record).values.get("notes", "")
+            notes = fields.get("notes", self.issues().read(record).values.get("notes", ""))
             fields["notes"] = f"{notes}\n{request.append_notes}" if notes else request.append_notes
             checks.check_text("notes", fields["notes"], limits.TEXT_BYTES)
         editor = self.editor(name, request)
@@ -131,7 +132,7 @@ class IssueWriter:
         self._times(editor, fields.get("status", shown.status), shown.status)
         self._labels(editor, request)
         for key, value in request.set_metadata.items():
-            editor.set_entry("metadata", key, _json_text(key, value))
+            editor.set_entry("metadata", key, checks.json_content(key, value))
         for key in request.unset_metadata:
             editor.remove_entry("metadata", key)
         if request.parent is not None:
@@ -159,7 +160,7 @@ class IssueWriter:
 
     @staticmethod
     def _labels(editor: Editor, request: Update) -> None:
-        live = editor.elements("labels")
+        live = [(group, value) for group, value in editor.elements("labels") if isinstance(value, str)]
         have = {value for _, value in live}
         add, remove = set(request.add_labels), set(request.remove_labels)
         if request.set_labels is not None:
@@ -172,16 +173,18 @@ class IssueWriter:
             editor.remove("labels", [group for group, value in live if value == label])
 
     def _reparent(self, editor: Editor, name: str, typed: str) -> None:
-        parents = [(group, value) for group, value in editor.elements("edges") if _edge_type(value) == "parent-child"]
-        parent = self.find(typed)[0] if typed else ""
+        parents = [(group, value) for group, value in editor.elements("edges") if _edge_type(value) == PARENT]
+        parent, parent_eid = self.find(typed)[:2] if typed else ("", 0)
         if parent == name:
             raise RefusedError("an issue can't be its own parent", code=Code.CONFLICT)
         if [value[0] for _, value in parents] == ([parent] if parent else []):
             return
+        if parent:
+            refuse_cycle(self.issues(), self.find(name)[1], parent_eid)
         for group, _ in parents:
             editor.remove("edges", [group])
         if parent:
-            editor.add("edges", issue.new_edge(parent, "parent-child"))
+            editor.add("edges", issue.new_edge(parent, PARENT))
 
     # -- Close and reopen ----------------------------------------------------------------------------------------
     def close(self, request: Close) -> IssueDoc:
@@ -192,13 +195,10 @@ class IssueWriter:
         issues = self.issues()
         if issues.standing(eid).blockers and not request.force:
             raise RefusedError(
-                f"{name} is blocked by open issues: {', '.join(self._open_blockers(issues, eid))}",
+                f"{name} is blocked by open issues: {', '.join(issues.open_blockers(eid, BLOCKING))}",
                 code=Code.CONFLICT,
                 hint="close those first, or add --force",
             )
-        waiting = [
-            other for other, _, _ in issues.edges(layout.BACK_EDGE, eid) if issues.standing(other).flags & BLOCKED
-        ]
         editor = self.editor(name, request)
         editor.set("status", issue.CLOSED)
         editor.set("closed_at", self.unit.now_ms)
@@ -206,17 +206,8 @@ class IssueWriter:
         editor.set("closed_by_session", request.session)
         editor.save()
         issues = self.issues()
-        summaries = [issues.summary(other) for other in waiting if not issues.standing(other).flags & BLOCKED]
-        return self.answer(name) | {"_unblocked": [summary["id"] for summary in summaries if summary]}
-
-    @staticmethod
-    def _open_blockers(issues: Issues, eid: int) -> list[str]:
-        names = []
-        for other, edge_type, _ in issues.edges(layout.EDGE, eid):
-            if edge_type in BLOCKING and issues.standing(other).holds_up:
-                summary = issues.summary(other)
-                names.append(summary["id"] if summary else "?")
-        return names
+        summaries = [issues.summary(other) for other in self.unit.views.graph.unblocked if other != eid]
+        return self.answer(name) | {"_unblocked": sorted(summary["id"] for summary in summaries if summary)}
 
     def reopen(self, request: Reopen) -> IssueDoc:
         """Open a closed issue again."""
@@ -277,12 +268,3 @@ def _given(fields: IssueFields) -> dict[str, Any]:
 
 def _edge_type(value: Any) -> Any:
     return value[1] if isinstance(value, list) and len(value) > 1 else None
-
-
-def _json_text(name: str, value: Any) -> str:
-    try:
-        text = json_text.to_text(value)
-    except (TypeError, ValueError) as error:
-        raise RefusedError(f"metadata {name} can't be stored: {error}") from error
-    checks.check_text(f"metadata {name}", text, limits.TEXT_BYTES)
-    return text

@@ -1,20 +1,24 @@
 """Issues as documents: what `show`, lists and answers to mutations give."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from moot_protocol import issue as issue_reading
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import IssueReading
+from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Live
-from moot_protocol.requests import IssueDoc
 from mootd.engine import layout
+from mootd.engine.cycles import PARENT
 from mootd.engine.entities import Entities
-from mootd.engine.layout import BACK_EDGE
+from mootd.engine.graph import BLOCKING, WAITS, must_wait
+from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
 from mootd.engine.names import Names
 from mootd.engine.record import Record
 from mootd.engine.standing import BLOCKED, Standing
 
+HOLDING: Final = BLOCKING | {PARENT, WAITS}
+"""Types of the edges that can hold an issue up."""
 _DEPENDENT_FIELDS: Final = ("id", "title", "status", "priority", "issue_type")
 
 
@@ -83,6 +87,28 @@ class Issues:
         for key, value in self.entities.reader.scan(self.entities.views.index, start, layout.after(start)):
             _, other, edge_type = layout.edge_parts(key)
             yield other, edge_type, value
+
+    def open_blockers(self, eid: int, types: Collection[str] = HOLDING) -> list[str]:
+        """Ids of what holds an issue up by edges of some types: open issues, blocked parents, unfinished spawners."""
+        reader, index = self.entities.reader, self.entities.views.index
+        names = set()
+        for other, edge_type, gate in self.edges(EDGE, eid):
+            if edge_type not in types or reader.get(index, layout.edge_key(CYCLE, eid, other, edge_type)) is not None:
+                continue
+            standing = self.standing(other)
+            if edge_type in BLOCKING:
+                holds = standing.holds_up
+            elif edge_type == PARENT:
+                holds = bool(standing.flags & BLOCKED)
+            else:
+                holds = must_wait(standing, self._children(other), gate[:1])
+            record = self.entities.record(other) if holds else None
+            if record is not None:
+                names.add(record.entity)
+        return sorted(names)
+
+    def _children(self, eid: int) -> Iterator[Standing]:
+        return (self.standing(other) for other, edge_type, _ in self.edges(BACK_EDGE, eid) if edge_type == PARENT)
 
     def dependents(self, eid: int) -> Iterator[dict[str, Any]]:
         """The issues that have an edge to this one: short documents with `dependency_type`."""

@@ -12,6 +12,7 @@ _ALLOWED: Final = frozenset(
     {"create", "update", "close", "reopen", "delete", "undelete", "add_edge", "remove_edge", "add_comment", "resolve"}
 )
 _ID_KEYS: Final = frozenset({"id", "to", "parent"})
+_EDGE_KEYS: Final = frozenset({"edge", "edges"})
 STEPS: Final = 1000
 """Steps of one script: they all hold up other writers."""
 
@@ -42,7 +43,11 @@ def _decode(step: dict[str, Any], actor: str, answers: list[Any]) -> Mutation[An
     method = step.get("method")
     if method not in _ALLOWED:
         raise RefusedError(f"{method!r} can't stand in a script", hint=f"one of {', '.join(sorted(_ALLOWED))}")
-    params = _with_ids(step.get("params", {}), answers)
+    params = step.get("params", {})
+    if isinstance(params, dict):
+        if "dry_run" in params:
+            raise RefusedError(f"{method}: a script is tried out as a whole")
+        params = _with_ids(params, answers)
     try:
         mutation: Any = msgspec.convert({**params, "actor": actor}, REQUESTS[method])
     except (msgspec.ValidationError, TypeError) as error:
@@ -51,13 +56,18 @@ def _decode(step: dict[str, Any], actor: str, answers: list[Any]) -> Mutation[An
 
 
 def _with_ids(params: Any, answers: list[Any]) -> Any:
-    """Put the ids of earlier answers in the place of `$1`, `$2`, … wherever an id stands."""
-    if isinstance(params, dict):
-        return {
-            key: _id_of(value, answers) if key in _ID_KEYS and isinstance(value, str) else _with_ids(value, answers)
-            for key, value in params.items()
-        }
-    return [_with_ids(each, answers) for each in params] if isinstance(params, list | tuple) else params
+    """Put the ids of earlier answers in the place of `$1`, `$2`, … wherever an id stands, in edges too."""
+    if isinstance(params, list | tuple):
+        return [_with_ids(each, answers) for each in params]
+    if not isinstance(params, dict):
+        return params
+    filled: dict[str, Any] = {}
+    for key, value in params.items():
+        if key in _ID_KEYS and isinstance(value, str):
+            filled[key] = _id_of(value, answers)
+        else:
+            filled[key] = _with_ids(value, answers) if key in _EDGE_KEYS else value
+    return filled
 
 
 def _id_of(typed: str, answers: list[Any]) -> Any:

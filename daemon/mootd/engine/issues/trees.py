@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import read_edges
 from moot_protocol.requests import Edges, EdgeTree
 from mootd.engine import layout
@@ -12,6 +13,10 @@ from mootd.engine.rows import EXTERNAL
 
 _TREE_NODES = 10_000
 """Issues in one tree; deeper ones are marked as cut."""
+_TREE_DEPTH = 100
+"""Levels of one tree, whatever is asked for: documents that deep can still be encoded everywhere."""
+_SEARCHED = 100_000
+"""Issues looked at before a search for a cycle gives up: readiness cuts cycles anyway."""
 
 
 def list_edges(issues: Issues, request: Edges) -> list[dict[str, Any]]:
@@ -34,7 +39,7 @@ class TreeMaker:
     def __init__(self, issues: Issues, request: EdgeTree) -> None:
         self._issues = issues
         self._prefix = BACK_EDGE if request.direction == "up" else EDGE
-        self._depth = request.depth
+        self._depth = min(request.depth, _TREE_DEPTH)
         self._seen: set[int] = set()
 
     def make(self, eid: int, edge_type: str = "", depth: int = 0) -> dict[str, Any]:
@@ -71,11 +76,28 @@ def cycles(issues: Issues) -> list[dict[str, Any]]:
     return found
 
 
+def refuse_cycle(issues: Issues, source: int, target: int) -> None:
+    """Refuse an edge along which `source` would wait for itself.
+
+    Raises:
+        RefusedError: `conflict`, naming the cycle as far as it is known here.
+    """
+    path = _path(issues, target, source)
+    if path:
+        names = [record.entity if (record := issues.entities.record(eid)) else "?" for eid in path]
+        raise RefusedError(
+            f"this would close a cycle: {' → '.join([names[-1], *names])}",
+            code=Code.CONFLICT,
+            hint=f"remove one of these dependencies first; `moot dep tree {names[0]}` shows them",
+        )
+
+
 def _path(issues: Issues, start: int, goal: int) -> list[int]:
+    """The issues along a shortest way on which one waits for the other, both included; empty where there is none."""
     came_from = {start: 0}
     queue = [start]
     for current in queue:
-        if current == goal:
+        if current == goal or len(came_from) > _SEARCHED:
             break
         for other, edge_type, _ in issues.edges(EDGE, current):
             if edge_type in WAITING and other not in came_from:

@@ -10,17 +10,8 @@ from moot.console.commands.lists import COMMANDS
 from moot.console.style import unpainted
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import (
-    Blocked,
-    Children,
-    Count,
-    Filter,
-    ListIssues,
-    Page,
-    Ready,
-    Stats,
-    Update,
-)
+from moot_protocol.listing import Filter, Page
+from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats, Update
 from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn, Ran, run
 from moot_testkit.terminal import FACTS, at_terminal, without_colours
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from moot.console.commands import transfer
 from moot.console.commands.transfer import split_lines
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Export, Filter, Import
+from moot_protocol.listing import Filter
+from moot_protocol.requests import Export, Import
 from moot_testkit.console import in_turn, run_console
 from moot_testkit.terminal import at_terminal
 

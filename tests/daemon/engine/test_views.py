@@ -1,0 +1,272 @@
+"""Views: after any writes, in any order and on any replica, they are what the accepted events make."""
+
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot_protocol.errors import RefusedError
+from moot_protocol.event import Draft, Write
+from moot_protocol.kinds import ISSUE, Role
+from moot_protocol.requests import (
+    AddComment,
+    AddEdge,
+    Close,
+    Conflicts,
+    Delete,
+    Edge,
+    Export,
+    History,
+    Import,
+    IssueFields,
+    Mutation,
+    RemoveEdge,
+    Reopen,
+    Undelete,
+    Update,
+)
+from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.feeds import Town, note
+from moot_testkit.naive_index import check
+from mootd.engine.issues.importing import Importer, parse
+from mootd.engine.receive import Outcome, receive
+from mootd.engine.unit import Unit
+from mootd.service.writes import carry_out
+from mootd.store.port import Table
+
+NAMES = ("mt-a", "mt-b", "mt-c", "mt-d")
+names = st.sampled_from(NAMES)
+edge_types = st.sampled_from(["blocks", "blocks", "conditional-blocks", "parent-child", "waits-for", "related"])
+gates = st.sampled_from(["", '{"gate":"any-children"}'])
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": st.sampled_from(["one", "two"]),
+        "status": st.sampled_from(["open", "in_progress", "closed", "pinned", "deferred"]),
+        "priority": st.integers(0, 4),
+        "issue_type": st.sampled_from(["task", "gate"]),
+        "assignee": st.sampled_from(["", "alice", "bob"]),
+        "pinned": st.booleans(),
+        "ephemeral": st.booleans(),
+        "description": st.sampled_from(["", "a\nb\nc\n", "a\nb\n\nd\n"]),
+        "defer_until": st.sampled_from(["", "2023-11-14T22:13:25Z", "2030-01-01T00:00:00Z"]),
+    },
+)
+lines = st.sampled_from(
+    [
+        b'{"id":"mt-a","title":"A","status":"open","odd":1,"updated_at":"2031-01-01T00:00:00Z"}',
+        b'{"id":"mt-b","title":"B","status":"tombstone","original_type":"bug"}',
+        b'{"id":"mt-c","title":"C","priority":9,"dependencies":[{"depends_on_id":"mt-z","type":"blocks"}],"odd":2}',
+        b'{"id":"mt-d","title":"D","created_at":"2020-01-01T00:00:00Z","labels":["x"],"metadata":{"k":1}}',
+    ]
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Mutation[Any]:
+    """One mutation of one of four issues."""
+    name = draw(names)
+    match draw(
+        st.sampled_from(["update"] * 4 + ["link"] * 4 + ["unlink", "close", "reopen", "delete", "import", "say"])
+    ):
+        case "link":
+            edge = Edge(draw(names), draw(edge_types), draw(gates))
+            return AddEdge(actor="alice", id=name, edge=edge, check_cycles=False)
+        case "unlink":
+            return RemoveEdge(actor="alice", id=name, to=draw(names))
+        case "close":
+            return Close(actor="bob", id=name, force=True)
+        case "reopen":
+            return Reopen(actor="bob", id=name, reason="not done")
+        case "delete":
+            return draw(st.sampled_from([Delete, Undelete]))(actor="bob", id=name)
+        case "import":
+            return Import(actor="carol", project="mt", lines=(draw(lines),))
+        case "say":
+            return AddComment(actor="bob", id=name, text="hm")
+    shown = draw(fields)
+    others = {
+        "add_labels": tuple(draw(st.lists(st.sampled_from("xyz"), max_size=2))),
+        "remove_labels": tuple(draw(st.lists(st.sampled_from("xyz"), max_size=1))),
+        "set_metadata": draw(st.dictionaries(st.sampled_from("kl"), st.integers(0, 2), max_size=1)),
+        "parent": draw(st.none() | st.none() | names | st.just("")),
+    }
+    return Update(actor="alice", id=name, fields=IssueFields(**shown), **others)
+
+
+def carry(desk: Desk, *wanted: Mutation[Any]) -> None:
+    """Carry out mutations in one transaction; those that are refused write nothing."""
+    with desk.replica.transaction() as unit:
+        for request in wanted:
+            write(unit, request)
+
+
+class Turn(NamedTuple):
+    """What happens next: one desk writes, or it learns what the other has; and the clock moves on."""
+
+    desk: int
+    learns: bool
+    wanted: list[Mutation[Any]]
+    ms: int
+
+
+turns = st.builds(
+    Turn,
+    st.integers(0, 1),
+    st.integers(0, 4).map(lambda number: number == 0),
+    st.lists(requests(), min_size=1, max_size=4),
+    st.sampled_from([0, 1, 1, 5000]),
+)
+
+
+@given(st.lists(turns, max_size=8))
+def test_two_replicas_that_write_apart_and_learn_of_each_other_keep_views_of_what_they_hold(taken: list[Turn]) -> None:
+    desks = town_of("one", "two")
+    for name in NAMES:
+        desks[0].create(name)
+    exchange(*desks)
+    for turn in taken:
+        desk = desks[turn.desk]
+        if turn.learns:
+            desk.receive(desks[1 - turn.desk].batches())
+        else:
+            carry(desk, *turn.wanted)
+        desk.clock.advance(turn.ms)
+        carry(desk)
+        check(desk)
+    exchange(*desks)
+    for desk in desks:
+        carry(desk)
+        check(desk)
+    assert desks[0].digest() == desks[1].digest()
+    shown = [{name: desk.show(name) for name in NAMES} for desk in desks]
+    assert shown[0] == shown[1]
+
+
+class _TakenBackError(Exception):
+    pass
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(requests(), min_size=1, max_size=3)), max_size=6))
+def test_what_a_savepoint_takes_back_leaves_no_trace_in_the_views(
+    groups: list[tuple[bool, list[Mutation[Any]]]],
+) -> None:
+    one, other = Desk("same").found(), Desk("same").found()
+    for desk in (one, other):
+        for name in NAMES[:3]:
+            desk.create(name)
+    with one.replica.transaction() as unit:
+        for kept, wanted in groups:
+            try:
+                with unit.savepoint():
+                    for request in wanted:
+                        write(unit, request)
+                    end(kept=kept)
+            except _TakenBackError:
+                continue
+    check(one)
+    for kept, wanted in groups:
+        if kept:
+            carry(other, *wanted)
+    assert [document_of(one, name) for name in NAMES] == [document_of(other, name) for name in NAMES]
+
+
+def write(unit: Unit, request: Mutation[Any]) -> None:
+    if isinstance(request, Import):
+        Importer(unit, unit.replica.ledger.number, request.project, request.actor).take(parse(request.lines, 1, {}))
+        return
+    with suppress(RefusedError):
+        carry_out(unit, request)
+
+
+def end(*, kept: bool) -> None:
+    if not kept:
+        raise _TakenBackError
+
+
+def document_of(desk: Desk, name: str) -> Any:
+    """An issue without what follows from the number of its events, or None."""
+    if name not in desk.records():
+        return None
+    document = desk.show(name)
+    for comment in document.get("comments", ()):
+        del comment["id"], comment["created_at"]
+    for dependency in document.get("dependencies", ()):
+        del dependency["created_at"]
+    return {key: value for key, value in document.items() if key not in ("updated_at", "created_at")}
+
+
+# -- Events that no desk would write -------------------------------------------------------------------------------
+def foreign(desk: Desk, entity: str, **writes: Any) -> None:
+    """An event as another version, or somebody hostile, may write it."""
+    with desk.replica.transaction() as unit:
+        unit.append(desk.replica.ledger.number, Draft(ISSUE, entity, "eve", [Write(k, v) for k, v in writes.items()]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("labels", {"a": 1}),
+        ("labels", ["a"]),
+        ("metadata", [["a"], "1"]),
+        ("metadata", {}),
+        ("edges", ["x" * 600, "blocks", None, None, {}]),
+        ("edges", ["mt-1", "blocks", None, None, {"metadata": 5}]),
+        ("edges", ["mt-1", "waits-for", None, None, {"metadata": 5}]),
+        ("edges", [["mt-1"], ["blocks"], 1, 2, 3]),
+        ("edges", 5),
+        ("edges", ["mt-1", "t" * 600, None, None, {}]),
+        ("comments", 5),
+        ("status", "s" * 5000),
+        ("status", ["open"]),
+        ("assignee", "a\0b" * 200),
+        ("priority", -(2**63)),
+        ("created_at", 2**64 - 1),
+        ("defer_until", -5),
+        ("deleted", [1, 2, 3]),
+        ("project", "p" * 5000),
+        ("unheard_of", {"deep": [1, 2]}),
+    ],
+)
+def test_any_value_in_any_field_is_taken_in_and_the_issue_can_still_be_worked_with(key: str, value: Any) -> None:
+    desk = Desk().found()
+    desk.create("mt-1")
+    desk.create("mt-2")
+    foreign(desk, "mt-2", **{key: value})
+    desk.do(Undelete(actor="alice", id="mt-2"))
+    desk.update("mt-2", title="New", add_labels=("b",), set_metadata={"k": 1}, parent="mt-1")
+    desk.update("mt-2", set_labels=("c",), unset_metadata=("k",))
+    desk.link("mt-2", "mt-1")
+    desk.do(RemoveEdge(actor="alice", id="mt-2", to="mt-1"))
+    desk.do(AddComment(actor="alice", id="mt-2", text="still here"))
+    desk.do(Close(actor="alice", id="mt-2"))
+    shown = desk.show("mt-2")
+    assert (shown["title"], shown["labels"]) == ("New", ["c"])
+    assert desk.ask(Export())["lines"]
+    assert desk.ask(Conflicts()) == []
+    assert desk.ask(History(id="mt-2"))
+    check(desk)
+
+
+# -- The digest ----------------------------------------------------------------------------------------------------
+def test_a_feed_number_that_was_taken_back_is_not_mistaken_for_another_author() -> None:
+    """Feeds get numbers as they come; one taken back with its number is forgotten whole."""
+    town = Town()
+    first, second = town.replica("first", Role.WRITER, note("1")), town.replica("second", Role.WRITER, note("2"))
+    desk = Desk().watch(town)
+    desk.receive(town.charter.batches)
+    with desk.replica.transaction() as unit:
+        assert unit.try_out(lambda unit: receive(unit, first.batches[0])) is Outcome.ACCEPTED
+        receive(unit, second.batches[0])
+    check(desk)
+
+
+def test_views_begin_empty_and_stay_so_for_units_that_do_nothing() -> None:
+    desk = Desk().found()
+    before = desk.tables()
+    with desk.replica.transaction():
+        pass
+    assert desk.tables() == before
+    assert desk.rows(Table.INDEX_0) == {}
