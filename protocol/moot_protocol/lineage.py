@@ -127,7 +127,6 @@ def agreed(lineage: Lineage, names: Sequence[Name]) -> Name | None:
     """The latest write that all of `names` succeed (or are) and nothing is concurrent with; None if there is none."""
     links_of: dict[Name, list[Name]] = {}
     descent = _Descent(lineage, names)
-    has_end = False
     while descent:
         if descent.steps == LINEAGE_STEPS:
             return None
@@ -135,11 +134,10 @@ def agreed(lineage: Lineage, names: Sequence[Name]) -> Name | None:
         links_of[name], all_earlier = descent.links(name)
         if not all_earlier:
             return None
-        if not descent and not has_end:
-            # All that was passed leads here, and whatever is below is below this one.
+        if not descent:
+            # Whatever is below is below this one, and so below all that lead here.
             links_of[name] = []
             break
-        has_end = has_end or not links_of[name]
         for link in links_of[name]:
             descent.add(link)
     return _first_comparable(links_of)

@@ -326,6 +326,12 @@ def test_an_empty_value_clears_and_is_exported_as_it_came() -> None:
     assert issue.again(cleared) == []
 
 
+def test_a_value_takes_the_place_of_an_odd_one_even_where_it_is_the_default() -> None:
+    issue = Imported(LINE | {"status": None, "priority": "high"})
+    issue.again(LINE | {"priority": 2})
+    assert issue.export() == LINE | {"priority": 2}
+
+
 def test_a_tombstone_deletes_and_a_line_with_a_status_brings_back() -> None:
     said = {"deleted_at": LINE["updated_at"], "deleted_by": "bob", "delete_reason": "why", "original_type": "bug"}
     issue = Imported(LINE)
@@ -382,6 +388,7 @@ def test_an_erased_text_is_written_again_only_by_a_newer_line() -> None:
     ("updated_at", "older"),
     [
         ("2025-11-03T20:56:22.700640999-08:00", True),
+        ("2025-11-03T23:00:00+08:00", True),
         ("2025-11-03T20:56:22.700641-08:00", False),
         ("2025-11-04T04:56:22.700641Z", False),
         ("2026-01-01T00:00:00Z", False),

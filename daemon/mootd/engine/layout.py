@@ -39,6 +39,7 @@ FEEDS: Final = b"feed/"
 FEED_OF: Final = b"feed-of/"
 PROJECTS: Final = b"project/"
 WORKSPACES: Final = b"workspace/"
+REBUILD: Final = b"rebuild"
 ANSWERS: Final = b"answer/"
 ANSWER_TIMES: Final = b"answer-time/"
 

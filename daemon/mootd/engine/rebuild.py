@@ -26,14 +26,17 @@ class Rebuild:
         self._replayed: dict[int, int] = {}
         self._events: dict[int, int] = {}
         self._mended = 0
+        self._name = b""
 
     def step(self, unit: Unit) -> dict[str, Any]:
         """Replay one stretch; answers as the `rebuild` request does, without the cursor."""
         unit.flush()
         fresh = Views(1 - unit.generation)
-        if self._cuts != unit.cuts:  # at the beginning, or since a cut took back what was replayed already
+        # At the beginning, since a cut took back what was replayed already, or since a stretch was not committed.
+        if self._cuts != unit.cuts or unit.transaction.get(Table.META, layout.REBUILD) != self._mark():
             self._start(unit, fresh)
         self._replay(unit, fresh)
+        unit.transaction.put(Table.META, layout.REBUILD, self._mark())
         done = self._next >= unit.arrival
         answer: dict[str, Any] = {"done": done, "progress": [self._next - 1, unit.arrival - 1]}
         if done:
@@ -41,9 +44,14 @@ class Rebuild:
             answer["mended"] = self._mended
         return answer
 
+    def _mark(self) -> bytes:
+        """What the store keeps of how far this rebuild has come: memory may be ahead of it."""
+        return self._name + self._next.to_bytes(8, "big")
+
     def _start(self, unit: Unit, fresh: Views) -> None:
         self._cuts, self._next, self._mended = unit.cuts, 1, 0
         self._replayed, self._events = {}, {}
+        self._name = unit.replica.entropy.bytes(16)
         for table in (fresh.ids, fresh.records, fresh.index):
             unit.replica.store.clear(unit.transaction, table)
         unit.transaction.delete(Table.META, layout.counter_key(fresh.generation))
@@ -96,6 +104,7 @@ class Rebuild:
                 }
             )
         unit.change_generation(fresh.generation)
+        unit.transaction.delete(Table.META, layout.REBUILD)
         for table in (old.ids, old.records, old.index):
             unit.replica.store.clear(unit.transaction, table)
         return planes

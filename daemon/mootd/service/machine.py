@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from moot_protocol import ids
+from moot_protocol.errors import RefusedError
 from moot_protocol.kinds import ISSUE
 from moot_protocol.limits import MIB
 from moot_protocol.requests import Doctor, Fsck, Ping, Request, Status, Stop
@@ -183,11 +184,14 @@ def _fsck(machine: Machine, replica: Replica, request: Fsck) -> dict[str, Any]:
 
 
 def _stretch(checker: Checker, cursor: str, total: int, replica: Replica) -> dict[str, Any]:
-    phase, done, events, key = cursor.split(" ") if cursor else [_LOG, "0", "0", ""]
-    checked, seen = int(done), int(events)
+    try:
+        phase, done, events, key = cursor.split(" ") if cursor else [_LOG, "0", "0", ""]
+        checked, seen, after = int(done), int(events), bytes.fromhex(key)
+    except ValueError as error:
+        raise RefusedError("this is no cursor of a check", hint="begin without one") from error
     found: list[Problem]
     if phase == _LOG:
-        after, batches, more, found = checker.check_batches(bytes.fromhex(key))
+        after, batches, more, found = checker.check_batches(after)
         checked, seen = checked + batches, seen + more
         if not after:
             for number in replica.feeds:
@@ -195,7 +199,7 @@ def _stretch(checker: Checker, cursor: str, total: int, replica: Replica) -> dic
             phase = _VIEWS
         finished = False
     else:
-        after, records, found = checker.check_records(bytes.fromhex(key))
+        after, records, found = checker.check_records(after)
         checked, finished = checked + records, not after
     return {
         "done": finished,

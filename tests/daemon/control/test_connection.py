@@ -403,9 +403,8 @@ def test_a_client_that_reads_slowly_gets_everything_and_little_of_it_waits_in_th
             buffered.append(connection._transport.get_write_buffer_size())
 
         with raw_client(daemon) as client:
-            for number in range(1, 41):
-                client.call(number, "show", {"ids": ["y"]})
-            until(lambda: len(answered) > 1)
+            client.send(b"".join(rpc.call_frame(number, Show(ids=("y",))) for number in range(1, 41)))
+            until(lambda: bool(answered))
             messages = []
             for _ in range(40):
                 daemon.in_loop(look)

@@ -1,0 +1,99 @@
+"""Keys order as what they are made of, tell apart what differs, and are never too long for the store."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot_protocol import limits
+from mootd.engine import layout
+from mootd.store.memory_store import KEY_BYTES, MemoryStore
+from mootd.store.port import Table
+
+NUMBERS_64 = st.integers(0, 2**64 - 1)
+NUMBERS_32 = st.integers(0, 2**32 - 1)
+PROJECTS = st.integers(0, 2**16 - 1)
+HOSTILE = st.text(max_size=600) | st.sampled_from(["", "\0", "a\0", "\0a", "x" * 240, "x" * 241, "ÿ" * 300, "\ud800"])
+
+
+@given(NUMBERS_64, NUMBERS_64)
+def test_events_and_records_order_as_their_numbers(one: int, other: int) -> None:
+    assert (layout.arrival_key(one) < layout.arrival_key(other)) == (one < other)
+    assert (layout.eid_key(one) < layout.eid_key(other)) == (one < other)
+    assert layout.eid_of(layout.eid_key(one)) == one
+
+
+@given(st.tuples(NUMBERS_32, NUMBERS_64), st.tuples(NUMBERS_32, NUMBERS_64))
+def test_batches_order_by_feed_and_then_by_number(one: tuple[int, int], other: tuple[int, int]) -> None:
+    assert (layout.batch_key(*one) < layout.batch_key(*other)) == (one < other)
+    assert layout.batch_key(*one).startswith(layout.feed_prefix(one[0]))
+    assert layout.aside_key(*one, b"id").startswith(layout.batch_key(*one))
+
+
+@given(PROJECTS, NUMBERS_32, NUMBERS_64)
+def test_a_batch_with_withheld_values_can_be_read_back_from_its_key(plane: int, feed: int, first: int) -> None:
+    key = layout.withheld_key(plane, feed, first)
+    assert key.startswith(layout.withheld_prefix(plane))
+    assert layout.withheld_parts(key) == (feed, first)
+
+
+@given(
+    st.tuples(st.integers(0, 255), st.integers(0, 2**48), NUMBERS_64),
+    st.tuples(st.integers(0, 255), st.integers(0, 2**48), NUMBERS_64),
+)
+def test_issues_order_by_priority_and_then_newest_first(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
+    def rank(parts: tuple[int, int, int]) -> tuple[int, int, int]:
+        return parts[0], -parts[1], parts[2]
+
+    assert (layout.order_suffix(*one) < layout.order_suffix(*other)) == (rank(one) < rank(other))
+    assert layout.eid_of(layout.order_suffix(*one)) == one[2]
+
+
+def test_a_priority_beyond_a_byte_stands_at_its_end() -> None:
+    assert layout.order_suffix(-5, 1, 1) == layout.order_suffix(0, 1, 1)
+    assert layout.order_suffix(10**9, 1, 1) == layout.order_suffix(255, 1, 1)
+
+
+@given(HOSTILE, HOSTILE)
+def test_no_text_runs_into_another(one: str, other: str) -> None:
+    mine, theirs = layout.text_key(one), layout.text_key(other)
+    assert (mine == theirs) == (one == other)
+    assert mine.count(b"\0") == 1 and mine.endswith(b"\0"), "so that none is the beginning of another"
+
+
+@given(HOSTILE, PROJECTS, NUMBERS_64)
+def test_keys_of_hostile_texts_fit_the_store(text: str, project: int, eid: int) -> None:
+    keys = [
+        layout.text_prefix(layout.LABEL, project, text) + layout.order_suffix(0, 0, eid),
+        layout.edge_key(layout.EDGE, eid, eid, text),
+        layout.PROJECTS + layout.text_key(text),
+    ]
+    store = MemoryStore()
+    with store.write() as writer:
+        writer.put_many(Table.META, sorted((key, b"") for key in keys))
+    assert max(map(len, keys)) <= KEY_BYTES
+
+
+def test_the_longest_entity_fits_the_store() -> None:
+    key = layout.id_key(2**16 - 1, "k" * limits.KIND_BYTES, "e" * limits.ENTITY_BYTES)
+    assert len(key) <= KEY_BYTES
+    assert layout.id_entity(key) == "e" * limits.ENTITY_BYTES
+
+
+@given(NUMBERS_64, NUMBERS_64, st.text(st.characters(exclude_characters="\0"), max_size=limits.EDGE_TYPE_CHARS))
+def test_an_edge_can_be_read_back_from_its_key(at: int, other: int, edge_type: str) -> None:
+    key = layout.edge_key(layout.BACK_EDGE, at, other, edge_type)
+    assert layout.edge_parts(key) == (at, other, edge_type)
+    assert key.startswith(layout.edges_prefix(layout.BACK_EDGE, at))
+
+
+@given(st.binary(min_size=1, max_size=6), st.binary(max_size=6))
+def test_what_comes_after_a_prefix_is_the_first_key_that_lacks_it(prefix: bytes, rest: bytes) -> None:
+    if prefix != b"\xff" * len(prefix):
+        assert prefix + rest < layout.after(prefix)
+        assert not layout.after(prefix).startswith(prefix)
+
+
+def test_the_generations_share_no_table() -> None:
+    old, new = layout.Views(0), layout.Views(1)
+    assert not {old.ids, old.records, old.index} & {new.ids, new.records, new.index}
+    assert layout.counter_key(0) != layout.counter_key(1)
+    assert layout.digest_key(0, 1) != layout.digest_key(1, 1)
