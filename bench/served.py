@@ -29,7 +29,7 @@ def install() -> Path:
     stamp = ENVIRONMENT / "installed"
     if not stamp.exists() or stamp.stat().st_mtime < max(path.stat().st_mtime for path in sources):
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
-        pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run([*pip, "--upgrade", "pip"], check=True, stderr=subprocess.DEVNULL)
         subprocess.run([*pip, str(ROOT)], check=True, stderr=subprocess.DEVNULL)
         stamp.touch()

@@ -97,7 +97,7 @@ def install() -> None:
         return
     say("Setting up: an environment inside the checkout (.venv-demo)…")
     venv.create(ENVIRONMENT, with_pip=True, clear=True)
-    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.run([*pip, "--upgrade", "pip"], check=True)
     subprocess.run([*pip, str(ROOT)], check=True)
     STAMP.touch()

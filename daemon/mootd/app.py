@@ -31,7 +31,7 @@ from mootd.control.server import ControlServer
 from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
 from mootd.edges.keys import FileKeyStore
-from mootd.edges.notify import Notifier
+from mootd.edges.notify import Notifier, watchdog_ms
 from mootd.edges.paths import Places, private_folder
 from mootd.engine.replica import Replica
 from mootd.service.machine import Machine
@@ -108,6 +108,7 @@ class Daemon:
         self._places = places
         self._notifier = notifier
         self._clock = SystemClock()
+        self._ended = threading.Event()
 
     def run(self, environment: dict[str, str], pid: int) -> None:
         """Serve until stopped.
@@ -158,20 +159,33 @@ class Daemon:
         def ready() -> None:
             threading.Thread(target=self._announce, name="self-test", daemon=True).start()
 
-        await server.run(listener, ready)
+        try:
+            await server.run(listener, ready)
+        finally:
+            self._ended.set()
         self._notifier.stopping()
         _log.info("daemon.stopped")
 
     def _announce(self) -> None:
-        """Test that the socket answers, and tell the service manager."""
-        try:
-            with Client(self._places.socket) as client:
-                pid = client.call(Ping())["pid"]
-        except MootError as error:
-            _log.error("daemon.self_test_failed", code=str(error.code))
+        """Test that the socket answers, tell the service manager, and keep telling it where it wants to hear."""
+        pid = self._answering_pid()
+        if pid is None:
             return
         self._notifier.ready(f"serving as {pid}")
         _log.info("daemon.serving", version=VERSION, pid=pid)
+        interval_ms = watchdog_ms()
+        while interval_ms and not self._ended.wait(interval_ms / 1000) and self._answering_pid():
+            self._notifier.watchdog()
+
+    def _answering_pid(self) -> int | None:
+        """Who answers at the socket; None, with a line in the log, where nobody does."""
+        try:
+            with Client(self._places.socket) as client:
+                pid: int = client.call(Ping())["pid"]
+        except MootError as error:
+            _log.error("daemon.self_test_failed", code=str(error.code))
+            return None
+        return pid
 
 
 class _Stop:

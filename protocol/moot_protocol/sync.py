@@ -210,7 +210,7 @@ class Session:
             return []
         position = self._log.position()
         if summary(position.frontier) == self._theirs.summary:
-            return [self._compare_digests(position.digest, self._theirs)]
+            return [self._compare_digests(position.digest, self._theirs), *self._want(self._theirs.sender, [])]
         return self._ask(position, self._theirs)
 
     def _concerns(self, message: FrontierBody | Want, to: tuple[bytes, ...]) -> bool:
@@ -229,7 +229,7 @@ class Session:
             effects: list[Effect] = [self._compare_digests(position.digest, message)]
             if message.to == ZEROS:
                 effects.append(self._tell(position, message.sender, Form.SUMMARY, ()))
-            return effects
+            return effects + self._want(message.sender, [])
         if message.form is Form.SUMMARY:
             return [self._tell(position, message.sender, Form.ALL, position.frontier)]
         self._theirs = message
@@ -279,13 +279,17 @@ class Session:
             # are not accepted: on what an end names, on a genesis, on a charter that ends itself.
             forked = (entry.author for entry in position.frontier if entry.forked_at)
             places = self._new_places((author, tuple(self._log.trail(author))) for author in forked)
+        return self._want(theirs.sender, places)
+
+    def _want(self, peer: bytes, places: Sequence[Place]) -> list[Effect]:
+        """Ask a peer to go on after these places, and for what is withheld; ask nothing where there is neither."""
         room = limits.WANT_RANGES - len(places)
         singles = [one for one in self._log.missing(room) if one not in self._singles_asked]
         if not places and not singles:
             return []
         self._singles_asked.update(singles)
         counter = self._log.next_counter()
-        want = Want(FORMAT, self._plane, self._me.public, theirs.sender, counter, tuple(places), tuple(singles))
+        want = Want(FORMAT, self._plane, self._me.public, peer, counter, tuple(places), tuple(singles))
         return [Send(build_want(self._me, want))]
 
     def _towards(self, head: Entry) -> tuple[Place, ...]:

@@ -19,7 +19,7 @@ from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities
 from mootd.engine.issues.history import feeds_of
 from mootd.engine.log import FeedRow, StoredBatch, damaged, unpack_batch
-from mootd.engine.record import Merge, Record, decode_record
+from mootd.engine.record import Merge, Record, decode_record, is_write
 from mootd.engine.unit import role_of
 from mootd.store.port import Table
 
@@ -152,8 +152,8 @@ class Checker:
 
     def _content(self, record: Record) -> Any:
         """All of a record that means something, in an order that does not depend on how it came to be."""
-        has_event = self._entities.log.has_event
-        pending = {tuple(waiting) for waiting in record.pending if not has_event(*waiting[1:])}
+        named = self._entities.log.event_named
+        pending = {tuple(each) for each in record.pending if not is_write(named(*each[1:]), record, each[0])}
         return (record.head, record.created, record.updated, sorted(map(encode, record.groups)), pending)
 
     def _replay(self, record: Record) -> Record:

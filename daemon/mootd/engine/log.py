@@ -16,6 +16,7 @@ import msgspec
 from moot_protocol.batch import Header, decode_header, encode_batch
 from moot_protocol.errors import Code, MootError
 from moot_protocol.event import Event, decode_skeleton, event_from_bytes
+from moot_protocol.kinds import Role
 from mootd.engine import layout
 from mootd.store.port import Reader, Table
 
@@ -50,8 +51,9 @@ class FeedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     @property
     def is_plain(self) -> bool:
-        """Whether what follows its head is accepted without a question: a replica's feed with nothing odd about it."""
-        return self.kind == "replica" and self.n > 0 and not (self.reason or self.forked_at or self.is_aside)
+        """Whether what follows its head is accepted without a question: a writing replica's feed with nothing odd."""
+        may_write = self.kind == "replica" and self.role != Role.READER
+        return may_write and self.n > 0 and not (self.reason or self.forked_at or self.is_aside)
 
 
 class PlaneRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -189,10 +191,11 @@ class LogReader:
             return batch if n < first + batch.accepted else None
         return None
 
-    def has_event(self, feed: int, n: int, leaf8: bytes) -> bool:
-        """Whether an event's number is accepted, and with a leaf that begins so: another branch's event is another."""
+    def event_named(self, feed: int, n: int, leaf8: bytes) -> Event | None:
+        """The accepted event of a number, if its leaf begins so: another branch's event is another."""
         batch = self.batch_holding(feed, n)
-        return batch is not None and self.event(batch.arrival + n - batch.header.first).event.leaf[:8] == leaf8
+        event = None if batch is None else self.event(batch.arrival + n - batch.header.first).event
+        return event if event is not None and event.leaf[:8] == leaf8 else None
 
     def batches(self, feed: int, first: int) -> "list[tuple[int, StoredBatch]]":
         """(first, batch) of a feed's accepted batches from a number on."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import LogReader, with_previous
+from mootd.engine.record import Record, is_write
 from mootd.engine.unit import Unit, role_of
 from mootd.engine.views import ViewWriter
 from mootd.store.port import Table
@@ -61,8 +62,8 @@ class Rebuild:
     def _replay(self, unit: Unit, fresh: Views) -> None:
         log = LogReader(unit.transaction)
 
-        def has_come(feed: int, n: int, leaf8: bytes) -> bool:
-            return n <= self._replayed.get(feed, 0) and log.has_event(feed, n, leaf8)
+        def has_come(record: Record, key: str, feed: int, n: int, leaf8: bytes) -> bool:
+            return n <= self._replayed.get(feed, 0) and is_write(log.event_named(feed, n, leaf8), record, key)
 
         views = ViewWriter(unit.transaction, fresh, unit.author_of, has_come, unit.project_number, unit.now_ms)
         stop = min(self._next + STRETCH, unit.arrival)

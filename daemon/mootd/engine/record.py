@@ -50,8 +50,8 @@ encode_record: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder().enco
 
 _NONE: Final[frozenset[str]] = frozenset()
 
-HasCome = Callable[[int, int, bytes], bool]
-"""Called with (feed, n, first 8 bytes of the leaf)."""
+HasCome = Callable[[Record, str, int, int, bytes], bool]
+"""Called with (record, key, feed, n, first 8 bytes of the leaf)."""
 Added = Callable[[list[str], int, int, bytes], None]
 """Called with (keys, feed, n, leaf) of an event whose pairs became live."""
 Removed = Callable[[str, int, int, bytes], None]
@@ -62,7 +62,8 @@ class Merge:
     """Applies events to records: the merge rule of `moot_protocol.register`, incrementally.
 
     Args:
-        has_come: whether the event of this feed, number and beginning of a leaf was applied before this one.
+        has_come: whether the write of a record's key by the event of this feed, number and beginning of a leaf was
+            applied before.
         added: told of pairs that become live.
         removed: told of each pair that ceases to be.
     """
@@ -143,7 +144,7 @@ class Merge:
                 self._remove_pair(record, position, key)
                 return
         # Where another event has this number, the one that is named stands on a branch that may come to count yet.
-        if not self._has_come(feed, n, leaf8):
+        if not self._has_come(record, key, feed, n, leaf8):
             record.pending.append((key, feed, n, leaf8))
 
     def _remove_pair(self, record: Record, position: int, key: str) -> None:
@@ -162,6 +163,13 @@ class Merge:
         superseded = name in record.pending
         record.pending = [waiting for waiting in record.pending if waiting != name]
         return superseded
+
+
+def is_write(event: Event | None, record: Record, key: str) -> bool:
+    """Whether an event writes a key of a record's entity."""
+    if event is None or (event.skeleton.kind, event.skeleton.entity) != (record.kind, record.entity):
+        return False
+    return any(change.key == key and not change.removes for change in event.skeleton.changes)
 
 
 def pairs_of(record: Record) -> Iterator[tuple[Group, str, Any]]:

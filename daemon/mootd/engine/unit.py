@@ -21,6 +21,7 @@ from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event
+from mootd.engine.record import Record, is_write
 from mootd.engine.state import State
 from mootd.engine.views import ViewWriter
 from mootd.store.port import Table, WriteTransaction
@@ -108,14 +109,16 @@ class Unit:
             self.transaction.put(Table.META, key, encode_row((number, project)))
         return number
 
-    def _has_come(self, feed: int, n: int, leaf8: bytes) -> bool:
-        """Whether an event was applied before the one that is being applied."""
+    def _has_come(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> bool:
+        """Whether a write was applied before the event that is being applied."""
         under_way, last = self._progress
-        sealed = self.feed(feed).n if feed else 0
-        if n <= sealed:
-            return self.log.has_event(feed, n, leaf8)
+        if feed and n <= self.feed(feed).n:
+            return is_write(self.log.event_named(feed, n, leaf8), record, key)
+        if feed != under_way or n > last:
+            return False
         # Events of one batch have arrival numbers in a row; the batch itself is written after them.
-        return feed == under_way and n <= last and self.log.event(self.arrival - (last + 1 - n)).event.leaf[:8] == leaf8
+        event = self.log.event(self.arrival - (last + 1 - n)).event
+        return event.leaf[:8] == leaf8 and is_write(event, record, key)
 
     def entities(self) -> Entities:
         """Reads entities as this unit's transaction sees them, once flushed."""
@@ -133,6 +136,8 @@ class Unit:
         """
         number = self.replica.own_feed(plane) if feed is None else feed
         builder = self._builder_for(number)
+        if builder.next_n > 1 and self.feed(number).role == Role.READER:
+            raise RefusedError("this replica may only read here", code=Code.DENIED)
         hlc = self.clock.tick(self.now_ms)
         salt = self.replica.entropy.bytes(limits.SALT_BYTES)
         event = builder.add(draft, hlc, salt)

@@ -43,7 +43,7 @@ class ViewWriter:
         transaction: the write transaction.
         views: which tables.
         author_of: a feed's author.
-        has_come: whether an event was applied before the one being applied, by feed, number and leaf.
+        has_come: whether a write was applied before the event being applied.
         project_number: a project's local number.
         now_ms: the wall clock, for issues deferred beyond it.
     """
@@ -144,7 +144,7 @@ class ViewWriter:
         merge = Merge(lambda *_: False, self._added, self._removed)
         for replayed in events:
             merge.apply(fresh, replayed.event, replayed.event.values(), replayed.feeds, replayed.arrival, replayed.role)
-        fresh.pending = [waiting for waiting in fresh.pending if not self._has_come(*waiting[1:])]
+        fresh.pending = [waiting for waiting in fresh.pending if not self._has_come(fresh, *waiting)]
 
     def digest(self, plane: int) -> Digest:
         """A plane's running digest."""

@@ -16,7 +16,7 @@ def found(unit: Unit, request: InitTown) -> dict[str, Any]:
     del request
     replica = unit.replica
     words = ""
-    created = not replica.is_founded
+    created = not (replica.is_founded or unit.new_planes)  # another request of the same group may just have
     if created:
         seed = new_recovery_seed(replica.entropy)
         words = recovery_words(seed)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Close, Events, Ping, Show
-from moot_testkit.control import PATIENCE, Daemon, Gate, RawClient, raw_client, serving, until
+from moot_testkit.control import PATIENCE, Daemon, Gate, raw_client, serving, until
 from mootd.control.connection import BURST
 from mootd.control.ports import Settings
 
@@ -240,9 +240,8 @@ def test_a_subscription_that_fails_says_why(daemon: Daemon) -> None:
 def test_a_client_too_many_is_told_so_and_let_go_and_takes_no_place() -> None:
     with serving(Settings(clients=2)) as daemon:
         with raw_client(daemon), raw_client(daemon) as second:
-            third = RawClient(daemon.path, b"")
-            (message,) = third.rest()
-            third.close()
+            with raw_client(daemon, b"") as third:
+                (message,) = third.rest()
             assert error_of(message) == (rpc.CONNECTION, "busy")
             assert message["error"]["retryable"]
             second.call(1, "ping", {})

@@ -91,9 +91,9 @@ def test_every_shortened_event_up_to_its_values_is_damage() -> None:
 
 
 def test_a_feed_is_plain_only_while_nothing_is_odd_about_it() -> None:
-    row = FeedRow(1, FEED.author, n=3, kind="replica")
+    row = FeedRow(1, FEED.author, n=3, kind="replica", role="writer")
     assert row.is_plain
-    odd = ({"kind": "charter"}, {"n": 0}, {"reason": "ended"}, {"forked_at": 2}, {"is_aside": True})
+    odd = ({"kind": "charter"}, {"role": "reader"}, {"n": 0}, {"reason": "ended"}, {"forked_at": 2}, {"is_aside": True})
     assert not any(replace(row, **change).is_plain for change in odd)
     assert decode_feed(encode_row(row)) == row
 
@@ -109,9 +109,9 @@ def test_batches_are_found_by_any_of_their_numbers() -> None:
         assert log.batch_bytes(log.batches(number, 1)[0][1]) == encode_batch(
             BATCH.header_bytes, BATCH.signature, BATCH.events
         )
-        assert log.has_event(number, 2, EVENT.leaf[:8])
-        assert not log.has_event(number, 2, BATCH.events[2].leaf[:8])
-        assert not log.has_event(number, 6, EVENT.leaf[:8])
+        assert log.event_named(number, 2, EVENT.leaf[:8]) == EVENT
+        assert log.event_named(number, 2, BATCH.events[2].leaf[:8]) is None
+        assert log.event_named(number, 6, EVENT.leaf[:8]) is None
 
 
 def test_an_entitys_history_is_told_newest_first() -> None:

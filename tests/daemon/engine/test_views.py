@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,36 +65,30 @@ lines = st.sampled_from(
 )
 
 
-@st.composite
-def requests(draw: st.DrawFn) -> Mutation[Any]:
-    """One mutation of one of four issues."""
-    name = draw(names)
-    match draw(
-        st.sampled_from(["update"] * 4 + ["link"] * 4 + ["unlink", "close", "reopen", "delete", "import", "say"])
-    ):
-        case "link":
-            edge = Edge(draw(names), draw(edge_types), draw(gates))
-            return AddEdge(actor="alice", id=name, edge=edge, check_cycles=False)
-        case "unlink":
-            return RemoveEdge(actor="alice", id=name, to=draw(names))
-        case "close":
-            return Close(actor="bob", id=name, force=True)
-        case "reopen":
-            return Reopen(actor="bob", id=name, reason="not done")
-        case "delete":
-            return draw(st.sampled_from([Delete, Undelete]))(actor="bob", id=name)
-        case "import":
-            return Import(actor="carol", project="mt", lines=(draw(lines),))
-        case "say":
-            return AddComment(actor="bob", id=name, text="hm")
-    shown = draw(fields)
-    others = {
-        "add_labels": tuple(draw(st.lists(st.sampled_from("xyz"), max_size=2))),
-        "remove_labels": tuple(draw(st.lists(st.sampled_from("xyz"), max_size=1))),
-        "set_metadata": draw(st.dictionaries(st.sampled_from("kl"), st.integers(0, 2), max_size=1)),
-        "parent": draw(st.none() | st.none() | names | st.just("")),
-    }
-    return Update(actor="alice", id=name, fields=IssueFields(**shown), **others)
+few = st.lists(st.sampled_from("xyz"), max_size=2).map(tuple)
+updates = st.builds(
+    Update,
+    actor=st.just("alice"),
+    id=names,
+    fields=fields.map(lambda shown: msgspec.convert(shown, IssueFields)),
+    add_labels=few,
+    remove_labels=few,
+    set_metadata=st.dictionaries(st.sampled_from("kl"), st.integers(0, 2), max_size=1),
+    parent=st.none() | st.none() | names | st.just(""),
+)
+edges = st.builds(Edge, names, edge_types, gates)
+links = st.builds(AddEdge, actor=st.just("alice"), id=names, edge=edges, check_cycles=st.just(False))
+others = st.one_of(
+    st.builds(RemoveEdge, actor=st.just("bob"), id=names, to=names),
+    st.builds(Close, actor=st.just("bob"), id=names, force=st.just(True)),
+    st.builds(Reopen, actor=st.just("bob"), id=names, reason=st.sampled_from(["", "not done"])),
+    st.builds(Delete, actor=st.just("bob"), id=names),
+    st.builds(Undelete, actor=st.just("bob"), id=names),
+    st.builds(AddComment, actor=st.just("bob"), id=names, text=st.just("hm")),
+    st.builds(Import, actor=st.just("carol"), project=st.just("mt"), lines=lines.map(lambda line: (line,))),
+)
+requests: st.SearchStrategy[Mutation[Any]] = st.one_of(updates, links, others)
+"""One mutation of one of four issues."""
 
 
 def carry(desk: Desk, *wanted: Mutation[Any]) -> None:
@@ -116,7 +111,7 @@ turns = st.builds(
     Turn,
     st.integers(0, 1),
     st.integers(0, 4).map(lambda number: number == 0),
-    st.lists(requests(), min_size=1, max_size=4),
+    st.lists(requests, min_size=1, max_size=4),
     st.sampled_from([0, 1, 1, 5000]),
 )
 
@@ -149,7 +144,7 @@ class _TakenBackError(Exception):
     pass
 
 
-@given(st.lists(st.tuples(st.booleans(), st.lists(requests(), min_size=1, max_size=3)), max_size=6))
+@given(st.lists(st.tuples(st.booleans(), st.lists(requests, min_size=1, max_size=3)), max_size=6))
 def test_what_a_savepoint_takes_back_leaves_no_trace_in_the_views(
     groups: list[tuple[bool, list[Mutation[Any]]]],
 ) -> None:
@@ -192,9 +187,10 @@ def document_of(desk: Desk, name: str) -> Any:
         return None
     document = desk.show(name)
     for comment in document.get("comments", ()):
-        del comment["id"], comment["created_at"]
+        comment.pop("id")
+        comment.pop("created_at", None)
     for dependency in document.get("dependencies", ()):
-        del dependency["created_at"]
+        dependency.pop("created_at", None)
     return {key: value for key, value in document.items() if key not in ("updated_at", "created_at")}
 
 
@@ -245,7 +241,7 @@ def test_any_value_in_any_field_is_taken_in_and_the_issue_can_still_be_worked_wi
     shown = desk.show("mt-2")
     assert (shown["title"], shown["labels"]) == ("New", ["c"])
     assert desk.ask(Export())["lines"]
-    assert desk.ask(Conflicts()) == []
+    assert len(desk.ask(Conflicts())) == (key == "priority"), "it did not see what it wrote beside"
     assert desk.ask(History(id="mt-2"))
     check(desk)
 

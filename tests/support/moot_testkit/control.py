@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,9 @@ class RawClient:
         self.send(rpc.hello_frame("test") if greeting is None else greeting)
 
     def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
+        """Send bytes. To a daemon that has closed already they are lost: what it said before is there to be received."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.socket.sendall(data)
 
     def call(self, call_id: int, method: str, params: Any) -> None:
         self.send(rpc.raw_call_frame(call_id, method, params))

@@ -283,42 +283,19 @@ def dump_of(member: Member) -> dict[str, set[Any]]:
     with replica.read() as reader:
         views = replica.views_of(reader)
         names = {value: layout.id_entity(key) for key, value in reader.scan(views.ids, b"\0")}
-        places = _places_of(member)
         records = set()
         for key, value in reader.scan(views.records, b"\0"):
             require(key in names, "every record has a name")
-            records.add(_normal_record(decode_record(value), places, reader))
+            records.add(_normal_record(decode_record(value)))
         index = {row for key, value in reader.scan(views.index, b"\0") if (row := _normal_row(names, key, value))}
         return {"records": records, "indexes": index}
 
 
-def _places_of(member: Member) -> dict[tuple[int, int, bytes], tuple[str, str]]:
-    """(feed, n, leaf) → (kind, entity) of every event held."""
-    plane = member.ledger.number
-    return {
-        (member.replica.feed_numbers[plane, batch.header.author], event.n, event.leaf[:8]): (
-            event.skeleton.kind,
-            event.skeleton.entity,
-        )
-        for batch, _ in held_of(member)[0]
-        for event in batch.events
-    }
-
-
-def _normal_record(record: Record, places: dict[tuple[int, int, bytes], tuple[str, str]], reader: Reader) -> str:
-    """A record without what doesn't matter: its order, and names of writes that can't come in it any more."""
+def _normal_record(record: Record) -> str:
+    """A record without what doesn't matter: its order."""
     groups = sorted((group.feed, group.n, group.leaf, repr(sorted(group.pairs, key=repr))) for group in record.groups)
-    here = (record.kind, record.entity)
-    pending = {each for each in record.pending if places.get(each[1:], here) == here and not _has_come(reader, each)}
-    return repr((record.plane, *here, record.created, record.updated, groups, sorted(pending)))
-
-
-def _has_come(reader: Reader, waiting: tuple[str, int, int, bytes]) -> bool:
-    """Whether the event that a superseded write belongs to is accepted, so that nothing is waited for any more."""
-    _, feed, n, leaf8 = waiting
-    log = LogReader(reader)
-    stored = log.batch_holding(feed, n)
-    return stored is not None and log.event(stored.arrival + n - stored.header.first).event.leaf[:8] == leaf8
+    place = (record.plane, record.kind, record.entity, record.created, record.updated)
+    return repr((*place, groups, sorted(set(record.pending))))
 
 
 _AT_THE_END: Final = frozenset(b"salurdkxg")

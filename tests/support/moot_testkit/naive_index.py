@@ -5,6 +5,7 @@ from typing import Any
 
 from moot_protocol import policies
 from moot_protocol.batch import Batch
+from moot_protocol.clock import to_ms
 from moot_protocol.digest import Digest
 from moot_protocol.fold import LiveWrite, Placed, fold
 from moot_protocol.issue import IssueReading, document, read_edges, read_issue
@@ -115,7 +116,7 @@ class NaiveIndex:
         if reading.deleted is not None:
             yield layout.timed_key(layout.DELETED, project, 0, eid)
             return
-        order = layout.order_suffix(shown["priority"], instant_ms(shown["created_at"]) or 0, eid)
+        order = layout.order_suffix(shown["priority"], self._created_ms(entity), eid)
         settled = b"\1" if shown["status"] == "closed" else b"\0"
         yield layout.text_prefix(layout.STATUS, project, shown["status"]) + order
         yield layout.timed_key(layout.UPDATED, project, max(instant_ms(shown["updated_at"]) or 0, 0), eid)
@@ -125,6 +126,11 @@ class NaiveIndex:
             yield layout.text_prefix(layout.ASSIGNEE, project, shown["assignee"]) + settled + order
         if self.state.in_conflict(entity):
             yield layout.timed_key(layout.CONFLICT, project, 0, eid)
+
+    def _created_ms(self, entity: str) -> int:
+        siblings = [write.sibling for write in self.state.live[entity].get("created_at", [])]
+        ms = instant_ms(policies.read(Policy.MAXIMUM, siblings).value)
+        return min(max(to_ms(min(self.state.hlcs(entity))) if ms is None else ms, 0), 2**62)
 
     def _register(self, entity: str, key: str) -> Any:
         writes = self.state.live[entity].get(key, [])
@@ -143,7 +149,7 @@ class NaiveIndex:
             )
             kept.issue_class = (it.issue_type in EXCLUDED_TYPES) + 2 * it.ephemeral
             kept.project = self._projects[self._register(entity, "project") or ""]
-            kept.priority, kept.created_ms = shown["priority"], instant_ms(shown["created_at"]) or 0
+            kept.priority, kept.created_ms = shown["priority"], self._created_ms(entity)
             kept.until_ms = readiness.until_ms(entity)
             kept.place(self._now_ms)
             found.update(kept.index_keys())

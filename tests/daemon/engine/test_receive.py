@@ -1,0 +1,267 @@
+"""Receiving: whatever comes, in whatever order, the log is what acceptance says of the set of batches held."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot_protocol.acceptance import Settlement, settle
+from moot_protocol.batch import Batch, decode_batch
+from moot_protocol.clock import from_ms
+from moot_protocol.errors import Code, MalformedError
+from moot_protocol.fold import fold
+from moot_protocol.held import HeldBatches
+from moot_protocol.kinds import Role
+from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR, CLOCK_AHEAD_MS
+from moot_protocol.messages import ForkProof, fork_proof
+from moot_testkit.engine import START_MS, Desk, town_of
+from moot_testkit.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
+from moot_testkit.worlds import held_of, worlds
+from mootd.engine.receive import Outcome, keep_proof, receive, release_parked, unite
+
+
+def settled(town: Town, batches: Iterable[Batch]) -> tuple[HeldBatches, Settlement]:
+    held = HeldBatches(town.plane, batches)
+    return held, settle(town.plane, held)
+
+
+def accepted_of(desk: Desk) -> dict[bytes, tuple[int, bytes]]:
+    """author → (n, head) of every feed of which something counts."""
+    return {row.author: (row.n, row.head) for row in desk.replica.feeds.values() if row.n}
+
+
+def check(desk: Desk, town: Town, batches: Iterable[Batch]) -> None:
+    """A desk that holds these batches has settled them as acceptance does, and its views follow."""
+    held, settlement = settled(town, batches)
+    assert accepted_of(desk) == {a: (it.n, it.batch) for a, it in settlement.accepted.items() if it.n}
+    events = list(held.accepted(settlement))
+    assert desk.digest() == live_digest(events).digest()
+    titles = {
+        entity: sorted(str(write.sibling.value) for write in keys.get("title", ()))
+        for (kind, entity), keys in fold(events).items()
+        if kind == "issue"
+    }
+    with desk.replica.read() as reader:
+        entities = desk.entities(reader)
+        shown = {
+            entity: sorted(str(sibling.value) for sibling in entities.live(record).get("title", ()))
+            for entity, record in desk.records().items()
+            if record.groups
+        }
+    assert shown == titles
+
+
+@pytest.mark.timeout(900)  # many examples on a slow machine
+@given(st.data())
+def test_any_order_repetition_and_portions_give_what_acceptance_says(data: st.DataObject) -> None:
+    world = data.draw(worlds())
+    batches = [batch for batch, _ in data.draw(held_of(world)).batches]
+    again = data.draw(st.lists(st.sampled_from(batches), max_size=3)) if batches else []
+    desk = Desk().watch(world.town)
+    held: list[Batch] = []
+    for batch in data.draw(st.permutations([*batches, *again])):
+        desk.receive([batch])
+        held.append(batch)
+        if data.draw(st.integers(0, 3)) == 0:
+            check(desk, world.town, held)
+            desk.reopen()
+    check(desk, world.town, held)
+
+
+@pytest.mark.timeout(900)  # many examples on a slow machine
+@given(st.data())
+def test_one_transaction_for_all_gives_the_same(data: st.DataObject) -> None:
+    world = data.draw(worlds())
+    batches = [batch for batch, _ in data.draw(held_of(world)).batches]
+    desk = Desk().watch(world.town)
+    desk.receive(data.draw(st.permutations(batches)))
+    check(desk, world.town, batches)
+
+
+# -- Outcomes ------------------------------------------------------------------------------------------------------
+def begun(*writers: FeedWriter, town: Town) -> Desk:
+    """A desk that holds the charter and the openings of these feeds."""
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *(writer.batches[0] for writer in writers)])
+    return desk
+
+
+def test_the_next_batch_of_a_feed_counts_at_once_and_again_is_a_duplicate() -> None:
+    town = Town()
+    one = town.replica("one")
+    desk = begun(one, town=town)
+    batch = one.write(note("a"))
+    assert desk.receive([batch, batch]) == [Outcome.ACCEPTED, Outcome.DUPLICATE]
+
+
+def test_a_batch_whose_predecessor_is_missing_is_held_until_it_comes() -> None:
+    town = Town()
+    one = town.replica("one")
+    desk = begun(one, town=town)
+    first, second = one.write(note("a")), one.write(note("b"))
+    assert desk.receive([second]) == [Outcome.HELD]
+    assert desk.records() == {}
+    assert desk.receive([second, first]) == [Outcome.DUPLICATE, Outcome.ACCEPTED]
+    check(desk, town, [*town.charter.batches, *one.batches])
+
+
+def test_a_batch_of_another_plane_is_refused() -> None:
+    with pytest.raises(MalformedError) as raised:
+        begun(town=Town()).receive([Town("elsewhere").charter.batches[0]])
+    assert raised.value.code is Code.WRONG_PLANE
+
+
+def test_values_that_come_late_are_filled_in() -> None:
+    town = Town()
+    one = town.replica("one")
+    desk = begun(one, town=town)
+    batch = one.write(note("a"), note("long", key="description"))
+    assert desk.receive([stripped(batch)]) == [Outcome.ACCEPTED]
+    assert desk.show("mt-1")["_missing"] == ["description", "title"]
+    assert desk.receive([stripped(batch, [2]), batch, batch]) == [Outcome.COMPLETED, Outcome.COMPLETED, "duplicate"]
+    assert desk.show("mt-1")["title"] == "a"
+    assert "_missing" not in desk.show("mt-1")
+    check(desk, town, [*town.charter.batches, *one.batches])
+
+
+def test_two_copies_have_every_value_that_either_has() -> None:
+    town = Town()
+    batch = town.replica("one").write(note("a"), note("b"))
+    parts = stripped(batch, [batch.header.first]), stripped(batch, [batch.header.last])
+    assert unite(*parts) == batch
+    assert unite(stripped(batch), stripped(batch)) == stripped(batch)
+
+
+# -- Parked --------------------------------------------------------------------------------------------------------
+def test_a_batch_from_the_future_is_parked_moves_no_clock_and_counts_when_its_time_has_come() -> None:
+    town = Town()
+    one = town.replica("one")
+    desk = begun(one, town=town)
+    clock = desk.replica.clock.last
+    batch = one.write(note("a"), hlc=from_ms(START_MS + CLOCK_AHEAD_MS + 2))
+    assert desk.receive([batch]) == [Outcome.PARKED]
+    assert desk.replica.clock.last == clock
+    assert desk.records() == {}
+    desk.clock.advance(1)
+    with desk.replica.transaction() as unit:
+        assert release_parked(unit) == 0
+    desk.clock.advance(1)
+    with desk.replica.transaction() as unit:
+        assert release_parked(unit) == 1
+    assert desk.show("mt-1")["title"] == "a"
+    check(desk, town, [*town.charter.batches, *one.batches])
+    with desk.replica.transaction() as unit:
+        assert release_parked(unit) == 0
+
+
+def test_a_parked_batch_that_comes_again_when_due_still_counts() -> None:
+    town = Town()
+    one = town.replica("one")
+    desk = begun(one, town=town)
+    batch = one.write(note("a"), hlc=from_ms(START_MS + CLOCK_AHEAD_MS + 2))
+    later = one.write(note("b"))
+    assert desk.receive([later, batch]) == [Outcome.PARKED, Outcome.PARKED]
+    desk.clock.advance(CLOCK_AHEAD_MS)
+    desk.receive([batch, later])
+    with desk.replica.transaction() as unit:
+        release_parked(unit)
+    check(desk, town, [*town.charter.batches, *one.batches])
+
+
+def test_what_lies_aside_for_one_author_is_bounded_and_the_head_is_remembered() -> None:
+    town = Town()
+    one, stranger = town.replica("one"), Town("strange").replica("stranger")
+    desk = begun(one, town=town)
+    flood = FeedWriter(town.plane, stranger.key)
+    for number in range(ASIDE_BATCHES_PER_AUTHOR + 5):
+        flood.write(note(f"{number}"))
+    outcomes = desk.receive(flood.batches[:0:-1])
+    assert outcomes.count(Outcome.HELD) == ASIDE_BATCHES_PER_AUTHOR
+    assert outcomes.count(Outcome.DROPPED) == 4
+    assert desk.receive([one.write(note("a"))]) == [Outcome.ACCEPTED], "others are not touched by it"
+
+
+# -- Forks and their proofs ----------------------------------------------------------------------------------------
+def forked(town: Town) -> tuple[FeedWriter, FeedWriter]:
+    """A feed and a fork of it from its second batch on."""
+    one = town.replica("one")
+    one.write(note("common"))
+    twin = one.fork("twin")
+    one.write(note("left"))
+    twin.write(note("right"))
+    return one, twin
+
+
+def test_a_proof_by_itself_cuts_a_feed_before_the_fork() -> None:
+    town = Town()
+    one, twin = forked(town)
+    desk = begun(one, town=town)
+    desk.receive(one.batches)
+    left, right = one.batches[-1], twin.batches[-1]
+    proof = fork_proof((left.header_bytes, left.signature), (right.header_bytes, right.signature))
+    assert keep(desk, proof)
+    assert not keep(desk, proof), "it tells nothing new"
+    assert accepted_of(desk)[one.author][0] == left.header.first - 1
+    assert desk.show("mt-1")["title"] == "common"
+
+
+def keep(desk: Desk, proof: ForkProof) -> bool:
+    with desk.replica.transaction() as unit:
+        return keep_proof(unit, proof)
+
+
+def test_an_event_that_comes_back_by_a_pin_is_still_superseded_by_what_superseded_it() -> None:
+    """A cut takes an event back; what was written over it in the meantime is not forgotten."""
+    town = Town()
+    one, twin = forked(town)
+    other = town.replica("other")
+    left = one.batches[-1]
+    other.write(note("over it", over=[dot_of(left.events[0], one.author)]))
+    desk = begun(one, other, town=town)
+    desk.receive([*one.batches, *other.batches, *twin.batches])
+    assert accepted_of(desk)[one.author][0] == left.header.first - 1
+    town.end(one.author, left.header.last, left.id)
+    desk.receive(town.charter.batches)
+    everything = [*town.charter.batches, *one.batches, *other.batches, *twin.batches]
+    check(desk, town, everything)
+    assert accepted_of(desk)[one.author][0] == left.header.last
+
+
+def test_ours_goes_on_being_refused_once_it_is_ended_and_says_so() -> None:
+    first, second = town_of("first", "second")
+    second.create("mt-1")
+    first.receive(second.batches())
+    from mootd.engine.membership import end_replica  # noqa: PLC0415
+
+    with first.replica.transaction() as unit:
+        end_replica(unit, first.replica.ledger.number, second.replica.id, 2)
+    second.receive(first.batches())
+    from moot_protocol.requests import Create, IssueFields  # noqa: PLC0415
+
+    wanted = Create(actor="bob", project="mt", fields=IssueFields(title="More"))
+    assert second.refusal(wanted) is Code.DENIED
+
+
+def test_a_reader_is_heard_with_its_certificate_alone() -> None:
+    town = Town()
+    reader = town.replica("reader", Role.READER)
+    desk = begun(reader, town=town)
+    reader.write(note("not mine to say"))
+    desk.receive(reader.batches)
+    assert desk.records() == {}
+    check(desk, town, [*town.charter.batches, *reader.batches])
+
+
+def test_receiving_the_bytes_as_sent_is_the_same() -> None:
+    town = Town()
+    one = town.replica("one")
+    one.write(note("a"))
+    desk, other = Desk("x").watch(town), Desk("y").watch(town)
+    batches = [*town.charter.batches, *one.batches]
+    desk.receive(batches)
+    with other.replica.transaction() as unit:
+        for batch in batches:
+            receive(unit, decode_batch(wire(batch)))
+    assert desk.digest() == other.digest()
+    assert [wire(batch) for batch in desk.batches()] == [wire(batch) for batch in other.batches()]

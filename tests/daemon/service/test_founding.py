@@ -1,0 +1,69 @@
+"""Founding a town: once, and its recovery words are said once and kept nowhere."""
+
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.requests import InitProject, InitTown, Status
+from moot_testkit.town import Api, Member
+from mootd.edges.recovery import recovery_seed
+from mootd.service.founding import found
+from mootd.store.port import Table
+
+
+def rows(member: Member) -> list[bytes]:
+    """Every key and value that the member keeps."""
+    with member.store.read() as reader:
+        return [part for table in Table for row in reader.scan(table, b"\0") for part in row]
+
+
+def test_the_answer_names_the_town_its_replica_and_its_planes() -> None:
+    api = Api(Member("first", 0))
+    answer = api.call(InitTown())
+    status = api.call(Status())
+    assert answer["created"]
+    assert (answer["town"], answer["replica"]) == (status["town"]["key"], status["replica"])
+    assert answer["planes"] == [{"name": plane["name"], "plane": plane["plane"]} for plane in status["planes"]]
+    assert "ledger" in {plane["name"] for plane in answer["planes"]}
+
+
+def test_a_town_is_founded_once_and_its_words_are_said_once() -> None:
+    api = Api(Member("first", 0))
+    first = api.call(InitTown())
+    again = api.call(InitTown(name="another"))
+    assert len(first["recovery_words"].split()) == 24
+    assert again == first | {"created": False, "recovery_words": ""}
+
+
+def test_of_two_that_found_in_one_transaction_one_does() -> None:
+    member = Member("first", 0)
+    one, two = member.commit(lambda unit: (found(unit, InitTown()), found(unit, InitTown())))
+    assert (one["created"], two["created"]) == (True, False)
+    assert two == one | {"created": False, "recovery_words": ""}
+
+
+def test_the_words_are_kept_nowhere_and_the_key_they_stand_for_is_named_in_the_charter() -> None:
+    member = Member("first", 0)
+    words: str = Api(member).call(InitTown(), "key")["recovery_words"]
+    seed = recovery_seed(words)
+    kept = b"\n".join(rows(member))
+    assert seed not in kept
+    assert words.encode() not in kept
+    assert SeedSigner(seed).public in kept
+
+
+def test_a_town_outlives_a_restart() -> None:
+    member = Member("first", 0)
+    town = Api(member).call(InitTown())["town"]
+    member.restart()
+    again = Api(member).call(InitTown())
+    assert (again["created"], again["town"]) == (False, town)
+
+
+def test_two_machines_found_two_towns() -> None:
+    one, two = (Api(Member(name, 0)).call(InitTown()) for name in ("one", "two"))
+    assert one["town"] != two["town"]
+    assert one["recovery_words"] != two["recovery_words"]
+
+
+def test_a_project_can_be_opened_in_a_town_just_founded() -> None:
+    api = Api(Member("first", 0))
+    api.call(InitTown())
+    assert api.call(InitProject(actor="ada", prefix="demo"))["created"]

@@ -1,0 +1,153 @@
+"""Requests that only read: what they say of issues, of the past, and of the log in its order of arrival."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, MootError
+from moot_protocol.requests import (
+    REQUESTS,
+    Close,
+    Conflicts,
+    Create,
+    Events,
+    InitTown,
+    IssueFields,
+    Mutation,
+    Prove,
+    Rebuild,
+    Request,
+    ResolveIds,
+    Show,
+    Update,
+    WorkspaceInfo,
+)
+from moot_testkit.town import PROJECT, START_MS, Api, make_api, make_town
+from mootd.service.machine import MACHINE
+from mootd.service.reads import EVENTS_PAGE, READS
+
+
+@pytest.fixture
+def api() -> Api:
+    return make_api()
+
+
+def create(api: Api, name: str, title: str = "") -> None:
+    api.call(Create(actor="ada", project=PROJECT, id=name, fields=IssueFields(title=title or name)))
+
+
+def refusal(api: Api, request: Request[Any]) -> Code:
+    with pytest.raises(MootError) as caught:
+        api.call(request)
+    return caught.value.code
+
+
+def test_every_request_has_exactly_one_place_where_it_is_answered() -> None:
+    reading = set(READS) | set(MACHINE)
+    writing = {request for request in REQUESTS.values() if issubclass(request, Mutation)} | {InitTown, Rebuild}
+    assert not reading & writing
+    assert not set(READS) & set(MACHINE)
+    assert reading | writing == set(REQUESTS.values())
+
+
+# -- Events ------------------------------------------------------------------------------------------------------
+def test_going_on_from_next_misses_nothing_and_repeats_nothing(api: Api) -> None:
+    for number in range(5):
+        create(api, f"demo-{number}")
+    whole = api.call(Events())
+    pages, since = [], 0
+    while page := api.call(Events(since=since, limit=2))["events"]:
+        pages += page
+        since = page[-1]["arrival"]
+    assert pages == whole["events"]
+    arrivals = [event["arrival"] for event in pages]
+    assert arrivals == sorted(set(arrivals))
+    assert (whole["first"], whole["next"]) == (arrivals[0], arrivals[-1])
+
+
+def test_who_asks_for_nothing_of_the_past_gets_the_place_where_news_begin(api: Api) -> None:
+    create(api, "demo-old")
+    now = api.call(Events(since=None))
+    assert now["events"] == []
+    create(api, "demo-new")
+    assert [event["id"] for event in api.call(Events(since=now["next"]))["events"]] == ["demo-new"]
+
+
+def test_events_of_one_kind_leave_out_others_and_still_come_to_the_end(api: Api) -> None:
+    create(api, "demo-one")
+    whole = api.call(Events())
+    issues = api.call(Events(kind="issue"))
+    assert {event["kind"] for event in issues["events"]} == {"issue"}
+    assert len(issues["events"]) < len(whole["events"])
+    none = api.call(Events(kind="no such kind"))
+    assert (none["events"], none["next"]) == ([], whole["next"])
+
+
+@pytest.mark.parametrize("since", [-1, 10**6, 2**63, 2**80])
+def test_a_number_that_no_event_has_is_no_failure(api: Api, since: int) -> None:
+    answer = api.call(Events(since=since))
+    assert bool(answer["events"]) is (since < 0)
+
+
+def test_a_page_of_events_has_a_largest_size(api: Api) -> None:
+    lines = [{"method": "create", "params": {"project": PROJECT, "fields": {"title": str(n)}}} for n in range(600)]
+    script = REQUESTS["script"]
+    for _ in range(2):
+        api.call(script(actor="ada", steps=tuple(lines)))  # type: ignore[call-arg]
+    for limit in (0, 10**9):
+        assert len(api.call(Events(limit=limit))["events"]) == EVENTS_PAGE
+
+
+# -- Issues ------------------------------------------------------------------------------------------------------
+def test_an_issue_is_shown_as_it_was_and_is_not_found_before_it_was(api: Api) -> None:
+    create(api, "demo-one", "Before")
+    api.clock.advance(1000)
+    api.call(Update(actor="ada", id="demo-one", fields=IssueFields(title="After")))
+    assert api.call(Show(ids=("demo-one",)))[0]["title"] == "After"
+    assert api.call(Show(ids=("demo-one",), as_of=START_MS + 500))[0]["title"] == "Before"
+    assert refusal(api, Show(ids=("demo-one",), as_of=START_MS - 1)) is Code.NOT_FOUND
+
+
+def test_issues_are_shown_in_the_order_asked_for_or_not_at_all(api: Api) -> None:
+    create(api, "demo-one")
+    create(api, "demo-two")
+    assert [issue["id"] for issue in api.call(Show(ids=("demo-two", "demo-one")))] == ["demo-two", "demo-one"]
+    assert refusal(api, Show(ids=("demo-one", "demo-nosuch"))) is Code.NOT_FOUND
+
+
+def test_a_start_of_an_id_stands_for_the_whole_one_while_it_is_the_only_one(api: Api) -> None:
+    create(api, "demo-abcdefg")
+    assert api.call(ResolveIds(ids=("abcde",))) == ["demo-abcdefg"]
+    create(api, "demo-abcdexx")
+    assert refusal(api, ResolveIds(ids=("abcde",))) is Code.AMBIGUOUS
+
+
+def test_conflicts_of_one_issue_are_those_of_all_that_are_its() -> None:
+    one, two = members = make_town(2)
+    desks = [Api(member) for member in members]
+    for name in ("demo-a", "demo-b"):
+        create(desks[0], name)
+    two.take(*one.batches())
+    one.take(*two.batches())
+    for desk, title in zip(desks, ("Left", "Right"), strict=True):
+        desk.call(Update(actor=title, id="demo-a", fields=IssueFields(title=title)))
+        desk.call(Update(actor=title, id="demo-b", fields=IssueFields(notes=title)))
+    one.take(*two.batches())
+    found = desks[0].call(Conflicts())
+    assert {(each["id"], each["field"]) for each in found} == {("demo-a", "title"), ("demo-b", "notes")}
+    assert desks[0].call(Conflicts(id="demo-a")) == [each for each in found if each["id"] == "demo-a"]
+    assert {value["value"] for value in found[0]["values"]} == {"Left", "Right"}
+
+
+def test_a_proof_is_made_of_each_event_or_of_the_one_asked_for(api: Api) -> None:
+    create(api, "demo-one")
+    api.call(Close(actor="ada", id="demo-one"))
+    whole = api.call(Prove(id="demo-one"))
+    assert len(whole) == 2
+    number = whole[0]["what"]["n"]
+    assert api.call(Prove(id="demo-one", n=number)) == whole[:1]
+    assert refusal(api, Prove(id="demo-one", n=10**6)) is Code.NOT_FOUND
+
+
+def test_a_workspace_nobody_opened_is_not_known(api: Api) -> None:
+    assert api.call(WorkspaceInfo(workspace="nosuch")) is None
