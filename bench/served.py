@@ -117,7 +117,7 @@ def bench_cli(runs: int = 40) -> list[Row]:
 
         def command(*words: str) -> Callable[[], object]:
             return lambda: subprocess.run(
-                words, env=daemon.environment, cwd=daemon.home / "project", stdout=subprocess.DEVNULL, check=True
+                words, env=daemon.environment, cwd=daemon.home / "project", check=True, capture_output=True
             )
 
         floor, ready = command(str(daemon.bin / "python"), "-c", "pass"), command(str(daemon.bin / "moot"), "ready")

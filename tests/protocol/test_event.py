@@ -116,7 +116,7 @@ class TestBuilding:
             {1: 2},
             {"a"},
             bytearray(b"a"),
-            object(),
+            pytest.param(object(), id="an object"),
             "\udc80",
             {"\udc80": 1},
         ],

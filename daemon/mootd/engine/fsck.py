@@ -135,7 +135,7 @@ class Checker:
     def _record_problems(self, key: bytes, value: bytes) -> Iterator[Problem]:
         try:
             record = decode_record(value)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, ValueError):  # ValueError: text that is not UTF-8
             yield Problem(f"entity {int.from_bytes(key, 'big')}", "its record can't be read", _VIEW_HINT)
             return
         where = f"{record.kind} {record.entity}"

@@ -162,8 +162,7 @@ class Service:
         if isinstance(request, Import):
             return self._import(request, key)
         if isinstance(request, Mutation):
-            kept = "" if request.dry_run else key  # the key is for the real one, which may follow
-            return Write(lambda unit: once(unit, request, kept, lambda u: carry_out(u, request)), is_atomic(request))
+            return Write(lambda unit: once(unit, request, key, lambda u: carry_out(u, request)), is_atomic(request))
         return None
 
     def _import(self, request: Import, key: str) -> Write:

@@ -78,4 +78,3 @@ def test_a_record_that_was_lost_is_there_again(api: Api) -> None:
     with api.member.store.read() as reader:
         assert reader.count(layout.Views(api.member.replica.generation).records) >= 20
         assert reader.count(views.records) == 0
-

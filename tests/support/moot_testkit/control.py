@@ -164,7 +164,7 @@ class RawClient:
         self.send(rpc.hello_frame("test") if greeting is None else greeting)
 
     def send(self, data: bytes) -> None:
-        """Send bytes. To a daemon that has closed already they are lost: what it said before is there to be received."""
+        """Send bytes. To a daemon that has closed they are lost; what it said before can still be received."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
 

@@ -1,0 +1,189 @@
+"""After a cut, log and views are as if the events taken back had never come."""
+
+import msgspec
+
+from moot_protocol.batch import Batch
+from moot_protocol.event import Dot, Draft, Write
+from moot_protocol.kinds import Role
+from moot_testkit.engine import Desk, plain
+from moot_testkit.feeds import FeedWriter, Town, dot_of, note
+from mootd.engine import layout
+from mootd.engine.cut import REPORTED_ENTITIES, CutReport, cut
+from mootd.engine.receive import Outcome
+from mootd.store.port import Table
+
+
+def desk_of(town: Town, *batches: Batch) -> Desk:
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *batches])
+    return desk
+
+
+def cut_feed(desk: Desk, feed: FeedWriter, to_n: int) -> None:
+    """Take a feed back to a number, as acceptance would have it."""
+    with desk.replica.transaction() as unit:
+        cut(unit, unit.feed_number(1, feed.author), to_n)
+
+
+def content(desk: Desk) -> tuple[object, ...]:
+    """Digest, and what stands in records, whatever their arrival numbers."""
+    records = {
+        name: (
+            record.created,
+            record.updated,
+            sorted((group.n, group.leaf, repr(group.pairs)) for group in record.groups),
+            sorted(waiting[2:] for waiting in record.pending),
+        )
+        for name, record in desk.records().items()
+    }
+    return desk.digest(), records
+
+
+def history(desk: Desk, name: str) -> list[int]:
+    """Numbers of an issue's events, newest first; walks the chain of back-pointers."""
+    with desk.replica.read() as reader:
+        log = desk.entities(reader).log
+        return [each.event.n for each in log.history(desk.records()[name].head)]
+
+
+def reports(desk: Desk) -> list[CutReport]:
+    rows = desk.rows(Table.META).items()
+    return [msgspec.msgpack.decode(value, type=CutReport) for key, value in rows if key.startswith(layout.CUT_REPORTS)]
+
+
+def test_records_and_digest_are_as_if_the_events_had_never_come() -> None:
+    town = Town()
+    one, two = town.replica("one"), town.replica("two")
+    first = one.write(note("kept"), note("gone with its issue", entity="mt-9"))
+    kept = one.n - 1
+    two.write(note("by another", entity="mt-2"))
+    one.write(note("written over", over=[dot_of(first.events[0], one.author)]))
+    desk = desk_of(town, *one.batches, *two.batches)
+    plainer = desk_of(town, one.batches[0], *two.batches)
+    plainer.receive([first])
+    cut_feed(plainer, one, kept)
+    cut_feed(desk, one, kept)
+    assert content(desk) == content(plainer)
+    assert set(desk.records()) == {"mt-1", "mt-2"}
+
+    shorter = Town().replica("one", Role.WRITER)
+    shorter.write(note("kept"), note("gone with its issue", entity="mt-9"))
+    alone = desk_of(town, shorter.batches[0], *two.batches)
+    cut_feed(desk, one, 1)
+    assert content(desk) == content(alone)
+    assert set(desk.records()) == {"mt-2"}
+
+
+def test_a_value_that_was_written_over_by_what_is_gone_returns() -> None:
+    town = Town()
+    one, two = town.replica("one"), town.replica("two")
+    first = one.write(note("first"))
+    two.write(note("second", over=[dot_of(first.events[0], one.author)]))
+    without = desk_of(town, *one.batches, two.batches[0])
+    desk = desk_of(town, *one.batches, *two.batches)
+    assert content(desk) != content(without)
+    cut_feed(desk, two, 1)
+    assert content(desk) == content(without)
+
+
+def test_what_supersedes_a_write_that_is_gone_waits_for_it_again() -> None:
+    town = Town()
+    one, two = town.replica("one"), town.replica("two")
+    first = one.write(note("first"))
+    two.write(note("second", over=[dot_of(first.events[0], one.author)]))
+    desk = desk_of(town, *one.batches, *two.batches)
+    before = content(desk)
+    cut_feed(desk, one, 1)
+    waiting = desk.records()["mt-1"].pending
+    assert [(key, n, leaf8) for key, _, n, leaf8 in waiting] == [("title", 2, first.events[0].leaf[:8])]
+    assert content(desk) == content(desk_of(town, one.batches[0], *two.batches))
+    assert desk.receive([first]) == [Outcome.DUPLICATE], "it lies aside, and nothing new has come"
+    assert content(desk) != before
+
+
+def test_the_chain_of_back_pointers_leads_past_what_is_gone() -> None:
+    town = Town()
+    one, two = town.replica("one"), town.replica("two")
+    batches = [one.write(note("1")), two.write(note("2", key="status")), one.write(note("3")), two.write(note("4"))]
+    desk = desk_of(town, one.batches[0], two.batches[0], *batches)
+    assert history(desk, "mt-1") == [3, 3, 2, 2]
+    cut_feed(desk, one, 2)
+    assert history(desk, "mt-1") == [3, 2, 2]
+    cut_feed(desk, one, 1)
+    assert history(desk, "mt-1") == [3, 2]
+
+
+def test_a_report_of_what_was_lost_is_kept() -> None:
+    town = Town()
+    one = town.replica("one")
+    one.write(*(note("x", entity=f"mt-{step}") for step in range(REPORTED_ENTITIES + 1)))
+    one.write(note("y", entity="mt-0"))
+    desk = desk_of(town, *one.batches)
+    cut_feed(desk, one, REPORTED_ENTITIES + 2)
+    cut_feed(desk, one, 1)
+    few, many = reports(desk)
+    assert plain(few) == [1, one.author, REPORTED_ENTITIES + 3, REPORTED_ENTITIES + 3, [["issue", "mt-0"]]]
+    assert (many.first, many.last, len(many.entities)) == (2, REPORTED_ENTITIES + 2, REPORTED_ENTITIES)
+    desk.reopen()
+    assert desk.replica.cuts == 2
+
+
+def test_what_was_cut_off_lies_aside_whole() -> None:
+    town = Town()
+    one = town.replica("one")
+    written = one.write(note("kept"), note("gone"))
+    desk = desk_of(town, *one.batches)
+    cut_feed(desk, one, 2)
+    held = desk.rows(Table.ASIDE)
+    assert [key[-32:] for key in held] == [written.id]
+    number = desk.replica.feed_number(1, one.author) or 0
+    row = desk.replica.feeds[number]
+    assert (row.n, row.head, row.hlc, row.is_aside) == (2, written.id, written.events[0].skeleton.hlc, True)
+
+
+def test_an_end_takes_back_what_lies_beyond_it() -> None:
+    town = Town()
+    one = town.replica("one")
+    kept, gone = one.write(note("kept")), one.write(note("gone", entity="mt-2"))
+    desk = desk_of(town, *one.batches)
+    assert desk.receive([town.end(one.author, kept.header.last, kept.id)]) == [Outcome.ACCEPTED]
+    assert set(desk.records()) == {"mt-1"}
+    assert [report.last for report in reports(desk)] == [gone.header.last]
+    assert desk.receive([one.write(note("too late", entity="mt-3"))]) == [Outcome.HELD]
+    assert set(desk.records()) == {"mt-1"}
+
+
+def test_a_pin_on_the_other_branch_of_a_fork_brings_that_branch_back() -> None:
+    town = Town()
+    one = town.replica("one", Role.WRITER, note("common"))
+    twin = one.fork("twin")
+    one.write(note("mine", entity="mt-2"))
+    theirs = twin.write(note("theirs", entity="mt-3"), note("theirs too", entity="mt-4"))
+    desk = desk_of(town, *one.batches, theirs)
+    assert set(desk.records()) == {"mt-1"}
+    desk.receive([town.end(one.author, theirs.header.last, theirs.id)])
+    assert set(desk.records()) == {"mt-1", "mt-3", "mt-4"}
+    in_order = desk_of(town, *twin.batches)
+    assert content(desk) == content(in_order)
+
+
+def test_a_pin_inside_a_batch_keeps_its_first_events() -> None:
+    town = Town()
+    one = town.replica("one")
+    batch = one.write(note("kept"), note("gone", entity="mt-2"))
+    desk = desk_of(town, *one.batches, town.end(one.author, batch.header.first, batch.id))
+    assert set(desk.records()) == {"mt-1"}
+    assert desk.rows(Table.ASIDE), "the whole batch is still held"
+    assert len(desk.rows(Table.EVENTS)) == 1 + 1 + 1 + 1
+
+
+def test_an_event_over_two_keys_returns_each_of_them() -> None:
+    town = Town()
+    one, two = town.replica("one"), town.replica("two")
+    both = one.write(Draft("issue", "mt-1", "alice", (Write("title", "t"), Write("status", "open"))))
+    over: list[Dot] = [dot_of(both.events[0], one.author)]
+    two.write(Draft("issue", "mt-1", "bob", (Write("title", "u", over), Write("status", "closed", over))))
+    desk = desk_of(town, *one.batches, *two.batches)
+    cut_feed(desk, two, 1)
+    (group,) = desk.records()["mt-1"].groups
+    assert sorted(pair[0] for pair in group.pairs) == ["status", "title"]

@@ -1,0 +1,152 @@
+"""Checking finds every flipped bit of the log and of the records, says where, and changes nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from moot_protocol.event import Draft, Write
+from moot_testkit.feeds import dot_of, note
+from moot_testkit.town import Member, make_town
+from mootd.engine import layout
+from mootd.engine.entities import Entities
+from mootd.engine.fsck import STRETCH, Checker, Problem
+from mootd.engine.membership import end_replica
+from mootd.engine.record import decode_record, encode_record
+from mootd.engine.unit import Unit
+from mootd.store.port import Table
+
+LEDGER = 1
+
+
+def used_town() -> Member:
+    """A founder that wrote some events, and took in those of another."""
+    founder, member = make_town(2)
+    first = founder.commit(lambda unit: unit.append(LEDGER, note("a title")))
+    member.take(*founder.batches())
+    over = [dot_of(first, founder.id)]
+    member.commit(lambda unit: unit.append(LEDGER, note("a better title", over=over)))
+    member.commit(lambda unit: unit.append(LEDGER, Draft("issue", "mt-1", "bob", (Write("description", "long"),))))
+    founder.take(*member.batches())
+    return founder
+
+
+def check(member: Member) -> list[Problem]:
+    """Everything that a check finds."""
+    with member.replica.read() as reader:
+        replica = member.replica
+        entities = Entities(
+            reader, replica.views_of(reader), lambda feed: replica.feeds[feed].author, replica.feed_number
+        )
+        checker = Checker(entities, dict(replica.feeds))
+        found: list[Problem] = []
+        after = b""
+        while True:
+            after, _, _, problems = checker.check_batches(after)
+            found += problems
+            if not after:
+                break
+        for number in replica.feeds:
+            found += checker.check_head(number)
+        while True:
+            after, _, problems = checker.check_records(after)
+            found += problems
+            if not after:
+                return found
+
+
+def rows(member: Member, table: Table) -> dict[bytes, bytes]:
+    with member.replica.read() as reader:
+        return dict(reader.scan(table, b"\0"))
+
+
+def issue_key(member: Member) -> bytes:
+    """The key of the issue's record."""
+    return rows(member, Table.IDS_0)[layout.id_key(LEDGER, "issue", "mt-1")]
+
+
+def flips(member: Member, table: Table, key: bytes) -> Iterator[tuple[int, list[Problem]]]:
+    """(place, what a check finds) for a flipped bit in every byte of a row; the row is as before afterwards."""
+    kept = rows(member, table)[key]
+    for place, byte in enumerate(kept):
+        put(member, table, key, kept[:place] + bytes([byte ^ 1 << place % 8]) + kept[place + 1 :])
+        yield place, check(member)
+    put(member, table, key, kept)
+
+
+def put(member: Member, table: Table, key: bytes, value: bytes) -> None:
+    with member.store.write() as writer:
+        writer.put(table, key, value)
+
+
+def test_a_sound_store_has_no_problems_and_is_left_as_it_is() -> None:
+    member = used_town()
+    before = {table: rows(member, table) for table in Table}
+    assert check(member) == []
+    assert {table: rows(member, table) for table in Table} == before
+
+
+@pytest.mark.parametrize("table", [Table.EVENTS, Table.BATCHES, Table.RECORDS_0])
+def test_a_flipped_bit_in_any_byte_is_found_and_a_way_out_is_named(table: Table) -> None:
+    member = used_town()
+    key = list(rows(member, table))[-1] if table is not Table.RECORDS_0 else issue_key(member)
+    for place, problems in flips(member, table, key):
+        assert problems, place
+        assert all(each.where and each.problem and each.hint for each in problems)
+    assert check(member) == []
+
+
+def test_a_missing_event_and_a_missing_batch_are_found() -> None:
+    for table in (Table.EVENTS, Table.BATCHES):
+        for place in range(len(rows(used_town(), table))):
+            member = used_town()
+            with member.store.write() as writer:
+                writer.delete(table, list(rows(member, table))[place])
+            assert check(member), (table, place)
+
+
+def test_a_record_that_its_events_do_not_make_can_be_rebuilt() -> None:
+    member = used_town()
+    key = issue_key(member)
+    record = decode_record(rows(member, Table.RECORDS_0)[key])
+    record.groups = record.groups[1:]
+    put(member, Table.RECORDS_0, key, encode_record(record))
+    (found,) = check(member)
+    assert found.where == "issue mt-1"
+    assert "rebuild" in found.hint
+
+
+def test_a_feed_whose_row_names_another_head_is_found() -> None:
+    member = used_town()
+    feed = member.replica.own_feed(LEDGER)
+    row = member.replica.feeds[feed]
+    member.commit(lambda unit: unit.set_feed(feed, replace(row, head=b"h" * 32)))
+    assert [each.problem for each in check(member)] == ["its last batch is not the one it names"]
+
+
+def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound() -> None:
+    founder, member = make_town(2)
+
+    def two(unit: Unit) -> None:
+        unit.append(LEDGER, note("kept"))
+        unit.append(LEDGER, note("gone", entity="mt-2"))
+
+    member.commit(two)
+    founder.take(*member.batches())
+    founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 2))
+    assert check(founder) == []
+
+
+def test_a_long_log_is_checked_in_stretches() -> None:
+    (member,) = make_town(1)
+
+    def work(unit: Unit) -> None:
+        for step in range(STRETCH + 1):
+            unit.append(LEDGER, note("x", entity=f"mt-{step}"))
+            unit.seal()
+
+    member.commit(work)
+    key = list(rows(member, Table.EVENTS))[-1]
+    assert check(member) == []
+    put(member, Table.EVENTS, key, rows(member, Table.EVENTS)[layout.arrival_key(1)])
+    assert check(member)

@@ -1,0 +1,82 @@
+"""A transaction happens whole or not at all, and deferred issues come due by themselves."""
+
+import pytest
+
+from moot_protocol.errors import MootError
+from moot_testkit.engine import START_MS, Desk
+from moot_testkit.feeds import note
+from moot_testkit.town import Member, make_town
+from mootd.store.memory_store import CrashError, Faults
+from mootd.store.port import Table
+
+LEDGER = 1
+
+
+def write(member: Member, text: str) -> None:
+    member.commit(lambda unit: unit.append(LEDGER, note(text)))
+
+
+def tables(member: Member) -> dict[Table, dict[bytes, bytes]]:
+    with member.replica.read() as reader:
+        return {table: dict(reader.scan(table, b"\0")) for table in Table}
+
+
+def known(member: Member) -> str:
+    it = member.replica
+    return repr((it.feeds, it.feed_numbers, it.planes, it.projects, it.arrival, it.cuts, it.generation, it.clock.last))
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_a_crash_around_a_commit_leaves_all_of_it_or_nothing(*, is_kept: bool) -> None:
+    (member,), (twin,) = make_town(1), make_town(1)
+    if is_kept:
+        write(twin, "x")
+    faults = Faults(crash_after_commit=1) if is_kept else Faults(crash_before_commit=1)
+    member.restart(faults)
+    with pytest.raises(CrashError):
+        write(member, "x")
+    member.restart()
+    twin.restart()
+    assert tables(member) == tables(twin)
+    assert known(member) == known(twin)
+
+
+def test_a_full_disk_at_any_write_leaves_nothing_behind_and_the_next_transaction_goes_on() -> None:
+    (member,) = make_town(1)
+    before, was = tables(member), known(member)
+    failures = 0
+    for ordinal in range(1, 100):
+        member.restart(Faults(full_at_write=ordinal))
+        try:
+            write(member, "x")
+        except MootError:
+            failures += 1
+            assert tables(member) == before
+            assert known(member) == was
+        else:
+            break
+    assert failures > 5
+    assert tables(member) != before
+
+
+def test_readers_see_nothing_of_a_transaction_before_it_commits() -> None:
+    (member,) = make_town(1)
+    before, was = tables(member), known(member)
+    with member.replica.transaction() as unit:
+        unit.append(LEDGER, note("x"))
+        unit.seal()
+        unit.flush()
+        assert tables(member) == before
+        assert known(member) == was
+    assert tables(member) != before
+
+
+def test_the_next_transaction_releases_what_was_deferred_until_now() -> None:
+    desk = Desk().found()
+    desk.create("mt-1")
+    desk.create("mt-2", defer_until=START_MS + 1000)
+    assert desk.ready() == ["mt-1"]
+    desk.clock.advance(1001)
+    with desk.replica.transaction():
+        pass
+    assert sorted(desk.ready()) == ["mt-1", "mt-2"]

@@ -1,0 +1,110 @@
+"""From an issue's standing follows the one index it stands in."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from mootd.engine import layout
+from mootd.engine.standing import (
+    BLOCKED,
+    CLOSED,
+    EPHEMERAL,
+    EXCLUDED_TYPE,
+    EXISTS,
+    OPEN,
+    PARKED,
+    PINNED,
+    SETTLED,
+    Standing,
+)
+
+
+def standing(flags: int, **facts: int) -> Standing:
+    made = Standing(7, None)
+    made.flags = flags
+    for fact, value in facts.items():
+        setattr(made, fact, value)
+    return made
+
+
+def indexes(it: Standing) -> list[bytes]:
+    return [key[:1] for key in it.index_keys()]
+
+
+def test_a_standing_comes_back_as_it_was_packed() -> None:
+    facts = {"issue_class": 3, "project": 5, "priority": 2, "created_ms": 1, "defer_ms": 2, "until_ms": 3}
+    counters = {"blockers": 4, "blocked_parents": 5, "waits": 6}
+    packed = standing(EXISTS | OPEN, **facts, **counters).pack()
+    again = Standing(7, packed)
+    assert again.pack() == packed
+    assert {name: getattr(again, name) for name in (*facts, *counters)} == facts | counters
+    assert again.flags == EXISTS | OPEN
+
+
+def test_a_mere_reference_stands_nowhere() -> None:
+    assert indexes(Standing(7, None)) == []
+    assert not Standing(7, None).holds_up
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (EXISTS | OPEN, [layout.READY]),
+        (OPEN, []),
+        (EXISTS, []),
+        (EXISTS | OPEN | PINNED, []),
+        (EXISTS | CLOSED | SETTLED, []),
+        (EXISTS | OPEN | PARKED, [layout.DEFERRED]),
+        (EXISTS | OPEN | BLOCKED, [layout.BLOCKED]),
+        (EXISTS | BLOCKED, [layout.BLOCKED]),
+        (EXISTS | OPEN | BLOCKED | PARKED, [layout.BLOCKED]),
+        (OPEN | BLOCKED, []),
+    ],
+)
+def test_an_issue_stands_in_one_index_or_none(flags: int, expected: Sequence[bytes]) -> None:
+    assert indexes(standing(flags, until_ms=5)) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "holds_up"), [(EXISTS, True), (EXISTS | SETTLED, False), (0, False), (SETTLED, False)]
+)
+def test_only_what_exists_and_is_not_settled_holds_others_up_or_is_blocked(flags: int, *, holds_up: bool) -> None:
+    it = standing(flags, blockers=1)
+    assert it.holds_up is holds_up
+    assert it.should_be_blocked is holds_up
+    assert it.has_own_cause is holds_up
+
+
+@pytest.mark.parametrize(("counter", "is_own"), [("blockers", True), ("waits", True), ("blocked_parents", False)])
+def test_each_counter_blocks_but_a_blocked_parent_is_no_cause_of_its_own(counter: str, *, is_own: bool) -> None:
+    assert not standing(EXISTS).should_be_blocked
+    it = standing(EXISTS, **{counter: 1})
+    assert it.should_be_blocked
+    assert it.has_own_cause is is_own
+
+
+def test_an_issue_is_parked_until_its_time_has_come() -> None:
+    it = standing(EXISTS | OPEN, until_ms=100)
+    parked = []
+    for now_ms in (99, 100, 99):
+        it.place(now_ms)
+        parked.append(bool(it.flags & PARKED))
+    assert parked == [True, False, True]
+
+
+def test_the_key_in_ready_is_that_in_deferred_without_its_time() -> None:
+    facts = {"project": 3, "priority": 1, "created_ms": 9, "issue_class": EPHEMERAL, "until_ms": 50}
+    (ready,) = standing(EXISTS | OPEN, **facts).index_keys()
+    (deferred,) = standing(EXISTS | OPEN | PARKED, **facts).index_keys()
+    assert deferred == layout.deferred_key(50, ready[1:])
+
+
+def test_classes_stand_apart_and_orders_by_priority_then_newest_first_inside_them() -> None:
+    rows = [
+        standing(EXISTS | OPEN, issue_class=issue_class, priority=priority, created_ms=created_ms)
+        for issue_class in (0, EXCLUDED_TYPE, EPHEMERAL)
+        for priority in (0, 2)
+        for created_ms in (20, 10)
+    ]
+    keys = [it.index_keys()[0] for it in rows]
+    assert keys == sorted(keys)

@@ -1,0 +1,239 @@
+"""A unit writes log and views together, signs what it appended, and takes back whole what failed."""
+
+import pytest
+
+from moot_protocol import limits
+from moot_protocol.batch import Batch
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.fold import Placed
+from moot_protocol.kinds import Role
+from moot_testkit.feeds import live_digest, note
+from moot_testkit.town import Member, join, make_town
+from mootd.engine import layout
+from mootd.engine.log import LogReader
+from mootd.engine.unit import Unit
+from mootd.store.port import Table
+
+LEDGER = 1
+
+
+def write(member: Member, *texts: str, entity: str = "mt-1") -> None:
+    """Write these titles in one transaction."""
+
+    def work(unit: Unit) -> None:
+        for text in texts:
+            unit.append(LEDGER, note(text, entity=entity))
+
+    member.commit(work)
+
+
+def tables(member: Member) -> dict[Table, dict[bytes, bytes]]:
+    with member.replica.read() as reader:
+        return {table: dict(reader.scan(table, b"\0")) for table in Table}
+
+
+def cached(member: Member) -> tuple[object, ...]:
+    """All that a replica knows between transactions."""
+    it = member.replica
+    return (
+        it.feeds, it.feed_numbers, it.planes, it.projects, it.generation, it.arrival, it.cuts, it.clock.last,
+    )  # fmt: skip
+
+
+# -- Batches -------------------------------------------------------------------------------------------------------
+def test_events_of_one_unit_are_signed_as_one_batch() -> None:
+    (member,) = make_town(1)
+    write(member, "one", "two", "three")
+    written = member.batches()[-1]
+    assert [event.own_values() for event in written.events] == [["one"], ["two"], ["three"]]
+
+
+def test_nothing_written_is_no_batch() -> None:
+    (member,) = make_town(1)
+    before = len(member.batches())
+    write(member)
+    assert len(member.batches()) == before
+
+
+def test_a_batch_ends_after_256_events() -> None:
+    (member,) = make_town(1)
+    before = len(member.batches())
+    write(member, *map(str, range(limits.BATCH_EVENTS + 1)))
+    assert [batch.header.count for batch in member.batches()[before:]] == [limits.BATCH_EVENTS, 1]
+
+
+def test_a_batch_ends_before_96_kib() -> None:
+    (member,) = make_town(1)
+    before = len(member.batches())
+    write(member, *["x" * 50 * limits.KIB] * 3)
+    counts = [batch.header.count for batch in member.batches()[before:]]
+    assert counts == [1, 1, 1], "two of them would not fit one batch"
+    write(member, *["x" * 30 * limits.KIB] * 4)
+    assert [batch.header.count for batch in member.batches()[before + 3 :]] == [3, 1]
+
+
+def test_events_of_one_batch_arrive_in_a_row_though_another_feed_writes_between() -> None:
+    first, second = make_town(2)
+    write(second, "a")
+    write(second, "b", "c")
+    theirs = second.batches()
+
+    def work(unit: Unit) -> None:
+        unit.append(LEDGER, note("mine"))
+        unit.append(LEDGER + 1, note("local"))
+        unit.append(LEDGER, note("mine again"))
+
+    first.commit(work)
+    first.take(*theirs)
+    with first.replica.read() as reader:
+        log = LogReader(reader)
+        seen = set()
+        for feed in first.replica.feeds:
+            for begins, stored in log.batches(feed, 1):
+                events = log.events_of(stored)
+                assert [each.event.n for each in events] == list(range(begins, begins + stored.accepted))
+                assert {each.feed for each in events} == {feed}
+                seen |= {each.arrival for each in events}
+    assert seen == set(range(1, first.replica.arrival))
+
+
+def test_what_was_appended_reads_back_whole_on_another_machine() -> None:
+    first, second = make_town(2)
+    write(first, *map(str, range(300)))
+    assert set(second.take(*first.batches())) == {"accepted"}
+    assert second.batches(first.id) == first.batches()
+    assert digest(second) != digest(first), "until the other way round"
+    first.take(*second.batches())
+    assert digest(second) == digest(first)
+
+
+def digest(member: Member) -> bytes | None:
+    with member.replica.read() as reader:
+        return reader.get(Table.META, layout.digest_key(member.replica.generation, LEDGER))
+
+
+# -- Who may write -------------------------------------------------------------------------------------------------
+def test_a_reader_is_told_that_it_may_not_write() -> None:
+    founder, reader = make_town(2, roles=[Role.READER])
+    before = tables(reader)
+    with pytest.raises(RefusedError) as raised:
+        write(reader, "mine")
+    assert raised.value.code is Code.DENIED
+    assert tables(reader) == before
+    assert set(founder.take(*reader.batches())) == {"accepted"}
+
+
+def test_a_unit_writes_nothing_under_a_key_that_somebody_else_uses() -> None:
+    first, second = make_town(2)
+    twin = Member("member 1", 0)
+    join(twin, first)
+    write(second, "mine")
+    write(twin, "theirs", entity="mt-2")
+    second.take(*twin.batches()[-1:])
+    with pytest.raises(RefusedError) as raised:
+        write(second, "more")
+    assert raised.value.code is Code.DENIED
+
+
+# -- Taking back ---------------------------------------------------------------------------------------------------
+class FailedError(Exception):
+    """What goes wrong in these tests."""
+
+
+def test_a_savepoint_that_fails_leaves_no_trace_and_the_unit_goes_on() -> None:
+    (first,), (twin,) = make_town(1), make_town(1)
+
+    def failing(unit: Unit) -> None:
+        unit.append(LEDGER, note("taken back", entity="mt-2"))
+        unit.project_number("mt")
+        unit.feed_number(LEDGER, b"s" * 32)
+        unit.cuts += 1
+        raise FailedError
+
+    def work(unit: Unit) -> None:
+        unit.append(LEDGER, note("before"))
+        with pytest.raises(FailedError), unit.savepoint():
+            failing(unit)
+        unit.append(LEDGER, note("after"))
+
+    first.commit(work)
+    write(twin, "before", "after")
+    assert [event.own_values() for batch in first.batches()[1:] for event in batch.events] == [["before"], ["after"]]
+    assert [event.own_values() for event in twin.batches()[-1].events] == [["before"], ["after"]]
+    assert first.replica.arrival == twin.replica.arrival
+    assert (first.replica.projects, first.replica.cuts) == (twin.replica.projects, 0)
+    assert first.replica.feed_number(LEDGER, b"s" * 32) is None
+    assert digest(first) == live_of(first)
+
+
+def live_of(member: Member) -> bytes:
+    """The digest of a member's ledger, from its definition."""
+    authors = [row.author for row in member.replica.feeds.values() if row.plane == LEDGER]
+    batches: list[Batch] = [batch for author in authors for batch in member.batches(author)]
+    return live_digest(
+        Placed(batch.header.author, event, (batch.header.author, *batch.header.authors))
+        for batch in batches
+        for event in batch.events
+    ).digest()
+
+
+def test_trying_out_answers_and_changes_nothing() -> None:
+    (member,) = make_town(1)
+    write(member, "kept")
+    before = tables(member)
+
+    def work(unit: Unit) -> int:
+        return unit.append(LEDGER, note("tried", entity="mt-2")).n
+
+    answer = member.commit(lambda unit: unit.try_out(work))
+    after = tables(member)
+    assert answer == 3
+    assert before[Table.META].pop(layout.CLOCK) < after[Table.META].pop(layout.CLOCK), "no timestamp is given twice"
+    assert after == before
+    assert cached(member)[:-1] == before_reopening(member)[:-1]
+
+
+def before_reopening(member: Member) -> tuple[object, ...]:
+    """What a replica knows after it was opened again."""
+    member.restart()
+    return cached(member)
+
+
+def test_what_trying_out_raises_is_raised() -> None:
+    (member,) = make_town(1)
+
+    def work(unit: Unit) -> None:
+        unit.append(LEDGER, note("tried"))
+        raise FailedError
+
+    before = tables(member)
+    with pytest.raises(FailedError):
+        member.commit(lambda unit: unit.try_out(work))
+    assert tables(member) == before
+
+
+def test_a_unit_that_fails_changes_neither_store_nor_what_is_known() -> None:
+    first, second = make_town(2)
+    write(second, "theirs")
+    before, known = tables(first), str(cached(first))
+
+    def work(unit: Unit) -> None:
+        unit.append(LEDGER, note("mine"))
+        unit.project_number("mt")
+        raise FailedError
+
+    with pytest.raises(FailedError):
+        first.commit(work)
+    assert tables(first) == before
+    assert str(cached(first)) == known
+
+
+# -- What is known between transactions ----------------------------------------------------------------------------
+def test_what_is_known_after_commits_is_what_is_read_at_opening() -> None:
+    first, second = make_town(2)
+    write(second, "a", "b")
+    first.take(*second.batches())
+    write(first, "c", entity="other-1")
+    first.commit(lambda unit: unit.project_number("mt"))
+    known = cached(first)
+    assert known == before_reopening(first)

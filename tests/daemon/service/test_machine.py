@@ -1,0 +1,199 @@
+"""Requests about the machine: ping, status, doctor and fsck, on a real replica."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, MootError
+from moot_protocol.ids import key_text
+from moot_protocol.requests import (
+    Create,
+    Doctor,
+    Fsck,
+    InitProject,
+    IssueFields,
+    Ping,
+    Script,
+    Status,
+    Stop,
+    Update,
+)
+from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
+from mootd.engine import fsck, layout
+from mootd.engine.state import TOWN_KEY
+from mootd.store.port import Table
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    tmp_path.chmod(0o700)
+    return make_api(folder=tmp_path)
+
+
+def create(api: Api, count: int) -> None:
+    steps = [{"method": "create", "params": {"project": PROJECT, "fields": {"title": str(n)}}} for n in range(count)]
+    api.call(Script(actor="ada", steps=tuple(steps)))
+
+
+def failing(api: Api) -> dict[str, str]:
+    """Checks of the doctor's that fail, with what to do."""
+    return {check["check"]: check["hint"] for check in api.call(Doctor()) if not check["ok"]}
+
+
+def check_all(api: Api) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Fsck to its end: (problems, last answer)."""
+    problems: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        answer = api.call(Fsck(cursor=cursor))
+        problems += answer["problems"]
+        if answer["done"]:
+            return problems, answer
+        assert answer["cursor"] != cursor
+        cursor = answer["cursor"]
+
+
+def flip(api: Api, table: Table, bit: int) -> None:
+    """Flip a bit of the last value of a table, behind the engine's back."""
+    with api.member.store.write() as writer:
+        key, value = next(writer.scan(table, b"\0", reverse=True))
+        changed = bytearray(value)
+        changed[bit // 8] ^= 1 << bit % 8
+        writer.put(table, key, bytes(changed))
+
+
+# -- The process -------------------------------------------------------------------------------------------------
+def test_ping_says_how_long_the_daemon_has_been_up_and_where_its_data_lies(api: Api, tmp_path: Path) -> None:
+    api.clock.advance(1234)
+    pong = api.call(Ping())
+    assert (pong["uptime_ms"], pong["data"]) == (1234, str(tmp_path))
+
+
+def test_stop_is_answered_and_then_asks_the_daemon_to_end(api: Api) -> None:
+    api.call(Ping())
+    assert not api.stopped
+    assert api.call(Stop())["pid"] == api.call(Ping())["pid"]
+    assert api.stopped
+
+
+# -- Status ------------------------------------------------------------------------------------------------------
+def test_before_a_town_is_founded_there_is_a_status_too() -> None:
+    status = Api(Member("alone", 0)).call(Status())
+    assert (status["town"], status["replica"], status["planes"], status["projects"]) == (None, None, [], [])
+    assert "plain text" in status["at_rest"]
+
+
+def test_status_counts_what_the_log_holds(api: Api) -> None:
+    create(api, 3)
+    api.call(InitProject(actor="ada", prefix="other", folder="/srv/other"))
+    status = api.call(Status())
+    ledger = next(plane for plane in status["planes"] if plane["name"] == "ledger")
+    assert ledger["issues"] == 3
+    assert ledger["events"] == sum(feed["n"] for feed in ledger["frontier"])
+    assert ledger["feeds"] == len(ledger["frontier"]) == 2
+    assert key_text(api.member.id) in {feed["author"] for feed in ledger["frontier"]}
+    assert {(each["project"], each["folder"], each["issues"]) for each in status["projects"]} == {
+        (PROJECT, "", 3),
+        ("other", "/srv/other", 0),
+    }
+    assert (status["conflicts"], status["parked"], status["alarms"]) == (0, 0, [])
+
+
+def test_replicas_with_the_same_log_show_the_same_digest() -> None:
+    members = make_town(2)
+    one, two = (Api(member) for member in members)
+    one.call(Create(actor="ada", project=PROJECT, id="demo-one", fields=IssueFields(title="One")))
+
+    def ledger(api: Api) -> Any:
+        return next(plane["digest"] for plane in api.call(Status())["planes"] if plane["name"] == "ledger")
+
+    for plane in members[0].replica.planes.values():
+        if plane.name == "ledger":
+            assert ledger(one) != ledger(two)
+            members[1].take(*members[0].batches())
+            members[0].take(*members[1].batches())
+            assert ledger(one) == ledger(two)
+
+
+def test_fields_that_disagree_are_counted_as_conflicts() -> None:
+    members = make_town(2)
+    one, two = (Api(member) for member in members)
+    one.call(Create(actor="ada", project=PROJECT, id="demo-one", fields=IssueFields(title="One")))
+    members[1].take(*members[0].batches())
+    for api in (one, two):
+        api.call(Update(actor="ada", id="demo-one", fields=IssueFields(title=api.member.name)))
+    members[0].take(*members[1].batches())
+    assert one.call(Status())["conflicts"] == 1
+
+
+# -- Doctor ------------------------------------------------------------------------------------------------------
+def test_a_healthy_machine_passes_every_check_and_is_told_nothing_to_do(api: Api) -> None:
+    assert failing(api) == {}
+    assert {check["hint"] for check in api.call(Doctor())} == {""}
+
+
+def test_a_folder_that_others_can_read_fails_its_check(api: Api, tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    assert failing(api) == {"data folder is private": f"chmod 700 {tmp_path}"}
+
+
+def test_without_a_town_the_doctor_says_how_to_make_one(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    assert "moot init" in failing(Api(Member("alone", 0), tmp_path))["town is founded"]
+
+
+def test_a_clock_set_back_behind_the_log_fails_its_check(api: Api) -> None:
+    create(api, 1)
+    api.clock.set_wall(START_MS - 120_000)
+    assert set(failing(api)) == {"clock is not behind the log"}
+
+
+def test_a_key_that_is_gone_fails_its_check(api: Api) -> None:
+    del api.member.keys._keys[TOWN_KEY]
+    assert set(failing(api)) == {f"{TOWN_KEY} key is here"}
+
+
+# -- Fsck --------------------------------------------------------------------------------------------------------
+def test_a_sound_log_has_no_problems_and_every_batch_and_event_is_counted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(7):
+        create(api, 2)
+    whole = check_all(api)
+    monkeypatch.setattr(fsck, "STRETCH", 3)
+    stretches = check_all(api)
+    for problems, answer in (whole, stretches):
+        assert problems == []
+        with api.member.store.read() as reader:
+            assert answer["batches"] == reader.count(Table.BATCHES)
+            assert answer["events"] == reader.count(Table.EVENTS)
+        assert answer["progress"][0] == answer["progress"][1]
+    assert whole[1]["progress"] == stretches[1]["progress"]
+
+
+@pytest.mark.parametrize("table", [Table.EVENTS, Table.BATCHES])
+def test_a_flipped_bit_of_the_log_is_found_and_a_backup_advised(api: Api, table: Table) -> None:
+    create(api, 3)
+    flip(api, table, 8 * 40)
+    problems, _ = check_all(api)
+    assert problems
+    assert any("backup" in problem["hint"] for problem in problems)
+
+
+def test_a_record_that_is_not_what_its_events_make_is_found_and_a_rebuild_advised(api: Api) -> None:
+    create(api, 2)
+    views = layout.Views(api.member.replica.generation)
+    with api.member.store.write() as writer:
+        (one, first), (_two, second) = list(writer.scan(views.records, b"\0", reverse=True))[:2]
+        assert first != second
+        writer.put(views.records, one, second)
+    problems, _ = check_all(api)
+    assert {problem["hint"] for problem in problems} == {"run `moot rebuild`"}
+
+
+@pytest.mark.parametrize("cursor", ["x", "log: 0 0", "log: 0 0 nohex", "log: x 0 ", "views: 0 0 0"])
+def test_what_is_no_cursor_of_fsck_is_refused(api: Api, cursor: str) -> None:
+    with pytest.raises(MootError) as caught:
+        api.call(Fsck(cursor=cursor))
+    assert caught.value.code is Code.INVALID

@@ -1,0 +1,223 @@
+"""The daemon as a process: ready only when it answers, alone on its data, and nothing is lost when it ends."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moot.rpc import Client
+from moot_protocol.requests import Create, Fsck, InitTown, IssueFields, ListIssues, Ping, Stop
+from moot_testkit.ledger import PATIENCE_S
+from moot_testkit.machine import BIN, PROJECT, Machine, machine
+
+
+class Manager:
+    """A service manager's end: it hears what the daemon tells."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.settimeout(PATIENCE_S)
+
+    def hear(self) -> dict[str, str]:
+        """The next message."""
+        return dict(line.split("=", 1) for line in self._socket.recv(4096).decode().splitlines())
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def town() -> Iterator[Machine]:
+    with machine() as made:
+        yield made
+
+
+@pytest.fixture
+def manager(town: Machine) -> Iterator[Manager]:
+    manager = Manager(town.home / "notify")
+    yield manager
+    manager.close()
+
+
+@contextmanager
+def daemon(
+    town: Machine, manager: Manager | None = None, *flags: str, **environment: str
+) -> Iterator["subprocess.Popen[str]"]:
+    """`mootd run` in the foreground; killed at the end if it still runs."""
+    told = {"NOTIFY_SOCKET": str(manager.path)} if manager else {}
+    process = subprocess.Popen(
+        [BIN / "mootd", "run", "--log-style", "json", *flags],
+        env={**town.environment, **told, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def logged(process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
+    """The log of a daemon that has ended."""
+    _, err = process.communicate(timeout=PATIENCE_S)
+    return [json.loads(line) for line in err.splitlines()]
+
+
+def titles(client: Client) -> list[str]:
+    return [issue["title"] for issue in client.call(ListIssues(limit=0)).issues]
+
+
+def create(client: Client, title: str) -> None:
+    client.call(Create(actor="ada", project=PROJECT, fields=IssueFields(title=title)))
+
+
+# -- Beginning ---------------------------------------------------------------------------------------------------
+def test_when_readiness_is_told_the_socket_answers(town: Machine, manager: Manager) -> None:
+    with daemon(town, manager) as process:
+        told = manager.hear()
+        assert told["READY"] == "1"
+        with town.client() as client:
+            assert client.call(Ping())["pid"] == process.pid
+        assert str(process.pid) in told["STATUS"]
+
+
+def test_while_the_socket_is_not_served_nothing_is_told(town: Machine, manager: Manager) -> None:
+    # The daemon serves a socket that it was handed, while at the place where clients look nobody answers.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as handed:
+        handed.bind(str(town.home / "elsewhere"))
+        handed.listen()
+        handed.setblocking(False)
+        process = activated(town, manager, handed)
+    with process:
+        assert process.stderr is not None
+        assert json.loads(process.stderr.readline())["event"] == "daemon.self_test_failed"
+        process.send_signal(signal.SIGTERM)
+        assert manager.hear() == {"STOPPING": "1"}
+        assert process.wait(PATIENCE_S) == 0
+
+
+def activated(town: Machine, manager: Manager, handed: socket.socket) -> "subprocess.Popen[str]":
+    """A daemon to which a service manager passes a listening socket."""
+    script = f'exec env LISTEN_PID=$$ LISTEN_FDS=1 "{BIN / "mootd"}" run --log-style json 3<&{handed.fileno()}'
+    return subprocess.Popen(
+        ["/bin/bash", "-c", script],
+        env={**town.environment, "NOTIFY_SOCKET": str(manager.path)},
+        pass_fds=[handed.fileno()],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_second_daemon_on_the_same_data_is_refused_and_the_first_serves_on(town: Machine, manager: Manager) -> None:
+    (town.home / "other").mkdir(mode=0o700)
+    with daemon(town, manager) as first:
+        manager.hear()
+        with daemon(town, None, XDG_RUNTIME_DIR=str(town.home / "other")) as second:
+            _, err = second.communicate(timeout=PATIENCE_S)
+            assert second.returncode == 1
+        assert f"mootd: the store in {town.data / 'log'} is already in use" in err
+        assert str(first.pid) in err
+        with town.client() as client:
+            assert client.call(Ping())["pid"] == first.pid
+
+
+def test_a_second_daemon_at_the_same_socket_is_refused_and_the_first_serves_on(town: Machine, manager: Manager) -> None:
+    with daemon(town, manager) as first:
+        manager.hear()
+        with daemon(town, None, "--data", str(town.home / "other")) as second:
+            _, err = second.communicate(timeout=PATIENCE_S)
+            assert second.returncode == 1
+        assert str(town.socket) in err
+        with town.client() as client:
+            assert client.call(Ping())["pid"] == first.pid
+
+
+def test_a_watchdog_hears_of_it_as_long_as_the_socket_answers(town: Machine, manager: Manager) -> None:
+    with daemon(town, manager, WATCHDOG_USEC="20000"):
+        assert manager.hear()["READY"] == "1"
+        assert [manager.hear() for _ in range(3)] == [{"WATCHDOG": "1"}] * 3
+
+
+# -- Ending ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly_and_what_was_written_is_there_after_a_restart(
+    town: Machine, manager: Manager, number: signal.Signals
+) -> None:
+    with daemon(town, manager) as process:
+        manager.hear()
+        town.found()
+        with town.client() as client:
+            create(client, "Kept")
+            process.send_signal(number)
+            assert manager.hear() == {"STOPPING": "1"}
+        assert {line["level"] for line in logged(process)} <= {"debug", "info"}
+        assert process.returncode == 0
+    assert not town.socket.exists()
+    with daemon(town, manager):
+        manager.hear()
+        with town.client() as client:
+            assert titles(client) == ["Kept"]
+            assert not client.call(InitTown())["created"]
+            assert client.call(Fsck())["problems"] == []
+
+
+def test_a_request_ends_it_too_and_is_answered(town: Machine, manager: Manager) -> None:
+    with daemon(town, manager) as process:
+        manager.hear()
+        with town.client() as client:
+            assert client.call(Stop())["pid"] == process.pid
+        assert manager.hear() == {"STOPPING": "1"}
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_after_a_kill_the_next_one_begins_over_what_was_left(town: Machine, manager: Manager) -> None:
+    with daemon(town, manager) as process:
+        manager.hear()
+        town.found()
+        with town.client() as client:
+            create(client, "Acknowledged")
+        process.kill()
+        process.wait(PATIENCE_S)
+    assert town.socket.exists()
+    with daemon(town, manager):
+        assert manager.hear()["READY"] == "1"
+        with town.client() as client:
+            assert titles(client) == ["Acknowledged"]
+
+
+# -- At rest -----------------------------------------------------------------------------------------------------
+def test_nothing_it_makes_can_be_read_by_others_even_with_a_careless_umask(town: Machine, manager: Manager) -> None:
+    before = os.umask(0)
+    try:
+        with daemon(town, manager):
+            manager.hear()
+            town.found()
+            made = [town.data, *town.data.rglob("*"), town.socket, town.socket.parent]
+            assert not [path for path in made if path.stat().st_mode & 0o077]
+    finally:
+        os.umask(before)
+
+
+def test_what_people_write_and_the_recovery_words_stay_out_of_the_log(town: Machine, manager: Manager) -> None:
+    with daemon(town, manager, "--log-level", "debug") as process:
+        manager.hear()
+        with town.client() as client:
+            words = client.call(InitTown())["recovery_words"]
+        town.found()
+        with town.client() as client:
+            create(client, "Nobody's business")
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert "daemon.serving" in err
+    assert "Nobody's business" not in err
+    assert words not in err
