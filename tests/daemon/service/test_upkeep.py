@@ -56,6 +56,7 @@ def test_the_old_views_are_served_meanwhile_and_what_is_written_meanwhile_is_in_
 def test_a_rebuild_that_another_has_replaced_is_refused_and_the_other_goes_on(api: Api) -> None:
     first = api.call(Rebuild())
     second = api.call(Rebuild())
+    assert second["progress"] == first["progress"]
     with pytest.raises(MootError) as caught:
         api.call(Rebuild(cursor=first["cursor"]))
     assert (caught.value.code, caught.value.retryable) == (Code.CONFLICT, True)

@@ -242,7 +242,8 @@ class IssueWriter:
             editor.set("deleted", "")
             if shown.status == issue.TOMBSTONE:
                 editor.set("status", _OPEN)
-                editor.set("issue_type", tombstone.get("original_type", shown.issue_type))
+            if tombstone.get("original_type", shown.issue_type) != shown.issue_type:
+                editor.set("issue_type", tombstone["original_type"])
             editor.save()
         return self.answer(name)
 

@@ -1,0 +1,128 @@
+"""Scripts: several mutations that are carried out all or not at all."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, MootError
+from moot_protocol.requests import Script
+from moot_testkit.engine import Desk
+from mootd.service.writes import carry_out, is_atomic
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk().found()
+
+
+def step(method: str, label: str = "", **params: Any) -> dict[str, Any]:
+    return {"method": method, "params": params} | ({"label": label} if label else {})
+
+
+def create(title: str = "T", **params: Any) -> dict[str, Any]:
+    return step("create", project="mt", fields={"title": title}, **params)
+
+
+def run(desk: Desk, *steps: dict[str, Any], dry_run: bool = False) -> list[Any]:
+    """Carry out a script as the writer does: in a savepoint, since it may fail after it has written."""
+    request = Script(actor="alice", steps=steps, dry_run=dry_run)
+    assert is_atomic(request)
+    with desk.replica.transaction() as unit, unit.savepoint():
+        answers: list[Any] = carry_out(unit, request)
+    return answers
+
+
+def failure(desk: Desk, *steps: dict[str, Any]) -> MootError:
+    before = desk.tables()
+    with pytest.raises(MootError) as raised:
+        run(desk, *steps)
+    assert desk.tables() == before, "all or nothing"
+    return raised.value
+
+
+def test_steps_are_carried_out_in_order_by_the_scripts_actor(desk: Desk) -> None:
+    answers = run(desk, create("one", id="mt-1"), step("update", id="mt-1", claim=True), step("close", id="mt-1"))
+    assert [answer["status"] for answer in answers] == ["open", "in_progress", "closed"]
+    assert answers[1]["assignee"] == "alice"
+
+
+def test_a_number_with_a_dollar_stands_for_the_issue_that_a_step_made_wherever_an_id_can_stand(desk: Desk) -> None:
+    answers = run(
+        desk,
+        create("epic"),
+        create("blocker"),
+        create("child", parent="$1", edges=[{"to": "$2"}]),
+        step("add_edge", id="$1", edge={"to": "$2", "type": "related"}),
+        step("add_comment", id="$3", text="$1"),
+        step("update", id="$3", parent=""),
+        step("remove_edge", id="$1", to="$2"),
+    )
+    epic, blocker, child = (answer["id"] for answer in answers[:3])
+    assert {(each["depends_on_id"], each["type"]) for each in answers[2]["dependencies"]} == {
+        (epic, "parent-child"),
+        (blocker, "blocks"),
+    }
+    assert answers[3]["depends_on_id"] == blocker
+    assert desk.show(child)["comments"][0]["text"] == "$1", "text is no id"
+    assert "dependencies" not in desk.show(epic)
+
+
+def test_values_of_metadata_are_left_alone(desk: Desk) -> None:
+    (answer,) = run(desk, create(metadata={"id": "$1", "parent": {"to": "$9"}}))
+    assert answer["metadata"] == {"id": "$1", "parent": {"to": "$9"}}
+
+
+@pytest.mark.parametrize("typed", ["$1", "$2", "$0", "$99"])
+def test_a_number_of_no_earlier_issue_is_refused(desk: Desk, typed: str) -> None:
+    error = failure(desk, step("close", id=typed), create())
+    assert error.code is Code.INVALID
+    assert typed in error.message
+
+
+def test_an_id_may_begin_with_a_dollar_if_no_number_follows(desk: Desk) -> None:
+    assert failure(desk, create(), step("close", id="$x")).code is Code.NOT_FOUND
+
+
+def test_one_step_that_is_refused_takes_everything_back_and_is_named(desk: Desk) -> None:
+    error = failure(desk, create("one", id="mt-1"), create("two"), step("close", "line 7", id="mt-none"))
+    assert error.code is Code.NOT_FOUND
+    assert error.message.startswith("line 7: ")
+    assert failure(desk, create(), step("close", id="mt-none")).message.startswith("step 2: ")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        step("import", project="mt", lines=[]),
+        step("script", steps=[]),
+        step("init_project", prefix="mt"),
+        step("list"),
+        step("nonsense"),
+        {"params": {}},
+        {"method": "create"},
+        {"method": "create", "params": []},
+        {"method": "create", "params": "x"},
+        step("create", project="mt", fields={"title": 5}),
+        step("close", id="mt-1", dry_run=True),
+        step("close", id="mt-1", unheard_of=1),
+    ],
+)
+def test_what_cannot_be_a_step_is_refused(desk: Desk, wrong: dict[str, Any]) -> None:
+    assert failure(desk, create(id="mt-1"), wrong).code is Code.INVALID
+
+
+def test_a_script_has_at_most_a_thousand_steps(desk: Desk) -> None:
+    assert failure(desk, *[step("close", id="x")] * 1001).code is Code.LIMIT
+
+
+def test_a_script_tried_out_answers_and_leaves_nothing(desk: Desk) -> None:
+    desk.create("mt-1")
+    before = desk.records()
+    answers = run(desk, create("one"), step("close", id="mt-1"), step("update", id="$1", claim=True), dry_run=True)
+    assert [answer["status"] for answer in answers] == ["open", "closed", "in_progress"]
+    assert desk.records() == before
+    assert desk.ready() == ["mt-1"]
+
+
+def test_an_empty_script_does_nothing(desk: Desk) -> None:
+    assert run(desk) == []
