@@ -26,7 +26,8 @@ demo:  ## see it work on real issues (DATA=FILE for your own)
 	@$(PYTHON) demo/run.py --data $(DATA)
 
 test: $(VENV)/ready  ## all tests (SCALE=ci for the long run)
-	MOOT_SCALE=$(SCALE) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q $(TESTS)
+	MOOT_SCALE=$(SCALE) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q --tb=short \
+		$(if $(filter ci,$(SCALE)),--timeout 2400) $(TESTS)
 
 cov: $(VENV)/ready  ## all tests, with branch coverage
 	MOOT_SCALE=$(SCALE) COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m coverage run -m pytest -q
