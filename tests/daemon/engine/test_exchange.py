@@ -23,6 +23,7 @@ from moot_protocol.messages import (
     fork_proof,
 )
 from moot_protocol.requests import Create, IssueFields
+from moot_testkit import model
 from moot_testkit.engine import START_MS, Desk
 from moot_testkit.feeds import FeedWriter, Town, note, stripped, wire
 from moot_testkit.synclog import MemoryLog
@@ -190,7 +191,7 @@ def test_it_stands_where_a_log_in_memory_stands(data: st.DataObject) -> None:
     stored, memory = both_logs(world.town, list(data.draw(held_of(world)).batches))
     here, there = stored.position(), memory.position()
     assert here.frontier == there.frontier
-    assert here.digest == there.digest
+    assert here.digest == model.expect(world.town.plane, memory.held).digest
     assert {*stored.missing(9999)} == {*memory.missing(9999)}
     assert len(stored.missing(1)) == min(1, len(memory.missing(9999)))
     for author in everyone(world):
@@ -215,7 +216,8 @@ def test_it_hands_out_what_a_log_in_memory_hands_out(data: st.DataObject) -> Non
         places += [Place(author, 0, ZEROS)]
         asked = data.draw(st.lists(st.sampled_from(places), max_size=4))
         room = data.draw(st.integers(0, 5_000))
-        assert stored.batches_after(author, asked, room) == memory.batches_after(author, asked, room)
+        here, there = (log.batches_after(author, asked, room) for log in (stored, memory))
+        assert here == there
 
 
 @given(st.data())

@@ -36,10 +36,10 @@ def test_a_title_is_refused_if_empty_too_long_or_no_text(title: str, code: Code)
         ("due_at", "2026-02-30T00:00:00Z"), ("defer_until", "soon"), ("owner", "\udfff"),
     ],
 )  # fmt: skip
-def test_a_field_that_cannot_have_a_value_is_named(name: str, value: object) -> None:
+def test_a_value_that_a_field_cannot_have_is_refused(name: str, value: object) -> None:
     error = refusal(lambda: checks.check_fields({name: value}))
     assert error.code is Code.INVALID
-    assert error.hint or name in error.message
+    assert error.message
 
 
 def test_fields_that_are_cleared_and_all_statuses_and_types_pass() -> None:

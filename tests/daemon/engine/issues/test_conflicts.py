@@ -22,8 +22,7 @@ def desks() -> list[Desk]:
 def apart(desks: list[Desk], one: dict[str, Any], two: dict[str, Any]) -> Desk:
     """Let both change the issue without sight of one another, the second a little later."""
     desks[0].update("mt-1", actor="alice", **one)
-    for desk in desks:
-        desk.clock.advance(5)
+    desks[0].clock.advance(5)
     desks[1].update("mt-1", actor="bob", **two)
     exchange(*desks)
     return desks[0]
@@ -39,7 +38,7 @@ def test_both_values_are_told_in_the_order_of_their_writes_with_who_wrote_them(d
     assert (conflict["id"], conflict["field"], conflict["shown"]) == ("mt-1", "title", "Bob's")
     told = [(each["value"], each["actor"], each["at"]) for each in conflict["values"]]
     later = desk.clock.now_ms()
-    assert told == [("Alice's", "alice", later - 10), ("Bob's", "bob", later - 5)] or told[0][0] == "Alice's"
+    assert told == [("Alice's", "alice", later - 5), ("Bob's", "bob", later)]
     assert desk.show("mt-1")["_conflicts"] == ["title"]
     assert desks[1].ask(Conflicts()) == [conflict]
 

@@ -1,0 +1,76 @@
+"""The export: every issue as one line, in order of id, in pages that miss and repeat nothing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from moot_protocol.listing import Filter
+from moot_protocol.requests import Delete, Export
+from moot_testkit.engine import Desk
+from mootd.engine.issues import exporting
+
+
+@pytest.fixture
+def desk() -> Desk:
+    made = Desk().found()
+    for name in ("mt-b", "zz-1", "mt-a.2", "mt-a", "mt-B"):
+        made.create(name)
+    return made
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [json.loads(line)["id"] for line in answer["lines"]]
+
+
+def test_lines_come_in_order_of_the_bytes_of_their_ids(desk: Desk) -> None:
+    assert ids(desk.ask(Export())) == ["mt-B", "mt-a", "mt-a.2", "mt-b", "zz-1"]
+    assert desk.ask(Export())["next"] == ""
+
+
+def test_equal_contents_give_equal_lines_without_fields_of_our_own(desk: Desk) -> None:
+    again = Desk().found()
+    for name in ("mt-a", "mt-B", "zz-1", "mt-b", "mt-a.2"):
+        again.create(name)
+    lines = desk.ask(Export())["lines"]
+    assert lines == again.ask(Export())["lines"]
+    assert not any(name.startswith("_") for line in lines for name in json.loads(line))
+    assert all("\n" not in line for line in lines)
+
+
+def test_pages_go_on_after_an_id_whatever_ends_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit, value in (("LINES", 2), ("PAGE_BYTES", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(exporting, limit, value)
+            found: list[str] = []
+            page = desk.ask(Export())
+            while True:
+                found += ids(page)
+                if not page["next"]:
+                    break
+                assert len(page["lines"]) <= 2
+                page = desk.ask(Export(after=page["next"]))
+            assert found == ["mt-B", "mt-a", "mt-a.2", "mt-b", "zz-1"]
+
+
+def test_going_on_after_an_id_that_is_gone_misses_nothing(desk: Desk) -> None:
+    assert ids(desk.ask(Export(after="mt-aa"))) == ["mt-b", "zz-1"]
+
+
+def test_deleted_issues_are_lines_unless_they_are_left_out(desk: Desk) -> None:
+    desk.do(Delete(actor="a", id="mt-a"))
+    lines = {json.loads(line)["id"]: json.loads(line)["status"] for line in desk.ask(Export())["lines"]}
+    assert lines["mt-a"] == "tombstone"
+    assert "mt-a" not in ids(desk.ask(Export(tombstones=False)))
+
+
+def test_what_is_only_referred_to_is_no_line(desk: Desk) -> None:
+    desk.link("mt-a", "mt-b")
+    desk.link("mt-a", "external:x")
+    assert len(ids(desk.ask(Export()))) == 5
+
+
+def test_a_filter_chooses_and_closed_issues_are_among_the_rest(desk: Desk) -> None:
+    desk.update("mt-a", status="closed", add_labels=("x",))
+    assert "mt-a" in ids(desk.ask(Export()))
+    assert ids(desk.ask(Export(filter=Filter(labels=("x",))))) == ["mt-a"]

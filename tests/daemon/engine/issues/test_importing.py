@@ -1,0 +1,196 @@
+"""What lines of a Beads file become: new issues whole, known ones by what differs, everything odd told by its line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moot_protocol.requests import Delete, Export
+from moot_testkit.engine import PROJECT, Desk
+from mootd.engine.issues.importing import Importer, parse
+
+EXCERPT = Path(__file__).parents[3] / "data" / "beads-excerpt.jsonl"
+OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk().found()
+
+
+def line(name: str, **fields: Any) -> bytes:
+    """A line of a file."""
+    return json.dumps({"id": name, "title": f"Title of {name}"} | fields).encode()
+
+
+def take(desk: Desk, *lines: bytes, first_line: int = 1, seen: dict[str, int] | None = None) -> dict[str, Any]:
+    """Import lines in one transaction; what the request would answer."""
+    parsed = parse(lines, first_line, {} if seen is None else seen)
+    with desk.replica.transaction() as unit:
+        return Importer(unit, desk.replica.ledger.number, PROJECT, "carol").take(parsed)
+
+
+def counts(answer: dict[str, Any]) -> dict[str, int]:
+    """The counts that are not 0."""
+    return {name: count for name, count in answer.items() if name != "problems" and count}
+
+
+def problems(answer: dict[str, Any]) -> list[tuple[int, str]]:
+    """Line and id of each problem, in the order told."""
+    return [(problem["line"], problem["id"]) for problem in answer["problems"]]
+
+
+def exported(desk: Desk) -> dict[str, dict[str, Any]]:
+    """All lines of the export by id."""
+    documents: list[dict[str, Any]] = []
+    after = ""
+    while True:
+        page = desk.ask(Export(after=after))
+        documents += map(json.loads, page["lines"])
+        after = page["next"]
+        if not after:
+            return {document["id"]: document for document in documents}
+
+
+def log_length(desk: Desk) -> int:
+    """How many events this desk has written on the ledger."""
+    return desk.replica.feeds[desk.replica.own_feed(desk.replica.ledger.number)].n
+
+
+# -- New lines ---------------------------------------------------------------------------------------------------
+def test_a_real_file_comes_back_out_of_the_export_as_it_went_in(desk: Desk) -> None:
+    given = EXCERPT.read_bytes().splitlines()
+    answer = take(desk, *given)
+    assert counts(answer) == {"created": len(given)}
+    assert answer["problems"] == []
+    wanted = {document["id"]: document for document in map(json.loads, given)}
+    found = exported(desk)
+    assert found.keys() == wanted.keys()
+    for name, document in wanted.items():
+        assert _unordered(found[name]) == _unordered(document)
+
+
+def _unordered(document: dict[str, Any]) -> dict[str, Any]:
+    """A document whose sets compare without regard to order."""
+    sets = {name: sorted(map(repr, map(_sorted, document[name]))) for name in _SETS if name in document}
+    return document | sets
+
+
+def _sorted(element: Any) -> Any:
+    return sorted(element.items()) if isinstance(element, dict) else element
+
+
+_SETS = ("labels", "dependencies", "comments")
+
+
+def test_a_file_imported_twice_is_imported_once(desk: Desk) -> None:
+    given = EXCERPT.read_bytes().splitlines()
+    take(desk, *given)
+    before, length = exported(desk), log_length(desk)
+    answer = take(desk, *given)
+    assert counts(answer) == {"unchanged": len(given)}
+    assert answer["problems"] == []
+    assert log_length(desk) == length
+    assert exported(desk) == before
+
+
+def test_an_import_of_the_own_export_changes_nothing(desk: Desk) -> None:
+    desk.create("mt-1", description="Two\nlines", labels=("red",), metadata={"a": [1]})
+    desk.create("mt-2", parent="mt-1")
+    desk.do(Delete(actor="alice", id="mt-2", reason="Done elsewhere"))
+    assert counts(take(desk, *map(str.encode, desk.ask(Export())["lines"]))) == {"unchanged": 2}
+
+
+# -- Odd lines ---------------------------------------------------------------------------------------------------
+def test_of_an_id_that_stands_twice_the_first_line_counts_across_requests_too(desk: Desk) -> None:
+    seen: dict[str, int] = {}
+    first = take(desk, line("mt-1", title="First"), line("mt-1", title="Second"), seen=seen)
+    assert (counts(first), problems(first)) == ({"created": 1}, [(2, "mt-1")])
+    later = take(desk, line("mt-1", title="Third"), line("mt-2"), first_line=3, seen=seen)
+    assert (counts(later), problems(later)) == ({"created": 1}, [(3, "mt-1")])
+    assert desk.show("mt-1")["title"] == "First"
+
+
+def test_lines_that_come_again_in_a_repeated_request_are_no_duplicates() -> None:
+    seen: dict[str, int] = {}
+    lines = [line("mt-1"), line("mt-2")]
+    assert parse(lines, 5, seen) == parse(lines, 5, seen)
+    assert parse(lines, 5, seen).problems == []
+
+
+def test_what_is_no_issue_is_told_by_its_line_and_the_rest_goes_in(desk: Desk) -> None:
+    answer = take(
+        desk,
+        b"<<<<<<< HEAD",
+        line("mt-1"),
+        b"",
+        b"=======",
+        line("mt-2")[:-5],
+        b"[1, 2]",
+        b'{"title": "no id"}',
+        b"\xff\xfe",
+        line("mt-3"),
+        first_line=11,
+    )
+    assert counts(answer) == {"created": 2}
+    assert problems(answer) == [(11, ""), (14, ""), (15, ""), (16, ""), (17, ""), (18, "")]
+    told = {problem["line"]: problem["problem"] for problem in answer["problems"]}
+    assert "conflict marker" in told[11]
+    assert "conflict marker" in told[14]
+    assert "cut short" in told[15]
+    assert list(exported(desk)) == ["mt-1", "mt-3"]
+
+
+def test_what_cannot_be_stored_of_a_line_is_told_in_order_of_line_and_the_rest_of_it_goes_in(desk: Desk) -> None:
+    answer = take(desk, line("mt-1", title="x" * 501, priority=1), b"no JSON", line("mt-2", labels=["", "red"]))
+    assert counts(answer) == {"created": 2}
+    assert problems(answer) == [(1, "mt-1"), (2, ""), (3, "mt-2")]
+    assert desk.show("mt-1")["priority"] == 1
+    assert desk.show("mt-2")["labels"] == ["red"]
+
+
+# -- Lines of known issues ---------------------------------------------------------------------------------------
+def test_a_line_older_than_what_is_here_is_skipped_and_told(desk: Desk) -> None:
+    take(desk, line("mt-1", title="New", updated_at=NEW))
+    length = log_length(desk)
+    answer = take(desk, line("mt-1", title="Old", updated_at=OLD))
+    assert (counts(answer), problems(answer)) == ({"skipped": 1}, [(1, "mt-1")])
+    assert NEW in answer["problems"][0]["problem"]
+    assert log_length(desk) == length
+
+
+def test_a_newer_line_writes_what_differs_and_leaves_what_it_does_not_name(desk: Desk) -> None:
+    first = {"priority": 1, "assignee": "bob", "description": "Long", "labels": ["red"], "updated_at": OLD}
+    take(desk, line("mt-1", **first))
+    length = log_length(desk)
+    answer = take(desk, line("mt-1", priority=3, description="Long", labels=["blue"], updated_at=NEW))
+    assert counts(answer) == {"updated": 1}
+    shown = exported(desk)["mt-1"]
+    assert (shown["priority"], shown["updated_at"]) == (3, NEW)
+    assert (shown["assignee"], shown["description"], shown["labels"]) == ("bob", "Long", ["blue", "red"])
+    with desk.replica.read() as reader:
+        issues = desk.issues(reader)
+        own = desk.replica.own_feed(desk.replica.ledger.number)
+        written = [
+            change.key
+            for stored in issues.entities.log.history(issues.find("mt-1")[2].head)
+            if stored.feed == own and stored.event.n > length
+            for change in stored.event.skeleton.changes
+        ]
+    assert sorted(written) == ["labels", "priority", "updated_at"]
+
+
+def test_what_was_deleted_here_stays_deleted_and_a_tombstone_deletes_what_is_here(desk: Desk) -> None:
+    take(desk, line("mt-1", updated_at=OLD), line("mt-2", updated_at=OLD))
+    desk.do(Delete(actor="alice", id="mt-1"))
+    answer = take(desk, line("mt-1", updated_at=NEW), line("mt-2", status="tombstone", deleted_at=NEW, updated_at=NEW))
+    assert (counts(answer), problems(answer)) == ({"skipped": 1, "updated": 1}, [(1, "mt-1")])
+    assert "moot undelete" in answer["problems"][0]["problem"]
+    assert {document["status"] for document in exported(desk).values()} == {"tombstone"}
+
+
+def test_an_id_that_others_only_point_to_is_created(desk: Desk) -> None:
+    take(desk, line("mt-1", dependencies=[{"depends_on_id": "mt-later", "type": "blocks"}]))
+    assert counts(take(desk, line("mt-later"))) == {"created": 1}
+    assert desk.blocked() == ["mt-1"]

@@ -1,0 +1,294 @@
+"""Which issues each list holds, and in which order."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code
+from moot_protocol.listing import Filter, Page
+from moot_protocol.requests import (
+    Blocked,
+    Children,
+    Close,
+    Count,
+    Delete,
+    Labels,
+    ListIssues,
+    Ready,
+    Stats,
+    Undelete,
+)
+from moot_testkit.engine import START_MS, Desk, ids_of
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk().found()
+
+
+def listed(desk: Desk, **parts: Any) -> list[str]:
+    return ids_of(desk.ask(ListIssues(**{"limit": 0} | parts)).issues)
+
+
+def close(desk: Desk, name: str, *, force: bool = False) -> None:
+    desk.do(Close(actor="alice", id=name, force=force))
+
+
+def time_text(ms: int) -> str:
+    """A time within the first day after START_MS, which is 22:13:20, as people write it."""
+    days, seconds = divmod((22 * 60 + 13) * 60 + 20 + (ms - START_MS) // 1000, 86400)
+    return f"2023-11-{14 + days}T{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}Z"
+
+
+# -- list --------------------------------------------------------------------------------------------------------
+def test_the_most_urgent_come_first_and_the_newest_of_equal_ones(desk: Desk) -> None:
+    for name, priority in (("mt-a", 2), ("mt-b", 0), ("mt-c", 2), ("mt-d", 4), ("mt-e", 0)):
+        desk.create(name, priority=priority)
+        desk.clock.advance(1)
+    assert listed(desk) == ["mt-e", "mt-b", "mt-c", "mt-a", "mt-d"]
+    assert listed(desk, reverse=True) == ["mt-d", "mt-a", "mt-c", "mt-b", "mt-e"]
+
+
+def test_projects_are_merged_into_one_order(desk: Desk) -> None:
+    for name, priority in (("mt-a", 1), ("other-b", 0), ("mt-c", 3), ("other-d", 2)):
+        desk.create(name, priority=priority, project=name.partition("-")[0])
+    assert listed(desk) == ["other-b", "mt-a", "other-d", "mt-c"]
+    assert desk.ready() == ["other-b", "mt-a", "other-d", "mt-c"]
+
+
+@pytest.fixture
+def three(desk: Desk) -> Desk:
+    """Three issues that every sort puts into an order of its own, or as their ids stand."""
+    desk.create("mt-1", "banana", issue_type="task", assignee="carol", status="open", priority=1)
+    desk.clock.advance(1000)
+    desk.create("mt-2", "Cherry", issue_type="bug", assignee="bob", status="in_progress", priority=3)
+    desk.clock.advance(1000)
+    desk.create("mt-3", "apple", issue_type="epic", assignee="alice", status="deferred", priority=2)
+    desk.clock.advance(1000)
+    close(desk, "mt-2")
+    desk.clock.advance(1000)
+    close(desk, "mt-1")
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("priority", "1 3 2"),
+        ("created", "3 2 1"),
+        ("oldest", "1 2 3"),
+        ("updated", "1 2 3"),
+        ("closed", "1 2 3"),
+        ("status", "1 2 3"),
+        ("id", "1 2 3"),
+        ("title", "3 1 2"),
+        ("type", "2 3 1"),
+        ("assignee", "3 2 1"),
+    ],
+)
+def test_each_sort_has_its_order_whatever_the_limit_and_reverse_turns_it_round(
+    three: Desk, sort: str, order: str
+) -> None:
+    names = [f"mt-{each}" for each in order.split()]
+    assert listed(three, sort=sort, all=True) == names
+    assert listed(three, sort=sort, all=True, limit=2) == names[:2]
+    assert listed(three, sort=sort, all=True, reverse=True) == names[::-1]
+    assert listed(three, sort=sort, all=True, reverse=True, limit=1) == names[:1:-1]
+
+
+def test_an_unknown_sort_is_refused(desk: Desk) -> None:
+    assert desk.refusal(ListIssues(sort="colour")) is Code.INVALID
+    assert desk.refusal(Ready(sort="title")) is Code.INVALID
+
+
+@pytest.mark.parametrize("sort", ["priority", "title"])
+@pytest.mark.parametrize(("limit", "shown"), [(0, 3), (1, 1), (2, 2), (3, 3), (4, 3)])
+def test_a_page_says_whether_more_match(desk: Desk, sort: str, limit: int, shown: int) -> None:
+    for name in ("mt-a", "mt-b", "mt-c"):
+        desk.create(name)
+    page = desk.ask(ListIssues(sort=sort, limit=limit))
+    assert len(page.issues) == len(page.short) == shown
+    assert page.truncated is (shown < 3)
+    assert page.total == (3 if shown == 3 or sort == "title" else None)
+
+
+def test_closed_issues_are_listed_when_asked_for(desk: Desk) -> None:
+    desk.create("mt-open")
+    desk.create("mt-closed", labels=("red",), assignee="bob")
+    close(desk, "mt-closed")
+    assert listed(desk) == ["mt-open"]
+    for wanted in (Filter(labels=("red",)), Filter(assignee="bob"), Filter(ids=("mt-closed",))):
+        assert listed(desk, filter=wanted) == []
+        assert listed(desk, filter=wanted, all=True) == ["mt-closed"]
+    assert listed(desk, all=True) == ["mt-closed", "mt-open"]
+    assert listed(desk, filter=Filter(statuses=("closed",))) == ["mt-closed"]
+    assert listed(desk, filter=Filter(closed_after=START_MS - 1)) == ["mt-closed"]
+
+
+def test_deleted_issues_are_listed_alone_and_only_when_asked_for(desk: Desk) -> None:
+    desk.create("mt-here")
+    desk.create("mt-gone")
+    desk.do(Delete(actor="alice", id="mt-gone"))
+    for parts in ({}, {"all": True}):
+        assert listed(desk, **parts) == ["mt-here"]
+    assert desk.ready() == ["mt-here"]
+    assert listed(desk, filter=Filter(deleted=True)) == ["mt-gone"]
+    assert listed(desk, filter=Filter(ids=("mt-gone", "mt-here"), deleted=True)) == ["mt-gone"]
+    assert listed(desk, filter=Filter(ids=("mt-gone", "mt-here"))) == ["mt-here"]
+    desk.do(Undelete(actor="alice", id="mt-gone"))
+    assert listed(desk, filter=Filter(deleted=True)) == []
+
+
+def test_texts_come_only_when_asked_for(desk: Desk) -> None:
+    desk.create("mt-a", description="Long")
+    for request in (ListIssues, Ready):
+        with_texts: Page = desk.ask(request(texts=True))
+        without: Page = desk.ask(request())
+        assert with_texts.issues[0]["description"] == "Long"
+        assert "description" not in without.issues[0]
+
+
+# -- ready -------------------------------------------------------------------------------------------------------
+def test_ready_work_is_sorted_by_priority_by_age_or_by_both(desk: Desk) -> None:
+    for name, priority in (("mt-old2", 2), ("mt-old0", 0)):
+        desk.create(name, priority=priority)
+        desk.clock.advance(HOUR_MS)
+    desk.clock.advance(3 * DAY_MS)
+    for name, priority in (("mt-new3", 3), ("mt-new1", 1)):
+        desk.create(name, priority=priority)
+        desk.clock.advance(HOUR_MS)
+    assert desk.ready() == ["mt-old0", "mt-new1", "mt-old2", "mt-new3"]
+    assert desk.ready(sort="oldest") == ["mt-old2", "mt-old0", "mt-new3", "mt-new1"]
+    assert desk.ready(sort="hybrid") == ["mt-new1", "mt-new3", "mt-old2", "mt-old0"]
+
+
+@pytest.mark.parametrize("sort", ["priority", "oldest", "hybrid"])
+def test_deferred_issues_become_ready_as_time_passes(desk: Desk, sort: str) -> None:
+    desk.create("mt-later", defer_until=time_text(START_MS + HOUR_MS))
+    assert desk.ready(sort=sort) == []
+    assert desk.ready(sort=sort, include_deferred=True) == ["mt-later"]
+    desk.clock.advance(HOUR_MS - 1)
+    assert desk.ready(sort=sort) == []
+    desk.clock.advance(1)
+    assert desk.ready(sort=sort) == ["mt-later"]
+
+
+def test_an_issue_whose_time_had_come_is_not_ready_on_a_clock_set_back(desk: Desk) -> None:
+    desk.create("mt-later", defer_until=time_text(START_MS + HOUR_MS))
+    desk.clock.advance(HOUR_MS)
+    desk.create("mt-other")
+    assert desk.ready() == ["mt-other", "mt-later"]
+    desk.clock.set_wall(START_MS)
+    assert desk.ready() == ["mt-other"]
+    assert desk.ready(include_deferred=True) == ["mt-other", "mt-later"]
+
+
+def test_types_that_are_no_work_and_ephemeral_issues_are_ready_only_when_asked_for(desk: Desk) -> None:
+    desk.create("mt-task")
+    desk.create("mt-gate", issue_type="gate")
+    desk.create("mt-wisp", ephemeral=True)
+    assert desk.ready() == ["mt-task"]
+    assert desk.ready(filter=Filter(types=("gate",))) == ["mt-gate"]
+    assert sorted(desk.ready(include_ephemeral=True)) == ["mt-task", "mt-wisp"]
+    assert sorted(listed(desk)) == ["mt-gate", "mt-task", "mt-wisp"]
+
+
+def test_ready_takes_filters_and_limits(desk: Desk) -> None:
+    for name, label in (("mt-a", "red"), ("mt-b", "blue"), ("mt-c", "red")):
+        desk.create(name, labels=(label,), priority=1 + (name == "mt-c"))
+    red = Filter(labels=("red",))
+    assert desk.ready(filter=red) == ["mt-a", "mt-c"]
+    page = desk.ask(Ready(filter=red, limit=1))
+    assert (ids_of(page.issues), page.truncated) == (["mt-a"], True)
+    assert desk.ready(filter=Filter(projects=("none",))) == []
+
+
+# -- blocked and children ------------------------------------------------------------------------------------------
+def test_blocked_issues_say_what_holds_them_up(desk: Desk) -> None:
+    for name in ("mt-one", "mt-two", "mt-waits", "mt-child", "mt-free"):
+        desk.create(name)
+    desk.link("mt-waits", "mt-one")
+    desk.link("mt-waits", "mt-two")
+    desk.link("mt-child", "mt-waits", "parent-child")
+    desk.link("mt-free", "mt-one", "related")
+    found = {each["id"]: (each["blocked_by"], each["blocked_by_count"]) for each in desk.ask(Blocked()).issues}
+    assert found == {"mt-waits": (["mt-one", "mt-two"], 2), "mt-child": (["mt-waits"], 1)}
+    close(desk, "mt-one")
+    assert desk.ask(Blocked(filter=Filter(ids=("mt-waits",)))).issues[0]["blocked_by"] == ["mt-two"]
+    close(desk, "mt-two")
+    assert desk.blocked() == []
+
+
+def test_children_are_the_direct_and_living_ones_by_priority(desk: Desk) -> None:
+    desk.create("mt-top")
+    for name, priority in (("mt-a", 3), ("mt-b", 1), ("mt-c", 1), ("mt-gone", 0)):
+        desk.clock.advance(1)
+        desk.create(name, priority=priority, parent="mt-top")
+    desk.create("mt-below", parent="mt-a")
+    desk.do(Delete(actor="alice", id="mt-gone"))
+    close(desk, "mt-a")
+    assert ids_of(desk.ask(Children(id="mt-top")).issues) == ["mt-c", "mt-b", "mt-a"]
+    assert desk.refusal(Children(id="mt-none")) is Code.NOT_FOUND
+
+
+# -- count, labels and stats ---------------------------------------------------------------------------------------
+@pytest.fixture
+def some(desk: Desk) -> Desk:
+    desk.create("mt-a", labels=("red", "blue"), assignee="bob", issue_type="bug", priority=1)
+    desk.create("mt-b", labels=("red",), priority=1)
+    desk.create("mt-c", project="other", issue_type="bug")
+    close(desk, "mt-b")
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [
+        ("status", {"open": 2, "closed": 1}),
+        ("priority", {1: 2, 2: 1}),
+        ("type", {"bug": 2, "task": 1}),
+        ("assignee", {"": 2, "bob": 1}),
+        ("label", {"red": 2, "blue": 1, "": 1}),
+    ],
+)
+def test_issues_are_counted_in_groups(some: Desk, by: str, groups: dict[Any, int]) -> None:
+    answer = some.ask(Count(by=by))
+    assert answer["total"] == 3
+    assert {row["group"]: row["count"] for row in answer["groups"]} == groups
+
+
+def test_a_count_without_groups_is_a_total_of_what_matches(some: Desk) -> None:
+    assert some.ask(Count()) == {"total": 3}
+    assert some.ask(Count(all=False)) == {"total": 2}
+    assert some.ask(Count(filter=Filter(labels=("red",)))) == {"total": 2}
+    assert some.refusal(Count(by="colour")) is Code.INVALID
+
+
+def test_labels_in_use_are_listed_with_their_counts(some: Desk) -> None:
+    assert some.ask(Labels()) == [{"label": "blue", "count": 1}, {"label": "red", "count": 2}]
+    assert some.ask(Labels(projects=("other",))) == []
+
+
+def test_stats_count_each_state_and_the_mean_time_to_close(desk: Desk) -> None:
+    assert desk.ask(Stats())["lead_time_hours"] == 0
+    for name, status in (("mt-open", "open"), ("mt-doing", "in_progress"), ("mt-later", "deferred")):
+        desk.create(name, status=status)
+    desk.create("mt-pinned", pinned=True)
+    desk.create("mt-blocked", edges=())
+    desk.link("mt-blocked", "mt-open")
+    for name in ("mt-done", "mt-undone", "mt-empty"):
+        desk.create(name, issue_type="epic")
+    desk.create("mt-child", parent="mt-done")
+    desk.create("mt-other", parent="mt-undone")
+    desk.clock.advance(HOUR_MS)
+    close(desk, "mt-child")
+    desk.clock.advance(HOUR_MS)
+    close(desk, "mt-pinned")
+    assert desk.ask(Stats()) == {
+        "total": 10, "open": 6, "in_progress": 1, "closed": 2, "blocked": 1, "deferred": 1,
+        "ready": len(desk.ready()), "pinned": 1, "epics_closable": 1, "lead_time_hours": 1.5,
+    }  # fmt: skip
+    assert desk.ask(Stats(projects=("none",)))["total"] == 0

@@ -1,0 +1,209 @@
+"""Records: event by event they come to hold what is live, whatever the order in which the events come."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot_protocol.digest import Digest, place_prefix, place_suffix, term, terms
+from moot_protocol.event import Dot, Draft, Event, Write, build_event
+from moot_protocol.fold import Placed, fold
+from moot_protocol.kinds import ISSUE, Role
+from moot_protocol.register import MISSING
+from mootd.engine.record import (
+    Merge,
+    Record,
+    decode_record,
+    encode_record,
+    groups_of,
+    live_of,
+    pairs_of,
+)
+
+AUTHORS = (b"", b"a" * 32, b"b" * 32)
+"""By feed number, from 1."""
+KEYS = ("title", "labels", "description", "unheard_of")
+
+
+class Log:
+    """Events of two feeds, made in an order in which each sees what it names."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, Event, tuple[bytes, ...]]] = []
+        """(feed, event, author table)"""
+
+    def write(self, feed: int, *writes: Write, kind: str = ISSUE) -> Event:
+        n = 1 + sum(each == feed for each, _, _ in self.events)
+        authors = {AUTHORS[feed]: 0}
+        salt = bytes([feed, n]) * 8
+        event = build_event(n, Draft(kind, "mt-1", "alice", writes), len(self.events) + 1, salt, authors)
+        self.events.append((feed, event, tuple(authors)))
+        return event
+
+    def dot(self, position: int) -> Dot:
+        feed, event, _ = self.events[position]
+        return Dot(AUTHORS[feed], event.n, event.leaf[:8])
+
+
+class Replay:
+    """A record that events of a log are applied to."""
+
+    def __init__(self, kind: str = ISSUE) -> None:
+        self.record = Record(1, kind, "mt-1")
+        self.digest = Digest()
+        self._prefix = place_prefix(kind, "mt-1")
+        self._come: set[tuple[int, int, bytes]] = set()
+        self._merge = Merge(self._has_come, self._added, self._removed)
+
+    def _has_come(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> bool:
+        assert record.entity == "mt-1"
+        assert key in KEYS
+        return (feed, n, leaf8) in self._come
+
+    def _added(self, keys: list[str], feed: int, n: int, leaf: bytes) -> None:
+        self.digest.add(terms(self._prefix, keys, place_suffix(AUTHORS[feed], n, leaf)))
+
+    def _removed(self, key: str, feed: int, n: int, leaf: bytes) -> None:
+        self.digest.remove(term(self._prefix, key, place_suffix(AUTHORS[feed], n, leaf)))
+
+    def apply(
+        self, feed: int, event: Event, authors: Sequence[bytes], role: Role | None = Role.WRITER, *, whole: bool = True
+    ) -> None:
+        feeds = [AUTHORS.index(author) for author in authors]
+        values = event.values() if whole else None
+        self._merge.apply(self.record, event, values, feeds, len(self._come) + 1, role)
+        self._come.add((feed, event.n, event.leaf[:8]))
+        self.record = decode_record(encode_record(self.record))
+
+    def live(self) -> dict[str, list[tuple[bytes, int]]]:
+        found = live_of(self.record, lambda feed: AUTHORS[feed])
+        return {key: sorted((each.author, each.n) for each in siblings) for key, siblings in found.items()}
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> Log:
+    log = Log()
+    for position in range(draw(st.integers(1, 8))):
+        writes = []
+        for key in sorted(draw(st.sets(st.sampled_from(KEYS), min_size=1, max_size=3))):
+            named = draw(st.lists(st.integers(0, position - 1), max_size=3, unique=True)) if position else []
+            over = tuple(log.dot(each) for each in named)
+            if draw(st.integers(0, 5)) == 0:
+                over += (Dot(AUTHORS[draw(st.sampled_from([1, 2]))], draw(st.integers(1, 9)), b"another!"),)
+            writes.append(Write(key, draw(st.sampled_from(["x", "y", ""])), over, draw(st.integers(0, 3)) == 0))
+        log.write(draw(st.sampled_from([1, 2])), *writes)
+    return log
+
+
+def interleaved(draw: st.DrawFn, log: Log) -> list[tuple[int, Event, tuple[bytes, ...]]]:
+    """The events in another order that keeps each feed's."""
+    feeds = {feed: [each for each in log.events if each[0] == feed] for feed in (1, 2)}
+    order = draw(st.permutations([feed for feed, _, _ in log.events]))
+    return [feeds[feed].pop(0) for feed in order]
+
+
+@given(st.data())
+def test_a_record_holds_what_is_live_by_definition_whatever_came_first(data: st.DataObject) -> None:
+    log = data.draw(logs())
+    replay = Replay()
+    for feed, event, authors in data.draw(st.composite(interleaved)(log)):
+        replay.apply(feed, event, authors)
+    state = fold(Placed(AUTHORS[feed], event, authors) for feed, event, authors in log.events)
+    expected = {
+        key: sorted((each.sibling.author, each.sibling.n) for each in live)
+        for key, live in state.get((ISSUE, "mt-1"), {}).items()
+    }
+    assert replay.live() == expected
+    digest = Digest()
+    for key, live in state.get((ISSUE, "mt-1"), {}).items():
+        for sibling, leaf in live:
+            digest.add(term(place_prefix(ISSUE, "mt-1"), key, place_suffix(sibling.author, sibling.n, leaf)))
+    assert replay.digest.value == digest.value, "what was told of becoming and ceasing to be live"
+    hlcs = [event.skeleton.hlc for _, event, _ in log.events]
+    assert (replay.record.created, replay.record.updated) == (min(hlcs), max(hlcs))
+    assert replay.record.head == len(log.events)
+
+
+def applied(log: Log, **parts: Any) -> Replay:
+    replay = Replay()
+    for feed, event, authors in log.events:
+        replay.apply(feed, event, authors, **parts)
+    return replay
+
+
+def test_values_of_inline_fields_stand_in_the_record_and_others_are_read_from_their_event() -> None:
+    log = Log()
+    log.write(1, Write("title", "T"), Write("description", "long"))
+    record = applied(log).record
+    assert {key: value for _, key, value in pairs_of(record)} == {"description": MISSING, "title": "T"}
+    live = live_of(record, lambda feed: AUTHORS[feed], lambda group, key: (f"{group.n} {key}", "alice"))
+    assert [(each.value, each.actor) for each in live["description"]] == [("1 description", "alice")]
+
+
+def test_an_event_without_its_values_is_live_with_its_values_missing() -> None:
+    log = Log()
+    log.write(1, Write("title", "T"))
+    log.write(2, Write("title", "U", (log.dot(0),)))
+    replay = applied(log, whole=False)
+    assert [(group.feed, value) for group, _, value in pairs_of(replay.record)] == [(2, MISSING)]
+
+
+def test_a_removal_that_comes_first_is_remembered_and_forgotten_when_its_write_has_come() -> None:
+    log = Log()
+    log.write(1, Write("labels", "red"))
+    log.write(2, Write("labels", None, (log.dot(0),), removes=True))
+    replay = Replay()
+    replay.apply(*log.events[1])
+    assert [(key, feed, n) for key, feed, n, _ in replay.record.pending] == [("labels", 1, 1)]
+    replay.apply(*log.events[0])
+    assert replay.record.pending == []
+    assert replay.live() == {}
+
+
+def test_a_write_named_by_another_leaf_is_not_superseded() -> None:
+    log = Log()
+    log.write(1, Write("title", "T"))
+    log.write(2, Write("title", "U", (Dot(AUTHORS[1], 1, b"another!"),)))
+    assert applied(log).live() == {"title": [(AUTHORS[1], 1), (AUTHORS[2], 1)]}
+
+
+def test_the_writes_of_one_key_are_found_by_their_events() -> None:
+    log = Log()
+    log.write(1, Write("labels", "red"), Write("title", "T"))
+    log.write(2, Write("labels", "blue"))
+    record = applied(log).record
+    assert [group.feed for group in groups_of(record, "labels")] == [1, 2]
+    assert [group.feed for group in groups_of(record, "title")] == [1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "counts"),
+    [
+        (ISSUE, Role.WRITER, True),
+        (ISSUE, Role.ADMIN, True),
+        (ISSUE, Role.READER, False),
+        (ISSUE, None, False),
+        ("role", Role.ADMIN, True),
+        ("role", Role.WRITER, False),
+    ],
+)
+def test_a_change_counts_only_where_its_authors_role_allows_it(kind: str, role: Role | None, counts: bool) -> None:
+    log = Log()
+    log.write(1, Write("document", "D"), kind=kind)
+    replay = Replay(kind)
+    replay.apply(*log.events[0], role=role)
+    assert bool(replay.record.groups) is counts
+    assert bool(replay.digest.value) is counts
+    assert replay.record.head == 1, "history has it all the same"
+
+
+def test_what_may_not_be_written_supersedes_nothing() -> None:
+    log = Log()
+    log.write(1, Write("document", "D"), kind="role")
+    log.write(2, Write("document", "E", (log.dot(0),)), kind="role")
+    replay = Replay("role")
+    replay.apply(*log.events[0], role=Role.ADMIN)
+    replay.apply(*log.events[1], role=Role.WRITER)
+    assert replay.live() == {"document": [(AUTHORS[1], 1)]}
