@@ -1,4 +1,4 @@
-"""Runs seeds of the simulator on all cores: `make sim SEEDS=5000`, or `python tests/simulation/run.py --first 77 --seeds 1`.
+"""Runs seeds of the simulator on all cores: `make sim SEEDS=5000`, or `run.py --first 77 --seeds 1` for one seed.
 
 A seed that breaks a law is printed with the command that runs exactly it again.
 """

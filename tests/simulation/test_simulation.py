@@ -1,4 +1,4 @@
-"""Towns of real replicas, from seeds: whatever the network, the clocks, the disks and hostile replicas do, the laws hold.
+"""Towns of real replicas, from seeds: whatever network, clocks, disks and hostile replicas do, the laws hold.
 
 After each run the replicas have the same frontiers and digests, equal to a replay and to an independent naive model;
 every acknowledged write is there, superseded by one that saw it, or cut and reported; no limit is passed.
