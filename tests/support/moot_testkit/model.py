@@ -17,7 +17,7 @@ from moot_protocol.event import Event
 from moot_protocol.fold import Placed
 from moot_protocol.frontier import Frontier, frontier_of
 from moot_protocol.held import HeldBatches
-from moot_protocol.issue import Facts, IssueReading, created_ms, document, facts, read_issue
+from moot_protocol.issue import Edge, Facts, IssueReading, created_ms, document, facts, read_issue
 from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, ISSUE, Role
 from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING, Sibling
@@ -206,6 +206,11 @@ def _lineage(entity: Entity) -> Any:
     return lambda key: History(entity.writes.get(key, {}))
 
 
+def edges_of(issue: Issue) -> list[Edge]:
+    """The edges of an issue that hold it up, if anything does: none to things outside, whatever is named like one."""
+    return [edge for edge in issue.reading.edges if not edge.to.startswith("external:")]
+
+
 def is_settled(issue: Issue) -> bool:
     """Whether it blocks nothing and is never blocked."""
     return issue.facts.status in {"closed", "pinned"}
@@ -217,8 +222,7 @@ def left_out(issues: dict[str, Issue]) -> set[tuple[str, str, str]]:
         (edge.rank, name, edge.to, edge.type)
         for name, issue in issues.items()
         if not issue.facts.is_deleted
-        for edge in issue.reading.edges
-        if not edge.to.startswith("external:")
+        for edge in edges_of(issue)
     ]
     ahead: dict[str, set[str]] = {}
     for _, source, target, kind in edges:
@@ -259,7 +263,7 @@ def blocked_of(issues: dict[str, Issue]) -> set[str]:
 
 
 def _is_held_up(name: str, alive: dict[str, Issue], blocked: set[str], without: set[tuple[str, str, str]]) -> bool:
-    for edge in alive[name].reading.edges:
+    for edge in edges_of(alive[name]):
         target = alive.get(edge.to)
         if target is None:
             continue
@@ -276,7 +280,7 @@ def _must_wait(alive: dict[str, Issue], spawner: str, extra: dict[str, Any]) -> 
     closed = [
         issue.facts.status == "closed"
         for issue in alive.values()
-        if any(edge.type == PARENT and edge.to == spawner for edge in issue.reading.edges)
+        if any(edge.type == PARENT and edge.to == spawner for edge in edges_of(issue))
     ]
     if "any-children" in extra.get("metadata", "") and any(closed):
         return False
@@ -300,6 +304,6 @@ def ready_of(issues: dict[str, Issue], now_ms: int) -> set[str]:
 
 
 def _until_ms(issues: dict[str, Issue], issue: Issue) -> int:
-    parents = (issues.get(edge.to) for edge in issue.reading.edges if edge.type == PARENT)
+    parents = (issues.get(edge.to) for edge in edges_of(issue) if edge.type == PARENT)
     deferred = [parent.facts.defer_until_ms for parent in parents if parent and not parent.facts.is_deleted]
     return max(0, issue.facts.defer_until_ms or 0, *(ms or 0 for ms in deferred))

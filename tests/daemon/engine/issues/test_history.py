@@ -83,6 +83,6 @@ def test_values_that_are_bytes_or_missing_are_told_plainly(desk: Desk) -> None:
 def test_events_without_their_values_say_so() -> None:
     one, two = town_of("one", "two")
     one.create("mt-1")
-    two.receive(stripped(batch) for batch in one.batches()[-1:])
+    two.receive(stripped(batch) for batch in one.batches() if batch.header.first > 1)
     (event,) = two.ask(History(id="mt-1"))
     assert all(change["missing"] for change in event["changes"])

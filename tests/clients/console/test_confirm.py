@@ -1,0 +1,31 @@
+"""The words in which writing commands say what they did."""
+
+from argparse import Namespace
+
+from moot.console.command import Context
+from moot.console.confirm import confirmed, naming
+from moot_testkit.canned_api import NOW_MS, CannedApi
+from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
+
+
+def context(terminal: RecordingTerminal) -> Context:
+    return Context(CannedApi(), terminal, Namespace(), "ada", "demo", json=False, now_ms=NOW_MS)
+
+
+def test_a_confirmation_begins_with_a_mark_that_is_plain_where_no_terminal_is() -> None:
+    assert confirmed(context(RecordingTerminal(FACTS)), "Closed bd-a1b2") == "✓ Closed bd-a1b2"
+
+
+def test_at_a_terminal_the_mark_is_coloured_and_the_words_are_the_same() -> None:
+    line = confirmed(context(RecordingTerminal(at_terminal())), "Closed bd-a1b2")
+    assert "\x1b[32m" in line
+    assert line.endswith(" Closed bd-a1b2")
+
+
+def test_an_issue_is_named_by_its_whole_id_and_title() -> None:
+    assert naming({"id": "bd-a1b2", "title": "Mend the roof"}) == "bd-a1b2 — Mend the roof"
+    assert naming({"id": "bd-a1b2"}) == "bd-a1b2"
+
+
+def test_hostile_titles_are_neutralised() -> None:
+    assert "\x1b" not in naming({"id": "bd-a1b2", "title": "calm \x1b[2J"})
