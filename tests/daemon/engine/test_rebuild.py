@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from moot_testkit.feeds import dot_of, note
+from moot_testkit.engine import Desk
+from moot_testkit.feeds import Town, dot_of, note, stripped
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine import rebuild as module
@@ -145,3 +146,54 @@ def test_a_second_rebuild_goes_back_to_the_first_tables() -> None:
     finish(member, Rebuild())
     assert agrees(finish(member, Rebuild()))
     assert (member.replica.generation, content(member)) == (0, before)
+
+
+def test_values_that_come_between_stretches_are_in_the_new_views() -> None:
+    town = Town()
+    one = town.replica("one")
+    batch = one.write(note("late"), *(note(f"{number}", entity=f"mt-{number}") for number in range(2, 9)))
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, one.batches[0], stripped(batch)])
+    rebuild = Rebuild()
+    with desk.replica.transaction() as unit:
+        assert not rebuild.step(unit)["done"]
+    desk.receive([batch])
+    before = desk.index(layout.STATUS, layout.UPDATED), desk.records()
+    finish_at(desk, rebuild)
+    assert (desk.index(layout.STATUS, layout.UPDATED), desk.records()) == before
+    assert desk.show("mt-1")["title"] == "late"
+
+
+class _FailedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2, 3])
+def test_a_stretch_that_was_not_committed_is_not_taken_for_done(failing: int) -> None:
+    desk = Desk().found()
+    for number in range(8):
+        desk.create(f"mt-{number}")
+    before = desk.index(layout.READY, layout.STATUS), desk.records()
+    rebuild = Rebuild()
+    for _ in range(failing):
+        with desk.replica.transaction() as unit:
+            rebuild.step(unit)
+    with pytest.raises(_FailedError):
+        fail_after(desk, rebuild)
+    finish_at(desk, rebuild)
+    assert (desk.index(layout.READY, layout.STATUS), desk.records()) == before
+
+
+def fail_after(desk: Desk, rebuild: Rebuild) -> None:
+    """A stretch whose transaction then fails."""
+    with desk.replica.transaction() as unit:
+        rebuild.step(unit)
+        raise _FailedError
+
+
+def finish_at(desk: Desk, rebuild: Rebuild) -> None:
+    for _ in range(100):
+        with desk.replica.transaction() as unit:
+            if rebuild.step(unit)["done"]:
+                return
+    raise AssertionError("the rebuild doesn't come to its end")

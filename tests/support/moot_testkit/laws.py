@@ -363,8 +363,25 @@ def _require_cut(write: Acknowledged, expected: Expected, reports: list[CutRepor
     accepted = expected.accepted.get(write.author)
     is_cut = accepted is not None and bool(accepted.ended or accepted.forked_at or accepted.reason)
     require(is_cut, "an acknowledged write is gone, and no rule cuts it", write, accepted)
-    is_reported = any(each.author == write.author and each.first <= write.n <= each.last for each in reports)
-    require(is_reported, "an acknowledged write was cut, and not reported", write, reports)
+    require(is_reported(write, reports), "an acknowledged write was cut, and not reported", write, reports)
+
+
+def is_reported(write: Acknowledged, reports: list[CutReport]) -> bool:
+    """Whether a report of a cut covers a write."""
+    return any(each.author == write.author and each.first <= write.n <= each.last for each in reports)
+
+
+def check_once(batches: Iterable[Batch]) -> None:
+    """No request was carried out twice: each issue that was asked for has a title of its own when it is made."""
+    made: dict[str, str] = {}
+    for batch in batches:
+        for event in batch.events:
+            keys = [change.key for change in event.skeleton.changes if not change.removes]
+            values = dict(zip(keys, event.values() or (), strict=False))
+            title = str(values.get("title", ""))
+            if "created_by" in values and title.startswith("issue "):
+                entity = made.setdefault(title, event.skeleton.entity)
+                require(entity == event.skeleton.entity, "a repeated request is carried out once", title, entity)
 
 
 def fingerprint(members: list[Member]) -> str:
