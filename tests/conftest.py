@@ -8,5 +8,5 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "dev", max_examples=50, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("ci", settings.get_profile("dev"), max_examples=300, derandomize=True, database=None)
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("MOOT_SCALE") == "ci" else "dev")
