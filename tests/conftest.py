@@ -1,6 +1,7 @@
-"""How many examples the property tests try: few for a developer, many and always the same ones with MOOT_SCALE=ci."""
+"""What every test run needs: how many examples properties try (more, and always the same, with MOOT_SCALE=ci)."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -10,3 +11,7 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("MOOT_SCALE") == "ci" else "dev")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts something in the background lets it ignore interrupts, and so would every client we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)

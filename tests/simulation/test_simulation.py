@@ -1,28 +1,86 @@
-"""Towns of real replicas, from seeds: whatever network, clocks, disks and hostile replicas do, the laws hold.
+"""Whatever goes wrong in a town, its replicas keep the laws and agree in the end."""
 
-After each run the replicas have the same frontiers and digests, equal to a replay and to an independent naive model;
-every acknowledged write is there, superseded by one that saw it, or cut and reported; no limit is passed.
-"""
-
+import json
 import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from moot_testkit import simulation
+from moot_testkit.network import Weather
+from moot_testkit.simulation import Crash, Plan
 
-SEEDS = int(os.environ.get("MOOT_SEEDS") or (2000 if os.environ.get("MOOT_SCALE") == "ci" else 100))
-BLOCK = 5
-
-
-@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
-def test_the_laws_hold_whatever_goes_wrong(first: int) -> None:
-    for seed in range(first, min(first + BLOCK, SEEDS)):
-        try:
-            simulation.run(seed)
-        except Exception as error:
-            error.add_note(f"again: python tests/simulation/run.py --first {seed} --seeds 1")
-            raise
+RUNNER = Path(__file__).parent / "run.py"
+QUIET = Plan(members=2, hostiles=0, steps=40)
+"""People at work on two machines, and nothing goes wrong by itself."""
+IS_CI = os.environ.get("MOOT_SCALE") == "ci"
 
 
-def test_a_seed_always_makes_the_same_run() -> None:
-    assert simulation.run(7).trace == simulation.run(7).trace
+def test_a_town_keeps_the_laws(sim_seed: int) -> None:
+    simulation.run(sim_seed)
+
+
+def commits_of(plan: Plan) -> list[Crash]:
+    """A crash before and after every commit of every replica (of some of them, when in a hurry)."""
+    report = simulation.run(1, plan)
+    crashes = [
+        Crash(node, commit, after)
+        for node, commits in enumerate(report.commits)
+        for commit in range(1, commits + 1)
+        for after in (False, True)
+    ]
+    return crashes if IS_CI else crashes[::3]
+
+
+@pytest.mark.timeout(600)
+def test_a_crash_at_any_commit_loses_nothing_that_was_answered() -> None:
+    for crash in commits_of(QUIET):
+        report = simulation.run(1, QUIET, crash)
+        assert report.counts["crashes"] == 1, crash
+
+
+def run_apart(hash_seed: str, *arguments: str) -> str:
+    """What a process of its own prints, with other hashes of text and bytes."""
+    command = [sys.executable, str(RUNNER), *arguments]
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=100, env=environment).stdout
+
+
+def test_a_seed_makes_the_same_run_bit_for_bit_in_every_process() -> None:
+    seeds = range(20, 24)
+    here = [simulation.run(seed).trace for seed in seeds]
+    assert here == [simulation.run(seed).trace for seed in seeds]
+    assert len(set(here)) == len(here)
+    for hash_seed in ("1", "2"):
+        told = run_apart(hash_seed, "--first", "20", "--seeds", "4", "--jobs", "1", "--json")
+        assert json.loads(told)["traces"] == {str(seed): trace for seed, trace in zip(seeds, here, strict=True)}
+
+
+def test_every_kind_of_trouble_happens_within_a_few_seeds() -> None:
+    """A simulator that injects nothing finds nothing."""
+    stormy = Weather(loss=10, repeats=10, delay_ms=20_000, garbled=3)
+    plan = Plan(3, 2, 150, stormy, jumps=True, ends=True, breaks=True, town_is_stolen=False)
+    counts: Counter[str] = Counter()
+    for seed in range(12):
+        counts += simulation.run(seed, plan).counts
+    expected = {
+        "lost", "repeated", "garbled", "cut off", "partitions", "crashes", "restarts", "full disks", "clock jumps",
+        "repeated requests", "refused requests", "rebuilds", "ends", "malformed messages", "malformed batches",
+        "stolen keys", "batches parked", "batches held", "batches duplicate", "batches completed", "batches dropped",
+        "hostile: writes", "hostile: forks", "hostile: backdated", "hostile: ahead", "hostile: stripped",
+        "hostile: floods", "hostile: garbage", "hostile: bad batches", "hostile: replays", "hostile: repeats",
+        "hostile: false frontiers", "hostile: odd wants", "hostile: bare proofs",
+    }  # fmt: skip
+    assert not expected - {kind for kind, count in counts.items() if count}
+
+
+def test_a_failing_seed_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation.Simulation, "_check", lambda self: simulation.require(False, "a law"))
+    with pytest.raises(simulation.BrokenLawError) as raised:
+        simulation.run(7, QUIET)
+    assert raised.value.__notes__ == [
+        "seed 7: `python tests/simulation/run.py --first 7 --seeds 1` does the same again"
+    ]

@@ -43,7 +43,7 @@ ROUNDS = 12
 """Rounds in which healed replicas must have come into step."""
 MOST_MESSAGES = 5000
 """Messages after which the talk of one round counts as endless."""
-PORTION = 10
+PORTION = 8
 """What is done in stretches is done in such small ones that others come in between."""
 _DAY_MS = 86_400_000
 _OFFSETS_MS = (0, 0, -5_000, 8_000, -3_600_000, 3_600_000, 660_000, _DAY_MS, -_DAY_MS)
@@ -151,7 +151,7 @@ class Simulation:
             "join": 2,
             "hostile": 12 if self.hostiles else 0,
             "end": 3 if self.plan.ends else 0,
-            "rebuild": 4,
+            "rebuild": 8,
             "check": 1,
         }
         return list(weights), list(weights.values())
