@@ -1,4 +1,4 @@
-"""How many seeds the simulator runs: `--sim-seeds N --sim-first S`, or by MOOT_SCALE."""
+"""How many seeds the simulator runs: `--sim-seeds N --sim-first S`, or by MOOT_SEEDS or MOOT_SCALE."""
 
 import os
 
@@ -19,5 +19,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         count = metafunc.config.getoption("--sim-seeds", default=None)
         first = metafunc.config.getoption("--sim-first", default=0)
         if count is None:
-            count = CI_SEEDS if os.environ.get("MOOT_SCALE") == "ci" else DEFAULT_SEEDS
+            scale = CI_SEEDS if os.environ.get("MOOT_SCALE") == "ci" else DEFAULT_SEEDS
+            count = int(os.environ.get("MOOT_SEEDS") or scale)
         metafunc.parametrize("sim_seed", range(first, first + count))

@@ -1,20 +1,36 @@
 """The simulator can fail: each rule, broken on purpose, is caught within a stated number of seeds."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
 
+from moot_protocol.acceptance import Accepted, Charter
+from moot_protocol.batch import Batch
+from moot_protocol.clock import HybridClock
 from moot_protocol.digest import Digest
-from moot_testkit import simulation
+from moot_protocol.errors import RefusedError
+from moot_protocol.kinds import Role
+from moot_testkit import sim_node, simulation
+from mootd.engine import cut, record, stored_feeds
 from mootd.engine import receive as receiving
+from mootd.engine import unit as units
+from mootd.engine.aside import Aside
+from mootd.engine.cycles import Cutter
+from mootd.engine.exchange import StoredLog
 from mootd.engine.graph import Graph
 from mootd.engine.log import FeedRow
-from mootd.engine.receive import _Receiver
-from mootd.engine.record import Merge
+from mootd.engine.rebuild import Rebuild
+from mootd.engine.receive import Outcome, _Receiver
+from mootd.engine.record import Merge, Record
+from mootd.engine.replica import Replica
+from mootd.engine.state import State
+from mootd.engine.unit import Unit
 from mootd.engine.views import ViewWriter
+from mootd.store.memory_store import CrashError, MemoryWrite
+from mootd.store.port import Table
 
 
 class Mutation(NamedTuple):
@@ -28,57 +44,155 @@ class Mutation(NamedTuple):
     """Within how many seeds it is caught."""
 
 
-def _forget_removals(self: Digest, terms: int) -> None:
-    del self, terms
+# -- Rules broken ------------------------------------------------------------------------------------------------
+def _nothing(*arguments: Any, **options: Any) -> None:
+    del arguments, options
 
 
-def _never_ahead(hlc: int, now_ms: int) -> bool:
-    del hlc, now_ms
+def _false(*arguments: Any, **options: Any) -> bool:
+    del arguments, options
     return False
 
 
-def _keep_all(self: Merge, record: Any, key: str, feed: int, n: int, leaf8: bytes) -> None:
-    del self, record, key, feed, n, leaf8
+def _true(*arguments: Any, **options: Any) -> bool:
+    del arguments, options
+    return True
 
 
-def _nothing(self: Any, *arguments: Any, **options: Any) -> None:
-    del self, arguments, options
+def _zero(*arguments: Any) -> int:
+    del arguments
+    return 0
 
 
-def _replay_nothing(self: ViewWriter, plane: int, kind: str, entity: str, events: Any) -> None:
-    del self, plane, kind, entity, events
+def _empty(*arguments: Any) -> Sequence[Any]:
+    del arguments
+    return ()
 
 
-MUTATIONS = (
-    Mutation("superseded writes stay live", Merge, "_supersede", _keep_all, 5),
-    Mutation("what is superseded stays in the digest", Digest, "remove", _forget_removals, 5),
-    Mutation("batches far ahead count at once", receiving, "is_ahead", _never_ahead, 40),
-    Mutation("forks are not noticed", _Receiver, "_note_fork", _nothing, 40),
-    Mutation("a cut doesn't make entities anew", ViewWriter, "replace", _replay_nothing, 40),
-    Mutation("blockedness is not propagated", Graph, "settle", _nothing, 10),
-    Mutation("every feed is plain", FeedRow, "is_plain", property(lambda self: self.kind == "replica"), 40),
-)
+_supersede = Merge._supersede
+_apply = Merge.apply
+_take = _Receiver.take
+_settle_author = receiving.settle_author
+_load = State._load
+_delete = MemoryWrite.delete
+_follows = stored_feeds.follows
+
+
+def _whatever_its_leaf(self: Merge, found: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
+    for position, group in enumerate(found.groups):
+        if (group.feed, group.n) == (feed, n):
+            self._remove_pair(found, position, key)
+            return
+    _supersede(self, found, key, feed, n, leaf8)
+
+
+def _only_what_is_here(self: Merge, found: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
+    _supersede(self, found, key, feed, n, leaf8)
+    found.pending.clear()
+
+
+def _remove_wins(self: Merge, found: Record, event: Any, *others: Any) -> None:
+    _apply(self, found, event, *others)
+    for change in event.skeleton.changes:
+        if change.removes:
+            for position in range(len(found.groups) - 1, -1, -1):
+                self._remove_pair(found, position, change.key)
+
+
+def _in_any_time(batch: Batch, previous: Any) -> bool:
+    return _follows(batch, previous._replace(hlc_last=0) if previous else None)
+
+
+def _observe_first(self: _Receiver, batch: Batch) -> Outcome:
+    self._unit.clock.last = max(self._unit.clock.last, batch.header.hlc_last)
+    return _take(self, batch)
+
+
+def _without_ends(charter: Charter | None, feeds: Any, author: bytes) -> Accepted:
+    return _settle_author(charter._replace(ends={}) if charter else None, feeds, author)
+
+
+def _as_admin(row: FeedRow) -> Role | None:
+    return None if row.kind == "charter" else Role.ADMIN
 
 
 @contextmanager
-def broken(mutation: Mutation) -> Iterator[None]:
-    with patch.object(mutation.target, mutation.attribute, mutation.broken):
-        yield
+def _answer_first(self: Replica) -> Iterator[Unit]:
+    with suppress(CrashError, RefusedError), self.store.write() as txn:
+        unit = Unit(self, txn, self.wall.now_ms())
+        unit.views.graph.release_due(unit.now_ms)
+        yield unit
+        unit.finish()
+        self._committed(unit)
 
 
-def caught_at(mutation: Mutation, run: Callable[[int], object]) -> int | None:
+def _without_clock(self: State) -> None:
+    _load(self)
+    self.clock = HybridClock()
+
+
+@contextmanager
+def _no_savepoint(self: Unit) -> Iterator[None]:
+    del self
+    yield
+
+
+def _do_again(unit: Unit, request: Any, key: str, work: Callable[[Unit], Any]) -> Any:
+    del request, key
+    return work(unit)
+
+
+def _leave_indexes(self: MemoryWrite, table: Table, key: bytes) -> bool:
+    return True if table in {Table.INDEX_0, Table.INDEX_1} else _delete(self, table, key)
+
+
+MUTATIONS = (
+    Mutation("superseded writes stay live", Merge, "_supersede", _nothing, 5),
+    Mutation("over counts whatever the leaf", Merge, "_supersede", _whatever_its_leaf, 60),
+    Mutation("over of what hasn't come is forgotten", Merge, "_supersede", _only_what_is_here, 60),
+    Mutation("a removal wins over an addition beside it", Merge, "apply", _remove_wins, 60),
+    Mutation("what is superseded stays in the digest", Digest, "remove", _nothing, 5),
+    Mutation("replicas write what only charters may", record, "_counts", _true, 60),
+    Mutation("writers write what only admins may", units, "role_of", _as_admin, 60),
+    Mutation("batches far ahead count at once", receiving, "is_ahead", _false, 60),
+    Mutation("batches far ahead move the clock", _Receiver, "take", _observe_first, 60),
+    Mutation("the clock isn't kept over restarts", State, "_load", _without_clock, 60),
+    Mutation("a feed may go back in time", stored_feeds, "follows", _in_any_time, 60),
+    Mutation("forks are not noticed", _Receiver, "_note_fork", _nothing, 60),
+    Mutation("the proof of a fork isn't kept", Aside, "put_proof", _nothing, 60),
+    Mutation("every feed is plain", FeedRow, "is_plain", property(lambda self: self.kind == "replica"), 60),
+    Mutation("ends are not obeyed", receiving, "settle_author", _without_ends, 60),
+    Mutation("a cut doesn't make entities anew", ViewWriter, "replace", _nothing, 60),
+    Mutation("a cut isn't reported", cut, "_report", _nothing, 60),
+    Mutation("withheld values aren't asked for", StoredLog, "missing", _empty, 60),
+    Mutation("values that come late are dropped", receiving, "fill_values", _zero, 60),
+    Mutation("whatever a peer names is held", StoredLog, "holds", _true, 60),
+    Mutation("answers come before the commit", Replica, "transaction", _answer_first, 60),
+    Mutation("a repeated request is carried out again", sim_node, "once", _do_again, 60),
+    Mutation("a savepoint takes nothing back", Unit, "savepoint", _no_savepoint, 60),
+    Mutation("a rebuild believes its memory", Rebuild, "_mark", lambda self: b"", 60),
+    Mutation("old index keys stay", MemoryWrite, "delete", _leave_indexes, 60),
+    Mutation("blockedness is not propagated", Graph, "settle", _nothing, 60),
+    Mutation("cycles of blockers hold everybody up", Cutter, "check", _nothing, 60),
+    Mutation("deferred issues don't become ready", Graph, "release_due", _nothing, 60),
+    Mutation("who waits for children isn't told of them", Graph, "_recount_waiters", _nothing, 60),
+)
+
+
+def caught_at(mutation: Mutation) -> int | None:
     """The first seed that notices a mutation, or None."""
-    with broken(mutation):
+    with patch.object(mutation.target, mutation.attribute, mutation.broken):
         for seed in range(mutation.seeds):
             try:
-                run(seed)
-            except Exception:
+                simulation.run(seed)
+            except Exception:  # whatever breaks has noticed
                 return seed
     return None
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_a_broken_rule_is_caught(mutation: Mutation) -> None:
-    seed = caught_at(mutation, simulation.run)
+    seed = caught_at(mutation)
     assert seed is not None, f"{mutation.name}: not caught within {mutation.seeds} seeds"
     print(f"{mutation.name}: caught in seed {seed}")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from moot_testkit import simulation
+from moot_testkit.laws import BrokenLawError, require
 from moot_testkit.network import Weather
-from moot_testkit.simulation import Crash, Plan
+from moot_testkit.plan import Crash, Plan
 
 RUNNER = Path(__file__).parent / "run.py"
 QUIET = Plan(members=2, hostiles=0, steps=40)
@@ -78,9 +79,7 @@ def test_every_kind_of_trouble_happens_within_a_few_seeds() -> None:
 
 
 def test_a_failing_seed_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulation.Simulation, "_check", lambda self: simulation.require(False, "a law"))
-    with pytest.raises(simulation.BrokenLawError) as raised:
+    monkeypatch.setattr(simulation.Simulation, "_check", lambda self: require(False, "a law"))
+    with pytest.raises(BrokenLawError) as raised:
         simulation.run(7, QUIET)
-    assert raised.value.__notes__ == [
-        "seed 7: `python tests/simulation/run.py --first 7 --seeds 1` does the same again"
-    ]
+    assert "python tests/simulation/run.py --first 7 --seeds 1" in raised.value.__notes__[0]

@@ -127,7 +127,7 @@ def test_metadata_is_compared_as_text_and_must_be_there(desk: Desk) -> None:
 
 def test_every_list_takes_filters(desk: Desk) -> None:
     for name in ("mt-one", "mt-two"):
-        desk.create(name, edges=(), labels=(name,))
+        desk.create(name, labels=(name,))
         desk.link(name, "mt-plain")
     wanted = Filter(labels=("mt-two",))
     assert ids_of(desk.ask(Blocked(filter=wanted)).issues) == ["mt-two"]
