@@ -20,6 +20,7 @@ from mootd.engine.entities import Entities
 from mootd.engine.issues.history import feeds_of
 from mootd.engine.log import FeedRow, StoredBatch, damaged, unpack_batch
 from mootd.engine.record import Merge, Record, decode_record, is_write
+from mootd.engine.row_check import RowCheck
 from mootd.engine.unit import role_of
 from mootd.store.port import Table
 
@@ -49,6 +50,7 @@ class Checker:
         self._entities = entities
         self._feeds = feeds
         self._aside = AsideReader(entities.reader)
+        self._rows = RowCheck(entities)
 
     # -- The log -------------------------------------------------------------------------------------------------
     def check_batches(self, after: bytes) -> tuple[bytes, int, int, list[Problem]]:
@@ -149,6 +151,8 @@ class Checker:
             return
         if self._content(fresh) != self._content(record):
             yield Problem(where, "its record is not what its events make", _VIEW_HINT)
+        elif problem := self._rows.problem(int.from_bytes(key, "big"), record):
+            yield Problem(where, problem, _VIEW_HINT)
 
     def _content(self, record: Record) -> Any:
         """All of a record that means something, in an order that does not depend on how it came to be."""

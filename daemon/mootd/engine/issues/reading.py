@@ -101,13 +101,14 @@ class Issues:
             elif edge_type == PARENT:
                 holds = bool(standing.flags & BLOCKED)
             else:
-                holds = must_wait(standing, self._children(other), gate[:1])
+                holds = must_wait(standing, self.children(other), gate[:1])
             record = self.entities.record(other) if holds else None
             if record is not None:
                 names.add(record.entity)
         return sorted(names)
 
-    def _children(self, eid: int) -> Iterator[Standing]:
+    def children(self, eid: int) -> Iterator[Standing]:
+        """The standings of an issue's children."""
         return (self.standing(other) for other, edge_type, _ in self.edges(BACK_EDGE, eid) if edge_type == PARENT)
 
     def dependents(self, eid: int) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,87 @@
+"""Checking INDEX: whether an issue's lists, edges and standing are what its record and its neighbours say.
+
+Nothing is changed. Counters are computed anew from the edges as they stand, so that a wrong one is found where it is.
+"""
+
+from typing import Final
+
+from moot_protocol.kinds import ISSUE
+from mootd.engine import layout
+from mootd.engine.cycles import PARENT
+from mootd.engine.entities import Entities
+from mootd.engine.graph import BLOCKING, WAITS, must_wait
+from mootd.engine.issues.reading import Issues
+from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
+from mootd.engine.log import decode_project
+from mootd.engine.record import Record
+from mootd.engine.rows import Row, RowMaker
+from mootd.engine.standing import BLOCKED, EXISTS, PARKED, REFERENCED, Standing
+from mootd.store.port import Table
+
+_OF_NEIGHBOURS: Final = BLOCKED | PARKED | REFERENCED
+"""Flags that don't follow from an issue's own record."""
+
+
+class RowCheck:
+    """Checks the rows of one snapshot.
+
+    Args:
+        entities: the snapshot.
+    """
+
+    def __init__(self, entities: Entities) -> None:
+        self._entities = entities
+        self._get = entities.reader.get
+        self._index = entities.views.index
+        rows = entities.reader.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS))
+        self._projects = {name: number for number, name in (decode_project(value) for _, value in rows)}
+        self._rows = RowMaker(entities.author_of, lambda project: self._projects.get(project, 0), self._reference)
+
+    def _reference(self, plane: int, kind: str, entity: str) -> int:
+        return int.from_bytes(self._get(self._entities.views.ids, layout.id_key(plane, kind, entity)) or b"", "big")
+
+    def problem(self, eid: int, record: Record) -> str:
+        """What is wrong with an issue's row, or empty; other kinds have none."""
+        if record.kind != ISSUE:
+            return ""
+        row = self._rows.make(eid, record)
+        issues = Issues(self._entities, record.plane)
+        standing = issues.standing(eid)
+        if any(self._get(self._index, key) is None for key in (*row.keys, *standing.index_keys())):
+            return "a list that it should stand in doesn't have it"
+        if not self._has_edges(eid, row):
+            return "its dependencies are not those of its record"
+        if not self._stands(issues, standing, row):
+            return "what is kept of its readiness is wrong"
+        return ""
+
+    def _has_edges(self, eid: int, row: Row) -> bool:
+        start = layout.edges_prefix(EDGE, eid)
+        kept = dict(self._entities.reader.scan(self._index, start, layout.after(start)))
+        wanted = {layout.edge_key(EDGE, eid, *place): facts.gate + facts.rank for place, facts in row.edges.items()}
+        back = (layout.edge_key(BACK_EDGE, target, eid, edge_type) for target, edge_type in row.edges)
+        return kept == wanted and all(self._get(self._index, key) is not None for key in back)
+
+    def _stands(self, issues: Issues, kept: Standing, row: Row) -> bool:
+        facts = (
+            kept.flags & ~_OF_NEIGHBOURS, kept.issue_class, kept.project, kept.priority, kept.created_ms, kept.defer_ms
+        )  # fmt: skip
+        fresh = Standing(kept.eid, None)
+        times = [kept.defer_ms]
+        for other, edge_type, value in issues.edges(EDGE, kept.eid):
+            standing = issues.standing(other)
+            if edge_type in BLOCKING:
+                key = layout.edge_key(CYCLE, kept.eid, other, edge_type)
+                fresh.blockers += standing.holds_up and self._get(self._index, key) is None
+            elif edge_type == PARENT:
+                fresh.blocked_parents += bool(standing.flags & BLOCKED)
+                times.append(standing.defer_ms if standing.flags & EXISTS else 0)
+            elif edge_type == WAITS:
+                fresh.waits += must_wait(standing, issues.children(other), value[:1])
+        counted = (fresh.blockers, fresh.blocked_parents, fresh.waits, max(times))
+        is_blocked = bool(kept.flags & BLOCKED)
+        # Parents that are blocked by one another alone are not blocked: there the counters say less than the flag.
+        agrees = is_blocked == kept.should_be_blocked or (kept.should_be_blocked and not kept.has_own_cause)
+        return facts == row.standing and agrees and counted == (
+            kept.blockers, kept.blocked_parents, kept.waits, kept.until_ms
+        )  # fmt: skip

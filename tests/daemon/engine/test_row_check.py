@@ -1,0 +1,131 @@
+"""Checking INDEX: sound rows have no problem, and whatever is changed in one is found."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot_protocol.requests import AddEdge, Close, Delete, Edge
+from moot_testkit.engine import START_MS, Desk, exchange, flipped, town_of
+from mootd.engine import layout
+from mootd.engine.fsck import Checker
+from mootd.engine.row_check import RowCheck
+from mootd.store.port import Table
+
+INDEX = Table.INDEX_0
+
+
+def problems(desk: Desk) -> dict[str, str]:
+    """Issue → what is wrong with its row."""
+    with desk.replica.read() as reader:
+        check = RowCheck(desk.entities(reader))
+        eids = {record: int.from_bytes(key, "big") for key, record in eids_of(desk)}
+        found = {name: check.problem(eid, desk.records()[name]) for name, eid in eids.items()}
+    return {name: problem for name, problem in found.items() if problem}
+
+
+def eids_of(desk: Desk) -> list[tuple[bytes, str]]:
+    prefix = layout.id_key(desk.replica.ledger.number, "issue", "")
+    records = desk.records()
+    rows = desk.rows(Table.IDS_0).items()
+    return [
+        (value, layout.id_entity(key)) for key, value in rows if key.startswith(prefix) and key[9:].decode() in records
+    ]
+
+
+def used_desk() -> Desk:
+    """Issues in every state, with every edge that matters, two writers, and a cycle."""
+    one, two = town_of("one", "two")
+    one.create("mt-a", labels=("red",), assignee="bob", priority=1)
+    one.create("mt-b", edges=(Edge("mt-a"), Edge("external:x"), Edge("mt-a", "related")))
+    one.create("mt-c", parent="mt-b")
+    one.create("mt-d", edges=(Edge("mt-b", "waits-for"),), defer_until="2030-01-01T00:00:00Z")
+    one.create("mt-e", status="closed", issue_type="gate", ephemeral=True, pinned=True)
+    one.create("mt-f")
+    one.do(Delete(actor="a", id="mt-f"))
+    one.do(AddEdge(actor="a", id="mt-a", edge=Edge("mt-c"), check_cycles=False))
+    exchange(one, two)
+    one.update("mt-a", title="A", description="a")
+    two.update("mt-a", title="B", description="b")
+    exchange(one, two)
+    return one
+
+
+def test_rows_that_were_kept_up_to_date_have_no_problem() -> None:
+    desk = used_desk()
+    assert len(eids_of(desk)) == 6
+    assert problems(desk) == {}
+    desk.do(Close(actor="a", id="mt-a", force=True))
+    assert problems(desk) == {}
+    desk.clock.set_wall(START_MS + 10**12)
+    with desk.replica.transaction():
+        pass
+    assert problems(desk) == {}
+
+
+def test_parents_in_a_circle_are_no_problem() -> None:
+    desk = Desk().found()
+    desk.create("mt-a")
+    desk.create("mt-b", parent="mt-a")
+    desk.do(AddEdge(actor="a", id="mt-a", edge=Edge("mt-b", "parent-child"), check_cycles=False))
+    assert problems(desk) == {}
+    assert desk.ready() == ["mt-a", "mt-b"]
+
+
+LISTS = (layout.STATUS, layout.ASSIGNEE, layout.LABEL, layout.UPDATED, layout.CONFLICT, layout.DELETED)
+
+
+@pytest.mark.parametrize(
+    "prefix", [*LISTS, layout.READY, layout.DEFERRED, layout.BLOCKED, layout.EDGE, layout.BACK_EDGE]
+)
+def test_a_key_that_is_missing_is_found(prefix: bytes) -> None:
+    desk = used_desk()
+    keys = sorted(desk.index(prefix)) or pytest.fail("nothing to lose")
+    for key in keys:
+        value = desk.rows(INDEX)[key]
+        with desk.store.write() as writer:
+            writer.delete(INDEX, key)
+        assert problems(desk)
+        desk.put(INDEX, key, value)
+
+
+@given(st.data())
+def test_a_flipped_bit_of_a_standing_or_an_edge_is_found(data: st.DataObject) -> None:
+    desk = used_desk()
+    key = data.draw(st.sampled_from(sorted(desk.index(layout.STANDING, layout.EDGE))))
+    value = desk.rows(INDEX)[key]
+    at = data.draw(st.integers(0, 8 * len(value) - 1))
+    changed = list(flipped(value))[at]
+    meaningless = key[:1] == layout.STANDING and (changed[0] ^ value[0]) & 192
+    if not meaningless:
+        desk.put(INDEX, key, changed)
+        assert problems(desk)
+
+
+def test_a_cycle_that_is_forgotten_is_found_by_the_counters() -> None:
+    desk = used_desk()
+    (key,) = desk.index(layout.CYCLE)
+    with desk.store.write() as writer:
+        writer.delete(INDEX, key)
+    assert list(problems(desk).values()) == ["what is kept of its readiness is wrong"]
+
+
+def test_the_check_of_records_tells_it_and_advises_a_rebuild() -> None:
+    desk = used_desk()
+    (key,) = (key for key in desk.index(layout.ASSIGNEE))
+    with desk.store.write() as writer:
+        writer.delete(INDEX, key)
+    with desk.replica.read() as reader:
+        _, _, found = Checker(desk.entities(reader), dict(desk.replica.feeds)).check_records(b"")
+    (problem,) = found
+    assert problem.where == "issue mt-a"
+    assert "rebuild" in problem.hint
+
+
+def test_entities_that_are_no_issues_have_no_row() -> None:
+    desk = used_desk()
+    with desk.replica.read() as reader:
+        check = RowCheck(desk.entities(reader))
+        found: list[Any] = [check.problem(0, record) for record in desk.records("certificate").values()]
+    assert found == ["", ""]
