@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
+from moot_protocol import acceptance
 from moot_protocol.acceptance import Accepted, Charter
 from moot_protocol.batch import Batch
 from moot_protocol.clock import HybridClock
@@ -72,10 +73,10 @@ def _empty(*arguments: Any) -> Sequence[Any]:
 _supersede = Merge._supersede
 _apply = Merge.apply
 _take = _Receiver.take
-_settle_author = receiving.settle_author
+_settle_author = acceptance.settle_author
 _load = State._load
 _delete = MemoryWrite.delete
-_follows = stored_feeds.follows
+_follows = acceptance.follows
 
 
 def _whatever_its_leaf(self: Merge, found: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
@@ -185,7 +186,7 @@ def caught_at(mutation: Mutation) -> int | None:
         for seed in range(mutation.seeds):
             try:
                 simulation.run(seed)
-            except Exception:  # whatever breaks has noticed
+            except (Exception, CrashError):  # whatever breaks has noticed
                 return seed
     return None
 

@@ -145,7 +145,7 @@ class Hostile:
         if not self.made:
             return self._write()
         batch = decode_batch(self._random.choice(list(self.made.values())), verify=False)
-        if self._random.randrange(2):
+        if self._random.randrange(4):
             at = self._pick_branch()
             batch = decode_batch(self._extend(at), verify=False)
         absent = [event.n for event in batch.events if self._random.randrange(2)]
@@ -355,8 +355,8 @@ class Hostile:
 
 
 _KEYS = (
-    "assignee", "comments", "deleted", "description", "edges", "labels", "metadata", "novel", "priority", "status",
-    "title",
+    "assignee", "comments", "deleted", "description", "document", "edges", "labels", "metadata", "novel", "priority",
+    "status", "title",
 )  # fmt: skip
 _VALUES: dict[str, list[Any]] = {
     "assignee": ["mallory", "alice"],
@@ -374,7 +374,7 @@ _ACTS: dict[str, tuple[int, Callable[[Hostile], bytes]]] = {
     "forks": (5, Hostile._fork),
     "backdated": (3, Hostile._backdate),
     "ahead": (4, Hostile._ahead),
-    "stripped": (5, Hostile._strip),
+    "stripped": (8, Hostile._strip),
     "floods": (1, Hostile._flood),
     "garbage": (3, Hostile._garbage),
     "bad batches": (3, Hostile._bad_batch),

@@ -38,6 +38,7 @@ from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.engine.unit import Unit
 from mootd.service.reads import Snapshot
+from mootd.store.memory_store import CrashError
 
 ROUNDS = 12
 """Rounds in which healed replicas must have come into step."""
@@ -395,6 +396,6 @@ def run(seed: int, plan: Plan | None = None, crash: Crash | None = None) -> Repo
     try:
         with small_portions():
             return Simulation(seed, plan, crash).run()
-    except Exception as error:
+    except (Exception, CrashError) as error:
         error.add_note(f"seed {seed}: `python tests/simulation/run.py --first {seed} --seeds 1` does the same again")
         raise
