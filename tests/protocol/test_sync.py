@@ -205,6 +205,17 @@ def test_withheld_values_are_asked_for_by_id() -> None:
     assert one.log.missing(9) == []
 
 
+def test_replicas_in_step_ask_one_another_for_withheld_values() -> None:
+    town, feed = grown()
+    whole = all_of(town.charter, feed)
+    one, two = peers(town, [*whole[:2], *map(stripped, whole[2:])], [*whole[:2], stripped(whole[2]), whole[3]])
+    assert frontiers(one, two) == 1
+    one.start(two.key.public)
+    deliver_all([one, two])
+    assert [len(peer.log.missing(9)) for peer in (one, two)] == [1, 1]
+    assert kinds(one) == kinds(two) == [FrontierBody, Want, Batches]
+
+
 def test_withheld_values_are_asked_for_again_when_the_answer_was_lost() -> None:
     town, feed = grown()
     held = [*town.charter.batches, feed.batches[0], *map(stripped, feed.batches[1:])]

@@ -1,6 +1,6 @@
 """The simulator can fail: each rule, broken on purpose, is caught within a stated number of seeds."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -14,16 +14,14 @@ from moot_protocol.clock import HybridClock
 from moot_protocol.digest import Digest
 from moot_protocol.errors import RefusedError
 from moot_protocol.kinds import Role
-from moot_testkit import sim_node, simulation
+from moot_testkit import simulation
 from mootd.engine import cut, record, stored_feeds
 from mootd.engine import receive as receiving
 from mootd.engine import unit as units
 from mootd.engine.aside import Aside
-from mootd.engine.cycles import Cutter
 from mootd.engine.exchange import StoredLog
 from mootd.engine.graph import Graph
 from mootd.engine.log import FeedRow
-from mootd.engine.rebuild import Rebuild
 from mootd.engine.receive import Outcome, _Receiver
 from mootd.engine.record import Merge, Record
 from mootd.engine.replica import Replica
@@ -63,11 +61,6 @@ def _true(*arguments: Any, **options: Any) -> bool:
 def _zero(*arguments: Any) -> int:
     del arguments
     return 0
-
-
-def _empty(*arguments: Any) -> Sequence[Any]:
-    del arguments
-    return ()
 
 
 _supersede = Merge._supersede
@@ -138,11 +131,6 @@ def _no_savepoint(self: Unit) -> Iterator[None]:
     yield
 
 
-def _do_again(unit: Unit, request: Any, key: str, work: Callable[[Unit], Any]) -> Any:
-    del request, key
-    return work(unit)
-
-
 def _leave_indexes(self: MemoryWrite, table: Table, key: bytes) -> bool:
     return True if table in {Table.INDEX_0, Table.INDEX_1} else _delete(self, table, key)
 
@@ -165,17 +153,12 @@ MUTATIONS = (
     Mutation("ends are not obeyed", receiving, "settle_author", _without_ends, 60),
     Mutation("a cut doesn't make entities anew", ViewWriter, "replace", _nothing, 60),
     Mutation("a cut isn't reported", cut, "_report", _nothing, 60),
-    Mutation("withheld values aren't asked for", StoredLog, "missing", _empty, 60),
     Mutation("values that come late are dropped", receiving, "fill_values", _zero, 60),
     Mutation("whatever a peer names is held", StoredLog, "holds", _true, 60),
     Mutation("answers come before the commit", Replica, "transaction", _answer_first, 60),
-    Mutation("a repeated request is carried out again", sim_node, "once", _do_again, 60),
     Mutation("a savepoint takes nothing back", Unit, "savepoint", _no_savepoint, 60),
-    Mutation("a rebuild believes its memory", Rebuild, "_mark", lambda self: b"", 60),
     Mutation("old index keys stay", MemoryWrite, "delete", _leave_indexes, 60),
     Mutation("blockedness is not propagated", Graph, "settle", _nothing, 60),
-    Mutation("cycles of blockers hold everybody up", Cutter, "check", _nothing, 60),
-    Mutation("deferred issues don't become ready", Graph, "release_due", _nothing, 60),
     Mutation("who waits for children isn't told of them", Graph, "_recount_waiters", _nothing, 60),
 )
 

@@ -65,7 +65,7 @@ def test_every_kind_of_trouble_happens_within_a_few_seeds() -> None:
     stormy = Weather(loss=10, repeats=10, delay_ms=20_000, garbled=3)
     plan = Plan(3, 2, 150, stormy, jumps=True, ends=True, breaks=True, town_is_stolen=False)
     counts: Counter[str] = Counter()
-    for seed in range(12):
+    for seed in range(20):
         counts += simulation.run(seed, plan).counts
     expected = {
         "lost", "repeated", "garbled", "cut off", "partitions", "crashes", "restarts", "full disks", "clock jumps",

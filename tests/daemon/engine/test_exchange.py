@@ -424,3 +424,38 @@ def test_a_proof_for_another_plane_is_refused() -> None:
     one, two = make_town(2)
     proof = forked_proof(one, 2, operational(one).id)
     assert refusal(lambda: one.exchange().take(two.id, build_fork(proof))) is Code.WRONG_PLANE
+
+
+def test_a_fork_seen_in_a_batch_that_there_is_no_room_for_is_settled_and_proven() -> None:
+    town = Town()
+    one = town.replica("one")
+    for _ in range(3):
+        one.write(note())
+    loose, other = one.fork("loose"), one.fork("other", 1)
+    for _ in range(ASIDE_BATCHES_PER_AUTHOR + 1):
+        loose.write(note())
+    other.write(note("nobody has this"))
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *one.batches, *loose.batches[5:]])
+    number = desk.replica.feed_numbers[1, one.author]
+    assert desk.replica.feeds[number].n == 4
+    assert desk.receive([other.write(note("beside the third"))]) == [Outcome.DROPPED]
+    assert (desk.replica.feeds[number].n, desk.replica.feeds[number].forked_at) == (2, 3)
+    proof = log_of(desk).fork_proof(one.author)
+    assert proof is not None
+    assert proof.first == 3
+
+
+def test_values_of_a_batch_that_a_pin_cuts_are_completed_in_both_its_parts() -> None:
+    town = Town()
+    one = town.replica("one")
+    batch = one.write(note("kept"), note("cut off"))
+    town.end(one.author, 2, batch.id)
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, one.batches[0], stripped(batch)])
+    log = log_of(desk)
+    assert log.missing(9) == [Single(one.author, batch.id)]
+    assert log.batch(one.author, batch.id) is None
+    assert desk.receive([batch]) == [Outcome.COMPLETED]
+    assert log.missing(9) == []
+    assert log.batch(one.author, batch.id) == wire(batch)

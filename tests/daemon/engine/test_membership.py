@@ -8,11 +8,12 @@ from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import CERTIFICATE, GENESIS, Role
-from moot_testkit.feeds import note, seed
+from moot_protocol.messages import fork_proof
+from moot_testkit.feeds import FeedWriter, note, seed
 from moot_testkit.town import Member, join, make_town
 from mootd.engine.membership import FIRST_PLANES, adopt_plane, certify, end_replica, enter_plane, found_town
-from mootd.engine.receive import Outcome
-from mootd.engine.state import TOWN_KEY
+from mootd.engine.receive import Outcome, keep_proof
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
@@ -113,6 +114,21 @@ def test_nobody_enters_twice() -> None:
     town = founder.replica.signer(TOWN_KEY)
     certificate = certify(town, member.ledger.id, member.id, member.keys, Role.WRITER)
     assert refusal(member, lambda unit: enter_plane(unit, LEDGER, certificate)).code is Code.EXISTS
+
+
+def test_a_key_that_somebody_used_before_opens_no_feed() -> None:
+    founder, _ = make_town(2)
+    member = Member("late", 0)
+    ledger, town = founder.ledger, founder.replica.signer(TOWN_KEY)
+    signed = []
+    for name in ("one", "other"):
+        batch = FeedWriter(ledger.id, member.keys.signer(REPLICA_KEY), name).write(note(name))
+        signed.append((batch.header_bytes, batch.signature))
+    member.commit(lambda unit: adopt_plane(unit, ledger.id, PlaneKind.LEDGER, ledger.name, ledger.town))
+    member.take(*founder.batches(town.public))
+    member.commit(lambda unit: keep_proof(unit, fork_proof(*signed)))
+    certificate = certify(town, ledger.id, member.id, member.keys, Role.WRITER)
+    assert refusal(member, lambda unit: enter_plane(unit, LEDGER, certificate)).code is Code.DENIED
 
 
 def test_what_is_no_certificate_opens_no_feed() -> None:

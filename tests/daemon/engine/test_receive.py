@@ -204,6 +204,21 @@ def forked(town: Town) -> tuple[FeedWriter, FeedWriter]:
     return one, twin
 
 
+def test_a_batch_with_the_next_number_that_follows_another_branch_does_not_count() -> None:
+    town = Town()
+    one = town.replica("one")
+    twin = one.fork("twin")
+    one.write(note("left"), note("left again"))
+    for text in ("right", "right again", "and on"):
+        twin.write(note(text))
+    desk = begun(one, town=town)
+    desk.receive(one.batches)
+    stray = twin.batches[-1]
+    assert stray.header.first == one.n + 1
+    assert desk.receive([stray]) == [Outcome.HELD]
+    check(desk, town, [*town.charter.batches, *one.batches, stray])
+
+
 def test_a_proof_by_itself_cuts_a_feed_before_the_fork() -> None:
     town = Town()
     one, twin = forked(town)

@@ -61,6 +61,8 @@ class Branch(NamedTuple):
     n: int
     head: bytes
     hlc: int
+    path: tuple[bytes, ...] = ()
+    """The ids of its batches, as far as this replica made them."""
 
 
 class Change(NamedTuple):
@@ -142,14 +144,15 @@ class Hostile:
         return self._message(self._extend(self._pick_branch(), hlc=from_ms(self._now_ms + ahead)))
 
     def _strip(self) -> bytes:
-        if not self.made:
-            return self._write()
-        batch = decode_batch(self._random.choice(list(self.made.values())), verify=False)
-        if self._random.randrange(4):
+        """A batch without some of its values; most often its next one, behind all that came before it."""
+        if self.made and not self._random.randrange(4):
+            batch, before = decode_batch(self._random.choice(list(self.made.values())), verify=False), []
+        else:
             at = self._pick_branch()
             batch = decode_batch(self._extend(at), verify=False)
+            before = [self.made[name] for name in self._branches[at].path[:-1]]
         absent = [event.n for event in batch.events if self._random.randrange(2)]
-        return self._message(wire(stripped(batch, absent or None)))
+        return self._message(*before, wire(stripped(batch, absent or None)))
 
     def _flood(self) -> bytes:
         """Many small batches that follow nothing."""
@@ -185,7 +188,7 @@ class Hostile:
             return batch
         self.made[decoded.id] = batch
         self._knowledge.learn(decoded)
-        self._branches[at] = Branch(decoded.header.last, decoded.id, last)
+        self._branches[at] = Branch(decoded.header.last, decoded.id, last, (*branch.path, decoded.id))
         return batch
 
     def _sign(self, branch: Branch, events: Sequence[Packed], hlc_last: int, authors: dict[bytes, int]) -> bytes:
@@ -213,7 +216,11 @@ class Hostile:
                 )
             case 2:
                 kind = self._random.choice(("role", "novelty", "memory", "usage", "formula", "certificate", "genesis"))
+            case 3:
+                kind = "role"
         keys = sorted(self._random.sample(_KEYS, self._random.randrange(1, 4)))
+        if kind == "role":
+            keys = ["document"]
         changes = [Change(key, self._over(entity, key), self._value(key)) for key in keys]
         packed = self._event(changes, hlc, entity, authors, kind)
         return (packed[0], self._spoiled(packed[1])) if not self._random.randrange(8) else packed

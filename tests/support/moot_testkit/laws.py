@@ -28,7 +28,7 @@ from mootd.engine.fsck import Checker
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import LogReader
 from mootd.engine.rebuild import Rebuild
-from mootd.engine.record import Record, decode_record, pairs_of
+from mootd.engine.record import Record, decode_record, is_write, pairs_of
 from mootd.engine.standing import PARKED, REFERENCED, Standing
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.service.reads import READS, Snapshot
@@ -286,16 +286,17 @@ def dump_of(member: Member) -> dict[str, set[Any]]:
         records = set()
         for key, value in reader.scan(views.records, b"\0"):
             require(key in names, "every record has a name")
-            records.add(_normal_record(decode_record(value)))
+            records.add(_normal_record(decode_record(value), LogReader(reader)))
         index = {row for key, value in reader.scan(views.index, b"\0") if (row := _normal_row(names, key, value))}
         return {"records": records, "indexes": index}
 
 
-def _normal_record(record: Record) -> str:
-    """A record without what doesn't matter: its order."""
+def _normal_record(record: Record, log: LogReader) -> str:
+    """A record without what doesn't matter: its order, and waiting for events that have come and count for nothing."""
+    pending = {each for each in record.pending if not is_write(log.event_named(*each[1:]), record, each[0])}
     groups = sorted((group.feed, group.n, group.leaf, repr(sorted(group.pairs, key=repr))) for group in record.groups)
     place = (record.plane, record.kind, record.entity, record.created, record.updated)
-    return repr((*place, groups, sorted(set(record.pending))))
+    return repr((*place, groups, sorted(pending)))
 
 
 _AT_THE_END: Final = frozenset(b"salurdkxg")
