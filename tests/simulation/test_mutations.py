@@ -1,6 +1,6 @@
 """The simulator can fail: each rule, broken on purpose, is caught within a stated number of seeds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -14,11 +14,13 @@ from moot_protocol.clock import HybridClock
 from moot_protocol.digest import Digest
 from moot_protocol.errors import RefusedError
 from moot_protocol.kinds import Role
-from moot_testkit import simulation
+from moot_testkit import sim_node, simulation
+from moot_testkit.plan import Plan
 from mootd.engine import cut, record, stored_feeds
 from mootd.engine import receive as receiving
 from mootd.engine import unit as units
 from mootd.engine.aside import Aside
+from mootd.engine.cycles import Cutter
 from mootd.engine.exchange import StoredLog
 from mootd.engine.graph import Graph
 from mootd.engine.log import FeedRow
@@ -39,8 +41,16 @@ class Mutation(NamedTuple):
     target: Any
     attribute: str
     broken: Any
+    plan: Plan
     seeds: int
-    """Within how many seeds it is caught."""
+    """Within how many seeds of such a plan it is caught."""
+
+
+WORK = Plan(members=3, hostiles=0, steps=90)
+"""People work on three machines that lose no message for good."""
+HOSTILE = Plan(members=2, hostiles=3, steps=110)
+ENDS = HOSTILE._replace(ends=True)
+BREAKS = Plan(members=2, hostiles=0, steps=100, jumps=True, breaks=True)
 
 
 # -- Rules broken ------------------------------------------------------------------------------------------------
@@ -61,6 +71,11 @@ def _true(*arguments: Any, **options: Any) -> bool:
 def _zero(*arguments: Any) -> int:
     del arguments
     return 0
+
+
+def _empty(*arguments: Any) -> Sequence[Any]:
+    del arguments
+    return ()
 
 
 _supersede = Merge._supersede
@@ -131,35 +146,44 @@ def _no_savepoint(self: Unit) -> Iterator[None]:
     yield
 
 
+def _do_again(unit: Unit, request: Any, key: str, work: Callable[[Unit], Any]) -> Any:
+    del request, key
+    return work(unit)
+
+
 def _leave_indexes(self: MemoryWrite, table: Table, key: bytes) -> bool:
     return True if table in {Table.INDEX_0, Table.INDEX_1} else _delete(self, table, key)
 
 
 MUTATIONS = (
-    Mutation("superseded writes stay live", Merge, "_supersede", _nothing, 5),
-    Mutation("over counts whatever the leaf", Merge, "_supersede", _whatever_its_leaf, 60),
-    Mutation("over of what hasn't come is forgotten", Merge, "_supersede", _only_what_is_here, 60),
-    Mutation("a removal wins over an addition beside it", Merge, "apply", _remove_wins, 60),
-    Mutation("what is superseded stays in the digest", Digest, "remove", _nothing, 5),
-    Mutation("replicas write what only charters may", record, "_counts", _true, 60),
-    Mutation("writers write what only admins may", units, "role_of", _as_admin, 60),
-    Mutation("batches far ahead count at once", receiving, "is_ahead", _false, 60),
-    Mutation("batches far ahead move the clock", _Receiver, "take", _observe_first, 60),
-    Mutation("the clock isn't kept over restarts", State, "_load", _without_clock, 60),
-    Mutation("a feed may go back in time", stored_feeds, "follows", _in_any_time, 60),
-    Mutation("forks are not noticed", _Receiver, "_note_fork", _nothing, 60),
-    Mutation("the proof of a fork isn't kept", Aside, "put_proof", _nothing, 60),
-    Mutation("every feed is plain", FeedRow, "is_plain", property(lambda self: self.kind == "replica"), 60),
-    Mutation("ends are not obeyed", receiving, "settle_author", _without_ends, 60),
-    Mutation("a cut doesn't make entities anew", ViewWriter, "replace", _nothing, 60),
-    Mutation("a cut isn't reported", cut, "_report", _nothing, 60),
-    Mutation("values that come late are dropped", receiving, "fill_values", _zero, 60),
-    Mutation("whatever a peer names is held", StoredLog, "holds", _true, 60),
-    Mutation("answers come before the commit", Replica, "transaction", _answer_first, 60),
-    Mutation("a savepoint takes nothing back", Unit, "savepoint", _no_savepoint, 60),
-    Mutation("old index keys stay", MemoryWrite, "delete", _leave_indexes, 60),
-    Mutation("blockedness is not propagated", Graph, "settle", _nothing, 60),
-    Mutation("who waits for children isn't told of them", Graph, "_recount_waiters", _nothing, 60),
+    Mutation("superseded writes stay live", Merge, "_supersede", _nothing, WORK, 5),
+    Mutation("over counts whatever the leaf", Merge, "_supersede", _whatever_its_leaf, HOSTILE, 40),
+    Mutation("over of what hasn't come is forgotten", Merge, "_supersede", _only_what_is_here, HOSTILE, 40),
+    Mutation("a removal wins over an addition beside it", Merge, "apply", _remove_wins, WORK, 40),
+    Mutation("what is superseded stays in the digest", Digest, "remove", _nothing, WORK, 5),
+    Mutation("replicas write what only charters may", record, "_counts", _true, HOSTILE, 40),
+    Mutation("writers write what only admins may", units, "role_of", _as_admin, HOSTILE, 40),
+    Mutation("batches far ahead count at once", receiving, "is_ahead", _false, HOSTILE, 40),
+    Mutation("batches far ahead move the clock", _Receiver, "take", _observe_first, HOSTILE, 40),
+    Mutation("the clock isn't kept over restarts", State, "_load", _without_clock, BREAKS, 40),
+    Mutation("a feed may go back in time", stored_feeds, "follows", _in_any_time, HOSTILE, 40),
+    Mutation("forks are not noticed", _Receiver, "_note_fork", _nothing, HOSTILE, 40),
+    Mutation("the proof of a fork isn't kept", Aside, "put_proof", _nothing, HOSTILE, 40),
+    Mutation("every feed is plain", FeedRow, "is_plain", property(lambda self: self.kind == "replica"), HOSTILE, 40),
+    Mutation("ends are not obeyed", receiving, "settle_author", _without_ends, ENDS, 40),
+    Mutation("a cut doesn't make entities anew", ViewWriter, "replace", _nothing, ENDS, 40),
+    Mutation("a cut isn't reported", cut, "_report", _nothing, ENDS, 40),
+    Mutation("withheld values aren't asked for", StoredLog, "missing", _empty, HOSTILE, 40),
+    Mutation("values that come late are dropped", receiving, "fill_values", _zero, HOSTILE, 40),
+    Mutation("whatever a peer names is held", StoredLog, "holds", _true, WORK, 40),
+    Mutation("answers come before the commit", Replica, "transaction", _answer_first, BREAKS, 40),
+    Mutation("a repeated request is carried out again", sim_node, "once", _do_again, BREAKS, 40),
+    Mutation("a savepoint takes nothing back", Unit, "savepoint", _no_savepoint, WORK, 40),
+    Mutation("old index keys stay", MemoryWrite, "delete", _leave_indexes, WORK, 40),
+    Mutation("blockedness is not propagated", Graph, "settle", _nothing, WORK, 40),
+    Mutation("cycles of blockers hold everybody up", Cutter, "check", _nothing, WORK, 40),
+    Mutation("deferred issues don't become ready", Graph, "release_due", _nothing, WORK, 40),
+    Mutation("who waits for children isn't told of them", Graph, "_recount_waiters", _nothing, WORK, 40),
 )
 
 
@@ -168,7 +192,7 @@ def caught_at(mutation: Mutation) -> int | None:
     with patch.object(mutation.target, mutation.attribute, mutation.broken):
         for seed in range(mutation.seeds):
             try:
-                simulation.run(seed)
+                simulation.run(seed, mutation.plan)
             except (Exception, CrashError):  # whatever breaks has noticed
                 return seed
     return None

@@ -69,8 +69,9 @@ def test_every_kind_of_trouble_happens_within_a_few_seeds() -> None:
         counts += simulation.run(seed, plan).counts
     expected = {
         "lost", "repeated", "garbled", "cut off", "partitions", "crashes", "restarts", "full disks", "clock jumps",
-        "repeated requests", "refused requests", "rebuilds", "ends", "malformed messages", "malformed batches",
-        "stolen keys", "batches parked", "batches held", "batches duplicate", "batches completed", "batches dropped",
+        "repeated requests", "refused requests", "rebuilds", "imports", "ends", "stolen keys", "malformed messages",
+        "malformed batches", "batches parked", "batches held", "batches duplicate", "batches completed",
+        "batches dropped",
         "hostile: writes", "hostile: forks", "hostile: backdated", "hostile: ahead", "hostile: stripped",
         "hostile: floods", "hostile: garbage", "hostile: bad batches", "hostile: replays", "hostile: repeats",
         "hostile: false frontiers", "hostile: odd wants", "hostile: bare proofs",

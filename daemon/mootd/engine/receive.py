@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from moot_protocol.acceptance import Accepted, BatchRef, FeedKind, read_charter, settle_author
+from moot_protocol.acceptance import Accepted, BatchRef, FeedKind, follows, read_charter, settle_author
 from moot_protocol.batch import Batch
 from moot_protocol.clock import from_ms, is_ahead
 from moot_protocol.errors import Code, MalformedError
@@ -165,9 +165,8 @@ class _Receiver:
     def _follows_something(self, batch: Batch) -> bool:
         """Whether a batch is linked to what is held: such ones are never dropped, or feeds would stop for good."""
         header = batch.header
-        if header.first == 1:
-            return True
-        return header.prev in StoredFeeds(self._unit, self._plane).branches(header.author).refs
+        previous = StoredFeeds(self._unit, self._plane).branches(header.author).refs.get(header.prev)
+        return (previous is not None or header.first == 1) and follows(batch, previous)
 
     def _settle(self) -> None:
         resettle(self._unit, self._plane, self._unit.author_of(self._number))

@@ -149,7 +149,10 @@ class Hostile:
             batch, before = decode_batch(self._random.choice(list(self.made.values())), verify=False), []
         else:
             at = self._pick_branch()
-            batch = decode_batch(self._extend(at), verify=False)
+            raw = self._extend(at)
+            if raw not in self.made.values():
+                return self._message(raw)  # nobody could read it
+            batch = decode_batch(raw, verify=False)
             before = [self.made[name] for name in self._branches[at].path[:-1]]
         absent = [event.n for event in batch.events if self._random.randrange(2)]
         return self._message(*before, wire(stripped(batch, absent or None)))
@@ -381,7 +384,7 @@ _ACTS: dict[str, tuple[int, Callable[[Hostile], bytes]]] = {
     "forks": (5, Hostile._fork),
     "backdated": (3, Hostile._backdate),
     "ahead": (4, Hostile._ahead),
-    "stripped": (8, Hostile._strip),
+    "stripped": (10, Hostile._strip),
     "floods": (1, Hostile._flood),
     "garbage": (3, Hostile._garbage),
     "bad batches": (3, Hostile._bad_batch),

@@ -1,5 +1,6 @@
 """The laws that a replica must keep, checked against its store and against the naive model."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moot_protocol import limits
+from moot_protocol.acceptance import follows
 from moot_protocol.batch import Batch, decode_batch
 from moot_protocol.clock import is_ahead, to_ms
 from moot_protocol.held import HeldBatches
@@ -323,8 +325,13 @@ def check_limits(member: Member) -> None:
             if row.plane != member.ledger.number or not row.is_aside:
                 continue
             linked = feeds.branches(row.author).refs
-            loose = [each for _, name, each in aside.rows(number) if not each.was_accepted and name not in linked]
-            require(len(loose) <= limits.ASIDE_BATCHES_PER_AUTHOR + 1, "few loose batches lie aside", len(loose))
+            batches = [(aside.batch(each), each) for _, _, each in aside.rows(number) if not each.was_accepted]
+            loose = [
+                each
+                for batch, each in batches
+                if batch.id not in linked and not (each.parked and follows(batch, linked.get(batch.header.prev)))
+            ]
+            require(len(loose) <= limits.ASIDE_BATCHES_PER_AUTHOR, "few loose batches lie aside", len(loose))
             size = sum(len(each.raw) for each in loose)
             require(size <= limits.ASIDE_BYTES_PER_AUTHOR, "few bytes lie aside", size)
     ahead = is_ahead(member.replica.clock.last, member.clock.now_ms())
@@ -373,16 +380,18 @@ def is_reported(write: Acknowledged, reports: list[CutReport]) -> bool:
 
 
 def check_once(batches: Iterable[Batch]) -> None:
-    """No request was carried out twice: each issue that was asked for has a title of its own when it is made."""
-    made: dict[str, str] = {}
+    """No request was carried out twice: each issue and each comment that was asked for has a text of its own."""
+    made: Counter[str] = Counter()
     for batch in batches:
         for event in batch.events:
             keys = [change.key for change in event.skeleton.changes if not change.removes]
             values = dict(zip(keys, event.values() or (), strict=False))
-            title = str(values.get("title", ""))
-            if "created_by" in values and title.startswith("issue "):
-                entity = made.setdefault(title, event.skeleton.entity)
-                require(entity == event.skeleton.entity, "a repeated request is carried out once", title, entity)
+            if "created_by" in values:
+                made[str(values.get("title"))] += 1
+            if "comments" in values:
+                made[str(values["comments"][:1])] += 1
+    twice = [text for text, count in made.items() if count > 1 and ("issue " in text or "comment " in text)]
+    require(not twice, "a repeated request is carried out once", twice)
 
 
 def fingerprint(members: list[Member]) -> str:

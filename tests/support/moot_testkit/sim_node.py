@@ -6,12 +6,13 @@ from hashlib import sha256
 from typing import Any
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.requests import Mutation
+from moot_protocol.requests import AddComment, Create, Mutation
 from moot_testkit import laws
 from moot_testkit.hostile import Knowledge
 from moot_testkit.laws import Acknowledged, require
-from moot_testkit.town import Member
+from moot_testkit.town import PROJECT, Member
 from mootd.engine.exchange import Outgoing
+from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.log import LogReader
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.receive import release_parked
@@ -110,20 +111,45 @@ class Node:
     # -- Work ----------------------------------------------------------------------------------------------------
     def commit(self, requests: list[Keyed]) -> None:
         """Carry out requests in one transaction, after the one that got no answer, if there is one."""
-        first = self.member.replica.arrival
         if self._unanswered is not None:
             requests = [self._unanswered, *requests]
             self._world.counts["repeated requests"] += 1
-        self._unanswered = next((each for each in requests if each[1]), None)
+        keyed = [each for each in requests if each[1]]
+        # What would show if it were carried out twice goes first.
+        keyed.sort(key=lambda each: not isinstance(each[0], Create | AddComment))
+        self._unanswered = keyed[0] if keyed else None
 
         def work(unit: Unit) -> None:
             for request, key in requests:
                 self._carry_out(unit, request, key)
 
-        if self.guarded(lambda: self.member.commit(work)):
+        if self.work(work):
             self._unanswered = None
+
+    def work(self, work: Callable[[Unit], object]) -> bool:
+        """Do something in a transaction; whether it was answered, and all it wrote acknowledged by that."""
+        first = self.member.replica.arrival
+        done = self.guarded(lambda: self.member.commit(work))
+        if done:
             self._acknowledge(first)
             self.learn_own()
+        return done
+
+    def import_lines(self, lines: tuple[bytes, ...]) -> None:
+        """Import lines of a file; the same lines again must then change nothing."""
+
+        def take(unit: Unit) -> dict[str, Any]:
+            importer = Importer(unit, self.member.ledger.number, PROJECT, "importer")
+            return importer.take(parse(lines, 1, {}))
+
+        def take_twice(unit: Unit) -> None:
+            take(unit)
+            again = unit.try_out(take)
+            changed = again["created"] or again["updated"]
+            require(not changed, "importing the same lines twice adds nothing", again, lines)
+
+        if self.work(take_twice):
+            self._world.counts["imports"] += 1
 
     def _carry_out(self, unit: Unit, request: Mutation[Any], key: str) -> None:
         before = unit.arrival

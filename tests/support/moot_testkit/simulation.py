@@ -19,6 +19,7 @@ from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
 from moot_protocol.charter import End, end_draft
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import RefusedError
+from moot_protocol.held import HeldBatches
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE, Role
 from moot_testkit import laws, model
@@ -74,6 +75,7 @@ class Simulation:
         self._plane, self._town = members[0].ledger.id, members[0].ledger.town
         self.nodes = [Node(at, member, self.world, self._town) for at, member in enumerate(members)]
         for node in self.nodes:
+            node.member.store.faults.commits = 0
             node.offset_ms = self.random.randrange(-3000, 3000)
             self._set_clock(node)
         self.hostiles = [self._hostile(at) for at in range(self.plan.hostiles)]
@@ -87,7 +89,6 @@ class Simulation:
         node = self.nodes[crash.node]
         node.restarts_at_once = True
         faults = node.member.store.faults
-        faults.commits = 0
         if crash.after:
             faults.crash_after_commit = crash.commit
         else:
@@ -142,16 +143,17 @@ class Simulation:
     def _actions(self) -> tuple[list[str], list[int]]:
         weights = {
             "write": 34,
+            "import": 3,
             "talk": 16,
             "deliver": 24,
             "pass_time": 10,
-            "break_store": 6 if self.plan.breaks else 0,
+            "break_store": 8 if self.plan.breaks else 0,
             "restart": 3 if self.plan.breaks else 0,
             "jump": 3 if self.plan.jumps else 0,
             "part": 3 if len(self.nodes) > 2 else 0,
             "join": 2,
-            "hostile": 12 if self.hostiles else 0,
-            "end": 3 if self.plan.ends else 0,
+            "hostile": 10 * len(self.hostiles),
+            "end": 6 if self.plan.ends else 0,
             "rebuild": 8,
             "check": 1,
         }
@@ -169,8 +171,16 @@ class Simulation:
         with node.member.replica.read() as reader:
             issues = Snapshot(node.member.replica, reader, node.member.clock.now_ms()).issues
             known = self.world.knowledge.issues
+            if self.random.randrange(8):
+                known = [name for name in known if issues.names.eid(name) is not None]
             request = self._workload.request(known, lambda name: _shown(issues, name), self.now_ms)
         return request, f"key-{self._requests}" if self.random.randrange(3) else ""
+
+    def _do_import(self) -> None:
+        """Take in lines of a file that others may import too, now or later."""
+        node = self._some_node()
+        if node is not None:
+            node.import_lines(self._workload.lines(node.member.clock.now_ms()))
 
     def _do_rebuild(self) -> None:
         node = self._some_node()
@@ -240,7 +250,7 @@ class Simulation:
 
     # -- Faults --------------------------------------------------------------------------------------------------
     def _do_break_store(self) -> None:
-        """Let one of the next commits crash, before or after it, or one of the next writes find no room."""
+        """Let one of the next commits crash, before or after it, or one of the next writes find no room; then go on."""
         node = self._some_node()
         if node is None:
             return
@@ -252,6 +262,10 @@ class Simulation:
                 faults.crash_after_commit = faults.commits + self.random.randrange(1, 4)
             case 2:
                 faults.full_at_write = faults.writes + self.random.randrange(1, 60)
+        if self.random.randrange(2):
+            node.commit([self._request(node)])
+        else:
+            node.rebuild()
 
     def _do_restart(self) -> None:
         for node in self.nodes:
@@ -312,7 +326,7 @@ class Simulation:
     def _heal(self) -> None:
         """End every fault, set all clocks right, and let everybody have what hostile replicas made."""
         self.network.heal()
-        self.now_ms = self._latest_ms
+        self.now_ms = self._latest_ms + self.random.choice((0, 3_600_000))
         for node in self.nodes:
             faults = node.member.store.faults
             faults.crash_before_commit = faults.crash_after_commit = faults.full_at_write = None
@@ -355,7 +369,11 @@ class Simulation:
             proofs += evidence
             for batch, _ in held:
                 batches.setdefault((batch.id, batch.is_complete), batch)
-        expected = model.expect(self._plane, model.gather(self._plane, batches.values(), proofs, self.now_ms))
+        union = model.gather(self._plane, batches.values(), proofs, self.now_ms)
+        # Nobody asks for what is linked to nothing, so each may hold other such batches: they prove a fork to those
+        # who hold two of them, and to the rest by the proof.
+        agreed = [batch for batch in batches.values() if _is_placed(union, batch)]
+        expected = model.expect(self._plane, model.gather(self._plane, agreed, proofs, self.now_ms))
         issues = model.issues_of(expected)
         self.world.counts["issues"] += len(issues)
         self.world.counts["events"] += len(expected.events)
@@ -372,6 +390,12 @@ class Simulation:
         """Every batch that an honest replica ever wrote, but for those whose key somebody stole."""
         stolen = {hostile.key.public for hostile in self.hostiles}
         return (batch for batch in self.world.knowledge.batches.values() if batch.header.author not in stolen)
+
+
+def _is_placed(held: HeldBatches, batch: Batch) -> bool:
+    """Whether a batch is linked, or will be when its time comes."""
+    author = batch.header.author
+    return held.get(author, batch.id) is not None or held.is_parked(author, batch.id)
 
 
 def _shown(issues: Issues, name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from moot_protocol import json_text
 from moot_protocol.requests import (
     AddComment,
     AddEdge,
@@ -64,6 +65,31 @@ class Workload:
             return self._create()
         return self._random.choices(_MAKERS, _WEIGHTS)[0](self)
 
+    def lines(self, now_ms: int) -> tuple[bytes, ...]:
+        """Lines of a Beads file that several machines import, each a little different."""
+        ids = [f"bd-{number}" for number in range(1, 6)]
+        found = []
+        for name in self._random.sample(ids, self._random.randrange(1, 5)):
+            line: dict[str, Any] = {
+                "id": name,
+                "title": f"imported {self._random.randrange(2)}",
+                "status": self._random.choice(("open", "closed", "in_progress", "tombstone")),
+                "priority": self._random.randrange(5),
+                "issue_type": "task",
+                "created_at": _rfc3339(now_ms // 1000 - 86_400),
+                "updated_at": _rfc3339(now_ms // 1000 + self._random.randrange(-600, 600)),
+                "labels": self._random.sample(LABELS, self._random.randrange(3)),
+                "notes": "\n".join(self._random.sample(BASE, 3)),
+                "odd": self._random.randrange(3),
+            }
+            to = self._random.choice(ids)
+            if to != name:
+                line["dependencies"] = [{"issue_id": name, "depends_on_id": to, "type": "blocks"}]
+            if self._random.randrange(2):
+                line["comments"] = [{"id": 1, "issue_id": name, "author": "bob", "text": "said", "created_at": "x"}]
+            found.append(json_text.to_text(line).encode())
+        return tuple(found)
+
     def _actor(self) -> str:
         return self._random.choice(ACTORS)
 
@@ -107,7 +133,7 @@ class Workload:
             case 5:
                 fields.pinned, fields.ephemeral = (bool(self._random.randrange(5) == 0) for _ in range(2))
             case 6:
-                seconds = (self._now_ms + self._random.randrange(-3_600_000, 3_600_000)) // 1000
+                seconds = (self._now_ms + self._random.randrange(-600_000, 1_800_000)) // 1000
                 fields.defer_until = _rfc3339(seconds) if self._random.randrange(3) else ""
         return Update(actor=self._actor(), id=self._issue(), fields=fields)
 
@@ -149,13 +175,17 @@ class Workload:
         kind = self._random.choice(EDGE_TYPES)
         metadata = '{"gate":"any-children"}' if kind == "waits-for" and self._random.randrange(2) else ""
         edge = Edge(to=to, type=kind, metadata=metadata)
-        return AddEdge(actor=self._actor(), id=self._issue(), edge=edge, check_cycles=self._random.randrange(4) > 0)
+        return AddEdge(actor=self._actor(), id=self._issue(), edge=edge, check_cycles=self._random.randrange(2) > 0)
 
     def _remove_edge(self) -> RemoveEdge:
         name = self._issue()
         edges = self._show(name).get("dependencies") or [{"depends_on_id": name, "type": ""}]
         edge = self._random.choice(edges)
         return RemoveEdge(actor=self._actor(), id=name, to=edge["depends_on_id"], type=edge["type"])
+
+    def _comment(self) -> AddComment:
+        self._made += 1
+        return AddComment(actor=self._actor(), id=self._issue(), text=f"comment {self._made}")
 
     def _resolve(self) -> Resolve:
         field = self._random.choice(("title", "status", "priority", "description", "metadata.owner"))
@@ -188,7 +218,7 @@ _MAKERS: tuple[Maker, ...] = (
     lambda work: Reopen(actor=work._actor(), id=work._issue(), reason="not so"),
     lambda work: Delete(actor=work._actor(), id=work._issue(), reason="wrong"),
     lambda work: Undelete(actor=work._actor(), id=work._issue()),
-    lambda work: AddComment(actor=work._actor(), id=work._issue(), text=work._word()),
+    Workload._comment,
 )
 _WEIGHTS = (20, 12, 12, 6, 6, 18, 6, 5, 3, 8, 4, 4, 4, 5)
 
