@@ -205,18 +205,22 @@ def _events(shorts: list[Write], alone: list[Write], elements: list[list[Write]]
 
 def _chunks(first: list[Write], shorts: list[Write]) -> Events:
     """A row of elements and the short fields, as many to an event as fit."""
+    sizes = [_PLAIN_BYTES + _bytes_at_most(write.value) for write in shorts]
+    if sum(sizes) <= _SHARED_BYTES:
+        return [first + shorts] if first or shorts else []
     chunks = [first] if first else []
     room = _SHARED_BYTES if first else 0
-    for write in shorts:
-        value = write.value
-        size = 4 * len(value) if isinstance(value, str) else len(encode(value)) if isinstance(value, list) else 0
-        size += _PLAIN_BYTES
+    for write, size in zip(shorts, sizes, strict=True):
         if size > room:
             chunks.append([])
             room = _SHARED_BYTES
         chunks[-1].append(write)
         room -= size
     return chunks
+
+
+def _bytes_at_most(value: Any) -> int:
+    return 4 * len(value) if type(value) is str else len(encode(value)) if type(value) is list else 0
 
 
 def _is_small(element: Any) -> bool:

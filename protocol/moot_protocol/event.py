@@ -162,6 +162,12 @@ def _keys_problem(keys: tuple[str, ...]) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1024)
+def _plain_change(key: str, removes: bool) -> Change:
+    """A change over nothing: the same few make up every new entity."""
+    return Change(key, (), removes)
+
+
 def _changes_problem(changes: tuple[Change, ...], authors: int) -> str | None:
     problem = _keys_problem(tuple([change.key for change in changes]))
     if problem:
@@ -224,8 +230,11 @@ def build_event(n: int, draft: Draft, hlc: int, salt: bytes, authors: dict[bytes
     values: list[Any] = [salt]
     changes: list[Change] = []
     for key, value, over, removes in sorted(draft.writes, key=_KEY):
-        dots = tuple([(authors.setdefault(dot.author, len(authors)), dot.n, dot.leaf8) for dot in over]) if over else ()
-        changes.append(Change(key, dots, removes))
+        if over:
+            dots = tuple([(authors.setdefault(dot.author, len(authors)), dot.n, dot.leaf8) for dot in over])
+            changes.append(Change(key, dots, removes))
+        else:
+            changes.append(_plain_change(key, removes))
         if not removes:
             values.append(value)
     skeleton = Skeleton(FORMAT, hlc, draft.actor, draft.kind, draft.entity, tuple(changes))

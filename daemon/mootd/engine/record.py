@@ -43,6 +43,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     groups: list[Group] = []
     pending: list[tuple[str, int, int, bytes]] = []
     """Superseded writes not yet here: (key, feed, n, first 8 bytes of the leaf)."""
+    index_keys: list[bytes] = []
+    """Keys that INDEX holds of it, beside its standing and edges: those to be removed when they are others."""
 
 
 decode_record: Final[Callable[[bytes], Record]] = msgspec.msgpack.Decoder(Record).decode

@@ -45,6 +45,8 @@ class RowCheck:
         if record.kind != ISSUE:
             return ""
         row = self._rows.make(eid, record)
+        if row.keys != record.index_keys:
+            return "its record names other lists than it should stand in"
         issues = Issues(self._entities, record.plane)
         standing = issues.standing(eid)
         if any(self._get(self._index, key) is None for key in (*row.keys, *standing.index_keys())):

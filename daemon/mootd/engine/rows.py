@@ -1,6 +1,6 @@
 """From a record to what INDEX holds of it: keys of lists, standing and edges.
 
-Invariant: a row is a function of the record alone, so that the keys to remove are those of the record as it was.
+Invariant: a row is a function of what is live in the record alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,12 +32,10 @@ _MOST_MS: Final = 2**62
 class Row(NamedTuple):
     """What INDEX holds of one issue."""
 
-    keys: frozenset[bytes]
+    keys: list[bytes]
+    """Each once."""
     standing: StandingFacts
     edges: Mapping[tuple[int, str], EdgeFacts]
-
-
-_NO_ROW: Final = Row(frozenset(), _NO_STANDING, _NO_EDGES)
 
 
 class RowMaker:
@@ -62,7 +60,7 @@ class RowMaker:
     def make(self, eid: int, record: Record) -> Row:
         """The row of an issue's record."""
         if not record.groups:
-            return _NO_ROW
+            return Row([], _NO_STANDING, _NO_EDGES)
         plain = _plain_values(record)
         if plain is None:
             live = live_of(record, self._author_of)
@@ -89,8 +87,10 @@ class RowMaker:
     ) -> Row:
         project = self._project_number(shown.project)
         if shown.is_deleted:
-            return Row(frozenset((layout.timed_key(layout.DELETED, project, 0, eid),)), _NO_STANDING, {})
-        created, updated = _in_range(times[0]), _in_range(times[1])
+            return Row([layout.timed_key(layout.DELETED, project, 0, eid)], _NO_STANDING, _NO_EDGES)
+        created, updated = times
+        if not (0 <= created <= _MOST_MS and 0 <= updated <= _MOST_MS):
+            created, updated = _in_range(created), _in_range(updated)
         status = shown.status
         flags, settled = _flags(status)
         issue_class = standing.EXCLUDED_TYPE if shown.issue_type in standing.EXCLUDED_TYPES else 0
@@ -98,7 +98,7 @@ class RowMaker:
             issue_class |= standing.EPHEMERAL
         if shown.pinned:
             flags |= standing.PINNED
-        defer_ms = _in_range(shown.defer_until_ms or 0)
+        defer_ms = _in_range(shown.defer_until_ms) if shown.defer_until_ms else 0
         row_standing = StandingFacts(flags, issue_class, project, shown.priority, created, defer_ms)
         order = layout.order_suffix(shown.priority, created, eid)
         keys = [
@@ -111,7 +111,7 @@ class RowMaker:
             keys.extend(layout.text_prefix(layout.LABEL, project, label) + settled + order for label in shown.labels)
         if in_conflict:
             keys.append(layout.timed_key(layout.CONFLICT, project, 0, eid))
-        return Row(frozenset(keys), row_standing, edges)
+        return Row(keys, row_standing, edges)
 
     def _edges(self, eid: int, record: Record, live: Live) -> dict[tuple[int, str], EdgeFacts]:
         edges: dict[tuple[int, str], EdgeFacts] = {}
@@ -134,13 +134,11 @@ def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int 
     """
     values: dict[str, Any] = {}
     for group in record.groups:
-        try:
-            part: dict[str, Any] = dict(group.pairs)
-        except ValueError:  # some value doesn't stand in the record
-            part = {pair[0]: pair[1] if len(pair) == 2 else None for pair in group.pairs}
-        if not (values.keys() & part.keys()) <= _SETS:
-            return None
-        values.update(part)
+        for pair in group.pairs:
+            key = pair[0]
+            if key in values and key not in _SETS:
+                return None
+            values[key] = pair[1] if len(pair) == 2 else None  # some don't stand in the record
     updated_ms = None
     if "updated_at" in values:
         # Nearly always the last group: an import writes it last. But events may arrive after later ones.

@@ -19,13 +19,6 @@ from mootd.engine.rows import RowMaker
 from mootd.store.port import Table, WriteTransaction
 
 
-class _Open(NamedTuple):
-    """A record being changed, with its bytes as they were."""
-
-    record: Record
-    packed: bytes | None
-
-
 class Replayed(NamedTuple):
     """An accepted event as it is applied again."""
 
@@ -62,7 +55,8 @@ class ViewWriter:
         self._author_of = lru_cache(maxsize=None)(author_of)
         self._now_ms = now_ms
         self._eids: dict[bytes, int] = {}
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, Record] = {}
+        """Records being changed."""
         self._next_eid = 0
         self._new: set[int] = set()
         """Numbers given since the last flush: nothing is kept of them yet."""
@@ -105,17 +99,16 @@ class ViewWriter:
         """An entity's record as this transaction sees it, not to be changed; None for a mere reference."""
         opened = self._open.get(eid)
         if opened is not None:
-            return opened.record
+            return opened
         packed = self._txn.get(self.views.records, layout.eid_key(eid))
         return None if packed is None else decode_record(packed)
 
     def _to_change(self, eid: int, plane: int, kind: str, entity: str) -> Record:
-        opened = self._open.get(eid)
-        if opened is None:
+        record = self._open.get(eid)
+        if record is None:
             packed = None if eid in self._new else self._txn.get(self.views.records, layout.eid_key(eid))
-            record = Record(plane, kind, entity) if packed is None else decode_record(packed)
-            opened = self._open[eid] = _Open(record, packed)
-        return opened.record
+            record = self._open[eid] = Record(plane, kind, entity) if packed is None else decode_record(packed)
+        return record
 
     # -- Applying ------------------------------------------------------------------------------------------------
     def apply(
@@ -138,8 +131,7 @@ class ViewWriter:
         for group in old.groups:
             for pair in group.pairs:
                 self._removed(pair[0], group.feed, group.n, group.leaf)
-        fresh = Record(plane, kind, entity)
-        self._open[eid] = _Open(fresh, self._open[eid].packed)
+        fresh = self._open[eid] = Record(plane, kind, entity, index_keys=old.index_keys)
         # While replaying, a superseded write may stand later in the row: it is waited for, whatever its number.
         merge = Merge(lambda *_: False, self._added, self._removed)
         for replayed in events:
@@ -166,9 +158,9 @@ class ViewWriter:
         index_puts: list[tuple[bytes, bytes]] = []
         deletes: list[bytes] = []
         record_puts: list[tuple[bytes, bytes]] = []
-        for eid, (record, packed) in self._open.items():
+        for eid, record in self._open.items():
             if record.kind == ISSUE:
-                self._reindex(eid, record, packed, index_puts, deletes)
+                self._reindex(eid, record, index_puts, deletes)
             if not record.head:
                 self._txn.delete(self.views.records, layout.eid_key(eid))
                 continue
@@ -184,15 +176,13 @@ class ViewWriter:
         self._txn.put_many(self.views.index, sorted(index_puts + standing_puts))
         self._put_counters()
 
-    def _reindex(
-        self, eid: int, record: Record, packed: bytes | None, puts: list[tuple[bytes, bytes]], deletes: list[bytes]
-    ) -> None:
+    def _reindex(self, eid: int, record: Record, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
         row = self._rows.make(eid, record)
-        old: Any = frozenset()
-        if packed is not None:
-            old = self._rows.make(eid, decode_record(packed)).keys
-            deletes.extend(old - row.keys)
-        puts.extend((key, b"") for key in row.keys - old)
+        old, new = record.index_keys, row.keys
+        if old != new:
+            deletes.extend(key for key in old if key not in new)
+            puts.extend((key, b"") for key in new if key not in old)
+            record.index_keys = new
         if eid in self._new:
             self.graph.open_new(eid)
         self.graph.set_issue(eid, row.standing, row.edges)
