@@ -7,7 +7,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
 from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import AddComment, Close, Create, IssueFields, Mutation, Update
+from moot_protocol.request_base import Mutation
+from moot_protocol.requests import AddComment, Close, Create, IssueFields, Update
 from moot_testkit.town import PROJECT, Member, make_town
 from mootd.engine.entities import Entities
 from mootd.engine.issues.reading import Issues

@@ -18,7 +18,7 @@ from moot.paths import SOCKET_BYTES, socket_path
 from moot_protocol import rpc
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import DEADLINE_MS
-from moot_protocol.requests import Request
+from moot_protocol.request_base import Request
 
 R = TypeVar("R")
 

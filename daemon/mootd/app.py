@@ -22,7 +22,8 @@ from moot.console.main import run as run_console
 from moot.console.terminal import Facts
 from moot.rpc import Client
 from moot_protocol.errors import MootError
-from moot_protocol.requests import Ping, Request
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Ping
 from moot_protocol.rpc import Call, decode_params
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import activated, listening

@@ -8,31 +8,13 @@ Ids in requests are what people type: a whole id, or the start of one that is un
 `ambiguous`. What an edge leads to may also be `external:…`, which stands for itself. Answers hold whole ids.
 """
 
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
+from moot_protocol.exchange_requests import EXCHANGE_REQUESTS
 from moot_protocol.listing import Filter, IssueDoc, Json, Page
-
-R = TypeVar("R")
-
-
-class Request(msgspec.Struct, Generic[R], kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of all requests; `R` is the type of the answer."""
-
-    method: ClassVar[str]
-    writes: ClassVar[bool] = False
-    """Whether it changes the log: such requests take an idempotency key."""
-
-
-class Mutation(Request[R], Generic[R], kw_only=True):
-    """Base of requests that change the log."""
-
-    writes: ClassVar[bool] = True
-    actor: str
-    """Who acts: goes into the event."""
-    dry_run: bool = False
-    """Check everything and answer as if done, but write nothing."""
+from moot_protocol.request_base import Mutation, Request
 
 
 class Edge(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -238,6 +220,20 @@ class Import(Mutation[dict[str, Any]], kw_only=True):
     """Whether the file ends here (duplicate ids are found across the whole import, named by `session`)."""
     session: str = ""
     """Names one import of several requests; empty begins one, and the answer's `session` names it."""
+
+
+class ImportEdits(Mutation[dict[str, Any]], kw_only=True):
+    """Take in what changed between two states of a Beads file, all in one transaction; an id stands in one pair.
+
+    Answers `{"created", "updated", "deleted", "missing", "unchanged", "skipped": counts, "problems": as of an import}`;
+    problems of lines in the earlier state have `"base": True`. A line that is gone counts as missing and is reported.
+    """
+
+    method = "import_edits"
+    project: str
+    pairs: tuple[LinePair, ...]
+    delete_missing: bool = False
+    """Delete the issues whose lines are gone."""
 
 
 # -- Issues: reading ---------------------------------------------------------------------------------------------
@@ -470,13 +466,13 @@ class Stop(Request[dict[str, Any]], kw_only=True):
     method = "stop"
 
 
+_ISSUE_REQUESTS: tuple[type[Request[Any]], ...] = (
+    InitTown, InitProject, WorkspaceInfo, Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge,
+    AddComment, Resolve, Script, Import, ImportEdits, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History, Edges,
+    EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping, Stop,
+)  # fmt: skip
+
 REQUESTS: dict[str, type[Request[Any]]] = {
-    request.method: request
-    for request in (
-        InitTown, InitProject, WorkspaceInfo, Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge,
-        AddComment, Resolve, Script, Import, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History, Edges,
-        EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping,
-        Stop,
-    )
-}  # fmt: skip
+    request.method: request for request in (*_ISSUE_REQUESTS, *EXCHANGE_REQUESTS)
+}
 """Every request by its method's name."""

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from moot_protocol import requests
+from moot_protocol import exchange_requests, requests
 from moot_protocol.listing import Filter
-from moot_protocol.requests import REQUESTS, Create, IssueFields, ListIssues, Mutation, Request, Script, Update
+from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests import REQUESTS, Create, IssueFields, ListIssues, Script, Update
 
 SAMPLES: dict[type, Any] = {
     str: "text", int: 7, bool: True, bytes: b"bytes", IssueFields: IssueFields(title="t", priority=0, pinned=False),
@@ -27,10 +28,10 @@ def sample(request: type[Request[Any]]) -> Request[Any]:
 
 
 def every_request() -> set[type[Request[Any]]]:
-    """All request classes of the module, found without the list."""
+    """All request classes of both modules, found without the list."""
     return {
         item
-        for item in vars(requests).values()
+        for item in (*vars(requests).values(), *vars(exchange_requests).values())
         if isinstance(item, type) and issubclass(item, Request) and "method" in vars(item)
     }
 

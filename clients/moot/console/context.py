@@ -16,7 +16,8 @@ from moot.console.command import Context
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import MIB
-from moot_protocol.requests import Mutation, Request, Script, WorkspaceInfo
+from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests import Script, WorkspaceInfo
 
 R = TypeVar("R")
 

@@ -4,7 +4,7 @@ import os
 from typing import Any, NamedTuple, Protocol
 
 from moot_protocol import limits
-from moot_protocol.requests import Request
+from moot_protocol.request_base import Request
 from moot_protocol.rpc import Call
 from mootd.control.hosting import HostedTerminal
 

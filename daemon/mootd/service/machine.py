@@ -10,7 +10,8 @@ from moot_protocol import ids
 from moot_protocol.errors import RefusedError
 from moot_protocol.kinds import ISSUE
 from moot_protocol.limits import MIB
-from moot_protocol.requests import Doctor, Fsck, Ping, Request, Status, Stop
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.rpc import RPC_VERSION
 from mootd.edges.paths import Places
 from mootd.engine import layout

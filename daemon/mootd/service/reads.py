@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.request_base import Request
 from moot_protocol.requests import (
     Blocked,
     Children,
@@ -19,7 +20,6 @@ from moot_protocol.requests import (
     ListIssues,
     Prove,
     Ready,
-    Request,
     ResolveIds,
     Show,
     Stats,

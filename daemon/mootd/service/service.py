@@ -12,18 +12,8 @@ from concurrent.futures import Executor, Future
 from typing import Any, Final, NamedTuple, TypeVar
 
 from moot_protocol.listing import Filter
-from moot_protocol.requests import (
-    Events,
-    Import,
-    InitTown,
-    ListIssues,
-    Mutation,
-    Ready,
-    Request,
-    ResolveIds,
-    Show,
-    WorkspaceInfo,
-)
+from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests import Events, Import, InitTown, ListIssues, Ready, ResolveIds, Show, WorkspaceInfo
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit

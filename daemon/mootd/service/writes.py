@@ -9,17 +9,17 @@ import msgspec
 from moot_protocol.codec import encode
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_TTL_MS
+from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import (
     AddComment,
     AddEdge,
     Close,
     Create,
     Delete,
+    ImportEdits,
     InitProject,
-    Mutation,
     RemoveEdge,
     Reopen,
-    Request,
     Resolve,
     Script,
     Undelete,
@@ -27,6 +27,7 @@ from moot_protocol.requests import (
 )
 from mootd.engine import layout
 from mootd.engine.issues.conflicts import resolve
+from mootd.engine.issues.edits import import_edits
 from mootd.engine.issues.links import add_edge, remove_edge
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.script import run_script
@@ -48,6 +49,7 @@ _WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
     AddEdge: add_edge,
     RemoveEdge: remove_edge,
     Resolve: resolve,
+    ImportEdits: import_edits,
     InitProject: lambda writer, request: init_project(writer.unit, writer.plane, request),
 }
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from moot_protocol.errors import RefusedError
 from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import ISSUE, Role
+from moot_protocol.request_base import Mutation
 from moot_protocol.requests import (
     AddComment,
     AddEdge,
@@ -22,7 +23,6 @@ from moot_protocol.requests import (
     History,
     Import,
     IssueFields,
-    Mutation,
     RemoveEdge,
     Reopen,
     Undelete,

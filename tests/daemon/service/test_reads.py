@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, MootError
+from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import (
     REQUESTS,
     Close,
@@ -13,10 +14,8 @@ from moot_protocol.requests import (
     Events,
     InitTown,
     IssueFields,
-    Mutation,
     Prove,
     Rebuild,
-    Request,
     ResolveIds,
     Script,
     Show,

@@ -11,6 +11,7 @@ import pytest
 
 from moot_protocol.errors import Code, MootError
 from moot_protocol.listing import Filter
+from moot_protocol.request_base import Request
 from moot_protocol.requests import (
     Blocked,
     Close,
@@ -24,7 +25,6 @@ from moot_protocol.requests import (
     Ping,
     Ready,
     Rebuild,
-    Request,
     Script,
     Show,
 )

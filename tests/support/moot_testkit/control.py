@@ -17,7 +17,8 @@ import msgspec
 
 from moot.console.terminal import Facts
 from moot_protocol import rpc
-from moot_protocol.requests import Ping, Request
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Ping
 from moot_testkit.terminal import FACTS
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import listening

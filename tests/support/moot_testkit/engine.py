@@ -12,7 +12,8 @@ from moot_protocol.errors import Code, MootError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import ISSUE, Role
 from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import AddEdge, Blocked, Create, Edge, IssueFields, Mutation, Ready, Request, Show, Update
+from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests import AddEdge, Blocked, Create, Edge, IssueFields, Ready, Show, Update
 from moot_testkit.feeds import Town, seed
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy

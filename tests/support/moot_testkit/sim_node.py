@@ -6,7 +6,8 @@ from hashlib import sha256
 from typing import Any
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.requests import AddComment, Create, Mutation
+from moot_protocol.request_base import Mutation
+from moot_protocol.requests import AddComment, Create
 from moot_testkit import laws
 from moot_testkit.hostile import Knowledge
 from moot_testkit.laws import Acknowledged, require

@@ -10,7 +10,8 @@ from moot_protocol.batch import Batch, decode_batch
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
-from moot_protocol.requests import InitProject, Request
+from moot_protocol.request_base import Request
+from moot_protocol.requests import InitProject
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import MemoryKeyStore

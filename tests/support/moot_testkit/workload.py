@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from moot_protocol import json_text
+from moot_protocol.request_base import Mutation
 from moot_protocol.requests import (
     AddComment,
     AddEdge,
@@ -14,7 +15,6 @@ from moot_protocol.requests import (
     Delete,
     Edge,
     IssueFields,
-    Mutation,
     RemoveEdge,
     Reopen,
     Resolve,

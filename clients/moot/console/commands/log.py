@@ -13,7 +13,8 @@ from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import Events, Fsck, Rebuild, Request, Show
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Events, Fsck, Rebuild, Show
 
 STRETCH_MS: Final = 5_000
 """How long one request waits for news, in milliseconds: below the time any request may take."""

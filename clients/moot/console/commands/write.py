@@ -28,7 +28,8 @@ from moot.console.issue_fields import (
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, Mutation, Show, Update
+from moot_protocol.request_base import Mutation
+from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, Show, Update
 
 Labelled = tuple[str, Mutation[Any]]
 """A mutation and what names it in errors."""

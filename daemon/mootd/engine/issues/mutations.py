@@ -9,18 +9,8 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import Facts, facts
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Sibling
-from moot_protocol.requests import (
-    AddComment,
-    Close,
-    Create,
-    Delete,
-    Edge,
-    IssueFields,
-    Mutation,
-    Reopen,
-    Undelete,
-    Update,
-)
+from moot_protocol.request_base import Mutation
+from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
 from mootd.engine.cycles import PARENT
 from mootd.engine.graph import BLOCKING
 from mootd.engine.issues import checks

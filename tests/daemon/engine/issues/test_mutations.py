@@ -6,6 +6,7 @@ import pytest
 
 from moot_protocol import limits
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.request_base import Request
 from moot_protocol.requests import (
     AddComment,
     Close,
@@ -15,7 +16,6 @@ from moot_protocol.requests import (
     Import,
     IssueFields,
     Reopen,
-    Request,
     Undelete,
     Update,
 )

@@ -1,0 +1,194 @@
+"""Requests about planes, the machines of a town, remotes, and the exchange with them; as `requests.py` for the rest.
+
+A plane is named by its name, or by the beginning of its id in hexadecimal; a remote by its name. Times are
+milliseconds since 1970. Keys (of replicas, invites, towns) are text as `ids.key_text` writes them.
+"""
+
+from typing import Any
+
+import msgspec
+
+from moot_protocol.request_base import Mutation, Request
+
+SYNC_MODES = ("auto", "manual", "off")
+"""How a plane is exchanged with a remote: by itself, only when asked (`moot sync`), or not at all."""
+
+
+# -- Remotes -----------------------------------------------------------------------------------------------------
+class RemoteOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How to reach an MQTT broker. Files are named, never read into the log; Git uses what the user's git is told."""
+
+    user: str = ""
+    password_file: str = ""
+    """A file of this machine whose first line is the password."""
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+class AddRemote(Mutation[dict[str, Any]], kw_only=True):
+    """Add a remote and exchange planes with it from now on.
+
+    Answer: as an entry of `remotes`.
+    Raises `exists` for a name that is taken, `invalid` for an address that is none.
+    """
+
+    method = "add_remote"
+    name: str = ""
+    """Empty: `origin`, or made from the host."""
+    kind: str
+    """`git` or `mqtt`."""
+    url: str
+    options: RemoteOptions = RemoteOptions()
+    mode: str = "auto"
+    """How the planes here are exchanged with it (SYNC_MODES)."""
+
+
+class RemoveRemote(Mutation[dict[str, Any]], kw_only=True):
+    """Stop exchanging with a remote; what lies there stays. Answer: `{"name", "queued"}` (frames never sent)."""
+
+    method = "remove_remote"
+    name: str
+
+
+class SetMode(Mutation[dict[str, Any]], kw_only=True):
+    """How a plane is exchanged with a remote. Answer: `{"plane", "remote", "mode"}`."""
+
+    method = "set_mode"
+    plane: str
+    remote: str
+    mode: str
+
+
+class Remotes(Request[list[dict[str, Any]]], kw_only=True):
+    """All remotes.
+
+    Answer: `[{"name", "kind", "url", "state", "error", "last_ok_ms", "next_try_ms", "queued", "queued_bytes",
+    "planes": [{"plane", "mode"}], "alarms": [{"name", "kind", "detail"}]}]`; `state` is `idle`, `syncing`, `waiting`
+    (for the next try after an error), `connected` (MQTT) or `off`.
+    """
+
+    method = "remotes"
+
+
+class CheckRemote(Request[dict[str, Any]], kw_only=True):
+    """Try a remote out: reach it, read, write something that is taken away again.
+
+    Answer: `{"name", "ok", "checks": [{"check", "ok", "detail", "hint"}]}`.
+    """
+
+    method = "check_remote"
+    name: str
+
+
+# -- Planes ------------------------------------------------------------------------------------------------------
+class Planes(Request[list[dict[str, Any]]], kw_only=True):
+    """All planes of this machine.
+
+    Answer: `[{"name", "plane", "kind", "town", "is_own", "role", "state", "events", "replicas", "projects": [prefix],
+    "remotes": [{"remote", "mode"}], "epoch"}]`; `is_own`: the town's key is on this machine; `state` is `ready`, or
+    `waiting` until the charter of a joined plane has come; `epoch` is empty where nothing was ever sealed.
+    """
+
+    method = "planes"
+
+
+class ShowPlane(Request[dict[str, Any]], kw_only=True):
+    """One plane, with who writes on it.
+
+    Answer: an entry of `planes`, and `"members": [{"replica", "role", "state", "events", "is_here", "last_seen_ms",
+    "invite"}]`, `"invites"` as `invites` answers.
+    """
+
+    method = "show_plane"
+    plane: str
+
+
+class CreatePlane(Mutation[dict[str, Any]], kw_only=True):
+    """Found another plane of this machine's town. Answer: an entry of `planes`. Raises `exists`, `denied`."""
+
+    method = "create_plane"
+    name: str
+    kind: str = "ledger"
+    """`ledger`, `federation` or `operational`."""
+
+
+# -- Machines of a town ------------------------------------------------------------------------------------------
+class Invite(Mutation[dict[str, Any]], kw_only=True):
+    """Make a ticket with which another machine can join a plane.
+
+    Answer: `{"ticket", "invite", "plane", "role", "expires_ms", "remotes": [{"kind", "url"}]}`. The ticket is a secret
+    and is kept nowhere. Raises `denied` where the town's key isn't on this machine.
+    """
+
+    method = "invite"
+    plane: str = "ledger"
+    role: str = "writer"
+    expires_ms: int = 0
+    """When it should be closed if nobody used it; 0 for a day from now."""
+
+
+class Invites(Request[list[dict[str, Any]]], kw_only=True):
+    """Invites.
+
+    Answer: `[{"invite", "plane", "role", "expires_ms", "state", "users": [replica]}]`; `state` is `open`, `expired`
+    (still open, to be closed) or `closed`.
+    """
+
+    method = "invites"
+
+
+class CloseInvite(Mutation[dict[str, Any]], kw_only=True):
+    """Close an invite: who has used it by now counts, nobody else ever will. Answer: as in `invites`."""
+
+    method = "close_invite"
+    invite: str
+    """Its key, or the beginning of it."""
+    keep: tuple[str, ...] | None = None
+    """The replicas that count; None for all that are known to have used it."""
+
+
+class Join(Mutation[dict[str, Any]], kw_only=True):
+    """Join a plane with a ticket. Planes already here stay.
+
+    Answer: `{"plane", "name", "town", "role", "state", "created", "replica", "remotes": [name], "clashes": [prefix],
+    "recovery_words"}`; `state` is `waiting` until the charter has come from a remote, then `ready`; `created` tells
+    whether it was new here; `clashes` are issue prefixes that planes here have in common; `recovery_words` are given
+    once where this machine had no town of its own.
+    """
+
+    method = "join"
+    ticket: str
+
+
+# -- The exchange ------------------------------------------------------------------------------------------------
+class Sync(Request[dict[str, Any]], kw_only=True):
+    """Exchange now.
+
+    Answer: `{"done", "cursor", "remotes": [{"remote", "state", "sent", "received", "queued", "error", "rounds"}]}`.
+    With `cursor` empty a new exchange begins; a caller that waits asks again with the cursor it was given until `done`.
+    `done` with an `error` in a remote means that this remote couldn't be reached.
+    """
+
+    method = "sync"
+    plane: str = ""
+    """Only this plane; empty for all that aren't off."""
+    cursor: str = ""
+    wait_ms: int = 0
+    """Answer no later than this, also when nothing has changed."""
+
+
+class OutboxInfo(Request[list[dict[str, Any]]], kw_only=True):
+    """What waits for each remote.
+
+    Answer: `[{"remote", "frames", "bytes", "most_frames", "most_bytes", "oldest_ms", "dropped", "is_nearly_full"}]`;
+    `oldest_ms` is the age of the oldest frame, 0 for none.
+    """
+
+    method = "outbox"
+
+
+EXCHANGE_REQUESTS: tuple[type[Request[Any]], ...] = (
+    AddRemote, RemoveRemote, SetMode, Remotes, CheckRemote, Planes, ShowPlane, CreatePlane, Invite, Invites,
+    CloseInvite, Join, Sync, OutboxInfo,
+)  # fmt: skip

@@ -1,0 +1,21 @@
+"""Requests about planes, machines and remotes travel like all others."""
+
+import msgspec
+import pytest
+
+from moot_protocol.exchange_requests import EXCHANGE_REQUESTS, AddRemote, Join, RemoteOptions
+from moot_protocol.requests import REQUESTS
+
+
+def test_each_is_among_the_requests_that_the_daemon_knows() -> None:
+    assert all(REQUESTS[request.method] is request for request in EXCHANGE_REQUESTS)
+
+
+def test_they_come_back_from_the_wire_as_they_went() -> None:
+    sent = AddRemote(actor="ada", kind="mqtt", url="mqtts://broker", options=RemoteOptions(user="ada"))
+    assert msgspec.convert(msgspec.to_builtins(sent), AddRemote) == sent
+
+
+def test_what_a_request_doesnt_know_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="tiket"):
+        msgspec.convert({"actor": "ada", "ticket": "t", "tiket": "t"}, Join)

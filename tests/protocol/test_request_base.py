@@ -1,0 +1,10 @@
+"""What every request has."""
+
+from moot_protocol.request_base import Mutation
+from moot_protocol.requests import REQUESTS
+
+
+def test_every_request_that_writes_says_who_acts_or_founds_something() -> None:
+    writing = {name for name, request in REQUESTS.items() if request.writes}
+    assert {name for name in writing if not issubclass(REQUESTS[name], Mutation)} <= {"init_town"}
+    assert all("actor" in REQUESTS[name].__struct_fields__ for name in writing - {"init_town"})
