@@ -36,13 +36,13 @@ class Entropy(Protocol):
 
 
 class KeyStore(Protocol):
-    """The private keys of one data directory, by name: `town`, `replica`.
+    """The private keys of one data directory, by name: `town`, `replica`; and the secrets it shares with others.
 
     A name is 1 to 63 lowercase letters, digits and hyphens, and begins with a letter. Each key is an Ed25519 pair that
-    signs and an X25519 pair that plane keys are wrapped for. The recovery key is never stored.
+    signs and an X25519 pair that plane keys are wrapped for, or a secret of 32 bytes. The recovery key is never stored.
 
-    Guarantees: a key that `create` has returned for survives a power loss; a name's key never changes; no method
-    returns or reports a seed.
+    Guarantees: a key that `create` or `keep` has returned for survives a power loss; a name's key never changes; no
+    method returns or reports the seed of a pair.
     """
 
     def has(self, name: str) -> bool:
@@ -70,6 +70,28 @@ class KeyStore(Protocol):
 
     def hpke_public(self, name: str) -> bytes:
         """The 32-byte X25519 public key that others wrap for.
+
+        Raises:
+            RefusedError: as `signer`.
+        """
+
+    def hpke_open(self, name: str, sealed: bytes, info: bytes) -> bytes:
+        """Open what was sealed for the X25519 key (HPKE, `moot_protocol.epoch` names the suite).
+
+        Raises:
+            MalformedError: `bad_key`: it was sealed for another key, or with another `info`.
+            RefusedError: as `signer`.
+        """
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Keep a secret of 32 bytes; harmless when the same is kept already.
+
+        Raises:
+            RefusedError: as `create`; `exists` when something else has the name.
+        """
+
+    def secret(self, name: str) -> bytes:
+        """A secret.
 
         Raises:
             RefusedError: as `signer`.

@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from moot_protocol.crypto import SeedSigner, check_public_key, is_signed
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code, MalformedError, RefusedError
 from mootd.edges.entropy import SeededEntropy, SystemEntropy
-from mootd.edges.keys import FileKeyStore, MemoryKeyStore
+from mootd.edges.keys import HPKE, FileKeyStore, MemoryKeyStore
 from mootd.ports import Entropy, KeyStore
 
 Make = Callable[[Entropy], KeyStore]
@@ -90,3 +90,43 @@ def test_what_is_no_name_is_refused_everywhere(keys: KeyStore, method: str, name
 def test_the_longest_name_will_do(keys: KeyStore) -> None:
     keys.create("a" * 63)
     assert keys.has("a" * 63)
+
+
+# -- Secrets and what is sealed for a key ------------------------------------------------------------------------
+def test_a_secret_comes_back_as_it_was_kept(keys: KeyStore) -> None:
+    keys.keep("topic-1", b"s" * 32)
+    assert keys.has("topic-1")
+    assert keys.secret("topic-1") == b"s" * 32
+
+
+def test_keeping_the_same_secret_again_is_harmless_and_another_is_refused(keys: KeyStore) -> None:
+    keys.keep("topic-1", b"s" * 32)
+    keys.keep("topic-1", b"s" * 32)
+    with pytest.raises(RefusedError) as caught:
+        keys.keep("topic-1", b"t" * 32)
+    assert caught.value.code is Code.EXISTS
+    assert keys.secret("topic-1") == b"s" * 32
+
+
+def test_a_secret_is_no_pair_and_a_pair_no_secret(keys: KeyStore) -> None:
+    keys.keep("topic-1", b"s" * 32)
+    keys.create("town")
+    with pytest.raises(RefusedError):
+        keys.signer("topic-1")
+    with pytest.raises(RefusedError):
+        keys.secret("town")
+
+
+def test_what_was_sealed_for_a_key_opens_for_it_alone_and_for_its_purpose(keys: KeyStore) -> None:
+    keys.create("replica")
+    keys.create("town")
+    public = X25519PublicKey.from_public_bytes(keys.hpke_public("replica"))
+    sealed = HPKE.encrypt(b"k" * 32, public, b"moot/wrap/1")
+    assert keys.hpke_open("replica", sealed, b"moot/wrap/1") == b"k" * 32
+    for name, data, info in (
+        ("town", sealed, b"moot/wrap/1"), ("replica", sealed, b"moot/other"), ("replica", sealed[:-1], b"moot/wrap/1"),
+        ("replica", b"", b"moot/wrap/1"),
+    ):  # fmt: skip
+        with pytest.raises(MalformedError) as caught:
+            keys.hpke_open(name, data, info)
+        assert caught.value.code is Code.BAD_KEY

@@ -1,6 +1,7 @@
 """Private keys on disk, one small file each, and their twin in memory.
 
     file = [1, "pair", name, Ed25519 seed, X25519 private key, Ed25519 public key, X25519 public key]     <name>.key
+         | [1, "shared", name, secret, "", SHA256(secret), ""]
 
 The folder has mode 0700 and the files 0600; what is open to others, belongs to someone else or is a symbolic link is
 refused in words, never repaired in silence: it may have been read already. The public keys stand beside the private
@@ -14,12 +15,15 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from moot_protocol.codec import decoder, encode
 from moot_protocol.crypto import KEY_BYTES, SeedSigner
@@ -29,6 +33,9 @@ from mootd.ports import Entropy
 
 FORMAT: Final = 1
 PAIR: Final = "pair"
+SHARED: Final = "shared"
+HPKE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+"""As `moot_protocol.epoch` wraps plane keys."""
 FILE_MODE: Final = 0o600
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _FILE_BYTES: Final = 4096
@@ -75,24 +82,43 @@ class FileKeyStore:
 
     def create(self, name: str) -> None:
         """Make and keep a new key."""
-        file = _file_name(name)
+        if not self._write(_new_key(name, self._entropy)):
+            raise _exists(name)
+
+    def keep(self, name: str, secret: bytes) -> None:
+        """Keep a secret of 32 bytes."""
+        if not self._write(_new_secret(name, secret)) and self.secret(name) != secret:
+            raise _exists(name)
+
+    def _write(self, key: _KeyFile) -> bool:
+        """Write a key that isn't there yet; whether it was written."""
+        file = _file_name(key.name)
         private_folder(self._folder, owner=self._owner)
         with self._open_folder() as folder:
             fcntl.flock(folder, fcntl.LOCK_EX)  # whoever else creates keys here waits; closing the folder unlocks
             if _is_there(file, folder):
-                raise _exists(name)
+                return False
             try:
-                _write_whole(file, encode(_new_key(name, self._entropy)), folder)
+                _write_whole(file, encode(key), folder)
             except OSError as error:
                 raise refusal(error, f"cannot write the key {self._folder / file}") from error
+        return True
 
     def signer(self, name: str) -> SeedSigner:
         """The key that signs, read and checked anew."""
-        return SeedSigner(self._load(name).signing)
+        return SeedSigner(self._load(name, PAIR).signing)
 
     def hpke_public(self, name: str) -> bytes:
         """The 32-byte X25519 public key, read and checked anew."""
-        return self._load(name).exchange_public
+        return self._load(name, PAIR).exchange_public
+
+    def hpke_open(self, name: str, sealed: bytes, info: bytes) -> bytes:
+        """What somebody sealed for the X25519 key."""
+        return _open_sealed(self._load(name, PAIR), sealed, info)
+
+    def secret(self, name: str) -> bytes:
+        """A secret of 32 bytes, read and checked anew."""
+        return self._load(name, SHARED).signing
 
     @contextlib.contextmanager
     def _open_folder(self) -> Iterator[int]:
@@ -102,7 +128,7 @@ class FileKeyStore:
         finally:
             os.close(descriptor)
 
-    def _load(self, name: str) -> _KeyFile:
+    def _load(self, name: str, kind: str) -> _KeyFile:
         file = _file_name(name)
         if not self.has(name):
             raise _missing(name)
@@ -119,7 +145,7 @@ class FileKeyStore:
                     raise RefusedError(f"the key {path} is not an ordinary file", code=Code.DENIED)
                 check_private(status, path, FILE_MODE, self._owner)
                 data = opened.read(_FILE_BYTES + 1)
-        return _checked(data, name, path)
+        return _checked(data, kind, name, path)
 
 
 class MemoryKeyStore:
@@ -140,16 +166,31 @@ class MemoryKeyStore:
             raise _exists(name)
         self._keys[name] = _new_key(name, self._entropy)
 
+    def keep(self, name: str, secret: bytes) -> None:
+        """Keep a secret of 32 bytes."""
+        key = _new_secret(name, secret)
+        if self.has(name) and self._keys[name] != key:
+            raise _exists(name)
+        self._keys[name] = key
+
     def signer(self, name: str) -> SeedSigner:
         """The key that signs."""
-        return SeedSigner(self._load(name).signing)
+        return SeedSigner(self._load(name, PAIR).signing)
 
     def hpke_public(self, name: str) -> bytes:
         """The 32-byte X25519 public key."""
-        return self._load(name).exchange_public
+        return self._load(name, PAIR).exchange_public
 
-    def _load(self, name: str) -> _KeyFile:
-        if not self.has(name):
+    def hpke_open(self, name: str, sealed: bytes, info: bytes) -> bytes:
+        """What somebody sealed for the X25519 key."""
+        return _open_sealed(self._load(name, PAIR), sealed, info)
+
+    def secret(self, name: str) -> bytes:
+        """A secret of 32 bytes."""
+        return self._load(name, SHARED).signing
+
+    def _load(self, name: str, kind: str) -> _KeyFile:
+        if not self.has(name) or self._keys[name].kind != kind:
             raise _missing(name)
         return self._keys[name]
 
@@ -171,6 +212,19 @@ def _missing(name: str) -> RefusedError:
 def _new_key(name: str, entropy: Entropy) -> _KeyFile:
     signing, exchange = entropy.bytes(KEY_BYTES), entropy.bytes(KEY_BYTES)
     return _KeyFile(FORMAT, PAIR, name, signing, exchange, *_publics(signing, exchange))
+
+
+def _new_secret(name: str, secret: bytes) -> _KeyFile:
+    if len(secret) != KEY_BYTES:
+        raise ValueError(f"a secret of {len(secret)} bytes")
+    return _KeyFile(FORMAT, SHARED, name, secret, b"", sha256(secret).digest(), b"")
+
+
+def _open_sealed(key: _KeyFile, sealed: bytes, info: bytes) -> bytes:
+    try:
+        return HPKE.decrypt(sealed, X25519PrivateKey.from_private_bytes(key.exchange), info)
+    except (InvalidTag, ValueError) as error:
+        raise MalformedError("not sealed for this key", code=Code.BAD_KEY) from error
 
 
 def _publics(signing: bytes, exchange: bytes) -> tuple[bytes, bytes]:
@@ -204,7 +258,7 @@ def _write_whole(file: str, data: bytes, folder: int) -> None:
     os.fsync(folder)
 
 
-def _checked(data: bytes, name: str, path: Path) -> _KeyFile:
+def _checked(data: bytes, kind: str, name: str, path: Path) -> _KeyFile:
     """Decode a key file and check that it is this key, whole."""
     try:
         key = _decode(data)
@@ -214,8 +268,12 @@ def _checked(data: bytes, name: str, path: Path) -> _KeyFile:
                 f"the key {path} was written by a later Moot", code=Code.BAD_VERSION, hint="update moot"
             ) from error
         raise _damaged(path, "is no key") from None  # the cause could quote what stands in the file
-    if key.kind != PAIR or key.name != name:
+    if key.kind != kind or key.name != name:
         raise _damaged(path, f"holds the {key.kind} named {key.name}")
+    if kind == SHARED:
+        if len(key.signing) != KEY_BYTES or key != _new_secret(name, key.signing):
+            raise _damaged(path, "does not match its own check")
+        return key
     if len(key.signing) != KEY_BYTES or len(key.exchange) != KEY_BYTES:
         raise _damaged(path, "holds keys of a wrong length")
     if _publics(key.signing, key.exchange) != (key.signing_public, key.exchange_public):

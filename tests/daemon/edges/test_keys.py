@@ -137,7 +137,7 @@ def test_every_flipped_bit_is_noticed(place: int) -> None:
     content = bytearray(encode(WHOLE))
     content[place // 8] ^= 1 << place % 8
     try:
-        key = keys_module._checked(bytes(content), "town", Path("town.key"))
+        key = keys_module._checked(bytes(content), keys_module.PAIR, "town", Path("town.key"))
     except RefusedError as error:
         assert error.code in {Code.STORE_DAMAGED, Code.BAD_VERSION}  # noqa: PT017 - both ways out are right
     else:  # X25519 leaves five bits of a private key aside, so flipping them changes nothing
@@ -264,3 +264,15 @@ def test_of_many_who_create_the_same_key_one_succeeds(folder: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(map(str, codes)) == sorted(["None"] + ["exists"] * 7)
+
+
+def test_every_flipped_bit_of_a_secret_is_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    keys = FileKeyStore(folder, SystemEntropy())
+    keys.keep("topic-1", b"s" * 32)
+    whole = (folder / "topic-1.key").read_bytes()
+    for place in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << place % 8
+        with pytest.raises(RefusedError):
+            keys_module._checked(bytes(content), keys_module.SHARED, "topic-1", Path("topic-1.key"))
