@@ -16,13 +16,14 @@ from typing import Final, NamedTuple, Protocol
 
 from moot_protocol import kinds
 from moot_protocol.batch import ZEROS, Batch
-from moot_protocol.certificate import decode_certificate
-from moot_protocol.charter import OPENS_CHARTER, End, end_from_value, end_of, is_void, opening_value
+from moot_protocol.certificate import Certificate, decode_certificate
+from moot_protocol.charter import OPENS_CHARTER, End, end_of, opening_value
+from moot_protocol.charter_reading import Invitation, read_ends, read_invites
 from moot_protocol.errors import Code, MalformedError, MootError
 from moot_protocol.event import Event
-from moot_protocol.fold import Placed, fold
+from moot_protocol.fold import Placed
 from moot_protocol.genesis import Genesis, decode_genesis, plane_id
-from moot_protocol.ids import key_from_text, key_text
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 
 
@@ -48,7 +49,11 @@ class Reason(StrEnum):
     OTHER_TOWN = "other_town"
     """Its certificate names a town that is no member."""
     VOID_CERTIFICATE = "void_certificate"
-    """Its certificate is malformed, not signed by its town, or for another key or plane."""
+    """Its certificate is malformed, or for another key or plane."""
+    NO_INVITE = "no_invite"
+    """Its certificate is signed neither by its town nor by an invite of it that is held."""
+    INVITE_CLOSED = "invite_closed"
+    """Its town's charter has closed the invite it used, and doesn't name it among those that count."""
     FORKED = "forked"
     """Its author signed two different batches with the same number, and no pin says which counts."""
     ENDED = "ended"
@@ -144,6 +149,8 @@ class Charter(NamedTuple):
     own: Accepted
     ends: Mapping[bytes, tuple[End, ...]]
     """author → live pins."""
+    invites: Mapping[bytes, Invitation]
+    """invite key → the invite, of whatever town it lets in."""
 
     @property
     def is_ended(self) -> bool:
@@ -227,8 +234,8 @@ def read_charter(plane: bytes, feeds: Feeds) -> Charter | None:
     own = Accepted(
         n, last.id if last else ZEROS, FeedKind.CHARTER, town, Role.ADMIN, forked_at, ended=bool(pins), reason=reason
     )
-    events = feeds.events(town, last.id) if last else ()
-    return Charter(plane, genesis, own, _live_ends(genesis, (placed for placed in events if placed.event.n <= n)))
+    events = [placed for placed in feeds.events(town, last.id) if placed.event.n <= n] if last else []
+    return Charter(plane, genesis, own, read_ends(town, events), read_invites(events))
 
 
 def settle_author(charter: Charter | None, feeds: Feeds, author: bytes) -> Accepted:
@@ -248,7 +255,7 @@ def settle_author(charter: Charter | None, feeds: Feeds, author: bytes) -> Accep
         return _NOTHING._replace(forked_at=forked_at, ended=ended, reason=reason)
     role = _role(charter, author, _opening(feeds, author, reach))
     if isinstance(role, Reason):
-        return _NOTHING._replace(forked_at=forked_at, ended=ended, reason=role)
+        return _NOTHING._replace(forked_at=forked_at, ended=ended or role is Reason.INVITE_CLOSED, reason=role)
     reason = Reason.ENDED if ended else Reason.FORKED if forked_at else Reason.NONE
     if role is Role.READER and n > 1:
         n, reason = 1, Reason.READER
@@ -279,8 +286,8 @@ def _genesis_of(plane: bytes, author: bytes, opening: Event) -> Genesis | None:
     return genesis if genesis.town == author else None
 
 
-def _role(charter: Charter, author: bytes, opening: Event) -> Role | Reason:
-    """The role that a replica's first event gives it, or why it gives none."""
+def _certificate(charter: Charter, author: bytes, opening: Event) -> Certificate | Reason:
+    """The certificate by which a first event makes its feed a replica's of this town, or why it makes it none."""
     value = opening_value(opening, kinds.CERTIFICATE)
     if value is None:
         return Reason.NO_CERTIFICATE
@@ -294,8 +301,26 @@ def _role(charter: Charter, author: bytes, opening: Event) -> Role | Reason:
         return Reason.VOID_CERTIFICATE
     if body.town != genesis.town:
         return Reason.OTHER_TOWN
-    # The founder's town is an admin, so the certificate's role is the least. Invite keys come with the invites.
-    return body.role if certificate.signer == genesis.town else Reason.VOID_CERTIFICATE
+    invitation = charter.invites.get(certificate.signer)
+    is_invited = invitation is not None and invitation.invite.town == genesis.town
+    return certificate if certificate.signer == genesis.town or is_invited else Reason.NO_INVITE
+
+
+def _role(charter: Charter, author: bytes, opening: Event) -> Role | Reason:
+    """The role that a replica's first event gives it, or why it gives none: the least of town's, invite's and its own.
+
+    The founder's town is an admin, so its own never lessens another.
+    """
+    certificate = _certificate(charter, author, opening)
+    if isinstance(certificate, Reason):
+        return certificate
+    role = certificate.body.role
+    if certificate.signer == charter.genesis.town:
+        return role
+    invite, counting = charter.invites[certificate.signer]
+    if counting is not None and author not in counting:
+        return Reason.INVITE_CLOSED
+    return min(role, invite.role, key=lambda each: each.rank)
 
 
 def _opening(feeds: Feeds, author: bytes, ref: BatchRef) -> Event:
@@ -310,18 +335,6 @@ def _opening(feeds: Feeds, author: bytes, ref: BatchRef) -> Event:
 
 
 # -- Pins --------------------------------------------------------------------------------------------------------
-def _live_ends(genesis: Genesis, events: Iterable[Placed]) -> dict[bytes, tuple[End, ...]]:
-    """Live pins by author, in these events of a charter that name its own town."""
-    ends: dict[bytes, tuple[End, ...]] = {}
-    counting = (placed for placed in events if placed.event.skeleton.kind == kinds.END and not is_void(placed.event))
-    for (_, entity), live in fold(counting).items():
-        author = key_from_text(entity)
-        pins = (end_from_value(write.sibling.value) for write in live.get(kinds.END, ()))
-        if author is not None:
-            ends[author] = tuple(end for end in pins if end is not None and end.town == genesis.town)
-    return ends
-
-
 def _replica_pin(charter: Charter, feeds: Feeds, author: bytes, end: End) -> _Pin | None:
     """What a pin of a replica comes to, or None where it is void."""
     if end.n == 0:
@@ -332,7 +345,8 @@ def _replica_pin(charter: Charter, feeds: Feeds, author: bytes, end: End) -> _Pi
     if not batch.first <= end.n <= batch.last:
         return None
     # A branch that opens as something else is none that this town could end.
-    return None if isinstance(_role(charter, author, _opening(feeds, author, batch)), Reason) else _Pin(batch, end.n)
+    opening = _opening(feeds, author, batch)
+    return None if isinstance(_certificate(charter, author, opening), Reason) else _Pin(batch, end.n)
 
 
 def _own_pin(feeds: Feeds, town: bytes, head: BatchRef) -> _Pin | None:

@@ -13,7 +13,7 @@ the reader's to check, who has the predecessor. Bytes are kept exactly as receiv
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -134,6 +134,29 @@ def decode_batch(data: bytes, *, verify: bool = True) -> Batch:
     if verify and not crypto.is_signed(header.author, envelope.signature, crypto.BATCH_DOMAIN + envelope.header):
         raise MalformedError("a batch that its author didn't sign", code=Code.BAD_SIGNATURE)
     return Batch(header, envelope.header, envelope.signature, events, sha256(envelope.header).digest())
+
+
+class Link(NamedTuple):
+    """A batch by what links it, read from its header alone."""
+
+    author: bytes
+    first: int
+    last: int
+    prev: bytes
+    id: bytes
+
+
+def batch_link(data: bytes) -> Link:
+    """What links a batch, without checking its events or its signature.
+
+    Raises:
+        MalformedError: it has no header.
+    """
+    if len(data) > limits.BATCH_BYTES:
+        raise MalformedError(f"a batch of {len(data)} bytes", code=Code.TOO_LARGE)
+    envelope = _decode_envelope(data)
+    header = decode_header(envelope.header)
+    return Link(header.author, header.first, header.last, header.prev, sha256(envelope.header).digest())
 
 
 def _decode_events(header: Header, packed: tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]) -> tuple[Event, ...]:

@@ -47,6 +47,8 @@ class ImportedIssue(NamedTuple):
     deleted: dict[str, str] | None
     """What a tombstone says of its deletion, by the line's names; None for an issue that isn't one."""
     problems: list[LineProblem]
+    left_out: set[str]
+    """Names of the line's fields that something of was left out with a problem."""
 
 
 TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes"})
@@ -183,8 +185,9 @@ class _LineReader:
     def __init__(self, data: dict[str, Any], number: int) -> None:
         self._data = data
         self._status = data.get("status")
+        self._field = ""
         deleted: dict[str, str] | None = {} if self._status == TOMBSTONE else None
-        self._issue = ImportedIssue(data["id"], number, {}, {}, [], [], [], {}, {}, deleted, [])
+        self._issue = ImportedIssue(data["id"], number, {}, {}, [], [], [], {}, {}, deleted, [], set())
 
     def read(self) -> ImportedIssue:
         """Sort all fields."""
@@ -194,7 +197,9 @@ class _LineReader:
             fits = _ALWAYS_FITS.get(name)
             if fits and type(value) is str and 0 < len(value) <= fits and value.isascii() and value != TOMBSTONE:
                 (texts if name in TEXTS else registers)[name] = value
-            elif name in _EXPECTED:
+                continue
+            self._field = name
+            if name in _EXPECTED:
                 self._take_register(name, value)
             elif name in self._SPECIAL:
                 self._SPECIAL[name](self, value)
@@ -206,6 +211,7 @@ class _LineReader:
 
     def _report(self, what: str, problem: str) -> None:
         self._issue.problems.append(LineProblem(self._issue.line, self._issue.id, f"{what} left out: {problem}"))
+        self._issue.left_out.add(self._field)
 
     def _keep(self, name: str, value: Any) -> None:
         """Keep a value that is not what its field expects."""

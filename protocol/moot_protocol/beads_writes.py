@@ -51,7 +51,7 @@ def writes_for_new(imported: ImportedIssue, project: str) -> Events:
         [Write("extra", [name, text]) for name, text in imported.extra.items()],
     ]
     updated_at = imported.registers.get("updated_at")
-    return _events(shorts, alone, elements, None if updated_at is None else Write("updated_at", updated_at))
+    return grouped(shorts, alone, elements, None if updated_at is None else Write("updated_at", updated_at))
 
 
 def differences(imported: ImportedIssue, live: Live, reading: IssueReading, dot_of: DotOf) -> Events:
@@ -104,7 +104,7 @@ class _Differences:
         if not shorts and not alone and not any(elements) and not self._is_newer:
             return []
         last = None if updated_at is None else Write("updated_at", updated_at, self._over("updated_at"))
-        return _events(shorts, alone, elements, last)
+        return grouped(shorts, alone, elements, last)
 
     def _over(self, key: str) -> Sequence[Dot]:
         return [self._dot_of(key, sibling) for sibling in self._live.get(key, ())]
@@ -159,9 +159,9 @@ class _Differences:
     def _comments(self) -> list[Write]:
         if self._is_hidden("comments"):
             return []
-        present = {_known_by(*comment) for comment in self._reading.comments}
-        present |= {_known_by(*comment._replace(id="")) for comment in self._reading.comments}
-        return [Write("comments", comment) for comment in self._line.comments if _known_by(*comment) not in present]
+        present = {known_by(*comment) for comment in self._reading.comments}
+        present |= {known_by(*comment._replace(id="")) for comment in self._reading.comments}
+        return [Write("comments", comment) for comment in self._line.comments if known_by(*comment) not in present]
 
     def _entries(self, key: str, wanted: dict[str, str], shown: dict[str, str]) -> Iterator[Write]:
         if self._is_hidden(key):
@@ -172,7 +172,7 @@ class _Differences:
                 yield Write(key, [name, text], over)
 
 
-def _known_by(text: str, author: str, created_at: str, name: str | int, extra: dict[str, Any]) -> bytes:
+def known_by(text: str, author: str, created_at: str, name: str | int, extra: dict[str, Any]) -> bytes:
     """What makes a comment the same: its id (once a number, now text) and text, and without an id all it says."""
     return encode([str(name), text] if name != "" else [text, author, created_at, extra])
 
@@ -186,7 +186,7 @@ def _deletion(deleted: dict[str, str]) -> list[str]:
     return [deleted.get(name, "") for name in DELETED_NAMES]
 
 
-def _events(shorts: list[Write], alone: list[Write], elements: list[list[Write]], last: Write | None) -> Events:
+def grouped(shorts: list[Write], alone: list[Write], elements: list[list[Write]], last: Write | None) -> Events:
     """Group writes by event: a key stands once in each, and what is long stands alone."""
     rows: Events = []
     if any(elements):

@@ -19,6 +19,8 @@ class Code(StrEnum):
     BAD_VERSION = "bad_version"
     BAD_STRUCTURE = "bad_structure"
     NOT_CANONICAL = "not_canonical"
+    UNKNOWN_EPOCH = "unknown_epoch"
+    BAD_SEAL = "bad_seal"
     BAD_HASH = "bad_hash"
     BAD_SIGNATURE = "bad_signature"
     BAD_KEY = "bad_key"

@@ -65,7 +65,7 @@ class Remotes(Request[list[dict[str, Any]]], kw_only=True):
 
     Answer: `[{"name", "kind", "url", "state", "error", "last_ok_ms", "next_try_ms", "queued", "queued_bytes",
     "planes": [{"plane", "mode"}], "alarms": [{"name", "kind", "detail"}]}]`; `state` is `idle`, `syncing`, `waiting`
-    (for the next try after an error), `connected` (MQTT) or `off`.
+    (for the next try after an error); `error` is why the last try failed, in words, or empty.
     """
 
     method = "remotes"
@@ -167,7 +167,8 @@ class Sync(Request[dict[str, Any]], kw_only=True):
 
     Answer: `{"done", "cursor", "remotes": [{"remote", "state", "sent", "received", "queued", "error", "rounds"}]}`.
     With `cursor` empty a new exchange begins; a caller that waits asks again with the cursor it was given until `done`.
-    `done` with an `error` in a remote means that this remote couldn't be reached.
+    `done` with an `error` in a remote means that this remote couldn't be reached; `sent` (frames), `received`
+    (batches that were new here) and `rounds` count since the daemon started, `queued` are frames that wait.
     """
 
     method = "sync"

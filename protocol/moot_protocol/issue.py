@@ -208,7 +208,7 @@ def read_issue(
         values,
         read_labels(live["labels"]) if "labels" in live else [],
         read_edges(live["edges"]) if "edges" in live else [],
-        _read_comments(live["comments"]) if "comments" in live else [],
+        read_comments(live["comments"]) if "comments" in live else [],
         _read_keyed("metadata", live, conflicts) if "metadata" in live else {},
         _read_keyed("extra", live, conflicts) if "extra" in live else {},
         deleted,
@@ -275,7 +275,7 @@ def read_edges(siblings: Sequence[Sibling]) -> list[Edge]:
     return list(edges.values())
 
 
-def _read_comments(siblings: Sequence[Sibling]) -> list[Comment]:
+def read_comments(siblings: Sequence[Sibling]) -> list[Comment]:
     """The comments, oldest first; those that say the same in all their parts, id included, once."""
     comments: dict[bytes, Comment] = {}
     for sibling in siblings if len(siblings) == 1 else sorted(siblings, key=policies.rank):

@@ -41,6 +41,12 @@ BATCH_AUTHORS: Final = 1024
 PROOF_BYTES: Final = BATCH_BYTES + 4 * KIB
 """Bytes of the proof of one event: at most a batch without its other events, a path, a certificate and a genesis."""
 
+# -- Charters (format) -------------------------------------------------------------------------------------------
+EPOCH_RECIPIENTS: Final = 512
+"""Replicas and open invites that one epoch's key is wrapped for, some 117 bytes each: its event is the unit."""
+EPOCH_PREDECESSORS: Final = 16
+"""Epochs begun at once that one takes the place of."""
+
 # -- Fields (checked where a write is made, not where it is received) --------------------------------------------
 TITLE_CHARS: Final = 500
 LABEL_CHARS: Final = 100
@@ -81,6 +87,27 @@ WANT_RANGES: Final = 1024
 """Entries in one request for batches."""
 FRONTIER_ENTRIES: Final = 65_536
 """Authors in one frontier."""
+FRAME_BYTES: Final = 8 * MIB
+"""Bytes of a sealed frame: a Git remote's segment."""
+LIVE_FRAME_BYTES: Final = 128 * KIB
+"""Bytes of a frame on a live remote: brokers of every make carry so much."""
+DECOMPRESSED_BYTES: Final = 16 * MIB
+"""Bytes of a message out of a frame, and of the window for decompressing it."""
+COMPRESSION_RATIO: Final = 50
+"""How many times longer than its compressed form a message may be; one that is more so is sent as it is."""
+
+TICKET_CHARS: Final = 8192
+"""Characters of a ticket: one line that a terminal and a chat still take whole."""
+TICKET_REMOTES: Final = 16
+"""Remotes in one ticket."""
+URL_BYTES: Final = 1024
+"""Bytes of a remote's address."""
+
+# -- Outbox (this machine) ---------------------------------------------------------------------------------------
+OUTBOX_FRAMES: Final = 1_000
+"""Frames that wait for one remote; beyond it the oldest makes way, and is made again from the log."""
+OUTBOX_BYTES: Final = 64 * MIB
+"""Bytes of those frames."""
 
 # -- Control socket (this machine) -------------------------------------------------------------------------------
 RPC_FRAME_BYTES: Final = 8 * MIB

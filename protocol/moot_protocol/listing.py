@@ -15,6 +15,8 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
 
     projects: tuple[str, ...] = ()
     """Empty: all."""
+    plane: str = ""
+    """Its name, or the beginning of its id in hexadecimal; empty: all that hold issues."""
     statuses: tuple[str, ...] = ()
     exclude_statuses: tuple[str, ...] = ()
     types: tuple[str, ...] = ()

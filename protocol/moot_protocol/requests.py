@@ -4,14 +4,16 @@ A request class names its method and says what its answer is: `Request[R]` is an
 data (what JSON and MessagePack can hold). An issue document has the field names and shapes of Beads' JSONL lines,
 empty fields left out; fields of Moot's own start with an underscore.
 
-Ids in requests are what people type: a whole id, or the start of one that is unique (`ids.py`); else `not_found` or
-`ambiguous`. What an edge leads to may also be `external:…`, which stands for itself. Answers hold whole ids.
+Ids in requests are what people type: a whole id, or the start of one that is unique (`ids.py`), and `PLANE:ID` where
+planes have an id in common; else `not_found` or `ambiguous`. A plane is named by its name, or by the beginning of its
+id in hexadecimal. What an edge leads to may also be `external:…`, which stands for itself. Answers hold whole ids.
 """
 
 from typing import Any
 
 import msgspec
 
+from moot_protocol.beads_pairs import LinePair
 from moot_protocol.exchange_requests import EXCHANGE_REQUESTS
 from moot_protocol.listing import Filter, IssueDoc, Json, Page
 from moot_protocol.request_base import Mutation, Request
@@ -62,7 +64,11 @@ class InitTown(Request[dict[str, Any]], kw_only=True):
 
 
 class InitProject(Mutation[dict[str, Any]], kw_only=True):
-    """Open a project of the ledger plane for a workspace. Answers `{"project", "workspace", "created"}`."""
+    """Open a project for a workspace; one that is open already is joined.
+
+    Answers `{"project", "workspace", "created"}`.
+    Raises `ambiguous` where several planes have it, `conflict` where it belongs to another plane than the one named.
+    """
 
     method = "init_project"
     prefix: str
@@ -70,10 +76,12 @@ class InitProject(Mutation[dict[str, Any]], kw_only=True):
     """The workspace's opaque id; empty: the daemon makes one."""
     folder: str = ""
     """Where the workspace lies, for people to read in `status`."""
+    plane: str = ""
+    """The plane that a new project goes to; empty: the machine's first ledger."""
 
 
 class WorkspaceInfo(Request[dict[str, Any] | None], kw_only=True):
-    """What is known of a workspace: `{"project", "folder"}`, or None."""
+    """What is known of a workspace: `{"project", "folder", "plane"}`, or None; `plane` is its id in hexadecimal."""
 
     method = "workspace_info"
     workspace: str
@@ -85,6 +93,8 @@ class Create(Mutation[IssueDoc], kw_only=True):
 
     method = "create"
     project: str
+    plane: str = ""
+    """The plane it belongs to, where several have a project of this name."""
     fields: IssueFields
     id: str = ""
     """An id of the caller's own instead of a random one; must be free."""
@@ -213,6 +223,8 @@ class Import(Mutation[dict[str, Any]], kw_only=True):
 
     method = "import"
     project: str
+    plane: str = ""
+    """The plane it belongs to, where several have a project of this name."""
     lines: tuple[bytes, ...]
     first_line: int = 1
     """Number of the first of these lines in their file."""
@@ -231,6 +243,8 @@ class ImportEdits(Mutation[dict[str, Any]], kw_only=True):
 
     method = "import_edits"
     project: str
+    plane: str = ""
+    """The plane it belongs to, where several have a project of this name."""
     pairs: tuple[LinePair, ...]
     delete_missing: bool = False
     """Delete the issues whose lines are gone."""
@@ -304,6 +318,7 @@ class Stats(Request[dict[str, Any]], kw_only=True):
 
     method = "stats"
     projects: tuple[str, ...] = ()
+    plane: str = ""
 
 
 class Children(Request[Page], kw_only=True):
@@ -357,6 +372,7 @@ class Labels(Request[list[dict[str, Any]]], kw_only=True):
 
     method = "labels"
     projects: tuple[str, ...] = ()
+    plane: str = ""
 
 
 class Conflicts(Request[list[dict[str, Any]]], kw_only=True):
@@ -416,7 +432,7 @@ class Status(Request[dict[str, Any]], kw_only=True):
 
     Answers `{"version", "protocol", "data": folder, "bytes": on disk, "at_rest": words, "town": {"name", "key"},
     "replica": key, "planes": [{"name", "plane", "digest": hex, "events", "issues", "feeds", "frontier": [{"author",
-    "n", "head"}]}], "projects": [{"project", "folder", "issues"}], "conflicts": n, "parked": batches,
+    "n", "head"}]}], "projects": [{"project", "folder", "plane", "issues"}], "conflicts": n, "parked": batches,
     "jobs": [{"job", "done", "total"}], "alarms": [{"code", "severity", "message", "hint"}]}`.
     """
 
@@ -468,8 +484,9 @@ class Stop(Request[dict[str, Any]], kw_only=True):
 
 _ISSUE_REQUESTS: tuple[type[Request[Any]], ...] = (
     InitTown, InitProject, WorkspaceInfo, Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge,
-    AddComment, Resolve, Script, Import, ImportEdits, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History, Edges,
-    EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping, Stop,
+    AddComment, Resolve, Script, Import, ImportEdits, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History,
+    Edges, EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping,
+    Stop,
 )  # fmt: skip
 
 REQUESTS: dict[str, type[Request[Any]]] = {

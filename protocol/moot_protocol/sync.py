@@ -37,6 +37,7 @@ from moot_protocol.frontier import (
 from moot_protocol.messages import (
     Batches,
     ForkProof,
+    Message,
     Place,
     Single,
     Want,
@@ -191,7 +192,14 @@ class Session:
         Raises:
             MalformedError: the bytes are no message, or one of another plane (`wrong_plane`).
         """
-        message = decode_message(data)
+        return self.receive_decoded(decode_message(data))
+
+    def receive_decoded(self, message: Message) -> list[Effect]:
+        """As `receive`, of a message that was decoded and verified already.
+
+        Raises:
+            MalformedError: `wrong_plane`.
+        """
         if message.plane != self._plane:
             raise MalformedError("a message of another plane", code=Code.WRONG_PLANE)
         match message:

@@ -103,7 +103,7 @@ ODD = signer("odd").public
         (TOWN.certificate(ODD, town=signer("foreign").public), Reason.OTHER_TOWN),
         ([*TOWN.certificate(ODD)[:2], signer("other").public], Reason.VOID_CERTIFICATE),
         (Town("other").certificate(ODD, plane=TOWN.plane), Reason.OTHER_TOWN),
-        (Town("other").certificate(ODD, plane=TOWN.plane, town=TOWN.key.public), Reason.VOID_CERTIFICATE),
+        (Town("other").certificate(ODD, plane=TOWN.plane, town=TOWN.key.public), Reason.NO_INVITE),
     ],
 )
 def test_a_certificate_that_is_not_this_town_s_word_for_this_key_lets_nothing_in(

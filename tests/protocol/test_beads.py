@@ -170,7 +170,7 @@ def test_what_cannot_be_stored_is_left_out_by_name_and_the_rest_goes_in(name: st
     assert [(problem.line, problem.id) for problem in imported.problems] == [(7, "bd-1")]
     assert "left out" in imported.problems[0].problem
     without = parse(**{name: None})._replace(extra={})
-    assert imported._replace(extra={}, problems=[]) == without._replace(problems=[])
+    assert imported._replace(extra={}, problems=[]) == without._replace(problems=[], left_out={name})
     assert imported.problems[0].problem.encode()
 
 

@@ -5,13 +5,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.batch import ZEROS
-from moot_protocol.charter import End, end_draft, end_from_value, is_void, opening_value
-from moot_protocol.event import Draft, Event, Write
+from moot_protocol.charter import (
+    CLOSE,
+    End,
+    Invite,
+    close_draft,
+    close_from_value,
+    end_draft,
+    end_from_value,
+    epoch_drafts,
+    epoch_of_entity,
+    invite_draft,
+    invite_from_value,
+    is_void,
+    opening_value,
+    written,
+)
+from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
 from moot_testkit.feeds import FeedWriter, Town, note, seed, signer, stripped
 from moot_testkit.strategies import hashes, values
 
-AUTHOR, BATCH, TOWN_KEY = seed("author"), seed("batch"), seed("town")
+AUTHOR, BATCH, TOWN_KEY, HPKE_KEY = seed("author"), seed("batch"), seed("town"), seed("hpke")
+EPOCH, EARLIER = b"eight by", b"another!"
+EPOCH_VALUE = [b"", [[AUTHOR, bytes(80)]]]
 
 
 def event(draft: Draft) -> Event:
@@ -92,3 +110,94 @@ def test_a_charter_s_event_whose_values_are_missing_is_void_whatever_its_kind() 
     batch = FeedWriter(bytes(16), signer("someone")).write(note())
     assert not is_void(batch.events[0])
     assert is_void(stripped(batch).events[0])
+
+
+# -- Invites ---------------------------------------------------------------------------------------------------------
+@given(st.sampled_from([Role.WRITER, Role.READER]), hashes, st.integers(0, 2**48 - 1), hashes)
+def test_an_invite_is_read_as_it_was_written(role: Role, town: bytes, expires_ms: int, hpke_key: bytes) -> None:
+    invite = Invite(role, town, expires_ms, hpke_key)
+    drafted = event(invite_draft(AUTHOR, invite, "admin"))
+    assert drafted.skeleton.entity == key_text(AUTHOR)
+    assert [(key, invite_from_value(value)) for key, value in written(drafted)] == [("invite", invite)]
+    assert not is_void(drafted)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        ["writer", TOWN_KEY, 0],
+        ["writer", TOWN_KEY, 0, HPKE_KEY, 0],
+        ["admin", TOWN_KEY, 0, HPKE_KEY],
+        ["owner", TOWN_KEY, 0, HPKE_KEY],
+        [[], TOWN_KEY, 0, HPKE_KEY],
+        ["writer", TOWN_KEY[1:], 0, HPKE_KEY],
+        ["writer", None, 0, HPKE_KEY],
+        ["writer", TOWN_KEY, -1, HPKE_KEY],
+        ["writer", TOWN_KEY, 2**48, HPKE_KEY],
+        ["writer", TOWN_KEY, True, HPKE_KEY],
+        ["writer", TOWN_KEY, 1.0, HPKE_KEY],
+        ["writer", TOWN_KEY, 0, HPKE_KEY[1:]],
+        ["writer", TOWN_KEY, 0, "k" * 32],
+    ],
+)
+def test_what_is_no_invite_reads_as_none_and_makes_its_event_void(value: Any) -> None:
+    assert invite_from_value(value) is None
+    assert is_void(event(Draft("invite", key_text(AUTHOR), "a", (Write("invite", value),))))
+
+
+@given(st.sets(hashes, max_size=5))
+def test_a_close_is_read_as_it_was_written(subjects: set[bytes]) -> None:
+    drafted = event(close_draft(AUTHOR, list(subjects) * 2, "admin"))
+    assert [(key, close_from_value(value)) for key, value in written(drafted)] == [(CLOSE, frozenset(subjects))]
+    assert not is_void(drafted)
+
+
+@pytest.mark.parametrize(
+    "value", [None, AUTHOR, [AUTHOR[1:]], ["k" * 32], [AUTHOR, AUTHOR], sorted([AUTHOR, BATCH])[::-1], {"a": AUTHOR}]
+)
+def test_what_is_no_close_reads_as_none_and_makes_its_event_void(value: Any) -> None:
+    assert close_from_value(value) is None
+    assert is_void(event(Draft("invite", key_text(AUTHOR), "a", (Write(CLOSE, value),))))
+
+
+def test_an_invite_of_what_is_no_key_is_void() -> None:
+    value = ["writer", TOWN_KEY, 0, HPKE_KEY]
+    assert is_void(event(Draft("invite", "someone", "a", (Write("invite", value),))))
+
+
+def test_keys_that_a_newer_version_may_write_beside_are_not_void() -> None:
+    assert not is_void(event(Draft("invite", key_text(AUTHOR), "a", (Write("note", "for the laptop"),))))
+
+
+# -- Epochs ----------------------------------------------------------------------------------------------------------
+def test_an_epoch_is_named_by_its_8_bytes_in_hex() -> None:
+    (drafted,) = epoch_drafts(EPOCH, EPOCH_VALUE, "admin", {})
+    assert (drafted.kind, drafted.entity) == ("epoch", "6569676874206279")
+    assert epoch_of_entity(drafted.entity) == EPOCH
+    assert not is_void(event(drafted))
+
+
+@pytest.mark.parametrize("entity", ["", "65696768742062", "656967687420627900", "6569676874206X79", "656967687420627A"])
+def test_an_epoch_of_what_is_no_epoch_s_name_is_void(entity: str) -> None:
+    assert epoch_of_entity(entity) is None
+    assert not entity or is_void(event(Draft("epoch", entity, "a", (Write("epoch", EPOCH_VALUE),))))
+
+
+def test_an_epoch_whose_value_is_none_is_void() -> None:
+    assert is_void(event(Draft("epoch", EPOCH.hex(), "a", (Write("epoch", [b"", []]),))))
+
+
+def test_an_epoch_takes_others_places_by_removing_what_is_live_in_them() -> None:
+    dots = [Dot(AUTHOR, 7, b"leaf8..."), Dot(AUTHOR, 8, b"leaf8...")]
+    begun, removed = epoch_drafts(EPOCH, EPOCH_VALUE, "admin", {EARLIER: dots})
+    assert begun.entity == EPOCH.hex()
+    assert (removed.entity, removed.writes) == (EARLIER.hex(), (Write("epoch", removes=True, over=dots),))
+    assert not is_void(event(removed))
+
+
+@given(values)
+def test_no_value_of_any_kind_makes_these_readers_fail(value: Any) -> None:
+    for kind, entity in (("end", key_text(AUTHOR)), ("invite", key_text(AUTHOR)), ("epoch", EPOCH.hex())):
+        for key in (kind, CLOSE):
+            assert is_void(event(Draft(kind, entity, "a", (Write(key, value),)))) in {True, False}

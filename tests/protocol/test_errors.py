@@ -8,7 +8,7 @@ from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 
 STABLE = {
     "too_large", "bad_version", "bad_structure", "not_canonical", "bad_hash", "bad_signature", "bad_key",
-    "wrong_plane", "not_causal",
+    "wrong_plane", "not_causal", "unknown_epoch", "bad_seal",
     "usage", "invalid", "not_found", "ambiguous", "exists", "denied", "conflict", "lost_race", "limit", "clock_ahead",
     "not_ready", "key_reused",
     "store_full", "store_read_only", "store_locked", "store_damaged", "unreachable", "timeout", "cancelled", "busy",

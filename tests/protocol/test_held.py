@@ -1,12 +1,15 @@
 """Random worlds of one town: acceptance is a function of the set held, and equals its definition spelled out."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.acceptance import Settlement, settle
-from moot_protocol.batch import Batch
+from moot_protocol.batch import ZEROS, Batch
 from moot_protocol.charter import End
+from moot_protocol.codec import decode_value
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.held import HeldBatches
 from moot_protocol.ids import key_from_text, key_text
@@ -86,14 +89,51 @@ def expected(world: World, held: Held) -> dict[bytes, int]:
                 own.append((way[: length + 1], event.n))
                 break
     charter, n = cut(own, trunk(ways[town], forks[town]))
-    listed = ends_in(charter, n, town)
+    listed, invited = ends_in(charter, n, town), invites_in(charter, n)
     found = {town: n}
     for author in authors - {town}:
-        found[author] = replica(listed.get(author, []), ways[author], forks[author], removed=bool(own))
+        certified = {way[-1].id: certified_as(way[0], town, invited) for way in ways[author]}
+        found[author] = replica(listed.get(author, []), ways[author], forks[author], certified, removed=bool(own))
     return found
 
 
-def replica(ends: list[End], ways: list[list[Batch]], forked_at: int, *, removed: bool) -> int:
+def certified_as(batch: Batch, town: bytes, invited: dict[bytes, dict[str, Any]]) -> set[str] | None:
+    """The roles that a branch's first batch gives its author, of which the least counts: none where the invite is
+    closed for others, and None where the batch makes it no replica of the town's."""
+    opening = batch.events[0]
+    if opening.skeleton.kind != "certificate":
+        return None
+    body, _, signer = (opening.values() or [None])[0]
+    roles = {decode_value(body)[5]}
+    if signer == town:
+        return roles
+    role, named = invited.get(signer, {}).get("invite", ["admin", ZEROS])[:2]
+    if role == "admin" or named != town:
+        return None
+    return roles | {role} if batch.header.author in invited[signer].get("close", [batch.header.author]) else set()
+
+
+def invites_in(way: list[Batch], upto: int) -> dict[bytes, dict[str, Any]]:
+    """invite key → the first `invite` that may be one and the first `close` in a charter's path."""
+    found: dict[bytes, dict[str, Any]] = {}
+    for event in (event for batch in way for event in batch.events if event.n <= upto):
+        key = key_from_text(event.skeleton.entity)
+        if event.skeleton.kind == "invite" and key is not None:
+            name, value = event.skeleton.changes[0].key, (event.values() or [None])[0]
+            if value[:1] != ["admin"]:
+                found.setdefault(key, {}).setdefault(name, value)
+    return found
+
+
+def replica(
+    ends: list[End],
+    ways: list[list[Batch]],
+    forked_at: int,
+    certified: dict[bytes, set[str] | None],
+    *,
+    removed: bool,
+) -> int:
+    """How much of an author's feed counts. `certified`: the roles of each path by the id of its last batch."""
     pins: list[tuple[list[Batch], int]] = []
     for end in ends:
         way = next((way for way in ways if way[-1].id == end.batch), None)
@@ -101,16 +141,15 @@ def replica(ends: list[End], ways: list[list[Batch]], forked_at: int, *, removed
             pins.append(([], 0))
         elif way is None:
             pins.append((trunk(ways, forked_at), end.n))
-        elif holds(way[-1], end.n) and way[0].events[0].skeleton.kind == "certificate":
+        elif holds(way[-1], end.n) and certified[way[-1].id] is not None:
             pins.append((way, end.n))
     if removed and not pins:
         return 0
     way, n = cut(pins, trunk(ways, forked_at))
-    # A branch of these worlds opens with a good certificate or with none.
-    values = way[0].events[0].values() if way else None
-    if not values or way[0].events[0].skeleton.kind != "certificate":
+    roles = certified[way[-1].id] if way else None
+    if not roles:
         return 0
-    return min(n, 1) if b"reader" in values[0][0] else n
+    return min(n, 1) if "reader" in roles else n
 
 
 def paths(batches: list[Batch]) -> list[list[Batch]]:

@@ -3,9 +3,11 @@
 The second half reads them with nothing of the sources: a MessagePack reader of a few lines, SHA-256 and Ed25519.
 """
 
+import hmac
 import importlib.util
 import json
 import struct
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,9 +15,16 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
-SUBJECTS = ["event", "batch", "certificate", "proof", "frontier", "record"]
+SUBJECTS = ["event", "batch", "certificate", "proof", "frontier", "record", "frame", "epoch", "ticket"]
 
 
 def vectors(subject: str) -> dict[str, Any]:
@@ -262,3 +271,75 @@ def test_the_record_holds_both_of_two_concurrent_statuses_and_not_the_label_that
     shown = {(each["key"], json.dumps(each["value"])) for each in vector["live"]}
     assert {("status", '"closed"'), ("status", '"blocked"'), ("labels", '"stone"')} <= shown
     assert not shown & {("status", '"open"'), ("labels", '"water"')}
+
+
+# -- What is sealed --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", vectors("frame"))
+def test_a_frame(name: str) -> None:
+    vector = vectors("frame")[name]
+    topic_key, key = raw(vector["topic_key"]), raw(vector["plane_key"])
+    _, topic, epoch, nonce, ciphertext = (data_of(part) if isinstance(part, dict) else part
+                                          for part in vector["frame"]["decoded"])  # fmt: skip
+    assert topic == raw(vector["topic"]) == named(topic_key, b"moot/topic/1\0" + raw(vector["plane"]))
+    assert raw(vector["sender"]) == named(topic_key, b"moot/sender/1\0" + raw(vector["author"]))
+    assert epoch == raw(vector["epoch"]) == sha256(b"moot/epoch/1\0" + key).digest()[:8]
+    head = b"\x94\x01\xc4\x10" + topic + b"\xc4\x08" + epoch + b"\xc4\x0c" + nonce
+    assert raw(vector["bound"]) == b"moot/frame/1\0" + head
+    plaintext = AESGCMSIV(key).decrypt(nonce, ciphertext, raw(vector["bound"]))
+    assert plaintext == raw(vector["plaintext"])
+    end = 5 + int.from_bytes(plaintext[1:5], "big")
+    body = plaintext[5:end]
+    assert (zstd.decompress(body) if plaintext[0] else body) == raw(vector["message"])
+    assert plaintext[end:] == bytes(len(plaintext) - end)
+    assert len(plaintext) % 2 ** (len(plaintext).bit_length() - 1 - (len(plaintext).bit_length() - 1).bit_length()) == 0
+
+
+def named(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")[:16]
+
+
+def test_an_epoch() -> None:
+    (vector,) = vectors("epoch").values()
+    plane, key, epoch = raw(vector["plane"]), raw(vector["plane_key"]), raw(vector["epoch"])
+    assert vector["entity"]["text"] == epoch.hex() == sha256(b"moot/epoch/1\0" + key).hexdigest()[:16]
+    sealed, wraps = vector["value"]["decoded"]
+    bound = b"moot/predecessors/1\0" + plane + epoch
+    assert AESGCMSIV(key).decrypt(bytes(12), data_of(sealed), bound) == raw(vector["predecessor"])
+    for (_, wrap), private in zip(wraps, vector["hpke_private"], strict=True):
+        assert hpke_opened(raw(private), data_of(wrap), b"moot/wrap/1\0" + plane + epoch) == key
+    recipients = [data_of(recipient) for recipient, _ in wraps]
+    assert recipients == sorted(recipients)
+
+
+def hpke_opened(private: bytes, wrap: bytes, info: bytes) -> bytes:
+    """RFC 9180, base mode, in one breath: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM."""
+
+    def extract(suite: bytes, salt: bytes, label: bytes, secret: bytes) -> bytes:
+        return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + secret, "sha256")
+
+    def expand(suite: bytes, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
+        message = struct.pack(">H", length) + b"HPKE-v1" + suite + label + context
+        return hmac.digest(secret, message + b"\1", "sha256")[:length]
+
+    key, enc = X25519PrivateKey.from_private_bytes(private), wrap[:32]
+    shared = key.exchange(X25519PublicKey.from_public_bytes(enc))
+    kem, hpke = b"KEM" + struct.pack(">H", 0x20), b"HPKE" + struct.pack(">3H", 0x20, 1, 2)
+    pair = enc + key.public_key().public_bytes_raw()
+    shared = expand(kem, extract(kem, b"", b"eae_prk", shared), b"shared_secret", pair, 32)
+    context = b"\0" + extract(hpke, b"", b"psk_id_hash", b"") + extract(hpke, b"", b"info_hash", info)
+    secret = extract(hpke, shared, b"secret", b"")
+    nonce = expand(hpke, secret, b"base_nonce", context, 12)
+    return AESGCM(expand(hpke, secret, b"key", context, 32)).decrypt(nonce, wrap[32:], b"")
+
+
+def test_a_ticket() -> None:
+    (vector,) = vectors("ticket").values()
+    body, text = raw(vector["body"]), vector["ticket"]["text"]
+    assert raw(vector["check"]) == sha256(b"moot/ticket/1\0" + body).digest()[:5]
+    data = struct.pack(">H", len(body)) + body + raw(vector["check"])
+    bits = "".join(f"{byte:08b}" for byte in data) + "0" * (-8 * len(data) % 5)
+    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+    assert text == "moot1" + "".join(alphabet[int(bits[at : at + 5], 2)] for at in range(0, len(bits), 5))
+    seed = data_of(vector["body"]["decoded"][9])
+    assert Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw() == raw(vector["invite_key"])
+    assert raw(vector["invite_hpke_private"]) == sha256(b"moot/invite-hpke/1\0" + seed).digest()

@@ -10,19 +10,33 @@ from typing import Any
 
 from msgspec.msgpack import Ext, decode
 
+from moot_protocol import siv
 from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
 from moot_protocol.certificate import CertificateBody, build_certificate
 from moot_protocol.charter import certificate_draft, genesis_draft
 from moot_protocol.clock import from_ms
+from moot_protocol.codec import encode
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.digest import Digest, place_prefix, place_suffix, term
+from moot_protocol.epoch import build_epoch, epoch_from_value, open_epoch
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.fold import Placed, fold
+from moot_protocol.frame import FRAME_DOMAIN, epoch_id, open_frame, seal, sealed_bytes
 from moot_protocol.frontier import Entry, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.proof import build_proof, decode_proof
+from moot_protocol.ticket import (
+    TICKET_DOMAIN,
+    Remote,
+    RemoteKind,
+    Ticket,
+    encode_ticket,
+    invite_hpke_private,
+    invite_signer,
+)
+from moot_protocol.topics import sender_of, topic_of
 
 FOLDER = Path(__file__).parent
 SEEDS = {"town": b"\x01" * 32, "recovery": b"\x02" * 32, "replica one": b"\x03" * 32, "replica two": b"\x04" * 32}
@@ -79,6 +93,32 @@ BY_TWO = sealed(
 BY_ONE = sealed(
     ONE, 5, CREATED.id, START + from_ms(1) + 1, issue(Write("status", "blocked", [dot(CREATED.events[0], ONE)]))
 )
+
+
+# -- What is sealed ----------------------------------------------------------------------------------------------
+TOPIC_KEY, OLD_KEY, PLANE_KEY = b"\x08" * 32, b"\x09" * 32, b"\x0a" * 32
+TOPIC = topic_of(TOPIC_KEY, PLANE)
+FRAME_NONCE = bytes(range(12))
+MESSAGES = {"as it is": b"Mend the bridge.", "compressed": b"Mend the bridge. " * 5}
+COMPRESSED = bytes.fromhex("28b52ffd2055c50000884d656e6420746865206272696467652e20010083d0b904")
+"""The second message as one version of zstd made it: others may make something else, and all must read it."""
+HPKE_PRIVATE = {ONE.public: b"\x0b" * 32, TWO.public: b"\x0c" * 32}
+WRAPS = {
+    ONE.public: bytes.fromhex(
+        "8f8f90a850e2072e30bce4ab6a3b247319b4ceea205d307f5da5954856b2733f04a92beb4e394dd1"
+        "e534695613a3313e212a26628872c32fc24b5fc50d28315c4d6d81296a146e04e29076bf00ab4cb0"
+    ),
+    TWO.public: bytes.fromhex(
+        "3e848ed56708bf40d022b7bb4f8cf26e6dd8d43afad649ed1af41dd7d7afc7711439e62a34f2e734"
+        "0b95cb31e98941caff42010f1d08460cea9513cb881f717479dacbeac7d23229886deb82f62fa020"
+    ),
+}
+"""The plane key as HPKE wrapped it once: it draws new entropy each time."""
+TICKET = Ticket(
+    1, PLANE, PlaneKind.LEDGER, "ledger", TOWN.public, "rivertown", TOPIC_KEY, PLANE_KEY,
+    (Remote(RemoteKind.GIT, "git@example.org:moot.git"), Remote(RemoteKind.MQTT, "mqtts://example.org:8883")),
+    b"\x0d" * 32,
+)  # fmt: skip
 
 
 def shown(value: Any) -> Any:
@@ -259,6 +299,97 @@ def record_vector() -> dict[str, Any]:
     }
 
 
+def frame_vector() -> dict[str, Any]:
+    """A message that compressing would make longer, and one that is sent compressed."""
+    bound = FRAME_DOMAIN + encode([1, TOPIC, epoch_id(PLANE_KEY), FRAME_NONCE])
+    vectors: dict[str, Any] = {}
+    for name, message in MESSAGES.items():
+        body = b"\1" + len(COMPRESSED).to_bytes(4, "big") + COMPRESSED
+        plaintext = body.ljust(sealed_bytes(len(COMPRESSED)) - sealed_bytes(0) + 5, b"\0")
+        ciphertext = siv.encrypt(PLANE_KEY, FRAME_NONCE, plaintext, bound)
+        frame = encode([1, TOPIC, epoch_id(PLANE_KEY), FRAME_NONCE, ciphertext])
+        if name == "as it is":
+            plaintext, frame = b"\0\0\0\0\x10" + message + b"\0", seal(PLANE_KEY, TOPIC, FRAME_NONCE, message)
+        if open_frame({epoch_id(PLANE_KEY): PLANE_KEY}.get, TOPIC, frame) != message:
+            raise ValueError(f"the frame {name} doesn't hold its message")
+        vectors[name] = {
+            "topic_key": plain("the plane's topic key", TOPIC_KEY),
+            "plane": plain("the plane's id", PLANE),
+            "topic": plain("HMAC-SHA256(topic key, 'moot/topic/1' 0x00 || plane), the first 16 bytes", TOPIC),
+            "author": plain("the key of a replica", ONE.public),
+            "sender": plain(
+                "HMAC-SHA256(topic key, 'moot/sender/1' 0x00 || author), the first 16 bytes: its name on remotes",
+                sender_of(TOPIC_KEY, ONE.public),
+            ),
+            "plane_key": plain("the key of the plane's epoch", PLANE_KEY),
+            "epoch": plain("SHA256('moot/epoch/1' 0x00 || plane key), the first 8 bytes", epoch_id(PLANE_KEY)),
+            "message": plain("what is sealed", message),
+            "plaintext": plain(
+                "0 (as it is) or 1 (zstd) || length of the body, 4 bytes || body || zeros, to a length of Padme",
+                plaintext,
+            ),
+            "bound": plain("'moot/frame/1' 0x00 || [1, topic, epoch, nonce]: the associated data", bound),
+            "frame": packed("[1, topic, epoch, nonce, AES-256-GCM-SIV of the plaintext under the plane key]", frame),
+        }
+    return vectors
+
+
+def epoch_vector() -> dict[str, Any]:
+    """The value of an epoch for two replicas that takes the place of an earlier one."""
+    publics = {key: bytes(32) for key in WRAPS}
+    value = [build_epoch(PLANE, PLANE_KEY, publics, [OLD_KEY])[0], [[key, WRAPS[key]] for key in sorted(WRAPS)]]
+    epoch = epoch_id(PLANE_KEY)
+    read = epoch_from_value(value)
+    for key, private in HPKE_PRIVATE.items():
+        if read is None or open_epoch(PLANE, epoch, read, key, private) != PLANE_KEY:
+            raise ValueError("the epoch doesn't hold its key")
+    return {
+        "over an earlier one": {
+            "plane": plain("the plane's id", PLANE),
+            "plane_key": plain("the epoch's key", PLANE_KEY),
+            "predecessor": plain("the key it takes the place of", OLD_KEY),
+            "epoch": plain("SHA256('moot/epoch/1' 0x00 || plane key), the first 8 bytes", epoch),
+            "entity": {"says": "the epoch in hex: the entity of its event", "text": epoch.hex()},
+            "value": packed(
+                "[AES-256-GCM-SIV under the plane key of the predecessors' keys, nonce of zeros, associated data "
+                "'moot/predecessors/1' 0x00 || plane || epoch; [[recipient, HPKE base mode (X25519, HKDF-SHA256, "
+                "AES-256-GCM) of the plane key, info 'moot/wrap/1' 0x00 || plane || epoch], ...]]",
+                encode(value),
+            ),
+            "hpke_private": [
+                plain("the X25519 private key of a recipient, in the order of the wraps", HPKE_PRIVATE[key])
+                for key in sorted(WRAPS)
+            ],
+        }
+    }
+
+
+def ticket_vector() -> dict[str, Any]:
+    """A ticket with two remotes."""
+    text = encode_ticket(TICKET)
+    return {
+        "with two remotes": {
+            "body": packed(
+                "[1, plane, kind, plane's name, town key, town's name, topic key, plane key, [[kind, url], ...], seed]",
+                encode(TICKET),
+            ),
+            "check": plain(
+                "SHA256('moot/ticket/1' 0x00 || body), the first 5 bytes",
+                sha256(TICKET_DOMAIN + encode(TICKET)).digest()[:5],
+            ),
+            "ticket": {
+                "says": "'moot1' || Crockford's base32, lower case, of: length of the body, 2 bytes || body || check",
+                "text": text,
+            },
+            "invite_key": plain("the Ed25519 key whose seed stands in the ticket", invite_signer(b"\x0d" * 32).public),
+            "invite_hpke_private": plain(
+                "SHA256('moot/invite-hpke/1' 0x00 || seed): the invite's X25519 private key",
+                invite_hpke_private(b"\x0d" * 32),
+            ),
+        }
+    }
+
+
 SUBJECTS = {
     "event": event_vector,
     "batch": batch_vector,
@@ -266,6 +397,9 @@ SUBJECTS = {
     "proof": proof_vector,
     "frontier": frontier_vector,
     "record": record_vector,
+    "frame": frame_vector,
+    "epoch": epoch_vector,
+    "ticket": ticket_vector,
 }
 
 
