@@ -11,8 +11,9 @@ where somebody has to give a permission, `invalid` where the address is none.
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 TOPIC_BYTES = 16
 SENDER_BYTES = 16
@@ -44,7 +45,7 @@ class RefAlarm(StrEnum):
     WENT_BACK = "went_back"
     """It no longer leads to the commit that it led to before: somebody moved or rewrote it."""
     MISSING = "missing"
-    """It was there and is gone."""
+    """It was there and is gone, and no later generation of its sender's is there: raised until it is back or one is."""
     FOREIGN = "foreign"
     """A name under refs/moot/<topic>/ that is none of ours."""
     UNREADABLE = "unreadable"
@@ -64,7 +65,7 @@ class Fetched(NamedTuple):
     """What a fetch found."""
 
     tips: Sequence[Tip]
-    """Every ref of the topics asked for, as the remote has it."""
+    """Every ref of the topics asked for, as the remote has it, but for those that an alarm is about."""
     alarms: Sequence[Alarm]
 
 
@@ -89,14 +90,19 @@ class RefRemote(Protocol):
                 is the tip's.
 
         Raises:
-            MalformedError: a commit that no sender of ours would push.
+            MalformedError: the first commit to read is one that no sender of ours would push; what stands before such
+                a commit is returned.
         """
 
     async def push(self, ref: Ref, frames: Sequence[bytes]) -> Tip:
         """Put frames after those that a ref of ours holds (or begin it), as one commit.
 
+        Where the remote's ref was moved back or removed, this restores it. Where this side has forgotten pushes of its
+        own that are there, it goes on after them. A push repeated because its answer was lost is there once.
+
         Raises:
-            RefusedError: `conflict`: the remote's ref isn't where ours is, nor can it be brought there.
+            RefusedError: `conflict`: the remote's ref isn't where ours is, nor can it be brought there: begin another
+                generation; `limit`: more than 10,000 frames or 64 MiB, or a frame of more than 17 MiB; `invalid`: none.
         """
 
     async def drop(self, ref: Ref) -> None:
@@ -116,6 +122,10 @@ class Channel(StrEnum):
     PRESENCE = "presence"
 
 
+RETAINED: Final = frozenset({Channel.FRONTIER, Channel.PRESENCE})
+"""Channels of which the remote keeps each sender's latest frame for those who subscribe later."""
+
+
 class Incoming(NamedTuple):
     """A frame that came over a live remote."""
 
@@ -128,36 +138,67 @@ class Incoming(NamedTuple):
 
 
 class Will(NamedTuple):
-    """A frame that the remote publishes on PRESENCE when this connection breaks."""
+    """A frame that the remote publishes on PRESENCE, retained, when this connection breaks."""
 
     topic: bytes
     frame: bytes
+
+
+@dataclass(slots=True)
+class Dropped:
+    """How many frames a live remote has brought that were left out; only ever grows."""
+
+    foreign: int = 0
+    """Under a name that is none of ours, or of a topic not asked for."""
+    too_large: int = 0
+    """Larger than a frame may be."""
+    overflowed: int = 0
+    """Too many at once: the oldest, batches first."""
 
 
 class Line(Protocol):
     """An open connection to a live remote."""
 
     async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
-        """Hand a frame to the remote as this sender's; FRONTIER and PRESENCE are retained there.
+        """Hand a frame to the remote as this sender's; FRONTIER and PRESENCE are retained there, the latest of each.
 
-        Returns once the remote has acknowledged it, which says nothing about anybody having received it.
+        An empty frame takes back what is retained; nobody receives it. Frames of one caller keep their order.
+
+        Returns once the remote has acknowledged it, which says nothing about anybody having received it, nor about it
+        having been permitted: most brokers acknowledge what they then drop.
 
         Raises:
-            RefusedError: `unreachable`: no acknowledgement within the deadline, or the connection is gone; `limit`: the
-                frame is larger than the remote carries.
+            RefusedError: `unreachable`: no acknowledgement within the deadline, or the connection is gone; it is, then.
+                `limit`: the frame is larger than the remote carries. `denied`: the remote says so.
         """
 
     def incoming(self) -> AsyncIterator[Incoming]:
-        """Frames of other senders as they come; ends with RefusedError `unreachable` when the connection is gone."""
+        """Frames of other senders as they come; ends with RefusedError, mostly `unreachable`, when the line is gone.
+
+        Bounded: whoever reads too slowly loses the oldest batches first (`LiveRemote.dropped`).
+        """
 
 
 class LiveRemote(Protocol):
-    """A remote that passes frames on."""
+    """A remote that passes frames on. The caller reconnects; nothing of an old connection disturbs a new one."""
+
+    @property
+    def dropped(self) -> Dropped:
+        """What all connections so far have left out."""
 
     def connect(
-        self, sender: bytes, topics: Collection[bytes], wills: Sequence[Will] = ()
+        self, sender: bytes, topics: Collection[bytes], will: Will | None = None
     ) -> AbstractAsyncContextManager[Line]:
-        """Open a connection and subscribe to all channels of these topics.
+        """Open a connection and subscribe to all channels of these topics; what is retained of them comes first.
+
+        A sender has one connection: a second ends the first. Batches and wants that others send while it is away are
+        kept for it for some time, within the remote's limits. Leaving normally discards the will; leaving by an
+        exception (or being cancelled) publishes it, as a broken connection does.
+
+        Args:
+            sender: this sender's name among those of the topics, 16 bytes.
+            topics: 16 bytes each.
+            will: published when the connection breaks. A connection has one at most: MQTT knows no more.
 
         Raises:
             RefusedError: `unreachable`, `denied` or `invalid`.

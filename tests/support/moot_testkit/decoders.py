@@ -22,7 +22,7 @@ from moot_protocol.frontier import (
     decode_frontier_message,
     summary,
 )  # fmt: skip
-from moot_protocol.genesis import decode_genesis
+from moot_protocol.genesis import PlaneKind, decode_genesis
 from moot_protocol.messages import (
     Place,
     Single,
@@ -35,7 +35,8 @@ from moot_protocol.messages import (
 )  # fmt: skip
 from moot_protocol.proof import build_proof, decode_proof, verify_proof
 from moot_protocol.requests import Create, IssueFields, Ping
-from moot_testkit.feeds import Town, note, wire
+from moot_protocol.ticket import Remote, RemoteKind, Ticket, decode_ticket, encode_ticket
+from moot_testkit.feeds import Town, note, seed, wire
 from moot_testkit.forging import forged_batch, forged_header, forged_skeleton, forged_values
 
 T = TypeVar("T")
@@ -69,6 +70,10 @@ _PROOFS = (
     build_proof(_BATCH, 3, _CERTIFICATE, _TOWN.genesis),
     build_proof(_TOWN.charter.batches[0], 1, (), _TOWN.genesis),
 )
+_TICKET = Ticket(
+    1, _TOWN.plane, PlaneKind.LEDGER, "ledger", _TOWN.key.public, "rivertown", seed("topic"), seed("plane key"),
+    (Remote(RemoteKind.GIT, "git@example.org:moot.git"),), seed("invite"),
+)  # fmt: skip
 _HEADER = forged_header([(forged_skeleton(), forged_values("a title"))])
 _SKELETONS = tuple(event.skeleton_bytes for event in _BATCH.events)
 _VALUES = tuple(event.values_bytes or b"" for event in _BATCH.events)
@@ -81,6 +86,10 @@ def _values(data: bytes) -> list[Any]:
     if values is None:
         raise MalformedError("values that are missing")
     return values
+
+
+def _ticket(data: bytes) -> Any:
+    return decode_ticket(data.decode(errors="replace"))
 
 
 def _payload(frame: bytes) -> bytes:
@@ -157,6 +166,7 @@ DECODERS: tuple[Decoder, ...] = (
         covers=(decode_certificate,),
     ),
     Decoder("genesis", decode_genesis, (_TOWN.genesis,), encode, (decode_genesis,)),
+    Decoder("ticket", _ticket, (encode_ticket(_TICKET).encode(),), covers=(decode_ticket,)),
     Decoder("frontier", decode_frontier_message, _FRONTIERS, covers=(decode_frontier_message,)),
     Decoder("message of a session", decode_message, _MESSAGES + _FRONTIERS, covers=(decode_message,)),
     Decoder("rpc hello", rpc.decode_hello, (_payload(rpc.hello_frame("1.0", 7)),), covers=(rpc.decode_hello,)),

@@ -11,7 +11,15 @@ import msgspec
 
 from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
 from moot_protocol.certificate import CertificateBody, build_certificate
-from moot_protocol.charter import End, certificate_draft, end_draft, genesis_draft
+from moot_protocol.charter import (
+    End,
+    Invite,
+    certificate_draft,
+    close_draft,
+    end_draft,
+    genesis_draft,
+    invite_draft,
+)
 from moot_protocol.clock import from_ms
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.digest import Digest, place_prefix, place_suffix, term
@@ -125,17 +133,30 @@ class Town:
         self.charter = FeedWriter(self.plane, self.key)
         self.charter.write(genesis_draft(self.genesis, "admin"))
 
-    def certificate(self, subject: bytes, role: Role = Role.WRITER, **changes: Any) -> list[bytes]:
-        """A certificate for a key; `changes` replaces fields of its body."""
+    def certificate(
+        self, subject: bytes, role: Role = Role.WRITER, *, by: SeedSigner | None = None, **changes: Any
+    ) -> list[bytes]:
+        """A certificate for a key, by the town or an invite of it; `changes` replaces fields of its body."""
         body = CertificateBody(1, self.plane, self.key.public, subject, seed(subject.hex()), role)
-        return build_certificate(msgspec.structs.replace(body, **changes), self.key)
+        return build_certificate(msgspec.structs.replace(body, **changes), by or self.key)
 
-    def replica(self, name: str, role: Role = Role.WRITER, *drafts: Draft) -> FeedWriter:
-        """A replica's feed: its certificate, and these drafts in the same batch."""
+    def replica(self, name: str, role: Role = Role.WRITER, *drafts: Draft, by: SeedSigner | None = None) -> FeedWriter:
+        """A replica's feed: its certificate, by the town or an invite of it, and these drafts in the same batch."""
         feed = FeedWriter(self.plane, signer(f"{self.name} {name}"))
-        opening = certificate_draft(self.certificate(feed.author, role), feed.author, "admin")
+        opening = certificate_draft(self.certificate(feed.author, role, by=by), feed.author, "admin")
         feed.write(opening, *drafts)
         return feed
+
+    def invite(self, name: str = "invite", role: Role = Role.WRITER, **changes: Any) -> SeedSigner:
+        """Make an invite for the town's own replicas, in the charter or by another writer; returns its key pair."""
+        key, by = signer(f"{self.name} {name}"), changes.pop("by", self.charter)
+        invite = Invite(role, self.key.public, 0, seed(f"{name} hpke"))._replace(**changes)
+        by.write(invite_draft(key.public, invite, "admin"))
+        return key
+
+    def close(self, invite: SeedSigner, *subjects: bytes, by: FeedWriter | None = None) -> Batch:
+        """Close an invite, so that only these of its users count."""
+        return (by or self.charter).write(close_draft(invite.public, subjects, "admin"))
 
     def end(
         self, author: bytes, n: int, batch: bytes, *, by: FeedWriter | None = None, over: Sequence[Dot] = ()

@@ -102,7 +102,7 @@ class NaiveIndex:
             for key, value in desk.rows((Table.IDS_0, Table.IDS_1)[desk.replica.generation]).items()
             if key.startswith(layout.id_key(desk.replica.ledger.number, ISSUE, ""))
         }
-        self._projects = desk.replica.projects
+        self._plane, self._projects = desk.replica.ledger.number, desk.replica.projects
         self._now_ms = desk.clock.now_ms()
 
     def lists(self) -> set[bytes]:
@@ -112,7 +112,7 @@ class NaiveIndex:
     def _lists(self, entity: str) -> Iterable[bytes]:
         reading, eid = self.state.readings[entity], self._eids[entity]
         shown = document(reading)
-        project = self._projects[self._register(entity, "project") or ""]
+        project = self._projects[self._plane, self._register(entity, "project") or ""]
         if reading.deleted is not None:
             yield layout.timed_key(layout.DELETED, project, 0, eid)
             return
@@ -148,7 +148,7 @@ class NaiveIndex:
                 standing.BLOCKED if entity in readiness.blocked else 0
             )
             kept.issue_class = (it.issue_type in EXCLUDED_TYPES) + 2 * it.ephemeral
-            kept.project = self._projects[self._register(entity, "project") or ""]
+            kept.project = self._projects[self._plane, self._register(entity, "project") or ""]
             kept.priority, kept.created_ms = shown["priority"], self._created_ms(entity)
             kept.until_ms = readiness.until_ms(entity)
             kept.place(self._now_ms)

@@ -1,4 +1,4 @@
-"""Random worlds of one town: feeds with forks, ends, backdated and stripped batches, of which anything may be held."""
+"""Random worlds of one town: forks, ends, invites, backdated and stripped batches, of which anything may be held."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from moot_protocol.batch import ZEROS, Batch
 from moot_protocol.clock import from_ms
 from moot_protocol.kinds import Role
-from moot_testkit.feeds import START_MS, FeedWriter, Town, note, seed, stripped
+from moot_testkit.feeds import START_MS, FeedWriter, Town, note, seed, signer, stripped
+
+INVITES = ("invite one", "invite two")
+"""The names of the invites that replicas come with; whether they are made, and how, is another matter."""
 
 
 class World(NamedTuple):
@@ -27,12 +30,17 @@ class Held(NamedTuple):
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """A town, its charter and up to three replicas, after up to 14 writes, forks and ends."""
+    """A town, its charter and three replicas or five, after up to 16 writes, forks, ends, invites, uses and closes."""
     town = Town()
     writers = [town.charter, town.replica("one"), town.replica("two", Role.READER), town.replica("three", Role.ADMIN)]
-    for step in range(draw(st.integers(0, 14))):
+    if draw(st.booleans()):  # else few worlds would come as far as a close
+        key = town.invite(INVITES[0], draw(st.sampled_from([Role.WRITER, Role.READER])))
+        writers += [town.replica(name, draw(st.sampled_from(Role)), note(), by=key) for name in ("four", "five")]
+    for step in range(draw(st.integers(0, 16))):
         writer = draw(st.sampled_from(writers))
-        match draw(st.sampled_from(["write", "write", "fork", "end", "backdate"])):
+        charter = draw(st.sampled_from([one for one in writers if one.author == town.key.public]))
+        invite = draw(st.sampled_from(INVITES))
+        match draw(st.sampled_from(["write", "write", "fork", "end", "backdate", "invite", "join", "close"])):
             case "write":
                 writer.write(*(note(f"{step}") for _ in range(draw(st.integers(1, 3)))))
             case "fork":
@@ -42,8 +50,16 @@ def worlds(draw: st.DrawFn) -> World:
             case "backdate":
                 writer.write(note(f"{step}"), hlc=from_ms(START_MS - draw(st.integers(1, 5))))
             case "end":
-                charter = draw(st.sampled_from([one for one in writers if one.author == town.key.public]))
                 _end(draw, town, charter, draw(st.sampled_from(writers)))
+            case "invite":
+                named = draw(st.sampled_from([town.key.public, town.key.public, town.key.public, ZEROS]))
+                town.invite(invite, draw(st.sampled_from(Role)), by=charter, town=named)
+            case "join":
+                role = draw(st.sampled_from(Role))
+                writers.append(town.replica(f"{step}", role, note(f"{step}"), by=signer(f"{town.name} {invite}")))
+            case "close":
+                subjects = draw(st.sets(st.sampled_from([writer.author for writer in writers])))
+                town.close(signer(f"{town.name} {invite}"), *subjects, by=charter)
     return World(town, tuple({batch.id: batch for writer in writers for batch in writer.batches}.values()))
 
 

@@ -1,0 +1,122 @@
+"""The live remote over an MQTT 5 broker.
+
+Invariant: a connection is made anew each time and used once; what the broker brings is read strictly or dropped and
+counted, so nothing that anybody publishes can end a connection or raise.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from moot_protocol.errors import Code, RefusedError
+from mootd.edges.inbox import Inbox
+from mootd.edges.mqtt import names
+from mootd.edges.mqtt.address import NO_FILES, NO_SECRETS, Address, Credentials, Tls, check_settings, tls_context
+from mootd.edges.mqtt.connection import Connection
+from mootd.edges.mqtt.names import Name
+from mootd.edges.mqtt.settings import DEFAULT_OPTIONS, LastWord, Options, Plug
+from mootd.remotes import RETAINED, SENDER_BYTES, Channel, Dropped, Incoming, Will
+
+
+class MqttLine:
+    """An open connection to a broker."""
+
+    def __init__(self, connection: Connection, sender: bytes, inbox: Inbox, options: Options) -> None:
+        self._connection = connection
+        self._sender = sender
+        self._inbox = inbox
+        self._frame_bytes = options.inbox.frame_bytes
+        self._expiry_s = {Channel.BATCHES: options.batch_s, Channel.WANT: options.want_s}
+
+    async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
+        """Hand a frame to the broker; see `Line`."""
+        if len(frame) > self._frame_bytes:
+            raise RefusedError(
+                f"a frame of {len(frame)} bytes; a live remote carries {self._frame_bytes}", code=Code.LIMIT
+            )
+        await self._connection.hand_over(
+            names.written(Name(topic, self._sender, channel)),
+            frame,
+            is_retained=channel in RETAINED,
+            expiry_s=self._expiry_s.get(channel),
+        )
+
+    def incoming(self) -> AsyncIterator[Incoming]:
+        """Frames of other senders; see `Line`."""
+        return self._inbox.frames()
+
+
+class MqttRemote:
+    """A broker.
+
+    Args:
+        address: where it is.
+        tls: files for TLS.
+        credentials: the secrets.
+        options: deadlines, lifetimes and limits.
+
+    Raises:
+        RefusedError: `invalid`: settings that can't all be meant.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        tls: Tls = NO_FILES,
+        credentials: Credentials = NO_SECRETS,
+        options: Options = DEFAULT_OPTIONS,
+    ) -> None:
+        check_settings(address, tls, credentials)
+        self._address = address
+        self._tls = tls
+        self._credentials = credentials
+        self._options = options
+        self._dropped = Dropped()
+
+    @property
+    def dropped(self) -> Dropped:
+        """What all connections so far have left out."""
+        return self._dropped
+
+    @asynccontextmanager
+    async def connect(
+        self, sender: bytes, topics: Collection[bytes], will: Will | None = None
+    ) -> AsyncIterator[MqttLine]:
+        """Open a connection and subscribe; see `LiveRemote`."""
+        if len(sender) != SENDER_BYTES:
+            raise ValueError(f"a sender of {len(sender)} bytes")
+        inbox = Inbox(sender, topics, self._dropped, self._options.inbox)
+        filters = names.filters(topics)
+        plug = await self._plug(sender, will)
+
+        def put(name: str, payload: bytes, is_retained: bool) -> None:
+            self._read(inbox, name, payload, is_retained)
+
+        connection = Connection(plug, put, inbox.end)
+        await connection.open(filters)
+        try:
+            yield MqttLine(connection, sender, inbox, self._options)
+        except BaseException:
+            connection.cut()  # no good-bye: for this the will is meant
+            raise
+        await connection.leave()
+
+    def _read(self, inbox: Inbox, name: str, payload: bytes, is_retained: bool) -> None:
+        found = names.read(name)
+        if found is None:
+            self._dropped.foreign += 1
+        else:
+            inbox.put(Incoming(found.topic, found.sender, found.channel, payload, is_retained))
+
+    async def _plug(self, sender: bytes, will: Will | None) -> Plug:
+        tls = None
+        if self._address.is_tls:
+            tls = await asyncio.to_thread(tls_context, self._tls, self._credentials)
+        return Plug(
+            address=self._address,
+            credentials=self._credentials,
+            tls=tls,
+            identifier=sender.hex(),
+            will=will and LastWord(names.written(Name(will.topic, sender, Channel.PRESENCE)), will.frame),
+            options=self._options,
+        )
