@@ -23,6 +23,8 @@ class Context(NamedTuple):
     """The wall clock when the command began, milliseconds since 1970."""
     monotonic: Callable[[], float] = monotonic
     """Seconds from a clock that only goes forward: for deadlines and for when to show progress."""
+    plane: str = ""
+    """The id of the plane that the workspace's project belongs to, which what is made new must name."""
 
 
 class Command(NamedTuple):

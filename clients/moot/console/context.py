@@ -50,12 +50,10 @@ def actor_of(arguments: Namespace, facts: Facts) -> str:
     return next((name.strip() for name in candidates if name.strip()), "unknown")
 
 
-def project_of(api: Api, facts: Facts) -> str:
-    """The project of the workspace that the client's folder lies in, or empty."""
-    if not facts.workspace:
-        return ""
-    known = api.call(WorkspaceInfo(workspace=facts.workspace))
-    return str(known["project"]) if known else ""
+def place_of(api: Api, facts: Facts) -> tuple[str, str]:
+    """The project of the workspace that the client's folder lies in, and its plane; both empty where there is none."""
+    known = api.call(WorkspaceInfo(workspace=facts.workspace)) if facts.workspace else None
+    return (str(known["project"]), str(known.get("plane", ""))) if known else ("", "")
 
 
 def need_project(context: Context) -> str:

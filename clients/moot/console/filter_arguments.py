@@ -36,7 +36,13 @@ def add_basic(parser: ArgumentParser) -> None:
     parser.add_argument("--parent", default="", metavar="ID", help="below this issue, at any depth")
     parser.add_argument("--metadata-field", action="append", metavar="KEY=VALUE", help="repeatable")
     parser.add_argument("--has-metadata-key", action="append", metavar="KEY", help="repeatable")
+    add_place(parser)
+
+
+def add_place(parser: ArgumentParser) -> None:
+    """Add which projects and which plane a list is about."""
     parser.add_argument("--project", "--rig", action="append", help="another project; `all` for every one")
+    parser.add_argument("--plane", default="", help="of this plane only: its name, or the start of its id")
 
 
 def add_full(parser: ArgumentParser) -> None:
@@ -99,6 +105,7 @@ def basic_filter(context: Context, **more: Any) -> Filter:
     arguments = context.arguments
     parts: dict[str, Any] = {
         "projects": projects_of(context),
+        "plane": arguments.plane,
         "types": tuple(map(_type, comma_separated(arguments.type))),
         "exclude_types": tuple(map(_type, comma_separated(arguments.exclude_type))),
         "priorities": tuple(map(priority_of, comma_separated(arguments.priority))),

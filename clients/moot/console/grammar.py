@@ -289,10 +289,11 @@ class Grammar:
         """
         if not topic:
             return self._overview(program)
+        inside = [command for name, command in self._commands.items() if name.startswith(f"{topic} ")]
         if topic in self._names:
-            return _command_help(self._names[topic], program, width)
+            text = _command_help(self._names[topic], program, width)
+            return f"{text}\nsee also:\n{_listing(inside)}" if inside else text
         if topic in self._groups:
-            inside = [command for name, command in self._commands.items() if name.startswith(f"{topic} ")]
             return f"{program} {topic}\n\n{_listing(inside)}\n`{program} help {topic} COMMAND` explains one.\n"
         raise _unknown_command(topic, [*self._names, *self._groups])
 

@@ -18,17 +18,21 @@ from moot.console.commands import (
     edges,
     graph,
     history,
+    invites,
     labels,
     lifecycle,
     lists,
     log,
+    planes,
     proof,
+    remotes,
     setup,
     show,
+    sync,
     transfer,
     write,
 )
-from moot.console.context import ReadOnlyApi, actor_of, project_of
+from moot.console.context import ReadOnlyApi, actor_of, place_of
 from moot.console.grammar import Grammar, Section
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Terminal
@@ -40,6 +44,7 @@ GRAMMAR: Final = Grammar(
         Section("Do work", [*write.COMMANDS, *lifecycle.COMMANDS, edges.COMMENT, *batch.COMMANDS]),
         Section("Dependencies and labels", [*edges.COMMANDS, *graph.COMMANDS, *labels.COMMANDS]),
         Section("The log", [*transfer.COMMANDS, *log.COMMANDS, *proof.COMMANDS]),
+        Section("Exchange", [*sync.COMMANDS, *remotes.COMMANDS, *planes.COMMANDS, *invites.COMMANDS]),
         Section("This machine", [*setup.COMMANDS, *daemon.COMMANDS]),
     ]
 )
@@ -86,12 +91,14 @@ def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[],
         raise RefusedError("-C and its folder are two arguments", code=Code.USAGE, hint="write `-C PATH`")
     if arguments.readonly:
         api = ReadOnlyApi(api)
+    project, plane = ("", "") if invocation.command.alone else place_of(api, facts)
     context = Context(
         api=api,
         terminal=terminal,
         arguments=arguments,
         actor=actor_of(arguments, facts),
-        project="" if invocation.command.alone else project_of(api, facts),
+        project=project,
+        plane=plane,
         json=arguments.json,
         now_ms=now_ms,
         monotonic=monotonic,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from moot.console.command import Context
+from moot.console.table import cut
 
 PATIENCE_SECONDS: Final = 1.0
 """How long a command may take before it says how far it is."""
@@ -17,10 +18,10 @@ class Progress:
     Args:
         context: the command's.
         what: what it is doing, in a word or two.
-        unit: what is counted.
+        unit: what `report` counts.
     """
 
-    def __init__(self, context: Context, what: str, unit: str) -> None:
+    def __init__(self, context: Context, what: str, unit: str = "") -> None:
         self._context = context
         self._what = what
         self._unit = unit
@@ -28,7 +29,16 @@ class Progress:
         self._shown = False
 
     def report(self, done: int, total: int | None = None) -> None:
-        """Say how far it is, if it is time to.
+        """Say how many of its units are done, if it is time to.
+
+        Raises:
+            MootError: `cancelled`: the client has gone away.
+        """
+        share = f" of {total:,} ({100 * done // total} %)" if total else ""
+        self.tell(f"{done:,}{share} {self._unit}")
+
+    def tell(self, text: str) -> None:
+        """Say how far it is in words that are safe to print and stay on one line, if it is time to.
 
         Raises:
             MootError: `cancelled`: the client has gone away.
@@ -40,8 +50,7 @@ class Progress:
             return
         self._next = now + BETWEEN_SECONDS
         self._shown = True
-        share = f" of {total:,} ({100 * done // total} %)" if total else ""
-        terminal.err(f"{_CLEAR}{self._what}: {done:,}{share} {self._unit}")
+        terminal.err(_CLEAR + cut(f"{self._what}: {text}", terminal.facts.width - 1))
 
     def end(self) -> None:
         """Take the last report away."""

@@ -26,6 +26,7 @@ _LONG_UNITS: Final = {
     "minute": "min", "hour": "h", "day": "d", "week": "w", "month": "mo", "year": "y",
 }  # fmt: skip
 _AMOUNT: Final = re.compile(r"([+-]|in +)?(\d{1,6}) *([a-z]+?)s?( +ago)?", re.ASCII)
+_BARE: Final = re.compile(r"\d+ *[a-z]+", re.ASCII | re.IGNORECASE)
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1, "next week": 7}
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?", re.IGNORECASE | re.ASCII)
@@ -53,6 +54,19 @@ def parse(text: str, now_ms: int) -> int:
     if moment is None or moment < _EPOCH:
         raise RefusedError(f"{text!r} is no time that I understand", code=Code.USAGE, hint=f"write one of: {HELP}")
     return _milliseconds(moment)
+
+
+def parse_ahead(text: str, now_ms: int) -> int:
+    """As `parse`, for what lies ahead: an amount without a sign (`24h`, `7d`) counts from now.
+
+    Raises:
+        RefusedError: `usage`: nothing that is understood, or nothing that lies ahead.
+    """
+    words = text.strip()
+    moment = parse(f"+{words}" if _BARE.fullmatch(words) else words, now_ms)
+    if moment <= now_ms:
+        raise RefusedError(f"{text!r} has passed already", code=Code.USAGE, hint="write 24h, 7d or a date to come")
+    return moment
 
 
 def _named(words: str, now_ms: int) -> datetime | None:

@@ -62,3 +62,13 @@ def test_a_refusal_of_one_step_is_the_refusal_of_all() -> None:
     refused = RefusedError("c3d4: no issue c3d4", code=Code.NOT_FOUND)
     ran = run_console("close a1b2 c3d4 --json", {"script": refused})
     assert (ran.code, ran.document["error"]["message"]) == (3, "c3d4: no issue c3d4")
+
+
+@pytest.mark.parametrize(
+    "argv", [["create", "A title"], ["q", "A", "title"], ["import", "-"], ["import", "-", "--since", "a"]]
+)
+def test_what_is_made_names_the_plane_of_the_workspaces_project(argv: list[str]) -> None:
+    known = {"project": "bd", "folder": "/", "plane": "aa11"}
+    answers = {"workspace_info": known, "create": issue(), "import": {}, "import_edits": {}}
+    ran = run_console(argv, answers, stdin=[b'{"id": "bd-1", "title": "A"}\n'], files={"a": b""})
+    assert (ran.request.project, ran.request.plane) == ("bd", "aa11")

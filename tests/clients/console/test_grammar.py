@@ -203,6 +203,12 @@ def test_help_on_a_group_lists_its_commands_only() -> None:
     assert "update" not in text
 
 
+def test_help_on_a_command_that_is_a_group_too_ends_with_the_commands_of_the_group() -> None:
+    text = grammar().help("comments", "moot", 80)
+    assert text.index("usage: moot comments [flags] id") < text.index("see also:\n  comments add")
+    assert "see also" not in grammar().help("update", "moot", 80)
+
+
 def test_help_on_nothing_known_is_refused() -> None:
     with pytest.raises(RefusedError, match="did you mean update"):
         grammar().help("updade", "moot", 80)

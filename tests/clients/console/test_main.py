@@ -97,6 +97,12 @@ def test_who_acts_is_found_in_this_order(argv: str, environment: dict[str, str],
     assert run_console(argv, {"create": issue()}, facts=facts).request.actor == actor
 
 
+def test_a_command_that_stands_alone_asks_for_no_workspace() -> None:
+    api = CannedApi(status={})
+    main.run(api, RecordingTerminal(FACTS._replace(argv=("status",))), NOW_MS, str)
+    assert not any(isinstance(request, WorkspaceInfo) for request in api.asked)
+
+
 def test_the_project_is_that_of_the_workspace() -> None:
     assert run_console("q x", {"create": issue()}, project="tools").request.project == "tools"
 

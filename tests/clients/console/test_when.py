@@ -134,3 +134,24 @@ def test_dates_are_told_to_the_minute() -> None:
 
 def test_a_date_that_no_calendar_holds_is_told_as_a_number() -> None:
     assert when.short_date(10**18) == "@1000000000000000000ms"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("24h", "2026-02-01T12:00:00Z"),
+        (" 7 Days ", "2026-02-07T12:00:00Z"),
+        ("+2d", "2026-02-02T12:00:00Z"),
+        ("tomorrow", "2026-02-01T00:00:00Z"),
+        ("2026-03-01", "2026-03-01T00:00:00Z"),
+    ],
+)
+def test_where_only_what_lies_ahead_makes_sense_an_amount_needs_no_sign(text: str, meant: str) -> None:
+    assert when.rfc3339(when.parse_ahead(text, NOW_MS)) == meant
+
+
+@pytest.mark.parametrize("text", ["now", "0d", "3d ago", "yesterday", "2026-01-31", "soon", "24", "7x", ""])
+def test_what_does_not_lie_ahead_is_refused_there(text: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        when.parse_ahead(text, NOW_MS)
+    assert refused.value.code is Code.USAGE

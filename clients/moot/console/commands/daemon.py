@@ -5,13 +5,16 @@ which the client does itself where none is there, is refused.
 """
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 from moot.console import documents, exits, when
+from moot.console.amounts import several, size
+from moot.console.checks import check_lines
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
 from moot.console.context import answer
+from moot.console.exchange_lines import alarm_lines, mode_words, modes_of, remote_words
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.table import aligned
@@ -20,7 +23,6 @@ from moot_protocol.requests import Doctor, Ping, Status, Stop
 
 DIGEST_SHOWN: Final = 16
 """Characters shown of a digest: enough to compare by eye."""
-_BYTES_UNIT: Final = 1024
 
 
 def _no_arguments(parser: ArgumentParser) -> None:
@@ -66,24 +68,24 @@ def _status(context: Context) -> int:
         documents.write(context, status)
         return exits.OK
     style = style_of(context.terminal.facts)
-    answer(context, status, [_sentence(status), *_alarms(style, status), *_facts(style, status)])
+    answer(context, status, [_sentence(status), *_alarms(style, status), *_facts(style, status, context.now_ms)])
     return exits.OK
 
 
 def _sentence(status: dict[str, Any]) -> str:
     planes = status.get("planes", [])
     issues, events = (sum(plane.get(name, 0) for plane in planes) for name in ("issues", "events"))
-    held = f"This replica holds {_several(issues, 'issue')} in {_several(events, 'event')}"
+    held = f"This replica holds {several(issues, 'issue')} in {several(events, 'event')}"
     wrong = [
-        _several(count, word)
-        for count, word in ((len(status.get("alarms", [])), "alarm"), (status.get("conflicts", 0), "conflict"))
+        several(count, word)
+        for count, word in ((_alarm_count(status), "alarm"), (status.get("conflicts", 0), "conflict"))
         if count
     ]
     return f"{held}; {' and '.join(wrong)} to look at." if wrong else f"{held}; all is well."
 
 
-def _several(count: int, word: str, ending: str = "s") -> str:
-    return f"{count:,} {word}{'' if count == 1 else ending}"
+def _alarm_count(status: dict[str, Any]) -> int:
+    return len(status.get("alarms", [])) + sum(len(remote.get("alarms", ())) for remote in status.get("remotes", []))
 
 
 def _alarms(style: Style, status: dict[str, Any]) -> Iterator[str]:
@@ -91,64 +93,55 @@ def _alarms(style: Style, status: dict[str, Any]) -> Iterator[str]:
         yield f"{style.alarm(neutralise(str(alarm.get('severity', 'alarm'))))}: {neutralise(str(alarm['message']))}"
         if alarm.get("hint"):
             yield f"  {neutralise(str(alarm['hint']))}"
+    yield from alarm_lines(style, status.get("remotes", []))
     if status.get("conflicts"):
         yield "  `moot conflicts` lists what people disagree about"
 
 
-def _facts(style: Style, status: dict[str, Any]) -> list[str]:
-    rows = list(_rows(status))
+def _facts(style: Style, status: dict[str, Any], now_ms: int) -> list[str]:
+    rows = list(_rows(status, now_ms))
     if not style.terminal:
         return [f"{name}: {value}" for name, value in rows]
     return ["", *aligned(rows, width=style.width)]
 
 
-def _rows(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _rows(status: dict[str, Any], now_ms: int) -> Iterator[tuple[str, str]]:
     town = status.get("town") or {}
     if town:
         name = f"{neutralise(town['name'])} " if town.get("name") else ""
         yield "town", f"{name}{neutralise(str(town.get('key', '')))}"
     yield "replica", neutralise(str(status.get("replica", "")))
-    for plane in status.get("planes", []):
-        digest = str(plane["digest"])[:DIGEST_SHOWN]
-        told = f"{_several(plane['events'], 'event')} of {_several(plane['feeds'], 'feed')}, digest {digest}"
-        yield f"plane {neutralise(plane['name'])}", told
+    yield from _exchange_rows(status, now_ms)
     for project in status.get("projects", []):
         folder = f" in {neutralise(project['folder'])}" if project.get("folder") else ""
-        yield f"project {neutralise(project['project'])}", f"{_several(project['issues'], 'issue')}{folder}"
+        yield f"project {neutralise(project['project'])}", f"{several(project['issues'], 'issue')}{folder}"
     for job in status.get("jobs", []):
         yield f"at work: {neutralise(str(job['job']))}", f"{job['done']:,} of {job['total']:,}"
     if status.get("parked"):
-        yield "parked", f"{_several(status['parked'], 'batch', 'es')} ahead of this machine's clock, applied when due"
-    yield "data", f"{neutralise(str(status.get('data', '')))}, {_size(status.get('bytes', 0))}"
+        yield "parked", f"{several(status['parked'], 'batch', 'es')} ahead of this machine's clock, applied when due"
+    yield "data", f"{neutralise(str(status.get('data', '')))}, {size(status.get('bytes', 0))}"
     if status.get("at_rest"):
         yield "at rest", neutralise(str(status["at_rest"]))
     yield "version", f"{neutralise(str(status.get('version', '')))} (protocol {status.get('protocol', '')})"
 
 
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < _BYTES_UNIT:
-            return f"{count:.0f} {unit}"
-        count /= _BYTES_UNIT
-    return f"{count:.1f} GiB"
+def _exchange_rows(status: dict[str, Any], now_ms: int) -> Iterator[tuple[str, str]]:
+    """The planes, each with how it is exchanged, and the remotes."""
+    remotes = status.get("remotes", [])
+    for plane in status.get("planes", []):
+        digest = str(plane["digest"])[:DIGEST_SHOWN]
+        told = f"{several(plane['events'], 'event')} of {several(plane['feeds'], 'feed')}, digest {digest}"
+        modes = mode_words(modes_of(plane, remotes))
+        yield f"plane {neutralise(plane['name'])}", f"{told}; {modes}" if modes else told
+    for remote in remotes:
+        yield f"remote {neutralise(str(remote['name']))}", remote_words(remote, now_ms)
 
 
 # -- doctor ------------------------------------------------------------------------------------------------------
 def _doctor(context: Context) -> int:
     checks = context.api.call(Doctor())
-    answer(context, checks, _checked(context, checks))
+    answer(context, checks, check_lines(context, checks))
     return exits.OK if all(check["ok"] for check in checks) else exits.FAILED
-
-
-def _checked(context: Context, checks: Sequence[dict[str, Any]]) -> Iterator[str]:
-    style = style_of(context.terminal.facts)
-    for check in checks:
-        told = ": ".join(neutralise(str(part)) for part in (check["check"], check["detail"]) if part)
-        yield confirmed(context, told) if check["ok"] else f"{style.alarm('✗')} {told}"
-        if not check["ok"] and check.get("hint"):
-            yield f"  {neutralise(str(check['hint']))}"
-    failed = sum(not check["ok"] for check in checks)
-    yield f"{failed} of {_several(len(checks), 'check')} failed" if failed else "Every check passed"
 
 
 COMMANDS: Final = (

@@ -6,7 +6,7 @@ from typing import Final
 from moot.console import documents, exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.filter_arguments import projects_of
+from moot.console.filter_arguments import add_place, projects_of
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.requests import Labels, Show
@@ -29,11 +29,11 @@ def _list(context: Context) -> int:
 
 
 def _list_all_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--project", "--rig", action="append", help="another project; `all` for every one")
+    add_place(parser)
 
 
 def _list_all(context: Context) -> int:
-    labels = context.api.call(Labels(projects=projects_of(context)))
+    labels = context.api.call(Labels(projects=projects_of(context), plane=context.arguments.plane))
     if context.json:
         documents.write(context, labels)
     elif labels:

@@ -82,7 +82,7 @@ def _count_arguments(parser: ArgumentParser) -> None:
 
 
 def _stats_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--project", "--rig", action="append", help="another project; `all` for every one")
+    filters.add_place(parser)
 
 
 # -- Running -----------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def _count(context: Context) -> int:
 
 
 def _stats(context: Context) -> int:
-    totals = context.api.call(Stats(projects=filters.projects_of(context)))
+    totals = context.api.call(Stats(projects=filters.projects_of(context), plane=context.arguments.plane))
     if context.json:
         documents.write(context, documents.statistics(totals))
         return exits.OK

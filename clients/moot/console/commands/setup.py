@@ -31,6 +31,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-p", "--prefix", metavar="PREFIX", help="what its issue ids begin with; else the folder's name"
     )
+    parser.add_argument("--plane", default="", help="the plane it goes to; else the machine's first ledger")
 
 
 def _init(context: Context) -> int:
@@ -38,19 +39,19 @@ def _init(context: Context) -> int:
     folder = posixpath.normpath(facts.folder)
     _check_folder(folder, facts.environment.get("HOME", ""))
     known = context.api.call(WorkspaceInfo(workspace=facts.workspace)) if facts.workspace else None
-    if known:
+    if known and not context.arguments.plane:
         return _known_already(context, str(known["project"]))
-    prefix = check_prefix(context.arguments.prefix or default_prefix(folder))
+    prefix = check_prefix(context.arguments.prefix or (str(known["project"]) if known else default_prefix(folder)))
     if not facts.workspace:
         context.terminal.write_file(IGNORE_FILE, [b"*\n"])
     town = context.api.call(InitTown())
     if town["created"] and not context.json:
-        context.terminal.out("".join(f"{line}\n" for line in _recovery_lines(town["recovery_words"])))
+        context.terminal.out("".join(f"{line}\n" for line in recovery_lines(town["recovery_words"])))
     try:
         made = _open_project(context, prefix, folder)
     except MootError:
         if town["created"] and context.json:
-            context.terminal.err("".join(f"{line}\n" for line in _recovery_lines(town["recovery_words"])))
+            context.terminal.err("".join(f"{line}\n" for line in recovery_lines(town["recovery_words"])))
         raise
     _tell(context, town, made, folder)
     return exits.OK
@@ -84,13 +85,17 @@ def _known_already(context: Context, project: str) -> int:
 
 def _open_project(context: Context, prefix: str, folder: str) -> dict[str, Any]:
     workspace = context.terminal.facts.workspace
-    made = context.api.call(InitProject(actor=context.actor, prefix=prefix, workspace=workspace, folder=folder))
+    plane = context.arguments.plane
+    made = context.api.call(
+        InitProject(actor=context.actor, prefix=prefix, workspace=workspace, folder=folder, plane=plane)
+    )
     if not workspace:
         context.terminal.write_file(WORKSPACE_FILE, [f"{made['workspace']}\n".encode()], exclusive=True)
     return made
 
 
-def _recovery_lines(words: str) -> Iterator[str]:
+def recovery_lines(words: str) -> Iterator[str]:
+    """The recovery words of a town that has just been made, and what they are."""
     split = words.split()
     yield "Recovery words of your town. They are shown this once and kept nowhere:"
     yield ""

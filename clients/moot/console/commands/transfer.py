@@ -1,10 +1,11 @@
 """import and export: Beads' JSONL, streamed both ways in pieces, so that neither side ever holds a whole file.
 
 Import sends lines as they stand and in order; what is wrong with one is reported by its number and the rest goes in.
+With `--since` it reads two states of a file in step, and sends only the lines that differ.
 """
 
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from moot.console import documents, exits
@@ -13,9 +14,10 @@ from moot.console.context import chunks_of, need_project, note
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
+from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter
-from moot_protocol.requests import Export, Import
+from moot_protocol.requests import Export, Import, ImportEdits
 
 LINES_AT_ONCE: Final = 1000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""
@@ -26,6 +28,7 @@ LINE_BYTES: Final = 2 * limits.MIB
 PROBLEMS_SHOWN: Final = 50
 """Problems printed one by one at most; `--json` holds all."""
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
+_EDIT_COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
 
 
 class _Piece(NamedTuple):
@@ -80,13 +83,21 @@ def _import_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="a JSONL file; - is stdin")
     parser.add_argument("-i", "--input", metavar="FILE", help="the same")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+    parser.add_argument(
+        "--since", metavar="BASE", help="take in only what changed since this earlier state of the file"
+    )
+    parser.add_argument(
+        "--delete-missing",
+        action="store_true",
+        help="with --since: delete issues whose lines are gone, unless the file has lines that can't be read",
+    )
 
 
 class _Tally:
     """What an import has come to so far."""
 
-    def __init__(self) -> None:
-        self.counts = dict.fromkeys(_COUNTS, 0)
+    def __init__(self, names: Sequence[str] = _COUNTS) -> None:
+        self.counts = dict.fromkeys(names, 0)
         self.problems: list[dict[str, Any]] = []
         self.session = ""
         self.lines = 0
@@ -94,25 +105,31 @@ class _Tally:
     @property
     def taken(self) -> int:
         """Lines that are in the log now, whoever put them there."""
-        return self.counts["created"] + self.counts["updated"] + self.counts["unchanged"]
+        return sum(count for name, count in self.counts.items() if name != "skipped")
+
+    def count(self, answered: dict[str, Any]) -> None:
+        """Count what a request came to."""
+        for name in self.counts:
+            self.counts[name] += answered.get(name, 0)
+        self.problems += answered.get("problems", ())
 
     def add(self, piece: _Piece, answered: dict[str, Any]) -> None:
         """Count what came of a piece."""
-        for name in _COUNTS:
-            self.counts[name] += answered.get(name, 0)
+        self.count(answered)
         told = f"longer than {LINE_BYTES} bytes"
         self.problems += [{"line": number, "id": "", "problem": told} for number in piece.too_long]
-        self.problems += answered.get("problems", ())
         self.session = answered.get("session", self.session)
         self.lines = piece.first + len(piece.lines) - 1
 
 
 def _import(context: Context) -> int:
     path = _source(context)
-    tally = _take_in(context, path)
-    tally.problems.sort(key=lambda problem: problem["line"])
+    since = context.arguments.since
+    tally = _take_in(context, path) if since is None else _take_in_edits(context, since, path)
+    tally.problems.sort(key=lambda problem: ("base" not in problem, problem["line"]))
     if context.json:
-        document = {"source": "stdin" if path == "-" else path, **tally.counts, "problems": tally.problems}
+        source = {"source": _name(path)} | ({} if since is None else {"since": _name(since)})
+        document = {**source, **tally.counts, "problems": tally.problems}
         documents.write(context, document | ({"dry_run": True} if context.arguments.dry_run else {}))
     else:
         _tell(context, tally, path)
@@ -123,7 +140,17 @@ def _source(context: Context) -> str:
     file, flag = context.arguments.file, context.arguments.input
     if (file is None) == (flag is None):
         raise RefusedError("import needs one file", code=Code.USAGE, hint="`moot import FILE`, or - for stdin")
-    return str(flag if file is None else file)
+    path = str(flag if file is None else file)
+    since = context.arguments.since
+    if since is None and context.arguments.delete_missing:
+        raise RefusedError("--delete-missing goes with --since BASE", code=Code.USAGE)
+    if since == path == "-":
+        raise RefusedError("standard input can be one of the files only", code=Code.USAGE)
+    return path
+
+
+def _name(path: str) -> str:
+    return "stdin" if path == "-" else path
 
 
 def _take_in(context: Context, path: str) -> _Tally:
@@ -138,6 +165,7 @@ def _take_in(context: Context, path: str) -> _Tally:
             actor=context.actor,
             dry_run=context.arguments.dry_run,
             project=project,
+            plane=context.plane,
             lines=piece.lines,
             first_line=piece.first,
             last=following is None,
@@ -150,14 +178,63 @@ def _take_in(context: Context, path: str) -> _Tally:
     return tally
 
 
+def _take_in_edits(context: Context, since: str, path: str) -> _Tally:
+    """Take in what changed between two states of a file."""
+    project = need_project(context)
+    tally = _Tally(_EDIT_COUNTS)
+    progress = Progress(context, "comparing", "lines")
+
+    def counted() -> Iterator[bytes | None]:
+        for line in split_lines(chunks_of(context, path)):
+            tally.lines += 1
+            progress.report(tally.lines)
+            yield line
+
+    pairing = Pairing(split_lines(chunks_of(context, since)), counted())
+    for pairs in _portions(pairing):
+        request = ImportEdits(
+            actor=context.actor,
+            dry_run=context.arguments.dry_run,
+            project=project,
+            plane=context.plane,
+            pairs=pairs,
+            # Missing lines come last: by then it is known whether all others could be read.
+            delete_missing=context.arguments.delete_missing and pairing.is_whole,
+        )
+        tally.count(context.api.call(request))
+    progress.end()
+    tally.counts["unchanged"] += pairing.equal
+    for in_base, problem in pairing.problems:
+        told = {"line": problem.line, "id": problem.id, "problem": problem.problem}
+        tally.problems.append(told | ({"base": True} if in_base else {}))
+    return tally
+
+
+def _portions(pairs: Iterable[LinePair]) -> Iterator[tuple[LinePair, ...]]:
+    held: list[LinePair] = []
+    size = 0
+    for pair in pairs:
+        bytes_of_pair = len(pair.base) + len(pair.line)
+        if held and (len(held) >= LINES_AT_ONCE or size + bytes_of_pair > BYTES_AT_ONCE):
+            yield tuple(held)
+            held, size = [], 0
+        held.append(pair)
+        size += bytes_of_pair
+    if held:
+        yield tuple(held)
+
+
 def _tell(context: Context, tally: _Tally, path: str) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in tally.counts.items())
     done = "Would import" if context.arguments.dry_run else "Imported"
-    source = "stdin" if path == "-" else neutralise(path)
-    note(context, f"{done} from {source}: {counts} of {tally.lines:,} lines")
+    source = neutralise(_name(path))
+    since = context.arguments.since
+    changes = "" if since is None else f"what changed since {neutralise(_name(since))} "
+    note(context, f"{done} {changes}from {source}: {counts} of {tally.lines:,} lines")
     for problem in tally.problems[:PROBLEMS_SHOWN]:
+        where = "base line" if problem.get("base") else "line"
         about = f" {neutralise(str(problem['id']))}" if problem.get("id") else ""
-        context.terminal.err(f"  line {problem['line']}{about}: {neutralise(str(problem['problem']))}\n")
+        context.terminal.err(f"  {where} {problem['line']}{about}: {neutralise(str(problem['problem']))}\n")
     if len(tally.problems) > PROBLEMS_SHOWN:
         context.terminal.err(f"  and {len(tally.problems) - PROBLEMS_SHOWN:,} more; --json lists all\n")
 
@@ -166,6 +243,7 @@ def _tell(context: Context, tally: _Tally, path: str) -> None:
 def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file, whole or not at all; else stdout")
     parser.add_argument("--all", action="store_true", help="the issues of every project, not of this one only")
+    parser.add_argument("--plane", default="", help="of this plane only: its name, or the start of its id")
     parser.add_argument("--no-tombstones", action="store_true", help="leave deleted issues out")
 
 
@@ -193,13 +271,11 @@ class _Pages:
 
     def __iter__(self) -> Iterator[str]:
         context, given = self._context, self._context.arguments
-        projects = () if given.all or not context.project else (context.project,)
+        wanted = Filter(projects=() if given.all or not context.project else (context.project,), plane=given.plane)
         progress = Progress(context, "exporting", "issues")
         after = ""
         while True:
-            page = context.api.call(
-                Export(filter=Filter(projects=projects), after=after, tombstones=not given.no_tombstones)
-            )
+            page = context.api.call(Export(filter=wanted, after=after, tombstones=not given.no_tombstones))
             self.issues += len(page["lines"])
             if page["lines"]:
                 yield "\n".join(page["lines"]) + "\n"
@@ -216,7 +292,11 @@ COMMANDS: Final = (
         "Take in issues from a Beads JSONL file",
         _import_arguments,
         _import,
-        examples=("moot import .beads/issues.jsonl", "moot import - --dry-run < issues.jsonl"),
+        examples=(
+            "moot import .beads/issues.jsonl",
+            "moot import - --dry-run < issues.jsonl",
+            "moot import --since before.jsonl issues.jsonl",
+        ),
     ),
     Command(
         "export",

@@ -71,6 +71,7 @@ def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
         actor=context.actor,
         dry_run=given.dry_run,
         project=need_project(context),
+        plane=context.plane,
         fields=fields,
         id=given.id or "",
         labels=comma_separated(given.labels),
@@ -164,6 +165,7 @@ def _quick(context: Context) -> int:
         Create(
             actor=context.actor,
             project=need_project(context),
+            plane=context.plane,
             fields=IssueFields(
                 title=_title([" ".join(given.words)], None), priority=given.priority, issue_type=given.issue_type
             ),

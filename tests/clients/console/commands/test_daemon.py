@@ -6,6 +6,7 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Ping, Stop
+from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 
@@ -98,6 +99,32 @@ def test_work_under_way_and_what_is_parked_is_shown() -> None:
 
 def test_status_as_json_is_the_daemons_answer() -> None:
     assert run_console("status --json", {"status": STATUS}).document == STATUS
+
+
+REMOTE = {
+    "name": "origin", "kind": "git", "url": "ssh://host/repo", "state": "waiting", "error": "no route",
+    "last_ok_ms": NOW_MS - 7_200_000, "next_try_ms": 0, "queued": 12, "queued_bytes": 4096,
+    "planes": [{"plane": "ledger", "mode": "auto"}],
+    "alarms": [{"name": "refs/moot/x", "kind": "went_back", "detail": "\x1b[2J"}],
+}  # fmt: skip
+
+
+def test_status_tells_how_planes_are_exchanged_and_how_remotes_are() -> None:
+    lines = status(remotes=[REMOTE]).out.splitlines()
+    assert "plane ledger: 4,211 events of 2 feeds, digest abababababababab; origin auto" in lines
+    assert "plane operational: 1 event of 1 feed, digest cdcdcdcdcdcdcdcd" in lines
+    assert "remote origin: git, waiting, reached 2h ago, 12 queued (4 KiB); no route" in lines
+
+
+def test_alarms_of_remotes_count_and_stand_with_the_others() -> None:
+    lines = status(remotes=[REMOTE]).out.splitlines()
+    assert lines[0].endswith("; 1 alarm to look at.")
+    assert lines[1] == "alarm: remote origin: refs/moot/x: went back (^[[2J)"
+
+
+def test_without_remotes_status_says_nothing_of_them() -> None:
+    assert status(remotes=[]).out == status().out
+    assert "remote" not in status().out
 
 
 # -- doctor ------------------------------------------------------------------------------------------------------

@@ -44,3 +44,9 @@ def test_labels_of_every_project_can_be_asked_for() -> None:
     ran = run(COMMANDS, "label list-all --project all", api)
     assert api.asked == [Labels(projects=())]
     assert ran.err == "no labels in use\n"
+
+
+def test_labels_of_one_plane_can_be_asked_for() -> None:
+    api = CannedApi(labels=[])
+    run(COMMANDS, "label list-all --plane team", api)
+    assert api.asked == [Labels(projects=("bd",), plane="team")]

@@ -198,6 +198,7 @@ def test_another_project_can_be_named() -> None:
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [
+        ("--plane team", {"plane": "team"}),
         ("-s open,blocked --status deferred", {"statuses": ("open", "blocked", "deferred")}),
         ("-t bug -t feat", {"types": ("bug", "feature")}),
         ("--exclude-type mr", {"exclude_types": ("merge-request",)}),
@@ -234,6 +235,14 @@ def test_another_project_can_be_named() -> None:
 def test_every_filter_reaches_the_daemon(command: str, flags: str, parts: dict[str, Any]) -> None:
     wanted = {"projects": ("bd",)} | ({"title_or_id": "x"} if command == "search x" else {}) | parts
     assert asked(f"{command} {flags}").filter == Filter(**wanted)
+
+
+def test_the_other_lists_take_a_plane_too() -> None:
+    for command in ("ready", "blocked"):
+        assert asked(f"{command} --plane team").filter == Filter(projects=("bd",), plane="team")
+    api = CannedApi(stats={})
+    run(COMMANDS, "stats --plane team --project all", api)
+    assert api.asked == [Stats(plane="team")]
 
 
 def test_list_ready_means_of_status_open() -> None:

@@ -93,6 +93,20 @@ def test_another_prefix_for_the_same_workspace_is_a_conflict() -> None:
     assert (ran.code, ran.asked) == (5, [])
 
 
+def test_a_plane_for_a_new_project_can_be_named() -> None:
+    assert init("--plane team").asked[1] == InitProject(
+        actor="unknown", prefix="work", folder="/home/alice/work", plane="team"
+    )
+
+
+def test_a_workspace_known_already_is_told_which_plane_its_project_belongs_to() -> None:
+    ran = init("--plane team", facts=FACTS, project="bd", made=MADE | {"workspace": "w1"})
+    assert ran.asked[1] == InitProject(
+        actor="unknown", prefix="bd", workspace="w1", folder="/home/alice/work", plane="team"
+    )
+    assert ran.terminal.files == {}
+
+
 def test_a_workspace_that_this_machine_has_forgotten_is_opened_again_under_its_id() -> None:
     ran = init(facts=FACTS, made=MADE | {"workspace": "w1"})
     assert ran.asked[1] == InitProject(actor="unknown", prefix="work", workspace="w1", folder="/home/alice/work")

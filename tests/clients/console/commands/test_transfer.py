@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from moot.console.commands import transfer
 from moot.console.commands.transfer import split_lines
+from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter
-from moot_protocol.requests import Export, Import
+from moot_protocol.requests import Export, Import, ImportEdits
 from moot_testkit.console import in_turn, run_console
 from moot_testkit.terminal import at_terminal
 
@@ -122,6 +123,73 @@ def test_import_shows_progress_when_it_takes_long(monkeypatch: pytest.MonkeyPatc
     assert "importing: 1 lines" in ran.err
 
 
+# -- import --since ----------------------------------------------------------------------------------------------
+EDITED = {"created": 1, "updated": 1, "deleted": 0, "missing": 1, "unchanged": 0, "skipped": 0, "problems": []}
+BEFORE = b'{"id": "a"}\n{"id": "b"}\n{"id": "c"}\n'
+AFTER = b'{"id": "a"}\n{"id": "c", "size": 1}\n{"id": "d"}\n'
+CHANGES = (
+    LinePair(3, b'{"id": "c"}', 2, b'{"id": "c", "size": 1}'),
+    LinePair(0, b"", 3, b'{"id": "d"}'),
+    LinePair(2, b'{"id": "b"}', 0, b""),
+)
+
+
+def test_only_lines_that_differ_between_two_states_of_a_file_are_sent() -> None:
+    ran = run_console(
+        "import --since old.jsonl new.jsonl", {"import_edits": EDITED}, files={"old.jsonl": BEFORE, "new.jsonl": AFTER}
+    )
+    assert ran.request == ImportEdits(actor="unknown", project="bd", pairs=CHANGES)
+    counts = "1 created, 1 updated, 0 deleted, 1 missing, 1 unchanged, 0 skipped of 3 lines"
+    assert ran.err == f"Imported what changed since old.jsonl from new.jsonl: {counts}\n"
+    assert (ran.code, ran.out) == (0, "")
+
+
+def test_equal_files_ask_for_nothing() -> None:
+    ran = run_console("import --since old.jsonl - --json", stdin=[BEFORE], files={"old.jsonl": BEFORE})
+    assert (ran.code, ran.asked) == (0, [])
+    assert ran.document == {
+        "source": "stdin", "since": "old.jsonl", "created": 0, "updated": 0, "deleted": 0, "missing": 0,
+        "unchanged": 3, "skipped": 0, "problems": [],
+    }  # fmt: skip
+
+
+def test_differences_go_in_pieces_bounded_in_lines_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"old.jsonl": BEFORE, "new.jsonl": AFTER}
+    monkeypatch.setattr(transfer, "LINES_AT_ONCE", 2)
+    ran = run_console("import --since old.jsonl new.jsonl", {"import_edits": EDITED}, files=files)
+    assert [request.pairs for request in ran.asked] == [CHANGES[:2], CHANGES[2:]]  # type: ignore[attr-defined]
+    monkeypatch.setattr(transfer, "BYTES_AT_ONCE", 40)
+    ran = run_console("import --since old.jsonl new.jsonl --dry-run", {"import_edits": EDITED}, files=files)
+    assert [request.pairs for request in ran.asked] == [CHANGES[:1], CHANGES[1:]]  # type: ignore[attr-defined]
+    assert all(request.dry_run for request in ran.asked)  # type: ignore[attr-defined]
+
+
+def test_odd_lines_are_told_by_file_and_number_with_what_the_daemon_reports() -> None:
+    missing = {"line": 2, "id": "b", "problem": "not in the file", "base": True}
+    left_out = {"line": 1, "id": "c", "problem": "title left out"}
+    ran = run_console(
+        "import --since old.jsonl -",
+        {"import_edits": EDITED | {"problems": [left_out, missing]}},
+        stdin=[b'{"id": "c"}\n{"id": "a"\n<<<<<<< HEAD\n'],
+        files={"old.jsonl": b'{"id": "c", "size": 1}\n{"id": "b"}\n{"id": "b"}\n'},
+    )
+    assert [told.split(":")[0] for told in ran.err.splitlines()[1:]] == [
+        "  base line 2 b", "  base line 3 b", "  line 1 c", "  line 2", "  line 3"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("torn", "deletes"), [(b"", True), (b'{"id": "b"\n', False)])
+def test_missing_lines_delete_only_if_asked_for_and_every_line_could_be_read(torn: bytes, deletes: bool) -> None:
+    files = {"old.jsonl": BEFORE, "new.jsonl": AFTER + torn}
+    ran = run_console("import --since old.jsonl new.jsonl --delete-missing", {"import_edits": EDITED}, files=files)
+    assert ran.request.delete_missing is deletes
+
+
+@pytest.mark.parametrize("argv", ["import --since - -", "import --delete-missing a"])
+def test_what_makes_no_sense_with_since_is_refused(argv: str) -> None:
+    assert run_console(argv).code == 2
+
+
 # -- export ------------------------------------------------------------------------------------------------------
 PAGES = (
     {"lines": ['{"id":"bd-1"}', '{"id":"bd-2"}'], "next": "bd-2"},
@@ -156,3 +224,8 @@ def test_outside_a_workspace_export_is_of_all() -> None:
 def test_a_failing_export_says_so() -> None:
     busy = RefusedError("rebuilding", code=Code.BUSY)
     assert run_console("export", {"export": in_turn(PAGES[0], busy)}).code == 75
+
+
+def test_the_export_of_one_plane_can_be_asked_for() -> None:
+    request = run_console("export --plane team --all", {"export": PAGES[1]}).request
+    assert request == Export(filter=Filter(plane="team"))

@@ -1,0 +1,181 @@
+"""Machines that join: invite, invite list|close, join.
+
+The ticket is the last line of standard output and stands there alone, so that it can go into a pipe; what there is to
+say about it goes to standard error. What a join gives once is printed before anything else.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moot.console import documents, exits, when
+from moot.console import issue_lines as lines
+from moot.console.amounts import several
+from moot.console.command import Command, Context
+from moot.console.commands.setup import recovery_lines
+from moot.console.confirm import confirmed
+from moot.console.context import answer, note, read_text
+from moot.console.exchange_lines import KEY_SHOWN, invite_rows, safe_url
+from moot.console.grammar import comma_separated
+from moot.console.safe_text import neutralise
+from moot.console.style import style_of
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join
+from moot_protocol.limits import MIB
+
+TICKET_BYTES: Final = 1 * MIB
+"""Bytes read of standard input for a ticket: far above one, so that the daemon judges it."""
+
+
+# -- invite ------------------------------------------------------------------------------------------------------
+def _invite_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--plane", default="ledger", metavar="PLANE", help="the plane to join (default ledger)")
+    parser.add_argument("--role", choices=("writer", "reader"), default="writer", help="what it may do there")
+    parser.add_argument(
+        "--expires", metavar="WHEN", help="24h (the default), 7d, or a date; UTC unless an offset is given"
+    )
+
+
+def _invite(context: Context) -> int:
+    given = context.arguments
+    expires_ms = 0 if given.expires is None else when.parse_ahead(given.expires, context.now_ms)
+    made = context.api.call(Invite(actor=context.actor, plane=given.plane, role=given.role, expires_ms=expires_ms))
+    for line in _explained(context, made):
+        note(context, line)
+    if context.json:
+        documents.write(context, made)
+    else:
+        context.terminal.out(f"{neutralise(str(made['ticket']))}\n")
+    return exits.OK
+
+
+def _explained(context: Context, made: dict[str, Any]) -> Iterator[str]:
+    program = context.terminal.facts.program
+    until = f"{when.short_date(made['expires_ms'])} UTC ({when.age(made['expires_ms'], context.now_ms)})"
+    yield f"Invites a {lines.text_of(made, 'role')} to plane {lines.text_of(made, 'plane')}; expires {until}"
+    if made["remotes"]:
+        addresses = (f"{neutralise(str(remote['kind']))} {safe_url(str(remote['url']))}" for remote in made["remotes"])
+        yield f"It leads to {', '.join(addresses)}"
+    else:
+        yield f"Warning: the ticket names no remote; whoever joins has to add one (`{program} remote add`)"
+    yield f"On the other machine: `{program} join -` reads it from stdin, so that the shell's history doesn't keep it"
+    yield "A ticket is a password: whoever has it can join. It is kept nowhere."
+
+
+# -- invite list, invite close -----------------------------------------------------------------------------------
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+def _list(context: Context) -> int:
+    invites = context.api.call(Invites())
+    if context.json:
+        documents.write(context, invites)
+    elif invites:
+        lines.write_lines(context, invite_rows(style_of(context.terminal.facts), invites, context.now_ms))
+    else:
+        context.terminal.err("no invites\n")
+    return exits.OK
+
+
+def _close_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("invite", metavar="INVITE", help="the beginning of its key; after -- if that begins with -")
+    parser.add_argument(
+        "--keep",
+        action="append",
+        metavar="A,B",
+        help="the replicas that count; an empty text for none (default: all that are known to have used it)",
+    )
+
+
+def _close(context: Context) -> int:
+    given = context.arguments
+    keep = None if given.keep is None else comma_separated(given.keep)
+    closed = context.api.call(CloseInvite(actor=context.actor, invite=given.invite, keep=keep))
+    name = lines.text_of(closed, "invite")[:KEY_SHOWN]
+    told = f"Closed invite {name} to plane {lines.text_of(closed, 'plane')}: {several(len(closed['users']), 'replica')}"
+    counting = "counts" if len(closed["users"]) == 1 else "count"
+    users = (f"  {neutralise(str(user))}" for user in closed["users"])
+    answer(context, closed, [confirmed(context, f"{told} {counting}, nobody else ever will"), *users])
+    return exits.OK
+
+
+# -- join --------------------------------------------------------------------------------------------------------
+def _join_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("ticket", metavar="TICKET", help="what `moot invite` printed; - reads it from stdin")
+
+
+def _join(context: Context) -> int:
+    joined = context.api.call(Join(actor=context.actor, ticket=_ticket(context)))
+    if joined.get("recovery_words") and not context.json:
+        context.terminal.out("".join(f"{neutralise(line)}\n" for line in recovery_lines(joined["recovery_words"])))
+    for warning in _warnings(context, joined):
+        note(context, f"Warning: {warning}")
+    answer(context, joined, _joined(context, joined))
+    return exits.OK
+
+
+def _ticket(context: Context) -> str:
+    """The ticket, or the last line of standard input that isn't blank, which is where `moot invite` puts it."""
+    given = str(context.arguments.ticket)
+    source = read_text(context, "-", TICKET_BYTES) if given == "-" else given
+    written = source.strip().splitlines()
+    if not written:
+        raise RefusedError(
+            "there is no ticket", code=Code.USAGE, hint="give what `moot invite` printed as its last line"
+        )
+    return written[-1].strip()
+
+
+def _warnings(context: Context, joined: dict[str, Any]) -> Iterator[str]:
+    if not joined["remotes"]:
+        program = context.terminal.facts.program
+        yield f"the ticket names no remote; add one with `{program} remote add`"
+    if joined["clashes"]:
+        prefixes = ", ".join(map(neutralise, joined["clashes"]))
+        yield f"planes here have issue prefixes in common: {prefixes}; where an id isn't clear, write PLANE:ID"
+
+
+def _joined(context: Context, joined: dict[str, Any]) -> Iterator[str]:
+    named = f"plane {lines.text_of(joined, 'name')} of town {lines.text_of(joined, 'town')}"
+    if joined["created"]:
+        replica = lines.text_of(joined, "replica")
+        yield confirmed(context, f"Joined {named} as {lines.text_of(joined, 'role')}, with this machine as {replica}")
+    else:
+        yield f"Nothing to do: {named} was joined already"
+    program = context.terminal.facts.program
+    if joined["state"] == "waiting":
+        remotes = ", ".join(map(neutralise, joined["remotes"])) or "a remote"
+        yield f"  Waits for its charter from {remotes}; nothing can be written on it before"
+        yield f"  Next: `{program} sync --wait`, then `{program} init` in the project's folder"
+    elif joined["created"]:
+        yield f"  Next: `{program} init` in the project's folder"
+
+
+COMMANDS: Final = (
+    Command(
+        "invite",
+        "Make a ticket with which another machine can join a plane",
+        _invite_arguments,
+        _invite,
+        examples=("moot invite --expires 7d", "moot invite --role reader | ssh other moot join -"),
+        alone=True,
+    ),
+    Command("invite list", "Invites: open, expired, closed, and who used them", _no_arguments, _list, alone=True),
+    Command(
+        "invite close",
+        "Close an invite: who has used it counts, nobody else ever will",
+        _close_arguments,
+        _close,
+        examples=("moot invite close jqI_oxhs",),
+        alone=True,
+    ),
+    Command(
+        "join",
+        "Join a plane with a ticket; planes here stay",
+        _join_arguments,
+        _join,
+        examples=("moot join - < ticket",),
+        alone=True,
+    ),
+)

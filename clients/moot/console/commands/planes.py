@@ -1,0 +1,157 @@
+"""Planes: plane list|create|show|set."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from moot.console import documents, exits, when
+from moot.console import issue_lines as lines
+from moot.console.amounts import several
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer
+from moot.console.exchange_lines import KEY_SHOWN, PLANE_SHOWN, facts, invite_rows, mode_words, table
+from moot.console.style import Style, style_of
+from moot_protocol.exchange_requests import SYNC_MODES, CreatePlane, Planes, SetMode, ShowPlane
+
+KINDS: Final = ("ledger", "federation", "operational")
+_INDENT: Final = "  "
+
+
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+def _plane_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the plane, or the beginning of its id")
+
+
+def _text(document: Mapping[str, Any], field: str) -> str:
+    return lines.text_of(document, field)
+
+
+# -- plane list --------------------------------------------------------------------------------------------------
+def _list(context: Context) -> int:
+    planes = context.api.call(Planes())
+    if context.json:
+        documents.write(context, planes)
+    elif planes:
+        lines.write_lines(context, table(style_of(context.terminal.facts), [_cells(plane) for plane in planes]))
+    else:
+        context.terminal.err("no planes; `moot init` makes the first, `moot join TICKET` joins one\n")
+    return exits.OK
+
+
+def _cells(plane: dict[str, Any]) -> list[str]:
+    waiting = plane["state"] == "waiting"
+    about = "; ".join(filter(None, (lines.text_of(plane, "projects"), mode_words(plane["remotes"]))))
+    return [
+        _text(plane, "name"),
+        _text(plane, "plane")[:PLANE_SHOWN],
+        _text(plane, "kind"),
+        _text(plane, "role"),
+        "waiting" if waiting else several(plane["events"], "event"),
+        about,
+    ]
+
+
+# -- plane create, plane set -------------------------------------------------------------------------------------
+def _create_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="how to call it")
+    parser.add_argument("--kind", choices=KINDS, default="ledger", help="what it is for (default ledger)")
+
+
+def _create(context: Context) -> int:
+    given = context.arguments
+    made = context.api.call(CreatePlane(actor=context.actor, name=given.name, kind=given.kind))
+    told = f"Founded {_text(made, 'kind')} plane {_text(made, 'name')} {_text(made, 'plane')[:PLANE_SHOWN]}"
+    answer(context, made, [confirmed(context, told)])
+    return exits.OK
+
+
+def _set_arguments(parser: ArgumentParser) -> None:
+    _plane_argument(parser)
+    parser.add_argument("--remote", required=True, metavar="REMOTE", help="with this remote")
+    parser.add_argument(
+        "--mode", required=True, choices=SYNC_MODES, help="by itself, only when asked (`moot sync`), or not at all"
+    )
+
+
+def _set(context: Context) -> int:
+    given = context.arguments
+    done = context.api.call(SetMode(actor=context.actor, plane=given.name, remote=given.remote, mode=given.mode))
+    told = f"Plane {_text(done, 'plane')} with remote {_text(done, 'remote')}: {_text(done, 'mode')}"
+    answer(context, done, [confirmed(context, told)])
+    return exits.OK
+
+
+# -- plane show --------------------------------------------------------------------------------------------------
+def _show(context: Context) -> int:
+    plane = context.api.call(ShowPlane(plane=context.arguments.name))
+    style = style_of(context.terminal.facts)
+    answer(context, plane, _shown(style, plane, context.now_ms))
+    return exits.OK
+
+
+def _shown(style: Style, plane: dict[str, Any], now_ms: int) -> Iterator[str]:
+    yield from facts(style, list(_facts(plane)))
+    inner = style._replace(width=style.width - len(_INDENT))
+    if plane["members"]:
+        yield "members:"
+        for row in table(inner, [_member_cells(style, member, now_ms) for member in plane["members"]]):
+            yield f"{_INDENT}{row}"
+    if plane["invites"]:
+        yield "invites:"
+        for row in invite_rows(inner, plane["invites"], now_ms):
+            yield f"{_INDENT}{row}"
+
+
+def _facts(plane: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "plane", _text(plane, "name")
+    yield "id", _text(plane, "plane")
+    yield "kind", _text(plane, "kind")
+    yield "town", f"{_text(plane, 'town')}{' (its key is here)' if plane['is_own'] else ''}"
+    yield "role here", _text(plane, "role")
+    waiting = plane["state"] == "waiting"
+    yield "state", "waiting for its charter from a remote" if waiting else _text(plane, "state")
+    yield "holds", f"{several(plane['events'], 'event')} of {several(plane['replicas'], 'replica')}"
+    if plane["projects"]:
+        yield "projects", _text(plane, "projects")
+    yield "remotes", mode_words(plane["remotes"]) or "none"
+    if plane["epoch"]:
+        yield "epoch", _text(plane, "epoch")
+
+
+def _member_cells(style: Style, member: dict[str, Any], now_ms: int) -> list[str]:
+    seen = member["last_seen_ms"]
+    invite = _text(member, "invite")[:KEY_SHOWN]
+    return [
+        _text(member, "replica")[: KEY_SHOWN if style.terminal else None],
+        _text(member, "role"),
+        _text(member, "state"),
+        several(member["events"], "event"),
+        "here" if member["is_here"] else f"seen {when.age(seen, now_ms)}" if seen else "never seen",
+        f"by invite {invite}" if invite else "",
+    ]
+
+
+COMMANDS: Final = (
+    Command("plane list", "Planes here, and the remotes they are exchanged with", _no_arguments, _list, alone=True),
+    Command(
+        "plane create",
+        "Found another plane of this town",
+        _create_arguments,
+        _create,
+        examples=("moot plane create private", "moot plane create scratch --kind operational"),
+        alone=True,
+    ),
+    Command("plane show", "A plane, who writes on it, and its invites", _plane_argument, _show, alone=True),
+    Command(
+        "plane set",
+        "How a plane is exchanged with a remote",
+        _set_arguments,
+        _set,
+        examples=("moot plane set ledger --remote origin --mode manual",),
+        alone=True,
+    ),
+)

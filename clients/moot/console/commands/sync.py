@@ -1,0 +1,133 @@
+"""The exchange: sync, and the outbox of what waits for it."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moot.console import documents, exits, when
+from moot.console.amounts import several, size
+from moot.console.command import Command, Context
+from moot.console.commands.remotes import NO_REMOTES
+from moot.console.confirm import confirmed
+from moot.console.context import answer, say
+from moot.console.exchange_lines import table
+from moot.console.progress import Progress
+from moot.console.safe_text import neutralise
+from moot.console.style import Style, style_of
+from moot_protocol.exchange_requests import OutboxInfo, Sync
+
+STRETCH_MS: Final = 1_000
+"""How long one request waits for news, in milliseconds: about as long as a count that stands still is borne."""
+_COUNTED: Final = ("sent", "received", "queued")
+
+
+# -- sync --------------------------------------------------------------------------------------------------------
+def _sync_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--plane", default="", metavar="PLANE", help="only this plane")
+    parser.add_argument("--wait", action="store_true", help="until everything known on both sides is exchanged")
+
+
+def _sync(context: Context) -> int:
+    exchange = _exchanged(context)
+    if context.json:
+        documents.write(context, exchange)
+    else:
+        _tell(context, exchange)
+    return exits.UNREACHABLE if _unreached(exchange) else exits.OK
+
+
+def _exchanged(context: Context) -> dict[str, Any]:
+    """What the exchange has come to: at its end if that is waited for, else as it begins."""
+    given = context.arguments
+    if not given.wait:
+        return context.api.call(Sync(plane=given.plane))
+    progress = Progress(context, "exchanging")
+    cursor = ""
+    while True:
+        exchange = context.api.call(Sync(plane=given.plane, cursor=cursor, wait_ms=STRETCH_MS))
+        if exchange["done"]:
+            break
+        progress.tell("; ".join(f"{neutralise(str(each['remote']))} {_counts(each)}" for each in exchange["remotes"]))
+        cursor = exchange["cursor"]
+    progress.end()
+    return exchange
+
+
+def _unreached(exchange: dict[str, Any]) -> list[dict[str, Any]]:
+    return [remote for remote in exchange["remotes"] if remote["error"]] if exchange["done"] else []
+
+
+def _counts(remote: dict[str, Any]) -> str:
+    return ", ".join(f"{remote[name]:,} {name}" for name in _COUNTED)
+
+
+def _tell(context: Context, exchange: dict[str, Any]) -> None:
+    style, program = style_of(context.terminal.facts), context.terminal.facts.program
+    if not exchange["remotes"]:
+        context.terminal.err(NO_REMOTES)
+        return
+    unreached = _unreached(exchange)
+    for row in table(style, [_cells(remote, told=bool(unreached)) for remote in exchange["remotes"]]):
+        say(context, row)
+    for remote in unreached:
+        name = neutralise(str(remote["remote"]))
+        context.terminal.err(f"Error: {name} can't be reached: {neutralise(str(remote['error']))}\n")
+        context.terminal.err(
+            f"Hint: what waits for it is kept and goes later; `{program} remote test {name}` tells more\n"
+        )
+    if not exchange["done"]:
+        say(context, f"The exchange goes on; `{program} sync --wait` waits for its end")
+    elif not unreached:
+        say(context, confirmed(context, f"In step with {several(len(exchange['remotes']), 'remote')}"))
+
+
+def _cells(remote: dict[str, Any], *, told: bool) -> list[str]:
+    """A remote's row, with its error unless that is told beside the table."""
+    counts = [f"{remote[name]:,} {name}" for name in _COUNTED]
+    error = "" if told else neutralise(str(remote["error"]))
+    return [neutralise(str(remote["remote"])), neutralise(str(remote["state"])), *counts, error]
+
+
+# -- outbox ------------------------------------------------------------------------------------------------------
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+def _outbox(context: Context) -> int:
+    boxes = context.api.call(OutboxInfo())
+    if context.json or boxes:
+        answer(context, boxes, _boxed(style_of(context.terminal.facts), boxes))
+    else:
+        context.terminal.err(NO_REMOTES)
+    return exits.OK
+
+
+def _boxed(style: Style, boxes: list[dict[str, Any]]) -> Iterator[str]:
+    yield from table(style, [_box_cells(box) for box in boxes])
+    for box in boxes:
+        if box["is_nearly_full"]:
+            name = neutralise(str(box["remote"]))
+            yield f"{style.alarm('nearly full')}: {name}; then the oldest frames make room, and are made again later"
+
+
+def _box_cells(box: dict[str, Any]) -> list[str]:
+    return [
+        neutralise(str(box["remote"])),
+        f"{box['frames']:,} of {several(box['most_frames'], 'frame')}",
+        f"{size(box['bytes'])} of {size(box['most_bytes'])}",
+        f"oldest {when.lasted(box['oldest_ms'], units=1)}" if box["frames"] else "",
+        f"{box['dropped']:,} dropped" if box["dropped"] else "",
+    ]
+
+
+COMMANDS: Final = (
+    Command(
+        "sync",
+        "Exchange with the remotes now",
+        _sync_arguments,
+        _sync,
+        examples=("moot sync --wait", "moot sync --plane ledger"),
+        alone=True,
+    ),
+    Command("outbox", "What waits for each remote, and how full that is", _no_arguments, _outbox, alone=True),
+)

@@ -1,0 +1,197 @@
+"""invite, invite list|close, join: tickets alone on their line, warnings beside them, what is given once."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join
+from moot_testkit.canned_api import NOW_MS
+from moot_testkit.console import Outcome, run_console
+from moot_testkit.terminal import FACTS
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+FOUL = "\x1b[2J\u202e"
+WORDS = " ".join(f"word{n}" for n in range(24))
+OUTSIDE = FACTS._replace(workspace="")
+
+
+# -- invite ------------------------------------------------------------------------------------------------------
+MADE = {
+    "ticket": "moot-ticket-1abc", "invite": "k" * 43, "plane": "ledger", "role": "writer", "expires_ms": NOW_MS + DAY,
+    "remotes": [{"kind": "git", "url": "ssh://host/repo"}],
+}  # fmt: skip
+
+
+def invite(argv: str = "", **fields: Any) -> Outcome:
+    return run_console(f"invite {argv}", {"invite": MADE | fields}, facts=OUTSIDE)
+
+
+def test_the_ticket_stands_alone_on_standard_output() -> None:
+    ran = invite()
+    assert ran.request == Invite(actor="unknown", plane="ledger", role="writer", expires_ms=0)
+    assert (ran.code, ran.out) == (0, "moot-ticket-1abc\n")
+
+
+def test_what_it_is_for_where_it_leads_and_that_it_is_a_password_is_said_beside_it() -> None:
+    assert invite().err.splitlines() == [
+        "Invites a writer to plane ledger; expires 2026-02-01 12:00 UTC (in 1d)",
+        "It leads to git ssh://host/repo",
+        "On the other machine: `moot join -` reads it from stdin, so that the shell's history doesn't keep it",
+        "A ticket is a password: whoever has it can join. It is kept nowhere.",
+    ]
+
+
+def test_the_ticket_is_printed_however_quiet_it_is_to_be() -> None:
+    ran = invite("-q")
+    assert (ran.out, ran.err) == ("moot-ticket-1abc\n", "")
+
+
+def test_a_ticket_that_names_no_remote_is_warned_of() -> None:
+    assert (
+        "Warning: the ticket names no remote; whoever joins has to add one (`moot remote add`)"
+        in invite(remotes=[]).err
+    )
+    assert "Warning" not in invite().err
+
+
+@pytest.mark.parametrize(
+    ("expires", "ms"), [("24h", NOW_MS + DAY), ("7d", NOW_MS + 7 * DAY), ("2026-02-02", NOW_MS + 36 * HOUR)]
+)
+def test_an_invite_expires_when_one_says(expires: str, ms: int) -> None:
+    assert invite(f"--expires {expires} --plane side --role reader").request == Invite(
+        actor="unknown", plane="side", role="reader", expires_ms=ms
+    )
+
+
+@pytest.mark.parametrize("argv", ["--expires 2020-01-01", "--expires soon", "--role admin", "moot-ticket"])
+def test_what_makes_no_sense_is_refused_before_a_ticket_is_made(argv: str) -> None:
+    ran = invite(argv)
+    assert (ran.code, ran.asked, ran.out) == (2, [], "")
+
+
+def test_the_invite_as_json_is_one_document_with_the_ticket() -> None:
+    assert invite("--json").document == MADE
+
+
+def test_a_machine_without_the_towns_key_is_denied() -> None:
+    denied = RefusedError("the town's key isn't on this machine", code=Code.DENIED)
+    assert run_console("invite", {"invite": denied}).code == 4
+
+
+# -- invite list, invite close -----------------------------------------------------------------------------------
+LISTED = {
+    "invite": "k" * 43, "plane": "ledger", "role": "writer", "expires_ms": NOW_MS + DAY, "state": "open", "users": [],
+}  # fmt: skip
+
+
+def test_invites_are_listed() -> None:
+    ran = run_console("invite list", {"invites": [LISTED]})
+    assert ran.request == Invites()
+    assert ran.out == "kkkkkkkkkkkk ledger writer open expires in 1d unused\n"
+    assert run_console("invite list --json", {"invites": [LISTED]}).document == [LISTED]
+
+
+def test_that_there_are_no_invites_is_said_beside_the_output() -> None:
+    ran = run_console("invite list", {"invites": []})
+    assert (ran.code, ran.out, ran.err) == (0, "", "no invites\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "keep"),
+    [
+        (["kk"], None),
+        (["kk", "--keep", "A,B", "--keep", "C"], ("A", "B", "C")),
+        (["kk", "--keep", "-A"], ("-A",)),
+        (["kk", "--keep", ""], ()),
+    ],
+)
+def test_who_counts_of_a_closed_invite_can_be_said(argv: list[str], keep: tuple[str, ...] | None) -> None:
+    ran = run_console(["invite", "close", *argv], {"close_invite": LISTED | {"state": "closed"}})
+    assert ran.request == CloseInvite(actor="unknown", invite="kk", keep=keep)
+
+
+def test_closing_an_invite_tells_who_counts() -> None:
+    closed = LISTED | {"state": "closed", "users": ["A" * 43]}
+    ran = run_console("invite close kk", {"close_invite": closed})
+    assert ran.out.splitlines() == [
+        "✓ Closed invite kkkkkkkkkkkk to plane ledger: 1 replica counts, nobody else ever will",
+        "  " + "A" * 43,
+    ]
+    assert run_console("invite close kk --json", {"close_invite": closed}).document == closed
+
+
+# -- join --------------------------------------------------------------------------------------------------------
+JOINED = {
+    "plane": "aa" * 32, "name": "ledger", "town": "TTT", "role": "writer", "state": "waiting", "created": True,
+    "replica": "RRR", "remotes": ["origin"], "clashes": [], "recovery_words": "",
+}  # fmt: skip
+
+
+def join(argv: str = "t1", stdin: Iterable[bytes] = (), **fields: Any) -> Outcome:
+    return run_console(f"join {argv}", {"join": JOINED | fields}, facts=OUTSIDE, project="", stdin=stdin)
+
+
+def test_joining_says_what_was_joined_what_it_waits_for_and_what_comes_next() -> None:
+    ran = join()
+    assert ran.asked == [Join(actor="unknown", ticket="t1")]
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        "✓ Joined plane ledger of town TTT as writer, with this machine as RRR",
+        "  Waits for its charter from origin; nothing can be written on it before",
+        "  Next: `moot sync --wait`, then `moot init` in the project's folder",
+    ]
+
+
+def test_a_plane_that_is_ready_waits_for_nothing() -> None:
+    out = join(state="ready").out
+    assert "Waits" not in out
+    assert "`moot init`" in out
+
+
+def test_joining_again_changes_nothing() -> None:
+    assert join(created=False, state="ready").out == "Nothing to do: plane ledger of town TTT was joined already\n"
+
+
+@pytest.mark.parametrize("stdin", [[b"t1"], [b"t", b"1\n"], [b"Warning: x\n\nt1\r\n\n"]])
+def test_a_hyphen_takes_the_ticket_from_the_last_line_of_standard_input(stdin: list[bytes]) -> None:
+    assert join("-", stdin).request.ticket == "t1"
+
+
+@pytest.mark.parametrize("stdin", [[], [b"\n \n"]])
+def test_without_a_ticket_nothing_is_asked(stdin: list[bytes]) -> None:
+    ran = join("-", stdin)
+    assert (ran.code, ran.asked) == (2, [])
+    assert join("").code == 2
+
+
+def test_clashing_prefixes_and_a_missing_remote_are_warned_of() -> None:
+    ran = join(clashes=["bd", "x"], remotes=[])
+    assert ran.err.splitlines() == [
+        "Warning: the ticket names no remote; add one with `moot remote add`",
+        "Warning: planes here have issue prefixes in common: bd, x; where an id isn't clear, write PLANE:ID",
+    ]
+    assert "Waits for its charter from a remote;" in ran.out
+
+
+@pytest.mark.parametrize("argv", ["t1", "t1 -q"])
+def test_the_recovery_words_are_shown_as_init_shows_them_however_quiet_it_is_to_be(argv: str) -> None:
+    lines = join(argv, recovery_words=WORDS).out.splitlines()
+    assert lines[0].startswith("Recovery words of your town.")
+    assert "    word0 word1 word2 word3 word4 word5" in lines
+    assert "word0" not in join(argv).out
+
+
+def test_the_join_as_json_is_the_daemons_answer() -> None:
+    assert join("t1 --json", recovery_words=WORDS).document == JOINED | {"recovery_words": WORDS}
+
+
+def test_nothing_that_comes_with_a_ticket_can_act_on_the_terminal() -> None:
+    ran = join(name=FOUL, town=FOUL, role=FOUL, replica=FOUL, remotes=[FOUL], clashes=[FOUL])
+    made = invite(plane=FOUL, role=FOUL, ticket=FOUL, remotes=[{"kind": FOUL, "url": FOUL}])
+    closed = LISTED | {"invite": FOUL, "plane": FOUL, "users": [FOUL]}
+    written = ran.out + ran.err + made.out + made.err + run_console("invite close x", {"close_invite": closed}).out
+    assert "\x1b" not in written
+    assert "\u202e" not in written

@@ -1,0 +1,150 @@
+"""sync and outbox: repeated with the cursor, progress, remotes that can't be reached, what is nearly full."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from moot.console.commands.sync import STRETCH_MS
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import OutboxInfo, Sync
+from moot_testkit.console import Outcome, in_turn, run_console
+from moot_testkit.terminal import FACTS, at_terminal
+
+FOUL = "\x1b[2J\u202e"
+
+
+def ticking(step: float) -> Callable[[], float]:
+    """A clock that goes on by so many seconds whenever it is looked at."""
+    ticks = count()
+    return lambda: next(ticks) * step
+
+
+def remote(name: str = "origin", **fields: Any) -> dict[str, Any]:
+    return {
+        "remote": name, "state": "idle", "sent": 1200, "received": 3, "queued": 0, "error": "", "rounds": 1,
+    } | fields  # fmt: skip
+
+
+def answered(*remotes: dict[str, Any], cursor: str = "", done: bool = False) -> dict[str, Any]:
+    return {"done": done, "cursor": cursor, "remotes": list(remotes)}
+
+
+def sync(argv: str, *answers: Any, facts: Any = FACTS, step: float = 0.0) -> Outcome:
+    return run_console(f"sync {argv}", {"sync": in_turn(*answers)}, facts=facts, seconds=ticking(step))
+
+
+# -- sync --------------------------------------------------------------------------------------------------------
+def test_without_waiting_the_first_answer_is_told() -> None:
+    ran = sync("--plane side", answered(remote(state="syncing"), cursor="c"))
+    assert ran.asked == [Sync(plane="side")]
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        "origin syncing 1,200 sent 3 received 0 queued",
+        "The exchange goes on; `moot sync --wait` waits for its end",
+    ]
+
+
+def test_waiting_asks_again_with_the_cursor_until_it_is_done() -> None:
+    ran = sync(
+        "--wait",
+        answered(remote(), cursor="c1"),
+        answered(remote(), cursor="c2"),
+        answered(remote(), remote("hub"), done=True),
+    )
+    assert ran.asked == [Sync(cursor=cursor, wait_ms=STRETCH_MS) for cursor in ("", "c1", "c2")]
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1] == "✓ In step with 2 remotes"
+
+
+def test_at_a_terminal_waiting_shows_what_each_remote_has_come_to() -> None:
+    begun = answered(remote(FOUL, queued=7), remote("hub"), cursor="c")
+    facts = at_terminal(NO_COLOR="1")._replace(width=140)
+    ran = sync("--wait", begun, begun, begun, answered(remote(), done=True), facts=facts, step=0.6)
+    foul = "^[[2J<U+202E>"
+    assert f"exchanging: {foul} 1,200 sent, 3 received, 7 queued; hub 1,200 sent, 3 received, 0 queued" in ran.err
+    assert ran.err.endswith("\r\x1b[K")
+    assert sync("--wait", begun, begun, answered(done=True), step=9.0).err.startswith("no remotes")
+
+
+def test_progress_stays_on_one_line_of_the_terminal() -> None:
+    begun = answered(*[remote(f"remote-{n}") for n in range(9)], cursor="c")
+    ran = sync("--wait", begun, begun, begun, answered(remote(), done=True), facts=at_terminal(60), step=9.0)
+    assert max(len(line.removeprefix("\x1b[K")) for line in ran.err.split("\r")) == 59
+
+
+UNREACHED = answered(remote(), remote("hub", state="waiting", error=f"no route {FOUL}", queued=4), done=True)
+
+
+def test_a_remote_that_cannot_be_reached_exits_69_and_says_which_why_and_what_to_do() -> None:
+    ran = sync("--wait", UNREACHED)
+    assert ran.code == 69
+    assert ran.out.splitlines() == [
+        "origin idle 1,200 sent 3 received 0 queued",
+        "hub waiting 1,200 sent 3 received 4 queued",
+    ]
+    assert ran.err.splitlines() == [
+        "Error: hub can't be reached: no route ^[[2J<U+202E>",
+        "Hint: what waits for it is kept and goes later; `moot remote test hub` tells more",
+    ]
+
+
+def test_as_json_there_is_one_document_however_it_ends() -> None:
+    done = answered(remote(), done=True)
+    ran = sync("--wait --json", answered(remote(), cursor="c1"), done)
+    assert (ran.code, ran.document) == (0, done)
+    ran = sync("--wait --json", UNREACHED)
+    assert (ran.code, ran.document, ran.err) == (69, UNREACHED, "")
+
+
+def test_an_error_while_the_exchange_goes_on_is_told_and_no_failure() -> None:
+    ran = sync("", answered(remote(state="waiting", error="no route"), cursor="c"))
+    assert ran.code == 0
+    assert ran.out.splitlines()[0].endswith("0 queued no route")
+
+
+def test_without_remotes_it_says_how_to_add_one() -> None:
+    ran = sync("--wait", answered(done=True))
+    assert (ran.code, ran.out) == (0, "")
+    assert "moot remote add" in ran.err
+
+
+def test_a_plane_that_is_not_here_exits_3() -> None:
+    assert sync("--plane nowhere", RefusedError("no such plane", code=Code.NOT_FOUND)).code == 3
+
+
+# -- outbox ------------------------------------------------------------------------------------------------------
+def box(name: str = "origin", **fields: Any) -> dict[str, Any]:
+    return {
+        "remote": name, "frames": 0, "bytes": 0, "most_frames": 1000, "most_bytes": 64 << 20, "oldest_ms": 0,
+        "dropped": 0, "is_nearly_full": False,
+    } | fields  # fmt: skip
+
+
+def test_the_outbox_tells_for_each_remote_how_full_it_is_and_since_when() -> None:
+    full = box("hub", frames=900, bytes=3 << 20, oldest_ms=2 * 3_600_000, dropped=1500, is_nearly_full=True)
+    ran = run_console("outbox", {"outbox": [box(), full]})
+    assert (ran.request, ran.code) == (OutboxInfo(), 0)
+    assert ran.out.splitlines() == [
+        "origin 0 of 1,000 frames 0 B of 64 MiB",
+        "hub 900 of 1,000 frames 3 MiB of 64 MiB oldest 2h 1,500 dropped",
+        "nearly full: hub; then the oldest frames make room, and are made again later",
+    ]
+    assert run_console("outbox --json", {"outbox": [box(), full]}).document == [box(), full]
+
+
+def test_the_outbox_is_aligned_at_a_terminal() -> None:
+    out = run_console("outbox", {"outbox": [box(), box("x")]}, facts=at_terminal(NO_COLOR="1")).out
+    assert len({line.index("0 of 1,000") for line in out.splitlines()}) == 1
+
+
+def test_without_remotes_there_is_no_outbox() -> None:
+    ran = run_console("outbox", {"outbox": []})
+    assert (ran.code, ran.out) == (0, "")
+    assert "moot remote add" in ran.err
+    assert run_console("outbox --json", {"outbox": []}).document == []
+
+
+def test_a_remotes_name_cannot_act_on_the_terminal() -> None:
+    ran = run_console("outbox", {"outbox": [box(FOUL, is_nearly_full=True)]})
+    assert "\x1b" not in ran.out
+    assert "\u202e" not in ran.out
