@@ -7,8 +7,9 @@ SCALE  ?= default
 JOBS   ?= 2
 SEEDS  ?= 1000
 DATA   ?= tests/data/beads-excerpt.jsonl
+OVER   ?= session
 
-.PHONY: help setup demo test check format bench sim fuzz vectors clean
+.PHONY: help setup demo merges test check format bench sim fuzz vectors clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -24,6 +25,9 @@ setup: $(VENV)/ready  ## the development environment, in .venv
 
 demo:  ## see it work on real issues (DATA=FILE for your own)
 	@$(PYTHON) demo/run.py --data $(DATA)
+
+merges: $(VENV)/ready  ## real merges of a bundle through two replicas (BUNDLE=FILE OVER=session)
+	$(BIN)/python demo/merges.py --over $(OVER) $(BUNDLE)
 
 test: $(VENV)/ready  ## all tests (SCALE=ci for the long run)
 	MOOT_SCALE=$(SCALE) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q --tb=short \

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,17 +34,18 @@ def say(text: str) -> None:
 class Story:
     """Runs commands in a home of its own, and shows them."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, actor: str = "ada") -> None:
         self.home = home
         self.project = home / "project"
-        self.project.mkdir()
+        self.project.mkdir(parents=True)
         (home / "run").mkdir(mode=0o700)
         self.moot = ENVIRONMENT / "bin" / "moot"
+        self.prompt = "$ "
         self.environment = {
             "HOME": str(home),
             "PATH": f"{ENVIRONMENT / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "XDG_RUNTIME_DIR": str(home / "run"),
-            "MOOT_ACTOR": "ada",
+            "MOOT_ACTOR": actor,
             "LANG": "C.UTF-8",
         }
 
@@ -60,7 +62,7 @@ class Story:
 
     def show(self, *arguments: str, lines: int = SHOWN_LINES) -> str:
         """Run a command and show it as a terminal would."""
-        print(f"\n  $ moot {' '.join(_quoted(word) for word in arguments)}", flush=True)
+        print(f"\n  {self.prompt}moot {' '.join(_quoted(word) for word in arguments)}", flush=True)
         begun = time.perf_counter()
         done = self.run(*arguments)
         output = (done.stdout + done.stderr).rstrip("\n").split("\n")
@@ -171,9 +173,81 @@ def survive(story: Story) -> None:
     story.show("verify-proof", str(proof), lines=12)
 
 
+def two_machines(first: Story, second: Story, home: Path) -> None:
+    """A second machine joins with a ticket, and both agree through a bare Git repository."""
+    say("6. A second machine, and a Git repository that both can reach. It sees sealed frames only.")
+    hub = home / "hub.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(hub)], check=True)
+    first.prompt, second.prompt = "ada@desk   $ ", "bob@laptop $ "
+    first.show("remote", "add", "git", str(hub))
+    first.show("sync", "--wait")
+    ticket = first.run("invite").stdout.strip().splitlines()[-1]
+    print(f"\n  {first.prompt}moot invite\n    {ticket[:60]}…")
+    joined = second.run("join", "-", stdin=ticket)
+    shown = [line for line in (joined.stdout + joined.stderr).splitlines() if "plane" in line or "charter" in line]
+    print(f"\n  {second.prompt}moot join -\n    " + "\n    ".join(shown))
+    second.show("sync", "--wait")
+    second.show("init", "--prefix", "demo", lines=2)
+    second.show("ready", "-n", "3")
+    print("\n  Both write at the same time, one of them to the same issue:")
+    issue = first.run("q", "Rotate the signing keys").stdout.strip()
+    for story in (first, second):
+        story.run("sync", "--wait")
+    first.show("update", issue, "--priority", "0")
+    second.show("update", issue, "--title", "Rotate the signing keys every year")
+    second.show("create", "Write down who holds the paper key", lines=1)
+    for story in (first, second, first):
+        story.run("sync", "--wait")
+    for story in (first, second):
+        story.show("show", issue, lines=2)
+    compare(first, second)
+
+
+def compare(first: Story, second: Story) -> None:
+    """Both machines' digests of the plane they share."""
+    digests = [
+        next(plane["digest"] for plane in story.json("status")["planes"] if plane["name"] == "ledger")  # type: ignore[index]
+        for story in (first, second)
+    ]
+    print(f"\n  digests: {digests[0][:16]} and {digests[1][:16]}")
+    if digests[0] != digests[1]:
+        raise SystemExit("the two machines don't agree")
+
+
+def live(first: Story, second: Story, home: Path) -> None:
+    """The same two machines over a broker, where one is installed."""
+    broker = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if broker is None:
+        say("7. (With `mosquitto` installed, this would show both machines live through MQTT.)")
+        return
+    say("7. Live through an MQTT broker: what one writes, the other sees at once.")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = home / "mosquitto.conf"
+    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n", encoding="utf-8")
+    running = subprocess.Popen([broker, "-c", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for story in (first, second):
+            story.show("remote", "add", "mqtt", f"mqtt://127.0.0.1:{port}", "--name", "live", lines=1)
+            story.run("sync", "--wait")
+        issue = first.run("q", "Said on one machine").stdout.strip()
+        begun = time.perf_counter()
+        print(f'\n  {first.prompt}moot q "Said on one machine"\n    {issue}')
+        while second.run("show", issue).returncode:
+            if time.perf_counter() - begun > 20:
+                raise SystemExit("it didn't come")
+        print(f"\n  It stood on the other machine {1000 * (time.perf_counter() - begun):.0f} ms later.")
+        second.show("show", issue, lines=2)
+        compare(first, second)
+    finally:
+        running.terminate()
+        running.wait()
+
+
 def agree() -> None:
     """Three simulated replicas edit apart and agree."""
-    say("6. Three replicas of one town, in one process, edit apart and then exchange what they have.")
+    say("8. Three replicas of one town, in one process, edit apart and then exchange what they have.")
     subprocess.run([str(ENVIRONMENT / "bin" / "python"), str(ROOT / "demo" / "three_replicas.py")], check=True)
 
 
@@ -183,13 +257,16 @@ def main() -> None:
     data = parser.parse_args().data.resolve()
     install()
     home = Path(tempfile.mkdtemp(prefix="moot-demo-"))
-    story = Story(home)
+    story, second = Story(home / "desk"), Story(home / "laptop", "bob")
     try:
         work_on_issues(story, data)
         survive(story)
+        two_machines(story, second, home)
+        live(story, second, home)
         agree()
     finally:
-        story.run("daemon", "stop")
+        for each in (story, second):
+            each.run("daemon", "stop")
         shutil.rmtree(home, ignore_errors=True)
     say("That was Moot. Read README.md for a tour, ARCHITECTURE.md for how it is made; `make test` proves it.")
 

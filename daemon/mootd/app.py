@@ -6,6 +6,7 @@ stop is finished; the store is closed last.
 
 import asyncio
 import gc
+import os
 import secrets
 import signal
 import socket
@@ -13,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final, TypeVar
 
 import structlog
@@ -34,7 +35,10 @@ from mootd.edges.entropy import SystemEntropy
 from mootd.edges.keys import FileKeyStore
 from mootd.edges.notify import Notifier, watchdog_ms
 from mootd.edges.paths import Places, private_folder
+from mootd.engine.remotes import RemoteRow
 from mootd.engine.replica import Replica
+from mootd.exchange.hub import Hub, Worker
+from mootd.exchange.workers import make_worker
 from mootd.service.machine import Machine
 from mootd.service.service import Service
 from mootd.store.lmdb_store import LmdbStore
@@ -47,6 +51,8 @@ SWITCH_SECONDS: Final = 0.0002
 """How long a thread may keep the interpreter: a bulk write would else delay every answer by 5 ms."""
 READERS: Final = 4
 """Threads for long reads."""
+EXCHANGERS: Final = 4
+"""Threads that seal, open and verify for remotes."""
 _log: Final = structlog.get_logger()
 
 
@@ -127,31 +133,43 @@ class Daemon:
             stop = _Stop()
             machine = Machine(self._places, self._clock, entropy, stop)
             executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
-            service = stack.enter_context(self._serving(replica, machine, executor))
+            service, hub = stack.enter_context(self._serving(replica, machine, executor))
             listener = activated(environment, pid) or stack.enter_context(listening(self._places.socket))
             gc.collect()
             gc.freeze()
             server = ControlServer(service, _Console(service, self._clock), _Observer(), Settings(version=VERSION))
-            asyncio.run(self._serve(server, listener, stop))
+            asyncio.run(self._serve(server, hub, listener, stop))
 
     @contextmanager
-    def _serving(self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor) -> Iterator[Service]:
-        services: list[Service] = []
+    def _serving(
+        self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor
+    ) -> Iterator[tuple[Service, Hub]]:
+        parts: list[tuple[Service, Hub]] = []
 
         def committed(commit: Commit) -> None:
             if commit.error is None:
-                services[0].commits.happened()
+                service, hub = parts[0]
+                service.commits.happened()
+                hub.happened()
             else:
                 _log.warning("commit.failed", jobs=commit.jobs, code=str(commit.error.code))
 
         writer = Writer(replica.transaction, observer=committed, clock=self._clock)
-        services.append(Service(replica, writer, machine, executor))
+        # Its own threads: a remote that hangs must not keep readers waiting.
+        exchanging = ThreadPoolExecutor(EXCHANGERS, "exchange")
+        hub = Hub(replica, lambda work: writer.submit(work, bulk=True).result(), exchanging, self._worker)
+        parts.append((Service(replica, writer, machine, executor, hub), hub))
         try:
-            yield services[0]
+            yield parts[0]
         finally:
+            exchanging.shutdown(cancel_futures=True)
             writer.stop()
 
-    async def _serve(self, server: ControlServer, listener: socket.socket, stop: "_Stop") -> None:
+    def _worker(self, row: RemoteRow, hub: Hub) -> Worker:
+        """What exchanges with a remote; its libraries are loaded when the first one is there."""
+        return make_worker(row, hub, self._places, dict(os.environ))
+
+    async def _serve(self, server: ControlServer, hub: Hub, listener: socket.socket, stop: "_Stop") -> None:
         loop = asyncio.get_running_loop()
         stop.bind(loop, server.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -160,10 +178,14 @@ class Daemon:
         def ready() -> None:
             threading.Thread(target=self._announce, name="self-test", daemon=True).start()
 
+        exchange = loop.create_task(hub.run(), name="exchange")
         try:
             await server.run(listener, ready)
         finally:
             self._ended.set()
+            exchange.cancel()
+            with suppress(asyncio.CancelledError):
+                await exchange
         self._notifier.stopping()
         _log.info("daemon.stopped")
 

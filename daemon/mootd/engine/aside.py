@@ -79,6 +79,11 @@ class AsideReader:
         packed = self._reader.get(Table.META, layout.far_head_key(feed))
         return None if packed is None else _decode_head(packed)
 
+    def has_due(self, until_hlc: int) -> bool:
+        """Whether a parked batch ends before a time."""
+        stop = layout.PARKED + until_hlc.to_bytes(8, "big")
+        return any(True for _ in self._reader.scan(Table.META, layout.PARKED, stop))
+
 
 class Aside(AsideReader):
     """ASIDE inside a write transaction."""

@@ -17,7 +17,7 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.frontier import Entry
 from moot_protocol.genesis import PlaneKind, decode_genesis, plane_id
 from moot_protocol.limits import SYNC_MESSAGE_BYTES
-from moot_protocol.messages import ForkProof, Place, Single
+from moot_protocol.messages import ForkProof, Message, Place, Single
 from moot_protocol.sync import DigestAlarm, Effect, ForkSeen, InStep, Position, Send, Session, Store
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
@@ -127,6 +127,11 @@ class StoredLog:
         self._counters = iter(range(0))
         self._ids_of = (0, b"")
         self._ids: dict[bytes, int] = {}
+
+    @property
+    def plane(self) -> SharedPlane:
+        """The plane."""
+        return self._plane
 
     # -- Where it stands -----------------------------------------------------------------------------------------
     def position(self) -> Position:
@@ -246,6 +251,16 @@ class StoredLog:
                 return None
             whole = self._whole(source, number, stored)
             return whole if decode_batch(whole, verify=False).is_complete else None
+
+    def has_whole(self, author: bytes, first: int, batch_id: bytes) -> bool:
+        """Whether a batch is accepted here as a whole, with all its values."""
+        with self._replica.read() as reader:
+            source = Snapshot(reader)
+            number = source.feed_number(self._plane.number, author)
+            stored = source.log.batch_holding(number, first)
+            if stored is None or stored.id != batch_id or stored.accepted != stored.header.count:
+                return False
+            return reader.get(Table.META, layout.withheld_key(self._plane.number, number, first)) is None
 
     def _first_of(self, source: Snapshot, number: int, batch_id: bytes) -> int | None:
         """The first number of an accepted batch. The ids of one feed at a time are remembered."""
@@ -372,6 +387,10 @@ class Exchange:
         """
         return self._carry_out(peer, self._session(peer).receive(message))
 
+    def take_decoded(self, peer: bytes, message: Message) -> Taken:
+        """As `take`, of a message that was decoded and verified already."""
+        return self._carry_out(peer, self._session(peer).receive_decoded(message))
+
     def _session(self, peer: bytes) -> Session:
         session = self._sessions.get(peer)
         if session is None:
@@ -408,14 +427,32 @@ class Exchange:
         return False
 
     def _store(self, received: Sequence[bytes], taken: Taken) -> None:
-        batches: list[Batch] = []
-        for data in received:
-            try:
-                batches.append(check_batch(self.plane, data))
-            except MalformedError as error:
-                taken.malformed.append(error)
-        for portion in _portions(batches):
-            taken.outcomes.extend(self._commit(_receiving(portion)))
+        stored = take_in(self._commit, self.plane, received)
+        taken.outcomes.extend(stored.outcomes)
+        taken.malformed.extend(stored.malformed)
+
+
+class Stored(NamedTuple):
+    """What became of batches that came in."""
+
+    outcomes: list[Outcome]
+    malformed: list[MalformedError]
+    """What was wrong with those that were not taken in."""
+
+
+def take_in(commit: Commit, plane: SharedPlane, received: Sequence[bytes]) -> Stored:
+    """Decode and verify batches of a plane outside a write transaction, and take them in."""
+    batches: list[Batch] = []
+    malformed: list[MalformedError] = []
+    for data in received:
+        try:
+            batches.append(check_batch(plane, data))
+        except MalformedError as error:
+            malformed.append(error)
+    outcomes: list[Outcome] = []
+    for portion in _portions(batches):
+        outcomes.extend(commit(_receiving(portion)))
+    return Stored(outcomes, malformed)
 
 
 def check_batch(plane: SharedPlane, data: bytes) -> Batch:

@@ -42,6 +42,16 @@ WORKSPACES: Final = b"workspace/"
 REBUILD: Final = b"rebuild"
 ANSWERS: Final = b"answer/"
 ANSWER_TIMES: Final = b"answer-time/"
+REMOTES: Final = b"remote/"
+LAST_REMOTE: Final = b"last-remote"
+_MODES: Final = b"mode/"
+_CARRIED: Final = b"carried/"
+_REWINDS: Final = b"rewind/"
+_READ: Final = b"read/"
+_OWN_REFS: Final = b"own-ref/"
+_GAUGES: Final = b"outbox/"
+SEEN: Final = b"seen/"
+PENDING: Final = b"joining/"
 
 
 def plane_key(plane: int) -> bytes:
@@ -89,6 +99,16 @@ def message_counter_key(plane: int) -> bytes:
     return COUNTERS + _U16(plane)
 
 
+def projects_prefix(plane: int) -> bytes:
+    """What all keys of a plane's projects start with in META."""
+    return PROJECTS + _U16(plane)
+
+
+def project_key(plane: int, project: str) -> bytes:
+    """META key that leads from a plane's project to its number."""
+    return PROJECTS + _U16(plane) + text_key(project)
+
+
 def counter_key(generation: int) -> bytes:
     """META key of the next entity number of a generation of views."""
     return b"next-eid/%d" % generation
@@ -97,6 +117,62 @@ def counter_key(generation: int) -> bytes:
 def digest_key(generation: int, plane: int) -> bytes:
     """META key of a plane's digest in a generation of views."""
     return b"digest/%d/" % generation + _U16(plane)
+
+
+# -- META: remotes -----------------------------------------------------------------------------------------------
+def remote_key(remote: int) -> bytes:
+    """META key of a remote's row."""
+    return REMOTES + _U16(remote)
+
+
+def mode_key(remote: int, plane: int) -> bytes:
+    """META key of how a plane is exchanged with a remote."""
+    return _MODES + _U16(remote) + _U16(plane)
+
+
+def carried_prefix(remote: int, plane: int) -> bytes:
+    """What META keys of the feeds of a plane that a remote carries start with; the author follows."""
+    return _CARRIED + _U16(remote) + _U16(plane)
+
+
+def rewind_prefix(remote: int, plane: int) -> bytes:
+    """As `carried_prefix`, of feeds that a remote carries less of than was thought."""
+    return _REWINDS + _U16(remote) + _U16(plane)
+
+
+def read_key(remote: int, topic: bytes, sender: bytes, generation: int) -> bytes:
+    """META key of the last commit read of a sender's ref."""
+    return _READ + _U16(remote) + topic + sender + _U64(generation)
+
+
+def own_ref_key(remote: int, plane: int) -> bytes:
+    """META key of this replica's own ref on a remote."""
+    return _OWN_REFS + _U16(remote) + _U16(plane)
+
+
+def outbox_gauge_key(remote: int) -> bytes:
+    """META key of how full a remote's queue is."""
+    return _GAUGES + _U16(remote)
+
+
+def remote_prefixes(remote: int) -> tuple[bytes, ...]:
+    """What all META keys of a remote start with, its own row aside."""
+    return tuple(prefix + _U16(remote) for prefix in (_MODES, _CARRIED, _REWINDS, _READ, _OWN_REFS, _GAUGES))
+
+
+def seen_key(plane: int, sender: bytes) -> bytes:
+    """META key of what a member last said of itself on a plane."""
+    return SEEN + _U16(plane) + sender
+
+
+def pending_key(plane: int) -> bytes:
+    """META key of the certificate with which this replica will enter a plane whose charter hasn't come yet."""
+    return PENDING + _U16(plane)
+
+
+def outbox_prefix(remote: int) -> bytes:
+    """What all keys of a remote's queue start with in OUTBOX; a sequence number (8 bytes) follows."""
+    return _U16(remote)
 
 
 OTHER_PROJECTS: Final = 2**16 - 1

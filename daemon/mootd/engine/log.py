@@ -101,7 +101,8 @@ class StoredBatch(NamedTuple):
 
 encode_row: Final = msgspec.msgpack.Encoder().encode
 decode_feed: Final[Callable[[bytes], FeedRow]] = msgspec.msgpack.Decoder(FeedRow).decode
-decode_project: Final[Callable[[bytes], tuple[int, str]]] = msgspec.msgpack.Decoder(tuple[int, str]).decode
+decode_project: Final[Callable[[bytes], tuple[int, int, str]]] = msgspec.msgpack.Decoder(tuple[int, int, str]).decode
+"""(number, plane, name) of a project."""
 decode_plane: Final[Callable[[bytes], PlaneRow]] = msgspec.msgpack.Decoder(PlaneRow).decode
 
 

@@ -4,6 +4,8 @@ Invariant: a replica writes to a plane only after the plane's genesis and charte
 of its feed there is its certificate.
 """
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from moot_protocol.batch import ZEROS
@@ -22,16 +24,19 @@ from mootd.engine.unit import Unit
 from mootd.ports import KeyStore
 from mootd.store.port import Table
 
+OPERATIONAL_ONLY = ((PlaneKind.OPERATIONAL, "operational"),)
+"""The plane that a machine needs which joins another's town."""
 FIRST_PLANES = ((PlaneKind.LEDGER, "ledger"), (PlaneKind.OPERATIONAL, "operational"))
 """The planes that a new town begins with."""
 
 
-def found_town(unit: Unit, recovery: bytes) -> None:
+def found_town(unit: Unit, recovery: bytes, planes: Sequence[tuple[PlaneKind, str]] = FIRST_PLANES) -> None:
     """Make this machine's town: its planes with their charters, and this replica's certificates.
 
     Args:
         unit: the unit it is written in.
         recovery: the recovery key's public half.
+        planes: (kind, name) of those to begin with.
 
     Raises:
         RefusedError: `exists`: this replica belongs to a town already.
@@ -42,14 +47,28 @@ def found_town(unit: Unit, recovery: bytes) -> None:
     for key in (TOWN_KEY, REPLICA_KEY):
         if not replica.keys.has(key):
             replica.keys.create(key)
+    for kind, name in planes:
+        found_plane(unit, kind, name, recovery)
+
+
+def found_plane(unit: Unit, kind: PlaneKind, name: str, recovery: bytes) -> int:
+    """Found a plane of this machine's town, and enter it; returns its local number.
+
+    Args:
+        unit: the unit it is written in.
+        kind: which sharing rule it has.
+        name: what people call it.
+        recovery: the public half of the town's recovery key.
+    """
+    replica = unit.replica
     town = replica.signer(TOWN_KEY)
-    for kind, name in FIRST_PLANES:
-        document = build_genesis(kind, town.public, recovery, name, replica.entropy.bytes(NONCE_BYTES))
-        number = adopt_plane(unit, plane_id(document), kind, name, town.public)
-        charter = unit.feed_number(number, town.public)
-        unit.set_feed(charter, FeedRow(number, town.public, kind=CHARTER, town=town.public))
-        unit.append(number, genesis_draft(document, ""), feed=charter)
-        enter_plane(unit, number, certify(town, plane_id(document), replica.id, replica.keys, Role.ADMIN))
+    document = build_genesis(kind, town.public, recovery, name, replica.entropy.bytes(NONCE_BYTES))
+    number = adopt_plane(unit, plane_id(document), kind, name, town.public)
+    charter = unit.feed_number(number, town.public)
+    unit.set_feed(charter, FeedRow(number, town.public, kind=CHARTER, town=town.public))
+    unit.append(number, genesis_draft(document, ""), feed=charter)
+    enter_plane(unit, number, certify(town, plane_id(document), replica.id, replica.keys, Role.ADMIN))
+    return number
 
 
 def adopt_plane(unit: Unit, plane: bytes, kind: PlaneKind, name: str, town: bytes) -> int:

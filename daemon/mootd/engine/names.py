@@ -1,9 +1,12 @@
 """What people type for an issue, and how short an id can be shown.
 
 Exact beats prefix. A prefix needs at least 4 characters beyond the project's part; the project's part may be left out.
+Where issues of several planes may be meant nothing is guessed; `PLANE:ID` means one plane's.
 """
 
 from collections.abc import Iterator
+from itertools import islice, takewhile
+from typing import NamedTuple
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.kinds import ISSUE
@@ -11,43 +14,62 @@ from moot_protocol.limits import SHORT_ID_CHARS
 from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import decode_project
+from mootd.engine.planes import kept_planes, labels_of, plane_meant
 from mootd.store.port import Reader, Table
 
 _SHOWN_CANDIDATES = 5
 
 
-class Names:
-    """The ids of one plane's issues inside a transaction."""
+class Located(NamedTuple):
+    """An issue that has a record, and where."""
 
-    def __init__(self, reader: Reader, views: Views, plane: int) -> None:
+    issue: str
+    eid: int
+    plane: int
+
+
+class Names:
+    """The ids of the issues of some planes inside a transaction.
+
+    Args:
+        reader: the transaction.
+        views: which tables.
+        planes: the planes' numbers.
+    """
+
+    def __init__(self, reader: Reader, views: Views, *planes: int) -> None:
         self._reader = reader
         self._views = views
-        self._plane = plane
+        self._planes = planes
 
     def eid(self, issue: str) -> int | None:
-        """The number of an issue that has a record, by its whole id."""
-        found = self._reader.get(self._views.ids, layout.id_key(self._plane, ISSUE, issue))
-        if found is None or self._reader.get(self._views.records, found) is None:
-            return None
-        return int.from_bytes(found, "big")
+        """The number of an issue that has a record, by its whole id; the first plane's, where several have it."""
+        return next((found.eid for found in self.exactly(issue)), None)
 
+    def exactly(self, issue: str) -> Iterator[Located]:
+        """The issues that have this whole id: at most one a plane."""
+        for plane in self._planes:
+            found = self._reader.get(self._views.ids, layout.id_key(plane, ISSUE, issue))
+            if found is not None and self._reader.get(self._views.records, found) is not None:
+                yield Located(issue, int.from_bytes(found, "big"), plane)
+
+    # -- What was typed ------------------------------------------------------------------------------------------
     def resolve(self, typed: str) -> tuple[str, int]:
         """The issue that was meant: (id, number).
 
         Raises:
             RefusedError: `not_found` or `ambiguous`.
         """
-        eid = self.eid(typed)
-        if eid is not None:
-            return typed, eid
-        found: list[tuple[str, int]] = []
-        for start in self._starts(typed):
-            for candidate in self._from(start):
-                if not candidate[0].startswith(start):
-                    break
-                found.append(candidate)
-                if len(found) > _SHOWN_CANDIDATES:
-                    break
+        issue, eid, _ = self.locate(typed)
+        return issue, eid
+
+    def locate(self, typed: str) -> Located:
+        """The issue that was meant, with its plane.
+
+        Raises:
+            RefusedError: `not_found` or `ambiguous`.
+        """
+        found = list(self.exactly(typed)) or list(self._shortly(typed)) or self._on_named_plane(typed)
         if not found:
             raise RefusedError(
                 f"no issue {typed}",
@@ -55,30 +77,57 @@ class Names:
                 hint=f"give the whole id, or at least {SHORT_ID_CHARS} characters of its random part",
             )
         if len(found) > 1:
-            several = ", ".join(issue for issue, _ in found[:_SHOWN_CANDIDATES])
-            raise RefusedError(
-                f"{typed} may mean several issues: {several}{'…' if len(found) > _SHOWN_CANDIDATES else ''}",
-                code=Code.AMBIGUOUS,
-                hint="type more of the id",
-            )
+            raise self._ambiguous(typed, found)
         return found[0]
 
-    def _starts(self, typed: str) -> Iterator[str]:
+    def _ambiguous(self, typed: str, found: list[Located]) -> RefusedError:
+        shown = [each.issue for each in found[:_SHOWN_CANDIDATES]]
+        hint = "type more of the id"
+        if len({each.plane for each in found}) > 1:
+            labels = labels_of(kept_planes(self._reader))
+            shown = [f"{each.issue} on plane {labels[each.plane]}" for each in found[:_SHOWN_CANDIDATES]]
+            hint = f"type more of the id, or its plane before it: {labels[found[0].plane]}:{found[0].issue}"
+        more = "…" if len(found) > _SHOWN_CANDIDATES else ""
+        return RefusedError(
+            f"{typed} may mean several issues: {', '.join(shown)}{more}", code=Code.AMBIGUOUS, hint=hint
+        )
+
+    def _shortly(self, typed: str) -> Iterator[Located]:
+        """The issues whose ids begin so: of each plane and beginning, one more than are ever shown."""
+        for plane in self._planes:
+            for start in self._starts(plane, typed):
+                yield from islice(self._from(plane, start), _SHOWN_CANDIDATES + 1)
+
+    def _on_named_plane(self, typed: str) -> list[Located]:
+        """The issue that `PLANE:ID` means; nothing where there is no such plane."""
+        plane, colon, rest = typed.partition(":")
+        if not (plane and colon and rest):
+            return []
+        try:
+            number = plane_meant(kept_planes(self._reader), plane).number
+        except RefusedError:
+            return []
+        return [Names(self._reader, self._views, number).locate(rest)] if number in self._planes else []
+
+    def _starts(self, plane: int, typed: str) -> Iterator[str]:
         head, hyphen, tail = typed.rpartition("-") if "-" in typed else (typed, "", "")
         if len(tail if hyphen else head) >= SHORT_ID_CHARS:
             yield typed
-            for prefix in self._prefixes():
+            for prefix in self._prefixes(plane):
                 if not typed.startswith(prefix):
                     yield prefix + typed
 
-    def _prefixes(self) -> Iterator[str]:
-        """What ids may start with: the projects, and what the plane's ids have up to and with their first hyphen."""
-        projects = self._reader.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS))
-        yield from {decode_project(value)[1] + "-": None for _, value in projects} | dict.fromkeys(self._first_parts())
+    def _prefixes(self, plane: int) -> Iterator[str]:
+        """What a plane's ids may start with: its projects, and what its ids have up to and with their first hyphen."""
+        start = layout.projects_prefix(plane)
+        projects = self._reader.scan(Table.META, start, layout.after(start))
+        yield from {decode_project(value)[2] + "-": None for _, value in projects} | dict.fromkeys(
+            self._first_parts(plane)
+        )
 
-    def _first_parts(self) -> Iterator[str]:
-        """What the plane's ids have up to and with their first hyphen: found by hopping, not by reading all."""
-        base = layout.id_key(self._plane, ISSUE, "")
+    def _first_parts(self, plane: int) -> Iterator[str]:
+        """What a plane's ids have up to and with their first hyphen: found by hopping, not by reading all."""
+        base = layout.id_key(plane, ISSUE, "")
         start = base
         while True:
             key = next((key for key, _ in self._reader.scan(self._views.ids, start, layout.after(base))), None)
@@ -89,22 +138,29 @@ class Names:
                 yield prefix + "-"
             start = layout.after(base + (prefix + hyphen).encode())
 
-    def _from(self, start: str) -> Iterator[tuple[str, int]]:
-        base = layout.id_key(self._plane, ISSUE, "")
-        for key, value in self._reader.scan(self._views.ids, base + start.encode(), layout.after(base)):
+    def _from(self, plane: int, start: str) -> Iterator[Located]:
+        """A plane's issues whose ids begin so."""
+        base = layout.id_key(plane, ISSUE, "")
+        rows = self._reader.scan(self._views.ids, base + start.encode(), layout.after(base))
+        named = ((layout.id_entity(key), value) for key, value in rows)
+        for issue, value in takewhile(lambda row: row[0].startswith(start), named):
             if self._reader.get(self._views.records, value) is not None:
-                yield layout.id_entity(key), int.from_bytes(value, "big")
+                yield Located(issue, int.from_bytes(value, "big"), plane)
 
+    # -- What is shown -------------------------------------------------------------------------------------------
     def unique_chars(self, issue: str) -> int:
-        """How many leading characters of an id tell it from all others of its plane."""
-        base = layout.id_key(self._plane, ISSUE, "")
-        key = base + issue.encode()
+        """How many leading characters of an id tell it from all others of these planes; all, where none do."""
         common = 0
-        following = next((k for k, _ in self._reader.scan(self._views.ids, key + b"\0", layout.after(base))), b"")
-        before = next((k for k, _ in self._reader.scan(self._views.ids, base, key, reverse=True)), b"")
-        for neighbour in (following, before):
-            if neighbour.startswith(base):
-                common = max(common, _common(issue, layout.id_entity(neighbour)))
+        for plane in self._planes:
+            base = layout.id_key(plane, ISSUE, "")
+            key = base + issue.encode()
+            following = next((k for k, _ in self._reader.scan(self._views.ids, key + b"\0", layout.after(base))), b"")
+            before = next((k for k, _ in self._reader.scan(self._views.ids, base, key, reverse=True)), b"")
+            for neighbour in (following, before):
+                if neighbour.startswith(base):
+                    common = max(common, _common(issue, layout.id_entity(neighbour)))
+        if len(self._planes) > 1 and sum(1 for _ in self.exactly(issue)) > 1:
+            return len(issue)
         hyphen = issue.rfind("-") + 1
         return min(len(issue), max(common + 1, hyphen + SHORT_ID_CHARS))
 

@@ -15,10 +15,11 @@ from moot_protocol.clock import from_ms, is_ahead
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.limits import CLOCK_AHEAD_MS
 from moot_protocol.messages import ForkProof, fork_proof
-from mootd.engine.aside import Aside
+from mootd.engine.aside import Aside, AsideReader
 from mootd.engine.cut import cut, fill_values
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.engine.unit import Unit
+from mootd.store.port import Reader
 
 
 class Outcome(StrEnum):
@@ -83,9 +84,18 @@ def note_fork(unit: Unit, number: int, proof: ForkProof) -> None:
     unit.set_feed(number, replace(unit.feed(number), forked_at=proof.first))
 
 
+def has_due(reader: Reader, now_ms: int) -> bool:
+    """Whether the time of some parked batch has come."""
+    return AsideReader(reader).has_due(_due_until(now_ms))
+
+
+def _due_until(now_ms: int) -> int:
+    return from_ms(now_ms + CLOCK_AHEAD_MS + 1)
+
+
 def release_parked(unit: Unit) -> int:
     """Let batches count whose time has come; how many there were."""
-    due = Aside(unit.transaction).due(from_ms(unit.now_ms + CLOCK_AHEAD_MS + 1))
+    due = Aside(unit.transaction).due(_due_until(unit.now_ms))
     for feed in {feed for feed, _, _ in due}:
         row = unit.feed(feed)
         resettle(unit, row.plane, row.author)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mootd.engine.receive import release_parked
 from mootd.engine.state import State
 from mootd.engine.unit import Unit
 
@@ -12,10 +13,14 @@ class Replica(State):
 
     @contextmanager
     def transaction(self) -> Iterator[Unit]:
-        """One unit of work: commits when the block ends, and nothing of it stays when the block raises."""
+        """One unit of work: commits when the block ends, and nothing of it stays when the block raises.
+
+        It begins with what only time has changed: issues that were deferred until now, batches parked until now.
+        """
         with self.store.write() as txn:
             unit = Unit(self, txn, self.wall.now_ms())
             unit.views.graph.release_due(unit.now_ms)
+            release_parked(unit)
             yield unit
             unit.finish()
         self._committed(unit)

@@ -34,8 +34,11 @@ class RowCheck:
         self._get = entities.reader.get
         self._index = entities.views.index
         rows = entities.reader.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS))
-        self._projects = {name: number for number, name in (decode_project(value) for _, value in rows)}
-        self._rows = RowMaker(entities.author_of, lambda project: self._projects.get(project, 0), self._reference)
+        self._projects = {(plane, name): number for number, plane, name in (decode_project(value) for _, value in rows)}
+        self._rows = RowMaker(entities.author_of, self._project_number, self._reference)
+
+    def _project_number(self, plane: int, project: str) -> int:
+        return self._projects.get((plane, project), 0)
 
     def _reference(self, plane: int, kind: str, entity: str) -> int:
         return int.from_bytes(self._get(self._entities.views.ids, layout.id_key(plane, kind, entity)) or b"", "big")

@@ -43,14 +43,14 @@ class RowMaker:
 
     Args:
         author_of: a feed's author.
-        project_number: a project's local number.
+        project_number: the local number of a plane's project.
         reference: an entity's number, given if it has none.
     """
 
     def __init__(
         self,
         author_of: Callable[[int], bytes],
-        project_number: Callable[[str], int],
+        project_number: Callable[[int, str], int],
         reference: Callable[[int, str, str], int],
     ) -> None:
         self._author_of = author_of
@@ -66,7 +66,9 @@ class RowMaker:
             live = live_of(record, self._author_of)
             times = created_ms(live, record.created), updated_ms(live, record.updated)
             edges = self._edges(eid, record, live) if "edges" in live else _NO_EDGES
-            return self._row(eid, facts(live), times, edges, in_conflict=has_conflict(live))
+            shown = facts(live)
+            project = self._project_number(record.plane, shown.project)
+            return self._row(eid, project, shown, times, edges, in_conflict=has_conflict(live))
         values, labels, has_edges, updated = plain
         created = instant_ms(values["created_at"]) if "created_at" in values else None
         times = (
@@ -74,18 +76,20 @@ class RowMaker:
             to_ms(record.updated) if updated is None else updated,
         )
         edges = self._edges(eid, record, live_of(record, self._author_of)) if has_edges else _NO_EDGES
-        return self._row(eid, facts_of(values, labels), times, edges, in_conflict=False)
+        shown = facts_of(values, labels)
+        project = self._project_number(record.plane, shown.project)
+        return self._row(eid, project, shown, times, edges, in_conflict=False)
 
+    @staticmethod
     def _row(
-        self,
         eid: int,
+        project: int,
         shown: Facts,
         times: tuple[int, int],
         edges: Mapping[tuple[int, str], EdgeFacts],
         *,
         in_conflict: bool,
     ) -> Row:
-        project = self._project_number(shown.project)
         if shown.is_deleted:
             return Row([layout.timed_key(layout.DELETED, project, 0, eid)], _NO_STANDING, _NO_EDGES)
         created, updated = times

@@ -7,6 +7,7 @@ only, never the log), changed only when a unit has committed, and safe to read f
 from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.genesis import PlaneKind
 from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project
@@ -35,7 +36,8 @@ class State:
         self.feeds: dict[int, FeedRow] = {}
         self.feed_numbers: dict[tuple[int, bytes], int] = {}
         self.planes: dict[int, PlaneRow] = {}
-        self.projects: dict[str, int] = {}
+        self.projects: dict[tuple[int, str], int] = {}
+        """(plane, name) → number of every project."""
         self.generation = 0
         self.arrival = 1
         self.cuts = 0
@@ -61,8 +63,8 @@ class State:
                 self.feeds[number] = row
                 self.feed_numbers[row.plane, row.author] = number
             for _, value in txn.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS)):
-                project_number, project = decode_project(value)
-                self.projects[project] = project_number
+                project_number, plane, project = decode_project(value)
+                self.projects[plane, project] = project_number
 
     # -- What is here --------------------------------------------------------------------------------------------
     @property
@@ -105,8 +107,15 @@ class State:
 
     @property
     def ledger(self) -> PlaneRow:
-        """The plane that issues are written to."""
-        return self.plane_named("ledger")
+        """The machine's first ledger: where a new project goes unless another plane is named.
+
+        Raises:
+            RefusedError: `not_ready`, where there is no town yet; `not_found`, where there is no such plane.
+        """
+        for row in self.planes.values():
+            if row.kind == PlaneKind.LEDGER:
+                return row
+        return self.plane_named(PlaneKind.LEDGER)
 
     def signer(self, name: str) -> Signer:
         """One of this replica's keys by its name, read once."""
@@ -125,5 +134,20 @@ class State:
         return self.signer(REPLICA_KEY).public
 
     def own_feed(self, plane: int) -> int:
-        """The number of this replica's feed on a plane."""
+        """The number of this replica's feed on a plane.
+
+        Raises:
+            RefusedError: `not_ready`: the feed isn't open, since the charter of a joined plane hasn't come yet.
+        """
+        if self.is_waiting(plane):
+            name = self.planes[plane].name
+            raise RefusedError(
+                f"plane {name} is waiting for its charter; run `moot sync --wait`", code=Code.NOT_READY, retryable=True
+            )
         return self.feed_numbers[plane, self.id]
+
+    def is_waiting(self, plane: int) -> bool:
+        """Whether this replica's feed on a plane isn't open yet, since the plane's charter has to come first."""
+        row = self.feeds.get(self.feed_numbers.get((plane, self.id), 0))
+        # A feed that others named, before this replica opened it, has a row too.
+        return row is None or not (row.n or row.reason or row.is_aside)

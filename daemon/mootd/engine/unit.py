@@ -45,7 +45,7 @@ class Unit:
         """Feeds changed in this unit."""
         self.new_feeds: dict[tuple[int, bytes], int] = {}
         self.new_planes: list[PlaneRow] = []
-        self.new_projects: dict[str, int] = {}
+        self.new_projects: dict[tuple[int, str], int] = {}
         self.generation = replica.generation
         self.arrival = replica.arrival
         """The next arrival number."""
@@ -99,14 +99,13 @@ class Unit:
         self.feeds[number] = row
         self.transaction.put(Table.META, layout.feed_key(number), encode_row(row))
 
-    def project_number(self, project: str) -> int:
-        """The local number of a project, given now if it is new here."""
-        number = self.replica.projects.get(project) or self.new_projects.get(project)
+    def project_number(self, plane: int, project: str) -> int:
+        """The local number of a plane's project, given now if it is new here."""
+        number = self.replica.projects.get((plane, project)) or self.new_projects.get((plane, project))
         if number is None:
             number = min(len(self.replica.projects) + len(self.new_projects) + 1, layout.OTHER_PROJECTS)
-            self.new_projects[project] = number
-            key = layout.PROJECTS + layout.text_key(project)
-            self.transaction.put(Table.META, key, encode_row((number, project)))
+            self.new_projects[plane, project] = number
+            self.transaction.put(Table.META, layout.project_key(plane, project), encode_row((number, plane, project)))
         return number
 
     def _has_come(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> bool:

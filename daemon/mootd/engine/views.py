@@ -37,7 +37,7 @@ class ViewWriter:
         views: which tables.
         author_of: a feed's author.
         has_come: whether a write was applied before the event being applied.
-        project_number: a project's local number.
+        project_number: the local number of a plane's project.
         now_ms: the wall clock, for issues deferred beyond it.
     """
 
@@ -47,7 +47,7 @@ class ViewWriter:
         views: Views,
         author_of: Callable[[int], bytes],
         has_come: HasCome,
-        project_number: Callable[[str], int],
+        project_number: Callable[[int, str], int],
         now_ms: int,
     ) -> None:
         self._txn = transaction

@@ -19,13 +19,15 @@ WORKSPACE_CHARS = 20
 class _Workspace(msgspec.Struct, array_like=True, frozen=True):
     project: str
     folder: str
+    plane: str = ""
+    """The id of the project's plane in hexadecimal."""
 
 
 _decode = msgspec.msgpack.Decoder(_Workspace).decode
 
 
 def read_workspace(reader: Reader, workspace: str) -> dict[str, Any] | None:
-    """What is known of a workspace: `{"project", "folder"}`, or None."""
+    """What is known of a workspace: `{"project", "folder", "plane"}`, or None."""
     packed = reader.get(Table.META, layout.WORKSPACES + workspace.encode())
     return None if packed is None else msgspec.structs.asdict(_decode(packed))
 
@@ -52,7 +54,7 @@ def init_project(unit: Unit, plane: int, request: InitProject) -> dict[str, Any]
     created = unit.views.find(plane, PROJECT, project) is None
     if created:
         unit.append(plane, Draft(PROJECT, project, request.actor, [Write("title", project)]))
-    unit.project_number(project)
-    row = msgspec.msgpack.encode(_Workspace(project, request.folder))
+    unit.project_number(plane, project)
+    row = msgspec.msgpack.encode(_Workspace(project, request.folder, unit.plane(plane).id.hex()))
     unit.transaction.put(Table.META, layout.WORKSPACES + workspace.encode(), row)
     return {"project": project, "workspace": workspace, "created": created}

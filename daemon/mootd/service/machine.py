@@ -104,7 +104,8 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
 
 
 def _project(replica: Replica, reader: Reader, workspace: dict[str, Any]) -> dict[str, Any]:
-    prefix = layout.project_prefix(layout.STATUS, replica.projects.get(workspace["project"], 0))
+    plane = next((number for number, row in replica.planes.items() if row.id.hex() == workspace["plane"]), 0)
+    prefix = layout.project_prefix(layout.STATUS, replica.projects.get((plane, workspace["project"]), 0))
     index = replica.views_of(reader).index
     return workspace | {"issues": sum(1 for _ in reader.scan(index, prefix, layout.after(prefix)))}
 
@@ -155,6 +156,7 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
             "",
             "set the machine's clock right",
         ),
+        _check("every plane has its charter", *_has_charters(replica), "run `moot sync --wait`"),
         _check("no feed is forked", not any(row.forked_at for row in replica.feeds.values()), "", "see `moot status`"),
     ]
     keys = (TOWN_KEY, REPLICA_KEY) if replica.is_founded else ()
@@ -165,6 +167,11 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
 
 def _check(name: str, ok: bool, detail: str, hint: str) -> dict[str, Any]:
     return {"check": name, "ok": ok, "detail": detail, "hint": "" if ok else hint}
+
+
+def _has_charters(replica: Replica) -> tuple[bool, str]:
+    waiting = ", ".join(row.name for number, row in sorted(replica.planes.items()) if replica.is_waiting(number))
+    return not waiting, f"{waiting} can't be written to yet" if waiting else ""
 
 
 def _is_private(folder: Path) -> tuple[bool, str, str]:

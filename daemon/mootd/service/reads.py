@@ -31,6 +31,7 @@ from mootd.engine.issues import conflicts, exporting, history, trees
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import FeedRow, damaged, decode_feed
+from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.proving import proof_of
 from mootd.engine.replica import Replica
 from mootd.engine.workspaces import read_workspace
@@ -71,13 +72,21 @@ class Snapshot:
 
     @property
     def issues(self) -> Issues:
-        """The ledger's issues."""
-        return Issues(self.entities, self.replica.ledger.number)
+        """The issues of every plane that holds some."""
+        planes = issue_planes(self.replica.planes) or [self.replica.ledger]
+        return Issues(self.entities, *(row.number for row in planes))
 
-    @property
-    def lists(self) -> Lists:
-        """Lists of the ledger's issues."""
-        return Lists(self.issues, self.replica.projects, self.now_ms)
+    def issues_of(self, plane: str) -> Issues:
+        """The issues of the plane that is named; of every plane, if none is."""
+        if not plane:
+            return self.issues
+        return Issues(self.entities, issue_plane_meant(self.replica.planes, plane).number)
+
+    def lists(self, plane: str) -> Lists:
+        """Lists of the issues of the plane that is named; of every plane, if none is."""
+        every = self.issues
+        issues = self.issues_of(plane) if plane else every
+        return Lists(issues, every.names, dict(self.replica.projects), self.now_ms)
 
 
 def _show(snapshot: Snapshot, request: Show) -> list[dict[str, Any]]:
@@ -127,7 +136,7 @@ def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
     found = []
     for stored in snapshot.entities.log.history(record.head):
         if request.n in (None, stored.event.n):
-            what = history.describe(snapshot.entities, snapshot.issues.plane, stored)
+            what = history.describe(snapshot.entities, record.plane, stored)
             found.append({"proof": proof_of(snapshot.replica, snapshot.entities, stored), "what": what})
     if not found:
         raise RefusedError(f"no event {request.n} of {request.id}", code=Code.NOT_FOUND, hint="see `moot history`")
@@ -143,20 +152,22 @@ def _resolve_ids(snapshot: Snapshot, request: ResolveIds) -> list[str]:
 
 
 READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
-    ListIssues: lambda snapshot, request: snapshot.lists.issues(request),
-    Ready: lambda snapshot, request: snapshot.lists.ready(request),
-    Blocked: lambda snapshot, request: snapshot.lists.blocked(request),
-    Children: lambda snapshot, request: snapshot.lists.children(request),
-    Count: lambda snapshot, request: snapshot.lists.count(request),
-    Stats: lambda snapshot, request: snapshot.lists.stats(request),
-    Labels: lambda snapshot, request: snapshot.lists.labels(request),
+    ListIssues: lambda snapshot, request: snapshot.lists(request.filter.plane).issues(request),
+    Ready: lambda snapshot, request: snapshot.lists(request.filter.plane).ready(request),
+    Blocked: lambda snapshot, request: snapshot.lists(request.filter.plane).blocked(request),
+    Children: lambda snapshot, request: snapshot.lists("").children(request),
+    Count: lambda snapshot, request: snapshot.lists(request.filter.plane).count(request),
+    Stats: lambda snapshot, request: snapshot.lists(request.plane).stats(request),
+    Labels: lambda snapshot, request: snapshot.lists(request.plane).labels(request),
     Show: _show,
     History: _history,
     Conflicts: _conflicts,
     Edges: lambda snapshot, request: trees.list_edges(snapshot.issues, request),
     EdgeTree: lambda snapshot, request: trees.edge_tree(snapshot.issues, request),
     Cycles: lambda snapshot, request: trees.cycles(snapshot.issues),
-    Export: lambda snapshot, request: exporting.export_page(snapshot.issues, request, snapshot.now_ms),
+    Export: lambda snapshot, request: exporting.export_page(
+        snapshot.issues_of(request.filter.plane), request, snapshot.now_ms
+    ),
     ResolveIds: _resolve_ids,
     Events: events_since,
     Prove: _prove,

@@ -11,13 +11,20 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, Final, NamedTuple, TypeVar
 
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import CheckRemote, Sync
 from moot_protocol.listing import Filter
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import Events, Import, InitTown, ListIssues, Ready, ResolveIds, Show, WorkspaceInfo
+from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
+from mootd.exchange.hub import Hub
+from mootd.exchange.progress import Progress
 from mootd.service.commits import Commits
+from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
+from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
 from mootd.service.founding import found
 from mootd.service.machine import MACHINE, Machine
 from mootd.service.reads import READS, Snapshot
@@ -31,7 +38,7 @@ QUICK_ROWS: Final = 100
 """Rows of a list that is answered on the loop itself."""
 _QUICK: Final = frozenset({Show, ResolveIds, WorkspaceInfo})
 _NO_FILTER: Final = Filter()
-_PROJECTS_ONLY: Final = frozenset({"projects"})
+_PLACE_ONLY: Final = frozenset({"projects", "plane"})
 IMPORT_SESSIONS: Final = 16
 """Imports under way at once whose ids are remembered."""
 
@@ -52,13 +59,17 @@ class Service:
         writer: the thread that writes to it.
         machine: facts about the process and its machine.
         executor: threads for long reads.
+        hub: exchanges planes with remotes; None where there is no exchange.
     """
 
-    def __init__(self, replica: Replica, writer: Writer[Unit], machine: Machine, executor: Executor) -> None:
+    def __init__(
+        self, replica: Replica, writer: Writer[Unit], machine: Machine, executor: Executor, hub: Hub | None = None
+    ) -> None:
         self._replica = replica
         self._writer = writer
         self._machine = machine
         self._executor = executor
+        self._hub = hub
         self._upkeep = Upkeep()
         self.commits = Commits()
         self._imports: OrderedDict[str, dict[str, int]] = OrderedDict()
@@ -80,6 +91,9 @@ class Service:
             answer: Any = wait(self._writer.submit(write.work, bulk=write.bulk, atomic=write.atomic))
         elif isinstance(request, Events) and request.wait_ms:
             answer = self._wait_for_events(request)
+        elif isinstance(request, Sync | CheckRemote):
+            hub = self._running_hub()
+            answer = hub.call(lambda: _asked_of(hub, request))
         else:
             answer = self._read(request)
         return answer  # type: ignore[no-any-return]  # each request's class says what its answer is
@@ -98,7 +112,7 @@ class Service:
     def is_quick(self, request: Request[Any]) -> bool:
         """Whether a request is answered at once, on the loop."""
         if isinstance(request, ListIssues | Ready):
-            plain = not _parts(request.filter) - _PROJECTS_ONLY and not request.texts
+            plain = not _parts(request.filter) - _PLACE_ONLY and not request.texts
             return plain and 0 < request.limit <= QUICK_ROWS and request.sort == "priority"
         return type(request) in _QUICK
 
@@ -123,6 +137,8 @@ class Service:
             )
         if isinstance(request, Events) and request.wait_ms:
             return await self._await_events(request)
+        if isinstance(request, Sync | CheckRemote):
+            return await _asked_of(self._running_hub(), request)
         return await loop.run_in_executor(self._executor, self._read, request)
 
     async def _await_events(self, request: Events) -> Any:
@@ -136,11 +152,23 @@ class Service:
             await self.commits.until_after(seen, end)
 
     # -- Both ----------------------------------------------------------------------------------------------------
+    def _running_hub(self) -> Hub:
+        if self._hub is None:
+            raise RefusedError("this daemon exchanges nothing", code=Code.NOT_READY)
+        return self._hub
+
+    def _progress_of(self, remote: int) -> Progress:
+        return Progress() if self._hub is None else self._hub.progress(remote)
+
     def _read(self, request: Request[Any]) -> Any:
         if type(request) in MACHINE:
             return MACHINE[type(request)](self._machine, self._replica, request)
+        now_ms = self._replica.wall.now_ms()
         with self._replica.read() as reader:
-            return READS[type(request)](Snapshot(self._replica, reader, self._replica.wall.now_ms()), request)
+            if type(request) in EXCHANGE_READS:
+                view = ExchangeView(self._replica, reader, self._progress_of, now_ms)
+                return EXCHANGE_READS[type(request)](view, request)
+            return READS[type(request)](Snapshot(self._replica, reader, now_ms), request)
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:
         """What a request does to the log, or None if it only reads."""
@@ -151,16 +179,25 @@ class Service:
             return Write(lambda unit: found(unit, request), atomic=True)
         if isinstance(request, Import):
             return self._import(request, key)
+        if type(request) in EXCHANGE_WRITES:
+            return Write(lambda unit: self._exchange_write(unit, request, key), atomic=True)
         if isinstance(request, Mutation):
             return Write(lambda unit: once(unit, request, key, lambda u: carry_out(u, request)), is_atomic(request))
         return None
+
+    @staticmethod
+    def _exchange_write(unit: Unit, request: Request[Any], key: str) -> Any:
+        work = EXCHANGE_WRITES[type(request)]
+        if getattr(request, "dry_run", False):
+            return unit.try_out(lambda unit: work(unit, request))
+        return once(unit, request, "" if type(request) in SECRET_ANSWERS else key, lambda unit: work(unit, request))
 
     def _import(self, request: Import, key: str) -> Write:
         session = request.session or self._machine.new_session()
         parsed = parse(request.lines, request.first_line, self._seen(session, last=request.last))
 
         def work(unit: Unit) -> Any:
-            plane = unit.replica.ledger.number
+            plane = plane_of(unit, request)
             return Importer(unit, plane, request.project, request.actor).take(parsed) | {"session": session}
 
         if request.dry_run:
@@ -176,6 +213,10 @@ class Service:
                 if len(self._imports) > IMPORT_SESSIONS:
                     self._imports.popitem(last=False)
             return seen
+
+
+async def _asked_of(hub: Hub, request: Sync | CheckRemote) -> Any:
+    return await (hub.sync(request) if isinstance(request, Sync) else hub.check(request.name))
 
 
 def _parts(wanted: Filter) -> set[str]:

@@ -26,6 +26,7 @@ from moot_protocol.requests import (
     Update,
 )
 from mootd.engine import layout
+from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.conflicts import resolve
 from mootd.engine.issues.edits import import_edits
 from mootd.engine.issues.links import add_edge, remove_edge
@@ -63,15 +64,15 @@ def carry_out(unit: Unit, request: Mutation[Any]) -> Any:
     """Carry out a mutation inside a unit and return its answer; a dry run is taken back."""
 
     def work(unit: Unit) -> Any:
-        return _apply(IssueWriter(unit, unit.replica.ledger.number), request)
+        return _apply(unit, request)
 
     return unit.try_out(work) if request.dry_run else work(unit)
 
 
-def _apply(writer: IssueWriter, request: Mutation[Any]) -> Any:
+def _apply(unit: Unit, request: Mutation[Any]) -> Any:
     if isinstance(request, Script):
-        return run_script(request, lambda step: _apply(writer, step))
-    return _WRITES[type(request)](writer, request)
+        return run_script(request, lambda step: _apply(unit, step))
+    return _WRITES[type(request)](IssueWriter(unit, plane_of(unit, request)), request)
 
 
 # -- Idempotency -------------------------------------------------------------------------------------------------

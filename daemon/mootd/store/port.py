@@ -46,6 +46,8 @@ class Table(IntEnum):
     INDEX_0 = 8
     """a prefix byte and a key → small facts: lists, edges, readiness, labels."""
     INDEX_1 = 9
+    OUTBOX = 10
+    """remote (2), sequence (8) → a sealed frame that waits for a remote."""
 
 
 class Reader(Protocol):

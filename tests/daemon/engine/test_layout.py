@@ -64,7 +64,7 @@ def test_keys_of_hostile_texts_fit_the_store(text: str, project: int, eid: int) 
     keys = [
         layout.text_prefix(layout.LABEL, project, text) + layout.order_suffix(0, 0, eid),
         layout.edge_key(layout.EDGE, eid, eid, text),
-        layout.PROJECTS + layout.text_key(text),
+        layout.project_key(project, text),
     ]
     store = MemoryStore()
     with store.write() as writer:

@@ -3,7 +3,9 @@
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
+from moot_testkit.engine import Desk
 from moot_testkit.feeds import note
+from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
 from moot_testkit.town import make_town
 from mootd.engine.names import Names
 from mootd.store.port import ReadTransaction
@@ -97,3 +99,48 @@ def test_every_shown_short_id_means_its_issue() -> None:
     issues = ["mt-abcd", "mt-abcdef", "mt-abcdeg", "mt-abce2", "no-abcdef", "bd-a1b2", "bd-a1b2.3", "mt-x"]
     shelf = Shelf(*issues)
     assert [shelf.resolve(shelf.unique(issue)) for issue in issues] == issues
+
+
+def both(desk: Desk, reader: ReadTransaction) -> Names:
+    """The names of both planes of a desk."""
+    return Names(reader, desk.replica.views_of(reader), 1, 3)
+
+
+def test_an_id_is_shown_so_long_that_no_other_plane_has_it() -> None:
+    desk = two_planes()
+    for plane, name in (("", "mt-aaaa22"), ("", "x-bbbbb222")):
+        create_on(desk, plane, name)
+    create_on(desk, "", "x-bbbbb333", TEAM_PROJECT)
+    with desk.replica.read() as reader:
+        names = both(desk, reader)
+        for issue, shown in (("mt-aaaa22", "mt-aaaa"), ("x-bbbbb222", "x-bbbbb2"), ("x-bbbbb333", "x-bbbbb3")):
+            assert issue[: names.unique_chars(issue)] == shown
+            assert names.resolve(shown)[0] == issue
+
+
+def test_an_id_that_two_planes_have_is_shown_whole() -> None:
+    desk = two_planes()
+    make_twins(desk)
+    with desk.replica.read() as reader:
+        names = both(desk, reader)
+        assert names.unique_chars("mt-same22") == len("mt-same22")
+        assert [found.plane for found in names.exactly("mt-same22")] == [1, 3]
+        assert [names.locate(f"{plane}:same").plane for plane in ("ledger", "team")] == [1, 3]
+        first = names.resolve("ledger:mt-same22")
+        assert first != names.resolve("team:mt-same22")
+        assert names.eid("mt-same22") == first[1]
+
+
+def test_names_of_one_plane_find_nothing_of_another() -> None:
+    desk = two_planes()
+    create_on(desk, "", "tm-bbbb22", TEAM_PROJECT)
+    with desk.replica.read() as reader:
+        names = Names(reader, desk.replica.views_of(reader), 1)
+        for typed in ("tm-bbbb22", "bbbb", "team:tm-bbbb22", "operational:tm-bbbb22", "nosuch:tm-bbbb22", ":", "team:"):
+            with pytest.raises(RefusedError) as raised:
+                names.resolve(typed)
+            assert raised.value.code is Code.NOT_FOUND
+
+
+def test_ids_that_hold_a_colon_mean_themselves() -> None:
+    assert Shelf("team:mt-abcd").resolve("team:mt-abcd") == "team:mt-abcd"

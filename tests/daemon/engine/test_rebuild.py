@@ -6,6 +6,7 @@ import pytest
 
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import Town, dot_of, note, stripped
+from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine import rebuild as module
@@ -197,3 +198,17 @@ def finish_at(desk: Desk, rebuild: Rebuild) -> None:
             if rebuild.step(unit)["done"]:
                 return
     raise AssertionError("the rebuild doesn't come to its end")
+
+
+def test_what_stands_on_several_planes_is_the_same_after_a_rebuild() -> None:
+    desk = two_planes()
+    make_twins(desk)
+    create_on(desk, "", "tm-a", TEAM_PROJECT, labels=("red",))
+    lists, digests = desk.index(b"s", b"l", b"u", b"r"), [desk.digest(plane) for plane in desk.replica.planes]
+    rebuild, done = Rebuild(), False
+    while not done:
+        with desk.replica.transaction() as unit:
+            done = rebuild.step(unit)["done"]
+    assert desk.replica.generation == 1
+    assert [desk.digest(plane) for plane in desk.replica.planes] == digests
+    assert desk.index(b"s", b"l", b"u", b"r") == lists

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from moot_protocol.requests import AddEdge, Close, Delete, Edge
 from moot_testkit.engine import START_MS, Desk, exchange, flipped, town_of
+from moot_testkit.planes import make_twins, two_planes
 from mootd.engine import layout
 from mootd.engine.fsck import Checker
 from mootd.engine.row_check import RowCheck
@@ -125,3 +126,15 @@ def test_entities_that_are_no_issues_have_no_row() -> None:
         check = RowCheck(desk.entities(reader))
         found: list[Any] = [check.problem(0, record) for record in desk.records("certificate").values()]
     assert found == ["", ""]
+
+
+def test_issues_of_a_project_that_two_planes_have_stand_in_lists_of_their_own() -> None:
+    desk = two_planes()
+    make_twins(desk)
+    with desk.replica.read() as reader:
+        entities = desk.entities(reader)
+        check = RowCheck(entities)
+        eids = [int.from_bytes(key, "big") for key, _ in reader.scan(entities.views.records, b"\0")]
+        records = [(eid, record) for eid in eids if (record := entities.record(eid)) is not None]
+        assert sum(record.entity == "mt-same22" for _, record in records) == 2
+        assert [check.problem(eid, record) for eid, record in records] == [""] * len(records)

@@ -47,7 +47,7 @@ def number_of(plane: int, kind: str, entity: str) -> int:
     return TARGETS.setdefault(entity, len(TARGETS) + 1)
 
 
-MAKER = RowMaker(lambda feed: AUTHORS[feed], lambda project: PROJECTS.setdefault(project, 9), number_of)
+MAKER = RowMaker(lambda feed: AUTHORS[feed], lambda _, project: PROJECTS.setdefault(project, 9), number_of)
 
 
 def row_of(*events: dict[str, Any], **parts: Any) -> Row:

@@ -2,14 +2,19 @@
 
 import pytest
 
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_testkit.feeds import note
+from moot_protocol.genesis import PlaneKind
+from moot_testkit.feeds import note, seed
 from moot_testkit.town import START_MS, Member, make_town
 from mootd.engine import layout
+from mootd.engine.membership import adopt_plane, end_replica, found_town
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
+from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
 LEDGER = 1
+RECOVERY = SeedSigner(seed("recovery")).public
 
 
 def opened(member: Member) -> State:
@@ -31,7 +36,7 @@ def test_an_empty_store_is_a_replica_without_a_town() -> None:
 def test_opening_reads_planes_feeds_projects_and_counters() -> None:
     founder, member = make_town(2)
     founder.take(*member.batches())
-    founder.commit(lambda unit: [unit.append(LEDGER, note("x")), unit.project_number("mt")])
+    founder.commit(lambda unit: [unit.append(LEDGER, note("x")), unit.project_number(LEDGER, "mt")])
     state, known = opened(founder), founder.replica
     assert (state.feeds, state.feed_numbers) == (known.feeds, known.feed_numbers)
     assert (state.planes, state.projects) == (known.planes, known.projects)
@@ -91,3 +96,37 @@ def test_rows_are_counted() -> None:
     assert member.replica.store_count(Table.EVENTS) == before + 1
     with member.replica.read() as reader:
         assert reader.get(Table.META, layout.ARRIVAL) == (before + 2).to_bytes(8, "big")
+
+
+def test_the_first_ledger_is_where_new_projects_go_whatever_its_name() -> None:
+    founder = Member("founder", 0)
+    planes = ((PlaneKind.OPERATIONAL, "ledger"), (PlaneKind.LEDGER, "work"), (PlaneKind.LEDGER, "more"))
+    founder.commit(lambda unit: found_town(unit, RECOVERY, planes))
+    assert founder.replica.ledger.name == "work"
+
+
+def test_a_plane_whose_charter_has_not_come_has_no_feed_of_ours_and_says_so() -> None:
+    founder, member = Member("founder", 0), Member("member", 0)
+    founder.commit(lambda unit: found_town(unit, RECOVERY))
+    row = founder.ledger
+
+    def adopt(unit: Unit) -> None:
+        number = adopt_plane(unit, row.id, PlaneKind.LEDGER, "far", row.town)
+        unit.feed_number(number, member.id)
+
+    member.commit(adopt)
+    assert member.replica.is_waiting(LEDGER)
+    with pytest.raises(RefusedError, match="plane far is waiting for its charter; run `moot sync --wait`") as raised:
+        member.replica.own_feed(LEDGER)
+    assert (raised.value.code, raised.value.retryable) == (Code.NOT_READY, True)
+
+
+def test_a_feed_that_was_ended_at_its_beginning_is_not_waited_for() -> None:
+    founder, member = make_town(2)
+    founder.take(*member.batches())
+    founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 0))
+    member.take(*founder.batches(founder.ledger.town))
+    assert not member.replica.is_waiting(LEDGER)
+    with pytest.raises(RefusedError) as raised:
+        member.commit(lambda unit: unit.append(LEDGER, note("x")))
+    assert raised.value.code is Code.DENIED

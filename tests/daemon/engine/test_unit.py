@@ -145,7 +145,7 @@ def test_a_savepoint_that_fails_leaves_no_trace_and_the_unit_goes_on() -> None:
 
     def failing(unit: Unit) -> None:
         unit.append(LEDGER, note("taken back", entity="mt-2"))
-        unit.project_number("mt")
+        unit.project_number(LEDGER, "mt")
         unit.feed_number(LEDGER, b"s" * 32)
         unit.cuts += 1
         raise FailedError
@@ -219,7 +219,7 @@ def test_a_unit_that_fails_changes_neither_store_nor_what_is_known() -> None:
 
     def work(unit: Unit) -> None:
         unit.append(LEDGER, note("mine"))
-        unit.project_number("mt")
+        unit.project_number(LEDGER, "mt")
         raise FailedError
 
     with pytest.raises(FailedError):
@@ -234,6 +234,16 @@ def test_what_is_known_after_commits_is_what_is_read_at_opening() -> None:
     write(second, "a", "b")
     first.take(*second.batches())
     write(first, "c", entity="other-1")
-    first.commit(lambda unit: unit.project_number("mt"))
+    first.commit(lambda unit: unit.project_number(LEDGER, "mt"))
     known = cached(first)
     assert known == before_reopening(first)
+
+
+def test_projects_of_one_name_on_two_planes_have_numbers_of_their_own() -> None:
+    (member,) = make_town(1)
+    numbers = member.commit(
+        lambda unit: [unit.project_number(*place) for place in ((LEDGER, "mt"), (LEDGER + 1, "mt"), (LEDGER, "mt"))]
+    )
+    assert numbers == [1, 2, 1]
+    member.restart()
+    assert member.replica.projects == {(LEDGER, "mt"): 1, (LEDGER + 1, "mt"): 2}

@@ -1,11 +1,14 @@
 """A workspace belongs to one project; opening a project again joins it."""
 
+import msgspec
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import InitProject
 from moot_testkit.town import Member, make_town
+from mootd.engine import layout
 from mootd.engine.workspaces import init_project, read_workspace, workspaces
+from mootd.store.port import Table
 
 LEDGER = 1
 
@@ -35,7 +38,7 @@ def test_a_new_project_is_written_once_and_then_joined() -> None:
     assert first["workspace"] != second["workspace"]
     kinds = [event.skeleton.kind for batch in member.batches() for event in batch.events]
     assert kinds == ["certificate", "project"]
-    assert member.replica.projects == {"mt": 1}
+    assert member.replica.projects == {(LEDGER, "mt"): 1}
 
 
 def test_a_workspace_remembers_project_and_folder_across_a_restart() -> None:
@@ -43,7 +46,8 @@ def test_a_workspace_remembers_project_and_folder_across_a_restart() -> None:
     init(member, workspace="w1", folder="/home/alice/mt")
     member.restart()
     with member.replica.read() as reader:
-        assert read_workspace(reader, "w1") == {"project": "mt", "folder": "/home/alice/mt"}
+        plane = member.ledger.id.hex()
+        assert read_workspace(reader, "w1") == {"project": "mt", "folder": "/home/alice/mt", "plane": plane}
         assert read_workspace(reader, "w2") is None
 
 
@@ -51,7 +55,7 @@ def test_a_workspace_that_has_moved_names_its_new_folder() -> None:
     (member,) = make_town(1)
     for folder in ("/old", "/new"):
         init(member, workspace="w1", folder=folder)
-    assert known(member) == [{"project": "mt", "folder": "/new"}]
+    assert known(member) == [{"project": "mt", "folder": "/new", "plane": member.ledger.id.hex()}]
 
 
 def test_a_workspace_goes_to_no_second_project() -> None:
@@ -82,3 +86,10 @@ def test_workspaces_never_leave_the_machine() -> None:
         for event in batch.events
         if event.values_bytes
     )
+
+
+def test_a_row_from_before_workspaces_named_their_plane_can_be_read() -> None:
+    (member,) = make_town(1)
+    with member.store.write() as writer:
+        writer.put(Table.META, layout.WORKSPACES + b"w1", msgspec.msgpack.encode(("mt", "/home/alice/mt")))
+    assert known(member) == [{"project": "mt", "folder": "/home/alice/mt", "plane": ""}]

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.requests import (
     Create,
@@ -19,10 +21,16 @@ from moot_protocol.requests import (
     Stop,
     Update,
 )
+from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.engine import fsck, layout
+from mootd.engine.membership import adopt_plane, found_plane
 from mootd.engine.state import TOWN_KEY
+from mootd.engine.unit import Unit
+from mootd.engine.workspaces import init_project
 from mootd.store.port import Table
+
+RECOVERY = SeedSigner(seed("recovery")).public
 
 
 @pytest.fixture
@@ -31,8 +39,9 @@ def api(tmp_path: Path) -> Api:
     return make_api(folder=tmp_path)
 
 
-def create(api: Api, count: int) -> None:
-    steps = [{"method": "create", "params": {"project": PROJECT, "fields": {"title": str(n)}}} for n in range(count)]
+def create(api: Api, count: int, plane: str = "") -> None:
+    place = {"project": PROJECT, "plane": plane}
+    steps = [{"method": "create", "params": {**place, "fields": {"title": str(n)}}} for n in range(count)]
     api.call(Script(actor="ada", steps=tuple(steps)))
 
 
@@ -197,3 +206,28 @@ def test_what_is_no_cursor_of_fsck_is_refused(api: Api, cursor: str) -> None:
     with pytest.raises(MootError) as caught:
         api.call(Fsck(cursor=cursor))
     assert caught.value.code is Code.INVALID
+
+
+# -- Several planes ----------------------------------------------------------------------------------------------
+def test_doctor_names_the_planes_that_wait_for_their_charter(api: Api) -> None:
+    def adopt(unit: Unit) -> None:
+        adopt_plane(unit, b"f" * 16, PlaneKind.LEDGER, "far", api.member.ledger.town)
+
+    checks = {check["check"]: check for check in api.call(Doctor())}
+    assert checks["every plane has its charter"]["ok"]
+    api.member.commit(adopt)
+    checks = {check["check"]: check for check in api.call(Doctor())}
+    check = checks["every plane has its charter"]
+    assert (check["ok"], check["detail"]) == (False, "far can't be written to yet")
+    assert check["hint"] == "run `moot sync --wait`"
+
+
+def test_status_counts_the_issues_of_a_workspaces_project_on_its_plane(api: Api) -> None:
+    api.member.commit(lambda unit: found_plane(unit, PlaneKind.LEDGER, "team", RECOVERY))
+    team = api.member.replica.plane_named("team")
+    request = InitProject(actor="ada", prefix=PROJECT, folder="/srv/team")
+    api.member.commit(lambda unit: init_project(unit, team.number, request))
+    create(api, 2, plane="ledger")
+    create(api, 1, plane="team")
+    shown = {(each["folder"], each["plane"], each["issues"]) for each in api.call(Status())["projects"]}
+    assert shown == {("", api.member.ledger.id.hex(), 2), ("/srv/team", team.id.hex(), 1)}

@@ -5,13 +5,18 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, MootError
+from moot_protocol.event import Draft, Write
+from moot_protocol.proof import verify_proof
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import (
     REQUESTS,
     Close,
     Conflicts,
     Create,
+    Cycles,
+    Edges,
     Events,
+    History,
     InitTown,
     IssueFields,
     Prove,
@@ -22,6 +27,8 @@ from moot_protocol.requests import (
     Update,
     WorkspaceInfo,
 )
+from moot_testkit.engine import Desk
+from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
 from moot_testkit.town import PROJECT, START_MS, Api, make_api, make_town
 from mootd.service.machine import MACHINE
 from mootd.service.reads import EVENTS_PAGE, READS
@@ -151,3 +158,69 @@ def test_a_proof_is_made_of_each_event_or_of_the_one_asked_for(api: Api) -> None
 
 def test_a_workspace_nobody_opened_is_not_known(api: Api) -> None:
     assert api.call(WorkspaceInfo(workspace="nosuch")) is None
+
+
+# -- Several planes ----------------------------------------------------------------------------------------------
+@pytest.fixture
+def desk() -> Desk:
+    """An issue with events on each of two planes."""
+    made = two_planes()
+    for name, project in (("mt-aaaa22", "mt"), ("tm-bbbb22", TEAM_PROJECT)):
+        create_on(made, "", name, project)
+        made.clock.advance(1000)
+        made.update(name, title="Changed", actor="bob")
+    return made
+
+
+@pytest.mark.parametrize("name", ["mt-aaaa22", "tm-bbbb22"])
+def test_issues_of_every_plane_are_shown_as_they_are_and_were(desk: Desk, name: str) -> None:
+    assert desk.ask(ResolveIds(ids=(name[3:],))) == [name]
+    assert desk.show(name)["title"] == "Changed"
+    created = min(event["at"] for event in desk.ask(History(id=name)))
+    assert desk.show(name, as_of=created)["title"] == f"Title of {name}"
+
+
+def test_history_and_events_tell_of_every_plane_what_was_removed_too(desk: Desk) -> None:
+    desk.update("tm-bbbb22", add_labels=("red",))
+    desk.update("tm-bbbb22", remove_labels=("red",))
+    newest, *_ = desk.ask(History(id="tm-bbbb22"))
+    assert newest["changes"] == [{"field": "labels", "removed": "red"}]
+    events = desk.ask(Events(kind="issue"))["events"]
+    assert {event["entity"] for event in events} == {"mt-aaaa22", "tm-bbbb22"}
+    assert events[-1]["changes"] == newest["changes"]
+
+
+@pytest.mark.parametrize(("name", "plane"), [("mt-aaaa22", "ledger"), ("tm-bbbb22", "team")])
+def test_a_proof_is_of_the_plane_that_holds_the_issue(desk: Desk, name: str, plane: str) -> None:
+    for shown in desk.ask(Prove(id=name)):
+        proved = verify_proof(shown["proof"])
+        assert (proved.plane, proved.entity) == (desk.replica.plane_named(plane).id, name)
+        assert shown["what"]["entity"] == name
+
+
+def test_conflicts_of_all_planes_are_listed(desk: Desk) -> None:
+    for plane, name in (("ledger", "mt-aaaa22"), ("team", "tm-bbbb22")):
+        with desk.replica.transaction() as unit:
+            number = desk.replica.plane_named(plane).number
+            unit.append(number, Draft("issue", name, "eve", (Write("title", "Mine"),)))
+    assert {found["id"] for found in desk.ask(Conflicts())} == {"mt-aaaa22", "tm-bbbb22"}
+    assert [found["id"] for found in desk.ask(Conflicts(id="tm-bbbb22"))] == ["tm-bbbb22"]
+
+
+def test_cycles_of_all_planes_are_listed(desk: Desk) -> None:
+    for plane, project in (("ledger", "mt"), ("", TEAM_PROJECT)):
+        for name in (f"{project}-x", f"{project}-y"):
+            create_on(desk, plane, name, project)
+        desk.link(f"{project}-x", f"{project}-y")
+        desk.link(f"{project}-y", f"{project}-x", check_cycles=False)
+    assert {found["issue_id"] for found in desk.ask(Cycles())} == {"mt-y", "tm-y"}
+
+
+def test_a_dependency_is_shown_with_the_issue_of_its_own_plane() -> None:
+    desk = two_planes()
+    make_twins(desk)
+    create_on(desk, "team", "mt-on-team")
+    desk.link("mt-on-team", "team:mt-same22")
+    assert [edge["title"] for edge in desk.ask(Edges(id="mt-on-team"))] == ["Two"]
+    assert [edge["id"] for edge in desk.ask(Edges(id="team:mt-same22", direction="up"))] == ["mt-on-team"]
+    assert desk.ask(Edges(id="ledger:mt-same22", direction="up")) == []

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.listing import Filter
 from moot_protocol.request_base import Request
 from moot_protocol.requests import (
@@ -28,9 +30,11 @@ from moot_protocol.requests import (
     Script,
     Show,
 )
+from moot_testkit.feeds import seed
 from moot_testkit.ledger import PATIENCE_S
-from moot_testkit.town import PROJECT, Member, make_town
+from moot_testkit.town import PROJECT, Member, make_api, make_town
 from mootd.edges.paths import Places
+from mootd.engine.membership import found_plane
 from mootd.engine.unit import Unit
 from mootd.service.machine import Machine
 from mootd.service.service import IMPORT_SESSIONS, QUICK_ROWS, Service
@@ -92,6 +96,7 @@ async def ask(service: Service, request: Request[Any], key: str = "") -> Any:
         (Show(ids=("demo-a",)), True),
         (Ready(limit=QUICK_ROWS), True),
         (Ready(limit=QUICK_ROWS, filter=Filter(projects=(PROJECT,))), True),
+        (Ready(limit=QUICK_ROWS, filter=Filter(projects=(PROJECT,), plane="ledger")), True),
         (Ready(limit=QUICK_ROWS + 1), False),
         (Ready(limit=0), False),
         (Ready(sort="oldest"), False),
@@ -264,3 +269,13 @@ def test_after_the_writer_has_stopped_writes_are_refused_and_reads_answered(runn
         running.service.call(Close(actor="ada", id=issue))
     assert caught.value.code is Code.CANCELLED
     assert titles(running.service) == {"One"}
+
+
+def test_an_import_goes_to_the_plane_that_its_project_belongs_to() -> None:
+    api = make_api()
+    api.member.commit(lambda unit: found_plane(unit, PlaneKind.LEDGER, "team", SeedSigner(seed("recovery")).public))
+    api.call(InitProject(actor="ada", prefix="tm", plane="team"))
+    for dry_run in (True, False):
+        assert api.call(Import(actor="ada", project="tm", lines=lines("tm-a"), dry_run=dry_run))["created"] == 1
+    found = {plane: api.call(ListIssues(filter=Filter(plane=plane))).issues for plane in ("ledger", "team")}
+    assert (found["ledger"], [issue["id"] for issue in found["team"]]) == ([], ["tm-a"])

@@ -24,7 +24,7 @@ def conflicting_issues(issues: Issues) -> Iterator[Record]:
     views = issues.entities.views
     for key, _ in issues.entities.reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)):
         record = issues.entities.record(layout.eid_of(key))
-        if record is not None and record.plane == issues.plane:
+        if record is not None and record.plane in issues.planes:
             yield record
 
 

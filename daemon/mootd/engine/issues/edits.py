@@ -12,7 +12,7 @@ from moot_protocol.beads_pairs import LinePair
 from moot_protocol.beads_writes import Events
 from moot_protocol.errors import MootError
 from moot_protocol.event import Dot, Draft, Write
-from moot_protocol.issue import deletion, facts
+from moot_protocol.issue import facts
 from moot_protocol.kinds import ISSUE
 from moot_protocol.register import Sibling
 from moot_protocol.requests import ImportEdits
@@ -25,7 +25,8 @@ from mootd.engine.record import Record
 _COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
 _MISSING: Final = "not in the file any more; left alone here"
 _DELETED_HERE: Final = "deleted here; what changed in its line stays in its record, in conflict with the deletion"
-_REASON: Final = "gone from the file"
+_GONE: Final = ["", "gone from the file", None]
+"""The deletion of an issue whose line is gone: who and when the event says, so that two such never disagree."""
 
 
 def import_edits(writer: IssueWriter, request: ImportEdits) -> dict[str, Any]:
@@ -101,8 +102,7 @@ class _Edits:
         if facts(Issues(entities, self._plane).live(record, texts=False)).is_deleted or base.deleted is not None:
             self._counts["unchanged"] += 1
         elif self._request.delete_missing:
-            value = deletion(self._request.actor, _REASON, self._unit.now_ms)
-            self._write(base, [[Write("deleted", value, entities.dots(record, "deleted"))]], "deleted")
+            self._write(base, [[Write("deleted", _GONE, entities.dots(record, "deleted"))]], "deleted")
         else:
             self._report(LineProblem(base.line, base.id, _MISSING), in_base=True)
             self._counts["missing"] += 1

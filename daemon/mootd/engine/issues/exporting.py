@@ -1,5 +1,7 @@
 """The export: every issue as one line, in order of id."""
 
+from collections.abc import Iterator
+from heapq import merge
 from typing import Any, Final
 
 from moot_protocol.beads import export_line
@@ -15,20 +17,32 @@ LINES: Final = 500
 """Lines of one page."""
 PAGE_BYTES: Final = 2 * 1024 * 1024
 """Bytes after which a page ends early."""
+_PLANE_BYTES: Final = 2
+"""What a key in IDS starts with: the plane, by which the export is not ordered."""
+
+
+def _in_order(issues: Issues, after: str) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) in IDS of every issue whose id follows another, in order of id."""
+    reader, ids = issues.entities.reader, issues.entities.views.ids
+    streams = []
+    for plane in issues.planes:
+        base = layout.id_key(plane, ISSUE, "")
+        streams.append(reader.scan(ids, base + after.encode() + b"\0" if after else base, layout.after(base)))
+    return merge(*streams, key=lambda row: row[0][_PLANE_BYTES:])
 
 
 def export_page(issues: Issues, request: Export, now_ms: int) -> dict[str, Any]:
     """The lines that follow an id."""
     tests = tests_of(request.filter, issues, now_ms)
-    base = layout.id_key(issues.plane, ISSUE, "")
-    start = base + request.after.encode() + b"\0" if request.after else base
     lines: list[str] = []
     size = 0
     last = ""
-    for key, value in issues.entities.reader.scan(issues.entities.views.ids, start, layout.after(base)):
-        if len(lines) == LINES or size > PAGE_BYTES:
+    for key, value in _in_order(issues, request.after):
+        name = layout.id_entity(key)
+        # Planes may have an id in common: its issues stand on one page, since the next one begins after it.
+        if (len(lines) >= LINES or size > PAGE_BYTES) and name != last:
             return {"lines": lines, "next": last}
-        last = layout.id_entity(key)
+        last = name
         eid = int.from_bytes(value, "big")
         record = issues.entities.record(eid)
         if record is None or not record.groups:

@@ -1,6 +1,6 @@
 """Which issues a list holds: a filter as one predicate, and the index to walk for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from heapq import merge
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ class Candidate:
 
 
 Test = Callable[[Candidate], bool]
+Projects = Mapping[tuple[int, str], int]
+"""(plane, name) → number of every project."""
 
 
 def tests_of(wanted: Filter, issues: Issues, now_ms: int) -> list[Test]:
@@ -164,18 +166,28 @@ def descendants(issues: Issues, eid: int) -> set[int]:
 
 
 # -- Which index to walk -----------------------------------------------------------------------------------------
-def in_priority_order(issues: Issues, wanted: Filter, projects: dict[str, int], *, closed: bool) -> Iterator[int]:
+def project_numbers(projects: Projects, planes: Collection[int], wanted: Filter) -> list[int]:
+    """The numbers of the projects that a list is about.
+
+    Args:
+        projects: every project there is.
+        planes: the planes that the list covers.
+        wanted: the filter.
+    """
+    names = wanted.projects
+    found = {number for (plane, name), number in projects.items() if plane in planes and (not names or name in names)}
+    return sorted(found)
+
+
+def in_priority_order(issues: Issues, wanted: Filter, numbers: list[int], *, closed: bool) -> Iterator[int]:
     """Numbers of issues that may match, by priority and then newest first, from the narrowest index that has them.
 
     Args:
-        issues: the plane's issues.
+        issues: the issues.
         wanted: the filter.
-        projects: name → number of every project.
+        numbers: the projects' numbers.
         closed: whether closed issues are wanted, unless statuses are named.
     """
-    numbers = (
-        {projects[name] for name in wanted.projects if name in projects} if wanted.projects else set(projects.values())
-    )
     if wanted.deleted:
         streams = [_scan(issues, layout.project_prefix(layout.DELETED, number)) for number in numbers]
     elif wanted.assignee or wanted.labels:

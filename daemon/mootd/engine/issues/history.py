@@ -69,7 +69,7 @@ def history(issues: Issues, typed: str, limit: int) -> list[dict[str, Any]]:
     head = record.head
     while head and (not limit or len(found) < limit):
         stored = issues.entities.event(head)
-        found.append(describe(issues.entities, issues.plane, stored))
+        found.append(describe(issues.entities, record.plane, stored))
         head = stored.previous
     found.sort(key=lambda event: event["at"], reverse=True)
     return found

@@ -17,7 +17,7 @@ def add_edge(writer: IssueWriter, request: AddEdge) -> dict[str, Any]:
     name, eid, _, _ = writer.find(request.id)
     target = request.edge.to
     if not target.startswith("external:"):
-        target, target_eid, _, _ = writer.find(target)
+        target, target_eid, _, _ = writer.target(target)
         if target == name:
             raise RefusedError(f"{name} can't depend on itself", code=Code.CONFLICT)
         if request.check_cycles and request.edge.type in WAITING:

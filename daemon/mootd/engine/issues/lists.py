@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge, nsmallest
+from itertools import islice
 from typing import Any, Final
 
 from moot_protocol import issue
@@ -11,9 +12,18 @@ from moot_protocol.issue import CLOSED, Facts, created_ms, facts, updated_ms
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Children, Count, Labels, ListIssues, Ready, Stats
 from mootd.engine import layout
-from mootd.engine.issues.filters import PARENT, Candidate, Test, in_priority_order, tests_of
+from mootd.engine.issues.filters import (
+    PARENT,
+    Candidate,
+    Projects,
+    Test,
+    in_priority_order,
+    project_numbers,
+    tests_of,
+)
 from mootd.engine.issues.reading import Issues
 from mootd.engine.layout import BACK_EDGE
+from mootd.engine.names import Names
 from mootd.engine.record import live_of
 from mootd.engine.standing import EPHEMERAL, EXCLUDED_TYPE
 
@@ -48,21 +58,23 @@ class Lists:
     """Answers requests for lists from one snapshot.
 
     Args:
-        issues: the plane's issues.
-        projects: name → number of every project.
+        issues: the issues of the planes that the list covers.
+        names: the ids of all planes, which those that are shown must tell apart.
+        projects: every project.
         now_ms: the wall clock.
     """
 
-    def __init__(self, issues: Issues, projects: dict[str, int], now_ms: int) -> None:
+    def __init__(self, issues: Issues, names: Names, projects: Projects, now_ms: int) -> None:
         self._issues = issues
+        self._names = names
         self._projects = projects
         self._now_ms = now_ms
 
     # -- Candidates ----------------------------------------------------------------------------------------------
     def _candidate(self, eid: int) -> Candidate | None:
         record = self._issues.entities.record(eid)
-        if record is None:
-            return None
+        if record is None or record.plane not in self._issues.planes:
+            return None  # projects of different planes may share a number
         live = live_of(record, self._issues.entities.author_of)
         shown = facts(live)
         return Candidate(eid, record, live, shown, created_ms(live, record.created), updated_ms(live, record.updated))
@@ -74,13 +86,12 @@ class Lists:
                 yield candidate
 
     def _page(self, found: Iterable[Candidate], limit: int, *, texts: bool) -> Page:
-        shown: list[Candidate] = []
-        truncated = False
-        for candidate in found:
-            if limit and len(shown) == limit:
-                truncated = True
-                break
-            shown.append(candidate)
+        return self._first_page(_some(found, limit), limit, texts=texts)
+
+    def _first_page(self, found: list[Candidate], limit: int, *, texts: bool) -> Page:
+        """A page of the first that were found; one more than its limit shows that there are more."""
+        truncated = 0 < limit < len(found)
+        shown = found[:limit] if truncated else found
         return self._page_of(shown, None if truncated else len(shown), truncated=truncated, texts=texts)
 
     def _page_of(self, shown: list[Candidate], total: int | None, *, truncated: bool, texts: bool) -> Page:
@@ -88,7 +99,7 @@ class Lists:
             issues=[self._document(candidate, texts=texts) for candidate in shown],
             total=total,
             truncated=truncated,
-            short=[self._issues.names.unique_chars(candidate.record.entity) for candidate in shown],
+            short=[self._names.unique_chars(candidate.record.entity) for candidate in shown],
         )
 
     def _document(self, candidate: Candidate, *, texts: bool) -> IssueDoc:
@@ -123,7 +134,7 @@ class Lists:
             if not (closed or wanted.statuses):
                 tests.append(lambda c: c.facts.status != CLOSED)
         else:
-            eids = in_priority_order(self._issues, wanted, self._projects, closed=closed)
+            eids = self._in_priority_order(wanted, closed=closed)
         found = self._matching(eids, tests)
         if request.sort == "priority" and not (request.reverse or wanted.deleted or wanted.ids):
             return self._page(found, request.limit, texts=request.texts)
@@ -176,16 +187,18 @@ class Lists:
                 yield key
 
     def _project_numbers(self, wanted: Filter) -> list[int]:
-        if not wanted.projects:
-            return sorted(set(self._projects.values()))
-        return sorted({self._projects[name] for name in wanted.projects if name in self._projects})
+        return project_numbers(self._projects, self._issues.planes, wanted)
+
+    def _in_priority_order(self, wanted: Filter, *, closed: bool) -> Iterator[int]:
+        return in_priority_order(self._issues, wanted, self._project_numbers(wanted), closed=closed)
 
     def blocked(self, request: Blocked) -> Page:
         """Issues that something blocks."""
         tests = tests_of(request.filter, self._issues, self._now_ms)
-        page = self._page(self._matching(self._blocked_eids(request.filter), tests), request.limit, texts=False)
-        for document in page.issues:
-            blockers = self._issues.open_blockers(self._issues.names.eid(document["id"]) or 0)
+        found = _some(self._matching(self._blocked_eids(request.filter), tests), request.limit)
+        page = self._first_page(found, request.limit, texts=False)
+        for candidate, document in zip(found, page.issues, strict=False):
+            blockers = self._issues.open_blockers(candidate.eid)
             document["blocked_by"], document["blocked_by_count"] = blockers, len(blockers)
         return page
 
@@ -208,7 +221,7 @@ class Lists:
         if request.by not in _GROUPINGS:
             raise RefusedError(f"can't count by {request.by!r}", hint=f"one of {', '.join(filter(None, _GROUPINGS))}")
         tests = tests_of(request.filter, self._issues, self._now_ms)
-        eids = in_priority_order(self._issues, request.filter, self._projects, closed=request.all)
+        eids = self._in_priority_order(request.filter, closed=request.all)
         groups: Counter[Any] = Counter()
         total = 0
         for candidate in self._matching(eids, tests):
@@ -230,9 +243,8 @@ class Lists:
         statuses: Counter[str] = Counter()
         lead_ms: list[int] = []
         pinned = closable = 0
-        for candidate in self._matching(
-            in_priority_order(self._issues, wanted, self._projects, closed=True), tests_of(wanted, self._issues, 0)
-        ):
+        eids = self._in_priority_order(wanted, closed=True)
+        for candidate in self._matching(eids, tests_of(wanted, self._issues, 0)):
             shown = candidate.facts
             statuses[shown.status] += 1
             pinned += shown.pinned
@@ -267,6 +279,11 @@ def _sort_key(name: str) -> SortKey:
             f"can't sort by {name!r}", code=Code.INVALID, hint=f"one of priority, {', '.join(sorted(_SORTS))}"
         )
     return key
+
+
+def _some(found: Iterable[Candidate], limit: int) -> list[Candidate]:
+    """What a page is made of: as many as its limit, and one more if there are more."""
+    return list(islice(found, limit + 1) if limit > 0 else found)
 
 
 def _order_of(key: bytes) -> bytes:

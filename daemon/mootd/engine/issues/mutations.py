@@ -14,6 +14,7 @@ from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, Issu
 from mootd.engine.cycles import PARENT
 from mootd.engine.graph import BLOCKING
 from mootd.engine.issues import checks
+from mootd.engine.issues.addressing import refuse_elsewhere, refuse_taken
 from mootd.engine.issues.editor import Editor
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_cycle
@@ -45,6 +46,20 @@ class IssueWriter:
             raise RefusedError(f"{name} is deleted", code=Code.NOT_FOUND, hint=f"`moot undelete {name}` brings it back")
         return name, eid, record, shown
 
+    def target(self, typed: str) -> tuple[str, int, Record, Facts]:
+        """The issue that a dependency is to lead to: one of this plane, and not deleted.
+
+        Raises:
+            RefusedError: `not_found` or `ambiguous`; `invalid` for an issue of another plane.
+        """
+        try:
+            self.issues().find(typed)
+        except RefusedError as error:
+            if error.code is Code.NOT_FOUND:
+                refuse_elsewhere(self.unit, self.plane, typed)
+            raise
+        return self.find(typed)
+
     def editor(self, name: str, request: Mutation[Any]) -> Editor:
         """Begin a change of an issue."""
         return Editor(self.unit, self.plane, name, request.actor)
@@ -64,7 +79,7 @@ class IssueWriter:
             checks.check_label(label)
         labels = dict.fromkeys(request.labels)
         if request.parent:
-            parent, _, _, above = self.find(request.parent)
+            parent, _, _, above = self.target(request.parent)
             if request.inherit_labels:
                 labels |= dict.fromkeys(above.labels)
         edges = [(self._target(edge), edge) for edge in request.edges]
@@ -94,13 +109,12 @@ class IssueWriter:
         problem = ids.entity_problem(request.id)
         if problem or " " in request.id:
             raise RefusedError(f"{request.id!r} can't be an issue id: {problem or 'it has spaces'}")
-        if self.issues().names.eid(request.id) is not None:
-            raise RefusedError(f"there is an issue {request.id} already", code=Code.EXISTS)
+        refuse_taken(self.unit, request.id)
         return request.id
 
     def _target(self, edge: Edge) -> str:
         checks.check_edge(edge)
-        return edge.to if edge.to.startswith("external:") else self.find(edge.to)[0]
+        return edge.to if edge.to.startswith("external:") else self.target(edge.to)[0]
 
     # -- Update --------------------------------------------------------------------------------------------------
     def update(self, request: Update) -> IssueDoc:
@@ -164,7 +178,7 @@ class IssueWriter:
 
     def _reparent(self, editor: Editor, name: str, typed: str) -> None:
         parents = [(group, value) for group, value in editor.elements("edges") if _edge_type(value) == PARENT]
-        parent, parent_eid = self.find(typed)[:2] if typed else ("", 0)
+        parent, parent_eid = self.target(typed)[:2] if typed else ("", 0)
         if parent == name:
             raise RefusedError("an issue can't be its own parent", code=Code.CONFLICT)
         if [value[0] for _, value in parents] == ([parent] if parent else []):

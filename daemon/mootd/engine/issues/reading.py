@@ -23,12 +23,17 @@ _DEPENDENT_FIELDS: Final = ("id", "title", "status", "priority", "issue_type")
 
 
 class Issues:
-    """The issues of one plane inside a transaction."""
+    """The issues of some planes inside a transaction.
 
-    def __init__(self, entities: Entities, plane: int) -> None:
+    Args:
+        entities: the transaction.
+        planes: the planes' numbers.
+    """
+
+    def __init__(self, entities: Entities, *planes: int) -> None:
         self.entities = entities
-        self.plane = plane
-        self.names = Names(entities.reader, entities.views, plane)
+        self.planes = planes
+        self.names = Names(entities.reader, entities.views, *planes)
 
     # -- One issue -----------------------------------------------------------------------------------------------
     def find(self, typed: str) -> tuple[str, int, Record]:

@@ -25,9 +25,10 @@ def list_edges(issues: Issues, request: Edges) -> list[dict[str, Any]]:
     if request.direction == "up":
         return [shown for shown in issues.dependents(eid) if request.type in ("", shown["dependency_type"])]
     found = []
+    names = Issues(issues.entities, record.plane).names  # an edge leads to an issue of the same plane
     for edge in read_edges(issues.live(record, texts=True).get("edges", ())):
         if request.type in ("", edge.type):
-            other = None if edge.to.startswith(EXTERNAL) else issues.names.eid(edge.to)
+            other = None if edge.to.startswith(EXTERNAL) else names.eid(edge.to)
             summary = issues.summary(other) if other is not None else None
             found.append((summary or {"id": edge.to}) | {"dependency_type": edge.type})
     return found

@@ -8,6 +8,7 @@ import pytest
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Delete, Export
 from moot_testkit.engine import Desk
+from moot_testkit.planes import create_on, make_twins, two_planes
 from mootd.engine.issues import exporting
 
 
@@ -74,3 +75,21 @@ def test_a_filter_chooses_and_closed_issues_are_among_the_rest(desk: Desk) -> No
     desk.update("mt-a", status="closed", add_labels=("x",))
     assert "mt-a" in ids(desk.ask(Export()))
     assert ids(desk.ask(Export(filter=Filter(labels=("x",))))) == ["mt-a"]
+
+
+def test_pages_go_through_the_ids_of_all_planes_in_order_and_tear_no_equal_ones_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = two_planes()
+    make_twins(desk)
+    for name, project in (("mt-a", "mt"), ("tm-b", "tm"), ("mt-z", "mt"), ("aa-1", "tm")):
+        create_on(desk, "ledger" if project == "mt" else "", name, project)
+    monkeypatch.setattr(exporting, "LINES", 1)
+    pages, after = [], ""
+    while True:
+        page = desk.ask(Export(after=after))
+        pages.append(ids(page))
+        after = page["next"]
+        if not after:
+            break
+    assert pages == [["aa-1"], ["mt-a"], ["mt-same22", "mt-same22"], ["mt-z"], ["tm-b"]]

@@ -64,7 +64,7 @@ def test_each_part_alone_leaves_out_the_issue_that_it_is_meant_to(desk: Desk, pa
 
 
 def test_every_part_has_an_example_here() -> None:
-    elsewhere = {"overdue", "deferred", "deleted"}
+    elsewhere = {"overdue", "deferred", "deleted", "plane"}
     assert set(SET) | set(PLAIN) | elsewhere == set(Filter.__struct_fields__)
 
 

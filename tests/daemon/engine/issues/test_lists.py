@@ -1,5 +1,6 @@
 """Which issues each list holds, and in which order."""
 
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from moot_protocol.requests import (
     Close,
     Count,
     Delete,
+    Export,
     Labels,
     ListIssues,
     Ready,
@@ -19,6 +21,8 @@ from moot_protocol.requests import (
     Undelete,
 )
 from moot_testkit.engine import START_MS, Desk, ids_of
+from moot_testkit.planes import clash, create_on, make_twins, two_planes
+from mootd.engine import layout
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -293,3 +297,89 @@ def test_stats_count_each_state_and_the_mean_time_to_close(desk: Desk) -> None:
         "ready": len(desk.ready()), "pinned": 1, "epics_closable": 1, "lead_time_hours": 1.5,
     }  # fmt: skip
     assert desk.ask(Stats(projects=("none",)))["total"] == 0
+
+
+# -- Several planes ----------------------------------------------------------------------------------------------
+@pytest.fixture
+def planes() -> Desk:
+    """Issues of three projects: `mt` is on both planes, `tm` on the second alone."""
+    desk = two_planes()
+    clash(desk)
+    create_on(desk, "ledger", "mt-a", labels=("red",))
+    create_on(desk, "team", "mt-b", labels=("red", "blue"))
+    create_on(desk, "", "tm-c", "tm")
+    create_on(desk, "", "tm-d", "tm")
+    desk.link("tm-c", "tm-d")
+    desk.update("tm-d", assignee="bob")
+    return desk
+
+
+FOUND = [
+    (Filter(), {"mt-a", "mt-b", "tm-c", "tm-d"}),
+    (Filter(projects=("mt",)), {"mt-a", "mt-b"}),
+    (Filter(projects=("mt",), plane="team"), {"mt-b"}),
+    (Filter(projects=("tm",), plane="ledger"), set()),
+    (Filter(plane="ledger"), {"mt-a"}),
+    (Filter(plane="team"), {"mt-b", "tm-c", "tm-d"}),
+    (Filter(plane="team", labels=("red",)), {"mt-b"}),
+    (Filter(plane="ledger", assignee="bob"), set()),
+]
+
+
+@pytest.mark.parametrize(("wanted", "found"), FOUND)
+def test_lists_cover_all_planes_unless_one_is_named(planes: Desk, wanted: Filter, found: set[str]) -> None:
+    assert set(listed(planes, filter=wanted)) == found
+    assert set(planes.ready(filter=wanted)) == found - {"tm-c"}
+    blocked = planes.ask(Blocked(filter=wanted, limit=0)).issues
+    assert [(each["id"], each["blocked_by"]) for each in blocked] == [("tm-c", ["tm-d"])] * ("tm-c" in found)
+    assert planes.ask(Count(filter=wanted)) == {"total": len(found)}
+    assert {json.loads(line)["id"] for line in planes.ask(Export(filter=wanted))["lines"]} == found
+    stats = planes.ask(Stats(projects=wanted.projects, plane=wanted.plane))
+    if not (wanted.labels or wanted.assignee):
+        assert (stats["total"], stats["blocked"]) == (len(found), int("tm-c" in found))
+
+
+def test_labels_are_counted_over_all_planes_unless_one_is_named(planes: Desk) -> None:
+    assert planes.ask(Labels()) == [{"label": "blue", "count": 1}, {"label": "red", "count": 2}]
+    assert planes.ask(Labels(plane="ledger")) == [{"label": "red", "count": 1}]
+
+
+def test_a_plane_is_named_by_the_beginning_of_its_id_too_and_must_hold_issues(planes: Desk) -> None:
+    team = planes.replica.plane_named("team").id.hex()
+    assert set(listed(planes, filter=Filter(plane=team[:8]))) == {"mt-b", "tm-c", "tm-d"}
+    assert planes.refusal(ListIssues(filter=Filter(plane="nosuch"))) is Code.NOT_FOUND
+    assert planes.refusal(Count(filter=Filter(plane="operational"))) is Code.INVALID
+
+
+def test_the_deferred_of_each_plane_become_ready(planes: Desk) -> None:
+    for name in ("mt-a", "mt-b"):
+        planes.update(name, defer_until=time_text(START_MS + HOUR_MS))
+    for plane, name in (("ledger", "mt-a"), ("team", "mt-b")):
+        parts = {"filter": Filter(plane=plane, projects=("mt",))}
+        assert planes.ready(**parts) == []
+        assert planes.ready(include_deferred=True, **parts) == [name]
+    planes.clock.advance(2 * HOUR_MS)
+    assert set(planes.ready(filter=Filter(projects=("mt",)))) == {"mt-a", "mt-b"}
+
+
+def test_issues_of_one_id_on_two_planes_are_both_listed_and_each_is_found_by_its_plane() -> None:
+    desk = two_planes()
+    make_twins(desk)
+    page = desk.ask(ListIssues(limit=0, sort="title"))
+    assert [issue["title"] for issue in page.issues] == ["One", "Two"]
+    assert page.short == [len("mt-same22")] * 2
+    assert desk.refusal(ListIssues(filter=Filter(ids=("mt-same22",)))) is Code.AMBIGUOUS
+    for plane, title in (("ledger", "One"), ("team", "Two")):
+        found = desk.ask(ListIssues(filter=Filter(ids=("mt-same22",), plane=plane))).issues
+        assert [issue["title"] for issue in found] == [title]
+
+
+def test_projects_that_share_the_last_number_are_told_apart_by_their_planes(
+    planes: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "OTHER_PROJECTS", len(planes.replica.projects))
+    create_on(planes, "ledger", "yy-1", "yy")
+    create_on(planes, "team", "yy-2", "yy")
+    assert len(set(planes.replica.projects.values())) < len(planes.replica.projects)
+    assert listed(planes, filter=Filter(plane="ledger", projects=("yy",))) == ["yy-1"]
+    assert listed(planes, filter=Filter(plane="team", projects=("yy",))) == ["yy-2"]

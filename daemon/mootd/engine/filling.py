@@ -1,0 +1,121 @@
+"""Filling a remote's queue with what the remote lacks, read from the log.
+
+Invariant: whatever goes into a queue is noted as carried in the same transaction, so that each batch is queued once;
+and it is read through `StoredLog`, which hands out accepted batches of its own shared plane alone.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from moot_protocol.batch import batch_link
+from moot_protocol.frontier import Entry
+from moot_protocol.messages import build_batches, build_fork
+from mootd.engine import carried as carrying
+from mootd.engine.carried import NOTHING, Carried, Sent, places_of
+from mootd.engine.exchange import StoredLog
+from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.unit import Unit
+
+BATCHES: Final = "batches"
+"""The channel of what is queued (`mootd.remotes.Channel`)."""
+_AROUND: Final = 64
+"""Bytes of a message besides its batches."""
+_LENGTH: Final = 5
+
+Seal = Callable[[bytes], bytes]
+"""A message, sealed under the plane's present key."""
+
+
+class Portion(NamedTuple):
+    """One message's worth of what a remote lacks."""
+
+    message: bytes
+    before: dict[bytes, Carried]
+    """author → what was carried of its feed before this message."""
+    after: dict[bytes, Carried]
+    """author → what is carried with it."""
+
+
+def portions(log: StoredLog, known: dict[bytes, Carried], room: int) -> Iterator[Portion]:
+    """What a remote lacks of a plane, in messages of about `room` bytes (one batch always goes).
+
+    Args:
+        log: the plane.
+        known: author → what the remote carries; changed as the portions go.
+        room: bytes of a message.
+    """
+    packing = _Packing(log.plane.id, room)
+    for entry in log.position().frontier:
+        here = known.get(entry.author, NOTHING)
+        if not entry.forked_at and any(name == entry.head for _, name in here.places):
+            continue
+        if entry.forked_at and here.forked_at != entry.forked_at:
+            yield from _proof(log, known, entry)
+        yield from _lacking(log, known, entry.author, packing)
+    yield from packing.rest()
+
+
+def _proof(log: StoredLog, known: dict[bytes, Carried], entry: Entry) -> Iterator[Portion]:
+    """The proof of a fork, in a message of its own before the batches that it explains."""
+    proof = log.fork_proof(entry.author)
+    if proof is None:
+        return
+    before = known.get(entry.author, NOTHING)
+    after = known[entry.author] = Carried(before.places, entry.forked_at)
+    yield Portion(build_fork(proof), {entry.author: before}, {entry.author: after})
+
+
+def _lacking(log: StoredLog, known: dict[bytes, Carried], author: bytes, packing: "_Packing") -> Iterator[Portion]:
+    while True:
+        before = known.get(author, NOTHING)
+        found = log.batches_after(author, places_of(author, before), packing.room) or ()
+        if not found:
+            return
+        for batch in found:
+            link = batch_link(batch)
+            if not packing.fits(batch):
+                yield from packing.rest()
+            here = known.get(author, NOTHING)
+            known[author] = carrying.extend(here, [Sent(author, link.prev, link.id, link.last)])
+            packing.add(batch, author, here, known[author])
+        if known[author].places == before.places:
+            return  # a feed with more branches than are remembered: the rest waits for its owner's end
+
+
+class _Packing:
+    """Batches on their way into one message."""
+
+    def __init__(self, plane: bytes, room: int) -> None:
+        self._plane = plane
+        self.room = room
+        self._batches: list[bytes] = []
+        self._size = _AROUND
+        self._before: dict[bytes, Carried] = {}
+        self._after: dict[bytes, Carried] = {}
+
+    def fits(self, batch: bytes) -> bool:
+        """Whether a batch goes into the present message."""
+        return not self._batches or self._size + len(batch) + _LENGTH <= self.room
+
+    def add(self, batch: bytes, author: bytes, before: Carried, after: Carried) -> None:
+        """Add a batch."""
+        self._batches.append(batch)
+        self._size += len(batch) + _LENGTH
+        self._before.setdefault(author, before)
+        self._after[author] = after
+
+    def rest(self) -> Iterator[Portion]:
+        """The present message, if there is anything in it; the next one begins."""
+        if self._batches:
+            message = build_batches(self._plane, tuple(self._batches), (), ())
+            yield Portion(message, self._before, self._after)
+        self._batches, self._size, self._before, self._after = [], _AROUND, {}, {}
+
+
+def queue(unit: Unit, remote: int, plane: int, seal: Seal, portion: Portion) -> None:
+    """Put a portion into a remote's queue, and note it as carried."""
+    before = tuple(sorted(portion.before.items()))
+    frame = OutFrame(plane, BATCHES, seal(portion.message), unit.now_ms, before)
+    Outbox(unit.transaction, remote).put(frame)
+    for author, known in portion.after.items():
+        carrying.put(unit.transaction, remote, plane, author, known)

@@ -1,0 +1,112 @@
+"""Which plane a request that writes acts on: the one that holds its issue, or the one that its project belongs to.
+
+Invariant: a project belongs to one plane, and dependencies lead to issues of the same plane. Only planes that were
+joined can have a project's name in common; then nothing is guessed, and who asks says which is meant.
+"""
+
+from typing import Any
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.kinds import PROJECT
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Create, Import, ImportEdits, InitProject
+from mootd.engine.log import PlaneRow
+from mootd.engine.names import Names
+from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
+from mootd.engine.unit import Unit
+from mootd.engine.workspaces import read_workspace
+
+
+def plane_of(unit: Unit, request: Request[Any]) -> int:
+    """The plane that a request acts on.
+
+    Raises:
+        RefusedError: `not_ready`, where there is no town; `not_found` or `ambiguous`; `conflict`, where the project
+            belongs to another plane than the one named.
+    """
+    if isinstance(request, InitProject):
+        return _of_project(unit, request.prefix, request.plane or _of_workspace(unit, request))
+    if isinstance(request, Create | Import | ImportEdits):
+        return _of_project(unit, request.project, request.plane)
+    planes = issue_planes(unit.replica.planes)
+    typed = getattr(request, "id", "")
+    if len(planes) < 2 or not typed:
+        return planes[0].number if planes else unit.replica.ledger.number
+    unit.flush()
+    return _names(unit, planes).locate(typed).plane
+
+
+def _names(unit: Unit, planes: list[PlaneRow]) -> Names:
+    return Names(unit.transaction, unit.views.views, *(row.number for row in planes))
+
+
+# -- Projects ----------------------------------------------------------------------------------------------------
+def _of_workspace(unit: Unit, request: InitProject) -> str:
+    """The plane that a workspace's row names, or empty."""
+    known = read_workspace(unit.transaction, request.workspace)
+    return known["plane"] if known is not None and known["project"] == request.prefix else ""
+
+
+def _of_project(unit: Unit, project: str, plane: str) -> int:
+    planes = issue_planes(unit.replica.planes)
+    holding = [row for row in planes if has_project(unit, row.number, project)] if len(planes) > 1 else []
+    labels = labels_of(planes)
+    if plane:
+        meant = issue_plane_meant(unit.replica.planes, plane)
+        if holding and meant not in holding:
+            raise RefusedError(
+                f"project {project} belongs to plane {labels[holding[0].number]}, not to {labels[meant.number]}",
+                code=Code.CONFLICT,
+                hint="a project stays on its plane; another one needs another prefix",
+            )
+        return meant.number
+    if len(holding) > 1:
+        several = ", ".join(labels[row.number] for row in holding)
+        raise RefusedError(
+            f"several planes have a project {project}: {several}",
+            code=Code.AMBIGUOUS,
+            hint="go to its folder, or name the plane with --plane",
+        )
+    return holding[0].number if holding else unit.replica.ledger.number
+
+
+def has_project(unit: Unit, plane: int, project: str) -> bool:
+    """Whether a project was opened on a plane."""
+    eid = unit.views.find(plane, PROJECT, project)
+    record = None if eid is None else unit.views.record(eid)
+    return record is not None and bool(record.groups)
+
+
+# -- Issues ------------------------------------------------------------------------------------------------------
+def refuse_taken(unit: Unit, issue: str) -> None:
+    """Refuse an id for a new issue that some plane has: it would mean two issues.
+
+    Raises:
+        RefusedError: `exists`.
+    """
+    unit.flush()
+    planes = issue_planes(unit.replica.planes)
+    taken = next(_names(unit, planes).exactly(issue), None)
+    if taken is not None:
+        where = f" on plane {labels_of(planes)[taken.plane]}" if len(planes) > 1 else ""
+        raise RefusedError(f"there is an issue {issue} already{where}", code=Code.EXISTS)
+
+
+def refuse_elsewhere(unit: Unit, plane: int, typed: str) -> None:
+    """Say so, where what a dependency is to lead to is an issue of another plane.
+
+    Raises:
+        RefusedError: `invalid`.
+    """
+    planes = issue_planes(unit.replica.planes)
+    others = [row for row in planes if row.number != plane]
+    try:
+        found = _names(unit, others).locate(typed)
+    except RefusedError:
+        return
+    labels = labels_of(planes)
+    raise RefusedError(
+        f"{found.issue} is on plane {labels[found.plane]}; dependencies of an issue on plane {labels[plane]} lead to"
+        " issues of that plane only",
+        hint=f"`external:{found.issue}` stands for what lies elsewhere",
+    )

@@ -1,0 +1,64 @@
+"""What members last said of themselves on a plane: when, and where they stood. Bookkeeping of this machine."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from moot_protocol.frontier import FrontierBody
+from mootd.engine import layout
+from mootd.engine.unit import Unit
+from mootd.store.port import Reader, Table
+
+
+class Seen(msgspec.Struct, array_like=True, frozen=True):
+    """The last that was heard from a member."""
+
+    at_ms: int
+    """When it was heard here, by the wall clock."""
+    counter: int
+    """The number of its message: a lower one is stale."""
+    summary: bytes
+    """Of the frontier it told."""
+    in_step_ms: int = 0
+    """When it last stood where this replica stood."""
+
+
+MONTH_MS: Final = 30 * 24 * 3600 * 1000
+"""Members not heard of for so long are waited for no more."""
+
+
+_decode: Final[Callable[[bytes], Seen]] = msgspec.msgpack.Decoder(Seen).decode
+
+
+def note_seen(unit: Unit, plane: int, message: FrontierBody) -> bool:
+    """Note a frontier that a member signed; False for one that is stale."""
+    key = layout.seen_key(plane, message.sender)
+    kept = unit.transaction.get(Table.META, key)
+    before = Seen(0, 0, b"") if kept is None else _decode(kept)
+    if before.counter >= message.counter:
+        return False
+    row = Seen(unit.now_ms, message.counter, message.summary, before.in_step_ms)
+    unit.transaction.put(Table.META, key, msgspec.msgpack.encode(row))
+    return True
+
+
+def note_in_step(unit: Unit, plane: int, member: bytes) -> None:
+    """Note that a member stands where this replica stands."""
+    key = layout.seen_key(plane, member)
+    kept = unit.transaction.get(Table.META, key)
+    row = Seen(unit.now_ms, 0, b"") if kept is None else _decode(kept)
+    row = msgspec.structs.replace(row, at_ms=unit.now_ms, in_step_ms=unit.now_ms)
+    unit.transaction.put(Table.META, key, msgspec.msgpack.encode(row))
+
+
+def covered_since(reader: Reader, plane: int, now_ms: int, me: bytes) -> int:
+    """The moment up to which every member heard of lately had all that this replica had then; `now_ms` for none."""
+    others = [row for member, row in seen(reader, plane).items() if member != me and now_ms - row.at_ms < MONTH_MS]
+    return min((row.in_step_ms for row in others), default=now_ms)
+
+
+def seen(reader: Reader, plane: int) -> dict[bytes, Seen]:
+    """Member's key → what was last heard from it."""
+    prefix = layout.seen_key(plane, b"")
+    return {key[len(prefix) :]: _decode(value) for key, value in reader.scan(Table.META, prefix, layout.after(prefix))}

@@ -1,0 +1,161 @@
+"""The outbox: sealed frames that wait for a remote, first in, first out, within a cap of frames and bytes.
+
+Invariant: what stands here is ciphertext; its order is the order of putting; a remote's queue never holds more than its
+cap. At the cap the oldest frame makes way: that costs nothing, because what it held is rewound (`carried.py`) and sent
+again once the queue is empty.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
+from mootd.engine import carried, layout
+from mootd.engine.carried import Carried
+from mootd.store.port import Reader, Table, WriteTransaction
+
+NEARLY_FULL: Final = 0.8
+"""Share of the cap from which people are warned."""
+
+
+class OutFrame(msgspec.Struct, array_like=True, frozen=True):
+    """A frame that waits."""
+
+    plane: int
+    """Local number of the plane it is of."""
+    channel: str
+    """What it is about (`mootd.remotes.Channel`)."""
+    frame: bytes
+    at_ms: int
+    """When it was put here, by the wall clock."""
+    before: tuple[tuple[bytes, Carried], ...] = ()
+    """(author, what the remote carried of its feed before this frame) for each feed it has batches of."""
+    published_ms: int = 0
+    """When a remote without memory acknowledged it; 0 for not yet."""
+
+
+class Gauge(NamedTuple):
+    """How full a queue is."""
+
+    frames: int
+    bytes: int
+    oldest_ms: int
+    """When the oldest frame was put; 0 for none."""
+    dropped: int
+    """Frames that ever had to make way."""
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether people should be warned."""
+        return self.frames >= NEARLY_FULL * OUTBOX_FRAMES or self.bytes >= NEARLY_FULL * OUTBOX_BYTES
+
+
+_decode: Final[Callable[[bytes], OutFrame]] = msgspec.msgpack.Decoder(OutFrame).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_gauge: Final[Callable[[bytes], tuple[int, int, int]]] = msgspec.msgpack.Decoder(tuple[int, int, int]).decode
+
+
+class OutboxReader:
+    """One remote's queue in a snapshot.
+
+    Args:
+        reader: the snapshot.
+        remote: the remote's number.
+    """
+
+    def __init__(self, reader: Reader, remote: int) -> None:
+        self._reader = reader
+        self._prefix = layout.outbox_prefix(remote)
+        self._remote = remote
+
+    def frames(self) -> Iterator[tuple[int, OutFrame]]:
+        """(sequence number, frame), oldest first."""
+        for key, value in self._reader.scan(Table.OUTBOX, self._prefix, layout.after(self._prefix)):
+            yield int.from_bytes(key[len(self._prefix) :], "big"), _decode(value)
+
+    def gauge(self) -> Gauge:
+        """How full it is."""
+        count, size, dropped = self._counts()
+        oldest = next((frame.at_ms for _, frame in self.frames()), 0)
+        return Gauge(count, size, oldest, dropped)
+
+    def _counts(self) -> tuple[int, int, int]:
+        kept = self._reader.get(Table.META, layout.outbox_gauge_key(self._remote))
+        return (0, 0, 0) if kept is None else _decode_gauge(kept)
+
+
+class Outbox(OutboxReader):
+    """One remote's queue inside a write transaction.
+
+    Args:
+        transaction: the transaction.
+        remote: the remote's number.
+        most_frames: the cap in frames.
+        most_bytes: the cap in bytes; one frame always fits.
+    """
+
+    def __init__(
+        self,
+        transaction: WriteTransaction,
+        remote: int,
+        *,
+        most_frames: int = OUTBOX_FRAMES,
+        most_bytes: int = OUTBOX_BYTES,
+    ) -> None:
+        super().__init__(transaction, remote)
+        self._txn = transaction
+        self._most_frames = most_frames
+        self._most_bytes = most_bytes
+
+    def put(self, frame: OutFrame) -> None:
+        """Append a frame; the oldest ones make way where there is no room."""
+        count, size, dropped = self._counts()
+        size += len(frame.frame)
+        count += 1
+        for number, oldest in self.frames():
+            if count <= self._most_frames and size <= self._most_bytes:
+                break
+            self._txn.delete(Table.OUTBOX, self._key(number))
+            for author, known in oldest.before:
+                carried.rewind(self._txn, self._remote, oldest.plane, author, known)
+            count, size, dropped = count - 1, size - len(oldest.frame), dropped + 1
+        self._txn.put(Table.OUTBOX, self._key(self._next()), _encode(frame))
+        self._set_counts(count, size, dropped)
+
+    def retire(self, numbers: Sequence[int]) -> None:
+        """Take frames away that have arrived."""
+        count, size, dropped = self._counts()
+        for number in numbers:
+            packed = self._txn.get(Table.OUTBOX, self._key(number))
+            if packed is not None:
+                self._txn.delete(Table.OUTBOX, self._key(number))
+                count, size = count - 1, size - len(_decode(packed).frame)
+        self._set_counts(count, size, dropped)
+
+    def mark_published(self, number: int, now_ms: int) -> None:
+        """Note that a remote without memory has acknowledged a frame, which says nothing about anybody having it."""
+        packed = self._txn.get(Table.OUTBOX, self._key(number))
+        if packed is not None:
+            published = msgspec.structs.replace(_decode(packed), published_ms=now_ms)
+            self._txn.put(Table.OUTBOX, self._key(number), _encode(published))
+
+    def clear(self, plane: int | None = None) -> int:
+        """Empty it, to be filled again from the log: of one plane, whose key has changed, or whole; how many went."""
+        gone = [(number, frame) for number, frame in self.frames() if plane in (None, frame.plane)]
+        for _, frame in gone:
+            for author, known in frame.before:
+                carried.rewind(self._txn, self._remote, frame.plane, author, known)
+        self.retire([number for number, _ in gone])
+        return len(gone)
+
+    def _key(self, number: int) -> bytes:
+        return self._prefix + number.to_bytes(8, "big")
+
+    def _next(self) -> int:
+        newest = self._txn.scan(Table.OUTBOX, self._prefix, layout.after(self._prefix), reverse=True)
+        return next((int.from_bytes(key[len(self._prefix) :], "big") for key, _ in newest), 0) + 1
+
+    def _set_counts(self, count: int, size: int, dropped: int) -> None:
+        key = layout.outbox_gauge_key(self._remote)
+        self._txn.put(Table.META, key, _encode((count, size, dropped)))

@@ -1,0 +1,118 @@
+"""The secrets of one plane on this machine: its topic key, and the keys of the epochs that this replica can open.
+
+Invariant: a key is kept before anything is sealed under it, and never goes away: what lies on remotes may be old.
+"""
+
+from typing import Final
+
+from moot_protocol.epoch import WRAP_DOMAIN, EpochValue, predecessors
+from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.frame import epoch_id
+from moot_protocol.topics import sender_of, topic_of
+from mootd.engine.state import REPLICA_KEY
+from mootd.ports import KeyStore
+
+
+class PlaneKeys:
+    """A plane's keys.
+
+    Args:
+        keys: the machine's key store.
+        plane: the plane's 16 bytes.
+    """
+
+    def __init__(self, keys: KeyStore, plane: bytes) -> None:
+        self._keys: Final = keys
+        self.plane: Final = plane
+        self._topic_name: Final = f"topic-{plane.hex()}"
+        self._known: dict[bytes, bytes] = {}
+        self._topic: bytes | None = None
+
+    # -- Names on remotes ----------------------------------------------------------------------------------------
+    @property
+    def has_topic(self) -> bool:
+        """Whether this plane was ever made ready for an exchange here."""
+        return self._keys.has(self._topic_name)
+
+    @property
+    def topic_key(self) -> bytes:
+        """The 32 bytes that names on remotes are made with.
+
+        Raises:
+            RefusedError: `not_found`: there is none yet.
+        """
+        return self._keys.secret(self._topic_name)
+
+    def keep_topic_key(self, secret: bytes) -> None:
+        """Keep the topic key.
+
+        Raises:
+            RefusedError: `exists`: there is another one already.
+        """
+        self._keys.keep(self._topic_name, secret)
+
+    @property
+    def topic(self) -> bytes:
+        """The plane's name on remotes (16 bytes)."""
+        if self._topic is None:
+            self._topic = topic_of(self.topic_key, self.plane)
+        return self._topic
+
+    def sender(self, author: bytes) -> bytes:
+        """An author's name on remotes (16 bytes)."""
+        return sender_of(self.topic_key, author)
+
+    # -- Keys of epochs ------------------------------------------------------------------------------------------
+    def key_of(self, epoch: bytes) -> bytes | None:
+        """The plane key of an epoch (8 bytes), or None where it isn't known here."""
+        known = self._known.get(epoch)
+        if known is None and self._keys.has(self._name(epoch)):
+            known = self._known[epoch] = self._keys.secret(self._name(epoch))
+        return known
+
+    def keep(self, key: bytes) -> bytes:
+        """Keep a plane key; returns its epoch."""
+        epoch = epoch_id(key)
+        self._keys.keep(self._name(epoch), key)
+        return epoch
+
+    def learn(self, epoch: bytes, value: EpochValue, me: bytes) -> bool:
+        """Open an epoch that is wrapped for this replica, and those before it; whether its key is known now.
+
+        Args:
+            epoch: its 8 bytes.
+            value: what a charter says of it.
+            me: this replica's 32-byte key.
+        """
+        if self.key_of(epoch) is not None:
+            return True
+        wrap = value.wraps.get(me)
+        if wrap is None:
+            return False
+        try:
+            key = self._keys.hpke_open(REPLICA_KEY, wrap, WRAP_DOMAIN + self.plane + epoch)
+            if epoch_id(key) != epoch:
+                return False
+            before = predecessors(self.plane, key, value)
+        except MalformedError:
+            return False  # whoever wrote it wrote nothing that could be opened; the charter's next epoch may
+        for each in before:
+            self.keep(each)
+        self.keep(key)
+        return True
+
+    def sealing_key(self, epoch: bytes) -> bytes:
+        """The key to seal with.
+
+        Raises:
+            RefusedError: `not_ready`: the epoch's key hasn't come.
+        """
+        key = self.key_of(epoch)
+        if key is None:
+            raise RefusedError(
+                "the key that this plane is sealed under now hasn't come here", code=Code.NOT_READY, retryable=True
+            )
+        return key
+
+    def _name(self, epoch: bytes) -> str:
+        return f"plane-{self.plane.hex()}-{epoch.hex()}"

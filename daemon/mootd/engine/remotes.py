@@ -1,0 +1,111 @@
+"""Remotes of this machine, and how each plane is exchanged with them. Bookkeeping of this machine, never replicated.
+
+Invariant: a mode that was set for a plane and a remote holds until it is set anew; without one the remote's own does.
+An operational plane has no mode at all.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import SYNC_MODES
+from mootd.engine import layout
+from mootd.engine.log import encode_row
+from mootd.engine.unit import Unit
+from mootd.store.port import Reader, Table
+
+KINDS: Final = ("git", "mqtt")
+NAME_CHARS: Final = 40
+
+
+class RemoteRow(msgspec.Struct, array_like=True, frozen=True):
+    """A remote as it was added."""
+
+    number: int
+    name: str
+    kind: str
+    """`git` or `mqtt`."""
+    url: str
+    mode: str
+    """How planes are exchanged with it that have no mode of their own."""
+    options: dict[str, str]
+    """Files and names that say how to reach it; no secrets."""
+
+
+_decode: Final[Callable[[bytes], RemoteRow]] = msgspec.msgpack.Decoder(RemoteRow).decode
+
+
+def remotes(reader: Reader) -> list[RemoteRow]:
+    """All remotes in the order in which they were added."""
+    return [_decode(value) for _, value in reader.scan(Table.META, layout.REMOTES, layout.after(layout.REMOTES))]
+
+
+def remote_named(reader: Reader, name: str) -> RemoteRow:
+    """A remote by its name.
+
+    Raises:
+        RefusedError: `not_found`.
+    """
+    found = next((row for row in remotes(reader) if row.name == name), None)
+    if found is None:
+        raise RefusedError(f"there is no remote named {name}", code=Code.NOT_FOUND, hint="see `moot remote list`")
+    return found
+
+
+def add_remote(unit: Unit, name: str, kind: str, url: str, mode: str, options: dict[str, str]) -> RemoteRow:
+    """Add a remote.
+
+    Raises:
+        RefusedError: `exists` for a name that is taken; `invalid` for a name, kind or mode that is none.
+    """
+    if not (0 < len(name) <= NAME_CHARS and name.isascii() and name.replace("-", "").replace(".", "").isalnum()):
+        raise RefusedError(f"{name!r} can't name a remote: letters, digits, hyphens and dots, {NAME_CHARS} at most")
+    if kind not in KINDS:
+        raise RefusedError(f"{kind!r} is no kind of remote; there are {' and '.join(KINDS)}")
+    _check_mode(mode)
+    known = remotes(unit.transaction)
+    if any(row.name == name for row in known):
+        raise RefusedError(f"there is a remote named {name} already", code=Code.EXISTS, hint="choose another --name")
+    # Numbers are never given twice: what was noted of a removed remote must not speak of another.
+    number = int.from_bytes(unit.transaction.get(Table.META, layout.LAST_REMOTE) or b"", "big") + 1
+    unit.transaction.put(Table.META, layout.LAST_REMOTE, number.to_bytes(2, "big"))
+    row = RemoteRow(number, name, kind, url, mode, options)
+    unit.transaction.put(Table.META, layout.remote_key(number), encode_row(row))
+    return row
+
+
+def remove_remote(unit: Unit, name: str) -> RemoteRow:
+    """Forget a remote and all that was noted of it but its queue (`Outbox.clear`).
+
+    Raises:
+        RefusedError: `not_found`.
+    """
+    row = remote_named(unit.transaction, name)
+    unit.transaction.delete(Table.META, layout.remote_key(row.number))
+    for prefix in layout.remote_prefixes(row.number):
+        for key, _ in list(unit.transaction.scan(Table.META, prefix, layout.after(prefix))):
+            unit.transaction.delete(Table.META, key)
+    return row
+
+
+def set_mode(unit: Unit, remote: RemoteRow, plane: int, mode: str) -> None:
+    """Say how a plane is exchanged with a remote.
+
+    Raises:
+        RefusedError: `invalid` for a mode that is none.
+    """
+    _check_mode(mode)
+    unit.transaction.put(Table.META, layout.mode_key(remote.number, plane), mode.encode())
+
+
+def mode_of(reader: Reader, remote: RemoteRow, plane: int) -> str:
+    """How a plane is exchanged with a remote."""
+    kept = reader.get(Table.META, layout.mode_key(remote.number, plane))
+    return remote.mode if kept is None else kept.decode()
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in SYNC_MODES:
+        raise RefusedError(f"{mode!r} is no way to exchange a plane; there are {', '.join(SYNC_MODES)}")

@@ -1,0 +1,70 @@
+"""The worker for a Git remote: rounds over refs, and trying it out."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from moot_protocol.errors import MootError
+from mootd.edges.git.remote import GitRemote
+from mootd.engine.log import PlaneRow
+from mootd.exchange.hub import Hub
+from mootd.exchange.plane_on_remote import PlaneOnRemote
+from mootd.exchange.progress import Progress
+from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
+
+UPKEEP_ROUNDS: Final = 50
+"""Rounds after which Moot's own repository is packed."""
+
+
+class GitWorker:
+    """Exchanges planes with one Git remote.
+
+    Args:
+        remote: the remote.
+        number: its number here.
+        hub: whose worker it is.
+    """
+
+    debounce_s = None
+
+    def __init__(self, remote: GitRemote, number: int, hub: Hub) -> None:
+        self._remote = remote
+        self._number = number
+        self._hub = hub
+        self._exchange = RefExchange(remote, number, hub.replica, hub.commit, hub.in_thread)
+        self._planes: dict[int, PlaneOnRemote] = {}
+
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
+        """Exchange planes once."""
+        if not planes:
+            return
+        await self._exchange.round([self._on_remote(plane) for plane in planes], progress)
+        if progress.rounds % UPKEEP_ROUNDS == UPKEEP_ROUNDS - 1:
+            await self._remote.maintain()
+
+    def _on_remote(self, plane: PlaneRow) -> PlaneOnRemote:
+        known = self._planes.get(plane.number)
+        if known is None:
+            hub = self._hub
+            known = PlaneOnRemote(hub.replica, plane, self._number, hub.commit, message_bytes=MESSAGE_BYTES)
+            self._planes[plane.number] = known
+        return known
+
+    async def close(self) -> None:
+        """Stop whatever runs."""
+        await self._remote.close()
+
+    async def check(self) -> list[dict[str, Any]]:
+        """Try it out."""
+        try:
+            tested = await self._remote.test(self._hub.replica.entropy)
+        except MootError as error:
+            return [{"check": "the remote can be reached", "ok": False, "detail": error.message, "hint": error.hint}]
+        return [
+            {"check": "the remote can be reached", "ok": True, "detail": f"{tested.refs} refs", "hint": ""},
+            {
+                "check": "frames can be pushed",
+                "ok": tested.can_push,
+                "detail": tested.words,
+                "hint": "" if tested.can_push else "ask whoever keeps the remote for the right to push",
+            },
+        ]

@@ -1,0 +1,335 @@
+"""All remotes of one daemon, each worked on by a task of its own.
+
+Invariant: what is exchanged with a remote is what the remote's rows say at that moment; a remote that fails, hangs or
+lies keeps nobody else waiting. After a failure the next try waits for a full-jitter back-off; whoever asks for an
+exchange by name (`sync`) is answered by the next try, whatever comes of it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.exchange_requests import Sync
+from mootd.backoff import full_jitter
+from mootd.engine.exchange import Commit
+from mootd.engine.log import PlaneRow
+from mootd.engine.outbox import OutboxReader
+from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.receive import has_due
+from mootd.engine.remotes import RemoteRow, mode_of, remotes
+from mootd.engine.replica import Replica
+from mootd.exchange.progress import Progress
+
+R = TypeVar("R")
+
+DEBOUNCE_S: Final = 5.0
+"""How long a commit waits for others before it is sent."""
+POLL_S: Final = 60.0
+"""How often a remote that can't call is looked at."""
+BASE_S: Final = 2.0
+CAP_S: Final = 300.0
+"""The back-off's window: the first, and the widest."""
+SYNC_WAIT_MS: Final = 60_000
+"""Longest that a request to exchange is held; who asked comes again."""
+
+
+class Worker(Protocol):
+    """What exchanges planes with one remote."""
+
+    @property
+    def debounce_s(self) -> float | None:
+        """How long a commit waits for others before it is sent; None for as long as the hub thinks."""
+
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
+        """Exchange planes once, completely.
+
+        Raises:
+            MootError: it broke off; nothing is lost by that.
+        """
+
+    async def close(self) -> None:
+        """Stop whatever runs."""
+
+    async def check(self) -> list[dict[str, Any]]:
+        """Try the remote out: `[{"check", "ok", "detail", "hint"}]`."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How patient the hub is."""
+
+    debounce_s: float = DEBOUNCE_S
+    poll_s: float = POLL_S
+    base_s: float = BASE_S
+    cap_s: float = CAP_S
+
+
+class _Remote:
+    """One remote's task, and what is known of it."""
+
+    def __init__(self, row: RemoteRow, worker: Worker) -> None:
+        self.row = row
+        self.worker = worker
+        self.progress = Progress()
+        self.asked = 0
+        """Exchanges asked for by name."""
+        self.answered = 0
+        """The last of those that a try has answered."""
+        self.wake = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+
+class Hub:
+    """Exchanges this replica's planes with its remotes, from `run` until cancelled.
+
+    Args:
+        replica: the replica.
+        commit: carries out work in a write transaction; blocks.
+        executor: threads for what blocks.
+        worker: makes what exchanges with a remote.
+        settings: how patient it is.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        commit: Commit,
+        executor: Executor,
+        worker: Callable[[RemoteRow, "Hub"], Worker],
+        settings: Settings | None = None,
+    ) -> None:
+        self.replica = replica
+        self.commit = commit
+        self._executor = executor
+        self._worker = worker
+        self._settings = settings or Settings()
+        self._remotes: dict[int, _Remote] = {}
+        self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def in_thread(self, work: Callable[[], R], /) -> R:
+        """Run what blocks in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    # -- Running -------------------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    self._changed.clear()
+                    await self._follow(tasks)
+                    await self._changed.wait()
+        finally:
+            self._loop = None
+            for remote in self._remotes.values():
+                await remote.worker.close()
+
+    def wake(self, number: int) -> None:
+        """Something came up with a remote that the next round should see to. Called in the loop."""
+        remote = self._remotes.get(number)
+        if remote is not None:
+            remote.wake.set()
+
+    def happened(self) -> None:
+        """Something was committed. Called from any thread."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended: so does the exchange
+                loop.call_soon_threadsafe(self._wake_all)
+
+    def _wake_all(self) -> None:
+        self._changed.set()
+        for remote in self._remotes.values():
+            remote.wake.set()
+
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin with remotes that were added, end with those that were removed."""
+        rows = {row.number: row for row in await self.in_thread(self._rows)}
+        for number in [number for number in self._remotes if number not in rows]:
+            gone = self._remotes.pop(number)
+            if gone.task is not None:
+                gone.task.cancel()
+        for number, row in rows.items():
+            if number not in self._remotes:
+                remote = self._remotes[number] = _Remote(row, self._worker(row, self))
+                remote.task = tasks.create_task(self._serve(remote), name=f"remote {row.name}")
+
+    def _rows(self) -> list[RemoteRow]:
+        with self.replica.read() as reader:
+            return remotes(reader)
+
+    async def _serve(self, remote: _Remote) -> None:
+        progress = remote.progress
+        try:
+            while True:
+                asked = remote.asked
+                planes = await self.in_thread(partial(self._planes, remote.row, by_name=asked > remote.answered))
+                progress.state = "syncing"
+                await self.in_thread(self._release_parked)
+                await self._try(remote, planes)
+                remote.answered = max(remote.answered, asked)
+                remote.ended.set()
+                remote.ended = asyncio.Event()
+                await self._rest(remote)
+        finally:
+            await remote.worker.close()
+
+    async def _try(self, remote: _Remote, planes: Sequence[PlaneRow]) -> None:
+        progress, wall = remote.progress, self.replica.wall
+        try:
+            await remote.worker.round(planes, progress)
+        except MootError as error:
+            progress.error, progress.state = error, "waiting"
+            progress.failures += 1
+            return
+        progress.error, progress.state, progress.failures = None, "idle", 0
+        progress.rounds += 1
+        progress.last_ok_ms = wall.now_ms()
+
+    async def _rest(self, remote: _Remote) -> None:
+        """Wait for the next round: after a failure for the back-off, else for a commit or the next look."""
+        progress, settings = remote.progress, self._settings
+        if progress.failures:
+            drawn = int.from_bytes(self.replica.entropy.bytes(4), "big") / 2**32
+            delay = full_jitter(progress.failures - 1, settings.base_s, settings.cap_s, drawn)
+        else:
+            delay = settings.poll_s
+        progress.next_try_ms = self.replica.wall.now_ms() + int(delay * 1000)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + delay
+        while remote.asked <= remote.answered and loop.time() < end:
+            remote.wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(end):
+                    await remote.wake.wait()
+            if remote.wake.is_set() and not progress.failures:
+                own = remote.worker.debounce_s
+                end = min(end, loop.time() + (settings.debounce_s if own is None else own))
+                if remote.asked <= remote.answered and loop.time() < end:
+                    await self._until(remote, end)
+        progress.next_try_ms = 0
+
+    @staticmethod
+    async def _until(remote: _Remote, end: float) -> None:
+        """Wait until a moment, or until somebody asks for an exchange by name."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end):
+                while remote.asked <= remote.answered:
+                    remote.wake.clear()
+                    await remote.wake.wait()
+
+    def _release_parked(self) -> None:
+        """Let batches count whose time has come while nobody wrote: every transaction begins with that."""
+        with self.replica.read() as reader:
+            is_due = has_due(reader, self.replica.wall.now_ms())
+        if is_due:
+            self.commit(lambda _: None)
+
+    def _planes(self, row: RemoteRow, *, by_name: bool) -> list[PlaneRow]:
+        """The planes that are exchanged with a remote now."""
+        wanted = ("auto", "manual") if by_name else ("auto",)
+        with self.replica.read() as reader:
+            return [
+                plane
+                for plane in self.replica.planes.values()
+                if plane.kind != "operational"
+                and mode_of(reader, row, plane.number) in wanted
+                and PlaneKeys(self.replica.keys, plane.id).has_topic
+            ]
+
+    # -- Asked by people -----------------------------------------------------------------------------------------
+    def call(self, work: Callable[[], Any]) -> Any:
+        """Run a coroutine of the hub's from a worker thread and wait for it.
+
+        Raises:
+            RefusedError: `not_ready`: the hub isn't running.
+        """
+        loop = self._loop
+        if loop is None:
+            raise RefusedError("the exchange isn't running", code=Code.NOT_READY, retryable=True)
+        return asyncio.run_coroutine_threadsafe(work(), loop).result()
+
+    async def sync(self, request: Sync) -> dict[str, Any]:
+        """Begin an exchange with every remote, or see how far the one of a cursor has come."""
+        await self._begun()
+        awaited = _cursor(request.cursor) if request.cursor else self._ask()
+        end = asyncio.get_running_loop().time() + min(request.wait_ms, SYNC_WAIT_MS) / 1000
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end):
+                for number, asked in awaited.items():
+                    while (remote := self._remotes.get(number)) is not None and remote.answered < asked:
+                        await remote.ended.wait()
+        done = all(
+            remote.answered >= asked for number, asked in awaited.items() if (remote := self._remotes.get(number))
+        )
+        shown = [self._shown(self._remotes[number]) for number in awaited if number in self._remotes]
+        return {"done": done, "cursor": _cursor_text(awaited), "remotes": shown}
+
+    async def _begun(self) -> None:
+        """Wait until the remotes that were added are served: a commit wakes the hub a moment later."""
+        rows = await self.in_thread(self._rows)
+        while any(row.number not in self._remotes for row in rows):
+            self._changed.set()
+            await asyncio.sleep(0.01)
+
+    def _ask(self) -> dict[int, int]:
+        for remote in self._remotes.values():
+            remote.asked += 1
+            remote.wake.set()
+        return {number: remote.asked for number, remote in self._remotes.items()}
+
+    def _shown(self, remote: _Remote) -> dict[str, Any]:
+        progress = remote.progress
+        with self.replica.read() as reader:
+            queued = OutboxReader(reader, remote.row.number).gauge().frames
+        return {
+            "remote": remote.row.name,
+            "state": progress.state,
+            "sent": progress.sent,
+            "received": progress.received,
+            "queued": queued,
+            "error": error_of(progress),
+            "rounds": progress.rounds,
+        }
+
+    async def check(self, name: str) -> dict[str, Any]:
+        """Try a remote out."""
+        await self._begun()
+        remote = next((each for each in self._remotes.values() if each.row.name == name), None)
+        if remote is None:
+            raise RefusedError(f"there is no remote named {name}", code=Code.NOT_FOUND, hint="see `moot remote list`")
+        checks = await remote.worker.check()
+        return {"name": name, "ok": all(check["ok"] for check in checks), "checks": checks}
+
+    def progress(self, number: int) -> Progress:
+        """How the exchange with a remote goes; safe from any thread."""
+        remote = self._remotes.get(number)
+        return Progress() if remote is None else remote.progress
+
+
+def error_of(progress: Progress) -> str:
+    """Why the last try failed, in words; empty where it didn't."""
+    error = progress.error
+    if error is None:
+        return ""
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
+def _cursor_text(awaited: dict[int, int]) -> str:
+    return " ".join(f"{number}:{asked}" for number, asked in awaited.items()) or "-"
+
+
+def _cursor(text: str) -> dict[int, int]:
+    try:
+        pairs = (part.split(":") for part in text.split() if part != "-")
+        return {int(number): int(asked) for number, asked in pairs}
+    except ValueError as error:
+        raise RefusedError("this is no cursor of an exchange", hint="begin without one") from error

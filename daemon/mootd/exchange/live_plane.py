@@ -1,0 +1,208 @@
+"""One plane on an open line: sessions with whoever speaks, and the queue handed over as it fills.
+
+Invariant: what is published comes from a session or from the queue, sealed; what comes in is opened before anything is
+believed of it. A queued frame retires when every member heard of lately has said that it stands where this replica
+stands: a broker's acknowledgement is not delivery.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from moot_protocol.errors import Code, MalformedError
+from moot_protocol.frontier import Form, FrontierBody
+from moot_protocol.limits import KIB
+from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
+from mootd.engine.exchange import Exchange, Outgoing
+from mootd.engine.joining import advance
+from mootd.engine.log import PlaneRow
+from mootd.engine.members import covered_since, note_in_step, note_seen
+from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
+from mootd.engine.unit import Unit
+from mootd.exchange.hub import Hub
+from mootd.exchange.plane_on_remote import PlaneOnRemote
+from mootd.exchange.progress import Progress
+from mootd.remotes import Channel, Incoming, Line
+
+MESSAGE_BYTES: Final = 100 * KIB
+"""Bytes of a message before it is sealed: the frame stays within what brokers carry."""
+FRAME_BYTES: Final = 128 * KIB
+FILL_BYTES: Final = 8 * 1024 * KIB
+"""Bytes queued before some are published."""
+AT_ONCE: Final = 64
+"""Frames handed over before the queue is looked at again."""
+ZEROS: Final = bytes(32)
+
+
+class Reply(NamedTuple):
+    """A message on its way out."""
+
+    channel: Channel
+    frame: bytes
+
+
+class LivePlane:
+    """One plane on one line.
+
+    Args:
+        hub: whose threads and commits it uses.
+        plane: the plane.
+        remote: the remote's number.
+        progress: told of what happens.
+    """
+
+    def __init__(self, hub: Hub, plane: PlaneRow, remote: int, progress: Progress) -> None:
+        self.on_remote: Final = PlaneOnRemote(
+            hub.replica, plane, remote, hub.commit, message_bytes=MESSAGE_BYTES, frame_bytes=FRAME_BYTES
+        )
+        self._hub = hub
+        self._remote = remote
+        self._progress = progress
+        self._exchange = Exchange(hub.replica, self.on_remote.plane, hub.commit, message_bytes=MESSAGE_BYTES)
+        self._authors: dict[bytes, bytes] = {}
+        """sender's name on this topic → its key, once it has signed something."""
+        self._told_n = -1
+        """This replica's last event when it last told where it stands."""
+
+    # -- Coming in: in a worker thread -----------------------------------------------------------------------------
+    def take(self, incoming: Incoming) -> list[Reply]:
+        """Take in a frame; what is to be answered."""
+        try:
+            message = self.on_remote.open(incoming.frame)
+        except MalformedError as error:
+            self._progress.note_problems([error])
+            return []
+        peer = self._peer(incoming, message)
+        if peer is None or peer == self.on_remote.me:
+            took = self.on_remote.act(message)
+            self._progress.received += took.batches
+            self._progress.note_problems(took.problems)
+            return []
+        before = peer in self._exchange.in_step
+        outgoing = self._through_session(peer, message)
+        if peer in self._exchange.in_step and (not before or isinstance(message, FrontierBody)):
+            number = self.on_remote.plane.number
+            self._hub.commit(lambda unit: note_in_step(unit, number, peer))
+        return [reply for each in outgoing if (reply := self._reply(each)) is not None]
+
+    def _peer(self, incoming: Incoming, message: Message) -> bytes | None:
+        """Who sent a frame, as far as a signature has shown it."""
+        if isinstance(message, FrontierBody | Want):
+            if self.on_remote.keys.sender(message.sender) == incoming.sender:
+                self._authors[incoming.sender] = message.sender
+            return message.sender
+        return self._authors.get(incoming.sender)
+
+    def _through_session(self, peer: bytes, message: Message) -> list[Outgoing]:
+        if isinstance(message, FrontierBody):
+            self._hub.commit(lambda unit: note_seen(unit, self.on_remote.plane.number, message))
+        if isinstance(message, Batches):
+            self.on_remote.note_carried(message.batches)
+        taken = self._exchange.take_decoded(peer, message)
+        self._progress.received += len(taken.outcomes)
+        self._progress.note_problems(taken.malformed)
+        if isinstance(message, Batches):
+            advance(self._hub.replica, self.on_remote.plane.number, self.on_remote.keys, self._hub.commit)
+        return taken.outgoing
+
+    def _reply(self, outgoing: Outgoing) -> Reply | None:
+        sealed = self.on_remote.sealer()
+        if sealed is None:
+            return self._unsealed(outgoing)
+        return Reply(_channel(decode_message(outgoing.message)), sealed(outgoing.message))
+
+    def _unsealed(self, outgoing: Outgoing) -> Reply | None:
+        """What a newcomer has to ask before it has the charter that confirms its key: sealed as its ticket said."""
+        sealed = self.on_remote.ticket_sealer()
+        if sealed is None:
+            return None
+        return Reply(_channel(decode_message(outgoing.message)), sealed(outgoing.message))
+
+    # -- Going out ---------------------------------------------------------------------------------------------------
+    async def hand_over(self, line: Line) -> None:
+        """Publish what waits, and then where this replica stands, if it has something new of its own."""
+        in_thread = self._hub.in_thread
+        while True:
+            await in_thread(partial(self.on_remote.fill, FILL_BYTES))
+            waiting = await in_thread(self._waiting)
+            for number, frame in waiting:
+                await line.publish(self.on_remote.topic, Channel.BATCHES, frame.frame)
+                self._progress.sent += 1
+                await in_thread(partial(self._mark, number))
+            if not waiting and not await in_thread(self._rewind):
+                break
+        await self._tell(line)
+        await in_thread(self.retire)
+
+    async def _tell(self, line: Line) -> None:
+        n = self._own_n()
+        if n == self._told_n:
+            return
+        reply = await self._hub.in_thread(self._frontier)
+        if reply is not None:
+            await line.publish(self.on_remote.topic, reply.channel, reply.frame)
+            self._told_n = n
+
+    def forget_told(self) -> None:
+        """The line is new: whoever is there hasn't heard where this replica stands."""
+        self._told_n = -1
+
+    def _own_n(self) -> int:
+        replica = self._hub.replica
+        number = replica.feed_numbers.get((self.on_remote.plane.number, self.on_remote.me))
+        return replica.feeds[number].n if number else 0
+
+    def _frontier(self) -> Reply | None:
+        sealed = self.on_remote.sealer() or self.on_remote.ticket_sealer()
+        if sealed is None:
+            return None
+        return Reply(Channel.FRONTIER, sealed(self.on_remote.frontier_message(Form.SUMMARY)))
+
+    def _waiting(self) -> Sequence[tuple[int, OutFrame]]:
+        found: list[tuple[int, OutFrame]] = []
+        with self._hub.replica.read() as reader:
+            for number, frame in OutboxReader(reader, self._remote).frames():
+                if frame.plane == self.on_remote.plane.number and not frame.published_ms:
+                    found.append((number, frame))
+                if len(found) == AT_ONCE:
+                    break
+        return found
+
+    def _mark(self, number: int) -> None:
+        def mark(unit: Unit) -> None:
+            Outbox(unit.transaction, self._remote).mark_published(number, unit.now_ms)
+
+        self._hub.commit(mark)
+
+    def _rewind(self) -> int:
+        return self.on_remote.rewind()
+
+    def retire(self) -> int:
+        """Take frames away that every member covers; how many went."""
+        plane, replica = self.on_remote.plane.number, self._hub.replica
+        with replica.read() as reader:
+            until = covered_since(reader, plane, replica.wall.now_ms(), self.on_remote.me)
+            numbers = [
+                number
+                for number, frame in OutboxReader(reader, self._remote).frames()
+                if frame.plane == plane and 0 < frame.published_ms <= until
+            ]
+        if numbers:
+            self._hub.commit(lambda unit: Outbox(unit.transaction, self._remote).retire(numbers))
+        return len(numbers)
+
+
+def _channel(message: Message) -> Channel:
+    """Where a message goes: what is to everybody is retained, what is to one isn't."""
+    match message:
+        case FrontierBody():
+            return Channel.FRONTIER if message.to == ZEROS else Channel.WANT
+        case Want():
+            return Channel.WANT
+        case Batches() | ForkProof():
+            return Channel.BATCHES
+
+
+def is_about_key(error: MalformedError) -> bool:
+    """Whether a frame couldn't be opened only because its key hasn't come."""
+    return error.code is Code.UNKNOWN_EPOCH

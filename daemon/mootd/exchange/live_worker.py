@@ -1,0 +1,122 @@
+"""The worker for a live remote: a line for each plane, kept open between rounds.
+
+Invariant: a line that has broken fails the next round, so that the hub's back-off decides when to connect again; and
+each line has one task that reads it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from moot_protocol.errors import MootError
+from mootd.engine.log import PlaneRow
+from mootd.exchange.hub import Hub
+from mootd.exchange.live_plane import LivePlane
+from mootd.exchange.progress import Progress
+from mootd.remotes import Channel, Line, LiveRemote
+
+LIVE_DEBOUNCE_S = 0.0
+"""Whoever is listening wants to hear at once; what is written meanwhile goes together anyway."""
+
+
+class _Open:
+    """A plane's line and the task that reads it."""
+
+    def __init__(self, plane: LivePlane, line: Line, stack: AsyncExitStack) -> None:
+        self.plane = plane
+        self.line = line
+        self.stack = stack
+        self.error: MootError | None = None
+        self.reader: asyncio.Task[None] | None = None
+        self.publishing = asyncio.Lock()
+
+
+class LiveWorker:
+    """Exchanges planes over one live remote.
+
+    Args:
+        remote: the remote.
+        number: its number here.
+        hub: whose worker it is.
+    """
+
+    debounce_s = LIVE_DEBOUNCE_S
+
+    def __init__(self, remote: LiveRemote, number: int, hub: Hub) -> None:
+        self._remote = remote
+        self._number = number
+        self._hub = hub
+        self._planes: dict[int, LivePlane] = {}
+        self._lines: dict[int, _Open] = {}
+
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
+        """Connect where no line is open, and hand over what waits."""
+        wanted = {plane.number for plane in planes}
+        for number in [number for number in self._lines if number not in wanted]:
+            await self._close(self._lines.pop(number))
+        for plane in planes:
+            opened = self._lines.get(plane.number)
+            if opened is not None and opened.error is not None:
+                await self._close(self._lines.pop(plane.number))
+                raise opened.error
+            if opened is None:
+                opened = await self._connect(plane, progress)
+            try:
+                async with opened.publishing:
+                    await opened.plane.hand_over(opened.line)
+            except MootError:
+                await self._close(self._lines.pop(plane.number))
+                raise
+        progress.note_dropped(self._remote.dropped)
+
+    async def _connect(self, plane: PlaneRow, progress: Progress) -> _Open:
+        known = self._planes.get(plane.number)
+        if known is None:
+            known = self._planes[plane.number] = LivePlane(self._hub, plane, self._number, progress)
+        known.forget_told()
+        on_remote = known.on_remote
+        stack = AsyncExitStack()
+        line = await stack.enter_async_context(self._remote.connect(on_remote.sender, [on_remote.topic]))
+        opened = self._lines[plane.number] = _Open(known, line, stack)
+        opened.reader = asyncio.get_running_loop().create_task(self._read(opened), name=f"line of {plane.name}")
+        return opened
+
+    async def _read(self, opened: _Open) -> None:
+        """Take in what comes until the line breaks."""
+        try:
+            async for incoming in opened.line.incoming():
+                if incoming.channel is Channel.PRESENCE:
+                    continue
+                replies = await self._hub.in_thread(partial(opened.plane.take, incoming))
+                for reply in replies:
+                    await opened.line.publish(opened.plane.on_remote.topic, reply.channel, reply.frame)
+        except MootError as error:
+            opened.error = error
+            self._hub.wake(self._number)
+
+    async def _close(self, opened: _Open) -> None:
+        if opened.reader is not None:
+            opened.reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await opened.reader
+        with contextlib.suppress(MootError):
+            await opened.stack.aclose()
+
+    async def close(self) -> None:
+        """Stop whatever runs."""
+        while self._lines:
+            await self._close(self._lines.popitem()[1])
+
+    async def check(self) -> list[dict[str, Any]]:
+        """Try it out: connect under a name that nobody has."""
+        entropy = self._hub.replica.entropy
+        try:
+            async with self._remote.connect(entropy.bytes(16), [entropy.bytes(16)]):
+                return [{"check": "the broker lets this machine in", "ok": True, "detail": "", "hint": ""}]
+        except MootError as error:
+            return [
+                {"check": "the broker lets this machine in", "ok": False, "detail": error.message, "hint": error.hint}
+            ]

@@ -1,0 +1,284 @@
+"""One plane as it is exchanged with one remote: frames opened and taken in, what the remote lacks sealed and queued.
+
+Invariant: a frame is acted on only after it has been opened under this plane's topic and one of its keys, and a message
+only after its signatures have been verified. Nothing is sealed under an epoch that no accepted event confirms.
+All of it blocks, and belongs into a worker thread; one caller at a time.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from moot_protocol.batch import Link, batch_link
+from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.frame import open_frame, seal
+from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
+from moot_protocol.limits import FRAME_BYTES
+from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
+from moot_protocol.siv import NONCE_BYTES
+from mootd.engine import carried as carrying
+from mootd.engine.carried import NOTHING, Sent
+from mootd.engine.exchange import Commit, SharedPlane, StoredLog, take_in
+from mootd.engine.filling import Portion, portions, queue
+from mootd.engine.joining import advance, joining_key, present_epoch
+from mootd.engine.log import PlaneRow
+from mootd.engine.members import note_seen
+from mootd.engine.outbox import OutboxReader
+from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.receive import keep_proof
+from mootd.engine.replica import Replica
+from mootd.engine.state import REPLICA_KEY
+from mootd.engine.unit import Unit
+
+AT_ONCE: Final = 8
+"""Messages queued by one transaction."""
+ZEROS: Final = bytes(32)
+
+
+class Took(NamedTuple):
+    """What came of frames."""
+
+    batches: int
+    """Batches that were new here."""
+    problems: list[MalformedError]
+    """What was wrong with frames, messages or batches that were not taken in."""
+    unopened: int
+    """Frames of an epoch whose key isn't known here (yet)."""
+
+
+class PlaneOnRemote:
+    """One plane on one remote.
+
+    Args:
+        replica: this replica.
+        plane: the plane.
+        remote: the remote's number.
+        commit: carries out work in a write transaction.
+        message_bytes: about the most that a message takes before it is sealed.
+        frame_bytes: the most that the remote carries in one frame.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        plane: PlaneRow,
+        remote: int,
+        commit: Commit,
+        *,
+        message_bytes: int,
+        frame_bytes: int = FRAME_BYTES,
+    ) -> None:
+        self.plane: Final = SharedPlane(plane)
+        self.name: Final = plane.name
+        self.keys: Final = PlaneKeys(replica.keys, plane.id)
+        self.log: Final = StoredLog(replica, self.plane, commit)
+        self.me: Final = replica.id
+        self._replica = replica
+        self._remote = remote
+        self._commit = commit
+        self._message_bytes = message_bytes
+        self._frame_bytes = frame_bytes
+        self.alarm = ""
+        """What a member said that can't be: the same frontier with another digest."""
+
+    @property
+    def topic(self) -> bytes:
+        """The plane's name on remotes."""
+        return self.keys.topic
+
+    @property
+    def sender(self) -> bytes:
+        """This replica's name on remotes."""
+        return self.keys.sender(self.me)
+
+    # -- Coming in -----------------------------------------------------------------------------------------------
+    def open(self, frame: bytes) -> Message:
+        """Open a frame and decode its message.
+
+        Raises:
+            MalformedError: with the code of the first check that fails; `unknown_epoch` where the key isn't here.
+        """
+        message = decode_message(open_frame(self.keys.key_of, self.topic, frame))
+        if message.plane != self.plane.id:
+            raise MalformedError("a message of another plane", code=Code.WRONG_PLANE)
+        return message
+
+    def take(self, frames: Iterable[bytes]) -> Took:
+        """Take in frames in the order in which a sender put them."""
+        new, unopened = 0, 0
+        problems: list[MalformedError] = []
+        for frame in frames:
+            try:
+                message = self.open(frame)
+            except MalformedError as error:
+                if error.code is Code.UNKNOWN_EPOCH:
+                    unopened += 1
+                problems.append(error)
+                continue
+            new += self._act(message, problems)
+        return Took(new, problems, unopened)
+
+    def act(self, message: Message) -> Took:
+        """Act on a message that has been opened."""
+        problems: list[MalformedError] = []
+        return Took(self._act(message, problems), problems, 0)
+
+    def _act(self, message: Message, problems: list[MalformedError]) -> int:
+        """Act on a message; how many batches were new."""
+        match message:
+            case Batches():
+                return self._take_batches(message.batches, problems)
+            case ForkProof():
+                self._commit(lambda unit: self._keep(unit, message))
+            case FrontierBody():
+                self._take_frontier(message)
+            case Want():
+                pass  # a remote that keeps frames has no one to ask
+        return 0
+
+    def _take_batches(self, batches: Sequence[bytes], problems: list[MalformedError]) -> int:
+        links: list[Link] = []
+        unknown: list[bytes] = []
+        for batch in batches:
+            try:
+                link = batch_link(batch)
+            except MalformedError as error:
+                problems.append(error)
+                continue
+            links.append(link)
+            if not self._has(link):
+                unknown.append(batch)
+        stored = take_in(self._commit, self.plane, unknown)
+        problems.extend(stored.malformed)
+        self._commit(lambda unit: self._note(unit, links))
+        advance(self._replica, self.plane.number, self.keys, self._commit)
+        return len(stored.outcomes)
+
+    def note_carried(self, batches: Sequence[bytes]) -> None:
+        """Note that the remote has carried batches, whoever takes them in."""
+        links: list[Link] = []
+        for batch in batches:
+            with suppress(MalformedError):  # whoever takes it in says so
+                links.append(batch_link(batch))
+        self._commit(lambda unit: self._note(unit, links))
+
+    def _has(self, link: Link) -> bool:
+        """Whether a batch is accepted here with all its values, so that it need not be looked at."""
+        return self.log.has_whole(link.author, link.first, link.id)
+
+    def _note(self, unit: Unit, links: Sequence[Link]) -> None:
+        """Note that the remote carries batches that were read from it."""
+        by_author: dict[bytes, list[Sent]] = {}
+        for link in links:
+            by_author.setdefault(link.author, []).append(Sent(link.author, link.prev, link.id, link.last))
+        known = carrying.carried(unit.transaction, self._remote, self.plane.number)
+        for author, sent in by_author.items():
+            after = carrying.extend(known.get(author, NOTHING), sent)
+            carrying.put(unit.transaction, self._remote, self.plane.number, author, after)
+
+    def _keep(self, unit: Unit, proof: ForkProof) -> None:
+        keep_proof(unit, proof)
+        number, remote = self.plane.number, self._remote
+        known = carrying.carried(unit.transaction, remote, number).get(proof.author, NOTHING)
+        forked_at = min(known.forked_at or proof.first, proof.first)
+        carrying.put(unit.transaction, remote, number, proof.author, replace(known, forked_at=forked_at))
+
+    def _take_frontier(self, message: FrontierBody) -> None:
+        position = self.log.position()
+        if summary(position.frontier) == message.summary:
+            same = position.digest == message.digest
+            self.alarm = "" if same else f"{message.sender.hex()[:8]} derives another state from the same events"
+        self._commit(lambda unit: note_seen(unit, self.plane.number, message))
+
+    # -- Going out -----------------------------------------------------------------------------------------------
+    def sealer(self) -> Callable[[bytes], bytes] | None:
+        """Seals messages under the plane's present epoch; None where no accepted event has confirmed one yet."""
+        epoch = present_epoch(self._replica, self._replica.planes[self.plane.number])
+        return None if epoch is None else self._sealer(self.keys.key_of(epoch))
+
+    def ticket_sealer(self) -> Callable[[bytes], bytes] | None:
+        """Seals what a newcomer asks before the charter has come: under the key of its ticket, if it is one."""
+        return self._sealer(joining_key(self._replica, self.plane.number, self.keys))
+
+    def _sealer(self, key: bytes | None) -> Callable[[bytes], bytes] | None:
+        if key is None:
+            return None
+        entropy = self._replica.entropy
+
+        def sealed(message: bytes) -> bytes:
+            return seal(key, self.topic, entropy.bytes(NONCE_BYTES), message, room=self._frame_bytes)
+
+        return sealed
+
+    def fill(self, most_bytes: int) -> int:
+        """Queue what the remote lacks, until the queue holds so many bytes; how many frames were queued."""
+        sealed = self.sealer()
+        if sealed is None:
+            return 0
+        queued = 0
+        with self._replica.read() as reader:
+            known = carrying.carried(reader, self._remote, self.plane.number)
+        waiting = portions(self.log, known, self._message_bytes)
+        while self.queued_bytes() < most_bytes:
+            some = list(islice(waiting, AT_ONCE))
+            if not some:
+                break
+            self._commit(partial(self._queue, some=some, sealed=sealed))
+            queued += len(some)
+        return queued
+
+    def _queue(self, unit: Unit, some: Sequence[Portion], sealed: Callable[[bytes], bytes]) -> None:
+        for portion in some:
+            queue(unit, self._remote, self.plane.number, sealed, portion)
+
+    def summary(self) -> bytes:
+        """The 32 bytes that tell where this replica stands."""
+        return summary(self.log.position().frontier)
+
+    def may_speak(self) -> bool:
+        """Whether this replica has entered the plane, so that others know whose word it is."""
+        return self._replica.feed_numbers.get((self.plane.number, self.me), 0) > 0
+
+    def rewind(self) -> int:
+        """Go back to before what the queue had no room for; how many feeds do."""
+        number = self.plane.number
+        with self._replica.read() as reader:
+            if not carrying.has_rewinds(reader, self._remote, number):
+                return 0  # a commit would wake whoever waits for one
+        return self._commit(lambda unit: carrying.apply_rewinds(unit.transaction, self._remote, number))
+
+    def queued_bytes(self) -> int:
+        """Bytes that wait for the remote, of whatever plane."""
+        with self._replica.read() as reader:
+            return OutboxReader(reader, self._remote).gauge().bytes
+
+    def frontier_message(self, form: Form = Form.ALL) -> bytes:
+        """What this replica says of itself to everybody."""
+        position = self.log.position()
+        body = FrontierBody(
+            FORMAT,
+            self.plane.id,
+            self.me,
+            ZEROS,
+            self.log.next_counter(),
+            position.digest,
+            summary(position.frontier),
+            form,
+            position.frontier if form is Form.ALL else (),
+        )
+        return build_frontier_message(self._replica.signer(REPLICA_KEY), body)
+
+    def sealed(self, message: bytes) -> bytes:
+        """A message sealed.
+
+        Raises:
+            RefusedError: `not_ready`: nothing can be sealed yet.
+        """
+        sealed = self.sealer()
+        if sealed is None:
+            raise RefusedError(f"plane {self.name} can't be sealed yet", code=Code.NOT_READY, retryable=True)
+        return sealed(message)

@@ -1,0 +1,45 @@
+"""How an exchange with a remote goes, as people and `moot sync` are told."""
+
+from collections.abc import Iterable, Sequence
+
+from moot_protocol.errors import MootError
+from mootd.remotes import Alarm, Dropped
+
+MOST_PROBLEMS = 100
+"""Kinds of problems that are remembered."""
+
+
+class Progress:
+    """What has happened with one remote since the daemon started."""
+
+    def __init__(self) -> None:
+        self.state = "idle"
+        """`idle`, `syncing`, `waiting` (for the next try), `connected` or `off`."""
+        self.sent = 0
+        """Frames that the remote has taken."""
+        self.received = 0
+        """Batches that were new here."""
+        self.rounds = 0
+        """Rounds that went through."""
+        self.failures = 0
+        """Tries in a row that failed."""
+        self.error: MootError | None = None
+        """Why the last try failed."""
+        self.last_ok_ms = 0
+        self.next_try_ms = 0
+        self.alarms: Sequence[Alarm] = ()
+        self.dropped = Dropped()
+        """Frames that a live remote brought and that were left out."""
+        self.problems: dict[str, int] = {}
+        """What was wrong with frames that were left out: words → how often."""
+
+    def note_dropped(self, dropped: Dropped) -> None:
+        """Take over what a live remote has left out."""
+        self.dropped = dropped
+
+    def note_problems(self, problems: Iterable[MootError]) -> None:
+        """Count what was wrong."""
+        for problem in problems:
+            words = f"{problem.code}: {problem.message}"
+            if words in self.problems or len(self.problems) < MOST_PROBLEMS:
+                self.problems[words] = self.problems.get(words, 0) + 1

@@ -1,0 +1,196 @@
+"""Requests about planes, remotes, invites and queues that only read."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from moot_protocol.charter_reading import Invitation
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import Invites, OutboxInfo, Planes, Remotes, ShowPlane
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import PROJECT
+from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
+from moot_protocol.request_base import Request
+from moot_protocol.ticket import without_credentials
+from mootd.engine import layout
+from mootd.engine.charters import epochs_of, invites_of, members_of
+from mootd.engine.exchange import Snapshot
+from mootd.engine.joining import is_waiting
+from mootd.engine.log import PlaneRow
+from mootd.engine.members import seen
+from mootd.engine.outbox import OutboxReader
+from mootd.engine.remotes import RemoteRow, mode_of, remotes
+from mootd.engine.replica import Replica
+from mootd.engine.state import TOWN_KEY
+from mootd.exchange.hub import error_of
+from mootd.exchange.progress import Progress
+from mootd.store.port import Reader
+
+ProgressOf = Callable[[int], Progress]
+"""How the exchange with a remote goes, by its number."""
+
+
+class ExchangeView:
+    """One snapshot, as these requests see it.
+
+    Args:
+        replica: the replica.
+        reader: the snapshot.
+        progress_of: how the exchange with a remote goes.
+        now_ms: the wall clock.
+    """
+
+    def __init__(self, replica: Replica, reader: Reader, progress_of: ProgressOf, now_ms: int) -> None:
+        self._replica = replica
+        self._reader = reader
+        self._progress_of = progress_of
+        self._now_ms = now_ms
+        self._source = Snapshot(reader)
+
+    # -- Remotes -------------------------------------------------------------------------------------------------
+    def remotes(self) -> list[dict[str, Any]]:
+        """All remotes."""
+        return [self._remote(row) for row in remotes(self._reader)]
+
+    def _remote(self, row: RemoteRow) -> dict[str, Any]:
+        progress = self._progress_of(row.number)
+        gauge = OutboxReader(self._reader, row.number).gauge()
+        return {
+            "name": row.name,
+            "kind": row.kind,
+            "url": without_credentials(row.url),
+            "state": progress.state,
+            "error": error_of(progress),
+            "last_ok_ms": progress.last_ok_ms,
+            "next_try_ms": progress.next_try_ms,
+            "queued": gauge.frames,
+            "queued_bytes": gauge.bytes,
+            "planes": [
+                {"plane": plane.name, "mode": mode_of(self._reader, row, plane.number)}
+                for plane in self._replica.planes.values()
+                if plane.kind != "operational"
+            ],
+            "alarms": [
+                *({"name": alarm.name, "kind": str(alarm.kind), "detail": alarm.detail} for alarm in progress.alarms),
+                *({"name": "", "kind": "problem", "detail": f"{words} ({count} times)"}
+                  for words, count in progress.problems.items()),
+            ],
+        }  # fmt: skip
+
+    def outbox(self) -> list[dict[str, Any]]:
+        """What waits for each remote."""
+        shown = []
+        for row in remotes(self._reader):
+            gauge = OutboxReader(self._reader, row.number).gauge()
+            shown.append(
+                {
+                    "remote": row.name,
+                    "frames": gauge.frames,
+                    "bytes": gauge.bytes,
+                    "most_frames": OUTBOX_FRAMES,
+                    "most_bytes": OUTBOX_BYTES,
+                    "oldest_ms": max(self._now_ms - gauge.oldest_ms, 1) if gauge.oldest_ms else 0,
+                    "dropped": gauge.dropped,
+                    "is_nearly_full": gauge.is_nearly_full,
+                }
+            )
+        return shown
+
+    # -- Planes --------------------------------------------------------------------------------------------------
+    def planes(self) -> list[dict[str, Any]]:
+        """All planes."""
+        return [self._plane(plane) for plane in self._replica.planes.values()]
+
+    def _plane(self, plane: PlaneRow) -> dict[str, Any]:
+        own = self._source.feed(self._source.feed_number(plane.number, self._replica.id))
+        newest = epochs_of(self._source, plane).newest
+        rows = [row for row in self._replica.feeds.values() if row.plane == plane.number and row.n]
+        return {
+            "name": plane.name,
+            "plane": plane.id.hex(),
+            "kind": plane.kind,
+            "town": key_text(plane.town),
+            "is_own": self._is_own(plane),
+            "role": own.role,
+            "state": "waiting" if is_waiting(self._reader, plane.number) else "ready",
+            "events": sum(row.n for row in rows),
+            "replicas": sum(1 for _ in members_of(self._source, plane)),
+            "projects": list(self._projects(plane)),
+            "remotes": [
+                {"remote": row.name, "mode": mode_of(self._reader, row, plane.number)} for row in remotes(self._reader)
+            ]
+            if plane.kind != "operational"
+            else [],
+            "epoch": newest.id.hex() if newest else "",
+        }
+
+    def _projects(self, plane: PlaneRow) -> Iterator[str]:
+        prefix = layout.id_key(plane.number, PROJECT, "")
+        ids = self._replica.views_of(self._reader).ids
+        return (layout.id_entity(key) for key, _ in self._reader.scan(ids, prefix, layout.after(prefix)))
+
+    def _is_own(self, plane: PlaneRow) -> bool:
+        keys = self._replica.keys
+        return keys.has(TOWN_KEY) and self._replica.signer(TOWN_KEY).public == plane.town
+
+    def plane(self, name: str) -> dict[str, Any]:
+        """One plane with its members."""
+        plane = self._called(name)
+        heard = seen(self._reader, plane.number)
+        members = [
+            {
+                "replica": key_text(member.row.author),
+                "role": member.row.role,
+                "state": member.row.reason or "ok",
+                "events": member.row.n,
+                "is_here": member.row.author == self._replica.id,
+                "last_seen_ms": heard[member.row.author].at_ms if member.row.author in heard else 0,
+                "invite": "" if member.certificate.signer == plane.town else key_text(member.certificate.signer),
+            }
+            for member in members_of(self._source, plane)
+        ]
+        return self._plane(plane) | {"members": members, "invites": list(self._invites(plane))}
+
+    def _called(self, name: str) -> PlaneRow:
+        planes = list(self._replica.planes.values())
+        found = [plane for plane in planes if plane.name == name]
+        found = found or [plane for plane in planes if len(name) >= 4 and plane.id.hex().startswith(name.lower())]
+        if len(found) != 1:
+            code = Code.AMBIGUOUS if found else Code.NOT_FOUND
+            words = f"several planes are called {name}" if found else f"there is no plane called {name}"
+            raise RefusedError(words, code=code, hint="see `moot plane list`")
+        return found[0]
+
+    # -- Invites -------------------------------------------------------------------------------------------------
+    def invites(self) -> list[dict[str, Any]]:
+        """All invites."""
+        return [each for plane in self._replica.planes.values() for each in self._invites(plane)]
+
+    def _invites(self, plane: PlaneRow) -> Iterator[dict[str, Any]]:
+        users: dict[bytes, list[str]] = {}
+        for member in members_of(self._source, plane):
+            users.setdefault(member.certificate.signer, []).append(key_text(member.row.author))
+        for key, invitation in invites_of(self._source, plane).items():
+            yield {
+                "invite": key_text(key),
+                "plane": plane.name,
+                "role": str(invitation.invite.role),
+                "expires_ms": invitation.invite.expires_ms,
+                "state": self._state(invitation),
+                "users": users.get(key, []),
+            }
+
+    def _state(self, invitation: Invitation) -> str:
+        if invitation.counting is not None:
+            return "closed"
+        expires_ms = invitation.invite.expires_ms
+        return "expired" if expires_ms and expires_ms < self._now_ms else "open"
+
+
+EXCHANGE_READS: Final[dict[type[Request[Any]], Callable[[ExchangeView, Any], Any]]] = {
+    Remotes: lambda view, _: view.remotes(),
+    Planes: lambda view, _: view.planes(),
+    ShowPlane: lambda view, request: view.plane(request.plane),
+    Invites: lambda view, _: view.invites(),
+    OutboxInfo: lambda view, _: view.outbox(),
+}
+"""What each reading request of the exchange is answered with."""

@@ -1,0 +1,236 @@
+"""Requests that change planes, membership and remotes: what each does inside a unit."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from moot_protocol.charter import opening_value
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import (
+    AddRemote,
+    CloseInvite,
+    CreatePlane,
+    Invite,
+    Join,
+    RemoveRemote,
+    SetMode,
+)
+from moot_protocol.genesis import PlaneKind, decode_genesis
+from moot_protocol.ids import key_from_text, key_text
+from moot_protocol.kinds import GENESIS, Role
+from moot_protocol.request_base import Request
+from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket, without_credentials
+from mootd.edges.recovery import new_recovery_seed, recovery_words
+from mootd.engine import membership
+from mootd.engine.charters import invites_of
+from mootd.engine.exchange import SharedPlane
+from mootd.engine.inviting import close_invite, invite, is_own, open_plane
+from mootd.engine.joining import join
+from mootd.engine.log import PlaneRow
+from mootd.engine.outbox import Outbox
+from mootd.engine.remotes import RemoteRow, add_remote, mode_of, remote_named, remotes, remove_remote, set_mode
+from mootd.engine.unit import Unit
+
+DAY_MS: Final = 24 * 3600 * 1000
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]+")
+_PLANE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
+
+
+# -- Remotes -----------------------------------------------------------------------------------------------------
+def _add_remote(unit: Unit, request: AddRemote) -> dict[str, Any]:
+    options = {name: value for name, value in msgspec.structs.asdict(request.options).items() if value}
+    name = request.name or _name_for(unit, request.url)
+    for plane in planes_here(unit):
+        if plane.kind in ("ledger", "federation") and is_own(unit, plane):
+            open_plane(unit, plane)
+    row = add_remote(unit, name, request.kind, request.url, request.mode, options)
+    return {"name": row.name, "kind": row.kind, "url": without_credentials(row.url), "mode": row.mode}
+
+
+def _name_for(unit: Unit, url: str) -> str:
+    """A name that is free: `origin`, or one made from the host."""
+    taken = {row.name for row in remotes(unit.transaction)}
+    host = urlsplit(url).hostname or url.rstrip("/").rpartition("/")[2]
+    base = _UNFIT.sub("-", host).strip("-.")[:30] or "remote"
+    names = ("origin", base, *(f"{base}-{number}" for number in range(2, 1000)))
+    return next(name for name in names if name not in taken)
+
+
+def _remove_remote(unit: Unit, request: RemoveRemote) -> dict[str, Any]:
+    row = remote_named(unit.transaction, request.name)
+    queued = Outbox(unit.transaction, row.number).clear()
+    remove_remote(unit, request.name)
+    return {"name": row.name, "queued": queued}
+
+
+def _set_mode(unit: Unit, request: SetMode) -> dict[str, Any]:
+    plane, remote = plane_called(unit, request.plane), remote_named(unit.transaction, request.remote)
+    SharedPlane(plane)
+    set_mode(unit, remote, plane.number, request.mode)
+    return {"plane": plane.name, "remote": remote.name, "mode": request.mode}
+
+
+# -- Planes ------------------------------------------------------------------------------------------------------
+def planes_here(unit: Unit) -> list[PlaneRow]:
+    """All planes, those new in this unit included."""
+    return [*unit.replica.planes.values(), *unit.new_planes]
+
+
+def plane_called(unit: Unit, name: str) -> PlaneRow:
+    """A plane by its name or the beginning of its id.
+
+    Raises:
+        RefusedError: `not_found`, `ambiguous`; `not_ready` where there is no town yet.
+    """
+    planes = planes_here(unit)
+    if not planes:
+        raise RefusedError(
+            "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` or `moot join` first"
+        )
+    found = [plane for plane in planes if plane.name == name]
+    found = found or [plane for plane in planes if len(name) >= 4 and plane.id.hex().startswith(name.lower())]
+    if len(found) != 1:
+        code = Code.AMBIGUOUS if found else Code.NOT_FOUND
+        words = f"several planes are called {name}" if found else f"there is no plane called {name}"
+        raise RefusedError(words, code=code, hint="see `moot plane list`")
+    return found[0]
+
+
+def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:
+    if not _PLANE_NAME.fullmatch(request.name):
+        raise RefusedError(f"{request.name!r} can't name a plane: lowercase letters, digits and hyphens, 40 at most")
+    if request.kind not in list(PlaneKind):
+        raise RefusedError(f"{request.kind!r} is no kind of plane; there are {', '.join(PlaneKind)}")
+    if any(plane.name == request.name for plane in planes_here(unit)):
+        raise RefusedError(f"there is a plane called {request.name} already", code=Code.EXISTS)
+    own = next((plane for plane in planes_here(unit) if is_own(unit, plane)), None)
+    if own is None:
+        raise RefusedError("there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` first")
+    number = membership.found_plane(unit, PlaneKind(request.kind), request.name, _recovery_of(unit, own))
+    unit.seal()
+    plane = unit.plane(number)
+    return {"name": plane.name, "plane": plane.id.hex(), "kind": plane.kind, "town": key_text(plane.town)}
+
+
+def _recovery_of(unit: Unit, plane: PlaneRow) -> bytes:
+    """The recovery key that a plane's genesis names: one town has one."""
+    unit.seal()
+    stored = unit.log.batch_holding(unit.feed_number(plane.number, plane.town), 1)
+    opening = None if stored is None else unit.log.event(stored.arrival).event
+    document = None if opening is None else opening_value(opening, GENESIS)
+    if not isinstance(document, bytes):
+        raise RefusedError(f"the genesis of plane {plane.name} is missing", code=Code.STORE_DAMAGED)
+    return decode_genesis(document).recovery
+
+
+# -- Machines of a town ------------------------------------------------------------------------------------------
+def _invite(unit: Unit, request: Invite) -> dict[str, Any]:
+    plane = plane_called(unit, request.plane)
+    if request.role not in list(Role):
+        raise RefusedError(f"{request.role!r} is no role; a machine is invited as writer or reader")
+    shared = [
+        row
+        for row in remotes(unit.transaction)
+        if plane.kind != "operational" and mode_of(unit.transaction, row, plane.number) != "off"
+    ]
+    expires_ms = request.expires_ms or unit.now_ms + DAY_MS
+    made = invite(unit, plane, Role(request.role), expires_ms, [_ticket_remote(row) for row in shared])
+    return {
+        "ticket": encode_ticket(made.ticket),
+        "invite": key_text(made.key),
+        "plane": plane.name,
+        "role": request.role,
+        "expires_ms": expires_ms,
+        "remotes": [{"kind": row.kind, "url": without_credentials(row.url)} for row in shared],
+    }
+
+
+def _ticket_remote(row: RemoteRow) -> Remote:
+    return Remote(RemoteKind(row.kind), row.url)
+
+
+def _close_invite(unit: Unit, request: CloseInvite) -> dict[str, Any]:
+    plane, key = invite_called(unit, request.invite)
+    keep = None if request.keep is None else [_replica_key(text) for text in request.keep]
+    users = close_invite(unit, plane, key, keep)
+    return {
+        "invite": key_text(key),
+        "plane": plane.name,
+        "state": "closed",
+        "users": [key_text(each) for each in users],
+    }
+
+
+def _replica_key(text: str) -> bytes:
+    key = key_from_text(text)
+    if key is None:
+        raise RefusedError(f"{text!r} is no replica's key", hint="see `moot plane show`")
+    return key
+
+
+def invite_called(unit: Unit, name: str) -> tuple[PlaneRow, bytes]:
+    """An invite by its key or the beginning of it.
+
+    Raises:
+        RefusedError: `not_found`, `ambiguous`.
+    """
+    unit.seal()
+    found = [
+        (plane, key) for plane in planes_here(unit) for key in invites_of(unit, plane) if key_text(key).startswith(name)
+    ]
+    if len(found) != 1 or not name:
+        code = Code.AMBIGUOUS if found else Code.NOT_FOUND
+        raise RefusedError(f"{len(found)} invites begin with {name!r}", code=code, hint="see `moot invite list`")
+    return found[0]
+
+
+def _join(unit: Unit, request: Join) -> dict[str, Any]:
+    ticket = decode_ticket(request.ticket)
+    words = _found_own(unit)
+    joined = join(unit, ticket)
+    known = {row.url for row in remotes(unit.transaction)}
+    names = []
+    for remote in ticket.remotes:
+        if remote.url not in known:
+            row = add_remote(unit, _name_for(unit, remote.url), str(remote.kind), remote.url, "auto", {})
+            names.append(row.name)
+    return {
+        "plane": joined.plane.id.hex(),
+        "name": joined.plane.name,
+        "town": key_text(ticket.town),
+        "role": str(Role.WRITER),
+        "state": "waiting" if joined.created else "ready",
+        "created": joined.created,
+        "replica": key_text(unit.replica.id),
+        "remotes": names,
+        "clashes": [],
+        "recovery_words": words,
+    }
+
+
+def _found_own(unit: Unit) -> str:
+    """Make a town of this machine's own, if it has none, for what never leaves it; its recovery words."""
+    replica = unit.replica
+    if replica.is_founded or unit.new_planes:
+        return ""
+    seed = new_recovery_seed(replica.entropy)
+    membership.found_town(unit, SeedSigner(seed).public, membership.OPERATIONAL_ONLY)
+    return recovery_words(seed)
+
+
+EXCHANGE_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
+    AddRemote: _add_remote,
+    RemoveRemote: _remove_remote,
+    SetMode: _set_mode,
+    CreatePlane: _create_plane,
+    Invite: _invite,
+    CloseInvite: _close_invite,
+    Join: _join,
+}
+"""What each request of the exchange does to the log. Tickets are secrets: their answers are never kept."""
+SECRET_ANSWERS: Final = frozenset({Invite, Join})
+"""Requests whose answers must not be kept for whoever asks again."""

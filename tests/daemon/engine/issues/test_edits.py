@@ -1,0 +1,216 @@
+"""Differences between two states of a file: written once, reported where they can't be, merged with what others did."""
+
+import json
+from typing import Any
+
+import pytest
+
+from moot_protocol.beads_pairs import LinePair, Pairing
+from moot_protocol.requests import Conflicts, Delete, Export, ImportEdits
+from moot_testkit.engine import PROJECT, START_MS, Desk, exchange, town_of
+from moot_testkit.town import make_api
+
+OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
+NOTHING = {"created": 0, "updated": 0, "deleted": 0, "missing": 0, "unchanged": 0, "skipped": 0, "problems": []}
+BASE = ({"id": "mt-1", "title": "One", "labels": ["red"]}, {"id": "mt-2", "title": "Two", "updated_at": OLD})
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk().found()
+
+
+def lines(*issues: dict[str, Any] | bytes) -> list[bytes]:
+    """Lines of a file."""
+    return [issue if isinstance(issue, bytes) else json.dumps(issue).encode() for issue in issues]
+
+
+def start(desk: Desk, *issues: dict[str, Any]) -> None:
+    """Take a file in as it is at first: the differences to an empty one."""
+    answer = edit(desk, (), issues or BASE)
+    assert counts(answer) == {"created": len(issues or BASE)}
+
+
+def edit(desk: Desk, base: Any, file: Any, **options: Any) -> dict[str, Any]:
+    """Take in the differences between two states."""
+    pairs = tuple(Pairing(lines(*base), lines(*file)))
+    return desk.do(ImportEdits(actor="carol", project=PROJECT, pairs=pairs, **options))
+
+
+def counts(answer: dict[str, Any]) -> dict[str, int]:
+    """The counts that are not 0."""
+    return {name: count for name, count in answer.items() if name != "problems" and count}
+
+
+def problems(answer: dict[str, Any]) -> list[tuple[bool, int, str]]:
+    """Whether it is in the base, line and id of each problem, in the order told."""
+    return [(problem.get("base", False), problem["line"], problem["id"]) for problem in answer["problems"]]
+
+
+def exported(desk: Desk) -> dict[str, dict[str, Any]]:
+    """All lines of the export by id."""
+    return {issue["id"]: issue for issue in map(json.loads, desk.ask(Export())["lines"])}
+
+
+def log_length(desk: Desk) -> int:
+    """How many events this desk has written on the ledger."""
+    return desk.replica.feeds[desk.replica.own_feed(desk.replica.ledger.number)].n
+
+
+# -- What is written ---------------------------------------------------------------------------------------------
+def test_changed_lines_are_written_and_new_ones_created(desk: Desk) -> None:
+    start(desk)
+    changed = BASE[0] | {"title": "First", "labels": ["blue"]}
+    answer = edit(desk, BASE, (changed, BASE[1], {"id": "mt-3", "title": "Three"}))
+    assert answer == NOTHING | {"created": 1, "updated": 1}
+    shown = exported(desk)
+    assert (shown["mt-1"]["title"], shown["mt-1"]["labels"]) == ("First", ["blue"])
+    assert shown["mt-2"]["updated_at"] == OLD
+    assert shown["mt-3"]["title"] == "Three"
+
+
+def test_differences_that_are_here_already_are_unchanged_and_write_nothing(desk: Desk) -> None:
+    start(desk)
+    after = (BASE[0] | {"title": "First"}, BASE[1], {"id": "mt-3", "title": "Three"})
+    edit(desk, BASE, after)
+    length = log_length(desk)
+    assert edit(desk, after, after) == NOTHING
+    again = edit(desk, BASE[1:], after)
+    assert counts(again) == {"unchanged": 2}
+    assert log_length(desk) == length
+
+
+def test_a_changed_line_of_an_issue_that_is_not_here_creates_it_whole(desk: Desk) -> None:
+    answer = edit(desk, BASE, (BASE[0] | {"priority": 1},))
+    assert counts(answer) == {"created": 1}
+    assert exported(desk)["mt-1"] | {"title": "One", "labels": ["red"], "priority": 1} == exported(desk)["mt-1"]
+
+
+def test_a_new_line_of_an_issue_that_is_here_is_taken_in_as_by_an_import(desk: Desk) -> None:
+    start(desk)
+    answer = edit(
+        desk, (), (BASE[0] | {"labels": ["blue"]}, BASE[1] | {"title": "Old", "updated_at": "2023-01-01T00:00:00Z"})
+    )
+    assert counts(answer) == {"updated": 1, "skipped": 1}
+    assert problems(answer) == [(False, 2, "mt-2")]
+    assert exported(desk)["mt-1"]["labels"] == ["blue", "red"]
+
+
+def test_a_dry_run_answers_the_same_and_writes_nothing(desk: Desk) -> None:
+    start(desk)
+    before, length = exported(desk), log_length(desk)
+    after = (BASE[1] | {"title": "Second"}, {"id": "mt-3"})
+    answer = edit(desk, BASE, after, delete_missing=True, dry_run=True)
+    assert (exported(desk), log_length(desk)) == (before, length)
+    assert answer == edit(desk, BASE, after, delete_missing=True)
+
+
+def test_differences_are_taken_in_once_under_a_key() -> None:
+    api = make_api()
+    pairs = tuple(Pairing([], lines(*BASE)))
+    request = ImportEdits(actor="carol", project=PROJECT, pairs=pairs)
+    first = api.call(request, key="k")
+    assert counts(first) == {"created": 2}
+    assert api.call(request, key="k") == first
+    assert counts(api.call(request, key="another")) == {"unchanged": 2}
+
+
+# -- Deletion ----------------------------------------------------------------------------------------------------
+def test_a_line_that_is_gone_is_reported_and_its_issue_stays(desk: Desk) -> None:
+    start(desk)
+    length = log_length(desk)
+    answer = edit(desk, BASE, BASE[1:])
+    assert (counts(answer), problems(answer)) == ({"missing": 1}, [(True, 1, "mt-1")])
+    assert log_length(desk) == length
+
+
+def test_a_line_that_is_gone_deletes_its_issue_if_asked_for_and_only_once(desk: Desk) -> None:
+    start(desk)
+    assert edit(desk, BASE, BASE[1:], delete_missing=True) == NOTHING | {"deleted": 1}
+    assert exported(desk)["mt-1"]["status"] == "tombstone"
+    assert edit(desk, BASE, BASE[1:], delete_missing=True) == NOTHING | {"unchanged": 1}
+
+
+def test_a_tombstone_or_an_issue_never_here_whose_line_is_gone_is_nothing_to_tell(desk: Desk) -> None:
+    tombstone = BASE[0] | {"status": "tombstone"}
+    start(desk, tombstone)
+    assert edit(desk, (tombstone, BASE[1]), ()) == NOTHING | {"unchanged": 1}
+
+
+def test_a_line_that_became_a_tombstone_deletes_and_back_again_undeletes(desk: Desk) -> None:
+    start(desk)
+    tombstone = BASE[0] | {"status": "tombstone", "deleted_by": "ann"}
+    assert counts(edit(desk, BASE, (tombstone, BASE[1]))) == {"deleted": 1}
+    assert exported(desk)["mt-1"]["status"] == "tombstone"
+    assert counts(edit(desk, (tombstone, BASE[1]), BASE)) == {"updated": 1}
+    assert exported(desk)["mt-1"]["status"] == "open"
+
+
+def test_an_edit_of_what_was_deleted_here_stays_in_the_record_and_is_told(desk: Desk) -> None:
+    start(desk)
+    desk.do(Delete(actor="alice", id="mt-1"))
+    answer = edit(desk, BASE, (BASE[0] | {"title": "First"}, BASE[1]))
+    assert (counts(answer), problems(answer)) == ({"updated": 1}, [(False, 1, "mt-1")])
+    assert [found["field"] for found in desk.ask(Conflicts(id="mt-1"))] == ["deleted"]
+
+
+def test_a_deletion_and_an_edit_on_two_machines_are_in_conflict_on_both() -> None:
+    desks = town_of("ann", "bob")
+    start(desks[0])
+    exchange(*desks)
+    edit(desks[0], BASE, BASE[1:], delete_missing=True)
+    edit(desks[1], BASE, (BASE[0] | {"title": "First"}, BASE[1]))
+    exchange(*desks)
+    assert desks[0].digest() == desks[1].digest()
+    for desk in desks:
+        assert [found["field"] for found in desk.ask(Conflicts(id="mt-1"))] == ["deleted"]
+
+
+def test_the_same_line_gone_on_two_machines_is_no_conflict() -> None:
+    desks = town_of("ann", "bob")
+    start(desks[0])
+    exchange(*desks)
+    for desk in desks:
+        desk.clock.advance(5)
+        edit(desk, BASE, BASE[1:], delete_missing=True)
+    exchange(*desks)
+    assert desks[0].ask(Conflicts(id="mt-1")) == []
+    assert exported(desks[0])["mt-1"]["status"] == "tombstone"
+
+
+# -- What is odd -------------------------------------------------------------------------------------------------
+def test_what_cannot_be_stored_of_a_line_is_told_and_the_rest_goes_in(desk: Desk) -> None:
+    start(desk)
+    answer = edit(desk, BASE, (BASE[0] | {"title": "x" * 501, "priority": 0}, BASE[1], {"id": "mt-3", "labels": [""]}))
+    assert counts(answer) == {"created": 1, "updated": 1}
+    assert problems(answer) == [(False, 1, "mt-1"), (False, 3, "mt-3")]
+    assert (exported(desk)["mt-1"]["title"], exported(desk)["mt-1"]["priority"]) == ("One", 0)
+
+
+def test_lines_that_are_no_issues_are_told_by_file_and_number_and_delete_nothing(desk: Desk) -> None:
+    start(desk)
+    pairs = (
+        LinePair(1, lines(BASE[0])[0], 4, b"<<<<<<< HEAD"),
+        LinePair(7, b"[]", 5, lines({"id": "mt-3"})[0]),
+        LinePair(0, b"", 6, b'{"id": ""}'),
+    )
+    answer = desk.do(ImportEdits(actor="carol", project=PROJECT, pairs=pairs, delete_missing=True))
+    assert (counts(answer), problems(answer)) == ({"created": 1}, [(True, 7, ""), (False, 4, ""), (False, 6, "")])
+
+
+def test_a_line_that_is_refused_is_skipped_and_told(desk: Desk) -> None:
+    start(desk)
+    desk.clock.set_wall(START_MS - 3_600_000)
+    answer = edit(desk, BASE, (BASE[0] | {"title": "First"}, BASE[1]))
+    assert (counts(answer), problems(answer)) == ({"skipped": 1}, [(False, 1, "mt-1")])
+
+
+def test_an_import_and_the_differences_of_its_own_export_agree(desk: Desk) -> None:
+    start(desk)
+    before = desk.ask(Export())["lines"]
+    desk.update("mt-1", title="First", add_labels=("blue",))
+    after = desk.ask(Export())["lines"]
+    other = Desk("other").found()
+    assert counts(edit(other, (), tuple(map(str.encode, before)))) == {"created": 2}
+    edit(other, tuple(map(str.encode, before)), tuple(map(str.encode, after)))
+    assert exported(other) == exported(desk)
