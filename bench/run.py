@@ -1,12 +1,16 @@
 """`make bench`: a table of what was measured, beside a floor taken warm in the same run, and the aim.
 
-python bench/run.py [--issues N] [--scale N] [ROW …]      rows: cli, socket, import, ingest, reads, changes, start
+python bench/run.py [--issues N] [--scale N] [ROW …]
+
+Rows: cli, socket, import, ingest, reads, changes, live, exchange
 """
 
 import argparse
 import sys
 
 import engine
+import exchanged
+import lively
 import served
 from measure import HEADING, Row
 from world import issue_lines, replica, scratch
@@ -34,6 +38,8 @@ def main() -> None:
         "ingest": lambda: engine.bench_ingest(options.issues),
         "reads": lambda: served.bench_reads(options.scale),
         "changes": lambda: changes(options.scale),
+        "live": lively.bench_live,
+        "exchange": lambda: exchanged.bench_exchange(options.issues),
     }
     unknown = set(options.rows) - set(cases)
     if unknown:
