@@ -17,8 +17,13 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
 from moot_testkit.merges import Case, Outcome, Pair, Session, run_merge
+from moot_testkit.merging import over_git, over_mqtt
 
-OVER: Final[dict[str, Callable[[], AbstractContextManager[Pair]]]] = {"session": lambda: nullcontext(Session())}
+OVER: Final[dict[str, Callable[[], AbstractContextManager[Pair]]]] = {
+    "session": lambda: nullcontext(Session()),
+    "git": over_git,
+    "mqtt": over_mqtt,
+}
 """Two new replicas of a town and what they exchange through, by name."""
 HEADER: Final = f"{'merge':>8} {'issues':>7} {'line merge':>11} {'conflicts':>10} {'lost':>5} {'blocking':>9} {'s':>6}"
 

@@ -5,8 +5,9 @@ came, at a clock, or at an earlier answer. So replicas that hold the same batche
 
 A feed counts from its first event on, as far as its batches are linked, up to the first fork, and where its town's
 charter pins it (`end`), up to the pins: along the longest common prefix, by batches, of the branches that lead to all
-effective pins, up to the lowest of their numbers. Here stand the rules within the founder's town; another town's feeds
-wait outside until there are rules between towns.
+effective pins, up to the lowest of their numbers. A replica that came with an invite counts as long as the invite is
+open, and beyond that if the close names it. Here stand the rules within the founder's town; another town's feeds wait
+outside until there are rules between towns.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

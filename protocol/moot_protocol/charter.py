@@ -176,6 +176,14 @@ def end_of(event: Event, author: bytes) -> End | None:
     return next((end_from_value(value) for key, value in written(event) if key == kinds.END), None)
 
 
+def invite_of(event: Event, key: bytes) -> Invite | None:
+    """The invite that an event makes for this invite key, or None where it makes none."""
+    skeleton = event.skeleton
+    if skeleton.kind != kinds.INVITE or skeleton.entity != key_text(key) or is_void(event):
+        return None
+    return next((invite_from_value(value) for name, value in written(event) if name == kinds.INVITE), None)
+
+
 def written(event: Event) -> Iterator[tuple[str, Any]]:
     """The keys that an event writes, with their values; nothing where its values are missing."""
     values = event.values()

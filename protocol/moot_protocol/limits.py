@@ -38,14 +38,15 @@ BATCH_BYTES: Final = 96 * KIB
 """Bytes of a batch: fits a frame of 128 KiB after sealing and padding."""
 BATCH_AUTHORS: Final = 1024
 """Entries in a batch's author table."""
-PROOF_BYTES: Final = BATCH_BYTES + 4 * KIB
-"""Bytes of the proof of one event: at most a batch without its other events, a path, a certificate and a genesis."""
+PROOF_BYTES: Final = 2 * BATCH_BYTES + 4 * KIB
+"""Bytes of the proof of one event: at most its batch and an invite's without their other events, two paths, a
+certificate and a genesis."""
 
-# -- Charters (format) -------------------------------------------------------------------------------------------
-EPOCH_RECIPIENTS: Final = 512
-"""Replicas and open invites that one epoch's key is wrapped for, some 117 bytes each: its event is the unit."""
+# -- Charters ----------------------------------------------------------------------------------------------------
 EPOCH_PREDECESSORS: Final = 16
-"""Epochs begun at once that one takes the place of."""
+"""Epochs begun at once that one takes the place of (format)."""
+EPOCH_RECIPIENTS: Final = 512
+"""Replicas and open invites that a key is wrapped for, 117 bytes each: one event holds them all."""
 
 # -- Fields (checked where a write is made, not where it is received) --------------------------------------------
 TITLE_CHARS: Final = 500

@@ -1,15 +1,18 @@
 """Proofs: one event, shown to somebody who holds neither the log nor a daemon.
 
-    proof = [1, skeleton, values, index, path, header, signature, certificate, genesis, further]
+    proof  = [1, skeleton, values, index, path, header, signature, certificate, genesis, further]
+    signed = [skeleton, values, index, path, header, signature]
 
 `values` are the event's, or the 32 bytes of their hash as extension type 1; `index` is the event's place in its batch
 and `path` the Merkle proof of it (RFC 9162, from the leaf upwards); `header` and `signature` are the batch's;
 `certificate` is `[body, signature, signer]`, or empty where the author is the founder's town key itself; `genesis` is
-the document the plane is named after. `further` has room for proofs of charter events that a longer chain would need
-(an admission of another town, an invite): such chains are not accepted yet, so it must be empty.
+the document the plane is named after. `further` holds what the certificate rests on: nothing where the town key signed
+it, and where an invite key did the one `signed` of the charter's event that made the invite. The chain from another
+town, whose admission stands in a charter, is not accepted yet.
 
 Whoever knows the plane's id by other means and verifies a proof knows that a key which the founder's town certified
-for this plane signed this event. What that does not show stands in `NOT_SHOWN`.
+for this plane, by itself or through an invite, signed this event. What that does not show stands in `NOT_SHOWN` and
+`NOT_SHOWN_OF_INVITES`.
 """
 
 from collections.abc import Sequence
@@ -21,12 +24,13 @@ import msgspec
 
 from moot_protocol import crypto, limits, merkle
 from moot_protocol.batch import ABSENT, HASH_BYTES, Batch, Header, decode_header
-from moot_protocol.certificate import decode_certificate
+from moot_protocol.certificate import Certificate, decode_certificate
+from moot_protocol.charter import Invite, invite_of
 from moot_protocol.clock import to_ms
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Event, Skeleton, decode_skeleton, event_from_bytes
-from moot_protocol.genesis import PlaneKind, decode_genesis, plane_id
+from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Event, decode_skeleton, event_from_bytes
+from moot_protocol.genesis import Genesis, PlaneKind, decode_genesis, plane_id
 from moot_protocol.kinds import Role
 from moot_protocol.register import MISSING
 
@@ -35,11 +39,17 @@ FORMAT: Final = 1
 NOT_SHOWN: Final = (
     "that the named actor is who wrote it: the replica that signed says so",
     "that the time is true: the replica that signed says so",
-    "that the event counts: its feed may have been ended before it, forked, or signed with a lesser role",
+    "that the event counts: a proof shows no ends and no forks, nor that the role is enough for what it changes",
     "that it still holds: later writes may supersede it",
     "that it is all: the replica may have written anything else before, beside or after it",
 )
-"""What a proof leaves open, in words for whoever verifies one."""
+"""What every proof leaves open, in words for whoever verifies one."""
+
+NOT_SHOWN_OF_INVITES: Final = (
+    "that the invite lets this replica in: a proof shows no closes, and the town may have closed it for others",
+    "that the invite's role is this one: the first event about it holds, and a proof doesn't show which that is",
+)
+"""What the proof of an event of a replica that joined with an invite leaves open beside that."""
 
 
 class Link(StrEnum):
@@ -50,7 +60,11 @@ class Link(StrEnum):
     BATCH = "batch"
     """The author signed the batch."""
     CERTIFICATE = "certificate"
-    """A town certified the author for this plane."""
+    """A town, or an invite of one, certified the author for this plane."""
+    INVITE = "invite"
+    """The town made the invite that certified the author."""
+    ROLE = "role"
+    """The author's role is one whose events can count."""
     TOWN = "town"
     """The town is the plane's founder."""
     GENESIS = "genesis"
@@ -71,6 +85,17 @@ class BrokenProofError(MalformedError):
         self.link = link
 
 
+class SignedEvent(msgspec.Struct, array_like=True, frozen=True):
+    """An event with its path to a signed header, in which nothing has been verified yet."""
+
+    skeleton: bytes
+    values: bytes | msgspec.msgpack.Ext
+    index: int
+    path: tuple[bytes, ...]
+    header: bytes
+    signature: bytes
+
+
 class Proof(msgspec.Struct, array_like=True, frozen=True):
     """A proof of good structure, in which nothing has been verified yet."""
 
@@ -83,7 +108,12 @@ class Proof(msgspec.Struct, array_like=True, frozen=True):
     signature: bytes
     certificate: tuple[bytes, ...]
     genesis: bytes
-    further: tuple[bytes, ...]
+    further: tuple[SignedEvent, ...]
+
+    @property
+    def shown(self) -> SignedEvent:
+        """The event that it is about."""
+        return SignedEvent(self.skeleton, self.values, self.index, self.path, self.header, self.signature)
 
 
 class ProvenChange(NamedTuple):
@@ -108,8 +138,10 @@ class ProvenEvent(NamedTuple):
     """The founder's 32-byte town key."""
     replica: bytes
     """The 32-byte key that signed; the town key itself for an event of its charter."""
+    invite: bytes
+    """The 32-byte key of the invite that it joined with; empty where the town certified it without one."""
     role: Role
-    """The role it was certified with."""
+    """The role it was given: the least of its certificate's and its invite's."""
     n: int
     """The event's number in its feed."""
     leaf: bytes
@@ -123,7 +155,11 @@ class ProvenEvent(NamedTuple):
     kind: str
     entity: str
     changes: tuple[ProvenChange, ...]
-    not_shown: tuple[str, ...] = NOT_SHOWN
+
+    @property
+    def not_shown(self) -> tuple[str, ...]:
+        """What the proof leaves open."""
+        return NOT_SHOWN + NOT_SHOWN_OF_INVITES if self.invite else NOT_SHOWN
 
     @property
     def dot(self) -> Dot:
@@ -134,7 +170,9 @@ class ProvenEvent(NamedTuple):
 _decode: Final = decoder(Proof, FORMAT)
 
 
-def build_proof(batch: Batch, n: int, certificate: Sequence[bytes], genesis: bytes) -> bytes:
+def build_proof(
+    batch: Batch, n: int, certificate: Sequence[bytes], genesis: bytes, invite: tuple[Batch, int] | None = None
+) -> bytes:
     """Prove one event of a batch.
 
     Args:
@@ -142,31 +180,45 @@ def build_proof(batch: Batch, n: int, certificate: Sequence[bytes], genesis: byt
         n: its number in the feed.
         certificate: body, signature and signer as they stand in the feed's first event; empty for a charter.
         genesis: the plane's genesis document.
+        invite: where an invite key signed the certificate, the charter's batch and number of the event that made it.
 
     Raises:
         RefusedError: code `not_found`: the batch doesn't hold that event.
         MalformedError: the parts given don't prove it.
     """
-    index = n - batch.header.first
-    if not 0 <= index < len(batch.events):
-        raise RefusedError(f"event {n} is not in this batch", code=Code.NOT_FOUND)
-    event = batch.events[index]
+    shown = _signed_event(batch, n)
+    further = () if invite is None else (_signed_event(*invite),)
     data = encode(
         Proof(
             FORMAT,
-            event.skeleton_bytes,
-            msgspec.msgpack.Ext(ABSENT, event.values_hash) if event.values_bytes is None else event.values_bytes,
-            index,
-            tuple(merkle.prove([other.leaf for other in batch.events], index)),
-            batch.header_bytes,
-            batch.signature,
+            shown.skeleton,
+            shown.values,
+            shown.index,
+            shown.path,
+            shown.header,
+            shown.signature,
             tuple(certificate),
             genesis,
-            (),
+            further,
         )
     )
     verify_proof(data)
     return data
+
+
+def _signed_event(batch: Batch, n: int) -> SignedEvent:
+    index = n - batch.header.first
+    if not 0 <= index < len(batch.events):
+        raise RefusedError(f"event {n} is not in this batch", code=Code.NOT_FOUND)
+    event = batch.events[index]
+    return SignedEvent(
+        event.skeleton_bytes,
+        msgspec.msgpack.Ext(ABSENT, event.values_hash) if event.values_bytes is None else event.values_bytes,
+        index,
+        tuple(merkle.prove([other.leaf for other in batch.events], index)),
+        batch.header_bytes,
+        batch.signature,
+    )
 
 
 def decode_proof(data: bytes) -> Proof:
@@ -178,17 +230,21 @@ def decode_proof(data: bytes) -> Proof:
     if len(data) > limits.PROOF_BYTES:
         raise MalformedError(f"a proof of {len(data)} bytes", code=Code.TOO_LARGE)
     proof = _decode(data)
-    if isinstance(proof.values, msgspec.msgpack.Ext) and (
-        proof.values.code != ABSENT or len(bytes(proof.values.data)) != HASH_BYTES
-    ):
-        raise MalformedError("a proof with an extension type that is not an absent value's hash")
-    if len(proof.signature) != crypto.SIGNATURE_BYTES or any(len(step) != HASH_BYTES for step in proof.path):
-        raise MalformedError("a proof with a signature or hash of the wrong length")
     if len(proof.certificate) not in (0, 3):
         raise MalformedError("a proof whose certificate is not body, signature and signer")
-    if proof.further:
-        raise MalformedError("a proof that rests on further ones, which this version can't verify")
+    if len(proof.further) > 1:
+        raise MalformedError("a proof that rests on more than one invite")
+    for each in (proof.shown, *proof.further):
+        _check(each)
     return proof
+
+
+def _check(signed: SignedEvent) -> None:
+    values = signed.values
+    if isinstance(values, msgspec.msgpack.Ext) and (values.code != ABSENT or len(bytes(values.data)) != HASH_BYTES):
+        raise MalformedError("a proof with an extension type that is not an absent value's hash")
+    if len(signed.signature) != crypto.SIGNATURE_BYTES or any(len(step) != HASH_BYTES for step in signed.path):
+        raise MalformedError("a proof with a signature or hash of the wrong length")
 
 
 def verify_proof(data: bytes) -> ProvenEvent:
@@ -199,21 +255,21 @@ def verify_proof(data: bytes) -> ProvenEvent:
         MalformedError: it, or a part of it, is malformed.
     """
     proof = decode_proof(data)
-    header = decode_header(proof.header)
-    skeleton = decode_skeleton(proof.skeleton, len(header.authors) + 1)
     genesis = decode_genesis(proof.genesis)
-    event = _event_in_batch(proof, header, skeleton)
-    if not crypto.is_signed(header.author, proof.signature, crypto.BATCH_DOMAIN + proof.header):
-        raise BrokenProofError(Link.BATCH, "the batch is not signed by its author", Code.BAD_SIGNATURE)
-    role = _certified_role(proof, header, genesis.town)
+    header, event = _verify_signed(proof.shown)
+    role, invite = _standing(proof, header, genesis)
     if plane_id(proof.genesis) != header.plane:
         raise BrokenProofError(Link.GENESIS, "the genesis is that of another plane", Code.WRONG_PLANE)
+    if role is Role.READER and event.n > 1:
+        raise BrokenProofError(Link.ROLE, "of a reader nothing counts but its certificate", Code.DENIED)
+    skeleton = event.skeleton
     return ProvenEvent(
         header.plane,
         genesis.name,
         genesis.kind,
         genesis.town,
         header.author,
+        invite,
         role,
         event.n,
         event.leaf,
@@ -227,25 +283,44 @@ def verify_proof(data: bytes) -> ProvenEvent:
     )
 
 
-def _event_in_batch(proof: Proof, header: Header, skeleton: Skeleton) -> Event:
-    """The event, which the path shows to stand under the header's root."""
+def _verify_signed(signed: SignedEvent) -> tuple[Header, Event]:
+    """The event, which the path shows to stand under the root of the header that its author signed."""
+    header = decode_header(signed.header)
+    skeleton = decode_skeleton(signed.skeleton, len(header.authors) + 1)
     absent, values = b"", None
-    if isinstance(proof.values, bytes):
-        values = proof.values
+    if isinstance(signed.values, bytes):
+        values = signed.values
     else:
-        absent = bytes(proof.values.data)
-    event = event_from_bytes(header.first + proof.index, skeleton, proof.skeleton, values, absent)
-    if merkle.root_from_proof(event.leaf, proof.index, header.count, proof.path) != header.root:
+        absent = bytes(signed.values.data)
+    event = event_from_bytes(header.first + signed.index, skeleton, signed.skeleton, values, absent)
+    if merkle.root_from_proof(event.leaf, signed.index, header.count, signed.path) != header.root:
         raise BrokenProofError(Link.PATH, "the path doesn't lead from the event to the batch's root", Code.BAD_HASH)
-    return event
+    if not crypto.is_signed(header.author, signed.signature, crypto.BATCH_DOMAIN + signed.header):
+        raise BrokenProofError(Link.BATCH, "the batch is not signed by its author", Code.BAD_SIGNATURE)
+    return header, event
 
 
-def _certified_role(proof: Proof, header: Header, founder: bytes) -> Role:
-    """The role with which the founder's town made the author its own."""
+# -- Who signed --------------------------------------------------------------------------------------------------
+def _standing(proof: Proof, header: Header, genesis: Genesis) -> tuple[Role, bytes]:
+    """The role with which the founder's town made the author its own, and the invite that it did so through."""
     if not proof.certificate:
-        if header.author != founder:
+        if header.author != genesis.town:
             raise BrokenProofError(Link.CERTIFICATE, "the author has no certificate", Code.BAD_KEY)
-        return Role.ADMIN
+        role, invite = Role.ADMIN, b""
+    else:
+        certificate = _certificate(proof, header, genesis)
+        role = certificate.body.role
+        invite = b"" if certificate.signer == genesis.town else certificate.signer
+    if invite:
+        made = _invite(proof, invite, header.plane, genesis.town)
+        role = min(role, made.role, key=lambda each: each.rank)
+    elif proof.further:
+        raise MalformedError("a proof with an invite that nothing in it rests on")
+    return role, invite
+
+
+def _certificate(proof: Proof, header: Header, genesis: Genesis) -> Certificate:
+    """The author's certificate in the name of the founder's town, whoever signed it."""
     try:
         certificate = decode_certificate(list(proof.certificate))
     except MalformedError as error:
@@ -255,11 +330,31 @@ def _certified_role(proof: Proof, header: Header, founder: bytes) -> Role:
         raise BrokenProofError(Link.CERTIFICATE, "the certificate is for another plane", Code.WRONG_PLANE)
     if body.subject != header.author:
         raise BrokenProofError(Link.CERTIFICATE, "the certificate is for another replica", Code.BAD_KEY)
-    if certificate.signer != body.town:
-        raise BrokenProofError(Link.TOWN, "the certificate rests on an invite that isn't shown", Code.BAD_KEY)
-    if body.town != founder:
+    if body.subject == genesis.recovery:
+        raise BrokenProofError(Link.CERTIFICATE, "the certificate is for the recovery key", Code.BAD_KEY)
+    if body.town != genesis.town:
         raise BrokenProofError(Link.TOWN, "the certificate is by a town whose admission isn't shown", Code.BAD_KEY)
-    return body.role
+    return certificate
+
+
+def _invite(proof: Proof, key: bytes, plane: bytes, town: bytes) -> Invite:
+    """The invite of this key, which the town has made in its charter for replicas of its own."""
+    if not proof.further:
+        raise BrokenProofError(Link.INVITE, "the certificate rests on an invite that isn't shown", Code.BAD_KEY)
+    try:
+        header, event = _verify_signed(proof.further[0])
+    except MalformedError as error:
+        raise BrokenProofError(Link.INVITE, error.message, error.code) from error
+    if header.plane != plane:
+        raise BrokenProofError(Link.INVITE, "it was made on another plane", Code.WRONG_PLANE)
+    if header.author != town:
+        raise BrokenProofError(Link.INVITE, "it doesn't stand in the charter of the town", Code.BAD_KEY)
+    invite = invite_of(event, key)
+    if invite is None:
+        raise BrokenProofError(Link.INVITE, "the event makes no invite of the certificate's signer", Code.BAD_KEY)
+    if invite.town != town:
+        raise BrokenProofError(Link.INVITE, "it lets in replicas of another town", Code.BAD_KEY)
+    return invite
 
 
 def _changes(event: Event, authors: Sequence[bytes]) -> tuple[ProvenChange, ...]:

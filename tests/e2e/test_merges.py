@@ -1,5 +1,7 @@
 """Real merges of a real file: two replicas that take in a side each hold both, whatever its lines would merge to."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -7,7 +9,8 @@ import pytest
 
 from moot_protocol.request_base import Request
 from moot_protocol.requests import ImportEdits
-from moot_testkit.merges import Case, Outcome, Session, edit, exported, read_case, run_merge
+from moot_testkit.merges import Case, Outcome, Pair, Session, edit, exported, read_case, run_merge
+from moot_testkit.merging import over_git, over_mqtt
 
 R = TypeVar("R")
 
@@ -29,6 +32,16 @@ def test_both_sides_of_a_real_merge_are_there_although_its_lines_conflict(name: 
     assert (outcome.blocking, outcome.lost) == (0, 0)
     assert outcome.line_conflicts
     assert outcome.issues
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("over", [over_git, over_mqtt], ids=["git", "mqtt"])
+def test_real_merges_go_through_real_remotes(name: str, over: Callable[[], AbstractContextManager[Pair]]) -> None:
+    case = read_case(FOLDER / name)
+    with over() as pair:
+        outcome = run_merge(case, pair.one, pair.other, pair.exchange)
+    assert outcome.failures == []
+    assert (outcome.blocking, outcome.lost, outcome.conflicts) == (0, 0, merged(case).conflicts)
 
 
 @pytest.mark.parametrize(("name", "conflicts"), [("048", 0), ("014", 0), ("178", 1), ("180", 13)])

@@ -82,7 +82,7 @@ DEPENDENCIES = [
     for to in ("bd-2", "bd-3")
     for kind in ("blocks", "related")
 ]
-COMMENTS = [
+COMMENTS: list[dict[str, Any]] = [
     {"id": 1, "author": "ann", "text": "one", "created_at": EARLY},
     {"id": 2, "author": "bob", "text": "two", "created_at": LATE},
     {"author": "ann", "text": "no id", "created_at": LATE},
@@ -180,6 +180,12 @@ def test_a_priority_that_is_gone_is_zero_since_zeros_may_be_left_out() -> None:
     assert Edited(priority=None).edit(priority=0)[0] == Write("priority", 0, [])
 
 
+def test_an_odd_priority_is_kept_as_it_is_and_no_zero() -> None:
+    issue = Edited()
+    issue.edit(priority="high")
+    assert issue.shown()["priority"] == "high"
+
+
 def test_a_value_that_cannot_be_stored_changes_nothing() -> None:
     issue = Edited(labels=["red", "blue"], size=1, notes="text")
     assert issue.plan(title="x" * 501, labels=["red", "x" * 101], size=float("nan"), notes="x" * 70_000) == []
@@ -221,6 +227,13 @@ def test_an_element_that_was_added_here_too_is_not_added_twice() -> None:
     assert issue.plan(labels=["red"], dependencies=DEPENDENCIES[:1]) == []
 
 
+def test_an_entry_that_was_added_here_too_is_written_over() -> None:
+    issue = Edited()
+    issue.write(Write("metadata", ["a", "5"]), Write("extra", ["size", "5"]))
+    issue.edit(metadata={"a": 1}, size=1)
+    assert (issue.values("metadata"), issue.values("extra")) == ([["a", "1"]], [["size", "1"]])
+
+
 def test_a_dependency_whose_details_changed_is_replaced() -> None:
     issue = Edited(dependencies=DEPENDENCIES[:2])
     changed = DEPENDENCIES[0] | {"created_at": LATE}
@@ -236,6 +249,14 @@ def test_a_comment_made_here_is_known_by_its_exported_id_and_removed_with_its_li
     assert issue.plan() == []
     issue.edit(comments=None)
     assert "comments" not in issue.shown()
+
+
+def test_a_comment_of_a_file_without_ids_is_known_by_what_it_says() -> None:
+    issue = Edited(comments=COMMENTS[:2])
+    without = [{name: value for name, value in comment.items() if name != "id"} for comment in COMMENTS[:2]]
+    issue.base = issue.line(comments=without)
+    issue.edit(comments=without[1:])
+    assert [comment["text"] for comment in issue.shown()["comments"]] == ["two"]
 
 
 def test_a_removal_names_no_more_writes_than_one_change_can() -> None:
@@ -285,6 +306,13 @@ def test_edits_of_two_sides_are_in_no_conflict_and_a_deletion_that_saw_them_sett
     issue.edit(status="tombstone")
     assert issue.read().conflicts == []
     assert issue.shown()["status"] == "tombstone"
+
+
+def test_what_edits_say_of_being_there_does_not_pile_up() -> None:
+    issue = Edited()
+    for priority in (2, 3, 4):
+        issue.edit(priority=priority)
+    assert issue.values("deleted") == [None]
 
 
 def test_a_line_that_only_says_when_it_was_updated_is_no_edit() -> None:

@@ -70,4 +70,4 @@ def test_the_limits_of_the_format_are_those_of_version_1() -> None:
     assert (limits.KEY_BYTES, limits.KIND_BYTES, limits.ENTITY_BYTES, limits.ACTOR_BYTES) == (64, 32, 192, 255)
     assert (limits.KEYS_PER_EVENT, limits.OVER_PER_KEY, limits.BATCH_AUTHORS) == (128, 1024, 1024)
     assert (limits.NESTING, limits.SALT_BYTES, limits.TEXT_BYTES) == (16, 16, 61_440)
-    assert limits.CLOCK_AHEAD_MS == 600_000
+    assert (limits.CLOCK_AHEAD_MS, limits.EPOCH_PREDECESSORS) == (600_000, 16)

@@ -1,5 +1,6 @@
 """A proof shows that a certified replica signed an event; with any link broken it shows nothing, and says which."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -7,18 +8,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.msgpack import Ext
+from msgspec.structs import replace
 
 from moot_protocol import limits
+from moot_protocol.batch import Batch
+from moot_protocol.charter import CLOSE, Invite, certificate_draft, invite_draft
 from moot_protocol.clock import from_ms
 from moot_protocol.codec import encode
 from moot_protocol.crypto import BATCH_DOMAIN
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.genesis import PlaneKind
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
-from moot_protocol.proof import NOT_SHOWN, BrokenProofError, Link, Proof, build_proof, decode_proof, verify_proof
+from moot_protocol.merkle import prove
+from moot_protocol.proof import (
+    NOT_SHOWN,
+    NOT_SHOWN_OF_INVITES,
+    BrokenProofError,
+    Link,
+    Proof,
+    build_proof,
+    decode_proof,
+    verify_proof,
+)
 from moot_protocol.register import MISSING
-from moot_testkit.feeds import Town, dot_of, note, signer, stripped
+from moot_testkit.feeds import FeedWriter, Town, dot_of, note, seed, signer, stripped
 from moot_testkit.forging import forged_header
 from moot_testkit.strategies import damaged
 
@@ -42,10 +57,27 @@ N = BATCH.header.first + 1
 DATA = build_proof(BATCH, N, CERTIFICATE, TOWN.genesis)
 PROOF = decode_proof(DATA)
 
+INVITE = signer("invite")
+
+
+def invited(role: Role = Role.WRITER, town: bytes = TOWN.key.public) -> Draft:
+    """What makes the invite."""
+    return invite_draft(INVITE.public, Invite(role, town, 0, seed("hpke")), "admin")
+
+
+OTHER_INVITE = invite_draft(signer("other").public, Invite(Role.WRITER, TOWN.key.public, 0, seed("hpke")), "admin")
+GUEST = TOWN.replica("guest", by=INVITE)
+MADE = TOWN.charter.write(OTHER_INVITE, invited(), OTHER_INVITE)
+MADE_N = MADE.header.first + 1
+GUEST_CERTIFICATE = TOWN.certificate(GUEST.author, by=INVITE)
+GUEST_BATCH = GUEST.write(note("mine"), note("and more"), note("and more"))
+GUEST_DATA = build_proof(GUEST_BATCH, 3, GUEST_CERTIFICATE, TOWN.genesis, (MADE, MADE_N))
+GUEST_PROOF = decode_proof(GUEST_DATA)
+
 
 def altered(**changes: Any) -> bytes:
     """The proof with some of its parts exchanged."""
-    return encode(msgspec.structs.replace(PROOF, **changes))
+    return encode(replace(PROOF, **changes))
 
 
 def broken(data: bytes) -> tuple[Link, Code]:
@@ -164,7 +196,7 @@ class TestBrokenLinks:
             ([CERTIFICATE[0], bytes(64), CERTIFICATE[2]], Link.CERTIFICATE, Code.BAD_SIGNATURE),
             ([b"\xc1", *CERTIFICATE[1:]], Link.CERTIFICATE, Code.BAD_STRUCTURE),
             (Town("other").certificate(FEED.author, plane=TOWN.plane), Link.TOWN, Code.BAD_KEY),
-            (Town("other").certificate(FEED.author, plane=TOWN.plane, town=TOWN.key.public), Link.TOWN, Code.BAD_KEY),
+            (TOWN.certificate(FEED.author, by=signer("stranger")), Link.INVITE, Code.BAD_KEY),
         ],
         ids=["none", "for another replica", "for another plane", "not signed", "malformed", "by another town",
              "signed by another key for the town"],
@@ -190,6 +222,177 @@ class TestBrokenLinks:
             return
         assert shown in (verify_proof(DATA), verify_proof(build_proof(FIRST, 1, CERTIFICATE, TOWN.genesis)))
 
+    def test_of_a_reader_nothing_is_shown_but_its_certificate(self) -> None:
+        reader = TOWN.replica("reader", Role.READER, note("mine"))
+        certificate = TOWN.certificate(reader.author, Role.READER)
+        assert verify_proof(build_proof(reader.batches[0], 1, certificate, TOWN.genesis)).role is Role.READER
+        with pytest.raises(BrokenProofError) as caught:
+            build_proof(reader.batches[0], 2, certificate, TOWN.genesis)
+        assert (caught.value.link, caught.value.code) == (Link.ROLE, Code.DENIED)
+
+    def test_the_recovery_key_is_no_replica(self) -> None:
+        feed = FeedWriter(TOWN.plane, TOWN.recovery)
+        certificate = TOWN.certificate(feed.author)
+        batch = feed.write(certificate_draft(certificate, feed.author, "admin"))
+        with pytest.raises(BrokenProofError) as caught:
+            build_proof(batch, 1, certificate, TOWN.genesis)
+        assert (caught.value.link, caught.value.code) == (Link.CERTIFICATE, Code.BAD_KEY)
+
+
+class TestInvites:
+    def test_a_replica_that_joined_with_an_invite_is_shown_with_it(self) -> None:
+        shown = verify_proof(GUEST_DATA)
+        assert (shown.town, shown.replica, shown.invite) == (TOWN.key.public, GUEST.author, INVITE.public)
+        assert (shown.role, shown.n, shown.changes[0].value) == (Role.WRITER, 3, "and more")
+        assert verify_proof(DATA).invite == b""
+
+    def test_what_it_does_not_show_of_the_invite_is_said(self) -> None:
+        assert verify_proof(GUEST_DATA).not_shown == NOT_SHOWN + NOT_SHOWN_OF_INVITES
+        assert any("ends" in line for line in NOT_SHOWN)
+        assert any("closes" in line for line in NOT_SHOWN_OF_INVITES)
+
+    @pytest.mark.parametrize(
+        ("invite", "certificate", "shown"),
+        [
+            (Role.WRITER, Role.WRITER, Role.WRITER),
+            (Role.WRITER, Role.READER, Role.READER),
+            (Role.READER, Role.WRITER, Role.READER),
+            (Role.WRITER, Role.ADMIN, Role.WRITER),
+        ],
+    )
+    def test_the_role_is_the_least_of_the_invites_and_the_certificates(
+        self, invite: Role, certificate: Role, shown: Role
+    ) -> None:
+        town = Town("rivertown")
+        made = town.charter.write(invited(invite))
+        guest = town.replica("guest", certificate, by=INVITE)
+        signed = town.certificate(guest.author, certificate, by=INVITE)
+        proof = build_proof(guest.batches[0], 1, signed, town.genesis, (made, made.header.first))
+        assert verify_proof(proof).role is shown
+
+    def test_the_largest_event_with_the_largest_invite_fits(self) -> None:
+        town = Town("e" * limits.ENTITY_BYTES)
+        over = [Dot(i.to_bytes(32, "big"), 1, b"leaf8...") for i in range(900)]
+        plain = invited(town=town.key.public)
+        more = Write("other", "x" * 45_000, over)
+        made = town.charter.write(plain._replace(writes=[*plain.writes, more]))
+        guest = town.replica("guest", by=INVITE)
+        batch = guest.write(note("x" * 45_000, over=over))
+        certificate = town.certificate(guest.author, by=INVITE)
+        proof = build_proof(batch, 2, certificate, town.genesis, (made, made.header.first))
+        assert verify_proof(proof).n == 2
+        assert len(proof) > limits.BATCH_BYTES + 4 * limits.KIB, "twice the room is needed"
+
+
+def shown_by(batch: Batch, n: int | None = None) -> bytes:
+    """The guest's proof with the invite that an event of this batch makes, or doesn't."""
+    n = batch.header.first if n is None else n
+    return encode(replace(GUEST_PROOF, further=(decode_proof(_bare(batch, n)).shown,)))
+
+
+def _bare(batch: Batch, n: int) -> bytes:
+    """A proof that need not hold."""
+    events = batch.events
+    index = n - batch.header.first
+    values = events[index].values_bytes
+    return encode(
+        replace(
+            PROOF,
+            skeleton=events[index].skeleton_bytes,
+            values=Ext(1, events[index].values_hash) if values is None else values,
+            index=index,
+            path=tuple(prove([event.leaf for event in events], index)),
+            header=batch.header_bytes,
+            signature=batch.signature,
+        )
+    )
+
+
+def charter(*drafts: Draft) -> Batch:
+    """A batch of the town's charter."""
+    return TOWN.charter.fork("another branch").write(*drafts)
+
+
+def signed_by(name: str, drafts: Sequence[Draft]) -> Batch:
+    """A batch on the town's plane by another key."""
+    return FeedWriter(TOWN.plane, signer(name)).write(*drafts)
+
+
+VALUE = [Role.WRITER, TOWN.key.public, 0, seed("hpke")]
+
+
+class TestForgedInvites:
+    @pytest.mark.parametrize(
+        ("batch", "code"),
+        [
+            (signed_by("other town", [invited()]), Code.BAD_KEY),
+            (FEED.fork("more").write(invited()), Code.BAD_KEY),
+            (GUEST.fork("more").write(invited()), Code.BAD_KEY),
+            (Town("rivertown", PlaneKind.FEDERATION).charter.write(invited()), Code.WRONG_PLANE),
+            (charter(OTHER_INVITE), Code.BAD_KEY),
+            (charter(invited(town=signer("other town").public)), Code.BAD_KEY),
+            (charter(invited(town=bytes(32))), Code.BAD_KEY),
+            (charter(invited(Role.ADMIN)), Code.BAD_KEY),
+            (charter(Draft("invite", key_text(INVITE.public), "a", [Write(CLOSE, [GUEST.author])])), Code.BAD_KEY),
+            (charter(Draft("issue", key_text(INVITE.public), "a", [Write("invite", VALUE)])), Code.BAD_KEY),
+            (charter(Draft("invite", key_text(INVITE.public), "a", [Write("other", VALUE)])), Code.BAD_KEY),
+            (charter(Draft("invite", key_text(INVITE.public), "a", [Write("invite", removes=True)])), Code.BAD_KEY),
+            (stripped(charter(invited())), Code.BAD_KEY),
+            (replace(charter(invited()), signature=bytes(64)), Code.BAD_SIGNATURE),
+            (replace(charter(invited()), header_bytes=MADE.header_bytes, signature=MADE.signature), Code.BAD_HASH),
+            (replace(charter(invited()), header_bytes=b"\xc1"), Code.BAD_STRUCTURE),
+        ],
+        ids=["another town's charter", "a replica's feed", "its own feed", "another plane", "another key",
+             "for another town", "for no town yet", "for admins", "a close", "no invite by kind", "no invite by key",
+             "taken back", "without its values", "not signed", "under another root", "no header"],
+    )  # fmt: skip
+    def test_the_town_must_have_made_the_invite_in_its_charter(self, batch: Batch, code: Code) -> None:
+        assert broken(shown_by(batch)) == (Link.INVITE, code)
+
+    def test_what_the_forgeries_are_measured_against_holds(self) -> None:
+        assert verify_proof(shown_by(charter(invited()))).invite == INVITE.public
+
+    def test_a_readers_invite_makes_no_writer_whatever_its_certificate_says(self) -> None:
+        assert broken(shown_by(charter(invited(Role.READER)))) == (Link.ROLE, Code.DENIED)
+
+    def test_nor_does_its_value_once_it_is_changed(self) -> None:
+        reader, writer = charter(invited(Role.READER)), charter(invited())
+        (made,) = decode_proof(shown_by(reader)).further
+        claimed = replace(made, values=writer.events[0].values_bytes or b"")
+        assert broken(encode(replace(GUEST_PROOF, further=(claimed,)))) == (Link.INVITE, Code.BAD_HASH)
+
+    def test_the_key_of_the_invite_must_have_signed_the_certificate(self) -> None:
+        body, signature, _ = TOWN.certificate(GUEST.author, by=signer("stranger"))
+        data = encode(replace(GUEST_PROOF, certificate=(body, signature, INVITE.public)))
+        assert broken(data) == (Link.CERTIFICATE, Code.BAD_SIGNATURE)
+
+    def test_an_invite_that_nothing_rests_on_is_malformed(self) -> None:
+        founding = build_proof(TOWN.charter.batches[0], 1, (), TOWN.genesis)
+        for proof in (PROOF, decode_proof(founding)):
+            with pytest.raises(MalformedError) as caught:
+                verify_proof(encode(replace(proof, further=GUEST_PROOF.further)))
+            assert caught.value.code is Code.BAD_STRUCTURE
+
+    def test_an_event_that_is_not_in_the_invites_batch_is_not_found(self) -> None:
+        with pytest.raises(RefusedError) as caught:
+            build_proof(GUEST_BATCH, 3, GUEST_CERTIFICATE, TOWN.genesis, (MADE, MADE.header.last + 1))
+        assert caught.value.code is Code.NOT_FOUND
+
+    @given(st.integers(0, len(GUEST_DATA) - 1), st.integers(1, 255))
+    def test_no_changed_byte_changes_what_is_shown(self, place: int, mask: int) -> None:
+        data = bytearray(GUEST_DATA)
+        data[place] ^= mask
+        with pytest.raises(MalformedError):
+            verify_proof(bytes(data))
+
+    @given(damaged(GUEST_DATA, DATA))
+    def test_no_damage_leaves_a_proof_that_shows_something_else(self, data: bytes) -> None:
+        try:
+            shown = verify_proof(data)
+        except MalformedError:
+            return
+        assert shown in (verify_proof(GUEST_DATA), verify_proof(DATA))
+
 
 class TestStructure:
     @pytest.mark.parametrize(
@@ -202,8 +405,20 @@ class TestStructure:
             {"certificate": (b"", b"")},
             {"certificate": (b"",) * 4},
             {"further": (DATA,)},
+            {"further": GUEST_PROOF.further * 2},
+            {"further": (replace(GUEST_PROOF.further[0], signature=bytes(63)),)},
         ],
-        ids=["extension type", "short hash", "short signature", "short step", "two parts", "four parts", "further"],
+        ids=[
+            "extension type",
+            "short hash",
+            "short signature",
+            "short step",
+            "two parts",
+            "four parts",
+            "further that is no event",
+            "two invites",
+            "an invite's short signature",
+        ],
     )
     def test_each_part_follows_its_rule(self, changes: dict[str, Any]) -> None:
         assert malformed(altered(**changes)) is Code.BAD_STRUCTURE
@@ -222,6 +437,12 @@ class TestStructure:
 
     def test_a_proof_comes_back_as_it_was(self) -> None:
         assert encode(PROOF) == DATA
+
+    def test_an_invite_s_bytes_are_those_that_are_documented(self) -> None:
+        event = MADE.events[1]
+        path = prove([each.leaf for each in MADE.events], 1)
+        made = [event.skeleton_bytes, event.values_bytes, 1, path, MADE.header_bytes, MADE.signature]
+        assert encode([*msgspec.structs.astuple(GUEST_PROOF)[:-1], [made]]) == GUEST_DATA
 
     def test_the_bytes_are_those_that_are_documented(self) -> None:
         event = BATCH.events[1]

@@ -13,7 +13,7 @@ from msgspec.msgpack import Ext, decode
 from moot_protocol import siv
 from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
 from moot_protocol.certificate import CertificateBody, build_certificate
-from moot_protocol.charter import certificate_draft, genesis_draft
+from moot_protocol.charter import Invite, certificate_draft, genesis_draft, invite_draft
 from moot_protocol.clock import from_ms
 from moot_protocol.codec import encode
 from moot_protocol.crypto import SeedSigner
@@ -26,7 +26,7 @@ from moot_protocol.frontier import Entry, Form, FrontierBody, build_frontier_mes
 from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
-from moot_protocol.proof import build_proof, decode_proof
+from moot_protocol.proof import build_proof
 from moot_protocol.ticket import (
     TICKET_DOMAIN,
     Remote,
@@ -39,8 +39,13 @@ from moot_protocol.ticket import (
 from moot_protocol.topics import sender_of, topic_of
 
 FOLDER = Path(__file__).parent
-SEEDS = {"town": b"\x01" * 32, "recovery": b"\x02" * 32, "replica one": b"\x03" * 32, "replica two": b"\x04" * 32}
-TOWN, RECOVERY, ONE, TWO = (SeedSigner(seed) for seed in SEEDS.values())
+SEEDS = {
+    "town": b"\x01" * 32, "recovery": b"\x02" * 32, "replica one": b"\x03" * 32, "replica two": b"\x04" * 32,
+    "replica three": b"\x0e" * 32,
+}  # fmt: skip
+TOWN, RECOVERY, ONE, TWO, THREE = (SeedSigner(seed) for seed in SEEDS.values())
+INVITE_SEED = b"\x0d" * 32
+INVITE = invite_signer(INVITE_SEED)
 HPKE = b"\x05" * 32
 START = from_ms(1_767_225_600_000)
 GENESIS = build_genesis(PlaneKind.LEDGER, TOWN.public, RECOVERY.public, "rivertown", b"\x06" * 16)
@@ -65,9 +70,9 @@ def dot(event: Event, key: SeedSigner) -> Dot:
     return Dot(key.public, event.n, event.leaf[:8])
 
 
-def certified(key: SeedSigner) -> list[bytes]:
-    """The town's certificate for a replica."""
-    return build_certificate(CertificateBody(1, PLANE, TOWN.public, key.public, HPKE, Role.WRITER), TOWN)
+def certified(key: SeedSigner, by: SeedSigner = TOWN) -> list[bytes]:
+    """A certificate for a replica, by the town or an invite of it."""
+    return build_certificate(CertificateBody(1, PLANE, TOWN.public, key.public, HPKE, Role.WRITER), by)
 
 
 def issue(*writes: Write, actor: str = "alice") -> Draft:
@@ -93,6 +98,15 @@ BY_TWO = sealed(
 BY_ONE = sealed(
     ONE, 5, CREATED.id, START + from_ms(1) + 1, issue(Write("status", "blocked", [dot(CREATED.events[0], ONE)]))
 )
+INVITED = sealed(
+    TOWN, 2, CHARTER.id, START + 30,
+    invite_draft(invite_signer(b"\x0f" * 32).public, Invite(Role.READER, TOWN.public, 0, HPKE), "alice"),
+    invite_draft(INVITE.public, Invite(Role.WRITER, TOWN.public, 1_767_830_400_000, HPKE), "alice"),
+)  # fmt: skip
+OPENING_THREE = sealed(
+    THREE, 1, ZEROS, START + 40, certificate_draft(certified(THREE, INVITE), THREE.public, "carol"),
+    issue(Write("labels", "timber"), actor="carol"),
+)  # fmt: skip
 
 
 # -- What is sealed ----------------------------------------------------------------------------------------------
@@ -117,7 +131,7 @@ WRAPS = {
 TICKET = Ticket(
     1, PLANE, PlaneKind.LEDGER, "ledger", TOWN.public, "rivertown", TOPIC_KEY, PLANE_KEY,
     (Remote(RemoteKind.GIT, "git@example.org:moot.git"), Remote(RemoteKind.MQTT, "mqtts://example.org:8883")),
-    b"\x0d" * 32,
+    INVITE_SEED,
 )  # fmt: skip
 
 
@@ -214,25 +228,26 @@ def certificate_vector() -> dict[str, Any]:
 
 
 def proof_vector() -> dict[str, Any]:
-    """The second of three events, and a charter's."""
+    """The second of three events, a charter's, and one of a replica that joined with an invite."""
     proofs = {
-        "an event of a replica": build_proof(CREATED, 3, certified(ONE), GENESIS),
-        "an event of the founder's charter": build_proof(CHARTER, 1, (), GENESIS),
-    }
+        "an event of a replica": (build_proof(CREATED, 3, certified(ONE), GENESIS), CREATED, 3),
+        "an event of the founder's charter": (build_proof(CHARTER, 1, (), GENESIS), CHARTER, 1),
+        "an event of a replica that joined with an invite": (
+            build_proof(OPENING_THREE, 2, certified(THREE, INVITE), GENESIS, (INVITED, 3)), OPENING_THREE, 2,
+        ),
+    }  # fmt: skip
     return {
         name: {
             "proof": packed(
-                "[1, skeleton, values, index, path, header, signature, [body, signature, signer] or [], genesis, []]",
+                "[1, skeleton, values, index, path, header, signature, [body, signature, signer] or [], genesis, "
+                "further]; further: [] or, where an invite's key signed the certificate, one [skeleton, values, index, "
+                "path, header, signature] of the charter's event that made the invite",
                 data,
             ),
-            "leaf": plain("where the path starts", (CREATED.events[1] if certificate else CHARTER.events[0]).leaf),
-            "root": plain(
-                "where the path (RFC 9162, 2.1.3) ends: the header's root",
-                (CREATED if certificate else CHARTER).header.root,
-            ),
+            "leaf": plain("where the path starts", batch.events[n - batch.header.first].leaf),
+            "root": plain("where the path (RFC 9162, 2.1.3) ends: the header's root", batch.header.root),
         }
-        for name, data in proofs.items()
-        for certificate in [decode_proof(data).certificate]
+        for name, (data, batch, n) in proofs.items()
     }
 
 
@@ -381,10 +396,10 @@ def ticket_vector() -> dict[str, Any]:
                 "says": "'moot1' || Crockford's base32, lower case, of: length of the body, 2 bytes || body || check",
                 "text": text,
             },
-            "invite_key": plain("the Ed25519 key whose seed stands in the ticket", invite_signer(b"\x0d" * 32).public),
+            "invite_key": plain("the Ed25519 key whose seed stands in the ticket", INVITE.public),
             "invite_hpke_private": plain(
                 "SHA256('moot/invite-hpke/1' 0x00 || seed): the invite's X25519 private key",
-                invite_hpke_private(b"\x0d" * 32),
+                invite_hpke_private(INVITE_SEED),
             ),
         }
     }

@@ -1,15 +1,16 @@
 """What a remote is known to carry of each author's feed, so that only what it lacks is sent there.
 
 Invariant: a place noted here was put into the remote's queue, or read from the remote, together with all that comes
-before it. Where a frame is dropped from the queue, the places are taken back to before it (`rewind`).
+before it. Where a frame is dropped from the queue, the places are taken back to before it (`rewind`): knowing less of
+a remote than is true costs sending something twice, knowing more would lose it.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
-from moot_protocol.batch import ZEROS
+from moot_protocol.batch import ZEROS, Link
 from moot_protocol.messages import Place
 from mootd.engine import layout
 from mootd.store.port import Reader, Table, WriteTransaction
@@ -25,15 +26,6 @@ class Carried(msgspec.Struct, array_like=True, frozen=True):
     """(number of the last event, id) of the last batch of each branch."""
     forked_at: int = 0
     """The fork whose proof is carried; 0 for none."""
-
-
-class Sent(NamedTuple):
-    """A batch, by what links it."""
-
-    author: bytes
-    prev: bytes
-    id: bytes
-    last: int
 
 
 NOTHING: Final = Carried()
@@ -52,10 +44,12 @@ def places_of(author: bytes, known: Carried) -> list[Place]:
     return [*(Place(author, n, name) for n, name in known.places), Place(author, 0, ZEROS)]
 
 
-def extend(known: Carried, batches: Iterable[Sent]) -> Carried:
-    """What is carried of a feed with these batches of it, each of which follows something carried."""
+def extend(known: Carried, batches: Iterable[Link]) -> Carried:
+    """What is carried of a feed with these batches of it; one behind a gap is left out until the gap is filled."""
     places = dict.fromkeys(known.places)
     for batch in batches:
+        if batch.first > 1 + max((n for n, _ in places), default=0):
+            continue
         previous = next((place for place in places if place[1] == batch.prev), None)
         if previous is not None:
             del places[previous]
@@ -70,10 +64,24 @@ def put(transaction: WriteTransaction, remote: int, plane: int, author: bytes, k
 
 
 def rewind(transaction: WriteTransaction, remote: int, plane: int, author: bytes, known: Carried) -> None:
-    """Note that a remote carries no more of a feed than this, once its queue is empty; the first such note holds."""
+    """Note that a remote carries no more of a feed than this, nor than earlier such notes say.
+
+    It is acted on once the queue is empty (`apply_rewinds`).
+    """
     key = layout.rewind_prefix(remote, plane) + author
-    if transaction.get(Table.META, key) is None:
-        transaction.put(Table.META, key, _encode(known))
+    noted = transaction.get(Table.META, key)
+    least = known if noted is None else _common(_decode(noted), known)
+    transaction.put(Table.META, key, _encode(least))
+
+
+def _common(one: Carried, other: Carried) -> Carried:
+    """No more than either says."""
+    if one == other:
+        return one
+    if len(one.places) <= 1 and len(other.places) <= 1 and not (one.forked_at or other.forked_at):
+        return min(one, other, key=lambda known: known.places)
+    shared = tuple(place for place in one.places if place in other.places)
+    return Carried(shared, one.forked_at if one.forked_at == other.forked_at else 0)
 
 
 def has_rewinds(reader: Reader, remote: int, plane: int) -> bool:
@@ -83,7 +91,7 @@ def has_rewinds(reader: Reader, remote: int, plane: int) -> bool:
 
 
 def apply_rewinds(transaction: WriteTransaction, remote: int, plane: int) -> int:
-    """Carry out what `rewind` has noted, to be done when the queue is empty; how many feeds go back."""
+    """Carry out what `rewind` has noted, to be done when nothing waits; how many feeds go back."""
     prefix = layout.rewind_prefix(remote, plane)
     noted = list(transaction.scan(Table.META, prefix, layout.after(prefix)))
     for key, value in noted:

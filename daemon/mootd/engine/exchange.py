@@ -438,6 +438,8 @@ class Stored(NamedTuple):
     outcomes: list[Outcome]
     malformed: list[MalformedError]
     """What was wrong with those that were not taken in."""
+    ids: frozenset[bytes]
+    """Of those that were."""
 
 
 def take_in(commit: Commit, plane: SharedPlane, received: Sequence[bytes]) -> Stored:
@@ -452,7 +454,7 @@ def take_in(commit: Commit, plane: SharedPlane, received: Sequence[bytes]) -> St
     outcomes: list[Outcome] = []
     for portion in _portions(batches):
         outcomes.extend(commit(_receiving(portion)))
-    return Stored(outcomes, malformed)
+    return Stored(outcomes, malformed, frozenset(batch.id for batch in batches))
 
 
 def check_batch(plane: SharedPlane, data: bytes) -> Batch:

@@ -1,7 +1,8 @@
 """Filling a remote's queue with what the remote lacks, read from the log.
 
 Invariant: whatever goes into a queue is noted as carried in the same transaction, so that each batch is queued once;
-and it is read through `StoredLog`, which hands out accepted batches of its own shared plane alone.
+and it is read through `StoredLog`, which hands out accepted batches of its own shared plane alone. Only for a
+`SharedPlane` is there a queue.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,10 +10,11 @@ from typing import Final, NamedTuple
 
 from moot_protocol.batch import batch_link
 from moot_protocol.frontier import Entry
+from moot_protocol.limits import BATCH_BYTES
 from moot_protocol.messages import build_batches, build_fork
 from mootd.engine import carried as carrying
-from mootd.engine.carried import NOTHING, Carried, Sent, places_of
-from mootd.engine.exchange import StoredLog
+from mootd.engine.carried import NOTHING, Carried, places_of
+from mootd.engine.exchange import SharedPlane, StoredLog
 from mootd.engine.outbox import Outbox, OutFrame
 from mootd.engine.unit import Unit
 
@@ -68,7 +70,7 @@ def _proof(log: StoredLog, known: dict[bytes, Carried], entry: Entry) -> Iterato
 def _lacking(log: StoredLog, known: dict[bytes, Carried], author: bytes, packing: "_Packing") -> Iterator[Portion]:
     while True:
         before = known.get(author, NOTHING)
-        found = log.batches_after(author, places_of(author, before), packing.room) or ()
+        found = log.batches_after(author, places_of(author, before), max(packing.room, BATCH_BYTES + _LENGTH)) or ()
         if not found:
             return
         for batch in found:
@@ -76,7 +78,7 @@ def _lacking(log: StoredLog, known: dict[bytes, Carried], author: bytes, packing
             if not packing.fits(batch):
                 yield from packing.rest()
             here = known.get(author, NOTHING)
-            known[author] = carrying.extend(here, [Sent(author, link.prev, link.id, link.last)])
+            known[author] = carrying.extend(here, [link])
             packing.add(batch, author, here, known[author])
         if known[author].places == before.places:
             return  # a feed with more branches than are remembered: the rest waits for its owner's end
@@ -112,10 +114,10 @@ class _Packing:
         self._batches, self._size, self._before, self._after = [], _AROUND, {}, {}
 
 
-def queue(unit: Unit, remote: int, plane: int, seal: Seal, portion: Portion) -> None:
+def queue(unit: Unit, remote: int, plane: SharedPlane, seal: Seal, portion: Portion) -> None:
     """Put a portion into a remote's queue, and note it as carried."""
     before = tuple(sorted(portion.before.items()))
-    frame = OutFrame(plane, BATCHES, seal(portion.message), unit.now_ms, before)
+    frame = OutFrame(plane.number, BATCHES, seal(portion.message), unit.now_ms, before)
     Outbox(unit.transaction, remote).put(frame)
     for author, known in portion.after.items():
-        carrying.put(unit.transaction, remote, plane, author, known)
+        carrying.put(unit.transaction, remote, plane.number, author, known)

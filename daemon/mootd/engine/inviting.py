@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from moot_protocol.charter import Invite, close_draft, epoch_drafts, invite_draft
+from moot_protocol.charter import Invite, close_draft, epoch_drafts, invite_draft, invite_from_value
 from moot_protocol.epoch import build_epoch
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Dot
@@ -89,8 +89,10 @@ def begin_epoch(unit: Unit, plane: PlaneRow, keys: PlaneKeys) -> bytes:
         for name, invitation in invites_of(unit, plane).items()
         if invitation.counting is None
     }
-    before = [secret for epoch in known.live if (secret := keys.key_of(epoch.id)) is not None]
-    over: dict[bytes, Sequence[Dot]] = {epoch.id: [epoch.dot] for epoch in known.live}
+    before = [keys.sealing_key(epoch.id) for epoch in known.live]
+    over: dict[bytes, list[Dot]] = {}
+    for epoch in known.live:
+        over.setdefault(epoch.id, []).append(epoch.dot)
     value = build_epoch(plane.id, key, recipients, before)
     charter = unit.feed_number(plane.number, plane.town)
     for draft in epoch_drafts(epoch_id(key), value, "", over):
@@ -103,7 +105,8 @@ def invite(unit: Unit, plane: PlaneRow, role: Role, expires_ms: int, remotes: Se
     """Make an invite, and the ticket that carries its seed.
 
     Raises:
-        RefusedError: `denied`: the town's key isn't here, or the plane is operational; `invalid`: no role to invite as.
+        RefusedError: `denied`: the town's key isn't here, or the plane is operational; `invalid`: no role to invite
+            as, or no time to expire at.
     """
     if role is Role.ADMIN:
         raise RefusedError("a machine is invited as writer or reader", hint="admins are other towns")
@@ -112,8 +115,11 @@ def invite(unit: Unit, plane: PlaneRow, role: Role, expires_ms: int, remotes: Se
     seed = unit.replica.entropy.bytes(_KEY_BYTES)
     public = invite_signer(seed).public
     hpke = X25519PrivateKey.from_private_bytes(invite_hpke_private(seed)).public_key().public_bytes_raw()
+    made = Invite(role, plane.town, expires_ms, hpke)
+    if invite_from_value(list(made)) is None:  # nobody would take it for one
+        raise RefusedError(f"{expires_ms} is no time at which an invite can expire")
     charter = unit.feed_number(plane.number, plane.town)
-    unit.append(plane.number, invite_draft(public, Invite(role, plane.town, expires_ms, hpke), ""), feed=charter)
+    unit.append(plane.number, invite_draft(public, made, ""), feed=charter)
     unit.seal()
     newest = epochs_of(unit, plane).newest
     plane_key = keys.sealing_key(newest.id if newest else b"")
@@ -143,6 +149,8 @@ def close_invite(unit: Unit, plane: PlaneRow, key: bytes, keep: Sequence[bytes] 
     unit.append(plane.number, close_draft(key, kept, ""), feed=charter)
     unit.seal()
     resettle(unit, plane.number, plane.town)
+    if set(users) - set(kept):
+        begin_epoch(unit, plane, PlaneKeys(unit.replica.keys, plane.id))  # who is left out reads nothing new
     return kept
 
 

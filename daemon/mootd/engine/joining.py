@@ -1,24 +1,26 @@
 """Joining a plane with a ticket, and what follows when its charter comes.
 
-Invariant: a replica that has joined writes nothing before the plane's charter is accepted here; the certificate it will
-enter with waits in META until then, so that a restart forgets nothing.
+Invariant: a replica that has joined writes nothing before the part of the plane's charter that lets it in is accepted
+here; the certificate it will enter with waits in META until then, so that a restart forgets nothing. Once it has
+entered, it counts here as it does everywhere: by what acceptance says of its certificate.
 """
 
 from typing import Final, NamedTuple
 
 import msgspec
 
-from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
+from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate, decode_certificate
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frame import epoch_id
 from moot_protocol.kinds import Role
 from moot_protocol.ticket import Ticket, invite_signer
 from mootd.engine import layout
-from mootd.engine.charters import epochs_of
+from mootd.engine.charters import epochs_of, invites_of
 from mootd.engine.exchange import Commit, Snapshot
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import adopt_plane, enter_plane
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.receive import resettle
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, State
 from mootd.engine.unit import Unit
@@ -50,18 +52,22 @@ class Joined(NamedTuple):
 def join(unit: Unit, ticket: Ticket) -> Joined:
     """Begin to hold the plane of a ticket; its feeds come with the exchange.
 
+    On a plane that this replica writes on nothing happens; while it still waits, the newer ticket takes the place of
+    the older one.
+
     Raises:
-        RefusedError: `exists`: this replica writes on that plane already.
+        RefusedError: `exists`: the plane has another topic key here.
     """
     replica = unit.replica
-    created = unit.plane_number(ticket.plane) is None
-    if not created:
-        return Joined(unit.plane(unit.plane_number(ticket.plane) or 0), created)
+    number = unit.plane_number(ticket.plane)
+    created = number is None
+    if number is not None and not is_waiting(unit.transaction, number):
+        return Joined(unit.plane(number), created)
     keys = PlaneKeys(replica.keys, ticket.plane)
     keys.keep_topic_key(ticket.topic_key)
     keys.keep(ticket.plane_key)
-    name = _free_name(unit, ticket)
-    number = adopt_plane(unit, ticket.plane, ticket.kind, name, ticket.town)
+    if number is None:
+        number = adopt_plane(unit, ticket.plane, ticket.kind, _free_name(unit, ticket), ticket.town)
     body = CertificateBody(
         FORMAT, ticket.plane, ticket.town, replica.id, replica.keys.hpke_public(REPLICA_KEY), Role.WRITER
     )
@@ -87,13 +93,20 @@ def advance(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> No
     with replica.read() as reader:
         source = Snapshot(reader)
         row = replica.planes[plane]
-        waits = is_waiting(reader, plane)
-        has_charter = source.feed(source.feed_number(plane, row.town)).n > 0
-        epochs = epochs_of(source, row).written if has_charter else ()
+        may_enter = _may_enter(source, row)
+        epochs = epochs_of(source, row).written
     for epoch in reversed(epochs):
         keys.learn(epoch.id, epoch.value, replica.id)
-    if waits and has_charter:
+    if may_enter:
         commit(lambda unit: _enter(unit, plane))
+
+
+def _may_enter(source: Snapshot, plane: PlaneRow) -> bool:
+    """Whether this replica waits for a plane whose charter names the invite that it holds by now."""
+    packed = source.transaction.get(Table.META, layout.pending_key(plane.number))
+    return packed is not None and decode_certificate(_decode_pending(packed).certificate).signer in invites_of(
+        source, plane
+    )
 
 
 def _enter(unit: Unit, plane: int) -> None:
@@ -103,6 +116,8 @@ def _enter(unit: Unit, plane: int) -> None:
         return
     try:
         enter_plane(unit, plane, _decode_pending(packed).certificate)
+        unit.seal()
+        resettle(unit, plane, unit.replica.id)  # the invite may be a reader's, or closed by now
     except RefusedError as error:
         if error.code is not Code.EXISTS:  # it came back from a remote: this replica has been here before
             raise

@@ -2,7 +2,8 @@
 
 Invariant: what stands here is ciphertext; its order is the order of putting; a remote's queue never holds more than its
 cap. At the cap the oldest frame makes way: that costs nothing, because what it held is rewound (`carried.py`) and sent
-again once the queue is empty.
+again once the queue is empty; if it was published already, members ask for what they lack. A sequence number is never
+given twice, so that what arrived late of an old frame is never taken for news of another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -53,7 +54,17 @@ class Gauge(NamedTuple):
 
 _decode: Final[Callable[[bytes], OutFrame]] = msgspec.msgpack.Decoder(OutFrame).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_gauge: Final[Callable[[bytes], tuple[int, int, int]]] = msgspec.msgpack.Decoder(tuple[int, int, int]).decode
+
+
+class _Counts(NamedTuple):
+    frames: int = 0
+    bytes: int = 0
+    dropped: int = 0
+    last: int = 0
+    """The highest sequence number ever given."""
+
+
+_decode_counts: Final[Callable[[bytes], _Counts]] = msgspec.msgpack.Decoder(_Counts).decode
 
 
 class OutboxReader:
@@ -76,13 +87,13 @@ class OutboxReader:
 
     def gauge(self) -> Gauge:
         """How full it is."""
-        count, size, dropped = self._counts()
+        counts = self._counts()
         oldest = next((frame.at_ms for _, frame in self.frames()), 0)
-        return Gauge(count, size, oldest, dropped)
+        return Gauge(counts.frames, counts.bytes, oldest, counts.dropped)
 
-    def _counts(self) -> tuple[int, int, int]:
+    def _counts(self) -> _Counts:
         kept = self._reader.get(Table.META, layout.outbox_gauge_key(self._remote))
-        return (0, 0, 0) if kept is None else _decode_gauge(kept)
+        return _Counts() if kept is None else _decode_counts(kept)
 
 
 class Outbox(OutboxReader):
@@ -110,28 +121,33 @@ class Outbox(OutboxReader):
 
     def put(self, frame: OutFrame) -> None:
         """Append a frame; the oldest ones make way where there is no room."""
-        count, size, dropped = self._counts()
-        size += len(frame.frame)
-        count += 1
-        for number, oldest in self.frames():
-            if count <= self._most_frames and size <= self._most_bytes:
-                break
+        counts = self._counts()
+        count, size = counts.frames + 1, counts.bytes + len(frame.frame)
+        gone: list[tuple[int, OutFrame]] = []
+        if count > self._most_frames or size > self._most_bytes:
+            for number, oldest in self.frames():
+                gone.append((number, oldest))
+                count, size = count - 1, size - len(oldest.frame)
+                if count <= self._most_frames and size <= self._most_bytes:
+                    break
+        for number, oldest in gone:
             self._txn.delete(Table.OUTBOX, self._key(number))
-            for author, known in oldest.before:
-                carried.rewind(self._txn, self._remote, oldest.plane, author, known)
-            count, size, dropped = count - 1, size - len(oldest.frame), dropped + 1
-        self._txn.put(Table.OUTBOX, self._key(self._next()), _encode(frame))
-        self._set_counts(count, size, dropped)
+            if not oldest.published_ms:
+                self._rewind(oldest)
+        self._txn.put(Table.OUTBOX, self._key(counts.last + 1), _encode(frame))
+        self._set_counts(_Counts(count, size, counts.dropped + len(gone), counts.last + 1))
 
     def retire(self, numbers: Sequence[int]) -> None:
         """Take frames away that have arrived."""
-        count, size, dropped = self._counts()
+        counts = before = self._counts()
         for number in numbers:
             packed = self._txn.get(Table.OUTBOX, self._key(number))
             if packed is not None:
                 self._txn.delete(Table.OUTBOX, self._key(number))
-                count, size = count - 1, size - len(_decode(packed).frame)
-        self._set_counts(count, size, dropped)
+                size = counts.bytes - len(_decode(packed).frame)
+                counts = counts._replace(frames=counts.frames - 1, bytes=size)
+        if counts != before:  # or a remote that was removed meanwhile would leave a row behind
+            self._set_counts(counts)
 
     def mark_published(self, number: int, now_ms: int) -> None:
         """Note that a remote without memory has acknowledged a frame, which says nothing about anybody having it."""
@@ -144,18 +160,16 @@ class Outbox(OutboxReader):
         """Empty it, to be filled again from the log: of one plane, whose key has changed, or whole; how many went."""
         gone = [(number, frame) for number, frame in self.frames() if plane in (None, frame.plane)]
         for _, frame in gone:
-            for author, known in frame.before:
-                carried.rewind(self._txn, self._remote, frame.plane, author, known)
+            self._rewind(frame)
         self.retire([number for number, _ in gone])
         return len(gone)
+
+    def _rewind(self, frame: OutFrame) -> None:
+        for author, known in frame.before:
+            carried.rewind(self._txn, self._remote, frame.plane, author, known)
 
     def _key(self, number: int) -> bytes:
         return self._prefix + number.to_bytes(8, "big")
 
-    def _next(self) -> int:
-        newest = self._txn.scan(Table.OUTBOX, self._prefix, layout.after(self._prefix), reverse=True)
-        return next((int.from_bytes(key[len(self._prefix) :], "big") for key, _ in newest), 0) + 1
-
-    def _set_counts(self, count: int, size: int, dropped: int) -> None:
-        key = layout.outbox_gauge_key(self._remote)
-        self._txn.put(Table.META, key, _encode((count, size, dropped)))
+    def _set_counts(self, counts: _Counts) -> None:
+        self._txn.put(Table.META, layout.outbox_gauge_key(self._remote), _encode(counts))

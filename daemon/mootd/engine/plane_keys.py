@@ -84,22 +84,31 @@ class PlaneKeys:
             value: what a charter says of it.
             me: this replica's 32-byte key.
         """
-        if self.key_of(epoch) is not None:
-            return True
+        key = self.key_of(epoch) or self._unwrapped(epoch, value, me)
+        if key is None:
+            return False
+        for each in self._before(key, value):  # also where the key itself came with a ticket
+            if self.key_of(epoch_id(each)) is None:
+                self.keep(each)
+        if self.key_of(epoch) is None:
+            self.keep(key)
+        return True
+
+    def _unwrapped(self, epoch: bytes, value: EpochValue, me: bytes) -> bytes | None:
         wrap = value.wraps.get(me)
         if wrap is None:
-            return False
+            return None
         try:
             key = self._keys.hpke_open(REPLICA_KEY, wrap, WRAP_DOMAIN + self.plane + epoch)
-            if epoch_id(key) != epoch:
-                return False
-            before = predecessors(self.plane, key, value)
         except MalformedError:
-            return False  # whoever wrote it wrote nothing that could be opened; the charter's next epoch may
-        for each in before:
-            self.keep(each)
-        self.keep(key)
-        return True
+            return None  # whoever wrote it wrote nothing that could be opened; the charter's next epoch may
+        return key if epoch_id(key) == epoch else None
+
+    def _before(self, key: bytes, value: EpochValue) -> tuple[bytes, ...]:
+        try:
+            return predecessors(self.plane, key, value)
+        except MalformedError:
+            return ()  # what was sealed before stays shut; what is sealed now need not
 
     def sealing_key(self, epoch: bytes) -> bytes:
         """The key to seal with.

@@ -1,7 +1,7 @@
 """Remotes of this machine, and how each plane is exchanged with them. Bookkeeping of this machine, never replicated.
 
 Invariant: a mode that was set for a plane and a remote holds until it is set anew; without one the remote's own does.
-An operational plane has no mode at all.
+An operational plane can't be given one.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import msgspec
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import SYNC_MODES
 from mootd.engine import layout
+from mootd.engine.exchange import SharedPlane
 from mootd.engine.log import encode_row
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
@@ -90,14 +91,14 @@ def remove_remote(unit: Unit, name: str) -> RemoteRow:
     return row
 
 
-def set_mode(unit: Unit, remote: RemoteRow, plane: int, mode: str) -> None:
+def set_mode(unit: Unit, remote: RemoteRow, plane: SharedPlane, mode: str) -> None:
     """Say how a plane is exchanged with a remote.
 
     Raises:
         RefusedError: `invalid` for a mode that is none.
     """
     _check_mode(mode)
-    unit.transaction.put(Table.META, layout.mode_key(remote.number, plane), mode.encode())
+    unit.transaction.put(Table.META, layout.mode_key(remote.number, plane.number), mode.encode())
 
 
 def mode_of(reader: Reader, remote: RemoteRow, plane: int) -> str:

@@ -1,5 +1,6 @@
 """The worker for a Git remote: rounds over refs, and trying it out."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -32,14 +33,17 @@ class GitWorker:
         self._hub = hub
         self._exchange = RefExchange(remote, number, hub.replica, hub.commit, hub.in_thread)
         self._planes: dict[int, PlaneOnRemote] = {}
+        self._alone = asyncio.Lock()
+        """Held by whoever uses the remote: it has one caller at a time."""
 
     async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
         """Exchange planes once."""
         if not planes:
             return
-        await self._exchange.round([self._on_remote(plane) for plane in planes], progress)
-        if progress.rounds % UPKEEP_ROUNDS == UPKEEP_ROUNDS - 1:
-            await self._remote.maintain()
+        async with self._alone:
+            await self._exchange.round([self._on_remote(plane) for plane in planes], progress)
+            if progress.rounds % UPKEEP_ROUNDS == UPKEEP_ROUNDS - 1:
+                await self._remote.maintain()
 
     def _on_remote(self, plane: PlaneRow) -> PlaneOnRemote:
         known = self._planes.get(plane.number)
@@ -56,7 +60,8 @@ class GitWorker:
     async def check(self) -> list[dict[str, Any]]:
         """Try it out."""
         try:
-            tested = await self._remote.test(self._hub.replica.entropy)
+            async with self._alone:
+                tested = await self._remote.test(self._hub.replica.entropy)
         except MootError as error:
             return [{"check": "the remote can be reached", "ok": False, "detail": error.message, "hint": error.hint}]
         return [

@@ -1,18 +1,20 @@
 """All remotes of one daemon, each worked on by a task of its own.
 
 Invariant: what is exchanged with a remote is what the remote's rows say at that moment; a remote that fails, hangs or
-lies keeps nobody else waiting. After a failure the next try waits for a full-jitter back-off; whoever asks for an
-exchange by name (`sync`) is answered by the next try, whatever comes of it.
+lies keeps nobody else waiting, and neither does one whose settings are wrong. After a failure the next try waits for a
+full-jitter back-off; whoever asks for an exchange by name (`sync`) is answered by the next try that begins after that,
+whatever comes of it. What is committed during a round is seen to by the next.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
+import structlog
 
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Sync
@@ -27,6 +29,7 @@ from mootd.engine.replica import Replica
 from mootd.exchange.progress import Progress
 
 R = TypeVar("R")
+_log: Final = structlog.get_logger()
 
 DEBOUNCE_S: Final = 5.0
 """How long a commit waits for others before it is sent."""
@@ -37,6 +40,8 @@ CAP_S: Final = 300.0
 """The back-off's window: the first, and the widest."""
 SYNC_WAIT_MS: Final = 60_000
 """Longest that a request to exchange is held; who asked comes again."""
+SHORTEST_ID: Final = 4
+"""Hexadecimal digits of a plane's id that name it at least."""
 
 
 class Worker(Protocol):
@@ -72,14 +77,17 @@ class Settings(msgspec.Struct, frozen=True):
 class _Remote:
     """One remote's task, and what is known of it."""
 
-    def __init__(self, row: RemoteRow, worker: Worker) -> None:
+    def __init__(self, row: RemoteRow) -> None:
         self.row = row
-        self.worker = worker
+        self.worker: Worker | None = None
+        """None until a first try has made it."""
         self.progress = Progress()
         self.asked = 0
         """Exchanges asked for by name."""
         self.answered = 0
         """The last of those that a try has answered."""
+        self.named: set[int] = set()
+        """The planes that were asked for, by their numbers, since the last try began."""
         self.wake = asyncio.Event()
         self.ended = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -113,6 +121,11 @@ class Hub:
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it works: between the beginning and the end of `run`."""
+        return self._loop is not None
+
     async def in_thread(self, work: Callable[[], R], /) -> R:
         """Run what blocks in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -129,8 +142,7 @@ class Hub:
                     await self._changed.wait()
         finally:
             self._loop = None
-            for remote in self._remotes.values():
-                await remote.worker.close()
+            self._remotes.clear()
 
     def wake(self, number: int) -> None:
         """Something came up with a remote that the next round should see to. Called in the loop."""
@@ -159,7 +171,7 @@ class Hub:
                 gone.task.cancel()
         for number, row in rows.items():
             if number not in self._remotes:
-                remote = self._remotes[number] = _Remote(row, self._worker(row, self))
+                remote = self._remotes[number] = _Remote(row)
                 remote.task = tasks.create_task(self._serve(remote), name=f"remote {row.name}")
 
     def _rows(self) -> list[RemoteRow]:
@@ -167,32 +179,44 @@ class Hub:
             return remotes(reader)
 
     async def _serve(self, remote: _Remote) -> None:
-        progress = remote.progress
         try:
             while True:
                 asked = remote.asked
-                planes = await self.in_thread(partial(self._planes, remote.row, by_name=asked > remote.answered))
-                progress.state = "syncing"
-                await self.in_thread(self._release_parked)
-                await self._try(remote, planes)
+                remote.wake.clear()  # whatever is committed from here on is for the next round
+                await self._try(remote)
                 remote.answered = max(remote.answered, asked)
                 remote.ended.set()
                 remote.ended = asyncio.Event()
                 await self._rest(remote)
         finally:
-            await remote.worker.close()
+            remote.ended.set()
+            if remote.worker is not None:
+                await remote.worker.close()
 
-    async def _try(self, remote: _Remote, planes: Sequence[PlaneRow]) -> None:
-        progress, wall = remote.progress, self.replica.wall
+    async def _try(self, remote: _Remote) -> None:
+        progress = remote.progress
+        progress.state = "syncing"
         try:
-            await remote.worker.round(planes, progress)
-        except MootError as error:
-            progress.error, progress.state = error, "waiting"
+            await self._round(remote)
+        except Exception as error:  # whatever it is, the other remotes go on
+            progress.error, progress.state = _presentable(error, remote.row.name), "waiting"
             progress.failures += 1
             return
         progress.error, progress.state, progress.failures = None, "idle", 0
         progress.rounds += 1
-        progress.last_ok_ms = wall.now_ms()
+        progress.last_ok_ms = self.replica.wall.now_ms()
+
+    async def _round(self, remote: _Remote) -> None:
+        named, remote.named = remote.named, set()
+        await self.in_thread(self._release_parked)
+        worker = await self._worker_of(remote)
+        await worker.round(await self.in_thread(partial(self._planes, remote.row, named)), remote.progress)
+
+    async def _worker_of(self, remote: _Remote) -> Worker:
+        """What exchanges with a remote; made anew until that works, for files that it needs may come to be there."""
+        if remote.worker is None:
+            remote.worker = await self.in_thread(partial(self._worker, remote.row, self))
+        return remote.worker
 
     async def _rest(self, remote: _Remote) -> None:
         """Wait for the next round: after a failure for the back-off, else for a commit or the next look."""
@@ -206,15 +230,14 @@ class Hub:
         loop = asyncio.get_running_loop()
         end = loop.time() + delay
         while remote.asked <= remote.answered and loop.time() < end:
-            remote.wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(end):
                     await remote.wake.wait()
             if remote.wake.is_set() and not progress.failures:
-                own = remote.worker.debounce_s
-                end = min(end, loop.time() + (settings.debounce_s if own is None else own))
-                if remote.asked <= remote.answered and loop.time() < end:
-                    await self._until(remote, end)
+                own = None if remote.worker is None else remote.worker.debounce_s
+                await self._until(remote, min(end, loop.time() + (settings.debounce_s if own is None else own)))
+                break
+            remote.wake.clear()
         progress.next_try_ms = 0
 
     @staticmethod
@@ -222,7 +245,7 @@ class Hub:
         """Wait until a moment, or until somebody asks for an exchange by name."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end):
-                while remote.asked <= remote.answered:
+                while remote.asked <= remote.answered and asyncio.get_running_loop().time() < end:
                     remote.wake.clear()
                     await remote.wake.wait()
 
@@ -233,17 +256,23 @@ class Hub:
         if is_due:
             self.commit(lambda _: None)
 
-    def _planes(self, row: RemoteRow, *, by_name: bool) -> list[PlaneRow]:
-        """The planes that are exchanged with a remote now."""
-        wanted = ("auto", "manual") if by_name else ("auto",)
+    def _planes(self, row: RemoteRow, named: Collection[int] = ()) -> list[PlaneRow]:
+        """The planes that are exchanged with a remote now: all automatic ones, and of the manual ones those named."""
         with self.replica.read() as reader:
             return [
                 plane
-                for plane in self.replica.planes.values()
-                if plane.kind != "operational"
-                and mode_of(reader, row, plane.number) in wanted
-                and PlaneKeys(self.replica.keys, plane.id).has_topic
+                for plane in self._shared()
+                if (mode := mode_of(reader, row, plane.number)) == "auto"
+                or (mode == "manual" and plane.number in named)
             ]
+
+    def _shared(self) -> list[PlaneRow]:
+        """The planes that have a name on remotes."""
+        return [
+            plane
+            for plane in self.replica.planes.values()
+            if plane.kind != "operational" and PlaneKeys(self.replica.keys, plane.id).has_topic
+        ]
 
     # -- Asked by people -----------------------------------------------------------------------------------------
     def call(self, work: Callable[[], Any]) -> Any:
@@ -258,9 +287,15 @@ class Hub:
         return asyncio.run_coroutine_threadsafe(work(), loop).result()
 
     async def sync(self, request: Sync) -> dict[str, Any]:
-        """Begin an exchange with every remote, or see how far the one of a cursor has come."""
+        """Begin an exchange with every remote, or see how far the one of a cursor has come.
+
+        Automatic planes are exchanged in any case; of the manual ones all, or the one that the request names.
+
+        Raises:
+            RefusedError: `not_found`: no plane that is exchanged is called so; `invalid`: that is no cursor.
+        """
         await self._begun()
-        awaited = _cursor(request.cursor) if request.cursor else self._ask()
+        awaited = _cursor(request.cursor) if request.cursor else self._ask(self._named(request.plane))
         end = asyncio.get_running_loop().time() + min(request.wait_ms, SYNC_WAIT_MS) / 1000
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end):
@@ -280,8 +315,22 @@ class Hub:
             self._changed.set()
             await asyncio.sleep(0.01)
 
-    def _ask(self) -> dict[int, int]:
+    def _named(self, name: str) -> set[int]:
+        """The numbers of the planes that a request names."""
+        shared = self._shared()
+        found = [plane.number for plane in shared if name in ("", plane.name)]
+        if not found and len(name) >= SHORTEST_ID:
+            found = [plane.number for plane in shared if plane.id.hex().startswith(name.lower())]
+        if name and len(found) != 1:
+            code = Code.AMBIGUOUS if found else Code.NOT_FOUND
+            raise RefusedError(
+                f"{len(found)} planes that are exchanged are called {name}", code=code, hint="see `moot plane list`"
+            )
+        return set(found)
+
+    def _ask(self, planes: set[int]) -> dict[int, int]:
         for remote in self._remotes.values():
+            remote.named |= planes
             remote.asked += 1
             remote.wake.set()
         return {number: remote.asked for number, remote in self._remotes.items()}
@@ -306,13 +355,24 @@ class Hub:
         remote = next((each for each in self._remotes.values() if each.row.name == name), None)
         if remote is None:
             raise RefusedError(f"there is no remote named {name}", code=Code.NOT_FOUND, hint="see `moot remote list`")
-        checks = await remote.worker.check()
+        try:
+            checks = await (await self._worker_of(remote)).check()
+        except MootError as error:
+            checks = [{"check": "its settings are right", "ok": False, "detail": error.message, "hint": error.hint}]
         return {"name": name, "ok": all(check["ok"] for check in checks), "checks": checks}
 
     def progress(self, number: int) -> Progress:
         """How the exchange with a remote goes; safe from any thread."""
         remote = self._remotes.get(number)
         return Progress() if remote is None else remote.progress
+
+
+def _presentable(error: Exception, name: str) -> MootError:
+    """Why a try failed, as it can be shown."""
+    if isinstance(error, MootError):
+        return error
+    _log.error("exchange.broke", remote=name, exc_info=error)
+    return MootError(f"the exchange broke: {type(error).__name__}", code=Code.INTERNAL, hint="see the daemon's log")
 
 
 def error_of(progress: Progress) -> str:

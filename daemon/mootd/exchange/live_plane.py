@@ -7,9 +7,10 @@ stands: a broker's acknowledgement is not delivery.
 
 from collections.abc import Sequence
 from functools import partial
+from threading import Lock
 from typing import Final, NamedTuple
 
-from moot_protocol.errors import Code, MalformedError
+from moot_protocol.errors import MalformedError
 from moot_protocol.frontier import Form, FrontierBody
 from moot_protocol.limits import KIB
 from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
@@ -31,6 +32,8 @@ FILL_BYTES: Final = 8 * 1024 * KIB
 """Bytes queued before some are published."""
 AT_ONCE: Final = 64
 """Frames handed over before the queue is looked at again."""
+TELL_MS: Final = 60_000
+"""How often a replica tells where it stands while nobody has confirmed what it published: brokers drop frames."""
 ZEROS: Final = bytes(32)
 
 
@@ -61,8 +64,12 @@ class LivePlane:
         self._exchange = Exchange(hub.replica, self.on_remote.plane, hub.commit, message_bytes=MESSAGE_BYTES)
         self._authors: dict[bytes, bytes] = {}
         """sender's name on this topic → its key, once it has signed something."""
+        self._turn = Lock()
+        """Held while the queue is filled or a frame is taken in: what has just come isn't sent back."""
         self._told_n = -1
         """This replica's last event when it last told where it stands."""
+        self._told_ms = 0
+        """When it did."""
 
     # -- Coming in: in a worker thread -----------------------------------------------------------------------------
     def take(self, incoming: Incoming) -> list[Reply]:
@@ -72,6 +79,10 @@ class LivePlane:
         except MalformedError as error:
             self._progress.note_problems([error])
             return []
+        with self._turn:
+            return self._take(incoming, message)
+
+    def _take(self, incoming: Incoming, message: Message) -> list[Reply]:
         peer = self._peer(incoming, message)
         if peer is None or peer == self.on_remote.me:
             took = self.on_remote.act(message)
@@ -96,12 +107,11 @@ class LivePlane:
     def _through_session(self, peer: bytes, message: Message) -> list[Outgoing]:
         if isinstance(message, FrontierBody):
             self._hub.commit(lambda unit: note_seen(unit, self.on_remote.plane.number, message))
-        if isinstance(message, Batches):
-            self.on_remote.note_carried(message.batches)
         taken = self._exchange.take_decoded(peer, message)
         self._progress.received += len(taken.outcomes)
         self._progress.note_problems(taken.malformed)
         if isinstance(message, Batches):
+            self.on_remote.note_carried(message.batches)  # after whoever waits for them has been told
             advance(self._hub.replica, self.on_remote.plane.number, self.on_remote.keys, self._hub.commit)
         return taken.outgoing
 
@@ -123,25 +133,38 @@ class LivePlane:
         """Publish what waits, and then where this replica stands, if it has something new of its own."""
         in_thread = self._hub.in_thread
         while True:
-            await in_thread(partial(self.on_remote.fill, FILL_BYTES))
+            await in_thread(self._fill)
             waiting = await in_thread(self._waiting)
-            for number, frame in waiting:
-                await line.publish(self.on_remote.topic, Channel.BATCHES, frame.frame)
-                self._progress.sent += 1
-                await in_thread(partial(self._mark, number))
+            await self._publish(line, waiting)
             if not waiting and not await in_thread(self._rewind):
                 break
         await self._tell(line)
         await in_thread(self.retire)
 
+    def _fill(self) -> None:
+        with self._turn:
+            self.on_remote.fill(FILL_BYTES)
+
+    async def _publish(self, line: Line, waiting: Sequence[tuple[int, OutFrame]]) -> None:
+        published: list[int] = []
+        try:
+            for number, frame in waiting:
+                await line.publish(self.on_remote.topic, Channel.BATCHES, frame.frame)
+                published.append(number)
+        finally:
+            self._progress.sent += len(published)
+            if published:
+                await self._hub.in_thread(partial(self._mark, published))
+
     async def _tell(self, line: Line) -> None:
-        n = self._own_n()
-        if n == self._told_n:
+        n, now_ms = self._own_n(), self._hub.replica.wall.now_ms()
+        is_due = not 0 <= now_ms - self._told_ms < TELL_MS
+        if n == self._told_n and not (is_due and await self._hub.in_thread(self._is_unconfirmed)):
             return
         reply = await self._hub.in_thread(self._frontier)
         if reply is not None:
             await line.publish(self.on_remote.topic, reply.channel, reply.frame)
-            self._told_n = n
+            self._told_n, self._told_ms = n, now_ms
 
     def forget_told(self) -> None:
         """The line is new: whoever is there hasn't heard where this replica stands."""
@@ -168,9 +191,17 @@ class LivePlane:
                     break
         return found
 
-    def _mark(self, number: int) -> None:
+    def _is_unconfirmed(self) -> bool:
+        """Whether frames wait for members to say that they have what was published."""
+        with self._hub.replica.read() as reader:
+            frames = OutboxReader(reader, self._remote).frames()
+            return any(frame.plane == self.on_remote.plane.number for _, frame in frames)
+
+    def _mark(self, numbers: Sequence[int]) -> None:
         def mark(unit: Unit) -> None:
-            Outbox(unit.transaction, self._remote).mark_published(number, unit.now_ms)
+            outbox = Outbox(unit.transaction, self._remote)
+            for number in numbers:
+                outbox.mark_published(number, unit.now_ms)
 
         self._hub.commit(mark)
 
@@ -185,7 +216,7 @@ class LivePlane:
             numbers = [
                 number
                 for number, frame in OutboxReader(reader, self._remote).frames()
-                if frame.plane == plane and 0 < frame.published_ms <= until
+                if frame.plane == plane and 0 < frame.published_ms < until
             ]
         if numbers:
             self._hub.commit(lambda unit: Outbox(unit.transaction, self._remote).retire(numbers))
@@ -202,7 +233,3 @@ def _channel(message: Message) -> Channel:
         case Batches() | ForkProof():
             return Channel.BATCHES
 
-
-def is_about_key(error: MalformedError) -> bool:
-    """Whether a frame couldn't be opened only because its key hasn't come."""
-    return error.code is Code.UNKNOWN_EPOCH

@@ -1,7 +1,7 @@
 """The worker for a live remote: a line for each plane, kept open between rounds.
 
-Invariant: a line that has broken fails the next round, so that the hub's back-off decides when to connect again; and
-each line has one task that reads it.
+Invariant: a line that has broken fails the next round, so that the hub's back-off decides when to connect again; a
+plane whose line fails keeps no other plane waiting; and each line has one task that reads it.
 """
 
 import asyncio
@@ -29,9 +29,8 @@ class _Open:
         self.plane = plane
         self.line = line
         self.stack = stack
-        self.error: MootError | None = None
+        self.error: Exception | None = None
         self.reader: asyncio.Task[None] | None = None
-        self.publishing = asyncio.Lock()
 
 
 class LiveWorker:
@@ -57,20 +56,28 @@ class LiveWorker:
         wanted = {plane.number for plane in planes}
         for number in [number for number in self._lines if number not in wanted]:
             await self._close(self._lines.pop(number))
+        failures: list[Exception] = []
         for plane in planes:
-            opened = self._lines.get(plane.number)
-            if opened is not None and opened.error is not None:
-                await self._close(self._lines.pop(plane.number))
-                raise opened.error
-            if opened is None:
-                opened = await self._connect(plane, progress)
             try:
-                async with opened.publishing:
-                    await opened.plane.hand_over(opened.line)
-            except MootError:
-                await self._close(self._lines.pop(plane.number))
-                raise
+                await self._serve(plane, progress)
+            except MootError as error:
+                failures.append(error)
         progress.note_dropped(self._remote.dropped)
+        if failures:
+            raise failures[0]
+
+    async def _serve(self, plane: PlaneRow, progress: Progress) -> None:
+        opened = self._lines.get(plane.number)
+        if opened is None:
+            opened = await self._connect(plane, progress)
+        if opened.error is not None:
+            await self._close(self._lines.pop(plane.number))
+            raise opened.error
+        try:
+            await opened.plane.hand_over(opened.line)
+        except Exception:
+            await self._close(self._lines.pop(plane.number))
+            raise
 
     async def _connect(self, plane: PlaneRow, progress: Progress) -> _Open:
         known = self._planes.get(plane.number)
@@ -93,15 +100,14 @@ class LiveWorker:
                 replies = await self._hub.in_thread(partial(opened.plane.take, incoming))
                 for reply in replies:
                     await opened.line.publish(opened.plane.on_remote.topic, reply.channel, reply.frame)
-        except MootError as error:
+        except Exception as error:  # the next round raises it
             opened.error = error
             self._hub.wake(self._number)
 
     async def _close(self, opened: _Open) -> None:
         if opened.reader is not None:
             opened.reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await opened.reader
+            await asyncio.wait([opened.reader])
         with contextlib.suppress(MootError):
             await opened.stack.aclose()
 

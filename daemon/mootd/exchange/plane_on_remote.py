@@ -21,7 +21,7 @@ from moot_protocol.limits import FRAME_BYTES
 from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
 from moot_protocol.siv import NONCE_BYTES
 from mootd.engine import carried as carrying
-from mootd.engine.carried import NOTHING, Sent
+from mootd.engine.carried import NOTHING
 from mootd.engine.exchange import Commit, SharedPlane, StoredLog, take_in
 from mootd.engine.filling import Portion, portions, queue
 from mootd.engine.joining import advance, joining_key, present_epoch
@@ -82,6 +82,8 @@ class PlaneOnRemote:
         self._commit = commit
         self._message_bytes = message_bytes
         self._frame_bytes = frame_bytes
+        self._epoch_at: tuple[bytes, bytes | None] | None = None
+        """(head of the charter, the epoch that it says is the present one)."""
         self.alarm = ""
         """What a member said that can't be: the same frontier with another digest."""
 
@@ -154,7 +156,9 @@ class PlaneOnRemote:
                 unknown.append(batch)
         stored = take_in(self._commit, self.plane, unknown)
         problems.extend(stored.malformed)
-        self._commit(lambda unit: self._note(unit, links))
+        # What is no batch carries nothing: whoever reads only this remote still lacks what it claims to be.
+        here = [link for link in links if link.id in stored.ids or self._has(link)] if stored.malformed else links
+        self._commit(lambda unit: self._note(unit, here))
         advance(self._replica, self.plane.number, self.keys, self._commit)
         return len(stored.outcomes)
 
@@ -172,9 +176,9 @@ class PlaneOnRemote:
 
     def _note(self, unit: Unit, links: Sequence[Link]) -> None:
         """Note that the remote carries batches that were read from it."""
-        by_author: dict[bytes, list[Sent]] = {}
+        by_author: dict[bytes, list[Link]] = {}
         for link in links:
-            by_author.setdefault(link.author, []).append(Sent(link.author, link.prev, link.id, link.last))
+            by_author.setdefault(link.author, []).append(link)
         known = carrying.carried(unit.transaction, self._remote, self.plane.number)
         for author, sent in by_author.items():
             after = carrying.extend(known.get(author, NOTHING), sent)
@@ -197,8 +201,17 @@ class PlaneOnRemote:
     # -- Going out -----------------------------------------------------------------------------------------------
     def sealer(self) -> Callable[[bytes], bytes] | None:
         """Seals messages under the plane's present epoch; None where no accepted event has confirmed one yet."""
-        epoch = present_epoch(self._replica, self._replica.planes[self.plane.number])
+        epoch = self._epoch()
         return None if epoch is None else self._sealer(self.keys.key_of(epoch))
+
+    def _epoch(self) -> bytes | None:
+        """The present epoch, read anew only when the charter has changed."""
+        row = self._replica.planes[self.plane.number]
+        number = self._replica.feed_numbers.get((row.number, row.town), 0)
+        head = self._replica.feeds[number].head if number else ZEROS
+        if self._epoch_at is None or self._epoch_at[0] != head:
+            self._epoch_at = (head, present_epoch(self._replica, row))
+        return self._epoch_at[1]
 
     def ticket_sealer(self) -> Callable[[bytes], bytes] | None:
         """Seals what a newcomer asks before the charter has come: under the key of its ticket, if it is one."""
@@ -215,7 +228,7 @@ class PlaneOnRemote:
         return sealed
 
     def fill(self, most_bytes: int) -> int:
-        """Queue what the remote lacks, until the queue holds so many bytes; how many frames were queued."""
+        """Queue what the remote lacks, until so many bytes of this plane wait; how many frames were queued."""
         sealed = self.sealer()
         if sealed is None:
             return 0
@@ -223,7 +236,7 @@ class PlaneOnRemote:
         with self._replica.read() as reader:
             known = carrying.carried(reader, self._remote, self.plane.number)
         waiting = portions(self.log, known, self._message_bytes)
-        while self.queued_bytes() < most_bytes:
+        while self.waiting_bytes() < most_bytes:
             some = list(islice(waiting, AT_ONCE))
             if not some:
                 break
@@ -233,7 +246,7 @@ class PlaneOnRemote:
 
     def _queue(self, unit: Unit, some: Sequence[Portion], sealed: Callable[[bytes], bytes]) -> None:
         for portion in some:
-            queue(unit, self._remote, self.plane.number, sealed, portion)
+            queue(unit, self._remote, self.plane, sealed, portion)
 
     def summary(self) -> bytes:
         """The 32 bytes that tell where this replica stands."""
@@ -251,10 +264,19 @@ class PlaneOnRemote:
                 return 0  # a commit would wake whoever waits for one
         return self._commit(lambda unit: carrying.apply_rewinds(unit.transaction, self._remote, number))
 
-    def queued_bytes(self) -> int:
-        """Bytes that wait for the remote, of whatever plane."""
+    def waiting_bytes(self) -> int:
+        """Bytes of this plane's frames that the remote hasn't been given yet."""
         with self._replica.read() as reader:
-            return OutboxReader(reader, self._remote).gauge().bytes
+            frames = OutboxReader(reader, self._remote).frames()
+            return sum(
+                len(frame.frame)
+                for _, frame in frames
+                if frame.plane == self.plane.number and not frame.published_ms
+            )
+
+    def everything(self) -> list[bytes]:
+        """Messages that hold all that is accepted here of this plane."""
+        return [portion.message for portion in portions(self.log, {}, self._message_bytes)]
 
     def frontier_message(self, form: Form = Form.ALL) -> bytes:
         """What this replica says of itself to everybody."""

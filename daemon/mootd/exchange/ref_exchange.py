@@ -1,17 +1,19 @@
 """Exchanging planes with one remote that keeps frames in refs: fetch, take in, push what the remote lacks.
 
 Invariant: what was read is noted only after it was taken in, and a queued frame retires only after the remote has taken
-the ref that holds it. A round that breaks off anywhere loses nothing and is simply begun again.
+the ref that holds it. A round that breaks off anywhere loses nothing and is simply begun again. A ref that can't be
+read, or that isn't where it was, harms no other; this replica's own is brought back, or begun anew where somebody else
+has taken it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from moot_protocol.errors import MalformedError
+from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import MIB
 from moot_protocol.messages import Batches, ForkProof, build_batches, build_fork
 from mootd.engine import layout
@@ -38,6 +40,8 @@ FRONTIER_MS: Final = 10 * 60 * 1000
 """How often a replica that writes little tells where it stands."""
 SMALL_PUSHES: Final = 256
 """Pushes after which a generation may be made anew."""
+GENERATIONS: Final = 16
+"""Generations tried in a row where somebody else has taken them."""
 
 
 class InThread(Protocol):
@@ -63,6 +67,14 @@ class OwnRef(msgspec.Struct, array_like=True, frozen=True):
     """Summary of that frontier."""
 
 
+class Told(NamedTuple):
+    """A frontier on its way."""
+
+    frame: bytes
+    summary: bytes
+    at_ms: int
+
+
 _decode_own: Final[Callable[[bytes], OwnRef]] = msgspec.msgpack.Decoder(OwnRef).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -84,46 +96,57 @@ class RefExchange:
         self._replica = replica
         self._commit = commit
         self._in_thread = in_thread
+        self._kept: set[Ref] = set()
+        """Refs of ours that the remote doesn't let us remove."""
 
-    async def round(self, planes: Sequence[PlaneOnRemote], progress: Progress, *, push: bool = True) -> None:
+    async def round(self, planes: Sequence[PlaneOnRemote], progress: Progress) -> None:
         """One round with the remote: everything there is taken in, everything here that it lacks is pushed.
 
         Args:
             planes: what to exchange.
             progress: told of what happens.
-            push: False only to read.
 
         Raises:
             RefusedError: the remote's: `unreachable`, `denied`…; or the store's.
         """
         by_topic = {plane.topic: plane for plane in planes}
         fetched = await self._remote.fetch(list(by_topic))
+        alarms = list(fetched.alarms)
         for tip in fetched.tips:
             plane = by_topic.get(tip.ref.topic)
             if plane is not None and tip.ref.sender != plane.sender:
-                await self._read(plane, tip, progress)
-        progress.alarms = [alarm for alarm in fetched.alarms if not _is_replaced(alarm, fetched.tips)]
-        if push:
-            for plane in planes:
-                await self._push_all(plane, progress)
-                await self._compact(plane)
+                try:
+                    await self._read(plane, tip, progress)
+                except MalformedError as error:
+                    alarms.append(_unreadable(error, tip))
+        progress.alarms = alarms
+        for plane in planes:
+            refs = [tip.ref for tip in fetched.tips if tip.ref[:2] == (plane.topic, plane.sender)]
+            if not await self._push_all(plane, progress):
+                await self._restore(plane, refs)
+            await self._compact(plane)
+            await self._drop_stale(plane, refs)
 
     # -- Coming in -----------------------------------------------------------------------------------------------
     async def _read(self, plane: PlaneOnRemote, tip: Tip, progress: Progress) -> None:
-        """Take in what came to a sender's ref since it was last read."""
+        """Take in what came to a sender's ref since it was last read.
+
+        Raises:
+            MalformedError: the ref holds what no sender pushes; what stands before it was taken in.
+        """
         key = layout.read_key(self._number, tip.ref.topic, tip.ref.sender, tip.ref.generation)
         with self._replica.read() as reader:
             kept = reader.get(Table.META, key)
         after = kept.decode() if kept else None
+        is_open = True
         while after != tip.commit:
-            frames, last = await self._remote.read(tip, after, READ_BYTES)
+            frames, after = await self._remote.read(tip, after, READ_BYTES)
             took = await self._in_thread(partial(plane.take, frames))
             progress.received += took.batches
             progress.note_problems(took.problems)
-            if took.unopened:
-                return  # once the key has come, they are read again from here on
-            await self._note_read(key, last)
-            after = last
+            is_open = is_open and not took.unopened
+            if is_open:  # else, once the key has come, they are read again from there on
+                await self._note_read(key, after)
 
     async def _note_read(self, key: bytes, commit: str) -> None:
         def note(unit: Unit) -> None:
@@ -132,23 +155,28 @@ class RefExchange:
         await self._in_thread(lambda: self._commit(note))
 
     # -- Going out -----------------------------------------------------------------------------------------------
-    async def _push_all(self, plane: PlaneOnRemote, progress: Progress) -> None:
-        """Push until the remote lacks nothing, telling where this replica stands when it is time to."""
+    async def _push_all(self, plane: PlaneOnRemote, progress: Progress) -> bool:
+        """Push until the remote lacks nothing, telling where this replica stands when it is time to.
+
+        Returns:
+            Whether anything was pushed.
+        """
+        has_pushed = False
         while True:
             await self._in_thread(lambda: plane.fill(FILL_BYTES))
             waiting = await self._in_thread(lambda: self._waiting(plane))
             if not waiting and not await self._in_thread(plane.rewind):
                 break
             if waiting:
-                frames = [frame.frame for _, frame in waiting]
-                frontier = await self._in_thread(lambda: self._frontier(plane, is_alone=False))
-                await self._push(plane, [*frames, *frontier])
-                numbers = [number for number, _ in waiting]
-                await self._in_thread(partial(self._retire, numbers))
-                progress.sent += len(frames)
-        frontier = await self._in_thread(lambda: self._frontier(plane, is_alone=True))
-        if frontier:
-            await self._push(plane, frontier)
+                told = await self._in_thread(lambda: self._frontier(plane, is_alone=False))
+                await self._push(plane, [frame.frame for _, frame in waiting], told)
+                await self._in_thread(partial(self._retire, [number for number, _ in waiting]))
+                progress.sent += len(waiting)
+                has_pushed = True
+        told = await self._in_thread(lambda: self._frontier(plane, is_alone=True))
+        if told:
+            await self._push(plane, [], told)
+        return has_pushed or told is not None
 
     def _waiting(self, plane: PlaneOnRemote) -> list[tuple[int, OutFrame]]:
         """The oldest frames of a plane that wait, as many as one push takes."""
@@ -167,25 +195,36 @@ class RefExchange:
     def _retire(self, numbers: Sequence[int]) -> None:
         self._commit(lambda unit: Outbox(unit.transaction, self._number).retire(numbers))
 
-    async def _push(self, plane: PlaneOnRemote, frames: Sequence[bytes]) -> None:
-        own = await self._in_thread(lambda: self._own(plane))
-        await self._remote.push(Ref(plane.topic, plane.sender, own.generation), frames)
-        size = sum(map(len, frames))
-        await self._in_thread(partial(self._change_own, plane, lambda known: _pushed(known, size)))
+    async def _push(self, plane: PlaneOnRemote, frames: Sequence[bytes], told: Told | None) -> None:
+        """Push frames that were read from the log, and a frontier.
 
-    def _frontier(self, plane: PlaneOnRemote, *, is_alone: bool) -> list[bytes]:
+        Where the remote's ref has become somebody else's, another generation begins, with everything.
+        """
+        own = await self._in_thread(lambda: self._own(plane))
+        everything = [*frames, told.frame] if told else frames
+        try:
+            await self._remote.push(Ref(plane.topic, plane.sender, own.generation), everything)
+        except RefusedError as error:
+            if error.code is not Code.CONFLICT:
+                raise
+            await self._begin(plane, own, await self._in_thread(plane.everything))
+            return
+        size = sum(map(len, everything))
+        await self._in_thread(partial(self._change_own, plane, lambda known: _pushed(known, size, told)))
+
+    def _frontier(self, plane: PlaneOnRemote, *, is_alone: bool) -> Told | None:
         """A sealed frontier where it is time to tell it: with batches, or alone when it has changed for a while."""
         if plane.sealer() is None:
-            return []
+            return None
         own, now_ms = self._own(plane), self._replica.wall.now_ms()
-        if now_ms - own.told_ms < FRONTIER_MS:
-            return []
-        told = plane.summary()
-        if is_alone and (told == own.told or not plane.may_speak()):
-            return []
-        frame = plane.sealed(plane.frontier_message())
-        self._change_own(plane, lambda known: replace(known, told_ms=now_ms, told=told))
-        return [frame]
+        if 0 <= now_ms - own.told_ms < FRONTIER_MS:
+            return None
+        if is_alone and (plane.summary() == own.told or not plane.may_speak()):
+            return None
+        return self._tell(plane)
+
+    def _tell(self, plane: PlaneOnRemote) -> Told:
+        return Told(plane.sealed(plane.frontier_message()), plane.summary(), self._replica.wall.now_ms())
 
     # -- Its own ref ---------------------------------------------------------------------------------------------
     def _own(self, plane: PlaneOnRemote) -> OwnRef:
@@ -202,23 +241,35 @@ class RefExchange:
 
         self._commit(work)
 
+    def _put_own(self, plane: PlaneOnRemote, own: OwnRef) -> None:
+        self._change_own(plane, lambda _: own)
+
+    async def _restore(self, plane: PlaneOnRemote, refs: Sequence[Ref]) -> None:
+        """Bring this replica's ref back where somebody removed it or moved it back: any push does."""
+        own = await self._in_thread(lambda: self._own(plane))
+        if own.told and Ref(plane.topic, plane.sender, own.generation) not in refs:
+            await self._push(plane, [], await self._in_thread(lambda: self._tell(plane)))
+
     async def _compact(self, plane: PlaneOnRemote) -> None:
         """Begin a new generation with everything in large segments, once small pushes have piled up."""
         own = await self._in_thread(lambda: self._own(plane))
         if own.pushes < SMALL_PUSHES or own.small_bytes < own.base_bytes // 2:
             return
-        old = Ref(plane.topic, plane.sender, own.generation)
-        frames = await self._repacked(plane, old)
-        await self._remote.push(old._replace(generation=own.generation + 1), frames)
-        size = sum(map(len, frames))
-        begun = OwnRef(own.generation + 1, base_bytes=size, told_ms=own.told_ms, told=own.told)
-        await self._in_thread(partial(self._change_own, plane, lambda _: begun))
-        await self._remote.drop(old)
+        try:
+            messages = await self._repacked(plane, Ref(plane.topic, plane.sender, own.generation))
+        except MalformedError:  # somebody has put something into it
+            messages = await self._in_thread(plane.everything)
+        await self._begin(plane, own, messages)
 
     async def _repacked(self, plane: PlaneOnRemote, ref: Ref) -> list[bytes]:
-        """All that a ref of ours holds, in as few frames as may be."""
-        tips = (await self._remote.fetch([plane.topic])).tips
-        tip = next(tip for tip in tips if tip.ref == ref)
+        """All that a ref of ours holds, in as few messages as may be.
+
+        Raises:
+            MalformedError: it isn't where it was, or holds what isn't ours.
+        """
+        tip = next((tip for tip in (await self._remote.fetch([plane.topic])).tips if tip.ref == ref), None)
+        if tip is None:
+            raise MalformedError("the remote doesn't show this replica's ref")
         after: str | None = None
         batches: dict[bytes, None] = {}
         proofs: list[bytes] = []
@@ -230,11 +281,59 @@ class RefExchange:
                     batches.update(dict.fromkeys(message.batches))
                 elif isinstance(message, ForkProof):
                     proofs.append(build_fork(message))
-        return [plane.sealed(message) for message in (*proofs, *_messages(plane.plane.id, list(batches)))]
+        return [*proofs, *_messages(plane.plane.id, list(batches))]
+
+    async def _begin(self, plane: PlaneOnRemote, own: OwnRef, messages: Sequence[bytes]) -> None:
+        """Begin the next generation that nobody else has taken with these messages."""
+        told = await self._in_thread(lambda: self._tell(plane))
+        frames = [*[plane.sealed(message) for message in messages], told.frame]
+        for generation in range(own.generation + 1, own.generation + 1 + GENERATIONS):
+            try:
+                for portion in _portions(frames):
+                    await self._remote.push(Ref(plane.topic, plane.sender, generation), portion)
+            except RefusedError as error:
+                if error.code is Code.CONFLICT:
+                    continue
+                raise
+            begun = OwnRef(generation, 0, 0, sum(map(len, frames)), told.at_ms, told.summary)
+            await self._in_thread(partial(self._put_own, plane, begun))
+            return
+        raise RefusedError(
+            "somebody else has taken this machine's refs on the remote",
+            code=Code.CONFLICT,
+            hint="find out who pushes to refs/moot there",
+        )
+
+    async def _drop_stale(self, plane: PlaneOnRemote, refs: Sequence[Ref]) -> None:
+        """Remove refs of ours that a later generation has replaced."""
+        own = await self._in_thread(lambda: self._own(plane))
+        for ref in refs:
+            if ref.generation >= own.generation or ref in self._kept:
+                continue
+            try:
+                await self._remote.drop(ref)
+            except RefusedError as error:
+                if error.code is not Code.DENIED:
+                    raise
+                self._kept.add(ref)  # it stays, and harms nobody
 
 
-def _pushed(own: OwnRef, size: int) -> OwnRef:
-    return replace(own, pushes=own.pushes + 1, small_bytes=own.small_bytes + size)
+def _pushed(own: OwnRef, size: int, told: Told | None) -> OwnRef:
+    after = replace(own, pushes=own.pushes + 1, small_bytes=own.small_bytes + size)
+    return after if told is None else replace(after, told_ms=told.at_ms, told=told.summary)
+
+
+def _portions(frames: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Frames in pushes of about PUSH_BYTES."""
+    portion: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if portion and size + len(frame) > PUSH_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(frame)
+        size += len(frame)
+    yield portion
 
 
 def _messages(plane: bytes, batches: Sequence[bytes]) -> list[bytes]:
@@ -251,20 +350,7 @@ def _messages(plane: bytes, batches: Sequence[bytes]) -> list[bytes]:
     return [*found, build_batches(plane, tuple(portion), (), ())] if portion else found
 
 
-def _is_replaced(alarm: Alarm, tips: Sequence[Tip]) -> bool:
-    """Whether a ref is gone because its sender began a new generation."""
-    if alarm.kind is not RefAlarm.MISSING:
-        return False
-    name, _, generation = alarm.name.rpartition("/")
-    return any(
-        name.endswith(f"{tip.ref.topic.hex()}/{tip.ref.sender.hex()}")
-        and generation.isdecimal()
-        and tip.ref.generation > int(generation)
-        for tip in tips
-    )
-
-
-def unreadable(error: MalformedError, tip: Tip) -> Alarm:
+def _unreadable(error: MalformedError, tip: Tip) -> Alarm:
     """The alarm for a ref whose commits no sender of ours would push."""
     name = f"{tip.ref.topic.hex()}/{tip.ref.sender.hex()}/{tip.ref.generation}"
     return Alarm(name, RefAlarm.UNREADABLE, error.message)

@@ -22,6 +22,7 @@ from moot_protocol.exchange_requests import (
 from moot_protocol.genesis import PlaneKind, decode_genesis
 from moot_protocol.ids import key_from_text, key_text
 from moot_protocol.kinds import GENESIS, Role
+from moot_protocol.limits import URL_BYTES
 from moot_protocol.request_base import Request
 from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket, without_credentials
 from mootd.edges.recovery import new_recovery_seed, recovery_words
@@ -29,7 +30,7 @@ from mootd.engine import membership
 from mootd.engine.charters import invites_of
 from mootd.engine.exchange import SharedPlane
 from mootd.engine.inviting import close_invite, invite, is_own, open_plane
-from mootd.engine.joining import join
+from mootd.engine.joining import is_waiting, join
 from mootd.engine.log import PlaneRow
 from mootd.engine.outbox import Outbox
 from mootd.engine.remotes import RemoteRow, add_remote, mode_of, remote_named, remotes, remove_remote, set_mode
@@ -43,21 +44,31 @@ _PLANE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 # -- Remotes -----------------------------------------------------------------------------------------------------
 def _add_remote(unit: Unit, request: AddRemote) -> dict[str, Any]:
     options = {name: value for name, value in msgspec.structs.asdict(request.options).items() if value}
+    if not request.url.isprintable() or not 0 < len(request.url.encode()) <= URL_BYTES:
+        raise RefusedError(f"an address has 1 to {URL_BYTES} bytes, all of them printable")
+    shown = without_credentials(request.url)
     name = request.name or _name_for(unit, request.url)
     for plane in planes_here(unit):
-        if plane.kind in ("ledger", "federation") and is_own(unit, plane):
+        if plane.kind != PlaneKind.OPERATIONAL and is_own(unit, plane):
             open_plane(unit, plane)
     row = add_remote(unit, name, request.kind, request.url, request.mode, options)
-    return {"name": row.name, "kind": row.kind, "url": without_credentials(row.url), "mode": row.mode}
+    return {"name": row.name, "kind": row.kind, "url": shown, "mode": row.mode}
 
 
 def _name_for(unit: Unit, url: str) -> str:
     """A name that is free: `origin`, or one made from the host."""
     taken = {row.name for row in remotes(unit.transaction)}
-    host = urlsplit(url).hostname or url.rstrip("/").rpartition("/")[2]
+    host = _host_of(url) or url.rstrip("/").rpartition("/")[2]
     base = _UNFIT.sub("-", host).strip("-.")[:30] or "remote"
     names = ("origin", base, *(f"{base}-{number}" for number in range(2, 1000)))
     return next(name for name in names if name not in taken)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # brackets around what is no address
+        return ""
 
 
 def _remove_remote(unit: Unit, request: RemoveRemote) -> dict[str, Any]:
@@ -69,8 +80,7 @@ def _remove_remote(unit: Unit, request: RemoveRemote) -> dict[str, Any]:
 
 def _set_mode(unit: Unit, request: SetMode) -> dict[str, Any]:
     plane, remote = plane_called(unit, request.plane), remote_named(unit.transaction, request.remote)
-    SharedPlane(plane)
-    set_mode(unit, remote, plane.number, request.mode)
+    set_mode(unit, remote, SharedPlane(plane), request.mode)
     return {"plane": plane.name, "remote": remote.name, "mode": request.mode}
 
 
@@ -113,6 +123,8 @@ def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:
     number = membership.found_plane(unit, PlaneKind(request.kind), request.name, _recovery_of(unit, own))
     unit.seal()
     plane = unit.plane(number)
+    if plane.kind != PlaneKind.OPERATIONAL and remotes(unit.transaction):
+        open_plane(unit, plane)
     return {"name": plane.name, "plane": plane.id.hex(), "kind": plane.kind, "town": key_text(plane.town)}
 
 
@@ -192,18 +204,20 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
     ticket = decode_ticket(request.ticket)
     words = _found_own(unit)
     joined = join(unit, ticket)
-    known = {row.url for row in remotes(unit.transaction)}
+    known = {without_credentials(row.url) for row in remotes(unit.transaction)}
     names = []
     for remote in ticket.remotes:
-        if remote.url not in known:
-            row = add_remote(unit, _name_for(unit, remote.url), str(remote.kind), remote.url, "auto", {})
+        url = without_credentials(remote.url)
+        if url not in known:
+            row = add_remote(unit, _name_for(unit, url), str(remote.kind), url, "auto", {})
             names.append(row.name)
+            known.add(url)
     return {
         "plane": joined.plane.id.hex(),
         "name": joined.plane.name,
         "town": key_text(ticket.town),
         "role": str(Role.WRITER),
-        "state": "waiting" if joined.created else "ready",
+        "state": "waiting" if is_waiting(unit.transaction, joined.plane.number) else "ready",
         "created": joined.created,
         "replica": key_text(unit.replica.id),
         "remotes": names,

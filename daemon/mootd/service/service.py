@@ -15,7 +15,17 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CheckRemote, Sync
 from moot_protocol.listing import Filter
 from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Events, Import, InitTown, ListIssues, Ready, ResolveIds, Show, WorkspaceInfo
+from moot_protocol.requests import (
+    Events,
+    Import,
+    ImportEdits,
+    InitTown,
+    ListIssues,
+    Ready,
+    ResolveIds,
+    Show,
+    WorkspaceInfo,
+)
 from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.replica import Replica
@@ -182,7 +192,11 @@ class Service:
         if type(request) in EXCHANGE_WRITES:
             return Write(lambda unit: self._exchange_write(unit, request, key), atomic=True)
         if isinstance(request, Mutation):
-            return Write(lambda unit: once(unit, request, key, lambda u: carry_out(u, request)), is_atomic(request))
+            return Write(
+                lambda unit: once(unit, request, key, lambda u: carry_out(u, request)),
+                atomic=is_atomic(request),
+                bulk=isinstance(request, ImportEdits),
+            )
         return None
 
     @staticmethod

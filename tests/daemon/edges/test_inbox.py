@@ -93,6 +93,17 @@ async def test_a_batch_that_was_read_already_is_no_longer_the_oldest() -> None:
     assert dropped == Dropped(overflowed=1)
 
 
+async def test_what_was_read_leaves_room() -> None:
+    dropped = Dropped()
+    inbox = Inbox(BOB, [TOPIC], dropped, InboxLimits(bytes=10))
+    incoming = inbox.frames()
+    async with asyncio.timeout(WAIT_S):
+        for content in (b"1" * 10, b"2" * 10, b"3" * 10):
+            inbox.put(frame(BATCHES, content))
+            assert (await anext(incoming)).frame == content
+    assert dropped == Dropped()
+
+
 async def test_a_reader_that_waits_is_woken_by_a_frame_and_by_the_end() -> None:
     inbox = Inbox(BOB, [TOPIC], Dropped())
     incoming = inbox.frames()

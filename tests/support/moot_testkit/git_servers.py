@@ -228,6 +228,18 @@ def answers(port: int) -> bool:
     return False
 
 
+def is_gone(pid_file: Path) -> bool:
+    """Whether the process that wrote its id there has ended."""
+    number = int(pid_file.read_text())
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    # Ended, though the machine's first process hasn't taken notice.
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(number)], capture_output=True, text=True, check=False)
+    return state.stdout.strip()[:1] in {"", "Z"}
+
+
 def free_port() -> int:
     """A port of loopback that nobody listens on."""
     with socket.socket() as probe:

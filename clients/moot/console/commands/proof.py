@@ -71,7 +71,8 @@ def _verify(context: Context) -> int:
     lines = (line for event in proven for line in _shown(context, event))
     answer(context, {"ok": True, "proofs": [_document(event) for event in proven]}, lines)
     if not context.json:
-        note(context, "Not shown:\n" + "\n".join(f"  {told}" for told in proven[0].not_shown))
+        not_shown = dict.fromkeys(told for event in proven for told in event.not_shown)
+        note(context, "Not shown:\n" + "\n".join(f"  {told}" for told in not_shown))
     return exits.OK
 
 
@@ -99,6 +100,8 @@ def _shown(context: Context, event: ProvenEvent) -> Iterator[str]:
     yield confirmed(context, f"{neutralise(event.kind)} {neutralise(event.entity)}: event {event.n} is proven")
     yield f"  signed by replica {key_text(event.replica)} ({event.role})"
     yield f"  of town {key_text(event.town)}"
+    if event.invite:
+        yield f"  which joined with invite {key_text(event.invite)}"
     yield f"  on plane {neutralise(event.plane_name)} {event.plane.hex()}; compare this id with the one you know"
     yield f"  as {neutralise(event.actor)} at {when.short_date(event.time_ms)}"
     for change in event.changes:
@@ -120,6 +123,7 @@ def _document(event: ProvenEvent) -> dict[str, Any]:
         "plane_name": event.plane_name,
         "town": key_text(event.town),
         "replica": key_text(event.replica),
+        "invite": key_text(event.invite) if event.invite else None,
         "role": str(event.role),
         "n": event.n,
         "batch": event.batch.hex(),

@@ -93,6 +93,7 @@ async def history(git: Git, tip: str, after: str | None) -> list[Step]:
 
     Raises:
         MalformedError: the history branches or is too long.
+        RefusedError: `store_damaged`: the tip isn't there.
     """
     if after == tip:
         return []
@@ -100,9 +101,9 @@ async def history(git: Git, tip: str, after: str | None) -> list[Step]:
         parent, steps = await _line(git, tip, f"^{after}")
         if parent == after:
             return steps
-    parent, steps = await _line(git, tip)
-    if parent or not steps:
-        raise MalformedError(f"the history of commit {tip} has no beginning")
+    _, steps = await _line(git, tip)
+    if not steps:
+        raise git.damage("rev-list")
     return steps
 
 

@@ -82,6 +82,7 @@ class Git:
         self._environment = surroundings(environment, repository)
         self._command = (program, *(part for setting in self._settings() for part in ("-c", setting)))
         self._running: set[asyncio.subprocess.Process] = set()
+        self._closings = 0
         self._is_ready = False
 
     async def run(
@@ -124,7 +125,8 @@ class Git:
         )
 
     async def close(self) -> None:
-        """End every git that runs."""
+        """End every git that runs; one that is just starting ends at once."""
+        self._closings += 1
         for process in tuple(self._running):
             await _end(process)
 
@@ -152,10 +154,13 @@ class Git:
         self, arguments: tuple[str, ...], stdin: bytes, room: int, deadlines: Deadlines | None = None
     ) -> Done:
         deadlines = deadlines or self._deadlines
+        closings = self._closings
         started = await self._start(arguments)
         process, out = started.process, b""
         self._running.add(process)
         try:
+            if closings != self._closings:
+                _signal(process, signal.SIGTERM)
             out = await _follow(started, stdin, room, deadlines)
         except TimeoutError as error:
             raise RefusedError(
@@ -258,8 +263,8 @@ class _Started(NamedTuple):
 async def _start(command: tuple[str, ...], environment: Mapping[str, str]) -> _Started:
     listening, speaking = os.pipe()
     ear = _Ear(listening)
-    try:
-        process = await asyncio.create_subprocess_exec(
+    starting = asyncio.get_running_loop().create_task(
+        asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -267,12 +272,25 @@ async def _start(command: tuple[str, ...], environment: Mapping[str, str]) -> _S
             env=environment,
             cwd="/",
             start_new_session=True,
-        )
-    except BaseException:
+        ),
+        name="git start",
+    )
+    try:
+        # Cancelled half-way, asyncio would kill the program alone, not what it has started already.
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _end_unread(_started(await starting, ear))
+        ear.close()
+        raise
+    except OSError:
         ear.close()
         raise
     finally:
         os.close(speaking)
+    return _started(starting.result(), ear)
+
+
+def _started(process: asyncio.subprocess.Process, ear: _Ear) -> _Started:
     if process.stdin is None or process.stdout is None:
         raise RuntimeError("pipes were asked for")
     return _Started(process, process.stdin, process.stdout, ear)

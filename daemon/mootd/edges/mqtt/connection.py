@@ -11,6 +11,7 @@ names used here are its hooks for paho; the tests would notice if they changed.
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -75,6 +76,8 @@ class Connection(aiomqtt.Client):
             keepalive=plug.options.keepalive_s,
             tls_context=plug.tls,
             logger=self._quiet,
+            # Or a frame waits up to 40 ms for the acknowledgement of the one before it.
+            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
         )
         self._client.connect_timeout = plug.options.connect_s
         self._plug = plug
@@ -188,7 +191,6 @@ class Connection(aiomqtt.Client):
         error = None if disconnected.cancelled() else disconnected.exception()
         if isinstance(error, Exception):
             self._failure = self._failure or error
-        self._client._sock_close()  # noqa: SLF001 - an exception in a callback leaves it open
         for waiting in self._unacknowledged.values():
             if not waiting.done():
                 waiting.set_exception(self._reason())

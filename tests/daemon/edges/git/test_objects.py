@@ -250,12 +250,9 @@ async def test_large_trees_are_read_a_few_at_a_time(git: Watched, monkeypatch: p
 
 
 async def test_a_long_history_of_small_pushes_takes_few_calls(git: Watched) -> None:
-    stream = [b"blob\nmark :1\ndata 1\nx\n"]
-    for number in range(600):
-        stream.append(
-            b"commit refs/x\nmark :%d\ncommitter x <x@y> 0 +0000\ndata 0\nM 100644 :1 0000\n\n" % (number + 2)
-        )
-    await git.local("fast-import", "--quiet", stdin=b"".join(stream))
+    commit = b"commit refs/x\ncommitter x <x@y> %d +0000\ndata 0\nM 100644 :1 0000\n\n"
+    stream = b"blob\nmark :1\ndata 1\nx\n" + b"".join(commit % number for number in range(600))
+    await git.local("fast-import", "--quiet", stdin=stream)
     tip = (await git.local("rev-parse", "refs/x")).lines()[0]
     git.calls = 0
     assert await read(git, tip) == ([b"x"] * 600, tip)

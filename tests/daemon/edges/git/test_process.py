@@ -10,6 +10,7 @@ import pytest
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_testkit import git_servers
+from moot_testkit.git_servers import is_gone
 from mootd.edges.git.process import Deadlines, Git, surroundings
 
 SOON = Deadlines(quiet_s=1, patience_s=60)
@@ -30,15 +31,6 @@ def git_that(
 
 def real_git(folder: Path, **environment: str) -> Git:
     return Git(folder / "repository", {**git_servers.surroundings(folder), **environment}, Deadlines())
-
-
-def gone(pid_file: Path) -> bool:
-    """Whether the process that wrote its id there has ended."""
-    try:
-        os.kill(int(pid_file.read_text()), 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid_file.read_text().strip()}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 async def refused(awaitable: object) -> RefusedError:
@@ -77,7 +69,7 @@ async def test_output_without_end_is_cut_off(tmp_path: Path) -> None:
     git = git_that(tmp_path, f"echo $$ > {tmp_path}/pid; exec cat /dev/zero")
     with pytest.raises(MalformedError):
         await git.run("x", room=10_000_000)
-    assert gone(tmp_path / "pid")
+    assert is_gone(tmp_path / "pid")
 
 
 async def test_only_its_last_words_are_kept(tmp_path: Path) -> None:
@@ -90,7 +82,7 @@ async def test_a_helper_that_stays_and_keeps_stderr_open_holds_nothing_up(tmp_pa
     git = git_that(tmp_path, f"sleep 1000 >/dev/null & echo $! > {tmp_path}/pid; echo words >&2")
     done = await git.run("x")
     assert done.err == b"words\n"
-    assert not gone(tmp_path / "pid")
+    assert not is_gone(tmp_path / "pid")
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
@@ -112,8 +104,8 @@ async def test_a_git_that_says_nothing_ends_with_all_that_it_started(tmp_path: P
     script = f"{trap}sleep 1000 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/pid; wait; sleep 1000"
     error = await refused(git_that(tmp_path, script, SOON).run("fetch"))
     assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
-    assert gone(tmp_path / "pid")
-    assert gone(tmp_path / "child")
+    assert is_gone(tmp_path / "pid")
+    assert is_gone(tmp_path / "child")
 
 
 async def test_signs_of_life_put_off_the_deadline(tmp_path: Path) -> None:
@@ -126,13 +118,13 @@ async def test_signs_of_life_do_not_put_it_off_forever(tmp_path: Path) -> None:
     script = f"echo $$ > {tmp_path}/pid; while :; do echo and on >&2; sleep 0.02; done"
     error = await refused(git_that(tmp_path, script, Deadlines(quiet_s=60, patience_s=1)).run("fetch"))
     assert error.code is Code.UNREACHABLE
-    assert gone(tmp_path / "pid")
+    assert is_gone(tmp_path / "pid")
 
 
 async def test_one_command_may_have_deadlines_of_its_own(tmp_path: Path) -> None:
     git = git_that(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 1000")
     assert (await refused(git.run("gc", deadlines=SOON))).code is Code.UNREACHABLE
-    assert gone(tmp_path / "pid")
+    assert is_gone(tmp_path / "pid")
 
 
 async def test_cancelling_leaves_nothing_running(tmp_path: Path) -> None:
@@ -143,8 +135,8 @@ async def test_cancelling_leaves_nothing_running(tmp_path: Path) -> None:
         task = tasks.create_task(git.run("fetch"))
         await asyncio.to_thread(started.read_text)
         task.cancel()
-    assert gone(tmp_path / "pid")
-    assert gone(tmp_path / "child")
+    assert is_gone(tmp_path / "pid")
+    assert is_gone(tmp_path / "child")
 
 
 async def test_closing_ends_what_runs(tmp_path: Path) -> None:
@@ -155,7 +147,7 @@ async def test_closing_ends_what_runs(tmp_path: Path) -> None:
         await asyncio.to_thread(started.read_text)
         await git.close()
         assert (await task).code == -signal.SIGTERM
-    assert gone(tmp_path / "pid")
+    assert is_gone(tmp_path / "pid")
 
 
 # -- Surroundings ------------------------------------------------------------------------------------------------

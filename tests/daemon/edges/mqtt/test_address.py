@@ -1,6 +1,8 @@
 """Addresses without secrets, secrets that aren't shown, and files for TLS."""
 
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -70,6 +72,11 @@ def test_whatever_is_accepted_is_kept_in_a_spelling_that_means_the_same(url: str
     except RefusedError:
         return
     assert parse_address(str(address)) == address
+
+
+def test_addresses_and_names_are_read_without_the_mqtt_library() -> None:
+    code = "import sys, mootd.edges.mqtt.address, mootd.edges.mqtt.names; print({'aiomqtt', 'paho'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
 
 
 # -- Settings ----------------------------------------------------------------------------------------------------

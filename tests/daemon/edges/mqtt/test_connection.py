@@ -13,6 +13,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_testkit.live import ALICE, BATCHES, BOB, TOPIC, WAIT_S, WANT, ending, publish_refused, refused, take, until
 from moot_testkit.mqtt_broker import MqttBroker, free_port
 from moot_testkit.tcp_proxy import Manner, TcpProxy
+from mootd.edges.inbox import InboxLimits
 from mootd.edges.mqtt.address import Address
 from mootd.edges.mqtt.connection import Connection
 from mootd.edges.mqtt.remote import MqttRemote
@@ -22,6 +23,9 @@ from mootd.remotes import Dropped
 PATIENT = Options(connect_s=10 * WAIT_S, publish_s=10 * WAIT_S)
 """With these deadlines a test that waits for one fails."""
 SOON = 0.3
+MIB = 1 << 20
+LARGE = PATIENT._replace(inbox=InboxLimits(frame_bytes=MIB))
+"""Frames so large that those in flight fill every buffer on the way."""
 
 
 def remote(port: int, options: Options = PATIENT, *, is_tls: bool = False) -> MqttRemote:
@@ -76,10 +80,10 @@ async def test_a_broker_that_takes_a_frame_and_says_nothing_is_given_up_at_the_d
 
 
 async def test_a_broker_that_takes_nothing_is_given_up_at_the_deadline(wire: TcpProxy) -> None:
-    async with remote(wire.port, PATIENT._replace(publish_s=SOON)).connect(ALICE, [TOPIC]) as line:
+    async with remote(wire.port, LARGE._replace(publish_s=SOON)).connect(ALICE, [TOPIC]) as line:
         wire.manner = Manner.HANG
-        async with asyncio.TaskGroup() as tasks:  # more than all buffers hold
-            waiting = [tasks.create_task(publish_refused(line, TOPIC, BATCHES, bytes(1 << 17))) for _ in range(200)]
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(publish_refused(line, TOPIC, BATCHES, bytes(MIB))) for _ in range(30)]
         assert {each.result().code for each in waiting} == {Code.UNREACHABLE}
 
 
@@ -172,10 +176,10 @@ async def test_who_is_cancelled_while_connecting_leaves_nothing(wire: TcpProxy) 
 # -- Leaving -----------------------------------------------------------------------------------------------------
 async def test_leaving_a_broker_that_hangs_takes_no_error_and_no_long_time(wire: TcpProxy) -> None:
     async with asyncio.timeout(WAIT_S):
-        async with remote(wire.port).connect(ALICE, [TOPIC]) as line:
+        async with remote(wire.port, LARGE).connect(ALICE, [TOPIC]) as line:
             wire.manner = Manner.HANG
             tasks = [
-                asyncio.get_running_loop().create_task(line.publish(TOPIC, BATCHES, bytes(1 << 17))) for _ in range(200)
+                asyncio.get_running_loop().create_task(line.publish(TOPIC, BATCHES, bytes(MIB))) for _ in range(30)
             ]
             await asyncio.sleep(0)
         await asyncio.wait(tasks)
@@ -259,7 +263,24 @@ async def test_a_refused_subscription_refuses_the_connection() -> None:
     assert (error.code, error.retryable) == (Code.DENIED, False)
 
 
-async def test_a_line_that_ends_before_it_is_used_is_not_handed_out() -> None:
+async def test_no_more_frames_are_on_their_way_than_the_broker_allows() -> None:
+    two_at_once = b"\x20\x06\0\0\x03\x21\0\x02"
+    async with scripted(two_at_once) as port, remote(port).connect(ALICE, []) as line:
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(publish_refused(line, TOPIC, BATCHES, b"x")) for _ in range(10)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(line._connection._unacknowledged) == 2
+            line._connection.cut()
+        assert {each.result().code for each in waiting} == {Code.UNREACHABLE}
+
+
+async def test_a_line_that_ends_as_it_begins_is_refused_or_ends() -> None:
     async with scripted(CONNACK + b"\xe0\x02\x8b\0") as port:
-        error = await refused(remote(port).connect(ALICE, []))
-    assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
+        errors = []
+        try:
+            async with remote(port).connect(ALICE, []) as line:
+                errors.append(await ending(line))
+        except RefusedError as error:
+            errors.append(error)
+    assert [(error.code, error.retryable) for error in errors] == [(Code.UNREACHABLE, True)]

@@ -34,6 +34,7 @@ class SampleBroker(MqttBroker):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.folder = folder
+        self.ties_identifiers = False
         authority = Authority(folder, "ca")
         authority.vouch("broker")
         write_passwords(folder / "passwords", {sender.hex(): password(sender) for sender in (ALICE, BOB, CAROL)})
@@ -49,6 +50,8 @@ class SampleBroker(MqttBroker):
         ):
             assert before in text
             text = text.replace(before, after)
+        if self.ties_identifiers:
+            text = text.replace("#use_username_as_clientid", "use_username_as_clientid")
         return text.splitlines()
 
     def remote(self, user: bytes) -> MqttRemote:
@@ -77,15 +80,31 @@ async def test_replicas_hear_one_another(sample: SampleBroker) -> None:
 
 @pytest.mark.parametrize("channel", [BATCHES, FRONTIER, WANT], ids=str)
 async def test_a_replica_cannot_publish_as_another(sample: SampleBroker, channel: Channel) -> None:
-    async with sample.remote(BOB).connect(BOB, [TOPIC]) as bob, sample.remote(CAROL).connect(CAROL, [TOPIC]) as carol:
-        await bob.publish(TOPIC, FRONTIER, b"bob's")
+    async with sample.remote(CAROL).connect(CAROL, [TOPIC]) as carol:
+        async with sample.remote(BOB).connect(BOB, [TOPIC]) as bob:
+            await bob.publish(TOPIC, FRONTIER, b"bob's")
         async with sample.remote(ALICE).connect(BOB, [TOPIC]) as alice_as_bob:
             error = await publish_refused(alice_as_bob, TOPIC, channel, b"forged")
             assert (error.code, error.retryable) == (Code.DENIED, False)
-            await bob.publish(TOPIC, WANT, b"last")  # Bob's connection stands, though Alice came under his name
+        async with sample.remote(BOB).connect(BOB, [TOPIC]) as bob:
+            await bob.publish(TOPIC, WANT, b"last")
         assert await frames_until(carol, b"last") == [b"bob's", b"last"]
     async with sample.remote(CAROL).connect(CAROL, [TOPIC]) as carol:
         assert await take(carol, 1) == [Incoming(TOPIC, BOB, FRONTIER, b"bob's", is_retained=True)]
+
+
+async def test_with_identifiers_tied_to_users_nobody_takes_over_anothers_connection(tmp_path: Path) -> None:
+    sample = SampleBroker(tmp_path)
+    sample.ties_identifiers = True
+    sample.start()
+    try:
+        async with sample.remote(CAROL).connect(CAROL, [TOPIC]) as carol:
+            one, other = sample.remote(BOB), sample.remote(ALICE)
+            async with one.connect(BOB, [TOPIC]) as bob, other.connect(BOB, [TOPIC]):
+                await bob.publish(TOPIC, WANT, b"still here")
+            assert [each.frame for each in await take(carol, 1)] == [b"still here"]
+    finally:
+        sample.kill()
 
 
 async def test_a_replica_cannot_leave_a_last_word_as_another(sample: SampleBroker) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.beads_pairs import LinePair, Pairing
-from moot_protocol.requests import Conflicts, Delete, Export, ImportEdits
+from moot_protocol.requests import Conflicts, Delete, Export, ImportEdits, Undelete
 from moot_testkit.engine import PROJECT, START_MS, Desk, exchange, town_of
 from moot_testkit.town import make_api
 
@@ -75,8 +75,8 @@ def test_differences_that_are_here_already_are_unchanged_and_write_nothing(desk:
     edit(desk, BASE, after)
     length = log_length(desk)
     assert edit(desk, after, after) == NOTHING
-    again = edit(desk, BASE[1:], after)
-    assert counts(again) == {"unchanged": 2}
+    assert counts(edit(desk, BASE, after)) == {"unchanged": 2}
+    assert counts(edit(desk, BASE[1:], after)) == {"unchanged": 2}
     assert log_length(desk) == length
 
 
@@ -135,6 +135,14 @@ def test_a_tombstone_or_an_issue_never_here_whose_line_is_gone_is_nothing_to_tel
     tombstone = BASE[0] | {"status": "tombstone"}
     start(desk, tombstone)
     assert edit(desk, (tombstone, BASE[1]), ()) == NOTHING | {"unchanged": 1}
+
+
+def test_an_issue_brought_back_here_stays_though_its_tombstone_is_gone_from_the_file(desk: Desk) -> None:
+    tombstone = BASE[0] | {"status": "tombstone"}
+    start(desk, tombstone)
+    desk.do(Undelete(actor="alice", id="mt-1"))
+    assert edit(desk, (tombstone,), (), delete_missing=True) == NOTHING | {"unchanged": 1}
+    assert exported(desk)["mt-1"]["status"] == "open"
 
 
 def test_a_line_that_became_a_tombstone_deletes_and_back_again_undeletes(desk: Desk) -> None:

@@ -374,6 +374,27 @@ def test_issues_of_one_id_on_two_planes_are_both_listed_and_each_is_found_by_its
         assert [issue["title"] for issue in found] == [title]
 
 
+def test_a_short_id_in_the_list_of_one_plane_is_unique_among_all() -> None:
+    desk = two_planes()
+    create_on(desk, "ledger", "x-bbbbb2")
+    create_on(desk, "team", "x-bbbbb3", "tm")
+    page = desk.ask(ListIssues(filter=Filter(plane="team")))
+    assert (ids_of(page.issues), page.short) == (["x-bbbbb3"], [len("x-bbbbb3")])
+
+
+def test_each_of_two_issues_of_one_id_is_blocked_by_what_blocks_it() -> None:
+    desk = two_planes()
+    make_twins(desk)
+    for plane in ("ledger", "team"):
+        create_on(desk, plane, f"mt-before-{plane}")
+        desk.link(f"{plane}:mt-same22", f"mt-before-{plane}")
+    blocked = desk.ask(Blocked(limit=0)).issues
+    assert {issue["title"]: issue["blocked_by"] for issue in blocked} == {
+        "One": ["mt-before-ledger"],
+        "Two": ["mt-before-team"],
+    }
+
+
 def test_projects_that_share_the_last_number_are_told_apart_by_their_planes(
     planes: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,265 @@
+"""Getting refs from remotes that mean harm: an alarm in words, and the others' refs come all the same."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_testkit import git_servers
+from moot_testkit.git_servers import Server, is_gone
+from mootd.edges.git import incoming
+from mootd.edges.git.incoming import Incoming
+from mootd.edges.git.names import ref_name
+from mootd.edges.git.process import Deadlines, Done, Git
+from mootd.edges.git.remote import GitRemote
+from mootd.remotes import Alarm, Fetched, Ref, RefAlarm, Tip
+
+TOPIC, ALICE, EVE = b"t" * 16, b"a" * 16, b"e" * 16
+REF, BAD = Ref(TOPIC, ALICE, 1), Ref(TOPIC, EVE, 1)
+
+
+class Watched(Git):
+    """The user's git; it counts, and may be told to find no end with a ref."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        super().__init__(server.repository.parent / name, server.environment, Deadlines())
+        self.asked: list[str] = []
+        self.endless: tuple[str, ...] = ()
+
+    async def run(self, *arguments: str, stdin: bytes = b"", **more: Any) -> Done:
+        self.asked.append(arguments[0])
+        if arguments[0] == "fetch" and any(name in stdin.decode() for name in self.endless):
+            raise RefusedError("no sign of life", code=Code.UNREACHABLE, retryable=True)
+        return await super().run(*arguments, stdin=stdin, **more)
+
+    def connections(self) -> int:
+        """How often the remote was called since this was last asked."""
+        found = self.asked.count("fetch") + self.asked.count("ls-remote")
+        self.asked.clear()
+        return found
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with git_servers.local(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def git(server: Server) -> Watched:
+    return Watched(server, "bob")
+
+
+@pytest.fixture
+def bob(server: Server, git: Watched) -> Incoming:
+    return Incoming(git, server.address)
+
+
+@pytest.fixture
+def alice(server: Server) -> GitRemote:
+    return GitRemote(server.address, server.repository.parent / "alice", server.environment)
+
+
+def at_remote(server: Server, *arguments: str, stdin: bytes = b"") -> str:
+    """Run git in the remote's repository, as somebody who has taken it over."""
+    who = {f"GIT_{who}_{what}": "x@y" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    command = ["git", "-C", str(server.repository), *arguments]
+    environment = {**server.environment, **who}
+    return (
+        subprocess.run(command, input=stdin, env=environment, check=True, capture_output=True).stdout.decode().strip()
+    )
+
+
+def evil_commit(server: Server) -> str:
+    """A commit that git itself refuses to fetch: its tree holds `.git`."""
+    blob = at_remote(server, "hash-object", "-w", "--stdin", stdin=b"[core]\n\tfsmonitor = touch mark\n")
+    row = b"100644 .git\0" + bytes.fromhex(blob)
+    tree = at_remote(server, "hash-object", "-w", "-t", "tree", "--literally", "--stdin", stdin=row)
+    return at_remote(server, "commit-tree", tree, "-m", "evil")
+
+
+def unreadable(found: Fetched) -> list[str]:
+    return [alarm.name for alarm in found.alarms if alarm.kind is RefAlarm.UNREADABLE]
+
+
+async def test_a_ref_that_git_refuses_harms_no_other(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    tip = await alice.push(REF, [b"one"])
+    at_remote(server, "update-ref", ref_name(BAD), evil_commit(server))
+    found = await bob.fetch([TOPIC])
+    assert found.tips == [tip]
+    assert unreadable(found) == [ref_name(BAD)]
+    assert ".git" in found.alarms[0].detail
+    later = await alice.push(REF, [b"two"])
+    assert (await bob.fetch([TOPIC])).tips == [later]
+    mended = await GitRemote(server.address, server.repository.parent / "eve", server.environment).push(
+        BAD._replace(generation=2), [b"mine"]
+    )
+    at_remote(server, "update-ref", "-d", ref_name(BAD))
+    assert await bob.fetch([TOPIC]) == ([later, mended], [])
+    git.asked.clear()
+    assert await bob.fetch([TOPIC]) == ([later, mended], [])
+    assert git.connections() == 1
+
+
+async def test_what_stands_under_a_foreign_name_is_not_fetched_where_it_did_harm(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    tip = await alice.push(REF, [b"one"])
+    foreign = f"refs/moot/{TOPIC.hex()}/evil"
+    at_remote(server, "update-ref", foreign, evil_commit(server))
+    for _ in range(3):
+        assert await bob.fetch([TOPIC]) == ([tip], [Alarm(foreign, RefAlarm.FOREIGN)])
+    assert git.connections() == 2 + 1 + 1 + 1  # everything at once, the list and one ref; then lists alone
+    assert (await git.local("for-each-ref", "refs/incoming/")).out.count(b"\n") == 1
+
+
+async def test_a_bad_ref_is_tried_again_ever_more_rarely_until_it_changes(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    at_remote(server, "update-ref", ref_name(BAD), evil_commit(server))
+    await bob.fetch([TOPIC])
+    tries = []
+    for _ in range(16):
+        git.connections()
+        assert unreadable(await bob.fetch([TOPIC])) == [ref_name(BAD)]
+        tries.append(git.connections() - 1)
+    assert tries == [0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    tip = await alice.push(REF, [b"one"])
+    at_remote(server, "update-ref", ref_name(BAD), tip.commit)
+    assert await bob.fetch([TOPIC]) == ([tip, Tip(BAD, tip.commit)], [])
+
+
+async def test_a_ref_that_finds_no_end_holds_the_others_up_for_two_calls_only(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    tip = await alice.push(REF, [b"one"])
+    at_remote(server, "update-ref", ref_name(BAD), evil_commit(server))
+    git.endless = ("/*", ref_name(BAD))
+    for _ in range(2):
+        with pytest.raises(RefusedError) as caught:
+            await bob.fetch([TOPIC])
+        assert caught.value.code is Code.UNREACHABLE
+    found = await bob.fetch([TOPIC])
+    assert (found.tips, unreadable(found)) == ([tip], [ref_name(BAD)])
+
+
+@pytest.mark.parametrize("kind", ["blob", "tree", "tag"])
+async def test_a_ref_that_leads_to_no_commit_is_unreadable(
+    server: Server, bob: Incoming, alice: GitRemote, kind: str
+) -> None:
+    tip = await alice.push(REF, [b"one"])
+    blob = at_remote(server, "hash-object", "-w", "--stdin", stdin=b"x")
+    tag = f"object {tip.commit}\ntype commit\ntag x\ntagger x <y> 0 +0000\n\n"
+    made = {
+        "blob": blob,
+        "tree": at_remote(server, "mktree", stdin=f"100644 blob {blob}\t0000\n".encode()),
+        "tag": at_remote(server, "mktag", stdin=tag.encode()),
+    }
+    (server.repository / ref_name(BAD)).parent.mkdir(parents=True)
+    (server.repository / ref_name(BAD)).write_text(f"{made[kind]}\n")
+    for _ in range(2):
+        assert await bob.fetch([TOPIC]) == (
+            [tip],
+            [Alarm(ref_name(BAD), RefAlarm.UNREADABLE, f"it leads to a {kind}")],
+        )
+    assert await bob.look(BAD) is None
+
+
+async def test_refs_that_could_not_be_folders_of_one_disk_harm_nobody(
+    server: Server, bob: Incoming, alice: GitRemote
+) -> None:
+    tip = await alice.push(REF, [b"one"])
+    names = [ref_name(BAD), f"{ref_name(BAD)}/x", f"refs/moot/{TOPIC.hex()}/{'long' * 300}"]
+    packed = "".join(f"{tip.commit} {name}\n" for name in sorted([*names, ref_name(REF)]))
+    (server.repository / ref_name(REF)).unlink()
+    (server.repository / "packed-refs").write_text(f"# pack-refs with: peeled fully-peeled sorted \n{packed}")
+    for _ in range(2):
+        found = await bob.fetch([TOPIC])
+        assert found.tips == [tip, Tip(BAD, tip.commit)]
+        assert sorted(alarm.name for alarm in found.alarms) == sorted(names[1:])
+
+
+async def test_a_list_of_refs_without_end_is_refused(
+    bob: Incoming, alice: GitRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await alice.push(REF, [b"one"])
+    monkeypatch.setattr(incoming, "LIST_BYTES", 50)
+    with pytest.raises(RefusedError) as caught:
+        await bob.fetch([TOPIC])
+    assert caught.value.code is Code.LIMIT
+
+
+async def test_looking_at_a_ref_fetches_it_alone(server: Server, git: Watched, bob: Incoming, alice: GitRemote) -> None:
+    assert await bob.look(REF) is None
+    tip = await alice.push(REF, [b"one"])
+    await alice.push(BAD, [b"two"])
+    assert await bob.look(REF) == tip.commit
+    assert (await git.local("for-each-ref", "refs/incoming/")).out.count(b"\n") == 1
+    at_remote(server, "update-ref", "-d", ref_name(REF))
+    assert await bob.look(REF) is None
+    assert await bob.fetch([TOPIC]) == ([Tip(BAD, (await alice.fetch([TOPIC])).tips[0].commit)], [])
+
+
+# -- Servers that break off --------------------------------------------------------------------------------------
+def through(server: Server, folder: Path, name: str, script: str, deadlines: Deadlines | None = None) -> GitRemote:
+    """A remote behind a stand-in for ssh, which runs `$server` for what the server would say."""
+    ssh = folder / "ssh"
+    ssh.write_text(f"#!/bin/sh\nfor server; do :; done\n{script}\n")
+    ssh.chmod(0o700)
+    chosen = {**server.environment, "GIT_SSH_COMMAND": str(ssh), "GIT_SSH_VARIANT": "ssh"}
+    return GitRemote(f"host:{server.repository}", folder / name, chosen, deadlines)
+
+
+@pytest.mark.parametrize("size", [0, 100, 300, 20_000])
+async def test_a_pack_that_is_cut_short_is_unreachable_or_unreadable_and_nothing_is_applied(
+    server: Server, tmp_path: Path, alice: GitRemote, size: int
+) -> None:
+    tip = await alice.push(REF, [os.urandom(50_000)])
+    cut = through(server, tmp_path, "bob", f'sh -c "$server" | head -c {size}', Deadlines(1, 60))
+    with contextlib.suppress(RefusedError):
+        found = await cut.fetch([TOPIC])
+        assert (found.tips, unreadable(found)) == ([], [ref_name(REF)])
+    whole = through(server, tmp_path, "bob", 'exec sh -c "$server"')
+    assert await whole.fetch([TOPIC]) == ([tip], [])
+
+
+async def test_a_pack_with_a_flipped_bit_is_unreadable_and_nothing_is_applied(
+    server: Server, tmp_path: Path, alice: GitRemote
+) -> None:
+    await alice.push(REF, [bytes(50_000)])
+    loose = [path for path in (server.repository / "objects").rglob("*") if path.is_file()]
+    largest = max(loose, key=lambda path: path.stat().st_size)
+    largest.chmod(0o600)
+    largest.write_bytes(largest.read_bytes()[:-8] + bytes(8))
+    bob = GitRemote(server.address, tmp_path / "bob", server.environment)
+    found = await bob.fetch([TOPIC])
+    assert (found.tips, unreadable(found)) == ([], [ref_name(REF)])
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["exec sleep 1000", "while :; do echo and on >&2; sleep 0.05; done", "echo garbage; exec cat", "exec yes"],
+    ids=["silent", "chatty", "garbage", "endless"],
+)
+async def test_a_server_that_never_answers_rightly_is_given_up(server: Server, tmp_path: Path, script: str) -> None:
+    remote = through(server, tmp_path, "bob", f"echo $$ > {tmp_path}/pid; {script}", Deadlines(1, 2))
+    with pytest.raises(RefusedError) as caught:
+        await remote.fetch([TOPIC])
+    assert caught.value.code is Code.UNREACHABLE
+    assert is_gone(tmp_path / "pid")
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_given_up(tmp_path: Path) -> None:
+    with git_servers.silence() as address:
+        remote = GitRemote(address, tmp_path / "bob", git_servers.surroundings(tmp_path), Deadlines(1, 60))
+        for call in (remote.fetch([TOPIC]), remote.push(REF, [b"one"])):
+            with pytest.raises(RefusedError) as caught:
+                await call
+            assert caught.value.code is Code.UNREACHABLE

@@ -1,0 +1,159 @@
+"""Remotes and modes: names are unique, numbers are never given twice, and nothing stays of a remote that went."""
+
+from collections.abc import Callable
+from typing import get_type_hints
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_testkit.carrying import founder
+from moot_testkit.town import Member
+from mootd.engine import carried, layout
+from mootd.engine.carried import Carried
+from mootd.engine.exchange import SharedPlane
+from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.remotes import (
+    NAME_CHARS,
+    RemoteRow,
+    add_remote,
+    mode_of,
+    remote_named,
+    remotes,
+    remove_remote,
+    set_mode,
+)
+from mootd.engine.unit import Unit
+from mootd.store.port import Table
+
+
+def add(member: Member, name: str, mode: str = "auto") -> RemoteRow:
+    return member.commit(lambda unit: add_remote(unit, name, "git", f"file:///{name}", mode, {}))
+
+
+def names(member: Member) -> list[str]:
+    with member.replica.read() as reader:
+        return [row.name for row in remotes(reader)]
+
+
+def mode(member: Member, remote: RemoteRow, plane: int) -> str:
+    with member.replica.read() as reader:
+        return mode_of(reader, remote, plane)
+
+
+def refusal(act: Callable[[], object]) -> Code:
+    with pytest.raises(RefusedError) as raised:
+        act()
+    assert raised.value.message
+    return raised.value.code
+
+
+def test_remotes_are_kept_in_the_order_in_which_they_were_added() -> None:
+    member = founder()
+    for name in ("origin", "backup", "a.third-one"):
+        add(member, name)
+    member.restart()
+    assert names(member) == ["origin", "backup", "a.third-one"]
+    with member.replica.read() as reader:
+        assert remote_named(reader, "backup") == RemoteRow(2, "backup", "git", "file:///backup", "auto", {})
+
+
+def test_a_name_is_given_once() -> None:
+    member = founder()
+    add(member, "origin")
+    assert refusal(lambda: add(member, "origin")) is Code.EXISTS
+    assert names(member) == ["origin"]
+
+
+@pytest.mark.parametrize("name", ["", "-", "a b", "a/b", "..", "é", "x" * (NAME_CHARS + 1), "a\n"])
+def test_what_is_no_name_names_no_remote(name: str) -> None:
+    member = founder()
+    assert refusal(lambda: add(member, name)) is Code.INVALID
+    assert names(member) == []
+
+
+def test_only_kinds_and_modes_that_there_are_can_be_added() -> None:
+    member = founder()
+    work = member.commit
+    assert refusal(lambda: work(lambda unit: add_remote(unit, "a", "ftp", "x", "auto", {}))) is Code.INVALID
+    assert refusal(lambda: work(lambda unit: add_remote(unit, "a", "git", "x", "always", {}))) is Code.INVALID
+    assert work(lambda unit: add_remote(unit, "a", "mqtt", "x", "off", {"user": "ada"})).options == {"user": "ada"}
+
+
+def test_a_remote_that_is_not_there_is_not_found() -> None:
+    member = founder()
+    assert refusal(lambda: member.commit(lambda unit: remove_remote(unit, "origin"))) is Code.NOT_FOUND
+    with member.replica.read() as reader:
+        assert refusal(lambda: remote_named(reader, "origin")) is Code.NOT_FOUND
+
+
+def test_the_number_of_a_remote_that_went_is_never_given_again() -> None:
+    member = founder()
+    add(member, "one")
+    add(member, "two")
+    member.commit(lambda unit: remove_remote(unit, "two"))
+    member.commit(lambda unit: remove_remote(unit, "one"))
+    member.restart()
+    assert add(member, "one").number == 3
+
+
+def test_nothing_stays_of_a_remote_that_went_and_all_of_the_others() -> None:
+    member = founder()
+    rows = [add(member, name) for name in ("one", "two")]
+    before = (Carried(), b"\xff" * 32)
+
+    def note(number: int) -> None:
+        frame = OutFrame(1, "batches", b"frame", 5, ((before[1], before[0]),))
+
+        def work(unit: Unit) -> None:
+            txn = unit.transaction
+            set_mode(unit, rows[number - 1], SharedPlane(member.ledger), "manual")
+            carried.put(txn, number, 1, before[1], Carried(((3, bytes(32)),)))
+            carried.rewind(txn, number, 1, before[1], Carried())
+            txn.put(Table.META, layout.read_key(number, bytes(16), bytes(16), 1), b"commit")
+            txn.put(Table.META, layout.own_ref_key(number, 1), b"ref")
+            Outbox(txn, number).put(frame)
+
+        member.commit(work)
+
+    def kept() -> dict[tuple[Table, bytes], bytes]:
+        with member.store.read() as reader:
+            tables = (Table.META, Table.OUTBOX)
+            return {(table, key): value for table in tables for key, value in reader.scan(table, b"\0")}
+
+    note(1)
+    with_one = kept()
+    note(2)
+    member.commit(lambda unit: Outbox(unit.transaction, 2).clear())
+    assert member.commit(lambda unit: remove_remote(unit, "two")) == rows[1]
+    without = {(Table.META, layout.remote_key(2))}
+    assert kept() == {key: value for key, value in with_one.items() if key not in without}
+    # What comes late from whoever served it leaves nothing behind either.
+    member.commit(lambda unit: Outbox(unit.transaction, 2).retire([1]))
+    assert (Table.META, layout.outbox_gauge_key(2)) not in kept()
+
+
+def test_a_plane_goes_by_its_own_mode_where_it_has_one_and_by_the_remote_s_else() -> None:
+    member = founder()
+    one, two = add(member, "one"), add(member, "two", "manual")
+    plane = member.ledger
+    assert (mode(member, one, plane.number), mode(member, two, plane.number)) == ("auto", "manual")
+    member.commit(lambda unit: set_mode(unit, one, SharedPlane(plane), "off"))
+    member.restart()
+    assert (mode(member, one, plane.number), mode(member, two, plane.number)) == ("off", "manual")
+    assert mode(member, one, plane.number + 1) == "auto"
+    member.commit(lambda unit: set_mode(unit, one, SharedPlane(plane), "manual"))
+    assert mode(member, one, plane.number) == "manual"
+
+
+def test_a_mode_that_is_none_is_refused() -> None:
+    member = founder()
+    row = add(member, "one")
+    shared = SharedPlane(member.ledger)
+    assert refusal(lambda: member.commit(lambda unit: set_mode(unit, row, shared, "sometimes"))) is Code.INVALID
+    assert mode(member, row, shared.number) == "auto"
+
+
+def test_only_a_plane_that_may_be_shared_can_be_given_a_mode() -> None:
+    member = founder()
+    assert get_type_hints(set_mode)["plane"] is SharedPlane
+    assert refusal(lambda: SharedPlane(member.replica.plane_named("operational"))) is Code.DENIED

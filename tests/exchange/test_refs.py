@@ -1,0 +1,243 @@
+"""Exchange through refs under faults: what others may put there, and a process that dies at any step."""
+
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+
+import pytest
+
+from moot_protocol.frame import seal
+from moot_protocol.messages import build_batches
+from moot_testkit.exchanging import Peer, in_step, peers, settle, through_refs
+from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
+from mootd.edges.git.names import ref_name
+from mootd.exchange.progress import Progress
+from mootd.exchange.ref_exchange import RefExchange
+from mootd.remotes import Fetched, Ref, RefRemote, Tip
+from mootd.store.memory_store import CrashError, Faults
+
+NONCE = bytes(12)
+
+
+class DiedError(BaseException):
+    """The process ends here; no handler may survive it."""
+
+
+class Mortal:
+    """A remote under whose caller the process dies, before or after the call that is due."""
+
+    def __init__(self, remote: RefRemote) -> None:
+        self._remote = remote
+        self.steps = 0
+        self.last = 0
+        """The step at which the process dies; 0 for never. A call is two steps."""
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps == self.last:
+            raise DiedError
+
+    async def fetch(self, topics: Collection[bytes]) -> Fetched:
+        self._step()
+        fetched = await self._remote.fetch(topics)
+        self._step()
+        return fetched
+
+    async def read(self, tip: Tip, after: str | None, room: int) -> tuple[Sequence[bytes], str]:
+        self._step()
+        found = await self._remote.read(tip, after, room)
+        self._step()
+        return found
+
+    async def push(self, ref: Ref, frames: Sequence[bytes]) -> Tip:
+        self._step()
+        tip = await self._remote.push(ref, frames)
+        self._step()
+        return tip
+
+    async def drop(self, ref: Ref) -> None:
+        self._step()
+        await self._remote.drop(ref)
+        self._step()
+
+    async def close(self) -> None:
+        await self._remote.close()
+
+
+async def at_once(work: Callable[[], object]) -> object:
+    return work()
+
+
+async def one_round(peer: Peer, remote: RefRemote) -> Progress:
+    """What a process that has just begun does with a remote."""
+    progress = Progress()
+    exchange = RefExchange(remote, peer.number("origin"), peer.replica, peer.member.commit, at_once)  # type: ignore[arg-type]
+    await exchange.round([peer.on_remote()], progress)
+    return progress
+
+
+async def test_a_process_that_dies_at_any_call_of_a_remote_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mootd.exchange.ref_exchange.SMALL_PUSHES", 2)
+    refs = MemoryRefs()
+    async with peers(3) as (ada, bob, carl):
+        mortal, other = Mortal(MemoryRefRemote(refs)), MemoryRefRemote(refs)
+        for peer in (ada, bob, carl):
+            peer.add(through_refs(refs))
+        deaths = 0
+        for step in count(1):
+            ada.write()
+            bob.write()
+            await one_round(bob, other)
+            mortal.steps, mortal.last = 0, step
+            try:
+                await one_round(ada, mortal)
+                survived = True
+            except DiedError:
+                survived = False
+                deaths += 1
+            ada.member.restart()
+            mortal.last = 0
+            for _ in range(2):
+                await one_round(ada, mortal)
+                await one_round(bob, other)
+            assert in_step(ada, bob), step
+            if survived and step > 20:
+                break
+        assert deaths > 12
+        await one_round(carl, MemoryRefRemote(refs))
+        assert carl.events() == ada.events() + 1
+        assert len(refs.tips) == 2, "old generations are dropped, whenever it died"
+
+
+async def test_a_process_that_dies_at_any_commit_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mootd.exchange.ref_exchange.SMALL_PUSHES", 2)
+    refs = MemoryRefs()
+    async with peers(2) as (ada, bob):
+        own, other = MemoryRefRemote(refs), MemoryRefRemote(refs)
+        ada.add(through_refs(refs))
+        bob.add(through_refs(refs))
+        deaths = 0
+        for number in count(1):
+            ada.write()
+            bob.write()
+            await one_round(bob, other)
+            kept = number % 2
+            ada.member.restart(Faults(**{"crash_after_commit" if kept else "crash_before_commit": (number + 1) // 2}))
+            try:
+                await one_round(ada, own)
+                survived = True
+            except CrashError:
+                survived = False
+                deaths += 1
+            ada.member.restart()
+            for _ in range(2):
+                await one_round(ada, own)
+                await one_round(bob, other)
+            assert in_step(ada, bob), number
+            if survived and number > 20:
+                break
+        assert deaths > 8
+
+
+async def test_nothing_new_is_one_fetch_and_no_commit_and_no_push() -> None:
+    refs = MemoryRefs()
+    async with peers(2) as (ada, bob):
+        ada.add(through_refs(refs))
+        bob.add(through_refs(refs))
+        ada.write(5)
+        await settle(ada, bob)
+        before = refs.connections, dict(refs.tips), ada.commits, bob.commits
+        await settle(ada, bob, rounds=5)
+        assert (refs.connections, dict(refs.tips), ada.commits, bob.commits) == (before[0] + 10, *before[1:])
+        for peer in (ada, bob):
+            peer.clock.advance(11 * 60 * 1000)
+        await settle(ada, bob, rounds=2)
+        told = dict(refs.tips)
+        for _ in range(3):
+            for peer in (ada, bob):
+                peer.clock.advance(11 * 60 * 1000)
+            await settle(ada, bob, rounds=1)
+        assert refs.tips == told
+
+
+async def test_what_strangers_and_members_put_there_is_counted_and_harms_nothing() -> None:
+    refs = MemoryRefs()
+    async with peers(2) as (ada, bob):
+        ada.add(through_refs(refs))
+        bob.add(through_refs(refs))
+        ada.write(2)
+        await settle(ada, bob)
+        there = ada.on_remote()
+        good = there.sealed(build_batches(there.plane.id, (), (), ()))
+        other_key = seal(b"k" * 32, there.topic, NONCE, b"message")
+        frames = [
+            b"garbage",
+            b"",
+            good[:-1] + bytes([good[-1] ^ 1]),
+            other_key,
+            seal(b"k" * 32, b"t" * 16, NONCE, b"message"),
+            there.sealed(b"no message"),
+            there.sealed(build_batches(b"p" * 16, (), (), ())),
+            there.sealed(build_batches(there.plane.id, (b"no batch",), (), ())),
+        ]
+        stranger = MemoryRefRemote(refs)
+        await stranger.push(Ref(there.topic, b"s" * 16, 1), frames)
+        held = bob.position()
+        await bob.sync()
+        assert bob.position() == held
+        assert sum(bob.progress().problems.values()) == len(frames)
+        bob.write()
+        ada.write()
+        await settle(ada, bob)
+        assert in_step(ada, bob)
+
+
+async def test_a_frame_whose_key_is_unknown_keeps_no_later_one_from_being_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mootd.exchange.ref_exchange.READ_BYTES", 10)
+    refs = MemoryRefs()
+    remote = MemoryRefRemote(refs)
+    async with peers(2) as (ada, bob):
+        ada.add(through_refs(remote))
+        bob.add(through_refs(refs))
+        await settle(ada, bob)
+        topic, sender = ada.on_remote().topic, ada.on_remote().sender
+        await remote.push(Ref(topic, sender, 1), [seal(b"k" * 32, topic, NONCE, b"message")])
+        ada.write()
+        await settle(ada, bob, rounds=2)
+        assert in_step(ada, bob)
+
+
+async def test_a_ref_that_cannot_be_read_is_an_alarm_and_the_others_are_read() -> None:
+    refs = MemoryRefs()
+    async with peers(3) as (ada, bob, carl):
+        for peer in (ada, bob, carl):
+            peer.add(through_refs(refs))
+        await settle(ada, bob, carl)
+        there = ada.on_remote()
+        broken = Ref(there.topic, b"\0" * 16, 1)
+        refs.tips[ref_name(broken)] = refs.add(Commit(None, None))
+        ada.write()
+        await settle(ada, bob, carl)
+        assert in_step(ada, bob, carl)
+        (alarm,) = bob.progress().alarms
+        assert alarm.kind == "unreadable" and alarm.detail
+        assert bob.progress().error is None
+
+
+async def test_a_ref_that_somebody_overwrote_begins_a_new_generation_with_everything() -> None:
+    refs = MemoryRefs()
+    async with peers(3) as (ada, bob, carl):
+        for peer in (ada, bob, carl):
+            peer.add(through_refs(refs))
+        ada.write(2)
+        await settle(ada, bob)
+        name = ref_name(Ref(ada.on_remote().topic, ada.on_remote().sender, 1))
+        refs.tips[name] = refs.add(Commit(None, [b"overwritten"]))
+        await bob.sync()
+        assert [alarm.kind for alarm in bob.progress().alarms] == ["went_back"]
+        ada.write()
+        await settle(ada, bob, carl)
+        assert in_step(ada, bob, carl)
+        assert ada.progress().error is None
+        assert ref_name(Ref(ada.on_remote().topic, ada.on_remote().sender, 2)) in refs.tips
