@@ -2,13 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from moot_protocol import ids
 from moot_protocol.errors import RefusedError
-from moot_protocol.kinds import ISSUE
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import MIB
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Doctor, Fsck, Ping, Status, Stop
@@ -94,13 +94,19 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         return shown
     with replica.read() as reader:
         views = replica.views_of(reader)
-        shown["town"] = {"name": "", "key": ids.key_text(replica.ledger.town)}
+        shown["town"] = {"name": "", "key": ids.key_text(_town(replica))}
         shown["replica"] = ids.key_text(replica.id)
         shown["planes"] = [_plane(replica, reader, plane) for plane in replica.planes.values()]
         shown["projects"] = [_project(replica, reader, each) for each in workspaces(reader)]
         shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
-        shown["parked"] = reader.count(Table.ASIDE)
+        shown["parked"] = sum(1 for _ in reader.scan(Table.META, layout.PARKED, layout.after(layout.PARKED)))
     return shown
+
+
+def _town(replica: Replica) -> bytes:
+    """The town that this machine works in: of its first ledger, or of what it has."""
+    planes = sorted(replica.planes.values(), key=lambda plane: (plane.kind != PlaneKind.LEDGER, plane.number))
+    return planes[0].town
 
 
 def _project(replica: Replica, reader: Reader, workspace: dict[str, Any]) -> dict[str, Any]:
@@ -114,19 +120,20 @@ def _plane(replica: Replica, reader: Reader, plane: PlaneRow) -> dict[str, Any]:
     views = replica.views_of(reader)
     digest = reader.get(Table.META, layout.digest_key(views.generation, plane.number)) or bytes(32)
     feeds = [row for row in replica.feeds.values() if row.plane == plane.number and row.n]
-    prefix = layout.id_key(plane.number, ISSUE, "")
+    projects = [number for (at, _), number in replica.projects.items() if at == plane.number]
+    prefixes = [layout.project_prefix(layout.STATUS, number) for number in projects]
     return {
         "name": plane.name,
         "plane": plane.id.hex(),
         "digest": digest.hex(),
         "events": sum(row.n for row in feeds),
-        "issues": sum(1 for _ in reader.scan(views.ids, prefix, layout.after(prefix))),
+        "issues": sum(1 for prefix in prefixes for _ in reader.scan(views.index, prefix, layout.after(prefix))),
         "feeds": len(feeds),
         "frontier": [{"author": ids.key_text(row.author), "n": row.n, "head": row.head.hex()} for row in feeds],
     }
 
 
-def _alarms(replica: Replica) -> Any:
+def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
     for row in replica.feeds.values():
         if row.forked_at:
             yield {
@@ -134,6 +141,23 @@ def _alarms(replica: Replica) -> Any:
                 "severity": "alarm",
                 "message": f"{ids.key_text(row.author)} signed two different histories from event {row.forked_at} on",
                 "hint": "nothing of it from there on counts until its town says which does",
+            }
+    yield from _clashes(replica)
+
+
+def _clashes(replica: Replica) -> Iterator[dict[str, Any]]:
+    """Issue prefixes that several planes have: ids don't tell then which plane is meant."""
+    planes: dict[str, list[str]] = {}
+    for plane, project in replica.projects:
+        if project:
+            planes.setdefault(project, []).append(replica.planes[plane].name)
+    for project, names in planes.items():
+        if len(names) > 1:
+            yield {
+                "code": "prefix_clash",
+                "severity": "warning",
+                "message": f"the issue prefix {project} is used on planes {' and '.join(sorted(names))}",
+                "hint": "say --plane, or an id as PLANE:ID, where it matters",
             }
 
 

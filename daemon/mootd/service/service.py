@@ -24,6 +24,7 @@ from moot_protocol.requests import (
     Ready,
     ResolveIds,
     Show,
+    Status,
     WorkspaceInfo,
 )
 from mootd.engine.issues.addressing import plane_of
@@ -171,6 +172,8 @@ class Service:
         return Progress() if self._hub is None else self._hub.progress(remote)
 
     def _read(self, request: Request[Any]) -> Any:
+        if isinstance(request, Status):
+            return self._status(request)
         if type(request) in MACHINE:
             return MACHINE[type(request)](self._machine, self._replica, request)
         now_ms = self._replica.wall.now_ms()
@@ -179,6 +182,12 @@ class Service:
                 view = ExchangeView(self._replica, reader, self._progress_of, now_ms)
                 return EXCHANGE_READS[type(request)](view, request)
             return READS[type(request)](Snapshot(self._replica, reader, now_ms), request)
+
+    def _status(self, request: Status) -> dict[str, Any]:
+        shown: dict[str, Any] = MACHINE[Status](self._machine, self._replica, request)
+        with self._replica.read() as reader:
+            view = ExchangeView(self._replica, reader, self._progress_of, self._replica.wall.now_ms())
+            return shown | {"remotes": view.remotes()}
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:
         """What a request does to the log, or None if it only reads."""

@@ -6,6 +6,7 @@ import pytest
 
 from moot_protocol.errors import Code, MootError
 from moot_protocol.event import Draft, Write
+from moot_protocol.exchange_requests import CheckRemote, Sync
 from moot_protocol.proof import verify_proof
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import (
@@ -30,6 +31,8 @@ from moot_protocol.requests import (
 from moot_testkit.engine import Desk
 from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
 from moot_testkit.town import PROJECT, START_MS, Api, make_api, make_town
+from mootd.service.exchange_reads import EXCHANGE_READS
+from mootd.service.exchange_writes import EXCHANGE_WRITES
 from mootd.service.machine import MACHINE
 from mootd.service.reads import EVENTS_PAGE, READS
 
@@ -50,11 +53,13 @@ def refusal(api: Api, request: Request[Any]) -> Code:
 
 
 def test_every_request_has_exactly_one_place_where_it_is_answered() -> None:
-    reading: set[Any] = set(READS) | set(MACHINE)
+    reading: set[Any] = set(READS) | set(MACHINE) | set(EXCHANGE_READS) | {Sync, CheckRemote}
     writing: set[Any] = {request for request in REQUESTS.values() if issubclass(request, Mutation)}
     writing |= {InitTown, Rebuild}
     assert not reading & writing
     assert not set(READS) & set(MACHINE)
+    assert not set(EXCHANGE_READS) & (set(READS) | set(MACHINE))
+    assert set(EXCHANGE_WRITES) <= writing
     assert reading | writing == set(REQUESTS.values())
 
 
