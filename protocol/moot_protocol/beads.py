@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple, TypeGuard
 
 from moot_protocol import json_text, limits
 from moot_protocol.codec import encode
+from moot_protocol.deletion import DELETED_NAMES
 from moot_protocol.ids import entity_problem
-from moot_protocol.issue import CLOSED, DELETED_NAMES, SHAPES, TOMBSTONE, Shape
+from moot_protocol.issue import CLOSED, SHAPES, TOMBSTONE, Shape
 from moot_protocol.times import is_time
 
 

@@ -5,8 +5,8 @@ left alone whatever is here now. So two machines that edit copies of one file ag
 commands. A line that didn't change writes nothing. What a line holds but can't be stored changes nothing, and a set
 that something was left out of loses no element.
 
-An edit of an issue that neither state calls deleted also says that it is there, by an empty `deleted`: a deletion made
-without sight of the edit then stands beside it, in conflict, and neither is lost silently.
+A line that became a tombstone deletes by an event that comes after all its other changes and tells what was seen
+(`deletion.py`), so that an edit made without sight of it is in conflict with it, and neither is lost silently.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple
 
 from moot_protocol.beads import TEXTS, ImportedIssue
 from moot_protocol.beads_writes import DotOf, Events, grouped, known_by
+from moot_protocol.deletion import DELETED_NAMES, TO_BE_SEEN, renewed, said, with_seen
 from moot_protocol.event import Dot, Write
-from moot_protocol.issue import DELETED_NAMES, SHAPES, Comment, read_comments
+from moot_protocol.issue import SHAPES, Comment, read_comments
 from moot_protocol.limits import OVER_PER_KEY
 from moot_protocol.policies import is_empty
 from moot_protocol.register import Live, Sibling
@@ -34,7 +35,8 @@ def edits(base: ImportedIssue, line: ImportedIssue, live: Live, dot_of: DotOf) -
         dot_of: names the write behind a sibling.
 
     Returns:
-        The writes of each event, in order; none where nothing differs, or all that differs is here already.
+        The writes of each event, in order; none where nothing differs, or all that differs is here already. A deletion
+        stands in the last, with `TO_BE_SEEN` for what is live once those before it are made.
     """
     return _Edits(base, line, live, dot_of).events()
 
@@ -53,17 +55,15 @@ class _Edits:
         alone = [write for write in changed if write.key in TEXTS]
         alone += self._elements("comments")
         elements = [list(self._elements(key)) for key in ("labels", "edges", "metadata", "extra")]
-        base, line = self._base, self._line
-        if (shorts or alone or any(elements)) and base.deleted is None and line.deleted is None:
-            shorts.append(Write("deleted", None, self._over("deleted", is_empty)))
-        return grouped(shorts + list(self._deletion()), alone, elements, self._updated_at())
+        deletion = self._deletion(is_edited=bool(changed or alone or any(elements)))
+        return grouped(shorts, alone, elements, self._updated_at(), deletion)
 
     def _over(self, key: str, chosen: Callable[[Any], bool] = lambda _: True) -> list[Dot]:
         return [self._dot_of(key, sibling) for sibling in self._live.get(key, ()) if chosen(sibling.value)]
 
     def _shows_only(self, key: str, value: Any) -> bool:
         """Whether a register holds this value alone, so that writing it would change nothing."""
-        values = [sibling.value for sibling in self._live.get(key, ())]
+        values = [said(sibling.value) if key == "deleted" else sibling.value for sibling in self._live.get(key, ())]
         return values == [value] or (value is None and all(map(is_empty, values)))
 
     # -- Registers -----------------------------------------------------------------------------------------------
@@ -79,13 +79,15 @@ class _Edits:
             if not self._shows_only(name, value):
                 yield Write(name, value, self._over(name))
 
-    def _deletion(self) -> Iterator[Write]:
-        given = self._line.deleted
+    def _deletion(self, *, is_edited: bool) -> Write | None:
+        given, over = self._line.deleted, self._over("deleted")
+        value = renewed(self._live)
         if given == self._base.deleted:
-            return
-        value = None if given is None else [given.get(name, "") for name in DELETED_NAMES]
-        if not self._shows_only("deleted", value):
-            yield Write("deleted", value, self._over("deleted"))
+            return Write("deleted", value, over) if is_edited and given is not None and value is not None else None
+        told = None if given is None else [given.get(name, "") for name in DELETED_NAMES]
+        if self._shows_only("deleted", told):
+            return Write("deleted", value, over) if is_edited and value is not None else None
+        return Write("deleted", told if told is None else with_seen(told, TO_BE_SEEN), over)
 
     def _updated_at(self) -> Write | None:
         """The time of the change. A time later than both states is of a change they don't know, and stays."""

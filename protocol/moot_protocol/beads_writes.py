@@ -1,7 +1,8 @@
 """What an imported line writes: everything for a new issue, and only what differs for one that exists.
 
 Writes come as one list per event. The first event carries what is short, free text stands alone but for the time,
-and the last carries `updated_at`: it is shown only as long as nothing is written after it. What a line doesn't name
+and the last carries `updated_at`: it is shown only as long as nothing is written after it. A deletion comes after all
+other changes, which its writer has seen. What a line doesn't name
 is left alone, elements are added and never removed, and a line whose fields are all shown writes nothing, so that
 importing a file twice is importing it once.
 """
@@ -12,8 +13,9 @@ from typing import Any, Final, TypeAlias
 
 from moot_protocol.beads import TEXTS, ImportedIssue
 from moot_protocol.codec import encode
+from moot_protocol.deletion import DELETED_NAMES, TO_BE_SEEN, renewed, with_seen
 from moot_protocol.event import Dot, Write
-from moot_protocol.issue import DELETED_NAMES, SHAPES, IssueReading, defaults
+from moot_protocol.issue import SHAPES, IssueReading, defaults
 from moot_protocol.limits import KIB, SHARED_ELEMENT_BYTES
 from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.times import instant_ns
@@ -91,7 +93,7 @@ class _Differences:
 
     def events(self) -> Events:
         """The writes by event."""
-        changed = [*self._registers(), *self._deletion(), *self._cleared()]
+        changed = [*self._registers(), *self._cleared()]
         shorts = [write for write in changed if write.key not in TEXTS]
         alone = [write for write in changed if write.key in TEXTS] + self._comments()
         elements = [
@@ -101,10 +103,11 @@ class _Differences:
             list(self._entries("extra", self._wanted_extra(), self._reading.extra)),
         ]
         updated_at = self._line.registers.get("updated_at")
-        if not shorts and not alone and not any(elements) and not self._is_newer:
+        deletion = self._deletion(is_edited=bool(changed or alone or any(elements)))
+        if not shorts and not alone and not any(elements) and deletion is None and not self._is_newer:
             return []
         last = None if updated_at is None else Write("updated_at", updated_at, self._over("updated_at"))
-        return grouped(shorts, alone, elements, last)
+        return grouped(shorts, alone, elements, last, deletion)
 
     def _over(self, key: str) -> Sequence[Dot]:
         return [self._dot_of(key, sibling) for sibling in self._live.get(key, ())]
@@ -119,16 +122,18 @@ class _Differences:
                 if name != "updated_at" and self._shown.get(name) != value and not self._is_hidden(name):
                     yield Write(name, value, self._over(name))
 
-    def _deletion(self) -> Iterator[Write]:
+    def _deletion(self, *, is_edited: bool) -> Write | None:
         given, shown = self._line.deleted, self._reading.deleted
         if given is None:
             has_status = "status" in self._line.registers or "status" in self._line.extra
-            if shown is not None and has_status and self._live.get("deleted"):
-                yield Write("deleted", None, self._over("deleted"))
-            return
+            is_back = shown is not None and has_status and self._live.get("deleted")
+            return Write("deleted", None, self._over("deleted")) if is_back else None
         kept = {name: value for name, value in (shown or {}).items() if name not in self._line.extra}
+        value = renewed(self._live)
         if shown is None or kept | given != shown:
-            yield Write("deleted", _deletion(kept | given), self._over("deleted"))
+            told = _deletion(kept | given)
+            return Write("deleted", told if value is None else with_seen(told, TO_BE_SEEN), self._over("deleted"))
+        return Write("deleted", value, self._over("deleted")) if is_edited and value is not None else None
 
     def _cleared(self) -> Iterator[Write]:
         """Registers that show something where the line has an empty or odd value."""
@@ -186,8 +191,24 @@ def _deletion(deleted: dict[str, str]) -> list[str]:
     return [deleted.get(name, "") for name in DELETED_NAMES]
 
 
-def grouped(shorts: list[Write], alone: list[Write], elements: list[list[Write]], last: Write | None) -> Events:
-    """Group writes by event: a key stands once in each, and what is long stands alone."""
+def grouped(
+    shorts: list[Write],
+    alone: list[Write],
+    elements: list[list[Write]],
+    last: Write | None,
+    deletion: Write | None = None,
+) -> Events:
+    """Group writes by event: a key stands once in each, and what is long stands alone.
+
+    Args:
+        shorts: short fields.
+        alone: free text.
+        elements: of each set-like key.
+        last: the time of the change, which ends the last event.
+        deletion: what the last event begins with, one of its own: it is to tell of all events before it.
+    """
+    if deletion is not None:
+        return [*grouped(shorts, alone, elements, None), [deletion] if last is None else [deletion, last]]
     rows: Events = []
     if any(elements):
         small = [[write for write in writes if _is_small(write.value)] for writes in elements]

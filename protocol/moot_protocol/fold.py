@@ -51,7 +51,8 @@ def fold(events: Iterable[Placed]) -> dict[tuple[str, str], dict[str, list[LiveW
             place = (skeleton.kind, skeleton.entity, change.key)
             superseded.update((place, authors[index], n, leaf8) for index, n, leaf8 in change.over)
             if not change.removes:
-                sibling = Sibling(next(values, MISSING), skeleton.hlc, author, event.n, skeleton.actor)
+                leaf8 = event.leaf[:LEAF_PREFIX_BYTES]
+                sibling = Sibling(next(values, MISSING), skeleton.hlc, author, event.n, skeleton.actor, leaf8)
                 writes[(place, author, event.n, event.leaf)] = LiveWrite(sibling, event.leaf)
     state: dict[tuple[str, str], dict[str, list[LiveWrite]]] = {}
     for (place, author, n, leaf), write in writes.items():

@@ -9,8 +9,7 @@ Shapes of set-like values, with None where the write itself tells (its actor, it
     comments  [text, author, created_at, id, extra]
     metadata  [name, JSON text]
     extra     [name, JSON text]
-and of the register `deleted`: [by, reason, at] or [by, reason, at, original type]. Empty text stands for what a file
-left out.
+The register `deleted` has a module of its own (`deletion.py`). Empty text stands for what a file left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from moot_protocol import json_text, policies
 from moot_protocol.clock import to_ms
 from moot_protocol.codec import encode
+from moot_protocol.deletion import DELETED_NAMES, is_deletion, read_deletion
 from moot_protocol.ids import base32
 from moot_protocol.kinds import ISSUE, KINDS, Policy
 from moot_protocol.lineage import Lineage
@@ -69,8 +69,6 @@ SHAPES: Final[dict[str, Shape]] = {
 }
 """The registers of an issue that its document shows, in the document's order."""
 
-DELETED_NAMES: Final = ("deleted_by", "delete_reason", "deleted_at", "original_type")
-"""The document's names of what the register `deleted` holds, in the register's order."""
 TOMBSTONE: Final = "tombstone"
 CLOSED: Final = "closed"
 LOWEST_PRIORITY: Final = 4
@@ -175,7 +173,8 @@ def read_issue(
 
     Args:
         entity: its id.
-        live: what is live; keys may be left out (long texts of a list, say).
+        live: what is live; values may be missing (long texts of a list, say). Where keys are left out, a deletion looks
+            as if it had been made without sight of what is here.
         created_hlc: time of its first event.
         updated_hlc: time of its latest event.
         lineage_of: the superseded writes of a key, asked for only where siblings of a text disagree.
@@ -200,7 +199,7 @@ def read_issue(
             values[name] = shown
         elif value is MISSING:
             missing.append(name)
-    deleted = _read_deleted(live.get("deleted", ()), values, conflicts)
+    deleted = _read_deleted(live, values, conflicts)
     if "updated_at" in values and not _is_last(live["updated_at"], updated_hlc):
         del values["updated_at"]
     return IssueReading(
@@ -224,22 +223,18 @@ def _is_last(updated_at: Sequence[Sibling], updated_hlc: int) -> bool:
     return max(sibling.hlc for sibling in updated_at) >= updated_hlc
 
 
-def _read_deleted(siblings: Sequence[Sibling], values: dict[str, Any], conflicts: list[str]) -> dict[str, str] | None:
-    reading = policies.read(Policy.LATEST, siblings)
+def _read_deleted(live: Live, values: dict[str, Any], conflicts: list[str]) -> dict[str, str] | None:
+    reading = read_deletion(live)
     if reading.conflict:
         conflicts.append("deleted")
-    if not _is_deletion(reading.value):
+    if not is_deletion(reading.value):
         return {} if values.get("status") == TOMBSTONE else None
     original_type = values.get("issue_type", DEFAULT_TYPE)
-    by, reason, at, kind = (*reading.value, original_type) if len(reading.value) == 3 else reading.value[:4]
+    by, reason, at, kind = (*reading.value, original_type) if len(reading.value) == 3 else reading.value
     if at is None and reading.shown is not None:
         at = to_ms(reading.shown.hlc)
     shown = zip(DELETED_NAMES, (by, reason, show_time(at) if type(at) is int else at, kind), strict=True)
     return {name: value for name, value in shown if isinstance(value, str) and value}
-
-
-def _is_deletion(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) >= 3
 
 
 def _read_keyed(key: str, live: Live, conflicts: list[str]) -> dict[str, str]:
@@ -453,7 +448,7 @@ def facts_of(values: Mapping[str, Any], labels: list[str]) -> Facts:
         labels,
         "pinned" in values and values["pinned"] is True,
         "ephemeral" in values and values["ephemeral"] is True,
-        status == TOMBSTONE or ("deleted" in values and _is_deletion(values["deleted"])),
+        status == TOMBSTONE or ("deleted" in values and is_deletion(values["deleted"])),
         instant_ms(values["defer_until"]) if "defer_until" in values else None,
         instant_ms(values["due_at"]) if "due_at" in values else None,
         instant_ms(get("closed_at")) if status == CLOSED else None,
@@ -490,8 +485,3 @@ def new_edge(to: str, kind: str, metadata: str = "") -> list[Any]:
 def new_comment(text: str) -> list[Any]:
     """The element for a comment made here; its id, time and author are those of the write."""
     return [text, None, None, None, {}]
-
-
-def deletion(by: str, reason: str, at_ms: int) -> list[Any]:
-    """The value of `deleted` for an issue deleted here."""
-    return [by, reason, at_ms]

@@ -36,6 +36,8 @@ class Sibling(NamedTuple):
     """The author's 32-byte key."""
     n: int
     actor: str = ""
+    leaf8: bytes = b""
+    """The first 8 bytes of its event's leaf, which tell it from an event of the same number on another branch."""
 
     @property
     def rank(self) -> tuple[int, bytes, int]:

@@ -308,6 +308,8 @@ async def test_an_older_generation_may_go_when_a_later_one_is_there(
     for reader in (alice, bob, place.replica("carol")):
         assert await all_of(reader) == {second: [b"one again"]}
         assert await alarms(reader) == []
+    place.point(ref_name(second), None)
+    assert await alarms(bob) == [(ref_name(second), RefAlarm.MISSING)]  # and of the first nobody speaks any more
 
 
 async def test_an_older_generation_is_missing_when_only_others_have_later_ones(

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from msgspec.msgpack import Ext
 
 from moot_protocol import limits
-from moot_protocol.batch import ABSENT, ZEROS, Batch, BatchBuilder, decode_batch, decode_header, encode_batch
+from moot_protocol.batch import (
+    ABSENT,
+    ZEROS,
+    Batch,
+    BatchBuilder,
+    Link,
+    batch_link,
+    decode_batch,
+    decode_header,
+    encode_batch,
+)
 from moot_protocol.codec import encode
 from moot_protocol.crypto import BATCH_DOMAIN, SeedSigner, is_signed
 from moot_protocol.errors import Code, MalformedError, RefusedError
@@ -413,3 +423,30 @@ class TestBuilder:
         building = builder()
         assert building.add(draft("x" * (65_000 + room)), 1, SALT)
         decode_batch(batch_bytes(building.seal(SIGNER.sign)))
+
+
+class TestLink:
+    @given(batches())
+    def test_it_says_what_the_header_says(self, batch: Batch) -> None:
+        header = batch.header
+        expected = Link(header.author, header.first, header.last, header.prev, batch.id)
+        assert batch_link(batch_bytes(batch)) == expected
+
+    @given(batches(), st.binary(min_size=64, max_size=64))
+    def test_it_looks_at_neither_events_nor_signature(self, batch: Batch, signature: bytes) -> None:
+        data = encode([1, batch.header_bytes, signature, []])
+        assert batch_link(data) == batch_link(batch_bytes(batch))
+
+    @pytest.mark.parametrize("data", [b"", b"\xc0", encode([1, b"no header", b"", []]), encode([2, b"", b"", []])])
+    def test_what_has_no_header_has_none(self, data: bytes) -> None:
+        with pytest.raises(MalformedError):
+            batch_link(data)
+
+    def test_what_is_too_large_is_not_looked_at(self) -> None:
+        with pytest.raises(MalformedError) as caught:
+            batch_link(bytes(limits.BATCH_BYTES + 1))
+        assert caught.value.code is Code.TOO_LARGE
+
+    def test_a_header_that_breaks_a_rule_links_nothing(self) -> None:
+        with pytest.raises(MalformedError):
+            batch_link(encode([1, forged_header([], first=2, count=1), b"", []]))

@@ -11,8 +11,9 @@ from moot_protocol.beads import ImportedIssue, parse_line
 from moot_protocol.beads_edits import edits
 from moot_protocol.beads_writes import Events, writes_for_new
 from moot_protocol.clock import from_ms
+from moot_protocol.deletion import deletion, seen_by, seen_in, sighted
 from moot_protocol.event import Write
-from moot_protocol.issue import IssueReading, deletion, document, new_comment, read_issue
+from moot_protocol.issue import IssueReading, document, new_comment, read_issue
 from moot_protocol.limits import OVER_PER_KEY
 from moot_testkit.entity_map import EntityMap
 
@@ -44,7 +45,7 @@ class Edited(EntityMap):
         for writes in events:
             self.seconds += 1
             assert len({write.key for write in writes}) == len(writes)
-            self.apply(author, from_ms(NOON + 1000 * self.seconds), writes, "editor")
+            self.apply(author, from_ms(NOON + 1000 * self.seconds), sighted(writes, self.live), "editor")
         return events
 
     def write(self, *writes: Write) -> None:
@@ -155,7 +156,7 @@ def test_a_field_that_differs_is_written_over_all_siblings_seen_here() -> None:
     issue = Edited()
     issue.write(Write("title", "Theirs"))
     assert issue.read().conflicts == ["title"]
-    assert keys(issue.edit(title="Mine")) == {"title", "deleted"}
+    assert keys(issue.edit(title="Mine")) == {"title"}
     assert issue.values("title") == ["Mine"]
 
 
@@ -190,7 +191,7 @@ def test_a_value_that_cannot_be_stored_changes_nothing() -> None:
     issue = Edited(labels=["red", "blue"], size=1, notes="text")
     assert issue.plan(title="x" * 501, labels=["red", "x" * 101], size=float("nan"), notes="x" * 70_000) == []
     (kept,) = issue.plan(title="x" * 501, priority=3)
-    assert keys(kept) == {"priority", "deleted"}
+    assert keys(kept) == {"priority"}
 
 
 def test_updated_at_is_written_last_and_never_over_a_later_one() -> None:
@@ -289,7 +290,7 @@ def test_a_tombstone_leaves_the_status_as_it_was() -> None:
 def test_an_edit_and_a_deletion_without_sight_of_each_other_are_in_conflict(deleted_first: bool) -> None:
     issue = Edited()
     edit = issue.plan(title="New")
-    tombstone = [[Write("deleted", deletion("ann", "done", NOON))]]
+    tombstone = [[Write("deleted", deletion("ann", "done", NOON, seen_in(issue.live)))]]
     for events, author in [(tombstone, OTHER), (edit, LOCAL)][:: 1 if deleted_first else -1]:
         issue.take(events, author)
     assert issue.read().conflicts == ["deleted"]
@@ -308,11 +309,33 @@ def test_edits_of_two_sides_are_in_no_conflict_and_a_deletion_that_saw_them_sett
     assert issue.shown()["status"] == "tombstone"
 
 
-def test_what_edits_say_of_being_there_does_not_pile_up() -> None:
+def test_a_deletion_comes_after_all_other_changes_of_its_line_and_tells_what_was_seen() -> None:
+    issue = Edited(notes="text")
+    planned = issue.plan(status="tombstone", title="New", notes="other", labels=["red", "blue"], updated_at=LATE)
+    assert [write.key for write in planned[-1]] == ["deleted", "updated_at"]
+    issue.take(planned)
+    assert seen_by(issue.values("deleted")[0])
+    assert issue.read().conflicts == []
+    issue.write(Write("labels", "theirs"))
+    assert issue.read().conflicts == ["deleted"]
+
+
+def test_a_tombstone_that_changes_is_a_deletion_made_anew() -> None:
     issue = Edited()
-    for priority in (2, 3, 4):
-        issue.edit(priority=priority)
-    assert issue.values("deleted") == [None]
+    issue.base = issue.base | {"status": "tombstone"}
+    issue.take([[Write("deleted", deletion("ann", "", NOON, seen_in(issue.live)))]])
+    issue.edit(title="New")
+    assert issue.values("title") == ["New"]
+    assert issue.read().conflicts == []
+
+
+def test_a_deletion_in_conflict_stays_so_when_its_tombstone_changes() -> None:
+    issue = Edited()
+    issue.take([[Write("deleted", deletion("ann", "", NOON, seen_in(issue.live)))]])
+    issue.write(Write("labels", "theirs"))
+    issue.base = issue.base | {"status": "tombstone"}
+    issue.edit(title="New")
+    assert issue.read().conflicts == ["deleted"]
 
 
 def test_a_line_that_only_says_when_it_was_updated_is_no_edit() -> None:

@@ -14,8 +14,9 @@ from moot_protocol import limits
 from moot_protocol.beads import TEXTS, ImportedIssue, export_line, parse_line
 from moot_protocol.beads_writes import Events, differences, is_older, writes_for_new
 from moot_protocol.clock import from_ms
+from moot_protocol.deletion import deletion, seen_by, seen_in, sighted
 from moot_protocol.event import Draft, Write, build_event
-from moot_protocol.issue import IssueReading, deletion, document, new_comment, new_edge, read_issue
+from moot_protocol.issue import IssueReading, document, new_comment, new_edge, read_issue
 from moot_protocol.kinds import ISSUE
 from moot_testkit.entity_map import EntityMap
 
@@ -37,7 +38,7 @@ class Imported(EntityMap):
     def take(self, events: Events, author: bytes = LOCAL) -> Events:
         for writes in events:
             self.seconds += 1
-            self.apply(author, from_ms(NOON + 1000 * self.seconds), writes, "importer")
+            self.apply(author, from_ms(NOON + 1000 * self.seconds), sighted(writes, self.live), "importer")
             fits_an_event(self.entity, writes)
         return events
 
@@ -339,6 +340,24 @@ def test_a_tombstone_deletes_and_a_line_with_a_status_brings_back() -> None:
     assert issue.export() == LINE | said | {"status": "tombstone"}
     issue.again(LINE)
     assert issue.export() == LINE
+
+
+def test_a_tombstone_of_a_file_tells_nothing_of_what_was_seen() -> None:
+    issue = Imported(LINE)
+    issue.again(LINE | {"status": "tombstone"})
+    issue.take([[Write("labels", "theirs")]], OTHER)
+    assert issue.read().conflicts == []
+
+
+@pytest.mark.parametrize("said", [{"title": "New"}, {"delete_reason": "another"}, {"title": "New", "deleted_by": "bob"}])
+def test_a_newer_tombstone_of_what_was_deleted_here_is_a_deletion_made_anew(said: dict[str, str]) -> None:
+    issue = Imported(LINE)
+    issue.take([[Write("deleted", deletion("alice", "why", NOON, seen_in(issue.live)))]])
+    issue.again(LINE | {"status": "tombstone", "updated_at": "2027-01-01T00:00:00Z"} | said)
+    (deleted,) = issue.live["deleted"]
+    assert seen_by(deleted.value)
+    assert issue.read().conflicts == []
+    assert said.items() <= issue.export().items()
 
 
 def test_an_older_line_that_differs_only_in_its_time_writes_nothing() -> None:

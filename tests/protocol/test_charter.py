@@ -17,6 +17,7 @@ from moot_protocol.charter import (
     epoch_of_entity,
     invite_draft,
     invite_from_value,
+    invite_of,
     is_void,
     opening_value,
     written,
@@ -159,6 +160,16 @@ def test_a_close_is_read_as_it_was_written(subjects: set[bytes]) -> None:
 def test_what_is_no_close_reads_as_none_and_makes_its_event_void(value: Any) -> None:
     assert close_from_value(value) is None
     assert is_void(event(Draft("invite", key_text(AUTHOR), "a", (Write(CLOSE, value),))))
+
+
+def test_an_invite_is_found_in_the_event_that_makes_it_and_in_no_other() -> None:
+    invite = Invite(Role.WRITER, TOWN_KEY, 0, HPKE_KEY)
+    made = invite_draft(AUTHOR, invite, "a")
+    assert invite_of(event(made), AUTHOR) == invite
+    assert invite_of(event(made), TOWN_KEY) is None
+    assert invite_of(event(made._replace(kind="issue")), AUTHOR) is None
+    assert invite_of(event(close_draft(AUTHOR, [], "a")), AUTHOR) is None
+    assert invite_of(event(made._replace(writes=(*made.writes, Write(CLOSE, "nobody")))), AUTHOR) is None
 
 
 def test_an_invite_of_what_is_no_key_is_void() -> None:

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from moot_protocol import json_text
 from moot_protocol.clock import from_ms
+from moot_protocol.deletion import deletion
 from moot_protocol.event import Write
 from moot_protocol.issue import (
     SHAPES,
     Facts,
     IssueReading,
     created_ms,
-    deletion,
     document,
     facts,
     new_comment,

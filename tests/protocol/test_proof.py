@@ -1,6 +1,5 @@
 """A proof shows that a certified replica signed an event; with any link broken it shows nothing, and says which."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +27,7 @@ from moot_protocol.proof import (
     BrokenProofError,
     Link,
     Proof,
+    SignedEvent,
     build_proof,
     decode_proof,
     verify_proof,
@@ -284,28 +284,13 @@ class TestInvites:
         assert len(proof) > limits.BATCH_BYTES + 4 * limits.KIB, "twice the room is needed"
 
 
-def shown_by(batch: Batch, n: int | None = None) -> bytes:
-    """The guest's proof with the invite that an event of this batch makes, or doesn't."""
-    n = batch.header.first if n is None else n
-    return encode(replace(GUEST_PROOF, further=(decode_proof(_bare(batch, n)).shown,)))
-
-
-def _bare(batch: Batch, n: int) -> bytes:
-    """A proof that need not hold."""
-    events = batch.events
-    index = n - batch.header.first
-    values = events[index].values_bytes
-    return encode(
-        replace(
-            PROOF,
-            skeleton=events[index].skeleton_bytes,
-            values=Ext(1, events[index].values_hash) if values is None else values,
-            index=index,
-            path=tuple(prove([event.leaf for event in events], index)),
-            header=batch.header_bytes,
-            signature=batch.signature,
-        )
-    )
+def shown_by(batch: Batch) -> bytes:
+    """The guest's proof with the first event of this batch as what made its invite."""
+    event = batch.events[0]
+    values = Ext(1, event.values_hash) if event.values_bytes is None else event.values_bytes
+    path = tuple(prove([each.leaf for each in batch.events], 0))
+    made = SignedEvent(event.skeleton_bytes, values, 0, path, batch.header_bytes, batch.signature)
+    return encode(replace(GUEST_PROOF, further=(made,)))
 
 
 def charter(*drafts: Draft) -> Batch:
@@ -313,9 +298,9 @@ def charter(*drafts: Draft) -> Batch:
     return TOWN.charter.fork("another branch").write(*drafts)
 
 
-def signed_by(name: str, drafts: Sequence[Draft]) -> Batch:
-    """A batch on the town's plane by another key."""
-    return FeedWriter(TOWN.plane, signer(name)).write(*drafts)
+def about_invite(*writes: Write) -> Draft:
+    """An event about the invite."""
+    return Draft("invite", key_text(INVITE.public), "admin", writes)
 
 
 VALUE = [Role.WRITER, TOWN.key.public, 0, seed("hpke")]
@@ -325,7 +310,7 @@ class TestForgedInvites:
     @pytest.mark.parametrize(
         ("batch", "code"),
         [
-            (signed_by("other town", [invited()]), Code.BAD_KEY),
+            (FeedWriter(TOWN.plane, signer("other town")).write(invited()), Code.BAD_KEY),
             (FEED.fork("more").write(invited()), Code.BAD_KEY),
             (GUEST.fork("more").write(invited()), Code.BAD_KEY),
             (Town("rivertown", PlaneKind.FEDERATION).charter.write(invited()), Code.WRONG_PLANE),
@@ -333,10 +318,11 @@ class TestForgedInvites:
             (charter(invited(town=signer("other town").public)), Code.BAD_KEY),
             (charter(invited(town=bytes(32))), Code.BAD_KEY),
             (charter(invited(Role.ADMIN)), Code.BAD_KEY),
-            (charter(Draft("invite", key_text(INVITE.public), "a", [Write(CLOSE, [GUEST.author])])), Code.BAD_KEY),
-            (charter(Draft("issue", key_text(INVITE.public), "a", [Write("invite", VALUE)])), Code.BAD_KEY),
-            (charter(Draft("invite", key_text(INVITE.public), "a", [Write("other", VALUE)])), Code.BAD_KEY),
-            (charter(Draft("invite", key_text(INVITE.public), "a", [Write("invite", removes=True)])), Code.BAD_KEY),
+            (charter(about_invite(Write(CLOSE, [GUEST.author]))), Code.BAD_KEY),
+            (charter(about_invite(Write("invite", VALUE))._replace(kind="issue")), Code.BAD_KEY),
+            (charter(about_invite(Write("other", VALUE))), Code.BAD_KEY),
+            (charter(about_invite(Write("invite", removes=True))), Code.BAD_KEY),
+            (charter(about_invite(Write("invite", VALUE), Write(CLOSE, "nobody"))), Code.BAD_KEY),
             (stripped(charter(invited())), Code.BAD_KEY),
             (replace(charter(invited()), signature=bytes(64)), Code.BAD_SIGNATURE),
             (replace(charter(invited()), header_bytes=MADE.header_bytes, signature=MADE.signature), Code.BAD_HASH),
@@ -344,7 +330,7 @@ class TestForgedInvites:
         ],
         ids=["another town's charter", "a replica's feed", "its own feed", "another plane", "another key",
              "for another town", "for no town yet", "for admins", "a close", "no invite by kind", "no invite by key",
-             "taken back", "without its values", "not signed", "under another root", "no header"],
+             "taken back", "void", "without its values", "not signed", "under another root", "no header"],
     )  # fmt: skip
     def test_the_town_must_have_made_the_invite_in_its_charter(self, batch: Batch, code: Code) -> None:
         assert broken(shown_by(batch)) == (Link.INVITE, code)

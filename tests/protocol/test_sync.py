@@ -310,6 +310,19 @@ def test_a_message_of_another_plane_is_refused() -> None:
     assert caught.value.code is Code.WRONG_PLANE
 
 
+def test_a_message_that_was_decoded_before_is_taken_as_its_bytes_are() -> None:
+    town, feed = grown()
+    one, two = peers(town, all_of(town.charter), all_of(town.charter, feed))
+    two.start(one.key.public)
+    message = two.sent[-1][1]
+    sessions = [Session(town.plane, one.key, two.key.public, MemoryLog(town.plane)) for _ in range(2)]
+    assert sessions[0].receive_decoded(decode_message(message)) == sessions[1].receive(message) != []
+    other = Session(Town("other").plane, one.key, two.key.public, MemoryLog(Town("other").plane))
+    with pytest.raises(MalformedError) as caught:
+        other.receive_decoded(decode_message(message))
+    assert caught.value.code is Code.WRONG_PLANE
+
+
 def test_a_session_without_a_peer_takes_the_first_that_speaks_but_itself() -> None:
     town, feed = grown()
     one, two = peers(town, all_of(town.charter), all_of(town.charter, feed))

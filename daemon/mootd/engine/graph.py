@@ -42,6 +42,8 @@ class StandingFacts(NamedTuple):
     project: int
     priority: int
     created_ms: int
+    tie: int
+    """What orders it among issues of equal priority and time (`layout.tie_of`)."""
     defer_ms: int
 
 
@@ -108,7 +110,8 @@ class Graph:
         held_up, before, old_defer = standing.holds_up, standing.flags, standing.defer_ms
         standing.flags = facts.flags | before & (BLOCKED | REFERENCED)
         standing.issue_class, standing.project = facts.issue_class, facts.project
-        standing.priority, standing.created_ms, standing.defer_ms = facts.priority, facts.created_ms, facts.defer_ms
+        standing.priority, standing.created_ms, standing.tie = facts.priority, facts.created_ms, facts.tie
+        standing.defer_ms = facts.defer_ms
         standing.until_ms = max(standing.until_ms, facts.defer_ms)
         if is_fresh and not edges:
             return

@@ -222,7 +222,7 @@ CYCLE: Final = b"c"
 STANDING: Final = b"w"
 
 _EID: Final = Struct(">Q")
-_ORDER: Final = Struct(">BQQ")
+_ORDER: Final = Struct(">BQHQ")
 _TIMED: Final = Struct(">QQ")
 _NEWEST_FIRST: Final = 2**64 - 1
 TEXT_KEY_BYTES: Final = 240
@@ -248,9 +248,22 @@ def text_prefix(prefix: bytes, project: int, text: str) -> bytes:
     return prefix + _U16(project) + text_key(text)
 
 
-def order_suffix(priority: int, created_ms: int, eid: int) -> bytes:
-    """Ends a key so that keys order by priority, then newest first; the entity's number is its last 8 bytes."""
-    return _ORDER.pack(min(max(priority, 0), 255), _NEWEST_FIRST - created_ms, eid)
+def tie_of(entity: str) -> int:
+    """What orders issues of equal priority and time alike on every machine: 16 bits of a hash of the id."""
+    return int.from_bytes(sha256(entity.encode()).digest()[:2], "big")
+
+
+def order_suffix(priority: int, created_ms: int, tie: int, eid: int) -> bytes:
+    """Ends a key so that keys order by priority, then newest first, then by tie.
+
+    The entity's number, which is another on every machine, is the last 8 bytes; it decides where all else is equal.
+    """
+    return _ORDER.pack(min(max(priority, 0), 255), _NEWEST_FIRST - created_ms, tie, eid)
+
+
+def order_of(key: bytes) -> bytes:
+    """The `order_suffix` of a key, by which keys of several lists are merged."""
+    return key[-_ORDER.size :]
 
 
 def timed_key(prefix: bytes, project: int, ms: int, eid: int) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from moot_protocol.charter import is_void
-from moot_protocol.event import Event
+from moot_protocol.event import LEAF_PREFIX_BYTES, Event
 from moot_protocol.kinds import ADMIN_KINDS, CERTIFICATE, CHARTER_KINDS, INLINE_KEYS, KINDS, UNKNOWN_FIELD, Role
 from moot_protocol.register import MISSING, Sibling
 
@@ -197,7 +197,9 @@ def live_of(
         actor = ""
         if load is not None:
             value, actor = load(group, key)  # noqa: PLW2901
-        live.setdefault(key, []).append(Sibling(value, group.hlc, author_of(group.feed), group.n, actor))
+        live.setdefault(key, []).append(
+            Sibling(value, group.hlc, author_of(group.feed), group.n, actor, group.leaf[:LEAF_PREFIX_BYTES])
+        )
     return live
 
 

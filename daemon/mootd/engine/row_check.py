@@ -69,7 +69,8 @@ class RowCheck:
 
     def _stands(self, issues: Issues, kept: Standing, row: Row) -> bool:
         facts = (
-            kept.flags & ~_OF_NEIGHBOURS, kept.issue_class, kept.project, kept.priority, kept.created_ms, kept.defer_ms
+            kept.flags & ~_OF_NEIGHBOURS, kept.issue_class, kept.project, kept.priority, kept.created_ms, kept.tie,
+            kept.defer_ms,
         )  # fmt: skip
         fresh = Standing(kept.eid, None)
         times = [kept.defer_ms]

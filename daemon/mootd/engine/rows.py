@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
 from moot_protocol.clock import to_ms
+from moot_protocol.deletion import DELETED, read_deletion, seen_by
 from moot_protocol.ids import entity_problem
 from moot_protocol.issue import CLOSED as STATUS_CLOSED
 from moot_protocol.issue import DEFAULT_STATUS, Edge, Facts, created_ms, facts, facts_of, read_edges, updated_ms
@@ -24,7 +25,7 @@ EXTERNAL: Final = "external:"
 _KEYED: Final = frozenset({"metadata", "extra"})
 _SETS: Final = frozenset({"labels", "edges", "comments", *_KEYED})
 """Fields that several values live in without being in conflict."""
-_NO_STANDING: Final = StandingFacts(0, 0, 0, 0, 0, 0)
+_NO_STANDING: Final = StandingFacts(0, 0, 0, 0, 0, 0, 0)
 _NO_EDGES: Final[Mapping[tuple[int, str], EdgeFacts]] = {}
 _MOST_MS: Final = 2**62
 
@@ -66,9 +67,7 @@ class RowMaker:
             live = live_of(record, self._author_of)
             times = created_ms(live, record.created), updated_ms(live, record.updated)
             edges = self._edges(eid, record, live) if "edges" in live else _NO_EDGES
-            shown = facts(live)
-            project = self._project_number(record.plane, shown.project)
-            return self._row(eid, project, shown, times, edges, in_conflict=has_conflict(live))
+            return self._row(eid, record, facts(live), times, edges, in_conflict=has_conflict(live))
         values, labels, has_edges, updated = plain
         created = instant_ms(values["created_at"]) if "created_at" in values else None
         times = (
@@ -76,22 +75,22 @@ class RowMaker:
             to_ms(record.updated) if updated is None else updated,
         )
         edges = self._edges(eid, record, live_of(record, self._author_of)) if has_edges else _NO_EDGES
-        shown = facts_of(values, labels)
-        project = self._project_number(record.plane, shown.project)
-        return self._row(eid, project, shown, times, edges, in_conflict=False)
+        return self._row(eid, record, facts_of(values, labels), times, edges, in_conflict=False)
 
-    @staticmethod
     def _row(
+        self,
         eid: int,
-        project: int,
+        record: Record,
         shown: Facts,
         times: tuple[int, int],
         edges: Mapping[tuple[int, str], EdgeFacts],
         *,
         in_conflict: bool,
     ) -> Row:
+        project = self._project_number(record.plane, shown.project)
+        conflict = [layout.timed_key(layout.CONFLICT, project, 0, eid)] if in_conflict else []
         if shown.is_deleted:
-            return Row([layout.timed_key(layout.DELETED, project, 0, eid)], _NO_STANDING, _NO_EDGES)
+            return Row([layout.timed_key(layout.DELETED, project, 0, eid), *conflict], _NO_STANDING, _NO_EDGES)
         created, updated = times
         if not (0 <= created <= _MOST_MS and 0 <= updated <= _MOST_MS):
             created, updated = _in_range(created), _in_range(updated)
@@ -103,8 +102,9 @@ class RowMaker:
         if shown.pinned:
             flags |= standing.PINNED
         defer_ms = _in_range(shown.defer_until_ms) if shown.defer_until_ms else 0
-        row_standing = StandingFacts(flags, issue_class, project, shown.priority, created, defer_ms)
-        order = layout.order_suffix(shown.priority, created, eid)
+        tie = layout.tie_of(record.entity)
+        row_standing = StandingFacts(flags, issue_class, project, shown.priority, created, tie, defer_ms)
+        order = layout.order_suffix(shown.priority, created, tie, eid)
         keys = [
             layout.text_prefix(layout.STATUS, project, status) + order,
             layout.timed_key(layout.UPDATED, project, updated, eid),
@@ -113,8 +113,7 @@ class RowMaker:
             keys.append(layout.text_prefix(layout.ASSIGNEE, project, shown.assignee) + settled + order)
         if shown.labels:
             keys.extend(layout.text_prefix(layout.LABEL, project, label) + settled + order for label in shown.labels)
-        if in_conflict:
-            keys.append(layout.timed_key(layout.CONFLICT, project, 0, eid))
+        keys += conflict
         return Row(keys, row_standing, edges)
 
     def _edges(self, eid: int, record: Record, live: Live) -> dict[tuple[int, str], EdgeFacts]:
@@ -134,7 +133,8 @@ def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int 
 
     Returns:
         Register values, labels in order, whether there are edges, and the milliseconds of `updated_at` where nothing
-        was written after it. None where some field has siblings, or entries of a keyed field may share a name.
+        was written after it. None where some field has siblings, entries of a keyed field may share a name, or a
+        deletion tells what was seen.
     """
     values: dict[str, Any] = {}
     for group in record.groups:
@@ -143,6 +143,8 @@ def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int 
             if key in values and key not in _SETS:
                 return None
             values[key] = pair[1] if len(pair) == 2 else None  # some don't stand in the record
+    if DELETED in values and seen_by(values[DELETED]):
+        return None
     updated_ms = None
     if "updated_at" in values:
         # Nearly always the last group: an import writes it last. But events may arrive after later ones.
@@ -201,6 +203,9 @@ def has_conflict(live: Live) -> bool:
             if not inline and len({sibling.author for sibling in siblings}) > 1:
                 return True
             if len(siblings) > 1 and any(entry.conflict for entry in policies.keyed(siblings).values()):
+                return True
+        elif key == DELETED:
+            if read_deletion(live).conflict:
                 return True
         elif len(siblings) > 1 and policy not in SET_LIKE:
             is_in_conflict = policy is Policy.TEXT or policies.read(policy, siblings).conflict

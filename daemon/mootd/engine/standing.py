@@ -32,7 +32,7 @@ EPHEMERAL: Final = 2
 EXCLUDED_TYPES: Final = frozenset({"merge-request", "gate", "molecule", "message", "agent", "role", "rig"})
 SETTLED_STATUSES: Final = frozenset({"closed", "pinned"})
 
-_STRUCT: Final = Struct(">BBHBQQQIII")
+_STRUCT: Final = Struct(">BBHBQHQQIII")
 
 
 class Standing:
@@ -40,7 +40,7 @@ class Standing:
 
     __slots__ = (
         "blocked_parents", "blockers", "created_ms", "defer_ms", "eid", "flags", "issue_class", "packed", "priority",
-        "project", "until_ms", "waits",
+        "project", "tie", "until_ms", "waits",
     )  # fmt: skip
     flags: int
     blockers: int
@@ -56,12 +56,13 @@ class Standing:
             self.project,
             self.priority,
             self.created_ms,
+            self.tie,
             self.defer_ms,
             self.until_ms,
             self.blockers,
             self.blocked_parents,
             self.waits,
-        ) = _STRUCT.unpack(packed) if packed else (0,) * 10
+        ) = _STRUCT.unpack(packed) if packed else (0,) * 11
 
     def pack(self) -> bytes:
         """The standing as it is kept."""
@@ -71,6 +72,7 @@ class Standing:
             self.project,
             self.priority,
             self.created_ms,
+            self.tie,
             self.defer_ms,
             self.until_ms,
             self.blockers,
@@ -104,7 +106,7 @@ class Standing:
         flags = self.flags
         if not flags & EXISTS:
             return ()
-        order = layout.order_suffix(self.priority, self.created_ms, self.eid)
+        order = layout.order_suffix(self.priority, self.created_ms, self.tie, self.eid)
         if flags & BLOCKED:
             return (layout.project_prefix(layout.BLOCKED, self.project) + order,)
         if flags & (OPEN | PINNED) != OPEN:

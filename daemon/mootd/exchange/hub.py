@@ -189,6 +189,7 @@ class Hub:
                 remote.ended = asyncio.Event()
                 await self._rest(remote)
         finally:
+            self._remotes.pop(remote.row.number, None)  # nobody waits for what won't come
             remote.ended.set()
             if remote.worker is not None:
                 await remote.worker.close()

@@ -236,12 +236,14 @@ class PlaneOnRemote:
         with self._replica.read() as reader:
             known = carrying.carried(reader, self._remote, self.plane.number)
         waiting = portions(self.log, known, self._message_bytes)
-        while self.waiting_bytes() < most_bytes:
-            some = list(islice(waiting, AT_ONCE))
-            if not some:
+        room: int | None = None
+        while some := list(islice(waiting, AT_ONCE)):
+            room = most_bytes - self.waiting_bytes() if room is None else room
+            if room <= 0:
                 break
             self._commit(partial(self._queue, some=some, sealed=sealed))
             queued += len(some)
+            room -= sum(len(portion.message) for portion in some)
         return queued
 
     def _queue(self, unit: Unit, some: Sequence[Portion], sealed: Callable[[bytes], bytes]) -> None:

@@ -30,7 +30,7 @@ from moot_testkit.synclog import MemoryLog
 from moot_testkit.town import Member, make_town
 from moot_testkit.worlds import World, held_of, worlds
 from mootd.engine import layout
-from mootd.engine.exchange import COUNTERS_AT_ONCE, EVENTS_AT_ONCE, Exchange, Outgoing, SharedPlane, StoredLog
+from mootd.engine.exchange import COUNTERS_AT_ONCE, EVENTS_AT_ONCE, Exchange, Outgoing, SharedPlane, StoredLog, take_in
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import adopt_plane
 from mootd.engine.receive import Outcome
@@ -459,3 +459,41 @@ def test_values_of_a_batch_that_a_pin_cuts_are_completed_in_both_its_parts() -> 
     assert desk.receive([batch]) == [Outcome.COMPLETED]
     assert log.missing(9) == []
     assert log.batch(one.author, batch.id) == wire(batch)
+
+
+# -- Taking in ---------------------------------------------------------------------------------------------------
+def test_what_is_taken_in_is_verified_and_what_is_wrong_with_the_rest_is_told() -> None:
+    town = Town()
+    one = town.replica("one")
+    good = [wire(batch) for batch in (*town.charter.batches, *one.batches, one.write(note()), one.write(note()))]
+    spoilt = good[-1].replace(b"alice", b"mallo")
+    desk = Desk().watch(town)
+    received = [*good[:3], wire(Town("other").charter.batches[0]), spoilt, b"nothing", good[3], good[3]]
+    stored = take_in(committing(desk), SharedPlane(desk.replica.ledger), received)
+    assert stored.outcomes == [Outcome.ACCEPTED] * 4 + [Outcome.DUPLICATE]
+    assert [error.code for error in stored.malformed][:2] == [Code.WRONG_PLANE, Code.BAD_HASH]
+    assert len(stored.malformed) == 3
+
+
+def test_a_batch_is_there_as_a_whole_only_if_it_is_accepted_with_all_its_events_and_values() -> None:
+    town = Town()
+    one, two = town.replica("one"), town.replica("two")
+    cut, bare, missing = one.write(note("kept"), note("cut off")), two.write(note()), two.write(note())
+    town.end(one.author, 2, cut.id)
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *one.batches, two.batches[0], stripped(bare)])
+    log = log_of(desk)
+    assert log.has_whole(two.author, 1, two.batches[0].id)
+    for author, first, batch in ((one.author, 2, cut), (two.author, 2, bare), (two.author, 2, missing)):
+        assert not log.has_whole(author, first, batch.id)
+    desk.receive([bare])
+    assert log.has_whole(two.author, 2, bare.id)
+    assert not log.has_whole(two.author, 3, missing.id)
+
+
+def test_a_decoded_message_is_taken_as_its_bytes_are() -> None:
+    one, two = make_town(2)
+    create(one)
+    message = decode_message(build_batches(one.ledger.id, tuple(map(wire, one.batches())), (), ()))
+    assert set(two.exchange().take_decoded(one.id, message).outcomes) == {Outcome.ACCEPTED}
+    assert two.batches(one.id) == one.batches()

@@ -30,13 +30,13 @@ def facts_of(it: NaiveIssue[int]) -> StandingFacts:
     flags |= standing.OPEN if it.status == "open" else 0
     flags |= standing.PINNED if it.pinned else 0
     issue_class = (it.issue_type in EXCLUDED_TYPES) * standing.EXCLUDED_TYPE + it.ephemeral * standing.EPHEMERAL
-    return StandingFacts(flags, issue_class, 1, 2, CREATED_MS, it.defer_ms)
+    return StandingFacts(flags, issue_class, 1, 2, CREATED_MS, 0, it.defer_ms)
 
 
 def set_issue(graph: Graph, eid: int, it: NaiveIssue[int] | None) -> None:
     """Tell the graph of an issue; None deletes it."""
     if it is None:
-        graph.set_issue(eid, StandingFacts(0, 0, 0, 0, 0, 0), {})
+        graph.set_issue(eid, StandingFacts(0, 0, 0, 0, 0, 0, 0), {})
         return
     edges = {
         (edge.target, edge.type): EdgeFacts(edge.rank, ANY_CHILD if edge.any_child else ALL_CHILDREN)

@@ -36,20 +36,23 @@ def test_a_batch_with_withheld_values_can_be_read_back_from_its_key(plane: int, 
 
 
 @given(
-    st.tuples(st.integers(0, 255), st.integers(0, 2**48), NUMBERS_64),
-    st.tuples(st.integers(0, 255), st.integers(0, 2**48), NUMBERS_64),
+    st.tuples(st.integers(0, 255), st.integers(0, 2**48), st.integers(0, 2**16 - 1), NUMBERS_64),
+    st.tuples(st.integers(0, 255), st.integers(0, 2**48), st.integers(0, 2**16 - 1), NUMBERS_64),
 )
-def test_issues_order_by_priority_and_then_newest_first(one: tuple[int, int, int], other: tuple[int, int, int]) -> None:
-    def rank(parts: tuple[int, int, int]) -> tuple[int, int, int]:
-        return parts[0], -parts[1], parts[2]
+def test_issues_order_by_priority_then_newest_first_then_by_tie(
+    one: tuple[int, int, int, int], other: tuple[int, int, int, int]
+) -> None:
+    def rank(parts: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        return parts[0], -parts[1], parts[2], parts[3]
 
     assert (layout.order_suffix(*one) < layout.order_suffix(*other)) == (rank(one) < rank(other))
-    assert layout.eid_of(layout.order_suffix(*one)) == one[2]
+    assert layout.eid_of(layout.order_suffix(*one)) == one[3]
+    assert layout.order_of(b"any list" + layout.order_suffix(*one)) == layout.order_suffix(*one)
 
 
 def test_a_priority_beyond_a_byte_stands_at_its_end() -> None:
-    assert layout.order_suffix(-5, 1, 1) == layout.order_suffix(0, 1, 1)
-    assert layout.order_suffix(10**9, 1, 1) == layout.order_suffix(255, 1, 1)
+    assert layout.order_suffix(-5, 1, 1, 1) == layout.order_suffix(0, 1, 1, 1)
+    assert layout.order_suffix(10**9, 1, 1, 1) == layout.order_suffix(255, 1, 1, 1)
 
 
 @given(HOSTILE, HOSTILE)
@@ -62,7 +65,7 @@ def test_no_text_runs_into_another(one: str, other: str) -> None:
 @given(HOSTILE, PROJECTS, NUMBERS_64)
 def test_keys_of_hostile_texts_fit_the_store(text: str, project: int, eid: int) -> None:
     keys = [
-        layout.text_prefix(layout.LABEL, project, text) + layout.order_suffix(0, 0, eid),
+        layout.text_prefix(layout.LABEL, project, text) + layout.order_suffix(0, 0, 0, eid),
         layout.edge_key(layout.EDGE, eid, eid, text),
         layout.project_key(project, text),
     ]

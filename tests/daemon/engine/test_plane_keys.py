@@ -45,7 +45,7 @@ def test_names_on_remotes_are_made_with_the_topic_key() -> None:
         _ = keys.topic
     assert raised.value.code is Code.NOT_FOUND
     keys.keep_topic_key(FIRST)
-    assert keys.has_topic
+    assert keys_of(holder).has_topic
     assert keys.topic_key == FIRST
     assert keys.topic == topic_of(FIRST, PLANE)
     assert keys.sender(holder.id) == sender_of(FIRST, holder.id)

@@ -1,17 +1,27 @@
 """A proof of any accepted event convinces whoever has nothing but the proof."""
 
-import pytest
+from functools import partial
 
+import pytest
+from msgspec.structs import replace
+
+from moot_protocol.charter import Invite, close_draft, invite_draft
 from moot_protocol.errors import Code, MootError
+from moot_protocol.event import Draft
 from moot_protocol.kinds import Role
 from moot_protocol.proof import BrokenProofError, decode_proof, verify_proof
-from moot_testkit.feeds import note
+from moot_protocol.ticket import Ticket, invite_signer
+from moot_testkit.feeds import note, seed
 from moot_testkit.town import Member, make_town
 from mootd.engine.entities import Entities
+from mootd.engine.inviting import close_invite, invite
+from mootd.engine.joining import advance, join
 from mootd.engine.membership import end_replica
+from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.proving import proof_of
 from mootd.engine.state import TOWN_KEY
 from mootd.engine.unit import Unit
+from mootd.store.port import Table
 
 LEDGER = 1
 
@@ -31,6 +41,43 @@ def proofs(member: Member, author: bytes) -> list[bytes]:
 def write(unit: Unit) -> None:
     for text in ("one", "two", "three"):
         unit.append(LEDGER, note(text))
+
+
+def guest_of(founder: Member, role: Role = Role.WRITER) -> tuple[Member, bytes]:
+    """A machine that has joined a founder's ledger with an invite, and the invite's key."""
+    made = founder.commit(lambda unit: invite(unit, founder.ledger, role, 0, ()))
+    return joined(founder, made.ticket), made.key
+
+
+def joined(founder: Member, ticket: Ticket) -> Member:
+    """A machine that has joined a founder's ledger with a ticket."""
+    guest = Member("guest", 0)
+    plane = guest.commit(lambda unit: join(unit, ticket)).plane
+    guest.take(*founder.batches(plane.town))
+    advance(guest.replica, plane.number, PlaneKeys(guest.keys, plane.id), guest.commit)
+    founder.take(*guest.batches())
+    return guest
+
+
+def write_charter(founder: Member, *drafts: Draft) -> None:
+    charter = founder.replica.feed_number(LEDGER, founder.ledger.town)
+    for draft in drafts:
+        founder.commit(partial(Unit.append, plane=LEDGER, draft=draft, feed=charter))
+
+
+def lose(member: Member, table: Table) -> None:
+    """Empty a table behind the engine's back."""
+    with member.replica.read() as reader:
+        keys = [key for key, _ in reader.scan(table, b"\0")]
+    with member.store.write() as writer:
+        for key in keys:
+            writer.delete(table, key)
+
+
+def refused(member: Member, author: bytes) -> Code:
+    with pytest.raises(MootError) as raised:
+        proofs(member, author)
+    return raised.value.code
 
 
 def test_every_event_of_its_own_feed_can_be_proven() -> None:
@@ -76,11 +123,95 @@ def test_the_value_of_another_event_breaks_the_proof() -> None:
         verify_proof(proofs(member, member.id)[2].replace(b"two", b"six"))
 
 
-def test_an_event_whose_batch_a_pin_cuts_cannot_be_proven_and_that_is_said() -> None:
-    founder, member = make_town(2)
-    member.commit(write)
-    founder.take(*member.batches())
-    founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 2))
-    with pytest.raises(MootError) as raised:
-        proofs(founder, member.id)
-    assert raised.value.code is Code.STORE_DAMAGED
+class TestBatchesThatAPinCuts:
+    def test_what_counts_of_it_is_proven_as_before(self) -> None:
+        founder, member = make_town(2)
+        member.commit(write)
+        founder.take(*member.batches())
+        before = proofs(founder, member.id)
+        founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 3))
+        assert proofs(founder, member.id) == before[:3]
+
+    def test_whatever_came_first_the_pin_or_the_batch(self) -> None:
+        founder, member, late = make_town(3)
+        member.commit(write)
+        founder.take(*member.batches())
+        founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 2))
+        late.take(*founder.batches(founder.ledger.town), *member.batches())
+        assert proofs(late, member.id) == proofs(member, member.id)[:2]
+
+    def test_without_its_rest_the_store_is_damaged(self) -> None:
+        founder, member = make_town(2)
+        member.commit(write)
+        founder.take(*member.batches())
+        founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 2))
+        lose(founder, Table.ASIDE)
+        assert refused(founder, member.id) is Code.STORE_DAMAGED
+
+
+class TestReplicasThatJoinedWithAnInvite:
+    def test_every_event_can_be_proven_by_whoever_holds_it(self) -> None:
+        (founder,) = make_town(1)
+        guest, key = guest_of(founder)
+        guest.commit(write)
+        founder.take(*guest.batches())
+        shown = [verify_proof(proof) for proof in proofs(founder, guest.id)]
+        assert [(it.replica, it.invite, it.role) for it in shown] == [(guest.id, key, Role.WRITER)] * 4
+        assert [it.changes[0].value for it in shown[1:]] == ["one", "two", "three"]
+        assert {(it.plane, it.town) for it in shown} == {(founder.ledger.id, founder.ledger.town)}
+        assert proofs(founder, guest.id) == proofs(guest, guest.id)
+
+    def test_of_a_reader_its_certificate(self) -> None:
+        (founder,) = make_town(1)
+        guest, _ = guest_of(founder, Role.READER)
+        (shown,) = map(verify_proof, proofs(founder, guest.id))
+        assert (shown.kind, shown.role) == ("certificate", Role.READER)
+
+    def test_those_who_count_stay_provable_once_the_invite_is_closed(self) -> None:
+        (founder,) = make_town(1)
+        guest, key = guest_of(founder)
+        before = proofs(founder, guest.id)
+        founder.commit(lambda unit: close_invite(unit, founder.ledger, key, None))
+        assert proofs(founder, guest.id) == before
+
+    def test_it_is_the_first_invite_of_a_key_that_is_shown(self) -> None:
+        (founder,) = make_town(1)
+        guest, key = guest_of(founder)
+        before = proofs(founder, guest.id)
+        again = invite_draft(key, Invite(Role.READER, founder.ledger.town, 0, seed("hpke")), "")
+        write_charter(founder, again)
+        assert proofs(founder, guest.id) == before
+
+    def test_what_else_was_written_about_the_invite_before_is_passed_over(self) -> None:
+        (founder,) = make_town(1)
+        ticket = founder.commit(lambda unit: invite(unit, founder.ledger, Role.WRITER, 0, ())).ticket
+        ticket = replace(ticket, invite_seed=seed("ticket"))
+        key = invite_signer(ticket.invite_seed).public
+        made = invite_draft(key, Invite(Role.WRITER, founder.ledger.town, 0, seed("hpke")), "")
+        founder.commit(lambda unit: unit.append(LEDGER, made))  # in a replica's feed it counts for nothing
+        write_charter(founder, close_draft(key, [Member("guest", 0).id], ""), made)
+        guest = joined(founder, ticket)
+        assert [verify_proof(proof).invite for proof in proofs(founder, guest.id)] == [key]
+
+    def test_a_batch_that_a_pin_cuts_is_proven_too(self) -> None:
+        (founder,) = make_town(1)
+        guest, key = guest_of(founder)
+        guest.commit(write)
+        founder.take(*guest.batches())
+        founder.commit(lambda unit: end_replica(unit, LEDGER, guest.id, 2))
+        assert [verify_proof(proof).invite for proof in proofs(founder, guest.id)] == [key, key]
+
+    def test_without_the_invite_the_store_is_damaged(self) -> None:
+        (founder,) = make_town(1)
+        guest, _ = guest_of(founder)
+        lose(founder, Table.RECORDS_0)
+        assert refused(founder, guest.id) is Code.STORE_DAMAGED
+
+    def test_a_proof_in_which_any_byte_is_changed_proves_nothing_else(self) -> None:
+        (founder,) = make_town(1)
+        guest, _ = guest_of(founder)
+        (proof,) = proofs(founder, guest.id)
+        for place in range(len(proof)):
+            changed = proof[:place] + bytes([proof[place] ^ 1]) + proof[place + 1 :]
+            with pytest.raises(MootError):
+                verify_proof(changed)

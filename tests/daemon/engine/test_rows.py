@@ -83,6 +83,8 @@ def likely(key: str) -> st.SearchStrategy[Any]:
         return edges | odd
     if key in SHAPES or key in ("labels", "project"):
         return texts | st.integers(-1, 2**62) | st.booleans() | odd
+    if key == "deleted":
+        return st.tuples(texts, texts, texts, st.none() | texts, st.sampled_from(["", "0" * 16, 5])).map(list) | odd
     return st.lists(texts, min_size=3, max_size=4) | odd
 
 
@@ -116,7 +118,7 @@ def test_an_edge_to_what_can_be_no_id_leads_nowhere() -> None:
 # -- Keys ----------------------------------------------------------------------------------------------------------
 def test_an_issue_stands_in_its_status_and_in_the_order_of_changes() -> None:
     row = row_of({"title": "T", "status": "open", "project": "mt"})
-    order = layout.order_suffix(2, NOW_MS, 1)
+    order = layout.order_suffix(2, NOW_MS, layout.tie_of("mt-1"), 1)
     assert set(row.keys) == {
         layout.text_prefix(layout.STATUS, 2, "open") + order,
         layout.timed_key(layout.UPDATED, 2, NOW_MS, 1),
@@ -125,7 +127,7 @@ def test_an_issue_stands_in_its_status_and_in_the_order_of_changes() -> None:
 
 def test_assignee_and_each_label_have_keys_that_tell_closed_issues_apart() -> None:
     shown = {"assignee": "alice", "labels": "red", "priority": 0, "project": "mt"}
-    order = layout.order_suffix(0, NOW_MS, 1)
+    order = layout.order_suffix(0, NOW_MS, layout.tie_of("mt-1"), 1)
     for status, settled in (("open", b"\0"), ("closed", b"\1")):
         row = row_of(shown | {"status": status}, {"labels": "blue"})
         assert layout.text_prefix(layout.ASSIGNEE, 2, "alice") + settled + order in row.keys
@@ -138,6 +140,13 @@ def test_a_deleted_issue_stands_among_the_deleted_alone_and_leads_nowhere() -> N
     assert set(row.keys) == {layout.timed_key(layout.DELETED, 1, 0, 1)}
     assert not row.standing.flags
     assert row.edges == {}
+
+
+def test_a_deleted_issue_in_conflict_stands_among_conflicts_too() -> None:
+    blind = {"deleted": ["alice", "", 5, None, "0" * 16]}
+    for made in ([{"title": "T"}, blind], [{"title": "A"}, {"title": "B"}, {"deleted": ["alice", "", 5]}]):
+        keys = {layout.timed_key(index, 1, 0, 1) for index in (layout.DELETED, layout.CONFLICT)}
+        assert set(row_of(*made).keys) == keys
 
 
 def test_a_record_in_which_nothing_is_live_has_no_row() -> None:

@@ -32,7 +32,7 @@ def indexes(it: Standing) -> list[bytes]:
 
 
 def test_a_standing_comes_back_as_it_was_packed() -> None:
-    facts = {"issue_class": 3, "project": 5, "priority": 2, "created_ms": 1, "defer_ms": 2, "until_ms": 3}
+    facts = {"issue_class": 3, "project": 5, "priority": 2, "created_ms": 1, "tie": 9, "defer_ms": 2, "until_ms": 3}
     counters = {"blockers": 4, "blocked_parents": 5, "waits": 6}
     packed = standing(EXISTS | OPEN, **facts, **counters).pack()
     again = Standing(7, packed)

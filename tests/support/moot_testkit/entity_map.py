@@ -32,7 +32,7 @@ class EntityMap:
             over = [(dot.author, dot.n) for dot in write.over]
             live = [s for s in self.live.get(write.key, []) if (s.author, s.n) not in over]
             if not write.removes:
-                sibling = Sibling(write.value, hlc, author, n, actor)
+                sibling = Sibling(write.value, hlc, author, n, actor, LEAF8)
                 live.append(sibling)
                 self._writes.setdefault(write.key, {})[author, n] = (sibling, over)
             self.live[write.key] = live

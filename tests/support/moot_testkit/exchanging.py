@@ -34,7 +34,7 @@ from mootd.engine.joining import join
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.outbox import Gauge, OutboxReader
-from mootd.engine.remotes import RemoteRow, add_remote
+from mootd.engine.remotes import RemoteRow, add_remote, remote_named
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.exchange.git_worker import GitWorker
@@ -128,7 +128,8 @@ class Peer:
 
     def number(self, remote: str) -> int:
         """A remote's number here."""
-        return next(row.number for row in self.hub._rows() if row.name == remote)
+        with self.replica.read() as reader:
+            return remote_named(reader, remote).number
 
     def progress(self, remote: str = "origin") -> Progress:
         """How the exchange with a remote goes."""
@@ -206,13 +207,16 @@ class Peer:
 
 
 @asynccontextmanager
-async def peers(count: int, settings: Settings = STILL, *, joined: bool = True) -> AsyncIterator[list[Peer]]:
+async def peers(
+    count: int, settings: Settings = STILL, *, joined: bool = True, running: bool = True
+) -> AsyncIterator[list[Peer]]:
     """Machines whose hubs run; the first has founded a town and the project `demo`.
 
     Args:
         count: how many.
         settings: how patient their hubs are.
         joined: whether the others have joined the first one's ledger.
+        running: whether the hubs run.
     """
     made = [Peer(f"peer-{number}", settings) for number in range(count)]
     founder, *others = made
@@ -222,7 +226,7 @@ async def peers(count: int, settings: Settings = STILL, *, joined: bool = True) 
         if joined:
             other.join(founder)
     try:
-        for peer in made:
+        for peer in made if running else ():
             peer.start()
         yield made
     finally:

@@ -228,16 +228,17 @@ def answers(port: int) -> bool:
     return False
 
 
+def is_alive(pid_file: Path) -> bool:
+    """Whether the process that wrote its id there is running."""
+    number = pid_file.read_text().strip()
+    state = subprocess.run(["ps", "-o", "stat=", "-p", number], capture_output=True, text=True, check=False)
+    return state.stdout.strip()[:1] not in {"", "Z"}  # what has ended may wait for somebody to take notice
+
+
 def is_gone(pid_file: Path) -> bool:
-    """Whether the process that wrote its id there has ended."""
-    number = int(pid_file.read_text())
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return True
-    # Ended, though the machine's first process hasn't taken notice.
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(number)], capture_output=True, text=True, check=False)
-    return state.stdout.strip()[:1] in {"", "Z"}
+    """Whether the process that wrote its id there has ended, or does so at once."""
+    tick = threading.Event()
+    return any(not is_alive(pid_file) or tick.wait(0.02) for _ in range(100))
 
 
 def free_port() -> int:

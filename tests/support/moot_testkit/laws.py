@@ -16,7 +16,7 @@ from moot_protocol.issue import read_issue
 from moot_protocol.listing import Filter
 from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING
-from moot_protocol.requests import Blocked, ListIssues, Ready
+from moot_protocol.requests import Blocked, Conflicts, ListIssues, Ready
 from moot_testkit import model
 from moot_testkit.model import Expected, Issue
 from moot_testkit.town import Member
@@ -153,6 +153,7 @@ def check_issues(member: Member, issues: dict[str, Issue]) -> None:
     with member.replica.read() as reader:
         snapshot = Snapshot(member.replica, reader, now_ms)
         _check_documents(snapshot.issues, issues)
+        _check_conflicts(snapshot, issues)
         alive = {name: issue for name, issue in issues.items() if not issue.facts.is_deleted}
         _check_list(snapshot, ListIssues(all=True, limit=0), set(alive), "list")
         _check_list(snapshot, Ready(limit=0), model.ready_of(issues, now_ms), "ready")
@@ -175,6 +176,15 @@ def _check_documents(found: Issues, issues: dict[str, Issue]) -> None:
         short = read_issue(name, live, record.created, record.updated)
         for field in ("status", "priority", "assignee", "issue_type"):
             require(short.values.get(field) == issue.reading.values.get(field), "rows show the same", name, field)
+
+
+def _check_conflicts(snapshot: Snapshot, issues: dict[str, Issue]) -> None:
+    listed = [(conflict["id"], conflict["field"]) for conflict in READS[Conflicts](snapshot, Conflicts())]
+    wanted = [(name, field) for name in sorted(issues) for field in issues[name].reading.conflicts]
+    require(listed == wanted, "all conflicts are listed, those of deleted issues too", *_differences(listed, wanted))
+    deleted = {name for name, field in wanted if field == "deleted"}
+    disputed = {name for name, issue in issues.items() if issue.is_deletion_disputed}
+    require(deleted == disputed, "a deletion and an edit that didn't see one another conflict", deleted ^ disputed)
 
 
 def _plain(value: Any) -> str:

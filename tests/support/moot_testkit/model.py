@@ -4,7 +4,7 @@ Nothing of the daemon's engine is used here: acceptance is `moot_protocol.accept
 is the definition written down, and readiness is a fixpoint over all issues.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from moot_protocol.charter import is_void
 from moot_protocol.clock import is_ahead
 from moot_protocol.codec import encode
 from moot_protocol.event import Event
-from moot_protocol.fold import Placed
+from moot_protocol.fold import LiveWrite, Placed
 from moot_protocol.frontier import Frontier, frontier_of
 from moot_protocol.held import HeldBatches
 from moot_protocol.issue import Edge, Facts, IssueReading, created_ms, document, facts, read_issue
@@ -149,7 +149,7 @@ def _entity(accepted: dict[bytes, Accepted], kind: str, events: list[Placed]) ->
             named.setdefault(change.key, set()).update(names)
             over.setdefault(change.key, {})[author, event.n] = names
             if not change.removes:
-                sibling = Sibling(value, event.skeleton.hlc, author, event.n, event.skeleton.actor)
+                sibling = Sibling(value, event.skeleton.hlc, author, event.n, event.skeleton.actor, event.leaf[:8])
                 writes.setdefault(change.key, {})[author, event.n, event.leaf[:8]] = Live(sibling, event.leaf)
     live = {
         key: [write for name, write in found.items() if name not in named.get(key, set())]
@@ -189,6 +189,29 @@ class Issue(NamedTuple):
     document: dict[str, Any]
     facts: Facts
     created_ms: int
+    is_deletion_disputed: bool
+
+
+def is_deletion_disputed(live: Mapping[str, Sequence[Live | LiveWrite]]) -> bool:
+    """Whether live values of `deleted` differ in what they say, or no deletion that tells what it saw saw all."""
+    writes = live.get("deleted", ())
+    said, seen = set(), set()
+    for write in writes:
+        value = write.sibling.value
+        if not isinstance(value, list) or len(value) < 3:
+            said.add("" if value in (None, "") else repr(value))
+            continue
+        said.add(repr([*value, None][:4]))
+        if len(value) > 4 and isinstance(value[4], str) and len(value[4]) == 16:
+            seen.add(value[4])
+    deleting = {(write.sibling.author, write.sibling.n) for write in writes}
+    beside = [
+        [key, write.sibling.author, write.sibling.n, write.leaf[:8]]
+        for key, found in live.items()
+        for write in found
+        if key not in {"deleted", "updated_at"} and (write.sibling.author, write.sibling.n) not in deleting
+    ]
+    return len(said) > 1 or bool(seen and sha256(encode(sorted(beside))).hexdigest()[:16] not in seen)
 
 
 def issues_of(expected: Expected) -> dict[str, Issue]:
@@ -198,7 +221,8 @@ def issues_of(expected: Expected) -> dict[str, Issue]:
         if kind == ISSUE and entity.live:
             live = entity.siblings()
             reading = read_issue(name, live, entity.created, entity.updated, _lineage(entity))
-            found[name] = Issue(reading, document(reading), facts(live), created_ms(live, entity.created))
+            others = created_ms(live, entity.created), is_deletion_disputed(entity.live)
+            found[name] = Issue(reading, document(reading), facts(live), *others)
     return found
 
 

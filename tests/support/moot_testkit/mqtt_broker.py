@@ -95,6 +95,11 @@ class MqttBroker:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
+    def reload(self) -> None:
+        """Let it read its files anew; connections stay."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     @property
     def log(self) -> str:
         """What it has logged so far."""

@@ -13,6 +13,7 @@ from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.times import instant_ms
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import live_digest
+from moot_testkit.model import is_deletion_disputed
 from moot_testkit.naive import EXCLUDED_TYPES, Naive, NaiveEdge, NaiveIssue
 from mootd.engine import layout, standing
 from mootd.engine.standing import Standing
@@ -79,7 +80,11 @@ class NaiveState:
 
     def in_conflict(self, entity: str) -> bool:
         """Whether some field may be in conflict: texts and further fields count as soon as they may be."""
+        if is_deletion_disputed(self.live[entity]):
+            return True
         for key, writes in self.live[entity].items():
+            if key == "deleted":
+                continue
             policy = field_of(ISSUE, key).policy
             siblings = [write.sibling for write in writes]
             if key == "extra" and len({sibling.author for sibling in siblings}) > 1:
@@ -113,10 +118,12 @@ class NaiveIndex:
         reading, eid = self.state.readings[entity], self._eids[entity]
         shown = document(reading)
         project = self._projects[self._plane, self._register(entity, "project") or ""]
+        if self.state.in_conflict(entity):
+            yield layout.timed_key(layout.CONFLICT, project, 0, eid)
         if reading.deleted is not None:
             yield layout.timed_key(layout.DELETED, project, 0, eid)
             return
-        order = layout.order_suffix(shown["priority"], self._created_ms(entity), eid)
+        order = layout.order_suffix(shown["priority"], self._created_ms(entity), layout.tie_of(entity), eid)
         settled = b"\1" if shown["status"] == "closed" else b"\0"
         yield layout.text_prefix(layout.STATUS, project, shown["status"]) + order
         yield layout.timed_key(layout.UPDATED, project, max(instant_ms(shown["updated_at"]) or 0, 0), eid)
@@ -124,8 +131,6 @@ class NaiveIndex:
             yield layout.text_prefix(layout.LABEL, project, label) + settled + order
         if "assignee" in shown:
             yield layout.text_prefix(layout.ASSIGNEE, project, shown["assignee"]) + settled + order
-        if self.state.in_conflict(entity):
-            yield layout.timed_key(layout.CONFLICT, project, 0, eid)
 
     def _created_ms(self, entity: str) -> int:
         siblings = [write.sibling for write in self.state.live[entity].get("created_at", [])]
@@ -150,6 +155,7 @@ class NaiveIndex:
             kept.issue_class = (it.issue_type in EXCLUDED_TYPES) + 2 * it.ephemeral
             kept.project = self._projects[self._plane, self._register(entity, "project") or ""]
             kept.priority, kept.created_ms = shown["priority"], self._created_ms(entity)
+            kept.tie = layout.tie_of(entity)
             kept.until_ms = readiness.until_ms(entity)
             kept.place(self._now_ms)
             found.update(kept.index_keys())

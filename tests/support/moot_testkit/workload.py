@@ -188,7 +188,7 @@ class Workload:
         return AddComment(actor=self._actor(), id=self._issue(), text=f"comment {self._made}")
 
     def _resolve(self) -> Resolve:
-        field = self._random.choice(("title", "status", "priority", "description", "metadata.owner"))
+        field = self._random.choice(("title", "status", "priority", "description", "metadata.owner", "deleted"))
         pick = self._random.randrange(1, 3)
         return Resolve(actor=self._actor(), id=self._issue(), field=field, pick=pick)
 

@@ -99,9 +99,9 @@ def _verified(number: int, line: str) -> ProvenEvent:
 def _shown(context: Context, event: ProvenEvent) -> Iterator[str]:
     yield confirmed(context, f"{neutralise(event.kind)} {neutralise(event.entity)}: event {event.n} is proven")
     yield f"  signed by replica {key_text(event.replica)} ({event.role})"
-    yield f"  of town {key_text(event.town)}"
     if event.invite:
         yield f"  which joined with invite {key_text(event.invite)}"
+    yield f"  of town {key_text(event.town)}"
     yield f"  on plane {neutralise(event.plane_name)} {event.plane.hex()}; compare this id with the one you know"
     yield f"  as {neutralise(event.actor)} at {when.short_date(event.time_ms)}"
     for change in event.changes:

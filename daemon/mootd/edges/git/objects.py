@@ -65,7 +65,7 @@ async def write_push(git: Git, parent: str | None, frames: Sequence[bytes]) -> s
     for number, frame in enumerate(frames, 1):
         stream += [b"blob\nmark :%d\ndata %d\n" % (number, len(frame)), frame, b"\n"]
     mark = len(frames) + 1
-    stream.append(f"reset {_WORK}\ncommit {_WORK}\nmark :{mark}\ncommitter {_IDENTITY}\ndata 0\n".encode())
+    stream.append(f"commit {_WORK}\nmark :{mark}\ncommitter {_IDENTITY}\ndata 0\n".encode())
     if parent is not None:
         stream.append(f"from {parent}\n".encode())
     stream.append(b"deleteall\n")
@@ -165,16 +165,15 @@ async def _line(git: Git, *revisions: str) -> tuple[str, list[Step]]:
         "rev-list", "--parents", "--reverse", "--format=%T", "--ignore-missing", *revisions, "--", room=HISTORY_BYTES
     )
     lines = done.lines()
-    first, previous = "", None
+    first = ""
     steps: list[Step] = []
     for head, tree in zip(lines[::2], lines[1::2], strict=True):
         _, commit, *parents = head.split(" ")
-        if len(parents) > 1 or (steps and parents != [previous]):
+        if len(parents) > 1:  # with one parent each, the commits of one tip are a line
             raise MalformedError(f"the history of commit {revisions[0]} branches")
-        if not steps:
-            first = parents[0] if parents else ""
+        if parents and not steps:
+            first = parents[0]
         steps.append(Step(commit, tree))
-        previous = commit
     return first, steps
 
 

@@ -39,6 +39,9 @@ _SETTINGS: Final = (
 _STDERR_BYTES: Final = 64 * 1024
 """Bytes of what git says that are kept: its last words."""
 _CHUNK: Final = 64 * 1024
+_FATAL: Final = 128
+"""A git that ends with this code leaves its helpers to themselves, and one may hang on a server for ever. Where it
+ends well they stay: a cache of the user's credentials may be among them."""
 _GRACE_S: Final = 2.0
 """Seconds that a git which is told to stop may take to remove its lock files."""
 
@@ -172,7 +175,7 @@ class Git:
         finally:
             started.ear.close()
             self._running.discard(process)
-            if process.returncode is None or process.returncode < 0 or len(out) > room:
+            if process.returncode is None or not 0 <= process.returncode < _FATAL or len(out) > room:
                 await _end_unread(started)
                 await self._clear_locks()
         if len(out) > room:

@@ -156,7 +156,7 @@ class GitRemote:
         raise RefusedError("the remote's ref leads to another commit than our last", code=Code.CONFLICT)
 
     async def _offer(self, commit: str, name: str) -> str:
-        """Ask the remote to move a ref forward.
+        """Ask the remote to move a ref forward to a commit, or to remove it where none is given.
 
         Returns:
             Nothing if it did; else why the ref may have to be looked at.
@@ -165,10 +165,7 @@ class GitRemote:
         return self._answer(done.lines(), done.err, name)
 
     async def _remove(self, name: str) -> None:
-        done = await self._git.run(*_PUSH, self._address, f":{name}")
-        if done.code and b"remote ref does not exist" in done.err:
-            return
-        trouble = self._answer(done.lines(), done.err, name)
+        trouble = await self._offer("", name)
         if trouble:
             raise _moving(trouble)
 

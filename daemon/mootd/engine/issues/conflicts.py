@@ -6,11 +6,23 @@ from typing import Any
 import msgspec
 
 from moot_protocol.clock import to_ms
+from moot_protocol.deletion import (
+    DELETED,
+    TO_BE_SEEN,
+    beside_deletions,
+    is_blind,
+    is_deletion,
+    read_deletion,
+    said,
+    with_seen,
+)
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
+from moot_protocol.issue import IssueReading
 from moot_protocol.kinds import ISSUE, Policy, field_of
 from moot_protocol.listing import IssueDoc
-from moot_protocol.register import MISSING, Sibling
+from moot_protocol.policies import is_empty, rank
+from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.requests import IssueFields, Resolve
 from mootd.engine import layout
 from mootd.engine.issues import checks
@@ -20,7 +32,11 @@ from mootd.engine.record import Record
 
 
 def conflicting_issues(issues: Issues) -> Iterator[Record]:
-    """The records that some field may be in conflict in."""
+    """The records that some field may be in conflict in, deleted issues too, in order of id."""
+    return iter(sorted(_candidates(issues), key=lambda record: record.entity))
+
+
+def _candidates(issues: Issues) -> Iterator[Record]:
     views = issues.entities.views
     for key, _ in issues.entities.reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)):
         record = issues.entities.record(layout.eid_of(key))
@@ -39,23 +55,42 @@ def conflicts_of(issues: Issues, record: Record) -> list[dict[str, Any]]:
             {
                 "id": record.entity,
                 "field": field,
-                "shown": _shown(reading.values, reading.metadata, field),
+                "shown": _shown(reading, live, field),
                 "values": [_described(sibling) for sibling in siblings],
             }
+            | ({"deleted": True} if reading.deleted is not None else {})
         )
     return found
 
 
-def _shown(values: dict[str, Any], metadata: dict[str, str], field: str) -> Any:
-    return metadata.get(field.removeprefix("metadata.")) if field.startswith("metadata.") else values.get(field)
+def _shown(reading: IssueReading, live: Live, field: str) -> Any:
+    if field == DELETED:
+        return read_deletion(live).value
+    name = field.removeprefix("metadata.")
+    return reading.values.get(field) if name == field else reading.metadata.get(name)
 
 
-def _siblings(live: Any, field: str) -> list[Sibling]:
+def _siblings(live: Live, field: str) -> list[Sibling]:
+    """The values that a field is in conflict over, in the order of their writes."""
+    if field == DELETED:
+        return _deletions(live)
     key, _, name = field.partition(".")
-    siblings = sorted(live.get(key, ()), key=lambda sibling: sibling.rank)
+    siblings = sorted(live.get(key, ()), key=rank)
     if name:
         siblings = [sibling for sibling in siblings if _is_entry(sibling.value, name)]
     return siblings
+
+
+def _deletions(live: Live) -> list[Sibling]:
+    """What was said of an issue's being deleted: an edit that no deletion saw says that it is not.
+
+    Which edits were not seen can't be told: the latest stands for them.
+    """
+    siblings = [sibling._replace(value=said(sibling.value)) for sibling in live.get(DELETED, ())]
+    if is_blind(live) and not any(is_empty(sibling.value) for sibling in siblings):
+        latest = max((sibling for _, sibling in beside_deletions(live)), key=rank, default=None)
+        siblings += [] if latest is None else [latest._replace(value=None)]
+    return sorted(siblings, key=rank)
 
 
 def _is_entry(value: Any, name: str) -> bool:
@@ -89,7 +124,7 @@ def resolve(writer: IssueWriter, request: Resolve) -> IssueDoc:
     if field_of(ISSUE, key).policy is Policy.KEYED:
         editor.set_entry(key, entry, value)
     else:
-        editor.set(key, value)
+        editor.set(key, with_seen(value, TO_BE_SEEN) if key == DELETED and is_deletion(value) else value)
     editor.save()
     return writer.answer(name)
 

@@ -1,18 +1,29 @@
 """Collecting a change to one issue, and writing it as few events as the rules allow.
 
 Rules: a key stands once in an event, and free text stands alone in its own (the event is the unit of erasure). A write
-supersedes every sibling its writer saw. A register that already shows the value alone is not written again.
+supersedes every sibling its writer saw. A register that already shows the value alone is not written again. A
+deletion comes last and tells what its writer saw; who changes a deleted issue writes its deletion anew.
 """
 
 from typing import Any, Final
 
+from moot_protocol.deletion import DELETED, is_planned, renewed, sighted
 from moot_protocol.event import Draft, Event, Write
 from moot_protocol.kinds import ISSUE, Policy, field_of
 from moot_protocol.register import MISSING
-from mootd.engine.record import Group, Record, pairs_of
+from mootd.engine.record import Group, Record, live_of, pairs_of
 from mootd.engine.unit import Unit
 
 _ABSENT: Final = object()
+
+
+def append(unit: Unit, plane: int, draft: Draft) -> Event:
+    """Append an event of an issue; a deletion tells what is live now."""
+    eid = unit.views.find(plane, ISSUE, draft.entity) if is_planned(draft.writes) else None
+    record = None if eid is None else unit.views.record(eid)
+    if record is not None:
+        draft = draft._replace(writes=sighted(draft.writes, live_of(record, unit.author_of)))
+    return unit.append(plane, draft)
 
 
 class Editor:
@@ -89,10 +100,21 @@ class Editor:
     # -- Writing -------------------------------------------------------------------------------------------------
     def save(self) -> list[Event]:
         """Append the events, and return them."""
+        deletion = self._deletion()
         together = [list(self._together.values())] if self._together else []
-        writes = [*together, *([write] for write in self._apart)]
+        writes = [*together, *([write] for write in self._apart), *deletion]
         self._together, self._apart = {}, []
-        return [self._unit.append(self._plane, Draft(ISSUE, self._issue, self._actor, each)) for each in writes]
+        return [append(self._unit, self._plane, Draft(ISSUE, self._issue, self._actor, each)) for each in writes]
+
+    def _deletion(self) -> list[list[Write]]:
+        """The event that deletes the issue, made now or before."""
+        if DELETED in self._together:
+            return [[self._together.pop(DELETED)]] if is_planned([self._together[DELETED]]) else []
+        dots = self.entities.dots(self.record, DELETED)
+        if not dots or not (self._together or self._apart):
+            return []
+        value = renewed(self.entities.live(self.record, texts=False))
+        return [] if value is None else [[Write(DELETED, value, dots)]]
 
 
 def _name(value: Any) -> Any:

@@ -10,6 +10,7 @@ from moot_protocol.beads import ImportedIssue, LineProblem, parse_line
 from moot_protocol.beads_edits import edits
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.beads_writes import Events
+from moot_protocol.deletion import DELETED, TO_BE_SEEN, with_seen
 from moot_protocol.errors import MootError
 from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.issue import facts
@@ -17,6 +18,7 @@ from moot_protocol.kinds import ISSUE
 from moot_protocol.register import Sibling
 from moot_protocol.requests import ImportEdits
 from mootd.engine.entities import Entities
+from mootd.engine.issues.editor import append
 from mootd.engine.issues.importing import Importer, Parsed
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.reading import Issues
@@ -24,8 +26,8 @@ from mootd.engine.record import Record
 
 _COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
 _MISSING: Final = "not in the file any more; left alone here"
-_DELETED_HERE: Final = "deleted here; what changed in its line stays in its record, in conflict with the deletion"
-_GONE: Final = ["", "gone from the file", None]
+_DELETED_HERE: Final = "deleted here; what changed in its line stays in its record"
+_GONE: Final = with_seen(["", "gone from the file", None], TO_BE_SEEN)
 """The deletion of an issue whose line is gone: who and when the event says, so that two such never disagree."""
 
 
@@ -102,7 +104,7 @@ class _Edits:
         if facts(Issues(entities, self._plane).live(record, texts=False)).is_deleted or base.deleted is not None:
             self._counts["unchanged"] += 1
         elif self._request.delete_missing:
-            self._write(base, [[Write("deleted", _GONE, entities.dots(record, "deleted"))]], "deleted")
+            self._write(base, [[Write(DELETED, _GONE, entities.dots(record, DELETED))]], "deleted")
         else:
             self._report(LineProblem(base.line, base.id, _MISSING), in_base=True)
             self._counts["missing"] += 1
@@ -110,7 +112,7 @@ class _Edits:
     def _write(self, line: ImportedIssue, events: Events, outcome: str) -> None:
         try:
             for writes in events:
-                self._unit.append(self._plane, Draft(ISSUE, line.id, self._request.actor, writes))
+                append(self._unit, self._plane, Draft(ISSUE, line.id, self._request.actor, writes))
         except MootError as error:
             self._report(LineProblem(line.line, line.id, error.message))
             outcome = "skipped"

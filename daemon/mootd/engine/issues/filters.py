@@ -202,7 +202,7 @@ def in_priority_order(issues: Issues, wanted: Filter, numbers: list[int], *, clo
             _scan(issues, key) for number in numbers for key in _status_prefixes(issues, number, wanted, closed=closed)
         ]
     seen = -1
-    for key in merge(*streams, key=_order_of):
+    for key in merge(*streams, key=layout.order_of):
         eid = layout.eid_of(key)
         if eid != seen:
             seen = eid
@@ -234,7 +234,3 @@ def _status_prefixes(issues: Issues, number: int, wanted: Filter, *, closed: boo
 
 def _scan(issues: Issues, prefix: bytes) -> Iterator[bytes]:
     return (key for key, _ in issues.entities.reader.scan(issues.entities.views.index, prefix, layout.after(prefix)))
-
-
-def _order_of(key: bytes) -> bytes:
-    return key[-17:]

@@ -11,6 +11,7 @@ from moot_protocol.event import Dot, Draft
 from moot_protocol.kinds import ISSUE
 from moot_protocol.register import Sibling
 from mootd.engine.entities import Entities
+from mootd.engine.issues.editor import append
 from mootd.engine.issues.reading import Issues
 from mootd.engine.record import Record
 from mootd.engine.unit import Unit
@@ -78,7 +79,7 @@ class Importer:
             outcome, events = self._plan(imported, record, entities)
             try:
                 for writes in events:
-                    self._unit.append(self._plane, Draft(ISSUE, imported.id, self._actor, writes))
+                    append(self._unit, self._plane, Draft(ISSUE, imported.id, self._actor, writes))
             except MootError as error:
                 self._problems.append(LineProblem(imported.line, imported.id, error.message))
                 outcome = "skipped"

@@ -172,8 +172,8 @@ class Lists:
                 prefix = layout.project_prefix(layout.READY, number) + bytes((each,))
                 streams.append(key for key, _ in reader.scan(index, prefix, layout.after(prefix)))
         due = layout.after(layout.DEFERRED) if request.include_deferred else layout.deferred_key(self._now_ms + 1, b"")
-        streams.append(sorted(self._deferred(due, request.filter, classes), key=_order_of))
-        for key in merge(*streams, key=_order_of):
+        streams.append(sorted(self._deferred(due, request.filter, classes), key=layout.order_of))
+        for key in merge(*streams, key=layout.order_of):
             eid = layout.eid_of(key)
             # The clock may have been set back since an issue was moved into READY.
             if request.include_deferred or self._issues.standing(eid).until_ms <= self._now_ms:
@@ -206,14 +206,14 @@ class Lists:
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
         prefixes = [layout.project_prefix(layout.BLOCKED, number) for number in self._project_numbers(wanted)]
         streams = [(key for key, _ in reader.scan(index, prefix, layout.after(prefix))) for prefix in prefixes]
-        return (layout.eid_of(key) for key in merge(*streams, key=_order_of))
+        return (layout.eid_of(key) for key in merge(*streams, key=layout.order_of))
 
     def children(self, request: Children) -> Page:
         """Direct children of an issue, by priority and then newest first."""
         _, eid, _ = self._issues.find(request.id)
         below = [other for other, edge_type, _ in self._issues.edges(BACK_EDGE, eid) if edge_type == PARENT]
         found = [candidate for candidate in self._matching(below, []) if not candidate.facts.is_deleted]
-        found.sort(key=lambda c: (c.facts.priority, -c.created_ms))
+        found.sort(key=lambda c: (c.facts.priority, -c.created_ms, c.record.entity))
         return self._page(found, 0, texts=False)
 
     def count(self, request: Count) -> dict[str, Any]:
@@ -284,7 +284,3 @@ def _sort_key(name: str) -> SortKey:
 def _some(found: Iterable[Candidate], limit: int) -> list[Candidate]:
     """What a page is made of: as many as its limit, and one more if there are more."""
     return list(islice(found, limit + 1) if limit > 0 else found)
-
-
-def _order_of(key: bytes) -> bytes:
-    return key[-17:]

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from moot_protocol import ids, issue, limits
+from moot_protocol.deletion import DELETED, deletion
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import Facts, facts
 from moot_protocol.listing import IssueDoc
@@ -233,7 +234,7 @@ class IssueWriter:
         if not shown.is_deleted:
             checks.check_text("reason", request.reason, limits.KIB)
             editor = self.editor(name, request)
-            editor.set("deleted", issue.deletion(request.actor, request.reason, self.unit.now_ms))
+            editor.set(DELETED, deletion(request.actor, request.reason, self.unit.now_ms))
             editor.save()
         return self.answer(name)
 
@@ -243,7 +244,7 @@ class IssueWriter:
         if shown.is_deleted:
             editor = self.editor(name, request)
             tombstone = self.issues().read(record).deleted or {}
-            editor.set("deleted", "")
+            editor.set(DELETED, "")
             if shown.status == issue.TOMBSTONE:
                 editor.set("status", _OPEN)
             if tombstone.get("original_type", shown.issue_type) != shown.issue_type:

@@ -1,5 +1,7 @@
 """prove and verify-proof: a text file of proofs, which needs nothing but itself to be verified."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from moot.console import main
@@ -20,10 +22,22 @@ PROOFS = [
     {"proof": build_proof(BATCH, BATCH.header.first + place, OPENING[0], TOWN.genesis), "what": f"rt-1 title #{place}"}
     for place in range(2)
 ]
+INVITE = TOWN.invite()
+GUEST = TOWN.replica("guest", by=INVITE)
+INVITED = {
+    "proof": build_proof(
+        GUEST.write(note("Paint it", entity="rt-1")),
+        2,
+        TOWN.certificate(GUEST.author, by=INVITE),
+        TOWN.genesis,
+        (TOWN.charter.batches[-1], TOWN.charter.n),
+    ),
+    "what": "rt-1 title #2",
+}
 
 
-def proof_file() -> str:
-    return run_console("prove rt-1", {"prove": PROOFS}).out
+def proof_file(*more: Mapping[str, object]) -> str:
+    return run_console("prove rt-1", {"prove": [*PROOFS, *more]}).out
 
 
 def verify(text: str, flags: str = "") -> Outcome:
@@ -64,6 +78,20 @@ def test_a_verified_proof_as_json_says_what_it_does_not_show() -> None:
     first = document["proofs"][0]
     assert (first["entity"], first["changes"]) == ("rt-1", [{"field": "title", "value": "Fix \x1b[31mit"}])
     assert len(first["not_shown"]) >= 3
+
+
+def test_who_joined_with_an_invite_is_shown_with_it() -> None:
+    ran = verify(proof_file(INVITED))
+    assert ran.out.count("joined with invite") == 1
+    assert f"  which joined with invite {key_text(INVITE.public)}\n" in ran.out
+    documents = verify(proof_file(INVITED), "--json").document["proofs"]
+    assert [each["invite"] for each in documents] == [None, None, key_text(INVITE.public)]
+
+
+def test_what_any_of_the_proofs_does_not_show_is_said_once() -> None:
+    assert "shows no closes" not in verify(proof_file()).err
+    told = verify(proof_file(INVITED)).err
+    assert told.count("shows no closes") == told.count("that the time is true") == 1
 
 
 def test_proofs_as_json_are_text() -> None:

@@ -103,8 +103,9 @@ async def test_a_ref_that_git_refuses_harms_no_other(
     )
     at_remote(server, "update-ref", "-d", ref_name(BAD))
     assert await bob.fetch([TOPIC]) == ([later, mended], [])
-    git.asked.clear()
-    assert await bob.fetch([TOPIC]) == ([later, mended], [])
+    git.connections()
+    last = await alice.push(REF, [b"three"])
+    assert await bob.fetch([TOPIC]) == ([last, mended], [])
     assert git.connections() == 1
 
 
@@ -177,6 +178,9 @@ async def test_refs_that_could_not_be_folders_of_one_disk_harm_nobody(
 ) -> None:
     tip = await alice.push(REF, [b"one"])
     names = [ref_name(BAD), f"{ref_name(BAD)}/x", f"refs/moot/{TOPIC.hex()}/{'long' * 300}"]
+    at_remote(server, "update-ref", names[1], tip.commit)
+    assert await bob.fetch([TOPIC]) == ([tip], [Alarm(names[1], RefAlarm.FOREIGN)])
+    at_remote(server, "update-ref", "-d", names[1])
     packed = "".join(f"{tip.commit} {name}\n" for name in sorted([*names, ref_name(REF)]))
     (server.repository / ref_name(REF)).unlink()
     (server.repository / "packed-refs").write_text(f"# pack-refs with: peeled fully-peeled sorted \n{packed}")

@@ -246,7 +246,9 @@ async def test_large_trees_are_read_a_few_at_a_time(git: Watched, monkeypatch: p
     tip, frames = None, [b"%d" % number for number in range(5)]
     for _ in range(4):
         tip = await write_push(git, tip, frames)
+    git.calls = 0
     assert await read(git, str(tip)) == (frames * 4, tip)
+    assert git.calls == 1 + 4 * 4
 
 
 async def test_a_long_history_of_small_pushes_takes_few_calls(git: Watched) -> None:

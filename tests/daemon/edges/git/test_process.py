@@ -10,7 +10,7 @@ import pytest
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_testkit import git_servers
-from moot_testkit.git_servers import is_gone
+from moot_testkit.git_servers import is_alive, is_gone
 from mootd.edges.git.process import Deadlines, Git, surroundings
 
 SOON = Deadlines(quiet_s=1, patience_s=60)
@@ -82,8 +82,14 @@ async def test_a_helper_that_stays_and_keeps_stderr_open_holds_nothing_up(tmp_pa
     git = git_that(tmp_path, f"sleep 1000 >/dev/null & echo $! > {tmp_path}/pid; echo words >&2")
     done = await git.run("x")
     assert done.err == b"words\n"
-    assert not is_gone(tmp_path / "pid")
+    assert is_alive(tmp_path / "pid")
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+async def test_helpers_of_a_git_that_broke_off_end_with_it(tmp_path: Path) -> None:
+    git = git_that(tmp_path, f"sleep 1000 >/dev/null & echo $! > {tmp_path}/pid; exit 128")
+    assert (await git.run("x")).code == 128
+    assert is_gone(tmp_path / "pid")
 
 
 async def test_where_there_is_no_git_this_is_said(tmp_path: Path) -> None:

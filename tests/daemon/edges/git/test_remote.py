@@ -167,6 +167,7 @@ async def test_strange_settings_of_the_user_change_nothing(server: Server, tmp_p
     assert await bob.read(tip, None, 100) == ([b"one", b"two"], tip.commit)
     await alice.drop(REF)
     await alice.maintain()
+    assert not (tmp_path / "alice" / "logs").exists()
 
 
 async def test_a_git_repository_around_the_daemon_leads_nothing_astray(server: Server, tmp_path: Path) -> None:

@@ -1,0 +1,257 @@
+"""Requests about planes, remotes, invites and queues that read: every answer is of one snapshot and has no secrets."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.exchange_requests import (
+    AddRemote,
+    CloseInvite,
+    CreatePlane,
+    Invite,
+    Invites,
+    OutboxInfo,
+    Planes,
+    Remotes,
+    SetMode,
+    ShowPlane,
+)
+from moot_protocol.frontier import FORMAT, Form, FrontierBody
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
+from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
+from moot_protocol.request_base import Request
+from moot_protocol.requests import InitProject
+from moot_testkit.carrying import invited, joined, newcomer, send
+from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
+from mootd.engine.members import note_seen
+from mootd.engine.outbox import Outbox, OutFrame
+from mootd.exchange.progress import Progress
+from mootd.remotes import Alarm, RefAlarm
+from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
+
+URL = "https://ada:secret@example.org/town.git"
+
+
+def add(api: Api, url: str = URL, **parts: Any) -> None:
+    api.call(AddRemote(actor="ada", kind="git", url=url, **parts))
+
+
+def put(member: Member, size: int, at_ms: int = START_MS, count: int = 1) -> None:
+    def work(unit: Any) -> None:
+        for _ in range(count):
+            Outbox(unit.transaction, 1).put(OutFrame(1, "batches", bytes(size), at_ms))
+
+    member.commit(work)
+
+
+def view_of(member: Member, request: Request[Any], progress: Progress) -> Any:
+    """An answer, as it is while the exchange goes like this."""
+    with member.replica.read() as reader:
+        view = ExchangeView(member.replica, reader, lambda number: progress, START_MS)
+        return EXCHANGE_READS[type(request)](view, request)
+
+
+# -- Remotes -----------------------------------------------------------------------------------------------------
+def test_without_remotes_there_is_nothing_to_tell() -> None:
+    api = make_api()
+    assert (api.call(Remotes()), api.call(OutboxInfo()), api.call(Invites())) == ([], [], [])
+
+
+def test_a_remote_is_shown_without_credentials_and_with_the_modes_of_planes_that_may_be_shared() -> None:
+    api = make_api()
+    add(api)
+    add(api, "file:///srv/x", name="backup", mode="manual")
+    api.call(SetMode(actor="ada", plane="ledger", remote="origin", mode="off"))
+    put(api.member, 10, count=2)
+    one, two = api.call(Remotes())
+    assert one == {
+        "name": "origin",
+        "kind": "git",
+        "url": "https://example.org/town.git",
+        "state": "idle",
+        "error": "",
+        "last_ok_ms": 0,
+        "next_try_ms": 0,
+        "queued": 2,
+        "queued_bytes": 20,
+        "planes": [{"plane": "ledger", "mode": "off"}],
+        "alarms": [],
+    }
+    assert (two["name"], two["queued"], two["planes"]) == ("backup", 0, [{"plane": "ledger", "mode": "manual"}])
+    assert "secret" not in repr((one, two))
+
+
+def test_how_the_exchange_goes_is_told_in_words() -> None:
+    api = make_api()
+    add(api)
+    progress = Progress()
+    progress.state = "waiting"
+    progress.error = RefusedError("no route", code=Code.UNREACHABLE, hint="look at the cable")
+    progress.last_ok_ms, progress.next_try_ms = 5, 9
+    progress.alarms = [Alarm("refs/moot/x", RefAlarm.FOREIGN, "not ours")]
+    progress.note_problems([RefusedError("a bad frame"), RefusedError("a bad frame")])
+    (shown,) = view_of(api.member, Remotes(), progress)
+    assert (shown["state"], shown["error"]) == ("waiting", "no route (look at the cable)")
+    assert (shown["last_ok_ms"], shown["next_try_ms"]) == (5, 9)
+    assert shown["alarms"] == [
+        {"name": "refs/moot/x", "kind": "foreign", "detail": "not ours"},
+        {"name": "", "kind": "problem", "detail": "invalid: a bad frame (2 times)"},
+    ]
+
+
+# -- Queues ------------------------------------------------------------------------------------------------------
+def test_a_queue_is_shown_with_its_caps_and_the_age_of_its_oldest_frame() -> None:
+    api = make_api()
+    add(api)
+    empty = {
+        "remote": "origin",
+        "frames": 0,
+        "bytes": 0,
+        "most_frames": OUTBOX_FRAMES,
+        "most_bytes": OUTBOX_BYTES,
+        "oldest_ms": 0,
+        "dropped": 0,
+        "is_nearly_full": False,
+    }
+    assert api.call(OutboxInfo()) == [empty]
+    put(api.member, 10)
+    assert api.call(OutboxInfo()) == [empty | {"frames": 1, "bytes": 10, "oldest_ms": 1}]
+    api.clock.advance(5000)
+    put(api.member, 10, START_MS + 5000)
+    assert api.call(OutboxInfo()) == [empty | {"frames": 2, "bytes": 20, "oldest_ms": 5000}]
+
+
+def test_a_queue_that_is_nearly_full_or_has_dropped_frames_says_so() -> None:
+    api = make_api()
+    add(api)
+    put(api.member, 1, count=OUTBOX_FRAMES * 8 // 10 - 1)
+    assert not api.call(OutboxInfo())[0]["is_nearly_full"]
+    put(api.member, 1)
+    assert api.call(OutboxInfo())[0]["is_nearly_full"]
+    put(api.member, 1, count=OUTBOX_FRAMES * 2 // 10 + 3)
+    (shown,) = api.call(OutboxInfo())
+    assert (shown["frames"], shown["dropped"]) == (OUTBOX_FRAMES, 3)
+
+
+# -- Planes ------------------------------------------------------------------------------------------------------
+def test_a_plane_is_shown_with_what_it_holds_and_how_it_is_exchanged() -> None:
+    api = make_api()
+    before = {each["name"]: each for each in api.call(Planes())}
+    ledger, operational = before["ledger"], before["operational"]
+    assert (ledger["kind"], ledger["state"], ledger["role"]) == ("ledger", "ready", "admin")
+    assert (ledger["is_own"], ledger["replicas"], ledger["epoch"]) == (True, 1, "")
+    assert ledger["plane"] == api.member.ledger.id.hex()
+    assert ledger["town"] == key_text(api.member.ledger.town)
+    assert (ledger["projects"], operational["projects"]) == ([PROJECT], [])
+    add(api)
+    after = {each["name"]: each for each in api.call(Planes())}
+    assert after["ledger"]["remotes"] == [{"remote": "origin", "mode": "auto"}]
+    assert after["operational"] == operational
+    assert operational["remotes"] == []
+    assert len(after["ledger"]["epoch"]) == 16
+    assert after["ledger"]["events"] == ledger["events"] + 1
+    api.call(InitProject(actor="ada", prefix="second"))
+    assert api.call(Planes())[0]["projects"] == [PROJECT, "second"]
+
+
+def test_a_plane_that_waits_for_its_charter_says_so() -> None:
+    one, two = make_town(1)[0], newcomer()
+    joined(two, invited(one).ticket)
+    api = Api(two)
+    (shown,) = api.call(Planes())
+    assert (shown["state"], shown["is_own"], shown["role"], shown["replicas"]) == ("waiting", False, "", 0)
+    send(one, two)
+    (shown,) = api.call(Planes())
+    assert (shown["state"], shown["is_own"], shown["role"], shown["replicas"]) == ("ready", False, "writer", 2)
+
+
+def test_a_plane_is_shown_with_its_members_and_how_they_came() -> None:
+    one, two = make_town(1)[0], newcomer()
+    made = invited(one, Role.READER)
+    plane = joined(two, made.ticket)
+    send(one, two)
+    send(two, one, plane.id)
+    said = FrontierBody(FORMAT, plane.id, two.id, bytes(32), 1, bytes(32), bytes(32), Form.SUMMARY, ())
+    one.clock.advance(50)
+    one.commit(lambda unit: note_seen(unit, one.ledger.number, said))
+    shown = Api(one).call(ShowPlane(plane="ledger"))
+    members = {each["replica"]: each for each in shown["members"]}
+    assert members[key_text(one.id)] == {
+        "replica": key_text(one.id),
+        "role": "admin",
+        "state": "ok",
+        "events": 1,
+        "is_here": True,
+        "last_seen_ms": 0,
+        "invite": "",
+    }
+    other = members[key_text(two.id)]
+    assert (other["role"], other["events"], other["is_here"]) == ("reader", 1, False)
+    assert (other["last_seen_ms"], other["invite"]) == (START_MS + 50, key_text(made.key))
+    assert [each["invite"] for each in shown["invites"]] == [key_text(made.key)]
+    assert shown == Api(one).call(Planes())[0] | {"members": shown["members"], "invites": shown["invites"]}
+
+
+def test_a_plane_is_called_by_its_name_or_the_beginning_of_its_id() -> None:
+    api = make_api()
+    plane = api.member.ledger.id.hex()
+
+    def called(name: str) -> str:
+        return str(api.call(ShowPlane(plane=name))["plane"])
+
+    assert called("ledger") == called(plane) == called(plane[:4]) == called(plane[:4].upper()) == plane
+    for name in (plane[:3], "", "nothing"):
+        with pytest.raises(MootError) as raised:
+            called(name)
+        assert raised.value.code is Code.NOT_FOUND
+
+
+def test_a_name_is_taken_before_the_beginning_of_an_id() -> None:
+    api = make_api()
+    name = "abcdef"
+    api.call(CreatePlane(actor="ada", name=name))
+    assert api.call(ShowPlane(plane=name))["name"] == name
+
+
+# -- Invites -----------------------------------------------------------------------------------------------------
+def test_an_invite_is_open_then_expired_and_closed_for_good() -> None:
+    api = make_api()
+    made = api.call(Invite(actor="ada", expires_ms=START_MS + 100))
+    shown = {
+        "invite": made["invite"],
+        "plane": "ledger",
+        "role": "writer",
+        "expires_ms": START_MS + 100,
+        "state": "open",
+        "users": [],
+    }
+    assert api.call(Invites()) == [shown]
+    api.clock.advance(100)
+    assert api.call(Invites()) == [shown]
+    api.clock.advance(1)
+    assert api.call(Invites()) == [shown | {"state": "expired"}]
+    api.call(CloseInvite(actor="ada", invite=made["invite"]))
+    assert api.call(Invites()) == [shown | {"state": "closed"}]
+    assert made["ticket"] not in repr(api.call(Invites()))
+
+
+def test_an_invite_without_a_time_never_expires() -> None:
+    member = make_town(1)[0]
+    invited(member)
+    api = Api(member)
+    api.clock.advance(10**10)
+    assert [each["state"] for each in api.call(Invites())] == ["open"]
+
+
+def test_users_of_an_invite_are_those_who_count() -> None:
+    one, two = make_town(1)[0], newcomer()
+    made = invited(one)
+    plane = joined(two, made.ticket)
+    send(one, two)
+    send(two, one, plane.id)
+    api = Api(one)
+    assert [each["users"] for each in api.call(Invites())] == [[key_text(two.id)]]
+    api.call(CloseInvite(actor="ada", invite=key_text(made.key), keep=()))
+    assert [(each["state"], each["users"]) for each in api.call(Invites())] == [("closed", [])]

