@@ -107,7 +107,7 @@ async def test_a_process_that_dies_at_any_call_of_a_remote_loses_nothing(monkeyp
         assert deaths > 5
         await one_round(carl, MemoryRefRemote(refs))
         assert carl.events() == ada.events() + 1
-        assert len(refs.tips) == 2, "old generations are dropped, whenever it died"
+        assert len(refs.tips) == 3, "old generations are dropped, whenever it died"
 
 
 async def test_a_process_that_dies_at_any_commit_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -349,7 +349,7 @@ def test_a_tombstone_of_a_file_tells_nothing_of_what_was_seen() -> None:
     assert issue.read().conflicts == []
 
 
-@pytest.mark.parametrize("said", [{"title": "New"}, {"delete_reason": "another"}, {"title": "New", "deleted_by": "bob"}])
+@pytest.mark.parametrize("said", [{"title": "New"}, {"delete_reason": "more"}, {"title": "New", "deleted_by": "bob"}])
 def test_a_newer_tombstone_of_what_was_deleted_here_is_a_deletion_made_anew(said: dict[str, str]) -> None:
     issue = Imported(LINE)
     issue.take([[Write("deleted", deletion("alice", "why", NOON, seen_in(issue.live)))]])

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from moot_protocol import acceptance
+from moot_protocol import acceptance, deletion
 from moot_protocol.acceptance import Accepted, Charter
 from moot_protocol.batch import Batch
 from moot_protocol.clock import HybridClock
@@ -27,6 +27,7 @@ from mootd.engine.log import FeedRow
 from mootd.engine.receive import Outcome, _Receiver
 from mootd.engine.record import Merge, Record
 from mootd.engine.replica import Replica
+from mootd.engine.rows import Row, RowMaker
 from mootd.engine.state import State
 from mootd.engine.unit import Unit
 from mootd.engine.views import ViewWriter
@@ -85,6 +86,7 @@ _settle_author = acceptance.settle_author
 _load = State._load
 _delete = MemoryWrite.delete
 _follows = acceptance.follows
+_row = RowMaker._row
 
 
 def _whatever_its_leaf(self: Merge, found: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
@@ -151,6 +153,11 @@ def _do_again(unit: Unit, request: Any, key: str, work: Callable[[Unit], Any]) -
     return work(unit)
 
 
+def _deleted_alone(self: RowMaker, *arguments: Any, in_conflict: bool) -> Row:
+    made = _row(self, *arguments, in_conflict=in_conflict)
+    return made if made.standing.flags else _row(self, *arguments, in_conflict=False)
+
+
 def _leave_indexes(self: MemoryWrite, table: Table, key: bytes) -> bool:
     return True if table in {Table.INDEX_0, Table.INDEX_1} else _delete(self, table, key)
 
@@ -179,6 +186,8 @@ MUTATIONS = (
     Mutation("answers come before the commit", Replica, "transaction", _answer_first, BREAKS, 40),
     Mutation("a repeated request is carried out again", sim_node, "once", _do_again, BREAKS, 40),
     Mutation("a savepoint takes nothing back", Unit, "savepoint", _no_savepoint, WORK, 40),
+    Mutation("an edit that a deletion didn't see isn't reported", deletion, "is_blind", _false, WORK, 40),
+    Mutation("conflicts of deleted issues aren't listed", RowMaker, "_row", _deleted_alone, WORK, 40),
     Mutation("old index keys stay", MemoryWrite, "delete", _leave_indexes, WORK, 40),
     Mutation("blockedness is not propagated", Graph, "settle", _nothing, WORK, 40),
     Mutation("cycles of blockers hold everybody up", Cutter, "check", _nothing, WORK, 40),

@@ -287,7 +287,7 @@ def record() -> tuple[list[dict[str, Any]], Digest]:
     live, digest = [], Digest()
     for (kind, entity), keys in sorted(fold(placed).items()):
         for key, writes in sorted(keys.items()):
-            for (value, hlc, author, n, actor), leaf in writes:
+            for (value, hlc, author, n, actor, _), leaf in writes:
                 each = term(place_prefix(kind, entity), key, place_suffix(author, n, leaf))
                 digest.add(each)
                 live.append(

@@ -124,7 +124,6 @@ class StoredLog:
         self._replica = replica
         self._plane = plane
         self._commit = commit
-        self._counters = iter(range(0))
         self._ids_of = (0, b"")
         self._ids: dict[bytes, int] = {}
 
@@ -148,10 +147,11 @@ class StoredLog:
 
     def next_counter(self) -> int:
         """A number higher than any that it returned before, restarts included."""
-        counter = next(self._counters, None)
+        reserved, plane = self._replica.message_counters, self._plane.number
+        counter = next(reserved.get(plane, iter(())), None)
         if counter is None:
-            self._counters = iter(self._commit(lambda unit: _reserve(unit, self._plane.number)))
-            counter = next(self._counters)
+            reserved[plane] = iter(self._commit(lambda unit: _reserve(unit, plane)))
+            counter = next(reserved[plane])
         return counter
 
     def trail(self, author: bytes) -> Sequence[Place]:

@@ -4,6 +4,8 @@ Invariant: between transactions the fields here equal what META holds. They are 
 only, never the log), changed only when a unit has committed, and safe to read from any thread.
 """
 
+from collections.abc import Iterator
+
 from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
@@ -42,6 +44,8 @@ class State:
         self.arrival = 1
         self.cuts = 0
         self.clock = HybridClock()
+        self.message_counters: dict[int, Iterator[int]] = {}
+        """plane → reserved numbers for what this replica says of itself: one sequence, whichever remote hears it."""
         self._signers: dict[str, Signer] = {}
         self._load()
 

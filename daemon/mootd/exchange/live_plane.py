@@ -64,6 +64,8 @@ class LivePlane:
         self._exchange = Exchange(hub.replica, self.on_remote.plane, hub.commit, message_bytes=MESSAGE_BYTES)
         self._authors: dict[bytes, bytes] = {}
         """sender's name on this topic → its key, once it has signed something."""
+        self._heard: set[bytes] = set()
+        """Peers that have said where they stand."""
         self._turn = Lock()
         """Held while the queue is filled or a frame is taken in: what has just come isn't sent back."""
         self._told_n = -1
@@ -92,6 +94,8 @@ class LivePlane:
         before = peer in self._exchange.in_step
         outgoing = self._through_session(peer, message)
         if peer in self._exchange.in_step and (not before or isinstance(message, FrontierBody)):
+            if isinstance(message, Batches):
+                self.forget_told()  # what it brought is here now, which its sender waits to hear
             number = self.on_remote.plane.number
             self._hub.commit(lambda unit: note_in_step(unit, number, peer))
         return [reply for each in outgoing if (reply := self._reply(each)) is not None]
@@ -105,8 +109,8 @@ class LivePlane:
         return self._authors.get(incoming.sender)
 
     def _through_session(self, peer: bytes, message: Message) -> list[Outgoing]:
-        if isinstance(message, FrontierBody):
-            self._hub.commit(lambda unit: note_seen(unit, self.on_remote.plane.number, message))
+        if isinstance(message, FrontierBody) and not self._begin(peer, message):
+            return []
         taken = self._exchange.take_decoded(peer, message)
         self._progress.received += len(taken.outcomes)
         self._progress.note_problems(taken.malformed)
@@ -114,6 +118,21 @@ class LivePlane:
             self.on_remote.note_carried(message.batches)  # after whoever waits for them has been told
             advance(self._hub.replica, self.on_remote.plane.number, self.on_remote.keys, self._hub.commit)
         return taken.outgoing
+
+    def _begin(self, peer: bytes, message: FrontierBody) -> bool:
+        """Get ready for a frontier; False for one that is stale, or for another.
+
+        One to everybody begins a round: what was asked for in earlier ones is asked for anew, for it may be lost.
+        """
+        if message.to not in (ZEROS, self.on_remote.me):
+            return False
+        if not self._hub.commit(lambda unit: note_seen(unit, self.on_remote.plane.number, message)):
+            return False
+        if message.to == ZEROS:
+            self._exchange.start(peer)
+        self._exchange.in_step.discard(peer)
+        self._heard.add(peer)
+        return True
 
     def _reply(self, outgoing: Outgoing) -> Reply | None:
         sealed = self.on_remote.sealer()
@@ -192,7 +211,9 @@ class LivePlane:
         return found
 
     def _is_unconfirmed(self) -> bool:
-        """Whether frames wait for members to say that they have what was published."""
+        """Whether somebody heard of on this line, or whom frames wait for, hasn't said that both are in step."""
+        if self._heard - self._exchange.in_step:
+            return True
         with self._hub.replica.read() as reader:
             frames = OutboxReader(reader, self._remote).frames()
             return any(frame.plane == self.on_remote.plane.number for _, frame in frames)

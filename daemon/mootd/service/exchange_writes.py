@@ -25,6 +25,7 @@ from moot_protocol.kinds import GENESIS, Role
 from moot_protocol.limits import URL_BYTES
 from moot_protocol.request_base import Request
 from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket, without_credentials
+from mootd.edges.git.words import check_address
 from mootd.edges.recovery import new_recovery_seed, recovery_words
 from mootd.engine import membership
 from mootd.engine.charters import invites_of
@@ -47,12 +48,27 @@ def _add_remote(unit: Unit, request: AddRemote) -> dict[str, Any]:
     if not request.url.isprintable() or not 0 < len(request.url.encode()) <= URL_BYTES:
         raise RefusedError(f"an address has 1 to {URL_BYTES} bytes, all of them printable")
     shown = without_credentials(request.url)
+    _check_address(request.kind, request.url)
     name = request.name or _name_for(unit, request.url)
     for plane in planes_here(unit):
         if plane.kind != PlaneKind.OPERATIONAL and is_own(unit, plane):
             open_plane(unit, plane)
     row = add_remote(unit, name, request.kind, request.url, request.mode, options)
     return {"name": row.name, "kind": row.kind, "url": shown, "mode": row.mode}
+
+
+def _check_address(kind: str, url: str) -> None:
+    """Refuse an address that no remote of this kind can have.
+
+    Raises:
+        RefusedError: `invalid`.
+    """
+    if kind == RemoteKind.GIT:
+        check_address(url)
+    elif kind == RemoteKind.MQTT:
+        from mootd.edges.mqtt.address import parse_address  # noqa: PLC0415 - loads TLS, which few need
+
+        parse_address(url)
 
 
 def _name_for(unit: Unit, url: str) -> str:
@@ -209,7 +225,10 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
     for remote in ticket.remotes:
         url = without_credentials(remote.url)
         if url not in known:
-            row = add_remote(unit, _name_for(unit, url), str(remote.kind), url, "auto", {})
+            _check_address(remote.kind, url)
+            # Other planes of this machine have nothing to do with it.
+            row = add_remote(unit, _name_for(unit, url), str(remote.kind), url, "off", {})
+            set_mode(unit, row, SharedPlane(joined.plane), "auto")
             names.append(row.name)
             known.add(url)
     return {

@@ -29,6 +29,7 @@ from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import begin_epoch, close_invite, invite, is_own, open_plane, users_of
 from mootd.engine.joining import present_epoch
 from mootd.engine.log import PlaneRow
+from mootd.engine.membership import end_replica
 from mootd.engine.plane_keys import PlaneKeys
 
 
@@ -162,6 +163,15 @@ def test_who_was_put_out_gets_no_key_that_comes_after() -> None:
     send(one, two)
     assert set(epochs(one).live[0].value.wraps) == {one.id}
     assert PlaneKeys(two.keys, one.ledger.id).key_of(new) is None
+
+
+def test_a_replica_whose_feed_has_ended_gets_no_new_key_though_what_it_wrote_counts() -> None:
+    one = founder()
+    two, _ = enter(invited(one).ticket, one, "two")
+    one.commit(lambda unit: end_replica(unit, one.ledger.number, two.id, 1))
+    assert counted(one, two.id) == 1
+    one.commit(lambda unit: begin_epoch(unit, unit.replica.ledger, PlaneKeys(one.keys, one.ledger.id)))
+    assert two.id not in epochs(one).live[0].value.wraps
 
 
 def test_a_newcomer_learns_every_epoch_there_ever_was() -> None:

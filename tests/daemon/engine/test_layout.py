@@ -50,6 +50,13 @@ def test_issues_order_by_priority_then_newest_first_then_by_tie(
     assert layout.order_of(b"any list" + layout.order_suffix(*one)) == layout.order_suffix(*one)
 
 
+def test_a_tie_is_of_the_id_alone_and_fits_its_place() -> None:
+    ties = [layout.tie_of(f"mt-{number}") for number in range(100)]
+    assert ties == [layout.tie_of(f"mt-{number}") for number in range(100)]
+    assert len(set(ties)) > 90
+    assert layout.order_suffix(0, 0, 2**16 - 1, 1)
+
+
 def test_a_priority_beyond_a_byte_stands_at_its_end() -> None:
     assert layout.order_suffix(-5, 1, 1, 1) == layout.order_suffix(0, 1, 1, 1)
     assert layout.order_suffix(10**9, 1, 1, 1) == layout.order_suffix(255, 1, 1, 1)

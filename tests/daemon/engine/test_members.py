@@ -80,7 +80,8 @@ def test_who_is_alone_is_covered_by_now() -> None:
     member = founder()
     later(member, 50)
     in_step(member, member.id)
-    assert covered(member) == 50
+    later(member, 10)
+    assert covered(member) == 60
 
 
 def test_everybody_is_covered_up_to_where_the_last_one_was() -> None:

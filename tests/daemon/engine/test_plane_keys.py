@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from moot_protocol.epoch import EpochValue, build_epoch, epoch_from_value
+from moot_protocol.epoch import WRAP_DOMAIN, EpochValue, build_epoch, epoch_from_value
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frame import epoch_id
 from moot_protocol.topics import sender_of, topic_of
 from moot_testkit.feeds import seed
 from moot_testkit.town import Member
+from mootd.edges.keys import HPKE
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.state import REPLICA_KEY
 
@@ -119,7 +121,10 @@ def test_a_wrap_that_can_not_be_opened_is_not_learned() -> None:
 
 def test_a_wrap_of_another_epoch_s_key_is_not_learned() -> None:
     holder = member()
-    assert not keys_of(holder).learn(epoch_id(SECOND), epoch(FIRST, holder), holder.id)
+    public = X25519PublicKey.from_public_bytes(holder.keys.hpke_public(REPLICA_KEY))
+    forged = HPKE.encrypt(FIRST, public, WRAP_DOMAIN + PLANE + epoch_id(SECOND))
+    for value in (epoch(FIRST, holder), EpochValue(b"", {holder.id: forged})):
+        assert not keys_of(holder).learn(epoch_id(SECOND), value, holder.id)
     assert keys_of(holder).key_of(epoch_id(FIRST)) is None
     assert keys_of(holder).key_of(epoch_id(SECOND)) is None
 

@@ -143,8 +143,9 @@ def test_a_deleted_issue_stands_among_the_deleted_alone_and_leads_nowhere() -> N
 
 
 def test_a_deleted_issue_in_conflict_stands_among_conflicts_too() -> None:
-    blind = {"deleted": ["alice", "", 5, None, "0" * 16]}
-    for made in ([{"title": "T"}, blind], [{"title": "A"}, {"title": "B"}, {"deleted": ["alice", "", 5]}]):
+    blind: dict[str, Any] = {"deleted": ["alice", "", 5, None, "0" * 16]}
+    seeing: dict[str, Any] = {"deleted": ["alice", "", 5]}
+    for made in ([{"title": "T"}, blind], [{"title": "A"}, {"title": "B"}, seeing]):
         keys = {layout.timed_key(index, 1, 0, 1) for index in (layout.DELETED, layout.CONFLICT)}
         assert set(row_of(*made).keys) == keys
 

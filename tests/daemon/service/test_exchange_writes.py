@@ -98,13 +98,13 @@ def test_a_remote_that_is_added_opens_the_town_s_planes_that_may_be_shared() -> 
 )
 def test_a_remote_without_a_name_is_called_origin_or_after_its_host(url: str, name: str) -> None:
     api = make_api()
-    assert add(api, "x")["name"] == "origin"
+    assert add(api, "/srv/x")["name"] == "origin"
     assert add(api, url)["name"] == name
     assert add(api, url)["name"] == f"{name}-2"
     assert add(api, url, name="mine")["name"] == "mine"
 
 
-@pytest.mark.parametrize("url", ["", "a\nb", "https://[x/y", "https://a:b/c@d", "x" * (URL_BYTES + 1)])
+@pytest.mark.parametrize("url", ["", "a\nb", "https://[x/y", "https://a:b/c@d", "/" + "x" * URL_BYTES])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     assert refused(make_api(), AddRemote(actor="ada", kind="git", url=url)) is Code.INVALID
 
@@ -112,9 +112,9 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 def test_a_name_a_kind_or_a_mode_that_is_none_is_refused() -> None:
     api = make_api()
     add(api, name="one")
-    assert refused(api, AddRemote(actor="ada", kind="git", url="x", name="one")) is Code.EXISTS
-    assert refused(api, AddRemote(actor="ada", kind="ftp", url="x")) is Code.INVALID
-    assert refused(api, AddRemote(actor="ada", kind="git", url="x", mode="often")) is Code.INVALID
+    assert refused(api, AddRemote(actor="ada", kind="git", url="/srv/x", name="one")) is Code.EXISTS
+    assert refused(api, AddRemote(actor="ada", kind="ftp", url="/srv/x")) is Code.INVALID
+    assert refused(api, AddRemote(actor="ada", kind="git", url="/srv/x", mode="often")) is Code.INVALID
 
 
 def test_a_machine_without_the_town_s_key_adds_remotes_too() -> None:
@@ -148,7 +148,7 @@ def test_a_dry_run_changes_nothing() -> None:
 
 def test_a_request_that_comes_again_under_its_key_is_carried_out_once() -> None:
     api = make_api()
-    request = AddRemote(actor="ada", kind="git", url="x")
+    request = AddRemote(actor="ada", kind="git", url="/srv/x")
     assert api.call(request, "key 1") == api.call(request, "key 1")
     assert len(api.call(Remotes())) == 1
 
@@ -157,7 +157,7 @@ def test_tickets_are_never_kept_to_be_answered_again() -> None:
     api = make_api()
     tickets = [api.call(Invite(actor="ada"), "key 1")["ticket"] for _ in range(2)]
     assert tickets[0] != tickets[1]
-    assert api.call(AddRemote(actor="ada", kind="git", url="x"), "key 2")
+    assert api.call(AddRemote(actor="ada", kind="git", url="/srv/x"), "key 2")
     with api.member.replica.read() as reader:
         kept = [value for _, value in reader.scan(Table.META, layout.ANSWERS, layout.after(layout.ANSWERS))]
     assert len(kept) == 1
@@ -222,7 +222,7 @@ def test_without_a_town_there_are_no_planes_to_speak_of() -> None:
 def test_an_invite_names_the_plane_s_remotes_without_credentials() -> None:
     api = make_api()
     add(api)
-    add(api, "mqtts://bob:pw@broker.example.org", kind="mqtt")
+    add(api, "mqtts://bob@broker.example.org", kind="mqtt")
     add(api, "https://off.example.org/x", mode="off")
     made = invite(api)
     shown = [
@@ -315,7 +315,9 @@ def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
         ("operational", "operational", "ready"),
         ("ledger", "ledger", "waiting"),
     ]
-    assert [(each["name"], each["url"]) for each in two.call(Remotes())] == [("origin", BARE_URL)]
+    assert [(each["name"], each["url"], each["planes"]) for each in two.call(Remotes())] == [
+        ("origin", BARE_URL, [{"plane": "ledger", "mode": "auto"}])
+    ]
 
 
 def test_joining_again_says_how_far_it_has_come_and_adds_nothing() -> None:
@@ -341,6 +343,14 @@ def test_a_machine_with_a_town_keeps_its_planes_and_its_remotes() -> None:
     assert joined["name"] == f"ledger-{one.member.ledger.id.hex()[:4]}"
     assert two.call(Planes())[:-1] == before
     assert [each["name"] for each in two.call(Remotes())] == ["origin"]
+
+
+def test_a_machine_s_other_planes_stay_away_from_the_remotes_of_a_ticket() -> None:
+    one, two = make_api(), make_api(seed=9)
+    add(one)
+    joined = join(two, invite(one)["ticket"])
+    (shown,) = two.call(Remotes())
+    assert {each["plane"]: each["mode"] for each in shown["planes"]} == {"ledger": "off", joined["name"]: "auto"}
 
 
 def test_writes_wait_for_the_charter_and_count_after_it() -> None:

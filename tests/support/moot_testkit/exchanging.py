@@ -126,6 +126,14 @@ class Peer:
         """How many events it has accepted."""
         return sum(entry.n for entry in self.position(plane).frontier)
 
+    def withheld(self, plane: str = "ledger") -> int:
+        """How many batches it has accepted some of whose values are missing."""
+        return len(StoredLog(self.replica, SharedPlane(self.plane(plane)), self.commit).missing(100))
+
+    def own_n(self, plane: str = "ledger") -> int:
+        """The number of its own last event."""
+        return next((entry.n for entry in self.position(plane).frontier if entry.author == self.replica.id), 0)
+
     def number(self, remote: str) -> int:
         """A remote's number here."""
         with self.replica.read() as reader:

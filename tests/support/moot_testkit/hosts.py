@@ -1,4 +1,8 @@
-"""Three hosts of one town, a broker and a Git server on a network of their own: real daemons, real clients, real servers."""
+"""Three hosts of one town, a broker and a Git server on a network of their own.
+
+The daemons, the clients and the servers are the real ones, each in a namespace; every host has a home of its own. All
+of it ends with the block that made it, or with the process.
+"""
 
 import contextlib
 import json
@@ -7,13 +11,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from moot_testkit.git_servers import bare, needs, program_path, running, surroundings
 from moot_testkit.machine import BIN, PROJECT, Machine
-from moot_testkit.namespaces import Network, network, require_namespaces
+from moot_testkit.namespaces import Network, Traffic, network, require_namespaces
 
 HOSTS: Final = ("ada", "ben", "eva")
 BROKER: Final = "broker"
@@ -24,7 +28,7 @@ DEADLINE_S: Final = 240
 _LOOK_S: Final = 0.1
 _ASK_S: Final = 3.0
 """How often an exchange is asked for by name meanwhile, which begins it before its time."""
-_COMMAND_S: Final = 120
+_COMMAND_S: Final = 600
 
 
 class Host(Machine):
@@ -78,11 +82,19 @@ class Host(Machine):
         """What `moot status` says of the plane that all share."""
         return next(plane for plane in self.json("status")["planes"] if plane["name"] == "ledger")
 
+    def remotes(self) -> dict[str, dict[str, Any]]:
+        """What `moot status` says of the remotes, by their kind."""
+        return {remote["kind"]: remote for remote in self.json("status")["remotes"]}
+
+    def rounds(self) -> dict[str, int]:
+        """How many exchanges went through since the daemon started, by the remote's kind."""
+        kinds = {remote["name"]: kind for kind, remote in self.remotes().items()}
+        return {kinds[remote["remote"]]: remote["rounds"] for remote in self.json("sync")["remotes"]}
+
     def standing(self) -> str:
         """All that is known of the exchange, for people."""
-        status = self.json("status")
-        told = [{key: remote[key] for key in ("name", "state", "error", "alarms")} for remote in status["remotes"]]
-        return f"{self.name}: {self.ledger()['digest'][:8]}, {len(self.issues())} issues; {told}; {status['alarms']}"
+        told = {kind: (remote["state"], remote["error"], remote["alarms"]) for kind, remote in self.remotes().items()}
+        return f"{self.name}: {self.ledger()['digest'][:8]}, {len(self.issues())} issues; {told}"
 
 
 class Site:
@@ -91,6 +103,8 @@ class Site:
     def __init__(self, net: Network, hosts: Sequence[Host]) -> None:
         self.net = net
         self.hosts = {host.name: host for host in hosts}
+        self.patience_s: float = DEADLINE_S
+        self._told: dict[str, tuple[dict[str, int], Traffic]] = {}
 
     def __getitem__(self, name: str) -> Host:
         return self.hosts[name]
@@ -123,53 +137,58 @@ class Site:
             thread.join()
         assert not failures
 
+    def comes_true(self, is_so: Callable[[], bool], push: Callable[[], object] | None = None) -> bool:
+        """Whether something is or becomes so by the deadline, being pushed now and then."""
+        begun, tick, asked = time.monotonic(), threading.Event(), 0.0
+        while not is_so():
+            now = time.monotonic()
+            if now - begun > self.patience_s:
+                return False
+            if push and now - asked > _ASK_S:
+                asked = now
+                push()
+            tick.wait(_LOOK_S)
+        return True
+
+    def lose_sight(self, names: Iterable[str], kind: str) -> bool:
+        """Whether these hosts notice, by the deadline, that they have lost a remote."""
+        return self.comes_true(lambda: all(self.hosts[name].remotes()[kind]["error"] for name in names))
+
     def agree(self, names: Iterable[str] = HOSTS, issues: Collection[str] = ()) -> bool:
         """Whether these hosts have one digest and these issues, by the deadline."""
         hosts = [self.hosts[name] for name in names]
-        give_up, tick = time.monotonic() + DEADLINE_S, threading.Event()
-        ask = 0.0
-        while True:
-            if len({host.ledger()["digest"] for host in hosts}) == 1 and all(
-                set(issues) <= host.issues() for host in hosts
-            ):
-                return True
-            if time.monotonic() > give_up:
-                return False
-            if time.monotonic() > ask:
-                for host in hosts:
-                    host.ok("sync")
-                ask = time.monotonic() + _ASK_S
-            tick.wait(_LOOK_S)
+
+        def is_so() -> bool:
+            digests = {host.ledger()["digest"] for host in hosts}
+            return len(digests) == 1 and all(set(issues) <= host.issues() for host in hosts)
+
+        return self.comes_true(is_so, lambda: [host.ok("sync") for host in hosts])
 
     def check_whole(self) -> None:
         """All hosts have one digest and everything that was acknowledged anywhere."""
         assert self.agree(issues=self.written), "\n".join(host.standing() for host in self.hosts.values())
 
     def costs(self, what: str) -> str:
-        """Rounds and bytes so far, for people."""
-        lines = [f"{what}: {self.net.dropped.packets} packets dropped"]
+        """Rounds and bytes since this was last asked, for people."""
+        lines = [f"\n{what}"]
         for name, host in self.hosts.items():
-            rounds = {remote["remote"]: remote["rounds"] for remote in host.json("sync")["remotes"]}
-            passed = self.net.traffic(name)
-            lines.append(
-                f"  {name}: rounds over mqtt {rounds['live']}, over git {rounds['origin']}; "
-                f"{passed.packets:,} packets, {passed.bytes:,} bytes"
-            )
+            rounds, passed = host.rounds(), self.net.traffic(name)
+            before, seen = self._told.get(name, ({}, Traffic(0, 0)))
+            self._told[name] = rounds, passed
+            counts = ", ".join(f"{count - before.get(remote, 0)} over {remote}" for remote, count in rounds.items())
+            size = f"{passed.packets - seen.packets:,} packets, {passed.bytes - seen.bytes:,} bytes"
+            lines.append(f"  {name}: rounds: {counts}; {size}")
         return "\n".join(lines)
 
 
 @contextlib.contextmanager
-def site(delays_ms: dict[str, int] | None = None) -> Iterator[Site]:
-    """Three hosts with one plane, in step, and the two remotes through which they got there.
-
-    Args:
-        delays_ms: for hosts on slow wires, how late every packet is, each way.
-    """
+def site() -> Iterator[Site]:
+    """Three hosts with one plane, in step, and the two remotes through which they got there."""
     require_namespaces()
     needs("mosquitto", "git-daemon")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moot-")))
-        net = stack.enter_context(network((*HOSTS, *SERVERS), folder, delays_ms))
+        net = stack.enter_context(network((*HOSTS, *SERVERS), folder))
         stack.enter_context(_broker(net, folder))
         stack.enter_context(_git_server(net, folder))
         hosts = []
@@ -178,6 +197,7 @@ def site(delays_ms: dict[str, int] | None = None) -> Iterator[Site]:
             hosts.append(stack.enter_context(Host(folder / name, name, net).serving()))
         made = Site(net, hosts)
         _found(made)
+        made.costs("")
         yield made
 
 
@@ -186,7 +206,7 @@ def _found(made: Site) -> None:
     first, *others = made.hosts.values()
     first.ok("init", "--prefix", PROJECT)
     first.ok("remote", "add", "git", f"git://{made.net.address(GIT)}/remote.git")
-    first.ok("remote", "add", "mqtt", f"mqtt://{made.net.address(BROKER)}", "--name", "live")
+    first.ok("remote", "add", "mqtt", f"mqtt://{made.net.address(BROKER)}")
     for host in others:
         ticket = first.ok("invite").splitlines()[-1]
         host.ok("join", "-", stdin=ticket)

@@ -1,7 +1,7 @@
 """A network of this machine's own: each node a network namespace, all plugged into one switch that can misbehave.
 
 The switch is a bridge in a namespace as well, so nothing of the machine's own network is touched, and no two networks
-can meet. `nft` in the switch counts, loses and cuts; a wire between a node and the switch can be slow. The names carry
+can meet. `nft` in the switch counts, loses and cuts; the wires between it and the nodes can be slow. The names carry
 the process's id: what a killed process left behind is removed by the next that makes a network.
 """
 
@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from moot_testkit import delayed_link
+from moot_testkit import wires
 from moot_testkit.git_servers import needs, program_path, running
 
 _PREFIX: Final = "moot-net"
@@ -59,8 +59,11 @@ def require_namespaces() -> None:
     needs("ip", "nft")
     tried = f"{_PREFIX}-{os.getpid()}-{next(_serial)}-probe"
     made = subprocess.run([_ip(), "netns", "add", tried], capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"NOT TESTED: this machine lets not even root make network namespaces: {made.stderr.strip()}")
+    if made.returncode or not Path("/dev/net/tun").exists():
+        _remove([tried])
+        pytest.skip(
+            f"NOT TESTED: this machine lets not even root make namespaces and TAP interfaces: {made.stderr.strip()}"
+        )
     _remove([tried])
 
 
@@ -69,13 +72,14 @@ class Network:
 
     Args:
         nodes: their names, of small letters.
-        folder: an empty folder for the logs of slow wires.
+        folder: a folder for the log of its wires.
     """
 
     def __init__(self, nodes: Sequence[str], folder: Path) -> None:
         self.nodes = tuple(nodes)
         self._folder = folder
         self._base = f"{_PREFIX}-{os.getpid()}-{next(_serial)}"
+        self._control = -1
 
     @property
     def namespaces(self) -> list[str]:
@@ -101,8 +105,13 @@ class Network:
         for one, other in pairs:
             self._nft(f'add element bridge moot cut {{ "to-{one}" . "to-{other}", "to-{other}" . "to-{one}" }}\n')
 
+    def delay(self, milliseconds: int) -> None:
+        """Let every packet be so late from now on, each way; half of it on either node's wire."""
+        os.write(self._control, b"%d\n" % (milliseconds // 2))
+
     def heal(self) -> None:
-        """Let everything through again."""
+        """Let everything through again, at once."""
+        self.delay(0)
         self._nft("flush set bridge moot cut\nflush chain bridge moot lossy\n")
 
     def traffic(self, node: str) -> Traffic:
@@ -116,41 +125,39 @@ class Network:
 
     # -- Making it -----------------------------------------------------------------------------------------------
     @contextlib.contextmanager
-    def plugged(self, delays_ms: dict[str, int]) -> Iterator[None]:
+    def plugged(self) -> Iterator[None]:
         """Make it all, and remove it with every process in it."""
+        switch = self._namespace(_SWITCH)
         try:
             for namespace in self.namespaces:
                 _run(_ip(), "netns", "add", namespace)
-            switch = self._namespace(_SWITCH)
             _run(_ip(), "-n", switch, "link", "add", "switch", "type", "bridge")
             _run(_ip(), "-n", switch, "link", "set", "switch", "up")
             self._nft(self._table())
-            with contextlib.ExitStack() as wires:
+            with self._wires():
                 for node in self.nodes:
-                    wires.enter_context(self._wire(node, delays_ms.get(node, 0)))
                     self._plug(node)
                 yield
         finally:
             _remove(self.namespaces)
 
     @contextlib.contextmanager
-    def _wire(self, node: str, delay_ms: int) -> Iterator[None]:
-        namespace, switch = self._namespace(node), self._namespace(_SWITCH)
-        if not delay_ms:
-            end = ("name", "eth0", "netns", namespace)
-            _run(_ip(), "link", "add", *end, "type", "veth", "peer", "name", f"to-{node}", "netns", switch)
-            yield
-            return
-        program = str(Path(delayed_link.__file__).resolve())
-        command = [sys.executable, program, namespace, "eth0", switch, f"to-{node}", str(delay_ms)]
-        with running(command, self._folder / f"{node}.wire.log", os.environ, ready="ready"):
-            yield
+    def _wires(self) -> Iterator[None]:
+        ends = [f"{node}={self._namespace(node)}" for node in self.nodes]
+        command = [sys.executable, str(Path(wires.__file__).resolve()), self._namespace(_SWITCH), *ends]
+        orders, self._control = os.pipe()
+        try:
+            with running(command, self._folder / "wires.log", os.environ, ready="ready", stdin=orders):
+                yield
+        finally:
+            os.close(orders)
+            os.close(self._control)
 
     def _plug(self, node: str) -> None:
         namespace, switch = self._namespace(node), self._namespace(_SWITCH)
-        _run(_ip(), "-n", switch, "link", "set", f"to-{node}", "master", "switch", "up")
-        _run(_ip(), "-n", namespace, "addr", "add", f"{self.address(node)}/24", "dev", "eth0")
-        for name in ("lo", "eth0"):
+        _run(_ip(), "-n", switch, "link", "set", wires.FAR.format(node), "master", "switch", "up")
+        _run(_ip(), "-n", namespace, "addr", "add", f"{self.address(node)}/24", "dev", wires.NEAR)
+        for name in ("lo", wires.NEAR):
             _run(_ip(), "-n", namespace, "link", "set", name, "up")
 
     def _table(self) -> str:
@@ -164,29 +171,28 @@ class Network:
         )
 
     def _counter(self, name: str) -> Traffic:
-        told = self._nft(f"list counter bridge moot {name}\n", "-j")
+        told = _run(*self.inside(_SWITCH, [str(program_path("nft")), "-j", "list", "counter", "bridge", "moot", name]))
         counter = next(each["counter"] for each in json.loads(told)["nftables"] if "counter" in each)
         return Traffic(counter["packets"], counter["bytes"])
 
-    def _nft(self, words: str, *options: str) -> str:
-        return _run(*self.inside(_SWITCH, [str(program_path("nft")), *options, "-f", "-"]), stdin=words)
+    def _nft(self, words: str) -> None:
+        _run(*self.inside(_SWITCH, [str(program_path("nft")), "-f", "-"]), stdin=words)
 
     def _namespace(self, node: str) -> str:
         return f"{self._base}-{node}"
 
 
 @contextlib.contextmanager
-def network(nodes: Sequence[str], folder: Path, delays_ms: dict[str, int] | None = None) -> Iterator[Network]:
+def network(nodes: Sequence[str], folder: Path) -> Iterator[Network]:
     """A network for as long as the block lasts.
 
     Args:
-        nodes: the nodes' names, of small letters, at most 9 of them each: an interface's name has 15 bytes.
-        folder: an empty folder for logs.
-        delays_ms: for nodes on slow wires, how late every packet is, each way.
+        nodes: the nodes' names, of at most 9 small letters: an interface's name has 15 bytes.
+        folder: a folder for a log.
     """
     sweep()
     made = Network(nodes, folder)
-    with made.plugged(delays_ms or {}):
+    with made.plugged():
         yield made
 
 

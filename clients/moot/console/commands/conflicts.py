@@ -10,6 +10,7 @@ from moot.console.command import Command, Context
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.table import cut
+from moot_protocol.deletion import DELETED, is_deletion
 from moot_protocol.requests import Conflicts
 
 VALUE_WIDTH: Final = 200
@@ -23,17 +24,28 @@ def value_text(value: Any) -> str:
     return cut(neutralise(value if isinstance(value, str) else documents.encoded(value)), VALUE_WIDTH)
 
 
+def deletion_text(value: Any) -> str:
+    """What was said of an issue's being deleted."""
+    if not is_deletion(value):
+        return "(not deleted)" if value is None or value == "" else value_text(value)
+    by, reason = value[0], value[1]
+    who = f" by {value_text(by)}" if by else ""
+    return f"deleted{who}: {value_text(reason)}" if reason else f"deleted{who}"
+
+
 def conflict_lines(style: Style, conflicts: Sequence[Mapping[str, Any]], now_ms: int, program: str) -> list[str]:
     """For each conflict its field and, numbered as `resolve --pick` takes them, its values with who wrote them when."""
     told: list[str] = []
     for conflict in conflicts:
         issue, field = lines.text_of(conflict, "id"), lines.text_of(conflict, "field")
-        told.append(f"  {style.issue_id(issue)} {style.alarm(field)} shows {value_text(conflict.get('shown'))}")
+        text = deletion_text if field == DELETED else value_text
+        mark = " (deleted)" if conflict.get("deleted") else ""
+        told.append(f"  {style.issue_id(issue)}{mark} {style.alarm(field)} shows {text(conflict.get('shown'))}")
         for number, sibling in enumerate(conflict["values"], start=1):
             moment = when.instant(sibling.get("at"))
             age = "" if moment is None else f", {when.age(moment, now_ms)}"
             who = style.faint(f"({lines.text_of(sibling, 'actor')}{age})")
-            told.append(f"    {number}. {value_text(sibling.get('value'))} {who}")
+            told.append(f"    {number}. {text(sibling.get('value'))} {who}")
     if told:
         told.append(style.faint(f"  settle one with `{program} resolve ID FIELD --pick NUMBER`"))
     return told

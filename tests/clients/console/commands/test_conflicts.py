@@ -40,6 +40,25 @@ def test_values_are_numbered_as_resolve_picks_them() -> None:
     )
 
 
+def test_a_deleted_issue_is_marked_and_a_deletion_told_in_words() -> None:
+    said = [value(["alice", "wrong", 5], "alice", 2), value(["", "", None], "bob", 2), value(None, "carol", 1)]
+    conflicts = [
+        {"id": "bd-1", "field": "deleted", "shown": ["alice", "wrong", 5], "values": [*said], "deleted": True},
+        {"id": "bd-1", "field": "title", "shown": "B", "values": [value("A", "alice", 1)], "deleted": True},
+        {"id": "bd-2", "field": "deleted", "shown": None, "values": [value(7, "eve", 1)]},
+    ]
+    assert run(COMMANDS, "conflicts", CannedApi(conflicts=conflicts)).out.splitlines()[:-1] == [
+        "  bd-1 (deleted) deleted shows deleted by alice: wrong",
+        "    1. deleted by alice: wrong (alice, 2h ago)",
+        "    2. deleted (bob, 2h ago)",
+        "    3. (not deleted) (carol, 1h ago)",
+        "  bd-1 (deleted) title shows B",
+        "    1. A (alice, 1h ago)",
+        "  bd-2 deleted shows (not deleted)",
+        "    1. 7 (eve, 1h ago)",
+    ]
+
+
 def test_the_hint_names_the_program_as_it_was_called() -> None:
     ran = run(COMMANDS, "conflicts", CannedApi(conflicts=CONFLICTS), FACTS._replace(program="bd"))
     assert ran.out.endswith("settle one with `bd resolve ID FIELD --pick NUMBER`\n")

@@ -1,11 +1,17 @@
 """Conflicts: what is reported, and how each kind is settled."""
 
+import json
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from moot_protocol.errors import Code
-from moot_protocol.requests import Conflicts, Delete, Resolve, Undelete
+from moot_protocol.beads_pairs import LinePair
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import AddComment, AddEdge, Conflicts, Delete, Edge, ImportEdits, Resolve, Undelete, Update
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.naive_index import check
 from mootd.engine.issues.importing import Importer, parse
@@ -110,6 +116,173 @@ def test_two_deletions_may_disagree_and_one_is_picked(desks: list[Desk]) -> None
     assert desks[0].do(Undelete(actor="c", id="mt-1"))["status"] == "open"
 
 
+# -- Deletions ---------------------------------------------------------------------------------------------------
+EDITS: dict[str, Callable[[Desk], object]] = {
+    "a field": lambda desk: desk.update("mt-1", actor="bob", title="Bob's"),
+    "a claim": lambda desk: desk.do(Update(actor="bob", id="mt-1", claim=True)),
+    "a label": lambda desk: desk.update("mt-1", actor="bob", add_labels=("x",)),
+    "a comment": lambda desk: desk.do(AddComment(actor="bob", id="mt-1", text="Still needed")),
+    "a dependency": lambda desk: desk.do(AddEdge(actor="bob", id="mt-1", edge=Edge("mt-2", "blocks"))),
+    "a text": lambda desk: desk.update("mt-1", actor="bob", description="other"),
+}
+
+
+def deleted_and_edited(desks: list[Desk], edit: str = "a field", *, deleted_last: bool = False) -> None:
+    """Let one delete the issue and the other edit it without sight of one another."""
+    desks[0].create("mt-2")
+    exchange(*desks)
+    acts: list[Callable[[], object]] = [
+        lambda: desks[0].do(Delete(actor="alice", id="mt-1", reason="wrong")),
+        lambda: EDITS[edit](desks[1]),
+    ]
+    for act in reversed(acts) if deleted_last else acts:
+        for desk in desks:
+            desk.clock.advance(5)
+        act()
+    exchange(*desks)
+
+
+@pytest.mark.parametrize("deleted_last", [False, True])
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_deletion_and_an_edit_without_sight_of_one_another_are_reported_everywhere(
+    desks: list[Desk], edit: str, *, deleted_last: bool
+) -> None:
+    deleted_and_edited(desks, edit, deleted_last=deleted_last)
+    for desk in desks:
+        (conflict,) = desk.ask(Conflicts())
+        assert (conflict["id"], conflict["field"], conflict["deleted"]) == ("mt-1", "deleted", True)
+        assert conflict["shown"][:2] == ["alice", "wrong"]
+        told = [(each["value"] is None, each["actor"]) for each in conflict["values"]]
+        assert told == [(False, "alice"), (True, "bob")][:: -1 if deleted_last else 1]
+        assert desk.show("mt-1")["status"] == "tombstone"
+        check(desk)
+
+
+@pytest.mark.parametrize(("pick", "status"), [(1, "tombstone"), (2, "open")])
+def test_an_edited_deletion_is_settled_by_picking_one(desks: list[Desk], pick: int, status: str) -> None:
+    deleted_and_edited(desks)
+    desks[1].do(Resolve(actor="carol", id="mt-1", field="deleted", pick=pick))
+    exchange(*desks)
+    for desk in desks:
+        assert fields(desk) == []
+        shown = desk.show("mt-1")
+        assert (shown["title"], shown["status"]) == ("Bob's", status)
+        check(desk)
+
+
+def test_undeleting_settles_an_edited_deletion(desks: list[Desk]) -> None:
+    deleted_and_edited(desks)
+    desks[0].do(Undelete(actor="alice", id="mt-1"))
+    assert fields(desks[0]) == []
+
+
+def test_a_removal_without_sight_of_a_deletion_is_reported(desks: list[Desk]) -> None:
+    desks[0].update("mt-1", add_labels=("x",))
+    exchange(*desks)
+    desks[0].do(Delete(actor="alice", id="mt-1"))
+    desks[1].update("mt-1", remove_labels=("x",))
+    exchange(*desks)
+    assert [fields(desk) for desk in desks] == [["deleted"], ["deleted"]]
+
+
+def test_a_dependency_of_another_issue_on_a_deleted_one_is_no_edit_of_it(desks: list[Desk]) -> None:
+    desks[0].create("mt-2")
+    exchange(*desks)
+    desks[0].do(Delete(actor="alice", id="mt-1"))
+    desks[1].do(AddEdge(actor="bob", id="mt-2", edge=Edge("mt-1", "blocks")))
+    exchange(*desks)
+    assert fields(desks[0]) == fields(desks[1]) == []
+
+
+def test_conflicts_of_a_deleted_issue_are_listed_and_settling_one_is_no_edit_unseen(desks: list[Desk]) -> None:
+    desk = apart(desks, {"title": "Alice's", "description": "a\n"}, {"title": "Bob's", "description": "b\n"})
+    desk.do(Delete(actor="alice", id="mt-1"))
+    assert fields(desk) == ["description", "title"]
+    for field in ("title", "description"):
+        desk.do(Resolve(actor="carol", id="mt-1", field=field, pick=1))
+    exchange(*desks)
+    assert fields(desk) == fields(desks[1]) == []
+    assert desk.show("mt-1")["deleted_by"] == "alice"
+    for each in desks:
+        check(each)
+
+
+def test_settling_another_field_leaves_an_edited_deletion_in_conflict(desks: list[Desk]) -> None:
+    apart(desks, {"title": "Alice's"}, {"title": "Bob's"})
+    deleted_and_edited(desks, "a label")
+    desks[0].do(Resolve(actor="carol", id="mt-1", field="title", pick=1))
+    assert fields(desks[0]) == ["deleted"]
+
+
+def test_an_imported_tombstone_is_never_in_conflict_with_an_edit(desks: list[Desk]) -> None:
+    with desks[0].replica.transaction() as unit:
+        Importer(unit, 1, "mt", "carol").take(parse([b'{"id":"mt-1","status":"tombstone"}'], 1, {}))
+    EDITS["a field"](desks[1])
+    exchange(*desks)
+    assert fields(desks[0]) == fields(desks[1]) == []
+    assert desks[0].show("mt-1")["status"] == "tombstone"
+
+
+def test_conflicts_are_listed_in_order_of_id_whatever_came_first(desks: list[Desk]) -> None:
+    for name in ("mt-3", "mt-2"):
+        desks[0].create(name)
+    exchange(*desks)
+    for desk, title in zip(desks, ("A", "B"), strict=True):
+        for name in ("mt-3", "mt-1", "mt-2"):
+            desk.update(name, title=title)
+    exchange(*desks)
+    for desk in desks:
+        assert [each["id"] for each in desk.ask(Conflicts())] == ["mt-1", "mt-2", "mt-3"]
+
+
+def line_of(desk: Desk, **fields: Any) -> bytes:
+    shown = {name: told for name, told in desk.show("mt-1").items() if not name.startswith("_")}
+    shown.pop("dependents", None)
+    return json.dumps(shown | fields).encode()
+
+
+def take_line(desk: Desk, **fields: Any) -> None:
+    """Import what is shown of the issue, a little changed, as a newer line."""
+    line = line_of(desk, updated_at="2030-01-01T00:00:00Z", **fields)
+    with desk.replica.transaction() as unit:
+        Importer(unit, 1, "mt", "carol").take(parse([line], 1, {}))
+
+
+def edit_line(desk: Desk, **fields: Any) -> None:
+    """Take in that what is shown of the issue became a little different."""
+    pair = LinePair(1, line_of(desk), 1, line_of(desk, **fields))
+    desk.do(ImportEdits(actor="carol", project="mt", pairs=(pair,)))
+
+
+ALONE: dict[str, Callable[[Desk], object]] = {
+    **EDITS,
+    "delete": lambda desk: desk.do(Delete(actor="alice", id="mt-1")),
+    "undelete": lambda desk: desk.do(Undelete(actor="alice", id="mt-1")),
+    "a line": lambda desk: take_line(desk, title="In a file", description="long"),
+    "a tombstone": lambda desk: take_line(desk, status="tombstone", labels=["a", "b"], notes="n"),
+    "an edited line": lambda desk: edit_line(desk, design="d", labels=["c"]) if is_here(desk) else None,
+    "an edited tombstone": lambda desk: edit_line(desk, status="tombstone", notes="m", labels=["d", "e"]),
+}
+
+
+def is_here(desk: Desk) -> bool:
+    return bool(desk.show("mt-1")["status"] != "tombstone")
+
+
+@given(st.lists(st.sampled_from(sorted(ALONE)), min_size=2, max_size=8))
+def test_who_works_alone_is_never_in_conflict(acts: list[str]) -> None:
+    desk = Desk().found()
+    for name in ("mt-1", "mt-2"):
+        desk.create(name)
+    for act in acts:
+        desk.clock.advance(1000)
+        with suppress(RefusedError):  # a deleted issue takes no edits
+            ALONE[act](desk)
+        assert fields(desk) == [], act
+    check(desk)
+
+
+# -- Refusals ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("field", "parts", "code"),
     [

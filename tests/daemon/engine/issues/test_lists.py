@@ -8,11 +8,13 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.listing import Filter, Page
 from moot_protocol.requests import (
+    AddEdge,
     Blocked,
     Children,
     Close,
     Count,
     Delete,
+    Edge,
     Export,
     Labels,
     ListIssues,
@@ -20,7 +22,7 @@ from moot_protocol.requests import (
     Stats,
     Undelete,
 )
-from moot_testkit.engine import START_MS, Desk, ids_of
+from moot_testkit.engine import START_MS, Desk, exchange, ids_of, town_of
 from moot_testkit.planes import clash, create_on, make_twins, two_planes
 from mootd.engine import layout
 
@@ -54,6 +56,30 @@ def test_the_most_urgent_come_first_and_the_newest_of_equal_ones(desk: Desk) -> 
         desk.clock.advance(1)
     assert listed(desk) == ["mt-e", "mt-b", "mt-c", "mt-a", "mt-d"]
     assert listed(desk, reverse=True) == ["mt-d", "mt-a", "mt-c", "mt-b", "mt-e"]
+
+
+def test_equal_issues_stand_in_one_order_wherever_they_came_first() -> None:
+    desks = town_of("ann", "bob")
+    names = [f"mt-{number}" for number in range(8)]
+    for desk, mine in zip(desks, (names[::2], names[1::2]), strict=True):
+        for name in mine:
+            desk.create(name, labels=("red",), assignee="ann")
+    exchange(*desks)
+    for name in names[1:]:
+        desks[0].do(AddEdge(actor="ann", id=name, edge=Edge("mt-0", "parent-child")))
+    exchange(*desks)
+    one, other = (
+        [
+            listed(desk),
+            listed(desk, filter=Filter(labels=("red",))),
+            listed(desk, filter=Filter(assignee="ann")),
+            ids_of(desk.ask(Ready(limit=0)).issues),
+            ids_of(desk.ask(Children(id="mt-0")).issues),
+        ]
+        for desk in desks
+    )
+    assert one == other
+    assert one[0] != names, "the order is no one's order of making"
 
 
 def test_projects_are_merged_into_one_order(desk: Desk) -> None:

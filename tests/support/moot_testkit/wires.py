@@ -1,10 +1,11 @@
-"""A wire between two network namespaces on which every frame is late: a program of its own, for `namespaces.py`.
+"""The wires between the nodes of a network and its switch: a program of its own, for `namespaces.py`.
 
-It makes a TAP interface at either end and carries frames between the two, in order, each after the same time. Where the
-kernel has no `netem`, this is what makes a network slow. It says `ready` once both ends are there, and the wire is gone
-when the program ends.
+A wire has a TAP interface at either end and carries frames between the two, in order, each late by the same time. Where
+the kernel has no `netem`, this is what makes a network slow. The program says `ready` once all ends are there, then
+reads how late the wires are from now on, in milliseconds, a line each; the wires are gone when it ends, as it does
+with its standard input.
 
-    python delayed_link.py NAMESPACE INTERFACE NAMESPACE INTERFACE MILLISECONDS
+    python wires.py SWITCH-NAMESPACE NODE=NAMESPACE...
 """
 
 import ctypes
@@ -22,8 +23,13 @@ _CLONE_NEWNET: Final = 0x40000000
 _TUNSETIFF: Final = 0x400454CA
 _TAP_WITHOUT_HEADER: Final = 0x0002 | 0x1000
 _FRAME_BYTES: Final = 1 << 16
+_LINE_BYTES: Final = 64
 _MOST_WAITING: Final = 10_000
 """Frames on their way in one direction; beyond that the wire drops, as a switch's queue does."""
+NEAR: Final = "eth0"
+"""A node's own end."""
+FAR: Final = "to-{}"
+"""The switch's end, by the node's name."""
 
 
 def open_end(namespace: str, name: str) -> int:
@@ -39,14 +45,14 @@ def open_end(namespace: str, name: str) -> int:
 
 
 class Direction:
-    """One direction of the wire, and the frames on it."""
+    """One direction of a wire, and the frames on it."""
 
-    def __init__(self, source: int, sink: int, delay_s: float) -> None:
+    def __init__(self, source: int, sink: int) -> None:
         self.source = source
+        self.delay_s = 0.0
         self._sink = sink
-        self._delay_s = delay_s
         self._waiting: deque[tuple[float, bytes]] = deque()
-        """When each frame is due, and the frame; in order, for all are equally late."""
+        """When each frame is due, and the frame, in order: none overtakes another."""
 
     @property
     def due_s(self) -> float | None:
@@ -61,7 +67,7 @@ class Direction:
             except BlockingIOError:
                 return
             if len(self._waiting) < _MOST_WAITING:
-                self._waiting.append((time.monotonic() + self._delay_s, frame))
+                self._waiting.append((time.monotonic() + self.delay_s, frame))
 
     def deliver(self) -> None:
         """Hand over what is due."""
@@ -73,24 +79,33 @@ class Direction:
                 continue  # the interface is down, or full: the frame is lost, as on any wire
 
 
-def carry(directions: list[Direction]) -> None:
-    """Carry frames until killed."""
+def carry(directions: list[Direction], control: int) -> None:
+    """Carry frames until the end of what controls it."""
     while True:
         due = [direction.due_s for direction in directions if direction.due_s is not None]
         wait = max(0.0, min(due) - time.monotonic()) if due else None
-        readable, _, _ = select.select([direction.source for direction in directions], [], [], wait)
+        readable, _, _ = select.select([control, *(direction.source for direction in directions)], [], [], wait)
+        if control in readable:
+            lines = os.read(control, _LINE_BYTES).split()
+            if not lines:
+                return
+            for direction in directions:
+                direction.delay_s = int(lines[-1]) / 1000
         for direction in directions:
             if direction.source in readable:
                 direction.take()
             direction.deliver()
 
 
-def main(near: str, near_name: str, far: str, far_name: str, delay_ms: str) -> None:
-    """Be the wire."""
-    ends = open_end(near, near_name), open_end(far, far_name)
+def main(switch: str, *nodes: str) -> None:
+    """Be the wires."""
+    directions = []
+    for node in nodes:
+        name, _, namespace = node.partition("=")
+        near, far = open_end(namespace, NEAR), open_end(switch, FAR.format(name))
+        directions += [Direction(near, far), Direction(far, near)]
     print("ready", flush=True)
-    delay_s = int(delay_ms) / 1000
-    carry([Direction(ends[0], ends[1], delay_s), Direction(ends[1], ends[0], delay_s)])
+    carry(directions, sys.stdin.fileno())
 
 
 if __name__ == "__main__":
