@@ -33,6 +33,9 @@ test: $(VENV)/ready  ## all tests (SCALE=ci for the long run)
 	MOOT_SCALE=$(SCALE) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q --tb=short \
 		$(if $(filter ci,$(SCALE)),--timeout 2400) $(TESTS)
 
+networks: $(VENV)/ready  ## hosts on networks that fail (EVENTS=100000 while one is away; root)
+	MOOT_AWAY_EVENTS=$(EVENTS) $(BIN)/python -m pytest -n 0 -q -s --tb=short tests/networks
+
 cov: $(VENV)/ready  ## all tests, with branch coverage
 	MOOT_SCALE=$(SCALE) COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m coverage run -m pytest -q
 	$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report --skip-covered

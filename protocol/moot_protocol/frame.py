@@ -121,6 +121,17 @@ def open_frame(key_of: Callable[[bytes], bytes | None], topic: bytes, data: byte
     return _message(plaintext)
 
 
+def frame_epoch(data: bytes) -> bytes:
+    """The epoch (8 bytes) that a frame says it is sealed under, whether it is or not.
+
+    Raises:
+        MalformedError: it is no frame.
+    """
+    if len(data) > FRAME_BYTES:
+        raise MalformedError(f"a frame of {len(data)} bytes, of at most {FRAME_BYTES}", code=Code.TOO_LARGE)
+    return _decode(data).epoch
+
+
 def _bound(topic: bytes, epoch: bytes, nonce: bytes) -> bytes:
     return FRAME_DOMAIN + encode([FORMAT, topic, epoch, nonce])
 

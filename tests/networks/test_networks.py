@@ -48,8 +48,8 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Site]:
-    with site() as made:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("net")) as made:
         yield made
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from moot_protocol import siv
 from moot_protocol.codec import decode_value, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.frame import epoch_id, open_frame, seal, sealed_bytes
+from moot_protocol.frame import epoch_id, frame_epoch, open_frame, seal, sealed_bytes
 from moot_protocol.limits import COMPRESSION_RATIO, DECOMPRESSED_BYTES, FRAME_BYTES, KIB, MIB
 from moot_testkit.feeds import seed
 from moot_testkit.strategies import damaged
@@ -267,3 +267,13 @@ def test_whatever_a_member_seals_gives_a_message_or_an_error_with_a_code(data: s
     plaintext = data.draw(st.binary(max_size=100) | st.just(plaintext_of(1, body)))
     found = outcome(forged(plaintext))
     assert found in {Code.BAD_STRUCTURE, Code.TOO_LARGE} or len(found) <= COMPRESSION_RATIO * len(plaintext)
+
+
+def test_a_frame_says_what_it_is_sealed_under_to_whoever_has_no_key() -> None:
+    assert frame_epoch(seal(KEY, TOPIC, NONCE, b"message")) == epoch_id(KEY)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", bytes(FRAME_BYTES + 1)])
+def test_what_is_no_frame_says_nothing(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        frame_epoch(data)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from moot_protocol.topics import sender_of, topic_of
+from moot_protocol.topics import charter_key, sender_of, topic_of
 from moot_testkit.feeds import seed
 
 KEY, PLANE, AUTHOR = seed("topic key"), seed("plane")[:16], seed("author")
@@ -25,6 +25,11 @@ def test_another_key_or_another_thing_has_another_name(name: Callable[[bytes, by
 
 def test_a_topic_is_never_a_sender_s_name() -> None:
     assert topic_of(KEY, PLANE) != sender_of(KEY, PLANE)
+
+
+def test_charters_have_a_key_of_their_own_on_each_plane() -> None:
+    assert charter_key(KEY, PLANE) == hmac.digest(KEY, b"moot/charter-key/1\0" + PLANE, "sha256")
+    assert len({charter_key(KEY, PLANE), charter_key(KEY, AUTHOR[:16]), charter_key(seed("other"), PLANE), KEY}) == 4
 
 
 def test_a_key_of_another_length_is_a_mistake_of_the_caller() -> None:

@@ -70,6 +70,11 @@ class SharedPlane:
         """The plane's local number."""
         return self._row.number
 
+    @property
+    def town(self) -> bytes:
+        """The key of the town whose charter speaks of this plane's members."""
+        return self._row.town
+
 
 class Commit(Protocol):
     """Carries out work in a write transaction and returns its answer once that is durable."""

@@ -36,10 +36,14 @@ class Portion(NamedTuple):
     """author → what was carried of its feed before this message."""
     after: dict[bytes, Carried]
     """author → what is carried with it."""
+    is_charter: bool = False
+    """Whether it holds batches of the plane's charter alone, which are sealed under a key of their own."""
 
 
 def portions(log: StoredLog, known: dict[bytes, Carried], room: int) -> Iterator[Portion]:
     """What a remote lacks of a plane, in messages of about `room` bytes (one batch always goes).
+
+    Batches of the charter come first and by themselves: what follows may be sealed under a key that they announce.
 
     Args:
         log: the plane.
@@ -47,14 +51,23 @@ def portions(log: StoredLog, known: dict[bytes, Carried], room: int) -> Iterator
         room: bytes of a message.
     """
     packing = _Packing(log.plane.id, room)
-    for entry in log.position().frontier:
-        here = known.get(entry.author, NOTHING)
-        if not entry.forked_at and any(name == entry.head for _, name in here.places):
-            continue
-        if entry.forked_at and here.forked_at != entry.forked_at:
-            yield from _proof(log, known, entry)
-        yield from _lacking(log, known, entry.author, packing)
+    charter = log.plane.town
+    for entry in sorted(log.position().frontier, key=lambda entry: entry.author != charter):
+        for portion in _of_feed(log, known, entry, packing):
+            yield portion._replace(is_charter=entry.author == charter)
+        if entry.author == charter:
+            yield from (portion._replace(is_charter=True) for portion in packing.rest())
     yield from packing.rest()
+
+
+def _of_feed(log: StoredLog, known: dict[bytes, Carried], entry: Entry, packing: "_Packing") -> Iterator[Portion]:
+    """What a remote lacks of one feed; the last of it may stay in the packing."""
+    here = known.get(entry.author, NOTHING)
+    if not entry.forked_at and any(name == entry.head for _, name in here.places):
+        return
+    if entry.forked_at and here.forked_at != entry.forked_at:
+        yield from _proof(log, known, entry)
+    yield from _lacking(log, known, entry.author, packing)
 
 
 def _proof(log: StoredLog, known: dict[bytes, Carried], entry: Entry) -> Iterator[Portion]:

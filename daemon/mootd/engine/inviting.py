@@ -20,6 +20,7 @@ from moot_protocol.ticket import FORMAT, Remote, Ticket, invite_hpke_private, in
 from mootd.engine.charters import epochs_of, invites_of, members_of
 from mootd.engine.exchange import SharedPlane
 from mootd.engine.log import PlaneRow
+from mootd.engine.outbox import empty_queues
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.state import TOWN_KEY
@@ -98,6 +99,7 @@ def begin_epoch(unit: Unit, plane: PlaneRow, keys: PlaneKeys) -> bytes:
     for draft in epoch_drafts(epoch_id(key), value, "", over):
         unit.append(plane.number, draft, feed=charter)
     unit.seal()
+    empty_queues(unit, plane.number)
     return epoch_id(key)
 
 
@@ -149,7 +151,7 @@ def close_invite(unit: Unit, plane: PlaneRow, key: bytes, keep: Sequence[bytes] 
     unit.append(plane.number, close_draft(key, kept, ""), feed=charter)
     unit.seal()
     resettle(unit, plane.number, plane.town)
-    if set(users) - set(kept):
+    if not kept or set(users) - set(kept):
         begin_epoch(unit, plane, PlaneKeys(unit.replica.keys, plane.id))  # who is left out reads nothing new
     return kept
 

@@ -19,6 +19,7 @@ from mootd.engine.charters import epochs_of, invites_of
 from mootd.engine.exchange import Commit, Snapshot
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import adopt_plane, enter_plane
+from mootd.engine.outbox import empty_queues
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.replica import Replica
@@ -94,9 +95,13 @@ def advance(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> No
         source = Snapshot(reader)
         row = replica.planes[plane]
         may_enter = _may_enter(source, row)
-        epochs = epochs_of(source, row).written
-    for epoch in reversed(epochs):
+        epochs = epochs_of(source, row)
+    newest = epochs.newest
+    is_news = newest is not None and keys.key_of(newest.id) is None
+    for epoch in reversed(epochs.written):
         keys.learn(epoch.id, epoch.value, replica.id)
+    if is_news:
+        commit(lambda unit: empty_queues(unit, plane))
     if may_enter:
         commit(lambda unit: _enter(unit, plane))
 

@@ -14,6 +14,8 @@ import msgspec
 from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
 from mootd.engine import carried, layout
 from mootd.engine.carried import Carried
+from mootd.engine.remotes import remotes
+from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table, WriteTransaction
 
 NEARLY_FULL: Final = 0.8
@@ -173,3 +175,9 @@ class Outbox(OutboxReader):
 
     def _set_counts(self, counts: _Counts) -> None:
         self._txn.put(Table.META, layout.outbox_gauge_key(self._remote), _encode(counts))
+
+
+def empty_queues(unit: Unit, plane: int) -> None:
+    """Empty every queue of a plane whose key has changed, to be filled again from the log under the new one."""
+    for row in remotes(unit.transaction):
+        Outbox(unit.transaction, row.number).clear(plane)

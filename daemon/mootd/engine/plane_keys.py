@@ -8,7 +8,7 @@ from typing import Final
 from moot_protocol.epoch import WRAP_DOMAIN, EpochValue, predecessors
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.frame import epoch_id
-from moot_protocol.topics import sender_of, topic_of
+from moot_protocol.topics import charter_key, sender_of, topic_of
 from mootd.engine.state import REPLICA_KEY
 from mootd.ports import KeyStore
 
@@ -27,6 +27,7 @@ class PlaneKeys:
         self._topic_name: Final = f"topic-{plane.hex()}"
         self._known: dict[bytes, bytes] = {}
         self._topic: bytes | None = None
+        self._charter_key: bytes | None = None
 
     # -- Names on remotes ----------------------------------------------------------------------------------------
     @property
@@ -62,11 +63,20 @@ class PlaneKeys:
         """An author's name on remotes (16 bytes)."""
         return sender_of(self.topic_key, author)
 
+    @property
+    def charter_key(self) -> bytes:
+        """The 32 bytes that the plane's charters are sealed under."""
+        if self._charter_key is None:
+            self._charter_key = charter_key(self.topic_key, self.plane)
+        return self._charter_key
+
     # -- Keys of epochs ------------------------------------------------------------------------------------------
     def key_of(self, epoch: bytes) -> bytes | None:
         """The plane key of an epoch (8 bytes), or None where it isn't known here."""
         known = self._known.get(epoch)
-        if known is None and self._keys.has(self._name(epoch)):
+        if known is None and self.has_topic and epoch == epoch_id(self.charter_key):
+            known = self._known[epoch] = self.charter_key
+        elif known is None and self._keys.has(self._name(epoch)):
             known = self._known[epoch] = self._keys.secret(self._name(epoch))
         return known
 

@@ -72,6 +72,8 @@ class LivePlane:
         """This replica's last event when it last told where it stands."""
         self._told_ms = 0
         """When it did."""
+        self._charter_ms = 0
+        """When the charter was last sent to somebody who had missed a key."""
 
     # -- Coming in: in a worker thread -----------------------------------------------------------------------------
     def take(self, incoming: Incoming) -> list[Reply]:
@@ -82,7 +84,15 @@ class LivePlane:
             self._progress.note_problems([error])
             return []
         with self._turn:
-            return self._take(incoming, message)
+            return [*self._take(incoming, message), *self._catching_up(incoming.frame)]
+
+    def _catching_up(self, frame: bytes) -> list[Reply]:
+        """The charter, where somebody still seals under an earlier key; not every time."""
+        now_ms = self._hub.replica.wall.now_ms()
+        if not self.on_remote.is_outdated(frame) or 0 <= now_ms - self._charter_ms < TELL_MS:
+            return []
+        self._charter_ms = now_ms
+        return [Reply(Channel.BATCHES, each) for each in self.on_remote.charter_frames()]
 
     def _take(self, incoming: Incoming, message: Message) -> list[Reply]:
         peer = self._peer(incoming, message)
@@ -253,4 +263,3 @@ def _channel(message: Message) -> Channel:
             return Channel.WANT
         case Batches() | ForkProof():
             return Channel.BATCHES
-

@@ -8,14 +8,14 @@ All of it blocks, and belongs into a worker thread; one caller at a time.
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from moot_protocol.batch import Link, batch_link
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.frame import open_frame, seal
+from moot_protocol.frame import epoch_id, frame_epoch, open_frame, seal
 from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.limits import FRAME_BYTES
 from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
@@ -217,9 +217,14 @@ class PlaneOnRemote:
         """Seals what a newcomer asks before the charter has come: under the key of its ticket, if it is one."""
         return self._sealer(joining_key(self._replica, self.plane.number, self.keys))
 
+    def charter_sealer(self) -> Callable[[bytes], bytes]:
+        """Seals messages of the charter: under the key that everybody has who was ever let in."""
+        return self._sealer_with(self.keys.charter_key)
+
     def _sealer(self, key: bytes | None) -> Callable[[bytes], bytes] | None:
-        if key is None:
-            return None
+        return None if key is None else self._sealer_with(key)
+
+    def _sealer_with(self, key: bytes) -> Callable[[bytes], bytes]:
         entropy = self._replica.entropy
 
         def sealed(message: bytes) -> bytes:
@@ -248,7 +253,8 @@ class PlaneOnRemote:
 
     def _queue(self, unit: Unit, some: Sequence[Portion], sealed: Callable[[bytes], bytes]) -> None:
         for portion in some:
-            queue(unit, self._remote, self.plane, sealed, portion)
+            seal_it = self.charter_sealer() if portion.is_charter else sealed
+            queue(unit, self._remote, self.plane, seal_it, portion)
 
     def summary(self) -> bytes:
         """The 32 bytes that tell where this replica stands."""
@@ -271,14 +277,25 @@ class PlaneOnRemote:
         with self._replica.read() as reader:
             frames = OutboxReader(reader, self._remote).frames()
             return sum(
-                len(frame.frame)
-                for _, frame in frames
-                if frame.plane == self.plane.number and not frame.published_ms
+                len(frame.frame) for _, frame in frames if frame.plane == self.plane.number and not frame.published_ms
             )
 
     def everything(self) -> list[bytes]:
-        """Messages that hold all that is accepted here of this plane."""
-        return [portion.message for portion in portions(self.log, {}, self._message_bytes)]
+        """Frames that hold all that is accepted here of this plane."""
+        return [
+            self.sealed(portion.message, is_charter=portion.is_charter)
+            for portion in portions(self.log, {}, self._message_bytes)
+        ]
+
+    def charter_frames(self) -> list[bytes]:
+        """Frames that hold the plane's charter, for those who have missed a new key."""
+        found = takewhile(lambda portion: portion.is_charter, portions(self.log, {}, self._message_bytes))
+        return [self.sealed(portion.message, is_charter=True) for portion in found]
+
+    def is_outdated(self, frame: bytes) -> bool:
+        """Whether a frame that could be opened is sealed under a key whose time is over."""
+        present = self._epoch()
+        return present is not None and frame_epoch(frame) not in (present, epoch_id(self.keys.charter_key))
 
     def frontier_message(self, form: Form = Form.ALL) -> bytes:
         """What this replica says of itself to everybody."""
@@ -296,13 +313,13 @@ class PlaneOnRemote:
         )
         return build_frontier_message(self._replica.signer(REPLICA_KEY), body)
 
-    def sealed(self, message: bytes) -> bytes:
-        """A message sealed.
+    def sealed(self, message: bytes, *, is_charter: bool = False) -> bytes:
+        """A message sealed; one with batches of the charter alone under the charter's key.
 
         Raises:
             RefusedError: `not_ready`: nothing can be sealed yet.
         """
-        sealed = self.sealer()
+        sealed = self.charter_sealer() if is_charter else self.sealer()
         if sealed is None:
             raise RefusedError(f"plane {self.name} can't be sealed yet", code=Code.NOT_READY, retryable=True)
         return sealed(message)

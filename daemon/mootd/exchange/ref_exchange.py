@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from moot_protocol.batch import batch_link
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import MIB
 from moot_protocol.messages import Batches, ForkProof, build_batches, build_fork
@@ -256,13 +257,13 @@ class RefExchange:
         if own.pushes < SMALL_PUSHES or own.small_bytes < own.base_bytes // 2:
             return
         try:
-            messages = await self._repacked(plane, Ref(plane.topic, plane.sender, own.generation))
+            frames = await self._repacked(plane, Ref(plane.topic, plane.sender, own.generation))
         except MalformedError:  # somebody has put something into it
-            messages = await self._in_thread(plane.everything)
-        await self._begin(plane, own, messages)
+            frames = await self._in_thread(plane.everything)
+        await self._begin(plane, own, frames)
 
     async def _repacked(self, plane: PlaneOnRemote, ref: Ref) -> list[bytes]:
-        """All that a ref of ours holds, in as few messages as may be.
+        """All that a ref of ours holds, in as few frames as may be.
 
         Raises:
             MalformedError: it isn't where it was, or holds what isn't ours.
@@ -281,12 +282,17 @@ class RefExchange:
                     batches.update(dict.fromkeys(message.batches))
                 elif isinstance(message, ForkProof):
                     proofs.append(build_fork(message))
-        return [*proofs, *_messages(plane.plane.id, list(batches))]
+        charter = [batch for batch in batches if batch_link(batch).author == plane.plane.town]
+        others = [batch for batch in batches if batch_link(batch).author != plane.plane.town]
+        return [
+            *(plane.sealed(message, is_charter=True) for message in _messages(plane.plane.id, charter)),
+            *(plane.sealed(message) for message in (*proofs, *_messages(plane.plane.id, others))),
+        ]
 
-    async def _begin(self, plane: PlaneOnRemote, own: OwnRef, messages: Sequence[bytes]) -> None:
-        """Begin the next generation that nobody else has taken with these messages."""
+    async def _begin(self, plane: PlaneOnRemote, own: OwnRef, everything: Sequence[bytes]) -> None:
+        """Begin the next generation that nobody else has taken with these frames."""
         told = await self._in_thread(lambda: self._tell(plane))
-        frames = [*[plane.sealed(message) for message in messages], told.frame]
+        frames = [*everything, told.frame]
         for generation in range(own.generation + 1, own.generation + 1 + GENERATIONS):
             try:
                 for portion in _portions(frames):

@@ -132,8 +132,23 @@ def test_what_does_not_count_here_is_not_sent() -> None:
     write(one, 3)
     desk = holder(town, [*town.charter.batches, *one.batches[:2], one.batches[3]])
     assert sent(list(portions(log_of(desk), {}, ROOM))) == [
-        wire(batch) for batch in sorted([*town.charter.batches, *one.batches[:2]], key=lambda it: it.header.author)
+        wire(batch) for batch in [*town.charter.batches, *one.batches[:2]]
     ]
+
+
+def test_the_charter_goes_first_and_by_itself_however_little_room_there_is() -> None:
+    town = Town()
+    one = town.replica("one")
+    write(one, 3)
+    for room in (1, ROOM, 100_000):
+        found = list(portions(log_of(holder(town, [*town.charter.batches, *one.batches])), {}, room))
+        flags = [portion.is_charter for portion in found]
+        assert flags == sorted(flags, reverse=True)
+        assert flags[0]
+        assert not flags[-1]
+        for portion in found:
+            authors = {batch_link(batch).author for batch in batches_in(portion.message)}
+            assert (authors == {town.charter.author}) == portion.is_charter
 
 
 # -- Room --------------------------------------------------------------------------------------------------------
@@ -148,8 +163,9 @@ def test_messages_keep_to_the_room_and_are_as_full_as_they_can_be(room: int, cou
         wire(batch) for batch in [*town.charter.batches, *one.batches]
     )
     assert all(len(each.message) <= room or len(batches) == 1 for each, batches in zip(found, held, strict=True))
-    for (one_portion, _), (_, after) in pairwise(zip(found, held, strict=True)):
-        assert len(one_portion.message) + len(after[0]) + 80 > room
+    for (one_portion, _), (next_portion, after) in pairwise(zip(found, held, strict=True)):
+        is_apart = one_portion.is_charter != next_portion.is_charter
+        assert is_apart or len(one_portion.message) + len(after[0]) + 80 > room
 
 
 def test_one_batch_always_goes_however_little_room_there_is() -> None:

@@ -138,12 +138,14 @@ def test_a_new_epoch_holds_the_one_before_it_and_is_for_members_and_open_invites
     used, unused, closed = invited(one), invited(one), invited(one)
     two, _ = enter(used.ticket, one, "two")
     close(one, used.key)
+    first = present_epoch(one.replica, one.ledger)
     close(one, closed.key)
     old = present_epoch(one.replica, one.ledger)
+    assert old != first  # whoever has that ticket has the first key
     keys = PlaneKeys(one.keys, one.ledger.id)
     new = one.commit(lambda unit: begin_epoch(unit, unit.replica.ledger, keys))
     known = epochs(one)
-    assert [epoch.id for epoch in known.written] == [old, new]
+    assert [epoch.id for epoch in known.written] == [first, old, new]
     assert [epoch.id for epoch in known.live] == [new]
     assert set(known.live[0].value.wraps) == {one.id, two.id, unused.key}
     assert present_epoch(one.replica, one.ledger) == new != old

@@ -8,13 +8,13 @@ import contextlib
 import json
 import os
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from moot_protocol.requests import Status
 from moot_testkit.git_servers import bare, needs, program_path, running, surroundings
 from moot_testkit.machine import BIN, PROJECT, Machine
 from moot_testkit.namespaces import Network, Traffic, network, require_namespaces
@@ -45,6 +45,7 @@ class Host(Machine):
         self.name = name
         self._net = net
         self.environment["MOOT_ACTOR"] = name
+        self.environment["MOOT_NO_AUTOSTART"] = "1"  # a daemon that has died is missed, not replaced
         self.written: set[str] = set()
         """The issues whose writing was acknowledged here."""
 
@@ -78,13 +79,18 @@ class Host(Machine):
         """The ids of all issues that are here."""
         return {json.loads(line)["id"] for line in self.ok("export").splitlines()}
 
+    def status(self) -> dict[str, Any]:
+        """What `moot status` shows, however long it takes while a lot comes in."""
+        with self.client() as client:
+            return client.call(Status(), deadline_ms=_COMMAND_S * 1000)
+
     def ledger(self) -> dict[str, Any]:
-        """What `moot status` says of the plane that all share."""
-        return next(plane for plane in self.json("status")["planes"] if plane["name"] == "ledger")
+        """What it says of the plane that all share."""
+        return next(plane for plane in self.status()["planes"] if plane["name"] == "ledger")
 
     def remotes(self) -> dict[str, dict[str, Any]]:
-        """What `moot status` says of the remotes, by their kind."""
-        return {remote["kind"]: remote for remote in self.json("status")["remotes"]}
+        """What it says of the remotes, by their kind."""
+        return {remote["kind"]: remote for remote in self.status()["remotes"]}
 
     def rounds(self) -> dict[str, int]:
         """How many exchanges went through since the daemon started, by the remote's kind."""
@@ -182,12 +188,15 @@ class Site:
 
 
 @contextlib.contextmanager
-def site() -> Iterator[Site]:
-    """Three hosts with one plane, in step, and the two remotes through which they got there."""
+def site(folder: Path) -> Iterator[Site]:
+    """Three hosts with one plane, in step, and the two remotes through which they got there.
+
+    Args:
+        folder: an empty folder with a short path, for all that they keep: a Unix socket's has 108 bytes.
+    """
     require_namespaces()
     needs("mosquitto", "git-daemon")
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moot-")))
         net = stack.enter_context(network((*HOSTS, *SERVERS), folder))
         stack.enter_context(_broker(net, folder))
         stack.enter_context(_git_server(net, folder))
@@ -230,8 +239,8 @@ def _broker(net: Network, folder: Path) -> Iterator[None]:
 def _git_server(net: Network, folder: Path) -> Iterator[None]:
     bare(folder)
     command = net.inside(GIT, [
-        "git", "daemon", "--verbose", "--log-destination=stderr", f"--listen={net.address(GIT)}", "--reuseaddr",
-        f"--base-path={folder}", "--export-all", "--enable=receive-pack",
+        str(program_path("git-daemon")), "--verbose", "--log-destination=stderr", f"--listen={net.address(GIT)}",
+        "--reuseaddr", f"--base-path={folder}", "--export-all", "--enable=receive-pack",
     ])  # fmt: skip
     with running(command, folder / "git.log", surroundings(folder), ready="Ready to rumble"):
         yield

@@ -1,0 +1,130 @@
+"""A new key after somebody was left out: who stays reads on, who comes later reads all, who left reads nothing new."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.errors import Code
+from moot_protocol.kinds import Role
+from moot_protocol.requests import Create, InitProject, IssueFields, Show
+from moot_protocol.ticket import Ticket
+from moot_testkit.town import PROJECT, Api, Member
+from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
+from mootd.engine.charters import epochs_of
+from mootd.engine.exchange import Snapshot
+from mootd.engine.inviting import Invited, close_invite, invite
+from mootd.engine.joining import join
+from mootd.engine.membership import OPERATIONAL_ONLY, found_town
+from mootd.engine.remotes import add_remote
+from mootd.exchange.plane_on_remote import PlaneOnRemote
+from mootd.exchange.progress import Progress
+from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
+
+R = TypeVar("R")
+
+
+async def in_place(work: Callable[[], R], /) -> R:
+    return work()
+
+
+class Machine(NamedTuple):
+    """A machine of the town, with its end of the remote."""
+
+    member: Member
+    api: Api
+    exchange: RefExchange
+    plane: PlaneOnRemote
+
+    def round(self) -> Progress:
+        progress = Progress()
+        asyncio.run(self.exchange.round([self.plane], progress))
+        return progress
+
+    def write(self, title: str) -> str:
+        made: dict[str, Any] = self.api.call(
+            Create(actor=self.member.name, project=PROJECT, fields=IssueFields(title=title))
+        )
+        return str(made["id"])
+
+    def has(self, issue: str) -> bool:
+        return bool(self.api.call(Show(ids=(issue,)))) if self.knows(issue) else False
+
+    def knows(self, issue: str) -> bool:
+        with self.member.replica.read() as reader:
+            ids = self.member.replica.views_of(reader).ids
+            return any(issue.encode() in key for key, _ in reader.scan(ids, b"\0"))
+
+
+def machine(name: str, refs: MemoryRefs, ticket: Ticket | None) -> Machine:
+    member = Member(name, len(name))
+    planes = {} if ticket is None else {"planes": OPERATIONAL_ONLY}
+    member.commit(lambda unit: found_town(unit, SeedSigner(name.encode().ljust(32)[:32]).public, **planes))
+    if ticket is not None:
+        member.commit(lambda unit: join(unit, ticket))
+    else:
+        member.commit(lambda unit: invite(unit, unit.replica.ledger, Role.WRITER, 0, ()))
+    member.commit(lambda unit: add_remote(unit, "origin", "git", "/hub.git", "auto", {}))
+    exchange = RefExchange(MemoryRefRemote(refs), 1, member.replica, member.commit, in_place)
+    plane = PlaneOnRemote(member.replica, member.ledger, 1, member.commit, message_bytes=MESSAGE_BYTES)
+    return Machine(member, Api(member), exchange, plane)
+
+
+def ticket_of(founder: Machine) -> Invited:
+    return founder.member.commit(lambda unit: invite(unit, unit.replica.ledger, Role.WRITER, 0, ()))
+
+
+def all_round(*machines: Machine) -> None:
+    for _ in range(3):
+        for each in machines:
+            each.round()
+
+
+def test_who_stays_reads_on_who_is_left_out_reads_nothing_new_and_who_comes_later_reads_all() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    desk.api.call(InitProject(actor="ada", prefix=PROJECT))
+    before = desk.write("before")
+    staying, leaving = ticket_of(desk), ticket_of(desk)
+    laptop, lost = machine("laptop", refs, staying.ticket), machine("lost phone", refs, leaving.ticket)
+    all_round(desk, laptop, lost)
+    assert all(each.has(before) for each in (desk, laptop, lost))
+
+    desk.member.commit(lambda unit: close_invite(unit, unit.replica.ledger, leaving.key, []))
+    secret = desk.write("after the phone was lost")
+    all_round(desk, laptop)
+    answer = laptop.write("an answer")
+    all_round(desk, laptop)
+    assert laptop.has(secret)
+    assert desk.has(answer)
+    assert laptop.plane.summary() == desk.plane.summary()
+
+    progress = lost.round()
+    assert not lost.knows(secret)
+    assert not lost.knows(answer)
+    assert any(str(Code.UNKNOWN_EPOCH) in words for words in progress.problems)
+
+    tablet = machine("tablet", refs, ticket_of(desk).ticket)
+    all_round(desk, laptop, tablet)
+    assert all(tablet.has(issue) for issue in (before, secret, answer))
+    assert tablet.plane.summary() == desk.plane.summary() == laptop.plane.summary()
+
+
+def test_closing_an_invite_whose_users_all_count_begins_no_epoch() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    made = ticket_of(desk)
+    laptop = machine("laptop", refs, made.ticket)
+    all_round(desk, laptop)
+    epochs = written(desk)
+    desk.member.commit(lambda unit: close_invite(unit, unit.replica.ledger, made.key, None))
+    assert written(desk) == epochs
+    all_round(desk, laptop)
+    assert desk.has(laptop.write("still here")) is False
+    all_round(desk, laptop)
+    assert laptop.plane.summary() == desk.plane.summary()
+
+
+def written(machine: Machine) -> int:
+    with machine.member.replica.read() as reader:
+        return len(epochs_of(Snapshot(reader), machine.member.ledger).written)
