@@ -9,7 +9,7 @@ SEEDS  ?= 1000
 DATA   ?= tests/data/beads-excerpt.jsonl
 OVER   ?= session
 
-.PHONY: help setup demo merges test check format bench sim fuzz vectors clean
+.PHONY: help setup demo merges test networks check format bench sim fuzz vectors clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18

@@ -1,11 +1,12 @@
 """Ed25519 as Moot uses it: every signature covers a domain string, every certified key is canonical.
 
-OpenSSL accepts public keys that are not canonical or of small order; other implementations don't. Replicas must agree
-about what is signed, so such keys are refused where they are certified (RFC 8032, section 5.1.3).
+OpenSSL accepts public keys that are not canonical, of small or of mixed order; other implementations don't, or answer
+differently about what such a key has signed (with or without the cofactor). Replicas must agree about what is signed,
+so only keys of the prime-order subgroup are certified (RFC 8032, section 5.1.3, and 5.1.7 where both answers agree).
 """
 
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -21,6 +22,8 @@ WANT_DOMAIN: Final = b"moot/want/1\0"
 PLANE_DOMAIN: Final = b"moot/plane/1\0"
 
 _FIELD: Final = 2**255 - 19
+_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
+"""How many points the prime-order subgroup has."""
 _D: Final = -121665 * pow(121666, -1, _FIELD) % _FIELD
 
 
@@ -74,7 +77,7 @@ def check_public_key(public: bytes) -> None:
     """Check that a key may be certified.
 
     Raises:
-        MalformedError: code `bad_key`: not 32 bytes, not the canonical encoding of a point, or of small order.
+        MalformedError: code `bad_key`: not 32 bytes, not the canonical encoding of a point, or of small or mixed order.
     """
     if len(public) != KEY_BYTES:
         raise MalformedError("a public key that is not 32 bytes long", code=Code.BAD_KEY)
@@ -85,10 +88,8 @@ def check_public_key(public: bytes) -> None:
     x = _recover_x(y, sign)
     if x is None:
         raise MalformedError("a public key that is no point of the curve", code=Code.BAD_KEY)
-    for _ in range(3):
-        x, y = _double(x, y)
-    if (x, y) == (0, 1):
-        raise MalformedError("a public key of small order", code=Code.BAD_KEY)
+    if (x, y) == (0, 1) or not _has_prime_order((x, y, 1, x * y % _FIELD)):
+        raise MalformedError("a public key of small or mixed order", code=Code.BAD_KEY)
 
 
 def _recover_x(y: int, sign: int) -> int | None:
@@ -102,10 +103,26 @@ def _recover_x(y: int, sign: int) -> int | None:
     return _FIELD - x if x & 1 != sign else x
 
 
-def _double(x: int, y: int) -> tuple[int, int]:
-    """Twice a point, in affine coordinates."""
-    product = _D * x * x * y * y % _FIELD
-    return (
-        2 * x * y * pow(1 + product, -1, _FIELD) % _FIELD,
-        (y * y + x * x) * pow(1 - product, -1, _FIELD) % _FIELD,
-    )
+_Point: TypeAlias = tuple[int, int, int, int]
+"""Extended coordinates (X, Y, Z, T): x = X/Z, y = Y/Z, xy = T/Z."""
+
+
+def _has_prime_order(point: _Point) -> bool:
+    """Whether the group's order times a point is the neutral element."""
+    total: _Point = (0, 1, 1, 0)
+    for bit in bin(_ORDER)[2:]:
+        total = _add(total, total)
+        if bit == "1":
+            total = _add(total, point)
+    x, y, z, _ = total
+    return x == 0 and y == z
+
+
+def _add(one: _Point, other: _Point) -> _Point:
+    """The sum of two points (RFC 8032, 5.1.4): one formula for all of them."""
+    x1, y1, z1, t1 = one
+    x2, y2, z2, t2 = other
+    a, b = (y1 - x1) * (y2 - x2) % _FIELD, (y1 + x1) * (y2 + x2) % _FIELD
+    c, d = 2 * t1 * t2 * _D % _FIELD, 2 * z1 * z2 % _FIELD
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _FIELD, g * h % _FIELD, f * g % _FIELD, e * h % _FIELD

@@ -115,7 +115,7 @@ def test_any_bytes_as_key_and_signature_are_an_answer(public: bytes, signature: 
 
 @pytest.mark.parametrize("number", SMALL_ORDER.values(), ids=SMALL_ORDER.keys())
 def test_the_eight_points_of_small_order_are_never_certified(number: int) -> None:
-    assert "small order" in refusal(encoded(number))
+    assert "small or mixed order" in refusal(encoded(number))
 
 
 def test_those_are_all_points_of_small_order() -> None:
@@ -160,3 +160,20 @@ def test_no_domain_is_the_beginning_of_another() -> None:
     assert len(domains) >= 5
     assert all(domain.startswith(b"moot/") and domain.endswith(b"\0") for domain in domains)
     assert not [(a, b) for a in domains for b in domains if a is not b and a.startswith(b)]
+
+
+@given(signers, st.sampled_from(sorted(set(SMALL_ORDER) - {"the neutral element"})))
+def test_a_key_of_mixed_order_is_refused_although_it_is_a_point(signer: SeedSigner, name: str) -> None:
+    """OpenSSL takes such a key; whether it has signed something depends on whom one asks."""
+    total = crypto._add(point(signer.public), point(encoded(SMALL_ORDER[name])))
+    x, y = (part * pow(total[2], -1, P) % P for part in total[:2])
+    mixed = encoded(y | (x & 1) << 255)
+    assert "order" in refusal(mixed)
+
+
+def point(public: bytes) -> tuple[int, int, int, int]:
+    number = int.from_bytes(public, "little")
+    y, sign = number & (SIGN - 1), number >> 255
+    x = crypto._recover_x(y, sign)
+    assert x is not None
+    return x, y, 1, x * y % P
