@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from moot_testkit.exchanging import QUICK, STILL, Peer, in_step, peers, through_line, through_refs, until
+from moot_testkit.feeds import stripped
 from moot_testkit.git_servers import at_scale
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs

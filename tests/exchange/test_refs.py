@@ -8,8 +8,8 @@ import pytest
 from moot_protocol.frame import seal
 from moot_protocol.messages import build_batches
 from moot_testkit.exchanging import Peer, in_step, peers, settle, through_refs
-from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
 from mootd.edges.git.names import ref_name
+from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import RefExchange
 from mootd.remotes import Fetched, Ref, RefRemote, Tip

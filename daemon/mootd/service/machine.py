@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,8 +97,10 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         views = replica.views_of(reader)
         shown["town"] = {"name": "", "key": ids.key_text(_town(replica))}
         shown["replica"] = ids.key_text(replica.id)
-        shown["planes"] = [_plane(replica, reader, plane) for plane in replica.planes.values()]
-        shown["projects"] = [_project(replica, reader, each) for each in workspaces(reader)]
+        # Counting takes a while in a large store, and projects and planes ask for the same numbers.
+        issues = cache(partial(_issues_of, reader, views.index))
+        shown["planes"] = [_plane(replica, reader, plane, issues) for plane in replica.planes.values()]
+        shown["projects"] = [_project(replica, each, issues) for each in workspaces(reader)]
         shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
         shown["parked"] = sum(1 for _ in reader.scan(Table.META, layout.PARKED, layout.after(layout.PARKED)))
     return shown
@@ -109,25 +112,28 @@ def _town(replica: Replica) -> bytes:
     return planes[0].town
 
 
-def _project(replica: Replica, reader: Reader, workspace: dict[str, Any]) -> dict[str, Any]:
+def _issues_of(reader: Reader, index: Table, project: int) -> int:
+    """How many issues a project has, by its local number."""
+    prefix = layout.project_prefix(layout.STATUS, project)
+    return sum(1 for _ in reader.scan(index, prefix, layout.after(prefix)))
+
+
+def _project(replica: Replica, workspace: dict[str, Any], issues: Callable[[int], int]) -> dict[str, Any]:
     plane = next((number for number, row in replica.planes.items() if row.id.hex() == workspace["plane"]), 0)
-    prefix = layout.project_prefix(layout.STATUS, replica.projects.get((plane, workspace["project"]), 0))
-    index = replica.views_of(reader).index
-    return workspace | {"issues": sum(1 for _ in reader.scan(index, prefix, layout.after(prefix)))}
+    return workspace | {"issues": issues(replica.projects.get((plane, workspace["project"]), 0))}
 
 
-def _plane(replica: Replica, reader: Reader, plane: PlaneRow) -> dict[str, Any]:
+def _plane(replica: Replica, reader: Reader, plane: PlaneRow, issues: Callable[[int], int]) -> dict[str, Any]:
     views = replica.views_of(reader)
     digest = reader.get(Table.META, layout.digest_key(views.generation, plane.number)) or bytes(32)
     feeds = [row for row in replica.feeds.values() if row.plane == plane.number and row.n]
     projects = [number for (at, _), number in replica.projects.items() if at == plane.number]
-    prefixes = [layout.project_prefix(layout.STATUS, number) for number in projects]
     return {
         "name": plane.name,
         "plane": plane.id.hex(),
         "digest": digest.hex(),
         "events": sum(row.n for row in feeds),
-        "issues": sum(1 for prefix in prefixes for _ in reader.scan(views.index, prefix, layout.after(prefix))),
+        "issues": sum(map(issues, projects)),
         "feeds": len(feeds),
         "frontier": [{"author": ids.key_text(row.author), "n": row.n, "head": row.head.hex()} for row in feeds],
     }
