@@ -42,7 +42,8 @@ async def test_two_machines_agree_through_a_bare_repository(tmp_path: Path, serv
         bob.write(3)
         ada.write()
         await until(lambda: in_step(ada, bob) and ada.events() > 10)
-        assert not ada.progress().problems and not bob.progress().problems
+        assert not ada.progress().problems
+        assert not bob.progress().problems
 
 
 async def test_machines_that_push_at_once_never_conflict(tmp_path: Path, server: Server) -> None:
@@ -51,7 +52,7 @@ async def test_machines_that_push_at_once_never_conflict(tmp_path: Path, server:
     async def work(peer: Peer) -> None:
         for _ in range(pushes):
             peer.write()
-            assert [remote["error"] for remote in await peer.sync()] == [None]
+            assert not any(remote["error"] for remote in await peer.sync())
 
     async with peers(count) as everyone:
         for peer in everyone:
@@ -77,7 +78,8 @@ async def test_a_machine_that_sees_one_of_two_remotes_is_served_by_relay(tmp_pat
         await settle(ada, bob, carl, rounds=4)
         carl.write(2)
         await settle(carl, bob, ada, rounds=2)
-        assert in_step(ada, bob, carl) and carl.events() > 5
+        assert in_step(ada, bob, carl)
+        assert carl.events() > 5
         before = commits(near), commits(far)
         await settle(ada, bob, carl)
         assert (commits(near), commits(far)) == before
@@ -193,6 +195,6 @@ async def test_a_remote_that_cannot_be_reached_says_so_and_keeps_no_other_waitin
             await until(lambda: in_step(ada, bob))
         await until(lambda: ada.progress("nowhere").failures > 3)
         answers = {remote["remote"]: remote for remote in await ada.sync()}
-        assert answers["origin"]["error"] is None
-        assert answers["nowhere"]["error"]["message"]
+        assert not answers["origin"]["error"]
+        assert answers["nowhere"]["error"]
         assert answers["nowhere"]["rounds"] == 0

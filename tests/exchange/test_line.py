@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from moot_testkit.exchanging import QUICK, STILL, Peer, in_step, peers, through_line, through_refs, until
+from moot_testkit.exchanging import QUICK, STILL, at_rest, in_step, peers, through_line, through_refs, until
 from moot_testkit.feeds import stripped
 from moot_testkit.git_servers import at_scale
 from mootd.edges.memory_line import MemoryBroker
@@ -36,15 +36,6 @@ class Unruly(MemoryBroker):
             super().publish(incoming)
         while self._late and luck > 0.6:
             super().publish(self._late.pop())
-
-
-def at_rest(*some: Peer) -> bool:
-    """Whether everybody has confirmed everything; else a minute passes, after which they say it again."""
-    if in_step(*some) and not any(peer.gauge().frames for peer in some):
-        return True
-    for peer in some:
-        peer.clock.advance(61_000)
-    return False
 
 
 @pytest.mark.parametrize("seed", range(at_scale(3, 30)))
@@ -110,12 +101,11 @@ async def test_more_is_written_offline_than_the_outbox_holds_and_all_of_it_arriv
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cap, writes = at_scale(100, 1000), at_scale(150, 1500)
-    monkeypatch.setitem(Outbox.__init__.__kwdefaults__, "most_frames", cap)
+    monkeypatch.setitem(Outbox.__init__.__kwdefaults__ or {}, "most_frames", cap)
     broker, refs = MemoryBroker(), MemoryRefs()
-    made = through_line if way == "line" else through_refs
     async with peers(2, STILL) as (ada, bob):
         for peer in (ada, bob):
-            peer.add(made(broker if way == "line" else refs), kind="mqtt")  # type: ignore[operator]
+            peer.add(through_line(broker) if way == "line" else through_refs(refs), kind="mqtt")
         for _ in range(3):
             await ada.sync()
             await bob.sync()

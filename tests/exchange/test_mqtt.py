@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.exchanging import QUICK, Peer, in_step, peers, through_broker, until
+from moot_testkit.exchanging import QUICK, Peer, at_rest, in_step, peers, through_broker, until
 from moot_testkit.mqtt_broker import MqttBroker
 from moot_testkit.tcp_proxy import Manner, TcpProxy
 
@@ -31,8 +31,9 @@ async def test_a_machine_joins_live_and_both_hear_of_one_another_at_once(broker:
         bob.write(2)
         ada.write(2)
         await until(lambda: in_step(ada, bob) and ada.events() > 8)
-        await until(lambda: not ada.gauge().frames and not bob.gauge().frames)
-        assert not ada.progress().problems and not bob.progress().problems
+        await until(lambda: at_rest(ada, bob))
+        assert not ada.progress().problems
+        assert not bob.progress().problems
 
 
 async def test_a_broker_that_is_killed_and_comes_back_with_its_sessions_lost_loses_nothing(broker: MqttBroker) -> None:

@@ -221,8 +221,11 @@ class LivePlane:
         return found
 
     def _is_unconfirmed(self) -> bool:
-        """Whether somebody heard of on this line, or whom frames wait for, hasn't said that both are in step."""
-        if self._heard - self._exchange.in_step:
+        """Whether somebody heard of on this line, or whom frames wait for, hasn't said that both are in step.
+
+        So it is, too, where nobody was heard of: what was told may have been dropped.
+        """
+        if not self._heard or self._heard - self._exchange.in_step:
             return True
         with self._hub.replica.read() as reader:
             frames = OutboxReader(reader, self._remote).frames()

@@ -323,6 +323,15 @@ def in_step(*some: Peer, plane: str = "ledger") -> bool:
     return len(stands) == 1 and bool(positions[0].frontier)
 
 
+def at_rest(*some: Peer) -> bool:
+    """Whether all are in step and nothing waits to be confirmed; else a minute passes, after which they tell again."""
+    if in_step(*some) and not any(peer.gauge().frames for peer in some):
+        return True
+    for peer in some:
+        peer.clock.advance(61_000)
+    return False
+
+
 async def settle(*some: Peer, rounds: int = 3) -> None:
     """Let machines exchange, one after the other, so many times."""
     for _ in range(rounds):

@@ -1,0 +1,200 @@
+"""The hub: a task for every remote, none of which keeps the others waiting."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import Sync
+from moot_protocol.kinds import Role
+from moot_testkit.exchanging import Peer, in_step, peers, settle, through_refs, until
+from mootd.edges.memory_remote import MemoryRefs
+from mootd.engine.exchange import SharedPlane
+from mootd.engine.inviting import invite
+from mootd.engine.log import PlaneRow
+from mootd.engine.remotes import RemoteRow, remote_named, remove_remote, set_mode
+from mootd.exchange.hub import Hub, Settings, error_of
+from mootd.exchange.progress import Progress
+
+HASTY = Settings(debounce_s=0, poll_s=60, base_s=0.01, cap_s=0.02)
+
+
+class Recorder:
+    """A worker that does nothing, and remembers what it was asked to do."""
+
+    debounce_s: float | None = None
+
+    def __init__(self) -> None:
+        self.rounds: list[list[str]] = []
+        self.is_closed = False
+        self.error: BaseException | None = None
+        self.gate: asyncio.Event | None = None
+
+    def way(self) -> Callable[[RemoteRow, Hub], "Recorder"]:
+        return lambda _row, _hub: self
+
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
+        del progress
+        self.rounds.append([plane.name for plane in planes])
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    async def check(self) -> list[dict[str, Any]]:
+        return [{"check": "it is there", "ok": self.error is None, "detail": "", "hint": ""}]
+
+
+def opened(peer: Peer) -> None:
+    """Make the ledger ready for an exchange, as adding a remote does."""
+    peer.commit(lambda unit: invite(unit, peer.plane(), Role.WRITER, 0, ()))
+
+
+async def test_a_remote_that_is_added_is_served_and_one_that_is_removed_is_let_go() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        opened(peer)
+        peer.add(worker.way())
+        await until(lambda: worker.rounds == [["ledger"]] or len(worker.rounds) > 1)
+        peer.commit(lambda unit: remove_remote(unit, "origin"))
+        await until(lambda: worker.is_closed)
+
+
+async def test_a_commit_begins_a_round() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        opened(peer)
+        peer.add(worker.way())
+        await until(lambda: bool(worker.rounds))
+        before = len(worker.rounds)
+        peer.write()
+        await until(lambda: len(worker.rounds) > before)
+
+
+async def test_operational_planes_and_planes_that_are_off_are_never_handed_to_a_worker() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        opened(peer)
+        peer.add(worker.way(), mode="off")
+        await peer.sync()
+        assert worker.rounds
+        assert all(planes == [] for planes in worker.rounds)
+
+
+async def test_a_manual_plane_is_exchanged_only_when_somebody_asks() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        opened(peer)
+        peer.add(worker.way(), mode="manual")
+        peer.write(3)
+        await until(lambda: bool(worker.rounds))
+        assert all(planes == [] for planes in worker.rounds)
+        await peer.sync()
+        assert ["ledger"] in worker.rounds
+
+
+async def test_a_mode_of_a_plane_goes_before_the_remote_s_own() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        opened(peer)
+        peer.add(worker.way(), mode="off")
+        peer.commit(
+            lambda unit: set_mode(unit, remote_named(unit.transaction, "origin"), SharedPlane(peer.plane()), "auto")
+        )
+        await until(lambda: ["ledger"] in worker.rounds)
+
+
+async def test_a_remote_that_fails_is_tried_again_and_the_others_go_on() -> None:
+    async with peers(1, HASTY) as (peer,):
+        broken, sound = Recorder(), Recorder()
+        broken.error = RefusedError("nobody there", code=Code.UNREACHABLE, hint="look for it")
+        opened(peer)
+        peer.add(broken.way(), "broken")
+        peer.add(sound.way(), "sound")
+        await until(lambda: len(broken.rounds) > 3)
+        assert error_of(peer.progress("broken")) == "nobody there (look for it)"
+        assert peer.progress("broken").failures >= 3
+        before = len(sound.rounds)
+        peer.write()
+        await until(lambda: len(sound.rounds) > before)
+        broken.error = None
+        await until(lambda: not peer.progress("broken").failures)
+        assert error_of(peer.progress("broken")) == ""
+
+
+async def test_a_defect_of_a_worker_is_told_in_words_and_harms_nobody_else() -> None:
+    async with peers(1, HASTY) as (peer,):
+        broken = Recorder()
+        broken.error = ZeroDivisionError()
+        opened(peer)
+        peer.add(broken.way())
+        shown = await peer.sync()
+        assert shown[0]["error"]
+        broken.error = None
+        assert (await peer.sync())[0]["error"] == ""
+
+
+async def test_a_remote_that_hangs_keeps_nobody_else_waiting() -> None:
+    async with peers(1, HASTY) as (peer,):
+        hanging, sound = Recorder(), Recorder()
+        hanging.gate = asyncio.Event()
+        opened(peer)
+        peer.add(hanging.way(), "hanging")
+        peer.add(sound.way(), "sound")
+        await until(lambda: bool(sound.rounds))
+        answer = await peer.hub.sync(Sync(wait_ms=50))
+        assert not answer["done"]
+        assert {each["remote"] for each in answer["remotes"]} == {"hanging", "sound"}
+        hanging.gate.set()
+        while not answer["done"]:
+            answer = await peer.hub.sync(Sync(cursor=answer["cursor"], wait_ms=1000))
+
+
+async def test_sync_without_a_remote_is_done_at_once_and_a_made_up_cursor_is_refused() -> None:
+    async with peers(1, HASTY) as (peer,):
+        answer = await peer.hub.sync(Sync())
+        assert (answer["done"], answer["remotes"]) == (True, [])
+        with pytest.raises(RefusedError, match="no cursor"):
+            await peer.hub.sync(Sync(cursor="x"))
+        with pytest.raises(RefusedError) as caught:
+            await peer.hub.sync(Sync(plane="nowhere"))
+        assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_trying_out_a_remote_asks_its_worker() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        peer.add(worker.way())
+        assert (await peer.hub.check("origin"))["ok"]
+        worker.error = RefusedError("no")
+        assert not (await peer.hub.check("origin"))["ok"]
+        with pytest.raises(RefusedError) as caught:
+            await peer.hub.check("nowhere")
+        assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_another_thread_reaches_the_hub_only_while_it_runs() -> None:
+    async with peers(1, HASTY) as (peer,):
+        await until(lambda: peer.hub.is_running)
+        answer = await asyncio.to_thread(peer.hub.call, lambda: peer.hub.sync(Sync()))
+        assert answer["done"]
+        await peer.die()
+        with pytest.raises(RefusedError) as caught:
+            peer.hub.call(lambda: peer.hub.sync(Sync()))
+        assert caught.value.code is Code.NOT_READY
+
+
+async def test_a_machine_that_joins_gets_what_the_founder_has() -> None:
+    refs = MemoryRefs()
+    async with peers(2, HASTY) as (one, other):
+        one.write(3)
+        for peer in (one, other):
+            peer.add(through_refs(refs))
+        await settle(one, other)
+        assert in_step(one, other)
+        assert other.own_n() > 0

@@ -1,0 +1,27 @@
+"""Progress: what people are told of an exchange."""
+
+from moot_protocol.errors import Code, MalformedError
+from mootd.exchange.progress import MOST_PROBLEMS, Progress
+from mootd.remotes import Dropped
+
+
+def test_equal_problems_are_counted_and_told_once() -> None:
+    progress = Progress()
+    progress.note_problems([MalformedError("cut short"), MalformedError("cut short")])
+    progress.note_problems([MalformedError("cut short", code=Code.BAD_SEAL)])
+    assert progress.problems == {"bad_structure: cut short": 2, "bad_seal: cut short": 1}
+
+
+def test_a_remote_that_makes_up_ever_new_problems_fills_no_memory() -> None:
+    progress = Progress()
+    progress.note_problems(MalformedError(f"problem {number}") for number in range(3 * MOST_PROBLEMS))
+    assert len(progress.problems) == MOST_PROBLEMS
+    progress.note_problems([MalformedError("problem 0"), MalformedError("one more")])
+    assert progress.problems["bad_structure: problem 0"] == 2
+    assert len(progress.problems) == MOST_PROBLEMS
+
+
+def test_what_a_live_remote_left_out_is_told() -> None:
+    progress = Progress()
+    progress.note_dropped(Dropped(foreign=2, too_large=1))
+    assert (progress.dropped.foreign, progress.dropped.too_large, progress.dropped.overflowed) == (2, 1, 0)
