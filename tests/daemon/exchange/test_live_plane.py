@@ -158,7 +158,8 @@ async def test_members_not_heard_of_for_a_month_are_waited_for_no_more() -> None
             peer.clock.advance(31 * 24 * 3600 * 1000)
         bob.write()
         ada.write()
-        await until(lambda: in_step(ada, bob) and not ada.gauge().frames)
+        await until(lambda: at_rest(ada, bob))
+        assert not ada.gauge().frames
 
 
 class Deaf(MemoryBroker):
