@@ -30,7 +30,7 @@ SUBJECTS = ["event", "batch", "certificate", "proof", "frontier", "record", "fra
 
 def vectors(subject: str) -> dict[str, Any]:
     document = json.loads((FOLDER / f"{subject}.json").read_text(encoding="utf-8"))
-    assert document["status"] == "provisional"
+    assert document["status"] == "frozen"
     return dict(document["vectors"])
 
 

@@ -422,7 +422,7 @@ def documents() -> dict[str, str]:
     """The text of each file by its name."""
     return {
         f"{subject}.json": json.dumps(
-            {"format": 1, "status": "provisional", "about": make.__doc__, "vectors": make()},
+            {"format": 1, "status": "frozen", "about": make.__doc__, "vectors": make()},
             indent=2,
             ensure_ascii=False,
         )
