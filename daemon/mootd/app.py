@@ -201,8 +201,8 @@ class Daemon:
         if pid is None:
             return
         self._notifier.ready(f"serving as {pid}")
-        _console()  # before the first command comes, if it leaves us the time
         _log.info("daemon.serving", version=VERSION, pid=pid)
+        _console()  # before the first command comes, if it leaves us the time
         interval_ms = watchdog_ms()
         while interval_ms and not self._ended.wait(interval_ms / 1000) and self._answering_pid():
             self._notifier.watchdog()
