@@ -91,6 +91,13 @@ class _Remote:
         self.wake = asyncio.Event()
         self.ended = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self.hurries = False
+        """Whether what was committed should go without waiting for more."""
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the next round shouldn't wait."""
+        return self.hurries or self.asked > self.answered
 
 
 class Hub:
@@ -157,6 +164,18 @@ class Hub:
             with contextlib.suppress(RuntimeError):  # the loop has ended: so does the exchange
                 loop.call_soon_threadsafe(self._wake_all)
 
+    def hurry(self) -> None:
+        """Send what was committed without waiting for more: somebody is about to look for it. From any thread."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._hurry_all)
+
+    def _hurry_all(self) -> None:
+        for remote in self._remotes.values():
+            remote.hurries = True
+        self._wake_all()
+
     def _wake_all(self) -> None:
         self._changed.set()
         for remote in self._remotes.values():
@@ -183,6 +202,7 @@ class Hub:
             while True:
                 asked = remote.asked
                 remote.wake.clear()  # whatever is committed from here on is for the next round
+                remote.hurries = False
                 await self._try(remote)
                 remote.answered = max(remote.answered, asked)
                 remote.ended.set()
@@ -243,10 +263,10 @@ class Hub:
 
     @staticmethod
     async def _until(remote: _Remote, end: float) -> None:
-        """Wait until a moment, or until somebody asks for an exchange by name."""
+        """Wait until a moment, or until it becomes urgent."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end):
-                while remote.asked <= remote.answered and asyncio.get_running_loop().time() < end:
+                while not remote.is_urgent and asyncio.get_running_loop().time() < end:
                     remote.wake.clear()
                     await remote.wake.wait()
 

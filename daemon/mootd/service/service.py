@@ -100,6 +100,7 @@ class Service:
         write = self._write_of(request, key)
         if write is not None:
             answer: Any = wait(self._writer.submit(write.work, bulk=write.bulk, atomic=write.atomic))
+            self._hurry_after(request)
         elif isinstance(request, Events) and request.wait_ms:
             answer = self._wait_for_events(request)
         elif isinstance(request, Sync | CheckRemote):
@@ -143,9 +144,11 @@ class Service:
         if write is not None:
             left_ms = int((deadline - loop.time()) * 1000)
             until = self._replica.wall.monotonic_ms() + max(left_ms, 0)
-            return await self._writer.submit_async(
+            answer = await self._writer.submit_async(
                 write.work, loop, bulk=write.bulk, atomic=write.atomic, deadline_ms=until
             )
+            self._hurry_after(request)
+            return answer
         if isinstance(request, Events) and request.wait_ms:
             return await self._await_events(request)
         if isinstance(request, Sync | CheckRemote):
@@ -163,6 +166,11 @@ class Service:
             await self.commits.until_after(seen, end)
 
     # -- Both ----------------------------------------------------------------------------------------------------
+    def _hurry_after(self, request: Request[Any]) -> None:
+        """An invite is about to be used on another machine, and a plane to be looked for."""
+        if self._hub is not None and type(request) in EXCHANGE_WRITES:
+            self._hub.hurry()
+
     def _running_hub(self) -> Hub:
         if self._hub is None:
             raise RefusedError("this daemon exchanges nothing", code=Code.NOT_READY)

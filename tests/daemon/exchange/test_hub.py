@@ -76,6 +76,20 @@ async def test_a_commit_begins_a_round() -> None:
         await until(lambda: len(worker.rounds) > before)
 
 
+async def test_what_is_urgent_goes_without_waiting_for_more() -> None:
+    async with peers(1, Settings(debounce_s=3600, poll_s=3600)) as (peer,):
+        worker = Recorder()
+        opened(peer)
+        peer.add(worker.way())
+        await until(lambda: bool(worker.rounds))
+        before = len(worker.rounds)
+        peer.write()
+        await asyncio.sleep(0.05)
+        assert len(worker.rounds) == before
+        peer.hub.hurry()
+        await until(lambda: len(worker.rounds) > before)
+
+
 async def test_operational_planes_and_planes_that_are_off_are_never_handed_to_a_worker() -> None:
     async with peers(1, HASTY) as (peer,):
         worker = Recorder()
