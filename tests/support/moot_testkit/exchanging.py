@@ -59,7 +59,16 @@ HASTY: Final = Options(connect_s=2, publish_s=2)
 
 
 class TickingClock(ManualClock):
-    """A wall clock that goes on by a millisecond whenever somebody looks at it."""
+    """A wall clock that goes on by a millisecond whenever somebody looks at it, from whatever thread."""
+
+    def __init__(self, now_ms: int) -> None:
+        super().__init__(now_ms)
+        self._lock = Lock()
+
+    def advance(self, ms: int) -> None:
+        """Let time pass; a jump must not get lost between two looks of other threads."""
+        with self._lock:
+            super().advance(ms)
 
     def now_ms(self) -> int:
         """What the wall shows."""
