@@ -140,7 +140,7 @@ def _sizes(machine: Machine, *, after: bool = False) -> tuple[int, int]:
     found = list(portions(plane.log, known, MESSAGE_BYTES))
     sizes = sum(len(each.message) for each in found), sum(len(sealed(each.message)) for each in found)
     if after:
-        machine.commit(lambda unit: [queue(unit, 1, plane.plane.number, sealed, each) for each in found])
+        machine.commit(lambda unit: [queue(unit, 1, plane.plane, sealed, each) for each in found])
     return sizes
 
 
