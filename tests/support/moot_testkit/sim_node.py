@@ -171,7 +171,7 @@ class Node:
         self._world.counts["requests"] += 1
 
     def _acknowledge(self, first: int) -> None:
-        """Take down which writes were answered."""
+        """Take down which writes of its own were answered; its transaction may have let others' parked batches in."""
         replica = self.member.replica
         with replica.read() as reader:
             log = LogReader(reader)
@@ -180,6 +180,8 @@ class Node:
                 skeleton, event = stored.event.skeleton, stored.event
                 keys = tuple(change.key for change in skeleton.changes if not change.removes)
                 author = replica.feeds[stored.feed].author
+                if author not in self._own:
+                    continue
                 self._world.acknowledged.append(
                     Acknowledged(self.index, author, event.n, event.leaf, skeleton.kind, skeleton.entity, keys)
                 )
