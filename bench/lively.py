@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -97,14 +97,14 @@ async def _live(path: Path, port: int) -> list[Row]:
 
 
 @asynccontextmanager
-async def _serving(machine: Machine, port: int, committed: object) -> AsyncIterator[Hub]:
+async def _serving(machine: Machine, port: int, committed: Callable[[], object]) -> AsyncIterator[Hub]:
     """The machine's hub on the broker, with a writer of its own."""
     hubs: list[Hub] = []
 
     def happened(commit: Commit) -> None:
         if commit.error is None and hubs:
             hubs[0].happened()
-            committed()  # type: ignore[operator]
+            committed()
 
     replica: Replica = machine.replica
     with replica.transaction() as unit:

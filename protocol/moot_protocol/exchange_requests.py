@@ -165,7 +165,8 @@ class Join(Mutation[dict[str, Any]], kw_only=True):
 class Sync(Request[dict[str, Any]], kw_only=True):
     """Exchange now.
 
-    Answer: `{"done", "cursor", "remotes": [{"remote", "state", "sent", "received", "queued", "error", "rounds"}]}`.
+    Answer: `{"done", "cursor", "remotes": [{"remote", "state", "sent", "received", "queued", "error", "rounds"}],
+    "waiting": [plane]}`; `waiting` are joined planes whose charter or invite hasn't come yet.
     With `cursor` empty a new exchange begins; a caller that waits asks again with the cursor it was given until `done`.
     `done` with an `error` in a remote means that this remote couldn't be reached; `sent` (frames), `received`
     (batches that were new here) and `rounds` count since the daemon started, `queued` are frames that wait.

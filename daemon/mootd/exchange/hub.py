@@ -20,9 +20,11 @@ from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Sync
 from mootd.backoff import full_jitter
 from mootd.engine.exchange import Commit
+from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
 from mootd.engine.outbox import OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.planes import plane_meant
 from mootd.engine.receive import has_due
 from mootd.engine.remotes import RemoteRow, mode_of, remotes
 from mootd.engine.replica import Replica
@@ -40,8 +42,6 @@ CAP_S: Final = 300.0
 """The back-off's window: the first, and the widest."""
 SYNC_WAIT_MS: Final = 60_000
 """Longest that a request to exchange is held; who asked comes again."""
-SHORTEST_ID: Final = 4
-"""Hexadecimal digits of a plane's id that name it at least."""
 
 
 class Worker(Protocol):
@@ -327,7 +327,13 @@ class Hub:
             remote.answered >= asked for number, asked in awaited.items() if (remote := self._remotes.get(number))
         )
         shown = [self._shown(self._remotes[number]) for number in awaited if number in self._remotes]
-        return {"done": done, "cursor": _cursor_text(awaited), "remotes": shown}
+        waiting = await self.in_thread(self._waiting)
+        return {"done": done, "cursor": _cursor_text(awaited), "remotes": shown, "waiting": waiting}
+
+    def _waiting(self) -> list[str]:
+        """The names of joined planes whose charter hasn't come yet, or doesn't name their invite."""
+        with self.replica.read() as reader:
+            return [plane.name for plane in self._shared() if is_waiting(reader, plane.number)]
 
     async def _begun(self) -> None:
         """Wait until the remotes that were added are served: a commit wakes the hub a moment later."""
@@ -339,15 +345,7 @@ class Hub:
     def _named(self, name: str) -> set[int]:
         """The numbers of the planes that a request names."""
         shared = self._shared()
-        found = [plane.number for plane in shared if name in ("", plane.name)]
-        if not found and len(name) >= SHORTEST_ID:
-            found = [plane.number for plane in shared if plane.id.hex().startswith(name.lower())]
-        if name and len(found) != 1:
-            code = Code.AMBIGUOUS if found else Code.NOT_FOUND
-            raise RefusedError(
-                f"{len(found)} planes that are exchanged are called {name}", code=code, hint="see `moot plane list`"
-            )
-        return set(found)
+        return {plane_meant(shared, name).number} if name else {plane.number for plane in shared}
 
     def _ask(self, planes: set[int]) -> dict[int, int]:
         for remote in self._remotes.values():

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from moot_protocol.charter_reading import Invitation
-from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import Invites, OutboxInfo, Planes, Remotes, ShowPlane
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import PROJECT
@@ -18,6 +17,7 @@ from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
 from mootd.engine.members import seen
 from mootd.engine.outbox import OutboxReader
+from mootd.engine.planes import plane_meant
 from mootd.engine.remotes import RemoteRow, mode_of, remotes
 from mootd.engine.replica import Replica
 from mootd.engine.state import TOWN_KEY
@@ -134,7 +134,7 @@ class ExchangeView:
 
     def plane(self, name: str) -> dict[str, Any]:
         """One plane with its members."""
-        plane = self._called(name)
+        plane = plane_meant(self._replica.planes.values(), name)
         heard = seen(self._reader, plane.number)
         members = [
             {
@@ -149,16 +149,6 @@ class ExchangeView:
             for member in members_of(self._source, plane)
         ]
         return self._plane(plane) | {"members": members, "invites": list(self._invites(plane))}
-
-    def _called(self, name: str) -> PlaneRow:
-        planes = list(self._replica.planes.values())
-        found = [plane for plane in planes if plane.name == name]
-        found = found or [plane for plane in planes if len(name) >= 4 and plane.id.hex().startswith(name.lower())]
-        if len(found) != 1:
-            code = Code.AMBIGUOUS if found else Code.NOT_FOUND
-            words = f"several planes are called {name}" if found else f"there is no plane called {name}"
-            raise RefusedError(words, code=code, hint="see `moot plane list`")
-        return found[0]
 
     # -- Invites -------------------------------------------------------------------------------------------------
     def invites(self) -> list[dict[str, Any]]:

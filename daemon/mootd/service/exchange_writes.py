@@ -34,6 +34,7 @@ from mootd.engine.inviting import close_invite, invite, is_own, open_plane
 from mootd.engine.joining import is_waiting, join
 from mootd.engine.log import PlaneRow
 from mootd.engine.outbox import Outbox
+from mootd.engine.planes import plane_meant
 from mootd.engine.remotes import RemoteRow, add_remote, mode_of, remote_named, remotes, remove_remote, set_mode
 from mootd.engine.unit import Unit
 
@@ -117,13 +118,7 @@ def plane_called(unit: Unit, name: str) -> PlaneRow:
         raise RefusedError(
             "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` or `moot join` first"
         )
-    found = [plane for plane in planes if plane.name == name]
-    found = found or [plane for plane in planes if len(name) >= 4 and plane.id.hex().startswith(name.lower())]
-    if len(found) != 1:
-        code = Code.AMBIGUOUS if found else Code.NOT_FOUND
-        words = f"several planes are called {name}" if found else f"there is no plane called {name}"
-        raise RefusedError(words, code=code, hint="see `moot plane list`")
-    return found[0]
+    return plane_meant(planes, name)
 
 
 def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:

@@ -207,8 +207,10 @@ async def test_a_machine_that_joins_gets_what_the_founder_has() -> None:
     refs = MemoryRefs()
     async with peers(2, HASTY) as (one, other):
         one.write(3)
+        assert (await other.hub.sync(Sync()))["waiting"] == ["ledger"]
         for peer in (one, other):
             peer.add(through_refs(refs))
         await settle(one, other)
         assert in_step(one, other)
         assert other.own_n() > 0
+        assert (await other.hub.sync(Sync()))["waiting"] == []

@@ -79,6 +79,11 @@ def _tell(context: Context, exchange: dict[str, Any]) -> None:
         say(context, f"The exchange goes on; `{program} sync --wait` waits for its end")
     elif not unreached:
         say(context, confirmed(context, f"In step with {several(len(exchange['remotes']), 'remote')}"))
+    for plane in exchange.get("waiting", ()):
+        context.terminal.err(
+            f"Plane {neutralise(str(plane))} still waits for its charter: "
+            "whoever invited this machine has to sync too\n"
+        )
 
 
 def _cells(remote: dict[str, Any], *, told: bool) -> list[str]:

@@ -102,6 +102,13 @@ def test_an_error_while_the_exchange_goes_on_is_told_and_no_failure() -> None:
     assert ran.out.splitlines()[0].endswith("0 queued no route")
 
 
+def test_a_joined_plane_that_still_waits_is_told_and_who_has_to_do_something() -> None:
+    ran = sync("--wait", answered(remote(), done=True) | {"waiting": [FOUL + "ledger"]})
+    assert ran.code == 0
+    assert "still waits for its charter: whoever invited this machine has to sync too" in ran.err
+    assert FOUL not in ran.err
+
+
 def test_without_remotes_it_says_how_to_add_one() -> None:
     ran = sync("--wait", answered(done=True))
     assert (ran.code, ran.out) == (0, "")
