@@ -14,6 +14,7 @@ from moot_protocol import limits
 from moot_protocol.batch import Batch, decode_batch, encode_batch
 from moot_protocol.messages import ForkProof
 from mootd.engine import layout
+from mootd.engine.log import LogReader, StoredBatch, damaged
 from mootd.store.port import Reader, Table, WriteTransaction
 
 
@@ -138,3 +139,18 @@ class Aside(AsideReader):
                 self._txn.put(Table.ASIDE, place, _encode(AsideRow(row.raw, False, row.was_accepted)))
                 found.append((int.from_bytes(place[:4], "big"), int.from_bytes(place[4:12], "big"), place[12:]))
         return found
+
+
+def whole_batch(reader: Reader, feed: int, stored: StoredBatch) -> bytes:
+    """An accepted batch as it was received, what a pin cuts off included.
+
+    Raises:
+        MootError: `store_damaged`: the rest of a batch that is cut isn't there.
+    """
+    header = stored.header
+    if stored.accepted == header.count:
+        return LogReader(reader).batch_bytes(stored)
+    row = AsideReader(reader).get(feed, header.first, stored.id)
+    if row is None:
+        raise damaged(f"the rest of a batch that is cut at event {header.first + stored.accepted} is missing")
+    return row.raw

@@ -20,8 +20,8 @@ from moot_protocol.limits import SYNC_MESSAGE_BYTES
 from moot_protocol.messages import ForkProof, Message, Place, Single
 from moot_protocol.sync import DigestAlarm, Effect, ForkSeen, InStep, Position, Send, Session, Store
 from mootd.engine import layout
-from mootd.engine.aside import AsideReader
-from mootd.engine.log import FeedRow, LogReader, PlaneRow, StoredBatch, damaged, decode_feed, unpack_batch
+from mootd.engine.aside import AsideReader, whole_batch
+from mootd.engine.log import FeedRow, LogReader, PlaneRow, StoredBatch, decode_feed, unpack_batch
 from mootd.engine.receive import Outcome, keep_proof, receive
 from mootd.engine.state import REPLICA_KEY, State
 from mootd.engine.stored_feeds import StoredFeeds
@@ -220,14 +220,8 @@ class StoredLog:
 
     def _whole(self, source: Snapshot, number: int, stored: StoredBatch) -> bytes:
         """An accepted batch as it was received, what a pin cuts off included."""
-        header = stored.header
-        self._check_plane(header)
-        if stored.accepted == header.count:
-            return source.log.batch_bytes(stored)
-        row = AsideReader(source.transaction).get(number, header.first, stored.id)
-        if row is None:
-            raise damaged(f"the rest of a batch that is cut at event {header.first + stored.accepted} is missing")
-        return row.raw
+        self._check_plane(stored.header)
+        return whole_batch(source.transaction, number, stored)
 
     def _branches_after(self, feeds: StoredFeeds, author: bytes, places: Sequence[Place]) -> Iterator[bytes] | None:
         """All linked batches of a forked feed that don't lead to one of these places."""

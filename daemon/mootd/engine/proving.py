@@ -13,9 +13,9 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE, GENESIS, INVITE
 from moot_protocol.proof import build_proof
 from mootd.engine import layout
-from mootd.engine.aside import AsideReader
+from mootd.engine.aside import whole_batch
 from mootd.engine.entities import Entities
-from mootd.engine.log import StoredBatch, StoredEvent, damaged
+from mootd.engine.log import StoredEvent, damaged
 from mootd.engine.record import decode_record
 from mootd.engine.replica import Replica
 
@@ -43,17 +43,7 @@ def _batch(entities: Entities, stored: StoredEvent) -> Batch:
     held = entities.log.batch_holding(stored.feed, stored.event.n)
     if held is None:
         raise damaged(f"the batch that holds event {stored.event.n} is missing")
-    return decode_batch(_whole(entities, stored.feed, held), verify=False)
-
-
-def _whole(entities: Entities, feed: int, held: StoredBatch) -> bytes:
-    header = held.header
-    if held.accepted == header.count:
-        return entities.log.batch_bytes(held)
-    row = AsideReader(entities.reader).get(feed, header.first, held.id)
-    if row is None:
-        raise damaged(f"the rest of a batch that is cut at event {header.first + held.accepted} is missing")
-    return row.raw
+    return decode_batch(whole_batch(entities.reader, stored.feed, held), verify=False)
 
 
 def _opening(entities: Entities, feed: int, kind: str) -> Any:
