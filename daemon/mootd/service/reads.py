@@ -26,67 +26,14 @@ from moot_protocol.requests import (
     WorkspaceInfo,
 )
 from mootd.engine import layout
-from mootd.engine.entities import Entities
 from mootd.engine.issues import conflicts, exporting, history, trees
-from mootd.engine.issues.lists import Lists
-from mootd.engine.issues.reading import Issues
-from mootd.engine.log import FeedRow, damaged, decode_feed
-from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.proving import proof_of
-from mootd.engine.replica import Replica
 from mootd.engine.workspaces import read_workspace
-from mootd.store.port import Reader, Table
+from mootd.service.snapshot import Snapshot
+from mootd.store.port import Table
 
 EVENTS_PAGE: Final = 1000
 _MOST_ARRIVALS: Final = 2**63
-
-
-class Snapshot:
-    """One read transaction of a replica, and what requests find in it.
-
-    Args:
-        replica: the replica.
-        reader: a snapshot of its store.
-        now_ms: the wall clock.
-    """
-
-    def __init__(self, replica: Replica, reader: Reader, now_ms: int) -> None:
-        self.replica = replica
-        self.reader = reader
-        self.now_ms = now_ms
-        self.entities = Entities(reader, replica.views_of(reader), self._author_of, replica.feed_number)
-
-    def feed(self, feed: int) -> FeedRow:
-        """A feed by its number."""
-        row = self.replica.feeds.get(feed)
-        if row is None:
-            # Committed a moment ago: this snapshot has it, the replica's memory will.
-            packed = self.reader.get(Table.META, layout.feed_key(feed))
-            if packed is None:
-                raise damaged(f"feed {feed} is missing")
-            row = decode_feed(packed)
-        return row
-
-    def _author_of(self, feed: int) -> bytes:
-        return self.feed(feed).author
-
-    @property
-    def issues(self) -> Issues:
-        """The issues of every plane that holds some."""
-        planes = issue_planes(self.replica.planes) or [self.replica.ledger]
-        return Issues(self.entities, *(row.number for row in planes))
-
-    def issues_of(self, plane: str) -> Issues:
-        """The issues of the plane that is named; of every plane, if none is."""
-        if not plane:
-            return self.issues
-        return Issues(self.entities, issue_plane_meant(self.replica.planes, plane).number)
-
-    def lists(self, plane: str) -> Lists:
-        """Lists of the issues of the plane that is named; of every plane, if none is."""
-        every = self.issues
-        issues = self.issues_of(plane) if plane else every
-        return Lists(issues, every.names, dict(self.replica.projects), self.now_ms)
 
 
 def _show(snapshot: Snapshot, request: Show) -> list[dict[str, Any]]:

@@ -38,7 +38,8 @@ from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
 from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
 from mootd.service.founding import found
 from mootd.service.machine import MACHINE, Machine
-from mootd.service.reads import READS, Snapshot
+from mootd.service.reads import READS
+from mootd.service.snapshot import Snapshot
 from mootd.service.upkeep import UPKEEP, Upkeep
 from mootd.service.writes import carry_out, is_atomic, once
 from mootd.writer import Writer

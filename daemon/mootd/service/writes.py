@@ -55,6 +55,10 @@ _WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
 }
 
 
+OTHER_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {}
+"""Requests that are not about issues, by subject: each finds its plane itself."""
+
+
 def is_atomic(request: Request[Any]) -> bool:
     """Whether a request may fail after it has written, so that it needs a savepoint."""
     return isinstance(request, Script)
@@ -72,6 +76,8 @@ def carry_out(unit: Unit, request: Mutation[Any]) -> Any:
 def _apply(unit: Unit, request: Mutation[Any]) -> Any:
     if isinstance(request, Script):
         return run_script(request, lambda step: _apply(unit, step))
+    if type(request) in OTHER_WRITES:
+        return OTHER_WRITES[type(request)](unit, request)
     return _WRITES[type(request)](IssueWriter(unit, plane_of(unit, request)), request)
 
 

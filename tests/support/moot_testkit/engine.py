@@ -26,7 +26,8 @@ from mootd.engine.receive import Outcome, receive
 from mootd.engine.record import Record
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.service.reads import READS, Snapshot
+from mootd.service.reads import READS
+from mootd.service.snapshot import Snapshot
 from mootd.service.writes import carry_out
 from mootd.store.memory_store import MemoryStore
 from mootd.store.port import Table

@@ -33,7 +33,8 @@ from mootd.engine.rebuild import Rebuild
 from mootd.engine.record import Record, decode_record, is_write, pairs_of
 from mootd.engine.standing import PARKED, REFERENCED, Standing
 from mootd.engine.stored_feeds import StoredFeeds
-from mootd.service.reads import READS, Snapshot
+from mootd.service.reads import READS
+from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader, Table
 
 

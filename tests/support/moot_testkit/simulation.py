@@ -38,7 +38,7 @@ from mootd.engine.receive import resettle
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.engine.unit import Unit
-from mootd.service.reads import Snapshot
+from mootd.service.snapshot import Snapshot
 from mootd.store.memory_store import CrashError
 
 ROUNDS = 12

@@ -1,20 +1,14 @@
-"""Collecting a change to one issue, and writing it as few events as the rules allow.
+"""Changing one issue: as any entity, and a deletion comes last and tells what its writer saw.
 
-Rules: a key stands once in an event, and free text stands alone in its own (the event is the unit of erasure). A write
-supersedes every sibling its writer saw. A register that already shows the value alone is not written again. A
-deletion comes last and tells what its writer saw; who changes a deleted issue writes its deletion anew.
+Who changes a deleted issue writes its deletion anew.
 """
-
-from typing import Any, Final
 
 from moot_protocol.deletion import DELETED, is_planned, renewed, sighted
 from moot_protocol.event import Draft, Event, Write
-from moot_protocol.kinds import ISSUE, Policy, field_of
-from moot_protocol.register import MISSING
-from mootd.engine.record import Group, Record, live_of, pairs_of
+from moot_protocol.kinds import ISSUE
+from mootd.engine.editor import Editor
+from mootd.engine.record import live_of
 from mootd.engine.unit import Unit
-
-_ABSENT: Final = object()
 
 
 def append(unit: Unit, plane: int, draft: Draft) -> Event:
@@ -26,7 +20,7 @@ def append(unit: Unit, plane: int, draft: Draft) -> Event:
     return unit.append(plane, draft)
 
 
-class Editor:
+class IssueEditor(Editor):
     """One issue being changed inside a unit.
 
     Args:
@@ -37,76 +31,9 @@ class Editor:
     """
 
     def __init__(self, unit: Unit, plane: int, issue: str, actor: str) -> None:
-        self._unit = unit
-        self._plane = plane
-        self._issue = issue
-        self._actor = actor
-        eid = unit.views.find(plane, ISSUE, issue)
-        record = None if eid is None else unit.views.record(eid)
-        self.record = record or Record(plane, ISSUE, issue)
-        self.entities = unit.entities()
-        self._together: dict[str, Write] = {}
-        self._apart: list[Write] = []
+        super().__init__(unit, plane, ISSUE, issue, actor)
 
-    # -- Registers -----------------------------------------------------------------------------------------------
-    def set(self, key: str, value: Any) -> None:
-        """Write a register, unless it alone shows this value already (or is empty and would stay so)."""
-        siblings = self._values(key)
-        if (siblings == [value]) or (not siblings and value in (None, "")):
-            return
-        write = Write(key, value, self.entities.dots(self.record, key))
-        if field_of(ISSUE, key).policy is Policy.TEXT:
-            self._apart.append(write)
-        else:
-            self._together[key] = write
-
-    def _values(self, key: str) -> list[Any]:
-        values = []
-        for group, live_key, value in pairs_of(self.record):
-            if live_key == key:
-                values.append(self.entities.load(group, key)[0] if value is MISSING else value)
-        return values
-
-    # -- Sets ----------------------------------------------------------------------------------------------------
-    def elements(self, key: str) -> list[tuple[Group, Any]]:
-        """The live elements of a set-like key."""
-        return self.entities.elements(self.record, key)
-
-    def add(self, key: str, element: Any, *, over: list[Group] | None = None) -> None:
-        """Add an element, over writes it takes the place of."""
-        self._put(Write(key, element, [self.entities.dot(group) for group in over or ()]))
-
-    def remove(self, key: str, groups: list[Group]) -> None:
-        """Remove the elements that these writes added."""
-        if groups:
-            self._put(Write(key, None, [self.entities.dot(group) for group in groups], removes=True))
-
-    def set_entry(self, key: str, name: str, content: Any) -> None:
-        """Write a named entry of a keyed field, over what is live under its name."""
-        same = [(group, value) for group, value in self.elements(key) if _name(value) == name]
-        if [value for _, value in same] != [[name, content]]:
-            self.add(key, [name, content], over=[group for group, _ in same])
-
-    def remove_entry(self, key: str, name: str) -> None:
-        """Remove a named entry of a keyed field."""
-        self.remove(key, [group for group, value in self.elements(key) if _name(value) == name])
-
-    def _put(self, write: Write) -> None:
-        if field_of(ISSUE, write.key).inline and write.key not in self._together:
-            self._together[write.key] = write
-        else:
-            self._apart.append(write)
-
-    # -- Writing -------------------------------------------------------------------------------------------------
-    def save(self) -> list[Event]:
-        """Append the events, and return them."""
-        deletion = self._deletion()
-        together = [list(self._together.values())] if self._together else []
-        writes = [*together, *([write] for write in self._apart), *deletion]
-        self._together, self._apart = {}, []
-        return [append(self._unit, self._plane, Draft(ISSUE, self._issue, self._actor, each)) for each in writes]
-
-    def _deletion(self) -> list[list[Write]]:
+    def _afterwards(self) -> list[list[Write]]:
         """The event that deletes the issue, made now or before."""
         if DELETED in self._together:
             return [[self._together.pop(DELETED)]] if is_planned([self._together[DELETED]]) else []
@@ -116,6 +43,5 @@ class Editor:
         value = renewed(self.entities.live(self.record, texts=False))
         return [] if value is None else [[Write(DELETED, value, dots)]]
 
-
-def _name(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else _ABSENT
+    def _append(self, draft: Draft) -> Event:
+        return append(self._unit, self._plane, draft)

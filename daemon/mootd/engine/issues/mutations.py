@@ -16,7 +16,7 @@ from mootd.engine.cycles import PARENT
 from mootd.engine.graph import BLOCKING
 from mootd.engine.issues import checks
 from mootd.engine.issues.addressing import refuse_elsewhere, refuse_taken
-from mootd.engine.issues.editor import Editor
+from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_cycle
 from mootd.engine.record import Record, live_of
@@ -61,9 +61,9 @@ class IssueWriter:
             raise
         return self.find(typed)
 
-    def editor(self, name: str, request: Mutation[Any]) -> Editor:
+    def editor(self, name: str, request: Mutation[Any]) -> IssueEditor:
         """Begin a change of an issue."""
-        return Editor(self.unit, self.plane, name, request.actor)
+        return IssueEditor(self.unit, self.plane, name, request.actor)
 
     def answer(self, name: str) -> IssueDoc:
         """The issue's document after the change."""
@@ -155,7 +155,7 @@ class IssueWriter:
             raise RefusedError(f"{name} is closed", code=Code.CONFLICT, hint=f"`moot reopen {name}` opens it again")
         return {"assignee": actor, "status": _IN_PROGRESS}
 
-    def _times(self, editor: Editor, status: str, before: str) -> None:
+    def _times(self, editor: IssueEditor, status: str, before: str) -> None:
         if status == before:
             return
         if status == issue.CLOSED:
@@ -164,7 +164,7 @@ class IssueWriter:
             editor.set("started_at", self.unit.now_ms)
 
     @staticmethod
-    def _labels(editor: Editor, request: Update) -> None:
+    def _labels(editor: IssueEditor, request: Update) -> None:
         live = [(group, value) for group, value in editor.elements("labels") if isinstance(value, str)]
         have = {value for _, value in live}
         add, remove = set(request.add_labels), set(request.remove_labels)
@@ -177,7 +177,7 @@ class IssueWriter:
         for label in sorted(remove & have):
             editor.remove("labels", [group for group, value in live if value == label])
 
-    def _reparent(self, editor: Editor, name: str, typed: str) -> None:
+    def _reparent(self, editor: IssueEditor, name: str, typed: str) -> None:
         parents = [(group, value) for group, value in editor.elements("edges") if _edge_type(value) == PARENT]
         parent, parent_eid = self.target(typed)[:2] if typed else ("", 0)
         if parent == name:

@@ -1,0 +1,109 @@
+"""Collecting a change to one entity of any kind, and writing it as few events as the rules allow.
+
+Rules: a key stands once in an event, and free text stands alone in its own (the event is the unit of erasure). A write
+supersedes every sibling its writer saw. A register that already shows the value alone is not written again.
+"""
+
+from typing import Any, Final
+
+from moot_protocol.event import Draft, Event, Write
+from moot_protocol.kinds import Policy, field_of
+from moot_protocol.register import MISSING
+from mootd.engine.record import Group, Record, pairs_of
+from mootd.engine.unit import Unit
+
+_ABSENT: Final = object()
+
+
+class Editor:
+    """One entity being changed inside a unit.
+
+    Args:
+        unit: the unit.
+        plane: the plane's number.
+        kind: the entity's kind.
+        entity: its id.
+        actor: who changes it.
+    """
+
+    def __init__(self, unit: Unit, plane: int, kind: str, entity: str, actor: str) -> None:
+        self._unit = unit
+        self._plane = plane
+        self._kind = kind
+        self._entity = entity
+        self._actor = actor
+        eid = unit.views.find(plane, kind, entity)
+        record = None if eid is None else unit.views.record(eid)
+        self.record = record or Record(plane, kind, entity)
+        self.entities = unit.entities()
+        self._together: dict[str, Write] = {}
+        self._apart: list[Write] = []
+
+    # -- Registers -----------------------------------------------------------------------------------------------
+    def set(self, key: str, value: Any) -> None:
+        """Write a register, unless it alone shows this value already (or is empty and would stay so)."""
+        siblings = self._values(key)
+        if (siblings == [value]) or (not siblings and value in (None, "")):
+            return
+        write = Write(key, value, self.entities.dots(self.record, key))
+        if field_of(self._kind, key).policy is Policy.TEXT:
+            self._apart.append(write)
+        else:
+            self._together[key] = write
+
+    def _values(self, key: str) -> list[Any]:
+        values = []
+        for group, live_key, value in pairs_of(self.record):
+            if live_key == key:
+                values.append(self.entities.load(group, key)[0] if value is MISSING else value)
+        return values
+
+    # -- Sets ----------------------------------------------------------------------------------------------------
+    def elements(self, key: str) -> list[tuple[Group, Any]]:
+        """The live elements of a set-like key."""
+        return self.entities.elements(self.record, key)
+
+    def add(self, key: str, element: Any, *, over: list[Group] | None = None) -> None:
+        """Add an element, over writes it takes the place of."""
+        self._put(Write(key, element, [self.entities.dot(group) for group in over or ()]))
+
+    def remove(self, key: str, groups: list[Group]) -> None:
+        """Remove the elements that these writes added."""
+        if groups:
+            self._put(Write(key, None, [self.entities.dot(group) for group in groups], removes=True))
+
+    def set_entry(self, key: str, name: str, content: Any) -> None:
+        """Write a named entry of a keyed field, over what is live under its name."""
+        same = [(group, value) for group, value in self.elements(key) if _name(value) == name]
+        if [value for _, value in same] != [[name, content]]:
+            self.add(key, [name, content], over=[group for group, _ in same])
+
+    def remove_entry(self, key: str, name: str) -> None:
+        """Remove a named entry of a keyed field."""
+        self.remove(key, [group for group, value in self.elements(key) if _name(value) == name])
+
+    def _put(self, write: Write) -> None:
+        if field_of(self._kind, write.key).inline and write.key not in self._together:
+            self._together[write.key] = write
+        else:
+            self._apart.append(write)
+
+    # -- Writing -------------------------------------------------------------------------------------------------
+    def save(self) -> list[Event]:
+        """Append the events, and return them."""
+        afterwards = self._afterwards()
+        together = [list(self._together.values())] if self._together else []
+        writes = [*together, *([write] for write in self._apart), *afterwards]
+        self._together, self._apart = {}, []
+        return [self._append(Draft(self._kind, self._entity, self._actor, each)) for each in writes]
+
+    def _afterwards(self) -> list[list[Write]]:
+        """What stands in events of its own after all else; may take writes out of `_together`."""
+        return []
+
+    def _append(self, draft: Draft) -> Event:
+        return self._unit.append(self._plane, draft)
+
+
+def _name(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else _ABSENT

@@ -1,0 +1,58 @@
+"""What a reading request is answered from: one read transaction of a replica, and what can be found in it."""
+
+from mootd.engine import layout
+from mootd.engine.entities import Entities
+from mootd.engine.issues.lists import Lists
+from mootd.engine.issues.reading import Issues
+from mootd.engine.log import FeedRow, damaged, decode_feed
+from mootd.engine.planes import issue_plane_meant, issue_planes
+from mootd.engine.replica import Replica
+from mootd.store.port import Reader, Table
+
+
+class Snapshot:
+    """One read transaction of a replica, and what requests find in it.
+
+    Args:
+        replica: the replica.
+        reader: a snapshot of its store.
+        now_ms: the wall clock.
+    """
+
+    def __init__(self, replica: Replica, reader: Reader, now_ms: int) -> None:
+        self.replica = replica
+        self.reader = reader
+        self.now_ms = now_ms
+        self.entities = Entities(reader, replica.views_of(reader), self._author_of, replica.feed_number)
+
+    def feed(self, feed: int) -> FeedRow:
+        """A feed by its number."""
+        row = self.replica.feeds.get(feed)
+        if row is None:
+            # Committed a moment ago: this snapshot has it, the replica's memory will.
+            packed = self.reader.get(Table.META, layout.feed_key(feed))
+            if packed is None:
+                raise damaged(f"feed {feed} is missing")
+            row = decode_feed(packed)
+        return row
+
+    def _author_of(self, feed: int) -> bytes:
+        return self.feed(feed).author
+
+    @property
+    def issues(self) -> Issues:
+        """The issues of every plane that holds some."""
+        planes = issue_planes(self.replica.planes) or [self.replica.ledger]
+        return Issues(self.entities, *(row.number for row in planes))
+
+    def issues_of(self, plane: str) -> Issues:
+        """The issues of the plane that is named; of every plane, if none is."""
+        if not plane:
+            return self.issues
+        return Issues(self.entities, issue_plane_meant(self.replica.planes, plane).number)
+
+    def lists(self, plane: str) -> Lists:
+        """Lists of the issues of the plane that is named; of every plane, if none is."""
+        every = self.issues
+        issues = self.issues_of(plane) if plane else every
+        return Lists(issues, every.names, dict(self.replica.projects), self.now_ms)

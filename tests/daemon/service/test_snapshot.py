@@ -1,0 +1,35 @@
+"""A snapshot answers from one moment: what is committed later doesn't show in it."""
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_testkit.engine import Desk
+from moot_testkit.planes import two_planes
+from mootd.service.snapshot import Snapshot
+
+
+def test_what_is_committed_later_does_not_show() -> None:
+    desk = Desk().found()
+    desk.create("mt-1", "before")
+    with desk.replica.read() as reader:
+        snapshot = Snapshot(desk.replica, reader, 0)
+        desk.update("mt-1", title="after")
+        _, eid, _ = snapshot.issues.find("mt-1")
+        assert snapshot.issues.full_document(eid, snapshot.issues.find("mt-1")[2])["title"] == "before"
+
+
+def test_issues_are_those_of_every_plane_or_of_the_one_named() -> None:
+    desk = two_planes()
+    with desk.replica.read() as reader:
+        snapshot = Snapshot(desk.replica, reader, 0)
+        assert len(snapshot.issues.planes) > 1
+        assert len(snapshot.issues_of("ledger").planes) == 1
+        with pytest.raises(RefusedError) as refused:
+            snapshot.issues_of("no such plane")
+    assert refused.value.code is Code.NOT_FOUND
+
+
+def test_a_feed_that_is_nowhere_is_damage_told_in_words() -> None:
+    desk = Desk().found()
+    with desk.replica.read() as reader, pytest.raises(Exception, match="feed 99 is missing"):
+        Snapshot(desk.replica, reader, 0).feed(99)
