@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from moot_protocol.beads_pairs import LinePair
-from moot_protocol.exchange_requests import EXCHANGE_REQUESTS
 from moot_protocol.listing import Filter, IssueDoc, Json, Page
 from moot_protocol.request_base import Mutation, Request
 
@@ -482,14 +481,10 @@ class Stop(Request[dict[str, Any]], kw_only=True):
     method = "stop"
 
 
-_ISSUE_REQUESTS: tuple[type[Request[Any]], ...] = (
+ISSUE_REQUESTS: tuple[type[Request[Any]], ...] = (
     InitTown, InitProject, WorkspaceInfo, Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge,
     AddComment, Resolve, Script, Import, ImportEdits, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History,
     Edges, EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping,
     Stop,
 )  # fmt: skip
-
-REQUESTS: dict[str, type[Request[Any]]] = {
-    request.method: request for request in (*_ISSUE_REQUESTS, *EXCHANGE_REQUESTS)
-}
-"""Every request by its method's name."""
+"""All of this module."""

@@ -37,8 +37,8 @@ import msgspec
 
 from moot_protocol import limits
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.methods import REQUESTS
 from moot_protocol.request_base import Request
-from moot_protocol.requests import REQUESTS
 
 T = TypeVar("T")
 R = TypeVar("R")

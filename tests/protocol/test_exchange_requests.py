@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from moot_protocol.exchange_requests import EXCHANGE_REQUESTS, AddRemote, Join, RemoteOptions
-from moot_protocol.requests import REQUESTS
+from moot_protocol.methods import REQUESTS
 
 
 def test_each_is_among_the_requests_that_the_daemon_knows() -> None:

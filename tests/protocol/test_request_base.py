@@ -1,7 +1,7 @@
 """What every request has."""
 
+from moot_protocol.methods import REQUESTS
 from moot_protocol.request_base import Mutation
-from moot_protocol.requests import REQUESTS
 
 
 def test_every_request_that_writes_says_who_acts_or_founds_something() -> None:

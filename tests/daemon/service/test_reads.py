@@ -7,10 +7,10 @@ import pytest
 from moot_protocol.errors import Code, MootError
 from moot_protocol.event import Draft, Write
 from moot_protocol.exchange_requests import CheckRemote, Sync
+from moot_protocol.methods import REQUESTS
 from moot_protocol.proof import verify_proof
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import (
-    REQUESTS,
     Close,
     Conflicts,
     Create,

@@ -6,8 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.methods import REQUESTS
 from moot_protocol.request_base import Mutation
-from moot_protocol.requests import REQUESTS, Script
+from moot_protocol.requests import Script
 
 _ALLOWED: Final = frozenset(
     {"create", "update", "close", "reopen", "delete", "undelete", "add_edge", "remove_edge", "add_comment", "resolve"}

@@ -1,0 +1,81 @@
+"""Requests are plain typed values: each crosses the socket unchanged, and nothing unknown slips in."""
+
+import importlib
+import pkgutil
+from typing import Any
+
+import msgspec
+import pytest
+
+import moot_protocol
+from moot_protocol import requests
+from moot_protocol.methods import REQUESTS
+from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests import IssueFields
+
+SAMPLES: dict[type, Any] = {
+    str: "text", int: 7, bool: True, bytes: b"bytes", IssueFields: IssueFields(title="t", priority=0, pinned=False),
+    requests.Edge: requests.Edge("mo-2", "related"),
+}  # fmt: skip
+
+
+def sample(request: type[Request[Any]]) -> Request[Any]:
+    """A request with something in every field that needs it."""
+    return request(
+        **{
+            field.name: () if str(field.type).startswith("tuple") else SAMPLES[field.type]
+            for field in msgspec.structs.fields(request)
+            if field.required
+        }
+    )
+
+
+def every_request() -> set[type[Request[Any]]]:
+    """All request classes of the package, found without the list."""
+    names = [module.name for module in pkgutil.iter_modules(moot_protocol.__path__)]
+    modules = [importlib.import_module(f"moot_protocol.{name}") for name in names if name.endswith("requests")]
+    return {
+        item
+        for module in modules
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Request) and "method" in vars(item)
+    }
+
+
+def test_the_list_holds_every_request_by_its_name() -> None:
+    assert set(REQUESTS.values()) == every_request()
+    assert all(name == request.method for name, request in REQUESTS.items())
+    assert len(REQUESTS) == len(every_request())
+
+
+@pytest.mark.parametrize("request_type", REQUESTS.values(), ids=REQUESTS)
+def test_a_request_crosses_the_socket_unchanged(request_type: type[Request[Any]]) -> None:
+    one = sample(request_type)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(one), type=request_type) == one
+
+
+@pytest.mark.parametrize("request_type", REQUESTS.values(), ids=REQUESTS)
+def test_a_parameter_that_is_not_known_is_refused(request_type: type[Request[Any]]) -> None:
+    params = msgspec.to_builtins(sample(request_type))
+    with pytest.raises(msgspec.ValidationError, match="unknown field"):
+        msgspec.convert(params | {"no_such_parameter": 1}, request_type)
+
+
+@pytest.mark.parametrize("request_type", REQUESTS.values(), ids=REQUESTS)
+def test_a_request_has_words_for_what_it_answers(request_type: type[Request[Any]]) -> None:
+    assert request_type.__doc__
+
+
+@pytest.mark.parametrize("request_type", REQUESTS.values(), ids=REQUESTS)
+def test_whoever_changes_the_log_is_named(request_type: type[Request[Any]]) -> None:
+    names = {field.name for field in msgspec.structs.fields(request_type)}
+    assert issubclass(request_type, Mutation) == ({"actor", "dry_run"} <= names)
+    if issubclass(request_type, Mutation):
+        assert request_type.writes
+        with pytest.raises(msgspec.ValidationError, match="actor"):
+            msgspec.convert({}, request_type)
+
+
+def test_only_founding_a_town_writes_without_an_actor() -> None:
+    others = {name for name, request in REQUESTS.items() if request.writes and not issubclass(request, Mutation)}
+    assert others == {"init_town"}
