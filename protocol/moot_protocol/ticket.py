@@ -2,7 +2,7 @@ r"""Tickets: all that a machine needs to join a plane, as one line of text. Whoe
 
     ticket  = "moot1" ‖ base32(length of the body (2 bytes, big-endian) ‖ body ‖ check)
     body    = [1, plane16, kind, plane's name, town32, town's name, topic key 32, plane key 32, [[kind, url], …],
-               seed32]
+               seed32] and, where it lets in another town, the role that town is to have
     check   = SHA256("moot/ticket/1\0" ‖ body)[:5]
 
 Base32 is Crockford's, in lower case without padding: no character needs quoting or is taken for another (capitals, and
@@ -26,6 +26,7 @@ from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.genesis import PLANE_BYTES, PlaneKind
 from moot_protocol.ids import CROCKFORD, entity_problem
+from moot_protocol.kinds import Role
 from moot_protocol.limits import TICKET_CHARS, TICKET_REMOTES, URL_BYTES
 from moot_protocol.topics import TOPIC_KEY_BYTES
 
@@ -86,7 +87,31 @@ class Ticket(msgspec.Struct, array_like=True, frozen=True):
 
 
 _SHOWN: Final = ("plane", "kind", "plane_name", "town", "town_name", "remotes")
+
+
+class TownTicket(Ticket, array_like=True, frozen=True):
+    """A ticket with which another town joins: it opens a charter of its own there and certifies its machines itself."""
+
+    role: Role
+    """What the inviting town means to admit it as; until then it is a writer at most. Shown, and decides nothing."""
+
+    def __repr__(self) -> str:
+        return f"Town{Ticket.__repr__(self)[:-1]}, role={self.role.value!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """What may be shown."""
+        return [*Ticket.__rich_repr__(self), ("role", self.role)]
+
+
+def ticket_for_town(ticket: Ticket, role: Role) -> TownTicket:
+    """A ticket that says the same and is for another town."""
+    return TownTicket(**{name: getattr(ticket, name) for name in Ticket.__struct_fields__}, role=role)
+
+
 _decode: Final = decoder(Ticket, FORMAT)
+_decode_for_town: Final = decoder(TownTicket, FORMAT)
+_FOR_TOWN: Final = 0x9B
+"""The first byte of a body of eleven elements: one more than a machine's ticket has."""
 
 
 def encode_ticket(ticket: Ticket) -> str:
@@ -129,7 +154,7 @@ def decode_ticket(text: str) -> Ticket:
     if data[end:].rstrip(b"\0") != _check_sum(body).rstrip(b"\0") or missing:
         raise RefusedError("the ticket was mistyped somewhere, or has something more behind it", hint=_AGAIN)
     try:
-        ticket = _decode(body)
+        ticket = _decode_for_town(body) if body[:1] == bytes([_FOR_TOWN]) else _decode(body)
     except MalformedError as error:
         if error.code is Code.BAD_VERSION:
             raise _newer() from error

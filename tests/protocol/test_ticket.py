@@ -11,15 +11,18 @@ from moot_protocol import ids
 from moot_protocol.codec import decode_value, encode
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
+from moot_protocol.kinds import Role
 from moot_protocol.limits import TICKET_CHARS, TICKET_REMOTES, URL_BYTES
 from moot_protocol.ticket import (
     Remote,
     RemoteKind,
     Ticket,
+    TownTicket,
     decode_ticket,
     encode_ticket,
     invite_hpke_private,
     invite_signer,
+    ticket_for_town,
     without_credentials,
 )
 from moot_testkit.feeds import Town, seed
@@ -31,6 +34,7 @@ TICKET = Ticket(
     seed("invite"),
 )  # fmt: skip
 TEXT = encode_ticket(TICKET)
+FOR_TOWN = ticket_for_town(TICKET, Role.ADMIN)
 SECRETS = [TICKET.topic_key, TICKET.plane_key, TICKET.invite_seed]
 
 
@@ -58,6 +62,20 @@ def forged(**changes: Any) -> str:
 # -- There and back --------------------------------------------------------------------------------------------------
 def test_a_ticket_is_read_as_it_was_made() -> None:
     assert decode_ticket(TEXT) == TICKET
+
+
+def test_a_ticket_for_a_town_says_so_and_its_role_and_is_no_machine_s() -> None:
+    read = decode_ticket(encode_ticket(FOR_TOWN))
+    assert isinstance(read, TownTicket)
+    assert (read, read.role) == (FOR_TOWN, Role.ADMIN)
+    assert not isinstance(decode_ticket(TEXT), TownTicket)
+    assert "role" in repr(read)
+    assert not any(repr(secret) in repr(read) or secret.hex() in repr(read) for secret in SECRETS)
+
+
+def test_a_ticket_for_a_town_with_a_role_that_is_none_is_refused() -> None:
+    body = encode([*decode_value(encode(TICKET)), "king"])
+    assert refusal(written(body)).code is Code.INVALID
     assert decode_ticket(encode_ticket(replace(TICKET, town_name="", remotes=()))).remotes == ()
 
 

@@ -1,7 +1,8 @@
-"""Invites and epochs: what the town's own machine writes into a plane's charter so that others can join and read.
+"""Invites: what a town's own machine writes into its charter on a plane so that machines and other towns can join.
 
-Invariant: only where the town's private key is can any of this be done. An invite's seed leaves in its ticket and is
-kept nowhere; a plane's first key is made with its first epoch, before anything is sealed.
+Invariant: only where the town's private key is can any of this be done, and only admins let in other towns. An invite's
+seed leaves in its ticket and is kept nowhere. A charter can't invite an admin, whoever uses the ticket: for a town that
+is to be one, this machine remembers what the invite was made for, and admits it when it sees who came (`tending.py`).
 """
 
 from collections.abc import Sequence
@@ -9,22 +10,22 @@ from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from moot_protocol.charter import Invite, close_draft, epoch_drafts, invite_draft, invite_from_value
-from moot_protocol.epoch import build_epoch
+from moot_protocol.batch import ZEROS
+from moot_protocol.charter import Invite, close_draft, invite_draft, invite_from_value
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Dot
-from moot_protocol.frame import epoch_id
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
-from moot_protocol.ticket import FORMAT, Remote, Ticket, invite_hpke_private, invite_signer
+from moot_protocol.ticket import FORMAT, Remote, Ticket, invite_hpke_private, invite_signer, ticket_for_town
+from mootd.engine import layout
 from mootd.engine.charters import epochs_of, invites_of, members_of
+from mootd.engine.epochs import begin_epoch, check_admin, may_begin
 from mootd.engine.exchange import SharedPlane
 from mootd.engine.log import PlaneRow
-from mootd.engine.outbox import empty_queues
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
-from mootd.engine.state import TOWN_KEY
+from mootd.engine.towns import check_own, guests_of, name_of
 from mootd.engine.unit import Unit
+from mootd.store.port import Table
 
 _KEY_BYTES: Final = 32
 
@@ -35,26 +36,6 @@ class Invited(NamedTuple):
     key: bytes
     """The invite's public key."""
     ticket: Ticket
-
-
-def is_own(unit: Unit, plane: PlaneRow) -> bool:
-    """Whether the key of a plane's town is on this machine."""
-    keys = unit.replica.keys
-    return keys.has(TOWN_KEY) and unit.replica.signer(TOWN_KEY).public == plane.town
-
-
-def check_own(unit: Unit, plane: PlaneRow) -> None:
-    """Refuse what only the town's own machine can do.
-
-    Raises:
-        RefusedError: `denied`.
-    """
-    if not is_own(unit, plane):
-        raise RefusedError(
-            f"the key of the town that plane {plane.name} belongs to isn't on this machine",
-            code=Code.DENIED,
-            hint="do this on the machine where the town was founded",
-        )
 
 
 def open_plane(unit: Unit, plane: PlaneRow) -> PlaneKeys:
@@ -74,37 +55,8 @@ def open_plane(unit: Unit, plane: PlaneRow) -> PlaneKeys:
     return keys
 
 
-def begin_epoch(unit: Unit, plane: PlaneRow, keys: PlaneKeys) -> bytes:
-    """Begin a new epoch over all that are live, for every member that counts and every open invite; its 8 bytes."""
-    check_own(unit, plane)
-    key = unit.replica.entropy.bytes(_KEY_BYTES)
-    keys.keep(key)
-    known = epochs_of(unit, plane)
-    recipients = {
-        member.row.author: member.certificate.body.hpke_key
-        for member in members_of(unit, plane)
-        if not member.row.ended
-    }
-    recipients |= {
-        name: invitation.invite.hpke_key
-        for name, invitation in invites_of(unit, plane).items()
-        if invitation.counting is None
-    }
-    before = [keys.sealing_key(epoch.id) for epoch in known.live]
-    over: dict[bytes, list[Dot]] = {}
-    for epoch in known.live:
-        over.setdefault(epoch.id, []).append(epoch.dot)
-    value = build_epoch(plane.id, key, recipients, before)
-    charter = unit.feed_number(plane.number, plane.town)
-    for draft in epoch_drafts(epoch_id(key), value, "", over):
-        unit.append(plane.number, draft, feed=charter)
-    unit.seal()
-    empty_queues(unit, plane.number)
-    return epoch_id(key)
-
-
 def invite(unit: Unit, plane: PlaneRow, role: Role, expires_ms: int, remotes: Sequence[Remote]) -> Invited:
-    """Make an invite, and the ticket that carries its seed.
+    """Make an invite for a machine of this town, and the ticket that carries its seed.
 
     Raises:
         RefusedError: `denied`: the town's key isn't here, or the plane is operational; `invalid`: no role to invite
@@ -112,24 +64,41 @@ def invite(unit: Unit, plane: PlaneRow, role: Role, expires_ms: int, remotes: Se
     """
     if role is Role.ADMIN:
         raise RefusedError("a machine is invited as writer or reader", hint="admins are other towns")
+    return Invited(*_make(unit, plane, Invite(role, plane.town, expires_ms, b""), remotes))
+
+
+def invite_town(unit: Unit, plane: PlaneRow, role: Role, expires_ms: int, remotes: Sequence[Remote]) -> Invited:
+    """Make an invite for another town, and the ticket that carries its seed.
+
+    Raises:
+        RefusedError: as `invite`; `denied` also where this town is no admin of the plane.
+    """
+    check_admin(unit, plane)
+    lent = Role.READER if role is Role.READER else Role.WRITER
+    key, ticket = _make(unit, plane, Invite(lent, ZEROS, expires_ms, b""), remotes)
+    unit.transaction.put(Table.META, layout.meant_key(plane.number, key), role.value.encode())
+    return Invited(key, ticket_for_town(ticket, role))
+
+
+def _make(unit: Unit, plane: PlaneRow, meant: Invite, remotes: Sequence[Remote]) -> tuple[bytes, Ticket]:
+    """Write an invite, its HPKE key filled in; its key, and a machine's ticket."""
     check_own(unit, plane)
     keys = open_plane(unit, plane)
     seed = unit.replica.entropy.bytes(_KEY_BYTES)
     public = invite_signer(seed).public
     hpke = X25519PrivateKey.from_private_bytes(invite_hpke_private(seed)).public_key().public_bytes_raw()
-    made = Invite(role, plane.town, expires_ms, hpke)
-    if invite_from_value(list(made)) is None:  # nobody would take it for one
-        raise RefusedError(f"{expires_ms} is no time at which an invite can expire")
+    made = meant._replace(hpke_key=hpke)
+    if invite_from_value([made.role.value, *made[1:]]) is None:  # nobody would take it for one
+        raise RefusedError(f"{made.expires_ms} is no time at which an invite can expire")
     charter = unit.feed_number(plane.number, plane.town)
     unit.append(plane.number, invite_draft(public, made, ""), feed=charter)
     unit.seal()
     newest = epochs_of(unit, plane).newest
     plane_key = keys.sealing_key(newest.id if newest else b"")
-    ticket = Ticket(
-        FORMAT, plane.id, PlaneKind(plane.kind), plane.name, plane.town, "", keys.topic_key, plane_key, tuple(remotes),
-        seed,
-    )  # fmt: skip
-    return Invited(public, ticket)
+    kind, name = PlaneKind(plane.kind), name_of(unit, plane, plane.town)
+    return public, Ticket(
+        FORMAT, plane.id, kind, plane.name, plane.town, name, keys.topic_key, plane_key, tuple(remotes), seed
+    )
 
 
 def close_invite(unit: Unit, plane: PlaneRow, key: bytes, keep: Sequence[bytes] | None) -> list[bytes]:
@@ -149,13 +118,15 @@ def close_invite(unit: Unit, plane: PlaneRow, key: bytes, keep: Sequence[bytes] 
     kept = users if keep is None else list(keep)
     charter = unit.feed_number(plane.number, plane.town)
     unit.append(plane.number, close_draft(key, kept, ""), feed=charter)
+    unit.transaction.delete(Table.META, layout.meant_key(plane.number, key))
     unit.seal()
     resettle(unit, plane.number, plane.town)
-    if not kept or set(users) - set(kept):
+    if (not kept or set(users) - set(kept)) and may_begin(unit, plane):
         begin_epoch(unit, plane, PlaneKeys(unit.replica.keys, plane.id))  # who is left out reads nothing new
     return kept
 
 
 def users_of(unit: Unit, plane: PlaneRow, key: bytes) -> list[bytes]:
-    """The replicas that entered a plane with an invite."""
-    return [member.row.author for member in members_of(unit, plane) if member.certificate.signer == key]
+    """The replicas that entered a plane with an invite, or the towns, if it is for those."""
+    machines = [member.row.author for member in members_of(unit, plane) if member.certificate.signer == key]
+    return machines or guests_of(unit, plane, key)

@@ -1,29 +1,38 @@
-"""Joining a plane with a ticket, and what follows when its charter comes.
+"""Joining a plane with a ticket, as a machine of the inviting town or as another town, and what follows.
 
 Invariant: a replica that has joined writes nothing before the part of the plane's charter that lets it in is accepted
 here; the certificate it will enter with waits in META until then, so that a restart forgets nothing. Once it has
-entered, it counts here as it does everywhere: by what acceptance says of its certificate.
+entered, it counts here as it does everywhere: by what acceptance says of its certificate. A town enters with a charter
+of its own, whose first event proves the invite, and certifies this machine with its own key.
+
+The invite's seed is kept: until an epoch is wrapped for the newcomer, it opens what is wrapped for the invite.
 """
 
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate, decode_certificate
+from moot_protocol.charter import InviteProof, build_charter_proof
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frame import epoch_id
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
-from moot_protocol.ticket import Ticket, invite_signer
+from moot_protocol.ticket import Ticket, TownTicket, invite_signer
 from mootd.engine import layout
-from mootd.engine.charters import epochs_of, invites_of
+from mootd.engine.charters import charters_of, epochs_of, invites_of
+from mootd.engine.epochs import present_of
 from mootd.engine.exchange import Commit, Snapshot
 from mootd.engine.log import PlaneRow
-from mootd.engine.membership import adopt_plane, enter_plane
+from mootd.engine.membership import adopt_plane, certify, enter_plane, open_charter
 from mootd.engine.outbox import empty_queues
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.replica import Replica
-from mootd.engine.state import REPLICA_KEY, State
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
+from mootd.engine.tending import tend
+from mootd.engine.towns import home_of, keep_name, own_name
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
@@ -37,6 +46,13 @@ class _Pending(msgspec.Struct, array_like=True, frozen=True):
     certificate: list[bytes]
     epoch: bytes
     """The epoch of the key in its ticket."""
+    proof: tuple[bytes, bytes] | None = None
+    """Of a town that will enter with a charter of its own: the invite's key and signature."""
+
+    @property
+    def invite(self) -> bytes:
+        """The key of the invite."""
+        return self.proof[0] if self.proof else decode_certificate(self.certificate).signer
 
 
 _decode_pending: Final = msgspec.msgpack.Decoder(_Pending).decode
@@ -54,28 +70,71 @@ def join(unit: Unit, ticket: Ticket) -> Joined:
     """Begin to hold the plane of a ticket; its feeds come with the exchange.
 
     On a plane that this replica writes on nothing happens; while it still waits, the newer ticket takes the place of
-    the older one.
+    the older one. A town that was given a new key since joins again under it.
 
     Raises:
-        RefusedError: `exists`: the plane has another topic key here.
+        RefusedError: `exists`: the plane has another topic key here; `denied`: the ticket is for a town, and the key
+            of this machine's town is elsewhere; `conflict`: it is for another town than the inviting one.
     """
     replica = unit.replica
     number = unit.plane_number(ticket.plane)
     created = number is None
-    if number is not None and not is_waiting(unit.transaction, number):
+    town = _joining_town(unit, ticket)
+    if number is not None and unit.plane(number).town == town and _has_entered(unit, number):
         return Joined(unit.plane(number), created)
     keys = PlaneKeys(replica.keys, ticket.plane)
     keys.keep_topic_key(ticket.topic_key)
     keys.keep(ticket.plane_key)
+    keys.keep_invite(ticket.invite_seed)
+    if ticket.town_name:
+        keep_name(unit, ticket.town, ticket.town_name)
     if number is None:
-        number = adopt_plane(unit, ticket.plane, ticket.kind, _free_name(unit, ticket), ticket.town)
+        number = adopt_plane(unit, ticket.plane, ticket.kind, _free_name(unit, ticket), town)
+    elif unit.plane(number).town != town:
+        unit.change_plane(replace(unit.plane(number), town=town))
+    pending = msgspec.msgpack.encode(_pending(replica, ticket))
+    unit.transaction.put(Table.META, layout.pending_key(number), pending)
+    return Joined(unit.plane(number), created)
+
+
+def _has_entered(unit: Unit, plane: int) -> bool:
+    """Whether this replica has opened its feed, under the key that it has now."""
+    if is_waiting(unit.transaction, plane):
+        return False
+    row = unit.feed(unit.feed_number(plane, unit.replica.id))
+    return row.n > 0 or row.is_aside
+
+
+def _joining_town(unit: Unit, ticket: Ticket) -> bytes:
+    """The town that this machine is a member of on the plane of a ticket, once it has joined."""
+    if not isinstance(ticket, TownTicket):
+        known = unit.plane_number(ticket.plane)
+        # Whoever is here as another town stays that.
+        return ticket.town if known is None or is_waiting(unit.transaction, known) else unit.plane(known).town
+    replica = unit.replica
+    own = replica.signer(TOWN_KEY).public if replica.keys.has(TOWN_KEY) else b""
+    home = home_of([*replica.planes.values(), *unit.new_planes])
+    if not own or home not in replica.own_towns():
+        raise RefusedError(
+            "this ticket is for a town, and the key of this machine's town isn't here",
+            code=Code.DENIED,
+            hint="join on the machine where the town was founded, then invite this one from there",
+        )
+    if ticket.town in replica.own_towns():
+        raise RefusedError("this ticket is for another town than the one it comes from", code=Code.CONFLICT)
+    return own
+
+
+def _pending(replica: State, ticket: Ticket) -> _Pending:
+    invite, epoch = invite_signer(ticket.invite_seed), epoch_id(ticket.plane_key)
+    if isinstance(ticket, TownTicket):
+        town = replica.signer(TOWN_KEY)
+        key, signature = build_charter_proof(ticket.plane, town.public, invite)
+        return _Pending(certify(town, ticket.plane, replica.id, replica.keys, Role.ADMIN), epoch, (key, signature))
     body = CertificateBody(
         FORMAT, ticket.plane, ticket.town, replica.id, replica.keys.hpke_public(REPLICA_KEY), Role.WRITER
     )
-    certificate = build_certificate(body, invite_signer(ticket.invite_seed))
-    pending = _Pending(certificate, epoch_id(ticket.plane_key))
-    unit.transaction.put(Table.META, layout.pending_key(number), msgspec.msgpack.encode(pending))
-    return Joined(unit.plane(number), created)
+    return _Pending(build_certificate(body, invite), epoch)
 
 
 def _free_name(unit: Unit, ticket: Ticket) -> str:
@@ -90,7 +149,7 @@ def is_waiting(reader: Reader, plane: int) -> bool:
 
 
 def advance(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> None:
-    """Do what has become possible by what came in: enter a joined plane, open epochs."""
+    """Do what has become possible by what came in: enter a joined plane, open epochs, see to who joined."""
     with replica.read() as reader:
         source = Snapshot(reader)
         row = replica.planes[plane]
@@ -104,14 +163,20 @@ def advance(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> No
         commit(lambda unit: empty_queues(unit, plane))
     if may_enter:
         commit(lambda unit: _enter(unit, plane))
+    tend(replica, plane, keys, commit)
 
 
 def _may_enter(source: Snapshot, plane: PlaneRow) -> bool:
-    """Whether this replica waits for a plane whose charter names the invite that it holds by now."""
+    """Whether this replica waits for a plane on which the invite that it holds is known by now, and lets it in."""
     packed = source.transaction.get(Table.META, layout.pending_key(plane.number))
-    return packed is not None and decode_certificate(_decode_pending(packed).certificate).signer in invites_of(
-        source, plane
-    )
+    if packed is None:
+        return False
+    pending = _decode_pending(packed)
+    if pending.proof is None:
+        return pending.invite in invites_of(source, plane)
+    charters = [invites_of(source, plane, charter.author) for charter in charters_of(source, plane)]
+    found = next((invites[pending.invite] for invites in charters if pending.invite in invites), None)
+    return found is not None and (found.counting is None or plane.town in found.counting)
 
 
 def _enter(unit: Unit, plane: int) -> None:
@@ -119,8 +184,12 @@ def _enter(unit: Unit, plane: int) -> None:
     packed = unit.transaction.get(Table.META, key)
     if packed is None:
         return
+    pending = _decode_pending(packed)
     try:
-        enter_plane(unit, plane, _decode_pending(packed).certificate)
+        if pending.proof is not None:
+            town = unit.plane(plane).town
+            open_charter(unit, plane, own_name(unit.transaction, town) or key_text(town), InviteProof(*pending.proof))
+        enter_plane(unit, plane, pending.certificate)
         unit.seal()
         resettle(unit, plane, unit.replica.id)  # the invite may be a reader's, or closed by now
     except RefusedError as error:
@@ -137,7 +206,7 @@ def joining_key(replica: State, plane: int, keys: PlaneKeys) -> bytes | None:
 
 
 def present_epoch(replica: State, plane: PlaneRow) -> bytes | None:
-    """The epoch that is sealed under now: the newest that an accepted event confirms; None before the first."""
+    """The epoch that is sealed under now, which accepted events confirm (`epochs.py`); None where there is none."""
     with replica.read() as reader:
-        newest = epochs_of(Snapshot(reader), plane).newest
-    return None if newest is None else newest.id
+        present = present_of(Snapshot(reader), plane)
+    return None if present is None else present.id

@@ -31,6 +31,12 @@ MONTH_MS: Final = 30 * 24 * 3600 * 1000
 _decode: Final[Callable[[bytes], Seen]] = msgspec.msgpack.Decoder(Seen).decode
 
 
+def is_stale(reader: Reader, plane: int, message: FrontierBody) -> bool:
+    """Whether a member has said something later than this."""
+    kept = reader.get(Table.META, layout.seen_key(plane, message.sender))
+    return kept is not None and _decode(kept).counter >= message.counter
+
+
 def note_seen(unit: Unit, plane: int, message: FrontierBody) -> bool:
     """Note a frontier that a member signed; False for one that is stale."""
     key = layout.seen_key(plane, message.sender)

@@ -1,4 +1,4 @@
-"""Planes and who may write on them: founding, entering and ending, within one town.
+"""Planes and who may write on them: founding, entering and ending. Who may end whom, `removing.py` knows.
 
 Invariant: a replica writes to a plane only after the plane's genesis and charter are accepted here, and the first event
 of its feed there is its certificate.
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from moot_protocol.batch import ZEROS
 from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate, decode_certificate
-from moot_protocol.charter import End, certificate_draft, end_draft, genesis_draft
+from moot_protocol.charter import End, InviteProof, certificate_draft, charter_draft, end_draft, genesis_draft
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import NONCE_BYTES, PlaneKind, build_genesis, plane_id
@@ -65,7 +65,7 @@ def found_plane(unit: Unit, kind: PlaneKind, name: str, recovery: bytes) -> int:
     document = build_genesis(kind, town.public, recovery, name, replica.entropy.bytes(NONCE_BYTES))
     number = adopt_plane(unit, plane_id(document), kind, name, town.public)
     charter = unit.feed_number(number, town.public)
-    unit.set_feed(charter, FeedRow(number, town.public, kind=CHARTER, town=town.public))
+    unit.set_feed(charter, FeedRow(number, town.public, kind=CHARTER, role=Role.ADMIN, town=town.public))
     unit.append(number, genesis_draft(document, ""), feed=charter)
     enter_plane(unit, number, certify(town, plane_id(document), replica.id, replica.keys, Role.ADMIN))
     return number
@@ -97,6 +97,32 @@ def certify(town: Signer, plane: bytes, subject: bytes, keys: KeyStore, role: Ro
     return build_certificate(body, town)
 
 
+def open_charter(unit: Unit, plane: int, name: str, proof: InviteProof) -> None:
+    """Open the charter of this replica's town on a plane that another town founded, unless it is open already.
+
+    Args:
+        unit: the unit.
+        plane: the plane's local number.
+        name: what the town calls itself.
+        proof: what shows that it was invited.
+    """
+    town = unit.plane(plane).town
+    number = unit.feed_number(plane, town)
+    if unit.feed(number).n or unit.feed(number).is_aside:
+        return
+    begin_charter(unit, plane, town, name, proof)
+
+
+def begin_charter(unit: Unit, plane: int, town: bytes, name: str, proof: InviteProof | None = None) -> None:
+    """Write the first event of the charter of a town that didn't found the plane; of the recovery key's, too."""
+    number = unit.feed_number(plane, town)
+    # The feed may have been named by others, and found to have no opening.
+    unit.set_feed(number, replace(unit.feed(number), kind=CHARTER, town=town, reason=""))
+    unit.append(plane, charter_draft(town, name, "", proof), feed=number)
+    unit.seal()
+    resettle(unit, plane, town)
+
+
 def enter_plane(unit: Unit, plane: int, certificate: list[bytes]) -> None:
     """Open this replica's feed on a plane with its certificate.
 
@@ -112,7 +138,7 @@ def enter_plane(unit: Unit, plane: int, certificate: list[bytes]) -> None:
     number = unit.feed_number(plane, body.subject)
     if unit.feed(number).n:
         raise RefusedError(f"this replica writes on plane {row.name} already", code=Code.EXISTS)
-    unit.set_feed(number, replace(unit.feed(number), kind="replica", role=body.role, town=row.town))
+    unit.set_feed(number, replace(unit.feed(number), kind="replica", role=body.role, town=row.town, reason=""))
     unit.append(plane, certificate_draft(certificate, body.subject, ""), feed=number)
 
 
@@ -123,11 +149,28 @@ def end_replica(unit: Unit, plane: int, author: bytes, n: int) -> None:
         RefusedError: `not_found`: that event isn't accepted here.
     """
     row = unit.plane(plane)
-    unit.seal()
-    holding = unit.log.batch_holding(unit.feed_number(plane, author), n) if n else None
-    if n and holding is None:
-        raise RefusedError(f"event {n} of {key_text(author)} isn't accepted here", code=Code.NOT_FOUND)
-    end = End(n, holding.id if holding else ZEROS, row.town)
-    unit.append(plane, end_draft(author, end, ""), feed=unit.feed_number(plane, row.town))
+    write_end(unit, row, author, n, row.town)
     unit.seal()
     resettle(unit, plane, row.town)
+
+
+def write_end(unit: Unit, plane: PlaneRow, author: bytes, n: int, town: bytes, charter: bytes = b"") -> None:
+    """Write into a charter that an author ends.
+
+    Args:
+        unit: the unit.
+        plane: the plane.
+        author: whose feed ends.
+        n: the last of its accepted events that counts, 0 for none.
+        town: the town that the author belongs to.
+        charter: the town key whose charter says so; that of this replica's town where left out.
+
+    Raises:
+        RefusedError: `not_found`: that event isn't accepted here.
+    """
+    unit.seal()
+    holding = unit.log.batch_holding(unit.feed_number(plane.number, author), n) if n else None
+    if n and holding is None:
+        raise RefusedError(f"event {n} of {key_text(author)} isn't accepted here", code=Code.NOT_FOUND)
+    end = End(n, holding.id if holding else ZEROS, town)
+    unit.append(plane.number, end_draft(author, end, ""), feed=unit.feed_number(plane.number, charter or plane.town))

@@ -25,12 +25,14 @@ from moot_testkit.carrying import create, founder, invited, joined, newcomer, pl
 from moot_testkit.feeds import FeedWriter, seed, signer
 from moot_testkit.town import START_MS, Member, make_town
 from mootd.engine.charters import epochs_of, invites_of
+from mootd.engine.epochs import begin_epoch
 from mootd.engine.exchange import Snapshot
-from mootd.engine.inviting import begin_epoch, close_invite, invite, is_own, open_plane, users_of
+from mootd.engine.inviting import close_invite, invite, open_plane, users_of
 from mootd.engine.joining import present_epoch
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import end_replica
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.towns import is_own
 
 
 def refusal(act: Callable[[], object]) -> Code:

@@ -25,9 +25,10 @@ from moot_testkit.carrying import (
 )
 from moot_testkit.feeds import seed
 from moot_testkit.town import Member
+from mootd.engine.epochs import begin_epoch
 from mootd.engine.exchange import Snapshot
 from mootd.engine.filling import portions
-from mootd.engine.inviting import begin_epoch, close_invite
+from mootd.engine.inviting import close_invite
 from mootd.engine.joining import advance, is_waiting, join, joining_key, present_epoch
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.plane_keys import PlaneKeys

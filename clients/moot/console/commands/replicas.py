@@ -1,0 +1,71 @@
+"""The machines of planes: replica list|retire."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moot.console import documents, exits
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer, note
+from moot.console.exchange_lines import KEY_SHOWN
+from moot.console.membership_lines import replica_rows
+from moot.console.style import style_of
+from moot_protocol.membership_requests import Replicas, RetireReplica
+
+
+def _list_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--plane", default="", metavar="PLANE", help="of this plane alone")
+
+
+def _list(context: Context) -> int:
+    replicas = context.api.call(Replicas(plane=context.arguments.plane))
+    if context.json:
+        documents.write(context, replicas)
+    elif replicas:
+        lines.write_lines(context, replica_rows(style_of(context.terminal.facts), replicas, context.now_ms))
+    else:
+        context.terminal.err("no replicas; `moot init` makes the first\n")
+    return exits.OK
+
+
+def _retire_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("replica", metavar="REPLICA", help="the beginning of its key; after -- if that begins with -")
+    parser.add_argument("--plane", default="", metavar="PLANE", help="on this plane alone; else on all of its town's")
+
+
+def _retire(context: Context) -> int:
+    given = context.arguments
+    done = context.api.call(RetireReplica(actor=context.actor, replica=given.replica, plane=given.plane))
+    answer(context, done, _retired(context, done))
+    if any(not plane["epoch"] for plane in done["planes"]):
+        note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")
+    note(context, "The machine keeps what it has; nothing that it writes from now on counts")
+    return exits.OK
+
+
+def _retired(context: Context, done: dict[str, Any]) -> Iterator[str]:
+    for plane in done["planes"]:
+        name, where = lines.text_of(done, "replica")[:KEY_SHOWN], lines.text_of(plane, "plane")
+        epoch = f"; new epoch {lines.text_of(plane, 'epoch')}" if plane["epoch"] else ""
+        yield confirmed(context, f"Retired {name} on plane {where} at its event {plane['n']:,}{epoch}")
+
+
+COMMANDS: Final = (
+    Command(
+        "replica list",
+        "Machines of each plane: town, role, how far they count, when they were last heard of",
+        _list_arguments,
+        _list,
+        alone=True,
+    ),
+    Command(
+        "replica retire",
+        "End a machine of this town: it is sold, lost or stolen",
+        _retire_arguments,
+        _retire,
+        examples=("moot replica retire AakSBlMT",),
+        alone=True,
+    ),
+)

@@ -1,0 +1,150 @@
+"""Towns: town show|list|create|rotate-key."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, Final
+
+from moot.console import documents, exits
+from moot.console import issue_lines as lines
+from moot.console.amounts import several
+from moot.console.command import Command, Context
+from moot.console.commands.setup import recovery_lines
+from moot.console.confirm import confirmed
+from moot.console.context import answer, note
+from moot.console.exchange_lines import facts, table
+from moot.console.membership_lines import state_words, town_rows
+from moot.console.safe_text import neutralise
+from moot.console.style import Style, style_of
+from moot_protocol.membership_requests import CreateTown, OwnTown, RotateTownKey, Towns
+
+
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+# -- town show, town list ----------------------------------------------------------------------------------------
+def _show(context: Context) -> int:
+    town = context.api.call(OwnTown())
+    answer(context, town, _shown(style_of(context.terminal.facts), town))
+    return exits.OK
+
+
+def _shown(style: Style, town: dict[str, Any]) -> Iterator[str]:
+    key = lines.text_of(town, "town")
+    rows = [
+        ("town", lines.text_of(town, "name") or "(no name)"),
+        ("key", f"{key} ({'it' if town['is_here'] else 'not it, but a machine of the town'} is here)"),
+        ("replica", lines.text_of(town, "replica")),
+    ]
+    yield from facts(style, rows)
+    if town["planes"]:
+        yield "planes:"
+        for row in table(style._replace(width=style.width - 2), [_plane_cells(plane) for plane in town["planes"]]):
+            yield f"  {row}"
+
+
+def _plane_cells(plane: dict[str, Any]) -> list[str]:
+    return [
+        lines.text_of(plane, "plane"),
+        lines.text_of(plane, "kind"),
+        lines.text_of(plane, "role") or "-",
+        several(plane["replicas"], "replica"),
+        state_words(str(plane["state"])),
+    ]
+
+
+def _list_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--plane", default="", metavar="PLANE", help="of this plane alone")
+
+
+def _list(context: Context) -> int:
+    towns = context.api.call(Towns(plane=context.arguments.plane))
+    if context.json:
+        documents.write(context, towns)
+    elif towns:
+        lines.write_lines(context, town_rows(style_of(context.terminal.facts), towns))
+    else:
+        context.terminal.err("no towns; `moot init` or `moot town create NAME` makes one\n")
+    return exits.OK
+
+
+# -- town create -------------------------------------------------------------------------------------------------
+def _create_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="what other towns will read: a name, not a proof of who it is")
+
+
+def _create(context: Context) -> int:
+    made = context.api.call(CreateTown(actor=context.actor, name=context.arguments.name))
+    if context.json:
+        documents.write(context, made)
+        return exits.OK
+    context.terminal.out("".join(f"{neutralise(line)}\n" for line in recovery_lines(made["recovery_words"])))
+    told = f"Made town {lines.text_of(made, 'name')} {lines.text_of(made, 'town')}"
+    answer(
+        context, made, [confirmed(context, f"{told}, with this machine as replica {lines.text_of(made, 'replica')}")]
+    )
+    return exits.OK
+
+
+# -- town rotate-key ---------------------------------------------------------------------------------------------
+_ROTATED: Final = {
+    "rotated": "has the new key",
+    "invite": "needs an invite",
+    "kept": "keeps its key: it never leaves this machine",
+}
+
+
+def _rotate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="only say what would become of each plane")
+
+
+def _rotate(context: Context) -> int:
+    made = context.api.call(RotateTownKey(actor=context.actor, dry_run=context.arguments.dry_run))
+    answer(context, made, _rotated(context, made))
+    if any(plane["state"] == "invite" for plane in made["planes"]):
+        program = context.terminal.facts.program
+        note(context, f"Ask an admin of such a plane for `{program} invite --town`, and join again with the ticket")
+    note(context, "Whoever may have stolen the old key can still sign with it: `moot recover` is for that")
+    return exits.OK
+
+
+def _rotated(context: Context, made: dict[str, Any]) -> Iterator[str]:
+    if context.arguments.dry_run:
+        yield "Would give this town a new key:"
+    else:
+        yield confirmed(
+            context, f"This town's key is {lines.text_of(made, 'town')}, was {lines.text_of(made, 'before')}"
+        )
+        yield f"  This machine is replica {lines.text_of(made, 'replica')}"
+    for plane in made["planes"]:
+        detail = lines.text_of(plane, "detail")
+        yield f"  {lines.text_of(plane, 'plane')} {_ROTATED[plane['state']]}{f': {detail}' if detail else ''}"
+
+
+COMMANDS: Final = (
+    Command("town show", "This machine's town: its name, its key and its planes", _no_arguments, _show, alone=True),
+    Command(
+        "town list",
+        "The towns of each plane: role, depth, who admitted them, and whether they still count",
+        _list_arguments,
+        _list,
+        examples=("moot town list --plane shared",),
+        alone=True,
+    ),
+    Command(
+        "town create",
+        "Make this machine's town and give it a name",
+        _create_arguments,
+        _create,
+        examples=("moot town create rivertown",),
+        alone=True,
+    ),
+    Command(
+        "town rotate-key",
+        "Give this town a new key, and this machine with it",
+        _rotate_arguments,
+        _rotate,
+        examples=("moot town rotate-key --dry-run",),
+        alone=True,
+    ),
+)

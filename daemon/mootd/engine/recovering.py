@@ -1,0 +1,179 @@
+"""Recovery from the paper key: a plane's recovery key admits this machine's town and removes the founder.
+
+Invariant: the recovery key signs inside one unit of work and is kept nowhere. It writes only behind what is held of its
+own feed, which the caller has read from remotes before: two machines that recover at once would fork it, and above a
+recovery key stands nobody who could settle that. All planes that name it are recovered together, for this machine
+speaks under one key on all of them.
+"""
+
+from typing import Final, NamedTuple
+
+from moot_protocol.charter import Admission, admission_draft, opening_value
+from moot_protocol.crypto import Signer
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.genesis import Genesis, decode_genesis
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import GENESIS, Role
+from moot_protocol.towns import FOUNDER_DEPTH, TownReason
+from mootd.engine.charters import charters_of, towns_of
+from mootd.engine.epochs import begin_epoch, may_begin
+from mootd.engine.log import PlaneRow
+from mootd.engine.membership import begin_charter
+from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.receive import resettle
+from mootd.engine.removing import end_all
+from mootd.engine.rotating import NewKey, change_replica, new_key, open_as
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
+from mootd.engine.towns import keep_name, name_of
+from mootd.engine.unit import Unit
+
+RECOVERY: Final = "recovery"
+"""What the recovery key's charter calls itself."""
+
+
+class Recovered(NamedTuple):
+    """What came of a recovery."""
+
+    town: bytes
+    """The town that takes the founder's place."""
+    removed: list[bytes]
+    """The founder, and who else stood in its place on the plane that was named."""
+    recovery: bytes
+    planes: list[PlaneRow]
+    epoch: bytes
+    """The new epoch of the plane that was named; empty where it was never sealed."""
+
+
+class _Successor(NamedTuple):
+    """Who takes the founder's place."""
+
+    town: Signer
+    machine: NewKey | None
+    """This machine's new key; None where it goes on under its own."""
+
+
+def recover(unit: Unit, plane: PlaneRow, recovery: Signer) -> Recovered:
+    """Recover all planes whose recovery key this is.
+
+    Args:
+        unit: the unit.
+        plane: a plane that must be among them.
+        recovery: the recovery key.
+
+    Raises:
+        RefusedError: `not_ready`: the genesis hasn't come; `denied`: the plane names another recovery key; `conflict`:
+            the recovery key's feed is forked, or the founder is removed already and nobody has taken its place.
+    """
+    unit.seal()
+    genesis = genesis_of(unit, plane)
+    if genesis is None:
+        raise RefusedError(f"the charter of plane {plane.name} hasn't come yet", code=Code.NOT_READY, retryable=True)
+    if genesis.recovery != recovery.public:
+        raise RefusedError(f"these are not the recovery words of plane {plane.name}", code=Code.DENIED)
+    planes = [each for each in unit.replica.planes.values() if _names(unit, each, recovery.public)]
+    for each in planes:
+        _check(unit, each, recovery.public)
+    successor = _successor(unit, plane, genesis.town)
+    unit.lend(recovery)
+    done = {each.number: _recover(unit, each, recovery, successor) for each in planes}
+    if successor.machine is not None:
+        _go_on_elsewhere(unit, planes, successor.machine)
+    removed, epoch = done[plane.number]
+    return Recovered(successor.town.public, removed, recovery.public, planes, epoch)
+
+
+def _successor(unit: Unit, plane: PlaneRow, founder: bytes) -> _Successor:
+    """Who takes the founder's place: another town that acts here under its own key, or this one under new keys.
+
+    New ones where this machine works for the founder, or for whom the recovery key has put in its place before: what
+    it has may be what was stolen.
+    """
+    own = unit.replica.own_towns()
+    standing = towns_of(unit, plane).get(plane.town)
+    is_heir = founder in own or plane.town not in own or (standing is not None and standing.depth == FOUNDER_DEPTH)
+    if not is_heir:
+        return _Successor(unit.replica.signer_of(plane.town), None)
+    if not unit.replica.keys.has(TOWN_KEY):
+        unit.replica.keys.create(TOWN_KEY)
+    town = unit.replica.signer(TOWN_KEY)
+    if town.public in towns_of(unit, plane):
+        town = new_key(unit, TOWN_KEY).signer
+    return _Successor(town, new_key(unit, REPLICA_KEY))
+
+
+def genesis_of(unit: Unit, plane: PlaneRow) -> Genesis | None:
+    """A plane's genesis, or None before it has come."""
+    for charter in charters_of(unit, plane):
+        first = unit.log.batch_holding(unit.feed_number(plane.number, charter.author), 1)
+        opening = None if first is None else unit.log.event(first.arrival).event
+        document = None if opening is None else opening_value(opening, GENESIS)
+        if isinstance(document, bytes):
+            return decode_genesis(document)
+    return None
+
+
+def _names(unit: Unit, plane: PlaneRow, recovery: bytes) -> bool:
+    genesis = genesis_of(unit, plane)
+    return genesis is not None and genesis.recovery == recovery
+
+
+def _check(unit: Unit, plane: PlaneRow, recovery: bytes) -> None:
+    row = unit.feed(unit.feed_number(plane.number, recovery))
+    if row.forked_at:
+        raise RefusedError(
+            f"the recovery key has signed two histories of plane {plane.name}: nobody can settle that",
+            code=Code.CONFLICT,
+            hint="found a new plane, and bring what you need there (`moot export`, `moot import`)",
+        )
+    if row.is_aside:
+        raise RefusedError(
+            f"the recovery key has written on plane {plane.name} before, and not all of that has come",
+            code=Code.NOT_READY,
+            hint="run `moot sync --wait`, then try again",
+            retryable=True,
+        )
+
+
+def _recover(unit: Unit, plane: PlaneRow, recovery: Signer, successor: _Successor) -> tuple[list[bytes], bytes]:
+    """Recover one plane: the towns that it removes, and its new epoch, or nothing where it was never sealed."""
+    removed = _to_be_removed(unit, plane, successor)
+    name = name_of(unit, plane, plane.town) or key_text(successor.town.public)
+    keep_name(unit, successor.town.public, name)
+    charter = unit.feed_number(plane.number, recovery.public)
+    if not unit.feed(charter).n:
+        begin_charter(unit, plane.number, recovery.public, RECOVERY)
+    admission = Admission(name, Role.ADMIN)
+    unit.append(plane.number, admission_draft(successor.town.public, admission, ""), feed=charter)
+    unit.seal()
+    resettle(unit, plane.number, recovery.public)
+    after = plane
+    if successor.machine is not None:
+        after = open_as(unit, plane, successor.town, name)
+        change_replica(unit, after, successor.machine, successor.town)
+    for town in removed:
+        end_all(unit, plane, town, recovery.public)
+    unit.seal()
+    resettle(unit, plane.number, recovery.public)
+    keys = PlaneKeys(unit.replica.keys, plane.id)
+    epoch = begin_epoch(unit, after, keys) if keys.has_topic and may_begin(unit, after) else b""
+    return removed, epoch
+
+
+def _to_be_removed(unit: Unit, plane: PlaneRow, successor: _Successor) -> list[bytes]:
+    """The founder, whom the recovery key has put in its place before, and what this machine spoke for till now."""
+    towns = towns_of(unit, plane)
+    top = {key for key, town in towns.items() if town.depth == FOUNDER_DEPTH}
+    own = {plane.town} if successor.machine is not None else set()
+    found = sorted(key for key in top | own if key in towns and towns[key].reason is not TownReason.REMOVED)
+    left = [key for key in found if key != successor.town.public]
+    if not left:
+        raise RefusedError(f"the founder of plane {plane.name} is removed already", code=Code.CONFLICT)
+    return left
+
+
+def _go_on_elsewhere(unit: Unit, recovered: list[PlaneRow], machine: NewKey) -> None:
+    """Let this machine go on under its new key on the planes that were not recovered and whose town's key is here."""
+    numbers = {plane.number for plane in recovered}
+    for plane in unit.replica.planes.values():
+        if plane.number not in numbers and plane.town in unit.replica.own_towns():
+            change_replica(unit, plane, machine, unit.replica.signer_of(plane.town))

@@ -1,0 +1,127 @@
+"""Ending members of a plane: a machine of one's own town, or another town with all its machines.
+
+Invariant: an author ends at what is accepted of it here, so that nothing that others have seen is taken back by whoever
+had not; and where this machine may, a new epoch begins in the same commit: what is written after the end is sealed for
+those who remain.
+"""
+
+from typing import NamedTuple
+
+from moot_protocol.charter import Admission, admission_draft
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import key_text
+from moot_protocol.towns import TownStanding
+from mootd.engine.charters import invites_of, members_of, towns_of
+from mootd.engine.epochs import begin_epoch, check_admin, may_begin
+from mootd.engine.inviting import close_invite, users_of
+from mootd.engine.log import FeedRow, PlaneRow
+from mootd.engine.membership import end_replica, write_end
+from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.receive import resettle
+from mootd.engine.towns import check_own
+from mootd.engine.unit import Unit
+
+
+class Removed(NamedTuple):
+    """What a removal came to."""
+
+    replicas: list[bytes]
+    """The town's replicas that were ended."""
+    events: int
+    """How many events of theirs stay."""
+    epoch: bytes
+    """The new epoch's 8 bytes; empty where there was none before."""
+
+
+class Retired(NamedTuple):
+    """What the end of a machine came to."""
+
+    n: int
+    """The last of its events that counts."""
+    epoch: bytes
+    """The new epoch's 8 bytes; empty where this machine may begin none, or there was none before."""
+
+
+def retire(unit: Unit, plane: PlaneRow, author: bytes) -> Retired:
+    """End a machine of this town at what is accepted of it here.
+
+    Raises:
+        RefusedError: `denied`: the town's key isn't here; `conflict`: it is this machine, or was ended already.
+    """
+    check_own(unit, plane)
+    unit.seal()
+    row = _feed(unit, plane, author)
+    if author == unit.replica.id:
+        raise RefusedError(
+            "this machine can't retire itself", code=Code.CONFLICT, hint="`moot town rotate-key` gives it a new key"
+        )
+    if row.ended:
+        raise RefusedError(f"{key_text(author)} is retired already", code=Code.CONFLICT)
+    for key in _still_open(unit, plane, author):
+        # Everybody that it let in counts as before; what it is wrapped for next, its seed must not open.
+        close_invite(unit, plane, key, None)
+    end_replica(unit, plane.number, author, row.n)
+    return Retired(row.n, _renew(unit, plane))
+
+
+def _still_open(unit: Unit, plane: PlaneRow, author: bytes) -> list[bytes]:
+    """The open invites of this town that a machine came with, and so has the seeds of."""
+    signers = {member.certificate.signer for member in members_of(unit, plane) if member.row.author == author}
+    return [key for key, (_, counting) in invites_of(unit, plane).items() if key in signers and counting is None]
+
+
+def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding) -> Removed:
+    """Remove a town: end its charter and each of its replicas at what is accepted of them here.
+
+    Raises:
+        RefusedError: `denied`: this town isn't an admin that is shallower, or its key isn't here; `conflict`: it is
+            this town, or was removed already.
+    """
+    check_admin(unit, plane)
+    if town.key == plane.town:
+        raise RefusedError("a town can't remove itself", code=Code.CONFLICT)
+    if town.ended:
+        raise RefusedError(f"{key_text(town.key)} is removed already", code=Code.CONFLICT)
+    own = towns_of(unit, plane)[plane.town]
+    if own.depth >= town.depth:
+        raise RefusedError(
+            f"only a town of less depth than {town.depth} can remove it, and this one has {own.depth}",
+            code=Code.DENIED,
+            hint="peers can't remove one another: ask whoever admitted it, or use `moot recover` against a founder",
+        )
+    for key, (_, counting) in invites_of(unit, plane).items():
+        if counting is None and town.key in users_of(unit, plane, key):
+            close_invite(unit, plane, key, None)
+    rows = end_all(unit, plane, town.key, plane.town)
+    unit.seal()
+    resettle(unit, plane.number, plane.town)
+    return Removed([row.author for row in rows], sum(row.n for row in rows), _renew(unit, plane))
+
+
+def end_all(unit: Unit, plane: PlaneRow, town: bytes, charter: bytes) -> list[FeedRow]:
+    """Write into a charter that another town's replicas and charter end as they stand here; its replicas' rows.
+
+    A removal voids what a deeper town has admitted, and all that it wrote with that. So the charter that removes a town
+    which somebody deeper let in lets it in first: what counted up to its end counts on.
+    """
+    standing = towns_of(unit, plane)[town]
+    if standing.role is not None and standing.admitter not in {b"", charter}:
+        admission = Admission(standing.name or key_text(town), standing.role)
+        draft = admission_draft(town, admission, "")
+        unit.append(plane.number, draft, feed=unit.feed_number(plane.number, charter))
+    # Those that ended before, too: what a remover doesn't list ends at nothing.
+    rows = [member.row for member in members_of(unit, plane) if member.row.town == town]
+    for row in rows:
+        write_end(unit, plane, row.author, row.n, town, charter)
+    write_end(unit, plane, town, _feed(unit, plane, town).n, town, charter)
+    return rows
+
+
+def _feed(unit: Unit, plane: PlaneRow, author: bytes) -> FeedRow:
+    return unit.feed(unit.feed_number(plane.number, author))
+
+
+def _renew(unit: Unit, plane: PlaneRow) -> bytes:
+    """Begin a new epoch where this machine may and the plane was ever sealed; its 8 bytes, or none."""
+    keys = PlaneKeys(unit.replica.keys, plane.id)
+    return begin_epoch(unit, plane, keys) if keys.has_topic and may_begin(unit, plane) else b""

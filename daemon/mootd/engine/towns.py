@@ -1,0 +1,139 @@
+"""Towns as this machine sees them on a plane: its own, who came with an invite, what each is called, who is meant.
+
+Invariant: what a town may do is read from acceptance's settlement, never from what the town says of itself. A name is
+only a name: where two towns have the same, people have to say the key.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from moot_protocol.charter import Admission, admission_draft, opened_by
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.genesis import PlaneKind
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
+from moot_protocol.towns import TownStanding
+from mootd.engine import layout
+from mootd.engine.charters import charters_of, members_of, towns_of
+from mootd.engine.log import FeedRow, PlaneRow
+from mootd.engine.state import State
+from mootd.engine.stored_feeds import Source
+from mootd.engine.unit import Unit
+from mootd.store.port import Reader, Table
+
+_KEY_CHARS: Final = 4
+"""Least characters that stand for a key."""
+
+
+# -- This machine's town -----------------------------------------------------------------------------------------
+def has_key_of(replica: State, plane: PlaneRow) -> bool:
+    """Whether the key of the town that this replica belongs to on a plane is on this machine."""
+    return plane.town in replica.own_towns()
+
+
+def is_own(unit: Unit, plane: PlaneRow) -> bool:
+    """Whether the key of the town that this replica belongs to on a plane is on this machine."""
+    return has_key_of(unit.replica, plane)
+
+
+def check_own(unit: Unit, plane: PlaneRow) -> None:
+    """Refuse what only the town's own machine can do.
+
+    Raises:
+        RefusedError: `denied`.
+    """
+    if not is_own(unit, plane):
+        raise RefusedError(
+            f"the key of the town that plane {plane.name} belongs to isn't on this machine",
+            code=Code.DENIED,
+            hint="do this on the machine where the town was founded",
+        )
+
+
+def home_of(planes: Iterable[PlaneRow]) -> bytes:
+    """The town that a machine with these planes works in: of its first ledger, or of what it has; empty for none."""
+    rows = sorted(planes, key=lambda plane: (plane.kind != PlaneKind.LEDGER, plane.number))
+    return rows[0].town if rows else b""
+
+
+def is_admin(source: Source, plane: PlaneRow) -> bool:
+    """Whether the town that this replica belongs to is an admin of a plane, and not removed."""
+    return _is_acting(source.feed(source.feed_number(plane.number, plane.town)))
+
+
+def acting_admins(source: Source, plane: PlaneRow) -> list[bytes]:
+    """The towns that are admins of a plane and can write, the shallowest first."""
+    acting = [row.author for row in charters_of(source, plane) if _is_acting(row)]
+    towns = towns_of(source, plane) if len(acting) > 1 else {}
+    return sorted(acting, key=lambda town: (towns[town].depth if town in towns else 0, town))
+
+
+def _is_acting(row: FeedRow) -> bool:
+    return row.n > 0 and row.role == Role.ADMIN and not row.ended and not row.forked_at
+
+
+# -- Others ------------------------------------------------------------------------------------------------------
+def guests_of(source: Source, plane: PlaneRow, invite: bytes) -> list[bytes]:
+    """The towns whose charter says that they came with an invite, and of which anything is accepted."""
+    return sorted(row.author for row in charters_of(source, plane) if _proved_by(source, plane, row) == invite)
+
+
+def entrances_of(source: Source, plane: PlaneRow) -> dict[bytes, bytes]:
+    """Replica → the key of the invite that it, or else its town, came with; nothing of those that came with none."""
+    towns = {row.author: _proved_by(source, plane, row) for row in charters_of(source, plane)}
+    found = {}
+    for member in members_of(source, plane):
+        signer, town = member.certificate.signer, member.row.town
+        found[member.row.author] = signer if signer != town else towns.get(town, b"")
+    return {replica: invite for replica, invite in found.items() if invite}
+
+
+def _proved_by(source: Source, plane: PlaneRow, charter: FeedRow) -> bytes:
+    """The invite that a town proved in the first event of its charter; empty where it came with none."""
+    first = source.log.batch_holding(source.feed_number(plane.number, charter.author), 1)
+    opened = None if first is None else opened_by(source.log.event(first.arrival).event, charter.author)
+    return b"" if opened is None or opened.proof is None else opened.proof.invite
+
+
+def own_name(reader: Reader, town: bytes) -> str:
+    """What a town was called on this machine: by its people, or by the ticket that spoke of it; or empty."""
+    return (reader.get(Table.META, layout.town_name_key(town)) or b"").decode()
+
+
+def keep_name(unit: Unit, town: bytes, name: str) -> None:
+    """Remember what a town is called."""
+    unit.transaction.put(Table.META, layout.town_name_key(town), name.encode())
+
+
+def name_town(unit: Unit, plane: PlaneRow, name: str) -> None:
+    """Say in this town's charter on a plane that it founded what it is called."""
+    charter = unit.feed_number(plane.number, plane.town)
+    unit.append(plane.number, admission_draft(plane.town, Admission(name, Role.ADMIN), ""), feed=charter)
+
+
+def name_of(source: Source, plane: PlaneRow, town: bytes) -> str:
+    """What a town is called on a plane; empty where nobody has said."""
+    standing = towns_of(source, plane).get(town)
+    return (standing.name if standing else "") or own_name(source.transaction, town)
+
+
+def town_meant(source: Source, plane: PlaneRow, typed: str) -> TownStanding:
+    """The town that is named: by its name, its key, or the beginning of that.
+
+    Raises:
+        RefusedError: `not_found` or `ambiguous`.
+    """
+    towns = [each for each in towns_of(source, plane).values() if each.role is not None]
+    found = [each for each in towns if typed in {each.name, own_name(source.transaction, each.key), key_text(each.key)}]
+    if not found and len(typed) >= _KEY_CHARS:
+        found = [each for each in towns if key_text(each.key).startswith(typed)]
+    if not found or not typed:
+        raise RefusedError(
+            f"there is no town {typed} on plane {plane.name}", code=Code.NOT_FOUND, hint="see `moot town list`"
+        )
+    if len(found) > 1:
+        several = ", ".join(key_text(each.key)[:12] for each in found)
+        raise RefusedError(
+            f"{typed} may mean several towns: {several}", code=Code.AMBIGUOUS, hint="name it by its key instead"
+        )
+    return found[0]

@@ -1,0 +1,163 @@
+"""Requests about towns, members and replicas that only read."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import key_text
+from moot_protocol.membership_requests import Members, OwnTown, Replicas, Towns
+from moot_protocol.request_base import Request
+from moot_protocol.towns import TownStanding
+from mootd.engine.charters import Member, epochs_of, members_of, towns_of
+from mootd.engine.exchange import Snapshot as Source
+from mootd.engine.joining import is_waiting
+from mootd.engine.log import PlaneRow
+from mootd.engine.members import seen
+from mootd.engine.planes import plane_meant
+from mootd.engine.towns import home_of, own_name
+from mootd.service.snapshot import Snapshot
+from mootd.version import VERSION
+
+
+def _planes(snapshot: Snapshot, typed: str) -> list[PlaneRow]:
+    """The plane that is named, or all of them."""
+    rows = list(snapshot.replica.planes.values())
+    return [plane_meant(rows, typed)] if typed else rows
+
+
+# -- Towns -------------------------------------------------------------------------------------------------------
+def _own_town(snapshot: Snapshot, request: OwnTown) -> dict[str, Any]:
+    del request
+    replica = snapshot.replica
+    home = home_of(replica.planes.values())
+    if not home:
+        raise RefusedError(
+            "there is no town on this machine yet", code=Code.NOT_READY, hint="`moot init` or `moot town create NAME`"
+        )
+    planes = [_own_plane(snapshot, plane) for plane in replica.planes.values() if plane.town in {home, *_own(snapshot)}]
+    return {
+        "name": own_name(snapshot.reader, home),
+        "town": key_text(home),
+        "is_here": home in _own(snapshot),
+        "replica": key_text(replica.id),
+        "planes": planes,
+    }
+
+
+def _own(snapshot: Snapshot) -> frozenset[bytes]:
+    return snapshot.replica.own_towns()
+
+
+def _own_plane(snapshot: Snapshot, plane: PlaneRow) -> dict[str, Any]:
+    source = Source(snapshot.reader)
+    standing = towns_of(source, plane).get(plane.town)
+    waits = is_waiting(snapshot.reader, plane.number)
+    return {
+        "plane": plane.name,
+        "id": plane.id.hex(),
+        "kind": plane.kind,
+        "role": _role(standing),
+        "state": "waiting" if waits else _state(standing),
+        "replicas": sum(1 for member in members_of(source, plane) if member.row.town == plane.town),
+    }
+
+
+def _role(standing: TownStanding | None) -> str:
+    return "" if standing is None or standing.role is None else str(standing.role)
+
+
+def _state(standing: TownStanding | None) -> str:
+    return "unknown" if standing is None else str(standing.reason) or "ok"
+
+
+def _towns(snapshot: Snapshot, request: Towns) -> list[dict[str, Any]]:
+    return [town for plane in _planes(snapshot, request.plane) for town, _ in _towns_of(snapshot, plane)]
+
+
+def _towns_of(snapshot: Snapshot, plane: PlaneRow) -> Iterator[tuple[dict[str, Any], Sequence[Member]]]:
+    """The towns of a plane by depth, with their replicas."""
+    source = Source(snapshot.reader)
+    members: dict[bytes, list[Member]] = {}
+    for member in members_of(source, plane):
+        members.setdefault(member.row.town, []).append(member)
+    shown = [each for each in towns_of(source, plane).values() if _is_shown(source, each, plane)]
+    for standing in sorted(shown, key=lambda each: (each.depth < 0, each.depth, each.key)):
+        own = members.get(standing.key, [])
+        town = {
+            "plane": plane.name,
+            "town": key_text(standing.key),
+            "name": standing.name or own_name(snapshot.reader, standing.key),
+            "role": _role(standing),
+            "depth": standing.depth,
+            "admitted_by": key_text(standing.admitter) if standing.admitter else "",
+            "state": _state(standing),
+            "is_own": standing.key == plane.town,
+            "replicas": len(own),
+        }
+        yield town, own
+
+
+def _is_shown(source: Source, standing: TownStanding, plane: PlaneRow) -> bool:
+    """Whether a town is worth a line: a recovery key that never acted isn't."""
+    return standing.depth != 0 or source.feed(source.feed_number(plane.number, standing.key)).n > 0
+
+
+# -- Replicas ----------------------------------------------------------------------------------------------------
+def _members(snapshot: Snapshot, request: Members) -> dict[str, Any]:
+    plane = plane_meant(snapshot.replica.planes.values(), request.plane)
+    newest = epochs_of(Source(snapshot.reader), plane).newest
+    shown = _Replicas(snapshot, plane)
+    return {
+        "plane": plane.name,
+        "id": plane.id.hex(),
+        "kind": plane.kind,
+        "epoch": newest.id.hex() if newest else "",
+        "towns": [
+            town | {"members": [shown.document(member, town["name"]) for member in members]}
+            for town, members in _towns_of(snapshot, plane)
+        ],
+    }
+
+
+def _replicas(snapshot: Snapshot, request: Replicas) -> list[dict[str, Any]]:
+    found = []
+    for plane in _planes(snapshot, request.plane):
+        shown = _Replicas(snapshot, plane)
+        for town, members in _towns_of(snapshot, plane):
+            found += [shown.document(member, town["name"]) for member in members]
+    return found
+
+
+class _Replicas:
+    """The replicas of a plane as documents."""
+
+    def __init__(self, snapshot: Snapshot, plane: PlaneRow) -> None:
+        self._me = snapshot.replica.id
+        self._plane = plane
+        self._heard = seen(snapshot.reader, plane.number)
+
+    def document(self, member: Member, town_name: str) -> dict[str, Any]:
+        """A replica."""
+        row = member.row
+        is_here = row.author == self._me
+        return {
+            "plane": self._plane.name,
+            "replica": key_text(row.author),
+            "town": key_text(row.town),
+            "town_name": town_name,
+            "role": row.role,
+            "state": row.reason or "ok",
+            "n": row.n,
+            "last_seen_ms": self._heard[row.author].at_ms if row.author in self._heard else 0,
+            "version": VERSION if is_here else "",
+            "is_here": is_here,
+        }
+
+
+MEMBERSHIP_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
+    OwnTown: _own_town,
+    Towns: _towns,
+    Members: _members,
+    Replicas: _replicas,
+}
+"""What each of these requests is answered with."""

@@ -1,0 +1,214 @@
+"""Requests that change who may read and write on planes: what each does inside a unit."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.genesis import PlaneKind
+from moot_protocol.ids import entity_problem, key_text
+from moot_protocol.kinds import Role
+from moot_protocol.membership_requests import (
+    CreateTown,
+    InviteTown,
+    Recover,
+    RemoveTown,
+    RetireReplica,
+    RotatePlaneKey,
+    RotateTownKey,
+    Salvage,
+)
+from moot_protocol.request_base import Request
+from mootd.edges.recovery import new_recovery_seed, recovery_seed, recovery_words
+from mootd.engine.charters import members_of
+from mootd.engine.epochs import begin_epoch, check_admin, recipients_of
+from mootd.engine.inviting import invite_town, open_plane
+from mootd.engine.log import PlaneRow
+from mootd.engine.membership import found_town
+from mootd.engine.recovering import recover
+from mootd.engine.removing import remove_town, retire
+from mootd.engine.rotating import rotate_town
+from mootd.engine.salvaging import salvage
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
+from mootd.engine.towns import is_own, keep_name, name_town, own_name, town_meant
+from mootd.engine.unit import Unit
+from mootd.service.exchange_writes import invited, plane_called, planes_here
+
+_KEY_CHARS: Final = 4
+"""Least characters that stand for a replica's key."""
+
+
+# -- Towns -------------------------------------------------------------------------------------------------------
+def _create_town(unit: Unit, request: CreateTown) -> dict[str, Any]:
+    if planes_here(unit):
+        raise RefusedError(
+            "there is a town on this machine already", code=Code.EXISTS, hint="`moot town show` shows it"
+        )
+    problem = entity_problem(request.name)
+    if problem:
+        raise RefusedError(f"{request.name!r} can't name a town: {problem}")
+    replica = unit.replica
+    seed = new_recovery_seed(replica.entropy)
+    found_town(unit, SeedSigner(seed).public)
+    town = replica.signer(TOWN_KEY).public
+    keep_name(unit, town, request.name)
+    for plane in unit.new_planes:
+        name_town(unit, plane, request.name)
+    return {
+        "created": True,
+        "name": request.name,
+        "town": key_text(town),
+        "replica": key_text(replica.signer(REPLICA_KEY).public),
+        "planes": [{"name": plane.name, "plane": plane.id.hex()} for plane in unit.new_planes],
+        "recovery_words": recovery_words(seed),
+    }
+
+
+def _invite_town(unit: Unit, request: InviteTown) -> dict[str, Any]:
+    plane = plane_called(unit, request.plane)
+    if request.role not in list(Role):
+        raise RefusedError(f"{request.role!r} is no role; there are {', '.join(Role)}")
+    role = Role(request.role)
+    return invited(unit, plane, request, lambda *rest: invite_town(unit, plane, role, *rest))
+
+
+def _rotate_town_key(unit: Unit, request: RotateTownKey) -> dict[str, Any]:
+    del request
+    rotated = rotate_town(unit)
+    return {
+        "before": key_text(rotated.before),
+        "town": key_text(rotated.town),
+        "replica": key_text(rotated.replica),
+        "planes": [{"plane": each.plane.name, "state": each.state, "detail": each.detail} for each in rotated.planes],
+    }
+
+
+# -- Members -----------------------------------------------------------------------------------------------------
+def _meant_planes(unit: Unit, typed: str) -> list[PlaneRow]:
+    """The plane that is named, or all that can be shared."""
+    if typed:
+        return [plane_called(unit, typed)]
+    return [plane for plane in planes_here(unit) if plane.kind != PlaneKind.OPERATIONAL]
+
+
+def _on_planes(unit: Unit, typed: str, meant: Callable[[PlaneRow], Any]) -> Iterator[tuple[PlaneRow, Any]]:
+    """The planes that are named, with what is meant there; where none was named, those that know nothing of it aside.
+
+    Raises:
+        RefusedError: what `meant` raises, where it knows nothing of it anywhere.
+    """
+    unit.seal()
+    planes = _meant_planes(unit, typed)
+    unknown: MootError | None = None
+    found = []
+    for plane in planes:
+        try:
+            found.append((plane, meant(plane)))
+        except RefusedError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            unknown = error
+    if not found:
+        raise unknown or RefusedError("there is no plane that could be meant", code=Code.NOT_FOUND)
+    yield from found
+
+
+def _remove_town(unit: Unit, request: RemoveTown) -> dict[str, Any]:
+    found = list(_on_planes(unit, request.plane, lambda plane: town_meant(unit, plane, request.town)))
+    keys = {town.key for _, town in found}
+    if len(keys) > 1:
+        raise RefusedError(
+            f"{request.town} is another town on each plane", code=Code.AMBIGUOUS, hint="name it by its key, or --plane"
+        )
+    planes = []
+    for plane, town in found:
+        if town.ended and not request.plane and len(found) > 1:
+            continue  # removed there before: it is meant where it is still a member
+        removed = remove_town(unit, plane, town)
+        replicas = [key_text(replica) for replica in removed.replicas]
+        planes.append(
+            {"plane": plane.name, "replicas": replicas, "events": removed.events, "epoch": removed.epoch.hex()}
+        )
+    town = found[0][1]
+    return {"town": key_text(town.key), "name": town.name or own_name(unit.transaction, town.key), "planes": planes}
+
+
+def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
+    found = list(_on_planes(unit, request.plane, lambda plane: _replica_meant(unit, plane, request.replica)))
+    keys = {replica for _, replica in found}
+    if len(keys) > 1:
+        raise RefusedError(f"several replicas begin with {request.replica}", code=Code.AMBIGUOUS, hint="say more of it")
+    own = [(plane, replica) for plane, replica in found if is_own(unit, plane)] or found
+    planes = []
+    for plane, replica in own:
+        retired = retire(unit, plane, replica)
+        planes.append({"plane": plane.name, "n": retired.n, "epoch": retired.epoch.hex()})
+    return {"replica": key_text(keys.pop()), "planes": planes}
+
+
+def _replica_meant(unit: Unit, plane: PlaneRow, typed: str) -> bytes:
+    names = [(key_text(member.row.author), member.row) for member in members_of(unit, plane)]
+    found = [row for name, row in names if len(typed) >= _KEY_CHARS and name.startswith(typed)]
+    if len(found) > 1:
+        raise RefusedError(f"several replicas begin with {typed}", code=Code.AMBIGUOUS, hint="say more of its key")
+    if not found:
+        raise RefusedError(
+            f"no replica of plane {plane.name} begins with {typed}", code=Code.NOT_FOUND, hint="see `moot replica list`"
+        )
+    if found[0].town != plane.town:
+        raise RefusedError(
+            f"{typed} is a machine of another town",
+            code=Code.DENIED,
+            hint="its own town retires it; `moot member remove` removes the town",
+        )
+    return found[0].author
+
+
+def _rotate_plane_key(unit: Unit, request: RotatePlaneKey) -> dict[str, Any]:
+    plane = plane_called(unit, request.plane)
+    check_admin(unit, plane)
+    epoch = begin_epoch(unit, plane, open_plane(unit, plane))
+    return {"plane": plane.name, "epoch": epoch.hex(), "recipients": len(recipients_of(unit, plane))}
+
+
+# -- When things have gone wrong ---------------------------------------------------------------------------------
+def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
+    plane = plane_called(unit, request.plane)
+    done = recover(unit, plane, SeedSigner(recovery_seed(request.words)))
+    return {
+        "plane": plane.name,
+        "planes": [each.name for each in done.planes],
+        "town": key_text(done.town),
+        "removed": [key_text(town) for town in done.removed],
+        "recovery": key_text(done.recovery),
+        "epoch": done.epoch.hex(),
+    }
+
+
+def _salvage(unit: Unit, request: Salvage) -> dict[str, Any]:
+    done = salvage(unit, is_only=request.moved, is_copy=request.copied)
+    return {
+        "before": key_text(done.before),
+        "replica": key_text(done.replica),
+        "planes": [
+            {"plane": each.plane.name, "state": each.state, "salvaged": each.salvaged, "skipped": each.skipped}
+            for each in done.planes
+        ],
+    }
+
+
+MEMBERSHIP_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
+    CreateTown: _create_town,
+    InviteTown: _invite_town,
+    RotateTownKey: _rotate_town_key,
+    RemoveTown: _remove_town,
+    RetireReplica: _retire_replica,
+    RotatePlaneKey: _rotate_plane_key,
+    Recover: _recover,
+    Salvage: _salvage,
+}
+"""What each of these requests does to the log."""
+SECRET: Final = frozenset({CreateTown, InviteTown, Recover})
+"""Requests that hold or answer secrets: nothing of them is kept for whoever asks again."""
+NEW_IDENTITY: Final = frozenset({RotateTownKey, Salvage, Recover})
+"""Requests after which this machine is another replica: whatever exchanges planes has to begin anew."""

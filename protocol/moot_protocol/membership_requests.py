@@ -1,0 +1,170 @@
+"""Requests about towns and who may read and write on a plane; as `requests.py` for the rest.
+
+A plane is named by its name, or by the beginning of its id in hexadecimal; a town by its key, the beginning of it, or
+the name by which its plane knows it; a replica by its key or the beginning of it. Keys are text as `ids.key_text`
+writes them, times are milliseconds since 1970. An empty plane means every plane that it can mean.
+"""
+
+from typing import Any
+
+from moot_protocol.request_base import Mutation, Request
+
+
+# -- Towns -------------------------------------------------------------------------------------------------------
+class OwnTown(Request[dict[str, Any]], kw_only=True):
+    """The town that this machine works in.
+
+    Answer: `{"name", "town", "is_here", "replica", "planes": [{"plane", "id", "kind", "role", "state", "replicas"}]}`;
+    `is_here`: the town's private key is on this machine; the rest as `towns` answers. Raises `not_ready`.
+    """
+
+    method = "own_town"
+
+
+class Towns(Request[list[dict[str, Any]]], kw_only=True):
+    """The towns of each plane.
+
+    Answer: `[{"plane", "town", "name", "role", "depth", "admitted_by", "state", "is_own", "replicas"}]`, by plane and
+    depth. `depth` is 1 for the founder, 0 for a recovery key that acts; `admitted_by` is a town's key, or empty for
+    who wasn't admitted by one; `state` is `ok`, or why no more of its charter counts, in acceptance's words;
+    `replicas` is how many machines of it have written.
+    """
+
+    method = "towns"
+    plane: str = ""
+
+
+class CreateTown(Mutation[dict[str, Any]], kw_only=True):
+    """Make this machine's town and give it a name.
+
+    Answer: `{"created", "name", "town", "replica", "planes": [{"name", "plane"}], "recovery_words"}`; the words are
+    given once. Raises `exists` where there is a town already.
+    """
+
+    method = "create_town"
+    name: str
+
+
+class InviteTown(Mutation[dict[str, Any]], kw_only=True):
+    """Make a ticket with which another town can join a plane.
+
+    Answer: as `invite`. Until this machine has seen the invite used and has written the admission, the town is a
+    writer or reader; then it is what the invite was made for, and the invite is closed. Raises `denied` where the
+    town's key isn't on this machine, or may not admit; or where the plane is operational.
+    """
+
+    method = "invite_town"
+    plane: str = "ledger"
+    role: str = "writer"
+    """`admin`, `writer` or `reader`."""
+    expires_ms: int = 0
+    """When it should be closed if nobody used it; 0 for a day from now."""
+
+
+class RotateTownKey(Mutation[dict[str, Any]], kw_only=True):
+    """Give this machine's town a new key, and this machine with it.
+
+    Answer: `{"before", "town", "replica", "planes": [{"plane", "state", "detail"}]}`; `state` is `rotated`, or
+    `invite` where an admin has to invite the new key, `kept` where the plane never leaves this machine. Raises
+    `denied` where the town's key isn't on this machine.
+    """
+
+    method = "rotate_town_key"
+
+
+# -- Members -----------------------------------------------------------------------------------------------------
+class Members(Request[dict[str, Any]], kw_only=True):
+    """Who may read and write on a plane.
+
+    Answer: `{"plane", "id", "kind", "epoch", "towns": [a town as in `towns`, and "members": [a replica as in
+    `replicas`]]}`.
+    """
+
+    method = "members"
+    plane: str
+
+
+class Replicas(Request[list[dict[str, Any]]], kw_only=True):
+    """The replicas of each plane.
+
+    Answer: `[{"plane", "replica", "town", "town_name", "role", "state", "n", "last_seen_ms", "version", "is_here"}]`;
+    `state` is `ok`, or why no more of its feed counts; `n` is the last of its events that counts here;
+    `last_seen_ms` is 0 where it was never heard of; `version` is known of this machine alone, else empty.
+    """
+
+    method = "replicas"
+    plane: str = ""
+
+
+class RemoveTown(Mutation[dict[str, Any]], kw_only=True):
+    """Remove a town from a plane: its charter and all its replicas end at what is accepted here, and the key changes.
+
+    Answer: `{"town", "name", "planes": [{"plane", "replicas": [replica], "events", "epoch"}]}`; `epoch` is the new
+    one. Raises `denied` where this machine's town may not remove it, `not_found`, `ambiguous`.
+    """
+
+    method = "remove_town"
+    town: str
+    plane: str = ""
+
+
+class RetireReplica(Mutation[dict[str, Any]], kw_only=True):
+    """End a replica of this machine's town at what is accepted of it here, and begin a new epoch where that may be.
+
+    Answer: `{"replica", "planes": [{"plane", "n", "epoch"}]}`; `epoch` is empty where an admin has to begin it: until
+    one has, nothing is sealed. Raises `denied` where the town's key isn't on this machine, `not_found`, `ambiguous`,
+    `conflict` for this machine itself.
+    """
+
+    method = "retire_replica"
+    replica: str
+    plane: str = ""
+
+
+class RotatePlaneKey(Mutation[dict[str, Any]], kw_only=True):
+    """Begin a new epoch of a plane.
+
+    Answer: `{"plane", "epoch", "recipients"}`: how many replicas and open invites it is wrapped for. Raises `denied`.
+    """
+
+    method = "rotate_plane_key"
+    plane: str
+
+
+# -- When things have gone wrong ---------------------------------------------------------------------------------
+class Recover(Mutation[dict[str, Any]], kw_only=True):
+    """Replace the founder of a plane with the recovery key: admit this machine's town as admin, remove the founder.
+
+    All planes that the key can recover are recovered together. Remotes are read first.
+
+    Answer: `{"plane", "planes": [plane], "town", "removed": [town], "recovery", "epoch"}`, keys as text. Raises
+    `not_ready` where a remote can't be read or the recovery key's own feed hasn't come whole; `denied` for words of
+    another plane; `conflict` where that feed is forked, which can't be settled (a new plane has to be founded), or
+    where the founder is removed already.
+    """
+
+    method = "recover"
+    words: str
+    """The 24 words. They are kept nowhere."""
+    plane: str = "ledger"
+
+
+class Salvage(Mutation[dict[str, Any]], kw_only=True):
+    """Give this machine a new key, and write again what was written here and doesn't count any more.
+
+    Answer: `{"before", "replica", "planes": [{"plane", "state", "salvaged", "skipped"}]}`; `state` is `salvaged`, or
+    `invite` where the town's key isn't here: the machine has to join again. `skipped` are events that can't be written
+    under another key. Raises `conflict` where nothing has forked or ended, `not_ready`.
+    """
+
+    method = "salvage"
+    moved: bool = False
+    """The data directory was found to be a copy, and the original is gone: keep the key."""
+    copied: bool = False
+    """The data directory is a copy although nobody noticed, and the original is in use: take another key."""
+
+
+MEMBERSHIP_REQUESTS: tuple[type[Request[Any]], ...] = (
+    OwnTown, Towns, CreateTown, InviteTown, RotateTownKey, Members, Replicas, RemoveTown, RetireReplica,
+    RotatePlaneKey, Recover, Salvage,
+)  # fmt: skip

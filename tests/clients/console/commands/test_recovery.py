@@ -1,0 +1,63 @@
+"""recover, salvage: words are read and never given as arguments; what becomes of each plane is told."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.membership_requests import Recover, Salvage
+from moot_testkit.console import run_console
+
+DONE = {
+    "plane": "ledger", "planes": ["ledger"], "town": "T" * 43, "removed": ["B" * 43], "recovery": "P" * 43,
+    "epoch": "ab",
+}  # fmt: skip
+
+
+def test_the_words_are_read_from_standard_input() -> None:
+    ran = run_console("recover --plane shared", {"recover": DONE}, stdin=[b"abandon ability\n", b"able\n"])
+    assert ran.request == Recover(actor="unknown", plane="shared", words="abandon ability\nable")
+    assert ran.out.splitlines() == [
+        f"✓ Plane ledger belongs to town {'T' * 43} now",
+        f"  Removed {'B' * 43}",
+        "  New epoch ab",
+    ]
+    assert "abandon" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("argv", ["recover abandon ability able", "recover"])
+def test_words_as_arguments_and_no_words_are_refused_unasked(argv: str) -> None:
+    ran = run_console(argv, {"recover": DONE}, stdin=[b" \n"])
+    assert (ran.code, ran.asked) == (2, [])
+
+
+def salvaged(**fields: Any) -> dict[str, Any]:
+    planes = [{"plane": "ledger", "state": "salvaged", "salvaged": 2, "skipped": 1}]
+    return {"before": "B" * 43, "replica": "R" * 43, "planes": planes} | fields
+
+
+def test_what_was_salvaged_is_told_for_each_plane() -> None:
+    ran = run_console("salvage", {"salvage": salvaged()})
+    assert ran.request == Salvage(actor="unknown")
+    assert ran.out.splitlines() == [
+        f"✓ This machine is replica {'R' * 43} now, was {'B' * 12}",
+        "  ledger: 2 events written again, 1 event could not be",
+    ]
+    assert f"`moot replica retire {'B' * 12}` on one machine" in ran.err
+
+
+def test_where_an_invite_is_needed_the_way_is_told() -> None:
+    planes = [{"plane": "far", "state": "invite", "salvaged": 0, "skipped": 0}]
+    ran = run_console("salvage", {"salvage": salvaged(planes=planes)})
+    assert "waits for an invite" in ran.out
+    assert "`moot invite`" in ran.err
+
+
+def test_a_machine_that_was_moved_keeps_its_key() -> None:
+    ran = run_console("salvage --moved", {"salvage": salvaged(before="R" * 43, planes=[])})
+    assert ran.request.moved
+    assert ran.out == f"✓ This machine is replica {'R' * 43}, as before\n"
+
+
+def test_a_copy_that_nobody_noticed_is_told_to_be_one_and_not_both() -> None:
+    assert run_console("salvage --copied", {"salvage": salvaged()}).request.copied
+    assert run_console("salvage --copied --moved", {"salvage": salvaged()}).asked == []

@@ -1,0 +1,159 @@
+"""Recovery from paper: the founder is replaced on all its planes, by whoever has the words and has read the rest."""
+
+from collections.abc import Callable
+
+import pytest
+
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.errors import Code, MootError
+from moot_protocol.kinds import Role
+from moot_testkit.carrying import log_of, plane_of
+from moot_testkit.federating import (
+    bring,
+    copy_of,
+    epochs,
+    federation,
+    feed,
+    machine,
+    meet,
+    role,
+    town_key,
+    towns,
+    write,
+)
+from moot_testkit.feeds import seed
+from moot_testkit.town import Member
+from mootd.engine.inviting import invite_town
+from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.receive import receive
+from mootd.engine.recovering import Recovered, recover
+from mootd.engine.rotating import rotate_town
+
+PAPER = SeedSigner(seed("town 0 recovery"))
+"""The recovery key of the town that founds every federation."""
+
+
+def recovered(member: Member, plane: bytes, paper: SeedSigner = PAPER) -> Recovered:
+    return member.commit(lambda unit: recover(unit, plane_of(member, plane), paper))
+
+
+def refusal(act: Callable[[], object]) -> MootError:
+    with pytest.raises(MootError) as raised:
+        act()
+    return raised.value
+
+
+def test_the_founder_s_own_machine_goes_on_under_new_keys_and_the_stolen_ones_count_no_more() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    write(one, plane, "before")
+    meet(plane, one, two)
+    stolen_town, stolen_machine = town_key(one), one.id
+    before = feed(two, plane, stolen_machine).n
+    done = recovered(one, plane)
+    assert (done.removed, done.town, done.recovery) == ([stolen_town], town_key(one), PAPER.public)
+    assert {each.name for each in done.planes} == {"ledger", "operational"}
+    write(one, plane, "after")
+    one.restart()
+    write(one, plane, "after a restart")
+    meet(plane, one, two)
+    for member in (one, two):
+        standings = towns(member, plane)
+        assert (standings[town_key(one)].role, standings[town_key(one)].depth) == (Role.ADMIN, 1)
+        assert standings[stolen_town].ended
+        assert feed(member, plane, stolen_machine).n == before
+        assert role(member, plane, town_key(two)) == Role.ADMIN  # whom the founder had admitted stays
+    assert log_of(two, plane_of(two, plane)).position() == log_of(one).position()
+    assert stolen_machine not in epochs(two, plane).live[-1].value.wraps
+
+
+def test_what_the_thief_writes_afterwards_counts_nowhere_and_it_reads_nothing_new() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    thief = copy_of(one)
+    done = recovered(one, plane)
+    write(thief, plane, "by the thief")
+    thief.commit(lambda unit: invite_town(unit, plane_of(thief, plane), Role.ADMIN, 0, ()))
+    meet(plane, one, two)
+    bring(thief, two, plane)
+    bring(one, thief, plane)
+    assert log_of(two, plane_of(two, plane)).position().digest == log_of(one).position().digest
+    assert PlaneKeys(thief.replica.keys, plane).key_of(done.epoch) is None
+    assert PlaneKeys(two.replica.keys, plane).key_of(done.epoch) is not None
+
+
+def test_another_machine_of_the_founder_s_town_can_do_it_where_the_founder_s_is_lost() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(one, plane, two)
+    write(further, plane, "of the machine that is left")
+    lost = town_key(one)
+    done = recovered(further, plane)
+    assert done.removed == [lost]
+    assert done.town == town_key(further)
+    write(further, plane, "after")
+    meet(plane, further, two)
+    assert role(two, plane, town_key(further)) == Role.ADMIN
+    assert role(two, plane, town_key(two)) == Role.WRITER
+    further.commit(lambda unit: invite_town(unit, plane_of(further, plane), Role.WRITER, 0, ()))
+
+
+def test_another_town_that_is_handed_the_words_becomes_an_admin_under_its_own_key() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    key, machine_key = town_key(two), two.id
+    recovered(two, plane)
+    assert (town_key(two), two.id) == (key, machine_key)
+    meet(plane, one, two)
+    assert (towns(one, plane)[key].role, towns(one, plane)[key].depth) == (Role.ADMIN, 1)
+    assert refusal(lambda: write(one, plane)).code is Code.DENIED
+
+
+def test_words_of_another_plane_are_refused() -> None:
+    plane, (one, _) = federation(Role.WRITER)
+    assert refusal(lambda: recovered(one, plane, SeedSigner(seed("town 1 recovery")))).code is Code.DENIED
+
+
+def test_a_recovery_key_that_has_written_two_histories_settles_nothing_any_more() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    recovered(one, plane)
+    recovered(two, plane)  # without having read the other
+    bring(one, two, plane)
+    raised = refusal(lambda: recovered(two, plane))
+    assert raised.code is Code.CONFLICT
+    assert "two histories" in raised.message
+
+
+def test_what_the_recovery_key_wrote_before_has_to_have_come_whole() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    recovered(one, plane)
+    written = one.batches(PAPER.public, plane_of(one, plane).number)
+    two.commit(lambda unit: receive(unit, written[-1]))
+    assert refusal(lambda: recovered(two, plane)).code is Code.NOT_READY
+
+
+def test_a_founder_that_had_changed_its_key_and_a_successor_are_recovered_too() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    founder_key = town_key(one)
+    write(one, plane, "under the first key")
+    machines = [one.id]
+    one.commit(rotate_town)
+    machines.append(one.id)
+    rotated = town_key(one)
+    write(one, plane, "under the changed key")
+    assert set(recovered(one, plane).removed) == {founder_key, rotated}
+    first = town_key(one)
+    machines.append(one.id)
+    write(one, plane, "after the first")
+    assert recovered(one, plane).removed == [first]
+    machines.append(one.id)
+    write(one, plane, "after the second")
+    meet(plane, one, two)
+    assert towns(two, plane)[town_key(one)].depth == 1
+    assert sum(feed(two, plane, author).n for author in machines) == 9  # of each a certificate and an issue; a project
+    assert all(towns(two, plane)[key].ended for key in (founder_key, rotated, first))
+    assert log_of(two, plane_of(two, plane)).position() == log_of(one).position()
+
+
+def test_the_recovery_key_is_kept_nowhere() -> None:
+    plane, (one, _) = federation(Role.WRITER)
+    recovered(one, plane)
+    kept = [part for key in one.keys._keys.values() for part in (key.signing, key.exchange)]
+    assert seed("town 0 recovery") not in kept
+    assert refusal(lambda: one.replica.signer_of(PAPER.public)).code is Code.NOT_FOUND

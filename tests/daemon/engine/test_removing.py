@@ -1,0 +1,128 @@
+"""Ending members: nothing that others have seen is taken back, and what is written after is for those who remain."""
+
+from collections.abc import Callable
+
+import pytest
+
+from moot_protocol.errors import Code, MootError
+from moot_protocol.kinds import Role
+from moot_testkit.carrying import founder, joined, log_of, plane_of
+from moot_testkit.federating import (
+    epochs,
+    federation,
+    feed,
+    invites,
+    machine,
+    machine_ticket,
+    meet,
+    role,
+    town_key,
+    town_ticket,
+    towns,
+    write,
+)
+from moot_testkit.town import Member
+from mootd.engine.exchange import Snapshot
+from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.removing import Removed, remove_town, retire
+from mootd.engine.towns import acting_admins
+
+
+def remove(member: Member, plane: bytes, town: bytes) -> Removed:
+    standing = towns(member, plane)[town]
+    return member.commit(lambda unit: remove_town(unit, plane_of(member, plane), standing))
+
+
+def refusal(act: Callable[[], object]) -> Code:
+    with pytest.raises(MootError) as raised:
+        act()
+    assert raised.value.message
+    return raised.value.code
+
+
+def can_read(member: Member, plane: bytes, epoch: bytes) -> bool:
+    return PlaneKeys(member.replica.keys, plane).key_of(epoch) is not None
+
+
+def test_a_removed_town_ends_with_all_its_machines_at_what_is_accepted_here() -> None:
+    plane, (one, two, three) = federation(Role.ADMIN, Role.WRITER)
+    further = machine(two, plane, one, three)
+    write(two, plane, "seen")
+    meet(plane, one, two, three, further)
+    write(two, plane, "not seen by who removes it")
+    before = feed(one, plane, two.id).n
+    removed = remove(one, plane, town_key(two))
+    assert set(removed.replicas) == {two.id, further.id}
+    assert removed.events == before + 1
+    meet(plane, one, two, three, further)
+    for member in (one, two, three, further):
+        assert feed(member, plane, two.id).n == before
+        assert towns(member, plane)[town_key(two)].ended
+        with member.replica.read() as reader:
+            assert acting_admins(Snapshot(reader), plane_of(member, plane)) == [town_key(one)]
+    assert refusal(lambda: write(two, plane)) is Code.DENIED
+    assert refusal(lambda: write(further, plane)) is Code.DENIED
+    assert role(one, plane, town_key(three)) == Role.WRITER
+
+
+def test_what_a_town_wrote_stays_though_another_than_its_admitter_removes_it() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    three = founder("town 3")
+    joined(three, town_ticket(two, plane).ticket)
+    meet(plane, two, three, one)
+    write(three, plane, "stays")
+    meet(plane, one, two, three)
+    assert towns(one, plane)[town_key(three)].depth == 3
+    remove(one, plane, town_key(three))
+    meet(plane, one, two, three)
+    for member in (one, two, three):
+        assert feed(member, plane, three.id).n == 2
+
+
+def test_what_is_written_after_a_removal_is_for_those_who_remain() -> None:
+    plane, (one, two, three) = federation(Role.ADMIN, Role.WRITER)
+    made = machine_ticket(two, plane)
+    meet(plane, one, two, three)
+    removed = remove(one, plane, town_key(two))
+    meet(plane, one, two, three)
+    assert can_read(three, plane, removed.epoch)
+    assert not can_read(two, plane, removed.epoch)
+    assert made.key not in epochs(one, plane).live[-1].value.wraps
+    positions = {log_of(each, plane_of(each, plane)).position() for each in (one, three)}
+    assert len(positions) == 1
+
+
+def test_peers_can_t_remove_one_another_and_nobody_removes_a_founder_or_itself() -> None:
+    plane, (one, two, three) = federation(Role.ADMIN, Role.WRITER)
+    assert refusal(lambda: remove(two, plane, town_key(three))) is Code.DENIED
+    assert refusal(lambda: remove(two, plane, town_key(one))) is Code.DENIED
+    assert refusal(lambda: remove(three, plane, town_key(two))) is Code.DENIED
+    assert refusal(lambda: remove(one, plane, town_key(one))) is Code.CONFLICT
+    remove(one, plane, town_key(two))
+    assert refusal(lambda: remove(one, plane, town_key(two))) is Code.CONFLICT
+
+
+def test_a_machine_is_retired_by_its_own_town_alone_and_never_by_itself() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(two, plane, one)
+    write(further, plane)
+    meet(plane, one, two, further)
+    assert refusal(lambda: two.commit(lambda unit: retire(unit, plane_of(two, plane), two.id))) is Code.CONFLICT
+    assert refusal(lambda: further.commit(lambda unit: retire(unit, plane_of(further, plane), two.id))) is Code.DENIED
+    retired = two.commit(lambda unit: retire(unit, plane_of(two, plane), further.id))
+    assert (retired.n, retired.epoch) == (feed(two, plane, further.id).n, b"")
+    meet(plane, two, one)
+    assert feed(one, plane, further.id).ended
+    assert feed(one, plane, further.id).n == retired.n
+    assert refusal(lambda: two.commit(lambda unit: retire(unit, plane_of(two, plane), further.id))) is Code.CONFLICT
+
+
+def test_the_invite_of_a_machine_that_is_retired_is_closed_and_its_other_users_stay() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    lost = machine(one, plane, two)
+    key = next(key for key, invitation in invites(one, plane).items() if invitation.counting is None)
+    retired = one.commit(lambda unit: retire(unit, plane_of(one, plane), lost.id))
+    assert invites(one, plane)[key].counting == frozenset({lost.id})
+    meet(plane, one, lost)
+    assert retired.epoch
+    assert not can_read(lost, plane, retired.epoch)

@@ -1,0 +1,134 @@
+"""New keys: what the old ones signed stays, the machine goes on under the new ones, and what can't be done is said."""
+
+from collections.abc import Callable
+
+import pytest
+
+from moot_protocol.errors import Code, MootError
+from moot_protocol.kinds import Role
+from moot_testkit.carrying import founder, joined, log_of, newcomer, plane_of
+from moot_testkit.federating import (
+    bring,
+    epochs,
+    federation,
+    feed,
+    machine,
+    machine_ticket,
+    meet,
+    role,
+    town_key,
+    town_ticket,
+    towns,
+    write,
+)
+from moot_testkit.town import Member
+from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.removing import remove_town
+from mootd.engine.rotating import Rotated, rotate_town
+
+
+def rotate(member: Member) -> Rotated:
+    return member.commit(rotate_town)
+
+
+def states(rotated: Rotated) -> dict[str, str]:
+    return {each.plane.name: each.state for each in rotated.planes}
+
+
+def refusal(act: Callable[[], object]) -> Code:
+    with pytest.raises(MootError) as raised:
+        act()
+    return raised.value.code
+
+
+def test_a_founder_s_new_key_is_an_admin_and_the_machine_writes_on_under_it() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    write(one, plane, "before")
+    old_town, old_machine = town_key(one), one.id
+    rotated = rotate(one)
+    assert states(rotated) == {"ledger": "rotated", "operational": "kept"}
+    assert (rotated.before, rotated.town, rotated.replica) == (old_town, town_key(one), one.id)
+    assert old_town != town_key(one)
+    assert old_machine != one.id
+    write(one, plane, "after")
+    one.restart()
+    write(one, plane, "after a restart")
+    meet(plane, one, two)
+    for member in (one, two):
+        assert role(member, plane, town_key(one)) == Role.ADMIN
+        assert towns(member, plane)[old_town].ended
+        assert feed(member, plane, old_machine).ended
+        assert feed(member, plane, one.id).n == 3
+    assert log_of(two, plane_of(two, plane)).position() == log_of(one).position()
+    newest = epochs(two, plane).live[-1]
+    assert old_machine not in newest.value.wraps
+    assert PlaneKeys(two.replica.keys, plane).key_of(newest.id) is not None
+
+
+def test_what_was_sealed_for_the_old_machine_is_read_by_the_new() -> None:
+    plane, (one, _) = federation(Role.WRITER)
+    before = epochs(one, plane).live[-1]
+    rotate(one)
+    assert PlaneKeys(one.replica.keys, plane).key_of(before.id) is not None
+    one.commit(lambda unit: None)
+    rotate(one)
+    assert role(one, plane, town_key(one)) == Role.ADMIN
+
+
+def test_other_machines_of_the_town_join_again() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(one, plane, two)
+    detail = next(each.detail for each in rotate(one).planes if each.plane.id == plane)
+    assert detail.startswith("1 other")
+    meet(plane, one, two, further)
+    assert refusal(lambda: write(further, plane)) is Code.DENIED
+
+
+def test_a_town_that_is_no_admin_keeps_its_key_there_until_it_is_invited_and_the_machine_goes_on() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    old_town, old_machine = town_key(two), two.id
+    rotated = rotate(two)
+    assert states(rotated)[plane_of(two, plane).name] == "invite"
+    write(two, plane, "under the old town's key")
+    meet(plane, one, two)
+    assert feed(one, plane, two.id).town == old_town
+    assert feed(one, plane, old_machine).ended
+    assert feed(one, plane, two.id).n == 2
+    joined(two, town_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    assert plane_of(two, plane).town == town_key(two)
+    assert role(one, plane, town_key(two)) == Role.WRITER
+    standing = towns(one, plane)[old_town]
+    one.commit(lambda unit: remove_town(unit, plane_of(one, plane), standing))
+    meet(plane, one, two)
+
+
+def test_a_machine_of_another_town_is_told_that_it_has_to_be_invited_again() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    joined(two, machine_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    rotated = rotate(two)
+    assert states(rotated)[plane_of(two, plane).name] == "invite"
+    assert refusal(lambda: write(two, plane)) is Code.NOT_READY
+    joined(two, machine_ticket(one, plane).ticket)
+    bring(one, two, plane)
+    write(two, plane)
+
+
+def test_without_the_town_s_key_nothing_is_rotated() -> None:
+    assert refusal(lambda: rotate(newcomer())) is Code.NOT_READY
+    plane, (one, _) = federation(Role.WRITER)
+    further = machine(one, plane)
+    assert refusal(lambda: rotate(further)) is Code.DENIED
+
+
+def test_a_dry_run_changes_nothing() -> None:
+    plane, (one, _) = federation(Role.WRITER)
+    before = (one.id, town_key(one), log_of(one).position())
+    tried = one.commit(lambda unit: unit.try_out(rotate_town))
+    assert states(tried)["ledger"] == "rotated"
+    assert (one.id, town_key(one), log_of(one).position()) == before
+    write(one, plane)
+    one.restart()
+    assert one.id == before[0]

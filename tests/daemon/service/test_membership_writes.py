@@ -1,0 +1,219 @@
+"""Requests that change who may read and write: what they answer, whom they mean, and what they refuse."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from moot_protocol.errors import Code, MootError
+from moot_protocol.exchange_requests import CreatePlane, Invites, Join, ShowPlane, Sync
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
+from moot_protocol.membership_requests import (
+    CreateTown,
+    InviteTown,
+    OwnTown,
+    Recover,
+    RemoveTown,
+    RetireReplica,
+    RotatePlaneKey,
+    RotateTownKey,
+    Salvage,
+    Towns,
+)
+from moot_protocol.ticket import TownTicket, decode_ticket
+from moot_testkit.carrying import founder, newcomer, plane_of
+from moot_testkit.federating import federation, feed, machine, meet, town_key, towns
+from moot_testkit.town import Api, Member
+from mootd.exchange.hub import Hub
+from mootd.service.exchange_writes import DAY_MS
+
+
+def refusal(act: Callable[[], object]) -> Code:
+    with pytest.raises(MootError) as raised:
+        act()
+    assert raised.value.message
+    return raised.value.code
+
+
+def epoch(api: Api, plane: bytes) -> str:
+    return str(api.call(ShowPlane(plane=plane.hex()))["epoch"])
+
+
+# -- Towns -------------------------------------------------------------------------------------------------------
+def test_a_town_is_made_with_a_name_that_others_read_on_every_plane_of_it() -> None:
+    api = Api(newcomer())
+    made = api.call(CreateTown(actor="ada", name="hill"))
+    assert len(made["recovery_words"].split()) == 24
+    assert {plane["name"] for plane in made["planes"]} == {"ledger", "operational"}
+    api.call(CreatePlane(actor="ada", name="shared", kind="federation"))
+    assert {town["name"] for town in api.call(Towns())} == {"hill"}
+    for plane in api.member.replica.planes.values():
+        assert towns(api.member, plane.id)[town_key(api.member)].name == "hill"
+    assert api.call(OwnTown())["name"] == "hill"
+
+
+def test_a_second_town_or_a_name_that_is_none_is_refused() -> None:
+    api = Api(newcomer())
+    assert refusal(lambda: api.call(CreateTown(actor="ada", name=""))) is Code.INVALID
+    assert refusal(lambda: api.call(CreateTown(actor="ada", name="a\nb"))) is Code.INVALID
+    api.call(CreateTown(actor="ada", name="hill"))
+    assert refusal(lambda: api.call(CreateTown(actor="ada", name="river"))) is Code.EXISTS
+
+
+def invited(api: Api, **parts: Any) -> dict[str, Any]:
+    return api.call(InviteTown(actor="ada", **parts))
+
+
+def test_a_town_is_invited_with_a_ticket_that_says_so_and_joins_with_it() -> None:
+    one, two = Api(founder("one")), Api(founder("two"))
+    plane = one.member.ledger.id
+    made = invited(one, role="admin")
+    ticket = decode_ticket(made["ticket"])
+    assert isinstance(ticket, TownTicket)
+    assert (ticket.role, made["role"]) == (Role.ADMIN, "admin")
+    assert made["expires_ms"] == one.clock.now_ms() + DAY_MS
+    joined = two.call(Join(actor="bob", ticket=made["ticket"]))
+    assert (joined["is_for_town"], joined["role"], joined["state"]) == (True, "admin", "waiting")
+    meet(plane, one.member, two.member)
+    (invite,) = one.call(Invites())
+    assert (invite["state"], invite["users"]) == ("closed", [key_text(town_key(two.member))])
+
+
+def test_only_an_admin_s_own_machine_invites_towns_and_never_to_an_operational_plane() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    assert refusal(lambda: invited(Api(two), plane=plane.hex())) is Code.DENIED
+    assert refusal(lambda: invited(Api(machine(one, plane)), plane=plane.hex())) is Code.DENIED
+    assert refusal(lambda: invited(Api(one), plane="operational")) is Code.DENIED
+    assert refusal(lambda: invited(Api(one), role="king")) is Code.INVALID
+    assert refusal(lambda: invited(Api(one), plane="nowhere")) is Code.NOT_FOUND
+
+
+def test_a_ticket_for_a_town_is_used_where_that_town_s_key_is_and_not_at_home() -> None:
+    one, two = founder("one"), founder("two")
+    further = machine(two, two.ledger.id)
+    ticket = invited(Api(one))["ticket"]
+    assert refusal(lambda: Api(further).call(Join(actor="bob", ticket=ticket))) is Code.DENIED
+    assert refusal(lambda: Api(one).call(Join(actor="ada", ticket=ticket))) is Code.CONFLICT
+
+
+def test_the_same_request_twice_makes_two_tickets_for_none_is_kept() -> None:
+    api = Api(founder("one"))
+    request = InviteTown(actor="ada")
+    assert api.call(request, key="k")["ticket"] != api.call(request, key="k")["ticket"]
+
+
+# -- Members -----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def shared() -> tuple[bytes, Member, Member, Member]:
+    """A founder's plane with a writer's town that has two machines."""
+    plane, (one, two) = federation(Role.WRITER)
+    return plane, one, two, machine(two, plane, one)
+
+
+def test_a_town_is_removed_by_its_name_wherever_it_is(shared: tuple[bytes, Member, Member, Member]) -> None:
+    plane, one, two, further = shared
+    api = Api(one)
+    before = epoch(api, plane)
+    done = api.call(RemoveTown(actor="ada", town=key_text(town_key(two))[:8]))
+    assert done["town"] == key_text(town_key(two))
+    (removed,) = done["planes"]
+    assert (removed["plane"], set(removed["replicas"])) == ("ledger", {key_text(two.id), key_text(further.id)})
+    assert removed["epoch"] == epoch(api, plane) != before
+    assert refusal(lambda: api.call(RemoveTown(actor="ada", town="nobody"))) is Code.NOT_FOUND
+    again = RemoveTown(actor="ada", town=key_text(town_key(two)))
+    assert refusal(lambda: api.call(again)) in {Code.CONFLICT, Code.NOT_FOUND}
+
+
+def test_a_removal_that_is_only_tried_removes_nobody(shared: tuple[bytes, Member, Member, Member]) -> None:
+    plane, one, two, _ = shared
+    api = Api(one)
+    before = epoch(api, plane)
+    tried = api.call(RemoveTown(actor="ada", town=key_text(town_key(two)), dry_run=True))
+    assert len(tried["planes"][0]["replicas"]) == 2
+    assert epoch(api, plane) == before
+    assert not towns(one, plane)[town_key(two)].ended
+
+
+def test_a_machine_is_retired_by_the_beginning_of_its_key(shared: tuple[bytes, Member, Member, Member]) -> None:
+    plane, one, two, further = shared
+    name = key_text(further.id)
+    assert refusal(lambda: Api(one).call(RetireReplica(actor="ada", replica=name))) is Code.DENIED
+    assert refusal(lambda: Api(two).call(RetireReplica(actor="ada", replica=name[:3]))) is Code.NOT_FOUND
+    done = Api(two).call(RetireReplica(actor="ada", replica=name[:8]))
+    assert done == {"replica": name, "planes": [{"plane": plane_of(two, plane).name, "n": 1, "epoch": ""}]}
+    assert feed(two, plane, further.id).ended
+
+
+def test_a_plane_s_key_is_changed_by_an_admin(shared: tuple[bytes, Member, Member, Member]) -> None:
+    plane, one, two, _ = shared
+    before = epoch(Api(one), plane)
+    made = Api(one).call(RotatePlaneKey(actor="ada", plane="ledger"))
+    assert made["epoch"] == epoch(Api(one), plane) != before
+    assert made["recipients"] >= 3
+    assert refusal(lambda: Api(two).call(RotatePlaneKey(actor="bob", plane=plane.hex()))) is Code.DENIED
+
+
+def test_a_town_s_new_key_is_answered_plane_by_plane(shared: tuple[bytes, Member, Member, Member]) -> None:
+    _, one, two, _ = shared
+    before = key_text(town_key(one))
+    made = Api(one).call(RotateTownKey(actor="ada"))
+    assert (made["before"], made["town"]) == (before, key_text(town_key(one)))
+    assert {plane["plane"]: plane["state"] for plane in made["planes"]} == {"ledger": "rotated", "operational": "kept"}
+    tried = Api(two).call(RotateTownKey(actor="bob", dry_run=True))
+    assert key_text(town_key(two)) == tried["before"] != tried["town"]
+
+
+# -- When things have gone wrong ---------------------------------------------------------------------------------
+def test_a_plane_is_recovered_with_the_words_that_its_town_was_made_with() -> None:
+    api = Api(newcomer())
+    words = api.call(CreateTown(actor="ada", name="hill"))["recovery_words"]
+    before = key_text(town_key(api.member))
+    wrong = " ".join(["abandon"] * 23 + ["art"])
+    assert refusal(lambda: api.call(Recover(actor="ada", words=wrong))) is Code.DENIED
+    assert refusal(lambda: api.call(Recover(actor="ada", words="abandon"))) is Code.INVALID
+    done = api.call(Recover(actor="ada", words=words.upper()))
+    assert (done["plane"], set(done["planes"]), done["removed"]) == ("ledger", {"ledger", "operational"}, [before])
+    assert done["town"] == key_text(town_key(api.member)) != before
+    assert api.call(OwnTown())["name"] == "hill"
+
+
+def test_nothing_is_salvaged_where_nothing_is_lost() -> None:
+    assert refusal(lambda: Api(founder()).call(Salvage(actor="ada"))) is Code.CONFLICT
+
+
+class _Remotes:
+    """A hub that has exchanged with every remote, or couldn't with one."""
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+        self.renewed = 0
+
+    def call(self, work: Callable[[], Any]) -> Any:
+        return asyncio.run(work())
+
+    async def sync(self, request: Sync) -> dict[str, Any]:
+        assert request.wait_ms
+        return {"done": True, "remotes": [{"remote": "origin", "error": self.error}]}
+
+    def renew(self) -> None:
+        self.renewed += 1
+
+    def hurry(self) -> None:
+        """Nothing waits."""
+
+
+def test_remotes_are_read_before_a_recovery_and_one_that_can_t_be_stops_it() -> None:
+    api = Api(newcomer())
+    words = api.call(CreateTown(actor="ada", name="hill"))["recovery_words"]
+    before = town_key(api.member)
+    for error, is_recovered in (("it is away", False), ("", True)):
+        remotes = _Remotes(error)
+        api._service._hub = cast("Hub", remotes)
+        if is_recovered:
+            api.call(Recover(actor="ada", words=words))
+        else:
+            assert refusal(lambda: api.call(Recover(actor="ada", words=words))) is Code.NOT_READY
+        assert (town_key(api.member) != before) is is_recovered
+        assert remotes.renewed == is_recovered  # whoever exchanges planes speaks for another key now

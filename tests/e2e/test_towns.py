@@ -1,0 +1,131 @@
+"""Several towns on one plane through real remotes: invited, admitted, removed, under new keys; in one process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.genesis import PlaneKind
+from moot_protocol.kinds import Role
+from moot_protocol.requests import Create, IssueFields
+from moot_protocol.ticket import decode_ticket, encode_ticket
+from moot_testkit.exchanging import QUICK, Peer, in_step, peers, settle, through_broker, through_git, until
+from moot_testkit.git_servers import bare, surroundings
+from moot_testkit.mqtt_broker import MqttBroker
+from mootd.edges.entropy import SeededEntropy
+from mootd.engine.charters import towns_of
+from mootd.engine.exchange import Snapshot
+from mootd.engine.inviting import invite_town, open_plane
+from mootd.engine.joining import join
+from mootd.engine.membership import found_plane
+from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.removing import remove_town
+from mootd.engine.rotating import rotate_town
+from mootd.engine.state import TOWN_KEY
+from mootd.engine.unit import Unit
+from mootd.service.writes import carry_out
+
+SHARED = "shared"
+
+
+def share(founder: Peer) -> None:
+    """Found a plane that other towns may join."""
+    recovery = SeedSigner(SeededEntropy(b"paper").bytes(32)).public
+
+    def work(unit: Unit) -> None:
+        number = found_plane(unit, PlaneKind.FEDERATION, SHARED, recovery)
+        unit.seal()
+        open_plane(unit, unit.plane(number))
+
+    founder.commit(work)
+
+
+def let_in(founder: Peer, other: Peer, role: Role) -> None:
+    made = founder.commit(lambda unit: invite_town(unit, founder.plane(SHARED), role, 0, ()))
+    ticket = decode_ticket(encode_ticket(made.ticket))
+    other.commit(lambda unit: join(unit, ticket))
+
+
+def write(peer: Peer) -> None:
+    request = Create(actor=peer.name, project="sh", plane=SHARED, fields=IssueFields(title=f"of {peer.name}"))
+    peer.commit(lambda unit: carry_out(unit, request))
+
+
+def roles(peer: Peer) -> list[str]:
+    """The roles of all towns but the recovery key's, as a machine sees them."""
+    with peer.replica.read() as reader:
+        towns = towns_of(Snapshot(reader), peer.plane(SHARED)).values()
+    return sorted(f"{town.role}{' ended' if town.ended else ''}" for town in towns if town.depth)
+
+
+def agree(*some: Peer) -> bool:
+    return in_step(*some, plane=SHARED)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return bare(tmp_path)
+
+
+def connect(peer: Peer, folder: Path, repository: Path) -> None:
+    own = folder / peer.name
+    own.mkdir()
+    peer.add(through_git(f"file://{repository}", own, surroundings(folder)))
+
+
+async def test_three_towns_share_a_plane_through_git_until_one_is_removed(tmp_path: Path, repository: Path) -> None:
+    async with peers(3, joined=False) as (one, two, three):
+        share(one)
+        for peer in (one, two, three):
+            connect(peer, tmp_path, repository)
+        let_in(one, two, Role.ADMIN)
+        let_in(one, three, Role.WRITER)
+        await settle(one, two, three, rounds=2)
+        for peer in (one, two, three):
+            write(peer)
+        await settle(one, two, three, rounds=2)
+        assert roles(one) == roles(three) == ["admin", "admin", "writer"]
+        assert agree(one, two, three)
+
+        with one.replica.read() as reader:
+            gone = towns_of(Snapshot(reader), one.plane(SHARED))[three.replica.signer(TOWN_KEY).public]
+        removed = one.commit(lambda unit: remove_town(unit, one.plane(SHARED), gone))
+        write(one)
+        await settle(one, two, three, rounds=1)
+        assert roles(two) == roles(three) == ["admin", "admin", "writer ended"]
+        assert agree(one, two)
+        assert PlaneKeys(two.replica.keys, two.plane(SHARED).id).key_of(removed.epoch) is not None
+        assert PlaneKeys(three.replica.keys, three.plane(SHARED).id).key_of(removed.epoch) is None
+        assert not agree(one, three)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[MqttBroker]:
+    made = MqttBroker(tmp_path)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+async def test_two_towns_share_a_plane_live_and_one_changes_its_keys(broker: MqttBroker) -> None:
+    async with peers(2, QUICK, joined=False) as (one, two):
+        share(one)
+        for peer in (one, two):
+            peer.add(through_broker(broker.port), kind="mqtt")
+        let_in(one, two, Role.WRITER)
+        await until(lambda: roles(one) == roles(two) == ["admin", "writer"] and agree(one, two))
+        write(two)
+        await until(lambda: agree(one, two) and two.own_n(SHARED) > 1)
+
+        before = one.replica.id
+        one.commit(rotate_town)
+        one.hub.renew()
+        write(one)
+        await until(lambda: roles(two) == ["admin", "admin ended", "writer"] and agree(one, two))
+        assert one.replica.id != before
+        write(two)
+        await until(lambda: agree(one, two))
+        assert not one.progress().problems
