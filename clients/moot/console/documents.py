@@ -16,7 +16,13 @@ from moot_protocol.listing import IssueDoc, Page
 SCHEMA_VERSION: Final = 1
 _COMPACT: Final[dict[str, Any]] = {"separators": (",", ":")}
 _INDENTED: Final[dict[str, Any]] = {"indent": 2}
-_TEXT_FIELDS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
+_TEXT_FIELDS: Final = frozenset(
+    {
+        "description", "design", "acceptance_criteria", "notes", "comments",
+        "dependency_count", "dependent_count", "comment_count",
+    }
+)  # fmt: skip
+"""Fields that a list has only where it is asked for whole documents."""
 
 
 def write(context: Context, document: Any) -> None:
@@ -78,6 +84,11 @@ def without_marks(document: IssueDoc) -> IssueDoc:
     return {name: value for name, value in document.items() if name != "_short"}
 
 
+def changed(document: IssueDoc) -> IssueDoc:
+    """An issue after a change, as `bd` answers it: what it depends on is told by `show`, in another shape."""
+    return {name: value for name, value in document.items() if name not in {"dependencies", "_short"}}
+
+
 def issue_details(document: IssueDoc, down: Sequence[IssueDoc]) -> IssueDoc:
     """An issue as `bd show --json` has it: the issues it depends on inside it, each with `dependency_type`.
 
@@ -88,6 +99,9 @@ def issue_details(document: IssueDoc, down: Sequence[IssueDoc]) -> IssueDoc:
     details = {name: value for name, value in document.items() if name not in {"dependencies", "_short"}}
     if down:
         details["dependencies"] = list(map(without_marks, down))
+    details["dependency_count"] = len(down)
+    details["dependent_count"] = len(document.get("dependents", ()))
+    details["comment_count"] = len(document.get("comments", ()))
     parent = next((edge["id"] for edge in down if edge.get("dependency_type") == "parent-child"), None)
     return details if parent is None else details | {"parent": parent}
 

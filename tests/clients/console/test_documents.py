@@ -108,5 +108,13 @@ def test_issues_inside_an_issue_have_the_kind_of_link_and_tell_the_parent() -> N
     assert documents.issue_details(issue, [parent]) == {
         "id": "bd-1",
         "dependencies": [{"id": "bd-0", "title": "Epic", "dependency_type": "parent-child"}],
+        "dependency_count": 1,
+        "dependent_count": 0,
+        "comment_count": 0,
         "parent": "bd-0",
     }
+
+
+def test_an_issue_after_a_change_has_no_edges_since_parsers_take_them_for_issues() -> None:
+    document = {"id": "bd-1", "dependencies": [{"depends_on_id": "bd-0"}], "labels": ["x"], "_short": 4}
+    assert documents.changed(document) == {"id": "bd-1", "labels": ["x"]}

@@ -1,0 +1,1 @@
+"""Documents: roles, formulas and templates over the store, and whose word they are."""

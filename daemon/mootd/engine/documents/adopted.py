@@ -1,0 +1,176 @@
+"""Adoption: what a town has decided to take as its own word of what other towns wrote.
+
+An adoption is an event on the town's own ledger: entity `PLANE/KIND/NAME`, key `content`, value the SHA-256 of a text.
+Invariant: it counts only where its author's town is the town of the ledger's owner here, and only such an author takes
+one back. Nothing that another town wrote is ever an instruction before: whoever hands text to an agent, or makes
+something of a document, asks `adopted_text`.
+"""
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from moot_protocol.documents import ROLE, content_hash, is_set, read_name
+from moot_protocol.event import Dot
+from moot_protocol.genesis import PlaneKind
+from mootd.engine import layout
+from mootd.engine.documents.reading import Document, Documents, Version
+from mootd.engine.entities import value_in
+from mootd.engine.log import FeedRow, PlaneRow, StoredEvent
+
+ADOPTION: Final = "adoption"
+CONTENT: Final = "content"
+
+
+class Standing(StrEnum):
+    """Whose word a text is."""
+
+    OWN = "own"
+    """This town wrote it."""
+    ADOPTED = "adopted"
+    NOT_ADOPTED = "not_adopted"
+
+
+class Adoption(NamedTuple):
+    """One decision of this town."""
+
+    content: bytes
+    """SHA-256 of the text."""
+    hlc: int
+    actor: str
+    dot: Dot
+
+
+def adoption_entity(plane: PlaneRow, kind: str, name: str) -> str:
+    """The entity that this town's decisions about a document stand in."""
+    return f"{plane.id.hex()}/{kind}/{name}"
+
+
+def own_ledger(documents: Documents) -> PlaneRow | None:
+    """The ledger that this machine's town keeps its decisions on: its first; None where it has none."""
+    rows = (documents.planes[number] for number in sorted(documents.planes))
+    return next((row for row in rows if row.kind == PlaneKind.LEDGER), None)
+
+
+def adoptions(documents: Documents, document: Document) -> list[Adoption]:
+    """What this town has adopted of a document and not taken back, latest first."""
+    ledger = own_ledger(documents)
+    if ledger is None:
+        return []
+    entities = documents.entities
+    entity = adoption_entity(document.plane, document.kind, document.name)
+    key = entities.reader.get(entities.views.ids, layout.id_key(ledger.number, ADOPTION, entity))
+    record = None if key is None else entities.record(int.from_bytes(key, "big"))
+    history = [] if record is None else entities.log.history(record.head)
+    own = [stored for stored in history if _is_own(documents.feed(stored.feed), ledger)]
+    # By hand and not from the record: there other towns' writes have their effect too.
+    replaced = {dot for stored in own for dot in _over(documents, stored)}
+    made = [_adoption(documents, stored) for stored in own]
+    live = [adoption for adoption in made if adoption is not None and adoption.dot not in replaced]
+    return sorted(live, key=lambda adoption: (adoption.hlc, adoption.dot), reverse=True)
+
+
+def _is_own(feed: FeedRow, ledger: PlaneRow) -> bool:
+    """Whether a feed is of a replica of the town that goes by this ledger."""
+    return bool(feed.role) and feed.town == ledger.town
+
+
+def _over(documents: Documents, stored: StoredEvent) -> list[Dot]:
+    authors = documents.entities.authors_of(stored)
+    changes = (change for change in stored.event.skeleton.changes if change.key == CONTENT)
+    return [Dot(authors[index], n, leaf8) for change in changes for index, n, leaf8 in change.over]
+
+
+def _adoption(documents: Documents, stored: StoredEvent) -> Adoption | None:
+    event = stored.event
+    content = value_in(stored, CONTENT)
+    if not isinstance(content, bytes):
+        return None
+    dot = Dot(documents.feed(stored.feed).author, event.n, event.leaf[:8])
+    return Adoption(content, event.skeleton.hlc, event.skeleton.actor, dot)
+
+
+class Decisions:
+    """What this town has decided about one document, by writing and by adopting.
+
+    Args:
+        documents: where to read.
+        document: the document.
+    """
+
+    def __init__(self, documents: Documents, document: Document) -> None:
+        self._documents = documents
+        self._document = document
+        self.adoptions = adoptions(documents, document)
+
+    def standing(self, version: Version) -> Standing:
+        """Whose word a version is. A text that this town wrote or adopted last is its word, whoever writes it again."""
+        if self._is_own(version):
+            return Standing.OWN
+        if version.text is None:
+            return Standing.NOT_ADOPTED
+        if any(adoption.content == content_hash(version.text) for adoption in self.adoptions):
+            return Standing.ADOPTED
+        last = None if is_set(self._document.kind) else self._last
+        return Standing.ADOPTED if last is not None and last.text == version.text else Standing.NOT_ADOPTED
+
+    def in_force(self, leaf: str = "") -> Version | None:
+        """The version that this town goes by: what is shown, if it is its word; else what it decided on last.
+
+        Nothing disputed of a role is in force. Versions of a template stand side by side, and each is a decision of
+        its own: without `leaf` it is the first that may be used.
+
+        Args:
+            leaf: of one version of a template: how its leaf begins, in hexadecimal.
+        """
+        shown = [version for version in self._document.shown if version.leaf8.hex().startswith(leaf)]
+        usable = [
+            version
+            for version in shown
+            if version.text is not None and self.standing(version) is not Standing.NOT_ADOPTED
+        ]
+        if usable or is_set(self._document.kind):
+            return usable[0] if usable else None
+        return self._last
+
+    @cached_property
+    def _last(self) -> Version | None:
+        """What this town decided on last, among all that was ever written."""
+        decided = [
+            (when, version.rank, version)
+            for version in self._documents.past(self._document)
+            if version.text is not None and not self._is_disputed(version)
+            for when in self._decided(version, content_hash(version.text))
+        ]
+        return max(decided, key=lambda decision: decision[:2])[2] if decided else None
+
+    def _decided(self, version: Version, content: bytes) -> list[int]:
+        """When this town decided for a version: by adopting and by writing it."""
+        when = [adoption.hlc for adoption in self.adoptions if adoption.content == content]
+        return [*when, version.hlc] if self._is_own(version) else when
+
+    def _is_own(self, version: Version) -> bool:
+        return bool(version.town) and version.town == self._document.plane.town
+
+    def _is_disputed(self, version: Version) -> bool:
+        document = self._document
+        is_live = any(version.dot == other.dot for other in document.live)
+        return document.kind == ROLE and document.in_conflict and is_live
+
+
+def adopted_text(documents: Documents, plane: PlaneRow, kind: str, typed: str) -> str | None:
+    """The text of a document that may be put before an agent, or be made something of; None where there is none.
+
+    Args:
+        documents: where to read.
+        plane: its plane.
+        kind: its kind.
+        typed: its name, or `NAME~LEAF` of one version of a template.
+
+    Raises:
+        RefusedError: the name can't mean a document.
+    """
+    named = read_name(typed)
+    document = documents.find(plane, kind, named.name)
+    version = None if document is None else Decisions(documents, document).in_force(named.leaf)
+    return None if version is None else version.text

@@ -1,0 +1,185 @@
+"""Nothing of another town is this town's word before somebody here has adopted it."""
+
+from moot_protocol.documents import FORMULA, ROLE, TEMPLATE, content_hash
+from moot_protocol.event import Draft, Write
+from moot_protocol.kinds import Role
+from moot_testkit.documents import (
+    SHARED,
+    adopt,
+    conflicts,
+    documents_on,
+    enter,
+    formula_text,
+    listed,
+    new,
+    publish,
+    role_text,
+    settle,
+    share,
+    show,
+    template_text,
+    towns_sharing,
+)
+from moot_testkit.engine import Desk
+from mootd.engine.documents.adopted import ADOPTION, CONTENT, adopted_text, adoption_entity
+
+
+def word(desk: Desk, kind: str, name: str, plane: str = SHARED) -> str | None:
+    """What this desk's town goes by."""
+    with desk.replica.read() as reader:
+        return adopted_text(documents_on(desk, reader), desk.replica.plane_named(plane), kind, name)
+
+
+def standing(desk: Desk, name: str) -> str:
+    return str(show(desk, name)["standing"])
+
+
+def test_what_a_town_wrote_itself_is_its_word_at_once() -> None:
+    ada, bea = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text())
+    share(ada, bea)
+    assert word(ada, ROLE, "reviewer") == role_text()
+    assert (standing(ada, "reviewer"), standing(bea, "reviewer")) == ("own", "not_adopted")
+    assert word(bea, ROLE, "reviewer") is None
+    assert word(ada, ROLE, "nobody") is None
+
+
+def test_adopting_makes_a_text_this_town_s_word_and_nobody_else_s() -> None:
+    ada, bea, cleo = desks = towns_sharing("ada", "bea", "cleo")
+    new(ada, ROLE, "reviewer", role_text())
+    share(*desks)
+    assert adopt(bea, "reviewer")["changed"]
+    share(*desks)
+    assert word(bea, ROLE, "reviewer") == role_text()
+    assert standing(bea, "reviewer") == "adopted"
+    assert word(cleo, ROLE, "reviewer") is None
+    assert show(bea, "reviewer")["adopted"]["actor"] == "alice"
+
+
+def test_the_earlier_text_stays_in_force_until_the_new_one_is_adopted() -> None:
+    ada, bea = desks = towns_sharing("ada", "bea")
+    new(ada, FORMULA, "ship", formula_text())
+    share(*desks)
+    adopt(bea, "ship")
+    publish(ada, "ship", formula_text(version="1.1.0", title="Compile"))
+    share(*desks)
+    shown = show(bea, "ship")
+    assert (shown["version"], shown["standing"]) == ("1.1.0", "not_adopted")
+    assert '-title = "Build"' in shown["diff"]
+    assert '+title = "Compile"' in shown["diff"]
+    assert word(bea, FORMULA, "ship") == formula_text()
+    adopt(bea, "ship")
+    assert word(bea, FORMULA, "ship") == formula_text(version="1.1.0", title="Compile")
+    assert show(bea, "ship")["diff"] == ""
+
+
+def test_a_text_of_one_s_own_stays_in_force_when_another_town_replaces_it() -> None:
+    ada, bea = desks = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text("Ours."))
+    share(*desks)
+    publish(bea, "reviewer", role_text("Theirs."))
+    share(*desks)
+    assert standing(ada, "reviewer") == "not_adopted"
+    assert word(ada, ROLE, "reviewer") == role_text("Ours.")
+    adopt(ada, "reviewer")
+    assert word(ada, ROLE, "reviewer") == role_text("Theirs.")
+
+
+def test_an_older_text_that_comes_back_is_not_the_word_again() -> None:
+    ada, bea = desks = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text("Old."))
+    share(*desks)
+    adopt(bea, "reviewer")
+    publish(ada, "reviewer", role_text("New."))
+    share(*desks)
+    adopt(bea, "reviewer")
+    publish(ada, "reviewer", role_text("Old."))
+    share(*desks)
+    assert standing(bea, "reviewer") == "not_adopted"
+    assert word(bea, ROLE, "reviewer") == role_text("New.")
+
+
+def test_a_text_of_one_s_own_that_another_town_picks_needs_no_adoption() -> None:
+    ada, bea = desks = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text("One."))
+    share(*desks)
+    publish(ada, "reviewer", role_text("Two."))
+    publish(bea, "reviewer", role_text("Three."))
+    share(*desks)
+    picked = [value["value"] for value in conflicts(bea)[0]["values"]].index(role_text("Two."))
+    settle(bea, "reviewer", picked + 1)
+    share(*desks)
+    assert (show(ada, "reviewer")["is_own"], standing(ada, "reviewer")) == (False, "adopted")
+    assert word(ada, ROLE, "reviewer") == role_text("Two.")
+
+
+def test_nothing_disputed_of_a_role_is_in_force() -> None:
+    ada, bea = desks = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text("Agreed."))
+    share(*desks)
+    publish(ada, "reviewer", role_text("Ada's."))
+    publish(bea, "reviewer", role_text("Bea's."))
+    share(*desks)
+    assert word(ada, ROLE, "reviewer") == role_text("Agreed.")
+    assert word(bea, ROLE, "reviewer") is None
+    new(ada, ROLE, "both", role_text("Ada's."))
+    new(bea, ROLE, "both", role_text("Bea's."))
+    share(*desks)
+    assert word(ada, ROLE, "both") is None
+
+
+def test_versions_of_a_template_are_adopted_one_by_one() -> None:
+    ada, bea, cleo = desks = towns_sharing("ada", "bea", "cleo")
+    for desk, body in ((ada, "One"), (bea, "Two")):
+        new(desk, TEMPLATE, "bug", template_text(body))
+        desk.clock.advance(1)
+    share(*desks)
+    first, second = (row["id"] for row in listed(cleo))
+    assert word(bea, TEMPLATE, "bug") == template_text("Two")
+    adopt(cleo, second)
+    assert word(cleo, TEMPLATE, "bug") == template_text("Two")
+    adopt(cleo, first)
+    assert word(cleo, TEMPLATE, "bug") == template_text("One")
+    assert word(cleo, TEMPLATE, second.partition("/")[2]) == template_text("Two")
+
+
+def test_an_adoption_counts_on_every_machine_of_the_town_that_made_it() -> None:
+    ada, bea = desks = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text())
+    share(*desks)
+    second = Desk("second", ada.clock).join(bea)
+    second.receive(bea.batches())
+    with second.replica.transaction() as unit:  # decided on the other machine, of what only this one holds
+        plane = bea.replica.plane_named(SHARED)
+        entity = adoption_entity(plane, ROLE, "reviewer")
+        write = Write(CONTENT, content_hash(role_text()))
+        unit.append(second.replica.ledger.number, Draft(ADOPTION, entity, "bob", (write,)))
+    assert word(bea, ROLE, "reviewer") is None
+    bea.receive(second.batches())
+    assert word(bea, ROLE, "reviewer") == role_text()
+
+
+def test_what_another_town_writes_on_our_ledger_neither_adopts_nor_takes_back() -> None:
+    ada, bea = desks = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text())
+    new(ada, ROLE, "builder", role_text("You build."))
+    share(*desks)
+    adopt(bea, "builder")
+    eve = Desk("eve", ada.clock).found()
+    enter(eve, bea, Role.WRITER, "eve", plane="ledger")
+    plane = bea.replica.plane_named(SHARED)
+    theirs = eve.replica.plane_named("eve").number
+    with eve.replica.transaction() as unit:
+        for name, text in (("reviewer", role_text()), ("builder", role_text("Else."))):
+            entity = adoption_entity(plane, ROLE, name)
+            eid = unit.views.find(theirs, ADOPTION, entity)
+            record = None if eid is None else unit.views.record(eid)
+            over = [] if record is None else unit.entities().dots(record, CONTENT)
+            write = Write(CONTENT, content_hash(text), over)
+            unit.append(theirs, Draft(ADOPTION, entity, "eve", (write,)))
+    bea.receive(eve.batches("eve"))
+    assert {record.entity for record in bea.records(ADOPTION).values()} == {
+        adoption_entity(plane, ROLE, name) for name in ("reviewer", "builder")
+    }
+    assert word(bea, ROLE, "reviewer") is None
+    assert word(bea, ROLE, "builder") == role_text("You build.")

@@ -1,0 +1,80 @@
+"""TOML that somebody wrote is read with errors that say where."""
+
+import pytest
+
+from moot_protocol.toml_text import DocumentError, Table, lines_of_tables, read_toml
+
+
+def refused(text: str, lines_before: int = 0) -> DocumentError:
+    with pytest.raises(DocumentError) as caught:
+        read_toml(text, lines_before)
+    return caught.value
+
+
+def test_what_is_no_toml_is_refused_with_its_line() -> None:
+    error = refused("a = 1\nb = = 2\n")
+    assert error.line == 2
+    assert error.message.startswith("line 2: it is no TOML: ")
+    assert "(at line" not in error.message
+
+
+def test_lines_before_the_toml_are_counted() -> None:
+    assert refused("a = = 1", lines_before=3).line == 4
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "9" * 5000], ids=["deep", "long number"])
+def test_what_no_parser_of_ours_takes_is_refused_in_words(text: str) -> None:
+    assert refused(text).message
+
+
+def test_a_field_of_another_type_is_refused_by_its_path() -> None:
+    table = Table({"steps": [{"id": 1}]}).tables("steps", [7])[0]
+    with pytest.raises(DocumentError) as caught:
+        table.text("id")
+    assert (caught.value.line, caught.value.field) == (7, "steps[0].id")
+    assert caught.value.message == "line 7, steps[0].id: it must be text"
+
+
+def test_true_is_no_number_and_a_number_is_not_true() -> None:
+    table = Table({"flag": True, "number": 1})
+    assert table.flag("flag")
+    assert table.number("number") == 1
+    with pytest.raises(DocumentError, match="a whole number"):
+        table.number("flag")
+    with pytest.raises(DocumentError, match="true or false"):
+        table.flag("number")
+
+
+def test_what_is_absent_is_empty() -> None:
+    table = Table({})
+    assert (table.text("a"), table.number("b"), table.flag("c"), table.texts("d")) == ("", None, False, ())
+    assert table.tables("e") == []
+    assert table.named_texts("f") == {}
+
+
+@pytest.mark.parametrize(("method", "value"), [("texts", ["a", 1]), ("texts", "a"), ("tables", [1]), ("tables", {})])
+def test_lists_hold_one_sort_of_thing(method: str, value: object) -> None:
+    with pytest.raises(DocumentError, match="it must be"):
+        getattr(Table({"field": value}), method)("field")
+
+
+def test_a_table_of_texts_holds_texts_only() -> None:
+    assert Table({"run": {"b": "2", "a": "1"}}).named_texts("run") == {"b": "2", "a": "1"}
+    with pytest.raises(DocumentError, match=r"run\.a: it must be text"):
+        Table({"run": {"a": 1}}).named_texts("run")
+
+
+def test_what_nobody_took_is_told() -> None:
+    table = Table({"a": "x", "b": "y"})
+    table.text("a")
+    assert table.others() == {"b": "y"}
+
+
+def test_lines_of_tables_are_told_only_where_they_are_certain() -> None:
+    text = '[[steps]]\nid = "a"\n\n  [[ steps ]]\nid = "b"\n'
+    assert lines_of_tables(text, "steps") == [1, 4]
+    tables = Table(read_toml(text)).tables("steps", lines_of_tables(text, "steps"))
+    assert [table.line for table in tables] == [1, 4]
+    with_string = 'note = """\n[[steps]]\n"""\n[[steps]]\nid = "a"\n'
+    tables = Table(read_toml(with_string)).tables("steps", lines_of_tables(with_string, "steps"))
+    assert [table.line for table in tables] == [0]
