@@ -1,7 +1,7 @@
 """The typed client for programs: one call takes any request and blocks for its typed answer.
 
-It starts no daemon and repeats nothing by itself: after a lost connection a mutation may or may not have been done, and
-only a call with the same idempotency key is safe to try again.
+It repeats nothing by itself: after a lost connection a mutation may or may not have been done, and only a call with the
+same idempotency key is safe to try again. `client.py` builds on it what programs of others use.
 """
 
 import os
@@ -11,12 +11,13 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from moot import __version__
+from moot import __version__, thin
+from moot.conversation import Failure
 from moot.paths import SOCKET_BYTES, socket_path
 from moot_protocol import rpc
-from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.limits import DEADLINE_MS
 from moot_protocol.request_base import Request
 
@@ -34,12 +35,13 @@ class Client:
     Args:
         path: the control socket; by default this user's.
         owner: the user id the daemon must run as; by default this process's. Root is let pass as well.
+        autostart: start the daemon if none runs, as the command line does.
 
     Raises:
         RefusedError: `unreachable`: nobody serves there, or a sandbox forbids it; `denied`: somebody else does.
     """
 
-    def __init__(self, path: str | Path | None = None, *, owner: int | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, owner: int | None = None, autostart: bool = False) -> None:
         self._path = os.fspath(path) if path else socket_path()
         self._splitter = rpc.FrameSplitter()
         self._arrived: list[bytes] = []
@@ -47,12 +49,7 @@ class Client:
         self._greeted = False
         self._calls = 0
         self._turn = threading.Lock()
-        self._socket = _connect(self._path)
-        try:
-            _check_owner(self._socket, os.geteuid() if owner is None else owner)
-        except RefusedError:
-            self.close()
-            raise
+        self._socket = connect(self._path, owner=owner, autostart=autostart)
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +58,11 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used: neither closed nor lost."""
+        return self._socket.fileno() >= 0
 
     def close(self) -> None:
         """End the connection; what it had begun is cancelled."""
@@ -78,9 +80,7 @@ class Client:
             MootError: what the daemon answered; or `unreachable`, `timeout` (the connection is closed then),
                 `bad_version`, `limit`.
         """
-        if deadline_ms is None:
-            waits: int = getattr(request, "wait_ms", 0)
-            deadline_ms = DEADLINE_MS + waits
+        deadline_ms = deadline_of(request, deadline_ms)
         with self._turn:
             self._calls += 1
             frame = rpc.call_frame(self._calls, request, key=key, deadline_ms=deadline_ms)
@@ -90,13 +90,39 @@ class Client:
                 return rpc.decode_result(request, self._answer(self._calls).result)
             except TimeoutError as error:
                 self.close()
-                raise RefusedError("the daemon does not answer", code=Code.TIMEOUT, retryable=True) from error
+                raise silent() from error
             except KeyboardInterrupt:
                 self.close()  # half a frame may have been sent, and nobody waits for the answer
                 raise
             except OSError as error:
                 self.close()
-                raise _unreachable(f"the connection to {self._path} is lost: {error.strerror or error}") from error
+                raise lost(self._path, error) from error
+
+    def detach(self) -> socket.socket:
+        """Exchange hellos and give up the socket to whoever goes on with it; this client is of no further use then.
+
+        Raises:
+            MootError: as `call`, before a first request.
+        """
+        try:
+            self._socket.settimeout(CONNECT_SECONDS)
+            self._send(b"")
+            while not self._greeted:
+                payload = self._frame()
+                if not self._is_hello(payload):
+                    answer = rpc.decode_from_daemon(payload)
+                    if answer.error is not None:
+                        raise rpc.error_from(answer.error)
+        except TimeoutError as error:
+            self.close()
+            raise silent() from error
+        except OSError as error:
+            self.close()
+            raise lost(self._path, error) from error
+        except MootError:
+            self.close()
+            raise
+        return self._socket
 
     def _send(self, frame: bytes) -> None:
         greeting, self._greeting = self._greeting, b""
@@ -136,6 +162,44 @@ class Client:
                 raise ConnectionResetError("the daemon has closed it")
             self._arrived = self._splitter.feed(data)
         return self._arrived.pop(0)
+
+
+def deadline_of(request: Request[Any], given_ms: int | None) -> int:
+    """How long a request may take, in milliseconds: as given, else 10 s beyond what it waits for news itself."""
+    waits: int = getattr(request, "wait_ms", 0)
+    return DEADLINE_MS + waits if given_ms is None else given_ms
+
+
+def connect(path: str, *, owner: int | None = None, autostart: bool = False) -> socket.socket:
+    """Connect to the control socket; arguments and errors are those of `Client`."""
+    if autostart:
+        _start_if_none_runs(path)
+    connection = _connect(path)
+    try:
+        _check_owner(connection, os.geteuid() if owner is None else owner)
+    except RefusedError:
+        connection.close()
+        raise
+    return connection
+
+
+def _start_if_none_runs(path: str) -> None:
+    try:
+        thin.connect(path).close()
+    except Failure as failure:
+        code = Code(failure.code)
+        raise RefusedError(failure.message, code=code, hint=failure.hint, retryable=failure.retryable) from failure
+
+
+def silent() -> RefusedError:
+    """The error of a daemon that gives no answer in time."""
+    return RefusedError("the daemon does not answer", code=Code.TIMEOUT, retryable=True)
+
+
+def lost(path: str, error: OSError | None) -> RefusedError:
+    """The error of a connection that is gone; `error` tells why, if anything does."""
+    why = "the daemon has closed it" if error is None else error.strerror or error
+    return _unreachable(f"the connection to {path} is lost: {why}")
 
 
 def _connect(path: str) -> socket.socket:

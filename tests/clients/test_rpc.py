@@ -160,6 +160,16 @@ def test_a_request_too_large_for_a_frame_is_refused_here_and_the_connection_goes
         assert client.call(Ping())
 
 
+def test_a_client_gives_up_its_socket_after_the_hellos(daemon: Daemon) -> None:
+    client = Client(daemon.path)
+    assert client.is_open
+    with client.detach() as connection:
+        connection.sendall(rpc.call_frame(1, Ping()))
+        (frame,) = rpc.FrameSplitter().feed(connection.recv(65536))
+        assert rpc.decode_from_daemon(frame).id == 1
+    assert not client.is_open
+
+
 # -- Trouble -----------------------------------------------------------------------------------------------------
 def test_without_a_daemon_it_says_where_it_looked_and_what_to_do() -> None:
     with short_folder() as folder:

@@ -1,0 +1,214 @@
+"""What the Python clients answer with: issues, comments, dependencies, totals and events as typed values.
+
+Names and texts are those of the documents, which are Beads' (`moot_protocol.requests`). Times are RFC 3339 text, kept
+exactly as an import may have brought them; what a document left out is empty here. Fields of a later release are passed
+over, and none of these values changes once it is made.
+"""
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from moot_protocol.errors import MalformedError
+from moot_protocol.listing import IssueDoc, Page
+
+T = TypeVar("T")
+
+
+class Dependency(msgspec.Struct, frozen=True, kw_only=True):
+    """That an issue hangs on another."""
+
+    issue_id: str
+    depends_on_id: str
+    type: str = "blocks"
+    created_at: str = ""
+    created_by: str = ""
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True):
+    """A comment on an issue."""
+
+    id: str | int = ""
+    issue_id: str = ""
+    author: str = ""
+    text: str = ""
+    created_at: str = ""
+
+
+class Issue(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "is_blocked": "_blocked", "unblocked": "_unblocked", "conflicts": "_conflicts", "missing": "_missing",
+        "unique_chars": "_short",
+    },
+):  # fmt: skip
+    """An issue. Lists leave out texts and comments; `show` has everything."""
+
+    id: str
+    title: str = ""
+    description: str = ""
+    design: str = ""
+    acceptance_criteria: str = ""
+    notes: str = ""
+    spec_id: str = ""
+    status: str = "open"
+    priority: int = 2
+    """0 (most urgent) to 4."""
+    issue_type: str = "task"
+    assignee: str = ""
+    owner: str = ""
+    estimated_minutes: int | None = None
+    created_at: str = ""
+    created_by: str = ""
+    updated_at: str = ""
+    started_at: str = ""
+    closed_at: str = ""
+    close_reason: str = ""
+    due_at: str = ""
+    defer_until: str = ""
+    external_ref: str = ""
+    ephemeral: bool = False
+    pinned: bool = False
+    metadata: dict[str, Any] = {}
+    labels: tuple[str, ...] = ()
+    dependencies: tuple[Dependency, ...] = ()
+    """What it hangs on."""
+    dependents: "tuple[Issue, ...]" = ()
+    """What hangs on it, in `show`: short documents with a `dependency_type`."""
+    dependency_type: str = ""
+    """Of an issue among the dependents of another: how it hangs on that one."""
+    comments: tuple[Comment, ...] = ()
+    blocked_by: tuple[str, ...] = ()
+    """Ids of what blocks it, in `blocked`."""
+    is_blocked: bool = False
+    """Whether something open blocks it, in `show`."""
+    unblocked: tuple[str, ...] = ()
+    """Ids that became ready because it was closed, in the answer to that."""
+    conflicts: tuple[str, ...] = ()
+    """Fields whose concurrent values disagree, in `show`."""
+    missing: tuple[str, ...] = ()
+    """Fields whose text was erased or isn't here, in `show`."""
+    unique_chars: int = 0
+    """How many leading characters of its id suffice to name it, in `show`."""
+
+
+class Issues(msgspec.Struct, frozen=True, kw_only=True):
+    """Some issues in an order. It can be iterated over, counted and indexed."""
+
+    issues: tuple[Issue, ...]
+    total: int | None
+    """How many match in all, where that was cheap to know; else None."""
+    truncated: bool
+    """Whether more match than are here."""
+
+    def __iter__(self) -> Iterator[Issue]:
+        return iter(self.issues)
+
+    def __len__(self) -> int:
+        return len(self.issues)
+
+    def __getitem__(self, place: int) -> Issue:
+        return self.issues[place]
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project remembers under a key."""
+
+    key: str
+    text: str
+    updated_at: int = 0
+    """In milliseconds since 1970."""
+    foreign: bool = False
+    """Whether some of it was written in another town, and nobody of this one has written over it since."""
+    conflict: bool = False
+    """Whether concurrent texts disagree."""
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """Totals of a project."""
+
+    total: int = 0
+    open: int = 0
+    in_progress: int = 0
+    closed: int = 0
+    blocked: int = 0
+    deferred: int = 0
+    ready: int = 0
+    pinned: int = 0
+    epics_closable: int = 0
+    lead_time_hours: float = 0.0
+    """The mean time from created to closed."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event does to one field: it writes a value, or takes one out."""
+
+    field: str
+    value: Any = None
+    removed: Any = None
+    """The value taken out, or True where it isn't known; None where none is."""
+    missing: bool = False
+    """Whether the value written was erased or isn't here."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One immutable change to one entity, as it stands in the log."""
+
+    arrival: int
+    """Its number in the order in which events came to this replica: where to go on after it."""
+    kind: str
+    """What it speaks of: `issue`, `memory`…"""
+    entity: str
+    """The id of what it speaks of."""
+    actor: str = ""
+    at: int = 0
+    """When its writer's clock says it was made, in milliseconds since 1970."""
+    author: str = ""
+    """The key of the replica that wrote it."""
+    n: int = 0
+    """Its number in that replica's feed."""
+    changes: tuple[Change, ...] = ()
+
+
+def issue_of(document: IssueDoc) -> Issue:
+    """An issue from its document.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    return _typed(document, Issue, "an issue")
+
+
+def issues_of(page: Page) -> Issues:
+    """A page of issues. Raises as `issue_of`."""
+    return Issues(issues=tuple(map(issue_of, page.issues)), total=page.total, truncated=page.truncated)
+
+
+def comment_of(document: dict[str, Any]) -> Comment:
+    """A comment from its document. Raises as `issue_of`."""
+    return _typed(document, Comment, "a comment")
+
+
+def memory_of(document: dict[str, Any]) -> Memory:
+    """A memory from its document. Raises as `issue_of`."""
+    return _typed(document, Memory, "a memory")
+
+
+def stats_of(document: dict[str, Any]) -> Stats:
+    """Totals from the daemon's answer. Raises as `issue_of`."""
+    return _typed(document, Stats, "totals")
+
+
+def event_of(document: dict[str, Any]) -> Event:
+    """An event from the daemon's answer. Raises as `issue_of`."""
+    return _typed(document, Event, "an event")
+
+
+def _typed(document: dict[str, Any], shape: type[T], what: str) -> T:
+    try:
+        return msgspec.convert(document, shape)
+    except msgspec.ValidationError as error:
+        raise MalformedError(f"the daemon's answer is not {what} as this release knows it: {error}") from error

@@ -1,0 +1,226 @@
+"""The asynchronous client for programs: the verbs of `client.py`, awaited.
+
+    async with AsyncClient() as moot:
+        issue = await moot.create("Log in with a passkey", priority=1)
+
+Guarantees: those of `Client`. Tasks of one event loop may share a client, and many calls are under way at once on its
+one connection. A caller that is cancelled has its request cancelled in the daemon; a write may have been done by then.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+from moot import answers, verbs
+from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
+from moot.async_rpc import AsyncConnection
+from moot.settings import Settings, may_repeat, new_key
+from moot_protocol import memory_requests, requests
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import DEADLINE_MS
+from moot_protocol.request_base import Request
+
+R = TypeVar("R")
+
+
+class AsyncClient:
+    """A program's access to this user's daemon; arguments, verbs and errors are those of `Client`."""
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        actor: str = "",
+        project: str = "",
+        socket: str | Path | None = None,
+        timeout: float = DEADLINE_MS / 1000,
+        autostart: bool = True,
+    ) -> None:
+        self._settings = Settings(
+            folder, actor=actor, project=project, socket=socket, timeout=timeout, autostart=autostart
+        )
+        self._connecting = asyncio.Lock()
+        self._connection: AsyncConnection | None = None
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """End the connection; the client is of no further use."""
+        self._is_closed = True
+        async with self._connecting:
+            if self._connection is not None:
+                self._connection.close()
+
+    @property
+    def actor(self) -> str:
+        """Who acts."""
+        return self._settings.place.actor
+
+    async def project(self) -> str:
+        """See `Client.project`."""
+        return (await self._where()).project
+
+    # -- Anything ------------------------------------------------------------------------------------------------
+    async def call(self, request: Request[R], *, key: str = "", timeout: float | None = None) -> R:  # noqa: ASYNC109
+        """See `Client.call`."""
+        connection = await self._connected()
+        deadline_ms = self._settings.deadline_ms(request, timeout)
+        try:
+            return await connection.call(request, key=key, deadline_ms=deadline_ms)
+        except RefusedError as error:
+            if error.code is not Code.UNREACHABLE or connection.is_open or not may_repeat(request, key):
+                raise
+        return await (await self._connected()).call(request, key=key, deadline_ms=deadline_ms)
+
+    async def _write(self, request: Request[R], key: str) -> R:
+        return await self.call(request, key=key or new_key())
+
+    async def _connected(self) -> AsyncConnection:
+        async with self._connecting:
+            if self._is_closed:
+                raise RefusedError("this client is closed", code=Code.USAGE)
+            if self._connection is None or not self._connection.is_open:
+                self._connection = await AsyncConnection.open(self._settings.path, autostart=self._settings.autostart)
+            return self._connection
+
+    async def _where(self) -> Settings:
+        if not self._settings.is_found:
+            known = await self.call(requests.WorkspaceInfo(workspace=self._settings.place.workspace))
+            self._settings.found(known)
+        return self._settings
+
+    # -- Writing -------------------------------------------------------------------------------------------------
+    async def create(self, title: str, *, key: str = "", **new: Unpack[verbs.NewIssue]) -> Issue:
+        """See `Client.create`."""
+        where = await self._where()
+        request = verbs.create(self.actor, where.need_project(), where.plane, title, new)
+        return answers.issue_of(await self._write(request, key))
+
+    async def update(self, issue: str, *, key: str = "", **changes: Unpack[verbs.Changes]) -> Issue:
+        """See `Client.update`."""
+        return answers.issue_of(await self._write(verbs.update(self.actor, issue, changes), key))
+
+    async def claim(self, issue: str, *, key: str = "") -> Issue:
+        """See `Client.claim`."""
+        request = requests.Update(actor=self.actor, id=issue, claim=True)
+        return answers.issue_of(await self._write(request, key))
+
+    async def close(self, issue: str, reason: str = "", *, force: bool = False, key: str = "") -> Issue:
+        """See `Client.close`."""
+        request = requests.Close(actor=self.actor, id=issue, reason=reason, force=force)
+        return answers.issue_of(await self._write(request, key))
+
+    async def reopen(self, issue: str, reason: str = "", *, key: str = "") -> Issue:
+        """See `Client.reopen`."""
+        request = requests.Reopen(actor=self.actor, id=issue, reason=reason)
+        return answers.issue_of(await self._write(request, key))
+
+    async def delete(self, issue: str, reason: str = "", *, key: str = "") -> Issue:
+        """See `Client.delete`."""
+        request = requests.Delete(actor=self.actor, id=issue, reason=reason)
+        return answers.issue_of(await self._write(request, key))
+
+    async def undelete(self, issue: str, *, key: str = "") -> Issue:
+        """See `Client.undelete`."""
+        return answers.issue_of(await self._write(requests.Undelete(actor=self.actor, id=issue), key))
+
+    async def comment(self, issue: str, text: str, *, key: str = "") -> Comment:
+        """See `Client.comment`."""
+        request = requests.AddComment(actor=self.actor, id=issue, text=text)
+        return answers.comment_of(await self._write(request, key))
+
+    async def depend(self, issue: str, on: str, dependency_type: str = "blocks", *, key: str = "") -> bool:
+        """See `Client.depend`."""
+        request = requests.AddEdge(actor=self.actor, id=issue, edge=requests.Edge(on, dependency_type))
+        return bool((await self._write(request, key))["created"])
+
+    async def undepend(self, issue: str, on: str, dependency_type: str = "", *, key: str = "") -> int:
+        """See `Client.undepend`."""
+        request = requests.RemoveEdge(actor=self.actor, id=issue, to=on, type=dependency_type)
+        return int((await self._write(request, key))["removed"])
+
+    async def remember(self, key: str, text: str) -> None:
+        """See `Client.remember`."""
+        where = await self._where()
+        project, plane = where.need_project(), where.plane
+        await self._write(
+            memory_requests.Remember(actor=self.actor, project=project, plane=plane, key=key, text=text), ""
+        )
+
+    async def forget(self, key: str) -> None:
+        """See `Client.forget`."""
+        where = await self._where()
+        project, plane = where.need_project(), where.plane
+        await self._write(memory_requests.Forget(actor=self.actor, project=project, plane=plane, key=key), "")
+
+    # -- Reading -------------------------------------------------------------------------------------------------
+    async def show(
+        self,
+        issue: str,
+    ) -> Issue:
+        """See `Client.show`."""
+        (shown,) = await self.call(requests.Show(ids=(issue,)))
+        return answers.issue_of(shown)
+
+    async def list(
+        self, *, sort: str = "priority", limit: int = verbs.LIST_LIMIT, **wanted: Unpack[verbs.Listed]
+    ) -> Issues:
+        """See `Client.list`."""
+        request = verbs.listed(await self.project(), wanted, sort=sort, limit=limit)
+        return answers.issues_of(await self.call(request))
+
+    async def search(self, text: str, *, limit: int = verbs.LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
+        """See `Client.search`."""
+        request = verbs.listed(await self.project(), wanted, limit=limit, title_or_id=text)
+        return answers.issues_of(await self.call(request))
+
+    async def ready(
+        self, *, sort: str = "priority", limit: int = verbs.READY_LIMIT, **wanted: Unpack[verbs.Wanted]
+    ) -> Issues:
+        """See `Client.ready`."""
+        request = verbs.ready(await self.project(), wanted, sort=sort, limit=limit)
+        return answers.issues_of(await self.call(request))
+
+    async def blocked(self, *, limit: int = verbs.READY_LIMIT, **wanted: Unpack[verbs.Wanted]) -> Issues:
+        """See `Client.blocked`."""
+        return answers.issues_of(await self.call(verbs.blocked(await self.project(), wanted, limit=limit)))
+
+    async def children(self, issue: str) -> Issues:
+        """See `Client.children`."""
+        return answers.issues_of(await self.call(requests.Children(id=issue)))
+
+    async def memories(self, search: str = "") -> tuple[Memory, ...]:
+        """See `Client.memories`."""
+        where = await self._where()
+        project, plane = where.need_project(), where.plane
+        found = await self.call(memory_requests.Memories(project=project, plane=plane, search=search))
+        return tuple(map(answers.memory_of, found))
+
+    async def stats(self) -> Stats:
+        """See `Client.stats`."""
+        project = await self.project()
+        return answers.stats_of(await self.call(requests.Stats(projects=(project,) if project else ())))
+
+    async def events(self, since: int | None = None, *, kind: str = "", wait: bool = True) -> AsyncIterator[Event]:
+        """See `Client.events`; awaited, it gives what `async for` goes over, and uses this client's connection."""
+        if since is None:
+            since = int((await self.call(requests.Events(since=None)))["next"])
+        return self._follow(since, kind, wait=wait)
+
+    async def _follow(self, since: int, kind: str, *, wait: bool) -> AsyncIterator[Event]:
+        while True:
+            page = await self.call(requests.Events(since=since, kind=kind, wait_ms=verbs.LOOK_MS if wait else 0))
+            for event in page["events"]:
+                yield answers.event_of(event)
+            if not wait and page["next"] == since:
+                return
+            since = int(page["next"])

@@ -1,0 +1,140 @@
+"""What the tools take: one structure a tool, from which both its JSON Schema and the check of a call are made.
+
+Words cost whoever reads the schema, in every session: names say what they can, and a description stands only where a
+name can't. Arguments that a tool doesn't know are refused, so that none is dropped silently.
+"""
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from moot_protocol.errors import Code, RefusedError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+FIND_LIMIT: Final = 20
+
+Ids = Annotated[list[str], msgspec.Meta(min_length=1)]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=4)]
+
+
+class Find(msgspec.Struct, forbid_unknown_fields=True):
+    """Which issues."""
+
+    which: Literal["ready", "open", "mine", "blocked", "closed", "all"] = "ready"
+    text: str = ""
+    type: str = ""
+    label: str = ""
+    parent: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = FIND_LIMIT
+    fields: list[str] = []
+
+
+class Show(msgspec.Struct, forbid_unknown_fields=True):
+    """Which issues."""
+
+    ids: Ids
+
+
+class NewIssue(msgspec.Struct, forbid_unknown_fields=True):
+    """An issue to be made."""
+
+    title: str
+    description: str = ""
+    type: str = "task"
+    priority: Annotated[Priority, msgspec.Meta(description="0 is most urgent")] = 2
+    labels: list[str] = []
+    parent: str = ""
+    depends_on: Annotated[list[str], msgspec.Meta(description="blockers; $1 is the first issue of this call")] = []
+
+
+class Create(msgspec.Struct, forbid_unknown_fields=True):
+    """The issues, all or none."""
+
+    issues: Annotated[list[NewIssue], msgspec.Meta(min_length=1)]
+
+
+class Update(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What is to change; the rest stays."""
+
+    id: str
+    title: str | msgspec.UnsetType = msgspec.UNSET
+    description: str | msgspec.UnsetType = msgspec.UNSET
+    design: str | msgspec.UnsetType = msgspec.UNSET
+    acceptance_criteria: str | msgspec.UnsetType = msgspec.UNSET
+    append_notes: str = ""
+    status: str | msgspec.UnsetType = msgspec.UNSET
+    priority: Priority | msgspec.UnsetType = msgspec.UNSET
+    type: str | msgspec.UnsetType = msgspec.UNSET
+    assignee: str | msgspec.UnsetType = msgspec.UNSET
+    parent: str | msgspec.UnsetType = msgspec.UNSET
+    add_labels: list[str] = []
+    remove_labels: list[str] = []
+
+
+class Claim(msgspec.Struct, forbid_unknown_fields=True):
+    """Which issue; empty for the first ready one."""
+
+    id: str = ""
+
+
+class Close(msgspec.Struct, forbid_unknown_fields=True):
+    """Which issues, all or none, and why."""
+
+    ids: Ids
+    reason: str = ""
+
+
+class Comment(msgspec.Struct, forbid_unknown_fields=True):
+    """On which issue, and what."""
+
+    id: str
+    text: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Link(msgspec.Struct, forbid_unknown_fields=True):
+    """Which issue hangs on which."""
+
+    id: str
+    depends_on: str
+    type: str = "blocks"
+    remove: bool = False
+
+
+def read(shape: type[T], given: dict[str, Any]) -> T:
+    """The arguments of a call.
+
+    Raises:
+        RefusedError: `invalid`: they don't fit, naming the field.
+    """
+    try:
+        return msgspec.convert(given, shape)
+    except msgspec.ValidationError as error:
+        known = ", ".join(shape.__struct_fields__)
+        raise RefusedError(f"the arguments don't fit: {error}", hint=f"it takes {known}", code=Code.INVALID) from error
+
+
+def schema_of(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON Schema of a tool's arguments, without what only repeats a name or a default that is empty."""
+    (root,), definitions = msgspec.json.schema_components([shape], ref_template="{name}")
+    slim = _slim(definitions[root["$ref"]], definitions)
+    return slim if isinstance(slim, dict) else {}
+
+
+def _slim(part: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_slim(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return _slim(definitions[part["$ref"]], definitions)
+    inner = {
+        name: {field: _slim(shape, definitions) for field, shape in value.items()}
+        if name == "properties"
+        else _slim(value, definitions)
+        for name, value in part.items()
+    }
+    dropped = {name for name, value in inner.items() if name == "default" and value in ("", [], False)}
+    if part.get("type") == "object":  # a structure: its name and docstring are for those who read this source
+        dropped |= {"title", "description"} | ({"required"} if not part.get("required") else set())
+    return {name: value for name, value in inner.items() if name not in dropped}

@@ -1,0 +1,30 @@
+"""Failures as agents are told of them: the same code, message, hint and `retryable` as the command line's JSON has."""
+
+from typing import Any
+
+from moot.console import exits
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, MootError
+
+
+def body_of(error: MootError) -> dict[str, Any]:
+    """The error as a structure."""
+    return {
+        "code": str(error.code),
+        "message": error.message,
+        "hint": error.hint,
+        "retryable": error.retryable or exits.exit_code(error) == exits.TRY_AGAIN,
+    }
+
+
+def text_of(error: MootError) -> str:
+    """The error as lines: code and message, and what to do next."""
+    told = body_of(error)
+    again = "\nThe same call may succeed later." if told["retryable"] else ""
+    hint = f"\nHint: {neutralise(error.hint)}" if error.hint else ""
+    return f"{error.code}: {neutralise(error.message)}{hint}{again}"
+
+
+def defect(error: Exception) -> MootError:
+    """What is said of an exception that is none of Moot's: a defect, whose kind is all that is told."""
+    return MootError(f"a defect in Moot: {type(error).__name__}", code=Code.INTERNAL, hint="please report it")

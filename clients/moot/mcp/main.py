@@ -1,0 +1,34 @@
+"""The program behind `moot mcp`."""
+
+import argparse
+import asyncio
+import sys
+
+UNAVAILABLE = 69
+"""EX_UNAVAILABLE of sysexits, as where the daemon can't be reached."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until standard input ends; return the exit code.
+
+    Args:
+        arguments: by default this process's.
+    """
+    parser = argparse.ArgumentParser(
+        prog="moot mcp",
+        description="Serve this folder's project to an agent, over standard input and output.",
+    )
+    parser.add_argument("--actor", default="", help="who acts; by default as for every command")
+    options = parser.parse_args(arguments)
+    try:
+        from moot.mcp.server import serve  # noqa: PLC0415 - only here can it be told what is missing
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "mcp":
+            raise
+        sys.stderr.write("moot: the MCP server needs the package `mcp`\n  install it: pip install 'moot[mcp]'\n")
+        return UNAVAILABLE
+    try:
+        asyncio.run(serve(options.actor))
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,36 @@
+"""Where a program works and as whom: the workspace of a folder and the name of its actor, by the command line's rules.
+
+Nothing is asked of the daemon here; which project a workspace belongs to, it alone knows.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from moot.facts import ACTORS, git_user, workspace_of
+
+
+class Place(NamedTuple):
+    """Where a client works."""
+
+    folder: str
+    workspace: str
+    """The opaque id of the workspace that the folder lies in; empty where it lies in none."""
+    actor: str
+    """Who acts: goes into every event."""
+
+
+def place_of(folder: str | Path | None = None, actor: str = "") -> Place:
+    """The place of a program.
+
+    Args:
+        folder: where it works; by default this process's folder. The workspace is found upward from there.
+        actor: who acts; else MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, git's user.name, USER, in this order.
+    """
+    path = str(Path(folder or ".").absolute())
+    return Place(path, workspace_of(path), _actor(path, actor))
+
+
+def _actor(folder: str, given: str) -> str:
+    named = next(filter(None, (os.environ.get(name, "").strip() for name in ACTORS)), "")
+    return given.strip() or named or git_user(folder).strip() or os.environ.get("USER", "").strip() or "unknown"

@@ -1,0 +1,88 @@
+"""What a client of either kind is told once: where it works, as whom, at which socket, and how long it waits.
+
+The project is known when the daemon has said which one the workspace belongs to; then it stays.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final
+
+from moot.paths import socket_path
+from moot.place import place_of
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import DEADLINE_MS
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Stop
+
+KEY_BYTES: Final = 16
+
+
+class Settings:
+    """A client's settings.
+
+    Args:
+        folder: where it works; its project is that of the workspace found upward from there.
+        actor: who acts; else as the command line finds it.
+        project: the project, where it is not the workspace's.
+        socket: the daemon's control socket; else this user's.
+        timeout: seconds that a call may take.
+        autostart: start the daemon if none runs. MOOT_NO_AUTOSTART in the environment forbids it anyway.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        actor: str = "",
+        project: str = "",
+        socket: str | Path | None = None,
+        timeout: float = DEADLINE_MS / 1000,
+        autostart: bool = True,
+    ) -> None:
+        self.place = place_of(folder, actor)
+        self.path = os.fspath(socket) if socket else socket_path()
+        self.autostart = autostart
+        self.is_found = bool(project) or not self.place.workspace
+        """Whether the daemon need not be asked for the project."""
+        self.plane = ""
+        self.project = project
+        self._timeout_ms = round(timeout * 1000)
+
+    def found(self, known: dict[str, Any] | None) -> None:
+        """Take in what the daemon knows of the workspace."""
+        self.is_found = True
+        if known:
+            self.project, self.plane = str(known["project"]), str(known.get("plane", ""))
+
+    def need_project(self) -> str:
+        """The project.
+
+        Raises:
+            RefusedError: `not_found`: the folder belongs to none.
+        """
+        if not self.project:
+            raise RefusedError(
+                f"no project here: {self.place.folder} is not inside a workspace",
+                code=Code.NOT_FOUND,
+                hint="name a folder inside one, name the project, or run `moot init` there",
+            )
+        return self.project
+
+    def deadline_ms(self, request: Request[Any], timeout: float | None) -> int:
+        """How long a call may take: as given in seconds, else as set, and beyond that what it waits for news itself."""
+        waits: int = getattr(request, "wait_ms", 0)
+        return self._timeout_ms + waits if timeout is None else max(1, round(timeout * 1000))
+
+
+def new_key() -> str:
+    """An idempotency key that nobody else has."""
+    return secrets.token_hex(KEY_BYTES)
+
+
+def may_repeat(request: Request[Any], key: str) -> bool:
+    """Whether a call can be made twice and yet be done once: it only reads, or carries a key.
+
+    A daemon that was asked to stop closes every connection: it must not be started for being asked again.
+    """
+    return bool(key) or not (type(request).writes or isinstance(request, Stop))

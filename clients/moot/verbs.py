@@ -1,0 +1,204 @@
+"""What the Python clients can ask in one line: pure functions from what a caller says to the request that says it.
+
+The blocking and the asynchronous client differ only in how they wait, so what each verb means stands here once. An
+argument exists only where a request carries it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypedDict
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Filter
+from moot_protocol.requests import Blocked, Create, Edge, IssueFields, ListIssues, Ready, Update
+
+LIST_LIMIT: Final = 50
+READY_LIMIT: Final = 100
+LOOK_MS: Final = 30_000
+"""How long one look for news waits: `events` of a client is a chain of them."""
+
+
+class Texts(TypedDict, total=False):
+    """Fields of an issue that `create` and `update` can set; empty ones are cleared. Times are RFC 3339 text."""
+
+    description: str
+    design: str
+    acceptance_criteria: str
+    notes: str
+    priority: int
+    issue_type: str
+    assignee: str
+    owner: str
+    estimated_minutes: int
+    due_at: str
+    defer_until: str
+    external_ref: str
+    spec_id: str
+    ephemeral: bool
+    pinned: bool
+
+
+class NewIssue(Texts, total=False):
+    """What `create` takes beside the title."""
+
+    status: str
+    id: str
+    """An id of the caller's own instead of a random one."""
+    labels: Iterable[str]
+    parent: str
+    depends_on: Iterable[str]
+    """Ids of issues that block it."""
+    metadata: Mapping[str, Any]
+
+
+class Changes(Texts, total=False):
+    """What `update` takes beside the id."""
+
+    title: str
+    status: str
+    append_notes: str
+    add_labels: Iterable[str]
+    remove_labels: Iterable[str]
+    set_labels: Iterable[str]
+    set_metadata: Mapping[str, Any]
+    unset_metadata: Iterable[str]
+    parent: str
+    """A new parent; empty to have none."""
+
+
+class Wanted(TypedDict, total=False):
+    """Which issues `ready`, `blocked` and every other list hold: every part given must hold."""
+
+    issue_type: str | Iterable[str]
+    """Of one of these types."""
+    priority: int | Iterable[int]
+    """Of one of these priorities."""
+    assignee: str
+    unassigned: bool
+    labels: Iterable[str]
+    """With all of them."""
+    any_labels: Iterable[str]
+    parent: str
+    """Descendants of this issue."""
+    all_projects: bool
+    """Not only those of the client's project."""
+
+
+class Listed(Wanted, total=False):
+    """Which issues `list` and `search` hold."""
+
+    status: str | Iterable[str]
+    """Of one of these statuses, closed ones among them; by default all that aren't closed."""
+    title_contains: str
+    text_contains: str
+    """In title or description, case ignored."""
+
+
+_FIELDS: Final = frozenset(IssueFields.__struct_fields__)
+
+
+def create(actor: str, project: str, plane: str, title: str, new: NewIssue) -> Create:
+    """The request for a new issue."""
+    given: dict[str, Any] = {**new}
+    _refuse_unknown("create", given)
+    fields = IssueFields(title=title, **{name: given[name] for name in given if name in _FIELDS})
+    return Create(
+        actor=actor,
+        project=project,
+        plane=plane,
+        fields=fields,
+        id=given.get("id", ""),
+        labels=_several(given.get("labels", ())),
+        edges=tuple(map(Edge, _several(given.get("depends_on", ())))),
+        parent=given.get("parent", ""),
+        metadata=dict(given.get("metadata", {})),
+    )
+
+
+def update(actor: str, issue: str, changes: Changes) -> Update:
+    """The request that changes an issue."""
+    given: dict[str, Any] = {**changes}
+    _refuse_unknown("update", given)
+    sets = given.get("set_labels")
+    return Update(
+        actor=actor,
+        id=issue,
+        fields=IssueFields(**{name: given[name] for name in given if name in _FIELDS}),
+        append_notes=given.get("append_notes", ""),
+        add_labels=_several(given.get("add_labels", ())),
+        remove_labels=_several(given.get("remove_labels", ())),
+        set_labels=None if sets is None else _several(sets),
+        set_metadata=dict(given.get("set_metadata", {})),
+        unset_metadata=_several(given.get("unset_metadata", ())),
+        parent=given.get("parent"),
+    )
+
+
+def listed(project: str, wanted: Listed, *, sort: str = "priority", limit: int = LIST_LIMIT, **more: Any) -> ListIssues:
+    """The request for a list.
+
+    Args:
+        project: the client's; empty for none.
+        wanted: which issues.
+        sort: their order, as `ListIssues` names it.
+        limit: at most so many; 0 for all.
+        more: further parts of the filter.
+    """
+    given: dict[str, Any] = {**wanted}
+    _refuse_unknown("list", given)
+    statuses = _several(given.get("status", ()))
+    parts = {name: given[name] for name in ("title_contains", "text_contains") if name in given} | more
+    any_status = "all" in statuses
+    if statuses and not any_status:
+        parts["statuses"] = statuses
+    return ListIssues(filter=_filter(project, given, **parts), all=any_status, sort=sort, limit=limit)
+
+
+def ready(project: str, wanted: Wanted, *, sort: str = "priority", limit: int = READY_LIMIT) -> Ready:
+    """The request for what can be worked on. Arguments as of `listed`."""
+    _refuse_unknown("ready", {**wanted})
+    return Ready(filter=_filter(project, {**wanted}), sort=sort, limit=limit)
+
+
+def blocked(project: str, wanted: Wanted, *, limit: int = READY_LIMIT) -> Blocked:
+    """The request for what is blocked. Arguments as of `listed`."""
+    _refuse_unknown("blocked", {**wanted})
+    return Blocked(filter=_filter(project, {**wanted}), limit=limit)
+
+
+def _filter(project: str, given: Mapping[str, Any], **more: Any) -> Filter:
+    priority = given.get("priority", ())
+    return Filter(
+        projects=(project,) if project and not given.get("all_projects") else (),
+        types=_several(given.get("issue_type", ())),
+        priorities=(priority,) if isinstance(priority, int) else tuple(priority),
+        assignee=given.get("assignee", ""),
+        unassigned=given.get("unassigned", False),
+        labels=_several(given.get("labels", ())),
+        any_labels=_several(given.get("any_labels", ())),
+        parent=given.get("parent", ""),
+        **more,
+    )
+
+
+def _several(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+_KNOWN: Final = {
+    "create": NewIssue.__optional_keys__,
+    "update": Changes.__optional_keys__,
+    "list": Listed.__optional_keys__,
+    "ready": Wanted.__optional_keys__,
+    "blocked": Wanted.__optional_keys__,
+}
+"""The names that each verb takes. Type checkers know them; callers without one are told."""
+
+
+def _refuse_unknown(verb: str, given: Mapping[str, Any]) -> None:
+    unknown = sorted(set(given) - _KNOWN[verb])
+    if unknown:
+        raise RefusedError(
+            f"{verb} takes no {' and no '.join(unknown)}",
+            code=Code.USAGE,
+            hint=f"it takes {', '.join(sorted(_KNOWN[verb]))}",
+        )

@@ -1,0 +1,114 @@
+"""The asynchronous client: the same verbs, awaited, on one connection."""
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moot import AsyncClient, Client, Code
+from moot_protocol.errors import RefusedError
+from moot_protocol.requests import Close, Create, Events, Ping, Show
+from moot_testkit.control import Gate, short_folder
+from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Town, losing_first, town
+
+
+@pytest.fixture(autouse=True)
+def actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOOT_ACTOR", "ada")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Town]:
+    with town(tmp_path) as made:
+        yield made
+
+
+def client(here: Town) -> AsyncClient:
+    return AsyncClient(here.folder, socket=here.daemon.path)
+
+
+async def test_each_verb_asks_what_it_says_and_gives_a_typed_answer(here: Town) -> None:
+    async with client(here) as moot:
+        for case in CASES:
+            here.answers(type(case.request), case.answer)
+            assert await getattr(moot, case.verb)(*case.arguments, **case.named) == case.value, case.verb
+            assert here.asked.pop() == case.request, case.verb
+
+
+def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
+    def public(kind: type) -> dict[str, list[str]]:
+        methods = {name: each for name, each in vars(kind).items() if not name.startswith("_")}
+        return {
+            name: str(inspect.signature(each)).split(" -> ")[:1] for name, each in methods.items() if callable(each)
+        }
+
+    assert public(AsyncClient) == public(Client)
+
+
+async def test_the_project_is_that_of_the_workspace(here: Town) -> None:
+    async with client(here) as moot:
+        assert (await moot.project(), moot.actor) == ("demo", "ada")
+
+
+async def test_many_calls_are_under_way_at_once_on_one_connection(here: Town) -> None:
+    gate = Gate(here.daemon)
+    here.daemon.answers.slow[Show] = gate.answer
+    async with client(here) as moot:
+        async with asyncio.TaskGroup() as tasks:
+            shown = [tasks.create_task(moot.show(f"demo-{n}")) for n in range(5)]
+            await asyncio.to_thread(lambda: [gate.begun.acquire() for _ in range(5)])
+            assert here.daemon.connections() == 1
+            gate.open()
+        assert [task.result().id for task in shown] == [f"demo-{n}" for n in range(5)]
+
+
+async def test_a_write_whose_connection_is_lost_is_repeated_under_the_same_key(here: Town) -> None:
+    losing_first(here, Create, DOCUMENT)
+    async with client(here) as moot:
+        assert await moot.create("One") == ISSUE
+    first, second = here.asked
+    assert first == second
+    assert len(set(here.daemon.answers.keys[1:])) == 1
+
+
+async def test_a_request_that_writes_without_a_key_is_not_repeated(here: Town) -> None:
+    losing_first(here, Close, DOCUMENT)
+    async with client(here) as moot:
+        with pytest.raises(RefusedError) as caught:
+            await moot.call(Close(actor="ada", id="demo-1"))
+        assert caught.value.code is Code.UNREACHABLE
+        assert await moot.call(Close(actor="ada", id="demo-1")) == DOCUMENT
+
+
+async def test_without_a_daemon_the_first_call_says_so() -> None:
+    with short_folder() as folder:
+        async with AsyncClient(socket=folder / "s", autostart=False) as moot:
+            with pytest.raises(RefusedError) as caught:
+                await moot.call(Ping())
+    assert caught.value.code is Code.UNREACHABLE
+
+
+async def test_a_client_that_is_disconnected_is_of_no_further_use(here: Town) -> None:
+    moot = client(here)
+    await moot.call(Ping())
+    await moot.disconnect()
+    with pytest.raises(RefusedError, match="closed"):
+        await moot.call(Ping())
+
+
+async def test_events_begin_where_they_were_asked_for_and_miss_none(here: Town) -> None:
+    count = 2
+
+    def log(request: Events) -> dict[str, object]:
+        since = count if request.since is None else request.since
+        found = [{"arrival": n, "kind": "issue", "entity": "demo-1"} for n in range(since + 1, count + 1)]
+        return {"events": found, "next": count, "first": 1}
+
+    here.answers(Events, log)
+    async with client(here) as moot:
+        events = await moot.events()
+        count = 4
+        assert [(await anext(events)).arrival, (await anext(events)).arrival] == [3, 4]
+        assert [each.arrival async for each in await moot.events(since=0, wait=False)] == [1, 2, 3, 4]

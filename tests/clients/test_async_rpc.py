@@ -1,0 +1,172 @@
+"""The asynchronous connection against a control socket that really listens, or something else that does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from moot.async_rpc import AsyncConnection
+from moot_protocol import rpc
+from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.requests import Ping, Show
+from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder
+from mootd.control.ports import Settings
+
+HELLO = rpc.hello_frame("1", 1)
+GARBAGE = [b"HTTP/1.1 400 Bad Request\r\n", rpc.frame(b"\xc1"), rpc.frame(b"\x05")]
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    with serving() as daemon:
+        yield daemon
+
+
+@asynccontextmanager
+async def connected(path: Path) -> AsyncIterator[AsyncConnection]:
+    connection = await AsyncConnection.open(path)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def pretending(*answers: bytes, then_close: bool = True) -> AsyncIterator[Path]:
+    """Something that listens, and sends each of these bytes after having heard the client out."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            await reader.read(65536)
+            writer.write(answer)
+        if not then_close:
+            await reader.read()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        ended.set()
+
+    with short_folder() as folder:
+        async with await asyncio.start_unix_server(serve, folder / "s"):
+            yield folder / "s"
+            await ended.wait()
+
+
+async def refusal(path: Path) -> MootError:
+    """The error that connecting must raise."""
+    with pytest.raises(MootError) as caught:
+        await AsyncConnection.open(path)
+    return caught.value
+
+
+async def failure(connection: AsyncConnection, deadline_ms: int | None = None) -> MootError:
+    """The error that a call must raise."""
+    with pytest.raises(MootError) as caught:
+        await connection.call(Show(ids=("a",)), deadline_ms=deadline_ms)
+    return caught.value
+
+
+async def test_a_call_gives_the_typed_answer_of_its_request(daemon: Daemon) -> None:
+    async with connected(daemon.path) as connection:
+        assert (await connection.call(Ping()))["pid"]
+        assert connection.is_open
+
+
+async def test_an_error_is_raised_as_the_daemon_meant_it_and_the_connection_goes_on(daemon: Daemon) -> None:
+    def fail(_: Show) -> None:
+        raise RefusedError("no such issue", code=Code.NOT_FOUND, hint="look again", retryable=True)
+
+    daemon.answers.quick[Show] = fail
+    async with connected(daemon.path) as connection:
+        error = await failure(connection)
+        assert (error.code, error.hint, error.retryable) == (Code.NOT_FOUND, "look again", True)
+        assert await connection.call(Ping())
+
+
+async def test_a_caller_that_is_cancelled_cancels_its_request_in_the_daemon(daemon: Daemon) -> None:
+    gate = Gate(daemon)
+    daemon.answers.slow[Show] = gate.answer
+    async with connected(daemon.path) as connection:
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(connection.call(Show(ids=("a",))))
+            assert await asyncio.to_thread(gate.begun.acquire, timeout=PATIENCE)
+            waiting.cancel()
+        assert await asyncio.to_thread(daemon.answers.cancelled.acquire, timeout=PATIENCE)
+        assert await connection.call(Ping()), "what the daemon says to that goes nowhere"
+
+
+async def test_a_daemon_that_does_not_answer_is_given_up_and_the_connection_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("moot.async_rpc.GRACE_SECONDS", 0.01)
+    async with pretending(HELLO, then_close=False) as path, connected(path) as connection:
+        assert (await failure(connection, deadline_ms=1)).code is Code.TIMEOUT
+        assert connection.is_open
+
+
+async def test_a_daemon_with_too_many_clients_is_busy() -> None:
+    with serving(Settings(clients=1)) as daemon:
+        async with connected(daemon.path) as first:
+            await first.call(Ping())
+            assert (await refusal(daemon.path)).code is Code.BUSY
+
+
+async def test_a_daemon_of_another_protocol_version_is_told_apart() -> None:
+    async with pretending(rpc.frame(b"\x83\xa5hello\x63\xa7version\xa39.9\xa3pid\x01")) as path:
+        assert (await refusal(path)).code is Code.BAD_VERSION
+
+
+@pytest.mark.parametrize("answer", GARBAGE)
+async def test_what_is_no_daemon_gives_a_typed_error(answer: bytes) -> None:
+    async with pretending(answer) as path:
+        assert isinstance(await refusal(path), MalformedError)
+
+
+@pytest.mark.parametrize("answer", GARBAGE)
+async def test_what_turns_into_nonsense_gives_a_typed_error_and_is_of_no_further_use(answer: bytes) -> None:
+    async with pretending(HELLO, answer) as path, connected(path) as connection:
+        for _ in range(2):
+            assert isinstance(await failure(connection), MalformedError)
+        assert not connection.is_open
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x00\x00"])
+async def test_a_connection_lost_before_the_hello_is_unreachable(answer: bytes) -> None:
+    async with pretending(answer) as path:
+        assert (await refusal(path)).code is Code.UNREACHABLE
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x00\x00"])
+async def test_a_connection_lost_in_the_middle_is_unreachable_and_stays_so(answer: bytes) -> None:
+    async with pretending(HELLO, answer) as path, connected(path) as connection:
+        for _ in range(2):
+            assert (await failure(connection)).code is Code.UNREACHABLE
+        assert not connection.is_open
+
+
+async def test_what_the_daemon_says_of_the_connection_fails_every_call() -> None:
+    stopping = rpc.error_frame(rpc.CONNECTION, RefusedError("stopping", code=Code.BUSY))
+    async with pretending(HELLO, stopping) as path, connected(path) as connection:
+        for _ in range(2):
+            assert (await failure(connection)).code is Code.BUSY
+
+
+async def test_closing_ends_the_connection_and_what_waits_on_it(daemon: Daemon) -> None:
+    gate = Gate(daemon)
+    daemon.answers.slow[Show] = gate.answer
+    connection = await AsyncConnection.open(daemon.path)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(failure(connection))
+        assert await asyncio.to_thread(gate.begun.acquire, timeout=PATIENCE)
+        connection.close()
+    assert waiting.result().code is Code.UNREACHABLE
+    assert await asyncio.to_thread(daemon.answers.cancelled.acquire, timeout=PATIENCE)
+
+
+async def test_without_a_daemon_it_says_where_it_looked() -> None:
+    with short_folder() as folder, pytest.raises(RefusedError, match=str(folder)) as caught:
+        await AsyncConnection.open(folder / "s")
+    assert caught.value.code is Code.UNREACHABLE

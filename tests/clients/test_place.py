@@ -1,0 +1,41 @@
+"""Where a program works and as whom."""
+
+from pathlib import Path
+
+import pytest
+
+from moot.place import place_of
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR", "USER", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_workspace_is_found_upward_from_the_folder(home: Path) -> None:
+    (home / ".moot").mkdir()
+    (home / ".moot" / "workspace").write_text("w1\n")
+    below = home / "a" / "b"
+    below.mkdir(parents=True)
+    assert place_of(below).workspace == "w1"
+    assert place_of(home.parent).workspace == ""
+
+
+def test_without_a_folder_it_is_this_processs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    assert place_of().folder == str(home)
+
+
+def test_the_actor_is_found_as_the_command_line_finds_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert place_of(home).actor == "unknown"
+    monkeypatch.setenv("USER", "user")
+    assert place_of(home).actor == "user"
+    (home / ".gitconfig").write_text("[user]\n\tname = Git User\n")
+    assert place_of(home).actor == "Git User"
+    for name in ("BEADS_ACTOR", "BD_ACTOR", "MOOT_ACTOR"):
+        monkeypatch.setenv(name, name)
+        assert place_of(home).actor == name
+    assert place_of(home, " given ").actor == "given"

@@ -1,0 +1,42 @@
+"""From what a caller says to the request that says it; the clients' tests go through all of them."""
+
+import pytest
+
+from moot import verbs
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import IssueFields
+
+
+def test_every_field_that_can_be_set_has_an_argument() -> None:
+    fields = set(IssueFields.__struct_fields__)
+    assert fields - verbs.NewIssue.__optional_keys__ == {"title", "close_reason"}
+    assert fields - verbs.Changes.__optional_keys__ == {"close_reason"}
+
+
+def test_a_field_that_is_not_named_stays_as_it_is_and_an_empty_one_is_cleared() -> None:
+    request = verbs.update("ada", "demo-1", {"notes": ""})
+    assert request.fields == IssueFields(notes="")
+    assert request.parent is None
+    assert request.set_labels is None
+
+
+def test_one_word_stands_for_a_list_of_it() -> None:
+    request = verbs.listed("demo", {"status": ("open", "closed"), "issue_type": "bug", "priority": (0, 1)})
+    assert request.filter.statuses == ("open", "closed")
+    assert request.filter.types == ("bug",)
+    assert request.filter.priorities == (0, 1)
+
+
+def test_all_statuses_are_one_word_and_all_projects_one_argument() -> None:
+    request = verbs.listed("demo", {"status": "all", "all_projects": True})
+    assert request.all
+    assert request.filter.statuses == ()
+    assert request.filter.projects == ()
+
+
+@pytest.mark.parametrize("verb", [verbs.ready, verbs.blocked])
+def test_what_a_list_cannot_be_chosen_by_is_refused(verb: object) -> None:
+    assert callable(verb)
+    with pytest.raises(RefusedError, match="takes no status") as caught:
+        verb("demo", {"status": "open"})
+    assert caught.value.code is Code.USAGE

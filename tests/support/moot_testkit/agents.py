@@ -1,0 +1,31 @@
+"""What tests of the MCP server share: a daemon that answers as it is told, and a desk before it."""
+
+from typing import Any, TypeVar
+
+from moot.mcp.tools import Desk
+from moot_protocol.request_base import Request
+from moot_testkit.canned_api import NOW_MS, CannedApi
+
+R = TypeVar("R")
+
+
+class CannedCaller:
+    """A `Caller` that answers in a fixed way (see `CannedApi`) and keeps what it was asked, and under which keys."""
+
+    def __init__(self, **answers: Any) -> None:
+        self._api = CannedApi(**answers)
+        self.keys: list[str] = []
+
+    @property
+    def asked(self) -> list[Request[Any]]:
+        return self._api.asked
+
+    async def call(self, request: Request[R], *, key: str = "") -> R:
+        self.keys.append(key)
+        return self._api.call(request)
+
+
+def desk(project: str = "demo", **answers: Any) -> tuple[Desk, CannedCaller]:
+    """A desk of `ada` in a project, and the daemon behind it."""
+    caller = CannedCaller(**answers)
+    return Desk(caller, "ada", project, "ab", NOW_MS), caller
