@@ -29,6 +29,9 @@ DotOf: TypeAlias = Callable[[str, Sibling], Dot]
 _SHARED_BYTES: Final = 40 * KIB
 """Bytes of short fields in one event: leaves room for four elements and the event's own names."""
 
+_LITTLE_BYTES: Final = SHARED_ELEMENT_BYTES
+"""Elements and short fields that take no more together fit one event by any reckoning, and each element is small."""
+
 _PLAIN_BYTES: Final = 16
 """Bytes that a number, a flag, nothing, or the head of a text takes at most."""
 
@@ -54,6 +57,39 @@ def writes_for_new(imported: ImportedIssue, project: str) -> Events:
     ]
     updated_at = imported.registers.get("updated_at")
     return grouped(shorts, alone, elements, None if updated_at is None else Write("updated_at", updated_at))
+
+
+def values_for_new(imported: ImportedIssue, project: str) -> list[dict[str, Any]]:
+    """What `writes_for_new` writes, as key → value by event.
+
+    Args:
+        imported: the line.
+        project: the project's prefix.
+    """
+    # What nearly all lines have: short fields, a text or two, a label, an edge. The rest takes the long way.
+    elements = None if imported.has_several or imported.deleted is not None else _elements(imported)
+    if elements is None or len(encode((elements, imported.registers))) > _LITTLE_BYTES:
+        return [{write.key: write.value for write in writes} for writes in writes_for_new(imported, project)]
+    first = {**elements, "project": project, **imported.registers}
+    updated_at = imported.registers.get("updated_at")
+    events = [first, *[{name: text} for name, text in imported.texts.items()]]
+    if updated_at is not None and len(events) > 1:
+        del first["updated_at"]
+        events[-1]["updated_at"] = updated_at
+    return events
+
+
+def _elements(imported: ImportedIssue) -> dict[str, Any]:
+    """The elements of a line that has no more than one of each set-like key, and no comment."""
+    elements: dict[str, Any] = {}
+    if imported.labels:
+        elements["labels"] = imported.labels[0]
+    if imported.edges:
+        elements["edges"] = imported.edges[0]
+    for key, entries in (("metadata", imported.metadata), ("extra", imported.extra)):
+        for entry in entries.items():
+            elements[key] = list(entry)
+    return elements
 
 
 def differences(imported: ImportedIssue, live: Live, reading: IssueReading, dot_of: DotOf) -> Events:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from moot_protocol import limits
 from moot_protocol.beads import TEXTS, ImportedIssue, export_line, parse_line
-from moot_protocol.beads_writes import Events, differences, is_older, writes_for_new
+from moot_protocol.beads_writes import Events, differences, is_older, values_for_new, writes_for_new
 from moot_protocol.clock import from_ms
 from moot_protocol.deletion import deletion, seen_by, seen_in, sighted
 from moot_protocol.event import Draft, Write, build_event
@@ -173,6 +173,13 @@ def test_every_line_makes_events_that_fit_and_the_last_says_when_it_was_updated(
         assert len(set(keys)) == len(keys)
         for alone in {*TEXTS, "comments"} & set(keys):
             assert set(keys) <= {alone, "updated_at"}
+
+
+@given(lines)
+def test_the_short_way_of_common_lines_writes_what_the_long_one_does(line: dict[str, Any]) -> None:
+    imported = parse(line)
+    long = [{write.key: write.value for write in writes} for writes in writes_for_new(imported, "bd")]
+    assert values_for_new(imported, "bd") == long
 
 
 def test_real_lines_come_out_as_they_went_in_and_write_nothing_twice() -> None:

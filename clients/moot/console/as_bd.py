@@ -1,0 +1,32 @@
+"""What is different when the program is called as `bd`: the version it names, one command's name, how failures read.
+
+Programs written for Beads compare versions, look for words in error messages and read `error` as text; what they get
+here is what they look for. Called as `moot`, nothing of this applies. `docs/bd.md` tells users of it.
+"""
+
+from typing import Any, Final
+
+from moot_protocol.errors import Code, MootError
+
+PROGRAM: Final = "bd"
+VERSION: Final = "1.0.5"
+"""The release of Beads whose commands, flags and shapes are followed: what `bd version` answers."""
+NAMES: Final = {"status": "stats"}
+"""Commands that Moot has under the same name with another meaning, and which of its own `bd` means by it."""
+
+_LOOKED_FOR: Final = {Code.NOT_FOUND: "not found", Code.LOST_RACE: "already claimed"}
+"""Words that programs look for in a message, by the kind of failure."""
+NO_WORKSPACE: Final = "no beads database found"
+"""What `bd` says in a folder that belongs to no project."""
+
+
+def message(error: MootError) -> str:
+    """An error's message with the words in it that programs look for."""
+    words = _LOOKED_FOR.get(error.code, "")
+    return error.message if words in error.message else f"{error.message} ({words})"
+
+
+def error_document(error: MootError, *, retryable: bool) -> dict[str, Any]:
+    """A failure as `bd` tells it: its message under `error`, Moot's own code beside it."""
+    hint = {"hint": error.hint} if error.hint else {}
+    return {"error": message(error), **hint, "code": str(error.code), "retryable": retryable}

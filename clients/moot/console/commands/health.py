@@ -1,0 +1,284 @@
+"""Whether all is well: doctor and its checks, repair-deps, ping, and what `bd` does to its database.
+
+`doctor` changes nothing unless told to, and what it deletes or unlinks then can be had back.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any, Final
+
+from moot.console import as_bd, exits
+from moot.console.amounts import several
+from moot.console.checks import check_lines
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer, carry_out
+from moot.console.filter_arguments import projects_of
+from moot.console.integrity import SURE, Dangling, Leftover, copies, dangling, leftovers
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.requests import Delete, Doctor, ListIssues, Ping, RemoveEdge, ResolveIds, Stats
+
+CHECKS: Final = ("machine", "validate", "pollution")
+OK, WARNING, ERROR = "ok", "warning", "error"
+_SHOWN: Final = 5
+"""Findings that a check names at most."""
+
+
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+# -- What is looked at -------------------------------------------------------------------------------------------
+def _all_issues(context: Context) -> list[IssueDoc]:
+    wanted = Filter(projects=projects_of(context))
+    return context.api.call(ListIssues(filter=wanted, all=True, limit=0, sort="id", texts=True)).issues
+
+
+def _is_known(context: Context, issue: str) -> bool:
+    """Whether there is an issue of exactly this id, in whatever project."""
+    try:
+        return context.api.call(ResolveIds(ids=(issue,))) == [issue]
+    except RefusedError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        return False
+
+
+def _dangling(context: Context, issues: Sequence[IssueDoc]) -> list[Dangling]:
+    return dangling(issues, lambda issue: _is_known(context, issue))
+
+
+def _unlink(context: Context, edges: Sequence[Dangling]) -> int:
+    """Remove edges, all or none."""
+    if edges:
+        carry_out(
+            context,
+            [
+                (
+                    edge.issue_id,
+                    RemoveEdge(actor=context.actor, id=edge.issue_id, to=edge.depends_on_id, type=edge.type),
+                )
+                for edge in edges
+            ],
+        )
+    return len(edges)
+
+
+def _dependencies(count: int) -> str:
+    return f"{count:,} {'dependency' if count == 1 else 'dependencies'}"
+
+
+# -- doctor ------------------------------------------------------------------------------------------------------
+def _doctor_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--check", choices=CHECKS, default="machine", help="what to look at (default machine)")
+    add("--fix", action="store_true", help="with --check validate: remove dependencies that lead nowhere")
+    add("--clean", action="store_true", help="with --check pollution: delete what surely is a test's")
+    add("-y", "--yes", action="store_true", help="yes, do that")
+
+
+def _doctor(context: Context) -> int:
+    run = {"machine": _machine, "validate": _validate, "pollution": _pollution}[context.arguments.check]
+    return run(context)
+
+
+def _machine(context: Context) -> int:
+    checks = context.api.call(Doctor())
+    told = [
+        {
+            "name": check["check"],
+            "status": OK if check["ok"] else ERROR,
+            "message": check["detail"] or ("right" if check["ok"] else "wrong"),
+            **({"fix": check["hint"]} if check["hint"] else {}),
+        }
+        for check in checks
+    ]
+    is_well = all(check["ok"] for check in checks)
+    answer(context, _report(context, told, is_well=is_well), check_lines(context, checks))
+    return exits.OK if is_well else exits.FAILED
+
+
+def _report(context: Context, checks: Sequence[dict[str, Any]], *, is_well: bool) -> dict[str, Any]:
+    folder = context.terminal.facts.folder
+    return {"path": folder, "checks": list(checks), "overall_ok": is_well, "cli_version": as_bd.VERSION}
+
+
+def _validate(context: Context) -> int:
+    """Look at the issues themselves. Findings are for people to judge: they are no failure of the command."""
+    issues = _all_issues(context)
+    edges = _dangling(context, issues)
+    if context.arguments.fix:
+        _need_yes(context)
+        _unlink(context, edges)
+        edges = []
+    groups = copies(issues)
+    tests = leftovers(issues)
+    checks = [
+        _finding("Duplicate Issues", several(len(groups), "group"), [", ".join(group) for group in groups]),
+        _finding(
+            "Orphaned Dependencies",
+            f"{_dependencies(len(edges))} on issues that aren't here",
+            [f"{edge.issue_id} → {edge.depends_on_id}" for edge in edges],
+        ),
+        _finding("Test Pollution", several(len(tests), "issue"), [each.issue["id"] for each in tests]),
+    ]
+    is_well = all(check["status"] == OK for check in checks)
+    shown = [
+        {"check": check["name"], "ok": check["status"] == OK, "detail": _told(check), "hint": ""} for check in checks
+    ]
+    answer(context, _report(context, checks, is_well=is_well), check_lines(context, shown))
+    return exits.OK
+
+
+def _finding(name: str, message: str, found: Sequence[str]) -> dict[str, Any]:
+    if not found:
+        return {"name": name, "status": OK, "message": "none"}
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return {"name": name, "status": WARNING, "message": message, "detail": "; ".join(found[:_SHOWN]) + more}
+
+
+def _told(check: dict[str, Any]) -> str:
+    return ": ".join(str(check[name]) for name in ("message", "detail") if name in check)
+
+
+def _need_yes(context: Context) -> None:
+    if not context.arguments.yes:
+        raise RefusedError(
+            "this changes issues, and nobody can be asked", code=Code.USAGE, hint="say --yes; without, it only looks"
+        )
+
+
+def _pollution(context: Context) -> int:
+    found = leftovers(_all_issues(context))
+    sure = [each for each in found if each.score >= SURE]
+    document: dict[str, Any] = {"polluted_count": len(found)}
+    if found:
+        document |= {"high_confidence": len(sure), "medium_confidence": len(found) - len(sure)}
+    document["issues"] = list(map(_leftover, found))
+    told = [_leftover_line(each) for each in found] or [confirmed(context, "Nothing looks like a test's")]
+    if context.arguments.clean:
+        _need_yes(context)
+        document["deleted_count"] = _delete(context, sure)
+        told.append(confirmed(context, f"Deleted {several(len(sure), 'issue')}; `moot undelete ID` brings one back"))
+    answer(context, document, told)
+    return exits.OK
+
+
+def _delete(context: Context, found: Sequence[Leftover]) -> int:
+    ids = [each.issue["id"] for each in found]
+    if ids:
+        carry_out(context, [(name, Delete(actor=context.actor, id=name, reason="left over by a test")) for name in ids])
+    return len(ids)
+
+
+def _leftover(each: Leftover) -> dict[str, Any]:
+    return {
+        "id": each.issue["id"],
+        "title": each.issue["title"],
+        "score": each.score,
+        "reasons": list(each.reasons),
+        "created_at": each.issue["created_at"],
+        "cleanable": each.score >= SURE,
+    }
+
+
+def _leftover_line(each: Leftover) -> str:
+    title = neutralise(str(each.issue["title"]))
+    return f"{neutralise(each.issue['id'])} {title}: {', '.join(each.reasons)} ({each.score:.2f})"
+
+
+# -- repair-deps -------------------------------------------------------------------------------------------------
+def _repair_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--fix", action="store_true", help="remove them")
+
+
+def _repair(context: Context) -> int:
+    edges = _dangling(context, _all_issues(context))
+    document: dict[str, Any] = {
+        "orphans_found": len(edges),
+        "orphans": [
+            {"issue_id": edge.issue_id, "depends_on_id": edge.depends_on_id, "dependency_type": edge.type}
+            for edge in edges
+        ],
+    }
+    told = [
+        f"{neutralise(edge.issue_id)} → {neutralise(edge.depends_on_id)} ({neutralise(edge.type)})" for edge in edges
+    ]
+    if context.arguments.fix:
+        document["fixed"] = _unlink(context, edges)
+        told.append(confirmed(context, f"Removed {_dependencies(len(edges))}"))
+    answer(context, document, told or [confirmed(context, "Every dependency leads to an issue")])
+    return exits.OK
+
+
+# -- What bd does to its database --------------------------------------------------------------------------------
+def _migrate_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--inspect", action="store_true", help="what there is to migrate: nothing, ever")
+    for flag in ("--dry-run", "--yes", "--force", "--update-repo-id"):
+        add(flag, action="store_true", help="accepted for bd's sake: there is nothing to migrate")
+
+
+def _migrate(context: Context) -> int:
+    """A log's format is read for good and views are rebuilt by themselves, so there is never anything to migrate."""
+    pong = context.api.call(Ping())
+    count = context.api.call(Stats(projects=projects_of(context)))["total"]
+    state = {"db_exists": True, "schema_version": pong["protocol"], "issue_count": count, "missing_config": []}
+    inspected = {
+        "registered_migrations": [],
+        "current_state": state,
+        "warnings": [],
+        "invariants_to_check": ["every view can be rebuilt from the log: `moot rebuild`"],
+    }
+    document = inspected if context.arguments.inspect else {"status": "current", "current_version": pong["version"]}
+    answer(context, document, ["There is nothing to migrate: views are rebuilt from the log by themselves"])
+    return exits.OK
+
+
+def _compact_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--stats", action="store_true", help="how many closed issues there are")
+
+
+def _compact(context: Context) -> int:
+    if not context.arguments.stats:
+        raise RefusedError(
+            "nothing is compacted here: the log keeps every text as it was written",
+            hint="`--stats` counts closed issues; closed ones are in no list unless asked for",
+        )
+    closed = context.api.call(Stats(projects=projects_of(context)))["closed"]
+    document = {"total_closed": closed, "tier1_candidates": 0, "tier2_candidates": 0}
+    answer(context, document, [f"{several(closed, 'closed issue')}; none is to be compacted"])
+    return exits.OK
+
+
+def _ping(context: Context) -> int:
+    begun = context.monotonic()
+    context.api.call(Ping())
+    reached = context.monotonic()
+    context.api.call(ListIssues(limit=1))
+    ended = context.monotonic()
+    spent = {"query_ms": round((ended - reached) * 1000), "total_ms": round((ended - begun) * 1000)}
+    document = {"status": "ok", "resolve_ms": 0, "store_ms": round((reached - begun) * 1000), **spent}
+    program = context.terminal.facts.program
+    answer(context, document, [confirmed(context, f"{program} ping: ok ({spent['total_ms']}ms)")])
+    return exits.OK
+
+
+COMMANDS: Final = (
+    Command(
+        "doctor",
+        "Check this machine, or the issues themselves",
+        _doctor_arguments,
+        _doctor,
+        examples=("moot doctor", "moot doctor --check validate", "moot doctor --check pollution --clean --yes"),
+    ),
+    Command("repair-deps", "Find dependencies on issues that aren't here", _repair_arguments, _repair),
+    Command("migrate", "Accepted for bd's sake: there is never anything to migrate", _migrate_arguments, _migrate),
+    Command(
+        "compact", "Count closed issues; nothing is compacted", _compact_arguments, _compact, aliases=("admin compact",)
+    ),
+    Command("ping", "Whether the daemon answers, and how fast", _no_arguments, _ping, alone=True),
+)
+"""The commands of this module."""

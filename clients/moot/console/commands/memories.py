@@ -1,0 +1,250 @@
+"""What a project remembers: remember, recall, memories, forget, and the key-value store.
+
+Shapes and words are those of `bd`. A key that isn't there is no error of the program: its document says so, and the
+exit code does.
+"""
+
+import re
+from argparse import ArgumentParser
+from typing import Any, Final
+
+from moot.console import documents, exits
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.context import answer, need_project, note, read_text
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.memory_requests import Forget, Memories, Remember, SetSetting, Settings
+from moot_protocol.settings import KV
+
+SLUG_WORDS: Final = 8
+SLUG_CHARS: Final = 60
+_UNFIT: Final = re.compile(r"[^a-z0-9]+")
+_SHOWN_CHARS: Final = 120
+_CONFIRMED_CHARS: Final = 80
+_RESERVED: Final = ("kv.", "memory.", "sync.", "conflict.", "federation.", "jira.", "linear.", "export.", "import.")
+"""What keys of the store can't begin with, as `bd` has it: they would look like settings."""
+
+
+def slug(text: str) -> str:
+    """A key out of a text: its first words in small letters, joined by hyphens; empty where it has no such letters."""
+    words = _UNFIT.sub("-", text.lower()).strip("-").split("-")
+    return "-".join(words[:SLUG_WORDS])[:SLUG_CHARS].rstrip("-")
+
+
+def _short(text: str, most: int) -> str:
+    line = neutralise(" ".join(text.split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _found(context: Context, key: str, value: str | None, absent: str) -> int:
+    """Answer with what stands under a key, or that nothing does."""
+    if context.json:
+        documents.write(context, {"key": key, "value": value or "", "found": value is not None})
+    elif value is None:
+        context.terminal.err(f"{absent}\n")
+    else:
+        context.terminal.out(neutralise(value, keep_newlines=True) + "\n")
+    return exits.NOT_FOUND if value is None else exits.OK
+
+
+# -- Memories ----------------------------------------------------------------------------------------------------
+def _remembered(context: Context, key: str) -> str | None:
+    project = need_project(context)
+    found = context.api.call(Memories(project=project, plane=context.plane, key=key))
+    if not found:
+        return None
+    if found[0]["foreign"]:
+        note(context, "(written in another town)")
+    return str(found[0]["text"])
+
+
+def _no_memory(key: str) -> str:
+    return f'No memory with key "{neutralise(key)}"'
+
+
+def _remember_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="what to remember; - reads stdin")
+    parser.add_argument("--key", default="", metavar="KEY", help="its key; else made from its first words")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+def _remember(context: Context) -> int:
+    given = context.arguments
+    if given.text is None:
+        raise RefusedError("remember what?", code=Code.USAGE, hint='`moot remember "Tests need a running broker"`')
+    text = (read_text(context, "-") if given.text == "-" else given.text).strip()
+    key = given.key or slug(text)
+    if not key:
+        raise RefusedError("no key can be made from this text", code=Code.USAGE, hint="give one with --key")
+    if not given.key and key == text:
+        return _recalled_instead(context, key)
+    kept = context.api.call(
+        Remember(
+            actor=context.actor,
+            dry_run=given.dry_run,
+            project=need_project(context),
+            plane=context.plane,
+            key=key,
+            text=text,
+        )
+    )
+    done = "Remembered" if kept["created"] else "Updated"
+    document = {"key": key, "value": kept["text"], "action": done.lower()}
+    answer(context, document, [f"{done} [{neutralise(key)}]: {_short(kept['text'], _CONFIRMED_CHARS)}"])
+    return exits.OK
+
+
+def _recalled_instead(context: Context, key: str) -> int:
+    """A text that is nothing but a key asks for what stands there: nobody means to remember a key by itself."""
+    text = _remembered(context, key)
+    if text is None:
+        raise RefusedError(
+            f"no memory {key}, and a key alone is not remembered",
+            code=Code.NOT_FOUND,
+            hint=f"`moot remember TEXT --key {key}` keeps a text there",
+        )
+    if context.json:
+        documents.write(context, {"key": key, "value": text, "found": True, "action": "recalled"})
+        return exits.OK
+    note(context, f"(recalled {neutralise(key)}: a key alone reads; TEXT --key {neutralise(key)} writes)")
+    return _found(context, key, text, "")
+
+
+def _key_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", help="its key")
+
+
+def _recall(context: Context) -> int:
+    key = context.arguments.key
+    return _found(context, key, _remembered(context, key), _no_memory(key))
+
+
+def _memories_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("search", nargs="?", default="", metavar="WORDS", help="only those with these words in them")
+
+
+def _memories(context: Context) -> int:
+    search = context.arguments.search
+    found = context.api.call(Memories(project=need_project(context), plane=context.plane, search=search))
+    if context.json:
+        documents.write(context, {each["key"]: each["text"] for each in found})
+        return exits.OK
+    if not found:
+        told = f"no memories with {neutralise(search)!r}" if search else 'no memories; `moot remember "…"` adds one'
+        context.terminal.err(f"{told}\n")
+        return exits.OK
+    told = f"Memories matching {neutralise(search)!r}:" if search else f"Memories ({len(found)}):"
+    rows = [told, ""]
+    for each in found:
+        marks = [word for name, word in (("foreign", "of another town"), ("conflict", "in conflict")) if each[name]]
+        rows.append(f"  {neutralise(each['key'])}" + (f" ({', '.join(marks)})" if marks else ""))
+        rows.append(f"    {_short(each['text'], _SHOWN_CHARS)}")
+    lines.write_lines(context, rows)
+    return exits.OK
+
+
+def _forget(context: Context) -> int:
+    key = context.arguments.key
+    try:
+        was = context.api.call(Forget(actor=context.actor, project=need_project(context), plane=context.plane, key=key))
+    except RefusedError as error:
+        if error.code is not Code.NOT_FOUND or not context.project:
+            raise
+        if context.json:
+            documents.write(context, {"key": key, "found": "false"})
+        else:
+            context.terminal.err(f"{_no_memory(key)}\n")
+        return exits.NOT_FOUND
+    told = f"Forgot [{neutralise(key)}]: {_short(was['text'], _CONFIRMED_CHARS)}"
+    answer(context, {"key": key, "deleted": "true"}, [told])
+    return exits.OK
+
+
+# -- The key-value store -----------------------------------------------------------------------------------------
+def _store_key(context: Context) -> str:
+    key = str(context.arguments.key)
+    if not key.strip():
+        raise RefusedError("a key can't be empty", code=Code.USAGE)
+    reserved = next((name for name in _RESERVED if key.startswith(name)), "")
+    if reserved:
+        raise RefusedError(f"a key can't begin with {reserved}", code=Code.USAGE, hint="settings and memories do")
+    return KV + key
+
+
+def _values(context: Context, prefix: str) -> dict[str, str]:
+    found = context.api.call(Settings(project=need_project(context), plane=context.plane, prefix=prefix))
+    return {str(each["key"]): str(each["value"]) for each in found}
+
+
+def _put(context: Context, key: str, value: str | None) -> dict[str, Any]:
+    return context.api.call(
+        SetSetting(actor=context.actor, project=need_project(context), plane=context.plane, key=key, value=value)
+    )
+
+
+def _kv_set_arguments(parser: ArgumentParser) -> None:
+    _key_argument(parser)
+    parser.add_argument("value", metavar="VALUE", help="its value")
+
+
+def _kv_set(context: Context) -> int:
+    key, value = context.arguments.key, context.arguments.value
+    _put(context, _store_key(context), value)
+    answer(context, {"key": key, "value": value}, [f"Set {neutralise(key)} = {neutralise(value)}"])
+    return exits.OK
+
+
+def _kv_get(context: Context) -> int:
+    key = context.arguments.key
+    stored = _store_key(context)
+    return _found(context, key, _values(context, stored).get(stored), f"{neutralise(key)} (not set)")
+
+
+def _kv_clear(context: Context) -> int:
+    key = context.arguments.key
+    _put(context, _store_key(context), None)
+    answer(context, {"key": key, "deleted": "true"}, [f"Cleared {neutralise(key)}"])
+    return exits.OK
+
+
+def _kv_list_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--prefix", default="", metavar="TEXT", help="only keys that begin so")
+
+
+def _kv_list(context: Context) -> int:
+    found = _values(context, KV + context.arguments.prefix)
+    pairs = {key.removeprefix(KV): value for key, value in found.items()}
+    if context.json:
+        documents.write(context, pairs)
+    elif pairs:
+        told = [f"  {neutralise(key)} = {neutralise(value)}" for key, value in pairs.items()]
+        lines.write_lines(context, ["Key-Value Store:", *told])
+    else:
+        context.terminal.err("No key-value pairs set\n")
+    return exits.OK
+
+
+COMMANDS: Final = (
+    Command(
+        "remember",
+        "Keep something in mind for everybody in the project",
+        _remember_arguments,
+        _remember,
+        examples=('moot remember "Tests need a running broker"', 'moot remember "JWT, not sessions" --key auth'),
+    ),
+    Command("recall", "What is remembered under a key", _key_argument, _recall, examples=("moot recall auth",)),
+    Command(
+        "memories",
+        "All that is remembered",
+        _memories_arguments,
+        _memories,
+        examples=("moot memories", "moot memories broker --json"),
+    ),
+    Command("forget", "Take a memory away", _key_argument, _forget, examples=("moot forget auth",)),
+    Command("kv set", "Keep a value under a key", _kv_set_arguments, _kv_set, examples=("moot kv set retries 3",)),
+    Command("kv get", "The value under a key", _key_argument, _kv_get),
+    Command("kv clear", "Take a key away", _key_argument, _kv_clear, aliases=("kv delete",)),
+    Command("kv list", "All keys and their values", _kv_list_arguments, _kv_list),
+)
+"""The commands of this module."""

@@ -1,0 +1,224 @@
+"""Settings of a project: config get|set|set-many|unset|list|show|validate, statuses and types.
+
+They stand on the project's plane, so that every machine has the same; with --town on the town's ledger, for all of its
+projects that say nothing else.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from moot.console import documents, exits
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer, carry_out, need_project
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.memory_requests import SetSetting, Settings
+from moot_protocol.settings import KV, custom_statuses, custom_types, problem_of
+
+STATUSES: Final = {
+    "open": ("active", "Available to work on"),
+    "in_progress": ("wip", "Somebody works on it"),
+    "blocked": ("wip", "Marked as blocked"),
+    "deferred": ("frozen", "Put off until later"),
+    "closed": ("done", "Done"),
+    "pinned": ("frozen", "Stays open, is not worked on"),
+    "hooked": ("wip", "Attached to an agent's hook"),
+}
+"""Status → category and what it means."""
+TYPES: Final = {
+    "task": "A piece of work",
+    "bug": "Something is wrong",
+    "feature": "Something new",
+    "chore": "Upkeep",
+    "epic": "Work with parts",
+    "decision": "A decision and its reasons",
+    "spike": "Finding out",
+    "story": "What somebody wants to do",
+    "milestone": "A point to reach",
+}
+"""Issue type → what it means."""
+
+
+def read_settings(context: Context, prefix: str = "") -> list[dict[str, Any]]:
+    """The settings that hold in the workspace's project, those of the key-value store left out."""
+    project = "" if getattr(context.arguments, "town", False) else need_project(context)
+    found = context.api.call(Settings(project=project, plane=context.plane, prefix=prefix))
+    return [each for each in found if not each["key"].startswith(KV)]
+
+
+def values_of(found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Settings as key → value."""
+    return {str(each["key"]): str(each["value"]) for each in found}
+
+
+def _town_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("--town", action="store_true", help="of the whole town, not of this project")
+
+
+def _key_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", help="the setting")
+    _town_argument(parser)
+
+
+def _writing_arguments(parser: ArgumentParser) -> None:
+    _town_argument(parser)
+    parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+    parser.add_argument("--force-git-tracked", action="store_true", help="keep it even if it looks like a secret")
+
+
+def _change(context: Context, key: str, value: str | None) -> SetSetting:
+    given = context.arguments
+    return SetSetting(
+        actor=context.actor,
+        dry_run=given.dry_run,
+        project="" if given.town else need_project(context),
+        plane="" if given.town else context.plane,
+        key=key,
+        value=value,
+        secrets=getattr(given, "force_git_tracked", False),
+    )
+
+
+# -- get, set, unset ---------------------------------------------------------------------------------------------
+def _get(context: Context) -> int:
+    key = context.arguments.key
+    value = values_of(read_settings(context, key)).get(key, "")
+    if context.json:
+        documents.write(context, {"key": key, "value": value})
+    else:
+        context.terminal.out(f"{neutralise(value) if value else f'{neutralise(key)} (not set)'}\n")
+    return exits.OK
+
+
+def _set_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", help="the setting")
+    parser.add_argument("value", metavar="VALUE", help="its value; empty takes it away")
+    _writing_arguments(parser)
+
+
+def _set(context: Context) -> int:
+    key, value = context.arguments.key, context.arguments.value
+    context.api.call(_change(context, key, value))
+    answer(context, {"key": key, "value": value}, [f"Set {neutralise(key)} = {neutralise(value)}"])
+    return exits.OK
+
+
+def _set_many_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("pairs", nargs="+", metavar="KEY=VALUE", help="settings: all of them or none")
+    _writing_arguments(parser)
+
+
+def _set_many(context: Context) -> int:
+    pairs = {}
+    for pair in context.arguments.pairs:
+        key, divider, value = pair.partition("=")
+        if not (key and divider):
+            raise RefusedError(f"{pair!r} is no setting", code=Code.USAGE, hint="write KEY=VALUE")
+        pairs[key] = value
+    carry_out(context, [(key, _change(context, key, value)) for key, value in pairs.items()])
+    document = [{"key": key, "value": value} for key, value in pairs.items()]
+    answer(context, document, (f"Set {neutralise(key)} = {neutralise(value)}" for key, value in pairs.items()))
+    return exits.OK
+
+
+def _unset_arguments(parser: ArgumentParser) -> None:
+    _key_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+def _unset(context: Context) -> int:
+    key = context.arguments.key
+    context.api.call(_change(context, key, None))
+    answer(context, {"key": key}, [f"Unset {neutralise(key)}"])
+    return exits.OK
+
+
+# -- list, show, validate ----------------------------------------------------------------------------------------
+def _list(context: Context) -> int:
+    found = read_settings(context)
+    if context.json:
+        documents.write(context, values_of(found))
+    elif found:
+        told = [f"  {neutralise(each['key'])} = {neutralise(each['value'])}" for each in found]
+        lines.write_lines(context, ["Configuration:", *told])
+    else:
+        context.terminal.err("No configuration set\n")
+    return exits.OK
+
+
+def _show(context: Context) -> int:
+    document = [{"key": each["key"], "value": each["value"], "source": each["of"]} for each in read_settings(context)]
+    told = [f"{neutralise(each['key'])} = {neutralise(each['value'])}  ({each['source']})" for each in document]
+    answer(context, document, told or ["No configuration set"])
+    return exits.OK
+
+
+def _validate(context: Context) -> int:
+    found = read_settings(context)
+    problems = {str(each["key"]): problem_of(each["key"], each["value"]) for each in found}
+    issues = [f"{key}: {problem}" for key, problem in problems.items() if problem]
+    issues += [
+        f"{each['key']}: two people set it apart; set it again to settle that" for each in found if each["conflict"]
+    ]
+    told = [f"  - {neutralise(each)}" for each in issues] or [confirmed(context, "Configuration is valid")]
+    answer(context, {"valid": not issues, "issues": issues}, told)
+    return exits.FAILED if issues else exits.OK
+
+
+# -- statuses, types ---------------------------------------------------------------------------------------------
+def _own(context: Context, key: str) -> str:
+    """A setting of the project; empty where there is none or no project, or where it has a value it can't have."""
+    if not context.project:
+        return ""
+    found = context.api.call(Settings(project=context.project, plane=context.plane, prefix=key))
+    value = values_of(found).get(key, "")
+    return "" if problem_of(key, value) else value
+
+
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+def _statuses(context: Context) -> int:
+    built_in = [
+        {"name": name, "category": category, "description": about} for name, (category, about) in STATUSES.items()
+    ]
+    custom = [
+        {"name": each.name, "category": each.category or "unspecified"}
+        for each in custom_statuses(_own(context, "status.custom"))
+    ]
+    document = {"built_in_statuses": built_in, "custom_statuses": custom}
+    rows = [(each["name"], each["category"], each.get("description", "your own")) for each in (*built_in, *custom)]
+    answer(context, document, (f"  {name:<12} {category:<12} {about}" for name, category, about in rows))
+    return exits.OK
+
+
+def _types(context: Context) -> int:
+    custom = custom_types(_own(context, "types.custom"))
+    core = [{"name": name, "description": about} for name, about in TYPES.items()]
+    rows = [*TYPES.items(), *((name, "your own") for name in custom)]
+    answer(context, {"core_types": core, "custom_types": custom}, (f"  {name:<12} {about}" for name, about in rows))
+    return exits.OK
+
+
+COMMANDS: Final = (
+    Command("config get", "A setting's value", _key_arguments, _get, examples=("moot config get status.custom",)),
+    Command(
+        "config set",
+        "Set a setting for everybody in the project",
+        _set_arguments,
+        _set,
+        examples=('moot config set status.custom "review:active,parked:frozen"', "moot config set custom.team blue"),
+    ),
+    Command("config set-many", "Set several settings at once, all or none", _set_many_arguments, _set_many),
+    Command("config unset", "Take a setting away", _unset_arguments, _unset),
+    Command("config list", "All settings", _town_argument, _list, examples=("moot config list --json",)),
+    Command("config show", "All settings, and whose they are", _town_argument, _show),
+    Command("config validate", "Whether every setting has a value it can have", _town_argument, _validate),
+    Command("statuses", "The statuses that issues can have", _no_arguments, _statuses),
+    Command("types", "The types that issues can have", _no_arguments, _types),
+)
+"""The commands of this module."""

@@ -1,0 +1,132 @@
+"""Short ways to say what `update` and `dep add` say: note, tag, label propagate, link, dep relate, dep unrelate."""
+
+from argparse import ArgumentParser
+from typing import Final
+
+from moot.console import documents
+from moot.console.amounts import several
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed, naming
+from moot.console.context import answer, carry_out, read_text
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import AddEdge, Children, Edge, RemoveEdge, Update
+
+RELATED: Final = "relates-to"
+
+
+# -- note --------------------------------------------------------------------------------------------------------
+def _note_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to add; several words are put together")
+    parser.add_argument("--stdin", action="store_true", help="read the text from stdin")
+    parser.add_argument("--file", metavar="FILE", help="read the text from a file; - is stdin")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+def _note(context: Context) -> int:
+    given = context.arguments
+    if sum([bool(given.text), given.stdin, given.file is not None]) != 1:
+        raise RefusedError("a note needs one text", code=Code.USAGE, hint='`moot note ID "text"`, --file, or --stdin')
+    text = (" ".join(given.text) if given.text else read_text(context, given.file or "-")).strip()
+    if not text:
+        raise RefusedError("a note can't be empty", code=Code.USAGE)
+    changed = context.api.call(Update(actor=context.actor, dry_run=given.dry_run, id=given.id, append_notes=text))
+    answer(context, documents.changed(changed), [confirmed(context, f"Note added to {naming(changed)}")])
+    return 0
+
+
+# -- tag, link ---------------------------------------------------------------------------------------------------
+def _tag_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("label", metavar="LABEL", help="the label")
+
+
+def _tag(context: Context) -> int:
+    label = context.arguments.label.strip()
+    if not label:
+        raise RefusedError("a label can't be empty", code=Code.USAGE)
+    changed = context.api.call(Update(actor=context.actor, id=context.arguments.id, add_labels=(label,)))
+    told = f"Added label '{neutralise(label)}' to {naming(changed)}"
+    answer(context, documents.changed(changed), [confirmed(context, told)])
+    return 0
+
+
+def _propagate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="PARENT", help="the issue whose children get it")
+    parser.add_argument("label", metavar="LABEL", help="the label")
+
+
+def _propagate(context: Context) -> int:
+    label = context.arguments.label.strip()
+    if not label:
+        raise RefusedError("a label can't be empty", code=Code.USAGE)
+    children = context.api.call(Children(id=context.arguments.id)).issues
+    lacking = [child["id"] for child in children if label not in child.get("labels", ())]
+    if lacking:
+        carry_out(context, [(one, Update(actor=context.actor, id=one, add_labels=(label,))) for one in lacking])
+    told = f"Added label '{neutralise(label)}' to {len(lacking)} of {several(len(children), 'child', 'ren')}"
+    document = [{"status": "added", "issue_id": one, "label": label} for one in lacking]
+    answer(context, document, [confirmed(context, told)])
+    return 0
+
+
+def _link_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue that waits")
+    parser.add_argument("to", metavar="ON", help="the issue it waits for")
+    parser.add_argument("-t", "--type", default="blocks", help="blocks, tracks, related, parent-child… or your own")
+
+
+def _link(context: Context) -> int:
+    given = context.arguments
+    edge = context.api.call(AddEdge(actor=context.actor, id=given.id, edge=Edge(to=given.to, type=given.type)))
+    ends = {name: edge[name] for name in ("issue_id", "depends_on_id", "type")}
+    told = f"Linked: {neutralise(ends['issue_id'])} depends on {neutralise(ends['depends_on_id'])}"
+    answer(context, {"status": "added", **ends}, [confirmed(context, f"{told} ({neutralise(ends['type'])})")])
+    return 0
+
+
+# -- dep relate, dep unrelate ------------------------------------------------------------------------------------
+def _pair_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="an issue")
+    parser.add_argument("to", metavar="OTHER", help="the other; both refer to one another")
+
+
+def _relate(context: Context) -> int:
+    given = context.arguments
+    pairs = ((given.id, given.to), (given.to, given.id))
+    carry_out(
+        context, [(one, AddEdge(actor=context.actor, id=one, edge=Edge(to=to, type=RELATED))) for one, to in pairs]
+    )
+    return _related(context, "linked", "are related")
+
+
+def _unrelate(context: Context) -> int:
+    given = context.arguments
+    pairs = ((given.id, given.to), (given.to, given.id))
+    gone = carry_out(
+        context, [(one, RemoveEdge(actor=context.actor, id=one, to=to, type=RELATED)) for one, to in pairs]
+    )
+    if not any(edge["removed"] for edge in gone):
+        raise RefusedError(f"{given.id} and {given.to} are not related", code=Code.NOT_FOUND)
+    return _related(context, "unlinked", "are no longer related")
+
+
+def _related(context: Context, status: str, told: str) -> int:
+    one, other = context.arguments.id, context.arguments.to
+    line = f"{neutralise(one)} and {neutralise(other)} {told}"
+    answer(context, {"id1": one, "id2": other, status: True}, [confirmed(context, line)])
+    return 0
+
+
+COMMANDS: Final = (
+    Command(
+        "note", "Add a line to an issue's notes", _note_arguments, _note, examples=('moot note bd-a1b2 "Done so far"',)
+    ),
+    Command("tag", "Add a label to an issue", _tag_arguments, _tag, examples=("moot tag bd-a1b2 urgent",)),
+    Command("label propagate", "Give an issue's children a label", _propagate_arguments, _propagate),
+    Command("dep relate", "Let two issues refer to one another", _pair_arguments, _relate, aliases=("relate",)),
+    Command("dep unrelate", "Take that back", _pair_arguments, _unrelate, aliases=("unrelate",)),
+    Command("link", "Make an issue wait for another", _link_arguments, _link, examples=("moot link bd-a1b2 bd-c3d4",)),
+)
+"""The commands of this module."""

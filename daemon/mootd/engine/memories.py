@@ -1,0 +1,150 @@
+"""What a project remembers: memories and settings, as entities of its plane.
+
+An entity's id is its project, a slash and its key; a setting of the whole town has an empty project. Taking something
+away clears it, so that the log keeps what was there. Invariant: what is called foreign has a live text that was
+written in another town than the one this machine works in on that plane; writing over it makes it one's own.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from moot_protocol import policies
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import entity_problem
+from moot_protocol.kinds import MEMORY, SETTING, field_of
+from moot_protocol.limits import MEMORY_KEY_BYTES, TEXT_BYTES
+from moot_protocol.memory_requests import Forget, Remember, SetSetting
+from moot_protocol.register import MISSING
+from moot_protocol.settings import check_key, problem_of
+from mootd.engine import layout
+from mootd.engine.editor import Editor
+from mootd.engine.entities import Entities
+from mootd.engine.issues.addressing import plane_of_project
+from mootd.engine.log import FeedRow, PlaneRow
+from mootd.engine.record import Record, groups_of
+from mootd.engine.unit import Unit
+
+_FIELDS = {MEMORY: "text", SETTING: "value"}
+"""kind → the field that holds what is kept."""
+
+
+class Kept(NamedTuple):
+    """A memory or a setting."""
+
+    key: str
+    text: str
+    updated: int
+    """Timestamp of its newest live write."""
+    foreign: bool
+    conflict: bool
+
+
+def is_foreign(record: Record, field: str, feed_of: Callable[[int], FeedRow], town: bytes) -> bool:
+    """Whether any live value of a field was written in another town."""
+    return any(feed_of(group.feed).town != town for group in groups_of(record, field))
+
+
+# -- Reading -----------------------------------------------------------------------------------------------------
+class Shelf:
+    """The memories or settings of a project on a plane, inside a transaction.
+
+    Args:
+        entities: the transaction.
+        plane: the plane.
+        kind: MEMORY or SETTING.
+        project: the project; empty for what the whole town shares.
+        feed_of: a feed by its number.
+    """
+
+    def __init__(
+        self, entities: Entities, plane: PlaneRow, kind: str, project: str, feed_of: Callable[[int], FeedRow]
+    ) -> None:
+        self._entities = entities
+        self._plane = plane
+        self._kind = kind
+        self._start = f"{project}/"
+        self._feed_of = feed_of
+
+    def all(self, prefix: str = "") -> Iterator[Kept]:
+        """All that is kept, by key."""
+        start = layout.id_key(self._plane.number, self._kind, self._start + prefix)
+        for key, eid in self._entities.reader.scan(self._entities.views.ids, start, layout.after(start)):
+            record = self._entities.record(int.from_bytes(eid, "big"))
+            kept = None if record is None else self._read(layout.id_entity(key), record)
+            if kept is not None:
+                yield kept
+
+    def _read(self, entity: str, record: Record) -> Kept | None:
+        """What a record keeps; None where it was taken away or isn't here."""
+        field = _FIELDS[self._kind]
+        reading = policies.read(
+            field_of(self._kind, field).policy,
+            self._entities.live(record).get(field, []),
+            self._entities.lineage(record, field),
+        )
+        if not isinstance(reading.value, str) or not reading.value:
+            return None
+        updated = max(group.hlc for group in groups_of(record, field))
+        foreign = is_foreign(record, field, self._feed_of, self._plane.town)
+        return Kept(entity.removeprefix(self._start), reading.value, updated, foreign, reading.conflict)
+
+
+# -- Writing -----------------------------------------------------------------------------------------------------
+def remember(unit: Unit, request: Remember) -> dict[str, Any]:
+    """Keep a text under a key."""
+    key, text = request.key, request.text.strip()
+    problem = entity_problem(f"{request.project}/{key}")
+    if not key.strip() or problem:
+        raise RefusedError(f"{key!r} can't be a memory's key: {problem or 'it is empty'}")
+    if len(key.encode()) > MEMORY_KEY_BYTES:
+        raise RefusedError(f"a key of {len(key.encode())} bytes; at most {MEMORY_KEY_BYTES}", code=Code.LIMIT)
+    if not text:
+        raise RefusedError("there is nothing to remember", hint="give a text")
+    if len(text.encode()) > TEXT_BYTES:
+        raise RefusedError(f"a memory of {len(text.encode())} bytes; at most {TEXT_BYTES}", code=Code.LIMIT)
+    editor = _editor(unit, MEMORY, request)
+    was = _shown(editor, MEMORY)
+    editor.set("text", text)
+    editor.save()
+    return {"key": key, "text": text, "created": was is None}
+
+
+def forget(unit: Unit, request: Forget) -> dict[str, Any]:
+    """Take a memory away."""
+    editor = _editor(unit, MEMORY, request)
+    was = _shown(editor, MEMORY)
+    if was is None:
+        raise RefusedError(
+            f"no memory {request.key}", code=Code.NOT_FOUND, hint="`moot memories` lists what is remembered"
+        )
+    editor.set("text", "")
+    editor.save()
+    return {"key": request.key, "text": was}
+
+
+def set_setting(unit: Unit, request: SetSetting) -> dict[str, Any]:
+    """Set a setting, or take it away."""
+    check_key(request.key, secrets=request.secrets or request.value is None)
+    problem = problem_of(request.key, request.value or "") if request.value else ""
+    if problem:
+        raise RefusedError(f"{request.key} can't be {request.value!r}: {problem}")
+    editor = _editor(unit, SETTING, request)
+    was = _shown(editor, SETTING)
+    editor.set("value", request.value or "")
+    editor.save()
+    return {"key": request.key, "value": request.value or None, "was": was}
+
+
+def _editor(unit: Unit, kind: str, request: Remember | Forget | SetSetting) -> Editor:
+    project = request.project
+    plane = plane_of_project(unit, project, request.plane) if project else unit.replica.ledger.number
+    return Editor(unit, plane, kind, f"{project}/{request.key}", request.actor)
+
+
+def _shown(editor: Editor, kind: str) -> str | None:
+    """What an entity shows before it is changed; None where it shows nothing."""
+    field = _FIELDS[kind]
+    lineage = editor.entities.lineage(editor.record, field)
+    siblings = editor.entities.live(editor.record).get(field, [])
+    value = policies.read(field_of(kind, field).policy, siblings, lineage).value
+    return None if value is MISSING or not isinstance(value, str) or not value else value

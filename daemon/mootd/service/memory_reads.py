@@ -1,0 +1,120 @@
+"""Requests that read what a project remembers, and what an agent is told first.
+
+Invariant: nothing that was written in another town reaches `prime` unless somebody of this town has written over it:
+whoever may write on a shared plane could else speak to every agent here.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from moot_protocol.clock import to_ms
+from moot_protocol.issue import CLOSED
+from moot_protocol.kinds import MEMORY, SETTING
+from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.memory_requests import Memories, Prime, Settings
+from moot_protocol.request_base import Request
+from moot_protocol.requests import ListIssues, Ready
+from mootd.engine.log import PlaneRow
+from mootd.engine.memories import Kept, Shelf, is_foreign
+from mootd.engine.planes import issue_plane_meant, issue_planes
+from mootd.service.snapshot import Snapshot
+
+_OF_ISSUE: Final = ("id", "title", "priority", "status")
+_LOOKED_AT: Final = 500
+"""Issues of each sort that are looked at: what is foreign among them is left out."""
+
+
+def _plane(snapshot: Snapshot, project: str, plane: str) -> PlaneRow:
+    """The plane of a project: the one named, else the first that has it, else the machine's ledger."""
+    planes = snapshot.replica.planes
+    if plane:
+        return issue_plane_meant(planes, plane)
+    projects = snapshot.replica.projects
+    return next((row for row in issue_planes(planes) if (row.number, project) in projects), snapshot.replica.ledger)
+
+
+def _shelf(snapshot: Snapshot, kind: str, project: str, plane: str) -> Shelf:
+    row = _plane(snapshot, project, plane) if project else snapshot.replica.ledger
+    return Shelf(snapshot.entities, row, kind, project, snapshot.feed)
+
+
+# -- Memories and settings ---------------------------------------------------------------------------------------
+def _memories(snapshot: Snapshot, request: Memories) -> list[dict[str, Any]]:
+    wanted = request.search.casefold()
+    found = _shelf(snapshot, MEMORY, request.project, request.plane).all(request.key)
+    return [
+        {
+            "key": kept.key,
+            "text": kept.text,
+            "updated_at": to_ms(kept.updated),
+            "foreign": kept.foreign,
+            "conflict": kept.conflict,
+        }
+        for kept in found
+        if request.key in {"", kept.key} and (wanted in kept.key.casefold() or wanted in kept.text.casefold())
+    ]
+
+
+def _settings(snapshot: Snapshot, request: Settings) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for scope, project in (("town", ""), ("project", request.project)):
+        if project or scope == "town":
+            for kept in _shelf(snapshot, SETTING, project, request.plane).all(request.prefix):
+                found[kept.key] = {"key": kept.key, "value": kept.text, "of": scope, "conflict": kept.conflict}
+    return [found[key] for key in sorted(found)]
+
+
+# -- Prime -------------------------------------------------------------------------------------------------------
+def _prime(snapshot: Snapshot, request: Prime) -> dict[str, Any]:
+    row = _plane(snapshot, request.project, request.plane)
+    kept = list(_shelf(snapshot, MEMORY, request.project, request.plane).all())
+    own = sorted((each for each in kept if not each.foreign), key=_newest_first)
+    plane = row.id.hex()
+    place = Filter(projects=(request.project,), plane=plane)
+    mine = Filter(projects=(request.project,), plane=plane, assignee=request.actor, exclude_statuses=(CLOSED,))
+    lists = snapshot.lists(plane)
+    claimed = lists.issues(ListIssues(filter=mine, limit=_LOOKED_AT, sort="priority")).issues
+    # Where nobody else writes, no more has to be looked at than is told.
+    looked_at = _LOOKED_AT if _is_shared(snapshot, row) else request.limit + len(claimed)
+    ready = lists.ready(Ready(filter=place, limit=looked_at))
+    mine_ids = {issue["id"] for issue in claimed}
+    waiting = [issue for issue in ready.issues if issue["id"] not in mine_ids]
+    own_claimed, foreign_claimed = _own(snapshot, row, claimed)
+    own_ready, foreign_ready = _own(snapshot, row, waiting)
+    return {
+        "memories": [{"key": each.key, "text": each.text} for each in own],
+        "claimed": own_claimed,
+        "ready": own_ready[: request.limit],
+        "ready_total": None if ready.truncated else len(own_ready),
+        "foreign": {"memories": len(kept) - len(own), "issues": foreign_claimed + foreign_ready},
+    }
+
+
+def _is_shared(snapshot: Snapshot, plane: PlaneRow) -> bool:
+    """Whether another town has written on a plane."""
+    feeds = list(snapshot.replica.feeds.values())
+    return any(row.plane == plane.number and row.n and row.town not in {b"", plane.town} for row in feeds)
+
+
+def _newest_first(kept: Kept) -> tuple[int, str]:
+    return -kept.updated, kept.key
+
+
+def _own(snapshot: Snapshot, plane: PlaneRow, issues: list[IssueDoc]) -> tuple[list[dict[str, Any]], int]:
+    """The issues whose titles this town stands behind, and how many others there are."""
+    found = snapshot.issues_of(plane.id.hex())
+    own: list[dict[str, Any]] = []
+    for issue in issues:
+        _, _, record = found.find(issue["id"])
+        if not is_foreign(record, "title", snapshot.feed, plane.town):
+            short = found.names.unique_chars(issue["id"])
+            own.append({name: issue[name] for name in _OF_ISSUE} | {"_short": short})
+    return own, len(issues) - len(own)
+
+
+MEMORY_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
+    Memories: _memories,
+    Settings: _settings,
+    Prime: _prime,
+}
+"""What each of them is answered with."""

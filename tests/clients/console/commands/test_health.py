@@ -1,0 +1,143 @@
+"""doctor, repair-deps, migrate, compact, ping: what they find and what they change when told to."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Page
+from moot_protocol.requests import Delete, RemoveEdge
+from moot_testkit.console import Outcome, issue, run_console
+
+CHECKS = [
+    {"check": "clock", "ok": True, "detail": "agrees", "hint": ""},
+    {"check": "keys", "ok": False, "detail": "readable by others", "hint": "chmod 600 the key"},
+]
+NOWHERE = RefusedError("no issue bd-gone", code=Code.NOT_FOUND)
+PONG = {"pid": 1, "uptime_ms": 1, "version": "0.1.0", "protocol": 1, "data": "/d"}
+
+
+def made(number: int, **fields: Any) -> dict[str, Any]:
+    return issue(number, created_at="2026-01-01T00:00:00Z", **fields)
+
+
+EDGE = {"issue_id": made(1)["id"], "depends_on_id": "bd-gone", "type": "blocks"}
+CUT = made(1, title="Real work", dependencies=[EDGE])
+TEST = made(2, title="Test issue 7")
+MAYBE = made(3, title="Benchmark of sorting", description="how fast")
+
+
+def look(argv: str, *issues: dict[str, Any], **answers: Any) -> Outcome:
+    page = Page(issues=list(issues), total=len(issues), truncated=False)
+    return run_console(argv, {"list": page, "resolve_ids": NOWHERE, **answers})
+
+
+# -- The machine -------------------------------------------------------------------------------------------------
+def test_doctor_lists_checks_with_hints_and_fails_if_one_does() -> None:
+    ran = run_console("doctor", {"doctor": CHECKS})
+    assert ran.code == 1
+    assert ran.out.splitlines() == [
+        "✓ clock: agrees",
+        "✗ keys: readable by others",
+        "  chmod 600 the key",
+        "1 of 2 checks failed",
+    ]
+    ran = run_console("doctor", {"doctor": CHECKS[:1]})
+    assert (ran.code, ran.out) == (0, "✓ clock: agrees\nEvery check passed\n")
+
+
+def test_a_check_without_detail_is_its_name() -> None:
+    ran = run_console("doctor", {"doctor": [{"check": "town key is here", "ok": True, "detail": "", "hint": ""}]})
+    assert ran.out.splitlines()[0] == "✓ town key is here"
+
+
+def test_doctor_as_json_has_bds_shape_and_fails_alike() -> None:
+    ran = run_console("doctor --json", {"doctor": CHECKS})
+    assert ran.code == 1
+    assert ran.document == {
+        "path": "/home/alice/work",
+        "checks": [
+            {"name": "clock", "status": "ok", "message": "agrees"},
+            {"name": "keys", "status": "error", "message": "readable by others", "fix": "chmod 600 the key"},
+        ],
+        "overall_ok": False,
+        "cli_version": "1.0.5",
+    }
+
+
+# -- The issues --------------------------------------------------------------------------------------------------
+def test_validate_names_what_it_found_and_that_is_no_failure() -> None:
+    ran = look("doctor --check=validate --json", CUT, TEST, made(4), made(5, title="Issue 4"))
+    assert (ran.code, ran.document["overall_ok"]) == (0, False)
+    assert {check["name"]: check.get("detail", "") for check in ran.document["checks"]} == {
+        "Duplicate Issues": f"{made(4)['id']}, {made(5)['id']}",
+        "Orphaned Dependencies": f"{CUT['id']} → bd-gone",
+        "Test Pollution": TEST["id"],
+    }
+    assert look("doctor --check validate --json", made(1)).document["overall_ok"] is True
+    assert "1 dependency on issues that aren't here" in look("doctor --check validate", CUT).out
+
+
+def test_an_edge_to_an_issue_of_another_project_leads_somewhere() -> None:
+    ran = look("repair-deps --json", CUT, resolve_ids=["bd-gone"])
+    assert ran.document == {"orphans_found": 0, "orphans": []}
+    assert look("repair-deps --json", CUT, resolve_ids=["bd-gone-astray"]).document["orphans_found"] == 1
+
+
+@pytest.mark.parametrize("argv", ["doctor --check=validate --fix --yes", "repair-deps --fix"])
+def test_edges_that_lead_nowhere_are_removed_when_told_to(argv: str) -> None:
+    ran = look(argv, CUT, remove_edge={"removed": 1})
+    assert ran.asked[-1] == RemoveEdge(actor="unknown", id=CUT["id"], to="bd-gone", type="blocks")
+    assert ran.code == 0
+
+
+def test_repair_deps_tells_of_each_in_bds_shape() -> None:
+    told = {"issue_id": CUT["id"], "depends_on_id": "bd-gone", "dependency_type": "blocks"}
+    assert look("repair-deps --json", CUT).document == {"orphans_found": 1, "orphans": [told]}
+    assert look("repair-deps --fix --json", CUT, remove_edge={"removed": 1}).document["fixed"] == 1
+    assert look("repair-deps", made(1)).out == "✓ Every dependency leads to an issue\n"
+
+
+def test_pollution_is_told_with_reasons_and_only_the_surest_is_deleted() -> None:
+    document = look("doctor --check=pollution --json", TEST, MAYBE).document
+    assert (document["polluted_count"], document["high_confidence"], document["medium_confidence"]) == (2, 1, 1)
+    assert [(each["id"], each["cleanable"]) for each in document["issues"]] == [
+        (TEST["id"], True),
+        (MAYBE["id"], False),
+    ]
+    ran = look("doctor --check=pollution --clean --yes --json", TEST, MAYBE, delete={})
+    assert ran.asked[-1] == Delete(actor="unknown", id=TEST["id"], reason="left over by a test")
+    assert ran.document["deleted_count"] == 1
+    assert look("doctor --check=pollution --json", made(1)).document == {"polluted_count": 0, "issues": []}
+    assert "title ends in a number" in look("doctor --check pollution", TEST).out
+
+
+@pytest.mark.parametrize("argv", ["doctor --check validate --fix", "doctor --check pollution --clean"])
+def test_nothing_is_changed_without_a_yes(argv: str) -> None:
+    ran = look(argv, CUT, TEST)
+    assert (ran.code, "--yes" in ran.err) == (2, True)
+
+
+# -- What bd does to its database --------------------------------------------------------------------------------
+def test_there_is_never_anything_to_migrate() -> None:
+    document = look("migrate --inspect --json", ping=PONG, stats={"total": 7}).document
+    assert (document["registered_migrations"], document["warnings"]) == ([], [])
+    assert document["current_state"]["issue_count"] == 7
+    assert look("migrate --json", ping=PONG, stats={"total": 7}).document["status"] == "current"
+
+
+def test_compact_counts_and_compacts_nothing() -> None:
+    assert look("compact --stats --json", stats={"closed": 3}).document["total_closed"] == 3
+    assert look("admin compact --stats", stats={"closed": 1}).out == "1 closed issue; none is to be compacted\n"
+    assert look("compact").code == 1
+
+
+def test_ping_tells_how_long_the_daemon_took() -> None:
+    def clock(*times: float) -> Callable[[], float]:
+        left: Iterator[float] = iter(times)
+        return lambda: next(left)
+
+    page = Page(issues=[], total=0, truncated=False)
+    ran = run_console("ping --json", {"ping": PONG, "list": page}, seconds=clock(1.0, 1.004, 1.01))
+    assert ran.document == {"status": "ok", "resolve_ms": 0, "store_ms": 4, "query_ms": 6, "total_ms": 10}

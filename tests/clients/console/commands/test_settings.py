@@ -1,0 +1,78 @@
+"""config, statuses, types: what is asked and printed, in the shapes that `bd` has."""
+
+from moot_protocol.memory_requests import SetSetting, Settings
+from moot_protocol.requests import Script
+from moot_testkit.console import run_console
+
+
+def setting(key: str, value: str, of: str = "project", *, conflict: bool = False) -> dict[str, object]:
+    return {"key": key, "value": value, "of": of, "conflict": conflict}
+
+
+FOUND = [setting("custom.x", "1"), setting("kv.flag", "on"), setting("status.custom", "review:active", "town")]
+
+
+def test_a_setting_is_set_for_the_project_or_the_town() -> None:
+    ran = run_console("config set custom.x 1", {"set_setting": {}})
+    assert ran.request == SetSetting(actor="unknown", project="bd", key="custom.x", value="1")
+    assert ran.out == "Set custom.x = 1\n"
+    assert run_console("config set custom.x 1 --town", {"set_setting": {}}, project="").request.project == ""
+    assert run_console("config set custom.x 1 --json", {"set_setting": {}}).document == {
+        "key": "custom.x",
+        "value": "1",
+    }
+    assert run_console("config set jira.token x --force-git-tracked", {"set_setting": {}}).request.secrets is True
+
+
+def test_a_setting_is_read_and_one_that_is_not_set_is_no_failure() -> None:
+    ran = run_console("config get custom.x", {"settings": FOUND[:1]})
+    assert (ran.request, ran.out) == (Settings(project="bd", prefix="custom.x"), "1\n")
+    ran = run_console("config get custom.y", {"settings": []})
+    assert (ran.code, ran.out) == (0, "custom.y (not set)\n")
+    assert run_console("config get custom.y --json", {"settings": []}).document == {"key": "custom.y", "value": ""}
+
+
+def test_a_setting_is_taken_away() -> None:
+    ran = run_console("config unset custom.x --json", {"set_setting": {}})
+    assert (ran.request.value, ran.document) == (None, {"key": "custom.x"})
+
+
+def test_several_settings_are_set_together() -> None:
+    ran = run_console("config set-many custom.x=1 custom.y=a=b --json", {"script": [{}, {}]})
+    assert isinstance(ran.request, Script)
+    assert [step["params"]["value"] for step in ran.request.steps] == ["1", "a=b"]
+    assert ran.document == [{"key": "custom.x", "value": "1"}, {"key": "custom.y", "value": "a=b"}]
+    assert run_console("config set-many custom.x").code == 2
+
+
+def test_settings_are_listed_without_the_key_value_store() -> None:
+    assert run_console("config list --json", {"settings": FOUND}).document == {
+        "custom.x": "1", "status.custom": "review:active",
+    }  # fmt: skip
+    assert run_console("config list", {"settings": FOUND}).out.splitlines()[0] == "Configuration:"
+    assert run_console("config list", {"settings": []}).err == "No configuration set\n"
+    shown = run_console("config show --json", {"settings": FOUND}).document
+    assert [each["source"] for each in shown] == ["project", "town"]
+
+
+def test_settings_are_validated() -> None:
+    ran = run_console("config validate --json", {"settings": FOUND})
+    assert (ran.code, ran.document) == (0, {"valid": True, "issues": []})
+    wrong = [setting("export.auto", "maybe"), setting("custom.x", "1", conflict=True)]
+    ran = run_console("config validate --json", {"settings": wrong})
+    assert (ran.code, ran.document["valid"], len(ran.document["issues"])) == (1, False, 2)
+
+
+def test_statuses_and_types_are_those_built_in_and_ones_own() -> None:
+    document = run_console("statuses --json", {"settings": FOUND[2:]}).document
+    assert {"name": "open", "category": "active", "description": "Available to work on"} in document[
+        "built_in_statuses"
+    ]
+    assert document["custom_statuses"] == [{"name": "review", "category": "active"}]
+    document = run_console("types --json", {"settings": [setting("types.custom", "rig")]}).document
+    assert {each["name"] for each in document["core_types"]} >= {"bug", "feature", "task", "epic", "chore"}
+    assert document["custom_types"] == ["rig"]
+    assert run_console("types", project="").code == 0
+    assert (
+        run_console("types --json", {"settings": [setting("types.custom", "9 lives")]}).document["custom_types"] == []
+    )

@@ -1,0 +1,71 @@
+"""note, tag, link, dep relate, dep unrelate: what they ask for."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Page
+from moot_protocol.requests import AddEdge, Edge, Script, Update
+from moot_testkit.console import issue, run_console
+
+ONE = issue(1)
+
+
+def edge(source: str = "bd-a", target: str = "bd-b", **parts: Any) -> dict[str, Any]:
+    return {"issue_id": source, "depends_on_id": target, "type": "blocks"} | parts
+
+
+def test_a_note_is_added_from_words_a_file_or_standard_input() -> None:
+    ran = run_console("note a1b2 two words", {"update": ONE})
+    assert ran.request == Update(actor="unknown", id="a1b2", append_notes="two words")
+    assert ran.out.startswith("✓ Note added to")
+    ran = run_console(
+        "note a1b2 --file n.md --json", {"update": ONE | {"dependencies": [{}]}}, files={"n.md": b"kept\n"}
+    )
+    assert (ran.request.append_notes, ran.document) == ("kept", ONE)
+    assert run_console("note a1b2 --stdin", {"update": ONE}, stdin=[b"piped"]).request.append_notes == "piped"
+
+
+@pytest.mark.parametrize("argv", ["note a1b2", "note a1b2 x --stdin", "tag a1b2 ''"])
+def test_what_says_nothing_or_twice_is_a_mistake(argv: str) -> None:
+    words = [word.strip("'") for word in argv.split()]
+    assert run_console(words, stdin=[b""]).code == 2
+
+
+def test_a_label_is_added() -> None:
+    ran = run_console("tag a1b2 urgent", {"update": ONE})
+    assert ran.request == Update(actor="unknown", id="a1b2", add_labels=("urgent",))
+
+
+def test_children_that_lack_a_label_get_it() -> None:
+    children = [issue(1, labels=["web"]), issue(2), issue(3, labels=["x"])]
+    page = Page(issues=children, total=3, truncated=False)
+    ran = run_console("label propagate a1b2 web --json", {"children": page, "script": [{}, {}]})
+    assert [step["params"]["id"] for step in ran.asked[1].steps] == [children[1]["id"], children[2]["id"]]  # type: ignore[attr-defined]
+    assert [each["issue_id"] for each in ran.document] == [children[1]["id"], children[2]["id"]]
+    page = Page(issues=children[:1], total=1, truncated=False)
+    assert run_console("label propagate a1b2 web", {"children": page}).out == "✓ Added label 'web' to 0 of 1 child\n"
+
+
+def test_an_issue_is_linked() -> None:
+    ran = run_console("link a1b2 c3d4 -t tracks --json", {"add_edge": edge(type="tracks")})
+    assert ran.request == AddEdge(actor="unknown", id="a1b2", edge=Edge(to="c3d4", type="tracks"))
+    assert ran.document == {"status": "added", **edge(type="tracks")}
+
+
+def test_two_issues_refer_to_one_another_and_no_longer() -> None:
+    ran = run_console("dep relate a1b2 c3d4 --json", {"script": [edge(), edge()]})
+    assert isinstance(ran.request, Script)
+    assert [(step["params"]["id"], step["params"]["edge"]["to"]) for step in ran.request.steps] == [
+        ("a1b2", "c3d4"), ("c3d4", "a1b2"),
+    ]  # fmt: skip
+    assert ran.document == {"id1": "a1b2", "id2": "c3d4", "linked": True}
+    gone = run_console("unrelate a1b2 c3d4 --json", {"script": [{"removed": 1}, {"removed": 0}]})
+    assert gone.document == {"id1": "a1b2", "id2": "c3d4", "unlinked": True}
+    assert run_console("dep unrelate a1b2 c3d4", {"script": [{"removed": 0}, {"removed": 0}]}).code == 3
+
+
+def test_a_failure_is_passed_on() -> None:
+    missing = RefusedError("no issue a1b2", code=Code.NOT_FOUND)
+    assert run_console("tag a1b2 x", {"update": missing}).code == 3

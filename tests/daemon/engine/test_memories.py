@@ -1,0 +1,169 @@
+"""Memories and settings as entities of a project's plane: written, read, merged, taken away."""
+
+import pytest
+
+from moot_protocol.errors import Code
+from moot_protocol.kinds import MEMORY, SETTING
+from moot_protocol.limits import MEMORY_KEY_BYTES, TEXT_BYTES
+from moot_protocol.memory_requests import Forget, Memories, Remember, SetSetting, Settings
+from moot_protocol.requests import InitProject
+from moot_testkit.engine import PROJECT, Desk, exchange, town_of
+from moot_testkit.planes import TEAM, two_planes
+from mootd.engine.memories import Shelf
+
+
+@pytest.fixture
+def desk() -> Desk:
+    made = Desk().found()
+    made.do(InitProject(actor="alice", prefix=PROJECT))
+    return made
+
+
+def remember(desk: Desk, key: str, text: str, project: str = PROJECT) -> bool:
+    answer = desk.do(Remember(actor="alice", project=project, key=key, text=text))
+    assert (answer["key"], answer["text"]) == (key, text.strip())
+    return bool(answer["created"])
+
+
+def memories(desk: Desk, **parts: str) -> dict[str, str]:
+    return {each["key"]: each["text"] for each in desk.ask(Memories(project=PROJECT, **parts))}
+
+
+def settings(desk: Desk, project: str = PROJECT, prefix: str = "") -> dict[str, str]:
+    return {each["key"]: each["value"] for each in desk.ask(Settings(project=project, prefix=prefix))}
+
+
+# -- Memories ----------------------------------------------------------------------------------------------------
+def test_a_memory_is_kept_under_its_key_until_it_is_forgotten(desk: Desk) -> None:
+    assert remember(desk, "auth", "sessions") is True
+    assert remember(desk, "auth", "  tokens\nnot sessions\n") is False
+    assert memories(desk) == {"auth": "tokens\nnot sessions"}
+    assert desk.do(Forget(actor="bob", project=PROJECT, key="auth"))["text"] == "tokens\nnot sessions"
+    assert memories(desk) == {}
+    assert remember(desk, "auth", "again") is True
+
+
+def test_the_same_text_again_writes_nothing(desk: Desk) -> None:
+    remember(desk, "auth", "tokens")
+    before = desk.tables()
+    remember(desk, "auth", "tokens")
+    assert desk.tables() == before
+
+
+def test_a_project_has_its_own_memories(desk: Desk) -> None:
+    remember(desk, "k", "mine")
+    remember(desk, "k", "theirs", project=f"{PROJECT}x")
+    remember(desk, f"{PROJECT}/k", "with a slash")
+    assert memories(desk) == {"k": "mine", f"{PROJECT}/k": "with a slash"}
+
+
+def test_memories_are_found_by_words_in_key_or_text(desk: Desk) -> None:
+    remember(desk, "auth", "Tokens, not sessions")
+    remember(desk, "broker", "runs in the session of tests")
+    remember(desk, "style", "short")
+    assert set(memories(desk, search="SESSION")) == {"auth", "broker"}
+    assert set(memories(desk, search="sty")) == {"style"}
+    assert set(memories(desk, key="auth")) == {"auth"}
+    assert memories(desk, key="au") == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "code"),
+    [
+        ("", "x", Code.INVALID),
+        (" ", "x", Code.INVALID),
+        ("a\x00b", "x", Code.INVALID),
+        ("k", " \n", Code.INVALID),
+        ("k" * (MEMORY_KEY_BYTES + 1), "x", Code.LIMIT),
+        ("k", "x" * (TEXT_BYTES + 1), Code.LIMIT),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(desk: Desk, key: str, text: str, code: Code) -> None:
+    assert desk.refusal(Remember(actor="alice", project=PROJECT, key=key, text=text)) is code
+
+
+def test_what_is_not_remembered_cannot_be_forgotten(desk: Desk) -> None:
+    assert desk.refusal(Forget(actor="alice", project=PROJECT, key="auth")) is Code.NOT_FOUND
+
+
+def test_two_machines_that_add_to_one_memory_keep_both_additions() -> None:
+    one, other = town_of("one", "other")
+    remember(one, "steps", "first\n\nmiddle\n\nlast")
+    exchange(one, other)
+    remember(one, "steps", "first, and more\n\nmiddle\n\nlast")
+    remember(other, "steps", "first\n\nmiddle\n\nlast, and more")
+    exchange(one, other)
+    assert memories(one) == memories(other) == {"steps": "first, and more\n\nmiddle\n\nlast, and more"}
+    assert not any(each["foreign"] or each["conflict"] for each in one.ask(Memories(project=PROJECT)))
+
+
+def test_two_machines_that_disagree_are_in_conflict_until_somebody_writes_again() -> None:
+    one, other = town_of("one", "other")
+    remember(one, "port", "80")
+    remember(other, "port", "8080")
+    exchange(one, other)
+    (found,) = one.ask(Memories(project=PROJECT))
+    assert found["conflict"] is True
+    remember(one, "port", "443")
+    exchange(one, other)
+    assert [each["conflict"] for each in other.ask(Memories(project=PROJECT))] == [False]
+    assert memories(other) == {"port": "443"}
+
+
+def test_memories_stand_on_their_projects_plane() -> None:
+    desk = two_planes()
+    desk.do(InitProject(actor="alice", prefix="shared", plane=TEAM))
+    desk.do(Remember(actor="alice", project="shared", key="k", text="there"))
+    team = desk.replica.plane_named(TEAM)
+    with desk.replica.read() as reader:
+        feed_of = desk.replica.feeds.__getitem__
+        shelf = Shelf(desk.entities(reader), team, MEMORY, "shared", feed_of)
+        assert [kept.key for kept in shelf.all()] == ["k"]
+    assert [each["text"] for each in desk.ask(Memories(project="shared"))] == ["there"]
+
+
+def test_a_rebuild_finds_every_memory_and_setting_again(desk: Desk) -> None:
+    remember(desk, "auth", "tokens")
+    desk.do(SetSetting(actor="alice", project=PROJECT, key="custom.x", value="1"))
+    twin = Desk("twin").join(desk)
+    assert memories(twin) == {"auth": "tokens"}
+    assert settings(twin) == {"custom.x": "1"}
+
+
+# -- Settings ----------------------------------------------------------------------------------------------------
+def test_a_setting_is_set_changed_and_taken_away(desk: Desk) -> None:
+    first = desk.do(SetSetting(actor="alice", project=PROJECT, key="custom.x", value="1"))
+    assert first == {"key": "custom.x", "value": "1", "was": None}
+    assert desk.do(SetSetting(actor="alice", project=PROJECT, key="custom.x", value="2"))["was"] == "1"
+    assert settings(desk) == {"custom.x": "2"}
+    gone = desk.do(SetSetting(actor="alice", project=PROJECT, key="custom.x"))
+    assert gone == {"key": "custom.x", "value": None, "was": "2"}
+    assert settings(desk) == {}
+
+
+def test_a_project_overrules_its_town(desk: Desk) -> None:
+    for project, value in (("", "town"), (PROJECT, "project")):
+        desk.do(SetSetting(actor="alice", project=project, key="custom.x", value=value))
+    desk.do(SetSetting(actor="alice", project="", key="custom.y", value="town"))
+    found = desk.ask(Settings(project=PROJECT))
+    assert [(each["key"], each["value"], each["of"]) for each in found] == [
+        ("custom.x", "project", "project"),
+        ("custom.y", "town", "town"),
+    ]
+    assert settings(desk, project="") == {"custom.x": "town", "custom.y": "town"}
+    assert settings(desk, prefix="custom.y") == {"custom.y": "town"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [("nonsense", "1", Code.INVALID), ("export.auto", "maybe", Code.INVALID), ("jira.token", "x", Code.DENIED)],
+)
+def test_a_setting_that_cannot_be_is_refused(desk: Desk, key: str, value: str, code: Code) -> None:
+    assert desk.refusal(SetSetting(actor="alice", project=PROJECT, key=key, value=value)) is code
+
+
+def test_a_secret_that_got_in_can_be_taken_away(desk: Desk) -> None:
+    desk.do(SetSetting(actor="alice", project=PROJECT, key="jira.token", value="x", secrets=True))
+    desk.do(SetSetting(actor="alice", project=PROJECT, key="jira.token"))
+    assert settings(desk) == {}
+    assert desk.records(SETTING)
