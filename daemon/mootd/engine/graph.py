@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from mootd.engine import layout
 from mootd.engine.cycles import PARENT, Cutter
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
-from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, SETTLED, Standing
+from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, SETTLED, Standing, rows_of_new
 from mootd.store.port import WriteTransaction
 
 BLOCKING: Final = frozenset({"blocks", "conditional-blocks"})
@@ -57,6 +57,14 @@ def must_wait(spawner: Standing, children: Iterable[Standing], gate: bytes) -> b
     return not all(closed)
 
 
+def _take(standing: Standing, facts: StandingFacts) -> None:
+    standing.flags = facts.flags | standing.flags & (BLOCKED | REFERENCED)
+    standing.issue_class, standing.project = facts.issue_class, facts.project
+    standing.priority, standing.created_ms, standing.tie = facts.priority, facts.created_ms, facts.tie
+    standing.defer_ms = facts.defer_ms
+    standing.until_ms = max(standing.until_ms, facts.defer_ms)
+
+
 class Graph:
     """The edges and standings of one generation of views, inside one write transaction."""
 
@@ -64,6 +72,8 @@ class Graph:
         self._txn = transaction
         self._index = views.index
         self._standings: dict[int, Standing] = {}
+        self._new: dict[int, StandingFacts] = {}
+        """Issues new in this transaction that no edge leads from or to so far: nothing needs to be counted for them."""
         self.unblocked: list[int] = []
         """Issues that the last flush found to be blocked no longer, though they are still to be done."""
         self._queue: list[int] = []
@@ -74,7 +84,12 @@ class Graph:
         """An issue's standing, to be changed in place."""
         found = self._standings.get(eid)
         if found is None:
-            found = Standing(eid, self._txn.get(self._index, layout.standing_key(eid)))
+            facts = self._new.pop(eid, None)
+            if facts is None:
+                found = Standing(eid, self._txn.get(self._index, layout.standing_key(eid)))
+            else:
+                found = Standing(eid, None)
+                _take(found, facts)
             self._standings[eid] = found
         return found
 
@@ -97,27 +112,35 @@ class Graph:
         """(source, target, type) of every edge that is left out of readiness."""
         return [layout.edge_parts(key) for key, _ in self._txn.scan(self._index, CYCLE, layout.after(CYCLE))]
 
-    def open_new(self, eid: int) -> None:
-        """Begin the standing of an issue whose number was given in this transaction: there is none to be read."""
-        if eid not in self._standings:
-            self._standings[eid] = Standing(eid, None)
-
     # -- Changing ------------------------------------------------------------------------------------------------
-    def set_issue(self, eid: int, facts: StandingFacts, edges: Mapping[tuple[int, str], EdgeFacts]) -> None:
-        """Bring an issue's standing and edges up to what its record says; `settle` must follow."""
+    def set_new(self, eid: int, facts: StandingFacts, edges: Mapping[tuple[int, str], EdgeFacts]) -> None:
+        """As `set_issue`, for an issue whose number was given in this transaction: nothing is kept of it to be read."""
+        if eid in self._standings:
+            self.set_issue(eid, facts, edges)
+        elif edges:
+            self._standings[eid] = Standing(eid, None)
+            self.set_issue(eid, facts, edges)
+        else:
+            self._new[eid] = facts
+
+    def set_issue(self, eid: int, facts: StandingFacts, edges: Mapping[tuple[int, str], EdgeFacts] | None) -> None:
+        """Bring an issue's standing and edges up to what its record says; `settle` must follow.
+
+        Args:
+            eid: the issue's number.
+            facts: what it says of itself.
+            edges: those it depends by; None where they are as they were.
+        """
         standing = self.standing(eid)
         is_fresh = standing.packed is None and not standing.flags
         held_up, before, old_defer = standing.holds_up, standing.flags, standing.defer_ms
-        standing.flags = facts.flags | before & (BLOCKED | REFERENCED)
-        standing.issue_class, standing.project = facts.issue_class, facts.project
-        standing.priority, standing.created_ms, standing.tie = facts.priority, facts.created_ms, facts.tie
-        standing.defer_ms = facts.defer_ms
-        standing.until_ms = max(standing.until_ms, facts.defer_ms)
+        _take(standing, facts)
         if is_fresh and not edges:
             return
         self._queue.append(eid)
         self._change_dependents(eid, held_up, standing.holds_up)
-        self._change_edges(eid, edges, has_old=not is_fresh)
+        if edges is not None:
+            self._change_edges(eid, edges, has_old=not is_fresh)
         if is_fresh:
             return
         changed = before ^ standing.flags
@@ -280,7 +303,16 @@ class Graph:
                 puts.extend((key, b"") for key in new)
             puts.append((layout.standing_key(eid), packed))
         self._standings.clear()
+        for eid, facts in self._new.items():
+            if facts.flags:
+                puts += rows_of_new(eid, facts, now_ms)
+        self._new.clear()
         return puts, deletes
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether nothing was touched since the last flush."""
+        return not self._standings and not self._new and not self._queue
 
     def release_due(self, now_ms: int) -> None:
         """Touch every issue whose time has come, so that the next flush moves it to READY."""

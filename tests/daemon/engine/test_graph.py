@@ -33,8 +33,8 @@ def facts_of(it: NaiveIssue[int]) -> StandingFacts:
     return StandingFacts(flags, issue_class, 1, 2, CREATED_MS, 0, it.defer_ms)
 
 
-def set_issue(graph: Graph, eid: int, it: NaiveIssue[int] | None) -> None:
-    """Tell the graph of an issue; None deletes it."""
+def set_issue(graph: Graph, eid: int, it: NaiveIssue[int] | None, *, is_new: bool = False) -> None:
+    """Tell the graph of an issue, one that it never heard of if it is new; None deletes it."""
     if it is None:
         graph.set_issue(eid, StandingFacts(0, 0, 0, 0, 0, 0, 0), {})
         return
@@ -42,7 +42,7 @@ def set_issue(graph: Graph, eid: int, it: NaiveIssue[int] | None) -> None:
         (edge.target, edge.type): EdgeFacts(edge.rank, ANY_CHILD if edge.any_child else ALL_CHILDREN)
         for edge in it.edges
     }
-    graph.set_issue(eid, facts_of(it), edges)
+    (graph.set_new if is_new else graph.set_issue)(eid, facts_of(it), edges)
 
 
 def flush(graph: Graph, transaction: WriteTransaction, now_ms: int) -> None:
@@ -66,8 +66,10 @@ class Bench:
         with self.store.write() as transaction:
             graph = Graph(transaction, VIEWS)
             graph.release_due(self.now_ms)
+            new = {eid for eid, _ in changes if transaction.get(VIEWS.index, layout.standing_key(eid)) is None}
             for eid, it in changes:
-                set_issue(graph, eid, it)
+                set_issue(graph, eid, it, is_new=eid in new)
+                new.discard(eid)
             flush(graph, transaction, self.now_ms)
         for eid, it in changes:
             if it is None:

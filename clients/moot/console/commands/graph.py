@@ -8,6 +8,7 @@ from moot.console import documents, exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands.show import NOT_HERE, edge_lines
+from moot.console.graph_drawing import mermaid_escaped
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
@@ -65,7 +66,7 @@ def mermaid(down: Mapping[str, Any] | None, up: Mapping[str, Any] | None = None)
         for parent, child in _edges(root):
             pair = (named(parent), named(child))
             start, end = pair[::-1] if upward else pair
-            link = _mermaid_escaped(child.get("type") or _BLOCKS)
+            link = mermaid_escaped(child.get("type") or _BLOCKS)
             arrows[f'  {start} -->|"{link}"| {end}'] = None
         if root is not None:
             named(root)
@@ -84,12 +85,7 @@ def _edges(root: Mapping[str, Any] | None) -> Iterable[tuple[Mapping[str, Any], 
 
 def _mermaid_text(node: Mapping[str, Any]) -> str:
     status = f"({node['status']})" if node.get("status") else ""
-    return _mermaid_escaped(" ".join(filter(None, (node["id"], node.get("title"), status))))
-
-
-def _mermaid_escaped(text: str) -> str:
-    """Text that can stand in quotes: what Mermaid or HTML would read as markup as numbered entities."""
-    return "".join(f"#{ord(letter)};" if letter in '#"`<>&\\' else letter for letter in neutralise(text))
+    return mermaid_escaped(" ".join(filter(None, (node["id"], node.get("title"), status))))
 
 
 def _tree_arguments(parser: ArgumentParser) -> None:

@@ -1,0 +1,144 @@
+"""Commands about changes: diff tells what changed between two times, undo takes a write of one's own back."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from moot.console import documents, exits, when
+from moot.console import filter_arguments as filters
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.commands.conflicts import value_text
+from moot.console.confirm import confirmed
+from moot.console.context import answer, note
+from moot.console.issue_arguments import add_dry_run
+from moot.console.style import style_of
+from moot.console.table import cut
+from moot_protocol.action_requests import Diff, Undo
+from moot_protocol.errors import Code, RefusedError
+
+VALUE_WIDTH: Final = 60
+"""Cells of one value in a line; `--json` has all of it."""
+_MARKS: Final = {"added": "+", "removed": "-", "modified": "~"}
+
+
+def change_line(change: Mapping[str, Any]) -> str:
+    """A field with its value before and after, safe to print."""
+    then, now = (_shown(change.get(side)) for side in ("from", "to"))
+    return f"{lines.text_of(change, 'field')}: {then} → {now}"
+
+
+def _shown(value: Any) -> str:
+    return "(none)" if value in (None, "", [], {}) else cut(value_text(value), VALUE_WIDTH)
+
+
+# -- diff --------------------------------------------------------------------------------------------------------
+def _diff_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("refs", nargs="*", metavar="ID | TIME TIME", help="an issue, or two times; else all issues")
+    parser.add_argument("--from", dest="before", default="", metavar="TIME", help=f"else the beginning: {when.HELP}")
+    parser.add_argument("--to", dest="after", default="", metavar="TIME", help="else now")
+    filters.add_place(parser)
+
+
+def _diff(context: Context) -> int:
+    given = context.arguments
+    refs: list[str] = given.refs
+    before, after = given.before, given.after
+    ids: tuple[str, ...] = ()
+    if len(refs) == 2 and not (before or after):
+        before, after = refs
+    elif len(refs) <= 1:
+        ids = tuple(refs)
+    else:
+        raise RefusedError("give one issue, or two times", code=Code.USAGE, hint='`moot diff "1d ago" now`')
+    found = context.api.call(
+        Diff(
+            before=when.parse(before, context.now_ms) if before else -1,
+            after=when.parse(after, context.now_ms) if after else context.now_ms,
+            ids=ids,
+            projects=() if ids else filters.projects_of(context),
+            plane=given.plane,
+        )
+    )
+    answer(context, found, _diff_lines(context, found))
+    if not found and not context.json:
+        note(context, "nothing changed")
+    return exits.OK
+
+
+def _diff_lines(context: Context, found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    style = style_of(context.terminal.facts)
+    for each in found:
+        shown = each["new_value"] or each["old_value"] or {"id": each["issue_id"]}
+        yield lines.node_line(style, f"{_MARKS.get(each['diff_type'], ' ')} ", shown)
+        yield from (f"    {change_line(change)}" for change in each["changes"])
+
+
+# -- undo --------------------------------------------------------------------------------------------------------
+def _undo_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="",
+        metavar="EVENT | ID",
+        help="an event's number (`n` of `history --json`), or an issue",
+    )
+    parser.add_argument("--last", action="store_true", help="your last write, whatever it was about (the default)")
+    add_dry_run(parser)
+    parser.add_argument("--plane", default="", help="the plane that an event's number is of")
+
+
+def _undo(context: Context) -> int:
+    given = context.arguments
+    if given.what and given.last:
+        raise RefusedError("--last and an event or issue exclude one another", code=Code.USAGE)
+    is_number = given.what.isascii() and given.what.isdigit()
+    done = context.api.call(
+        Undo(
+            actor=context.actor,
+            dry_run=given.dry_run,
+            id="" if is_number else given.what,
+            n=int(given.what) if is_number else None,
+            plane=given.plane,
+        )
+    )
+    done["issues"] = list(map(documents.changed, done["issues"]))
+    answer(context, done, _undo_lines(context, done))
+    return exits.OK
+
+
+def _undo_lines(context: Context, done: Mapping[str, Any]) -> Iterator[str]:
+    undone = done["undone"]
+    first, last = undone["n"]
+    events = f"event {first}" if first == last else f"events {first} to {last}"
+    verb = "Would undo" if context.arguments.dry_run else "Undid"
+    yield confirmed(context, f"{verb} what {lines.text_of(undone, 'actor')} wrote {_age(context, undone)} ({events})")
+    for change in done["changes"]:
+        yield f"  {lines.text_of(change, 'id')} {change_line(change)}"
+
+
+def _age(context: Context, undone: Mapping[str, Any]) -> str:
+    return when.age(int(undone["at"]), context.now_ms)
+
+
+COMMANDS: Final = (
+    Command(
+        "diff",
+        "What changed between two times, of an issue or of all",
+        _diff_arguments,
+        _diff,
+        examples=(
+            'moot diff "1d ago" now',
+            'moot diff bd-a1b2 --from yesterday --to "2h ago"',
+            "moot diff --from 2026-01-31",
+        ),
+    ),
+    Command(
+        "undo",
+        "Undo your last write, or one that is named, where nobody has written since",
+        _undo_arguments,
+        _undo,
+        examples=("moot undo --dry-run", "moot undo bd-a1b2", "moot undo 1234"),
+    ),
+)
+"""The commands of this module."""

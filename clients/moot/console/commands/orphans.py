@@ -1,0 +1,127 @@
+"""orphans: issues that commits speak of, and that are not closed.
+
+The client reads the log of the repository it stands in; nothing of the repository is touched. A message speaks of an
+issue where its id or its alias stands as a word of its own: whole, or as far as lists show it.
+"""
+
+import re
+from argparse import ArgumentParser
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from moot.console import exits
+from moot.console import filter_arguments as filters
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed, naming
+from moot.console.context import answer, carry_out
+from moot.console.grammar import comma_separated
+from moot.console.issue_arguments import add_dry_run, batched
+from moot.console.style import style_of
+from moot_protocol.limits import SHORT_ID_CHARS
+from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.requests import Close, ListIssues
+
+COMMITS: Final = 10_000
+REASON: Final = "Implemented"
+_STATUSES: Final = ("open", "in_progress")
+_word: Final = re.compile(r"[A-Za-z][\w.]*(?:-[\w.]+)+")
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--details", action="store_true", help="with the latest commit that speaks of each")
+    parser.add_argument("-f", "--fix", action="store_true", help="close them")
+    add_dry_run(parser)
+    parser.add_argument("-l", "--label", action="append", help="with all of these labels")
+    parser.add_argument("--label-any", action="append", help="with any of these labels")
+    filters.add_place(parser)
+
+
+def _orphans(context: Context) -> int:
+    arguments = context.arguments
+    wanted = Filter(
+        projects=filters.projects_of(context),
+        plane=arguments.plane,
+        statuses=_STATUSES,
+        labels=comma_separated(arguments.label),
+        any_labels=comma_separated(arguments.label_any),
+    )
+    page = context.api.call(ListIssues(filter=wanted, sort="id", limit=0))
+    found = spoken_of(page.issues, context.terminal.git_log(COMMITS))
+    for steps in batched([_closing(context, issue)] for issue, _ in found) if arguments.fix else ():
+        carry_out(context, steps)
+    answer(context, [_document(issue, *commit) for issue, commit in found], _lines(context, found))
+    return exits.OK
+
+
+def _closing(context: Context, issue: IssueDoc) -> tuple[str, Any]:
+    dry_run = context.arguments.dry_run
+    return issue["id"], Close(actor=context.actor, dry_run=dry_run, id=issue["id"], reason=REASON, force=True)
+
+
+def spoken_of(issues: Sequence[IssueDoc], log: str) -> list[tuple[IssueDoc, tuple[str, str]]]:
+    """The issues that commits speak of, in order of id, each with (hash, first line) of the latest such commit.
+
+    Args:
+        issues: those to look for, in order of id.
+        log: as `Terminal.git_log` gives it.
+    """
+    meant = {name: issue["id"] for issue in issues for name in (issue["id"], issue.get("_alias")) if name}
+    names = sorted(meant)
+    latest: dict[str, tuple[str, str]] = {}
+    for commit in log.split("\0"):
+        commit_hash, _, message = commit.partition("\t")
+        for word in dict.fromkeys(_word.findall(message)):
+            issue = meant.get(_meant(names, word.rstrip(".")), "")
+            if issue and issue not in latest:
+                latest[issue] = (commit_hash, message.partition("\n")[0])
+    return [(issue, latest[issue["id"]]) for issue in issues if issue["id"] in latest]
+
+
+def _meant(names: Sequence[str], word: str) -> str:
+    """The name that a word is, or is the beginning of; empty where there is none, or several."""
+    place = bisect_left(names, word)
+    if place == len(names) or not names[place].startswith(word):
+        return ""
+    if names[place] == word:
+        return word
+    is_long = len(word.rpartition("-")[2]) >= SHORT_ID_CHARS
+    is_unique = place + 1 == len(names) or not names[place + 1].startswith(word)
+    return names[place] if is_long and is_unique else ""
+
+
+def _document(issue: IssueDoc, commit_hash: str, message: str) -> dict[str, Any]:
+    return {
+        "issue_id": issue["id"],
+        "title": issue.get("title", ""),
+        "status": issue.get("status", ""),
+        "latest_commit": commit_hash,
+        "latest_commit_message": message,
+    }
+
+
+def _lines(context: Context, found: Sequence[tuple[IssueDoc, tuple[str, str]]]) -> Iterator[str]:
+    if not found:
+        yield confirmed(context, "No orphaned issues found")
+    style = style_of(context.terminal.facts)
+    for issue, (commit_hash, message) in found:
+        yield lines.node_line(style, "", issue)
+        if context.arguments.details:
+            told = {"hash": commit_hash, "message": message}
+            yield f"  {style.faint(lines.text_of(told, 'hash'))} {lines.text_of(told, 'message')}"
+    if context.arguments.fix:
+        done = "Would close" if context.arguments.dry_run else "Closed"
+        yield from (confirmed(context, f"{done} {naming(issue)}") for issue, _ in found)
+
+
+COMMANDS: Final = (
+    Command(
+        "orphans",
+        "Issues that git commits speak of and that are not closed",
+        _arguments,
+        _orphans,
+        examples=("moot orphans --details", "moot orphans --fix --dry-run"),
+    ),
+)
+"""The commands of this module."""

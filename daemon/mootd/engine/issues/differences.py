@@ -1,0 +1,66 @@
+"""What changed between two times: each issue as its events up to the one and up to the other leave it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from moot_protocol.action_requests import Diff
+from moot_protocol.clock import to_ms
+from moot_protocol.errors import RefusedError
+from moot_protocol.issue import TOMBSTONE
+from moot_protocol.kinds import ISSUE
+from moot_protocol.listing import IssueDoc
+from mootd.engine.issues.history import as_of
+from mootd.engine.issues.reading import Issues
+from mootd.engine.record import Record, decode_record
+
+
+def diff(issues: Issues, request: Diff) -> list[dict[str, Any]]:
+    """What changed between two times, in order of id."""
+    if request.before > request.after:
+        raise RefusedError("the first time lies after the second")
+    records = (
+        [issues.find(typed)[2] for typed in request.ids] if request.ids else list(_touched(issues, request.before))
+    )
+    found = (_difference(issues, record, request) for record in records)
+    return sorted((each for each in found if each), key=lambda each: str(each["issue_id"]))
+
+
+def _touched(issues: Issues, since_ms: int) -> Iterator[Record]:
+    """The issues that have an event after a time."""
+    for _, packed in issues.entities.reader.scan(issues.entities.views.records, b"\0"):
+        record = decode_record(packed)
+        if record.kind == ISSUE and record.plane in issues.planes and to_ms(record.updated) > since_ms:
+            yield record
+
+
+def _difference(issues: Issues, record: Record, request: Diff) -> dict[str, Any] | None:
+    old, new = (_there(as_of(issues, record, time)) for time in (request.before, request.after))
+    changes = _changes(old, new) if old and new else []
+    if (old is None) == (new is None) and not changes:
+        return None
+    if request.projects and _project(issues, record) not in request.projects:
+        return None
+    return {
+        "issue_id": record.entity,
+        "diff_type": "added" if old is None else "removed" if new is None else "modified",
+        "old_value": old,
+        "new_value": new,
+        "changes": changes,
+    }
+
+
+def _there(document: IssueDoc | None) -> IssueDoc | None:
+    return None if document is None or document.get("status") == TOMBSTONE else document
+
+
+def _project(issues: Issues, record: Record) -> str:
+    live = issues.live(record, texts=False).get("project", ())
+    return str(live[-1].value) if live else ""
+
+
+def _changes(old: IssueDoc, new: IssueDoc) -> list[dict[str, Any]]:
+    return [
+        {"field": name, "from": old.get(name), "to": new.get(name)}
+        for name in dict.fromkeys((*new, *old))
+        if name != "updated_at" and old.get(name) != new.get(name)
+    ]

@@ -1,0 +1,89 @@
+"""Issues as a graph: those that edges connect, an issue with its children, or all that are not closed; and epics."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from moot_protocol.action_requests import EpicStatus, Graph
+from moot_protocol.errors import RefusedError
+from moot_protocol.issue import CLOSED
+from moot_protocol.listing import Filter
+from mootd.engine.issues.filters import PARENT, Candidate
+from mootd.engine.issues.lists import Lists
+from mootd.engine.layout import BACK_EDGE, EDGE
+from mootd.engine.standing import BLOCKED
+
+NODES: Final = 10_000
+"""Issues in one graph; what is further away is left out, and the answer says so."""
+
+
+class GraphLists(Lists):
+    """Makes graphs from one snapshot."""
+
+    def graph(self, request: Graph) -> dict[str, Any]:
+        """Issues with the edges between them."""
+        scopes: dict[str, Callable[[int], Iterator[int]]] = {"connected": self._connected, "children": self._family}
+        root = ""
+        if request.scope == "open":
+            found = self._matching(self._in_priority_order(Filter(projects=request.projects), closed=False), [])
+            if request.projects:
+                found = (each for each in found if each.facts.project in request.projects)
+        elif request.scope in scopes:
+            root, eid, _ = self._issues.find(request.id)
+            found = self._matching(scopes[request.scope](eid), [])
+        else:
+            raise RefusedError(f"{request.scope!r} is no part of a graph", hint="one of connected, children, open")
+        nodes: list[dict[str, Any]] = []
+        for candidate in found:
+            if candidate.facts.is_deleted and candidate.record.entity != root:
+                continue
+            if len(nodes) == NODES:
+                return {"root": root, "issues": nodes, "cut": True}
+            nodes.append(self._node(candidate))
+        return {"root": root, "issues": nodes, "cut": False}
+
+    def _node(self, candidate: Candidate) -> dict[str, Any]:
+        node = dict(self._document(candidate, texts=False))
+        node["_short"] = self._names.unique_chars(candidate.record.entity)
+        node["_blocked"] = bool(self._issues.standing(candidate.eid).flags & BLOCKED)
+        if node["_blocked"]:
+            node["blocked_by"] = self._issues.open_blockers(candidate.eid)
+        return node
+
+    def _connected(self, start: int) -> Iterator[int]:
+        """An issue and all that edges lead to or from, the nearest first."""
+        seen = {start}
+        queue = [start]
+        for eid in queue:
+            yield eid
+            for prefix in (BACK_EDGE, EDGE):
+                for other, _, _ in self._issues.edges(prefix, eid):
+                    if other not in seen:
+                        seen.add(other)
+                        queue.append(other)
+
+    def _family(self, parent: int) -> Iterator[int]:
+        yield parent
+        yield from self._children(parent)
+
+    def _children(self, parent: int) -> Iterable[int]:
+        return (other for other, edge_type, _ in self._issues.edges(BACK_EDGE, parent) if edge_type == PARENT)
+
+    def epics(self, request: EpicStatus) -> list[dict[str, Any]]:
+        """Epics not closed, by priority, and how far their children are."""
+        wanted = Filter(projects=request.projects)
+        tests = [lambda candidate: candidate.facts.issue_type == "epic"]
+        if request.projects:
+            tests.append(lambda candidate: candidate.facts.project in request.projects)
+        return [
+            self._epic(candidate) for candidate in self._matching(self._in_priority_order(wanted, closed=False), tests)
+        ]
+
+    def _epic(self, epic: Candidate) -> dict[str, Any]:
+        children = [each for each in self._matching(self._children(epic.eid), []) if not each.facts.is_deleted]
+        closed = sum(child.facts.status == CLOSED for child in children)
+        return {
+            "epic": self._document(epic, texts=False),
+            "total_children": len(children),
+            "closed_children": closed,
+            "eligible_for_close": 0 < len(children) == closed,
+        }

@@ -1,0 +1,37 @@
+"""Requests that look over many issues, each answered from one snapshot: which list answers which request."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from moot_protocol.action_requests import Diff, EpicStatus, Graph
+from moot_protocol.query_requests import Duplicates, Lint, Query, Similar, Stale
+from moot_protocol.request_base import Request
+from mootd.engine.issues.care import Care
+from mootd.engine.issues.differences import diff
+from mootd.engine.issues.graphs import GraphLists
+from mootd.engine.issues.lists import Lists
+from mootd.engine.issues.queries import QueryLists
+from mootd.engine.issues.similar import SimilarLists
+from mootd.service.snapshot import Snapshot
+
+L = TypeVar("L", bound=Lists)
+
+
+def _lists(kind: type[L], snapshot: Snapshot, plane: str) -> L:
+    """Lists of a kind over the issues of the plane that is named; of every plane, if none is."""
+    every = snapshot.issues
+    issues = snapshot.issues_of(plane) if plane else every
+    return kind(issues, every.names, dict(snapshot.replica.projects), snapshot.now_ms, snapshot.replica.rows)
+
+
+QUERY_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
+    Query: lambda snapshot, request: _lists(QueryLists, snapshot, request.plane).query(request),
+    Stale: lambda snapshot, request: _lists(Care, snapshot, request.filter.plane).stale(request),
+    Lint: lambda snapshot, request: _lists(Care, snapshot, request.filter.plane).lint(request),
+    Duplicates: lambda snapshot, request: _lists(Care, snapshot, request.plane).duplicates(request),
+    Similar: lambda snapshot, request: _lists(SimilarLists, snapshot, request.filter.plane).similar(request),
+    Graph: lambda snapshot, request: _lists(GraphLists, snapshot, request.plane).graph(request),
+    Diff: lambda snapshot, request: diff(snapshot.issues_of(request.plane), request),
+    EpicStatus: lambda snapshot, request: _lists(GraphLists, snapshot, request.plane).epics(request),
+}
+"""What each request of the module's subject is answered with."""

@@ -1,0 +1,92 @@
+"""Requests about issues as a graph, and further things that are done to them; as `requests.py` for the rest."""
+
+from typing import Any
+
+from moot_protocol.listing import IssueDoc
+from moot_protocol.request_base import Mutation, Request
+
+
+class Graph(Request[dict[str, Any]], kw_only=True):
+    """Issues with the edges between them.
+
+    `scope`: `connected`, all that an edge of any type leads to or from, however far; `children`, an issue and its
+    direct children; `open`, every issue not closed.
+    Answers `{"root": id, "issues": [documents without texts, with `_blocked`, and `blocked_by` where something holds
+    one up], "cut": whether there are more than fit}`, the root first.
+    """
+
+    method = "graph"
+    id: str = ""
+    """The root; not for `open`."""
+    scope: str = "connected"
+    projects: tuple[str, ...] = ()
+    plane: str = ""
+
+
+class EpicStatus(Request[list[dict[str, Any]]], kw_only=True):
+    """Epics not closed: `{"epic": document, "total_children", "closed_children", "eligible_for_close"}` each."""
+
+    method = "epic_status"
+    projects: tuple[str, ...] = ()
+    plane: str = ""
+
+
+class SetState(Mutation[dict[str, Any]], kw_only=True):
+    """Set a dimension of an issue's state: the label `dimension:value` in the place of any other of the dimension.
+
+    The change is told by a closed child of type `event`. Answers `{"issue_id", "dimension", "old_value" or None,
+    "new_value", "event_id", "changed"}`; without a change there is no event.
+    """
+
+    method = "set_state"
+    id: str
+    dimension: str
+    value: str
+    reason: str = ""
+
+
+class Undo(Mutation[dict[str, Any]], kw_only=True):
+    """Undo a write of the actor's, made on this machine: put back what it changed, as a write of its own.
+
+    The write is the one with event number `n` (of this machine's feed), the actor's last to the issue `id`, or their
+    last of all. Answers `{"undone": {"n": [first, last], "at", "actor"}, "changes": [{"id", "field", "from", "to"}],
+    "issues": [documents]}`. Raises `conflict` where somebody has written since, `denied` for somebody else's.
+    """
+
+    method = "undo"
+    id: str = ""
+    n: int | None = None
+    plane: str = ""
+    """The plane that `n` is of; empty: the first ledger."""
+
+
+class Rename(Mutation[IssueDoc], kw_only=True):
+    """Give an issue an alias, which is shown in the place of its id and means it wherever an id is typed.
+
+    The id stays, and goes on meaning it. An empty alias takes it away. Answers the issue's document. Raises `exists`
+    where the alias is another's id or alias.
+    """
+
+    method = "rename"
+    id: str
+    alias: str
+
+
+class Diff(Request[list[dict[str, Any]]], kw_only=True):
+    """What changed between two times (milliseconds since 1970), as this replica's log tells them.
+
+    Answers `{"issue_id", "diff_type": "added", "modified" or "removed", "old_value", "new_value": documents or None,
+    "changes": [{"field", "from", "to"}]}` each, in order of id. Deleting removes, and undeleting adds again.
+    """
+
+    method = "diff"
+    before: int
+    after: int
+    ids: tuple[str, ...] = ()
+    """Only these; else all."""
+    projects: tuple[str, ...] = ()
+    plane: str = ""
+
+
+ACTION_REQUESTS: tuple[type[Request[Any]], ...] = (Graph, EpicStatus, SetState, Undo, Rename, Diff)
+"""All of this module."""

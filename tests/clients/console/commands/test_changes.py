@@ -1,0 +1,99 @@
+"""diff and undo: what they ask of the daemon, and what they print."""
+
+import json
+from typing import Any
+
+import pytest
+
+from moot.console.commands.changes import COMMANDS
+from moot_protocol.action_requests import Diff, Undo
+from moot_protocol.errors import RefusedError
+from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
+from moot_testkit.console import issue
+
+HOUR_MS = 3600 * 1000
+FOUND = [
+    {"issue_id": "bd-1", "diff_type": "added", "old_value": None, "new_value": issue(1), "changes": []},
+    {
+        "issue_id": "bd-2", "diff_type": "modified", "old_value": issue(2), "new_value": issue(2, title="Evil\x1b"),
+        "changes": [
+            {"field": "title", "from": "Issue 2", "to": "Evil\x1b"},
+            {"field": "labels", "from": None, "to": ["a", "b"]},
+            {"field": "notes", "from": "x" * 100, "to": ""},
+        ],
+    },
+    {"issue_id": "bd-3", "diff_type": "removed", "old_value": issue(3), "new_value": None, "changes": []},
+]  # fmt: skip
+DONE = {
+    "undone": {"n": [4, 5], "at": NOW_MS - 3 * HOUR_MS, "actor": "alice\x07"},
+    "changes": [{"id": "bd-1", "field": "status", "from": "closed", "to": "open"}],
+    "issues": [issue(1, dependencies=[{"depends_on_id": "bd-2"}])],
+}
+
+
+def tried(argv: str | list[str], **answers: Any) -> Ran:
+    return run(COMMANDS, argv, CannedApi(**{"diff": FOUND, "undo": DONE} | answers))
+
+
+# -- diff --------------------------------------------------------------------------------------------------------
+def test_two_times_are_compared_of_all_issues() -> None:
+    assert tried(["diff", "2h ago", "now"]).asked == [Diff(before=NOW_MS - 2 * HOUR_MS, after=NOW_MS, projects=("bd",))]
+
+
+def test_an_issue_is_compared_from_its_beginning_until_now_unless_told() -> None:
+    assert tried("diff bd-2").asked == [Diff(before=-1, after=NOW_MS, ids=("bd-2",))]
+    asked = tried(["diff", "bd-2", "--from", "2h ago", "--to", "1h ago"]).asked
+    assert asked == [Diff(before=NOW_MS - 2 * HOUR_MS, after=NOW_MS - HOUR_MS, ids=("bd-2",))]
+
+
+@pytest.mark.parametrize("argv", ["diff a b c", "diff a b --from now", "diff HEAD~5 HEAD"])
+def test_what_is_neither_an_issue_nor_two_times_is_refused(argv: str) -> None:
+    with pytest.raises(RefusedError, match=r"two times|no time"):
+        tried(argv)
+
+
+def test_each_issue_is_marked_and_its_fields_stand_below() -> None:
+    assert tried("diff --from now").out.splitlines() == [
+        "+ bd-000000000001 P2 task open Issue 1",
+        "~ bd-000000000002 P2 task open Evil^[",
+        "    title: Issue 2 → Evil^[",
+        '    labels: (none) → ["a","b"]',
+        f"    notes: {'x' * 59}… → (none)",
+        "- bd-000000000003 P2 task open Issue 3",
+    ]
+    assert json.loads(tried("diff --from now --json").out) == FOUND
+
+
+def test_where_nothing_changed_it_is_said_beside_the_output() -> None:
+    ran = tried("diff --from now", diff=[])
+    assert (ran.out, ran.err) == ("", "nothing changed\n")
+
+
+# -- undo --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("argv", "wanted"),
+    [
+        ("undo", Undo(actor="alice")),
+        ("undo --last --dry-run", Undo(actor="alice", dry_run=True)),
+        ("undo bd-1", Undo(actor="alice", id="bd-1")),
+        ("undo 1234 --plane team", Undo(actor="alice", n=1234, plane="team")),
+    ],
+)
+def test_a_write_is_the_last_or_named(argv: str, wanted: Undo) -> None:
+    assert tried(argv).asked == [wanted]
+
+
+def test_an_undo_tells_what_was_undone_and_what_is_there_again() -> None:
+    assert tried("undo").out.splitlines() == [
+        "✓ Undid what alice^G wrote 3h ago (events 4 to 5)", "  bd-1 status: closed → open",
+    ]  # fmt: skip
+    one = DONE | {"undone": {"n": [4, 4], "at": NOW_MS, "actor": "alice"}}
+    assert tried("undo --dry-run", undo=one).out.startswith("✓ Would undo what alice wrote just now (event 4)\n")
+    document = json.loads(tried("undo --json").out)
+    assert document["changes"] == DONE["changes"]
+    assert document["issues"] == [issue(1)]
+
+
+def test_last_and_a_name_exclude_one_another() -> None:
+    with pytest.raises(RefusedError, match="exclude"):
+        tried("undo bd-1 --last")

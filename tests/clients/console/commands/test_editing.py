@@ -1,0 +1,88 @@
+"""edit: which text goes to the editor, what is written, and what happens when somebody else was faster."""
+
+import json
+from typing import Any
+
+import pytest
+
+from moot.console.commands.editing import COMMANDS
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import IssueFields, Update
+from moot_testkit.canned_api import CannedApi, InTurn, Ran, run
+from moot_testkit.console import issue
+from moot_testkit.terminal import FACTS, RecordingTerminal
+
+OLD = "One\nTwo\nThree\nFour\nFive"
+SHOWN = issue(1, description=OLD, notes="Kept\n")
+
+
+def tried(argv: str, edited: str | None, *later: dict[str, Any]) -> tuple[Ran, RecordingTerminal]:
+    terminal = RecordingTerminal(FACTS, edited=edited)
+    api = CannedApi(show=InTurn([[SHOWN], *([each] for each in later or (SHOWN,))]), update=SHOWN)
+    return run(COMMANDS, argv, api, terminal=terminal), terminal
+
+
+def written(ran: Ran) -> IssueFields:
+    update = ran.asked[-1]
+    assert isinstance(update, Update)
+    assert update.id == SHOWN["id"]
+    return update.fields
+
+
+def test_the_description_is_edited_unless_another_text_is_named() -> None:
+    ran, terminal = tried("edit x", "One\n")
+    assert terminal.to_edit == [OLD]
+    assert written(ran) == IssueFields(description="One")
+    assert ran.out == "✓ Updated description of bd-000000000001 — Issue 1\n"
+    ran, terminal = tried("edit x --notes", "Kept\nMore\n")
+    assert terminal.to_edit == ["Kept\n"]
+    assert written(ran) == IssueFields(notes="Kept\nMore\n")
+    assert written(tried("edit x --acceptance", "New")[0]) == IssueFields(acceptance_criteria="New")
+
+
+def test_a_title_stays_one_line() -> None:
+    assert written(tried("edit x --title", "A new\n title\n")[0]) == IssueFields(title="A new title")
+
+
+@pytest.mark.parametrize("edited", [OLD, OLD + "\n"])
+def test_a_text_left_as_it_was_is_not_written(edited: str) -> None:
+    ran, _ = tried("edit x", edited)
+    assert len(ran.asked) == 1
+    assert ran.out == "No changes to description of bd-000000000001 — Issue 1\n"
+
+
+def test_a_change_can_be_tried_out() -> None:
+    ran, _ = tried("edit x --dry-run --json", "New")
+    update = ran.asked[-1]
+    assert isinstance(update, Update)
+    assert update.dry_run
+    assert json.loads(ran.out)
+
+
+def test_what_others_changed_meanwhile_elsewhere_in_the_text_stays() -> None:
+    ran, _ = tried("edit x", OLD.replace("One", "Uno"), SHOWN | {"description": OLD.replace("Five", "Cinque")})
+    assert written(ran).description == "Uno\nTwo\nThree\nFour\nCinque"
+
+
+@pytest.mark.parametrize(
+    ("argv", "edited", "meanwhile"),
+    [
+        ("edit x", OLD.replace("Two", "Due\x1b"), {"description": OLD.replace("Two", "Zwei")}),
+        ("edit x --title", "Mine\x1b", {"title": "Theirs"}),
+    ],
+)
+def test_where_both_changed_the_same_nothing_is_written_and_the_text_comes_back(
+    argv: str, edited: str, meanwhile: dict[str, Any]
+) -> None:
+    terminal = RecordingTerminal(FACTS, edited=edited)
+    api = CannedApi(show=InTurn([[SHOWN], [SHOWN | meanwhile]]))
+    with pytest.raises(RefusedError) as caught:
+        run(COMMANDS, argv, api, terminal=terminal)
+    assert caught.value.code is Code.CONFLICT
+    assert terminal.complaints.startswith("Your text:\n")
+    assert "^[" in terminal.complaints
+
+
+def test_without_an_editor_the_reason_is_told() -> None:
+    with pytest.raises(RefusedError, match="no terminal"):
+        tried("edit x", None)

@@ -1,0 +1,92 @@
+"""orphans: which words of commits are ids of issues, and what is printed and closed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from moot.console.commands.orphans import COMMANDS, spoken_of
+from moot_protocol.errors import MootError, RefusedError
+from moot_protocol.listing import Page
+from moot_protocol.requests import Close, ListIssues, Script
+from moot_testkit.canned_api import CannedApi, Ran, run
+from moot_testkit.console import issue
+from moot_testkit.terminal import FACTS, RecordingTerminal
+
+IDS = ["bd-a1b2c3d4e5f6", "bd-a1b9xxxxxxxx", "bd-zzzz", "bd-zzzz.1", "gt-9"]
+ISSUES = [issue(title=f"About {name}\x1b") | {"id": name} for name in IDS]
+ISSUES[-1]["_alias"] = "app-login"
+
+
+def tried(argv: str, log: str | None) -> Ran:
+    api = CannedApi(list=Page(issues=ISSUES, total=5, truncated=False), close={}, script=[])
+    return run(COMMANDS, argv, api, terminal=RecordingTerminal(FACTS, commits=log))
+
+
+def found(log: str) -> dict[str, tuple[str, str]]:
+    return {each["id"]: commit for each, commit in spoken_of(ISSUES, log)}
+
+
+@pytest.mark.parametrize(
+    ("message", "ids"),
+    [
+        ("Fix (bd-a1b2c3d4e5f6)", ["bd-a1b2c3d4e5f6"]),
+        ("bd-a1b2: fix", ["bd-a1b2c3d4e5f6"]),
+        ("bd-a1b is short for two", []),
+        ("Close bd-zzzz.", ["bd-zzzz"]),
+        ("Close bd-zzzz.1 and gt-9\n\nbd-zzzz too", ["bd-zzzz", "bd-zzzz.1", "gt-9"]),
+        ("pre-commit and well-known words, abd-a1b2c3d4e5f6", []),
+        ("bd-a1b2c3d4e5f6x", []),
+        ("Fix app-login", ["gt-9"]),
+    ],
+)
+def test_a_message_speaks_of_ids_that_stand_as_words(message: str, ids: list[str]) -> None:
+    assert list(found(f"c0ffee\t{message}\n")) == ids
+
+
+def test_of_several_commits_the_latest_is_told() -> None:
+    assert found("new\tSecond gt-9\nmore\0old\tFirst gt-9\n") == {"gt-9": ("new", "Second gt-9")}
+
+
+def test_a_log_without_commits_speaks_of_nothing() -> None:
+    assert found("") == {}
+
+
+def test_orphans_are_listed_with_their_commits_when_asked() -> None:
+    ran = tried("orphans --details --label ui", "c0ffee\tFix gt-9 \x1b[2J\n")
+    assert ran.out == "app-login P2 task open About gt-9^[\n  c0ffee Fix gt-9 ^[[2J\n"
+    (asked,) = ran.asked
+    assert isinstance(asked, ListIssues)
+    assert asked.filter.statuses == ("open", "in_progress")
+    assert asked.filter.labels == ("ui",)
+    assert "c0ffee" not in tried("orphans", "c0ffee\tFix gt-9\n").out
+
+
+def test_orphans_as_json() -> None:
+    (document,) = json.loads(tried("orphans --json", "c0ffee\tFix gt-9\n").out)
+    assert document == {
+        "issue_id": "gt-9", "title": "About gt-9\x1b", "status": "open", "latest_commit": "c0ffee",
+        "latest_commit_message": "Fix gt-9",
+    }  # fmt: skip
+
+
+def test_where_there_are_none_it_is_said() -> None:
+    assert tried("orphans", "c0ffee\tNothing\n").out == "✓ No orphaned issues found\n"
+    assert tried("orphans --json --fix", "").out == "[]\n"
+
+
+@pytest.mark.parametrize("flag", ["", " --dry-run"])
+def test_orphans_can_be_closed(flag: str) -> None:
+    one = tried(f"orphans --fix{flag}", "c0ffee\tFix gt-9\n")
+    close: Any = one.asked[-1]
+    assert close == Close(actor="alice", id="gt-9", reason="Implemented", force=True, dry_run=bool(flag))
+    assert one.out.endswith(f"✓ {'Would close' if flag else 'Closed'} app-login — About gt-9^[\n")
+    several = tried(f"orphans --fix{flag}", "c0ffee\tFix gt-9 bd-zzzz\n")
+    assert isinstance(several.asked[-1], Script)
+
+
+def test_without_a_repository_the_reason_is_told() -> None:
+    with pytest.raises(MootError) as caught:
+        tried("orphans", None)
+    assert isinstance(caught.value, RefusedError)
+    assert "git" in caught.value.message
