@@ -2,14 +2,15 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Tests come in two sizes: the default runs in minutes, SCALE=ci has more seeds, kills and examples.
+# Tests come in two sizes: the default runs in minutes, SCALE=ci has more seeds, kills and examples, and runs all merges
+# of a bundle where the environment's MOOT_BUNDLE names one.
 SCALE  ?= default
 JOBS   ?= 2
 SEEDS  ?= 1000
 DATA   ?= tests/data/beads-excerpt.jsonl
 OVER   ?= session
 
-.PHONY: help setup demo merges test networks check format bench sim fuzz vectors clean
+.PHONY: help setup demo merges test networks check format bench agents sim fuzz vectors clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -21,7 +22,11 @@ $(VENV)/ready: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
 
-setup: $(VENV)/ready  ## the development environment, in .venv
+# A program of others that the tests run against `moot` linked as `bd`.
+$(VENV)/beads-mcp/bin/beads-mcp: | $(VENV)/ready
+	sh tests/support/beads-mcp.sh $(VENV)
+
+setup: $(VENV)/ready $(VENV)/beads-mcp/bin/beads-mcp  ## the development environment, in .venv
 
 demo:  ## see it work on real issues (DATA=FILE for your own)
 	@$(PYTHON) demo/run.py --data $(DATA)
@@ -29,7 +34,7 @@ demo:  ## see it work on real issues (DATA=FILE for your own)
 merges: $(VENV)/ready  ## real merges of a bundle through two replicas (BUNDLE=FILE OVER=session)
 	$(BIN)/python demo/merges.py --over $(OVER) $(BUNDLE)
 
-test: $(VENV)/ready  ## all tests (SCALE=ci for the long run)
+test: $(VENV)/ready $(VENV)/beads-mcp/bin/beads-mcp  ## all tests (SCALE=ci for the long run)
 	MOOT_SCALE=$(SCALE) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q --tb=short \
 		$(if $(filter ci,$(SCALE)),--timeout 2400) $(TESTS)
 
@@ -52,6 +57,9 @@ format: $(VENV)/ready  ## format and fix what can be fixed
 
 bench: $(VENV)/ready  ## measure it against a floor taken in the same run
 	$(BIN)/python bench/run.py $(BENCH)
+
+agents: $(VENV)/ready  ## 30 tasks of an agent through `moot mcp`: calls, tokens, solved
+	PYTHONPATH=tests/support $(BIN)/python bench/agent_tasks.py
 
 sim: $(VENV)/ready  ## simulate towns: SEEDS=5000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS) --jobs $(JOBS)

@@ -3,13 +3,17 @@
 import gc
 import statistics
 import time
+from functools import partial
+from typing import Any
 
 from measure import Row, median_seconds, micro, seconds
 from world import PROJECT, Peer, floor_append, issue_lines, replica, scratch
 
 from moot_protocol import crypto
 from moot_protocol.batch import decode_batch, encode_batch
+from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Close, Edge, Reopen
+from mootd.app import COLLECT_AFTER
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.receive import receive
 from mootd.engine.replica import Replica
@@ -27,10 +31,16 @@ def import_lines(target: Replica, lines: list[bytes]) -> None:
             Importer(unit, target.ledger.number, PROJECT, "bench").take(parsed)
 
 
-def bench_import(count: int) -> list[Row]:
-    lines = issue_lines(count)
+def settle() -> None:
+    """Collect garbage as the daemon does."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
+def bench_import(count: int) -> list[Row]:
+    lines = issue_lines(count)
+    settle()
     with scratch() as path:
         target = replica(path)
         taken = seconds(lambda: import_lines(target, lines))
@@ -70,9 +80,8 @@ def bench_ingest(count: int) -> list[Row]:
         rows = []
         for name, sent, aim in (("creates", batches, 3.0), ("single-key updates", updates, 2.5)):
             raw = [encode_batch(batch.header_bytes, batch.signature, batch.events) for batch in sent]
-            gc.collect()
-            gc.freeze()
-            taken = seconds(lambda raw=raw: ingest(home, raw)) / count
+            settle()
+            taken = seconds(partial(ingest, home, raw)) / count
             row = Row(
                 f"verified ingest of {count:,} events, {name}", micro(taken), f"{micro(verify)} a verify",
                 verify / taken, aim, "×", at_least=True,
@@ -97,9 +106,8 @@ def bench_changes(home: Replica, count: int) -> list[Row]:
     names = [f"{PROJECT}-{number:07}" for number in range(1000, count, max(1, count // 200))][:100]
     times = []
     for name in names:
-        request = Close(actor="bench", id=name, force=True)
-        times.append(seconds(lambda request=request: _carry(home, request)))
-        times.append(seconds(lambda name=name: _carry(home, Reopen(actor="bench", id=name))))
+        times.append(seconds(partial(_carry, home, Close(actor="bench", id=name, force=True))))
+        times.append(seconds(partial(_carry, home, Reopen(actor="bench", id=name))))
     change = statistics.median(times) - commit
     rows = [
         Row(
@@ -124,9 +132,9 @@ def bench_changes(home: Replica, count: int) -> list[Row]:
     return rows
 
 
-def _carry(home: Replica, request: object) -> None:
+def _carry(home: Replica, request: Mutation[Any]) -> None:
     with home.transaction() as unit:
-        carry_out(unit, request)  # type: ignore[arg-type]
+        carry_out(unit, request)
 
 
 def _empty_commit(home: Replica) -> None:

@@ -71,7 +71,8 @@ def _replica(path: Path) -> Replica:
     return Replica(LmdbStore.open(path), MemoryKeyStore(entropy), SystemClock(), entropy)
 
 
-def _machine(path: Path, name: str, hub: Path, ticket: Ticket | None) -> tuple[Machine, Ticket]:
+def machine(path: Path, name: str, hub: Path, ticket: Ticket | None) -> tuple[Machine, Ticket]:
+    """A machine with a Git remote, which founds a town or joins one; and the ticket to its plane."""
     replica = _replica(path / name)
     with replica.transaction() as unit:
         planes = {} if ticket is None else {"planes": OPERATIONAL_ONLY}
@@ -96,8 +97,8 @@ def town(path: Path, count: int) -> list[Machine]:
     """Machines of one town around a bare repository."""
     hub = path / "hub.git"
     subprocess.run(["git", "init", "-q", "--bare", hub], check=True)
-    first, ticket = _machine(path, "m0", hub, None)
-    return [first, *(_machine(path, f"m{number}", hub, ticket)[0] for number in range(1, count))]
+    first, ticket = machine(path, "m0", hub, None)
+    return [first, *(machine(path, f"m{number}", hub, ticket)[0] for number in range(1, count))]
 
 
 # -- Bytes -------------------------------------------------------------------------------------------------------
@@ -140,7 +141,12 @@ def _sizes(machine: Machine, *, after: bool = False) -> tuple[int, int]:
     found = list(portions(plane.log, known, MESSAGE_BYTES))
     sizes = sum(len(each.message) for each in found), sum(len(sealed(each.message)) for each in found)
     if after:
-        machine.commit(lambda unit: [queue(unit, 1, plane.plane, sealed, each) for each in found])
+
+        def queue_all(unit: Unit) -> None:
+            for each in found:
+                queue(unit, 1, plane.plane, sealed(each.message), each)
+
+        machine.commit(queue_all)
     return sizes
 
 

@@ -1,4 +1,8 @@
-"""From a write on one machine to its reader on another, over a local broker, against a bare publish and receive."""
+"""From a write on one machine to its reader on another, over a local broker, against a bare publish and receive.
+
+The other machine is another process, as it is in life: this file runs itself for it. Times are of the clock that all
+processes of a host share.
+"""
 
 import asyncio
 import shutil
@@ -10,14 +14,16 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiomqtt
-from exchanged import Machine, town
+from exchanged import machine
 from measure import Row, micro
 from world import PROJECT, scratch
 
-from moot_protocol.requests import Create, IssueFields
+from moot_protocol.requests import Create, InitProject, IssueFields
+from moot_protocol.ticket import decode_ticket, encode_ticket
 from mootd.app import SWITCH_SECONDS
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
@@ -30,12 +36,13 @@ from mootd.service.writes import carry_out
 from mootd.writer import Commit, Writer
 
 RUNS = 60
-WRITERS: dict[bytes, Writer[Unit]] = {}
-"""The writer of each machine that is served, by its replica's key."""
+REST_S = 0.1
+"""Seconds before each write: it finds everything at rest."""
+WAIT_S = 20.0
+BARE, READER = "bare", "reader"
 
 
 def bench_live() -> list[Row]:
-    sys.setswitchinterval(SWITCH_SECONDS)  # as the daemon does
     broker = shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
     if broker is None:
         print("(no mosquitto: nothing live is measured)")
@@ -49,7 +56,7 @@ def bench_live() -> list[Row]:
         running = subprocess.Popen([broker, "-c", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_for(port)
-            return asyncio.run(_live(path, port))
+            return asyncio.run(_rows(path, port))
         finally:
             running.terminate()
             running.wait()
@@ -65,40 +72,114 @@ def _wait_for(port: int) -> None:
     raise SystemExit("the broker doesn't start")
 
 
-async def _live(path: Path, port: int) -> list[Row]:
+async def _rows(path: Path, port: int) -> list[Row]:
+    sys.setswitchinterval(SWITCH_SECONDS)  # as the daemon does
     floor = await _bare(port)
-    first, second = town(path, 2)
-    await first.round()
-    await second.round()
-    await first.round()
-    arrived = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    async with (
-        _serving(first, port, lambda: None),
-        _serving(second, port, lambda: loop.call_soon_threadsafe(arrived.set)) as _,
-    ):
-        write = WRITERS[first.replica.id]
-        times = []
-        for number in range(RUNS + 5):
-            await asyncio.sleep(0.05)  # so that each write finds everything at rest
-            arrived.clear()
-            before = second.replica.arrival
-            begun = time.perf_counter()
-            request = Create(actor="ada", project=PROJECT, fields=IssueFields(title=f"live {number}"))
-            await asyncio.wrap_future(write.submit(lambda unit, request=request: carry_out(unit, request)))
-            while second.replica.arrival == before:
-                await asyncio.wait_for(arrived.wait(), 20)
-                arrived.clear()
-            times.append(time.perf_counter() - begun)
-    taken = statistics.median(times[5:])
+    taken, committing = await _live(path, port)
+    durable = floor + 2 * committing
+    what = "a write to its reader elsewhere over a broker, p50"
     return [
-        Row("a write to its reader elsewhere over a broker, p50", micro(taken), micro(floor), taken / floor, 10, "×")
+        Row(what, micro(taken), micro(floor), taken / floor, 10, "×"),
+        Row("the same, against that and two bare commits", micro(taken), micro(durable), taken / durable, 3, "×"),
     ]
 
 
 @asynccontextmanager
-async def _serving(machine: Machine, port: int, committed: Callable[[], object]) -> AsyncIterator[Hub]:
-    """The machine's hub on the broker, with a writer of its own."""
+async def _other(*words: object) -> AsyncIterator[Callable[[], "asyncio.Future[float]"]]:
+    """The other process; what is given waits for the next moment that it reports."""
+    command = [sys.executable, __file__, *map(str, words)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+    assert process.stdout is not None
+    lines = process.stdout
+
+    async def reported() -> float:
+        return float(await asyncio.wait_for(lines.readline(), WAIT_S))
+
+    await reported()  # it is ready
+    try:
+        yield lambda: asyncio.get_running_loop().create_task(reported())
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def _report(moment: float) -> None:
+    print(moment, flush=True)
+
+
+# -- The floor ---------------------------------------------------------------------------------------------------
+async def _bare(port: int) -> float:
+    """A publish at QoS 1 and its receipt by a client in another process."""
+    async with _other(BARE, port) as reported, aiomqtt.Client("127.0.0.1", port) as client:
+        times = []
+        for _ in range(RUNS):
+            await asyncio.sleep(REST_S / 4)
+            arrival = reported()
+            begun = time.perf_counter()
+            await client.publish("bare", bytes(600), qos=1)
+            times.append(await arrival - begun)
+    return statistics.median(times)
+
+
+async def _bare_reader(port: int) -> None:
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe("bare", qos=1)
+        _report(0)
+        async for _ in client.messages:
+            _report(time.perf_counter())
+
+
+# -- The machines ------------------------------------------------------------------------------------------------
+async def _live(path: Path, port: int) -> tuple[float, float]:
+    """The median from a write to its being applied elsewhere, and that of a bare commit."""
+    writer, ticket = machine(path, "writer", path / "unused.git", None)
+    with writer.replica.transaction() as unit:
+        carry_out(unit, InitProject(actor="ada", prefix=PROJECT))
+        carry_out(unit, Create(actor="ada", project=PROJECT, fields=IssueFields(title="here before")))
+    async with (
+        _serving(writer.replica, port, lambda: None) as write,
+        _other(READER, path, port, encode_ticket(ticket)) as reported,
+    ):
+        times, commits = [], []
+        for number in range(RUNS):
+            await asyncio.sleep(REST_S)
+            arrival = reported()
+            request = Create(actor="ada", project=PROJECT, fields=IssueFields(title=f"live {number}"))
+            begun = time.perf_counter()
+            await asyncio.wrap_future(write.submit(partial(carry_out, request=request)))
+            times.append(await arrival - begun)
+        for _ in range(RUNS):
+            begun = time.perf_counter()
+            await asyncio.wrap_future(write.submit(lambda _: None))
+            commits.append(time.perf_counter() - begun)
+    return statistics.median(times), statistics.median(commits)
+
+
+async def _reader(path: Path, port: int, ticket: str) -> None:
+    """The other machine: joins, and reports whenever events of others have been applied."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    reader, _ = machine(path, "reader", path / "unused.git", decode_ticket(ticket))
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    replica = reader.replica
+    async with _serving(replica, port, lambda: loop.call_soon_threadsafe(changed.set)):
+        while not replica.projects:
+            await changed.wait()
+            changed.clear()
+        await asyncio.sleep(1)  # so that its own entry has been told
+        _report(0)
+        arrival = replica.arrival
+        while True:
+            await changed.wait()
+            changed.clear()
+            if replica.arrival != arrival:
+                _report(time.perf_counter())
+                arrival = replica.arrival
+
+
+@asynccontextmanager
+async def _serving(replica: Replica, port: int, committed: Callable[[], object]) -> AsyncIterator[Writer[Unit]]:
+    """The machine's hub on the broker, and its writer."""
     hubs: list[Hub] = []
 
     def happened(commit: Commit) -> None:
@@ -106,38 +187,29 @@ async def _serving(machine: Machine, port: int, committed: Callable[[], object])
             hubs[0].happened()
             committed()
 
-    replica: Replica = machine.replica
     with replica.transaction() as unit:
         remove_remote(unit, "origin")
         add_remote(unit, "live", "mqtt", f"mqtt://127.0.0.1:{port}", "auto", {})
     writer = Writer(replica.transaction, observer=happened)
-    WRITERS[replica.id] = writer
 
     def worker(row: RemoteRow, hub: Hub) -> LiveWorker:
         return LiveWorker(MqttRemote(parse_address(row.url)), row.number, hub)
 
     with ThreadPoolExecutor(4) as threads:
-        hub = Hub(replica, lambda work: writer.submit(work).result(), threads, worker, Settings(poll_s=5))
+        hub = Hub(replica, lambda work: writer.submit(work, bulk=True).result(), threads, worker, Settings(poll_s=5))
         hubs.append(hub)
         task = asyncio.get_running_loop().create_task(hub.run())
-        await asyncio.sleep(1)
         try:
-            yield hub
+            yield writer
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-    writer.stop()
+            writer.stop()
 
 
-async def _bare(port: int) -> float:
-    """A publish at QoS 1 and its receipt by another client."""
-    async with aiomqtt.Client("127.0.0.1", port) as one, aiomqtt.Client("127.0.0.1", port) as other:
-        await other.subscribe("bare", qos=1)
-        times = []
-        messages = aiter(other.messages)
-        for _ in range(RUNS):
-            begun = time.perf_counter()
-            await one.publish("bare", bytes(600), qos=1)
-            await anext(messages)
-            times.append(time.perf_counter() - begun)
-    return statistics.median(times)
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["bare", given]:
+            asyncio.run(_bare_reader(int(given)))
+        case ["reader", folder, given, invited]:
+            asyncio.run(_reader(Path(folder), int(given), invited))

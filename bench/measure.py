@@ -47,6 +47,28 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
+def each_seconds(work: Callable[[int], object], count: int) -> list[float]:
+    """How long each of many calls takes, one right after the other, as a busy client makes them.
+
+    Garbage is collected before them all: between them it would cool down the other side as well.
+
+    Args:
+        work: is given the call's number, from 0.
+        count: how many calls.
+    """
+    times = []
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(count):
+            begun = time.perf_counter()
+            work(number)
+            times.append(time.perf_counter() - begun)
+    finally:
+        gc.enable()
+    return times
+
+
 def median_seconds(work: Callable[[], object], runs: int = 5) -> float:
     return statistics.median(seconds(work) for _ in range(runs))
 

@@ -2,12 +2,14 @@
 
 python bench/run.py [--issues N] [--scale N] [ROW …]
 
-Rows: cli, socket, import, ingest, reads, changes, live, exchange
+Rows: cli, socket, import, ingest, reads, changes, charters, live, exchange
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 
+import charters
 import engine
 import exchanged
 import lively
@@ -31,13 +33,14 @@ def main() -> None:
     parser.add_argument("--issues", type=int, default=100_000, help="for import and ingest")
     parser.add_argument("--scale", type=int, default=1_000_000, help="the large store")
     options = parser.parse_args()
-    cases = {
+    cases: dict[str, Callable[[], list[Row]]] = {
         "cli": served.bench_cli,
         "socket": served.bench_socket,
         "import": lambda: engine.bench_import(options.issues),
         "ingest": lambda: engine.bench_ingest(options.issues),
         "reads": lambda: served.bench_reads(options.scale),
         "changes": lambda: changes(options.scale),
+        "charters": charters.bench_charters,
         "live": lively.bench_live,
         "exchange": lambda: exchanged.bench_exchange(options.issues),
     }

@@ -11,16 +11,20 @@ import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lmdb
-from measure import Row, micro, percentile, resident_mb, seconds
+from measure import Row, each_seconds, micro, percentile, resident_mb, seconds
 from world import PROJECT, folder, issue_lines, scratch
 
 from moot.rpc import Client
+from moot_protocol.request_base import Request
 from moot_protocol.requests import Create, Import, InitProject, InitTown, IssueFields, ListIssues, Ping, Ready, Show
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".bench" / "venv"
+CHUNK = 1000
+"""Lines of a file in one request."""
 
 
 def install() -> Path:
@@ -51,6 +55,8 @@ class Daemon:
         }  # fmt: skip
         self.socket = self.home / "run" / "moot" / "moot.sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self.filling = 0.0
+        """The seconds that filling it took."""
 
     def start(self) -> float:
         """Start it; how long it took until it answered."""
@@ -86,19 +92,21 @@ class Daemon:
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.rmtree(self.data, ignore_errors=True)
 
-    def fill(self, count: int) -> None:
-        """Import this many generated issues through the socket."""
+    def fill(self, count: int) -> float:
+        """Import this many generated issues through the socket; the seconds that took."""
         with self.client() as client:
             client.call(InitTown())
             client.call(InitProject(actor="bench", prefix=PROJECT))
             lines = issue_lines(count)
-            for start in range(0, count, 1000):
+            begun = time.perf_counter()
+            for start in range(0, count, CHUNK):
                 client.call(_chunk(lines, start, "bench"), deadline_ms=120_000)
+            return time.perf_counter() - begun
 
 
 def _chunk(lines: list[bytes], start: int, session: str) -> Import:
-    chunk = tuple(lines[start : start + 1000])
-    return Import(actor="bench", project=PROJECT, lines=chunk, first_line=start + 1, session=session, last=False)
+    chunk, is_last = tuple(lines[start : start + CHUNK]), start + CHUNK >= len(lines)
+    return Import(actor="bench", project=PROJECT, lines=chunk, first_line=start + 1, session=session, last=is_last)
 
 
 @contextmanager
@@ -106,7 +114,7 @@ def running(count: int = 0) -> Iterator[Daemon]:
     daemon = Daemon()
     try:
         daemon.start()
-        daemon.fill(count)
+        daemon.filling = daemon.fill(count)
         yield daemon
     finally:
         daemon.remove()
@@ -148,7 +156,7 @@ def bare_commit(runs: int = 200) -> float:
             with environment.begin(write=True) as txn:
                 txn.put(number.to_bytes(8, "big"), b"x" * 300, append=True)
 
-        times = [seconds(lambda number=number: commit(number)) for number in range(runs)]
+        times = each_seconds(commit, runs)
         environment.close()
     return statistics.median(times)
 
@@ -170,12 +178,13 @@ def bench_socket() -> list[Row]:
 
 
 def _create(daemon: Daemon, count: int) -> list[float]:
-    times = []
     with daemon.client() as client:
-        for number in range(count):
-            request = Create(actor="bench", project=PROJECT, fields=IssueFields(title=f"Created {number}"))
-            times.append(seconds(lambda request=request: client.call(request)))
-    return times
+        return each_seconds(
+            lambda number: client.call(
+                Create(actor="bench", project=PROJECT, fields=IssueFields(title=f"Created {number}"))
+            ),
+            count,
+        )
 
 
 def many_clients(socket: str, clients: int, each: int) -> None:
@@ -199,7 +208,7 @@ def many_clients(socket: str, clients: int, each: int) -> None:
     print((time.perf_counter() - begun) / (clients * each))
 
 
-REQUESTS = {
+REQUESTS: dict[str, Request[Any]] = {
     "ready": Ready(),
     "list --limit 50": ListIssues(limit=50),
     "show": Show(ids=(f"{PROJECT}-0000500",)),
@@ -216,7 +225,10 @@ def bench_reads(scale: int) -> list[Row]:
         grown = resident_mb(large.pid)
         large.stop()
         started = statistics.median(_restart(large) for _ in range(5))
-    rows = []
+    rows = [
+        Row(f"import of {scale:,} issues through the socket", f"{large.filling / scale * 1e6:,.1f} µs an issue", "",
+            scale / large.filling, 20_000, "/s", at_least=True),
+    ]  # fmt: skip
     for name in REQUESTS:
         rows.append(
             Row(f"{name} at the socket, {scale:,} issues, p99", micro(many[name]), "", many[name] * 1e3, 2, "ms")
@@ -239,7 +251,7 @@ def _restart(daemon: Daemon) -> float:
 def _p99(daemon: Daemon, name: str, count: int = 400) -> float:
     request = REQUESTS[name]
     with daemon.client() as client:
-        times = [seconds(lambda: client.call(request)) for _ in range(count)]  # type: ignore[arg-type]
+        times = each_seconds(lambda _: client.call(request), count)
     return percentile(times[50:], 99)
 
 
@@ -249,7 +261,7 @@ def _while_importing(daemon: Daemon) -> dict[str, float]:
     def load() -> None:
         lines = [line.replace(b'"gen-', b'"more-') for line in issue_lines(20_000, seed=7)]
         with daemon.client() as client:
-            for start in range(0, len(lines), 1000):
+            for start in range(0, len(lines), CHUNK):
                 client.call(_chunk(lines, start, "more"), deadline_ms=120_000)
                 if done.is_set():
                     return

@@ -21,8 +21,9 @@ from moot_protocol.kinds import Role
 from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
 from mootd.edges.keys import MemoryKeyStore
-from mootd.engine.membership import REPLICA_KEY, certify, found_town
+from mootd.engine.membership import certify, found_town
 from mootd.engine.replica import Replica
+from mootd.engine.state import REPLICA_KEY
 from mootd.store.lmdb_store import LmdbStore
 
 PROJECT = "gen"

@@ -38,6 +38,10 @@ class Failure(Exception):  # noqa: N818 - an outcome more than an error
         self.retryable = retryable
 
 
+class Sandboxed(Failure):
+    """A sandbox forbids to speak to the daemon, and nothing has been said to it: there may be another way."""
+
+
 def try_connect(path: str) -> socket | None:
     """Connect to the daemon; None if none runs.
 
@@ -52,9 +56,10 @@ def try_connect(path: str) -> socket | None:
         channel.settimeout(HELLO_SECONDS)
         channel.connect(path)
     except (FileNotFoundError, ConnectionRefusedError):
+        channel.close()
         return None
     except PermissionError as error:
-        raise Failure(
+        raise Sandboxed(
             "unreachable",
             f"this sandbox forbids Unix sockets: cannot connect to {path} ({error.strerror})",
             "run moot outside the sandbox, or let the sandbox connect to that path",
@@ -180,6 +185,13 @@ class Conversation:
             return  # the daemon has closed: what it said before comes next, or its end
         except TimeoutError as error:
             raise _silent() from error
+        except PermissionError as error:
+            refused = Failure if self.pid else Sandboxed  # before its hello nothing has reached the daemon
+            raise refused(
+                "unreachable",
+                f"this sandbox forbids Unix sockets: cannot send to the daemon ({error.strerror})",
+                "run moot outside the sandbox, or let the sandbox send over Unix sockets",
+            ) from error
 
     def _receive(self) -> object:
         while True:

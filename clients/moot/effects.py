@@ -1,4 +1,4 @@
-"""The effects that few commands have: reading and writing files, and the user's editor.
+"""The effects that few commands have: reading and writing files, the user's editor, and git's log.
 
 Files are opened here, with this process's rights and from its folder, because the daemon may not be let where the user
 is. A file is written beside its place under another name, synced and put there in one step: whoever looks finds the old
@@ -52,6 +52,10 @@ class Files:
                     self._written.pop(handle).commit()
                 case ["edit", str(text)]:
                     return ["data", _edit(text)]
+                case ["git-log", int(most)]:
+                    from moot.git_log import git_log
+
+                    return ["data", git_log(most)]
                 case _:
                     raise ValueError(effect)
         except OSError as error:

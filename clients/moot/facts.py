@@ -32,9 +32,9 @@ def facts(program: str, arguments: list[str]) -> list[object]:
         arguments,
         program,
         folder,
-        _workspace(folder),
+        workspace_meant(program, folder)[1],
         {name: known[name] for name in ENVIRONMENT if name in known},
-        "" if any(known.get(name) for name in ACTORS) else _git_user(folder),
+        "" if any(known.get(name) for name in ACTORS) else git_user(folder),
         _width(out_is_terminal),
         out_is_terminal,
         os.isatty(2),
@@ -52,8 +52,23 @@ def _width(out_is_terminal: bool) -> int:
         return WIDTH
 
 
-def _workspace(folder: str) -> str:
+def _project_folder(folder: str) -> str:
+    """The folder that a caller of `bd` means: the one its variables place the project's files in, else its own."""
+    place = os.environ.get("BEADS_DIR") or os.path.dirname(os.environ.get("BEADS_DB", ""))
+    return os.path.dirname(os.path.normpath(os.path.join(folder, place))) if place else folder
+
+
+def workspace_meant(program: str, folder: str) -> tuple[str, str]:
+    """The workspace that a caller means: its folder and its id, which is empty where there is none."""
+    return _workspace_at(_project_folder(folder) if program == "bd" else folder)
+
+
+def workspace_of(folder: str) -> str:
     """The id of the workspace that a folder lies in: found upward, else through git's common directory."""
+    return _workspace_at(folder)[1]
+
+
+def _workspace_at(folder: str) -> tuple[str, str]:
     common = ""
     while True:
         found = _first_line(f"{folder}/.moot/workspace")
@@ -62,8 +77,9 @@ def _workspace(folder: str) -> str:
         common = common or _common_folder(folder)
         folder = folder.rpartition("/")[0]
     if not found and common:
-        found = _first_line(f"{os.path.dirname(common)}/.moot/workspace")
-    return found
+        folder = os.path.dirname(common)
+        found = _first_line(f"{folder}/.moot/workspace")
+    return folder, found
 
 
 def _common_folder(folder: str) -> str:
@@ -76,7 +92,7 @@ def _common_folder(folder: str) -> str:
     return os.path.normpath(os.path.join(own, common)) if common else ""
 
 
-def _git_user(folder: str) -> str:
+def git_user(folder: str) -> str:
     """The user.name of git: of the repository, else of the user. Included files are not followed."""
     while folder:
         common = _common_folder(folder) or f"{folder}/.git"

@@ -94,12 +94,28 @@ def _last_line(log: int, start_at: int) -> str:
     return f": {words.strip()}" if words else ""
 
 
+def become_mcp(arguments: list[str]) -> None:
+    """Become the MCP server, whose imports this process could not afford.
+
+    Raises:
+        Failure: it can't be run.
+    """
+    others = list(arguments)
+    others.remove("mcp")
+    _become("the MCP server", ["moot.mcp", *others])
+
+
 def _run(arguments: list[str]) -> None:
     """Become the daemon."""
+    _become("the daemon", ["mootd", "run", *arguments])
+
+
+def _become(what: str, module: list[str]) -> None:
+    """Put another program of ours in this one's place."""
     try:
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "mootd", "run", *arguments])  # noqa: S606 - our own
+        os.execv(sys.executable, [sys.executable, "-P", "-m", *module])  # noqa: S606 - our own
     except OSError as error:
-        raise Failure("unreachable", f"cannot run the daemon: {error.strerror}") from error
+        raise Failure("unreachable", f"cannot run {what}: {error.strerror}") from error
 
 
 def _start_command(*, as_json: bool) -> int:

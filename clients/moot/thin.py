@@ -10,10 +10,12 @@ import os
 import sys
 from _socket import socket
 
-from moot.conversation import Conversation, Failure, try_connect, write_all
+from moot.conversation import Conversation, Failure, Sandboxed, try_connect, write_all
 from moot.paths import socket_path
 
 INTERRUPTED = 130
+MERGED = 4
+"""Arguments of `merge-file` as git calls it: the word itself and three files."""
 EXITS = {
     "usage": 2, "not_found": 3, "ambiguous": 3, "denied": 4, "conflict": 5, "lost_race": 5,
     "unreachable": 69, "busy": 75, "timeout": 75, "pipe": 141,
@@ -40,28 +42,58 @@ def run(argv: list[str]) -> int:
     try:
         arguments, words = _enter_folder(argv[1:])
         code = None
+        if words[:1] == ["merge-file"] and len(arguments) == MERGED and not any(map(_is_flag, arguments)):
+            from moot.merge_file import merge_file
+
+            code = merge_file(*arguments[1:])
+        if words[:1] == ["mcp"]:
+            from moot.startup import become_mcp
+
+            become_mcp(arguments)
         if words[:1] == ["daemon"]:
             from moot.startup import daemon_command
 
             code = daemon_command(program, arguments, words)
         if code is None:
-            code = Conversation(connect(socket_path())).command(program, arguments)
+            code = _carry_out(program, arguments)
     except Failure as failure:
-        code = report(failure, as_json="--json" in argv)
+        code = report(failure, as_json="--json" in argv, program=program)
     return 1 if program == "bd" and 1 < code < INTERRUPTED else code
 
 
-def report(failure: Failure, *, as_json: bool) -> int:
-    """Tell the user of a failure, and return its exit code."""
+def _carry_out(program: str, arguments: list[str]) -> int:
+    """Have the daemon run a command; where a sandbox forbids to speak to it, through the workspace's spool."""
+    refused = None
+    if not os.environ.get("MOOT_SPOOL"):
+        try:
+            return Conversation(connect(socket_path())).command(program, arguments)
+        except Sandboxed as error:
+            refused = error
+    from moot.spool import FORCED, spool_command
+
+    return spool_command(program, arguments, refused or FORCED)
+
+
+def _is_flag(argument: str) -> bool:
+    return argument.startswith("-")
+
+
+def report(failure: Failure, *, as_json: bool, program: str = "moot") -> int:
+    """Tell the user of a failure, and return its exit code.
+
+    Called as `bd`, a document has the message right under `error`, and the words are told beside it.
+    """
+    is_bd = program == "bd"
     if as_json and failure.message:
         import json
 
-        names = ("code", "message", "hint", "retryable")
-        document = json.dumps({"error": {name: getattr(failure, name) for name in names}})
+        names = ("code", "hint", "retryable") if is_bd else ("code", "message", "hint", "retryable")
+        body = {name: getattr(failure, name) for name in names}
+        document = json.dumps({"error": failure.message} | body if is_bd else {"error": body})
         write_all(1, document.encode() + b"\n")
-    elif failure.message:
+    if failure.message and (is_bd or not as_json):
         hint = f"  {failure.hint}\n" if failure.hint else ""
-        write_all(2, f"moot: {failure.message}\n{hint}".encode("utf-8", "replace"))
+        write_all(2, f"{program}: {failure.message}\n{hint}".encode("utf-8", "replace"))
     return EXITS.get(failure.code, 75 if failure.retryable else 1)
 
 
@@ -80,13 +112,28 @@ def _enter_folder(arguments: list[str]) -> tuple[list[str], list[str]]:
             _change_folder(arguments[at])
             at += 1
             continue
+        if argument.partition("=")[0] == "--wait" and words[:1] not in ([], ["sync"]):
+            at += _note_wait(argument, arguments[at : at + 1] if len(words) > 1 else [])
+            continue
         kept.append(argument)
+        if argument == "--db" and at < len(arguments):
+            os.environ["BEADS_DB"] = arguments[at]
         if argument in ("--actor", "--db") and at < len(arguments):
             kept.append(arguments[at])
             at += 1
         elif not argument.startswith("-") and len(words) < 2:
             words.append(argument)
     return kept, words
+
+
+def _note_wait(argument: str, following: list[str]) -> int:
+    """Note how long an answer to what goes through a spool is waited for; gives how many more arguments say so."""
+    seconds = argument.partition("=")[2]
+    taken = 0
+    if not seconds and following and following[0].isdecimal():
+        seconds, taken = following[0], 1
+    os.environ["MOOT_SPOOL_WAIT"] = seconds or "10"
+    return taken
 
 
 def _change_folder(path: str) -> None:

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -31,15 +31,22 @@ from mootd.control.ports import Settings
 from mootd.control.server import ControlServer
 from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
+from mootd.edges.home import home_of
 from mootd.edges.keys import FileKeyStore
+from mootd.edges.mirror_file import DiskFile
 from mootd.edges.notify import Notifier, watchdog_ms
 from mootd.edges.paths import Places, private_folder
+from mootd.edges.watching import SystemWatcher
+from mootd.engine.home import Found, note_home
 from mootd.engine.remotes import RemoteRow
 from mootd.engine.replica import Replica
+from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub, Worker
 from mootd.exchange.workers import make_worker
+from mootd.mirror.mirrors import Mirrors
 from mootd.service.machine import Machine
 from mootd.service.service import Service
+from mootd.spool.spools import Spools
 from mootd.store.lmdb_store import LmdbStore
 from mootd.version import VERSION
 from mootd.writer import Commit, Writer
@@ -48,10 +55,15 @@ R = TypeVar("R")
 
 SWITCH_SECONDS: Final = 0.0002
 """How long a thread may keep the interpreter: a bulk write would else delay every answer by 5 ms."""
+COLLECT_AFTER: Final = (20_000, 20, 20)
+"""Objects made before garbage is looked for, and how much less often old ones are looked through: the interpreter's own
+700 would have it look a hundred times in one bulk write, which leaves next to none. It is some 2 MB at most."""
 READERS: Final = 4
 """Threads for long reads."""
 EXCHANGERS: Final = 4
 """Threads that seal, open and verify for remotes."""
+MIRRORERS: Final = 8
+"""Threads that read and write mirrored files."""
 _log: Final = structlog.get_logger()
 
 
@@ -109,6 +121,14 @@ class _Observer:
         _log.error(what, exc_info=error)
 
 
+class _Parts(NamedTuple):
+    """What works while the daemon serves."""
+
+    service: Service
+    hub: Hub
+    mirrors: Mirrors
+
+
 class Daemon:
     """One daemon on one data directory.
 
@@ -136,46 +156,70 @@ class Daemon:
             stack.callback(store.close)
             entropy = SystemEntropy()
             replica = Replica(store, FileKeyStore(self._places.keys, entropy), self._clock, entropy)
+            self._note_home(replica)
             stop = _Stop()
             machine = Machine(self._places, self._clock, entropy, stop)
             executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
-            service, hub = stack.enter_context(self._serving(replica, machine, executor))
+            parts = stack.enter_context(self._serving(replica, machine, executor))
             listener = activated(environment, pid) or stack.enter_context(listening(self._places.socket))
             gc.collect()
             gc.freeze()
-            server = ControlServer(service, _Console(service, self._clock), _Observer(), Settings(version=VERSION))
-            asyncio.run(self._serve(server, hub, listener, stop))
+            gc.set_threshold(*COLLECT_AFTER)
+            console = _Console(parts.service, self._clock)
+            server = ControlServer(parts.service, console, _Observer(), Settings(version=VERSION))
+            asyncio.run(self._serve(server, parts, listener, stop))
+
+    def _note_home(self, replica: Replica) -> None:
+        """See whether the data directory is where it was: a copy must not write under its original's key."""
+        home = home_of(self._places.data / "log")
+        with replica.transaction() as unit:
+            found = note_home(unit, home)
+        replica.is_moved = found is Found.MOVED
+        if found is not Found.SAME:
+            _log.warning("daemon.home", found=str(found))
 
     @contextmanager
     def _serving(
         self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor
-    ) -> Iterator[tuple[Service, Hub]]:
-        parts: list[tuple[Service, Hub]] = []
+    ) -> "Iterator[_Parts]":
+        parts: list[_Parts] = []
 
         def committed(commit: Commit) -> None:
             if commit.error is None:
-                service, hub = parts[0]
+                service, hub, mirrors = parts[0]
                 service.commits.happened()
                 hub.happened()
+                mirrors.happened()
+                spools.happened()
             else:
                 _log.warning("commit.failed", jobs=commit.jobs, code=str(commit.error.code))
 
         writer = Writer(replica.transaction, observer=committed, clock=self._clock)
-        # Its own threads: a remote that hangs must not keep readers waiting.
+        # Their own threads: a remote or a file system that hangs must not keep readers waiting.
         exchanging = ThreadPoolExecutor(EXCHANGERS, "exchange")
-        hub = Hub(replica, lambda work: writer.submit(work, bulk=True).result(), exchanging, self._worker)
-        parts.append((Service(replica, writer, machine, executor, hub), hub))
+        mirroring = ThreadPoolExecutor(MIRRORERS, "mirror")
+
+        def commit(work: Callable[[Unit], R], /) -> R:
+            return writer.submit(work, bulk=True).result()
+
+        hub = Hub(replica, commit, exchanging, self._worker)
+        mirrors = Mirrors(replica, commit, mirroring, DiskFile, SystemWatcher())
+        spools = Spools(replica, writer.submit, SystemWatcher(), self._clock)
+        parts.append(_Parts(Service(replica, writer, machine, executor, hub, mirrors), hub, mirrors))
+        spools.start()
         try:
             yield parts[0]
         finally:
+            spools.stop()
             exchanging.shutdown(cancel_futures=True)
+            mirroring.shutdown(cancel_futures=True)
             writer.stop()
 
     def _worker(self, row: RemoteRow, hub: Hub) -> Worker:
         """What exchanges with a remote; its libraries are loaded when the first one is there."""
         return make_worker(row, hub, self._places, dict(os.environ))
 
-    async def _serve(self, server: ControlServer, hub: Hub, listener: socket.socket, stop: "_Stop") -> None:
+    async def _serve(self, server: ControlServer, parts: "_Parts", listener: socket.socket, stop: "_Stop") -> None:
         loop = asyncio.get_running_loop()
         stop.bind(loop, server.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -184,14 +228,19 @@ class Daemon:
         def ready() -> None:
             threading.Thread(target=self._announce, name="self-test", daemon=True).start()
 
-        exchange = loop.create_task(hub.run(), name="exchange")
+        tasks = [
+            loop.create_task(parts.hub.run(), name="exchange"),
+            loop.create_task(parts.mirrors.run(), name="mirrors"),
+        ]
         try:
             await server.run(listener, ready)
         finally:
             self._ended.set()
-            exchange.cancel()
-            with suppress(asyncio.CancelledError):
-                await exchange
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
         self._notifier.stopping()
         _log.info("daemon.stopped")
 

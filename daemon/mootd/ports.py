@@ -1,11 +1,11 @@
-"""What the engine needs of the machine, as protocols: the time, entropy and private keys.
+"""What the engine needs of the machine, as protocols: the time, entropy and private keys; and where it runs.
 
 Each has an implementation and an in-memory twin under `mootd.edges`, and one conformance suite that both pass
 (`tests/conformance`). Nothing here is replicated and nothing here is logged.
 """
 
 import builtins
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from moot_protocol.crypto import Signer
 
@@ -96,3 +96,12 @@ class KeyStore(Protocol):
         Raises:
             RefusedError: as `signer`.
         """
+
+
+class Home(NamedTuple):
+    """Where a data directory lies."""
+
+    machine: bytes
+    """A hash of the machine's id; empty where it has none."""
+    folder: bytes
+    """A hash of what its file system knows the folder by."""

@@ -21,7 +21,7 @@ from moot_protocol import crypto, limits, merkle
 from moot_protocol.clock import MAX_HLC
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.event import FORMAT, Draft, Event, build_event, decode_skeleton, event_from_bytes
+from moot_protocol.event import FORMAT, Draft, Event, PlainDraft, build_event, decode_shaped, event_from_bytes
 
 PLANE_BYTES: Final = 16
 HASH_BYTES: Final = 32
@@ -166,14 +166,14 @@ def _decode_events(header: Header, packed: tuple[tuple[bytes, bytes | msgspec.ms
     events: list[Event] = []
     n, previous = header.first, 0
     for skeleton_bytes, content in packed:
-        skeleton = decode_skeleton(skeleton_bytes, authors)
+        skeleton, keys = decode_shaped(skeleton_bytes, authors)
         if skeleton.hlc <= previous:
             raise MalformedError("events whose times don't ascend")
         previous = skeleton.hlc
         if isinstance(content, bytes):
-            events.append(event_from_bytes(n, skeleton, skeleton_bytes, content, b""))
+            events.append(event_from_bytes(n, skeleton, skeleton_bytes, content, b"", keys))
         elif content.code == ABSENT and isinstance(content.data, bytes) and len(content.data) == HASH_BYTES:
-            events.append(event_from_bytes(n, skeleton, skeleton_bytes, None, content.data))
+            events.append(event_from_bytes(n, skeleton, skeleton_bytes, None, content.data, keys))
         else:
             raise MalformedError("an extension type that is not an absent value's hash")
         n += 1
@@ -231,7 +231,7 @@ class BatchBuilder:
         """The author table so far, own author first."""
         return list(self._authors)
 
-    def add(self, draft: Draft, hlc: int, salt: bytes) -> Event | None:
+    def add(self, draft: Draft | PlainDraft, hlc: int, salt: bytes) -> Event | None:
         """Add an event, or return None where this batch has no room for it.
 
         Raises:

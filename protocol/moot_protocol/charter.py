@@ -1,4 +1,4 @@
-"""Charters: what a town key writes into its own feed, and the event that opens a replica's.
+r"""Charters: what a town key writes into its own feed, and the event that opens a replica's.
 
 Membership is written in charters only. Every event of a charter is void (its values and its `over` count for nothing)
 when its values don't decode or are not what its kind asks for. Layout, one row per kind, all of it format version 1:
@@ -6,7 +6,8 @@ when its values don't decode or are not what its kind asks for. Layout, one row 
 | kind          | entity               | key           | value                                                 |
 |---------------|----------------------|---------------|-------------------------------------------------------|
 | `genesis`     | `plane`              | `genesis`     | the genesis document; opens the founder's charter     |
-| `charter`     | the town key         | `charter`     | `[name]`; opens any other town's charter              |
+| `charter`     | the town key         | `charter`     | `[name]`, or `[name, invite key, signature]`; opens   |
+|               |                      |               | any other town's charter, the recovery key's too      |
 | `certificate` | the subject key      | `certificate` | `[body, signature, signer]`; opens a replica's feed   |
 | `end`         | the author's key     | `end`         | `[n, batch id, town key]`; n = 0 goes with zeros      |
 | `admission`   | the town key         | `admission`   | `[name, role]`                                        |
@@ -18,26 +19,38 @@ Keys stand in entities as `ids.key_text`. An `end` names the town its author bel
 a town's charter, so that it can act on nothing of another kind or town. A charter ends itself with an `end` that is
 the first event of its batch and names the event right before it; the ends of the town's replicas stand before that.
 
-An `invite` names the town whose replicas it lets in: the inviting one itself, or with zeros one that isn't known yet.
-Its role is writer or reader, its expiry is in milliseconds since 1970 (0 for none), and its HPKE key is what plane keys
-are wrapped for while it is open. The first `invite` and the first `close` of an invite key hold, whatever comes after.
-A new epoch takes the place of others by removing their `epoch`.
+An `invite` whose town is the inviting one lets in replicas of it. One whose town is zeros lets in any other town (more
+than one, while it is open), one that names another town lets in that town. A town that comes with an invite proves it
+in the first event of its charter, by the invite key's signature
 
-Here stand the rows that a single town needs; `charter` and `admission` come with the rules between towns.
+    proof = Ed25519("moot/charter/1\0" ‖ [plane16, town key])
+
+so nobody can bring in a town whose name they only know; the town's replicas are certified by its own key, as ever. An
+invite's role is writer or reader, its expiry is in milliseconds since 1970 (0 for none), and its HPKE key is what plane
+keys are wrapped for while it is open. The first `invite` and the first `close` of an invite key hold, whatever comes
+after; a close names the replicas, or the towns, that count.
+
+An `admission` lets in another town as admin, writer or reader. What it gave stays given: a later one may raise the role
+and change the name, and nothing takes it back but the removal of the town, by an `end` of its charter. An admission of
+the town that writes it tells no more than what the town is called.
+
+A new epoch takes the place of others by removing their `epoch`. What of all this counts, and against whom, is decided
+between towns (`levels.py`).
 """
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot_protocol import kinds
+from moot_protocol import crypto, kinds
 from moot_protocol.batch import HASH_BYTES, ZEROS
 from moot_protocol.certificate import HPKE_KEY_BYTES
 from moot_protocol.clock import MAX_HLC, to_ms
+from moot_protocol.codec import encode
 from moot_protocol.epoch import epoch_from_value
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.frame import EPOCH_BYTES
-from moot_protocol.ids import key_from_text, key_text
+from moot_protocol.ids import entity_problem, key_from_text, key_text
 from moot_protocol.kinds import Role
 
 PLANE_ENTITY: Final = "plane"
@@ -72,6 +85,85 @@ class Invite(NamedTuple):
     """When its town means to close it, in milliseconds since 1970; 0 for no such time. Never decides acceptance."""
     hpke_key: bytes
     """The invite's X25519 key, 32 bytes."""
+
+
+class Admission(NamedTuple):
+    """What a charter says of another town when it lets it in."""
+
+    name: str
+    """What the admitting town calls it: 1 to 255 bytes without control characters."""
+    role: Role
+    """The most that the town and its replicas may do."""
+
+
+class InviteProof(NamedTuple):
+    """What shows that a town came with an invite."""
+
+    invite: bytes
+    """The invite's 32-byte key."""
+    signature: bytes
+    """64 bytes by that key, over the plane and the town key."""
+
+
+class Opened(NamedTuple):
+    """What the first event of a town's charter says."""
+
+    name: str
+    """What the town calls itself."""
+    proof: InviteProof | None
+    """The invite it came with; not verified yet (`is_proof_of`)."""
+
+
+def build_charter_proof(plane: bytes, town: bytes, invite: crypto.Signer) -> InviteProof:
+    """The proof that a town comes with an invite, for `charter_draft`.
+
+    Args:
+        plane: the plane's 16 bytes.
+        town: the town's 32-byte key.
+        invite: the invite's private key (`ticket.invite_signer` of a ticket's seed).
+    """
+    return InviteProof(invite.public, invite.sign(_proof_message(plane, town)))
+
+
+def is_proof_of(proof: InviteProof, plane: bytes, town: bytes) -> bool:
+    """Whether a proof's invite key has signed that this town comes with it to this plane (costs a verification)."""
+    is_signed = crypto.is_signed(proof.invite, proof.signature, _proof_message(plane, town))
+    return is_signed and crypto.is_certifiable(proof.invite)
+
+
+def _proof_message(plane: bytes, town: bytes) -> bytes:
+    return crypto.CHARTER_DOMAIN + encode([plane, town])
+
+
+def charter_draft(town: bytes, name: str, actor: str, invite_proof: InviteProof | None = None) -> Draft:
+    """The first event of the charter of a town that didn't found the plane; also of the recovery key's.
+
+    The feed's author is the town key. It counts once the town is let in: by an admin's `admission_draft`, or at once by
+    an invite that is proved here. The recovery key's needs neither.
+
+    Args:
+        town: the town's 32-byte key.
+        name: what the town calls itself, 1 to 255 bytes without control characters.
+        actor: who acted.
+        invite_proof: what `build_charter_proof` made, of a town that comes with an invite.
+    """
+    value = [name] if invite_proof is None else [name, *invite_proof]
+    return Draft(kinds.CHARTER, key_text(town), actor, (Write(kinds.CHARTER, value),))
+
+
+def admission_draft(town: bytes, admission: Admission, actor: str, over: Sequence[Dot] = ()) -> Draft:
+    """A charter event that lets a town in, or one that is in with a higher role or under another name.
+
+    It lets in with at least the role named: the highest that a charter ever wrote holds. The town's depth is one more
+    than the writer's. A town that admits itself tells its name.
+
+    Args:
+        town: the 32-byte key of the town that is let in.
+        admission: its name and role.
+        actor: who acted.
+        over: earlier admissions of it that this takes the place of; it only tidies what is live.
+    """
+    return Draft(kinds.ADMISSION, key_text(town), actor, (Write(kinds.ADMISSION, list(admission), over),))
 
 
 def genesis_draft(document: bytes, actor: str) -> Draft:
@@ -130,12 +222,14 @@ def opening_value(event: Event, kind: str) -> Any:
 
 def end_from_value(value: Any) -> End | None:
     """The pin a value stands for, or None where it stands for none."""
-    if not (isinstance(value, list) and len(value) == 3):
+    if type(value) is not list or len(value) != 3:
         return None
     n, batch, town = value
-    if type(n) is not int or not 0 <= n <= MAX_HLC or not _is_hash(batch) or not _is_hash(town):
+    if type(n) is not int or type(batch) is not bytes or type(town) is not bytes:
         return None
-    return End(n, batch, town) if (n == 0) == (batch == ZEROS) else None
+    if not 0 <= n <= MAX_HLC or len(batch) != HASH_BYTES or len(town) != HASH_BYTES or (n == 0) != (batch == ZEROS):
+        return None
+    return End(n, batch, town)
 
 
 def invite_from_value(value: Any) -> Invite | None:
@@ -143,13 +237,14 @@ def invite_from_value(value: Any) -> Invite | None:
     if not (isinstance(value, list) and len(value) == 4):
         return None
     role, town, expires_ms, hpke_key = value
-    if not isinstance(role, str) or role not in _INVITED or not _is_hash(town):
+    given = _INVITED.get(role) if type(role) is str else None
+    if given is None or not _is_hash(town):
         return None
     if type(expires_ms) is not int or not 0 <= expires_ms <= to_ms(MAX_HLC):
         return None
     if not isinstance(hpke_key, bytes) or len(hpke_key) != HPKE_KEY_BYTES:
         return None
-    return Invite(Role(role), town, expires_ms, hpke_key)
+    return Invite(given, town, expires_ms, hpke_key)
 
 
 def close_from_value(value: Any) -> frozenset[bytes] | None:
@@ -159,13 +254,44 @@ def close_from_value(value: Any) -> frozenset[bytes] | None:
     return frozenset(value) if value == sorted(set(value)) else None
 
 
+def charter_from_value(value: Any) -> Opened | None:
+    """What a charter's first event says, or None where its value says nothing of the kind; proofs aren't checked."""
+    if not (isinstance(value, list) and len(value) in {1, 3} and _is_name(value[0])):
+        return None
+    if len(value) == 1:
+        return Opened(value[0], None)
+    _, invite, signature = value
+    if not _is_hash(invite) or not isinstance(signature, bytes) or len(signature) != crypto.SIGNATURE_BYTES:
+        return None
+    return Opened(value[0], InviteProof(invite, signature))
+
+
+def admission_from_value(value: Any) -> Admission | None:
+    """The admission a value stands for, or None where it stands for none."""
+    if not (isinstance(value, list) and len(value) == 2 and _is_name(value[0]) and isinstance(value[1], str)):
+        return None
+    role = _ROLES.get(value[1])
+    return None if role is None else Admission(value[0], role)
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and not entity_problem(name)
+
+
 def epoch_of_entity(entity: str) -> bytes | None:
     """The 8 bytes of the epoch that an entity's name stands for, or None where it stands for none."""
     return bytes.fromhex(entity) if _EPOCH_NAME.fullmatch(entity) else None
 
 
 def _is_hash(value: Any) -> bool:
-    return isinstance(value, bytes) and len(value) == HASH_BYTES
+    return type(value) is bytes and len(value) == HASH_BYTES
+
+
+def opened_by(event: Event, town: bytes) -> Opened | None:
+    """What a first event says that opens this town's charter, or None where it opens none."""
+    if event.skeleton.entity != key_text(town):
+        return None
+    return charter_from_value(opening_value(event, kinds.CHARTER))
 
 
 def end_of(event: Event, author: bytes) -> End | None:
@@ -192,7 +318,8 @@ def written(event: Event) -> Iterator[tuple[str, Any]]:
         yield from zip(keys, values, strict=True)
 
 
-_INVITED: Final = frozenset({Role.WRITER, Role.READER})
+_INVITED: Final[Mapping[str, Role]] = {role.value: role for role in (Role.WRITER, Role.READER)}
+_ROLES: Final[Mapping[str, Role]] = {role.value: role for role in Role}
 _EPOCH_NAME: Final = re.compile(f"[0-9a-f]{{{2 * EPOCH_BYTES}}}")
 
 
@@ -206,19 +333,49 @@ class _Form(NamedTuple):
 
 
 _FORMS: Final = {
+    kinds.CHARTER: _Form(key_from_text, {kinds.CHARTER: charter_from_value}),
+    kinds.ADMISSION: _Form(key_from_text, {kinds.ADMISSION: admission_from_value}),
     kinds.END: _Form(key_from_text, {kinds.END: end_from_value}),
     kinds.INVITE: _Form(key_from_text, {kinds.INVITE: invite_from_value, CLOSE: close_from_value}),
     kinds.EPOCH: _Form(epoch_of_entity, {kinds.EPOCH: epoch_from_value}),
 }
 
 
+class Parsed(NamedTuple):
+    """What an event of a charter says."""
+
+    entity: Any
+    """What its entity stands for: a key's 32 bytes, or an epoch's 8."""
+    values: Mapping[str, Any]
+    """key → what its value stands for, of the keys that its kind has."""
+
+
+def parse(event: Event) -> Parsed | None:
+    """What an event says whose kind has a form (admission, charter, end, epoch, invite); None where it is void.
+
+    Raises:
+        KeyError: its kind has none.
+    """
+    values, skeleton = event.values(), event.skeleton
+    entity_of, readings = _FORMS[skeleton.kind]
+    entity = None if values is None else entity_of(skeleton.entity)
+    if values is None or entity is None:
+        return None
+    keys = event.plain_keys
+    if keys is None:
+        keys = tuple(change.key for change in skeleton.changes if not change.removes)
+    found: dict[str, Any] = {}
+    for key, value in zip(keys, values, strict=True):
+        reading = readings.get(key)
+        if reading is not None:
+            said = found[key] = reading(value)
+            if said is None:
+                return None
+    return Parsed(entity, found)
+
+
 def is_void(event: Event) -> bool:
     """Whether an event of a charter counts for nothing, because of what its values are."""
-    if event.values() is None:
-        return True
-    form = _FORMS.get(event.skeleton.kind)
-    if form is None:
-        return False
-    return form.entity(event.skeleton.entity) is None or any(
-        key in form.values and form.values[key](value) is None for key, value in written(event)
-    )
+    if event.skeleton.kind in _FORMS:
+        return parse(event) is None
+    return event.values() is None

@@ -1,28 +1,28 @@
-"""What the accepted events of charters say: ends, invites, epochs.
+"""What the events of charters say: admissions, ends, invites, epochs.
 
-Invariant: void events count for nothing, and what is read depends on the set of events only. Whether a feed is a
-charter, how far it counts and whom its town may speak for is settled before (`acceptance.py`).
+Invariant: void events count for nothing, and what is read depends on the set of events only. Ends are superseded in
+their own charter only: nobody lifts another town's. Whether a feed is a charter, how far it counts and against whom its
+town may speak is decided elsewhere (`levels.py`).
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 from moot_protocol import kinds
 from moot_protocol.charter import (
     CLOSE,
+    Admission,
     End,
     Invite,
-    close_from_value,
-    end_from_value,
+    Parsed,
     epoch_of_entity,
-    invite_from_value,
     is_void,
+    parse,
     written,
 )
 from moot_protocol.epoch import EpochValue, epoch_from_value
 from moot_protocol.event import LEAF_PREFIX_BYTES, Dot
 from moot_protocol.fold import Placed, fold
-from moot_protocol.ids import key_from_text
 
 
 class Invitation(NamedTuple):
@@ -58,14 +58,121 @@ class Epochs(NamedTuple):
         return self.live[-1] if self.live else None
 
 
+class Reading:
+    """What one charter says as far as it was read; events are taken in ascending order."""
+
+    __slots__ = ("_closes", "_ends", "_invites", "_superseded", "admissions", "own_ends")
+
+    def __init__(self) -> None:
+        self.admissions: dict[bytes, Admission] = {}
+        """town key → the highest role that this charter ever gave it, and the last name."""
+        self.own_ends: list[tuple[int, End]] = []
+        """(event's number, end) of the charter's own author; where one must stand is a matter of batches."""
+        self._invites: dict[bytes, Invite] = {}
+        self._closes: dict[bytes, frozenset[bytes]] = {}
+        self._ends: dict[tuple[bytes, int, bytes], End] = {}
+        """(author, event's number, first 8 bytes of its leaf) → end."""
+        self._superseded: set[tuple[bytes, int, bytes]] = set()
+
+    def copy(self) -> "Reading":
+        """Another one that says the same so far."""
+        twin = Reading()
+        twin.admissions, twin.own_ends = dict(self.admissions), list(self.own_ends)
+        twin._invites, twin._closes = dict(self._invites), dict(self._closes)
+        twin._ends, twin._superseded = dict(self._ends), set(self._superseded)
+        return twin
+
+    def take(self, placed: Placed) -> None:
+        """Read the next event."""
+        kind = placed.event.skeleton.kind
+        parsed = parse(placed.event) if kind in _READ else None
+        if parsed is None:
+            return
+        if kind == kinds.END:
+            self._take_end(placed, parsed)
+        elif kind == kinds.INVITE:
+            self._take_invite(parsed)
+        else:
+            self._take_admission(parsed)
+
+    def _take_admission(self, parsed: Parsed) -> None:
+        admission = parsed.values.get(kinds.ADMISSION)
+        if admission is not None:
+            known = self.admissions.get(parsed.entity, admission)
+            role = max(admission.role, known.role, key=lambda role: role.rank)
+            self.admissions[parsed.entity] = Admission(admission.name, role)
+
+    def _take_invite(self, parsed: Parsed) -> None:
+        if kinds.INVITE in parsed.values:
+            self._invites.setdefault(parsed.entity, parsed.values[kinds.INVITE])
+        if CLOSE in parsed.values:
+            self._closes.setdefault(parsed.entity, parsed.values[CLOSE])
+
+    def _take_end(self, placed: Placed, parsed: Parsed) -> None:
+        end, event, author = parsed.values.get(kinds.END), placed.event, parsed.entity
+        if end is not None:
+            self._ends[author, event.n, event.leaf[:LEAF_PREFIX_BYTES]] = end
+            if author == end.town == placed.author:
+                self.own_ends.append((event.n, end))
+        for change in event.skeleton.changes if event.plain_keys is None else ():
+            if change.key == kinds.END:
+                own = ((n, leaf8) for index, n, leaf8 in change.over if placed.authors[index] == placed.author)
+                self._superseded.update((author, n, leaf8) for n, leaf8 in own)
+
+    def invitation(self, key: bytes) -> Invitation | None:
+        """An invite and what became of it, or None where there is none of this key."""
+        invite = self._invites.get(key)
+        return None if invite is None else Invitation(invite, self._closes.get(key))
+
+    @property
+    def invites(self) -> dict[bytes, Invitation]:
+        """Invites by key, as the first event about each and the first close of it have them."""
+        return {key: Invitation(invite, self._closes.get(key)) for key, invite in self._invites.items()}
+
+    @property
+    def ends(self) -> Iterator[tuple[bytes, End]]:
+        """(author, live pin), whatever town the pins name."""
+        live = (each for each in self._ends.items() if each[0] not in self._superseded)
+        return ((name[0], end) for name, end in live)
+
+
+_READ: Final = frozenset({kinds.ADMISSION, kinds.INVITE, kinds.END})
+
+
+def read_charter(events: Iterable[Placed]) -> Reading:
+    """What a charter says.
+
+    Args:
+        events: events of one charter, ascending.
+    """
+    reading = Reading()
+    for placed in events:
+        reading.take(placed)
+    return reading
+
+
+def read_admissions(events: Iterable[Placed]) -> dict[bytes, Admission]:
+    """What a charter lets in, by town key: the highest role that it ever gave, and the last name.
+
+    Whether an admission counts is decided between towns (`levels.py`); one of the charter's own town only names it.
+
+    Args:
+        events: the accepted events of one town's charter, ascending.
+    """
+    return read_charter(events).admissions
+
+
 def read_ends(town: bytes, events: Iterable[Placed]) -> dict[bytes, tuple[End, ...]]:
-    """Live pins by author, in these events of a town's charter, that name this town."""
+    """Live pins by author, in these events of one charter, that name this town.
+
+    Args:
+        town: the 32-byte key of the town that the authors belong to.
+        events: the accepted events of one town's charter, ascending.
+    """
     ends: dict[bytes, tuple[End, ...]] = {}
-    for (_, entity), live in fold(_counting(kinds.END, events)).items():
-        author = key_from_text(entity)
-        pins = (end_from_value(write.sibling.value) for write in live.get(kinds.END, ()))
-        if author is not None:
-            ends[author] = tuple(end for end in pins if end is not None and end.town == town)
+    for author, end in read_charter(events).ends:
+        if end.town == town:
+            ends[author] = (*ends.get(author, ()), end)
     return ends
 
 
@@ -75,18 +182,7 @@ def read_invites(events: Iterable[Placed]) -> dict[bytes, Invitation]:
     Args:
         events: the accepted events of one town's charter, ascending: nobody else closes what it opened.
     """
-    invites: dict[bytes, Invite] = {}
-    closes: dict[bytes, frozenset[bytes]] = {}
-    for _, event, _ in _counting(kinds.INVITE, events):
-        key = key_from_text(event.skeleton.entity) or b""
-        for name, value in written(event):
-            invite = invite_from_value(value) if name == kinds.INVITE else None
-            subjects = close_from_value(value) if name == CLOSE else None
-            if invite is not None:
-                invites.setdefault(key, invite)
-            if subjects is not None:
-                closes.setdefault(key, subjects)
-    return {key: Invitation(invite, closes.get(key)) for key, invite in invites.items()}
+    return read_charter(events).invites
 
 
 def read_epochs(events: Iterable[Placed]) -> Epochs:

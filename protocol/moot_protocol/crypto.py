@@ -17,6 +17,7 @@ KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 BATCH_DOMAIN: Final = b"moot/batch/1\0"
 CERTIFICATE_DOMAIN: Final = b"moot/cert/1\0"
+CHARTER_DOMAIN: Final = b"moot/charter/1\0"
 FRONTIER_DOMAIN: Final = b"moot/frontier/1\0"
 WANT_DOMAIN: Final = b"moot/want/1\0"
 PLANE_DOMAIN: Final = b"moot/plane/1\0"
@@ -90,6 +91,15 @@ def check_public_key(public: bytes) -> None:
         raise MalformedError("a public key that is no point of the curve", code=Code.BAD_KEY)
     if (x, y) == (0, 1) or not _has_prime_order((x, y, 1, x * y % _FIELD)):
         raise MalformedError("a public key of small or mixed order", code=Code.BAD_KEY)
+
+
+def is_certifiable(public: bytes) -> bool:
+    """Whether a key may be certified."""
+    try:
+        check_public_key(public)
+    except MalformedError:
+        return False
+    return True
 
 
 def _recover_x(y: int, sign: int) -> int | None:

@@ -85,6 +85,15 @@ def _wrap(plane: bytes, key: bytes, hpke_public: bytes) -> bytes | None:
         return None
 
 
+def can_wrap_for(hpke_public: bytes) -> bool:
+    """Whether a plane key can be wrapped for an X25519 key: no point of small order can."""
+    try:
+        X25519PrivateKey.from_private_bytes(bytes(range(32))).exchange(X25519PublicKey.from_public_bytes(hpke_public))
+    except ValueError:
+        return False
+    return True
+
+
 def epoch_from_value(value: Any) -> EpochValue | None:
     """What a value says of an epoch, or None where it is none."""
     if not (isinstance(value, list) and len(value) == 2 and isinstance(value[1], list)):

@@ -9,7 +9,7 @@ Keys stand in ascending order, each once. `over` names the writes a change super
 alone; values that are absent, malformed or too large are shown as missing and change nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
@@ -20,7 +20,7 @@ import msgspec
 
 from moot_protocol import limits
 from moot_protocol.clock import MAX_HLC
-from moot_protocol.codec import check_plain, decode_unchecked, decode_value, decoder, encode
+from moot_protocol.codec import SCALARS, check_plain, decode_unchecked, decode_value, decoder, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.ids import entity_problem
 from moot_protocol.merkle import leaf_hash
@@ -69,13 +69,16 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """None where the values are absent (withheld or erased)."""
     values_hash: bytes
     leaf: bytes
+    plain_keys: tuple[str, ...] | None = None
+    """The keys it writes, in order, if it supersedes and removes nothing: what a new entity consists of. Else None."""
 
     def values(self) -> list[Any] | None:
         """The values without their salt, one per change that doesn't remove; None where they are missing."""
         data = self.values_bytes
         if data is None or len(self.skeleton_bytes) + len(data) > limits.EVENT_BYTES:
             return None
-        return decode_values(data, self.skeleton)
+        keys = self.plain_keys
+        return _decode_values(data, _count_values(self.skeleton) if keys is None else len(keys))
 
     def own_values(self) -> list[Any]:
         """The values of an event that was just built here, and so need not be checked again."""
@@ -101,8 +104,61 @@ class Draft(NamedTuple):
     writes: Sequence[Write]
 
 
+class PlainDraft(NamedTuple):
+    """An event about to be made that supersedes and removes nothing, told by its values alone."""
+
+    kind: str
+    entity: str
+    actor: str
+    values: Mapping[str, Any]
+    """key → value."""
+
+
+class PlainShape(NamedTuple):
+    """What skeletons that write the same keys over nothing have in common: few shapes make up most new entities."""
+
+    keys: tuple[str, ...]
+    """In ascending order."""
+    changes: tuple[Change, ...]
+    packed: msgspec.Raw
+    """The changes as they stand in the skeleton."""
+
+
+class _Outline(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A skeleton whose changes are still bytes: those of a plain shape need not be decoded again."""
+
+    version: int
+    hlc: int
+    actor: str
+    kind: str
+    entity: str
+    changes: msgspec.Raw
+
+
+_SHAPES: Final = 256
+"""Plain shapes remembered; most take a KiB or two, the largest possible some 25."""
+_SHAPE_BYTES: Final = 1024
+"""Longer changes are not remembered: nobody must be able to make this keep megabytes."""
 _KEY: Final = itemgetter(0)
 _decode_skeleton: Final = decoder(Skeleton, FORMAT)
+_decode_outline: Final = msgspec.msgpack.Decoder(_Outline).decode
+_shapes: Final[dict[bytes, PlainShape]] = {}
+"""Plain shapes by their packed changes, which were found to be canonical and without a problem."""
+
+
+@lru_cache(maxsize=_SHAPES)
+def plain_shape(keys: tuple[str, ...]) -> PlainShape:
+    """The shape of an event that writes these keys (in any order) over nothing.
+
+    Raises:
+        RefusedError: these keys can't stand in one event.
+    """
+    ordered = tuple(sorted(keys))
+    problem = _keys_problem(ordered)
+    if problem:
+        raise RefusedError(f"this write would make an event with {problem}")
+    changes = tuple([_plain_change(key, False) for key in ordered])
+    return PlainShape(ordered, changes, msgspec.Raw(encode(changes)))
 
 
 def decode_skeleton(data: bytes, authors: int) -> Skeleton:
@@ -115,13 +171,49 @@ def decode_skeleton(data: bytes, authors: int) -> Skeleton:
     Raises:
         MalformedError: it breaks a rule of the format.
     """
+    return decode_shaped(data, authors)[0]
+
+
+def decode_shaped(data: bytes, authors: int) -> tuple[Skeleton, tuple[str, ...] | None]:
+    """As `decode_skeleton`, with `Event.plain_keys`."""
     if len(data) > limits.EVENT_BYTES:
         raise MalformedError(f"a skeleton of {len(data)} bytes", code=Code.TOO_LARGE)
-    skeleton = _decode_skeleton(data)
-    problem = _name_problem(skeleton) or _changes_problem(skeleton.changes, authors)
+    keys: tuple[str, ...] | None
+    known = _decode_known(data)
+    if known is not None:
+        skeleton, keys = known
+        problem = _name_problem(skeleton)
+    else:
+        skeleton = _decode_skeleton(data)
+        problem = _name_problem(skeleton) or _changes_problem(skeleton.changes, authors)
+        keys = None if problem else _plain_keys(skeleton.changes)
     if problem:
         raise MalformedError(f"an event with {problem}")
-    return skeleton
+    return skeleton, keys
+
+
+def _decode_known(data: bytes) -> tuple[Skeleton, tuple[str, ...]] | None:
+    """A canonical skeleton of a shape met before; None for any other, whatever is the matter with it."""
+    try:
+        outline = _decode_outline(data)
+    except (ValueError, RecursionError):
+        return None
+    shape = _shapes.get(bytes(outline.changes))
+    if shape is None or outline.version != FORMAT or encode(outline) != data:
+        return None
+    changes = shape.changes
+    return Skeleton(FORMAT, outline.hlc, outline.actor, outline.kind, outline.entity, changes), shape.keys
+
+
+def _plain_keys(changes: tuple[Change, ...]) -> tuple[str, ...] | None:
+    """The keys of checked changes that are all plain, whose shape is remembered; else None."""
+    for change in changes:
+        if change.over or change.removes:
+            return None
+    shape = plain_shape(tuple([change.key for change in changes]))
+    if len(shape.packed) <= _SHAPE_BYTES and len(_shapes) < _SHAPES:
+        _shapes[bytes(shape.packed)] = shape
+    return shape.keys
 
 
 def _name_problem(skeleton: Skeleton) -> str | None:
@@ -184,20 +276,34 @@ def _changes_problem(changes: tuple[Change, ...], authors: int) -> str | None:
 
 def decode_values(data: bytes, skeleton: Skeleton) -> list[Any] | None:
     """The values of an event without their salt, or None where they don't decode, don't fit or are too large."""
+    return _decode_values(data, _count_values(skeleton))
+
+
+def _count_values(skeleton: Skeleton) -> int:
+    return sum(not change.removes for change in skeleton.changes)
+
+
+def _decode_values(data: bytes, expected: int) -> list[Any] | None:
     if len(data) > limits.EVENT_BYTES:
         return None
     try:
         values = decode_value(data)
     except MalformedError:
         return None
-    expected = sum(not change.removes for change in skeleton.changes)
     if not isinstance(values, list) or len(values) != expected + 1:
         return None
     salt = values.pop(0)
     return values if isinstance(salt, bytes) and len(salt) == limits.SALT_BYTES else None
 
 
-def event_from_bytes(n: int, skeleton: Skeleton, skeleton_bytes: bytes, values: bytes | None, absent: bytes) -> Event:
+def event_from_bytes(
+    n: int,
+    skeleton: Skeleton,
+    skeleton_bytes: bytes,
+    values: bytes | None,
+    absent: bytes,
+    plain_keys: tuple[str, ...] | None = None,
+) -> Event:
     """Put an event together from checked parts.
 
     Args:
@@ -206,13 +312,14 @@ def event_from_bytes(n: int, skeleton: Skeleton, skeleton_bytes: bytes, values: 
         skeleton_bytes: what it was decoded from.
         values: the values' bytes, or None.
         absent: the values' hash where they are absent.
+        plain_keys: as `decode_shaped` found them.
     """
     values_hash = absent if values is None else sha256(values).digest()
     leaf = leaf_hash(sha256(skeleton_bytes).digest(), values_hash)
-    return Event(n, skeleton, skeleton_bytes, values, values_hash, leaf)
+    return Event(n, skeleton, skeleton_bytes, values, values_hash, leaf, plain_keys)
 
 
-def build_event(n: int, draft: Draft, hlc: int, salt: bytes, authors: dict[bytes, int]) -> Event:
+def build_event(n: int, draft: Draft | PlainDraft, hlc: int, salt: bytes, authors: dict[bytes, int]) -> Event:
     """Make an event from a draft.
 
     Args:
@@ -227,6 +334,41 @@ def build_event(n: int, draft: Draft, hlc: int, salt: bytes, authors: dict[bytes
     """
     if len(salt) != limits.SALT_BYTES:
         raise ValueError(f"a salt of {len(salt)} bytes")
+    packed: msgspec.Raw | None = None
+    keys: tuple[str, ...] | None
+    if isinstance(draft, PlainDraft):
+        keys, changes, packed = plain_shape(tuple(draft.values))
+        values = [salt, *map(draft.values.__getitem__, keys)]
+    else:
+        changes, values = _changes_of(draft, salt, authors)
+        keys = None
+    skeleton = Skeleton(FORMAT, hlc, draft.actor, draft.kind, draft.entity, changes)
+    try:
+        problem = _name_problem(skeleton)
+        if keys is None:
+            problem = problem or _changes_problem(changes, len(authors))
+            keys = None if problem else _plain_keys(changes)
+        if problem:
+            raise RefusedError(f"this write would make an event with {problem}")
+        if not SCALARS.issuperset(map(type, values)):
+            check_plain(values)
+        skeleton_bytes = encode(
+            skeleton if packed is None else _Outline(FORMAT, hlc, draft.actor, draft.kind, draft.entity, packed)
+        )
+        values_bytes = encode(values)
+    except (MalformedError, TypeError, ValueError, OverflowError) as error:
+        raise RefusedError(f"a value can't be stored: {error}") from error
+    if len(skeleton_bytes) + len(values_bytes) > limits.EVENT_BYTES:
+        raise RefusedError(
+            f"this write takes {len(skeleton_bytes) + len(values_bytes)} bytes; an event holds {limits.EVENT_BYTES}",
+            code=Code.LIMIT,
+            hint="shorten the text, or split it over several fields or comments",
+        )
+    return event_from_bytes(n, skeleton, skeleton_bytes, values_bytes, b"", keys)
+
+
+def _changes_of(draft: Draft, salt: bytes, authors: dict[bytes, int]) -> tuple[tuple[Change, ...], list[Any]]:
+    """The changes of a draft in order of their keys, and its values after their salt."""
     values: list[Any] = [salt]
     changes: list[Change] = []
     for key, value, over, removes in sorted(draft.writes, key=_KEY):
@@ -237,19 +379,4 @@ def build_event(n: int, draft: Draft, hlc: int, salt: bytes, authors: dict[bytes
             changes.append(_plain_change(key, removes))
         if not removes:
             values.append(value)
-    skeleton = Skeleton(FORMAT, hlc, draft.actor, draft.kind, draft.entity, tuple(changes))
-    try:
-        problem = _name_problem(skeleton) or _changes_problem(skeleton.changes, len(authors))
-        if problem:
-            raise RefusedError(f"this write would make an event with {problem}")
-        check_plain(values)
-        skeleton_bytes, values_bytes = encode(skeleton), encode(values)
-    except (MalformedError, TypeError, ValueError, OverflowError) as error:
-        raise RefusedError(f"a value can't be stored: {error}") from error
-    if len(skeleton_bytes) + len(values_bytes) > limits.EVENT_BYTES:
-        raise RefusedError(
-            f"this write takes {len(skeleton_bytes) + len(values_bytes)} bytes; an event holds {limits.EVENT_BYTES}",
-            code=Code.LIMIT,
-            hint="shorten the text, or split it over several fields or comments",
-        )
-    return event_from_bytes(n, skeleton, skeleton_bytes, values_bytes, b"")
+    return tuple(changes), values

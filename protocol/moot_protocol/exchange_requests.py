@@ -96,8 +96,8 @@ class Planes(Request[list[dict[str, Any]]], kw_only=True):
 class ShowPlane(Request[dict[str, Any]], kw_only=True):
     """One plane, with who writes on it.
 
-    Answer: an entry of `planes`, and `"members": [{"replica", "role", "state", "events", "is_here", "last_seen_ms",
-    "invite"}]`, `"invites"` as `invites` answers.
+    Answer: an entry of `planes`, and `"members": [{"replica", "role", "state", "events", "is_here", "is_live",
+    "last_seen_ms", "invite"}]`, `"invites"` as `invites` answers. `is_live`: it listens on a live remote now, as it says.
     """
 
     method = "show_plane"
@@ -151,8 +151,9 @@ class CloseInvite(Mutation[dict[str, Any]], kw_only=True):
 class Join(Mutation[dict[str, Any]], kw_only=True):
     """Join a plane with a ticket. Planes already here stay.
 
-    Answer: `{"plane", "name", "town", "role", "state", "created", "replica", "remotes": [name], "clashes": [prefix],
-    "recovery_words"}`; `state` is `waiting` until the charter has come from a remote, then `ready`; `created` tells
+    Answer: `{"plane", "name", "town", "role", "is_for_town", "state", "created", "replica", "remotes": [name],
+    "clashes": [prefix], "recovery_words"}`; `is_for_town`: this machine's town has joined as another town than `town`,
+    which invited it, and `role` is what it is to be there; `state` is `waiting` until the charter has come from a remote, then `ready`; `created` tells
     whether it was new here; `clashes` are issue prefixes that planes here have in common; `recovery_words` are given
     once where this machine had no town of its own.
     """
@@ -166,7 +167,8 @@ class Sync(Request[dict[str, Any]], kw_only=True):
     """Exchange now.
 
     Answer: `{"done", "cursor", "remotes": [{"remote", "state", "sent", "received", "queued", "error", "rounds"}],
-    "waiting": [plane]}`; `waiting` are joined planes whose charter or invite hasn't come yet.
+    "waiting": [plane], "clashes": [prefix]}`; `waiting` are joined planes whose charter or invite hasn't come yet,
+    `clashes` issue prefixes that several planes here have.
     With `cursor` empty a new exchange begins; a caller that waits asks again with the cursor it was given until `done`.
     `done` with an `error` in a remote means that this remote couldn't be reached; `sent` (frames), `received`
     (batches that were new here) and `rounds` count since the daemon started, `queued` are frames that wait.

@@ -6,10 +6,12 @@ r"""Frontiers: what a replica has accepted of a plane, an entry for each author,
     body     = [1, plane16, sender32, to32, counter, digest32, summary32, form, [entry, …]]
     message  = [1, 1, body, Ed25519("moot/frontier/1\0" ‖ body)]
 
+A frontier that doesn't fit a message is spelled out as spans, and then the parts in which `to` differs (`spans.py`).
 Heads stand beside numbers, because two branches of one feed may have the same number. `to` is zeros in a message to
 everyone; `counter` rises with every message that a sender signs on a plane, and a lower one is stale.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from hashlib import sha256
@@ -60,6 +62,10 @@ class Form(IntEnum):
     """Every entry."""
     SOME = 2
     """The entries that differ from those that `to` has sent; also for authors that the sender knows nothing of."""
+    SPANS = 3
+    """No entries but spans of them (`spans.py`), where all of them don't fit a message."""
+    PART = 4
+    """Every entry of the authors from the first one named to the last one named."""
 
 
 class FrontierBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -98,6 +104,11 @@ def frontier_of(accepted: Mapping[bytes, Accepted]) -> Frontier:
     )
 
 
+def author_of(entry: Entry) -> bytes:
+    """Whose entry it is."""
+    return entry.author
+
+
 def summary(frontier: Frontier) -> bytes:
     """The 32 bytes that equal frontiers share."""
     return sha256(encode(frontier)).digest()
@@ -109,10 +120,14 @@ def compare(mine: Frontier, theirs: Frontier, form: Form = Form.ALL) -> Iterator
     Args:
         mine: this replica's frontier.
         theirs: the entries that the other one sent.
-        form: whether those are all of its entries, or only some.
+        form: whether those are all of its entries, all of a range of authors, or only some.
     """
+    if form is Form.PART:
+        low, high = theirs[0].author, theirs[-1].author
+        start = bisect_left(mine, low, key=author_of)
+        mine = mine[start : bisect_right(mine, high, lo=start, key=author_of)]
     own, others = ({entry.author: entry for entry in frontier} for frontier in (mine, theirs))
-    for author in sorted(own.keys() | others.keys() if form is Form.ALL else others.keys()):
+    for author in sorted(own.keys() | others.keys() if form in {Form.ALL, Form.PART} else others.keys()):
         difference = Difference(own.get(author, Entry(author, 0, ZEROS)), others.get(author, Entry(author, 0, ZEROS)))
         if difference.mine != difference.theirs:
             yield difference
@@ -153,7 +168,9 @@ def _body_problem(body: FrontierBody) -> str | None:
         return "entries beside a mere summary"
     if body.form is Form.ALL and summary(body.entries) != body.summary:
         return "entries that are not those of its summary"
-    return "an answer to nobody" if body.form is Form.SOME and body.to == ZEROS else None
+    if body.form is Form.PART and not body.entries:
+        return "a part of nothing"
+    return "an answer to nobody" if body.form > Form.ALL and body.to == ZEROS else None
 
 
 def _entries_problem(body: FrontierBody) -> str | None:

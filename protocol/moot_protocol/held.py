@@ -3,13 +3,16 @@
 Everything is derived from the set anew after each change, so nothing can depend on the order in which it came.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from moot_protocol.acceptance import BatchRef, Opening, Settlement, follows, needs_values
+from moot_protocol.acceptance import Settlement
 from moot_protocol.batch import Batch, Header
+from moot_protocol.branches import BatchRef, Opening, follows, needs_values
+from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.event import Event
 from moot_protocol.fold import Placed
@@ -110,6 +113,14 @@ class HeldBatches:
         """Every author that anything is known of."""
         return self._feeds.keys()
 
+    def charters(self) -> Iterable[bytes]:
+        """Every author with an opening of a kind that opens charters."""
+        return [
+            author
+            for author in self._feeds
+            if any(opening.event.skeleton.kind in OPENS_CHARTER for opening in self.openings(author))
+        ]
+
     def batches(self, author: bytes) -> Iterable[Batch]:
         """All batches held of an author."""
         return self._derived(author).batches.values()
@@ -133,7 +144,9 @@ class HeldBatches:
 
     def holding(self, author: bytes, n: int) -> BatchRef | None:
         """The batch of the trunk that holds an event's number."""
-        return next((ref for ref in self._derived(author).trunk if ref.first <= n <= ref.last), None)
+        trunk = self._derived(author).trunk
+        at = bisect_right(trunk, n, key=lambda ref: ref.first)
+        return trunk[at - 1] if at and n <= trunk[at - 1].last else None
 
     def heads(self, author: bytes) -> Iterable[BatchRef]:
         """The last linked batch of every branch."""
@@ -144,7 +157,9 @@ class HeldBatches:
     def openings(self, author: bytes) -> Sequence[Opening]:
         """The first events of all linked batches that begin at 1."""
         feed = self._derived(author)
-        return [Opening(ref.id, feed.openings[ref.id]) for ref in feed.linked.values() if ref.first == 1]
+        return [
+            Opening(batch_id, feed.openings[batch_id]) for batch_id in feed.firsts.get(1, ()) if batch_id in feed.linked
+        ]
 
     def branch(self, author: bytes, batch_id: bytes) -> list[Batch]:
         """The batches from number 1 up to and with a linked one; none where it isn't linked."""
@@ -155,17 +170,23 @@ class HeldBatches:
             batch_id = feed.linked[batch_id].prev
         return path[::-1]
 
-    def events(self, author: bytes, batch_id: bytes) -> Iterator[Placed]:
+    def events(self, author: bytes, ref: BatchRef) -> Iterator[Placed]:
+        """The events of a linked batch."""
+        return _placed(self._derived(author).batches[ref.id])
+
+    def upto(self, author: bytes, batch_id: bytes) -> Iterator[Placed]:
         """The events from number 1 up to and with those of a linked batch."""
-        for batch in self.branch(author, batch_id):
-            authors = (author, *batch.header.authors)
-            for event in batch.events:
-                yield Placed(author, event, authors)
+        return (placed for batch in self.branch(author, batch_id) for placed in _placed(batch))
 
     def accepted(self, settlement: Settlement) -> Iterator[Placed]:
         """The accepted events of every author."""
         for author, accepted in settlement.accepted.items():
-            yield from (placed for placed in self.events(author, accepted.batch) if placed.event.n <= accepted.n)
+            yield from (placed for placed in self.upto(author, accepted.batch) if placed.event.n <= accepted.n)
+
+
+def _placed(batch: Batch) -> Iterator[Placed]:
+    authors = (batch.header.author, *batch.header.authors)
+    return (Placed(batch.header.author, event, authors) for event in batch.events)
 
 
 def _united(one: Batch, other: Batch) -> Batch:

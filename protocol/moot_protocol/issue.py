@@ -21,8 +21,9 @@ from moot_protocol import json_text, policies
 from moot_protocol.clock import to_ms
 from moot_protocol.codec import encode
 from moot_protocol.deletion import DELETED_NAMES, is_deletion, read_deletion
-from moot_protocol.ids import base32
+from moot_protocol.ids import base32, entity_problem
 from moot_protocol.kinds import ISSUE, KINDS, Policy
+from moot_protocol.leases import LEASES, lease_held
 from moot_protocol.lineage import Lineage
 from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.times import format_ms, instant_ms, show_time
@@ -110,7 +111,11 @@ _SHOW: Final[dict[Shape, Callable[[Any], Any]]] = {
     Shape.TEXT: _show_text, Shape.TIME: _show_time, Shape.INT: _show_int, Shape.PRIORITY: _show_priority,
     Shape.FLAG: _show_flag,
 }  # fmt: skip
-_REGISTERS: Final = {name: (KINDS[ISSUE][name].policy, _SHOW[shape]) for name, shape in SHAPES.items()}
+ALIAS: Final = "alias"
+"""The register of a name that stands for an issue's id. Documents tell it as `_alias`, Beads' files not at all."""
+_REGISTERS: Final = {
+    name: (KINDS[ISSUE][name].policy, _SHOW[shape]) for name, shape in (*SHAPES.items(), (ALIAS, Shape.TEXT))
+}
 """How each register is read, and what of a value is shown: None for what its field can't have."""
 
 
@@ -200,6 +205,8 @@ def read_issue(
         elif value is MISSING:
             missing.append(name)
     deleted = _read_deleted(live, values, conflicts)
+    if LEASES in live and (lease := lease_held(live, values.get("status"), values.get("assignee"))):
+        values[LEASES] = lease.document
     if "updated_at" in values and not _is_last(live["updated_at"], updated_hlc):
         del values["updated_at"]
     return IssueReading(
@@ -324,6 +331,10 @@ def document(reading: IssueReading, *, exact: bool = False) -> dict[str, Any]:
             shown[name] = value
     for name, value in defaults(reading):
         shown.setdefault(name, value)
+    if ALIAS in reading.values and not (exact or entity_problem(reading.values[ALIAS])):
+        unknown["_alias"] = reading.values[ALIAS]
+    if LEASES in reading.values and not exact:
+        unknown["_claim"] = reading.values[LEASES]
     return {"id": reading.id} | {name: shown[name] for name in _ORDER if name in shown} | unknown
 
 

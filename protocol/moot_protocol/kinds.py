@@ -58,6 +58,8 @@ _TEXT: Final = Field(Policy.TEXT, inline=False)
 
 ISSUE: Final = "issue"
 PROJECT: Final = "project"
+MEMORY: Final = "memory"
+SETTING: Final = "setting"
 GENESIS: Final = "genesis"
 CHARTER: Final = "charter"
 CERTIFICATE: Final = "certificate"
@@ -69,6 +71,8 @@ ERASE: Final = "erase"
 
 CHARTER_KINDS: Final = frozenset({GENESIS, CHARTER, ADMISSION, INVITE, END, EPOCH})
 """Kinds that count only in charters."""
+OWN_CHARTER_KINDS: Final = frozenset({GENESIS, CHARTER, INVITE, END})
+"""Those that count in the charter of a town that is no admin too: what concerns its own replicas."""
 
 KINDS: Final[dict[str, dict[str, Field]]] = {
     ISSUE: {
@@ -78,6 +82,7 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "priority": _REGISTER,
         "issue_type": _REGISTER,
         "assignee": Field(Policy.EARLIEST),
+        "leases": Field(Policy.UNION),
         "owner": _REGISTER,
         "created_by": _REGISTER,
         "estimated_minutes": _REGISTER,
@@ -93,6 +98,7 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "spec_id": _REGISTER,
         "ephemeral": _REGISTER,
         "pinned": _REGISTER,
+        "alias": _REGISTER,
         "deleted": _REGISTER,
         "description": _TEXT,
         "design": _TEXT,
@@ -106,11 +112,13 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "compaction_level": Field(Policy.MAXIMUM),
     },
     PROJECT: {"title": _REGISTER},
-    "memory": {"text": _TEXT, "title": _REGISTER, "labels": Field(Policy.UNION)},
+    MEMORY: {"text": _TEXT, "title": _REGISTER, "labels": Field(Policy.UNION)},
+    SETTING: {"value": _REGISTER},
     "message": {"text": _TEXT, "title": _REGISTER},
     "formula": {"document": Field(Policy.VERSION, inline=False)},
     "template": {"document": Field(Policy.KEEP_BOTH, inline=False)},
     "role": {"document": Field(Policy.REVIEW, inline=False, writer=Role.ADMIN)},
+    "adoption": {"content": Field(Policy.UNION)},
     "usage": {"amount": Field(Policy.TOTAL)},
 }
 """kind → key → how the field is read."""

@@ -58,8 +58,24 @@ ELEMENT_BYTES: Final = TEXT_BYTES + 2 * KIB
 """Bytes of one packed edge, comment, metadata or extra entry: a text and what surrounds it still fit an event."""
 SHARED_ELEMENT_BYTES: Final = 1 * KIB
 """Bytes of an element that may share an event with others when a file is imported; a larger one stands alone."""
+CLAIM_TTL_LEAST_MS: Final = 10_000
+"""Milliseconds that a claim with an end holds at least: each renewal is an event for every machine of the town."""
+CLAIM_TTL_MOST_MS: Final = 90 * 24 * 3600 * 1000
+"""Milliseconds that it holds at most: whoever wants longer wants no end."""
+CLAIMS_WATCHED: Final = 256
+"""Claims of one actor that a machine watches: looked at with each of their commands."""
 JSON_NESTING: Final = 64
 """Depth of arrays and objects in imported values that Moot only keeps: far below where JSON parsers give up."""
+FORMULA_STEPS: Final = 500
+"""Steps of one formula: poured, they become issues in one transaction."""
+DOCUMENT_NAME_CHARS: Final = 64
+"""Characters of a role's, formula's or template's name."""
+MEMORY_KEY_BYTES: Final = 120
+"""Bytes of a memory's key: with its project it is an entity's id."""
+SETTING_KEY_BYTES: Final = 120
+"""Bytes of a setting's key: as of a memory's."""
+SETTING_BYTES: Final = 16 * KIB
+"""Bytes of a setting's value: values stand in records, which are read whole."""
 ID_PREFIX_CHARS: Final = 40
 """Characters of a project's issue prefix."""
 SHORT_ID_CHARS: Final = 4
@@ -110,6 +126,24 @@ OUTBOX_FRAMES: Final = 1_000
 OUTBOX_BYTES: Final = 64 * MIB
 """Bytes of those frames."""
 
+# -- Spool (this machine) ----------------------------------------------------------------------------------------
+SPOOL_FILES: Final = 1_000
+"""Commands that wait in one spool; beyond it the client refuses, since nothing else holds that write."""
+SPOOL_BYTES: Final = 16 * MIB
+"""Bytes of those commands."""
+SPOOL_ENTRY_BYTES: Final = 1 * MIB
+"""Bytes of one command: a script of a few hundred steps, or sixteen of the longest texts."""
+SPOOL_ENTRY_MS: Final = 30 * 24 * 3600 * 1000
+"""How long a command counts, and so how long its id is kept to know it again."""
+SPOOL_REFUSED_FILES: Final = 100
+"""Files kept that were no commands; beyond it the oldest is removed."""
+SPOOL_ANSWERS: Final = 1_000
+"""Answers kept that nobody has fetched; beyond it the oldest is removed."""
+SNAPSHOT_ISSUES: Final = 5_000
+"""Issues in a workspace's snapshot: those not closed first, then the latest closed."""
+SNAPSHOT_BYTES: Final = 8 * MIB
+"""Bytes of a snapshot: a client reads all of it for every command."""
+
 # -- Control socket (this machine) -------------------------------------------------------------------------------
 RPC_FRAME_BYTES: Final = 8 * MIB
 """Bytes of one frame on the control socket."""
@@ -141,3 +175,13 @@ IDEMPOTENCY_TTL_MS: Final = 24 * 3600 * 1000
 WRITER_QUEUE: Final = 4096
 """Writes of each sort (interactive, bulk) that may wait for the writer: all of one sort go into one transaction, which
 must stay within a fraction of a second and of memory. Beyond it: `busy`."""
+
+# -- Mirrors (this machine) --------------------------------------------------------------------------------------
+MIRROR_BYTES: Final = 64 * MIB
+"""Bytes of a mirrored file: it is read whole, and held a few times over while it is compared."""
+MIRROR_VERSIONS: Final = 64
+"""Earlier versions of a project's file that are recognised: the branches that somebody goes back and forth between."""
+MIRROR_VERSIONS_SLACK: Final = 16
+"""Versions more than that which may pile up before the oldest are forgotten together."""
+MIRRORS: Final = 64
+"""Mirrors of one machine: each has a watch."""

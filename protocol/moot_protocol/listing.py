@@ -28,6 +28,8 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     """All of them."""
     any_labels: tuple[str, ...] = ()
     exclude_labels: tuple[str, ...] = ()
+    label_pattern: str = ""
+    """Some label is like this: `*` stands for anything, `?` for one character."""
     no_labels: bool = False
     ids: tuple[str, ...] = ()
     parent: str = ""
@@ -35,9 +37,14 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     no_parent: bool = False
     title_contains: str = ""
     title_or_id: str = ""
-    """In the title, case ignored, or the id begins so, with or without its prefix: what `search` looks for."""
+    """In the title, case ignored, or id or alias begin so, with or without its prefix: what `search` looks for."""
     text_contains: str = ""
     """In title or description, case ignored."""
+    description_contains: str = ""
+    notes_contains: str = ""
+    empty_description: bool = False
+    spec: str = ""
+    """The specification's id begins so."""
     created_after: int | None = None
     created_before: int | None = None
     updated_after: int | None = None
@@ -46,6 +53,8 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     closed_before: int | None = None
     due_before: int | None = None
     due_after: int | None = None
+    defer_after: int | None = None
+    defer_before: int | None = None
     overdue: bool = False
     deferred: bool = False
     pinned: bool | None = None

@@ -2,11 +2,31 @@
 
 from typing import Any, Final
 
+from moot_protocol.action_requests import ACTION_REQUESTS
+from moot_protocol.claim_requests import CLAIM_REQUESTS
+from moot_protocol.document_requests import DOCUMENT_REQUESTS
 from moot_protocol.exchange_requests import EXCHANGE_REQUESTS
+from moot_protocol.membership_requests import MEMBERSHIP_REQUESTS
+from moot_protocol.memory_requests import MEMORY_REQUESTS
+from moot_protocol.mirror_requests import MIRROR_REQUESTS
+from moot_protocol.query_requests import QUERY_REQUESTS
 from moot_protocol.request_base import Request
 from moot_protocol.requests import ISSUE_REQUESTS
+from moot_protocol.spool_requests import SPOOL_REQUESTS
 
 REQUESTS: Final[dict[str, type[Request[Any]]]] = {
-    request.method: request for request in (*ISSUE_REQUESTS, *EXCHANGE_REQUESTS)
+    request.method: request
+    for request in (
+        *ISSUE_REQUESTS,
+        *EXCHANGE_REQUESTS,
+        *MEMBERSHIP_REQUESTS,
+        *QUERY_REQUESTS,
+        *ACTION_REQUESTS,
+        *CLAIM_REQUESTS,
+        *DOCUMENT_REQUESTS,
+        *MEMORY_REQUESTS,
+        *MIRROR_REQUESTS,
+        *SPOOL_REQUESTS,
+    )
 }
 """Method's name -> request."""

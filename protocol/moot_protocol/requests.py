@@ -80,10 +80,15 @@ class InitProject(Mutation[dict[str, Any]], kw_only=True):
 
 
 class WorkspaceInfo(Request[dict[str, Any] | None], kw_only=True):
-    """What is known of a workspace: `{"project", "folder", "plane"}`, or None; `plane` is its id in hexadecimal."""
+    """What is known of a workspace: `{"project", "folder", "plane"}`, or None; `plane` is its id in hexadecimal.
+
+    For a named actor also `"claims"`, where some of theirs made on this machine want attention: `{"lost": [{"id",
+    "holder"}], "due": n}`, those that others have now, and how many should be renewed.
+    """
 
     method = "workspace_info"
     workspace: str
+    actor: str = ""
 
 
 # -- Issues: writing ---------------------------------------------------------------------------------------------
@@ -113,6 +118,8 @@ class Update(Mutation[IssueDoc], kw_only=True):
     fields: IssueFields = msgspec.field(default_factory=IssueFields)
     claim: bool = False
     """Set assignee to the actor and status to in_progress if nobody else holds it, as one step; else `lost_race`."""
+    ttl_ms: int = 0
+    """With `claim`: how long it holds unless it is renewed, in milliseconds; 0: until it is given back."""
     append_notes: str = ""
     add_labels: tuple[str, ...] = ()
     remove_labels: tuple[str, ...] = ()
@@ -254,7 +261,7 @@ class ListIssues(Request[Page], kw_only=True):
     """Issues in an order. `sort` is one of priority, created, updated, closed, status, id, title, type, assignee.
 
     Unless statuses are named, closed ones are left out. `texts` adds description, design, notes, acceptance criteria
-    and comments.
+    and comments, and `dependency_count`, `dependent_count`, `comment_count`.
     """
 
     method = "list"
@@ -406,8 +413,9 @@ class Events(Request[dict[str, Any]], kw_only=True):
     """Events in the order in which they arrived here, after arrival number `since`.
 
     Answers `{"events": [{"arrival", "id", "kind", "entity", "actor", "at", "changes", "author", "n"}], "next": arrival,
-    "first": oldest arrival kept}`; going on with `since=next` misses nothing and repeats nothing. With `wait_ms`, an
-    empty answer waits that long for news.
+    "first": oldest arrival kept}`, and where several claimed an issue at once `"contested": {"holder", "lost": [names]}`
+    as of now; going on with `since=next` misses nothing and repeats nothing. With `wait_ms`, an empty answer waits that
+    long for news.
     """
 
     method = "events"

@@ -26,6 +26,7 @@ Each of the others is replied to exactly once, before the next one is sent, whic
     chunk handle bytes                  append to it; `done`
     commit handle                       sync it and put it in place; `done`
     edit  text                          the text as the user leaves it
+    git-log most                        the latest commits of the folder's repository (`moot/git_log.py`)
 
 Replies are `data` with bytes, `done` with none, and `fail` with a sentence in UTF-8.
 """

@@ -8,6 +8,9 @@
     forks, frontier (what differs), want  →
                             ←     forks, batches                        behind: two rounds
 
+Where all entries don't fit a message, B answers with spans of them, A with the parts in which it differs, and from
+there on it goes on as above with the sides exchanged: half a round more.
+
 Guarantees: a session sends what is accepted, and of forked feeds the branches held, on its own plane only. Messages
 may be lost, repeated, reordered or stale: every effect is idempotent, and `start` always makes progress again. Digests
 are compared only between equal frontiers. Not guaranteed: that batches handed over are valid (whoever stores them
@@ -19,6 +22,8 @@ The owner carries effects out in order, commits what is to be stored, and then c
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from msgspec.structs import replace
 
 from moot_protocol import crypto, limits
 from moot_protocol.batch import ZEROS
@@ -46,6 +51,7 @@ from moot_protocol.messages import (
     build_want,
     decode_message,
 )
+from moot_protocol.spans import parts_that_differ, spans_of
 
 
 class Position(NamedTuple):
@@ -134,6 +140,8 @@ Effect: TypeAlias = Send | Store | ForkSeen | DigestAlarm | InStep
 
 _MARGIN: Final = 256
 """Bytes of a message around its lists."""
+_ENTRY: Final = 88
+"""Bytes of an entry of a frontier, at most."""
 _NAME: Final = 34
 """Bytes of a key in a list."""
 _LENGTH: Final = 5
@@ -168,6 +176,7 @@ class Session:
         self._me = me
         self._log = log
         self._message_bytes = message_bytes
+        self._most_entries = min(limits.FRONTIER_ENTRIES, max((message_bytes - _MARGIN) // _ENTRY, 4))
         self.peer = peer
         self.seen = oldest - 1
         """The highest counter of a frontier of the peer's that this session has read."""
@@ -239,14 +248,34 @@ class Session:
                 effects.append(self._tell(position, message.sender, Form.SUMMARY, ()))
             return effects + self._want(message.sender, [])
         if message.form is Form.SUMMARY:
-            return [self._tell(position, message.sender, Form.ALL, position.frontier)]
-        self._theirs = message
+            return [self._spell_out(position, message.sender)]
+        if message.form is Form.SPANS:
+            parts = parts_that_differ(position.frontier, message.entries, self._most_entries)
+            return [self._tell(position, message.sender, Form.PART, part) for part in parts]
+        self._theirs = self._with_earlier(message)
         differences = list(compare(position.frontier, message.entries, message.form))
         effects = self._forks(differences)
-        if message.form is Form.ALL:
+        if message.form is not Form.SOME:
             own = tuple(difference.mine for difference in differences)
-            effects.append(self._tell(position, message.sender, Form.SOME, own))
+            for start in range(0, len(own), self._most_entries):
+                some = own[start : start + self._most_entries]
+                effects.append(self._tell(position, message.sender, Form.SOME, some))
         return effects + self._ask(position, message)
+
+    def _spell_out(self, position: Position, to: bytes) -> Send:
+        """All of this replica's entries, or as spans where they don't fit a message."""
+        if len(position.frontier) <= self._most_entries:
+            return self._tell(position, to, Form.ALL, position.frontier)
+        return self._tell(position, to, Form.SPANS, spans_of(position.frontier, self._most_entries))
+
+    def _with_earlier(self, message: FrontierBody) -> FrontierBody:
+        """What the peer has spelled out of one frontier so far, in however many messages."""
+        before = self._theirs
+        if before is None or before.summary != message.summary or message.form is Form.ALL:
+            return message
+        entries = {entry.author: entry for entry in (*before.entries, *message.entries)}
+        form = Form.ALL if before.form is Form.ALL else Form.SOME
+        return replace(message, form=form, entries=tuple(entries[author] for author in sorted(entries)))
 
     def _tell(self, position: Position, to: bytes, form: Form, entries: Frontier) -> Send:
         body = FrontierBody(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from moot_protocol.limits import MERGE_STEPS
 
 
-class _Hunk(NamedTuple):
+class Hunk(NamedTuple):
     """Lines `start` to `stop` of the base replaced by others."""
 
     start: int
@@ -36,14 +36,14 @@ def merge3(base: str, ours: str, theirs: str) -> str | None:
     if theirs == base:
         return ours
     lines = base.split("\n")
-    our_hunks = _hunks(lines, ours.split("\n"))
-    their_hunks = _hunks(lines, theirs.split("\n"))
+    our_hunks = hunks_of(lines, ours.split("\n"))
+    their_hunks = hunks_of(lines, theirs.split("\n"))
     if our_hunks is None or their_hunks is None:
         return None
     return _apply(lines, sorted({*our_hunks, *their_hunks}))
 
 
-def _apply(base: list[str], hunks: list[_Hunk]) -> str | None:
+def _apply(base: list[str], hunks: list[Hunk]) -> str | None:
     merged: list[str] = []
     done = -1
     for hunk in hunks:
@@ -56,7 +56,7 @@ def _apply(base: list[str], hunks: list[_Hunk]) -> str | None:
     return "\n".join(merged + base[max(done, 0) :])
 
 
-def _hunks(old: list[str], new: list[str]) -> list[_Hunk] | None:
+def hunks_of(old: list[str], new: list[str]) -> list[Hunk] | None:
     """What turns `old` into `new`, in order and at least one kept line apart; None where that takes too long."""
     shorter = min(len(old), len(new))
     head = 0
@@ -69,7 +69,7 @@ def _hunks(old: list[str], new: list[str]) -> list[_Hunk] | None:
     if edits is None:
         return None
     return [
-        _Hunk(head + edit.start, head + edit.stop, tuple(new[head + edit.first : head + edit.last])) for edit in edits
+        Hunk(head + edit.start, head + edit.stop, tuple(new[head + edit.first : head + edit.last])) for edit in edits
     ]
 
 

@@ -15,7 +15,7 @@ from moot_testkit.control import short_folder
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty home, and no variable that would say anything of the user."""
-    for name in (*facts.ENVIRONMENT, "COLUMNS", "XDG_CONFIG_HOME", "GIT_DIR"):
+    for name in (*facts.ENVIRONMENT, "BEADS_DIR", "BEADS_DB", "COLUMNS", "XDG_CONFIG_HOME", "GIT_DIR"):
         monkeypatch.delenv(name, raising=False)
     with short_folder() as folder:
         monkeypatch.setenv("HOME", str(folder))
@@ -148,6 +148,25 @@ def test_configuration_written_by_hand_is_read_as_git_reads_it(
 ) -> None:
     (home / ".gitconfig").write_text(written)
     assert told(home, monkeypatch).git_user == name
+
+
+# -- Called as bd ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("BEADS_DIR", "{home}/named/.beads"), ("BEADS_DIR", "../named/.beads/"), ("BEADS_DB", "{home}/named/.beads/x.db")],
+)
+def test_called_as_bd_the_project_is_the_one_that_the_variables_of_beads_name(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    workspace(home / "here", "w-here")
+    workspace(home / "named", "w-named")
+    monkeypatch.setenv(variable, value.format(home=home))
+    assert told(home / "here", monkeypatch).workspace == "w-here"
+    assert Facts._make(facts.facts("bd", [])).workspace == "w-named"
+    monkeypatch.setenv(variable, str(home / "nowhere" / ".beads" / "x.db"))
+    assert Facts._make(facts.facts("bd", [])).workspace == ""
+    monkeypatch.setenv(variable, "")
+    assert Facts._make(facts.facts("bd", [])).workspace == "w-here"
 
 
 # -- The terminal ------------------------------------------------------------------------------------------------

@@ -145,6 +145,46 @@ def test_a_state_folder_that_cannot_be_made_is_told(town: Town) -> None:
     assert b".local" in done.stderr
 
 
+PROGRAM = """
+import sys
+sys.executable = sys.argv[1]
+from moot import Client, MootError
+from moot_protocol.requests import Ping
+try:
+    print(Client().call(Ping())["pid"])
+except MootError as error:
+    print(error.code, error.message, error.hint)
+"""
+
+
+def test_the_python_client_starts_the_daemon_as_commands_do_and_tells_why_it_does_not_come(town: Town) -> None:
+    town.becomes("echo broken; exit 3")
+    failed = town.run_code(PROGRAM, str(town.folder / "python"), MOOT_NO_AUTOSTART="")
+    log = town.state / "daemon.log"
+    assert failed.stdout.decode() == f"unreachable the daemon ended with code 3: broken see {log}\n"
+    town.serves()
+    started = town.run_code(PROGRAM, str(town.folder / "python"), MOOT_NO_AUTOSTART="")
+    assert int(started.stdout) == town.processes()[-1]
+
+
+# -- The MCP server ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [(["mcp"], ""), (["--actor", "mcp", "mcp"], " --actor mcp"), (["mcp", "--help"], " --help")],
+)
+def test_mcp_becomes_the_server_and_needs_no_daemon(town: Town, arguments: list[str], passed: str) -> None:
+    town.becomes("echo served; exit 7")
+    done = town.moot(*arguments)
+    assert (done.returncode, done.stdout) == (7, b"served\n")
+    assert town.started.read_text().endswith(f"-P -m moot.mcp{passed}\n")
+
+
+def test_a_server_that_cannot_be_run_is_told(town: Town) -> None:
+    done = town.moot("mcp")
+    assert done.returncode == 69
+    assert b"cannot run the MCP server: No such file" in done.stderr
+
+
 # -- The daemon commands -----------------------------------------------------------------------------------------
 def test_start_starts_it_once_and_tells_its_process(town: Town) -> None:
     town.serves()

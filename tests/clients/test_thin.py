@@ -105,6 +105,13 @@ def test_called_as_bd_it_says_so_and_every_failure_is_1(daemon: Daemon, shell: S
         assert shell.run("list").returncode == code
 
 
+def test_called_as_bd_a_database_names_its_project(daemon: Daemon, shell: Shell) -> None:
+    (shell.work / "other" / ".moot").mkdir(parents=True)
+    (shell.work / "other" / ".moot" / "workspace").write_text("w-other\n")
+    told = facts_of(daemon, shell, "list", "--db", "other/.beads/beads.db", program="bd")
+    assert (told.workspace, told.argv) == ("w-other", ("list", "--db", "other/.beads/beads.db"))
+
+
 def test_with_c_it_works_in_another_folder(daemon: Daemon, shell: Shell) -> None:
     other = shell.work / "other"
     (other / "deep").mkdir(parents=True)
@@ -195,9 +202,16 @@ def test_without_a_daemon_it_says_what_to_do(alone: Shell) -> None:
     done = alone.run("list")
     assert (done.returncode, done.stdout) == (69, b"")
     assert done.stderr.endswith(b"moot.sock\n  start it: moot daemon start\n")
+    done = alone.run("list", "--json")
+    assert msgspec.json.decode(done.stdout)["error"]["code"] == Code.UNREACHABLE
+
+
+def test_called_as_bd_a_failure_is_told_in_words_beside_the_document(alone: Shell) -> None:
     done = alone.run("list", "--json", program="bd")
     assert done.returncode == 1
-    assert msgspec.json.decode(done.stdout)["error"]["code"] == Code.UNREACHABLE
+    document = msgspec.json.decode(done.stdout)
+    assert document["code"] == Code.UNREACHABLE
+    assert done.stderr.startswith(f"bd: {document['error']}".encode())
 
 
 def test_the_socket_of_a_daemon_that_died_counts_as_none(alone: Shell) -> None:

@@ -1,5 +1,12 @@
-"""Real merges of a real file: two replicas that take in a side each hold both, whatever its lines would merge to."""
+"""Real merges of a real file: two replicas that take in a side each hold both, whatever its lines would merge to.
 
+Where MOOT_BUNDLE names a bundle of merges, `make test SCALE=ci` runs all of its merges too, in each way: some hours.
+"""
+
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +21,8 @@ from moot_testkit.merging import over_git, over_mqtt
 
 R = TypeVar("R")
 
+ROOT = Path(__file__).parents[2]
+BUNDLE = os.environ.get("MOOT_BUNDLE", "") if os.environ.get("MOOT_SCALE") == "ci" else ""
 FOLDER = Path(__file__).parents[1] / "data" / "merges"
 CASES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
 
@@ -42,6 +51,18 @@ def test_real_merges_go_through_real_remotes(name: str, over: Callable[[], Abstr
         outcome = run_merge(case, pair.one, pair.other, pair.exchange)
     assert outcome.failures == []
     assert (outcome.blocking, outcome.lost, outcome.conflicts) == (0, 0, merged(case).conflicts)
+
+
+if BUNDLE:
+
+    @pytest.mark.timeout(8 * 3600)
+    @pytest.mark.parametrize("over", ["session", "git", "mqtt"])
+    def test_no_merge_of_the_bundle_blocks_or_loses_anything(over: str) -> None:
+        command = [sys.executable, str(ROOT / "demo" / "merges.py"), "--over", over, BUNDLE]
+        told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+        totals = json.loads(told.splitlines()[-1])
+        assert (totals["blocking"], totals["lost"]) == (0, 0)
+        assert totals["merges"]
 
 
 @pytest.mark.parametrize(("name", "conflicts"), [("048", 0), ("014", 0), ("178", 1), ("180", 13)])

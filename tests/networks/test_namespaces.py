@@ -70,6 +70,21 @@ def test_a_cut_lets_nothing_through_between_two_nodes_until_it_heals(net: Networ
     connect_s(net, "one", "two")
 
 
+def test_who_is_muted_still_gets_what_others_send(net: Network) -> None:
+    connect_s(net, "one", "two")
+    net.mute([("one", "two")])
+    before = net.dropped.packets
+    send(net, "two", "one", PACKETS)
+    back = net.dropped.packets - before  # what is to tell the sender that nobody listens at that port
+    assert back < PACKETS // 10
+    send(net, "one", "two", PACKETS)
+    assert net.dropped.packets >= before + PACKETS
+    with pytest.raises(subprocess.CalledProcessError):
+        connect_s(net, "two", "one", patience_s=1)
+    net.heal()
+    connect_s(net, "one", "two")
+
+
 def test_about_as_many_packets_are_lost_as_it_is_told(net: Network) -> None:
     connect_s(net, "one", "two")
     net.lose(30)

@@ -78,6 +78,26 @@ def test_hosts_that_a_partition_leaves_together_agree_and_all_do_once_it_heals(t
     print(town.costs(name))
 
 
+ONE_WAY = {
+    "one hears the servers, which don't hear it": [("eva", BROKER), ("eva", GIT)],
+    "the servers hear one, which doesn't hear them": [(BROKER, "eva"), (GIT, "eva")],
+    "one is heard by the broker alone, another hears it alone": [(BROKER, "eva"), ("eva", GIT), ("ben", BROKER)],
+}
+"""Who isn't heard by whom."""
+
+
+@pytest.mark.parametrize("name", ONE_WAY)
+def test_hosts_agree_once_a_partition_of_one_direction_heals(town: Site, name: str) -> None:
+    before = town.net.dropped.packets
+    town.net.mute(ONE_WAY[name])
+    town.all_write(WRITES, name)
+    assert town.agree({"ada"}, town["ada"].written)
+    assert town.net.dropped.packets > before
+    town.net.heal()
+    town.check_whole()
+    print(town.costs(name))
+
+
 def awaited(name: str) -> Iterator[tuple[str, str]]:
     """The servers whose loss must be noticed before the network heals, and their kinds: it takes a while."""
     if name == "everybody is alone" or at_scale(0, 1):

@@ -21,7 +21,7 @@ AUTHOR = seed("author")
 
 def events_of(*feeds: FeedWriter) -> list[Placed]:
     held = HeldBatches(feeds[0].plane, [batch for feed in feeds for batch in feed.batches])
-    return [placed for feed in feeds for placed in held.events(feed.author, feed.head)]
+    return [placed for feed in feeds for placed in held.upto(feed.author, feed.head)]
 
 
 # -- Ends ------------------------------------------------------------------------------------------------------------

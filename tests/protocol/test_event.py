@@ -15,8 +15,10 @@ from moot_protocol.event import (
     Dot,
     Draft,
     Event,
+    PlainDraft,
     Write,
     build_event,
+    decode_shaped,
     decode_skeleton,
     decode_values,
     event_from_bytes,
@@ -213,6 +215,50 @@ class TestLimitsHoldForWritersAndReadersAlike:
             with pytest.raises(RefusedError):
                 build(Write("a", 1, [Dot(OWN, n, leaf8)]))
             assert refusal(forged_skeleton(changes=[change("a", [[0, n, leaf8]])])) is Code.BAD_STRUCTURE
+
+
+# -- Plain events: over nothing -------------------------------------------------------------------------------------
+@given(drafts(), st.integers(1, MAX), salts)
+def test_a_draft_of_values_alone_makes_the_event_that_one_of_writes_makes(draft: Draft, hlc: int, salt: bytes) -> None:
+    writes = [Write(write.key, write.value) for write in draft.writes]
+    values = {write.key: write.value for write in writes}
+    event = build_event(7, draft._replace(writes=writes), hlc, salt, {OWN: 0})
+    plain = build_event(7, PlainDraft(draft.kind, draft.entity, draft.actor, values), hlc, salt, {OWN: 0})
+    assert plain == event
+    assert plain.plain_keys == tuple(sorted(values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"a b": 1}, {"a": float("nan")}, {"a": {1: 2}}, {"a": 2**64}, {"a": "x" * limits.EVENT_BYTES}],
+    ids=["none", "a key", "no number", "no text as a name", "a large number", "a long text"],
+)
+def test_a_draft_of_values_is_held_to_the_same_rules(values: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError):
+        build_event(1, PlainDraft("issue", "mo-1", "alice", values), 1, SALT, {OWN: 0})
+
+
+@given(drafts(), st.integers(1, MAX), salts)
+def test_plain_keys_are_told_of_events_over_nothing_alone_however_often_their_shape_was_met(
+    draft: Draft, hlc: int, salt: bytes
+) -> None:
+    authors = {OWN: 0}
+    event = build_event(7, draft, hlc, salt, authors)
+    is_plain = not any(write.over or write.removes for write in draft.writes)
+    keys = tuple(sorted(write.key for write in draft.writes)) if is_plain else None
+    assert event.plain_keys == keys
+    for _ in range(2):
+        assert decode_shaped(event.skeleton_bytes, len(authors)) == (event.skeleton, keys)
+
+
+def test_what_is_wrong_with_a_skeleton_is_found_when_its_shape_is_known() -> None:
+    assert decode_shaped(forged_skeleton(), 1)[1] == ("title",)
+    assert refusal(forged_skeleton(version=2)) is Code.BAD_VERSION
+    assert refusal(forged_skeleton(hlc=0)) is Code.BAD_STRUCTURE
+    assert refusal(forged_skeleton(entity="")) is Code.BAD_STRUCTURE
+    assert refusal(forged_skeleton() + b"\0") is Code.BAD_STRUCTURE
+    long_form = b"\xdc\x00\x06" + forged_skeleton()[1:]
+    assert refusal(long_form) is Code.NOT_CANONICAL
 
 
 class TestDecodingASkeleton:

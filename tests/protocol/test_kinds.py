@@ -29,6 +29,7 @@ FREE_TEXT = ("description", "design", "acceptance_criteria", "notes")
         ("formula", "document", Policy.VERSION),
         ("template", "document", Policy.KEEP_BOTH),
         ("role", "document", Policy.REVIEW),
+        ("adoption", "content", Policy.UNION),
         ("usage", "amount", Policy.TOTAL),
         *[(ISSUE, key, Policy.TEXT) for key in FREE_TEXT],
     ],

@@ -25,7 +25,7 @@ else:
     from backports import zstd
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
-SUBJECTS = ["event", "batch", "certificate", "proof", "frontier", "record", "frame", "epoch", "ticket"]
+SUBJECTS = ["event", "batch", "certificate", "charter", "proof", "frontier", "record", "frame", "epoch", "ticket"]
 
 
 def vectors(subject: str) -> dict[str, Any]:
@@ -182,6 +182,38 @@ def test_a_batch(name: str) -> None:
     assert root(leaves) == data_of(header[6])
     assert header[4] == len(leaves)
     assert Reader(data_of(envelope[3][-1][0])).value()[1] == header[8]
+
+
+def test_a_town_s_charter_and_the_proof_of_its_invite() -> None:
+    proof, *batches = vectors("charter").values()
+    invite = Ed25519PrivateKey.from_private_bytes(raw(proof["seed"])).public_key().public_bytes_raw()
+    assert signed(invite, raw(proof["signature"]), b"moot/charter/1\0" + raw(proof["signed"]))
+    plane, town = (data_of(each) for each in proof["signed"]["decoded"])
+    assert plane == raw(proof["plane"])
+    for batch in batches:
+        author = Ed25519PrivateKey.from_private_bytes(raw(batch["seed"])).public_key().public_bytes_raw()
+        assert data_of(batch["header"]["decoded"][2]) == author
+        assert signed(author, raw(batch["signature"]), b"moot/batch/1\0" + raw(batch["header"]))
+    admitting, opened, proved, removed = (
+        [
+            (skeleton["decoded"], values["decoded"][1])
+            for skeleton, values in zip(each["skeletons"], each["values"], strict=True)
+        ]
+        for each in batches
+    )
+    name = urlsafe_b64encode(town).decode().rstrip("=")
+    assert [(skeleton[3], value[1]) for skeleton, value in admitting] == [
+        ("invite", {"bytes": "00" * 32}),
+        ("admission", "admin"),
+    ]
+    assert [skeleton[3:5] for skeleton, _ in (*opened, *proved)] == [["charter", name]] * 2
+    assert [value for _, value in opened] == [["hilltown"]]
+    shown = [{"bytes": invite.hex()}, {"bytes": raw(proof["signature"]).hex()}]
+    assert [value for _, value in proved] == [["hilltown", *shown]]
+    ended = sha256(raw(batches[2]["header"])).hexdigest()
+    ((skeleton, value),) = removed
+    assert skeleton[3:] == ["end", name, [["end", [], False]]]
+    assert value == [1, {"bytes": ended}, {"bytes": town.hex()}]
 
 
 def test_a_certificate() -> None:

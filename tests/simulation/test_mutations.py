@@ -7,13 +7,15 @@ from unittest.mock import patch
 
 import pytest
 
-from moot_protocol import acceptance, deletion
-from moot_protocol.acceptance import Accepted, Charter
+from moot_protocol import acceptance, branches, deletion, levels, towns
+from moot_protocol.acceptance import Accepted
 from moot_protocol.batch import Batch
+from moot_protocol.branches import Pin
 from moot_protocol.clock import HybridClock
 from moot_protocol.digest import Digest
 from moot_protocol.errors import RefusedError
 from moot_protocol.kinds import Role
+from moot_protocol.towns import Towns
 from moot_testkit import sim_node, simulation
 from moot_testkit.plan import Plan
 from mootd.engine import cut, record, stored_feeds
@@ -51,6 +53,7 @@ WORK = Plan(members=3, hostiles=0, steps=90)
 """People work on three machines that lose no message for good."""
 HOSTILE = Plan(members=2, hostiles=3, steps=110)
 ENDS = HOSTILE._replace(ends=True)
+TOWNS = Plan(members=3, hostiles=2, steps=110, towns=3)
 BREAKS = Plan(members=2, hostiles=0, steps=100, jumps=True, breaks=True)
 
 
@@ -83,9 +86,11 @@ _supersede = Merge._supersede
 _apply = Merge.apply
 _take = _Receiver.take
 _settle_author = acceptance.settle_author
+_pins_of = towns.pins_of
+_resettle = receiving.resettle
 _load = State._load
 _delete = MemoryWrite.delete
-_follows = acceptance.follows
+_follows = branches.follows
 _row = RowMaker._row
 
 
@@ -119,8 +124,22 @@ def _observe_first(self: _Receiver, batch: Batch) -> Outcome:
     return _take(self, batch)
 
 
-def _without_ends(charter: Charter | None, feeds: Any, author: bytes) -> Accepted:
-    return _settle_author(charter._replace(ends={}) if charter else None, feeds, author)
+def _without_ends(found: Towns | None, feeds: Any, author: bytes) -> Accepted:
+    return _settle_author(found._replace(ends={}) if found else None, feeds, author)
+
+
+def _without_lists(found: Towns, feeds: Any, author: bytes, town: bytes, **options: Any) -> Sequence[Pin]:
+    charters = {key: charter._replace(removers=()) for key, charter in found.charters.items()}
+    return _pins_of(found._replace(charters=charters), feeds, author, town, **options)
+
+
+def _peers_too(writer: towns.Charter, depth: int) -> bool:
+    return writer.is_admin and writer.standing.depth <= depth
+
+
+def _only_its_own(unit: Unit, plane: int, author: bytes) -> None:
+    with patch.object(Unit, "authors", lambda *_: [author]):
+        _resettle(unit, plane, author)
 
 
 def _as_admin(row: FeedRow) -> Role | None:
@@ -178,6 +197,9 @@ MUTATIONS = (
     Mutation("the proof of a fork isn't kept", Aside, "put_proof", _nothing, HOSTILE, 40),
     Mutation("every feed is plain", FeedRow, "is_plain", property(lambda self: self.kind == "replica"), HOSTILE, 40),
     Mutation("ends are not obeyed", receiving, "settle_author", _without_ends, ENDS, 40),
+    Mutation("peers remove one another", levels, "is_above", _peers_too, TOWNS, 40),
+    Mutation("a removal spares whom it doesn't list", acceptance, "pins_of", _without_lists, TOWNS, 40),
+    Mutation("a charter concerns nobody else", receiving, "resettle", _only_its_own, TOWNS, 40),
     Mutation("a cut doesn't make entities anew", ViewWriter, "replace", _nothing, ENDS, 40),
     Mutation("a cut isn't reported", cut, "_report", _nothing, ENDS, 40),
     Mutation("withheld values aren't asked for", StoredLog, "missing", _empty, HOSTILE, 40),

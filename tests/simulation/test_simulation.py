@@ -68,7 +68,7 @@ def test_every_kind_of_trouble_happens_within_a_few_seeds() -> None:
     for seed in range(20):
         counts += simulation.run(seed, plan).counts
     expected = {
-        "lost", "repeated", "garbled", "cut off", "partitions", "crashes", "restarts", "full disks", "clock jumps",
+        "lost", "repeated", "garbled", "cut off", "partitions", "heard, and not hearing", "crashes", "restarts", "full disks", "clock jumps",
         "repeated requests", "refused requests", "rebuilds", "imports", "ends", "stolen keys", "malformed messages",
         "malformed batches", "batches parked", "batches held", "batches duplicate", "batches completed",
         "batches dropped",
@@ -77,6 +77,19 @@ def test_every_kind_of_trouble_happens_within_a_few_seeds() -> None:
         "hostile: false frontiers", "hostile: odd wants", "hostile: bare proofs",
     }  # fmt: skip
     assert not expected - {kind for kind, count in counts.items() if count}
+
+
+def test_every_kind_of_trouble_between_towns_happens_within_a_few_seeds() -> None:
+    expected = {
+        "keepers: admit", "keepers: remove", "keepers: end", "keepers: invite", "refused keepers", "stolen towns",
+        "towns forked at the first batch", "fresh keys of a town", "replicas forked at the first batch",
+        "stolen recovery keys", "strange towns",
+    }  # fmt: skip
+    for seed in range(20):
+        expected -= simulation.run(seed, Plan(3, 5, 45, towns=3)).counts.keys()
+        if not expected:
+            break
+    assert not expected
 
 
 def test_a_failing_seed_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,18 @@ from msgspec.msgpack import Ext, decode
 from moot_protocol import siv
 from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
 from moot_protocol.certificate import CertificateBody, build_certificate
-from moot_protocol.charter import Invite, certificate_draft, genesis_draft, invite_draft
+from moot_protocol.charter import (
+    Admission,
+    End,
+    Invite,
+    admission_draft,
+    build_charter_proof,
+    certificate_draft,
+    charter_draft,
+    end_draft,
+    genesis_draft,
+    invite_draft,
+)
 from moot_protocol.clock import from_ms
 from moot_protocol.codec import encode
 from moot_protocol.crypto import SeedSigner
@@ -106,6 +117,21 @@ INVITED = sealed(
 OPENING_THREE = sealed(
     THREE, 1, ZEROS, START + 40, certificate_draft(certified(THREE, INVITE), THREE.public, "carol"),
     issue(Write("labels", "timber"), actor="carol"),
+)  # fmt: skip
+GUEST = SeedSigner(b"\x10" * 32)
+GUEST_INVITE_SEED = b"\x11" * 32
+GUEST_INVITE = invite_signer(GUEST_INVITE_SEED)
+PROOF = build_charter_proof(PLANE, GUEST.public, GUEST_INVITE)
+GUESTS_ADMITTED = sealed(
+    TOWN, 4, INVITED.id, START + 50,
+    invite_draft(GUEST_INVITE.public, Invite(Role.WRITER, ZEROS, 0, HPKE), "alice"),
+    admission_draft(GUEST.public, Admission("hilltown", Role.ADMIN), "alice"),
+)  # fmt: skip
+GUEST_OPENED = sealed(GUEST, 1, ZEROS, START + 60, charter_draft(GUEST.public, "hilltown", "dave"))
+GUEST_PROVED = sealed(GUEST, 1, ZEROS, START + 60, charter_draft(GUEST.public, "hilltown", "dave", PROOF))
+GUEST_REMOVED = sealed(
+    TOWN, 6, GUESTS_ADMITTED.id, START + 70,
+    end_draft(GUEST.public, End(1, GUEST_PROVED.id, GUEST.public), "alice"),
 )  # fmt: skip
 
 
@@ -405,10 +431,38 @@ def ticket_vector() -> dict[str, Any]:
     }
 
 
+def charter_vector() -> dict[str, Any]:
+    """Another town: its admission, its charter's first event with an invite and without, and its removal."""
+    batches = {
+        "an invite for any town, and an admission": (GUESTS_ADMITTED, SEEDS["town"]),
+        "the first event of a charter": (GUEST_OPENED, b"\x10" * 32),
+        "the first event of a charter, with an invite": (GUEST_PROVED, b"\x10" * 32),
+        "an end of a charter": (GUEST_REMOVED, SEEDS["town"]),
+    }
+    found: dict[str, Any] = {
+        name: {
+            "seed": plain("the Ed25519 seed of the town that writes", seed),
+            "header": packed("as in batch.json", each.header_bytes),
+            "signature": plain("Ed25519 by the town over 'moot/batch/1' 0x00 || header", each.signature),
+            "skeletons": [packed("as in event.json", event.skeleton_bytes) for event in each.events],
+            "values": [packed("[salt, value]", event.values_bytes or b"") for event in each.events],
+        }
+        for name, (each, seed) in batches.items()
+    }
+    proof = {
+        "plane": plain("the plane", PLANE),
+        "seed": plain("the invite's seed", GUEST_INVITE_SEED),
+        "signed": packed("[plane, town key]", encode([PLANE, GUEST.public])),
+        "signature": plain("Ed25519 by the invite key over 'moot/charter/1' 0x00 || signed", PROOF.signature),
+    }
+    return {"the proof of an invite": proof, **found}
+
+
 SUBJECTS = {
     "event": event_vector,
     "batch": batch_vector,
     "certificate": certificate_vector,
+    "charter": charter_vector,
     "proof": proof_vector,
     "frontier": frontier_vector,
     "record": record_vector,

@@ -16,6 +16,7 @@ def confirmed(context: Context, text: str) -> str:
 
 
 def naming(issue: IssueDoc) -> str:
-    """An issue by its whole id and its title, safe to print."""
+    """An issue by its alias, or its whole id, and its title, safe to print."""
+    name = neutralise(str(issue.get("_alias") or issue["id"]))
     title = neutralise(str(issue.get("title", "")))
-    return f"{neutralise(str(issue['id']))} — {title}" if title else neutralise(str(issue["id"]))
+    return f"{name} — {title}" if title else name

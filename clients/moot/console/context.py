@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from moot.console import documents
+from moot.console import as_bd, documents
 from moot.console.api import Api
 from moot.console.command import Context
 from moot.console.terminal import Facts
@@ -64,9 +64,10 @@ def need_project(context: Context) -> str:
     """
     if context.project:
         return context.project
-    folder = context.terminal.facts.folder
+    facts = context.terminal.facts
+    missing = as_bd.NO_WORKSPACE if facts.program == as_bd.PROGRAM else "no project here"
     raise RefusedError(
-        f"no project here: {folder} is not inside a workspace",
+        f"{missing}: {facts.folder} is not inside a workspace",
         code=Code.NOT_FOUND,
         hint="go to the project's folder, or run `moot init` there",
     )

@@ -24,6 +24,12 @@ _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
 Document = Mapping[str, Any]
 
 
+def clash_words(prefixes: Iterable[object]) -> str:
+    """What it means that planes have issue prefixes in common."""
+    named = ", ".join(neutralise(str(prefix)) for prefix in prefixes)
+    return f"planes here have issue prefixes in common: {named}; where an id isn't clear, write PLANE:ID"
+
+
 def table(style: Style, rows: Sequence[Sequence[str]], *, flexible: int = -1) -> list[str]:
     """Rows of safe texts as lines; a row that ends early is filled up with empty cells.
 

@@ -20,7 +20,7 @@ SORTS: Final = ("priority", "created", "updated", "closed", "status", "id", "tit
 _TYPE_ALIASES: Final = {
     "mr": "merge-request", "feat": "feature", "mol": "molecule", "dec": "decision", "adr": "decision",
 }  # fmt: skip
-_TIMES: Final = ("created", "updated", "closed", "due")
+_TIMES: Final = ("created", "updated", "closed", "due", "defer")
 
 
 def add_basic(parser: ArgumentParser) -> None:
@@ -33,6 +33,7 @@ def add_basic(parser: ArgumentParser) -> None:
     parser.add_argument("-l", "--label", action="append", help="with all of these labels")
     parser.add_argument("--label-any", action="append", help="with any of these labels")
     parser.add_argument("--exclude-label", action="append", help="with none of these labels")
+    parser.add_argument("--label-pattern", default="", metavar="PATTERN", help="with a label like this: tech-*, v?")
     parser.add_argument("--parent", default="", metavar="ID", help="below this issue, at any depth")
     parser.add_argument("--metadata-field", action="append", metavar="KEY=VALUE", help="repeatable")
     parser.add_argument("--has-metadata-key", action="append", metavar="KEY", help="repeatable")
@@ -56,6 +57,10 @@ def add_full(parser: ArgumentParser) -> None:
     parser.add_argument("--id", action="append", help="these issues only")
     parser.add_argument("--title", "--title-contains", default="", metavar="TEXT", help="in the title, case ignored")
     parser.add_argument("--text-contains", default="", metavar="TEXT", help="in title or description, case ignored")
+    parser.add_argument("--desc-contains", default="", metavar="TEXT", help="in the description, case ignored")
+    parser.add_argument("--notes-contains", default="", metavar="TEXT", help="in the notes, case ignored")
+    parser.add_argument("--empty-description", action="store_true", help="without a description")
+    parser.add_argument("--spec", default="", metavar="ID", help="of a specification whose id begins so")
     for time in _TIMES:
         parser.add_argument(f"--{time}-after", default="", metavar="TIME", help=when.HELP)
         parser.add_argument(f"--{time}-before", default="", metavar="TIME", help=f"as --{time}-after")
@@ -114,6 +119,7 @@ def basic_filter(context: Context, **more: Any) -> Filter:
         "labels": comma_separated(arguments.label),
         "any_labels": comma_separated(arguments.label_any),
         "exclude_labels": comma_separated(arguments.exclude_label),
+        "label_pattern": arguments.label_pattern,
         "parent": arguments.parent,
         "metadata": dict(map(_key_and_value, arguments.metadata_field or ())),
         "has_metadata": tuple(arguments.has_metadata_key or ()),
@@ -136,6 +142,10 @@ def full_filter(context: Context, **more: Any) -> Filter:
         "ids": comma_separated(arguments.id),
         "title_contains": arguments.title,
         "text_contains": arguments.text_contains,
+        "description_contains": arguments.desc_contains,
+        "notes_contains": arguments.notes_contains,
+        "empty_description": arguments.empty_description,
+        "spec": arguments.spec,
         "overdue": arguments.overdue,
         "deferred": arguments.deferred,
         "pinned": arguments.pinned,

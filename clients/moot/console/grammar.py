@@ -8,13 +8,21 @@ begin with a hyphen, and nothing is abbreviated or guessed. Every mistake is a R
 
 import difflib
 from argparse import SUPPRESS, Action, ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from moot.console.command import Command
 from moot_protocol.errors import Code, RefusedError
 
 HELP_FLAGS: Final = ("-h", "--help")
+VERSION_FLAGS: Final = ("-V", "--version")
+FLAGS_OF_BD: Final = (
+    "--no-auto-flush", "--no-auto-import", "--no-daemon", "--no-db", "--sandbox", "--allow-stale",
+    "--ignore-schema-skew", "--no-color", "-v", "--verbose",
+)  # fmt: skip
+"""Flags that `bd` takes with every command and that change nothing here: they are taken, so that callers work."""
+VALUES_OF_BD: Final = ("--dolt-auto-commit", "--lock-timeout")
+"""As `FLAGS_OF_BD`, with a value."""
 _SWITCH: Final = {"true": True, "false": False}
 _LITERAL: Final = "\0"
 """Put before a value that is `--` itself, which argparse would drop."""
@@ -59,6 +67,16 @@ class CommandParser(ArgumentParser):
         group.add_argument("-C", dest="directory", metavar="PATH", help="act as if called in this folder")
         group.add_argument("--readonly", action="store_true", help="refuse to change anything")
         group.add_argument("-h", "--help", action="store_true", help="show this help")
+
+    def take_flags_of_bd(self) -> None:
+        """Take what `bd` takes with every command, unless it is a flag of this command's own."""
+        for flag in FLAGS_OF_BD:
+            if flag not in self._option_string_actions:
+                self.add_argument(flag, action="store_true", dest="of_bd", help=SUPPRESS)
+        for flag in VALUES_OF_BD:
+            if flag not in self._option_string_actions:
+                self.add_argument(flag, dest="of_bd", help=SUPPRESS)
+        self.add_argument("--db", help=SUPPRESS)
 
     def error(self, message: str) -> NoReturn:
         """Refuse an argument list.
@@ -213,9 +231,14 @@ class Grammar:
         self._groups = {name.split(" ")[0] for name in self._names if " " in name}
         self._parsers: dict[str, CommandParser] = {}
         self._globals = CommandParser("")
+        self._globals.take_flags_of_bd()
 
-    def read(self, argv: Sequence[str]) -> Invocation:
+    def read(self, argv: Sequence[str], renamed: Mapping[str, str] = {}) -> Invocation:
         """What an argument list asks for.
+
+        Args:
+            argv: the arguments.
+            renamed: commands that go by other names than their own, and which are meant.
 
         Raises:
             RefusedError: with code `usage`.
@@ -224,6 +247,9 @@ class Grammar:
         if leading.end == len(argv):
             return Invocation(None, Namespace())
         first = argv[leading.end]
+        meant = "version" if first in VERSION_FLAGS else renamed.get(first, first)
+        if meant != first:
+            first, argv = meant, [*argv[: leading.end], meant, *argv[leading.end + 1 :]]
         if _is_flag(first):
             self._globals.split(argv[leading.end : leading.end + 1])
         if first == "help":
@@ -278,6 +304,7 @@ class Grammar:
         if parser is None:
             parser = CommandParser(command.name)
             command.arguments(parser)
+            parser.take_flags_of_bd()
             self._parsers[command.name] = parser
         return parser
 

@@ -18,7 +18,7 @@ from moot_protocol.requests import IssueFields
 
 DEFAULT_PRIORITY: Final = 2
 DEFAULT_TYPE: Final = "task"
-_TYPE_ALIASES: Final = {"enhancement": "feature", "feat": "feature", "dec": "decision", "adr": "decision"}
+TYPE_ALIASES: Final = {"enhancement": "feature", "feat": "feature", "dec": "decision", "adr": "decision"}
 _DESCRIPTION_FLAGS: Final = ("description", "body_file", "stdin")
 
 
@@ -32,6 +32,18 @@ def priority(text: str) -> int:
     if digits not in {"0", "1", "2", "3", "4"}:
         raise ArgumentTypeError(f"{text!r} is no priority; use 0 to 4 or P0 to P4, 0 is the most urgent")
     return int(digits)
+
+
+def priority_asked(text: str) -> int:
+    """A priority that was answered to a question.
+
+    Raises:
+        RefusedError: `usage`: it is none.
+    """
+    try:
+        return priority(text)
+    except ArgumentTypeError as error:
+        raise RefusedError(str(error), code=Code.USAGE) from error
 
 
 def minutes(text: str) -> int:
@@ -104,7 +116,7 @@ def _given(value: Any) -> Any:
 
 
 def _issue_type(given: Namespace) -> str | UnsetType:
-    return UNSET if given.issue_type is None else _TYPE_ALIASES.get(given.issue_type, given.issue_type)
+    return UNSET if given.issue_type is None else TYPE_ALIASES.get(given.issue_type, given.issue_type)
 
 
 def _description(context: Context) -> str | UnsetType:

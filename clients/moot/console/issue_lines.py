@@ -31,6 +31,12 @@ def text_of(document: Mapping[str, Any], field: str) -> str:
     return neutralise(encoded(value))
 
 
+def name_of(style: Style, issue: Mapping[str, Any], unique: int = 0, shown: int = 0) -> str:
+    """What an issue is called: its alias, else its id as `Style.issue_id` shows it."""
+    alias = text_of(issue, "_alias")
+    return style.issue_id(alias) if alias else style.issue_id(text_of(issue, "id"), unique, shown)
+
+
 def _status(style: Style, issue: IssueDoc) -> str:
     return style.status(text_of(issue, "status"))
 
@@ -57,9 +63,7 @@ def id_cells(style: Style, page: Page) -> list[str]:
     """The ids of a page, cut to what has to be typed; in a table all to the same length."""
     unique = page.short if len(page.short) == len(page.issues) else [0] * len(page.issues)
     shown = max(unique, default=0) if style.terminal else 0
-    return [
-        style.issue_id(text_of(issue, "id"), count, shown) for issue, count in zip(page.issues, unique, strict=True)
-    ]
+    return [name_of(style, issue, count, shown) for issue, count in zip(page.issues, unique, strict=True)]
 
 
 def issue_rows(style: Style, page: Page, cells: Sequence[Cell]) -> list[str]:
@@ -179,7 +183,7 @@ def node_line(style: Style, lead: str, issue: IssueDoc, shown: str = "", *, note
         shown: its id as `id_cells` makes it, if it isn't told by the document's own `_short`.
         note: said after the title.
     """
-    shown = shown or style.issue_id(text_of(issue, "id"), issue.get("_short", 0))
+    shown = shown or name_of(style, issue, issue.get("_short", 0))
     tail = f" ({note})" if note else ""
     status = text_of(issue, "status")
     if not status:

@@ -6,29 +6,56 @@ defect of ours: it is handed to `on_crash`, which logs it, and the user sees the
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
-from moot.console import documents, exits
+from moot.console import as_bd, documents, exits
 from moot.console.api import Api
 from moot.console.command import Context
 from moot.console.commands import (
+    about,
     batch,
+    changes,
     conflicts,
+    creating,
     daemon,
+    docs,
+    duplicates,
     edges,
+    editing,
+    epics,
     graph,
+    graphs,
+    health,
     history,
+    human,
     invites,
     labels,
     lifecycle,
     lists,
     log,
+    mcp,
+    members,
+    memories,
+    merge_file,
+    mirror,
+    orphans,
     planes,
+    prime,
     proof,
+    queries,
+    recovery,
     remotes,
+    renaming,
+    replicas,
+    settings,
     setup,
+    shorthands,
     show,
+    spools,
+    states,
+    swarms,
     sync,
+    towns,
     transfer,
     write,
 )
@@ -36,17 +63,46 @@ from moot.console.context import ReadOnlyApi, actor_of, place_of
 from moot.console.grammar import Grammar, Section
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Terminal
+from moot.console.trials import with_trials
 from moot_protocol.errors import Code, MootError, RefusedError
 
 GRAMMAR: Final = Grammar(
-    [
-        Section("Find work", [*lists.COMMANDS, *show.COMMANDS, *history.COMMANDS, *conflicts.COMMANDS]),
-        Section("Do work", [*write.COMMANDS, *lifecycle.COMMANDS, edges.COMMENT, *batch.COMMANDS]),
-        Section("Dependencies and labels", [*edges.COMMANDS, *graph.COMMANDS, *labels.COMMANDS]),
-        Section("The log", [*transfer.COMMANDS, *log.COMMANDS, *proof.COMMANDS]),
-        Section("Exchange", [*sync.COMMANDS, *remotes.COMMANDS, *planes.COMMANDS, *invites.COMMANDS]),
-        Section("This machine", [*setup.COMMANDS, *daemon.COMMANDS]),
-    ]
+    with_trials(
+        [
+            Section(
+                "Find work",
+                [*lists.COMMANDS, *show.COMMANDS, *history.COMMANDS, *changes.COMMANDS, *conflicts.COMMANDS],
+            ),
+            Section("Care for the list", [*queries.COMMANDS, *orphans.COMMANDS, *duplicates.COMMANDS]),
+            Section(
+                "Do work",
+                [
+                    *write.COMMANDS,
+                    *creating.COMMANDS,
+                    *editing.COMMANDS,
+                    *lifecycle.COMMANDS,
+                    edges.COMMENT,
+                    *shorthands.COMMANDS,
+                    *batch.COMMANDS,
+                    *renaming.COMMANDS,
+                ],
+            ),
+            Section("Dependencies and labels", [*edges.COMMANDS, *graph.COMMANDS, *graphs.COMMANDS, *labels.COMMANDS]),
+            Section("Bundles of work", [*epics.COMMANDS, *swarms.COMMANDS, *states.COMMANDS]),
+            Section("Roles, formulas and templates", [*docs.COMMANDS]),
+            Section("What to know", [*prime.COMMANDS, *memories.COMMANDS, *human.COMMANDS, *settings.COMMANDS]),
+            Section(
+                "The log",
+                [*transfer.COMMANDS, *mirror.COMMANDS, *merge_file.COMMANDS, *log.COMMANDS, *proof.COMMANDS],
+            ),
+            Section("Exchange", [*sync.COMMANDS, *remotes.COMMANDS, *planes.COMMANDS, *invites.COMMANDS]),
+            Section("Towns", [*towns.COMMANDS, *members.COMMANDS, *replicas.COMMANDS, *recovery.COMMANDS]),
+            Section(
+                "This machine",
+                [*setup.COMMANDS, *about.COMMANDS, *health.COMMANDS, *daemon.COMMANDS, *spools.COMMANDS, *mcp.COMMANDS],
+            ),
+        ]
+    )
 )
 """Every command. Shared by all threads: reading never changes it but for the parsers it keeps."""
 
@@ -83,12 +139,14 @@ def run(
 
 def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[], float]) -> int:
     facts = terminal.facts
-    invocation = GRAMMAR.read(facts.argv)
+    invocation = GRAMMAR.read(facts.argv, as_bd.NAMES if facts.program == as_bd.PROGRAM else {})
     if invocation.command is None:
         return _help(terminal, invocation.topic)
     arguments = invocation.arguments
     if arguments.directory is not None:  # the client goes there and takes the flag away before it connects
         raise RefusedError("-C and its folder are two arguments", code=Code.USAGE, hint="write `-C PATH`")
+    if arguments.db is not None and facts.program != as_bd.PROGRAM:
+        raise RefusedError("moot keeps no database file", code=Code.USAGE, hint="`-C FOLDER` acts in another project")
     if arguments.readonly:
         api = ReadOnlyApi(api)
     project, plane = ("", "") if invocation.command.alone else place_of(api, facts)
@@ -141,16 +199,22 @@ def _report(terminal: Terminal, error: MootError) -> int:
 
 
 def _tell(terminal: Terminal, error: MootError) -> None:
+    """One document with `--json`, else words; called as `bd` always words, which callers show to their users."""
     facts = terminal.facts
+    is_bd = facts.program == as_bd.PROGRAM
     if wants_json(facts.argv):
-        body = {
-            "code": str(error.code),
-            "message": error.message,
-            "hint": error.hint,
-            "retryable": error.retryable or exits.exit_code(error) == exits.TRY_AGAIN,
-        }
-        document = documents.enveloped({"error": body}, facts.environment)
+        document = documents.enveloped(_error_document(error, is_bd=is_bd), facts.environment)
         terminal.out(documents.encoded(document, indent=facts.out_is_terminal) + "\n")
-        return
+        if not is_bd:
+            return
+    message = as_bd.message(error) if is_bd else error.message
     hint = f"Hint: {neutralise(error.hint)}\n" if error.hint else ""
-    terminal.err(f"Error: {neutralise(error.message)}\n{hint}")
+    terminal.err(f"Error: {neutralise(message)}\n{hint}")
+
+
+def _error_document(error: MootError, *, is_bd: bool) -> dict[str, Any]:
+    retryable = error.retryable or exits.exit_code(error) == exits.TRY_AGAIN
+    if is_bd:
+        return as_bd.error_document(error, retryable=retryable)
+    body = {"code": str(error.code), "message": error.message, "hint": error.hint, "retryable": retryable}
+    return {"error": body}

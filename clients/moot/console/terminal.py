@@ -65,5 +65,18 @@ class Terminal(Protocol):
     def edit(self, text: str) -> str:
         """Let the user edit text in their editor; refused where there is no terminal."""
 
+    def git_log(self, most: int) -> str:
+        """The latest commits of the repository that the client's folder lies in, newest first.
+
+        Args:
+            most: how many.
+
+        Returns:
+            Of each its short hash, a tab and its message; commits divided by zero characters.
+
+        Raises:
+            RefusedError: there is no repository, or no git.
+        """
+
     def check_alive(self) -> None:
         """Raise if the client has gone away: long commands call this now and then."""

@@ -319,6 +319,20 @@ class HostedTerminal(Generic[F]):
         except UnicodeDecodeError as error:
             raise RefusedError("the edited text is not UTF-8") from error
 
+    def git_log(self, most: int) -> str:
+        """The latest commits of the repository that the client's folder lies in, newest first.
+
+        Args:
+            most: how many.
+
+        Returns:
+            Of each its short hash, a tab and its message; commits divided by zero characters.
+
+        Raises:
+            RefusedError: there is no repository, or no git.
+        """
+        return self._channel.ask("git-log", most).decode("utf-8", "replace")
+
     def check_alive(self) -> None:
         """Raise if the client has gone.
 

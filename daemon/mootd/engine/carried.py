@@ -39,6 +39,12 @@ def carried(reader: Reader, remote: int, plane: int) -> dict[bytes, Carried]:
     return {key[len(prefix) :]: _decode(value) for key, value in reader.scan(Table.META, prefix, layout.after(prefix))}
 
 
+def carried_of(reader: Reader, remote: int, plane: int, author: bytes) -> Carried:
+    """What a remote carries of one feed."""
+    kept = reader.get(Table.META, layout.carried_prefix(remote, plane) + author)
+    return NOTHING if kept is None else _decode(kept)
+
+
 def places_of(author: bytes, known: Carried) -> list[Place]:
     """Where a remote stands with a feed, as `SyncLog.batches_after` asks for it: the beginning always is a place."""
     return [*(Place(author, n, name) for n, name in known.places), Place(author, 0, ZEROS)]

@@ -1,9 +1,10 @@
-"""What a plane's charter says, read from one state of the log: its invites and epochs, and who writes.
+"""What a plane's charters say, read from one state of the log: its towns, their invites and epochs, and who writes.
 
-Only accepted events count. Here stands the charter of the town that founded the plane.
+Only accepted events count. Which charters count how far is acceptance's to say; the founder is whom the genesis names,
+whatever town this replica belongs to.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from moot_protocol.certificate import Certificate, decode_certificate
@@ -11,7 +12,9 @@ from moot_protocol.charter import opening_value
 from moot_protocol.charter_reading import Epochs, Invitation, read_epochs, read_invites
 from moot_protocol.errors import MalformedError
 from moot_protocol.fold import Placed
-from moot_protocol.kinds import CERTIFICATE, CHARTER
+from moot_protocol.kinds import CERTIFICATE, CHARTER, Role
+from moot_protocol.levels import read_towns
+from moot_protocol.towns import Towns, TownStanding
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.stored_feeds import Source, StoredFeeds
 
@@ -23,27 +26,68 @@ class Member(NamedTuple):
     certificate: Certificate
 
 
-def charter_events(source: Source, plane: PlaneRow) -> list[Placed]:
-    """The accepted events of the charter of a plane's town, ascending; none before it has come."""
-    feed = source.feed(source.feed_number(plane.number, plane.town))
-    if not feed.n:
+def founder_of(source: Source, plane: PlaneRow) -> bytes:
+    """The key of the town that founded a plane, as the genesis says; empty before it has come."""
+    towns = _towns(source, plane)
+    return b"" if towns is None else towns.genesis.town
+
+
+def towns_of(source: Source, plane: PlaneRow) -> Mapping[bytes, TownStanding]:
+    """Where every town stands on a plane, by town key; nothing before the genesis has come.
+
+    Strangers whose feed merely opens as a charter, and towns whose admission has fallen, are in it with no role.
+    """
+    towns = _towns(source, plane)
+    return {} if towns is None else towns.standings
+
+
+def _towns(source: Source, plane: PlaneRow) -> Towns | None:
+    return read_towns(plane.id, StoredFeeds(source, plane.number))
+
+
+def charter_events(source: Source, plane: PlaneRow, town: bytes | None = None) -> list[Placed]:
+    """The accepted events of a town's charter, ascending; none before it has come.
+
+    Args:
+        source: one state of the log.
+        plane: the plane.
+        town: the town's key; for None the town that this replica belongs to there (`plane.town`).
+    """
+    author = plane.town if town is None else town
+    feed = source.feed(source.feed_number(plane.number, author))
+    if not feed.n or feed.kind != CHARTER:
         return []
-    events = StoredFeeds(source, plane.number).events(plane.town, feed.head)
+    feeds = StoredFeeds(source, plane.number)
+    events = (placed for ref in feeds.path(author, feed.head) for placed in feeds.events(author, ref))
     return [placed for placed in events if placed.event.n <= feed.n]
 
 
+def charters_of(source: Source, plane: PlaneRow) -> list[FeedRow]:
+    """The charters of a plane of which anything is accepted, of whatever town and role."""
+    rows = (source.feed(source.feed_number(plane.number, author)) for author in source.authors(plane.number))
+    return [row for row in rows if row.n and row.kind == CHARTER]
+
+
 def epochs_of(source: Source, plane: PlaneRow) -> Epochs:
-    """The epochs of a plane."""
-    return read_epochs(charter_events(source, plane))
+    """The epochs of a plane: those in the charters of all towns that are admins, and in no others."""
+    admins = sorted(row.author for row in charters_of(source, plane) if row.role == Role.ADMIN)
+    if len(admins) > 1:  # the recovery key only admits and removes
+        towns = _towns(source, plane)
+        writers = {key for key, charter in towns.charters.items() if charter.writes_epochs} if towns else set()
+        admins = [key for key in admins if key in writers]
+    return read_epochs(event for town in admins for event in charter_events(source, plane, town))
 
 
-def invites_of(source: Source, plane: PlaneRow) -> dict[bytes, Invitation]:
-    """Invite key → invite."""
-    return read_invites(charter_events(source, plane))
+def invites_of(source: Source, plane: PlaneRow, town: bytes | None = None) -> dict[bytes, Invitation]:
+    """Invite key → invite, in a town's charter; for None in that of the town that this replica belongs to.
+
+    Those whose `invite.town` is the town itself let in its own replicas; the others let in towns, if it is an admin.
+    """
+    return read_invites(charter_events(source, plane, town))
 
 
 def members_of(source: Source, plane: PlaneRow) -> Iterator[Member]:
-    """The replicas of which anything is accepted, by their certificates."""
+    """The replicas of all towns of which anything is accepted, by their certificates; `row.town` is whose each is."""
     for author in source.authors(plane.number):
         row = source.feed(source.feed_number(plane.number, author))
         if not row.n or row.kind == CHARTER:

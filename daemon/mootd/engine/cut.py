@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from moot_protocol.batch import Batch, decode_batch
+from moot_protocol.kinds import ADMIN_KINDS, CHARTER, CHARTER_KINDS, OWN_CHARTER_KINDS, Role
 from mootd.engine import layout
 from mootd.engine.aside import Aside
 from mootd.engine.issues.history import feeds_of
@@ -105,6 +106,34 @@ def _replay(unit: Unit, plane: int, place: _Place, gone: set[int]) -> None:
             unit.transaction.put(Table.EVENTS, key, with_previous(packed, previous))
         previous = each.arrival
     unit.views.replace(plane, place.kind, place.entity, [_replayed(unit, plane, each) for each in left])
+
+
+def change_role(unit: Unit, number: int, before: str) -> None:
+    """Make anew what a feed's new role lets it say, or no longer lets it say, of its accepted events.
+
+    Args:
+        unit: the unit.
+        number: the feed, whose row has the new role.
+        before: the role it had.
+    """
+    row = unit.feed(number)
+    if Role.ADMIN not in {row.role, before}:
+        return
+    kinds = ADMIN_KINDS if row.kind != CHARTER else CHARTER_KINDS - OWN_CHARTER_KINDS
+    unit.flush()
+    found: dict[_Place, list[int]] = {}
+    for _, stored in unit.log.batches(number, 1):
+        for each in unit.log.events_of(stored):
+            if each.event.skeleton.kind in kinds:
+                place = _Place(each.event.skeleton.kind, each.event.skeleton.entity)
+                found.setdefault(place, []).append(each.event.n)
+    for place in found:
+        _replay(unit, row.plane, place, set())
+    if found and row.role != Role.ADMIN:
+        numbers = [n for some in found.values() for n in some]
+        _report(unit, CutReport(row.plane, row.author, min(numbers), max(numbers), list(found)[:REPORTED_ENTITIES]))
+    else:
+        unit.cuts += bool(found)  # what a rebuild has replayed already has changed
 
 
 def _replayed(unit: Unit, plane: int, stored: StoredEvent) -> Replayed:

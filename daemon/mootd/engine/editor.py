@@ -42,14 +42,19 @@ class Editor:
     # -- Registers -----------------------------------------------------------------------------------------------
     def set(self, key: str, value: Any) -> None:
         """Write a register, unless it alone shows this value already (or is empty and would stay so)."""
+        if not self.record.groups and value not in (None, ""):  # a new entity: there is nothing to be written over
+            self._collect(Write(key, value))
+            return
         siblings = self._values(key)
         if (siblings == [value]) or (not siblings and value in (None, "")):
             return
-        write = Write(key, value, self.entities.dots(self.record, key))
-        if field_of(self._kind, key).policy is Policy.TEXT:
+        self._collect(Write(key, value, self.entities.dots(self.record, key)))
+
+    def _collect(self, write: Write) -> None:
+        if field_of(self._kind, write.key).policy is Policy.TEXT:
             self._apart.append(write)
         else:
-            self._together[key] = write
+            self._together[write.key] = write
 
     def _values(self, key: str) -> list[Any]:
         values = []

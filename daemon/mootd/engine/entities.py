@@ -1,6 +1,6 @@
 """Reading entities: records with their values, texts and lineage, inside any transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from moot_protocol.event import Dot
@@ -11,6 +11,8 @@ from mootd.engine.log import LogReader, StoredEvent
 from mootd.engine.record import Group, Record, decode_record, groups_of, live_of
 from mootd.store.port import Reader
 
+Said = tuple[dict[str, Any], str]
+"""What an event said: values by key, none where they are missing, and its actor."""
 Name = tuple[bytes, int]
 """A write by its author's key and number."""
 
@@ -38,6 +40,7 @@ class Entities:
         views: which tables.
         author_of: a feed's author.
         feed_number: an author's feed on a plane, or None.
+        said: by arrival, what events said that need not be read.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Entities:
         views: Views,
         author_of: Callable[[int], bytes],
         feed_number: Callable[[int, bytes], int | None],
+        said: Mapping[int, Said] | None = None,
     ) -> None:
         self.reader = reader
         self.views = views
@@ -53,10 +57,15 @@ class Entities:
         self.author_of = author_of
         self.feed_number = feed_number
         self._events: dict[int, StoredEvent] = {}
+        self._said = dict(said) if said else {}
+
+    def packed(self, eid: int) -> bytes | None:
+        """An entity's record as it is kept, or None."""
+        return self.reader.get(self.views.records, layout.eid_key(eid))
 
     def record(self, eid: int) -> Record | None:
         """An entity's record, or None."""
-        packed = self.reader.get(self.views.records, layout.eid_key(eid))
+        packed = self.packed(eid)
         return None if packed is None else decode_record(packed)
 
     def event(self, arrival: int) -> StoredEvent:
@@ -68,12 +77,19 @@ class Entities:
 
     def load(self, group: Group, key: str) -> tuple[Any, str]:
         """(value, actor) of a live write, from its event."""
-        stored = self.event(group.arrival)
-        return value_in(stored, key), stored.event.skeleton.actor
+        values, actor = self.said(group)
+        return values.get(key, MISSING), actor
+
+    def said(self, group: Group) -> Said:
+        """What a live write's event said, read once."""
+        said = self._said.get(group.arrival)
+        if said is None:
+            said = self._said[group.arrival] = self.log.said(group.arrival)
+        return said
 
     def live(self, record: Record, *, texts: bool = True) -> dict[str, list[Sibling]]:
         """What is live in a record; without `texts`, only what stands in the record itself."""
-        return live_of(record, self.author_of, self.load if texts else None)
+        return live_of(record, self.author_of, self.said if texts else None)
 
     def dots(self, record: Record, key: str) -> list[Dot]:
         """The live writes of a key, to be superseded."""

@@ -6,6 +6,7 @@ bytes leave and enter. Batches are decoded and verified outside the write transa
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple, Protocol, TypeVar, final
 
@@ -29,6 +30,8 @@ from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
 R = TypeVar("R")
+Also = Callable[[Unit, Sequence[Batch]], None]
+"""What is done in the transaction that takes batches in."""
 
 COUNTERS_AT_ONCE: Final = 1000
 """Message counters reserved by one commit; a restart skips what is left of them."""
@@ -149,6 +152,13 @@ class StoredLog:
             views = self._replica.views_of(reader)
             digest = reader.get(Table.META, layout.digest_key(views.generation, self._plane.number))
             return Position(frontier, digest or bytes(32))
+
+    def charters(self) -> frozenset[bytes]:
+        """The towns whose charters are held: their feeds travel under a key of their own."""
+        with self._replica.read() as reader:
+            source = Snapshot(reader)
+            rows = [source.feed(number) for number in source.numbers(self._plane.number)]
+            return frozenset(row.author for row in rows if row.kind == kinds.CHARTER) | {self._plane.town}
 
     def next_counter(self) -> int:
         """A number higher than any that it returned before, restarts included."""
@@ -366,6 +376,8 @@ class Exchange:
         self._me = replica.signer(REPLICA_KEY)
         self._commit = commit
         self._message_bytes = message_bytes
+        self.also: Also | None = None
+        """Called with batches as they are taken in, in the same transaction."""
         self._sessions: dict[bytes, Session] = {}
         self.alarms: dict[bytes, DigestAlarm] = {}
         """peer → the digests that differed although the frontiers were equal, until they agree again."""
@@ -426,7 +438,7 @@ class Exchange:
         return False
 
     def _store(self, received: Sequence[bytes], taken: Taken) -> None:
-        stored = take_in(self._commit, self.plane, received)
+        stored = take_in(self._commit, self.plane, received, self.also)
         taken.outcomes.extend(stored.outcomes)
         taken.malformed.extend(stored.malformed)
 
@@ -441,10 +453,9 @@ class Stored(NamedTuple):
     """Of those that were."""
 
 
-def take_in(commit: Commit, plane: SharedPlane, received: Sequence[bytes]) -> Stored:
-    """Decode and verify batches of a plane outside a write transaction, and take them in."""
-    batches: list[Batch] = []
-    malformed: list[MalformedError] = []
+def take_in(commit: Commit, plane: SharedPlane, received: Sequence[bytes], also: Also | None = None) -> Stored:
+    """Decode and verify batches of a plane outside a write transaction, and take them in, doing `also` with it."""
+    batches, malformed = list[Batch](), list[MalformedError]()
     for data in received:
         try:
             batches.append(check_batch(plane, data))
@@ -452,7 +463,7 @@ def take_in(commit: Commit, plane: SharedPlane, received: Sequence[bytes]) -> St
             malformed.append(error)
     outcomes: list[Outcome] = []
     for portion in _portions(batches):
-        outcomes.extend(commit(_receiving(portion)))
+        outcomes += commit(partial(_receive_all, batches=portion, also=also))
     return Stored(outcomes, malformed, frozenset(batch.id for batch in batches))
 
 
@@ -472,19 +483,18 @@ def check_batch(plane: SharedPlane, data: bytes) -> Batch:
     return batch
 
 
-def _receiving(batches: Sequence[Batch]) -> Callable[[Unit], list[Outcome]]:
-    return lambda unit: [receive(unit, batch) for batch in batches]
+def _receive_all(unit: Unit, batches: Sequence[Batch], also: Also | None) -> list[Outcome]:
+    outcomes = [receive(unit, batch) for batch in batches]
+    if also is not None:
+        also(unit, batches)
+    return outcomes
 
 
-def _portions(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
+def _portions(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
     """The batches in order, in groups of some `EVENTS_AT_ONCE` events."""
-    portion: list[Batch] = []
-    events = 0
-    for batch in batches:
-        portion.append(batch)
+    start, events = 0, 0
+    for end, batch in enumerate(batches, 1):
         events += batch.header.count
-        if events >= EVENTS_AT_ONCE:
-            yield portion
-            portion, events = [], 0
-    if portion:
-        yield portion
+        if events >= EVENTS_AT_ONCE or end == len(batches):
+            yield batches[start:end]
+            start, events = end, 0

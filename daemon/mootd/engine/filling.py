@@ -1,11 +1,11 @@
 """Filling a remote's queue with what the remote lacks, read from the log.
 
-Invariant: whatever goes into a queue is noted as carried in the same transaction, so that each batch is queued once;
-and it is read through `StoredLog`, which hands out accepted batches of its own shared plane alone. Only for a
-`SharedPlane` is there a queue.
+Invariant: whatever goes into a queue is noted as carried in the same transaction, so that each batch is queued once
+(a remote that was removed meanwhile has no queue); and it is read through `StoredLog`, which hands out accepted batches
+of its own shared plane alone. Only for a `SharedPlane` is there a queue.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from moot_protocol.batch import batch_link
@@ -24,9 +24,6 @@ _AROUND: Final = 64
 """Bytes of a message besides its batches."""
 _LENGTH: Final = 5
 
-Seal = Callable[[bytes], bytes]
-"""A message, sealed under the plane's present key."""
-
 
 class Portion(NamedTuple):
     """One message's worth of what a remote lacks."""
@@ -37,13 +34,13 @@ class Portion(NamedTuple):
     after: dict[bytes, Carried]
     """author → what is carried with it."""
     is_charter: bool = False
-    """Whether it holds batches of the plane's charter alone, which are sealed under a key of their own."""
+    """Whether it holds batches of charters alone, which are sealed under a key of their own."""
 
 
 def portions(log: StoredLog, known: dict[bytes, Carried], room: int) -> Iterator[Portion]:
     """What a remote lacks of a plane, in messages of about `room` bytes (one batch always goes).
 
-    Batches of the charter come first and by themselves: what follows may be sealed under a key that they announce.
+    Batches of charters come first and by themselves: what follows may be sealed under a key that they announce.
 
     Args:
         log: the plane.
@@ -51,12 +48,15 @@ def portions(log: StoredLog, known: dict[bytes, Carried], room: int) -> Iterator
         room: bytes of a message.
     """
     packing = _Packing(log.plane.id, room)
-    charter = log.plane.town
-    for entry in sorted(log.position().frontier, key=lambda entry: entry.author != charter):
-        for portion in _of_feed(log, known, entry, packing):
-            yield portion._replace(is_charter=entry.author == charter)
-        if entry.author == charter:
-            yield from (portion._replace(is_charter=True) for portion in packing.rest())
+    charters = log.charters()
+    entries = log.position().frontier
+    for entry in entries:
+        if entry.author in charters:
+            yield from (portion._replace(is_charter=True) for portion in _of_feed(log, known, entry, packing))
+    yield from (portion._replace(is_charter=True) for portion in packing.rest())
+    for entry in entries:
+        if entry.author not in charters:
+            yield from _of_feed(log, known, entry, packing)
     yield from packing.rest()
 
 
@@ -127,10 +127,21 @@ class _Packing:
         self._batches, self._size, self._before, self._after = [], _AROUND, {}, {}
 
 
-def queue(unit: Unit, remote: int, plane: SharedPlane, seal: Seal, portion: Portion) -> None:
-    """Put a portion into a remote's queue, and note it as carried."""
+def queue(
+    unit: Unit, remote: int, plane: SharedPlane, frame: bytes, portion: Portion, *, published_ms: int = 0
+) -> None:
+    """Put a portion into a remote's queue, and note it as carried.
+
+    Args:
+        unit: the transaction.
+        remote: the remote's number.
+        plane: the plane.
+        frame: the portion's message, sealed under the plane's present key.
+        portion: what it is.
+        published_ms: when a remote without memory acknowledged it already; 0 for not yet.
+    """
     before = tuple(sorted(portion.before.items()))
-    frame = OutFrame(plane.number, BATCHES, seal(portion.message), unit.now_ms, before)
-    Outbox(unit.transaction, remote).put(frame)
+    waiting = OutFrame(plane.number, BATCHES, frame, unit.now_ms, before, published_ms)
+    Outbox(unit.transaction, remote).put(waiting)
     for author, known in portion.after.items():
         carrying.put(unit.transaction, remote, plane.number, author, known)

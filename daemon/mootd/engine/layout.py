@@ -52,6 +52,21 @@ _OWN_REFS: Final = b"own-ref/"
 _GAUGES: Final = b"outbox/"
 SEEN: Final = b"seen/"
 PENDING: Final = b"joining/"
+_MEANT: Final = b"meant/"
+KEY_NUMBERS: Final = b"key-number/"
+HOME: Final = b"home"
+COPIED: Final = b"copied"
+DISOWNED: Final = b"disowned"
+_SALVAGED: Final = b"salvaged/"
+_TOWN_NAMES: Final = b"town-name/"
+SPOOLS: Final = b"spool/"
+SPOOLED: Final = b"spooled/"
+SPOOLED_UNTIL: Final = b"spooled-until"
+MIRRORS: Final = b"mirror/"
+_MIRROR_VERSIONS: Final = b"mirror-version/"
+_MIRROR_HASHES: Final = b"mirror-hash/"
+_MIRROR_LINES: Final = b"mirror-line/"
+_CLAIMS: Final = b"claim/"
 
 
 def plane_key(plane: int) -> bytes:
@@ -170,6 +185,73 @@ def pending_key(plane: int) -> bytes:
     return PENDING + _U16(plane)
 
 
+def meant_key(plane: int, invite: bytes) -> bytes:
+    """META key of the role that an invite for another town was made for."""
+    return _MEANT + _U16(plane) + invite
+
+
+def salvaged_key(feed: int) -> bytes:
+    """META key that marks a feed of this machine's whose lost events were written again."""
+    return _SALVAGED + _U32(feed)
+
+
+def key_number_key(name: str) -> bytes:
+    """META key of which of several private keys a name stands for."""
+    return KEY_NUMBERS + name.encode()
+
+
+def town_name_key(town: bytes) -> bytes:
+    """META key of what a town is called on this machine."""
+    return _TOWN_NAMES + town
+
+
+# -- META: mirrors -----------------------------------------------------------------------------------------------
+def mirror_key(folder: str, file: str) -> bytes:
+    """META key of a mirror's row."""
+    return MIRRORS + sha256(folder.encode() + b"\0" + file.encode()).digest()[:16]
+
+
+def mirror_scope(plane: bytes, project: str) -> bytes:
+    """What names a project in keys of its files' versions, so that all its mirrors know the same ones."""
+    return sha256(plane + project.encode()).digest()[:8]
+
+
+def mirror_versions(scope: bytes) -> bytes:
+    """What all META keys of the versions of a project's file start with; a number (8 bytes) follows."""
+    return _MIRROR_VERSIONS + scope
+
+
+def mirror_hash_key(scope: bytes, content: bytes) -> bytes:
+    """META key that leads from the hash of a file's content to its version's number."""
+    return _MIRROR_HASHES + scope + content
+
+
+def mirror_line_key(scope: bytes, line: bytes) -> bytes:
+    """META key of a line of some version, by its hash."""
+    return _MIRROR_LINES + scope + line
+
+
+def claims_prefix(actor: str) -> bytes:
+    """What all META keys of an actor's claims made on this machine start with."""
+    return _CLAIMS + text_key(actor)
+
+
+def claim_key(actor: str, plane: int, issue: str) -> bytes:
+    """META key of a claim made on this machine."""
+    return claims_prefix(actor) + _U16(plane) + issue.encode()
+
+
+def claim_parts(actor: str, key: bytes) -> tuple[int, str]:
+    """(plane, issue) of a key that `claim_key` made for an actor."""
+    rest = key[len(claims_prefix(actor)) :]
+    return int.from_bytes(rest[:2], "big"), rest[2:].decode()
+
+
+def spooled_key(ms: int, command: bytes) -> bytes:
+    """META key of what became of a command out of a spool, by when it was written."""
+    return SPOOLED + _U64(ms) + command
+
+
 def outbox_prefix(remote: int) -> bytes:
     """What all keys of a remote's queue start with in OUTBOX; a sequence number (8 bytes) follows."""
     return _U16(remote)
@@ -198,7 +280,12 @@ def feed_prefix(feed: int) -> bytes:
 # -- IDS ---------------------------------------------------------------------------------------------------------
 def id_key(plane: int, kind: str, entity: str) -> bytes:
     """Key of an entity. Kinds hold no zero byte, so that kinds can't run into entities."""
-    return _U16(plane) + kind.encode() + b"\0" + entity.encode()
+    return _id_prefix(plane, kind) + entity.encode()
+
+
+@lru_cache(maxsize=256)
+def _id_prefix(plane: int, kind: str) -> bytes:
+    return _U16(plane) + kind.encode() + b"\0"
 
 
 def id_entity(key: bytes) -> str:
@@ -220,6 +307,8 @@ EDGE: Final = b"f"
 BACK_EDGE: Final = b"b"
 CYCLE: Final = b"c"
 STANDING: Final = b"w"
+ALIAS: Final = b"n"
+LEASE: Final = b"h"
 
 _EID: Final = Struct(">Q")
 _ORDER: Final = Struct(">BQHQ")
@@ -266,6 +355,21 @@ def order_of(key: bytes) -> bytes:
     return key[-_ORDER.size :]
 
 
+def aliases_prefix(plane: int, start: str = "") -> bytes:
+    """What all keys of a plane's aliases that begin so start with."""
+    return ALIAS + _U16(plane) + start.encode("utf-8", "surrogatepass")
+
+
+def alias_key(plane: int, alias: str, eid: int) -> bytes:
+    """Key of an alias: leads from it to its issue."""
+    return ALIAS + _U16(plane) + text_key(alias) + _U64(eid)
+
+
+def alias_parts(key: bytes) -> tuple[str, int]:
+    """What `alias_key` was made of: alias, eid."""
+    return key[3:-9].decode("utf-8", "surrogatepass"), eid_of(key)
+
+
 def timed_key(prefix: bytes, project: int, ms: int, eid: int) -> bytes:
     """Key of an index in order of time."""
     return prefix + _U16(project) + _TIMED.pack(ms, eid)
@@ -274,6 +378,11 @@ def timed_key(prefix: bytes, project: int, ms: int, eid: int) -> bytes:
 def deferred_key(ms: int, rest: bytes) -> bytes:
     """Key of an issue that would be ready but for its time; `rest` is its key in READY without the prefix byte."""
     return DEFERRED + _U64(ms) + rest
+
+
+def lease_key(until_ms: int, rest: bytes) -> bytes:
+    """Key of an issue in progress whose claim ends then; `rest` as in `deferred_key`."""
+    return LEASE + _U64(until_ms) + rest
 
 
 def eid_of(key: bytes) -> int:

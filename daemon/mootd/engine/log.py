@@ -9,14 +9,15 @@ from collections.abc import Callable
 from hashlib import sha256
 from struct import Struct
 from struct import error as StructError  # noqa: N812
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from moot_protocol.batch import Header, decode_header, encode_batch
 from moot_protocol.errors import Code, MootError
-from moot_protocol.event import Event, decode_skeleton, event_from_bytes
+from moot_protocol.event import Event, Skeleton, decode_shaped, decode_skeleton, decode_values, event_from_bytes
 from moot_protocol.kinds import Role
+from moot_protocol.limits import EVENT_BYTES
 from mootd.engine import layout
 from mootd.store.port import Reader, Table
 
@@ -124,11 +125,37 @@ def unpack_event(arrival: int, data: bytes) -> StoredEvent:
         previous, feed, n, length = _EVENT.unpack_from(data)
         end = _EVENT_HEAD + length
         skeleton_bytes, rest = data[_EVENT_HEAD:end], data[end + 1 :]
-        skeleton = decode_skeleton(skeleton_bytes, 2**32)
+        skeleton, keys = decode_shaped(skeleton_bytes, 2**32)
         values, absent = ((None, rest), (rest, b""))[data[end]]
     except (MootError, ValueError, IndexError, StructError) as error:
         raise damaged(f"event {arrival} can't be read") from error
-    return StoredEvent(arrival, previous, feed, event_from_bytes(n, skeleton, skeleton_bytes, values, absent))
+    return StoredEvent(arrival, previous, feed, event_from_bytes(n, skeleton, skeleton_bytes, values, absent, keys))
+
+
+def said_in(arrival: int, data: bytes) -> tuple[dict[str, Any], str]:
+    """What a packed event said: values by key, none where they are missing, and its actor.
+
+    Half the work of `unpack_event`, for readers that need no hashes.
+
+    Raises:
+        MootError: code `store_damaged`, as `unpack_event`.
+    """
+    try:
+        length = _EVENT.unpack_from(data)[3]
+        end = _EVENT_HEAD + length
+        skeleton = decode_skeleton(data[_EVENT_HEAD:end], 2**32)
+        has_values = data[end] == 1
+    except (MootError, ValueError, IndexError, StructError) as error:
+        raise damaged(f"event {arrival} can't be read") from error
+    if not has_values or len(data) - _EVENT_HEAD - 1 > EVENT_BYTES:
+        return {}, skeleton.actor
+    values = decode_values(data[end + 1 :], skeleton)
+    return {} if values is None else said_by(skeleton, values), skeleton.actor
+
+
+def said_by(skeleton: Skeleton, values: list[Any]) -> dict[str, Any]:
+    """The values of an event by key."""
+    return dict(zip([change.key for change in skeleton.changes if not change.removes], values, strict=True))
 
 
 def event_feed(data: bytes) -> tuple[int, int]:
@@ -182,6 +209,13 @@ class LogReader:
         if data is None:
             raise damaged(f"event {arrival} is missing")
         return unpack_event(arrival, data)
+
+    def said(self, arrival: int) -> tuple[dict[str, Any], str]:
+        """(values by key, actor) of an accepted event; see `said_in`."""
+        data = self._get(Table.EVENTS, layout.arrival_key(arrival))
+        if data is None:
+            raise damaged(f"event {arrival} is missing")
+        return said_in(arrival, data)
 
     def batch_holding(self, feed: int, n: int) -> StoredBatch | None:
         """The accepted batch that holds an event's number, or None."""

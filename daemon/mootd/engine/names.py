@@ -1,10 +1,11 @@
 """What people type for an issue, and how short an id can be shown.
 
-Exact beats prefix. A prefix needs at least 4 characters beyond the project's part; the project's part may be left out.
-Where issues of several planes may be meant nothing is guessed; `PLANE:ID` means one plane's.
+Exact beats prefix, and an id an alias. A prefix needs at least 4 characters beyond the project's part; the project's
+part may be left out. Where issues of several planes may be meant nothing is guessed; `PLANE:ID` means one plane's.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice, takewhile
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import decode_project
 from mootd.engine.planes import kept_planes, labels_of, plane_meant
+from mootd.engine.record import decode_record
 from mootd.store.port import Reader, Table
 
 _SHOWN_CANDIDATES = 5
@@ -69,7 +71,9 @@ class Names:
         Raises:
             RefusedError: `not_found` or `ambiguous`.
         """
-        found = list(self.exactly(typed)) or list(self._shortly(typed)) or self._on_named_plane(typed)
+        found = (
+            list(self.exactly(typed)) or list(self.aliased(typed)) or self._short(typed) or self._on_named_plane(typed)
+        )
         if not found:
             raise RefusedError(
                 f"no issue {typed}",
@@ -91,6 +95,29 @@ class Names:
         return RefusedError(
             f"{typed} may mean several issues: {', '.join(shown)}{more}", code=Code.AMBIGUOUS, hint=hint
         )
+
+    def aliased(self, typed: str) -> Iterator[Located]:
+        """The issues that have this alias: one, unless two machines gave it at once."""
+        if len(typed.encode("utf-8", "surrogatepass")) <= layout.TEXT_KEY_BYTES:
+            for plane in self._planes:
+                yield from self._with_alias(plane, layout.aliases_prefix(plane, typed) + b"\0")
+
+    def _with_alias(self, plane: int, start: bytes) -> Iterator[Located]:
+        for key, _ in self._reader.scan(self._views.index, start, layout.after(start)):
+            eid = layout.eid_of(key)
+            packed = self._reader.get(self._views.records, layout.eid_key(eid))
+            if packed is not None:
+                yield Located(decode_record(packed).entity, eid, plane)
+
+    def _short(self, typed: str) -> list[Located]:
+        """The issues whose ids or aliases begin so, each once."""
+        found = {each.eid: each for each in self._shortly(typed)}
+        size = len(typed.encode("utf-8", "surrogatepass"))
+        if len(typed.rpartition("-")[2]) >= SHORT_ID_CHARS and size <= layout.TEXT_KEY_BYTES:
+            for plane in self._planes:
+                begun = self._with_alias(plane, layout.aliases_prefix(plane, typed))
+                found |= {each.eid: each for each in islice(begun, _SHOWN_CANDIDATES + 1)}
+        return list(found.values())
 
     def _shortly(self, typed: str) -> Iterator[Located]:
         """The issues whose ids begin so: of each plane and beginning, one more than are ever shown."""
@@ -150,7 +177,7 @@ class Names:
     # -- What is shown -------------------------------------------------------------------------------------------
     def unique_chars(self, issue: str) -> int:
         """How many leading characters of an id tell it from all others of these planes; all, where none do."""
-        common = 0
+        common = self._common_with_aliases(issue) if self._has_aliases else 0
         for plane in self._planes:
             base = layout.id_key(plane, ISSUE, "")
             key = base + issue.encode()
@@ -163,6 +190,22 @@ class Names:
             return len(issue)
         hyphen = issue.rfind("-") + 1
         return min(len(issue), max(common + 1, hyphen + SHORT_ID_CHARS))
+
+    @cached_property
+    def _has_aliases(self) -> bool:
+        return any(True for _ in self._reader.scan(self._views.index, layout.ALIAS, layout.after(layout.ALIAS)))
+
+    def _common_with_aliases(self, issue: str) -> int:
+        """How many leading characters an id has in common with the alias that is most like it, of another issue's."""
+        common = 0
+        for plane in self._planes:
+            base, key = layout.aliases_prefix(plane), layout.aliases_prefix(plane, issue)
+            for rows in (
+                self._reader.scan(self._views.index, key, layout.after(base)),
+                self._reader.scan(self._views.index, base, key, reverse=True),
+            ):
+                common = max([common, *(_common(issue, layout.alias_parts(found)[0]) for found, _ in islice(rows, 1))])
+        return common
 
 
 def _common(one: str, other: str) -> int:

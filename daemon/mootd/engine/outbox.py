@@ -82,9 +82,10 @@ class OutboxReader:
         self._prefix = layout.outbox_prefix(remote)
         self._remote = remote
 
-    def frames(self) -> Iterator[tuple[int, OutFrame]]:
-        """(sequence number, frame), oldest first."""
-        for key, value in self._reader.scan(Table.OUTBOX, self._prefix, layout.after(self._prefix)):
+    def frames(self, after: int = 0) -> Iterator[tuple[int, OutFrame]]:
+        """(sequence number, frame) behind a sequence number, oldest first."""
+        start = self._prefix + (after + 1).to_bytes(8, "big")
+        for key, value in self._reader.scan(Table.OUTBOX, start, layout.after(self._prefix)):
             yield int.from_bytes(key[len(self._prefix) :], "big"), _decode(value)
 
     def gauge(self) -> Gauge:

@@ -5,12 +5,15 @@ Invariant: a key is kept before anything is sealed under it, and never goes away
 
 from typing import Final
 
-from moot_protocol.epoch import WRAP_DOMAIN, EpochValue, predecessors
+from moot_protocol.epoch import WRAP_DOMAIN, EpochValue, open_epoch, predecessors
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.frame import epoch_id
+from moot_protocol.ticket import invite_hpke_private, invite_signer
 from moot_protocol.topics import charter_key, sender_of, topic_of
 from mootd.engine.state import REPLICA_KEY
 from mootd.ports import KeyStore
+
+_INVITE_CHARS: Final = 48
 
 
 class PlaneKeys:
@@ -26,6 +29,8 @@ class PlaneKeys:
         self.plane: Final = plane
         self._topic_name: Final = f"topic-{plane.hex()}"
         self._known: dict[bytes, bytes] = {}
+        self._shut: set[bytes] = set()
+        """Epochs that no invite's seed opens."""
         self._topic: bytes | None = None
         self._charter_key: bytes | None = None
 
@@ -70,6 +75,11 @@ class PlaneKeys:
             self._charter_key = charter_key(self.topic_key, self.plane)
         return self._charter_key
 
+    # -- Invites that this replica came with ---------------------------------------------------------------------
+    def keep_invite(self, seed: bytes) -> None:
+        """Keep the seed of an invite: it opens what was wrapped for the invite before anybody knew this replica."""
+        self._keys.keep(_invite_name(invite_signer(seed).public), seed)
+
     # -- Keys of epochs ------------------------------------------------------------------------------------------
     def key_of(self, epoch: bytes) -> bytes | None:
         """The plane key of an epoch (8 bytes), or None where it isn't known here."""
@@ -107,12 +117,26 @@ class PlaneKeys:
     def _unwrapped(self, epoch: bytes, value: EpochValue, me: bytes) -> bytes | None:
         wrap = value.wraps.get(me)
         if wrap is None:
-            return None
+            return self._unwrapped_for_invite(epoch, value)
         try:
             key = self._keys.hpke_open(REPLICA_KEY, wrap, WRAP_DOMAIN + self.plane + epoch)
         except MalformedError:
             return None  # whoever wrote it wrote nothing that could be opened; the charter's next epoch may
         return key if epoch_id(key) == epoch else None
+
+    def _unwrapped_for_invite(self, epoch: bytes, value: EpochValue) -> bytes | None:
+        """The key of an epoch that is wrapped for an invite with which this replica came."""
+        if epoch in self._shut:
+            return None
+        for invite in value.wraps:
+            if self._keys.has(_invite_name(invite)):
+                seed = self._keys.secret(_invite_name(invite))
+                try:
+                    return open_epoch(self.plane, epoch, value, invite, invite_hpke_private(seed))
+                except MalformedError:
+                    continue
+        self._shut.add(epoch)
+        return None
 
     def _before(self, key: bytes, value: EpochValue) -> tuple[bytes, ...]:
         try:
@@ -135,3 +159,8 @@ class PlaneKeys:
 
     def _name(self, epoch: bytes) -> str:
         return f"plane-{self.plane.hex()}-{epoch.hex()}"
+
+
+def _invite_name(invite: bytes) -> str:
+    """The name of an invite's seed among the keys, which is at most 63 characters long."""
+    return f"invite-{invite.hex()[:_INVITE_CHARS]}"

@@ -9,8 +9,10 @@ from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
+from moot_protocol.kinds import PROJECT
 from mootd.engine import layout
 from mootd.engine.log import PlaneRow, decode_plane
+from mootd.engine.state import State
 from mootd.store.port import Reader, Table
 
 ISSUE_KINDS: Final = frozenset({PlaneKind.LEDGER.value, PlaneKind.FEDERATION.value})
@@ -23,6 +25,19 @@ _SHOWN_CHARS: Final = 8
 def issue_planes(planes: Mapping[int, PlaneRow]) -> list[PlaneRow]:
     """The planes that hold issues, by number: the machine's first ledger comes before those it joined later."""
     return [planes[number] for number in sorted(planes) if planes[number].kind in ISSUE_KINDS]
+
+
+def clashing_prefixes(replica: State, reader: Reader) -> dict[str, list[int]]:
+    """Issue prefixes that several planes have → the planes' numbers, ascending: there an id doesn't tell its plane."""
+    ids = replica.views_of(reader).ids
+    found: dict[str, set[int]] = {}
+    for plane, project in list(replica.projects):
+        found.setdefault(project, set()).add(plane)
+    for row in issue_planes(replica.planes):
+        prefix = layout.id_key(row.number, PROJECT, "")
+        for key, _ in reader.scan(ids, prefix, layout.after(prefix)):
+            found.setdefault(layout.id_entity(key), set()).add(row.number)
+    return {project: sorted(planes) for project, planes in sorted(found.items()) if project and len(planes) > 1}
 
 
 def kept_planes(reader: Reader) -> list[PlaneRow]:

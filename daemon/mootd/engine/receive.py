@@ -9,14 +9,20 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from moot_protocol.acceptance import Accepted, BatchRef, FeedKind, follows, read_charter, settle_author
+from moot_protocol.acceptance import Accepted, FeedKind, settle_author
 from moot_protocol.batch import Batch
+from moot_protocol.branches import BatchRef, follows
+from moot_protocol.charter import end_of
 from moot_protocol.clock import from_ms, is_ahead
 from moot_protocol.errors import Code, MalformedError
+from moot_protocol.kinds import CHARTER
+from moot_protocol.levels import read_towns
 from moot_protocol.limits import CLOCK_AHEAD_MS
 from moot_protocol.messages import ForkProof, fork_proof
+from moot_protocol.towns import Towns
 from mootd.engine.aside import Aside, AsideReader
-from mootd.engine.cut import cut, fill_values
+from mootd.engine.cut import change_role, cut, fill_values
+from mootd.engine.log import FeedRow
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader
@@ -53,11 +59,19 @@ def receive(unit: Unit, batch: Batch) -> Outcome:
     number = unit.feed_number(plane, header.author)
     row = unit.feed(number)
     follows = header.prev == row.head and header.first == row.n + 1 and batch.events[0].skeleton.hlc > row.hlc
-    if row.is_plain and follows and not is_ahead(header.hlc_last, unit.now_ms):
+    if follows and not is_ahead(header.hlc_last, unit.now_ms) and (row.is_plain or _extends(row, batch)):
         unit.accept(number, batch)
         unit.clock.observe(header.hlc_last, unit.now_ms)
+        if row.kind == CHARTER:
+            resettle(unit, plane, header.author)
         return Outcome.ACCEPTED
     return _Receiver(unit, plane, number).take(batch)
+
+
+def _extends(row: FeedRow, batch: Batch) -> bool:
+    """Whether the next batch of a charter counts whatever it says: its town has a part, and it doesn't end itself."""
+    is_settled = row.kind == CHARTER and row.n > 0 and not (row.reason or row.forked_at or row.is_aside)
+    return is_settled and batch.is_complete and end_of(batch.events[0], row.author) is None
 
 
 def keep_proof(unit: Unit, proof: ForkProof) -> bool:
@@ -198,29 +212,45 @@ def unite(one: Batch, other: Batch) -> Batch:
 
 # -- Settling ----------------------------------------------------------------------------------------------------
 def resettle(unit: Unit, plane: int, author: bytes) -> None:
-    """Bring the log to what acceptance says after something of an author's has come; of everybody's, for a charter."""
+    """Bring the log to what acceptance says after something of an author's has come; of everybody's, for a town."""
     feeds = StoredFeeds(unit, plane)
-    charter = read_charter(unit.plane(plane).id, feeds)
-    town = charter.genesis.town if charter else b""
-    authors = unit.authors(plane) if author == town else [author]
-    for each in sorted(authors, key=lambda key: key != town):
-        _conform(unit, feeds, unit.feed_number(plane, each), settle_author(charter, feeds, each))
+    row = unit.feed(unit.feed_number(plane, author))
+    towns = _towns(unit, plane, feeds)
+    charters = towns.charters if towns else {}
+    concerns_all = row.kind == CHARTER or row.forked_at == 1 or author in charters
+    authors = unit.authors(plane) if concerns_all else [author]
+    for each in sorted(authors, key=lambda key: charters[key].standing.depth if key in charters else len(charters)):
+        _conform(unit, feeds, unit.feed_number(plane, each), settle_author(towns, feeds, each))
+
+
+def _towns(unit: Unit, plane: int, feeds: StoredFeeds) -> Towns | None:
+    """The plane's towns, evaluated anew only where something of a charter has come."""
+    state = feeds.state_of_charters()
+    known = unit.replica.towns_read.get(plane)
+    if known is not None and known[0] == state:
+        return known[1]
+    towns = read_towns(unit.plane(plane).id, feeds, unit.replica.readings)
+    unit.replica.towns_read[plane] = (state, towns)
+    return towns
 
 
 def _conform(unit: Unit, feeds: StoredFeeds, number: int, accepted: Accepted) -> None:
     """Make a feed's accepted part what was settled."""
+    before = unit.feed(number)
     row = replace(
-        unit.feed(number),
+        before,
         kind="" if accepted.kind is FeedKind.UNKNOWN else str(accepted.kind),
-        role=str(accepted.role) if accepted.role and accepted.kind is FeedKind.REPLICA else "",
+        role=str(accepted.role) if accepted.role else "",
         town=accepted.town,
         ended=accepted.ended,
         reason=str(accepted.reason),
     )
-    if row != unit.feed(number):
+    if row != before:
         unit.set_feed(number, row)
     if (row.n, row.head) != (accepted.n, accepted.batch):
         _move(unit, feeds, number, accepted)
+    if row.n and before.role != row.role:
+        change_role(unit, number, before.role)
 
 
 def _move(unit: Unit, feeds: StoredFeeds, number: int, accepted: Accepted) -> None:

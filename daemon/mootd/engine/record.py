@@ -5,14 +5,24 @@ read from their event. Invariant: `groups` holds exactly the (key, dot) pairs th
 live, and `pending` names the superseded writes that have not come yet.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from moot_protocol.charter import is_void
 from moot_protocol.event import LEAF_PREFIX_BYTES, Event
-from moot_protocol.kinds import ADMIN_KINDS, CERTIFICATE, CHARTER_KINDS, INLINE_KEYS, KINDS, UNKNOWN_FIELD, Role
+from moot_protocol.kinds import (
+    ADMIN_KINDS,
+    CERTIFICATE,
+    CHARTER_KINDS,
+    INLINE_KEYS,
+    KINDS,
+    OWN_CHARTER_KINDS,
+    UNKNOWN_FIELD,
+    Role,
+)
 from moot_protocol.register import MISSING, Sibling
 
 
@@ -50,11 +60,22 @@ class Record(msgspec.Struct, array_like=True, gc=False):
 decode_record: Final[Callable[[bytes], Record]] = msgspec.msgpack.Decoder(Record).decode
 encode_record: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder().encode
 
+
+class OwnCharter(Enum):
+    """Says that an author is the charter of a town that is no admin: it speaks of its own replicas only."""
+
+    OWN_CHARTER = "own_charter"
+
+
+Speaker: TypeAlias = Role | OwnCharter | None
+"""Who says something: a replica of a role, the charter of a town that is no admin, or (None) that of one that is."""
+
 _NONE: Final[frozenset[str]] = frozenset()
+_NOTHING_SAID: Final[tuple[Mapping[str, Any], str]] = ({}, "")
 
 HasCome = Callable[[Record, str, int, int, bytes], bool]
 """Called with (record, key, feed, n, first 8 bytes of the leaf)."""
-Added = Callable[[list[str], int, int, bytes], None]
+Added = Callable[[Sequence[str], int, int, bytes], None]
 """Called with (keys, feed, n, leaf) of an event whose pairs became live."""
 Removed = Callable[[str, int, int, bytes], None]
 """Called with (key, feed, n, leaf) of a pair that ceased to be live."""
@@ -84,8 +105,8 @@ class Merge:
         values: list[Any] | None,
         feeds: list[int],
         arrival: int,
-        role: Role | None,
-    ) -> None:
+        role: Speaker,
+    ) -> bool:
         """Apply one accepted event.
 
         Args:
@@ -94,31 +115,36 @@ class Merge:
             values: its values, None where they are missing.
             feeds: the batch's author table as feed numbers, own feed first.
             arrival: the event's arrival number.
-            role: the author's effective role, None for a charter; changes it doesn't allow count for nothing.
+            role: the author's effective role; changes it doesn't allow count for nothing.
+
+        Returns:
+            Whether it was the simple case, as the events of a new entity are: all its values came to be live, and
+            nothing ceased to be.
         """
         skeleton = event.skeleton
         hlc = skeleton.hlc
         record.head = arrival
         if not _counts(event, role):
-            return
+            return False
         if not record.created or hlc < record.created:
             record.created = hlc
         record.updated = max(record.updated, hlc)
         feed = feeds[0]
-        if values is None or record.pending or skeleton.kind in ADMIN_KINDS or _takes_back(event):
+        keys = event.plain_keys
+        if keys is None or values is None or record.pending or skeleton.kind in ADMIN_KINDS:
             pairs = self._pairs(record, event, values, feeds, role)
-        else:
-            inline = INLINE_KEYS.get(skeleton.kind, _NONE)
-            pairs = [
-                [change.key, value] if change.key in inline else [change.key]
-                for change, value in zip(skeleton.changes, values, strict=True)
-            ]
-        if pairs:
-            record.groups.append(Group(feed, event.n, hlc, arrival, event.leaf, pairs))
-            self._added([pair[0] for pair in pairs], feed, event.n, event.leaf)
+            if pairs:
+                record.groups.append(Group(feed, event.n, hlc, arrival, event.leaf, pairs))
+                self._added([pair[0] for pair in pairs], feed, event.n, event.leaf)
+            return False
+        inline = INLINE_KEYS.get(skeleton.kind, _NONE)
+        pairs = [[key, value] if key in inline else [key] for key, value in zip(keys, values, strict=True)]
+        record.groups.append(Group(feed, event.n, hlc, arrival, event.leaf, pairs))
+        self._added(keys, feed, event.n, event.leaf)
+        return True
 
     def _pairs(
-        self, record: Record, event: Event, values: list[Any] | None, feeds: list[int], role: Role | None
+        self, record: Record, event: Event, values: list[Any] | None, feeds: list[int], role: Speaker
     ) -> list[list[Any]]:
         """The pairs of an event that are live, after what it supersedes has been removed."""
         skeleton = event.skeleton
@@ -182,24 +208,27 @@ def pairs_of(record: Record) -> Iterator[tuple[Group, str, Any]]:
 
 
 def live_of(
-    record: Record, author_of: Callable[[int], bytes], load: Callable[[Group, str], tuple[Any, str]] | None = None
+    record: Record,
+    author_of: Callable[[int], bytes],
+    said: Callable[[Group], tuple[Mapping[str, Any], str]] | None = None,
 ) -> dict[str, list[Sibling]]:
     """What is live in a record, as policies read it.
 
     Args:
         record: the record.
         author_of: a feed's author.
-        load: reads (value, actor) of a pair from its event; without it values that are not inline are MISSING
-            and actors are empty.
+        said: reads (values by key, actor) from the event of a group; without it values that are not inline are
+            MISSING and actors are empty.
     """
     live: dict[str, list[Sibling]] = {}
-    for group, key, value in pairs_of(record):
-        actor = ""
-        if load is not None:
-            value, actor = load(group, key)  # noqa: PLW2901
-        live.setdefault(key, []).append(
-            Sibling(value, group.hlc, author_of(group.feed), group.n, actor, group.leaf[:LEAF_PREFIX_BYTES])
-        )
+    for group in record.groups:
+        values, actor = _NOTHING_SAID if said is None else said(group)
+        hlc, author, n, leaf8 = group.hlc, author_of(group.feed), group.n, group.leaf[:LEAF_PREFIX_BYTES]
+        for pair in group.pairs:
+            key = pair[0]
+            # Values that stand in the record are those that the event said.
+            value = pair[1] if len(pair) == 2 else values.get(key, MISSING)
+            live.setdefault(key, []).append(Sibling(value, hlc, author, n, actor, leaf8))
     return live
 
 
@@ -208,17 +237,11 @@ def groups_of(record: Record, key: str) -> Iterable[Group]:
     return (group for group in record.groups if any(pair[0] == key for pair in group.pairs))
 
 
-def _takes_back(event: Event) -> bool:
-    """Whether an event supersedes or removes anything: those that don't, a new issue's say, are the simple case."""
-    for change in event.skeleton.changes:  # noqa: SIM110 - a generator takes twice as long, for every event
-        if change.over or change.removes:
-            return True
-    return False
-
-
-def _counts(event: Event, role: Role | None) -> bool:
+def _counts(event: Event, role: Speaker) -> bool:
     """Whether an accepted event may say anything: charters speak of membership only, and nobody else does."""
     kind = event.skeleton.kind
     if role is None:
         return kind in CHARTER_KINDS and not is_void(event)
+    if isinstance(role, OwnCharter):
+        return kind in OWN_CHARTER_KINDS and not is_void(event)
     return kind not in CHARTER_KINDS and (role is not Role.READER or kind == CERTIFICATE)

@@ -55,6 +55,16 @@ def remote_named(reader: Reader, name: str) -> RemoteRow:
     return found
 
 
+def check_is_there(reader: Reader, number: int) -> None:
+    """Check that a remote hasn't been removed: what is noted of it after that would stay for good.
+
+    Raises:
+        RefusedError: `not_found`.
+    """
+    if reader.get(Table.META, layout.remote_key(number)) is None:
+        raise RefusedError("the remote was removed", code=Code.NOT_FOUND)
+
+
 def add_remote(unit: Unit, name: str, kind: str, url: str, mode: str, options: dict[str, str]) -> RemoteRow:
     """Add a remote.
 

@@ -28,6 +28,9 @@ class Replica(State):
     def _committed(self, unit: Unit) -> None:
         for row in unit.new_planes:
             self.planes[row.number] = row
+        self.planes.update(unit.changed_planes)
+        self.keys.update(unit.new_keys)
+        self.is_disowned = self.is_disowned or unit.is_disowned
         self.feeds.update(unit.feeds)
         self.feed_numbers.update(unit.new_feeds)
         self.projects.update(unit.new_projects)

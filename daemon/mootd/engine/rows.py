@@ -11,9 +11,10 @@ from moot_protocol import policies
 from moot_protocol.clock import to_ms
 from moot_protocol.deletion import DELETED, read_deletion, seen_by
 from moot_protocol.ids import entity_problem
+from moot_protocol.issue import ALIAS, DEFAULT_STATUS, Edge, Facts, created_ms, facts, facts_of, read_edges, updated_ms
 from moot_protocol.issue import CLOSED as STATUS_CLOSED
-from moot_protocol.issue import DEFAULT_STATUS, Edge, Facts, created_ms, facts, facts_of, read_edges, updated_ms
 from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
+from moot_protocol.leases import IN_PROGRESS, LEASES, lease_of
 from moot_protocol.register import Live
 from moot_protocol.times import instant_ms
 from mootd.engine import layout, standing
@@ -22,6 +23,8 @@ from mootd.engine.record import Record, live_of
 
 EXTERNAL: Final = "external:"
 """What edges to things outside begin with: they hold nothing up and are not looked for."""
+EDGE_KEYS: Final = frozenset({"edges", "status", DELETED})
+"""Keys from which the edges of a row follow: a deleted issue has none, and some statuses mean that it is deleted."""
 _KEYED: Final = frozenset({"metadata", "extra"})
 _SETS: Final = frozenset({"labels", "edges", "comments", *_KEYED})
 """Fields that several values live in without being in conflict."""
@@ -58,24 +61,45 @@ class RowMaker:
         self._project_number = project_number
         self._reference = reference
 
-    def make(self, eid: int, record: Record) -> Row:
-        """The row of an issue's record."""
+    def make(self, eid: int, record: Record, simple: dict[str, Any] | None = None, *, with_edges: bool = True) -> Row:
+        """The row of an issue's record.
+
+        Args:
+            eid: the issue's number.
+            record: its record.
+            simple: all its live values, where no key has two and that is known already.
+            with_edges: False where its edges are not asked for; then there are none in the row.
+        """
         if not record.groups:
             return Row([], _NO_STANDING, _NO_EDGES)
-        plain = _plain_values(record)
+        plain = _plain_values(record) if simple is None else _simple_values(record, simple)
         if plain is None:
             live = live_of(record, self._author_of)
             times = created_ms(live, record.created), updated_ms(live, record.updated)
-            edges = self._edges(eid, record, live) if "edges" in live else _NO_EDGES
-            return self._row(eid, record, facts(live), times, edges, in_conflict=has_conflict(live))
+            edges = self._edges(eid, record, live) if with_edges and "edges" in live else _NO_EDGES
+            shown = facts(live)
+            row = self._row(eid, record, shown, times, edges, in_conflict=has_conflict(live))
+            if LEASES in live:
+                _add_lease(row, eid, [sibling.value for sibling in live[LEASES]], shown)
+            if ALIAS in live:
+                _add_alias(row, eid, record, policies.read(Policy.LATEST, live[ALIAS]).value)
+            return row
         values, labels, has_edges, updated = plain
         created = instant_ms(values["created_at"]) if "created_at" in values else None
         times = (
             to_ms(record.created) if created is None else created,
             to_ms(record.updated) if updated is None else updated,
         )
-        edges = self._edges(eid, record, live_of(record, self._author_of)) if has_edges else _NO_EDGES
-        return self._row(eid, record, facts_of(values, labels), times, edges, in_conflict=False)
+        edges = _NO_EDGES
+        if with_edges and has_edges:
+            edges = self._edges(eid, record, live_of(record, self._author_of))
+        shown = facts_of(values, labels)
+        row = self._row(eid, record, shown, times, edges, in_conflict=False)
+        if LEASES in values:
+            _add_lease(row, eid, [values[LEASES]], shown)
+        if ALIAS in values:
+            _add_alias(row, eid, record, values[ALIAS])
+        return row
 
     def _row(
         self,
@@ -128,6 +152,24 @@ class RowMaker:
         return edges
 
 
+def _add_lease(row: Row, eid: int, values: list[Any], shown: Facts) -> None:
+    """Let an issue be found by when its claim ends."""
+    lease = lease_of(values, shown.assignee)
+    if lease is None or shown.status != IN_PROGRESS or shown.is_deleted:
+        return
+    flags, issue_class, project, priority, created_ms, tie, _ = row.standing
+    if not flags & standing.PINNED:
+        rest = layout.project_prefix(b"", project) + bytes((issue_class,))
+        rest += layout.order_suffix(priority, created_ms, tie, eid)
+        row.keys.append(layout.lease_key(_in_range(lease.until_ms), rest))
+
+
+def _add_alias(row: Row, eid: int, record: Record, alias: Any) -> None:
+    """Let an issue be found by its alias, be it deleted or not; what could be no id is no alias."""
+    if isinstance(alias, str) and alias and not entity_problem(alias):
+        row.keys.append(layout.alias_key(record.plane, alias, eid))
+
+
 def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int | None] | None:
     """What an issue shows, asking no policy: nearly always no field has two values.
 
@@ -145,14 +187,7 @@ def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int 
             values[key] = pair[1] if len(pair) == 2 else None  # some don't stand in the record
     if DELETED in values and seen_by(values[DELETED]):
         return None
-    updated_ms = None
-    if "updated_at" in values:
-        # Nearly always the last group: an import writes it last. But events may arrive after later ones.
-        written = next(
-            group for group in reversed(record.groups) if any(pair[0] == "updated_at" for pair in group.pairs)
-        )
-        if written.hlc >= record.updated:
-            updated_ms = instant_ms(values["updated_at"])
+    updated_ms = _updated_ms(record, values)
     if _SETS.isdisjoint(values):
         return values, [], False, updated_ms
     sets = [pair for group in record.groups for pair in group.pairs if pair[0] in _SETS]
@@ -161,6 +196,26 @@ def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int 
     if len(set(entries)) < len(entries):
         return None
     return values, sorted(labels - {""}), "edges" in values, updated_ms
+
+
+def _simple_values(record: Record, values: dict[str, Any]) -> tuple[dict[str, Any], list[str], bool, int | None] | None:
+    """As `_plain_values`, for values of which each stands alone under its key."""
+    if DELETED in values and seen_by(values[DELETED]):
+        return None
+    label = values.get("labels")
+    labels = [label] if isinstance(label, str) and label else []
+    return values, labels, "edges" in values, _updated_ms(record, values)
+
+
+def _updated_ms(record: Record, values: dict[str, Any]) -> int | None:
+    """What `updated_at` says, if nothing was written after it."""
+    if "updated_at" not in values:
+        return None
+    last = record.groups[-1]
+    # Nearly always the last key of the last group: an import writes it last. But events may arrive after later ones.
+    if last.pairs[-1][0] != "updated_at":
+        last = next(group for group in reversed(record.groups) if any(pair[0] == "updated_at" for pair in group.pairs))
+    return instant_ms(values["updated_at"]) if last.hlc >= record.updated else None
 
 
 def _entry_name(pair: list[Any]) -> tuple[str, str]:

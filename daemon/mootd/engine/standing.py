@@ -111,5 +111,31 @@ class Standing:
             return (layout.project_prefix(layout.BLOCKED, self.project) + order,)
         if flags & (OPEN | PINNED) != OPEN:
             return ()
-        rest = layout.project_prefix(b"", self.project) + bytes((self.issue_class,)) + order
-        return (layout.deferred_key(self.until_ms, rest) if flags & PARKED else layout.READY + rest,)
+        return (_waiting_key(flags, self.project, self.issue_class, order, self.until_ms),)
+
+
+def _waiting_key(flags: int, project: int, issue_class: int, order: bytes, until_ms: int) -> bytes:
+    """The key in READY or DEFERRED of an issue that is open and not blocked."""
+    rest = layout.project_prefix(b"", project) + bytes((issue_class,)) + order
+    return layout.deferred_key(until_ms, rest) if flags & PARKED else layout.READY + rest
+
+
+def rows_of_new(
+    eid: int, facts: tuple[int, int, int, int, int, int, int], now_ms: int
+) -> tuple[tuple[bytes, bytes], ...]:
+    """What INDEX gets for an issue that nothing was kept of and no edge leads from or to: as by way of a `Standing`.
+
+    Args:
+        eid: the issue's number.
+        facts: flags, class, project, priority, time of creation, tie, time until which it is deferred.
+        now_ms: the wall clock.
+    """
+    flags, issue_class, project, priority, created_ms, tie, defer_ms = facts
+    if defer_ms > now_ms:
+        flags |= PARKED
+    packed = _STRUCT.pack(flags, issue_class, project, priority, created_ms, tie, defer_ms, defer_ms, 0, 0, 0)
+    standing = layout.standing_key(eid), packed
+    if flags & (EXISTS | OPEN | PINNED) != EXISTS | OPEN:
+        return (standing,)
+    order = layout.order_suffix(priority, created_ms, tie, eid)
+    return standing, (_waiting_key(flags, project, issue_class, order, defer_ms), b"")

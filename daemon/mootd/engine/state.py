@@ -5,12 +5,17 @@ only, never the log), changed only when a unit has committed, and safe to read f
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
+from moot_protocol.levels import Readings
+from moot_protocol.towns import Towns
 from mootd.engine import layout
+from mootd.engine.keyring import Keyring
+from mootd.engine.known_rows import KnownRows
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project
 from mootd.ports import Clock, Entropy, KeyStore
@@ -32,7 +37,7 @@ class State:
 
     def __init__(self, store: Store, keys: KeyStore, clock: Clock, entropy: Entropy) -> None:
         self.store = store
-        self.keys = keys
+        self.keys = Keyring(keys)
         self.wall = clock
         self.entropy = entropy
         self.feeds: dict[int, FeedRow] = {}
@@ -46,6 +51,20 @@ class State:
         self.clock = HybridClock()
         self.message_counters: dict[int, Iterator[int]] = {}
         """plane → reserved numbers for what this replica says of itself: one sequence, whichever remote hears it."""
+        self.is_disowned = False
+        """Whether the town's key, though it is here, is another machine's to use: this one began as a copy of that."""
+        self.is_moved = False
+        """Whether this start found the data directory in another place, without taking it for a copy."""
+        self.tended: dict[int, object] = {}
+        """plane → what was held of it when it was last seen to (`tending.py`)."""
+        self.readings = Readings()
+        """What was read of charters. A cache: a batch's id names all that leads to it."""
+        self.towns_read: dict[int, tuple[object, Towns | None]] = {}
+        """plane → the state of its charters when they were last evaluated, and what came of it. A cache too."""
+        self.town_names: dict[int, tuple[object, dict[bytes, str]]] = {}
+        """plane → the state of its charters when they were last read for names, and the names. A cache too."""
+        self.rows: KnownRows[Any] = KnownRows()
+        """What lists showed lately."""
         self._signers: dict[str, Signer] = {}
         self._load()
 
@@ -60,6 +79,9 @@ class State:
             self.arrival = int.from_bytes(meta.get(layout.ARRIVAL, b"\1"), "big")
             self.cuts = int.from_bytes(meta.get(layout.CUTS, b""), "big")
             self.clock = HybridClock(int.from_bytes(meta.get(layout.CLOCK, b""), "big"))
+            self.is_disowned = txn.get(Table.META, layout.DISOWNED) is not None
+            numbers = txn.scan(Table.META, layout.KEY_NUMBERS, layout.after(layout.KEY_NUMBERS))
+            self.keys.update({key[len(layout.KEY_NUMBERS) :].decode(): value[0] for key, value in numbers})
             for key, value in txn.scan(Table.META, layout.PLANES, layout.after(layout.PLANES)):
                 self.planes[int.from_bytes(key[len(layout.PLANES) :], "big")] = decode_plane(value)
             for key, value in txn.scan(Table.META, layout.FEEDS, layout.after(layout.FEEDS)):
@@ -123,14 +145,27 @@ class State:
 
     def signer(self, name: str) -> Signer:
         """One of this replica's keys by its name, read once."""
-        if name not in self._signers:
-            self._signers[name] = self.keys.signer(name)
-        return self._signers[name]
+        stored = self.keys.raw(name)
+        if stored not in self._signers:
+            self._signers[stored] = self.keys.signer(name)
+        return self._signers[stored]
 
     def signer_of(self, public: bytes) -> Signer:
         """The private key behind a public one of ours."""
-        own = self.signer(REPLICA_KEY)
-        return own if own.public == public else self.signer(TOWN_KEY)
+        for name in (REPLICA_KEY, TOWN_KEY):
+            if self.keys.has(name) and self.signer(name).public == public:
+                return self.signer(name)
+        stored = (each for name in (TOWN_KEY, REPLICA_KEY) for each in self.keys.stored(name))
+        for each in stored:
+            if self.signer(each).public == public:
+                return self.signer(each)
+        raise RefusedError("the private key of an author isn't on this machine", code=Code.NOT_FOUND)
+
+    def own_towns(self) -> frozenset[bytes]:
+        """The keys that this machine's own town has, or ever had; none where another machine keeps the town's key."""
+        if self.is_disowned:
+            return frozenset()
+        return frozenset(self.signer(each).public for each in self.keys.stored(TOWN_KEY))
 
     @property
     def id(self) -> bytes:
@@ -154,4 +189,4 @@ class State:
         """Whether this replica's feed on a plane isn't open yet, since the plane's charter has to come first."""
         row = self.feeds.get(self.feed_numbers.get((plane, self.id), 0))
         # A feed that others named, before this replica opened it, has a row too.
-        return row is None or not (row.n or row.reason or row.is_aside)
+        return row is None or not (row.n or row.ended or row.is_aside)

@@ -1,16 +1,19 @@
-"""What acceptance asks of a plane, answered from the store (`moot_protocol.acceptance.Feeds`).
+"""What acceptance asks of a plane, answered from the store (`moot_protocol.branches.Feeds`).
 
 A feed of which nothing is put aside is answered from its row and one look-up, however long it is. Only where batches
 lie aside (a fork, an end, something not yet entitled) are that feed's headers read.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import Protocol
 
-from moot_protocol.acceptance import BatchRef, Opening, follows, needs_values
 from moot_protocol.batch import ZEROS, Batch, decode_batch
+from moot_protocol.branches import BatchRef, Opening, follows, needs_values
+from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.event import Event
 from moot_protocol.fold import Placed
+from moot_protocol.kinds import CHARTER
 from mootd.engine.aside import AsideReader
 from mootd.engine.log import FeedRow, LogReader, StoredBatch, damaged
 from mootd.store.port import Reader
@@ -75,24 +78,31 @@ class StoredFeeds:
         self._plane = plane
         self._aside = AsideReader(source.transaction)
         self._branches: dict[int, _Branches] = {}
+        self._known: frozenset[bytes] | None = None
 
     def _number(self, author: bytes) -> int:
-        return self._source.feed_number(self._plane, author)
+        """An author's number; 0 for one that nothing is known of, and that must get no number by being asked for."""
+        if self._known is None:
+            self._known = frozenset(self._source.authors(self._plane))
+        return self._source.feed_number(self._plane, author) if author in self._known else 0
+
+    def _feed(self, number: int) -> FeedRow:
+        return self._source.feed(number) if number else FeedRow(self._plane, b"")
 
     def branches(self, author: bytes) -> _Branches:
         """All linked batches of an author, read once."""
         number = self._number(author)
         if number not in self._branches:
-            forked_at = self._source.feed(number).forked_at
+            forked_at = self._feed(number).forked_at
             self._branches[number] = _Branches(number, forked_at, self._source.log, self._aside)
         return self._branches[number]
 
     def _is_plain(self, number: int) -> bool:
-        row = self._source.feed(number)
+        row = self._feed(number)
         return not row.forked_at and not row.is_aside
 
     def _last_accepted(self, number: int) -> BatchRef | None:
-        row = self._source.feed(number)
+        row = self._feed(number)
         stored = self._source.log.batch_holding(number, row.n) if row.n else None
         return None if stored is None else _ref(stored)
 
@@ -103,7 +113,7 @@ class StoredFeeds:
 
     def forked_at(self, author: bytes) -> int:
         """The lowest number at which two different batches are known, 0 for none."""
-        return self._source.feed(self._number(author)).forked_at
+        return self._feed(self._number(author)).forked_at
 
     def tip(self, author: bytes) -> BatchRef | None:
         """The last batch of the trunk."""
@@ -138,27 +148,47 @@ class StoredFeeds:
         followed = {ref.prev for ref in refs.values()}
         return [ref for ref in refs.values() if ref.id not in followed]
 
+    def charters(self) -> Iterable[bytes]:
+        """Every author with an opening of a kind that opens charters; others may be among them."""
+        return [author for author in self.authors() if self._may_be_charter(author)]
+
+    def state_of_charters(self) -> object:
+        """What all that a plane's charters say follows from; two that are equal mean the same, in any transaction."""
+        numbers = sorted((author, self._number(author)) for author in self.charters())
+        rows = ((author, self._feed(number), number) for author, number in numbers)
+        return [
+            (author, row.n, row.head, row.forked_at, self._lying_aside(row, number)) for author, row, number in rows
+        ]
+
+    def _lying_aside(self, row: FeedRow, number: int) -> list[tuple[bytes, bool, bytes]]:
+        """(id, whether it is parked, a hash of its bytes) of batches: one may be there without some of its values."""
+        if not (row.is_aside or row.forked_at):
+            return []
+        return [(key, each.parked, sha256(each.raw).digest()) for _, key, each in self._aside.rows(number)]
+
+    def _may_be_charter(self, author: bytes) -> bool:
+        row = self._feed(self._number(author))
+        if row.kind or not (row.is_aside or row.n):
+            return row.kind == CHARTER or row.forked_at == 1
+        return any(opening.event.skeleton.kind in OPENS_CHARTER for opening in self.openings(author))
+
     def openings(self, author: bytes) -> Sequence[Opening]:
         """The first events of all linked batches that begin at 1."""
         number = self._number(author)
-        if self._is_plain(number):
-            first = self._source.log.batch_holding(number, 1)
-            return [] if first is None else [Opening(_ref(first).id, self._source.log.event(first.arrival).event)]
-        branches = self.branches(author)
-        return [Opening(ref.id, branches.openings[ref.id]) for ref in branches.refs.values() if ref.first == 1]
+        found: dict[bytes, Event] = {}
+        first = self._source.log.batch_holding(number, 1)
+        if first is not None:
+            found[first.id] = self._source.log.event(first.arrival).event
+        if not self._is_plain(number):
+            aside = (self._aside.batch(row) for row in self._aside.at(number, 1) if not row.parked)
+            found.update((batch.id, batch.events[0]) for batch in aside if _is_opening(batch))
+        return [Opening(*each) for each in found.items()]
 
-    def events(self, author: bytes, batch_id: bytes) -> Iterator[Placed]:
-        """The events from number 1 up to and with those of a linked batch."""
-        refs = self.branches(author).refs
-        path: list[BatchRef] = []
-        while batch_id in refs:
-            path.append(refs[batch_id])
-            batch_id = path[-1].prev
-        for ref in reversed(path):
-            batch = self.batch(author, ref)
-            authors = (author, *batch.header.authors)
-            for event in batch.events:
-                yield Placed(author, event, authors)
+    def events(self, author: bytes, ref: BatchRef) -> Iterator[Placed]:
+        """The events of a linked batch."""
+        batch = self.batch(author, ref)
+        authors = (author, *batch.header.authors)
+        return (Placed(author, event, authors) for event in batch.events)
 
     # -- Whole batches -------------------------------------------------------------------------------------------
     def batch(self, author: bytes, ref: BatchRef) -> Batch:
@@ -180,6 +210,10 @@ class StoredFeeds:
             path.append(refs[target])
             target = path[-1].prev
         return path[::-1]
+
+
+def _is_opening(batch: Batch) -> bool:
+    return follows(batch, None) and (batch.is_complete or not needs_values(batch.events[0], 1))
 
 
 def _ref(stored: StoredBatch) -> BatchRef:

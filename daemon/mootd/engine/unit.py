@@ -4,34 +4,40 @@ Invariant: whatever a unit appends or accepts goes into the log and into the vie
 are collected into batches that are signed when the unit is sealed; nothing of it can be seen outside before commit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from msgspec.structs import replace
 
 from moot_protocol import limits
 from moot_protocol.batch import Batch, BatchBuilder
 from moot_protocol.clock import HybridClock
+from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Draft, Event
+from moot_protocol.event import Draft, Event, PlainDraft
 from moot_protocol.kinds import CHARTER, Role
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
-from mootd.engine.entities import Entities
+from mootd.engine.entities import Entities, Said
 from mootd.engine.layout import Views
-from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event
-from mootd.engine.record import Record, is_write
+from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event, said_by
+from mootd.engine.record import OwnCharter, Record, Speaker, is_write
 from mootd.engine.state import State
 from mootd.engine.views import ViewWriter
 from mootd.store.port import Table, WriteTransaction
 
 R = TypeVar("R")
 
+_SAID_KEPT: Final = 256
+"""Events of this unit whose values are kept at hand."""
 
-def role_of(row: FeedRow) -> Role | None:
-    """The effective role of a replica; None for a charter."""
-    return None if row.kind == CHARTER else Role(row.role)
+
+def role_of(row: FeedRow) -> Speaker:
+    """As whom a feed speaks: with a replica's effective role, or as a town's charter."""
+    if row.kind != CHARTER:
+        return Role(row.role)
+    return OwnCharter.OWN_CHARTER if row.role in {Role.WRITER, Role.READER} else None
 
 
 class Unit:
@@ -45,6 +51,11 @@ class Unit:
         """Feeds changed in this unit."""
         self.new_feeds: dict[tuple[int, bytes], int] = {}
         self.new_planes: list[PlaneRow] = []
+        self.changed_planes: dict[int, PlaneRow] = {}
+        self.new_keys: dict[str, int] = {}
+        """Names that stand for other private keys once this unit has committed."""
+        self._lent: dict[bytes, Signer] = {}
+        self.is_disowned = False
         self.new_projects: dict[tuple[int, str], int] = {}
         self.generation = replica.generation
         self.arrival = replica.arrival
@@ -55,6 +66,12 @@ class Unit:
         self._builder: BatchBuilder | None = None
         self._builder_feed = 0
         self._builder_arrival = 0
+        self._event_puts: list[tuple[bytes, bytes]] = []
+        """Events of the batch under way that EVENTS doesn't hold yet: written together they take half the time."""
+        self._said: dict[int, Said] = {}
+        """What events appended one by one said, by arrival: whoever asked for them is shown it right away."""
+        self._unsaid = False
+        """Whether `_event_puts` holds others."""
         self._progress: tuple[int, int] = (0, 0)
         self.views = self._view_writer()
 
@@ -83,7 +100,23 @@ class Unit:
 
     def plane(self, number: int) -> PlaneRow:
         """A plane by its local number."""
-        return self.replica.planes.get(number) or next(row for row in self.new_planes if row.number == number)
+        known = self.changed_planes.get(number) or self.replica.planes.get(number)
+        return known or next(row for row in self.new_planes if row.number == number)
+
+    def change_plane(self, row: PlaneRow) -> None:
+        """Change the row of a plane that is held already."""
+        self.changed_planes[row.number] = row
+        self.transaction.put(Table.META, layout.plane_key(row.number), encode_row(row))
+
+    def change_key(self, name: str, number: int) -> None:
+        """Let a name stand for another private key from this unit's commit on."""
+        self.new_keys[name] = number
+        self.transaction.put(Table.META, layout.key_number_key(name), bytes([number]))
+
+    def disown(self) -> None:
+        """Leave the town's key to another machine, from this unit's commit on."""
+        self.is_disowned = True
+        self.transaction.put(Table.META, layout.DISOWNED, b"")
 
     def plane_number(self, plane: bytes) -> int | None:
         """The local number of a plane, or None where it isn't held."""
@@ -116,29 +149,72 @@ class Unit:
         if feed != under_way or n > last:
             return False
         # Events of one batch have arrival numbers in a row; the batch itself is written after them.
+        self._put_events()
         event = self.log.event(self.arrival - (last + 1 - n)).event
         return event.leaf[:8] == leaf8 and is_write(event, record, key)
 
+    def record(self, plane: int, kind: str, entity: str) -> Record | None:
+        """An entity's record as this unit has left it so far, not to be changed; its events can be read.
+
+        Cheaper than a flush where all that is asked for is what was just written.
+        """
+        if self._unsaid:
+            self._put_events()
+        eid = self.views.find(plane, kind, entity)
+        return None if eid is None else self.views.record(eid)
+
     def entities(self) -> Entities:
         """Reads entities as this unit's transaction sees them, once flushed."""
-        return Entities(self.transaction, self.views.views, self.author_of, self._known_feed)
+        return Entities(self.transaction, self.views.views, self.author_of, self._known_feed, self._said)
 
     def _known_feed(self, plane: int, author: bytes) -> int | None:
         return self.replica.feed_numbers.get((plane, author)) or self.new_feeds.get((plane, author))
 
     # -- Appending own events ------------------------------------------------------------------------------------
-    def append(self, plane: int, draft: Draft, *, feed: int | None = None) -> Event:
+    def append(self, plane: int, draft: Draft | PlainDraft, *, feed: int | None = None) -> Event:
         """Write an event of this replica (or of the town, by `feed`) and apply it.
 
         Raises:
             RefusedError: the event passes a limit, the clock refuses, or this replica may not write there.
         """
         number = self.replica.own_feed(plane) if feed is None else feed
+        role = self._role_to_write(number)
+        event, builder = self._build(number, draft, self.replica.entropy.bytes(limits.SALT_BYTES), role)
+        feeds = [number]
+        if event.plain_keys is None:
+            feeds = [self.feed_number(plane, author) for author in builder.authors]
+        self._progress = (number, event.n - 1)
+        values = event.own_values()
+        if len(self._said) == _SAID_KEPT:
+            self._put_events()
+            self._said.clear()
+        self._said[self.arrival] = said_by(event.skeleton, values), event.skeleton.actor
+        self._apply(plane, event, values, feeds, role)
+        return event
+
+    def append_new(self, plane: int, drafts: Sequence[PlainDraft]) -> None:
+        """Write events of this replica that supersede nothing, as those of a new entity do; as `append` for each."""
+        number = self.replica.own_feed(plane)
+        size = limits.SALT_BYTES
+        salts = self.replica.entropy.bytes(size * len(drafts))
+        feeds, role = [number], self._role_to_write(number)
+        for position, draft in enumerate(drafts):
+            event, _ = self._build(number, draft, salts[size * position : size * (position + 1)], role)
+            self._progress = (number, event.n - 1)
+            self._apply(plane, event, event.own_values(), feeds, role)
+        self._unsaid = True
+
+    def _role_to_write(self, number: int) -> Speaker:
+        """An own feed's effective role, once it is known that the feed may be written to."""
+        self._builder_for(number)
+        return role_of(self.feed(number))
+
+    def _build(self, number: int, draft: Draft | PlainDraft, salt: bytes, role: Speaker) -> tuple[Event, BatchBuilder]:
+        """Make an event of an own feed and put it into a batch, a new one where it has no room."""
         builder = self._builder_for(number)
-        if builder.next_n > 1 and self.feed(number).role == Role.READER:
+        if builder.next_n > 1 and role is Role.READER:
             raise RefusedError("this replica may only read here", code=Code.DENIED)
         hlc = self.clock.tick(self.now_ms)
-        salt = self.replica.entropy.bytes(limits.SALT_BYTES)
         event = builder.add(draft, hlc, salt)
         if event is None:
             self.seal()
@@ -146,18 +222,19 @@ class Unit:
             event = builder.add(draft, hlc, salt)
             if event is None:
                 raise RefusedError("this write fits no batch", code=Code.LIMIT)
-        feeds = [number]
-        if any(write.over for write in draft.writes):
-            feeds = [self.feed_number(plane, author) for author in builder.authors]
-        self._progress = (number, event.n - 1)
-        self._apply(plane, event, event.own_values(), feeds, role_of(self.feed(number)))
-        return event
+        return event, builder
 
     def _builder_for(self, feed: int) -> BatchBuilder:
         if self._builder is not None and self._builder_feed == feed:
             return self._builder
         self.seal()
         row = self.feed(feed)
+        if self.transaction.get(Table.META, layout.COPIED) is not None:
+            raise RefusedError(
+                "this data directory is a copy: writing here as well would fork what both have written",
+                code=Code.DENIED,
+                hint="`moot salvage` gives this machine its own key; `moot salvage --moved` if the other is gone",
+            )
         if row.reason or row.forked_at:
             raise RefusedError(
                 f"this replica can't write: {row.reason or 'its feed is forked'}",
@@ -175,11 +252,17 @@ class Unit:
         self._builder_feed, self._builder_arrival = feed, self.arrival
         return self._builder
 
-    def _apply(self, plane: int, event: Event, values: list[Any] | None, feeds: list[int], role: Role | None) -> None:
+    def _apply(self, plane: int, event: Event, values: list[Any] | None, feeds: list[int], role: Speaker) -> None:
         arrival = self.arrival
         previous = self.views.apply(plane, event, values, feeds, arrival, role)
-        self.transaction.put(Table.EVENTS, layout.arrival_key(arrival), pack_event(previous, feeds[0], event))
+        self._event_puts.append((layout.arrival_key(arrival), pack_event(previous, feeds[0], event)))
         self.arrival = arrival + 1
+
+    def _put_events(self) -> None:
+        if self._event_puts:
+            self.transaction.put_many(Table.EVENTS, self._event_puts)
+            self._event_puts.clear()
+            self._unsaid = False
 
     def seal(self) -> None:
         """Sign what was appended since the last batch."""
@@ -187,8 +270,13 @@ class Unit:
         if builder is None or not builder.events:
             return
         number = self._builder_feed
-        batch = builder.seal(self.replica.signer_of(builder.author).sign)
+        signer = self._lent.get(builder.author) or self.replica.signer_of(builder.author)
+        batch = builder.seal(signer.sign)
         self._put_accepted(number, batch, self._builder_arrival, batch.header.count)
+
+    def lend(self, signer: Signer) -> None:
+        """Let this unit write as an author whose private key is kept nowhere."""
+        self._lent[signer.public] = signer
 
     # -- Accepting batches ---------------------------------------------------------------------------------------
     def accept(self, number: int, batch: Batch, upto: int | None = None) -> None:
@@ -212,6 +300,7 @@ class Unit:
             self.transaction.put(Table.META, layout.withheld_key(row.plane, number, batch.header.first), b"")
 
     def _put_accepted(self, number: int, batch: Batch, arrival: int, accepted: int) -> None:
+        self._put_events()
         header = batch.header
         key = layout.batch_key(number, header.first)
         self.transaction.put(Table.BATCHES, key, pack_batch(batch.header_bytes, batch.signature, arrival, accepted))
@@ -223,6 +312,7 @@ class Unit:
     # -- Ending --------------------------------------------------------------------------------------------------
     def flush(self) -> None:
         """Bring views up to date inside the transaction, so that reads see what was written."""
+        self._put_events()
         self.views.flush()
 
     def finish(self) -> None:
@@ -249,7 +339,7 @@ class Unit:
         self.flush()
         kept = (
             dict(self.feeds), dict(self.new_feeds), list(self.new_planes), dict(self.new_projects),
-            self.arrival, self.cuts,
+            self.arrival, self.cuts, dict(self.changed_planes), dict(self.new_keys),
         )  # fmt: skip
         clock = self.clock.last
         try:
@@ -259,9 +349,14 @@ class Unit:
                 self.flush()
         except BaseException:
             self._builder = None
+            self._event_puts.clear()
+            self._said.clear()
             self._progress = (0, 0)
             self.views.forget()
-            (self.feeds, self.new_feeds, self.new_planes, self.new_projects, self.arrival, self.cuts) = kept
+            (
+                self.feeds, self.new_feeds, self.new_planes, self.new_projects, self.arrival, self.cuts,
+                self.changed_planes, self.new_keys,
+            ) = kept  # fmt: skip
             # Timestamps that were issued and taken back are not issued again: nobody has seen them, but a clock
             # that only moves forward is simpler to trust.
             self.clock.last = max(clock, self.clock.last)

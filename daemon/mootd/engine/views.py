@@ -4,18 +4,18 @@ Invariant: after `flush`, records, INDEX, standings and digests are those that t
 leave, whatever their order. Changes are collected per entity and written once, in ascending order of keys.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from moot_protocol.digest import Digest, place_prefix, place_suffix, term, terms
 from moot_protocol.event import Event
-from moot_protocol.kinds import ISSUE, Role
+from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
 from mootd.engine.graph import Graph
 from mootd.engine.layout import Views
-from mootd.engine.record import HasCome, Merge, Record, decode_record, encode_record
-from mootd.engine.rows import RowMaker
+from mootd.engine.record import HasCome, Merge, Record, Speaker, decode_record, encode_record
+from mootd.engine.rows import EDGE_KEYS, RowMaker
 from mootd.store.port import Table, WriteTransaction
 
 
@@ -26,7 +26,7 @@ class Replayed(NamedTuple):
     feeds: list[int]
     """Its batch's author table as feed numbers, its own first."""
     arrival: int
-    role: Role | None
+    role: Speaker
 
 
 class ViewWriter:
@@ -55,11 +55,18 @@ class ViewWriter:
         self._author_of = lru_cache(maxsize=None)(author_of)
         self._now_ms = now_ms
         self._eids: dict[bytes, int] = {}
+        """Numbers by `id_key`; 0 for an entity that was looked for and has none."""
+        self._id_puts: list[tuple[bytes, bytes]] = []
+        """Numbers given that IDS doesn't hold yet."""
         self._open: dict[int, Record] = {}
         """Records being changed."""
         self._next_eid = 0
         self._new: set[int] = set()
         """Numbers given since the last flush: nothing is kept of them yet."""
+        self._simple: dict[int, dict[str, Any]] = {}
+        """All that is live in those of them which were only ever added to, and to each key once: key → value."""
+        self._relinked: set[int] = set()
+        """Issues changed in a way that may have changed their edges."""
         self._digests: dict[int, Digest] = {}
         self._has_come = has_come
         self._merge = Merge(has_come, self._added, self._removed)
@@ -75,10 +82,8 @@ class ViewWriter:
         eid = self._eids.get(key)
         if eid is None:
             found = self._txn.get(self.views.ids, key)
-            if found is None:
-                return None
-            eid = self._eids[key] = int.from_bytes(found, "big")
-        return eid
+            eid = self._eids[key] = int.from_bytes(found or b"", "big")
+        return eid or None
 
     def reference(self, plane: int, kind: str, entity: str) -> int:
         """An entity's number, given now if it has none yet: edges may lead to issues that have not come."""
@@ -92,7 +97,7 @@ class ViewWriter:
             self._new.add(eid)
             key = layout.id_key(plane, kind, entity)
             self._eids[key] = eid
-            self._txn.put(self.views.ids, key, layout.eid_key(eid))
+            self._id_puts.append((key, layout.eid_key(eid)))
         return eid
 
     def record(self, eid: int) -> Record | None:
@@ -112,16 +117,35 @@ class ViewWriter:
 
     # -- Applying ------------------------------------------------------------------------------------------------
     def apply(
-        self, plane: int, event: Event, values: list[Any] | None, feeds: list[int], arrival: int, role: Role | None
+        self, plane: int, event: Event, values: list[Any] | None, feeds: list[int], arrival: int, role: Speaker
     ) -> int:
         """Apply an accepted event; returns the arrival number of its entity's event before (0 for none)."""
         skeleton = event.skeleton
-        eid = self.reference(plane, skeleton.kind, skeleton.entity)
-        record = self._to_change(eid, plane, skeleton.kind, skeleton.entity)
+        kind, entity = skeleton.kind, skeleton.entity
+        eid = self.reference(plane, kind, entity)
+        record = self._open.get(eid) or self._to_change(eid, plane, kind, entity)
         previous = record.head
-        self._digest, self._prefix = self.digest(plane), place_prefix(skeleton.kind, skeleton.entity)
-        self._merge.apply(record, event, values, feeds, arrival, role)
+        self._digest, self._prefix = self.digest(plane), place_prefix(kind, entity)
+        is_simple = self._merge.apply(record, event, values, feeds, arrival, role)
+        if kind == ISSUE:
+            if eid in self._new:
+                self._note(eid, event.plain_keys, values, is_simple=is_simple, is_first=not previous)
+            elif not EDGE_KEYS.isdisjoint([change.key for change in skeleton.changes]):
+                self._relinked.add(eid)
         return previous
+
+    def _note(
+        self, eid: int, keys: tuple[str, ...] | None, values: list[Any] | None, *, is_simple: bool, is_first: bool
+    ) -> None:
+        """Keep what an event added to a new issue at hand, for its row; or forget it all where it isn't so simple."""
+        known: dict[str, Any] | None = {} if is_first else self._simple.get(eid)
+        if known is None:
+            return
+        if is_simple and keys is not None and values is not None and known.keys().isdisjoint(keys):
+            known.update(zip(keys, values, strict=True))
+            self._simple[eid] = known
+        else:
+            self._simple.pop(eid, None)
 
     def replace(self, plane: int, kind: str, entity: str, events: Iterable[Replayed]) -> None:
         """Make an entity's record anew from its accepted events, in ascending order of arrival."""
@@ -132,6 +156,8 @@ class ViewWriter:
             for pair in group.pairs:
                 self._removed(pair[0], group.feed, group.n, group.leaf)
         fresh = self._open[eid] = Record(plane, kind, entity, index_keys=old.index_keys)
+        self._simple.pop(eid, None)
+        self._relinked.add(eid)
         # While replaying, a superseded write may stand later in the row: it is waited for, whatever its number.
         merge = Merge(lambda *_: False, self._added, self._removed)
         for replayed in events:
@@ -146,7 +172,7 @@ class ViewWriter:
             digest = self._digests[plane] = Digest(int.from_bytes(kept or b"", "big"))
         return digest
 
-    def _added(self, keys: list[str], feed: int, n: int, leaf: bytes) -> None:
+    def _added(self, keys: Sequence[str], feed: int, n: int, leaf: bytes) -> None:
         self._digest.add(terms(self._prefix, keys, place_suffix(self._author_of(feed), n, leaf)))
 
     def _removed(self, key: str, feed: int, n: int, leaf: bytes) -> None:
@@ -155,6 +181,9 @@ class ViewWriter:
     # -- Writing -------------------------------------------------------------------------------------------------
     def flush(self) -> None:
         """Write what was collected; the transaction then reads as if it had been committed."""
+        if not self._open and not self._id_puts and self.graph.is_flushed:
+            self.graph.unblocked = []
+            return
         index_puts: list[tuple[bytes, bytes]] = []
         deletes: list[bytes] = []
         record_puts: list[tuple[bytes, bytes]] = []
@@ -166,10 +195,14 @@ class ViewWriter:
                 continue
             record_puts.append((layout.eid_key(eid), encode_record(record)))
         self._open.clear()
+        self._simple.clear()
+        self._relinked.clear()
         self._new.clear()
+        self._txn.put_many(self.views.ids, sorted(self._id_puts))
+        self._id_puts.clear()
         self.graph.settle()
         standing_puts, standing_deletes = self.graph.flush(self._now_ms)
-        for key in (*deletes, *standing_deletes):
+        for key in sorted(deletes + standing_deletes):
             self._txn.delete(self.views.index, key)
         record_puts.sort()
         self._txn.put_many(self.views.records, record_puts)
@@ -177,15 +210,18 @@ class ViewWriter:
         self._put_counters()
 
     def _reindex(self, eid: int, record: Record, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
-        row = self._rows.make(eid, record)
+        is_new = eid in self._new
+        has_edges = is_new or eid in self._relinked
+        row = self._rows.make(eid, record, self._simple.get(eid), with_edges=has_edges)
         old, new = record.index_keys, row.keys
         if old != new:
-            deletes.extend(key for key in old if key not in new)
-            puts.extend((key, b"") for key in new if key not in old)
+            deletes += [key for key in old if key not in new]
+            puts += [(key, b"") for key in new if key not in old]
             record.index_keys = new
-        if eid in self._new:
-            self.graph.open_new(eid)
-        self.graph.set_issue(eid, row.standing, row.edges)
+        if is_new:
+            self.graph.set_new(eid, row.standing, row.edges)
+        else:
+            self.graph.set_issue(eid, row.standing, row.edges if has_edges else None)
 
     def _put_counters(self) -> None:
         if self._next_eid:
@@ -201,5 +237,8 @@ class ViewWriter:
         self._digests.clear()
         self._next_eid = 0
         self._new.clear()
+        self._simple.clear()
+        self._relinked.clear()
+        self._id_puts.clear()
         self._author_of.cache_clear()  # numbers of feeds were taken back too, and may be given to others
         self.graph = Graph(self._txn, self.views)

@@ -24,10 +24,11 @@ from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
 from mootd.engine.outbox import OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.planes import plane_meant
+from mootd.engine.planes import clashing_prefixes, plane_meant
 from mootd.engine.receive import has_due
 from mootd.engine.remotes import RemoteRow, mode_of, remotes
 from mootd.engine.replica import Replica
+from mootd.engine.tending import tend
 from mootd.exchange.progress import Progress
 
 R = TypeVar("R")
@@ -91,6 +92,8 @@ class _Remote:
         self.wake = asyncio.Event()
         self.ended = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self.is_stale = False
+        """Whether its worker speaks for a key that this machine has no more."""
         self.hurries = False
         """Whether what was committed should go without waiting for more."""
 
@@ -171,6 +174,17 @@ class Hub:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._hurry_all)
 
+    def renew(self) -> None:
+        """This machine has other keys now: begin anew with every remote. From any thread."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._renew_all)
+
+    def _renew_all(self) -> None:
+        for remote in self._remotes.values():
+            remote.is_stale = True
+
     def _hurry_all(self) -> None:
         for remote in self._remotes.values():
             remote.hurries = True
@@ -229,12 +243,14 @@ class Hub:
 
     async def _round(self, remote: _Remote) -> None:
         named, remote.named = remote.named, set()
-        await self.in_thread(self._release_parked)
         worker = await self._worker_of(remote)
-        await worker.round(await self.in_thread(partial(self._planes, remote.row, named)), remote.progress)
+        await worker.round(await self.in_thread(partial(self._due_planes, remote.row, named)), remote.progress)
 
     async def _worker_of(self, remote: _Remote) -> Worker:
         """What exchanges with a remote; made anew until that works, for files that it needs may come to be there."""
+        if remote.worker is not None and remote.is_stale:
+            stale, remote.worker, remote.is_stale = remote.worker, None, False
+            await stale.close()
         if remote.worker is None:
             remote.worker = await self.in_thread(partial(self._worker, remote.row, self))
         return remote.worker
@@ -277,8 +293,11 @@ class Hub:
         if is_due:
             self.commit(lambda _: None)
 
-    def _planes(self, row: RemoteRow, named: Collection[int] = ()) -> list[PlaneRow]:
+    def _due_planes(self, row: RemoteRow, named: Collection[int] = ()) -> list[PlaneRow]:
         """The planes that are exchanged with a remote now: all automatic ones, and of the manual ones those named."""
+        self._release_parked()
+        for plane in self._shared():
+            tend(self.replica, plane.number, PlaneKeys(self.replica.keys, plane.id), self.commit)
         with self.replica.read() as reader:
             return [
                 plane
@@ -327,13 +346,16 @@ class Hub:
             remote.answered >= asked for number, asked in awaited.items() if (remote := self._remotes.get(number))
         )
         shown = [self._shown(self._remotes[number]) for number in awaited if number in self._remotes]
-        waiting = await self.in_thread(self._waiting)
-        return {"done": done, "cursor": _cursor_text(awaited), "remotes": shown, "waiting": waiting}
+        waiting, clashes = await self.in_thread(self._told_beside)
+        return {
+            "done": done, "cursor": _cursor_text(awaited), "remotes": shown, "waiting": waiting, "clashes": clashes,
+        }  # fmt: skip
 
-    def _waiting(self) -> list[str]:
-        """The names of joined planes whose charter hasn't come yet, or doesn't name their invite."""
+    def _told_beside(self) -> tuple[list[str], list[str]]:
+        """The names of joined planes whose charter hasn't come yet, or doesn't name their invite; clashing prefixes."""
         with self.replica.read() as reader:
-            return [plane.name for plane in self._shared() if is_waiting(reader, plane.number)]
+            waiting = [plane.name for plane in self._shared() if is_waiting(reader, plane.number)]
+            return waiting, list(clashing_prefixes(self.replica, reader))
 
     async def _begun(self) -> None:
         """Wait until the remotes that were added are served: a commit wakes the hub a moment later."""

@@ -1,12 +1,15 @@
-"""One plane on an open line: sessions with whoever speaks, and the queue handed over as it fills.
+"""One plane on an open line: sessions with whoever speaks, and what the remote lacks handed over as it is written.
 
-Invariant: what is published comes from a session or from the queue, sealed; what comes in is opened before anything is
-believed of it. A queued frame retires when every member heard of lately has said that it stands where this replica
-stands: a broker's acknowledgement is not delivery.
+Invariant: what is published comes from a session, from the queue, or from the committed log, sealed; what comes in is
+opened before anything is believed of it. What goes out while the line is open is queued after it was published, with
+the note that it was, for somebody waits for it at the other end: a crash in between sends it twice. A queued frame
+retires when every member heard of lately has said that it stands where this replica stands: a broker's acknowledgement
+is not delivery.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import takewhile
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -17,21 +20,22 @@ from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_mes
 from mootd.engine.exchange import Exchange, Outgoing
 from mootd.engine.joining import advance
 from mootd.engine.log import PlaneRow
-from mootd.engine.members import covered_since, note_in_step, note_seen
+from mootd.engine.members import covered_since, is_stale, note_in_step, note_seen
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub
-from mootd.exchange.plane_on_remote import PlaneOnRemote
+from mootd.exchange.plane_on_remote import PlaneOnRemote, Ready
 from mootd.exchange.progress import Progress
-from mootd.remotes import Channel, Incoming, Line
+from mootd.remotes import Channel, Incoming, Line, Will
+from mootd.store.port import Reader
 
 MESSAGE_BYTES: Final = 100 * KIB
 """Bytes of a message before it is sealed: the frame stays within what brokers carry."""
 FRAME_BYTES: Final = 128 * KIB
 FILL_BYTES: Final = 8 * 1024 * KIB
-"""Bytes queued before some are published."""
+"""Bytes queued while no line is open."""
 AT_ONCE: Final = 64
-"""Frames handed over before the queue is looked at again."""
+"""Frames handed over before it is noted that they were."""
 TELL_MS: Final = 60_000
 """How often a replica tells where it stands while nobody has confirmed what it published: brokers drop frames."""
 ZEROS: Final = bytes(32)
@@ -42,6 +46,17 @@ class Reply(NamedTuple):
 
     channel: Channel
     frame: bytes
+
+
+class _Due(NamedTuple):
+    """What is to be handed over now: what waits in the queue, or else what isn't in it yet."""
+
+    queued: Sequence[tuple[int, OutFrame]]
+    fresh: Sequence[Ready]
+
+    def frames(self) -> list[bytes]:
+        """The frames in their order."""
+        return [*(frame.frame for _, frame in self.queued), *(ready.frame for ready in self.fresh)]
 
 
 class LivePlane:
@@ -62,12 +77,17 @@ class LivePlane:
         self._remote = remote
         self._progress = progress
         self._exchange = Exchange(hub.replica, self.on_remote.plane, hub.commit, message_bytes=MESSAGE_BYTES)
+        self._exchange.also = self.on_remote.note_taken
         self._authors: dict[bytes, bytes] = {}
         """sender's name on this topic → its key, once it has signed something."""
         self._heard: set[bytes] = set()
         """Peers that have said where they stand."""
         self._turn = Lock()
         """Held while the queue is filled or a frame is taken in: what has just come isn't sent back."""
+        self._presence_counters: dict[bytes, int] = {}
+        """Member → the number of what it last said of its presence on this line."""
+        self._published = 0
+        """The frame in the queue up to which no frame of this plane's waits to be published."""
         self._told_n = -1
         """This replica's last event when it last told where it stands."""
         self._told_ms = 0
@@ -102,13 +122,29 @@ class LivePlane:
             self._progress.note_problems(took.problems)
             return []
         before = peer in self._exchange.in_step
+        if isinstance(message, FrontierBody) and not self._begin(peer, message):
+            return []
         outgoing = self._through_session(peer, message)
-        if peer in self._exchange.in_step and (not before or isinstance(message, FrontierBody)):
-            if isinstance(message, Batches):
-                self.forget_told()  # what it brought is here now, which its sender waits to hear
-            number = self.on_remote.plane.number
-            self._hub.commit(lambda unit: note_in_step(unit, number, peer))
+        self._note_heard(peer, message, was_in_step=before)
         return [reply for each in outgoing if (reply := self._reply(each)) is not None]
+
+    def _note_heard(self, peer: bytes, message: Message, *, was_in_step: bool) -> None:
+        """Note where a peer stands, and take away what everybody has by now."""
+        is_frontier = isinstance(message, FrontierBody)
+        is_news = peer in self._exchange.in_step and (is_frontier or not was_in_step)
+        if is_news and isinstance(message, Batches):
+            self.forget_told()  # what it brought is here now, which its sender waits to hear
+        number = self.on_remote.plane.number
+
+        def note(unit: Unit) -> None:
+            if isinstance(message, FrontierBody):
+                note_seen(unit, number, message)
+            if is_news:
+                note_in_step(unit, number, peer)
+                Outbox(unit.transaction, self._remote).retire(self._covered(unit.transaction))
+
+        if is_frontier or is_news:
+            self._hub.commit(note)
 
     def _peer(self, incoming: Incoming, message: Message) -> bytes | None:
         """Who sent a frame, as far as a signature has shown it."""
@@ -119,13 +155,10 @@ class LivePlane:
         return self._authors.get(incoming.sender)
 
     def _through_session(self, peer: bytes, message: Message) -> list[Outgoing]:
-        if isinstance(message, FrontierBody) and not self._begin(peer, message):
-            return []
         taken = self._exchange.take_decoded(peer, message)
         self._progress.received += len(taken.outcomes)
         self._progress.note_problems(taken.malformed)
         if isinstance(message, Batches):
-            self.on_remote.note_carried(message.batches)  # after whoever waits for them has been told
             advance(self._hub.replica, self.on_remote.plane.number, self.on_remote.keys, self._hub.commit)
         return taken.outgoing
 
@@ -136,8 +169,9 @@ class LivePlane:
         """
         if message.to not in (ZEROS, self.on_remote.me):
             return False
-        if not self._hub.commit(lambda unit: note_seen(unit, self.on_remote.plane.number, message)):
-            return False
+        with self._hub.replica.read() as reader:
+            if is_stale(reader, self.on_remote.plane.number, message):
+                return False
         if message.to == ZEROS:
             self._exchange.start(peer)
         self._exchange.in_step.discard(peer)
@@ -157,33 +191,69 @@ class LivePlane:
             return None
         return Reply(_channel(decode_message(outgoing.message)), sealed(outgoing.message))
 
+    # -- Who listens ---------------------------------------------------------------------------------------------
+    def words(self) -> tuple[bytes, Will] | None:
+        """What this replica says when it comes, and its last will; None where it can't seal anything yet."""
+        coming, leaving = (self.on_remote.presence(is_there=is_there) for is_there in (True, False))
+        return None if coming is None or leaving is None else (coming, Will(self.on_remote.topic, leaving))
+
+    def hear_presence(self, incoming: Incoming) -> None:
+        """Note whether a member listens; what is older than what it said last is left out."""
+        try:
+            presence = self.on_remote.open_presence(incoming.frame)
+        except MalformedError as error:
+            self._progress.note_problems([error])
+            return
+        if self.on_remote.keys.sender(presence.sender) != incoming.sender:
+            return
+        if presence.counter <= self._presence_counters.get(presence.sender, 0):
+            return
+        self._presence_counters[presence.sender] = presence.counter
+        member = (self.on_remote.plane.number, presence.sender)
+        if presence.is_there:
+            self._progress.present.add(member)
+        else:
+            self._progress.present.discard(member)
+
+    def forget_present(self) -> None:
+        """The line is gone: nobody tells any more who listens."""
+        self._presence_counters.clear()
+        plane = self.on_remote.plane.number
+        self._progress.present -= {member for member in self._progress.present if member[0] == plane}
+
     # -- Going out ---------------------------------------------------------------------------------------------------
     async def hand_over(self, line: Line) -> None:
         """Publish what waits, and then where this replica stands, if it has something new of its own."""
         in_thread = self._hub.in_thread
-        while True:
-            await in_thread(self._fill)
-            waiting = await in_thread(self._waiting)
-            await self._publish(line, waiting)
-            if not waiting and not await in_thread(self._rewind):
-                break
+        while (due := await in_thread(self._due)) is not None:
+            await self._publish(line, due)
         await self._tell(line)
         await in_thread(self.retire)
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
+        """Queue what the remote lacks, to be handed over when there is a line again."""
         with self._turn:
             self.on_remote.fill(FILL_BYTES)
 
-    async def _publish(self, line: Line, waiting: Sequence[tuple[int, OutFrame]]) -> None:
-        published: list[int] = []
+    def _due(self) -> _Due | None:
+        with self._turn:
+            while True:
+                queued = self._waiting()
+                fresh = [] if queued else self.on_remote.prepare(AT_ONCE)
+                if queued or fresh:
+                    return _Due(queued, fresh)
+                if not self.on_remote.rewind():
+                    return None
+
+    async def _publish(self, line: Line, due: _Due) -> None:
+        published = 0
         try:
-            for number, frame in waiting:
-                await line.publish(self.on_remote.topic, Channel.BATCHES, frame.frame)
-                published.append(number)
+            for frame in due.frames():
+                await line.publish(self.on_remote.topic, Channel.BATCHES, frame)
+                published += 1
         finally:
-            self._progress.sent += len(published)
-            if published:
-                await self._hub.in_thread(partial(self._mark, published))
+            self._progress.sent += published
+            await self._hub.in_thread(partial(self._note, due, published))
 
     async def _tell(self, line: Line) -> None:
         n, now_ms = self._own_n(), self._hub.replica.wall.now_ms()
@@ -213,9 +283,11 @@ class LivePlane:
     def _waiting(self) -> Sequence[tuple[int, OutFrame]]:
         found: list[tuple[int, OutFrame]] = []
         with self._hub.replica.read() as reader:
-            for number, frame in OutboxReader(reader, self._remote).frames():
+            for number, frame in OutboxReader(reader, self._remote).frames(self._published):
                 if frame.plane == self.on_remote.plane.number and not frame.published_ms:
                     found.append((number, frame))
+                elif not found:
+                    self._published = number
                 if len(found) == AT_ONCE:
                     break
         return found
@@ -231,30 +303,34 @@ class LivePlane:
             frames = OutboxReader(reader, self._remote).frames()
             return any(frame.plane == self.on_remote.plane.number for _, frame in frames)
 
-    def _mark(self, numbers: Sequence[int]) -> None:
-        def mark(unit: Unit) -> None:
+    def _note(self, due: _Due, published: int) -> None:
+        """Note what was published; the rest waits, unless its key's time is over meanwhile."""
+        sent = due.fresh[:published]
+        kept = [*sent, *(ready for ready in due.fresh[published:] if not self.on_remote.is_outdated(ready.frame))]
+
+        def note(unit: Unit) -> None:
             outbox = Outbox(unit.transaction, self._remote)
-            for number in numbers:
+            for number, _ in due.queued[:published]:
                 outbox.mark_published(number, unit.now_ms)
+            self.on_remote.queue(unit, kept, len(sent))
 
-        self._hub.commit(mark)
-
-    def _rewind(self) -> int:
-        return self.on_remote.rewind()
+        if published or kept:
+            self._hub.commit(note)
 
     def retire(self) -> int:
         """Take frames away that every member covers; how many went."""
-        plane, replica = self.on_remote.plane.number, self._hub.replica
-        with replica.read() as reader:
-            until = covered_since(reader, plane, replica.wall.now_ms(), self.on_remote.me)
-            numbers = [
-                number
-                for number, frame in OutboxReader(reader, self._remote).frames()
-                if frame.plane == plane and 0 < frame.published_ms < until
-            ]
+        with self._hub.replica.read() as reader:
+            numbers = self._covered(reader)
         if numbers:
             self._hub.commit(lambda unit: Outbox(unit.transaction, self._remote).retire(numbers))
         return len(numbers)
+
+    def _covered(self, reader: Reader) -> list[int]:
+        """The frames that every member covers; frames stand in the order in which they were published."""
+        plane = self.on_remote.plane.number
+        until = covered_since(reader, plane, self._hub.replica.wall.now_ms(), self.on_remote.me)
+        of_plane = (each for each in OutboxReader(reader, self._remote).frames() if each[1].plane == plane)
+        return [number for number, _ in takewhile(lambda each: 0 < each[1].published_ms < until, of_plane)]
 
 
 def _channel(message: Message) -> Channel:

@@ -16,19 +16,27 @@ from mootd.engine.log import PlaneRow
 from mootd.exchange.hub import Hub
 from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.progress import Progress
-from mootd.remotes import Channel, Line, LiveRemote
+from mootd.remotes import Channel, Line, LiveRemote, Will
 
 LIVE_DEBOUNCE_S = 0.0
 """Whoever is listening wants to hear at once; what is written meanwhile goes together anyway."""
+
+LEAVE_S = 2.0
+"""Seconds that a last word may take."""
 
 
 class _Open:
     """A plane's line and the task that reads it."""
 
-    def __init__(self, plane: LivePlane, line: Line, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, plane: LivePlane, line: Line, stack: AsyncExitStack, coming: bytes | None, will: Will | None
+    ) -> None:
         self.plane = plane
         self.line = line
         self.stack = stack
+        self.coming = coming
+        """What is still to be said of this replica's presence: after what is more urgent."""
+        self.will = will
         self.error: Exception | None = None
         self.reader: asyncio.Task[None] | None = None
 
@@ -40,12 +48,14 @@ class LiveWorker:
         remote: the remote.
         number: its number here.
         hub: whose worker it is.
+        probe: the same remote, with which it is tried out: one that is told to keep nothing for who has left.
     """
 
     debounce_s = LIVE_DEBOUNCE_S
 
-    def __init__(self, remote: LiveRemote, number: int, hub: Hub) -> None:
+    def __init__(self, remote: LiveRemote, number: int, hub: Hub, probe: LiveRemote | None = None) -> None:
         self._remote = remote
+        self._probe = probe or remote
         self._number = number
         self._hub = hub
         self._planes: dict[int, LivePlane] = {}
@@ -75,6 +85,9 @@ class LiveWorker:
             raise opened.error
         try:
             await opened.plane.hand_over(opened.line)
+            if opened.coming is not None:
+                await opened.line.publish(opened.plane.on_remote.topic, Channel.PRESENCE, opened.coming)
+                opened.coming = None
         except Exception:
             await self._close(self._lines.pop(plane.number))
             raise
@@ -85,9 +98,15 @@ class LiveWorker:
             known = self._planes[plane.number] = LivePlane(self._hub, plane, self._number, progress)
         known.forget_told()
         on_remote = known.on_remote
+        words = await self._hub.in_thread(known.words)
+        coming, will = words or (None, None)
         stack = AsyncExitStack()
-        line = await stack.enter_async_context(self._remote.connect(on_remote.sender, [on_remote.topic]))
-        opened = self._lines[plane.number] = _Open(known, line, stack)
+        try:
+            line = await stack.enter_async_context(self._remote.connect(on_remote.sender, [on_remote.topic], will))
+        except MootError:
+            await self._hub.in_thread(known.fill)  # so that people see what waits
+            raise
+        opened = self._lines[plane.number] = _Open(known, line, stack, coming, will)
         opened.reader = asyncio.get_running_loop().create_task(self._read(opened), name=f"line of {plane.name}")
         return opened
 
@@ -96,6 +115,7 @@ class LiveWorker:
         try:
             async for incoming in opened.line.incoming():
                 if incoming.channel is Channel.PRESENCE:
+                    await self._hub.in_thread(partial(opened.plane.hear_presence, incoming))
                     continue
                 replies = await self._hub.in_thread(partial(opened.plane.take, incoming))
                 for reply in replies:
@@ -108,6 +128,11 @@ class LiveWorker:
         if opened.reader is not None:
             opened.reader.cancel()
             await asyncio.wait([opened.reader])
+        opened.plane.forget_present()
+        with contextlib.suppress(MootError, TimeoutError):
+            if opened.error is None and opened.will is not None:  # whoever leaves in order says so itself
+                async with asyncio.timeout(LEAVE_S):
+                    await opened.line.publish(opened.will.topic, Channel.PRESENCE, opened.will.frame)
         with contextlib.suppress(MootError):
             await opened.stack.aclose()
 
@@ -120,7 +145,7 @@ class LiveWorker:
         """Try it out: connect under a name that nobody has."""
         entropy = self._hub.replica.entropy
         try:
-            async with self._remote.connect(entropy.bytes(16), [entropy.bytes(16)]):
+            async with self._probe.connect(entropy.bytes(16), [entropy.bytes(16)]):
                 return [{"check": "the broker lets this machine in", "ok": True, "detail": "", "hint": ""}]
         except MootError as error:
             return [

@@ -5,23 +5,23 @@ only after its signatures have been verified. Nothing is sealed under an epoch t
 All of it blocks, and belongs into a worker thread; one caller at a time.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.batch import Link, batch_link
+from moot_protocol.batch import Batch, Link, batch_link
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.frame import epoch_id, frame_epoch, open_frame, seal
 from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
+from moot_protocol.kinds import CHARTER
 from moot_protocol.limits import FRAME_BYTES
 from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
+from moot_protocol.presence import Presence, build_presence, decode_presence
 from moot_protocol.siv import NONCE_BYTES
 from mootd.engine import carried as carrying
-from mootd.engine.carried import NOTHING
 from mootd.engine.exchange import Commit, SharedPlane, StoredLog, take_in
 from mootd.engine.filling import Portion, portions, queue
 from mootd.engine.joining import advance, joining_key, present_epoch
@@ -30,6 +30,7 @@ from mootd.engine.members import note_seen
 from mootd.engine.outbox import OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import keep_proof
+from mootd.engine.remotes import check_is_there
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY
 from mootd.engine.unit import Unit
@@ -48,6 +49,13 @@ class Took(NamedTuple):
     """What was wrong with frames, messages or batches that were not taken in."""
     unopened: int
     """Frames of an epoch whose key isn't known here (yet)."""
+
+
+class Ready(NamedTuple):
+    """A message that a remote lacks, sealed, and not queued yet."""
+
+    portion: Portion
+    frame: bytes
 
 
 class PlaneOnRemote:
@@ -82,8 +90,8 @@ class PlaneOnRemote:
         self._commit = commit
         self._message_bytes = message_bytes
         self._frame_bytes = frame_bytes
-        self._epoch_at: tuple[bytes, bytes | None] | None = None
-        """(head of the charter, the epoch that it says is the present one)."""
+        self._epoch_at: tuple[tuple[bytes, ...], bytes | None] | None = None
+        """(heads of the charters, the epoch that they say is the present one)."""
         self.alarm = ""
         """What a member said that can't be: the same frontier with another digest."""
 
@@ -143,7 +151,7 @@ class PlaneOnRemote:
         return 0
 
     def _take_batches(self, batches: Sequence[bytes], problems: list[MalformedError]) -> int:
-        links: list[Link] = []
+        held: list[Link] = []
         unknown: list[bytes] = []
         for batch in batches:
             try:
@@ -151,24 +159,25 @@ class PlaneOnRemote:
             except MalformedError as error:
                 problems.append(error)
                 continue
-            links.append(link)
-            if not self._has(link):
+            if self._has(link):
+                held.append(link)
+            else:
                 unknown.append(batch)
-        stored = take_in(self._commit, self.plane, unknown)
-        problems.extend(stored.malformed)
+        if held:
+            self._commit(partial(self._note, links=held))
         # What is no batch carries nothing: whoever reads only this remote still lacks what it claims to be.
-        here = [link for link in links if link.id in stored.ids or self._has(link)] if stored.malformed else links
-        self._commit(lambda unit: self._note(unit, here))
+        stored = take_in(self._commit, self.plane, unknown, self.note_taken)
+        problems.extend(stored.malformed)
         advance(self._replica, self.plane.number, self.keys, self._commit)
         return len(stored.outcomes)
 
-    def note_carried(self, batches: Sequence[bytes]) -> None:
-        """Note that the remote has carried batches, whoever takes them in."""
-        links: list[Link] = []
-        for batch in batches:
-            with suppress(MalformedError):  # whoever takes it in says so
-                links.append(batch_link(batch))
-        self._commit(lambda unit: self._note(unit, links))
+    def note_taken(self, unit: Unit, batches: Sequence[Batch]) -> None:
+        """Note that the remote has carried batches, in the transaction that takes them in."""
+        links = [
+            Link(batch.header.author, batch.header.first, batch.header.last, batch.header.prev, batch.id)
+            for batch in batches
+        ]
+        self._note(unit, links)
 
     def _has(self, link: Link) -> bool:
         """Whether a batch is accepted here with all its values, so that it need not be looked at."""
@@ -176,18 +185,19 @@ class PlaneOnRemote:
 
     def _note(self, unit: Unit, links: Sequence[Link]) -> None:
         """Note that the remote carries batches that were read from it."""
+        check_is_there(unit.transaction, self._remote)
         by_author: dict[bytes, list[Link]] = {}
         for link in links:
             by_author.setdefault(link.author, []).append(link)
-        known = carrying.carried(unit.transaction, self._remote, self.plane.number)
         for author, sent in by_author.items():
-            after = carrying.extend(known.get(author, NOTHING), sent)
-            carrying.put(unit.transaction, self._remote, self.plane.number, author, after)
+            known = carrying.carried_of(unit.transaction, self._remote, self.plane.number, author)
+            carrying.put(unit.transaction, self._remote, self.plane.number, author, carrying.extend(known, sent))
 
     def _keep(self, unit: Unit, proof: ForkProof) -> None:
+        check_is_there(unit.transaction, self._remote)
         keep_proof(unit, proof)
         number, remote = self.plane.number, self._remote
-        known = carrying.carried(unit.transaction, remote, number).get(proof.author, NOTHING)
+        known = carrying.carried_of(unit.transaction, remote, number, proof.author)
         forked_at = min(known.forked_at or proof.first, proof.first)
         carrying.put(unit.transaction, remote, number, proof.author, replace(known, forked_at=forked_at))
 
@@ -205,12 +215,12 @@ class PlaneOnRemote:
         return None if epoch is None else self._sealer(self.keys.key_of(epoch))
 
     def _epoch(self) -> bytes | None:
-        """The present epoch, read anew only when the charter has changed."""
+        """The present epoch, read anew only when a charter has changed."""
         row = self._replica.planes[self.plane.number]
-        number = self._replica.feed_numbers.get((row.number, row.town), 0)
-        head = self._replica.feeds[number].head if number else ZEROS
-        if self._epoch_at is None or self._epoch_at[0] != head:
-            self._epoch_at = (head, present_epoch(self._replica, row))
+        feeds = list(self._replica.feeds.values())
+        heads = tuple(feed.head for feed in feeds if feed.plane == row.number and feed.kind == CHARTER)
+        if self._epoch_at is None or self._epoch_at[0] != heads:
+            self._epoch_at = (heads, present_epoch(self._replica, row))
         return self._epoch_at[1]
 
     def ticket_sealer(self) -> Callable[[bytes], bytes] | None:
@@ -234,27 +244,48 @@ class PlaneOnRemote:
 
     def fill(self, most_bytes: int) -> int:
         """Queue what the remote lacks, until so many bytes of this plane wait; how many frames were queued."""
-        sealed = self.sealer()
-        if sealed is None:
-            return 0
         queued = 0
-        with self._replica.read() as reader:
-            known = carrying.carried(reader, self._remote, self.plane.number)
-        waiting = portions(self.log, known, self._message_bytes)
+        lacking = self._lacking()
         room: int | None = None
-        while some := list(islice(waiting, AT_ONCE)):
+        while some := list(islice(lacking, AT_ONCE)):
             room = most_bytes - self.waiting_bytes() if room is None else room
             if room <= 0:
                 break
-            self._commit(partial(self._queue, some=some, sealed=sealed))
+            self._commit(partial(self.queue, some=some))
             queued += len(some)
-            room -= sum(len(portion.message) for portion in some)
+            room -= sum(len(ready.portion.message) for ready in some)
         return queued
 
-    def _queue(self, unit: Unit, some: Sequence[Portion], sealed: Callable[[bytes], bytes]) -> None:
-        for portion in some:
+    def prepare(self, most: int) -> list[Ready]:
+        """Seal some of what the remote lacks without queueing it; `queue` follows, however far it got meanwhile."""
+        return list(islice(self._lacking(), most))
+
+    def _lacking(self) -> Iterator[Ready]:
+        """What the remote lacks, sealed as it is asked for; of charters alone where there is no epoch to seal under.
+
+        Else nobody would hear why there is none: who was removed, and by whom.
+        """
+        if not self.keys.has_topic:
+            return
+        sealed = self.sealer()
+        with self._replica.read() as reader:
+            known = carrying.carried(reader, self._remote, self.plane.number)
+        for portion in portions(self.log, known, self._message_bytes):
             seal_it = self.charter_sealer() if portion.is_charter else sealed
-            queue(unit, self._remote, self.plane, seal_it, portion)
+            if seal_it is None:
+                return
+            yield Ready(portion, seal_it(portion.message))
+
+    def queue(self, unit: Unit, some: Sequence[Ready], published: int = 0) -> None:
+        """Queue sealed messages, the first so many of which a remote without memory has acknowledged already.
+
+        Raises:
+            RefusedError: `not_found`: the remote was removed.
+        """
+        check_is_there(unit.transaction, self._remote)
+        for at, ready in enumerate(some):
+            published_ms = unit.now_ms if at < published else 0
+            queue(unit, self._remote, self.plane, ready.frame, ready.portion, published_ms=published_ms)
 
     def summary(self) -> bytes:
         """The 32 bytes that tell where this replica stands."""
@@ -296,6 +327,25 @@ class PlaneOnRemote:
         """Whether a frame that could be opened is sealed under a key whose time is over."""
         present = self._epoch()
         return present is not None and frame_epoch(frame) not in (present, epoch_id(self.keys.charter_key))
+
+    def presence(self, *, is_there: bool) -> bytes | None:
+        """What this replica says of itself on a live remote, sealed; None where nothing can be sealed yet."""
+        sealed = self.sealer() or self.ticket_sealer()
+        if sealed is None:
+            return None
+        body = Presence(FORMAT, self.plane.id, self.me, self.log.next_counter(), is_there)
+        return sealed(build_presence(self._replica.signer(REPLICA_KEY), body))
+
+    def open_presence(self, frame: bytes) -> Presence:
+        """Open what a member says of itself on a live remote.
+
+        Raises:
+            MalformedError: with the code of the first check that fails.
+        """
+        presence = decode_presence(open_frame(self.keys.key_of, self.topic, frame))
+        if presence.plane != self.plane.id:
+            raise MalformedError("a presence of another plane", code=Code.WRONG_PLANE)
+        return presence
 
     def frontier_message(self, form: Form = Form.ALL) -> bytes:
         """What this replica says of itself to everybody."""

@@ -30,6 +30,8 @@ class Progress:
         self.alarms: Sequence[Alarm] = ()
         self.dropped = Dropped()
         """Frames that a live remote brought and that were left out."""
+        self.present: set[tuple[int, bytes]] = set()
+        """(plane's number, key) of members that listen on a live remote now, as they say: a hint for people."""
         self.problems: dict[str, int] = {}
         """What was wrong with frames that were left out: words → how often."""
 

@@ -20,6 +20,7 @@ from moot_protocol.messages import Batches, ForkProof, build_batches, build_fork
 from mootd.engine import layout
 from mootd.engine.exchange import Commit
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
+from mootd.engine.remotes import check_is_there
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.exchange.plane_on_remote import PlaneOnRemote
@@ -111,7 +112,12 @@ class RefExchange:
             RefusedError: the remote's: `unreachable`, `denied`…; or the store's.
         """
         by_topic = {plane.topic: plane for plane in planes}
-        fetched = await self._remote.fetch(list(by_topic))
+        try:
+            fetched = await self._remote.fetch(list(by_topic))
+        except RefusedError:
+            for each in planes:
+                await self._in_thread(partial(each.fill, FILL_BYTES))  # so that people see what waits
+            raise
         alarms = list(fetched.alarms)
         for tip in fetched.tips:
             plane = by_topic.get(tip.ref.topic)
@@ -151,6 +157,7 @@ class RefExchange:
 
     async def _note_read(self, key: bytes, commit: str) -> None:
         def note(unit: Unit) -> None:
+            check_is_there(unit.transaction, self._number)
             unit.transaction.put(Table.META, key, commit.encode())
 
         await self._in_thread(lambda: self._commit(note))
@@ -237,6 +244,7 @@ class RefExchange:
         key = layout.own_ref_key(self._number, plane.plane.number)
 
         def work(unit: Unit) -> None:
+            check_is_there(unit.transaction, self._number)
             kept = unit.transaction.get(Table.META, key)
             unit.transaction.put(Table.META, key, _encode(change(OwnRef() if kept is None else _decode_own(kept))))
 
@@ -282,8 +290,9 @@ class RefExchange:
                     batches.update(dict.fromkeys(message.batches))
                 elif isinstance(message, ForkProof):
                     proofs.append(build_fork(message))
-        charter = [batch for batch in batches if batch_link(batch).author == plane.plane.town]
-        others = [batch for batch in batches if batch_link(batch).author != plane.plane.town]
+        charters = await self._in_thread(plane.log.charters)
+        charter = [batch for batch in batches if batch_link(batch).author in charters]
+        others = [batch for batch in batches if batch_link(batch).author not in charters]
         return [
             *(plane.sealed(message, is_charter=True) for message in _messages(plane.plane.id, charter)),
             *(plane.sealed(message) for message in (*proofs, *_messages(plane.plane.id, others))),

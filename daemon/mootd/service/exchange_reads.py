@@ -20,7 +20,7 @@ from mootd.engine.outbox import OutboxReader
 from mootd.engine.planes import plane_meant
 from mootd.engine.remotes import RemoteRow, mode_of, remotes
 from mootd.engine.replica import Replica
-from mootd.engine.state import TOWN_KEY
+from mootd.engine.towns import guests_of, has_key_of
 from mootd.exchange.hub import error_of
 from mootd.exchange.progress import Progress
 from mootd.store.port import Reader
@@ -109,7 +109,7 @@ class ExchangeView:
             "plane": plane.id.hex(),
             "kind": plane.kind,
             "town": key_text(plane.town),
-            "is_own": self._is_own(plane),
+            "is_own": has_key_of(self._replica, plane),
             "role": own.role,
             "state": "waiting" if is_waiting(self._reader, plane.number) else "ready",
             "events": sum(row.n for row in rows),
@@ -128,14 +128,13 @@ class ExchangeView:
         ids = self._replica.views_of(self._reader).ids
         return (layout.id_entity(key) for key, _ in self._reader.scan(ids, prefix, layout.after(prefix)))
 
-    def _is_own(self, plane: PlaneRow) -> bool:
-        keys = self._replica.keys
-        return keys.has(TOWN_KEY) and self._replica.signer(TOWN_KEY).public == plane.town
-
     def plane(self, name: str) -> dict[str, Any]:
         """One plane with its members."""
         plane = plane_meant(self._replica.planes.values(), name)
         heard = seen(self._reader, plane.number)
+        present = set[tuple[int, bytes]]().union(
+            *(self._progress_of(row.number).present for row in remotes(self._reader))
+        )
         members = [
             {
                 "replica": key_text(member.row.author),
@@ -143,6 +142,7 @@ class ExchangeView:
                 "state": member.row.reason or "ok",
                 "events": member.row.n,
                 "is_here": member.row.author == self._replica.id,
+                "is_live": (plane.number, member.row.author) in present,
                 "last_seen_ms": heard[member.row.author].at_ms if member.row.author in heard else 0,
                 "invite": "" if member.certificate.signer == plane.town else key_text(member.certificate.signer),
             }
@@ -160,6 +160,8 @@ class ExchangeView:
         for member in members_of(self._source, plane):
             users.setdefault(member.certificate.signer, []).append(key_text(member.row.author))
         for key, invitation in invites_of(self._source, plane).items():
+            if invitation.invite.town != plane.town:  # it lets in other towns
+                users[key] = [key_text(town) for town in guests_of(self._source, plane, key)]
             yield {
                 "invite": key_text(key),
                 "plane": plane.name,

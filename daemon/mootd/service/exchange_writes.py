@@ -1,8 +1,8 @@
 """Requests that change planes, membership and remotes: what each does inside a unit."""
 
 import re
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,18 +24,19 @@ from moot_protocol.ids import key_from_text, key_text
 from moot_protocol.kinds import GENESIS, Role
 from moot_protocol.limits import URL_BYTES
 from moot_protocol.request_base import Request
-from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket, without_credentials
+from moot_protocol.ticket import Remote, RemoteKind, TownTicket, decode_ticket, encode_ticket, without_credentials
 from mootd.edges.git.words import check_address
 from mootd.edges.recovery import new_recovery_seed, recovery_words
 from mootd.engine import membership
 from mootd.engine.charters import invites_of
 from mootd.engine.exchange import SharedPlane
-from mootd.engine.inviting import close_invite, invite, is_own, open_plane
+from mootd.engine.inviting import Invited, close_invite, invite, open_plane
 from mootd.engine.joining import is_waiting, join
 from mootd.engine.log import PlaneRow
 from mootd.engine.outbox import Outbox
-from mootd.engine.planes import plane_meant
+from mootd.engine.planes import clashing_prefixes, plane_meant
 from mootd.engine.remotes import RemoteRow, add_remote, mode_of, remote_named, remotes, remove_remote, set_mode
+from mootd.engine.towns import is_own, name_town, own_name
 from mootd.engine.unit import Unit
 
 DAY_MS: Final = 24 * 3600 * 1000
@@ -104,7 +105,7 @@ def _set_mode(unit: Unit, request: SetMode) -> dict[str, Any]:
 # -- Planes ------------------------------------------------------------------------------------------------------
 def planes_here(unit: Unit) -> list[PlaneRow]:
     """All planes, those new in this unit included."""
-    return [*unit.replica.planes.values(), *unit.new_planes]
+    return [unit.plane(number) for number in (*unit.replica.planes, *(row.number for row in unit.new_planes))]
 
 
 def plane_called(unit: Unit, name: str) -> PlaneRow:
@@ -134,6 +135,9 @@ def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:
     number = membership.found_plane(unit, PlaneKind(request.kind), request.name, _recovery_of(unit, own))
     unit.seal()
     plane = unit.plane(number)
+    name = own_name(unit.transaction, plane.town)
+    if name:
+        name_town(unit, plane, name)
     if plane.kind != PlaneKind.OPERATIONAL and remotes(unit.transaction):
         open_plane(unit, plane)
     return {"name": plane.name, "plane": plane.id.hex(), "kind": plane.kind, "town": key_text(plane.town)}
@@ -155,18 +159,40 @@ def _invite(unit: Unit, request: Invite) -> dict[str, Any]:
     plane = plane_called(unit, request.plane)
     if request.role not in list(Role):
         raise RefusedError(f"{request.role!r} is no role; a machine is invited as writer or reader")
+    role = Role(request.role)
+    return invited(unit, plane, request, lambda *rest: invite(unit, plane, role, *rest))
+
+
+class Asked(Protocol):
+    """What somebody asks who wants an invite."""
+
+    role: str
+    expires_ms: int
+
+
+def invited(
+    unit: Unit, plane: PlaneRow, asked: Asked, make: Callable[[int, Sequence[Remote]], Invited]
+) -> dict[str, Any]:
+    """Answer a request for an invite, whoever it is for.
+
+    Args:
+        unit: the unit.
+        plane: the plane.
+        asked: the role, and when it expires.
+        make: makes it, from when it expires and the remotes that it leads to.
+    """
     shared = [
         row
         for row in remotes(unit.transaction)
         if plane.kind != "operational" and mode_of(unit.transaction, row, plane.number) != "off"
     ]
-    expires_ms = request.expires_ms or unit.now_ms + DAY_MS
-    made = invite(unit, plane, Role(request.role), expires_ms, [_ticket_remote(row) for row in shared])
+    expires_ms = asked.expires_ms or unit.now_ms + DAY_MS
+    made = make(expires_ms, [_ticket_remote(row) for row in shared])
     return {
         "ticket": encode_ticket(made.ticket),
         "invite": key_text(made.key),
         "plane": plane.name,
-        "role": request.role,
+        "role": asked.role,
         "expires_ms": expires_ms,
         "remotes": [{"kind": row.kind, "url": without_credentials(row.url)} for row in shared],
     }
@@ -230,12 +256,17 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
         "plane": joined.plane.id.hex(),
         "name": joined.plane.name,
         "town": key_text(ticket.town),
-        "role": str(Role.WRITER),
+        "role": str(ticket.role if isinstance(ticket, TownTicket) else Role.WRITER),
+        "is_for_town": isinstance(ticket, TownTicket),
         "state": "waiting" if is_waiting(unit.transaction, joined.plane.number) else "ready",
         "created": joined.created,
         "replica": key_text(unit.replica.id),
         "remotes": names,
-        "clashes": [],
+        "clashes": [
+            prefix
+            for prefix, planes in clashing_prefixes(unit.replica, unit.transaction).items()
+            if joined.plane.number in planes
+        ],
         "recovery_words": words,
     }
 

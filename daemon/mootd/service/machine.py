@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from moot_protocol import ids
 from moot_protocol.errors import RefusedError
-from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import MIB
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Doctor, Fsck, Ping, Status, Stop
@@ -18,11 +17,16 @@ from mootd.edges.paths import Places
 from mootd.engine import layout
 from mootd.engine.entities import Entities
 from mootd.engine.fsck import Checker, Problem
+from mootd.engine.home import is_copied
 from mootd.engine.log import PlaneRow
+from mootd.engine.mirrors import mirrors
+from mootd.engine.planes import clashing_prefixes
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
+from mootd.engine.towns import home_of, own_name
 from mootd.engine.workspaces import workspaces
 from mootd.ports import Clock, Entropy
+from mootd.service.spool_reads import spool_alarms, spool_checks, spools
 from mootd.store.port import Reader, Table
 from mootd.version import VERSION
 
@@ -86,6 +90,7 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         "replica": None,
         "planes": [],
         "projects": [],
+        "spools": [],
         "conflicts": 0,
         "parked": 0,
         "jobs": [],
@@ -95,21 +100,18 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         return shown
     with replica.read() as reader:
         views = replica.views_of(reader)
-        shown["town"] = {"name": "", "key": ids.key_text(_town(replica))}
+        home = home_of(replica.planes.values())
+        shown["town"] = {"name": own_name(reader, home), "key": ids.key_text(home)}
         shown["replica"] = ids.key_text(replica.id)
         # Counting takes a while in a large store, and projects and planes ask for the same numbers.
         issues = cache(partial(_issues_of, reader, views.index))
         shown["planes"] = [_plane(replica, reader, plane, issues) for plane in replica.planes.values()]
         shown["projects"] = [_project(replica, each, issues) for each in workspaces(reader)]
+        shown["spools"] = spools(reader)
+        shown["alarms"] += spool_alarms(shown["spools"], machine.clock.now_ms())
         shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
         shown["parked"] = sum(1 for _ in reader.scan(Table.META, layout.PARKED, layout.after(layout.PARKED)))
     return shown
-
-
-def _town(replica: Replica) -> bytes:
-    """The town that this machine works in: of its first ledger, or of what it has."""
-    planes = sorted(replica.planes.values(), key=lambda plane: (plane.kind != PlaneKind.LEDGER, plane.number))
-    return planes[0].town
 
 
 def _issues_of(reader: Reader, index: Table, project: int) -> int:
@@ -148,22 +150,79 @@ def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
                 "message": f"{ids.key_text(row.author)} signed two different histories from event {row.forked_at} on",
                 "hint": "nothing of it from there on counts until its town says which does",
             }
+    yield from _copies(replica)
+    yield from _removals(replica)
     yield from _clashes(replica)
+    yield from _mirrors(replica)
+
+
+def _copies(replica: Replica) -> Iterator[dict[str, Any]]:
+    """What the last start found out about where the data directory lies."""
+    with replica.read() as reader:
+        copied = is_copied(reader)
+    if copied:
+        yield {
+            "code": "copied",
+            "severity": "alarm",
+            "message": "this data directory is a copy from another machine; nothing is written until you say which",
+            "hint": "`moot salvage` gives this machine its own key; `moot salvage --moved` if the other is gone",
+        }
+    elif replica.is_moved:
+        yield {
+            "code": "moved",
+            "severity": "warning",
+            "message": "this data directory lies elsewhere than at the last start, or on another machine",
+            "hint": "if the original still runs somewhere, run `moot salvage --copied` here before anything is written",
+        }
+
+
+def _removals(replica: Replica) -> Iterator[dict[str, Any]]:
+    """Planes on which nothing that this machine writes counts any more."""
+    for plane in replica.planes.values():
+        row = replica.feeds.get(replica.feed_numbers.get((plane.number, replica.id), 0))
+        if row is not None and row.ended:
+            yield {
+                "code": "ended",
+                "severity": "warning",
+                "message": f"this machine, or its town, was removed from plane {plane.name} after event {row.n} of it",
+                "hint": "what is here stays readable; `moot salvage` or a new invite lets it write again",
+            }
 
 
 def _clashes(replica: Replica) -> Iterator[dict[str, Any]]:
     """Issue prefixes that several planes have: ids don't tell then which plane is meant."""
-    planes: dict[str, list[str]] = {}
-    for plane, project in replica.projects:
-        if project:
-            planes.setdefault(project, []).append(replica.planes[plane].name)
-    for project, names in planes.items():
-        if len(names) > 1:
+    with replica.read() as reader:
+        clashing = clashing_prefixes(replica, reader)
+    for project, planes in clashing.items():
+        names = sorted(replica.planes[plane].name for plane in planes)
+        yield {
+            "code": "prefix_clash",
+            "severity": "warning",
+            "message": f"the issue prefix {project} is used on planes {' and '.join(names)}",
+            "hint": "say --plane, or an id as PLANE:ID, where it matters",
+        }
+
+
+def _mirrors(replica: Replica) -> Iterator[dict[str, Any]]:
+    """Files that should follow their project, and don't."""
+    with replica.read() as reader:
+        rows = mirrors(reader)
+    for row in rows:
+        path = f"{row.folder}/{row.file}"
+        if row.doubt:
+            gone, reverted, total = row.doubt.gone, row.doubt.reverted, row.doubt.total
             yield {
-                "code": "prefix_clash",
+                "code": "mirror_asks",
                 "severity": "warning",
-                "message": f"the issue prefix {project} is used on planes {' and '.join(sorted(names))}",
-                "hint": "say --plane, or an id as PLANE:ID, where it matters",
+                "message": f"{path}: of {total} issues {gone} are gone and {reverted} went back to an older state",
+                "hint": "nothing is taken in before you say which is right: see `moot mirror resume --help`",
+            }
+        elif row.problem:
+            yield {
+                "code": "mirror_problem",
+                "severity": "warning",
+                "message": f"{path} is not followed: {row.problem}",
+                "hint": "it is tried again when the file changes; see `moot mirror status`",
             }
 
 
@@ -189,6 +248,8 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
         _check("every plane has its charter", *_has_charters(replica), "run `moot sync --wait`"),
         _check("no feed is forked", not any(row.forked_at for row in replica.feeds.values()), "", "see `moot status`"),
     ]
+    with replica.read() as reader:
+        checks += spool_checks(spools(reader))
     keys = (TOWN_KEY, REPLICA_KEY) if replica.is_founded else ()
     return checks + [
         _check(f"{name} key is here", replica.keys.has(name), "", "restore it from a backup") for name in keys

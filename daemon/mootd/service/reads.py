@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.kinds import ISSUE
 from moot_protocol.request_base import Request
 from moot_protocol.requests import (
     Blocked,
@@ -23,12 +24,17 @@ from moot_protocol.requests import (
     ResolveIds,
     Show,
     Stats,
-    WorkspaceInfo,
 )
 from mootd.engine import layout
-from mootd.engine.issues import conflicts, exporting, history, trees
+from mootd.engine.issues import aliases, conflicts, exporting, history, trees
+from mootd.engine.issues.holding import contest
+from mootd.engine.log import StoredEvent
 from mootd.engine.proving import proof_of
-from mootd.engine.workspaces import read_workspace
+from mootd.service.claim_reads import CLAIM_READS
+from mootd.service.document_reads import DOCUMENT_READS
+from mootd.service.membership_reads import MEMBERSHIP_READS
+from mootd.service.memory_reads import MEMORY_READS
+from mootd.service.query_reads import QUERY_READS
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Table
 
@@ -54,7 +60,8 @@ def _show(snapshot: Snapshot, request: Show) -> list[dict[str, Any]]:
 def _conflicts(snapshot: Snapshot, request: Conflicts) -> list[dict[str, Any]]:
     issues = snapshot.issues
     records = [issues.find(request.id)[2]] if request.id else list(conflicts.conflicting_issues(issues))
-    return [found for record in records for found in conflicts.conflicts_of(issues, record)]
+    found = [found for record in records for found in conflicts.conflicts_of(issues, record)]
+    return found if request.id else [*found, *aliases.clashes(issues)]
 
 
 def events_since(snapshot: Snapshot, request: Events) -> dict[str, Any]:
@@ -71,11 +78,21 @@ def events_since(snapshot: Snapshot, request: Events) -> dict[str, Any]:
         last = int.from_bytes(key, "big")
         stored = snapshot.entities.log.event(last)
         if request.kind in ("", stored.event.skeleton.kind):
-            shown = history.describe(snapshot.entities, snapshot.feed(stored.feed).plane, stored)
-            found.append({"arrival": last, "id": shown["entity"], **shown})
+            plane = snapshot.feed(stored.feed).plane
+            shown = history.describe(snapshot.entities, plane, stored)
+            found.append({"arrival": last, "id": shown["entity"], **shown, **_contested(snapshot, plane, stored)})
         if len(found) == limit:
             break
     return {"events": found, "next": last, "first": first}
+
+
+def _contested(snapshot: Snapshot, plane: int, stored: StoredEvent) -> dict[str, Any]:
+    """What an event that claims an issue is told with, where others claimed it too, and how that came out."""
+    skeleton = stored.event.skeleton
+    if skeleton.kind != ISSUE or not any(change.key == "assignee" for change in skeleton.changes):
+        return {}
+    found = contest(snapshot.entities, plane, skeleton.entity)
+    return {"contested": found} if found else {}
 
 
 def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
@@ -118,6 +135,10 @@ READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
     ResolveIds: _resolve_ids,
     Events: events_since,
     Prove: _prove,
-    WorkspaceInfo: lambda snapshot, request: read_workspace(snapshot.reader, request.workspace),
+    **CLAIM_READS,
+    **MEMBERSHIP_READS,
+    **QUERY_READS,
+    **MEMORY_READS,
+    **DOCUMENT_READS,
 }
 """What each reading request is answered with."""

@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CheckRemote, Sync
 from moot_protocol.listing import Filter
+from moot_protocol.membership_requests import Recover
+from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import (
     Events,
@@ -31,13 +33,15 @@ from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
-from mootd.exchange.hub import Hub
+from mootd.exchange.hub import SYNC_WAIT_MS, Hub
 from mootd.exchange.progress import Progress
+from mootd.mirror.mirrors import Mirrors
 from mootd.service.commits import Commits
 from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
 from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
 from mootd.service.founding import found
 from mootd.service.machine import MACHINE, Machine
+from mootd.service.membership_writes import MEMBERSHIP_WRITES, NEW_IDENTITY, SECRET
 from mootd.service.reads import READS
 from mootd.service.snapshot import Snapshot
 from mootd.service.upkeep import UPKEEP, Upkeep
@@ -51,6 +55,9 @@ QUICK_ROWS: Final = 100
 _QUICK: Final = frozenset({Show, ResolveIds, WorkspaceInfo})
 _NO_FILTER: Final = Filter()
 _PLACE_ONLY: Final = frozenset({"projects", "plane"})
+_EXCHANGE: Final = {**EXCHANGE_WRITES, **MEMBERSHIP_WRITES}
+_MIRRORS: Final = frozenset(MIRROR_REQUESTS)
+_SECRET: Final = SECRET_ANSWERS | SECRET
 IMPORT_SESSIONS: Final = 16
 """Imports under way at once whose ids are remembered."""
 
@@ -72,16 +79,24 @@ class Service:
         machine: facts about the process and its machine.
         executor: threads for long reads.
         hub: exchanges planes with remotes; None where there is no exchange.
+        mirrors: keeps mirrors of files; None where there are none.
     """
 
     def __init__(
-        self, replica: Replica, writer: Writer[Unit], machine: Machine, executor: Executor, hub: Hub | None = None
+        self,
+        replica: Replica,
+        writer: Writer[Unit],
+        machine: Machine,
+        executor: Executor,
+        hub: Hub | None = None,
+        mirrors: Mirrors | None = None,
     ) -> None:
         self._replica = replica
         self._writer = writer
         self._machine = machine
         self._executor = executor
         self._hub = hub
+        self._mirrors = mirrors
         self._upkeep = Upkeep()
         self.commits = Commits()
         self._imports: OrderedDict[str, dict[str, int]] = OrderedDict()
@@ -98,6 +113,9 @@ class Service:
             key: its idempotency key, or empty.
             wait: waits for a future of the writer; a command's terminal waits only as long as its client is there.
         """
+        if isinstance(request, Recover) and self._hub is not None:
+            hub = self._hub
+            hub.call(lambda: _read_remotes(hub))
         write = self._write_of(request, key)
         if write is not None:
             answer: Any = wait(self._writer.submit(write.work, bulk=write.bulk, atomic=write.atomic))
@@ -137,6 +155,8 @@ class Service:
     async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
         """Answer any other request."""
         loop = asyncio.get_running_loop()
+        if isinstance(request, Recover) and self._hub is not None:
+            await _read_remotes(self._hub)
         write = (
             await loop.run_in_executor(self._executor, self._write_of, request, key)
             if _is_long(request)
@@ -169,13 +189,22 @@ class Service:
     # -- Both ----------------------------------------------------------------------------------------------------
     def _hurry_after(self, request: Request[Any]) -> None:
         """An invite is about to be used on another machine, and a plane to be looked for."""
-        if self._hub is not None and type(request) in EXCHANGE_WRITES:
+        if self._hub is None or getattr(request, "dry_run", False):
+            return
+        if type(request) in NEW_IDENTITY:
+            self._hub.renew()
+        if type(request) in _EXCHANGE:
             self._hub.hurry()
 
     def _running_hub(self) -> Hub:
         if self._hub is None:
             raise RefusedError("this daemon exchanges nothing", code=Code.NOT_READY)
         return self._hub
+
+    def _running_mirrors(self) -> Mirrors:
+        if self._mirrors is None:
+            raise RefusedError("this daemon keeps no mirrors", code=Code.NOT_READY)
+        return self._mirrors
 
     def _progress_of(self, remote: int) -> Progress:
         return Progress() if self._hub is None else self._hub.progress(remote)
@@ -185,6 +214,8 @@ class Service:
             return self._status(request)
         if type(request) in MACHINE:
             return MACHINE[type(request)](self._machine, self._replica, request)
+        if type(request) in _MIRRORS:
+            return self._running_mirrors().call(request)  # type: ignore[arg-type]  # they are those of the set
         now_ms = self._replica.wall.now_ms()
         with self._replica.read() as reader:
             if type(request) in EXCHANGE_READS:
@@ -207,7 +238,7 @@ class Service:
             return Write(lambda unit: found(unit, request), atomic=True)
         if isinstance(request, Import):
             return self._import(request, key)
-        if type(request) in EXCHANGE_WRITES:
+        if type(request) in _EXCHANGE:
             return Write(lambda unit: self._exchange_write(unit, request, key), atomic=True)
         if isinstance(request, Mutation):
             return Write(
@@ -219,10 +250,10 @@ class Service:
 
     @staticmethod
     def _exchange_write(unit: Unit, request: Request[Any], key: str) -> Any:
-        work = EXCHANGE_WRITES[type(request)]
+        work = _EXCHANGE[type(request)]
         if getattr(request, "dry_run", False):
             return unit.try_out(lambda unit: work(unit, request))
-        return once(unit, request, "" if type(request) in SECRET_ANSWERS else key, lambda unit: work(unit, request))
+        return once(unit, request, "" if type(request) in _SECRET else key, lambda unit: work(unit, request))
 
     def _import(self, request: Import, key: str) -> Write:
         session = request.session or self._machine.new_session()
@@ -249,6 +280,23 @@ class Service:
 
 async def _asked_of(hub: Hub, request: Sync | CheckRemote) -> Any:
     return await (hub.sync(request) if isinstance(request, Sync) else hub.check(request.name))
+
+
+async def _read_remotes(hub: Hub) -> None:
+    """Read every remote to its end: the recovery key must not write beside what it has written before.
+
+    Raises:
+        RefusedError: `not_ready`: one can't be read.
+    """
+    answer = await hub.sync(Sync(wait_ms=SYNC_WAIT_MS))
+    errors = [f"{remote['remote']}: {remote['error']}" for remote in answer["remotes"] if remote["error"]]
+    if errors or not answer["done"]:
+        raise RefusedError(
+            f"remotes have to be read before: {'; '.join(errors) or 'they take long'}",
+            code=Code.NOT_READY,
+            hint="see `moot remote list`; `moot remote remove NAME` takes one away that is gone for good",
+            retryable=True,
+        )
 
 
 def _parts(wanted: Filter) -> set[str]:

@@ -5,6 +5,7 @@ from mootd.engine.entities import Entities
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import FeedRow, damaged, decode_feed
+from mootd.engine.origins import Origins
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.replica import Replica
 from mootd.store.port import Reader, Table
@@ -23,6 +24,7 @@ class Snapshot:
         self.replica = replica
         self.reader = reader
         self.now_ms = now_ms
+        self.origins = Origins(replica, reader)
         self.entities = Entities(reader, replica.views_of(reader), self._author_of, replica.feed_number)
 
     def feed(self, feed: int) -> FeedRow:
@@ -43,16 +45,16 @@ class Snapshot:
     def issues(self) -> Issues:
         """The issues of every plane that holds some."""
         planes = issue_planes(self.replica.planes) or [self.replica.ledger]
-        return Issues(self.entities, *(row.number for row in planes))
+        return Issues(self.entities, *(row.number for row in planes), origins=self.origins)
 
     def issues_of(self, plane: str) -> Issues:
         """The issues of the plane that is named; of every plane, if none is."""
         if not plane:
             return self.issues
-        return Issues(self.entities, issue_plane_meant(self.replica.planes, plane).number)
+        return Issues(self.entities, issue_plane_meant(self.replica.planes, plane).number, origins=self.origins)
 
     def lists(self, plane: str) -> Lists:
         """Lists of the issues of the plane that is named; of every plane, if none is."""
         every = self.issues
         issues = self.issues_of(plane) if plane else every
-        return Lists(issues, every.names, dict(self.replica.projects), self.now_ms)
+        return Lists(issues, every.names, dict(self.replica.projects), self.now_ms, self.replica.rows)

@@ -34,6 +34,11 @@ from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.script import run_script
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import init_project
+from mootd.service.action_writes import ACTION_WRITES, PLANELESS_WRITES
+from mootd.service.claim_writes import CLAIM_WRITES, PLANELESS_CLAIM_WRITES
+from mootd.service.document_writes import DOCUMENT_WRITES
+from mootd.service.memory_writes import MEMORY_WRITES
+from mootd.service.spool_writes import SPOOL_WRITES
 from mootd.store.port import Table
 
 _PRUNED_AT_ONCE: Final = 100
@@ -52,10 +57,18 @@ _WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
     Resolve: resolve,
     ImportEdits: import_edits,
     InitProject: lambda writer, request: init_project(writer.unit, writer.plane, request),
+    **ACTION_WRITES,
+    **CLAIM_WRITES,
 }
 
 
-OTHER_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {}
+OTHER_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
+    **MEMORY_WRITES,
+    **DOCUMENT_WRITES,
+    **PLANELESS_WRITES,
+    **PLANELESS_CLAIM_WRITES,
+    **SPOOL_WRITES,
+}
 """Requests that are not about issues, by subject: each finds its plane itself."""
 
 

@@ -127,3 +127,10 @@ def test_what_has_expired_is_to_be_closed() -> None:
     told = exchange_lines.invite_rows(PLAIN, [invite(state="expired", expires_ms=NOW_MS - HOUR)], NOW_MS)
     assert told[0] == "kkkkkkkkkkkk ledger writer expired 1h ago unused"
     assert told[1].startswith("1 invite expired and still open; `moot invite close")
+
+
+def test_clashing_prefixes_are_named_and_made_harmless() -> None:
+    told = exchange_lines.clash_words(["bd", "x\x1b[31m"])
+    assert "bd, x" in told
+    assert "PLANE:ID" in told
+    assert "\x1b" not in told

@@ -241,3 +241,29 @@ def test_threads_share_parsers_without_mixing_up_what_they_read() -> None:
 def test_comma_separated_values_are_flattened_without_blanks_and_repeats() -> None:
     assert comma_separated(["a, b", "", "b,,c"]) == ("a", "b", "c")
     assert comma_separated(None) == ()
+
+
+# -- What callers of bd expect -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("argv", [["-q", "state", "a1"], ["state", "a1"]])
+def test_a_command_may_go_by_another_name(argv: list[str]) -> None:
+    found = grammar().read(argv, {"state": "update"})
+    assert (found.command.name if found.command else "", found.arguments.ids) == ("update", ["a1"])
+    with pytest.raises(RefusedError):
+        grammar().read(argv)
+
+
+def test_flags_that_bd_takes_everywhere_are_taken_and_not_told_of() -> None:
+    found = grammar().read(["--no-daemon", "update", "a1", "--no-auto-flush", "--lock-timeout", "5s", "-fv"]).arguments
+    assert (found.ids, found.force) == (["a1"], True)
+    assert "--no-daemon" not in grammar().help("update", "moot", 80)
+    with pytest.raises(RefusedError, match="unknown flag --no-deamon") as raised:
+        grammar().read(["update", "--no-deamon"])
+    assert "did you mean" not in raised.value.message
+
+
+def test_a_commands_own_flag_of_such_a_name_is_its_own() -> None:
+    def arguments(parser: ArgumentParser) -> None:
+        parser.add_argument("--verbose", type=int)
+
+    one = Grammar([Section("s", [command("x", arguments)])])
+    assert one.read(["x", "--verbose", "3"]).arguments.verbose == 3

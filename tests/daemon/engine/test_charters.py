@@ -1,15 +1,30 @@
 """What a charter says here: only its accepted events count, and a member is who has opened a feed."""
 
+import pytest
+
+from moot_protocol.charter import epoch_drafts
 from moot_protocol.charter_reading import Epochs
+from moot_protocol.epoch import build_epoch
+from moot_protocol.frame import epoch_id
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import founder, invited, joined, newcomer, plane_of, send
 from moot_testkit.engine import Desk
-from moot_testkit.feeds import FeedWriter, Town, note
+from moot_testkit.feeds import FeedWriter, Guest, Town, note, seed
 from moot_testkit.town import Member
-from mootd.engine.charters import charter_events, epochs_of, invites_of, members_of
+from mootd.engine.charters import (
+    charter_events,
+    charters_of,
+    epochs_of,
+    founder_of,
+    invites_of,
+    members_of,
+    towns_of,
+)
 from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import close_invite, open_plane
 from mootd.engine.log import PlaneRow
+from mootd.engine.membership import adopt_plane
 from mootd.engine.unit import Unit
 
 
@@ -88,3 +103,77 @@ def test_who_used_a_closed_invite_and_was_not_kept_is_no_member() -> None:
     assert set(members(one)) == {one.id}
     send(one, two)
     assert set(members(two, plane_of(two, plane.id))) == {one.id}
+
+
+# -- Several towns ---------------------------------------------------------------------------------------------------
+def plane_with(role: Role) -> tuple[Town, Guest, Desk]:
+    """A founder and a town that it admits, each with an epoch of its own, and the other town's desk."""
+    founder = Town()
+    guest = founder.guest("guest")
+    founder.admit(guest, role)
+    for town, key in ((founder, b"\1" * 32), (guest, b"\2" * 32)):
+        value = build_epoch(founder.plane, key, {town.key.public: seed("point")})
+        town.charter.write(*epoch_drafts(epoch_id(key), value, "admin", {}))
+    desk = Desk()
+    with desk.replica.transaction() as unit:
+        adopt_plane(unit, founder.plane, PlaneKind.LEDGER, "ledger", guest.key.public)
+    desk.receive([*founder.charter.batches, *guest.charter.batches])
+    return founder, guest, desk
+
+
+def test_the_founder_is_whom_the_genesis_names_whatever_town_this_replica_is_of() -> None:
+    founder, guest, desk = plane_with(Role.WRITER)
+    with desk.replica.read() as reader:
+        source = Snapshot(reader)
+        assert desk.replica.ledger.town == guest.key.public
+        assert founder_of(source, desk.replica.ledger) == founder.key.public
+        standings = {key: (each.depth, each.role) for key, each in towns_of(source, desk.replica.ledger).items()}
+    assert standings == {
+        founder.recovery.public: (0, Role.ADMIN),
+        founder.key.public: (1, Role.ADMIN),
+        guest.key.public: (2, Role.WRITER),
+    }
+
+
+@pytest.mark.parametrize(("role", "count"), [(Role.ADMIN, 2), (Role.WRITER, 1), (Role.READER, 1)])
+def test_only_admins_epochs_count(role: Role, count: int) -> None:
+    _, _, desk = plane_with(role)
+    with desk.replica.read() as reader:
+        assert len(epochs_of(Snapshot(reader), desk.replica.ledger).live) == count
+
+
+def test_a_charter_is_read_by_its_town_and_left_out_it_is_the_own_town_s() -> None:
+    founder, guest, desk = plane_with(Role.ADMIN)
+    desk.receive([guest.charter.batches[0]])
+    with desk.replica.read() as reader:
+        source, plane = Snapshot(reader), desk.replica.ledger
+        kinds = [
+            [placed.event.skeleton.kind for placed in charter_events(source, plane, town)]
+            for town in (None, guest.key.public, founder.key.public)
+        ]
+        assert [row.author for row in charters_of(source, plane)] == sorted([founder.key.public, guest.key.public])
+    assert kinds == [["charter", "epoch"], ["charter", "epoch"], ["genesis", "admission", "epoch"]]
+
+
+def test_members_are_those_of_all_towns() -> None:
+    founder, guest, desk = plane_with(Role.WRITER)
+    one, two = founder.replica("one"), guest.replica("two", Role.ADMIN)
+    desk.receive([*one.batches, *two.batches])
+    assert members(desk, desk.replica.ledger) == {
+        one.author: (Role.WRITER, founder.key.public),
+        two.author: (Role.WRITER, guest.key.public),
+    }
+
+
+def test_the_recovery_key_s_epochs_do_not_count() -> None:
+    founder, _, desk = plane_with(Role.ADMIN)
+    paper, key = Guest(founder, "paper", key=founder.recovery), b"\3" * 32
+    paper.charter.write(
+        *epoch_drafts(epoch_id(key), build_epoch(founder.plane, key, {founder.key.public: seed("point")}), "admin", {})
+    )
+    paper.admit(founder.guest("heir"))
+    desk.receive(paper.charter.batches)
+    with desk.replica.read() as reader:
+        source, plane = Snapshot(reader), desk.replica.ledger
+        assert paper.key.public in {row.author for row in charters_of(source, plane)}
+        assert epoch_id(key) not in {epoch.id for epoch in epochs_of(source, plane).written}

@@ -4,9 +4,10 @@ import msgspec
 
 from moot_protocol.batch import Batch
 from moot_protocol.event import Dot, Draft, Write
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.engine import Desk, plain
-from moot_testkit.feeds import FeedWriter, Town, dot_of, note
+from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
 from mootd.engine import layout
 from mootd.engine.cut import REPORTED_ENTITIES, CutReport, cut
 from mootd.engine.receive import Outcome
@@ -187,3 +188,71 @@ def test_an_event_over_two_keys_returns_each_of_them() -> None:
     cut_feed(desk, two, 1)
     (group,) = desk.records()["mt-1"].groups
     assert sorted(pair[0] for pair in group.pairs) == ["status", "title"]
+
+
+# -- Roles that change -----------------------------------------------------------------------------------------------
+def rule(text: str) -> Draft:
+    return Draft("role", "a role", "alice", (Write("document", text),))
+
+
+def promoted() -> tuple[Town, Guest, FeedWriter, Desk]:
+    """A town let in as writer, then as admin, with a replica that wrote what admins may; and a desk that holds it."""
+    town = Town()
+    guest = town.guest("guest")
+    town.admit(guest, Role.WRITER)
+    town.admit(guest, Role.ADMIN)
+    one = guest.replica("one", Role.ADMIN, rule("of an admin"), note("of anyone"))
+    desk = desk_of(town, *guest.charter.batches, *one.batches)
+    return town, guest, one, desk
+
+
+def test_when_a_role_falls_what_only_admins_may_write_is_taken_back_and_reported() -> None:
+    town, guest, one, desk = promoted()
+    before = desk.digest()
+    town.end_charter(left := town.charter.fork("shorter", 2))
+    desk.receive(left.batches[-1:])
+    assert accepted(desk, town.key.public) == (3, "admin")
+    assert accepted(desk, one.author) == (3, "writer")
+    kept = desk_of_batches(town, left, guest.charter, one)
+    assert content(desk) == content(kept)
+    assert desk.digest() != before
+    (report,) = [each for each in reports(desk) if each.author == one.author]
+    assert (report.first, report.last, report.entities) == (2, 2, [("role", "a role")])
+
+
+def test_when_a_role_rises_what_was_written_before_counts() -> None:
+    town, guest, one, desk = promoted()
+    late = Desk().watch(town)
+    late.receive([*town.charter.batches[:2], *guest.charter.batches, *one.batches])
+    assert accepted(late, one.author) == (3, "writer")
+    late.receive(town.charter.batches[2:])
+    late.receive(desk.batches())
+    assert accepted(late, one.author) == (3, "admin")
+    assert content(late) == content(desk)
+    assert reports(late) == []
+
+
+def test_when_a_town_is_an_admin_no_more_its_charter_s_admissions_leave_the_digest() -> None:
+    town, guest, _, desk = promoted()
+    third = town.guest("third")
+    guest.admit(third)
+    desk.receive(guest.charter.batches[1:])
+    town.end_charter(left := town.charter.fork("shorter", 2))
+    desk.receive(left.batches[-1:])
+    kept = desk_of_batches(town, left, guest.charter)
+    assert accepted(desk, guest.key.public) == (2, "writer")
+    assert content(kept)[0] != content(desk)[0], "the replica's events"
+    assert [each.entities for each in reports(desk) if each.author == guest.key.public] == [
+        [("admission", key_text(third.key.public))]
+    ]
+
+
+def desk_of_batches(town: Town, *feeds: FeedWriter) -> Desk:
+    desk = Desk().watch(town)
+    desk.receive([batch for feed in feeds for batch in feed.batches])
+    return desk
+
+
+def accepted(desk: Desk, author: bytes) -> tuple[int, str]:
+    row = next(row for row in desk.replica.feeds.values() if row.author == author)
+    return row.n, row.role

@@ -107,3 +107,11 @@ def test_the_generations_share_no_table() -> None:
     assert not {old.ids, old.records, old.index} & {new.ids, new.records, new.index}
     assert layout.counter_key(0) != layout.counter_key(1)
     assert layout.digest_key(0, 1) != layout.digest_key(1, 1)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60), NUMBERS_64)
+def test_an_alias_key_tells_what_it_was_made_of_and_begins_with_its_beginnings(alias: str, eid: int) -> None:
+    key = layout.alias_key(7, alias, eid)
+    assert layout.alias_parts(key) == (alias, eid)
+    assert all(key.startswith(layout.aliases_prefix(7, alias[:end])) for end in range(len(alias) + 1))
+    assert not key.startswith(layout.aliases_prefix(8))

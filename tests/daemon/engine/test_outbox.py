@@ -17,7 +17,8 @@ from moot_testkit.feeds import FeedWriter, Town, note, seed, wire
 from moot_testkit.stores import opened
 from mootd.engine import carried
 from mootd.engine.carried import NOTHING, Carried
-from mootd.engine.inviting import begin_epoch, open_plane
+from mootd.engine.epochs import begin_epoch
+from mootd.engine.inviting import open_plane
 from mootd.engine.outbox import NEARLY_FULL, Gauge, Outbox, OutboxReader, OutFrame
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.store.memory_store import MemoryStore

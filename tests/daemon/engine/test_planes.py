@@ -4,9 +4,9 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_testkit.engine import Desk
-from moot_testkit.planes import two_planes
+from moot_testkit.planes import clash, two_planes
 from mootd.engine.log import PlaneRow
-from mootd.engine.planes import issue_plane_meant, issue_planes, kept_planes, labels_of, plane_meant
+from mootd.engine.planes import clashing_prefixes, issue_plane_meant, issue_planes, kept_planes, labels_of, plane_meant
 
 ROWS = {
     1: PlaneRow(1, bytes.fromhex("aa11" * 8), "ledger", "ledger", b"t" * 32),
@@ -62,3 +62,14 @@ def test_the_store_has_the_planes_that_the_replica_knows() -> None:
     for desk in (Desk(), two_planes()):
         with desk.replica.read() as reader:
             assert {row.number: row for row in kept_planes(reader)} == desk.replica.planes
+
+
+def test_prefixes_that_several_planes_have_clash_whether_they_hold_issues_or_not() -> None:
+    desk = two_planes()
+    first, second = (row.number for row in issue_planes(desk.replica.planes))
+    with desk.replica.read() as reader:
+        before = clashing_prefixes(desk.replica, reader)
+    clash(desk)
+    with desk.replica.read() as reader:
+        after = clashing_prefixes(desk.replica, reader)
+    assert (before, list(after.values())) == ({}, [[first, second]])

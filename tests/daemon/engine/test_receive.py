@@ -1,6 +1,6 @@
 """Receiving: whatever comes, in whatever order, the log is what acceptance says of the set of batches held."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given
@@ -19,9 +19,12 @@ from moot_protocol.messages import ForkProof, fork_proof
 from moot_protocol.requests import Create, IssueFields
 from moot_testkit.engine import START_MS, Desk, town_of
 from moot_testkit.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
-from moot_testkit.worlds import held_of, worlds
+from moot_testkit.town_worlds import town_worlds
+from moot_testkit.worlds import World, held_of, worlds
 from mootd.engine.membership import end_replica
 from mootd.engine.receive import Outcome, has_due, keep_proof, receive, release_parked, unite
+
+Worlds = Callable[[], st.SearchStrategy[World]]
 
 
 def settled(town: Town, batches: Iterable[Batch]) -> tuple[HeldBatches, Settlement]:
@@ -64,9 +67,10 @@ def check(desk: Desk, town: Town, batches: Iterable[Batch]) -> None:
 
 
 @pytest.mark.timeout(900)  # many examples on a slow machine
-@given(st.data())
-def test_any_order_repetition_and_portions_give_what_acceptance_says(data: st.DataObject) -> None:
-    world = data.draw(worlds())
+@pytest.mark.parametrize("kind", [worlds, town_worlds])
+@given(data=st.data())
+def test_any_order_repetition_and_portions_give_what_acceptance_says(kind: Worlds, data: st.DataObject) -> None:
+    world = data.draw(kind())
     batches = [batch for batch, _ in data.draw(held_of(world)).batches]
     again = data.draw(st.lists(st.sampled_from(batches), max_size=3)) if batches else []
     desk = Desk().watch(world.town)
@@ -81,9 +85,10 @@ def test_any_order_repetition_and_portions_give_what_acceptance_says(data: st.Da
 
 
 @pytest.mark.timeout(900)  # many examples on a slow machine
-@given(st.data())
-def test_one_transaction_for_all_gives_the_same(data: st.DataObject) -> None:
-    world = data.draw(worlds())
+@pytest.mark.parametrize("kind", [worlds, town_worlds])
+@given(data=st.data())
+def test_one_transaction_for_all_gives_the_same(kind: Worlds, data: st.DataObject) -> None:
+    world = data.draw(kind())
     batches = [batch for batch, _ in data.draw(held_of(world)).batches]
     desk = Desk().watch(world.town)
     desk.receive(data.draw(st.permutations(batches)))

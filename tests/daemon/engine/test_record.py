@@ -62,7 +62,7 @@ class Replay:
         assert key in KEYS
         return (feed, n, leaf8) in self._come
 
-    def _added(self, keys: list[str], feed: int, n: int, leaf: bytes) -> None:
+    def _added(self, keys: Sequence[str], feed: int, n: int, leaf: bytes) -> None:
         self.digest.add(terms(self._prefix, keys, place_suffix(AUTHORS[feed], n, leaf)))
 
     def _removed(self, key: str, feed: int, n: int, leaf: bytes) -> None:
@@ -138,8 +138,8 @@ def test_values_of_inline_fields_stand_in_the_record_and_others_are_read_from_th
     log.write(1, Write("title", "T"), Write("description", "long"))
     record = applied(log).record
     assert {key: value for _, key, value in pairs_of(record)} == {"description": MISSING, "title": "T"}
-    live = live_of(record, lambda feed: AUTHORS[feed], lambda group, key: (f"{group.n} {key}", "alice"))
-    assert [(each.value, each.actor) for each in live["description"]] == [("1 description", "alice")]
+    live = live_of(record, lambda feed: AUTHORS[feed], lambda group: ({"description": f"{group.n} long"}, "alice"))
+    assert [(each.value, each.actor) for each in live["description"]] == [("1 long", "alice")]
 
 
 def test_an_event_without_its_values_is_live_with_its_values_missing() -> None:

@@ -16,6 +16,7 @@ from mootd.engine.standing import (
     PINNED,
     SETTLED,
     Standing,
+    rows_of_new,
 )
 
 
@@ -108,3 +109,14 @@ def test_classes_stand_apart_and_orders_by_priority_then_newest_first_inside_the
     ]
     keys = [it.index_keys()[0] for it in rows]
     assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize("defer_ms", [0, 100, 101])
+@pytest.mark.parametrize("flags", [EXISTS, EXISTS | OPEN, EXISTS | OPEN | PINNED, EXISTS | CLOSED | SETTLED, OPEN])
+def test_a_new_issue_has_the_rows_that_its_standing_gives_it(flags: int, defer_ms: int) -> None:
+    it = standing(
+        flags, issue_class=EPHEMERAL, project=5, priority=2, created_ms=9, tie=3, defer_ms=defer_ms, until_ms=defer_ms
+    )
+    it.place(100)
+    rows = [(layout.standing_key(7), it.pack()), *((key, b"") for key in it.index_keys())]
+    assert list(rows_of_new(7, (flags, EPHEMERAL, 5, 2, 9, 3, defer_ms), 100)) == rows

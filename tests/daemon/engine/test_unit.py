@@ -1,12 +1,16 @@
 """A unit writes log and views together, signs what it appended, and takes back whole what failed."""
 
+from contextlib import suppress
+from typing import Any
+
 import pytest
 
 from moot_protocol import limits
 from moot_protocol.batch import Batch
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.event import PlainDraft
 from moot_protocol.fold import Placed
-from moot_protocol.kinds import Role
+from moot_protocol.kinds import ISSUE, Role
 from moot_testkit.feeds import live_digest, note
 from moot_testkit.town import Member, join, make_town
 from mootd.engine import layout
@@ -15,6 +19,7 @@ from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
 LEDGER = 1
+NOON = 1_767_225_600_000
 
 
 def write(member: Member, *texts: str, entity: str = "mt-1") -> None:
@@ -46,6 +51,46 @@ def test_events_of_one_unit_are_signed_as_one_batch() -> None:
     write(member, "one", "two", "three")
     written = member.batches()[-1]
     assert [event.own_values() for event in written.events] == [["one"], ["two"], ["three"]]
+
+
+def test_events_of_a_new_entity_written_together_are_those_written_one_by_one() -> None:
+    values: list[dict[str, Any]] = [
+        {"title": "T", "status": "open", "labels": "x"},
+        {"description": "long", "updated_at": NOON},
+    ]
+    drafts = [PlainDraft(ISSUE, "mt-1", "alice", each) for each in values]
+    together, apart = (make_town(1)[0] for _ in range(2))
+    together.commit(lambda unit: unit.append_new(LEDGER, drafts))
+    apart.commit(lambda unit: [unit.append(LEDGER, draft) for draft in drafts])
+    assert tables(together) == tables(apart)
+    assert cached(together) == cached(apart)
+
+
+def test_what_was_just_written_can_be_read_before_it_is_flushed() -> None:
+    (member,) = make_town(1)
+    write(member, "old")
+    draft = PlainDraft(ISSUE, "mt-2", "alice", {"title": "new", "description": "long"})
+
+    def read(unit: Unit, entity: str) -> dict[str, Any]:
+        record = unit.record(LEDGER, ISSUE, entity)
+        live = {} if record is None else unit.entities().live(record)
+        return {key: [(sibling.value, sibling.actor) for sibling in siblings] for key, siblings in live.items()}
+
+    def work(unit: Unit) -> None:
+        assert read(unit, "mt-2") == {}
+        for append in (unit.append, lambda plane, each: unit.append_new(plane, [each])):
+            with suppress(_TakenBackError), unit.savepoint():
+                append(LEDGER, draft)
+                assert read(unit, "mt-2") == {"title": [("new", "alice")], "description": [("long", "alice")]}
+                assert read(unit, "mt-1") == {"title": [("old", "alice")]}
+                raise _TakenBackError
+            assert read(unit, "mt-2") == {}
+
+    member.commit(work)
+
+
+class _TakenBackError(Exception):
+    pass
 
 
 def test_nothing_written_is_no_batch() -> None:

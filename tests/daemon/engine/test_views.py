@@ -31,6 +31,7 @@ from moot_protocol.requests import (
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.feeds import Town, note
 from moot_testkit.naive_index import check
+from mootd.engine import layout
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.receive import Outcome, receive
 from mootd.engine.unit import Unit
@@ -192,6 +193,22 @@ def document_of(desk: Desk, name: str) -> Any:
     for dependency in document.get("dependencies", ()):
         dependency.pop("created_at", None)
     return {key: value for key, value in document.items() if key not in ("updated_at", "created_at")}
+
+
+def test_an_issue_s_edges_stand_in_the_index_unless_it_is_deleted_whatever_else_changes() -> None:
+    desk = Desk("one").found()
+    for name in NAMES[:2]:
+        desk.create(name)
+    steps: list[tuple[Mutation[Any], int]] = [
+        (AddEdge(actor="alice", id="mt-a", edge=Edge(to="mt-b")), 1),
+        (Update(actor="alice", id="mt-a", fields=IssueFields(priority=0)), 1),
+        (Delete(actor="alice", id="mt-a"), 0),
+        (Undelete(actor="alice", id="mt-a"), 1),
+        (RemoveEdge(actor="alice", id="mt-a", to="mt-b"), 0),
+    ]
+    for request, edges in steps:
+        carry(desk, request)
+        assert [len(desk.index(prefix)) for prefix in (layout.EDGE, layout.BACK_EDGE)] == [edges, edges]
 
 
 # -- Events that no desk would write -------------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from moot_testkit.exchanging import QUICK, Peer, in_step, peers, settle, through_git, until
 from moot_testkit.git_servers import Server, at_scale, bare, local, surroundings
+from mootd.edges.git.remote import GitRemote
+from mootd.remotes import Ref, Tip
 
 
 @pytest.fixture
@@ -46,7 +48,31 @@ async def test_two_machines_agree_through_a_bare_repository(tmp_path: Path, serv
         assert not bob.progress().problems
 
 
-async def test_machines_that_push_at_once_never_conflict(tmp_path: Path, server: Server) -> None:
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How often each push of whichever machine has asked its remote."""
+    counted: list[int] = []
+    under_way: dict[GitRemote, int] = {}
+    push, offer = GitRemote.push, GitRemote._offer
+
+    async def pushing(remote: GitRemote, ref: Ref, frames: Sequence[bytes]) -> Tip:
+        under_way[remote] = 0  # a remote has one caller at a time
+        try:
+            return await push(remote, ref, frames)
+        finally:
+            counted.append(under_way.pop(remote))
+
+    async def offering(remote: GitRemote, commit: str, name: str) -> str:
+        if remote in under_way:
+            under_way[remote] += 1
+        return await offer(remote, commit, name)
+
+    monkeypatch.setattr(GitRemote, "push", pushing)
+    monkeypatch.setattr(GitRemote, "_offer", offering)
+    return counted
+
+
+async def test_machines_that_push_at_once_never_conflict(tmp_path: Path, server: Server, tries: list[int]) -> None:
     count, pushes = at_scale(4, 10), at_scale(3, 20)
 
     async def work(peer: Peer) -> None:
@@ -59,7 +85,10 @@ async def test_machines_that_push_at_once_never_conflict(tmp_path: Path, server:
             connect(peer, tmp_path, server.repository)
         await settle(*everyone, rounds=2)
         before = commits(server.repository)
+        tries.clear()
         await asyncio.gather(*(work(peer) for peer in everyone))
+        assert len(tries) == count * pushes
+        assert set(tries) <= {1, 2}
         assert commits(server.repository) == before + count * pushes
         await settle(*everyone, rounds=2)
         assert in_step(*everyone)

@@ -6,17 +6,24 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import Sync
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
-from moot_testkit.exchanging import Peer, in_step, peers, settle, through_refs, until
+from moot_protocol.requests import InitProject
+from moot_testkit.exchanging import STILL, Peer, in_step, peers, settle, through_refs, until
+from moot_testkit.feeds import seed
+from moot_testkit.town import PROJECT
 from mootd.edges.memory_remote import MemoryRefs
 from mootd.engine.exchange import SharedPlane
 from mootd.engine.inviting import invite
 from mootd.engine.log import PlaneRow
+from mootd.engine.membership import found_plane
 from mootd.engine.remotes import RemoteRow, remote_named, remove_remote, set_mode
 from mootd.exchange.hub import Hub, Settings, error_of
 from mootd.exchange.progress import Progress
+from mootd.service.writes import carry_out
 
 HASTY = Settings(debounce_s=0, poll_s=60, base_s=0.01, cap_s=0.02)
 
@@ -214,3 +221,17 @@ async def test_a_machine_that_joins_gets_what_the_founder_has() -> None:
         assert in_step(one, other)
         assert other.own_n() > 0
         assert (await other.hub.sync(Sync()))["waiting"] == []
+
+
+async def test_an_exchange_tells_of_prefixes_that_clash_once_the_joined_plane_has_come() -> None:
+    refs = MemoryRefs()
+    async with peers(2, STILL, joined=False) as (ada, bob):
+        bob.commit(lambda unit: found_plane(unit, PlaneKind.LEDGER, "own", SeedSigner(seed("paper")).public))
+        bob.commit(lambda unit: carry_out(unit, InitProject(actor="bob", prefix=PROJECT, plane="own")))
+        bob.join(ada)
+        for peer in (ada, bob):
+            peer.add(through_refs(refs))
+        assert (await bob.hub.sync(Sync()))["clashes"] == []
+        await settle(ada, bob)
+        assert (await bob.hub.sync(Sync()))["clashes"] == [PROJECT]
+        assert (await ada.hub.sync(Sync()))["clashes"] == []

@@ -1,16 +1,29 @@
 """Live exchange under faults, over a broker in memory that misbehaves by a seed."""
 
+import asyncio
+from collections.abc import Callable
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
-from moot_testkit.exchanging import QUICK, STILL, at_rest, in_step, peers, through_line, through_refs, until
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.frame import seal
+from moot_protocol.presence import Presence, build_presence
+from moot_protocol.siv import NONCE_BYTES
+from moot_testkit.exchanging import QUICK, STILL, Peer, at_rest, in_step, peers, through_line, through_refs, until
 from moot_testkit.feeds import stripped
 from moot_testkit.git_servers import at_scale
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs
-from mootd.engine.outbox import Outbox
+from mootd.engine.members import seen
+from mootd.engine.outbox import Outbox, OutboxReader
+from mootd.engine.remotes import remove_remote
+from mootd.engine.state import REPLICA_KEY
+from mootd.exchange.live_plane import AT_ONCE, LivePlane
+from mootd.exchange.progress import Progress
 from mootd.remotes import Channel, Incoming
+from mootd.store.port import Table
 
 
 class Unruly(MemoryBroker):
@@ -145,6 +158,22 @@ async def test_the_outbox_keeps_what_a_member_heard_of_lately_has_not_confirmed(
         await until(lambda: at_rest(ada, bob, carl))
 
 
+def has_heard(peer: Peer, other: Peer, since_ms: int) -> bool:
+    """Whether a machine has heard from another since then that both are in step, and so all that came before that."""
+    with peer.replica.read() as reader:
+        row = seen(reader, peer.plane().number).get(other.replica.id)
+    return row is not None and row.in_step_ms > since_ms
+
+
+def have_heard(one: Peer, other: Peer, since_ms: int) -> bool:
+    """Whether both have heard from one another since then; else a minute passes, after which they tell again."""
+    if has_heard(one, other, since_ms) and has_heard(other, one, since_ms):
+        return True
+    for peer in (one, other):
+        peer.clock.advance(61_000)
+    return False
+
+
 async def test_members_not_heard_of_for_a_month_are_waited_for_no_more() -> None:
     broker = MemoryBroker()
     async with peers(3, QUICK) as (ada, bob, carl):
@@ -152,8 +181,12 @@ async def test_members_not_heard_of_for_a_month_are_waited_for_no_more() -> None
             peer.add(through_line(broker), kind="mqtt")
         await until(lambda: at_rest(ada, bob, carl))
         await carl.die()
+        since = max(peer.clock.now_ms() for peer in (ada, bob))
+        for peer in (ada, bob):
+            peer.clock.advance(since - peer.clock.now_ms() + 1)
         ada.write()
         await until(lambda: in_step(ada, bob) and ada.gauge().frames == 1)
+        await until(lambda: have_heard(ada, bob, since))
         for peer in (ada, bob):
             peer.clock.advance(31 * 24 * 3600 * 1000)
         bob.write()
@@ -207,3 +240,162 @@ async def test_a_batch_whose_values_are_withheld_is_completed_by_another_member(
             await carl.sync()
         await until(lambda: not carl.withheld())
         assert carl.position() == ada_there == bob.position()
+
+
+# -- Handing over --------------------------------------------------------------------------------------------------
+class Watched:
+    """A line that notes what is published on it, and fails or does something at the so-manieth frame."""
+
+    def __init__(self, at: int = -1, work: Callable[[], None] | None = None) -> None:
+        self.frames: list[bytes] = []
+        self._at = at
+        self._work = work
+
+    async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
+        """As the port's."""
+        if channel is not Channel.BATCHES:
+            return
+        if len(self.frames) == self._at:
+            if self._work is None:
+                raise RefusedError("the line broke", code=Code.UNREACHABLE)
+            self._work()
+        self.frames.append(frame)
+
+    def incoming(self) -> "asyncio.Queue[Incoming]":
+        """Nobody listens."""
+        raise AssertionError
+
+
+def waiting(peer: Peer) -> list[bool]:
+    """Of each queued frame, whether it was published."""
+    with peer.replica.read() as reader:
+        return [bool(frame.published_ms) for _, frame in OutboxReader(reader, peer.number("origin")).frames()]
+
+
+async def handing(peer: Peer) -> LivePlane:
+    """A plane of a peer whose remote nobody serves, with nothing handed over so far."""
+    peer.add(through_line(MemoryBroker()), kind="mqtt")
+    peer.hub._loop = asyncio.get_running_loop()
+    return LivePlane(peer.hub, peer.plane(), peer.number("origin"), Progress())
+
+
+async def test_what_is_written_goes_out_before_the_queue_is_committed_and_is_queued_as_published() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane = await handing(ada)
+        ada.write(2)
+        before = ada.commits
+        commits: list[int] = []
+        line = Watched(0, lambda: commits.append(ada.commits))
+        await plane.hand_over(line)  # type: ignore[arg-type]
+        assert commits == [before]
+        assert len(line.frames) == 2  # the charter, and what was written
+        assert not waiting(ada)  # nobody else is known: nobody is waited for
+        again = Watched()
+        await plane.hand_over(again)  # type: ignore[arg-type]
+        assert not again.frames
+
+
+async def test_a_crash_between_the_publish_and_the_queue_sends_it_again() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane = await handing(ada)
+        ada.write()
+
+        def crash() -> None:
+            raise KeyboardInterrupt
+
+        plane._note = lambda due, published: crash()  # type: ignore[method-assign]
+        line = Watched()
+        with pytest.raises(KeyboardInterrupt):
+            await plane.hand_over(line)  # type: ignore[arg-type]
+        sent = len(line.frames)
+        assert sent
+        later = Watched()
+        await LivePlane(ada.hub, ada.plane(), ada.number("origin"), Progress()).hand_over(later)  # type: ignore[arg-type]
+        assert len(later.frames) == sent
+
+
+async def test_of_frames_whose_line_breaks_the_rest_waits_and_goes_first_on_the_next() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane = await handing(ada)
+        ada.write()
+        with pytest.raises(RefusedError):
+            await plane.hand_over(Watched(1))  # type: ignore[arg-type]
+        assert waiting(ada) == [True, False]
+        ada.write()
+        line = Watched()
+        await plane.hand_over(line)  # type: ignore[arg-type]
+        assert len(line.frames) == 2
+        assert AT_ONCE > 2
+
+
+@pytest.mark.parametrize("way", ["line", "refs"])
+async def test_what_is_written_while_the_remote_is_away_stands_in_the_queue(way: str) -> None:
+    broker, refs = MemoryBroker(), MemoryRefs()
+    async with peers(2) as (ada, _):
+        broker.stop()
+        refs.is_reachable = False
+        ada.add(through_line(broker) if way == "line" else through_refs(refs), kind="mqtt")
+        ada.write(3)
+        await ada.sync()
+        first = ada.gauge()
+        assert (first.frames > 0, first.dropped) == (True, 0)
+        ada.write(3)
+        await ada.sync()
+        assert ada.gauge().frames > first.frames
+        broker.start()
+        refs.is_reachable = True
+        await ada.sync()
+        assert not ada.gauge().frames
+
+
+async def test_a_remote_that_is_removed_while_frames_are_on_their_way_leaves_nothing_behind() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane = await handing(ada)
+        number = ada.number("origin")
+        ada.write()
+
+        def remove() -> None:
+            ada.commit(lambda unit: remove_remote(unit, "origin"))
+
+        line = Watched(0, remove)
+        with pytest.raises(RefusedError) as raised:
+            await plane.hand_over(line)  # type: ignore[arg-type]
+        assert raised.value.code is Code.NOT_FOUND
+        with ada.replica.read() as reader:
+            assert not list(OutboxReader(reader, number).frames())
+            assert not plane.on_remote.prepare(0)
+            assert not any(key.startswith(b"outbox/") for key, _ in reader.scan(Table.META, b"outbox/", b"outbox0"))
+
+
+# -- Who listens ---------------------------------------------------------------------------------------------------
+async def test_presence_is_believed_of_its_sender_alone_and_only_when_it_is_news() -> None:
+    async with peers(2, STILL) as (ada, bob):
+        broker = MemoryBroker()
+        for peer in (ada, bob):
+            peer.add(through_line(broker), kind="mqtt")
+        for _ in range(3):
+            await ada.sync()
+            await bob.sync()
+        await until(lambda: in_step(ada, bob))
+        progress = Progress()
+        here = LivePlane(ada.hub, ada.plane(), ada.number("origin"), progress)
+        there = bob.on_remote()
+        key = there.keys.key_of(there._epoch() or b"") or b""
+
+        def said(presence: Presence, sender: bytes = there.sender) -> set[tuple[int, bytes]]:
+            message = build_presence(bob.replica.signer(REPLICA_KEY), presence)
+            frame = seal(key, there.topic, bytes(NONCE_BYTES), message)
+            here.hear_presence(Incoming(there.topic, sender, Channel.PRESENCE, frame, is_retained=True))
+            return progress.present
+
+        coming = Presence(1, there.plane.id, bob.replica.id, 10, is_there=True)
+        member = (ada.plane().number, bob.replica.id)
+        assert not said(coming, ada.on_remote().sender)
+        assert not said(replace(coming, plane=bytes(16)))
+        assert said(coming) == {member}
+        assert said(replace(coming, counter=9, is_there=False)) == {member}
+        assert said(replace(coming, counter=11, is_there=False)) == set()
+        assert said(replace(coming, counter=12)) == {member}
+        here.forget_present()
+        assert not progress.present
+        assert sum(progress.problems.values()) == 1

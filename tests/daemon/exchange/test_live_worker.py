@@ -1,13 +1,17 @@
 """Machines of a town that exchange a plane live, through a real broker."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from moot_testkit.exchanging import QUICK, Peer, at_rest, in_step, peers, through_broker, until
+from moot_testkit.exchanging import HASTY, QUICK, Peer, at_rest, in_step, peers, through_broker, until
 from moot_testkit.mqtt_broker import MqttBroker
 from moot_testkit.tcp_proxy import Manner, TcpProxy
+from mootd.edges.mqtt.address import parse_address
+from mootd.edges.mqtt.remote import MqttRemote
+from mootd.exchange.live_worker import LiveWorker
 
 
 @pytest.fixture
@@ -51,6 +55,39 @@ async def test_a_broker_that_is_killed_and_comes_back_with_its_sessions_lost_los
             await until(lambda: in_step(ada, bob))
 
 
+async def test_trying_a_broker_out_leaves_no_session_there(broker: MqttBroker) -> None:
+    async with peers(1) as (ada,):
+        connect(ada, broker.port)
+        names: list[bytes] = []
+        drawn = ada.replica.entropy.bytes
+        remote = MqttRemote(parse_address(f"mqtt://127.0.0.1:{broker.port}"), options=HASTY)
+        probe = MqttRemote(parse_address(f"mqtt://127.0.0.1:{broker.port}"), options=HASTY._replace(session_s=0))
+
+        def noted(length: int) -> bytes:
+            names.append(drawn(length))
+            return names[-1]
+
+        ada.replica.entropy.bytes = noted  # type: ignore[method-assign,assignment]
+        for tried, is_kept in ((probe, False), (remote, True)):
+            names.clear()
+            (check,) = await LiveWorker(remote, 1, ada.hub, tried).check()
+            assert check["ok"]
+            assert await has_session(broker.port, names[0].hex()) is is_kept
+
+
+async def has_session(port: int, identifier: str) -> bool:
+    """Whether the broker knows this client from before."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    name = identifier.encode()
+    body = b"\0\4MQTT\5\0\0\x3c\0" + len(name).to_bytes(2, "big") + name
+    writer.write(b"\x10" + bytes([len(body)]) + body)
+    answer = await reader.readexactly(4)  # CONNACK, its length, whether a session is there, the reason
+
+    writer.close()
+    await writer.wait_closed()
+    return bool(answer[2])
+
+
 async def test_a_broker_that_hangs_holds_nobody_up_for_ever(broker: MqttBroker) -> None:
     async with TcpProxy(broker.port).running() as wire, peers(2, QUICK) as (ada, bob):
         connect(ada, wire.port)
@@ -84,3 +121,24 @@ async def test_what_a_broker_does_not_let_a_machine_publish_comes_once_it_does(t
             await until(lambda: in_step(ada, bob))
     finally:
         broker.kill()
+
+
+async def test_who_listens_is_known_until_its_connection_breaks_or_is_left(broker: MqttBroker) -> None:
+    async with TcpProxy(broker.port).running() as wire, peers(3) as (ada, bob, carl):
+        for peer, port in ((ada, broker.port), (bob, wire.port), (carl, broker.port)):
+            connect(peer, port)
+        for _ in range(3):
+            for peer in (ada, bob, carl):
+                await peer.sync()
+        plane = ada.plane().number
+
+        def present() -> set[bytes]:
+            assert all(number == plane for number, _ in ada.progress().present)
+            return {member for _, member in ada.progress().present}
+
+        await until(lambda: present() == {bob.replica.id, carl.replica.id})
+        wire.cut()
+        await until(lambda: present() == {carl.replica.id})
+        await carl.die()
+        await until(lambda: present() == set())
+        assert not ada.progress().problems

@@ -9,14 +9,20 @@ from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
 from moot_protocol.requests import Create, InitProject, IssueFields, Show
 from moot_protocol.ticket import Ticket
+from moot_testkit.carrying import plane_of
+from moot_testkit.federating import federation, meet
+from moot_testkit.federating import machine as joined_machine
 from moot_testkit.town import PROJECT, Api, Member
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.engine.charters import epochs_of
+from mootd.engine.epochs import begin_epoch
 from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import Invited, close_invite, invite
 from mootd.engine.joining import join
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
+from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.remotes import add_remote
+from mootd.engine.removing import retire
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
@@ -128,3 +134,19 @@ def test_closing_an_invite_whose_users_all_count_begins_no_epoch() -> None:
 def written(machine: Machine) -> int:
     with machine.member.replica.read() as reader:
         return len(epochs_of(Snapshot(reader), machine.member.ledger).written)
+
+
+def test_where_nothing_can_be_sealed_charters_still_go_so_that_admins_hear_why() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    lost = joined_machine(two, plane, one)
+    one.commit(lambda unit: begin_epoch(unit, plane_of(one, plane), PlaneKeys(one.replica.keys, plane)))
+    meet(plane, one, two, lost)
+    row = plane_of(two, plane)
+    remote = two.commit(lambda unit: add_remote(unit, "origin", "git", "test://hub", "auto", {})).number
+    on_remote = PlaneOnRemote(two.replica, row, remote, two.commit, message_bytes=MESSAGE_BYTES)
+    assert {ready.portion.is_charter for ready in on_remote.prepare(99)} == {True, False}
+    two.commit(lambda unit: retire(unit, row, lost.id))
+    assert on_remote.sealer() is None
+    sent = on_remote.prepare(99)
+    assert {ready.portion.is_charter for ready in sent} == {True}
+    assert all(on_remote.open(ready.frame) for ready in sent)

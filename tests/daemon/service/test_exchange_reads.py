@@ -184,6 +184,7 @@ def test_a_plane_is_shown_with_its_members_and_how_they_came() -> None:
         "state": "ok",
         "events": 1,
         "is_here": True,
+        "is_live": False,
         "last_seen_ms": 0,
         "invite": "",
     }

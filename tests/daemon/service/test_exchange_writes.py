@@ -305,6 +305,7 @@ def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
         "name": "ledger",
         "town": key_text(one.member.ledger.town),
         "role": "writer",
+        "is_for_town": False,
         "state": "waiting",
         "created": True,
         "replica": key_text(two.member.id),

@@ -8,6 +8,7 @@ from moot_protocol.errors import Code, MootError
 from moot_protocol.event import Draft, Write
 from moot_protocol.exchange_requests import CheckRemote, Sync
 from moot_protocol.methods import REQUESTS
+from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.proof import verify_proof
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import (
@@ -53,7 +54,7 @@ def refusal(api: Api, request: Request[Any]) -> Code:
 
 
 def test_every_request_has_exactly_one_place_where_it_is_answered() -> None:
-    reading: set[Any] = set(READS) | set(MACHINE) | set(EXCHANGE_READS) | {Sync, CheckRemote}
+    reading: set[Any] = set(READS) | set(MACHINE) | set(EXCHANGE_READS) | {Sync, CheckRemote, *MIRROR_REQUESTS}
     writing: set[Any] = {request for request in REQUESTS.values() if issubclass(request, Mutation)}
     writing |= {InitTown, Rebuild}
     assert not reading & writing

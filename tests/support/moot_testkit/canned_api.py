@@ -66,6 +66,7 @@ def run(
     *,
     actor: str = "alice",
     project: str = "bd",
+    terminal: RecordingTerminal | None = None,
 ) -> Ran:
     """Run a command of the given ones as the console would, errors raised.
 
@@ -76,11 +77,12 @@ def run(
         facts: what the client says of itself.
         actor: who acts.
         project: the workspace's project.
+        terminal: the client, where it is more than facts.
     """
     words = argv.split() if isinstance(argv, str) else list(argv)
     invocation = Grammar([Section("all", commands)]).read(words)
     assert invocation.command is not None
-    terminal = RecordingTerminal(facts)
+    terminal = terminal or RecordingTerminal(facts)
     context = Context(
         api=api,
         terminal=terminal,

@@ -104,7 +104,8 @@ class Sender:
         lacking = self.lacking()[:most]
         with patch.object(filling, "Outbox", self._outbox):
             for portion in lacking:
-                self._commit(lambda unit, each=portion: queue(unit, REMOTE, self.plane, self.sealed, each))
+                frame = self.sealed(portion.message)
+                self._commit(partial(queue, remote=REMOTE, plane=self.plane, frame=frame, portion=portion))
         return len(lacking)
 
     def rewind(self) -> int:

@@ -13,7 +13,7 @@ from moot_protocol.batch import ZEROS, decode_batch, decode_header, encode_batch
 from moot_protocol.certificate import decode_certificate
 from moot_protocol.codec import decode_value, encode
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
-from moot_protocol.event import Dot, Draft, Write, decode_skeleton, decode_values
+from moot_protocol.event import Dot, Draft, Write, decode_shaped, decode_skeleton, decode_values
 from moot_protocol.frontier import (
     Entry,
     Form,
@@ -33,6 +33,7 @@ from moot_protocol.messages import (
     decode_message,
     fork_proof,
 )  # fmt: skip
+from moot_protocol.presence import Presence, build_presence, decode_presence
 from moot_protocol.proof import build_proof, decode_proof, verify_proof
 from moot_protocol.requests import Create, IssueFields, Ping
 from moot_protocol.ticket import Remote, RemoteKind, Ticket, decode_ticket, encode_ticket
@@ -130,6 +131,7 @@ _FRONTIERS = (
     build_frontier_message(_FEED.key, msgspec.structs.replace(_BODY, form=Form.SUMMARY, entries=())),
     build_frontier_message(_FEED.key, msgspec.structs.replace(_BODY, form=Form.SOME, to=_TOWN.key.public)),
 )
+_PRESENCE = build_presence(_FEED.key, Presence(1, _TOWN.plane, _FEED.author, 9, is_there=True))
 _PLACES = (Place(_FEED.author, 1, _BATCH.header.prev), Place(_TOWN.key.public, 0, ZEROS))
 _TWIN = _FEED.fork("twin", 1).write(note("another"))
 _MESSAGES = (
@@ -141,7 +143,7 @@ _RESULTS = (msgspec.msgpack.encode({"pid": 1}), msgspec.msgpack.encode({}))
 
 DECODERS: tuple[Decoder, ...] = (
     Decoder("value", decode_value, _VALUES, encode, (decode_value,)),
-    Decoder("skeleton", lambda data: decode_skeleton(data, 2), _SKELETONS, encode, (decode_skeleton,)),
+    Decoder("skeleton", lambda data: decode_skeleton(data, 2), _SKELETONS, encode, (decode_skeleton, decode_shaped)),
     Decoder("values", _values, (_VALUES[2],), covers=(decode_values,)),
     Decoder("header", decode_header, (_BATCH.header_bytes,), encode, (decode_header,)),
     Decoder("batch", decode_batch, _WIRE, wire, (decode_batch, encode_batch)),
@@ -168,6 +170,7 @@ DECODERS: tuple[Decoder, ...] = (
     Decoder("genesis", decode_genesis, (_TOWN.genesis,), encode, (decode_genesis,)),
     Decoder("ticket", _ticket, (encode_ticket(_TICKET).encode(),), covers=(decode_ticket,)),
     Decoder("frontier", decode_frontier_message, _FRONTIERS, covers=(decode_frontier_message,)),
+    Decoder("presence", decode_presence, (_PRESENCE,), covers=(decode_presence,)),
     Decoder("message of a session", decode_message, _MESSAGES + _FRONTIERS, covers=(decode_message,)),
     Decoder("rpc hello", rpc.decode_hello, (_payload(rpc.hello_frame("1.0", 7)),), covers=(rpc.decode_hello,)),
     Decoder("rpc from a client", _request, _CALLS[:2], covers=(rpc.decode_from_client, rpc.decode_request)),

@@ -12,9 +12,14 @@ import msgspec
 from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
 from moot_protocol.certificate import CertificateBody, build_certificate
 from moot_protocol.charter import (
+    Admission,
     End,
     Invite,
+    InviteProof,
+    admission_draft,
+    build_charter_proof,
     certificate_draft,
+    charter_draft,
     close_draft,
     end_draft,
     genesis_draft,
@@ -143,9 +148,12 @@ class Town:
     def replica(self, name: str, role: Role = Role.WRITER, *drafts: Draft, by: SeedSigner | None = None) -> FeedWriter:
         """A replica's feed: its certificate, by the town or an invite of it, and these drafts in the same batch."""
         feed = FeedWriter(self.plane, signer(f"{self.name} {name}"))
-        opening = certificate_draft(self.certificate(feed.author, role, by=by), feed.author, "admin")
-        feed.write(opening, *drafts)
+        feed.write(self.opening(feed.author, role, by=by), *drafts)
         return feed
+
+    def opening(self, subject: bytes, role: Role = Role.WRITER, *, by: SeedSigner | None = None) -> Draft:
+        """The first event of a replica's feed."""
+        return certificate_draft(self.certificate(subject, role, by=by), subject, "admin")
 
     def invite(self, name: str = "invite", role: Role = Role.WRITER, **changes: Any) -> SeedSigner:
         """Make an invite for the town's own replicas, in the charter or by another writer; returns its key pair."""
@@ -159,16 +167,61 @@ class Town:
         return (by or self.charter).write(close_draft(invite.public, subjects, "admin"))
 
     def end(
-        self, author: bytes, n: int, batch: bytes, *, by: FeedWriter | None = None, over: Sequence[Dot] = ()
+        self,
+        author: bytes,
+        n: int,
+        batch: bytes,
+        *,
+        by: FeedWriter | None = None,
+        over: Sequence[Dot] = (),
+        of: bytes = b"",
     ) -> Batch:
-        """End an author's feed, in the charter or in another writer's branch of it."""
-        town = author if author == self.key.public else self.key.public
-        return (by or self.charter).write(end_draft(author, End(n, batch, town), "admin", over))
+        """End an author's feed, in the charter or in another writer's branch of it, as one of this town or another."""
+        return (by or self.charter).write(end_draft(author, End(n, batch, of or self.key.public), "admin", over))
 
     def end_charter(self, by: FeedWriter | None = None) -> Batch:
         """End the town's own charter, or a branch of it, right here."""
         charter = by or self.charter
         return self.end(self.key.public, charter.n, charter.head, by=charter)
+
+    def admit(self, other: "Town | bytes", role: Role = Role.ADMIN, *, by: FeedWriter | None = None) -> Batch:
+        """Let another town in, under its own name."""
+        key, name = (other, "unnamed") if isinstance(other, bytes) else (other.key.public, other.name)
+        return (by or self.charter).write(admission_draft(key, Admission(name, role), "admin"))
+
+    def remove(self, other: "Town", *feeds: FeedWriter, by: FeedWriter | None = None) -> Batch:
+        """Remove another town: its charter ends where it stands, and these of its replicas where they stand."""
+        drafts = [
+            end_draft(feed.author, End(feed.n, feed.head, other.key.public), "admin")
+            for feed in (*feeds, other.charter)
+        ]
+        return (by or self.charter).write(*drafts)
+
+    def guest(self, name: str, invite: SeedSigner | None = None) -> "Guest":
+        """Another town that opens its charter on this one's plane, with an invite or without."""
+        return Guest(self, name, invite)
+
+
+class Guest(Town):
+    """A town on a plane that another one founded; whether anybody lets it in is another matter."""
+
+    def __init__(
+        self, founder: Town, name: str, invite: SeedSigner | None = None, key: SeedSigner | None = None
+    ) -> None:
+        self.name = name
+        self.key = key or signer(f"{name} town")
+        self.recovery, self.genesis, self.plane = founder.recovery, founder.genesis, founder.plane
+        self.charter = self.open_charter(invite)
+
+    def open_charter(self, invite: SeedSigner | None = None, salt: str = "") -> FeedWriter:
+        """A feed that opens this town's charter; with a salt one that forks from others at the first batch."""
+        charter = FeedWriter(self.plane, self.key, salt)
+        charter.write(charter_draft(self.key.public, self.name, "admin", self.proof(invite)))
+        return charter
+
+    def proof(self, invite: SeedSigner | None) -> InviteProof | None:
+        """What shows that this town came with an invite."""
+        return None if invite is None else build_charter_proof(self.plane, self.key.public, invite)
 
 
 def live_digest(events: Iterable[Placed]) -> Digest:

@@ -82,15 +82,23 @@ class Hostile:
         key: its own key, or one that it stole.
         opening: its certificate event's (kind, entity, key, value), or None if it has none.
         start: where its history begins: at nothing, or at the head of whoever it stole the key from.
+        towns: the towns that it speaks of, where its key is a town's.
     """
 
     def __init__(
-        self, random: Random, plane: bytes, key: SeedSigner, opening: Sequence[Any] | None, start: Branch | None = None
+        self,
+        random: Random,
+        plane: bytes,
+        key: SeedSigner,
+        opening: Sequence[Any] | None,
+        start: Branch | None = None,
+        towns: Sequence[bytes] = (),
     ) -> None:
         self._random = random
         self._plane = plane
         self.key = key
         self._opening = opening
+        self._towns = towns
         self._branches: list[Branch] = [start or Branch(0, ZEROS, 0)]
         self._counter = 0
         self._knowledge = Knowledge()
@@ -207,6 +215,8 @@ class Hostile:
 
     # -- Events --------------------------------------------------------------------------------------------------
     def _random_event(self, hlc: int, authors: dict[bytes, int]) -> Packed:
+        if self._towns and self._random.randrange(3):
+            return self._membership(hlc, authors)
         kind = "issue"
         entity = self._random.choice(self._knowledge.issues or ["demo-1"])
         match self._random.randrange(14):
@@ -227,6 +237,22 @@ class Hostile:
         changes = [Change(key, self._over(entity, key), self._value(key)) for key in keys]
         packed = self._event(changes, hlc, entity, authors, kind)
         return (packed[0], self._spoiled(packed[1])) if not self._random.randrange(8) else packed
+
+    def _membership(self, hlc: int, authors: dict[bytes, int]) -> Packed:
+        """An end, an admission or an invite of whomever."""
+        batch = self._random.choice(list(self._knowledge.batches.values()))
+        author = batch.header.author
+        town = self._random.choice([author, *self._towns])
+        entity, kind, value = key_text(author), "", list[Any]()
+        match self._random.randrange(4):
+            case 0:
+                kind, value = "admission", ["evil", self._random.choice(("admin", "admin", "writer", "reader"))]
+            case 1:
+                kind, value = "invite", ["writer", self._random.choice((ZEROS, town)), 0, bytes(32)]
+            case _:
+                n = self._random.randrange(batch.header.first, batch.header.last + 1)
+                kind, value = "end", list(self._random.choice((End(n, batch.id, town), End(0, ZEROS, town))))
+        return self._event([Change(kind, (), value)], hlc, entity, authors, kind)
 
     def _spoiled(self, values: bytes) -> bytes:
         """Values that are not what a reader expects, though their hash is right."""

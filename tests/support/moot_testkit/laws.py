@@ -1,15 +1,16 @@
 """The laws that a replica must keep, checked against its store and against the naive model."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from moot_protocol import limits
-from moot_protocol.acceptance import follows
-from moot_protocol.batch import Batch, decode_batch
+from moot_protocol.acceptance import settle
+from moot_protocol.batch import ZEROS, Batch, decode_batch
+from moot_protocol.branches import follows
 from moot_protocol.clock import is_ahead, to_ms
 from moot_protocol.held import HeldBatches
 from moot_protocol.issue import read_issue
@@ -19,6 +20,7 @@ from moot_protocol.register import MISSING
 from moot_protocol.requests import Blocked, Conflicts, ListIssues, Ready
 from moot_testkit import model
 from moot_testkit.model import Expected, Issue
+from moot_testkit.naive_acceptance import NaiveAcceptance
 from moot_testkit.town import Member
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
@@ -349,6 +351,35 @@ def check_limits(member: Member) -> None:
     require(not ahead, "the clock is never moved far ahead", to_ms(member.replica.clock.last), member.clock.now_ms())
 
 
+# -- Towns -------------------------------------------------------------------------------------------------------
+def check_towns(expected: Expected, naive: NaiveAcceptance) -> None:
+    """What is accepted of every author is what the rules between towns say when they are spelled out."""
+    for author, accepted in expected.accepted.items():
+        found = (accepted.n, accepted.batch, (accepted.role or "") if accepted.n else "")
+        wanted = naive.of(author) if author in naive.authors else (0, ZEROS, "")
+        require(found == wanted, "acceptance is what the rules say", author.hex()[:8], found, wanted)
+
+
+def check_unnamed(plane: bytes, expected: Expected, named: Container[bytes], held: HeldBatches) -> None:
+    """Feeds that no frontier names count for nothing where all of them are held, and change nothing for others.
+
+    Such feeds are not exchanged. If one that some replica holds counted as soon as it met what others hold, replicas
+    in step would have missed it for ever.
+
+    Args:
+        plane: the plane's 16 bytes.
+        expected: what is accepted without them.
+        named: the authors that some replica's frontier names.
+        held: all batches that any replica holds linked, theirs included.
+    """
+    for author, accepted in settle(plane, held).accepted.items():
+        if author in named:
+            alone = expected.accepted.get(author)
+            require(accepted == alone, "feeds that nobody exchanges change nothing", author.hex()[:8], accepted, alone)
+        else:
+            require(accepted.n == 0, "what would count is exchanged", author.hex()[:8], accepted)
+
+
 # -- Acknowledged writes -----------------------------------------------------------------------------------------
 def cuts_of(member: Member) -> list[CutReport]:
     """What a replica reported of cuts."""
@@ -367,6 +398,8 @@ def check_acknowledged(members: list[Member], acknowledged: list[Acknowledged], 
         if placed is None or placed.event.leaf != write.leaf:
             _require_cut(write, expected, reports[write.member])
             continue
+        if not model.counts(expected.accepted[write.author], placed.event):
+            continue  # a charter spoke of others when its town was no admin
         entity = expected.entities[write.kind, write.entity]
         for key in write.keys:
             if any(live.leaf == write.leaf for live in entity.live.get(key, ())):
@@ -380,7 +413,8 @@ def check_acknowledged(members: list[Member], acknowledged: list[Acknowledged], 
 
 def _require_cut(write: Acknowledged, expected: Expected, reports: list[CutReport]) -> None:
     accepted = expected.accepted.get(write.author)
-    is_cut = accepted is not None and bool(accepted.ended or accepted.forked_at or accepted.reason)
+    # Of whose feed nobody accepts anything any more, its town has lapsed: there is nothing that would be exchanged.
+    is_cut = accepted is None or bool(accepted.ended or accepted.forked_at or accepted.reason)
     require(is_cut, "an acknowledged write is gone, and no rule cuts it", write, accepted)
     require(is_reported(write, reports), "an acknowledged write was cut, and not reported", write, reports)
 

@@ -30,8 +30,8 @@ from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
 
 R = TypeVar("R")
 
-PATIENCE_S = 120
-"""How long two replicas may take to come into step over a broker."""
+PATIENCE_S = 600
+"""How long two replicas may take to come into step over a broker; nothing is measured by it."""
 
 
 def pair_of_machines() -> tuple[Member, Member]:
@@ -78,7 +78,7 @@ async def _in_place(work: Callable[[], R], /) -> R:
 
 
 class OverMqtt:
-    """Both machines keep a line to a broker open."""
+    """Both machines keep a line to a broker open while they exchange; in between neither sees what the other writes."""
 
     def __init__(self, url: str, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -86,10 +86,6 @@ class OverMqtt:
         self.members = pair_of_machines()
         self.one, self.other = (Api(member) for member in self.members)
         self._hubs = [self._hub(member, url) for member in self.members]
-        self._tasks = self._run(self._begun())
-
-    async def _begun(self) -> list[asyncio.Task[None]]:
-        return [self._loop.create_task(hub.run()) for hub in self._hubs]
 
     def _hub(self, member: Member, url: str) -> Hub:
         member.commit(lambda unit: add_remote(unit, "live", "mqtt", url, "auto", {}))
@@ -102,8 +98,17 @@ class OverMqtt:
         )
 
     def exchange(self) -> None:
-        """Wait until both are in step."""
-        self._run(self._in_step())
+        """Connect both until they are in step."""
+        self._run(self._exchanged())
+
+    async def _exchanged(self) -> None:
+        tasks = [self._loop.create_task(hub.run()) for hub in self._hubs]
+        try:
+            await self._in_step()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _in_step(self) -> None:
         planes = [
@@ -120,14 +125,8 @@ class OverMqtt:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def close(self) -> None:
-        """Hang up."""
-        self._run(self._ended())
+        """Let its threads end."""
         self._threads.shutdown()
-
-    async def _ended(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 @contextmanager

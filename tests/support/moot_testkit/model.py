@@ -119,7 +119,7 @@ def counts(author: Accepted, event: Event) -> bool:
     """Whether an accepted event may say anything: charters speak of membership only, and nobody else does."""
     kind = event.skeleton.kind
     if author.kind is FeedKind.CHARTER:
-        return kind in CHARTER_KINDS and not is_void(event)
+        return author.allows(kind, kind) and not is_void(event)
     return kind not in CHARTER_KINDS and (author.role is not Role.READER or kind == CERTIFICATE)
 
 

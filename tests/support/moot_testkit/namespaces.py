@@ -105,6 +105,11 @@ class Network:
         for one, other in pairs:
             self._nft(f'add element bridge moot cut {{ "to-{one}" . "to-{other}", "to-{other}" . "to-{one}" }}\n')
 
+    def mute(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Let nothing through from the first node of each pair to the second; what goes the other way arrives."""
+        for one, other in pairs:
+            self._nft(f'add element bridge moot cut {{ "to-{one}" . "to-{other}" }}\n')
+
     def delay(self, milliseconds: int) -> None:
         """Let every packet be so late from now on, each way; half of it on either node's wire."""
         os.write(self._control, b"%d\n" % (milliseconds // 2))

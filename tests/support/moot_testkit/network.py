@@ -40,6 +40,7 @@ class Network:
         self._parcels: list[Parcel] = []
         self._sent = 0
         self._part_of: dict[int, int] = {}
+        self._is_one_way = False
         self.weather = weather
         self.faults: Counter[str] = Counter()
 
@@ -75,7 +76,11 @@ class Network:
         """The next message that has arrived by now; those between parts that can't see one another are lost."""
         while self._parcels and self._parcels[0].due_ms <= now_ms:
             parcel = heappop(self._parcels)
-            if self._part_of.get(parcel.sender, 0) == self._part_of.get(parcel.to, 0):
+            sender, to = (self._part_of.get(node, 0) for node in (parcel.sender, parcel.to))
+            if sender == to:
+                return parcel
+            if self._is_one_way and sender < to:
+                self.faults["heard, and not hearing"] += 1
                 return parcel
             self.faults["cut off"] += 1
         return None
@@ -85,9 +90,15 @@ class Network:
         """Whether nothing is under way."""
         return not self._parcels
 
-    def split(self, parts: dict[int, int]) -> None:
-        """Let only nodes of one part hear one another; nodes that aren't named are in part 0."""
+    def split(self, parts: dict[int, int], *, one_way: bool = False) -> None:
+        """Let only nodes of one part hear one another; nodes that aren't named are in part 0.
+
+        Args:
+            parts: node → its part.
+            one_way: whether those of higher parts still hear those of lower ones, who don't hear them.
+        """
         self._part_of = dict(parts)
+        self._is_one_way = one_way
         self.faults["partitions"] += 1
 
     def heal(self) -> None:

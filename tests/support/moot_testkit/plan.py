@@ -22,6 +22,8 @@ class Plan(NamedTuple):
     """Whether stores crash and fill up."""
     town_is_stolen: bool = False
     """Whether somebody else has the town key too."""
+    towns: int = 1
+    """How many towns share the plane, at most as many as there are members."""
 
 
 class Crash(NamedTuple):
@@ -52,8 +54,9 @@ def plan_of(random: Random) -> Plan:
     weather = Weather(
         loss=(0, 10, 40)[bad], repeats=(0, 10, 25)[bad], delay_ms=(0, 3_000, 60_000)[bad], garbled=(0, 0, 4)[bad]
     )
+    members = random.choice((2, 2, 2, 3, 3, 4, 5))
     return Plan(
-        members=random.choice((2, 2, 2, 3, 3, 4, 5)),
+        members=members,
         hostiles=random.choice((0, 1, 1, 2)),
         steps=random.randrange(50, 120),
         weather=weather,
@@ -61,4 +64,5 @@ def plan_of(random: Random) -> Plan:
         ends=random.randrange(2) == 0,
         breaks=random.randrange(2) == 0,
         town_is_stolen=random.randrange(16) == 0,
+        towns=min(members, random.choice((1, 1, 2, 3))),
     )

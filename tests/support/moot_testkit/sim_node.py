@@ -52,7 +52,7 @@ class Node:
         index: its number.
         member: its machine.
         world: where what happens is recorded.
-        town: the town's key, which the first member holds.
+        town: the key of its town where this member holds it, else empty.
     """
 
     def __init__(self, index: int, member: Member, world: World, town: bytes) -> None:
@@ -64,7 +64,7 @@ class Node:
         self.is_down = False
         self.restarts_at_once = False
         self._world = world
-        self._own = (member.id, town) if index == 0 else (member.id,)
+        self._own = (member.id, town) if town else (member.id,)
         self._known: dict[bytes, int] = {}
         """The last number of each of its own feeds whose batch everybody may know."""
         self._unanswered: Keyed | None = None

@@ -25,10 +25,12 @@ from moot_protocol.kinds import CERTIFICATE, Role
 from moot_testkit import laws, model
 from moot_testkit.hostile import Branch, Hostile
 from moot_testkit.laws import BrokenLawError, require
+from moot_testkit.naive_acceptance import NaiveAcceptance
 from moot_testkit.network import Network
 from moot_testkit.plan import Crash, Plan, Report, plan_of
 from moot_testkit.sim_node import Keyed, Node, World
-from moot_testkit.town import PROJECT, START_MS, make_town
+from moot_testkit.sim_towns import Keeper, hostile_town, make_towns
+from moot_testkit.town import PROJECT, START_MS
 from moot_testkit.workload import Workload
 from mootd.engine import exchange, fsck, rebuild
 from mootd.engine.exchange import Outgoing
@@ -71,9 +73,12 @@ class Simulation:
         self.network = Network(self.random, self.plan.weather)
         self._workload = Workload(self.random, PROJECT)
         self._requests = 0
-        members = make_town(self.plan.members, seed)
+        members = make_towns(self.plan.members, self.plan.towns, seed, self.random)
         self._plane, self._town = members[0].ledger.id, members[0].ledger.town
-        self.nodes = [Node(at, member, self.world, self._town) for at, member in enumerate(members)]
+        self.nodes = [
+            Node(at, member, self.world, member.ledger.town if at < self.plan.towns else b"")
+            for at, member in enumerate(members)
+        ]
         for node in self.nodes:
             node.member.store.faults.commits = 0
             node.offset_ms = self.random.randrange(-3000, 3000)
@@ -96,6 +101,11 @@ class Simulation:
 
     # -- Who takes part ------------------------------------------------------------------------------------------
     def _hostile(self, at: int) -> Hostile:
+        if self.plan.towns > 1 and self.random.randrange(3):
+            members = [node.member for node in self.nodes]
+            name, hostile = hostile_town(self.random, members, self.plan.towns, self.seed, at)
+            self.world.counts[name] += 1
+            return hostile
         sort = self.random.randrange(8)
         if sort == 0:
             victim = self.random.choice(self.nodes).member
@@ -156,6 +166,7 @@ class Simulation:
             "end": 6 if self.plan.ends else 0,
             "rebuild": 8,
             "check": 1,
+            "keep": 16 if self.plan.towns > 1 else 0,
         }
         return list(weights), list(weights.values())
 
@@ -225,7 +236,8 @@ class Simulation:
         require(not alarms, "equal frontiers mean equal digests", node.member.name, alarms)
 
     def _do_part(self) -> None:
-        self.network.split({node.index: self.random.randrange(2) for node in self.nodes})
+        parts = {node.index: self.random.randrange(2) for node in self.nodes}
+        self.network.split(parts, one_way=not self.random.randrange(3))
 
     def _do_join(self) -> None:
         self.network.split({})
@@ -306,6 +318,20 @@ class Simulation:
         except RefusedError as error:
             self.world.note(error.code)
 
+    def _do_keep(self) -> None:
+        """A town's keeper lets in, removes or takes back somebody."""
+        node = self.random.choice(self.nodes[: self.plan.towns])
+        if node.is_down:
+            return
+        keeper, done = Keeper(self.random, node.member), []
+        try:
+            if node.guarded(lambda: done.append(node.member.commit(keeper.act))):
+                self.world.counts[f"keepers: {done[0]}"] += 1
+                node.learn_own()
+        except RefusedError as error:
+            self.world.counts["refused keepers"] += 1
+            self.world.note(error.code)
+
     def _end_a_branch(self, unit: Unit, plane: int, author: bytes) -> None:
         branches = list(StoredFeeds(unit, plane).branches(author).refs.values())
         end = End(0, ZEROS, self._town)
@@ -375,9 +401,18 @@ class Simulation:
                 batches.setdefault((batch.id, batch.is_complete), batch)
         union = model.gather(self._plane, batches.values(), proofs, self.now_ms)
         # Nobody asks for what is linked to nothing, so each may hold other such batches: they prove a fork to those
-        # who hold two of them, and to the rest by the proof.
-        agreed = [batch for batch in batches.values() if _is_placed(union, batch)]
+        # who hold two of them, and to the rest by the proof. Nor does anybody ask for feeds that no frontier names:
+        # those of which nobody accepts anything, nor knows a fork. `check_unnamed` shows that nothing rests on them.
+        known = {entry.author for node in self.nodes for entry in node.exchange.log.position().frontier}
+        placed = [batch for batch in batches.values() if _is_placed(union, batch)]
+        agreed = [batch for batch in placed if batch.header.author in known]
         expected = model.expect(self._plane, model.gather(self._plane, agreed, proofs, self.now_ms))
+        everything = model.gather(self._plane, placed, proofs, self.now_ms)
+        laws.check_unnamed(self._plane, expected, known, everything)
+        if self.plan.towns > 1:
+            proved = [(proof.author, proof.first) for proof in proofs]
+            held = [(batch, union.is_parked(batch.header.author, batch.id)) for batch in agreed]
+            laws.check_towns(expected, NaiveAcceptance(self._plane, held, proved))
         issues = model.issues_of(expected)
         self.world.counts["issues"] += len(issues)
         self.world.counts["events"] += len(expected.events)

@@ -40,6 +40,7 @@ class RecordingTerminal:
         stdin: chunks of standard input.
         files: path → content of the files that can be read; those written are added.
         edited: what the user makes of a text in the editor; None where there is no editor.
+        commits: what git's log holds; None where there is no repository.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class RecordingTerminal:
         stdin: Iterable[bytes] = (),
         files: Mapping[str, bytes] | None = None,
         edited: str | None = None,
+        commits: str | None = None,
     ) -> None:
         self._facts = facts
         self._stdin = tuple(stdin)
         self._edited = edited
+        self._commits = commits
         self._out: list[str] = []
         self._err: list[str] = []
         self.files: dict[str, bytes] = dict(files or {})
@@ -104,6 +107,11 @@ class RecordingTerminal:
             raise RefusedError("there is no terminal to edit at", code=Code.DENIED)
         self.to_edit.append(text)
         return self._edited
+
+    def git_log(self, most: int) -> str:
+        if self._commits is None:
+            raise RefusedError("git can't tell its log: not a git repository")
+        return "\0".join(self._commits.split("\0")[:most])
 
     def check_alive(self) -> None:
         if self.gone:

@@ -113,6 +113,8 @@ _GRAMMAR: Final = Grammar(
 )
 """The commands that a script may hold."""
 
+_ALONE: Final = ("file", "graph", "claim_next", "suggest_next")
+"""Flags that make more of a command than one mutation."""
 _PLANS: Final[dict[str, Callable[[Context], list[Labelled]]]] = {
     "update": write.update_mutations,
     "close": lambda context: lifecycle.close_mutations(context, lifecycle.close_reasons(context)),
@@ -152,6 +154,9 @@ def _read_line(context: Context, number: int, text: str) -> _Line:
         raise RefusedError("help is no part of a script", code=Code.USAGE)
     if reads_stdin(arguments):
         raise RefusedError("standard input is the script's own", code=Code.USAGE, hint="name a file instead")
+    alone = [name for name in _ALONE if getattr(arguments, name, None)]
+    if alone:
+        raise RefusedError(f"--{alone[0].replace('_', '-')} is no part of a script", code=Code.USAGE)
     inner = context._replace(arguments=arguments, actor=arguments.actor or context.actor)
     planned = write.create_mutations(inner, f"${number}") if command is write.CREATE else _PLANS[command.name](inner)
     _check_whole(context, planned)

@@ -1,16 +1,19 @@
-"""The command that lists conflicts: fields that people wrote differently without sight of one another."""
+"""The command that lists conflicts: fields and documents that people wrote differently, unseen by one another."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import document_lines, documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.table import cut
 from moot_protocol.deletion import DELETED, is_deletion
+from moot_protocol.document_requests import DocumentConflicts, Documents
+from moot_protocol.documents import DOCUMENT_KINDS, is_name
+from moot_protocol.errors import Code, MootError
 from moot_protocol.requests import Conflicts
 
 VALUE_WIDTH: Final = 200
@@ -52,28 +55,53 @@ def conflict_lines(style: Style, conflicts: Sequence[Mapping[str, Any]], now_ms:
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", nargs="?", default="", help="of this issue only")
+    parser.add_argument("id", nargs="?", default="", help="of this issue, or of the document KIND/NAME, only")
 
 
 def _run(context: Context) -> int:
-    conflicts = context.api.call(Conflicts(id=context.arguments.id))
-    facts = context.terminal.facts
+    typed = context.arguments.id
+    of_issues = _of_issues(context, typed)
+    # What is an issue's id is looked for among issues only.
+    of_documents = [] if typed and of_issues is not None else context.api.call(DocumentConflicts(name=typed))
+    facts, found = context.terminal.facts, of_issues or []
     if context.json:
-        documents.write(context, conflicts)
-    elif conflicts:
-        lines.write_lines(context, conflict_lines(style_of(facts), conflicts, context.now_ms, facts.program))
+        documents.write(context, [*found, *of_documents])
+    elif found or of_documents:
+        style = style_of(facts)
+        told = conflict_lines(style, found, context.now_ms, facts.program)
+        told += document_lines.conflict_lines(style, of_documents, context.now_ms, facts.program)
+        lines.write_lines(context, told)
     else:
         context.terminal.err("no conflicts\n")
     return exits.OK
 
 
+def _of_issues(context: Context, typed: str) -> list[dict[str, Any]] | None:
+    """The conflicts of issues; None where a document is meant.
+
+    Raises:
+        RefusedError: `not_found`: neither an issue nor a document is meant.
+    """
+    if typed.partition("/")[0] in DOCUMENT_KINDS:
+        return None
+    try:
+        return context.api.call(Conflicts(id=typed))
+    except MootError as error:
+        if error.code is not Code.NOT_FOUND or not is_name(typed):
+            raise
+        found = context.api.call(Documents())
+        if not any(document["name"] == typed for document in found):
+            raise
+        return None
+
+
 COMMANDS: Final = (
     Command(
         "conflicts",
-        "Fields that were written differently at the same time, with every value",
+        "What was written differently at the same time, in issues and documents, with every value",
         _arguments,
         _run,
-        examples=("moot conflicts", "moot conflicts a1b2"),
+        examples=("moot conflicts", "moot conflicts a1b2", "moot conflicts role/reviewer"),
     ),
 )
 """The commands of this module."""

@@ -1,4 +1,4 @@
-"""The daemon and this machine: daemon run|start|stop|status, status, doctor, version.
+"""The daemon and this machine: daemon run|start|stop|status, status, version.
 
 These commands run inside the daemon, so that one is running is given: `daemon start` says which, and `daemon run`,
 which the client does itself where none is there, is refused.
@@ -8,10 +8,10 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import as_bd, documents, exits, when
 from moot.console.amounts import several, size
-from moot.console.checks import check_lines
 from moot.console.command import Command, Context
+from moot.console.commands.spools import spool_words
 from moot.console.confirm import confirmed
 from moot.console.context import answer
 from moot.console.exchange_lines import alarm_lines, mode_words, modes_of, remote_words
@@ -19,7 +19,7 @@ from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.table import aligned
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Doctor, Ping, Status, Stop
+from moot_protocol.requests import Ping, Status, Stop
 
 DIGEST_SHOWN: Final = 16
 """Characters shown of a digest: enough to compare by eye."""
@@ -43,7 +43,8 @@ def _daemon_status(context: Context) -> int:
     pong = context.api.call(Ping())
     uptime = when.lasted(pong["uptime_ms"])
     line = f"The daemon runs as process {pong['pid']} since {uptime}, version {neutralise(pong['version'])}"
-    answer(context, {"running": True, **pong}, [line, f"  data: {neutralise(pong['data'])}"])
+    document = {"running": True, "status": "healthy", "uptime_seconds": pong["uptime_ms"] / 1000, **pong}
+    answer(context, document, [line, f"  data: {neutralise(pong['data'])}"])
     return exits.OK
 
 
@@ -55,9 +56,14 @@ def _daemon_stop(context: Context) -> int:
 
 def _version(context: Context) -> int:
     pong = context.api.call(Ping())
-    program = context.terminal.facts.program
-    line = f"{program} version {neutralise(str(pong['version']))} (protocol {pong['protocol']})"
-    answer(context, {"version": pong["version"], "protocol": pong["protocol"]}, [line])
+    own = f"{neutralise(str(pong['version']))} (protocol {pong['protocol']})"
+    document = {"version": pong["version"], "protocol": pong["protocol"]}
+    if context.terminal.facts.program == as_bd.PROGRAM:
+        # Callers compare it with the least release of Beads that they can work with.
+        document |= {"version": as_bd.VERSION, "build": "moot", "moot_version": pong["version"]}
+        answer(context, document, [f"bd version {as_bd.VERSION} (moot {own})"])
+        return exits.OK
+    answer(context, document, [f"moot version {own}"])
     return exits.OK
 
 
@@ -115,6 +121,8 @@ def _rows(status: dict[str, Any], now_ms: int) -> Iterator[tuple[str, str]]:
     for project in status.get("projects", []):
         folder = f" in {neutralise(project['folder'])}" if project.get("folder") else ""
         yield f"project {neutralise(project['project'])}", f"{several(project['issues'], 'issue')}{folder}"
+    for spool in status.get("spools", []):
+        yield f"spool of {neutralise(spool['project'])}", spool_words(spool, now_ms)
     for job in status.get("jobs", []):
         yield f"at work: {neutralise(str(job['job']))}", f"{job['done']:,} of {job['total']:,}"
     if status.get("parked"):
@@ -137,16 +145,8 @@ def _exchange_rows(status: dict[str, Any], now_ms: int) -> Iterator[tuple[str, s
         yield f"remote {neutralise(str(remote['name']))}", remote_words(remote, now_ms)
 
 
-# -- doctor ------------------------------------------------------------------------------------------------------
-def _doctor(context: Context) -> int:
-    checks = context.api.call(Doctor())
-    answer(context, checks, check_lines(context, checks))
-    return exits.OK if all(check["ok"] for check in checks) else exits.FAILED
-
-
 COMMANDS: Final = (
     Command("status", "What this replica holds, and whether all is well", _no_arguments, _status, alone=True),
-    Command("doctor", "Check this machine: folders, keys, clock, disk, daemon", _no_arguments, _doctor, alone=True),
     Command("daemon run", "Run the daemon here, in the foreground", _no_arguments, _daemon_run, alone=True),
     Command("daemon start", "Start the daemon if none runs", _no_arguments, _daemon_status, alone=True),
     Command("daemon stop", "Let the daemon finish and end", _no_arguments, _daemon_stop, alone=True),

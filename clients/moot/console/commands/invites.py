@@ -15,13 +15,14 @@ from moot.console.command import Command, Context
 from moot.console.commands.setup import recovery_lines
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note, read_text
-from moot.console.exchange_lines import KEY_SHOWN, invite_rows, safe_url
+from moot.console.exchange_lines import KEY_SHOWN, clash_words, invite_rows, safe_url
 from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join
 from moot_protocol.limits import MIB
+from moot_protocol.membership_requests import InviteTown
 
 TICKET_BYTES: Final = 1 * MIB
 """Bytes read of standard input for a ticket: far above one, so that the daemon judges it."""
@@ -30,7 +31,10 @@ TICKET_BYTES: Final = 1 * MIB
 # -- invite ------------------------------------------------------------------------------------------------------
 def _invite_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--plane", default="ledger", metavar="PLANE", help="the plane to join (default ledger)")
-    parser.add_argument("--role", choices=("writer", "reader"), default="writer", help="what it may do there")
+    parser.add_argument("--town", action="store_true", help="for another town, which joins with a charter of its own")
+    parser.add_argument(
+        "--role", choices=("admin", "writer", "reader"), default="writer", help="what it may do there; admins are towns"
+    )
     parser.add_argument(
         "--expires", metavar="WHEN", help="24h (the default), 7d, or a date; UTC unless an offset is given"
     )
@@ -39,7 +43,10 @@ def _invite_arguments(parser: ArgumentParser) -> None:
 def _invite(context: Context) -> int:
     given = context.arguments
     expires_ms = 0 if given.expires is None else when.parse_ahead(given.expires, context.now_ms)
-    made = context.api.call(Invite(actor=context.actor, plane=given.plane, role=given.role, expires_ms=expires_ms))
+    if given.role == "admin" and not given.town:
+        raise RefusedError("a machine is invited as writer or reader; admins are other towns", code=Code.USAGE)
+    request = InviteTown if given.town else Invite
+    made = context.api.call(request(actor=context.actor, plane=given.plane, role=given.role, expires_ms=expires_ms))
     for line in _explained(context, made):
         note(context, line)
     if context.json:
@@ -52,13 +59,18 @@ def _invite(context: Context) -> int:
 def _explained(context: Context, made: dict[str, Any]) -> Iterator[str]:
     program = context.terminal.facts.program
     until = f"{when.short_date(made['expires_ms'])} UTC ({when.age(made['expires_ms'], context.now_ms)})"
-    yield f"Invites a {lines.text_of(made, 'role')} to plane {lines.text_of(made, 'plane')}; expires {until}"
+    role = lines.text_of(made, "role")
+    who = f"another town, as {role}," if context.arguments.town else f"a {role}"
+    yield f"Invites {who} to plane {lines.text_of(made, 'plane')}; expires {until}"
     if made["remotes"]:
         addresses = (f"{neutralise(str(remote['kind']))} {safe_url(str(remote['url']))}" for remote in made["remotes"])
         yield f"It leads to {', '.join(addresses)}"
     else:
         yield f"Warning: the ticket names no remote; whoever joins has to add one (`{program} remote add`)"
-    yield f"On the other machine: `{program} join -` reads it from stdin, so that the shell's history doesn't keep it"
+    where = "machine where the other town was founded" if context.arguments.town else "other machine"
+    yield f"On the {where}: `{program} join -` reads it from stdin, so that the shell's history doesn't keep it"
+    if context.arguments.town:
+        yield "This machine admits whoever comes with it once it has seen them, and closes the invite"
     yield "A ticket is a password: whoever has it can join. It is kept nowhere."
 
 
@@ -132,14 +144,15 @@ def _warnings(context: Context, joined: dict[str, Any]) -> Iterator[str]:
         program = context.terminal.facts.program
         yield f"the ticket names no remote; add one with `{program} remote add`"
     if joined["clashes"]:
-        prefixes = ", ".join(map(neutralise, joined["clashes"]))
-        yield f"planes here have issue prefixes in common: {prefixes}; where an id isn't clear, write PLANE:ID"
+        yield clash_words(joined["clashes"])
 
 
 def _joined(context: Context, joined: dict[str, Any]) -> Iterator[str]:
     named = f"plane {lines.text_of(joined, 'name')} of town {lines.text_of(joined, 'town')}"
     if joined["created"]:
         replica = lines.text_of(joined, "replica")
+        if joined.get("is_for_town"):
+            named = f"{named} as another town"
         yield confirmed(context, f"Joined {named} as {lines.text_of(joined, 'role')}, with this machine as {replica}")
     else:
         yield f"Nothing to do: {named} was joined already"
@@ -155,10 +168,14 @@ def _joined(context: Context, joined: dict[str, Any]) -> Iterator[str]:
 COMMANDS: Final = (
     Command(
         "invite",
-        "Make a ticket with which another machine can join a plane",
+        "Make a ticket with which another machine, or another town, can join a plane",
         _invite_arguments,
         _invite,
-        examples=("moot invite --expires 7d", "moot invite --role reader | ssh other moot join -"),
+        examples=(
+            "moot invite --expires 7d",
+            "moot invite --role reader | ssh other moot join -",
+            "moot invite --town --plane shared --role admin",
+        ),
         alone=True,
     ),
     Command("invite list", "Invites: open, expired, closed, and who used them", _no_arguments, _list, alone=True),

@@ -7,15 +7,20 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from moot.console import documents, when
+from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
+from moot.console.commands.docs import resolve_document
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out, note, read_text
 from moot.console.safe_text import neutralise
+from moot_protocol.documents import DOCUMENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import IssueDoc
-from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
+from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.requests import Close, Delete, IssueFields, Ready, Reopen, Resolve, Undelete, Update
 
 DEFAULT_REASON: Final = "Closed"
 _NUMBERS: Final = frozenset({"priority", "estimated_minutes"})
@@ -38,7 +43,8 @@ def _close_arguments(parser: ArgumentParser) -> None:
     add("--reason-file", metavar="FILE", help="read the reason from a file; - is stdin")
     add("-f", "--force", action="store_true", help="close although something open blocks it")
     add("--session", metavar="ID", help="the agent's session that closes it")
-    add("--suggest-next", action="store_true", help="accepted for bd's sake: what became ready is always told")
+    add("--suggest-next", action="store_true", help="with --json: what became ready beside what was closed")
+    add("--claim-next", action="store_true", help="then take the most urgent issue that is ready")
     add("--dry-run", action="store_true", help="check everything, write nothing")
 
 
@@ -79,9 +85,33 @@ def close_reasons(context: Context) -> list[str]:
 
 
 def _close(context: Context) -> int:
+    given = context.arguments
     closed = carry_out(context, close_mutations(context, close_reasons(context)))
-    answer(context, closed, _closed_lines(context, closed))
+    document: Any = list(map(documents.changed, closed))
+    claimed = _claim_next(context) if given.claim_next and not given.dry_run else None
+    if given.claim_next or given.suggest_next:
+        document = {"closed": document}
+        document |= {"unblocked": _unblocked(closed)} if given.suggest_next else {}
+        document |= {"claimed": documents.changed(claimed) if claimed else None} if given.claim_next else {}
+    answer(context, document, [*_closed_lines(context, closed), *_claimed_lines(context, claimed)])
     return 0
+
+
+def _claim_next(context: Context) -> IssueDoc | None:
+    """The most urgent issue that is ready and that nobody else holds, claimed."""
+    projects = (context.project,) if context.project else ()
+    return claim_first(context, context.api.call(Ready(filter=Filter(projects=projects))))
+
+
+def _claimed_lines(context: Context, claimed: IssueDoc | None) -> Iterator[str]:
+    if claimed:
+        yield confirmed(context, f"Claimed {naming(claimed)}")
+    elif context.arguments.claim_next and not context.arguments.dry_run:
+        yield "  Nothing is ready to be claimed"
+
+
+def _unblocked(closed: Sequence[IssueDoc]) -> list[str]:
+    return list(dict.fromkeys(ready for issue in closed for ready in issue.get("_unblocked", ())))
 
 
 def _closed_lines(context: Context, closed: Sequence[IssueDoc]) -> Iterator[str]:
@@ -89,7 +119,7 @@ def _closed_lines(context: Context, closed: Sequence[IssueDoc]) -> Iterator[str]
     for issue in closed:
         reason = neutralise(str(issue.get("close_reason") or DEFAULT_REASON))
         yield confirmed(context, f"{done} {naming(issue)}: {reason}")
-    unblocked = dict.fromkeys(ready for issue in closed for ready in issue.get("_unblocked", ()))
+    unblocked = _unblocked(closed)
     if unblocked:
         yield f"  Newly unblocked: {neutralise(', '.join(unblocked))}"
 
@@ -107,12 +137,15 @@ def _reopen(context: Context) -> int:
         [(issue, Reopen(actor=context.actor, id=issue, reason=reason)) for issue in _ids(context)],
     )
     why = f": {neutralise(reason)}" if reason else ""
-    answer(context, opened, (f"↻ Reopened {naming(issue)}{why}" for issue in opened))
+    told = (f"↻ Reopened {naming(issue)}{why}" for issue in opened)
+    answer(context, list(map(documents.changed, opened)), told)
     return 0
 
 
 def _delete_arguments(parser: ArgumentParser) -> None:
-    _reasoned_arguments(parser)
+    parser.add_argument("ids", nargs="*", metavar="ID", help="the issues: all of them or none")
+    parser.add_argument("-r", "--reason", default="", metavar="TEXT", help="why")
+    parser.add_argument("--from-file", metavar="FILE", help="more ids, one a line; - is stdin")
     parser.add_argument("-f", "--force", action="store_true", help="accepted for bd's sake: nothing is ever asked")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
 
@@ -123,13 +156,22 @@ def _delete(context: Context) -> int:
         context,
         [
             (issue, Delete(actor=context.actor, dry_run=given.dry_run, id=issue, reason=given.reason))
-            for issue in _ids(context)
+            for issue in _ids_to_delete(context)
         ],
     )
     ids = [str(issue["id"]) for issue in deleted]
     document: dict[str, Any] = {"deleted": ids[0]} if len(ids) == 1 else {"deleted": ids, "deleted_count": len(ids)}
     answer(context, document, _deleted_lines(context, deleted))
     return 0
+
+
+def _ids_to_delete(context: Context) -> list[str]:
+    file = context.arguments.from_file
+    lines = [] if file is None else [line.strip() for line in read_text(context, file).splitlines()]
+    ids = list(dict.fromkeys([*context.arguments.ids, *(line for line in lines if line and not line.startswith("#"))]))
+    if not ids:
+        raise RefusedError("delete which issues?", code=Code.USAGE, hint="give ids, or --from-file FILE")
+    return ids
 
 
 def _deleted_lines(context: Context, deleted: Sequence[IssueDoc]) -> Iterator[str]:
@@ -144,7 +186,8 @@ def _deleted_lines(context: Context, deleted: Sequence[IssueDoc]) -> Iterator[st
 
 def _undelete(context: Context) -> int:
     back = carry_out(context, [(issue, Undelete(actor=context.actor, id=issue)) for issue in _ids(context)])
-    answer(context, back, (confirmed(context, f"Undeleted {naming(issue)}") for issue in back))
+    told = (confirmed(context, f"Undeleted {naming(issue)}") for issue in back)
+    answer(context, list(map(documents.changed, back)), told)
     return 0
 
 
@@ -152,6 +195,7 @@ def _undelete(context: Context) -> int:
 def _defer_arguments(parser: ArgumentParser) -> None:
     _ids_argument(parser)
     parser.add_argument("--until", metavar="TIME", help=f"when it comes back: {when.HELP}")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why; goes into its notes")
 
 
 def _defer(context: Context) -> int:
@@ -163,27 +207,29 @@ def _defer(context: Context) -> int:
         until = f" until {when.short_date(moment)}"
         if moment <= context.now_ms:
             note(context, "Warning: --until names a time that is past. Did you mean +1d or tomorrow?")
-    deferred = _update_all(context, fields)
-    answer(context, deferred, (f"* Deferred {naming(issue)}{until}" for issue in deferred))
+    deferred = _update_all(context, fields, notes=context.arguments.reason)
+    told = (f"* Deferred {naming(issue)}{until}" for issue in deferred)
+    answer(context, list(map(documents.changed, deferred)), told)
     return 0
 
 
 def _undefer(context: Context) -> int:
     opened = _update_all(context, IssueFields(status="open", defer_until=""))
-    answer(context, opened, (f"* Undeferred {naming(issue)} (now open)" for issue in opened))
+    told = (f"* Undeferred {naming(issue)} (now open)" for issue in opened)
+    answer(context, list(map(documents.changed, opened)), told)
     return 0
 
 
-def _update_all(context: Context, fields: IssueFields) -> list[IssueDoc]:
-    return carry_out(
-        context, [(issue, Update(actor=context.actor, id=issue, fields=fields)) for issue in _ids(context)]
-    )
+def _update_all(context: Context, fields: IssueFields, notes: str = "") -> list[IssueDoc]:
+    change = Update(actor=context.actor, id="", fields=fields, append_notes=notes)
+    return carry_out(context, [(issue, replace(change, id=issue)) for issue in _ids(context)])
 
 
 # -- resolve -----------------------------------------------------------------------------------------------------
 def _resolve_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("id", metavar="ID", help="the issue, or a document's KIND/NAME")
     parser.add_argument("field", metavar="FIELD", help="the field that is in conflict, as `moot conflicts` names it")
+    parser.add_argument("--plane", default="", help="of a document: its plane")
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--pick", type=int, metavar="N", help="the N-th of the values that `moot conflicts` lists")
     choice.add_argument("--value", metavar="TEXT", help="a value of its own; - reads stdin; empty clears the field")
@@ -193,6 +239,8 @@ def _resolve(context: Context) -> int:
     given = context.arguments
     if given.pick is not None and given.pick < 1:
         raise RefusedError("--pick counts from 1", code=Code.USAGE, hint="`moot conflicts` numbers the values")
+    if given.field == DOCUMENT:
+        return resolve_document(context, None if given.value is None else str(_value(context)))
     settled = context.api.call(
         Resolve(
             actor=context.actor,
@@ -251,6 +299,10 @@ COMMANDS: Final = (
         "Settle a conflict between values of a field",
         _resolve_arguments,
         _resolve,
-        examples=("moot resolve bd-a1b2 status --pick 1", 'moot resolve bd-a1b2 title --value "Both"'),
+        examples=(
+            "moot resolve bd-a1b2 status --pick 1",
+            'moot resolve bd-a1b2 title --value "Both"',
+            "moot resolve role/reviewer document --pick 2",
+        ),
     ),
 )

@@ -1,22 +1,33 @@
 """Commands that list and count issues: list, ready, blocked, search, children, count, stats."""
 
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from moot.console import documents, exits
+from moot.console import documents, exits, graph_drawing
 from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
+from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
+from moot.console.context import answer
 from moot.console.grammar import comma_separated
+from moot.console.graph_drawing import Drawing
+from moot.console.ready_explained import explained, explained_lines
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
+from moot.console.watching import watch, watched
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats, Update
+from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats
 
 LIST_LIMIT: Final = 50
 READY_LIMIT: Final = 100
 _GROUPS: Final = ("status", "priority", "type", "assignee", "label")
+_FORMATS: Final[dict[str, Callable[[Drawing], Iterable[str]]]] = {
+    "dot": graph_drawing.dot,
+    "digraph": graph_drawing.pairs,
+    "mermaid": graph_drawing.mermaid,
+}
 _READY_SORTS: Final = ("priority", "oldest", "hybrid")
 
 
@@ -30,18 +41,22 @@ def _add_order(parser: ArgumentParser) -> None:
 def _add_look(parser: ArgumentParser) -> None:
     parser.add_argument("--fields", action="append", metavar="A,B", help="these fields only, also with --json")
     parser.add_argument("--plain", action="store_true", help="plain lines, as when the output is no terminal")
+    parser.add_argument("-w", "--watch", action="store_true", help="draw it again whenever something happens")
 
 
 def _list_arguments(parser: ArgumentParser) -> None:
     filters.add_full(parser)
     parser.add_argument("--all", action="store_true", help="closed ones too")
     parser.add_argument("--ready", action="store_true", help="of status open only (`ready` knows what isn't blocked)")
+    for flag in ("--include-gates", "--include-infra", "--include-templates", "--no-pager"):
+        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: every type is listed")
     _add_order(parser)
     _add_look(parser)
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--long", action="store_true", help="with dates, labels and dependencies")
     shape.add_argument("--tree", "--pretty", action="store_true", help="children below their parents")
     shape.add_argument("--flat", action="store_true", help="one line each (the default)")
+    shape.add_argument("--format", choices=_FORMATS, help="the graph of their dependencies: dot, mermaid, or pairs")
 
 
 def _search_arguments(parser: ArgumentParser) -> None:
@@ -60,6 +75,7 @@ def _ready_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--include-deferred", action="store_true", help="deferred ones too")
     parser.add_argument("--include-ephemeral", action="store_true", help="ephemeral ones too")
     parser.add_argument("--claim", action="store_true", help="take the first one that nobody else holds")
+    parser.add_argument("--explain", action="store_true", help="why each is ready, and what the others wait for")
     _add_look(parser)
 
 
@@ -83,6 +99,8 @@ def _count_arguments(parser: ArgumentParser) -> None:
 
 def _stats_arguments(parser: ArgumentParser) -> None:
     filters.add_place(parser)
+    for flag in ("--all", "--no-activity"):
+        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: this is what is told anyway")
 
 
 # -- Running -----------------------------------------------------------------------------------------------------
@@ -104,6 +122,12 @@ def _write(context: Context, page: Page, cells: tuple[lines.Cell, ...]) -> int:
     fields = _fields(context)
     if context.json:
         documents.write_page(context, page, fields)
+        return exits.OK
+    form = getattr(context.arguments, "format", None)
+    if form:
+        drawing = graph_drawing.drawing_of("", page.issues)
+        lines.write_lines(context, list(_FORMATS[form](drawing)))
+        documents.say_left_out(context, page)
         return exits.OK
     style = _style(context)
     if fields:
@@ -148,6 +172,8 @@ def _search(context: Context) -> int:
 
 def _ready(context: Context) -> int:
     arguments = context.arguments
+    if arguments.claim and (arguments.watch or arguments.explain):
+        raise RefusedError("--claim stands alone", code=Code.USAGE, hint="without --watch and --explain")
     page = context.api.call(
         Ready(
             filter=filters.basic_filter(context),
@@ -158,6 +184,10 @@ def _ready(context: Context) -> int:
             texts=_wants_texts(context),
         )
     )
+    if arguments.explain:
+        found = explained(context, page, filters.basic_filter(context), arguments.limit)
+        answer(context, found, explained_lines(context, found))
+        return exits.OK
     if arguments.claim:
         page = _claimed(context, page)
     return _write(context, page, lines.READY)
@@ -165,16 +195,8 @@ def _ready(context: Context) -> int:
 
 def _claimed(context: Context, page: Page) -> Page:
     """The first issue of a page that the actor gets, as a page of its own; empty if others hold or took them all."""
-    for issue in page.issues:
-        if issue.get("assignee") in {None, "", context.actor}:
-            try:
-                mine = context.api.call(Update(id=issue["id"], actor=context.actor, claim=True))
-            except RefusedError as error:
-                if error.code is not Code.LOST_RACE:
-                    raise
-            else:
-                return Page(issues=[mine], total=None, truncated=False)
-    return Page(issues=[], total=0, truncated=False)
+    mine = claim_first(context, page)
+    return Page(issues=[mine] if mine else [], total=None if mine else 0, truncated=False)
 
 
 def _blockers(style: Style, issue: IssueDoc) -> str:
@@ -222,7 +244,7 @@ COMMANDS: Final = (
         "list",
         "List issues; closed ones only with --all or --status",
         _list_arguments,
-        _list,
+        watched(_list),
         aliases=("ls",),
         examples=("moot list --type bug --priority-max 1", "moot list --all --sort updated --json --fields id,title"),
     ),
@@ -230,18 +252,25 @@ COMMANDS: Final = (
         "ready",
         "Issues that can be worked on now: nothing blocks them",
         _ready_arguments,
-        _ready,
+        watched(_ready),
         examples=("moot ready", "moot ready --unassigned --limit 5", "moot ready --claim --json"),
     ),
-    Command("blocked", "Issues that something blocks, and what", _blocked_arguments, _blocked),
+    Command("blocked", "Issues that something blocks, and what", _blocked_arguments, watched(_blocked)),
     Command(
         "search",
         "Find issues by a part of the title or the start of an id",
         _search_arguments,
-        _search,
+        watched(_search),
         examples=("moot search login", "moot search a1b2 --status all"),
     ),
-    Command("children", "The direct children of an issue, closed ones too", _children_arguments, _children),
+    Command("children", "The direct children of an issue, closed ones too", _children_arguments, watched(_children)),
+    Command(
+        "watch",
+        "List issues, drawn again whenever something happens",
+        _list_arguments,
+        lambda context: watch(context, _list),
+        examples=("moot watch", "moot watch --status in_progress --tree"),
+    ),
     Command(
         "count",
         "Count issues, closed ones too",

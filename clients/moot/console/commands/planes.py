@@ -124,13 +124,14 @@ def _facts(plane: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _member_cells(style: Style, member: dict[str, Any], now_ms: int) -> list[str]:
     seen = member["last_seen_ms"]
+    live = "live now" if member.get("is_live") else ""
     invite = _text(member, "invite")[:KEY_SHOWN]
     return [
         _text(member, "replica")[: KEY_SHOWN if style.terminal else None],
         _text(member, "role"),
         _text(member, "state"),
         several(member["events"], "event"),
-        "here" if member["is_here"] else f"seen {when.age(seen, now_ms)}" if seen else "never seen",
+        "here" if member["is_here"] else live or (f"seen {when.age(seen, now_ms)}" if seen else "never seen"),
         f"by invite {invite}" if invite else "",
     ]
 

@@ -1,23 +1,26 @@
 """init: make this machine's town if there is none, and a project for the folder.
 
-Asks nothing, writes two small files in one folder of its own, says so, and changes nothing when run again. The
-recovery words are printed before anything else can go wrong, since nobody can print them twice.
+Writes two small files in one folder of its own, says so, and changes nothing when run again. It asks one thing, at a
+terminal: whether to adopt the issue file of Beads that lies there. The recovery words are printed before anything
+else can go wrong, since nobody can print them twice.
 """
 
 import posixpath
 import re
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Iterator
 from typing import Any, Final
 
 from moot.console import documents, exits
 from moot.console.command import Command, Context
+from moot.console.commands import mirror, spools
 from moot.console.confirm import confirmed
-from moot.console.context import answer
+from moot.console.context import answer, say
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
+from moot_protocol.mirror_requests import FILES
 from moot_protocol.requests import InitProject, InitTown, WorkspaceInfo
 
 FOLDER: Final = ".moot"
@@ -32,6 +35,12 @@ def _arguments(parser: ArgumentParser) -> None:
         "-p", "--prefix", metavar="PREFIX", help="what its issue ids begin with; else the folder's name"
     )
     parser.add_argument("--plane", default="", help="the plane it goes to; else the machine's first ledger")
+    parser.add_argument(
+        "--mirror", action=BooleanOptionalAction, help="import .beads/issues.jsonl and keep it in step, or leave it"
+    )
+    spools.add_argument(parser)
+    for flag in ("--init-if-missing", "--non-interactive", "--skip-agents", "--skip-hooks", "--stealth"):
+        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: this is what is done anyway")
 
 
 def _init(context: Context) -> int:
@@ -54,6 +63,9 @@ def _init(context: Context) -> int:
             context.terminal.err("".join(f"{line}\n" for line in recovery_lines(town["recovery_words"])))
         raise
     _tell(context, town, made, folder)
+    if not context.json:
+        _offer_mirror(context, folder, str(made["workspace"]))
+        spools.in_words(context, str(made["workspace"]))
     return exits.OK
 
 
@@ -79,7 +91,14 @@ def _known_already(context: Context, project: str) -> int:
             hint="a prefix stays; another project needs a folder of its own",
         )
     document = {"prefix": project, "workspace": context.terminal.facts.workspace, "created": False}
-    answer(context, document, [f"Nothing to do: this is the project {neutralise(project)} already"])
+    if not context.json:
+        answer(context, document, [f"Nothing to do: this is the project {neutralise(project)} already"])
+        _offer_mirror(context, posixpath.normpath(context.terminal.facts.folder), context.terminal.facts.workspace)
+        spools.in_words(context, context.terminal.facts.workspace)
+        return exits.OK
+    adopted = _adopted(context, posixpath.normpath(context.terminal.facts.folder), context.terminal.facts.workspace)
+    spooled = spools.in_document(context, context.terminal.facts.workspace)
+    documents.write(context, document | adopted | spooled)
     return exits.OK
 
 
@@ -118,9 +137,51 @@ def _tell(context: Context, town: dict[str, Any], made: dict[str, Any], folder: 
             "files": files,
         }
         words = {"recovery_words": town["recovery_words"]} if town["created"] else {}
-        documents.write(context, document | words)
+        adopted = _adopted(context, folder, str(made["workspace"]))
+        spooled = spools.in_document(context, str(made["workspace"]))
+        documents.write(context, document | words | adopted | spooled)
         return
     answer(context, made, _lines(context, town, made, folder, files))
+
+
+# -- An issue file that lies there -------------------------------------------------------------------------------
+def _adopted(context: Context, folder: str, workspace: str) -> dict[str, Any]:
+    """For the document: the mirror, where one was asked for."""
+    if not context.arguments.mirror:
+        return {}
+    return {"mirror": _adopt(context, folder, _needed_file(context, folder), workspace)}
+
+
+def _offer_mirror(context: Context, folder: str, workspace: str) -> None:
+    """Adopt the issue file of Beads that lies in the folder, if that is wanted; say how, if nobody can be asked."""
+    wanted = context.arguments.mirror
+    if wanted is False:
+        return
+    file = _needed_file(context, folder) if wanted else mirror.find_file(context, folder)
+    if not file:
+        return
+    facts = context.terminal.facts
+    asks = facts.in_is_terminal and facts.out_is_terminal and not context.arguments.non_interactive
+    if wanted is None and asks and not context.arguments.quiet:
+        context.terminal.out(f"Import {file}, and keep it and this project in step? [y/N] ")
+        wanted = next(iter(context.terminal.stdin()), b"").strip().lower() in {b"y", b"yes"}
+    if not wanted:
+        say(context, f"  {file} stays as it is; `moot mirror on` imports it and keeps it in step")
+        return
+    answer(context, None, mirror.adopted_lines(context, _adopt(context, folder, file, workspace)))
+
+
+def _needed_file(context: Context, folder: str) -> str:
+    found = mirror.find_file(context, folder)
+    if not found:
+        raise RefusedError(f"there is no {FILES[0]} in {folder}", code=Code.NOT_FOUND)
+    return found
+
+
+def _adopt(context: Context, folder: str, file: str, workspace: str) -> dict[str, Any]:
+    known = context.api.call(WorkspaceInfo(workspace=workspace)) or {}
+    place = workspace, str(known.get("project", "")), str(known.get("plane", ""))
+    return mirror.adopt(context, folder, file, place)
 
 
 def _lines(

@@ -11,6 +11,7 @@ from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands import conflicts
+from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
@@ -54,7 +55,9 @@ def issue_page(style: Style, issue: IssueDoc, around: Neighbours, now_ms: int, *
     status = style.status(lines.text_of(issue, "status")) + (style.alarm(" (blocked)") if issue.get("_blocked") else "")
     assignee = lines.text_of(issue, "assignee")
     unique = issue.get("_short", 0)
-    whole = style.issue_id(lines.text_of(issue, "id"), unique, len(issue["id"]))
+    whole = lines.name_of(style, issue, unique, len(issue["id"]))
+    if "_alias" in issue:
+        whole += style.faint(f" ({lines.text_of(issue, 'id')})")
     words = (style.priority(issue.get("priority")), style.issue_type(lines.text_of(issue, "issue_type")))
     held = (f"@{assignee}",) if assignee else ()
     page = [
@@ -179,9 +182,12 @@ def _show_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--as-of", default="", metavar="TIME", help=f"as this machine's log tells it was then: {when.HELP}"
     )
+    for flag in ("--include-comments", "--include-dependents"):
+        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: both are always there")
     look = parser.add_mutually_exclusive_group()
     look.add_argument("--short", action="store_true", help="one line each")
     look.add_argument("--long", action="store_true", help="fields that have no place on the page too")
+    look.add_argument("--fields", action="append", metavar="A,B", help="these fields only, also with --json")
 
 
 def _wanted(context: Context) -> tuple[str, ...]:
@@ -207,17 +213,19 @@ def _show(context: Context) -> int:
     as_of = when.parse(arguments.as_of, context.now_ms) if arguments.as_of else None
     issues = context.api.call(Show(ids=_wanted(context), as_of=as_of))
     style = style_of(context.terminal.facts)
-    if arguments.short and not context.json:
+    fields = comma_separated(arguments.fields)
+    if (arguments.short or fields) and not context.json:
         short = [issue.get("_short", 0) for issue in issues]
         page = Page(issues=issues, total=len(issues), truncated=False, short=short)
-        lines.write_lines(context, lines.issue_rows(style, page, lines.LIST))
+        told = lines.field_rows(style, page, fields) if fields else lines.issue_rows(style, page, lines.LIST)
+        lines.write_lines(context, told)
         return exits.OK
     around = [_around(context, issue, past=as_of is not None) for issue in issues]
     if context.json:
-        found = zip(issues, around, strict=True)
-        documents.write(context, [documents.issue_details(issue, near.down) for issue, near in found])
+        details = [documents.issue_details(issue, near.down) for issue, near in zip(issues, around, strict=True)]
+        documents.write(context, [documents.selected(detail, fields) for detail in details])
         return exits.OK
-    told: list[str] = []
+    told = []
     for issue, near in zip(issues, around, strict=True):
         told += ["", ""] if told else []
         told += issue_page(style, issue, near, context.now_ms, program=context.terminal.facts.program)

@@ -10,7 +10,7 @@ from moot.console.command import Command, Context
 from moot.console.commands.remotes import NO_REMOTES
 from moot.console.confirm import confirmed
 from moot.console.context import answer, say
-from moot.console.exchange_lines import table
+from moot.console.exchange_lines import clash_words, table
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
@@ -25,6 +25,9 @@ _COUNTED: Final = ("sent", "received", "queued")
 def _sync_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--plane", default="", metavar="PLANE", help="only this plane")
     parser.add_argument("--wait", action="store_true", help="until everything known on both sides is exchanged")
+    for flag in ("--full", "--flush-only", "--import-only", "--no-pull", "--no-push"):
+        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: every exchange goes both ways")
+    parser.add_argument("-m", "--message", help="accepted for bd's sake: an exchange has no message")
 
 
 def _sync(context: Context) -> int:
@@ -84,6 +87,8 @@ def _tell(context: Context, exchange: dict[str, Any]) -> None:
             f"Plane {neutralise(str(plane))} still waits for its charter: "
             "whoever invited this machine has to sync too\n"
         )
+    if exchange.get("clashes"):
+        context.terminal.err(f"Warning: {clash_words(exchange['clashes'])}\n")
 
 
 def _cells(remote: dict[str, Any], *, told: bool) -> list[str]:

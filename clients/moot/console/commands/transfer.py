@@ -1,5 +1,7 @@
 """import and export: Beads' JSONL, streamed both ways in pieces, so that neither side ever holds a whole file.
 
+Lines of memories (`"_type": "memory"`) go in as memories, and come out where they are asked for.
+
 Import sends lines as they stand and in order; what is wrong with one is reported by its number and the rest goes in.
 With `--since` it reads two states of a file in step, and sends only the lines that differ.
 """
@@ -8,16 +10,19 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot.console import documents, exits
+import msgspec
+
+from moot.console import as_bd, documents, exits
 from moot.console.command import Command, Context
-from moot.console.context import chunks_of, need_project, note
+from moot.console.context import carry_out, chunks_of, need_project, note
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
 from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter
-from moot_protocol.requests import Export, Import, ImportEdits
+from moot_protocol.memory_requests import Memories, Remember
+from moot_protocol.requests import Export, Import, ImportEdits, WorkspaceInfo
 
 LINES_AT_ONCE: Final = 1000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""
@@ -25,6 +30,9 @@ BYTES_AT_ONCE: Final = limits.RPC_FRAME_BYTES // 4
 """Bytes of lines in one request."""
 LINE_BYTES: Final = 2 * limits.MIB
 """Bytes of the longest line taken in; an issue whose every field is full is far below that."""
+MEMORIES_AT_ONCE: Final = 200
+"""Memories that are kept in one transaction."""
+_MEMORY: Final = b'"memory"'
 PROBLEMS_SHOWN: Final = 50
 """Problems printed one by one at most; `--json` holds all."""
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
@@ -78,6 +86,61 @@ def _pieces(lines: Iterable[bytes | None]) -> Iterator[_Piece]:
         yield _Piece(first, tuple(held), tuple(too_long))
 
 
+# -- Memories in a file ------------------------------------------------------------------------------------------
+def memory_of(line: bytes | None) -> tuple[str, str] | None:
+    """(key, text) of a line that holds a memory; None for any other."""
+    if line is None or _MEMORY not in line:
+        return None
+    try:
+        found = msgspec.json.decode(line, type=_MemoryLine)
+    except msgspec.DecodeError:
+        return None
+    return (found.key, found.value) if found.type == "memory" and found.key and found.value else None
+
+
+class _MemoryLine(msgspec.Struct):
+    key: str
+    value: str
+    type: str = msgspec.field(name="_type")
+
+
+class _Memories:
+    """Takes the memories out of a stream of lines and keeps them, some at a time."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._held: list[tuple[str, Remember]] = []
+        self.count = 0
+
+    def apart(self, lines: Iterable[bytes | None]) -> Iterator[bytes | None]:
+        """The lines, those of memories blank."""
+        context = self._context
+        for line in lines:
+            found = memory_of(line)
+            if found is not None:
+                key, text = found
+                project = need_project(context)
+                keep = Remember(
+                    actor=context.actor,
+                    dry_run=context.arguments.dry_run,
+                    project=project,
+                    plane=context.plane,
+                    key=key,
+                    text=text,
+                )
+                self._held.append((f"memory {key}", keep))
+                if len(self._held) == MEMORIES_AT_ONCE:
+                    self._keep()
+            yield line if found is None else b""
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._held:
+            carry_out(self._context, self._held)
+            self.count += len(self._held)
+            self._held = []
+
+
 # -- import ------------------------------------------------------------------------------------------------------
 def _import_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="FILE", help="a JSONL file; - is stdin")
@@ -101,11 +164,12 @@ class _Tally:
         self.problems: list[dict[str, Any]] = []
         self.session = ""
         self.lines = 0
+        self.memories = 0
 
     @property
     def taken(self) -> int:
         """Lines that are in the log now, whoever put them there."""
-        return sum(count for name, count in self.counts.items() if name != "skipped")
+        return self.memories + sum(count for name, count in self.counts.items() if name != "skipped")
 
     def count(self, answered: dict[str, Any]) -> None:
         """Count what a request came to."""
@@ -129,7 +193,8 @@ def _import(context: Context) -> int:
     tally.problems.sort(key=lambda problem: ("base" not in problem, problem["line"]))
     if context.json:
         source = {"source": _name(path)} | ({} if since is None else {"since": _name(since)})
-        document = {**source, **tally.counts, "problems": tally.problems}
+        kept = {"memories": tally.memories} if tally.memories else {}
+        document = {**source, **tally.counts, **kept, "problems": tally.problems}
         documents.write(context, document | ({"dry_run": True} if context.arguments.dry_run else {}))
     else:
         _tell(context, tally, path)
@@ -138,15 +203,24 @@ def _import(context: Context) -> int:
 
 def _source(context: Context) -> str:
     file, flag = context.arguments.file, context.arguments.input
+    since = context.arguments.since
+    if file is None and flag is None and context.terminal.facts.program == as_bd.PROGRAM and since is None:
+        return _file_of_beads(context)
     if (file is None) == (flag is None):
         raise RefusedError("import needs one file", code=Code.USAGE, hint="`moot import FILE`, or - for stdin")
     path = str(flag if file is None else file)
-    since = context.arguments.since
     if since is None and context.arguments.delete_missing:
         raise RefusedError("--delete-missing goes with --since BASE", code=Code.USAGE)
     if since == path == "-":
         raise RefusedError("standard input can be one of the files only", code=Code.USAGE)
     return path
+
+
+def _file_of_beads(context: Context) -> str:
+    """The file that `bd` reads where none is named: the one that Beads keeps in the project's folder."""
+    need_project(context)
+    known = context.api.call(WorkspaceInfo(workspace=context.terminal.facts.workspace)) or {}
+    return f"{known.get('folder', '')}/.beads/issues.jsonl"
 
 
 def _name(path: str) -> str:
@@ -157,7 +231,8 @@ def _take_in(context: Context, path: str) -> _Tally:
     project = need_project(context)
     tally = _Tally()
     progress = Progress(context, "importing", "lines")
-    pieces = _pieces(split_lines(chunks_of(context, path)))
+    memories = _Memories(context)
+    pieces = _pieces(memories.apart(split_lines(chunks_of(context, path))))
     piece = next(pieces, None)
     while piece is not None:
         following = next(pieces, None)
@@ -175,6 +250,7 @@ def _take_in(context: Context, path: str) -> _Tally:
         progress.report(tally.lines)
         piece = following
     progress.end()
+    tally.memories = memories.count
     return tally
 
 
@@ -226,6 +302,7 @@ def _portions(pairs: Iterable[LinePair]) -> Iterator[tuple[LinePair, ...]]:
 
 def _tell(context: Context, tally: _Tally, path: str) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in tally.counts.items())
+    counts += f", {tally.memories:,} kept as memories" if tally.memories else ""
     done = "Would import" if context.arguments.dry_run else "Imported"
     source = neutralise(_name(path))
     since = context.arguments.since
@@ -245,6 +322,8 @@ def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="the issues of every project, not of this one only")
     parser.add_argument("--plane", default="", help="of this plane only: its name, or the start of its id")
     parser.add_argument("--no-tombstones", action="store_true", help="leave deleted issues out")
+    parser.add_argument("--include-memories", action="store_true", help="the project's memories after its issues")
+    parser.add_argument("--include-infra", action="store_true", help="accepted for bd's sake: no type is left out")
 
 
 def _export(context: Context) -> int:
@@ -284,6 +363,14 @@ class _Pages:
             if not after:
                 break
         progress.end()
+        if given.include_memories:
+            yield from self._memories()
+
+    def _memories(self) -> Iterator[str]:
+        context = self._context
+        for kept in context.api.call(Memories(project=need_project(context), plane=context.plane)):
+            line = {"_type": "memory", "key": kept["key"], "value": kept["text"]}
+            yield f"{documents.encoded(line)}\n"
 
 
 COMMANDS: Final = (

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from moot.console import documents
 from moot.console.command import Command, Context
+from moot.console.commands import creating
 from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out, need_project
 from moot.console.grammar import comma_separated
@@ -50,6 +51,10 @@ def _create_arguments(parser: ArgumentParser) -> None:
     add("--id", help="an id of your own choice")
     add("--dry-run", action="store_true", help="check everything, write nothing")
     add("--silent", action="store_true", help="print the id only")
+    add(
+        "-f", "--file", metavar="FILE", help="make the issues of a Markdown file: `## Title`, `### Section`; - is stdin"
+    )
+    add("--graph", metavar="FILE", help="make the issues of a plan with their edges, as JSON; - is stdin")
 
 
 def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
@@ -122,9 +127,12 @@ def _split_dep(entry: str) -> tuple[str, str]:
 
 
 def _create(context: Context) -> int:
+    given = context.arguments
+    if given.file is not None or given.graph is not None:
+        return _create_several(context)
     created: IssueDoc = carry_out(context, create_mutations(context))[0]
     if context.json:
-        documents.write(context, created)
+        documents.write(context, documents.changed(created))
     elif context.arguments.silent:
         context.terminal.out(f"{neutralise(created['id'])}\n")
     elif context.arguments.dry_run:
@@ -132,6 +140,15 @@ def _create(context: Context) -> int:
     else:
         answer(context, created, [confirmed(context, f"Created issue: {naming(created)}"), *_facts(created)])
     return 0
+
+
+def _create_several(context: Context) -> int:
+    given = context.arguments
+    if (given.file is None) == (given.graph is None) or given.words or given.title is not None:
+        raise RefusedError("a title, --file and --graph exclude one another", code=Code.USAGE, hint="give one")
+    if given.graph is not None:
+        return creating.create_from_graph(context, given.graph)
+    return creating.create_from_markdown(context, given.file)
 
 
 def _facts(issue: IssueDoc) -> Iterator[str]:
@@ -157,6 +174,7 @@ def _quick_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-t", "--type", dest="issue_type", default=DEFAULT_TYPE, help="bug, feature, task…")
     parser.add_argument("-p", "--priority", type=priority, default=DEFAULT_PRIORITY, help="0 to 4 or P0 to P4")
     parser.add_argument("-l", "--labels", "--label", action="append", metavar="A,B", help="its labels")
+    parser.add_argument("--parent", default="", metavar="ID", help="the issue it is part of")
 
 
 def _quick(context: Context) -> int:
@@ -170,10 +188,11 @@ def _quick(context: Context) -> int:
                 title=_title([" ".join(given.words)], None), priority=given.priority, issue_type=given.issue_type
             ),
             labels=comma_separated(given.labels),
+            parent=given.parent,
         )
     )
     if context.json:
-        documents.write(context, created)
+        documents.write(context, documents.changed(created))
     else:
         context.terminal.out(f"{neutralise(created['id'])}\n")
     return 0
@@ -254,7 +273,8 @@ def _undeferred(context: Context, changes: list[Update]) -> list[Update]:
 def _update(context: Context) -> int:
     changed = carry_out(context, update_mutations(context))
     done = "Would update issue" if context.arguments.dry_run else "Updated issue"
-    answer(context, changed, (confirmed(context, f"{done}: {naming(issue)}") for issue in changed))
+    told = (confirmed(context, f"{done}: {naming(issue)}") for issue in changed)
+    answer(context, list(map(documents.changed, changed)), told)
     return 0
 
 
@@ -268,7 +288,7 @@ def _assign(context: Context) -> int:
     name = context.arguments.name
     changed = _change_one(context, IssueFields(assignee=name))
     told = f"Assigned {naming(changed)} to {neutralise(name)}" if name else f"Unassigned {naming(changed)}"
-    answer(context, [changed], [confirmed(context, told)])
+    answer(context, [documents.changed(changed)], [confirmed(context, told)])
     return 0
 
 
@@ -280,7 +300,8 @@ def _priority_arguments(parser: ArgumentParser) -> None:
 def _priority(context: Context) -> int:
     level = context.arguments.level
     changed = _change_one(context, IssueFields(priority=level))
-    answer(context, [changed], [confirmed(context, f"Set priority of {naming(changed)} to P{level}")])
+    told = f"Set priority of {naming(changed)} to P{level}"
+    answer(context, [documents.changed(changed)], [confirmed(context, told)])
     return 0
 
 

@@ -29,6 +29,7 @@ from mootd.edges.mqtt.settings import Plug
 
 _IN_FLIGHT: Final = 20
 """Publishes not yet acknowledged; fewer where the broker allows fewer."""
+_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _LEAVE_S: Final = 2.0
 """Seconds that a good-bye may take."""
 _AROUND_BYTES: Final = 128
@@ -255,6 +256,9 @@ class Connection(aiomqtt.Client):
         properties: Properties,
     ) -> None:
         self._room.release()
+        if _QUICKACK is not None and isinstance(sock := self._client.socket(), socket.socket):
+            # Or what the broker sends next may wait 40 ms for TCP's own acknowledgement of this one.
+            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         acknowledged = self._unacknowledged.pop(mid, None)
         if acknowledged is not None and not acknowledged.done():
             acknowledged.set_result(reason_code)

@@ -4,6 +4,7 @@ Invariant: a project belongs to one plane, and dependencies lead to issues of th
 joined can have a project's name in common; then nothing is guessed, and who asks says which is meant.
 """
 
+from itertools import chain
 from typing import Any
 
 from moot_protocol.errors import Code, RefusedError
@@ -25,9 +26,9 @@ def plane_of(unit: Unit, request: Request[Any]) -> int:
             belongs to another plane than the one named.
     """
     if isinstance(request, InitProject):
-        return _of_project(unit, request.prefix, request.plane or _of_workspace(unit, request))
+        return plane_of_project(unit, request.prefix, request.plane or _of_workspace(unit, request))
     if isinstance(request, Create | Import | ImportEdits):
-        return _of_project(unit, request.project, request.plane)
+        return plane_of_project(unit, request.project, request.plane)
     planes = issue_planes(unit.replica.planes)
     typed = getattr(request, "id", "")
     if len(planes) < 2 or not typed:
@@ -47,7 +48,12 @@ def _of_workspace(unit: Unit, request: InitProject) -> str:
     return known["plane"] if known is not None and known["project"] == request.prefix else ""
 
 
-def _of_project(unit: Unit, project: str, plane: str) -> int:
+def plane_of_project(unit: Unit, project: str, plane: str) -> int:
+    """The plane that a project belongs to.
+
+    Raises:
+        RefusedError: `ambiguous`, where several have one of its name; `conflict`, where it is not the plane named.
+    """
     planes = issue_planes(unit.replica.planes)
     holding = [row for row in planes if has_project(unit, row.number, project)] if len(planes) > 1 else []
     labels = labels_of(planes)
@@ -86,7 +92,8 @@ def refuse_taken(unit: Unit, issue: str) -> None:
     """
     unit.flush()
     planes = issue_planes(unit.replica.planes)
-    taken = next(_names(unit, planes).exactly(issue), None)
+    names = _names(unit, planes)
+    taken = next(chain(names.exactly(issue), names.aliased(issue)), None)
     if taken is not None:
         where = f" on plane {labels_of(planes)[taken.plane]}" if len(planes) > 1 else ""
         raise RefusedError(f"there is an issue {issue} already{where}", code=Code.EXISTS)

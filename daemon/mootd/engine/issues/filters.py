@@ -1,15 +1,17 @@
 """Which issues a list holds: a filter as one predicate, and the index to walk for it."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from heapq import merge
 from typing import Any, Final
 
 from moot_protocol import json_text
-from moot_protocol.issue import CLOSED, Facts
-from moot_protocol.listing import Filter
+from moot_protocol.issue import ALIAS, CLOSED, Facts
+from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.register import Live
 from mootd.engine import layout
 from mootd.engine.issues.reading import Issues
+from mootd.engine.issues.texts import text_of
 from mootd.engine.layout import BACK_EDGE, EDGE
 from mootd.engine.record import Record
 
@@ -19,7 +21,7 @@ PARENT: Final = "parent-child"
 class Candidate:
     """An issue being looked at: read step by step, since most filters need little."""
 
-    __slots__ = ("created_ms", "eid", "facts", "live", "record", "updated_ms")
+    __slots__ = ("created_ms", "document", "eid", "facts", "live", "record", "updated_ms")
 
     def __init__(self, eid: int, record: Record, live: Live, shown: Facts, created_ms: int, updated_ms: int) -> None:
         self.eid = eid
@@ -28,6 +30,8 @@ class Candidate:
         self.facts = shown
         self.created_ms = created_ms
         self.updated_ms = updated_ms
+        self.document: IssueDoc | None = None
+        """Without long texts, once it has been made; shared, so not to be changed."""
 
 
 Test = Callable[[Candidate], bool]
@@ -86,6 +90,9 @@ def _labels(wanted: Filter) -> Iterator[Test]:
         yield lambda c: none.isdisjoint(c.facts.labels)
     if wanted.no_labels:
         yield lambda c: not c.facts.labels
+    if wanted.label_pattern:
+        is_alike = like(wanted.label_pattern)
+        yield lambda c: any(map(is_alike, c.facts.labels))
 
 
 def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
@@ -94,6 +101,7 @@ def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
         (wanted.updated_after, wanted.updated_before, lambda c: c.updated_ms),
         (wanted.closed_after, wanted.closed_before, lambda c: c.facts.closed_ms),
         (wanted.due_after, wanted.due_before, lambda c: c.facts.due_ms),
+        (wanted.defer_after, wanted.defer_before, lambda c: c.facts.defer_until_ms),
         (None, now_ms if wanted.overdue else None, lambda c: None if c.facts.status == CLOSED else c.facts.due_ms),
         (now_ms if wanted.deferred else None, None, lambda c: c.facts.defer_until_ms),
     )
@@ -119,14 +127,46 @@ def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
         yield lambda c: in_title in c.facts.title.casefold()
     if wanted.title_or_id:
         in_either = wanted.title_or_id.casefold()
-        yield lambda c: in_either in c.facts.title.casefold() or _id_begins(c.record.entity.casefold(), in_either)
+        yield lambda c: in_either in c.facts.title.casefold() or any(_id_begins(n, in_either) for n in _names(c))
     if wanted.text_contains:
         in_text = wanted.text_contains.casefold()
         yield lambda c: any(
             in_text in str(issues.read(c.record).values.get(field, "")).casefold() for field in ("title", "description")
         )
+    yield from _single_texts(wanted, issues)
     if wanted.metadata or wanted.has_metadata:
         yield lambda c: _has_metadata(issues, wanted, c)
+
+
+def _single_texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
+    for field, text in (("description", wanted.description_contains), ("notes", wanted.notes_contains)):
+        if text:
+            yield _containing(issues, field, text.casefold())
+    if wanted.empty_description:
+        yield lambda c: not text_of(issues, c.record, "description").strip()
+    if wanted.spec:
+        yield lambda c: str(issues.read(c.record, texts=False).values.get("spec_id", "")).startswith(wanted.spec)
+
+
+def _containing(issues: Issues, field: str, part: str) -> Test:
+    return lambda candidate: part in text_of(issues, candidate.record, field).casefold()
+
+
+def like(pattern: str) -> Callable[[str], Any]:
+    """Whether a text is like a pattern, in which `*` stands for anything and `?` for one character.
+
+    What stands between two `*` is taken where it is found first, which is always right, and never looked for again
+    (atomic groups): else a pattern of many stars would try every division of a long text.
+    """
+    first, *rest = ("".join("." if sign == "?" else re.escape(sign) for sign in part) for part in pattern.split("*"))
+    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""), re.DOTALL).fullmatch
+
+
+def _names(candidate: Candidate) -> Iterator[str]:
+    """An issue's id and alias, in small letters."""
+    yield candidate.record.entity.casefold()
+    yield from (str(sibling.value).casefold() for sibling in candidate.live.get(ALIAS, ()) if sibling.value)
 
 
 def _id_begins(name: str, typed: str) -> bool:

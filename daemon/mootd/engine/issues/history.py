@@ -69,7 +69,8 @@ def history(issues: Issues, typed: str, limit: int) -> list[dict[str, Any]]:
     head = record.head
     while head and (not limit or len(found) < limit):
         stored = issues.entities.event(head)
-        found.append(describe(issues.entities, record.plane, stored))
+        author = issues.entities.author_of(stored.feed)
+        found.append(describe(issues.entities, record.plane, stored) | issues.origin_of(record.plane, author))
         head = stored.previous
     found.sort(key=lambda event: event["at"], reverse=True)
     return found

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.beads import ImportedIssue, LineProblem, parse_line
-from moot_protocol.beads_writes import Events, differences, is_older, writes_for_new
+from moot_protocol.beads_writes import Events, differences, is_older, values_for_new
 from moot_protocol.errors import MootError
-from moot_protocol.event import Dot, Draft
+from moot_protocol.event import Dot, Draft, PlainDraft
 from moot_protocol.kinds import ISSUE
 from moot_protocol.register import Sibling
 from mootd.engine.entities import Entities
@@ -76,10 +76,13 @@ class Importer:
         known = [(imported, self._known(imported.id)) for imported in parsed.issues]
         entities = self._unit.entities()
         for imported, record in known:
-            outcome, events = self._plan(imported, record, entities)
             try:
-                for writes in events:
-                    append(self._unit, self._plane, Draft(ISSUE, imported.id, self._actor, writes))
+                if record is None or not record.groups:
+                    outcome = self._create(imported)
+                else:
+                    outcome, events = self._plan(imported, record, entities)
+                    for writes in events:
+                        append(self._unit, self._plane, Draft(ISSUE, imported.id, self._actor, writes))
             except MootError as error:
                 self._problems.append(LineProblem(imported.line, imported.id, error.message))
                 outcome = "skipped"
@@ -95,9 +98,12 @@ class Importer:
         eid = self._unit.views.find(self._plane, ISSUE, name)
         return None if eid is None else self._unit.views.record(eid)
 
-    def _plan(self, imported: ImportedIssue, record: Record | None, entities: Entities) -> tuple[str, Events]:
-        if record is None or not record.groups:
-            return "created", writes_for_new(imported, self._project)
+    def _create(self, imported: ImportedIssue) -> str:
+        events = values_for_new(imported, self._project)
+        self._unit.append_new(self._plane, [PlainDraft(ISSUE, imported.id, self._actor, values) for values in events])
+        return "created"
+
+    def _plan(self, imported: ImportedIssue, record: Record, entities: Entities) -> tuple[str, Events]:
         issues = Issues(entities, self._plane)
         reading = issues.read(record)
         if reading.deleted is not None and imported.deleted is None:

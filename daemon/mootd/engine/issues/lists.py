@@ -22,10 +22,12 @@ from mootd.engine.issues.filters import (
     tests_of,
 )
 from mootd.engine.issues.reading import Issues
+from mootd.engine.known_rows import KnownRows
 from mootd.engine.layout import BACK_EDGE
 from mootd.engine.names import Names
-from mootd.engine.record import live_of
-from mootd.engine.standing import EPHEMERAL, EXCLUDED_TYPE
+from mootd.engine.record import decode_record, live_of
+from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE
+from mootd.store.port import Table
 
 _HYBRID_MS: Final = 48 * 3600 * 1000
 """Issues younger than this come first, by priority, in the hybrid order."""
@@ -62,18 +64,28 @@ class Lists:
         names: the ids of all planes, which those that are shown must tell apart.
         projects: every project.
         now_ms: the wall clock.
+        known: rows made before.
     """
 
-    def __init__(self, issues: Issues, names: Names, projects: Projects, now_ms: int) -> None:
+    def __init__(
+        self, issues: Issues, names: Names, projects: Projects, now_ms: int, known: KnownRows[Candidate] | None = None
+    ) -> None:
         self._issues = issues
         self._names = names
         self._projects = projects
         self._now_ms = now_ms
+        self._known = KnownRows[Candidate]() if known is None else known
 
     # -- Candidates ----------------------------------------------------------------------------------------------
     def _candidate(self, eid: int) -> Candidate | None:
-        record = self._issues.entities.record(eid)
-        if record is None or record.plane not in self._issues.planes:
+        packed = self._issues.entities.packed(eid)
+        if packed is None:
+            return None
+        known = self._known.get(eid, packed)
+        if known is not None:
+            return known if known.record.plane in self._issues.planes else None
+        record = decode_record(packed)
+        if record.plane not in self._issues.planes:
             return None  # projects of different planes may share a number
         live = live_of(record, self._issues.entities.author_of)
         shown = facts(live)
@@ -99,15 +111,33 @@ class Lists:
             issues=[self._document(candidate, texts=texts) for candidate in shown],
             total=total,
             truncated=truncated,
-            short=[self._names.unique_chars(candidate.record.entity) for candidate in shown],
+            short=self._short_ids(shown),
         )
+
+    def _short_ids(self, shown: list[Candidate]) -> list[int]:
+        known = self._known.short_ids(self._issues.entities.reader.get(Table.META, layout.ARRIVAL))
+        for candidate in shown:
+            entity = candidate.record.entity
+            if entity not in known:
+                known[entity] = self._names.unique_chars(entity)
+        return [known[candidate.record.entity] for candidate in shown]
 
     def _document(self, candidate: Candidate, *, texts: bool) -> IssueDoc:
         if texts:
-            return self._issues.document(candidate.record)
-        record = candidate.record
-        reading = issue.read_issue(record.entity, candidate.live, record.created, record.updated)
-        return issue.document(reading)
+            whole = self._issues.document(candidate.record)
+            return whole | self._issues.counts(candidate.eid, whole)
+        document = candidate.document
+        if document is None:
+            record = candidate.record
+            reading = issue.read_issue(record.entity, candidate.live, record.created, record.updated)
+            document = candidate.document = issue.document(reading)
+            packed = self._issues.entities.packed(candidate.eid)
+            if packed is not None:
+                self._known.keep(candidate.eid, packed, candidate)
+        shown = dict(document)
+        if self._issues.origins is not None:  # names of towns may change where a record doesn't
+            self._issues.origins.mark(shown, candidate.record)
+        return shown
 
     def _sorted_page(self, found: Iterable[Candidate], key: SortKey, request: Any, *, reverse: bool = False) -> Page:
         candidates = list(found)
@@ -138,7 +168,7 @@ class Lists:
         found = self._matching(eids, tests)
         if request.sort == "priority" and not (request.reverse or wanted.deleted or wanted.ids):
             return self._page(found, request.limit, texts=request.texts)
-        key = _sort_key(request.sort)
+        key = sort_key(request.sort)
         return self._sorted_page(found, key, request, reverse=request.reverse)
 
     def ready(self, request: Ready) -> Page:
@@ -173,6 +203,7 @@ class Lists:
                 streams.append(key for key, _ in reader.scan(index, prefix, layout.after(prefix)))
         due = layout.after(layout.DEFERRED) if request.include_deferred else layout.deferred_key(self._now_ms + 1, b"")
         streams.append(sorted(self._deferred(due, request.filter, classes), key=layout.order_of))
+        streams.append(sorted(self._lapsed(request.filter, classes), key=layout.order_of))
         for key in merge(*streams, key=layout.order_of):
             eid = layout.eid_of(key)
             # The clock may have been set back since an issue was moved into READY.
@@ -184,6 +215,15 @@ class Lists:
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
         for key, _ in reader.scan(index, layout.DEFERRED, stop):
             if int.from_bytes(key[9:11], "big") in numbers and key[11] in classes:
+                yield key
+
+    def _lapsed(self, wanted: Filter, classes: set[int]) -> Iterator[bytes]:
+        """Keys of issues in progress whose claim has ended: they are to be had again."""
+        numbers = set(self._project_numbers(wanted))
+        reader, index = self._issues.entities.reader, self._issues.entities.views.index
+        for key, _ in reader.scan(index, layout.LEASE, layout.lease_key(self._now_ms + 1, b"")):
+            is_wanted = int.from_bytes(key[9:11], "big") in numbers and key[11] in classes
+            if is_wanted and not self._issues.standing(layout.eid_of(key)).flags & BLOCKED:
                 yield key
 
     def _project_numbers(self, wanted: Filter) -> list[int]:
@@ -270,7 +310,12 @@ class Lists:
         return bool(found) and all(child.facts.status == CLOSED for child in found)
 
 
-def _sort_key(name: str) -> SortKey:
+def sort_key(name: str) -> SortKey:
+    """What a list of this order is sorted by.
+
+    Raises:
+        RefusedError: there is no such order.
+    """
     if name == "priority":
         return lambda c: (c.facts.priority, -c.created_ms, c.record.entity)
     key = _SORTS.get(name)

@@ -8,21 +8,23 @@ from moot_protocol import ids, issue, limits
 from moot_protocol.deletion import DELETED, deletion
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import Facts, facts
+from moot_protocol.kinds import ISSUE
+from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Sibling
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
 from mootd.engine.cycles import PARENT
 from mootd.engine.graph import BLOCKING
-from mootd.engine.issues import checks
+from mootd.engine.issues import checks, holding
 from mootd.engine.issues.addressing import refuse_elsewhere, refuse_taken
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_cycle
+from mootd.engine.origins import Origins
 from mootd.engine.record import Record, live_of
 from mootd.engine.unit import Unit
 
-_IN_PROGRESS: Final = "in_progress"
 _OPEN: Final = "open"
 
 
@@ -67,8 +69,11 @@ class IssueWriter:
 
     def answer(self, name: str) -> IssueDoc:
         """The issue's document after the change."""
-        _, _, record = self.issues().find(name)
-        return self.issues().document(record)
+        record = self.unit.record(self.plane, ISSUE, name)
+        if record is None:
+            raise RefusedError(f"no issue {name}", code=Code.NOT_FOUND)
+        origins = Origins(self.unit.replica, self.unit.transaction)
+        return Issues(self.unit.entities(), self.plane, origins=origins).document(record)
 
     # -- Create --------------------------------------------------------------------------------------------------
     def create(self, request: Create) -> IssueDoc:
@@ -125,8 +130,11 @@ class IssueWriter:
         if "title" in fields:
             checks.check_title(fields["title"])
         checks.check_fields(fields)
+        if request.ttl_ms:
+            holding.check_ttl(request.ttl_ms)
         if request.claim:
-            fields |= self._claim(name, shown, request.actor)
+            live = live_of(record, self.unit.author_of)
+            fields |= holding.check_claim(name, shown, live, request.actor, self.unit.now_ms)
         if request.append_notes:
             notes = fields.get("notes", self.issues().read(record).values.get("notes", ""))
             fields["notes"] = f"{notes}\n{request.append_notes}" if notes else request.append_notes
@@ -134,6 +142,7 @@ class IssueWriter:
         editor = self.editor(name, request)
         for key, value in fields.items():
             editor.set(key, value)
+        self._hold(editor, name, request, fields)
         self._times(editor, fields.get("status", shown.status), shown.status)
         self._labels(editor, request)
         for key, value in request.set_metadata.items():
@@ -145,22 +154,22 @@ class IssueWriter:
         editor.save()
         return self.answer(name)
 
-    @staticmethod
-    def _claim(name: str, shown: Facts, actor: str) -> dict[str, Any]:
-        if shown.assignee not in ("", actor):
-            raise RefusedError(
-                f"{name} is claimed by {shown.assignee} already", code=Code.LOST_RACE, hint="see `moot ready`"
-            )
-        if shown.status == issue.CLOSED:
-            raise RefusedError(f"{name} is closed", code=Code.CONFLICT, hint=f"`moot reopen {name}` opens it again")
-        return {"assignee": actor, "status": _IN_PROGRESS}
+    def _hold(self, editor: IssueEditor, name: str, request: Update, fields: dict[str, Any]) -> None:
+        """Begin or end a claim, if this does."""
+        if request.claim:
+            holding.hold(editor, request.actor, request.ttl_ms, self.unit.now_ms)
+            holding.note_claim(self.unit, self.plane, name, request.actor)
+        elif "assignee" in fields or fields.get("status", IN_PROGRESS) != IN_PROGRESS:
+            holding.let_go(editor)
+            if fields.get("assignee", request.actor) != request.actor:
+                holding.forget_claim(self.unit, self.plane, name, request.actor)
 
     def _times(self, editor: IssueEditor, status: str, before: str) -> None:
         if status == before:
             return
         if status == issue.CLOSED:
             editor.set("closed_at", self.unit.now_ms)
-        if status == _IN_PROGRESS and not any(editor.elements("started_at")):
+        if status == IN_PROGRESS and not any(editor.elements("started_at")):
             editor.set("started_at", self.unit.now_ms)
 
     @staticmethod
@@ -209,7 +218,9 @@ class IssueWriter:
         editor.set("closed_at", self.unit.now_ms)
         editor.set("close_reason", request.reason)
         editor.set("closed_by_session", request.session)
+        holding.let_go(editor)
         editor.save()
+        holding.forget_claim(self.unit, self.plane, name, request.actor)
         issues = self.issues()
         summaries = [issues.summary(other) for other in self.unit.views.graph.unblocked if other != eid]
         return self.answer(name) | {"_unblocked": sorted(summary["id"] for summary in summaries if summary)}

@@ -1,13 +1,13 @@
 """Issues as documents: what `show`, lists and answers to mutations give."""
 
-from collections.abc import Collection, Iterator
-from typing import Any, Final
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final, Protocol
 
 from moot_protocol import issue as issue_reading
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import IssueReading
 from moot_protocol.listing import IssueDoc
-from moot_protocol.register import Live
+from moot_protocol.register import Live, Sibling
 from mootd.engine import layout
 from mootd.engine.cycles import PARENT
 from mootd.engine.entities import Entities
@@ -19,7 +19,30 @@ from mootd.engine.standing import BLOCKED, Standing
 
 HOLDING: Final = BLOCKING | {PARENT, WAITS}
 """Types of the edges that can hold an issue up."""
-_DEPENDENT_FIELDS: Final = ("id", "title", "status", "priority", "issue_type")
+ORIGIN: Final = "_origin"
+"""Under which name documents tell what other towns have written."""
+_DEPENDENT_FIELDS: Final = ("id", "title", "status", "priority", "issue_type", "created_at", "updated_at")
+"""What every issue has; parsers of `bd`'s output require all of them."""
+_DEPENDENT_EXTRAS: Final = ("assignee", "labels", "closed_at", "_alias", ORIGIN)
+
+
+class Marker(Protocol):
+    """What tells in documents which other towns have written what of them (`mootd.engine.origins`)."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether other towns have written anything."""
+
+    def mark(self, document: IssueDoc, record: Record) -> None:
+        """Tell it of a whole document."""
+
+    def mark_comments(
+        self, document: IssueDoc, reading: IssueReading, plane: int, siblings: Sequence[Sibling]
+    ) -> None:
+        """Tell it of each comment."""
+
+    def of_author(self, plane: int, author: bytes) -> dict[str, Any] | None:
+        """What is told of an author on a plane; None for one of this town."""
 
 
 class Issues:
@@ -28,11 +51,13 @@ class Issues:
     Args:
         entities: the transaction.
         planes: the planes' numbers.
+        origins: tells what other towns have written; without it documents don't.
     """
 
-    def __init__(self, entities: Entities, *planes: int) -> None:
+    def __init__(self, entities: Entities, *planes: int, origins: Marker | None = None) -> None:
         self.entities = entities
         self.planes = planes
+        self.origins = origins
         self.names = Names(entities.reader, entities.views, *planes)
 
     # -- One issue -----------------------------------------------------------------------------------------------
@@ -64,12 +89,36 @@ class Issues:
 
     def document(self, record: Record, *, texts: bool = True, exact: bool = False) -> IssueDoc:
         """An issue in Beads' shape."""
-        return issue_reading.document(self.read(record, texts=texts), exact=exact)
+        reading = self.read(record, texts=texts)
+        shown = issue_reading.document(reading, exact=exact)
+        return shown if exact else self._marked(shown, reading, record)
+
+    def _marked(self, shown: IssueDoc, reading: IssueReading, record: Record) -> IssueDoc:
+        """A document in which it is told what of it other towns have written."""
+        if self.origins is not None and self.origins.is_needed:
+            self.origins.mark(shown, record)
+            if reading.comments:
+                written = self.live(record, texts=True)["comments"]
+                self.origins.mark_comments(shown, reading, record.plane, written)
+        return shown
+
+    def origin_of(self, plane: int, author: bytes) -> dict[str, Any]:
+        """What is told beside a write of this author: `_origin`, or nothing for one of this town."""
+        told = self.origins.of_author(plane, author) if self.origins is not None else None
+        return {} if told is None else {ORIGIN: told}
+
+    def counts(self, eid: int, document: IssueDoc) -> dict[str, int]:
+        """How much there is around an issue, as lists of `bd` tell it of each."""
+        return {
+            "dependency_count": len(document.get("dependencies", ())),
+            "dependent_count": sum(1 for _ in self.edges(BACK_EDGE, eid)),
+            "comment_count": len(document.get("comments", ())),
+        }
 
     def full_document(self, eid: int, record: Record) -> IssueDoc:
         """An issue with everything `show` has: dependents, conflicts, how short its id may be."""
         reading = self.read(record)
-        shown = issue_reading.document(reading)
+        shown = self._marked(issue_reading.document(reading), reading, record)
         dependents = list(self.dependents(eid))
         if dependents:
             shown["dependents"] = dependents
@@ -131,4 +180,6 @@ class Issues:
         shown = self.document(record, texts=False)
         if shown["status"] == issue_reading.TOMBSTONE:
             return None
-        return {name: shown[name] for name in _DEPENDENT_FIELDS} | {"_short": self.names.unique_chars(record.entity)}
+        fields = {name: shown[name] for name in _DEPENDENT_FIELDS}
+        fields |= {name: shown[name] for name in _DEPENDENT_EXTRAS if name in shown}
+        return fields | {"_short": self.names.unique_chars(record.entity)}

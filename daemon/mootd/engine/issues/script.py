@@ -11,7 +11,22 @@ from moot_protocol.request_base import Mutation
 from moot_protocol.requests import Script
 
 _ALLOWED: Final = frozenset(
-    {"create", "update", "close", "reopen", "delete", "undelete", "add_edge", "remove_edge", "add_comment", "resolve"}
+    {
+        "create",
+        "update",
+        "close",
+        "reopen",
+        "delete",
+        "undelete",
+        "add_edge",
+        "remove_edge",
+        "add_comment",
+        "resolve",
+        "remember",
+        "forget",
+        "set_setting",
+        "rename",
+    }
 )
 _ID_KEYS: Final = frozenset({"id", "to", "parent"})
 _EDGE_KEYS: Final = frozenset({"edge", "edges"})

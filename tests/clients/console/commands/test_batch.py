@@ -128,6 +128,8 @@ def test_a_reference_is_renumbered_when_lines_make_several_steps_or_none() -> No
         (["close $1"], "line 1: $1 names no issue"),
         (["close a", "close $1"], "line 2: $1 names no issue"),
         (['create "One"', "close $3", 'create "Three"'], "line 2: $3 names no issue"),
+        (["create -f plan.md"], "line 1: --file is no part of a script"),
+        (["close a --claim-next"], "line 1: --claim-next is no part of a script"),
         (["create x --stdin"], "line 1: standard input is the script's own"),
         (["create x -d -"], "line 1: standard input is the script's own"),
         (["comment a -f -"], "line 1: standard input is the script's own"),

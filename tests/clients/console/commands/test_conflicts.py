@@ -1,9 +1,13 @@
-"""Conflicts: every value that a field has, by whom and when."""
+"""Conflicts: every value that a field or a document has, by whom and when."""
 
 import json
 from typing import Any
 
+import pytest
+
 from moot.console.commands.conflicts import COMMANDS
+from moot_protocol.document_requests import DocumentConflicts
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Conflicts
 from moot_testkit.canned_api import NOW_MS, CannedApi, run
 from moot_testkit.terminal import FACTS
@@ -11,6 +15,11 @@ from moot_testkit.terminal import FACTS
 
 def value(told: Any, actor: str, hours: int) -> dict[str, Any]:
     return {"value": told, "actor": actor, "at": NOW_MS - hours * 3_600_000, "author": "k", "n": 1}
+
+
+def answering(conflicts: Any, documents: Any = ()) -> CannedApi:
+    """A daemon with these conflicts of issues and of documents."""
+    return CannedApi(conflicts=conflicts, document_conflicts=list(documents), documents=[{"name": "reviewer"}])
 
 
 CONFLICTS = [
@@ -26,7 +35,7 @@ CONFLICTS = [
 
 def test_values_are_numbered_as_resolve_picks_them() -> None:
     assert (
-        run(COMMANDS, "conflicts", CannedApi(conflicts=CONFLICTS)).out
+        run(COMMANDS, "conflicts", answering(CONFLICTS)).out
         == f"""\
   bd-1 priority shows 0
     1. 0 (alice, 1h ago)
@@ -47,7 +56,7 @@ def test_a_deleted_issue_is_marked_and_a_deletion_told_in_words() -> None:
         {"id": "bd-1", "field": "title", "shown": "B", "values": [value("A", "alice", 1)], "deleted": True},
         {"id": "bd-2", "field": "deleted", "shown": None, "values": [value(7, "eve", 1)]},
     ]
-    assert run(COMMANDS, "conflicts", CannedApi(conflicts=conflicts)).out.splitlines()[:-1] == [
+    assert run(COMMANDS, "conflicts", answering(conflicts)).out.splitlines()[:-1] == [
         "  bd-1 (deleted) deleted shows deleted by alice: wrong",
         "    1. deleted by alice: wrong (alice, 2h ago)",
         "    2. deleted (bob, 2h ago)",
@@ -60,17 +69,62 @@ def test_a_deleted_issue_is_marked_and_a_deletion_told_in_words() -> None:
 
 
 def test_the_hint_names_the_program_as_it_was_called() -> None:
-    ran = run(COMMANDS, "conflicts", CannedApi(conflicts=CONFLICTS), FACTS._replace(program="bd"))
+    ran = run(COMMANDS, "conflicts", answering(CONFLICTS), FACTS._replace(program="bd"))
     assert ran.out.endswith("settle one with `bd resolve ID FIELD --pick NUMBER`\n")
 
 
 def test_conflicts_of_one_issue_can_be_asked_for() -> None:
-    api = CannedApi(conflicts=[])
+    api = answering([])
     ran = run(COMMANDS, "conflicts a1b2", api)
     assert api.asked == [Conflicts(id="a1b2")]
     assert (ran.code, ran.out, ran.err) == (0, "", "no conflicts\n")
 
 
 def test_json_has_every_value_whole() -> None:
-    assert json.loads(run(COMMANDS, "conflicts --json", CannedApi(conflicts=CONFLICTS)).out) == CONFLICTS
-    assert run(COMMANDS, "conflicts --json", CannedApi(conflicts=[])).out == "[]\n"
+    assert json.loads(run(COMMANDS, "conflicts --json", answering(CONFLICTS)).out) == CONFLICTS
+    assert run(COMMANDS, "conflicts --json", answering([])).out == "[]\n"
+
+
+# -- Documents ---------------------------------------------------------------------------------------------------
+OF_ROLE = {
+    "id": "role/reviewer", "field": "document", "kind": "role", "name": "reviewer", "plane": "shared", "shown": None,
+    "values": [value("a", "ann", 1) | {"diff": "+a\n", "version": "", "town": "T" * 43, "town_name": "Adaville"}],
+}  # fmt: skip
+MISSING = RefusedError("no issue reviewer", code=Code.NOT_FOUND)
+
+
+def test_documents_stand_below_issues() -> None:
+    ran = run(COMMANDS, "conflicts", answering(CONFLICTS, [OF_ROLE]))
+    assert ran.asked == [Conflicts(), DocumentConflicts()]
+    assert ran.out.partition("--pick NUMBER`\n")[2].splitlines() == [
+        "  role/reviewer document on plane shared shows nothing",
+        "    1. (ann, town Adaville TTTTTTTTTTTT, 1h ago)",
+        "       +a",
+        "  settle one with `moot resolve KIND/NAME document --pick NUMBER`",
+    ]
+
+
+def test_json_has_documents_after_issues_whose_shape_stays() -> None:
+    ran = run(COMMANDS, "conflicts --json", answering(CONFLICTS, [OF_ROLE]))
+    assert json.loads(ran.out) == [*CONFLICTS, OF_ROLE]
+
+
+@pytest.mark.parametrize("typed", ["role/reviewer", "reviewer"])
+def test_conflicts_of_one_document_can_be_asked_for(typed: str) -> None:
+    ran = run(COMMANDS, f"conflicts {typed}", answering(MISSING, [OF_ROLE]))
+    assert ran.asked[-1] == DocumentConflicts(name=typed)
+    assert ran.out.startswith("  role/reviewer document")
+
+
+@pytest.mark.parametrize("typed", ["builder", "bd-0000", "BD-1"])
+def test_what_is_neither_an_issue_nor_a_document_is_not_found(typed: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        run(COMMANDS, f"conflicts {typed}", answering(MISSING))
+    assert caught.value is MISSING
+
+
+def test_an_issue_s_other_failures_are_not_taken_for_a_document() -> None:
+    several = RefusedError("several", code=Code.AMBIGUOUS)
+    with pytest.raises(RefusedError) as caught:
+        run(COMMANDS, "conflicts reviewer", answering(several))
+    assert caught.value is several

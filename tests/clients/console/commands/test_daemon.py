@@ -1,4 +1,4 @@
-"""daemon run|start|stop|status, status, doctor, version: what is printed, how they end."""
+"""daemon run|start|stop|status, status, version: what is printed, how they end."""
 
 from typing import Any
 
@@ -33,7 +33,8 @@ def test_a_running_daemon_says_which_it_is(command: str) -> None:
 
 
 def test_daemon_status_as_json_has_pid_uptime_and_versions() -> None:
-    assert run_console("daemon status --json", {"ping": PONG}).document == {"running": True} | PONG
+    document = run_console("daemon status --json", {"ping": PONG}).document
+    assert document == {"running": True, "status": "healthy", "uptime_seconds": 3720.0} | PONG
 
 
 def test_an_unreachable_daemon_exits_69() -> None:
@@ -55,8 +56,15 @@ def test_daemon_stop_asks_it_to_end() -> None:
 
 def test_version_names_the_program_as_it_was_called() -> None:
     assert run_console("version", {"ping": PONG}).out == "moot version 0.1.0 (protocol 1)\n"
-    assert run_console("version", {"ping": PONG}, facts=FACTS._replace(program="bd")).out.startswith("bd version 0.1.0")
     assert run_console("version --json", {"ping": PONG}).document == {"version": "0.1.0", "protocol": 1}
+
+
+@pytest.mark.parametrize("argv", ["version", "--version", "-V"])
+def test_called_as_bd_the_version_is_that_of_the_commands_it_follows(argv: str) -> None:
+    ran = run_console(argv, {"ping": PONG}, facts=FACTS._replace(program="bd"))
+    assert ran.out == "bd version 1.0.5 (moot 0.1.0 (protocol 1))\n"
+    document = run_console("version --json", {"ping": PONG}, facts=FACTS._replace(program="bd")).document
+    assert (document["version"], document["build"], document["moot_version"]) == ("1.0.5", "moot", "0.1.0")
 
 
 # -- status ------------------------------------------------------------------------------------------------------
@@ -125,33 +133,3 @@ def test_alarms_of_remotes_count_and_stand_with_the_others() -> None:
 def test_without_remotes_status_says_nothing_of_them() -> None:
     assert status(remotes=[]).out == status().out
     assert "remote" not in status().out
-
-
-# -- doctor ------------------------------------------------------------------------------------------------------
-CHECKS = [
-    {"check": "clock", "ok": True, "detail": "agrees", "hint": ""},
-    {"check": "keys", "ok": False, "detail": "readable by others", "hint": "chmod 600 the key"},
-]
-
-
-def test_doctor_lists_checks_with_hints_and_fails_if_one_does() -> None:
-    ran = run_console("doctor", {"doctor": CHECKS})
-    assert ran.code == 1
-    assert ran.out.splitlines() == [
-        "✓ clock: agrees",
-        "✗ keys: readable by others",
-        "  chmod 600 the key",
-        "1 of 2 checks failed",
-    ]
-    ran = run_console("doctor", {"doctor": CHECKS[:1]})
-    assert (ran.code, ran.out) == (0, "✓ clock: agrees\nEvery check passed\n")
-
-
-def test_a_check_without_detail_is_its_name() -> None:
-    ran = run_console("doctor", {"doctor": [{"check": "town key is here", "ok": True, "detail": "", "hint": ""}]})
-    assert ran.out.splitlines()[0] == "✓ town key is here"
-
-
-def test_doctor_as_json_is_the_list_of_checks_and_fails_alike() -> None:
-    ran = run_console("doctor --json", {"doctor": CHECKS})
-    assert (ran.code, ran.document) == (1, CHECKS)

@@ -7,6 +7,7 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join
+from moot_protocol.membership_requests import InviteTown
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS
@@ -42,6 +43,15 @@ def test_what_it_is_for_where_it_leads_and_that_it_is_a_password_is_said_beside_
         "On the other machine: `moot join -` reads it from stdin, so that the shell's history doesn't keep it",
         "A ticket is a password: whoever has it can join. It is kept nowhere.",
     ]
+
+
+def test_a_ticket_for_another_town_is_asked_for_and_said_to_be_one() -> None:
+    ran = run_console("invite --town --role admin --plane shared", {"invite_town": MADE}, facts=OUTSIDE)
+    assert ran.request == InviteTown(actor="unknown", plane="shared", role="admin", expires_ms=0)
+    assert ran.out == "moot-ticket-1abc\n"
+    assert "Invites another town, as writer, to plane ledger" in ran.err
+    assert "where the other town was founded" in ran.err
+    assert "closes the invite" in ran.err
 
 
 def test_the_ticket_is_printed_however_quiet_it_is_to_be() -> None:

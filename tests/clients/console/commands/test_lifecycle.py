@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Filter, Page
+from moot_protocol.requests import Close, Delete, IssueFields, Ready, Reopen, Resolve, Undelete, Update
 from moot_testkit.console import Outcome, issue, run_console
 from moot_testkit.terminal import FACTS
 
@@ -60,6 +62,41 @@ def test_reasons_that_do_not_fit_are_refused(argv: list[str]) -> None:
     assert (ran.code, ran.asked) == (2, [])
 
 
+def closing(*argv: str, ready: list[dict[str, Any]], update: Any = None) -> Outcome:
+    answers = {
+        "close": issue(status="closed", _unblocked=["bd-7"]),
+        "ready": Page(issues=ready, total=len(ready), truncated=False),
+        "update": update or issue(7, assignee="unknown"),
+    }
+    return run_console(["close", "a1b2", *argv], answers)
+
+
+def test_the_next_issue_that_nobody_holds_can_be_claimed_at_once() -> None:
+    ran = closing("--claim-next", ready=[issue(6, assignee="bob"), issue(7)])
+    assert ran.asked[1:] == [
+        Ready(filter=Filter(projects=("bd",))), Update(actor="unknown", id=issue(7)["id"], claim=True)
+    ]  # fmt: skip
+    assert ran.out.splitlines()[-1] == "✓ Claimed bd-000000000007 — Issue 7"
+    document = closing("--claim-next", "--json", ready=[issue(7)]).document
+    assert (len(document["closed"]), document["claimed"]["id"]) == (1, issue(7)["id"])
+
+
+def test_where_others_hold_or_take_all_there_is_none_to_claim() -> None:
+    lost = RefusedError("too late", code=Code.LOST_RACE)
+    assert closing("--claim-next", ready=[]).out.splitlines()[-1] == "  Nothing is ready to be claimed"
+    assert closing("--claim-next", "--json", ready=[issue(7)], update=lost).document["claimed"] is None
+    other = RefusedError("broken", code=Code.DENIED)
+    assert closing("--claim-next", ready=[issue(7)], update=other).code == 4
+
+
+def test_a_trial_claims_nothing() -> None:
+    assert len(closing("--claim-next", "--dry-run", ready=[issue(7)]).asked) == 1
+
+
+def test_what_became_ready_can_stand_beside_what_was_closed() -> None:
+    assert closing("--suggest-next", "--json", ready=[]).document["unblocked"] == ["bd-7"]
+
+
 def test_done_is_close() -> None:
     assert isinstance(run_console("done a1b2", {"close": issue()}).request, Close)
 
@@ -89,6 +126,14 @@ def test_a_dry_delete_deletes_nothing() -> None:
     assert ran.out == f"Would delete {NAMED}\n"
 
 
+def test_ids_to_delete_can_come_from_a_file() -> None:
+    files = {"ids": b"bd-1\n\n# not this one\n  bd-2\nbd-1\n"}
+    ran = run_console("delete bd-0 --from-file ids", {"script": [issue(), issue(2), issue(3)]}, files=files)
+    assert [step["params"]["id"] for step in ran.request.steps] == ["bd-0", "bd-1", "bd-2"]
+    assert run_console("delete --from-file ids", files={"ids": b"\n"}).code == 2
+    assert run_console("delete").code == 2
+
+
 def test_undelete_brings_back() -> None:
     ran = run_console("undelete a1b2", {"undelete": issue()})
     assert ran.request == Undelete(actor="unknown", id="a1b2")
@@ -101,6 +146,10 @@ def test_defer_sets_the_status_and_with_until_the_time() -> None:
     ran = run_console("defer a1b2 --until tomorrow", {"update": issue()})
     assert ran.request.fields == IssueFields(status="deferred", defer_until="2026-02-01T00:00:00Z")
     assert ran.out == f"* Deferred {NAMED} until 2026-02-01 00:00\n"
+
+
+def test_why_something_is_deferred_goes_into_its_notes() -> None:
+    assert run_console("defer a1b2 --reason waits", {"update": issue()}).request.append_notes == "waits"
 
 
 def test_deferring_into_the_past_is_pointed_out() -> None:

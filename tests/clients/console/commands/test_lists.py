@@ -123,6 +123,12 @@ def test_an_issue_whose_parent_is_on_another_page_keeps_its_place() -> None:
     assert [line.split()[0] for line in lines("list --tree", page=page)] == ["bd-a9zzzzzzzzzz", "bd-0"]
 
 
+def test_a_list_can_be_the_graph_of_its_dependencies() -> None:
+    assert lines("list --format dot")[0] == 'digraph "issues" {'
+    assert lines("list --format mermaid")[0] == "flowchart LR"
+    assert lines("list --format digraph") == ["bd-a9zzzzzzzzzz bd-a1b2c3d4e5f6", "bd-a1b2 bd-a9zzzzzzzzzz"]
+
+
 def test_a_long_list_tells_dates_labels_and_dependencies() -> None:
     page = Page(issues=[LOGIN, SEARCH], total=2, truncated=False, short=[8, 7])
     assert lines("list --long", COLOURLESS, page) == [
@@ -219,6 +225,10 @@ def test_another_project_can_be_named() -> None:
         ("--title Log", {"title_contains": "Log"}),
         ("--title-contains Log", {"title_contains": "Log"}),
         ("--text-contains Log", {"text_contains": "Log"}),
+        ("--desc-contains Log --notes-contains X", {"description_contains": "Log", "notes_contains": "X"}),
+        ("--empty-description --spec s-", {"empty_description": True, "spec": "s-"}),
+        ("--label-pattern tech-*", {"label_pattern": "tech-*"}),
+        ("--defer-before 2026-01-31", {"defer_before": NOW_MS - 12 * 3600 * 1000}),
         ("--created-after 2026-01-31", {"created_after": NOW_MS - 12 * 3_600_000}),
         ("--updated-before now", {"updated_before": NOW_MS}),
         ("--closed-after -1d", {"closed_after": NOW_MS - 86_400_000}),
@@ -308,7 +318,7 @@ def test_a_query_of_several_words_is_one_query() -> None:
         "list --metadata-field =v",
         "list --sort colour",
         "list --tree --long",
-        "list --watch",
+        "list --watch --json",
         "count --by-status --by-type",
     ],
 )

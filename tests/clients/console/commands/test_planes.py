@@ -83,7 +83,7 @@ def test_what_is_missing_or_unknown_is_refused_before_anything_is_asked(argv: st
 MEMBERS = [
     {"replica": "A" * 43, "role": "admin", "state": "active", "events": 4000, "is_here": True, "last_seen_ms": 0,
      "invite": ""},
-    {"replica": "B" * 43, "role": "writer", "state": "active", "events": 1, "is_here": False,
+    {"replica": "B" * 43, "role": "writer", "state": "active", "events": 1, "is_here": False, "is_live": False,
      "last_seen_ms": NOW_MS - 7_200_000, "invite": "I" * 43},
     {"replica": "C" * 43, "role": "writer", "state": "removed", "events": 0, "is_here": False, "last_seen_ms": 0,
      "invite": ""},
@@ -119,6 +119,11 @@ def test_a_plane_is_shown_with_its_members_and_invites() -> None:
         "  IIIIIIIIIIII ledger writer closed used by 1 replica",
         "    " + "B" * 43,
     ]
+
+
+def test_a_member_that_listens_now_is_shown_as_live() -> None:
+    listening = [MEMBERS[0], MEMBERS[1] | {"is_live": True}, MEMBERS[2]]
+    assert "  " + "B" * 43 + " writer active 1 event live now by invite IIIIIIIIIIII" in show(members=listening).out
 
 
 def test_the_whole_id_and_aligned_members_fit_a_terminal() -> None:

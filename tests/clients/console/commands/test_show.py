@@ -169,6 +169,14 @@ def test_short_is_one_line_each() -> None:
     assert len(ran.asked) == 1
 
 
+def test_chosen_fields_are_all_that_is_told_with_json_and_without() -> None:
+    ran = show("show a1b2 --fields id,labels")
+    assert (ran.out, len(ran.asked)) == ("bd-a1b2c3d4e5f6\tauth,clock\n", 1)
+    assert json.loads(show("show a1b2 --json --fields id,labels").out) == [
+        {"id": "bd-a1b2c3d4e5f6", "labels": ["auth", "clock"]}
+    ]
+
+
 def test_the_page_asks_only_for_what_the_issue_has() -> None:
     assert show().asked == [Show(ids=("a1b2",)), Edges(id=ISSUE["id"]), Conflicts(id=ISSUE["id"])]
     assert show(dependencies=None, _conflicts=None).asked == [Show(ids=("a1b2",))]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+import pytest
+
 from moot.console.commands.sync import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import OutboxInfo, Sync
@@ -109,6 +111,13 @@ def test_a_joined_plane_that_still_waits_is_told_and_who_has_to_do_something() -
     assert FOUL not in ran.err
 
 
+def test_prefixes_that_clash_since_a_plane_has_come_are_warned_of() -> None:
+    ran = sync("--wait", answered(remote(), done=True) | {"clashes": ["bd", FOUL]})
+    assert ran.code == 0
+    assert "Warning: planes here have issue prefixes in common: bd, " in ran.err
+    assert FOUL not in ran.err
+
+
 def test_without_remotes_it_says_how_to_add_one() -> None:
     ran = sync("--wait", answered(done=True))
     assert (ran.code, ran.out) == (0, "")
@@ -142,6 +151,12 @@ def test_the_outbox_tells_for_each_remote_how_full_it_is_and_since_when() -> Non
 def test_the_outbox_is_aligned_at_a_terminal() -> None:
     out = run_console("outbox", {"outbox": [box(), box("x")]}, facts=at_terminal(NO_COLOR="1")).out
     assert len({line.index("0 of 1,000") for line in out.splitlines()}) == 1
+
+
+@pytest.mark.parametrize("flags", ["--flush-only", "--import-only", "--full --no-pull", "--no-push -m message"])
+def test_flags_of_bds_sync_are_taken(flags: str) -> None:
+    done = {"remotes": [], "done": True, "cursor": ""}
+    assert run_console(f"sync {flags}", {"sync": done}).asked == run_console("sync", {"sync": done}).asked
 
 
 def test_without_remotes_there_is_no_outbox() -> None:

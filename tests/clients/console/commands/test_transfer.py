@@ -9,9 +9,10 @@ from moot.console.commands.transfer import split_lines
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter
+from moot_protocol.memory_requests import Remember
 from moot_protocol.requests import Export, Import, ImportEdits
 from moot_testkit.console import in_turn, run_console
-from moot_testkit.terminal import at_terminal
+from moot_testkit.terminal import FACTS, at_terminal
 
 DONE = {"created": 2, "updated": 1, "unchanged": 3, "skipped": 0, "problems": [], "session": "s1"}
 
@@ -108,6 +109,12 @@ def test_a_dry_run_is_passed_on_and_told() -> None:
 @pytest.mark.parametrize("argv", ["import", "import a -i b"])
 def test_import_needs_one_file(argv: str) -> None:
     assert run_console(argv).code == 2
+
+
+def test_called_as_bd_without_a_file_the_projects_own_is_taken_in() -> None:
+    path = f"{FACTS.folder}/.beads/issues.jsonl"
+    ran = run_console("import --json", {"import": DONE}, files={path: b"{}"}, facts=FACTS._replace(program="bd"))
+    assert ran.document["source"] == path
 
 
 def test_import_needs_a_project() -> None:
@@ -229,3 +236,45 @@ def test_a_failing_export_says_so() -> None:
 def test_the_export_of_one_plane_can_be_asked_for() -> None:
     request = run_console("export --plane team --all", {"export": PAGES[1]}).request
     assert request == Export(filter=Filter(plane="team"))
+
+
+# -- Memories ----------------------------------------------------------------------------------------------------
+MEMORIES = (
+    b'{"_type":"memory","key":"auth","value":"JWT"}\n{"id":"a"}\n{"_type": "memory", "key": "b", "value": "\xc3\xa9"}\n'
+)
+KEPT = [{"key": "auth", "text": "JWT\n\x1b", "updated_at": 1, "foreign": False, "conflict": False}]
+
+
+def test_lines_of_memories_are_kept_as_memories_and_the_rest_keeps_its_numbers() -> None:
+    ran = run_console("import f --json", {"import": DONE, "script": [{}, {}]}, files={"f": MEMORIES})
+    script, lines = ran.asked
+    assert [(step["params"]["key"], step["params"]["text"]) for step in script.steps] == [("auth", "JWT"), ("b", "é")]  # type: ignore[attr-defined]
+    assert lines.lines == (b"", b'{"id":"a"}', b"")  # type: ignore[attr-defined]
+    assert ran.document["memories"] == 2
+
+
+def test_memories_go_in_some_at_a_time_and_a_dry_run_writes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "MEMORIES_AT_ONCE", 1)
+    ran = run_console("import f --dry-run", {"import": DONE, "remember": {}}, files={"f": MEMORIES})
+    assert [request.dry_run for request in ran.asked if isinstance(request, Remember)] == [True, True]
+    assert "2 kept as memories" in ran.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id":"a","title":"about \\"memory\\""}',
+        b'{"_type":"memory","key":"","value":"x"}',
+        b'{"_type":"memory"}',
+        b'"memory"',
+    ],
+)
+def test_what_is_no_memory_goes_on_as_it_stands(line: bytes) -> None:
+    assert transfer.memory_of(line) is None
+    assert run_console("import f", {"import": DONE}, files={"f": line}).request.lines == (line,)
+
+
+def test_memories_come_out_where_they_are_asked_for_and_go_in_again() -> None:
+    ran = run_console("export --include-memories", {"export": {"lines": [], "next": ""}, "memories": KEPT})
+    assert transfer.memory_of(ran.out.strip().encode()) == ("auth", KEPT[0]["text"])
+    assert run_console("export", {"export": {"lines": [], "next": ""}}).out == ""

@@ -171,6 +171,7 @@ def test_q_puts_its_words_together_and_prints_the_id_only() -> None:
     assert ran.out == "bd-000000000001\n"
     fields = IssueFields(title="Fix the link", priority=1, issue_type="bug")
     assert ran.request == Create(actor="unknown", project="bd", fields=fields, labels=("web",))
+    assert run_console("q x --parent a1b2", {"create": issue()}).request.parent == "a1b2"
 
 
 # -- update ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from moot_protocol.errors import Code
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Blocked, Close, Count, ListIssues, Ready
 from moot_testkit.engine import START_MS, Desk, ids_of
+from mootd.engine.issues.filters import like
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 DUE_MS = 1_735_689_600_000
@@ -15,6 +16,8 @@ DUE_MS = 1_735_689_600_000
 SET = {
     "statuses": ("closed",), "exclude_statuses": ("open",), "types": ("bug",), "exclude_types": ("task",),
     "priorities": (0, 1), "assignee": "bob", "pinned": True, "projects": ("other",),
+    "label_pattern": "bl?e", "description_contains": "HAY", "notes_contains": "noted", "spec": "spec-",
+    "defer_after": DUE_MS - 1, "defer_before": DUE_MS + 1,
     "labels": ("red", "blue"), "any_labels": ("red", "green"), "parent": "mt-top",
     "title_contains": "NEEDLE", "title_or_id": "NEED", "text_contains": "hAystack",
     "created_after": START_MS, "updated_after": START_MS, "closed_after": START_MS, "closed_before": START_MS + YEAR_MS,
@@ -25,7 +28,8 @@ SET = {
 PLAIN = {
     "statuses": ("open", "blocked"), "exclude_statuses": ("closed",), "types": ("task",), "exclude_types": ("bug",),
     "priorities": (2,), "unassigned": True, "pinned": False, "projects": ("mt",),
-    "exclude_labels": ("green", "blue"), "no_labels": True, "no_parent": True, "ids": ("mt-plain",),
+    "exclude_labels": ("green", "blue"), "empty_description": True, "no_labels": True, "no_parent": True,
+    "ids": ("mt-plain",),
     "title_contains": "top", "title_or_id": "plai", "created_before": START_MS + 1, "updated_before": START_MS + 1,
 }  # fmt: skip
 """Parts that the issue without anything of note passes, alone or with the parent."""
@@ -41,7 +45,7 @@ def desk() -> Desk:
     made.create(
         "other-needle", "A needle here", description="In a haystack", project="other", issue_type="bug", priority=1,
         assignee="bob", pinned=True, due_at="2025-01-01T00:00:00Z", labels=("red", "blue"), parent="mt-top",
-        metadata={"size": 3, "name": "x"},
+        metadata={"size": 3, "name": "x"}, notes="Noted", spec_id="spec-9", defer_until="2025-01-01T00:00:00Z",
     )  # fmt: skip
     made.do(Close(actor="bob", id="other-needle"))
     return made
@@ -66,6 +70,22 @@ def test_each_part_alone_leaves_out_the_issue_that_it_is_meant_to(desk: Desk, pa
 def test_every_part_has_an_example_here() -> None:
     elsewhere = {"overdue", "deferred", "deleted", "plane"}
     assert set(SET) | set(PLAIN) | elsewhere == set(Filter.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ("tech-*", "tech-debt", True), ("*", "", True), ("v?", "v1", True), ("v?", "v12", False),
+        ("a*b*c", "axxbyybc", True), ("a*b*c", "axxbyyb", False), ("a*ab", "aab", True), ("*a*b", "ab", True),
+        ("x.y", "xzy", False), ("a**b", "ab", True), ("*aab*", "aaab", True), ("", "", True), ("a*", "ba", False),
+    ],
+)  # fmt: skip
+def test_a_pattern_has_signs_for_anything_and_for_one_character(pattern: str, text: str, fits: bool) -> None:
+    assert bool(like(pattern)(text)) is fits
+
+
+def test_no_pattern_is_slow() -> None:
+    assert not like("a*" * 50 + "b")("a" * 1000)
 
 
 def test_all_parts_that_are_given_must_hold(desk: Desk) -> None:
@@ -96,7 +116,7 @@ def test_what_is_due_in_the_past_is_overdue_while_it_is_not_closed(desk: Desk) -
 
 def test_what_has_a_time_ahead_is_deferred(desk: Desk) -> None:
     desk.create("mt-later", defer_until="2025-01-01T00:00:00Z")
-    assert matching(desk, deferred=True) == {"mt-later"}
+    assert matching(desk, deferred=True) == {"mt-later", "other-needle"}
     desk.clock.advance(2 * YEAR_MS)
     assert matching(desk, deferred=True) == set()
 

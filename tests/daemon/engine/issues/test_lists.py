@@ -8,6 +8,7 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.listing import Filter, Page
 from moot_protocol.requests import (
+    AddComment,
     AddEdge,
     Blocked,
     Children,
@@ -180,6 +181,21 @@ def test_texts_come_only_when_asked_for(desk: Desk) -> None:
         without: Page = desk.ask(request())
         assert with_texts.issues[0]["description"] == "Long"
         assert "description" not in without.issues[0]
+
+
+def test_whole_documents_count_what_is_around_them(desk: Desk) -> None:
+    for name in ("mt-a", "mt-b", "mt-c"):
+        desk.create(name)
+    desk.link("mt-b", "mt-a")
+    desk.link("mt-c", "mt-a", "related")
+    desk.link("mt-c", "external:x:y")
+    desk.do(AddComment(actor="alice", id="mt-a", text="seen"))
+    page: Page = desk.ask(ListIssues(texts=True, sort="id"))
+    names = ("dependency_count", "dependent_count", "comment_count")
+    assert [tuple(shown[name] for name in names) for shown in page.issues] == [(0, 2, 1), (1, 0, 0), (2, 0, 0)]
+    desk.do(Delete(actor="alice", id="mt-c"))
+    assert desk.ask(ListIssues(texts=True, sort="id")).issues[0]["dependent_count"] == 1
+    assert not set(names) & set(desk.ask(ListIssues()).issues[0])
 
 
 # -- ready -------------------------------------------------------------------------------------------------------

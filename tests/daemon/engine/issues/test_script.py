@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, MootError
+from moot_protocol.memory_requests import Memories, Settings
 from moot_protocol.requests import Script
-from moot_testkit.engine import Desk
+from moot_testkit.engine import PROJECT, Desk
 from mootd.service.writes import carry_out, is_atomic
 
 
@@ -126,3 +127,12 @@ def test_a_script_tried_out_answers_and_leaves_nothing(desk: Desk) -> None:
 
 def test_an_empty_script_does_nothing(desk: Desk) -> None:
     assert run(desk) == []
+
+
+def test_memories_and_settings_can_be_steps(desk: Desk) -> None:
+    kept = step("remember", project=PROJECT, key="auth", text="JWT")
+    run(desk, kept, step("set_setting", project=PROJECT, key="custom.x", value="$1"))
+    assert [each["text"] for each in desk.ask(Memories(project=PROJECT))] == ["JWT"]
+    assert [each["value"] for each in desk.ask(Settings(project=PROJECT))] == ["$1"]
+    failure(desk, step("forget", project=PROJECT, key="auth"), step("set_setting", project=PROJECT, key="x", value="1"))
+    assert len(desk.ask(Memories(project=PROJECT))) == 1

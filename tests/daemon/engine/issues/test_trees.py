@@ -37,6 +37,7 @@ def test_down_is_what_an_issue_depends_on_in_the_order_of_the_writes(desk: Desk)
     ]
     assert found[1] | {"_short": 0} == {
         "id": "mt-bug", "title": "Title of mt-bug", "status": "open", "priority": 2, "issue_type": "task",
+        "created_at": "2023-11-14T22:13:20.000Z", "updated_at": "2023-11-14T22:13:20.000Z",
         "dependency_type": "blocks", "_short": 0,
     }  # fmt: skip
     assert found[2] == {"id": "external:x:y", "dependency_type": "tracks"}

@@ -1,0 +1,85 @@
+"""Why issues are ready or not: ready ones with what they no longer wait for, blocked ones with what they wait for.
+
+In the shape of `bd ready --explain --json`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from moot.console import documents
+from moot.console import issue_lines as lines
+from moot.console.amounts import several
+from moot.console.command import Context
+from moot.console.safe_text import neutralise
+from moot.console.style import style_of
+from moot_protocol.listing import Filter, IssueDoc, Page
+from moot_protocol.requests import Blocked, Cycles, ListIssues
+
+HOLDING: Final = frozenset({"blocks", "conditional-blocks", "waits-for"})
+"""Types of edges that hold an issue up until what they lead to is done."""
+_SHOWN: Final = ("id", "title", "status", "priority", "issue_type", "_alias")
+
+
+def explained(context: Context, ready: Page, wanted: Filter, limit: int) -> dict[str, Any]:
+    """What is ready and what is not, and why.
+
+    Args:
+        context: the command's.
+        ready: what is ready.
+        wanted: which issues it is about.
+        limit: how many blocked ones to tell of.
+    """
+    blocked = context.api.call(Blocked(filter=wanted, limit=limit))
+    cycles = [cycle["cycle"] for cycle in context.api.call(Cycles())]
+    ids = tuple(dict.fromkeys(blocker for issue in blocked.issues for blocker in issue.get("blocked_by", ())))
+    known = context.api.call(ListIssues(filter=Filter(ids=ids), all=True, limit=0)).issues if ids else []
+    by_id = {issue["id"]: {name: issue[name] for name in _SHOWN if name in issue} for issue in known}
+    return {
+        "ready": [_ready(issue) for issue in ready.issues],
+        "blocked": [
+            documents.without_marks(issue)
+            | {"blocked_by": [by_id.get(blocker, {"id": blocker}) for blocker in issue.get("blocked_by", ())]}
+            for issue in blocked.issues
+        ],
+        "cycles": cycles,
+        "summary": {
+            "total_ready": len(ready.issues),
+            "total_blocked": len(blocked.issues),
+            "cycle_count": len(cycles),
+        },
+    }
+
+
+def _ready(issue: IssueDoc) -> dict[str, Any]:
+    resolved = [edge["depends_on_id"] for edge in issue.get("dependencies", ()) if edge.get("type") in HOLDING]
+    reason = f"{several(len(resolved), 'blocker')} resolved" if resolved else "no blocking dependencies"
+    parent = lines.parent_of(issue)
+    return (
+        documents.without_marks(issue)
+        | {"reason": reason, "resolved_blockers": resolved}
+        | ({"parent": parent} if parent else {})
+    )
+
+
+def explained_lines(context: Context, found: Mapping[str, Any]) -> Iterator[str]:
+    """What is ready and what is not as lines."""
+    style = style_of(context.terminal.facts)
+    summary = found["summary"]
+    yield style.heading(f"Ready ({summary['total_ready']})")
+    for issue in found["ready"]:
+        yield lines.node_line(style, "  ", issue, note=_reason(issue))
+    yield style.heading(f"Blocked ({summary['total_blocked']})")
+    for issue in found["blocked"]:
+        yield lines.node_line(style, "  ", issue)
+        yield from (lines.node_line(style, "    waits for ", blocker) for blocker in issue["blocked_by"])
+    for cycle in found["cycles"]:
+        yield f"Cycle: {_circle(cycle)}"
+
+
+def _reason(issue: Mapping[str, Any]) -> str:
+    told = ", ".join(map(neutralise, issue["resolved_blockers"]))
+    return f"{issue['reason']}: {told}" if told else str(issue["reason"])
+
+
+def _circle(cycle: Sequence[str]) -> str:
+    return " → ".join(map(neutralise, [*cycle, *cycle[:1]]))

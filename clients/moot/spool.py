@@ -1,0 +1,160 @@
+"""A command in a sandbox that forbids sockets: run by this process itself, over the spool and the snapshot.
+
+It is loaded only where the socket was refused, or where MOOT_SPOOL is set, and imports neither asyncio nor a socket.
+What was queued is said so, never as done; how old what is read was is said on standard error.
+"""
+
+import json
+import os
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, Final
+
+from moot.console import main, when
+from moot.console.context import actor_of
+from moot.console.safe_text import neutralise
+from moot.console.terminal import Facts
+from moot.conversation import Failure, Sandboxed
+from moot.facts import facts, workspace_meant
+from moot.spool_api import Queued, SpoolApi
+from moot.spool_files import SpoolFiles
+from moot.spool_terminal import LocalTerminal
+from moot_protocol.errors import Code, MootError
+
+WAIT_SECONDS: Final = 10.0
+LONGEST_WAIT: Final = 3600.0
+CODEX: Final = "CODEX_SANDBOX_NETWORK_DISABLED"
+"""Set by a sandbox that forbids every connection."""
+FORCED: Final = Sandboxed("unreachable", "MOOT_SPOOL is set: the daemon isn't asked")
+_BRIEF_S: Final = 120
+
+
+def spool_command(program: str, arguments: list[str], refused: Failure = FORCED) -> int:
+    """Carry out a command without a socket.
+
+    Args:
+        program: the name it was called by.
+        arguments: its arguments.
+        refused: why there is no socket.
+
+    Raises:
+        Failure: there is no spool here either; says how to have one.
+    """
+    told = facts(program, arguments)
+    own = Facts(tuple(arguments), *told[1:])  # type: ignore[arg-type]  # in the order of `Facts`, as the daemon reads it
+    folder, _ = workspace_meant(program, own.folder)
+    if not own.workspace:
+        raise Failure(refused.code, refused.message, _hint(program, refused.hint))
+    try:
+        files = SpoolFiles(Path(folder))
+        wait_s = _wait_seconds()
+    except MootError as error:
+        if error.code is Code.NOT_FOUND:
+            raise Failure(refused.code, refused.message, _hint(program, refused.hint)) from error
+        raise Failure(str(error.code), error.message, error.hint) from error
+    now_ms = time.time_ns() // 1_000_000
+    terminal = LocalTerminal(own)
+    api = SpoolApi(files, now_ms, os.urandom, wait_s, terminal.hold, refused.message)
+    try:
+        code = main.run(api, terminal, now_ms, lambda error: _crashed(terminal, error))
+        _tell(terminal, api, files, code)
+    finally:
+        terminal.close()
+    return code
+
+
+def _hint(program: str, hint: str) -> str:
+    own = "run `moot init --spool` in the project, outside the sandbox, once: commands then go through files"
+    if os.environ.get(CODEX):
+        own = f"this sandbox has its network disabled ({CODEX}); {own}"
+    return f"{own}; or {hint}" if hint and program == "moot" else own
+
+
+def _wait_seconds() -> float | None:
+    """How long to wait for an answer, from `--wait` or MOOT_SPOOL_WAIT; None for not at all."""
+    text = os.environ.get("MOOT_SPOOL_WAIT", "")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise MootError(f"--wait takes whole seconds, not {text!r}", code=Code.USAGE)
+    return min(float(text), LONGEST_WAIT)
+
+
+def _crashed(terminal: LocalTerminal, error: Exception) -> str:
+    terminal.err(f"{type(error).__name__}: {neutralise(str(error))}\n")
+    return ""
+
+
+# -- Afterwards --------------------------------------------------------------------------------------------------
+def _tell(terminal: LocalTerminal, api: SpoolApi, files: SpoolFiles, code: int) -> None:
+    """Say what was queued, how old what was read is, and what of earlier commands was refused."""
+    argv = terminal.facts.argv
+    held = "".join(terminal.held)
+    terminal.release()
+    as_json, quiet = main.wants_json(argv), "-q" in argv or "--quiet" in argv
+    lines = [] if quiet else [_queued_line(each) for each in api.queued]
+    if code or not api.queued:
+        terminal.out(held)
+    elif as_json:
+        terminal.out(_marked(held, api.queued))
+    elif _names_only(held, api.queued):
+        terminal.out(held)
+    else:
+        terminal.out("".join(lines))
+        lines = []
+    terminal.err("".join(lines))
+    if api.was_read:
+        terminal.err(f"moot: read from the snapshot, {_age(api.age_ms)} old{_waiting(files)}\n")
+    actor = actor_of(Namespace(actor=_flag(argv, "--actor")), terminal.facts)
+    for refusal in files.refusals(actor):
+        if refusal.error is not None:
+            told = f"{refusal.about}: {refusal.error.message}"
+            terminal.err(f"moot: the daemon refused what was queued: {neutralise(told)}\n")
+
+
+def _queued_line(queued: Queued) -> str:
+    unnamed = [name for name in queued.made if name not in queued.about]
+    made = f" as {', '.join(unnamed)}" if unnamed else ""
+    return f"Queued for the daemon: {neutralise(queued.about)}{neutralise(made)} (command {queued.command[:12]})\n"
+
+
+def _names_only(held: str, queued: list[Queued]) -> bool:
+    """Whether all that a command printed are ids of the issues that it makes: these are settled."""
+    made = {name for each in queued for name in each.made}
+    return bool(held.strip()) and set(held.split()) <= made
+
+
+def _marked(held: str, queued: list[Queued]) -> str:
+    """A command's document, marked as what is expected."""
+    commands = [each.command for each in queued]
+    try:
+        document: Any = json.loads(held)
+    except ValueError:
+        return held
+    for each in document if isinstance(document, list) else [document]:
+        if isinstance(each, dict):
+            each["queued"] = commands
+    return json.dumps(document, ensure_ascii=True) + "\n"
+
+
+def _age(ms: int) -> str:
+    return f"{ms // 1000} s" if ms < _BRIEF_S * 1000 else when.lasted(ms)
+
+
+def _waiting(files: SpoolFiles) -> str:
+    """What the snapshot can't show yet, in words."""
+    try:
+        count = files.waiting().files
+    except OSError:
+        return ""
+    return f"; {count} queued commands aren't in it yet" if count else ""
+
+
+def _flag(argv: tuple[str, ...], name: str) -> str:
+    for place, argument in enumerate(argv):
+        if argument.startswith(f"{name}="):
+            return argument.partition("=")[2]
+        if argument == name and place + 1 < len(argv):
+            return argv[place + 1]
+    return ""

@@ -1,0 +1,221 @@
+"""The console's `Api` where no socket can be had: reads from the snapshot, writes into the spool.
+
+Invariant: nothing is said to be done that the daemon hasn't answered. A write that isn't waited for, or not answered in
+time, is queued; its answer is what is expected, marked so, and the terminal holds back what speaks of it as done.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+from moot.spool_expected import Expectation
+from moot.spool_files import SpoolFiles
+from moot.spool_filter import cannot, find, is_whole_id
+from moot.spool_reads import SNAPSHOT_READS, Reading
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.ids import ID_ENTROPY_BYTES, issue_id
+from moot_protocol.limits import SPOOL_FILES
+from moot_protocol.listing import IssueDoc
+from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests import Create, Doctor, Script, Show, WorkspaceInfo
+from moot_protocol.rpc import decode_result
+from moot_protocol.snapshot_file import Snapshot
+from moot_protocol.spool import ID_BYTES, about, check_allowed, seal_command
+
+R = TypeVar("R")
+
+_STALE_MS: Final = 30 * 60 * 1000
+"""Age from which on no daemon seems to keep a snapshot: one that does writes it more often."""
+
+
+class Queued(NamedTuple):
+    """A command that waits in the spool."""
+
+    command: str
+    about: str
+    made: tuple[str, ...]
+    """The ids of the issues that it makes."""
+
+
+class SpoolApi:
+    """An `Api` over a spool and its snapshot.
+
+    Args:
+        files: the spool.
+        now_ms: the wall clock.
+        entropy: gives random bytes.
+        wait_s: how long an answer is waited for; None: not at all.
+        queueing: called when a command has been queued that isn't answered.
+        reason: why the daemon can't be asked.
+    """
+
+    def __init__(
+        self,
+        files: SpoolFiles,
+        now_ms: int,
+        entropy: Callable[[int], bytes],
+        wait_s: float | None,
+        queueing: Callable[[], None],
+        reason: str = "",
+    ) -> None:
+        self._files = files
+        self._now_ms = now_ms
+        self._last_ms = 0
+        self._entropy = entropy
+        self._wait_s = wait_s
+        self._queueing = queueing
+        self._reason = reason
+        self._snapshot: Snapshot | None = None
+        self._made: dict[str, IssueDoc] = {}
+        self.queued: list[Queued] = []
+        """What was queued and not answered, in order."""
+        self.was_read = False
+        """Whether an answer came out of the snapshot."""
+
+    @property
+    def age_ms(self) -> int:
+        """How old the snapshot is that answers came out of."""
+        return max(self._now_ms - self._snapshot.made_ms, 0) if self._snapshot else 0
+
+    def call(self, request: Request[R]) -> R:
+        """Carry out a request, or queue it.
+
+        Raises:
+            RefusedError: `denied`: it doesn't go through a spool; `limit`: the spool is full; `unreachable`: the
+                snapshot can't answer it; `not_ready`: there is none.
+            MootError: what the daemon answered, where it was waited for.
+        """
+        if isinstance(request, WorkspaceInfo):
+            token = self._files.token
+            known = request.workspace == token.workspace
+            answer: Any = {"project": token.project, "folder": "", "plane": token.plane} if known else None
+        elif isinstance(request, Doctor):
+            answer = self._doctor()
+        elif type(request).writes:
+            answer = self._write(request)
+        else:
+            answer = self._read(request)
+        return answer  # type: ignore[no-any-return]  # each request's class says what its answer is
+
+    # -- Reading -------------------------------------------------------------------------------------------------
+    def _read(self, request: Request[Any]) -> Any:
+        if isinstance(request, Show) and request.as_of is None and set(request.ids) <= self._made.keys():
+            return [dict(self._made[name]) for name in request.ids]
+        work = SNAPSHOT_READS.get(type(request))
+        if work is None:
+            raise cannot(f"`{request.method}`")
+        self.was_read = True
+        return work(Reading(self._held(), self._now_ms), request)
+
+    def _held(self) -> Snapshot:
+        if self._snapshot is None:
+            self._snapshot = self._files.snapshot()
+        return self._snapshot
+
+    def _known(self, typed: str) -> IssueDoc | None:
+        """An issue as it was when the snapshot was made; None where that isn't known."""
+        if typed in self._made:
+            return self._made[typed]
+        try:
+            return find(self._held(), typed)
+        except MootError:
+            return None
+
+    # -- Writing -------------------------------------------------------------------------------------------------
+    def _write(self, request: Request[Any]) -> Any:
+        check_allowed(request)
+        if not isinstance(request, Mutation):
+            raise cannot(f"`{request.method}`")
+        if request.dry_run and self._wait_s is None:
+            raise RefusedError(
+                "what a command would do only the daemon knows", code=Code.USAGE, hint="add --wait to hear its answer"
+            )
+        self._check_known(request)
+        request = self._named(request)
+        command = self._entropy(ID_BYTES)
+        self._last_ms = max(self._now_ms, self._last_ms + 1)  # commands of one run are carried out in their order
+        data = seal_command(self._files.token, command, self._last_ms, request, awaited=self._wait_s is not None)
+        self._files.put(self._last_ms, command, data)
+        outcome = None if self._wait_s is None else self._files.wait(command, self._wait_s)
+        if outcome is None:
+            return self._queue(request, command)
+        if outcome.error is not None:
+            raise outcome.error
+        return decode_result(request, msgspec.Raw(msgspec.msgpack.encode(outcome.result)))
+
+    def _queue(self, request: Mutation[Any], command: bytes) -> Any:
+        expected = Expectation(self._known, self._now_ms, command.hex()).of(request)
+        made = tuple(_made_by(request))
+        for issue in expected if isinstance(request, Script) else [expected]:
+            if issue.get("id") in made:
+                self._made[issue["id"]] = issue
+        self._queueing()
+        self.queued.append(Queued(command.hex(), about(request), made))
+        return expected
+
+    def _check_known(self, request: Mutation[Any]) -> None:
+        """Refuse at once what surely isn't there: where nobody waits, a wrong id would be noticed late.
+
+        Raises:
+            RefusedError: `not_found`, `ambiguous`.
+        """
+        typed = getattr(request, "id", "")
+        if isinstance(request, Create | Script) or not typed or typed in self._made:
+            return
+        try:
+            find(self._held(), typed)
+        except RefusedError as error:
+            snapshot = self._snapshot
+            is_sure = snapshot is not None and not snapshot.left_out and not is_whole_id(snapshot.project, typed)
+            if error.code is Code.AMBIGUOUS or is_sure:
+                self.was_read = True
+                raise
+
+    def _named(self, request: Mutation[Any]) -> Mutation[Any]:
+        """A request whose new issues have ids: made here, so that they can be told and used at once."""
+        project = self._files.token.project
+        if isinstance(request, Create) and not request.id:
+            return msgspec.structs.replace(request, id=self._new_id(project))
+        if isinstance(request, Script):
+            steps = tuple(
+                {**step, "params": {**step["params"], "id": self._new_id(project)}}
+                if step["method"] == Create.method and not step["params"].get("id")
+                else step
+                for step in request.steps
+            )
+            return msgspec.structs.replace(request, steps=steps)
+        return request
+
+    def _new_id(self, project: str) -> str:
+        return issue_id(project, self._entropy(ID_ENTROPY_BYTES))
+
+    # -- For people ----------------------------------------------------------------------------------------------
+    def _doctor(self) -> list[dict[str, Any]]:
+        """What can be checked from inside a sandbox."""
+        waiting = self._files.waiting()
+        room = f"{waiting.files} of {SPOOL_FILES} commands wait"
+        checks = [
+            _check("the daemon can be asked", ok=False, detail=self._reason, hint="see docs/sandboxes.md"),
+            _check("the spool has room", ok=waiting.files < SPOOL_FILES, detail=room, hint="start the daemon"),
+        ]
+        try:
+            made_ms = self._held().made_ms
+        except MootError as error:
+            return [*checks, _check("there is a snapshot", ok=False, detail=error.message, hint=error.hint)]
+        seconds = max(self._now_ms - made_ms, 0) // 1000
+        is_fresh = self._now_ms - made_ms < _STALE_MS
+        told = f"{seconds} seconds old"
+        return [*checks, _check("the snapshot is fresh", ok=is_fresh, detail=told, hint="start the daemon outside")]
+
+
+def _check(name: str, *, ok: bool, detail: str, hint: str) -> dict[str, Any]:
+    return {"check": name, "ok": ok, "detail": detail, "hint": "" if ok else hint}
+
+
+def _made_by(request: Mutation[Any]) -> list[str]:
+    if isinstance(request, Create):
+        return [request.id]
+    if isinstance(request, Script):
+        return [step["params"]["id"] for step in request.steps if step["method"] == Create.method]
+    return []

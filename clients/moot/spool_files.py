@@ -1,0 +1,206 @@
+"""The client's side of a spool's folder: the token, the snapshot, commands put there, and answers fetched.
+
+Invariant: a command lies under its name whole and synced, or not at all; where there is no room for it nothing is
+written. What others may have put in the folder is never followed out of it, and an answer that the daemon didn't write
+is none.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.limits import SNAPSHOT_BYTES, SPOOL_ANSWERS, SPOOL_FILES
+from moot_protocol.snapshot_file import Snapshot, read_snapshot
+from moot_protocol.spool import (
+    ANSWERS,
+    BELL_FILE,
+    COMMANDS,
+    FOLDER,
+    REFUSAL_SUFFIX,
+    SNAPSHOT_FILE,
+    TEMPORARY,
+    TOKEN_FILE,
+    Outcome,
+    Token,
+    answer_name,
+    check_room,
+    command_name,
+    decode_token,
+    open_answer,
+)
+
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.25
+"""Seconds between looks for an answer: the first, and the longest after doubling."""
+_TOKEN_BYTES: Final = 4096
+_ANSWER_BYTES: Final = 16 * 1024 * 1024
+_LOOKED_AT: Final = 2 * SPOOL_FILES
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OPEN_TO_OTHERS: Final = 0o077
+
+
+class Waiting(NamedTuple):
+    """What waits in the spool."""
+
+    files: int
+    size: int
+
+
+class SpoolFiles:
+    """The spool of one workspace.
+
+    Args:
+        workspace: the workspace's folder.
+
+    Raises:
+        RefusedError: `not_found`: there is no spool; `denied`: it lies open to others.
+        MalformedError: its token is none.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self.path = workspace / FOLDER
+        self.token: Final = self._token()
+
+    def _token(self) -> Token:
+        try:
+            folder = os.stat(self.path, follow_symlinks=False)  # noqa: PTH116 - the link itself
+            data = _read(self.path / TOKEN_FILE, _TOKEN_BYTES)
+        except OSError as error:
+            raise RefusedError(f"this workspace has no spool ({error.strerror})", code=Code.NOT_FOUND) from error
+        if not stat.S_ISDIR(folder.st_mode) or folder.st_mode & _OPEN_TO_OTHERS:
+            raise RefusedError(f"{self.path} is a link, or open to others", code=Code.DENIED)
+        return decode_token(data)
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot.
+
+        Raises:
+            RefusedError: `not_ready`: there is none yet.
+            MalformedError: it is none, or not the daemon's, or of another workspace.
+        """
+        try:
+            data = _read(self.path / SNAPSHOT_FILE, SNAPSHOT_BYTES)
+        except OSError as error:
+            raise RefusedError(
+                f"there is no snapshot to read from ({error.strerror})",
+                code=Code.NOT_READY,
+                hint="the daemon writes one; start it outside the sandbox: moot daemon start",
+                retryable=True,
+            ) from error
+        snapshot = read_snapshot(self.token.secret, data)
+        if snapshot.workspace != self.token.workspace:
+            raise MalformedError("the snapshot is another workspace's")
+        return snapshot
+
+    # -- Commands ------------------------------------------------------------------------------------------------
+    def waiting(self) -> Waiting:
+        """How many commands wait, and their bytes."""
+        files = size = 0
+        with os.scandir(self.path / COMMANDS) as entries:
+            for entry in islice(entries, _LOOKED_AT):
+                with suppress(FileNotFoundError):
+                    size += entry.stat(follow_symlinks=False).st_size
+                    files += 1
+        return Waiting(files, size)
+
+    def put(self, ms: int, command: bytes, data: bytes) -> None:
+        """Put a command into the spool, durably, and ring.
+
+        Raises:
+            RefusedError: `limit`: there is no room; `denied`, `store_full`: it can't be written. Nothing is then.
+        """
+        folder = self.path / COMMANDS
+        try:
+            waiting = self.waiting()
+            check_room(waiting.files, waiting.size, len(data))
+            _write(folder, command_name(ms, command), data)
+        except OSError as error:
+            raise RefusedError(
+                f"cannot write to the spool {folder}: {error.strerror}; nothing was written",
+                code=Code.DENIED,
+                hint="let the sandbox write to that folder",
+            ) from error
+        with suppress(OSError):  # the daemon looks now and then anyway
+            bell = os.open(self.path / BELL_FILE, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.pwrite(bell, b"\n", 0)
+            finally:
+                os.close(bell)
+
+    # -- Answers -------------------------------------------------------------------------------------------------
+    def wait(self, command: bytes, seconds: float) -> Outcome | None:
+        """What became of a command; None where the daemon hasn't answered in time."""
+        path = self.path / ANSWERS / answer_name(command, awaited=True)
+        end = time.monotonic() + seconds
+        look_s = FIRST_LOOK_S
+        while True:
+            outcome = self._fetch(path, command)
+            left_s = end - time.monotonic()
+            if outcome is not None or left_s <= 0:
+                return outcome
+            time.sleep(min(look_s, left_s))
+            look_s = min(2 * look_s, LONGEST_LOOK_S)
+
+    def refusals(self, actor: str) -> Iterator[Outcome]:
+        """What the daemon refused of an actor's since this was last asked, each told once."""
+        with suppress(OSError), os.scandir(self.path / ANSWERS) as entries:
+            names = sorted(entry.name for entry in islice(entries, SPOOL_ANSWERS))
+            for name in names:
+                if name.endswith(REFUSAL_SUFFIX):
+                    outcome = self._refusal(self.path / ANSWERS / name, actor)
+                    if outcome is not None:
+                        yield outcome
+
+    def _refusal(self, path: Path, actor: str) -> Outcome | None:
+        try:
+            outcome = open_answer(self.token.secret, _read(path, _ANSWER_BYTES))
+        except (OSError, MalformedError):
+            return None
+        if outcome.actor != actor:
+            return None
+        with suppress(OSError):
+            path.unlink()
+        return outcome
+
+    def _fetch(self, path: Path, command: bytes) -> Outcome | None:
+        """An answer that is there, which is removed; a forged one is as good as none."""
+        try:
+            outcome = open_answer(self.token.secret, _read(path, _ANSWER_BYTES), command)
+        except (OSError, MalformedError):
+            return None
+        with suppress(OSError):
+            path.unlink()
+        return outcome
+
+
+def _read(path: Path, most: int) -> bytes:
+    descriptor = os.open(path, _READ)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(22, "it is not a file")
+        return file.read(most + 1)
+
+
+def _write(folder: Path, name: str, data: bytes) -> None:
+    temporary = folder / f"{TEMPORARY}{os.urandom(8).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(folder / name)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,238 @@
+"""A filter over the issues of a snapshot: the same meaning as the daemon's, read from whole documents.
+
+What would need more than a snapshot holds is refused, never passed over: a list that is silently too long or too short
+is worse than none.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from moot_protocol import json_text
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import ID_CHARS
+from moot_protocol.limits import SHORT_ID_CHARS
+from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.snapshot_file import Snapshot
+from moot_protocol.times import instant_ms
+
+PARENT: Final = "parent-child"
+CLOSED: Final = "closed"
+TOMBSTONE: Final = "tombstone"
+
+Test = Callable[[IssueDoc], bool]
+
+
+def cannot(what: str) -> RefusedError:
+    """The refusal of what a snapshot doesn't tell."""
+    return RefusedError(
+        f"the snapshot can't answer {what}",
+        code=Code.UNREACHABLE,
+        hint="run it outside the sandbox, where the daemon can be asked",
+    )
+
+
+# -- Which issue is meant ----------------------------------------------------------------------------------------
+def find(snapshot: Snapshot, typed: str) -> IssueDoc:
+    """The issue that was meant by what was typed: a whole id, an alias, or the unique start of one.
+
+    Raises:
+        RefusedError: `not_found`, `ambiguous`.
+    """
+    if typed in snapshot.issues:
+        return snapshot.issues[typed]
+    aliased = [issue for issue in snapshot.issues.values() if issue.get("_alias") == typed]
+    found = aliased or list(_begun(snapshot, typed).values())
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        more = f"; it leaves {snapshot.left_out} issues out" if snapshot.left_out else ""
+        raise RefusedError(
+            f"no issue {typed} in the snapshot{more}",
+            code=Code.NOT_FOUND,
+            hint=f"give the whole id, or at least {SHORT_ID_CHARS} characters of its random part",
+        )
+    shown = ", ".join(sorted(issue["id"] for issue in found)[:5])
+    raise RefusedError(f"{typed} may mean several issues: {shown}", code=Code.AMBIGUOUS, hint="type more of the id")
+
+
+def _begun(snapshot: Snapshot, typed: str) -> dict[str, IssueDoc]:
+    if len(typed.rpartition("-")[2]) < SHORT_ID_CHARS:
+        return {}
+    found = {}
+    for name, issue in snapshot.issues.items():
+        prefix, hyphen, _ = name.partition("-")
+        starts = (typed, f"{snapshot.project}-{typed}", f"{prefix}{hyphen}{typed}")
+        if name.startswith(starts) or str(issue.get("_alias", "")).startswith(typed):
+            found[name] = issue
+    return found
+
+
+def is_whole_id(snapshot_project: str, typed: str) -> bool:
+    """Whether this is a new issue's id in full: one that was made a moment ago may not be in the snapshot yet."""
+    return typed.startswith(f"{snapshot_project}-") and len(typed) == len(snapshot_project) + 1 + ID_CHARS
+
+
+# -- Filters -----------------------------------------------------------------------------------------------------
+def tests_of(snapshot: Snapshot, wanted: Filter, now_ms: int) -> list[Test]:
+    """The parts of a filter that are given, each as a test.
+
+    Raises:
+        RefusedError: `unreachable` for what a snapshot doesn't tell; `not_found`, `ambiguous`.
+    """
+    if wanted.deleted:
+        raise cannot("what was deleted")
+    if wanted.plane and not snapshot.plane.startswith(wanted.plane):
+        raise cannot(f"what plane {wanted.plane} holds")
+    if set(wanted.projects) - {snapshot.project}:
+        raise cannot(f"what other projects than {snapshot.project} hold")
+    return [
+        *_choices(wanted),
+        *_labels(wanted),
+        *_times(wanted, now_ms),
+        *_texts(wanted),
+        *_metadata(wanted),
+        *_family(snapshot, wanted),
+    ]
+
+
+def _choices(wanted: Filter) -> Iterator[Test]:
+    if wanted.statuses:
+        yield lambda issue: issue["status"] in wanted.statuses
+    if wanted.exclude_statuses:
+        yield lambda issue: issue["status"] not in wanted.exclude_statuses
+    if wanted.types:
+        yield lambda issue: issue["issue_type"] in wanted.types
+    if wanted.exclude_types:
+        yield lambda issue: issue["issue_type"] not in wanted.exclude_types
+    if wanted.priorities:
+        yield lambda issue: issue["priority"] in wanted.priorities
+    if wanted.assignee:
+        yield lambda issue: issue.get("assignee", "") == wanted.assignee
+    if wanted.unassigned:
+        yield lambda issue: not issue.get("assignee")
+    if wanted.pinned is not None:
+        yield lambda issue: (issue.get("pinned") is True) == wanted.pinned
+
+
+def _labels(wanted: Filter) -> Iterator[Test]:
+    if wanted.labels:
+        yield lambda issue: set(wanted.labels) <= _labels_of(issue)
+    if wanted.any_labels:
+        yield lambda issue: bool(set(wanted.any_labels) & _labels_of(issue))
+    if wanted.exclude_labels:
+        yield lambda issue: not set(wanted.exclude_labels) & _labels_of(issue)
+    if wanted.no_labels:
+        yield lambda issue: not _labels_of(issue)
+    if wanted.label_pattern:
+        is_alike = _like(wanted.label_pattern)
+        yield lambda issue: any(map(is_alike, _labels_of(issue)))
+
+
+def _labels_of(issue: IssueDoc) -> set[str]:
+    return set(issue.get("labels", ()))
+
+
+def _like(pattern: str) -> Callable[[str], Any]:
+    """Whether a text is like a pattern; each `*` is settled where what follows it is found first."""
+    first, *rest = ("".join("." if sign == "?" else re.escape(sign) for sign in part) for part in pattern.split("*"))
+    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""), re.DOTALL).fullmatch
+
+
+def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
+    for name, after, before in (
+        ("created_at", wanted.created_after, wanted.created_before),
+        ("updated_at", wanted.updated_after, wanted.updated_before),
+        ("closed_at", wanted.closed_after, wanted.closed_before),
+        ("due_at", wanted.due_after, wanted.due_before),
+        ("defer_until", wanted.defer_after, wanted.defer_before),
+        ("defer_until", now_ms if wanted.deferred else None, None),
+    ):
+        if after is not None or before is not None:
+            yield _between(name, after, before)
+    if wanted.overdue:
+        is_late = _between("due_at", None, now_ms)
+        yield lambda issue: issue["status"] != CLOSED and is_late(issue)
+
+
+def _between(name: str, after: int | None, before: int | None) -> Test:
+    def test(issue: IssueDoc) -> bool:
+        ms = instant_ms(issue.get(name))
+        return ms is not None and (after is None or ms > after) and (before is None or ms < before)
+
+    return test
+
+
+def _texts(wanted: Filter) -> Iterator[Test]:
+    for text, fields in (
+        (wanted.title_contains, ("title",)),
+        (wanted.text_contains, ("title", "description")),
+        (wanted.description_contains, ("description",)),
+        (wanted.notes_contains, ("notes",)),
+    ):
+        if text:
+            yield _containing(text.casefold(), fields)
+    if wanted.title_or_id:
+        either = wanted.title_or_id.casefold()
+        yield lambda issue: either in issue["title"].casefold() or _id_begins(issue["id"].casefold(), either)
+    if wanted.empty_description:
+        yield lambda issue: not str(issue.get("description", "")).strip()
+    if wanted.spec:
+        yield lambda issue: str(issue.get("spec_id", "")).startswith(wanted.spec)
+
+
+def _containing(text: str, fields: tuple[str, ...]) -> Test:
+    return lambda issue: any(text in str(issue.get(field, "")).casefold() for field in fields)
+
+
+def _id_begins(name: str, typed: str) -> bool:
+    return name.startswith(typed) or name.rpartition("-")[2].startswith(typed)
+
+
+def _metadata(wanted: Filter) -> Iterator[Test]:
+    if wanted.metadata or wanted.has_metadata:
+        yield lambda issue: _has_metadata(wanted, issue.get("metadata", {}))
+
+
+def _has_metadata(wanted: Filter, entries: Any) -> bool:
+    if not isinstance(entries, Mapping) or any(name not in entries for name in wanted.has_metadata):
+        return False
+    return all(name in entries and _as_text(entries[name]) == value for name, value in wanted.metadata.items())
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json_text.to_text(value)
+
+
+# -- Parents -----------------------------------------------------------------------------------------------------
+def _family(snapshot: Snapshot, wanted: Filter) -> Iterator[Test]:
+    if wanted.ids:
+        meant = {find(snapshot, typed)["id"] for typed in wanted.ids}
+        yield lambda issue: issue["id"] in meant
+    if wanted.parent:
+        family = _descendants(snapshot, find(snapshot, wanted.parent)["id"])
+        yield lambda issue: issue["id"] in family
+    if wanted.no_parent:
+        yield lambda issue: not parents(issue)
+
+
+def parents(issue: IssueDoc) -> list[str]:
+    """The issues that this one is part of."""
+    return [edge["depends_on_id"] for edge in issue.get("dependencies", ()) if edge["type"] == PARENT]
+
+
+def children(snapshot: Snapshot, parent: str) -> list[IssueDoc]:
+    """The direct children of an issue."""
+    return [issue for issue in snapshot.issues.values() if parent in parents(issue)]
+
+
+def _descendants(snapshot: Snapshot, parent: str) -> set[str]:
+    found: set[str] = set()
+    queue = [parent]
+    while queue:
+        for child in children(snapshot, queue.pop()):
+            if child["id"] not in found:
+                found.add(child["id"])
+                queue.append(child["id"])
+    return found

@@ -1,0 +1,143 @@
+"""Whose text an issue shows: what of it was written in another town than the one this machine works in on its plane.
+
+Invariant: whatever is told of an issue with the text of another town in it says so beside it, by the key of the feed
+that wrote it; nothing that stands in a text, and no name that an actor gave itself, takes part. On planes where no
+other town has written nothing is looked at.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from moot_protocol.codec import encode
+from moot_protocol.ids import key_text
+from moot_protocol.issue import IssueReading, read_comments
+from moot_protocol.kinds import CHARTER
+from moot_protocol.listing import IssueDoc
+from moot_protocol.policies import rank
+from moot_protocol.register import Sibling
+from mootd.engine import layout
+from mootd.engine.charters import towns_of
+from mootd.engine.exchange import Snapshot
+from mootd.engine.issues.reading import ORIGIN
+from mootd.engine.log import FeedRow
+from mootd.engine.record import Record
+from mootd.engine.state import State
+from mootd.engine.towns import own_name
+from mootd.store.port import Reader, Table
+
+KEY_CHARS: Final = 12
+"""Characters told of a key: two that begin alike are not to be met."""
+TEXTS: Final = frozenset(
+    {
+        "title", "description", "design", "acceptance_criteria", "notes", "comments", "close_reason", "labels",
+        "metadata", "extra", "external_ref", "spec_id",
+    }
+)  # fmt: skip
+"""Fields that hold words of whoever wrote them, which somebody might take for an instruction."""
+
+
+class Origins:
+    """Finds out, inside a transaction, what was written in other towns.
+
+    Args:
+        replica: the replica.
+        reader: the transaction.
+    """
+
+    def __init__(self, replica: State, reader: Reader) -> None:
+        self._replica = replica
+        self._reader = reader
+        self._foreign: dict[int, FeedRow] | None = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether other towns have written anything."""
+        return bool(self.foreign)
+
+    @property
+    def foreign(self) -> Mapping[int, FeedRow]:
+        """The feeds of other towns' replicas, by their numbers."""
+        if self._foreign is None:
+            planes = self._replica.planes
+            rows = [(number, row) for number, row in list(self._replica.feeds.items()) if _is_replica(row)]
+            rows = [(number, row) for number, row in rows if row.plane in planes and row.town != planes[row.plane].town]
+            own = self._replica.own_towns() if rows else ()
+            self._foreign = {number: row for number, row in rows if row.town not in own}
+        return self._foreign
+
+    # -- Of issues -----------------------------------------------------------------------------------------------
+    def mark(self, document: IssueDoc, record: Record) -> None:
+        """Tell in a document which other towns have written what of it: `_origin`; nothing where none has."""
+        told = self.of(record) if self.foreign else []
+        if told:
+            document[ORIGIN] = told
+
+    def of(self, record: Record) -> list[dict[str, Any]]:
+        """The replicas of other towns whose text a record holds, or that made it: whoever made it first.
+
+        Shape: `[{"town", "town_name", "replica", "fields", "created"}]`; keys by how they begin.
+        """
+        fields: dict[int, set[str]] = {}
+        created: set[int] = set()
+        for group in record.groups:
+            if group.feed not in self.foreign:
+                continue
+            fields.setdefault(group.feed, set()).update(pair[0] for pair in group.pairs if pair[0] in TEXTS)
+            if group.hlc == record.created:
+                created.add(group.feed)
+        told = [
+            self._told(self.foreign[feed]) | {"fields": sorted(names), "created": feed in created}
+            for feed, names in fields.items()
+            if names or feed in created
+        ]
+        return sorted(told, key=lambda each: (not each["created"], each["town"], each["replica"]))
+
+    def mark_comments(
+        self, document: IssueDoc, reading: IssueReading, plane: int, siblings: Sequence[Sibling]
+    ) -> None:
+        """Tell in a document's comments which town each comes from, unless it is this one."""
+        if not self.foreign or not reading.comments:
+            return
+        authors: dict[bytes, bytes] = {}
+        for sibling in sorted(siblings, key=rank):
+            for comment in read_comments([sibling]):
+                authors.setdefault(encode(comment), sibling.author)
+        for shown, comment in zip(document["comments"], reading.comments, strict=True):
+            told = self.of_author(plane, authors[encode(comment)])
+            if told is not None:
+                shown[ORIGIN] = told
+
+    # -- Of one write --------------------------------------------------------------------------------------------
+    def of_author(self, plane: int, author: bytes) -> dict[str, Any] | None:
+        """`{"town", "town_name", "replica"}` of an author on a plane; None for one of this town."""
+        row = self.foreign.get(self._replica.feed_numbers.get((plane, author), 0))
+        return None if row is None else self._told(row)
+
+    def _told(self, row: FeedRow) -> dict[str, Any]:
+        return {
+            "town": key_text(row.town)[:KEY_CHARS],
+            "town_name": self.town_name(row.plane, row.town),
+            "replica": key_text(row.author)[:KEY_CHARS],
+        }
+
+    def town_name(self, plane: int, town: bytes) -> str:
+        """What a town is called on a plane; empty where nobody has said."""
+        return self._names(plane).get(town, "") or own_name(self._reader, town)
+
+    def _names(self, plane: int) -> Mapping[bytes, str]:
+        """What the charters of a plane call its towns, read anew only where one of them has grown."""
+        charters = [
+            (number, row) for number, row in list(self._replica.feeds.items()) if row.plane == plane and row.kind == CHARTER
+        ]
+        state = tuple(self._reader.get(Table.META, layout.feed_key(number)) for number, _ in charters)
+        known = self._replica.town_names.get(plane)
+        if known is not None and known[0] == state:
+            return known[1]
+        towns = towns_of(Snapshot(self._reader), self._replica.planes[plane])
+        names = {key: standing.name for key, standing in towns.items()}
+        self._replica.town_names[plane] = (state, names)
+        return names
+
+
+def _is_replica(row: FeedRow) -> bool:
+    return bool(row.n and row.town) and row.kind != CHARTER

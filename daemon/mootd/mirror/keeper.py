@@ -1,0 +1,369 @@
+"""One mirror at work: what the file says goes into the log, what the log says goes into the file.
+
+Invariants: a state of the file is taken in once, whole, and only by what differs from the version it comes from; what
+this keeper wrote is such a version, so its own writes bring no events. The file is touched only while it is, byte for
+byte, the version it was last known to be. While a question is open neither side follows the other.
+
+The file first: nothing is written before its latest state has been taken in. Nothing here waits: `step` does what is
+due and says when it wants to be called again, or earlier if something happens.
+"""
+
+import threading
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from moot_protocol.beads_pairs import LinePair
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.mirror_lines import content_hash, differences, doubt_of, id_of, joined, line_key, problem_of, split
+from moot_protocol.mirror_writing import rewritten
+from mootd.engine.exchange import Commit
+from mootd.engine.issues.mirroring import issues_of, mirrored_lines
+from mootd.engine.mirrors import (
+    MirrorRow,
+    add_version,
+    change_mirror,
+    due_since,
+    lines_of,
+    nearest,
+    read_mirror,
+    seen_keys,
+    version_of,
+)
+from mootd.engine.replica import Replica
+from mootd.engine.unit import Unit
+from mootd.files import MirrorFile, Stamp
+from mootd.mirror.intake import take_pairs
+from mootd.ports import Clock
+
+FILE_QUIET_MS: Final = 200
+"""How long a file must stay as it is before it is read: whoever writes may not be done."""
+WRITE_QUIET_MS: Final = 5_000
+"""How long nothing may change here before it is written back."""
+WRITE_LATEST_MS: Final = 60_000
+"""How long a change waits at most, however much goes on."""
+RETRY_MS: Final = 30_000
+"""How long after a write that failed the next is tried."""
+LOOK_MS: Final = 5_000
+"""How often the file is looked at although nobody told of a change."""
+
+
+class Timing(NamedTuple):
+    """How patient a keeper is, in milliseconds."""
+
+    file_quiet: int = FILE_QUIET_MS
+    write_quiet: int = WRITE_QUIET_MS
+    write_latest: int = WRITE_LATEST_MS
+
+
+class Keeper:
+    """Keeps one mirror.
+
+    Args:
+        row: its row, as it stands.
+        file: the file.
+        replica: the replica.
+        commit: carries out work in a write transaction; blocks.
+        clock: for quiet times.
+        timing: how patient it is.
+    """
+
+    def __init__(
+        self,
+        row: MirrorRow,
+        file: MirrorFile,
+        replica: Replica,
+        commit: Commit,
+        clock: Clock,
+        timing: Timing | None = None,
+    ) -> None:
+        self._name = (row.folder, row.file)
+        self._file = file
+        self._replica = replica
+        self._commit = commit
+        self._clock = clock
+        self._timing = timing or Timing()
+        self._lock = threading.Lock()  # of everything below
+        self._settled: Stamp | None = None
+        """What the file looked like when it was last dealt with."""
+        self._moving: Stamp | None = None
+        self._quiet_at = 0
+        self._due: set[str] = set()
+        """Issues that may have to be written."""
+        self._looked = row.arrival
+        """The first event not looked at."""
+        self._due_first = self._due_last = 0
+        self._retry_at = 0
+        self._full = False
+
+    @property
+    def waiting(self) -> int:
+        """How many issues may have to be written."""
+        return len(self._due)
+
+    # -- What is asked -------------------------------------------------------------------------------------------
+    def step(self) -> int:
+        """Do what is due; returns after how many milliseconds more may be."""
+        with self._lock:
+            row = self._row()
+            if row is None:
+                return LOOK_MS
+            now = self._clock.monotonic_ms()
+            wait = self._look(row, now)
+            row = self._row() or row
+            return min(wait, LOOK_MS) if row.doubt else min(wait, self._see_to_writing(row, now), LOOK_MS)
+
+    def sync(self, *, full: bool, delete_missing: bool) -> None:
+        """Take in and write back now."""
+        with self._lock:
+            row = self._needed()
+            stamp = self._file.stamp()
+            if stamp is None:
+                raise RefusedError(f"there is no {row.folder}/{row.file}", code=Code.NOT_FOUND)
+            self._take(row, self._file.read(), accepted=False)
+            self._settled = stamp
+            row = self._needed()
+            if row.problem or row.doubt:
+                return
+            if delete_missing and row.missing:
+                self._delete(row)
+                row = self._needed()
+            self._note_due(row, self._clock.monotonic_ms())
+            if full or self._due:
+                self._write(row, full=full)
+
+    def resume(self, *, accept: bool) -> None:
+        """Answer the question that is open.
+
+        Raises:
+            RefusedError: `conflict`: none is.
+        """
+        with self._lock:
+            row = self._needed()
+            if row.doubt is None:
+                raise RefusedError("nothing is asked about this mirror", code=Code.CONFLICT)
+            stamp, content = self._file.stamp(), self._file.read()
+            if accept:
+                self._take(row, content, accepted=True)
+            else:
+                self._discard(row, content)
+                stamp = self._file.stamp()
+            self._settled = stamp
+
+    def _row(self) -> MirrorRow | None:
+        with self._replica.read() as reader:
+            return read_mirror(reader, *self._name)
+
+    def _needed(self) -> MirrorRow:
+        row = self._row()
+        if row is None:
+            raise RefusedError(f"{'/'.join(self._name)} is no mirror", code=Code.NOT_FOUND)
+        return row
+
+    def _change(self, row: MirrorRow, **changes: Any) -> MirrorRow:
+        """Change the row where that changes something."""
+        if replace(row, **changes) == row:
+            return row
+        return self._commit(lambda unit: change_mirror(unit, row, **changes))
+
+    # -- The file changed ----------------------------------------------------------------------------------------
+    def _look(self, row: MirrorRow, now: int) -> int:
+        """See whether the file changed, and take it in once it is quiet; returns when to look again."""
+        try:
+            stamp = self._file.stamp()
+            if stamp is None:
+                self._settled = None
+                self._change(row, problem="the file is gone; what it held stays here")
+                return LOOK_MS
+            if stamp == self._settled:
+                return LOOK_MS
+            if stamp != self._moving:
+                self._moving, self._quiet_at = stamp, now + self._timing.file_quiet
+            if now < self._quiet_at:
+                return self._quiet_at - now
+            content = self._file.read()
+            if self._file.stamp() != stamp:
+                return 0
+            self._take(row, content, accepted=False)
+        except RefusedError as error:
+            self._change(row, problem=error.message)
+            return LOOK_MS
+        self._settled = stamp
+        return LOOK_MS
+
+    def _take(self, row: MirrorRow, content: bytes, *, accepted: bool) -> None:
+        """Take in a state of the file."""
+        with self._replica.read() as reader:
+            known = version_of(reader, row.scope, content_hash(content))
+        if known:
+            self._arrive(row, known)
+            return
+        lines = split(content)
+        keys = [line_key(line) for line in lines]
+        with self._replica.read() as reader:
+            base = row.current if accepted else nearest(reader, row.scope, set(keys), row.current)
+            before = lines_of(reader, row.scope, base)
+            problem = problem_of(lines, set(before))
+            if problem is not None:
+                self._change(row, problem=problem)
+                return
+            found = differences(before, lines)
+            changed = [line_key(pair.line) for pair in found.pairs if pair.number]
+            doubt = None if accepted else doubt_of(found, seen_keys(reader, row.scope, changed))
+        if doubt is not None:
+            self._change(row, doubt=doubt, problem="")
+            return
+        take_pairs(self._commit, row, found.pairs, delete_missing=accepted)
+        gone = set() if accepted else {id_of(pair.base) or "" for pair in found.gone}
+        came = self._commit(lambda unit: _came_to(unit, row, base, lines, gone))
+        if base != row.current:
+            self._due.clear()
+            self._looked = came.arrival
+
+    def _arrive(self, row: MirrorRow, known: int) -> None:
+        """The file is a version that is known: nothing of it is new."""
+        if known == row.current:
+            self._change(row, problem="", doubt=None)
+            return
+        changes: dict[str, Any] = {
+            "current": known,
+            "problem": "",
+            "doubt": None,
+            "changed_ms": self._replica.wall.now_ms(),
+        }
+        if known == row.writing:
+            # Written by us, before something kept us from noting it.
+            newest = {"newest": known, "newest_arrival": row.writing_arrival}
+            changes |= {"arrival": row.writing_arrival, "writing": 0, **newest}
+        elif known == row.newest:
+            changes["arrival"] = row.newest_arrival
+        else:
+            changes["arrival"] = self._replica.arrival
+        self._due.clear()
+        self._looked = changes["arrival"]
+        self._change(row, **changes)
+
+    def _delete(self, row: MirrorRow) -> None:
+        pairs = [LinePair(1, b'{"id":"%s"}' % name.encode(), 0, b"") for name in row.missing]
+        take_pairs(self._commit, row, pairs, delete_missing=True)
+        self._change(row, missing=())
+
+    # -- The log changed -----------------------------------------------------------------------------------------
+    def _note_due(self, row: MirrorRow, now: int) -> None:
+        """See which issues have events that the file may lack."""
+        if row.cuts != self._replica.cuts and not self._full:
+            self._full = True
+            self._due_first = self._due_last = now
+        if self._looked >= self._replica.arrival:
+            return
+        with self._replica.read() as reader:
+            due = due_since(reader, self._looked)
+        self._looked = due.until
+        if due.issues:
+            self._due_first = self._due_first if self._due or self._full else now
+            self._due_last = now
+            self._due |= due.issues
+
+    def _see_to_writing(self, row: MirrorRow, now: int) -> int:
+        """Write what is due and has been quiet; returns when it will be."""
+        self._note_due(row, now)
+        if not self._due and not self._full:
+            return LOOK_MS
+        due_at = min(self._due_last + self._timing.write_quiet, self._due_first + self._timing.write_latest)
+        due_at = max(due_at, self._retry_at)
+        if now < due_at:
+            return due_at - now
+        if row.problem.startswith(CANT_WRITE):
+            row = replace(row, problem="")
+        if self._settled is None or row.problem:
+            return LOOK_MS
+        try:
+            self._write(row, full=self._full)
+        except MootError as error:
+            self._retry_at = now + RETRY_MS
+            self._change(row, problem=f"{CANT_WRITE}{error.message}")
+        return LOOK_MS
+
+    def _write(self, row: MirrorRow, *, full: bool) -> None:
+        """Bring the file to what the log says of the issues that are due, or of all."""
+        with self._replica.read() as reader:
+            lines = lines_of(reader, row.scope, row.current)
+            issues = issues_of(self._replica, reader, row.plane)
+            wanted = mirrored_lines(issues, row.project, None if full else self._due)
+            until, cuts = self._looked, self._replica.cuts
+        written = rewritten(lines, wanted)
+        if self._put(row, joined(lines), written, until):
+            self._commit(lambda unit: _in_step(unit, row, written, until, cuts, full=full))
+            self._due.clear()
+            self._full = False
+
+    def _put(self, row: MirrorRow, expected: bytes, lines: list[bytes], until: int) -> bool:
+        """Put lines into the file, if it is what is expected; it is noted beforehand that they are ours."""
+        content = joined(lines)
+        if content != expected:
+            self._commit(
+                lambda unit: change_mirror(
+                    unit, row, writing=add_version(unit, row.scope, lines), writing_arrival=until
+                )
+            )
+            if not self._file.replace(expected, content):
+                self._settled = self._moving = None
+                return False
+            self._settled = self._file.stamp()
+        return True
+
+    def _discard(self, row: MirrorRow, content: bytes) -> None:
+        """Keep a state of the file for known, and put the last one taken in, brought up to date, in its place."""
+        self._note_due(row, self._clock.monotonic_ms())
+        with self._replica.read() as reader:
+            lines = lines_of(reader, row.scope, row.current)
+            issues = issues_of(self._replica, reader, row.plane)
+            wanted = mirrored_lines(issues, row.project, self._due)
+            until, cuts = self._looked, self._replica.cuts
+        written = rewritten(lines, wanted)
+        self._commit(lambda unit: add_version(unit, row.scope, split(content)))
+        if not self._put(row, content, written, until):
+            raise RefusedError("the file has changed just now", code=Code.CONFLICT, retryable=True)
+        self._commit(lambda unit: _in_step(unit, row, written, until, cuts, full=False))
+        self._due.clear()
+
+
+CANT_WRITE: Final = "it can't be written: "
+
+
+def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], until: int, cuts: int, *, full: bool) -> None:
+    """Note that the file holds what the log says up to an event."""
+    number = add_version(unit, row.scope, lines)
+    change_mirror(
+        unit,
+        row,
+        current=number,
+        newest=number,
+        arrival=until,
+        newest_arrival=until,
+        writing=0,
+        cuts=cuts,
+        missing=() if full else row.missing,
+        problem="",
+        doubt=None,
+        changed_ms=unit.now_ms,
+    )
+
+
+def _came_to(unit: Unit, row: MirrorRow, base: int, lines: list[bytes], gone: set[str]) -> MirrorRow:
+    """Note that the file is a new version. One that comes from an earlier version owes nothing of what is here."""
+    number = add_version(unit, row.scope, lines)
+    arrival = row.arrival if base == row.current else unit.arrival
+    missing = {*row.missing, *gone}
+    return change_mirror(
+        unit,
+        row,
+        current=number,
+        newest=number,
+        arrival=arrival,
+        newest_arrival=arrival,
+        missing=tuple(sorted(missing - set(map(id_of, lines)))) if missing else (),
+        problem="",
+        doubt=None,
+        changed_ms=unit.now_ms,
+    )

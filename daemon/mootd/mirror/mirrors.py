@@ -1,0 +1,287 @@
+"""All mirrors of one daemon, each worked on by a task of its own, and what is asked about them.
+
+Invariant: what is mirrored is what the rows say. A file that hangs or fails keeps nobody else waiting, and neither
+the loop nor the writer ever waits for a file.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+from msgspec.structs import replace
+
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.limits import MIRRORS
+from moot_protocol.mirror_lines import Doubt
+from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync
+from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
+from mootd.engine.exchange import Commit
+from mootd.engine.mirrors import MirrorRow, count_versions, drop_mirror, mirrors, put_mirror, read_mirror
+from mootd.engine.replica import Replica
+from mootd.files import MirrorFile, Watch, Watcher
+from mootd.mirror.intake import adopt
+from mootd.mirror.keeper import LOOK_MS, Keeper, Timing
+
+COMMITS_MS: Final = 500
+"""How long commits are left to gather before a keeper looks at them."""
+_log: Final = structlog.get_logger()
+Asked = MirrorsRequest | MirrorOn | MirrorOff | MirrorSync | MirrorResume
+
+
+class _Worked:
+    """A mirror with its keeper, its watch, and what its task waits for."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.watch: Watch | None = None
+        self.task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._file_changed = self._committed = False
+
+    def file_changed(self) -> None:
+        """The file may have changed; on the loop."""
+        self._file_changed = True
+        self._wake.set()
+
+    def committed(self) -> None:
+        """A transaction was committed; on the loop."""
+        self._committed = True
+        self._wake.set()
+
+    async def until_due(self, wait_ms: int) -> None:
+        """Wait until the file changed, for a while after commits so that they gather, or for so long."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait_ms / 1000
+        noted = False
+        while not self._file_changed and loop.time() < end:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(end):
+                    await self._wake.wait()
+            self._wake.clear()
+            if self._committed and not noted:
+                noted, end = True, min(end, loop.time() + COMMITS_MS / 1000)
+        self._file_changed = self._committed = False
+
+
+class Mirrors:
+    """Keeps the mirrors that the rows tell of, from `run` until cancelled.
+
+    Args:
+        replica: the replica.
+        commit: carries out work in a write transaction; blocks.
+        executor: threads for what blocks.
+        file: makes a file of a folder and a path in it.
+        watcher: notices changes.
+        timing: how patient keepers are.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        commit: Commit,
+        executor: Executor,
+        file: Callable[[str, str], MirrorFile],
+        watcher: Watcher,
+        timing: Timing | None = None,
+    ) -> None:
+        self._replica = replica
+        self._commit = commit
+        self._executor = executor
+        self._file = file
+        self._watcher = watcher
+        self._timing = timing
+        self._lock = threading.Lock()  # of what is worked on
+        self._worked: dict[bytes, _Worked] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+
+    # -- On the loop ---------------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    self._changed.clear()
+                    await self._loop.run_in_executor(self._executor, self._match)
+                    for worked in list(self._worked.values()):
+                        if worked.task is None:
+                            worked.task = tasks.create_task(self._work(worked), name="mirror")
+                    await self._changed.wait()
+        finally:
+            self._loop = None
+            for worked in self._worked.values():
+                _close(worked)
+
+    async def _work(self, worked: _Worked) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            wait_ms = await loop.run_in_executor(self._executor, self._step, worked)
+            await worked.until_due(wait_ms)
+
+    def _step(self, worked: _Worked) -> int:
+        try:
+            if worked.watch is not None:
+                worked.watch.refresh()
+            return worked.keeper.step()
+        except MootError as error:
+            _log.warning("mirror.failed", code=str(error.code), message=error.message)
+            return LOOK_MS
+
+    def happened(self) -> None:
+        """A transaction has been committed. Called by the writer."""
+        for worked in list(self._worked.values()):
+            self._tell(worked.committed)
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        loop = self._loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(what)
+            except RuntimeError:  # the loop has closed meanwhile: nobody waits any more
+                self._loop = None
+
+    # -- In threads ----------------------------------------------------------------------------------------------
+    def _match(self) -> None:
+        """Work on what the rows tell of, and on nothing else."""
+        with self._lock:
+            with self._replica.read() as reader:
+                rows = {row.key: row for row in mirrors(reader)}
+            for key in self._worked.keys() - rows.keys():
+                self._end(self._worked.pop(key))
+            for key in rows.keys() - self._worked.keys():
+                self._begin(rows[key])
+
+    def _begin(self, row: MirrorRow) -> None:
+        try:
+            file = self._file(row.folder, row.file)
+        except RefusedError as error:
+            _log.warning("mirror.refused", message=error.message)
+            return
+        worked = _Worked(Keeper(row, file, self._replica, self._commit, self._replica.wall, self._timing))
+        worked.watch = self._watcher.watch(
+            row.folder, row.file, lambda: self._tell(worked.file_changed), poll=row.polls
+        )
+        self._worked[row.key] = worked
+
+    def _end(self, worked: _Worked) -> None:
+        _close(worked)
+        if worked.task is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(worked.task.cancel)
+
+    def call(self, request: Asked) -> Any:
+        """Do what is asked about mirrors; blocks.
+
+        Raises:
+            RefusedError: see the requests.
+        """
+        if isinstance(request, MirrorsRequest):
+            with self._replica.read() as reader:
+                rows = [row for row in mirrors(reader) if request.folder in {"", row.folder}]
+            return [self._told(row.folder, row.file) for row in rows]
+        if isinstance(request, MirrorOn):
+            return self._on(request)
+        row = self._needed(request.folder, request.file)
+        if isinstance(request, MirrorOff):
+            self._commit(lambda unit: drop_mirror(unit, row))
+            self._match()
+            return described(row, 0, waiting=0, polls=row.polls)
+        keeper = self._keeper(row)
+        if isinstance(request, MirrorSync):
+            keeper.sync(full=request.full, delete_missing=request.delete_missing)
+        else:
+            keeper.resume(accept=request.accept)
+        return self._told(request.folder, request.file)
+
+    def _on(self, request: MirrorOn) -> dict[str, Any]:
+        with self._replica.read() as reader:
+            known = read_mirror(reader, request.folder, request.file)
+            count = len(mirrors(reader))
+        if known is not None:
+            if known.polls != request.poll:
+                again = replace(known, polls=request.poll)
+                self._commit(lambda unit: put_mirror(unit, again))
+                self._restart(again)
+            return self._told(request.folder, request.file) | {"adopted": False}
+        if count >= MIRRORS:
+            raise RefusedError(f"this machine keeps {MIRRORS} mirrors already", code=Code.LIMIT)
+        file = self._file(request.folder, request.file)
+        row = MirrorRow(
+            folder=request.folder,
+            file=request.file,
+            workspace=request.workspace,
+            project=request.project,
+            plane=bytes.fromhex(request.plane) if request.plane else self._replica.ledger.id,
+            polls=request.poll,
+        )
+        taken = adopt(self._commit, self._replica, row, file.read())
+        self._match()
+        self._tell(self._changed.set)
+        return self._told(request.folder, request.file) | taken.document() | {"adopted": True}
+
+    def _restart(self, row: MirrorRow) -> None:
+        with self._lock:
+            worked = self._worked.pop(row.key, None)
+            if worked is not None:
+                self._end(worked)
+        self._match()
+        self._tell(self._changed.set)
+
+    def _told(self, folder: str, file: str) -> dict[str, Any]:
+        """A mirror as requests tell it."""
+        row = self._needed(folder, file)
+        worked = self._worked.get(row.key)
+        polls = row.polls if worked is None or worked.watch is None else worked.watch.polls
+        with self._replica.read() as reader:
+            count = count_versions(reader, row.scope)
+        return described(row, count, waiting=0 if worked is None else worked.keeper.waiting, polls=polls)
+
+    def _needed(self, folder: str, file: str) -> MirrorRow:
+        with self._replica.read() as reader:
+            row = read_mirror(reader, folder, file)
+        if row is None:
+            raise RefusedError(
+                f"{folder}/{file} is no mirror", code=Code.NOT_FOUND, hint="`moot mirror on` makes it one"
+            )
+        return row
+
+    def _keeper(self, row: MirrorRow) -> Keeper:
+        self._match()
+        worked = self._worked.get(row.key)
+        if worked is None:
+            raise RefusedError(f"{row.folder}/{row.file} can't be kept", code=Code.DENIED)
+        return worked.keeper
+
+
+def _close(worked: _Worked) -> None:
+    if worked.watch is not None:
+        worked.watch.close()
+
+
+def described(row: MirrorRow, versions: int, *, waiting: int, polls: bool) -> dict[str, Any]:
+    """A mirror as requests tell it."""
+    state = "asks" if row.doubt else "problem" if row.problem else "in_step"
+    return {
+        "folder": row.folder,
+        "file": row.file,
+        "project": row.project,
+        "plane": row.plane.hex(),
+        "workspace": row.workspace,
+        "state": state,
+        "problem": row.problem,
+        "question": None if row.doubt is None else _question(row.doubt),
+        "missing": len(row.missing),
+        "behind": row.is_behind,
+        "changed_at": row.changed_ms,
+        "versions": versions,
+        "polls": polls,
+        "waiting": waiting,
+    }
+
+
+def _question(doubt: Doubt) -> dict[str, int]:
+    return {"gone": doubt.gone, "reverted": doubt.reverted, "total": doubt.total}

@@ -1,0 +1,76 @@
+"""How the spools of this machine stand, for `status` and `doctor`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from moot_protocol.limits import SPOOL_BYTES, SPOOL_ENTRY_MS, SPOOL_FILES
+from moot_protocol.spool import DAY_MS
+from mootd.edges.spool_folder import standing_of
+from mootd.engine.spools import open_spools
+from mootd.store.port import Reader
+
+_NEARLY_FULL: Final = 0.8
+"""The part of a cap from which on it is worth a word."""
+_OLD_MS: Final = 24 * 3600 * 1000
+"""A command that has waited so long isn't being taken."""
+
+
+def spools(reader: Reader) -> list[dict[str, Any]]:
+    """The open spools, one document each.
+
+    They have "project", "workspace", "folder", "waiting", "bytes", "oldest_ms", "refused", "snapshot_ms", "problem"
+    and "hint"; times are milliseconds since 1970, or None.
+    """
+    found = []
+    for row in open_spools(reader):
+        standing = standing_of(Path(row.folder))
+        told = standing._asdict()
+        told["bytes"] = told.pop("size")
+        found.append({"project": row.project, "workspace": row.workspace, "folder": row.folder, **told})
+    return found
+
+
+def spool_alarms(found: list[dict[str, Any]], now_ms: int) -> Iterator[dict[str, Any]]:
+    """What is wrong with spools, as alarms of `status`."""
+    for spool in found:
+        where = f"the spool of project {spool['project']} in {spool['folder']}"
+        if spool["problem"]:
+            yield _alarm("alarm", f"{where}: {spool['problem']}", spool["hint"] or "look at what lies there")
+        if spool["refused"]:
+            yield _alarm(
+                "warning",
+                f"{where}: {spool['refused']} files were refused",
+                f"why stands beside each in {spool['folder']}/.moot/spool/refused; remove them when you have looked",
+            )
+        if _is_nearly_full(spool):
+            yield _alarm("warning", f"{where} is nearly full", "see the daemon's log for why nothing is taken from it")
+        if spool["oldest_ms"] is not None and now_ms - spool["oldest_ms"] > _OLD_MS:
+            yield _alarm(
+                "warning",
+                f"{where}: a command has waited for {(now_ms - spool['oldest_ms']) // DAY_MS} days",
+                f"commands count for {SPOOL_ENTRY_MS // DAY_MS} days; see the daemon's log",
+            )
+
+
+def spool_checks(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The spools as checks of `doctor`: whether each is on, how full and how old."""
+    for spool in found:
+        refused = f", {spool['refused']} files refused" if spool["refused"] else ""
+        told = spool["problem"] or f"{spool['waiting']} of {SPOOL_FILES} commands wait{refused}"
+        is_well = not (spool["problem"] or spool["refused"] or _is_nearly_full(spool))
+        hint = spool["hint"] or f"see {spool['folder']}/.moot/spool/refused and the daemon's log"
+        yield {
+            "check": f"spool of {spool['project']} works",
+            "ok": is_well,
+            "detail": f"{told} in {spool['folder']}",
+            "hint": "" if is_well else hint,
+        }
+
+
+def _is_nearly_full(spool: dict[str, Any]) -> bool:
+    return bool(spool["waiting"] >= _NEARLY_FULL * SPOOL_FILES or spool["bytes"] >= _NEARLY_FULL * SPOOL_BYTES)
+
+
+def _alarm(severity: str, message: str, hint: str) -> dict[str, Any]:
+    return {"code": "spool", "severity": severity, "message": message, "hint": hint}

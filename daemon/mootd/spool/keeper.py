@@ -1,0 +1,127 @@
+"""One spool at work: what waits is taken when the bell rings, and the snapshot follows what is committed.
+
+Nothing here waits: `step` does what is due and says when it wants to be called again. The snapshot is written once
+nothing has changed for a moment, or after a while however much goes on, and never takes more than a twentieth of the
+time; it is written anew now and then in any case, so that its age tells whether a daemon is there.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from moot_protocol.errors import MootError
+from moot_protocol.snapshot_file import seal_snapshot
+from moot_protocol.spool import SNAPSHOT_FILE
+from mootd.edges.spool_folder import SpoolFolder, opened_spool
+from mootd.engine.replica import Replica
+from mootd.engine.spools import SpoolRow, secret_of
+from mootd.ports import Clock
+from mootd.spool.snapshots import snapshot_body
+from mootd.spool.taking import Submit, Taker
+
+LOOK_MS: Final = 2_000
+"""How often the spool is looked at although no bell rang."""
+QUIET_MS: Final = 200
+"""How long nothing may change before the snapshot is written."""
+LATEST_MS: Final = 2_000
+"""How long it waits for that at most."""
+REST: Final = 20
+"""How many times as long as writing a snapshot took the next is waited for."""
+FRESH_MS: Final = 10 * 60 * 1000
+"""How old a snapshot gets although nothing changes."""
+SWEEP_MS: Final = 30 * 60 * 1000
+RETRY_MS: Final = 5_000
+"""How long after something failed it is tried again."""
+_log: Final = structlog.get_logger()
+
+
+class Keeper:
+    """Keeps one spool.
+
+    Args:
+        row: the spool.
+        replica: the replica.
+        submit: queues a job for the writer.
+        clock: for when what is due.
+    """
+
+    def __init__(self, row: SpoolRow, replica: Replica, submit: Submit, clock: Clock) -> None:
+        self.row = row
+        self._replica = replica
+        self._clock = clock
+        self._taker = Taker(row, replica, submit)
+        self._secret = secret_of(replica.keys, row)
+        self._look_at = self._sweep_at = self._snapshot_at = 0
+        """When these are due, on the clock's monotonic scale."""
+        self._arrival = -1
+        """Where the log ended when the snapshot was last written."""
+        self._latest_at = 0
+        """By when a change that was seen goes into the snapshot; 0 where none was."""
+        self._changed_at = -1
+        """Where the log ended when it was last seen to have changed."""
+        self._rested_at = 0
+        """Until when the last snapshot is rested from."""
+        self._problem = ""
+
+    def step(self, *, rung: bool) -> int:
+        """Do what is due; returns after how many milliseconds more may be.
+
+        Args:
+            rung: whether somebody said that a command has come.
+        """
+        now = self._clock.monotonic_ms()
+        self._see_changes(now)
+        try:
+            if rung or now >= min(self._look_at, self._snapshot_at):
+                with opened_spool(Path(self.row.folder)) as folder:
+                    self._work(folder, now, rung=rung)
+            self._tell("")
+        except (MootError, OSError) as error:
+            self._tell(error.message if isinstance(error, MootError) else str(error))
+            self._look_at = now + RETRY_MS
+            self._snapshot_at = max(self._snapshot_at, now + RETRY_MS)
+        return max(min(self._look_at, self._snapshot_at) - self._clock.monotonic_ms(), 0)
+
+    def _work(self, folder: SpoolFolder, now: int, *, rung: bool) -> None:
+        if now >= self._sweep_at:
+            folder.sweep(self._replica.wall.now_ms() / 1000)
+            self._sweep_at = now + SWEEP_MS
+        if rung or now >= self._look_at:
+            more = self._taker.take(folder)
+            self._look_at = now if more else now + LOOK_MS
+            self._see_changes(self._clock.monotonic_ms())
+        if self._clock.monotonic_ms() >= self._snapshot_at:
+            self._write_snapshot(folder)
+
+    # -- The snapshot ----------------------------------------------------------------------------------------------
+    def _see_changes(self, now: int) -> None:
+        """Put the snapshot off while things change, but not for ever."""
+        arrival = self._replica.arrival
+        if arrival in (self._arrival, self._changed_at):
+            return
+        self._changed_at = arrival
+        self._latest_at = self._latest_at or now + LATEST_MS
+        rested = max(now + QUIET_MS, self._rested_at) if self._arrival >= 0 else now
+        self._snapshot_at = max(min(rested, self._latest_at), self._rested_at)
+
+    _rested_at = 0
+    """Until when the last snapshot is rested from."""
+
+    def _write_snapshot(self, folder: SpoolFolder) -> None:
+        begun = self._clock.monotonic_ms()
+        arrival = self._replica.arrival
+        body = snapshot_body(self._replica, self.row)
+        folder.put(SNAPSHOT_FILE, seal_snapshot(self._secret, body))
+        ended = self._clock.monotonic_ms()
+        self._arrival = self._changed_at = arrival
+        self._latest_at = 0
+        self._rested_at = ended + REST * (ended - begun)
+        self._snapshot_at = ended + FRESH_MS
+
+    # -- Words -----------------------------------------------------------------------------------------------------
+    def _tell(self, problem: str) -> None:
+        """Log what is wrong, once."""
+        if problem and problem != self._problem:
+            _log.error("spool.trouble", project=self.row.project, folder=self.row.folder, problem=problem)
+        self._problem = problem

@@ -1,0 +1,57 @@
+"""What goes into a workspace's snapshot: the issues and memories of its project, read at one moment."""
+
+from moot_protocol.limits import SNAPSHOT_ISSUES
+from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.memory_requests import Memories, Settings
+from moot_protocol.requests import Blocked, Count, ListIssues, Ready, Show
+from moot_protocol.snapshot_file import Kept, Place, build_snapshot
+from mootd.engine.replica import Replica
+from mootd.engine.spools import SpoolRow
+from mootd.service.reads import READS
+from mootd.service.snapshot import Snapshot
+
+_CLOSED = "closed"
+
+
+def snapshot_body(replica: Replica, row: SpoolRow) -> bytes:
+    """The body of a snapshot of a spool's project, as of now."""
+    now_ms = replica.wall.now_ms()
+    wanted = Filter(projects=(row.project,), plane=row.plane)
+    with replica.read() as reader:
+        snapshot = Snapshot(replica, reader, now_ms)
+        read = READS
+        blocked = read[Blocked](snapshot, Blocked(filter=wanted, limit=0)).issues
+        return build_snapshot(
+            Place(row.workspace, row.project, row.plane, now_ms, _is_shared(replica, row)),
+            _issues(snapshot, wanted),
+            [issue["id"] for issue in read[Ready](snapshot, Ready(filter=wanted, limit=0)).issues],
+            {issue["id"]: issue["blocked_by"] for issue in blocked},
+            Kept(
+                read[Memories](snapshot, Memories(project=row.project, plane=row.plane)),
+                read[Settings](snapshot, Settings(project=row.project, plane=row.plane)),
+            ),
+            read[Count](snapshot, Count(filter=wanted))["total"],
+        )
+
+
+def _issues(snapshot: Snapshot, wanted: Filter) -> list[IssueDoc]:
+    """The issues in full: those not closed by priority, then the latest closed, as many as a snapshot may hold."""
+    names = [
+        issue["id"] for issue in READS[ListIssues](snapshot, ListIssues(filter=wanted, limit=SNAPSHOT_ISSUES)).issues
+    ]
+    left = SNAPSHOT_ISSUES - len(names)
+    if left > 0:
+        closed = Filter(projects=wanted.projects, plane=wanted.plane, statuses=(_CLOSED,))
+        page = READS[ListIssues](snapshot, ListIssues(filter=closed, sort=_CLOSED, limit=left))
+        names += [issue["id"] for issue in page.issues]
+    found: list[IssueDoc] = READS[Show](snapshot, Show(ids=tuple(names)))
+    return found
+
+
+def _is_shared(replica: Replica, row: SpoolRow) -> bool:
+    """Whether another town has written on the project's plane."""
+    plane = next((each for each in replica.planes.values() if each.id.hex() == row.plane), None)
+    if plane is None:
+        return False
+    feeds = list(replica.feeds.values())
+    return any(feed.plane == plane.number and feed.n and feed.town not in {b"", plane.town} for feed in feeds)

@@ -1,0 +1,114 @@
+"""All spools of this machine: a thread that keeps them, woken by commits and by their bells.
+
+A bell is a file in the spool that clients write to after they have put a command there. It only wakes: what is there
+is found by looking, which happens now and then anyway.
+"""
+
+import threading
+from typing import Final
+
+import structlog
+
+from moot_protocol.spool import BELL_FILE, FOLDER
+from mootd.engine.replica import Replica
+from mootd.engine.spools import SpoolRow, open_spools
+from mootd.files import Watch, Watcher
+from mootd.ports import Clock
+from mootd.spool.keeper import RETRY_MS, Keeper
+from mootd.spool.taking import Submit
+
+PAUSE_S: Final = 0.05
+"""How long after it was woken the thread looks: a burst of commits wakes it once."""
+IDLE_MS: Final = 3600 * 1000
+"""How long it sleeps where there is no spool: opening one is a commit, which wakes it."""
+_log: Final = structlog.get_logger()
+
+
+class _Kept:
+    """A keeper, its watch, and whether its bell has rung."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.rung = threading.Event()
+        self.watch: Watch | None = None
+
+
+class Spools:
+    """Keeps the open spools.
+
+    Args:
+        replica: the replica.
+        submit: queues a job for the writer.
+        watcher: notices bells.
+        clock: for when what is due.
+    """
+
+    def __init__(self, replica: Replica, submit: Submit, watcher: Watcher, clock: Clock) -> None:
+        self._replica = replica
+        self._submit = submit
+        self._watcher = watcher
+        self._clock = clock
+        self._kept: dict[SpoolRow, _Kept] = {}
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="spools", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def happened(self) -> None:
+        """Something was committed. Called from any thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End, and wait until what is under way is done."""
+        self._stopped.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                try:
+                    wait_ms = self.round()
+                except Exception:  # whatever it is, other spools and later rounds must go on
+                    _log.exception("spool.round_failed")
+                    wait_ms = RETRY_MS
+                self._wake.wait(wait_ms / 1000)
+                self._wake.clear()
+                self._stopped.wait(PAUSE_S)
+        finally:
+            for row in list(self._kept):
+                self._drop(row)
+
+    def round(self) -> int:
+        """Do what is due in every spool; returns after how many milliseconds more may be."""
+        with self._replica.read() as reader:
+            rows = set(open_spools(reader))
+        for row in self._kept.keys() - rows:
+            self._drop(row)
+        for row in rows - self._kept.keys():
+            self._add(row)
+        wait_ms = IDLE_MS
+        for kept in list(self._kept.values()):
+            rung = kept.rung.is_set()
+            kept.rung.clear()
+            wait_ms = min(wait_ms, kept.keeper.step(rung=rung))
+            if kept.watch is not None:
+                kept.watch.refresh()
+        return wait_ms
+
+    def _add(self, row: SpoolRow) -> None:
+        kept = self._kept[row] = _Kept(Keeper(row, self._replica, self._submit, self._clock))
+
+        def ring() -> None:
+            kept.rung.set()
+            self._wake.set()
+
+        kept.watch = self._watcher.watch(row.folder, f"{FOLDER}/{BELL_FILE}", ring, poll=False)
+
+    def _drop(self, row: SpoolRow) -> None:
+        kept = self._kept.pop(row)
+        if kept.watch is not None:
+            kept.watch.close()

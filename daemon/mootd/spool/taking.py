@@ -1,0 +1,175 @@
+"""Taking commands out of a spool: each is checked, carried out once, answered, and only then removed.
+
+Invariant: a file goes when what became of it is durable: the write with its key, and the answer if one is awaited. A
+crash at any point leaves a file that is taken again, and found to be done. What is no command goes aside with the
+reason, and a command that comes back after it was done is a replay: refused, and told.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.limits import SPOOL_FILES
+from moot_protocol.spool import (
+    Opened,
+    Outcome,
+    Sealed,
+    about,
+    answer_name,
+    check_command,
+    name_parts,
+    open_content,
+    open_info,
+    seal_answer,
+)
+from mootd.edges.spool_folder import SpoolFolder
+from mootd.engine.replica import Replica
+from mootd.engine.spools import PAIR, SpoolRow, apply_once, secret_of, was_applied
+from mootd.engine.unit import Unit
+from mootd.service.writes import carry_out, once
+
+AT_ONCE: Final = 100
+"""Commands taken in one look: they are committed together."""
+_KNOWN: Final = 4 * SPOOL_FILES
+_log: Final = structlog.get_logger()
+
+Submit = Callable[[Callable[[Unit], Any]], "Future[Any]"]
+"""Queues a job for the writer."""
+
+
+class _UnderWay(NamedTuple):
+    name: str
+    command: Opened
+    future: "Future[Any]"
+
+
+class Taker:
+    """Takes commands out of one spool.
+
+    Args:
+        row: the spool.
+        replica: the replica.
+        submit: queues a job for the writer.
+    """
+
+    def __init__(self, row: SpoolRow, replica: Replica, submit: Submit) -> None:
+        self._row = row
+        self._replica = replica
+        self._submit = submit
+        self._secret = secret_of(replica.keys, row)
+        self._began = False
+        self._unanswered: set[bytes] = set()
+        """Commands that were carried out, whose answers couldn't be written yet."""
+        self._stuck: OrderedDict[str, None] = OrderedDict()
+        """What can't be put aside: told once, and passed over."""
+
+    def take(self, folder: SpoolFolder) -> bool:
+        """Take what waits; gives whether more may.
+
+        Raises:
+            MootError: the writer can't write now; what isn't dealt with stays where it is.
+            OSError: the folder can't be read or written.
+        """
+        waiting = folder.waiting()
+        if waiting.overfull:
+            _log.warning("spool.overfull", project=self._row.project, files=len(waiting.names))
+        names = [name for name in waiting.names if name not in self._stuck]
+        under_way = []
+        for name in names[:AT_ONCE]:
+            command = self._command(folder, name)
+            if command is not None:
+                under_way.append(_UnderWay(name, command, self._submit(self._job(command))))
+        self._began = True
+        failures = [error for each in under_way if (error := self._settle(folder, each)) is not None]
+        if failures:
+            raise failures[0]
+        return len(names) > AT_ONCE
+
+    # -- Before ----------------------------------------------------------------------------------------------------
+    def _command(self, folder: SpoolFolder, name: str) -> Opened | None:
+        """The command that a file holds; what is none is put aside."""
+        try:
+            if name_parts(name) is None:
+                raise RefusedError("its name is no command's")
+            sealed = check_command(
+                folder.read(name), name, self._row.workspace, self._secret, self._replica.wall.now_ms()
+            )
+            self._refuse_replayed(sealed)
+            content = self._replica.keys.hpke_open(PAIR, sealed.sealed, open_info(sealed))
+        except FileNotFoundError:
+            return None
+        except MootError as error:
+            self._refuse(folder, name, error.message)
+            return None
+        try:
+            return open_content(sealed, content)
+        except MootError as error:
+            # Whoever wrote it holds the token and is told; it stays refused, whoever puts it back.
+            self._answer(folder, sealed.id, Outcome("", "a command", error=error), awaited=True)
+            self._refuse(folder, name, error.message)
+            return None
+
+    def _refuse_replayed(self, sealed: Sealed) -> None:
+        if not self._began or sealed.id in self._unanswered:
+            return
+        with self._replica.read() as reader:
+            if was_applied(reader, sealed.ms, sealed.id):
+                raise RefusedError("it was carried out before: somebody has put it back")
+
+    def _refuse(self, folder: SpoolFolder, name: str, reason: str) -> None:
+        _log.warning("spool.refused", project=self._row.project, file=ascii(name), reason=reason)
+        if not folder.refuse(name, reason, self._replica.wall.now_ms()):
+            self._stuck[name] = None
+            if len(self._stuck) > _KNOWN:
+                self._stuck.popitem(last=False)
+
+    # -- The write -------------------------------------------------------------------------------------------------
+    def _job(self, command: Opened) -> Callable[[Unit], Any]:
+        request, key = command.request, f"spool:{command.id.hex()}"
+
+        def forgotten(_: Unit) -> Any:
+            raise RefusedError("it was carried out; its answer is no longer kept", code=Code.NOT_FOUND)
+
+        def job(unit: Unit) -> Any:
+            def carry(unit: Unit) -> Any:
+                return once(unit, request, key, lambda unit: carry_out(unit, request))
+
+            def repeat(unit: Unit) -> Any:
+                return once(unit, request, key, forgotten)
+
+            return apply_once(unit, self._row, command, carry, repeat)
+
+        return job
+
+    # -- After -----------------------------------------------------------------------------------------------------
+    def _settle(self, folder: SpoolFolder, done: _UnderWay) -> MootError | None:
+        """Answer a command and remove it; gives why it has to stay, if it has."""
+        command = done.command
+        words, actor = about(command.request), command.request.actor
+        try:
+            answer = done.future.result()
+        except MootError as error:
+            if error.code not in {Code.NOT_FOUND, Code.KEY_REUSED}:
+                return error  # the store's, or the writer's: the same command may be written later
+            answer = error
+        except Exception as error:  # a defect of ours: it would come again with every try
+            _log.exception("spool.crashed", project=self._row.project, command=command.id.hex(), exc_info=error)
+            crashed = MootError("a defect in Moot; see the daemon's log", code=Code.INTERNAL)
+            self._answer(folder, command.id, Outcome(actor, words, error=crashed), awaited=command.awaited)
+            self._refuse(folder, done.name, "a defect in Moot")
+            return None
+        failed = isinstance(answer, MootError)
+        if failed or command.awaited:
+            self._unanswered.add(command.id)
+            outcome = Outcome(actor, words, error=answer) if failed else Outcome(actor, words, answer)
+            self._answer(folder, command.id, outcome, awaited=command.awaited)
+        folder.remove(done.name)
+        self._unanswered.discard(command.id)
+        return None
+
+    def _answer(self, folder: SpoolFolder, command: bytes, outcome: Outcome, *, awaited: bool) -> None:
+        folder.answer(answer_name(command, awaited=awaited), seal_answer(self._secret, command, outcome))

@@ -1,0 +1,80 @@
+"""Requests about mirrors: Beads files of this machine's workspaces that follow a project, and are followed by it.
+
+A mirror is named by the folder of its workspace and the file's path in it. All of it is this machine's bookkeeping.
+"""
+
+from typing import Any
+
+from moot_protocol.request_base import Request
+
+FILES: tuple[str, ...] = (".beads/issues.jsonl", ".beads/beads.jsonl")
+"""Where Beads keeps its issues, the present name first."""
+
+
+class Mirrors(Request[list[dict[str, Any]]], kw_only=True):
+    """The mirrors of this machine, in order of folder and file.
+
+    Each is `{"folder", "file", "project", "plane", "workspace", "state", "problem", "question", "missing", "behind",
+    "changed_at", "versions", "polls", "waiting"}`. `state` is `in_step`, `asks` (a mass change waits for an answer:
+    `question` is `{"gone", "reverted", "total"}`) or `problem` (in words); `missing` counts issues whose lines are
+    gone from the file and which stay; `behind` tells that the file is an earlier version that later changes stay out
+    of; `changed_at` is when file and log were last brought into step, milliseconds since 1970; `waiting` counts
+    issues that wait to be written.
+    """
+
+    method = "mirrors"
+    folder: str = ""
+    """Only those of this folder."""
+
+
+class MirrorOn(Request[dict[str, Any]], kw_only=True):
+    """Adopt a file: take in what it holds, and keep it as a mirror.
+
+    Answers the mirror, with `"created", "updated", "unchanged", "skipped"` and `"problems"` as an import has them, and
+    `"adopted": bool`, false where it was a mirror already. Raises `not_found` where there is no such file, `denied`
+    for a link or a file out of the folder, `conflict` for conflict markers, `limit`.
+    """
+
+    method = "mirror_on"
+    writes = True
+    folder: str
+    file: str
+    workspace: str
+    project: str
+    plane: str = ""
+    poll: bool = False
+    """Look at it every second, instead of being told of changes."""
+
+
+class _OfMirror(Request[dict[str, Any]], kw_only=True):
+    writes = True
+    folder: str
+    file: str
+
+
+class MirrorOff(_OfMirror, kw_only=True):
+    """Leave a file alone from now on; it stays as it is. Answers the mirror as it was; or `not_found`."""
+
+    method = "mirror_off"
+
+
+class MirrorSync(_OfMirror, kw_only=True):
+    """Take in and write back now what would be soon. Answers the mirror; or `not_found`."""
+
+    method = "mirror_sync"
+    full: bool = False
+    """Bring the whole file to what the project holds, also where it is an earlier version."""
+    delete_missing: bool = False
+    """Delete the issues whose lines are gone from the file."""
+
+
+class MirrorResume(_OfMirror, kw_only=True):
+    """Answer the question about a mass change. Answers the mirror; `not_found`; `conflict` where nothing is asked."""
+
+    method = "mirror_resume"
+    accept: bool
+    """True: the file is right, issues whose lines are gone are deleted. False: it is written anew."""
+
+
+MIRROR_REQUESTS: tuple[type[Request[Any]], ...] = (Mirrors, MirrorOn, MirrorOff, MirrorSync, MirrorResume)
+"""All of this module."""

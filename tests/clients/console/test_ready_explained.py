@@ -1,0 +1,65 @@
+"""Why issues are ready or not: what each asks of the daemon, and what is printed."""
+
+import json
+from typing import Any
+
+from moot.console.commands.lists import COMMANDS
+from moot_protocol.listing import Filter, Page
+from moot_protocol.requests import Blocked, Cycles, ListIssues, Ready
+from moot_testkit.canned_api import CannedApi, Ran, run
+from moot_testkit.console import issue
+
+FREE = issue(1)
+FREED = issue(
+    2, dependencies=[{"depends_on_id": "bd-0", "type": "blocks"}, {"depends_on_id": "bd-9", "type": "parent-child"}]
+)
+WAITING = issue(3, blocked_by=["bd-8", "bd-gone"], blocked_by_count=2)
+BLOCKER = issue(8, title="Evil\x1b", description="Long") | {"id": "bd-8"}
+
+
+def page(*issues: dict[str, Any]) -> Page:
+    return Page(issues=list(issues), total=len(issues), truncated=False)
+
+
+def tried(argv: str = "ready --explain", **answers: Any) -> Ran:
+    canned: dict[str, Any] = {
+        "ready": page(FREE, FREED), "blocked": page(WAITING), "list": page(BLOCKER), "cycles": [{"cycle": ["a", "b"]}],
+    }  # fmt: skip
+    return run(COMMANDS, argv, CannedApi(**canned | answers))
+
+
+def test_each_ready_issue_tells_what_it_no_longer_waits_for_and_each_blocked_one_what_it_does() -> None:
+    ran = tried("ready --explain -l ui")
+    assert ran.out.splitlines() == [
+        "Ready (2)",
+        "  bd-000000000001 P2 task open Issue 1 (no blocking dependencies)",
+        "  bd-000000000002 P2 task open Issue 2 (1 blocker resolved: bd-0)",
+        "Blocked (1)",
+        "  bd-000000000003 P2 task open Issue 3",
+        "    waits for bd-8 P2 task open Evil^[",
+        "    waits for bd-gone",
+        "Cycle: a → b → a",
+    ]
+    ready, blocked, cycles, listed = ran.asked
+    assert isinstance(ready, Ready)
+    assert isinstance(blocked, Blocked)
+    assert ready.filter == blocked.filter == Filter(projects=("bd",), labels=("ui",))
+    assert cycles == Cycles()
+    assert listed == ListIssues(filter=Filter(ids=("bd-8", "bd-gone")), all=True, limit=0)
+
+
+def test_json_has_the_same_in_one_document() -> None:
+    document = json.loads(tried("ready --explain --json").out)
+    assert document["summary"] == {"total_ready": 2, "total_blocked": 1, "cycle_count": 1}
+    free, freed = document["ready"]
+    assert (free["reason"], free["resolved_blockers"]) == ("no blocking dependencies", [])
+    assert (freed["resolved_blockers"], freed["parent"]) == (["bd-0"], "bd-9")
+    (waiting,) = document["blocked"]
+    assert [blocker["id"] for blocker in waiting["blocked_by"]] == ["bd-8", "bd-gone"]
+    assert "description" not in waiting["blocked_by"][0]
+
+
+def test_where_nothing_is_blocked_nothing_more_is_asked() -> None:
+    ran = tried(ready=page(), blocked=page(), cycles=[])
+    assert ran.out == "Ready (0)\nBlocked (0)\n"
+    assert [request.method for request in ran.asked] == ["ready", "blocked", "cycles"]
