@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot_protocol import json_text
-from moot_protocol.beads import ImportedIssue, LineProblem, parse_line
+from moot_protocol.beads import ImportedIssue, parse_line
 from moot_protocol.mirror_lines import id_of
 
 _SAID: Final = ("id", "registers", "texts", "labels", "edges", "comments", "metadata", "extra", "deleted")
@@ -48,16 +48,22 @@ def _is_tombstone(line: bytes) -> bool:
 def updated(line: bytes, exported: bytes) -> bytes:
     """An issue's line: as it was, if it says the same as the exported one, else the exported one."""
     end = b"\r" if line.endswith(b"\r") else b""
-    before, after = parse_line(line, 1), parse_line(exported, 1)
-    if not isinstance(before, ImportedIssue) or isinstance(after, LineProblem | None):
+    before = parse_line(line, 1)
+    if not isinstance(before, ImportedIssue):
         return exported + end
-    if _says(before) == _says(after):
-        return line
     if before.left_out:
         held, document = json.loads(line), json.loads(exported)
         document |= {name: held[name] for name in held if name in before.left_out}
-        return json_text.to_line(document) + end
-    return exported + end
+        exported = _to_line(document) or exported
+    after = parse_line(exported, 1)
+    return line if isinstance(after, ImportedIssue) and _says(before) == _says(after) else exported + end
+
+
+def _to_line(document: dict[str, Any]) -> bytes | None:
+    try:
+        return json_text.to_line(document)
+    except ValueError:
+        return None  # what can't be stored may be what no JSON can hold
 
 
 def _says(issue: ImportedIssue) -> list[Any]:

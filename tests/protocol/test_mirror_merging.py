@@ -65,8 +65,8 @@ def test_where_both_changed_a_field_the_newer_is_shown_and_both_are_listed() -> 
 
 
 def test_elements_of_sets_come_together_and_removals_count() -> None:
-    base = BASE | {"labels": ["x", "y"], "dependencies": [{"depends_on_id": "b", "type": "blocks"}]}
-    more = [*base["dependencies"], {"depends_on_id": "c", "type": "blocks"}]
+    more = [{"depends_on_id": name, "type": "blocks"} for name in "bc"]
+    base = BASE | {"labels": ["x", "y"], "dependencies": more[:1]}
     found = merged({"labels": ["y", "z"], "dependencies": more}, {"labels": ["x", "y", "w"], "dependencies": []}, base)
     assert found.is_clean
     assert sorted(shown(found)["labels"]) == ["w", "y", "z"]
@@ -150,9 +150,7 @@ def test_memories_and_other_objects_are_kept() -> None:
     one, other = ({"_type": "memory", "key": key, "value": "v"} for key in "kl")
     found = merge(b"", file(one, BASE), file({"strange": 1}, other, BASE))
     assert found.is_clean
-    assert {line for line in found.content.splitlines(keepends=True)} == {
-        file(each) for each in (one, other, {"strange": 1}, BASE)
-    }
+    assert set(found.content.splitlines(keepends=True)) == {file(each) for each in (one, other, {"strange": 1}, BASE)}
 
 
 # -- What can't be read ------------------------------------------------------------------------------------------

@@ -67,6 +67,13 @@ def test_what_cant_be_stored_of_a_line_stays_in_it() -> None:
     assert json.loads(written[0])["status"] == "closed"
 
 
+def test_a_line_that_says_the_same_but_for_what_cant_be_stored_keeps_its_bytes() -> None:
+    lines = [theirs("a", title="x" * 600)]
+    assert rewritten(lines, {"a": exported("a", title="")}) == lines
+    unfit = [b'{"id":"a","title":"A","status":"open","zz":NaN}']
+    assert rewritten(unfit, {"a": exported("a", title="B")}) == [exported("a", title="B")]
+
+
 def test_a_tombstone_takes_the_place_of_a_line_and_makes_none() -> None:
     gone = exported("a", status="tombstone", deleted_at="2026-01-01T00:00:00Z")
     assert rewritten([theirs("a"), b""], {"a": gone}) == [gone, b""]

@@ -21,6 +21,8 @@ class MemoryFile:
         self.is_read_only = False
         self.before_replace: Callable[[], None] = lambda: None
         """Called when something is about to be put in its place: what another program does at that moment."""
+        self.after_read: Callable[[], None] = lambda: None
+        """Called when it was read."""
 
     @property
     def content(self) -> bytes | None:
@@ -44,7 +46,9 @@ class MemoryFile:
             raise RefusedError("there is no such file", code=Code.NOT_FOUND)
         if len(self._content) > MIRROR_BYTES:
             raise RefusedError(f"the file holds more than {MIRROR_BYTES // MIB} MiB", code=Code.LIMIT)
-        return self._content
+        content = self._content
+        self.after_read()
+        return content
 
     def replace(self, expected: bytes, content: bytes) -> bool:
         """Put other content in its place."""

@@ -46,6 +46,8 @@ class MirrorRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """How many cuts the replica had made when `arrival` was noted: a cut takes back without an event."""
     missing: tuple[str, ...] = ()
     """Issues whose lines are gone from the file."""
+    left_out: int = 0
+    """Lines of its last change that could not be taken in whole."""
     problem: str = ""
     doubt: Doubt | None = None
     changed_ms: int = 0

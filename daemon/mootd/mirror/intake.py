@@ -11,17 +11,21 @@ from itertools import islice
 from typing import Any, Final
 
 from moot_protocol.beads_pairs import LinePair
+from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.limits import ACTOR_BYTES
+from moot_protocol.kinds import Role
+from moot_protocol.limits import ACTOR_BYTES, CLOCK_AHEAD_MS
 from moot_protocol.mirror_lines import actor_of, content_hash, differences, distance, line_key, problem_of, split
 from moot_protocol.requests import ImportEdits
+from mootd.engine import layout
 from mootd.engine.exchange import Commit
 from mootd.engine.issues.edits import import_edits
 from mootd.engine.issues.mirroring import plane_number
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.mirrors import MirrorRow, add_version, change_mirror, lines_of, mirrors, nearest, version_of
 from mootd.engine.replica import Replica
-from mootd.engine.unit import Unit
+from mootd.engine.unit import Unit, role_of
+from mootd.store.port import Reader, Table
 
 PAIRS_AT_ONCE: Final = 500
 """Lines in one transaction: others wait for it."""
@@ -77,7 +81,30 @@ def _by_actor(row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool
 
 def _carried_out(row: MirrorRow, requests: Sequence[ImportEdits], unit: Unit) -> list[dict[str, Any]]:
     plane = plane_number(unit.replica, row.plane)
+    _check_may_write(unit, plane)
     return [import_edits(IssueWriter(unit, plane), request) for request in requests]
+
+
+def _check_may_write(unit: Unit, plane: int) -> None:
+    """Refuse a change as a whole where this replica can't write at all: line by line, each would only be reported.
+
+    Raises:
+        RefusedError: `not_ready`, `denied`, `clock_ahead`.
+    """
+    feed = unit.feed(unit.replica.own_feed(plane))
+    if feed.reason or feed.forked_at or unit.transaction.get(Table.META, layout.COPIED) is not None:
+        raise RefusedError("this replica can't write now", code=Code.DENIED, hint="see `moot status`")
+    if role_of(feed) is Role.READER:
+        raise RefusedError("this replica may only read the project's plane", code=Code.DENIED)
+    if to_ms(unit.clock.last) > unit.now_ms + CLOCK_AHEAD_MS:
+        raise RefusedError("this machine's clock is behind the log", code=Code.CLOCK_AHEAD, hint="set it right")
+
+
+def _has_issues(replica: Replica, reader: Reader, row: MirrorRow) -> bool:
+    """Whether a project has issues already, which its file may lack."""
+    number = replica.projects.get((plane_number(replica, row.plane), row.project), 0)
+    prefix = layout.project_prefix(layout.STATUS, number)
+    return any(True for _ in reader.scan(replica.views_of(reader).index, prefix, layout.after(prefix)))
 
 
 def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> Tally:
@@ -103,19 +130,27 @@ def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> T
         before = lines_of(reader, row.scope, base) if base else []
         if 2 * distance(keys, {line_key(line) for line in before}) > len(keys) + len(before):
             base, before = 0, []
+        is_new = not _has_issues(replica, reader, row)
         arrivals = [other.arrival for other in mirrors(reader) if known and other.current == known]
     problem = problem_of(lines, set(before) if base else None)
     if problem is not None:
         raise RefusedError(problem, code=Code.CONFLICT, hint="put the file in order first")
-    tally = take_pairs(commit, row, [] if known else differences(before, lines).pairs)
+    found = differences(lines if known else before, lines)
+    tally = take_pairs(commit, row, found.pairs)
+    tally.problems += [
+        {"line": problem.line, "id": problem.id, "problem": problem.problem}
+        for in_base, problem in found.problems
+        if not in_base
+    ]
+    tally.problems.sort(key=lambda problem: int(problem["line"]))
 
     def note(unit: Unit) -> None:
         number = add_version(unit, row.scope, lines)
         arrival = min(arrivals, default=unit.arrival)
-        cuts = unit.cuts if base else NEVER_CUT
+        cuts = unit.cuts if base or is_new else NEVER_CUT
         change_mirror(
             unit, row, current=number, newest=number, arrival=arrival, newest_arrival=arrival, cuts=cuts,
-            changed_ms=unit.now_ms,
+            left_out=len(tally.problems), changed_ms=unit.now_ms,
         )  # fmt: skip
 
     commit(note)

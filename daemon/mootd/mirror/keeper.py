@@ -213,9 +213,10 @@ class Keeper:
         if doubt is not None:
             self._change(row, doubt=doubt, problem="")
             return
-        take_pairs(self._commit, row, found.pairs, delete_missing=accepted)
+        tally = take_pairs(self._commit, row, found.pairs, delete_missing=accepted)
+        left_out = sum(1 for problem in tally.problems if not problem.get("base"))
         gone = set() if accepted else {id_of(pair.base) or "" for pair in found.gone}
-        came = self._commit(lambda unit: _came_to(unit, row, base, lines, gone))
+        came = self._commit(lambda unit: _came_to(unit, row, base, lines, gone, left_out))
         if base != row.current:
             self._due.clear()
             self._looked = came.arrival
@@ -350,7 +351,7 @@ def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], until: int, cuts: i
     )
 
 
-def _came_to(unit: Unit, row: MirrorRow, base: int, lines: list[bytes], gone: set[str]) -> MirrorRow:
+def _came_to(unit: Unit, row: MirrorRow, base: int, lines: list[bytes], gone: set[str], left_out: int) -> MirrorRow:
     """Note that the file is a new version. One that comes from an earlier version owes nothing of what is here."""
     number = add_version(unit, row.scope, lines)
     arrival = row.arrival if base == row.current else unit.arrival
@@ -363,6 +364,7 @@ def _came_to(unit: Unit, row: MirrorRow, base: int, lines: list[bytes], gone: se
         arrival=arrival,
         newest_arrival=arrival,
         missing=tuple(sorted(missing - set(map(id_of, lines)))) if missing else (),
+        left_out=left_out,
         problem="",
         doubt=None,
         changed_ms=unit.now_ms,

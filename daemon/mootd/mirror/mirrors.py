@@ -130,7 +130,9 @@ class Mirrors:
             return worked.keeper.step()
         except MootError as error:
             _log.warning("mirror.failed", code=str(error.code), message=error.message)
-            return LOOK_MS
+        except Exception as error:  # a defect of ours must not end the others
+            _log.error("mirror.crashed", exc_info=error)
+        return LOOK_MS
 
     def happened(self) -> None:
         """A transaction has been committed. Called by the writer."""
@@ -275,6 +277,7 @@ def described(row: MirrorRow, versions: int, *, waiting: int, polls: bool) -> di
         "problem": row.problem,
         "question": None if row.doubt is None else _question(row.doubt),
         "missing": len(row.missing),
+        "left_out": row.left_out,
         "behind": row.is_behind,
         "changed_at": row.changed_ms,
         "versions": versions,

@@ -1,14 +1,19 @@
 """A mirror at work: what the file says goes into the log, what the log says into the file, and nothing goes round."""
 
+import os
+
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Delete
 from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line, name
 from moot_testkit.town import make_api
+from mootd.engine import layout
 from mootd.engine.mirrors import drop_mirror
 from mootd.mirror.keeper import FILE_QUIET_MS, LOOK_MS, RETRY_MS, WRITE_LATEST_MS, WRITE_QUIET_MS
+from mootd.store.port import Table
 
+MANY = 10_000 if os.environ.get("MOOT_SCALE") == "ci" else 300
 THREE = (line(1), line(2), line(3))
 CHANGED = line(2, "Changed", updated_at=NEW)
 
@@ -26,7 +31,7 @@ def test_a_changed_line_is_one_event(mirrored: Mirrored) -> None:
 
 
 def test_of_many_issues_one_changed_line_is_one_event() -> None:
-    lines = [line(number) for number in range(1, 401)]
+    lines = [line(number) for number in range(1, MANY + 1)]
     large = Mirrored(content(*lines))
     before = large.events
     lines[200] = line(201, "Changed", updated_at=NEW)
@@ -49,6 +54,18 @@ def test_a_file_that_still_changes_is_left_to_itself(mirrored: Mirrored) -> None
     assert mirrored.events == before
     mirrored.step(FILE_QUIET_MS)
     assert mirrored.events == before + 1
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(mirrored: Mirrored) -> None:
+    def meanwhile() -> None:
+        mirrored.file.after_read = lambda: None
+        mirrored.file.write(content(*THREE))
+
+    before = mirrored.events
+    mirrored.file.after_read = meanwhile
+    mirrored.shows(line(1), CHANGED, line(3))
+    mirrored.quiet()
+    assert (mirrored.events, mirrored.title(2)) == (before, "Issue 2")
 
 
 @pytest.mark.parametrize(
@@ -109,6 +126,23 @@ def test_a_file_that_is_gone_is_told_and_not_made_again(mirrored: Mirrored) -> N
     mirrored.shows(*THREE)
     mirrored.quiet()
     assert (mirrored.row.problem, b'"title":"Mine"' in mirrored.lines[0]) == ("", True)
+
+
+def test_a_line_that_cant_be_stored_whole_is_told_and_stays(mirrored: Mirrored) -> None:
+    mirrored.shows(line(1), line(2, "x" * 600, updated_at=NEW), line(3))
+    assert mirrored.row.left_out == 1
+    mirrored.quiet()
+    assert mirrored.lines[1] == line(2, "x" * 600, updated_at=NEW)
+
+
+def test_where_this_replica_cant_write_the_file_waits_until_it_can(mirrored: Mirrored) -> None:
+    member = mirrored.api.member
+    member.commit(lambda unit: unit.transaction.put(Table.META, layout.COPIED, b"x"))
+    mirrored.shows(line(1), CHANGED, line(3))
+    assert "can't write" in mirrored.row.problem
+    member.commit(lambda unit: unit.transaction.delete(Table.META, layout.COPIED))
+    mirrored.step(LOOK_MS)
+    assert (mirrored.row.problem, mirrored.title(2)) == ("", "Changed")
 
 
 def test_a_link_in_its_place_is_refused(mirrored: Mirrored) -> None:
@@ -228,6 +262,28 @@ def test_an_older_version_with_edits_brings_the_edits_alone(mirrored: Mirrored) 
     mirrored.shows(line(1), line(2), line(3, "On the old branch", updated_at=NEW))
     assert (mirrored.events - before, mirrored.title(2), mirrored.title(3)) == (1, "Changed", "On the old branch")
     assert mirrored.row.missing == ()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_waited_is_not_written_into_an_older_version_with_edits(mirrored: Mirrored, restarts: bool) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), *(line(number) for number in range(4, 12)))
+    mirrored.quiet()
+    mirrored.retitle(1, "Mine")
+    mirrored.step()
+    older = (line(1), line(2), line(3, "On the old branch", updated_at=NEW))
+    mirrored.shows(*older)
+    if restarts:
+        mirrored.restart()
+    mirrored.quiet()
+    assert mirrored.lines == list(older)
+
+
+def test_what_waits_outlives_a_change_of_the_file_and_a_restart(mirrored: Mirrored) -> None:
+    mirrored.retitle(2, "Mine")
+    mirrored.shows(line(1), line(2), line(3, "Theirs", updated_at=NEW))
+    mirrored.restart()
+    mirrored.quiet()
+    assert b'"title":"Mine"' in mirrored.lines[1]
 
 
 def test_what_waited_when_the_branch_was_left_is_written_on_the_way_back(mirrored: Mirrored) -> None:

@@ -7,7 +7,7 @@ from moot_protocol.requests import Create, Events, IssueFields, Show, Update
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.edges.memory_files import MemoryFile
 from mootd.engine.mirrors import MirrorRow, put_mirror, read_mirror
-from mootd.mirror.intake import Tally, adopt
+from mootd.mirror.intake import NEVER_CUT, Tally, adopt
 from mootd.mirror.keeper import FILE_QUIET_MS, WRITE_QUIET_MS, Keeper
 
 FOLDER, FILE = "/work", ".beads/issues.jsonl"
@@ -49,6 +49,8 @@ class Mirrored:
         replica = self.api.member.replica
         row = MirrorRow(folder=FOLDER, file=file, workspace="w1", project=PROJECT, plane=replica.ledger.id)
         self.adopted: Tally = adopt(self.api.member.commit, replica, row, held)
+        self.is_to_compare = self.row.cuts == NEVER_CUT
+        """Whether the whole file was to be compared with the log."""
         self.keeper = self._keeper()
         self.quiet()
 

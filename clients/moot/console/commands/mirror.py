@@ -128,6 +128,8 @@ def mirror_lines(mirror: dict[str, Any], now_ms: int) -> Iterator[str]:
     if mirror["missing"]:
         gone = several(mirror["missing"], "issue")
         yield f"  {gone} stay here whose lines are gone from it (`moot mirror sync --delete-missing`)"
+    if mirror["left_out"]:
+        yield f"  {several(mirror['left_out'], 'line')} of its last change could not be taken in whole; they stay in it"
     if mirror["waiting"]:
         yield f"  {several(mirror['waiting'], 'issue')} wait to be written"
     if mirror["polls"]:
@@ -259,6 +261,13 @@ def _resume(context: Context) -> int:
 
 
 COMMANDS: Final = (
+    Command(
+        "mirror",
+        "The files that follow this project; and how git merges them by field",
+        _status_arguments,
+        _status,
+        examples=("moot mirror", *DRIVER),
+    ),
     Command(
         "mirror status",
         "How the files stand that follow this project",

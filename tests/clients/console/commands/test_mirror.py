@@ -1,0 +1,131 @@
+"""mirror: which file is meant, what is asked of the daemon, and what is told of its answer."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, Mirrors, MirrorSync
+from moot_testkit.canned_api import NOW_MS
+from moot_testkit.console import Outcome, run_console
+from moot_testkit.terminal import FACTS
+
+HERE, FILE = "/home/alice/work", ".beads/issues.jsonl"
+INSIDE = FACTS._replace(folder=f"{HERE}/src/deep")
+
+
+def mirror(**parts: Any) -> dict[str, Any]:
+    """A mirror as the daemon tells it."""
+    return {
+        "folder": HERE, "file": FILE, "project": "bd", "plane": "00", "workspace": "w1", "state": "in_step",
+        "problem": "", "question": None, "missing": 0, "left_out": 0, "behind": False,
+        "changed_at": NOW_MS - 120_000, "versions": 2, "polls": False, "waiting": 0,
+    } | parts  # fmt: skip
+
+
+ADOPTED = mirror(adopted=True, created=2, updated=0, deleted=0, unchanged=0, skipped=0, problems=[])
+
+
+def run(argv: str, **answers: Any) -> Outcome:
+    return run_console(f"mirror {argv}", {"mirrors": [mirror()], **answers})
+
+
+# -- on ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", [".beads/issues.jsonl", ".beads/beads.jsonl"])
+def test_on_finds_the_file_of_the_folder_or_of_one_around_it(name: str) -> None:
+    files = {f"{HERE}/{name}": b"{}"}
+    ran = run_console("mirror on", {"mirror_on": ADOPTED}, files=files, facts=INSIDE)
+    assert ran.request == MirrorOn(folder=HERE, file=name, workspace="w1", project="bd")
+    assert "is a mirror of bd now: 2 created, 0 updated" in ran.out
+    assert "merge=moot" in ran.out
+
+
+def test_on_takes_a_file_that_is_named() -> None:
+    for given, folder, file in (
+        (".beads/issues.jsonl", HERE, ".beads/issues.jsonl"),
+        ("data/list.jsonl", f"{HERE}/data", "list.jsonl"),
+        (f"{HERE}/list.jsonl", HERE, "list.jsonl"),
+    ):
+        ran = run_console(["mirror", "on", given, "--poll"], {"mirror_on": ADOPTED})
+        assert ran.request == MirrorOn(folder=folder, file=file, workspace="w1", project="bd", poll=True)
+
+
+def test_on_refuses_a_file_out_of_the_project_and_one_that_is_not_there() -> None:
+    assert run_console("mirror on ../other/x.jsonl").code == 4
+    ran = run_console("mirror on")
+    assert (ran.code, "there is no .beads/issues.jsonl here" in ran.err) == (3, True)
+    assert run_console("mirror on", project="").code == 3
+
+
+def test_problems_of_lines_are_told_and_a_mirror_that_was_one_is_said_to_be() -> None:
+    problems = [{"line": number, "id": "bd-1", "problem": "odd\x1b[2J"} for number in range(1, 30)]
+    files = {f"{HERE}/{FILE}": b"{}"}
+    out = run_console("mirror on", {"mirror_on": {**ADOPTED, "problems": problems}}, files=files).out
+    assert "line 20 bd-1" in out
+    assert "and 9 more" in out
+    assert "\x1b[2J" not in out
+    assert "mirror already" in run_console("mirror on", {"mirror_on": mirror(adopted=False)}, files=files).out
+
+
+# -- status ------------------------------------------------------------------------------------------------------
+def test_status_tells_of_the_workspaces_mirrors_and_with_all_of_every_one() -> None:
+    others = [mirror(), mirror(folder="/elsewhere", workspace="w2")]
+    ran = run("status", mirrors=others)
+    assert ran.request == Mirrors()
+    assert ran.out == f"{HERE}/{FILE} (project bd): in step, last changed 2min ago\n"
+    assert "/elsewhere" in run("status --all", mirrors=others).out
+    assert run("status --json", mirrors=others).document == [mirror()]
+    assert "moot mirror on" in run("status", mirrors=[]).err
+
+
+def test_the_group_itself_is_its_status_and_its_help_tells_how_git_merges_such_files() -> None:
+    assert run_console("mirror", {"mirrors": [mirror()]}).out == run("status").out
+    told = run_console("mirror --help").out
+    assert "merge.moot.driver 'moot merge-file %O %A %B'" in told
+    assert ".gitattributes" in told
+    assert "mirror resume" in told
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"problem": "line 3 is a conflict marker"}, "not followed, line 3 is a conflict marker"),
+        ({"question": {"gone": 7, "reverted": 1, "total": 9}}, "of 9 issues 7 are gone and 1 went back"),
+        ({"behind": True}, "earlier version"),
+        ({"missing": 2}, "2 issues stay here whose lines are gone"),
+        ({"left_out": 1}, "1 line of its last change could not be taken in whole"),
+        ({"waiting": 3}, "3 issues wait to be written"),
+        ({"polls": True}, "looked at every second"),
+    ],
+)
+def test_status_tells_what_is_odd(parts: dict[str, Any], words: str) -> None:
+    assert words in run("status", mirrors=[mirror(**parts)]).out
+
+
+# -- off, sync, resume -------------------------------------------------------------------------------------------
+def test_off_sync_and_resume_act_on_the_mirror_of_the_folder() -> None:
+    place: dict[str, Any] = {"folder": HERE, "file": FILE}
+    assert run("off", mirror_off=mirror()).asked[1] == MirrorOff(**place)
+    assert run("sync", mirror_sync=mirror()).asked[1] == MirrorSync(**place)
+    asked = run("sync --full --delete-missing", mirror_sync=mirror()).asked[1]
+    assert asked == MirrorSync(**place, full=True, delete_missing=True)
+    assert run("resume --accept", mirror_resume=mirror()).asked[1] == MirrorResume(**place, accept=True)
+    assert run("resume --discard", mirror_resume=mirror()).asked[1] == MirrorResume(**place, accept=False)
+    assert run("resume").code == 2
+
+
+def test_a_sync_that_can_not_go_on_is_a_conflict() -> None:
+    ran = run("sync", mirror_sync=mirror(state="problem", problem="half written"))
+    assert (ran.code, "half written" in ran.out) == (5, True)
+
+
+def test_the_nearest_folder_wins_and_several_files_of_one_have_to_be_named() -> None:
+    nested = [mirror(), mirror(folder=f"{HERE}/src")]
+    ran = run_console("mirror off", {"mirrors": nested, "mirror_off": mirror()}, facts=INSIDE)
+    assert ran.asked[1] == MirrorOff(folder=f"{HERE}/src", file=FILE)
+    two = [mirror(), mirror(file="other.jsonl")]
+    assert run("off", mirrors=two).code == 3
+    named = run("off other.jsonl", mirrors=two, mirror_off=mirror())
+    assert named.asked[1] == MirrorOff(folder=HERE, file="other.jsonl")
+    assert run("off", mirrors=[]).code == 3
+    elsewhere = [mirror(folder="/worktree")]
+    assert run("off", mirrors=elsewhere, mirror_off=mirror()).asked[1] == MirrorOff(folder="/worktree", file=FILE)

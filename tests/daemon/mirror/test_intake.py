@@ -1,0 +1,92 @@
+"""Adopting a file: imported whole, or recognised as the same file on another branch; and its lines in portions."""
+
+from pathlib import Path
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_testkit.mirroring import NEW, Mirrored, content, line, name
+from moot_testkit.town import make_api
+from mootd.mirror import intake
+
+THREE = (line(1), line(2), line(3))
+
+
+def test_a_file_is_imported_whole_and_stays_as_it_is() -> None:
+    mirrored = Mirrored(content(*THREE))
+    assert mirrored.adopted.document() == {
+        "created": 3, "updated": 0, "deleted": 0, "unchanged": 0, "skipped": 0, "problems": [],
+    }  # fmt: skip
+    assert mirrored.file.content == content(*THREE)
+    assert not mirrored.is_to_compare
+
+
+def test_a_real_file_stays_byte_for_byte_when_all_of_it_is_compared_with_the_log() -> None:
+    held = (Path(__file__).parents[2] / "data" / "beads-excerpt.jsonl").read_bytes()
+    mirrored = Mirrored(held)
+    mirrored.keeper.sync(full=True, delete_missing=False)
+    assert (mirrored.adopted.problems, mirrored.file.content) == ([], held)
+
+
+def test_issues_that_the_project_had_before_come_into_the_file() -> None:
+    api = make_api()
+    first = Mirrored(content(line(2)), api, "first.jsonl")
+    first.create(1, "Here before")
+    mirrored = Mirrored(content(*(line(number) for number in range(10, 15))), api)
+    assert mirrored.is_to_compare
+    assert len(mirrored.lines) == 7
+    assert b"Here before" in mirrored.lines[0]
+
+
+def test_what_a_file_says_of_a_known_issue_is_taken_in_if_it_is_newer() -> None:
+    api = make_api()
+    first = Mirrored(content(line(1), line(2)), api, "first.jsonl")
+    first.retitle(2, "Here")
+    other = [line(1, "Newer", updated_at="2027-01-01T00:00:00Z"), line(9), line(8), line(7)]
+    mirrored = Mirrored(content(*other), api)
+    assert (mirrored.adopted.counts["updated"], mirrored.adopted.counts["created"]) == (1, 3)
+    assert (mirrored.title(1), mirrored.title(2)) == ("Newer", "Here")
+
+
+def test_a_state_that_another_mirror_knows_brings_nothing() -> None:
+    api = make_api()
+    first = Mirrored(content(*THREE), api, "first.jsonl")
+    first.shows(line(1), line(2, "Changed", updated_at=NEW), line(3))
+    before = first.events
+    second = Mirrored(content(*THREE), api, "second.jsonl")
+    assert (second.events, second.lines) == (before, list(THREE))
+
+
+def test_the_same_file_on_another_branch_brings_what_differs() -> None:
+    api = make_api()
+    first = Mirrored(content(*THREE), api, "first.jsonl")
+    first.shows(line(1), line(2, "Changed", updated_at=NEW), line(3))
+    before = first.events
+    second = Mirrored(content(*THREE, line(4)), api, "second.jsonl")
+    assert (second.adopted.counts["created"], second.title(2)) == (1, "Changed")
+    assert second.events == before + 1
+
+
+@pytest.mark.parametrize("held", [content(line(1), b"<<<<<<< HEAD"), content(line(1)) + b'{"id":"de'])
+def test_a_file_in_the_middle_of_something_is_refused(held: bytes) -> None:
+    with pytest.raises(RefusedError) as refused:
+        Mirrored(held)
+    assert refused.value.code is Code.CONFLICT
+
+
+def test_bad_lines_are_reported_and_stay() -> None:
+    mirrored = Mirrored(content(line(1, "x" * 600), b'{"id":"de', line(2)))
+    assert [problem["line"] for problem in mirrored.adopted.problems] == [1, 2]
+    assert mirrored.lines[1] == b'{"id":"de'
+
+
+def test_an_empty_file_gets_all_that_the_project_holds() -> None:
+    api = make_api()
+    Mirrored(content(*THREE), api, "first.jsonl")
+    assert [name(number).encode() in each for number, each in enumerate(Mirrored(b"", api).lines, 1)] == [True] * 3
+
+
+def test_many_lines_go_in_several_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "PAIRS_AT_ONCE", 2)
+    mirrored = Mirrored(content(*(line(number) for number in range(1, 6))))
+    assert mirrored.adopted.counts["created"] == 5

@@ -1,0 +1,214 @@
+"""All mirrors of a daemon: told of changes they work at once, and each of what is asked does what it says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync
+from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
+from moot_protocol.requests import IssueFields, Show, Status, Update
+from moot_testkit.control import PATIENCE
+from moot_testkit.mirroring import FILE, FOLDER, NEW, content, line, name
+from moot_testkit.town import PROJECT, Api, make_api
+from mootd.edges.memory_files import MemoryFile, MemoryWatcher
+from mootd.mirror import mirrors as module
+from mootd.mirror.keeper import Timing
+from mootd.mirror.mirrors import Asked, Mirrors
+
+ON = MirrorOn(folder=FOLDER, file=FILE, workspace="w1", project=PROJECT)
+AT_ONCE = Timing(file_quiet=0, write_quiet=0)
+
+
+class World:
+    """A machine with files in memory."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.files = {(FOLDER, FILE): MemoryFile(content(line(1), line(2), line(3)))}
+        self.watcher = MemoryWatcher()
+        self.threads = ThreadPoolExecutor(2)
+        self.mirrors = self.make(AT_ONCE)
+
+    def make(self, timing: Timing) -> Mirrors:
+        return Mirrors(self.api.member.replica, self.api.member.commit, self.threads, self._file, self.watcher, timing)
+
+    def _file(self, folder: str, file: str) -> MemoryFile:
+        if file.startswith(".."):
+            raise RefusedError("out of the folder", code=Code.DENIED)
+        return self.files.setdefault((folder, file), MemoryFile(None))
+
+    @property
+    def file(self) -> MemoryFile:
+        return self.files[FOLDER, FILE]
+
+    def ask(self, request: Asked) -> Any:
+        return self.mirrors.call(request)
+
+    def refusal(self, request: Asked) -> Code:
+        with pytest.raises(RefusedError) as refused:
+            self.ask(request)
+        return refused.value.code
+
+    def title(self, number: int) -> str:
+        return str(self.api.call(Show(ids=(name(number),)))[0]["title"])
+
+    def shows(self, *lines: bytes) -> None:
+        self.file.write(content(*lines))
+        self.watcher.happened(FOLDER, FILE)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(make_api())
+
+
+# -- What is asked -----------------------------------------------------------------------------------------------
+def test_on_adopts_a_file_once_and_tells_of_it(world: World) -> None:
+    told = world.ask(ON)
+    assert (told["adopted"], told["created"], told["state"], told["versions"]) == (True, 3, "in_step", 1)
+    assert world.ask(ON)["adopted"] is False
+    assert [each["file"] for each in world.ask(MirrorsRequest())] == [FILE]
+    assert world.ask(MirrorsRequest(folder="/elsewhere")) == []
+
+
+def test_on_without_a_file_or_out_of_the_folder_is_refused(world: World) -> None:
+    def on(file: str) -> MirrorOn:
+        return MirrorOn(folder=FOLDER, file=file, workspace="w1", project=PROJECT)
+
+    assert world.refusal(on("none.jsonl")) is Code.NOT_FOUND
+    assert world.refusal(on("../x")) is Code.DENIED
+    assert world.ask(MirrorsRequest()) == []
+
+
+def test_there_are_only_so_many_mirrors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MIRRORS", 0)
+    assert world.refusal(ON) is Code.LIMIT
+
+
+def test_on_again_can_change_how_it_is_watched(world: World) -> None:
+    assert world.ask(ON)["polls"] is False
+    again = MirrorOn(folder=FOLDER, file=FILE, workspace="w1", project=PROJECT, poll=True)
+    assert world.ask(again)["polls"] is True
+
+
+def test_off_leaves_the_file_alone(world: World) -> None:
+    world.ask(ON)
+    off = MirrorOff(folder=FOLDER, file=FILE)
+    world.ask(off)
+    assert world.ask(MirrorsRequest()) == []
+    assert world.file.content == content(line(1), line(2), line(3))
+    assert world.refusal(off) is Code.NOT_FOUND
+
+
+def test_sync_takes_in_and_writes_back_at_once(world: World) -> None:
+    world.ask(ON)
+    world.file.write(content(line(1, "Theirs", updated_at=NEW), line(2), line(3)))
+    told = world.ask(MirrorSync(folder=FOLDER, file=FILE))
+    assert (told["state"], world.title(1)) == ("in_step", "Theirs")
+
+
+def test_a_question_is_told_as_a_warning_and_answered(world: World) -> None:
+    world.ask(ON)
+    world.file.write(b"")
+    told = world.ask(MirrorSync(folder=FOLDER, file=FILE))
+    assert (told["state"], told["question"]) == ("asks", {"gone": 3, "reverted": 0, "total": 3})
+    assert [alarm["code"] for alarm in world.api.call(Status())["alarms"]] == ["mirror_asks"]
+    world.ask(MirrorResume(folder=FOLDER, file=FILE, accept=False))
+    assert world.file.content == content(line(1), line(2), line(3))
+    assert world.api.call(Status())["alarms"] == []
+
+
+def test_what_is_wrong_is_told_as_a_warning(world: World) -> None:
+    world.ask(ON)
+    world.file.write(content(b"<<<<<<< HEAD", line(1)))
+    assert world.ask(MirrorSync(folder=FOLDER, file=FILE))["state"] == "problem"
+    (alarm,) = world.api.call(Status())["alarms"]
+    assert (alarm["code"], "conflict marker" in alarm["message"]) == ("mirror_problem", True)
+
+
+# -- At work -----------------------------------------------------------------------------------------------------
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[Callable[[Callable[[], object]], Any]]:
+    """The mirrors at work; what is given waits until something holds."""
+    task = asyncio.get_running_loop().create_task(world.mirrors.run())
+
+    async def until(holds: Callable[[], object]) -> None:
+        for _ in range(PATIENCE * 100):
+            if holds():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("it never came")
+
+    try:
+        yield until
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        world.threads.shutdown()
+
+
+async def asked(world: World, request: Asked) -> Any:
+    return await asyncio.to_thread(world.ask, request)
+
+
+async def test_a_mirror_that_is_turned_on_while_all_work_follows_its_file_and_its_project(world: World) -> None:
+    async with running(world) as until:
+        await asked(world, ON)
+        await until(lambda: world.mirrors._worked)
+        await asyncio.to_thread(world.shows, line(1, "Theirs", updated_at=NEW), line(2), line(3))
+        await until(lambda: world.title(1) == "Theirs")
+
+
+async def test_commits_wake_a_mirror_and_one_from_before_is_kept_again(world: World) -> None:
+    world.ask(ON)
+    world.mirrors = world.make(AT_ONCE)
+    async with running(world) as until:
+        await until(lambda: world.mirrors._worked)
+        await asyncio.to_thread(retitle, world, 2, "Mine")
+        world.mirrors.happened()
+        await until(lambda: b'"title":"Mine"' in (world.file.content or b""))
+
+
+async def test_after_off_a_file_is_not_looked_at_any_more(world: World) -> None:
+    async with running(world) as until:
+        await asked(world, ON)
+        await until(lambda: world.mirrors._worked)
+        await asked(world, MirrorOff(folder=FOLDER, file=FILE))
+        assert not world.mirrors._worked
+        world.shows(line(1, "Theirs", updated_at=NEW), line(2), line(3))
+    assert world.title(1) == "Issue 1"
+
+
+async def test_a_mirror_that_fails_keeps_no_other_waiting(world: World) -> None:
+    world.files[FOLDER, "other.jsonl"] = MemoryFile(b"")
+    async with running(world) as until:
+        await asked(world, ON)
+        await asked(world, MirrorOn(folder=FOLDER, file="other.jsonl", workspace="w1", project=PROJECT))
+        await until(lambda: len(world.mirrors._worked) == 2)
+        world.files[FOLDER, "other.jsonl"].stamp = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        world.watcher.happened(FOLDER, "other.jsonl")
+        await asyncio.to_thread(world.shows, line(1, "Theirs", updated_at=NEW), line(2), line(3))
+        await until(lambda: world.title(1) == "Theirs")
+
+
+async def test_a_file_is_looked_at_when_it_changed_and_soon_after_commits_and_else_when_its_time_has_come(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COMMITS_MS", 1)
+    world.ask(ON)
+    (worked,) = world.mirrors._worked.values()
+    async with asyncio.timeout(PATIENCE):
+        worked.file_changed()
+        await worked.until_due(10 * PATIENCE * 1000)
+        worked.committed()
+        await worked.until_due(10 * PATIENCE * 1000)
+        await worked.until_due(1)
+
+
+def retitle(world: World, number: int, title: str) -> None:
+    world.api.call(Update(actor="ada", id=name(number), fields=IssueFields(title=title)))
