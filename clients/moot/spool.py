@@ -24,9 +24,9 @@ from moot_protocol.errors import Code, MootError
 
 WAIT_SECONDS: Final = 10.0
 LONGEST_WAIT: Final = 3600.0
-CODEX: Final = "CODEX_SANDBOX_NETWORK_DISABLED"
-"""Set by a sandbox that forbids every connection."""
-FORCED: Final = Sandboxed("unreachable", "MOOT_SPOOL is set: the daemon isn't asked")
+FORCED: Final = Sandboxed(
+    "unreachable", "MOOT_SPOOL is set, and there is no spool here", "run `moot init --spool` in the project, once"
+)
 _BRIEF_S: Final = 120
 
 
@@ -45,30 +45,23 @@ def spool_command(program: str, arguments: list[str], refused: Failure = FORCED)
     own = Facts(tuple(arguments), *told[1:])  # type: ignore[arg-type]  # in the order of `Facts`, as the daemon reads it
     folder, _ = workspace_meant(program, own.folder)
     if not own.workspace:
-        raise Failure(refused.code, refused.message, _hint(program, refused.hint))
+        raise refused
     try:
         files = SpoolFiles(Path(folder))
         wait_s = _wait_seconds()
     except MootError as error:
         if error.code is Code.NOT_FOUND:
-            raise Failure(refused.code, refused.message, _hint(program, refused.hint)) from error
+            raise refused from error
         raise Failure(str(error.code), error.message, error.hint) from error
     now_ms = time.time_ns() // 1_000_000
     terminal = LocalTerminal(own)
     api = SpoolApi(files, now_ms, os.urandom, wait_s, terminal.hold, refused.message)
     try:
         code = main.run(api, terminal, now_ms, lambda error: _crashed(terminal, error))
-        _tell(terminal, api, files, code)
+        _tell(terminal, api, files, code, now_ms)
     finally:
         terminal.close()
     return code
-
-
-def _hint(program: str, hint: str) -> str:
-    own = "run `moot init --spool` in the project, outside the sandbox, once: commands then go through files"
-    if os.environ.get(CODEX):
-        own = f"this sandbox has its network disabled ({CODEX}); {own}"
-    return f"{own}; or {hint}" if hint and program == "moot" else own
 
 
 def _wait_seconds() -> float | None:
@@ -87,7 +80,7 @@ def _crashed(terminal: LocalTerminal, error: Exception) -> str:
 
 
 # -- Afterwards --------------------------------------------------------------------------------------------------
-def _tell(terminal: LocalTerminal, api: SpoolApi, files: SpoolFiles, code: int) -> None:
+def _tell(terminal: LocalTerminal, api: SpoolApi, files: SpoolFiles, code: int, now_ms: int) -> None:
     """Say what was queued, how old what was read is, and what of earlier commands was refused."""
     argv = terminal.facts.argv
     held = "".join(terminal.held)
@@ -107,7 +100,7 @@ def _tell(terminal: LocalTerminal, api: SpoolApi, files: SpoolFiles, code: int) 
     if api.was_read:
         terminal.err(f"moot: read from the snapshot, {_age(api.age_ms)} old{_waiting(files)}\n")
     actor = actor_of(Namespace(actor=_flag(argv, "--actor")), terminal.facts)
-    for refusal in files.refusals(actor):
+    for refusal in files.refusals(actor, now_ms):
         if refusal.error is not None:
             told = f"{refusal.about}: {refusal.error.message}"
             terminal.err(f"moot: the daemon refused what was queued: {neutralise(told)}\n")

@@ -18,6 +18,7 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import SNAPSHOT_BYTES, SPOOL_ANSWERS, SPOOL_FILES
 from moot_protocol.snapshot_file import Snapshot, read_snapshot
 from moot_protocol.spool import (
+    ANSWER_SUFFIX,
     ANSWERS,
     BELL_FILE,
     COMMANDS,
@@ -37,6 +38,8 @@ from moot_protocol.spool import (
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.25
 """Seconds between looks for an answer: the first, and the longest after doubling."""
+LEFT_MS: Final = 10_000
+"""Age of an answer at which nobody waits for it any more."""
 _TOKEN_BYTES: Final = 4096
 _ANSWER_BYTES: Final = 16 * 1024 * 1024
 _LOOKED_AT: Final = 2 * SPOOL_FILES
@@ -146,17 +149,19 @@ class SpoolFiles:
             time.sleep(min(look_s, left_s))
             look_s = min(2 * look_s, LONGEST_LOOK_S)
 
-    def refusals(self, actor: str) -> Iterator[Outcome]:
-        """What the daemon refused of an actor's since this was last asked, each told once."""
+    def refusals(self, actor: str, now_ms: int) -> Iterator[Outcome]:
+        """What the daemon refused of an actor's since this was last asked, each told once.
+
+        Also what was waited for, by somebody who has given up: who still waits fetches an answer at once.
+        """
         with suppress(OSError), os.scandir(self.path / ANSWERS) as entries:
-            names = sorted(entry.name for entry in islice(entries, SPOOL_ANSWERS))
-            for name in names:
-                if name.endswith(REFUSAL_SUFFIX):
-                    outcome = self._refusal(self.path / ANSWERS / name, actor)
-                    if outcome is not None:
+            for entry in sorted(islice(entries, SPOOL_ANSWERS), key=lambda entry: entry.name):
+                if entry.name.endswith(REFUSAL_SUFFIX) or _is_left(entry, now_ms):
+                    outcome = self._unfetched(Path(entry.path), actor)
+                    if outcome is not None and outcome.error is not None:
                         yield outcome
 
-    def _refusal(self, path: Path, actor: str) -> Outcome | None:
+    def _unfetched(self, path: Path, actor: str) -> Outcome | None:
         try:
             outcome = open_answer(self.token.secret, _read(path, _ANSWER_BYTES))
         except (OSError, MalformedError):
@@ -176,6 +181,15 @@ class SpoolFiles:
         with suppress(OSError):
             path.unlink()
         return outcome
+
+
+def _is_left(entry: "os.DirEntry[str]", now_ms: int) -> bool:
+    """Whether an answer has been there for longer than anybody who waits for it would have left it."""
+    if not entry.name.endswith(ANSWER_SUFFIX):
+        return False
+    with suppress(FileNotFoundError):
+        return now_ms - entry.stat(follow_symlinks=False).st_mtime_ns // 1_000_000 > LEFT_MS
+    return False
 
 
 def _read(path: Path, most: int) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from moot.spool_filter import CLOSED, TOMBSTONE, cannot, children, find, tests_of
 from moot_protocol.errors import RefusedError
+from moot_protocol.handoff import read_handoff
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.memory_requests import Memories, Prime, Settings
 from moot_protocol.request_base import Request
@@ -33,7 +34,7 @@ _HOUR_MS: Final = 3600 * 1000
 _ONLY_SHOWN: Final = frozenset({"dependents", "_conflicts", "_missing", "_blocked", "_short"})
 """What `show` tells of an issue and lists don't."""
 _TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
-_PRIME_FIELDS: Final = ("id", "title", "priority", "status")
+_PRIME_FIELDS: Final = ("id", "title", "priority", "status", "_short")
 _EDGE_FIELDS: Final = (
     "id", "title", "status", "priority", "issue_type", "created_at", "updated_at", "assignee", "labels", "closed_at",
     "_alias", "_short",
@@ -264,7 +265,7 @@ def _prime(reading: Reading, request: Prime) -> dict[str, Any]:
     newest_first = sorted(snapshot.memories, key=lambda each: (-each["updated_at"], each["key"]))
     return {
         "memories": [{"key": each["key"], "text": each["text"]} for each in newest_first],
-        "claimed": [_primed(issue) for issue in claimed],
+        "claimed": [_primed(issue) | _handed_over(issue) for issue in claimed],
         "ready": [_primed(issue) for issue in ready[: request.limit]],
         "ready_total": len(ready),
         "foreign": {"memories": 0, "issues": 0},
@@ -273,6 +274,11 @@ def _prime(reading: Reading, request: Prime) -> dict[str, Any]:
 
 def _primed(issue: IssueDoc) -> dict[str, Any]:
     return {name: issue[name] for name in _PRIME_FIELDS}
+
+
+def _handed_over(issue: IssueDoc) -> dict[str, bool]:
+    """The mark of an issue that somebody has handed over."""
+    return {"handoff": True} if any(map(read_handoff, issue.get("comments", ()))) else {}
 
 
 def _check_project(reading: Reading, project: str) -> None:

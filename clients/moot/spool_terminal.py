@@ -109,6 +109,14 @@ class LocalTerminal:
         """
         return self._ask("git-log", most).decode("utf-8", "replace")
 
+    def ask_tool(self, question: str, word: str = "") -> str:
+        """What one of the user's own programs says.
+
+        Raises:
+            RefusedError: the program isn't there, or failed; says why.
+        """
+        return self._ask("tool", question, word).decode("utf-8", "replace")
+
     def check_alive(self) -> None:
         """Whoever runs a command here is there."""
 

@@ -126,7 +126,7 @@ class SpoolFolder:
         with suppress(FileNotFoundError):
             if stat.S_ISDIR(os.stat(name, dir_fd=self._parts[COMMANDS], follow_symlinks=False).st_mode):
                 return False
-            self._prune(REFUSED, 2 * (SPOOL_REFUSED_FILES - 1))
+            self._prune(REFUSED, 2 * (SPOOL_REFUSED_FILES - 1), SPOOL_REFUSED_FILES)
             os.rename(name, kept, src_dir_fd=self._parts[COMMANDS], dst_dir_fd=refused)
             self._write(refused, kept + REASON_SUFFIX, f"{name!a}: {reason}\n".encode("utf-8", "replace"))
         return True
@@ -139,7 +139,7 @@ class SpoolFolder:
     # -- Answers and the snapshot --------------------------------------------------------------------------------
     def answer(self, name: str, data: bytes) -> None:
         """Write an answer, durably; of too many that nobody fetched the oldest make way."""
-        self._prune(ANSWERS, SPOOL_ANSWERS - 1)
+        self._prune(ANSWERS, SPOOL_ANSWERS - 1, SPOOL_ANSWERS * 9 // 10)
         self._write(self._parts[ANSWERS], name, data)
 
     def put(self, name: str, data: bytes) -> None:
@@ -172,17 +172,17 @@ class SpoolFolder:
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._root)
         for part in (COMMANDS, ANSWERS):
-            self._prune(part, 0)
+            self._prune(part, 0, 0)
 
-    def _prune(self, part: str, most: int) -> None:
-        """Remove the oldest files of a folder beyond so many."""
+    def _prune(self, part: str, most: int, kept: int) -> None:
+        """Where a folder has more files than `most`, remove the oldest but `kept`: not one by one, which takes long."""
         folder = self._parts[part]
         with os.scandir(folder) as entries:
             found = list(islice(entries, _LOOKED_AT))
             if len(found) <= most:
                 return
             aged = sorted((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in found)
-        for _, name in aged[: len(aged) - most]:
+        for _, name in aged[: len(aged) - kept]:
             with suppress(OSError):  # a folder is nobody's answer, and is left
                 os.unlink(name, dir_fd=folder)
 

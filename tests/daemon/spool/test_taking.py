@@ -4,12 +4,15 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.limits import MIB, SPOOL_ENTRY_MS, SPOOL_FILES, SPOOL_REFUSED_FILES
+from moot_protocol.limits import MIB, SPOOL_ENTRY_MS, SPOOL_REFUSED_FILES
 from moot_protocol.memory_requests import Memories, Remember
+from moot_protocol.request_base import Mutation
 from moot_protocol.requests import (
     AddComment,
     AddEdge,
@@ -27,7 +30,6 @@ from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT
 from mootd.edges.spool_folder import SpoolFolder
 from mootd.service.spool_reads import spool_alarms, spools
-from mootd.spool.taking import AT_ONCE
 
 
 @pytest.fixture
@@ -85,13 +87,14 @@ def test_a_memory_comes_through(site: SpoolSite) -> None:
     assert [each["text"] for each in site.api.call(Memories(project=PROJECT))] == ["kept"]
 
 
-def test_many_are_taken_in_several_looks(site: SpoolSite) -> None:
-    for number in range(AT_ONCE + 1):
+def test_many_are_taken_in_several_looks(site: SpoolSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mootd.spool.taking.AT_ONCE", 10)
+    for number in range(11):
         site.api.clock.advance(1)
         site.put(Remember(actor="ada", project=PROJECT, key=f"{number:03}", text="kept"))
     assert site.take()
     assert not site.take()
-    assert len(site.api.call(Memories(project=PROJECT))) == AT_ONCE + 1
+    assert len(site.api.call(Memories(project=PROJECT))) == 11
 
 
 # -- Once --------------------------------------------------------------------------------------------------------
@@ -178,7 +181,9 @@ def test_a_command_that_meets_a_defect_goes_aside_and_says_so(site: SpoolSite, m
 
     with monkeypatch.context() as patch:
         patch.setattr("mootd.spool.taking.carry_out", broken)
-        site.take()
+        with capture_logs() as logged:
+            site.take()
+    assert "spool.crashed" in [each["event"] for each in logged]
     (answer,) = (site.path / ANSWERS).iterdir()
     error = open_answer(site.files.token.secret, answer.read_bytes()).error
     assert error is not None
@@ -314,11 +319,14 @@ def test_of_what_goes_aside_only_so_much_is_kept(site: SpoolSite) -> None:
     check_unharmed(site, [])
 
 
-def test_too_many_files_are_told_and_what_is_proper_among_them_is_applied(site: SpoolSite) -> None:
-    for number in range(SPOOL_FILES + 1):
+def test_too_many_files_are_told_and_what_is_proper_among_them_is_applied(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mootd.edges.spool_folder.SPOOL_FILES", 20)
+    for number in range(21):
         (site.path / COMMANDS / f"{number:04}").touch()
     site.put(create("one"))
-    assert "more than 1000 files" in alarms(site)
+    assert "more than 20 files" in alarms(site)
     while site.take():
         pass
     assert site.titles() == ["one"]
@@ -347,19 +355,19 @@ def test_a_spool_that_others_may_write_to_is_left_alone(site: SpoolSite) -> None
 # -- What may not come through -----------------------------------------------------------------------------------
 def _in_other_project(site: SpoolSite) -> None:
     site.api.call(InitProject(actor="ada", prefix="other"))
-    site.api.call(Create(actor="ada", project="other", id="other-one", fields=IssueFields(title="theirs")))
+    site.api.call(Create(actor="ada", project="other", id="other-abcdef", fields=IssueFields(title="theirs")))
 
 
-FOREIGN = {
+FOREIGN: dict[str, Mutation[Any]] = {
     "a new issue there": Create(actor="ada", project="other", fields=IssueFields(title="x")),
     "an id of theirs": create("x", id="other-two"),
-    "an issue of theirs": Close(actor="ada", id="other-one"),
-    "the start of its id": Close(actor="ada", id="other-on"),
-    "an edge to theirs": create("x", edges=(Edge("other-one"),)),
-    "a parent of theirs": create("x", parent="other-one"),
-    "an edge from theirs": AddEdge(actor="ada", id="other-one", edge=Edge("demo-one")),
+    "an issue of theirs": Close(actor="ada", id="other-abcdef"),
+    "the start of its id": Close(actor="ada", id="other-abcd"),
+    "an edge to theirs": create("x", edges=(Edge("other-abcdef"),)),
+    "a parent of theirs": create("x", parent="other-abcdef"),
+    "an edge from theirs": AddEdge(actor="ada", id="other-abcdef", edge=Edge("demo-one")),
     "a memory of theirs": Remember(actor="ada", project="other", key="k", text="x"),
-    "a step of a script": Script(actor="ada", steps=({"method": "close", "params": {"id": "other-one"}},)),
+    "a step of a script": Script(actor="ada", steps=({"method": "close", "params": {"id": "other-abcdef"}},)),
 }
 
 
@@ -376,5 +384,5 @@ def test_what_belongs_to_another_project_is_not_touched(site: SpoolSite, kind: s
     assert error is not None
     assert error.code is Code.DENIED
     assert site.titles() == before
-    assert site.api.call(Show(ids=("other-one",)))[0]["status"] == "open"
+    assert site.api.call(Show(ids=("other-abcdef",)))[0]["status"] == "open"
     assert not site.api.call(Memories(project="other"))

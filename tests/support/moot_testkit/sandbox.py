@@ -90,4 +90,4 @@ def sandboxes() -> dict[str, Wrap]:
 
 if __name__ == "__main__":
     forbid(sys.argv[1])
-    os.execvp(sys.argv[2], sys.argv[2:])
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - what the test names

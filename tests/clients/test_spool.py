@@ -1,0 +1,201 @@
+"""A whole command without a socket: what the user is told of it, and when the spool is chosen at all."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from moot import thin
+from moot.conversation import Conversation, Failure, Sandboxed, try_connect
+from moot.facts import has_spool
+from moot.spool import spool_command
+from moot_protocol.requests import Close, Show
+from moot_testkit.spooling import SpoolSite, create
+from moot_testkit.town import START_MS
+
+REFUSED = Sandboxed("unreachable", "this sandbox forbids Unix sockets", "run moot outside")
+ONE = "demo-one1"
+CODEX = "CODEX_SANDBOX_NETWORK_DISABLED"
+"""Set by a sandbox that forbids every connection."""
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpoolSite:
+    site = SpoolSite(tmp_path)
+    site.api.clock.advance(time.time_ns() // 1_000_000 - START_MS)
+    site.api.call(create("One", id=ONE))
+    site.write_snapshot()
+    monkeypatch.chdir(tmp_path)
+    for name in ("BD_ACTOR", "BEADS_ACTOR", "MOOT_SPOOL_WAIT", "BD_JSON_ENVELOPE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MOOT_ACTOR", "ada")
+    return site
+
+
+# -- What is told ------------------------------------------------------------------------------------------------
+def test_a_queued_write_is_told_as_queued_and_not_as_done(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:
+    assert spool_command("moot", ["close", ONE, "--reason", "done"], REFUSED) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith(f"Queued for the daemon: close {ONE} (command ")
+    assert "Closed" not in out
+    assert not err
+    site.take()
+    assert site.api.call(Show(ids=(ONE,)))[0]["status"] == "closed"
+
+
+def test_a_document_is_marked_as_queued(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:
+    assert spool_command("moot", ["create", "Two", "--json"], REFUSED) == 0
+    out, err = capfd.readouterr()
+    document = json.loads(out)
+    assert len(document["queued"]) == 1
+    assert document["id"].startswith("demo-")
+    assert "Queued for the daemon: create" in err
+    assert spool_command("bd", ["update", ONE, "--claim", "--json"], REFUSED) == 0
+    assert all(issue["queued"] for issue in json.loads(capfd.readouterr().out))
+
+
+def test_an_id_alone_is_told_since_it_is_settled(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:
+    assert spool_command("moot", ["q", "Two"], REFUSED) == 0
+    made = capfd.readouterr().out.strip()
+    site.take()
+    assert site.api.call(Show(ids=(made,)))[0]["title"] == "Two"
+
+
+def test_a_read_is_told_with_its_age_and_what_it_cannot_show(
+    site: SpoolSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert spool_command("moot", ["list"], REFUSED) == 0
+    out, err = capfd.readouterr()
+    assert "One" in out
+    assert err == "moot: read from the snapshot, 0 s old\n"
+    spool_command("moot", ["q", "Two"], REFUSED)
+    capfd.readouterr()
+    spool_command("moot", ["list", "--json"], REFUSED)
+    out, err = capfd.readouterr()
+    assert [issue["title"] for issue in json.loads(out)] == ["One"]
+    assert "1 queued commands aren't in it yet" in err
+
+
+def test_what_fails_is_told_as_elsewhere(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:
+    assert spool_command("moot", ["close", "demo-zzzz", "--json"], REFUSED) == 3
+    assert json.loads(capfd.readouterr().out)["error"]["code"] == "not_found"
+    assert spool_command("moot", ["status"], REFUSED) == 69
+    assert "the snapshot can't answer" in capfd.readouterr().err
+    assert not site.waiting()
+
+
+def test_what_the_daemon_refused_is_told_with_the_next_command(
+    site: SpoolSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    site.put(Close(actor="ada", id="demo-gone"))
+    site.take()
+    spool_command("moot", ["list"], REFUSED)
+    assert "the daemon refused what was queued: close demo-gone: no issue demo-gone" in capfd.readouterr().err
+    spool_command("moot", ["list"], REFUSED)
+    assert "refused" not in capfd.readouterr().err
+    site.put(Close(actor="bob", id="demo-gone"))
+    site.take()
+    spool_command("moot", ["list", "--actor", "bob"], REFUSED)
+    assert "refused" in capfd.readouterr().err
+
+
+def test_a_defect_is_told_and_nothing_more_is_done(
+    site: SpoolSite, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moot.spool_api.SNAPSHOT_READS", {})
+    monkeypatch.setattr("moot.spool_api.cannot", ZeroDivisionError)
+    assert spool_command("moot", ["list"], REFUSED) == 1
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "1.5"])
+def test_seconds_to_wait_are_whole(site: SpoolSite, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MOOT_SPOOL_WAIT", text)
+    with pytest.raises(Failure, match="whole seconds") as caught:
+        spool_command("moot", ["list"], REFUSED)
+    assert caught.value.code == "usage"
+
+
+# -- Where there is no spool -------------------------------------------------------------------------------------
+def test_without_a_spool_the_user_is_told_how_to_have_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: SpoolSite
+) -> None:
+    (site.path / "token").unlink()
+    for folder in (tmp_path, Path("/")):
+        monkeypatch.chdir(folder)
+        assert not has_spool("moot")
+        with pytest.raises(Failure, match="forbids Unix sockets") as caught:
+            spool_command("moot", ["list"], REFUSED)
+        assert caught.value is REFUSED
+        with pytest.raises(Failure, match="MOOT_SPOOL is set"):
+            spool_command("moot", ["list"])
+
+
+def test_a_spool_in_disorder_is_told(site: SpoolSite) -> None:
+    site.path.chmod(0o755)
+    with pytest.raises(Failure, match="open to others"):
+        spool_command("moot", ["list"], REFUSED)
+
+
+# -- When it is chosen -------------------------------------------------------------------------------------------
+class Channel:
+    """A connection that may not be sent to."""
+
+    def sendall(self, data: bytes) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_refused_send_counts_as_a_sandbox_until_the_daemon_has_answered() -> None:
+    conversation = Conversation(Channel())  # type: ignore[arg-type]
+    with pytest.raises(Sandboxed, match="cannot send"):
+        conversation.command("moot", ["list"])
+    conversation.pid = 7
+    with pytest.raises(Failure, match="cannot send") as caught:
+        conversation.command("moot", ["list"])
+    assert not isinstance(caught.value, Sandboxed)
+
+
+def test_a_refused_socket_counts_as_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("moot.conversation.socket", forbidden)
+    monkeypatch.delenv(CODEX, raising=False)
+    with pytest.raises(Sandboxed, match="forbids Unix sockets") as caught:
+        try_connect("/nowhere")
+    assert caught.value.hint.startswith("run `moot init --spool`")
+    monkeypatch.setenv(CODEX, "1")
+    with pytest.raises(Sandboxed) as caught:
+        try_connect("/nowhere")
+    assert caught.value.hint.startswith("this sandbox has its network disabled; ")
+
+
+def test_moot_spool_chooses_it_without_asking_the_daemon(
+    site: SpoolSite, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOOT_SPOOL", "1")
+    assert has_spool("moot")
+    assert thin.run(["moot", "list"]) == 0
+    assert "read from the snapshot" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept", "seconds"),
+    [
+        (["close", ONE, "--wait"], ["close", ONE], "10"),
+        (["close", "--wait=30", ONE], ["close", ONE], "30"),
+        (["close", ONE, "--wait", "5", "--json"], ["close", ONE, "--json"], "5"),
+        (["create", "--wait", "2024"], ["create", "2024"], "10"),
+        (["sync", "--wait"], ["sync", "--wait"], None),
+        (["create", "--", "--wait"], ["create", "--", "--wait"], None),
+    ],
+)
+def test_how_long_to_wait_is_noted_and_not_passed_on(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], kept: list[str], seconds: str | None
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    os.environ.pop("MOOT_SPOOL_WAIT", None)
+    assert thin._enter_folder(arguments)[0] == kept
+    assert os.environ.get("MOOT_SPOOL_WAIT") == seconds

@@ -1,0 +1,161 @@
+"""The console's `Api` over a spool: nothing is said to be done that the daemon hasn't answered."""
+
+from pathlib import Path
+
+import pytest
+
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.exchange_requests import Invite
+from moot_protocol.memory_requests import SetSetting
+from moot_protocol.requests import (
+    Close,
+    Create,
+    Doctor,
+    InitTown,
+    IssueFields,
+    ListIssues,
+    Script,
+    Show,
+    Status,
+    Update,
+    WorkspaceInfo,
+)
+from moot_protocol.spool import COMMANDS
+from moot_testkit.spooling import WORKSPACE, SpoolSite, create
+from moot_testkit.town import PROJECT
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SpoolSite:
+    site = SpoolSite(tmp_path)
+    site.api.call(create("One", id="demo-one1"))
+    site.write_snapshot()
+    return site
+
+
+def code_of(site: SpoolSite, request: object, wait_s: float | None = None) -> Code:
+    with pytest.raises(MootError) as caught:
+        site.client(wait_s).call(request)  # type: ignore[arg-type]
+    return caught.value.code
+
+
+def test_a_write_is_queued_with_the_id_that_it_will_have(site: SpoolSite) -> None:
+    client = site.client()
+    made = client.call(create("Two"))
+    (queued,) = client.queued
+    assert queued.made == (made["id"],)
+    assert made["_queued"] == queued.command
+    assert site.titles() == ["One"]
+    site.take()
+    assert site.api.call(Show(ids=(made["id"],)))[0]["title"] == "Two"
+
+
+def test_what_was_made_a_moment_ago_can_be_shown_and_changed_in_the_same_command(site: SpoolSite) -> None:
+    client = site.client()
+    made = client.call(create("Two"))["id"]
+    assert client.call(Show(ids=(made,)))[0]["title"] == "Two"
+    client.call(Close(actor="ada", id=made))
+    site.take()
+    assert site.api.call(Show(ids=(made,)))[0]["status"] == "closed"
+
+
+def test_the_issues_of_a_script_have_their_ids_from_here(site: SpoolSite) -> None:
+    step = {"method": "create", "params": {"project": PROJECT, "fields": {"title": "Two"}}}
+    client = site.client()
+    made = client.call(Script(actor="ada", steps=(step, step)))
+    assert client.queued[0].made == tuple(issue["id"] for issue in made)
+    site.take()
+    assert site.titles() == ["One", "Two", "Two"]
+    assert {issue["id"] for issue in site.api.call(ListIssues()).issues} >= {issue["id"] for issue in made}
+
+
+def test_what_is_waited_for_is_the_daemons_own_answer(site: SpoolSite) -> None:
+    client = site.client(wait_s=1)
+    claimed = client.call(Update(actor="ada", id="demo-one1", claim=True))
+    assert claimed["status"] == "in_progress"
+    assert "_queued" not in claimed
+    assert not client.queued
+    assert code_of(site, Update(actor="bob", id="demo-one1", claim=True), wait_s=1) is Code.LOST_RACE
+
+
+def test_what_is_not_answered_in_time_is_queued(site: SpoolSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SpoolSite, "take", lambda self: False)
+    client = site.client(wait_s=0)
+    assert client.call(create("Two"))["_queued"]
+    assert len(client.queued) == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        InitTown(),
+        SetSetting(actor="a", project=PROJECT, key="k"),
+        Invite(actor="a", plane="ledger"),
+        Script(actor="a", steps=({"method": "x"},)),
+    ],
+    ids=repr,
+)
+def test_what_does_not_go_through_a_spool_is_refused_here(site: SpoolSite, request_: object) -> None:
+    assert code_of(site, request_) is Code.DENIED
+    assert not site.waiting()
+
+
+def test_an_id_that_surely_is_wrong_is_refused_at_once(site: SpoolSite) -> None:
+    assert code_of(site, Close(actor="ada", id="demo-zzzz")) is Code.NOT_FOUND
+    site.client().call(Close(actor="ada", id="demo-0123456789ab"))  # it may have been made a moment ago
+    assert len(site.waiting()) == 1
+
+
+def test_without_a_snapshot_writes_are_queued_all_the_same(tmp_path: Path) -> None:
+    site = SpoolSite(tmp_path)
+    site.client().call(Close(actor="ada", id="demo-zzzz"))
+    assert len(site.waiting()) == 1
+    assert code_of(site, ListIssues()) is Code.NOT_READY
+
+
+def test_a_dry_run_needs_the_daemons_answer(site: SpoolSite) -> None:
+    request = Create(actor="ada", project=PROJECT, fields=IssueFields(title="x"), dry_run=True)
+    assert code_of(site, request) is Code.USAGE
+    assert site.client(wait_s=1).call(request)["title"] == "x"
+    assert site.titles() == ["One"]
+
+
+def test_reads_come_from_the_snapshot_with_its_age(site: SpoolSite) -> None:
+    site.api.clock.advance(5000)
+    client = site.client()
+    assert client.age_ms == 0
+    assert [issue["title"] for issue in client.call(ListIssues()).issues] == ["One"]
+    assert client.was_read
+    assert client.age_ms == 5000
+
+
+def test_what_a_snapshot_does_not_hold_is_refused(site: SpoolSite) -> None:
+    assert code_of(site, Status()) is Code.UNREACHABLE
+
+
+def test_the_workspace_is_known_from_the_token(site: SpoolSite) -> None:
+    known = site.client().call(WorkspaceInfo(workspace=WORKSPACE))
+    assert known is not None
+    assert known["project"] == PROJECT
+    assert site.client().call(WorkspaceInfo(workspace="other")) is None
+
+
+def test_doctor_tells_what_can_be_seen_from_inside(site: SpoolSite) -> None:
+    checks = {check["check"]: check for check in site.client().call(Doctor())}
+    assert not checks["the daemon can be asked"]["ok"]
+    assert checks["the spool has room"]["ok"]
+    assert checks["the snapshot is fresh"]["ok"]
+    site.api.clock.advance(3600 * 1000)
+    checks = {check["check"]: check for check in site.client().call(Doctor())}
+    assert not checks["the snapshot is fresh"]["ok"]
+    (site.path / "snapshot").unlink()
+    checks = {check["check"]: check for check in site.client().call(Doctor())}
+    assert not checks["there is a snapshot"]["ok"]
+
+
+def test_a_full_spool_refuses(site: SpoolSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moot_protocol.spool.SPOOL_FILES", 1)
+    site.client().call(create("Two"))
+    with pytest.raises(RefusedError, match="full"):
+        site.client().call(create("Three"))
+    assert len(list((site.path / COMMANDS).iterdir())) == 1

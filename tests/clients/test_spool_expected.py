@@ -1,0 +1,91 @@
+"""What a queued command is expected to answer: in the shape of the daemon's answer, and marked."""
+
+from typing import Any
+
+import pytest
+
+from moot.spool_expected import Expectation
+from moot_protocol.action_requests import SetState
+from moot_protocol.memory_requests import Forget, Remember
+from moot_protocol.request_base import Mutation
+from moot_protocol.requests import (
+    AddComment,
+    AddEdge,
+    Close,
+    Create,
+    Delete,
+    Edge,
+    IssueFields,
+    RemoveEdge,
+    Reopen,
+    Resolve,
+    Script,
+    Undelete,
+    Update,
+)
+from moot_protocol.spool import ALLOWED
+from moot_testkit.spooling import create
+from moot_testkit.town import PROJECT, make_api
+
+ONE, TWO = "demo-one1", "demo-two2"
+EACH: list[Mutation[Any]] = [
+    create("new", id="demo-new3", labels=("b", "a"), metadata={"k": 1}),
+    Update(actor="ada", id=ONE, claim=True, add_labels=("x",), fields=IssueFields(priority=0)),
+    Close(actor="ada", id=ONE, reason="done"),
+    Reopen(actor="ada", id=ONE),
+    Delete(actor="ada", id=ONE),
+    Undelete(actor="ada", id=ONE),
+    Resolve(actor="ada", id=ONE, field="title", pick=1),
+    SetState(actor="ada", id=ONE, dimension="phase", value="two"),
+    AddEdge(actor="ada", id=ONE, edge=Edge(TWO)),
+    RemoveEdge(actor="ada", id=ONE, to=TWO),
+    AddComment(actor="ada", id=ONE, text="hello"),
+    Remember(actor="ada", project=PROJECT, key="k", text="t"),
+    Forget(actor="ada", project=PROJECT, key="k"),
+]
+KNOWN = {
+    ONE: {"id": ONE, "title": "One", "status": "open", "priority": 2, "issue_type": "task", "labels": ["phase:one"]}
+}
+
+
+def expected(request: Mutation[Any]) -> Any:
+    return Expectation(KNOWN.get, 1_700_000_000_000, "c0ffee").of(request)
+
+
+def test_every_request_that_may_come_through_a_spool_has_an_expected_answer() -> None:
+    assert {type(request) for request in EACH} == ALLOWED
+
+
+@pytest.mark.parametrize("request_", EACH, ids=lambda request: request.method)
+def test_an_expected_answer_has_what_the_daemons_has_and_says_that_it_is_queued(request_: Mutation[Any]) -> None:
+    api = make_api()
+    api.call(create("One", id=ONE, labels=("phase:one",)))
+    api.call(create("Two", id=TWO))
+    if request_.method in ("remove_edge", "undelete", "forget"):
+        api.call({"remove_edge": EACH[8], "undelete": EACH[4], "forget": EACH[11]}[request_.method])
+    found = expected(request_)
+    assert found["_queued"] == "c0ffee"
+    if request_.method == "resolve":
+        return  # there is no conflict to settle here
+    told = api.call(request_)
+    assert {"id", "title", "status", "priority", "issue_type"} & told.keys() <= found.keys()
+    for name in ("id", "status", "assignee", "priority", "labels", "title", "issue_id", "depends_on_id", "type", "key"):
+        if name in told and not (name == "id" and request_.method == "add_comment"):
+            assert found.get(name) == told[name], name
+
+
+def test_steps_of_a_script_may_name_what_earlier_ones_make() -> None:
+    steps = (
+        {"method": "create", "params": {"project": PROJECT, "id": "demo-new3", "fields": {"title": "New"}}},
+        {"method": "add_edge", "params": {"id": "$1", "edge": {"to": ONE}}},
+        {"method": "close", "params": {"id": "$1"}},
+    )
+    made, edge, closed = expected(Script(actor="ada", steps=steps))
+    assert (made["id"], edge["issue_id"], closed["id"]) == ("demo-new3",) * 3
+    assert (closed["title"], closed["status"]) == ("New", "closed")
+
+
+def test_of_an_issue_that_is_not_known_only_its_id_is_told() -> None:
+    found = expected(Create(actor="a", project=PROJECT, id="demo-x", fields=IssueFields(title="t")))
+    assert found["status"] == "open"
+    assert expected(Close(actor="a", id="demo-unknown"))["title"] == ""

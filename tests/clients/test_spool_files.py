@@ -1,0 +1,165 @@
+"""The client's side of the folder: a command is there whole or not at all, and what is forged there is nothing."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from moot.spool_files import LEFT_MS, SpoolFiles
+from moot_protocol import spool
+from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.limits import SPOOL_BYTES, SPOOL_FILES
+from moot_protocol.requests import Close
+from moot_protocol.spool import ANSWERS, COMMANDS, Outcome, answer_name, seal_answer
+from moot_testkit.spooling import SpoolSite, create
+
+COMMAND = bytes(range(16))
+NOW_MS = time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SpoolSite:
+    return SpoolSite(tmp_path)
+
+
+@pytest.fixture
+def files(site: SpoolSite) -> SpoolFiles:
+    return SpoolFiles(site.folder)
+
+
+def answer(site: SpoolSite, outcome: Outcome, *, awaited: bool, secret: bytes = b"") -> Path:
+    path = site.path / ANSWERS / answer_name(COMMAND, awaited=awaited)
+    path.write_bytes(seal_answer(secret or site.files.token.secret, COMMAND, outcome))
+    return path
+
+
+# -- Token and snapshot ------------------------------------------------------------------------------------------
+def test_where_there_is_no_spool_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError) as caught:
+        SpoolFiles(tmp_path)
+    assert caught.value.code is Code.NOT_FOUND
+
+
+def test_a_spool_open_to_others_or_behind_a_link_is_not_used(site: SpoolSite, tmp_path: Path) -> None:
+    site.path.chmod(0o755)
+    with pytest.raises(RefusedError, match="open to others"):
+        SpoolFiles(site.folder)
+    site.path.chmod(0o700)
+    site.path.rename(tmp_path / "elsewhere")
+    site.path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RefusedError, match="link"):
+        SpoolFiles(site.folder)
+
+
+def test_a_snapshot_that_is_missing_forged_or_a_link_is_refused(site: SpoolSite, files: SpoolFiles) -> None:
+    with pytest.raises(RefusedError) as caught:
+        files.snapshot()
+    assert caught.value.code is Code.NOT_READY
+    site.write_snapshot()
+    assert files.snapshot().project == "demo"
+    path = site.path / spool.SNAPSHOT_FILE
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+    with pytest.raises(MalformedError):
+        files.snapshot()
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RefusedError, match="not a file"):
+        files.snapshot()
+
+
+# -- Commands ----------------------------------------------------------------------------------------------------
+def test_a_command_lies_whole_under_its_name_and_the_bell_rings(site: SpoolSite, files: SpoolFiles) -> None:
+    bell = site.path / spool.BELL_FILE
+    before = bell.stat().st_size
+    files.put(1_700_000_000_000, COMMAND, b"12345")
+    (name,) = site.waiting()
+    path = site.path / COMMANDS / name
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"12345", 0o600)
+    assert name == spool.command_name(1_700_000_000_000, COMMAND)
+    assert bell.stat().st_size > before
+    assert files.waiting() == (1, 5)
+
+
+def test_a_full_spool_is_refused_and_nothing_written(site: SpoolSite, files: SpoolFiles) -> None:
+    for number in range(SPOOL_FILES):
+        (site.path / COMMANDS / str(number)).touch()
+    with pytest.raises(RefusedError, match="the spool is full") as caught:
+        files.put(1, COMMAND, b"x")
+    assert caught.value.code is Code.LIMIT
+    assert len(site.waiting()) == SPOOL_FILES
+    (site.path / COMMANDS / "0").unlink()
+    files.put(1, COMMAND, b"x")
+
+
+def test_a_spool_with_too_many_bytes_is_refused(site: SpoolSite, files: SpoolFiles) -> None:
+    with (site.path / COMMANDS / "large").open("wb") as file:
+        file.truncate(SPOOL_BYTES)
+    with pytest.raises(RefusedError, match="the spool is full"):
+        files.put(1, COMMAND, b"x")
+    assert site.waiting() == ["large"]
+
+
+def test_a_write_that_fails_is_told_and_leaves_nothing(
+    site: SpoolSite, files: SpoolFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(RefusedError, match="No space left"):
+            files.put(1, COMMAND, b"x")
+    assert not site.waiting()
+
+
+def test_a_missing_bell_or_one_that_is_a_link_keeps_no_command_back(site: SpoolSite, files: SpoolFiles) -> None:
+    bell = site.path / spool.BELL_FILE
+    bell.unlink()
+    (site.folder / "theirs").write_text("theirs")
+    bell.symlink_to(site.folder / "theirs")
+    files.put(1, COMMAND, b"x")
+    assert len(site.waiting()) == 1
+    assert (site.folder / "theirs").read_text() == "theirs"
+
+
+# -- Answers -----------------------------------------------------------------------------------------------------
+def test_an_answer_is_fetched_once(site: SpoolSite, files: SpoolFiles) -> None:
+    path = answer(site, Outcome("ada", "x", {"id": 1}), awaited=True)
+    assert files.wait(COMMAND, 0) == Outcome("ada", "x", {"id": 1})
+    assert not path.exists()
+    assert files.wait(COMMAND, 0.03) is None
+
+
+def test_a_forged_answer_is_as_good_as_none(site: SpoolSite, files: SpoolFiles) -> None:
+    path = answer(site, Outcome("ada", "x", 1), awaited=True, secret=bytes(32))
+    assert files.wait(COMMAND, 0) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert files.wait(COMMAND, 0) is None
+
+
+def test_refusals_are_told_once_and_to_whom_they_concern(site: SpoolSite, files: SpoolFiles) -> None:
+    site.put(Close(actor="ada", id="demo-none"))
+    site.api.clock.advance(1)
+    site.put(create("fine"))
+    site.take()
+    (site.path / ANSWERS / "forged.refusal").write_bytes(b"x")
+    assert list(files.refusals("bob", NOW_MS)) == []
+    (refusal,) = files.refusals("ada", NOW_MS)
+    assert refusal.error is not None
+    assert refusal.error.code is Code.NOT_FOUND
+    assert list(files.refusals("ada", NOW_MS)) == []
+
+
+def test_what_nobody_waits_for_any_more_is_told_as_well(site: SpoolSite, files: SpoolFiles) -> None:
+    refused = RefusedError("it is held", code=Code.LOST_RACE)
+    path = answer(site, Outcome("ada", "update x", error=refused), awaited=True)
+    os.utime(path, ns=(NOW_MS * 1_000_000, NOW_MS * 1_000_000))
+    assert list(files.refusals("ada", NOW_MS + LEFT_MS)) == []
+    (told,) = files.refusals("ada", NOW_MS + LEFT_MS + 1000)
+    assert told.about == "update x"
+    answer(site, Outcome("ada", "update x", {"id": 1}), awaited=True)
+    assert list(files.refusals("ada", NOW_MS + 10 * LEFT_MS)) == []
+    assert not path.exists()

@@ -1,0 +1,71 @@
+"""The client's own terminal: files with its own rights, and what is held back once something was queued."""
+
+from pathlib import Path
+
+import pytest
+
+from moot.conversation import Failure
+from moot.spool_terminal import LocalTerminal
+from moot_protocol.errors import Code, RefusedError
+from moot_testkit.terminal import FACTS
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalTerminal:
+    monkeypatch.chdir(tmp_path)
+    return LocalTerminal(FACTS)
+
+
+def test_output_goes_where_it_belongs_until_it_is_held_back(
+    terminal: LocalTerminal, capfd: pytest.CaptureFixture[str]
+) -> None:
+    terminal.out("one ")
+    terminal.err("told")
+    terminal.hold()
+    terminal.out("two ")
+    terminal.release()
+    terminal.out("three")
+    assert capfd.readouterr() == ("one three", "told")
+    assert terminal.held == ["two "]
+    assert terminal.facts is FACTS
+
+
+def test_a_file_is_written_whole_and_read_back(terminal: LocalTerminal, tmp_path: Path) -> None:
+    terminal.write_file("made", [b"one", b"two"], mode=0o600)
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o600
+    assert b"".join(terminal.read_file("made")) == b"onetwo"
+    assert next(terminal.read_file("made"))  # what isn't read to its end is closed
+    with pytest.raises(RefusedError, match="exists already"):
+        terminal.write_file("made", [b"x"], exclusive=True)
+    with pytest.raises(RefusedError, match="No such file"):
+        terminal.read_file("nowhere")
+
+
+def test_a_file_that_is_not_finished_is_not_there(terminal: LocalTerminal, tmp_path: Path) -> None:
+    def broken() -> "list[bytes]":
+        raise RefusedError("no more")
+
+    with pytest.raises(RefusedError, match="no more"):
+        terminal.write_file("made", (chunk for chunk in [b"one", *broken()]))
+    terminal.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_is_no_editor_and_no_log_where_there_is_none(terminal: LocalTerminal) -> None:
+    with pytest.raises(RefusedError, match="no terminal"):
+        terminal.edit("text")
+    with pytest.raises(RefusedError):
+        terminal.git_log(1)
+    terminal.check_alive()
+
+
+def test_a_reader_that_is_gone_ends_the_command_quietly(
+    terminal: LocalTerminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(descriptor: int, data: bytes) -> None:
+        raise Failure("pipe", "")
+
+    monkeypatch.setattr("moot.spool_terminal.write_all", gone)
+    with pytest.raises(RefusedError) as caught:
+        terminal.out("x")
+    assert caught.value.code is Code.CANCELLED

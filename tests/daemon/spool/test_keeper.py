@@ -1,0 +1,126 @@
+"""A keeper: takes what comes, and lets the snapshot follow without writing it all the time."""
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from moot_protocol.spool import COMMANDS, SNAPSHOT_FILE, TEMPORARY
+from moot_testkit.spooling import SpoolSite, create
+from mootd.spool import keeper as keeping
+from mootd.spool.keeper import FRESH_MS, LATEST_MS, LOOK_MS, QUIET_MS, RETRY_MS, Keeper
+from mootd.spool.snapshots import snapshot_body
+
+
+class Kept:
+    """A site, its keeper, and how often a snapshot was made."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.site = SpoolSite(folder)
+        self.made = 0
+        self.cost_ms = 0
+        self.keeper = Keeper(self.site.row, self.site.api.member.replica, self.site.submit, self.site.api.clock)
+        made = snapshot_body
+
+        def counted(*arguments: object) -> bytes:
+            self.made += 1
+            self.site.api.clock.advance(self.cost_ms)
+            return made(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(keeping, "snapshot_body", counted)
+
+    def step(self, *, rung: bool = False) -> int:
+        return self.keeper.step(rung=rung)
+
+    def later(self, ms: int) -> None:
+        self.site.api.clock.advance(ms)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
+    return Kept(tmp_path, monkeypatch)
+
+
+def test_at_first_what_waits_is_taken_and_the_snapshot_written(kept: Kept) -> None:
+    kept.site.put(create("one"))
+    assert kept.step() <= LOOK_MS
+    assert kept.site.titles() == ["one"]
+    kept.later(QUIET_MS)
+    kept.step()
+    assert [issue["title"] for issue in kept.site.files.snapshot().issues.values()] == ["one"]
+
+
+def test_a_command_is_taken_when_the_bell_rings_and_now_and_then_without(kept: Kept) -> None:
+    kept.step()
+    kept.site.put(create("one"))
+    kept.step()
+    assert kept.site.titles() == []
+    kept.step(rung=True)
+    assert kept.site.titles() == ["one"]
+    kept.site.put(create("two"))
+    kept.later(LOOK_MS)
+    kept.step()
+    assert kept.site.titles() == ["one", "two"]
+
+
+def test_the_snapshot_waits_until_nothing_changes_but_not_for_ever(kept: Kept) -> None:
+    kept.step()
+    assert kept.made == 1
+    waited = 0
+    while kept.made == 1:
+        kept.site.api.call(create("one"))
+        kept.step()
+        kept.later(QUIET_MS // 2)
+        waited += QUIET_MS // 2
+    assert QUIET_MS < waited <= LATEST_MS + QUIET_MS
+    kept.site.api.call(create("two"))
+    kept.step()
+    kept.later(QUIET_MS)
+    kept.step()
+    assert kept.made == 3
+
+
+def test_a_snapshot_that_takes_long_is_written_less_often(kept: Kept) -> None:
+    kept.cost_ms = 1000
+    kept.step()
+    for _ in range(38):
+        kept.site.api.call(create("one"))
+        kept.later(500)
+        kept.step()
+    assert kept.made == 1
+    kept.later(2000)
+    kept.step()
+    assert kept.made == 2
+
+
+def test_a_snapshot_is_renewed_although_nothing_changes(kept: Kept) -> None:
+    kept.step()
+    kept.later(FRESH_MS - 1)
+    kept.step()
+    assert kept.made == 1
+    kept.later(1)
+    kept.step()
+    assert kept.made == 2
+
+
+def test_what_is_wrong_is_told_once_and_tried_again(kept: Kept) -> None:
+    (kept.site.path / COMMANDS).rename(kept.site.path / "gone")
+    with capture_logs() as logged:
+        kept.step()
+        kept.later(RETRY_MS)
+        assert kept.step() <= RETRY_MS
+    assert [each["event"] for each in logged] == ["spool.trouble"]
+    (kept.site.path / "gone").rename(kept.site.path / COMMANDS)
+    kept.site.put(create("one"))
+    kept.later(RETRY_MS)
+    kept.step()
+    assert kept.site.titles() == ["one"]
+
+
+def test_what_was_left_half_written_is_swept(kept: Kept) -> None:
+    stale = kept.site.path / COMMANDS / f"{TEMPORARY}1"
+    stale.touch()
+    kept.later(100 * 365 * 24 * 3600 * 1000)
+    kept.step()
+    assert not stale.exists()
+    assert (kept.site.path / SNAPSHOT_FILE).exists()
