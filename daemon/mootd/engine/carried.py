@@ -97,10 +97,15 @@ def has_rewinds(reader: Reader, remote: int, plane: int) -> bool:
 
 
 def apply_rewinds(transaction: WriteTransaction, remote: int, plane: int) -> int:
-    """Carry out what `rewind` has noted, to be done when nothing waits; how many feeds go back."""
+    """Carry out what `rewind` has noted, to be done when nothing waits; how many feeds go back.
+
+    None goes forward: a frame that was published may outlive a rewind to before it, and be cleared only then.
+    """
     prefix = layout.rewind_prefix(remote, plane)
     noted = list(transaction.scan(Table.META, prefix, layout.after(prefix)))
     for key, value in noted:
-        transaction.put(Table.META, layout.carried_prefix(remote, plane) + key[len(prefix) :], value)
+        author = key[len(prefix) :]
+        known = carried_of(transaction, remote, plane, author)
+        put(transaction, remote, plane, author, _common(known, _decode(value)))
         transaction.delete(Table.META, key)
     return len(noted)

@@ -26,6 +26,7 @@ class GitWorker:
     """
 
     debounce_s = None
+    linger_s = 0.0
 
     def __init__(self, remote: GitRemote, number: int, hub: Hub) -> None:
         self._remote = remote

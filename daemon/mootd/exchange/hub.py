@@ -52,6 +52,10 @@ class Worker(Protocol):
     def debounce_s(self) -> float | None:
         """How long a commit waits for others before it is sent; None for as long as the hub thinks."""
 
+    @property
+    def linger_s(self) -> float:
+        """How long a manual plane that was asked for goes on like an automatic one; 0 where a round is all there is."""
+
     async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
         """Exchange planes once, completely.
 
@@ -89,6 +93,8 @@ class _Remote:
         """The last of those that a try has answered."""
         self.named: set[int] = set()
         """The planes that were asked for, by their numbers, since the last try began."""
+        self.lingering: dict[int, float] = {}
+        """Plane that was asked for → until when it is exchanged, by the loop's clock."""
         self.wake = asyncio.Event()
         self.ended = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
@@ -234,6 +240,8 @@ class Hub:
         try:
             await self._round(remote)
         except Exception as error:  # whatever it is, the other remotes go on
+            if _is_ending():
+                raise asyncio.CancelledError from error
             progress.error, progress.state = _presentable(error, remote.row.name), "waiting"
             progress.failures += 1
             return
@@ -244,7 +252,11 @@ class Hub:
     async def _round(self, remote: _Remote) -> None:
         named, remote.named = remote.named, set()
         worker = await self._worker_of(remote)
-        await worker.round(await self.in_thread(partial(self._due_planes, remote.row, named)), remote.progress)
+        now = asyncio.get_running_loop().time()
+        lasting = {plane: end for plane, end in remote.lingering.items() if end > now}
+        remote.lingering = {**lasting, **dict.fromkeys(named, now + worker.linger_s)}
+        due = partial(self._due_planes, remote.row, set(remote.lingering))
+        await worker.round(await self.in_thread(due), remote.progress)
 
     async def _worker_of(self, remote: _Remote) -> Worker:
         """What exchanges with a remote; made anew until that works, for files that it needs may come to be there."""
@@ -294,7 +306,7 @@ class Hub:
             self.commit(lambda _: None)
 
     def _due_planes(self, row: RemoteRow, named: Collection[int] = ()) -> list[PlaneRow]:
-        """The planes that are exchanged with a remote now: all automatic ones, and of the manual ones those named."""
+        """The planes that are exchanged with a remote now: the automatic ones, and of the manual ones those named."""
         self._release_parked()
         for plane in self._shared():
             tend(self.replica, plane.number, PlaneKeys(self.replica.keys, plane.id), self.commit)
@@ -406,6 +418,12 @@ class Hub:
         """How the exchange with a remote goes; safe from any thread."""
         remote = self._remotes.get(number)
         return Progress() if remote is None else remote.progress
+
+
+def _is_ending() -> bool:
+    """Whether this task was told to end, whatever became of that on its way up."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _presentable(error: Exception, name: str) -> MootError:

@@ -4,16 +4,19 @@ Invariant: what is published comes from a session, from the queue, or from the c
 opened before anything is believed of it. What goes out while the line is open is queued after it was published, with
 the note that it was, for somebody waits for it at the other end: a crash in between sends it twice. A queued frame
 retires when every member heard of lately has said that it stands where this replica stands: a broker's acknowledgement
-is not delivery.
+is not delivery. What this replica says of itself goes out in the order in which it was signed, for whoever hears the
+later first leaves the earlier out as stale.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 from threading import Lock
 from typing import Final, NamedTuple
 
-from moot_protocol.errors import MalformedError
+from moot_protocol.errors import MalformedError, MootError
 from moot_protocol.frontier import Form, FrontierBody
 from moot_protocol.limits import KIB
 from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
@@ -82,6 +85,8 @@ class LivePlane:
         """sender's name on this topic → its key, once it has signed something."""
         self._heard: set[bytes] = set()
         """Peers that have said where they stand."""
+        self._speaking = asyncio.Lock()
+        """Held from the signing of what this replica says until it is published."""
         self._turn = Lock()
         """Held while the queue is filled or a frame is taken in: what has just come isn't sent back."""
         self._presence_counters: dict[bytes, int] = {}
@@ -95,7 +100,16 @@ class LivePlane:
         self._charter_ms = 0
         """When the charter was last sent to somebody who had missed a key."""
 
-    # -- Coming in: in a worker thread -----------------------------------------------------------------------------
+    # -- Coming in: in a worker thread, but for `hear` -------------------------------------------------------------
+    async def hear(self, line: Line, incoming: Incoming) -> None:
+        """Take in a frame, and publish what is to be answered."""
+        if incoming.channel is Channel.PRESENCE:
+            await self._hub.in_thread(partial(self.hear_presence, incoming))
+            return
+        async with self._speaking:
+            for reply in await self._hub.in_thread(partial(self.take, incoming)):
+                await line.publish(self.on_remote.topic, reply.channel, reply.frame)
+
     def take(self, incoming: Incoming) -> list[Reply]:
         """Take in a frame; what is to be answered."""
         try:
@@ -227,7 +241,8 @@ class LivePlane:
         in_thread = self._hub.in_thread
         while (due := await in_thread(self._due)) is not None:
             await self._publish(line, due)
-        await self._tell(line)
+        async with self._speaking:
+            await self._tell(line)
         await in_thread(self.retire)
 
     def fill(self) -> None:
@@ -237,6 +252,7 @@ class LivePlane:
 
     def _due(self) -> _Due | None:
         with self._turn:
+            self.on_remote.check_allowed()
             while True:
                 queued = self._waiting()
                 fresh = [] if queued else self.on_remote.prepare(AT_ONCE)
@@ -251,9 +267,12 @@ class LivePlane:
             for frame in due.frames():
                 await line.publish(self.on_remote.topic, Channel.BATCHES, frame)
                 published += 1
-        finally:
-            self._progress.sent += published
-            await self._hub.in_thread(partial(self._note, due, published))
+                self._progress.sent += 1
+        except BaseException:
+            with suppress(MootError):  # what isn't noted goes out again; the end of the line or of the task counts
+                await self._hub.in_thread(partial(self._note, due, published))
+            raise
+        await self._hub.in_thread(partial(self._note, due, published))
 
     async def _tell(self, line: Line) -> None:
         n, now_ms = self._own_n(), self._hub.replica.wall.now_ms()
@@ -281,6 +300,11 @@ class LivePlane:
         return Reply(Channel.FRONTIER, sealed(self.on_remote.frontier_message(Form.SUMMARY)))
 
     def _waiting(self) -> Sequence[tuple[int, OutFrame]]:
+        """What waits in the queue, as much as goes at once; nothing where it has to be sealed anew."""
+        found = self._unpublished()
+        return () if self.on_remote.renew(frame for _, frame in found) else found
+
+    def _unpublished(self) -> Sequence[tuple[int, OutFrame]]:
         found: list[tuple[int, OutFrame]] = []
         with self._hub.replica.read() as reader:
             for number, frame in OutboxReader(reader, self._remote).frames(self._published):

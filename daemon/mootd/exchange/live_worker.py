@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any
 
 from moot_protocol.errors import MootError
@@ -20,6 +19,9 @@ from mootd.remotes import Channel, Line, LiveRemote, Will
 
 LIVE_DEBOUNCE_S = 0.0
 """Whoever is listening wants to hear at once; what is written meanwhile goes together anyway."""
+
+LINGER_S = 60.0
+"""How long a manual plane's line stays open once somebody asked for it: what others hold comes while it is."""
 
 LEAVE_S = 2.0
 """Seconds that a last word may take."""
@@ -52,6 +54,7 @@ class LiveWorker:
     """
 
     debounce_s = LIVE_DEBOUNCE_S
+    linger_s = LINGER_S
 
     def __init__(self, remote: LiveRemote, number: int, hub: Hub, probe: LiveRemote | None = None) -> None:
         self._remote = remote
@@ -114,27 +117,29 @@ class LiveWorker:
         """Take in what comes until the line breaks."""
         try:
             async for incoming in opened.line.incoming():
-                if incoming.channel is Channel.PRESENCE:
-                    await self._hub.in_thread(partial(opened.plane.hear_presence, incoming))
-                    continue
-                replies = await self._hub.in_thread(partial(opened.plane.take, incoming))
-                for reply in replies:
-                    await opened.line.publish(opened.plane.on_remote.topic, reply.channel, reply.frame)
+                await opened.plane.hear(opened.line, incoming)
         except Exception as error:  # the next round raises it
             opened.error = error
             self._hub.wake(self._number)
 
     async def _close(self, opened: _Open) -> None:
-        if opened.reader is not None:
-            opened.reader.cancel()
-            await asyncio.wait([opened.reader])
-        opened.plane.forget_present()
-        with contextlib.suppress(MootError, TimeoutError):
-            if opened.error is None and opened.will is not None:  # whoever leaves in order says so itself
+        try:
+            if opened.reader is not None:
+                opened.reader.cancel()
+                await asyncio.wait([opened.reader])
+            opened.plane.forget_present()
+            await self._take_leave(opened)
+        finally:  # cancelled or not: nobody else knows of this line
+            with contextlib.suppress(MootError):
+                await opened.stack.aclose()
+
+    async def _take_leave(self, opened: _Open) -> None:
+        """Say so where this replica leaves in order."""
+        allowed = await self._hub.in_thread(opened.plane.on_remote.is_allowed)
+        if allowed and opened.error is None and opened.will is not None:
+            with contextlib.suppress(MootError, TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await opened.line.publish(opened.will.topic, Channel.PRESENCE, opened.will.frame)
-        with contextlib.suppress(MootError):
-            await opened.stack.aclose()
 
     async def close(self) -> None:
         """Stop whatever runs."""

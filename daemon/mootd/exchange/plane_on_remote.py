@@ -27,10 +27,10 @@ from mootd.engine.filling import Portion, portions, queue
 from mootd.engine.joining import advance, joining_key, present_epoch
 from mootd.engine.log import PlaneRow
 from mootd.engine.members import note_seen
-from mootd.engine.outbox import OutboxReader
+from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import keep_proof
-from mootd.engine.remotes import check_is_there
+from mootd.engine.remotes import check_allowed, check_is_there, is_allowed
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY
 from mootd.engine.unit import Unit
@@ -105,13 +105,30 @@ class PlaneOnRemote:
         """This replica's name on remotes."""
         return self.keys.sender(self.me)
 
+    # -- Isolation -----------------------------------------------------------------------------------------------
+    def is_allowed(self) -> bool:
+        """Whether the plane may be exchanged with this remote: whoever seals or opens asks anew each time."""
+        with self._replica.read() as reader:
+            return is_allowed(reader, self._remote, self.plane.number)
+
+    def check_allowed(self) -> None:
+        """Refuse to go on where the plane was isolated from this remote.
+
+        Raises:
+            RefusedError: `denied`.
+        """
+        with self._replica.read() as reader:
+            check_allowed(reader, self._remote, self.plane.number)
+
     # -- Coming in -----------------------------------------------------------------------------------------------
     def open(self, frame: bytes) -> Message:
         """Open a frame and decode its message.
 
         Raises:
             MalformedError: with the code of the first check that fails; `unknown_epoch` where the key isn't here.
+            RefusedError: `denied`: the plane is isolated from this remote.
         """
+        self.check_allowed()
         message = decode_message(open_frame(self.keys.key_of, self.topic, frame))
         if message.plane != self.plane.id:
             raise MalformedError("a message of another plane", code=Code.WRONG_PLANE)
@@ -238,6 +255,7 @@ class PlaneOnRemote:
         entropy = self._replica.entropy
 
         def sealed(message: bytes) -> bytes:
+            self.check_allowed()
             return seal(key, self.topic, entropy.bytes(NONCE_BYTES), message, room=self._frame_bytes)
 
         return sealed
@@ -280,9 +298,10 @@ class PlaneOnRemote:
         """Queue sealed messages, the first so many of which a remote without memory has acknowledged already.
 
         Raises:
-            RefusedError: `not_found`: the remote was removed.
+            RefusedError: `not_found`: the remote was removed; `denied`: the plane is isolated from it.
         """
         check_is_there(unit.transaction, self._remote)
+        check_allowed(unit.transaction, self._remote, self.plane.number)
         for at, ready in enumerate(some):
             published_ms = unit.now_ms if at < published else 0
             queue(unit, self._remote, self.plane, ready.frame, ready.portion, published_ms=published_ms)
@@ -323,10 +342,23 @@ class PlaneOnRemote:
         found = takewhile(lambda portion: portion.is_charter, portions(self.log, {}, self._message_bytes))
         return [self.sealed(portion.message, is_charter=True) for portion in found]
 
-    def is_outdated(self, frame: bytes) -> bool:
-        """Whether a frame that could be opened is sealed under a key whose time is over."""
-        present = self._epoch()
-        return present is not None and frame_epoch(frame) not in (present, epoch_id(self.keys.charter_key))
+    def is_outdated(self, *frames: bytes) -> bool:
+        """Whether one of these frames, which could all be opened, is sealed under a key whose time is over."""
+        present = self._epoch() if frames else None
+        if present is None:
+            return False
+        valid = (present, epoch_id(self.keys.charter_key))
+        return any(frame_epoch(frame) not in valid for frame in frames)
+
+    def renew(self, waiting: Iterable[OutFrame]) -> bool:
+        """Empty the queue, to be filled again, where one of these frames' key is outdated; whether it was.
+
+        A new epoch empties it in its own transaction; what was sealed before that may be queued a moment later.
+        """
+        if not self.is_outdated(*(frame.frame for frame in waiting)):
+            return False
+        self._commit(lambda unit: Outbox(unit.transaction, self._remote).clear(self.plane.number))
+        return True
 
     def presence(self, *, is_there: bool) -> bytes | None:
         """What this replica says of itself on a live remote, sealed; None where nothing can be sealed yet."""

@@ -187,7 +187,12 @@ class RefExchange:
         return has_pushed or told is not None
 
     def _waiting(self, plane: PlaneOnRemote) -> list[tuple[int, OutFrame]]:
-        """The oldest frames of a plane that wait, as many as one push takes."""
+        """The oldest frames of a plane that wait, as many as one push takes; none where they are to be sealed anew."""
+        plane.check_allowed()
+        found = self._queued(plane)
+        return [] if plane.renew(frame for _, frame in found) else found
+
+    def _queued(self, plane: PlaneOnRemote) -> list[tuple[int, OutFrame]]:
         found: list[tuple[int, OutFrame]] = []
         size = 0
         with self._replica.read() as reader:

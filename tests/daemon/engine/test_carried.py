@@ -103,9 +103,15 @@ def test_the_least_of_several_notes_holds_in_whatever_order_they_come() -> None:
     assert rewound(at((5, "e")), NOTHING, at((3, "c"))) == NOTHING
 
 
+def test_a_note_of_what_went_back_further_meanwhile_brings_nothing_forward() -> None:
+    assert rewound(at((5, "e")), known=at((3, "c"))) == at((3, "c"))
+    assert rewound(at((5, "e")), known=NOTHING) == NOTHING
+
+
 def test_of_a_forked_feed_what_all_notes_name_holds() -> None:
     one, other = at((9, "i"), (7, "g'"), forked_at=5), at((9, "i"), (8, "h'"), forked_at=5)
-    assert rewound(one, other) == at((9, "i"), forked_at=5)
-    assert rewound(one, at((9, "i"))) == at((9, "i"))
-    assert rewound(one, one) == one
-    assert rewound(at((9, "i"), forked_at=5), at((7, "g'"), forked_at=5)) == at(forked_at=5)
+    every = at((9, "i"), (8, "h'"), (7, "g'"), forked_at=5)
+    assert rewound(one, other, known=every) == at((9, "i"), forked_at=5)
+    assert rewound(one, at((9, "i")), known=every) == at((9, "i"))
+    assert rewound(one, one, known=one) == one
+    assert rewound(at((9, "i"), forked_at=5), at((7, "g'"), forked_at=5), known=every) == at(forked_at=5)

@@ -109,6 +109,8 @@ class OverMqtt:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for member in self.members:
+                member.commit(lambda _: None)  # what is being committed is known when this comes after it
 
     async def _in_step(self) -> None:
         planes = [

@@ -257,6 +257,13 @@ async def test_garbage_instead_of_an_answer_refuses_the_connection(garbage: byte
     assert error.code in {Code.UNREACHABLE, Code.INVALID}
 
 
+@pytest.mark.parametrize("answer", [b"\x20\x02\0\1", b"\x20\x03\0\x84\0"], ids=["as MQTT 3.1.1", "as MQTT 5"])
+async def test_a_broker_that_does_not_speak_mqtt_5_is_refused_for_that(answer: bytes) -> None:
+    async with scripted(answer) as port:
+        error = await refused(remote(port).connect(ALICE, [TOPIC]))
+    assert (error.code, error.retryable, error.hint) == (Code.INVALID, False, "the broker must speak MQTT 5")
+
+
 async def test_a_refused_subscription_refuses_the_connection() -> None:
     async with scripted(CONNACK, SUBACK[:-1] + b"\x87") as port:
         error = await refused(remote(port).connect(ALICE, [TOPIC]))
