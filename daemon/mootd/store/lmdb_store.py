@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, starmap
 from operator import itemgetter, lt
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self, cast
 
 import lmdb
 
@@ -138,6 +138,18 @@ class _Reading:
         return _translated(error, self._folder)
 
 
+class _Over:
+    """Stands where a transaction stood, and keeps nothing of it."""
+
+    def get(self, *_: object) -> NoReturn:
+        raise lmdb.BadTxnError("this transaction is over")
+
+    cursor = stat = get
+
+
+_OVER: Final = cast("lmdb.Transaction[bytes]", _Over())
+
+
 class LmdbRead(_Reading):
     """A snapshot."""
 
@@ -152,8 +164,10 @@ class LmdbRead(_Reading):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # Unlike a commit, an abort keeps the transaction for the next reader.
-        self._transaction.abort()
+        # Unlike a commit, an abort keeps the transaction for the next reader, as soon as nothing refers to it: what was
+        # read with may stand in a cycle that nobody collects for long, and there are only so many readers.
+        transaction, self._transaction, self._get = self._transaction, _OVER, _OVER.get
+        transaction.abort()
 
 
 class LmdbWrite(_Reading):

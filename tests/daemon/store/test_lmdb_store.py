@@ -85,6 +85,18 @@ resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), used + (16 << 20)))
     assert python(code, tmp_path) == Code.BUSY
 
 
+def test_reads_that_somebody_still_refers_to_take_no_reader_s_place_for_ever(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store")
+    places = store._environment.info()["max_readers"]
+    kept = []
+    for _ in range(places + 10):
+        with store.read() as reader:
+            reader.get(META, b"key")
+        kept.append(reader)
+    assert len(kept) > places
+    store.close()
+
+
 def test_a_second_opening_in_the_same_process_is_refused(tmp_path: Path) -> None:
     store = opened(tmp_path)
     for read_only in (False, True):
