@@ -489,7 +489,7 @@ def _ascend(rows: list[tuple[bytes, bytes]]) -> bool:
 def _translated(error: lmdb.Error | OSError, folder: Path) -> MootError:
     """Say in Moot's terms what LMDB or the operating system reported."""
     if isinstance(error, lmdb.Error):
-        number, reason = error.code, str(error)
+        number, reason = getattr(error, "code", 0), str(error)  # our own has no number
     else:
         number, reason = error.errno or 0, error.strerror or ""
     if number == errno.EIO and ran_out_of_space(folder / _DATA):
