@@ -7,13 +7,14 @@ BIN    := $(VENV)/bin
 SCALE  ?= default
 JOBS   ?= 2
 SEEDS  ?= 1000
+TOWNS  ?= 10 30
 DATA   ?= tests/data/beads-excerpt.jsonl
 OVER   ?= session
 
-.PHONY: help setup demo merges test networks check format bench agents sim fuzz vectors clean
+.PHONY: help setup demo demo-federation merges test networks check format bench agents sim towns fuzz vectors clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Moot needs Python 3.11 or later; set PYTHON=")'
@@ -30,6 +31,9 @@ setup: $(VENV)/ready $(VENV)/beads-mcp/bin/beads-mcp  ## the development environ
 
 demo:  ## see it work on real issues (DATA=FILE for your own)
 	@$(PYTHON) demo/run.py --data $(DATA)
+
+demo-federation:  ## three towns share planes, part, disagree, and settle it
+	@$(PYTHON) demo/federation.py
 
 merges: $(VENV)/ready  ## real merges of a bundle through two replicas (BUNDLE=FILE OVER=session)
 	$(BIN)/python demo/merges.py --over $(OVER) $(BUNDLE)
@@ -63,6 +67,9 @@ agents: $(VENV)/ready  ## 30 tasks of an agent through `moot mcp`: calls, tokens
 
 sim: $(VENV)/ready  ## simulate towns: SEEDS=5000
 	$(BIN)/python tests/simulation/run.py --seeds $(SEEDS) --jobs $(JOBS)
+
+towns: $(VENV)/ready  ## an hour of many towns, and what it costs: TOWNS="10 30 100" (100: long)
+	$(BIN)/python tests/simulation/towns.py --towns $(TOWNS)
 
 fuzz: $(VENV)/ready  ## coverage-guided fuzzing of every decoder (needs atheris)
 	$(BIN)/python tests/fuzz/fuzz_decoders.py

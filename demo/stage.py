@@ -15,9 +15,10 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,7 +94,7 @@ class Machine:
         return done.stdout
 
     def show(
-        self, *arguments: str, lines: int = SHOWN_LINES, stdin: str | None = None, fails: int = 0, said: str = ""
+        self, *arguments: str, lines: int = SHOWN_LINES, stdin: str | None = None, fails: int = 0, first: str = ""
     ) -> str:
         """Run a command and show it as a terminal would; returns what it printed.
 
@@ -102,13 +103,13 @@ class Machine:
             lines: how many lines of it to show.
             stdin: what it reads.
             fails: the exit code that it has to end with.
-            said: what the user is shown to have typed, if that isn't just the arguments.
+            first: how the first line begins that is shown.
         """
-        typed = said or " ".join(["moot", *map(quoted, arguments)])
-        print(f"\n  {self.prompt}{typed}", flush=True)
+        print(f"\n  {self.prompt}{' '.join(['moot', *map(quoted, arguments)])}", flush=True)
         begun = time.perf_counter()
         done = self.run(*arguments, stdin=stdin)
         output = (done.stdout + done.stderr).rstrip("\n").split("\n")
+        output = list(dropwhile(lambda line: not line.startswith(first), output))
         for line in output[:lines]:
             print(f"    {line}")
         if len(output) > lines:
@@ -162,7 +163,7 @@ def invite(machine: Machine, *flags: str, lines: int = 1) -> str:
 
 # -- Installation ------------------------------------------------------------------------------------------------
 def install() -> Path:
-    """Install this checkout into the demos' environment, if it has changed since the last time; its commands' folder."""
+    """Install this checkout into the demos' environment, if it has changed since; the folder of its commands."""
     sources = [
         ROOT / "pyproject.toml",
         *(path for top in ("protocol", "daemon", "clients") for path in (ROOT / top).rglob("*")),
@@ -193,11 +194,14 @@ def commands_of(given: argparse.Namespace) -> Path:
 # -- The stage ---------------------------------------------------------------------------------------------------
 @contextmanager
 def stage() -> Iterator[Path]:
-    """A temporary folder. At the end all processes at home in it have ended, and it is gone; so it is if we are killed."""
+    """A temporary folder. At the end, even if we are killed, what is at home in it has ended, and it is gone."""
     # A guard that Ctrl-C doesn't reach: it waits for us.
     folder = Path(tempfile.mkdtemp(prefix="moot-demo-"))
     guard = subprocess.Popen(
-        [sys.executable, __file__, str(folder)], stdin=subprocess.PIPE, cwd="/", start_new_session=True
+        [sys.executable, __file__, str(folder), str(GRACE_SECONDS)],
+        stdin=subprocess.PIPE,
+        cwd="/",
+        start_new_session=True,
     )
     try:
         yield folder
@@ -207,22 +211,22 @@ def stage() -> Iterator[Path]:
         guard.wait()
 
 
-def guard(folder: Path) -> None:
+def guard(folder: Path, grace_seconds: float) -> None:
     """Wait until nobody holds our standard input, then end what is at home in a folder, and remove that."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     while os.read(sys.stdin.fileno(), 1):
         pass
-    end_all(folder)
+    end_all(folder, grace_seconds)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def end_all(folder: Path) -> None:
+def end_all(folder: Path, grace_seconds: float) -> None:
     """End all processes whose HOME lies in a folder: asked first, then killed."""
     for process in at_home_in(folder):
         _signal(process, signal.SIGTERM)
     asked = time.monotonic()
-    while (left := at_home_in(folder)) and time.monotonic() - asked < GRACE_SECONDS:
+    while (left := at_home_in(folder)) and time.monotonic() - asked < grace_seconds:
         time.sleep(_LOOK_SECONDS)
     for process in left:
         _signal(process, signal.SIGKILL)
@@ -230,11 +234,8 @@ def end_all(folder: Path) -> None:
 
 def at_home_in(folder: Path) -> list[int]:
     """The ids of the processes whose HOME is a folder, or lies in it."""
-    found = []
-    for place in Path("/proc").iterdir():
-        if place.name.isdecimal() and _home_of(place).is_relative_to(folder):
-            found.append(int(place.name))
-    return found
+    places = (place for place in Path("/proc").iterdir() if place.name.isdecimal())
+    return [int(place.name) for place in places if _home_of(place).is_relative_to(folder)]
 
 
 def _home_of(place: Path) -> Path:
@@ -279,6 +280,12 @@ class Broker:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "HOME": str(self._folder)},
         )
+        while self._running.poll() is None and not self._listens():
+            time.sleep(_LOOK_SECONDS)
+
+    def _listens(self) -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self) -> None:
         self._running.terminate()
@@ -291,10 +298,5 @@ def broker(folder: Path) -> Broker | None:
     return None if program is None else Broker(program, folder)
 
 
-def commands(words: Sequence[str]) -> None:
-    """Be the guard of a folder."""
-    guard(Path(words[0]))
-
-
 if __name__ == "__main__":
-    commands(sys.argv[1:])
+    guard(Path(sys.argv[1]), float(sys.argv[2]))

@@ -5,7 +5,7 @@ The command line's process imports this module, so what programs use is loaded w
 
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
 if TYPE_CHECKING:
-    from moot.answers import Change, Comment, Dependency, Event, Issue, Issues, Memory, Stats
+    from moot.answers import Change, Comment, Dependency, Event, Issue, Issues, Memory, Origin, Stats
     from moot.async_client import AsyncClient
     from moot.client import Client
     from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
@@ -14,11 +14,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient", "Change", "Client", "Code", "Comment", "Dependency", "Event", "Issue", "Issues", "MalformedError",
-    "Memory", "MootError", "RefusedError", "Stats", "__version__",
+    "Memory", "MootError", "Origin", "RefusedError", "Stats", "__version__",
 ]  # fmt: skip
 
 _HOMES = {
-    "moot.answers": ("Change", "Comment", "Dependency", "Event", "Issue", "Issues", "Memory", "Stats"),
+    "moot.answers": ("Change", "Comment", "Dependency", "Event", "Issue", "Issues", "Memory", "Origin", "Stats"),
     "moot.async_client": ("AsyncClient",),
     "moot.client": ("Client",),
     "moot_protocol.errors": ("Code", "MalformedError", "MootError", "RefusedError"),

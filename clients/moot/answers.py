@@ -26,7 +26,22 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str = ""
 
 
-class Comment(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Which other town has written something: whatever stands there is foreign until somebody here accepts it."""
+
+    town: str
+    """How its key begins: what nobody can choose."""
+    town_name: str = ""
+    """What it calls itself; empty where nobody has said."""
+    replica: str = ""
+    """How the key of the machine that wrote it begins."""
+    fields: tuple[str, ...] = ()
+    """Of an issue: the fields that hold its words."""
+    created: bool = False
+    """Of an issue: whether it was made there."""
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_origin"}):
     """A comment on an issue."""
 
     id: str | int = ""
@@ -34,6 +49,8 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True):
     author: str = ""
     text: str = ""
     created_at: str = ""
+    origin: Origin | None = None
+    """The other town that it comes from; None for one of this town."""
 
 
 class Issue(
@@ -42,7 +59,7 @@ class Issue(
     kw_only=True,
     rename={
         "is_blocked": "_blocked", "unblocked": "_unblocked", "conflicts": "_conflicts", "missing": "_missing",
-        "unique_chars": "_short",
+        "unique_chars": "_short", "origin": "_origin",
     },
 ):  # fmt: skip
     """An issue. Lists leave out texts and comments; `show` has everything."""
@@ -91,6 +108,8 @@ class Issue(
     """Fields whose concurrent values disagree, in `show`."""
     missing: tuple[str, ...] = ()
     """Fields whose text was erased or isn't here, in `show`."""
+    origin: tuple[Origin, ...] = ()
+    """Which replicas of other towns have written what of it; empty where all is this town's."""
     unique_chars: int = 0
     """How many leading characters of its id suffice to name it, in `show`."""
 
@@ -154,7 +173,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the value written was erased or isn't here."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_origin"}):
     """One immutable change to one entity, as it stands in the log."""
 
     arrival: int
@@ -171,6 +190,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 0
     """Its number in that replica's feed."""
     changes: tuple[Change, ...] = ()
+    origin: Origin | None = None
+    """The other town that it comes from; None for one of this town."""
 
 
 def issue_of(document: IssueDoc) -> Issue:

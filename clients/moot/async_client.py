@@ -17,7 +17,7 @@ from moot import answers, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.async_rpc import AsyncConnection
 from moot.settings import Settings, may_repeat, new_key
-from moot_protocol import memory_requests, requests
+from moot_protocol import claim_requests, memory_requests, requests
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
 from moot_protocol.request_base import Request
@@ -109,10 +109,20 @@ class AsyncClient:
         """See `Client.update`."""
         return answers.issue_of(await self._write(verbs.update(self.actor, issue, changes), key))
 
-    async def claim(self, issue: str, *, key: str = "") -> Issue:
+    async def claim(self, issue: str, *, ttl_s: float = 0, key: str = "") -> Issue:
         """See `Client.claim`."""
-        request = requests.Update(actor=self.actor, id=issue, claim=True)
+        request = requests.Update(actor=self.actor, id=issue, claim=True, ttl_ms=round(ttl_s * 1000))
         return answers.issue_of(await self._write(request, key))
+
+    async def unclaim(self, issue: str, *, if_holder: str = "", key: str = "") -> Issue:
+        """See `Client.unclaim`."""
+        request = claim_requests.Unclaim(actor=self.actor, id=issue, if_holder=if_holder)
+        return answers.issue_of(await self._write(request, key))
+
+    async def heartbeat(self, issue: str = "", *, key: str = "") -> int:
+        """See `Client.heartbeat`."""
+        renewed = await self._write(claim_requests.Heartbeat(actor=self.actor, id=issue), key)
+        return sum(1 for each in renewed if each["renewed"])
 
     async def close(self, issue: str, reason: str = "", *, force: bool = False, key: str = "") -> Issue:
         """See `Client.close`."""

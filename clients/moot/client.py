@@ -18,7 +18,7 @@ from typing import Self, TypeVar, Unpack
 from moot import answers, rpc, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.settings import Settings, may_repeat, new_key
-from moot_protocol import memory_requests, requests
+from moot_protocol import claim_requests, memory_requests, requests
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
 from moot_protocol.request_base import Request
@@ -131,14 +131,40 @@ class Client:
         """Change an issue; `Changes` lists what can be changed. What isn't named stays as it is."""
         return answers.issue_of(self._write(verbs.update(self.actor, issue, changes), key))
 
-    def claim(self, issue: str, *, key: str = "") -> Issue:
+    def claim(self, issue: str, *, ttl_s: float = 0, key: str = "") -> Issue:
         """Take an issue: make the actor its assignee and put it in progress, as one step.
+
+        Args:
+            issue: its id.
+            ttl_s: how long it is held unless `heartbeat` renews it, in seconds; 0: until it is given back.
+            key: makes repeating the call harmless.
 
         Raises:
             RefusedError: `lost_race`: somebody else holds it.
         """
-        request = requests.Update(actor=self.actor, id=issue, claim=True)
+        request = requests.Update(actor=self.actor, id=issue, claim=True, ttl_ms=round(ttl_s * 1000))
         return answers.issue_of(self._write(request, key))
+
+    def unclaim(self, issue: str, *, if_holder: str = "", key: str = "") -> Issue:
+        """Give an issue back: nobody's, and open if it was in progress.
+
+        Raises:
+            RefusedError: `lost_race`: `if_holder` is named, and somebody else holds it.
+        """
+        request = claim_requests.Unclaim(actor=self.actor, id=issue, if_holder=if_holder)
+        return answers.issue_of(self._write(request, key))
+
+    def heartbeat(self, issue: str = "", *, key: str = "") -> int:
+        """Renew the claim of an issue, or every claim of the actor's made on this machine that ends by itself.
+
+        Returns:
+            How many were renewed now; those that have more than half of their time left need it not.
+
+        Raises:
+            RefusedError: `lost_race`: somebody else holds the issue; `conflict`: its claim has no end.
+        """
+        renewed = self._write(claim_requests.Heartbeat(actor=self.actor, id=issue), key)
+        return sum(1 for each in renewed if each["renewed"])
 
     def close(self, issue: str, reason: str = "", *, force: bool = False, key: str = "") -> Issue:
         """Close an issue; `unblocked` of the answer names those that became ready.

@@ -42,6 +42,14 @@ class Sandboxed(Failure):
     """A sandbox forbids to speak to the daemon, and nothing has been said to it: there may be another way."""
 
 
+def _sandboxed(what: str, error: OSError) -> Sandboxed:
+    hint = "run `moot init --spool` in the project, outside the sandbox, once: commands then go through files"
+    if os.environ.get("CODEX_SANDBOX_NETWORK_DISABLED"):
+        hint = f"this sandbox has its network disabled; {hint}"
+    message = f"this sandbox forbids Unix sockets: cannot {what} ({error.strerror})"
+    return Sandboxed("unreachable", message, f"{hint}; or let the sandbox reach the daemon's socket")
+
+
 def try_connect(path: str) -> socket | None:
     """Connect to the daemon; None if none runs.
 
@@ -59,11 +67,7 @@ def try_connect(path: str) -> socket | None:
         channel.close()
         return None
     except PermissionError as error:
-        raise Sandboxed(
-            "unreachable",
-            f"this sandbox forbids Unix sockets: cannot connect to {path} ({error.strerror})",
-            "run moot outside the sandbox, or let the sandbox connect to that path",
-        ) from error
+        raise _sandboxed(f"connect to {path}", error) from error
     except BlockingIOError as error:
         raise Failure("busy", "the daemon has more clients than it can take", "try again", retryable=True) from error
     except OSError as error:
@@ -186,12 +190,9 @@ class Conversation:
         except TimeoutError as error:
             raise _silent() from error
         except PermissionError as error:
-            refused = Failure if self.pid else Sandboxed  # before its hello nothing has reached the daemon
-            raise refused(
-                "unreachable",
-                f"this sandbox forbids Unix sockets: cannot send to the daemon ({error.strerror})",
-                "run moot outside the sandbox, or let the sandbox send over Unix sockets",
-            ) from error
+            if self.pid:  # the daemon may have begun: nothing is tried again
+                raise Failure("unreachable", f"cannot send to the daemon: {error.strerror}") from error
+            raise _sandboxed("send to the daemon", error) from error
 
     def _receive(self) -> object:
         while True:

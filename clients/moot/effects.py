@@ -52,10 +52,8 @@ class Files:
                     self._written.pop(handle).commit()
                 case ["edit", str(text)]:
                     return ["data", _edit(text)]
-                case ["git-log", int(most)]:
-                    from moot.git_log import git_log
-
-                    return ["data", git_log(most)]
+                case ["git-log" | "tool", *_]:
+                    return ["data", _told_by_program(effect, details)]
                 case _:
                     raise ValueError(effect)
         except OSError as error:
@@ -79,6 +77,26 @@ class Files:
             self._written.pop(handle).abandon()
         elif handle in self._read:
             os.close(self._read.pop(handle))
+
+
+def _told_by_program(effect: str, details: list[object]) -> bytes:
+    """What one of the user's own programs says; what asks it is loaded only when it is needed.
+
+    Raises:
+        OSError: it can't tell.
+        ValueError: there is no such effect.
+    """
+    match [effect, *details]:
+        case ["git-log", int(most)]:
+            from moot.git_log import git_log
+
+            return git_log(most)
+        case ["tool", str(question), str(word)]:
+            from moot.tools import answer
+
+            return answer(question, word)
+        case _:
+            raise ValueError(effect)
 
 
 def _open_to_read(path: str) -> int:

@@ -63,6 +63,15 @@ def workspace_meant(program: str, folder: str) -> tuple[str, str]:
     return _workspace_at(_project_folder(folder) if program == "bd" else folder)
 
 
+def has_spool(program: str) -> bool:
+    """Whether the workspace that a caller means takes commands through files."""
+    try:
+        folder, workspace = workspace_meant(program, os.getcwd())
+    except OSError:
+        return False
+    return bool(workspace) and os.path.exists(f"{folder}/.moot/spool/token")
+
+
 def workspace_of(folder: str) -> str:
     """The id of the workspace that a folder lies in: found upward, else through git's common directory."""
     return _workspace_at(folder)[1]

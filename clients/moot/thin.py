@@ -11,6 +11,7 @@ import sys
 from _socket import socket
 
 from moot.conversation import Conversation, Failure, Sandboxed, try_connect, write_all
+from moot.facts import has_spool
 from moot.paths import socket_path
 
 INTERRUPTED = 130
@@ -68,6 +69,8 @@ def _carry_out(program: str, arguments: list[str]) -> int:
         try:
             return Conversation(connect(socket_path())).command(program, arguments)
         except Sandboxed as error:
+            if not has_spool(program):
+                raise
             refused = error
     from moot.spool import FORCED, spool_command
 

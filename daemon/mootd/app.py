@@ -44,7 +44,10 @@ from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub, Worker
 from mootd.exchange.workers import make_worker
 from mootd.mirror.mirrors import Mirrors
+from mootd.service.following import Following
+from mootd.service.gate import Gate
 from mootd.service.machine import Machine
+from mootd.service.scrub import Scrub
 from mootd.service.service import Service
 from mootd.spool.spools import Spools
 from mootd.store.lmdb_store import LmdbStore
@@ -77,21 +80,25 @@ def _console() -> Callable[..., int]:
 class _ServiceApi:
     """The console's `Api` over the service, for one command: it waits only as long as its client is there."""
 
-    def __init__(self, service: Service, terminal: HostedTerminal[Facts]) -> None:
+    def __init__(self, service: Service, gate: Gate, terminal: HostedTerminal[Facts]) -> None:
         self._service = service
+        self._gate = gate
         self._terminal = terminal
 
     def call(self, request: Request[R]) -> R:
-        """Carry out a request."""
+        """Carry out a request, if the access rules let its client's user."""
         self._terminal.check_alive()
+        if self._terminal.bound_uid is not None:
+            self._gate.admit(self._terminal.bound_uid, request)
         return self._service.call(request, wait=self._terminal.wait)
 
 
 class _Console:
     """Hosts the console's commands."""
 
-    def __init__(self, service: Service, clock: SystemClock) -> None:
+    def __init__(self, service: Service, gate: Gate, clock: SystemClock) -> None:
         self._service = service
+        self._gate = gate
         self._clock = clock
 
     def facts(self, call: Call) -> Facts:
@@ -100,7 +107,8 @@ class _Console:
 
     def run(self, terminal: HostedTerminal[Facts]) -> int:
         """Run the command."""
-        return _console()(_ServiceApi(self._service, terminal), terminal, self._clock.now_ms(), self._crashed)
+        api = _ServiceApi(self._service, self._gate, terminal)
+        return _console()(api, terminal, self._clock.now_ms(), self._crashed)
 
     @staticmethod
     def _crashed(error: Exception) -> str:
@@ -121,12 +129,23 @@ class _Observer:
         _log.error(what, exc_info=error)
 
 
+def _gate(machine: Machine, service: Service, writer: Writer[Unit], executor: ThreadPoolExecutor) -> Gate:
+    """The gate, with the rules as they stand now."""
+    try:
+        machine.access.rules()
+    except MootError as error:
+        _log.warning("access.unreadable", error=error.message)
+    return Gate(machine.access, os.geteuid(), service.call, lambda work: writer.submit(work).result(), executor)
+
+
 class _Parts(NamedTuple):
     """What works while the daemon serves."""
 
     service: Service
     hub: Hub
     mirrors: Mirrors
+    gate: Gate
+    scrub: Scrub
 
 
 class Daemon:
@@ -165,8 +184,8 @@ class Daemon:
             gc.collect()
             gc.freeze()
             gc.set_threshold(*COLLECT_AFTER)
-            console = _Console(parts.service, self._clock)
-            server = ControlServer(parts.service, console, _Observer(), Settings(version=VERSION))
+            console = _Console(parts.service, parts.gate, self._clock)
+            server = ControlServer(parts.service, console, _Observer(), Settings(version=VERSION), parts.gate)
             asyncio.run(self._serve(server, parts, listener, stop))
 
     def _note_home(self, replica: Replica) -> None:
@@ -179,18 +198,17 @@ class Daemon:
             _log.warning("daemon.home", found=str(found))
 
     @contextmanager
-    def _serving(
-        self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor
-    ) -> "Iterator[_Parts]":
+    def _serving(self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor) -> "Iterator[_Parts]":
         parts: list[_Parts] = []
 
         def committed(commit: Commit) -> None:
             if commit.error is None:
-                service, hub, mirrors = parts[0]
+                service, hub, mirrors, *_ = parts[0]
                 service.commits.happened()
                 hub.happened()
                 mirrors.happened()
                 spools.happened()
+                following.happened()
             else:
                 _log.warning("commit.failed", jobs=commit.jobs, code=str(commit.error.code))
 
@@ -205,12 +223,17 @@ class Daemon:
         hub = Hub(replica, commit, exchanging, self._worker)
         mirrors = Mirrors(replica, commit, mirroring, DiskFile, SystemWatcher())
         spools = Spools(replica, writer.submit, SystemWatcher(), self._clock)
-        parts.append(_Parts(Service(replica, writer, machine, executor, hub, mirrors), hub, mirrors))
+        service = Service(replica, writer, machine, executor, hub, mirrors)
+        scrub = Scrub(replica, commit, executor, _log.info)
+        parts.append(_Parts(service, hub, mirrors, _gate(machine, service, writer, executor), scrub))
+        following = Following(replica, writer.submit)
         spools.start()
+        following.start()
         try:
             yield parts[0]
         finally:
             spools.stop()
+            following.stop()
             exchanging.shutdown(cancel_futures=True)
             mirroring.shutdown(cancel_futures=True)
             writer.stop()
@@ -231,6 +254,7 @@ class Daemon:
         tasks = [
             loop.create_task(parts.hub.run(), name="exchange"),
             loop.create_task(parts.mirrors.run(), name="mirrors"),
+            loop.create_task(parts.scrub.run(), name="scrub"),
         ]
         try:
             await server.run(listener, ready)

@@ -7,7 +7,7 @@ every one of these rules at the speed of the encoder.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -97,14 +97,19 @@ def check_plain(value: Any, depth: int = NESTING) -> None:
         return
     if depth == 0:
         raise MalformedError(f"nested deeper than {NESTING} levels")
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise MalformedError("a map key that is not text")
-        value = value.values()
-    elif not isinstance(value, list | tuple):
-        raise MalformedError(f"a value of type {type(value).__name__}")
-    elif SCALARS.issuperset(map(type, value)):  # what nearly all events hold, looked through in C
+    elements = _elements(value)
+    if SCALARS.issuperset(map(type, elements)):  # what nearly all events hold, looked through in C
         return
-    for element in value:
+    for element in elements:
         if type(element) not in SCALARS:
             check_plain(element, depth - 1)
+
+
+def _elements(value: Any) -> Collection[Any]:
+    if isinstance(value, list | tuple):
+        return value
+    if not isinstance(value, dict):
+        raise MalformedError(f"a value of type {type(value).__name__}")
+    if not all(isinstance(key, str) for key in value):
+        raise MalformedError("a map key that is not text")
+    return value.values()

@@ -97,7 +97,7 @@ class ShowPlane(Request[dict[str, Any]], kw_only=True):
     """One plane, with who writes on it.
 
     Answer: an entry of `planes`, and `"members": [{"replica", "role", "state", "events", "is_here", "is_live",
-    "last_seen_ms", "invite"}]`, `"invites"` as `invites` answers. `is_live`: it listens on a live remote now, as it says.
+    "last_seen_ms", "invite"}]`, `"invites"` as `invites` answers. `is_live`: it says it listens on a live remote.
     """
 
     method = "show_plane"
@@ -151,11 +151,13 @@ class CloseInvite(Mutation[dict[str, Any]], kw_only=True):
 class Join(Mutation[dict[str, Any]], kw_only=True):
     """Join a plane with a ticket. Planes already here stay.
 
-    Answer: `{"plane", "name", "town", "role", "is_for_town", "state", "created", "replica", "remotes": [name],
-    "clashes": [prefix], "recovery_words"}`; `is_for_town`: this machine's town has joined as another town than `town`,
-    which invited it, and `role` is what it is to be there; `state` is `waiting` until the charter has come from a remote, then `ready`; `created` tells
-    whether it was new here; `clashes` are issue prefixes that planes here have in common; `recovery_words` are given
-    once where this machine had no town of its own.
+    Answer: `{"plane", "name", "town", "role", "is_for_town", "state", "created", "is_again", "replica",
+    "remotes": [name], "clashes": [prefix], "recovery_words"}`; `is_for_town`: this machine's town has joined as another
+    town than `town`, which invited it, and `role` is what it is to be there; `state` is `waiting` until the charter has
+    come from a remote, then `ready`; `created` tells whether it was new here, `is_again` whether it was here and is
+    joined anew; `remotes` are those of the ticket, known or new, that it is exchanged with from now on; `clashes` are
+    issue prefixes that planes here have in common; `recovery_words` are given once where this machine had no town of
+    its own.
     """
 
     method = "join"

@@ -60,6 +60,10 @@ ISSUE: Final = "issue"
 PROJECT: Final = "project"
 MEMORY: Final = "memory"
 SETTING: Final = "setting"
+SHARE: Final = "share"
+COPY: Final = "copy"
+MESSAGE: Final = "message"
+NUDGE: Final = "nudge"
 GENESIS: Final = "genesis"
 CHARTER: Final = "charter"
 CERTIFICATE: Final = "certificate"
@@ -68,6 +72,8 @@ INVITE: Final = "invite"
 END: Final = "end"
 EPOCH: Final = "epoch"
 ERASE: Final = "erase"
+AUDIT: Final = "audit"
+LEASE: Final = "lease"
 
 CHARTER_KINDS: Final = frozenset({GENESIS, CHARTER, ADMISSION, INVITE, END, EPOCH})
 """Kinds that count only in charters."""
@@ -114,12 +120,37 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
     PROJECT: {"title": _REGISTER},
     MEMORY: {"text": _TEXT, "title": _REGISTER, "labels": Field(Policy.UNION)},
     SETTING: {"value": _REGISTER},
-    "message": {"text": _TEXT, "title": _REGISTER},
+    SHARE: {
+        "what": _REGISTER,
+        "to": _REGISTER,
+        "rule": _REGISTER,
+        "prefix": _REGISTER,
+        "follower": _REGISTER,
+        "ended": _REGISTER,
+    },
+    COPY: {"issue": _REGISTER},
+    MESSAGE: {
+        "to": _REGISTER,
+        "text": _TEXT,
+        "title": _REGISTER,
+        "reply_to": _REGISTER,
+        "acks": Field(Policy.UNION),
+    },
+    NUDGE: {"to": _REGISTER, "text": _REGISTER, "acks": Field(Policy.UNION)},
     "formula": {"document": Field(Policy.VERSION, inline=False)},
     "template": {"document": Field(Policy.KEEP_BOTH, inline=False)},
     "role": {"document": Field(Policy.REVIEW, inline=False, writer=Role.ADMIN)},
     "adoption": {"content": Field(Policy.UNION)},
     "usage": {"amount": Field(Policy.TOTAL)},
+    AUDIT: {
+        "action": _REGISTER,
+        "actor": _REGISTER,
+        "details": Field(Policy.LATEST, inline=False),
+        "event_type": _REGISTER,
+        "resource": _REGISTER,
+        "result": _REGISTER,
+    },
+    LEASE: {"claims": Field(Policy.UNION), "terms": Field(Policy.KEYED)},
 }
 """kind → key → how the field is read."""
 

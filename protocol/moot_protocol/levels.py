@@ -19,6 +19,9 @@ What the rules leave open is decided so:
   thief of the town's key would list fresh keys in time. A charter that ends itself lists with the pins in it.
 - *A removal is undone* by the remover, which takes its ends back (`over`), by an admission that makes the town no
   deeper than the remover, or when the remover's charter is cut before it. No other charter takes a town's ends back.
+- *The first event* of a charter that was let in counts whatever pins it, unless the feed forks there: whether its
+  replicas have a part rests on its being held, and of the founder's whether anything has. What counts is what replicas
+  name to one another, so what nobody counted would never reach those who come later.
 - *A charter's own end* counts where shallower towns' pins leave it standing; without such pins, towards its branch.
 - *The recovery key's* charter holds admissions and ends only: it has no replicas. Nobody ends it, and where it forks it
   stands before the fork for ever. Without its charter held, nothing is missing.
@@ -318,6 +321,9 @@ class _Evaluation:
             reach, n = bound(feeds, town, own)
             if reach is not None and not self._opens_charter(town, opening_of(feeds, town, reach)):
                 reach, n = None, 0
+        opening = feeds.holding(town, 1) if n == 0 else None
+        if opening is not None and self._opens_charter(town, opening_of(feeds, town, opening)):
+            return opening, 1, bool(own)
         return holding_of(feeds, town, reach, n), n, bool(own)
 
     def _own_pins(self, town: bytes, heads: Iterable[BatchRef]) -> list[Pin]:

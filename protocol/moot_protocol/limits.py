@@ -38,9 +38,11 @@ BATCH_BYTES: Final = 96 * KIB
 """Bytes of a batch: fits a frame of 128 KiB after sealing and padding."""
 BATCH_AUTHORS: Final = 1024
 """Entries in a batch's author table."""
-PROOF_BYTES: Final = 2 * BATCH_BYTES + 4 * KIB
-"""Bytes of the proof of one event: at most its batch and an invite's without their other events, two paths, a
-certificate and a genesis."""
+PROOF_BYTES: Final = 8 * BATCH_BYTES + 4 * KIB
+"""Bytes of the proof of one event: its batch, an invite's and those that let its town in, without their other events,
+their paths, a certificate and a genesis. Those of charters are small, unless somebody fills them up."""
+PROOF_EVENTS: Final = 64
+"""Other events that a proof may rest on: each costs a signature, and towns that let in one another are seldom deep."""
 
 # -- Charters ----------------------------------------------------------------------------------------------------
 EPOCH_PREDECESSORS: Final = 16
@@ -185,3 +187,27 @@ MIRROR_VERSIONS_SLACK: Final = 16
 """Versions more than that which may pile up before the oldest are forgotten together."""
 MIRRORS: Final = 64
 """Mirrors of one machine: each has a watch."""
+
+# -- Access and audit (this machine) -----------------------------------------------------------------------------
+ACCESS_BYTES: Final = 1 * MIB
+"""Bytes of an access file: it is read whole for requests that rules bind."""
+ACCESS_USERS: Final = 10_000
+ACCESS_PATTERNS: Final = 256
+"""Permissions, or restrictions, of one user: each is compared for a decision."""
+ACCESS_PATTERN_CHARS: Final = 300
+AUDIT_DETAIL_CHARS: Final = 2_000
+"""Characters of one text in an audit record: the rest is left out, and said to be."""
+AUDIT_RESOURCES: Final = 64
+"""Names of what a request is about that are decided on and recorded one by one; with more it is refused."""
+
+# -- Leases (every replica of a town must read alike, so a change here is a new version) --------------------------
+LEASE_MARGIN_MS: Final = 60_000
+"""Milliseconds before its end that a holder stops, and after it that others wait: clocks two minutes apart are safe."""
+LEASE_LEAST_MS: Final = 5 * 60_000
+"""Milliseconds that a lease holds at least: well above twice the margin."""
+LEASE_MOST_MS: Final = 7 * 24 * 3600 * 1000
+"""Milliseconds that it holds at most: whoever is gone for good keeps others waiting so long."""
+LEASE_EPOCH_MOST: Final = 2**53
+"""The highest epoch that counts: claims beyond it are passed over."""
+LEASE_MS: Final = 30 * 60_000
+"""Milliseconds that it holds unless another time is asked for."""

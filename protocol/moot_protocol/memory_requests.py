@@ -85,9 +85,9 @@ class Prime(Request[dict[str, Any]], kw_only=True):
 
     Answers `{"memories": [{"key", "text"}], "claimed": issues, "ready": issues, "ready_total": n or None,
     "foreign": {"memories": n, "issues": n}}`; an issue is `{"id", "title", "priority", "status", "_short"}`, the last
-    how many of its id's leading characters make it unique. Memories are
-    newest first, claimed issues are the actor's. What was written in another town, and by nobody of this one
-    since, is left out and counted under `foreign`.
+    how many of its id's leading characters make it unique. Memories are newest first, claimed issues are the actor's,
+    the first of them with `"handoff": True` where something was left. What was written in another town, and by nobody
+    of this one since, is left out and counted under `foreign`.
     """
 
     method = "prime"

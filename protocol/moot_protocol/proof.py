@@ -5,33 +5,31 @@
 
 `values` are the event's, or the 32 bytes of their hash as extension type 1; `index` is the event's place in its batch
 and `path` the Merkle proof of it (RFC 9162, from the leaf upwards); `header` and `signature` are the batch's;
-`certificate` is `[body, signature, signer]`, or empty where the author is the founder's town key itself; `genesis` is
-the document the plane is named after. `further` holds what the certificate rests on: nothing where the town key signed
-it, and where an invite key did the one `signed` of the charter's event that made the invite. The chain from another
-town, whose admission stands in a charter, is not accepted yet.
+`certificate` is `[body, signature, signer]`, or empty where the author is a town's key itself; `genesis` is the
+document that the plane is named after. `further` holds what the certificate rests on, upwards: nothing where the
+founder's town key signed it; the one `signed` of the charter's event that made the invite, where an invite key did; and
+for any other town how it was let in, step by step, up to the founder or the recovery key (`proof_chain.py`).
 
-Whoever knows the plane's id by other means and verifies a proof knows that a key which the founder's town certified
-for this plane, by itself or through an invite, signed this event. What that does not show stands in `NOT_SHOWN` and
-`NOT_SHOWN_OF_INVITES`.
+Whoever knows the plane's id by other means and verifies a proof knows that a key signed this event which a town
+certified for this plane, by itself or through an invite, and that the founder let in that town, or somebody whom it let
+in as an admin. What that does not show stands in `NOT_SHOWN`, `NOT_SHOWN_OF_INVITES` and `NOT_SHOWN_OF_TOWNS`.
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from moot_protocol import crypto, limits, merkle
-from moot_protocol.batch import ABSENT, HASH_BYTES, Batch, Header, decode_header
-from moot_protocol.certificate import Certificate, decode_certificate
-from moot_protocol.charter import Invite, invite_of
+from moot_protocol.batch import ABSENT, HASH_BYTES, Batch
 from moot_protocol.clock import to_ms
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Event, decode_skeleton, event_from_bytes
-from moot_protocol.genesis import Genesis, PlaneKind, decode_genesis, plane_id
+from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Event
+from moot_protocol.genesis import PlaneKind, decode_genesis, plane_id
 from moot_protocol.kinds import Role
+from moot_protocol.proof_chain import BrokenProofError, Link, SignedEvent, verify_signed, verify_standing
 from moot_protocol.register import MISSING
 
 FORMAT: Final = 1
@@ -52,48 +50,11 @@ NOT_SHOWN_OF_INVITES: Final = (
 """What the proof of an event of a replica that joined with an invite leaves open beside that."""
 
 
-class Link(StrEnum):
-    """The links of a proof, from the event to the plane."""
-
-    PATH = "path"
-    """The event stands in the batch."""
-    BATCH = "batch"
-    """The author signed the batch."""
-    CERTIFICATE = "certificate"
-    """A town, or an invite of one, certified the author for this plane."""
-    INVITE = "invite"
-    """The town made the invite that certified the author."""
-    ROLE = "role"
-    """The author's role is one whose events can count."""
-    TOWN = "town"
-    """The town is the plane's founder."""
-    GENESIS = "genesis"
-    """The plane is named after this genesis."""
-
-
-class BrokenProofError(MalformedError):
-    """A proof one of whose links doesn't hold.
-
-    Args:
-        link: the first that doesn't.
-        message: what was found instead.
-        code: the stable code.
-    """
-
-    def __init__(self, link: Link, message: str, code: Code) -> None:
-        super().__init__(message, code=code)
-        self.link = link
-
-
-class SignedEvent(msgspec.Struct, array_like=True, frozen=True):
-    """An event with its path to a signed header, in which nothing has been verified yet."""
-
-    skeleton: bytes
-    values: bytes | msgspec.msgpack.Ext
-    index: int
-    path: tuple[bytes, ...]
-    header: bytes
-    signature: bytes
+NOT_SHOWN_OF_TOWNS: Final = (
+    "that the town, and each that let it in, is still a member: a proof shows no removals",
+    "that the town's role is this one: others may have let it in with a higher one",
+)
+"""What the proof of an event of a town that didn't found the plane leaves open beside that."""
 
 
 class Proof(msgspec.Struct, array_like=True, frozen=True):
@@ -135,13 +96,13 @@ class ProvenEvent(NamedTuple):
     plane_name: str
     plane_kind: PlaneKind
     town: bytes
-    """The founder's 32-byte town key."""
+    """The 32-byte key of the author's town."""
     replica: bytes
     """The 32-byte key that signed; the town key itself for an event of its charter."""
     invite: bytes
     """The 32-byte key of the invite that it joined with; empty where the town certified it without one."""
     role: Role
-    """The role it was given: the least of its certificate's and its invite's."""
+    """The role it was given: the least of its certificate's, its invite's and its town's."""
     n: int
     """The event's number in its feed."""
     leaf: bytes
@@ -155,11 +116,16 @@ class ProvenEvent(NamedTuple):
     kind: str
     entity: str
     changes: tuple[ProvenChange, ...]
+    through: tuple[bytes, ...]
+    """Who let the town in, who let that one in, up to the founder or the recovery key; empty for those two."""
+    came_invited: bool
+    """Whether the town, or one of those, came with an invite."""
 
     @property
     def not_shown(self) -> tuple[str, ...]:
         """What the proof leaves open."""
-        return NOT_SHOWN + NOT_SHOWN_OF_INVITES if self.invite else NOT_SHOWN
+        of_invites = NOT_SHOWN_OF_INVITES if self.invite or self.came_invited else ()
+        return NOT_SHOWN + of_invites + (NOT_SHOWN_OF_TOWNS if self.through else ())
 
     @property
     def dot(self) -> Dot:
@@ -171,7 +137,7 @@ _decode: Final = decoder(Proof, FORMAT)
 
 
 def build_proof(
-    batch: Batch, n: int, certificate: Sequence[bytes], genesis: bytes, invite: tuple[Batch, int] | None = None
+    batch: Batch, n: int, certificate: Sequence[bytes], genesis: bytes, further: Sequence[tuple[Batch, int]] = ()
 ) -> bytes:
     """Prove one event of a batch.
 
@@ -180,14 +146,13 @@ def build_proof(
         n: its number in the feed.
         certificate: body, signature and signer as they stand in the feed's first event; empty for a charter.
         genesis: the plane's genesis document.
-        invite: where an invite key signed the certificate, the charter's batch and number of the event that made it.
+        further: what it rests on, upwards, each by a charter's batch and the event's number in it (`proof_chain.py`).
 
     Raises:
         RefusedError: code `not_found`: the batch doesn't hold that event.
         MalformedError: the parts given don't prove it.
     """
     shown = _signed_event(batch, n)
-    further = () if invite is None else (_signed_event(*invite),)
     data = encode(
         Proof(
             FORMAT,
@@ -199,7 +164,7 @@ def build_proof(
             shown.signature,
             tuple(certificate),
             genesis,
-            further,
+            tuple(_signed_event(*each) for each in further),
         )
     )
     verify_proof(data)
@@ -232,8 +197,8 @@ def decode_proof(data: bytes) -> Proof:
     proof = _decode(data)
     if len(proof.certificate) not in (0, 3):
         raise MalformedError("a proof whose certificate is not body, signature and signer")
-    if len(proof.further) > 1:
-        raise MalformedError("a proof that rests on more than one invite")
+    if len(proof.further) > limits.PROOF_EVENTS:
+        raise MalformedError(f"a proof that rests on {len(proof.further)} other events", code=Code.TOO_LARGE)
     for each in (proof.shown, *proof.further):
         _check(each)
     return proof
@@ -256,21 +221,21 @@ def verify_proof(data: bytes) -> ProvenEvent:
     """
     proof = decode_proof(data)
     genesis = decode_genesis(proof.genesis)
-    header, event = _verify_signed(proof.shown)
-    role, invite = _standing(proof, header, genesis)
+    header, event = verify_signed(proof.shown)
+    standing = verify_standing(header, proof.certificate, proof.further, genesis)
     if plane_id(proof.genesis) != header.plane:
         raise BrokenProofError(Link.GENESIS, "the genesis is that of another plane", Code.WRONG_PLANE)
-    if role is Role.READER and event.n > 1:
+    if standing.role is Role.READER and event.n > 1 and proof.certificate:
         raise BrokenProofError(Link.ROLE, "of a reader nothing counts but its certificate", Code.DENIED)
     skeleton = event.skeleton
     return ProvenEvent(
         header.plane,
         genesis.name,
         genesis.kind,
-        genesis.town,
+        standing.town,
         header.author,
-        invite,
-        role,
+        standing.invite,
+        standing.role,
         event.n,
         event.leaf,
         sha256(proof.header).digest(),
@@ -280,81 +245,9 @@ def verify_proof(data: bytes) -> ProvenEvent:
         skeleton.kind,
         skeleton.entity,
         _changes(event, (header.author, *header.authors)),
+        standing.through,
+        standing.came_invited,
     )
-
-
-def _verify_signed(signed: SignedEvent) -> tuple[Header, Event]:
-    """The event, which the path shows to stand under the root of the header that its author signed."""
-    header = decode_header(signed.header)
-    skeleton = decode_skeleton(signed.skeleton, len(header.authors) + 1)
-    absent, values = b"", None
-    if isinstance(signed.values, bytes):
-        values = signed.values
-    else:
-        absent = bytes(signed.values.data)
-    event = event_from_bytes(header.first + signed.index, skeleton, signed.skeleton, values, absent)
-    if merkle.root_from_proof(event.leaf, signed.index, header.count, signed.path) != header.root:
-        raise BrokenProofError(Link.PATH, "the path doesn't lead from the event to the batch's root", Code.BAD_HASH)
-    if not crypto.is_signed(header.author, signed.signature, crypto.BATCH_DOMAIN + signed.header):
-        raise BrokenProofError(Link.BATCH, "the batch is not signed by its author", Code.BAD_SIGNATURE)
-    return header, event
-
-
-# -- Who signed --------------------------------------------------------------------------------------------------
-def _standing(proof: Proof, header: Header, genesis: Genesis) -> tuple[Role, bytes]:
-    """The role with which the founder's town made the author its own, and the invite that it did so through."""
-    if not proof.certificate:
-        if header.author != genesis.town:
-            raise BrokenProofError(Link.CERTIFICATE, "the author has no certificate", Code.BAD_KEY)
-        role, invite = Role.ADMIN, b""
-    else:
-        certificate = _certificate(proof, header, genesis)
-        role = certificate.body.role
-        invite = b"" if certificate.signer == genesis.town else certificate.signer
-    if invite:
-        made = _invite(proof, invite, header.plane, genesis.town)
-        role = min(role, made.role, key=lambda each: each.rank)
-    elif proof.further:
-        raise MalformedError("a proof with an invite that nothing in it rests on")
-    return role, invite
-
-
-def _certificate(proof: Proof, header: Header, genesis: Genesis) -> Certificate:
-    """The author's certificate in the name of the founder's town, whoever signed it."""
-    try:
-        certificate = decode_certificate(list(proof.certificate))
-    except MalformedError as error:
-        raise BrokenProofError(Link.CERTIFICATE, error.message, error.code) from error
-    body = certificate.body
-    if body.plane != header.plane:
-        raise BrokenProofError(Link.CERTIFICATE, "the certificate is for another plane", Code.WRONG_PLANE)
-    if body.subject != header.author:
-        raise BrokenProofError(Link.CERTIFICATE, "the certificate is for another replica", Code.BAD_KEY)
-    if body.subject == genesis.recovery:
-        raise BrokenProofError(Link.CERTIFICATE, "the certificate is for the recovery key", Code.BAD_KEY)
-    if body.town != genesis.town:
-        raise BrokenProofError(Link.TOWN, "the certificate is by a town whose admission isn't shown", Code.BAD_KEY)
-    return certificate
-
-
-def _invite(proof: Proof, key: bytes, plane: bytes, town: bytes) -> Invite:
-    """The invite of this key, which the town has made in its charter for replicas of its own."""
-    if not proof.further:
-        raise BrokenProofError(Link.INVITE, "the certificate rests on an invite that isn't shown", Code.BAD_KEY)
-    try:
-        header, event = _verify_signed(proof.further[0])
-    except MalformedError as error:
-        raise BrokenProofError(Link.INVITE, error.message, error.code) from error
-    if header.plane != plane:
-        raise BrokenProofError(Link.INVITE, "it was made on another plane", Code.WRONG_PLANE)
-    if header.author != town:
-        raise BrokenProofError(Link.INVITE, "it doesn't stand in the charter of the town", Code.BAD_KEY)
-    invite = invite_of(event, key)
-    if invite is None:
-        raise BrokenProofError(Link.INVITE, "the event makes no invite of the certificate's signer", Code.BAD_KEY)
-    if invite.town != town:
-        raise BrokenProofError(Link.INVITE, "it lets in replicas of another town", Code.BAD_KEY)
-    return invite
 
 
 def _changes(event: Event, authors: Sequence[bytes]) -> tuple[ProvenChange, ...]:

@@ -413,7 +413,7 @@ class Events(Request[dict[str, Any]], kw_only=True):
     """Events in the order in which they arrived here, after arrival number `since`.
 
     Answers `{"events": [{"arrival", "id", "kind", "entity", "actor", "at", "changes", "author", "n"}], "next": arrival,
-    "first": oldest arrival kept}`, and where several claimed an issue at once `"contested": {"holder", "lost": [names]}`
+    "first": oldest arrival kept}`, and where several claimed one issue `"contested": {"holder", "lost": [names]}`
     as of now; going on with `since=next` misses nothing and repeats nothing. With `wait_ms`, an empty answer waits that
     long for news.
     """

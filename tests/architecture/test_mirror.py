@@ -16,7 +16,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MODULE_LINES, FUNCTION_LINES = 500, 60
 
 PURE = {
-    "moot_protocol", "msgspec", "cryptography", "backports", "compression", "base64", "bisect", "collections", "datetime", "enum",
+    "moot_protocol", "msgspec", "cryptography", "backports", "compression", "base64", "bisect", "collections",
+    "datetime", "enum",
     "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "sys", "tomllib",
     "typing",
 }  # fmt: skip

@@ -2,7 +2,19 @@
 
 import pytest
 
-from moot.answers import Change, Comment, Dependency, Issue, Issues, comment_of, event_of, issue_of, issues_of, stats_of
+from moot.answers import (
+    Change,
+    Comment,
+    Dependency,
+    Issue,
+    Issues,
+    Origin,
+    comment_of,
+    event_of,
+    issue_of,
+    issues_of,
+    stats_of,
+)
 from moot_protocol.errors import MalformedError
 from moot_protocol.listing import Page
 
@@ -69,3 +81,12 @@ def test_totals_and_comments_are_typed_too() -> None:
 def test_an_answer_of_another_shape_is_malformed_and_says_where() -> None:
     with pytest.raises(MalformedError, match=r"not an issue.*priority"):
         issue_of({"id": "demo-1", "priority": "high"})
+
+
+def test_what_other_towns_have_written_is_told_of_issues_comments_and_events() -> None:
+    origin = {"town": "abcd", "town_name": "rivertown", "replica": "efgh"}
+    issue = issue_of({"id": "demo-1", "_origin": [origin | {"fields": ["title"], "created": True}]})
+    assert issue.origin == (Origin(**origin, fields=("title",), created=True),)
+    assert comment_of({"text": "Hi", "_origin": origin}).origin == Origin(**origin)
+    assert event_of({"arrival": 1, "kind": "issue", "entity": "x", "_origin": origin}).origin == Origin(**origin)
+    assert (issue_of({"id": "demo-1"}).origin, comment_of({}).origin) == ((), None)

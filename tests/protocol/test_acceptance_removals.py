@@ -74,10 +74,38 @@ def test_a_removed_administrator_who_backdates_gains_nothing() -> None:
 def test_an_end_of_a_charter_alone_is_a_removal() -> None:
     plane = Plane("guest")
     (guest,) = plane.guests
+    guest.charter.write(note())
     plane.founder.end(guest.key.public, 0, ZEROS, of=guest.key.public)
-    assert plane.of(guest).n == 0
     assert plane.of(plane.ones[1]).reason is Reason.ENDED
     assert plane.standing(guest).ended
+
+
+def test_the_first_event_of_a_charter_counts_whatever_pins_it_as_its_listed_replicas_rest_on_it() -> None:
+    plane = Plane("guest")
+    (guest,), (_, one) = plane.guests, plane.ones
+    guest.charter.write(note())
+    plane.founder.end(guest.key.public, 0, ZEROS, of=guest.key.public)
+    plane.founder.end(one.author, 2, one.head, of=guest.key.public)
+    assert (plane.of(one).n, plane.of(one).town) == (2, guest.key.public)
+    opening = plane.of(guest)
+    assert (opening[:3], opening.reason) == ((1, guest.charter.batches[0].id, FeedKind.CHARTER), Reason.ENDED)
+
+
+def test_the_genesis_counts_though_the_recovery_key_pins_the_founder_at_nothing() -> None:
+    plane, paper = recovering()
+    founder = plane.founder
+    paper.end(founder.key.public, 0, ZEROS, of=founder.key.public)
+    assert plane.of(founder)[:2] == (1, founder.charter.batches[0].id)
+    assert plane.of(plane.ones[0]).n == 0
+    assert plane.of(paper).n == 2
+
+
+def test_where_a_charter_forks_at_its_first_batch_a_pin_at_nothing_leaves_nothing() -> None:
+    plane = Plane("guest")
+    (guest,) = plane.guests
+    plane.more = [guest.open_charter(salt="other")]
+    plane.founder.end(guest.key.public, 0, ZEROS, of=guest.key.public)
+    assert (plane.of(guest).n, plane.of(guest).forked_at) == (0, 1)
 
 
 @pytest.mark.parametrize("n", [0, 7])

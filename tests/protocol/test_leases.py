@@ -48,5 +48,5 @@ def test_it_means_something_only_in_progress() -> None:
 
 def test_documents_tell_it_in_words_for_programs() -> None:
     assert Lease(*ALICE).document == {
-        "holder": "alice", "expires_at": "2023-11-14T22:14:20Z", "ttl_seconds": 60
+        "holder": "alice", "expires_at": "2023-11-14T22:14:20.000Z", "ttl_seconds": 60
     }  # fmt: skip

@@ -259,7 +259,7 @@ def proof_vector() -> dict[str, Any]:
         "an event of a replica": (build_proof(CREATED, 3, certified(ONE), GENESIS), CREATED, 3),
         "an event of the founder's charter": (build_proof(CHARTER, 1, (), GENESIS), CHARTER, 1),
         "an event of a replica that joined with an invite": (
-            build_proof(OPENING_THREE, 2, certified(THREE, INVITE), GENESIS, (INVITED, 3)), OPENING_THREE, 2,
+            build_proof(OPENING_THREE, 2, certified(THREE, INVITE), GENESIS, ((INVITED, 3),)), OPENING_THREE, 2,
         ),
     }  # fmt: skip
     return {

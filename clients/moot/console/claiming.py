@@ -1,18 +1,24 @@
-"""Claiming the first of several issues that nobody else holds."""
+"""Claiming the first ready issue that nobody else holds."""
+
+from argparse import Namespace
 
 from moot.console.command import Context
-from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import IssueDoc, Page
-from moot_protocol.requests import Update
+from moot_protocol.claim_requests import ClaimReady
+from moot_protocol.listing import Filter, IssueDoc
 
 
-def claim_first(context: Context, page: Page) -> IssueDoc | None:
-    """The first issue of a page that the actor gets; None if others hold or took them all."""
-    for issue in page.issues:
-        if issue.get("assignee") in {None, "", context.actor}:
-            try:
-                return context.api.call(Update(id=issue["id"], actor=context.actor, claim=True))
-            except RefusedError as error:
-                if error.code is not Code.LOST_RACE:
-                    raise
-    return None
+def claim_first(context: Context, wanted: Filter, order: Namespace | None = None) -> IssueDoc | None:
+    """The first ready issue that the actor gets, in one step; None if others hold them all.
+
+    Args:
+        context: the command's.
+        wanted: which issues may be taken.
+        order: the arguments of `ready`, which say in what order, what else counts as ready, and until when it is held.
+    """
+    request = ClaimReady(actor=context.actor, filter=wanted)
+    if order is not None:
+        request.sort = order.sort
+        request.include_deferred = order.include_deferred
+        request.include_ephemeral = order.include_ephemeral
+        request.ttl_ms = order.ttl
+    return context.api.call(request)

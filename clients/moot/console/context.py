@@ -5,8 +5,8 @@ holds one document with `--json` and nothing else.
 """
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -50,10 +50,24 @@ def actor_of(arguments: Namespace, facts: Facts) -> str:
     return next((name.strip() for name in candidates if name.strip()), "unknown")
 
 
-def place_of(api: Api, facts: Facts) -> tuple[str, str]:
-    """The project of the workspace that the client's folder lies in, and its plane; both empty where there is none."""
-    known = api.call(WorkspaceInfo(workspace=facts.workspace)) if facts.workspace else None
-    return (str(known["project"]), str(known.get("plane", ""))) if known else ("", "")
+class Place(NamedTuple):
+    """Where a command acts; all empty where the client's folder lies in no workspace."""
+
+    project: str = ""
+    plane: str = ""
+    claims: Mapping[str, Any] = {}
+    """What of the actor's claims wants attention, as `WorkspaceInfo` answers it."""
+    nudges: Sequence[Mapping[str, Any]] = ()
+    """What the actor is to be told once, as `WorkspaceInfo` answers it."""
+
+
+def place_of(api: Api, facts: Facts, actor: str) -> Place:
+    """The workspace that the client's folder lies in."""
+    known = api.call(WorkspaceInfo(workspace=facts.workspace, actor=actor)) if facts.workspace else None
+    if not known:
+        return Place()
+    more = known.get("claims", {}), known.get("nudges", ())
+    return Place(str(known["project"]), str(known.get("plane", "")), *more)
 
 
 def need_project(context: Context) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from moot.console.command import Command
+from moot.console.described import Described, Flag
 from moot_protocol.errors import Code, RefusedError
 
 HELP_FLAGS: Final = ("-h", "--help")
@@ -171,6 +172,10 @@ class CommandParser(ArgumentParser):
     def _mistake(self, message: str) -> RefusedError:
         return RefusedError(message, code=Code.USAGE, hint=f"see `{' '.join(['moot help', self.name]).strip()}`")
 
+    def shown_actions(self) -> list[Action]:
+        """Its arguments, but for those that no help tells of."""
+        return [action for action in self._actions if action.help != SUPPRESS]
+
     def short_usage(self) -> str:
         """The usage in one line: what has to be there, and that there are flags."""
         words = [self.prog, "[flags]"]
@@ -282,7 +287,10 @@ class Grammar:
         if first in self._groups:
             between = self._globals.split(argv, position + 1, leading=True)
             if between.end < len(argv) and f"{first} {argv[between.end]}" in self._names:
-                return f"{first} {argv[between.end]}", between.options, between.end + 1
+                name, end = f"{first} {argv[between.end]}", between.end + 1
+                if end < len(argv) and f"{name} {argv[end]}" in self._names:
+                    return f"{name} {argv[end]}", between.options, end + 1
+                return name, between.options, end
             if first in self._names:
                 return first, [], position + 1
             if between.end < len(argv):
@@ -308,6 +316,25 @@ class Grammar:
             self._parsers[command.name] = parser
         return parser
 
+    def described(self) -> list[Described]:
+        """Every command, for completion and manual pages."""
+        return [self._described(command) for command in self._commands.values()]
+
+    @staticmethod
+    def _described(command: Command) -> Described:
+        parser = CommandParser(command.name)
+        command.arguments(parser)
+        shown = parser.shown_actions()
+        flags = tuple(
+            Flag(tuple(action.option_strings), "" if action.nargs == 0 else _value_of(action), _help_of(action))
+            for action in shown
+            if action.option_strings
+        )
+        words = tuple((_value_of(action), _help_of(action)) for action in shown if not action.option_strings)
+        return Described(
+            command.name, command.aliases, command.help, parser.short_usage(), flags, words, command.examples
+        )
+
     def help(self, topic: str, program: str, width: int) -> str:
         """Help on a command, a group of commands, or everything.
 
@@ -329,6 +356,16 @@ class Grammar:
         parts.extend(f"{section.title}:\n{_listing(section.commands)}" for section in self._sections)
         parts.append(f"`{program} help COMMAND` explains one, with examples. --json works with every command.\n")
         return "\n".join(parts)
+
+
+def _value_of(action: Action) -> str:
+    if isinstance(action.metavar, str):
+        return action.metavar
+    return "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
+
+
+def _help_of(action: Action) -> str:
+    return (action.help or "").replace("%%", "%")
 
 
 def _listing(commands: Sequence[Command]) -> str:

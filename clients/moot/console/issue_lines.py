@@ -37,6 +37,29 @@ def name_of(style: Style, issue: Mapping[str, Any], unique: int = 0, shown: int 
     return style.issue_id(alias) if alias else style.issue_id(text_of(issue, "id"), unique, shown)
 
 
+def town_of(origin: Mapping[str, Any]) -> str:
+    """What to call the town that something comes from: its name, or else how its key begins."""
+    name, key = text_of(origin, "town_name"), text_of(origin, "town")
+    return key if key and name.startswith(key) else name or key  # some towns have no name but their key
+
+
+def origin_mark(document: Mapping[str, Any]) -> str:
+    """`from TOWN` for what another town has written: a comment, an event, an issue that it made or whose title is its.
+
+    Empty for what this town has written.
+    """
+    told = document.get("_origin") or ()
+    if isinstance(told, Mapping):
+        return f"from {town_of(told)}"
+    towns = [town_of(each) for each in told if each.get("created") or "title" in each.get("fields", ())]
+    return f"from {', '.join(dict.fromkeys(towns))}" if towns else ""
+
+
+def _origin(style: Style, issue: IssueDoc) -> str:
+    mark = origin_mark(issue)
+    return style.alarm(mark) if mark else ""
+
+
 def _status(style: Style, issue: IssueDoc) -> str:
     return style.status(text_of(issue, "status"))
 
@@ -67,7 +90,8 @@ def id_cells(style: Style, page: Page) -> list[str]:
 
 
 def issue_rows(style: Style, page: Page, cells: Sequence[Cell]) -> list[str]:
-    """A line for each issue: its id, the given cells, its title."""
+    """A line for each issue: its id, the given cells, from which other town it is if it is, its title."""
+    cells = (*cells, _origin) if any("_origin" in issue for issue in page.issues) else cells
     rows = [
         (shown, *(cell(style, issue) for cell in cells), text_of(issue, "title"))
         for shown, issue in zip(id_cells(style, page), page.issues, strict=True)
@@ -188,7 +212,7 @@ def node_line(style: Style, lead: str, issue: IssueDoc, shown: str = "", *, note
     status = text_of(issue, "status")
     if not status:
         return f"{style.faint(lead)}{shown}{tail}"
-    words = [shown, *(cell(style, issue) for cell in READY)]
+    words = [shown, *(cell(style, issue) for cell in (*READY, _origin))]
     words = [style.mark(status), *words] if style.terminal else [*words, status]
     told = " ".join(filter(None, words))
     title = text_of(issue, "title")

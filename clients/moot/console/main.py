@@ -10,11 +10,15 @@ from typing import Any, Final
 
 from moot.console import as_bd, documents, exits
 from moot.console.api import Api
+from moot.console.claim_notices import attend
 from moot.console.command import Context
 from moot.console.commands import (
     about,
+    access,
+    audit,
     batch,
     changes,
+    claims,
     conflicts,
     creating,
     daemon,
@@ -23,32 +27,43 @@ from moot.console.commands import (
     edges,
     editing,
     epics,
+    federation,
+    gates,
     graph,
     graphs,
+    handoffs,
     health,
     history,
+    hook_runs,
     human,
     invites,
     labels,
+    leases,
     lifecycle,
     lists,
     log,
+    mail,
     mcp,
     members,
     memories,
     merge_file,
+    merge_slots,
     mirror,
+    molecules,
     orphans,
     planes,
     prime,
     proof,
     queries,
     recovery,
+    reference,
     remotes,
     renaming,
     replicas,
+    setting_up,
     settings,
     setup,
+    sharing,
     shorthands,
     show,
     spools,
@@ -59,14 +74,21 @@ from moot.console.commands import (
     transfer,
     write,
 )
-from moot.console.context import ReadOnlyApi, actor_of, place_of
+from moot.console.context import Place, ReadOnlyApi, actor_of, place_of
+from moot.console.described import Described
 from moot.console.grammar import Grammar, Section
+from moot.console.nudge_notices import tell_nudges
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Terminal
 from moot.console.trials import with_trials
 from moot_protocol.errors import Code, MootError, RefusedError
 
-GRAMMAR: Final = Grammar(
+
+def _described() -> list[Described]:
+    return GRAMMAR.described()
+
+
+GRAMMAR: Final[Grammar] = Grammar(
     with_trials(
         [
             Section(
@@ -78,6 +100,8 @@ GRAMMAR: Final = Grammar(
                 "Do work",
                 [
                     *write.COMMANDS,
+                    *claims.COMMANDS,
+                    *handoffs.COMMANDS,
                     *creating.COMMANDS,
                     *editing.COMMANDS,
                     *lifecycle.COMMANDS,
@@ -88,8 +112,11 @@ GRAMMAR: Final = Grammar(
                 ],
             ),
             Section("Dependencies and labels", [*edges.COMMANDS, *graph.COMMANDS, *graphs.COMMANDS, *labels.COMMANDS]),
-            Section("Bundles of work", [*epics.COMMANDS, *swarms.COMMANDS, *states.COMMANDS]),
-            Section("Roles, formulas and templates", [*docs.COMMANDS]),
+            Section(
+                "Bundles of work",
+                [*epics.COMMANDS, *swarms.COMMANDS, *states.COMMANDS, *gates.COMMANDS, *merge_slots.COMMANDS],
+            ),
+            Section("Roles, formulas and templates", [*docs.COMMANDS, *molecules.COMMANDS]),
             Section("What to know", [*prime.COMMANDS, *memories.COMMANDS, *human.COMMANDS, *settings.COMMANDS]),
             Section(
                 "The log",
@@ -97,9 +124,22 @@ GRAMMAR: Final = Grammar(
             ),
             Section("Exchange", [*sync.COMMANDS, *remotes.COMMANDS, *planes.COMMANDS, *invites.COMMANDS]),
             Section("Towns", [*towns.COMMANDS, *members.COMMANDS, *replicas.COMMANDS, *recovery.COMMANDS]),
+            Section("Who may do what", [*access.COMMANDS, *audit.COMMANDS]),
+            Section("One machine at a time", [*leases.COMMANDS]),
+            Section("What towns share", [*federation.COMMANDS, *sharing.COMMANDS, *mail.COMMANDS]),
             Section(
                 "This machine",
-                [*setup.COMMANDS, *about.COMMANDS, *health.COMMANDS, *daemon.COMMANDS, *spools.COMMANDS, *mcp.COMMANDS],
+                [
+                    *setup.COMMANDS,
+                    *setting_up.COMMANDS,
+                    *hook_runs.COMMANDS,
+                    *reference.commands(_described),
+                    *about.COMMANDS,
+                    *health.COMMANDS,
+                    *daemon.COMMANDS,
+                    *spools.COMMANDS,
+                    *mcp.COMMANDS,
+                ],
             ),
         ]
     )
@@ -147,16 +187,22 @@ def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[],
         raise RefusedError("-C and its folder are two arguments", code=Code.USAGE, hint="write `-C PATH`")
     if arguments.db is not None and facts.program != as_bd.PROGRAM:
         raise RefusedError("moot keeps no database file", code=Code.USAGE, hint="`-C FOLDER` acts in another project")
+    actor = actor_of(arguments, facts)
+    place = Place() if invocation.command.alone else place_of(api, facts, actor)
     if arguments.readonly:
         api = ReadOnlyApi(api)
-    project, plane = ("", "") if invocation.command.alone else place_of(api, facts)
+    else:
+        if place.claims:
+            attend(api, terminal, actor, place.claims, quiet=arguments.quiet)
+        if place.nudges and not arguments.quiet:
+            tell_nudges(api, terminal, actor, place.nudges)
     context = Context(
         api=api,
         terminal=terminal,
         arguments=arguments,
-        actor=actor_of(arguments, facts),
-        project=project,
-        plane=plane,
+        actor=actor,
+        project=place.project,
+        plane=place.plane,
         json=arguments.json,
         now_ms=now_ms,
         monotonic=monotonic,

@@ -105,7 +105,8 @@ def _line(text: str) -> str:
 def _issue(issue: Mapping[str, Any]) -> str:
     """An issue by as much of its id as is unique: whole ids would cost more than titles do."""
     short = issue["id"][: issue.get("_short") or None]
-    return _line(f"{short} P{issue['priority']} {issue['title']}")
+    handed_over = "(see handoff) " if issue.get("handoff") else ""
+    return _line(f"{short} P{issue['priority']} {handed_over}{issue['title']}")
 
 
 class _Section(NamedTuple):

@@ -78,5 +78,12 @@ class Terminal(Protocol):
             RefusedError: there is no repository, or no git.
         """
 
+    def ask_tool(self, question: str, word: str = "") -> str:
+        """What one of the user's own programs says: `git-head`, `git-hooks`, `gh-run ID`, `gh-pr ID` (`moot.tools`).
+
+        Raises:
+            RefusedError: the program isn't there, or failed; says why.
+        """
+
     def check_alive(self) -> None:
         """Raise if the client has gone away: long commands call this now and then."""

@@ -18,6 +18,7 @@ from moot.console.style import Style
 from moot.mcp import arguments as args
 from moot.settings import new_key
 from moot_protocol import requests
+from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.request_base import Mutation, Request
@@ -92,6 +93,8 @@ class Told(NamedTuple):
 # -- Reading -----------------------------------------------------------------------------------------------------
 _FIELDS: Final = ("id", "title", "priority")
 _LISTED: Final = (*_FIELDS, "status", "assignee", "blocked_by")
+_ORIGIN: Final = "_origin"
+"""Which other towns have written what: told of an issue whatever else is asked for."""
 _TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
 
 
@@ -107,7 +110,7 @@ async def find(desk: Desk, wanted: args.Find) -> Told:
     if page.truncated:
         shown.append(f"{len(page.issues)} shown, more match")
     fields = wanted.fields or (_FIELDS if wanted.which == "ready" else _LISTED)
-    issues = [selected(issue, fields) for issue in page.issues]
+    issues = [selected(issue, (*fields, _ORIGIN)) for issue in page.issues]
     return Told("\n".join(shown) or "no issues match", issues, more=page.truncated)
 
 
@@ -200,14 +203,9 @@ async def claim(desk: Desk, wanted: args.Claim) -> Told:
     """Take an issue, or the first ready one that nobody else holds."""
     if wanted.id:
         return _claimed(await desk.ask(requests.Update(actor=desk.actor, id=wanted.id, claim=True)))
-    page = await desk.ask(requests.Ready(filter=Filter(projects=desk.projects)))
-    for issue in page.issues:
-        if issue.get("assignee") in {None, "", desk.actor}:
-            try:
-                return _claimed(await desk.ask(requests.Update(actor=desk.actor, id=issue["id"], claim=True)))
-            except RefusedError as error:
-                if error.code is not Code.LOST_RACE:
-                    raise
+    taken = await desk.ask(ClaimReady(actor=desk.actor, filter=Filter(projects=desk.projects)))
+    if taken is not None:
+        return _claimed(taken)
     raise RefusedError(
         "nothing is ready that nobody else holds", code=Code.NOT_FOUND, hint="find which=blocked tells why"
     )
@@ -259,8 +257,11 @@ async def _together(desk: Desk, mutations: Sequence[Mutation[IssueDoc]], labels:
 
 
 def _told_of(issues: list[IssueDoc], word: str, *fields: str) -> Told:
-    told = [f"{word} {lines.text_of(issue, 'id')} {lines.text_of(issue, 'title')}" for issue in issues]
-    return Told("\n".join(told), [selected(issue, fields) for issue in issues])
+    told = []
+    for issue in issues:
+        parts = (word, lines.text_of(issue, "id"), lines.origin_mark(issue), lines.text_of(issue, "title"))
+        told.append(" ".join(filter(None, parts)))
+    return Told("\n".join(told), [selected(issue, (*fields, _ORIGIN)) for issue in issues])
 
 
 # -- The list ----------------------------------------------------------------------------------------------------

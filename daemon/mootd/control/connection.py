@@ -21,7 +21,7 @@ from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Events
 from mootd.control.hosting import ConsoleChannel, HostedTerminal
-from mootd.control.ports import ConsoleHost, Dispatcher, Observer, Settings
+from mootd.control.ports import ConsoleHost, Dispatcher, Gate, Observer, Settings
 
 BURST: Final = 32
 """Requests of one client begun before the loop turns to others."""
@@ -47,6 +47,7 @@ class Hub(Protocol):
     console: ConsoleHost
     observer: Observer
     settings: Settings
+    gate: Gate | None
     tasks: TaskGroup
     threads: ThreadPoolExecutor
     hosted: "set[Future[None]]"
@@ -77,6 +78,8 @@ class Connection(asyncio.Protocol):
         self._splitter = rpc.FrameSplitter(hub.settings.frame_bytes)
         self._frames: deque[bytes] = deque()
         self._works: dict[int, Work] = {}
+        self._bound_uid: int | None = None
+        """The client's user id, where its requests have to be admitted."""
         self._closed = False
         self._greeted = False
         self._drain_due = False
@@ -95,7 +98,10 @@ class Connection(asyncio.Protocol):
         taken = len(self._hub.connections)
         self._hub.connections.add(self)
         uid = peer_uid(self._transport.get_extra_info("socket"))
-        if uid is not None and uid != settings.owner:
+        gate = self._hub.gate
+        if uid is not None and gate is not None and gate.binds(uid):
+            self._bound_uid = uid
+        if uid is not None and uid != settings.owner and not (gate is not None and gate.lets_in(uid)):
             self._refuse(RefusedError(f"this is the socket of user {settings.owner}", code=Code.DENIED))
         elif self._hub.closing:
             self._refuse(_busy("the daemon is stopping"))
@@ -246,7 +252,7 @@ class Connection(asyncio.Protocol):
 
     def _request(self, work: Work, request: Request[Any]) -> None:
         dispatcher = self._hub.dispatcher
-        if dispatcher.is_quick(request):
+        if self._bound_uid is None and dispatcher.is_quick(request):
             self._answer(work, dispatcher.handle(request, work.call.key))
         else:
             self._start(work, self._worked(work, request))
@@ -273,6 +279,8 @@ class Connection(asyncio.Protocol):
     async def _within(self, request: Request[Any], key: str, deadline: float) -> Any:
         try:
             async with asyncio.timeout_at(deadline):
+                if self._bound_uid is not None and self._hub.gate is not None:
+                    await self._hub.gate.admit_async(self._bound_uid, request)
                 return await self._hub.dispatcher.handle_async(request, key, deadline)
         except TimeoutError as error:
             raise RefusedError(
@@ -349,7 +357,7 @@ class Connection(asyncio.Protocol):
         if not self._writable.is_set():
             work.channel.pause()
         work.channel.start()
-        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, work.channel))
+        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, work.channel, self._bound_uid))
         hub.hosted.add(thread)
         thread.add_done_callback(self._thread_ended)
 

@@ -243,9 +243,11 @@ class HostedTerminal(Generic[F]):
     Args:
         facts: what the client said of itself.
         channel: the way to it.
+        bound_uid: the client's user id where access rules bind what it asks for; else None.
     """
 
-    def __init__(self, facts: F, channel: ConsoleChannel) -> None:
+    def __init__(self, facts: F, channel: ConsoleChannel, bound_uid: int | None = None) -> None:
+        self.bound_uid = bound_uid
         self._facts = facts
         self._channel = channel
         self._handles = rpc.STDIN
@@ -332,6 +334,14 @@ class HostedTerminal(Generic[F]):
             RefusedError: there is no repository, or no git.
         """
         return self._channel.ask("git-log", most).decode("utf-8", "replace")
+
+    def ask_tool(self, question: str, word: str = "") -> str:
+        """What one of the user's own programs says.
+
+        Raises:
+            RefusedError: the program isn't there, or failed; says why.
+        """
+        return self._channel.ask("tool", question, word).decode("utf-8", "replace")
 
     def check_alive(self) -> None:
         """Raise if the client has gone.

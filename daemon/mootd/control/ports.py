@@ -34,6 +34,23 @@ class Dispatcher(Protocol):
         """
 
 
+class Gate(Protocol):
+    """Says whose requests are carried out, where the socket lets in others than the daemon's user."""
+
+    def lets_in(self, uid: int) -> bool:
+        """Whether a user id may connect. Called in the event loop; quick."""
+
+    def binds(self, uid: int) -> bool:
+        """Whether each request of a user id has to be admitted. Called in the event loop; quick."""
+
+    async def admit_async(self, uid: int, request: Request[Any]) -> None:
+        """Let a request pass. Called in the event loop.
+
+        Raises:
+            RefusedError: `denied`.
+        """
+
+
 class ConsoleHost(Protocol):
     """Runs commands for clients."""
 
@@ -67,7 +84,7 @@ class Settings(NamedTuple):
     version: str = ""
     """The release that the hello names."""
     owner: int = os.geteuid()
-    """The only user id that may connect."""
+    """The user id that may connect; others only where a gate lets them in."""
     clients: int = limits.RPC_CLIENTS
     in_flight: int = limits.RPC_IN_FLIGHT
     consoles: int = limits.RPC_CONSOLES

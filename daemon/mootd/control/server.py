@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from mootd.control.connection import Connection
-from mootd.control.ports import ConsoleHost, Dispatcher, Observer, Settings
+from mootd.control.ports import ConsoleHost, Dispatcher, Gate, Observer, Settings
 
 KEEP_FILE: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """The socket file is the listener's to remove: it may be a service manager's."""
@@ -30,15 +30,22 @@ class ControlServer:
         console: runs commands.
         observer: watches.
         settings: what is allowed.
+        gate: decides on requests of others than the daemon's user; without one nobody else is let in.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, console: ConsoleHost, observer: Observer, settings: Settings | None = None
+        self,
+        dispatcher: Dispatcher,
+        console: ConsoleHost,
+        observer: Observer,
+        settings: Settings | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.dispatcher = dispatcher
         self.console = console
         self.observer = observer
         self.settings = settings or Settings()
+        self.gate = gate
         self.hosted: set[Future[None]] = set()
         self.connections: set[Connection] = set()
         self.unfinished = 0

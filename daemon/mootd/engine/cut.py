@@ -5,7 +5,7 @@ whole, since they stay held; the entities they touched are made anew from what i
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -14,11 +14,10 @@ from moot_protocol.batch import Batch, decode_batch
 from moot_protocol.kinds import ADMIN_KINDS, CHARTER, CHARTER_KINDS, OWN_CHARTER_KINDS, Role
 from mootd.engine import layout
 from mootd.engine.aside import Aside
-from mootd.engine.issues.history import feeds_of
 from mootd.engine.log import StoredBatch, StoredEvent, pack_batch, pack_event, with_previous
 from mootd.engine.unit import Unit, role_of
 from mootd.engine.views import Replayed
-from mootd.store.port import Table
+from mootd.store.port import Reader, Table
 
 REPORTED_ENTITIES = 100
 """Entities that a report names."""
@@ -34,6 +33,12 @@ class CutReport(msgspec.Struct, array_like=True, frozen=True):
     last: int
     entities: Sequence[tuple[str, str]]
     """(kind, entity) of what it touched, the first of them."""
+
+
+def cut_reports(reader: Reader) -> list[CutReport]:
+    """All that cuts ever reported, oldest first; what came back meanwhile is in it too."""
+    rows = reader.scan(Table.META, layout.CUT_REPORTS, layout.after(layout.CUT_REPORTS))
+    return [_decode_report(value) for _, value in rows]
 
 
 class _Place(NamedTuple):
@@ -137,8 +142,11 @@ def change_role(unit: Unit, number: int, before: str) -> None:
 
 
 def _replayed(unit: Unit, plane: int, stored: StoredEvent) -> Replayed:
-    feeds = feeds_of(unit.entities(), plane, stored)
+    feeds = unit.entities().feeds_of(plane, stored)
     return Replayed(stored.event, feeds, stored.arrival, role_of(unit.feed(stored.feed)))
+
+
+_decode_report: Final = msgspec.msgpack.Decoder(CutReport).decode
 
 
 def _report(unit: Unit, report: CutReport) -> None:

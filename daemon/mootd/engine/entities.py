@@ -120,6 +120,12 @@ class Entities:
         batch = self.log.batch_holding(stored.feed, stored.event.n)
         return () if batch is None else (batch.header.author, *batch.header.authors)
 
+    def feeds_of(self, plane: int, stored: StoredEvent) -> list[int]:
+        """The feeds that an event's `over` points into, its own first; unknown authors as 0, which no feed has."""
+        if not any(change.over for change in stored.event.skeleton.changes):
+            return [stored.feed]
+        return [self.feed_number(plane, author) or 0 for author in self.authors_of(stored)]
+
 
 class StoredLineage:
     """The writes of one key of one entity, in the log; what names anything else names nothing."""

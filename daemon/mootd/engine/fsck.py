@@ -17,7 +17,6 @@ from moot_protocol.ids import key_text
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities
-from mootd.engine.issues.history import feeds_of
 from mootd.engine.log import FeedRow, StoredBatch, damaged, unpack_batch
 from mootd.engine.record import Merge, Record, decode_record, is_write
 from mootd.engine.row_check import RowCheck
@@ -165,7 +164,7 @@ class Checker:
         merge = Merge(lambda *_: False, lambda *_: None, lambda *_: None)
         for stored in reversed(self._entities.log.history(record.head)):
             skeleton = stored.event.skeleton
-            feeds = feeds_of(self._entities, record.plane, stored)
+            feeds = self._entities.feeds_of(record.plane, stored)
             named = max((index for change in skeleton.changes for index, _, _ in change.over), default=0)
             if stored.feed not in self._feeds or named >= len(feeds):
                 raise damaged(f"event {stored.arrival} stands in no batch")

@@ -83,6 +83,11 @@ def invite_town(unit: Unit, plane: PlaneRow, role: Role, expires_ms: int, remote
 def _make(unit: Unit, plane: PlaneRow, meant: Invite, remotes: Sequence[Remote]) -> tuple[bytes, Ticket]:
     """Write an invite, its HPKE key filled in; its key, and a machine's ticket."""
     check_own(unit, plane)
+    unit.seal()
+    if not unit.feed(unit.feed_number(plane.number, plane.town)).role:
+        raise RefusedError(
+            f"this town isn't in on plane {plane.name} yet", code=Code.NOT_READY, hint="wait: `moot sync --wait`"
+        )
     keys = open_plane(unit, plane)
     seed = unit.replica.entropy.bytes(_KEY_BYTES)
     public = invite_signer(seed).public

@@ -31,6 +31,7 @@ from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
+from mootd.engine.stored_feeds import Source
 from mootd.engine.tending import tend
 from mootd.engine.towns import home_of, keep_name, own_name
 from mootd.engine.unit import Unit
@@ -64,6 +65,8 @@ class Joined(NamedTuple):
     plane: PlaneRow
     created: bool
     """Whether the plane is new here."""
+    is_again: bool = False
+    """Whether it was here, and is joined anew: with a newer ticket, or under another key."""
 
 
 def join(unit: Unit, ticket: Ticket) -> Joined:
@@ -94,7 +97,9 @@ def join(unit: Unit, ticket: Ticket) -> Joined:
         unit.change_plane(replace(unit.plane(number), town=town))
     pending = msgspec.msgpack.encode(_pending(replica, ticket))
     unit.transaction.put(Table.META, layout.pending_key(number), pending)
-    return Joined(unit.plane(number), created)
+    if not created and _may_enter(unit, unit.plane(number)):
+        _enter(unit, number)  # the invite came before its ticket did, and nothing else may come
+    return Joined(unit.plane(number), created, is_again=not created)
 
 
 def _has_entered(unit: Unit, plane: int) -> bool:
@@ -166,7 +171,7 @@ def advance(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> No
     tend(replica, plane, keys, commit)
 
 
-def _may_enter(source: Snapshot, plane: PlaneRow) -> bool:
+def _may_enter(source: Source, plane: PlaneRow) -> bool:
     """Whether this replica waits for a plane on which the invite that it holds is known by now, and lets it in."""
     packed = source.transaction.get(Table.META, layout.pending_key(plane.number))
     if packed is None:

@@ -67,6 +67,11 @@ _MIRROR_VERSIONS: Final = b"mirror-version/"
 _MIRROR_HASHES: Final = b"mirror-hash/"
 _MIRROR_LINES: Final = b"mirror-line/"
 _CLAIMS: Final = b"claim/"
+LEASES_HELD: Final = b"lease-held/"
+SCRUB: Final = b"scrub"
+FOLLOWED: Final = b"followed"
+TOLD: Final = b"told/"
+_ISOLATED: Final = b"isolated/"
 
 
 def plane_key(plane: int) -> bytes:
@@ -82,6 +87,11 @@ def feed_key(feed: int) -> bytes:
 def feed_of_key(plane: int, author: bytes) -> bytes:
     """META key that leads from an author to its feed's number."""
     return FEED_OF + _U16(plane) + author
+
+
+def lease_held_key(name: str) -> bytes:
+    """META key of the epoch under which this machine takes itself to hold a lease."""
+    return LEASES_HELD + name.encode()
 
 
 def proof_key(feed: int) -> bytes:
@@ -153,6 +163,11 @@ def carried_prefix(remote: int, plane: int) -> bytes:
 def rewind_prefix(remote: int, plane: int) -> bytes:
     """As `carried_prefix`, of feeds that a remote carries less of than was thought."""
     return _REWINDS + _U16(remote) + _U16(plane)
+
+
+def isolated_key(plane: int) -> bytes:
+    """META key of the remotes that an isolated plane is exchanged with, and no others."""
+    return _ISOLATED + _U16(plane)
 
 
 def read_key(remote: int, topic: bytes, sender: bytes, generation: int) -> bytes:
@@ -245,6 +260,11 @@ def claim_parts(actor: str, key: bytes) -> tuple[int, str]:
     """(plane, issue) of a key that `claim_key` made for an actor."""
     rest = key[len(claims_prefix(actor)) :]
     return int.from_bytes(rest[:2], "big"), rest[2:].decode()
+
+
+def told_key(nudge: str, actor: str) -> bytes:
+    """META key that marks a nudge that an actor was told on this machine."""
+    return TOLD + text_key(actor) + nudge.encode()
 
 
 def spooled_key(ms: int, command: bytes) -> bytes:

@@ -18,12 +18,14 @@ from moot_protocol.register import Sibling
 from mootd.engine import layout
 from mootd.engine.charters import towns_of
 from mootd.engine.exchange import Snapshot
-from mootd.engine.issues.reading import ORIGIN
 from mootd.engine.log import FeedRow
 from mootd.engine.record import Record
 from mootd.engine.state import State
 from mootd.engine.towns import own_name
 from mootd.store.port import Reader, Table
+
+ORIGIN: Final = "_origin"
+"""Under which name documents tell what other towns have written."""
 
 KEY_CHARS: Final = 12
 """Characters told of a key: two that begin alike are not to be met."""
@@ -92,9 +94,7 @@ class Origins:
         ]
         return sorted(told, key=lambda each: (not each["created"], each["town"], each["replica"]))
 
-    def mark_comments(
-        self, document: IssueDoc, reading: IssueReading, plane: int, siblings: Sequence[Sibling]
-    ) -> None:
+    def mark_comments(self, document: IssueDoc, reading: IssueReading, plane: int, siblings: Sequence[Sibling]) -> None:
         """Tell in a document's comments which town each comes from, unless it is this one."""
         if not self.foreign or not reading.comments:
             return
@@ -126,10 +126,9 @@ class Origins:
 
     def _names(self, plane: int) -> Mapping[bytes, str]:
         """What the charters of a plane call its towns, read anew only where one of them has grown."""
-        charters = [
-            (number, row) for number, row in list(self._replica.feeds.items()) if row.plane == plane and row.kind == CHARTER
-        ]
-        state = tuple(self._reader.get(Table.META, layout.feed_key(number)) for number, _ in charters)
+        rows = list(self._replica.feeds.items())
+        charters = [number for number, row in rows if row.plane == plane and row.kind == CHARTER]
+        state = tuple(self._reader.get(Table.META, layout.feed_key(number)) for number in charters)
         known = self._replica.town_names.get(plane)
         if known is not None and known[0] == state:
             return known[1]

@@ -1,10 +1,11 @@
 """Remotes of this machine, and how each plane is exchanged with them. Bookkeeping of this machine, never replicated.
 
-Invariant: a mode that was set for a plane and a remote holds until it is set anew; without one the remote's own does.
-An operational plane can't be given one.
+Invariants: a mode that was set for a plane and a remote holds until it is set anew; without one the remote's own does.
+An operational plane can't be given one. An isolated plane is exchanged with the remotes that are named for it, by their
+numbers, which are never given twice: whatever is added later, and whatever its mode, is none of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -36,6 +37,7 @@ class RemoteRow(msgspec.Struct, array_like=True, frozen=True):
 
 
 _decode: Final[Callable[[bytes], RemoteRow]] = msgspec.msgpack.Decoder(RemoteRow).decode
+_decode_numbers: Final[Callable[[bytes], list[int]]] = msgspec.msgpack.Decoder(list[int]).decode
 
 
 def remotes(reader: Reader) -> list[RemoteRow]:
@@ -105,16 +107,57 @@ def set_mode(unit: Unit, remote: RemoteRow, plane: SharedPlane, mode: str) -> No
     """Say how a plane is exchanged with a remote.
 
     Raises:
-        RefusedError: `invalid` for a mode that is none.
+        RefusedError: `invalid` for a mode that is none; `conflict` where the plane is isolated from the remote.
     """
     _check_mode(mode)
+    if mode != "off" and not is_allowed(unit.transaction, remote.number, plane.number):
+        raise RefusedError(
+            f"the plane is isolated, and {remote.name} is none of its remotes",
+            code=Code.CONFLICT,
+            hint="`moot plane isolate PLANE --to REMOTE` names the ones that it may have, --off ends it",
+        )
     unit.transaction.put(Table.META, layout.mode_key(remote.number, plane.number), mode.encode())
 
 
 def mode_of(reader: Reader, remote: RemoteRow, plane: int) -> str:
     """How a plane is exchanged with a remote."""
+    if not is_allowed(reader, remote.number, plane):
+        return "off"
     kept = reader.get(Table.META, layout.mode_key(remote.number, plane))
     return remote.mode if kept is None else kept.decode()
+
+
+# -- Isolation ---------------------------------------------------------------------------------------------------
+def isolate(unit: Unit, plane: SharedPlane, allowed: Iterable[RemoteRow] | None) -> None:
+    """Let a plane be exchanged with these remotes only; for None with any again, as their modes say."""
+    key = layout.isolated_key(plane.number)
+    if allowed is None:
+        unit.transaction.delete(Table.META, key)
+        return
+    numbers = sorted({row.number for row in allowed})
+    unit.transaction.put(Table.META, key, msgspec.msgpack.encode(numbers))
+
+
+def isolated_to(reader: Reader, plane: int) -> frozenset[int] | None:
+    """The numbers of the remotes that an isolated plane is exchanged with; None for a plane that isn't isolated."""
+    kept = reader.get(Table.META, layout.isolated_key(plane))
+    return None if kept is None else frozenset(_decode_numbers(kept))
+
+
+def is_allowed(reader: Reader, remote: int, plane: int) -> bool:
+    """Whether a plane's frames may go to a remote, and come from it."""
+    allowed = isolated_to(reader, plane)
+    return allowed is None or remote in allowed
+
+
+def check_allowed(reader: Reader, remote: int, plane: int) -> None:
+    """Refuse to exchange an isolated plane with a remote that isn't named for it.
+
+    Raises:
+        RefusedError: `denied`.
+    """
+    if not is_allowed(reader, remote, plane):
+        raise RefusedError("the plane is isolated from this remote", code=Code.DENIED, hint="see `moot plane show`")
 
 
 def _check_mode(mode: str) -> None:

@@ -137,7 +137,8 @@ def _rotate(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> Rotat
         detail = "an admin has to invite the new key; until then the old one speaks for this town" if is_shared else ""
         return RotatedPlane(plane, INVITE if is_shared else KEPT, detail)
     others = _succeed(unit, plane, town, machine)
-    detail = f"{others} other machines of this town have to join again (`moot invite` here)" if others else ""
+    who = "1 other machine of this town has" if others == 1 else f"{others} other machines of this town have"
+    detail = f"{who} to join again (`moot invite` here)" if others else ""
     return RotatedPlane(plane, ROTATED, detail)
 
 

@@ -15,6 +15,7 @@ from mootd.engine.issues.holding import attention
 from mootd.engine.members import seen
 from mootd.engine.record import live_of
 from mootd.engine.workspaces import read_workspace
+from mootd.service.mail import nudges_for
 from mootd.service.snapshot import Snapshot
 
 LIVE_MS: Final = 3 * 60 * 1000
@@ -27,7 +28,8 @@ def workspace_info(snapshot: Snapshot, request: WorkspaceInfo) -> dict[str, Any]
     if found is None or not request.actor:
         return found
     claims = attention(snapshot.reader, snapshot.entities, request.actor, snapshot.now_ms)
-    return found | {"claims": claims} if claims else found
+    nudges = nudges_for(snapshot, request.actor)
+    return found | ({"claims": claims} if claims else {}) | ({"nudges": nudges} if nudges else {})
 
 
 def _frontier(snapshot: Snapshot, plane: int) -> Frontier:

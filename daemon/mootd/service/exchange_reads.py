@@ -18,7 +18,7 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.members import seen
 from mootd.engine.outbox import OutboxReader
 from mootd.engine.planes import plane_meant
-from mootd.engine.remotes import RemoteRow, mode_of, remotes
+from mootd.engine.remotes import RemoteRow, isolated_to, mode_of, remotes
 from mootd.engine.replica import Replica
 from mootd.engine.towns import guests_of, has_key_of
 from mootd.exchange.hub import error_of
@@ -121,7 +121,7 @@ class ExchangeView:
             if plane.kind != "operational"
             else [],
             "epoch": newest.id.hex() if newest else "",
-        }
+        } | ({"is_isolated": True} if isolated_to(self._reader, plane.number) is not None else {})
 
     def _projects(self, plane: PlaneRow) -> Iterator[str]:
         prefix = layout.id_key(plane.number, PROJECT, "")

@@ -19,23 +19,42 @@ from moot_protocol.exchange_requests import (
     RemoveRemote,
     SetMode,
 )
+from moot_protocol.federation_requests import IsolatePlane
 from moot_protocol.genesis import PlaneKind, decode_genesis
 from moot_protocol.ids import key_from_text, key_text
 from moot_protocol.kinds import GENESIS, Role
 from moot_protocol.limits import URL_BYTES
 from moot_protocol.request_base import Request
-from moot_protocol.ticket import Remote, RemoteKind, TownTicket, decode_ticket, encode_ticket, without_credentials
+from moot_protocol.ticket import (
+    Remote,
+    RemoteKind,
+    Ticket,
+    TownTicket,
+    decode_ticket,
+    encode_ticket,
+    without_credentials,
+)
 from mootd.edges.git.words import check_address
 from mootd.edges.recovery import new_recovery_seed, recovery_words
 from mootd.engine import membership
 from mootd.engine.charters import invites_of
 from mootd.engine.exchange import SharedPlane
 from mootd.engine.inviting import Invited, close_invite, invite, open_plane
-from mootd.engine.joining import is_waiting, join
+from mootd.engine.joining import Joined, is_waiting, join
 from mootd.engine.log import PlaneRow
 from mootd.engine.outbox import Outbox
 from mootd.engine.planes import clashing_prefixes, plane_meant
-from mootd.engine.remotes import RemoteRow, add_remote, mode_of, remote_named, remotes, remove_remote, set_mode
+from mootd.engine.remotes import (
+    RemoteRow,
+    add_remote,
+    is_allowed,
+    isolate,
+    mode_of,
+    remote_named,
+    remotes,
+    remove_remote,
+    set_mode,
+)
 from mootd.engine.towns import is_own, name_town, own_name
 from mootd.engine.unit import Unit
 
@@ -100,6 +119,24 @@ def _set_mode(unit: Unit, request: SetMode) -> dict[str, Any]:
     plane, remote = plane_called(unit, request.plane), remote_named(unit.transaction, request.remote)
     set_mode(unit, remote, SharedPlane(plane), request.mode)
     return {"plane": plane.name, "remote": remote.name, "mode": request.mode}
+
+
+def _isolate(unit: Unit, request: IsolatePlane) -> dict[str, Any]:
+    row = plane_called(unit, request.plane)
+    if row.kind == PlaneKind.OPERATIONAL:
+        raise RefusedError(f"plane {row.name} is operational: it leaves this machine in no case")
+    named = [remote_named(unit.transaction, name) for name in request.to]
+    isolate(unit, SharedPlane(row), None if request.off else named)
+    withdrawn = 0
+    for remote in remotes(unit.transaction):
+        if not is_allowed(unit.transaction, remote.number, row.number):
+            withdrawn += Outbox(unit.transaction, remote.number).clear(row.number)
+    return {
+        "plane": row.name,
+        "is_isolated": not request.off,
+        "remotes": [] if request.off else [remote.name for remote in named],
+        "withdrawn": withdrawn,
+    }
 
 
 # -- Planes ------------------------------------------------------------------------------------------------------
@@ -241,17 +278,7 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
     ticket = decode_ticket(request.ticket)
     words = _found_own(unit)
     joined = join(unit, ticket)
-    known = {without_credentials(row.url) for row in remotes(unit.transaction)}
-    names = []
-    for remote in ticket.remotes:
-        url = without_credentials(remote.url)
-        if url not in known:
-            _check_address(remote.kind, url)
-            # Other planes of this machine have nothing to do with it.
-            row = add_remote(unit, _name_for(unit, url), str(remote.kind), url, "off", {})
-            set_mode(unit, row, SharedPlane(joined.plane), "auto")
-            names.append(row.name)
-            known.add(url)
+    names = _use_remotes(unit, ticket, joined)
     return {
         "plane": joined.plane.id.hex(),
         "name": joined.plane.name,
@@ -260,6 +287,7 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
         "is_for_town": isinstance(ticket, TownTicket),
         "state": "waiting" if is_waiting(unit.transaction, joined.plane.number) else "ready",
         "created": joined.created,
+        "is_again": joined.is_again,
         "replica": key_text(unit.replica.id),
         "remotes": names,
         "clashes": [
@@ -269,6 +297,28 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
         ],
         "recovery_words": words,
     }
+
+
+def _use_remotes(unit: Unit, ticket: Ticket, joined: Joined) -> list[str]:
+    """Exchange a joined plane with the remotes of its ticket, known or new; their names."""
+    known = {without_credentials(row.url): row for row in remotes(unit.transaction)}
+    plane = SharedPlane(joined.plane)
+    is_news = joined.created or is_waiting(unit.transaction, plane.number)
+    names = []
+    for remote in ticket.remotes:
+        url = without_credentials(remote.url)
+        row = known.get(url)
+        if row is None:
+            _check_address(remote.kind, url)
+            # Other planes of this machine have nothing to do with it.
+            row = known[url] = add_remote(unit, _name_for(unit, url), str(remote.kind), url, "off", {})
+        elif not is_news:
+            continue
+        if mode_of(unit.transaction, row, plane.number) == "off":
+            set_mode(unit, row, plane, "auto")
+        if row.name not in names:
+            names.append(row.name)
+    return names
 
 
 def _found_own(unit: Unit) -> str:
@@ -289,6 +339,7 @@ EXCHANGE_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
     Invite: _invite,
     CloseInvite: _close_invite,
     Join: _join,
+    IsolatePlane: _isolate,
 }
 """What each request of the exchange does to the log. Tickets are secrets: their answers are never kept."""
 SECRET_ANSWERS: Final = frozenset({Invite, Join})

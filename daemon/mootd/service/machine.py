@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from moot_protocol import ids
+from moot_protocol.access_requests import CheckAccess, ShowAccess, ValidateAccess
 from moot_protocol.errors import RefusedError
 from moot_protocol.limits import MIB
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.rpc import RPC_VERSION
+from mootd.edges.access_file import FILE_NAME, AccessFile
 from mootd.edges.paths import Places
 from mootd.engine import layout
 from mootd.engine.entities import Entities
@@ -26,6 +28,8 @@ from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.towns import home_of, own_name
 from mootd.engine.workspaces import workspaces
 from mootd.ports import Clock, Entropy
+from mootd.service.access_reads import check_access, show_access, validate_access
+from mootd.service.lapses import lapse_alarms
 from mootd.service.spool_reads import spool_alarms, spool_checks, spools
 from mootd.store.port import Reader, Table
 from mootd.version import VERSION
@@ -48,6 +52,7 @@ class Machine:
 
     def __init__(self, places: Places, clock: Clock, entropy: Entropy, stop: Callable[[], None]) -> None:
         self.places = places
+        self.access = AccessFile(places.config_file.parent / FILE_NAME)
         self.clock = clock
         self.stop = stop
         self._entropy = entropy
@@ -108,6 +113,7 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         shown["planes"] = [_plane(replica, reader, plane, issues) for plane in replica.planes.values()]
         shown["projects"] = [_project(replica, each, issues) for each in workspaces(reader)]
         shown["spools"] = spools(reader)
+        shown["alarms"] += lapse_alarms(replica, reader)
         shown["alarms"] += spool_alarms(shown["spools"], machine.clock.now_ms())
         shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
         shown["parked"] = sum(1 for _ in reader.scan(Table.META, layout.PARKED, layout.after(layout.PARKED)))
@@ -143,7 +149,7 @@ def _plane(replica: Replica, reader: Reader, plane: PlaneRow, issues: Callable[[
 
 def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
     for row in replica.feeds.values():
-        if row.forked_at:
+        if row.forked_at and not row.ended:  # an end says which history counts
             yield {
                 "code": "forked",
                 "severity": "alarm",
@@ -315,5 +321,8 @@ MACHINE: Final[dict[type[Request[Any]], Callable[[Machine, Replica, Any], Any]]]
     Status: _status,
     Doctor: _doctor,
     Fsck: _fsck,
+    ShowAccess: lambda machine, _, request: show_access(machine.access, request),
+    CheckAccess: lambda machine, _, request: check_access(machine.access, request),
+    ValidateAccess: lambda machine, _, request: validate_access(machine.access, request),
 }
 """What each request about the machine is answered with."""

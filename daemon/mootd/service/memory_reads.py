@@ -14,6 +14,7 @@ from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.memory_requests import Memories, Prime, Settings
 from moot_protocol.request_base import Request
 from moot_protocol.requests import ListIssues, Ready
+from mootd.engine.issues.handoffs import handoffs_of
 from mootd.engine.log import PlaneRow
 from mootd.engine.memories import Kept, Shelf, is_foreign
 from mootd.engine.planes import issue_plane_meant, issue_planes
@@ -22,6 +23,9 @@ from mootd.service.snapshot import Snapshot
 _OF_ISSUE: Final = ("id", "title", "priority", "status")
 _LOOKED_AT: Final = 500
 """Issues of each sort that are looked at: what is foreign among them is left out."""
+
+_HANDED_OVER: Final = 5
+"""Claimed issues whose comments are looked through for hand-offs: about as many as are told."""
 
 
 def _plane(snapshot: Snapshot, project: str, plane: str) -> PlaneRow:
@@ -83,7 +87,7 @@ def _prime(snapshot: Snapshot, request: Prime) -> dict[str, Any]:
     own_ready, foreign_ready = _own(snapshot, row, waiting)
     return {
         "memories": [{"key": each.key, "text": each.text} for each in own],
-        "claimed": own_claimed,
+        "claimed": _with_handoffs(snapshot, row, own_claimed),
         "ready": own_ready[: request.limit],
         "ready_total": None if ready.truncated else len(own_ready),
         "foreign": {"memories": len(kept) - len(own), "issues": foreign_claimed + foreign_ready},
@@ -110,6 +114,15 @@ def _own(snapshot: Snapshot, plane: PlaneRow, issues: list[IssueDoc]) -> tuple[l
             short = found.names.unique_chars(issue["id"])
             own.append({name: issue[name] for name in _OF_ISSUE} | {"_short": short})
     return own, len(issues) - len(own)
+
+
+def _with_handoffs(snapshot: Snapshot, plane: PlaneRow, claimed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first of the claimed issues marked where something was handed over; not what: others may have written it."""
+    found = snapshot.issues_of(plane.id.hex())
+    for issue in claimed[:_HANDED_OVER]:
+        if handoffs_of(found.document(found.find(issue["id"])[2])):
+            issue["handoff"] = True
+    return claimed
 
 
 MEMORY_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {

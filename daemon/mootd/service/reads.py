@@ -29,12 +29,18 @@ from mootd.engine import layout
 from mootd.engine.issues import aliases, conflicts, exporting, history, trees
 from mootd.engine.issues.holding import contest
 from mootd.engine.log import StoredEvent
-from mootd.engine.proving import proof_of
+from mootd.engine.proving import Prover
+from mootd.service.audit_reads import AUDIT_READS
 from mootd.service.claim_reads import CLAIM_READS
 from mootd.service.document_reads import DOCUMENT_READS
+from mootd.service.federation_reads import FEDERATION_READS
+from mootd.service.lease_reads import LEASE_READS
+from mootd.service.mail import MAIL_READS
 from mootd.service.membership_reads import MEMBERSHIP_READS
 from mootd.service.memory_reads import MEMORY_READS
+from mootd.service.molecule_reads import MOLECULE_READS
 from mootd.service.query_reads import QUERY_READS
+from mootd.service.sharing import SHARE_READS
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Table
 
@@ -80,7 +86,8 @@ def events_since(snapshot: Snapshot, request: Events) -> dict[str, Any]:
         if request.kind in ("", stored.event.skeleton.kind):
             plane = snapshot.feed(stored.feed).plane
             shown = history.describe(snapshot.entities, plane, stored)
-            found.append({"arrival": last, "id": shown["entity"], **shown, **_contested(snapshot, plane, stored)})
+            shown |= snapshot.origin_of(plane, stored.feed) | _contested(snapshot, plane, stored)
+            found.append({"arrival": last, "id": shown["entity"], **shown})
         if len(found) == limit:
             break
     return {"events": found, "next": last, "first": first}
@@ -98,10 +105,11 @@ def _contested(snapshot: Snapshot, plane: int, stored: StoredEvent) -> dict[str,
 def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
     _, _, record = snapshot.issues.find(request.id)
     found = []
+    prover = Prover(snapshot.replica, snapshot.entities)
     for stored in snapshot.entities.log.history(record.head):
         if request.n in (None, stored.event.n):
             what = history.describe(snapshot.entities, record.plane, stored)
-            found.append({"proof": proof_of(snapshot.replica, snapshot.entities, stored), "what": what})
+            found.append({"proof": prover.proof_of(stored), "what": what})
     if not found:
         raise RefusedError(f"no event {request.n} of {request.id}", code=Code.NOT_FOUND, hint="see `moot history`")
     return found
@@ -136,9 +144,15 @@ READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
     Events: events_since,
     Prove: _prove,
     **CLAIM_READS,
+    **MOLECULE_READS,
     **MEMBERSHIP_READS,
     **QUERY_READS,
     **MEMORY_READS,
     **DOCUMENT_READS,
+    **SHARE_READS,
+    **MAIL_READS,
+    **FEDERATION_READS,
+    **AUDIT_READS,
+    **LEASE_READS,
 }
 """What each reading request is answered with."""

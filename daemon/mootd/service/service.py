@@ -7,10 +7,13 @@ waiting happen in threads, never on the loop.
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, Final, NamedTuple, TypeVar
 
+import structlog
+
+from moot_protocol.access_requests import ImportAccess
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CheckRemote, Sync
 from moot_protocol.listing import Filter
@@ -29,6 +32,7 @@ from moot_protocol.requests import (
     Status,
     WorkspaceInfo,
 )
+from mootd.engine.audit import note
 from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.replica import Replica
@@ -36,16 +40,21 @@ from mootd.engine.unit import Unit
 from mootd.exchange.hub import SYNC_WAIT_MS, Hub
 from mootd.exchange.progress import Progress
 from mootd.mirror.mirrors import Mirrors
+from mootd.service.access_reads import import_access
+from mootd.service.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
 from mootd.service.commits import Commits
 from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
 from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
 from mootd.service.founding import found
+from mootd.service.lease_reads import lease_alarms
 from mootd.service.machine import MACHINE, Machine
 from mootd.service.membership_writes import MEMBERSHIP_WRITES, NEW_IDENTITY, SECRET
 from mootd.service.reads import READS
+from mootd.service.scrub import scrub_alarms
 from mootd.service.snapshot import Snapshot
 from mootd.service.upkeep import UPKEEP, Upkeep
 from mootd.service.writes import carry_out, is_atomic, once
+from mootd.store.port import Reader
 from mootd.writer import Writer
 
 R = TypeVar("R")
@@ -119,7 +128,7 @@ class Service:
         write = self._write_of(request, key)
         if write is not None:
             answer: Any = wait(self._writer.submit(write.work, bulk=write.bulk, atomic=write.atomic))
-            self._hurry_after(request)
+            self._follow_up(request)
         elif isinstance(request, Events) and request.wait_ms:
             answer = self._wait_for_events(request)
         elif isinstance(request, Sync | CheckRemote):
@@ -168,7 +177,7 @@ class Service:
             answer = await self._writer.submit_async(
                 write.work, loop, bulk=write.bulk, atomic=write.atomic, deadline_ms=until
             )
-            self._hurry_after(request)
+            self._follow_up(request)
             return answer
         if isinstance(request, Events) and request.wait_ms:
             return await self._await_events(request)
@@ -187,6 +196,12 @@ class Service:
             await self.commits.until_after(seen, end)
 
     # -- Both ----------------------------------------------------------------------------------------------------
+    def _follow_up(self, request: Request[Any]) -> None:
+        if type(request) in AFTERWARDS and not getattr(request, "dry_run", False):
+            entry = entry_of(request, EVENT_TYPES[type(request)])
+            self._writer.submit(lambda unit: note(unit, entry)).add_done_callback(_warn_of)
+        self._hurry_after(request)
+
     def _hurry_after(self, request: Request[Any]) -> None:
         """An invite is about to be used on another machine, and a plane to be looked for."""
         if self._hub is None or getattr(request, "dry_run", False):
@@ -227,10 +242,22 @@ class Service:
         shown: dict[str, Any] = MACHINE[Status](self._machine, self._replica, request)
         with self._replica.read() as reader:
             view = ExchangeView(self._replica, reader, self._progress_of, self._replica.wall.now_ms())
-            return shown | {"remotes": view.remotes()}
+            alarms = [*shown["alarms"], *self._later_alarms(reader)]
+            return shown | {"remotes": view.remotes(), "alarms": alarms}
+
+    def _later_alarms(self, reader: Reader) -> Iterator[dict[str, Any]]:
+        yield from lease_alarms(Snapshot(self._replica, reader, self._replica.wall.now_ms()))
+        yield from scrub_alarms(reader)
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:
-        """What a request does to the log, or None if it only reads."""
+        """What a request does to the log, its record in the audit stream included, or None if it only reads."""
+        write = self._unrecorded(request, key)
+        event_type = EVENT_TYPES.get(type(request))
+        if write is None or event_type is None or type(request) in AFTERWARDS:
+            return write
+        return write._replace(work=recorded(request, event_type, write.work), atomic=True)
+
+    def _unrecorded(self, request: Request[Any], key: str) -> Write | None:
         if type(request) in UPKEEP:
             upkeep = UPKEEP[type(request)]
             return Write(lambda unit: upkeep(self._upkeep, unit, request), bulk=True)
@@ -240,13 +267,16 @@ class Service:
             return self._import(request, key)
         if type(request) in _EXCHANGE:
             return Write(lambda unit: self._exchange_write(unit, request, key), atomic=True)
-        if isinstance(request, Mutation):
-            return Write(
-                lambda unit: once(unit, request, key, lambda u: carry_out(u, request)),
-                atomic=is_atomic(request),
-                bulk=isinstance(request, ImportEdits),
-            )
-        return None
+        return self._mutation(request, key) if isinstance(request, Mutation) else None
+
+    def _mutation(self, request: Mutation[Any], key: str) -> Write:
+        if isinstance(request, ImportAccess):
+            return Write(lambda unit: import_access(self._machine.access, unit, request))
+        return Write(
+            lambda unit: once(unit, request, key, lambda u: carry_out(u, request)),
+            atomic=is_atomic(request),
+            bulk=isinstance(request, ImportEdits),
+        )
 
     @staticmethod
     def _exchange_write(unit: Unit, request: Request[Any], key: str) -> Any:
@@ -276,6 +306,13 @@ class Service:
                 if len(self._imports) > IMPORT_SESSIONS:
                     self._imports.popitem(last=False)
             return seen
+
+
+def _warn_of(future: "Future[bool]") -> None:
+    """Tell the log of a record that could not be written."""
+    error = future.exception()
+    if error is not None:
+        structlog.get_logger().warning("audit.failed", error=str(error))
 
 
 async def _asked_of(hub: Hub, request: Sync | CheckRemote) -> Any:

@@ -1,11 +1,13 @@
 """What a reading request is answered from: one read transaction of a replica, and what can be found in it."""
 
+from typing import Any
+
 from mootd.engine import layout
 from mootd.engine.entities import Entities
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import FeedRow, damaged, decode_feed
-from mootd.engine.origins import Origins
+from mootd.engine.origins import ORIGIN, Origins
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.replica import Replica
 from mootd.store.port import Reader, Table
@@ -37,6 +39,11 @@ class Snapshot:
                 raise damaged(f"feed {feed} is missing")
             row = decode_feed(packed)
         return row
+
+    def origin_of(self, plane: int, feed: int) -> dict[str, Any]:
+        """What is told beside an event of a feed: `_origin`, or nothing for one of this town."""
+        told = self.origins.of_author(plane, self.feed(feed).author) if self.origins.is_needed else None
+        return {} if told is None else {ORIGIN: told}
 
     def _author_of(self, feed: int) -> bytes:
         return self.feed(feed).author

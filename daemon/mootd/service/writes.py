@@ -25,6 +25,7 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
+from moot_protocol.share_requests import Share, Unshare
 from mootd.engine import layout
 from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.conflicts import resolve
@@ -35,9 +36,14 @@ from mootd.engine.issues.script import run_script
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import init_project
 from mootd.service.action_writes import ACTION_WRITES, PLANELESS_WRITES
+from mootd.service.audited import with_deletion_recorded
 from mootd.service.claim_writes import CLAIM_WRITES, PLANELESS_CLAIM_WRITES
 from mootd.service.document_writes import DOCUMENT_WRITES
+from mootd.service.gate_writes import GATE_WRITES, PLANELESS_GATE_WRITES
+from mootd.service.lease_writes import LEASE_WRITES
+from mootd.service.mail import MAIL_WRITES
 from mootd.service.memory_writes import MEMORY_WRITES
+from mootd.service.sharing import SHARE_WRITES
 from mootd.service.spool_writes import SPOOL_WRITES
 from mootd.store.port import Table
 
@@ -49,8 +55,8 @@ _WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
     Update: IssueWriter.update,
     Close: IssueWriter.close,
     Reopen: IssueWriter.reopen,
-    Delete: IssueWriter.delete,
-    Undelete: IssueWriter.undelete,
+    Delete: with_deletion_recorded(IssueWriter.delete),
+    Undelete: with_deletion_recorded(IssueWriter.undelete),
     AddComment: IssueWriter.add_comment,
     AddEdge: add_edge,
     RemoveEdge: remove_edge,
@@ -59,6 +65,7 @@ _WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
     InitProject: lambda writer, request: init_project(writer.unit, writer.plane, request),
     **ACTION_WRITES,
     **CLAIM_WRITES,
+    **GATE_WRITES,
 }
 
 
@@ -67,14 +74,18 @@ OTHER_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
     **DOCUMENT_WRITES,
     **PLANELESS_WRITES,
     **PLANELESS_CLAIM_WRITES,
+    **PLANELESS_GATE_WRITES,
+    **SHARE_WRITES,
+    **MAIL_WRITES,
     **SPOOL_WRITES,
+    **LEASE_WRITES,
 }
 """Requests that are not about issues, by subject: each finds its plane itself."""
 
 
 def is_atomic(request: Request[Any]) -> bool:
     """Whether a request may fail after it has written, so that it needs a savepoint."""
-    return isinstance(request, Script)
+    return isinstance(request, Script | Delete | Undelete | Share | Unshare)
 
 
 def carry_out(unit: Unit, request: Mutation[Any]) -> Any:

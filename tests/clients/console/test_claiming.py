@@ -1,42 +1,32 @@
-"""Claiming the first of several issues that nobody else holds."""
+"""Claiming the first ready issue: one request says it all."""
 
 from argparse import Namespace
 from typing import Any
 
-import pytest
-
 from moot.console.claiming import claim_first
 from moot.console.command import Context
-from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
-from moot_protocol.requests import Update
-from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn
+from moot_protocol.claim_requests import ClaimReady
+from moot_protocol.listing import Filter
+from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.console import issue
 from moot_testkit.terminal import RecordingTerminal
 
-LOST = RefusedError("too late", code=Code.LOST_RACE)
+PLACE = Filter(projects=("bd",))
 
 
-def claimed(*issues: dict[str, Any], answers: list[Any]) -> tuple[Any, CannedApi]:
-    api = CannedApi(update=InTurn(answers))
+def claimed(answer: Any, order: Namespace | None = None) -> tuple[Any, CannedApi]:
+    api = CannedApi(claim_ready=answer)
     context = Context(api, RecordingTerminal(), Namespace(), "alice", "bd", json=False, now_ms=NOW_MS)
-    return claim_first(context, Page(issues=list(issues), total=None, truncated=False)), api
+    return claim_first(context, PLACE, order), api
 
 
-def test_what_others_hold_is_passed_over_and_what_is_ones_own_is_not() -> None:
-    mine = issue(2, assignee="alice")
-    got, api = claimed(issue(1, assignee="bob"), mine, answers=[mine])
-    assert (got, api.asked) == (mine, [Update(id=mine["id"], actor="alice", claim=True)])
+def test_the_daemon_chooses_so_that_nobody_comes_between() -> None:
+    got, api = claimed(issue(2))
+    assert (got, api.asked) == (issue(2), [ClaimReady(actor="alice", filter=PLACE)])
+    assert claimed(None)[0] is None
 
 
-def test_who_is_too_late_goes_on_to_the_next() -> None:
-    got, api = claimed(issue(1), issue(2), answers=[LOST, issue(2)])
-    assert got == issue(2)
-    assert len(api.asked) == 2
-    assert claimed(issue(1), answers=[LOST])[0] is None
-    assert claimed(answers=[])[0] is None
-
-
-def test_any_other_failure_is_told() -> None:
-    with pytest.raises(RefusedError, match="broken"):
-        claimed(issue(1), answers=[RefusedError("broken")])
+def test_the_order_of_ready_is_passed_on() -> None:
+    order = Namespace(sort="hybrid", include_deferred=True, include_ephemeral=False, ttl=5)
+    _, api = claimed(None, order)
+    assert api.asked == [ClaimReady(actor="alice", filter=PLACE, sort="hybrid", include_deferred=True, ttl_ms=5)]

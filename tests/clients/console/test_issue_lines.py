@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from moot.console.issue_lines import count_rows, id_cells, node_line, parent_of, text_of
+from moot.console.issue_lines import (
+    READY,
+    count_rows,
+    id_cells,
+    issue_rows,
+    node_line,
+    origin_mark,
+    parent_of,
+    text_of,
+)
 from moot.console.style import Style
 from moot.console.table import width_of
 from moot_protocol.listing import Page
@@ -60,3 +69,25 @@ def test_the_parent_is_the_one_that_the_issue_names() -> None:
     assert parent_of({"dependencies": edges}) == "bd-2"
     assert parent_of({"dependencies": edges[:1]}) == ""
     assert parent_of({}) == ""
+
+
+ORIGIN = {"town": "abcdefghjkmn", "town_name": "River\ntown", "replica": "qrstvwxyz234", "fields": ["title"]}
+
+
+def test_what_another_town_has_made_or_called_so_is_marked_with_that_town() -> None:
+    assert origin_mark({}) == ""
+    assert origin_mark({"_origin": [ORIGIN]}) == "from River⏎town"
+    assert origin_mark({"_origin": [ORIGIN | {"fields": [], "created": True}]}) == "from River⏎town"
+    assert origin_mark({"_origin": [ORIGIN | {"fields": ["notes"], "created": False}]}) == ""
+    for name in ("", "abcdefghjkmnpqrst"):
+        assert origin_mark({"_origin": ORIGIN | {"town_name": name}}) == "from abcdefghjkmn"
+
+
+def test_the_mark_of_another_town_stands_before_the_title_which_can_t_pass_for_it() -> None:
+    other = ISSUE | {"id": "bd-b", "_origin": [ORIGIN | {"town_name": "rivertown"}]}
+    page = Page(issues=[ISSUE, other], total=2, truncated=False)
+    assert issue_rows(PLAIN, page, READY) == [
+        "bd-a1b2c3 P1 bug A title that is rather long",
+        "bd-b P1 bug from rivertown A title that is rather long",
+    ]
+    assert node_line(PLAIN, "", other) == "bd-b P1 bug from rivertown open A title that is rather long"

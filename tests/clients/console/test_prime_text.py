@@ -102,6 +102,12 @@ def test_memories_come_before_ones_own_work_and_that_before_ready_work() -> None
     assert lines[9] == "## More"
 
 
+def test_work_that_was_handed_over_points_to_what_was_left() -> None:
+    prime = make(claimed=1)
+    prime["claimed"][0] |= {"handoff": True, "title": "Go on"}
+    assert "(see handoff) Go on\n" in told(prime).text
+
+
 def test_an_issue_is_named_by_as_much_of_its_id_as_is_unique() -> None:
     issue = {"id": "mt-7mmkb1za9qq9", "title": "Do it", "priority": 1, "status": "open", "_short": 7}
     assert "\n- mt-7mmk P1 Do it\n" in told(make() | {"ready": [issue], "ready_total": 1}).text

@@ -9,6 +9,7 @@ import pytest
 
 from moot.mcp import arguments, tools
 from moot.mcp.server import definitions
+from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import CROCKFORD
 from moot_protocol.listing import Filter, Page
@@ -27,7 +28,6 @@ from moot_protocol.requests import (
     Update,
 )
 from moot_testkit.agents import CannedCaller, desk
-from moot_testkit.canned_api import InTurn
 from moot_testkit.tokens import tokens
 
 HERE = Filter(projects=("demo",))
@@ -208,16 +208,17 @@ async def test_claim_takes_the_issue_that_is_named() -> None:
     assert told.issues[0]["assignee"] == "ada"
 
 
-async def test_claim_without_an_id_takes_the_first_ready_issue_that_nobody_else_holds_or_takes_meanwhile() -> None:
-    lost = RefusedError("bob was first", code=Code.LOST_RACE)
-    found = page({**ISSUE, "id": "held", "assignee": "bob"}, {**ISSUE, "id": "raced"}, {**ISSUE, "id": "free"})
-    _, caller = await ran("claim", {}, ready=found, update=InTurn([lost, ISSUE]))
-    assert [request.id for request in caller.asked[1:] if isinstance(request, Update)] == ["raced", "free"]
+async def test_claim_without_an_id_takes_the_first_ready_issue_in_one_step() -> None:
+    told, caller = await ran("claim", {}, claim_ready=ISSUE)
+    (asked,) = caller.asked
+    assert isinstance(asked, ClaimReady)
+    assert asked.actor == "ada"
+    assert told.text.startswith("Claimed")
 
 
 async def test_claim_says_so_where_nothing_is_free() -> None:
     with pytest.raises(RefusedError, match="nothing is ready"):
-        await ran("claim", {}, ready=page({**ISSUE, "assignee": "bob"}))
+        await ran("claim", {}, claim_ready=None)
 
 
 async def test_close_tells_what_became_ready() -> None:
@@ -255,10 +256,11 @@ async def test_to_remove_a_link_that_is_not_there_is_an_error() -> None:
 
 
 async def test_each_write_has_a_key_of_its_own_and_reads_have_none() -> None:
-    _, caller = await ran("claim", {}, ready=page(ISSUE), update=ISSUE)
-    read, write = caller.keys
-    assert read == ""
-    assert write
+    _, caller = await ran("claim", {}, claim_ready=ISSUE)
+    assert len(caller.keys) == 1
+    assert caller.keys[0]
+    _, caller = await ran("find", {}, ready=page(ISSUE))
+    assert set(caller.keys) == {""}
 
 
 # -- All of them -------------------------------------------------------------------------------------------------
@@ -280,3 +282,14 @@ def test_only_tools_that_read_say_so() -> None:
 def test_definitions_are_plain_json() -> None:
     for tool in definitions():
         assert json.loads(msgspec.json.encode(tool.inputSchema))["type"] == "object"
+
+
+async def test_what_another_town_wrote_is_marked_in_words_and_told_whatever_else_is_asked_for() -> None:
+    origin = [{"town": "abcd", "town_name": "rivertown", "replica": "efgh", "fields": ["title"], "created": True}]
+    foreign = ISSUE | {"_origin": origin}
+    told, _ = await ran("find", {"which": "all", "fields": ["id"]}, list=page(foreign))
+    assert "from rivertown One" in told.text
+    assert told.issues == [{"id": ISSUE["id"], "_origin": origin}]
+    told, _ = await ran("claim", {"id": ISSUE["id"]}, update=foreign)
+    assert told.text == f"Claimed {ISSUE['id']} from rivertown One"
+    assert told.issues[0]["_origin"] == origin

@@ -23,6 +23,7 @@ from moot_testkit.carrying import (
     send,
     take_message,
 )
+from moot_testkit.federating import federation, machine_ticket, meet, town_ticket
 from moot_testkit.feeds import seed
 from moot_testkit.town import Member
 from mootd.engine.epochs import begin_epoch
@@ -32,6 +33,7 @@ from mootd.engine.inviting import close_invite
 from mootd.engine.joining import advance, is_waiting, join, joining_key, present_epoch
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.rotating import rotate_town
 
 
 def refusal(act: Callable[[], object]) -> MootError:
@@ -265,3 +267,22 @@ def test_whoever_joins_late_can_open_what_was_sealed_before() -> None:
     joined(two, invited(one).ticket)
     send(one, two)
     assert PlaneKeys(two.keys, one.ledger.id).key_of(first) == keys.key_of(first) is not None
+
+
+def test_a_town_whose_invite_came_before_its_ticket_enters_at_once() -> None:
+    plane, (host, guest) = federation(Role.WRITER)
+    guest.commit(rotate_town)
+    ticket = town_ticket(host, plane).ticket
+    meet(plane, host, guest)
+    made = guest.commit(lambda unit: join(unit, ticket))
+    assert (made.created, made.is_again) == (False, True)
+    assert not waits(guest, made.plane.number)
+    assert feed(guest, made.plane.number, made.plane.town)[0]
+
+
+def test_a_town_that_is_not_in_yet_invites_nobody() -> None:
+    plane, (host, guest) = federation(Role.WRITER)
+    guest.commit(rotate_town)
+    ticket = town_ticket(host, plane).ticket
+    guest.commit(lambda unit: join(unit, ticket))
+    assert refusal(lambda: machine_ticket(guest, plane)).code is Code.NOT_READY

@@ -51,7 +51,10 @@ def test_a_new_town_has_its_planes_with_charter_and_certificate() -> None:
         (charter,), (own,) = member.batches(town, row.number), member.batches(plane=row.number)
         assert [event.skeleton.kind for event in (*charter.events, *own.events)] == [GENESIS, CERTIFICATE]
         assert charter.header.plane == row.id
-    assert {(row.kind, row.role) for row in member.replica.feeds.values()} == {("charter", "admin"), ("replica", "admin")}
+    assert {(row.kind, row.role) for row in member.replica.feeds.values()} == {
+        ("charter", "admin"),
+        ("replica", "admin"),
+    }
 
 
 def test_a_machine_founds_no_second_town() -> None:

@@ -1,24 +1,43 @@
 """A proof of any accepted event convinces whoever has nothing but the proof."""
 
+from collections.abc import Sequence
 from functools import partial
+from random import Random
 
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.charter import Invite, close_draft, invite_draft
+from moot_protocol.charter import (
+    Admission,
+    Invite,
+    admission_draft,
+    charter_draft,
+    close_draft,
+    invite_draft,
+)
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
 from moot_protocol.event import Draft
 from moot_protocol.kinds import Role
-from moot_protocol.proof import BrokenProofError, decode_proof, verify_proof
+from moot_protocol.proof import ProvenEvent, decode_proof, verify_proof
+from moot_protocol.proof_chain import BrokenProofError
 from moot_protocol.ticket import Ticket, invite_signer
-from moot_testkit.feeds import note, seed
+from moot_testkit.carrying import founder as founder_of
+from moot_testkit.carrying import joined as joined_plane
+from moot_testkit.carrying import plane_of
+from moot_testkit.federating import bring, federation, machine, meet, town_ticket
+from moot_testkit.federating import write as write_issue
+from moot_testkit.feeds import FeedWriter, note, seed
+from moot_testkit.sim_towns import make_towns
+from moot_testkit.sim_towns import write_charter as write_charter_of
 from moot_testkit.town import Member, make_town
+from mootd.edges.entropy import SeededEntropy
 from mootd.engine.entities import Entities
 from mootd.engine.inviting import close_invite, invite
 from mootd.engine.joining import advance, join
 from mootd.engine.membership import end_replica
 from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.proving import proof_of
+from mootd.engine.proving import Prover
 from mootd.engine.state import TOWN_KEY
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
@@ -26,16 +45,17 @@ from mootd.store.port import Table
 LEDGER = 1
 
 
-def proofs(member: Member, author: bytes) -> list[bytes]:
-    """Proofs of all accepted events of an author on the ledger."""
+def proofs(member: Member, author: bytes, plane: int = LEDGER) -> list[bytes]:
+    """Proofs of all accepted events of an author on a plane."""
     replica = member.replica
     with replica.read() as reader:
         entities = Entities(
             reader, replica.views_of(reader), lambda feed: replica.feeds[feed].author, replica.feed_number
         )
-        number = replica.feed_number(LEDGER, author) or 0
+        number = replica.feed_number(plane, author) or 0
         events = [each for _, batch in entities.log.batches(number, 1) for each in entities.log.events_of(batch)]
-        return [proof_of(replica, entities, each) for each in events]
+        prover = Prover(replica, entities)
+        return [prover.proof_of(each) for each in events]
 
 
 def write(unit: Unit) -> None:
@@ -215,3 +235,88 @@ class TestReplicasThatJoinedWithAnInvite:
             changed = proof[:place] + bytes([proof[place] ^ 1]) + proof[place + 1 :]
             with pytest.raises(MootError):
                 verify_proof(changed)
+
+
+def provable(plane: bytes, members: Sequence[Member], author: bytes) -> list[ProvenEvent]:
+    """What proofs of an author's events show; every one of these members makes the same."""
+    numbers = [plane_of(member, plane).number for member in members]
+    made = [proofs(member, author, number) for member, number in zip(members, numbers, strict=True)]
+    assert made[0]
+    assert all(each == made[0] for each in made), "whoever proves it, the proof is the same"
+    return [verify_proof(proof) for proof in made[0]]
+
+
+def three_towns() -> tuple[bytes, list[Member]]:
+    """The founder, an admin, and a writer that the admin let in; everybody holds everything."""
+    members = make_towns(3, 3, 0, Random(8))
+    (plane,) = {member.ledger.id for member in members}
+    for source in members:
+        for target in members:
+            target.take(*source.batches(source.ledger.town), *source.batches())
+    assert len({member.exchange().log.position() for member in members}) == 1
+    return plane, members
+
+
+class TestTownsThatWereLetIn:
+    def test_of_a_town_that_came_with_an_invite_the_invite_is_shown(self) -> None:
+        one, guest = founder_of("town 0"), founder_of("town 1")
+        plane = one.ledger.id
+        joined_plane(guest, town_ticket(one, plane).ticket)
+        bring(one, guest, plane)
+        write_issue(guest, plane)
+        own = plane_of(guest, plane).town
+        for author in (guest.id, own):
+            for shown in provable(plane, [guest], author):
+                assert (shown.town, shown.through, shown.came_invited) == (own, (one.ledger.town,), True)
+                assert (shown.plane, shown.role) == (plane, Role.WRITER)
+
+    def test_once_it_is_admitted_for_that_the_admission_is(self) -> None:
+        plane, (founder, guest) = federation(Role.WRITER)
+        write_issue(guest, plane)
+        meet(plane, founder, guest)
+        for shown in provable(plane, [founder, guest], guest.id):
+            assert (shown.through, shown.came_invited) == ((founder.ledger.town,), False)
+
+    def test_so_can_those_of_a_machine_that_joined_it_with_an_invite(self) -> None:
+        plane, (founder, guest) = federation(Role.WRITER)
+        other = machine(guest, plane, founder)
+        write_issue(other, plane)
+        meet(plane, founder, guest, other)
+        for shown in provable(plane, [founder, guest, other], other.id):
+            assert shown.invite
+            assert shown.town == plane_of(guest, plane).town
+
+    def test_of_a_town_that_an_admitted_admin_let_in_the_whole_way_is_shown(self) -> None:
+        plane, members = three_towns()
+        founders, admins, own = (member.ledger.town for member in members)
+        (shown,) = provable(plane, members, members[2].id)
+        assert (shown.town, shown.through, shown.came_invited) == (own, (admins, founders), False)
+        assert provable(plane, members, members[1].id)[0].through == (founders,)
+        assert provable(plane, members, admins)[1].kind == "admission"
+
+    def test_the_admission_that_is_shown_is_the_one_that_gives_the_role(self) -> None:
+        _, members = three_towns()
+        town = members[2].ledger.town
+        for name, role in (("lower", Role.READER), ("higher", Role.ADMIN), ("again", Role.ADMIN)):
+            drafts = [admission_draft(town, Admission(name, role), "")]
+            members[1].commit(partial(write_charter_of, drafts=drafts))
+        (proof,) = proofs(members[1], members[2].id)
+        parsed = decode_proof(proof).further[0].values
+        assert isinstance(parsed, bytes)
+        assert b"higher" in parsed
+
+    def test_a_town_that_the_recovery_key_let_in_needs_no_founder(self) -> None:
+        plane, members = three_towns()
+        town = members[2].ledger.town
+        paper = FeedWriter(plane, SeedSigner(SeededEntropy(b"0 recovery").bytes(32)))
+        paper.write(charter_draft(paper.author, "paper", ""))
+        paper.write(admission_draft(town, Admission("saved", Role.WRITER), ""))
+        for member in members:
+            member.take(*paper.batches)
+        assert [each.through for each in provable(plane, members, members[2].id)] == [(paper.author,)]
+        assert [each.through for each in provable(plane, members, paper.author)] == [(), ()]
+
+    def test_without_the_admission_the_store_is_damaged(self) -> None:
+        _, members = three_towns()
+        lose(members[0], Table.RECORDS_0)
+        assert refused(members[0], members[2].id) is Code.STORE_DAMAGED

@@ -1,6 +1,7 @@
 """Remotes and modes: names are unique, numbers are never given twice, and nothing stays of a remote that went."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import get_type_hints
 
 import pytest
@@ -16,6 +17,9 @@ from mootd.engine.remotes import (
     NAME_CHARS,
     RemoteRow,
     add_remote,
+    check_allowed,
+    isolate,
+    isolated_to,
     mode_of,
     remote_named,
     remotes,
@@ -157,3 +161,44 @@ def test_only_a_plane_that_may_be_shared_can_be_given_a_mode() -> None:
     member = founder()
     assert get_type_hints(set_mode)["plane"] is SharedPlane
     assert refusal(lambda: SharedPlane(member.replica.plane_named("operational"))) is Code.DENIED
+
+
+def test_an_isolated_plane_is_exchanged_with_the_remotes_that_are_named_and_with_none_that_is_added_later() -> None:
+    member = founder()
+    plane = SharedPlane(member.ledger)
+    one, two = add(member, "one"), add(member, "two")
+    member.commit(lambda unit: isolate(unit, plane, [one]))
+    later = add(member, "later")
+    member.restart()
+    assert [mode(member, each, plane.number) for each in (one, two, later)] == ["auto", "off", "off"]
+    with member.replica.read() as reader:
+        assert (isolated_to(reader, plane.number), isolated_to(reader, 99)) == (frozenset({1}), None)
+        check_allowed(reader, one.number, plane.number)
+        assert refusal(lambda: check_allowed(reader, later.number, plane.number)) is Code.DENIED
+
+
+def _set(remote: RemoteRow, plane: SharedPlane, wanted: str, unit: Unit) -> None:
+    set_mode(unit, remote, plane, wanted)
+
+
+def test_no_mode_lets_an_isolated_plane_out() -> None:
+    member = founder()
+    plane = SharedPlane(member.ledger)
+    one, two = add(member, "one"), add(member, "two")
+    member.commit(lambda unit: set_mode(unit, two, plane, "manual"))
+    member.commit(lambda unit: isolate(unit, plane, [one]))
+    for wanted in ("auto", "manual"):
+        assert refusal(partial(member.commit, partial(_set, two, plane, wanted))) is Code.CONFLICT
+    member.commit(lambda unit: set_mode(unit, two, plane, "off"))
+    member.commit(lambda unit: set_mode(unit, one, plane, "manual"))
+    member.commit(lambda unit: isolate(unit, plane, None))
+    assert [mode(member, each, plane.number) for each in (one, two)] == ["manual", "off"]
+
+
+def test_a_remote_that_takes_the_name_of_one_that_went_is_not_the_one_that_was_named() -> None:
+    member = founder()
+    plane = SharedPlane(member.ledger)
+    one = add(member, "one")
+    member.commit(lambda unit: isolate(unit, plane, [one]))
+    member.commit(lambda unit: remove_remote(unit, "one"))
+    assert mode(member, add(member, "one"), plane.number) == "off"

@@ -73,7 +73,7 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_machines_that_push_at_once_never_conflict(tmp_path: Path, server: Server, tries: list[int]) -> None:
-    count, pushes = at_scale(4, 10), at_scale(3, 20)
+    count, pushes = at_scale(3, 10), at_scale(2, 20)
 
     async def work(peer: Peer) -> None:
         for _ in range(pushes):
@@ -125,7 +125,7 @@ async def test_one_event_on_a_large_plane_is_one_small_commit(tmp_path: Path, se
     async with peers(2) as (ada, bob):
         connect(ada, tmp_path, server.repository)
         connect(bob, tmp_path, server.repository)
-        ada.write_at_once(at_scale(500, 5000))
+        ada.write_at_once(at_scale(200, 5000))
         await settle(ada, bob)
         before = commits(server.repository), *loose(server.repository)
         ada.write()
@@ -150,12 +150,12 @@ async def test_a_machine_that_comes_late_gets_all_in_one_round_once_it_is_a_memb
 async def test_small_pushes_make_way_for_a_new_generation_that_readers_follow_without_an_alarm(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mootd.exchange.ref_exchange.SMALL_PUSHES", at_scale(6, 256))
+    monkeypatch.setattr("mootd.exchange.ref_exchange.SMALL_PUSHES", at_scale(3, 256))
     async with peers(3) as (ada, bob, carl):
         for peer in (ada, bob, carl):
             connect(peer, tmp_path, server.repository)
         await settle(ada, bob)
-        for number in range(at_scale(20, 1500)):
+        for number in range(at_scale(8, 1500)):
             ada.write()
             await ada.sync()
             if number % at_scale(4, 100) == 0:

@@ -20,7 +20,7 @@ from mootd.engine.exchange import SharedPlane
 from mootd.engine.inviting import invite
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_plane
-from mootd.engine.remotes import RemoteRow, remote_named, remove_remote, set_mode
+from mootd.engine.remotes import RemoteRow, isolate, remote_named, remove_remote, set_mode
 from mootd.exchange.hub import Hub, Settings, error_of
 from mootd.exchange.progress import Progress
 from mootd.service.writes import carry_out
@@ -32,12 +32,15 @@ class Recorder:
     """A worker that does nothing, and remembers what it was asked to do."""
 
     debounce_s: float | None = None
+    linger_s = 0.0
 
     def __init__(self) -> None:
         self.rounds: list[list[str]] = []
         self.is_closed = False
         self.error: BaseException | None = None
         self.gate: asyncio.Event | None = None
+        self.last_words: BaseException | None = None
+        """Raised where it is told to stop."""
 
     def way(self) -> Callable[[RemoteRow, Hub], "Recorder"]:
         return lambda _row, _hub: self
@@ -45,8 +48,11 @@ class Recorder:
     async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
         del progress
         self.rounds.append([plane.name for plane in planes])
-        if self.gate is not None:
-            await self.gate.wait()
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+        except asyncio.CancelledError:
+            raise self.last_words or asyncio.CancelledError from None
         if self.error is not None:
             raise self.error
 
@@ -70,6 +76,18 @@ async def test_a_remote_that_is_added_is_served_and_one_that_is_removed_is_let_g
         await until(lambda: worker.rounds == [["ledger"]] or len(worker.rounds) > 1)
         peer.commit(lambda unit: remove_remote(unit, "origin"))
         await until(lambda: worker.is_closed)
+
+
+async def test_a_remote_that_is_removed_is_let_go_even_where_its_end_fails() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        worker.gate, worker.last_words = asyncio.Event(), RefusedError("there is no such remote")
+        opened(peer)
+        peer.add(worker.way())
+        await until(lambda: bool(worker.rounds))
+        peer.commit(lambda unit: remove_remote(unit, "origin"))
+        await until(lambda: worker.is_closed)
+        assert len(worker.rounds) == 1
 
 
 async def test_a_commit_begins_a_round() -> None:
@@ -107,6 +125,21 @@ async def test_operational_planes_and_planes_that_are_off_are_never_handed_to_a_
         assert all(planes == [] for planes in worker.rounds)
 
 
+async def test_an_isolated_plane_is_handed_to_no_other_worker_whoever_asks() -> None:
+    async with peers(1, HASTY) as (peer,):
+        opened(peer)
+        named, later = Recorder(), Recorder()
+        peer.add(named.way(), "named")
+        plane = SharedPlane(peer.plane())
+        peer.commit(lambda unit: isolate(unit, plane, [remote_named(unit.transaction, "named")]))
+        peer.add(later.way(), "later")
+        await peer.hub.sync(Sync(wait_ms=5000))
+        await peer.hub.sync(Sync(plane="ledger", wait_ms=5000))
+        assert named.rounds[-1] == ["ledger"]
+        assert later.rounds
+        assert all(planes == [] for planes in later.rounds)
+
+
 async def test_a_manual_plane_is_exchanged_only_when_somebody_asks() -> None:
     async with peers(1, HASTY) as (peer,):
         worker = Recorder()
@@ -119,14 +152,33 @@ async def test_a_manual_plane_is_exchanged_only_when_somebody_asks() -> None:
         assert ["ledger"] in worker.rounds
 
 
+async def test_a_manual_plane_that_was_asked_for_lingers_where_a_round_is_not_all_there_is() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        opened(peer)
+        peer.add(worker.way(), mode="manual")
+        for linger_s, planes in ((0.0, []), (3600.0, ["ledger"])):
+            worker.linger_s = linger_s
+            await peer.sync()
+            before = len(worker.rounds)
+            peer.write()
+            await until(lambda before=before: len(worker.rounds) > before)  # type: ignore[misc]
+            assert worker.rounds[-1] == planes
+        switch(peer, "off")
+        await until(lambda: worker.rounds[-1] == [])
+
+
+def switch(peer: Peer, mode: str) -> None:
+    """Say how the ledger is exchanged with the remote."""
+    peer.commit(lambda unit: set_mode(unit, remote_named(unit.transaction, "origin"), SharedPlane(peer.plane()), mode))
+
+
 async def test_a_mode_of_a_plane_goes_before_the_remote_s_own() -> None:
     async with peers(1, HASTY) as (peer,):
         worker = Recorder()
         opened(peer)
         peer.add(worker.way(), mode="off")
-        peer.commit(
-            lambda unit: set_mode(unit, remote_named(unit.transaction, "origin"), SharedPlane(peer.plane()), "auto")
-        )
+        switch(peer, "auto")
         await until(lambda: ["ledger"] in worker.rounds)
 
 

@@ -1,14 +1,17 @@
 """Live exchange under faults, over a broker in memory that misbehaves by a seed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
 from msgspec.structs import replace
 
+from moot_protocol.batch import batch_link
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frame import seal
+from moot_protocol.messages import Batches
 from moot_protocol.presence import Presence, build_presence
 from moot_protocol.siv import NONCE_BYTES
 from moot_testkit.exchanging import QUICK, STILL, Peer, at_rest, in_step, peers, through_line, through_refs, until
@@ -16,11 +19,12 @@ from moot_testkit.feeds import stripped
 from moot_testkit.git_servers import at_scale
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs
+from mootd.engine.epochs import begin_epoch
 from mootd.engine.members import seen
 from mootd.engine.outbox import Outbox, OutboxReader
 from mootd.engine.remotes import remove_remote
 from mootd.engine.state import REPLICA_KEY
-from mootd.exchange.live_plane import AT_ONCE, LivePlane
+from mootd.exchange.live_plane import AT_ONCE, LivePlane, Reply
 from mootd.exchange.progress import Progress
 from mootd.remotes import Channel, Incoming
 from mootd.store.port import Table
@@ -80,7 +84,7 @@ async def test_what_just_came_is_not_sent_back() -> None:
         await until(lambda: at_rest(*everyone))
         unruly.published.clear()
         ada = everyone[0]
-        for _ in range(10):
+        for _ in range(at_scale(4, 10)):
             ada.write()
             await until(lambda: in_step(*everyone))
         senders = {each.sender for each in unruly.published if each.channel is Channel.BATCHES}
@@ -144,20 +148,6 @@ async def test_more_is_written_offline_than_the_outbox_holds_and_all_of_it_arriv
         assert bob.events() > writes
 
 
-async def test_the_outbox_keeps_what_a_member_heard_of_lately_has_not_confirmed() -> None:
-    broker = MemoryBroker()
-    async with peers(3, QUICK) as (ada, bob, carl):
-        for peer in (ada, bob, carl):
-            peer.add(through_line(broker), kind="mqtt")
-        await until(lambda: at_rest(ada, bob, carl))
-        await carl.die()
-        ada.write()
-        await until(lambda: in_step(ada, bob))
-        await until(lambda: ada.progress().rounds > 0 and ada.gauge().frames == 1)
-        await carl.live_again()
-        await until(lambda: at_rest(ada, bob, carl))
-
-
 def has_heard(peer: Peer, other: Peer, since_ms: int) -> bool:
     """Whether a machine has heard from another since then that both are in step, and so all that came before that."""
     with peer.replica.read() as reader:
@@ -174,12 +164,26 @@ def have_heard(one: Peer, other: Peer, since_ms: int) -> bool:
     return False
 
 
+async def test_the_outbox_keeps_what_a_member_heard_of_lately_has_not_confirmed() -> None:
+    broker = MemoryBroker()
+    async with peers(3, QUICK) as (ada, bob, carl):
+        for peer in (ada, bob, carl):
+            peer.add(through_line(broker), kind="mqtt")
+        await until(lambda: at_rest(ada, bob, carl) and have_heard(ada, carl, 0))
+        await carl.die()
+        ada.write()
+        await until(lambda: in_step(ada, bob))
+        await until(lambda: ada.progress().rounds > 0 and ada.gauge().frames == 1)
+        await carl.live_again()
+        await until(lambda: at_rest(ada, bob, carl))
+
+
 async def test_members_not_heard_of_for_a_month_are_waited_for_no_more() -> None:
     broker = MemoryBroker()
     async with peers(3, QUICK) as (ada, bob, carl):
         for peer in (ada, bob, carl):
             peer.add(through_line(broker), kind="mqtt")
-        await until(lambda: at_rest(ada, bob, carl))
+        await until(lambda: at_rest(ada, bob, carl) and have_heard(ada, carl, 0))
         await carl.die()
         since = max(peer.clock.now_ms() for peer in (ada, bob))
         for peer in (ada, bob):
@@ -365,6 +369,98 @@ async def test_a_remote_that_is_removed_while_frames_are_on_their_way_leaves_not
             assert not list(OutboxReader(reader, number).frames())
             assert not plane.on_remote.prepare(0)
             assert not any(key.startswith(b"outbox/") for key, _ in reader.scan(Table.META, b"outbox/", b"outbox0"))
+
+
+async def test_a_machine_told_to_stop_while_it_publishes_stops_whatever_has_become_of_the_remote() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane = await handing(ada)
+        ada.write()
+
+        def stop() -> None:
+            ada.commit(lambda unit: remove_remote(unit, "origin"))
+            raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await plane.hand_over(Watched(1, stop))  # type: ignore[arg-type]
+
+
+async def test_what_was_sealed_before_a_new_key_and_queued_after_it_goes_out_under_the_new_one() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        plane = await handing(ada)
+        ada.write(2)
+        old = plane.on_remote.prepare(AT_ONCE)
+        ada.commit(lambda unit: begin_epoch(unit, ada.plane(), plane.on_remote.keys))
+        ada.commit(lambda unit: plane.on_remote.queue(unit, old))
+        line = Watched()
+        await plane.hand_over(line)  # type: ignore[arg-type]
+        assert not plane.on_remote.is_outdated(*line.frames)
+        assert plane.on_remote.is_outdated(*(ready.frame for ready in old))
+        links = [batch_link(each) for frame in line.frames for each in brought(plane, frame)]
+        assert {(link.author, link.last) for link in links} >= {
+            (entry.author, entry.n) for entry in ada.position().frontier
+        }
+
+
+def brought(plane: LivePlane, frame: bytes) -> tuple[bytes, ...]:
+    """The batches in a frame."""
+    message = plane.on_remote.open(frame)
+    assert isinstance(message, Batches)
+    return message.batches
+
+
+class Slow:
+    """A line on which the first frame of a channel takes until it is let through."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.published: list[Channel] = []
+        self.begun = asyncio.Event()
+        self.gate = asyncio.Event()
+        self._channel = channel
+
+    async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
+        """As the port's."""
+        if channel is self._channel and not self.begun.is_set():
+            self.begun.set()
+            await self.gate.wait()
+        self.published.append(channel)
+
+
+@asynccontextmanager
+async def held_up(ada: Peer, channel: Channel, replies: Callable[[LivePlane], list[Reply]]) -> AsyncIterator[Slow]:
+    """A plane that hands over while something comes in, a frame of this channel of its own held up within."""
+    plane, line = await handing(ada), Slow(channel)
+    incoming = Incoming(plane.on_remote.topic, bytes(16), Channel.WANT, b"", is_retained=False)
+    plane.take = lambda _: replies(plane)  # type: ignore[method-assign,assignment]
+    hearing, handing_over = plane.hear(line, incoming), plane.hand_over(line)  # type: ignore[arg-type]
+    first, second = (hearing, handing_over) if channel is Channel.WANT else (handing_over, hearing)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(first)
+        await line.begun.wait()
+        last = tasks.create_task(second)
+        for _ in range(20):  # as far as it comes meanwhile
+            await asyncio.gather(*(plane._hub.in_thread(int) for _ in range(4)))
+        yield line
+        line.gate.set()
+        await last
+        await plane.hand_over(line)  # type: ignore[arg-type]
+
+
+async def test_nothing_is_said_of_this_machine_while_something_said_before_is_on_its_way() -> None:
+    async with peers(2, STILL, running=False) as (ada, _):
+        async with held_up(ada, Channel.WANT, lambda _: [Reply(Channel.WANT, b"a reply")]) as line:
+            assert Channel.FRONTIER not in line.published
+        assert [each for each in line.published if each is not Channel.BATCHES] == [Channel.WANT, Channel.FRONTIER]
+
+
+async def test_news_that_comes_while_this_machine_tells_where_it_stands_is_told_after_that() -> None:
+    def news(plane: LivePlane) -> list[Reply]:
+        plane.forget_told()
+        return []
+
+    async with peers(2, STILL, running=False) as (ada, _):
+        async with held_up(ada, Channel.FRONTIER, news) as line:
+            pass
+        assert line.published.count(Channel.FRONTIER) == 2
 
 
 # -- Who listens ---------------------------------------------------------------------------------------------------

@@ -6,9 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.exchanging import HASTY, QUICK, Peer, at_rest, in_step, peers, through_broker, until
+from moot_testkit.exchanging import (
+    HASTY,
+    QUICK,
+    STILL,
+    Peer,
+    at_rest,
+    in_step,
+    peers,
+    through_broker,
+    through_line,
+    until,
+)
 from moot_testkit.mqtt_broker import MqttBroker
 from moot_testkit.tcp_proxy import Manner, TcpProxy
+from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.exchange.live_worker import LiveWorker
@@ -38,6 +50,17 @@ async def test_a_machine_joins_live_and_both_hear_of_one_another_at_once(broker:
         await until(lambda: at_rest(ada, bob))
         assert not ada.progress().problems
         assert not bob.progress().problems
+
+
+async def test_a_manual_plane_s_line_stays_open_until_what_others_hold_has_come() -> None:
+    broker = MemoryBroker()
+    async with peers(2, STILL) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_line(broker), kind="mqtt", mode="manual")
+        ada.write(5)
+        await bob.sync()
+        await ada.sync()
+        await until(lambda: in_step(ada, bob))
 
 
 async def test_a_broker_that_is_killed_and_comes_back_with_its_sessions_lost_loses_nothing(broker: MqttBroker) -> None:

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+import pytest
+
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.errors import Code
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.kinds import Role
 from moot_protocol.requests import Create, InitProject, IssueFields, Show
 from moot_protocol.ticket import Ticket
@@ -16,13 +18,14 @@ from moot_testkit.town import PROJECT, Api, Member
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.engine.charters import epochs_of
 from mootd.engine.epochs import begin_epoch
-from mootd.engine.exchange import Snapshot
+from mootd.engine.exchange import SharedPlane, Snapshot
 from mootd.engine.inviting import Invited, close_invite, invite
 from mootd.engine.joining import join
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.remotes import add_remote
+from mootd.engine.remotes import add_remote, isolate
 from mootd.engine.removing import retire
+from mootd.engine.unit import Unit
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
@@ -150,3 +153,48 @@ def test_where_nothing_can_be_sealed_charters_still_go_so_that_admins_hear_why()
     sent = on_remote.prepare(99)
     assert {ready.portion.is_charter for ready in sent} == {True}
     assert all(on_remote.open(ready.frame) for ready in sent)
+
+
+# -- Isolation ---------------------------------------------------------------------------------------------------
+def isolate_from_hub(machine: Machine) -> None:
+    """Let the plane be exchanged with another remote only."""
+
+    def work(unit: Unit) -> None:
+        other = add_remote(unit, "other", "git", "/other.git", "auto", {})
+        isolate(unit, SharedPlane(machine.member.ledger), [other])
+
+    machine.member.commit(work)
+
+
+def test_of_an_isolated_plane_no_byte_is_sealed_queued_pushed_or_taken_in_on_another_remote() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    desk.api.call(InitProject(actor="ada", prefix=PROJECT))
+    desk.write("before")
+    laptop = machine("laptop", refs, ticket_of(desk).ticket)
+    all_round(desk, laptop)
+    frame = laptop.plane.everything()[0]
+    sealed = desk.plane.sealer()
+    assert sealed is not None
+    desk.write("after")
+    prepared = desk.plane.prepare(1)
+    desk.plane.fill(2**20)
+    desk.write("later")
+    isolate_from_hub(desk)
+    held = dict(refs.tips)
+    attempts: list[Callable[[], Any]] = [
+        lambda: desk.plane.open(frame),
+        lambda: desk.plane.take([frame]),
+        lambda: sealed(b"kept from before"),
+        lambda: desk.plane.prepare(1),
+        desk.plane.everything,
+        desk.plane.charter_frames,
+        lambda: desk.plane.presence(is_there=True),
+        lambda: desk.member.commit(lambda unit: desk.plane.queue(unit, prepared)),
+        desk.round,
+    ]
+    for attempt in attempts:
+        with pytest.raises(RefusedError) as raised:
+            attempt()
+        assert raised.value.code is Code.DENIED
+    assert refs.tips == held

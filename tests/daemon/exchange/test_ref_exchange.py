@@ -6,10 +6,11 @@ from itertools import count
 import pytest
 
 from moot_protocol.frame import seal
-from moot_protocol.messages import build_batches
+from moot_protocol.messages import Batches, build_batches
 from moot_testkit.exchanging import Peer, in_step, peers, settle, through_refs
 from mootd.edges.git.names import ref_name
 from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
+from mootd.engine.epochs import begin_epoch
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import RefExchange
 from mootd.remotes import Fetched, Ref, RefRemote, Tip
@@ -141,6 +142,24 @@ async def test_a_process_that_dies_at_any_commit_loses_nothing(monkeypatch: pyte
             if survived and kept:
                 break
         assert deaths > 8
+
+
+async def test_what_was_sealed_before_a_new_key_and_queued_after_it_is_pushed_under_the_new_one() -> None:
+    refs = MemoryRefs()
+    async with peers(2, running=False) as (ada, _):
+        remote = MemoryRefRemote(refs)
+        ada.add(through_refs(refs))
+        there = ada.on_remote()
+        old = there.prepare(100)
+        ada.commit(lambda unit: begin_epoch(unit, ada.plane(), there.keys))
+        ada.commit(lambda unit: there.queue(unit, old))
+        assert there.is_outdated(*(ready.frame for ready in old))
+        await one_round(ada, remote)
+        (tip,) = (await remote.fetch([there.topic])).tips
+        frames, _ = await remote.read(tip, None, 1 << 30)
+        assert not there.is_outdated(*frames)
+        brought = [message.batches for frame in frames if isinstance(message := there.open(frame), Batches)]
+        assert sum(map(len, brought)) >= sum(len(ready.portion.after) for ready in old)
 
 
 async def test_nothing_new_is_one_fetch_and_no_commit_and_no_push() -> None:

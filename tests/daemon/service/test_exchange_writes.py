@@ -1,6 +1,7 @@
 """Requests about planes, remotes and invites that write: what they answer, refuse, and leave as it was."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from moot_protocol.exchange_requests import (
     SetMode,
     ShowPlane,
 )
+from moot_protocol.federation_requests import IsolatePlane
 from moot_protocol.ids import key_text
 from moot_protocol.limits import TICKET_REMOTES, URL_BYTES
 from moot_protocol.request_base import Request
@@ -32,6 +34,7 @@ from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.engine import carried, layout
 from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import DAY_MS
 from mootd.store.port import Table
 
@@ -308,6 +311,7 @@ def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
         "is_for_town": False,
         "state": "waiting",
         "created": True,
+        "is_again": False,
         "replica": key_text(two.member.id),
         "remotes": ["origin"],
         "clashes": [],
@@ -327,7 +331,8 @@ def test_joining_again_says_how_far_it_has_come_and_adds_nothing() -> None:
     ticket = invite(one)["ticket"]
     join(two, ticket)
     again = join(two, ticket)
-    assert (again["created"], again["state"], again["remotes"], again["recovery_words"]) == (False, "waiting", [], "")
+    assert (again["created"], again["state"], again["recovery_words"]) == (False, "waiting", "")
+    assert again["remotes"] == ["origin"]
     send(one.member, two.member)
     again = join(two, ticket)
     assert (again["created"], again["state"], again["remotes"]) == (False, "ready", [])
@@ -338,11 +343,11 @@ def test_a_machine_with_a_town_keeps_its_planes_and_its_remotes() -> None:
     one, two = make_api(), make_api(seed=9)
     add(one)
     add(two)
-    before = two.call(Planes())
+    before = [each["plane"] for each in two.call(Planes())]
     joined = join(two, invite(one)["ticket"])
-    assert (joined["recovery_words"], joined["remotes"]) == ("", [])
+    assert (joined["recovery_words"], joined["remotes"]) == ("", ["origin"])
     assert joined["name"] == f"ledger-{one.member.ledger.id.hex()[:4]}"
-    assert two.call(Planes())[:-1] == before
+    assert [each["plane"] for each in two.call(Planes())][:-1] == before
     assert [each["name"] for each in two.call(Remotes())] == ["origin"]
 
 
@@ -352,6 +357,39 @@ def test_a_machine_s_other_planes_stay_away_from_the_remotes_of_a_ticket() -> No
     joined = join(two, invite(one)["ticket"])
     (shown,) = two.call(Remotes())
     assert {each["plane"]: each["mode"] for each in shown["planes"]} == {"ledger": "off", joined["name"]: "auto"}
+
+
+def modes(api: Api) -> dict[str, str]:
+    (shown,) = api.call(Remotes())
+    return {each["plane"]: each["mode"] for each in shown["planes"]}
+
+
+def test_a_second_plane_goes_through_the_remote_that_came_with_the_first() -> None:
+    one, two = make_api(), newcomer()
+    add(one)
+    one.call(CreatePlane(actor="ada", name="bridge"))
+    join(two, invite(one)["ticket"])
+    assert join(two, invite(one, plane="bridge")["ticket"])["remotes"] == ["origin"]
+    assert modes(two) == {"ledger": "auto", "bridge": "auto"}
+
+
+def test_a_remote_that_this_machine_exchanges_with_by_hand_stays_so_for_a_plane_that_is_joined() -> None:
+    one, two = make_api(), make_api(seed=9)
+    add(one)
+    add(two, mode="manual")
+    joined = join(two, invite(one)["ticket"])
+    assert modes(two)[joined["name"]] == "manual"
+
+
+def test_joining_again_a_plane_that_is_in_use_turns_on_no_exchange() -> None:
+    one, two = make_api(), newcomer()
+    add(one)
+    ticket = invite(one)["ticket"]
+    join(two, ticket)
+    send(one.member, two.member)
+    two.call(SetMode(actor="bob", plane="ledger", remote="origin", mode="off"))
+    assert join(two, ticket)["remotes"] == []
+    assert modes(two) == {"ledger": "off"}
 
 
 def test_writes_wait_for_the_charter_and_count_after_it() -> None:
@@ -390,3 +428,30 @@ def test_a_ticket_with_an_address_that_is_none_is_refused_as_a_whole(monkeypatch
     assert refusal(lambda: join(two, text)) is Code.INVALID
     assert not two.member.replica.is_founded
     assert two.call(Remotes()) == []
+
+
+def _put(remote: int, frame: OutFrame, unit: Unit) -> None:
+    Outbox(unit.transaction, remote).put(frame)
+
+
+def test_isolating_a_plane_empties_the_queues_of_other_remotes_and_keeps_tickets_from_naming_them() -> None:
+    api = make_api()
+    for name in ("named", "other"):
+        api.call(AddRemote(actor="ada", name=name, kind="git", url=f"https://example.org/{name}.git"))
+    plane = api.member.ledger.number
+    frame = OutFrame(plane, "batches", b"sealed", 0, (), 0)
+    for remote in (1, 2):
+        api.member.commit(partial(_put, remote, frame))
+    made = api.call(IsolatePlane(actor="ada", plane="ledger", to=("named",)))
+    assert made == {"plane": "ledger", "is_isolated": True, "remotes": ["named"], "withdrawn": 1}
+    assert [box["frames"] for box in api.call(OutboxInfo())] == [1, 0]
+    api.call(AddRemote(actor="ada", name="later", kind="git", url="https://example.org/later.git"))
+    shown = api.call(ShowPlane(plane="ledger"))
+    assert [each["mode"] for each in shown["remotes"]] == ["auto", "off", "off"]
+    assert shown["is_isolated"]
+    assert [each["url"] for each in invite(api)["remotes"]] == ["https://example.org/named.git"]
+    assert refusal(lambda: api.call(SetMode(actor="ada", plane="ledger", remote="later", mode="auto"))) is Code.CONFLICT
+    assert refusal(lambda: api.call(IsolatePlane(actor="ada", plane="ledger", to=("none",)))) is Code.NOT_FOUND
+    assert refusal(lambda: api.call(IsolatePlane(actor="ada", plane="operational", to=("named",)))) is Code.INVALID
+    ended = api.call(IsolatePlane(actor="ada", plane="ledger", off=True))
+    assert (ended["is_isolated"], "is_isolated" in api.call(ShowPlane(plane="ledger"))) == (False, False)

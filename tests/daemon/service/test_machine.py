@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
@@ -123,6 +124,19 @@ def test_replicas_with_the_same_log_show_the_same_digest() -> None:
             members[1].take(*members[0].batches())
             members[0].take(*members[1].batches())
             assert ledger(one) == ledger(two)
+
+
+def test_a_fork_is_an_alarm_until_an_end_has_settled_it(api: Api) -> None:
+    feeds = api.member.replica.feeds
+    number, row = next(iter(feeds.items()))
+
+    def forks() -> list[str]:
+        return [alarm["code"] for alarm in api.call(Status())["alarms"] if alarm["code"] == "forked"]
+
+    feeds[number] = replace(row, forked_at=2)
+    assert forks() == ["forked"]
+    feeds[number] = replace(row, forked_at=2, ended=True)
+    assert forks() == []
 
 
 def test_fields_that_disagree_are_counted_as_conflicts() -> None:

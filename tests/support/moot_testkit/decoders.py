@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from moot_protocol import rpc
 from moot_protocol.batch import ZEROS, decode_batch, decode_header, encode_batch
@@ -35,7 +36,8 @@ from moot_protocol.messages import (
 )  # fmt: skip
 from moot_protocol.presence import Presence, build_presence, decode_presence
 from moot_protocol.proof import build_proof, decode_proof, verify_proof
-from moot_protocol.requests import Create, IssueFields, Ping
+from moot_protocol.requests import Close, Create, IssueFields, Ping
+from moot_protocol.spool import Token, check_command, command_name, decode_token, encode_token, seal_command
 from moot_protocol.ticket import Remote, RemoteKind, Ticket, decode_ticket, encode_ticket
 from moot_testkit.feeds import Town, note, seed, wire
 from moot_testkit.forging import forged_batch, forged_header, forged_skeleton, forged_values
@@ -57,6 +59,7 @@ class Decoder(NamedTuple):
 
 
 _TOWN = Town()
+_HPKE = X25519PrivateKey.from_private_bytes(seed("daemon"))
 _FEED = _TOWN.replica("laptop")
 _OVER = (Dot(_TOWN.key.public, 1, b"leaf8..."),)
 _BATCH = _FEED.write(
@@ -66,10 +69,12 @@ _BATCH = _FEED.write(
 )
 _CERTIFICATE = _TOWN.certificate(_FEED.author)
 _WIRE = (wire(_FEED.batches[0]), wire(_BATCH), forged_batch())
+_GUEST = _TOWN.guest("guest")
 _PROOFS = (
     build_proof(_BATCH, 2, _CERTIFICATE, _TOWN.genesis),
     build_proof(_BATCH, 3, _CERTIFICATE, _TOWN.genesis),
     build_proof(_TOWN.charter.batches[0], 1, (), _TOWN.genesis),
+    build_proof(_GUEST.charter.batches[0], 1, (), _TOWN.genesis, ((_TOWN.admit(_GUEST), _TOWN.charter.n),)),
 )
 _TICKET = Ticket(
     1, _TOWN.plane, PlaneKind.LEDGER, "ledger", _TOWN.key.public, "rivertown", seed("topic"), seed("plane key"),
@@ -139,6 +144,8 @@ _MESSAGES = (
     build_batches(_TOWN.plane, _WIRE[:2], (_FEED.author,), (_TOWN.key.public,)),
     build_fork(fork_proof((_BATCH.header_bytes, _BATCH.signature), (_TWIN.header_bytes, _TWIN.signature))),
 )
+_TOKEN = Token(1, "w", "mt", _TOWN.plane.hex(), seed("token"), _HPKE.public_key().public_bytes_raw())
+_SPOOL_ID, _SPOOL_MS = bytes(range(16)), 1_700_000_000_000
 _RESULTS = (msgspec.msgpack.encode({"pid": 1}), msgspec.msgpack.encode({}))
 
 DECODERS: tuple[Decoder, ...] = (
@@ -178,6 +185,12 @@ DECODERS: tuple[Decoder, ...] = (
     Decoder("rpc from the daemon", rpc.decode_from_daemon, _ANSWERS, covers=(rpc.decode_from_daemon,)),
     Decoder(
         "rpc result", lambda data: rpc.decode_result(Ping(), msgspec.Raw(data)), _RESULTS, covers=(rpc.decode_result,)
+    ),
+    Decoder("spool token", decode_token, (encode_token(_TOKEN),), encode_token, (decode_token,)),
+    Decoder(
+        "spool command",
+        lambda data: check_command(data, command_name(_SPOOL_MS, _SPOOL_ID), "w", seed("token"), _SPOOL_MS),
+        (seal_command(_TOKEN, _SPOOL_ID, _SPOOL_MS, Close(actor="a", id="mt-1"), awaited=True),),
     ),
     Decoder("rpc frames", _frames, (rpc.hello_frame("1.0"), rpc.result_frame(1, None) * 2)),
 )

@@ -267,6 +267,7 @@ class RefWorker:
     """Exchanges planes with any remote that keeps frames in refs."""
 
     debounce_s = None
+    linger_s = 0.0
 
     def __init__(self, remote: RefRemote, number: int, hub: Hub) -> None:
         self._remote = remote

@@ -1,14 +1,12 @@
 """The laws that a replica must keep, checked against its store and against the naive model."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from moot_protocol import limits
-from moot_protocol.acceptance import settle
+from moot_protocol.acceptance import Accepted
 from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.branches import follows
 from moot_protocol.clock import is_ahead, to_ms
@@ -24,12 +22,12 @@ from moot_testkit.naive_acceptance import NaiveAcceptance
 from moot_testkit.town import Member
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
-from mootd.engine.cut import CutReport
+from mootd.engine.cut import CutReport, cut_reports
 from mootd.engine.entities import Entities
 from mootd.engine.exchange import Snapshot as FeedsSnapshot
 from mootd.engine.exchange import StoredLog
 from mootd.engine.fsck import Checker
-from mootd.engine.issues.reading import Issues
+from mootd.engine.issues.reading import ORIGIN, Issues
 from mootd.engine.log import LogReader
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.record import Record, decode_record, is_write, pairs_of
@@ -172,13 +170,21 @@ def _check_documents(found: Issues, issues: dict[str, Issue]) -> None:
         for field in reading._fields:
             here, there = getattr(reading, field), getattr(issue.reading, field)
             require(_plain(here) == _plain(there), "every field is shown as the model says", name, field, here, there)
-        document = found.document(record)
+        document = _without_origins(found.document(record))
         require(repr(document) == repr(issue.document), "documents are equal", document, issue.document)
         # Without texts, values stand in the record itself.
         live = found.live(record, texts=False)
         short = read_issue(name, live, record.created, record.updated)
         for field in ("status", "priority", "assignee", "issue_type"):
             require(short.values.get(field) == issue.reading.values.get(field), "rows show the same", name, field)
+
+
+def _without_origins(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without what each replica tells of other towns' words: that differs with the town it is of."""
+    bare = {name: value for name, value in document.items() if name != ORIGIN}
+    if "comments" in bare:
+        bare["comments"] = [_without_origins(comment) for comment in bare["comments"]]
+    return bare
 
 
 def _check_conflicts(snapshot: Snapshot, issues: dict[str, Issue]) -> None:
@@ -360,19 +366,18 @@ def check_towns(expected: Expected, naive: NaiveAcceptance) -> None:
         require(found == wanted, "acceptance is what the rules say", author.hex()[:8], found, wanted)
 
 
-def check_unnamed(plane: bytes, expected: Expected, named: Container[bytes], held: HeldBatches) -> None:
-    """Feeds that no frontier names count for nothing where all of them are held, and change nothing for others.
+def check_unnamed(expected: Expected, named: Container[bytes], everything: Mapping[bytes, Accepted]) -> None:
+    """Feeds that are not exchanged count for nothing where all of them are held, and change nothing for others.
 
-    Such feeds are not exchanged. If one that some replica holds counted as soon as it met what others hold, replicas
-    in step would have missed it for ever.
+    Not exchanged is what nobody accepts anything of. If such a feed counted as soon as it met what others hold,
+    replicas in step would have missed it for ever. Once it is let in, whoever holds it names it, and the rest follows.
 
     Args:
-        plane: the plane's 16 bytes.
         expected: what is accepted without them.
-        named: the authors that some replica's frontier names.
-        held: all batches that any replica holds linked, theirs included.
+        named: the authors whose feeds are exchanged.
+        everything: what would be accepted by somebody who holds all that any replica holds linked.
     """
-    for author, accepted in settle(plane, held).accepted.items():
+    for author, accepted in everything.items():
         if author in named:
             alone = expected.accepted.get(author)
             require(accepted == alone, "feeds that nobody exchanges change nothing", author.hex()[:8], accepted, alone)
@@ -383,10 +388,8 @@ def check_unnamed(plane: bytes, expected: Expected, named: Container[bytes], hel
 # -- Acknowledged writes -----------------------------------------------------------------------------------------
 def cuts_of(member: Member) -> list[CutReport]:
     """What a replica reported of cuts."""
-    decode = msgspec.msgpack.Decoder(CutReport).decode
     with member.replica.read() as reader:
-        rows = reader.scan(Table.META, layout.CUT_REPORTS, layout.after(layout.CUT_REPORTS))
-        return [decode(value) for _, value in rows]
+        return cut_reports(reader)
 
 
 def check_acknowledged(members: list[Member], acknowledged: list[Acknowledged], expected: Expected) -> None:

@@ -237,6 +237,9 @@ class NaiveAcceptance:
             before = trunk(self.ways.get(town, []), self.forks.get(town, NEVER))
             way, n = cut(own, before if before in ways else [])
             removers = {town} if own else set()
+        opening = trunk(self.ways.get(town, []), self.forks.get(town, NEVER))[:1]
+        if n == 0 and opening and self._is_charter(opening, town):
+            way, n = opening, 1  # what others rest on travels whatever pins it
         return Charter(town, depth, role, way, n, said_in(way, n), removers)
 
     def _own_end(self, way: Way, town: bytes) -> tuple[Way, int] | None:

@@ -179,9 +179,10 @@ class Node:
                 stored = log.event(arrival)
                 skeleton, event = stored.event.skeleton, stored.event
                 keys = tuple(change.key for change in skeleton.changes if not change.removes)
-                author = replica.feeds[stored.feed].author
-                if author not in self._own:
-                    continue
+                feed = replica.feeds[stored.feed]
+                author = feed.author
+                if author not in self._own or feed.plane != self.member.ledger.number:
+                    continue  # what a replica writes beside it for itself alone, the model knows nothing of
                 self._world.acknowledged.append(
                     Acknowledged(self.index, author, event.n, event.leaf, skeleton.kind, skeleton.entity, keys)
                 )

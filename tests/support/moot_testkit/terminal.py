@@ -63,6 +63,8 @@ class RecordingTerminal:
         """Path → permissions of what was written."""
         self.to_edit: list[str] = []
         """Texts that the user was asked to edit."""
+        self.tools: dict[str, str] = {}
+        """What the user's programs say: question and word → answer."""
         self.gone = False
         """Set it to let the client go away."""
 
@@ -112,6 +114,12 @@ class RecordingTerminal:
         if self._commits is None:
             raise RefusedError("git can't tell its log: not a git repository")
         return "\0".join(self._commits.split("\0")[:most])
+
+    def ask_tool(self, question: str, word: str = "") -> str:
+        told = self.tools.get(f"{question} {word}".strip())
+        if told is None:
+            raise RefusedError(f"{question.partition('-')[0]} isn't installed, or not on the PATH")
+        return told
 
     def check_alive(self) -> None:
         if self.gone:

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 from moot_protocol.batch import Batch, decode_batch
@@ -40,6 +41,8 @@ class Member:
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
+        self._writing = Lock()
+        """What is known between transactions is brought up to date before the next one begins."""
         self.entropy = SeededEntropy(f"{seed} {name}".encode())
         self.keys = MemoryKeyStore(SeededEntropy(f"{seed} {name} keys".encode()))
         self.keys.create(REPLICA_KEY)
@@ -63,8 +66,8 @@ class Member:
         self.replica = Replica(self.store, self.keys, self.clock, self.entropy)
 
     def commit(self, work: Callable[[Unit], R], /) -> R:
-        """Carry out work in one write transaction; what a daemon's writer does."""
-        with self.replica.transaction() as unit:
+        """Carry out work in one write transaction, from whatever thread; what a daemon's writer does."""
+        with self._writing, self.replica.transaction() as unit:
             return work(unit)
 
     def take(self, *batches: Batch) -> list[Outcome]:

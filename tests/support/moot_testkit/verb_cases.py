@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from moot.answers import Comment, Issue, Issues, Memory, Stats
-from moot_protocol import memory_requests, requests
+from moot_protocol import claim_requests, memory_requests, requests
 from moot_protocol.listing import Filter, Page
 from moot_protocol.request_base import Request
 from moot_testkit.control import Daemon, serving
@@ -53,6 +53,11 @@ CASES = [
         "demo-1", title="Two", notes="", append_notes="n", add_labels=["a"], set_labels=[], parent="",
     ),
     _write("claim", requests.Update(actor="ada", id="demo-1", claim=True), "demo-1"),
+    _write("claim", requests.Update(actor="ada", id="demo-1", claim=True, ttl_ms=1500), "demo-1", ttl_s=1.5),
+    _write("unclaim", claim_requests.Unclaim(actor="ada", id="demo-1"), "demo-1"),
+    _write("unclaim", claim_requests.Unclaim(actor="ada", id="demo-1", if_holder="bob"), "demo-1", if_holder="bob"),
+    Case("heartbeat", ("demo-1",), {}, claim_requests.Heartbeat(actor="ada", id="demo-1"), [{"renewed": True}], 1),
+    Case("heartbeat", (), {}, claim_requests.Heartbeat(actor="ada"), [{"renewed": False}], 0),
     _write("close", requests.Close(actor="ada", id="demo-1", reason="done"), "demo-1", "done"),
     _write("close", requests.Close(actor="ada", id="demo-1", force=True), "demo-1", force=True),
     _write("reopen", requests.Reopen(actor="ada", id="demo-1", reason="no"), "demo-1", "no"),

@@ -47,7 +47,8 @@ def conflict_lines(style: Style, conflicts: Sequence[Mapping[str, Any]], now_ms:
         for number, sibling in enumerate(conflict["values"], start=1):
             moment = when.instant(sibling.get("at"))
             age = "" if moment is None else f", {when.age(moment, now_ms)}"
-            who = style.faint(f"({lines.text_of(sibling, 'actor')}{age})")
+            mark = lines.origin_mark(sibling)
+            who = style.faint(f"({lines.text_of(sibling, 'actor')}{f' {mark}' if mark else ''}{age})")
             told.append(f"    {number}. {text(sibling.get('value'))} {who}")
     if told:
         told.append(style.faint(f"  settle one with `{program} resolve ID FIELD --pick NUMBER`"))

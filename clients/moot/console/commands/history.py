@@ -26,7 +26,8 @@ def history_lines(style: Style, events: list[dict[str, Any]], now_ms: int) -> li
         told = when.age(moment, now_ms) if moment is not None and style.terminal else ""
         date = when.short_date(moment) if moment is not None else "unknown"
         changes = "; ".join(map(_change, event.get("changes", ())))
-        rows.append((style.faint(date), style.faint(told), lines.text_of(event, "actor"), changes))
+        who = " ".join(filter(None, (lines.text_of(event, "actor"), lines.origin_mark(event))))
+        rows.append((style.faint(date), style.faint(told), who, changes))
     return lines.lines_of(style, rows)
 
 

@@ -140,20 +140,25 @@ def _ticket(context: Context) -> str:
 
 
 def _warnings(context: Context, joined: dict[str, Any]) -> Iterator[str]:
-    if not joined["remotes"]:
+    if not joined["remotes"] and joined["state"] == "waiting":
         program = context.terminal.facts.program
-        yield f"the ticket names no remote; add one with `{program} remote add`"
+        plane = lines.text_of(joined, "name")
+        yield (
+            f"the ticket names no remote; add one with `{program} remote add`, "
+            f"or use one that is here: `{program} plane set {plane} --remote NAME --mode auto`"
+        )
     if joined["clashes"]:
         yield clash_words(joined["clashes"])
 
 
 def _joined(context: Context, joined: dict[str, Any]) -> Iterator[str]:
     named = f"plane {lines.text_of(joined, 'name')} of town {lines.text_of(joined, 'town')}"
-    if joined["created"]:
+    if joined["created"] or joined.get("is_again"):
         replica = lines.text_of(joined, "replica")
         if joined.get("is_for_town"):
             named = f"{named} as another town"
-        yield confirmed(context, f"Joined {named} as {lines.text_of(joined, 'role')}, with this machine as {replica}")
+        told = "Joined" if joined["created"] else "Joined anew:"
+        yield confirmed(context, f"{told} {named} as {lines.text_of(joined, 'role')}, with this machine as {replica}")
     else:
         yield f"Nothing to do: {named} was joined already"
     program = context.terminal.facts.program

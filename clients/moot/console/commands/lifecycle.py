@@ -20,7 +20,7 @@ from moot.console.safe_text import neutralise
 from moot_protocol.documents import DOCUMENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import Close, Delete, IssueFields, Ready, Reopen, Resolve, Undelete, Update
+from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
 
 DEFAULT_REASON: Final = "Closed"
 _NUMBERS: Final = frozenset({"priority", "estimated_minutes"})
@@ -100,7 +100,7 @@ def _close(context: Context) -> int:
 def _claim_next(context: Context) -> IssueDoc | None:
     """The most urgent issue that is ready and that nobody else holds, claimed."""
     projects = (context.project,) if context.project else ()
-    return claim_first(context, context.api.call(Ready(filter=Filter(projects=projects))))
+    return claim_first(context, Filter(projects=projects))
 
 
 def _claimed_lines(context: Context, claimed: IssueDoc | None) -> Iterator[str]:

@@ -9,6 +9,7 @@ from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
+from moot.console.commands.claims import add_ttl
 from moot.console.context import answer
 from moot.console.grammar import comma_separated
 from moot.console.graph_drawing import Drawing
@@ -75,6 +76,7 @@ def _ready_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--include-deferred", action="store_true", help="deferred ones too")
     parser.add_argument("--include-ephemeral", action="store_true", help="ephemeral ones too")
     parser.add_argument("--claim", action="store_true", help="take the first one that nobody else holds")
+    add_ttl(parser)
     parser.add_argument("--explain", action="store_true", help="why each is ready, and what the others wait for")
     _add_look(parser)
 
@@ -174,6 +176,14 @@ def _ready(context: Context) -> int:
     arguments = context.arguments
     if arguments.claim and (arguments.watch or arguments.explain):
         raise RefusedError("--claim stands alone", code=Code.USAGE, hint="without --watch and --explain")
+    if arguments.ttl and not arguments.claim:
+        raise RefusedError("--ttl goes with --claim", code=Code.USAGE, hint="add --claim")
+    if arguments.claim:
+        filters.checked_limit(arguments)
+        mine = claim_first(context, filters.basic_filter(context), arguments)
+        return _write(
+            context, Page(issues=[mine] if mine else [], total=None if mine else 0, truncated=False), lines.READY
+        )
     page = context.api.call(
         Ready(
             filter=filters.basic_filter(context),
@@ -188,15 +198,7 @@ def _ready(context: Context) -> int:
         found = explained(context, page, filters.basic_filter(context), arguments.limit)
         answer(context, found, explained_lines(context, found))
         return exits.OK
-    if arguments.claim:
-        page = _claimed(context, page)
     return _write(context, page, lines.READY)
-
-
-def _claimed(context: Context, page: Page) -> Page:
-    """The first issue of a page that the actor gets, as a page of its own; empty if others hold or took them all."""
-    mine = claim_first(context, page)
-    return Page(issues=[mine] if mine else [], total=None if mine else 0, truncated=False)
 
 
 def _blockers(style: Style, issue: IssueDoc) -> str:

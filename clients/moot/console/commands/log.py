@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from moot.console import documents, exits, when
+from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
 from moot.console.context import answer, say
@@ -58,7 +59,8 @@ def _event_text(context: Context, event: dict[str, Any]) -> str:
     changes = ", ".join(_changes(event.get("changes", ())))
     moment = when.instant(event["at"])
     at = str(event["at"]) if moment is None else when.short_date(moment)
-    return f"{event['arrival']} {neutralise(at)} {neutralise(event['actor'])} {neutralise(event['entity'])} {changes}\n"
+    who = " ".join(filter(None, (neutralise(event["actor"]), lines.origin_mark(event))))
+    return f"{event['arrival']} {neutralise(at)} {who} {neutralise(event['entity'])} {changes}\n"
 
 
 def _changes(changes: Any) -> Iterator[str]:

@@ -9,10 +9,12 @@ from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer
+from moot.console.context import answer, note
 from moot.console.exchange_lines import KEY_SHOWN, PLANE_SHOWN, facts, invite_rows, mode_words, table
 from moot.console.style import Style, style_of
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import SYNC_MODES, CreatePlane, Planes, SetMode, ShowPlane
+from moot_protocol.federation_requests import IsolatePlane
 
 KINDS: Final = ("ledger", "federation", "operational")
 _INDENT: Final = "  "
@@ -66,6 +68,30 @@ def _create(context: Context) -> int:
     made = context.api.call(CreatePlane(actor=context.actor, name=given.name, kind=given.kind))
     told = f"Founded {_text(made, 'kind')} plane {_text(made, 'name')} {_text(made, 'plane')[:PLANE_SHOWN]}"
     answer(context, made, [confirmed(context, told)])
+    return exits.OK
+
+
+def _isolate_arguments(parser: ArgumentParser) -> None:
+    _plane_argument(parser)
+    parser.add_argument("--to", action="append", default=[], metavar="REMOTE", help="with this remote, repeatable")
+    parser.add_argument("--off", action="store_true", help="end it: each remote has the mode again that it had")
+
+
+def _isolate(context: Context) -> int:
+    given = context.arguments
+    if bool(given.to) == given.off:
+        raise RefusedError("with which remotes?", code=Code.USAGE, hint="give --to REMOTE, repeatable, or --off")
+    request = IsolatePlane(actor=context.actor, plane=given.name, to=tuple(given.to), off=given.off)
+    made = context.api.call(request)
+    name = _text(made, "plane")
+    if not made["is_isolated"]:
+        answer(context, made, [confirmed(context, f"Plane {name} is isolated no more")])
+        return exits.OK
+    told = f"This machine exchanges plane {name} with {_text(made, 'remotes')} only"
+    answer(context, made, [confirmed(context, told)])
+    if made["withdrawn"]:
+        note(context, f"{several(made['withdrawn'], 'frame')} that waited for other remotes won't go there")
+    note(context, "What other remotes hold already stays there; other machines of the plane decide for themselves")
     return exits.OK
 
 
@@ -153,6 +179,14 @@ COMMANDS: Final = (
         _set_arguments,
         _set,
         examples=("moot plane set ledger --remote origin --mode manual",),
+        alone=True,
+    ),
+    Command(
+        "plane isolate",
+        "Exchange a plane with the named remotes only, whatever is added later",
+        _isolate_arguments,
+        _isolate,
+        examples=("moot plane isolate partner --to intranet", "moot plane isolate partner --off"),
         alone=True,
     ),
 )

@@ -17,7 +17,8 @@ from moot.console.safe_text import neutralise
 from moot_protocol.errors import MalformedError
 from moot_protocol.ids import key_text
 from moot_protocol.limits import MIB
-from moot_protocol.proof import BrokenProofError, ProvenChange, ProvenEvent, verify_proof
+from moot_protocol.proof import ProvenChange, ProvenEvent, verify_proof
+from moot_protocol.proof_chain import BrokenProofError
 from moot_protocol.register import MISSING
 from moot_protocol.requests import Prove
 
@@ -102,6 +103,8 @@ def _shown(context: Context, event: ProvenEvent) -> Iterator[str]:
     if event.invite:
         yield f"  which joined with invite {key_text(event.invite)}"
     yield f"  of town {key_text(event.town)}"
+    for town in event.through:
+        yield f"  let in by town {key_text(town)}"
     yield f"  on plane {neutralise(event.plane_name)} {event.plane.hex()}; compare this id with the one you know"
     yield f"  as {neutralise(event.actor)} at {when.short_date(event.time_ms)}"
     for change in event.changes:
@@ -122,6 +125,7 @@ def _document(event: ProvenEvent) -> dict[str, Any]:
         "plane": event.plane.hex(),
         "plane_name": event.plane_name,
         "town": key_text(event.town),
+        "let_in_by": [key_text(town) for town in event.through],
         "replica": key_text(event.replica),
         "invite": key_text(event.invite) if event.invite else None,
         "role": str(event.role),

@@ -15,6 +15,7 @@ from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.handoff import read_handoff
 from moot_protocol.listing import IssueDoc, Page
 from moot_protocol.requests import Conflicts, Edges, Show
 
@@ -94,9 +95,30 @@ def _facts(style: Style, issue: IssueDoc, now_ms: int) -> list[str]:
     if isinstance(minutes := issue.get("estimated_minutes"), int):
         facts.append(("estimate", when.lasted(minutes * 60_000)))
     facts += _times(issue, now_ms)
+    facts += _holding(issue, now_ms)
+    facts += [("written in", _written_in(origin)) for origin in issue.get("_origin", ())]
     missing = ", ".join(map(neutralise, issue.get("_missing", ())))
     facts.append(("missing", f"{missing} (erased, or not received)" if missing else ""))
     return lines.lines_of(style, [(style.faint(name), told) for name, told in facts if told])
+
+
+def _written_in(origin: Mapping[str, Any]) -> str:
+    """What another town has written of an issue."""
+    what = ["the issue"] if origin.get("created") else []
+    what += [neutralise(str(field)).replace("_", " ") for field in origin.get("fields", ())]
+    replica = lines.text_of(origin, "replica")
+    return f"town {lines.town_of(origin)}: {', '.join(what)} (replica {replica})"
+
+
+def _holding(issue: IssueDoc, now_ms: int) -> Iterable[tuple[str, str]]:
+    """When its claim ends, and what the one before left as the next step."""
+    ends = when.instant(issue.get("_claim", {}).get("expires_at"))
+    if ends is not None:
+        over = f"ended {when.age(ends, now_ms)}: whoever claims it has it"
+        yield "claim", over if ends <= now_ms else f"ends in {when.lasted(ends - now_ms)} unless renewed"
+    left = [handoff for comment in issue.get("comments", ()) if (handoff := read_handoff(comment))]
+    if left:
+        yield "handed over", neutralise(left[-1].next) or "see comments"
 
 
 def _times(issue: IssueDoc, now_ms: int) -> Iterable[tuple[str, str]]:
@@ -163,9 +185,15 @@ def comment_lines(style: Style, comments: Sequence[Mapping[str, Any]], now_ms: i
         moment = when.instant(comment.get("created_at"))
         age = "" if moment is None else when.age(moment, now_ms)
         author = lines.text_of(comment, "author") or "somebody"
-        told.append("  " + ", ".join(filter(None, (style.heading(author), style.faint(age)))))
+        parts = (style.heading(author), _comes_from(style, comment), style.faint(age))
+        told.append("  " + ", ".join(filter(None, parts)))
         told += indented(str(comment.get("text", "")), "    ")
     return told
+
+
+def _comes_from(style: Style, comment: Mapping[str, Any]) -> str:
+    mark = lines.origin_mark(comment)
+    return style.alarm(mark) if mark else ""
 
 
 def _other_fields(style: Style, issue: IssueDoc) -> list[str]:

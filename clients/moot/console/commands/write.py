@@ -14,6 +14,7 @@ from msgspec import UNSET
 from moot.console import documents
 from moot.console.command import Command, Context
 from moot.console.commands import creating
+from moot.console.commands.claims import add_ttl
 from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out, need_project
 from moot.console.grammar import comma_separated
@@ -205,6 +206,7 @@ def _update_arguments(parser: ArgumentParser) -> None:
     add_field_arguments(parser)
     add("--persistent", action="store_true", help="no longer ephemeral")
     add("--claim", action="store_true", help="make it yours and in_progress, unless somebody else holds it")
+    add_ttl(parser)
     add("--append-notes", metavar="TEXT", help="add a line to its notes")
     add("--add-label", action="append", metavar="A,B", help="labels to add")
     add("--remove-label", action="append", metavar="A,B", help="labels to take away")
@@ -225,12 +227,15 @@ def update_mutations(context: Context) -> list[Labelled]:
         raise RefusedError(
             "--metadata can't be combined with --set-metadata or --unset-metadata", code=Code.USAGE, hint="give one"
         )
+    if given.ttl and not given.claim:
+        raise RefusedError("--ttl goes with --claim", code=Code.USAGE, hint="add --claim")
     change = Update(
         actor=context.actor,
         dry_run=given.dry_run,
         id="",
         fields=_changed_fields(context),
         claim=given.claim,
+        ttl_ms=given.ttl,
         append_notes=given.append_notes or "",
         add_labels=comma_separated(given.add_label),
         remove_labels=comma_separated(given.remove_label),

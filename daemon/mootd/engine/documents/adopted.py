@@ -1,18 +1,21 @@
 """Adoption: what a town has decided to take as its own word of what other towns wrote.
 
 An adoption is an event on the town's own ledger: entity `PLANE/KIND/NAME`, key `content`, value the SHA-256 of a text.
-Invariant: it counts only where its author's town is the town of the ledger's owner here, and only such an author takes
-one back. Nothing that another town wrote is ever an instruction before: whoever hands text to an agent, or makes
-something of a document, asks `adopted_text`.
+Invariant: it counts only where its author's town is the one that this machine belongs to on that ledger, and only such
+an author takes one back. Nothing that another town wrote is ever an instruction before: whoever hands text to an
+agent, or makes something of a document, asks `adopted_text`.
 """
 
 from enum import StrEnum
 from functools import cached_property
+from operator import itemgetter
 from typing import Final, NamedTuple
 
+from moot_protocol.charter import PLANE_ENTITY
 from moot_protocol.documents import ROLE, content_hash, is_set, read_name
 from moot_protocol.event import Dot
 from moot_protocol.genesis import PlaneKind
+from moot_protocol.kinds import GENESIS
 from mootd.engine import layout
 from mootd.engine.documents.reading import Document, Documents, Version
 from mootd.engine.entities import value_in
@@ -39,6 +42,8 @@ class Adoption(NamedTuple):
     hlc: int
     actor: str
     dot: Dot
+    ledger: int
+    """The number of the plane that it stands on."""
 
 
 def adoption_entity(plane: PlaneRow, kind: str, name: str) -> str:
@@ -47,27 +52,55 @@ def adoption_entity(plane: PlaneRow, kind: str, name: str) -> str:
 
 
 def own_ledger(documents: Documents) -> PlaneRow | None:
-    """The ledger that this machine's town keeps its decisions on: its first; None where it has none."""
-    rows = (documents.planes[number] for number in sorted(documents.planes))
-    return next((row for row in rows if row.kind == PlaneKind.LEDGER), None)
+    """The ledger that this machine's town keeps its decisions on; None where it has none.
+
+    The first that the town has founded, whatever the order in which this machine joined: all machines of a town that
+    hold it mean the same one. Where it founded none that is here, the first that anybody has.
+    """
+    begun = [(beginning, row) for row in _ledgers(documents) if (beginning := _beginning(documents, row)) is not None]
+    return min(begun, key=itemgetter(0))[1] if begun else None
+
+
+def _ledgers(documents: Documents) -> list[PlaneRow]:
+    return [row for row in documents.planes.values() if row.kind == PlaneKind.LEDGER]
+
+
+def _beginning(documents: Documents, ledger: PlaneRow) -> tuple[bool, int, bytes] | None:
+    """By what ledgers are ordered: founded by another town, when, and its id; None before the charter has come."""
+    opened = _history(documents, ledger, GENESIS, PLANE_ENTITY)
+    if not opened:
+        return None
+    genesis = min(opened, key=lambda stored: stored.event.n)
+    return documents.feed(genesis.feed).author != ledger.town, genesis.event.skeleton.hlc, ledger.id
+
+
+def _history(documents: Documents, plane: PlaneRow, kind: str, entity: str) -> list[StoredEvent]:
+    """All that was ever said of an entity, latest first."""
+    entities = documents.entities
+    key = entities.reader.get(entities.views.ids, layout.id_key(plane.number, kind, entity))
+    record = None if key is None else entities.record(int.from_bytes(key, "big"))
+    return [] if record is None else list(entities.log.history(record.head))
 
 
 def adoptions(documents: Documents, document: Document) -> list[Adoption]:
-    """What this town has adopted of a document and not taken back, latest first."""
-    ledger = own_ledger(documents)
-    if ledger is None:
-        return []
-    entities = documents.entities
+    """What this town has adopted of a document and not taken back, latest first.
+
+    A machine that held another ledger first has decided there: what was decided last, wherever that was, goes before
+    all that stands on other ledgers.
+    """
+    made = [each for ledger in _ledgers(documents) for each in _adoptions_on(documents, document, ledger)]
+    made.sort(key=lambda adoption: (adoption.hlc, adoption.dot), reverse=True)
+    return made if is_set(document.kind) else [each for each in made if each.ledger == made[0].ledger]
+
+
+def _adoptions_on(documents: Documents, document: Document, ledger: PlaneRow) -> list[Adoption]:
     entity = adoption_entity(document.plane, document.kind, document.name)
-    key = entities.reader.get(entities.views.ids, layout.id_key(ledger.number, ADOPTION, entity))
-    record = None if key is None else entities.record(int.from_bytes(key, "big"))
-    history = [] if record is None else entities.log.history(record.head)
+    history = _history(documents, ledger, ADOPTION, entity)
     own = [stored for stored in history if _is_own(documents.feed(stored.feed), ledger)]
     # By hand and not from the record: there other towns' writes have their effect too.
     replaced = {dot for stored in own for dot in _over(documents, stored)}
-    made = [_adoption(documents, stored) for stored in own]
-    live = [adoption for adoption in made if adoption is not None and adoption.dot not in replaced]
-    return sorted(live, key=lambda adoption: (adoption.hlc, adoption.dot), reverse=True)
+    made = [_adoption(documents, stored, ledger) for stored in own]
+    return [adoption for adoption in made if adoption is not None and adoption.dot not in replaced]
 
 
 def _is_own(feed: FeedRow, ledger: PlaneRow) -> bool:
@@ -81,13 +114,13 @@ def _over(documents: Documents, stored: StoredEvent) -> list[Dot]:
     return [Dot(authors[index], n, leaf8) for change in changes for index, n, leaf8 in change.over]
 
 
-def _adoption(documents: Documents, stored: StoredEvent) -> Adoption | None:
+def _adoption(documents: Documents, stored: StoredEvent, ledger: PlaneRow) -> Adoption | None:
     event = stored.event
     content = value_in(stored, CONTENT)
     if not isinstance(content, bytes):
         return None
     dot = Dot(documents.feed(stored.feed).author, event.n, event.leaf[:8])
-    return Adoption(content, event.skeleton.hlc, event.skeleton.actor, dot)
+    return Adoption(content, event.skeleton.hlc, event.skeleton.actor, dot, ledger.number)
 
 
 class Decisions:

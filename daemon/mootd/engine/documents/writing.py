@@ -210,8 +210,13 @@ def adopt_document(unit: Unit, request: AdoptDocument) -> dict[str, Any]:
         raise RefusedError(f"{document.id} can't be used: {problem}")
     ledger = own_ledger(documents)
     if ledger is None:
-        raise RefusedError("this machine has no ledger to keep the decision on", code=Code.NOT_READY)
-    over = [] if is_set(document.kind) else [adoption.dot for adoption in decisions.adoptions]
+        raise RefusedError(
+            "this machine has no ledger of its town to keep the decision on",
+            code=Code.NOT_READY,
+            hint="`moot invite` on a machine that has it, then `moot join` here",
+        )
+    earlier = [] if is_set(document.kind) else decisions.adoptions
+    over = [adoption.dot for adoption in earlier if adoption.ledger == ledger.number]
     write = Write(CONTENT, content_hash(text), over)
     entity = adoption_entity(plane, document.kind, document.name)
     unit.append(ledger.number, Draft(ADOPTION, entity, request.actor, (write,)))

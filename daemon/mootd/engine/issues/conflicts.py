@@ -56,7 +56,7 @@ def conflicts_of(issues: Issues, record: Record) -> list[dict[str, Any]]:
                 "id": record.entity,
                 "field": field,
                 "shown": _shown(reading, live, field),
-                "values": [_described(sibling) | issues.origin_of(record.plane, sibling.author) for sibling in siblings],
+                "values": [_described(each) | issues.origin_of(record.plane, each.author) for each in siblings],
             }
             | ({"deleted": True} if reading.deleted is not None else {})
         )

@@ -82,13 +82,6 @@ def as_of(issues: Issues, record: Record, until_ms: int) -> IssueDoc | None:
     merge = Merge(lambda *_: False, lambda *_: None, lambda *_: None)
     for stored in reversed(issues.entities.log.history(record.head)):
         if to_ms(stored.event.skeleton.hlc) <= until_ms:
-            feeds = feeds_of(issues.entities, record.plane, stored)
+            feeds = issues.entities.feeds_of(record.plane, stored)
             merge.apply(past, stored.event, stored.event.values(), feeds, stored.arrival, Role.ADMIN)
     return issues.document(past) if past.groups else None
-
-
-def feeds_of(entities: Entities, plane: int, stored: StoredEvent) -> list[int]:
-    """The feeds that an event's `over` points into; unknown authors as 0, which no feed has."""
-    if not any(change.over for change in stored.event.skeleton.changes):
-        return [stored.feed]
-    return [entities.feed_number(plane, author) or 0 for author in entities.authors_of(stored)]

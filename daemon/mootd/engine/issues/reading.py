@@ -14,13 +14,12 @@ from mootd.engine.entities import Entities
 from mootd.engine.graph import BLOCKING, WAITS, must_wait
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
 from mootd.engine.names import Names
+from mootd.engine.origins import ORIGIN
 from mootd.engine.record import Record
 from mootd.engine.standing import BLOCKED, Standing
 
 HOLDING: Final = BLOCKING | {PARENT, WAITS}
 """Types of the edges that can hold an issue up."""
-ORIGIN: Final = "_origin"
-"""Under which name documents tell what other towns have written."""
 _DEPENDENT_FIELDS: Final = ("id", "title", "status", "priority", "issue_type", "created_at", "updated_at")
 """What every issue has; parsers of `bd`'s output require all of them."""
 _DEPENDENT_EXTRAS: Final = ("assignee", "labels", "closed_at", "_alias", ORIGIN)
@@ -36,9 +35,7 @@ class Marker(Protocol):
     def mark(self, document: IssueDoc, record: Record) -> None:
         """Tell it of a whole document."""
 
-    def mark_comments(
-        self, document: IssueDoc, reading: IssueReading, plane: int, siblings: Sequence[Sibling]
-    ) -> None:
+    def mark_comments(self, document: IssueDoc, reading: IssueReading, plane: int, siblings: Sequence[Sibling]) -> None:
         """Tell it of each comment."""
 
     def of_author(self, plane: int, author: bytes) -> dict[str, Any] | None:

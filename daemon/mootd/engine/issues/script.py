@@ -26,6 +26,8 @@ _ALLOWED: Final = frozenset(
         "forget",
         "set_setting",
         "rename",
+        "unclaim",
+        "await",
     }
 )
 _ID_KEYS: Final = frozenset({"id", "to", "parent"})

@@ -65,3 +65,8 @@ def test_a_list_that_reached_its_limit_says_so() -> None:
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(RefusedError):
         run(COMMANDS, "history a1b2 --limit=-1", CannedApi())
+
+
+def test_an_event_of_another_town_says_from_which() -> None:
+    event = {"at": NOW_MS, "actor": "bob", "changes": [], "_origin": {"town": "abcd", "town_name": "rivertown"}}
+    assert "bob from rivertown" in run(COMMANDS, "history bd-1", CannedApi(history=[event])).out

@@ -179,8 +179,11 @@ def test_without_a_ticket_nothing_is_asked(stdin: list[bytes]) -> None:
 
 def test_clashing_prefixes_and_a_missing_remote_are_warned_of() -> None:
     ran = join(clashes=["bd", "x"], remotes=[])
+    other_ways = (
+        "add one with `moot remote add`, or use one that is here: `moot plane set ledger --remote NAME --mode auto`"
+    )
     assert ran.err.splitlines() == [
-        "Warning: the ticket names no remote; add one with `moot remote add`",
+        f"Warning: the ticket names no remote; {other_ways}",
         "Warning: planes here have issue prefixes in common: bd, x; where an id isn't clear, write PLANE:ID",
     ]
     assert "Waits for its charter from a remote;" in ran.out

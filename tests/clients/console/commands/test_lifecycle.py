@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Close, Delete, IssueFields, Ready, Reopen, Resolve, Undelete, Update
+from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
 from moot_testkit.console import Outcome, issue, run_console
 from moot_testkit.terminal import FACTS
 
@@ -62,31 +63,27 @@ def test_reasons_that_do_not_fit_are_refused(argv: list[str]) -> None:
     assert (ran.code, ran.asked) == (2, [])
 
 
-def closing(*argv: str, ready: list[dict[str, Any]], update: Any = None) -> Outcome:
+def closing(*argv: str, ready: list[dict[str, Any]] | None = None, claimed: Any = None) -> Outcome:
     answers = {
         "close": issue(status="closed", _unblocked=["bd-7"]),
-        "ready": Page(issues=ready, total=len(ready), truncated=False),
-        "update": update or issue(7, assignee="unknown"),
+        "ready": Page(issues=ready or [], total=len(ready or []), truncated=False),
+        "claim_ready": claimed,
     }
     return run_console(["close", "a1b2", *argv], answers)
 
 
 def test_the_next_issue_that_nobody_holds_can_be_claimed_at_once() -> None:
-    ran = closing("--claim-next", ready=[issue(6, assignee="bob"), issue(7)])
-    assert ran.asked[1:] == [
-        Ready(filter=Filter(projects=("bd",))), Update(actor="unknown", id=issue(7)["id"], claim=True)
-    ]  # fmt: skip
+    ran = closing("--claim-next", claimed=issue(7))
+    assert ran.asked[1:] == [ClaimReady(actor="unknown", filter=Filter(projects=("bd",)))]
     assert ran.out.splitlines()[-1] == "✓ Claimed bd-000000000007 — Issue 7"
-    document = closing("--claim-next", "--json", ready=[issue(7)]).document
+    document = closing("--claim-next", "--json", claimed=issue(7)).document
     assert (len(document["closed"]), document["claimed"]["id"]) == (1, issue(7)["id"])
 
 
-def test_where_others_hold_or_take_all_there_is_none_to_claim() -> None:
-    lost = RefusedError("too late", code=Code.LOST_RACE)
-    assert closing("--claim-next", ready=[]).out.splitlines()[-1] == "  Nothing is ready to be claimed"
-    assert closing("--claim-next", "--json", ready=[issue(7)], update=lost).document["claimed"] is None
-    other = RefusedError("broken", code=Code.DENIED)
-    assert closing("--claim-next", ready=[issue(7)], update=other).code == 4
+def test_where_others_hold_all_there_is_none_to_claim() -> None:
+    assert closing("--claim-next").out.splitlines()[-1] == "  Nothing is ready to be claimed"
+    assert closing("--claim-next", "--json").document["claimed"] is None
+    assert closing("--claim-next", claimed=RefusedError("broken", code=Code.DENIED)).code == 4
 
 
 def test_a_trial_claims_nothing() -> None:

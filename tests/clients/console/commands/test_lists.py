@@ -9,10 +9,11 @@ import pytest
 from moot.console.commands.lists import COMMANDS
 from moot.console.style import unpainted
 from moot.console.terminal import Facts
+from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats, Update
-from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn, Ran, run
+from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats
+from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.terminal import FACTS, at_terminal, without_colours
 
 LOGIN = {
@@ -331,26 +332,28 @@ def test_what_makes_no_sense_is_refused_before_anything_is_asked(argv: str) -> N
 
 
 # -- ready --claim -----------------------------------------------------------------------------------------------
-def claim(*outcomes: Any, page: Page = PAGE) -> Ran:
-    return run(COMMANDS, "ready --claim --json", CannedApi(ready=page, update=InTurn(outcomes)), actor="bob")
+def claim(taken: Any, flags: str = "") -> Ran:
+    return run(COMMANDS, f"ready --claim --json {flags}", CannedApi(claim_ready=taken), actor="bob")
 
 
-LOST = RefusedError("somebody was faster", code=Code.LOST_RACE)
-
-
-def test_claiming_takes_the_first_issue_that_nobody_else_holds() -> None:
+def test_claiming_takes_the_first_ready_issue_in_one_step() -> None:
     ran = claim(SEARCH | {"assignee": "bob"})
-    assert ran.asked[1:] == [Update(id="bd-a9zzzzzzzzzz", actor="bob", claim=True)]
+    assert ran.asked == [ClaimReady(actor="bob", filter=Filter(projects=("bd",)))]
     assert [issue["assignee"] for issue in json.loads(ran.out)] == ["bob"]
 
 
-def test_a_lost_race_goes_on_to_the_next_issue() -> None:
-    ran = claim(LOST, EVIL | {"assignee": "bob"})
-    assert [issue["id"] for issue in json.loads(ran.out)] == ["bd-a1b2"]
+def test_what_is_asked_of_ready_is_asked_of_the_claim_too() -> None:
+    ran = claim(SEARCH, "-u -s oldest --include-deferred --include-ephemeral --ttl 30m")
+    wanted = Filter(projects=("bd",), unassigned=True)
+    assert ran.asked == [
+        ClaimReady(
+            actor="bob", filter=wanted, sort="oldest", include_deferred=True, include_ephemeral=True, ttl_ms=1_800_000
+        )
+    ]
 
 
 def test_when_others_took_everything_there_is_nothing() -> None:
-    ran = claim(LOST, LOST)
+    ran = claim(None)
     assert (ran.code, ran.out) == (0, "[]\n")
 
 
@@ -358,6 +361,11 @@ def test_any_other_failure_to_claim_is_reported() -> None:
     with pytest.raises(RefusedError) as refused:
         claim(RefusedError("no", code=Code.DENIED))
     assert refused.value.code is Code.DENIED
+
+
+def test_a_duration_needs_a_claim() -> None:
+    with pytest.raises(RefusedError, match="--claim"):
+        run(COMMANDS, "ready --ttl 30m", CannedApi())
 
 
 # -- Counting ----------------------------------------------------------------------------------------------------

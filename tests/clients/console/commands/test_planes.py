@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.exchange_requests import CreatePlane, Planes, SetMode, ShowPlane
+from moot_protocol.federation_requests import IsolatePlane
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS, at_terminal
@@ -159,3 +160,17 @@ def test_nothing_that_a_plane_or_member_is_called_can_act_on_the_terminal() -> N
         assert ran.out
         assert "\x1b" not in ran.out
         assert "\u202e" not in ran.out
+
+
+def test_isolating_names_the_only_remotes_and_says_what_it_doesn_t_undo() -> None:
+    made = {"plane": "partner", "is_isolated": True, "remotes": ["one", "two"], "withdrawn": 3}
+    ran = run_console("plane isolate partner --to one --to two --actor ann", {"isolate_plane": made})
+    assert ran.request == IsolatePlane(actor="ann", plane="partner", to=("one", "two"))
+    assert "exchanges plane partner with one,two only" in ran.out
+    assert "3 frames that waited for other remotes won't go there" in ran.err
+    assert "stays there" in ran.err
+    ended = made | {"is_isolated": False, "remotes": []}
+    ran = run_console("plane isolate partner --off", {"isolate_plane": ended})
+    assert (ran.request.off, "isolated no more" in ran.out) == (True, True)
+    for argv in ("plane isolate partner", "plane isolate partner --off --to one"):
+        assert run_console(argv).code == 2

@@ -6,6 +6,7 @@ import pytest
 
 from moot.console import main
 from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
 from moot_protocol.proof import build_proof
 from moot_protocol.requests import Prove
 from moot_testkit.canned_api import NOW_MS, CannedApi
@@ -30,9 +31,17 @@ INVITED = {
         2,
         TOWN.certificate(GUEST.author, by=INVITE),
         TOWN.genesis,
-        (TOWN.charter.batches[-1], TOWN.charter.n),
+        ((TOWN.charter.batches[-1], TOWN.charter.n),),
     ),
     "what": "rt-1 title #2",
+}
+
+OTHER = TOWN.guest("other")
+ADMITTED = (TOWN.admit(OTHER), TOWN.charter.n)
+THEIRS = OTHER.replica("desktop", Role.WRITER, note("From afar", entity="rt-1"))
+FOREIGN = {
+    "proof": build_proof(THEIRS.batches[0], 2, OTHER.certificate(THEIRS.author), TOWN.genesis, (ADMITTED,)),
+    "what": "rt-1 title #3",
 }
 
 
@@ -86,6 +95,15 @@ def test_who_joined_with_an_invite_is_shown_with_it() -> None:
     assert f"  which joined with invite {key_text(INVITE.public)}\n" in ran.out
     documents = verify(proof_file(INVITED), "--json").document["proofs"]
     assert [each["invite"] for each in documents] == [None, None, key_text(INVITE.public)]
+
+
+def test_of_another_town_it_is_shown_who_let_it_in() -> None:
+    ran = verify(proof_file(FOREIGN))
+    assert ran.out.count("let in by") == 1
+    assert f"  of town {key_text(OTHER.key.public)}\n  let in by town {key_text(TOWN.key.public)}\n" in ran.out
+    assert "shows no removals" in ran.err
+    documents = verify(proof_file(FOREIGN), "--json").document["proofs"]
+    assert [each["let_in_by"] for each in documents] == [[], [], [key_text(TOWN.key.public)]]
 
 
 def test_what_any_of_the_proofs_does_not_show_is_said_once() -> None:

@@ -8,6 +8,7 @@ from moot.console.commands.setup import default_prefix
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
+from moot_protocol.mirror_requests import MirrorOn
 from moot_protocol.requests import InitProject, InitTown
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS
@@ -128,3 +129,56 @@ def test_a_workspace_that_this_machine_has_forgotten_is_opened_again_under_its_i
 def test_a_folders_name_becomes_a_prefix_that_ids_can_have(folder: str, prefix: str) -> None:
     assert default_prefix(folder) == prefix
     assert check_prefix(prefix) == prefix
+
+
+# -- An issue file of Beads --------------------------------------------------------------------------------------
+ISSUES = {"/home/alice/work/.beads/issues.jsonl": b"{}"}
+PLACE = {"project": "work", "folder": "/home/alice/work", "plane": "ab"}
+ADOPTED = {
+    "folder": "/home/alice/work", "file": ".beads/issues.jsonl", "project": "work", "adopted": True,
+    "created": 1, "updated": 0, "unchanged": 0, "skipped": 0, "problems": [],
+}  # fmt: skip
+ADOPTION = MirrorOn(folder="/home/alice/work", file=".beads/issues.jsonl", workspace="w9", project="work", plane="ab")
+
+
+def init_beside(argv: str = "", facts: Any = OUTSIDE, stdin: bytes = b"", files: Any = ISSUES) -> Outcome:
+    answers = {"init_town": TOWN, "init_project": MADE, "mirror_on": ADOPTED, "workspace_info": PLACE}
+    return run_console(f"init {argv}", answers, facts=facts, stdin=[stdin], files=files, project="")
+
+
+def adopted(ran: Outcome) -> bool:
+    return ADOPTION in ran.asked
+
+
+@pytest.mark.parametrize(("typed", "wanted"), [(b"y\n", True), (b"Yes\n", True), (b"\n", False), (b"no\n", False)])
+def test_at_a_terminal_init_asks_whether_to_adopt_the_issue_file(typed: bytes, wanted: bool) -> None:
+    facts = OUTSIDE._replace(in_is_terminal=True, out_is_terminal=True)
+    ran = init_beside(facts=facts, stdin=typed)
+    assert "[y/N]" in ran.out
+    assert adopted(ran) is wanted
+
+
+def test_without_a_terminal_init_says_what_to_type() -> None:
+    ran = init_beside()
+    assert not adopted(ran)
+    assert "`moot mirror on` imports it and keeps it in step" in ran.out
+
+
+def test_the_flags_answer_beforehand() -> None:
+    assert adopted(init_beside("--mirror"))
+    silent = init_beside("--no-mirror")
+    assert (adopted(silent), "mirror on" in silent.out) == (False, False)
+    assert init_beside("--mirror --json").document["mirror"] == ADOPTED
+    assert "mirror" not in init_beside("--json").document
+
+
+def test_adopting_what_is_not_there_is_refused() -> None:
+    assert init_beside("--mirror", files={}).code == 3
+
+
+def test_a_project_that_is_known_can_adopt_its_file_too() -> None:
+    facts = OUTSIDE._replace(workspace="w9")
+    answers = {"workspace_info": PLACE, "mirror_on": ADOPTED}
+    assert adopted(run_console("init --mirror", answers, facts=facts, files=ISSUES))
+    document = run_console("init --mirror --json", answers, facts=facts, files=ISSUES).document
+    assert (document["created"], document["mirror"]) == (False, ADOPTED)

@@ -218,3 +218,24 @@ def test_an_issue_without_comments_says_so_beside_the_output() -> None:
     ran = show("comments a1b2", comments=None)
     assert (ran.out, ran.err) == ("", "no comments on bd-a1b2c3d4e5f6\n")
     assert show("comments a1b2 --json", comments=None).out == "[]\n"
+
+
+def test_what_other_towns_have_written_is_told_field_by_field_and_at_each_comment() -> None:
+    origin = {"town": "abcdefghjkmn", "town_name": "rivertown", "replica": "qrstvwxyz234"}
+    comment = {"id": "c1", "author": "bob", "text": "see", "_origin": origin}
+    issue = {"id": "bd-1", "title": "One", "status": "open", "comments": [comment]}
+    issue |= {"_origin": [origin | {"fields": ["close_reason", "title"], "created": True}]}
+    ran = run(COMMANDS, "show bd-1", CannedApi(show=[issue]))
+    assert "written in town rivertown: the issue, close reason, title (replica qrstvwxyz234)" in ran.out
+    assert "  bob, from rivertown\n    see" in ran.out
+
+
+def test_a_claim_that_ends_tells_when_or_that_it_has_and_a_hand_off_its_next_step() -> None:
+    claim = {"holder": "alice", "expires_at": "2026-01-31T12:30:00Z", "ttl_seconds": 1800}
+    left = [{"text": "Handoff", "handoff": {"next": "Go\x1b on"}}, {"text": "x"}]
+    told = show(_claim=claim, comments=left).out
+    assert "claim ends in 30min unless renewed\n" in told
+    assert "handed over Go^[ on\n" in told
+    over = show(_claim=claim | {"expires_at": "2026-01-31T11:30:00Z"}).out
+    assert "claim ended 30min ago: whoever claims it has it\n" in over
+    assert "handed over see comments\n" in show(comments=[{"text": "x", "handoff": {"decisions": ["a"]}}]).out

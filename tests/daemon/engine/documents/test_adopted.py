@@ -2,6 +2,7 @@
 
 from moot_protocol.documents import FORMULA, ROLE, TEMPLATE, content_hash
 from moot_protocol.event import Draft, Write
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
 from moot_testkit.documents import (
     SHARED,
@@ -21,7 +22,10 @@ from moot_testkit.documents import (
     towns_sharing,
 )
 from moot_testkit.engine import Desk
-from mootd.engine.documents.adopted import ADOPTION, CONTENT, adopted_text, adoption_entity
+from mootd.engine.documents.adopted import ADOPTION, CONTENT, adopted_text, adoption_entity, own_ledger
+from mootd.engine.membership import adopt_plane, certify, enter_plane
+from mootd.engine.receive import receive
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 
 
 def word(desk: Desk, kind: str, name: str, plane: str = SHARED) -> str | None:
@@ -157,6 +161,55 @@ def test_an_adoption_counts_on_every_machine_of_the_town_that_made_it() -> None:
     assert word(bea, ROLE, "reviewer") is None
     bea.receive(second.batches())
     assert word(bea, ROLE, "reviewer") == role_text()
+
+
+def join(machine: Desk, town: Desk, plane: str) -> None:
+    """Let a machine onto a plane on which a desk's town is."""
+    row, key = town.replica.plane_named(plane), town.replica.signer(TOWN_KEY)
+    with machine.replica.transaction() as unit:
+        number = adopt_plane(unit, row.id, PlaneKind.LEDGER, plane, key.public)
+        for batch in town.batches(plane):
+            receive(unit, batch)
+        enter_plane(unit, number, certify(key, row.id, machine.replica.id, machine.keys, Role.WRITER))
+
+
+def decides_on(desk: Desk) -> str:
+    with desk.replica.read() as reader:
+        ledger = own_ledger(documents_on(desk, reader))
+    return "" if ledger is None else ledger.name
+
+
+def test_machines_of_a_town_decide_on_one_ledger_in_whichever_order_they_joined() -> None:
+    ada, bea = towns_sharing("ada", "bea")
+    enter(bea, ada, Role.WRITER, "bridge", plane="ledger")
+    second = Desk("second", ada.clock)
+    second.keys.create(REPLICA_KEY)
+    assert decides_on(second) == ""
+    join(second, bea, "bridge")
+    assert decides_on(second) == "bridge"
+    join(second, bea, "ledger")
+    assert decides_on(second) == decides_on(bea) == "ledger"
+
+
+def test_what_was_decided_last_goes_before_what_stands_on_other_ledgers() -> None:
+    ada, bea = towns_sharing("ada", "bea")
+    enter(bea, ada, Role.WRITER, "bridge", plane="ledger")
+    new(ada, ROLE, "reviewer", role_text("One."))
+    share(ada, bea)
+    plane = bea.replica.plane_named(SHARED)
+    bridge = bea.replica.plane_named("bridge").number
+    write = Write(CONTENT, content_hash(role_text("One.")))
+    with bea.replica.transaction() as unit:  # as a machine does that holds no other ledger
+        unit.append(bridge, Draft(ADOPTION, adoption_entity(plane, ROLE, "reviewer"), "bob", (write,)))
+    assert word(bea, ROLE, "reviewer") == role_text("One.")
+    publish(ada, "reviewer", role_text("Two."))
+    share(ada, bea)
+    bea.clock.advance(1)
+    adopt(bea, "reviewer")
+    publish(ada, "reviewer", role_text("One."))
+    share(ada, bea)
+    assert standing(bea, "reviewer") == "not_adopted"
+    assert word(bea, ROLE, "reviewer") == role_text("Two.")
 
 
 def test_what_another_town_writes_on_our_ledger_neither_adopts_nor_takes_back() -> None:

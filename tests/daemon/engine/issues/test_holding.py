@@ -35,7 +35,7 @@ def told(desk: Desk, actor: str) -> dict[str, Any]:
 # -- Claims with an end ------------------------------------------------------------------------------------------
 def test_a_claim_with_an_end_is_told_with_the_issue(desk: Desk) -> None:
     assert claim(desk, "alice", ttl_ms=TTL_MS)["_claim"] == {
-        "holder": "alice", "expires_at": "2023-11-14T22:14:20Z", "ttl_seconds": 60
+        "holder": "alice", "expires_at": "2023-11-14T22:14:20.000Z", "ttl_seconds": 60
     }  # fmt: skip
     desk.create("mt-two")
     assert "_claim" not in claim(desk, "alice", "mt-two")
@@ -65,7 +65,7 @@ def test_claiming_again_begins_the_same_duration_anew(desk: Desk) -> None:
     claim(desk, "alice", ttl_ms=TTL_MS)
     desk.clock.advance(1000)
     again = claim(desk, "alice")["_claim"]
-    assert (again["expires_at"], again["ttl_seconds"]) == ("2023-11-14T22:14:21Z", 60)
+    assert (again["expires_at"], again["ttl_seconds"]) == ("2023-11-14T22:14:21.000Z", 60)
 
 
 def test_an_ended_claim_of_what_is_blocked_or_put_off_is_not_ready(desk: Desk) -> None:

@@ -1,0 +1,145 @@
+"""merge-slot: one issue a project that whoever merges holds, so that merges come one after the other.
+
+It is an issue like any other, of type `slot` and pinned, so that no list of work shows it; holding it is a claim.
+"""
+
+from argparse import ArgumentParser
+from typing import Any, Final
+
+from moot.console import exits
+from moot.console.command import Command, Context
+from moot.console.commands.claims import add_ttl
+from moot.console.confirm import confirmed
+from moot.console.context import answer, carry_out, need_project
+from moot.console.safe_text import neutralise
+from moot_protocol.claim_requests import Unclaim
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.gate_requests import Await
+from moot_protocol.listing import IssueDoc
+from moot_protocol.request_base import Mutation
+from moot_protocol.requests import Create, IssueFields, Show, Update
+
+LABEL: Final = "gt:slot"
+
+
+def _slot(context: Context) -> str:
+    return f"{need_project(context)}-merge-slot"
+
+
+def _held(context: Context) -> dict[str, Any]:
+    """The slot as it stands: `{"id", "available", "holder", "waiters"}`.
+
+    Raises:
+        RefusedError: `not_found`: there is none.
+    """
+    name = _slot(context)
+    try:
+        return _state(context.api.call(Show(ids=(name,)))[0])
+    except RefusedError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        hint = f"`{context.terminal.facts.program} merge-slot create` makes it"
+        raise RefusedError(f"there is no merge slot {name}", code=Code.NOT_FOUND, hint=hint) from error
+
+
+def _state(slot: IssueDoc) -> dict[str, Any]:
+    holder, waiters = slot.get("assignee"), slot.get("waiters")
+    waiting = [str(each) for each in waiters] if isinstance(waiters, list) else []
+    return {"id": slot["id"], "available": not holder, "holder": holder, "waiters": waiting}
+
+
+# -- create, check -----------------------------------------------------------------------------------------------
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+def _create(context: Context) -> int:
+    name = _slot(context)
+    fields = IssueFields(title="Merge slot", issue_type="slot", pinned=True, priority=0)
+    create = Create(
+        actor=context.actor, project=need_project(context), plane=context.plane, id=name, fields=fields, labels=(LABEL,)
+    )
+    try:
+        created, slot = True, _state(context.api.call(create))
+    except RefusedError as error:
+        if error.code is not Code.EXISTS:
+            raise
+        created, slot = False, _held(context)
+    told = f"Created merge slot {neutralise(name)}" if created else f"There is a merge slot {neutralise(name)} already"
+    answer(context, slot | {"created": created}, [confirmed(context, told)])
+    return exits.OK
+
+
+def _check(context: Context) -> int:
+    slot = _held(context)
+    waiting = f"; waiting: {neutralise(', '.join(slot['waiters']))}" if slot["waiters"] else ""
+    told = "free" if slot["available"] else f"held by {neutralise(str(slot['holder']))}"
+    answer(context, slot, [f"{neutralise(slot['id'])} is {told}{waiting}"])
+    return exits.OK
+
+
+# -- acquire, release --------------------------------------------------------------------------------------------
+def _acquire_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--holder", default="", metavar="NAME", help="who is to have it; else the actor")
+    parser.add_argument("--wait", action="store_true", help="if it is held, stand in line for it")
+    add_ttl(parser)
+
+
+def _acquire(context: Context) -> int:
+    holder = context.arguments.holder or context.actor
+    before = _held(context)
+    taking: list[tuple[str, Mutation[Any]]] = [
+        ("acquire", Update(actor=holder, id=before["id"], claim=True, ttl_ms=context.arguments.ttl))
+    ]
+    if holder in before["waiters"]:
+        taking.append(("acquire", Await(actor=holder, id=before["id"], waiter=holder, remove=True)))
+    try:
+        slot = _state(carry_out(context, taking)[-1])
+    except RefusedError as error:
+        if error.code is not Code.LOST_RACE:
+            raise
+        return _lost(context, before["id"], holder)
+    told = f"{neutralise(holder)} holds {neutralise(slot['id'])}"
+    answer(context, slot | {"acquired": True, "waiting": False}, [confirmed(context, told)])
+    return exits.OK
+
+
+def _lost(context: Context, slot_id: str, holder: str) -> int:
+    """Say who has it; the exit code tells that it wasn't got, waiting or not."""
+    if context.arguments.wait:
+        slot = _state(context.api.call(Await(actor=holder, id=slot_id, waiter=holder)))
+        place = f"; {neutralise(holder)} is number {slot['waiters'].index(holder) + 1} in line"
+    else:
+        slot, place = _held(context), ""
+    told = f"{neutralise(slot['id'])} is held by {neutralise(str(slot['holder']))}{place}"
+    answer(context, slot | {"acquired": False, "waiting": context.arguments.wait}, [told])
+    return exits.CONFLICT
+
+
+def _release_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--holder", default="", metavar="NAME", help="only while this one has it; else the actor")
+
+
+def _release(context: Context) -> int:
+    holder = context.arguments.holder or context.actor
+    slot = _state(context.api.call(Unclaim(actor=context.actor, id=_held(context)["id"], if_holder=holder)))
+    following = slot["waiters"][0] if slot["waiters"] else None
+    told = f"{neutralise(holder)} released {neutralise(slot['id'])}"
+    told += f"; next in line is {neutralise(following)}" if following else ""
+    answer(context, slot | {"released": True, "next": following}, [confirmed(context, told)])
+    return exits.OK
+
+
+COMMANDS: Final = (
+    Command("merge-slot create", "Make the project's merge slot", _no_arguments, _create),
+    Command("merge-slot check", "Whether the merge slot is free, and who waits", _no_arguments, _check),
+    Command(
+        "merge-slot acquire",
+        "Take the merge slot, if it is free",
+        _acquire_arguments,
+        _acquire,
+        examples=("moot merge-slot acquire --wait", "moot merge-slot acquire --ttl 10m --json"),
+    ),
+    Command("merge-slot release", "Give the merge slot back", _release_arguments, _release),
+)
+"""The commands of this module."""

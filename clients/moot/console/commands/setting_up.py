@@ -1,0 +1,215 @@
+"""setup and hooks: what makes agents and git know of this project's issues.
+
+Both write into files of the user's project, through the client and only between two marker lines of their own. Nothing
+is written unasked: at a terminal the user is shown what will stand there and asked, elsewhere it takes --yes.
+"""
+
+import posixpath
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from moot.console import exits
+from moot.console.command import Command, Context
+from moot.console.commands.about import ONBOARD
+from moot.console.confirm import confirmed
+from moot.console.context import answer, read_text
+from moot.console.marked import Marks, made, section_of, with_section, without_section
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+
+TEXT: Final = Marks("<!-- moot: begin -->", "<!-- moot: end -->")
+SHELL: Final = Marks("# moot: begin", "# moot: end")
+TOOLS: Final = {
+    "claude": "CLAUDE.md",
+    "codex": "AGENTS.md",
+    "cursor": ".cursor/rules/moot.mdc",
+    "aider": "CONVENTIONS.md",
+    "gemini": "GEMINI.md",
+    "opencode": "AGENTS.md",
+}
+"""Tool → the file that it reads in a project's folder."""
+CURSOR_HEAD: Final = "---\ndescription: This project's issues\nalwaysApply: true\n---\n"
+HOOKS: Final = ("post-merge", "post-checkout", "pre-push")
+"""git's hooks after or before which other machines may have news."""
+_SHELLS: Final = ("sh", "bash", "dash", "zsh", "ksh")
+
+
+class Change(NamedTuple):
+    """What is to become of a file."""
+
+    path: str
+    before: str
+    after: str
+
+
+# -- Common ground -----------------------------------------------------------------------------------------------
+def _add_consent(parser: ArgumentParser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="write without asking")
+
+
+def _text(context: Context, path: str) -> str | None:
+    """A file's text; None where there is none."""
+    try:
+        return read_text(context, path)
+    except RefusedError as error:
+        if error.code is Code.LIMIT or "UTF-8" in error.message:
+            raise
+        return None
+
+
+def _consents(context: Context, changes: list[Change], shown: str) -> bool:
+    """Whether the user wants it, after seeing it."""
+    if context.arguments.yes:
+        return True
+    facts = context.terminal.facts
+    paths = ", ".join(neutralise(change.path) for change in changes)
+    context.terminal.err(f"This would be written to {paths}:\n\n{shown}\n")
+    if context.json or not (facts.in_is_terminal and facts.err_is_terminal):
+        context.terminal.err("Nothing was written; --yes writes it\n")
+        return False
+    context.terminal.err("Write it? [y/N] ")
+    return next(iter(context.terminal.stdin()), b"").strip().lower() in {b"y", b"yes"}
+
+
+def _write(context: Context, changes: list[Change], mode: int = 0o644) -> None:
+    for change in changes:
+        context.terminal.write_file(change.path, [change.after.encode()], mode=mode)
+
+
+# -- setup -------------------------------------------------------------------------------------------------------
+def _setup_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("tool", nargs="?", choices=TOOLS, metavar="TOOL", help=f"one of {', '.join(TOOLS)}")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--check", action="store_true", help="only tell whether it is there and up to date")
+    way.add_argument("--remove", action="store_true", help="take it out again")
+    parser.add_argument("--list", action="store_true", help="the tools there are")
+    _add_consent(parser)
+
+
+def _setup(context: Context) -> int:
+    given = context.arguments
+    if given.list or given.tool is None:
+        answer(context, TOOLS, [f"{tool}: {path}" for tool, path in TOOLS.items()])
+        return exits.OK
+    path, body = TOOLS[given.tool], ONBOARD.format(program=context.terminal.facts.program)
+    before = _text(context, path) or ""
+    if given.check:
+        return _checked(context, path, section_of(before, TEXT), made(body, TEXT))
+    start = before or (CURSOR_HEAD if given.tool == "cursor" and not given.remove else "")
+    after = without_section(before, TEXT) if given.remove else with_section(start, body, TEXT)
+    change = Change(path, before, after)
+    shown = f"{path} without its section" if given.remove else made(body, TEXT)
+    written = before != after and _consents(context, [change], shown)
+    if written:
+        _write(context, [change])
+    done = "Took the section out of" if given.remove else "Wrote the section of"
+    told = [confirmed(context, f"{done} {path}")] if written else []
+    told = told or ([f"Nothing to do: {path} is as it should be"] if before == after else [])
+    answer(context, {"tool": given.tool, "file": path, "written": written}, told)
+    return exits.OK
+
+
+def _checked(context: Context, path: str, found: str | None, wanted: str) -> int:
+    state = "missing" if found is None else "current" if found == wanted else "outdated"
+    answer(context, {"file": path, "state": state}, [f"{path}: {state}"])
+    return exits.OK if state == "current" else exits.FAILED
+
+
+# -- hooks -------------------------------------------------------------------------------------------------------
+def _section(context: Context, hook: str) -> str:
+    program = context.terminal.facts.program
+    return f'command -v {program} >/dev/null 2>&1 && {program} hooks run {hook} "$@" </dev/null || true'
+
+
+def _hook_path(context: Context, hook: str) -> str:
+    return posixpath.join(context.terminal.ask_tool("git-hooks").strip(), hook)
+
+
+def _with_hook(context: Context, hook: str) -> Change:
+    """A hook with our section in it: before what another tool has there, which runs on as it did.
+
+    Raises:
+        RefusedError: `conflict`: what is there is no shell script.
+    """
+    path = _hook_path(context, hook)
+    before = _text(context, path) or ""
+    first = before.partition("\n")[0]
+    if before and not (first.startswith("#!") and posixpath.basename((first[2:].split() or [""])[-1]) in _SHELLS):
+        raise RefusedError(
+            f"{path} is no shell script, and is left alone",
+            code=Code.CONFLICT,
+            hint=f"let it call `{context.terminal.facts.program} hooks run {hook}`",
+        )
+    after = with_section(before or "#!/bin/sh\n", _section(context, hook), SHELL, after_first_line=True)
+    return Change(path, before, after)
+
+
+def _install_arguments(parser: ArgumentParser) -> None:
+    _add_consent(parser)
+
+
+def _install(context: Context) -> int:
+    changes = [change for hook in HOOKS if (change := _with_hook(context, hook)).before != change.after]
+    written = bool(changes) and _consents(context, changes, "".join(f"{_section(context, hook)}\n" for hook in HOOKS))
+    if written:
+        _write(context, changes, 0o755)
+    return _told(context, changes, "Installed", written=written)
+
+
+def _uninstall(context: Context) -> int:
+    texts = [(path, _text(context, path) or "") for hook in HOOKS for path in [_hook_path(context, hook)]]
+    found = [Change(path, text, without_section(text, SHELL)) for path, text in texts]
+    changes = [change for change in found if change.before != change.after]
+    written = bool(changes) and _consents(context, changes, "(the same without its section)")
+    if written:
+        _write(context, changes, 0o755)
+    return _told(context, changes, "Took out", written=written)
+
+
+def _told(context: Context, changes: list[Change], done: str, *, written: bool) -> int:
+    paths = [change.path for change in changes]
+    told = [confirmed(context, f"{done} {neutralise(path)}") for path in paths] if written else []
+    answer(context, {"files": paths, "written": written}, told or ([] if changes else ["Nothing to do"]))
+    return exits.OK
+
+
+def _no_arguments(parser: ArgumentParser) -> None:
+    """Nothing beyond the flags of every command."""
+
+
+def _list(context: Context) -> int:
+    rows = list(_states(context))
+    answer(context, rows, [f"{row['name']}: {row['state']}" for row in rows])
+    return exits.OK
+
+
+def _states(context: Context) -> Iterator[dict[str, Any]]:
+    for hook in HOOKS:
+        found = section_of(_text(context, _hook_path(context, hook)) or "", SHELL)
+        wanted = made(_section(context, hook), SHELL)
+        state = "not installed" if found is None else "installed" if found == wanted else "outdated"
+        yield {"name": hook, "installed": found is not None, "state": state}
+
+
+COMMANDS: Final = (
+    Command(
+        "setup",
+        "Tell a coding agent of this project's issues, in the file that it reads",
+        _setup_arguments,
+        _setup,
+        examples=("moot setup claude", "moot setup codex --check", "moot setup cursor --remove --yes"),
+        alone=True,
+    ),
+    Command(
+        "hooks install",
+        "Let git's hooks here exchange issues; hooks of others run on",
+        _install_arguments,
+        _install,
+        examples=("moot hooks install --yes",),
+        alone=True,
+    ),
+    Command("hooks uninstall", "Take that out of git's hooks again", _install_arguments, _uninstall, alone=True),
+    Command("hooks list", "Which of git's hooks exchange issues", _no_arguments, _list, alone=True),
+)
+"""The commands of this module; `hooks run` stands in `hook_runs.py`."""

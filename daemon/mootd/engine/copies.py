@@ -1,0 +1,184 @@
+"""How a copy on a shared plane stands to its source: what is to be written, and what another town suggests.
+
+Invariant: all this is a function of the log, so that whichever machine follows comes to the same. A field of the copy
+that another town has written stays as it is until the source changes: what this town wrote there last tells whether it
+has since.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple
+
+from moot_protocol import issue as issue_reading
+from moot_protocol.issue import DEFAULT_PRIORITY, DEFAULT_STATUS, DEFAULT_TYPE, TOMBSTONE
+from moot_protocol.listing import IssueDoc
+from moot_protocol.policies import rank
+from moot_protocol.register import MISSING, Sibling
+from mootd.engine.entities import Entities, value_in
+from mootd.engine.log import StoredEvent
+from mootd.engine.record import Record, groups_of
+
+MARK: Final = "moot.share"
+"""The name in a copy's metadata under which it says which share made it."""
+_SETS: Final = frozenset({"labels", "comments"})
+_DEFAULTS: Final = {"status": DEFAULT_STATUS, "priority": DEFAULT_PRIORITY, "issue_type": DEFAULT_TYPE, "title": ""}
+
+
+class Suggestion(NamedTuple):
+    """What another town has made of a field of a copy."""
+
+    field: str
+    here: Any
+    there: Any
+    by: Sibling | None
+    """The write; None where something was taken out."""
+
+
+class Followed(NamedTuple):
+    """What it takes to bring a copy into step, and what stays as another town wants it."""
+
+    values: dict[str, Any]
+    add_labels: list[str]
+    remove_labels: list[str]
+    comments: list[dict[str, Any]]
+    suggestions: list[Suggestion]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return not (self.values or self.add_labels or self.remove_labels or self.comments)
+
+
+class Copy(NamedTuple):
+    """A copy as it stands."""
+
+    fields: tuple[str, ...]
+    shown: IssueDoc
+    foreign: dict[str, list[Sibling]]
+    """field → what of it other towns have written."""
+    written: dict[str, Any]
+    """field → what this town wrote there last."""
+    labels: dict[str, bool]
+    """label → whether this town, when it last touched it, added it."""
+    comments: frozenset[Any]
+    """Ids of comments that this town has added."""
+
+    @classmethod
+    def empty(cls, fields: tuple[str, ...]) -> "Copy":
+        """One that isn't there yet."""
+        return cls(fields, {"status": ""}, {}, {}, {}, frozenset())
+
+    @classmethod
+    def read(cls, entities: Entities, record: Record, is_own: Callable[[int], bool], fields: tuple[str, ...]) -> "Copy":
+        """Read one.
+
+        Args:
+            entities: the transaction.
+            record: its record.
+            is_own: whether a feed is this town's.
+            fields: those that are shared.
+        """
+        live = entities.live(record)
+        reading = issue_reading.read_issue(
+            record.entity, live, record.created, record.updated, lambda key: entities.lineage(record, key)
+        )
+        others = {
+            field: {entities.author_of(group.feed) for group in groups_of(record, field) if not is_own(group.feed)}
+            for field in (*fields, "deleted")
+        }
+        foreign = {
+            field: [sibling for sibling in live.get(field, ()) if sibling.author in authors]
+            for field, authors in others.items()
+            if authors
+        }
+        past = _Past(entities, record.plane)
+        for stored in entities.log.history(record.head):
+            if is_own(stored.feed):
+                past.note(stored)
+        shown = issue_reading.document(reading)
+        return cls(fields, shown, foreign, past.written, past.labels, frozenset(past.comments))
+
+
+class _Past:
+    """What this town last did to each part of a copy; told its events, newest first."""
+
+    def __init__(self, entities: Entities, plane: int) -> None:
+        self._entities = entities
+        self._plane = plane
+        self.written: dict[str, Any] = {}
+        self.labels: dict[str, bool] = {}
+        self.comments: set[Any] = set()
+
+    def note(self, stored: StoredEvent) -> None:
+        """Note an event of this town's, earlier than those before."""
+        for change in stored.event.skeleton.changes:
+            value = MISSING if change.removes else value_in(stored, change.key)
+            if change.key == "labels":
+                for label in self._removed(stored, change.over) if change.removes else [value]:
+                    if isinstance(label, str):
+                        self.labels.setdefault(label, not change.removes)
+            elif change.key == "comments" and isinstance(value, list) and len(value) == 5:
+                self.comments.add(value[3])
+            elif not change.removes:
+                self.written.setdefault(change.key, value)
+
+    def _removed(self, stored: StoredEvent, over: Iterable[tuple[int, int, bytes]]) -> list[Any]:
+        authors = self._entities.authors_of(stored)
+        found = (self._entities.stored(self._plane, (authors[index], n)) for index, n, _ in over)
+        return [value_in(each, "labels") for each in found if each is not None]
+
+
+def followed(copy: Copy, wanted: dict[str, Any]) -> Followed:
+    """What is to be written to a copy, and what other towns suggest.
+
+    Args:
+        copy: as it stands.
+        wanted: what its source lets out, as `redaction.projected` gives it.
+    """
+    made = Followed({}, [], [], [], [])
+    if copy.shown["status"] == TOMBSTONE:  # another town has deleted it: it isn't brought back against its will
+        made.suggestions.append(Suggestion("deleted", None, True, _latest(copy.foreign.get("deleted", []))))
+        return made
+    for field in copy.fields:
+        if field not in _SETS:
+            _follow_register(copy, field, wanted.get(field), made)
+    if "labels" in copy.fields:
+        _follow_labels(copy, wanted.get("labels", []), made)
+    if "comments" in copy.fields:
+        there = {each.get("id") for each in copy.shown.get("comments", ())} | copy.comments
+        made.comments.extend(each for each in wanted.get("comments", ()) if each.get("id") not in there)
+    return made
+
+
+def _follow_register(copy: Copy, field: str, wanted: Any, made: Followed) -> None:
+    shown = copy.shown.get(field)
+    default = _DEFAULTS.get(field)
+    if _plain(shown, default) == _plain(wanted, default) and shown != "":
+        return
+    others = copy.foreign.get(field, [])
+    if others and _plain(copy.written.get(field), default) == _plain(wanted, default):
+        made.suggestions.append(Suggestion(field, wanted, shown, _latest(others)))
+    else:
+        made.values[field] = wanted
+
+
+def _plain(value: Any, default: Any) -> Any:
+    return default if value in (None, "", MISSING) else value
+
+
+def _follow_labels(copy: Copy, wanted: list[str], made: Followed) -> None:
+    shown = set(copy.shown.get("labels", ()))
+    for label in sorted(set(wanted) - shown):
+        if copy.labels.get(label):  # added by this town, and taken out by another
+            made.suggestions.append(Suggestion("labels", label, None, None))
+        else:
+            made.add_labels.append(label)
+    foreign = {sibling.value: sibling for sibling in copy.foreign.get("labels", ())}
+    for label in sorted(shown - set(wanted)):
+        if label in foreign:
+            made.suggestions.append(Suggestion("labels", None, label, foreign[label]))
+        else:
+            made.remove_labels.append(label)
+
+
+def _latest(siblings: list[Sibling]) -> Sibling | None:
+    return max(siblings, key=rank, default=None)

@@ -1,0 +1,103 @@
+"""Taking claimed work from machines that are gone: the open issues whose shown assignee one of them wrote.
+
+Invariant: these are ordinary updates, over what is live here, in one unit: all of them or none. A machine that comes
+back finds them in the record, and what it claims from then on counts as ever.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from moot_protocol import policies
+from moot_protocol.claim_requests import Unclaim
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import key_text
+from moot_protocol.issue import CLOSED
+from moot_protocol.kinds import ISSUE, field_of
+from moot_protocol.requests import IssueFields, Update
+from mootd.engine import layout
+from mootd.engine.charters import members_of
+from mootd.engine.issues.claims import unclaim
+from mootd.engine.issues.mutations import IssueWriter
+from mootd.engine.log import PlaneRow
+from mootd.engine.planes import issue_planes
+from mootd.engine.towns import name_of
+from mootd.engine.unit import Unit
+
+_KEY_CHARS = 4
+"""Least characters that stand for a key."""
+
+
+class Claimed(NamedTuple):
+    """An open issue that somebody claimed on one of the machines."""
+
+    plane: int
+    id: str
+    assignee: str
+
+
+def machines_meant(unit: Unit, typed: str) -> set[bytes]:
+    """The replicas that are meant: one by its key, or those of a town by its name or key.
+
+    Raises:
+        RefusedError: `not_found`, `ambiguous`; `conflict` where this machine is among them.
+    """
+    unit.flush()
+    machines: set[bytes] = set()
+    towns: dict[bytes, set[bytes]] = {}
+    for plane in issue_planes(unit.replica.planes):
+        for member in members_of(unit, plane):
+            author, town = member.row.author, member.row.town
+            if _is_meant(key_text(author), typed):
+                machines.add(author)
+            if _is_meant(key_text(town), typed) or (typed and name_of(unit, plane, town) == typed):
+                towns.setdefault(town, set()).add(author)
+    if len(machines) + len(towns) > 1:
+        raise RefusedError(f"{typed} may mean several machines or towns", code=Code.AMBIGUOUS, hint="say more of it")
+    found = machines or {author for authors in towns.values() for author in authors}
+    if not found:
+        raise RefusedError(
+            f"there is no replica or town {typed}",
+            code=Code.NOT_FOUND,
+            hint="see `moot replica list`, `moot town list`",
+        )
+    if unit.replica.id in found:
+        raise RefusedError("this machine is one of them, and isn't gone", code=Code.CONFLICT)
+    return found
+
+
+def _is_meant(key: str, typed: str) -> bool:
+    return len(typed) >= _KEY_CHARS and key.startswith(typed)
+
+
+def claimed_by(unit: Unit, plane: PlaneRow, is_gone: Callable[[bytes], bool]) -> Iterator[Claimed]:
+    """The open issues of a plane whose shown assignee was written on one of these machines."""
+    entities, index = unit.entities(), unit.views.views.index
+    policy = field_of(ISSUE, "assignee").policy
+    numbers = {number for (at, _), number in unit.replica.projects.items() if at == plane.number}
+    for number in sorted(numbers):
+        prefix = layout.project_prefix(layout.ASSIGNEE, number)
+        for key, _ in unit.transaction.scan(index, prefix, layout.after(prefix)):
+            record = entities.record(layout.eid_of(key))
+            if record is None or record.plane != plane.number:
+                continue
+            live = entities.live(record, texts=False)
+            shown = policies.read(policy, live.get("assignee", []))
+            status = policies.read(field_of(ISSUE, "status").policy, live.get("status", [])).value
+            if shown.shown is not None and shown.value and status != CLOSED and is_gone(shown.shown.author):
+                yield Claimed(plane.number, record.entity, str(shown.value))
+
+
+def rebalance(unit: Unit, typed: str, to: str, actor: str) -> dict[str, Any]:
+    """Take the claims of machines that are gone, and give them to somebody, or to nobody."""
+    gone = machines_meant(unit, typed)
+    planes = issue_planes(unit.replica.planes)
+    claims = [each for plane in planes for each in claimed_by(unit, plane, gone.__contains__)]
+    done = []
+    for claim in claims:
+        writer = IssueWriter(unit, claim.plane)
+        issue = unclaim(writer, Unclaim(actor=actor, id=claim.id))
+        if to:
+            issue = writer.update(Update(actor=actor, id=claim.id, fields=IssueFields(assignee=to)))
+        shown = {"id": claim.id, "title": issue.get("title", ""), "status": issue["status"]}
+        done.append(shown | {"was": claim.assignee, "now": to})
+    return {"replicas": sorted(map(key_text, gone)), "issues": done}

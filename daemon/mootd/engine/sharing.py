@@ -1,0 +1,360 @@
+"""Shares: issues of one plane copied onto another, and the copies following.
+
+What is shared stands in the log of the source's plane (kinds `share` and `copy`), so that every machine of the town
+knows it and any of them can take over; only the machine that a share names as its follower writes to the copies.
+Invariants: nothing reaches the other plane but what the share's rule lets through, under an actor's name that tells
+nothing; and nothing is ever written back. A copy says only which share made it, by a random name.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from moot_protocol import issue, json_text, policies
+from moot_protocol.deletion import DELETED, deletion
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, check_prefix, issue_id
+from moot_protocol.issue import facts
+from moot_protocol.kinds import COPY, ISSUE, PROJECT, SHARE, Policy, Role
+from moot_protocol.listing import IssueDoc
+from moot_protocol.redaction import Rule, projected, read_rule, stays_home
+from moot_protocol.register import MISSING
+from moot_protocol.share_requests import FollowShare, Share, Unshare
+from mootd.engine import layout
+from mootd.engine.copies import MARK, Copy, Followed, followed
+from mootd.engine.editor import Editor
+from mootd.engine.entities import Entities
+from mootd.engine.issues.addressing import has_project, plane_of, plane_of_project
+from mootd.engine.issues.editor import IssueEditor
+from mootd.engine.issues.mutations import IssueWriter
+from mootd.engine.issues.reading import Issues
+from mootd.engine.log import PlaneRow
+from mootd.engine.planes import issue_plane_meant, issue_planes
+from mootd.engine.record import Record
+from mootd.engine.unit import Unit
+from mootd.store.port import Table
+
+ACTOR: Final = "moot"
+"""Who writes copies, as other towns read it: who works on what here is nobody's business."""
+DEFAULT_PREFIX: Final = "shared"
+MOST_COPIES: Final = 1_000
+"""Issues that one share begins with: each is read and written within one transaction."""
+
+
+class Shared(NamedTuple):
+    """A share as it stands."""
+
+    plane: PlaneRow
+    """Of its sources."""
+    id: str
+    what: str
+    """`issue`, `label` or `project`."""
+    value: str
+    project: str
+    """Of a label: within this project only; empty for any."""
+    to: bytes
+    """The id of the plane that the copies stand on."""
+    rule: Rule
+    prefix: str
+    follower: bytes
+    """The key of the replica that follows."""
+    ended: bool
+
+
+# -- Reading -----------------------------------------------------------------------------------------------------
+def shares_of(entities: Entities, planes: Iterable[PlaneRow]) -> Iterator[Shared]:
+    """All shares of some planes, those that have ended too."""
+    for plane in planes:
+        prefix = layout.id_key(plane.number, SHARE, "")
+        rows = [value for _, value in entities.reader.scan(entities.views.ids, prefix, layout.after(prefix))]
+        for eid in rows:
+            record = entities.record(int.from_bytes(eid, "big"))
+            shared = None if record is None else _read(entities, plane, record)
+            if shared is not None:
+                yield shared
+
+
+def _read(entities: Entities, plane: PlaneRow, record: Record) -> Shared | None:
+    live = entities.live(record)
+    values = {key: policies.read(Policy.LATEST, siblings).value for key, siblings in live.items()}
+    what, to, follower = values.get("what"), values.get("to"), values.get("follower")
+    if not (isinstance(what, list) and len(what) == 3 and all(isinstance(each, str) for each in what)):
+        return None
+    if not (isinstance(to, bytes) and isinstance(follower, bytes) and isinstance(values.get("rule"), str)):
+        return None
+    try:
+        rule = read_rule(values["rule"])
+    except RefusedError:
+        return None  # of a later release: better nothing than more than was meant
+    prefix = str(values.get("prefix", ""))
+    return Shared(
+        plane, record.entity, what[0], what[1], what[2], to, rule, prefix, follower, values.get("ended") is True
+    )
+
+
+def copies_of(entities: Entities, shared: Shared) -> dict[str, str]:
+    """Source → copy of all copies of a share that stand."""
+    start = layout.id_key(shared.plane.number, COPY, f"{shared.id}/")
+    found = {}
+    for key, eid in list(entities.reader.scan(entities.views.ids, start, layout.after(start))):
+        record = entities.record(int.from_bytes(eid, "big"))
+        copy = "" if record is None else _copy_in(entities, record)
+        if copy:
+            found[layout.id_entity(key).partition("/")[2]] = copy
+    return found
+
+
+def _copy_in(entities: Entities, record: Record) -> str:
+    siblings = entities.live(record).get("issue", [])
+    value = policies.read(Policy.LATEST, siblings).value if siblings else MISSING
+    return value if isinstance(value, str) else ""
+
+
+def is_meant(shared: Shared, name: str, project: str, document: IssueDoc) -> bool:
+    """Whether an issue belongs to a share and may go: it is there, is no copy itself, and no label keeps it here."""
+    labels = document.get("labels", [])
+    if document["status"] == issue.TOMBSTONE or MARK in document.get("metadata", {}) or stays_home(shared.rule, labels):
+        return False
+    if shared.what == "issue":
+        return shared.value == name
+    if document.get("ephemeral") or shared.project not in ("", project):
+        return False
+    return shared.value in labels if shared.what == "label" else shared.value == project
+
+
+# -- Following ---------------------------------------------------------------------------------------------------
+class Follower:
+    """Lets the copies of one share follow, inside a unit."""
+
+    def __init__(self, unit: Unit, shared: Shared) -> None:
+        self._unit = unit
+        self._shared = shared
+        target = next((row for row in unit.replica.planes.values() if row.id == shared.to), None)
+        if target is None:
+            raise RefusedError("the plane that it is shared to isn't here", code=Code.NOT_FOUND)
+        self._target = target
+
+    def follow(self, name: str) -> bool:
+        """Bring the copy of one issue into step, make it, or withdraw it; whether anything was written."""
+        unit, shared = self._unit, self._shared
+        record = unit.record(shared.plane.number, ISSUE, name)
+        if record is None:
+            return False
+        document = Issues(unit.entities(), shared.plane.number).document(record)
+        project = facts(unit.entities().live(record, texts=False)).project
+        entry = Editor(unit, shared.plane.number, COPY, f"{shared.id}/{name}", ACTOR)
+        copies = [value for _, value in entry.elements("issue") if isinstance(value, str) and value]
+        copy = _copy_in(entry.entities, entry.record)
+        for doubled in set(copies) - {copy}:  # two machines made one at the same time
+            self._withdraw(doubled)
+        if not is_meant(shared, name, project, document):
+            if copy:
+                self._withdraw(copy)
+                entry.set("issue", "")
+            return bool(entry.save())
+        if copy:
+            return self._bring_into_step(copy, projected(shared.rule, document)) or bool(entry.save())
+        entry.set("issue", self._make(projected(shared.rule, document)))
+        entry.save()
+        return True
+
+    def _make(self, wanted: dict[str, Any]) -> str:
+        unit, target, prefix = self._unit, self._target.number, self._shared.prefix
+        if not has_project(unit, target, prefix):
+            project = Editor(unit, target, PROJECT, prefix, ACTOR)
+            project.set("title", prefix)
+            project.save()
+        name = issue_id(prefix, unit.replica.entropy.bytes(ID_ENTROPY_BYTES))
+        editor = IssueEditor(unit, target, name, ACTOR)
+        editor.set("project", prefix)
+        editor.add("metadata", [MARK, json_text.to_text(self._shared.id)])
+        self._write(editor, followed(Copy.empty(self._shared.rule.fields), wanted))
+        return name
+
+    def _bring_into_step(self, copy: str, wanted: dict[str, Any]) -> bool:
+        record = self._unit.record(self._target.number, ISSUE, copy)
+        if record is None:
+            return False
+        stands = Copy.read(self._unit.entities(), record, self._is_own, self._shared.rule.fields)
+        change = followed(stands, wanted)
+        if change.is_empty:
+            return False
+        self._write(IssueEditor(self._unit, self._target.number, copy, ACTOR), change)
+        return True
+
+    def _is_own(self, feed: int) -> bool:
+        return self._unit.feed(feed).town in {self._target.town, *self._unit.replica.own_towns()}
+
+    def _write(self, editor: IssueEditor, change: Followed) -> None:
+        for field, value in change.values.items():
+            editor.set(field, "" if value is None else value)
+        if "status" in change.values:
+            editor.set("closed_at", self._unit.now_ms if change.values["status"] == issue.CLOSED else "")
+        for label in change.add_labels:
+            editor.add("labels", label)
+        live = editor.elements("labels")
+        for label in change.remove_labels:
+            editor.remove("labels", [group for group, value in live if value == label])
+        for each in change.comments:
+            parts = [each.get(name) for name in ("author", "created_at", "id")]
+            editor.add("comments", [each["text"], *parts, {}])
+        editor.save()
+
+    def _withdraw(self, copy: str) -> None:
+        editor = IssueEditor(self._unit, self._target.number, copy, ACTOR)
+        if editor.record.groups and not facts(editor.entities.live(editor.record, texts=False)).is_deleted:
+            editor.set(DELETED, deletion(ACTOR, "no longer shared", self._unit.now_ms))
+            editor.save()
+
+    def withdraw_all(self) -> int:
+        """Delete all copies; how many there were."""
+        copies = copies_of(self._unit.entities(), self._shared)
+        for name, copy in copies.items():
+            self._withdraw(copy)
+            entry = Editor(self._unit, self._shared.plane.number, COPY, f"{self._shared.id}/{name}", ACTOR)
+            entry.set("issue", "")
+            entry.save()
+        return len(copies)
+
+
+def sources(unit: Unit, shared: Shared) -> list[str]:
+    """The ids of all issues that belong to a share now, or have a copy of it."""
+    unit.flush()
+    entities = unit.entities()
+    issues = Issues(entities, shared.plane.number)
+    if shared.what == "issue":
+        return [shared.value]
+    found = set(copies_of(entities, shared))
+    prefix = layout.id_key(shared.plane.number, ISSUE, "")
+    for eid in [value for _, value in entities.reader.scan(entities.views.ids, prefix, layout.after(prefix))]:
+        record = entities.record(int.from_bytes(eid, "big"))
+        if record is not None and record.groups:
+            project = facts(entities.live(record, texts=False)).project
+            if is_meant(shared, record.entity, project, issues.document(record, texts=False)):
+                found.add(record.entity)
+    return sorted(found)
+
+
+def follow(unit: Unit, changed: Callable[[Shared], Iterable[str]]) -> int:
+    """Let the copies of every share that this machine follows come into step; how many were written.
+
+    Args:
+        unit: the transaction.
+        changed: the issues of a share that are to be looked at.
+    """
+    written = 0
+    for shared in list(shares_of(unit.entities(), issue_planes(unit.replica.planes))):
+        if not shared.ended and shared.follower == unit.replica.id and _is_writable(unit, shared):
+            follower = Follower(unit, shared)
+            written += sum(follower.follow(name) for name in changed(shared))
+    return written
+
+
+def _is_writable(unit: Unit, shared: Shared) -> bool:
+    """Whether this machine can write to the plane of a share's copies, now."""
+    number = unit.plane_number(shared.to)
+    if number is None or unit.replica.is_waiting(number):
+        return False
+    row = unit.feed(unit.feed_number(number, unit.replica.id))
+    return row.role != Role.READER and not row.ended
+
+
+# -- Requests ----------------------------------------------------------------------------------------------------
+def share(unit: Unit, request: Share) -> Shared:
+    """Begin to share."""
+    plane, what = _sources_meant(unit, request)
+    target = issue_plane_meant(unit.replica.planes, request.to)
+    if target.number == plane.number:
+        raise RefusedError("it stands on that plane already", hint="name another plane with --to")
+    rule = read_rule(request.redact, request.fields)
+    for each in _standing(unit):
+        if (each.plane, each.what, each.value, each.project, each.to) == (plane, *what, target.id):
+            raise RefusedError(
+                f"it is shared there already, as {each.id}", code=Code.EXISTS, hint="see `moot share list`"
+            )
+    name = base32(unit.replica.entropy.bytes(ID_ENTROPY_BYTES), ID_CHARS)
+    prefix = check_prefix(request.prefix or _prefix_on(unit, target))
+    plane_of_project(unit, prefix, target.id.hex())  # no other plane here may have it
+    made = Shared(plane, name, *what, target.id, rule, prefix, unit.replica.id, False)
+    if not _is_writable(unit, made):
+        raise RefusedError(f"this machine may not write on plane {target.name}", code=Code.DENIED)
+    begun = sources(unit, made)
+    if len(begun) > MOST_COPIES:
+        raise RefusedError(f"{len(begun)} issues at once; at most {MOST_COPIES}", code=Code.LIMIT, hint="share a label")
+    editor = Editor(unit, plane.number, SHARE, name, request.actor)
+    values = {"what": list(what), "to": target.id, "rule": rule.text, "prefix": prefix, "follower": unit.replica.id}
+    for key, value in values.items():
+        editor.set(key, value)
+    editor.save()
+    follower = Follower(unit, made)
+    if not sum(follower.follow(source) for source in begun) and made.what == "issue":
+        raise RefusedError("it can't be shared: it is a copy itself, is deleted, or has a label that keeps it here")
+    if unit.transaction.get(Table.META, layout.FOLLOWED) is None:
+        note_followed(unit, unit.arrival - 1)
+    return made
+
+
+def _sources_meant(unit: Unit, request: Share | Unshare) -> tuple[PlaneRow, tuple[str, str, str]]:
+    """(plane, (what, value, project)) of what a request names."""
+    if request.id and not request.label and not request.project:
+        writer = IssueWriter(unit, plane_of(unit, request))
+        return unit.plane(writer.plane), ("issue", writer.find(request.id, deleted=True)[0], "")
+    if request.id or not (request.label or request.project):
+        raise RefusedError("share what?", code=Code.USAGE, hint="name an issue, or --label, or --project")
+    number = plane_of_project(unit, request.project, "") if request.project else unit.replica.ledger.number
+    what = ("label", request.label, request.project) if request.label else ("project", request.project, "")
+    return unit.plane(number), what
+
+
+def _prefix_on(unit: Unit, target: PlaneRow) -> str:
+    projects = [name for plane, name in unit.replica.projects if plane == target.number and name]
+    held = [name for name in projects if has_project(unit, target.number, name)]
+    return held[0] if len(held) == 1 else DEFAULT_PREFIX
+
+
+def _standing(unit: Unit) -> Iterator[Shared]:
+    unit.flush()
+    return (each for each in shares_of(unit.entities(), issue_planes(unit.replica.planes)) if not each.ended)
+
+
+def unshare(unit: Unit, request: Unshare) -> tuple[Shared, int]:
+    """End a share; (the share, how many copies were withdrawn)."""
+    standing = list(_standing(unit))
+    meant = [each for each in standing if each.id == request.id] if request.id else []
+    if not meant:
+        plane, what = _sources_meant(unit, request)
+        meant = [each for each in standing if (each.plane, each.what, each.value, each.project) == (plane, *what)]
+    if request.to:
+        target = issue_plane_meant(unit.replica.planes, request.to)
+        meant = [each for each in meant if each.to == target.id]
+    if len(meant) != 1:
+        code = Code.AMBIGUOUS if meant else Code.NOT_FOUND
+        raise RefusedError(f"{len(meant)} shares are called so", code=code, hint="see `moot share list`")
+    shared = meant[0]
+    withdrawn = Follower(unit, shared).withdraw_all()
+    editor = Editor(unit, shared.plane.number, SHARE, shared.id, request.actor)
+    editor.set("ended", True)
+    editor.save()
+    return shared._replace(ended=True), withdrawn
+
+
+def follow_share(unit: Unit, request: FollowShare) -> Shared:
+    """Follow from now on, and bring all copies into step."""
+    shared = next((each for each in _standing(unit) if each.id == request.share), None)
+    if shared is None:
+        raise RefusedError(f"there is no share {request.share}", code=Code.NOT_FOUND, hint="see `moot share list`")
+    editor = Editor(unit, shared.plane.number, SHARE, shared.id, request.actor)
+    editor.set("follower", unit.replica.id)
+    editor.save()
+    taken = shared._replace(follower=unit.replica.id)
+    follower = Follower(unit, taken)
+    for source in sources(unit, taken):
+        follower.follow(source)
+    if unit.transaction.get(Table.META, layout.FOLLOWED) is None:
+        note_followed(unit, unit.arrival - 1)
+    return taken
+
+
+# -- How far the log has been followed ------------------------------------------------------------------------------
+def note_followed(unit: Unit, arrival: int) -> None:
+    """Note up to which arrival number this machine has followed its sources. Bookkeeping of this machine."""
+    unit.transaction.put(Table.META, layout.FOLLOWED, arrival.to_bytes(8, "big"))

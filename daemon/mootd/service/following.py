@@ -1,0 +1,123 @@
+"""Following what this machine shares: after commits, when they have had a moment to gather, in a thread of its own.
+
+Invariant: whatever is committed on a plane of sources is looked at once more, whether this daemon was running or not:
+how far the log was followed is noted in the transaction that writes the copies. Following twice changes nothing.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+import structlog
+
+from moot_protocol.kinds import ISSUE
+from mootd.engine import layout
+from mootd.engine.planes import issue_planes
+from mootd.engine.replica import Replica
+from mootd.engine.sharing import Shared, follow, note_followed, shares_of, sources
+from mootd.engine.unit import Unit
+from mootd.service.snapshot import Snapshot
+from mootd.store.port import Reader, Table
+
+PAUSE_S: Final = 1.0
+"""How long after it was woken the thread looks: a burst of commits is followed once."""
+RETRY_S: Final = 30.0
+AT_ONCE: Final = 2_000
+"""Events looked at before what they changed is followed."""
+_log: Final = structlog.get_logger()
+
+
+class Following:
+    """Keeps the copies of this machine's shares in step.
+
+    Args:
+        replica: the replica.
+        submit: queues a job for the writer.
+        pause_s: how long commits are left to gather.
+    """
+
+    def __init__(
+        self, replica: Replica, submit: Callable[[Callable[[Unit], int]], "Future[Any]"], pause_s: float = PAUSE_S
+    ) -> None:
+        self._replica = replica
+        self._submit = submit
+        self._pause_s = pause_s
+        self._seen = -1
+        """Up to which arrival number events were looked at; -1 before the first look."""
+        self._cuts = replica.cuts
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="following", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._wake.set()
+        self._thread.start()
+
+    def happened(self) -> None:
+        """Something was committed. Called from any thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End, and wait until what is under way is done."""
+        self._stopped.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        wait_s: float | None = None
+        while not self._stopped.is_set():
+            self._wake.wait(wait_s)
+            self._stopped.wait(self._pause_s)
+            self._wake.clear()
+            wait_s = None
+            try:
+                while not self._stopped.is_set() and self.round():
+                    pass
+            except Exception:  # whatever it is, later changes are followed
+                _log.exception("following.failed")
+                wait_s = RETRY_S
+
+    def round(self) -> bool:
+        """Follow some of what was committed since the last round; whether there may be more."""
+        replica = self._replica
+        with replica.read() as reader:
+            kept = reader.get(Table.META, layout.FOLLOWED)
+            if kept is None:  # this machine shares nothing, and never did
+                return False
+            entities = Snapshot(replica, reader, replica.wall.now_ms()).entities
+            shares = list(shares_of(entities, issue_planes(replica.planes)))
+            mine = {each.plane.number for each in shares if each.follower == replica.id and not each.ended}
+            since = max(self._seen, int.from_bytes(kept, "big"))
+            changed, last, more = self._changed(reader, since, mine)
+        is_cut, self._cuts = replica.cuts != self._cuts, replica.cuts
+        if mine and (is_cut or any(changed.values())):
+            self._submit(lambda unit: _follow(unit, None if is_cut else changed, last)).result()
+        self._seen = last
+        return more
+
+    def _changed(self, reader: Reader, since: int, planes: set[int]) -> tuple[dict[int, set[str]], int, bool]:
+        """(plane → issues that events speak of, the last event looked at, whether there are more)."""
+        changed: dict[int, set[str]] = {plane: set() for plane in planes}
+        log, last, count = Snapshot(self._replica, reader, 0).entities.log, since, 0
+        for key, _ in reader.scan(Table.EVENTS, layout.arrival_key(since + 1)):
+            last, count = int.from_bytes(key, "big"), count + 1
+            stored = log.event(last)
+            row = self._replica.feeds.get(stored.feed)
+            if row is not None and row.plane in planes and stored.event.skeleton.kind == ISSUE:
+                changed[row.plane].add(stored.event.skeleton.entity)
+            if count == AT_ONCE:
+                return changed, last, True
+        return changed, last, False
+
+
+def _follow(unit: Unit, changed: dict[int, set[str]] | None, last: int) -> int:
+    """Follow the issues that changed; None for all."""
+
+    def of(shared: Shared) -> list[str]:
+        return sources(unit, shared) if changed is None else sorted(changed.get(shared.plane.number, ()))
+
+    written = follow(unit, of)
+    note_followed(unit, last)
+    return written

@@ -1,0 +1,114 @@
+"""What doesn't count any more, told to people: events that were accepted here once and are not now.
+
+Where a pin falls inside a batch, what the rest of the batch is about is named too: it was made anew as well.
+
+Invariant: what is told follows from reports of cuts and from where feeds stand now. So it goes away by itself once what
+lapsed is restored, and nothing has to be confirmed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from moot_protocol.acceptance import Reason
+from moot_protocol.kinds import (
+    ADMIN_KINDS,
+    CERTIFICATE,
+    CHARTER,
+    CHARTER_KINDS,
+    GENESIS,
+    ISSUE,
+    OWN_CHARTER_KINDS,
+    Role,
+)
+from mootd.engine.cut import CutReport, cut_reports
+from mootd.engine.log import FeedRow
+from mootd.engine.replica import Replica
+from mootd.store.port import Reader
+
+NAMED: Final = 5
+"""Entities that an alarm names."""
+_ONLY_ADMINS: Final = (ADMIN_KINDS | CHARTER_KINDS) - OWN_CHARTER_KINDS
+_OPENINGS: Final = frozenset({CERTIFICATE, CHARTER, GENESIS})
+_ROLE: Final = "role"
+_WORDS: Final[Mapping[str, str]] = {
+    Reason.ENDED: "they were ended, or their town removed",
+    Reason.OTHER_TOWN: "their town is no member any more, for nobody who may lets it in",
+    Reason.NO_CERTIFICATE: "their town is no member any more, for nobody who may lets it in",
+    Reason.INVITE_CLOSED: "the invite they came with was closed without them",
+    Reason.NO_INVITE: "the invite they came with counts no more",
+    Reason.FORKED: "their authors signed two histories",
+    Reason.READER: "their role may not write",
+    _ROLE: "only admins may write what they say",
+}
+_HINTS: Final[Mapping[str, str]] = {
+    Reason.ENDED: "nothing is lost: `moot salvage` on their machines writes it again under new keys, if it is let in",
+    Reason.FORKED: "it counts again once their town says which history does",
+}
+_HINT: Final = "nothing is lost: it counts again once their town is let in; `moot town list` shows who is"
+
+
+class _Lapse(NamedTuple):
+    """What of one feed doesn't count any more."""
+
+    plane: int
+    reason: str
+    size: int
+    """Events; of what a role doesn't allow the entities that it is about."""
+    entities: tuple[tuple[str, str], ...]
+
+
+def lapse_alarms(replica: Replica, reader: Reader) -> Iterator[dict[str, Any]]:
+    """An alarm for each plane and reason for which something doesn't count any more."""
+    found: dict[tuple[int, str], list[_Lapse]] = {}
+    for lapse in _lapses(replica, reader):
+        found.setdefault((lapse.plane, lapse.reason), []).append(lapse)
+    for (plane, reason), lapses in sorted(found.items()):
+        count = sum(each.size for each in lapses)
+        what = _several(count, "item" if reason == _ROLE else "event")
+        told = f"{what} of {_several(len(lapses), 'feed')} on plane {replica.planes[plane].name}"
+        why = _WORDS.get(reason, reason.replace("_", " "))
+        yield {
+            "code": "lapsed",
+            "severity": "warning",
+            "message": f"{told} counted here once and {'does' if count == 1 else 'do'} not now: {why}{_named(lapses)}",
+            "hint": _HINTS.get(reason, _HINT),
+        }
+
+
+def _named(lapses: Iterable[_Lapse]) -> str:
+    """What lapses touched, some of it by name: no events that only open a feed, whose names are keys."""
+    places = dict.fromkeys(place for each in lapses for place in each.entities if place[0] not in _OPENINGS)
+    names = [name if kind == ISSUE else f"{kind} {name}" for kind, name in places]
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"; touched: {', '.join(names[:NAMED])}{rest}" if names else ""
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _lapses(replica: Replica, reader: Reader) -> Iterator[_Lapse]:
+    """What of each feed that was ever cut doesn't count now."""
+    by_feed: dict[tuple[int, bytes], list[CutReport]] = {}
+    for report in cut_reports(reader):
+        by_feed.setdefault((report.plane, report.author), []).append(report)
+    for place, reports in by_feed.items():
+        row = replica.feeds.get(replica.feed_numbers.get(place, 0))
+        if row is not None and row.plane in replica.planes:
+            yield from _lapses_of(row, reports)
+
+
+def _lapses_of(row: FeedRow, reports: list[CutReport]) -> Iterator[_Lapse]:
+    gone = [report for report in reports if report.last > row.n]
+    if gone:
+        last = max(report.last for report in gone)
+        yield _Lapse(row.plane, row.reason, last - row.n, _touched(gone))
+    unsaid = [
+        report for report in reports if report.last <= row.n and {kind for kind, _ in report.entities} <= _ONLY_ADMINS
+    ]
+    if unsaid and row.role != Role.ADMIN:
+        yield _Lapse(row.plane, _ROLE, len(_touched(unsaid)), _touched(unsaid))
+
+
+def _touched(reports: list[CutReport]) -> tuple[tuple[str, str], ...]:
+    return tuple(dict.fromkeys((kind, name) for report in reports for kind, name in report.entities))

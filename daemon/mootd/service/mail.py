@@ -1,0 +1,105 @@
+"""Requests about messages: sending and acknowledging inside a unit, and reading.
+
+Invariant: whatever is told of a message from another town says so beside it, and the text of a nudge from there isn't
+told unasked: it would stand before every agent here.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from moot_protocol.clock import to_ms
+from moot_protocol.errors import RefusedError
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import NUDGE
+from moot_protocol.mail_requests import BOXES, AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
+from moot_protocol.request_base import Request
+from mootd.engine.messages import Message, Post, acknowledge, note_told, nudge, post_of, send, untold
+from mootd.engine.origins import KEY_CHARS, ORIGIN, Origins
+from mootd.engine.planes import issue_planes, labels_of
+from mootd.engine.unit import Unit
+from mootd.service.snapshot import Snapshot
+
+
+def _told(post: Post, origins: Origins, labels: dict[int, str], message: Message, actor: str) -> dict[str, Any]:
+    town = ""
+    if message.town:
+        town = origins.town_name(message.plane.number, message.town) or key_text(message.town)[:KEY_CHARS]
+    origin = origins.of_author(message.plane.number, message.said.author)
+    return {
+        "id": message.id,
+        "plane": labels.get(message.plane.number, message.plane.name),
+        "actor": message.said.actor,
+        "to": f"{message.to}@{town}" if town else message.to,
+        "subject": message.subject,
+        "at": to_ms(message.said.hlc),
+        "is_nudge": message.kind == NUDGE,
+        "expires_at": message.expires_ms,
+        "reply_to": message.reply_to,
+        "is_acked": post.is_acked(message, actor),
+        "acks": post.acked_by(message),
+    } | ({} if origin is None else {ORIGIN: origin})
+
+
+# -- Writing -----------------------------------------------------------------------------------------------------
+def _answered(unit: Unit, message: Message, actor: str) -> dict[str, Any]:
+    labels = labels_of(issue_planes(unit.replica.planes))
+    return _told(post_of(unit), Origins(unit.replica, unit.transaction), labels, message, actor)
+
+
+def _ack(unit: Unit, request: AckMail) -> list[dict[str, Any]]:
+    return [_answered(unit, message, request.actor) for message in acknowledge(unit, request)]
+
+
+# -- Reading -----------------------------------------------------------------------------------------------------
+def _post(snapshot: Snapshot) -> Post:
+    return Post(snapshot.replica, snapshot.entities, snapshot.now_ms)
+
+
+def _shown(snapshot: Snapshot, post: Post, messages: list[Message], actor: str) -> list[dict[str, Any]]:
+    labels = labels_of(issue_planes(snapshot.replica.planes))
+    return [_told(post, snapshot.origins, labels, message, actor) for message in messages]
+
+
+def _mail(snapshot: Snapshot, request: Mail) -> list[dict[str, Any]]:
+    if request.box not in BOXES:
+        raise RefusedError(f"{request.box!r} is no box", hint=f"there are {', '.join(BOXES)}")
+    post, actor = _post(snapshot), request.actor
+    if request.box == "sent":
+        found = [each for each in post.all() if each.is_own and each.said.actor == actor]
+    else:
+        found = [each for each in post.all() if post.is_for(each, actor)]
+        found = [each for each in found if request.all or not post.is_acked(each, actor)]
+    found.sort(key=lambda message: (-message.said.hlc, message.id))
+    return _shown(snapshot, post, found, actor)
+
+
+def _read(snapshot: Snapshot, request: ReadMail) -> dict[str, Any]:
+    post = _post(snapshot)
+    message = post.find(request.id)
+    around = [
+        each
+        for each in post.all()
+        if each.plane == message.plane and (each.reply_to == message.id or each.id == message.reply_to)
+    ]
+    around.sort(key=lambda each: each.said.hlc)
+    (shown,) = _shown(snapshot, post, [message], request.actor)
+    return shown | {"text": message.text, "thread": _shown(snapshot, post, around, request.actor)}
+
+
+def nudges_for(snapshot: Snapshot, actor: str) -> list[dict[str, Any]]:
+    """The nudges that an actor hasn't been told: with their text where this town wrote them."""
+    post = _post(snapshot)
+    found = untold(snapshot.reader, post, actor)
+    shown = _shown(snapshot, post, found, actor)
+    return [told | {"text": each.text if each.is_own else ""} for told, each in zip(shown, found, strict=True)]
+
+
+MAIL_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {Mail: _mail, ReadMail: _read}
+"""What each reading request about messages is answered with."""
+MAIL_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
+    SendMail: lambda unit, request: _answered(unit, send(unit, request), request.actor),
+    Nudge: lambda unit, request: _answered(unit, nudge(unit, request), request.actor),
+    AckMail: _ack,
+    NudgesTold: lambda unit, request: {"told": note_told(unit, request)},
+}
+"""What each writing one does."""

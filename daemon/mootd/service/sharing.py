@@ -1,0 +1,131 @@
+"""Requests about shares: beginning and ending them inside a unit, and telling how their copies stand."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from moot_protocol.ids import key_text
+from moot_protocol.issue import facts
+from moot_protocol.kinds import ISSUE
+from moot_protocol.redaction import projected
+from moot_protocol.request_base import Request
+from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
+from mootd.engine import layout, sharing
+from mootd.engine.copies import Copy, Suggestion, followed
+from mootd.engine.entities import Entities
+from mootd.engine.issues.reading import Issues
+from mootd.engine.log import PlaneRow
+from mootd.engine.origins import ORIGIN, Origins
+from mootd.engine.planes import issue_planes, labels_of
+from mootd.engine.record import Record
+from mootd.engine.sharing import Shared
+from mootd.engine.state import State
+from mootd.engine.unit import Unit
+from mootd.service.snapshot import Snapshot
+
+
+class _Telling:
+    """Shares as documents, inside a transaction."""
+
+    def __init__(self, replica: State, entities: Entities, origins: Origins, planes: Mapping[int, PlaneRow]) -> None:
+        self._replica = replica
+        self._entities = entities
+        self._origins = origins
+        self._planes = {row.id: row for row in planes.values()}
+        self._labels = {self._id_of(planes, number): name for number, name in labels_of(issue_planes(planes)).items()}
+
+    @staticmethod
+    def _id_of(planes: Mapping[int, PlaneRow], number: int) -> bytes:
+        return planes[number].id
+
+    def document(self, shared: Shared) -> dict[str, Any]:
+        """A share."""
+        copies = sharing.copies_of(self._entities, shared)
+        return {
+            "share": shared.id,
+            "what": shared.what,
+            "value": shared.value,
+            "project": shared.project,
+            "from": self._labels.get(shared.plane.id, shared.plane.name),
+            "to": self._labels.get(shared.to, shared.to.hex()[:8]),
+            "prefix": shared.prefix,
+            "fields": list(shared.rule.fields),
+            "rule": shared.rule.text,
+            "follower": key_text(shared.follower),
+            "is_here": shared.follower == self._replica.id,
+            "ended": shared.ended,
+            "copies": [self._copy(shared, source, copy) for source, copy in sorted(copies.items())],
+        }
+
+    def _record(self, plane: int, name: str) -> Record | None:
+        views = self._entities.views
+        eid = self._entities.reader.get(views.ids, layout.id_key(plane, ISSUE, name))
+        return None if eid is None else self._entities.record(int.from_bytes(eid, "big"))
+
+    def _copy(self, shared: Shared, source: str, copy: str) -> dict[str, Any]:
+        told = {"source": source, "copy": copy, "state": "behind", "suggestions": []}
+        target = self._planes.get(shared.to)
+        here = self._record(shared.plane.number, source)
+        there = None if target is None else self._record(target.number, copy)
+        if here is None or target is None or there is None:
+            return told
+        document = Issues(self._entities, shared.plane.number).document(here)
+        project = facts(self._entities.live(here, texts=False)).project
+        if not sharing.is_meant(shared, source, project, document):
+            return told
+        own = {target.town, *self._replica.own_towns()}
+        stands = Copy.read(
+            self._entities, there, lambda feed: self._replica.feeds[feed].town in own, shared.rule.fields
+        )
+        change = followed(stands, projected(shared.rule, document))
+        state = "differs" if change.suggestions else "in_step" if change.is_empty else "behind"
+        suggestions = [self._suggestion(target.number, each) for each in change.suggestions]
+        return told | {"state": state, "suggestions": suggestions}
+
+    def _suggestion(self, plane: int, suggestion: Suggestion) -> dict[str, Any]:
+        told = {"field": suggestion.field, "here": suggestion.here, "there": suggestion.there, "actor": ""}
+        if suggestion.by is None:
+            return told
+        origin = self._origins.of_author(plane, suggestion.by.author)
+        return told | {"actor": suggestion.by.actor} | ({} if origin is None else {ORIGIN: origin})
+
+
+def _telling(unit: Unit) -> _Telling:
+    unit.flush()
+    planes = unit.replica.planes
+    return _Telling(unit.replica, unit.entities(), Origins(unit.replica, unit.transaction), planes)
+
+
+def _share(unit: Unit, request: Share) -> dict[str, Any]:
+    made = sharing.share(unit, request)
+    return _telling(unit).document(made)
+
+
+def _unshare(unit: Unit, request: Unshare) -> dict[str, Any]:
+    ended, withdrawn = sharing.unshare(unit, request)
+    return _telling(unit).document(ended) | {"withdrawn": withdrawn}
+
+
+def _follow(unit: Unit, request: FollowShare) -> dict[str, Any]:
+    taken = sharing.follow_share(unit, request)
+    return _telling(unit).document(taken)
+
+
+def _shares(snapshot: Snapshot, request: Shares) -> list[dict[str, Any]]:
+    planes = snapshot.replica.planes
+    telling = _Telling(snapshot.replica, snapshot.entities, snapshot.origins, planes)
+    name = snapshot.issues.names.resolve(request.id)[0] if request.id else ""
+    shares = sharing.shares_of(snapshot.entities, issue_planes(planes))
+    told = [telling.document(shared) for shared in shares if not shared.ended]
+    for each in told:
+        each["copies"] = [copy for copy in each["copies"] if name in ("", copy["source"], copy["copy"])]
+    return [each for each in told if each["copies"] or not name]
+
+
+SHARE_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {Shares: _shares}
+"""What each reading request about shares is answered with."""
+SHARE_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
+    Share: _share,
+    Unshare: _unshare,
+    FollowShare: _follow,
+}
+"""What each writing one does."""

@@ -1,0 +1,117 @@
+"""What each request needs: the one table from methods to permissions, and what a request is about.
+
+Invariant: a method that isn't listed needs what only administrators have. Whatever makes the daemon open a file or a
+connection of its own choice, hand out keys, or stop is among those too: it would act with the daemon's rights.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from moot_protocol.request_base import Request
+
+UNLISTED: Final = "machine:admin"
+"""What a method needs that nobody has put into the table."""
+
+_BY_PERMISSION: Final = {
+    "issue:read": (
+        "list ready blocked show count stats children history edges edge_tree cycles labels conflicts export "
+        "resolve_ids events prove graph epic_status diff query stale lint duplicates similar prime workspace_info"
+    ),
+    "issue:write": (
+        "create update close reopen undelete add_edge remove_edge add_comment resolve script set_state undo rename "
+        "init_project create_gate await"
+    ),
+    "issue:delete": "delete",
+    "issue:import": "import import_edits",
+    "claim:read": "claim_peers handoffs",
+    "claim:write": "claim_ready unclaim heartbeat claims_told write_handoff",
+    "memory:read": "memories",
+    "memory:write": "remember",
+    "memory:delete": "forget",
+    "setting:read": "settings",
+    "setting:write": "set_setting",
+    "document:read": "documents show_document document_history document_conflicts adopted_formula",
+    "document:write": "new_document publish_document resolve_document",
+    "document:admin": "adopt_document",
+    "mail:read": "mail read_mail",
+    "mail:write": "send_mail nudge ack_mail nudges_told",
+    "plane:read": "planes show_plane members towns own_town replicas",
+    "plane:admin": "create_plane rotate_plane_key isolate_plane",
+    "member:admin": (
+        "invite invites close_invite invite_town join remove_town retire_replica create_town rotate_town_key recover "
+        "salvage init_town"
+    ),
+    "remote:read": "remotes outbox",
+    "remote:write": "sync check_remote",
+    "remote:admin": "add_remote remove_remote set_mode",
+    "mirror:read": "mirrors",
+    "mirror:admin": "mirror_on mirror_off mirror_sync mirror_resume",
+    "federation:read": "federation_status federation_review federation_news",
+    "share:read": "shares",
+    "share:admin": "share unshare follow_share",
+    "spool:admin": "open_spool close_spool",
+    "machine:read": "ping status doctor",
+    "machine:admin": "stop rebuild fsck",
+    "access:read": "check_access",
+    "access:admin": "show_access import_access validate_access",
+    "audit:admin": "list_audit export_audit verify_audit",
+    "lease:read": "leases",
+    "lease:write": "acquire_lease renew_lease release_lease",
+    "lease:admin": "promote_town rebalance",
+}
+"""Permission → the methods that need it."""
+
+PERMISSIONS: Final[Mapping[str, str]] = {
+    method: permission for permission, methods in _BY_PERMISSION.items() for method in methods.split()
+}
+"""Method → what it needs."""
+EVERY_PERMISSION: Final = tuple(sorted(_BY_PERMISSION))
+
+RESOURCE_FIELDS: Final = frozenset(
+    {
+        "plane", "project", "projects", "id", "ids", "workspace", "town", "replica", "remote", "name", "key", "prefix",
+        "assignee", "actor", "target", "parent", "lease", "source", "to",
+    }
+)  # fmt: skip
+"""Fields of requests, at any depth, that say what a request is about. None of them ever holds a secret."""
+ID_FIELDS: Final = frozenset({"id", "ids", "target", "parent"})
+"""Those of them that may hold the beginning of an issue's id."""
+
+
+class Named(msgspec.Struct, frozen=True, order=True):
+    """One thing that a request is about."""
+
+    text: str
+    is_id: bool
+    """Whether it may be the beginning of an issue's id."""
+
+
+def methods_in(request: Request[Any]) -> tuple[str, ...]:
+    """The methods that a request carries out: its own, and those of its steps if it is a script."""
+    steps = getattr(request, "steps", ())
+    found = [str(step.get("method", "")) for step in steps if isinstance(step, Mapping)]
+    return (request.method, *dict.fromkeys(found))
+
+
+def permissions_of(request: Request[Any]) -> tuple[str, ...]:
+    """What a request needs, each permission once."""
+    return tuple(dict.fromkeys(PERMISSIONS.get(method, UNLISTED) for method in methods_in(request)))
+
+
+def resources_of(request: Request[Any]) -> tuple[Named, ...]:
+    """What a request is about: the names in it, in order; none where it is about everything."""
+    found = _names(msgspec.to_builtins(request), "")
+    return tuple(sorted(set(found)))
+
+
+def _names(value: Any, field: str) -> Iterator[Named]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _names(inner, str(name))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _names(inner, field)
+    elif isinstance(value, str) and value and field in RESOURCE_FIELDS:
+        yield Named(value, field in ID_FIELDS)

@@ -1,0 +1,47 @@
+"""Requests about gates (issues that hold others up until something outside has happened) and about who waits for one.
+
+A gate is an issue of type `gate` with four further fields, named as in Beads: `await_type` (human, timer, issue,
+gh:run, gh:pr), `await_id` (what it waits for), `timeout` (nanoseconds), `waiters` (names). What it blocks depends
+on it.
+"""
+
+from typing import Any, Final
+
+from moot_protocol.listing import IssueDoc
+from moot_protocol.request_base import Mutation, Request
+
+GATE: Final = "gate"
+AWAIT_TYPES: Final = ("human", "timer", "issue", "bead", "gh:run", "gh:pr")
+"""What a gate can wait for; `bead` is what Beads calls an issue."""
+WAITERS: Final = "waiters"
+
+
+class CreateGate(Mutation[IssueDoc], kw_only=True):
+    """Make a gate, and let issues wait for it, all or nothing; answers the gate's document."""
+
+    method = "create_gate"
+    project: str
+    plane: str = ""
+    """The plane it belongs to, where several have a project of this name."""
+    await_type: str
+    await_id: str = ""
+    timeout_ms: int = 0
+    """Of a timer: how long it waits. Of others: after how long the wait is told to be overdue; 0: never."""
+    blocks: tuple[str, ...] = ()
+    """Issues of the same plane."""
+    title: str = ""
+    """Empty: what it waits for."""
+    reason: str = ""
+
+
+class Await(Mutation[IssueDoc], kw_only=True):
+    """Put a name among those that wait for an issue, at the end, or take it away; answers its document."""
+
+    method = "await"
+    id: str
+    waiter: str
+    remove: bool = False
+
+
+GATE_REQUESTS: tuple[type[Request[Any]], ...] = (CreateGate, Await)
+"""All of this module."""

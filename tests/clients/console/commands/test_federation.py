@@ -1,0 +1,102 @@
+"""federation status, peers, pull and push: what they ask for, in which order, and what they say."""
+
+from typing import Any
+
+from moot_protocol.exchange_requests import Sync
+from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
+from moot_protocol.requests import Events
+from moot_testkit.canned_api import NOW_MS
+from moot_testkit.console import in_turn, run_console
+
+OURS = {"town": "k" * 43, "name": "Ours", "role": "admin", "state": "ok", "is_own": True, "replicas": 2,
+        "last_seen_ms": 0}  # fmt: skip
+THEIRS = OURS | {"name": "river\x07", "role": "writer", "is_own": False, "replicas": 1, "last_seen_ms": NOW_MS - 60_000}
+PLANE: dict[str, Any] = {
+    "plane": "shared", "kind": "federation", "state": "ready", "towns": [OURS, THEIRS],
+    "remotes": [{"remote": "hub", "mode": "manual", "ahead": 3}], "members": 2, "in_step": 1,
+    "conflicts": ["bd-1"], "not_adopted": ["formula/ship"], "messages": 0,
+}  # fmt: skip
+DONE = {"done": True, "cursor": "c", "remotes": [{"remote": "hub", "error": ""}]}
+LEAVING = [{"plane": "shared", "remote": "hub", "mode": "manual", "events": 3, "entities": [
+    {"kind": "issue", "entity": "bd-1", "actors": ["ann"], "events": 2,
+     "changes": [{"field": "title", "value": "A\x1b"}, {"field": "labels", "removed": True}]}]}]  # fmt: skip
+
+
+def test_status_tells_of_towns_remotes_and_decisions() -> None:
+    ran = run_console("federation status --plane shared", {"federation_status": [PLANE]})
+    assert ran.request == FederationStatus(plane="shared")
+    assert ran.out.splitlines() == [
+        "shared federation",
+        "  Ours admin 2 replicas this town",
+        "  river^G writer 1 replica last seen 1min ago",
+        "  remote hub manual lacks 3 events",
+        "  1 of 2 other machines in step, as they last said",
+        "  in conflict: bd-1",
+        "  from other towns, not adopted: formula/ship",
+    ]
+    assert run_console("federation status --json", {"federation_status": [PLANE]}).document == [PLANE]
+    assert run_console("federation status", {"federation_status": []}).err.startswith("no plane is shared")
+
+
+def test_peers_are_the_other_towns() -> None:
+    ran = run_console("federation peers", {"federation_status": [PLANE]})
+    assert ran.out == "shared river^G writer 1 replica last seen 1min ago\n"
+    ran = run_console("federation peers --json", {"federation_status": [PLANE]})
+    assert ran.document == [{"plane": "shared"} | THEIRS]
+
+
+def test_pull_waits_and_tells_what_came_and_what_to_do_with_it() -> None:
+    news = [{"plane": "shared", "town": "abcd", "town_name": "river", "replica": "efgh", "events": 12,
+             "entities": [{"kind": "issue", "entity": f"bd-{each}", "events": 1} for each in range(12)]}]  # fmt: skip
+    answers = {"events": {"next": 7}, "federation_status": [PLANE], "federation_news": news,
+               "sync": in_turn(DONE | {"done": False}, DONE)}  # fmt: skip
+    ran = run_console("federation pull", answers)
+    assert [each for each in ran.asked if not isinstance(each, Sync)] == [
+        Events(since=None), FederationStatus(), FederationNews(since=7), FederationStatus(),
+    ]  # fmt: skip
+    assert [(each.plane, each.cursor) for each in ran.asked if isinstance(each, Sync)] == [
+        ("shared", ""),
+        ("shared", "c"),
+    ]
+    told = ran.out.splitlines()
+    assert told[:2] == ["river on shared: 12 events", "  issue bd-0"]
+    assert told[11:] == [
+        "  and 2 more",
+        "`moot doc adopt formula/ship --plane shared` accepts it",
+        "in conflict on shared: bd-1 (`moot conflicts`)",
+    ]
+
+
+def test_push_without_review_exchanges_at_once() -> None:
+    ran = run_console("federation push", {"federation_status": [PLANE], "sync": DONE})
+    assert (ran.code, ran.out) == (0, "✓ Sent; in step with 1 remote\n")
+    unreached = DONE | {"remotes": [{"remote": "hub", "error": "gone"}]}
+    ran = run_console("federation push", {"federation_status": [PLANE], "sync": unreached})
+    assert (ran.code, ran.err) == (69, "hub can't be reached: gone\n")
+    assert run_console("federation push", {"federation_status": []}).code == 3
+
+
+def test_review_shows_what_would_leave_and_sends_nothing_before_it_is_agreed_to() -> None:
+    answers = {"federation_status": [PLANE], "federation_review": LEAVING}
+    ran = run_console("federation push --review", answers, stdin=[b"n\n"])
+    assert ran.asked == [FederationStatus(), FederationReview()]
+    assert ran.code == 1
+    assert ran.err.splitlines()[:5] == [
+        "3 events of plane shared would go to hub:",
+        "  issue bd-1 by ann",
+        "    title: A^[",
+        "    labels removed",
+        "  and 1 event more",
+    ]
+    assert run_console("federation push --review", answers).code == 1
+    agreed = run_console("federation push --review", answers | {"sync": DONE}, stdin=[b"yes\n"])
+    assert (agreed.code, type(agreed.asked[-1])) == (0, Sync)
+    assert run_console("federation push --review --yes", answers | {"sync": DONE}).code == 0
+
+
+def test_review_says_where_it_comes_too_late() -> None:
+    auto = PLANE | {"remotes": [{"remote": "hub", "mode": "auto", "ahead": 0}]}
+    answers = {"federation_status": [auto], "federation_review": [], "sync": DONE}
+    ran = run_console("federation push --review", answers)
+    assert "Plane shared is exchanged by itself" in ran.err
+    assert "Nothing would leave" in ran.err

@@ -1,0 +1,134 @@
+"""setup and hooks: nothing is written unasked, nothing of others is lost."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moot.console.commands.setting_up import COMMANDS, HOOKS, TOOLS
+from moot.console.terminal import Facts
+from moot_protocol.errors import RefusedError
+from moot_testkit.canned_api import CannedApi, Ran, run
+from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
+
+FOLDER = "/r/.git/hooks"
+
+
+def tried(
+    argv: str, files: dict[str, bytes] | None = None, facts: Facts = FACTS, stdin: bytes = b"", *, git: bool = True
+) -> Ran:
+    terminal = RecordingTerminal(facts, stdin=[stdin], files=files)
+    terminal.tools = {"git-hooks": f"{FOLDER}\n"} if git else {}
+    return run(COMMANDS, argv, CannedApi(), facts, terminal=terminal)
+
+
+# -- setup -------------------------------------------------------------------------------------------------------
+def test_without_consent_it_is_shown_and_nothing_is_written() -> None:
+    ran = tried("setup claude")
+    assert "moot ready" in ran.err
+    assert "Nothing was written" in ran.err
+    assert ran.terminal.files == {}
+    asked = tried("setup claude", facts=at_terminal(), stdin=b"n\n")
+    assert (asked.terminal.files, "Write it?" in asked.err) == ({}, True)
+    assert tried("setup claude --json", facts=at_terminal(), stdin=b"y\n").terminal.files == {}
+
+
+@pytest.mark.parametrize(("tool", "path"), TOOLS.items())
+def test_each_tool_has_its_file_and_what_stands_there_stays(tool: str, path: str) -> None:
+    ran = tried(f"setup {tool} --yes", {path: b"# Mine\n"})
+    text = ran.terminal.files[path].decode()
+    assert text.startswith("# Mine\n\n<!-- moot: begin -->\n## Issues\n")
+    again = tried(f"setup {tool} --yes", {path: text.encode()})
+    assert again.out == f"Nothing to do: {path} is as it should be\n"
+    removed = tried(f"setup {tool} --remove --yes", {path: text.encode()})
+    assert removed.terminal.files[path] == b"# Mine\n"
+
+
+def test_a_yes_at_the_terminal_writes_it() -> None:
+    ran = tried("setup codex", facts=at_terminal(), stdin=b"Y\n")
+    assert b"moot prime" in ran.terminal.files["AGENTS.md"]
+    assert "AGENTS.md" in ran.out
+
+
+def test_a_rule_of_cursors_has_its_head() -> None:
+    text = tried("setup cursor --yes").terminal.files[".cursor/rules/moot.mdc"].decode()
+    assert text.startswith("---\ndescription:")
+
+
+def test_checking_tells_by_its_exit_code() -> None:
+    current = tried("setup claude --yes").terminal.files
+    assert (tried("setup claude --check", current).code, tried("setup claude --check").code) == (0, 1)
+    old = {"CLAUDE.md": current["CLAUDE.md"].replace(b"Keep no", b"Keep some")}
+    ran = tried("setup claude --check --json", old)
+    assert (ran.code, json.loads(ran.out)) == (1, {"file": "CLAUDE.md", "state": "outdated"})
+
+
+def test_the_tools_are_listed_and_others_refused() -> None:
+    assert tried("setup").out == tried("setup --list").out
+    assert "claude: CLAUDE.md" in tried("setup").out
+    with pytest.raises(RefusedError):
+        tried("setup emacs")
+    with pytest.raises(RefusedError):
+        tried("setup claude --yes", {"CLAUDE.md": b"\xff"})
+
+
+# -- hooks -------------------------------------------------------------------------------------------------------
+def hooks(ran: Ran) -> dict[str, str]:
+    return {path.rpartition("/")[2]: data.decode() for path, data in ran.terminal.files.items()}
+
+
+def test_hooks_are_put_in_and_taken_out_only_with_consent() -> None:
+    assert tried("hooks install").terminal.files == {}
+    ran = tried("hooks install --yes")
+    assert hooks(ran).keys() == set(HOOKS)
+    assert set(ran.terminal.modes.values()) == {0o755}
+    again = tried("hooks install --yes --json", ran.terminal.files)
+    assert json.loads(again.out) == {"files": [], "written": False}
+    assert hooks(tried("hooks uninstall --yes", ran.terminal.files)) == dict.fromkeys(HOOKS, "#!/bin/sh\n")
+    assert tried("hooks uninstall --yes").out == "Nothing to do\n"
+
+
+def test_a_hook_of_another_tool_runs_on_behind_ours(tmp_path: Path) -> None:
+    other = b'#!/bin/sh\necho other "$@"\nexit 3\n'
+    text = hooks(tried("hooks install --yes", {f"{FOLDER}/pre-push": other}))["pre-push"]
+    assert text.startswith("#!/bin/sh\n# moot: begin\n")
+    (tmp_path / "pre-push").write_text(text)
+    (tmp_path / "moot").write_text('#!/bin/sh\necho moot "$@"; cat; exit 1\n')
+    (tmp_path / "moot").chmod(0o755)
+    done = subprocess.run(
+        ["sh", tmp_path / "pre-push", "origin"],
+        input="refs",
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert (done.returncode, done.stdout) == (3, "moot hooks run pre-push origin\nother origin\n")
+    assert tried("hooks uninstall --yes", {f"{FOLDER}/pre-push": text.encode()}).terminal.files == {
+        f"{FOLDER}/pre-push": other
+    }
+
+
+@pytest.mark.parametrize("other", [b"#!/usr/bin/env python3\nprint()\n", b"echo\n"])
+def test_what_is_no_shell_script_is_left_alone(other: bytes) -> None:
+    with pytest.raises(RefusedError, match="no shell script"):
+        tried("hooks install --yes", {f"{FOLDER}/post-merge": other})
+
+
+def test_the_state_of_each_hook_is_told() -> None:
+    files = dict(tried("hooks install --yes").terminal.files)
+    files[f"{FOLDER}/pre-push"] = files[f"{FOLDER}/pre-push"].replace(b"</dev/null", b"")
+    del files[f"{FOLDER}/post-merge"]
+    rows: list[Any] = json.loads(tried("hooks list --json", files).out)
+    assert {row["name"]: row["state"] for row in rows} == {
+        "post-merge": "not installed", "post-checkout": "installed", "pre-push": "outdated"
+    }  # fmt: skip
+    assert tried("hooks list").out.splitlines()[0] == "post-merge: not installed"
+
+
+def test_outside_of_a_repository_that_is_said() -> None:
+    with pytest.raises(RefusedError, match="git"):
+        tried("hooks install --yes", git=False)

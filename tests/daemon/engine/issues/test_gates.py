@@ -1,0 +1,73 @@
+"""Gates hold issues up until they are closed, and know who waits."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.errors import Code
+from moot_protocol.gate_requests import Await, CreateGate
+from moot_protocol.requests import Close
+from moot_testkit.engine import PROJECT, Desk
+from mootd.engine.issues.gates import MOST_WAITERS
+
+
+@pytest.fixture
+def desk() -> Desk:
+    made = Desk().found()
+    made.create("mt-one")
+    made.create("mt-two")
+    return made
+
+
+def gate(desk: Desk, await_type: str = "human", **parts: Any) -> dict[str, Any]:
+    return desk.do(CreateGate(actor="alice", project=PROJECT, await_type=await_type, **parts))
+
+
+def test_what_it_blocks_waits_until_it_is_closed(desk: Desk) -> None:
+    made = gate(desk, blocks=("mt-one", "mt-one"), reason="Legal")
+    assert (made["issue_type"], made["await_type"], made["description"]) == ("gate", "human", "Legal")
+    assert desk.ready() == ["mt-two"]
+    assert desk.blocked() == ["mt-one"]
+    desk.do(Close(actor="alice", id=made["id"]))
+    assert sorted(desk.ready()) == ["mt-one", "mt-two"]
+
+
+def test_its_fields_have_the_names_and_units_of_beads(desk: Desk) -> None:
+    made = gate(desk, "timer", timeout_ms=1500, title="Rest")
+    assert (made["title"], made["timeout"]) == ("Rest", 1_500_000_000)
+    assert "await_id" not in made
+    awaited = gate(desk, "bead", await_id="mt-one")
+    assert (awaited["await_id"], awaited["title"]) == ("mt-one", "Gate: bead mt-one")
+    assert gate(desk, "gh:pr", await_id="42")["await_id"] == "42"
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [({"await_type": "weather"}, Code.INVALID), ({"await_type": "timer"}, Code.USAGE),
+     ({"await_type": "gh:run"}, Code.USAGE), ({"await_type": "issue", "await_id": "mt-none"}, Code.NOT_FOUND),
+     ({"await_type": "human", "blocks": ("mt-one", "mt-none")}, Code.NOT_FOUND),
+     ({"await_type": "timer", "timeout_ms": 2**60}, Code.LIMIT),
+     ({"await_type": "gh:pr", "await_id": "x" * 300}, Code.LIMIT)],
+)  # fmt: skip
+def test_what_makes_no_sense_makes_nothing(desk: Desk, parts: dict[str, Any], code: Code) -> None:
+    assert desk.refusal(CreateGate(actor="alice", project=PROJECT, **parts)) is code
+
+
+def waiters(desk: Desk, waiter: str, *, remove: bool = False) -> Any:
+    return desk.do(Await(actor="alice", id="mt-one", waiter=waiter, remove=remove)).get("waiters")
+
+
+def test_waiters_stand_in_line_once_each_and_can_leave(desk: Desk) -> None:
+    assert waiters(desk, "bob") == ["bob"]
+    assert waiters(desk, "alice ") == ["bob", "alice"]
+    assert waiters(desk, "bob") == ["bob", "alice"]
+    assert waiters(desk, "bob", remove=True) == ["alice"]
+    assert waiters(desk, "bob", remove=True) == ["alice"]
+    assert waiters(desk, "alice", remove=True) is None
+
+
+def test_nobody_and_too_many_are_refused(desk: Desk) -> None:
+    assert desk.refusal(Await(actor="alice", id="mt-one", waiter=" ")) is Code.USAGE
+    for number in range(MOST_WAITERS):
+        waiters(desk, f"w{number}")
+    assert desk.refusal(Await(actor="alice", id="mt-one", waiter="one more")) is Code.LIMIT

@@ -1,0 +1,75 @@
+"""Taking the claims of machines that are gone: theirs and no others, all or none, by ordinary updates."""
+
+import pytest
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import key_text
+from moot_protocol.lease_requests import Rebalance
+from moot_protocol.requests import Close
+from moot_testkit.engine import Desk, exchange, town_of
+from mootd.store.port import Table
+
+
+@pytest.fixture
+def town() -> tuple[Desk, Desk]:
+    ada, bob = town_of("ada", "bob")
+    ada.create("mt-1", assignee="alice", status="in_progress")
+    for name in ("mt-2", "mt-3", "mt-4"):
+        ada.create(name)
+    exchange(ada, bob)
+    bob.update("mt-2", assignee="bob/claude", status="in_progress")
+    bob.update("mt-3", assignee="bob")
+    bob.update("mt-4", assignee="bob")
+    bob.do(Close(actor="bob", id="mt-4"))
+    bob.update("mt-1", title="edited by bob, claimed by alice")
+    exchange(ada, bob)
+    return ada, bob
+
+
+def request(bob: Desk, **parts: object) -> Rebalance:
+    return Rebalance(actor="alice", source=key_text(bob.replica.id)[:8], **parts)  # type: ignore[arg-type]
+
+
+def test_open_issues_claimed_on_that_machine_are_given_back_and_no_others(town: tuple[Desk, Desk]) -> None:
+    ada, bob = town
+    done = ada.do(request(bob))
+    assert done["replicas"] == [key_text(bob.replica.id)]
+    told = {(each["id"], each["was"], each["now"]) for each in done["issues"]}
+    assert told == {("mt-2", "bob/claude", ""), ("mt-3", "bob", "")}
+    assert not ada.show("mt-2").get("assignee")
+    assert ada.show("mt-2")["status"] == "open"
+    assert ada.show("mt-1")["assignee"] == "alice"
+    assert ada.show("mt-4")["assignee"] == "bob"
+    exchange(ada, bob)
+    assert not bob.show("mt-2").get("assignee")
+
+
+def test_they_can_be_given_to_somebody(town: tuple[Desk, Desk]) -> None:
+    ada, bob = town
+    ada.do(request(bob, to="alice"))
+    assert ada.show("mt-3")["assignee"] == "alice"
+
+
+def test_only_tried_nothing_changes(town: tuple[Desk, Desk]) -> None:
+    ada, bob = town
+    before = ada.rows(Table.EVENTS), ada.digest()
+    assert len(ada.do(request(bob, dry_run=True))["issues"]) == 2
+    assert (ada.rows(Table.EVENTS), ada.digest()) == before
+
+
+def test_done_again_there_is_nothing_left(town: tuple[Desk, Desk]) -> None:
+    ada, bob = town
+    ada.do(request(bob, to="alice"))
+    assert ada.do(request(bob))["issues"] == []
+
+
+def test_a_town_means_all_its_machines_and_this_one_is_never_gone(town: tuple[Desk, Desk]) -> None:
+    ada, bob = town
+    for typed in (key_text(ada.replica.ledger.town), key_text(ada.replica.id)):
+        with pytest.raises(RefusedError) as caught:
+            ada.do(Rebalance(actor="alice", source=typed))
+        assert caught.value.code is Code.CONFLICT
+    with pytest.raises(RefusedError) as nobody:
+        ada.do(Rebalance(actor="alice", source="nobody"))
+    assert nobody.value.code is Code.NOT_FOUND
+    assert bob.replica.id != ada.replica.id

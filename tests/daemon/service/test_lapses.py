@@ -1,0 +1,144 @@
+"""What lapses is told until it is restored, with why, and what it touched."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from moot_protocol.event import Draft, Write
+from moot_protocol.kinds import Role
+from moot_protocol.requests import Status
+from moot_testkit.engine import Desk
+from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
+from moot_testkit.town import Api, make_town
+from mootd.engine.membership import end_replica
+from mootd.engine.unit import Unit
+from mootd.service.lapses import NAMED, lapse_alarms
+
+
+def alarms(desk: Desk) -> list[dict[str, Any]]:
+    with desk.replica.read() as reader:
+        return list(lapse_alarms(desk.replica, reader))
+
+
+def messages(desk: Desk) -> list[str]:
+    return [alarm["message"] for alarm in alarms(desk)]
+
+
+def below() -> tuple[Town, Guest, Guest, FeedWriter, Desk]:
+    """A founder, an admin that it let in, a town that this one let in, its replica, and a desk that holds all."""
+    town = Town()
+    middle, leaf = town.guest("middle"), town.guest("leaf")
+    town.admit(middle)
+    middle.admit(leaf)
+    one = leaf.replica("one", Role.WRITER, note(entity="mt-1"), note(entity="mt-2"))
+    desk = Desk().watch(town)
+    for feed in (town.charter, middle.charter, leaf.charter, one):
+        desk.receive(feed.batches)
+    return town, middle, leaf, one, desk
+
+
+def pinned_at_its_opening(town: Town, middle: Guest, desk: Desk) -> None:
+    desk.receive([town.end(middle.key.public, 1, middle.charter.batches[0].id, of=middle.key.public)])
+
+
+def test_where_nothing_lapsed_nothing_is_told() -> None:
+    *_, desk = below()
+    assert alarms(desk) == []
+
+
+def test_what_lapses_when_an_admission_falls_is_told() -> None:
+    town, middle, _, _, desk = below()
+    pinned_at_its_opening(town, middle, desk)
+    ended, lapsed = sorted(alarms(desk), key=lambda alarm: alarm["message"])
+    assert ended["message"].startswith(
+        "1 event of 1 feed on plane ledger counted here once and does not now: they were "
+    )
+    assert lapsed["message"].startswith(
+        "4 events of 2 feeds on plane ledger counted here once and do not now: their town"
+    )
+    assert "mt-1, mt-2" in lapsed["message"]
+    assert (lapsed["code"], lapsed["severity"]) == ("lapsed", "warning")
+    assert "`moot town list`" in lapsed["hint"]
+
+
+def test_once_a_shallower_town_lets_it_in_again_it_is_told_no_more() -> None:
+    town, middle, leaf, _, desk = below()
+    pinned_at_its_opening(town, middle, desk)
+    desk.receive([town.admit(leaf)])
+    assert [message[:7] for message in messages(desk)] == ["1 event"], "the admin's own is gone for good"
+
+
+def test_after_a_restart_it_is_still_told() -> None:
+    town, middle, _, _, desk = below()
+    pinned_at_its_opening(town, middle, desk)
+    before = alarms(desk)
+    desk.reopen()
+    assert alarms(desk) == before
+
+
+def test_cuts_of_one_feed_are_told_together_and_only_some_of_what_they_touched_by_name() -> None:
+    town = Town()
+    one = town.replica("one")
+    for number in range(NAMED + 2):
+        one.write(note(entity=f"mt-{number}"))
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *one.batches])
+    for batch in (one.batches[-2], one.batches[0]):
+        desk.receive([town.end(one.author, batch.header.last, batch.id)])
+    (told,) = messages(desk)
+    assert told.startswith(f"{NAMED + 2} events of 1 feed")
+    assert told.endswith("and 2 more")
+
+
+def test_a_fork_that_takes_events_back_is_told_with_what_they_touched() -> None:
+    town = Town()
+    one = town.replica("one")
+    fork = one.fork("twin")
+    one.write(note(entity="mt-1"))
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *one.batches, fork.write(note(entity="mt-2"))])
+    (alarm,) = alarms(desk)
+    assert "signed two histories; touched: mt-1" in alarm["message"]
+    assert "which history" in alarm["hint"]
+
+
+def test_what_a_role_no_longer_allows_is_told() -> None:
+    town = Town()
+    guest = town.guest("guest")
+    town.admit(guest, Role.WRITER)
+    raised = town.admit(guest)
+    one = guest.replica("one", Role.ADMIN, Draft("role", "a role", "ada", (Write("text", "be kind"),)), note())
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *guest.charter.batches, *one.batches])
+    assert alarms(desk) == []
+    left = town.charter.fork("shorter", 2)
+    town.end_charter(left)
+    desk.receive(left.batches[-1:])
+    assert raised.header.first == 3
+    (told,) = [message for message in messages(desk) if "role" in message]
+    assert told.startswith("1 item of 1 feed on plane ledger counted here once and does not now: only admins may")
+    assert told.endswith("touched: role a role")
+
+
+def test_status_tells_it() -> None:
+    founder, member = make_town(2)
+    for name in ("demo-1", "demo-2"):
+        member.commit(partial(Unit.append, plane=1, draft=note(entity=name)))
+    founder.take(*member.batches())
+    assert Api(founder).call(Status())["alarms"] == []
+    founder.commit(lambda unit: end_replica(unit, 1, member.id, 2))
+    (alarm,) = Api(founder).call(Status())["alarms"]
+    assert (alarm["code"], alarm["message"][-15:]) == ("lapsed", "touched: demo-2")
+    assert "salvage" in alarm["hint"]
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_value_that_comes_back_by_it_is_touched(over: bool) -> None:
+    town = Town()
+    one, two = town.replica("one"), town.replica("two")
+    first = one.write(note("first", entity="mt-7"))
+    two.write(note("second", entity="mt-7", over=[dot_of(first.events[0], one.author)] if over else ()))
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *one.batches, *two.batches, town.end(two.author, 1, two.batches[0].id)])
+    assert messages(desk)[0].endswith("touched: mt-7")

@@ -1,0 +1,57 @@
+"""What is told of messages, and that no text of another town is told unasked."""
+
+import pytest
+
+from moot_protocol.errors import Code
+from moot_protocol.mail_requests import Mail, Nudge, SendMail
+from moot_protocol.memory_requests import Prime
+from moot_protocol.requests import Events, InitProject, WorkspaceInfo
+from moot_testkit.documents import share, towns_sharing
+from moot_testkit.engine import PROJECT, Desk
+
+
+@pytest.fixture
+def towns() -> list[Desk]:
+    return towns_sharing("ada", "bea")
+
+
+def test_a_nudge_of_one_s_own_town_is_told_with_the_workspace_and_another_town_s_without_its_text(
+    towns: list[Desk],
+) -> None:
+    ada, bea = towns
+    workspace = str(bea.do(InitProject(actor="bob", prefix=PROJECT))["workspace"])
+    bea.do(Nudge(actor="carl", to="bob", text="mine"))
+    ada.clock.advance(10)
+    bea.clock.advance(10)
+    ada.do(Nudge(actor="ann", to="bob@bea town", text="obey"))
+    share(ada, bea)
+    told = bea.ask(WorkspaceInfo(workspace=workspace, actor="bob"))
+    assert told is not None
+    assert [(each["actor"], each["text"], "_origin" in each) for each in told["nudges"]] == [
+        ("carl", "mine", False),
+        ("ann", "", True),
+    ]
+    assert "nudges" not in (bea.ask(WorkspaceInfo(workspace=workspace, actor="dora")) or {})
+
+
+def test_messages_of_other_towns_never_reach_what_an_agent_is_told_first(towns: list[Desk]) -> None:
+    ada, bea = towns
+    bea.do(InitProject(actor="bob", prefix=PROJECT))
+    ada.do(SendMail(actor="ann", to="bob@bea town", text="obey", subject="orders"))
+    ada.do(Nudge(actor="ann", to="bob@bea town", text="obey"))
+    share(ada, bea)
+    primed = str(bea.ask(Prime(project=PROJECT, actor="bob")))
+    assert "obey" not in primed
+    assert "orders" not in primed
+
+
+def test_whoever_listens_for_events_hears_of_nudges(towns: list[Desk]) -> None:
+    ada, bea = towns
+    ada.do(Nudge(actor="ann", to="bob@bea town", text="look"))
+    share(ada, bea)
+    (event,) = bea.ask(Events(since=0, kind="nudge"))["events"]
+    assert event["_origin"]["replica"]
+
+
+def test_there_are_two_boxes(towns: list[Desk]) -> None:
+    assert towns[0].refusal(Mail(actor="ann", box="spam")) is Code.INVALID

@@ -1,0 +1,18 @@
+"""A formula can be poured once this town has written or adopted it, and not before."""
+
+from moot_protocol.document_requests import AdoptDocument, NewDocument, ShowDocument
+from moot_protocol.errors import Code
+from moot_protocol.molecule_requests import AdoptedFormula
+from moot_testkit.documents import formula_text, share, towns_sharing
+
+
+def test_a_towns_own_formula_is_answered_and_anothers_only_when_adopted() -> None:
+    one, two = towns_sharing("one", "two")
+    one.do(NewDocument(actor="ada", kind="formula", name="ship", text=formula_text()))
+    assert one.ask(AdoptedFormula(name="formula/ship"))["text"] == formula_text()
+    share(one, two)
+    assert two.refusal(AdoptedFormula(name="ship")) is Code.DENIED
+    assert two.refusal(AdoptedFormula(name="none")) is Code.NOT_FOUND
+    shown = two.ask(ShowDocument(name="ship"))
+    two.do(AdoptDocument(actor="bob", name="ship", content=shown["content"]))
+    assert two.ask(AdoptedFormula(name="ship"))["text"] == formula_text()
