@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, settings
 
 # A slow machine is no failure, so nothing here is timed.
 settings.register_profile(
-    "dev", max_examples=50, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "dev", max_examples=30, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, derandomize=True, database=None)
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=100, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("MOOT_SCALE") == "ci" else "dev")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -192,6 +192,7 @@ MIRRORS: Final = 64
 ACCESS_BYTES: Final = 1 * MIB
 """Bytes of an access file: it is read whole for requests that rules bind."""
 ACCESS_USERS: Final = 10_000
+"""Users that one access file may name: it is read whole."""
 ACCESS_PATTERNS: Final = 256
 """Permissions, or restrictions, of one user: each is compared for a decision."""
 ACCESS_PATTERN_CHARS: Final = 300

@@ -96,7 +96,7 @@ COMMANDS: Final = (
         "Whether commands may come through files, and what waits",
         _no_arguments,
         _spool_status,
-        examples=("moot spool status", "moot init --spool"),
+        examples=("moot spool status",),
         alone=True,
     ),
 )
