@@ -1,5 +1,7 @@
 """Typed answers from documents."""
 
+from typing import Any
+
 import pytest
 
 from moot.answers import (
@@ -84,7 +86,7 @@ def test_an_answer_of_another_shape_is_malformed_and_says_where() -> None:
 
 
 def test_what_other_towns_have_written_is_told_of_issues_comments_and_events() -> None:
-    origin = {"town": "abcd", "town_name": "rivertown", "replica": "efgh"}
+    origin: dict[str, Any] = {"town": "abcd", "town_name": "rivertown", "replica": "efgh"}
     issue = issue_of({"id": "demo-1", "_origin": [origin | {"fields": ["title"], "created": True}]})
     assert issue.origin == (Origin(**origin, fields=("title",), created=True),)
     assert comment_of({"text": "Hi", "_origin": origin}).origin == Origin(**origin)

@@ -3,7 +3,8 @@
 Invariant: a replica that has joined writes nothing before the part of the plane's charter that lets it in is accepted
 here; the certificate it will enter with waits in META until then, so that a restart forgets nothing. Once it has
 entered, it counts here as it does everywhere: by what acceptance says of its certificate. A town enters with a charter
-of its own, whose first event proves the invite, and certifies this machine with its own key.
+of its own, whose first event proves the invite, and certifies this machine with its own key. A machine whose feed has
+ended enters under a new key (`rejoining.py`), as a member of the town that its new ticket is of.
 
 The invite's seed is kept: until an epoch is wrapped for the newcomer, it opens what is wrapped for the invite.
 """
@@ -67,23 +68,32 @@ class Joined(NamedTuple):
     """Whether the plane is new here."""
     is_again: bool = False
     """Whether it was here, and is joined anew: with a newer ticket, or under another key."""
+    new_key: NewKey | None = None
+    """The key that this machine has from now on, where the feed of the one before had ended."""
+    left: Sequence[PlaneRow] = ()
+    """Other planes that it has to be invited to again under its new key."""
 
 
 def join(unit: Unit, ticket: Ticket) -> Joined:
     """Begin to hold the plane of a ticket; its feeds come with the exchange.
 
     On a plane that this replica writes on nothing happens; while it still waits, the newer ticket takes the place of
-    the older one. A town that was given a new key since joins again under it.
+    the older one. A town that was given a new key since joins again under it, and a machine whose feed has ended joins
+    again under a new key of its own.
 
     Raises:
         RefusedError: `exists`: the plane has another topic key here; `denied`: the ticket is for a town, and the key
-            of this machine's town is elsewhere; `conflict`: it is for another town than the inviting one.
+            of this machine's town is elsewhere, or it can't let in again whose feed has ended; `conflict`: it is for
+            another town than the inviting one, or of another town than this machine counts for.
     """
     replica = unit.replica
     number = unit.plane_number(ticket.plane)
     created = number is None
     town = _joining_town(unit, ticket)
-    if number is not None and unit.plane(number).town == town and _has_entered(unit, number):
+    is_ended = number is not None and has_ended(unit, number)
+    if number is not None and is_ended:
+        check_rejoin(unit, unit.plane(number), ticket, town)
+    elif number is not None and unit.plane(number).town == town and _has_entered(unit, number):
         return Joined(unit.plane(number), created)
     keys = PlaneKeys(replica.keys, ticket.plane)
     keys.keep_topic_key(ticket.topic_key)
@@ -95,11 +105,13 @@ def join(unit: Unit, ticket: Ticket) -> Joined:
         number = adopt_plane(unit, ticket.plane, ticket.kind, _free_name(unit, ticket), town)
     elif unit.plane(number).town != town:
         unit.change_plane(replace(unit.plane(number), town=town))
-    pending = msgspec.msgpack.encode(_pending(replica, ticket))
+    machine, left = new_replica_key(unit, unit.plane(number)) if is_ended else (None, [])
+    me = machine or present_key(unit, REPLICA_KEY)
+    pending = msgspec.msgpack.encode(_pending(replica, ticket, me))
     unit.transaction.put(Table.META, layout.pending_key(number), pending)
     if not created and _may_enter(unit, unit.plane(number)):
         _enter(unit, number)  # the invite came before its ticket did, and nothing else may come
-    return Joined(unit.plane(number), created, is_again=not created)
+    return Joined(unit.plane(number), created, is_again=not created, new_key=machine, left=left)
 
 
 def _has_entered(unit: Unit, plane: int) -> bool:

@@ -26,7 +26,7 @@ from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import Desk, town_of
 from moot_testkit.planes import create_on
 from mootd.engine import origins
-from mootd.engine.issues.reading import ORIGIN
+from mootd.engine.origins import ORIGIN
 from mootd.engine.state import TOWN_KEY
 
 

@@ -27,8 +27,9 @@ from mootd.engine.entities import Entities
 from mootd.engine.exchange import Snapshot as FeedsSnapshot
 from mootd.engine.exchange import StoredLog
 from mootd.engine.fsck import Checker
-from mootd.engine.issues.reading import ORIGIN, Issues
+from mootd.engine.issues.reading import Issues
 from mootd.engine.log import LogReader
+from mootd.engine.origins import ORIGIN
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.record import Record, decode_record, is_write, pairs_of
 from mootd.engine.standing import PARKED, REFERENCED, Standing
