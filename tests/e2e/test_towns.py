@@ -14,9 +14,9 @@ from moot_testkit.exchanging import QUICK, Peer, in_step, peers, settle, through
 from moot_testkit.git_servers import bare, surroundings
 from moot_testkit.mqtt_broker import MqttBroker
 from mootd.edges.entropy import SeededEntropy
-from mootd.engine.charters import towns_of
+from mootd.engine.charters import epochs_of, towns_of
 from mootd.engine.exchange import Snapshot
-from mootd.engine.inviting import invite_town, open_plane
+from mootd.engine.inviting import invite, invite_town, open_plane
 from mootd.engine.joining import join
 from mootd.engine.membership import found_plane
 from mootd.engine.plane_keys import PlaneKeys
@@ -98,6 +98,35 @@ async def test_three_towns_share_a_plane_through_git_until_one_is_removed(tmp_pa
         assert PlaneKeys(two.replica.keys, two.plane(SHARED).id).key_of(removed.epoch) is not None
         assert PlaneKeys(three.replica.keys, three.plane(SHARED).id).key_of(removed.epoch) is None
         assert not agree(one, three)
+
+
+async def test_another_machine_of_a_town_joins_again_through_git_after_the_town_s_key_was_changed(
+    tmp_path: Path, repository: Path
+) -> None:
+    async with peers(2) as (one, two):
+        for peer in (one, two):
+            connect(peer, tmp_path, repository)
+        await settle(one, two, rounds=2)
+        before = two.replica.id
+        one.commit(rotate_town)
+        one.hub.renew()
+        await settle(one, two, rounds=1)
+        made = one.commit(lambda unit: invite(unit, one.plane(), Role.WRITER, 0, ()))
+        joined = two.commit(lambda unit: join(unit, decode_ticket(encode_ticket(made.ticket))))
+        two.hub.renew()
+        assert joined.is_again
+        assert two.replica.id != before
+        await settle(one, two, rounds=2)
+        request = Create(actor="two", project="sh", plane="ledger", fields=IssueFields(title="under the new key"))
+        two.commit(lambda unit: carry_out(unit, request))
+        await settle(one, two, rounds=2)
+        assert in_step(one, two)
+        with one.replica.read() as reader:
+            source = Snapshot(reader)
+            newest = epochs_of(source, one.plane()).live[-1]
+            assert source.feed(source.feed_number(one.plane().number, two.replica.id)).n == 2
+        assert before not in newest.value.wraps
+        assert PlaneKeys(two.replica.keys, two.plane().id).key_of(newest.id) is not None
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ ended enters under a new key (`rejoining.py`), as a member of the town that its 
 The invite's seed is kept: until an epoch is wrapped for the newcomer, it opens what is wrapped for the invite.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -26,11 +27,13 @@ from mootd.engine.charters import charters_of, epochs_of, invites_of
 from mootd.engine.epochs import present_of
 from mootd.engine.exchange import Commit, Snapshot
 from mootd.engine.log import PlaneRow
-from mootd.engine.membership import adopt_plane, certify, enter_plane, open_charter
+from mootd.engine.membership import adopt_plane, enter_plane, open_charter
 from mootd.engine.outbox import empty_queues
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
+from mootd.engine.rejoining import check_rejoin, has_ended, new_replica_key
 from mootd.engine.replica import Replica
+from mootd.engine.rotating import NewKey
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
 from mootd.engine.stored_feeds import Source
 from mootd.engine.tending import tend
@@ -106,8 +109,7 @@ def join(unit: Unit, ticket: Ticket) -> Joined:
     elif unit.plane(number).town != town:
         unit.change_plane(replace(unit.plane(number), town=town))
     machine, left = new_replica_key(unit, unit.plane(number)) if is_ended else (None, [])
-    me = machine or present_key(unit, REPLICA_KEY)
-    pending = msgspec.msgpack.encode(_pending(replica, ticket, me))
+    pending = msgspec.msgpack.encode(_pending(replica, ticket, machine))
     unit.transaction.put(Table.META, layout.pending_key(number), pending)
     if not created and _may_enter(unit, unit.plane(number)):
         _enter(unit, number)  # the invite came before its ticket did, and nothing else may come
@@ -122,12 +124,23 @@ def _has_entered(unit: Unit, plane: int) -> bool:
     return row.n > 0 or row.is_aside
 
 
+def _check_same_town(plane: PlaneRow, ticket: Ticket) -> None:
+    """Whoever counts on a plane as a member of one town doesn't become one of another."""
+    if plane.town != ticket.town:
+        raise RefusedError(
+            f"this machine is on plane {plane.name} for town {key_text(plane.town)}, and the ticket is of another town",
+            code=Code.CONFLICT,
+            hint="if that town was given a new key: `moot sync --wait`, then join again",
+        )
+
+
 def _joining_town(unit: Unit, ticket: Ticket) -> bytes:
     """The town that this machine is a member of on the plane of a ticket, once it has joined."""
     if not isinstance(ticket, TownTicket):
         known = unit.plane_number(ticket.plane)
-        # Whoever is here as another town stays that.
-        return ticket.town if known is None or is_waiting(unit.transaction, known) else unit.plane(known).town
+        if known is not None and _has_entered(unit, known) and not has_ended(unit, known):
+            _check_same_town(unit.plane(known), ticket)
+        return ticket.town
     replica = unit.replica
     own = replica.signer(TOWN_KEY).public if replica.keys.has(TOWN_KEY) else b""
     home = home_of([*replica.planes.values(), *unit.new_planes])
@@ -142,15 +155,17 @@ def _joining_town(unit: Unit, ticket: Ticket) -> bytes:
     return own
 
 
-def _pending(replica: State, ticket: Ticket) -> _Pending:
+def _pending(replica: State, ticket: Ticket, machine: NewKey | None) -> _Pending:
+    """What to wait with; `machine` is the key to enter under, None for the one that this machine has."""
     invite, epoch = invite_signer(ticket.invite_seed), epoch_id(ticket.plane_key)
+    subject = machine.signer.public if machine else replica.id
+    hpke_public = machine.hpke_public if machine else replica.keys.hpke_public(REPLICA_KEY)
     if isinstance(ticket, TownTicket):
         town = replica.signer(TOWN_KEY)
         key, signature = build_charter_proof(ticket.plane, town.public, invite)
-        return _Pending(certify(town, ticket.plane, replica.id, replica.keys, Role.ADMIN), epoch, (key, signature))
-    body = CertificateBody(
-        FORMAT, ticket.plane, ticket.town, replica.id, replica.keys.hpke_public(REPLICA_KEY), Role.WRITER
-    )
+        body = CertificateBody(FORMAT, ticket.plane, town.public, subject, hpke_public, Role.ADMIN)
+        return _Pending(build_certificate(body, town), epoch, (key, signature))
+    body = CertificateBody(FORMAT, ticket.plane, ticket.town, subject, hpke_public, Role.WRITER)
     return _Pending(build_certificate(body, invite), epoch)
 
 
@@ -208,7 +223,8 @@ def _enter(unit: Unit, plane: int) -> None:
             open_charter(unit, plane, own_name(unit.transaction, town) or key_text(town), InviteProof(*pending.proof))
         enter_plane(unit, plane, pending.certificate)
         unit.seal()
-        resettle(unit, plane, unit.replica.id)  # the invite may be a reader's, or closed by now
+        subject = decode_certificate(pending.certificate).body.subject
+        resettle(unit, plane, subject)  # the invite may be a reader's, or closed by now
     except RefusedError as error:
         if error.code is not Code.EXISTS:  # it came back from a remote: this replica has been here before
             raise

@@ -56,8 +56,8 @@ EVENT_TYPES: Final[dict[type[Request[Any]], str]] = {
 """Operations on this machine, its planes and its rules → what their records are called."""
 DELETIONS: Final[dict[type[Request[Any]], str]] = {Delete: "deleted", Undelete: "undeleted"}
 """As `EVENT_TYPES`, for what may also be a step of a script."""
-AFTERWARDS: Final = frozenset({RotateTownKey, Recover, Salvage})
-"""Those after which the machine has another key."""
+AFTERWARDS: Final = frozenset({RotateTownKey, Recover, Salvage, Join})
+"""Those after which the machine has, or may have, another key."""
 _TOLD: Final = ("role", "kind", "mode", "expires_ms", "reason")
 """Fields that a record tells beside what a request is about; none of them holds a secret."""
 

@@ -288,7 +288,9 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
         "state": "waiting" if is_waiting(unit.transaction, joined.plane.number) else "ready",
         "created": joined.created,
         "is_again": joined.is_again,
-        "replica": key_text(unit.replica.id),
+        "replica": key_text(joined.new_key.signer.public if joined.new_key else unit.replica.id),
+        "is_new_key": joined.new_key is not None,
+        "left": [plane.name for plane in joined.left],
         "remotes": names,
         "clashes": [
             prefix

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.exchange_requests import Join
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import entity_problem, key_text
 from moot_protocol.kinds import Role
@@ -210,5 +211,5 @@ MEMBERSHIP_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] =
 """What each of these requests does to the log."""
 SECRET: Final = frozenset({CreateTown, InviteTown, Recover})
 """Requests that hold or answer secrets: nothing of them is kept for whoever asks again."""
-NEW_IDENTITY: Final = frozenset({RotateTownKey, Salvage, Recover})
-"""Requests after which this machine is another replica: whatever exchanges planes has to begin anew."""
+NEW_IDENTITY: Final = frozenset({RotateTownKey, Salvage, Recover, Join})
+"""Requests after which this machine is, or may be, another replica: whatever exchanges planes has to begin anew."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from moot_protocol.audit_requests import ListAudit
 from moot_protocol.errors import Code, MootError
 from moot_protocol.exchange_requests import (
     AddRemote,
@@ -26,6 +27,7 @@ from moot_protocol.exchange_requests import (
 from moot_protocol.federation_requests import IsolatePlane
 from moot_protocol.ids import key_text
 from moot_protocol.limits import TICKET_REMOTES, URL_BYTES
+from moot_protocol.membership_requests import RotateTownKey
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Create, InitProject, IssueFields
 from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket
@@ -313,6 +315,8 @@ def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
         "created": True,
         "is_again": False,
         "replica": key_text(two.member.id),
+        "is_new_key": False,
+        "left": [],
         "remotes": ["origin"],
         "clashes": [],
     }
@@ -323,6 +327,27 @@ def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
     assert [(each["name"], each["url"], each["planes"]) for each in two.call(Remotes())] == [
         ("origin", BARE_URL, [{"plane": "ledger", "mode": "auto"}])
     ]
+
+
+def test_a_machine_of_a_town_with_a_new_key_goes_on_under_one_of_its_own_on_its_own_planes_too() -> None:
+    one, two = make_api(), newcomer()
+    join(two, invite(one)["ticket"])
+    plane = one.member.ledger.id
+    send(one.member, two.member)
+    send(two.member, one.member, plane)
+    one.call(RotateTownKey(actor="ada"))
+    send(one.member, two.member)
+    before = key_text(two.member.id)
+    joined = join(two, invite(one)["ticket"])
+    assert (joined["created"], joined["is_again"], joined["is_new_key"]) == (False, True, True)
+    assert (joined["state"], joined["left"], joined["recovery_words"]) == ("waiting", [], "")
+    assert joined["replica"] == key_text(two.member.id) != before
+    two.call(CreatePlane(actor="bob", name="own", kind="federation"))
+    kept = two.call(ListAudit())["records"]
+    assert [each["event_type"] for each in reversed(kept)] == ["plane_joined", "plane_joined", "plane_created"]
+    send(one.member, two.member)
+    create = Create(actor="bob", project=PROJECT, plane=plane.hex(), fields=IssueFields(title="under the new key"))
+    assert two.call(create)
 
 
 def test_joining_again_says_how_far_it_has_come_and_adds_nothing() -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from moot_protocol.errors import Code, MootError
-from moot_protocol.exchange_requests import CreatePlane, Invites, Join, ShowPlane, Sync
+from moot_protocol.exchange_requests import CreatePlane, Invite, Invites, Join, ShowPlane, Sync
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.membership_requests import (
@@ -217,3 +217,11 @@ def test_remotes_are_read_before_a_recovery_and_one_that_can_t_be_stops_it() -> 
             assert refusal(lambda: api.call(Recover(actor="ada", words=words))) is Code.NOT_READY
         assert (town_key(api.member) != before) is is_recovered
         assert remotes.renewed == is_recovered  # whoever exchanges planes speaks for another key now
+
+
+def test_after_a_join_whoever_exchanges_planes_asks_for_the_keys_anew() -> None:
+    ticket = Api(founder()).call(Invite(actor="ada"))["ticket"]
+    api, remotes = Api(newcomer()), _Remotes("")
+    api._service._hub = cast("Hub", remotes)
+    api.call(Join(actor="bob", ticket=ticket))
+    assert remotes.renewed == 1  # a machine whose feed had ended has another key now

@@ -147,6 +147,9 @@ def _warnings(context: Context, joined: dict[str, Any]) -> Iterator[str]:
             f"the ticket names no remote; add one with `{program} remote add`, "
             f"or use one that is here: `{program} plane set {plane} --remote NAME --mode auto`"
         )
+    if joined.get("left"):
+        planes = ", ".join(neutralise(str(name)) for name in joined["left"])
+        yield f"this machine's new key has to be invited again to: {planes}"
     if joined["clashes"]:
         yield clash_words(joined["clashes"])
 
@@ -158,6 +161,8 @@ def _joined(context: Context, joined: dict[str, Any]) -> Iterator[str]:
         if joined.get("is_for_town"):
             named = f"{named} as another town"
         told = "Joined" if joined["created"] else "Joined anew:"
+        if joined.get("is_new_key"):
+            told = "Joined anew under a new key:"
         yield confirmed(context, f"{told} {named} as {lines.text_of(joined, 'role')}, with this machine as {replica}")
     else:
         yield f"Nothing to do: {named} was joined already"

@@ -165,6 +165,14 @@ def test_joining_again_changes_nothing() -> None:
     assert join(created=False, state="ready").out == "Nothing to do: plane ledger of town TTT was joined already\n"
 
 
+def test_a_new_key_is_said_and_where_else_it_has_to_be_invited() -> None:
+    ran = join(created=False, is_again=True, is_new_key=True, left=["works", "shop"])
+    told, waits, *_ = ran.out.splitlines()
+    assert told == "✓ Joined anew under a new key: plane ledger of town TTT as writer, with this machine as RRR"
+    assert waits.startswith("  Waits for its charter from origin")
+    assert ran.err == "Warning: this machine's new key has to be invited again to: works, shop\n"
+
+
 @pytest.mark.parametrize("stdin", [[b"t1"], [b"t", b"1\n"], [b"Warning: x\n\nt1\r\n\n"]])
 def test_a_hyphen_takes_the_ticket_from_the_last_line_of_standard_input(stdin: list[bytes]) -> None:
     assert join("-", stdin).request.ticket == "t1"
