@@ -103,7 +103,7 @@ class Mirrored:
     @property
     def events(self) -> int:
         """How many events the log holds."""
-        found: dict[str, Any] = self.api.call(Events())
+        found: dict[str, Any] = self.api.call(Events(since=None))
         return int(found["next"])
 
     def who(self) -> list[str]:
