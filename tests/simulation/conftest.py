@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-DEFAULT_SEEDS, CI_SEEDS = 60, 1000
+DEFAULT_SEEDS, CI_SEEDS = 60, 600
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
