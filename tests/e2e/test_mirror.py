@@ -110,7 +110,7 @@ def test_own_changes_reach_the_file_and_nothing_else_of_the_repository(project: 
 
 def test_a_second_work_tree_is_followed_too(project: Project) -> None:
     tree = project.town.home / "tree"
-    project.git("worktree", "add", "-q", str(tree), "main")
+    project.git("worktree", "add", "-qf", str(tree), "main")
     before = project.events
     assert project.town.run("mirror", "on", folder=tree).returncode == 0
     assert project.events == before  # the state of `main` is known

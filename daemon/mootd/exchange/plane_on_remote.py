@@ -84,7 +84,9 @@ class PlaneOnRemote:
         self.name: Final = plane.name
         self.keys: Final = PlaneKeys(replica.keys, plane.id)
         self.log: Final = StoredLog(replica, self.plane, commit)
-        self.me: Final = replica.id
+        # One look: a transaction that gives this replica another key may fall between two.
+        self._signer: Final = replica.signer(REPLICA_KEY)
+        self.me: Final = self._signer.public
         self._replica = replica
         self._remote = remote
         self._commit = commit
@@ -366,7 +368,7 @@ class PlaneOnRemote:
         if sealed is None:
             return None
         body = Presence(FORMAT, self.plane.id, self.me, self.log.next_counter(), is_there)
-        return sealed(build_presence(self._replica.signer(REPLICA_KEY), body))
+        return sealed(build_presence(self._signer, body))
 
     def open_presence(self, frame: bytes) -> Presence:
         """Open what a member says of itself on a live remote.
@@ -393,7 +395,7 @@ class PlaneOnRemote:
             form,
             position.frontier if form is Form.ALL else (),
         )
-        return build_frontier_message(self._replica.signer(REPLICA_KEY), body)
+        return build_frontier_message(self._signer, body)
 
     def sealed(self, message: bytes, *, is_charter: bool = False) -> bytes:
         """A message sealed; one with batches of the charter alone under the charter's key.

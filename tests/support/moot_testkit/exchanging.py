@@ -327,7 +327,12 @@ async def until(condition: Callable[[], bool], deadline_s: float = WAIT_S) -> No
 
 
 def in_step(*some: Peer, plane: str = "ledger") -> bool:
-    """Whether all of them hold the same events of a plane, and derive the same state."""
+    """Whether all of them hold the same events of a plane, derive the same state, and may write there.
+
+    A machine that joins holds what came a transaction before it enters.
+    """
+    if any(peer.replica.is_waiting(peer.plane(plane).number) for peer in some):
+        return False
     positions = [peer.position(plane) for peer in some]
     stands = {(summary(position.frontier), position.digest) for position in positions}
     return len(stands) == 1 and bool(positions[0].frontier)
