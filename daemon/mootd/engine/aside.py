@@ -38,7 +38,8 @@ class FarHead(msgspec.Struct, array_like=True, frozen=True):
     """Its last event's time."""
 
 
-_decode: Final[Callable[[bytes], AsideRow]] = msgspec.msgpack.Decoder(AsideRow).decode
+decode_aside: Final[Callable[[bytes], AsideRow]] = msgspec.msgpack.Decoder(AsideRow).decode
+"""A row as ASIDE keeps it."""
 _decode_proof: Final[Callable[[bytes], ForkProof]] = msgspec.msgpack.Decoder(ForkProof).decode
 _decode_head: Final[Callable[[bytes], FarHead]] = msgspec.msgpack.Decoder(FarHead).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -54,17 +55,17 @@ class AsideReader:
         """(first, id, row) of a feed's batches."""
         prefix = layout.feed_prefix(feed)
         for key, value in list(self._reader.scan(Table.ASIDE, prefix, layout.after(prefix))):
-            yield int.from_bytes(key[4:12], "big"), key[12:], _decode(value)
+            yield int.from_bytes(key[4:12], "big"), key[12:], decode_aside(value)
 
     def at(self, feed: int, first: int) -> Iterator[AsideRow]:
         """A feed's batches that begin at a number."""
         prefix = layout.batch_key(feed, first)
-        return (_decode(value) for _, value in self._reader.scan(Table.ASIDE, prefix, layout.after(prefix)))
+        return (decode_aside(value) for _, value in self._reader.scan(Table.ASIDE, prefix, layout.after(prefix)))
 
     def get(self, feed: int, first: int, batch_id: bytes) -> AsideRow | None:
         """One of them, or None."""
         packed = self._reader.get(Table.ASIDE, layout.aside_key(feed, first, batch_id))
-        return None if packed is None else _decode(packed)
+        return None if packed is None else decode_aside(packed)
 
     def batch(self, row: AsideRow) -> Batch:
         """Its batch, whose signature was verified when it came."""
@@ -135,7 +136,7 @@ class Aside(AsideReader):
             place = key[len(layout.PARKED) + 8 :]
             packed = self._txn.get(Table.ASIDE, place)
             if packed is not None:
-                row = _decode(packed)
+                row = decode_aside(packed)
                 self._txn.put(Table.ASIDE, place, _encode(AsideRow(row.raw, False, row.was_accepted)))
                 found.append((int.from_bytes(place[:4], "big"), int.from_bytes(place[4:12], "big"), place[12:]))
         return found

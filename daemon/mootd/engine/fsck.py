@@ -10,12 +10,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moot_protocol import crypto, merkle
-from moot_protocol.batch import Header, decode_header
+from moot_protocol.batch import Header, decode_batch, decode_header
 from moot_protocol.codec import encode
 from moot_protocol.errors import MootError
 from moot_protocol.ids import key_text
 from mootd.engine import layout
-from mootd.engine.aside import AsideReader
+from mootd.engine.aside import AsideReader, decode_aside
 from mootd.engine.entities import Entities
 from mootd.engine.log import FeedRow, StoredBatch, damaged, unpack_batch
 from mootd.engine.record import Merge, Record, decode_record, is_write
@@ -25,6 +25,8 @@ from mootd.store.port import Table
 
 STRETCH: Final = 200
 """Batches, or records, checked for one answer."""
+INDEX_STRETCH: Final = 2000
+"""Keys of INDEX checked for one answer."""
 _LOG_HINT: Final = "restore the data from a backup, or from another machine"
 _VIEW_HINT: Final = "run `moot rebuild`"
 
@@ -121,7 +123,40 @@ class Checker:
         if last is None or last.id != row.head:
             yield Problem(f"feed of {key_text(row.author)}", "its last batch is not the one it names", _LOG_HINT)
 
+    # -- What is held without counting ---------------------------------------------------------------------------
+    def check_aside(self, after: bytes) -> tuple[bytes, int, list[Problem]]:
+        """Check the batches behind a key of ASIDE: (last key or empty at the end, batches, problems)."""
+        problems: list[Problem] = []
+        checked = 0
+        for key, value in self._entities.reader.scan(Table.ASIDE, after + b"\0"):
+            if checked == STRETCH:
+                return after, checked, problems
+            feed, first = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:12], "big")
+            row = self._feeds.get(feed)
+            problem = _aside_problem(b"" if row is None else row.author, first, key[12:], value)
+            if problem:
+                whose = key_text(row.author) if row else f"feed {feed}"
+                problems.append(Problem(f"batch from event {first} on of {whose}, held aside", problem, _LOG_HINT))
+            after, checked = key, checked + 1
+        return b"", checked, problems
+
     # -- The views -----------------------------------------------------------------------------------------------
+    def check_index(self, after: bytes) -> tuple[bytes, int, list[Problem]]:
+        """Look for keys of INDEX that stand for nothing, behind a key: (last key or empty, keys, problems)."""
+        problems: list[Problem] = []
+        checked = 0
+        for key, _ in self._entities.reader.scan(self._entities.views.index, after + b"\0"):
+            if checked == INDEX_STRETCH:
+                return after, checked, problems
+            try:
+                problem = self._rows.surplus(key)
+            except (msgspec.DecodeError, ValueError):
+                problem = "the record that it leads to can't be read"
+            if problem:
+                problems.append(Problem(f"key {key.hex()} of the index", problem, _VIEW_HINT))
+            after, checked = key, checked + 1
+        return b"", checked, problems
+
     def check_records(self, after: bytes) -> tuple[bytes, int, list[Problem]]:
         """Check the records behind a key of RECORDS against their events: (last key or empty, records, problems)."""
         problems: list[Problem] = []
@@ -173,3 +208,12 @@ class Checker:
             role = role_of(self._feeds[stored.feed])
             merge.apply(fresh, stored.event, stored.event.values(), feeds, stored.arrival, role)
         return fresh
+
+
+def _aside_problem(author: bytes, first: int, batch_id: bytes, value: bytes) -> str:
+    try:
+        batch = decode_batch(decode_aside(value).raw)
+    except (MootError, msgspec.DecodeError) as error:
+        return f"it can't be read: {error}"
+    is_named = (batch.header.author, batch.header.first, batch.id) == (author, first, batch_id)
+    return "" if is_named else "it stands in another's place"

@@ -22,6 +22,10 @@ _OF_NEIGHBOURS: Final = BLOCKED | PARKED | REFERENCED
 """Flags that don't follow from an issue's own record."""
 
 
+_OF_STANDINGS: Final = frozenset({layout.READY, layout.DEFERRED, layout.BLOCKED})
+"""Lists whose keys follow from standings."""
+
+
 class RowCheck:
     """Checks the rows of one snapshot.
 
@@ -33,6 +37,8 @@ class RowCheck:
         self._entities = entities
         self._get = entities.reader.get
         self._index = entities.views.index
+        counter = self._get(Table.META, layout.counter_key(entities.views.generation))
+        self._next_eid = int.from_bytes(counter or b"", "big")
         rows = entities.reader.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS))
         self._projects = {(plane, name): number for number, plane, name in (decode_project(value) for _, value in rows)}
         self._rows = RowMaker(entities.author_of, self._project_number, self._reference)
@@ -59,6 +65,30 @@ class RowCheck:
         if not self._stands(issues, standing, row):
             return "what is kept of its readiness is wrong"
         return ""
+
+    def surplus(self, key: bytes) -> str:
+        """Why a key of INDEX shouldn't be there, or empty."""
+        prefix, get = key[:1], self._get
+        if prefix in (BACK_EDGE, CYCLE):
+            at, other, edge_type = layout.edge_parts(key)
+            ends = (other, at) if prefix == BACK_EDGE else (at, other)
+            leads = get(self._index, layout.edge_key(EDGE, *ends, edge_type)) is not None
+            return "" if leads else "no such dependency is kept"
+        if prefix == layout.STANDING:
+            return (
+                "" if 0 < int.from_bytes(key[1:], "big") < self._next_eid else "it is of no issue that was ever named"
+            )
+        eid = layout.edge_parts(key)[0] if prefix == EDGE else layout.eid_of(key)
+        record = self._entities.record(eid)
+        if record is None:
+            return "it leads to no issue"
+        if prefix == EDGE:
+            return ""  # compared with the record's, where that is checked
+        if prefix in _OF_STANDINGS:
+            stands = key in Issues(self._entities, record.plane).standing(eid).index_keys()
+        else:
+            stands = key in record.index_keys
+        return "" if stands else f"{record.entity} doesn't belong into that list"
 
     def _has_edges(self, eid: int, row: Row) -> bool:
         start = layout.edges_prefix(EDGE, eid)

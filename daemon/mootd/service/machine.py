@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from moot_protocol import ids
 from moot_protocol.access_requests import CheckAccess, ShowAccess, ValidateAccess
@@ -37,7 +37,23 @@ from mootd.version import VERSION
 AT_REST: Final = "the log is plain text on this disk, protected by file modes only; keys too"
 _FREE_BYTES: Final = 256 * MIB
 _LOG: Final = "log:"
-_VIEWS: Final = "views:"
+
+
+class _Phase(NamedTuple):
+    """A part of a check."""
+
+    check: Callable[[Checker, bytes], tuple[bytes, int, list[Problem]]] | None
+    """What checks a stretch of it; None for the log, whose events are counted too."""
+    next: str
+    """The part that follows, or empty."""
+
+
+_PHASES: Final = {
+    _LOG: _Phase(None, "aside:"),
+    "aside:": _Phase(Checker.check_aside, "views:"),
+    "views:": _Phase(Checker.check_records, "index:"),
+    "index:": _Phase(Checker.check_index, ""),
+}
 
 
 class Machine:
@@ -284,7 +300,8 @@ def _fsck(machine: Machine, replica: Replica, request: Fsck) -> dict[str, Any]:
             reader, replica.views_of(reader), lambda feed: replica.feeds[feed].author, replica.feed_number
         )
         checker = Checker(entities, dict(replica.feeds))
-        total = reader.count(Table.BATCHES) + reader.count(entities.views.records)
+        views = entities.views
+        total = sum(map(reader.count, (Table.BATCHES, Table.ASIDE, views.records, views.index)))
         return _stretch(checker, request.cursor, total, replica)
 
 
@@ -292,23 +309,22 @@ def _stretch(checker: Checker, cursor: str, total: int, replica: Replica) -> dic
     try:
         phase, done, events, key = cursor.split(" ") if cursor else [_LOG, "0", "0", ""]
         checked, seen, after = int(done), int(events), bytes.fromhex(key)
-    except ValueError as error:
+        following = _PHASES[phase]
+    except (ValueError, KeyError) as error:
         raise RefusedError("this is no cursor of a check", hint="begin without one") from error
     found: list[Problem]
-    if phase == _LOG:
-        after, batches, more, found = checker.check_batches(after)
-        checked, seen = checked + batches, seen + more
+    if following.check is None:
+        after, count, more, found = checker.check_batches(after)
+        seen += more
         if not after:
-            for number in replica.feeds:
-                found.extend(checker.check_head(number))
-            phase = _VIEWS
-        finished = False
+            found += [problem for number in replica.feeds for problem in checker.check_head(number)]
     else:
-        after, records, found = checker.check_records(after)
-        checked, finished = checked + records, not after
+        after, count, found = following.check(checker, after)
+    checked += count
+    finished = not (after or following.next)
     return {
         "done": finished,
-        "cursor": f"{phase} {checked} {seen} {after.hex()}",
+        "cursor": f"{phase if after else following.next} {checked} {seen} {after.hex()}",
         "progress": [checked, max(total, checked)],
         "problems": [problem._asdict() for problem in found],
         **({"batches": replica.store_count(Table.BATCHES), "events": seen} if finished else {}),

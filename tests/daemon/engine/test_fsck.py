@@ -48,11 +48,13 @@ def check(member: Member) -> list[Problem]:
                 break
         for number in replica.feeds:
             found += checker.check_head(number)
-        while True:
-            after, _, problems = checker.check_records(after)
-            found += problems
-            if not after:
-                return found
+        for check_some in (checker.check_aside, checker.check_records, checker.check_index):
+            while True:
+                after, _, problems = check_some(after)
+                found += problems
+                if not after:
+                    break
+        return found
 
 
 def rows(member: Member, table: Table) -> dict[bytes, bytes]:
@@ -65,10 +67,10 @@ def issue_key(member: Member) -> bytes:
     return rows(member, Table.IDS_0)[layout.id_key(LEDGER, "issue", "mt-1")]
 
 
-def flips(member: Member, table: Table, key: bytes) -> Iterator[tuple[int, list[Problem]]]:
-    """(place, what a check finds) for a flipped bit in every byte of a row; the row is as before afterwards."""
+def flips(member: Member, table: Table, key: bytes, step: int = 1) -> Iterator[tuple[int, list[Problem]]]:
+    """(place, what a check finds) for a flipped bit in every `step`th byte of a row, left as it was."""
     kept = rows(member, table)[key]
-    for place, byte in enumerate(kept):
+    for place, byte in list(enumerate(kept))[::step]:
         put(member, table, key, kept[:place] + bytes([byte ^ 1 << place % 8]) + kept[place + 1 :])
         yield place, check(member)
     put(member, table, key, kept)
@@ -150,3 +152,26 @@ def test_a_long_log_is_checked_in_stretches() -> None:
     assert check(member) == []
     put(member, Table.EVENTS, key, rows(member, Table.EVENTS)[layout.arrival_key(1)])
     assert check(member)
+
+
+def test_a_batch_held_aside_that_is_damaged_or_stands_in_another_s_place_is_found() -> None:
+    founder, member = make_town(2)
+    member.clock.advance(10**9)
+    member.commit(lambda unit: unit.append(LEDGER, note("far ahead")))
+    founder.take(*member.batches())
+    (key,) = rows(founder, Table.ASIDE)
+    value = rows(founder, Table.ASIDE)[key]
+    harmless = [place for place, problems in flips(founder, Table.ASIDE, key, step=5) if not problems]
+    assert all(place >= len(value) - 2 for place in harmless)  # whether it is parked, or was accepted once
+    put(founder, Table.ASIDE, key[:4] + layout.arrival_key(7) + key[12:], value)
+    (found,) = check(founder)
+    assert found.where.startswith("batch from event 7 on")
+    assert found.problem == "it stands in another's place"
+
+
+def test_a_key_of_the_index_that_stands_for_nothing_can_be_rebuilt() -> None:
+    member = used_town()
+    put(member, Table.INDEX_0, layout.standing_key(10**6), b"")
+    (found,) = check(member)
+    assert found.where.startswith("key 77")
+    assert "rebuild" in found.hint

@@ -87,9 +87,15 @@ def test_a_key_that_is_missing_is_found(prefix: bytes) -> None:
         desk.put(INDEX, key, value)
 
 
+@pytest.fixture(scope="module")
+def kept_desk() -> Desk:
+    """A used desk that tests leave as it is."""
+    return used_desk()
+
+
 @given(st.data())
-def test_a_flipped_bit_of_a_standing_or_an_edge_is_found(data: st.DataObject) -> None:
-    desk = used_desk()
+def test_a_flipped_bit_of_a_standing_or_an_edge_is_found(kept_desk: Desk, data: st.DataObject) -> None:
+    desk = kept_desk
     key = data.draw(st.sampled_from(sorted(desk.index(layout.STANDING, layout.EDGE))))
     value = desk.rows(INDEX)[key]
     at = data.draw(st.integers(0, 8 * len(value) - 1))
@@ -97,7 +103,9 @@ def test_a_flipped_bit_of_a_standing_or_an_edge_is_found(data: st.DataObject) ->
     meaningless = key[:1] == layout.STANDING and (changed[0] ^ value[0]) & 192
     if not meaningless:
         desk.put(INDEX, key, changed)
-        assert problems(desk)
+        found = problems(desk)
+        desk.put(INDEX, key, value)
+        assert found
 
 
 def test_a_cycle_that_is_forgotten_is_found_by_the_counters() -> None:
@@ -138,3 +146,43 @@ def test_issues_of_a_project_that_two_planes_have_stand_in_lists_of_their_own() 
         records = [(eid, record) for eid in eids if (record := entities.record(eid)) is not None]
         assert sum(record.entity == "mt-same22" for _, record in records) == 2
         assert [check.problem(eid, record) for eid, record in records] == [""] * len(records)
+
+
+def surplus(desk: Desk) -> list[str]:
+    """What is wrong with each key of INDEX that shouldn't be there."""
+    with desk.replica.read() as reader:
+        check = RowCheck(desk.entities(reader))
+        return [problem for key in desk.rows(INDEX) if (problem := check.surplus(key))]
+
+
+def test_every_key_of_issues_in_every_state_stands_for_something() -> None:
+    assert surplus(used_desk()) == []
+
+
+@pytest.mark.parametrize("prefix", [*LISTS, layout.READY, layout.DEFERRED, layout.BLOCKED])
+def test_a_key_that_stands_in_a_list_of_another_project_or_of_no_issue_is_found(prefix: bytes) -> None:
+    desk = used_desk()
+    key = min(desk.index(prefix))
+    for other in (prefix + b"\xff" + key[2:], key[:-8] + layout.eid_key(10**6)):
+        desk.put(INDEX, other, b"")
+    (one, two) = sorted(surplus(desk))
+    assert one == "it leads to no issue"
+    assert "doesn't belong into that list" in two
+
+
+def test_edges_of_nobody_and_standings_of_numbers_never_given_are_found() -> None:
+    desk = used_desk()
+    lonely = 10**6
+    for key in (
+        layout.edge_key(layout.EDGE, lonely, 1, "blocks"),
+        layout.edge_key(layout.BACK_EDGE, 1, lonely, "related"),
+        layout.edge_key(layout.CYCLE, lonely, 1, "tracks"),
+        layout.standing_key(lonely),
+    ):
+        desk.put(INDEX, key, b"")
+    assert sorted(surplus(desk)) == [
+        "it is of no issue that was ever named",
+        "it leads to no issue",
+        "no such dependency is kept",
+        "no such dependency is kept",
+    ]

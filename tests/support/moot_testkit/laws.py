@@ -266,11 +266,12 @@ def check_fsck(member: Member) -> None:
                 break
         for number in replica.feeds:
             problems += checker.check_head(number)
-        while True:
-            after, _, found = checker.check_records(after)
-            problems += found
-            if not after:
-                break
+        for check_some in (checker.check_aside, checker.check_records, checker.check_index):
+            while True:
+                after, _, found = check_some(after)
+                problems += found
+                if not after:
+                    break
     require(not problems, "fsck finds nothing", member.name, *problems)
 
 
