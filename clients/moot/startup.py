@@ -19,6 +19,8 @@ STOP_SECONDS = 15
 FIRST_WAIT, LONGEST_WAIT = 0.01, 0.2
 """Seconds between looks: the first, and the longest after doubling."""
 LOG_TAIL = 4096
+LOG_BYTES = 4 * 1024 * 1024
+"""Beyond that a starting daemon gets a new log; one earlier log is kept."""
 
 
 def daemon_command(program: str, arguments: list[str], words: list[str]) -> int | None:
@@ -51,15 +53,37 @@ def start(path: str) -> socket:
     try:
         os.makedirs(state, 0o700, exist_ok=True)
         lock = os.open(f"{state}/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        log = os.open(f"{state}/daemon.log", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Failure("unreachable", f"cannot start the daemon: {error.filename}: {error.strerror}") from error
+        raise _cannot_start(error) from error
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
-        return try_connect(path) or _start_and_wait(path, log, f"{state}/daemon.log")
+        return try_connect(path) or _start_logging(path, f"{state}/daemon.log")
     finally:
         os.close(lock)
+
+
+def _cannot_start(error: OSError) -> Failure:
+    return Failure("unreachable", f"cannot start the daemon: {error.filename}: {error.strerror}")
+
+
+def _start_logging(path: str, log_path: str) -> socket:
+    """Start the daemon with a log that isn't long yet."""
+    try:
+        log = _open_log(log_path)
+        if os.fstat(log).st_size > LOG_BYTES:
+            os.close(log)
+            os.rename(log_path, f"{log_path}.1")
+            log = _open_log(log_path)
+    except OSError as error:
+        raise _cannot_start(error) from error
+    try:
+        return _start_and_wait(path, log, log_path)
+    finally:
         os.close(log)
+
+
+def _open_log(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _start_and_wait(path: str, log: int, log_path: str) -> socket:
@@ -71,7 +95,7 @@ def _start_and_wait(path: str, log: int, log_path: str) -> socket:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
         )  # fmt: skip
     except OSError as error:
-        raise Failure("unreachable", f"cannot start the daemon: {error.filename}: {error.strerror}") from error
+        raise _cannot_start(error) from error
     wait = FIRST_WAIT
     while time.monotonic() - begun < START_SECONDS:
         time.sleep(wait)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from moot.startup import LOG_BYTES
 from moot_testkit.control import PATIENCE, short_folder, until
 from moot_testkit.thin import Shell
 
@@ -95,6 +96,18 @@ def test_what_the_daemon_writes_is_kept_for_this_user_alone(town: Town) -> None:
     assert log.read_text() == "out\nerr\n" * 2
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
+
+
+def test_a_log_that_has_grown_long_makes_room_for_a_new_one_and_is_kept_beside_it(town: Town) -> None:
+    town.serves()
+    town.state.mkdir(parents=True)
+    log, before = town.state / "daemon.log", town.state / "daemon.log.1"
+    log.write_bytes(b"earlier words\n")
+    os.truncate(log, LOG_BYTES + 1)
+    before.write_text("much earlier words")
+    assert town.moot("list").returncode == 0
+    assert before.stat().st_size == LOG_BYTES + 1
+    assert log.stat().st_size < LOG_BYTES
 
 
 def test_clients_that_find_no_daemon_at_the_same_time_start_one(town: Town) -> None:
