@@ -14,6 +14,7 @@ import fcntl
 import os
 import re
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -58,7 +59,31 @@ class _KeyFile(msgspec.Struct, array_like=True, frozen=True):
 _decode: Final = decoder(_KeyFile, FORMAT)
 
 
-class FileKeyStore:
+class _Uses(ABC):
+    """What keys are for, however they are kept: read and checked anew each time."""
+
+    def signer(self, name: str) -> SeedSigner:
+        """The key that signs."""
+        return SeedSigner(self._load(name, PAIR).signing)
+
+    def hpke_public(self, name: str) -> bytes:
+        """The 32-byte X25519 public key."""
+        return self._load(name, PAIR).exchange_public
+
+    def hpke_open(self, name: str, sealed: bytes, info: bytes) -> bytes:
+        """What somebody sealed for the X25519 key."""
+        return _open_sealed(self._load(name, PAIR), sealed, info)
+
+    def secret(self, name: str) -> bytes:
+        """A secret of 32 bytes."""
+        return self._load(name, SHARED).signing
+
+    @abstractmethod
+    def _load(self, name: str, kind: str) -> _KeyFile:
+        """A key of some kind; refused where there is none."""
+
+
+class FileKeyStore(_Uses):
     """The keys in one folder of this machine.
 
     Args:
@@ -104,22 +129,6 @@ class FileKeyStore:
                 raise refusal(error, f"cannot write the key {self._folder / file}") from error
         return True
 
-    def signer(self, name: str) -> SeedSigner:
-        """The key that signs, read and checked anew."""
-        return SeedSigner(self._load(name, PAIR).signing)
-
-    def hpke_public(self, name: str) -> bytes:
-        """The 32-byte X25519 public key, read and checked anew."""
-        return self._load(name, PAIR).exchange_public
-
-    def hpke_open(self, name: str, sealed: bytes, info: bytes) -> bytes:
-        """What somebody sealed for the X25519 key."""
-        return _open_sealed(self._load(name, PAIR), sealed, info)
-
-    def secret(self, name: str) -> bytes:
-        """A secret of 32 bytes, read and checked anew."""
-        return self._load(name, SHARED).signing
-
     @contextlib.contextmanager
     def _open_folder(self) -> Iterator[int]:
         descriptor = open_private_folder(self._folder, owner=self._owner)
@@ -148,7 +157,7 @@ class FileKeyStore:
         return _checked(data, kind, name, path)
 
 
-class MemoryKeyStore:
+class MemoryKeyStore(_Uses):
     """Keys that are gone with the process; for simulations and tests."""
 
     def __init__(self, entropy: Entropy) -> None:
@@ -172,22 +181,6 @@ class MemoryKeyStore:
         if self.has(name) and self._keys[name] != key:
             raise _exists(name)
         self._keys[name] = key
-
-    def signer(self, name: str) -> SeedSigner:
-        """The key that signs."""
-        return SeedSigner(self._load(name, PAIR).signing)
-
-    def hpke_public(self, name: str) -> bytes:
-        """The 32-byte X25519 public key."""
-        return self._load(name, PAIR).exchange_public
-
-    def hpke_open(self, name: str, sealed: bytes, info: bytes) -> bytes:
-        """What somebody sealed for the X25519 key."""
-        return _open_sealed(self._load(name, PAIR), sealed, info)
-
-    def secret(self, name: str) -> bytes:
-        """A secret of 32 bytes."""
-        return self._load(name, SHARED).signing
 
     def _load(self, name: str, kind: str) -> _KeyFile:
         if not self.has(name) or self._keys[name].kind != kind:

@@ -4,7 +4,7 @@ Invariant: nothing is changed, and every byte of the log that acceptance rests o
 checksums of its own, so this is what finds a flipped bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -37,6 +37,15 @@ class Problem(NamedTuple):
     where: str
     problem: str
     hint: str
+
+
+class Stretch(NamedTuple):
+    """What was found in a part of a table."""
+
+    after: bytes
+    """The last key that was checked, or empty at the end."""
+    checked: int
+    problems: list[Problem]
 
 
 class Checker:
@@ -124,49 +133,45 @@ class Checker:
             yield Problem(f"feed of {key_text(row.author)}", "its last batch is not the one it names", _LOG_HINT)
 
     # -- What is held without counting ---------------------------------------------------------------------------
-    def check_aside(self, after: bytes) -> tuple[bytes, int, list[Problem]]:
-        """Check the batches behind a key of ASIDE: (last key or empty at the end, batches, problems)."""
-        problems: list[Problem] = []
-        checked = 0
-        for key, value in self._entities.reader.scan(Table.ASIDE, after + b"\0"):
-            if checked == STRETCH:
-                return after, checked, problems
-            feed, first = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:12], "big")
-            row = self._feeds.get(feed)
-            problem = _aside_problem(b"" if row is None else row.author, first, key[12:], value)
-            if problem:
-                whose = key_text(row.author) if row else f"feed {feed}"
-                problems.append(Problem(f"batch from event {first} on of {whose}, held aside", problem, _LOG_HINT))
-            after, checked = key, checked + 1
-        return b"", checked, problems
+    def check_aside(self, after: bytes) -> Stretch:
+        """Check the batches behind a key of ASIDE."""
+        return self._check(Table.ASIDE, after, STRETCH, self._aside_problems)
+
+    def _aside_problems(self, key: bytes, value: bytes) -> Iterator[Problem]:
+        feed, first = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:12], "big")
+        row = self._feeds.get(feed)
+        if problem := _aside_problem(b"" if row is None else row.author, first, key[12:], value):
+            whose = key_text(row.author) if row else f"feed {feed}"
+            yield Problem(f"batch from event {first} on of {whose}, held aside", problem, _LOG_HINT)
 
     # -- The views -----------------------------------------------------------------------------------------------
-    def check_index(self, after: bytes) -> tuple[bytes, int, list[Problem]]:
-        """Look for keys of INDEX that stand for nothing, behind a key: (last key or empty, keys, problems)."""
-        problems: list[Problem] = []
-        checked = 0
-        for key, _ in self._entities.reader.scan(self._entities.views.index, after + b"\0"):
-            if checked == INDEX_STRETCH:
-                return after, checked, problems
-            try:
-                problem = self._rows.surplus(key)
-            except (msgspec.DecodeError, ValueError):
-                problem = "the record that it leads to can't be read"
-            if problem:
-                problems.append(Problem(f"key {key.hex()} of the index", problem, _VIEW_HINT))
-            after, checked = key, checked + 1
-        return b"", checked, problems
+    def check_records(self, after: bytes) -> Stretch:
+        """Check the records behind a key of RECORDS against their events."""
+        return self._check(self._entities.views.records, after, STRETCH, self._record_problems)
 
-    def check_records(self, after: bytes) -> tuple[bytes, int, list[Problem]]:
-        """Check the records behind a key of RECORDS against their events: (last key or empty, records, problems)."""
+    def check_index(self, after: bytes) -> Stretch:
+        """Look for keys of INDEX that stand for nothing, behind a key."""
+        return self._check(self._entities.views.index, after, INDEX_STRETCH, self._index_problems)
+
+    def _check(
+        self, table: Table, after: bytes, most: int, problems_of: Callable[[bytes, bytes], Iterator[Problem]]
+    ) -> Stretch:
         problems: list[Problem] = []
         checked = 0
-        for key, value in self._entities.reader.scan(self._entities.views.records, after + b"\0"):
-            if checked == STRETCH:
-                return after, checked, problems
-            problems.extend(self._record_problems(key, value))
+        for key, value in self._entities.reader.scan(table, after + b"\0"):
+            if checked == most:
+                return Stretch(after, checked, problems)
+            problems.extend(problems_of(key, value))
             after, checked = key, checked + 1
-        return b"", checked, problems
+        return Stretch(b"", checked, problems)
+
+    def _index_problems(self, key: bytes, _: bytes) -> Iterator[Problem]:
+        try:
+            problem = self._rows.surplus(key)
+        except (msgspec.DecodeError, ValueError):
+            problem = "the record that it leads to can't be read"
+        if problem:
+            yield Problem(f"key {key.hex()} of the index", problem, _VIEW_HINT)
 
     def _record_problems(self, key: bytes, value: bytes) -> Iterator[Problem]:
         try:

@@ -18,7 +18,7 @@ from mootd.edges.access_file import FILE_NAME, AccessFile
 from mootd.edges.paths import Places
 from mootd.engine import layout
 from mootd.engine.entities import Entities
-from mootd.engine.fsck import Checker, Problem
+from mootd.engine.fsck import Checker, Problem, Stretch
 from mootd.engine.home import is_copied
 from mootd.engine.log import PlaneRow
 from mootd.engine.mirrors import mirrors
@@ -42,7 +42,7 @@ _LOG: Final = "log:"
 class _Phase(NamedTuple):
     """A part of a check."""
 
-    check: Callable[[Checker, bytes], tuple[bytes, int, list[Problem]]] | None
+    check: Callable[[Checker, bytes], Stretch] | None
     """What checks a stretch of it; None for the log, whose events are counted too."""
     next: str
     """The part that follows, or empty."""

@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from moot_protocol.event import Draft, Write
 from moot_testkit.feeds import dot_of, note
+from moot_testkit.laws import fsck_problems
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
-from mootd.engine.entities import Entities
-from mootd.engine.fsck import STRETCH, Checker, Problem
+from mootd.engine.fsck import STRETCH, Problem
 from mootd.engine.membership import end_replica
 from mootd.engine.record import decode_record, encode_record
 from mootd.engine.unit import Unit
@@ -31,32 +31,6 @@ def used_town() -> Member:
     return founder
 
 
-def check(member: Member) -> list[Problem]:
-    """Everything that a check finds."""
-    with member.replica.read() as reader:
-        replica = member.replica
-        entities = Entities(
-            reader, replica.views_of(reader), lambda feed: replica.feeds[feed].author, replica.feed_number
-        )
-        checker = Checker(entities, dict(replica.feeds))
-        found: list[Problem] = []
-        after = b""
-        while True:
-            after, _, _, problems = checker.check_batches(after)
-            found += problems
-            if not after:
-                break
-        for number in replica.feeds:
-            found += checker.check_head(number)
-        for check_some in (checker.check_aside, checker.check_records, checker.check_index):
-            while True:
-                after, _, problems = check_some(after)
-                found += problems
-                if not after:
-                    break
-        return found
-
-
 def rows(member: Member, table: Table) -> dict[bytes, bytes]:
     with member.replica.read() as reader:
         return dict(reader.scan(table, b"\0"))
@@ -72,7 +46,7 @@ def flips(member: Member, table: Table, key: bytes, step: int = 1) -> Iterator[t
     kept = rows(member, table)[key]
     for place, byte in list(enumerate(kept))[::step]:
         put(member, table, key, kept[:place] + bytes([byte ^ 1 << place % 8]) + kept[place + 1 :])
-        yield place, check(member)
+        yield place, fsck_problems(member)
     put(member, table, key, kept)
 
 
@@ -84,7 +58,7 @@ def put(member: Member, table: Table, key: bytes, value: bytes) -> None:
 def test_a_sound_store_has_no_problems_and_is_left_as_it_is() -> None:
     member = used_town()
     before = {table: rows(member, table) for table in Table}
-    assert check(member) == []
+    assert fsck_problems(member) == []
     assert {table: rows(member, table) for table in Table} == before
 
 
@@ -95,7 +69,7 @@ def test_a_flipped_bit_in_any_byte_is_found_and_a_way_out_is_named(table: Table)
     for place, problems in flips(member, table, key):
         assert problems, place
         assert all(each.where and each.problem and each.hint for each in problems)
-    assert check(member) == []
+    assert fsck_problems(member) == []
 
 
 def test_a_missing_event_and_a_missing_batch_are_found() -> None:
@@ -104,7 +78,7 @@ def test_a_missing_event_and_a_missing_batch_are_found() -> None:
             member = used_town()
             with member.store.write() as writer:
                 writer.delete(table, list(rows(member, table))[place])
-            assert check(member), (table, place)
+            assert fsck_problems(member), (table, place)
 
 
 def test_a_record_that_its_events_do_not_make_can_be_rebuilt() -> None:
@@ -113,7 +87,7 @@ def test_a_record_that_its_events_do_not_make_can_be_rebuilt() -> None:
     record = decode_record(rows(member, Table.RECORDS_0)[key])
     record.groups = record.groups[1:]
     put(member, Table.RECORDS_0, key, encode_record(record))
-    (found,) = check(member)
+    (found,) = fsck_problems(member)
     assert found.where == "issue mt-1"
     assert "rebuild" in found.hint
 
@@ -123,7 +97,7 @@ def test_a_feed_whose_row_names_another_head_is_found() -> None:
     feed = member.replica.own_feed(LEDGER)
     row = member.replica.feeds[feed]
     member.commit(lambda unit: unit.set_feed(feed, replace(row, head=b"h" * 32)))
-    assert [each.problem for each in check(member)] == ["its last batch is not the one it names"]
+    assert [each.problem for each in fsck_problems(member)] == ["its last batch is not the one it names"]
 
 
 def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound() -> None:
@@ -136,7 +110,7 @@ def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound() -> None:
     member.commit(two)
     founder.take(*member.batches())
     founder.commit(lambda unit: end_replica(unit, LEDGER, member.id, 2))
-    assert check(founder) == []
+    assert fsck_problems(founder) == []
 
 
 def test_a_long_log_is_checked_in_stretches() -> None:
@@ -149,9 +123,9 @@ def test_a_long_log_is_checked_in_stretches() -> None:
 
     member.commit(work)
     key = list(rows(member, Table.EVENTS))[-1]
-    assert check(member) == []
+    assert fsck_problems(member) == []
     put(member, Table.EVENTS, key, rows(member, Table.EVENTS)[layout.arrival_key(1)])
-    assert check(member)
+    assert fsck_problems(member)
 
 
 def test_a_batch_held_aside_that_is_damaged_or_stands_in_another_s_place_is_found() -> None:
@@ -164,7 +138,7 @@ def test_a_batch_held_aside_that_is_damaged_or_stands_in_another_s_place_is_foun
     harmless = [place for place, problems in flips(founder, Table.ASIDE, key, step=5) if not problems]
     assert all(place >= len(value) - 2 for place in harmless)  # whether it is parked, or was accepted once
     put(founder, Table.ASIDE, key[:4] + layout.arrival_key(7) + key[12:], value)
-    (found,) = check(founder)
+    (found,) = fsck_problems(founder)
     assert found.where.startswith("batch from event 7 on")
     assert found.problem == "it stands in another's place"
 
@@ -172,6 +146,6 @@ def test_a_batch_held_aside_that_is_damaged_or_stands_in_another_s_place_is_foun
 def test_a_key_of_the_index_that_stands_for_nothing_can_be_rebuilt() -> None:
     member = used_town()
     put(member, Table.INDEX_0, layout.standing_key(10**6), b"")
-    (found,) = check(member)
+    (found,) = fsck_problems(member)
     assert found.where.startswith("key 77")
     assert "rebuild" in found.hint

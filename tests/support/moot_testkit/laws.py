@@ -26,7 +26,7 @@ from mootd.engine.cut import CutReport, cut_reports
 from mootd.engine.entities import Entities
 from mootd.engine.exchange import Snapshot as FeedsSnapshot
 from mootd.engine.exchange import StoredLog
-from mootd.engine.fsck import Checker
+from mootd.engine.fsck import Checker, Problem
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import LogReader
 from mootd.engine.origins import ORIGIN
@@ -249,29 +249,34 @@ def _check_cycles(snapshot: Snapshot, issues: dict[str, Issue]) -> None:
 
 
 # -- The store by itself -----------------------------------------------------------------------------------------
-def check_fsck(member: Member) -> None:
-    """Every hash, link and signature holds, and every record is what its events make."""
+def fsck_problems(member: Member) -> list[Problem]:
+    """Everything that a check of a member's store finds."""
     replica = member.replica
     with replica.read() as reader:
         entities = Entities(
             reader, replica.views_of(reader), lambda feed: replica.feeds[feed].author, replica.feed_number
         )
         checker = Checker(entities, dict(replica.feeds))
-        problems: list[Any] = []
-        after = b""
-        while True:
-            after, _, _, found = checker.check_batches(after)
-            problems += found
-            if not after:
-                break
+        found: list[Problem] = []
+        after, going = b"", True
+        while going:
+            after, _, _, problems = checker.check_batches(after)
+            found += problems
+            going = bool(after)
         for number in replica.feeds:
-            problems += checker.check_head(number)
+            found += checker.check_head(number)
         for check_some in (checker.check_aside, checker.check_records, checker.check_index):
-            while True:
-                after, _, found = check_some(after)
-                problems += found
-                if not after:
-                    break
+            after, going = b"", True
+            while going:
+                after, _, problems = check_some(after)
+                found += problems
+                going = bool(after)
+        return found
+
+
+def check_fsck(member: Member) -> None:
+    """Every hash, link and signature holds, and every record is what its events make."""
+    problems = fsck_problems(member)
     require(not problems, "fsck finds nothing", member.name, *problems)
 
 
