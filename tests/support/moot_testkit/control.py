@@ -22,15 +22,16 @@ from moot_protocol.requests import Ping
 from moot_testkit.terminal import FACTS
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import listening
-from mootd.control.ports import Settings
+from mootd.control.ports import Answered, Settings
 from mootd.control.server import ControlServer
 
-PATIENCE = 30
+PATIENCE = 120
 """Seconds after which a test gives up; nothing ever waits that long unless it is broken."""
 
 Command = Callable[[HostedTerminal[Facts]], int]
 Quick = Callable[[Any], Any]
 Slow = Callable[[Any], Awaitable[Any]]
+Begun = Callable[[Any, Answered], Callable[[], object]]
 
 
 @contextmanager
@@ -44,11 +45,12 @@ def short_folder() -> Iterator[Path]:
 
 
 class Answers:
-    """A dispatcher: `quick` and `slow` hold an answering function for each request class."""
+    """A dispatcher: `quick`, `slow` and `begun` hold an answering function for each request class."""
 
     def __init__(self) -> None:
         self.quick: dict[type[Request[Any]], Quick] = {Ping: lambda _: {"pid": os.getpid()}}
         self.slow: dict[type[Request[Any]], Slow] = {}
+        self.begun: dict[type[Request[Any]], Begun] = {}
         self.keys: list[str] = []
         self.deadlines: list[float] = []
         self.cancelled = threading.Semaphore(0)
@@ -60,6 +62,16 @@ class Answers:
     def handle(self, request: Request[Any], key: str) -> Any:
         self.keys.append(key)
         return self.quick[type(request)](request)
+
+    def begin(
+        self, request: Request[Any], key: str, deadline: float, answered: Answered
+    ) -> Callable[[], object] | None:
+        begin = self.begun.get(type(request))
+        if begin is None:
+            return None
+        self.keys.append(key)
+        self.deadlines.append(deadline - asyncio.get_running_loop().time())
+        return begin(request, answered)
 
     async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
         self.keys.append(key)

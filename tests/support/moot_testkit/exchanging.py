@@ -19,6 +19,7 @@ from moot_protocol.kinds import Role
 from moot_protocol.requests import Create, InitProject, IssueFields
 from moot_protocol.sync import Position
 from moot_protocol.ticket import decode_ticket, encode_ticket
+from moot_testkit.mqtt_broker import speaks
 from moot_testkit.town import PROJECT, START_MS, Member
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
@@ -50,11 +51,11 @@ R = TypeVar("R")
 Way = Callable[[RemoteRow, Hub], Worker]
 """Makes what exchanges with a remote."""
 
-WAIT_S: Final = 60.0
+WAIT_S: Final = 240.0
 """Seconds after which a test gives up waiting for what must come; nothing is measured by it."""
 QUICK: Final = Settings(debounce_s=0.0, poll_s=0.2, base_s=0.01, cap_s=0.1)
 STILL: Final = Settings(debounce_s=3600.0, poll_s=3600.0, base_s=3600.0, cap_s=3600.0)
-HASTY: Final = Options(connect_s=2, publish_s=2)
+HASTY: Final = Options(speaks(), connect_s=2, publish_s=2)
 """A broker that says nothing for so long is given up."""
 
 
@@ -275,8 +276,9 @@ class RefWorker:
         self._hub = hub
         self._exchange = RefExchange(remote, number, hub.replica, hub.commit, hub.in_thread)
 
-    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress, *, is_asked: bool) -> None:
         """As the port's."""
+        del is_asked
         hub = self._hub
         await self._exchange.round(
             [

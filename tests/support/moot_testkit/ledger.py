@@ -9,7 +9,7 @@ from typing import Any
 from moot_protocol.errors import Code, RefusedError
 from mootd.writer import Writer
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 """How long a test waits for another thread before it fails; nothing is measured by it."""
 
 
