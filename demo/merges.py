@@ -1,5 +1,8 @@
 """Every real merge of a bundle: two replicas take in a side each, exchange, and hold both. Ends with one line of JSON.
 
+With `--over driver` there are no replicas: git's merge driver `moot merge-file` merges the files, beside a merge by
+lines, and its conflicts are the issues that it asks about.
+
 A bundle has a branch `merge/NNN` for each merge, whose tree holds `base.jsonl`, `ours.jsonl` and `theirs.jsonl`.
 """
 
@@ -16,6 +19,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
+from moot_testkit.merge_files import driver_merge
 from moot_testkit.merges import Case, Outcome, Pair, Session, run_merge
 from moot_testkit.merging import over_git, over_mqtt
 
@@ -25,6 +29,7 @@ OVER: Final[dict[str, Callable[[], AbstractContextManager[Pair]]]] = {
     "mqtt": over_mqtt,
 }
 """Two new replicas of a town and what they exchange through, by name."""
+DRIVER: Final = "driver"
 HEADER: Final = f"{'merge':>8} {'issues':>7} {'line merge':>11} {'conflicts':>10} {'lost':>5} {'blocking':>9} {'s':>6}"
 
 
@@ -42,11 +47,17 @@ def cases(bundle: Path, folder: Path) -> Iterator[Case]:
         yield Case(branch.rpartition("/")[2], *files)
 
 
+def merged(case: Case, over: str, *, delete_missing: bool) -> Outcome:
+    if over == DRIVER:
+        return driver_merge(case)
+    with OVER[over]() as pair:
+        return run_merge(case, pair.one, pair.other, pair.exchange, delete_missing=delete_missing)
+
+
 def run(case: Case, over: str, *, delete_missing: bool) -> Outcome:
     """One merge, told as a row of the table."""
     began = time.monotonic()
-    with OVER[over]() as pair:
-        outcome = run_merge(case, pair.one, pair.other, pair.exchange, delete_missing=delete_missing)
+    outcome = merged(case, over, delete_missing=delete_missing)
     lines = "conflicts" if outcome.line_conflicts else "clean"
     print(
         f"{outcome.name:>8} {outcome.issues:>7,} {lines:>11} {outcome.conflicts:>10,} {outcome.lost:>5,} "
@@ -61,7 +72,7 @@ def run(case: Case, over: str, *, delete_missing: bool) -> Outcome:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path, help="a git bundle of merges")
-    parser.add_argument("--over", choices=OVER, default="session", help="what the replicas exchange through")
+    parser.add_argument("--over", choices=[*OVER, DRIVER], default="session", help="what the replicas exchange through")
     parser.add_argument("--delete-missing", action="store_true", help="take lines that are gone for deletions")
     given = parser.parse_args()
     print(HEADER)
@@ -75,6 +86,7 @@ def main() -> None:
         "blocking": sum(outcome.blocking for outcome in outcomes),
         "lost": sum(outcome.lost for outcome in outcomes),
         "conflicts": sum(outcome.conflicts for outcome in outcomes),
+        "merges_with_conflicts": sum(outcome.conflicts > 0 for outcome in outcomes),
     }
     print(json.dumps(totals))
     if not outcomes or totals["blocking"] or totals["lost"]:

@@ -159,6 +159,14 @@ class Dropped:
 class Line(Protocol):
     """An open connection to a live remote."""
 
+    @property
+    def spoken(self) -> str:
+        """What is spoken over it, in words for people; empty where there is nothing to say."""
+
+    @property
+    def waiting(self) -> int:
+        """Frames that came and weren't read yet."""
+
     async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
         """Hand a frame to the remote as this sender's; FRONTIER and PRESENCE are retained there, the latest of each.
 
@@ -191,9 +199,9 @@ class LiveRemote(Protocol):
     ) -> AbstractAsyncContextManager[Line]:
         """Open a connection and subscribe to all channels of these topics; what is retained of them comes first.
 
-        A sender has one connection: a second ends the first. Batches and wants that others send while it is away are
-        kept for it for some time, within the remote's limits. Leaving normally discards the will; leaving by an
-        exception (or being cancelled) publishes it, as a broken connection does.
+        A sender has one connection: a second ends the first. Batches that others send while it is away are kept for it
+        for some time, within the remote's limits, and wants where the remote forgets them in time. Leaving normally
+        discards the will; leaving by an exception (or being cancelled) publishes it, as a broken connection does.
 
         Args:
             sender: this sender's name among those of the topics, 16 bytes.

@@ -13,6 +13,9 @@ from moot_protocol.request_base import Mutation, Request
 SYNC_MODES = ("auto", "manual", "off")
 """How a plane is exchanged with a remote: by itself, only when asked (`moot sync`), or not at all."""
 
+MQTT_VERSIONS = ("5", "3.1.1")
+"""The versions of MQTT that are spoken. What is lost over 3.1.1: docs/mosquitto/README.md."""
+
 
 # -- Remotes -----------------------------------------------------------------------------------------------------
 class RemoteOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -24,6 +27,8 @@ class RemoteOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fi
     ca_file: str = ""
     certificate_file: str = ""
     key_file: str = ""
+    protocol: str = ""
+    """The version of MQTT to speak (MQTT_VERSIONS); empty: 5, or 3.1.1 where the broker says it doesn't speak that."""
 
 
 class AddRemote(Mutation[dict[str, Any]], kw_only=True):
@@ -105,7 +110,11 @@ class ShowPlane(Request[dict[str, Any]], kw_only=True):
 
 
 class CreatePlane(Mutation[dict[str, Any]], kw_only=True):
-    """Found another plane of this machine's town. Answer: an entry of `planes`. Raises `exists`, `denied`."""
+    """Found another plane of this machine's own town.
+
+    Answer: `{"name", "plane", "kind", "town"}`, and once, where that town shares nothing so far, `recovery_words`.
+    Raises `exists`, `denied`.
+    """
 
     method = "create_plane"
     name: str
@@ -158,7 +167,7 @@ class Join(Mutation[dict[str, Any]], kw_only=True):
     it was here and is joined anew; `is_new_key` whether `replica` is a new key, since this machine's feed there had
     ended, and `left` are other planes to which that key has to be invited again; `remotes` are those of the ticket,
     known or new, that it is exchanged with from now on; `clashes` are issue prefixes that planes here have in common;
-    `recovery_words` are given once where this machine had no town of its own.
+    `recovery_words` are given once where this machine had no town of its own and joins as one.
     """
 
     method = "join"

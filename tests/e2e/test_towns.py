@@ -8,12 +8,14 @@ import pytest
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
-from moot_protocol.requests import Create, IssueFields
+from moot_protocol.requests import Create, InitProject, IssueFields
 from moot_protocol.ticket import decode_ticket, encode_ticket
 from moot_testkit.exchanging import QUICK, Peer, in_step, peers, settle, through_broker, through_git, until
 from moot_testkit.git_servers import bare, surroundings
 from moot_testkit.mqtt_broker import MqttBroker
+from moot_testkit.town import PROJECT
 from mootd.edges.entropy import SeededEntropy
+from mootd.edges.mqtt.settings import Version
 from mootd.engine.charters import epochs_of, towns_of
 from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import invite, invite_town, open_plane
@@ -30,7 +32,7 @@ SHARED = "shared"
 
 
 def share(founder: Peer) -> None:
-    """Found a plane that other towns may join."""
+    """Found a plane that other towns may join, with a project."""
     recovery = SeedSigner(SeededEntropy(b"paper").bytes(32)).public
 
     def work(unit: Unit) -> None:
@@ -39,6 +41,7 @@ def share(founder: Peer) -> None:
         open_plane(unit, unit.plane(number))
 
     founder.commit(work)
+    founder.commit(lambda unit: carry_out(unit, InitProject(actor=founder.name, prefix="sh", plane=SHARED)))
 
 
 def let_in(founder: Peer, other: Peer, role: Role) -> None:
@@ -117,21 +120,22 @@ async def test_another_machine_of_a_town_joins_again_through_git_after_the_town_
         assert joined.is_again
         assert two.replica.id != before
         await settle(one, two, rounds=2)
-        request = Create(actor="two", project="sh", plane="ledger", fields=IssueFields(title="under the new key"))
+        request = Create(actor="two", project=PROJECT, plane="ledger", fields=IssueFields(title="under the new key"))
         two.commit(lambda unit: carry_out(unit, request))
         await settle(one, two, rounds=2)
         assert in_step(one, two)
         with one.replica.read() as reader:
             source = Snapshot(reader)
             newest = epochs_of(source, one.plane()).live[-1]
-            assert source.feed(source.feed_number(one.plane().number, two.replica.id)).n == 2
+            # It entered, told its version, and wrote.
+            assert source.feed(source.feed_number(one.plane().number, two.replica.id)).n == 3
         assert before not in newest.value.wraps
         assert PlaneKeys(two.replica.keys, two.plane().id).key_of(newest.id) is not None
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[MqttBroker]:
-    made = MqttBroker(tmp_path)
+    made = MqttBroker(tmp_path, version=Version.V311)
     made.start()
     try:
         yield made

@@ -113,6 +113,16 @@ class MemoryLine:
         self._frame_bytes = frame_bytes
         self._lost = ""
 
+    @property
+    def spoken(self) -> str:
+        """Nothing to say of it; see `Line`."""
+        return ""
+
+    @property
+    def waiting(self) -> int:
+        """Frames that weren't read yet; see `Line`."""
+        return self.inbox.waiting
+
     async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
         """Hand a frame to the broker; see `Line`."""
         if len(frame) > self._frame_bytes:

@@ -85,6 +85,7 @@ def add_remote(unit: Unit, name: str, kind: str, url: str, mode: str, options: d
     number = int.from_bytes(unit.transaction.get(Table.META, layout.LAST_REMOTE) or b"", "big") + 1
     unit.transaction.put(Table.META, layout.LAST_REMOTE, number.to_bytes(2, "big"))
     row = RemoteRow(number, name, kind, url, mode, options)
+    unit.changes_remotes = True
     unit.transaction.put(Table.META, layout.remote_key(number), encode_row(row))
     return row
 
@@ -96,6 +97,7 @@ def remove_remote(unit: Unit, name: str) -> RemoteRow:
         RefusedError: `not_found`.
     """
     row = remote_named(unit.transaction, name)
+    unit.changes_remotes = True
     unit.transaction.delete(Table.META, layout.remote_key(row.number))
     for prefix in layout.remote_prefixes(row.number):
         for key, _ in list(unit.transaction.scan(Table.META, prefix, layout.after(prefix))):

@@ -14,6 +14,8 @@ from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
 
 UPKEEP_ROUNDS: Final = 50
 """Rounds after which Moot's own repository is packed."""
+RELAY_MS: Final = 30_000
+"""How long others' batches wait for their authors to push them: several times as long as pushes wait for company."""
 
 
 class GitWorker:
@@ -27,6 +29,7 @@ class GitWorker:
 
     debounce_s = None
     linger_s = 0.0
+    is_settled = True
 
     def __init__(self, remote: GitRemote, number: int, hub: Hub) -> None:
         self._remote = remote
@@ -37,12 +40,12 @@ class GitWorker:
         self._alone = asyncio.Lock()
         """Held by whoever uses the remote: it has one caller at a time."""
 
-    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
-        """Exchange planes once."""
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress, *, is_asked: bool) -> None:
+        """Exchange planes once. Every round connects anew, so whoever asked is told of nothing older in any case."""
         if not planes:
             return
         async with self._alone:
-            await self._exchange.round([self._on_remote(plane) for plane in planes], progress)
+            await self._exchange.round([self._on_remote(plane) for plane in planes], progress, is_asked=is_asked)
             if progress.rounds % UPKEEP_ROUNDS == UPKEEP_ROUNDS - 1:
                 await self._remote.maintain()
 
@@ -50,7 +53,9 @@ class GitWorker:
         known = self._planes.get(plane.number)
         if known is None:
             hub = self._hub
-            known = PlaneOnRemote(hub.replica, plane, self._number, hub.commit, message_bytes=MESSAGE_BYTES)
+            known = PlaneOnRemote(
+                hub.replica, plane, self._number, hub.commit, message_bytes=MESSAGE_BYTES, relay_ms=RELAY_MS
+            )
             self._planes[plane.number] = known
         return known
 

@@ -8,7 +8,7 @@ whatever comes of it. What is committed during a round is seen to by the next.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -41,6 +41,8 @@ POLL_S: Final = 60.0
 BASE_S: Final = 2.0
 CAP_S: Final = 300.0
 """The back-off's window: the first, and the widest."""
+SETTLE_S: Final = 2.0
+"""How long who asked waits for the next word of those who listen."""
 SYNC_WAIT_MS: Final = 60_000
 """Longest that a request to exchange is held; who asked comes again."""
 
@@ -56,8 +58,18 @@ class Worker(Protocol):
     def linger_s(self) -> float:
         """How long a manual plane that was asked for goes on like an automatic one; 0 where a round is all there is."""
 
-    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is on its way here that is known of; a round of others may still bring it."""
+
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress, *, is_asked: bool) -> None:
         """Exchange planes once, completely.
+
+        Args:
+            planes: the planes.
+            progress: told of what happens.
+            is_asked: whether somebody waits for what comes of it: then it says how the remote is now, not that a
+                connection from before was dead.
 
         Raises:
             MootError: it broke off; nothing is lost by that.
@@ -96,12 +108,28 @@ class _Remote:
         self.lingering: dict[int, float] = {}
         """Plane that was asked for → until when it is exchanged, by the loop's clock."""
         self.wake = asyncio.Event()
+        self.urged = asyncio.Event()
+        """Set when it has become urgent, for who waits until then."""
         self.ended = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.is_stale = False
         """Whether its worker speaks for a key that this machine has no more."""
         self.hurries = False
         """Whether what was committed should go without waiting for more."""
+        self._settling = (0, 0.0)
+        """(batches that had come, until when more are waited for)"""
+
+    def begin_settling(self) -> None:
+        """A try that was asked for has ended: what others answer may be on its way."""
+        self._settling = (self.progress.received, asyncio.get_running_loop().time() + SETTLE_S)
+
+    def has_answered(self, asked: int) -> bool:
+        """Whether an exchange that was asked for has been made, and what it has set off has come."""
+        if self.answered < asked or self.worker is None or self.progress.failures or self.worker.is_settled:
+            return self.answered >= asked
+        if self.progress.received > self._settling[0]:
+            self.begin_settling()
+        return asyncio.get_running_loop().time() >= self._settling[1]
 
     @property
     def is_urgent(self) -> bool:
@@ -135,6 +163,8 @@ class Hub:
         self._settings = settings or Settings()
         self._remotes: dict[int, _Remote] = {}
         self._changed = asyncio.Event()
+        self._followed = -1
+        """`changes.remotes` when the rows of remotes were read last."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -167,11 +197,16 @@ class Hub:
             remote.wake.set()
 
     def happened(self) -> None:
-        """Something was committed. Called from any thread."""
+        """Something was committed. Called from any thread.
+
+        Whoever has been woken looks after that, and so sees this commit too: nobody is woken twice.
+        """
         loop = self._loop
-        if loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended: so does the exchange
-                loop.call_soon_threadsafe(self._wake_all)
+        awake = self._followed == self.replica.changes.remotes
+        if loop is None or (awake and all(remote.wake.is_set() for remote in list(self._remotes.values()))):
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended: so does the exchange
+            loop.call_soon_threadsafe(self._wake_all)
 
     def hurry(self) -> None:
         """Send what was committed without waiting for more: somebody is about to look for it. From any thread."""
@@ -194,16 +229,20 @@ class Hub:
     def _hurry_all(self) -> None:
         for remote in self._remotes.values():
             remote.hurries = True
+            remote.urged.set()
         self._wake_all()
 
     def _wake_all(self) -> None:
-        self._changed.set()
+        if self._followed != self.replica.changes.remotes:
+            self._changed.set()
         for remote in self._remotes.values():
             remote.wake.set()
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         """Begin with remotes that were added, end with those that were removed."""
+        version = self.replica.changes.remotes
         rows = {row.number: row for row in await self.in_thread(self._rows)}
+        self._followed = version
         for number in [number for number in self._remotes if number not in rows]:
             gone = self._remotes.pop(number)
             if gone.task is not None:
@@ -224,7 +263,9 @@ class Hub:
                 remote.wake.clear()  # whatever is committed from here on is for the next round
                 remote.hurries = False
                 await self._try(remote)
-                remote.answered = max(remote.answered, asked)
+                if asked > remote.answered:
+                    remote.begin_settling()
+                    remote.answered = asked
                 remote.ended.set()
                 remote.ended = asyncio.Event()
                 await self._rest(remote)
@@ -256,7 +297,7 @@ class Hub:
         lasting = {plane: end for plane, end in remote.lingering.items() if end > now}
         remote.lingering = {**lasting, **dict.fromkeys(named, now + worker.linger_s)}
         due = partial(self._due_planes, remote.row, set(remote.lingering))
-        await worker.round(await self.in_thread(due), remote.progress)
+        await worker.round(await self.in_thread(due), remote.progress, is_asked=bool(named))
 
     async def _worker_of(self, remote: _Remote) -> Worker:
         """What exchanges with a remote; made anew until that works, for files that it needs may come to be there."""
@@ -295,8 +336,8 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end):
                 while not remote.is_urgent and asyncio.get_running_loop().time() < end:
-                    remote.wake.clear()
-                    await remote.wake.wait()
+                    remote.urged.clear()
+                    await remote.urged.wait()
 
     def _release_parked(self) -> None:
         """Let batches count whose time has come while nobody wrote: every transaction begins with that."""
@@ -354,14 +395,18 @@ class Hub:
                 for number, asked in awaited.items():
                     while (remote := self._remotes.get(number)) is not None and remote.answered < asked:
                         await remote.ended.wait()
-        done = all(
-            remote.answered >= asked for number, asked in awaited.items() if (remote := self._remotes.get(number))
-        )
+                while not self._have_answered(awaited):  # noqa: ASYNC110 - there is no event to wait for
+                    await asyncio.sleep(0.02)
+        done = self._have_answered(awaited)
         shown = [self._shown(self._remotes[number]) for number in awaited if number in self._remotes]
         waiting, clashes = await self.in_thread(self._told_beside)
         return {
             "done": done, "cursor": _cursor_text(awaited), "remotes": shown, "waiting": waiting, "clashes": clashes,
         }  # fmt: skip
+
+    def _have_answered(self, awaited: Mapping[int, int]) -> bool:
+        found = ((self._remotes.get(number), asked) for number, asked in awaited.items())
+        return all(remote is None or remote.has_answered(asked) for remote, asked in found)
 
     def _told_beside(self) -> tuple[list[str], list[str]]:
         """The names of joined planes whose charter hasn't come yet, or doesn't name their invite; clashing prefixes."""
@@ -385,6 +430,7 @@ class Hub:
         for remote in self._remotes.values():
             remote.named |= planes
             remote.asked += 1
+            remote.urged.set()
             remote.wake.set()
         return {number: remote.asked for number, remote in self._remotes.items()}
 

@@ -26,6 +26,7 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.members import covered_since, is_stale, note_in_step, note_seen
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.unit import Unit
+from mootd.engine.versions import tell_version
 from mootd.exchange.hub import Hub
 from mootd.exchange.plane_on_remote import PlaneOnRemote, Ready
 from mootd.exchange.progress import Progress
@@ -115,7 +116,8 @@ class LivePlane:
         try:
             message = self.on_remote.open(incoming.frame)
         except MalformedError as error:
-            self._progress.note_problems([error])
+            if not self.on_remote.is_expected(error):
+                self._progress.note_problems([error])
             return []
         with self._turn:
             return [*self._take(incoming, message), *self._catching_up(incoming.frame)]
@@ -174,6 +176,7 @@ class LivePlane:
         self._progress.note_problems(taken.malformed)
         if isinstance(message, Batches):
             advance(self._hub.replica, self.on_remote.plane.number, self.on_remote.keys, self._hub.commit)
+            tell_version(self._hub.replica, self.on_remote.plane.number, self._hub.commit)
         return taken.outgoing
 
     def _begin(self, peer: bytes, message: FrontierBody) -> bool:
@@ -234,6 +237,13 @@ class LivePlane:
         self._presence_counters.clear()
         plane = self.on_remote.plane.number
         self._progress.present -= {member for member in self._progress.present if member[0] == plane}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all who say that they listen have said that they stand where this replica stands."""
+        plane, me = self.on_remote.plane.number, self.on_remote.me
+        present = {member for number, member in self._progress.present.copy() if number == plane and member != me}
+        return present <= self._exchange.in_step
 
     # -- Going out ---------------------------------------------------------------------------------------------------
     async def hand_over(self, line: Line) -> None:

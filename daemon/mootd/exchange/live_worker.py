@@ -1,7 +1,8 @@
 """The worker for a live remote: a line for each plane, kept open between rounds.
 
-Invariant: a line that has broken fails the next round, so that the hub's back-off decides when to connect again; a
-plane whose line fails keeps no other plane waiting; and each line has one task that reads it.
+Invariant: a line that has broken fails the next round, so that the hub's back-off decides when to connect again, unless
+somebody waits for the round: that is no answer to them, so it connects again at once, and says what comes of that. A
+plane whose line fails keeps no other plane waiting, and each line has one task that reads it.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from moot_protocol.errors import MootError
+from moot_protocol.errors import Code, MootError
 from mootd.engine.log import PlaneRow
 from mootd.exchange.hub import Hub
 from mootd.exchange.live_plane import LivePlane
@@ -40,6 +41,8 @@ class _Open:
         """What is still to be said of this replica's presence: after what is more urgent."""
         self.will = will
         self.error: Exception | None = None
+        self.is_hearing = False
+        """Whether a frame is being taken in."""
         self.reader: asyncio.Task[None] | None = None
 
 
@@ -64,7 +67,16 @@ class LiveWorker:
         self._planes: dict[int, LivePlane] = {}
         self._lines: dict[int, _Open] = {}
 
-    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that came is taken in, and nothing is known that those who listen hold and this replica lacks."""
+        return all(
+            not opened.line.waiting and not opened.is_hearing and opened.plane.is_settled
+            for opened in self._lines.values()
+            if opened.error is None
+        )
+
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress, *, is_asked: bool) -> None:
         """Connect where no line is open, and hand over what waits."""
         wanted = {plane.number for plane in planes}
         for number in [number for number in self._lines if number not in wanted]:
@@ -72,19 +84,28 @@ class LiveWorker:
         failures: list[Exception] = []
         for plane in planes:
             try:
-                await self._serve(plane, progress)
+                await self._serve(plane, progress, is_asked=is_asked)
             except MootError as error:
                 failures.append(error)
         progress.note_dropped(self._remote.dropped)
         if failures:
             raise failures[0]
 
-    async def _serve(self, plane: PlaneRow, progress: Progress) -> None:
+    async def _serve(self, plane: PlaneRow, progress: Progress, *, is_asked: bool) -> None:
         opened = self._lines.get(plane.number)
-        if opened is None:
-            opened = await self._connect(plane, progress)
+        if opened is not None and is_asked:
+            opened.plane.forget_told()  # so that something is said: an old line may be dead and not know
+        try:
+            await self._hand_over(opened or await self._connect(plane, progress))
+        except MootError as error:
+            if opened is None or not is_asked or error.code is not Code.UNREACHABLE:
+                raise
+            await self._hand_over(await self._connect(plane, progress))
+
+    async def _hand_over(self, opened: _Open) -> None:
+        """Hand over what waits; a line that fails is closed."""
         if opened.error is not None:
-            await self._close(self._lines.pop(plane.number))
+            await self._close(self._lines.pop(opened.plane.on_remote.plane.number))
             raise opened.error
         try:
             await opened.plane.hand_over(opened.line)
@@ -92,7 +113,7 @@ class LiveWorker:
                 await opened.line.publish(opened.plane.on_remote.topic, Channel.PRESENCE, opened.coming)
                 opened.coming = None
         except Exception:
-            await self._close(self._lines.pop(plane.number))
+            await self._close(self._lines.pop(opened.plane.on_remote.plane.number))
             raise
 
     async def _connect(self, plane: PlaneRow, progress: Progress) -> _Open:
@@ -117,7 +138,9 @@ class LiveWorker:
         """Take in what comes until the line breaks."""
         try:
             async for incoming in opened.line.incoming():
+                opened.is_hearing = True
                 await opened.plane.hear(opened.line, incoming)
+                opened.is_hearing = False
         except Exception as error:  # the next round raises it
             opened.error = error
             self._hub.wake(self._number)
@@ -150,8 +173,8 @@ class LiveWorker:
         """Try it out: connect under a name that nobody has."""
         entropy = self._hub.replica.entropy
         try:
-            async with self._probe.connect(entropy.bytes(16), [entropy.bytes(16)]):
-                return [{"check": "the broker lets this machine in", "ok": True, "detail": "", "hint": ""}]
+            async with self._probe.connect(entropy.bytes(16), [entropy.bytes(16)]) as line:
+                return [{"check": "the broker lets this machine in", "ok": True, "detail": line.spoken, "hint": ""}]
         except MootError as error:
             return [
                 {"check": "the broker lets this machine in", "ok": False, "detail": error.message, "hint": error.hint}

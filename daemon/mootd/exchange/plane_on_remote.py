@@ -5,7 +5,7 @@ only after its signatures have been verified. Nothing is sealed under an epoch t
 All of it blocks, and belongs into a worker thread; one caller at a time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_mes
 from moot_protocol.presence import Presence, build_presence, decode_presence
 from moot_protocol.siv import NONCE_BYTES
 from mootd.engine import carried as carrying
+from mootd.engine.carried import NOTHING, Carried
 from mootd.engine.exchange import Commit, SharedPlane, StoredLog, take_in
 from mootd.engine.filling import Portion, portions, queue
 from mootd.engine.joining import advance, joining_key, present_epoch
@@ -34,6 +35,7 @@ from mootd.engine.remotes import check_allowed, check_is_there, is_allowed
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY
 from mootd.engine.unit import Unit
+from mootd.engine.versions import tell_version
 
 AT_ONCE: Final = 8
 """Messages queued by one transaction."""
@@ -68,6 +70,7 @@ class PlaneOnRemote:
         commit: carries out work in a write transaction.
         message_bytes: about the most that a message takes before it is sealed.
         frame_bytes: the most that the remote carries in one frame.
+        relay_ms: how long others' batches wait for their authors to bring them to the remote.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class PlaneOnRemote:
         *,
         message_bytes: int,
         frame_bytes: int = FRAME_BYTES,
+        relay_ms: int = 0,
     ) -> None:
         self.plane: Final = SharedPlane(plane)
         self.name: Final = plane.name
@@ -92,6 +96,9 @@ class PlaneOnRemote:
         self._commit = commit
         self._message_bytes = message_bytes
         self._frame_bytes = frame_bytes
+        self._relay_ms = relay_ms
+        self._lacked: dict[bytes, tuple[int, int]] = {}
+        """Another author → an event of its feed that the remote didn't carry, and since when that is known."""
         self._epoch_at: tuple[tuple[bytes, ...], bytes | None] | None = None
         """(heads of the charters, the epoch that they say is the present one)."""
         self.alarm = ""
@@ -146,10 +153,19 @@ class PlaneOnRemote:
             except MalformedError as error:
                 if error.code is Code.UNKNOWN_EPOCH:
                     unopened += 1
-                problems.append(error)
+                if not self.is_expected(error):
+                    problems.append(error)
                 continue
             new += self._act(message, problems)
         return Took(new, problems, unopened)
+
+    def is_expected(self, problem: MalformedError) -> bool:
+        """Whether a problem is none: who was removed from a plane isn't meant to open what was sealed since."""
+        if problem.code is not Code.UNKNOWN_EPOCH:
+            return False
+        numbers, feeds = self._replica.feed_numbers, self._replica.feeds
+        own = feeds.get(numbers.get((self.plane.number, self._replica.id), 0))
+        return own is not None and own.ended
 
     def act(self, message: Message) -> Took:
         """Act on a message that has been opened."""
@@ -188,6 +204,7 @@ class PlaneOnRemote:
         stored = take_in(self._commit, self.plane, unknown, self.note_taken)
         problems.extend(stored.malformed)
         advance(self._replica, self.plane.number, self.keys, self._commit)
+        tell_version(self._replica, self.plane.number, self._commit)
         return len(stored.outcomes)
 
     def note_taken(self, unit: Unit, batches: Sequence[Batch]) -> None:
@@ -262,10 +279,15 @@ class PlaneOnRemote:
 
         return sealed
 
-    def fill(self, most_bytes: int) -> int:
-        """Queue what the remote lacks, until so many bytes of this plane wait; how many frames were queued."""
+    def fill(self, most_bytes: int, *, at_once: bool = True) -> int:
+        """Queue what the remote lacks, until so many bytes of this plane wait; how many frames were queued.
+
+        Args:
+            most_bytes: the bytes.
+            at_once: whether others' batches go, too, that their authors may be about to bring.
+        """
         queued = 0
-        lacking = self._lacking()
+        lacking = self._lacking(at_once=at_once)
         room: int | None = None
         while some := list(islice(lacking, AT_ONCE)):
             room = most_bytes - self.waiting_bytes() if room is None else room
@@ -278,9 +300,9 @@ class PlaneOnRemote:
 
     def prepare(self, most: int) -> list[Ready]:
         """Seal some of what the remote lacks without queueing it; `queue` follows, however far it got meanwhile."""
-        return list(islice(self._lacking(), most))
+        return list(islice(self._lacking(at_once=True), most))
 
-    def _lacking(self) -> Iterator[Ready]:
+    def _lacking(self, *, at_once: bool) -> Iterator[Ready]:
         """What the remote lacks, sealed as it is asked for; of charters alone where there is no epoch to seal under.
 
         Else nobody would hear why there is none: who was removed, and by whom.
@@ -290,11 +312,27 @@ class PlaneOnRemote:
         sealed = self.sealer()
         with self._replica.read() as reader:
             known = carrying.carried(reader, self._remote, self.plane.number)
-        for portion in portions(self.log, known, self._message_bytes):
+        held = () if at_once else self._held_back(known)
+        for portion in portions(self.log, known, self._message_bytes, held):
             seal_it = self.charter_sealer() if portion.is_charter else sealed
             if seal_it is None:
                 return
             yield Ready(portion, seal_it(portion.message))
+
+    def _held_back(self, known: Mapping[bytes, Carried]) -> set[bytes]:
+        """The others whose batches the remote has lacked for a short time only.
+
+        Several machines may have got them over another remote, and each would bring them here.
+        """
+        now_ms = self._replica.wall.now_ms()
+        lacked: dict[bytes, tuple[int, int]] = {}
+        for entry in self.log.position().frontier:
+            carried_n = max((n for n, _ in known.get(entry.author, NOTHING).places), default=0)
+            if entry.author != self.me and carried_n < entry.n:
+                noted = self._lacked.get(entry.author)
+                lacked[entry.author] = noted if noted is not None and carried_n < noted[0] else (entry.n, now_ms)
+        self._lacked = lacked
+        return {author for author, (_, since_ms) in lacked.items() if 0 <= now_ms - since_ms < self._relay_ms}
 
     def queue(self, unit: Unit, some: Sequence[Ready], published: int = 0) -> None:
         """Queue sealed messages, the first so many of which a remote without memory has acknowledged already.

@@ -101,12 +101,13 @@ class RefExchange:
         self._kept: set[Ref] = set()
         """Refs of ours that the remote doesn't let us remove."""
 
-    async def round(self, planes: Sequence[PlaneOnRemote], progress: Progress) -> None:
+    async def round(self, planes: Sequence[PlaneOnRemote], progress: Progress, *, is_asked: bool = True) -> None:
         """One round with the remote: everything there is taken in, everything here that it lacks is pushed.
 
         Args:
             planes: what to exchange.
             progress: told of what happens.
+            is_asked: whether somebody waits for it, and so for what others may be about to push.
 
         Raises:
             RefusedError: the remote's: `unreachable`, `denied`…; or the store's.
@@ -116,7 +117,7 @@ class RefExchange:
             fetched = await self._remote.fetch(list(by_topic))
         except RefusedError:
             for each in planes:
-                await self._in_thread(partial(each.fill, FILL_BYTES))  # so that people see what waits
+                await self._in_thread(partial(each.fill, FILL_BYTES, at_once=is_asked))  # so that people see what waits
             raise
         alarms = list(fetched.alarms)
         for tip in fetched.tips:
@@ -129,7 +130,7 @@ class RefExchange:
         progress.alarms = alarms
         for plane in planes:
             refs = [tip.ref for tip in fetched.tips if tip.ref[:2] == (plane.topic, plane.sender)]
-            if not await self._push_all(plane, progress):
+            if not await self._push_all(plane, progress, at_once=is_asked):
                 await self._restore(plane, refs)
             await self._compact(plane)
             await self._drop_stale(plane, refs)
@@ -163,7 +164,7 @@ class RefExchange:
         await self._in_thread(lambda: self._commit(note))
 
     # -- Going out -----------------------------------------------------------------------------------------------
-    async def _push_all(self, plane: PlaneOnRemote, progress: Progress) -> bool:
+    async def _push_all(self, plane: PlaneOnRemote, progress: Progress, *, at_once: bool) -> bool:
         """Push until the remote lacks nothing, telling where this replica stands when it is time to.
 
         Returns:
@@ -171,7 +172,7 @@ class RefExchange:
         """
         has_pushed = False
         while True:
-            await self._in_thread(lambda: plane.fill(FILL_BYTES))
+            await self._in_thread(lambda: plane.fill(FILL_BYTES, at_once=at_once))
             waiting = await self._in_thread(lambda: self._waiting(plane))
             if not waiting and not await self._in_thread(plane.rewind):
                 break

@@ -38,7 +38,7 @@ def make_worker(row: RemoteRow, hub: Hub, places: Places, environment: Mapping[s
 def _mqtt_worker(row: RemoteRow, hub: Hub) -> Worker:
     from mootd.edges.mqtt.address import Credentials, Tls, parse_address  # noqa: PLC0415
     from mootd.edges.mqtt.remote import MqttRemote  # noqa: PLC0415
-    from mootd.edges.mqtt.settings import DEFAULT_OPTIONS  # noqa: PLC0415
+    from mootd.edges.mqtt.settings import DEFAULT_OPTIONS, Version  # noqa: PLC0415
     from mootd.exchange.live_worker import LiveWorker  # noqa: PLC0415
 
     options = row.options
@@ -47,9 +47,12 @@ def _mqtt_worker(row: RemoteRow, hub: Hub) -> Worker:
         address = address._replace(user=options["user"])
     files = (_file(options, name) for name in ("ca_file", "certificate_file", "key_file"))
     tls, credentials = Tls(*files), Credentials(_password(options))
-    passing = DEFAULT_OPTIONS._replace(session_s=0)  # the name that it is tried out under is never used again
+    kept = DEFAULT_OPTIONS
+    if options.get("protocol"):
+        kept = kept._replace(versions=(Version(options["protocol"]),))
+    passing = kept._replace(session_s=0)  # the name that it is tried out under is never used again
     probe = MqttRemote(address, tls, credentials, passing)
-    return LiveWorker(MqttRemote(address, tls, credentials), row.number, hub, probe)
+    return LiveWorker(MqttRemote(address, tls, credentials, kept), row.number, hub, probe)
 
 
 def _file(options: Mapping[str, str], name: str) -> Path | None:

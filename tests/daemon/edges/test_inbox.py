@@ -35,7 +35,9 @@ def test_frames_are_read_in_their_order_and_then_the_end() -> None:
     inbox = Inbox(BOB, [TOPIC], Dropped())
     for content in (b"1", b"2", b"3"):
         inbox.put(frame(BATCHES, content))
+    assert inbox.waiting == 3
     assert read_all(inbox) == [b"1", b"2", b"3"]
+    assert inbox.waiting == 0
 
 
 async def test_the_first_reason_for_an_end_counts() -> None:

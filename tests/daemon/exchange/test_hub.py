@@ -33,9 +33,12 @@ class Recorder:
 
     debounce_s: float | None = None
     linger_s = 0.0
+    is_settled = True
 
     def __init__(self) -> None:
         self.rounds: list[list[str]] = []
+        self.asked = 0
+        """Rounds for which somebody waited."""
         self.is_closed = False
         self.error: BaseException | None = None
         self.gate: asyncio.Event | None = None
@@ -45,9 +48,10 @@ class Recorder:
     def way(self) -> Callable[[RemoteRow, Hub], "Recorder"]:
         return lambda _row, _hub: self
 
-    async def round(self, planes: Sequence[PlaneRow], progress: Progress) -> None:
+    async def round(self, planes: Sequence[PlaneRow], progress: Progress, *, is_asked: bool) -> None:
         del progress
         self.rounds.append([plane.name for plane in planes])
+        self.asked += is_asked
         try:
             if self.gate is not None:
                 await self.gate.wait()
@@ -99,6 +103,31 @@ async def test_a_commit_begins_a_round() -> None:
         before = len(worker.rounds)
         peer.write()
         await until(lambda: len(worker.rounds) > before)
+
+
+async def test_a_commit_wakes_nobody_where_there_is_no_remote_or_all_are_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    calls: list[object] = []
+    call = loop.call_soon_threadsafe
+
+    def counted(*arguments: Any, **options: Any) -> asyncio.Handle:
+        calls.append(arguments)
+        return call(*arguments, **options)
+
+    async with peers(1, Settings(debounce_s=3600, poll_s=3600)) as (peer,):
+
+        def is_left_alone() -> bool:
+            calls.clear()
+            peer.write()
+            return not calls
+
+        opened(peer)
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+        await until(is_left_alone)
+        worker = Recorder()
+        peer.add(worker.way())
+        await until(lambda: bool(worker.rounds))
+        await until(is_left_alone)
 
 
 async def test_what_is_urgent_goes_without_waiting_for_more() -> None:
@@ -210,6 +239,21 @@ async def test_a_defect_of_a_worker_is_told_in_words_and_harms_nobody_else() -> 
         assert shown[0]["error"]
         broken.error = None
         assert (await peer.sync())[0]["error"] == ""
+
+
+async def test_a_worker_knows_whether_somebody_waits_for_its_round() -> None:
+    async with peers(1, HASTY) as (peer,):
+        worker = Recorder()
+        opened(peer)
+        peer.add(worker.way())
+        await until(lambda: bool(worker.rounds))
+        assert worker.asked == 0
+        await peer.sync()
+        assert worker.asked == 1
+        before = len(worker.rounds)
+        peer.write()
+        await until(lambda: len(worker.rounds) > before)
+        assert worker.asked == 1
 
 
 async def test_a_remote_that_hangs_keeps_nobody_else_waiting() -> None:

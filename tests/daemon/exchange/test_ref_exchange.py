@@ -10,9 +10,11 @@ from moot_protocol.messages import Batches, build_batches
 from moot_testkit.exchanging import Peer, in_step, peers, settle, through_refs
 from mootd.edges.git.names import ref_name
 from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
+from mootd.engine.carried import carried_of
 from mootd.engine.epochs import begin_epoch
+from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
-from mootd.exchange.ref_exchange import RefExchange
+from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
 from mootd.remotes import Fetched, Ref, RefRemote, Tip
 from mootd.store.memory_store import CrashError, Faults
 
@@ -76,6 +78,35 @@ async def one_round(peer: Peer, remote: RefRemote) -> Progress:
     return progress
 
 
+async def test_what_others_wrote_waits_a_while_for_them_to_push_it_unless_somebody_asks() -> None:
+    near, far = MemoryRefs(), MemoryRefs()
+    async with peers(2) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_refs(near))
+        bob.add(through_refs(MemoryRefs()), "far", mode="off")
+        await settle(ada, bob)
+        plane = PlaneOnRemote(
+            bob.replica, bob.plane(), bob.number("far"), bob.commit, message_bytes=MESSAGE_BYTES, relay_ms=60_000
+        )
+        exchange = RefExchange(MemoryRefRemote(far), bob.number("far"), bob.replica, bob.commit, at_once)  # type: ignore[arg-type]
+
+        async def carried(*, is_asked: bool = False) -> int:
+            """What is noted of ada's events on the far remote after a round of bob's."""
+            await exchange.round([plane], Progress(), is_asked=is_asked)
+            with bob.replica.read() as reader:
+                known = carried_of(reader, bob.number("far"), bob.plane().number, ada.replica.id)
+                return max((n for n, _ in known.places), default=0)
+
+        for patience_s in (61, 0):
+            ada.write()
+            await settle(ada, bob)
+            before = await carried()
+            assert before < ada.own_n()
+            if patience_s:
+                bob.clock.advance(patience_s * 1000)
+            assert await carried(is_asked=not patience_s) == ada.own_n()
+
+
 async def test_a_process_that_dies_at_any_call_of_a_remote_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mootd.exchange.ref_exchange.SMALL_PUSHES", 2)
     refs = MemoryRefs()
@@ -107,7 +138,7 @@ async def test_a_process_that_dies_at_any_call_of_a_remote_loses_nothing(monkeyp
                 break
         assert deaths > 5
         await one_round(carl, MemoryRefRemote(refs))
-        assert carl.events() == ada.events() + 1
+        assert carl.events() == ada.events() + 2
         assert len(refs.tips) == 3, "old generations are dropped, whenever it died"
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from moot_protocol.errors import RefusedError
 from moot_testkit.exchanging import Peer
+from mootd.edges.mqtt.remote import MqttRemote
+from mootd.edges.mqtt.settings import Version
 from mootd.edges.paths import locate
 from mootd.engine.remotes import RemoteRow
 from mootd.exchange.git_worker import GitWorker
@@ -44,6 +46,15 @@ def test_a_password_is_the_first_line_of_its_file_and_goes_with_a_user(tmp_path:
 def test_a_password_file_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="nowhere"):
         made(tmp_path, row("mqtt", "mqtt://broker", user="ada", password_file=str(tmp_path / "nowhere")))
+
+
+def test_the_version_of_mqtt_is_the_one_that_was_asked_for_else_whichever_the_broker_speaks(tmp_path: Path) -> None:
+    for protocol, versions in (("", (Version.V5, Version.V311)), ("5", (Version.V5,)), ("3.1.1", (Version.V311,))):
+        worker = made(tmp_path, row("mqtt", "mqtt://broker", protocol=protocol))
+        assert isinstance(worker, LiveWorker)
+        for remote in (worker._remote, worker._probe):
+            assert isinstance(remote, MqttRemote)
+            assert remote._options.versions == versions
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -269,6 +269,7 @@ class RefWorker:
 
     debounce_s = None
     linger_s = 0.0
+    is_settled = True
 
     def __init__(self, remote: RefRemote, number: int, hub: Hub) -> None:
         self._remote = remote

@@ -173,8 +173,7 @@ def run_merge(
     check.edited("ours", edit(one, "alice", case.base, case.ours, delete_missing=delete_missing), check.ours)
     check.edited("theirs", edit(other, "bob", case.base, case.theirs, delete_missing=delete_missing), check.theirs)
     exchange()
-    check.agree(one, other)
-    check.settled(exported(one), conflicts(one, check.changed))
+    check.settled(*check.agree(one, other))
     return check.outcome(conflicts_by_line(*case[1:])[0])
 
 
@@ -208,13 +207,13 @@ def exported(replica: Replica) -> dict[str, Line]:
 
 
 def conflicts(replica: Replica, names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
-    """id → field → the values in conflict, of those of these issues that are there."""
-    there = exported(replica).keys()
+    """id → field → the values in conflict, of those of these issues that are in any."""
     listed: dict[str, dict[str, list[Any]]] = {}
-    for name in names:
-        for found in replica.call(Conflicts(id=name)) if name in there else ():
+    wanted = frozenset(names)
+    for found in replica.call(Conflicts()):
+        if found["id"] in wanted:
             values = [_plain(value["value"], found["field"]) for value in found["values"]]
-            listed.setdefault(name, {})[found["field"]] = values
+            listed.setdefault(found["id"], {})[found["field"]] = values
     return listed
 
 
@@ -301,16 +300,18 @@ class _Check:
                 self._lost.append(f"{side}: {name} is gone from the file, and nobody said so")
 
     # -- What is there -------------------------------------------------------------------------------------------
-    def agree(self, one: Replica, other: Replica) -> None:
-        """Both show the same and have the same digest."""
+    def agree(self, one: Replica, other: Replica) -> tuple[dict[str, Line], dict[str, dict[str, list[Any]]]]:
+        """Both show the same and have the same digest: the issues, and the values that are in conflict."""
         digests = [
             {plane["name"]: plane["digest"] for plane in replica.call(Status())["planes"]}["ledger"]
             for replica in (one, other)
         ]
         if digests[0] != digests[1]:
             self._blocking.append("the digests differ")
-        if exported(one) != exported(other) or conflicts(one, self.changed) != conflicts(other, self.changed):
+        shown = exported(one), conflicts(one, self.changed)
+        if shown != (exported(other), conflicts(other, self.changed)):
             self._blocking.append("the replicas show different issues")
+        return shown
 
     def settled(self, shown: Mapping[str, Line], listed: Mapping[str, Mapping[str, list[Any]]]) -> None:
         """All changes of both sides are there."""

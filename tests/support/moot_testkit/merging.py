@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.kinds import Role
-from moot_testkit.mqtt_broker import MqttBroker
+from moot_testkit.mqtt_broker import MqttBroker, speaks
 from moot_testkit.town import Api, Member
 from mootd.edges.git.remote import GitRemote
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
+from mootd.edges.mqtt.settings import Options, Version
 from mootd.engine.inviting import invite
 from mootd.engine.joining import join
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
@@ -93,7 +94,7 @@ class OverMqtt:
             member.replica,
             member.commit,
             self._threads,
-            lambda row, hub: LiveWorker(MqttRemote(parse_address(row.url)), row.number, hub),
+            lambda row, hub: LiveWorker(MqttRemote(parse_address(row.url), options=Options(speaks())), row.number, hub),
             Settings(poll_s=0.2, base_s=0.1, cap_s=1),
         )
 
@@ -145,7 +146,7 @@ def over_mqtt() -> Iterator[OverMqtt]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     with tempfile.TemporaryDirectory(prefix="moot-merge-") as folder:
-        broker = MqttBroker(Path(folder))
+        broker = MqttBroker(Path(folder), version=Version.V311)
         broker.start()
         pair = OverMqtt(f"mqtt://127.0.0.1:{broker.port}", loop)
         try:

@@ -1,4 +1,10 @@
-"""Mosquitto on a free port of loopback, for tests that need a real broker."""
+"""A broker on a free port of loopback, for tests that need a real one: Mosquitto, or for want of it `amqtt`.
+
+`amqtt` is written in Python and installed with the packages of the tests. It speaks MQTT 3.1.1 only, and is taken for
+what that can show. The rest, which needs MQTT 5 or settings of Mosquitto's, is skipped then and says so. Where all must
+run (the environment has CI, or MOOT_SCALE=ci) a machine without Mosquitto fails. With MOOT_BROKER=amqtt a machine that
+has it does as if it hadn't.
+"""
 
 import ctypes
 import os
@@ -6,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,25 +20,45 @@ from typing import Final
 
 import pytest
 
+from mootd.edges.mqtt.settings import Version
+
 _START_S: Final = 10.0
 _PR_SET_PDEATHSIG: Final = 1
 _PORTS_TRIED: Final = 5
+_PROGRAMS: Final = ("mosquitto", "mosquitto_passwd")
+ANYBODY: Final = ("allow_anonymous true",)
+"""The settings that every broker of the tests can have."""
 
 
 def _program(name: str) -> str:
     """Where a program of the package is: Debian puts the broker where only the administrator's PATH leads."""
+    if os.environ.get("MOOT_BROKER") == "amqtt":
+        return ""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
 
 
-def require_mosquitto() -> None:
-    """Fail what needs the broker where there is none, and say what to install.
+def _missing() -> str:
+    """The programs of Mosquitto's that aren't here, in words; empty where it is."""
+    return " nor ".join(name for name in _PROGRAMS if not _program(name))
 
-    No other stands in for it: what these tests are about (expiry, reason codes, receive maximum, no local echo) is MQTT
-    5, which the brokers that could be installed with the packages of the tests don't speak.
-    """
-    missing = [name for name in ("mosquitto", "mosquitto_passwd") if not _program(name)]
+
+def speaks() -> tuple[Version, ...]:
+    """The versions of MQTT that `MqttBroker` speaks here, the latest first."""
+    return (Version.V311,) if _missing() else tuple(Version)
+
+
+def require_mosquitto() -> None:
+    """Skip, loudly, what only Mosquitto can show where it isn't; where all must run, fail and say what to install."""
+    missing = _missing()
+    if missing and _must_run():
+        pytest.fail(f"no {missing} here: install Mosquitto 2 (apt install mosquitto)", pytrace=False)
     if missing:
-        pytest.fail(f"no {' nor '.join(missing)} here: install Mosquitto 2 (apt install mosquitto)", pytrace=False)
+        pytest.skip(f"NOT TESTED: no {missing} here, and amqtt can't show this")
+
+
+def _must_run() -> bool:
+    wanted = bool(os.environ.get("CI")) or os.environ.get("MOOT_SCALE") == "ci"
+    return wanted and not os.environ.get("MOOT_BROKER")
 
 
 def free_port() -> int:
@@ -44,6 +71,7 @@ def free_port() -> int:
 
 def write_passwords(path: Path, passwords: dict[str, str]) -> None:
     """Write a password file, as an administrator does with the broker's own tool."""
+    require_mosquitto()
     path.touch(mode=0o600)
     for user, password in passwords.items():
         subprocess.run([_program("mosquitto_passwd"), "-b", path, user, password], check=True, capture_output=True)
@@ -61,14 +89,21 @@ class MqttBroker:
 
     Args:
         folder: an empty folder for its configuration and its data.
-        settings: lines of mosquitto.conf; by default it lets everybody in.
-        keeps: whether sessions and retained messages outlive it, even killed: it saves at every change.
+        settings: lines of mosquitto.conf; by default it lets everybody in. Others need Mosquitto.
+        keeps: whether sessions and retained messages outlive it, even killed: it saves at every change. Needs it, too.
+        version: the earliest version of MQTT with which can be shown what is shown.
     """
 
     def __init__(
-        self, folder: Path, settings: Sequence[str] = ("allow_anonymous true",), *, keeps: bool = False
+        self,
+        folder: Path,
+        settings: Sequence[str] = ANYBODY,
+        *,
+        keeps: bool = False,
+        version: Version = Version.V5,
     ) -> None:
-        require_mosquitto()
+        if _must_run() or keeps or tuple(settings) != ANYBODY or version is Version.V5:
+            require_mosquitto()
         self._folder = folder
         self._settings = tuple(settings)
         self._keeps = keeps
@@ -118,12 +153,10 @@ class MqttBroker:
         ]
 
     def _starts_on(self, port: int) -> bool:
-        user = ["user root"] if os.geteuid() == 0 else []  # another couldn't read the folder
-        conf = self._folder / "mosquitto.conf"
-        conf.write_text("\n".join([*self.configuration(port), *user, "log_dest stderr", "log_type all", ""]))
+        command = self._for_amqtt(port) if _missing() else self._for_mosquitto(port)
         with (self._folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [_program("mosquitto"), "-c", conf],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -139,6 +172,18 @@ class MqttBroker:
             time.sleep(0.005)  # until it listens or ends
         self._end(signal.SIGKILL)
         return False
+
+    def _for_mosquitto(self, port: int) -> list[str]:
+        user = ["user root"] if os.geteuid() == 0 else []  # another couldn't read the folder
+        conf = self._folder / "mosquitto.conf"
+        conf.write_text("\n".join([*self.configuration(port), *user, "log_dest stderr", "log_type all", ""]))
+        return [_program("mosquitto"), "-c", str(conf)]
+
+    def _for_amqtt(self, port: int) -> list[str]:
+        conf = self._folder / "amqtt.yaml"
+        anybody = "amqtt.plugins.base.BaseAuthPlugin: {}"  # as one who is called anonymous, nobody would have a session
+        conf.write_text(f"{{listeners: {{default: {{type: tcp, bind: '127.0.0.1:{port}'}}}}, plugins: {{{anybody}}}}}")
+        return [str(Path(sys.executable).parent / "amqtt"), "-c", str(conf)]
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:

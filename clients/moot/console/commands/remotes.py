@@ -17,7 +17,14 @@ from moot.console.exchange_lines import has_password, remote_rows, safe_url
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import AddRemote, CheckRemote, RemoteOptions, Remotes, RemoveRemote
+from moot_protocol.exchange_requests import (
+    MQTT_VERSIONS,
+    AddRemote,
+    CheckRemote,
+    RemoteOptions,
+    Remotes,
+    RemoveRemote,
+)
 
 NO_REMOTES: Final = "no remotes; `moot remote add git URL` adds one\n"
 _OPTIONS: Final = {
@@ -26,8 +33,11 @@ _OPTIONS: Final = {
     "ca": "ca_file",
     "cert": "certificate_file",
     "key": "key_file",
+    "protocol": "protocol",
 }
 """Flags for a broker, and the options they give."""
+_FILES: Final = frozenset({"password_file", "ca", "cert", "key"})
+"""Those that name files."""
 _ELSEWHERE: Final = re.compile(r"[^/]*:")
 """What an address begins with that is no path: a scheme, a host or a short form of the user's git."""
 
@@ -44,6 +54,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     add("--ca", metavar="FILE", help="mqtt: certificates to trust")
     add("--cert", metavar="FILE", help="mqtt: this client's certificate")
     add("--key", metavar="FILE", help="mqtt: its key")
+    add("--protocol", choices=MQTT_VERSIONS, help="mqtt: the version to speak; else 5, or 3.1.1 for want of it")
 
 
 def _add(context: Context) -> int:
@@ -87,7 +98,7 @@ def _options(context: Context) -> RemoteOptions:
     if "key" in given and "cert" not in given:
         raise RefusedError("--key needs --cert", code=Code.USAGE)
     return RemoteOptions(
-        **{_OPTIONS[flag]: value if flag == "user" else _absolute(context, value) for flag, value in given.items()}
+        **{_OPTIONS[flag]: _absolute(context, value) if flag in _FILES else value for flag, value in given.items()}
     )
 
 

@@ -12,7 +12,7 @@ names used here are its hooks for paho; the tests would notice if they changed.
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -24,9 +24,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from moot_protocol.errors import Code, RefusedError
+from mootd.edges.mqtt.names import Filter
 from mootd.edges.mqtt.refusals import publish_refusal, refusal, subscribe_refusal
-from mootd.edges.mqtt.settings import Plug
+from mootd.edges.mqtt.settings import Plug, Version
+from mootd.remotes import Channel
 
+_PROTOCOLS: Final = {Version.V5: aiomqtt.ProtocolVersion.V5, Version.V311: aiomqtt.ProtocolVersion.V311}
+_MAY_BE_OLD: Final = "if it speaks MQTT 3.1.1 only and doesn't say so, add it with `--protocol 3.1.1`"
 _IN_FLIGHT: Final = 20
 """Publishes not yet acknowledged; fewer where the broker allows fewer."""
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
@@ -69,10 +73,9 @@ class Connection(aiomqtt.Client):
             username=plug.address.user or None,
             password=plug.credentials.password or None,
             identifier=plug.identifier,
-            protocol=aiomqtt.ProtocolVersion.V5,
+            protocol=_PROTOCOLS[plug.version],
             will=plug.will and aiomqtt.Will(plug.will.name, plug.will.payload, qos=1, retain=True),
-            clean_start=False,
-            properties=_connect_properties(plug),
+            **_session(plug),
             timeout=plug.options.connect_s,
             keepalive=plug.options.keepalive_s,
             tls_context=plug.tls,
@@ -81,18 +84,21 @@ class Connection(aiomqtt.Client):
             socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
         )
         self._client.connect_timeout = plug.options.connect_s
+        self.version: Final = plug.version
         self._plug = plug
         self._arrived = on_message
         self._on_end = on_end
         self._is_in_thread = False
         self._is_abandoned = False
+        self._is_through = False
+        """Whether the network has led to somebody."""
         self._failure: Exception | None = None
         self._allowed = _properties(PacketTypes.CONNACK)
         self._unacknowledged: dict[int, asyncio.Future[ReasonCode]] = {}
         self._room = asyncio.Semaphore(_IN_FLIGHT)
 
     # -- What its user calls -------------------------------------------------------------------------------------
-    async def open(self, filters: list[str]) -> None:
+    async def open(self, filters: Sequence[Filter]) -> None:
         """Connect and subscribe.
 
         Raises:
@@ -108,7 +114,10 @@ class Connection(aiomqtt.Client):
                     await self._subscribe_to(filters)
         except (aiomqtt.MqttError, OSError, UnicodeError) as error:  # the last for what can't be a host's name
             self.cut()
-            raise refusal(self._plug.address, self._failure or self._quiet.found or error, error) from None
+            refused = refusal(self._plug.address, self._failure or self._quiet.found or error, error)
+            if not refused.hint and self._is_through and self.version is Version.V5:
+                refused.hint = _MAY_BE_OLD
+            raise refused from None
         except BaseException:
             self.cut()
             raise
@@ -124,9 +133,7 @@ class Connection(aiomqtt.Client):
             raise RefusedError(
                 f"a frame of {len(payload)} bytes; {self._plug.address} carries packets of {largest}", code=Code.LIMIT
             )
-        properties = _properties(PacketTypes.PUBLISH)
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
+        properties = _publish_properties(expiry_s) if self.version is Version.V5 else None
         try:
             async with asyncio.timeout(self._plug.options.publish_s):
                 answer = await self._send(name, payload, is_retained, properties)
@@ -168,14 +175,13 @@ class Connection(aiomqtt.Client):
         if fewer > 0:
             self._room = asyncio.Semaphore(_IN_FLIGHT - fewer)
 
-    async def _subscribe_to(self, filters: list[str]) -> None:
-        options = SubscribeOptions(qos=1, noLocal=True)
-        answers = await self.subscribe([(each, options) for each in filters])
+    async def _subscribe_to(self, filters: Sequence[Filter]) -> None:
+        answers = await self.subscribe([(each.pattern, _wish(self.version, each.channel)) for each in filters])
         for answer in answers:
             if isinstance(answer, ReasonCode) and answer.is_failure:
                 raise subscribe_refusal(self._plug.address, answer)
 
-    async def _send(self, name: str, payload: bytes, is_retained: bool, properties: Properties) -> ReasonCode:
+    async def _send(self, name: str, payload: bytes, is_retained: bool, properties: Properties | None) -> ReasonCode:
         await self._room.acquire()  # given back when the broker acknowledges, whoever still waits for that
         if self._disconnected.done():
             self._room.release()
@@ -214,6 +220,7 @@ class Connection(aiomqtt.Client):
     def _client_connect(self) -> None:
         try:
             super()._client_connect()
+            self._is_through = True
         except Exception as error:
             self._failure = error  # aiomqtt passes on its words only
             raise
@@ -285,6 +292,30 @@ class Connection(aiomqtt.Client):
 
 def _properties(packet_type: int) -> Properties:
     return Properties(packet_type)  # type: ignore[no-untyped-call]
+
+
+def _session(plug: Plug) -> dict[str, Any]:
+    """What the broker is told about keeping a session: over MQTT 3.1.1 whether, but not for how long."""
+    if plug.version is Version.V311:
+        return {"clean_session": plug.options.session_s == 0}
+    return {"clean_start": False, "properties": _connect_properties(plug)}
+
+
+def _wish(version: Version, channel: Channel) -> Any:
+    """How frames of a channel are wanted.
+
+    Over MQTT 3.1.1 questions can't expire, so they are to come with QoS 0, which brokers don't keep for who is away.
+    """
+    if version is Version.V311:
+        return int(channel is not Channel.WANT)
+    return SubscribeOptions(qos=1, noLocal=True)
+
+
+def _publish_properties(expiry_s: int | None) -> Properties:
+    properties = _properties(PacketTypes.PUBLISH)
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    return properties
 
 
 def _connect_properties(plug: Plug) -> Properties:

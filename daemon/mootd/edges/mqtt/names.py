@@ -43,7 +43,14 @@ def read(text: str) -> Name | None:
     return Name(bytes.fromhex(found["topic"]), bytes.fromhex(found["sender"]), Channel(found["channel"]))
 
 
-def filters(topics: Collection[bytes]) -> list[str]:
+class Filter(NamedTuple):
+    """What is subscribed to."""
+
+    pattern: str
+    channel: Channel
+
+
+def filters(topics: Collection[bytes]) -> list[Filter]:
     """MQTT topic filters for every channel of these topics, whoever sends.
 
     Raises:
@@ -52,4 +59,4 @@ def filters(topics: Collection[bytes]) -> list[str]:
     for topic in topics:
         if len(topic) != TOPIC_BYTES:
             raise ValueError(f"a topic of {len(topic)} bytes")
-    return [f"{_PREFIX}/{topic.hex()}/+/{channel}" for topic in topics for channel in Channel]
+    return [Filter(f"{_PREFIX}/{topic.hex()}/+/{channel}", channel) for topic in topics for channel in Channel]

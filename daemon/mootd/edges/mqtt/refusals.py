@@ -22,12 +22,18 @@ _CODES: Final = {
     _UNSUPPORTED_VERSION: Code.INVALID, _BAD_IDENTIFIER: Code.INVALID,
     _NO_RETAIN: Code.INVALID, _NO_QOS: Code.INVALID, _TOO_LARGE: Code.LIMIT,
 }  # fmt: skip
+_UNSPECIFIED: Final = 0x80
+"""All that MQTT 3.1.1 says of a subscription; and what paho makes up for a connection that broke."""
 _HINTS: Final = {
     _BAD_LOGIN: "check the user and the password for this broker",
     _NOT_AUTHORIZED: "check the user and the password for this broker, and what its access list allows that user",
-    _UNSUPPORTED_VERSION: "the broker must speak MQTT 5",
+    _UNSUPPORTED_VERSION: "the broker must speak MQTT 5 or 3.1.1, and the one that --protocol names where one is named",
     _TAKEN_OVER: "if no other daemon of this machine is connected, another one uses a copy of its key",
 }
+
+
+class UnspokenError(RefusedError):
+    """The broker doesn't speak the version of MQTT that it was spoken to in."""
 
 
 def refusal(address: Address, cause: BaseException, error: BaseException) -> RefusedError:
@@ -62,17 +68,20 @@ def publish_refusal(address: Address, answer: ReasonCode) -> RefusedError:
 
 def subscribe_refusal(address: Address, answer: ReasonCode) -> RefusedError:
     """What a failure in the acknowledgement of a subscription means."""
+    if answer.value == _UNSPECIFIED:
+        return RefusedError(f"{address} refuses a subscription", code=Code.DENIED, hint=_HINTS[_NOT_AUTHORIZED])
     return _answered(address, "says of a subscription", answer)
 
 
 def _tells(answer: ReasonCode) -> bool:
-    """Whether a broker said so; paho makes up an `Unspecified error` for a connection that broke."""
-    return answer.is_failure and answer.value != 0x80
+    """Whether a broker said so."""
+    return answer.is_failure and answer.value != _UNSPECIFIED
 
 
 def _answered(address: Address, what: str, answer: ReasonCode) -> RefusedError:
     code = _CODES.get(answer.value, Code.UNREACHABLE)
-    return RefusedError(
+    kind = UnspokenError if answer.value == _UNSUPPORTED_VERSION else RefusedError
+    return kind(
         f"{address} {what}: {str(answer).lower()}",
         code=code,
         retryable=code is Code.UNREACHABLE,

@@ -1,21 +1,28 @@
-"""The live remote over an MQTT 5 broker.
+"""The live remote over an MQTT broker.
 
 Invariant: a connection is made anew each time and used once; what the broker brings is read strictly or dropped and
 counted, so nothing that anybody publishes can end a connection or raise.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
 from mootd.edges.inbox import Inbox
 from mootd.edges.mqtt import names
 from mootd.edges.mqtt.address import NO_FILES, NO_SECRETS, Address, Credentials, Tls, check_settings, tls_context
 from mootd.edges.mqtt.connection import Connection
-from mootd.edges.mqtt.names import Name
-from mootd.edges.mqtt.settings import DEFAULT_OPTIONS, LastWord, Options, Plug
+from mootd.edges.mqtt.names import Filter, Name
+from mootd.edges.mqtt.refusals import UnspokenError
+from mootd.edges.mqtt.settings import DEFAULT_OPTIONS, LastWord, Options, Plug, Version
 from mootd.remotes import RETAINED, SENDER_BYTES, Channel, Dropped, Incoming, Will
+
+_SPOKEN: Final = {
+    Version.V5: "MQTT 5",
+    Version.V311: "MQTT 3.1.1 only: it keeps sessions for ever, and doesn't say when a frame isn't allowed",
+}
 
 
 class MqttLine:
@@ -27,6 +34,16 @@ class MqttLine:
         self._inbox = inbox
         self._frame_bytes = options.inbox.frame_bytes
         self._expiry_s = {Channel.BATCHES: options.batch_s, Channel.WANT: options.want_s}
+
+    @property
+    def spoken(self) -> str:
+        """The version of MQTT; see `Line`."""
+        return _SPOKEN[self._connection.version]
+
+    @property
+    def waiting(self) -> int:
+        """Frames that weren't read yet; see `Line`."""
+        return self._inbox.waiting
 
     async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
         """Hand a frame to the broker; see `Line`."""
@@ -86,20 +103,29 @@ class MqttRemote:
         if len(sender) != SENDER_BYTES:
             raise ValueError(f"a sender of {len(sender)} bytes")
         inbox = Inbox(sender, topics, self._dropped, self._options.inbox)
-        filters = names.filters(topics)
-        plug = await self._plug(sender, will)
-
-        def put(name: str, payload: bytes, is_retained: bool) -> None:
-            self._read(inbox, name, payload, is_retained)
-
-        connection = Connection(plug, put, inbox.end)
-        await connection.open(filters)
+        connection = await self._opened(await self._plug(sender, will), inbox, names.filters(topics))
         try:
             yield MqttLine(connection, sender, inbox, self._options)
         except BaseException:
             connection.cut()  # no good-bye: for this the will is meant
             raise
         await connection.leave()
+
+    async def _opened(self, plug: Plug, inbox: Inbox, filters: Sequence[Filter]) -> Connection:
+        """A connection in the first version that the broker doesn't refuse."""
+
+        def put(name: str, payload: bytes, is_retained: bool) -> None:
+            self._read(inbox, name, payload, is_retained)
+
+        *preferred, last = self._options.versions
+        for version in preferred:
+            connection = Connection(plug._replace(version=version), put, inbox.end)
+            with suppress(UnspokenError):
+                await connection.open(filters)
+                return connection
+        connection = Connection(plug._replace(version=last), put, inbox.end)
+        await connection.open(filters)
+        return connection
 
     def _read(self, inbox: Inbox, name: str, payload: bytes, is_retained: bool) -> None:
         found = names.read(name)

@@ -9,6 +9,7 @@ import pytest
 
 from moot_testkit.mqtt_broker import MqttBroker
 from moot_testkit.tcp_proxy import TcpProxy
+from mootd.edges.mqtt.settings import Version
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,15 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFi
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[MqttBroker]:
     """A broker that lets everybody in."""
+    broker = MqttBroker(tmp_path, version=Version.V311)
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def modern(tmp_path: Path) -> Iterator[MqttBroker]:
+    """One that speaks MQTT 5."""
     broker = MqttBroker(tmp_path)
     broker.start()
     yield broker

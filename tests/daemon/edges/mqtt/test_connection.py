@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -11,16 +11,17 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_testkit.live import ALICE, BATCHES, BOB, TOPIC, WAIT_S, WANT, ending, publish_refused, refused, take, until
-from moot_testkit.mqtt_broker import MqttBroker, free_port
+from moot_testkit.mqtt_broker import MqttBroker, free_port, speaks
 from moot_testkit.tcp_proxy import Manner, TcpProxy
 from mootd.edges.inbox import InboxLimits
 from mootd.edges.mqtt.address import Address
 from mootd.edges.mqtt.connection import Connection
+from mootd.edges.mqtt.names import Filter
 from mootd.edges.mqtt.remote import MqttRemote
-from mootd.edges.mqtt.settings import Options
+from mootd.edges.mqtt.settings import Options, Version
 from mootd.remotes import Dropped
 
-PATIENT = Options(connect_s=10 * WAIT_S, publish_s=10 * WAIT_S)
+PATIENT = Options(speaks(), connect_s=10 * WAIT_S, publish_s=10 * WAIT_S)
 """With these deadlines a test that waits for one fails."""
 SOON = 0.3
 MIB = 1 << 20
@@ -119,7 +120,7 @@ async def test_one_who_hangs_up_before_answering_is_unreachable_at_once() -> Non
 async def test_one_who_hangs_up_before_the_subscription_stands_is_unreachable_at_once(
     broker: MqttBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def subscribe_and_die(self: Connection, filters: list[str]) -> None:
+    async def subscribe_and_die(self: Connection, filters: Sequence[Filter]) -> None:
         broker.pause()
         asyncio.get_running_loop().call_soon(broker.kill)
         await subscribe(self, filters)
@@ -196,6 +197,11 @@ async def test_a_silent_broker_is_noticed_though_nothing_is_published(wire: TcpP
 CONNACK, SUBACK = b"\x20\x03\0\0\0", b"\x90\x07\0\x01\0\1\1\1\1"
 
 
+def scripted_remote(port: int, options: Options = PATIENT) -> MqttRemote:
+    """Speaks MQTT 5 first, whatever the brokers of the tests speak."""
+    return remote(port, options._replace(versions=tuple(Version)))
+
+
 def published(name: bytes, payload: bytes) -> bytes:
     """A PUBLISH packet of QoS 0."""
     rest = len(name).to_bytes(2) + name + b"\0" + payload
@@ -227,7 +233,7 @@ async def scripted(*answers: bytes) -> AsyncIterator[int]:
 async def test_an_impossible_name_is_left_out_and_counted(name: bytes) -> None:
     good = f"moot/1/{TOPIC.hex()}/{BOB.hex()}/want".encode()
     async with scripted(CONNACK, SUBACK + published(name, b"odd") + published(good, b"good")) as port:
-        to_broker = remote(port)
+        to_broker = scripted_remote(port)
         async with to_broker.connect(ALICE, [TOPIC]) as line:
             assert [each.frame for each in await take(line, 1)] == [b"good"]
             assert to_broker.dropped == Dropped(foreign=1)
@@ -242,7 +248,7 @@ async def test_an_impossible_name_is_left_out_and_counted(name: bytes) -> None:
     ids=bytes.hex,
 )  # fmt: skip
 async def test_garbage_ends_a_line_at_most_and_leaves_nothing_behind(garbage: bytes) -> None:
-    async with scripted(CONNACK, SUBACK + garbage) as port, remote(port).connect(ALICE, [TOPIC]) as line:
+    async with scripted(CONNACK, SUBACK + garbage) as port, scripted_remote(port).connect(ALICE, [TOPIC]) as line:
         with suppress(TimeoutError):
             async with asyncio.timeout(SOON):
                 assert (await ending(line)).code in {Code.UNREACHABLE, Code.DENIED}
@@ -253,26 +259,70 @@ async def test_garbage_ends_a_line_at_most_and_leaves_nothing_behind(garbage: by
 )
 async def test_garbage_instead_of_an_answer_refuses_the_connection(garbage: bytes) -> None:
     async with scripted(garbage) as port:
-        error = await refused(remote(port, PATIENT._replace(connect_s=SOON)).connect(ALICE, [TOPIC]))
+        error = await refused(scripted_remote(port, PATIENT._replace(connect_s=SOON)).connect(ALICE, [TOPIC]))
     assert error.code in {Code.UNREACHABLE, Code.INVALID}
 
 
-@pytest.mark.parametrize("answer", [b"\x20\x02\0\1", b"\x20\x03\0\x84\0"], ids=["as MQTT 3.1.1", "as MQTT 5"])
-async def test_a_broker_that_does_not_speak_mqtt_5_is_refused_for_that(answer: bytes) -> None:
-    async with scripted(answer) as port:
-        error = await refused(remote(port).connect(ALICE, [TOPIC]))
-    assert (error.code, error.retryable, error.hint) == (Code.INVALID, False, "the broker must speak MQTT 5")
+UNSPOKEN = {"as MQTT 3.1.1": b"\x20\x02\0\1", "as MQTT 5": b"\x20\x03\0\x84\0"}
+"""What brokers that speak MQTT 3.1.1 only answer to a later version."""
+
+
+@asynccontextmanager
+async def old_broker(unspoken: bytes, subscribed: bytes = b"\1\1\0\1") -> AsyncIterator[int]:
+    """A broker that speaks MQTT 3.1.1 only; its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_old = (await reader.read(1 << 16))[8] == 4
+        writer.write(b"\x20\x02\0\0" if is_old else unspoken)
+        if is_old and await reader.read(1 << 16):
+            writer.write(b"\x90\x06\0\1" + subscribed)
+            await reader.read(1 << 16)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("unspoken", UNSPOKEN.values(), ids=UNSPOKEN)
+async def test_a_broker_that_does_not_speak_mqtt_5_is_spoken_to_in_3_1_1_unless_5_is_wanted(unspoken: bytes) -> None:
+    async with old_broker(unspoken) as port:
+        async with scripted_remote(port).connect(ALICE, [TOPIC]) as line:
+            assert line.spoken.startswith("MQTT 3.1.1 only")
+        error = await refused(remote(port, PATIENT._replace(versions=(Version.V5,))).connect(ALICE, [TOPIC]))
+    assert (error.code, error.retryable) == (Code.INVALID, False)
+    assert "must speak MQTT 5" in error.hint
+
+
+async def test_a_broker_that_speaks_no_version_is_refused() -> None:
+    async with scripted(UNSPOKEN["as MQTT 3.1.1"]) as port:
+        error = await refused(scripted_remote(port).connect(ALICE, [TOPIC]))
+    assert error.code in {Code.UNREACHABLE, Code.INVALID}
+
+
+async def test_a_broker_that_says_nothing_to_mqtt_5_may_speak_3_1_1_which_a_hint_tells() -> None:
+    async with scripted(b"") as port:
+        for versions in (tuple(Version), (Version.V311,)):
+            to_broker = remote(port, PATIENT._replace(versions=versions, connect_s=SOON))
+            error = await refused(to_broker.connect(ALICE, [TOPIC]))
+            assert ("--protocol 3.1.1" in error.hint) is (Version.V5 in versions)
+
+
+async def test_a_refused_subscription_over_mqtt_3_1_1_refuses_the_connection() -> None:
+    async with old_broker(b"", b"\1\1\0\x80") as port:
+        error = await refused(remote(port, PATIENT._replace(versions=(Version.V311,))).connect(ALICE, [TOPIC]))
+    assert (error.code, error.retryable) == (Code.DENIED, False)
 
 
 async def test_a_refused_subscription_refuses_the_connection() -> None:
     async with scripted(CONNACK, SUBACK[:-1] + b"\x87") as port:
-        error = await refused(remote(port).connect(ALICE, [TOPIC]))
+        error = await refused(scripted_remote(port).connect(ALICE, [TOPIC]))
     assert (error.code, error.retryable) == (Code.DENIED, False)
 
 
 async def test_no_more_frames_are_on_their_way_than_the_broker_allows() -> None:
     two_at_once = b"\x20\x06\0\0\x03\x21\0\x02"
-    async with scripted(two_at_once) as port, remote(port).connect(ALICE, []) as line:
+    async with scripted(two_at_once) as port, scripted_remote(port).connect(ALICE, []) as line:
         async with asyncio.TaskGroup() as tasks:
             waiting = [tasks.create_task(publish_refused(line, TOPIC, BATCHES, b"x")) for _ in range(10)]
             await asyncio.sleep(0)
@@ -286,7 +336,7 @@ async def test_a_line_that_ends_as_it_begins_is_refused_or_ends() -> None:
     async with scripted(CONNACK + b"\xe0\x02\x8b\0") as port:
         errors = []
         try:
-            async with remote(port).connect(ALICE, []) as line:
+            async with scripted_remote(port).connect(ALICE, []) as line:
                 errors.append(await ending(line))
         except RefusedError as error:
             errors.append(error)

@@ -47,7 +47,7 @@ def test_a_text_is_a_name_only_as_it_would_be_written(text: str) -> None:
 
 def test_filters_cover_every_channel_of_the_topics_and_nothing_else() -> None:
     assert filters([TOPIC]) == [
-        f"moot/1/{TOPIC.hex()}/+/{channel}" for channel in ("batches", "frontier", "want", "presence")
+        (f"moot/1/{TOPIC.hex()}/+/{channel}", channel) for channel in ("batches", "frontier", "want", "presence")
     ]
     assert filters([]) == []
 

@@ -26,27 +26,28 @@ from moot_testkit.live import (
     refused,
     take,
 )
-from moot_testkit.mqtt_broker import MqttBroker, write_passwords
+from moot_testkit.mqtt_broker import MqttBroker, speaks, write_passwords
 from moot_testkit.tcp_proxy import TcpProxy
 from moot_testkit.tls_files import Authority
 from mootd.backoff import full_jitter
 from mootd.edges.mqtt.address import NO_FILES, Address, Credentials, Tls
 from mootd.edges.mqtt.remote import MqttRemote
-from mootd.edges.mqtt.settings import Options
+from mootd.edges.mqtt.settings import Options, Version
 from mootd.remotes import Dropped, Incoming, Will
 
 StartBroker = Callable[[list[str]], MqttBroker]
 PASSWORD = "correct horse"  # noqa: S105 - none
 
 
-def remote(port: int, options: Options = Options()) -> MqttRemote:  # noqa: B008 - it can't be changed
+def remote(port: int, options: Options = Options(speaks())) -> MqttRemote:  # noqa: B008 - it can't be changed
     return MqttRemote(Address("127.0.0.1", port, is_tls=False), options=options)
 
 
 @asynccontextmanager
 async def stranger(port: int) -> AsyncIterator[aiomqtt.Client]:
     """A client that is none of ours."""
-    client = aiomqtt.Client("127.0.0.1", port, protocol=aiomqtt.ProtocolVersion.V5, identifier="stranger")
+    version = aiomqtt.ProtocolVersion.V5 if Version.V5 in speaks() else aiomqtt.ProtocolVersion.V311
+    client = aiomqtt.Client("127.0.0.1", port, protocol=version, identifier="stranger")
     async with client:
         yield client
 
@@ -126,7 +127,9 @@ async def test_a_client_without_a_certificate_that_the_broker_trusts_is_told(
 
 
 async def test_a_broker_without_tls_is_told(broker: MqttBroker) -> None:
-    error = await refused(MqttRemote(Address("localhost", broker.port, is_tls=True)).connect(ALICE, [TOPIC]))
+    error = await refused(
+        MqttRemote(Address("localhost", broker.port, True), options=Options(connect_s=2)).connect(ALICE, [TOPIC])
+    )
     assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
 
 
@@ -179,9 +182,9 @@ async def test_topics_that_an_earlier_session_asked_for_are_left_out(broker: Mqt
         assert to_broker.dropped == Dropped(foreign=1)
 
 
-async def test_what_is_far_too_large_is_not_even_sent_to_us(broker: MqttBroker) -> None:
-    to_broker = remote(broker.port)
-    async with to_broker.connect(ALICE, [TOPIC]) as alice, stranger(broker.port) as anybody:
+async def test_what_is_far_too_large_is_not_even_sent_to_us(modern: MqttBroker) -> None:
+    to_broker = remote(modern.port)
+    async with to_broker.connect(ALICE, [TOPIC]) as alice, stranger(modern.port) as anybody:
         for size in ((1 << 17) + 1, 1 << 24):
             await anybody.publish(f"moot/1/{TOPIC.hex()}/{BOB.hex()}/batches", bytes(size), qos=1)
         await anybody.publish(f"moot/1/{TOPIC.hex()}/{BOB.hex()}/batches", b"last", qos=1)
@@ -190,10 +193,10 @@ async def test_what_is_far_too_large_is_not_even_sent_to_us(broker: MqttBroker) 
 
 
 # -- How long things are kept ------------------------------------------------------------------------------------
-async def test_batches_and_wants_expire_and_what_is_retained_does_not(broker: MqttBroker) -> None:
-    async with stranger(broker.port) as anybody:
+async def test_batches_and_wants_expire_and_what_is_retained_does_not(modern: MqttBroker) -> None:
+    async with stranger(modern.port) as anybody:
         await anybody.subscribe("moot/1/#")
-        async with remote(broker.port, Options(batch_s=1000, want_s=20)).connect(ALICE, [TOPIC]) as alice:
+        async with remote(modern.port, Options(batch_s=1000, want_s=20)).connect(ALICE, [TOPIC]) as alice:
             for channel in (BATCHES, WANT, FRONTIER, PRESENCE):
                 await alice.publish(TOPIC, channel, b"word")
         expiries = {}
@@ -207,8 +210,9 @@ async def test_batches_and_wants_expire_and_what_is_retained_does_not(broker: Mq
         assert 10 <= (expiries[WANT] or 0) <= 20
 
 
-async def test_a_session_that_has_expired_keeps_nothing(broker: MqttBroker) -> None:
-    forgetful = remote(broker.port, Options(session_s=0))
+@pytest.mark.parametrize("versions", [speaks(), (Version.V311,)], ids=str)
+async def test_a_session_that_has_expired_keeps_nothing(broker: MqttBroker, versions: tuple[Version, ...]) -> None:
+    forgetful = remote(broker.port, Options(versions, session_s=0))
     async with forgetful.connect(BOB, [TOPIC]):
         pass
     async with remote(broker.port).connect(ALICE, [TOPIC]) as alice:
@@ -216,6 +220,18 @@ async def test_a_session_that_has_expired_keeps_nothing(broker: MqttBroker) -> N
         async with forgetful.connect(BOB, [TOPIC]) as bob:
             await alice.publish(TOPIC, BATCHES, b"now")
             assert await frames_until(bob, b"now") == [b"now"]
+
+
+async def test_over_mqtt_3_1_1_no_question_waits_for_who_is_away(broker: MqttBroker) -> None:
+    plain = remote(broker.port, Options((Version.V311,)))
+    async with plain.connect(BOB, [TOPIC]):
+        pass
+    async with remote(broker.port).connect(ALICE, [TOPIC]) as alice:
+        await alice.publish(TOPIC, WANT, b"who has it?")
+        await alice.publish(TOPIC, BATCHES, b"meanwhile")
+        async with plain.connect(BOB, [TOPIC]) as bob:
+            await alice.publish(TOPIC, BATCHES, b"now")
+            assert await frames_until(bob, b"now") == [b"meanwhile", b"now"]
 
 
 async def test_sessions_and_frontiers_outlive_a_restart_of_a_broker_that_keeps_them(tmp_path: Path) -> None:
