@@ -9,6 +9,7 @@ one connection. A caller that is cancelled has its request cancelled in the daem
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -16,6 +17,7 @@ from typing import Self, TypeVar, Unpack
 from moot import answers, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.async_rpc import AsyncConnection
+from moot.held import Held, keep_awaited
 from moot.settings import Settings, may_repeat, new_key
 from moot_protocol import claim_requests, memory_requests, requests
 from moot_protocol.errors import Code, RefusedError
@@ -37,9 +39,10 @@ class AsyncClient:
         socket: str | Path | None = None,
         timeout: float = DEADLINE_MS / 1000,
         autostart: bool = True,
+        token: str = "",
     ) -> None:
         self._settings = Settings(
-            folder, actor=actor, project=project, socket=socket, timeout=timeout, autostart=autostart
+            folder, actor=actor, project=project, socket=socket, timeout=timeout, autostart=autostart, token=token
         )
         self._connecting = asyncio.Lock()
         self._connection: AsyncConnection | None = None
@@ -62,7 +65,7 @@ class AsyncClient:
 
     @property
     def actor(self) -> str:
-        """Who acts."""
+        """See `Client.actor`."""
         return self._settings.place.actor
 
     async def project(self) -> str:
@@ -89,8 +92,20 @@ class AsyncClient:
             if self._is_closed:
                 raise RefusedError("this client is closed", code=Code.USAGE)
             if self._connection is None or not self._connection.is_open:
-                self._connection = await AsyncConnection.open(self._settings.path, autostart=self._settings.autostart)
+                settings = self._settings
+                self._connection = await AsyncConnection.open(
+                    settings.path, autostart=settings.autostart, token=settings.token()
+                )
             return self._connection
+
+    async def token_user(self) -> str:
+        """The user that the API token binds to; empty where none is presented."""
+        return (await self._connected()).user
+
+    def _beside(self) -> "AsyncClient":
+        """See `Client._beside`."""
+        settings = self._settings
+        return AsyncClient(actor=self.actor, socket=settings.path, autostart=False, token=settings.given_token)
 
     async def _where(self) -> Settings:
         if not self._settings.is_found:
@@ -113,6 +128,26 @@ class AsyncClient:
         """See `Client.claim`."""
         request = requests.Update(actor=self.actor, id=issue, claim=True, ttl_ms=round(ttl_s * 1000))
         return answers.issue_of(await self._write(request, key))
+
+    @asynccontextmanager
+    async def hold(self, issue: str, *, ttl_s: float, key: str = "") -> AsyncIterator[Held]:
+        """See `Client.hold`; a task renews the claim, and ends with the block."""
+        held = Held(await self.claim(issue, ttl_s=ttl_s, key=key), ttl_s)
+        async with self._beside() as own:
+
+            async def beat() -> bool:
+                return bool(await own.heartbeat(held.issue.id))
+
+            # Not a TaskGroup's: that would wrap whatever the block raises.
+            keeping = asyncio.get_running_loop().create_task(
+                keep_awaited(held, beat, asyncio.sleep), name=f"claim of {held.issue.id}"
+            )
+            try:
+                yield held
+            finally:
+                keeping.cancel()
+                with suppress(asyncio.CancelledError):
+                    await keeping
 
     async def unclaim(self, issue: str, *, if_holder: str = "", key: str = "") -> Issue:
         """See `Client.unclaim`."""

@@ -30,6 +30,8 @@ class AsyncConnection(asyncio.Protocol):
     """
 
     def __init__(self, loop: AbstractEventLoop, path: str) -> None:
+        self.user = ""
+        """The user that the token binds to, if one was presented."""
         self._loop = loop
         self._path = path
         self._splitter = rpc.FrameSplitter()
@@ -38,15 +40,16 @@ class AsyncConnection(asyncio.Protocol):
         self._calls = 0
 
     @classmethod
-    async def open(cls, path: str | Path | None = None, *, autostart: bool = False) -> Self:
+    async def open(cls, path: str | Path | None = None, *, autostart: bool = False, token: str = "") -> Self:
         """Connect and exchange hellos. Arguments are those of `moot.rpc.Client`, errors those of its first call."""
         where = str(path or socket_path())
-        connected = await asyncio.to_thread(_greeted_socket, where, autostart=autostart)
+        connected, user = await asyncio.to_thread(_greeted_socket, path, autostart=autostart, token=token)
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_unix_connection(lambda: cls(loop, where), sock=connected)
         except OSError as error:
             raise lost(where, error) from error
+        connection.user = user
         return connection
 
     @property
@@ -128,10 +131,11 @@ class AsyncConnection(asyncio.Protocol):
                 waiting.set_exception(error)
 
 
-def _greeted_socket(path: str, *, autostart: bool) -> socket:
-    """A connected socket after the hellos. Blocks.
+def _greeted_socket(path: str | Path | None, *, autostart: bool, token: str) -> tuple[socket, str]:
+    """A connected socket after the hellos, and whom the token binds to. Blocks.
 
     A daemon that turns clients away does so before it reads anything, and what it says then would be lost on a
     transport whose first write fails.
     """
-    return Client(path, autostart=autostart).detach()
+    client = Client(path, autostart=autostart, token=token)
+    return client.detach(), client.user

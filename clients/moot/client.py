@@ -11,12 +11,14 @@ Threads may share a client: their calls follow one another.
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 from moot import answers, rpc, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
+from moot.held import Held, keep
 from moot.settings import Settings, may_repeat, new_key
 from moot_protocol import claim_requests, memory_requests, requests
 from moot_protocol.errors import Code, RefusedError
@@ -37,6 +39,8 @@ class Client:
         socket: the daemon's control socket; by default this user's.
         timeout: seconds that a call may take.
         autostart: start the daemon if none runs.
+        token: an API token, which binds all that it does to its user's rules (docs/access.md). By default MOOT_TOKEN,
+            or the content of the file that MOOT_TOKEN_FILE names. Who acts is then its user, where nobody is named.
 
     All its methods raise `MootError`: `code` says what went wrong and never changes its name, `hint` what to do next,
     `retryable` whether the same call may succeed later. `key` makes a write idempotent across processes: under one key
@@ -52,9 +56,10 @@ class Client:
         socket: str | Path | None = None,
         timeout: float = DEADLINE_MS / 1000,
         autostart: bool = True,
+        token: str = "",
     ) -> None:
         self._settings = Settings(
-            folder, actor=actor, project=project, socket=socket, timeout=timeout, autostart=autostart
+            folder, actor=actor, project=project, socket=socket, timeout=timeout, autostart=autostart, token=token
         )
         self._connecting = threading.Lock()
         self._connection: rpc.Client | None = None
@@ -77,7 +82,7 @@ class Client:
 
     @property
     def actor(self) -> str:
-        """Who acts."""
+        """Who acts; empty for the user of the token that is presented."""
         return self._settings.place.actor
 
     def project(self) -> str:
@@ -108,8 +113,20 @@ class Client:
             if self._is_closed:
                 raise RefusedError("this client is closed", code=Code.USAGE)
             if self._connection is None or not self._connection.is_open:
-                self._connection = rpc.Client(self._settings.path, autostart=self._settings.autostart)
+                settings = self._settings
+                self._connection = rpc.Client(settings.path, autostart=settings.autostart, token=settings.token())
             return self._connection
+
+    def token_user(self) -> str:
+        """The user that the API token binds to; empty where none is presented."""
+        connection = self._connected()
+        connection.authenticate()
+        return connection.user
+
+    def _beside(self) -> "Client":
+        """A client with a connection of its own, for what goes on beside the program: it starts no daemon."""
+        settings = self._settings
+        return Client(actor=self.actor, socket=settings.path, autostart=False, token=settings.given_token)
 
     def _where(self) -> Settings:
         if not self._settings.is_found:
@@ -144,6 +161,37 @@ class Client:
         """
         request = requests.Update(actor=self.actor, id=issue, claim=True, ttl_ms=round(ttl_s * 1000))
         return answers.issue_of(self._write(request, key))
+
+    @contextmanager
+    def hold(self, issue: str, *, ttl_s: float, key: str = "") -> Iterator[Held]:
+        """Claim an issue, and renew the claim for as long as the block runs.
+
+        A thread renews it over a connection of its own whenever half of its time is over: one event each. At the end
+        of the block the claim stays as it is and, unless the issue was closed or given back, ends by itself.
+
+        Args:
+            issue: its id.
+            ttl_s: how long the claim outlives this program, in seconds.
+            key: makes repeating the call harmless.
+
+        Raises:
+            RefusedError: `lost_race`: somebody else holds it. Lost later it is told by `check` of what is given.
+        """
+        held = Held(self.claim(issue, ttl_s=ttl_s, key=key), ttl_s)
+        stop = threading.Event()
+        with self._beside() as own:
+            thread = threading.Thread(
+                target=keep,
+                args=(held, lambda: bool(own.heartbeat(held.issue.id)), stop.wait),
+                name=f"claim of {held.issue.id}",
+                daemon=True,
+            )
+            thread.start()
+            try:
+                yield held
+            finally:
+                stop.set()
+                thread.join()
 
     def unclaim(self, issue: str, *, if_holder: str = "", key: str = "") -> Issue:
         """Give an issue back: nobody's, and open if it was in progress.
@@ -295,7 +343,8 @@ class Client:
         return self._follow(since, kind, wait=wait)
 
     def _follow(self, since: int, kind: str, *, wait: bool) -> Iterator[Event]:
-        own = Client(socket=self._settings.path, autostart=self._settings.autostart)
+        settings = self._settings
+        own = Client(socket=settings.path, autostart=settings.autostart, token=settings.given_token)
         with own:
             while True:
                 page = own.call(requests.Events(since=since, kind=kind, wait_ms=verbs.LOOK_MS if wait else 0))

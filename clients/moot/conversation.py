@@ -10,7 +10,7 @@ from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket  # `socket` itself 
 
 from moot import __version__
 from moot.facts import facts
-from moot.paths import SOCKET_BYTES
+from moot.paths import SOCKET_BYTES, is_named
 
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
 if TYPE_CHECKING:
@@ -67,24 +67,36 @@ def try_connect(path: str) -> socket | None:
         channel.close()
         return None
     except PermissionError as error:
+        if is_named() and os.path.exists(path) and not os.access(path, os.W_OK):
+            raise Failure("denied", f"you may not connect to {path}", "is your user in the socket's group?") from error
         raise _sandboxed(f"connect to {path}", error) from error
     except BlockingIOError as error:
         raise Failure("busy", "the daemon has more clients than it can take", "try again", retryable=True) from error
     except OSError as error:
         raise Failure("unreachable", f"cannot connect to {path}: {error.strerror or error}") from error
-    _check_owner(channel)
+    try:
+        _check_owner(channel, path)
+    except Failure:
+        channel.close()
+        raise
     return channel
 
 
-def _check_owner(channel: socket) -> None:
-    """Refuse a daemon of another user: it would tell us which files to write."""
+def _check_owner(channel: socket, path: str) -> None:
+    """Refuse a daemon of another user, unless the user named its socket: it would tell us which files to write."""
     if sys.platform == "linux":
         from _socket import SO_PEERCRED
 
         credentials = channel.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
         owner = int.from_bytes(credentials[4:8], sys.byteorder)
         if owner not in (0, os.geteuid()):
-            raise Failure("denied", f"the daemon at that socket belongs to user {owner}, not to you")
+            why = "MOOT_SOCKET names a socket that is served by another user"
+            if is_named():
+                from moot.peer import distrust
+
+                why = distrust(path, owner)
+            if why:
+                raise Failure("denied", f"the daemon at that socket belongs to user {owner}, not to you", why)
 
 
 class Conversation:
@@ -111,7 +123,17 @@ class Conversation:
             "".join(arguments).encode()
         except UnicodeEncodeError as error:
             raise Failure("usage", "an argument is not valid UTF-8") from error
-        self._send([HELLO, {"id": CALL, "method": "console", "params": facts(program, arguments)}])
+        greeting = [HELLO]
+        if os.environ.get("MOOT_TOKEN") or os.environ.get("MOOT_TOKEN_FILE"):
+            from moot.tokens import UnusableError, given_token
+
+            try:
+                token = given_token()
+            except UnusableError as error:
+                raise Failure("bad_token", error.message, error.hint) from error
+            self._authenticate(token)
+            greeting = []
+        self._send([*greeting, {"id": CALL, "method": "console", "params": facts(program, arguments)}])
         try:
             code = None
             while code is None:
@@ -122,6 +144,22 @@ class Conversation:
             if self._files is not None:
                 self._files.close()
         return code
+
+    def _authenticate(self, token: str) -> None:
+        """Present an API token, and wait for the word that it counts: a daemon that doesn't know it binds nothing."""
+        self._send([HELLO, {"id": CALL, "method": "authenticate", "params": {"token": token}}])
+        try:
+            message = self._receive()
+            while not isinstance(message, dict) or "result" not in message:
+                self._not_an_effect(message)
+                message = self._receive()
+        except Failure as failure:
+            if failure.code != "usage":
+                raise
+            hint = "restart the daemon, so that both are of the same release"
+            raise Failure("bad_version", "the daemon doesn't know API tokens", hint) from failure
+        except GARBLED as error:
+            raise Failure("unreachable", NOT_MOOT) from error
 
     def _carry_out(self, message: object) -> int | None:
         """Do what the daemon says; gives the exit code at the end."""

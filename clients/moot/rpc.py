@@ -15,7 +15,8 @@ from typing import Any, Final, Self, TypeVar
 
 from moot import __version__, thin
 from moot.conversation import Failure
-from moot.paths import SOCKET_BYTES, socket_path
+from moot.paths import SOCKET_BYTES, is_named, socket_path
+from moot.peer import distrust
 from moot_protocol import rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.limits import DEADLINE_MS
@@ -27,6 +28,8 @@ CONNECT_SECONDS: Final = 10.0
 GRACE_SECONDS: Final = 2.0
 """How much longer than its deadline an answer is waited for: the daemon's own word on it is better than ours."""
 READ_BYTES: Final = 256 * 1024
+_TOKEN_CALL: Final = 2**53
+"""The number of the request that presents a token: no other comes near it."""
 
 
 class Client:
@@ -34,14 +37,21 @@ class Client:
 
     Args:
         path: the control socket; by default this user's.
-        owner: the user id the daemon must run as; by default this process's. Root is let pass as well.
+        owner: the user id the daemon must run as; by default this process's. Root is let pass as well, and at a socket
+            that was named whoever alone can have made it (`moot.peer`).
         autostart: start the daemon if none runs, as the command line does.
+        token: an API token, which binds all calls to its user's rules.
 
     Raises:
         RefusedError: `unreachable`: nobody serves there, or a sandbox forbids it; `denied`: somebody else does.
     """
 
-    def __init__(self, path: str | Path | None = None, *, owner: int | None = None, autostart: bool = False) -> None:
+    def __init__(
+        self, path: str | Path | None = None, *, owner: int | None = None, autostart: bool = False, token: str = ""
+    ) -> None:
+        self.user = ""
+        """The user that the token binds to, once a call was made."""
+        self._token = token
         self._path = os.fspath(path) if path else socket_path()
         self._splitter = rpc.FrameSplitter()
         self._arrived: list[bytes] = []
@@ -49,7 +59,7 @@ class Client:
         self._greeted = False
         self._calls = 0
         self._turn = threading.Lock()
-        self._socket = connect(self._path, owner=owner, autostart=autostart)
+        self._socket = connect(self._path, owner=owner, autostart=autostart, named=bool(path) or is_named())
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +95,10 @@ class Client:
             self._calls += 1
             frame = rpc.call_frame(self._calls, request, key=key, deadline_ms=deadline_ms)
             try:
-                self._socket.settimeout(deadline_ms / 1000 + GRACE_SECONDS)
+                self._authenticate()
+                patience = deadline_ms / 1000 + GRACE_SECONDS
+                if self._socket.gettimeout() != patience:  # setting it is a system call
+                    self._socket.settimeout(patience)
                 self._send(frame)
                 return rpc.decode_result(request, self._answer(self._calls).result)
             except TimeoutError as error:
@@ -98,6 +111,18 @@ class Client:
                 self.close()
                 raise lost(self._path, error) from error
 
+    def authenticate(self) -> None:
+        """Present the token now, if there is one, and not with the first call; errors are those of a call."""
+        with self._turn:
+            try:
+                self._authenticate()
+            except TimeoutError as error:
+                self.close()
+                raise silent() from error
+            except OSError as error:
+                self.close()
+                raise lost(self._path, error) from error
+
     def detach(self) -> socket.socket:
         """Exchange hellos and give up the socket to whoever goes on with it; this client is of no further use then.
 
@@ -105,6 +130,7 @@ class Client:
             MootError: as `call`, before a first request.
         """
         try:
+            self._authenticate()
             self._socket.settimeout(CONNECT_SECONDS)
             self._send(b"")
             while not self._greeted:
@@ -123,6 +149,19 @@ class Client:
             self.close()
             raise
         return self._socket
+
+    def _authenticate(self) -> None:
+        """Present the token, once, before anything else; a connection on which it doesn't count is of no use."""
+        token, self._token = self._token, ""
+        if not token:
+            return
+        try:
+            self._socket.settimeout(CONNECT_SECONDS)
+            self._send(rpc.raw_call_frame(_TOKEN_CALL, rpc.AUTHENTICATE, {"token": token}))
+            self.user = rpc.decode_user(self._answer(_TOKEN_CALL).result)
+        except MootError:
+            self.close()
+            raise
 
     def _send(self, frame: bytes) -> None:
         greeting, self._greeting = self._greeting, b""
@@ -170,13 +209,16 @@ def deadline_of(request: Request[Any], given_ms: int | None) -> int:
     return DEADLINE_MS + waits if given_ms is None else given_ms
 
 
-def connect(path: str, *, owner: int | None = None, autostart: bool = False) -> socket.socket:
-    """Connect to the control socket; arguments and errors are those of `Client`."""
+def connect(path: str, *, owner: int | None = None, autostart: bool = False, named: bool = False) -> socket.socket:
+    """Connect to the control socket; arguments and errors are those of `Client`.
+
+    `named`: whether the path is the caller's own word, and not where this user's daemon always listens.
+    """
     if autostart:
         _start_if_none_runs(path)
     connection = _connect(path)
     try:
-        _check_owner(connection, os.geteuid() if owner is None else owner)
+        _check_owner(connection, os.geteuid() if owner is None else owner, path if named and owner is None else "")
     except RefusedError:
         connection.close()
         raise
@@ -227,12 +269,14 @@ def _connect(path: str) -> socket.socket:
     return connection
 
 
-def _check_owner(connection: socket.socket, owner: int) -> None:
+def _check_owner(connection: socket.socket, owner: int, named: str) -> None:
     if sys.platform == "linux":
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         uid = struct.unpack("3i", credentials)[1]
-        if uid not in (0, owner):
-            raise RefusedError(f"the daemon at that socket belongs to user {uid}, not to {owner}", code=Code.DENIED)
+        why = "name the socket to speak to another user's daemon" if not named else ""
+        if uid not in (0, owner) and (why := why or distrust(named, uid)):
+            message = f"the daemon at that socket belongs to user {uid}, not to {owner}"
+            raise RefusedError(message, code=Code.DENIED, hint=why)
 
 
 def _forbidden(path: str, error: OSError) -> RefusedError:

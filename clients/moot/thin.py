@@ -19,9 +19,11 @@ MERGED = 4
 """Arguments of `merge-file` as git calls it: the word itself and three files."""
 EXITS = {
     "usage": 2, "not_found": 3, "ambiguous": 3, "denied": 4, "conflict": 5, "lost_race": 5,
-    "unreachable": 69, "busy": 75, "timeout": 75, "pipe": 141,
+    "unreachable": 69, "busy": 75, "timeout": 75, "bad_token": 77, "pipe": 141,
 }  # fmt: skip
 """Exit codes of failures, by error code; all others are 1. 141 is what a shell shows for SIGPIPE."""
+_WAIT_THEMSELVES: tuple[list[str], ...] = ([], ["sync"], ["merge-slot"])
+"""First words of commands that have a flag `--wait` of their own; `[]`: none has been read yet."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -72,6 +74,9 @@ def _carry_out(program: str, arguments: list[str]) -> int:
             if not has_spool(program):
                 raise
             refused = error
+    if os.environ.get("MOOT_TOKEN") or os.environ.get("MOOT_TOKEN_FILE"):
+        hint = "a spool is bound to its project and to no user: unset MOOT_TOKEN and MOOT_TOKEN_FILE to use it"
+        raise Failure("unreachable", "an API token can't be presented through a spool", hint)
     from moot.spool import FORCED, spool_command
 
     return spool_command(program, arguments, refused or FORCED)
@@ -115,7 +120,7 @@ def _enter_folder(arguments: list[str]) -> tuple[list[str], list[str]]:
             _change_folder(arguments[at])
             at += 1
             continue
-        if argument.partition("=")[0] == "--wait" and words[:1] not in ([], ["sync"]):
+        if argument.partition("=")[0] == "--wait" and words[:1] not in _WAIT_THEMSELVES:
             at += _note_wait(argument, arguments[at : at + 1] if len(words) > 1 else [])
             continue
         kept.append(argument)

@@ -19,6 +19,8 @@ EVERYTHING: Final = "*"
 RESTRICTION: Final = "no:"
 ADMIN_VERB: Final = "admin"
 READ_VERB: Final = "read"
+_ANY: Final = "\0"
+"""A name that nothing has: only what fits every name fits it."""
 _SYNONYMS: Final = {"rig": "issue", "crew": "claim"}
 
 
@@ -65,6 +67,16 @@ class Rules(NamedTuple):
     audit: Audit = Audit.WRITES
 
 
+class Asker(NamedTuple):
+    """Whose requests have to be admitted."""
+
+    uid: int | None = None
+    """The user id at the other end of the socket; None where the system can't tell, and only the daemon's own gets in.
+    """
+    token: str = ""
+    """The API token that was presented, or empty."""
+
+
 class Decision(NamedTuple):
     """What was decided, and by which rule."""
 
@@ -86,6 +98,45 @@ def decide(rules: Rules, subject: str, permission: str, resource: str = EVERYTHI
     if not decisions:
         return Decision(False, f"no rule names {subject}")
     return next((each for each in decisions if not each.allowed), decisions[-1])
+
+
+def is_named(rules: Rules, subject: str) -> bool:
+    """Whether there are rules for somebody: their own, or those of whom they work for."""
+    return next(_chain(rules, subject), None) is not None
+
+
+def restriction_of(rules: Rules, subject: str, permission: str, resource: str) -> Decision | None:
+    """The restriction that takes a resource away, if one does; whether anything grants it isn't asked."""
+    found = (_restricted(name, rules.users[name], permission, resource) for name in _chain(rules, subject))
+    return next((each for each in found if each is not None), None)
+
+
+def may_some(rules: Rules, subject: str, permission: str) -> Decision:
+    """Decide whether somebody may do something on any resource at all."""
+    names = list(_chain(rules, subject))
+    for name in names:
+        user = rules.users[name]
+        wanted = f"{permission}:"
+        held = user.permissions is None or any(
+            matches(each, permission) or _may_go_on(each, wanted) for each in map(meant, user.permissions)
+        )
+        if not held or not _within(user.role, permission) or _is_bare(user):
+            return Decision(False, f"{name}: no permission of theirs")
+        taken = _restricted(name, user, permission, _ANY)
+        if taken is not None:
+            return taken
+    return Decision(bool(names), f"{names[-1]}: some" if names else f"no rule names {subject}")
+
+
+def sees_all(rules: Rules, subject: str, permission: str) -> bool:
+    """Whether a permission is somebody's on everything, with no restriction that could fit a name without a colon."""
+    patterns = (each.casefold() for name in _chain(rules, subject) for each in rules.users[name].restrictions)
+    could_fit = any(
+        ":" not in each or _may_go_on(each, f"{permission}:")
+        for pattern in patterns
+        for each in (pattern, meant(pattern))
+    )
+    return not could_fit and decide(rules, subject, permission).allowed
 
 
 def user_of(rules: Rules, uid: int) -> str | None:
@@ -129,18 +180,49 @@ def _chain(rules: Rules, subject: str) -> Iterator[str]:
 
 def _of_user(name: str, user: User, permission: str, resource: str) -> Decision:
     whole = f"{permission}:{resource}"
-    for pattern in sorted(user.restrictions):
-        folded = pattern.casefold()
-        targets = (permission, resource, whole)
-        if any(matches(each, target.casefold()) for each in {folded, meant(folded)} for target in targets):
-            return Decision(False, f"{name}: {RESTRICTION}{pattern}")
+    taken = _restricted(name, user, permission, resource)
+    if taken is not None:
+        return taken
     if not _within(user.role, permission):
         return Decision(False, f"{name}: role {user.role}")
     if user.permissions is None:
-        return Decision(user.role is not AccessRole.SERVICE_ACCOUNT, f"{name}: role {user.role}")
+        return Decision(not _is_bare(user), f"{name}: role {user.role}")
     granting = (each for each in sorted(user.permissions) if _grants(meant(each), permission, whole))
     rule = next(granting, None)
     return Decision(rule is not None, f"{name}: {rule or 'no permission of theirs'}")
+
+
+def _restricted(name: str, user: User, permission: str, resource: str) -> Decision | None:
+    for pattern in sorted(user.restrictions):
+        folded = pattern.casefold()
+        targets = (permission, resource, f"{permission}:{resource}")
+        if any(matches(each, target.casefold()) for each in {folded, meant(folded)} for target in targets):
+            return Decision(False, f"{name}: {RESTRICTION}{pattern}")
+    return None
+
+
+def _is_bare(user: User) -> bool:
+    """Whether somebody may nothing, because nothing is listed."""
+    return user.permissions is None and user.role is AccessRole.SERVICE_ACCOUNT
+
+
+def _may_go_on(pattern: str, start: str) -> bool:
+    """Whether a pattern fits some text that begins so and goes on without a colon."""
+    places = {0}
+    for character in start:
+        stars = _with_stars_passed(pattern, places)
+        places = {at for at in stars if pattern[at : at + 1] == "*"}
+        places |= {at + 1 for at in stars if pattern[at : at + 1] == character}
+    return any(":" not in pattern[at:] for at in places)
+
+
+def _with_stars_passed(pattern: str, places: set[int]) -> set[int]:
+    """Places in a pattern, and those that are reached from them where a `*` stands for nothing."""
+    found = set(places)
+    for at in places:
+        rest = pattern[at:]
+        found |= set(range(at, at + len(rest) - len(rest.lstrip("*")) + 1))
+    return found
 
 
 def _grants(pattern: str, permission: str, whole: str) -> bool:

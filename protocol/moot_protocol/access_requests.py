@@ -1,4 +1,8 @@
-"""Requests about who may do what on this machine; as `requests.py`. Rules stand in `access.toml`, not in the log."""
+"""Requests about who may do what on this machine; as `requests.py`. Rules stand in `access.toml`, not in the log.
+
+What is told of an API token: `{"id", "user", "note", "created_by", "created_ms", "expires_ms", "revoked_ms",
+"used_ms"}`, times in milliseconds since 1970 or None. Its secret is told once, when it is made.
+"""
 
 from typing import Any
 
@@ -55,5 +59,40 @@ class ValidateAccess(Request[dict[str, Any]], kw_only=True):
     form: str = "toml"
 
 
-ACCESS_REQUESTS: tuple[type[Request[Any]], ...] = (ShowAccess, CheckAccess, ImportAccess, ValidateAccess)
+class CreateToken(Mutation[dict[str, Any]], kw_only=True):
+    """Make an API token of a user. It binds whoever presents it to that user's rules.
+
+    Answer: what is told of it, and `"token"`: the token itself, empty in a dry run. Raises `not_found` where no rule
+    names the user, `limit`. An idempotency key has no effect: the answer is a secret, and isn't kept.
+    """
+
+    method = "create_token"
+    user: str
+    expires_ms: int = 0
+    """Milliseconds since 1970; 0: never."""
+    note: str = ""
+
+
+class ListTokens(Request[list[dict[str, Any]]], kw_only=True):
+    """The API tokens of this machine, the newest first, without their secrets.
+
+    The last use is known to the hour.
+    """
+
+    method = "list_tokens"
+
+
+class RevokeToken(Mutation[dict[str, Any]], kw_only=True):
+    """Let an API token be good no more, from the next request on, also on open connections.
+
+    Answer: what is told of it, and `"changed"`: whether it was not revoked before. Raises `not_found`.
+    """
+
+    method = "revoke_token"
+    id: str
+
+
+ACCESS_REQUESTS: tuple[type[Request[Any]], ...] = (
+    ShowAccess, CheckAccess, ImportAccess, ValidateAccess, CreateToken, ListTokens, RevokeToken,
+)  # fmt: skip
 """All of this module."""

@@ -5,7 +5,7 @@ connection of its own choice, hand out keys, or stop is among those too: it woul
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -21,7 +21,7 @@ _BY_PERMISSION: Final = {
     ),
     "issue:write": (
         "create update close reopen undelete add_edge remove_edge add_comment resolve script set_state undo rename "
-        "init_project create_gate await"
+        "init_project create_gate await set_awaited"
     ),
     "issue:delete": "delete",
     "issue:import": "import import_edits",
@@ -37,11 +37,11 @@ _BY_PERMISSION: Final = {
     "document:admin": "adopt_document",
     "mail:read": "mail read_mail",
     "mail:write": "send_mail nudge ack_mail nudges_told",
-    "plane:read": "planes show_plane members towns own_town replicas",
+    "plane:read": "planes show_plane members towns own_town replicas forks",
     "plane:admin": "create_plane rotate_plane_key isolate_plane",
     "member:admin": (
-        "invite invites close_invite invite_town join remove_town retire_replica create_town rotate_town_key recover "
-        "salvage init_town"
+        "invite invites close_invite invite_town join remove_town retire_replica settle_fork create_town "
+        "rotate_town_key recover salvage init_town"
     ),
     "remote:read": "remotes outbox",
     "remote:write": "sync check_remote",
@@ -55,7 +55,7 @@ _BY_PERMISSION: Final = {
     "machine:read": "ping status doctor",
     "machine:admin": "stop rebuild fsck",
     "access:read": "check_access",
-    "access:admin": "show_access import_access validate_access",
+    "access:admin": "show_access import_access validate_access create_token list_tokens revoke_token",
     "audit:admin": "list_audit export_audit verify_audit",
     "lease:read": "leases",
     "lease:write": "acquire_lease renew_lease release_lease",
@@ -72,11 +72,13 @@ EVERY_PERMISSION: Final = tuple(sorted(_BY_PERMISSION))
 RESOURCE_FIELDS: Final = frozenset(
     {
         "plane", "project", "projects", "id", "ids", "workspace", "town", "replica", "remote", "name", "key", "prefix",
-        "assignee", "actor", "target", "parent", "lease", "source", "to",
+        "assignee", "actor", "target", "parent", "lease", "source", "to", "user", "blocks",
     }
 )  # fmt: skip
 """Fields of requests, at any depth, that say what a request is about. None of them ever holds a secret."""
-ID_FIELDS: Final = frozenset({"id", "ids", "target", "parent"})
+PEOPLE_FIELDS: Final = frozenset({"actor", "assignee", "user"})
+"""Those of them that name somebody: restrictions take such names away, but no permission need cover them."""
+ID_FIELDS: Final = frozenset({"id", "ids", "target", "parent", "to", "blocks"})
 """Those of them that may hold the beginning of an issue's id."""
 
 
@@ -84,8 +86,19 @@ class Named(msgspec.Struct, frozen=True, order=True):
     """One thing that a request is about."""
 
     text: str
-    is_id: bool
+    is_id: bool = False
     """Whether it may be the beginning of an issue's id."""
+    is_person: bool = False
+
+
+class Part(NamedTuple):
+    """One thing that a request does."""
+
+    method: str
+    permission: str
+    """What it needs."""
+    named: tuple[Named, ...]
+    """What it is about."""
 
 
 def methods_in(request: Request[Any]) -> tuple[str, ...]:
@@ -106,6 +119,24 @@ def resources_of(request: Request[Any]) -> tuple[Named, ...]:
     return tuple(sorted(set(found)))
 
 
+def parts_of(request: Request[Any]) -> tuple[Part, ...]:
+    """What a request does: its steps, each by itself, if it is a script; else the one thing that it is."""
+    steps = [step for step in getattr(request, "steps", ()) if isinstance(step, Mapping)]
+    if not steps:
+        return (Part(request.method, PERMISSIONS.get(request.method, UNLISTED), resources_of(request)),)
+    found = []
+    for step in steps:
+        method = str(step.get("method", ""))
+        named = {each for each in _names(step.get("params"), "") if not _is_reference(each.text)}
+        found.append(Part(method, PERMISSIONS.get(method, UNLISTED), tuple(sorted(named))))
+    return tuple(found)
+
+
+def _is_reference(text: str) -> bool:
+    """Whether it stands, inside a script, for an issue that the script itself makes."""
+    return text.startswith("$") and text[1:].isdigit()
+
+
 def _names(value: Any, field: str) -> Iterator[Named]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -114,4 +145,4 @@ def _names(value: Any, field: str) -> Iterator[Named]:
         for inner in value:
             yield from _names(inner, field)
     elif isinstance(value, str) and value and field in RESOURCE_FIELDS:
-        yield Named(value, field in ID_FIELDS)
+        yield Named(value, field in ID_FIELDS, field in PEOPLE_FIELDS)

@@ -33,6 +33,7 @@ class Code(StrEnum):
     AMBIGUOUS = "ambiguous"
     EXISTS = "exists"
     DENIED = "denied"
+    BAD_TOKEN = "bad_token"  # noqa: S105 - a code, no password
     CONFLICT = "conflict"
     LOST_RACE = "lost_race"
     LIMIT = "limit"

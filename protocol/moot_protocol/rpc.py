@@ -8,6 +8,7 @@ hashed). The client sends its hello and its first request at once; the daemon se
                       {"id": n, "method": "cancel", "params": {"id": m}}        answered with whether m was under way
                       {"id": n, "method": "subscribe", "params": as `events`}   answered with events until cancelled
                       {"id": n, "method": "console", "params": facts}           answered with effects and an exit
+                      {"id": n, "method": "authenticate", "params": {"token"}}  the first one; answered with its user
                       [n, kind, bytes]                                          a reply to an effect of command n
     daemon → client   {"hello": 1, "version": text, "pid": n}
                       {"id": n, "result": value}     or    {"id": n, "error": {code, message, hint, retryable}}
@@ -32,6 +33,7 @@ Replies are `data` with bytes, `done` with none, and `fail` with a sentence in U
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 import msgspec
@@ -54,6 +56,9 @@ STDIN: Final = 0
 CANCEL: Final = "cancel"
 SUBSCRIBE: Final = "subscribe"
 CONSOLE: Final = "console"
+AUTHENTICATE: Final = "authenticate"
+"""Presents an API token, which binds all that follows on the connection to its user's rules. It is a request and no
+part of the hello, so that a daemon that doesn't know it refuses it, and the client goes no further."""
 
 _NOTHING: Final = b""
 _NO_PARAMS: Final = b"\x80"
@@ -98,6 +103,18 @@ class CancelParams(msgspec.Struct, forbid_unknown_fields=True):
     """Which request to cancel."""
 
     id: _Id
+
+
+class AuthenticateParams(msgspec.Struct, forbid_unknown_fields=True):
+    """The API token that binds a connection."""
+
+    token: str
+
+
+class Bound(msgspec.Struct):
+    """Whose rules bind a connection from now on."""
+
+    user: str
 
 
 class ErrorBody(msgspec.Struct):
@@ -300,8 +317,22 @@ def decode_result(request: Request[R], result: msgspec.Raw) -> R:
     Raises:
         MalformedError: `bad_structure`: it is of another shape.
     """
-    decoder: msgspec.msgpack.Decoder[R] = msgspec.msgpack.Decoder(answer_type(type(request)))
+    decoder: msgspec.msgpack.Decoder[R] = _result_decoder(type(request))
     return _decoded(decoder, result, f"answer to `{request.method}`")
+
+
+@cache
+def _result_decoder(request: type[Request[Any]]) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(answer_type(request))
+
+
+def decode_user(result: msgspec.Raw) -> str:
+    """The user that a token binds to, from the answer to `authenticate`.
+
+    Raises:
+        MalformedError: `bad_structure`.
+    """
+    return _decoded(msgspec.msgpack.Decoder(Bound), result, "user").user
 
 
 def answer_type(request: type[Request[Any]]) -> Any:

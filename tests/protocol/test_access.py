@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.access import AccessRole, Decision, Rules, User, acts_for, decide, matches, user_of
+from moot_protocol.access import (
+    AccessRole,
+    Decision,
+    Rules,
+    User,
+    acts_for,
+    decide,
+    is_named,
+    matches,
+    may_some,
+    restriction_of,
+    sees_all,
+    user_of,
+)
 from moot_protocol.access_table import EVERY_PERMISSION
 
 ADMIN, USER, READER, SERVICE = AccessRole
@@ -39,6 +52,24 @@ def test_whatever_is_allowed_a_restriction_more_can_only_deny(
     fits = matches(pattern, permission) or matches(pattern, resource)
     assert not (fits and after.allowed)
     assert before.allowed or name not in rules.users or not after.allowed
+
+
+@given(rules, names, permissions, resources)
+def test_whoever_sees_all_may_do_it_to_each_thing_and_to_each_thing_only_who_may_do_it_to_some(
+    rules: Rules, name: str, permission: str, resource: str
+) -> None:
+    one = decide(rules, name, permission, resource).allowed
+    assert one or not sees_all(rules, name, permission)
+    assert may_some(rules, name, permission).allowed or not one
+
+
+@given(rules, names, permissions, resources)
+def test_a_restriction_is_what_denies_before_anything_is_granted(
+    rules: Rules, name: str, permission: str, resource: str
+) -> None:
+    taken = restriction_of(rules, name, permission, resource)
+    everything = Rules({each: user._replace(role=ADMIN, permissions=None) for each, user in rules.users.items()})
+    assert (taken is None) == (decide(everything, name, permission, resource).allowed or not is_named(rules, name))
 
 
 @given(st.data(), rules, names, permissions, resources)
@@ -136,3 +167,50 @@ def test_a_user_id_is_the_user_who_has_it() -> None:
     rules = Rules({"alice": User(ADMIN, uids=(1000, 1001)), "bob": User(ADMIN)})
     assert user_of(rules, 1001) == "alice"
     assert user_of(rules, 7) is None
+
+
+# -- Some and all ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("restriction", "whole"),
+    [
+        ("issue:delete", True),
+        ("memory:*", True),
+        ("rig:delete", True),
+        ("*:delete", False),  # it fits what is called `delete`
+        ("m*:delete", True),
+        ("issue:read:secret-*", False),
+        ("RIG:read:secret-*", False),
+        ("issue:*", False),
+        ("*:read", False),
+        ("iss*d:x", False),
+        ("*polecat*", False),
+        ("secret-7", False),
+    ],
+)
+def test_a_restriction_on_other_permissions_leaves_a_list_whole(restriction: str, whole: bool) -> None:
+    assert sees_all(Rules({"alice": User(USER, restrictions=(restriction,))}), "alice", "issue:read") is whole
+
+
+@pytest.mark.parametrize(
+    ("user", "some"),
+    [
+        (User(USER), True),
+        (User(SERVICE), False),
+        (User(SERVICE, ("issue:read:build-*",)), True),
+        (User(SERVICE, ("issue:write:build-*",)), False),
+        (User(READER, ("issue:*:build-*",)), True),
+        (User(USER, restrictions=("issue:read",)), False),
+        (User(USER, restrictions=("*",)), False),
+        (User(USER, restrictions=("secret-*",)), True),
+    ],
+)
+def test_a_permission_on_one_thing_is_one_on_some(user: User, some: bool) -> None:
+    assert may_some(Rules({"alice": user}), "alice", "issue:read").allowed is some
+    assert not may_some(Rules({"alice": user}), "bob", "issue:read").allowed
+
+
+def test_who_works_for_somebody_with_rules_is_named_by_them() -> None:
+    rules = Rules({"alice": User(USER), "bob/builder": User(USER)})
+    assert [is_named(rules, name) for name in ("alice", "alice/claude", "bob/builder/2", "bob", "alicea")] == [
+        True, True, True, False, False
+    ]  # fmt: skip

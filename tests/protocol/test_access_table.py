@@ -5,15 +5,18 @@ from moot_protocol.access_table import (
     PERMISSIONS,
     UNLISTED,
     Named,
+    Part,
     methods_in,
+    parts_of,
     permissions_of,
     resources_of,
 )
 from moot_protocol.exchange_requests import Join
+from moot_protocol.gate_requests import CreateGate
 from moot_protocol.listing import Filter
 from moot_protocol.membership_requests import Recover
 from moot_protocol.methods import REQUESTS
-from moot_protocol.requests import IssueFields, ListIssues, Script, Update
+from moot_protocol.requests import AddEdge, Edge, IssueFields, ListIssues, Script, Update
 
 
 def test_every_method_has_a_permission_and_the_table_names_no_other() -> None:
@@ -41,7 +44,12 @@ def test_a_script_needs_what_its_steps_need() -> None:
 
 def test_a_request_is_about_the_names_in_it_at_any_depth() -> None:
     update = Update(actor="alice", id="demo-1", fields=IssueFields(title="Words", assignee="polecat/toast"))
-    assert resources_of(update) == (Named("alice", False), Named("demo-1", True), Named("polecat/toast", False))
+    alice, demo, toast = (
+        Named("alice", is_person=True),
+        Named("demo-1", is_id=True),
+        Named("polecat/toast", is_person=True),
+    )
+    assert resources_of(update) == (alice, demo, toast)
     assert resources_of(ListIssues(filter=Filter(projects=("demo",)))) == (Named("demo", False),)
     assert resources_of(ListIssues()) == ()
 
@@ -50,3 +58,27 @@ def test_secrets_are_no_names() -> None:
     secrets = (Join(actor="a", ticket="moot1secret"), Recover(actor="a", words="twenty four words"))
     for request in secrets:
         assert not {each.text for each in resources_of(request)} & {"moot1secret", "twenty four words"}
+
+
+def test_a_scripts_steps_are_its_parts_each_with_the_names_in_it() -> None:
+    steps = (
+        {"method": "create", "params": {"project": "demo", "fields": {"assignee": "bob"}}},
+        {"method": "add_edge", "params": {"id": "demo-1", "edge": {"to": "$1"}}},
+        {"method": "teleport"},
+    )
+    first, second, third = parts_of(Script(actor="alice", steps=steps))
+    assert first == Part("create", "issue:write", (Named("bob", is_person=True), Named("demo")))
+    assert second == Part("add_edge", "issue:write", (Named("demo-1", is_id=True),))
+    assert third == Part("teleport", UNLISTED, ())
+    request = ListIssues(filter=Filter(projects=("demo",)))
+    assert parts_of(request) == (Part("list", "issue:read", (Named("demo"),)),)
+    assert parts_of(Script(actor="alice", steps=())) == (
+        Part("script", "issue:write", (Named("alice", is_person=True),)),
+    )
+
+
+def test_every_issue_that_a_request_names_is_told_as_one() -> None:
+    edge = AddEdge(actor="alice", id="demo-1", edge=Edge(to="demo-2"))
+    gate = CreateGate(actor="alice", project="demo", await_type="human", blocks=("demo-3",))
+    named = {each.text for request in (edge, gate) for each in resources_of(request) if each.is_id}
+    assert named == {"demo-1", "demo-2", "demo-3"}

@@ -14,9 +14,11 @@ from asyncio import AbstractEventLoop, TaskGroup, TimerHandle, Transport
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 from moot_protocol import rpc
+from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Events
@@ -37,6 +39,8 @@ class Work:
         self.call = call
         self.begun = begun
         self.stop: Callable[[], object] = _nothing
+        self.patience: TimerHandle | None = None
+        """Runs out at its deadline, where no task sees to that."""
         self.channel: ConsoleChannel | None = None
 
 
@@ -78,8 +82,11 @@ class Connection(asyncio.Protocol):
         self._splitter = rpc.FrameSplitter(hub.settings.frame_bytes)
         self._frames: deque[bytes] = deque()
         self._works: dict[int, Work] = {}
-        self._bound_uid: int | None = None
-        """The client's user id, where its requests have to be admitted."""
+        self._uid: int | None = None
+        self._asker: Asker | None = None
+        """Who the client is, where its requests have to be admitted."""
+        self._asked = False
+        """Whether a request was begun."""
         self._closed = False
         self._greeted = False
         self._drain_due = False
@@ -99,8 +106,9 @@ class Connection(asyncio.Protocol):
         self._hub.connections.add(self)
         uid = peer_uid(self._transport.get_extra_info("socket"))
         gate = self._hub.gate
+        self._uid = uid
         if uid is not None and gate is not None and gate.binds(uid):
-            self._bound_uid = uid
+            self._asker = Asker(uid)
         if uid is not None and uid != settings.owner and not (gate is not None and gate.lets_in(uid)):
             self._refuse(RefusedError(f"this is the socket of user {settings.owner}", code=Code.DENIED))
         elif self._hub.closing:
@@ -235,7 +243,9 @@ class Connection(asyncio.Protocol):
         self._hub.unfinished += 1
         try:
             self._check_room()
-            if call.method == rpc.CONSOLE:
+            if call.method == rpc.AUTHENTICATE:
+                self._authenticate(work)
+            elif call.method == rpc.CONSOLE:
                 self._host(work)
             elif call.method == rpc.SUBSCRIBE:
                 self._start(work, self._subscribed(work, rpc.decode_params(call, Events)))
@@ -245,6 +255,22 @@ class Connection(asyncio.Protocol):
                 self._request(work, rpc.decode_request(call))
         except Exception as error:  # whatever it was, the client gets an answer
             self._fail(work, error)
+        self._asked = True
+
+    def _authenticate(self, work: Work) -> None:
+        """Bind all that follows to a token's user, from this moment on and whether or not the token is good."""
+        gate = self._hub.gate
+        token = rpc.decode_params(work.call, rpc.AuthenticateParams).token
+        if self._asked or gate is None:
+            raise RefusedError("an API token comes with the first request of a connection", code=Code.USAGE)
+        self._asker = Asker(self._uid, token)
+        self._start(work, self._authenticated(work, gate, self._asker))
+
+    async def _authenticated(self, work: Work, gate: Gate, asker: Asker) -> None:
+        try:
+            self._answer(work, {"user": await gate.user_async(asker)})
+        except Exception as error:  # whatever it was, the client gets an answer
+            self._fail(work, error)
 
     def _check_room(self) -> None:
         if len(self._works) > self._hub.settings.in_flight:
@@ -252,20 +278,50 @@ class Connection(asyncio.Protocol):
 
     def _request(self, work: Work, request: Request[Any]) -> None:
         dispatcher = self._hub.dispatcher
-        if self._bound_uid is None and dispatcher.is_quick(request):
+        if self._asker is None and dispatcher.is_quick(request):
             self._answer(work, dispatcher.handle(request, work.call.key))
-        else:
+        elif self._asker is not None or not self._begun(work, request):
             self._start(work, self._worked(work, request))
+
+    def _begun(self, work: Work, request: Request[Any]) -> bool:
+        """Begin a request without a task, where that can be."""
+        deadline = self._deadline_of(work)
+        answered = partial(self._answered, work)
+        stop = self._hub.dispatcher.begin(request, work.call.key, deadline, answered)
+        if stop is None:
+            return False
+        work.stop = stop
+        work.patience = self._loop.call_at(deadline, self._late, work, request)
+        return True
+
+    def _answered(self, work: Work, result: Any, error: BaseException | None) -> None:
+        if error is not None:
+            self._fail(work, error)
+        elif self._writable.is_set():
+            self._give(work, result)
+        else:
+            self._start(work, self._answer_later(work, result))
+
+    async def _answer_later(self, work: Work, result: Any) -> None:
+        await self._until_writable()
+        self._give(work, result)
+
+    def _late(self, work: Work, request: Request[Any]) -> None:
+        if self._is_open(work):
+            work.stop()
+            self._fail(work, _took_too_long(request))
+
+    def _deadline_of(self, work: Work) -> float:
+        given = work.call.deadline_ms
+        return work.begun + (self._hub.settings.deadline if given is None else given / 1000)
 
     def _start(self, work: Work, coroutine: Any) -> None:
         task = self._hub.tasks.create_task(coroutine, name=f"rpc.{self._number}.{work.call.id}.{work.call.method}")
         work.stop = task.cancel
 
     async def _worked(self, work: Work, request: Request[Any]) -> None:
-        given = work.call.deadline_ms
-        seconds = self._hub.settings.deadline if given is None else given / 1000
         try:
-            result = await self._within(request, work.call.key, work.begun + seconds)
+            result = await self._within(request, work.call.key, self._deadline_of(work))
             await self._until_writable()
             self._answer(work, result)
         except Exception as error:  # whatever it was, the client gets an answer
@@ -279,14 +335,13 @@ class Connection(asyncio.Protocol):
     async def _within(self, request: Request[Any], key: str, deadline: float) -> Any:
         try:
             async with asyncio.timeout_at(deadline):
-                if self._bound_uid is not None and self._hub.gate is not None:
-                    await self._hub.gate.admit_async(self._bound_uid, request)
-                return await self._hub.dispatcher.handle_async(request, key, deadline)
+                gate, dispatcher = self._hub.gate, self._hub.dispatcher
+                if self._asker is None or gate is None:
+                    return await dispatcher.handle_async(request, key, deadline)
+                grant = await gate.admit_async(self._asker, request)
+                return await gate.narrow_async(grant, await dispatcher.handle_async(grant.request, key, deadline))
         except TimeoutError as error:
-            raise RefusedError(
-                f"`{request.method}` took longer than its deadline", code=Code.TIMEOUT, retryable=True,
-                hint="give it more time; with an idempotency key a write is done once however often it is tried",
-            ) from error  # fmt: skip
+            raise _took_too_long(request) from error
 
     async def _subscribed(self, work: Work, first: Events) -> None:
         """Look for news again and again, each event one frame, until cancelled."""
@@ -318,7 +373,13 @@ class Connection(asyncio.Protocol):
             self._finish(work.call.id)
             self._write(answer)
 
-    def _fail(self, work: Work, error: Exception) -> None:
+    def _give(self, work: Work, result: Any) -> None:
+        try:
+            self._answer(work, result)
+        except Exception as error:  # whatever it was, the client gets an answer
+            self._fail(work, error)
+
+    def _fail(self, work: Work, error: BaseException) -> None:
         if self._is_open(work):
             known = self._known(work, error)
             self._finish(work.call.id, known.code)
@@ -335,6 +396,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, call_id: int, outcome: Code | None = None) -> Work:
         work = self._works.pop(call_id)
+        _cancel(work.patience)
         self._hub.unfinished -= 1
         self._hub.ended()
         self._hub.observer.note(
@@ -357,7 +419,7 @@ class Connection(asyncio.Protocol):
         if not self._writable.is_set():
             work.channel.pause()
         work.channel.start()
-        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, work.channel, self._bound_uid))
+        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, work.channel, self._asker))
         hub.hosted.add(thread)
         thread.add_done_callback(self._thread_ended)
 
@@ -392,6 +454,15 @@ def peer_uid(connection: Any) -> int | None:
         return None
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return int(struct.unpack("3i", credentials)[1])
+
+
+def _took_too_long(request: Request[Any]) -> RefusedError:
+    return RefusedError(
+        f"`{request.method}` took longer than its deadline",
+        code=Code.TIMEOUT,
+        hint="give it more time; with an idempotency key a write is done once however often it is tried",
+        retryable=True,
+    )
 
 
 def _busy(what: str) -> RefusedError:

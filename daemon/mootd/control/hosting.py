@@ -15,6 +15,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, Final, Generic, TypeVar
 
 from moot_protocol import rpc
+from moot_protocol.access import Asker
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import RPC_BUFFER_BYTES, RPC_CHUNK_BYTES
 
@@ -243,11 +244,11 @@ class HostedTerminal(Generic[F]):
     Args:
         facts: what the client said of itself.
         channel: the way to it.
-        bound_uid: the client's user id where access rules bind what it asks for; else None.
+        asker: who the client is where access rules bind what it asks for; else None.
     """
 
-    def __init__(self, facts: F, channel: ConsoleChannel, bound_uid: int | None = None) -> None:
-        self.bound_uid = bound_uid
+    def __init__(self, facts: F, channel: ConsoleChannel, asker: Asker | None = None) -> None:
+        self.asker = asker
         self._facts = facts
         self._channel = channel
         self._handles = rpc.STDIN

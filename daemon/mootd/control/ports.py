@@ -1,12 +1,17 @@
 """What the control socket needs of the rest of the daemon, and the limits it keeps."""
 
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from moot_protocol import limits
+from moot_protocol.access import Asker
 from moot_protocol.request_base import Request
 from moot_protocol.rpc import Call
 from mootd.control.hosting import HostedTerminal
+
+Answered = Callable[[Any, BaseException | None], object]
+"""Called with an answer and None, or with None and an error."""
 
 
 class Dispatcher(Protocol):
@@ -21,6 +26,21 @@ class Dispatcher(Protocol):
     def handle(self, request: Request[Any], key: str) -> Any:
         """Answer a quick request at once. `key` is its idempotency key, or empty."""
 
+    def begin(
+        self, request: Request[Any], key: str, deadline: float, answered: Answered
+    ) -> Callable[[], object] | None:
+        """Begin a request that needs no task to wait for it.
+
+        Args:
+            request: what is asked.
+            key: its idempotency key, or empty.
+            deadline: as for `handle_async`; it is the caller's to end what has begun by then.
+            answered: called in the event loop, after this has returned, once; not after what is returned was called.
+
+        Returns:
+            What cancels it, or None for one that `handle_async` has to answer.
+        """
+
     async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
         """Answer any other request.
 
@@ -34,6 +54,14 @@ class Dispatcher(Protocol):
         """
 
 
+class Grant(Protocol):
+    """What a gate says of a request that it lets pass."""
+
+    @property
+    def request(self) -> Request[Any]:
+        """What is to be carried out."""
+
+
 class Gate(Protocol):
     """Says whose requests are carried out, where the socket lets in others than the daemon's user."""
 
@@ -43,12 +71,22 @@ class Gate(Protocol):
     def binds(self, uid: int) -> bool:
         """Whether each request of a user id has to be admitted. Called in the event loop; quick."""
 
-    async def admit_async(self, uid: int, request: Request[Any]) -> None:
-        """Let a request pass. Called in the event loop.
+    async def user_async(self, asker: Asker) -> str:
+        """The user whose rules bind somebody. Called in the event loop.
 
         Raises:
-            RefusedError: `denied`.
+            RefusedError: `denied`; `bad_token`.
         """
+
+    async def admit_async(self, asker: Asker, request: Request[Any]) -> Grant:
+        """Let a request pass, as it is to be carried out. Called in the event loop.
+
+        Raises:
+            RefusedError: `denied`; `bad_token`.
+        """
+
+    async def narrow_async(self, grant: Any, answer: Any) -> Any:
+        """What of an answer is shown to whom its request was granted. Called in the event loop."""
 
 
 class ConsoleHost(Protocol):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from moot_protocol.access import Rules
-from moot_protocol.access_file import read_rules
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_BYTES
 from mootd.edges.paths import private_folder, refusal, sync_folder
@@ -58,6 +57,8 @@ class AccessFile:
                 return self._read[1]
             text = file.read(ACCESS_BYTES + 1)
         self._read = None
+        from moot_protocol.access_file import read_rules  # noqa: PLC0415 - few machines have rules to be read
+
         rules = read_rules(self._decoded(text))
         self._read = (stamp, rules)
         return rules

@@ -22,6 +22,7 @@ from moot_protocol.membership_requests import (
     RotatePlaneKey,
     RotateTownKey,
     Salvage,
+    SettleFork,
 )
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Delete, InitTown, Undelete
@@ -40,6 +41,7 @@ EVENT_TYPES: Final[dict[type[Request[Any]], str]] = {
     CloseInvite: "invite_closed",
     RemoveTown: "member_removed",
     RetireReplica: "replica_retired",
+    SettleFork: "fork_settled",
     RotatePlaneKey: "key_rotated",
     RotateTownKey: "key_rotated",
     Recover: "recovered",

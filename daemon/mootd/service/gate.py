@@ -1,28 +1,89 @@
-"""The gate: whether a request of somebody else than the daemon's user is carried out, and the record of it.
+"""The gate: whether a request that rules bind is carried out, what is seen of its answer, and the record of it.
 
-Invariants: nobody but the daemon's own user gets in where no rules stand, or none that can be read. A decision that is
-to be recorded is durable before anything is answered. Whom no rule binds passes without a look at any rule.
+Invariants: nobody but the daemon's own user gets in where no rules stand, or none that can be read. An API token only
+takes away: whoever presents one may do what its user may, if their user id may it too. A decision that is to be
+recorded is durable before anything is answered. Whom no rule binds passes without a look at any rule.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, NoReturn
+from functools import cache
+from typing import Any, Final, NamedTuple, NoReturn
 
-from moot_protocol.access import EVERYTHING, Audit, Decision, Rules, acts_for, decide, user_of
-from moot_protocol.access_table import permissions_of, resources_of
+import msgspec
+
+from moot_protocol.access import (
+    EVERYTHING,
+    READ_VERB,
+    Asker,
+    Audit,
+    Decision,
+    Rules,
+    acts_for,
+    decide,
+    may_some,
+    restriction_of,
+    sees_all,
+    user_of,
+)
+from moot_protocol.access_rows import (
+    ALSO_SHOWN,
+    BY_NAME,
+    CHOOSING,
+    NARROWED,
+    WRITTEN,
+    Sight,
+    among,
+    cut,
+    is_passed_over,
+    ready_for,
+    widened,
+)
+from moot_protocol.access_table import Named, Part, parts_of, permissions_of, resources_of
+from moot_protocol.access_tokens import bad_token, token_id
+from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.limits import AUDIT_RESOURCES
+from moot_protocol.limits import ACCESS_ROWS, AUDIT_RESOURCES
 from moot_protocol.request_base import Request
 from moot_protocol.requests import ResolveIds
+from moot_protocol.rpc import AUTHENTICATE
 from mootd.edges.access_file import AccessFile
+from mootd.engine.access_tokens import Flaw, Token, note_use
 from mootd.engine.audit import Entry, note
 from mootd.engine.unit import Unit
+from mootd.service.access_tokens import Tokens
+
+_UNREADABLE: Final = "there are no rules that can be read"
+
+
+class Grant(NamedTuple):
+    """What becomes of a request that was let pass."""
+
+    request: Request[Any]
+    """What is to be carried out: with the actor filled in, and room for rows that will be hidden."""
+    asked: Request[Any]
+    narrowing: Callable[[Any], Any] | None = None
+    """What of its answer is shown; None where all is."""
+
+
+class _Bound(NamedTuple):
+    """Who asks, by the rules."""
+
+    rules: Rules
+    users: tuple[str, ...]
+    """All whose rules bind: the user of the user id, and the token's."""
+    token: Token | None
+
+    @property
+    def user(self) -> str:
+        """Who acts where nobody is named: of `alice` and `alice/claude-3` the latter."""
+        return max(self.users, key=len)
 
 
 class Gate:
-    """Decides on requests by the user id they come from.
+    """Decides on requests by the user id they come from, and by the API token that was presented.
 
     Args:
         file: the rules.
@@ -30,6 +91,7 @@ class Gate:
         read: answers a reading request.
         commit: carries out work in one write transaction, durably.
         executor: threads for what touches the disk.
+        tokens: the API tokens.
     """
 
     def __init__(
@@ -39,12 +101,14 @@ class Gate:
         read: Callable[[Request[Any]], Any],
         commit: Callable[[Callable[[Unit], object]], object],
         executor: Executor,
+        tokens: Tokens,
     ) -> None:
         self._file = file
         self._owner = owner
         self._read = read
         self._commit = commit
         self._executor = executor
+        self._tokens = tokens
 
     def lets_in(self, uid: int) -> bool:
         """Whether a user id may connect, by the rules as they were last read. Touches no disk."""
@@ -52,77 +116,228 @@ class Gate:
         return uid == self._owner or (rules is not None and user_of(rules, uid) is not None)
 
     def binds(self, uid: int) -> bool:
-        """Whether requests of a user id have to pass `admit`. Touches no disk."""
+        """Whether requests of a user id have to pass `admit` also without a token. Touches no disk."""
         rules = self._file.last
         return uid != self._owner or (rules is not None and rules.audit is Audit.ALL)
 
-    async def admit_async(self, uid: int, request: Request[Any]) -> None:
-        """As `admit`, from the loop."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self.admit, uid, request)
+    # -- From the loop -------------------------------------------------------------------------------------------
+    async def user_async(self, asker: Asker) -> str:
+        """As `user`, from the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.user, asker)
 
-    def admit(self, uid: int, request: Request[Any]) -> None:
+    async def admit_async(self, asker: Asker, request: Request[Any]) -> Grant:
+        """As `admit`, from the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.admit, asker, request)
+
+    async def narrow_async(self, grant: Grant, answer: Any) -> Any:
+        """As `narrow`, from the loop."""
+        if grant.narrowing is None:
+            return answer
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.narrow, grant, answer)
+
+    # -- Decisions -----------------------------------------------------------------------------------------------
+    def user(self, asker: Asker) -> str:
+        """The user as whom somebody acts who says nothing else; empty for the daemon's own user without a token.
+
+        Raises:
+            RefusedError: `denied`; `bad_token`.
+        """
+        bound = self._bound(asker, AUTHENTICATE, EVERYTHING)
+        return bound.user if bound else ""
+
+    def admit(self, asker: Asker, request: Request[Any]) -> Grant:
         """Let a request pass, or refuse it. Blocks until the record is durable, where there is one.
 
         Raises:
-            RefusedError: `denied`.
+            RefusedError: `denied`; `bad_token`.
         """
-        if uid == self._owner:
+        bound = self._bound(asker, request.method, _told(request))
+        if bound is None:
             self._note_own(request)
-            return
+            return Grant(request, request)
+        asked = _with_actor(request, bound.user)
+        actor = getattr(asked, "actor", "") or bound.user
+        stranger = next((user for user in bound.users if not acts_for(actor, user)), None)
+        if stranger is not None:
+            self._deny(stranger, request, f"{stranger} can't act as {actor}", bound.token)
+        scoped = _is_scoped(bound.rules, actor, request)
+        decision = self._decided(bound.rules, actor, asked, scoped=scoped)
+        if not decision.allowed:
+            self._deny(actor, request, decision.rule, bound.token)
+        if bound.rules.audit is not Audit.WRITES or type(request).writes:
+            entry = Entry("access_granted", actor, request.method, _told(request), "allowed", {"rule": decision.rule})
+            self._note(entry, bound.token)
+        if scoped and isinstance(asked, ClaimReady):
+            asked = self._choosing(bound.rules, actor, asked)
+        narrowing = NARROWED.get(request.method) or WRITTEN.get(request.method)
+        if not scoped or narrowing is None:
+            return Grant(asked, asked)
+        sees = _sight(bound.rules, actor)
+        return Grant(widened(asked, ACCESS_ROWS), asked, lambda answer: narrowing(answer, sees))
+
+    def narrow(self, grant: Grant, answer: Any) -> Any:
+        """What of an answer is shown to whom its request was granted."""
+        if grant.narrowing is None:
+            return answer
+        request, shown = grant.request, grant.narrowing(answer)
+        while is_passed_over(request, shown):
+            request = msgspec.structs.replace(request, since=answer["next"], wait_ms=0)
+            answer = self._read(request)
+            shown = grant.narrowing(answer)
+        return cut(shown, getattr(grant.asked, "limit", 0))
+
+    def _choosing(self, rules: Rules, subject: str, request: ClaimReady) -> ClaimReady:
+        """A claim of whatever is ready, of what may be both seen and claimed."""
+        return among(request, self._read(ready_for(request, ACCESS_ROWS)), _sight(rules, subject))
+
+    def _bound(self, asker: Asker, method: str, resource: str) -> _Bound | None:
+        """Who asks; None for whom no rule binds."""
+        is_own = asker.uid is None or asker.uid == self._owner
+        if is_own and not asker.token:
+            return None
+        whoever = f"uid {self._owner if asker.uid is None else asker.uid}"
+        denied = Entry("access_denied", whoever, method, resource, "denied")
+        token = self._token(asker.token, denied) if asker.token else None
         try:
             rules = self._file.rules()
         except MootError:
             rules = None
+        user = None if rules is None or is_own or asker.uid is None else user_of(rules, asker.uid)
+        users = (*(() if user is None else (user,)), *(() if token is None else (token.user,)))
         if rules is None:
-            self._deny(f"uid {uid}", request, "there are no rules that can be read")
-        user = user_of(rules, uid)
-        if user is None:
-            self._deny(f"uid {uid}", request, f"no user is user id {uid}")
-        actor = getattr(request, "actor", "") or user
-        if not acts_for(actor, user):
-            self._deny(user, request, f"{user} can't act as {actor}")
-        decision = self._decided(rules, actor, request)
-        if not decision.allowed:
-            self._deny(actor, request, decision.rule)
-        if rules.audit is not Audit.WRITES or type(request).writes:
-            self._note("access_granted", actor, request, "allowed", decision.rule)
+            self._deny_as(denied, _UNREADABLE, token)
+        if not is_own and user is None:
+            self._deny_as(denied, f"no user is user id {asker.uid}", token)
+        return _Bound(rules, users, token)
 
-    def _decided(self, rules: Rules, subject: str, request: Request[Any]) -> Decision:
-        resources = list(self._resources(request)) or [EVERYTHING]
-        if len(resources) > AUDIT_RESOURCES:
+    def _token(self, text: str, denied: Entry) -> Token:
+        """The token that was presented, its use noted where that is due.
+
+        Raises:
+            RefusedError: `bad_token`.
+        """
+        found = self._tokens.presented(text)
+        if isinstance(found, Flaw):
+            rule = f"token {token_id(text) or 'of no form'}: {found}"
+            self._note(denied._replace(details={"rule": rule}), None)
+            raise bad_token()
+        if self._tokens.is_use_due(found):
+            used = Entry("token_used", found.user, denied.action, found.id, "allowed", {"token": found.id})
+
+            def noting(unit: Unit) -> None:
+                note_use(unit, found.id)
+                note(unit, used)
+
+            self._commit(noting)
+        return found
+
+    def _decided(self, rules: Rules, subject: str, request: Request[Any], *, scoped: bool) -> Decision:
+        parts = parts_of(request)
+        if sum(len(part.named) for part in parts) > AUDIT_RESOURCES:
             return Decision(False, f"it names more than {AUDIT_RESOURCES} things at once")
         decision = Decision(False, "")
-        for permission in permissions_of(request):
-            for resource in resources:
-                decision = decide(rules, subject, permission, resource)
+        for part in parts:
+            for decision in self._on_part(rules, subject, part, request, scoped=scoped):
                 if not decision.allowed:
                     return decision
         return decision
 
-    def _resources(self, request: Request[Any]) -> Iterator[str]:
-        """What a request is about: ids in full, since a rule about `secret-*` means the beginning of one as well."""
-        for named in resources_of(request):
-            full = named.text
-            if named.is_id:
-                with suppress(MootError):  # it is none, or is made by this request: then it counts as it was typed
-                    full = self._read(ResolveIds(ids=(named.text,)))[0]
-            yield full
+    def _on_part(
+        self, rules: Rules, subject: str, part: Part, request: Request[Any], *, scoped: bool
+    ) -> Iterator[Decision]:
+        if not scoped:
+            return self._on_names(rules, subject, part)
+        if part.method in NARROWED or part.method == request.method == CHOOSING:
+            return self._on_rows(rules, subject, part)
+        if part.method == CHOOSING:
+            why = f"{subject} may not see everything, and `{CHOOSING}` takes what it finds"
+            return iter((Decision(False, why),))
+        is_reading = not type(request).writes and part.permission.endswith(f":{READ_VERB}")
+        if not is_reading or (part.method in BY_NAME and part.named):
+            return self._on_names(rules, subject, part)
+        return iter((Decision(False, f"{subject} may not see everything, and this can't be shown in part"),))
 
+    def _on_names(self, rules: Rules, subject: str, part: Part) -> Iterator[Decision]:
+        """The decisions on what is named: each id has to be granted, or else one other name, or else everything."""
+        places = [each for each in part.named if not (each.is_id or each.is_person)]
+        yield from self._on_ids(rules, subject, part)
+        if not any(each.is_id for each in part.named):
+            found = [decide(rules, subject, part.permission, each.text) for each in places]
+            found = found or [decide(rules, subject, part.permission, EVERYTHING)]
+            yield next((each for each in found if each.allowed), found[0])
+
+    def _on_rows(self, rules: Rules, subject: str, part: Part) -> Iterator[Decision]:
+        """The decisions on what is narrowed to what may be seen: where it looks must only not be taken away."""
+        yield may_some(rules, subject, part.permission)
+        yield from self._on_ids(rules, subject, part)
+
+    def _on_ids(self, rules: Rules, subject: str, part: Part) -> Iterator[Decision]:
+        """The decisions on each id that is named, and the restrictions on everything else."""
+        for each in part.named:
+            if each.is_id:
+                yield from self._on(rules, subject, part.permission, each)
+            elif taken := restriction_of(rules, subject, part.permission, each.text):
+                yield taken
+
+    def _on(self, rules: Rules, subject: str, permission: str, named: Named) -> Iterator[Decision]:
+        """The decisions on one name: an id in full, since a rule about `secret-*` means the beginning of one too."""
+        full = named.text
+        if named.is_id:
+            with suppress(MootError):  # it is none, or is made by this request: then it counts as it was typed
+                full = self._read(ResolveIds(ids=(named.text,)))[0]
+            if full != named.text and (taken := restriction_of(rules, subject, permission, named.text)):
+                yield taken
+        yield decide(rules, subject, permission, full)
+
+    # -- Records -------------------------------------------------------------------------------------------------
     def _note_own(self, request: Request[Any]) -> None:
         rules = self._file.last
         if rules is not None and rules.audit is Audit.ALL:
             actor = getattr(request, "actor", "")
-            self._note("requested", actor, request, "allowed", "the daemon's own user: no rule binds")
+            details = {"rule": "the daemon's own user: no rule binds"}
+            self._note(Entry("requested", actor, request.method, _told(request), "allowed", details), None)
 
-    def _deny(self, subject: str, request: Request[Any], rule: str) -> NoReturn:
-        self._note("access_denied", subject, request, "denied", rule)
+    def _deny(self, subject: str, request: Request[Any], rule: str, token: Token | None) -> NoReturn:
+        self._deny_as(Entry("access_denied", subject, request.method, _told(request), "denied"), rule, token)
+
+    def _deny_as(self, denied: Entry, rule: str, token: Token | None) -> NoReturn:
+        self._note(denied._replace(details={"rule": rule}), token)
         raise RefusedError(
-            f"{subject} may not `{request.method}`: {rule}",
+            f"{denied.actor} may not `{denied.action}`: {rule}",
             code=Code.DENIED,
             hint="whoever keeps access.toml on this machine can change that",
         )
 
-    def _note(self, event_type: str, subject: str, request: Request[Any], result: str, rule: str) -> None:
-        resource = ", ".join(each.text for each in resources_of(request)) or EVERYTHING
-        entry = Entry(event_type, subject, request.method, resource, result, {"rule": rule})
+    def _note(self, entry: Entry, token: Token | None) -> None:
+        if token is not None:
+            entry = entry._replace(details={**entry.details, "token": token.id})
         self._commit(lambda unit: note(unit, entry))
+
+
+def _sight(rules: Rules, subject: str) -> Sight:
+    """What somebody may see."""
+
+    @cache
+    def sees(permission: str, *names: str) -> bool:
+        if any(restriction_of(rules, subject, permission, name) for name in names):
+            return False
+        return any(decide(rules, subject, permission, name).allowed for name in names)
+
+    return sees
+
+
+def _is_scoped(rules: Rules, subject: str, request: Request[Any]) -> bool:
+    """Whether some of what a request may be about is hidden from somebody."""
+    needed = {*permissions_of(request), *ALSO_SHOWN.get(request.method, ())}
+    return not all(sees_all(rules, subject, permission) for permission in needed)
+
+
+def _with_actor(request: Request[Any], user: str) -> Request[Any]:
+    """A request in which it stands who acts."""
+    if getattr(request, "actor", None) != "":
+        return request
+    return msgspec.structs.replace(request, actor=user)
+
+
+def _told(request: Request[Any]) -> str:
+    return ", ".join(each.text for each in resources_of(request)) or EVERYTHING

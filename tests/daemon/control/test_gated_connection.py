@@ -9,9 +9,10 @@ import pytest
 
 from moot.console.terminal import Facts
 from moot_protocol import rpc
-from moot_protocol.errors import Code, RefusedError
-from moot_protocol.request_base import Request
+from moot_protocol.access import Asker
+from moot_protocol.requests import Ping
 from moot_testkit.control import Daemon, RawClient, raw_client, serving
+from moot_testkit.gates import GOOD, USER, StubGate
 from mootd.control.hosting import HostedTerminal
 from mootd.control.ports import Settings
 
@@ -22,34 +23,21 @@ def error_of(message: Any) -> tuple[int, str]:
     return message["id"], message["error"]["code"]
 
 
-class Rules:
-    """A gate that lets everybody in, or nobody, and refuses one method."""
-
-    def __init__(self, denied: str = "", *, open_to_all: bool = True, binding: bool = True) -> None:
-        self._denied, self._open, self._binding = denied, open_to_all, binding
-        self.asked: list[tuple[int, str]] = []
-
-    def lets_in(self, uid: int) -> bool:
-        return self._open
-
-    def binds(self, uid: int) -> bool:
-        return self._binding
-
-    async def admit_async(self, uid: int, request: Request[Any]) -> None:
-        self.asked.append((uid, request.method))
-        if request.method == self._denied:
-            raise RefusedError("not you", code=Code.DENIED)
-
-
 @contextmanager
-def behind(gate: Rules, owner: int) -> Iterator[Daemon]:
+def behind(gate: StubGate, owner: int) -> Iterator[Daemon]:
     with serving(Settings(version="9.9.9", owner=owner)) as daemon:
         daemon.server.gate = gate
+        daemon.answers.slow[Ping] = _pong
         yield daemon
 
 
+async def _pong(request: Ping) -> dict[str, Any]:
+    del request
+    return {}
+
+
 def test_another_user_whom_the_gate_lets_in_is_served_and_asked_for_each_request() -> None:
-    gate = Rules(denied="show")
+    gate = StubGate(denied="show")
     with behind(gate, os.geteuid() + 1) as daemon, raw_client(daemon) as client:
         client.call(1, "ping", {})
         assert client.receive()["id"] == 1
@@ -59,34 +47,81 @@ def test_another_user_whom_the_gate_lets_in_is_served_and_asked_for_each_request
         client.receive()
         client.run(4)
         client.receive()
-    assert gate.asked[:3] == [(os.geteuid(), "ping"), (os.geteuid(), "show"), (os.geteuid(), "events")]
+    assert gate.asked[:3] == [(Asker(os.geteuid()), method) for method in ("ping", "show", "events")]
 
 
 def test_another_user_whom_the_gate_does_not_know_is_turned_away() -> None:
-    with behind(Rules(open_to_all=False), os.geteuid() + 1) as daemon:
+    with behind(StubGate(open_to_all=False), os.geteuid() + 1) as daemon:
         client = RawClient(daemon.path)
         assert error_of(client.receive()) == (rpc.CONNECTION, "denied")
         client.close()
 
 
 def test_whom_no_rule_binds_is_never_asked() -> None:
-    gate = Rules(binding=False)
+    gate = StubGate(binding=False)
     with behind(gate, os.geteuid()) as daemon, raw_client(daemon) as client:
         client.call(1, "ping", {})
         assert client.receive()["id"] == 1
     assert gate.asked == []
 
 
-@pytest.mark.parametrize(("binding", "uid"), [(True, os.geteuid()), (False, None)])
-def test_a_command_knows_whose_requests_have_to_be_admitted(binding: bool, uid: int | None) -> None:
-    seen: list[int | None] = []
+@pytest.mark.parametrize(("binding", "asker"), [(True, Asker(os.geteuid())), (False, None)])
+def test_a_command_knows_whose_requests_have_to_be_admitted(binding: bool, asker: Asker | None) -> None:
+    seen: list[Asker | None] = []
 
     def command(terminal: HostedTerminal[Facts]) -> int:
-        seen.append(terminal.bound_uid)
+        seen.append(terminal.asker)
         return 0
 
-    with behind(Rules(binding=binding), os.geteuid()) as daemon, raw_client(daemon) as client:
+    with behind(StubGate(binding=binding), os.geteuid()) as daemon, raw_client(daemon) as client:
         daemon.commands.command = command
         client.run()
         client.receive()
-    assert seen == [uid]
+    assert seen == [asker]
+
+
+def test_what_is_answered_to_whom_rules_bind_is_narrowed() -> None:
+    with behind(StubGate(), os.geteuid()) as daemon, raw_client(daemon) as client:
+        client.call(1, "ping", {})
+        assert client.receive()["result"]["narrowed"]
+
+
+# -- Tokens ------------------------------------------------------------------------------------------------------
+def test_a_token_binds_all_that_follows_whoever_connects() -> None:
+    gate = StubGate(binding=False)
+    with behind(gate, os.geteuid()) as daemon, raw_client(daemon) as client:
+        client.call(1, rpc.AUTHENTICATE, {"token": GOOD})
+        client.call(2, "ping", {})  # at once, before the first is answered
+        answers = {each["id"]: each["result"] for each in (client.receive(), client.receive())}
+        client.run(3)
+        client.receive()
+    assert answers[1] == {"user": USER}
+    assert gate.asked == [(Asker(os.geteuid(), GOOD), "ping")]
+
+
+def test_a_token_that_is_not_good_binds_as_well() -> None:
+    gate = StubGate(binding=False)
+    with behind(gate, os.geteuid()) as daemon, raw_client(daemon) as client:
+        client.call(1, rpc.AUTHENTICATE, {"token": "bad"})
+        assert error_of(client.receive()) == (1, "bad_token")
+        client.call(2, "ping", {})
+        assert client.receive()["id"] == 2
+    assert gate.asked == [(Asker(os.geteuid(), "bad"), "ping")]
+
+
+def test_a_token_comes_first_or_not_at_all() -> None:
+    gate = StubGate(binding=False)
+    with behind(gate, os.geteuid()) as daemon, raw_client(daemon) as client:
+        client.call(1, "ping", {})
+        client.receive()
+        client.call(2, rpc.AUTHENTICATE, {"token": GOOD})
+        assert error_of(client.receive()) == (2, "usage")
+        client.call(3, rpc.AUTHENTICATE, {"token": GOOD})
+        assert error_of(client.receive()) == (3, "usage")
+    assert gate.asked == []
+
+
+def test_where_nobody_decides_a_token_is_refused() -> None:
+    with serving(Settings(version="9.9.9")) as daemon, raw_client(daemon) as client:
+        client.call(1, rpc.AUTHENTICATE, {"token": GOOD})
+        assert error_of(client.receive()) == (1, "usage")

@@ -1,6 +1,7 @@
 """The gate: who gets in by their user id, what is denied, and what is recorded of it."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,12 +9,37 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.access import Asker
 from moot_protocol.audit_requests import ListAudit
+from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import ACCESS_TOKEN_USE_MS
+from moot_protocol.listing import Filter, Page
+from moot_protocol.memory_requests import Memories
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Create, IssueFields, ListIssues, Script, Show
+from moot_protocol.requests import (
+    AddEdge,
+    Close,
+    Count,
+    Create,
+    Delete,
+    Edge,
+    Events,
+    Export,
+    IssueFields,
+    Labels,
+    ListIssues,
+    Ready,
+    Script,
+    Show,
+    Stats,
+    Update,
+)
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.edges.access_file import AccessFile
+from mootd.engine.access_tokens import create_token, revoke_token
+from mootd.engine.unit import Unit
+from mootd.service.access_tokens import Tokens
 from mootd.service.gate import Gate
 
 OWNER, ALICE, BOB, STRANGER = 1, 1000, 1001, 1002
@@ -40,7 +66,8 @@ class Door:
         self.api: Api = make_api()
         self.file = AccessFile(folder / "access.toml")
         self.asked: list[Request[Any]] = []
-        self.gate = Gate(self.file, OWNER, self._read, self.api.member.commit, ThreadPoolExecutor(1))
+        tokens = Tokens(self.api.member.replica)
+        self.gate = Gate(self.file, OWNER, self._read, self.api.member.commit, ThreadPoolExecutor(1), tokens)
 
     def _read(self, request: Request[Any]) -> object:
         self.asked.append(request)
@@ -52,7 +79,7 @@ class Door:
 
     def code(self, uid: int, request: Request[Any]) -> Code | None:
         try:
-            self.gate.admit(uid, request)
+            self.gate.admit(Asker(uid), request)
         except RefusedError as error:
             return error.code
         return None
@@ -156,7 +183,7 @@ def test_the_rules_say_whether_reading_is_recorded(door: Door, audit: str, reads
 
 def test_from_the_loop_it_decides_alike_and_in_a_thread(door: Door) -> None:
     async def ask(uid: int) -> None:
-        await door.gate.admit_async(uid, Show(ids=("demo-1",)))
+        await door.gate.admit_async(Asker(uid), Show(ids=("demo-1",)))
 
     asyncio.run(ask(ALICE))
     with pytest.raises(RefusedError):
@@ -170,6 +197,230 @@ def test_whom_no_rule_binds_costs_no_look_at_anything(door: Door, monkeypatch: p
     refuse: Callable[[], None] = fail
     monkeypatch.setattr(door.file, "rules", refuse)
     assert not door.gate.binds(OWNER)
-    door.gate.admit(OWNER, Close(actor="ada", id="demo-1"))
+    door.gate.admit(Asker(OWNER), Close(actor="ada", id="demo-1"))
     assert door.asked == []
     assert door.records() == []
+
+
+# -- Tokens ------------------------------------------------------------------------------------------------------
+def token(door: Door, user: str, **more: Any) -> tuple[str, str]:
+    text = ""
+
+    def make(unit: Unit) -> str:
+        nonlocal text
+        made, text = create_token(unit, user, **{"by": "ada", "expires_ms": 0, "note": "", **more})
+        return made.id
+
+    return door.api.member.commit(make), text
+
+
+def refused(door: Door, asker: Asker, request: Request[Any]) -> Code | None:
+    try:
+        door.gate.admit(asker, request)
+    except RefusedError as error:
+        return error.code
+    return None
+
+
+def test_a_token_narrows_the_daemons_own_user(door: Door) -> None:
+    _, text = token(door, "bob")
+    for uid in (OWNER, None):
+        asker = Asker(uid, text)
+        assert refused(door, asker, Show(ids=("demo-1",))) is None
+        assert refused(door, asker, Close(actor="bob", id="demo-1")) is Code.DENIED
+        assert refused(door, asker, Close(actor="ada", id="demo-1")) is Code.DENIED
+    assert refused(door, Asker(OWNER), Close(actor="ada", id="demo-1")) is None
+
+
+def test_a_token_never_lets_a_user_id_do_more_than_without_it(door: Door) -> None:
+    _, carols = token(door, "carol")
+    _, agents = token(door, "alice/claude")
+    assert refused(door, Asker(ALICE, carols), Delete(actor="carol", id="demo-1")) is Code.DENIED
+    assert refused(door, Asker(STRANGER, carols), Show(ids=("demo-1",))) is Code.DENIED
+    assert refused(door, Asker(ALICE, agents), Close(actor="alice/claude", id="demo-1")) is None
+    assert refused(door, Asker(ALICE, agents), Close(actor="alice", id="demo-1")) is Code.DENIED
+    assert refused(door, Asker(OWNER, carols), Delete(actor="carol", id="demo-1")) is None
+
+
+def test_of_a_user_and_a_token_for_somebody_who_works_for_them_the_narrower_binds(door: Door) -> None:
+    door.write(f"{RULES}\n[users.'alice/claude']\nrole = 'reader'\n")
+    _, text = token(door, "alice/claude")
+    assert refused(door, Asker(ALICE, text), Show(ids=("demo-1",))) is None
+    assert refused(door, Asker(ALICE, text), Close(actor="alice/claude", id="demo-1")) is Code.DENIED
+    assert refused(door, Asker(ALICE, text), Show(ids=("secret-7xyz",))) is Code.DENIED
+    assert door.gate.user(Asker(ALICE, text)) == "alice/claude"
+    swapped = RULES.replace("users.alice", "users.'alice/claude'")
+    door.write(f"{swapped}\n[users.alice]\nrole = 'user'\n")
+    _, wider = token(door, "alice")
+    assert door.gate.user(Asker(ALICE, wider)) == "alice/claude"
+
+
+def test_a_token_that_is_not_good_has_one_error_and_the_reason_stands_in_the_audit(door: Door) -> None:
+    name, text = token(door, "bob", expires_ms=door.api.clock.now_ms() + 10)
+    gone, revoked = token(door, "bob")
+    door.api.member.commit(lambda unit: revoke_token(unit, gone))
+    door.api.clock.advance(10)
+    errors = []
+    for bad in ("mtk_nothing", text, revoked):
+        with pytest.raises(RefusedError) as caught:
+            door.gate.user(Asker(OWNER, bad))
+        errors.append((caught.value.code, caught.value.message, caught.value.hint))
+    assert len(set(errors)) == 1
+    assert errors[0][0] is Code.BAD_TOKEN
+    details = [each["details"]["rule"] for each in reversed(door.api.call(ListAudit())["records"])]
+    assert details == ["token of no form: unknown", f"token {name}: expired", f"token {gone}: revoked"]
+
+
+def test_revoking_counts_from_the_next_request_on(door: Door) -> None:
+    name, text = token(door, "bob")
+    assert refused(door, Asker(OWNER, text), Show(ids=("demo-1",))) is None
+    door.api.member.commit(lambda unit: revoke_token(unit, name))
+    assert refused(door, Asker(OWNER, text), Show(ids=("demo-1",))) is Code.BAD_TOKEN
+
+
+def test_a_token_of_a_user_without_rules_is_good_for_nothing(door: Door) -> None:
+    _, text = token(door, "bob")
+    door.write('[users.alice]\nrole = "admin"\n')
+    assert refused(door, Asker(OWNER, text), Show(ids=("demo-1",))) is Code.DENIED
+    door.file.path.unlink()
+    assert refused(door, Asker(OWNER, text), Show(ids=("demo-1",))) is Code.DENIED
+    assert refused(door, Asker(OWNER), Show(ids=("demo-1",))) is None
+
+
+def test_uses_of_a_token_are_recorded_once_an_hour_and_with_every_record(door: Door) -> None:
+    name, text = token(door, "alice")
+    asker = Asker(OWNER, text)
+    for _ in range(2):
+        refused(door, asker, Show(ids=("demo-1",)))
+    refused(door, asker, Close(actor="alice", id="demo-1"))
+    door.api.clock.advance(ACCESS_TOKEN_USE_MS)
+    refused(door, asker, Close(actor="bob", id="demo-1"))
+    assert door.records() == [
+        ("token_used", "alice", "show", name, "allowed"),
+        ("access_granted", "alice", "close", "alice, demo-1", "allowed"),
+        ("token_used", "alice", "close", name, "allowed"),
+        ("access_denied", "alice", "close", "bob, demo-1", "denied"),
+    ]
+    assert {each["details"]["token"] for each in door.api.call(ListAudit())["records"]} == {name}
+
+
+def test_who_says_nothing_of_who_acts_acts_as_their_user(door: Door) -> None:
+    _, text = token(door, "alice/claude")
+    assert door.gate.user(Asker(OWNER)) == ""
+    assert door.gate.user(Asker(ALICE)) == "alice"
+    grant = door.gate.admit(Asker(OWNER, text), Close(actor="", id="demo-1"))
+    assert grant.request == Close(actor="alice/claude", id="demo-1")
+    assert door.gate.admit(Asker(OWNER), Close(actor="", id="demo-1")).request == Close(actor="", id="demo-1")
+
+
+# -- What is seen ------------------------------------------------------------------------------------------------
+SCOPED = f"""
+[users.alice]
+role = "user"
+uids = [{ALICE}]
+restrictions = ["no:secret-*"]
+
+[users.ci]
+role = "service_account"
+uids = [{BOB}]
+permissions = ["issue:*:demo*", "claim:*:demo*"]
+"""
+
+
+def asked(door: Door, uid: int, request: Request[Any]) -> Any:
+    grant = door.gate.admit(Asker(uid), request)
+    return door.gate.narrow(grant, door.api.call(grant.request))
+
+
+def shown(door: Door, uid: int, request: Request[Page]) -> list[str]:
+    return [each["id"] for each in asked(door, uid, request).issues]
+
+
+@pytest.mark.parametrize("uid", [ALICE, BOB])
+def test_lists_show_what_could_be_shown_by_itself(door: Door, uid: int) -> None:
+    door.write(SCOPED)
+    assert shown(door, uid, ListIssues()) == ["demo-1"]
+    assert shown(door, uid, ListIssues(filter=Filter(projects=(PROJECT,)), limit=1)) == ["demo-1"]
+    assert shown(door, uid, Ready()) == ["demo-1"]
+    assert [json.loads(line)["id"] for line in asked(door, uid, Export())["lines"]] == ["demo-1"]
+    assert {each["entity"] for each in asked(door, uid, Events())["events"] if each["kind"] == "issue"} == {"demo-1"}
+    assert len(asked(door, OWNER, ListIssues()).issues) == 2
+
+
+@pytest.mark.parametrize("uid", [ALICE, BOB])
+def test_what_cannot_be_shown_in_part_is_denied_to_whom_some_is_hidden(door: Door, uid: int) -> None:
+    door.write(SCOPED)
+    for request in (Count(), Stats(), Labels(), Count(filter=Filter(ids=("demo-1",)))):
+        assert door.code(uid, request) is Code.DENIED, request
+
+
+def test_a_restriction_on_something_else_leaves_lists_and_counts_whole(door: Door) -> None:
+    door.write(SCOPED.replace("no:secret-*", "no:issue:delete"))
+    assert asked(door, ALICE, Count())["total"] == 2
+    assert sorted(shown(door, ALICE, ListIssues())) == ["demo-1", "secret-7xyz"]
+    assert door.code(ALICE, Delete(actor="alice", id="demo-1")) is Code.DENIED
+
+
+def test_where_a_list_looks_must_not_be_taken_away(door: Door) -> None:
+    door.write(SCOPED.replace("no:secret-*", "no:*secret*"))
+    assert door.code(ALICE, ListIssues(filter=Filter(projects=("secret",)))) is Code.DENIED
+    assert door.code(ALICE, ListIssues(filter=Filter(assignee="secret/agent"))) is Code.DENIED
+    assert door.code(ALICE, ListIssues(filter=Filter(parent="7xyz"))) is Code.DENIED
+    assert door.code(BOB, ListIssues(filter=Filter(parent="7xyz"))) is Code.DENIED
+    assert door.code(BOB, Memories(project=PROJECT)) is Code.DENIED
+
+
+def test_a_permission_with_a_resource_is_enough_to_write_to_it(door: Door) -> None:
+    door.write(SCOPED)
+    fields = IssueFields(title="t", assignee="bob")
+    assert door.code(BOB, Create(actor="ci", project=PROJECT, fields=fields)) is None
+    assert door.code(BOB, Create(actor="ci", project="other", fields=fields)) is Code.DENIED
+    assert door.code(BOB, Update(actor="ci", id="demo-1", fields=fields)) is None
+    assert door.code(BOB, Update(actor="ci", id="7xyz", fields=fields)) is Code.DENIED
+    assert door.code(BOB, AddEdge(actor="ci", id="demo-1", edge=Edge(to="7xyz"))) is Code.DENIED
+    assert door.code(ALICE, AddEdge(actor="alice", id="demo-1", edge=Edge(to="7xyz"))) is Code.DENIED
+
+
+def test_each_step_of_a_script_is_decided_by_itself(door: Door) -> None:
+    door.write(SCOPED)
+    close = {"method": "close", "params": {"id": "demo-1"}}
+    create: dict[str, Any] = {"method": "create", "params": {"project": "other", "fields": {"title": "t"}}}
+    edge = {"method": "add_edge", "params": {"id": "demo-1", "edge": {"to": "$1"}}}
+    assert door.code(BOB, Script(actor="ci", steps=(close, edge))) is None
+    assert door.code(BOB, Script(actor="ci", steps=(close, create))) is Code.DENIED
+    take = {"method": "claim_ready", "params": {}}
+    assert door.code(BOB, Script(actor="ci", steps=(close, take))) is Code.DENIED
+
+
+def test_a_claim_of_whatever_is_ready_takes_only_what_is_seen(door: Door) -> None:
+    door.write(SCOPED)
+    urgent = IssueFields(title="secret-0 is urgent", priority=0)
+    door.api.call(Create(actor="ada", project=PROJECT, id="secret-0", fields=urgent))
+    assert asked(door, BOB, ClaimReady(actor="ci"))["id"] == "demo-1"
+    door.api.call(Close(actor="ci", id="demo-1"))
+    assert asked(door, BOB, ClaimReady(actor="ci")) is None
+
+
+def test_pages_of_hidden_events_are_passed_over(door: Door) -> None:
+    door.write(SCOPED)
+    start = asked(door, BOB, Events(since=None))["next"]
+    for number in range(3):
+        fields = IssueFields(title="t", assignee="bob")
+        door.api.call(Update(actor="ada", id="secret-7xyz", fields=fields, append_notes=str(number)))
+    door.api.call(Update(actor="ada", id="demo-1", append_notes="n"))
+    page = asked(door, BOB, Events(since=start, limit=1))
+    assert [each["entity"] for each in page["events"]] == ["demo-1"]
+    last = asked(door, BOB, Events(since=page["next"], limit=1))
+    assert (last["events"], last["next"]) == ([], page["next"])
+
+
+def test_answers_are_narrowed_alike_from_the_loop(door: Door) -> None:
+    door.write(SCOPED)
+
+    async def ask(uid: int) -> Page:
+        grant = await door.gate.admit_async(Asker(uid), ListIssues())
+        page: Page = await door.gate.narrow_async(grant, door.api.call(ListIssues()))
+        assert await door.gate.user_async(Asker(BOB)) == "ci"
+        return page
+
+    assert [len(asyncio.run(ask(uid)).issues) for uid in (ALICE, OWNER)] == [1, 2]
