@@ -40,13 +40,14 @@ between towns (`levels.py`).
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import crypto, kinds
 from moot_protocol.batch import HASH_BYTES, ZEROS
 from moot_protocol.certificate import HPKE_KEY_BYTES
 from moot_protocol.clock import MAX_HLC, to_ms
-from moot_protocol.codec import encode
+from moot_protocol.codec import decode_canonical, decode_value, encode
 from moot_protocol.epoch import epoch_from_value
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.frame import EPOCH_BYTES
@@ -249,9 +250,10 @@ def invite_from_value(value: Any) -> Invite | None:
 
 def close_from_value(value: Any) -> frozenset[bytes] | None:
     """The replicas that a value says count, or None where it says nothing of the kind. They stand ascending."""
-    if not (isinstance(value, list) and all(_is_hash(subject) for subject in value)):
+    if not isinstance(value, list) or any(type(each) is not bytes or len(each) != HASH_BYTES for each in value):
         return None
-    return frozenset(value) if value == sorted(set(value)) else None
+    named = frozenset(value)
+    return named if value == sorted(named) else None
 
 
 def charter_from_value(value: Any) -> Opened | None:
@@ -356,22 +358,37 @@ def parse(event: Event) -> Parsed | None:
     Raises:
         KeyError: its kind has none.
     """
-    values, skeleton = event.values(), event.skeleton
-    entity_of, readings = _FORMS[skeleton.kind]
+    skeleton, keys = event.skeleton, event.plain_keys
+    if keys is None:
+        keys = tuple(change.key for change in skeleton.changes if not change.removes)
+    entity_of, decode, readings = _way_of(skeleton.kind, keys)
+    values = event.values(decode)
     entity = None if values is None else entity_of(skeleton.entity)
     if values is None or entity is None:
         return None
-    keys = event.plain_keys
-    if keys is None:
-        keys = tuple(change.key for change in skeleton.changes if not change.removes)
     found: dict[str, Any] = {}
-    for key, value in zip(keys, values, strict=True):
-        reading = readings.get(key)
-        if reading is not None:
-            said = found[key] = reading(value)
-            if said is None:
-                return None
+    for at, key, reading in readings:
+        said = found[key] = reading(values[at])
+        if said is None:
+            return None
     return Parsed(entity, found)
+
+
+class _Way(NamedTuple):
+    """How events of a kind that write the same keys are read: charters are long, and say few sorts of things."""
+
+    entity: Callable[[str], object | None]
+    decode: Callable[[bytes], Any]
+    readings: tuple[tuple[int, str, Callable[[Any], object | None]], ...]
+    """(position among the values, key, reading) of the keys that the kind has."""
+
+
+@lru_cache(maxsize=256)
+def _way_of(kind: str, keys: tuple[str, ...]) -> _Way:
+    entity, values = _FORMS[kind]
+    readings = tuple((at, key, values[key]) for at, key in enumerate(keys) if key in values)
+    # A form's readings look at the type of everything they are given; of other keys somebody has to.
+    return _Way(entity, decode_canonical if len(readings) == len(keys) else decode_value, readings)
 
 
 def is_void(event: Event) -> bool:

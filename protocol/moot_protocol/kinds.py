@@ -74,6 +74,7 @@ EPOCH: Final = "epoch"
 ERASE: Final = "erase"
 AUDIT: Final = "audit"
 LEASE: Final = "lease"
+REPLICA: Final = "replica"
 
 CHARTER_KINDS: Final = frozenset({GENESIS, CHARTER, ADMISSION, INVITE, END, EPOCH})
 """Kinds that count only in charters."""
@@ -151,6 +152,7 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
         "result": _REGISTER,
     },
     LEASE: {"claims": Field(Policy.UNION), "terms": Field(Policy.KEYED)},
+    REPLICA: {"version": _REGISTER},
 }
 """kind → key → how the field is read."""
 

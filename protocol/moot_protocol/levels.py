@@ -168,10 +168,11 @@ class _Evaluation:
         self._ends: dict[bytes, list[tuple[bytes, End]]] = {}
         self._others: dict[bytes, TownReason] = {}
         """Towns that were named and have no role, and why."""
+        self._known = frozenset(feeds.authors())
         self._openings = {author: self._opened(author) for author in feeds.charters()}
         self._proofs: dict[bytes, list[tuple[bytes, InviteProof]]] = {}
-        for author, opened in self._openings.items():
-            for each in opened:
+        for author in sorted(self._openings):
+            for each in self._openings[author]:
                 if each.proof is not None:
                     self._proofs.setdefault(each.proof.invite, []).append((author, each.proof))
         self._towns = Towns(plane, genesis, self._charters, {}, self._ends)
@@ -199,11 +200,11 @@ class _Evaluation:
 
     def _settle(self, level: Iterable[Charter]) -> None:
         for charter in level:
-            key = charter.standing.key
+            key, is_admin = charter.standing.key, charter.is_admin
             self._charters[key] = charter
             self._others.pop(key, None)
             for author, end in charter.reading.ends:
-                if charter.is_admin or end.town == key:
+                if is_admin or end.town == key:
                     self._ends.setdefault(author, []).append((key, end))
 
     # -- Who is let in -------------------------------------------------------------------------------------------
@@ -212,9 +213,9 @@ class _Evaluation:
         found: dict[bytes, list[_Admitted]] = {}
         for writer in above:
             for town, role, name in self._admissions(self._charters[writer]):
-                reason = TownReason.REMOVED if self._is_voided(town, writer) else self._missing(town)
                 if town in self._charters:
                     continue
+                reason = TownReason.REMOVED if self._is_voided(town, writer) else self._missing(town)
                 if reason is TownReason.NONE:
                     found.setdefault(town, []).append(_Admitted(writer, role, name))
                 else:
@@ -227,8 +228,12 @@ class _Evaluation:
             yield town, admission.role, admission.name
         if not charter.writes_epochs or not self._proofs:
             return
-        for key, (invite, counting) in charter.reading.invites.items():
-            for town, proof in self._proofs.get(key, ()):
+        for key, proofs in self._proofs.items():
+            invitation = charter.reading.invitation(key)
+            if invitation is None:
+                continue
+            invite, counting = invitation
+            for town, proof in proofs:
                 if town == charter.standing.key or invite.town not in {ZEROS, town}:
                     continue
                 if not _is_proof(proof, self._plane, town):
@@ -242,10 +247,13 @@ class _Evaluation:
         """Why a town that is let in has no part yet."""
         if self._openings.get(town):
             return TownReason.NONE
-        return TownReason.REPLICA if self._feeds.openings(town) else TownReason.NO_CHARTER
+        is_open = town in self._known and self._feeds.openings(town)
+        return TownReason.REPLICA if is_open else TownReason.NO_CHARTER
 
     def _is_voided(self, town: bytes, admitter: bytes) -> bool:
         """Whether a town shallower than the admitter has removed this one."""
+        if town not in self._ends:
+            return False
         depth = self._charters[admitter].standing.depth
         return any(True for _ in self._removals(town, depth))
 
@@ -360,7 +368,8 @@ class _Evaluation:
         named = [author for author, opened in self._openings.items() if opened]
         for key in (*self._others, *named):
             if key not in found:
-                reason, name = self._others.get(key, TownReason.NOT_ADMITTED), self._own_name(key)
+                reason = self._others.get(key, TownReason.NOT_ADMITTED)
+                name = self._own_name(key) if key in self._openings else ""
                 found[key] = TownStanding(key, name, None, -1, b"", ended=False, reason=reason)
         return found
 

@@ -16,9 +16,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MODULE_LINES, FUNCTION_LINES = 500, 60
 
 PURE = {
-    "moot_protocol", "msgspec", "cryptography", "backports", "compression", "base64", "bisect", "collections",
-    "datetime", "enum",
-    "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "sys", "tomllib",
+    "moot_protocol", "msgspec", "cryptography", "backports", "compression", "base64", "binascii", "bisect",
+    "collections", "datetime", "enum", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "sys", "tomllib",
     "typing",
 }  # fmt: skip
 """What the protocol may import: nothing that reads a clock, draws entropy, opens anything or logs."""

@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,9 +23,11 @@ from moot_protocol.charter import (
     opening_value,
     written,
 )
+from moot_protocol.codec import encode
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
+from moot_protocol.limits import SALT_BYTES
 from moot_testkit.feeds import FeedWriter, Town, note, seed, signer, stripped
 from moot_testkit.strategies import hashes, values
 
@@ -179,6 +182,15 @@ def test_an_invite_of_what_is_no_key_is_void() -> None:
 
 def test_keys_that_a_newer_version_may_write_beside_are_not_void() -> None:
     assert not is_void(event(Draft("invite", key_text(AUTHOR), "a", (Write("note", "for the laptop"),))))
+
+
+@pytest.mark.parametrize("value", [float("nan"), msgspec.msgpack.Ext(5, b"x"), {"x": float("inf")}])
+@pytest.mark.parametrize("key", ["close", "note"])
+def test_a_value_that_no_event_may_hold_makes_the_whole_event_void(key: str, value: Any) -> None:
+    made = event(Draft("invite", key_text(AUTHOR), "a", (Write(key, []),)))
+    packed = encode([bytes(SALT_BYTES), value])
+    assert not is_void(made)
+    assert is_void(msgspec.structs.replace(made, values_bytes=packed))
 
 
 # -- Epochs ----------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def at(seconds: int) -> str:
 # -- Documents -----------------------------------------------------------------------------------------------------
 def test_an_issue_with_a_title_only_shows_the_fields_that_are_always_there() -> None:
     assert Issue().document() == {
-        "id": "bd-1", "title": "A title", "status": "open", "priority": 2, "issue_type": "task", "created_at": at(1),
+        "id": "bd-1", "title": "A title", "status": "open", "priority": 0, "issue_type": "task", "created_at": at(1),
         "updated_at": at(1),
     }  # fmt: skip
 
@@ -259,7 +259,7 @@ def test_extra_fills_in_only_names_that_nothing_else_shows() -> None:
 
 def test_only_an_exact_document_shows_values_of_unexpected_types() -> None:
     issue = Issue(extra=["priority", '"high"'])
-    assert issue.document()["priority"] == 2
+    assert issue.document()["priority"] == 0
     assert issue.document(exact=True)["priority"] == "high"
 
 
@@ -268,7 +268,7 @@ def test_a_deleted_issue_is_a_tombstone_that_keeps_its_record() -> None:
     issue = Issue(issue_type="bug", status="closed", closed_at=T0, description="text")
     issue.write(deleted=deletion("alice", "duplicate", T0))
     assert issue.document() == {
-        "id": "bd-1", "title": "A title", "description": "text", "status": "tombstone", "priority": 2,
+        "id": "bd-1", "title": "A title", "description": "text", "status": "tombstone", "priority": 0,
         "issue_type": "bug", "created_at": at(1), "updated_at": at(2), "deleted_at": format_ms(T0),
         "deleted_by": "alice", "delete_reason": "duplicate", "original_type": "bug",
     }  # fmt: skip

@@ -74,6 +74,13 @@ def test_a_line_that_says_the_same_but_for_what_cant_be_stored_keeps_its_bytes()
     assert rewritten(unfit, {"a": exported("a", title="B")}) == [exported("a", title="B")]
 
 
+def test_a_line_without_a_priority_says_the_most_urgent_one_and_keeps_its_bytes() -> None:
+    line = b'{"id": "bd-1", "title": "T"}'
+    exported = b'{"id":"bd-1","title":"T","priority":0}'
+    assert rewritten([line], {"bd-1": exported}) == [line]
+    assert rewritten([line], {"bd-1": exported.replace(b"0", b"2")}) == [exported.replace(b"0", b"2")]
+
+
 def test_a_tombstone_takes_the_place_of_a_line_and_makes_none() -> None:
     gone = exported("a", status="tombstone", deleted_at="2026-01-01T00:00:00Z")
     assert rewritten([theirs("a"), b""], {"a": gone}) == [gone, b""]

@@ -4,7 +4,16 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import SETTING_BYTES, SETTING_KEY_BYTES
-from moot_protocol.settings import KNOWN, NAMESPACES, CustomStatus, check_key, custom_statuses, custom_types, problem_of
+from moot_protocol.settings import (
+    KEPT,
+    KNOWN,
+    NAMESPACES,
+    CustomStatus,
+    check_key,
+    custom_statuses,
+    custom_types,
+    problem_of,
+)
 
 
 def refusal(key: str, *, secrets: bool = False) -> Code:
@@ -13,7 +22,7 @@ def refusal(key: str, *, secrets: bool = False) -> Code:
     return raised.value.code
 
 
-@pytest.mark.parametrize("key", [*KNOWN, *(f"{name}x" for name in NAMESPACES)])
+@pytest.mark.parametrize("key", sorted({*KNOWN, *KEPT, *(f"{name}x" for name in NAMESPACES)}))
 def test_known_keys_and_keys_of_known_namespaces_can_be_set(key: str) -> None:
     check_key(key)
 

@@ -151,7 +151,8 @@ def test_a_command_has_a_greatest_size() -> None:
 def test_only_issues_and_memories_are_changed_through_a_spool() -> None:
     assert {request.method for request in ALLOWED} == {
         "create", "update", "close", "reopen", "delete", "undelete", "add_edge", "remove_edge", "add_comment",
-        "resolve", "set_state", "remember", "forget",
+        "resolve", "set_state", "remember", "forget", "claim_ready", "unclaim", "heartbeat", "write_handoff",
+        "create_gate", "await",
     }  # fmt: skip
     assert all(issubclass(request, Mutation) for request in ALLOWED)
     for request in (Undo(actor="a"), SetSetting(actor="a", project="demo", key="k"), *[_bare(each) for each in READS]):
@@ -167,7 +168,7 @@ def _bare(request: type[Request[Any]]) -> Request[Any]:
     return request()
 
 
-@pytest.mark.parametrize("method", ["set_setting", "rename", "script", "invite", "stop", "", None])
+@pytest.mark.parametrize("method", ["set_setting", "rename", "script", "claim_ready", "invite", "stop", "", None])
 def test_no_step_of_a_script_goes_beyond_that(method: str | None) -> None:
     step = {"method": method, "params": {}} if method is not None else {}
     with pytest.raises(RefusedError, match="spool"):

@@ -7,15 +7,16 @@ from unittest.mock import patch
 
 import pytest
 
-from moot_protocol import acceptance, branches, deletion, towns
+from moot_protocol import acceptance, branches, deletion, levels, towns
 from moot_protocol.acceptance import Accepted
 from moot_protocol.batch import Batch
 from moot_protocol.branches import Pin
 from moot_protocol.clock import HybridClock
+from moot_protocol.concern import Concern
 from moot_protocol.digest import Digest
 from moot_protocol.errors import RefusedError
 from moot_protocol.kinds import Role
-from moot_protocol.towns import Towns
+from moot_protocol.towns import Charter, Towns
 from moot_testkit import sim_node, simulation
 from moot_testkit.plan import Plan
 from mootd.engine import cut, record, stored_feeds
@@ -97,9 +98,9 @@ _row = RowMaker._row
 
 
 def _whatever_its_leaf(self: Merge, found: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
-    for position, group in enumerate(found.groups):
+    for group in found.groups:
         if (group.feed, group.n) == (feed, n):
-            self._remove_pair(found, position, key)
+            self._remove_pair(found, group, key)
             return
     _supersede(self, found, key, feed, n, leaf8)
 
@@ -113,8 +114,8 @@ def _remove_wins(self: Merge, found: Record, event: Any, *others: Any) -> None:
     _apply(self, found, event, *others)
     for change in event.skeleton.changes:
         if change.removes:
-            for position in range(len(found.groups) - 1, -1, -1):
-                self._remove_pair(found, position, change.key)
+            for group in list(found.groups):
+                self._remove_pair(found, group, change.key)
 
 
 def _in_any_time(batch: Batch, previous: Any) -> bool:
@@ -135,9 +136,18 @@ def _without_lists(found: Towns, feeds: Any, author: bytes, town: bytes, **optio
     return _pins_of(found._replace(charters=charters), feeds, author, town, **options)
 
 
+def _peers_too(writer: Charter, depth: int) -> bool:
+    return writer.is_admin and writer.standing.depth <= depth
+
+
 def _only_its_own(unit: Unit, plane: int, author: bytes) -> None:
     with patch.object(Unit, "authors", lambda *_: [author]):
         _resettle(unit, plane, author)
+
+
+def _only_towns(self: Concern, author: bytes, names: frozenset[bytes]) -> bool:
+    del names
+    return author in self.authors
 
 
 def _as_admin(row: FeedRow) -> Role | None:
@@ -196,6 +206,8 @@ MUTATIONS = (
     Mutation("every feed is plain", FeedRow, "is_plain", property(lambda self: self.kind == "replica"), HOSTILE, 40),
     Mutation("ends are not obeyed", receiving, "settle_author", _without_ends, ENDS, 40),
     Mutation("a removal spares whom it doesn't list", acceptance, "pins_of", _without_lists, TOWNS, 40),
+    Mutation("a peer's removal voids an admission", levels, "is_above", _peers_too, TOWNS, 40),
+    Mutation("a change of towns concerns towns only", Concern, "includes", _only_towns, TOWNS, 40),
     Mutation("a charter concerns nobody else", receiving, "resettle", _only_its_own, TOWNS, 40),
     Mutation("a cut doesn't make entities anew", ViewWriter, "replace", _nothing, ENDS, 40),
     Mutation("a cut isn't reported", cut, "_report", _nothing, ENDS, 40),
@@ -213,13 +225,7 @@ MUTATIONS = (
     Mutation("deferred issues don't become ready", Graph, "release_due", _nothing, WORK, 40),
     Mutation("who waits for children isn't told of them", Graph, "_recount_waiters", _nothing, WORK, 40, 20),
 )
-"""Rules that the simulator's laws notice.
-
-Not among them is `levels.is_above` that takes a town to be above those of its own depth, so that a removal voids what a
-peer of the remover, or the remover itself, let in. What such a town wrote lapses then, replicas don't name it to one
-another, and the law between towns is checked only of what they name: the simulator hardly ever notices. The examples in
-`tests/protocol/test_acceptance_removals.py` do, whatever the seed.
-"""
+"""Rules that the simulator's laws notice."""
 
 
 def caught_at(mutation: Mutation) -> int | None:

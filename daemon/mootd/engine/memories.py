@@ -37,6 +37,8 @@ class Kept(NamedTuple):
     """Timestamp of its newest live write."""
     foreign: bool
     conflict: bool
+    authors: tuple[bytes, ...] = ()
+    """The replicas that wrote its live texts, ascending."""
 
 
 def is_foreign(record: Record, field: str, feed_of: Callable[[int], FeedRow], town: bytes) -> bool:
@@ -86,7 +88,8 @@ class Shelf:
             return None
         updated = max(group.hlc for group in groups_of(record, field))
         foreign = is_foreign(record, field, self._feed_of, self._plane.town)
-        return Kept(entity.removeprefix(self._start), reading.value, updated, foreign, reading.conflict)
+        authors = tuple(sorted({self._feed_of(group.feed).author for group in groups_of(record, field)}))
+        return Kept(entity.removeprefix(self._start), reading.value, updated, foreign, reading.conflict, authors)
 
 
 # -- Writing -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ Invariant: an acknowledgement counts only from the town of whom the message is f
 is bookkeeping of this machine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
@@ -17,14 +17,14 @@ from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, key_text
 from moot_protocol.kinds import MESSAGE, NUDGE, field_of
 from moot_protocol.limits import ACTOR_BYTES, TEXT_BYTES, TITLE_CHARS
 from moot_protocol.mail_requests import AckMail, Nudge, NudgesTold, SendMail
-from moot_protocol.register import Sibling
+from moot_protocol.register import MISSING, Sibling
 from mootd.engine import layout
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
 from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_plane_meant, issue_planes
-from mootd.engine.record import Record, groups_of
+from mootd.engine.record import Group, Record, groups_of, pairs_of
 from mootd.engine.state import State
 from mootd.engine.towns import own_name
 from mootd.engine.unit import Unit
@@ -93,12 +93,42 @@ class Post:
         """The keys that this machine's town has, or had, on a plane."""
         return frozenset({plane.town}) | self._replica.own_towns()
 
-    def all(self) -> Iterator[Message]:
-        """Every message that hasn't expired."""
+    def all(self, wanted: Callable[[Record], bool] = lambda _: True, prefix: str = "") -> Iterator[Message]:
+        """The messages that haven't expired.
+
+        Args:
+            wanted: whether a message, by its record, may be one that is asked for; only those are read.
+            prefix: what their ids begin with.
+        """
         for plane in self._planes:
-            start = layout.id_key(plane.number, MESSAGE, "")
-            yield from self._between(plane, start, layout.after(start))
-        yield from self.nudges()
+            start = layout.id_key(plane.number, MESSAGE, prefix)
+            yield from self._between(plane, start, layout.after(start), wanted)
+        yield from (each for each in self.nudges() if each.id.startswith(prefix))
+
+    def received(self, actor: str, *, acked: bool) -> Iterator[Message]:
+        """The messages for an actor of this town; with or without those that the actor has acknowledged."""
+        found = self.all(lambda record: _may_be_for(record, actor))
+        for message in found:
+            if self.is_for(message, actor) and (acked or not self.is_acked(message, actor)):
+                yield message
+
+    def sent(self, actor: str) -> Iterator[Message]:
+        """The messages that an actor of this town wrote."""
+        found = self.all(lambda record: any(self._is_own(record, group) for group in groups_of(record, "text")))
+        return (each for each in found if each.is_own and each.said.actor == actor)
+
+    def around(self, message: Message) -> Iterator[Message]:
+        """What answers a message, and what it answers."""
+        found = self.all(lambda record: record.entity == message.reply_to or message.id in _values(record, "reply_to"))
+        return (
+            each
+            for each in found
+            if each.plane == message.plane and (each.reply_to == message.id or each.id == message.reply_to)
+        )
+
+    def _is_own(self, record: Record, group: Group) -> bool:
+        plane = self._replica.planes[record.plane]
+        return self.town_of(plane, self._entities.author_of(group.feed)) in self.own(plane)
 
     def nudges(self) -> Iterator[Message]:
         """The nudges that haven't expired; where there are none, that is found out by one look at each plane."""
@@ -109,10 +139,12 @@ class Post:
             )
             yield from self._between(plane, first, last)
 
-    def _between(self, plane: PlaneRow, start: bytes, stop: bytes) -> Iterator[Message]:
+    def _between(
+        self, plane: PlaneRow, start: bytes, stop: bytes, wanted: Callable[[Record], bool] = lambda _: True
+    ) -> Iterator[Message]:
         for eid in [eid for _, eid in self._entities.reader.scan(self._entities.views.ids, start, stop)]:
             record = self._entities.record(int.from_bytes(eid, "big"))
-            message = None if record is None else self._read(plane, record)
+            message = None if record is None or not wanted(record) else self._read(plane, record)
             if message is not None:
                 yield message
 
@@ -167,12 +199,24 @@ class Post:
         Raises:
             RefusedError: `not_found` or `ambiguous`.
         """
-        found = [message for message in self.all() if message.id.startswith(typed)] if len(typed) >= _ID_CHARS else []
+        found = list(self.all(prefix=typed)) if len(typed) >= _ID_CHARS else []
         exact = [message for message in found if message.id == typed]
         if len(exact or found) != 1:
             code = Code.AMBIGUOUS if found else Code.NOT_FOUND
             raise RefusedError(f"{len(found)} messages begin with {typed!r}", code=code, hint="see `moot mail inbox`")
         return (exact or found)[0]
+
+
+def _values(record: Record, key: str) -> list[Any]:
+    """The live values of a key that stand in a record itself; MISSING for those that don't."""
+    return [value for _, name, value in pairs_of(record) if name == key]
+
+
+def _may_be_for(record: Record, actor: str) -> bool:
+    return any(
+        value is MISSING or (isinstance(value, list) and len(value) == 2 and value[1] in ("", actor))
+        for value in _values(record, "to")
+    )
 
 
 def untold(reader: Reader, post: Post, actor: str) -> list[Message]:

@@ -49,7 +49,7 @@ class Origins:
     def __init__(self, replica: State, reader: Reader) -> None:
         self._replica = replica
         self._reader = reader
-        self._foreign: dict[int, FeedRow] | None = None
+        self._foreign: Mapping[int, FeedRow] | None = None
 
     @property
     def is_needed(self) -> bool:
@@ -60,12 +60,20 @@ class Origins:
     def foreign(self) -> Mapping[int, FeedRow]:
         """The feeds of other towns' replicas, by their numbers."""
         if self._foreign is None:
-            planes = self._replica.planes
-            rows = [(number, row) for number, row in list(self._replica.feeds.items()) if _is_replica(row)]
-            rows = [(number, row) for number, row in rows if row.plane in planes and row.town != planes[row.plane].town]
-            own = self._replica.own_towns() if rows else ()
-            self._foreign = {number: row for number, row in rows if row.town not in own}
+            version, self._foreign = self._replica.changes.foreign
+            if version != self._replica.changes.feeds:
+                self._foreign = self._looked_through()
         return self._foreign
+
+    def _looked_through(self) -> Mapping[int, FeedRow]:
+        replica, planes = self._replica, self._replica.planes
+        version = replica.changes.feeds
+        rows = [(number, row) for number, row in list(replica.feeds.items()) if _is_replica(row)]
+        rows = [(number, row) for number, row in rows if row.plane in planes and row.town != planes[row.plane].town]
+        own = replica.own_towns() if rows else ()
+        foreign = {number: row for number, row in rows if row.town not in own}
+        replica.changes.foreign = (version, foreign)
+        return foreign
 
     # -- Of issues -----------------------------------------------------------------------------------------------
     def mark(self, document: IssueDoc, record: Record) -> None:

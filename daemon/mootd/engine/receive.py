@@ -9,11 +9,12 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from moot_protocol.acceptance import Accepted, FeedKind, settle_author
+from moot_protocol.acceptance import Accepted, FeedKind, Reason, settle_author
 from moot_protocol.batch import Batch
 from moot_protocol.branches import BatchRef, follows
 from moot_protocol.charter import end_of
 from moot_protocol.clock import from_ms, is_ahead
+from moot_protocol.concern import change_between, names_of
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.kinds import CHARTER
 from moot_protocol.levels import read_towns
@@ -212,15 +213,42 @@ def unite(one: Batch, other: Batch) -> Batch:
 
 # -- Settling ----------------------------------------------------------------------------------------------------
 def resettle(unit: Unit, plane: int, author: bytes) -> None:
-    """Bring the log to what acceptance says after something of an author's has come; of everybody's, for a town."""
+    """Bring the log to what acceptance says after something of an author's has come; of all whom it concerns."""
     feeds = StoredFeeds(unit, plane)
-    row = unit.feed(unit.feed_number(plane, author))
+    unit.replica.names.pop((plane, author), None)
     towns = _towns(unit, plane, feeds)
     charters = towns.charters if towns else {}
-    concerns_all = row.kind == CHARTER or row.forked_at == 1 or author in charters
-    authors = unit.authors(plane) if concerns_all else [author]
+    authors = _concerned(unit, plane, feeds, towns, author)
     for each in sorted(authors, key=lambda key: charters[key].standing.depth if key in charters else len(charters)):
         _conform(unit, feeds, unit.feed_number(plane, each), settle_author(towns, feeds, each))
+    if towns is not None:
+        unit.settled[plane] = towns
+
+
+def _concerned(unit: Unit, plane: int, feeds: StoredFeeds, towns: Towns | None, author: bytes) -> list[bytes]:
+    """An author, and all whose feeds may count otherwise than by the towns that they were settled by."""
+    before = unit.settled.get(plane)
+    if towns is before:
+        return [author]
+    if towns is None or before is None:
+        return unit.authors(plane)
+    change, found = change_between(before, towns), {author: None}
+    for each in unit.authors(plane):
+        names = _names(unit, plane, feeds, towns, each)
+        if names is None or change.includes(each, names):
+            found[each] = None
+    return list(found)
+
+
+def _names(unit: Unit, plane: int, feeds: StoredFeeds, towns: Towns, author: bytes) -> frozenset[bytes] | None:
+    """What an author's first events name; None where it was never settled since they came."""
+    row = unit.feed(unit.feed_number(plane, author))
+    if not row.n and not row.is_aside:
+        return frozenset() if row.reason == Reason.NO_OPENING else None
+    known = unit.replica.names.get((plane, author))
+    if known is None:
+        unit.replica.names[plane, author] = names_of(towns, feeds, author)
+    return known
 
 
 def _towns(unit: Unit, plane: int, feeds: StoredFeeds) -> Towns | None:

@@ -5,9 +5,10 @@ had not; and where this machine may, a new epoch begins in the same commit: what
 those who remain.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
-from moot_protocol.charter import Admission, admission_draft
+from moot_protocol.charter import Admission, End, admission_draft, end_draft
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.towns import TownStanding
@@ -61,7 +62,7 @@ def retire(unit: Unit, plane: PlaneRow, author: bytes) -> Retired:
         # Everybody that it let in counts as before; what it is wrapped for next, its seed must not open.
         close_invite(unit, plane, key, None)
     end_replica(unit, plane.number, author, row.n)
-    return Retired(row.n, _renew(unit, plane))
+    return Retired(row.n, renew(unit, plane))
 
 
 def _still_open(unit: Unit, plane: PlaneRow, author: bytes) -> list[bytes]:
@@ -95,11 +96,21 @@ def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding) -> Removed:
     rows = end_all(unit, plane, town.key, plane.town)
     unit.seal()
     resettle(unit, plane.number, plane.town)
-    return Removed([row.author for row in rows], sum(row.n for row in rows), _renew(unit, plane))
+    return Removed([row.author for row in rows], sum(row.n for row in rows), renew(unit, plane))
 
 
-def end_all(unit: Unit, plane: PlaneRow, town: bytes, charter: bytes) -> list[FeedRow]:
+def end_all(
+    unit: Unit, plane: PlaneRow, town: bytes, charter: bytes, end: End | None = None, without: Collection[bytes] = ()
+) -> list[FeedRow]:
     """Write into a charter that another town's replicas and charter end as they stand here; its replicas' rows.
+
+    Args:
+        unit: the unit.
+        plane: the plane.
+        town: the town that is removed.
+        charter: the town key whose charter says so.
+        end: where the town's charter ends; at what is accepted of it here where left out.
+        without: replicas of it that are not listed, of which nothing counts from then on.
 
     A removal voids what a deeper town has admitted, and all that it wrote with that. So the charter that removes a town
     which somebody deeper let in lets it in first: what counted up to its end counts on.
@@ -111,9 +122,13 @@ def end_all(unit: Unit, plane: PlaneRow, town: bytes, charter: bytes) -> list[Fe
         unit.append(plane.number, draft, feed=unit.feed_number(plane.number, charter))
     # Those that ended before, too: what a remover doesn't list ends at nothing.
     rows = [member.row for member in members_of(unit, plane) if member.row.town == town]
+    rows = [row for row in rows if row.author not in without]
     for row in rows:
         write_end(unit, plane, row.author, row.n, town, charter)
-    write_end(unit, plane, town, _feed(unit, plane, town).n, town, charter)
+    if end is None:
+        write_end(unit, plane, town, _feed(unit, plane, town).n, town, charter)
+    else:
+        unit.append(plane.number, end_draft(town, end, ""), feed=unit.feed_number(plane.number, charter))
     return rows
 
 
@@ -121,7 +136,7 @@ def _feed(unit: Unit, plane: PlaneRow, author: bytes) -> FeedRow:
     return unit.feed(unit.feed_number(plane.number, author))
 
 
-def _renew(unit: Unit, plane: PlaneRow) -> bytes:
+def renew(unit: Unit, plane: PlaneRow) -> bytes:
     """Begin a new epoch where this machine may and the plane was ever sealed; its 8 bytes, or none."""
     keys = PlaneKeys(unit.replica.keys, plane.id)
     return begin_epoch(unit, plane, keys) if keys.has_topic and may_begin(unit, plane) else b""

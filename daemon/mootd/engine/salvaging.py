@@ -69,7 +69,11 @@ def salvage(unit: Unit, *, is_only: bool = False, is_copy: bool = False) -> Salv
         return Salvage(replica.id, replica.id, [])
     is_broken = copied or any(_is_broken(_own_feed(unit, plane)) for plane in planes)
     if not is_broken and not any(_lost(unit, plane) for plane in planes):
-        raise RefusedError("nothing is lost: all that this machine wrote counts", code=Code.CONFLICT)
+        raise RefusedError(
+            "nothing is known to be lost: as far as this machine has heard, all that it wrote counts",
+            code=Code.CONFLICT,
+            hint="a second history under its key shows once it has come here: run `moot sync --wait`, then try again",
+        )
     before = replica.id
     machine = new_key(unit, REPLICA_KEY) if is_broken else None
     if machine is not None:

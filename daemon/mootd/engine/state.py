@@ -4,7 +4,7 @@ Invariant: between transactions the fields here equal what META holds. They are 
 only, never the log), changed only when a unit has committed, and safe to read from any thread.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from moot_protocol.clock import HybridClock
@@ -23,6 +23,18 @@ from mootd.store.port import Reader, ReadTransaction, Store, Table
 
 TOWN_KEY = "town"
 REPLICA_KEY = "replica"
+
+
+class Changes:
+    """How often what seldom changes has changed since the opening: whoever read it under one number has it still."""
+
+    def __init__(self) -> None:
+        self.remotes = 0
+        """Goes up when a remote was added or removed."""
+        self.feeds = 0
+        """Goes up with whatever changes whose feeds there are; not with what is written to them."""
+        self.foreign: tuple[int, Mapping[int, FeedRow]] = (-1, {})
+        """`feeds` when feeds were last looked through for those of other towns, and those, as they were then."""
 
 
 class State:
@@ -57,10 +69,16 @@ class State:
         """Whether this start found the data directory in another place, without taking it for a copy."""
         self.tended: dict[int, object] = {}
         """plane → what was held of it when it was last seen to (`tending.py`)."""
+        self.told_versions: dict[int, tuple[bytes, str]] = {}
+        """plane → (replica, version) that this machine is known to have told there (`versions.py`). A cache."""
         self.readings = Readings()
         """What was read of charters. A cache: a batch's id names all that leads to it."""
         self.towns_read: dict[int, tuple[object, Towns | None]] = {}
         """plane → the state of its charters when they were last evaluated, and what came of it. A cache too."""
+        self.settled: dict[int, Towns] = {}
+        """plane → the towns by which all its feeds were settled, as committed; not before that in this process."""
+        self.names: dict[tuple[int, bytes], frozenset[bytes]] = {}
+        """(plane, author) → the towns and signers that its first events name (`concern.py`). A cache too."""
         self.town_names: dict[int, tuple[object, dict[bytes, str]]] = {}
         """plane → the state of its charters when they were last read for names, and the names. A cache too."""
         self.rows: KnownRows[Any] = KnownRows()
@@ -69,6 +87,7 @@ class State:
         self._load()
 
     def _load(self) -> None:
+        self.changes = Changes()
         with self.store.read() as txn:
             meta = {
                 key: value
@@ -146,12 +165,17 @@ class State:
     def signer(self, name: str) -> Signer:
         """One of this replica's keys by its name, read once."""
         stored = self.keys.raw(name)
+        if self.keys.is_tried(stored):
+            return self.keys.signer(name)
         if stored not in self._signers:
             self._signers[stored] = self.keys.signer(name)
         return self._signers[stored]
 
     def signer_of(self, public: bytes) -> Signer:
         """The private key behind a public one of ours."""
+        for signer in list(self._signers.values()):
+            if signer.public == public:
+                return signer
         for name in (REPLICA_KEY, TOWN_KEY):
             if self.keys.has(name) and self.signer(name).public == public:
                 return self.signer(name)

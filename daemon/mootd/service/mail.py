@@ -64,11 +64,7 @@ def _mail(snapshot: Snapshot, request: Mail) -> list[dict[str, Any]]:
     if request.box not in BOXES:
         raise RefusedError(f"{request.box!r} is no box", hint=f"there are {', '.join(BOXES)}")
     post, actor = _post(snapshot), request.actor
-    if request.box == "sent":
-        found = [each for each in post.all() if each.is_own and each.said.actor == actor]
-    else:
-        found = [each for each in post.all() if post.is_for(each, actor)]
-        found = [each for each in found if request.all or not post.is_acked(each, actor)]
+    found = list(post.sent(actor) if request.box == "sent" else post.received(actor, acked=request.all))
     found.sort(key=lambda message: (-message.said.hlc, message.id))
     return _shown(snapshot, post, found, actor)
 
@@ -76,12 +72,7 @@ def _mail(snapshot: Snapshot, request: Mail) -> list[dict[str, Any]]:
 def _read(snapshot: Snapshot, request: ReadMail) -> dict[str, Any]:
     post = _post(snapshot)
     message = post.find(request.id)
-    around = [
-        each
-        for each in post.all()
-        if each.plane == message.plane and (each.reply_to == message.id or each.id == message.reply_to)
-    ]
-    around.sort(key=lambda each: each.said.hlc)
+    around = sorted(post.around(message), key=lambda each: each.said.hlc)
     (shown,) = _shown(snapshot, post, [message], request.actor)
     return shown | {"text": message.text, "thread": _shown(snapshot, post, around, request.actor)}
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
-from moot_protocol.membership_requests import Members, OwnTown, Replicas, Towns
+from moot_protocol.membership_requests import Forks, Members, OwnTown, Replicas, Towns
 from moot_protocol.request_base import Request
 from moot_protocol.towns import TownStanding
 from mootd.engine.charters import Member, epochs_of, members_of, towns_of
@@ -15,8 +15,13 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.members import seen
 from mootd.engine.planes import plane_meant
 from mootd.engine.towns import home_of, own_name
+from mootd.engine.versions import versions_of
+from mootd.service.fork_reads import forks
 from mootd.service.snapshot import Snapshot
 from mootd.version import VERSION
+
+FRONTIER_SHOWN: Final = 16
+"""Hexadecimal digits shown of where a replica stands: two that show the same stand at the same place."""
 
 
 def _planes(snapshot: Snapshot, typed: str) -> list[PlaneRow]:
@@ -135,11 +140,12 @@ class _Replicas:
         self._me = snapshot.replica.id
         self._plane = plane
         self._heard = seen(snapshot.reader, plane.number)
+        self._versions = versions_of(snapshot.entities, plane)
 
     def document(self, member: Member, town_name: str) -> dict[str, Any]:
         """A replica."""
         row = member.row
-        is_here = row.author == self._me
+        is_here, heard = row.author == self._me, self._heard.get(row.author)
         return {
             "plane": self._plane.name,
             "replica": key_text(row.author),
@@ -148,8 +154,10 @@ class _Replicas:
             "role": row.role,
             "state": row.reason or "ok",
             "n": row.n,
-            "last_seen_ms": self._heard[row.author].at_ms if row.author in self._heard else 0,
-            "version": VERSION if is_here else "",
+            "last_seen_ms": heard.at_ms if heard else 0,
+            "in_step_ms": heard.in_step_ms if heard else 0,
+            "frontier": heard.summary.hex()[:FRONTIER_SHOWN] if heard else "",
+            "version": VERSION if is_here else self._versions.get(row.author, ""),
             "is_here": is_here,
         }
 
@@ -159,5 +167,6 @@ MEMBERSHIP_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]
     Towns: _towns,
     Members: _members,
     Replicas: _replicas,
+    Forks: forks,
 }
 """What each of these requests is answered with."""

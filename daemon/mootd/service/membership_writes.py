@@ -18,11 +18,13 @@ from moot_protocol.membership_requests import (
     RotatePlaneKey,
     RotateTownKey,
     Salvage,
+    SettleFork,
 )
 from moot_protocol.request_base import Request
 from mootd.edges.recovery import new_recovery_seed, recovery_seed, recovery_words
 from mootd.engine.charters import members_of
 from mootd.engine.epochs import begin_epoch, check_admin, recipients_of
+from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.inviting import invite_town, open_plane
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_town
@@ -34,6 +36,7 @@ from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.towns import is_own, keep_name, name_town, own_name, town_meant
 from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import invited, plane_called, planes_here
+from mootd.service.fork_reads import fork_meant
 
 _KEY_CHARS: Final = 4
 """Least characters that stand for a replica's key."""
@@ -165,6 +168,33 @@ def _replica_meant(unit: Unit, plane: PlaneRow, typed: str) -> bytes:
     return found[0].author
 
 
+def _settle_fork(unit: Unit, request: SettleFork) -> dict[str, Any]:
+    unit.seal()
+    planes = _meant_planes(unit, request.plane)
+    plane, fork = fork_meant([(plane, fork) for plane in planes for fork in forks_of(unit, plane)], request.author)
+    branch = branch_meant(fork, request.branch)
+    without = {_author_meant(unit, plane, typed) for typed in request.without}
+    settled = settle_fork(unit, plane, fork, branch, without)
+    return {
+        "plane": plane.name,
+        "author": key_text(fork.row.author),
+        "kind": "charter" if fork.is_charter else "replica",
+        "branch": branch.head.id.hex(),
+        "n": settled.n,
+        "replicas": [key_text(replica) for replica in settled.replicas],
+        "epoch": settled.epoch.hex(),
+    }
+
+
+def _author_meant(unit: Unit, plane: PlaneRow, typed: str) -> bytes:
+    """An author of whom anything is held, whether it counts or not."""
+    found = [key for key in unit.authors(plane.number) if len(typed) >= _KEY_CHARS and key_text(key).startswith(typed)]
+    if len(found) != 1:
+        code = Code.AMBIGUOUS if found else Code.NOT_FOUND
+        raise RefusedError(f"{typed} is the beginning of {len(found)} keys on plane {plane.name}", code=code)
+    return found[0]
+
+
 def _rotate_plane_key(unit: Unit, request: RotatePlaneKey) -> dict[str, Any]:
     plane = plane_called(unit, request.plane)
     check_admin(unit, plane)
@@ -204,6 +234,7 @@ MEMBERSHIP_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] =
     RotateTownKey: _rotate_town_key,
     RemoveTown: _remove_town,
     RetireReplica: _retire_replica,
+    SettleFork: _settle_fork,
     RotatePlaneKey: _rotate_plane_key,
     Recover: _recover,
     Salvage: _salvage,

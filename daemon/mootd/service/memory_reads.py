@@ -17,6 +17,7 @@ from moot_protocol.requests import ListIssues, Ready
 from mootd.engine.issues.handoffs import handoffs_of
 from mootd.engine.log import PlaneRow
 from mootd.engine.memories import Kept, Shelf, is_foreign
+from mootd.engine.origins import ORIGIN
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.service.snapshot import Snapshot
 
@@ -45,6 +46,7 @@ def _shelf(snapshot: Snapshot, kind: str, project: str, plane: str) -> Shelf:
 # -- Memories and settings ---------------------------------------------------------------------------------------
 def _memories(snapshot: Snapshot, request: Memories) -> list[dict[str, Any]]:
     wanted = request.search.casefold()
+    plane = _plane(snapshot, request.project, request.plane) if request.project else snapshot.replica.ledger
     found = _shelf(snapshot, MEMORY, request.project, request.plane).all(request.key)
     return [
         {
@@ -54,9 +56,17 @@ def _memories(snapshot: Snapshot, request: Memories) -> list[dict[str, Any]]:
             "foreign": kept.foreign,
             "conflict": kept.conflict,
         }
+        | _origin(snapshot, plane, kept)
         for kept in found
         if request.key in {"", kept.key} and (wanted in kept.key.casefold() or wanted in kept.text.casefold())
     ]
+
+
+def _origin(snapshot: Snapshot, plane: PlaneRow, kept: Kept) -> dict[str, Any]:
+    """Which replicas of which other towns wrote the text; nothing where none did."""
+    told = [snapshot.origins.of_author(plane.number, author) for author in kept.authors] if kept.foreign else []
+    found = [each for each in told if each is not None]
+    return {ORIGIN: found} if found else {}
 
 
 def _settings(snapshot: Snapshot, request: Settings) -> list[dict[str, Any]]:

@@ -57,6 +57,15 @@ def rows(desk: Desk) -> dict[str, dict[str, Any]]:
     return {issue["id"]: issue for issue in desk.ask(ListIssues(filter=Filter(plane=SHARED))).issues}
 
 
+def test_a_town_that_came_after_the_first_look_is_told_of_too() -> None:
+    ada, bea = towns_sharing("ada", "bea")
+    create_on(bea, SHARED, "mt-own", title="Own")
+    assert "_origin" not in rows(bea)["mt-own"]
+    create_on(ada, SHARED, "mt-theirs", title="Theirs")
+    share(ada, bea)
+    assert "_origin" in rows(bea)["mt-theirs"]
+
+
 def test_an_issue_of_another_town_says_from_which_town_and_replica_it_is(towns: list[Desk]) -> None:
     ada, bea = towns
     expected = told_of(ada) | {"town_name": "", "fields": ["title"], "created": True}

@@ -1,13 +1,15 @@
 """Receiving: whatever comes, in whatever order, the log is what acceptance says of the set of batches held."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.acceptance import Settlement, settle
-from moot_protocol.batch import Batch, decode_batch
+from moot_protocol.acceptance import Accepted, Settlement, settle, settle_author
+from moot_protocol.batch import ZEROS, Batch, decode_batch
+from moot_protocol.branches import Feeds
 from moot_protocol.charter import is_void
 from moot_protocol.clock import from_ms
 from moot_protocol.errors import Code, MalformedError
@@ -17,10 +19,12 @@ from moot_protocol.kinds import CHARTER_KINDS, Role
 from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR, CLOCK_AHEAD_MS
 from moot_protocol.messages import ForkProof, fork_proof
 from moot_protocol.requests import Create, IssueFields
+from moot_protocol.towns import Towns
 from moot_testkit.engine import START_MS, Desk, town_of
 from moot_testkit.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
 from moot_testkit.town_worlds import town_worlds
 from moot_testkit.worlds import World, held_of, worlds
+from mootd.engine import receive as receiving
 from mootd.engine.membership import end_replica
 from mootd.engine.receive import Outcome, has_due, keep_proof, receive, release_parked, unite
 
@@ -299,3 +303,49 @@ def test_receiving_the_bytes_as_sent_is_the_same() -> None:
             receive(unit, decode_batch(wire(batch)))
     assert desk.digest() == other.digest()
     assert [wire(batch) for batch in desk.batches()] == [wire(batch) for batch in other.batches()]
+
+
+def test_what_a_unit_takes_back_it_has_not_settled() -> None:
+    town = Town()
+    one = town.replica("one")
+    desk = begun(one, town=town)
+    one.write(note("a"))
+    desk.receive(one.batches)
+    town.end(one.author, 1, one.batches[0].id)
+    end = town.charter.batches[-1]
+    with desk.replica.transaction() as unit:
+        with suppress(LookupError), unit.savepoint():
+            receive(unit, end)
+            raise LookupError
+        receive(unit, end)
+    check(desk, town, [*town.charter.batches, *one.batches])
+    with suppress(LookupError), desk.replica.transaction() as unit:
+        town.end(one.author, 0, ZEROS)
+        receive(unit, town.charter.batches[-1])
+        raise LookupError
+    desk.receive(town.charter.batches)
+    check(desk, town, [*town.charter.batches, *one.batches])
+
+
+def test_a_town_that_comes_leaves_others_feeds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town()
+    guests = [town.guest(f"guest {number}") for number in range(4)]
+    for guest in guests:
+        town.admit(guest, Role.WRITER)
+    replicas = [guest.replica("one", Role.WRITER, note(f"{number}")) for number, guest in enumerate(guests)]
+    desk = Desk().watch(town)
+    for feed in (town.charter, *(guest.charter for guest in guests[:3]), *replicas):
+        desk.receive(feed.batches)
+    town.invite()
+    desk.receive(town.charter.batches)  # from now on it is known what everybody's first event names
+    looked_at: list[bytes] = []
+
+    def settle_one(towns: Towns | None, feeds: Feeds, author: bytes) -> Accepted:
+        looked_at.append(author)
+        return settle_author(towns, feeds, author)
+
+    monkeypatch.setattr(receiving, "settle_author", settle_one)
+    desk.receive(guests[3].charter.batches)
+    assert set(looked_at) == {guests[3].key.public, replicas[3].author}
+    batches = [batch for feed in (town.charter, *replicas) for batch in feed.batches]
+    check(desk, town, [*batches, *(batch for guest in guests for batch in guest.charter.batches)])

@@ -126,6 +126,15 @@ def test_a_machine_that_was_retired_with_writes_nobody_had_seen_saves_them() -> 
     assert log_of(one).position() == log_of(further, plane_of(further, plane)).position()
 
 
+def test_a_machine_that_has_not_heard_of_the_fork_is_told_to_hear_first() -> None:
+    one = founder("one")
+    copy_of(one)
+    with pytest.raises(MootError) as raised:
+        salvaged(one)
+    assert "nothing is known to be lost" in raised.value.message
+    assert "moot sync --wait" in raised.value.hint
+
+
 def test_nothing_is_done_where_nothing_is_lost() -> None:
     one = founder("one")
     create(one)

@@ -1,13 +1,19 @@
 """What is told of messages, and that no text of another town is told unasked."""
 
+from typing import Any
+
 import pytest
 
 from moot_protocol.errors import Code
-from moot_protocol.mail_requests import Mail, Nudge, SendMail
+from moot_protocol.mail_requests import Mail, Nudge, ReadMail, SendMail
 from moot_protocol.memory_requests import Prime
+from moot_protocol.request_base import Request
 from moot_protocol.requests import Events, InitProject, WorkspaceInfo
 from moot_testkit.documents import share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
+from mootd.engine.log import PlaneRow
+from mootd.engine.messages import Message, Post
+from mootd.engine.record import Record
 
 
 @pytest.fixture
@@ -51,6 +57,32 @@ def test_whoever_listens_for_events_hears_of_nudges(towns: list[Desk]) -> None:
     share(ada, bea)
     (event,) = bea.ask(Events(since=0, kind="nudge"))["events"]
     assert event["_origin"]["replica"]
+
+
+def test_only_messages_that_may_be_meant_are_read(towns: list[Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, _ = towns
+    mine = ada.do(SendMail(actor="ann", to="bob", text="mine"))["id"]
+    answer = ada.do(SendMail(actor="bob", to="", reply_to=mine, text="answer"))["id"]
+    for number in range(5):
+        ada.do(SendMail(actor="ann", to="carl", text=f"{number}"))
+    read: list[str] = []
+    original = Post._read
+
+    def counted(self: Post, plane: PlaneRow, record: Record) -> Message | None:
+        read.append(record.entity)
+        return original(self, plane, record)
+
+    monkeypatch.setattr(Post, "_read", counted)
+
+    def reads(request: Request[Any]) -> set[str]:
+        read.clear()
+        ada.ask(request)
+        return set(read)
+
+    assert reads(Mail(actor="bob")) == {mine}
+    assert reads(Mail(actor="bob", all=True)) == {mine}
+    assert reads(ReadMail(actor="bob", id=mine)) == {mine, answer}
+    assert len(reads(Mail(actor="ann", box="sent"))) == 7
 
 
 def test_there_are_two_boxes(towns: list[Desk]) -> None:

@@ -8,11 +8,12 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.membership_requests import Members, OwnTown, Replicas, Towns
 from moot_testkit.carrying import newcomer, plane_of
-from moot_testkit.federating import federation, machine, meet, town_key
+from moot_testkit.federating import bring, federation, machine, meet, town_key
 from moot_testkit.feeds import seed
 from moot_testkit.town import START_MS, Api, Member
 from mootd.engine.members import note_in_step
 from mootd.engine.recovering import recover
+from mootd.engine.versions import tell_version
 from mootd.version import VERSION
 
 
@@ -67,7 +68,15 @@ def test_a_replica_is_told_with_what_is_known_of_it_here(shared: tuple[bytes, li
     assert (here["is_here"], here["version"], here["state"]) == (True, VERSION, "ok")
     assert (other["is_here"], other["version"], other["town"]) == (False, "", key_text(town_key(two)))
     assert other["last_seen_ms"] == START_MS
-    assert other["n"] == 1
+    assert (other["n"], other["in_step_ms"]) == (1, START_MS)
+
+
+def test_a_replica_s_version_is_what_it_says_itself() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    tell_version(two.replica, plane_of(two, plane).number, two.commit, "9.9")
+    bring(two, one, plane)
+    told = {each["replica"]: each["version"] for each in Api(one).call(Replicas(plane=plane.hex()))}
+    assert told[key_text(two.id)] == "9.9"
 
 
 def test_the_own_town_is_told_by_each_of_its_machines(shared: tuple[bytes, list[Member]]) -> None:

@@ -54,6 +54,19 @@ def test_a_town_is_made_with_a_name_that_others_read_on_every_plane_of_it() -> N
     assert api.call(OwnTown())["name"] == "hill"
 
 
+def test_only_a_machine_whose_own_town_has_something_to_recover_gets_recovery_words() -> None:
+    one, two, three = Api(founder("one")), Api(newcomer("machine")), Api(newcomer("guest"))
+    ticket = one.call(Invite(actor="ada"))["ticket"]
+    assert not two.call(Join(actor="bea", ticket=ticket))["recovery_words"]
+    ticket = one.call(InviteTown(actor="ada"))["ticket"]
+    assert len(three.call(Join(actor="gil", ticket=ticket))["recovery_words"].split()) == 24
+    assert "recovery_words" not in three.call(CreatePlane(actor="gil", name="side"))
+    words = two.call(CreatePlane(actor="bea", name="side"))["recovery_words"]
+    assert len(words.split()) == 24
+    assert "recovery_words" not in two.call(CreatePlane(actor="bea", name="further"))
+    assert sorted(two.call(Recover(actor="bea", plane="side", words=words))["planes"]) == ["further", "side"]
+
+
 def test_a_second_town_or_a_name_that_is_none_is_refused() -> None:
     api = Api(newcomer())
     assert refusal(lambda: api.call(CreateTown(actor="ada", name=""))) is Code.INVALID

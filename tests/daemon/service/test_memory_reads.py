@@ -6,6 +6,7 @@ import pytest
 
 from moot_protocol.clock import from_ms
 from moot_protocol.event import Dot, Draft, Write
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.memory_requests import Memories, Prime, Remember
 from moot_protocol.requests import InitProject, Update
@@ -63,6 +64,7 @@ def test_ready_work_is_cut_at_its_limit_and_counted_where_that_is_all(desk: Desk
 
 
 def test_another_project_is_not_told_of(desk: Desk) -> None:
+    desk.do(InitProject(actor="alice", prefix="other"))
     desk.create("other-1", project="other")
     desk.do(Remember(actor="alice", project="other", key="k", text="t"))
     found = prime(desk)
@@ -134,6 +136,9 @@ def test_a_text_that_another_town_wrote_beside_ours_is_left_out(world: World) ->
     assert world.told()["memories"] == []
     found = world.desk.ask(Memories(project=PROJECT))
     assert [(each["text"], each["foreign"]) for each in found] == [("one!\n\ntwo\n\nthree!", True)]
+    (origin,) = found[0]["_origin"]
+    assert origin["replica"] == key_text(world.theirs.author)[:12]
+    assert origin["town"] == key_text(world.feeds[1].author)[:12]
 
 
 def test_an_issue_of_another_town_is_told_of_once_somebody_here_has_named_it(world: World) -> None:

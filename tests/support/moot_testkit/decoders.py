@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from moot_protocol import rpc
 from moot_protocol.batch import ZEROS, decode_batch, decode_header, encode_batch
 from moot_protocol.certificate import decode_certificate
-from moot_protocol.codec import decode_value, encode
+from moot_protocol.codec import decode_canonical, decode_value, encode
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.event import Dot, Draft, Write, decode_shaped, decode_skeleton, decode_values
 from moot_protocol.frontier import (
@@ -147,9 +147,11 @@ _MESSAGES = (
 _TOKEN = Token(1, "w", "mt", _TOWN.plane.hex(), seed("token"), _HPKE.public_key().public_bytes_raw())
 _SPOOL_ID, _SPOOL_MS = bytes(range(16)), 1_700_000_000_000
 _RESULTS = (msgspec.msgpack.encode({"pid": 1}), msgspec.msgpack.encode({}))
+_USERS = (msgspec.msgpack.encode({"user": "ada"}),)
 
 DECODERS: tuple[Decoder, ...] = (
     Decoder("value", decode_value, _VALUES, encode, (decode_value,)),
+    Decoder("canonical value", decode_canonical, _VALUES, encode, (decode_canonical,)),
     Decoder("skeleton", lambda data: decode_skeleton(data, 2), _SKELETONS, encode, (decode_skeleton, decode_shaped)),
     Decoder("values", _values, (_VALUES[2],), covers=(decode_values,)),
     Decoder("header", decode_header, (_BATCH.header_bytes,), encode, (decode_header,)),
@@ -186,6 +188,7 @@ DECODERS: tuple[Decoder, ...] = (
     Decoder(
         "rpc result", lambda data: rpc.decode_result(Ping(), msgspec.Raw(data)), _RESULTS, covers=(rpc.decode_result,)
     ),
+    Decoder("rpc user", lambda data: rpc.decode_user(msgspec.Raw(data)), _USERS, covers=(rpc.decode_user,)),
     Decoder("spool token", decode_token, (encode_token(_TOKEN),), encode_token, (decode_token,)),
     Decoder(
         "spool command",

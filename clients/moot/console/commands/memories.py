@@ -6,6 +6,7 @@ exit code does.
 
 import re
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any, Final
 
 from moot.console import documents, exits
@@ -55,8 +56,14 @@ def _remembered(context: Context, key: str) -> str | None:
     if not found:
         return None
     if found[0]["foreign"]:
-        note(context, "(written in another town)")
+        note(context, f"(written in {_towns(found[0]) or 'another town'})")
     return str(found[0]["text"])
+
+
+def _towns(memory: Mapping[str, Any]) -> str:
+    """The other towns whose replicas wrote a memory, each with the beginning of the replica's key."""
+    told = (f"{lines.town_of(each)}, replica {lines.text_of(each, 'replica')}" for each in memory.get("_origin", ()))
+    return "; ".join(told)
 
 
 def _no_memory(key: str) -> str:
@@ -137,7 +144,8 @@ def _memories(context: Context) -> int:
     told = f"Memories matching {neutralise(search)!r}:" if search else f"Memories ({len(found)}):"
     rows = [told, ""]
     for each in found:
-        marks = [word for name, word in (("foreign", "of another town"), ("conflict", "in conflict")) if each[name]]
+        from_others = f"from {_towns(each) or 'another town'}"
+        marks = [word for name, word in (("foreign", from_others), ("conflict", "in conflict")) if each[name]]
         rows.append(f"  {neutralise(each['key'])}" + (f" ({', '.join(marks)})" if marks else ""))
         rows.append(f"    {_short(each['text'], _SHOWN_CHARS)}")
     lines.write_lines(context, rows)

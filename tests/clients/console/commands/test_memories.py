@@ -10,7 +10,7 @@ from moot_testkit.console import run_console
 GONE = RefusedError("no memory auth", code=Code.NOT_FOUND)
 
 
-def kept(key: str, text: str, **marks: bool) -> dict[str, object]:
+def kept(key: str, text: str, **marks: object) -> dict[str, object]:
     return {"key": key, "text": text, "updated_at": 1, "foreign": False, "conflict": False} | marks
 
 
@@ -104,9 +104,20 @@ def test_memories_are_listed_on_two_lines_each_and_marked() -> None:
     assert ran.out.splitlines() == [
         "Memories (2):", "",
         "  auth", "    JWT, not sessions",
-        "  trap (of another town, in conflict)", f"    {'x' * 119}…",
+        "  trap (from another town, in conflict)", f"    {'x' * 119}…",
     ]  # fmt: skip
     assert run_console("memories --json", {"memories": found[:1]}).document == {"auth": "JWT,\nnot sessions"}
+
+
+def test_a_memory_of_another_town_says_of_which_and_of_which_of_its_machines() -> None:
+    origin = [
+        {"town": "TTTTTTTTTTTT", "town_name": "hill", "replica": "RRRRRRRRRRRR"},
+        {"town": "UUUUUUUUUUUU", "town_name": "", "replica": "SSSSSSSSSSSS"},
+    ]
+    found = [kept("trap", "run it", foreign=True, _origin=origin)]
+    told = "hill, replica RRRRRRRRRRRR; UUUUUUUUUUUU, replica SSSSSSSSSSSS"
+    assert f"  trap (from {told})" in run_console("memories", {"memories": found}).out.splitlines()
+    assert run_console("recall trap", {"memories": found}).err == f"(written in {told})\n"
 
 
 def test_memories_are_searched() -> None:

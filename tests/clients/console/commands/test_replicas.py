@@ -7,6 +7,7 @@ from moot_testkit.console import run_console
 REPLICA = {
     "plane": "shared", "replica": "R" * 43, "town": "T" * 43, "town_name": "hill", "role": "writer", "state": "ended",
     "n": 7, "last_seen_ms": NOW_MS - 300_000, "version": "", "is_here": False,
+    "in_step_ms": 0, "frontier": "",
 }  # fmt: skip
 
 

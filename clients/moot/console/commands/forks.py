@@ -1,0 +1,167 @@
+"""Forked feeds: fork list (what each of two histories does), fork settle (which of them counts)."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from moot.console import documents, exits, when
+from moot.console import issue_lines as lines
+from moot.console.amounts import several
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer, note
+from moot.console.exchange_lines import KEY_SHOWN
+from moot.console.style import Style, style_of
+from moot_protocol.membership_requests import Forks, SettleFork
+
+BRANCH_SHOWN: Final = 8
+"""Digits shown of a history's name."""
+_NO_TOWN: Final = "A" * 43
+"""32 zeros, as an invite has them that lets in any town."""
+
+
+# -- fork list ---------------------------------------------------------------------------------------------------
+def _list_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--plane", default="", metavar="PLANE", help="of this plane alone")
+
+
+def _list(context: Context) -> int:
+    forks = context.api.call(Forks(plane=context.arguments.plane))
+    if context.json:
+        documents.write(context, forks)
+        return exits.OK
+    if not forks:
+        context.terminal.err("no feed is forked\n")
+        return exits.OK
+    style = style_of(context.terminal.facts)
+    lines.write_lines(context, [line for fork in forks for line in _shown(style, fork, context.now_ms)])
+    if any(not fork["is_settled"] for fork in forks):
+        program = context.terminal.facts.program
+        note(context, f"An admin decides with `{program} fork settle KEY --branch NAME`; until then neither counts")
+    return exits.OK
+
+
+def _shown(style: Style, fork: Mapping[str, Any], now_ms: int) -> Iterator[str]:
+    what = f"the {fork['kind']} {lines.text_of(fork, 'author')[: KEY_SHOWN if style.terminal else None]}"
+    of = f" of {lines.text_of(fork, 'town_name')}" if fork["town_name"] else ""
+    state = "settled" if fork["is_settled"] else style.alarm("not settled")
+    yield f"{lines.text_of(fork, 'plane')}: {what}{of} has two histories from event {fork['first']:,} on, {state}"
+    for branch in fork["branches"]:
+        mark = ", counts" if branch["counts"] else ""
+        yield f"  {lines.text_of(branch, 'branch')[:BRANCH_SHOWN]}: {several(branch['events'], 'event')}{mark}"
+        for event in branch["does"]:
+            moment = when.age(event["at_ms"], now_ms)
+            who = lines.text_of(event, "actor") or "-"
+            yield f"    {event['n']:,}. {_does(fork['kind'], event)} {style.faint(f'({who}, {moment})')}"
+        if branch["more"]:
+            yield f"    and {several(branch['more'], 'event')} more"
+    if len(fork["branches"]) < 2:
+        yield "  of the other only a proof is here: `moot sync --wait` may bring it"
+
+
+def _does(kind: str, event: Mapping[str, Any]) -> str:
+    """What an event does, in words."""
+    says, about = event["says"], lines.text_of(event, "about")
+    if kind != "charter":
+        return f"writes {lines.text_of(says, 'keys')} of {lines.text_of(event, 'kind')} {about}"
+    told = _SAYS.get(str(event["kind"]), _says_nothing)(about[:KEY_SHOWN], says)
+    return told or f"says something of no effect ({lines.text_of(event, 'kind')} {about[:KEY_SHOWN]})"
+
+
+def _says_nothing(key: str, says: Mapping[str, Any]) -> str:
+    del key, says
+    return ""
+
+
+def _admits(key: str, says: Mapping[str, Any]) -> str:
+    return f"admits town {lines.text_of(says, 'name')} {key} as {lines.text_of(says, 'role')}" if says else ""
+
+
+def _ends(key: str, says: Mapping[str, Any]) -> str:
+    if not says:
+        return ""
+    return f"ends {key} at its event {says['n']:,}" if says["n"] else f"ends {key} at nothing"
+
+
+def _invites(key: str, says: Mapping[str, Any]) -> str:
+    if "counting" in says:
+        return f"closes invite {key}: {several(len(says['counting']), 'user')} of it count"
+    if "role" not in says:
+        return ""
+    whom = "any town" if says["town"] == _NO_TOWN else f"those of {lines.text_of(says, 'town')[:KEY_SHOWN]}"
+    return f"makes invite {key} for {whom}, as {lines.text_of(says, 'role')}"
+
+
+_SAYS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], str]]] = {
+    "admission": _admits,
+    "end": _ends,
+    "invite": _invites,
+    "epoch": lambda epoch, _: f"changes the plane's key: epoch {epoch}",
+    "charter": lambda *_: "opens the charter",
+    "genesis": lambda *_: "founds the plane",
+}
+"""What each kind of a charter's events does, in words; empty for those that have no effect."""
+
+
+# -- fork settle -------------------------------------------------------------------------------------------------
+def _settle_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY", help="of the town or replica, or the beginning of it")
+    parser.add_argument("--branch", required=True, metavar="NAME", help="the history that is to count, by its name")
+    parser.add_argument("--plane", default="", metavar="PLANE", help="where the key is forked on several planes")
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="REPLICA", help="a machine of that town that isn't its own"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would count")
+
+
+def _settle(context: Context) -> int:
+    given = context.arguments
+    done = context.api.call(
+        SettleFork(
+            actor=context.actor,
+            author=given.key,
+            branch=given.branch,
+            plane=given.plane,
+            without=tuple(given.without),
+            dry_run=given.dry_run,
+        )
+    )
+    answer(context, done, _settled(context, done))
+    if done["kind"] == "charter":
+        note(context, "With that its town is removed: nothing more of it counts. To go on, it needs a new key")
+        note(context, f"(`{context.terminal.facts.program} town rotate-key` there) and an invite")
+    if not done["epoch"]:
+        note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")
+    return exits.OK
+
+
+def _settled(context: Context, done: Mapping[str, Any]) -> Iterator[str]:
+    author, branch = lines.text_of(done, "author")[:KEY_SHOWN], lines.text_of(done, "branch")[:BRANCH_SHOWN]
+    told = f"{author} counts up to event {done['n']:,} of history {branch}"
+    if context.arguments.dry_run:
+        yield f"Would settle it: {told}"
+    else:
+        yield confirmed(context, f"On plane {lines.text_of(done, 'plane')} {told}")
+    for replica in done["replicas"]:
+        yield f"  with replica {str(replica)[:KEY_SHOWN]}, as far as it had come"
+    if done["epoch"]:
+        yield f"  New epoch {lines.text_of(done, 'epoch')}"
+
+
+COMMANDS: Final = (
+    Command(
+        "fork list",
+        "Keys that have signed two histories, and what each history does",
+        _list_arguments,
+        _list,
+        alone=True,
+    ),
+    Command(
+        "fork settle",
+        "Say which history of a forked key counts; a town whose charter it is is removed with that",
+        _settle_arguments,
+        _settle,
+        examples=("moot fork settle AakSBlMT --branch 4f2a91c0 --dry-run",),
+        alone=True,
+    ),
+)

@@ -1,0 +1,181 @@
+"""Forks: both histories are told, one is pinned, and every machine comes to the same, whichever it saw first."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from moot_protocol.errors import Code, MootError
+from moot_protocol.kinds import Role
+from moot_testkit.carrying import log_of, plane_of, send
+from moot_testkit.federating import (
+    copy_of,
+    federation,
+    feed,
+    machine,
+    machine_ticket,
+    meet,
+    town_key,
+    towns,
+    twin,
+    write,
+)
+from moot_testkit.town import Member
+from mootd.engine.exchange import Snapshot
+from mootd.engine.forks import Fork, Settled, branch_meant, forks_of, settle_fork
+
+
+def forks(member: Member, plane: bytes) -> list[Fork]:
+    with member.replica.read() as reader:
+        return list(forks_of(Snapshot(reader), plane_of(member, plane)))
+
+
+def settle(member: Member, plane: bytes, author: bytes, branch: bytes, *without: bytes) -> Settled:
+    (fork,) = (each for each in forks(member, plane) if each.row.author == author)
+    chosen = branch_meant(fork, branch.hex())
+    return member.commit(lambda unit: settle_fork(unit, plane_of(member, plane), fork, chosen, without))
+
+
+def head_of(member: Member, plane: bytes, author: bytes) -> bytes:
+    return feed(member, plane, author).head
+
+
+def tell_all(plane: bytes, *members: Member) -> None:
+    """Everything that anyone holds of a plane comes to everyone, each of whom has seen something else first."""
+    first, *others = members
+    for _ in range(2):
+        for other in others:
+            send(other, first, plane)
+        for other in others:
+            send(first, other, plane)
+
+
+def states(plane: bytes, *members: Member) -> set[object]:
+    """Where members stand: one element where they agree on what counts and what it comes to."""
+    positions = {
+        (at.frontier, at.digest) for at in (log_of(each, plane_of(each, plane)).position() for each in members)
+    }
+    assert len({tuple(sorted(towns(each, plane).items())) for each in members}) == 1
+    return set(positions)
+
+
+class Stolen:
+    """A plane on which a guest's town key was stolen, and charter and thief have each written on."""
+
+    def __init__(self) -> None:
+        self.plane, (self.one, self.two, self.three) = federation(Role.WRITER, Role.ADMIN)
+        self.town = town_key(self.two)
+        thief = copy_of(self.two, "thief")
+        self.further = machine(self.two, self.plane, name="further")  # came with an invite that only one branch has
+        write(self.further, self.plane, "honest work")
+        meet(self.plane, self.two, self.further)
+        self.honest = head_of(self.two, self.plane, self.town)
+        self.strange = machine(thief, self.plane, name="strange")
+        write(self.strange, self.plane, "a stranger's")
+        self.stolen = head_of(thief, self.plane, self.town)
+        send(self.two, self.one, self.plane)  # two histories to two peers
+        send(thief, self.three, self.plane)
+        send(self.further, self.one, self.plane)
+        send(self.strange, self.three, self.plane)
+
+    @property
+    def everybody(self) -> list[Member]:
+        return [self.one, self.two, self.three, self.further, self.strange]
+
+
+@pytest.fixture(scope="module")
+def world() -> Stolen:
+    return Stolen()
+
+
+@pytest.fixture
+def stolen(world: Stolen) -> Stolen:
+    """The same for each test, and its own."""
+    made = copy.copy(world)
+    made.one, made.two, made.three, made.further, made.strange = (twin(member) for member in world.everybody)
+    return made
+
+
+def refusal(act: Callable[[], object]) -> Code:
+    with pytest.raises(MootError) as raised:
+        act()
+    assert raised.value.message
+    return raised.value.code
+
+
+def test_both_histories_are_told_with_what_each_does(stolen: Stolen) -> None:
+    send(stolen.three, stolen.one, stolen.plane)
+    fork = next(each for each in forks(stolen.one, stolen.plane) if each.is_charter)
+    assert (fork.row.author, fork.town) == (stolen.town, stolen.town)
+    assert {branch.head.id for branch in fork.branches} == {stolen.honest, stolen.stolen}
+    assert [branch.counts for branch in fork.branches] == [False, False]
+    for branch in fork.branches:
+        assert {event.skeleton.kind for batch in branch.batches for event in batch.events} <= {"invite", "epoch"}
+
+
+def test_a_pinned_history_counts_on_every_machine_and_the_other_on_none(stolen: Stolen) -> None:
+    send(stolen.three, stolen.one, stolen.plane)
+    send(stolen.further, stolen.one, stolen.plane)
+    machine_ticket(stolen.two, stolen.plane)  # written on that history, and unseen by who pins it
+    settled = settle(stolen.one, stolen.plane, stolen.town, stolen.honest)
+    assert stolen.further.id in settled.replicas
+    tell_all(stolen.plane, *stolen.everybody)
+    assert len(states(stolen.plane, *stolen.everybody)) == 1
+    for member in stolen.everybody:
+        assert head_of(member, stolen.plane, stolen.town) == stolen.honest
+        assert feed(member, stolen.plane, stolen.further.id).n == 2
+        assert feed(member, stolen.plane, stolen.strange.id).n == 0
+        assert towns(member, stolen.plane)[stolen.town].ended
+
+
+def test_the_thief_s_history_can_be_chosen_as_well_and_counts_alike_everywhere(stolen: Stolen) -> None:
+    send(stolen.one, stolen.three, stolen.plane)
+    send(stolen.three, stolen.one, stolen.plane)
+    settle(stolen.one, stolen.plane, stolen.town, stolen.stolen)
+    tell_all(stolen.plane, *stolen.everybody)
+    assert len(states(stolen.plane, *stolen.everybody)) == 1
+    assert {head_of(member, stolen.plane, stolen.town) for member in stolen.everybody} == {stolen.stolen}
+    assert feed(stolen.two, stolen.plane, stolen.further.id).n == 0
+
+
+def test_a_machine_that_is_left_out_counts_for_nothing(stolen: Stolen) -> None:
+    send(stolen.three, stolen.one, stolen.plane)
+    settled = settle(stolen.one, stolen.plane, stolen.town, stolen.honest, stolen.further.id, stolen.two.id)
+    assert stolen.further.id not in settled.replicas
+    tell_all(stolen.plane, *stolen.everybody)
+    assert len(states(stolen.plane, *stolen.everybody)) == 1
+    assert {feed(member, stolen.plane, stolen.further.id).n for member in stolen.everybody} == {0}
+    assert {feed(member, stolen.plane, stolen.two.id).n for member in stolen.everybody} == {0}
+
+
+def test_a_machine_s_fork_is_settled_by_its_own_town() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    copied = copy_of(two)
+    write(two, plane, "here")
+    write(copied, plane, "there")
+    chosen = head_of(two, plane, two.id)
+    tell_all(plane, one, two, copied)
+    (fork,) = forks(two, plane)
+    assert (fork.row.author, fork.is_charter, fork.town, len(fork.branches)) == (two.id, False, town_key(two), 2)
+    assert settle(two, plane, two.id, chosen).n == feed(two, plane, two.id).n > 1
+    tell_all(plane, one, two, copied)
+    assert len(states(plane, one, two, copied)) == 1
+    assert head_of(one, plane, two.id) == chosen
+
+
+def test_who_may_not_settle_a_fork_is_told_why(stolen: Stolen) -> None:
+    send(stolen.one, stolen.two, stolen.plane)
+    tell_all(stolen.plane, stolen.one, stolen.two, stolen.three)
+    for member in (stolen.two, stolen.three):  # its own town; a peer of it
+        assert refusal(partial(settle, member, stolen.plane, stolen.town, stolen.honest)) is Code.DENIED
+    settle(stolen.one, stolen.plane, stolen.town, stolen.honest)
+    assert refusal(lambda: settle(stolen.one, stolen.plane, stolen.town, stolen.stolen)) is Code.CONFLICT
+
+
+def test_a_history_is_named_by_enough_of_its_name_and_has_to_be_here(stolen: Stolen) -> None:
+    send(stolen.three, stolen.one, stolen.plane)
+    fork = next(each for each in forks(stolen.one, stolen.plane) if each.is_charter)
+    assert branch_meant(fork, stolen.honest.hex()[:6]).head.id == stolen.honest
+    for typed in ("", "abc", "ffffffffffff"):
+        assert refusal(partial(branch_meant, fork, typed)) is Code.NOT_FOUND
