@@ -9,6 +9,7 @@ from typing import Any
 from measure import Row, median_seconds, micro, seconds
 from world import PROJECT, Peer, floor_append, issue_lines, replica, scratch
 
+from moot.console.commands.transfer import LINES_AT_ONCE
 from moot_protocol import crypto
 from moot_protocol.batch import decode_batch, encode_batch
 from moot_protocol.request_base import Mutation
@@ -20,13 +21,11 @@ from mootd.engine.replica import Replica
 from mootd.service.writes import carry_out
 from mootd.store.port import Table
 
-CHUNK = 1000
-
 
 def import_lines(target: Replica, lines: list[bytes]) -> None:
-    """Import as the daemon does it: a thousand lines a transaction."""
-    for start in range(0, len(lines), CHUNK):
-        parsed = parse(lines[start : start + CHUNK], start + 1, {})
+    """Import as the daemon does it: a request's lines a transaction."""
+    for start in range(0, len(lines), LINES_AT_ONCE):
+        parsed = parse(lines[start : start + LINES_AT_ONCE], start + 1, {})
         with target.transaction() as unit:
             Importer(unit, target.ledger.number, PROJECT, "bench").take(parsed)
 
@@ -47,7 +46,7 @@ def bench_import(count: int) -> list[Row]:
         with target.read() as reader:
             sizes = [len(value) for _, value in reader.scan(Table.EVENTS, b"")]
         target.store.close()
-    commits = max(1, len(sizes) * CHUNK // count)
+    commits = max(1, len(sizes) * LINES_AT_ONCE // count)
     floor = median_seconds(lambda: floor_append(sizes, commits), 3)
     shown = f"{taken / count * 1e6:,.1f} µs an issue"
     return [

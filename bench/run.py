@@ -2,7 +2,7 @@
 
 python bench/run.py [--issues N] [--scale N] [ROW …]
 
-Rows: cli, socket, import, ingest, reads, changes, charters, live, exchange
+Rows: cli, socket, import, ingest, reads, changes, charters, live, mirror, exchange
 """
 
 import argparse
@@ -13,6 +13,7 @@ import charters
 import engine
 import exchanged
 import lively
+import mirrors
 import served
 from measure import HEADING, Row
 from world import issue_lines, replica, scratch
@@ -42,6 +43,7 @@ def main() -> None:
         "changes": lambda: changes(options.scale),
         "charters": charters.bench_charters,
         "live": lively.bench_live,
+        "mirror": mirrors.bench_mirror,
         "exchange": lambda: exchanged.bench_exchange(options.issues),
     }
     unknown = set(options.rows) - set(cases)

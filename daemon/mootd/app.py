@@ -1,7 +1,7 @@
 """The daemon put together: the only place that knows every part, and the only one that hosts the console.
 
 Invariant: readiness is told only after a request has gone through the socket and come back; what was accepted before a
-stop is finished; the store is closed last.
+stop is finished; the store is closed last. What a ping doesn't need is loaded when the socket is served already.
 """
 
 import asyncio
@@ -15,13 +15,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
 
 from moot.console.terminal import Facts
+from moot.facts import ACTORS
 from moot.rpc import Client
-from moot_protocol.errors import MootError
+from moot_protocol.access import Asker
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Ping
 from moot_protocol.rpc import Call, decode_params
@@ -33,34 +35,35 @@ from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
 from mootd.edges.home import home_of
 from mootd.edges.keys import FileKeyStore
-from mootd.edges.mirror_file import DiskFile
 from mootd.edges.notify import Notifier, watchdog_ms
 from mootd.edges.paths import Places, private_folder
-from mootd.edges.watching import SystemWatcher
-from mootd.engine.home import Found, note_home
-from mootd.engine.remotes import RemoteRow
+from mootd.engine.home import Found, is_noted, note_home
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
-from mootd.exchange.hub import Hub, Worker
-from mootd.exchange.workers import make_worker
-from mootd.mirror.mirrors import Mirrors
-from mootd.service.following import Following
+from mootd.service.access_tokens import Tokens
+from mootd.service.front import Front
 from mootd.service.gate import Gate
 from mootd.service.machine import Machine
-from mootd.service.scrub import Scrub
-from mootd.service.service import Service
-from mootd.spool.spools import Spools
 from mootd.store.lmdb_store import LmdbStore
 from mootd.version import VERSION
 from mootd.writer import Commit, Writer
+
+if TYPE_CHECKING:
+    from mootd.engine.remotes import RemoteRow
+    from mootd.exchange.hub import Hub, Worker
+    from mootd.mirror.mirrors import Mirrors
+    from mootd.service.following import Following
+    from mootd.service.scrub import Scrub
+    from mootd.service.service import Service
+    from mootd.spool.spools import Spools
 
 R = TypeVar("R")
 
 SWITCH_SECONDS: Final = 0.0002
 """How long a thread may keep the interpreter: a bulk write would else delay every answer by 5 ms."""
-COLLECT_AFTER: Final = (20_000, 20, 20)
+COLLECT_AFTER: Final = (60_000, 20, 20)
 """Objects made before garbage is looked for, and how much less often old ones are looked through: the interpreter's own
-700 would have it look a hundred times in one bulk write, which leaves next to none. It is some 2 MB at most."""
+700 would have it look a hundred times in one bulk write, which leaves next to none. It is some 6 MB at most."""
 READERS: Final = 4
 """Threads for long reads."""
 EXCHANGERS: Final = 4
@@ -80,23 +83,30 @@ def _console() -> Callable[..., int]:
 class _ServiceApi:
     """The console's `Api` over the service, for one command: it waits only as long as its client is there."""
 
-    def __init__(self, service: Service, gate: Gate, terminal: HostedTerminal[Facts]) -> None:
+    def __init__(self, service: Front, gate: Gate, terminal: HostedTerminal[Facts]) -> None:
         self._service = service
         self._gate = gate
         self._terminal = terminal
 
     def call(self, request: Request[R]) -> R:
         """Carry out a request, if the access rules let its client's user."""
+        return self.call_keyed(request, "")
+
+    def call_keyed(self, request: Request[R], key: str) -> R:
+        """The same, a write once under its key."""
         self._terminal.check_alive()
-        if self._terminal.bound_uid is not None:
-            self._gate.admit(self._terminal.bound_uid, request)
-        return self._service.call(request, wait=self._terminal.wait)
+        asker = self._terminal.asker
+        if asker is None:
+            return self._service.call(request, key, wait=self._terminal.wait)
+        grant = self._gate.admit(asker, request)
+        answer = self._service.call(grant.request, key, wait=self._terminal.wait)
+        return self._gate.narrow(grant, answer)  # type: ignore[no-any-return]  # of the request's own type
 
 
 class _Console:
     """Hosts the console's commands."""
 
-    def __init__(self, service: Service, gate: Gate, clock: SystemClock) -> None:
+    def __init__(self, service: Front, gate: Gate, clock: SystemClock) -> None:
         self._service = service
         self._gate = gate
         self._clock = clock
@@ -107,6 +117,8 @@ class _Console:
 
     def run(self, terminal: HostedTerminal[Facts]) -> int:
         """Run the command."""
+        if terminal.asker is not None:
+            _name_actor(terminal.facts, self._gate.user(terminal.asker))
         api = _ServiceApi(self._service, self._gate, terminal)
         return _console()(api, terminal, self._clock.now_ms(), self._crashed)
 
@@ -117,35 +129,81 @@ class _Console:
         return request
 
 
+def _name_actor(facts: Facts, user: str) -> None:
+    """Let a client whose requests rules bind act as the user they name, unless it says itself who acts."""
+    known = facts.environment
+    if user and isinstance(known, dict) and not any(known.get(name, "").strip() for name in ACTORS):
+        known[ACTORS[0]] = user
+
+
 class _Observer:
     """Writes what happens on the control socket to the log."""
 
+    def __init__(self) -> None:
+        self._note = _log.bind().debug  # bound once: several lines a request are passed over at most levels
+
     def note(self, what: str, **facts: str | int) -> None:
         """Something worth a line."""
-        _log.debug(what, **facts)
+        self._note(what, **facts)
 
     def crashed(self, what: str, error: BaseException) -> None:
         """A defect of ours."""
         _log.error(what, exc_info=error)
 
 
-def _gate(machine: Machine, service: Service, writer: Writer[Unit], executor: ThreadPoolExecutor) -> Gate:
+def _gate(
+    machine: Machine, service: Front, replica: Replica, writer: Writer[Unit], executor: ThreadPoolExecutor
+) -> Gate:
     """The gate, with the rules as they stand now."""
     try:
         machine.access.rules()
     except MootError as error:
         _log.warning("access.unreadable", error=error.message)
-    return Gate(machine.access, os.geteuid(), service.call, lambda work: writer.submit(work).result(), executor)
+
+    def commit(work: Callable[[Unit], object]) -> object:
+        return writer.submit(work).result()
+
+    return Gate(machine.access, os.geteuid(), service.call, commit, executor, Tokens(replica))
+
+
+def _own(gate: Gate) -> Callable[[Request[object]], None]:
+    """Lets requests pass that come through files of this very user, as the gate judges those from the socket."""
+    uid = os.geteuid()
+
+    def admit(request: Request[object]) -> None:
+        if gate.binds(uid):
+            gate.admit(Asker(uid), request)
+
+    return admit
 
 
 class _Parts(NamedTuple):
     """What works while the daemon serves."""
 
-    service: Service
-    hub: Hub
-    mirrors: Mirrors
+    service: "Service"
+    hub: "Hub"
+    mirrors: "Mirrors"
+    spools: "Spools"
+    following: "Following"
+    scrub: "Scrub"
+
+    def happened(self) -> None:
+        """Something was committed. Called from the writer's thread."""
+        self.service.commits.happened()
+        self.hub.happened()
+        self.mirrors.happened()
+        self.spools.happened()
+        self.following.happened()
+
+
+class _Serving(NamedTuple):
+    """What there is while the socket is served."""
+
+    front: Front
     gate: Gate
-    scrub: Scrub
+    load: Callable[[], _Parts]
+    """Makes what works behind the front, and begins with it; called once, in a thread."""
+    executor: ThreadPoolExecutor
 
 
 class Daemon:
@@ -179,18 +237,20 @@ class Daemon:
             stop = _Stop()
             machine = Machine(self._places, self._clock, entropy, stop)
             executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
-            parts = stack.enter_context(self._serving(replica, machine, executor))
+            serving = stack.enter_context(self._serving(replica, machine, executor))
             listener = activated(environment, pid) or stack.enter_context(listening(self._places.socket))
-            gc.collect()
-            gc.freeze()
+            gc.freeze()  # without a collection, which would take a tenth of the start and find next to nothing
             gc.set_threshold(*COLLECT_AFTER)
-            console = _Console(parts.service, parts.gate, self._clock)
-            server = ControlServer(parts.service, console, _Observer(), Settings(version=VERSION), parts.gate)
-            asyncio.run(self._serve(server, parts, listener, stop))
+            console = _Console(serving.front, serving.gate, self._clock)
+            server = ControlServer(serving.front, console, _Observer(), Settings(version=VERSION), serving.gate)
+            asyncio.run(self._serve(server, serving, listener, stop))
 
     def _note_home(self, replica: Replica) -> None:
         """See whether the data directory is where it was: a copy must not write under its original's key."""
         home = home_of(self._places.data / "log")
+        with replica.read() as reader:
+            if is_noted(reader, home):
+                return
         with replica.transaction() as unit:
             found = note_home(unit, home)
         replica.is_moved = found is Found.MOVED
@@ -198,80 +258,102 @@ class Daemon:
             _log.warning("daemon.home", found=str(found))
 
     @contextmanager
-    def _serving(self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor) -> "Iterator[_Parts]":
-        parts: list[_Parts] = []
+    def _serving(self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor) -> "Iterator[_Serving]":
+        made: list[_Parts] = []
 
         def committed(commit: Commit) -> None:
-            if commit.error is None:
-                service, hub, mirrors, *_ = parts[0]
-                service.commits.happened()
-                hub.happened()
-                mirrors.happened()
-                spools.happened()
-                following.happened()
-            else:
+            if commit.error is not None:
                 _log.warning("commit.failed", jobs=commit.jobs, code=str(commit.error.code))
+            elif made:
+                made[0].happened()
+
+        def load() -> _Parts:
+            made.append(self._parts(replica, writer, machine, (executor, exchanging, mirroring), gate))
+            return made[0]
 
         writer = Writer(replica.transaction, observer=committed, clock=self._clock)
         # Their own threads: a remote or a file system that hangs must not keep readers waiting.
         exchanging = ThreadPoolExecutor(EXCHANGERS, "exchange")
         mirroring = ThreadPoolExecutor(MIRRORERS, "mirror")
-
-        def commit(work: Callable[[Unit], R], /) -> R:
-            return writer.submit(work, bulk=True).result()
-
-        hub = Hub(replica, commit, exchanging, self._worker)
-        mirrors = Mirrors(replica, commit, mirroring, DiskFile, SystemWatcher())
-        spools = Spools(replica, writer.submit, SystemWatcher(), self._clock)
-        service = Service(replica, writer, machine, executor, hub, mirrors)
-        scrub = Scrub(replica, commit, executor, _log.info)
-        parts.append(_Parts(service, hub, mirrors, _gate(machine, service, writer, executor), scrub))
-        following = Following(replica, writer.submit)
-        spools.start()
-        following.start()
+        front = Front(lambda _: machine.ping())
+        gate = _gate(machine, front, replica, writer, executor)
         try:
-            yield parts[0]
+            yield _Serving(front, gate, load, executor)
         finally:
-            spools.stop()
-            following.stop()
+            front.failed(RefusedError("the daemon is stopping", code=Code.CANCELLED, retryable=True))
+            executor.shutdown()  # it may be loading still
+            for parts in made:
+                parts.spools.stop()
+                parts.following.stop()
             exchanging.shutdown(cancel_futures=True)
             mirroring.shutdown(cancel_futures=True)
             writer.stop()
 
-    def _worker(self, row: RemoteRow, hub: Hub) -> Worker:
+    def _parts(
+        self,
+        replica: Replica,
+        writer: Writer[Unit],
+        machine: Machine,
+        threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor, ThreadPoolExecutor],
+        gate: Gate,
+    ) -> _Parts:
+        """What works behind the front. A third of a start is the loading of it: nobody has to wait for that."""
+        from mootd.edges.mirror_file import DiskFile  # noqa: PLC0415
+        from mootd.edges.watching import SystemWatcher  # noqa: PLC0415
+        from mootd.exchange.hub import Hub  # noqa: PLC0415
+        from mootd.mirror.mirrors import Mirrors  # noqa: PLC0415
+        from mootd.service.following import Following  # noqa: PLC0415
+        from mootd.service.scrub import Scrub  # noqa: PLC0415
+        from mootd.service.service import Service  # noqa: PLC0415
+        from mootd.spool.spools import Spools  # noqa: PLC0415
+
+        def commit(work: Callable[[Unit], R], /) -> R:
+            return writer.submit(work, bulk=True).result()
+
+        executor, exchanging, mirroring = threads
+        hub = Hub(replica, commit, exchanging, self._worker)
+        mirrors = Mirrors(replica, commit, mirroring, DiskFile, SystemWatcher())
+        service = Service(replica, writer, machine, executor, hub, mirrors)
+        spools = Spools(replica, writer.submit, _own(gate), SystemWatcher(), self._clock)
+        following = Following(replica, writer.submit)
+        spools.start()
+        following.start()
+        return _Parts(service, hub, mirrors, spools, following, Scrub(replica, commit, executor, _log.info))
+
+    def _worker(self, row: "RemoteRow", hub: "Hub") -> "Worker":
         """What exchanges with a remote; its libraries are loaded when the first one is there."""
+        from mootd.exchange.workers import make_worker  # noqa: PLC0415
+
         return make_worker(row, hub, self._places, dict(os.environ))
 
-    async def _serve(self, server: ControlServer, parts: "_Parts", listener: socket.socket, stop: "_Stop") -> None:
+    async def _serve(self, server: ControlServer, serving: _Serving, listener: socket.socket, stop: "_Stop") -> None:
         loop = asyncio.get_running_loop()
         stop.bind(loop, server.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
+        tested = asyncio.Event()
 
         def ready() -> None:
-            threading.Thread(target=self._announce, name="self-test", daemon=True).start()
+            told = (loop, tested, serving.front)
+            threading.Thread(target=self._announce, args=told, name="self-test", daemon=True).start()
 
-        tasks = [
-            loop.create_task(parts.hub.run(), name="exchange"),
-            loop.create_task(parts.mirrors.run(), name="mirrors"),
-            loop.create_task(parts.scrub.run(), name="scrub"),
-        ]
+        work = loop.create_task(_work(serving, tested, server.stop), name="work")
         try:
             await server.run(listener, ready)
         finally:
             self._ended.set()
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
         self._notifier.stopping()
         _log.info("daemon.stopped")
 
-    def _announce(self) -> None:
-        """Test that the socket answers, tell the service manager, and keep telling it where it wants to hear."""
+    def _announce(self, loop: asyncio.AbstractEventLoop, tested: asyncio.Event, front: Front) -> None:
+        """Test that the socket answers, tell the service manager once all is loaded, and go on where it wants to hear."""
         pid = self._answering_pid()
-        if pid is None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(tested.set)
+        if pid is None or not front.is_coming():
             return
         self._notifier.ready(f"serving as {pid}")
         _log.info("daemon.serving", version=VERSION, pid=pid)
@@ -289,6 +371,34 @@ class Daemon:
             _log.error("daemon.self_test_failed", code=str(error.code))
             return None
         return pid
+
+
+async def _work(serving: _Serving, tested: asyncio.Event, stop: Callable[[], object]) -> None:
+    """Load what works behind the front, once the socket was tested, and let it work until cancelled."""
+    loop = asyncio.get_running_loop()
+    await tested.wait()
+    try:
+        parts = await loop.run_in_executor(serving.executor, serving.load)
+    except Exception as error:
+        serving.front.failed(error)
+        stop()
+        raise
+    gc.freeze()
+    tasks = [
+        loop.create_task(parts.hub.run(), name="exchange"),
+        loop.create_task(parts.mirrors.run(), name="mirrors"),
+        loop.create_task(parts.scrub.run(), name="scrub"),
+    ]
+    try:
+        await asyncio.sleep(0)  # they have begun, and can be asked
+        serving.front.loaded(parts.service)
+        await asyncio.wait(tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 class _Stop:

@@ -63,6 +63,42 @@ class Commit(NamedTuple):
     """Why the transaction was not committed, or None."""
 
 
+class Told:
+    """Somebody on an event loop who is called with what became of a job, in the turn in which the loop hears of it.
+
+    Args:
+        call: called once, on the loop's thread, with the answer and None or with None and the error.
+    """
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[[Any, BaseException | None], object]) -> None:
+        self._call: Callable[[Any, BaseException | None], object] | None = call
+
+    def cancel(self) -> None:
+        """Want to know no more; a job not begun yet is not run."""
+        self._call = None
+
+    def cancelled(self) -> bool:
+        """Whether nobody wants to know."""
+        return self._call is None
+
+    done = cancelled
+
+    def set_result(self, result: Any) -> None:
+        """Tell the answer."""
+        self._tell(result, None)
+
+    def set_exception(self, error: BaseException) -> None:
+        """Tell the error."""
+        self._tell(None, error)
+
+    def _tell(self, result: Any, error: BaseException | None) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call(result, error)
+
+
 class _Job(Generic[U]):
     """A job, who waits for it, and what became of it."""
 
@@ -71,7 +107,7 @@ class _Job(Generic[U]):
     def __init__(
         self,
         run: Callable[[U], Any],
-        future: "Future[Any] | asyncio.Future[Any]",
+        future: "Future[Any] | asyncio.Future[Any] | Told",
         loop: asyncio.AbstractEventLoop | None,
         *,
         atomic: bool,
@@ -196,6 +232,33 @@ class Writer(Generic[U]):
         future: asyncio.Future[R] = loop.create_future()
         self._put(_Job(job, future, loop, atomic=atomic, deadline_ms=deadline_ms), bulk=bulk)
         return future
+
+    def submit_told(
+        self,
+        job: Callable[[U], Any],
+        loop: asyncio.AbstractEventLoop,
+        call: Callable[[Any, BaseException | None], object],
+        *,
+        bulk: bool = False,
+        atomic: bool = False,
+        deadline_ms: int | None = None,
+    ) -> Told:
+        """As `submit_async`, for who wants no future: neither a task nor another turn of the loop stands between.
+
+        Args:
+            job: as for `submit`.
+            loop: the loop.
+            call: as for `Told`.
+            bulk: as for `submit`.
+            atomic: as for `submit`.
+            deadline_ms: as for `submit`.
+
+        Returns:
+            What takes the job back, as long as it hasn't begun.
+        """
+        told = Told(call)
+        self._put(_Job(job, told, loop, atomic=atomic, deadline_ms=deadline_ms), bulk=bulk)
+        return told
 
     def stop(self) -> None:
         """Refuse new jobs, run those accepted, and wait until the thread has ended. Harmless when repeated.
@@ -336,4 +399,7 @@ def _settle(jobs: list[_Job[Any]]) -> None:
 
 def _settle_here(jobs: list[_Job[Any]]) -> None:
     for job in jobs:
-        job.settle()
+        try:
+            job.settle()
+        except Exception:  # whoever is told and fails must not keep the others waiting
+            structlog.get_logger().exception("writer_answer_failed")

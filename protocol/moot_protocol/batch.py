@@ -246,10 +246,7 @@ class BatchBuilder:
         known = len(authors)
         try:
             event = build_event(self._first + count, draft, hlc, salt, authors)
-            size = self._size + len(event.skeleton_bytes) + len(event.values_bytes or b"") + self._EVENT_OVERHEAD
-            if size + 34 * len(authors) <= limits.BATCH_BYTES and len(authors) <= limits.BATCH_AUTHORS:
-                self._size = size
-                events.append(event)
+            if len(authors) <= limits.BATCH_AUTHORS and self.take(event):
                 return event
         except RefusedError:
             self._forget_authors(known)
@@ -258,6 +255,19 @@ class BatchBuilder:
         if events:
             return None
         raise RefusedError("this write names too many other writes for one event", code=Code.LIMIT)
+
+    def take(self, event: Event) -> bool:
+        """Add an event that was made for `next_n`, later than those before it, and whose authors are in the table.
+
+        Returns:
+            False where this batch has no room for it.
+        """
+        size = self._size + len(event.skeleton_bytes) + len(event.values_bytes or b"") + self._EVENT_OVERHEAD
+        if len(self.events) == limits.BATCH_EVENTS or size + 34 * len(self._authors) > limits.BATCH_BYTES:
+            return False
+        self._size = size
+        self.events.append(event)
+        return True
 
     def _forget_authors(self, known: int) -> None:
         """Take back what an event that was not added has put into the author table."""

@@ -89,19 +89,44 @@ def parse_line(line: bytes, number: int) -> ImportedIssue | LineProblem | None:
         The issue with the problems of single fields; one problem where nothing of the line can be taken in; None for
         an empty line.
     """
+    opened = open_line(line, number)
+    return opened if opened is None or isinstance(opened, LineProblem) else sort_fields(opened[0], number)
+
+
+def open_line(line: bytes, number: int) -> tuple[dict[str, Any], bool] | LineProblem | None:
+    """Read the object that a line holds.
+
+    Args:
+        line: as for `parse_line`.
+        number: its number in the file, from 1.
+
+    Returns:
+        As `parse_line`, and for an issue its fields as they stand, with whether all text in them is known to be of
+        whole characters.
+    """
     line = line.removeprefix(_BYTE_ORDER_MARK).strip()
     if not line:
         return None
     if line.startswith(_MARKERS):
         return LineProblem(number, "", "a conflict marker: this file holds a merge that nobody finished")
     try:
-        data = _decode(line)
+        data, is_whole = _decode(line)
     except ValueError as error:
         return LineProblem(number, "", str(error))
     if not isinstance(data, dict):
         return LineProblem(number, "", "no JSON object")
     problem = _id_problem(data)
-    return LineProblem(number, "", problem) if problem else _LineReader(data, number).read()
+    return LineProblem(number, "", problem) if problem else (data, is_whole)
+
+
+def sort_fields(data: dict[str, Any], number: int) -> ImportedIssue:
+    """Sort the fields of an issue's line by how they are kept.
+
+    Args:
+        data: the fields as `open_line` reads them.
+        number: the line's number in the file, from 1.
+    """
+    return _LineReader(data, number).read()
 
 
 def export_line(document: dict[str, Any]) -> bytes:
@@ -113,16 +138,17 @@ def export_line(document: dict[str, Any]) -> bytes:
     return json_text.to_line(document)
 
 
-def _decode(line: bytes) -> Any:
+def _decode(line: bytes) -> tuple[Any, bool]:
+    """What a line holds, and whether its text is known to be of whole characters."""
     try:
         # Takes a third of the time. What it refuses and JSON's own module doesn't (NaN, half characters) is rare.
-        return _decode_json(line)
+        return _decode_json(line), True
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _decode_slowly(line)
+        return _decode_slowly(line), False
 
 
 def _decode_slowly(line: bytes) -> Any:
-    """As `_decode`; says what is wrong in words."""
+    """What a line holds; says what is wrong in words."""
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -194,8 +220,9 @@ _BY_SHAPE: Final[dict[Shape, Callable[[Any], bool]]] = {
     Shape.PRIORITY: _is_priority,
     Shape.FLAG: _is_flag,
 }
-_EXPECTED: Final = {name: _BY_SHAPE[shape] for name, shape in SHAPES.items()}
-_ALWAYS_FITS: Final = {
+EXPECTED: Final = {name: _BY_SHAPE[shape] for name, shape in SHAPES.items()}
+"""By register: whether a value is of its type, filled and storable."""
+FITS: Final = {
     name: min(_NAME_BYTES.get(name, limits.TEXT_BYTES), limits.TITLE_CHARS if name == "title" else limits.TEXT_BYTES)
     for name, shape in SHAPES.items()
     if shape is Shape.TEXT
@@ -218,12 +245,12 @@ class _LineReader:
         registers, texts = self._issue.registers, self._issue.texts
         for name, value in self._data.items():
             # Nearly every field of nearly every line is short plain text, or a time.
-            fits = _ALWAYS_FITS.get(name)
+            fits = FITS.get(name)
             if fits and type(value) is str and 0 < len(value) <= fits and value.isascii() and value != TOMBSTONE:
                 (texts if name in TEXTS else registers)[name] = value
                 continue
             self._field = name
-            if name in _EXPECTED:
+            if name in EXPECTED:
                 self._take_register(name, value)
             elif name in self._SPECIAL:
                 self._SPECIAL[name](self, value)
@@ -263,9 +290,9 @@ class _LineReader:
     def _take_register(self, name: str, value: Any) -> None:
         if name == "status" and value == TOMBSTONE:
             return
-        if not _EXPECTED[name](value) or (name == "closed_at" and self._status != CLOSED):
+        if not EXPECTED[name](value) or (name == "closed_at" and self._status != CLOSED):
             self._keep(name, value)
-        elif name in _ALWAYS_FITS:
+        elif name in FITS:
             self._take_text(name, value)
         else:
             self._issue.registers[name] = value

@@ -29,6 +29,9 @@ DotOf: TypeAlias = Callable[[str, Sibling], Dot]
 _SHARED_BYTES: Final = 40 * KIB
 """Bytes of short fields in one event: leaves room for four elements and the event's own names."""
 
+SHORTS_CHARS: Final = _SHARED_BYTES // 8
+"""Characters of the short fields that stand in one event by any reckoning, numbers and flags beside them."""
+
 _LITTLE_BYTES: Final = SHARED_ELEMENT_BYTES
 """Elements and short fields that take no more together fit one event by any reckoning, and each element is small."""
 

@@ -98,15 +98,17 @@ class Reading:
     def _take_admission(self, parsed: Parsed) -> None:
         admission = parsed.values.get(kinds.ADMISSION)
         if admission is not None:
-            known = self.admissions.get(parsed.entity, admission)
-            role = max(admission.role, known.role, key=lambda role: role.rank)
-            self.admissions[parsed.entity] = Admission(admission.name, role)
+            known = self.admissions.get(parsed.entity)
+            if known is not None and known.role.rank > admission.role.rank:
+                admission = Admission(admission.name, known.role)
+            self.admissions[parsed.entity] = admission
 
     def _take_invite(self, parsed: Parsed) -> None:
-        if kinds.INVITE in parsed.values:
-            self._invites.setdefault(parsed.entity, parsed.values[kinds.INVITE])
-        if CLOSE in parsed.values:
-            self._closes.setdefault(parsed.entity, parsed.values[CLOSE])
+        entity, values = parsed
+        if kinds.INVITE in values:
+            self._invites.setdefault(entity, values[kinds.INVITE])
+        if CLOSE in values:
+            self._closes.setdefault(entity, values[CLOSE])
 
     def _take_end(self, placed: Placed, parsed: Parsed) -> None:
         end, event, author = parsed.values.get(kinds.END), placed.event, parsed.entity

@@ -37,8 +37,8 @@ class Heartbeat(Mutation[list[dict[str, Any]]], kw_only=True):
     """Renew the actor's claim of an issue, or every claim of theirs made on this machine that ends by itself.
 
     Writes at most one event per claim and half of its duration. Answers `{"id", "expires_at", "renewed"}` each, times
-    in RFC 3339. For one issue: `lost_race` where somebody else holds it, `conflict` where the claim has no end and no
-    `ttl_ms` gives it one.
+    in RFC 3339. For one issue: `lost_race` where somebody else holds it, `conflict` where it isn't in progress any
+    longer, or the claim has no end and no `ttl_ms` gives it one.
     """
 
     method = "heartbeat"

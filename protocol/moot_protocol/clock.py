@@ -42,8 +42,10 @@ class HybridClock:
         Raises:
             RefusedError: code `clock_ahead`, when this clock stands too far ahead of the wall clock.
         """
-        following = max(self.last + 1, from_ms(now_ms))
-        if is_ahead(following, now_ms):
+        following, now = self.last + 1, now_ms << COUNTER_BITS
+        if following <= now:  # written out, as `from_ms` and `is_ahead` are: every event asks
+            following = now
+        elif following >> COUNTER_BITS > now_ms + CLOCK_AHEAD_MS:
             minutes = (to_ms(following) - now_ms) // 60_000
             raise RefusedError(
                 f"this replica's clock stands {minutes} minutes ahead of the machine's clock",

@@ -60,7 +60,7 @@ def terms(prefix: bytes, keys: Sequence[str], suffix: bytes) -> int:
 
 def term(prefix: bytes, key: str, suffix: bytes) -> int:
     """What one live write of a key adds to the digest; as `terms`."""
-    return terms(prefix, (key,), suffix)
+    return int.from_bytes(sha256(prefix + suffix).digest(), "big") * key_factor(key) & _MASK
 
 
 class Digest:

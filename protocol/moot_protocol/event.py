@@ -9,7 +9,7 @@ Keys stand in ascending order, each once. `over` names the writes a change super
 alone; values that are absent, malformed or too large are shown as missing and change nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
@@ -72,13 +72,17 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     plain_keys: tuple[str, ...] | None = None
     """The keys it writes, in order, if it supersedes and removes nothing: what a new entity consists of. Else None."""
 
-    def values(self) -> list[Any] | None:
-        """The values without their salt, one per change that doesn't remove; None where they are missing."""
+    def values(self, decode: Callable[[bytes], Any] = decode_value) -> list[Any] | None:
+        """The values without their salt, one per change that doesn't remove; None where they are missing.
+
+        Args:
+            decode: how they are decoded; by `codec.decode_canonical` for who looks at the type of all that is in them.
+        """
         data = self.values_bytes
         if data is None or len(self.skeleton_bytes) + len(data) > limits.EVENT_BYTES:
             return None
         keys = self.plain_keys
-        return _decode_values(data, _count_values(self.skeleton) if keys is None else len(keys))
+        return _decode_values(data, _count_values(self.skeleton) if keys is None else len(keys), decode)
 
     def own_values(self) -> list[Any]:
         """The values of an event that was just built here, and so need not be checked again."""
@@ -114,6 +118,16 @@ class PlainDraft(NamedTuple):
     """key → value."""
 
 
+class NewEntity(msgspec.Struct, frozen=True, gc=False):
+    """An entity about to be made, by events that supersede and remove nothing."""
+
+    kind: str
+    entity: str
+    actor: str
+    events: Sequence[tuple["PlainShape", Sequence[Any]]]
+    """Of each event which keys it writes, and the values in their order."""
+
+
 class PlainShape(NamedTuple):
     """What skeletons that write the same keys over nothing have in common: few shapes make up most new entities."""
 
@@ -139,6 +153,8 @@ _SHAPES: Final = 256
 """Plain shapes remembered; most take a KiB or two, the largest possible some 25."""
 _SHAPE_BYTES: Final = 1024
 """Longer changes are not remembered: nobody must be able to make this keep megabytes."""
+_PLAIN_END: Final = b"\x90\xc2"
+"""How a skeleton ends whose last change is over nothing and removes nothing: no other is of a plain shape."""
 _KEY: Final = itemgetter(0)
 _decode_skeleton: Final = decoder(Skeleton, FORMAT)
 _decode_outline: Final = msgspec.msgpack.Decoder(_Outline).decode
@@ -179,7 +195,7 @@ def decode_shaped(data: bytes, authors: int) -> tuple[Skeleton, tuple[str, ...] 
     if len(data) > limits.EVENT_BYTES:
         raise MalformedError(f"a skeleton of {len(data)} bytes", code=Code.TOO_LARGE)
     keys: tuple[str, ...] | None
-    known = _decode_known(data)
+    known = _decode_known(data) if data.endswith(_PLAIN_END) else None
     if known is not None:
         skeleton, keys = known
         problem = _name_problem(skeleton)
@@ -217,12 +233,18 @@ def _plain_keys(changes: tuple[Change, ...]) -> tuple[str, ...] | None:
 
 
 def _name_problem(skeleton: Skeleton) -> str | None:
-    if not 0 < skeleton.hlc <= MAX_HLC:
-        return "a time out of range"
+    return _time_problem(skeleton.hlc) or _names_problem(skeleton.actor, skeleton.kind, skeleton.entity)
+
+
+def _time_problem(hlc: int) -> str | None:
+    return None if 0 < hlc <= MAX_HLC else "a time out of range"
+
+
+def _names_problem(actor: str, kind: str, entity: str) -> str | None:
     # Before what is remembered below, which must not be made to keep 64 KiB a name.
-    if len(skeleton.actor) > limits.ACTOR_BYTES or len(skeleton.kind) > limits.KIND_BYTES:
+    if len(actor) > limits.ACTOR_BYTES or len(kind) > limits.KIND_BYTES:
         return "an actor or a kind that is too long"
-    return _actor_problem(skeleton.actor) or _kind_problem(skeleton.kind) or entity_problem(skeleton.entity)
+    return _actor_problem(actor) or _kind_problem(kind) or entity_problem(entity)
 
 
 # Few actors, kinds and sets of keys make up a whole log, and each event names one of each: what was found of them is
@@ -280,14 +302,14 @@ def decode_values(data: bytes, skeleton: Skeleton) -> list[Any] | None:
 
 
 def _count_values(skeleton: Skeleton) -> int:
-    return sum(not change.removes for change in skeleton.changes)
+    return [change.removes for change in skeleton.changes].count(False)
 
 
-def _decode_values(data: bytes, expected: int) -> list[Any] | None:
+def _decode_values(data: bytes, expected: int, decode: Callable[[bytes], Any] = decode_value) -> list[Any] | None:
     if len(data) > limits.EVENT_BYTES:
         return None
     try:
-        values = decode_value(data)
+        values = decode(data)
     except MalformedError:
         return None
     if not isinstance(values, list) or len(values) != expected + 1:
@@ -334,37 +356,74 @@ def build_event(n: int, draft: Draft | PlainDraft, hlc: int, salt: bytes, author
     """
     if len(salt) != limits.SALT_BYTES:
         raise ValueError(f"a salt of {len(salt)} bytes")
-    packed: msgspec.Raw | None = None
-    keys: tuple[str, ...] | None
+    check_names(draft)
     if isinstance(draft, PlainDraft):
-        keys, changes, packed = plain_shape(tuple(draft.values))
-        values = [salt, *map(draft.values.__getitem__, keys)]
-    else:
-        changes, values = _changes_of(draft, salt, authors)
-        keys = None
+        shape = plain_shape(tuple(draft.values))
+        return plain_event(n, draft, shape, [draft.values[key] for key in shape.keys], hlc, salt)
+    changes, values = _changes_of(draft, salt, authors)
+    problem = _time_problem(hlc) or _changes_problem(changes, len(authors))
+    if problem:
+        raise RefusedError(f"this write would make an event with {problem}")
     skeleton = Skeleton(FORMAT, hlc, draft.actor, draft.kind, draft.entity, changes)
+    return _built(n, skeleton, skeleton, values, _plain_keys(changes))
+
+
+def check_names(names: Draft | PlainDraft | NewEntity) -> None:
+    """See that kind, entity and actor can stand in an event.
+
+    Raises:
+        RefusedError: they can't.
+    """
     try:
-        problem = _name_problem(skeleton)
-        if keys is None:
-            problem = problem or _changes_problem(changes, len(authors))
-            keys = None if problem else _plain_keys(changes)
-        if problem:
-            raise RefusedError(f"this write would make an event with {problem}")
+        problem = _names_problem(names.actor, names.kind, names.entity)
+    except UnicodeEncodeError as error:
+        raise RefusedError(f"a value can't be stored: {error}") from error
+    if problem:
+        raise RefusedError(f"this write would make an event with {problem}")
+
+
+def plain_event(
+    n: int, names: PlainDraft | NewEntity, shape: PlainShape, values: Sequence[Any], hlc: int, salt: bytes
+) -> Event:
+    """Make an event that supersedes and removes nothing; as `build_event`, for names that `check_names` let pass.
+
+    Args:
+        n: its number in the feed.
+        names: tell kind, entity and actor.
+        shape: the keys that it writes.
+        values: their values in the same order.
+        hlc: its time.
+        salt: 16 random bytes.
+
+    Raises:
+        RefusedError: as `build_event`.
+    """
+    if not 0 < hlc <= MAX_HLC:
+        raise RefusedError(f"this write would make an event with {_time_problem(hlc)}")
+    kind, entity, actor = names.kind, names.entity, names.actor
+    skeleton = Skeleton(FORMAT, hlc, actor, kind, entity, shape.changes)
+    return _built(n, skeleton, (FORMAT, hlc, actor, kind, entity, shape.packed), [salt, *values], shape.keys)
+
+
+def _built(n: int, skeleton: Skeleton, packed: Any, values: list[Any], keys: tuple[str, ...] | None) -> Event:
+    """An event of a checked skeleton, and of what has the same encoding."""
+    try:
         if not SCALARS.issuperset(map(type, values)):
             check_plain(values)
-        skeleton_bytes = encode(
-            skeleton if packed is None else _Outline(FORMAT, hlc, draft.actor, draft.kind, draft.entity, packed)
-        )
+        skeleton_bytes = encode(packed)
         values_bytes = encode(values)
     except (MalformedError, TypeError, ValueError, OverflowError) as error:
         raise RefusedError(f"a value can't be stored: {error}") from error
-    if len(skeleton_bytes) + len(values_bytes) > limits.EVENT_BYTES:
+    size = len(skeleton_bytes) + len(values_bytes)
+    if size > limits.EVENT_BYTES:
         raise RefusedError(
-            f"this write takes {len(skeleton_bytes) + len(values_bytes)} bytes; an event holds {limits.EVENT_BYTES}",
+            f"this write takes {size} bytes; an event holds {limits.EVENT_BYTES}",
             code=Code.LIMIT,
             hint="shorten the text, or split it over several fields or comments",
         )
-    return event_from_bytes(n, skeleton, skeleton_bytes, values_bytes, b"", keys)
+    values_hash = sha256(values_bytes).digest()
+    leaf = leaf_hash(sha256(skeleton_bytes).digest(), values_hash)
+    return Event(n, skeleton, skeleton_bytes, values_bytes, values_hash, leaf, keys)
 
 
 def _changes_of(draft: Draft, salt: bytes, authors: dict[bytes, int]) -> tuple[tuple[Change, ...], list[Any]]:

@@ -43,5 +43,16 @@ class Await(Mutation[IssueDoc], kw_only=True):
     remove: bool = False
 
 
-GATE_REQUESTS: tuple[type[Request[Any]], ...] = (CreateGate, Await)
+class SetAwaited(Mutation[IssueDoc], kw_only=True):
+    """Say what a gate waits for, where that wasn't known when it was made; answers its document.
+
+    Raises `conflict` for an issue that is no gate.
+    """
+
+    method = "set_awaited"
+    id: str
+    await_id: str
+
+
+GATE_REQUESTS: tuple[type[Request[Any]], ...] = (CreateGate, Await, SetAwaited)
 """All of this module."""

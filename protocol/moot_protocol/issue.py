@@ -74,7 +74,8 @@ TOMBSTONE: Final = "tombstone"
 CLOSED: Final = "closed"
 LOWEST_PRIORITY: Final = 4
 DEFAULT_STATUS: Final = "open"
-DEFAULT_PRIORITY: Final = 2
+DEFAULT_PRIORITY, ABSENT_PRIORITY = 2, 0
+"""Of what is made here without one, which is written; and what it means that none was: Beads reads it as 0."""
 DEFAULT_TYPE: Final = "task"
 
 _ORDER: Final = (
@@ -362,7 +363,7 @@ def defaults(reading: IssueReading) -> tuple[tuple[str, Any], ...]:
     return (
         ("title", ""),
         ("status", DEFAULT_STATUS),
-        ("priority", DEFAULT_PRIORITY),
+        ("priority", ABSENT_PRIORITY),
         ("issue_type", DEFAULT_TYPE),
         ("created_at", reading.created_at),
         ("updated_at", reading.updated_at),
@@ -453,7 +454,7 @@ def facts_of(values: Mapping[str, Any], labels: list[str]) -> Facts:
         project if type(project) is str else "",
         title if type(title) is str else "",
         status,
-        priority if type(priority) is int and 0 <= priority <= LOWEST_PRIORITY else DEFAULT_PRIORITY,
+        priority if type(priority) is int and 0 <= priority <= LOWEST_PRIORITY else ABSENT_PRIORITY,
         issue_type if type(issue_type) is str and issue_type else DEFAULT_TYPE,
         assignee if type(assignee) is str else "",
         labels,

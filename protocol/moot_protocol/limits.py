@@ -196,6 +196,13 @@ ACCESS_USERS: Final = 10_000
 ACCESS_PATTERNS: Final = 256
 """Permissions, or restrictions, of one user: each is compared for a decision."""
 ACCESS_PATTERN_CHARS: Final = 300
+ACCESS_TOKENS: Final = 1_000
+"""API tokens of one machine, those kept that are good no more included: a list shows them all."""
+ACCESS_TOKEN_NOTE_CHARS: Final = 200
+ACCESS_TOKEN_USE_MS: Final = 3_600_000
+"""How exactly the last use of a token is known, in milliseconds: each time it is noted costs a commit."""
+ACCESS_ROWS: Final = 10_000
+"""Rows of a list that are looked through for those that somebody's rules let them see."""
 AUDIT_DETAIL_CHARS: Final = 2_000
 """Characters of one text in an audit record: the rest is left out, and said to be."""
 AUDIT_RESOURCES: Final = 64

@@ -87,9 +87,11 @@ class Members(Request[dict[str, Any]], kw_only=True):
 class Replicas(Request[list[dict[str, Any]]], kw_only=True):
     """The replicas of each plane.
 
-    Answer: `[{"plane", "replica", "town", "town_name", "role", "state", "n", "last_seen_ms", "version", "is_here"}]`;
-    `state` is `ok`, or why no more of its feed counts; `n` is the last of its events that counts here;
-    `last_seen_ms` is 0 where it was never heard of; `version` is known of this machine alone, else empty.
+    Answer: `[{"plane", "replica", "town", "town_name", "role", "state", "n", "last_seen_ms", "in_step_ms", "frontier",
+    "version", "is_here"}]`; `state` is `ok`, or why no more of its feed counts; `n` is the last of its events that
+    counts here; `last_seen_ms` is 0 where it was never heard of, `in_step_ms` when it was last found to stand where
+    this machine stood (by a broker), `frontier` the beginning of a hash of where it last said it stood. `version` is
+    what it says it runs, empty where it hasn't said.
     """
 
     method = "replicas"
@@ -119,6 +121,42 @@ class RetireReplica(Mutation[dict[str, Any]], kw_only=True):
     method = "retire_replica"
     replica: str
     plane: str = ""
+
+
+# -- Forks -------------------------------------------------------------------------------------------------------
+class Forks(Request[list[dict[str, Any]]], kw_only=True):
+    """The feeds that are forked: whose key has signed two histories, and what each history does.
+
+    Answer: `[{"plane", "author", "kind", "town", "town_name", "first", "is_settled", "branches": [{"branch", "events",
+    "counts", "more", "does": [{"n", "at_ms", "actor", "kind", "about", "says"}]}]}]`. `kind` is `charter` or `replica`;
+    `first` is the event that they part at; `branch` names a history by its last batch, in hexadecimal; `does` tells of
+    its first events from the fork on, and `more` how many it leaves out. In a charter `about` is a key and `says` has
+    `name`, `role`, `n`, `town` or `counting`, as the kind of event asks for; in a replica's feed `about` is an entity
+    and `says` has the `keys` that were written.
+    """
+
+    method = "forks"
+    plane: str = ""
+
+
+class SettleFork(Mutation[dict[str, Any]], kw_only=True):
+    """Let one history of a forked feed count, for good. A town whose charter it is is removed with that.
+
+    Answer: `{"plane", "author", "kind", "branch", "n", "replicas": [replica], "epoch"}`: the last event that counts,
+    of a charter the town's replicas that count on, and the new epoch, empty where an admin has to begin it. Raises
+    `denied` where this machine's town may not settle it, `conflict` where it is settled already, `not_found`,
+    `ambiguous`.
+    """
+
+    method = "settle_fork"
+    author: str
+    """The key of the town or the replica, or the beginning of it."""
+    branch: str
+    """The beginning of the history's name."""
+    plane: str = ""
+    """May be left out where the author is forked on one plane only."""
+    without: tuple[str, ...] = ()
+    """Replicas of the town, by their keys or the beginnings of them, that are not to count."""
 
 
 class RotatePlaneKey(Mutation[dict[str, Any]], kw_only=True):
@@ -166,5 +204,5 @@ class Salvage(Mutation[dict[str, Any]], kw_only=True):
 
 MEMBERSHIP_REQUESTS: tuple[type[Request[Any]], ...] = (
     OwnTown, Towns, CreateTown, InviteTown, RotateTownKey, Members, Replicas, RemoveTown, RetireReplica,
-    RotatePlaneKey, Recover, Salvage,
+    Forks, SettleFork, RotatePlaneKey, Recover, Salvage,
 )  # fmt: skip

@@ -21,7 +21,8 @@ def root(leaves: Sequence[bytes]) -> bytes:
     level = list(leaves)
     while len(level) > 1:
         # Pairing neighbours level by level, an odd last node moving up alone, is the RFC's recursive split.
-        paired = [sha256(NODE + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+        nodes = iter(level)
+        paired = [sha256(NODE + left + right).digest() for left, right in zip(nodes, nodes, strict=False)]
         if len(level) % 2:
             paired.append(level[-1])
         level = paired

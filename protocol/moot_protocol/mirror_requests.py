@@ -44,12 +44,17 @@ class MirrorOn(Request[dict[str, Any]], kw_only=True):
     plane: str = ""
     poll: bool = False
     """Look at it every second, instead of being told of changes."""
+    dry_run: bool = False
+    """Answer as if done, but take nothing in and keep no mirror."""
 
 
 class _OfMirror(Request[dict[str, Any]], kw_only=True):
     writes = True
     folder: str
     file: str
+    dry_run: bool = False
+    """Answer what would be done, and do nothing. `MirrorSync` and `MirrorResume` tell then, beside the mirror as it
+    would stand, what would be taken in, as an import does, and with `"writes"` whether the file would change."""
 
 
 class MirrorOff(_OfMirror, kw_only=True):

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from moot_protocol import json_text
 from moot_protocol.beads import ImportedIssue, parse_line
+from moot_protocol.issue import ABSENT_PRIORITY
 from moot_protocol.mirror_lines import id_of
 
-_SAID: Final = ("id", "registers", "texts", "labels", "edges", "comments", "metadata", "extra", "deleted")
+_SAID: Final = ("id", "texts", "labels", "edges", "comments", "metadata", "extra", "deleted")
 
 
 def rewritten(lines: Sequence[bytes], wanted: Mapping[str, bytes | None]) -> list[bytes]:
@@ -67,7 +68,9 @@ def _to_line(document: dict[str, Any]) -> bytes | None:
 
 
 def _says(issue: ImportedIssue) -> list[Any]:
-    return [getattr(issue, name) for name in _SAID]
+    """What a line says; leaving the priority out says what Beads reads then."""
+    registers = {"priority": ABSENT_PRIORITY, **issue.registers}
+    return [registers, *(getattr(issue, name) for name in _SAID)]
 
 
 def placed(lines: Sequence[tuple[str | None, bytes]], new: Iterable[tuple[str, bytes]]) -> list[bytes]:

@@ -60,6 +60,8 @@ class InitTown(Request[dict[str, Any]], kw_only=True):
     method = "init_town"
     writes = True
     name: str = ""
+    dry_run: bool = False
+    """Answer as if done, without the words, but make nothing."""
 
 
 class InitProject(Mutation[dict[str, Any]], kw_only=True):

@@ -14,11 +14,15 @@ from moot_protocol.limits import SETTING_BYTES, SETTING_KEY_BYTES
 KV: Final = "kv."
 """What the keys of the key-value store begin with; `config` doesn't list them."""
 NAMESPACES: Final = (
-    "custom.", KV, "ado.", "agent.", "ai.", "audit.", "backup.", "conflict.", "doctor.", "dolt.", "export.",
-    "external_projects.", "federation.", "github.", "gitlab.", "hierarchy.", "import.", "jira.", "linear.", "mail.",
-    "notion.", "output.", "prime.", "repos.", "routing.", "status.", "sync.", "types.", "validation.",
+    "custom.", KV, "ado.", "agent.", "ai.", "audit.", "backup.", "beads.", "claim.", "conflict.", "doctor.", "dolt.",
+    "export.", "external_projects.", "federation.", "github.", "gitlab.", "hierarchy.", "import.", "jira.", "linear.",
+    "mail.", "notion.", "output.", "prime.", "repos.", "routing.", "status.", "sync.", "types.", "validation.",
 )  # fmt: skip
 """What keys of others may begin with: kept as they are, read by whoever put them there."""
+KEPT: Final = frozenset(
+    {"allowed_prefixes", "issue_id_mode", "max_collision_prob", "max_hash_length", "min_hash_length"}
+)
+"""Whole keys of others, kept like those."""
 _SECRET: Final = re.compile(r"(^|[._-])(password|passwd|secret|token|pat|api[._-]?key|credentials?)$")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
 _CATEGORIES: Final = frozenset({"active", "wip", "done", "frozen"})
@@ -116,7 +120,7 @@ KNOWN: Final[dict[str, Known]] = {
     "types.custom": Known("issue types of your own: name,…", _parsed_by(custom_types)),
 }
 """Settings whose values are checked."""
-_FIXED: Final = frozenset({"issue_prefix", "issue-prefix", "prefix"})
+PREFIX_KEYS: Final = frozenset({"issue_prefix", "issue-prefix", "prefix"})
 
 
 def check_key(key: str, *, secrets: bool = False) -> None:
@@ -133,9 +137,10 @@ def check_key(key: str, *, secrets: bool = False) -> None:
         raise RefusedError(f"{key!r} is no key of a setting")
     if len(key.encode()) > SETTING_KEY_BYTES:
         raise RefusedError(f"a key of {len(key.encode())} bytes; at most {SETTING_KEY_BYTES}", code=Code.LIMIT)
-    if key in _FIXED:
+    if key in PREFIX_KEYS:
         raise RefusedError(f"{key} can't be set: a project keeps its prefix", hint="see `moot rename-prefix`")
-    if key not in KNOWN and not any(key.startswith(name) and len(key) > len(name) for name in NAMESPACES):
+    is_of_others = key in KEPT or any(key.startswith(name) and len(key) > len(name) for name in NAMESPACES)
+    if key not in KNOWN and not is_of_others:
         raise RefusedError(f"nothing reads a setting {key}", hint=f"for one of your own: custom.{key}")
     if not secrets and not key.startswith(KV) and _SECRET.search(key):
         raise RefusedError(

@@ -25,8 +25,10 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from moot_protocol import siv
 from moot_protocol.action_requests import SetState
+from moot_protocol.claim_requests import ClaimReady, Heartbeat, Unclaim, WriteHandoff
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.gate_requests import Await, CreateGate
 from moot_protocol.limits import CLOCK_AHEAD_MS, SPOOL_BYTES, SPOOL_ENTRY_BYTES, SPOOL_ENTRY_MS, SPOOL_FILES
 from moot_protocol.memory_requests import Forget, Remember
 from moot_protocol.request_base import Mutation, Request
@@ -72,11 +74,14 @@ TEMPORARY: Final = ".new-"
 ALLOWED: Final[frozenset[type[Request[Any]]]] = frozenset(
     {
         Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge, AddComment, Resolve, SetState,
-        Remember, Forget,
+        ClaimReady, Unclaim, Heartbeat, WriteHandoff, CreateGate, Await, Remember, Forget,
     }
 )  # fmt: skip
-"""All that may come through a spool, alone or as a step of a script."""
+"""All that may come through a spool."""
+ALONE: Final[frozenset[type[Request[Any]]]] = frozenset({ClaimReady})
+"""What of it may be no step of a script: which issue it is about is known only when it is done."""
 _METHODS: Final = {request.method: request for request in ALLOWED}
+_STEPS: Final = frozenset(request.method for request in ALLOWED - ALONE)
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _NONCE: Final = bytes(siv.NONCE_BYTES)
 """Each answer is sealed under a key of its own."""
@@ -278,7 +283,7 @@ def check_allowed(request: Request[Any]) -> None:
     """
     if isinstance(request, Script):
         for step in request.steps:
-            if step.get("method") not in _METHODS:
+            if step.get("method") not in _STEPS:
                 raise _not_here(str(step.get("method")))
     elif type(request) not in ALLOWED:
         raise _not_here(request.method)

@@ -16,6 +16,8 @@ _LEAST_MS: Final = -62_135_596_800_000
 _MOST_MS: Final = 253_402_300_799_999
 """The first and last milliseconds with a four-digit year, which is all that RFC 3339 can write."""
 
+TIME_CHARS: Final = 66
+"""Characters of the longest time: nobody must be able to make this remember more of a text that is none."""
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
@@ -63,7 +65,7 @@ def instant_ms(value: Any) -> int | None:
     """The milliseconds since 1970 of a stored time, rounded down, or None where it is no time."""
     if type(value) is int:
         return value
-    return _text_ms(value) if type(value) is str else None
+    return _text_ms(value) if type(value) is str and len(value) <= TIME_CHARS else None
 
 
 # A line, its row and the next change of the same issue ask for the same texts.
@@ -82,9 +84,8 @@ def _text_ms(text: str) -> int | None:
 
 def is_time(value: Any) -> bool:
     """Whether a value is a stored time."""
-    if isinstance(value, str) and _is_plain(value) and value[8:10] <= "28":
-        return True
-    return instant_ns(value) is not None
+    # What it comes to is asked for soon, and remembered.
+    return instant_ms(value) is not None
 
 
 def format_ms(ms: int) -> str:
@@ -92,8 +93,14 @@ def format_ms(ms: int) -> str:
 
     Times outside the years 1 to 9999 are shown as the nearest that can be written.
     """
-    moment = _EPOCH + timedelta(milliseconds=min(max(ms, _LEAST_MS), _MOST_MS))
-    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+    seconds, rest = divmod(min(max(ms, _LEAST_MS), _MOST_MS), 1000)
+    return f"{_format_second(seconds)}.{rest:03}Z"
+
+
+# A new issue was created and changed at one time, and its neighbours within the same second.
+@lru_cache(maxsize=1024)
+def _format_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:-6]
 
 
 def show_time(value: int | str) -> str:

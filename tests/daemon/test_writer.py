@@ -414,6 +414,57 @@ def test_a_loop_that_closed_takes_no_answer_from_those_that_did_not(writer: Writ
     assert writer.submit(writes("later")).result(PATIENCE_S) == "later"
 
 
+async def test_who_is_told_hears_in_the_turn_in_which_the_loop_does(writer: Writer[Unit], ledger: Ledger) -> None:
+    loop = asyncio.get_running_loop()
+    told: list[Any] = []
+    with ledger.holding_the_next_commit(writer):
+        future = writer.submit_async(writes("b"), loop)
+        future.add_done_callback(lambda done: told.append(done.result()))
+        writer.submit_told(writes("a"), loop, lambda *what: told.append(what))
+        writer.submit_told(refuses, loop, lambda *what: told.append(what))
+        await asyncio.sleep(0)
+        assert told == [], "nothing is told before the commit"
+    await future
+    (answer, no_error), (no_answer, error), a_turn_later = told
+    assert (answer, no_error, no_answer, a_turn_later) == ("a", None, None, "b")
+    assert isinstance(error, RefusedError)
+
+
+async def test_who_wants_to_be_told_no_more_is_not_and_a_job_not_begun_is_not_run(
+    writer: Writer[Unit], ledger: Ledger
+) -> None:
+    loop = asyncio.get_running_loop()
+    told: list[Any] = []
+    with ledger.holding_the_next_commit(writer):
+        gone = writer.submit_told(writes("gone"), loop, lambda *what: told.append(what))
+        gone.cancel()
+    running, go_on = threading.Event(), threading.Event()
+
+    def slow(unit: Unit) -> Any:
+        running.set()
+        assert go_on.wait(PATIENCE_S)
+        return unit.write("slow")
+
+    late = writer.submit_told(slow, loop, lambda *what: told.append(what))
+    assert await asyncio.to_thread(running.wait, PATIENCE_S)
+    late.cancel()
+    go_on.set()
+    assert await writer.submit_async(writes("last"), loop) == "last"
+    assert (told, ledger.rows) == ([], ["first", "slow", "last"])
+
+
+async def test_who_fails_when_told_keeps_nobody_from_an_answer(writer: Writer[Unit], ledger: Ledger) -> None:
+    loop = asyncio.get_running_loop()
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with ledger.holding_the_next_commit(writer):
+        writer.submit_told(writes("a"), loop, fail)
+        other = writer.submit_async(writes("b"), loop)
+    assert await other == "b"
+
+
 # -- The law -----------------------------------------------------------------------------------------------------
 
 KINDS = st.sampled_from(["writes", "refuses", "breaks", "atomic"])

@@ -15,8 +15,8 @@ from moot_protocol.messages import Place
 from mootd.engine import layout
 from mootd.store.port import Reader, Table, WriteTransaction
 
-MOST_PLACES: Final = 64
-"""Branches remembered of one feed: of a feed forked more often, some batches are sent again."""
+MOST_PLACES: Final = 128
+"""Branches remembered of one feed: more than are ever held of one (`ASIDE_BATCHES_PER_AUTHOR`), so none goes twice."""
 
 
 class Carried(msgspec.Struct, array_like=True, frozen=True):

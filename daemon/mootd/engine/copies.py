@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import issue as issue_reading
-from moot_protocol.issue import DEFAULT_PRIORITY, DEFAULT_STATUS, DEFAULT_TYPE, TOMBSTONE
+from moot_protocol.issue import ABSENT_PRIORITY, DEFAULT_STATUS, DEFAULT_TYPE, TOMBSTONE
 from moot_protocol.listing import IssueDoc
 from moot_protocol.policies import rank
 from moot_protocol.register import MISSING, Sibling
@@ -20,7 +20,7 @@ from mootd.engine.record import Record, groups_of
 MARK: Final = "moot.share"
 """The name in a copy's metadata under which it says which share made it."""
 _SETS: Final = frozenset({"labels", "comments"})
-_DEFAULTS: Final = {"status": DEFAULT_STATUS, "priority": DEFAULT_PRIORITY, "issue_type": DEFAULT_TYPE, "title": ""}
+_DEFAULTS: Final = {"status": DEFAULT_STATUS, "priority": ABSENT_PRIORITY, "issue_type": DEFAULT_TYPE, "title": ""}
 
 
 class Suggestion(NamedTuple):

@@ -6,9 +6,10 @@ supersedes every sibling its writer saw. A register that already shows the value
 
 from typing import Any, Final
 
-from moot_protocol.event import Draft, Event, Write
+from moot_protocol.event import Draft, Event, PlainDraft, Write
 from moot_protocol.kinds import Policy, field_of
 from moot_protocol.register import MISSING
+from mootd.engine.entities import Entities
 from mootd.engine.record import Group, Record, pairs_of
 from mootd.engine.unit import Unit
 
@@ -35,9 +36,16 @@ class Editor:
         eid = unit.views.find(plane, kind, entity)
         record = None if eid is None else unit.views.record(eid)
         self.record = record or Record(plane, kind, entity)
-        self.entities = unit.entities()
+        self._entities: Entities | None = None
         self._together: dict[str, Write] = {}
         self._apart: list[Write] = []
+
+    @property
+    def entities(self) -> Entities:
+        """Reads entities as the unit had left them when they were first asked for."""
+        if self._entities is None:
+            self._entities = self._unit.entities()
+        return self._entities
 
     # -- Registers -----------------------------------------------------------------------------------------------
     def set(self, key: str, value: Any) -> None:
@@ -100,13 +108,22 @@ class Editor:
         together = [list(self._together.values())] if self._together else []
         writes = [*together, *([write] for write in self._apart), *afterwards]
         self._together, self._apart = {}, []
-        return [self._append(Draft(self._kind, self._entity, self._actor, each)) for each in writes]
+        return [self._append(self._draft(each)) for each in writes]
+
+    def _draft(self, writes: list[Write]) -> Draft | PlainDraft:
+        """One event; those of a new entity, and what is only added, supersede and remove nothing."""
+        values = {}
+        for key, value, over, removes in writes:
+            if over or removes:
+                return Draft(self._kind, self._entity, self._actor, writes)
+            values[key] = value
+        return PlainDraft(self._kind, self._entity, self._actor, values)
 
     def _afterwards(self) -> list[list[Write]]:
         """What stands in events of its own after all else; may take writes out of `_together`."""
         return []
 
-    def _append(self, draft: Draft) -> Event:
+    def _append(self, draft: Draft | PlainDraft) -> Event:
         return self._unit.append(self._plane, draft)
 
 

@@ -1,7 +1,7 @@
 """Reading entities: records with their values, texts and lineage, inside any transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from moot_protocol.event import Dot
 from moot_protocol.register import MISSING, Sibling
@@ -15,6 +15,7 @@ Said = tuple[dict[str, Any], str]
 """What an event said: values by key, none where they are missing, and its actor."""
 Name = tuple[bytes, int]
 """A write by its author's key and number."""
+_NOTHING_AT_HAND: Final[Mapping[int, Said]] = {}
 
 
 def value_in(stored: StoredEvent, key: str) -> Any:
@@ -57,7 +58,8 @@ class Entities:
         self.author_of = author_of
         self.feed_number = feed_number
         self._events: dict[int, StoredEvent] = {}
-        self._said = dict(said) if said else {}
+        self._at_hand: Mapping[int, Said] = _NOTHING_AT_HAND if said is None else said
+        self._said: dict[int, Said] = {}
 
     def packed(self, eid: int) -> bytes | None:
         """An entity's record as it is kept, or None."""
@@ -82,9 +84,10 @@ class Entities:
 
     def said(self, group: Group) -> Said:
         """What a live write's event said, read once."""
-        said = self._said.get(group.arrival)
+        arrival = group.arrival
+        said = self._at_hand.get(arrival) or self._said.get(arrival)
         if said is None:
-            said = self._said[group.arrival] = self.log.said(group.arrival)
+            said = self._said[arrival] = self.log.said(arrival)
         return said
 
     def live(self, record: Record, *, texts: bool = True) -> dict[str, list[Sibling]]:

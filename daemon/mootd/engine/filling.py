@@ -5,7 +5,7 @@ Invariant: whatever goes into a queue is noted as carried in the same transactio
 of its own shared plane alone. Only for a `SharedPlane` is there a queue.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final, NamedTuple
 
 from moot_protocol.batch import batch_link
@@ -37,7 +37,7 @@ class Portion(NamedTuple):
     """Whether it holds batches of charters alone, which are sealed under a key of their own."""
 
 
-def portions(log: StoredLog, known: dict[bytes, Carried], room: int) -> Iterator[Portion]:
+def portions(log: StoredLog, known: dict[bytes, Carried], room: int, held: Collection[bytes] = ()) -> Iterator[Portion]:
     """What a remote lacks of a plane, in messages of about `room` bytes (one batch always goes).
 
     Batches of charters come first and by themselves: what follows may be sealed under a key that they announce.
@@ -46,6 +46,7 @@ def portions(log: StoredLog, known: dict[bytes, Carried], room: int) -> Iterator
         log: the plane.
         known: author → what the remote carries; changed as the portions go.
         room: bytes of a message.
+        held: authors whose feeds are left out, but for charters.
     """
     packing = _Packing(log.plane.id, room)
     charters = log.charters()
@@ -55,7 +56,7 @@ def portions(log: StoredLog, known: dict[bytes, Carried], room: int) -> Iterator
             yield from (portion._replace(is_charter=True) for portion in _of_feed(log, known, entry, packing))
     yield from (portion._replace(is_charter=True) for portion in packing.rest())
     for entry in entries:
-        if entry.author not in charters:
+        if entry.author not in charters and entry.author not in held:
             yield from _of_feed(log, known, entry, packing)
     yield from packing.rest()
 

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from mootd.engine import layout
 from mootd.engine.cycles import PARENT, Cutter
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
-from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, SETTLED, Standing, rows_of_new
+from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, SETTLED, Standing, index_key, rows_of_new
 from mootd.store.port import WriteTransaction
 
 BLOCKING: Final = frozenset({"blocks", "conditional-blocks"})
@@ -93,6 +93,11 @@ class Graph:
             self._standings[eid] = found
         return found
 
+    def known_tie(self, eid: int) -> int | None:
+        """What orders an issue among its equals, where its standing tells; None for one that didn't exist."""
+        standing = self.standing(eid)
+        return standing.tie if standing.flags & EXISTS else None
+
     def edges(self, prefix: bytes, eid: int) -> Iterator[tuple[int, str, bytes]]:
         """(other, type, value) of an issue's edges: EDGE for those it depends by, BACK_EDGE for those on it."""
         start = layout.edges_prefix(prefix, eid)
@@ -135,8 +140,8 @@ class Graph:
         is_fresh = standing.packed is None and not standing.flags
         held_up, before, old_defer = standing.holds_up, standing.flags, standing.defer_ms
         _take(standing, facts)
-        if is_fresh and not edges:
-            return
+        if not edges and (is_fresh or (edges is None and standing.flags == before and facts.defer_ms == old_defer)):
+            return  # nothing that anything's readiness follows from
         self._queue.append(eid)
         self._change_dependents(eid, held_up, standing.holds_up)
         if edges is not None:
@@ -153,6 +158,10 @@ class Graph:
             self._recompute_until(eid)
             for child in self.others(BACK_EDGE, eid, (PARENT,)):
                 self._recompute_until(child)
+
+    def set_priority(self, eid: int, priority: int) -> None:
+        """As `set_issue`, for an issue of whose facts nothing else has changed."""
+        self.standing(eid).priority = priority
 
     def _change_dependents(self, eid: int, held_up: bool, holds_up: bool) -> None:
         if held_up == holds_up:
@@ -258,6 +267,8 @@ class Graph:
 
     def _set_blocked(self, standing: Standing, *, blocked: bool) -> None:
         standing.flags = standing.flags | BLOCKED if blocked else standing.flags & ~BLOCKED
+        if not standing.flags & REFERENCED:
+            return
         step = 1 if blocked else -1
         for child in self.others(BACK_EDGE, standing.eid, (PARENT,)):
             self.standing(child).blocked_parents += step
@@ -294,13 +305,12 @@ class Graph:
             packed = standing.pack()
             if packed == standing.packed:
                 continue
-            before = Standing(eid, standing.packed)
-            if before.flags & BLOCKED and standing.flags & (EXISTS | SETTLED | BLOCKED) == EXISTS:
+            if standing.was_blocked and standing.flags & (EXISTS | SETTLED | BLOCKED) == EXISTS:
                 self.unblocked.append(eid)
-            old, new = before.index_keys(), standing.index_keys()
+            old, new = index_key(standing.packed, eid), index_key(packed, eid)
             if old != new:
-                deletes.extend(old)
-                puts.extend((key, b"") for key in new)
+                deletes += [] if old is None else [old]
+                puts += [] if new is None else [(new, b"")]
             puts.append((layout.standing_key(eid), packed))
         self._standings.clear()
         for eid, facts in self._new.items():

@@ -40,6 +40,11 @@ def note_home(unit: Unit, home: Home) -> Found:
     return found
 
 
+def is_noted(reader: Reader, home: Home) -> bool:
+    """Whether just that was noted: nothing need be written then, and a start doesn't wait for the disk."""
+    return reader.get(Table.META, layout.HOME) == msgspec.msgpack.encode(home)
+
+
 def _compared(before: Home, now: Home) -> Found:
     differing = [before.folder != now.folder, bool(before.machine and now.machine and before.machine != now.machine)]
     return (Found.SAME, Found.MOVED, Found.COPIED)[sum(differing)]

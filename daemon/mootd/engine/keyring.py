@@ -2,10 +2,12 @@
 
 Invariant: a key never changes under the name that it is stored by. What `town` and `replica` mean can change, to
 `town-2`, `replica-2` and so on: the earlier ones stay, since what they signed stands and what was wrapped for them can
-only be opened with them.
+only be opened with them. What is made while something is tried out is known to the thread that tries, and gone after.
 """
 
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from moot_protocol.crypto import Signer
@@ -26,6 +28,7 @@ class Keyring:
     def __init__(self, keys: KeyStore) -> None:
         self._keys: Final = keys
         self._latest: dict[str, int] = {}
+        self._trial = _Trial()
 
     # -- Names ---------------------------------------------------------------------------------------------------
     def update(self, latest: Mapping[str, int]) -> None:
@@ -55,40 +58,83 @@ class Keyring:
             self.create(stored_name(name, number))
         return number
 
+    # -- Trials --------------------------------------------------------------------------------------------------
+    @contextmanager
+    def trying(self, keys: KeyStore) -> Iterator[None]:
+        """Let what this thread makes inside the block go to another store, which it reads before its own.
+
+        Args:
+            keys: an empty store, forgotten afterwards.
+        """
+        before, self._trial.keys = self._trial.keys, keys
+        try:
+            yield
+        finally:
+            self._trial.keys = before
+
+    def is_tried(self, name: str) -> bool:
+        """Whether a key, by the name that a store knows it by, is there for the length of a trial only."""
+        trial = self._trial.keys
+        return trial is not None and trial.has(name)
+
+    def _holding(self, name: str) -> KeyStore:
+        """The store that has a key, if any has."""
+        trial = self._trial.keys
+        return trial if trial is not None and trial.has(name) else self._keys
+
+    def _taking(self, name: str) -> KeyStore:
+        """The store that a new key goes to: where there is one of the name already, that store refuses it."""
+        trial = self._trial.keys
+        return self._keys if trial is None or self._keys.has(name) else trial
+
     # -- `KeyStore` ----------------------------------------------------------------------------------------------
     def has(self, name: str) -> bool:
         """As the port's."""
-        return self._keys.has(self.raw(name))
+        raw = self.raw(name)
+        return self._holding(raw).has(raw)
 
     def create(self, name: str) -> None:
         """As the port's."""
-        self._keys.create(self.raw(name))
+        raw = self.raw(name)
+        self._taking(raw).create(raw)
 
     def signer(self, name: str) -> Signer:
         """As the port's."""
-        return self._keys.signer(self.raw(name))
+        raw = self.raw(name)
+        return self._holding(raw).signer(raw)
 
     def hpke_public(self, name: str) -> bytes:
         """As the port's."""
-        return self._keys.hpke_public(self.raw(name))
+        raw = self.raw(name)
+        return self._holding(raw).hpke_public(raw)
 
     def hpke_open(self, name: str, sealed: bytes, info: bytes) -> bytes:
         """As the port's; what was sealed for an earlier key of the name is opened too."""
         *later, first = self.stored(name)
         for stored in later:
             try:
-                return self._keys.hpke_open(self.raw(stored), sealed, info)
+                return self._opened(stored, sealed, info)
             except MalformedError:
                 continue
-        return self._keys.hpke_open(self.raw(first), sealed, info)
+        return self._opened(first, sealed, info)
+
+    def _opened(self, name: str, sealed: bytes, info: bytes) -> bytes:
+        raw = self.raw(name)
+        return self._holding(raw).hpke_open(raw, sealed, info)
 
     def keep(self, name: str, secret: bytes) -> None:
         """As the port's."""
-        self._keys.keep(name, secret)
+        self._taking(name).keep(name, secret)
 
     def secret(self, name: str) -> bytes:
         """As the port's."""
-        return self._keys.secret(name)
+        return self._holding(name).secret(name)
+
+
+class _Trial(threading.local):
+    """What is tried out by a thread."""
+
+    keys: KeyStore | None = None
 
 
 def stored_name(name: str, number: int) -> str:

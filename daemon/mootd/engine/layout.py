@@ -72,6 +72,8 @@ SCRUB: Final = b"scrub"
 FOLLOWED: Final = b"followed"
 TOLD: Final = b"told/"
 _ISOLATED: Final = b"isolated/"
+TOKENS: Final = b"access-token/"
+TOKEN_USES: Final = b"access-token-use/"
 
 
 def plane_key(plane: int) -> bytes:
@@ -333,6 +335,9 @@ LEASE: Final = b"h"
 _EID: Final = Struct(">Q")
 _ORDER: Final = Struct(">BQHQ")
 _TIMED: Final = Struct(">QQ")
+_TIMED_KEY: Final = Struct(">cHQQ").pack
+_BLOCKED_KEY: Final = Struct(">cHBQHQ").pack
+_READY_KEY: Final = Struct(">cHBBQHQ").pack
 _NEWEST_FIRST: Final = 2**64 - 1
 TEXT_KEY_BYTES: Final = 240
 """Longest text that stands in a key whole; LMDB keys end at 511 bytes."""
@@ -370,6 +375,17 @@ def order_suffix(priority: int, created_ms: int, tie: int, eid: int) -> bytes:
     return _ORDER.pack(min(max(priority, 0), 255), _NEWEST_FIRST - created_ms, tie, eid)
 
 
+def with_priority(key: bytes, priority: int) -> bytes:
+    """A key that ends in an `order_suffix`, for another priority (0 to 255)."""
+    start = len(key) - _ORDER.size
+    return key[:start] + bytes((priority,)) + key[start + 1 :]
+
+
+def with_time(key: bytes, ms: int) -> bytes:
+    """A `timed_key`, for another time."""
+    return key[:3] + _U64(ms) + key[-8:]
+
+
 def order_of(key: bytes) -> bytes:
     """The `order_suffix` of a key, by which keys of several lists are merged."""
     return key[-_ORDER.size :]
@@ -392,7 +408,17 @@ def alias_parts(key: bytes) -> tuple[str, int]:
 
 def timed_key(prefix: bytes, project: int, ms: int, eid: int) -> bytes:
     """Key of an index in order of time."""
-    return prefix + _U16(project) + _TIMED.pack(ms, eid)
+    return _TIMED_KEY(prefix, project, ms, eid)
+
+
+def blocked_key(project: int, priority: int, created_ms: int, tie: int, eid: int) -> bytes:
+    """Key of a blocked issue; ends in its `order_suffix`, as those of READY and DEFERRED do."""
+    return _BLOCKED_KEY(BLOCKED, project, priority, _NEWEST_FIRST - created_ms, tie, eid)
+
+
+def ready_key(project: int, issue_class: int, priority: int, created_ms: int, tie: int, eid: int) -> bytes:
+    """Key of an issue that is ready."""
+    return _READY_KEY(READY, project, issue_class, priority, _NEWEST_FIRST - created_ms, tie, eid)
 
 
 def deferred_key(ms: int, rest: bytes) -> bytes:

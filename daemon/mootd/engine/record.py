@@ -7,12 +7,13 @@ live, and `pending` names the superseded writes that have not come yet.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from functools import partial
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
 from moot_protocol.charter import is_void
-from moot_protocol.event import LEAF_PREFIX_BYTES, Event
+from moot_protocol.event import LEAF_PREFIX_BYTES, Event, NewEntity
 from moot_protocol.kinds import (
     ADMIN_KINDS,
     CERTIFICATE,
@@ -72,6 +73,9 @@ Speaker: TypeAlias = Role | OwnCharter | None
 
 _NONE: Final[frozenset[str]] = frozenset()
 _NOTHING_SAID: Final[tuple[Mapping[str, Any], str]] = ({}, "")
+
+_sibling: Final = cast("Callable[[tuple[Any, ...]], Sibling]", partial(tuple.__new__, Sibling))
+"""A `Sibling` of all its fields in their order, in a third of the time: every row that is shown takes a dozen."""
 
 HasCome = Callable[[Record, str, int, int, bytes], bool]
 """Called with (record, key, feed, n, first 8 bytes of the leaf)."""
@@ -167,23 +171,23 @@ class Merge:
         return pairs
 
     def _supersede(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
-        for position, group in enumerate(record.groups):
+        for group in record.groups:
             if group.n == n and group.feed == feed and group.leaf[:8] == leaf8:
-                self._remove_pair(record, position, key)
+                self._remove_pair(record, group, key)
                 return
         # Where another event has this number, the one that is named stands on a branch that may come to count yet.
         if not self._has_come(record, key, feed, n, leaf8):
             record.pending.append((key, feed, n, leaf8))
 
-    def _remove_pair(self, record: Record, position: int, key: str) -> None:
-        group = record.groups[position]
-        for i, pair in enumerate(group.pairs):
+    def _remove_pair(self, record: Record, group: Group, key: str) -> None:
+        pairs = group.pairs
+        for pair in pairs:
             if pair[0] == key:
-                del group.pairs[i]
+                pairs.remove(pair)
                 self._removed(key, group.feed, group.n, group.leaf)
                 break
-        if not group.pairs:
-            del record.groups[position]
+        if not pairs:
+            record.groups.remove(group)
 
     @staticmethod
     def _is_superseded(record: Record, key: str, feed: int, event: Event) -> bool:
@@ -191,6 +195,28 @@ class Merge:
         superseded = name in record.pending
         record.pending = [waiting for waiting in record.pending if waiting != name]
         return superseded
+
+
+def record_of_new(plane: int, entity: NewEntity, events: Sequence[Event], feed: int, arrival: int) -> Record:
+    """The record of an entity that these events alone make: as `Merge` leaves it where all they say counts.
+
+    Args:
+        plane: the plane's number.
+        entity: what the events say.
+        events: at least one; they supersede and remove nothing, and ascend in time.
+        feed: the number of their author's feed.
+        arrival: the first one's arrival number; those of the others follow.
+    """
+    inline = INLINE_KEYS.get(entity.kind, _NONE)
+    groups: list[Group] = []
+    for event, (shape, values) in zip(events, entity.events, strict=True):
+        if inline.issuperset(shape.keys):
+            pairs = list(map(list, zip(shape.keys, values, strict=True)))
+        else:
+            pairs = [[key, value] if key in inline else [key] for key, value in zip(shape.keys, values, strict=True)]
+        groups.append(Group(feed, event.n, event.skeleton.hlc, arrival, event.leaf, pairs))
+        arrival += 1
+    return Record(plane, entity.kind, entity.entity, arrival - 1, groups[0].hlc, groups[-1].hlc, groups)
 
 
 def is_write(event: Event | None, record: Record, key: str) -> bool:
@@ -228,7 +254,11 @@ def live_of(
             key = pair[0]
             # Values that stand in the record are those that the event said.
             value = pair[1] if len(pair) == 2 else values.get(key, MISSING)
-            live.setdefault(key, []).append(Sibling(value, hlc, author, n, actor, leaf8))
+            sibling = _sibling((value, hlc, author, n, actor, leaf8))
+            if key in live:
+                live[key].append(sibling)
+            else:
+                live[key] = [sibling]
     return live
 
 

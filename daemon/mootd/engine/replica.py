@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mootd.engine.log import FeedRow
 from mootd.engine.receive import release_parked
 from mootd.engine.state import State
 from mootd.engine.unit import Unit
@@ -31,8 +32,20 @@ class Replica(State):
         self.planes.update(unit.changed_planes)
         self.keys.update(unit.new_keys)
         self.is_disowned = self.is_disowned or unit.is_disowned
+        is_same_feeds = all(_is_further(self.feeds.get(number), row) for number, row in unit.feeds.items())
         self.feeds.update(unit.feeds)
         self.feed_numbers.update(unit.new_feeds)
         self.projects.update(unit.new_projects)
         self.arrival, self.cuts, self.generation = unit.arrival, unit.cuts, unit.generation
         self.clock.last = unit.clock.last
+        self.settled = unit.settled
+        self.changes.remotes += unit.changes_remotes
+        if not is_same_feeds or unit.new_planes or unit.changed_planes or unit.new_keys or unit.is_disowned:
+            self.changes.feeds += 1  # last, so that whoever read feeds under this number has read these
+
+
+def _is_further(before: FeedRow | None, row: FeedRow) -> bool:
+    """Whether a feed's row tells of more events and of nothing else that says whose feed it is."""
+    if before is None:
+        return False
+    return (before.plane, before.kind, before.town, before.n > 0) == (row.plane, row.kind, row.town, row.n > 0)

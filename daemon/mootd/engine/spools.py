@@ -12,7 +12,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from moot_protocol.claim_requests import ClaimReady, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.gate_requests import CreateGate
 from moot_protocol.issue import facts
 from moot_protocol.limits import SPOOL_ENTRY_MS
 from moot_protocol.request_base import Request
@@ -34,6 +36,10 @@ MASTER: Final = "spool-tokens"
 """The secret that tokens are made from."""
 _PRUNED_AT_ONCE: Final = 200
 _EXTERNAL: Final = "external:"
+_MAKING: Final = frozenset({Create.method, CreateGate.method})
+"""Requests that make issues, and so have to name the project."""
+_AWAITING_ISSUES: Final = frozenset({"issue", "bead"})
+"""Kinds of gate that wait for an issue."""
 _STORE_CODES: Final = frozenset({Code.STORE_FULL, Code.STORE_READ_ONLY, Code.STORE_LOCKED, Code.STORE_DAMAGED})
 
 
@@ -163,6 +169,7 @@ def apply_once(
         with unit.savepoint():
             check_of_project(unit, spool, command.request)
             answer = carry_out(unit)
+            check_taken(unit, spool, command.request, answer)
     except MootError as refused:
         if refused.retryable or refused.code in _STORE_CODES or refused.code is Code.INTERNAL:
             raise
@@ -206,11 +213,7 @@ def check_of_project(unit: Unit, spool: SpoolRow, request: Request[Any]) -> None
         RefusedError: `denied`.
     """
     check_allowed(request)
-    unit.flush()
-    issues = Issues(unit.entities(), *(row.number for row in issue_planes(unit.replica.planes)))
-
-    def check(typed: str) -> None:
-        _check_issue(unit, issues, spool, typed)
+    check = _issue_check(unit, spool)
 
     if isinstance(request, Script):
         for step in request.steps:
@@ -220,12 +223,30 @@ def check_of_project(unit: Unit, spool: SpoolRow, request: Request[Any]) -> None
     _check_parts(check, spool, request.method, msgspec.to_builtins(request))
 
 
+def check_taken(unit: Unit, spool: SpoolRow, request: Request[Any], answer: Any) -> None:
+    """Check what a request has taken that names no issue itself. It is taken back where this fails.
+
+    Raises:
+        RefusedError: `denied`.
+    """
+    if isinstance(request, ClaimReady) and answer is not None:
+        _issue_check(unit, spool)(answer["id"])
+
+
+def _issue_check(unit: Unit, spool: SpoolRow) -> Callable[[str], None]:
+    unit.flush()
+    issues = Issues(unit.entities(), *(row.number for row in issue_planes(unit.replica.planes)))
+    return lambda typed: _check_issue(unit, issues, spool, typed)
+
+
 def _check_parts(check: Callable[[str], None], spool: SpoolRow, method: str, params: dict[str, Any]) -> None:
     if params.get("project", spool.project) != spool.project or params.get("plane", "") not in ("", spool.plane):
         raise _denied(spool, f"project {params.get('project', '')}")
+    if method in _MAKING and "project" not in params:
+        raise _denied(spool, "no project")
+    if method == Heartbeat.method and not params.get("id"):
+        raise _denied(spool, "every claim of an actor")
     if method == Create.method:
-        if "project" not in params:
-            raise _denied(spool, "no project")
         name = params.get("id", "")
         if name and not str(name).startswith(f"{spool.project}-"):
             raise _denied(spool, f"an issue called {name}")
@@ -237,7 +258,10 @@ def _ids(method: str, params: dict[str, Any]) -> Iterator[str]:
     """Every issue that a mutation names, a new one's own id aside."""
     edges = params.get("edges", ())
     edge = params.get("edge", {})
-    named = [params.get("parent"), params.get("to")]
+    blocks = params.get("blocks", ())
+    named = [params.get("parent"), params.get("to"), *(blocks if isinstance(blocks, list | tuple) else ())]
+    if params.get("await_type") in _AWAITING_ISSUES:
+        named.append(params.get("await_id"))
     named += [each.get("to") for each in [*(edges if isinstance(edges, list | tuple) else ()), edge] if _is_map(each)]
     if method != Create.method:
         named.append(params.get("id"))

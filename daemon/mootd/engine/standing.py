@@ -91,6 +91,11 @@ class Standing:
         return self.flags & (EXISTS | SETTLED) == EXISTS and (self.blockers > 0 or self.waits > 0)
 
     @property
+    def was_blocked(self) -> bool:
+        """Whether it was blocked when the transaction first read it."""
+        return self.packed is not None and self.packed[0] & BLOCKED > 0
+
+    @property
     def should_be_blocked(self) -> bool:
         """What BLOCKED ought to be, going by the counters."""
         return self.flags & (EXISTS | SETTLED) == EXISTS and (
@@ -103,21 +108,27 @@ class Standing:
 
     def index_keys(self) -> tuple[bytes, ...]:
         """The keys it has in READY, DEFERRED and BLOCKED: one or none."""
-        flags = self.flags
-        if not flags & EXISTS:
-            return ()
-        order = layout.order_suffix(self.priority, self.created_ms, self.tie, self.eid)
-        if flags & BLOCKED:
-            return (layout.project_prefix(layout.BLOCKED, self.project) + order,)
-        if flags & (OPEN | PINNED) != OPEN:
-            return ()
-        return (_waiting_key(flags, self.project, self.issue_class, order, self.until_ms),)
+        key = index_key(self.pack(), self.eid)
+        return () if key is None else (key,)
 
 
-def _waiting_key(flags: int, project: int, issue_class: int, order: bytes, until_ms: int) -> bytes:
-    """The key in READY or DEFERRED of an issue that is open and not blocked."""
-    rest = layout.project_prefix(b"", project) + bytes((issue_class,)) + order
-    return layout.deferred_key(until_ms, rest) if flags & PARKED else layout.READY + rest
+def index_key(packed: bytes | None, eid: int) -> bytes | None:
+    """The key in READY, DEFERRED or BLOCKED that a packed standing has, if it has one."""
+    if packed is None:
+        return None
+    flags, issue_class, project, priority, created_ms, tie, _, until_ms, *_ = _STRUCT.unpack(packed)
+    if not flags & EXISTS:
+        return None
+    if flags & BLOCKED:
+        return layout.blocked_key(project, priority, created_ms, tie, eid)
+    if flags & (OPEN | PINNED) != OPEN:
+        return None
+    return _waiting_key(flags, layout.ready_key(project, issue_class, priority, created_ms, tie, eid), until_ms)
+
+
+def _waiting_key(flags: int, ready: bytes, until_ms: int) -> bytes:
+    """The key of an issue that is open and not blocked: in READY, or in DEFERRED where it waits for its time."""
+    return layout.deferred_key(until_ms, ready[1:]) if flags & PARKED else ready
 
 
 def rows_of_new(
@@ -137,5 +148,5 @@ def rows_of_new(
     standing = layout.standing_key(eid), packed
     if flags & (EXISTS | OPEN | PINNED) != EXISTS | OPEN:
         return (standing,)
-    order = layout.order_suffix(priority, created_ms, tie, eid)
-    return standing, (_waiting_key(flags, project, issue_class, order, defer_ms), b"")
+    ready = layout.ready_key(project, issue_class, priority, created_ms, tie, eid)
+    return standing, (_waiting_key(flags, ready, defer_ms), b"")

@@ -4,7 +4,7 @@ Invariant: whatever a unit appends or accepts goes into the log and into the vie
 are collected into batches that are signed when the unit is sealed; nothing of it can be seen outside before commit.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -15,8 +15,8 @@ from moot_protocol.batch import Batch, BatchBuilder
 from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Draft, Event, PlainDraft
-from moot_protocol.kinds import CHARTER, Role
+from moot_protocol.event import Draft, Event, NewEntity, PlainDraft, check_names, plain_event
+from moot_protocol.kinds import ADMIN_KINDS, CHARTER, CHARTER_KINDS, Role
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities, Said
@@ -29,6 +29,8 @@ from mootd.store.port import Table, WriteTransaction
 
 R = TypeVar("R")
 
+_WRITERS: Final = frozenset({Role.WRITER, Role.ADMIN})
+_SPECIAL_KINDS: Final = CHARTER_KINDS | ADMIN_KINDS
 _SAID_KEPT: Final = 256
 """Events of this unit whose values are kept at hand."""
 
@@ -56,12 +58,16 @@ class Unit:
         """Names that stand for other private keys once this unit has committed."""
         self._lent: dict[bytes, Signer] = {}
         self.is_disowned = False
+        self.changes_remotes = False
+        """Whether remotes come or go with this unit."""
         self.new_projects: dict[tuple[int, str], int] = {}
         self.generation = replica.generation
         self.arrival = replica.arrival
         """The next arrival number."""
         self.clock = HybridClock(replica.clock.last)
         self.cuts = replica.cuts
+        self.settled = dict(replica.settled)
+        """plane → the towns by which all its feeds are settled in this unit."""
         self.log = LogReader(transaction)
         self._builder: BatchBuilder | None = None
         self._builder_feed = 0
@@ -179,7 +185,7 @@ class Unit:
         """
         number = self.replica.own_feed(plane) if feed is None else feed
         role = self._role_to_write(number)
-        event, builder = self._build(number, draft, self.replica.entropy.bytes(limits.SALT_BYTES), role)
+        event, builder = self._build(number, draft)
         feeds = [number]
         if event.plain_keys is None:
             feeds = [self.feed_number(plane, author) for author in builder.authors]
@@ -192,28 +198,51 @@ class Unit:
         self._apply(plane, event, values, feeds, role)
         return event
 
-    def append_new(self, plane: int, drafts: Sequence[PlainDraft]) -> None:
-        """Write events of this replica that supersede nothing, as those of a new entity do; as `append` for each."""
-        number = self.replica.own_feed(plane)
+    def append_new(self, feed: int, entity: NewEntity) -> None:
+        """Write the events of an entity that nothing is known of here: as `append` for each, at half the cost.
+
+        Args:
+            feed: this replica's feed on the plane.
+            entity: what to write, of a kind that any writer may write.
+
+        Raises:
+            RefusedError: as `append`; then none of them is written.
+        """
+        if self._role_to_write(feed) not in _WRITERS or entity.kind in _SPECIAL_KINDS:
+            raise ValueError("events that not every writer may write")
+        check_names(entity)
+        builder = self._builder_for(feed)
+        n, tick = builder.next_n, self.clock.tick
         size = limits.SALT_BYTES
-        salts = self.replica.entropy.bytes(size * len(drafts))
-        feeds, role = [number], self._role_to_write(number)
-        for position, draft in enumerate(drafts):
-            event, _ = self._build(number, draft, salts[size * position : size * (position + 1)], role)
-            self._progress = (number, event.n - 1)
-            self._apply(plane, event, event.own_values(), feeds, role)
+        salts = self.replica.entropy.bytes(size * len(entity.events))
+        events: list[Event] = []
+        for at, (shape, values) in enumerate(entity.events):
+            salt = salts[size * at : size * (at + 1)]
+            events.append(plain_event(n + at, entity, shape, values, tick(self.now_ms), salt))
+        first, previous = self.arrival, 0
+        for arrival, event in enumerate(events, first):
+            if not builder.take(event):
+                self.seal()
+                builder = self._builder_for(feed)
+                builder.take(event)
+            self._event_puts.append((layout.arrival_key(arrival), pack_event(previous, feed, event)))
+            previous = arrival
+            self.arrival = arrival + 1
+        self.views.add_new(self.feed(feed).plane, entity, events, feed, first)
         self._unsaid = True
 
     def _role_to_write(self, number: int) -> Speaker:
         """An own feed's effective role, once it is known that the feed may be written to."""
-        self._builder_for(number)
-        return role_of(self.feed(number))
-
-    def _build(self, number: int, draft: Draft | PlainDraft, salt: bytes, role: Speaker) -> tuple[Event, BatchBuilder]:
-        """Make an event of an own feed and put it into a batch, a new one where it has no room."""
         builder = self._builder_for(number)
+        role = role_of(self.feed(number))
         if builder.next_n > 1 and role is Role.READER:
             raise RefusedError("this replica may only read here", code=Code.DENIED)
+        return role
+
+    def _build(self, number: int, draft: Draft | PlainDraft) -> tuple[Event, BatchBuilder]:
+        """Make an event of an own feed and put it into a batch, a new one where it has no room."""
+        builder = self._builder_for(number)
+        salt = self.replica.entropy.bytes(limits.SALT_BYTES)
         hlc = self.clock.tick(self.now_ms)
         event = builder.add(draft, hlc, salt)
         if event is None:
@@ -339,8 +368,9 @@ class Unit:
         self.flush()
         kept = (
             dict(self.feeds), dict(self.new_feeds), list(self.new_planes), dict(self.new_projects),
-            self.arrival, self.cuts, dict(self.changed_planes), dict(self.new_keys),
+            self.arrival, self.cuts, dict(self.changed_planes), dict(self.new_keys), dict(self.settled),
         )  # fmt: skip
+        flags = self.is_disowned, self.changes_remotes
         clock = self.clock.last
         try:
             with self.transaction.nested():
@@ -355,8 +385,9 @@ class Unit:
             self.views.forget()
             (
                 self.feeds, self.new_feeds, self.new_planes, self.new_projects, self.arrival, self.cuts,
-                self.changed_planes, self.new_keys,
+                self.changed_planes, self.new_keys, self.settled,
             ) = kept  # fmt: skip
+            self.is_disowned, self.changes_remotes = flags
             # Timestamps that were issued and taken back are not issued again: nobody has seen them, but a clock
             # that only moves forward is simpler to trust.
             self.clock.last = max(clock, self.clock.last)

@@ -41,6 +41,7 @@ from mootd.exchange.hub import SYNC_WAIT_MS, Hub
 from mootd.exchange.progress import Progress
 from mootd.mirror.mirrors import Mirrors
 from mootd.service.access_reads import import_access
+from mootd.service.access_tokens import TOKEN_WRITES, change_tokens
 from mootd.service.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
 from mootd.service.commits import Commits
 from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
@@ -52,6 +53,7 @@ from mootd.service.membership_writes import MEMBERSHIP_WRITES, NEW_IDENTITY, SEC
 from mootd.service.reads import READS
 from mootd.service.scrub import scrub_alarms
 from mootd.service.snapshot import Snapshot
+from mootd.service.trials import tried
 from mootd.service.upkeep import UPKEEP, Upkeep
 from mootd.service.writes import carry_out, is_atomic, once
 from mootd.store.port import Reader
@@ -67,6 +69,8 @@ _PLACE_ONLY: Final = frozenset({"projects", "plane"})
 _EXCHANGE: Final = {**EXCHANGE_WRITES, **MEMBERSHIP_WRITES}
 _MIRRORS: Final = frozenset(MIRROR_REQUESTS)
 _SECRET: Final = SECRET_ANSWERS | SECRET
+_ACCOMPANIED: Final = AFTERWARDS | _EXCHANGE.keys() | {Import}
+"""Writes that something is done before or after."""
 IMPORT_SESSIONS: Final = 16
 """Imports under way at once whose ids are remembered."""
 
@@ -122,7 +126,7 @@ class Service:
             key: its idempotency key, or empty.
             wait: waits for a future of the writer; a command's terminal waits only as long as its client is there.
         """
-        if isinstance(request, Recover) and self._hub is not None:
+        if isinstance(request, Recover) and self._hub is not None and not request.dry_run:
             hub = self._hub
             hub.call(lambda: _read_remotes(hub))
         write = self._write_of(request, key)
@@ -161,10 +165,28 @@ class Service:
         del key  # reads need none
         return self._read(request)
 
+    def begin(
+        self, request: Request[Any], key: str, deadline: float, answered: Callable[[Any, BaseException | None], object]
+    ) -> Callable[[], object] | None:
+        """Begin a write that nothing has to be done before or after; see `Dispatcher`."""
+        if not isinstance(request, Mutation) or type(request) in _ACCOMPANIED:
+            return None
+        write = self._write_of(request, key)
+        if write is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return self._writer.submit_told(
+            write.work, loop, answered, bulk=write.bulk, atomic=write.atomic, deadline_ms=self._until(deadline, loop)
+        ).cancel
+
+    def _until(self, deadline: float, loop: asyncio.AbstractEventLoop) -> int:
+        """A moment on a loop's clock, on the machine's."""
+        return self._replica.wall.monotonic_ms() + max(int((deadline - loop.time()) * 1000), 0)
+
     async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
         """Answer any other request."""
         loop = asyncio.get_running_loop()
-        if isinstance(request, Recover) and self._hub is not None:
+        if isinstance(request, Recover) and self._hub is not None and not request.dry_run:
             await _read_remotes(self._hub)
         write = (
             await loop.run_in_executor(self._executor, self._write_of, request, key)
@@ -172,8 +194,7 @@ class Service:
             else (self._write_of(request, key))
         )
         if write is not None:
-            left_ms = int((deadline - loop.time()) * 1000)
-            until = self._replica.wall.monotonic_ms() + max(left_ms, 0)
+            until = self._until(deadline, loop)
             answer = await self._writer.submit_async(
                 write.work, loop, bulk=write.bulk, atomic=write.atomic, deadline_ms=until
             )
@@ -262,6 +283,8 @@ class Service:
             upkeep = UPKEEP[type(request)]
             return Write(lambda unit: upkeep(self._upkeep, unit, request), bulk=True)
         if isinstance(request, InitTown):
+            if request.dry_run:
+                return Write(lambda unit: tried(unit, lambda unit: found(unit, request)))
             return Write(lambda unit: found(unit, request), atomic=True)
         if isinstance(request, Import):
             return self._import(request, key)
@@ -272,6 +295,8 @@ class Service:
     def _mutation(self, request: Mutation[Any], key: str) -> Write:
         if isinstance(request, ImportAccess):
             return Write(lambda unit: import_access(self._machine.access, unit, request))
+        if type(request) in TOKEN_WRITES:  # under no key: the answer is a secret
+            return Write(lambda unit: change_tokens(self._machine.access, unit, request), atomic=True)
         return Write(
             lambda unit: once(unit, request, key, lambda u: carry_out(u, request)),
             atomic=is_atomic(request),
@@ -282,7 +307,7 @@ class Service:
     def _exchange_write(unit: Unit, request: Request[Any], key: str) -> Any:
         work = _EXCHANGE[type(request)]
         if getattr(request, "dry_run", False):
-            return unit.try_out(lambda unit: work(unit, request))
+            return tried(unit, lambda unit: work(unit, request))
         return once(unit, request, "" if type(request) in _SECRET else key, lambda unit: work(unit, request))
 
     def _import(self, request: Import, key: str) -> Write:

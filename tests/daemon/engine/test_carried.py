@@ -1,6 +1,7 @@
 """What a remote carries: never more than is true, and what is taken back is taken back to the least that was noted."""
 
 from moot_protocol.batch import ZEROS, Link
+from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR
 from moot_protocol.messages import Place
 from moot_testkit.feeds import seed
 from mootd.engine import carried
@@ -57,6 +58,10 @@ def test_of_too_many_branches_the_longest_are_remembered() -> None:
     branches = [link(2, n, "a", f"branch {n}") for n in range(2, MOST_PLACES + 4)]
     known = extend(NOTHING, [link(1, 1, "", "a"), *branches])
     assert [n for n, _ in known.places] == list(range(MOST_PLACES + 3, 3, -1))
+
+
+def test_of_a_feed_every_branch_is_remembered_that_can_be_held() -> None:
+    assert MOST_PLACES > ASIDE_BATCHES_PER_AUTHOR + 1  # beside the accepted one; else some would be sent again for ever
 
 
 def test_the_beginning_always_is_a_place() -> None:

@@ -5,7 +5,7 @@ import pytest
 from moot_protocol.errors import Code, MootError
 from moot_testkit.carrying import create, founder
 from moot_testkit.town import Member
-from mootd.engine.home import Found, is_copied, note_home
+from mootd.engine.home import Found, is_copied, is_noted, note_home
 from mootd.ports import Home
 
 HERE = Home(b"machine", b"folder")
@@ -32,6 +32,8 @@ def test_what_a_start_says_of_where_it_finds_itself(home: Home, found: Found) ->
     assert start(member, home) is found
     assert start(member, home) is Found.SAME
     with member.replica.read() as reader:
+        assert is_noted(reader, home)
+        assert is_noted(reader, HERE) is (home == HERE)
         assert is_copied(reader) is (found is Found.COPIED)
 
 

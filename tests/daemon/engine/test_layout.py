@@ -50,6 +50,20 @@ def test_issues_order_by_priority_then_newest_first_then_by_tie(
     assert layout.order_of(b"any list" + layout.order_suffix(*one)) == layout.order_suffix(*one)
 
 
+@given(
+    st.tuples(st.integers(0, 255), st.integers(0, 2**48), st.integers(0, 2**16 - 1), NUMBERS_64), st.integers(0, 255)
+)
+def test_keys_of_other_orders_are_those_made_with_them(parts: tuple[int, int, int, int], other: int) -> None:
+    one, moved = layout.order_suffix(*parts), layout.order_suffix(other, *parts[1:])
+    assert layout.with_priority(b"any list" + one, other) == b"any list" + moved
+    assert layout.blocked_key(7, *parts) == layout.project_prefix(layout.BLOCKED, 7) + one
+    assert layout.ready_key(7, 3, *parts) == layout.project_prefix(layout.READY, 7) + b"\3" + one
+    _, ms, tie, eid = parts
+    assert layout.with_time(layout.timed_key(layout.UPDATED, tie, 1, eid), ms) == layout.timed_key(
+        layout.UPDATED, tie, ms, eid
+    )
+
+
 def test_a_tie_is_of_the_id_alone_and_fits_its_place() -> None:
     ties = [layout.tie_of(f"mt-{number}") for number in range(100)]
     assert ties == [layout.tie_of(f"mt-{number}") for number in range(100)]

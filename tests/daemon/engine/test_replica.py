@@ -2,11 +2,14 @@
 
 import pytest
 
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import MootError
+from moot_protocol.genesis import PlaneKind
 from moot_testkit.engine import START_MS, Desk
-from moot_testkit.feeds import note
+from moot_testkit.feeds import note, seed
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
+from mootd.engine.membership import found_plane
 from mootd.store.memory_store import CrashError, Faults
 from mootd.store.port import Table
 
@@ -72,6 +75,23 @@ def test_readers_see_nothing_of_a_transaction_before_it_commits() -> None:
         assert tables(member) == before
         assert known(member) == was
     assert tables(member) != before
+
+
+def test_only_what_changes_whose_feeds_there_are_makes_others_look_through_them_again() -> None:
+    founder, member = make_town(2)
+    replica = founder.replica
+    before = replica.changes.feeds
+    write(founder, "x")
+    assert replica.changes.feeds == before
+    founder.take(*member.batches())
+    assert replica.changes.feeds > before
+    joined = replica.changes.feeds
+    write(member, "y")
+    founder.take(*member.batches())
+    assert replica.changes.feeds == joined
+    with replica.transaction() as unit:
+        found_plane(unit, PlaneKind.FEDERATION, "shared", SeedSigner(seed("recovery")).public)
+    assert replica.changes.feeds > joined
 
 
 def test_the_next_transaction_releases_what_was_deferred_until_now() -> None:

@@ -14,7 +14,7 @@ from moot_testkit.strategies import values
 from mootd.engine import layout, rows, standing
 from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD
 from mootd.engine.record import Group, Record
-from mootd.engine.rows import Row, RowMaker
+from mootd.engine.rows import REMADE, Row, RowMaker, shifted
 
 NOW_MS = 1_700_000_000_000
 PROJECTS = {"": 1, "mt": 2, "bd": 3}
@@ -104,6 +104,77 @@ def test_any_record_has_a_row_and_the_quick_way_is_what_the_policies_say(
     assert all(len(key) <= 511 for key in quick.keys)
 
 
+ordinary = st.fixed_dictionaries(
+    {"title": texts},
+    optional={
+        "status": st.sampled_from(["open", "in_progress", "closed", "tombstone"]),
+        "priority": st.integers(0, 4),
+        "assignee": texts,
+        "labels": texts,
+        "description": texts,
+        "deleted": likely("deleted"),
+        "alias": texts,
+        "leases": odd,
+        "updated_at": texts,
+    },
+)
+said_later = st.dictionaries(
+    st.sampled_from(["title", "priority", "description", "comments", "notes", "due_at", "owner"]),
+    st.integers(-1, 5) | texts,
+    min_size=1,
+)
+
+
+def say_later(record: Record, said: dict[str, Any]) -> None:
+    """Let an event come after all others."""
+    record.groups += record_of(*[{}] * 9, said).groups[-1:]
+    record.groups[-1].hlc = record.updated = record.updated + from_ms(1000)
+
+
+@given(st.lists(ordinary | events(), min_size=1, max_size=2), said_later, st.booleans())
+def test_a_row_that_is_shifted_is_the_one_that_is_made_anew(
+    before: list[dict[str, Any]], said: dict[str, Any], is_aware: bool
+) -> None:
+    """Whether the later write supersedes what was there, or was made without sight of it."""
+    record = record_of(*before)
+    old = MAKER.make(1, record)
+    record.index_keys = old.keys
+    if is_aware:
+        for group in record.groups:
+            group.pairs = [pair for pair in group.pairs if pair[0] not in said]
+        record.groups = [group for group in record.groups if group.pairs]
+    say_later(record, said)
+    moved = shifted(record, set(said))
+    if moved is not None:
+        new = MAKER.make(1, record)
+        assert moved.keys == new.keys
+        expected = old.standing if moved.priority is None else old.standing._replace(priority=moved.priority)
+        assert (new.standing, new.edges) == (expected, old.edges)
+
+
+def test_what_changes_nothing_but_time_and_order_is_shifted() -> None:
+    record = record_of({"status": "open", "priority": 2, "assignee": "alice", "labels": "x"})
+    record.index_keys = MAKER.make(1, record).keys
+    say_later(record, {"title": "later"})
+    moved = shifted(record, {"title"})
+    assert moved is not None
+    assert moved.keys == MAKER.make(1, record).keys
+    record.groups[0].pairs.remove(["priority", 2])
+    say_later(record, {"priority": 4})
+    moved = shifted(record, {"title", "priority"})
+    assert moved is not None
+    assert moved.priority == 4
+    assert moved.keys == MAKER.make(1, record).keys
+
+
+def test_no_key_that_lists_or_readiness_follow_from_is_taken_for_one_that_changes_nothing() -> None:
+    for key in set(KINDS[ISSUE]) - REMADE - {"priority"}:
+        plain = row_of({"status": "open"}, {key: None})
+        for value in ("closed", "alice", "2026-01-31T09:00:00Z", 3, True, ["a", "1"], ["a", "b", "c", None, ""]):
+            row = row_of({"status": "open"}, {key: value})
+            assert row == plain, key
+
+
 def test_values_that_no_field_has_take_no_row_down() -> None:
     """Another replica may write anything: one event that can't be indexed would stop everything that comes with it."""
     row = row_of({"labels": {"a": 1}}, {"metadata": [["a"], "1"]}, {"edges": ["x" * 600, "blocks", None, None, {}]})
@@ -117,7 +188,7 @@ def test_an_edge_to_what_can_be_no_id_leads_nowhere() -> None:
 
 # -- Keys ----------------------------------------------------------------------------------------------------------
 def test_an_issue_stands_in_its_status_and_in_the_order_of_changes() -> None:
-    row = row_of({"title": "T", "status": "open", "project": "mt"})
+    row = row_of({"title": "T", "status": "open", "priority": 2, "project": "mt"})
     order = layout.order_suffix(2, NOW_MS, layout.tie_of("mt-1"), 1)
     assert set(row.keys) == {
         layout.text_prefix(layout.STATUS, 2, "open") + order,
@@ -151,7 +222,7 @@ def test_a_deleted_issue_in_conflict_stands_among_conflicts_too() -> None:
 
 
 def test_a_record_in_which_nothing_is_live_has_no_row() -> None:
-    assert row_of() == ([], rows._NO_STANDING, {})
+    assert row_of() == Row([], rows._NO_STANDING, {})
 
 
 def test_what_a_file_said_of_its_last_change_counts_until_something_is_written_after_it() -> None:

@@ -141,6 +141,7 @@ def test_a_label_shares_whatever_comes_to_have_it_and_withdraws_what_loses_it(to
 def test_a_project_shares_all_of_its_issues_and_withdraws_deleted_ones(towns: list[Desk]) -> None:
     ada, _ = towns
     ada.create("mt-two")
+    ada.do(InitProject(actor="alice", prefix="xx"))
     ada.create("xx-one", project="xx")
     begin(ada, project=PROJECT)
     assert len(copies(ada)) == 2

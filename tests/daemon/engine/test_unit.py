@@ -1,6 +1,7 @@
 """A unit writes log and views together, signs what it appended, and takes back whole what failed."""
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from moot_protocol import limits
 from moot_protocol.batch import Batch
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import PlainDraft
+from moot_protocol.event import NewEntity, PlainDraft, plain_shape
 from moot_protocol.fold import Placed
 from moot_protocol.kinds import ISSUE, Role
 from moot_testkit.feeds import live_digest, note
@@ -53,17 +54,65 @@ def test_events_of_one_unit_are_signed_as_one_batch() -> None:
     assert [event.own_values() for event in written.events] == [["one"], ["two"], ["three"]]
 
 
-def test_events_of_a_new_entity_written_together_are_those_written_one_by_one() -> None:
-    values: list[dict[str, Any]] = [
-        {"title": "T", "status": "open", "labels": "x"},
-        {"description": "long", "updated_at": NOON},
-    ]
-    drafts = [PlainDraft(ISSUE, "mt-1", "alice", each) for each in values]
+def new_entity(*events: dict[str, Any], entity: str = "mt-1", kind: str = ISSUE) -> NewEntity:
+    """An entity by what its events say."""
+    shapes = [plain_shape(tuple(values)) for values in events]
+    said = [(shape, [values[key] for key in shape.keys]) for shape, values in zip(shapes, events, strict=True)]
+    return NewEntity(kind, entity, "alice", said)
+
+
+def append_new(unit: Unit, entity: NewEntity) -> None:
+    unit.append_new(unit.replica.own_feed(LEDGER), entity)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (ISSUE, [{"title": "T", "status": "open", "labels": "x"}, {"description": "long", "updated_at": NOON}]),
+        (ISSUE, [{"edges": ["mt-2", "blocks", "", "", {}]}, {"edges": ["mt-0", "blocks", "", "", {}], "labels": "x"}]),
+        (ISSUE, [{"comments": [str(number), "", "", "", {}]} for number in range(limits.BATCH_EVENTS + 2)]),
+        ("memory", [{"text": "kept", "name": "n"}]),
+    ],
+    ids=["fields", "edges", "more than a batch", "another kind"],
+)
+def test_events_of_a_new_entity_written_together_are_those_written_one_by_one(
+    kind: str, values: list[dict[str, Any]]
+) -> None:
     together, apart = (make_town(1)[0] for _ in range(2))
-    together.commit(lambda unit: unit.append_new(LEDGER, drafts))
-    apart.commit(lambda unit: [unit.append(LEDGER, draft) for draft in drafts])
+    for member in (together, apart):
+        # Some edge leads to it: known by name, though nothing is known of it.
+        member.commit(
+            lambda unit: unit.append(LEDGER, note(["mt-1", "blocks", "", "", {}], entity="mt-0", key="edges"))
+        )
+    together.commit(lambda unit: append_new(unit, new_entity(*values, kind=kind)))
+    apart.commit(lambda unit: [unit.append(LEDGER, PlainDraft(kind, "mt-1", "alice", each)) for each in values])
     assert tables(together) == tables(apart)
     assert cached(together) == cached(apart)
+
+
+def test_of_a_new_entity_all_events_are_written_or_none() -> None:
+    (member,) = make_town(1)
+    before = len(member.batches())
+
+    def work(unit: Unit) -> None:
+        with pytest.raises(RefusedError) as refused:
+            append_new(unit, new_entity({"title": "T"}, {"description": "x" * limits.EVENT_BYTES}))
+        assert refused.value.code is Code.LIMIT
+        with pytest.raises(RefusedError):
+            append_new(unit, new_entity({"title": "T"}, entity="mt\n1"))
+        assert unit.record(LEDGER, ISSUE, "mt-1") is None
+        append_new(unit, new_entity({"title": "T"}))
+
+    member.commit(work)
+    assert [batch.header.count for batch in member.batches()[before:]] == [1]
+
+
+def test_what_is_known_already_or_only_admins_may_write_is_no_new_entity() -> None:
+    (member,) = make_town(1)
+    write(member, "old")
+    for entity in (new_entity({"title": "T"}), new_entity({"text": "T"}, kind="role", entity="r")):
+        with pytest.raises(ValueError, match=r"known|not every writer"):
+            member.commit(partial(append_new, entity=entity))
 
 
 def test_what_was_just_written_can_be_read_before_it_is_flushed() -> None:
@@ -78,9 +127,12 @@ def test_what_was_just_written_can_be_read_before_it_is_flushed() -> None:
 
     def work(unit: Unit) -> None:
         assert read(unit, "mt-2") == {}
-        for append in (unit.append, lambda plane, each: unit.append_new(plane, [each])):
+        for append in (
+            lambda: unit.append(LEDGER, draft),
+            lambda: append_new(unit, new_entity(dict(draft.values), entity="mt-2")),
+        ):
             with suppress(_TakenBackError), unit.savepoint():
-                append(LEDGER, draft)
+                append()
                 assert read(unit, "mt-2") == {"title": [("new", "alice")], "description": [("long", "alice")]}
                 assert read(unit, "mt-1") == {"title": [("old", "alice")]}
                 raise _TakenBackError

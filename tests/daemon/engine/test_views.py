@@ -17,6 +17,7 @@ from moot_protocol.requests import (
     AddEdge,
     Close,
     Conflicts,
+    Create,
     Delete,
     Edge,
     Export,
@@ -139,6 +140,46 @@ def test_two_replicas_that_write_apart_and_learn_of_each_other_keep_views_of_wha
     assert desks[0].digest() == desks[1].digest()
     shown = [{name: desk.show(name) for name in NAMES} for desk in desks]
     assert shown[0] == shown[1]
+
+
+creates = st.builds(
+    Create,
+    actor=st.just("carol"),
+    project=st.just("mt"),
+    id=names,
+    fields=fields.map(lambda shown: msgspec.convert({"title": "new", **shown}, IssueFields)),
+    labels=few,
+)
+
+
+@given(st.lists(st.one_of(creates, requests), min_size=2, max_size=6))
+def test_writes_of_one_transaction_are_answered_and_leave_what_they_do_one_by_one(wanted: list[Mutation[Any]]) -> None:
+    together, apart = Desk("same").found(), Desk("same").found()
+    for desk in (together, apart):
+        for name in NAMES[:2]:
+            desk.create(name)
+    with together.replica.transaction() as unit:
+        answers = [answered(unit, request) for request in wanted]
+    for request, answer in zip(wanted, answers, strict=True):
+        with apart.replica.transaction() as unit:
+            assert answered(unit, request) == answer
+    check(together)
+    assert together.digest() == apart.digest()
+    assert [shown_of(together, name) for name in NAMES] == [shown_of(apart, name) for name in NAMES]
+
+
+def answered(unit: Unit, request: Mutation[Any]) -> Any:
+    """The answer to a mutation, or the code with which it is refused."""
+    if isinstance(request, Import):
+        return write(unit, request)
+    try:
+        return carry_out(unit, request)
+    except RefusedError as error:
+        return error.code
+
+
+def shown_of(desk: Desk, name: str) -> Any:
+    return desk.show(name) if name in desk.records() else None
 
 
 class _TakenBackError(Exception):

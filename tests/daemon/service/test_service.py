@@ -11,6 +11,7 @@ import pytest
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
+from moot_protocol.exchange_requests import Join, RemoveRemote
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.listing import Filter
 from moot_protocol.request_base import Request
@@ -138,6 +139,54 @@ async def test_a_script_that_fails_in_a_group_takes_nothing_of_the_others_with_i
     answers = await asyncio.gather(*(ask(service, request) for request in requests), return_exceptions=True)
     assert [isinstance(answer, MootError) for answer in answers] == [False, True, False]
     assert await asyncio.to_thread(titles, service) == {"Before", "After"}
+
+
+# -- Begun without a task ----------------------------------------------------------------------------------------
+def begun(service: Service, request: Request[Any], key: str = "", deadline: float | None = None) -> Any:
+    """What a request that was begun was answered with: a future, or None where it can't be begun so."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def answered(answer: Any, error: BaseException | None) -> None:
+        future.set_result(answer) if error is None else future.set_exception(error)
+
+    stop = service.begin(request, key, loop.time() + PATIENCE_S if deadline is None else deadline, answered)
+    return None if stop is None else future
+
+
+async def test_a_write_that_is_begun_is_answered_as_one_that_a_task_waits_for(service: Service) -> None:
+    made = await begun(service, create("One"), "key")
+    assert await ask(service, create("One"), "key") == made
+    with pytest.raises(MootError) as caught:
+        await begun(service, create("Two"), "key")
+    assert caught.value.code is Code.KEY_REUSED
+    assert await asyncio.to_thread(titles, service) == {"One"}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Blocked(),
+        Import(actor="ada", project=PROJECT, lines=()),
+        Join(actor="ada", ticket="none"),
+        RemoveRemote(actor="ada", name="none"),
+        InitTown(),
+    ],
+)
+async def test_what_something_is_done_before_or_after_is_not_begun(service: Service, request_: Request[Any]) -> None:
+    assert begun(service, request_) is None
+
+
+async def test_a_write_begun_that_could_not_go_on_in_time_is_not_carried_out(running: Running) -> None:
+    held: Future[None] = Future()
+    running.writer.submit(lambda _: held.result(PATIENCE_S))
+    late = begun(running.service, create("Late"), deadline=0.0)
+    running.member.clock.advance(1)
+    held.set_result(None)
+    with pytest.raises(MootError) as caught:
+        await late
+    assert caught.value.code is Code.TIMEOUT
+    assert await asyncio.to_thread(titles, running.service) == set()
 
 
 async def test_a_write_that_could_not_begin_in_time_is_not_carried_out(running: Running) -> None:

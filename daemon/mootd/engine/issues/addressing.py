@@ -5,17 +5,22 @@ joined can have a project's name in common; then nothing is guessed, and who ask
 """
 
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.kinds import PROJECT
+from moot_protocol.kinds import ISSUE, PROJECT
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Create, Import, ImportEdits, InitProject
+from mootd.engine import layout
 from mootd.engine.log import PlaneRow
 from mootd.engine.names import Names
 from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
+from mootd.engine.record import Record
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import read_workspace
+
+_PROJECTS_TOLD: Final = 10
+"""Projects that a refusal lists."""
 
 
 def plane_of(unit: Unit, request: Request[Any]) -> int:
@@ -28,11 +33,17 @@ def plane_of(unit: Unit, request: Request[Any]) -> int:
     if isinstance(request, InitProject):
         return plane_of_project(unit, request.prefix, request.plane or _of_workspace(unit, request))
     if isinstance(request, Create | Import | ImportEdits):
-        return plane_of_project(unit, request.project, request.plane)
+        number = plane_of_project(unit, request.project, request.plane)
+        if isinstance(request, Create):
+            _refuse_unopened(unit, number, request.project)
+        return number
     planes = issue_planes(unit.replica.planes)
     typed = getattr(request, "id", "")
     if len(planes) < 2 or not typed:
         return planes[0].number if planes else unit.replica.ledger.number
+    exact = [row.number for row in planes if exactly(unit, row.number, typed) is not None]
+    if len(exact) == 1:
+        return exact[0]
     unit.flush()
     return _names(unit, planes).locate(typed).plane
 
@@ -56,10 +67,10 @@ def plane_of_project(unit: Unit, project: str, plane: str) -> int:
     """
     planes = issue_planes(unit.replica.planes)
     holding = [row for row in planes if has_project(unit, row.number, project)] if len(planes) > 1 else []
-    labels = labels_of(planes)
     if plane:
         meant = issue_plane_meant(unit.replica.planes, plane)
         if holding and meant not in holding:
+            labels = labels_of(planes)
             raise RefusedError(
                 f"project {project} belongs to plane {labels[holding[0].number]}, not to {labels[meant.number]}",
                 code=Code.CONFLICT,
@@ -67,6 +78,7 @@ def plane_of_project(unit: Unit, project: str, plane: str) -> int:
             )
         return meant.number
     if len(holding) > 1:
+        labels = labels_of(planes)
         several = ", ".join(labels[row.number] for row in holding)
         raise RefusedError(
             f"several planes have a project {project}: {several}",
@@ -74,6 +86,28 @@ def plane_of_project(unit: Unit, project: str, plane: str) -> int:
             hint="go to its folder, or name the plane with --plane",
         )
     return holding[0].number if holding else unit.replica.ledger.number
+
+
+def _refuse_unopened(unit: Unit, plane: int, project: str) -> None:
+    """Refuse a project that nobody opened, where others are: its name may be mistyped.
+
+    Raises:
+        RefusedError: `not_found`; the hint lists what there is.
+    """
+    if unit.views.find(plane, PROJECT, project) is not None or (plane, project) in unit.replica.projects:
+        return
+    opened = sorted({name for row in issue_planes(unit.replica.planes) for name in _opened(unit, row.number)})
+    if opened:
+        some = ", ".join(opened[:_PROJECTS_TOLD]) + ("…" if len(opened) > _PROJECTS_TOLD else "")
+        raise RefusedError(
+            f"there is no project {project}", code=Code.NOT_FOUND, hint=f"there are: {some}; `moot init` opens one"
+        )
+
+
+def _opened(unit: Unit, plane: int) -> list[str]:
+    prefix = layout.id_key(plane, PROJECT, "")
+    ids = unit.views.views.ids
+    return [layout.id_entity(key) for key, _ in unit.transaction.scan(ids, prefix, layout.after(prefix))]
 
 
 def has_project(unit: Unit, plane: int, project: str) -> bool:
@@ -84,6 +118,17 @@ def has_project(unit: Unit, plane: int, project: str) -> bool:
 
 
 # -- Issues ------------------------------------------------------------------------------------------------------
+def exactly(unit: Unit, plane: int, typed: str) -> tuple[str, int, Record] | None:
+    """The issue of this whole id on a plane, which beats whatever else may be meant: (id, number, record).
+
+    It is found without bringing the views up to date, which would cost each write of a group as much as it costs all
+    of them together.
+    """
+    record = unit.record(plane, ISSUE, typed)
+    eid = unit.views.find(plane, ISSUE, typed)
+    return None if record is None or eid is None or not record.head else (typed, eid, record)
+
+
 def refuse_taken(unit: Unit, issue: str) -> None:
     """Refuse an id for a new issue that some plane has: it would mean two issues.
 

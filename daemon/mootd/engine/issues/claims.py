@@ -89,12 +89,14 @@ def heartbeat(unit: Unit, request: Heartbeat) -> list[dict[str, Any]]:
 
 def _renewed(writer: IssueWriter, typed: str, request: Heartbeat) -> dict[str, Any]:
     name, _, record, shown = writer.find(typed)
-    if shown.assignee != request.actor or shown.status != IN_PROGRESS:
+    if shown.assignee != request.actor:
         raise RefusedError(
             f"{name} isn't held by {request.actor}" + (f" but by {shown.assignee}" if shown.assignee else ""),
             code=Code.LOST_RACE,
             hint=f"`moot claim {name}` takes it, if it is to be had",
         )
+    if shown.status != IN_PROGRESS:
+        raise RefusedError(f"{name} is {shown.status}: its claim is over", code=Code.CONFLICT)
     now_ms = writer.unit.now_ms
     lease = lease_held(live_of(record, writer.unit.author_of), shown.status, shown.assignee)
     ttl_ms = request.ttl_ms or (lease.ttl_ms if lease else 0)

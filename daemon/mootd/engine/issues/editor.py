@@ -4,7 +4,7 @@ Who changes a deleted issue writes its deletion anew.
 """
 
 from moot_protocol.deletion import DELETED, is_planned, renewed, sighted
-from moot_protocol.event import Draft, Event, Write
+from moot_protocol.event import Draft, Event, PlainDraft, Write
 from moot_protocol.kinds import ISSUE
 from mootd.engine.editor import Editor
 from mootd.engine.record import live_of
@@ -43,5 +43,10 @@ class IssueEditor(Editor):
         value = renewed(self.entities.live(self.record, texts=False))
         return [] if value is None else [[Write(DELETED, value, dots)]]
 
-    def _append(self, draft: Draft) -> Event:
-        return append(self._unit, self._plane, draft)
+    def _append(self, draft: Draft | PlainDraft) -> Event:
+        if isinstance(draft, Draft):
+            return append(self._unit, self._plane, draft)
+        if DELETED in draft.values:
+            writes = [Write(key, value) for key, value in draft.values.items()]
+            return append(self._unit, self._plane, Draft(ISSUE, draft.entity, draft.actor, writes))
+        return self._unit.append(self._plane, draft)

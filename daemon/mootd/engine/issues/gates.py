@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import AWAIT_TYPES, GATE, WAITERS, Await, CreateGate
+from moot_protocol.gate_requests import AWAIT_TYPES, GATE, WAITERS, Await, CreateGate, SetAwaited
 from moot_protocol.limits import NAME_BYTES
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
@@ -17,7 +17,8 @@ MOST_WAITERS: Final = 100
 """Names that wait for one issue: they stand in one field."""
 _NS: Final = 1_000_000
 _MOST_TIMEOUT_MS: Final = 2**63 // _NS - 1
-_ASKED_BY_ID: Final = frozenset({"issue", "bead", "gh:run", "gh:pr"})
+_ASKED_BY_ID: Final = frozenset({"issue", "bead", "gh:pr"})
+"""What can't be known later: the number of a run can be found out, by the name of a workflow or the commit."""
 
 
 def create_gate(unit: Unit, request: CreateGate) -> IssueDoc:
@@ -60,6 +61,23 @@ def _title(request: CreateGate, await_id: str) -> str:
     if request.await_type == "human":
         return "Gate: somebody has to decide"
     return f"Gate: {' '.join(filter(None, (request.await_type, await_id)))}"
+
+
+def set_awaited(writer: IssueWriter, request: SetAwaited) -> IssueDoc:
+    """Say what a gate waits for."""
+    await_id = request.await_id.strip()
+    if not await_id:
+        raise RefusedError("what does it wait for?", code=Code.USAGE, hint="name a run or a pull request")
+    checks.check_text("what a gate waits for", await_id, NAME_BYTES)
+    name = writer.find(request.id)[0]
+    gate = writer.answer(name)
+    if gate.get("issue_type") != GATE:
+        raise RefusedError(f"{gate['id']} is no gate", code=Code.CONFLICT)
+    if gate.get("await_id") != await_id:
+        editor = writer.editor(name, request)
+        editor.set_entry("extra", "await_id", checks.json_content("await_id", await_id))
+        editor.save()
+    return writer.answer(name)
 
 
 # -- Waiters -------------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Taking in lines of a Beads file: new issues whole, known ones by what differs, everything odd reported by line."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.beads import ImportedIssue, LineProblem, parse_line
-from moot_protocol.beads_writes import Events, differences, is_older, values_for_new
+from moot_protocol.beads import ImportedIssue, LineProblem
+from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
+from moot_protocol.beads_writes import Events, differences, is_older
 from moot_protocol.errors import MootError
-from moot_protocol.event import Dot, Draft, PlainDraft
+from moot_protocol.event import Dot, Draft, NewEntity, PlainDraft
 from moot_protocol.kinds import ISSUE
 from moot_protocol.register import Sibling
 from mootd.engine.entities import Entities
@@ -16,13 +17,15 @@ from mootd.engine.issues.reading import Issues
 from mootd.engine.record import Record
 from mootd.engine.unit import Unit
 
+FLUSH_AFTER: Final = 250
+"""Lines after which what is derived of them is written out: few enough for all of it to stay in a processor's cache."""
 _DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
 
 
 class Parsed(NamedTuple):
     """Lines of a file, read outside the write transaction."""
 
-    issues: list[ImportedIssue]
+    issues: Sequence[ImportedIssue | PlainLine]
     problems: list[LineProblem]
 
 
@@ -35,10 +38,10 @@ def parse(lines: Iterable[bytes], first_line: int, seen: dict[str, int]) -> Pars
         seen: id → line of those met before in the same import; those met now are added. Of an id that stands twice, the
             first counts. The same lines may come again, since the request they came in may have failed.
     """
-    issues: list[ImportedIssue] = []
+    issues: list[ImportedIssue | PlainLine] = []
     problems: list[LineProblem] = []
     for number, line in enumerate(lines, start=first_line):
-        parsed = parse_line(line, number)
+        parsed = read_line(line, number)
         if parsed is None:
             continue
         if isinstance(parsed, LineProblem):
@@ -47,7 +50,8 @@ def parse(lines: Iterable[bytes], first_line: int, seen: dict[str, int]) -> Pars
             problems.append(LineProblem(number, parsed.id, "this id stood in an earlier line, which was taken instead"))
         else:
             issues.append(parsed)
-            problems.extend(parsed.problems)
+            if isinstance(parsed, ImportedIssue):
+                problems.extend(parsed.problems)
     return Parsed(issues, problems)
 
 
@@ -66,27 +70,17 @@ class Importer:
         self._plane = plane
         self._project = project
         self._actor = actor
+        self._feed = 0
+        """This replica's feed on the plane, once it was asked for."""
         self._counts: Counter[str] = Counter()
         self._problems: list[LineProblem] = []
 
     def take(self, parsed: Parsed) -> dict[str, Any]:
         """Write what is new; answers the counts and problems of an `import` request."""
         self._problems = list(parsed.problems)
-        self._unit.flush()
-        known = [(imported, self._known(imported.id)) for imported in parsed.issues]
-        entities = self._unit.entities()
-        for imported, record in known:
-            try:
-                if record is None or not record.groups:
-                    outcome = self._create(imported)
-                else:
-                    outcome, events = self._plan(imported, record, entities)
-                    for writes in events:
-                        append(self._unit, self._plane, Draft(ISSUE, imported.id, self._actor, writes))
-            except MootError as error:
-                self._problems.append(LineProblem(imported.line, imported.id, error.message))
-                outcome = "skipped"
-            self._counts[outcome] += 1
+        for start in range(0, len(parsed.issues), FLUSH_AFTER):
+            self._unit.flush()
+            self._take_piece(parsed.issues[start : start + FLUSH_AFTER])
         counts = {name: self._counts[name] for name in ("created", "updated", "unchanged", "skipped")}
         problems = [
             {"line": problem.line, "id": problem.id, "problem": problem.problem}
@@ -94,13 +88,37 @@ class Importer:
         ]
         return {**counts, "problems": problems}
 
+    def _take_piece(self, lines: Sequence[ImportedIssue | PlainLine]) -> None:
+        known = [(imported, self._known(imported.id)) for imported in lines]
+        entities = self._unit.entities()
+        for imported, record in known:
+            try:
+                if record is None or not record.groups:
+                    outcome = self._create(imported, record)
+                else:
+                    issue = imported.imported() if isinstance(imported, PlainLine) else imported
+                    outcome, events = self._plan(issue, record, entities)
+                    for writes in events:
+                        append(self._unit, self._plane, Draft(ISSUE, imported.id, self._actor, writes))
+            except MootError as error:
+                self._problems.append(LineProblem(imported.line, imported.id, error.message))
+                outcome = "skipped"
+            self._counts[outcome] += 1
+
     def _known(self, name: str) -> Record | None:
         eid = self._unit.views.find(self._plane, ISSUE, name)
         return None if eid is None else self._unit.views.record(eid)
 
-    def _create(self, imported: ImportedIssue) -> str:
-        events = values_for_new(imported, self._project)
-        self._unit.append_new(self._plane, [PlainDraft(ISSUE, imported.id, self._actor, values) for values in events])
+    def _create(self, line: ImportedIssue | PlainLine, record: Record | None) -> str:
+        events = events_for_new(line, self._project)
+        if record is None:
+            if not self._feed:
+                self._feed = self._unit.replica.own_feed(self._plane)
+            self._unit.append_new(self._feed, NewEntity(ISSUE, line.id, self._actor, events))
+            return "created"
+        for shape, values in events:
+            draft = PlainDraft(ISSUE, line.id, self._actor, dict(zip(shape.keys, values, strict=True)))
+            self._unit.append(self._plane, draft)
         return "created"
 
     def _plan(self, imported: ImportedIssue, record: Record, entities: Entities) -> tuple[str, Events]:

@@ -17,7 +17,7 @@ from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, Issu
 from mootd.engine.cycles import PARENT
 from mootd.engine.graph import BLOCKING
 from mootd.engine.issues import checks, holding
-from mootd.engine.issues.addressing import refuse_elsewhere, refuse_taken
+from mootd.engine.issues.addressing import exactly, refuse_elsewhere, refuse_taken
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_cycle
@@ -43,7 +43,7 @@ class IssueWriter:
 
     def find(self, typed: str, *, deleted: bool = False) -> tuple[str, int, Record, Facts]:
         """The issue to be changed; deleted ones are refused unless asked for."""
-        name, eid, record = self.issues().find(typed)
+        name, eid, record = exactly(self.unit, self.plane, typed) or self.issues().find(typed)
         shown = facts(live_of(record, self.unit.author_of))
         if shown.is_deleted and not deleted:
             raise RefusedError(f"{name} is deleted", code=Code.NOT_FOUND, hint=f"`moot undelete {name}` brings it back")
@@ -55,12 +55,13 @@ class IssueWriter:
         Raises:
             RefusedError: `not_found` or `ambiguous`; `invalid` for an issue of another plane.
         """
-        try:
-            self.issues().find(typed)
-        except RefusedError as error:
-            if error.code is Code.NOT_FOUND:
-                refuse_elsewhere(self.unit, self.plane, typed)
-            raise
+        if exactly(self.unit, self.plane, typed) is None:
+            try:
+                self.issues().find(typed)
+            except RefusedError as error:
+                if error.code is Code.NOT_FOUND:
+                    refuse_elsewhere(self.unit, self.plane, typed)
+                raise
         return self.find(typed)
 
     def editor(self, name: str, request: Mutation[Any]) -> IssueEditor:
@@ -221,9 +222,10 @@ class IssueWriter:
         holding.let_go(editor)
         editor.save()
         holding.forget_claim(self.unit, self.plane, name, request.actor)
-        issues = self.issues()
-        summaries = [issues.summary(other) for other in self.unit.views.graph.unblocked if other != eid]
-        return self.answer(name) | {"_unblocked": sorted(summary["id"] for summary in summaries if summary)}
+        entities = self.issues().entities
+        # All of them exist: an issue that is deleted is not among them.
+        records = [entities.record(other) for other in self.unit.views.graph.unblocked if other != eid]
+        return self.answer(name) | {"_unblocked": sorted(record.entity for record in records if record)}
 
     def reopen(self, request: Reopen) -> IssueDoc:
         """Open a closed issue again."""

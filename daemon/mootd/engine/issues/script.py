@@ -28,6 +28,7 @@ _ALLOWED: Final = frozenset(
         "rename",
         "unclaim",
         "await",
+        "write_handoff",
     }
 )
 _ID_KEYS: Final = frozenset({"id", "to", "parent"})

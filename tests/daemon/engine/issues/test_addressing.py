@@ -124,10 +124,6 @@ def test_an_issue_is_made_on_the_plane_that_its_project_belongs_to(desk: Desk) -
     assert plane_holding(desk, "tm-1") == TEAM
 
 
-def test_a_project_that_nobody_opened_is_the_first_ledgers(desk: Desk) -> None:
-    assert plane_holding(desk, desk.do(create("other"))["id"]) == LEDGER
-
-
 def test_a_new_project_goes_to_the_plane_that_is_named_else_to_the_first_ledger(desk: Desk) -> None:
     third = open_plane(desk, "shared", PlaneKind.FEDERATION)
     for prefix, named, plane in (("aa", "", 1), ("bb", "shared", third), ("cc", "team", 3)):
@@ -270,3 +266,13 @@ def test_a_write_to_a_plane_that_waits_for_its_charter_is_refused_in_words(desk:
 def test_without_a_town_every_write_is_told_so() -> None:
     for request in (create(PROJECT), Close(actor="alice", id="mt-1"), InitProject(actor="alice", prefix="mt")):
         assert refused(Desk(), request).code is Code.NOT_READY
+
+
+def test_a_project_that_nobody_opened_is_refused_where_others_are_and_those_are_listed(desk: Desk) -> None:
+    refusal = refused(desk, create("mistyped"))
+    assert (refusal.code, TEAM_PROJECT in refusal.hint) == (Code.NOT_FOUND, True)
+    assert desk.do(create(TEAM_PROJECT))["id"].startswith(TEAM_PROJECT)
+
+
+def test_where_no_project_is_open_any_name_is_taken() -> None:
+    assert Desk().found().do(create("any"))["id"].startswith("any-")

@@ -149,6 +149,12 @@ def test_who_doesnt_hold_it_cant_renew_it(desk: Desk) -> None:
     assert desk.refusal(Heartbeat(actor="alice", id="mt-one")) is Code.LOST_RACE
 
 
+def test_the_claim_of_what_is_done_is_over(desk: Desk) -> None:
+    claim(desk, "alice", ttl_ms=TTL_MS)
+    desk.do(Close(actor="alice", id="mt-one"))
+    assert desk.refusal(Heartbeat(actor="alice", id="mt-one")) is Code.CONFLICT
+
+
 def test_its_holder_can_renew_what_ended_but_was_not_taken(desk: Desk) -> None:
     claim(desk, "alice", ttl_ms=TTL_MS)
     desk.clock.advance(2 * TTL_MS)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code
-from moot_protocol.gate_requests import Await, CreateGate
+from moot_protocol.gate_requests import Await, CreateGate, SetAwaited
 from moot_protocol.requests import Close
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine.issues.gates import MOST_WAITERS
@@ -44,13 +44,33 @@ def test_its_fields_have_the_names_and_units_of_beads(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("parts", "code"),
     [({"await_type": "weather"}, Code.INVALID), ({"await_type": "timer"}, Code.USAGE),
-     ({"await_type": "gh:run"}, Code.USAGE), ({"await_type": "issue", "await_id": "mt-none"}, Code.NOT_FOUND),
+     ({"await_type": "gh:pr"}, Code.USAGE), ({"await_type": "issue", "await_id": "mt-none"}, Code.NOT_FOUND),
      ({"await_type": "human", "blocks": ("mt-one", "mt-none")}, Code.NOT_FOUND),
      ({"await_type": "timer", "timeout_ms": 2**60}, Code.LIMIT),
      ({"await_type": "gh:pr", "await_id": "x" * 300}, Code.LIMIT)],
 )  # fmt: skip
 def test_what_makes_no_sense_makes_nothing(desk: Desk, parts: dict[str, Any], code: Code) -> None:
     assert desk.refusal(CreateGate(actor="alice", project=PROJECT, **parts)) is code
+
+
+def test_the_number_of_a_run_may_be_found_out_later(desk: Desk) -> None:
+    made = gate(desk, "gh:run")
+    assert "await_id" not in made
+    told = desk.do(SetAwaited(actor="alice", id=made["id"], await_id=" 42 "))
+    assert told["await_id"] == "42"
+    before = desk.do(SetAwaited(actor="alice", id=made["id"], await_id="42"))["updated_at"]
+    assert before == told["updated_at"]
+
+
+@pytest.mark.parametrize(
+    ("issue", "await_id", "code"),
+    [("mt-one", "42", Code.CONFLICT), ("mt-none", "42", Code.NOT_FOUND), ("", " ", Code.USAGE)],
+)
+def test_only_a_gate_waits_for_something_and_for_something_it_is(
+    desk: Desk, issue: str, await_id: str, code: Code
+) -> None:
+    made = gate(desk, "gh:run")
+    assert desk.refusal(SetAwaited(actor="alice", id=issue or made["id"], await_id=await_id)) is code
 
 
 def waiters(desk: Desk, waiter: str, *, remove: bool = False) -> Any:

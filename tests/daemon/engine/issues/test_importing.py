@@ -8,6 +8,7 @@ import pytest
 
 from moot_protocol.requests import Delete, Export
 from moot_testkit.engine import PROJECT, Desk
+from mootd.engine.issues import importing
 from mootd.engine.issues.importing import Importer, parse
 
 EXCERPT = Path(__file__).parents[3] / "data" / "beads-excerpt.jsonl"
@@ -84,6 +85,12 @@ def _sorted(element: Any) -> Any:
 _SETS = ("labels", "dependencies", "comments")
 
 
+def test_a_line_that_leaves_the_priority_out_means_the_most_urgent_as_bd_reads_it(desk: Desk) -> None:
+    take(desk, line("mt-left"), line("mt-told", priority=2))
+    assert {name: each["priority"] for name, each in exported(desk).items()} == {"mt-left": 0, "mt-told": 2}
+    assert desk.ready() == ["mt-left", "mt-told"]
+
+
 def test_a_file_imported_twice_is_imported_once(desk: Desk) -> None:
     given = EXCERPT.read_bytes().splitlines()
     take(desk, *given)
@@ -93,6 +100,17 @@ def test_a_file_imported_twice_is_imported_once(desk: Desk) -> None:
     assert answer["problems"] == []
     assert log_length(desk) == length
     assert exported(desk) == before
+
+
+def test_how_often_what_is_derived_is_written_out_shows_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = EXCERPT.read_bytes().splitlines()[:40]
+    at_once, often = Desk().found(), Desk().found()
+    take(at_once, *given)
+    monkeypatch.setattr(importing, "FLUSH_AFTER", 3)
+    assert counts(take(often, *given)) == {"created": len(given)}
+    assert often.batches() == at_once.batches()
+    assert exported(often) == exported(at_once)
+    assert (often.ready(), often.blocked()) == (at_once.ready(), at_once.blocked())
 
 
 def test_an_import_of_the_own_export_changes_nothing(desk: Desk) -> None:

@@ -24,7 +24,7 @@ from moot_protocol.requests import (
     Undelete,
 )
 from moot_testkit.engine import START_MS, Desk, exchange, ids_of, town_of
-from moot_testkit.planes import clash, create_on, make_twins, two_planes
+from moot_testkit.planes import clash, create_on, make_twins, open_project, two_planes
 from mootd.engine import layout
 
 HOUR_MS = 3_600_000
@@ -441,8 +441,9 @@ def test_projects_that_share_the_last_number_are_told_apart_by_their_planes(
     planes: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layout, "OTHER_PROJECTS", len(planes.replica.projects))
-    create_on(planes, "ledger", "yy-1", "yy")
-    create_on(planes, "team", "yy-2", "yy")
+    for plane, name in (("ledger", "yy-1"), ("team", "yy-2")):
+        open_project(planes, planes.replica.plane_named(plane).number, "yy")
+        create_on(planes, plane, name, "yy")
     assert len(set(planes.replica.projects.values())) < len(planes.replica.projects)
     assert listed(planes, filter=Filter(plane="ledger", projects=("yy",))) == ["yy-1"]
     assert listed(planes, filter=Filter(plane="team", projects=("yy",))) == ["yy-2"]

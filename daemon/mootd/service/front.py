@@ -1,0 +1,80 @@
+"""What answers from the first moment on: a ping at once, everything else as soon as the rest of the daemon is loaded.
+
+Most of a start is the loading of code that no ping needs, so the socket is served before. Invariant: nothing but a ping
+is carried out before `loaded`; whatever was asked until then waits for it, and fails with what loading failed with.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Ping
+
+if TYPE_CHECKING:
+    from mootd.service.service import Service
+
+R = TypeVar("R")
+
+
+class Front:
+    """The service, from before it is there: the control socket's `Dispatcher`.
+
+    Args:
+        ping: answers a ping.
+    """
+
+    def __init__(self, ping: Callable[[Ping], dict[str, Any]]) -> None:
+        self._ping = ping
+        self._coming: Future[Service] = Future()
+        self._service: Service | None = None
+
+    def loaded(self, service: "Service") -> None:
+        """The rest is there, and at work."""
+        self._service = service
+        self._coming.set_result(service)
+
+    def failed(self, error: BaseException) -> None:
+        """The rest will never be there; this changes nothing where it is there already, or was known to fail."""
+        if not self._coming.done():
+            self._coming.set_exception(error)
+
+    # -- From threads --------------------------------------------------------------------------------------------
+    def is_coming(self) -> bool:
+        """Wait for the rest, and tell whether it came."""
+        return self._coming.exception() is None
+
+    def call(
+        self, request: Request[R], key: str = "", wait: Callable[["Future[Any]"], Any] = lambda future: future.result()
+    ) -> R:
+        """As `Service.call`; `wait` waits for the service too."""
+        service: Service = self._service or wait(self._coming)
+        return service.call(request, key, wait=wait)
+
+    # -- From the loop: `Dispatcher` -----------------------------------------------------------------------------
+    def is_quick(self, request: Request[Any]) -> bool:
+        """Whether a request is answered at once, on the loop."""
+        return type(request) is Ping or (self._service is not None and self._service.is_quick(request))
+
+    def handle(self, request: Request[Any], key: str) -> Any:
+        """Answer a quick request."""
+        if isinstance(request, Ping):
+            return self._ping(request)
+        service = self._service or self._coming.result()
+        return service.handle(request, key)
+
+    def begin(
+        self, request: Request[Any], key: str, deadline: float, answered: Callable[[Any, BaseException | None], object]
+    ) -> Callable[[], object] | None:
+        """Begin a request that needs no task; see `Dispatcher`."""
+        return None if self._service is None else self._service.begin(request, key, deadline, answered)
+
+    async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
+        """Answer any other request."""
+        if isinstance(request, Ping):
+            return self._ping(request)
+        service = self._service
+        if service is None:  # who gives up waiting must not take it from the others
+            service = await asyncio.shield(asyncio.wrap_future(self._coming))
+        return await service.handle_async(request, key, deadline)
