@@ -10,8 +10,15 @@ SEEDS  ?= 1000
 TOWNS  ?= 10 30
 DATA   ?= tests/data/beads-excerpt.jsonl
 OVER   ?= session
+MAN    ?= .man/man1
+define WRITE_PAGES
+import pathlib, sys, time; \
+from moot.console.described import pages; from moot.console.main import GRAMMAR; \
+folder = pathlib.Path(sys.argv[1]); folder.mkdir(parents=True, exist_ok=True); \
+[(folder / name).write_text(page) for name, page in pages(GRAMMAR.described(), "moot", time.strftime("%F"))]
+endef
 
-.PHONY: help setup demo demo-federation merges test networks check format bench agents sim towns fuzz vectors clean
+.PHONY: help setup demo demo-federation merges test networks check format bench agents sim towns fuzz man vectors clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -35,7 +42,7 @@ demo:  ## see it work on real issues (DATA=FILE for your own)
 demo-federation:  ## three towns share planes, part, disagree, and settle it
 	@$(PYTHON) demo/federation.py
 
-merges: $(VENV)/ready  ## real merges of a bundle through two replicas (BUNDLE=FILE OVER=session)
+merges: $(VENV)/ready  ## real merges of a bundle: two replicas, or the driver (BUNDLE=FILE OVER=session)
 	$(BIN)/python demo/merges.py --over $(OVER) $(BUNDLE)
 
 test: $(VENV)/ready $(VENV)/beads-mcp/bin/beads-mcp  ## all tests (SCALE=ci for the long run)
@@ -74,8 +81,11 @@ towns: $(VENV)/ready  ## an hour of many towns, and what it costs: TOWNS="10 30 
 fuzz: $(VENV)/ready  ## coverage-guided fuzzing of every decoder (needs atheris)
 	$(BIN)/python tests/fuzz/fuzz_decoders.py
 
+man: $(VENV)/ready  ## manual pages, written to MAN=FOLDER
+	@$(BIN)/python -c '$(WRITE_PAGES)' $(MAN)
+
 vectors: $(VENV)/ready  ## make the golden vectors again
 	$(BIN)/python tests/vectors/make.py
 
 clean:  ## remove environments and caches
-	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* .bench
+	rm -rf .venv .venv-* .man .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* .bench

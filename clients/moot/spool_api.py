@@ -13,6 +13,7 @@ from moot.spool_expected import Expectation
 from moot.spool_files import SpoolFiles
 from moot.spool_filter import cannot, find, is_whole_id
 from moot.spool_reads import SNAPSHOT_READS, Reading
+from moot_protocol.claim_requests import ClaimReady, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import ID_ENTROPY_BYTES, issue_id
 from moot_protocol.limits import SPOOL_FILES
@@ -131,6 +132,10 @@ class SpoolApi:
             raise RefusedError(
                 "what a command would do only the daemon knows", code=Code.USAGE, hint="add --wait to hear its answer"
             )
+        if isinstance(request, Heartbeat) and not request.id:
+            return [each for claim in self._ending(request.actor) for each in self._write(_of(request, claim))]
+        if isinstance(request, ClaimReady):
+            request = self._ready_here(request)
         self._check_known(request)
         request = self._named(request)
         command = self._entropy(ID_BYTES)
@@ -147,12 +152,30 @@ class SpoolApi:
     def _queue(self, request: Mutation[Any], command: bytes) -> Any:
         expected = Expectation(self._known, self._now_ms, command.hex()).of(request)
         made = tuple(_made_by(request))
-        for issue in expected if isinstance(request, Script) else [expected]:
+        for issue in expected if isinstance(expected, list) else [expected]:
             if issue.get("id") in made:
                 self._made[issue["id"]] = issue
         self._queueing()
         self.queued.append(Queued(command.hex(), about(request), made))
         return expected
+
+    def _ending(self, actor: str) -> list[str]:
+        """The actor's claims that end by themselves, as the snapshot tells them."""
+        self.was_read = True
+        issues = self._held().issues.values()
+        return [issue["id"] for issue in issues if issue.get("_claim", {}).get("holder") == actor]
+
+    def _ready_here(self, request: ClaimReady) -> ClaimReady:
+        """The claim of what is ready in this project. Which issue that is only the daemon's answer tells."""
+        if self._wait_s is None:
+            raise RefusedError(
+                "which issue is to be had only the daemon knows", code=Code.USAGE, hint="add --wait to hear its answer"
+            )
+        token = self._files.token
+        place = msgspec.structs.replace(request.filter, projects=(token.project,), plane=token.plane)
+        if set(request.filter.projects) - {token.project}:
+            raise cannot(f"what other projects than {token.project} hold")
+        return msgspec.structs.replace(request, filter=place)
 
     def _check_known(self, request: Mutation[Any]) -> None:
         """Refuse at once what surely isn't there: where nobody waits, a wrong id would be noticed late.
@@ -211,6 +234,10 @@ class SpoolApi:
 
 def _check(name: str, *, ok: bool, detail: str, hint: str) -> dict[str, Any]:
     return {"check": name, "ok": ok, "detail": detail, "hint": "" if ok else hint}
+
+
+def _of(request: Heartbeat, issue: str) -> Heartbeat:
+    return msgspec.structs.replace(request, id=issue)
 
 
 def _made_by(request: Mutation[Any]) -> list[str]:

@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from moot_protocol.action_requests import SetState
+from moot_protocol.claim_requests import Heartbeat, Unclaim, WriteHandoff
+from moot_protocol.gate_requests import GATE, Await, CreateGate
 from moot_protocol.listing import IssueDoc
 from moot_protocol.memory_requests import Forget, Remember
 from moot_protocol.request_base import Mutation, Request
@@ -136,6 +138,24 @@ class Expectation:
         told = {"id": "", "issue_id": self.name(request.id), "author": request.actor, "text": request.text}
         return {**told, "created_at": self._now, "_queued": self._command}
 
+    def heartbeat(self, request: Heartbeat) -> list[dict[str, Any]]:
+        """A claim that is renewed, if half of its time is over; until when isn't known."""
+        return [{"id": self.name(request.id), "expires_at": "", "renewed": True, "_queued": self._command}]
+
+    def handoff(self, request: WriteHandoff) -> dict[str, Any]:
+        """A hand-off."""
+        told = {"issue_id": self.name(request.id), "id": "", "author": request.actor, "created_at": self._now}
+        said = {"decisions": request.decisions, "dead_ends": request.dead_ends}
+        words = {name: list(value) for name, value in said.items() if value}
+        texts = {name: value for name, value in (("next", request.next), ("head", request.head)) if value}
+        return {**told, **words, **texts, "_queued": self._command}
+
+    def gate(self, request: CreateGate) -> IssueDoc:
+        """A new gate; its id isn't known."""
+        told = {**_DEFAULTS, "id": "", "title": request.title, "issue_type": GATE, "priority": 1}
+        further = {"await_type": request.await_type, "await_id": request.await_id}
+        return told | further | {"created_at": self._now, "_queued": self._command}
+
     def remember(self, request: Remember) -> dict[str, Any]:
         """A memory."""
         return {"key": request.key, "text": request.text, "created": True, "_queued": self._command}
@@ -161,6 +181,11 @@ _ANSWERS: Final[dict[type[Request[Any]], Callable[[Expectation, Any], Any]]] = {
     AddEdge: Expectation.add_edge,
     RemoveEdge: Expectation.remove_edge,
     AddComment: Expectation.comment,
+    Unclaim: lambda expected, request: expected.issue(request.id, assignee="", status="open"),
+    Heartbeat: Expectation.heartbeat,
+    WriteHandoff: Expectation.handoff,
+    CreateGate: Expectation.gate,
+    Await: lambda expected, request: expected.issue(request.id),
     Remember: Expectation.remember,
     Forget: Expectation.forget,
 }

@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from moot.spool_filter import CLOSED, TOMBSTONE, cannot, children, find, tests_of
+from moot_protocol.claim_requests import Handoffs
 from moot_protocol.errors import RefusedError
 from moot_protocol.handoff import read_handoff
 from moot_protocol.listing import Filter, IssueDoc, Page
@@ -34,6 +37,7 @@ _HOUR_MS: Final = 3600 * 1000
 _ONLY_SHOWN: Final = frozenset({"dependents", "_conflicts", "_missing", "_blocked", "_short"})
 """What `show` tells of an issue and lists don't."""
 _TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
+_HANDED_FIELDS: Final = ("issue_id", "id", "author", "created_at")
 _PRIME_FIELDS: Final = ("id", "title", "priority", "status", "_short")
 _EDGE_FIELDS: Final = (
     "id", "title", "status", "priority", "issue_type", "created_at", "updated_at", "assignee", "labels", "closed_at",
@@ -116,7 +120,7 @@ def _list(reading: Reading, request: ListIssues) -> Page:
 
 
 def _ready(reading: Reading, request: Ready) -> Page:
-    if request.include_deferred or request.include_ephemeral:
+    if request.include_deferred or (request.include_ephemeral and not _holds_all_ephemeral(reading, request)):
         raise cannot("what is deferred or ephemeral")
     if request.filter.types:
         raise cannot("ready work by its type")
@@ -129,6 +133,11 @@ def _ready(reading: Reading, request: Ready) -> Page:
     elif request.sort != "priority":
         raise RefusedError(f"can't sort ready work by {request.sort!r}", hint="one of priority, oldest, hybrid")
     return _page(reading, found, request.limit, texts=request.texts)
+
+
+def _holds_all_ephemeral(reading: Reading, request: Ready) -> bool:
+    """Whether nothing ephemeral can be missing: below an issue of the project there is none but of the project."""
+    return bool(request.filter.parent) and not any(issue.get("ephemeral") for issue in reading.snapshot.issues.values())
 
 
 def _hybrid(issue: IssueDoc, now_ms: int) -> Any:
@@ -175,6 +184,15 @@ def _edges(reading: Reading, request: Edges) -> list[dict[str, Any]]:
             told = {name: other[name] for name in _EDGE_FIELDS if name in other}
             found.append(told | {"dependency_type": edge["type"]})
     return found
+
+
+def _handoffs(reading: Reading, request: Handoffs) -> list[dict[str, Any]]:
+    found = []
+    for comment in find(reading.snapshot, request.id).get("comments", ()):
+        if (handoff := read_handoff(comment)) is not None:
+            about = {name: comment[name] for name in _HANDED_FIELDS if name in comment}
+            found.append(about | msgspec.to_builtins(handoff))
+    return found[::-1]
 
 
 # -- Totals ------------------------------------------------------------------------------------------------------
@@ -294,6 +312,7 @@ SNAPSHOT_READS: Final[dict[type[Request[Any]], Callable[[Reading, Any], Any]]] =
     Show: _show,
     ResolveIds: _resolve,
     Edges: _edges,
+    Handoffs: _handoffs,
     Count: _count,
     Labels: _labels,
     Stats: _stats,

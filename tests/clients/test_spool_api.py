@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from moot_protocol.claim_requests import ClaimReady, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Invite
+from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import SetSetting
 from moot_protocol.requests import (
     Close,
@@ -111,6 +113,35 @@ def test_without_a_snapshot_writes_are_queued_all_the_same(tmp_path: Path) -> No
     site.client().call(Close(actor="ada", id="demo-zzzz"))
     assert len(site.waiting()) == 1
     assert code_of(site, ListIssues()) is Code.NOT_READY
+
+
+def test_all_of_ones_claims_that_end_are_renewed_as_the_snapshot_tells_them(site: SpoolSite) -> None:
+    for name in ("demo-held1", "demo-held2"):
+        site.api.call(create("held", id=name))
+        site.api.call(Update(actor="ada", id=name, claim=True, ttl_ms=60_000))
+    site.api.call(create("for good", id="demo-six6"))
+    site.api.call(Update(actor="ada", id="demo-six6", claim=True))
+    site.write_snapshot()
+    site.api.clock.advance(40_000)
+    renewed = site.client(1).call(Heartbeat(actor="ada"))
+    assert {each["id"]: each["renewed"] for each in renewed} == {"demo-held1": True, "demo-held2": True}
+    client = site.client()
+    assert [each["id"] for each in client.call(Heartbeat(actor="ada"))] == [each["id"] for each in renewed]
+    assert len(client.queued) == 2
+
+
+def test_the_first_ready_issue_is_taken_where_the_answer_is_waited_for(site: SpoolSite) -> None:
+    site.api.call(Create(actor="ada", project=PROJECT, id="demo-first1", fields=IssueFields(title="first", priority=0)))
+    with pytest.raises(RefusedError, match="only the daemon knows"):
+        site.client().call(ClaimReady(actor="ada"))
+    taken = site.client(1).call(ClaimReady(actor="ada", filter=Filter(projects=("demo",)), ttl_ms=60_000))
+    assert taken is not None
+    assert (taken["id"], taken["assignee"]) == ("demo-first1", "ada")
+    while site.client(1).call(ClaimReady(actor="ada")) is not None:
+        pass
+    assert site.client(1).call(ClaimReady(actor="bob")) is None, "nothing is left"
+    with pytest.raises(RefusedError, match="other projects"):
+        site.client(1).call(ClaimReady(actor="ada", filter=Filter(projects=("other",))))
 
 
 def test_a_dry_run_needs_the_daemons_answer(site: SpoolSite) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from moot.spool_reads import SNAPSHOT_READS, Reading
 from moot_protocol.action_requests import Rename
+from moot_protocol.claim_requests import Handoffs, WriteHandoff
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.listing import Filter, Page
 from moot_protocol.memory_requests import Memories, Prime, Remember, SetSetting, Settings
@@ -97,6 +98,8 @@ def _fill(api: Api) -> None:
         api.call(Create(actor="ada", project=PROJECT, id=name, fields=fields, **more))
     api.call(Update(actor="ada", id=g, claim=True))
     api.call(AddComment(actor="ada", id=a, text="hello"))
+    for step in ("look", "go on"):
+        api.call(WriteHandoff(actor="ada", id=a, next=step, decisions=("LMDB",)))
     api.call(Rename(actor="ada", id=b, alias="the-beta"))
     api.clock.advance(HOUR_MS)
     api.call(Close(actor="ada", id=g, reason="done"))
@@ -198,11 +201,14 @@ def test_counts_are_the_daemons(both: Both, wanted: Filter, by: str, every: bool
         Show(ids=("aaaa", "the-beta")),
         Show(ids=("demo-none",)),
         Show(ids=("aaa",)),
+        Ready(filter=Filter(parent=NAMES[2]), include_ephemeral=True),
         Children(id=NAMES[2]),
         Children(id=NAMES[0]),
         ResolveIds(ids=("aaaa", NAMES[1])),
         *(Edges(id=NAMES[5], direction=way, type=kind) for way in ("up", "down") for kind in ("", "related")),
         Edges(id=NAMES[0], direction="up"),
+        Handoffs(id=NAMES[0]),
+        Handoffs(id=NAMES[1]),
         Labels(),
         Stats(),
         Stats(projects=(PROJECT,)),
@@ -227,6 +233,7 @@ def test_every_other_answer_is_the_daemons(both: Both, request_: Request[Any]) -
         ListIssues(filter=Filter(projects=("other",))),
         ListIssues(filter=Filter(plane="elsewhere")),
         Ready(include_deferred=True),
+        Ready(include_ephemeral=True),
         Ready(filter=Filter(types=("bug",))),
         Show(ids=(NAMES[0],), as_of=1),
         Memories(project="other"),

@@ -95,7 +95,7 @@ def test_an_agent_in_a_sandbox_finds_claims_and_finishes_work(town: Machine) -> 
     taken = inside.run("update", made, "--claim", "--wait", "30", "--actor", "bob")
     assert taken.returncode == 5
     assert "ada" in taken.stderr
-    inside.ok("comments", "add", made, "half way")
+    inside.ok("handoff", "write", made, "--next", "half way")
     assert "closed" in inside.ok("close", made, "--reason", "done", "--wait").lower()
     inside.applied()
     assert "half way" in inside.ok("show", made)

@@ -4,7 +4,8 @@ Words cost whoever reads the schema, in every session: names say what they can, 
 name can't. Arguments that a tool doesn't know are refused, so that none is dropped silently.
 """
 
-from typing import Annotated, Any, Final, Literal, TypeVar
+import re
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -13,6 +14,8 @@ from moot_protocol.errors import Code, RefusedError
 T = TypeVar("T", bound=msgspec.Struct)
 
 FIND_LIMIT: Final = 20
+_FIELD: Final = re.compile(r"at `\$\.(\w+)`")
+"""Where a validation error says which field it is about."""
 
 Ids = Annotated[list[str], msgspec.Meta(min_length=1)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=4)]
@@ -76,6 +79,7 @@ class Claim(msgspec.Struct, forbid_unknown_fields=True):
     """Which issue; empty for the first ready one."""
 
     id: str = ""
+    ttl_minutes: Annotated[int, msgspec.Meta(ge=0, description="hold it until so long after this session")] = 0
 
 
 class Close(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,10 +90,13 @@ class Close(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Comment(msgspec.Struct, forbid_unknown_fields=True):
-    """On which issue, and what."""
+    """On which issue, and what: a text, what is handed over, or both."""
 
     id: str
-    text: Annotated[str, msgspec.Meta(min_length=1)]
+    text: str = ""
+    next: str = ""
+    decisions: list[str] = []
+    dead_ends: list[str] = []
 
 
 class Link(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,8 +117,17 @@ def read(shape: type[T], given: dict[str, Any]) -> T:
     try:
         return msgspec.convert(given, shape)
     except msgspec.ValidationError as error:
-        known = ", ".join(shape.__struct_fields__)
-        raise RefusedError(f"the arguments don't fit: {error}", hint=f"it takes {known}", code=Code.INVALID) from error
+        hint = _takes(shape, str(error))
+        raise RefusedError(f"the arguments don't fit: {error}", hint=hint, code=Code.INVALID) from error
+
+
+def _takes(shape: type[msgspec.Struct], said: str) -> str:
+    """What fits instead: the choices of the field that was named, if it has some, else all fields."""
+    named = _FIELD.search(said)
+    choices = get_args(get_type_hints(shape).get(named[1])) if named else ()
+    if choices and all(isinstance(each, str) for each in choices):
+        return f"one of {', '.join(choices)}"
+    return f"it takes {', '.join(shape.__struct_fields__)}"
 
 
 def schema_of(shape: type[msgspec.Struct]) -> dict[str, Any]:

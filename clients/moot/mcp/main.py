@@ -4,6 +4,9 @@ import argparse
 import asyncio
 import sys
 
+from moot.console.exits import exit_code
+from moot_protocol.errors import MootError
+
 UNAVAILABLE = 69
 """EX_UNAVAILABLE of sysexits, as where the daemon can't be reached."""
 
@@ -29,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
         return UNAVAILABLE
     try:
         asyncio.run(serve(options.actor))
+    except MootError as error:
+        sys.stderr.write(f"moot: {error.message}\n")
+        return exit_code(error)
     except KeyboardInterrupt:
         return 130
     return 0

@@ -6,7 +6,7 @@ server. It ends when its standard input does.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from mcp import types
@@ -19,11 +19,14 @@ from pydantic import AnyUrl
 
 from moot import __version__
 from moot.async_client import AsyncClient
+from moot.console.claim_notices import lost_line
 from moot.mcp import arguments, resources, tools
+from moot.mcp.claims import Claims
 from moot.mcp.failures import body_of, defect, text_of
 from moot.mcp.tools import Caller, Desk, Told
 from moot.mcp.watching import Watch
 from moot.place import Place, place_of
+from moot.tools import GIT_HEAD, answer
 from moot_protocol.errors import MootError
 from moot_protocol.requests import WorkspaceInfo
 
@@ -43,7 +46,7 @@ class MootServer:
     Args:
         caller: the daemon.
         place: where it works and as whom.
-        tasks: where the watch of the log lives.
+        tasks: where the watch of the log lives, and what renews claims.
         now_ms: the wall clock, milliseconds since 1970.
     """
 
@@ -52,7 +55,7 @@ class MootServer:
         self._place = place
         self._tasks = tasks
         self._now_ms = now_ms
-        self._known: dict[str, Any] | None = None
+        self._claims = Claims(caller, place.actor, tasks)
         self._watch: Watch | None = None
         self._following: asyncio.Task[None] | None = None
         self.protocol: Server[None] = Server("moot", __version__)
@@ -82,33 +85,44 @@ class MootServer:
         )
 
     def close(self) -> None:
-        """End the watch of the log."""
+        """End the watch of the log, and renew no claim any longer."""
+        self._claims.close()
         if self._following is not None:
             self._following.cancel()
 
-    async def _desk(self) -> Desk:
-        if self._known is None and self._place.workspace:
-            self._known = await self._caller.call(WorkspaceInfo(workspace=self._place.workspace))
-        known = self._known or {}
+    async def _known(self) -> dict[str, Any]:
+        """What the daemon knows of the workspace, and of the actor's claims."""
+        if not self._place.workspace:
+            return {}
+        asked = WorkspaceInfo(workspace=self._place.workspace, actor=self._place.actor)
+        return await self._caller.call(asked) or {}
+
+    def _desk(self, known: dict[str, Any]) -> Desk:
         project, plane = str(known.get("project", "")), str(known.get("plane", ""))
-        return Desk(self._caller, self._place.actor, project, plane, self._now_ms())
+        return Desk(self._caller, self._claims, self._place.actor, project, plane, self._now_ms(), _git_head)
+
+    async def _resource_desk(self) -> Desk:
+        return self._desk(await _answered(self._known()))
 
     # -- Tools ---------------------------------------------------------------------------------------------------
     async def _list_tools(self, _: types.ListToolsRequest | None) -> types.ServerResult:
         return types.ServerResult(types.ListToolsResult(tools=definitions()))
 
     async def _call_tool(self, request: types.CallToolRequest) -> types.ServerResult:
+        lost: list[dict[str, Any]] = []
         try:
-            told = await tools.run(await self._desk(), request.params.name, request.params.arguments or {})
+            known = await self._known()
+            lost = await self._claims.attend(known.get("claims", {}))
+            told = await tools.run(self._desk(known), request.params.name, request.params.arguments or {})
         except MootError as error:
-            return types.ServerResult(_failure(error))
+            return types.ServerResult(_failure(error, lost))
         except Exception as error:  # whatever it was, the agent gets an answer
-            return types.ServerResult(_failure(defect(error)))
-        return types.ServerResult(_success(told))
+            return types.ServerResult(_failure(defect(error), lost))
+        return types.ServerResult(_success(told, lost))
 
     # -- Resources -----------------------------------------------------------------------------------------------
     async def _list_resources(self, _: types.ListResourcesRequest) -> types.ServerResult:
-        found = await _answered(resources.offered(await _answered(self._desk())))
+        found = await _answered(resources.offered(await self._resource_desk()))
         listed = [
             types.Resource(uri=AnyUrl(each.uri), name=each.name, title=each.title, mimeType="text/plain")
             for each in found
@@ -123,7 +137,7 @@ class MootServer:
 
     async def _read_resource(self, request: types.ReadResourceRequest) -> types.ServerResult:
         uri = request.params.uri
-        text = await _answered(resources.read(await _answered(self._desk()), str(uri)))
+        text = await _answered(resources.read(await self._resource_desk(), str(uri)))
         content = types.TextResourceContents(uri=uri, text=text, mimeType="text/plain")
         return types.ServerResult(types.ReadResourceResult(contents=[content]))
 
@@ -131,7 +145,7 @@ class MootServer:
         uri = str(request.params.uri)
         if self._watch is None:
             self._watch = Watch(self._caller, _teller(self.protocol.request_context.session))
-        entity = await _answered(resources.entity_of(await _answered(self._desk()), uri))
+        entity = await _answered(resources.entity_of(await self._resource_desk(), uri))
         if await _answered(self._watch.subscribe(entity, uri)):
             self._following = self._tasks.create_task(self._watch.follow(), name="mcp.watch")
         return types.ServerResult(types.EmptyResult())
@@ -156,14 +170,22 @@ def definitions() -> list[types.Tool]:
     ]
 
 
-def _success(told: Told) -> types.CallToolResult:
-    content: list[types.ContentBlock] = [types.TextContent(type="text", text=told.text)]
-    return types.CallToolResult(content=content, structuredContent=told.structured())
+def _success(told: Told, lost: Sequence[dict[str, Any]]) -> types.CallToolResult:
+    return types.CallToolResult(content=_text(told.text, lost), structuredContent=told.structured() | _lost(lost))
 
 
-def _failure(error: MootError) -> types.CallToolResult:
-    content: list[types.ContentBlock] = [types.TextContent(type="text", text=text_of(error))]
-    return types.CallToolResult(content=content, structuredContent={"error": body_of(error)}, isError=True)
+def _failure(error: MootError, lost: Sequence[dict[str, Any]]) -> types.CallToolResult:
+    body = {"error": body_of(error)} | _lost(lost)
+    return types.CallToolResult(content=_text(text_of(error), lost), structuredContent=body, isError=True)
+
+
+def _text(text: str, lost: Sequence[dict[str, Any]]) -> list[types.ContentBlock]:
+    """The text of an answer, after what is to be known of claims that others have now."""
+    return [types.TextContent(type="text", text="".join(map(lost_line, lost)) + text)]
+
+
+def _lost(lost: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"lost": list(lost)} if lost else {}
 
 
 def _teller(session: ServerSession) -> Callable[[str], Awaitable[object]]:
@@ -178,16 +200,30 @@ async def _answered(work: Awaitable[T]) -> T:
         raise McpError(types.ErrorData(code=FAILED, message=text_of(error), data=body_of(error))) from error
 
 
+def _git_head() -> str:
+    try:
+        return answer(GIT_HEAD).decode("ascii").strip()
+    except (OSError, ValueError):  # no repository, or no git: nothing to tell of
+        return ""
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
 async def serve(actor: str = "") -> None:
-    """Serve standard input and output to their end, for the workspace of this process's folder."""
+    """Serve standard input and output to their end, for the workspace of this process's folder.
+
+    Raises:
+        MootError: the API token isn't good, or nobody can be asked whose it is.
+    """
     place = place_of(actor=actor)
-    async with AsyncClient(actor=place.actor) as client, asyncio.TaskGroup() as tasks, stdio_server() as (read, write):
-        server = MootServer(client, place, tasks, _now_ms)
-        try:
-            await server.protocol.run(read, write, server.options())
-        finally:
-            server.close()
+    async with AsyncClient(actor=actor) as client:
+        if not client.actor:
+            place = place._replace(actor=await client.token_user())
+        async with asyncio.TaskGroup() as tasks, stdio_server() as (read, write):
+            server = MootServer(client, place, tasks, _now_ms)
+            try:
+                await server.protocol.run(read, write, server.options())
+            finally:
+                server.close()

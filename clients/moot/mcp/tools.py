@@ -4,6 +4,7 @@ Every answer says the same twice, as the protocol wants: as lines of text, in wh
 terminal, and as a structure that fits `OUTPUT`. Lines show the shortest ids that are unique, structures whole ones.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from moot.console.style import Style
 from moot.mcp import arguments as args
 from moot.settings import new_key
 from moot_protocol import requests
-from moot_protocol.claim_requests import ClaimReady
+from moot_protocol.claim_requests import ClaimReady, WriteHandoff
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.request_base import Mutation, Request
@@ -26,6 +27,7 @@ from moot_protocol.request_base import Mutation, Request
 R = TypeVar("R")
 A = TypeVar("A")
 
+MINUTE_MS: Final = 60_000
 PLAIN: Final = Style(terminal=False, colour=False, width=80)
 
 OUTPUT: Final[dict[str, Any]] = {
@@ -43,16 +45,29 @@ class Caller(Protocol):
         """Carry out a request and wait for its answer. Raises MootError."""
 
 
+class Keeper(Protocol):
+    """What renews the claims of a session while it lives."""
+
+    def check_room(self) -> None:
+        """Refuse another claim with an end where there are too many. Raises RefusedError: `limit`."""
+
+    def keep(self, issue: str, ttl_s: float) -> None:
+        """Renew a claim that holds so many seconds."""
+
+
 class Desk(NamedTuple):
     """What a tool works with."""
 
     caller: Caller
+    keeper: Keeper
     actor: str
     project: str
     """The workspace's project; empty where there is none."""
     plane: str
     now_ms: int
     """The wall clock, milliseconds since 1970."""
+    git_head: Callable[[], str]
+    """The commit that the folder's repository stands at, empty where there is none. Blocks."""
 
     async def ask(self, request: Request[R]) -> R:
         """Carry out a request, a write under a key of its own, so that it is done once even if it is sent twice."""
@@ -201,18 +216,21 @@ async def update(desk: Desk, wanted: args.Update) -> Told:
 
 async def claim(desk: Desk, wanted: args.Claim) -> Told:
     """Take an issue, or the first ready one that nobody else holds."""
+    ttl_ms = wanted.ttl_minutes * MINUTE_MS
+    if ttl_ms:
+        desk.keeper.check_room()
     if wanted.id:
-        return _claimed(await desk.ask(requests.Update(actor=desk.actor, id=wanted.id, claim=True)))
-    taken = await desk.ask(ClaimReady(actor=desk.actor, filter=Filter(projects=desk.projects)))
-    if taken is not None:
-        return _claimed(taken)
-    raise RefusedError(
-        "nothing is ready that nobody else holds", code=Code.NOT_FOUND, hint="find which=blocked tells why"
-    )
-
-
-def _claimed(issue: IssueDoc) -> Told:
-    return _told_of([issue], "Claimed", *_LISTED)
+        claim = requests.Update(actor=desk.actor, id=wanted.id, claim=True, ttl_ms=ttl_ms)
+        taken: IssueDoc | None = await desk.ask(claim)
+    else:
+        taken = await desk.ask(ClaimReady(actor=desk.actor, filter=Filter(projects=desk.projects), ttl_ms=ttl_ms))
+    if taken is None:
+        raise RefusedError(
+            "nothing is ready that nobody else holds", code=Code.NOT_FOUND, hint="find which=blocked tells why"
+        )
+    if ttl_ms:
+        desk.keeper.keep(taken["id"], ttl_ms / 1000)
+    return _told_of([taken], "Claimed", *_LISTED)
 
 
 async def close(desk: Desk, wanted: args.Close) -> Told:
@@ -225,9 +243,26 @@ async def close(desk: Desk, wanted: args.Close) -> Told:
 
 
 async def comment(desk: Desk, wanted: args.Comment) -> Told:
-    """Comment on an issue."""
-    made = await desk.ask(requests.AddComment(actor=desk.actor, id=wanted.id, text=wanted.text))
-    return Told(f"Commented on {neutralise(made['issue_id'])}", [{"id": made["issue_id"]}])
+    """Comment on an issue, hand it over, or both at once."""
+    said: list[Mutation[Any]] = []
+    if wanted.text:
+        said.append(requests.AddComment(actor=desk.actor, id=wanted.id, text=wanted.text))
+    if wanted.next or wanted.decisions or wanted.dead_ends:
+        said.append(
+            WriteHandoff(
+                actor=desk.actor,
+                id=wanted.id,
+                decisions=tuple(wanted.decisions),
+                dead_ends=tuple(wanted.dead_ends),
+                next=wanted.next,
+                head=await asyncio.to_thread(desk.git_head),
+            )
+        )
+    if not said:
+        raise RefusedError("there is nothing to say", code=Code.INVALID, hint="give text, next, decisions or dead_ends")
+    made = await _together(desk, said, (wanted.id,) * len(said))
+    done = "Handed over" if isinstance(said[-1], WriteHandoff) else "Commented on"
+    return Told(f"{done} {neutralise(made[0]['issue_id'])}", [{"id": made[0]["issue_id"]}])
 
 
 async def link(desk: Desk, wanted: args.Link) -> Told:
@@ -248,7 +283,7 @@ def _link_line(edge: dict[str, Any], words: str) -> str:
     return f"{neutralise(edge['issue_id'])} {words} {neutralise(edge['depends_on_id'])}"
 
 
-async def _together(desk: Desk, mutations: Sequence[Mutation[IssueDoc]], labels: Iterable[str]) -> list[IssueDoc]:
+async def _together(desk: Desk, mutations: Sequence[Mutation[Any]], labels: Iterable[str]) -> list[IssueDoc]:
     """Carry out mutations, all or none; errors of one among several begin with its label."""
     if len(mutations) == 1:
         return [await desk.ask(mutations[0])]
@@ -289,7 +324,7 @@ TOOLS: Final = {
         Tool("claim", "Take an issue and put it in progress; without id the first ready one. lost_race: another has "
              "it.", args.Claim, claim),
         Tool("close", "Close issues, all or none.", args.Close, close),
-        Tool("comment", "Comment on an issue, as to hand over what you know.", args.Comment, comment),
+        Tool("comment", "Comment on an issue; with next, decisions or dead_ends hand it over.", args.Comment, comment),
         Tool("link", "Make an issue depend on another, or with remove no longer.", args.Link, link),
     )
 }  # fmt: skip

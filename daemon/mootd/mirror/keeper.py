@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.mirror_lines import content_hash, differences, doubt_of, id_of, joined, line_key, problem_of, split
 from moot_protocol.mirror_writing import rewritten
@@ -33,7 +32,7 @@ from mootd.engine.mirrors import (
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.files import MirrorFile, Stamp
-from mootd.mirror.intake import take_pairs
+from mootd.mirror.intake import missing_pairs, take_pairs
 from mootd.ports import Clock
 
 FILE_QUIET_MS: Final = 200
@@ -46,6 +45,7 @@ RETRY_MS: Final = 30_000
 """How long after a write that failed the next is tried."""
 LOOK_MS: Final = 5_000
 """How often the file is looked at although nobody told of a change."""
+NOTHING_ASKED: Final = "nothing is asked about this mirror"
 
 
 class Timing(NamedTuple):
@@ -141,7 +141,7 @@ class Keeper:
         with self._lock:
             row = self._needed()
             if row.doubt is None:
-                raise RefusedError("nothing is asked about this mirror", code=Code.CONFLICT)
+                raise RefusedError(NOTHING_ASKED, code=Code.CONFLICT)
             stamp, content = self._file.stamp(), self._file.read()
             if accept:
                 self._take(row, content, accepted=True)
@@ -245,8 +245,7 @@ class Keeper:
         self._change(row, **changes)
 
     def _delete(self, row: MirrorRow) -> None:
-        pairs = [LinePair(1, b'{"id":"%s"}' % name.encode(), 0, b"") for name in row.missing]
-        take_pairs(self._commit, row, pairs, delete_missing=True)
+        take_pairs(self._commit, row, missing_pairs(row.missing), delete_missing=True)
         self._change(row, missing=())
 
     # -- The log changed -----------------------------------------------------------------------------------------

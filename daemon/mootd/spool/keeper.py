@@ -18,7 +18,7 @@ from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow, secret_of
 from mootd.ports import Clock
 from mootd.spool.snapshots import snapshot_body
-from mootd.spool.taking import Submit, Taker
+from mootd.spool.taking import Admit, Submit, Taker
 
 LOOK_MS: Final = 2_000
 """How often the spool is looked at although no bell rang."""
@@ -43,14 +43,15 @@ class Keeper:
         row: the spool.
         replica: the replica.
         submit: queues a job for the writer.
+        admit: judges each command.
         clock: for when what is due.
     """
 
-    def __init__(self, row: SpoolRow, replica: Replica, submit: Submit, clock: Clock) -> None:
+    def __init__(self, row: SpoolRow, replica: Replica, submit: Submit, admit: Admit, clock: Clock) -> None:
         self.row = row
         self._replica = replica
         self._clock = clock
-        self._taker = Taker(row, replica, submit)
+        self._taker = Taker(row, replica, submit, admit)
         self._secret = secret_of(replica.keys, row)
         self._look_at = self._sweep_at = self._snapshot_at = 0
         """When these are due, on the clock's monotonic scale."""
@@ -104,9 +105,6 @@ class Keeper:
         self._latest_at = self._latest_at or now + LATEST_MS
         rested = max(now + QUIET_MS, self._rested_at) if self._arrival >= 0 else now
         self._snapshot_at = max(min(rested, self._latest_at), self._rested_at)
-
-    _rested_at = 0
-    """Until when the last snapshot is rested from."""
 
     def _write_snapshot(self, folder: SpoolFolder) -> None:
         begun = self._clock.monotonic_ms()

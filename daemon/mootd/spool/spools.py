@@ -15,7 +15,7 @@ from mootd.engine.spools import SpoolRow, open_spools
 from mootd.files import Watch, Watcher
 from mootd.ports import Clock
 from mootd.spool.keeper import RETRY_MS, Keeper
-from mootd.spool.taking import Submit
+from mootd.spool.taking import Admit, Submit
 
 PAUSE_S: Final = 0.05
 """How long after it was woken the thread looks: a burst of commits wakes it once."""
@@ -39,13 +39,15 @@ class Spools:
     Args:
         replica: the replica.
         submit: queues a job for the writer.
+        admit: judges each command as a request of the daemon's own user.
         watcher: notices bells.
         clock: for when what is due.
     """
 
-    def __init__(self, replica: Replica, submit: Submit, watcher: Watcher, clock: Clock) -> None:
+    def __init__(self, replica: Replica, submit: Submit, admit: Admit, watcher: Watcher, clock: Clock) -> None:
         self._replica = replica
         self._submit = submit
+        self._admit = admit
         self._watcher = watcher
         self._clock = clock
         self._kept: dict[SpoolRow, _Kept] = {}
@@ -100,7 +102,7 @@ class Spools:
         return wait_ms
 
     def _add(self, row: SpoolRow) -> None:
-        kept = self._kept[row] = _Kept(Keeper(row, self._replica, self._submit, self._clock))
+        kept = self._kept[row] = _Kept(Keeper(row, self._replica, self._submit, self._admit, self._clock))
 
         def ring() -> None:
             kept.rung.set()

@@ -14,6 +14,7 @@ import structlog
 
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import SPOOL_FILES
+from moot_protocol.request_base import Request
 from moot_protocol.spool import (
     Opened,
     Outcome,
@@ -39,6 +40,8 @@ _log: Final = structlog.get_logger()
 
 Submit = Callable[[Callable[[Unit], Any]], "Future[Any]"]
 """Queues a job for the writer."""
+Admit = Callable[[Request[Any]], object]
+"""Lets a request pass as one of the spool's owner, this daemon's own user. Raises RefusedError: `denied`."""
 
 
 class _UnderWay(NamedTuple):
@@ -54,12 +57,14 @@ class Taker:
         row: the spool.
         replica: the replica.
         submit: queues a job for the writer.
+        admit: judges each command as the same request from the socket is judged.
     """
 
-    def __init__(self, row: SpoolRow, replica: Replica, submit: Submit) -> None:
+    def __init__(self, row: SpoolRow, replica: Replica, submit: Submit, admit: Admit) -> None:
         self._row = row
         self._replica = replica
         self._submit = submit
+        self._admit = admit
         self._secret = secret_of(replica.keys, row)
         self._began = False
         self._unanswered: set[bytes] = set()
@@ -106,12 +111,23 @@ class Taker:
             self._refuse(folder, name, error.message)
             return None
         try:
-            return open_content(sealed, content)
+            command = open_content(sealed, content)
+            self._judge(command)
         except MootError as error:
+            if error.retryable:
+                raise
             # Whoever wrote it holds the token and is told; it stays refused, whoever puts it back.
             self._answer(folder, sealed.id, Outcome("", "a command", error=error), awaited=True)
             self._refuse(folder, name, error.message)
             return None
+        return command
+
+    def _judge(self, command: Opened) -> None:
+        """Let a command pass, once: what is already done was judged before its write."""
+        with self._replica.read() as reader:
+            is_done = was_applied(reader, command.ms, command.id)
+        if not is_done:
+            self._admit(command.request)
 
     def _refuse_replayed(self, sealed: Sealed) -> None:
         if not self._began or sealed.id in self._unanswered:

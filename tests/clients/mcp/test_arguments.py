@@ -16,7 +16,6 @@ def test_arguments_are_read_with_their_defaults() -> None:
     [
         (args.Show, {}, "ids"),
         (args.Show, {"ids": []}, "ids"),
-        (args.Find, {"which": "later"}, "later"),
         (args.Find, {"colour": "red"}, "colour"),
         (args.Create, {"issues": [{"title": "One", "priority": 9}]}, "priority"),
     ],
@@ -28,6 +27,12 @@ def test_arguments_that_do_not_fit_are_refused_naming_the_field(
         args.read(shape, given)
     assert caught.value.code is Code.INVALID
     assert shape.__struct_fields__[0] in caught.value.hint
+
+
+def test_a_word_that_is_no_choice_is_answered_with_the_choices() -> None:
+    with pytest.raises(RefusedError, match="later") as caught:
+        args.read(args.Find, {"which": "later"})
+    assert caught.value.hint == "one of ready, open, mine, blocked, closed, all"
 
 
 def test_a_schema_holds_what_a_caller_needs_and_nothing_that_only_repeats() -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from moot.facts import ACTORS
 from moot.mcp import main as program
+from moot_testkit.control import serving
+from moot_testkit.gates import StubGate
 
 
 def test_without_the_sdk_it_says_what_to_install(
@@ -39,3 +42,16 @@ def test_an_argument_it_does_not_know_is_a_usage_error(capsys: pytest.CaptureFix
         program.main(["--colour"])
     assert caught.value.code == 2
     assert "--colour" in capsys.readouterr().err
+
+
+def test_a_token_that_is_not_good_ends_it_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving() as daemon:
+        daemon.server.gate = StubGate(binding=False)
+        for name, value in (("MOOT_SOCKET", str(daemon.path)), ("MOOT_TOKEN", "stale")):
+            monkeypatch.setenv(name, value)
+        for name in ACTORS:
+            monkeypatch.delenv(name, raising=False)
+        assert program.main([]) == 77
+    assert "this API token is not good" in capsys.readouterr().err

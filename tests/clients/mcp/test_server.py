@@ -13,7 +13,8 @@ from pydantic import AnyUrl
 from moot.mcp.server import MootServer
 from moot.place import Place
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Page
+from moot_protocol.listing import Filter, Page
+from moot_protocol.requests import Ready, Update, WorkspaceInfo
 from moot_testkit.agents import CannedCaller
 from moot_testkit.canned_api import NOW_MS, InTurn
 
@@ -23,9 +24,11 @@ KNOWN = {"project": "demo", "folder": "/x", "plane": "ab"}
 
 
 @asynccontextmanager
-async def session(**answers: Any) -> AsyncIterator[tuple[ClientSession, CannedCaller, "asyncio.Queue[Any]"]]:
+async def session(
+    known: dict[str, Any] = KNOWN, **answers: Any
+) -> AsyncIterator[tuple[ClientSession, CannedCaller, "asyncio.Queue[Any]"]]:
     """A client's session with a server whose daemon answers so, and what the server says unasked."""
-    caller = CannedCaller(workspace_info=KNOWN, **answers)
+    caller = CannedCaller(workspace_info=known, **answers)
     heard: asyncio.Queue[Any] = asyncio.Queue()
     async with create_client_server_memory_streams() as (ours, theirs), asyncio.TaskGroup() as tasks:
         server = MootServer(caller, Place("/x", "w1", "ada"), tasks, lambda: NOW_MS)
@@ -55,15 +58,39 @@ async def test_a_client_learns_of_tools_resources_and_that_text_is_data() -> Non
     assert templates.resourceTemplates[0].uriTemplate == "moot://issue/{id}"
 
 
-async def test_an_answer_is_text_and_a_structure_that_fits_the_schema_and_the_project_is_asked_for_once() -> None:
+async def test_an_answer_is_text_and_a_structure_that_fits_the_schema() -> None:
     async with session(ready=PAGE) as (client, caller, _):
         await client.list_tools()  # so that the client checks answers against their schemas
-        for _ in range(2):
-            result = await client.call_tool("find")
+        result = await client.call_tool("find")
     assert not result.isError
     assert result.content[0].model_dump()["text"] == "demo-1 P1 bug One"
     assert result.structuredContent == {"issues": [{"id": "demo-1", "title": "One", "priority": 1}]}
-    assert [request.method for request in caller.asked] == ["workspace_info", "ready", "ready"]
+    assert caller.asked == [
+        WorkspaceInfo(workspace="w1", actor="ada"),
+        Ready(filter=Filter(projects=("demo",)), limit=20),
+    ]
+
+
+async def test_a_lost_claim_is_told_with_the_next_call_whatever_that_comes_to() -> None:
+    gone = {"lost": [{"id": "demo-7", "holder": "bob"}]}
+    refused = RefusedError("no such issue", code=Code.NOT_FOUND)
+    async with session(known=KNOWN | {"claims": gone}, claims_told={}, ready=PAGE, show=refused) as (client, _, _):
+        await client.list_tools()
+        found = await client.call_tool("find")
+        failed = await client.call_tool("show", {"ids": ["x"]})
+    for result in (found, failed):
+        assert result.content[0].model_dump()["text"].startswith("Lost claim: demo-7 is bob's, not yours\n")
+        assert result.structuredContent
+        assert result.structuredContent["lost"] == gone["lost"]
+    assert failed.isError
+
+
+async def test_a_claim_with_an_end_is_renewed_while_the_session_lives() -> None:
+    async with session(update=ISSUE) as (client, caller, _):
+        await client.call_tool("claim", {"id": "demo-1", "ttl_minutes": 1})
+        assert caller.asked[-1] == Update(actor="ada", id="demo-1", claim=True, ttl_ms=60_000)
+        (renewing,) = [task for task in asyncio.all_tasks() if task.get_name() == "mcp.claim.demo-1"]
+    assert renewing.cancelled()
 
 
 @pytest.mark.parametrize(

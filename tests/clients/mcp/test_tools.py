@@ -9,7 +9,7 @@ import pytest
 
 from moot.mcp import arguments, tools
 from moot.mcp.server import definitions
-from moot_protocol.claim_requests import ClaimReady
+from moot_protocol.claim_requests import ClaimReady, WriteHandoff
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import CROCKFORD
 from moot_protocol.listing import Filter, Page
@@ -27,7 +27,7 @@ from moot_protocol.requests import (
     Script,
     Update,
 )
-from moot_testkit.agents import CannedCaller, desk
+from moot_testkit.agents import CannedCaller, KeptClaims, desk
 from moot_testkit.tokens import tokens
 
 HERE = Filter(projects=("demo",))
@@ -216,6 +216,21 @@ async def test_claim_without_an_id_takes_the_first_ready_issue_in_one_step() -> 
     assert told.text.startswith("Claimed")
 
 
+@pytest.mark.parametrize("given", [{}, {"id": "demo-1"}])
+async def test_a_claim_with_an_end_is_kept_from_then_on(given: dict[str, Any]) -> None:
+    at, caller = desk(claim_ready=ISSUE, update=ISSUE)
+    await tools.run(at, "claim", {**given, "ttl_minutes": 30})
+    (asked,) = caller.asked
+    assert isinstance(asked, ClaimReady | Update)
+    assert asked.ttl_ms == 1_800_000
+    assert isinstance(at.keeper, KeptClaims)
+    assert at.keeper.kept == [(ISSUE["id"], 1800)]
+    at, _ = desk(claim_ready=ISSUE, update=ISSUE)
+    await tools.run(at, "claim", given)
+    assert isinstance(at.keeper, KeptClaims)
+    assert at.keeper.kept == []
+
+
 async def test_claim_says_so_where_nothing_is_free() -> None:
     with pytest.raises(RefusedError, match="nothing is ready"):
         await ran("claim", {}, claim_ready=None)
@@ -247,6 +262,22 @@ async def test_comment_and_link_tell_what_they_did() -> None:
     told, caller = await ran("link", {**given, "remove": True}, remove_edge={**edge, "removed": 1})
     assert caller.asked == [RemoveEdge(actor="ada", id="demo-1", to="demo-2", type="blocks")]
     assert told.text == "demo-1 no longer depends on demo-2"
+
+
+async def test_a_comment_can_hand_over_and_says_where_git_stands() -> None:
+    handed = {"id": 2, "issue_id": "demo-1"}
+    given = {"id": "demo-1", "next": "Wire it", "decisions": ["LMDB"], "dead_ends": ["mmap"]}
+    told, caller = await ran("comment", given, write_handoff=handed)
+    assert caller.asked == [
+        WriteHandoff(actor="ada", id="demo-1", next="Wire it", decisions=("LMDB",), dead_ends=("mmap",), head="c0ffee1")
+    ]
+    assert told.text == "Handed over demo-1"
+    _, caller = await ran("comment", {**given, "text": "Hi"}, script=[handed, handed])
+    (script,) = caller.asked
+    assert isinstance(script, Script)
+    assert [step["method"] for step in script.steps] == ["add_comment", "write_handoff"]
+    with pytest.raises(RefusedError, match="nothing to say"):
+        await ran("comment", {"id": "demo-1"})
 
 
 async def test_to_remove_a_link_that_is_not_there_is_an_error() -> None:

@@ -19,7 +19,9 @@ class Kept:
         self.site = SpoolSite(folder)
         self.made = 0
         self.cost_ms = 0
-        self.keeper = Keeper(self.site.row, self.site.api.member.replica, self.site.submit, self.site.api.clock)
+        self.keeper = Keeper(
+            self.site.row, self.site.api.member.replica, self.site.submit, self.site.admit, self.site.api.clock
+        )
         made = snapshot_body
 
         def counted(*arguments: object) -> bytes:

@@ -48,7 +48,7 @@ def watches() -> Watches:
 
 @pytest.fixture
 def spools(site: SpoolSite, watches: Watches) -> Spools:
-    return Spools(site.api.member.replica, site.submit, watches, site.api.clock)
+    return Spools(site.api.member.replica, site.submit, site.admit, watches, site.api.clock)
 
 
 def test_a_ringing_bell_has_the_spool_looked_at(site: SpoolSite, spools: Spools, watches: Watches) -> None:
@@ -101,7 +101,7 @@ def test_the_thread_goes_on_after_a_failed_round_and_ends_when_told(
             next(at).set()
             raise ZeroDivisionError
 
-    failing = Failing(site.api.member.replica, site.submit, watches, site.api.clock)
+    failing = Failing(site.api.member.replica, site.submit, site.admit, watches, site.api.clock)
     with capture_logs():
         failing.start()
         assert rounds[0].wait(30)

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from moot_protocol.claim_requests import ClaimReady, Heartbeat, Unclaim
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.gate_requests import CreateGate
 from moot_protocol.limits import MIB, SPOOL_ENTRY_MS, SPOOL_REFUSED_FILES
+from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories, Remember
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import (
@@ -352,6 +355,41 @@ def test_a_spool_that_others_may_write_to_is_left_alone(site: SpoolSite) -> None
     assert not site.titles()
 
 
+# -- Rules ---------------------------------------------------------------------------------------------------------
+def test_each_command_is_judged_once_before_it_is_carried_out(site: SpoolSite) -> None:
+    request = create("one")
+    name = site.put(request)
+    data = (site.path / COMMANDS / name).read_bytes()
+    site.take()
+    assert [type(each) for each in site.judged] == [Create]
+    (site.path / COMMANDS / name).write_bytes(data)
+    site.restart()
+    site.take()
+    assert len(site.judged) == 1, "it was carried out before"
+    assert site.titles() == ["one"]
+
+
+def test_a_command_that_the_rules_deny_is_answered_and_put_aside(site: SpoolSite) -> None:
+    site.denies = RefusedError("ada may not", code=Code.DENIED)
+    site.put(create("one"), awaited=True)
+    site.take()
+    (answer,) = (site.path / ANSWERS).iterdir()
+    error = open_answer(site.files.token.secret, answer.read_bytes()).error
+    assert error is not None
+    assert error.code is Code.DENIED
+    assert (site.titles(), site.waiting()) == ([], [])
+
+
+def test_a_command_stays_while_it_cannot_be_judged(site: SpoolSite) -> None:
+    site.denies = RefusedError("the store is full", code=Code.STORE_FULL, retryable=True)
+    site.put(create("one"))
+    with pytest.raises(RefusedError):
+        site.take()
+    site.denies = None
+    site.take()
+    assert site.titles() == ["one"]
+
+
 # -- What may not come through -----------------------------------------------------------------------------------
 def _in_other_project(site: SpoolSite) -> None:
     site.api.call(InitProject(actor="ada", prefix="other"))
@@ -367,6 +405,12 @@ FOREIGN: dict[str, Mutation[Any]] = {
     "a parent of theirs": create("x", parent="other-abcdef"),
     "an edge from theirs": AddEdge(actor="ada", id="other-abcdef", edge=Edge("demo-one")),
     "a memory of theirs": Remember(actor="ada", project="other", key="k", text="x"),
+    "a claim of theirs": Unclaim(actor="ada", id="other-abcdef"),
+    "whatever is claimed": Heartbeat(actor="ada"),
+    "what is ready there": ClaimReady(actor="ada", filter=Filter(projects=("other",))),
+    "a gate there": CreateGate(actor="ada", project="other", await_type="human"),
+    "a gate before theirs": CreateGate(actor="ada", project="demo", await_type="human", blocks=("other-abcdef",)),
+    "a gate for theirs": CreateGate(actor="ada", project="demo", await_type="issue", await_id="other-abcdef"),
     "a step of a script": Script(actor="ada", steps=({"method": "close", "params": {"id": "other-abcdef"}},)),
 }
 

@@ -5,14 +5,14 @@ What is done to the file the daemon does: it has to be able to when no command r
 
 import posixpath
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import documents, exits, when
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer, need_project, note
+from moot.console.context import answer, is_trial, need_project, note
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.mirror_requests import FILES, MirrorOff, MirrorOn, MirrorResume, Mirrors, MirrorSync
@@ -205,14 +205,17 @@ def adopted_lines(context: Context, mirror: dict[str, Any]) -> Iterator[str]:
         return
     counts = ", ".join(f"{mirror[name]:,} {name}" for name in ("created", "updated", "unchanged", "skipped"))
     yield confirmed(context, f"{path} is a mirror of {neutralise(mirror['project'])} now: {counts}")
-    problems = mirror["problems"]
+    yield from _problem_lines(mirror["problems"])
+    yield "  To let git merge it by field instead of by line:"
+    yield from (f"    {line}" for line in DRIVER)
+
+
+def _problem_lines(problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for problem in problems[:PROBLEMS_SHOWN]:
         about = f" {neutralise(str(problem['id']))}" if problem.get("id") else ""
         yield f"  line {problem['line']}{about}: {neutralise(str(problem['problem']))}"
     if len(problems) > PROBLEMS_SHOWN:
         yield f"  and {len(problems) - PROBLEMS_SHOWN:,} more; `moot import --dry-run` lists all"
-    yield "  To let git merge it by field instead of by line:"
-    yield from (f"    {line}" for line in DRIVER)
 
 
 # -- mirror off, sync, resume ------------------------------------------------------------------------------------
@@ -237,10 +240,23 @@ def _sync(context: Context) -> int:
     mirror = context.api.call(
         MirrorSync(folder=chosen["folder"], file=chosen["file"], full=given.full, delete_missing=given.delete_missing)
     )
+    if is_trial(context):
+        return _foretold(context, mirror)
     if mirror["state"] != "in_step":
         answer(context, mirror, mirror_lines(mirror, context.now_ms))
         return exits.CONFLICT
     return _answer(context, mirror, confirmed(context, f"{neutralise(_path(mirror))} is in step"))
+
+
+def _foretold(context: Context, mirror: dict[str, Any]) -> int:
+    """Say what bringing a mirror into step would do."""
+    if mirror["state"] != "in_step":
+        answer(context, mirror, mirror_lines(mirror, context.now_ms))
+        return exits.CONFLICT
+    counts = ", ".join(f"{mirror[name]:,} {name}" for name in ("created", "updated", "deleted"))
+    writes = "it would be written anew" if mirror["writes"] else "it would stay as it is"
+    answer(context, mirror, [f"{neutralise(_path(mirror))}: {counts}; {writes}", *_problem_lines(mirror["problems"])])
+    return exits.OK
 
 
 def _resume_arguments(parser: ArgumentParser) -> None:
@@ -256,6 +272,8 @@ def _resume(context: Context) -> int:
     chosen = _chosen(context)
     accept = context.arguments.accept
     mirror = context.api.call(MirrorResume(folder=chosen["folder"], file=chosen["file"], accept=accept))
+    if is_trial(context):
+        return _foretold(context, mirror)
     done = "what the file says is taken in" if accept else "the file is written anew"
     return _answer(context, mirror, confirmed(context, f"{neutralise(_path(mirror))}: {done}"))
 

@@ -1,0 +1,51 @@
+"""`--request-id`: a command that is called again under the same id gets the answers of the first time.
+
+Invariant: the n-th write of a command goes out under the key `ID#n`, so that a script which doesn't know whether its
+call was carried out can call again: what was done is not done twice, and what wasn't is done now. A different command
+under the same id is refused (`key_reused`). Keys count for a day, on one machine.
+"""
+
+from typing import Protocol, TypeVar, runtime_checkable
+
+from moot.console.api import Api
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.request_base import Request
+
+R = TypeVar("R")
+
+
+@runtime_checkable
+class TakesKeys(Protocol):
+    """An Api that carries out a write once under a key."""
+
+    def call_keyed(self, request: Request[R], key: str) -> R:
+        """As `Api.call`, under an idempotency key."""
+
+
+class KeyedApi:
+    """An Api that gives every write of one command a key.
+
+    Args:
+        api: the daemon.
+        request_id: what the keys are made from.
+
+    Raises:
+        RefusedError: `usage`: nothing takes keys here.
+    """
+
+    def __init__(self, api: Api, request_id: str) -> None:
+        if not isinstance(api, TakesKeys):
+            raise RefusedError(
+                "--request-id needs the daemon itself, not a spool", code=Code.USAGE,
+                hint="leave it away: what goes through a spool is carried out once anyway",
+            )  # fmt: skip
+        self._api = api
+        self._request_id = request_id
+        self._writes = 0
+
+    def call(self, request: Request[R]) -> R:
+        """Carry out a request."""
+        if not type(request).writes:
+            return self._api.call_keyed(request, "")
+        self._writes += 1
+        return self._api.call_keyed(request, f"{self._request_id}#{self._writes}")

@@ -1,0 +1,37 @@
+"""`--request-id`: each write of a command has a key of its own, the same whenever it is called under that id."""
+
+import pytest
+
+from moot.console.api import Api
+from moot.console.keyed import KeyedApi
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Close, Show
+from moot_testkit.canned_api import CannedApi
+from moot_testkit.console import issue, run_console
+
+
+def test_writes_are_numbered_and_reads_have_no_key() -> None:
+    for _ in range(2):
+        canned = CannedApi(show=[issue()], close=issue())
+        api = KeyedApi(canned, "ci-7")
+        api.call(Close(actor="ada", id="a"))
+        api.call(Show(ids=("a",)))
+        api.call(Close(actor="ada", id="b"))
+        assert canned.keys == ["ci-7#1", "", "ci-7#2"]
+
+
+def test_every_command_takes_one() -> None:
+    ran = run_console("reopen a --request-id r", {"reopen": issue()})
+    assert (ran.code, ran.keys) == (0, ["r#1"])
+    assert run_console("reopen a", {"reopen": issue()}).keys == []
+
+
+def test_where_nothing_takes_keys_it_is_refused() -> None:
+    class Spooled:
+        def call(self, request: object) -> object:
+            return request
+
+    spooled: Api = Spooled()  # type: ignore[assignment]  # it is never asked
+    with pytest.raises(RefusedError, match="not a spool") as caught:
+        KeyedApi(spooled, "r")
+    assert caught.value.code is Code.USAGE
