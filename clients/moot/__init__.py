@@ -8,19 +8,21 @@ if TYPE_CHECKING:
     from moot.answers import Change, Comment, Dependency, Event, Issue, Issues, Memory, Origin, Stats
     from moot.async_client import AsyncClient
     from moot.client import Client
+    from moot.held import Held
     from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "AsyncClient", "Change", "Client", "Code", "Comment", "Dependency", "Event", "Issue", "Issues", "MalformedError",
-    "Memory", "MootError", "Origin", "RefusedError", "Stats", "__version__",
+    "AsyncClient", "Change", "Client", "Code", "Comment", "Dependency", "Event", "Held", "Issue", "Issues",
+    "MalformedError", "Memory", "MootError", "Origin", "RefusedError", "Stats", "__version__",
 ]  # fmt: skip
 
 _HOMES = {
     "moot.answers": ("Change", "Comment", "Dependency", "Event", "Issue", "Issues", "Memory", "Origin", "Stats"),
     "moot.async_client": ("AsyncClient",),
     "moot.client": ("Client",),
+    "moot.held": ("Held",),
     "moot_protocol.errors": ("Code", "MalformedError", "MootError", "RefusedError"),
 }
 """Where each public name is defined."""

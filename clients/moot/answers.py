@@ -133,7 +133,7 @@ class Issues(msgspec.Struct, frozen=True, kw_only=True):
         return self.issues[place]
 
 
-class Memory(msgspec.Struct, frozen=True, kw_only=True):
+class Memory(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_origin"}):
     """What a project remembers under a key."""
 
     key: str
@@ -144,6 +144,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Whether some of it was written in another town, and nobody of this one has written over it since."""
     conflict: bool = False
     """Whether concurrent texts disagree."""
+    origin: tuple[Origin, ...] = ()
+    """Which machines of which other towns wrote it."""
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):

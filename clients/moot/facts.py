@@ -12,7 +12,8 @@ SMALL_FILE = 256 * 1024
 """Bytes that are read of a configuration file."""
 
 ENVIRONMENT = (
-    "MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR", "BD_JSON_ENVELOPE", "CLAUDE_SESSION_ID", "HOME", "USER", "LOGNAME",
+    "MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR", "BD_JSON_ENVELOPE", "CLAUDE_SESSION_ID", "HOME", "XDG_CONFIG_HOME",
+    "USER", "LOGNAME",
     "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "TERM",
     "LANG", "LC_ALL", "LC_CTYPE", "LC_TIME", "TZ",
 )  # fmt: skip
@@ -101,10 +102,16 @@ def _common_folder(folder: str) -> str:
     return os.path.normpath(os.path.join(own, common)) if common else ""
 
 
+def _own_folder(folder: str) -> str:
+    """The git directory of a repository, or of a submodule, which lies in the one around it."""
+    mark, _, path = _first_line(f"{folder}/.git").partition(": ")
+    return os.path.join(folder, path) if mark == "gitdir" else f"{folder}/.git"
+
+
 def git_user(folder: str) -> str:
     """The user.name of git: of the repository, else of the user. Included files are not followed."""
     while folder:
-        common = _common_folder(folder) or f"{folder}/.git"
+        common = _common_folder(folder) or _own_folder(folder)
         if os.path.exists(common):
             name = _user_name(read_small(f"{common}/config"))
             if name:

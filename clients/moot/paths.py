@@ -9,8 +9,15 @@ SOCKET_BYTES = 107
 """Bytes a Unix socket's path may have: `sun_path` has 108 on Linux, the last of them zero."""
 
 
+NAMED_SOCKET = "MOOT_SOCKET"
+"""Names a socket that a system service listens at. Clients alone heed it: the daemon listens where it always does."""
+
+
 def socket_path() -> str:
     """The control socket."""
+    named = _absolute(NAMED_SOCKET)
+    if named:
+        return named
     runtime = _absolute("XDG_RUNTIME_DIR")
     return f"{runtime}/moot/moot.sock" if runtime else f"{state_folder()}/run/moot.sock"
 
@@ -29,6 +36,11 @@ def home() -> str:
     import pwd
 
     return pwd.getpwuid(os.getuid()).pw_dir
+
+
+def is_named() -> bool:
+    """Whether the user has named the socket themselves."""
+    return bool(_absolute(NAMED_SOCKET))
 
 
 def _absolute(name: str) -> str:

@@ -8,8 +8,9 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
-from moot.paths import socket_path
+from moot.facts import ACTORS
 from moot.place import place_of
+from moot.tokens import UnusableError, given_token, is_given
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
 from moot_protocol.request_base import Request
@@ -28,6 +29,7 @@ class Settings:
         socket: the daemon's control socket; else this user's.
         timeout: seconds that a call may take.
         autostart: start the daemon if none runs. MOOT_NO_AUTOSTART in the environment forbids it anyway.
+        token: an API token; else MOOT_TOKEN, or the content of the file that MOOT_TOKEN_FILE names.
     """
 
     def __init__(
@@ -39,15 +41,30 @@ class Settings:
         socket: str | Path | None = None,
         timeout: float = DEADLINE_MS / 1000,
         autostart: bool = True,
+        token: str = "",
     ) -> None:
         self.place = place_of(folder, actor)
-        self.path = os.fspath(socket) if socket else socket_path()
+        self.given_token = token
+        if (token or is_given()) and not (actor or any(os.environ.get(name) for name in ACTORS)):
+            self.place = self.place._replace(actor="")  # the daemon knows whose token it is
+        self.path = os.fspath(socket) if socket else None
         self.autostart = autostart
         self.is_found = bool(project) or not self.place.workspace
         """Whether the daemon need not be asked for the project."""
         self.plane = ""
         self.project = project
         self._timeout_ms = round(timeout * 1000)
+
+    def token(self) -> str:
+        """The API token to present, as it is now; empty where there is none.
+
+        Raises:
+            RefusedError: `bad_token`: its file can't be used.
+        """
+        try:
+            return self.given_token or given_token()
+        except UnusableError as error:
+            raise RefusedError(error.message, code=Code.BAD_TOKEN, hint=error.hint) from error
 
     def found(self, known: dict[str, Any] | None) -> None:
         """Take in what the daemon knows of the workspace."""

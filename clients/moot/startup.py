@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from _socket import socket
+from contextlib import suppress
 
 from moot.conversation import Conversation, Failure, try_connect, write_all
 from moot.facts import read_small
-from moot.paths import socket_path, state_folder
+from moot.paths import is_named, socket_path, state_folder
+from moot.tokens import VARIABLES
 
 START_SECONDS = 10
 """How long a daemon may take until it can be connected to."""
@@ -49,6 +51,9 @@ def start(path: str) -> socket:
     Raises:
         Failure: it doesn't come up.
     """
+    if is_named():
+        hint = "start the service that listens there, or unset MOOT_SOCKET"
+        raise Failure("unreachable", f"no daemon answers at {path}, which MOOT_SOCKET names", hint)
     state = state_folder()
     try:
         os.makedirs(state, 0o700, exist_ok=True)
@@ -93,6 +98,7 @@ def _start_and_wait(path: str, log: int, log_path: str) -> socket:
         daemon = subprocess.Popen(
             [sys.executable, "-P", "-m", "mootd", "run"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name not in VARIABLES},
         )  # fmt: skip
     except OSError as error:
         raise _cannot_start(error) from error
@@ -169,7 +175,8 @@ def _stop_command(program: str, arguments: list[str], *, as_json: bool) -> int:
 def _is_alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and waits to be collected does not."""
     try:
-        os.kill(pid, 0)
+        with suppress(PermissionError):  # it is there, and another user's
+            os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return read_small(f"/proc/{pid}/stat").rpartition(") ")[2][:1] != "Z"

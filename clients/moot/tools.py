@@ -11,10 +11,17 @@ import subprocess
 MOST_BYTES = 64 * 1024
 TIMEOUT_S = 30
 GIT_HEAD, GIT_HOOKS, GH_RUN, GH_PR = "git-head", "git-hooks", "gh-run", "gh-pr"
+GIT_COMMIT, GIT_BRANCH, GH_RUNS = "git-commit", "git-branch", "gh-runs"
 
 _COMMANDS = {
     GIT_HEAD: ("git", "rev-parse", "--short", "HEAD"),
     GIT_HOOKS: ("git", "rev-parse", "--path-format=absolute", "--git-path", "hooks"),
+    GIT_COMMIT: ("git", "rev-parse", "HEAD"),
+    GIT_BRANCH: ("git", "rev-parse", "--abbrev-ref", "HEAD"),
+    GH_RUNS: (
+        "gh", "run", "list", "--limit", "20", "--branch", "{}", "--json",
+        "databaseId,headBranch,headSha,name,status,conclusion,createdAt,workflowName",
+    ),
     GH_RUN: ("gh", "run", "view", "{}", "--json", "status,conclusion,name"),
     GH_PR: ("gh", "pr", "view", "{}", "--json", "state,mergedAt,title"),
 }

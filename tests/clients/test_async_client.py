@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from moot import AsyncClient, Client, Code
+from moot_protocol.claim_requests import Heartbeat
 from moot_protocol.errors import RefusedError
-from moot_protocol.requests import Close, Create, Events, Ping, Show
-from moot_testkit.control import Gate, short_folder
+from moot_protocol.requests import Close, Create, Events, Ping, Show, Update
+from moot_testkit.control import PATIENCE, Gate, short_folder
 from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Town, losing_first, town
 
 
@@ -112,3 +113,34 @@ async def test_events_begin_where_they_were_asked_for_and_miss_none(here: Town) 
         count = 4
         assert [(await anext(events)).arrival, (await anext(events)).arrival] == [3, 4]
         assert [each.arrival async for each in await moot.events(since=0, wait=False)] == [1, 2, 3, 4]
+
+
+# -- Claims that are kept ----------------------------------------------------------------------------------------
+async def test_a_claim_is_renewed_while_the_block_runs_and_its_loss_is_told(here: Town) -> None:
+    answers = iter([[{"renewed": True}], [{"renewed": False}]])
+
+    def beat(_: Heartbeat) -> list[dict[str, bool]]:
+        for answer in answers:
+            return answer
+        raise RefusedError("it is bob's", code=Code.LOST_RACE)
+
+    here.answers(Update, DOCUMENT)
+    here.answers(Heartbeat, beat)
+    async with asyncio.timeout(PATIENCE), client(here) as moot, moot.hold("demo-1", ttl_s=0.01) as held:
+        (renewing,) = [task for task in asyncio.all_tasks() if task.get_name() == "claim of demo-1"]
+        await asyncio.wait([renewing])
+    assert here.asked == [
+        Update(actor="ada", id="demo-1", claim=True, ttl_ms=10),
+        *[Heartbeat(actor="ada", id="demo-1")] * 3,
+    ]
+    assert held.ended
+    assert held.ended.code is Code.LOST_RACE
+
+
+async def test_the_end_of_the_block_ends_the_heartbeat_and_passes_on_what_it_raised(here: Town) -> None:
+    here.answers(Update, DOCUMENT)
+    async with client(here) as moot:
+        with pytest.raises(ZeroDivisionError):
+            async with moot.hold("demo-1", ttl_s=3600):
+                raise ZeroDivisionError
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "claim of demo-1"]

@@ -1,6 +1,7 @@
 """The asynchronous connection against a control socket that really listens, or something else that does."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 
 from moot.async_rpc import AsyncConnection
 from moot_protocol import rpc
+from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.requests import Ping, Show
 from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder
+from moot_testkit.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings
 
 HELLO = rpc.hello_frame("1", 1)
@@ -170,3 +173,22 @@ async def test_without_a_daemon_it_says_where_it_looked() -> None:
     with short_folder() as folder, pytest.raises(RefusedError, match=str(folder)) as caught:
         await AsyncConnection.open(folder / "s")
     assert caught.value.code is Code.UNREACHABLE
+
+
+async def test_a_token_is_presented_with_the_hellos() -> None:
+    with serving() as daemon:
+        daemon.server.gate = gate = StubGate(binding=False)
+        connection = await AsyncConnection.open(daemon.path, token=GOOD)
+        assert connection.user == USER
+        daemon.answers.slow[Show] = _shown
+        assert await connection.call(Show(ids=("a",))) == []
+        assert gate.asked == [(Asker(os.geteuid(), GOOD), "show")]
+        connection.close()
+        with pytest.raises(MootError) as caught:
+            await AsyncConnection.open(daemon.path, token=STALE)
+        assert caught.value.code is Code.BAD_TOKEN
+
+
+async def _shown(request: Show) -> list[object]:
+    del request
+    return []

@@ -1,14 +1,19 @@
 """The blocking client against a control socket that really listens."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moot import Client, Code, Event, Issue, MootError
+from moot_protocol.claim_requests import Heartbeat
 from moot_protocol.errors import RefusedError
-from moot_protocol.requests import Close, Create, Events, Ping, Show, Stop
-from moot_testkit.control import Daemon, short_folder
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Close, Create, Events, Ping, Show, Stop, Update
+from moot_testkit.control import Daemon, short_folder, until
+from moot_testkit.gates import GOOD, USER, StubGate
 from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Case, Town, losing_first, town
 
 
@@ -37,7 +42,9 @@ def test_each_verb_asks_what_it_says_and_gives_a_typed_answer(here: Town) -> Non
 
 def test_every_verb_is_in_the_table() -> None:
     public = {name for name in vars(Client) if not name.startswith("_")}
-    assert public - {case.verb for case in CASES} == {"actor", "call", "disconnect", "events", "project"}
+    assert public - {case.verb for case in CASES} == {
+        "actor", "call", "disconnect", "events", "hold", "project", "token_user"
+    }  # fmt: skip
 
 
 def test_the_project_is_that_of_the_workspace_found_upward_and_can_be_named(here: Town) -> None:
@@ -161,6 +168,36 @@ def test_a_client_that_is_disconnected_is_of_no_further_use(here: Town) -> None:
         moot.call(Ping())
 
 
+# -- Claims that are kept ----------------------------------------------------------------------------------------
+def test_a_claim_is_renewed_while_the_block_runs_and_its_loss_is_told(here: Town) -> None:
+    claimed, renewed = threading.Event(), threading.Event()
+
+    def beat(request: Heartbeat) -> list[dict[str, object]]:
+        assert request == Heartbeat(actor="ada", id="demo-1")
+        if claimed.is_set():
+            renewed.set()
+            raise RefusedError("it is bob's", code=Code.LOST_RACE)
+        claimed.set()
+        return [{"renewed": True}]
+
+    here.answers(Update, DOCUMENT)
+    here.answers(Heartbeat, beat)
+    with client(here) as moot, moot.hold("demo-1", ttl_s=0.01) as held:
+        assert held.issue == ISSUE
+        until(lambda: held.ended is not None)
+        assert renewed.is_set()
+        with pytest.raises(RefusedError, match="bob's"):
+            held.check()
+    assert here.asked[0] == Update(actor="ada", id="demo-1", claim=True, ttl_ms=10)
+
+
+def test_the_end_of_the_block_ends_the_heartbeat_and_passes_on_what_it_raised(here: Town) -> None:
+    here.answers(Update, DOCUMENT)
+    with client(here) as moot, pytest.raises(ZeroDivisionError), moot.hold("demo-1", ttl_s=3600):
+        raise ZeroDivisionError
+    assert not [thread for thread in threading.enumerate() if thread.name == "claim of demo-1"]
+
+
 # -- Events ------------------------------------------------------------------------------------------------------
 def event(arrival: int) -> dict[str, object]:
     return {"arrival": arrival, "kind": "issue", "entity": "demo-1", "actor": "ada", "changes": [{"field": "title"}]}
@@ -207,3 +244,24 @@ def test_what_a_verb_gives_is_typed_for_whoever_reads_on(here: Town) -> None:
     with client(here) as moot:
         shown: Issue = moot.show("demo-1")
     assert shown.dependents == (Issue(id="demo-3"),)
+
+
+def test_a_token_binds_every_connection_of_a_client(here: Town) -> None:
+    here.daemon.server.gate = gate = StubGate(binding=False)
+    answered: dict[type[Request[Any]], Any] = {
+        Update: DOCUMENT, Heartbeat: [], Events: {"events": [], "next": 0}
+    }  # fmt: skip
+
+    async def answer(request: Request[Any]) -> Any:
+        return answered[type(request)]
+
+    here.daemon.answers.slow |= dict.fromkeys(answered, answer)
+    with Client(here.folder, socket=here.daemon.path, token=GOOD) as moot:
+        assert moot.token_user() == USER
+        with moot.hold("demo-1", ttl_s=3600):
+            next(moot.events(since=0, wait=False), None)
+    assert {(asker.token, method) for asker, method in gate.asked} >= {(GOOD, "update"), (GOOD, "events")}
+    assert {asker.token for asker, _ in gate.asked} == {GOOD}
+    with client(here) as moot:
+        moot.call(Ping())
+        assert moot.token_user() == ""

@@ -60,6 +60,43 @@ def test_a_linked_work_tree_belongs_to_its_repositorys_workspace(home: Path, mon
     assert told(home / "trees" / "tree" / "sub", monkeypatch).workspace == "w2"
 
 
+def test_work_trees_of_a_bare_repository_share_the_workspace_beside_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed, place = home / "seed", home / "place"
+    seed.mkdir()
+    place.mkdir()
+    git(seed, "init", "-q")
+    git(seed, "-c", "user.name=a", "-c", "user.email=b", "commit", "-q", "--allow-empty", "-m", "x")
+    git(place, "clone", "-q", "--bare", str(seed), "bare.git")
+    for tree in (place / "main", home / "far" / "topic"):
+        git(place / "bare.git", "worktree", "add", "-q", str(tree), "-b", tree.name + "-1")
+    workspace(place, "w1")
+    for folder in (place / "bare.git", place / "main" / "sub", home / "far" / "topic" / "sub"):
+        assert told(folder, monkeypatch).workspace == "w1", folder
+    git(place / "bare.git", "config", "user.name", "Bare")
+    assert told(home / "far" / "topic", monkeypatch).git_user == "Bare"
+
+
+def test_a_submodule_belongs_to_the_workspace_around_it_unless_it_has_one_and_has_its_own_user(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, whole = home / "part", home / "whole"
+    for repository in (part, whole):
+        repository.mkdir()
+        git(repository, "init", "-q")
+        git(repository, "-c", "user.name=a", "-c", "user.email=b", "commit", "-q", "--allow-empty", "-m", "x")
+    git(whole, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(part), "lib/part")
+    sub = whole / "lib" / "part"
+    workspace(whole, "w-whole")
+    assert told(sub / "deep", monkeypatch).workspace == "w-whole"
+    git(sub, "config", "user.name", "Part")
+    assert told(sub, monkeypatch).git_user == "Part"
+    workspace(sub, "w-part")
+    assert told(sub / "deep", monkeypatch).workspace == "w-part"
+    assert told(whole, monkeypatch).workspace == "w-whole"
+
+
 @pytest.mark.parametrize("link", ["", "gitdir: nowhere", "gitdir: ", "nonsense", "gitdir: \0"])
 def test_a_broken_git_link_means_no_workspace(home: Path, monkeypatch: pytest.MonkeyPatch, link: str) -> None:
     (home / "tree").mkdir()

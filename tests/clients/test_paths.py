@@ -38,3 +38,14 @@ def test_client_and_daemon_agree_on_every_place(monkeypatch: pytest.MonkeyPatch,
 def test_without_a_home_the_password_database_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     assert paths.home() == pwd.getpwuid(os.getuid()).pw_dir
+
+
+def test_a_socket_that_is_named_goes_before_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    for value in ("", "relative.sock"):
+        monkeypatch.setenv("MOOT_SOCKET", value)
+        assert not paths.is_named()
+        assert paths.socket_path() == "/run/user/1000/moot/moot.sock"
+    monkeypatch.setenv("MOOT_SOCKET", "/run/moot/moot.sock")
+    assert paths.is_named()
+    assert paths.socket_path() == "/run/moot/moot.sock"

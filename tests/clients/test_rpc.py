@@ -14,10 +14,12 @@ import pytest
 from moot.console.api import Api
 from moot.rpc import Client
 from moot_protocol import limits, rpc
+from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.listing import Page
 from moot_protocol.requests import Close, Events, ListIssues, Ping, Show
 from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder, stranger_listening
+from moot_testkit.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings
 
 
@@ -243,3 +245,61 @@ def test_a_call_under_way_when_the_daemon_ends_is_unreachable() -> None:
             daemon.stop()
             thread.join(PATIENCE)
     assert [error.code for error in errors] == [Code.UNREACHABLE]
+
+
+# -- Tokens ------------------------------------------------------------------------------------------------------
+@contextmanager
+def gated() -> Iterator[tuple[Daemon, StubGate]]:
+    gate = StubGate(binding=False)
+    with serving() as daemon:
+        daemon.server.gate = gate
+        daemon.answers.slow[Ping] = _pong
+        yield daemon, gate
+
+
+async def _pong(request: Ping) -> dict[str, Any]:
+    del request
+    return {"pid": 1}
+
+
+def test_a_token_is_presented_once_before_the_first_call() -> None:
+    with gated() as (daemon, gate), Client(daemon.path, token=GOOD) as client:
+        assert client.user == ""
+        assert client.call(Ping()) == client.call(Ping()) == {"pid": 1, "narrowed": True}
+        assert client.user == USER
+        assert gate.asked == [(Asker(os.geteuid(), GOOD), "ping")] * 2
+
+
+def test_it_can_be_presented_before_anything_is_called() -> None:
+    with gated() as (daemon, gate), Client(daemon.path, token=GOOD) as client:
+        client.authenticate()
+        client.authenticate()
+        assert client.user == USER
+        assert client.call(Ping())["pid"] == 1
+        assert len(gate.asked) == 1
+
+
+def test_a_connection_whose_token_is_not_good_is_of_no_use() -> None:
+    with gated() as (daemon, gate), Client(daemon.path, token=STALE) as client:
+        assert failure(lambda: client.call(Ping())).code is Code.BAD_TOKEN
+        assert not client.is_open
+        assert failure(lambda: client.call(Ping())).code is Code.UNREACHABLE
+        assert gate.asked == []
+
+
+@pytest.mark.parametrize("act", [Client.authenticate, Client.detach])
+def test_a_daemon_that_goes_away_before_it_knows_the_token_is_unreachable(act: Callable[[Client], object]) -> None:
+    with pretending(rpc.hello_frame("1")) as path, Client(path, token=GOOD) as client:
+        assert failure(lambda: act(client)).code is Code.UNREACHABLE
+
+
+def test_a_daemon_that_is_silent_on_the_token_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moot.rpc.CONNECT_SECONDS", 0.01)
+    with pretending(b"", then_close=False) as path, Client(path, token=GOOD) as client:
+        assert failure(client.authenticate).code is Code.TIMEOUT
+
+
+def test_a_daemon_that_does_not_know_tokens_is_asked_nothing_else(daemon: Daemon) -> None:
+    with Client(daemon.path, token=GOOD) as client:
+        assert failure(lambda: client.call(Ping())).code is Code.USAGE
+        assert not client.is_open

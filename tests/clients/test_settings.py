@@ -1,16 +1,19 @@
 """What a client is told once."""
 
+from pathlib import Path
+
 import pytest
 
-from moot.paths import socket_path
+from moot.facts import ACTORS
 from moot.settings import Settings, may_repeat, new_key
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES
 from moot_protocol.requests import Close, Events, InitTown, Ping, Stop
+from moot_testkit.gates import GOOD
 
 
 def test_the_socket_is_this_users_unless_another_is_named() -> None:
-    assert Settings().path == socket_path()
+    assert Settings().path is None
     assert Settings(socket="/run/other").path == "/run/other"
 
 
@@ -56,3 +59,25 @@ def test_only_what_is_done_once_however_often_it_is_asked_may_be_repeated(
     request_: Ping, key: str, repeats: bool
 ) -> None:
     assert may_repeat(request_, key) is repeats
+
+
+def test_a_token_is_the_one_given_else_that_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().token() == ""
+    monkeypatch.setenv("MOOT_TOKEN", "of the environment")
+    assert Settings().token() == "of the environment"
+    assert Settings(token=GOOD).token() == GOOD
+    monkeypatch.delenv("MOOT_TOKEN")
+    monkeypatch.setenv("MOOT_TOKEN_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(RefusedError) as caught:
+        Settings().token()
+    assert caught.value.code is Code.BAD_TOKEN
+
+
+def test_with_a_token_whoever_it_belongs_to_acts_unless_somebody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ACTORS:
+        monkeypatch.delenv(name, raising=False)
+    assert Settings().place.actor != ""
+    assert Settings(token=GOOD).place.actor == ""
+    assert Settings(token=GOOD, actor="ada").place.actor == "ada"
+    monkeypatch.setenv("BD_ACTOR", "bob")
+    assert Settings(token=GOOD).place.actor == "bob"

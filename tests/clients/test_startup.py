@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from moot import startup
 from moot.startup import LOG_BYTES
 from moot_testkit.control import PATIENCE, short_folder, until
 from moot_testkit.thin import Shell
@@ -268,3 +269,19 @@ def test_a_daemon_that_cannot_be_run_is_told(town: Town) -> None:
     done = town.moot("list")
     assert done.returncode == 69
     assert b"cannot start the daemon" in done.stderr
+
+
+def test_another_users_daemon_is_alive_although_it_must_not_be_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError(pid, number)
+
+    monkeypatch.setattr("moot.startup.os.kill", refuse)
+    assert startup._is_alive(os.getpid())
+
+
+def test_a_daemon_is_not_handed_the_token_of_whoever_starts_it(town: Town) -> None:
+    town.becomes(f"env > {town.folder}/environment; exit 1")
+    town.moot("list", before="import os; os.environ.update(MOOT_TOKEN='mtk_x', MOOT_TOKEN_FILE='/t', MOOT_KEPT='k')")
+    told = (town.folder / "environment").read_text()
+    assert "MOOT_KEPT=k" in told
+    assert "MOOT_TOKEN" not in told

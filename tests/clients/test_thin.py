@@ -5,6 +5,7 @@ import socket
 import subprocess
 import threading
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from moot.console.terminal import Facts
 from moot_protocol import rpc
 from moot_protocol.errors import Code
 from moot_testkit.control import PATIENCE, Command, Daemon, raw_client, serving, stranger_listening
+from moot_testkit.gates import GOOD, STALE, StubGate
 from moot_testkit.thin import Shell, run_at_terminal
 from mootd.control.hosting import HostedTerminal
 from mootd.control.ports import Settings
@@ -336,3 +338,67 @@ def test_a_daemon_that_never_answers_is_given_up(alone: Shell) -> None:
 def test_the_release_is_that_of_the_distribution() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert moot.__version__ == project["project"]["version"]
+
+
+# -- Tokens ------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def gate(daemon: Daemon) -> Iterator[StubGate]:
+    gate = StubGate(binding=False)
+    daemon.server.gate = gate
+    yield gate
+    daemon.server.gate = None
+
+
+def test_a_token_binds_the_command_and_never_goes_into_what_is_told_of_the_client(
+    daemon: Daemon, shell: Shell, gate: StubGate
+) -> None:
+    seen: list[Terminal] = []
+
+    def command(terminal: Terminal) -> int:
+        seen.append(terminal)
+        return 0
+
+    daemon.commands.command = command
+    assert shell.run("list", MOOT_TOKEN=GOOD).returncode == 0
+    token = shell.work / "token"
+    token.write_text(f"{GOOD}\n")
+    token.chmod(0o600)
+    assert shell.run("list", MOOT_TOKEN_FILE=str(token)).returncode == 0
+    assert [terminal.asker and terminal.asker.token for terminal in seen] == [GOOD, GOOD]
+    assert not any(GOOD in str(value) for terminal in seen for value in terminal.facts.environment.values())
+
+
+def test_with_a_token_that_is_not_good_nothing_is_run(daemon: Daemon, shell: Shell, gate: StubGate) -> None:
+    told: list[Facts] = []
+    daemon.commands.command = noting(told)
+    done = shell.run("list", "--json", MOOT_TOKEN=STALE)
+    assert done.returncode == 77
+    assert msgspec.json.decode(done.stdout)["error"]["code"] == "bad_token"
+    missing = str(shell.work / "none")
+    unread = shell.run("list", MOOT_TOKEN_FILE=missing)
+    assert (unread.returncode, missing.encode() in unread.stderr) == (77, True)
+    assert told == []
+
+
+def test_a_daemon_that_does_not_know_tokens_is_told_nothing_else(daemon: Daemon, shell: Shell) -> None:
+    told: list[Facts] = []
+    daemon.commands.command = noting(told)
+    done = shell.run("list", MOOT_TOKEN=GOOD)
+    assert done.returncode == 1
+    assert b"doesn't know API tokens" in done.stderr
+    assert told == []
+
+
+def test_a_token_is_not_got_around_through_a_spool(shell: Shell) -> None:
+    done = shell.run("list", MOOT_TOKEN=GOOD, MOOT_SPOOL="1")
+    assert done.returncode == 69
+    assert b"can't be presented through a spool" in done.stderr
+
+
+# -- A socket that is named --------------------------------------------------------------------------------------
+def test_a_socket_that_is_named_is_used_and_no_daemon_started_for_it(daemon: Daemon, alone: Shell) -> None:
+    daemon.commands.command = printing("served")
+    assert alone.run("list", MOOT_SOCKET=str(daemon.path)).stdout == b"served"
+    nobody = alone.run("list", MOOT_SOCKET=str(alone.folder / "s"), MOOT_NO_AUTOSTART="")
+    assert nobody.returncode == 69
+    assert b"which MOOT_SOCKET names" in nobody.stderr

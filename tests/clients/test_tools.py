@@ -41,10 +41,20 @@ def test_git_tells_where_it_stands_and_where_hooks_are(programs: Path) -> None:
     assert answer("git-hooks") == b"/elsewhere\n"
 
 
+def test_git_tells_the_commit_and_the_branch(programs: Path) -> None:
+    subprocess.run(["git", "init", "-q", "-b", "topic", "r"], check=True)
+    os.chdir("r")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "One"], check=True)
+    assert (len(answer("git-commit").strip()), answer("git-branch")) == (40, b"topic\n")
+
+
 @pytest.mark.parametrize(
     ("question", "asked"),
     [("gh-run", ["run", "view", "42", "--json", "status,conclusion,name"]),
-     ("gh-pr", ["pr", "view", "42", "--json", "state,mergedAt,title"])],
+     ("gh-pr", ["pr", "view", "42", "--json", "state,mergedAt,title"]),
+     ("gh-runs", ["run", "list", "--limit", "20", "--branch", "42", "--json",
+                  "databaseId,headBranch,headSha,name,status,conclusion,createdAt,workflowName"])],
 )  # fmt: skip
 def test_gh_is_asked_with_fixed_arguments(programs: Path, question: str, asked: list[str]) -> None:
     program(programs, 'echo "$@"')

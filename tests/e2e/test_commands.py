@@ -56,6 +56,13 @@ def issues_of(path: Path) -> dict[str, Any]:
     return issues
 
 
+def test_a_command_called_again_under_its_request_id_is_done_once_and_another_is_refused(town: Machine) -> None:
+    first, again = (town.ok("q", "Nightly build is red", "--request-id", "build-7") for _ in range(2))
+    assert first == again
+    other = town.run("q", "Something else", "--request-id", "build-7", "--json")
+    assert json.loads(other.stdout)["error"]["code"] == "key_reused"
+
+
 def test_of_eight_processes_that_claim_at_once_exactly_one_wins(town: Machine) -> None:
     issue = create(town, "Contended")
 

@@ -23,10 +23,16 @@ NO_WORKSPACE: Final = "no beads database found"
 def message(error: MootError) -> str:
     """An error's message with the words in it that programs look for."""
     words = _LOOKED_FOR.get(error.code, "")
-    return error.message if words in error.message else f"{error.message} ({words})"
+    told = error.message.replace("unknown flag -", "unknown flag: -", 1)
+    return told if words in told else f"{told} ({words})"
+
+
+def hint(text: str) -> str:
+    """A hint that names commands as they are called here."""
+    return text.replace("`moot ", f"`{PROGRAM} ")
 
 
 def error_document(error: MootError, *, retryable: bool) -> dict[str, Any]:
     """A failure as `bd` tells it: its message under `error`, Moot's own code beside it."""
-    hint = {"hint": error.hint} if error.hint else {}
-    return {"error": message(error), **hint, "code": str(error.code), "retryable": retryable}
+    hints = {"hint": hint(error.hint)} if error.hint else {}
+    return {"error": message(error), **hints, "code": str(error.code), "retryable": retryable}

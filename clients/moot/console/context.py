@@ -109,6 +109,11 @@ def carry_out(context: Context, mutations: Sequence[tuple[str, Mutation[Any]]]) 
     return context.api.call(Script(actor=first.actor, dry_run=first.dry_run, steps=steps))
 
 
+def is_trial(context: Context) -> bool:
+    """Whether the command is only to say what it would do (`--dry-run`)."""
+    return bool(getattr(context.arguments, "dry_run", False))
+
+
 def say(context: Context, text: str) -> None:
     """Confirm something on standard output, unless JSON or nothing is wanted. The text is safe to print."""
     if not context.json and not context.arguments.quiet:

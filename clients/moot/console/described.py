@@ -9,6 +9,12 @@ from typing import Final, NamedTuple
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)*")
 _FLAG: Final = re.compile(r"--?[A-Za-z0-9][A-Za-z0-9-]*")
+ISSUES: Final = frozenset({"ID", "ON", "OTHER", "TO", "PARENT", "OLD", "A", "B", "ID | TIME TIME", "EVENT | ID"})
+"""What arguments are called that name an issue."""
+_USAGE: Final = "moot"
+"""What a usage begins with."""
+_IDS: Final = "MOOT_NO_AUTOSTART=1 {} completion ids"
+"""Asks for issues: a key in a shell starts no daemon."""
 _FISH_PATH: Final = """\
 function __moot_path
     set -l path
@@ -23,17 +29,23 @@ end
 """
 _BASH: Final = """\
 _moot() {
-  local current="${COMP_WORDS[COMP_CWORD]}" path="" word longer index words=""
+  local current="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" stem="" word longer index choices=""
   for ((index = 1; index < COMP_CWORD; index++)); do
     word="${COMP_WORDS[index]}"
     case "$word" in -*) continue ;; esac
-    longer="${path:+$path/}$word"
-    case "$_moot_paths" in *" $longer "*) path="$longer" ;; *) break ;; esac
+    longer="${stem:+$stem/}$word"
+    case "$_moot_stems" in *" $longer "*) stem="$longer" ;; *) break ;; esac
   done
-  _moot_words "$path"
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  _moot_choices "$stem"
+  COMPREPLY=($(compgen -W "$choices" -- "$current"))
 }
 """
+"""Runs in zsh as well, where `path`, `words` and the like have meanings of their own."""
+_ZSH: Final = """\
+(( $+functions[compdef] )) || { autoload -U +X compinit && compinit }
+autoload -U +X bashcompinit && bashcompinit
+"""
+"""Completion is set up unless the user's settings have done so already, in a way of their own."""
 
 
 class Flag(NamedTuple):
@@ -57,6 +69,16 @@ class Described(NamedTuple):
     """Its arguments that are no flags, with what they are."""
     examples: tuple[str, ...]
 
+    @property
+    def names_issues(self) -> bool:
+        """Whether its arguments are issues."""
+        return any(name in ISSUES for name, _ in self.words)
+
+    @property
+    def issue_flags(self) -> list[str]:
+        """The flags whose value is an issue."""
+        return [name for flag in self.flags if flag.value in ISSUES for name in flag.names if _FLAG.fullmatch(name)]
+
 
 # -- Completion ----------------------------------------------------------------------------------------------------
 def _following(commands: Sequence[Described]) -> dict[str, list[str]]:
@@ -75,34 +97,42 @@ def _following(commands: Sequence[Described]) -> dict[str, list[str]]:
     return found
 
 
-def _flags_by_name(commands: Sequence[Described]) -> dict[str, tuple[Flag, ...]]:
-    return {name: command.flags for command in commands for name in (command.name, *command.aliases)}
+def _by_name(commands: Sequence[Described]) -> dict[str, Described]:
+    return {name: command for command in commands for name in (command.name, *command.aliases)}
 
 
 def bash(commands: Sequence[Described], program: str) -> str:
     """Completion for bash."""
-    following, flags = _following(commands), _flags_by_name(commands)
+    following, by_name = _following(commands), _by_name(commands)
     paths = " ".join(name.replace(" ", "/") for name in sorted(following) if name)
-    lines = [f'_moot_paths=" {paths} "', "_moot_words() {", '  case "$1" in']
+    ids = f'_moot_ids() {{ choices="$choices $({_IDS.format(program)} -- "$current" 2>/dev/null)"; }}'
+    lines = [f'_moot_stems=" {paths} "', ids, "_moot_choices() {", '  case "$1" in']
     for name, words in sorted(following.items()):
-        known = [flag for each in flags.get(name, ()) for flag in each.names if _FLAG.fullmatch(flag)]
         path = name.replace(" ", "/")
-        choice = f'-*) words="{" ".join(known)}" ;; *) words="{" ".join(words)}" ;;'
-        lines.append(f'    "{path}") case "$current" in {choice} esac ;;')
+        lines.append(f'    "{path}") {_bash_choice(by_name.get(name), words)} ;;')
     lines += ["  esac", "}"]
     return "\n".join([*lines, f"{_BASH}complete -o default -F _moot {program}", ""])
 
 
+def _bash_choice(command: Described | None, words: Sequence[str]) -> str:
+    """What sets the words that may stand here: flags, further words of the command, issues."""
+    flags = [name for flag in (command.flags if command else ()) for name in flag.names if _FLAG.fullmatch(name)]
+    ids = "; _moot_ids" if command and command.names_issues else ""
+    choice = f'case "$current" in -*) choices="{" ".join(flags)}" ;; *) choices="{" ".join(words)}"{ids} ;; esac'
+    if command and command.issue_flags:
+        return f'case "$before" in {"|".join(command.issue_flags)}) _moot_ids ;; *) {choice} ;; esac'
+    return choice
+
+
 def zsh(commands: Sequence[Described], program: str) -> str:
     """Completion for zsh, by way of bash's."""
-    return (
-        f"autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n{bash(commands, program)}"
-    )
+    return f"{_ZSH}{bash(commands, program)}"
 
 
 def fish(commands: Sequence[Described], program: str) -> str:
     """Completion for fish."""
-    following, flags = _following(commands), _flags_by_name(commands)
+    following, by_name = _following(commands), _by_name(commands)
+    issues = f"'(env {_IDS.format(program)} --titles -- (commandline -ct) 2>/dev/null)'"
     helps = {name: command.help for command in commands for name in (command.name, *command.aliases)}
     lines = ["set -g __moot_paths " + " ".join(f"'{name}'" for name in sorted(following) if name), _FISH_PATH]
     for name, words in sorted(following.items()):
@@ -110,13 +140,18 @@ def fish(commands: Sequence[Described], program: str) -> str:
         for word in words:
             told = helps.get(f"{name} {word}".strip(), "")
             lines.append(f"{here} -f -a {word}" + (f" -d {_quoted(told)}" if told else ""))
-        lines += [f"{here} {_fish_flag(flag)}" for flag in flags.get(name, ())]
+        command = by_name.get(name)
+        if command is None:
+            continue
+        lines += [f"{here} -f -a {issues}"] if command.names_issues else []
+        lines += [f"{here} {_fish_flag(flag, issues)}" for flag in command.flags]
     return "\n".join([*lines, ""])
 
 
-def _fish_flag(flag: Flag) -> str:
+def _fish_flag(flag: Flag, issues: str) -> str:
+    value = ["-x", "-a", issues] if flag.value in ISSUES else ["-r"] if flag.value else []
     names = [f"-s {name[1:]}" if len(name) == 2 else f"-l {name[2:]}" for name in flag.names if _FLAG.fullmatch(name)]
-    return " ".join([*names, *(["-r"] if flag.value else []), f"-d {_quoted(flag.help)}"])
+    return " ".join([*names, *value, f"-d {_quoted(flag.help)}"])
 
 
 def _quoted(text: str) -> str:
@@ -125,9 +160,16 @@ def _quoted(text: str) -> str:
 
 
 # -- Manual pages --------------------------------------------------------------------------------------------------
-def manual(commands: Sequence[Described], program: str) -> str:
-    """The page of all commands, in the language of man."""
-    lines = [_title(program), ".SH NAME", f"{_roff(program)} \\- issues for people and agents"]
+def pages(commands: Sequence[Described], program: str, date: str) -> Iterator[tuple[str, str]]:
+    """Every page, as the name of its file and its content: of all commands, then of each."""
+    yield f"{program}.1", manual(commands, program, date)
+    for command in commands:
+        yield f"{_page(command, program)}.1", manual_of(command, program, date)
+
+
+def manual(commands: Sequence[Described], program: str, date: str) -> str:
+    """The page of all commands, in the language of man; `date` as 2026-01-31."""
+    lines = [_title(program, date), ".SH NAME", f"{_roff(program)} \\- issues for people and agents"]
     lines += [".SH SYNOPSIS", f".B {_roff(program)}", "COMMAND [flags]", ".SH COMMANDS"]
     for command in commands:
         lines += [".TP", f".B {_roff(command.name)}", _line(command.help)]
@@ -135,11 +177,11 @@ def manual(commands: Sequence[Described], program: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def manual_of(command: Described, program: str) -> str:
+def manual_of(command: Described, program: str, date: str) -> str:
     """The page of one command."""
-    page = f"{program}-{command.name.replace(' ', '-')}"
-    lines = [_title(page), ".SH NAME", f"{_roff(page)} \\- {_roff(command.help)}"]
-    lines += [".SH SYNOPSIS", _line(f"{program} {command.usage}")]
+    page = _page(command, program)
+    lines = [_title(page, date), ".SH NAME", f"{_roff(page)} \\- {_roff(command.help)}"]
+    lines += [".SH SYNOPSIS", _line(f"{program}{command.usage.removeprefix(_USAGE)}")]
     if command.words:
         lines.append(".SH ARGUMENTS")
         lines += [part for name, told in command.words for part in (".TP", f".I {_roff(name)}", _line(told))]
@@ -152,8 +194,12 @@ def manual_of(command: Described, program: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _title(page: str) -> str:
-    return f'.TH "{_roff(page.upper())}" 1 "" "Moot" "Moot"'
+def _page(command: Described, program: str) -> str:
+    return f"{program}-{command.name.replace(' ', '-')}"
+
+
+def _title(page: str, date: str) -> str:
+    return f'.TH "{_roff(page.upper())}" 1 "{date}" "Moot" "Moot"'
 
 
 def _option(flag: Flag) -> Iterator[str]:
@@ -164,7 +210,8 @@ def _option(flag: Flag) -> Iterator[str]:
 
 
 def _roff(text: str) -> str:
-    return text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
+    plain = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
+    return plain if plain.isascii() else "".join(each if each.isascii() else f"\\[u{ord(each):04X}]" for each in plain)
 
 
 def _line(text: str) -> str:

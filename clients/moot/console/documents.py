@@ -26,8 +26,13 @@ _TEXT_FIELDS: Final = frozenset(
 
 
 def write(context: Context, document: Any) -> None:
-    """Write one document to standard output: indented for a terminal, else on one line."""
+    """Write one document to standard output: indented for a terminal, else on one line.
+
+    An object that tells of a dry run says so; an array has no place for it.
+    """
     facts = context.terminal.facts
+    if getattr(context.arguments, "dry_run", False) and isinstance(document, dict):
+        document = {**document, "dry_run": True}
     context.terminal.out(encoded(enveloped(document, facts.environment), indent=facts.out_is_terminal) + "\n")
 
 
@@ -56,8 +61,15 @@ def _escaped(character: str) -> str:
 
 def write_page(context: Context, page: Page, fields: Sequence[str] = ()) -> None:
     """Write a page of issues as an array, and on standard error what was left out of it."""
-    write(context, [selected(issue, fields) for issue in page.issues])
+    write(context, [selected(with_parent(issue), fields) for issue in page.issues])
     say_left_out(context, page)
+
+
+def with_parent(document: IssueDoc) -> IssueDoc:
+    """A document that names the issue it is part of, where its edges tell it."""
+    edges = document.get("dependencies", ())
+    parent = next((edge["depends_on_id"] for edge in edges if edge.get("type") == "parent-child"), None)
+    return document if parent is None else document | {"parent": parent}
 
 
 def say_left_out(context: Context, page: Page) -> None:

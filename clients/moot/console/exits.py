@@ -14,12 +14,15 @@ UNREACHABLE: Final = 69
 """The daemon can't be reached (EX_UNAVAILABLE of sysexits)."""
 TRY_AGAIN: Final = 75
 """The same command may succeed later (EX_TEMPFAIL of sysexits)."""
+BAD_TOKEN: Final = 77
+"""The API token that was presented isn't good (EX_NOPERM of sysexits)."""
 
 _EXITS: Final = {
     Code.USAGE: USAGE,
     Code.NOT_FOUND: NOT_FOUND,
     Code.AMBIGUOUS: NOT_FOUND,
     Code.DENIED: DENIED,
+    Code.BAD_TOKEN: BAD_TOKEN,
     Code.CONFLICT: CONFLICT,
     Code.LOST_RACE: CONFLICT,
     Code.EXISTS: CONFLICT,

@@ -71,9 +71,11 @@ def add_full(parser: ArgumentParser) -> None:
     pinned.add_argument("--no-pinned", action="store_false", dest="pinned", help="without pinned ones")
 
 
-def add_limit(parser: ArgumentParser, default: int) -> None:
-    """Add `--limit`."""
-    parser.add_argument("-n", "--limit", type=int, default=default, help=f"at most so many (default {default}); 0: all")
+def add_limit(parser: ArgumentParser, default: int, *more: str) -> None:
+    """Add `--limit`, with other names beside its own."""
+    parser.add_argument(
+        "-n", *more, "--limit", type=int, default=default, help=f"at most so many (default {default}); 0: all"
+    )
 
 
 def checked_limit(arguments: Namespace) -> int:
@@ -97,8 +99,9 @@ def projects_of(context: Context) -> tuple[str, ...]:
 
 
 def wants_all_statuses(arguments: Namespace) -> bool:
-    """Whether closed issues are asked for too, by `--all` or `--status all`."""
-    return bool(getattr(arguments, "all", False)) or ALL_STATUSES in comma_separated(arguments.status)
+    """Whether closed issues are asked for too, by `--status all`, or by `--all` where no status is named."""
+    named = comma_separated(arguments.status)
+    return ALL_STATUSES in named or (bool(getattr(arguments, "all", False)) and not named)
 
 
 def basic_filter(context: Context, **more: Any) -> Filter:

@@ -67,6 +67,7 @@ class CommandParser(ArgumentParser):
         group.add_argument("-q", "--quiet", action="store_true", help="print no confirmations")
         group.add_argument("-C", dest="directory", metavar="PATH", help="act as if called in this folder")
         group.add_argument("--readonly", action="store_true", help="refuse to change anything")
+        group.add_argument("--request-id", default="", metavar="ID", help="called again with this ID: not done again")
         group.add_argument("-h", "--help", action="store_true", help="show this help")
 
     def take_flags_of_bd(self) -> None:

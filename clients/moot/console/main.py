@@ -15,10 +15,13 @@ from moot.console.command import Context
 from moot.console.commands import (
     about,
     access,
+    access_tokens,
     audit,
     batch,
+    bonding,
     changes,
     claims,
+    clearing,
     conflicts,
     creating,
     daemon,
@@ -28,6 +31,9 @@ from moot.console.commands import (
     editing,
     epics,
     federation,
+    forks,
+    formulas,
+    gate_runs,
     gates,
     graph,
     graphs,
@@ -77,6 +83,7 @@ from moot.console.commands import (
 from moot.console.context import Place, ReadOnlyApi, actor_of, place_of
 from moot.console.described import Described
 from moot.console.grammar import Grammar, Section
+from moot.console.keyed import KeyedApi
 from moot.console.nudge_notices import tell_nudges
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Terminal
@@ -114,17 +121,36 @@ GRAMMAR: Final[Grammar] = Grammar(
             Section("Dependencies and labels", [*edges.COMMANDS, *graph.COMMANDS, *graphs.COMMANDS, *labels.COMMANDS]),
             Section(
                 "Bundles of work",
-                [*epics.COMMANDS, *swarms.COMMANDS, *states.COMMANDS, *gates.COMMANDS, *merge_slots.COMMANDS],
+                [
+                    *epics.COMMANDS,
+                    *swarms.COMMANDS,
+                    *states.COMMANDS,
+                    *gates.COMMANDS,
+                    *gate_runs.COMMANDS,
+                    *merge_slots.COMMANDS,
+                ],
             ),
-            Section("Roles, formulas and templates", [*docs.COMMANDS, *molecules.COMMANDS]),
+            Section(
+                "Roles, formulas and templates",
+                [
+                    *docs.COMMANDS,
+                    *formulas.COMMANDS,
+                    *molecules.COMMANDS,
+                    *bonding.COMMANDS,
+                    *clearing.COMMANDS,
+                ],
+            ),
             Section("What to know", [*prime.COMMANDS, *memories.COMMANDS, *human.COMMANDS, *settings.COMMANDS]),
             Section(
                 "The log",
                 [*transfer.COMMANDS, *mirror.COMMANDS, *merge_file.COMMANDS, *log.COMMANDS, *proof.COMMANDS],
             ),
             Section("Exchange", [*sync.COMMANDS, *remotes.COMMANDS, *planes.COMMANDS, *invites.COMMANDS]),
-            Section("Towns", [*towns.COMMANDS, *members.COMMANDS, *replicas.COMMANDS, *recovery.COMMANDS]),
-            Section("Who may do what", [*access.COMMANDS, *audit.COMMANDS]),
+            Section(
+                "Towns",
+                [*towns.COMMANDS, *members.COMMANDS, *replicas.COMMANDS, *forks.COMMANDS, *recovery.COMMANDS],
+            ),
+            Section("Who may do what", [*access.COMMANDS, *access_tokens.COMMANDS, *audit.COMMANDS]),
             Section("One machine at a time", [*leases.COMMANDS]),
             Section("What towns share", [*federation.COMMANDS, *sharing.COMMANDS, *mail.COMMANDS]),
             Section(
@@ -191,11 +217,13 @@ def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[],
     place = Place() if invocation.command.alone else place_of(api, facts, actor)
     if arguments.readonly:
         api = ReadOnlyApi(api)
-    else:
+    elif not getattr(arguments, "dry_run", False):  # that something was told is written down, too
         if place.claims:
             attend(api, terminal, actor, place.claims, quiet=arguments.quiet)
         if place.nudges and not arguments.quiet:
             tell_nudges(api, terminal, actor, place.nudges)
+    if arguments.request_id:
+        api = KeyedApi(api, arguments.request_id)
     context = Context(
         api=api,
         terminal=terminal,
@@ -253,9 +281,9 @@ def _tell(terminal: Terminal, error: MootError) -> None:
         terminal.out(documents.encoded(document, indent=facts.out_is_terminal) + "\n")
         if not is_bd:
             return
-    message = as_bd.message(error) if is_bd else error.message
-    hint = f"Hint: {neutralise(error.hint)}\n" if error.hint else ""
-    terminal.err(f"Error: {neutralise(message)}\n{hint}")
+    message, hint = (as_bd.message(error), as_bd.hint(error.hint)) if is_bd else (error.message, error.hint)
+    advice = f"Hint: {neutralise(hint)}\n" if hint else ""
+    terminal.err(f"Error: {neutralise(message)}\n{advice}")
 
 
 def _error_document(error: MootError, *, is_bd: bool) -> dict[str, Any]:

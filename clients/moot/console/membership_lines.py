@@ -66,6 +66,8 @@ def _replica_cells(style: Style, replica: Document, now_ms: int, *, with_plane: 
     seen = replica["last_seen_ms"]
     version = neutralise(str(replica["version"]))
     last = "this one" if replica["is_here"] else f"seen {when.age(seen, now_ms)}" if seen else "never seen"
+    in_step = replica["in_step_ms"]
+    step = "" if replica["is_here"] or not in_step else f"in step {when.age(in_step, now_ms)}"
     return [
         *([neutralise(str(replica["plane"]))] if with_plane else []),
         neutralise(str(replica["replica"]))[: KEY_SHOWN if style.terminal else None],
@@ -73,5 +75,6 @@ def _replica_cells(style: Style, replica: Document, now_ms: int, *, with_plane: 
         neutralise(str(replica["role"])) or "-",
         f"n {replica['n']:,}",
         last,
+        step,
         ", ".join(filter(None, (state_words(str(replica["state"])), version and f"moot {version}"))),
     ]

@@ -1,21 +1,26 @@
 """From a cooked formula to the script that makes its issues: one epic, a step below it for each, edges between them.
 
 Invariant: the script makes all of it or nothing, and every issue says in its metadata which formula and step it is of.
+A name means a document of the town's; where there is none, a file in the project's `.beads/formulas`, or the user's.
 """
 
-from collections.abc import Iterator, Mapping
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from moot.console import as_bd
 from moot.console.command import Context
-from moot.console.context import need_project, read_text
+from moot.console.context import need_project, note, read_text
+from moot.console.safe_text import neutralise
+from moot.console.toml_writing import to_toml
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.formula import parse_formula
+from moot_protocol.formula import Formula, parse_formula
 from moot_protocol.molecule import Cooked, CookedStep, cook
 from moot_protocol.molecule_requests import AdoptedFormula
 from moot_protocol.request_base import Mutation
-from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
+from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, WorkspaceInfo
 from moot_protocol.toml_text import DocumentError
 
 SOURCE: Final = "source_formula"
@@ -25,7 +30,8 @@ ORDER: Final = "source_order"
 """Metadata of a step: its place in the formula, from 0."""
 EPIC: Final = "epic"
 LABEL: Final = "molecule"
-_FILE_MARKS: Final = ("/", ".toml")
+_FILE_MARKS: Final = ("/", ".toml", ".json")
+_FILE_ENDINGS: Final = (".formula.toml", ".formula.json")
 Steps = list[tuple[str, Mutation[Any]]]
 
 
@@ -45,27 +51,100 @@ def values_of(given: list[str] | None) -> dict[str, str]:
 
 
 def cooked(context: Context, typed: str, values: Mapping[str, str]) -> Cooked:
-    """A formula with values in it: a file of the user's own, or one that this town wrote or adopted.
+    """A formula with values in it.
 
     Raises:
         RefusedError: there is none, nobody here adopted it, or it can't be poured with these values.
     """
-    if any(mark in typed for mark in _FILE_MARKS) and not typed.startswith("formula/"):
-        text = read_text(context, typed)
-    else:
-        text = context.api.call(AdoptedFormula(name=typed, home=context.plane))["text"]
+    formula = parsed(context, typed)
+    if context.terminal.facts.program == as_bd.PROGRAM:
+        values = _known(context, formula, values)
+    return cook(formula, values)
+
+
+def _known(context: Context, formula: Formula, values: Mapping[str, str]) -> dict[str, str]:
+    """The values that a formula has variables for: programs written for Beads give the same ones to every formula."""
+    names = {variable.name for variable in formula.variables}
+    for name in sorted(values.keys() - names):
+        note(context, f"formula {neutralise(formula.name)} has no variable {neutralise(name)}: passed over")
+    return {name: value for name, value in values.items() if name in names}
+
+
+def parsed(context: Context, typed: str) -> Formula:
+    """A formula: a file of the user's own, or one that this town wrote or adopted.
+
+    Raises:
+        RefusedError: there is none, nobody here adopted it, or it can't be read.
+    """
     try:
-        return cook(parse_formula(text), values)
+        return parse_formula(_text(context, typed))
     except DocumentError as error:
         raise RefusedError(f"{typed} is no formula: {error}") from error
 
 
-def script_of(context: Context, whole: Cooked, *, title: str, assignee: str, ephemeral: bool) -> Steps:
-    """The mutations that make a molecule; the first makes its epic."""
+def _text(context: Context, typed: str) -> str:
+    if any(mark in typed for mark in _FILE_MARKS) and not typed.startswith("formula/"):
+        return _in_toml(typed, read_text(context, typed))
+    try:
+        return str(context.api.call(AdoptedFormula(name=typed, home=context.plane))["text"])
+    except RefusedError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        found = _text_of_file(context, typed)
+        if found is None:
+            raise
+        return found
+
+
+def _text_of_file(context: Context, name: str) -> str | None:
+    """A formula from the folders that `bd` looks into; None where none of them has it."""
+    facts = context.terminal.facts
+    known = context.api.call(WorkspaceInfo(workspace=facts.workspace)) if facts.workspace else None
+    folders = [str((known or {}).get("folder") or facts.folder), facts.environment.get("HOME", "")]
+    for folder in filter(None, folders):
+        for ending in _FILE_ENDINGS:
+            path = posixpath.join(folder, ".beads", "formulas", f"{name}{ending}")
+            try:
+                return _in_toml(path, read_text(context, path))
+            except RefusedError as error:
+                if error.code in {Code.LIMIT, Code.USAGE}:
+                    raise
+    return None
+
+
+def _in_toml(path: str, text: str) -> str:
+    """What a file holds, as TOML.
+
+    Raises:
+        RefusedError: `usage`: its name says that it is JSON, and it isn't.
+    """
+    if not path.endswith(".json"):
+        return text
+    try:
+        return to_toml(msgspec.json.decode(text, type=dict[str, Any]))
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"{path} is no JSON: {error}", code=Code.USAGE) from error
+
+
+def script_of(
+    context: Context, whole: Cooked, *, title: str, assignee: str, ephemeral: bool, root_id: str = ""
+) -> Steps:
+    """The mutations that make a molecule; the first makes its epic.
+
+    Args:
+        context: the command's.
+        whole: the formula.
+        title: the epic's; empty: the formula's name.
+        assignee: who does the steps that name nobody.
+        ephemeral: whether its issues are.
+        root_id: the epic's id, before which a dot and a step's name make that step's; empty: ids as ever.
+    """
     project = need_project(context)
     dry_run = bool(getattr(context.arguments, "dry_run", False))
 
-    def create(fields: IssueFields, parent: str, labels: tuple[str, ...], metadata: dict[str, Any]) -> Create:
+    def create(
+        fields: IssueFields, parent: str, labels: tuple[str, ...], metadata: dict[str, Any], step: str = ""
+    ) -> Create:
         fields.ephemeral = True if ephemeral else msgspec.UNSET
         return Create(
             actor=context.actor,
@@ -73,6 +152,7 @@ def script_of(context: Context, whole: Cooked, *, title: str, assignee: str, eph
             project=project,
             plane=context.plane,
             fields=fields,
+            id=".".join(filter(None, (root_id, step))) if root_id else "",
             parent=parent,
             labels=labels,
             metadata=metadata,
@@ -87,7 +167,7 @@ def script_of(context: Context, whole: Cooked, *, title: str, assignee: str, eph
     names = {"": "$1"} | {step.id: f"${number}" for number, step in enumerate(whole.steps, start=2)}
     for number, step in enumerate(whole.steps):
         source = {SOURCE: whole.name, STEP: step.id, ORDER: number}
-        made = create(_fields(step, assignee), names[step.parent], step.labels, source)
+        made = create(_fields(step, assignee), names[step.parent], step.labels, source, step.id)
         steps.append((f"step {step.id}", made))
     edges = [(f"step {each.id}", each, edge) for each in whole.steps for edge in _edges(each, names)]
     steps += [
@@ -112,3 +192,16 @@ def _edges(step: CookedStep, names: Mapping[str, str]) -> Iterator[Edge]:
         yield Edge(to=names[need])
     for target, gate in step.waits_for:
         yield Edge(to=names[target], type="waits-for", metadata=msgspec.json.encode({"gate": gate}).decode())
+
+
+def id_mapping(whole: Cooked, made: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What became of each step, by its id alone and, as `bd` has it, behind the formula's name.
+
+    Args:
+        whole: the formula.
+        made: the issues that were made: the epic, then the steps in order, or none of them.
+    """
+    mapping = {whole.name: str(made[0]["id"])}
+    for step, issue in zip(whole.steps, made[1:], strict=False):
+        mapping |= {step.id: str(issue["id"]), f"{whole.name}.{step.id}": str(issue["id"])}
+    return mapping

@@ -55,7 +55,7 @@ def analysis(family: Family) -> dict[str, Any]:
     still = {
         child["id"]: [other for other in family.needs[child["id"]] if _is_open(family, other)] for child in waiting
     }
-    waves, cycle = _waves(still)
+    fronts, cycle = waves(still)
     needed_by = _needed_by(family)
     errors = [f"Dependency cycle detected involving: {', '.join(cycle)}"] if cycle else []
     return {
@@ -65,14 +65,14 @@ def analysis(family: Family) -> dict[str, Any]:
         "closed_issues": len(family.children) - len(waiting),
         "ready_fronts": [
             {"wave": number, "issues": wave, "titles": [titles[issue] for issue in wave]}
-            for number, wave in enumerate(waves)
+            for number, wave in enumerate(fronts)
         ],
-        "max_parallelism": max(map(len, waves), default=0),
+        "max_parallelism": max(map(len, fronts), default=0),
         "estimated_sessions": len(waiting),
         "warnings": [*family.outside, *_doubts(family, needed_by)] if family.children else ["Epic has no children"],
         "errors": errors,
         "swarmable": not errors,
-        "issues": _nodes(family, waves, needed_by),
+        "issues": _nodes(family, fronts, needed_by),
     }
 
 
@@ -80,15 +80,19 @@ def _is_open(family: Family, issue: str) -> bool:
     return any(child["id"] == issue and child.get("status") != _CLOSED for child in family.children)
 
 
-def _waves(needs: Mapping[str, Sequence[str]]) -> tuple[list[list[str]], list[str]]:
-    """Who can work at once, wave by wave, and who never can."""
+def waves(needs: Mapping[str, Sequence[str]]) -> tuple[list[list[str]], list[str]]:
+    """What can be worked on at once, wave by wave, and what never can.
+
+    Args:
+        needs: each issue → those of the others that it waits for.
+    """
     left = {issue: set(others) for issue, others in needs.items()}
-    waves: list[list[str]] = []
+    fronts: list[list[str]] = []
     while wave := sorted(issue for issue, others in left.items() if not others & left.keys()):
-        waves.append(wave)
+        fronts.append(wave)
         for issue in wave:
             del left[issue]
-    return ([], sorted(left)) if left else (waves, [])
+    return ([], sorted(left)) if left else (fronts, [])
 
 
 def _needed_by(family: Family) -> dict[str, list[str]]:
@@ -114,9 +118,9 @@ def _doubts(family: Family, needed_by: Mapping[str, Sequence[str]]) -> list[str]
 
 
 def _nodes(
-    family: Family, waves: Sequence[Sequence[str]], needed_by: Mapping[str, list[str]]
+    family: Family, fronts: Sequence[Sequence[str]], needed_by: Mapping[str, list[str]]
 ) -> dict[str, dict[str, Any]]:
-    wave_of = {issue: number for number, wave in enumerate(waves) for issue in wave}
+    wave_of = {issue: number for number, wave in enumerate(fronts) for issue in wave}
     return {
         child["id"]: {
             "id": child["id"],

@@ -79,7 +79,7 @@ class Terminal(Protocol):
         """
 
     def ask_tool(self, question: str, word: str = "") -> str:
-        """What one of the user's own programs says: `git-head`, `git-hooks`, `gh-run ID`, `gh-pr ID` (`moot.tools`).
+        """What one of the user's own programs says: `git-head`, `gh-run ID`, … (`moot.tools`).
 
         Raises:
             RefusedError: the program isn't there, or failed; says why.

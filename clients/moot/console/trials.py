@@ -1,10 +1,11 @@
 """`--dry-run` for the commands that have none of their own: they do all they do, and nothing of it is written.
 
-Invariant: a command that is tried sends no mutation that isn't marked as one on trial.
+Invariant: a command that is tried sends no request that writes unless it is marked as one on trial, and writes no file.
+What changes anything and can't be tried stands in `UNTRIED`, each with the reason; a test holds the grammar to that.
 """
 
 from argparse import ArgumentError, ArgumentParser
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,32 +14,99 @@ from moot.console.api import Api
 from moot.console.command import Command, Context
 from moot.console.context import say
 from moot.console.grammar import Section
-from moot_protocol.request_base import Mutation, Request
+from moot.console.safe_text import neutralise
+from moot.console.terminal import Facts, Terminal
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.request_base import Request
 
 R = TypeVar("R")
 
 TRIED: Final = frozenset(
     {
-        "assign", "comment", "defer", "dep add", "dep relate", "dep remove", "dep unrelate", "label add",
-        "label propagate", "label remove", "link", "note", "priority", "q", "reopen", "resolve", "tag", "undefer",
-        "undelete",
+        "access token create", "access token revoke", "assign", "comment", "defer", "dep", "dep add", "dep relate",
+        "dep remove", "dep unrelate", "doc adopt", "doc edit", "doc new", "doc publish", "doctor", "forget",
+        "heartbeat", "hooks install", "hooks uninstall", "human dismiss", "human respond", "init", "invite",
+        "invite close", "join", "kv clear", "kv set", "label add", "label propagate", "label remove", "lease acquire",
+        "lease release", "link", "mail ack", "mail reply", "mail send", "merge-slot acquire", "merge-slot create",
+        "merge-slot release", "mirror off", "mirror on", "mirror resume", "mirror sync", "note", "nudge",
+        "nudge broadcast", "plane create", "plane isolate", "plane rotate-key", "plane set", "priority", "q", "ready",
+        "recover", "remote add", "remote remove", "reopen", "repair-deps", "replica retire", "resolve", "salvage",
+        "setup", "share follow", "tag", "town create", "undefer", "undelete", "unshare",
     }
 )  # fmt: skip
-"""Commands that change issues without a word about trials."""
+"""Commands that change something without a word of their own about trials."""
+_ITS_FILE: Final = "it changes nothing but the file that it is told to write"
+_EXCHANGES: Final = "what an exchange brings is known only when it has come"
+UNTRIED: Final[Mapping[str, str]] = {
+    "export": _ITS_FILE,
+    "man": _ITS_FILE,
+    "prove": _ITS_FILE,
+    "merge-file": "git calls it, and has it write into a file of git's own",
+    "sync": _EXCHANGES,
+    "federation pull": _EXCHANGES,
+    "federation push": "`--review` shows what would leave, and asks",
+    "hooks run": "git's hooks call it; it begins an exchange as `sync` does",
+    "rebuild": "it makes anew what follows from the log, and says whether that came out the same",
+    "daemon stop": "it ends a process and changes nothing that is kept",
+}
+"""Commands that change something and have no `--dry-run` → why."""
 
 
 class TrialApi:
-    """An Api that has every mutation checked and answered as if done, and none written."""
+    """An Api that has everything that writes checked and answered as if done, and none of it written."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
 
     def call(self, request: Request[R]) -> R:
         """Carry out a request that reads; try one that writes."""
-        if isinstance(request, Mutation):
+        if type(request).writes:
             tried: Any = msgspec.structs.replace(request, dry_run=True)
             return self._api.call(tried)  # type: ignore[no-any-return]  # it is of the request's own class
         return self._api.call(request)
+
+
+class TrialTerminal:
+    """A terminal that says which files would be written instead of writing them."""
+
+    def __init__(self, terminal: Terminal, *, quiet: bool) -> None:
+        self._terminal = terminal
+        self._quiet = quiet
+        self.out = terminal.out
+        self.err = terminal.err
+        self.stdin = terminal.stdin
+        self.read_file = terminal.read_file
+        self.edit = terminal.edit
+        self.git_log = terminal.git_log
+        self.ask_tool = terminal.ask_tool
+        self.check_alive = terminal.check_alive
+
+    @property
+    def facts(self) -> Facts:
+        """As the terminal's."""
+        return self._terminal.facts
+
+    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
+        """Say that a file would be written.
+
+        Raises:
+            RefusedError: `exists`: it may not be there and is.
+        """
+        del chunks, mode
+        if exclusive and _can_be_read(self.read_file(path)):
+            raise RefusedError(f"{path} exists", code=Code.EXISTS)
+        if not self._quiet:
+            self.err(f"Would write {neutralise(path)}\n")
+
+
+def _can_be_read(chunks: Iterator[bytes]) -> bool:
+    try:
+        next(chunks, b"")
+    except RefusedError as error:
+        if error.code is Code.CANCELLED:
+            raise
+        return False
+    return True
 
 
 def with_trials(sections: Iterable[Section]) -> list[Section]:
@@ -65,6 +133,7 @@ def _tried(run: Callable[[Context], int]) -> Callable[[Context], int]:
         if not context.arguments.dry_run:
             return run(context)
         say(context, "Dry run: nothing is written. It would say:")
-        return run(context._replace(api=TrialApi(context.api)))
+        terminal = TrialTerminal(context.terminal, quiet=context.arguments.quiet)
+        return run(context._replace(api=TrialApi(context.api), terminal=terminal))
 
     return command

@@ -39,6 +39,14 @@ def test_messages_have_the_words_that_programs_look_for(code: Code, message: str
     assert as_bd.message(RefusedError(message, code=code)) == told
 
 
+def test_an_unknown_flag_is_told_in_the_words_that_callers_look_for_and_the_hint_names_bd() -> None:
+    ran = run_console("list --frob --json", facts=BD)
+    assert ran.document["error"].startswith("unknown flag: --frob")
+    assert ran.document["hint"] == "see `bd help list`"
+    assert "Hint: see `bd help list`" in ran.err
+    assert run_console("list --frob").err.startswith("Error: unknown flag --frob")
+
+
 def test_a_folder_without_a_project_is_told_of_as_bd_does() -> None:
     ran = run_console("q x", facts=BD, project="")
     assert ran.err.startswith("Error: no beads database found: /home/alice/work")

@@ -21,6 +21,7 @@ def replica(**fields: Any) -> dict[str, Any]:
     return {
         "plane": "shared", "replica": "R" * 43, "town": "T" * 43, "town_name": "hill", "role": "writer",
         "state": "ok", "n": 4211, "last_seen_ms": NOW_MS - 300_000, "version": "", "is_here": False,
+        "in_step_ms": 0, "frontier": "",
     } | fields  # fmt: skip
 
 
@@ -44,6 +45,8 @@ def test_a_replica_is_told_with_how_far_it_counts_and_when_it_was_heard_of() -> 
     assert replica_rows(style, [here], NOW_MS, with_plane=False) == [
         f"{'R' * 43} {'T' * 12} writer n 4,211 this one moot 1.2"
     ]
+    beside = replica(in_step_ms=NOW_MS - 7_200_000)
+    assert replica_rows(style, [beside], NOW_MS)[0].endswith("seen 5min ago in step 2h ago")
     lost = replica(last_seen_ms=0, state="forked")
     assert replica_rows(style, [lost], NOW_MS)[0].endswith("never seen forked: signed two histories")
 

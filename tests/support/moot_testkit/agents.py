@@ -25,7 +25,20 @@ class CannedCaller:
         return self._api.call(request)
 
 
+class KeptClaims:
+    """A `Keeper` that keeps nothing but what it was told to."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, float]] = []
+
+    def check_room(self) -> None:
+        """There is room."""
+
+    def keep(self, issue: str, ttl_s: float) -> None:
+        self.kept.append((issue, ttl_s))
+
+
 def desk(project: str = "demo", **answers: Any) -> tuple[Desk, CannedCaller]:
     """A desk of `ada` in a project, and the daemon behind it."""
     caller = CannedCaller(**answers)
-    return Desk(caller, "ada", project, "ab", NOW_MS), caller
+    return Desk(caller, KeptClaims(), "ada", project, "ab", NOW_MS, lambda: "c0ffee1"), caller

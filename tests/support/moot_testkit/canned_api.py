@@ -30,6 +30,12 @@ class CannedApi:
         self._answers = answers
         self.asked: list[Request[Any]] = []
         """Every request, in order."""
+        self.keys: list[str] = []
+        """The keys of those that may have one."""
+
+    def call_keyed(self, request: Request[R], key: str) -> R:
+        self.keys.append(key)
+        return self.call(request)
 
     def call(self, request: Request[R]) -> R:
         self.asked.append(request)

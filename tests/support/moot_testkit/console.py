@@ -28,6 +28,8 @@ class Outcome:
         """Every request but the one for the workspace's project."""
         self.crashes = crashes
         self.terminal = terminal
+        self.keys: list[str] = []
+        """The idempotency keys that requests came with, where the command had a request id."""
 
     @property
     def document(self) -> Any:
@@ -75,7 +77,9 @@ def run_console(
         return REQUEST_ID
 
     code = main.run(api, terminal, NOW_MS, on_crash, monotonic=seconds)
-    return Outcome(code, terminal, api.asked, crashes)
+    outcome = Outcome(code, terminal, api.asked, crashes)
+    outcome.keys = api.keys
+    return outcome
 
 
 def issue(number: int = 1, **fields: Any) -> dict[str, Any]:

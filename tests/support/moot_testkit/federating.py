@@ -77,7 +77,7 @@ def _heads(member: Member, plane: bytes) -> set[tuple[bytes, bytes]]:
 def federation(*roles: Role) -> tuple[bytes, list[Member]]:
     """A plane with its founder and a town for each role, every one of which has been admitted; the plane's id."""
     plane, members = _federation(roles)
-    return plane, [_twin(member) for member in members]
+    return plane, [twin(member) for member in members]
 
 
 @cache
@@ -95,7 +95,7 @@ def _federation(roles: tuple[Role, ...]) -> tuple[bytes, list[Member]]:
     return plane, members
 
 
-def _twin(member: Member) -> Member:
+def twin(member: Member) -> Member:
     """The same machine once more, which goes on by itself."""
     made = copy_of(member, member.name)
     made.entropy = copy.deepcopy(member.entropy)

@@ -365,9 +365,9 @@ def check_limits(member: Member) -> None:
 
 
 # -- Towns -------------------------------------------------------------------------------------------------------
-def check_towns(expected: Expected, naive: NaiveAcceptance) -> None:
+def check_towns(settled: Mapping[bytes, Accepted], naive: NaiveAcceptance) -> None:
     """What is accepted of every author is what the rules between towns say when they are spelled out."""
-    for author, accepted in expected.accepted.items():
+    for author, accepted in settled.items():
         found = (accepted.n, accepted.batch, (accepted.role or "") if accepted.n else "")
         wanted = naive.of(author) if author in naive.authors else (0, ZEROS, "")
         require(found == wanted, "acceptance is what the rules say", author.hex()[:8], found, wanted)

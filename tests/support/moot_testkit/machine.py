@@ -121,3 +121,17 @@ def machine() -> Iterator[Machine]:
         yield made
     finally:
         made.remove()
+
+
+@contextmanager
+def town_of_two(*remote: str) -> Iterator[tuple[Machine, Machine]]:
+    """Two machines of one town that are in step over a remote, named as `moot remote add` takes it."""
+    with machine() as one, machine() as two:
+        one.ok("init", "--prefix", PROJECT)
+        one.ok("remote", "add", *remote)
+        ticket = one.ok("invite").splitlines()[-1]
+        two.ok("join", "-", stdin=ticket)
+        for each in (two, one, two):
+            each.ok("sync", "--wait")
+        two.ok("init", "--prefix", PROJECT)
+        yield one, two

@@ -39,5 +39,15 @@ def merged_file(case: Case) -> tuple[Merged, Outcome]:
     return merged, check.outcome(conflicts_by_line(*case[1:])[0])
 
 
+def driver_merge(case: Case) -> Outcome:
+    """What the merge driver makes of a case; asking where a merge by lines doesn't counts as blocking."""
+    merged, outcome = merged_file(case)
+    asked = 0 if merged.is_clean else max(len({each.id for each in merged.disagreements}), 1)
+    if asked and not outcome.line_conflicts:
+        words = f"{case.name}: it asks, and a merge by lines doesn't"
+        outcome = outcome._replace(blocking=1, failures=[*outcome.failures, words])
+    return outcome._replace(conflicts=asked)
+
+
 def _field(field: str) -> str:
     return field if field in _KNOWN or "." in field or field in {"deleted", ""} else f"extra.{field}"

@@ -26,7 +26,7 @@ from moot_testkit.hostile import Branch, Hostile
 from moot_testkit.town import Member, make_town
 from mootd.edges.entropy import SeededEntropy
 from mootd.engine.charters import charter_events
-from mootd.engine.log import FeedRow
+from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.membership import adopt_plane, certify, enter_plane
 from mootd.engine.receive import receive, resettle
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
@@ -107,9 +107,9 @@ def _write(member: Member, *drafts: Draft) -> None:
     member.commit(lambda unit: write_charter(unit, drafts))
 
 
-def write_charter(unit: Unit, drafts: Sequence[Draft]) -> None:
-    """Write into the charter of this machine's town on its ledger, and act on it."""
-    plane = unit.replica.ledger
+def write_charter(unit: Unit, drafts: Sequence[Draft], plane: PlaneRow | None = None) -> None:
+    """Write into the charter of this machine's town on a plane, its ledger where none is named, and act on it."""
+    plane = plane or unit.replica.ledger
     for draft in drafts:
         unit.append(plane.number, draft, feed=unit.feed_number(plane.number, plane.town))
     unit.seal()

@@ -415,8 +415,8 @@ class Simulation:
         laws.check_unnamed(expected, named, settled)
         if self.plan.towns > 1:
             proved = [(proof.author, proof.first) for proof in proofs]
-            held = [(batch, union.is_parked(batch.header.author, batch.id)) for batch in agreed]
-            laws.check_towns(expected, NaiveAcceptance(self._plane, held, proved))
+            held = [(batch, union.is_parked(batch.header.author, batch.id)) for batch in placed]
+            laws.check_towns(settled, NaiveAcceptance(self._plane, held, proved))
         issues = model.issues_of(expected)
         self.world.counts["issues"] += len(issues)
         self.world.counts["events"] += len(expected.events)

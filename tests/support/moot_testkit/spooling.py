@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from moot.spool_api import SpoolApi
 from moot.spool_files import SpoolFiles
-from moot_protocol.request_base import Mutation
+from moot_protocol.errors import RefusedError
+from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues
 from moot_protocol.snapshot_file import seal_snapshot
 from moot_protocol.spool import COMMANDS, FOLDER, REFUSED, SNAPSHOT_FILE, Outcome, command_name, seal_command
@@ -37,6 +38,9 @@ class SpoolSite:
         self.open_workspace(folder, WORKSPACE, PROJECT)
         self.entropy = SeededEntropy(f"{seed} client".encode())
         self.files = TakingFiles(self)
+        self.judged: list[Request[Any]] = []
+        self.denies: RefusedError | None = None
+        """What every command is refused with, if it is."""
         self._taker = self.new_taker()
 
     def open_workspace(self, folder: Path, workspace: str, project: str) -> None:
@@ -69,7 +73,13 @@ class SpoolSite:
 
     def new_taker(self) -> Taker:
         """What a daemon takes commands with once it has started."""
-        return Taker(self.row, self.api.member.replica, self.submit)
+        return Taker(self.row, self.api.member.replica, self.submit, self.admit)
+
+    def admit(self, request: Request[Any]) -> None:
+        """Judge a command; what was judged is kept."""
+        self.judged.append(request)
+        if self.denies is not None:
+            raise self.denies
 
     def restart(self) -> None:
         """The daemon starts again."""

@@ -64,6 +64,22 @@ def _add_edge(context: Context) -> int:
     return 0
 
 
+def _blocks_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the issue that has to be done first")
+    parser.add_argument("-b", "--blocks", required=True, metavar="ID", help="the issue that waits for it")
+
+
+def _blocks(context: Context) -> int:
+    given = context.arguments
+    edge = carry_out(
+        context, [("dep", AddEdge(actor=context.actor, id=given.blocks, edge=Edge(to=given.id, type="blocks")))]
+    )[0]
+    told = f"{neutralise(edge['depends_on_id'])} blocks {neutralise(edge['issue_id'])}"
+    document = {"status": "added", "blocker_id": edge["depends_on_id"], "blocked_id": edge["issue_id"]}
+    answer(context, document | {"type": edge["type"]}, [confirmed(context, f"Added dependency: {told}")])
+    return 0
+
+
 def _remove_edge(context: Context) -> int:
     edge = carry_out(context, remove_edge_mutations(context))[0]
     told = f"{neutralise(edge['issue_id'])} no longer depends on {neutralise(edge['depends_on_id'])}"
@@ -181,4 +197,11 @@ COMMENT = Command(
     aliases=("comments add",),
     examples=('moot comment bd-a1b2 "Seen on 3.12 too"', "moot comment bd-a1b2 --file report.md"),
 )
-COMMANDS: Final = (ADD_EDGE, REMOVE_EDGE, ADD_LABEL, REMOVE_LABEL)
+BLOCKS = Command(
+    "dep",
+    "Let one issue wait for another: the other way round than `dep add`",
+    _blocks_arguments,
+    _blocks,
+    examples=("moot dep bd-a1b2 --blocks bd-c3d4",),
+)
+COMMANDS: Final = (BLOCKS, ADD_EDGE, REMOVE_EDGE, ADD_LABEL, REMOVE_LABEL)

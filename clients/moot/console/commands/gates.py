@@ -5,6 +5,7 @@ requests by the user's own `gh`. Nothing is asked for by itself.
 """
 
 from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -15,21 +16,27 @@ from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed, naming
-from moot.console.context import answer, need_project
+from moot.console.context import answer, carry_out, need_project
 from moot.console.durations import HELP, duration_ms
 from moot.console.issue_arguments import add_dry_run
+from moot.console.issue_lines import PARENT_CHILD
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import AWAIT_TYPES, GATE, Await, CreateGate
 from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Close, ListIssues, Show
+from moot_protocol.request_base import Mutation
+from moot_protocol.requests import AddComment, Close, ListIssues, Show, Update
 
 RESOLVED: Final = "resolved"
 PENDING: Final = "pending"
 FAILED: Final = "failed"
-"""What it waited for has come out otherwise, or can't be asked for."""
+"""What it waited for has come out otherwise, or it is overdue."""
+ERROR: Final = "error"
+"""What it waits for can't be asked for."""
+ASK_A_HUMAN: Final = "human"
+"""The label that puts an issue before a human (`human list`)."""
 _NS: Final = 1_000_000
 
 
@@ -62,12 +69,15 @@ def _create(context: Context) -> int:
         )
     )
     done = "Would create" if given.dry_run else "Created"
-    answer(context, gate, [confirmed(context, f"{done} gate {naming(gate)}")])
+    told = [confirmed(context, f"{done} gate {neutralise(gate['id'])} (type: {given.await_type})")]
+    told += [f"  Blocks: {neutralise(blocked)}" for blocked in given.blocks]
+    answer(context, gate, told)
     return exits.OK
 
 
 # -- list, show --------------------------------------------------------------------------------------------------
 def _list_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", nargs="?", metavar="ID", help="only those that hold this issue up")
     parser.add_argument("--all", "-a", action="store_true", help="resolved ones too")
     filters.add_place(parser)
     filters.add_limit(parser, 50)
@@ -78,8 +88,26 @@ def _gates(context: Context, *, closed: bool, limit: int) -> Page:
     return context.api.call(ListIssues(filter=place, all=closed, limit=limit, texts=True))
 
 
+def gates_of(context: Context) -> list[IssueDoc]:
+    """The gates that are not resolved, of the projects that a command reads."""
+    return _gates(context, closed=False, limit=0).issues
+
+
+def _holding_up(context: Context, typed: str) -> Page:
+    """The gates that hold one issue up."""
+    needed = context.api.call(Show(ids=(typed,)))[0].get("dependencies", ())
+    ids = tuple(str(edge["depends_on_id"]) for edge in needed if edge.get("type") != PARENT_CHILD)
+    found = context.api.call(Show(ids=ids)) if ids else []
+    every = context.arguments.all
+    gates = [each for each in found if each.get("issue_type") == GATE and (every or each.get("status") != CLOSED)]
+    return Page(issues=gates, total=len(gates), truncated=False)
+
+
 def _list(context: Context) -> int:
-    page = _gates(context, closed=context.arguments.all, limit=filters.checked_limit(context.arguments))
+    if context.arguments.id:
+        page = _holding_up(context, context.arguments.id)
+    else:
+        page = _gates(context, closed=context.arguments.all, limit=filters.checked_limit(context.arguments))
     if context.json:
         documents.write_page(context, page)
         return exits.OK
@@ -147,7 +175,7 @@ def _resolve_arguments(parser: ArgumentParser) -> None:
 def _resolve(context: Context) -> int:
     gate = _gate(context)
     closed = _close(context, gate, context.arguments.reason)
-    done = "Would resolve" if context.arguments.dry_run else "Resolved"
+    done = "Would resolve gate" if context.arguments.dry_run else "Gate resolved"
     answer(context, documents.changed(closed), _resolved_lines(context, done, closed))
     return exits.OK
 
@@ -158,7 +186,7 @@ def _close(context: Context, gate: IssueDoc, reason: str) -> IssueDoc:
 
 
 def _resolved_lines(context: Context, done: str, gate: IssueDoc) -> Iterator[str]:
-    yield confirmed(context, f"{done} {naming(gate)}")
+    yield confirmed(context, f"{done}: {naming(gate)}")
     if gate.get("_unblocked"):
         yield f"  Newly unblocked: {', '.join(map(neutralise, gate['_unblocked']))}"
     if isinstance(gate.get("waiters"), list):
@@ -189,39 +217,60 @@ class Finding(NamedTuple):
 
 def _check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-t", "--type", dest="await_type", default="", metavar="TYPE", help="only these; `gh` for both")
+    parser.add_argument("-e", "--escalate", action="store_true", help="put what failed or is overdue before a human")
+    filters.add_limit(parser, 0, "-l")
     filters.add_place(parser)
     add_dry_run(parser)
 
 
 def _check(context: Context) -> int:
     wanted = context.arguments.await_type
-    gates = [gate for gate in _gates(context, closed=False, limit=0).issues if _is_of(gate, wanted)]
-    found = []
+    gates = [gate for gate in gates_of(context) if _is_of(gate, wanted)]
+    gates = gates[: filters.checked_limit(context.arguments) or len(gates)]
+    found: list[dict[str, Any]] = []
     for gate in gates:
         finding = look(context, gate)
         if finding.result == RESOLVED:
             _close(context, gate, finding.reason)
+        if finding.result == FAILED and context.arguments.escalate:
+            _escalate(context, gate, finding.reason)
         found.append({"id": gate["id"], "await_type": gate.get("await_type", ""), **finding._asdict()})
-    document = {
-        "checked": len(found),
-        "dry_run": context.arguments.dry_run,
-        **{result: sum(1 for each in found if each["result"] == result) for result in (RESOLVED, PENDING, FAILED)},
-        "gates": found,
-    }
+    count = Counter(each["result"] for each in found)
+    document: dict[str, Any] = {"checked": len(found), "resolved": count[RESOLVED], "escalated": count[FAILED]}
+    document |= {"errors": count[ERROR], "pending": count[PENDING], "dry_run": context.arguments.dry_run}
+    document |= {"gates": found}
     answer(context, document, _found_lines(found))
     return exits.OK
 
 
+def _escalate(context: Context, gate: IssueDoc, reason: str) -> None:
+    """Put a gate before a human, once, and say why."""
+    if ASK_A_HUMAN in gate.get("labels", ()):
+        return
+    actor, dry_run = context.actor, context.arguments.dry_run
+    mutations: list[tuple[str, Mutation[Any]]] = [
+        (gate["id"], Update(actor=actor, dry_run=dry_run, id=gate["id"], add_labels=(ASK_A_HUMAN,))),
+        (gate["id"], AddComment(actor=actor, dry_run=dry_run, id=gate["id"], text=reason)),
+    ]
+    carry_out(context, mutations)
+
+
 def _is_of(gate: IssueDoc, wanted: str) -> bool:
     kind = str(gate.get("await_type", ""))
-    return not wanted or kind == wanted or kind.startswith(f"{wanted}:") or {kind, wanted} == {"issue", "bead"}
+    return wanted in {"", "all", kind} or kind.startswith(f"{wanted}:") or {kind, wanted} == {"issue", "bead"}
 
 
 def _found_lines(found: list[dict[str, Any]]) -> Iterator[str]:
     for each in found:
         yield f"{neutralise(str(each['id']))} {each['result']}: {neutralise(each['reason'])}"
     if not found:
-        yield "No gate is open"
+        yield "No open gates found."
+
+
+def needs_discovery(gate: Mapping[str, Any]) -> bool:
+    """Whether a gate waits for a run whose number isn't known: it names none, or a workflow."""
+    awaited = str(gate.get("await_id") or "")
+    return gate.get("await_type") == "gh:run" and not (awaited.isascii() and awaited.isdigit())
 
 
 def look(context: Context, gate: IssueDoc) -> Finding:
@@ -231,7 +280,7 @@ def look(context: Context, gate: IssueDoc) -> Finding:
     try:
         found = asker(context, gate) if asker else Finding(PENDING, "somebody has to resolve it")
     except RefusedError as error:
-        return Finding(FAILED, error.message)
+        return Finding(ERROR, error.message)
     if found.result == PENDING and kind != "timer" and _is_over(context, gate):
         return Finding(FAILED, f"overdue; {found.reason}")
     return found
@@ -255,6 +304,8 @@ def _issue(context: Context, gate: IssueDoc) -> Finding:
 
 
 def _run(context: Context, gate: IssueDoc) -> Finding:
+    if needs_discovery(gate):
+        return Finding(PENDING, f"its run isn't known: `{context.terminal.facts.program} gate discover` looks for it")
     run = _told(context, "gh-run", gate)
     status, conclusion = run.get("status"), run.get("conclusion")
     if status != "completed":
@@ -309,7 +360,7 @@ COMMANDS: Final = (
         "Look what has happened, and resolve the gates that waited for it",
         _check_arguments,
         _check,
-        examples=("moot gate check", "moot gate check --type gh --dry-run"),
+        examples=("moot gate check", "moot gate check --type gh --dry-run", "moot gate check --escalate"),
     ),
     Command(
         "gate resolve",

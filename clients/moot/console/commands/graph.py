@@ -96,6 +96,7 @@ def _tree_arguments(parser: ArgumentParser) -> None:
         default="down",
         help="down: what it depends on (default); up: what depends on it",
     )
+    parser.add_argument("--reverse", dest="direction", action="store_const", const="up", help="--direction up")
     parser.add_argument("-d", "--max-depth", type=int, default=DEPTH, help=f"levels below the root (default {DEPTH})")
     parser.add_argument("--format", choices=("text", "mermaid"), default="text", help="mermaid: a flowchart's source")
 

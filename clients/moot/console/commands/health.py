@@ -12,7 +12,7 @@ from moot.console.amounts import several
 from moot.console.checks import check_lines
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer, carry_out
+from moot.console.context import answer, carry_out, is_trial
 from moot.console.filter_arguments import projects_of
 from moot.console.integrity import SURE, Dangling, Leftover, copies, dangling, leftovers
 from moot.console.safe_text import neutralise
@@ -144,7 +144,7 @@ def _told(check: dict[str, Any]) -> str:
 
 
 def _need_yes(context: Context) -> None:
-    if not context.arguments.yes:
+    if not (context.arguments.yes or is_trial(context)):
         raise RefusedError(
             "this changes issues, and nobody can be asked", code=Code.USAGE, hint="say --yes; without, it only looks"
         )

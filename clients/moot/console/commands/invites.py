@@ -12,11 +12,11 @@ from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.commands.setup import recovery_lines
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note, read_text
 from moot.console.exchange_lines import KEY_SHOWN, clash_words, invite_rows, safe_url
 from moot.console.grammar import comma_separated
+from moot.console.recovery_words import hand_over, without_words
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
@@ -51,7 +51,7 @@ def _invite(context: Context) -> int:
         note(context, line)
     if context.json:
         documents.write(context, made)
-    else:
+    elif made["ticket"]:  # a dry run has none
         context.terminal.out(f"{neutralise(str(made['ticket']))}\n")
     return exits.OK
 
@@ -119,8 +119,7 @@ def _join_arguments(parser: ArgumentParser) -> None:
 
 def _join(context: Context) -> int:
     joined = context.api.call(Join(actor=context.actor, ticket=_ticket(context)))
-    if joined.get("recovery_words") and not context.json:
-        context.terminal.out("".join(f"{neutralise(line)}\n" for line in recovery_lines(joined["recovery_words"])))
+    joined = without_words(joined) | hand_over(context, joined)
     for warning in _warnings(context, joined):
         note(context, f"Warning: {warning}")
     answer(context, joined, _joined(context, joined))

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from moot.console import documents, when
+from moot.console import as_bd, documents, when
+from moot.console.advancing import advance, advanced_lines
 from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
 from moot.console.commands.docs import resolve_document
@@ -20,7 +21,7 @@ from moot.console.safe_text import neutralise
 from moot_protocol.documents import DOCUMENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
+from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Show, Undelete, Update
 
 DEFAULT_REASON: Final = "Closed"
 _NUMBERS: Final = frozenset({"priority", "estimated_minutes"})
@@ -45,6 +46,8 @@ def _close_arguments(parser: ArgumentParser) -> None:
     add("--session", metavar="ID", help="the agent's session that closes it")
     add("--suggest-next", action="store_true", help="with --json: what became ready beside what was closed")
     add("--claim-next", action="store_true", help="then take the most urgent issue that is ready")
+    add("--continue", dest="go_on", action="store_true", help="then begin the molecule's next step that is ready")
+    add("--no-auto", action="store_true", help="with --continue: only say which step is next")
     add("--dry-run", action="store_true", help="check everything, write nothing")
 
 
@@ -86,15 +89,27 @@ def close_reasons(context: Context) -> list[str]:
 
 def _close(context: Context) -> int:
     given = context.arguments
+    if given.go_on and (len(set(given.ids)) > 1 or given.claim_next or given.suggest_next):
+        raise RefusedError("--continue only works when closing a single issue", code=Code.USAGE)
     closed = carry_out(context, close_mutations(context, close_reasons(context)))
-    document: Any = list(map(documents.changed, closed))
-    claimed = _claim_next(context) if given.claim_next and not given.dry_run else None
-    if given.claim_next or given.suggest_next:
-        document = {"closed": document}
-        document |= {"unblocked": _unblocked(closed)} if given.suggest_next else {}
-        document |= {"claimed": documents.changed(claimed) if claimed else None} if given.claim_next else {}
-    answer(context, document, [*_closed_lines(context, closed), *_claimed_lines(context, claimed)])
+    document, told = _followed_up(context, closed)
+    answer(context, document, [*_closed_lines(context, closed), *told])
     return 0
+
+
+def _followed_up(context: Context, closed: Sequence[IssueDoc]) -> tuple[Any, list[str]]:
+    """What is done after closing, as the flags ask: the document of all of it, and the lines of what followed."""
+    given = context.arguments
+    issues = list(map(documents.changed, closed))
+    if given.go_on and not given.dry_run:
+        advanced = advance(context, closed[0], claim=not given.no_auto)
+        if advanced is not None:
+            return {"closed": issues, "continue": advanced}, list(advanced_lines(context, advanced))
+    claimed = _claim_next(context) if given.claim_next and not given.dry_run else None
+    document: dict[str, Any] = {"closed": issues}
+    document |= {"unblocked": _unblocked(closed)} if given.suggest_next else {}
+    document |= {"claimed": documents.changed(claimed) if claimed else None} if given.claim_next else {}
+    return (document if len(document) > 1 else issues), list(_claimed_lines(context, claimed))
 
 
 def _claim_next(context: Context) -> IssueDoc | None:
@@ -146,23 +161,53 @@ def _delete_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="*", metavar="ID", help="the issues: all of them or none")
     parser.add_argument("-r", "--reason", default="", metavar="TEXT", help="why")
     parser.add_argument("--from-file", metavar="FILE", help="more ids, one a line; - is stdin")
-    parser.add_argument("-f", "--force", action="store_true", help="accepted for bd's sake: nothing is ever asked")
+    parser.add_argument("-f", "--force", action="store_true", help="called as bd: delete them, rather than show which")
+    parser.add_argument("--cascade", action="store_true", help="and all that depend on them, children too")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
 
 
 def _delete(context: Context) -> int:
     given = context.arguments
+    asked = _ids_to_delete(context)
+    counts: dict[str, int] = {}
+    if given.cascade or context.terminal.facts.program == as_bd.PROGRAM:
+        asked, counts = _with_what_hangs_on(context, asked)
+    shows_only = context.terminal.facts.program == as_bd.PROGRAM and not (given.force or given.dry_run)
+    dry_run = given.dry_run or shows_only
     deleted: list[IssueDoc] = carry_out(
         context,
-        [
-            (issue, Delete(actor=context.actor, dry_run=given.dry_run, id=issue, reason=given.reason))
-            for issue in _ids_to_delete(context)
-        ],
+        [(each, Delete(actor=context.actor, dry_run=dry_run, id=each, reason=given.reason)) for each in asked],
     )
     ids = [str(issue["id"]) for issue in deleted]
-    document: dict[str, Any] = {"deleted": ids[0]} if len(ids) == 1 else {"deleted": ids, "deleted_count": len(ids)}
-    answer(context, document, _deleted_lines(context, deleted))
+    if shows_only or (dry_run and counts):
+        document = _preview(context, ids, counts)
+    else:
+        document = {"deleted": ids[0]} if len(ids) == 1 else {"deleted": ids, "deleted_count": len(ids)}
+        document |= counts
+    answer(context, document, _deleted_lines(context, deleted, dry_run=dry_run, shows_only=shows_only))
     return 0
+
+
+def _with_what_hangs_on(context: Context, asked: Sequence[str]) -> tuple[list[str], dict[str, int]]:
+    """The ids to be deleted, with `--cascade` those of all that depends on them, and how many edges go with them."""
+    cascade, found = context.arguments.cascade, dict.fromkeys(asked, 0)
+    pending = list(asked)
+    while pending:
+        issues = context.api.call(Show(ids=tuple(pending)))
+        pending = []
+        for typed, issue in zip(list(found)[-len(issues) :], issues, strict=True):
+            dependents = [str(each["id"]) for each in issue.get("dependents", ())]
+            found[typed] = len(dependents) + len(issue.get("dependencies", ()))
+            pending += [each for each in dependents if cascade and each not in found and each not in pending]
+        found |= dict.fromkeys(pending, 0)
+    return list(found), {"dependencies_removed": sum(found.values()), "references_updated": 0}
+
+
+def _preview(context: Context, ids: list[str], counts: dict[str, int]) -> dict[str, Any]:
+    """What would be deleted, as `bd delete` has it without --force."""
+    given = context.arguments
+    told = {"preview": True, "dry_run": given.dry_run, "issue_ids": ids, "cascade": given.cascade}
+    return told | {"would_delete": len(ids), "would_remove_dependencies": counts["dependencies_removed"]}
 
 
 def _ids_to_delete(context: Context) -> list[str]:
@@ -174,13 +219,15 @@ def _ids_to_delete(context: Context) -> list[str]:
     return ids
 
 
-def _deleted_lines(context: Context, deleted: Sequence[IssueDoc]) -> Iterator[str]:
-    if context.arguments.dry_run:
+def _deleted_lines(context: Context, deleted: Sequence[IssueDoc], *, dry_run: bool, shows_only: bool) -> Iterator[str]:
+    ids = " ".join(neutralise(str(issue["id"])) for issue in deleted)
+    if dry_run:
         yield from (f"Would delete {naming(issue)}" for issue in deleted)
+        if shows_only:
+            yield f"  To proceed, run: bd delete {ids} --force"
         return
     for issue in deleted:
         yield confirmed(context, f"Deleted {naming(issue)}")
-    ids = " ".join(neutralise(str(issue["id"])) for issue in deleted)
     yield f"  Nothing is lost: `moot undelete {ids}` brings it back"
 
 

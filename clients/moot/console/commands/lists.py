@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from moot.console import documents, exits, graph_drawing
 from moot.console import filter_arguments as filters
@@ -10,9 +10,11 @@ from moot.console import issue_lines as lines
 from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
 from moot.console.commands.claims import add_ttl
+from moot.console.commands.molecules import ready_gated
 from moot.console.context import answer
 from moot.console.grammar import comma_separated
 from moot.console.graph_drawing import Drawing
+from moot.console.molecule import Molecule
 from moot.console.ready_explained import explained, explained_lines
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
@@ -49,7 +51,7 @@ def _list_arguments(parser: ArgumentParser) -> None:
     filters.add_full(parser)
     parser.add_argument("--all", action="store_true", help="closed ones too")
     parser.add_argument("--ready", action="store_true", help="of status open only (`ready` knows what isn't blocked)")
-    for flag in ("--include-gates", "--include-infra", "--include-templates", "--no-pager"):
+    for flag in ("--include-gates", "--include-infra", "--include-templates", "--no-pager", "--skip-labels"):
         parser.add_argument(flag, action="store_true", help="accepted for bd's sake: every type is listed")
     _add_order(parser)
     _add_look(parser)
@@ -78,6 +80,9 @@ def _ready_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--claim", action="store_true", help="take the first one that nobody else holds")
     add_ttl(parser)
     parser.add_argument("--explain", action="store_true", help="why each is ready, and what the others wait for")
+    parser.add_argument("--mol", default="", metavar="ID", help="the steps of this molecule, and which go at once")
+    parser.add_argument("--gated", action="store_true", help="molecules that may go on since a gate was closed")
+    parser.add_argument("--pretty", action="store_true", help="accepted for bd's sake: this is how it looks anyway")
     _add_look(parser)
 
 
@@ -89,11 +94,13 @@ def _blocked_arguments(parser: ArgumentParser) -> None:
 
 def _children_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", help="the parent")
+    parser.add_argument("--pretty", action="store_true", help="accepted for bd's sake: this is how it looks anyway")
     _add_look(parser)
 
 
 def _count_arguments(parser: ArgumentParser) -> None:
     filters.add_full(parser)
+    parser.add_argument("--include-infra", action="store_true", help="accepted for bd's sake: every type is counted")
     group = parser.add_mutually_exclusive_group()
     for name in _GROUPS:
         group.add_argument(f"--by-{name}", dest="by", action="store_const", const=name, default="", help=f"by {name}")
@@ -101,6 +108,7 @@ def _count_arguments(parser: ArgumentParser) -> None:
 
 def _stats_arguments(parser: ArgumentParser) -> None:
     filters.add_place(parser)
+    parser.add_argument("--assigned", action="store_true", help="only what you hold")
     for flag in ("--all", "--no-activity"):
         parser.add_argument(flag, action="store_true", help="accepted for bd's sake: this is what is told anyway")
 
@@ -178,6 +186,8 @@ def _ready(context: Context) -> int:
         raise RefusedError("--claim stands alone", code=Code.USAGE, hint="without --watch and --explain")
     if arguments.ttl and not arguments.claim:
         raise RefusedError("--ttl goes with --claim", code=Code.USAGE, hint="add --claim")
+    if arguments.mol or arguments.gated:
+        return _ready_of_molecules(context)
     if arguments.claim:
         filters.checked_limit(arguments)
         mine = claim_first(context, filters.basic_filter(context), arguments)
@@ -197,6 +207,20 @@ def _ready(context: Context) -> int:
     if arguments.explain:
         found = explained(context, page, filters.basic_filter(context), arguments.limit)
         answer(context, found, explained_lines(context, found))
+        return exits.OK
+    return _write(context, page, lines.READY)
+
+
+def _ready_of_molecules(context: Context) -> int:
+    arguments = context.arguments
+    if arguments.claim or arguments.explain or (arguments.mol and arguments.gated):
+        raise RefusedError("--mol and --gated stand alone", code=Code.USAGE, hint="without --claim and --explain")
+    if arguments.gated:
+        return ready_gated(context)
+    molecule = Molecule(context, arguments.mol)
+    page = Page(issues=molecule.ready(), total=len(molecule.ready()), truncated=False)
+    if context.json:
+        documents.write(context, molecule.ready_steps())
         return exits.OK
     return _write(context, page, lines.READY)
 
@@ -229,7 +253,11 @@ def _count(context: Context) -> int:
 
 
 def _stats(context: Context) -> int:
-    totals = context.api.call(Stats(projects=filters.projects_of(context), plane=context.arguments.plane))
+    projects, plane = filters.projects_of(context), context.arguments.plane
+    if context.arguments.assigned:
+        totals = _totals_of(context, Filter(projects=projects, plane=plane, assignee=context.actor))
+    else:
+        totals = context.api.call(Stats(projects=projects, plane=plane))
     if context.json:
         documents.write(context, documents.statistics(totals))
         return exits.OK
@@ -239,6 +267,14 @@ def _stats(context: Context) -> int:
         rows.append((f"{totals['lead_time_hours']:.0f}", "hours from created to closed on average"))
     lines.write_lines(context, lines.count_rows(style_of(context.terminal.facts), rows))
     return exits.OK
+
+
+def _totals_of(context: Context, place: Filter) -> dict[str, Any]:
+    """Totals of some of a project's issues."""
+    counted = context.api.call(Count(filter=place, by="status"))
+    by_status = {group["group"]: group["count"] for group in counted["groups"]}
+    ready = len(context.api.call(Ready(filter=place, limit=0)).issues)
+    return {**by_status, "total": counted["total"], "ready": ready}
 
 
 COMMANDS: Final = (

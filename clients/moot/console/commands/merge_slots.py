@@ -6,7 +6,7 @@ It is an issue like any other, of type `slot` and pinned, so that no list of wor
 from argparse import ArgumentParser
 from typing import Any, Final
 
-from moot.console import exits
+from moot.console import as_bd, exits
 from moot.console.command import Command, Context
 from moot.console.commands.claims import add_ttl
 from moot.console.confirm import confirmed
@@ -45,7 +45,8 @@ def _held(context: Context) -> dict[str, Any]:
 def _state(slot: IssueDoc) -> dict[str, Any]:
     holder, waiters = slot.get("assignee"), slot.get("waiters")
     waiting = [str(each) for each in waiters] if isinstance(waiters, list) else []
-    return {"id": slot["id"], "available": not holder, "holder": holder, "waiters": waiting}
+    status = slot.get("status", "")
+    return {"id": slot["id"], "available": not holder, "status": status, "holder": holder, "waiters": waiting}
 
 
 # -- create, check -----------------------------------------------------------------------------------------------
@@ -65,16 +66,26 @@ def _create(context: Context) -> int:
         if error.code is not Code.EXISTS:
             raise
         created, slot = False, _held(context)
-    told = f"Created merge slot {neutralise(name)}" if created else f"There is a merge slot {neutralise(name)} already"
+    told = f"Created merge slot: {neutralise(name)}" if created else f"Merge slot already exists: {neutralise(name)}"
     answer(context, slot | {"created": created}, [confirmed(context, told)])
     return exits.OK
 
 
 def _check(context: Context) -> int:
-    slot = _held(context)
+    try:
+        slot = _held(context)
+    except RefusedError as error:
+        if error.code is not Code.NOT_FOUND or context.terminal.facts.program != as_bd.PROGRAM:
+            raise
+        name = _slot(context)
+        missing = [f"Merge slot not found: {neutralise(name)}", "Run 'bd merge-slot create' to create one."]
+        answer(context, {"id": name, "available": False, "error": "not found"}, missing)
+        return exits.OK
     waiting = f"; waiting: {neutralise(', '.join(slot['waiters']))}" if slot["waiters"] else ""
-    told = "free" if slot["available"] else f"held by {neutralise(str(slot['holder']))}"
-    answer(context, slot, [f"{neutralise(slot['id'])} is {told}{waiting}"])
+    holder = neutralise(str(slot["holder"]))
+    told = f"Merge slot {'available' if slot['available'] else 'held'}: {neutralise(slot['id'])}"
+    lines = [told] if slot["available"] else [told, f"  Holder: {holder}{waiting}"]
+    answer(context, slot, lines)
     return exits.OK
 
 
@@ -99,8 +110,8 @@ def _acquire(context: Context) -> int:
         if error.code is not Code.LOST_RACE:
             raise
         return _lost(context, before["id"], holder)
-    told = f"{neutralise(holder)} holds {neutralise(slot['id'])}"
-    answer(context, slot | {"acquired": True, "waiting": False}, [confirmed(context, told)])
+    told = [confirmed(context, f"Acquired merge slot: {neutralise(slot['id'])}"), f"  Holder: {neutralise(holder)}"]
+    answer(context, slot | {"acquired": True, "waiting": False}, told)
     return exits.OK
 
 
@@ -108,10 +119,11 @@ def _lost(context: Context, slot_id: str, holder: str) -> int:
     """Say who has it; the exit code tells that it wasn't got, waiting or not."""
     if context.arguments.wait:
         slot = _state(context.api.call(Await(actor=holder, id=slot_id, waiter=holder)))
-        place = f"; {neutralise(holder)} is number {slot['waiters'].index(holder) + 1} in line"
+        slot["position"] = slot["waiters"].index(holder) + 1
+        place = f", added to waiters queue (position {slot['position']})"
     else:
         slot, place = _held(context), ""
-    told = f"{neutralise(slot['id'])} is held by {neutralise(str(slot['holder']))}{place}"
+    told = f"Slot held by: {neutralise(str(slot['holder']))}{place}"
     answer(context, slot | {"acquired": False, "waiting": context.arguments.wait}, [told])
     return exits.CONFLICT
 
@@ -124,9 +136,10 @@ def _release(context: Context) -> int:
     holder = context.arguments.holder or context.actor
     slot = _state(context.api.call(Unclaim(actor=context.actor, id=_held(context)["id"], if_holder=holder)))
     following = slot["waiters"][0] if slot["waiters"] else None
-    told = f"{neutralise(holder)} released {neutralise(slot['id'])}"
-    told += f"; next in line is {neutralise(following)}" if following else ""
-    answer(context, slot | {"released": True, "next": following}, [confirmed(context, told)])
+    told = [confirmed(context, f"Released merge slot: {neutralise(slot['id'])}")]
+    told += [f"  Next in queue: {neutralise(following)}"] if following else []
+    document = slot | {"released": True, "previous_holder": holder, "next": following}
+    answer(context, document, told)
     return exits.OK
 
 

@@ -11,6 +11,7 @@ from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note
 from moot.console.exchange_lines import KEY_SHOWN, PLANE_SHOWN, facts, invite_rows, mode_words, table
+from moot.console.recovery_words import hand_over, without_words
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import SYNC_MODES, CreatePlane, Planes, SetMode, ShowPlane
@@ -66,6 +67,7 @@ def _create_arguments(parser: ArgumentParser) -> None:
 def _create(context: Context) -> int:
     given = context.arguments
     made = context.api.call(CreatePlane(actor=context.actor, name=given.name, kind=given.kind))
+    made = without_words(made) | hand_over(context, made)
     told = f"Founded {_text(made, 'kind')} plane {_text(made, 'name')} {_text(made, 'plane')[:PLANE_SHOWN]}"
     answer(context, made, [confirmed(context, told)])
     return exits.OK

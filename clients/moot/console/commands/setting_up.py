@@ -9,11 +9,11 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from moot.console import exits
+from moot.console import as_bd, exits
 from moot.console.command import Command, Context
 from moot.console.commands.about import ONBOARD
 from moot.console.confirm import confirmed
-from moot.console.context import answer, read_text
+from moot.console.context import answer, is_trial, read_text
 from moot.console.marked import Marks, made, section_of, with_section, without_section
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -60,11 +60,13 @@ def _text(context: Context, path: str) -> str | None:
 
 def _consents(context: Context, changes: list[Change], shown: str) -> bool:
     """Whether the user wants it, after seeing it."""
-    if context.arguments.yes:
+    if context.arguments.yes and not is_trial(context):
         return True
     facts = context.terminal.facts
     paths = ", ".join(neutralise(change.path) for change in changes)
     context.terminal.err(f"This would be written to {paths}:\n\n{shown}\n")
+    if is_trial(context):
+        return True
     if context.json or not (facts.in_is_terminal and facts.err_is_terminal):
         context.terminal.err("Nothing was written; --yes writes it\n")
         return False
@@ -180,8 +182,18 @@ def _no_arguments(parser: ArgumentParser) -> None:
 
 def _list(context: Context) -> int:
     rows = list(_states(context))
-    answer(context, rows, [f"{row['name']}: {row['state']}" for row in rows])
+    document: Any = rows
+    if context.terminal.facts.program == as_bd.PROGRAM:
+        document = {"hooks": [row | _as_bd(row) for row in rows]}
+    answer(context, document, [f"{row['name']}: {row['state']}" for row in rows])
     return exits.OK
+
+
+def _as_bd(row: dict[str, Any]) -> dict[str, Any]:
+    """A hook under the names that `bd hooks list` has."""
+    installed, outdated = row["installed"], row["state"] == "outdated"
+    version = as_bd.VERSION if installed else ""
+    return {"Name": row["name"], "Installed": installed, "Version": version, "IsShim": False, "Outdated": outdated}
 
 
 def _states(context: Context) -> Iterator[dict[str, Any]]:

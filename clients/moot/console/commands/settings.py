@@ -1,4 +1,4 @@
-"""Settings of a project: config get|set|set-many|unset|list|show|validate, statuses and types.
+"""Settings of a project: config get|set|set-many|unset|list|show|validate|drift|apply, statuses and types.
 
 They stand on the project's plane, so that every machine has the same; with --town on the town's ledger, for all of its
 projects that say nothing else.
@@ -16,7 +16,7 @@ from moot.console.context import answer, carry_out, need_project
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import SetSetting, Settings
-from moot_protocol.settings import KV, custom_statuses, custom_types, problem_of
+from moot_protocol.settings import KV, PREFIX_KEYS, custom_statuses, custom_types, problem_of
 
 STATUSES: Final = {
     "open": ("active", "Available to work on"),
@@ -85,7 +85,7 @@ def _change(context: Context, key: str, value: str | None) -> SetSetting:
 # -- get, set, unset ---------------------------------------------------------------------------------------------
 def _get(context: Context) -> int:
     key = context.arguments.key
-    value = values_of(read_settings(context, key)).get(key, "")
+    value = need_project(context) if key in PREFIX_KEYS else values_of(read_settings(context, key)).get(key, "")
     if context.json:
         documents.write(context, {"key": key, "value": value})
     else:
@@ -101,9 +101,25 @@ def _set_arguments(parser: ArgumentParser) -> None:
 
 def _set(context: Context) -> int:
     key, value = context.arguments.key, context.arguments.value
-    context.api.call(_change(context, key, value))
+    if key in PREFIX_KEYS:
+        _keep_prefix(context, value)
+    else:
+        context.api.call(_change(context, key, value))
     answer(context, {"key": key, "value": value}, [f"Set {neutralise(key)} = {neutralise(value)}"])
     return exits.OK
+
+
+def _keep_prefix(context: Context, value: str) -> None:
+    """Refuse another prefix than the project has: it isn't a setting, but what its ids begin with.
+
+    Raises:
+        RefusedError: `conflict`.
+    """
+    project = need_project(context)
+    if value.rstrip("-") != project:
+        raise RefusedError(
+            f"this workspace is the project {project}", code=Code.CONFLICT, hint=f"`moot rename-prefix {value}` renames"
+        )
 
 
 def _set_many_arguments(parser: ArgumentParser) -> None:
@@ -168,6 +184,24 @@ def _validate(context: Context) -> int:
     return exits.FAILED if issues else exits.OK
 
 
+# -- drift, apply ------------------------------------------------------------------------------------------------
+def _drift(context: Context) -> int:
+    """What the settings ask for beyond the log, which is nothing; a setting that can't be is told."""
+    found = [{"check": "settings", "status": "ok", "message": "nothing outside the log follows from a setting"}]
+    for each in read_settings(context):
+        problem = problem_of(each["key"], each["value"])
+        if problem:
+            found.append({"check": str(each["key"]), "status": "drift", "message": problem})
+    told = (f"  {each['status']}: {neutralise(each['check'])}: {neutralise(each['message'])}" for each in found)
+    answer(context, found, told)
+    return exits.FAILED if len(found) > 1 else exits.OK
+
+
+def _apply_arguments(parser: ArgumentParser) -> None:
+    _town_argument(parser)
+    parser.add_argument("--dry-run", action="store_true", help="accepted for bd's sake: nothing is done anyway")
+
+
 # -- statuses, types ---------------------------------------------------------------------------------------------
 def _own(context: Context, key: str) -> str:
     """A setting of the project; empty where there is none or no project, or where it has a value it can't have."""
@@ -217,6 +251,8 @@ COMMANDS: Final = (
     Command("config unset", "Take a setting away", _unset_arguments, _unset),
     Command("config list", "All settings", _town_argument, _list, examples=("moot config list --json",)),
     Command("config show", "All settings, and whose they are", _town_argument, _show),
+    Command("config drift", "Whether anything differs from what the settings ask for", _town_argument, _drift),
+    Command("config apply", "The same: there is nothing to be applied", _apply_arguments, _drift),
     Command("config validate", "Whether every setting has a value it can have", _town_argument, _validate),
     Command("statuses", "The statuses that issues can have", _no_arguments, _statuses),
     Command("types", "The types that issues can have", _no_arguments, _types),

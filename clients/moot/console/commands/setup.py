@@ -1,8 +1,9 @@
 """init: make this machine's town if there is none, and a project for the folder.
 
 Writes two small files in one folder of its own, says so, and changes nothing when run again. It asks one thing, at a
-terminal: whether to adopt the issue file of Beads that lies there. The recovery words are printed before anything
-else can go wrong, since nobody can print them twice.
+terminal: whether to adopt the issue file of Beads that lies there. The recovery words are handed over before anything
+else can go wrong, since nobody can have them twice. Called as `bd`, it makes the `.beads` folder, too, by which
+programs written for Beads know a project; nothing is kept in it.
 """
 
 import posixpath
@@ -11,13 +12,14 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import documents, exits
+from moot.console import as_bd, documents, exits
 from moot.console.command import Command, Context
 from moot.console.commands import mirror, spools
 from moot.console.confirm import confirmed
-from moot.console.context import answer, say
+from moot.console.context import answer, is_trial, say
+from moot.console.recovery_words import FILE_FIELD, hand_over
 from moot.console.safe_text import neutralise
-from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
 from moot_protocol.mirror_requests import FILES
@@ -26,8 +28,20 @@ from moot_protocol.requests import InitProject, InitTown, WorkspaceInfo
 FOLDER: Final = ".moot"
 WORKSPACE_FILE: Final = f"{FOLDER}/workspace"
 IGNORE_FILE: Final = f"{FOLDER}/.gitignore"
-_WORDS_A_LINE: Final = 6
+BEADS_IGNORE_FILE: Final = ".beads/.gitignore"
+_BEADS_IGNORE: Final = b"*\n!issues.jsonl\n"
+"""A mirror's file may be committed; the folder by itself doesn't show."""
 _UNFIT: Final = re.compile(r"[^a-z0-9._-]+")
+_SWITCHES: Final = (
+    "--contributor", "--debug", "--discard-remote", "--external", "--force", "--reinit-local", "--server",
+    "--shared-server", "--team",
+)  # fmt: skip
+"""Flags of `bd init` about where Beads keeps its data, or about taking old data away: nothing is taken away here."""
+_VALUES: Final = (
+    "--agents-file", "--agents-profile", "--agents-template", "--backend", "--database", "--destroy-token", "--remote",
+    "--role", "--server-host", "--server-port", "--server-socket", "--server-user", "--setup-exclude",
+)  # fmt: skip
+"""The same, with a value."""
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -39,8 +53,10 @@ def _arguments(parser: ArgumentParser) -> None:
         "--mirror", action=BooleanOptionalAction, help="import .beads/issues.jsonl and keep it in step, or leave it"
     )
     spools.add_argument(parser)
-    for flag in ("--init-if-missing", "--non-interactive", "--skip-agents", "--skip-hooks", "--stealth"):
+    for flag in ("--init-if-missing", "--non-interactive", "--skip-agents", "--skip-hooks", "--stealth", *_SWITCHES):
         parser.add_argument(flag, action="store_true", help="accepted for bd's sake: this is what is done anyway")
+    for flag in _VALUES:
+        parser.add_argument(flag, metavar="…", help="accepted for bd's sake: it changes nothing here")
 
 
 def _init(context: Context) -> int:
@@ -51,21 +67,40 @@ def _init(context: Context) -> int:
     if known and not context.arguments.plane:
         return _known_already(context, str(known["project"]))
     prefix = check_prefix(context.arguments.prefix or (str(known["project"]) if known else default_prefix(folder)))
+    if is_trial(context):
+        return _foretell(context, prefix, folder)
     if not facts.workspace:
         context.terminal.write_file(IGNORE_FILE, [b"*\n"])
     town = context.api.call(InitTown())
-    if town["created"] and not context.json:
-        context.terminal.out("".join(f"{line}\n" for line in recovery_lines(town["recovery_words"])))
-    try:
-        made = _open_project(context, prefix, folder)
-    except MootError:
-        if town["created"] and context.json:
-            context.terminal.err("".join(f"{line}\n" for line in recovery_lines(town["recovery_words"])))
-        raise
-    _tell(context, town, made, folder)
+    handed_over = hand_over(context, town)
+    made = _open_project(context, prefix, folder)
+    _tell(context, town | handed_over, made, folder)
     if not context.json:
         _offer_mirror(context, folder, str(made["workspace"]))
         spools.in_words(context, str(made["workspace"]))
+    return exits.OK
+
+
+def _foretell(context: Context, prefix: str, folder: str) -> int:
+    """Say what would be made. A project can only be tried where there is a town already."""
+    facts, given = context.terminal.facts, context.arguments
+    town = context.api.call(InitTown())
+    asked = InitProject(actor=context.actor, prefix=prefix, workspace=facts.workspace, folder=folder, plane=given.plane)
+    made = {"created": True} if town["created"] else context.api.call(asked)
+    file = _needed_file(context, folder) if given.mirror else ""
+    files = [] if facts.workspace else [IGNORE_FILE, WORKSPACE_FILE]
+    document = {"prefix": prefix, "created": made["created"], "town_created": town["created"], "files": files}
+    document |= {"mirror": file} if file else {}
+    document |= {} if given.spool is None else {"spool": given.spool}
+    told = ["Would make your town, with this machine as its first"] if town["created"] else []
+    told.append(f"Would {'open' if made['created'] else 'join'} project {neutralise(prefix)} for {neutralise(folder)}")
+    told += [f"  Would write {' and '.join(files)}; git ignores both"] if files else []
+    told += [f"  Would import {file}, and keep it and this project in step"] if file else []
+    if given.spool is not None:
+        told.append(f"  Would {'open' if given.spool else 'close'} the spool for commands from sandboxes")
+    answer(context, document, told)
+    if facts.program == as_bd.PROGRAM:
+        _make_beads_folder(context)
     return exits.OK
 
 
@@ -110,19 +145,17 @@ def _open_project(context: Context, prefix: str, folder: str) -> dict[str, Any]:
     )
     if not workspace:
         context.terminal.write_file(WORKSPACE_FILE, [f"{made['workspace']}\n".encode()], exclusive=True)
+    if context.terminal.facts.program == as_bd.PROGRAM:
+        _make_beads_folder(context)
     return made
 
 
-def recovery_lines(words: str) -> Iterator[str]:
-    """The recovery words of a town that has just been made, and what they are."""
-    split = words.split()
-    yield "Recovery words of your town. They are shown this once and kept nowhere:"
-    yield ""
-    for start in range(0, len(split), _WORDS_A_LINE):
-        yield f"    {' '.join(split[start : start + _WORDS_A_LINE])}"
-    yield ""
-    yield "Write them on paper. Whoever has them can replace your town's key; without them nobody can."
-    yield ""
+def _make_beads_folder(context: Context) -> None:
+    """Make `.beads`, unless somebody has one there already: then it is theirs."""
+    try:
+        context.terminal.write_file(BEADS_IGNORE_FILE, [_BEADS_IGNORE], exclusive=True)
+    except RefusedError:
+        return
 
 
 def _tell(context: Context, town: dict[str, Any], made: dict[str, Any], folder: str) -> None:
@@ -136,7 +169,7 @@ def _tell(context: Context, town: dict[str, Any], made: dict[str, Any], folder: 
             "replica": town["replica"],
             "files": files,
         }
-        words = {"recovery_words": town["recovery_words"]} if town["created"] else {}
+        words = {FILE_FIELD: town[FILE_FIELD]} if FILE_FIELD in town else {}
         adopted = _adopted(context, folder, str(made["workspace"]))
         spooled = spools.in_document(context, str(made["workspace"]))
         documents.write(context, document | words | adopted | spooled)
@@ -162,6 +195,7 @@ def _offer_mirror(context: Context, folder: str, workspace: str) -> None:
         return
     facts = context.terminal.facts
     asks = facts.in_is_terminal and facts.out_is_terminal and not context.arguments.non_interactive
+    asks = asks and not is_trial(context)
     if wanted is None and asks and not context.arguments.quiet:
         context.terminal.out(f"Import {file}, and keep it and this project in step? [y/N] ")
         wanted = next(iter(context.terminal.stdin()), b"").strip().lower() in {b"y", b"yes"}

@@ -216,6 +216,8 @@ def _show_arguments(parser: ArgumentParser) -> None:
     look.add_argument("--short", action="store_true", help="one line each")
     look.add_argument("--long", action="store_true", help="fields that have no place on the page too")
     look.add_argument("--fields", action="append", metavar="A,B", help="these fields only, also with --json")
+    look.add_argument("--children", action="store_true", help="the parts of each, in its place")
+    look.add_argument("--refs", action="store_true", help="what depends on each or is part of it, in its place")
 
 
 def _wanted(context: Context) -> tuple[str, ...]:
@@ -236,10 +238,33 @@ def _around(context: Context, issue: IssueDoc, *, past: bool) -> Neighbours:
     return Neighbours(down, open_conflicts)
 
 
+def _show_relatives(context: Context, issues: Sequence[IssueDoc]) -> None:
+    """The parts of issues, or all that points to them, below the id of each."""
+    only_parts = context.arguments.children
+    found = {
+        issue["id"]: [
+            edge
+            for edge in issue.get("dependents", ())
+            if not only_parts or edge.get("dependency_type") == lines.PARENT_CHILD
+        ]
+        for issue in issues
+    }
+    if context.json:
+        documents.write(context, {one: list(map(documents.without_marks, edges)) for one, edges in found.items()})
+        return
+    style = style_of(context.terminal.facts)
+    for issue in issues:
+        context.terminal.out(f"{lines.node_line(style, '', issue)}\n")
+        lines.write_lines(context, edge_lines(style, found[issue["id"]]) or [style.faint("  none")])
+
+
 def _show(context: Context) -> int:
     arguments = context.arguments
     as_of = when.parse(arguments.as_of, context.now_ms) if arguments.as_of else None
     issues = context.api.call(Show(ids=_wanted(context), as_of=as_of))
+    if arguments.children or arguments.refs:
+        _show_relatives(context, issues)
+        return exits.OK
     style = style_of(context.terminal.facts)
     fields = comma_separated(arguments.fields)
     if (arguments.short or fields) and not context.json:

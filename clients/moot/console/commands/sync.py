@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import as_bd, documents, exits, when
 from moot.console.amounts import several, size
 from moot.console.command import Command, Context
 from moot.console.commands.remotes import NO_REMOTES
@@ -28,6 +28,8 @@ def _sync_arguments(parser: ArgumentParser) -> None:
     for flag in ("--full", "--flush-only", "--import-only", "--no-pull", "--no-push"):
         parser.add_argument(flag, action="store_true", help="accepted for bd's sake: every exchange goes both ways")
     parser.add_argument("-m", "--message", help="accepted for bd's sake: an exchange has no message")
+    parser.add_argument("--remote", metavar="NAME", help="accepted for bd's sake: it is all remotes")
+    parser.add_argument("--force", action="store_true", help="accepted for bd's sake: nothing is ever overwritten")
 
 
 def _sync(context: Context) -> int:
@@ -67,7 +69,10 @@ def _counts(remote: dict[str, Any]) -> str:
 def _tell(context: Context, exchange: dict[str, Any]) -> None:
     style, program = style_of(context.terminal.facts), context.terminal.facts.program
     if not exchange["remotes"]:
-        context.terminal.err(NO_REMOTES)
+        if program == as_bd.PROGRAM:  # its callers take a command that prints nothing for one that failed
+            say(context, confirmed(context, "Nothing to sync: every write is kept here, and there are no remotes"))
+        else:
+            context.terminal.err(NO_REMOTES)
         return
     unreached = _unreached(exchange)
     for row in table(style, [_cells(remote, told=bool(unreached)) for remote in exchange["remotes"]]):
@@ -96,6 +101,16 @@ def _cells(remote: dict[str, Any], *, told: bool) -> list[str]:
     counts = [f"{remote[name]:,} {name}" for name in _COUNTED]
     error = "" if told else neutralise(str(remote["error"]))
     return [neutralise(str(remote["remote"])), neutralise(str(remote["state"])), *counts, error]
+
+
+# -- dolt commit -------------------------------------------------------------------------------------------------
+def _commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-m", "--message", help="accepted for bd's sake: every write says by itself what it is")
+
+
+def _commit(context: Context) -> int:
+    answer(context, {"committed": False}, ["Nothing to commit: every write is committed when it is answered"])
+    return exits.OK
 
 
 # -- outbox ------------------------------------------------------------------------------------------------------
@@ -136,7 +151,16 @@ COMMANDS: Final = (
         "Exchange with the remotes now",
         _sync_arguments,
         _sync,
+        aliases=("dolt push", "dolt pull"),
         examples=("moot sync --wait", "moot sync --plane ledger"),
+        alone=True,
+    ),
+    Command(
+        "dolt commit",
+        "For programs that know bd: nothing is left to be committed",
+        _commit_arguments,
+        _commit,
+        aliases=("vc commit",),
         alone=True,
     ),
     Command("outbox", "What waits for each remote, and how full that is", _no_arguments, _outbox, alone=True),

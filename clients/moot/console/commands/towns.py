@@ -8,12 +8,11 @@ from moot.console import documents, exits
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.commands.setup import recovery_lines
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note
 from moot.console.exchange_lines import facts, table
 from moot.console.membership_lines import state_words, town_rows
-from moot.console.safe_text import neutralise
+from moot.console.recovery_words import hand_over, without_words
 from moot.console.style import Style, style_of
 from moot_protocol.membership_requests import CreateTown, OwnTown, RotateTownKey, Towns
 
@@ -75,10 +74,7 @@ def _create_arguments(parser: ArgumentParser) -> None:
 
 def _create(context: Context) -> int:
     made = context.api.call(CreateTown(actor=context.actor, name=context.arguments.name))
-    if context.json:
-        documents.write(context, made)
-        return exits.OK
-    context.terminal.out("".join(f"{neutralise(line)}\n" for line in recovery_lines(made["recovery_words"])))
+    made = without_words(made) | hand_over(context, made)
     told = f"Made town {lines.text_of(made, 'name')} {lines.text_of(made, 'town')}"
     answer(
         context, made, [confirmed(context, f"{told}, with this machine as replica {lines.text_of(made, 'replica')}")]

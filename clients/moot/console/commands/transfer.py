@@ -24,8 +24,10 @@ from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories, Remember
 from moot_protocol.requests import Export, Import, ImportEdits, WorkspaceInfo
 
-LINES_AT_ONCE: Final = 1000
+LINES_AT_ONCE: Final = 2000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""
+PAIRS_AT_ONCE: Final = 1000
+"""Pairs of lines in one request: what differs in them has to be found out as well."""
 BYTES_AT_ONCE: Final = limits.RPC_FRAME_BYTES // 4
 """Bytes of lines in one request."""
 LINE_BYTES: Final = 2 * limits.MIB
@@ -291,7 +293,7 @@ def _portions(pairs: Iterable[LinePair]) -> Iterator[tuple[LinePair, ...]]:
     size = 0
     for pair in pairs:
         bytes_of_pair = len(pair.base) + len(pair.line)
-        if held and (len(held) >= LINES_AT_ONCE or size + bytes_of_pair > BYTES_AT_ONCE):
+        if held and (len(held) >= PAIRS_AT_ONCE or size + bytes_of_pair > BYTES_AT_ONCE):
             yield tuple(held)
             held, size = [], 0
         held.append(pair)

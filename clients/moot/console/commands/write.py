@@ -4,12 +4,13 @@ Several ids are changed together or not at all: one answer, one commit, one erro
 says which mutations it wants, so that `batch` can string them together, and one that carries them out and confirms.
 """
 
+import posixpath
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from moot.console import documents
 from moot.console.command import Command, Context
@@ -29,6 +30,7 @@ from moot.console.issue_fields import (
 )
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.gate_requests import SetAwaited
 from moot_protocol.listing import IssueDoc
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, Show, Update
@@ -50,6 +52,12 @@ def _create_arguments(parser: ArgumentParser) -> None:
     add("--waits-for-gate", choices=("all-children", "any-children"), default="all-children", help="for all, or one")
     add("--metadata", metavar="JSON", help="more fields of your own: a JSON object, or @FILE")
     add("--id", help="an id of your own choice")
+    add("--append-notes", metavar="TEXT", help="notes, beside those of --notes")
+    add("--skills", metavar="TEXT", help="what whoever does it has to know; goes into the description")
+    add("--context", metavar="TEXT", help="what to know about it; goes into the description")
+    add("--repo", metavar="FOLDER", help="the project's folder, if it is this one; else go there with -C")
+    for flag in ("--force", "--no-history"):
+        add(flag, action="store_true", help="accepted for bd's sake: it changes nothing here")
     add("--dry-run", action="store_true", help="check everything, write nothing")
     add("--silent", action="store_true", help="print the id only")
     add(
@@ -72,6 +80,8 @@ def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
         fields.priority = DEFAULT_PRIORITY
     if fields.issue_type is UNSET:
         fields.issue_type = DEFAULT_TYPE
+    _write_together(given, fields)
+    _check_folder(context)
     outward, inward = _read_deps(given)
     create = Create(
         actor=context.actor,
@@ -88,6 +98,30 @@ def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
     )
     waiting = [AddEdge(actor=context.actor, dry_run=given.dry_run, id=issue, edge=Edge(to=itself)) for issue in inward]
     return [("create", create), *((f"blocks:{edge.id}", edge) for edge in waiting)]
+
+
+def _write_together(given: Namespace, fields: IssueFields) -> None:
+    """Put the texts that have no field of their own where they belong."""
+    sections = {"Required Skills": given.skills, "Context": given.context}
+    told = [f"## {name}\n{text}" for name, text in sections.items() if text]
+    if told:
+        before = [] if isinstance(fields.description, UnsetType) else [fields.description]
+        fields.description = "\n\n".join(filter(None, [*before, *told]))
+    if given.append_notes:
+        notes = [] if isinstance(fields.notes, UnsetType) else [fields.notes]
+        fields.notes = "\n".join(filter(None, [*notes, given.append_notes]))
+
+
+def _check_folder(context: Context) -> None:
+    """Refuse another folder's project: this command acts where it was called.
+
+    Raises:
+        RefusedError: `usage`; the hint says how to go there.
+    """
+    folder, meant = context.terminal.facts.folder, context.arguments.repo
+    if meant and posixpath.normpath(posixpath.join(folder, meant)) != posixpath.normpath(folder):
+        hint = f"`{context.terminal.facts.program} -C {meant} create …`"
+        raise RefusedError(f"{meant} is another folder than this", code=Code.USAGE, hint=hint)
 
 
 def _title(words: Sequence[str], flag: str | None) -> str:
@@ -215,6 +249,10 @@ def _update_arguments(parser: ArgumentParser) -> None:
     add("--set-metadata", action="append", metavar="KEY=VALUE", help="one such entry")
     add("--unset-metadata", action="append", metavar="KEY", help="take an entry away")
     add("--parent", metavar="ID", help="the issue it is part of; empty for none")
+    add("--await-id", metavar="ID", help="of a gate: the run or pull request that it waits for")
+    add("--session", metavar="ID", help="accepted for bd's sake: who acts is told by --actor")
+    for flag in ("--allow-empty-description", "--history", "--no-history"):
+        add(flag, action="store_true", help="accepted for bd's sake: it changes nothing here")
     add("--dry-run", action="store_true", help="check everything, write nothing")
 
 
@@ -244,9 +282,23 @@ def update_mutations(context: Context) -> list[Labelled]:
         unset_metadata=tuple(given.unset_metadata or ()),
         parent=given.parent,
     )
+    awaited = _awaited(context)
     if change == Update(actor=context.actor, dry_run=given.dry_run, id=""):
+        if awaited:
+            return awaited
         raise RefusedError("nothing to change", code=Code.USAGE, hint="`moot help update` lists what can be")
-    return _for_each(context, change)
+    return [*awaited, *_for_each(context, change)]
+
+
+def _awaited(context: Context) -> list[Labelled]:
+    """What `--await-id` wants."""
+    given = context.arguments
+    if given.await_id is None:
+        return []
+    if len(given.ids) > 1:
+        raise RefusedError("--await-id is for one gate", code=Code.USAGE)
+    gate = SetAwaited(actor=context.actor, dry_run=given.dry_run, id=given.ids[0], await_id=given.await_id)
+    return [(given.ids[0], gate)]
 
 
 def _changed_fields(context: Context) -> IssueFields:
@@ -276,7 +328,7 @@ def _undeferred(context: Context, changes: list[Update]) -> list[Update]:
 
 
 def _update(context: Context) -> int:
-    changed = carry_out(context, update_mutations(context))
+    changed = carry_out(context, update_mutations(context))[-len(set(context.arguments.ids)) :]
     done = "Would update issue" if context.arguments.dry_run else "Updated issue"
     told = (confirmed(context, f"{done}: {naming(issue)}") for issue in changed)
     answer(context, list(map(documents.changed, changed)), told)

@@ -108,3 +108,11 @@ def test_a_comment_can_come_from_a_file_or_standard_input() -> None:
 def test_a_comment_needs_one_text(argv: list[str]) -> None:
     ran = comment(*argv)
     assert (ran.code, ran.asked) == (2, [])
+
+
+def test_an_issue_that_blocks_another_can_be_named_first() -> None:
+    edge = {"issue_id": "bd-2", "depends_on_id": "bd-1", "type": "blocks", "created": True}
+    ran = run_console("dep bd-1 --blocks bd-2 --json", {"add_edge": edge})
+    assert ran.request == AddEdge(actor="unknown", id="bd-2", edge=Edge(to="bd-1"))
+    assert ran.document == {"status": "added", "blocker_id": "bd-1", "blocked_id": "bd-2", "type": "blocks"}
+    assert run_console("dep bd-1").code == 2

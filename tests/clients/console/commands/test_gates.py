@@ -9,9 +9,9 @@ from moot.console.commands.gates import COMMANDS
 from moot_protocol.errors import RefusedError
 from moot_protocol.gate_requests import Await, CreateGate
 from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Close, ListIssues
+from moot_protocol.requests import Close, ListIssues, Show
 from moot_testkit.canned_api import CannedApi, Ran, run
-from moot_testkit.console import issue
+from moot_testkit.console import in_turn, issue
 from moot_testkit.terminal import RecordingTerminal
 
 HOUR_NS = 3_600_000_000_000
@@ -41,7 +41,7 @@ def test_a_gate_is_made_with_what_it_waits_for_and_what_it_blocks() -> None:
             reason="Rest",
         )
     ]  # fmt: skip
-    assert ran.out == "✓ Would create gate bd-000000000001 — Issue 1\n"
+    assert ran.out == "✓ Would create gate bd-000000000001 (type: timer)\n  Blocks: a\n  Blocks: b\n"
 
 
 def test_gates_are_listed_with_what_they_wait_for() -> None:
@@ -70,6 +70,18 @@ def test_resolving_tells_what_became_ready_and_who_waits() -> None:
     ran = tried("gate resolve x -r Agreed", close=gate(_unblocked=["bd-7"], waiters=["bob"]))
     assert ran.asked[1] == Close(actor="alice", id=gate()["id"], reason="Agreed", force=True)
     assert ran.out.splitlines()[1:] == ["  Newly unblocked: bd-7", "  Waiting for it: bob"]
+
+
+def test_resolving_is_told_in_the_words_that_programs_look_for() -> None:
+    assert tried("gate resolve x").out.startswith("✓ Gate resolved: bd-000000000001")
+
+
+def test_the_gates_of_one_issue_are_listed_by_themselves() -> None:
+    needs = [{"depends_on_id": gate(n)["id"], "type": kind} for n, kind in ((1, "blocks"), (2, "parent-child"))]
+    shown = in_turn([issue(9, dependencies=needs)], [gate()])
+    ran = tried("gate list bd-9 --json", show=shown)
+    assert [each["id"] for each in json.loads(ran.out)] == [gate()["id"]]
+    assert ran.asked[1] == Show(ids=(gate()["id"],))
 
 
 def test_who_waits_is_added() -> None:
@@ -106,7 +118,7 @@ def test_an_issue_resolves_a_gate_when_it_is_closed(status: str, result: str) ->
 
 def test_an_issue_that_is_not_here_is_told() -> None:
     ran = tried("gate check", gate(await_type="issue", await_id="bd-5"), show=RefusedError("no issue bd-5"))
-    assert ran.out == "bd-000000000001 failed: no issue bd-5\n"
+    assert ran.out == "bd-000000000001 error: no issue bd-5\n"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +130,7 @@ def test_an_issue_that_is_not_here_is_told() -> None:
         ("gh:pr", '{"state": "MERGED"}', "resolved"),
         ("gh:pr", '{"state": "CLOSED"}', "failed"),
         ("gh:pr", '{"state": "OPEN"}', "pending"),
-        ("gh:pr", "[]", "failed"),
+        ("gh:pr", "[]", "error"),
     ],
 )
 def test_runs_and_pull_requests_are_asked_of_the_users_gh(kind: str, told: str, result: str) -> None:
@@ -131,13 +143,28 @@ def test_runs_and_pull_requests_are_asked_of_the_users_gh(kind: str, told: str, 
 def test_without_gh_that_is_said_and_the_other_gates_are_looked_at() -> None:
     ran = tried("gate check", gate(await_type="gh:pr", await_id="42"), gate(2, await_type="timer", timeout=HOUR_NS))
     assert ran.out.splitlines() == [
-        "bd-000000000001 failed: gh isn't installed, or not on the PATH",
+        "bd-000000000001 error: gh isn't installed, or not on the PATH",
         "bd-000000000002 resolved: its time is over",
     ]
+
+
+def test_what_failed_is_put_before_a_human_once_if_asked() -> None:
+    overdue: dict[str, Any] = {"await_type": "human", "timeout": HOUR_NS}
+    ran = tried("gate check --escalate --json", gate(**overdue), gate(2, labels=["human"], **overdue), script=[{}, {}])
+    assert (json.loads(ran.out)["escalated"], len(ran.asked)) == (2, 2)
+    (update, comment) = ran.asked[1].steps  # type: ignore[attr-defined]
+    assert (update["params"]["add_labels"], "overdue" in comment["params"]["text"]) == (("human",), True)
+    assert len(tried("gate check", gate(**overdue)).asked) == 1
+
+
+def test_a_run_that_is_not_known_is_to_be_looked_for() -> None:
+    ran = tried("gate check", gate(await_type="gh:run", await_id="ci.yml"))
+    assert "pending" in ran.out
+    assert "gate discover" in ran.out
 
 
 def test_only_gates_of_a_kind_are_looked_at_if_asked() -> None:
     gates = gate(await_type="gh:pr", await_id="42"), gate(2, await_type="issue", await_id="x"), gate(3)
     assert json.loads(tried("gate check --type gh --json", *gates).out)["checked"] == 1
     assert json.loads(tried("gate check --type bead --json", *gates).out)["checked"] == 1
-    assert tried("gate check").out == "No gate is open\n"
+    assert tried("gate check").out == "No open gates found.\n"

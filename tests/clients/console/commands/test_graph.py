@@ -135,6 +135,8 @@ def test_the_direction_and_depth_reach_the_daemon() -> None:
         EdgeTree(id="a1b2", direction="down", depth=3),
         EdgeTree(id="a1b2", direction="up", depth=3),
     ]
+    run(COMMANDS, "dep tree a1b2 --reverse -d 3", api)
+    assert api.asked[-1] == api.asked[1]
 
 
 @pytest.mark.parametrize("argv", ["dep tree a -d -1", "dep tree a --direction left", "dep tree", "dep list"])

@@ -8,7 +8,7 @@ from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
 from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
-from moot_testkit.console import Outcome, issue, run_console
+from moot_testkit.console import Outcome, in_turn, issue, run_console
 from moot_testkit.terminal import FACTS
 
 NAMED = "bd-000000000001 — Issue 1"
@@ -188,3 +188,32 @@ def test_a_long_value_can_be_piped_in() -> None:
 def test_a_resolution_that_makes_no_sense_is_refused(argv: str) -> None:
     ran = run_console(f"resolve a1b2 {argv}")
     assert (ran.code, ran.asked) == (2, [])
+
+
+# -- As bd -------------------------------------------------------------------------------------------------------
+BD = FACTS._replace(program="bd")
+
+
+def test_as_bd_delete_only_shows_what_it_would_do_until_it_is_forced() -> None:
+    shown = issue(dependencies=[{}], dependents=[issue(2)])
+    looked = run_console("delete a1b2 --json", {"show": [shown], "delete": issue()}, facts=BD)
+    assert looked.asked[-1] == Delete(actor="unknown", id="a1b2", dry_run=True)
+    assert looked.document == {
+        "preview": True, "dry_run": False, "issue_ids": ["bd-000000000001"], "cascade": False, "would_delete": 1,
+        "would_remove_dependencies": 2,
+    }  # fmt: skip
+    told = run_console("delete a1b2", {"show": [shown], "delete": issue()}, facts=BD).out
+    assert "bd delete bd-000000000001 --force" in told
+    forced = run_console("delete a1b2 --force --json", {"show": [shown], "delete": issue()}, facts=BD)
+    assert forced.asked[-1] == Delete(actor="unknown", id="a1b2")
+    assert forced.document == {"deleted": "bd-000000000001", "dependencies_removed": 2, "references_updated": 0}
+
+
+def test_what_depends_on_it_goes_too_if_asked() -> None:
+    shown = in_turn([issue(1, dependents=[issue(2), issue(3)])], [issue(2, dependents=[issue(3)]), issue(3)])
+    ran = run_console(
+        "delete bd-000000000001 --cascade --json", {"show": shown, "script": [issue(n) for n in (1, 2, 3)]}
+    )
+    asked: Any = ran.asked[-1]
+    assert [step["params"]["id"] for step in asked.steps] == [issue(n)["id"] for n in (1, 2, 3)]
+    assert (ran.document["deleted_count"], ran.document["dependencies_removed"]) == (3, 3)

@@ -14,6 +14,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
 from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
+from moot_testkit.console import issue, run_console
 from moot_testkit.terminal import FACTS, at_terminal, without_colours
 
 LOGIN = {
@@ -176,9 +177,11 @@ def test_what_a_list_leaves_out_is_said() -> None:
     assert ran.err == "1 of 312 shown; --limit 0 shows all\n"
 
 
-def test_json_has_the_issues_as_they_are() -> None:
+def test_json_has_the_issues_as_they_are_and_what_each_is_part_of() -> None:
     ran = run(COMMANDS, "list --json", CannedApi(list=PAGE))
-    assert json.loads(ran.out) == PAGE.issues
+    document = json.loads(ran.out)
+    assert [issue.pop("parent", None) for issue in document] == [None, "bd-a1b2c3d4e5f6", "bd-a9zzzzzzzzzz"]
+    assert document == PAGE.issues
     assert "\x1b" not in ran.out
     assert "\u202e" not in ran.out
 
@@ -437,3 +440,38 @@ def test_statistics_have_the_names_of_bd() -> None:
         }
     }
     assert api.asked == [Stats(projects=("bd",))]
+
+
+# -- Molecules, and flags of bd ------------------------------------------------------------------------------------
+def test_the_steps_of_a_molecule_that_are_ready_are_told_in_bds_shape() -> None:
+    step = issue(2, dependencies=[{"depends_on_id": issue(1)["id"], "type": "parent-child"}])
+    page = Page(issues=[step], total=1, truncated=False)
+    answers = {"show": [issue(1, issue_type="epic")], "list": page, "ready": page}
+    document = run_console("ready --mol x --json", answers).document
+    assert (document["molecule_id"], document["steps"][0]["issue"]["id"]) == (issue(1)["id"], step["id"])
+    assert step["id"] in run_console("ready --mol x", answers).out
+    none = {"list": Page(issues=[], total=0, truncated=False)}
+    assert run_console("ready --gated --json", none).document == {"molecules": [], "count": 0}
+
+
+@pytest.mark.parametrize("argv", ["--mol x --gated", "--mol x --claim", "--gated --explain"])
+def test_molecules_stand_alone(argv: str) -> None:
+    assert run_console(f"ready {argv}").code == 2
+
+
+def test_totals_may_be_of_what_one_holds() -> None:
+    counted = {"total": 3, "groups": [{"group": "open", "count": 1}, {"group": "closed", "count": 2}]}
+    ready = Page(issues=[issue()], total=1, truncated=False)
+    ran = run_console("stats --assigned --json", {"count": counted, "ready": ready})
+    counting: Any = ran.asked[0]
+    assert counting.filter == Filter(projects=("bd",), assignee="unknown")
+    summary = ran.document["summary"]
+    assert [summary[name] for name in ("total_issues", "open_issues", "closed_issues", "ready_issues")] == [3, 1, 2, 1]
+
+
+def test_a_status_that_is_named_holds_beside_all() -> None:
+    page = {"list": Page(issues=[], total=0, truncated=False)}
+    ran = run_console("list --all --status cancelled --json", page)
+    assert (ran.request.filter.statuses, ran.request.all) == (("cancelled",), False)
+    everything = run_console("list --all --json", page).request
+    assert (everything.filter.statuses, everything.all) == ((), True)

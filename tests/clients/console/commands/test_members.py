@@ -9,6 +9,7 @@ from moot_testkit.console import run_console
 MEMBER = {
     "plane": "shared", "replica": "R" * 43, "town": "T" * 43, "town_name": "hill", "role": "writer", "state": "ok",
     "n": 7, "last_seen_ms": NOW_MS - 300_000, "version": "", "is_here": False,
+    "in_step_ms": 0, "frontier": "",
 }  # fmt: skip
 TOWN = {
     "plane": "shared", "town": "T" * 43, "name": "hill", "role": "admin", "depth": 1, "admitted_by": "",

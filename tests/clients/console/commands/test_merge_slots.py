@@ -11,9 +11,12 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import Await
 from moot_protocol.requests import Create, Script, Update
 from moot_testkit.canned_api import CannedApi, InTurn, Ran, run
+from moot_testkit.console import run_console
+from moot_testkit.terminal import FACTS
 
 FREE: dict[str, Any] = {"id": "bd-merge-slot"}
-HELD = FREE | {"assignee": "bob", "waiters": ["carol"]}
+HELD = FREE | {"status": "in_progress", "assignee": "bob", "waiters": ["carol"]}
+BD = FACTS._replace(program="bd")
 LOST = RefusedError("bob has it", code=Code.LOST_RACE)
 
 
@@ -28,19 +31,27 @@ def test_there_is_one_a_project_outside_of_all_lists_of_work() -> None:
     (asked,) = ran.asked
     assert isinstance(asked, Create)
     assert (asked.id, asked.fields.pinned, asked.labels) == ("bd-merge-slot", True, ("gt:slot",))
-    assert ran.out == "✓ Created merge slot bd-merge-slot\n"
+    assert ran.out == "✓ Created merge slot: bd-merge-slot\n"
     again = tried("create --json", create=RefusedError("there", code=Code.EXISTS), show=[HELD])
     assert json.loads(again.out) == {
-        "id": "bd-merge-slot", "available": False, "holder": "bob", "waiters": ["carol"], "created": False
+        "id": "bd-merge-slot", "available": False, "status": "in_progress", "holder": "bob", "waiters": ["carol"],
+        "created": False,
     }  # fmt: skip
 
 
 def test_it_tells_who_has_it_and_who_waits() -> None:
-    assert tried("check").out == "bd-merge-slot is free\n"
-    assert tried("check", show=[HELD]).out == "bd-merge-slot is held by bob; waiting: carol\n"
+    assert tried("check").out == "Merge slot available: bd-merge-slot\n"
+    assert tried("check", show=[HELD]).out == "Merge slot held: bd-merge-slot\n  Holder: bob; waiting: carol\n"
     with pytest.raises(RefusedError) as missing:
         tried("check", show=RefusedError("no issue", code=Code.NOT_FOUND))
     assert "merge-slot create" in missing.value.hint
+
+
+def test_as_bd_one_that_is_not_there_is_an_answer_and_no_failure() -> None:
+    answers = {"show": RefusedError("no issue", code=Code.NOT_FOUND)}
+    ran = run_console("merge-slot check --json", answers, facts=BD)
+    assert (ran.code, ran.document) == (0, {"id": "bd-merge-slot", "available": False, "error": "not found"})
+    assert run_console("merge-slot check", answers, facts=BD).out.startswith("Merge slot not found: bd-merge-slot")
 
 
 def test_taking_it_is_a_claim() -> None:
@@ -54,17 +65,17 @@ def test_who_waited_waits_no_more() -> None:
     script = ran.asked[1]
     assert isinstance(script, Script)
     assert [step["method"] for step in script.steps] == ["update", "await"]
-    assert ran.out == "✓ carol holds bd-merge-slot\n"
+    assert ran.out == "✓ Acquired merge slot: bd-merge-slot\n  Holder: carol\n"
 
 
 def test_who_loses_is_told_who_has_it_and_can_stand_in_line() -> None:
     ran = tried("acquire", show=[HELD], update=LOST)
-    assert (ran.code, ran.out) == (5, "bd-merge-slot is held by bob\n")
+    assert (ran.code, ran.out) == (5, "Slot held by: bob\n")
     ran = tried(
         "acquire --wait", show=InTurn([[HELD]]), update=LOST, **{"await": HELD | {"waiters": ["carol", "alice"]}}
     )
     assert ran.asked[-1] == Await(actor="alice", id="bd-merge-slot", waiter="alice")
-    assert (ran.code, ran.out) == (5, "bd-merge-slot is held by bob; alice is number 2 in line\n")
+    assert (ran.code, ran.out) == (5, "Slot held by: bob, added to waiters queue (position 2)\n")
     with pytest.raises(RefusedError, match="broken"):
         tried("acquire", update=RefusedError("broken"))
 
@@ -72,5 +83,5 @@ def test_who_loses_is_told_who_has_it_and_can_stand_in_line() -> None:
 def test_only_its_holder_gives_it_back_and_the_next_in_line_is_named() -> None:
     ran = tried("release", unclaim=FREE | {"waiters": ["carol"]})
     assert ran.asked[1] == Unclaim(actor="alice", id="bd-merge-slot", if_holder="alice")
-    assert ran.out == "✓ alice released bd-merge-slot; next in line is carol\n"
+    assert ran.out == "✓ Released merge slot: bd-merge-slot\n  Next in queue: carol\n"
     assert json.loads(tried("release --json", unclaim=FREE).out)["next"] is None

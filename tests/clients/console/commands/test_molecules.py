@@ -1,151 +1,127 @@
-"""formula, cook and mol against a real daemon's service: what was poured, how far it is, and that it goes again."""
-
-import json
-from typing import Any, cast
+"""mol against a real daemon's service: what was poured, how far it is, and what may go on."""
 
 import pytest
 
-from moot.console.commands.molecules import COMMANDS
-from moot_protocol.document_requests import NewDocument
 from moot_protocol.errors import RefusedError
-from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, ListIssues, Ready, Update
-from moot_testkit.canned_api import CannedApi, run
-from moot_testkit.town import Api, make_api
-
-TEXT = """
-formula = "release"
-version = "1.0.0"
-[vars]
-version = { required = true }
-[[steps]]
-id = "build"
-title = "Build {{version}}"
-[[steps]]
-id = "ship"
-title = "Ship {{version}}"
-needs = ["build"]
-"""
-
-
-class Town:
-    """A town with the formula, and its console."""
-
-    def __init__(self) -> None:
-        self.api: Api = make_api()
-        self.asked: list[Any] = []
-        self.api.call(NewDocument(actor="ada", kind="formula", name="release", text=TEXT))
-
-    def call(self, request: Request[Any]) -> Any:
-        return self.api.call(request)
-
-    def __call__(self, argv: str) -> str:
-        return run(COMMANDS, argv, cast("CannedApi", self), project="demo").out
-
-    def json(self, argv: str) -> Any:
-        return json.loads(self(f"{argv} --json"))
-
-    def pour(self, how: str = "pour") -> dict[str, Any]:
-        poured: dict[str, Any] = self.json(f"mol {how} release --var version=2.0")
-        return poured
-
-    def ready(self) -> list[str]:
-        return [issue["title"] for issue in self.api.call(Ready()).issues]
-
-    def close(self, poured: dict[str, Any], step: str) -> None:
-        self.api.call(Close(actor="ada", id=poured["id_mapping"][step], reason="Done"))
-
-    def all(self) -> list[str]:
-        return [issue["title"] for issue in self.api.call(ListIssues(all=True)).issues]
+from moot_protocol.gate_requests import CreateGate
+from moot_protocol.requests import IssueFields, Update
+from moot_testkit.pouring import Pourer
 
 
 @pytest.fixture
-def town() -> Town:
-    return Town()
+def town() -> Pourer:
+    return Pourer()
 
 
-def test_formulas_are_listed_and_shown_with_whose_they_are(town: Town) -> None:
-    assert town("formula list").startswith("release 1.0.0 own")
-    assert 'title = "Build {{version}}"' in town("formula show release")
-    assert town.json("formula show formula/release")["standing"] == "own"
-
-
-def test_cooking_makes_nothing(town: Town) -> None:
-    assert town("cook release --var version=2.0") == "build: Build 2.0\nship: Ship 2.0 (after build)\n"
-    assert town.json("cook release --var version=2.0")["steps"][1]["needs"] == ["build"]
-    assert town("mol pour release --var version=2.0 --dry-run").startswith("✓ Would pour release into")
+def test_what_is_poured_waits_as_the_formula_says(town: Pourer) -> None:
+    assert town("mol pour release --var version=2.0 --dry-run").startswith("✓ Would pour mol release: created 3 issues")
     assert town.all() == []
-    with pytest.raises(RefusedError, match="no value for version"):
-        town("cook release")
-
-
-def test_what_is_poured_waits_as_the_formula_says(town: Town) -> None:
     poured = town.pour()
-    assert set(poured["id_mapping"]) == {"build", "ship"}
+    mapping, epic = poured["id_mapping"], poured["new_epic_id"]
+    assert (mapping["release"], mapping["release.build"], poured["phase"]) == (epic, mapping["build"], "liquid")
     assert sorted(town.ready()) == ["Build 2.0", "release"]
-    town.close(poured, "build")
+    town.close(mapping["build"])
     assert sorted(town.ready()) == ["Ship 2.0", "release"]
-    assert [issue["id"] for issue in town.json("mol list")] == [poured["new_epic_id"]]
+    assert [issue["id"] for issue in town.json("mol list")] == [epic]
 
 
-def test_how_far_it_is_and_what_is_next(town: Town) -> None:
+def test_what_was_poured_is_told_in_the_words_that_programs_look_for(town: Pourer) -> None:
+    told = town("pour release --var version=2.0").splitlines()
+    assert told[0] == "✓ Poured mol release: created 3 issues"
+    assert told[1].startswith("  Root issue: demo-")
+    assert town("wisp create release --var version=2.0").startswith("✓ Poured wisp release")
+
+
+def test_how_far_it_is_and_what_is_next(town: Pourer) -> None:
     poured = town.pour()
-    epic = poured["new_epic_id"]
-    town.close(poured, "build")
+    epic, steps = poured["new_epic_id"], poured["id_mapping"]
+    town.close(steps["build"])
     progress = town.json(f"mol progress {epic}")
-    assert (progress["total"], progress["completed"], progress["percent"]) == (2, 1, 50)
-    assert [step["title"] for step in town.json(f"mol current {epic}")["ready"]] == ["Ship 2.0"]
-    town.api.call(Update(actor="ada", id=poured["id_mapping"]["ship"], claim=True))
-    assert [step["title"] for step in town.json(f"mol current {epic}")["in_progress"]] == ["Ship 2.0"]
+    assert (progress["molecule_id"], progress["total"], progress["completed"], progress["percent"]) == (epic, 2, 1, 50)
+    (current,) = town.json(f"mol current {epic}")
+    assert (current["next_step"]["id"], "current_step" in current) == (steps["ship"], False)
+    town.begin(steps["ship"], "alice")
+    (current,) = town.json(f"mol current {epic}")
+    assert [(step["status"], step["is_current"]) for step in current["steps"]] == [("done", False), ("current", True)]
+    assert (current["current_step"]["id"], current["completed"], current["total"]) == (steps["ship"], 1, 2)
     assert town(f"mol show {epic}").splitlines()[0] == f"{epic} — release: 1 of 2 done (50 %)"
-    with pytest.raises(RefusedError, match="is no molecule"):
-        town(f"mol show {poured['id_mapping']['ship']}")
 
 
-def test_a_wisp_is_no_work_of_the_list_and_is_cleared_away_when_done(town: Town) -> None:
-    poured = town.pour("wisp")
-    assert (poured["ephemeral"], town.ready()) == (True, [])
-    assert [issue["id"] for issue in town.json("mol wisp list")] == [poured["new_epic_id"]]
-    assert town.json("mol list") == []
-    assert [step["title"] for step in town.json(f"mol current {poured['new_epic_id']}")["ready"]] == ["Build 2.0"]
-    assert town.json("wisp gc --age 1ms")["deleted"] == []
-    for step in ("build", "ship"):
-        town.close(poured, step)
-    assert town.json("wisp gc --age 1ms --dry-run")["deleted"] == [poured["new_epic_id"]]
-    assert len(town.all()) == 3
-    town("wisp gc --age 1ms")
-    assert town.all() == []
-
-
-def test_what_changed_lately_is_kept(town: Town) -> None:
-    poured = town.pour("wisp")
-    assert town.json("wisp gc --all --age 1000d")["deleted"] == []
-    assert town.json("wisp gc --all")["deleted"] == [poured["new_epic_id"]]
-
-
-def test_squashing_leaves_a_digest(town: Town) -> None:
+def test_without_an_id_it_is_what_one_works_on(town: Pourer) -> None:
+    assert (town.json("mol current"), town("mol progress")) == ([], "No molecules in progress.\n")
     poured = town.pour()
-    town.close(poured, "build")
-    squashed = town.json(f"mol squash {poured['new_epic_id']}")
-    assert squashed["deleted"] == 3
-    (digest,) = town.api.call(ListIssues(all=True, texts=True)).issues
-    assert (digest["id"], digest["status"]) == (squashed["digest_id"], "closed")
-    assert digest["description"] == "- Build 2.0 (closed: Done)\n- Ship 2.0 (open)"
+    town.begin(poured["id_mapping"]["build"], "alice")
+    assert [each["molecule_id"] for each in town.json("mol current")] == [poured["new_epic_id"]]
+    assert town.json("mol progress")["current_step_id"] == poured["id_mapping"]["build"]
+    assert town.json("mol current --for bob") == []
 
 
-def test_a_digest_can_be_written_by_hand_and_the_steps_kept(town: Town) -> None:
+def test_some_of_many_steps_can_be_asked_for(town: Pourer) -> None:
     epic = town.pour()["new_epic_id"]
-    assert town.json(f"mol squash {epic} --summary Fine --keep-children")["deleted"] == 0
-    assert len(town.all()) == 4
+    assert [len(town.json(f"mol current {epic} {some}")[0]["steps"]) for some in ("--limit 1", "--range 2-2")] == [1, 1]
+    assert town.json(f"mol current {epic} --range 2-2")[0]["steps"][0]["issue"]["title"] == "Ship 2.0"
+    with pytest.raises(RefusedError, match="no range"):
+        town(f"mol current {epic} --range 2-1")
 
 
-def test_burning_takes_all_of_it_away_unless_work_has_begun(town: Town) -> None:
+def test_an_epic_written_by_hand_is_looked_at_as_well_and_a_step_is_none(town: Pourer) -> None:
+    epic = town.create("Tower", issue_type="epic")
+    town.create("Walls", epic)
+    assert town.json(f"mol progress {epic}")["total"] == 1
+    with pytest.raises(RefusedError, match="is no molecule"):
+        town(f"mol show {town.create('Alone')}")
+
+
+def test_a_wisp_is_no_work_of_the_list(town: Pourer) -> None:
+    poured = town.pour("wisp")
+    assert (poured["ephemeral"], poured["phase"], town.ready()) == (True, "vapor", [])
+    listed = town.json("mol wisp list")
+    assert (listed["count"], {wisp["id"] for wisp in listed["wisps"]}) == (3, set(poured["id_mapping"].values()))
+    assert [wisp["old"] for wisp in listed["wisps"]] == [True] * listed["old_count"]  # that town's clock is behind
+    assert town.json("mol wisp list --type epic")["count"] == 1
+    assert town.json("mol list") == []
+    assert town.json(f"mol current {poured['new_epic_id']}")[0]["next_step"]["title"] == "Build 2.0"
+
+
+def test_a_wisps_epic_can_be_made_without_its_steps(town: Pourer) -> None:
+    assert town.json("mol wisp release --root-only --var version=2.0")["created"] == 1
+    assert town.all() == ["release"]
+
+
+def test_when_it_was_last_changed_and_by_what(town: Pourer) -> None:
     poured = town.pour()
-    epic = poured["new_epic_id"]
-    town.api.call(Update(actor="ada", id=poured["id_mapping"]["build"], claim=True))
-    with pytest.raises(RefusedError, match="in progress"):
-        town(f"mol burn {epic}")
-    assert town(f"mol burn {epic} --force --dry-run").startswith("✓ Would delete")
-    assert len(town.all()) == 3
-    town(f"mol burn {epic} --force")
-    assert town.all() == []
+    epic, build = poured["new_epic_id"], poured["id_mapping"]["build"]
+    assert town.json(f"mol last-activity {epic}")["source"] == "molecule_updated"
+    town.api.clock.advance(1000)
+    town.begin(build)
+    assert town.json(f"mol last-activity {epic}")["source"] == "step_updated"
+    town.close(build)
+    activity = town.json(f"mol last-activity {epic}")
+    assert (activity["source"], activity["source_step_id"]) == ("step_closed", build)
+    assert town(f"mol last-activity {epic}") == f"{activity['last_activity']}\n"
+
+
+def test_what_is_done_and_not_closed_is_stale(town: Pourer) -> None:
+    assert town.json("mol stale") == {"stale_molecules": [], "total_count": 0, "blocking_count": 0}
+    epic = town.create("Tower", issue_type="epic")
+    step = town.create("Walls", epic)
+    assert town("mol stale") == "No stale molecules found.\n"
+    town.close(step)
+    waiting = town.create("Flag", needs=[epic])
+    (stale,) = town.json("mol stale --blocking")["stale_molecules"]
+    assert (stale["id"], stale["closed_children"], stale["blocking_issues"]) == (epic, 1, [waiting])
+    town.api.call(Update(actor="ada", id=epic, fields=IssueFields(assignee="ada")))
+    assert town.json("mol stale --unassigned")["total_count"] == 0
+
+
+def test_a_molecule_whose_gate_was_closed_may_go_on_unless_somebody_has_it(town: Pourer) -> None:
+    poured = town.pour()
+    build, epic = poured["id_mapping"]["build"], poured["new_epic_id"]
+    gate = CreateGate(actor="ada", project="demo", await_type="human", blocks=(build,))
+    held = town.api.call(gate)["id"]
+    assert town.json("mol ready --gated") == {"molecules": [], "count": 0}
+    town.close(held)
+    (found,) = town.json("mol ready")["molecules"]
+    assert (found["molecule_id"], found["closed_gate"]["id"], found["ready_step"]["id"]) == (epic, held, build)
+    town.api.call(Update(actor="ada", id=epic, fields=IssueFields(status="hooked")))
+    assert town.json("mol ready")["count"] == 0

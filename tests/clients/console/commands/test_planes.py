@@ -56,6 +56,13 @@ def test_a_plane_is_founded_as_a_ledger_unless_said_otherwise() -> None:
     assert ran.document == plane()
 
 
+def test_a_machine_s_first_own_plane_comes_with_recovery_words_which_no_program_reads() -> None:
+    made = plane(name="side") | {"town": "T" * 43, "recovery_words": "one two three"}
+    ran = run_console("plane create side --json", {"create_plane": made})
+    assert "recovery_words" not in ran.document
+    assert "one two three" not in ran.out
+
+
 def test_a_plane_is_set_to_a_mode_with_a_remote() -> None:
     answered = {"plane": "ledger", "remote": "origin", "mode": "manual"}
     ran = run_console("plane set ledger --remote origin --mode manual", {"set_mode": answered})

@@ -1,35 +1,85 @@
 """completion and man, over the real grammar."""
 
+import shutil
 import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 import pytest
 
-from moot.console.described import manual_of
+from moot.console.described import Described, pages
 from moot.console.main import GRAMMAR
-from moot_testkit.console import run_console
+from moot_protocol.listing import Page
+from moot_protocol.requests import ListIssues
+from moot_protocol.times import format_ms
+from moot_testkit.canned_api import NOW_MS
+from moot_testkit.console import issue, run_console
+
+
+@cache
+def every_command() -> Sequence[Described]:
+    return GRAMMAR.described()
+
+
+@cache
+def every_page() -> dict[str, str]:
+    return dict(pages(every_command(), "moot", format_ms(NOW_MS)[:10]))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_command_can_be_completed(shell: str) -> None:
     script = run_console(f"completion {shell}").out
-    words = {word for command in GRAMMAR.described() for word in command.name.split(" ")}
+    words = {word for command in every_command() for word in command.name.split(" ")}
     assert [word for word in words if word not in script] == []
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
+def test_issues_are_offered_by_how_they_begin_unless_a_shell_would_make_more_of_them() -> None:
+    found = [issue(1), issue(2) | {"title": "Two\x1b"}, issue(3) | {"id": "bd-$(reboot)"}, issue(4) | {"id": "x-bd-1"}]
+    ran = run_console("completion ids bd-", {"list": Page(issues=found, total=4, truncated=False)})
+    (asked,) = ran.asked
+    assert isinstance(asked, ListIssues)
+    assert (asked.filter.title_or_id, asked.all) == ("bd-", True)
+    assert ran.out == "bd-000000000001\nbd-000000000002\n"
+    titled = run_console("completion ids --titles", {"list": Page(issues=found, total=4, truncated=False)})
+    assert titled.out.splitlines()[1] == "bd-000000000002\tTwo^["
+
+
+# -- Manual pages ------------------------------------------------------------------------------------------------
 def test_every_command_has_a_page() -> None:
-    for command in GRAMMAR.described():
-        page = manual_of(command, "moot")
+    assert len(every_page()) == len(every_command()) + 1
+    for page in every_page().values():
         assert page.startswith(".TH")
-        assert "\\-\\-json" in page
-    assert run_console("man dep add").out == manual_of(
-        next(c for c in GRAMMAR.described() if c.name == "dep add"), "moot"
-    )
+    assert "\\-\\-json" in every_page()["moot-ready.1"]
+    assert run_console("man dep add").out == every_page()["moot-dep-add.1"]
 
 
 def test_without_a_name_all_are_listed_and_unknown_ones_refused() -> None:
     page = run_console("man").out
-    assert all(f".B {command.name.replace('-', chr(92) + '-')}\n" in page for command in GRAMMAR.described())
+    assert all(f".B {command.name.replace('-', chr(92) + '-')}\n" in page for command in every_command())
     assert run_console("man nothing").code == 3
     assert run_console("man dep add --json").document["name"] == "dep add"
+
+
+def test_all_pages_can_be_written_as_files() -> None:
+    ran = run_console("man --output man/man1/")
+    assert ran.terminal.files == {f"man/man1/{name}": page.encode() for name, page in every_page().items()}
+    assert ran.out == f"✓ Wrote {len(every_page())} pages to man/man1\n"
+    assert run_console("man dep add -o x").code == 2
+
+
+CHECKERS = {"groff": ["groff", "-man", "-ww", "-z"], "mandoc": ["mandoc", "-Tlint", "-Wwarning"]}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_formatters_have_nothing_to_complain_of_on_any_page(checker: str, tmp_path: Path) -> None:
+    if shutil.which(checker) is None:
+        pytest.skip(f"no {checker} here, so manual pages are NOT CHECKED by it: apt install {checker}")
+    for name, page in every_page().items():
+        (tmp_path / name).write_text(page)
+    done = subprocess.run(
+        [*CHECKERS[checker], *every_page()], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)

@@ -38,18 +38,30 @@ def test_added_as_manual_it_is_exchanged_with_when_asked_only() -> None:
 
 
 def test_what_a_broker_needs_is_named_by_absolute_paths() -> None:
-    ran = add("mqtt mqtts://host --user me --password-file pw --ca ../ca.pem --cert /etc/c.pem --key k.pem")
+    ran = add(
+        "mqtt mqtts://host --user me --password-file pw --ca ../ca.pem --cert /etc/c.pem --key k.pem --protocol 3.1.1"
+    )
     assert ran.request.options == RemoteOptions(
         user="me",
         password_file="/home/alice/work/pw",  # noqa: S106 - a file's name
         ca_file="/home/alice/ca.pem",
         certificate_file="/etc/c.pem",
         key_file="/home/alice/work/k.pem",
+        protocol="3.1.1",
     )
     assert ran.request.url == "mqtts://host"
 
 
-@pytest.mark.parametrize("argv", ["git /r --user me", "git /r --password-file f --ca c", "mqtt mqtt://h --key k"])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "git /r --user me",
+        "git /r --protocol 5",
+        "mqtt mqtt://h --protocol 4",
+        "git /r --password-file f --ca c",
+        "mqtt mqtt://h --key k",
+    ],
+)
 def test_options_that_make_no_sense_are_refused_before_anything_is_asked(argv: str) -> None:
     ran = add(argv)
     assert (ran.code, ran.asked) == (2, [])

@@ -38,7 +38,7 @@ def test_an_issue_gets_another_name() -> None:
     assert ran.out == "✓ Renamed bd-000000000001 to login^[ (both mean it)\n"
     dry = tried("rename a1b2 login --dry-run --json")
     assert dry.asked == [Rename(actor="alice", id="a1b2", alias="login", dry_run=True)]
-    assert json.loads(dry.out) == {"old_id": "bd-000000000001", "new_id": "login\x1b"}
+    assert json.loads(dry.out) == {"old_id": "bd-000000000001", "new_id": "login\x1b", "dry_run": True}
 
 
 def test_every_issue_of_the_project_gets_the_prefix_where_it_has_the_old_one() -> None:

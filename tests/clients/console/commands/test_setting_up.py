@@ -132,3 +132,8 @@ def test_the_state_of_each_hook_is_told() -> None:
 def test_outside_of_a_repository_that_is_said() -> None:
     with pytest.raises(RefusedError, match="git"):
         tried("hooks install --yes", git=False)
+
+
+def test_as_bd_hooks_are_listed_under_the_names_that_bd_has() -> None:
+    found = json.loads(tried("hooks list --json", {}, facts=FACTS._replace(program="bd")).out)["hooks"]
+    assert (found[0]["Name"], found[0]["Installed"], found[0]["Outdated"]) == ("post-merge", False, False)

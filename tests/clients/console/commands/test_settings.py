@@ -32,6 +32,22 @@ def test_a_setting_is_read_and_one_that_is_not_set_is_no_failure() -> None:
     assert run_console("config get custom.y --json", {"settings": []}).document == {"key": "custom.y", "value": ""}
 
 
+def test_the_prefix_is_the_projects_name_and_is_not_changed_by_a_setting() -> None:
+    assert run_console("config get issue_prefix --json").document == {"key": "issue_prefix", "value": "bd"}
+    same = run_console("config set issue_prefix bd-")
+    assert (same.code, same.asked) == (0, [])
+    other = run_console("config set issue-prefix work")
+    assert (other.code, other.asked, "rename-prefix work" in other.err) == (5, [], True)
+
+
+def test_nothing_drifts_from_settings_that_can_be() -> None:
+    for argv in ("config drift --json", "config apply --dry-run --json"):
+        ran = run_console(argv, {"settings": FOUND})
+        assert (ran.code, [each["status"] for each in ran.document]) == (0, ["ok"])
+    drifted = run_console("config drift --json", {"settings": [setting("status.custom", "!")]})
+    assert (drifted.code, drifted.document[1]["check"], drifted.document[1]["status"]) == (1, "status.custom", "drift")
+
+
 def test_a_setting_is_taken_away() -> None:
     ran = run_console("config unset custom.x --json", {"set_setting": {}})
     assert (ran.request.value, ran.document) == (None, {"key": "custom.x"})

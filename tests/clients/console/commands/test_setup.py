@@ -15,6 +15,7 @@ from moot_testkit.terminal import FACTS
 
 WORDS = " ".join(f"word{n}" for n in range(24))
 TOWN = {"created": True, "town": "TTT", "replica": "RRR", "planes": [], "recovery_words": WORDS}
+WORDS_FILE = "/home/alice/.config/moot/recovery-words-TTT.txt"
 KNOWN_TOWN = TOWN | {"created": False, "recovery_words": ""}
 MADE = {"project": "work", "workspace": "w9", "created": True}
 OUTSIDE = FACTS._replace(workspace="", environment={"HOME": "/home/alice"})
@@ -34,37 +35,43 @@ def test_init_makes_the_town_and_a_project_named_after_the_folder() -> None:
 
 
 def test_init_writes_two_files_of_its_own_and_says_so() -> None:
-    ran = init()
+    ran = init(town=KNOWN_TOWN)
     assert ran.terminal.files == {".moot/.gitignore": b"*\n", ".moot/workspace": b"w9\n"}
     assert "Wrote .moot/.gitignore and .moot/workspace" in ran.out
 
 
-def test_the_recovery_words_are_shown_once_on_lines_of_their_own() -> None:
-    lines = init().out.splitlines()
-    assert "    word0 word1 word2 word3 word4 word5" in lines
-    assert sum("word" in line for line in lines if line.startswith("    ")) == 4
-    assert "word0" not in init(town=KNOWN_TOWN).out
+def test_the_recovery_words_are_shown_to_who_sits_at_a_terminal() -> None:
+    at_terminal = OUTSIDE._replace(out_is_terminal=True)
+    assert "    word0 word1 word2 word3 word4 word5" in init(facts=at_terminal).out.splitlines()
+    assert "word0" not in init(facts=at_terminal, town=KNOWN_TOWN).out
 
 
-def test_the_recovery_words_are_shown_however_quiet_it_is_to_be() -> None:
-    assert "word23" in init("-q").out
+@pytest.mark.parametrize("argv", ["", "-q", "--json"])
+def test_the_recovery_words_lie_in_a_file_where_a_program_reads_and_also_if_something_fails_later(argv: str) -> None:
+    for made in (MADE, RefusedError("the prefix is taken", code=Code.EXISTS)):
+        ran = init(argv, made=made)
+        assert "word0" not in ran.out + ran.err
+        assert WORDS_FILE in ran.err
+        assert b"word23" in ran.terminal.files[WORDS_FILE]
 
 
-def test_the_recovery_words_are_in_the_document() -> None:
+def test_the_document_names_the_file_with_the_recovery_words() -> None:
     document = init("--json").document
     assert document == {
         "prefix": "work", "workspace": "w9", "created": True, "town": "TTT", "replica": "RRR",
-        "files": [".moot/.gitignore", ".moot/workspace"], "recovery_words": WORDS,
+        "files": [".moot/.gitignore", ".moot/workspace"], "recovery_words_file": WORDS_FILE,
     }  # fmt: skip
-    assert "recovery_words" not in init("--json", town=KNOWN_TOWN).document
+    assert "recovery_words_file" not in init("--json", town=KNOWN_TOWN).document
 
 
-@pytest.mark.parametrize("argv", ["", "--json"])
-def test_the_recovery_words_are_shown_also_if_something_fails_after_the_town_was_made(argv: str) -> None:
-    ran = init(argv, made=RefusedError("the prefix is taken", code=Code.EXISTS))
-    assert ran.code == 5
-    assert "word0" in (ran.err if argv else ran.out)
-    assert ".moot/workspace" not in ran.terminal.files
+def test_as_bd_it_makes_the_folder_by_which_programs_know_a_project_and_leaves_one_that_is_there() -> None:
+    as_bd = OUTSIDE._replace(program="bd")
+    assert init(facts=as_bd, town=KNOWN_TOWN).terminal.files[".beads/.gitignore"] == b"*\n!issues.jsonl\n"
+    theirs = {".beads/.gitignore": b"theirs\n"}
+    answers = {"init_town": KNOWN_TOWN, "init_project": MADE}
+    kept = run_console("init", answers, facts=as_bd, project="", files=theirs)
+    assert (kept.code, kept.terminal.files[".beads/.gitignore"]) == (0, b"theirs\n")
+    assert ".beads/.gitignore" not in init(town=KNOWN_TOWN).terminal.files
 
 
 def test_a_prefix_of_ones_own_is_taken() -> None:
@@ -182,3 +189,8 @@ def test_a_project_that_is_known_can_adopt_its_file_too() -> None:
     assert adopted(run_console("init --mirror", answers, facts=facts, files=ISSUES))
     document = run_console("init --mirror --json", answers, facts=facts, files=ISSUES).document
     assert (document["created"], document["mirror"]) == (False, ADOPTED)
+
+
+def test_flags_about_where_beads_keeps_its_data_are_taken_and_nothing_is_taken_away() -> None:
+    ran = init("--force --server --server-port 3307 --backend dolt --team --reinit-local", town=KNOWN_TOWN)
+    assert (ran.code, ran.asked) == (0, init(town=KNOWN_TOWN).asked)

@@ -192,6 +192,14 @@ def test_json_is_an_array_with_the_linked_issues_inside() -> None:
     assert "_short" not in shown
 
 
+@pytest.mark.parametrize(("flag", "told"), [("--children", ["bd-k1"]), ("--refs", ["bd-k1", "bd-f1"])])
+def test_parts_and_references_are_told_below_the_id_of_each(flag: str, told: list[str]) -> None:
+    ran = show(f"show a1b2 {flag} --json")
+    assert {one: [edge["id"] for edge in edges] for one, edges in json.loads(ran.out).items()} == {ISSUE["id"]: told}
+    assert [line.split()[0] for line in show(f"show a1b2 {flag}").out.splitlines()] == ["bd-a1b2c", *told]
+    assert show(f"show a1b2 {flag}", dependents=None).out.endswith("\n  none\n")
+
+
 def test_an_issue_in_the_past_tells_of_others_only_what_it_knew() -> None:
     ran = show("show a1b2 --as-of yesterday", _conflicts=None, _missing=None)
     assert ran.asked == [Show(ids=("a1b2",), as_of=NOW_MS - 36 * 3_600_000)]

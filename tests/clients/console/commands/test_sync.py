@@ -170,3 +170,16 @@ def test_a_remotes_name_cannot_act_on_the_terminal() -> None:
     ran = run_console("outbox", {"outbox": [box(FOUL, is_nearly_full=True)]})
     assert "\x1b" not in ran.out
     assert "\u202e" not in ran.out
+
+
+def test_as_bd_a_program_is_told_on_standard_output_that_nothing_was_to_be_done() -> None:
+    as_bd = FACTS._replace(program="bd")
+    for argv in ("sync", "dolt push", "dolt pull --remote origin"):
+        ran = run_console(argv, {"sync": answered(done=True)}, facts=as_bd)
+        assert (ran.code, ran.out.startswith("✓ Nothing to sync"), ran.err) == (0, True, "")
+
+
+def test_nothing_is_left_to_be_committed() -> None:
+    for argv in ("dolt commit -m x --json", "vc commit --json"):
+        ran = run_console(argv)
+        assert (ran.asked, ran.document) == ([], {"committed": False})

@@ -5,7 +5,7 @@ from typing import Any
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.membership_requests import CreateTown, OwnTown, RotateTownKey, Towns
 from moot_testkit.console import run_console
-from moot_testkit.terminal import FACTS
+from moot_testkit.terminal import FACTS, at_terminal
 
 OUTSIDE = FACTS._replace(workspace="")
 WORDS = " ".join(f"word{n}" for n in range(24))
@@ -48,13 +48,20 @@ def test_towns_are_listed_of_all_planes_or_of_one() -> None:
 
 def test_a_town_is_made_with_a_name_and_its_recovery_words_are_shown_first() -> None:
     made = {"created": True, "name": "hill", "town": "T" * 43, "replica": "R" * 43, "recovery_words": WORDS}
-    ran = run_console("town create hill", {"create_town": made}, facts=OUTSIDE)
+    ran = run_console("town create hill", {"create_town": made}, facts=at_terminal())
     assert ran.request == CreateTown(actor="unknown", name="hill")
     assert "word23" in ran.out
     assert ran.out.index("word23") < ran.out.index("Made town hill")
-    quiet = run_console("town create hill -q", {"create_town": made}, facts=OUTSIDE)
-    assert "word23" in quiet.out
-    assert run_console("town create hill --json", {"create_town": made}, facts=OUTSIDE).document == made
+
+
+def test_a_town_that_a_program_makes_has_its_recovery_words_in_a_file() -> None:
+    made = {"created": True, "name": "hill", "town": "T" * 43, "replica": "R" * 43, "recovery_words": WORDS}
+    at_home = OUTSIDE._replace(environment={"HOME": "/home/alice"})
+    for argv in ("town create hill -q", "town create hill --json"):
+        ran = run_console(argv, {"create_town": made}, facts=at_home)
+        (file,) = ran.terminal.files
+        assert ("word23" in ran.out, file in ran.err) == (False, True)
+    assert ran.document["recovery_words_file"] == file
 
 
 def test_a_second_town_is_refused_in_words() -> None:

@@ -162,7 +162,7 @@ def test_equal_files_ask_for_nothing() -> None:
 
 def test_differences_go_in_pieces_bounded_in_lines_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"old.jsonl": BEFORE, "new.jsonl": AFTER}
-    monkeypatch.setattr(transfer, "LINES_AT_ONCE", 2)
+    monkeypatch.setattr(transfer, "PAIRS_AT_ONCE", 2)
     ran = run_console("import --since old.jsonl new.jsonl", {"import_edits": EDITED}, files=files)
     assert [request.pairs for request in ran.asked] == [CHANGES[:2], CHANGES[2:]]  # type: ignore[attr-defined]
     monkeypatch.setattr(transfer, "BYTES_AT_ONCE", 40)

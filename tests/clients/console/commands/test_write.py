@@ -6,6 +6,7 @@ import pytest
 from msgspec import UNSET
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.gate_requests import SetAwaited
 from moot_protocol.requests import Create, Edge, IssueFields, Show, Update
 from moot_testkit.console import Outcome, in_turn, issue, run_console
 from moot_testkit.terminal import FACTS, at_terminal
@@ -262,3 +263,33 @@ def test_an_unwritable_daemon_says_so_once() -> None:
     full = RefusedError("the disk is full", code=Code.STORE_FULL, hint="make room")
     ran = run_console("q x", {"create": in_turn(full)}, facts=FACTS)
     assert (ran.code, ran.out, ran.err) == (1, "", "Error: the disk is full\nHint: make room\n")
+
+
+# -- Flags of bd ---------------------------------------------------------------------------------------------------
+def test_texts_without_a_field_of_their_own_go_into_description_and_notes() -> None:
+    fields = create(
+        "T", "-d", "What", "--skills", "Go", "--context", "Old", "--notes", "n", "--append-notes", "m"
+    ).request
+    assert fields.fields.description == "What\n\n## Required Skills\nGo\n\n## Context\nOld"
+    assert fields.fields.notes == "n\nm"
+    assert create("T", "--append-notes", "m", "--force", "--no-history").request.fields.notes == "m"
+
+
+def test_a_folder_that_is_another_ones_is_refused_and_the_hint_goes_there() -> None:
+    assert create("T", "--repo", ".").code == 0
+    assert create("T", "--repo", "/home/alice/work/").code == 0
+    ran = create("T", "--repo", "../other")
+    assert (ran.code, ran.asked, "-C ../other create" in ran.err) == (2, [], True)
+
+
+def test_what_a_gate_waits_for_is_set_alone_or_with_fields() -> None:
+    gate = issue(issue_type="gate")
+    alone = run_console("update a1b2 --await-id 42 --json", {"set_awaited": gate})
+    assert alone.request == SetAwaited(actor="unknown", id="a1b2", await_id="42")
+    both = run_console("update a1b2 --await-id 42 -p 1 --json", {"script": [gate, gate | {"priority": 1}]})
+    assert (len(both.request.steps), both.document) == (2, [gate | {"priority": 1}])
+    assert run_console("update a1 b2 --await-id 42").code == 2
+
+
+def test_flags_of_update_that_mean_nothing_here_are_taken() -> None:
+    assert update("a1b2", "-d", "", "--allow-empty-description", "--history", "--session", "s").code == 0

@@ -1,0 +1,201 @@
+"""mol squash|burn, mol wisp gc: putting away what was poured. What is deleted can be undeleted."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from moot.console import exits, pouring, when
+from moot.console import filter_arguments as filters
+from moot.console.amounts import several
+from moot.console.command import Command, Context
+from moot.console.commands.molecules import add_molecule, wisps_of
+from moot.console.confirm import confirmed, naming
+from moot.console.context import answer, carry_out, need_project
+from moot.console.durations import HELP, duration_ms
+from moot.console.grammar import comma_separated
+from moot.console.issue_arguments import add_dry_run, batched
+from moot.console.issue_lines import PARENT_CHILD, parent_of
+from moot.console.molecule import IN_PROGRESS, Molecule
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import CLOSED
+from moot_protocol.limits import TITLE_CHARS
+from moot_protocol.listing import IssueDoc
+from moot_protocol.requests import Close, Create, Delete, Edge, IssueFields
+
+_DAY_MS: Final = 24 * 3600 * 1000
+
+
+# -- squash ------------------------------------------------------------------------------------------------------
+def _squash_arguments(parser: ArgumentParser) -> None:
+    add_molecule(parser)
+    parser.add_argument(
+        "--summary", default="", metavar="TEXT", help="what came of it; else the steps and their reasons"
+    )
+    parser.add_argument("--keep-children", action="store_true", help="leave the steps there")
+    add_dry_run(parser)
+
+
+def _squash(context: Context) -> int:
+    given = context.arguments
+    molecule = Molecule(context, given.id)
+    ids = [step["id"] for step in molecule.steps]
+    reason = f"Squashed: {several(len(ids), 'step')} into a digest"
+    close = Close(actor=context.actor, dry_run=given.dry_run, id=molecule.id, reason=reason, force=True)
+    gone = [] if given.keep_children else molecule.steps
+    script = [("digest", _digest(context, molecule)), *_deletions(context, gone, "squashed"), (molecule.id, close)]
+    made = carry_out(context, script)[0]
+    document = {
+        "molecule_id": molecule.id,
+        "digest_id": made["id"],
+        "squashed_ids": ids,
+        "squashed_count": len(ids),
+        "deleted_count": len(gone),
+        "kept_children": given.keep_children,
+        "wisp_squash": molecule.is_wisp,
+    }
+    done = "Would squash" if given.dry_run else "Squashed"
+    told = f"{done} molecule {naming(molecule.epic)}: {several(len(ids), 'step')} into one digest"
+    answer(context, document, [confirmed(context, told), f"  Digest ID: {naming(made)}"])
+    return exits.OK
+
+
+def _digest(context: Context, molecule: Molecule) -> Create:
+    """The closed issue that tells what came of a molecule, part of its epic."""
+    title = f"Digest: {molecule.title}"[:TITLE_CHARS]
+    text = context.arguments.summary or "\n".join(map(_told_step, molecule.steps))
+    return Create(
+        actor=context.actor,
+        dry_run=context.arguments.dry_run,
+        project=need_project(context),
+        plane=context.plane,
+        fields=IssueFields(
+            title=title, description=text, status=CLOSED, close_reason=f"Squashed {molecule.id}", issue_type="task"
+        ),
+        edges=(Edge(to=molecule.id, type=PARENT_CHILD),),
+        metadata={"squashed_from": molecule.id},
+        inherit_labels=False,
+    )
+
+
+def _told_step(step: IssueDoc) -> str:
+    reason = step.get("close_reason")
+    return f"- {step.get('title', '')} ({step.get('status')}{f': {reason}' if reason else ''})"
+
+
+# -- burn --------------------------------------------------------------------------------------------------------
+def _burn_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="+", metavar="ID", help="the molecules' epics")
+    parser.add_argument("-f", "--force", "-y", "--yes", action="store_true", help="also if work on it has begun")
+    parser.add_argument("--plane", default="", help="accepted for other commands' sake: the id tells it")
+    add_dry_run(parser)
+
+
+def _burn(context: Context) -> int:
+    given = context.arguments
+    molecules = [Molecule(context, typed) for typed in dict.fromkeys(given.ids)]
+    for molecule in molecules:
+        begun = molecule.with_status(IN_PROGRESS)
+        if begun and not (given.force or molecule.is_wisp):
+            raise RefusedError(
+                f"{several(len(begun), 'step')} of {molecule.id} in progress", code=Code.CONFLICT, hint="add --force"
+            )
+    results = []
+    for molecule in molecules:
+        gone = [*molecule.steps, molecule.epic]
+        for script in batched([each] for each in _deletions(context, gone, "burned")):
+            carry_out(context, script)
+        ids = [issue["id"] for issue in gone]
+        results.append({"molecule_id": molecule.id, "deleted_ids": ids, "deleted_count": len(ids)})
+    answer(context, _burned(results), _burned_lines(context, molecules))
+    return exits.OK
+
+
+def _burned(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if len(results) == 1:
+        return results[0]
+    deleted = sum(each["deleted_count"] for each in results)
+    return {"results": list(results), "total_deleted": deleted, "failed_count": 0}
+
+
+def _burned_lines(context: Context, molecules: Sequence[Molecule]) -> Iterator[str]:
+    done = "Would burn" if context.arguments.dry_run else "Burned"
+    for molecule in molecules:
+        told = f"{done} {naming(molecule.epic)} with {several(len(molecule.steps), 'step')}"
+        yield confirmed(context, f"{told}; `undelete` brings them back")
+
+
+def _deletions(context: Context, issues: Sequence[IssueDoc], reason: str) -> list[tuple[str, Any]]:
+    dry_run = context.arguments.dry_run
+    return [
+        (issue["id"], Delete(actor=context.actor, dry_run=dry_run, id=issue["id"], reason=reason)) for issue in issues
+    ]
+
+
+# -- wisp gc -----------------------------------------------------------------------------------------------------
+def _gc_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--age", type=duration_ms, default=_DAY_MS, metavar="DURATION", help=f"unchanged so long: {HELP}")
+    add("--all", action="store_true", help="those not closed too")
+    add("--closed", action="store_true", help="every ephemeral issue that is closed, whatever its age; with --force")
+    add("-f", "--force", action="store_true", help="with --closed: delete them, rather than count them")
+    add("--exclude-type", action="append", metavar="A,B", help="leave issues of these types there")
+    filters.add_place(parser)
+    add("-n", "--limit", type=int, default=0, metavar="N", help="wisps at most; 0: all")
+    add_dry_run(parser)
+
+
+def _gc(context: Context) -> int:
+    given = context.arguments
+    kept = comma_separated(given.exclude_type)
+    wisps = [wisp for wisp in wisps_of(context, closed=True).issues if wisp.get("issue_type") not in kept]
+    if given.closed and not (given.force or given.dry_run):
+        given.dry_run = True
+    gone = [wisp for wisp in wisps if wisp.get("status") == CLOSED] if given.closed else _done_with(context, wisps)
+    gone = gone[: given.limit or len(gone)]
+    for script in batched([each] for each in _deletions(context, gone, "cleared away")):
+        carry_out(context, script)
+    ids = [wisp["id"] for wisp in gone]
+    document: dict[str, Any] = {"cleaned_ids": ids, "cleaned_count": 0 if given.dry_run else len(ids)}
+    document |= {"candidates": len(ids), "dry_run": True} if given.dry_run else {}
+    told = f"{'Would clear away' if given.dry_run else 'Cleared away'} {several(len(ids), 'ephemeral issue')}"
+    advice = [f"  Add --force to delete: {neutralise(', '.join(ids[:5]))}…"] if given.closed and not given.force else []
+    answer(context, document, [confirmed(context, told), *advice] if ids else ["No abandoned wisps found"])
+    return exits.OK
+
+
+def _done_with(context: Context, wisps: Sequence[IssueDoc]) -> list[IssueDoc]:
+    """What of the ephemeral issues has ended, and long enough ago: molecules as a whole, others one by one."""
+    inside = {wisp["id"] for wisp in wisps}
+    every = context.arguments.all
+    gone: list[IssueDoc] = []
+    for wisp in wisps:
+        if parent_of(wisp) in inside or wisp.get("pinned") or not _is_old(context, wisp):
+            continue
+        steps: list[IssueDoc] = []
+        if pouring.SOURCE in wisp.get("metadata", {}):
+            steps = Molecule(context, wisp["id"]).steps
+        ended = all(step.get("status") == CLOSED for step in steps or (wisp,))
+        if every or ended:
+            gone += [*steps, wisp]
+    return gone
+
+
+def _is_old(context: Context, wisp: IssueDoc) -> bool:
+    updated = when.instant(wisp.get("updated_at"))
+    return updated is not None and updated <= context.now_ms - context.arguments.age
+
+
+COMMANDS: Final = (
+    Command(
+        "mol wisp gc",
+        "Delete ephemeral issues that are done with",
+        _gc_arguments,
+        _gc,
+        aliases=("wisp gc",),
+        examples=("moot mol wisp gc --age 2h --dry-run", "moot mol wisp gc --closed --force"),
+    ),
+    Command("mol squash", "Put a digest in the place of a molecule's steps", _squash_arguments, _squash),
+    Command("mol burn", "Delete molecules with their steps", _burn_arguments, _burn),
+)
+"""The commands of this module."""

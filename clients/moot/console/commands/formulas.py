@@ -1,0 +1,125 @@
+"""formula list|show, cook: work described once, and what its steps would be. Makes nothing."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from moot.console import exits, pouring
+from moot.console import issue_lines as lines
+from moot.console.command import Command, Context
+from moot.console.context import answer
+from moot.console.formula_shapes import cooked_document, counted, formula_document
+from moot.console.safe_text import neutralise
+from moot.console.style import style_of
+from moot_protocol.document_requests import Documents, ShowDocument
+from moot_protocol.errors import RefusedError
+from moot_protocol.formula import parse_formula
+from moot_protocol.molecule import CookedStep
+
+MODES: Final = ("compile", "runtime")
+
+
+# -- formula -----------------------------------------------------------------------------------------------------
+def _list_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--type", default="", metavar="TYPE", help="only these: workflow, expansion or aspect")
+
+
+def _list(context: Context) -> int:
+    wanted = context.arguments.type
+    found = context.api.call(Documents(kind="formula"))
+    if context.json or wanted:
+        found = [each | _counted(context, each) for each in found]
+    kept = [each for each in found if not wanted or each.get("type") == wanted]
+    rows = [[lines.text_of(each, name) for name in ("name", "version", "standing", "title")] for each in kept]
+    answer(context, kept, lines.lines_of(style_of(context.terminal.facts), rows) or ["There is no formula"])
+    return exits.OK
+
+
+def _counted(context: Context, entry: dict[str, Any]) -> dict[str, Any]:
+    """What the formula of an entry holds; nothing can be told of one in conflict, or that can't be read."""
+    try:
+        text = context.api.call(ShowDocument(name=str(entry["id"]), plane=str(entry["plane"])))["text"]
+        return counted(parse_formula(text)) | {"source": entry["id"]}
+    except RefusedError:
+        return {"type": "", "description": "", "steps": 0, "vars": 0, "source": entry["id"]}
+
+
+def _name_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the formula")
+
+
+def _show(context: Context) -> int:
+    name = context.arguments.name.removeprefix("formula/")
+    shown = context.api.call(ShowDocument(name=f"formula/{name}", home=context.plane))
+    told = neutralise(str(shown["text"]), keep_newlines=True).splitlines()
+    standing = neutralise(str(shown["standing"]))
+    heading = f"{neutralise(str(shown['id']))} {neutralise(str(shown['version']))} ({standing})"
+    answer(context, _shape(str(shown["text"])) | shown, [heading, "", *told])
+    return exits.OK
+
+
+def _shape(text: str) -> dict[str, Any]:
+    try:
+        return formula_document(parse_formula(text))
+    except RefusedError:
+        return {}
+
+
+# -- cook --------------------------------------------------------------------------------------------------------
+def add_formula(parser: ArgumentParser) -> None:
+    """Add which formula it is and the values of its variables."""
+    parser.add_argument("formula", metavar="FORMULA", help="its name, or a file of your own (with / or .toml)")
+    add_values(parser)
+
+
+def add_values(parser: ArgumentParser) -> None:
+    """Add the values of variables."""
+    parser.add_argument("--var", action="append", metavar="NAME=VALUE", help="the value of a variable, repeatable")
+
+
+def _cook_arguments(parser: ArgumentParser) -> None:
+    add_formula(parser)
+    parser.add_argument(
+        "--mode", choices=MODES, help="compile: with {{variables}} left open, as without --var; runtime: with values"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="accepted for bd's sake: nothing is made anyway")
+
+
+def _cook(context: Context) -> int:
+    given = context.arguments
+    values = pouring.values_of(given.var)
+    if given.mode == "runtime" or values:
+        whole = pouring.cooked(context, given.formula, values)
+        answer(context, cooked_document(whole), _step_lines(whole.steps))
+        return exits.OK
+    document = formula_document(pouring.parsed(context, given.formula))
+    answer(context, document, _open_lines(document["steps"], ""))
+    return exits.OK
+
+
+def _step_lines(steps: Sequence[CookedStep]) -> Iterator[str]:
+    for step in steps:
+        needs = [*step.needs, *(f"children of {target}" for target, _ in step.waits_for)]
+        after = f" (after {neutralise(', '.join(needs))})" if needs else ""
+        yield f"{'  ' if step.parent else ''}{neutralise(step.id)}: {neutralise(step.title)}{after}"
+
+
+def _open_lines(steps: Sequence[dict[str, Any]], indent: str) -> Iterator[str]:
+    for step in steps:
+        after = f" (after {neutralise(', '.join(step['needs']))})" if step.get("needs") else ""
+        yield f"{indent}{neutralise(step['id'])}: {neutralise(step['title'])}{after}"
+        yield from _open_lines(step.get("children", ()), f"{indent}  ")
+
+
+COMMANDS: Final = (
+    Command("formula list", "Formulas, and whose they are", _list_arguments, _list),
+    Command("formula show", "A formula's text", _name_argument, _show),
+    Command(
+        "cook",
+        "A formula's steps, with values in them where some are given; makes nothing",
+        _cook_arguments,
+        _cook,
+        examples=("moot cook release --var version=1.2", "moot cook ./release.toml --json"),
+    ),
+)
+"""The commands of this module."""

@@ -1,0 +1,85 @@
+"""mol squash|burn and wisp gc against a real daemon's service: what goes, what stays, and how it is told."""
+
+import pytest
+
+from moot_protocol.errors import RefusedError
+from moot_protocol.requests import ListIssues, Show
+from moot_testkit.pouring import Pourer
+
+
+@pytest.fixture
+def town() -> Pourer:
+    return Pourer()
+
+
+def test_squashing_leaves_a_digest_in_the_place_of_the_steps_and_closes_the_epic(town: Pourer) -> None:
+    poured = town.pour()
+    epic, steps = poured["new_epic_id"], poured["id_mapping"]
+    town.close(steps["build"])
+    squashed = town.json(f"mol squash {epic}")
+    assert squashed["squashed_ids"] == [steps["build"], steps["ship"]]
+    assert (squashed["deleted_count"], squashed["kept_children"]) == (2, False)
+    left = {issue["id"]: issue for issue in town.api.call(ListIssues(all=True, texts=True)).issues}
+    assert set(left) == {epic, squashed["digest_id"]}
+    assert left[squashed["digest_id"]]["description"] == "- Build 2.0 (closed: Done)\n- Ship 2.0 (open)"
+    assert {issue["status"] for issue in left.values()} == {"closed"}
+
+
+def test_a_digest_can_be_written_by_hand_and_the_steps_kept(town: Pourer) -> None:
+    epic = town.pour("wisp")["new_epic_id"]
+    assert town(f"mol squash {epic} --dry-run").startswith("✓ Would squash molecule")
+    squashed = town.json(f"mol squash {epic} --summary Fine --keep-children")
+    assert (squashed["deleted_count"], squashed["wisp_squash"]) == (0, True)
+    (digest,) = town.api.call(Show(ids=(squashed["digest_id"],)))
+    assert (digest["description"], digest.get("ephemeral"), len(town.all())) == ("Fine", None, 4)
+
+
+def test_burning_takes_all_of_it_away_unless_work_has_begun(town: Pourer) -> None:
+    poured = town.pour()
+    epic = poured["new_epic_id"]
+    town.begin(poured["id_mapping"]["build"])
+    with pytest.raises(RefusedError, match="in progress"):
+        town(f"mol burn {epic}")
+    assert town(f"mol burn {epic} --force --dry-run").startswith("✓ Would burn")
+    assert len(town.all()) == 3
+    burned = town.json(f"mol burn {epic} --force")
+    assert (burned["molecule_id"], burned["deleted_count"]) == (epic, 3)
+    assert town.all() == []
+
+
+def test_wisps_are_burned_as_they_are_and_several_at_once(town: Pourer) -> None:
+    one, two = town.pour("wisp"), town.pour("wisp")
+    town.begin(one["id_mapping"]["build"])
+    burned = town.json(f"mol burn {one['new_epic_id']} {two['new_epic_id']}")
+    assert (burned["total_deleted"], len(burned["results"]), town.all()) == (6, 2, [])
+
+
+def test_wisps_that_are_done_are_cleared_away_as_a_whole(town: Pourer) -> None:
+    poured = town.pour("wisp")
+    assert town.json("wisp gc --age 1ms") == {"cleaned_ids": [], "cleaned_count": 0}
+    for step in ("build", "ship"):
+        town.close(poured["id_mapping"][step])
+    tried = town.json("wisp gc --age 1ms --dry-run")
+    assert (tried["candidates"], tried["cleaned_count"], tried["dry_run"], len(town.all())) == (3, 0, True, 3)
+    assert town.json("wisp gc --age 1ms")["cleaned_count"] == 3
+    assert (town.all(), town("wisp gc")) == ([], "No abandoned wisps found\n")
+
+
+def test_what_changed_lately_is_kept_and_all_means_what_is_not_done_too(town: Pourer) -> None:
+    town.pour("wisp")
+    assert town.json("wisp gc --all --age 1000d")["cleaned_ids"] == []
+    assert town.json("wisp gc --all")["cleaned_count"] == 3
+
+
+def test_closed_ephemeral_issues_are_counted_and_deleted_if_that_is_insisted_on(town: Pourer) -> None:
+    kept, gone = (town.create(title, ephemeral=True) for title in ("Open", "Closed"))
+    town.close(gone)
+    assert town.json("wisp gc --closed") == {
+        "cleaned_ids": [gone],
+        "cleaned_count": 0,
+        "candidates": 1,
+        "dry_run": True,
+    }
+    assert town.json("wisp gc --closed --force --exclude-type task")["cleaned_count"] == 0
+    assert town.json("wisp gc --closed --force")["cleaned_ids"] == [gone]
+    assert [wisp["id"] for wisp in town.json("mol wisp list --all")["wisps"]] == [kept]

@@ -1,0 +1,66 @@
+"""formula and cook against a real daemon's service: nothing is made, and documents have the shapes of `bd`."""
+
+import json
+
+import pytest
+
+from moot_protocol.errors import RefusedError
+from moot_testkit.pouring import Pourer
+from moot_testkit.terminal import FACTS
+
+IN_JSON = json.dumps(
+    {"formula": "mol-arm", "version": 1, "vars": {"who": {"required": True}},
+     "steps": [{"id": "a", "title": "Ask {{who}}"}, {"id": "b", "title": "Wait", "depends_on": ["a"]}]}
+)  # fmt: skip
+
+
+@pytest.fixture
+def town() -> Pourer:
+    return Pourer()
+
+
+def test_formulas_are_listed_and_shown_with_whose_they_are(town: Pourer) -> None:
+    assert town("formula list").startswith("release 1.0.0 own")
+    (listed,) = town.json("formula list")
+    assert (listed["name"], listed["type"], listed["steps"], listed["vars"]) == ("release", "workflow", 2, 1)
+    assert listed["description"] == "What a release takes"
+    assert town.json("formula list --type aspect") == []
+    assert 'title = "Build {{version}}"' in town("formula show release")
+    shown = town.json("formula show formula/release")
+    assert (shown["standing"], shown["formula"], shown["vars"]) == ("own", "release", {"version": {"required": True}})
+
+
+def test_cooking_without_values_leaves_them_open_and_makes_nothing(town: Pourer) -> None:
+    assert town("cook release") == "build: Build {{version}}\nship: Ship {{version}} (after build)\n"
+    assert town.json("cook release")["steps"][1] == {"id": "ship", "title": "Ship {{version}}", "needs": ["build"]}
+    with pytest.raises(RefusedError, match="no value for version"):
+        town("cook release --mode runtime")
+    assert town.all() == []
+
+
+def test_cooking_with_values_puts_them_in(town: Pourer) -> None:
+    assert town("cook release --var version=2.0") == "build: Build 2.0\nship: Ship 2.0 (after build)\n"
+    cooked = town.json("cook release --var version=2.0 --dry-run")
+    assert (cooked["values"], cooked["steps"][1]["needs"]) == ({"version": "2.0"}, ["build"])
+
+
+def test_a_name_that_is_no_document_means_a_file_where_bd_looks_for_it_also_in_json(town: Pourer) -> None:
+    town.files["/home/alice/work/.beads/formulas/mol-arm.formula.json"] = IN_JSON.encode()
+    assert town("cook mol-arm --var who=Bob") == "a: Ask Bob\nb: Wait (after a)\n"
+    town.files = {"/home/alice/.beads/formulas/mol-arm.formula.toml": b"formula = 1"}
+    at_home = FACTS._replace(environment={"HOME": "/home/alice"})
+    with pytest.raises(RefusedError, match="mol-arm is no formula"):
+        town.run("cook mol-arm", at_home)
+    town.files = {"/home/alice/work/.beads/formulas/mol-arm.formula.json": b"{"}
+    with pytest.raises(RefusedError, match="is no JSON"):
+        town("cook mol-arm")
+    with pytest.raises(RefusedError, match="no formula"):
+        town("cook nothing")
+
+
+def test_as_bd_values_that_a_formula_has_no_use_for_are_passed_over_and_told(town: Pourer) -> None:
+    argv = "cook release --var version=2.0 --var issue=bd-1"
+    ran = town.run(argv, FACTS._replace(program="bd"))
+    assert (ran.out.startswith("build: Build 2.0"), "issue: passed over" in ran.err) == (True, True)
+    with pytest.raises(RefusedError, match="no variable issue"):
+        town(argv)
