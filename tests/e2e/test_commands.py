@@ -1,6 +1,7 @@
 """What people and agents do, through the real client and the real daemon."""
 
 import json
+import stat
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,13 +26,18 @@ def create(town: Machine, title: str, *flags: str) -> str:
     return town.ok("q", title, *flags).strip()
 
 
-def test_the_first_command_starts_the_daemon_and_says_the_recovery_words_once() -> None:
+def test_the_first_command_starts_the_daemon_and_lays_the_recovery_words_where_only_the_user_reads_them() -> None:
     with machine() as fresh:
-        said = fresh.ok("init", "--prefix", "demo")
-        assert "kept nowhere" in said
-        again = fresh.ok("init")
-        assert "kept nowhere" not in again
-        assert not any("kept nowhere" in line for line in fresh.log())
+        said = fresh.run("init", "--prefix", "demo")
+        (laid,) = fresh.home.glob("**/recovery-words-*.txt")
+        words = laid.read_text().splitlines()[2].strip()
+        assert stat.S_IMODE(laid.stat().st_mode) == 0o600
+        assert str(laid) in said.stderr
+        assert words not in said.stdout + said.stderr
+        laid.unlink()
+        assert fresh.ok("init")
+        assert not laid.exists()
+        assert not any(words in line for line in fresh.log())
 
 
 def test_a_real_file_comes_out_of_export_as_it_went_in_and_a_second_import_adds_nothing(town: Machine) -> None:

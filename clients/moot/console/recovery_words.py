@@ -16,6 +16,8 @@ from moot_protocol.errors import RefusedError
 FIELD: Final = "recovery_words"
 FILE_FIELD: Final = "recovery_words_file"
 """What a document has in the words' place: the file that holds them."""
+SHOWN_ONCE: Final = "Recovery words of your town. They are shown this once and kept nowhere:"
+_LAID_HERE: Final = "Recovery words of your town. Nothing else keeps them; delete this file once they are on paper:"
 _WORDS_A_LINE: Final = 6
 _TOWN_CHARS: Final = 8
 """Characters of the town's key in the file's name, so that two towns' words don't meet."""
@@ -38,13 +40,14 @@ def hand_over(context: Context, made: Mapping[str, Any]) -> dict[str, str]:
         return {}
     facts, given = context.terminal.facts, context.arguments
     if facts.out_is_terminal and not (context.json or given.quiet):
-        context.terminal.out(_text(words))
+        context.terminal.out(_text(words, SHOWN_ONCE))
         return {}
     path = file_of(facts.environment, str(made.get("town", "")))
     try:
         _write(context, path, words)
     except RefusedError as error:
-        context.terminal.err(f"{neutralise(path)} can't be written: {neutralise(error.message)}\n{_text(words)}")
+        told = f"{neutralise(path)} can't be written: {neutralise(error.message)}\n"
+        context.terminal.err(told + _text(words, SHOWN_ONCE))
         return {}
     context.terminal.err(f"Recovery words of your town: {neutralise(path)}; write them on paper, delete the file\n")
     return {FILE_FIELD: path}
@@ -65,16 +68,16 @@ def file_of(environment: Mapping[str, str], town: str) -> str:
 def _write(context: Context, path: str, words: str) -> None:
     if not posixpath.isabs(path):
         raise RefusedError("no home folder is known")
-    context.terminal.write_file(path, [_text(words).encode()], mode=_MODE, exclusive=True)
+    context.terminal.write_file(path, [_text(words, _LAID_HERE).encode()], mode=_MODE, exclusive=True)
 
 
-def _text(words: str) -> str:
-    return "".join(f"{line}\n" for line in _lines(words))
+def _text(words: str, heading: str) -> str:
+    return "".join(f"{line}\n" for line in _lines(words, heading))
 
 
-def _lines(words: str) -> Iterator[str]:
+def _lines(words: str, heading: str) -> Iterator[str]:
     split = neutralise(words).split()
-    yield "Recovery words of your town. They are shown this once and kept nowhere:"
+    yield heading
     yield ""
     for start in range(0, len(split), _WORDS_A_LINE):
         yield f"    {' '.join(split[start : start + _WORDS_A_LINE])}"
