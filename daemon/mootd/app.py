@@ -163,7 +163,8 @@ def _gate(
     def commit(work: Callable[[Unit], object]) -> object:
         return writer.submit(work).result()
 
-    return Gate(machine.access, os.geteuid(), service.call, commit, executor, Tokens(replica))
+    uid, tokens = os.geteuid(), Tokens(replica)
+    return Gate(machine.access, uid, service.call, commit, executor, tokens, service.until_loaded)
 
 
 def _own(gate: Gate) -> Callable[[Request[object]], None]:

@@ -15,6 +15,7 @@ import msgspec
 from moot_protocol import json_text
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.kinds import AUDIT, ISSUE, LEASE, MEMORY, SETTING
+from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.listing import Page
 from moot_protocol.requests import Events, Ready
 
@@ -22,9 +23,7 @@ _ISSUES: Final = "issue:read"
 _MEMORIES: Final = "memory:read"
 _DOCUMENTS: Final = "document:read"
 _UNBLOCKED: Final = "_unblocked"
-_NEVER_MS: Final = 2**60
-"""A time after which nothing is made."""
-_LAPSED: Final = "in_progress"
+_LAPSED: Final = IN_PROGRESS
 """What is ready and has this status is there because its claim has ended."""
 _MOST_CHOSEN: Final = 100
 """Issues that a claim of whatever is ready names: others would have to take all of them before it."""
@@ -228,8 +227,7 @@ def among(request: ClaimReady, found: Page, sees: Sight) -> ClaimReady:
         if issue.get("assignee") in {None, "", request.actor} or issue["status"] == _LAPSED
     )
     ids = tuple(islice((name for name in free if sees("claim:write", name)), _MOST_CHOSEN))
-    chosen = {"ids": ids} if ids else {"created_after": _NEVER_MS}
-    return msgspec.structs.replace(request, filter=msgspec.structs.replace(request.filter, **chosen))
+    return msgspec.structs.replace(request, among=ids)
 
 
 def is_passed_over(request: Any, answer: Any) -> bool:

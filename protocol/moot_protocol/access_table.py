@@ -124,17 +124,29 @@ def parts_of(request: Request[Any]) -> tuple[Part, ...]:
     steps = [step for step in getattr(request, "steps", ()) if isinstance(step, Mapping)]
     if not steps:
         return (Part(request.method, PERMISSIONS.get(request.method, UNLISTED), resources_of(request)),)
-    found = []
+    found: list[Part] = []
+    meant: list[str] = []
     for step in steps:
-        method = str(step.get("method", ""))
-        named = {each for each in _names(step.get("params"), "") if not _is_reference(each.text)}
-        found.append(Part(method, PERMISSIONS.get(method, UNLISTED), tuple(sorted(named))))
+        method, params = str(step.get("method", "")), step.get("params")
+        named = {msgspec.structs.replace(each, text=_dereferenced(each.text, meant)) for each in _names(params, "")}
+        known = tuple(sorted(each for each in named if each.text))
+        found.append(Part(method, PERMISSIONS.get(method, UNLISTED), known))
+        own = params.get("id") if isinstance(params, Mapping) else None
+        meant.append(_dereferenced(own, meant) if isinstance(own, str) else "")
     return tuple(found)
 
 
-def _is_reference(text: str) -> bool:
-    """Whether it stands, inside a script, for an issue that the script itself makes."""
-    return text.startswith("$") and text[1:].isdigit()
+def _dereferenced(text: str, meant: list[str]) -> str:
+    """The issue that a name inside a script stands for: `$2` for what the second step names, empty where it makes one.
+
+    Args:
+        text: the name.
+        meant: what each step before names.
+    """
+    if not (text.startswith("$") and text[1:].isdecimal()):
+        return text
+    number = int(text[1:])
+    return meant[number - 1] if 1 <= number <= len(meant) else ""
 
 
 def _names(value: Any, field: str) -> Iterator[Named]:

@@ -20,6 +20,9 @@ class ClaimReady(Mutation[IssueDoc | None], kw_only=True):
     include_deferred: bool = False
     include_ephemeral: bool = False
     ttl_ms: int = 0
+    among: tuple[str, ...] | None = None
+    """The only issues that it may take. The daemon says so for whoever may not see all; it alone changes no request
+    that a key came with."""
 
 
 class Unclaim(Mutation[IssueDoc], kw_only=True):

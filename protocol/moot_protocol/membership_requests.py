@@ -173,7 +173,7 @@ class RotatePlaneKey(Mutation[dict[str, Any]], kw_only=True):
 class Recover(Mutation[dict[str, Any]], kw_only=True):
     """Replace the founder of a plane with the recovery key: admit this machine's town as admin, remove the founder.
 
-    All planes that the key can recover are recovered together. Remotes are read first.
+    All planes that the key can recover are recovered together. Remotes are read first, but not for a dry run.
 
     Answer: `{"plane", "planes": [plane], "town", "removed": [town], "recovery", "epoch"}`, keys as text. Raises
     `not_ready` where a remote can't be read or the recovery key's own feed hasn't come whole; `denied` for words of

@@ -13,7 +13,8 @@ from moot_protocol.formula import Formula, FormulaType, Step, Variable
 
 MOST_VALUE_CHARS: Final = 4_000
 """Characters of one value."""
-_PLACE: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+PLACE: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+"""Where a text names a variable, whose name is the group."""
 _CONDITION: Final = re.compile(r"\s*(!?)\s*\{\{\s*([^{}]*?)\s*\}\}\s*(?:(==|!=)\s*(.*?)\s*)?")
 _CHILDREN_OF: Final = re.compile(r"children-of\((.+)\)")
 _FALSE: Final = frozenset({"", "false", "0", "no", "off"})
@@ -143,7 +144,7 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
             raise RefusedError(f"there is no variable {place[1]!r}, which a text names")
         return values[place[1]]
 
-    return _PLACE.sub(value, text)
+    return PLACE.sub(value, text)
 
 
 # -- Steps ---------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_testkit.ledger import PATIENCE_S, Ledger, Unit, refuses, writes, writes_then_raises
+from moot_testkit.wakings import count_wakings
 from mootd.edges.clock import ManualClock
 from mootd.writer import Commit, Writer
 
@@ -344,21 +345,14 @@ async def test_a_loop_is_woken_once_for_all_answers_of_a_group(
     writer: Writer[Unit], ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
-    calls: list[object] = []
-    call = loop.call_soon_threadsafe
-
-    def counted(*arguments: Any, **options: Any) -> asyncio.Handle:
-        calls.append(arguments)
-        return call(*arguments, **options)
-
-    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    wakings = count_wakings(monkeypatch)
     with ledger.holding_the_next_commit(writer):
         answers = [writer.submit_async(writes(number), loop) for number in range(10)]
         refused = writer.submit_async(refuses, loop)
     assert await asyncio.gather(*answers) == list(range(10))
     with pytest.raises(RefusedError):
         await refused
-    assert len(calls) == 1
+    assert len(wakings) == 1
 
 
 async def test_submitting_and_waiting_never_blocks_the_loop(ledger: Ledger) -> None:

@@ -82,6 +82,11 @@ class Inbox:
         self._end = self._end or reason
         self._changed.set()
 
+    @property
+    def waiting(self) -> int:
+        """Frames that came and weren't read yet."""
+        return len(self._waiting.frames)
+
     async def frames(self) -> AsyncIterator[Incoming]:
         """What came, in its order, as it comes; raises the reason for which no more will come."""
         while True:

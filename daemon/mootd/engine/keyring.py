@@ -5,9 +5,9 @@ Invariant: a key never changes under the name that it is stored by. What `town` 
 only be opened with them. What is made while something is tried out is known to the thread that tries, and gone after.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 from moot_protocol.crypto import Signer
@@ -16,6 +16,8 @@ from mootd.ports import KeyStore
 
 _FIRST: Final = "-1"
 """Ends the name of a first key, which is stored without it."""
+_trial: Final[ContextVar["tuple[Keyring, KeyStore] | None"]] = ContextVar("trial", default=None)
+"""The keyring that this thread tries something out with, and where the keys of the trial are."""
 
 
 class Keyring:
@@ -28,7 +30,6 @@ class Keyring:
     def __init__(self, keys: KeyStore) -> None:
         self._keys: Final = keys
         self._latest: dict[str, int] = {}
-        self._trial = _Trial()
 
     # -- Names ---------------------------------------------------------------------------------------------------
     def update(self, latest: Mapping[str, int]) -> None:
@@ -66,25 +67,30 @@ class Keyring:
         Args:
             keys: an empty store, forgotten afterwards.
         """
-        before, self._trial.keys = self._trial.keys, keys
+        before = _trial.set((self, keys))
         try:
             yield
         finally:
-            self._trial.keys = before
+            _trial.reset(before)
+
+    @property
+    def _tried(self) -> KeyStore | None:
+        tried = _trial.get()
+        return tried[1] if tried is not None and tried[0] is self else None
 
     def is_tried(self, name: str) -> bool:
         """Whether a key, by the name that a store knows it by, is there for the length of a trial only."""
-        trial = self._trial.keys
+        trial = self._tried
         return trial is not None and trial.has(name)
 
     def _holding(self, name: str) -> KeyStore:
         """The store that has a key, if any has."""
-        trial = self._trial.keys
+        trial = self._tried
         return trial if trial is not None and trial.has(name) else self._keys
 
     def _taking(self, name: str) -> KeyStore:
         """The store that a new key goes to: where there is one of the name already, that store refuses it."""
-        trial = self._trial.keys
+        trial = self._tried
         return self._keys if trial is None or self._keys.has(name) else trial
 
     # -- `KeyStore` ----------------------------------------------------------------------------------------------
@@ -129,12 +135,6 @@ class Keyring:
     def secret(self, name: str) -> bytes:
         """As the port's."""
         return self._holding(name).secret(name)
-
-
-class _Trial(threading.local):
-    """What is tried out by a thread."""
-
-    keys: KeyStore | None = None
 
 
 def stored_name(name: str, number: int) -> str:

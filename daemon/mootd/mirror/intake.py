@@ -5,7 +5,7 @@ between, the same differences are found again, and what of them is here already 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -67,6 +67,11 @@ def take_pairs(commit: Commit, row: MirrorRow, pairs: Sequence[LinePair], *, del
         for answered in commit(partial(_carried_out, row, requests)):
             tally.add(answered)
     return tally
+
+
+def missing_pairs(names: Iterable[str]) -> list[LinePair]:
+    """Pairs that say of issues that their lines are gone."""
+    return [LinePair(1, b'{"id":"%s"}' % name.encode(), 0, b"") for name in names]
 
 
 def _by_actor(row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool) -> Iterator[ImportEdits]:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -22,9 +22,13 @@ from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
 from mootd.engine.exchange import Commit
 from mootd.engine.mirrors import MirrorRow, count_versions, drop_mirror, mirrors, put_mirror, read_mirror
 from mootd.engine.replica import Replica
+from mootd.engine.unit import Unit
 from mootd.files import MirrorFile, Watch, Watcher
+from mootd.mirror.foretelling import Foretelling
 from mootd.mirror.intake import adopt
-from mootd.mirror.keeper import LOOK_MS, Keeper, Timing
+from mootd.mirror.keeper import LOOK_MS, NOTHING_ASKED, Keeper, Timing
+
+R = TypeVar("R")
 
 COMMITS_MS: Final = 500
 """How long commits are left to gather before a keeper looks at them."""
@@ -189,9 +193,13 @@ class Mirrors:
             return self._on(request)
         row = self._needed(request.folder, request.file)
         if isinstance(request, MirrorOff):
+            if request.dry_run:
+                return self._told(request.folder, request.file)
             self._commit(lambda unit: drop_mirror(unit, row))
             self._match()
             return described(row, 0, waiting=0, polls=row.polls)
+        if request.dry_run:
+            return self._foretold(row, request)
         keeper = self._keeper(row)
         if isinstance(request, MirrorSync):
             keeper.sync(full=request.full, delete_missing=request.delete_missing)
@@ -204,7 +212,7 @@ class Mirrors:
             known = read_mirror(reader, request.folder, request.file)
             count = len(mirrors(reader))
         if known is not None:
-            if known.polls != request.poll:
+            if known.polls != request.poll and not request.dry_run:
                 again = replace(known, polls=request.poll)
                 self._commit(lambda unit: put_mirror(unit, again))
                 self._restart(again)
@@ -220,10 +228,22 @@ class Mirrors:
             plane=bytes.fromhex(request.plane) if request.plane else self._replica.ledger.id,
             polls=request.poll,
         )
-        taken = adopt(self._commit, self._replica, row, file.read())
+        taken = adopt(self._try_out if request.dry_run else self._commit, self._replica, row, file.read())
+        if request.dry_run:
+            return described(row, 0, waiting=0, polls=row.polls) | taken.document() | {"adopted": True}
         self._match()
         self._tell(self._changed.set)
         return self._told(request.folder, request.file) | taken.document() | {"adopted": True}
+
+    def _try_out(self, work: Callable[[Unit], R]) -> R:
+        return self._commit(lambda unit: unit.try_out(work))
+
+    def _foretold(self, row: MirrorRow, request: MirrorSync | MirrorResume) -> dict[str, Any]:
+        if isinstance(request, MirrorResume) and row.doubt is None:
+            raise RefusedError(NOTHING_ASKED, code=Code.CONFLICT)
+        found = Foretelling(self._try_out, self._replica, row, self._file(row.folder, row.file).read()).of(request)
+        told = replace(row, problem=found["problem"], doubt=found.pop("doubt"))
+        return found | described(told, 0, waiting=0, polls=row.polls)
 
     def _restart(self, row: MirrorRow) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from moot_protocol.charter import opening_value
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import (
+    MQTT_VERSIONS,
     AddRemote,
     CloseInvite,
     CreatePlane,
@@ -70,6 +71,8 @@ def _add_remote(unit: Unit, request: AddRemote) -> dict[str, Any]:
         raise RefusedError(f"an address has 1 to {URL_BYTES} bytes, all of them printable")
     shown = without_credentials(request.url)
     _check_address(request.kind, request.url)
+    if request.options.protocol not in ("", *MQTT_VERSIONS):
+        raise RefusedError(f"{request.options.protocol!r}: the versions of MQTT are {' and '.join(MQTT_VERSIONS)}")
     name = request.name or _name_for(unit, request.url)
     for plane in planes_here(unit):
         if plane.kind != PlaneKind.OPERATIONAL and is_own(unit, plane):
@@ -166,10 +169,15 @@ def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:
         raise RefusedError(f"{request.kind!r} is no kind of plane; there are {', '.join(PlaneKind)}")
     if any(plane.name == request.name for plane in planes_here(unit)):
         raise RefusedError(f"there is a plane called {request.name} already", code=Code.EXISTS)
-    own = next((plane for plane in planes_here(unit) if is_own(unit, plane)), None)
-    if own is None:
+    own = [plane for plane in planes_here(unit) if is_own(unit, plane)]
+    if not own:
         raise RefusedError("there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` first")
-    number = membership.found_plane(unit, PlaneKind(request.kind), request.name, _recovery_of(unit, own))
+    recovery, words = _recovery_of(unit, own), ""
+    if all(plane.kind == PlaneKind.OPERATIONAL for plane in own) and request.kind != PlaneKind.OPERATIONAL:
+        # A machine of another town founds for itself: nobody has been given the words of what it had so far.
+        seed = new_recovery_seed(unit.replica.entropy)
+        recovery, words = SeedSigner(seed).public, recovery_words(seed)
+    number = membership.found_plane(unit, PlaneKind(request.kind), request.name, recovery)
     unit.seal()
     plane = unit.plane(number)
     name = own_name(unit.transaction, plane.town)
@@ -177,18 +185,23 @@ def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:
         name_town(unit, plane, name)
     if plane.kind != PlaneKind.OPERATIONAL and remotes(unit.transaction):
         open_plane(unit, plane)
-    return {"name": plane.name, "plane": plane.id.hex(), "kind": plane.kind, "town": key_text(plane.town)}
+    shown = {"name": plane.name, "plane": plane.id.hex(), "kind": plane.kind, "town": key_text(plane.town)}
+    return shown | ({"recovery_words": words} if words else {})
 
 
-def _recovery_of(unit: Unit, plane: PlaneRow) -> bytes:
-    """The recovery key that a plane's genesis names: one town has one."""
+def _recovery_of(unit: Unit, own: list[PlaneRow]) -> bytes:
+    """The recovery key of this machine's town, as the genesis of a plane names it that the town founded.
+
+    One town has one; but of a machine that joined another town first, what never leaves it has one of its own.
+    """
     unit.seal()
-    stored = unit.log.batch_holding(unit.feed_number(plane.number, plane.town), 1)
-    opening = None if stored is None else unit.log.event(stored.arrival).event
-    document = None if opening is None else opening_value(opening, GENESIS)
-    if not isinstance(document, bytes):
-        raise RefusedError(f"the genesis of plane {plane.name} is missing", code=Code.STORE_DAMAGED)
-    return decode_genesis(document).recovery
+    for plane in sorted(own, key=lambda plane: plane.kind == PlaneKind.OPERATIONAL):
+        stored = unit.log.batch_holding(unit.feed_number(plane.number, plane.town), 1)
+        opening = None if stored is None else unit.log.event(stored.arrival).event
+        document = None if opening is None else opening_value(opening, GENESIS)
+        if isinstance(document, bytes):
+            return decode_genesis(document).recovery
+    raise RefusedError("no plane of this town has its genesis", code=Code.STORE_DAMAGED)
 
 
 # -- Machines of a town ------------------------------------------------------------------------------------------
@@ -277,6 +290,8 @@ def invite_called(unit: Unit, name: str) -> tuple[PlaneRow, bytes]:
 def _join(unit: Unit, request: Join) -> dict[str, Any]:
     ticket = decode_ticket(request.ticket)
     words = _found_own(unit)
+    if not isinstance(ticket, TownTicket):
+        words = ""  # they would speak for what never leaves this machine; `create_plane` gives some that are of use
     joined = join(unit, ticket)
     names = _use_remotes(unit, ticket, joined)
     return {
@@ -344,5 +359,5 @@ EXCHANGE_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
     IsolatePlane: _isolate,
 }
 """What each request of the exchange does to the log. Tickets are secrets: their answers are never kept."""
-SECRET_ANSWERS: Final = frozenset({Invite, Join})
+SECRET_ANSWERS: Final = frozenset({CreatePlane, Invite, Join})
 """Requests whose answers must not be kept for whoever asks again."""

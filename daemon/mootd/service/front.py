@@ -45,6 +45,15 @@ class Front:
         """Wait for the rest, and tell whether it came."""
         return self._coming.exception() is None
 
+    async def until_loaded(self) -> None:
+        """Wait for the rest, from the loop: it is loaded in a thread, of which whoever waits must keep none.
+
+        Raises:
+            MootError: what loading failed with.
+        """
+        if self._service is None:  # who gives up waiting must not take it from the others
+            await asyncio.shield(asyncio.wrap_future(self._coming))
+
     def call(
         self, request: Request[R], key: str = "", wait: Callable[["Future[Any]"], Any] = lambda future: future.result()
     ) -> R:
@@ -74,7 +83,6 @@ class Front:
         """Answer any other request."""
         if isinstance(request, Ping):
             return self._ping(request)
-        service = self._service
-        if service is None:  # who gives up waiting must not take it from the others
-            service = await asyncio.shield(asyncio.wrap_future(self._coming))
+        await self.until_loaded()
+        service = self._service or self._coming.result()
         return await service.handle_async(request, key, deadline)

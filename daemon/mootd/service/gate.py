@@ -6,9 +6,8 @@ recorded is durable before anything is answered. Whom no rule binds passes witho
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import suppress
 from functools import cache
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -41,13 +40,13 @@ from moot_protocol.access_rows import (
     ready_for,
     widened,
 )
-from moot_protocol.access_table import Named, Part, parts_of, permissions_of, resources_of
+from moot_protocol.access_table import PERMISSIONS, Named, Part, parts_of, permissions_of, resources_of
 from moot_protocol.access_tokens import bad_token, token_id
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import ACCESS_ROWS, AUDIT_RESOURCES
 from moot_protocol.request_base import Request
-from moot_protocol.requests import ResolveIds
+from moot_protocol.requests import Ping, ResolveIds
 from moot_protocol.rpc import AUTHENTICATE
 from mootd.edges.access_file import AccessFile
 from mootd.engine.access_tokens import Flaw, Token, note_use
@@ -55,6 +54,9 @@ from mootd.engine.audit import Entry, note
 from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
 
+_WITH_LINES: Final = frozenset({"import", "import_edits"})
+_SHOWN: Final = PERMISSIONS[ResolveIds.method]
+"""What the names of the issues that an id may mean are seen with."""
 _UNREADABLE: Final = "there are no rules that can be read"
 
 
@@ -92,6 +94,7 @@ class Gate:
         commit: carries out work in one write transaction, durably.
         executor: threads for what touches the disk.
         tokens: the API tokens.
+        until_loaded: waits until `read` answers at once; None where it always does.
     """
 
     def __init__(
@@ -102,7 +105,9 @@ class Gate:
         commit: Callable[[Callable[[Unit], object]], object],
         executor: Executor,
         tokens: Tokens,
+        until_loaded: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._until_loaded = until_loaded
         self._file = file
         self._owner = owner
         self._read = read
@@ -126,7 +131,9 @@ class Gate:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.user, asker)
 
     async def admit_async(self, asker: Asker, request: Request[Any]) -> Grant:
-        """As `admit`, from the loop."""
+        """As `admit`, from the loop. All but a ping waits first for what is loaded in the same threads."""
+        if self._until_loaded is not None and not isinstance(request, Ping):
+            await self._until_loaded()
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.admit, asker, request)
 
     async def narrow_async(self, grant: Grant, answer: Any) -> Any:
@@ -235,6 +242,8 @@ class Gate:
         parts = parts_of(request)
         if sum(len(part.named) for part in parts) > AUDIT_RESOURCES:
             return Decision(False, f"it names more than {AUDIT_RESOURCES} things at once")
+        if scoped and (taken := _taken_by_lines(rules, subject, request, parts[0].permission)):
+            return taken
         decision = Decision(False, "")
         for part in parts:
             for decision in self._on_part(rules, subject, part, request, scoped=scoped):
@@ -283,8 +292,11 @@ class Gate:
         """The decisions on one name: an id in full, since a rule about `secret-*` means the beginning of one too."""
         full = named.text
         if named.is_id:
-            with suppress(MootError):  # it is none, or is made by this request: then it counts as it was typed
+            try:
                 full = self._read(ResolveIds(ids=(named.text,)))[0]
+            except MootError as error:  # it is none, or is made by this request: then it counts as it was typed
+                if error.code is Code.AMBIGUOUS and not _sees_all_of(rules, subject, permission, _SHOWN):
+                    yield Decision(False, "it may mean several issues, of which some may be hidden: the whole id tells")
             if full != named.text and (taken := restriction_of(rules, subject, permission, named.text)):
                 yield taken
         yield decide(rules, subject, permission, full)
@@ -326,10 +338,24 @@ def _sight(rules: Rules, subject: str) -> Sight:
     return sees
 
 
+def _taken_by_lines(rules: Rules, subject: str, request: Request[Any], permission: str) -> Decision | None:
+    """The restriction that takes away something that the lines of an import name, if one does."""
+    if request.method not in _WITH_LINES:
+        return None
+    from moot_protocol.imported_names import names_in_lines  # noqa: PLC0415 - a start need not load what reads lines
+
+    found = (restriction_of(rules, subject, permission, name) for name in names_in_lines(request))
+    return next((each for each in found if each is not None), None)
+
+
 def _is_scoped(rules: Rules, subject: str, request: Request[Any]) -> bool:
     """Whether some of what a request may be about is hidden from somebody."""
     needed = {*permissions_of(request), *ALSO_SHOWN.get(request.method, ())}
-    return not all(sees_all(rules, subject, permission) for permission in needed)
+    return not _sees_all_of(rules, subject, *needed)
+
+
+def _sees_all_of(rules: Rules, subject: str, *permissions: str) -> bool:
+    return all(sees_all(rules, subject, permission) for permission in permissions)
 
 
 def _with_actor(request: Request[Any], user: str) -> Request[Any]:

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.gate_requests import Await, CreateGate
+from moot_protocol.gate_requests import Await, CreateGate, SetAwaited
 from moot_protocol.request_base import Request
-from mootd.engine.issues.gates import change_waiters, create_gate
+from mootd.engine.issues.gates import change_waiters, create_gate, set_awaited
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.unit import Unit
 
-GATE_WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {Await: change_waiters}
+GATE_WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
+    Await: change_waiters,
+    SetAwaited: set_awaited,
+}
 """What each of these requests does, on the plane that holds its issue."""
 
 PLANELESS_GATE_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {CreateGate: create_gate}

@@ -1,7 +1,6 @@
 """Requests about this machine and this process: ping, status, doctor, fsck, stop."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -170,7 +169,7 @@ def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
                 "code": "forked",
                 "severity": "alarm",
                 "message": f"{ids.key_text(row.author)} signed two different histories from event {row.forked_at} on",
-                "hint": "nothing of it from there on counts until its town says which does",
+                "hint": "nothing of it from there on counts until an admin says which does: see `moot fork list`",
             }
     yield from _copies(replica)
     yield from _removals(replica)
@@ -202,13 +201,22 @@ def _removals(replica: Replica) -> Iterator[dict[str, Any]]:
     """Planes on which nothing that this machine writes counts any more."""
     for plane in replica.planes.values():
         row = replica.feeds.get(replica.feed_numbers.get((plane.number, replica.id), 0))
-        if row is not None and row.ended:
-            yield {
-                "code": "ended",
-                "severity": "warning",
-                "message": f"this machine, or its town, was removed from plane {plane.name} after event {row.n} of it",
-                "hint": "what is here stays readable; `moot salvage` or a new invite lets it write again",
-            }
+        if row is None or not row.ended:
+            continue
+        charter = replica.feeds.get(replica.feed_numbers.get((plane.number, plane.town), 0))
+        who = "this machine's town" if charter is not None and charter.ended else "this machine"
+        yield {
+            "code": "ended",
+            "severity": "warning",
+            "message": (
+                f"{who} was removed from plane {plane.name}: of what this machine wrote, "
+                f"{f'events up to {row.n} count' if row.n else 'nothing counts'}"
+            ),
+            "hint": (
+                "it can still read what is here, what was sealed before it was removed, and who is in; nothing else "
+                "that is written since. `moot salvage` or a new invite lets it write again"
+            ),
+        }
 
 
 def _clashes(replica: Replica) -> Iterator[dict[str, Any]]:
@@ -251,7 +259,8 @@ def _mirrors(replica: Replica) -> Iterator[dict[str, Any]]:
 # -- Doctor ------------------------------------------------------------------------------------------------------
 def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[str, Any]]:
     del request
-    free = shutil.disk_usage(machine.places.data).free
+    disk = os.statvfs(machine.places.data)
+    free = disk.f_bavail * disk.f_frsize
     checks = [
         _check("data folder is private", *_is_private(machine.places.data)),
         _check(

@@ -30,6 +30,7 @@ from mootd.engine.issues import aliases, conflicts, exporting, history, trees
 from mootd.engine.issues.holding import contest
 from mootd.engine.log import StoredEvent
 from mootd.engine.proving import Prover
+from mootd.service.access_tokens import TOKEN_READS
 from mootd.service.audit_reads import AUDIT_READS
 from mootd.service.claim_reads import CLAIM_READS
 from mootd.service.document_reads import DOCUMENT_READS
@@ -153,6 +154,7 @@ READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
     **MAIL_READS,
     **FEDERATION_READS,
     **AUDIT_READS,
+    **TOKEN_READS,
     **LEASE_READS,
 }
 """What each reading request is answered with."""

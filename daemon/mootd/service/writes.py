@@ -45,9 +45,12 @@ from mootd.service.mail import MAIL_WRITES
 from mootd.service.memory_writes import MEMORY_WRITES
 from mootd.service.sharing import SHARE_WRITES
 from mootd.service.spool_writes import SPOOL_WRITES
+from mootd.service.trials import tried
 from mootd.store.port import Table
 
 _PRUNED_AT_ONCE: Final = 100
+_FILLED_IN: Final = "among"
+"""What the gate says in a request of whoever asked: it says something else when the same request comes again."""
 
 
 _WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
@@ -94,7 +97,7 @@ def carry_out(unit: Unit, request: Mutation[Any]) -> Any:
     def work(unit: Unit) -> Any:
         return _apply(unit, request)
 
-    return unit.try_out(work) if request.dry_run else work(unit)
+    return tried(unit, work) if request.dry_run else work(unit)
 
 
 def _apply(unit: Unit, request: Mutation[Any]) -> Any:
@@ -129,7 +132,8 @@ def once(unit: Unit, request: Request[Any], key: str, work: Callable[[Unit], Any
     name = key.encode()
     if len(name) > IDEMPOTENCY_KEY_BYTES:
         raise RefusedError(f"an idempotency key of {len(name)} bytes; at most {IDEMPOTENCY_KEY_BYTES}", code=Code.LIMIT)
-    asked = sha256(encode((type(request).method, msgspec.to_builtins(request)))).digest()
+    told = {name: value for name, value in msgspec.to_builtins(request).items() if name != _FILLED_IN}
+    asked = sha256(encode((type(request).method, told))).digest()
     kept = unit.transaction.get(Table.META, layout.ANSWERS + name)
     if kept is not None:
         answered = _decode(kept)

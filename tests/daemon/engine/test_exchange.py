@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.clock import from_ms
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR, CLOCK_AHEAD_MS
 from moot_protocol.messages import (
@@ -26,6 +26,7 @@ from moot_protocol.requests import Create, IssueFields
 from moot_testkit import model
 from moot_testkit.engine import START_MS, Desk
 from moot_testkit.feeds import FeedWriter, Town, note, stripped, wire
+from moot_testkit.refusals import refusal_code
 from moot_testkit.synclog import MemoryLog
 from moot_testkit.town import Member, make_town
 from moot_testkit.worlds import World, held_of, worlds
@@ -81,17 +82,10 @@ def operational(member: Member) -> PlaneRow:
     return member.replica.plane_named("operational")
 
 
-def refusal(act: Callable[[], object]) -> Code:
-    with pytest.raises(MootError) as raised:
-        act()
-    assert raised.value.message
-    return raised.value.code
-
-
 @pytest.mark.parametrize("kind", ["operational", "", "ledgers", "LEDGER"])
 def test_only_planes_whose_rule_says_so_can_be_shared(kind: str) -> None:
     row = PlaneRow(1, bytes(16), kind, "a name", bytes(32))
-    assert refusal(lambda: SharedPlane(row)) is Code.DENIED
+    assert refusal_code(lambda: SharedPlane(row)) is Code.DENIED
 
 
 @pytest.mark.parametrize("kind", ["ledger", "federation"])
@@ -102,14 +96,14 @@ def test_ledgers_and_federations_can_be_shared(kind: str) -> None:
 def test_a_row_that_lies_about_its_kind_is_not_believed() -> None:
     (member,) = make_town(1)
     lying = SharedPlane(replace(operational(member), kind="ledger"))
-    assert refusal(lambda: StoredLog(member.replica, lying, member.commit)) is Code.DENIED
-    assert refusal(lambda: Exchange(member.replica, lying, member.commit)) is Code.DENIED
+    assert refusal_code(lambda: StoredLog(member.replica, lying, member.commit)) is Code.DENIED
+    assert refusal_code(lambda: Exchange(member.replica, lying, member.commit)) is Code.DENIED
 
 
 def test_a_plane_that_is_not_held_can_not_be_exchanged() -> None:
     (member,) = make_town(1)
     for other in (replace(member.ledger, number=9), replace(member.ledger, id=b"y" * 16)):
-        assert refusal(lambda row=other: StoredLog(member.replica, SharedPlane(row), member.commit)) is Code.DENIED  # type: ignore[misc]
+        assert refusal_code(lambda row=other: StoredLog(member.replica, SharedPlane(row), member.commit)) is Code.DENIED  # type: ignore[misc]
 
 
 def test_no_operational_event_is_in_anything_that_is_sent() -> None:
@@ -141,7 +135,7 @@ def test_an_operational_batch_that_comes_in_is_refused_though_its_plane_is_held(
 def test_a_message_about_an_operational_plane_is_refused() -> None:
     one, two = make_town(2)
     message = build_batches(operational(one).id, (), (), ())
-    assert refusal(lambda: one.exchange().take(two.id, message)) is Code.WRONG_PLANE
+    assert refusal_code(lambda: one.exchange().take(two.id, message)) is Code.WRONG_PLANE
 
 
 def test_a_batch_that_stands_in_the_wrong_feed_is_not_handed_out() -> None:
@@ -154,9 +148,9 @@ def test_a_batch_that_stands_in_the_wrong_feed_is_not_handed_out() -> None:
         writer.put(Table.BATCHES, layout.batch_key(numbers[0], 1), leaked)
     log = member.exchange().log
     places = [Place(member.id, 0, ZEROS)]
-    assert refusal(lambda: log.batches_after(member.id, places, 100_000)) is Code.DENIED
+    assert refusal_code(lambda: log.batches_after(member.id, places, 100_000)) is Code.DENIED
     leaked_id = member.batches(plane=operational(member).number)[0].id
-    assert refusal(lambda: log.batch(member.id, leaked_id)) is Code.DENIED
+    assert refusal_code(lambda: log.batch(member.id, leaked_id)) is Code.DENIED
 
 
 def test_a_genesis_that_founds_an_operational_plane_is_refused_whatever_a_ticket_said() -> None:
@@ -353,7 +347,7 @@ def test_an_answer_that_finds_the_disk_full_is_asked_for_again() -> None:
     mine, theirs = one.exchange(), two.exchange()
     theirs.log.next_counter()
     two.store.faults.free_bytes = 0
-    assert refusal(lambda: talk(theirs, mine, (two.id, one.id))) is Code.STORE_FULL
+    assert refusal_code(lambda: talk(theirs, mine, (two.id, one.id))) is Code.STORE_FULL
     two.store.faults.free_bytes = None
     talk(theirs, mine, (two.id, one.id))
     talk(mine, theirs, (one.id, two.id))
@@ -423,7 +417,7 @@ def test_a_proof_of_a_later_fork_tells_nothing_new() -> None:
 def test_a_proof_for_another_plane_is_refused() -> None:
     one, two = make_town(2)
     proof = forked_proof(one, 2, operational(one).id)
-    assert refusal(lambda: one.exchange().take(two.id, build_fork(proof))) is Code.WRONG_PLANE
+    assert refusal_code(lambda: one.exchange().take(two.id, build_fork(proof))) is Code.WRONG_PLANE
 
 
 def test_a_fork_seen_in_a_batch_that_there_is_no_room_for_is_settled_and_proven() -> None:

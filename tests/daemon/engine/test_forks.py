@@ -1,12 +1,11 @@
 """Forks: both histories are told, one is pinned, and every machine comes to the same, whichever it saw first."""
 
 import copy
-from collections.abc import Callable
 from functools import partial
 
 import pytest
 
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import log_of, plane_of, send
 from moot_testkit.federating import (
@@ -21,6 +20,7 @@ from moot_testkit.federating import (
     twin,
     write,
 )
+from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
 from mootd.engine.exchange import Snapshot
 from mootd.engine.forks import Fork, Settled, branch_meant, forks_of, settle_fork
@@ -97,13 +97,6 @@ def stolen(world: Stolen) -> Stolen:
     return made
 
 
-def refusal(act: Callable[[], object]) -> Code:
-    with pytest.raises(MootError) as raised:
-        act()
-    assert raised.value.message
-    return raised.value.code
-
-
 def test_both_histories_are_told_with_what_each_does(stolen: Stolen) -> None:
     send(stolen.three, stolen.one, stolen.plane)
     fork = next(each for each in forks(stolen.one, stolen.plane) if each.is_charter)
@@ -168,9 +161,9 @@ def test_who_may_not_settle_a_fork_is_told_why(stolen: Stolen) -> None:
     send(stolen.one, stolen.two, stolen.plane)
     tell_all(stolen.plane, stolen.one, stolen.two, stolen.three)
     for member in (stolen.two, stolen.three):  # its own town; a peer of it
-        assert refusal(partial(settle, member, stolen.plane, stolen.town, stolen.honest)) is Code.DENIED
+        assert refusal_code(partial(settle, member, stolen.plane, stolen.town, stolen.honest)) is Code.DENIED
     settle(stolen.one, stolen.plane, stolen.town, stolen.honest)
-    assert refusal(lambda: settle(stolen.one, stolen.plane, stolen.town, stolen.stolen)) is Code.CONFLICT
+    assert refusal_code(lambda: settle(stolen.one, stolen.plane, stolen.town, stolen.stolen)) is Code.CONFLICT
 
 
 def test_a_history_is_named_by_enough_of_its_name_and_has_to_be_here(stolen: Stolen) -> None:
@@ -178,4 +171,4 @@ def test_a_history_is_named_by_enough_of_its_name_and_has_to_be_here(stolen: Sto
     fork = next(each for each in forks(stolen.one, stolen.plane) if each.is_charter)
     assert branch_meant(fork, stolen.honest.hex()[:6]).head.id == stolen.honest
     for typed in ("", "abc", "ffffffffffff"):
-        assert refusal(partial(branch_meant, fork, typed)) is Code.NOT_FOUND
+        assert refusal_code(partial(branch_meant, fork, typed)) is Code.NOT_FOUND

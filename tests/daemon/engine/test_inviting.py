@@ -1,6 +1,6 @@
 """Invites and epochs: only the town's machine makes and closes them, and of who used one those count that it names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -9,7 +9,7 @@ from moot_protocol.certificate import CertificateBody, build_certificate
 from moot_protocol.charter import certificate_draft
 from moot_protocol.charter_reading import Epochs, Invitation
 from moot_protocol.clock import MAX_HLC
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.frame import epoch_id
 from moot_protocol.kinds import Role
 from moot_protocol.ticket import (
@@ -23,6 +23,7 @@ from moot_protocol.ticket import (
 )
 from moot_testkit.carrying import create, founder, invited, joined, newcomer, plane_of, send
 from moot_testkit.feeds import FeedWriter, seed, signer
+from moot_testkit.refusals import refusal_code
 from moot_testkit.town import START_MS, Member, make_town
 from mootd.engine.charters import epochs_of, invites_of
 from mootd.engine.epochs import begin_epoch
@@ -33,13 +34,6 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.membership import end_replica
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.towns import is_own
-
-
-def refusal(act: Callable[[], object]) -> Code:
-    with pytest.raises(MootError) as raised:
-        act()
-    assert raised.value.message
-    return raised.value.code
 
 
 def epochs(member: Member, plane: PlaneRow | None = None) -> Epochs:
@@ -105,8 +99,8 @@ def test_what_was_taken_back_opens_nothing_and_can_be_done_again() -> None:
 def test_an_operational_plane_can_not_be_opened_or_invited_to() -> None:
     member = founder()
     row = member.replica.plane_named("operational")
-    assert refusal(lambda: member.commit(lambda unit: open_plane(unit, row))) is Code.DENIED
-    assert refusal(lambda: member.commit(lambda unit: invite(unit, row, Role.WRITER, 0, ()))) is Code.DENIED
+    assert refusal_code(lambda: member.commit(lambda unit: open_plane(unit, row))) is Code.DENIED
+    assert refusal_code(lambda: member.commit(lambda unit: invite(unit, row, Role.WRITER, 0, ()))) is Code.DENIED
     assert epochs(member, row).written == ()
     assert not PlaneKeys(member.keys, row.id).has_topic
 
@@ -122,7 +116,7 @@ def test_only_where_the_town_s_key_is_can_any_of_this_be_done() -> None:
         lambda: invited(two),
         lambda: close(two, key),
     ):
-        assert refusal(act) is Code.DENIED
+        assert refusal_code(act) is Code.DENIED
 
 
 def test_a_town_of_one_s_own_is_not_the_town_of_every_plane() -> None:
@@ -131,7 +125,7 @@ def test_a_town_of_one_s_own_is_not_the_town_of_every_plane() -> None:
     send(one, two)
     assert two.commit(lambda unit: is_own(unit, two.ledger))
     assert not two.commit(lambda unit: is_own(unit, plane))
-    assert refusal(lambda: two.commit(lambda unit: invite(unit, plane, Role.WRITER, 0, ()))) is Code.DENIED
+    assert refusal_code(lambda: two.commit(lambda unit: invite(unit, plane, Role.WRITER, 0, ()))) is Code.DENIED
 
 
 # -- Epochs ------------------------------------------------------------------------------------------------------
@@ -216,14 +210,14 @@ def test_every_invite_is_another_one() -> None:
 
 def test_nobody_is_invited_as_an_administrator() -> None:
     one = founder()
-    assert refusal(lambda: invited(one, Role.ADMIN)) is Code.INVALID
+    assert refusal_code(lambda: invited(one, Role.ADMIN)) is Code.INVALID
     assert invites(one) == {}
 
 
 @pytest.mark.parametrize("expires_ms", [-1, MAX_HLC])
 def test_an_expiry_that_is_no_time_is_refused(expires_ms: int) -> None:
     one = founder()
-    assert refusal(lambda: invited(one, expires_ms=expires_ms)) is Code.INVALID
+    assert refusal_code(lambda: invited(one, expires_ms=expires_ms)) is Code.INVALID
     assert invites(one) == {}
 
 
@@ -231,7 +225,7 @@ def test_who_is_invited_as_a_reader_only_reads() -> None:
     one = founder()
     two, plane = enter(invited(one, Role.READER).ticket, one, "two")
     assert counted(one, two.id) == 1
-    assert refusal(lambda: create(two, plane=plane.name)) is Code.DENIED
+    assert refusal_code(lambda: create(two, plane=plane.name)) is Code.DENIED
 
 
 # -- Using and closing -------------------------------------------------------------------------------------------
@@ -271,7 +265,7 @@ def test_a_close_keeps_who_used_the_invite_and_nobody_who_comes_later() -> None:
     assert invites(one)[made.key].counting == frozenset({two.id})
     # Whoever comes too late is told at its next write.
     send(one, three)
-    assert refusal(lambda: create(three, plane=plane.name)) is Code.DENIED
+    assert refusal_code(lambda: create(three, plane=plane.name)) is Code.DENIED
 
 
 def test_a_close_may_keep_some_and_takes_back_what_the_others_wrote() -> None:
@@ -295,22 +289,22 @@ def test_an_invite_is_revoked_by_keeping_nobody() -> None:
     assert close(one, made.key, []) == []
     assert counted(one, two.id) == 0
     send(one, two)
-    assert refusal(lambda: create(two, plane=plane.name)) is Code.DENIED
+    assert refusal_code(lambda: create(two, plane=plane.name)) is Code.DENIED
 
 
 def test_the_first_close_holds() -> None:
     one = founder()
     made = invited(one)
     assert close(one, made.key) == []
-    assert refusal(lambda: close(one, made.key)) is Code.CONFLICT
-    assert refusal(lambda: close(one, made.key, [one.id])) is Code.CONFLICT
+    assert refusal_code(lambda: close(one, made.key)) is Code.CONFLICT
+    assert refusal_code(lambda: close(one, made.key, [one.id])) is Code.CONFLICT
     assert invites(one)[made.key].counting == frozenset()
 
 
 def test_an_invite_that_is_none_can_not_be_closed() -> None:
     one = founder()
     invited(one)
-    assert refusal(lambda: close(one, seed("nobody"))) is Code.NOT_FOUND
+    assert refusal_code(lambda: close(one, seed("nobody"))) is Code.NOT_FOUND
 
 
 def test_a_certificate_under_an_invite_that_is_none_counts_for_nothing() -> None:

@@ -1,13 +1,10 @@
 """Joining with a ticket: nothing is written before the charter has come, and a newcomer counts as the charter says."""
 
-from collections.abc import Callable
-
-import pytest
 from msgspec.structs import replace
 
 from moot_protocol.batch import batch_link
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.frame import epoch_id
 from moot_protocol.kinds import Role
 from moot_protocol.messages import Batches, decode_message
@@ -25,6 +22,7 @@ from moot_testkit.carrying import (
 )
 from moot_testkit.federating import federation, machine_ticket, meet, town_ticket
 from moot_testkit.feeds import seed
+from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine.epochs import begin_epoch
 from mootd.engine.exchange import Snapshot
@@ -34,13 +32,6 @@ from mootd.engine.joining import advance, is_waiting, join, joining_key, present
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.rotating import rotate_town
-
-
-def refusal(act: Callable[[], object]) -> MootError:
-    with pytest.raises(MootError) as raised:
-        act()
-    assert raised.value.message
-    return raised.value
 
 
 def waits(member: Member, plane: int) -> bool:

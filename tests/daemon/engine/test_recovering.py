@@ -1,11 +1,7 @@
 """Recovery from paper: the founder is replaced on all its planes, by whoever has the words and has read the rest."""
 
-from collections.abc import Callable
-
-import pytest
-
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import log_of, plane_of
 from moot_testkit.federating import (
@@ -22,6 +18,7 @@ from moot_testkit.federating import (
     write,
 )
 from moot_testkit.feeds import seed
+from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine.inviting import invite_town
 from mootd.engine.plane_keys import PlaneKeys
@@ -35,12 +32,6 @@ PAPER = SeedSigner(seed("town 0 recovery"))
 
 def recovered(member: Member, plane: bytes, paper: SeedSigner = PAPER) -> Recovered:
     return member.commit(lambda unit: recover(unit, plane_of(member, plane), paper))
-
-
-def refusal(act: Callable[[], object]) -> MootError:
-    with pytest.raises(MootError) as raised:
-        act()
-    return raised.value
 
 
 def test_the_founder_s_own_machine_goes_on_under_new_keys_and_the_stolen_ones_count_no_more() -> None:

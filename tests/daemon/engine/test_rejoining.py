@@ -1,10 +1,6 @@
 """Joining again where one's feed has ended: a new key enters, what was written stays, no key is given up in vain."""
 
-from collections.abc import Callable
-
-import pytest
-
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
 from moot_protocol.ticket import Ticket
 from moot_testkit.carrying import founder, joined, newcomer, plane_of
@@ -19,6 +15,7 @@ from moot_testkit.federating import (
     towns,
     write,
 )
+from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine.inviting import close_invite
 from mootd.engine.joining import Joined, join
@@ -30,12 +27,6 @@ from mootd.engine.salvaging import salvage
 
 def rejoin(member: Member, ticket: Ticket) -> Joined:
     return member.commit(lambda unit: join(unit, ticket))
-
-
-def refusal(act: Callable[[], object]) -> MootError:
-    with pytest.raises(MootError) as raised:
-        act()
-    return raised.value
 
 
 def two_machines() -> tuple[bytes, Member, Member]:

@@ -1,10 +1,6 @@
 """New keys: what the old ones signed stays, the machine goes on under the new ones, and what can't be done is said."""
 
-from collections.abc import Callable
-
-import pytest
-
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import founder, joined, log_of, newcomer, plane_of
 from moot_testkit.federating import (
@@ -21,6 +17,7 @@ from moot_testkit.federating import (
     towns,
     write,
 )
+from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.removing import remove_town
@@ -33,12 +30,6 @@ def rotate(member: Member) -> Rotated:
 
 def states(rotated: Rotated) -> dict[str, str]:
     return {each.plane.name: each.state for each in rotated.planes}
-
-
-def refusal(act: Callable[[], object]) -> Code:
-    with pytest.raises(MootError) as raised:
-        act()
-    return raised.value.code
 
 
 def test_a_founder_s_new_key_is_an_admin_and_the_machine_writes_on_under_it() -> None:
@@ -81,7 +72,7 @@ def test_other_machines_of_the_town_join_again() -> None:
     detail = next(each.detail for each in rotate(one).planes if each.plane.id == plane)
     assert detail.startswith("1 other")
     meet(plane, one, two, further)
-    assert refusal(lambda: write(further, plane)) is Code.DENIED
+    assert refusal_code(lambda: write(further, plane)) is Code.DENIED
 
 
 def test_a_town_that_is_no_admin_keeps_its_key_there_until_it_is_invited_and_the_machine_goes_on() -> None:
@@ -110,17 +101,17 @@ def test_a_machine_of_another_town_is_told_that_it_has_to_be_invited_again() -> 
     meet(plane, one, two)
     rotated = rotate(two)
     assert states(rotated)[plane_of(two, plane).name] == "invite"
-    assert refusal(lambda: write(two, plane)) is Code.NOT_READY
+    assert refusal_code(lambda: write(two, plane)) is Code.NOT_READY
     joined(two, machine_ticket(one, plane).ticket)
     bring(one, two, plane)
     write(two, plane)
 
 
 def test_without_the_town_s_key_nothing_is_rotated() -> None:
-    assert refusal(lambda: rotate(newcomer())) is Code.NOT_READY
+    assert refusal_code(lambda: rotate(newcomer())) is Code.NOT_READY
     plane, (one, _) = federation(Role.WRITER)
     further = machine(one, plane)
-    assert refusal(lambda: rotate(further)) is Code.DENIED
+    assert refusal_code(lambda: rotate(further)) is Code.DENIED
 
 
 def test_a_dry_run_changes_nothing() -> None:

@@ -1,6 +1,5 @@
 """Salvage: a machine whose feed was forked or ended goes on under a new key, and loses nothing that it wrote."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from moot_protocol.listing import Filter
 from moot_protocol.requests import Create, IssueFields, ListIssues, Update
 from moot_testkit.carrying import create, founder, joined, log_of, plane_of, send
 from moot_testkit.federating import bring, copy_of, federation, feed, machine, machine_ticket, meet, write
+from moot_testkit.refusals import refusal_code
 from moot_testkit.town import PROJECT, Api, Member
 from mootd.engine import layout
 from mootd.engine.home import note_home
@@ -29,12 +29,6 @@ def salvaged(member: Member) -> Salvage:
 def titles(member: Member) -> list[str]:
     answer: Any = Api(member).call(ListIssues(filter=Filter(), limit=0))
     return sorted(issue["title"] for issue in answer.issues)
-
-
-def refusal(act: Callable[[], object]) -> Code:
-    with pytest.raises(MootError) as raised:
-        act()
-    return raised.value.code
 
 
 def forked() -> tuple[Member, Member, Member]:
@@ -58,7 +52,7 @@ def test_both_of_a_forked_pair_lose_nothing() -> None:
     send(clone, two, plane)
     send(two, clone, plane)
     assert titles(two) == ["before"]
-    assert refusal(lambda: create(two)) is Code.DENIED
+    assert refusal_code(lambda: create(two)) is Code.DENIED
     for each, number in ((two, 1), (clone, 2)):
         done = salvaged(each)
         assert [(each.plane.id, each.state) for each in done.planes if each.plane.id == plane] == [(plane, "invite")]
@@ -89,7 +83,7 @@ def test_where_the_town_s_key_is_it_takes_one_step() -> None:
     one.commit(lambda unit: retire(unit, one.ledger, before))
     assert feed(one, one.ledger.id, before).ended
     assert titles(one) == ["before", "goes on", "mine"]
-    assert refusal(lambda: salvaged(one)) is Code.CONFLICT
+    assert refusal_code(lambda: salvaged(one)) is Code.CONFLICT
 
 
 def test_an_edit_of_a_lost_edit_stands_over_what_is_written_for_it() -> None:
@@ -138,7 +132,7 @@ def test_a_machine_that_has_not_heard_of_the_fork_is_told_to_hear_first() -> Non
 def test_nothing_is_done_where_nothing_is_lost() -> None:
     one = founder("one")
     create(one)
-    assert refusal(lambda: salvaged(one)) is Code.CONFLICT
+    assert refusal_code(lambda: salvaged(one)) is Code.CONFLICT
 
 
 def noticed(member: Member) -> Member:
@@ -153,7 +147,7 @@ def test_a_copy_that_was_noticed_gets_a_key_of_its_own_and_leaves_the_town_s_to_
     one = founder("one")
     create(one, "before")
     made = noticed(one)
-    assert refusal(lambda: create(made)) is Code.DENIED
+    assert refusal_code(lambda: create(made)) is Code.DENIED
     salvaged(made)
     assert made.id != one.id
     create(made, "of the copy")
@@ -162,7 +156,7 @@ def test_a_copy_that_was_noticed_gets_a_key_of_its_own_and_leaves_the_town_s_to_
     send(one, made)
     assert titles(one) == titles(made) == ["before", "of the copy", "of the original"]
     for _ in range(2):
-        assert refusal(lambda: machine_ticket(made, one.ledger.id)) is Code.DENIED
+        assert refusal_code(lambda: machine_ticket(made, one.ledger.id)) is Code.DENIED
         made.restart()
 
 

@@ -15,6 +15,7 @@ from moot_protocol.requests import InitProject
 from moot_testkit.exchanging import STILL, Peer, in_step, peers, settle, through_refs, until
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT
+from moot_testkit.wakings import count_wakings
 from mootd.edges.memory_remote import MemoryRefs
 from mootd.engine.exchange import SharedPlane
 from mootd.engine.inviting import invite
@@ -106,23 +107,15 @@ async def test_a_commit_begins_a_round() -> None:
 
 
 async def test_a_commit_wakes_nobody_where_there_is_no_remote_or_all_are_awake(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = asyncio.get_running_loop()
-    calls: list[object] = []
-    call = loop.call_soon_threadsafe
-
-    def counted(*arguments: Any, **options: Any) -> asyncio.Handle:
-        calls.append(arguments)
-        return call(*arguments, **options)
-
     async with peers(1, Settings(debounce_s=3600, poll_s=3600)) as (peer,):
+        opened(peer)
+        wakings = count_wakings(monkeypatch)
 
         def is_left_alone() -> bool:
-            calls.clear()
+            wakings.clear()
             peer.write()
-            return not calls
+            return not wakings
 
-        opened(peer)
-        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
         await until(is_left_alone)
         worker = Recorder()
         peer.add(worker.way())

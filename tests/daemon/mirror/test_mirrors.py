@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync
@@ -15,6 +16,7 @@ from moot_protocol.requests import IssueFields, Show, Status, Update
 from moot_testkit.control import PATIENCE
 from moot_testkit.mirroring import FILE, FOLDER, NEW, content, line, name
 from moot_testkit.town import PROJECT, Api, make_api
+from moot_testkit.trying import kept
 from mootd.edges.memory_files import MemoryFile, MemoryWatcher
 from mootd.mirror import mirrors as module
 from mootd.mirror.keeper import Timing
@@ -110,6 +112,28 @@ def test_sync_takes_in_and_writes_back_at_once(world: World) -> None:
     world.file.write(content(line(1, "Theirs", updated_at=NEW), line(2), line(3)))
     told = world.ask(MirrorSync(folder=FOLDER, file=FILE))
     assert (told["state"], world.title(1)) == ("in_step", "Theirs")
+
+
+def test_a_dry_run_tells_what_would_be_and_leaves_all_as_it_was(world: World) -> None:
+    def unchanged(request: Asked) -> Any:
+        before, held = kept(world.api.member), world.file.content
+        told = world.ask(request)
+        assert kept(world.api.member) == before
+        assert world.file.content == held
+        return told
+
+    assert (unchanged(replace(ON, dry_run=True))["created"], world.ask(MirrorsRequest())) == (3, [])
+    world.ask(ON)
+    assert unchanged(replace(ON, poll=True, dry_run=True))["polls"] is False
+    assert unchanged(MirrorOff(folder=FOLDER, file=FILE, dry_run=True))["state"] == "in_step"
+    assert world.refusal(MirrorResume(folder=FOLDER, file=FILE, accept=True, dry_run=True)) is Code.CONFLICT
+    world.file.write(content(line(1, "Theirs", updated_at=NEW), line(2), line(3)))
+    told = unchanged(MirrorSync(folder=FOLDER, file=FILE, dry_run=True))
+    assert (told["state"], told["updated"], told["writes"], told["project"]) == ("in_step", 1, False, PROJECT)
+    assert world.title(1) == "Issue 1"
+    world.file.write(b"")
+    told = unchanged(MirrorSync(folder=FOLDER, file=FILE, dry_run=True))
+    assert (told["state"], told["question"]) == ("asks", {"gone": 3, "reverted": 0, "total": 3})
 
 
 def test_a_question_is_told_as_a_warning_and_answered(world: World) -> None:

@@ -1,14 +1,12 @@
 """Requests about the access rules: shown, asked, checked, and taken from another tool's file."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from moot_protocol.access_requests import CheckAccess, ImportAccess, ShowAccess, ValidateAccess
 from moot_protocol.audit_requests import ListAudit
-from moot_protocol.errors import Code, MootError
-from moot_protocol.request_base import Request
+from moot_protocol.errors import Code
 from moot_testkit.town import Api, make_api
 
 YAML = 'users:\n  - name: alice\n    role: user\n    uid: 7\n    permissions: ["rig:read", "polecat:*"]\n'
@@ -18,12 +16,6 @@ YAML = 'users:\n  - name: alice\n    role: user\n    uid: 7\n    permissions: ["
 def api(tmp_path: Path) -> Api:
     tmp_path.chmod(0o700)
     return make_api(folder=tmp_path)
-
-
-def refusal(api: Api, request: Request[Any]) -> Code:
-    with pytest.raises(MootError) as caught:
-        api.call(request)
-    return caught.value.code
 
 
 def test_without_a_file_there_are_no_rules_and_everything_is_allowed(api: Api, tmp_path: Path) -> None:
@@ -52,15 +44,15 @@ def test_rules_are_taken_from_another_tools_file_and_the_change_is_recorded(api:
 
 def test_rules_that_stand_are_replaced_only_when_asked(api: Api) -> None:
     api.call(ImportAccess(actor="ada", text=YAML))
-    assert refusal(api, ImportAccess(actor="ada", text=YAML)) is Code.EXISTS
+    assert api.refusal(ImportAccess(actor="ada", text=YAML)) is Code.EXISTS
     assert api.call(ImportAccess(actor="ada", text="", form="toml", replace=True))["replaced"]
     assert api.call(ShowAccess())["users"] == []
     assert api.call(ShowAccess())["present"]
 
 
 def test_what_gives_no_rules_changes_nothing(api: Api, tmp_path: Path) -> None:
-    assert refusal(api, ImportAccess(actor="ada", text="users: alice")) is Code.INVALID
-    assert refusal(api, ImportAccess(actor="ada", text=YAML, form="json")) is Code.INVALID
+    assert api.refusal(ImportAccess(actor="ada", text="users: alice")) is Code.INVALID
+    assert api.refusal(ImportAccess(actor="ada", text=YAML, form="json")) is Code.INVALID
     api.call(ImportAccess(actor="ada", text=YAML, dry_run=True))
     assert not (tmp_path / "access.toml").exists()
     assert api.call(ListAudit())["records"] == []
@@ -71,7 +63,7 @@ def test_a_question_is_answered_with_the_rule_that_decides(api: Api) -> None:
     answer = api.call(CheckAccess(subject="alice/claude", permission="issue:read", resource="demo-1"))
     assert answer == {"allowed": True, "rule": "alice: rig:read", "bound": True}
     assert not api.call(CheckAccess(subject="alice", permission="issue:write"))["allowed"]
-    assert refusal(api, CheckAccess(subject="alice", permission="issue:teleport")) is Code.INVALID
+    assert api.refusal(CheckAccess(subject="alice", permission="issue:teleport")) is Code.INVALID
 
 
 def test_a_broken_file_is_told_and_answers_nothing(api: Api, tmp_path: Path) -> None:
@@ -79,7 +71,7 @@ def test_a_broken_file_is_told_and_answers_nothing(api: Api, tmp_path: Path) -> 
     shown = api.call(ShowAccess())
     assert shown["present"]
     assert "users" in shown["problem"]
-    assert refusal(api, CheckAccess(subject="alice", permission="issue:read")) is Code.INVALID
+    assert api.refusal(CheckAccess(subject="alice", permission="issue:read")) is Code.INVALID
 
 
 def test_a_text_is_checked_without_being_taken(api: Api, tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
 """Requests about API tokens: whom one can be made for, what is told of it, and what is recorded."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from moot_protocol.access_requests import CreateToken, ListTokens, RevokeToken
 from moot_protocol.access_tokens import token_id
 from moot_protocol.audit_requests import ListAudit
-from moot_protocol.errors import Code, MootError
-from moot_protocol.request_base import Request
+from moot_protocol.errors import Code
 from moot_protocol.requests import Rebuild
 from moot_testkit.town import Api, make_api
 from mootd.engine.access_tokens import Flaw, Token
@@ -28,12 +26,6 @@ def api(tmp_path: Path) -> Api:
     return make_api(folder=tmp_path)
 
 
-def refusal(api: Api, request: Request[Any]) -> Code:
-    with pytest.raises(MootError) as caught:
-        api.call(request)
-    return caught.value.code
-
-
 def records(api: Api) -> list[tuple[str, str, str, dict[str, str]]]:
     found = api.call(ListAudit())["records"]
     return [(each["event_type"], each["actor"], each["resource"], each["details"]) for each in reversed(found)]
@@ -49,9 +41,9 @@ def test_a_token_is_told_once_and_listed_without_its_secret(api: Api) -> None:
 
 def test_only_whom_rules_name_can_have_one(api: Api, tmp_path: Path) -> None:
     for user in ("bob", "alicea", "", "alice/\x1b"):
-        assert refusal(api, CreateToken(actor="ada", user=user)) is Code.NOT_FOUND, user
+        assert api.refusal(CreateToken(actor="ada", user=user)) is Code.NOT_FOUND, user
     (tmp_path / "access.toml").unlink()
-    assert refusal(api, CreateToken(actor="ada", user="alice")) is Code.NOT_FOUND
+    assert api.refusal(CreateToken(actor="ada", user="alice")) is Code.NOT_FOUND
 
 
 def test_making_and_revoking_are_recorded_with_the_tokens_id(api: Api) -> None:

@@ -118,3 +118,22 @@ async def test_who_asks_whether_it_comes_waits_until_it_has_come_or_failed(front
 def test_what_failed_to_load_is_not_coming(front: Front) -> None:
     front.failed(RefusedError("no"))
     assert front.is_coming() is False
+
+
+async def test_whoever_has_to_wait_for_it_hears_what_it_failed_with(front: Front) -> None:
+    patient = begun(front.until_loaded())
+    await asyncio.sleep(0)
+    assert not patient.done()
+    front.failed(RefusedError("no"))
+    with pytest.raises(MootError, match="no"):
+        await patient
+
+
+async def test_whoever_waited_for_it_goes_on_when_it_is_there(front: Front) -> None:
+    impatient, patient = begun(front.until_loaded()), begun(front.until_loaded())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.sleep(0)
+    front.loaded(ECHO)
+    await patient
+    await front.until_loaded()

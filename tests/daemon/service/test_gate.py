@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from moot_protocol.access import Asker
 from moot_protocol.audit_requests import ListAudit
+from moot_protocol.beads_pairs import LinePair
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_TOKEN_USE_MS
@@ -26,9 +28,12 @@ from moot_protocol.requests import (
     Edge,
     Events,
     Export,
+    Import,
+    ImportEdits,
     IssueFields,
     Labels,
     ListIssues,
+    Ping,
     Ready,
     Script,
     Show,
@@ -152,6 +157,38 @@ def test_the_steps_of_a_script_need_their_permissions(door: Door) -> None:
     assert door.code(ALICE, Script(actor="alice", steps=worse)) is Code.DENIED
     hidden = (*steps, {"method": "close", "params": {"id": "secret-7"}})
     assert door.code(ALICE, Script(actor="alice", steps=hidden)) is Code.DENIED
+
+
+def test_a_script_reaches_by_a_number_only_what_may_be_named(door: Door) -> None:
+    door.write(RULES.replace('"no:secret-*"', '"no:issue:delete:demo-*"'))
+    by_name: tuple[dict[str, Any], ...] = (
+        {"method": "update", "params": {"id": "demo-1"}},
+        {"method": "delete", "params": {"id": "$1"}},
+    )
+    assert door.code(ALICE, Script(actor="alice", steps=by_name[:1])) is None
+    assert door.code(ALICE, Script(actor="alice", steps=by_name)) is Code.DENIED
+
+
+def test_a_restriction_covers_what_the_lines_of_an_import_name(door: Door) -> None:
+    def imported(line: bytes) -> Code | None:
+        edits = ImportEdits(actor="alice", project=PROJECT, pairs=(LinePair(1, line, 0, b""),), delete_missing=True)
+        codes = {door.code(ALICE, Import(actor="alice", project=PROJECT, lines=(line,))), door.code(ALICE, edits)}
+        assert len(codes) == 1
+        return codes.pop()
+
+    assert imported(b'{"id":"demo-1","title":"t"}') is None
+    assert imported(b'{"id":"secret-7xyz","title":"t"}') is Code.DENIED
+    assert imported(b'{"id":"demo-1","title":"t","assignee":"gastown/polecats/toast"}') is Code.DENIED
+
+
+def test_whoever_may_not_see_everything_hears_no_names_of_what_may_be_meant(door: Door) -> None:
+    for name in ("secret-many1", "demo-many2"):
+        door.api.call(Create(actor="ada", project=PROJECT, id=name, fields=IssueFields(title=name)))
+    with pytest.raises(RefusedError) as raised:
+        door.gate.admit(Asker(ALICE), Show(ids=("many",)))
+    assert (raised.value.code, "secret-" in raised.value.message) == (Code.DENIED, False)
+    assert door.code(ALICE, Show(ids=("many2",))) is None
+    assert door.code(BOB, Show(ids=("many",))) is None
 
 
 def test_too_many_names_at_once_are_not_looked_through(door: Door) -> None:
@@ -401,6 +438,14 @@ def test_a_claim_of_whatever_is_ready_takes_only_what_is_seen(door: Door) -> Non
     assert asked(door, BOB, ClaimReady(actor="ci")) is None
 
 
+def test_a_claim_of_whatever_is_ready_that_comes_again_under_its_key_is_answered_as_before(door: Door) -> None:
+    door.write(SCOPED)
+    claim = ClaimReady(actor="ci")
+    first, again = (door.api.call(door.gate.admit(Asker(BOB), claim).request, "key") for _ in range(2))
+    assert again == first
+    assert first["id"] == "demo-1"
+
+
 def test_pages_of_hidden_events_are_passed_over(door: Door) -> None:
     door.write(SCOPED)
     start = asked(door, BOB, Events(since=None))["next"]
@@ -424,3 +469,23 @@ def test_answers_are_narrowed_alike_from_the_loop(door: Door) -> None:
         return page
 
     assert [len(asyncio.run(ask(uid)).issues) for uid in (ALICE, OWNER)] == [1, 2]
+
+
+async def test_who_asks_before_all_is_loaded_keeps_no_thread_from_loading_it(door: Door) -> None:
+    loop, threads, tokens = asyncio.get_running_loop(), ThreadPoolExecutor(1), Tokens(door.api.member.replica)
+    there, loaded = threading.Event(), asyncio.Event()
+
+    def read(request: Request[Any]) -> object:
+        assert there.wait(2), "it is loaded by the thread that waits for it"
+        return door.api.call(request)
+
+    async def until_loaded() -> None:
+        await loaded.wait()
+
+    gate = Gate(door.file, OWNER, read, door.api.member.commit, threads, tokens, until_loaded)
+    asked = loop.create_task(gate.admit_async(Asker(ALICE), Show(ids=("demo-1",))))
+    with pytest.raises(RefusedError):
+        await gate.admit_async(Asker(STRANGER), Ping())
+    await loop.run_in_executor(threads, there.set)
+    loaded.set()
+    assert (await asked).asked == Show(ids=("demo-1",))

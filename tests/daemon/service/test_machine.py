@@ -10,6 +10,7 @@ from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
 from moot_protocol.requests import (
     Create,
     Doctor,
@@ -22,10 +23,13 @@ from moot_protocol.requests import (
     Stop,
     Update,
 )
+from moot_testkit.carrying import plane_of
+from moot_testkit.federating import federation, machine, meet, town_key, towns
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.engine import fsck, layout
 from mootd.engine.membership import adopt_plane, found_plane
+from mootd.engine.removing import remove_town, retire
 from mootd.engine.state import TOWN_KEY
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import init_project
@@ -137,6 +141,25 @@ def test_a_fork_is_an_alarm_until_an_end_has_settled_it(api: Api) -> None:
     assert forks() == ["forked"]
     feeds[number] = replace(row, forked_at=2, ended=True)
     assert forks() == []
+
+
+def test_who_was_removed_is_told_so_and_what_it_can_still_read() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(two, plane, one)
+    two.commit(lambda unit: retire(unit, plane_of(two, plane), further.id))
+    meet(plane, one, two, further)
+
+    def told(member: Member) -> list[tuple[str, str]]:
+        alarms = Api(member).call(Status())["alarms"]
+        return [(each["message"], each["hint"]) for each in alarms if each["code"] == "ended"]
+
+    ((message, hint),) = told(further)
+    assert message.startswith("this machine was removed from plane ")
+    assert "it can still read what is here, what was sealed before it was removed, and who is in" in hint
+    assert told(two) == []
+    one.commit(lambda unit: remove_town(unit, plane_of(one, plane), towns(one, plane)[town_key(two)]))
+    meet(plane, one, two)
+    assert [message.split(" from ")[0] for message, _ in told(two)] == ["this machine's town was removed"]
 
 
 def test_fields_that_disagree_are_counted_as_conflicts() -> None:

@@ -224,6 +224,8 @@ def test_remotes_are_read_before_a_recovery_and_one_that_can_t_be_stops_it() -> 
     for error, is_recovered in (("it is away", False), ("", True)):
         remotes = _Remotes(error)
         api._service._hub = cast("Hub", remotes)
+        api.call(Recover(actor="ada", words=words, dry_run=True))  # nothing is asked of anybody
+        assert (town_key(api.member), remotes.renewed) == (before, 0)
         if is_recovered:
             api.call(Recover(actor="ada", words=words))
         else:

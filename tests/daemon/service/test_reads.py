@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.event import Draft, Write
 from moot_protocol.exchange_requests import CheckRemote, Sync
 from moot_protocol.methods import REQUESTS
 from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.proof import verify_proof
-from moot_protocol.request_base import Mutation, Request
+from moot_protocol.request_base import Mutation
 from moot_protocol.requests import (
     Close,
     Conflicts,
@@ -45,12 +45,6 @@ def api() -> Api:
 
 def create(api: Api, name: str, title: str = "") -> None:
     api.call(Create(actor="ada", project=PROJECT, id=name, fields=IssueFields(title=title or name)))
-
-
-def refusal(api: Api, request: Request[Any]) -> Code:
-    with pytest.raises(MootError) as caught:
-        api.call(request)
-    return caught.value.code
 
 
 def test_every_request_has_exactly_one_place_where_it_is_answered() -> None:
@@ -118,21 +112,21 @@ def test_an_issue_is_shown_as_it_was_and_is_not_found_before_it_was(api: Api) ->
     api.call(Update(actor="ada", id="demo-one", fields=IssueFields(title="After")))
     assert api.call(Show(ids=("demo-one",)))[0]["title"] == "After"
     assert api.call(Show(ids=("demo-one",), as_of=START_MS + 500))[0]["title"] == "Before"
-    assert refusal(api, Show(ids=("demo-one",), as_of=START_MS - 1)) is Code.NOT_FOUND
+    assert api.refusal(Show(ids=("demo-one",), as_of=START_MS - 1)) is Code.NOT_FOUND
 
 
 def test_issues_are_shown_in_the_order_asked_for_or_not_at_all(api: Api) -> None:
     create(api, "demo-one")
     create(api, "demo-two")
     assert [issue["id"] for issue in api.call(Show(ids=("demo-two", "demo-one")))] == ["demo-two", "demo-one"]
-    assert refusal(api, Show(ids=("demo-one", "demo-nosuch"))) is Code.NOT_FOUND
+    assert api.refusal(Show(ids=("demo-one", "demo-nosuch"))) is Code.NOT_FOUND
 
 
 def test_a_start_of_an_id_stands_for_the_whole_one_while_it_is_the_only_one(api: Api) -> None:
     create(api, "demo-abcdefg")
     assert api.call(ResolveIds(ids=("abcde",))) == ["demo-abcdefg"]
     create(api, "demo-abcdexx")
-    assert refusal(api, ResolveIds(ids=("abcde",))) is Code.AMBIGUOUS
+    assert api.refusal(ResolveIds(ids=("abcde",))) is Code.AMBIGUOUS
 
 
 def test_conflicts_of_one_issue_are_those_of_all_that_are_its() -> None:
@@ -159,7 +153,7 @@ def test_a_proof_is_made_of_each_event_or_of_the_one_asked_for(api: Api) -> None
     assert len(whole) == 2
     number = whole[0]["what"]["n"]
     assert api.call(Prove(id="demo-one", n=number)) == whole[:1]
-    assert refusal(api, Prove(id="demo-one", n=10**6)) is Code.NOT_FOUND
+    assert api.refusal(Prove(id="demo-one", n=10**6)) is Code.NOT_FOUND
 
 
 def test_a_workspace_nobody_opened_is_not_known(api: Api) -> None:

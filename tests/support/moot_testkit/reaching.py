@@ -1,4 +1,4 @@
-"""What a command can come to do, read from its code: every request that its functions name, and whether they write files.
+"""What a command can come to do, read from its code: each request that it names, and whether it writes files.
 
 It follows names, not calls, so that it finds more than is ever done, and misses nothing that is done by name.
 """
@@ -8,10 +8,9 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 from moot.console.command import Command
+from moot_protocol.exchange_requests import Sync
 from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Stop
-from moot_protocol.exchange_requests import Sync  # isort: skip
-from moot_protocol.requests import Rebuild  # isort: skip
+from moot_protocol.requests import Rebuild, Stop
 
 WRITES_FILES: Final = "write_file"
 _ACT: Final = frozenset({Stop, Sync, Rebuild})

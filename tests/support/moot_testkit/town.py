@@ -9,10 +9,12 @@ from typing import Any, TypeVar, cast
 
 from moot_protocol.batch import Batch, decode_batch
 from moot_protocol.crypto import SeedSigner
+from moot_protocol.errors import Code
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
 from moot_protocol.request_base import Request
 from moot_protocol.requests import InitProject
+from moot_testkit.refusals import refusal_code
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import MemoryKeyStore
@@ -184,6 +186,10 @@ class Api:
             MootError: as the daemon would answer.
         """
         return self._service.call(request, key)
+
+    def refusal(self, request: Request[Any]) -> Code:
+        """The code with which a request is refused."""
+        return refusal_code(lambda: self.call(request))
 
 
 def make_api(*, seed: int = 0, folder: Path | None = None) -> Api:

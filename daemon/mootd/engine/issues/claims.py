@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import DEFAULT_STATUS
@@ -27,11 +29,14 @@ _FIRST: Final = 100
 # -- Taking one of many --------------------------------------------------------------------------------------------
 def claim_ready(unit: Unit, request: ClaimReady) -> IssueDoc | None:
     """Take the first ready issue that nobody else holds."""
+    if request.among == ():
+        return None
     lists = _lists(unit, request.filter.plane)
+    wanted = request.filter if request.among is None else replace(request.filter, ids=request.among)
     for limit in (_FIRST, 0):
         page = lists.ready(
             Ready(
-                filter=request.filter,
+                filter=wanted,
                 sort=request.sort,
                 limit=limit,
                 include_deferred=request.include_deferred,

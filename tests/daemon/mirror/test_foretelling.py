@@ -1,0 +1,75 @@
+"""What bringing a mirror into step would do is what it then does, and nothing of it is done before."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.mirror_requests import MirrorResume, MirrorSync
+from moot_testkit.mirroring import FILE, FOLDER, NEW, Mirrored, content, line
+from moot_testkit.trying import kept
+from mootd.mirror.foretelling import Foretelling
+
+SYNC = MirrorSync(folder=FOLDER, file=FILE, dry_run=True)
+HELD = content(line(1), line(2), line(3))
+COUNTED = ("created", "updated", "deleted")
+
+
+def foretold(world: Mirrored, request: MirrorSync | MirrorResume) -> dict[str, Any]:
+    """What it would do; the machine and the file stay as they are."""
+    member, before, held = world.api.member, kept(world.api.member), world.file.content
+
+    def try_out(work: Any) -> Any:
+        return member.commit(lambda unit: unit.try_out(work))
+
+    told = Foretelling(try_out, member.replica, world.row, world.file.read()).of(request)
+    assert kept(member) == before
+    assert world.file.content == held
+    return told
+
+
+@pytest.mark.parametrize(
+    ("lines", "counts"),
+    [
+        ((line(1), line(2), line(3)), (0, 0, 0)),
+        ((line(1, "Theirs", updated_at=NEW), line(2), line(3), line(4)), (1, 1, 0)),
+        ((line(1), line(2)), (0, 0, 0)),
+    ],
+)
+def test_what_would_be_taken_in_is_counted(lines: tuple[bytes, ...], counts: tuple[int, int, int]) -> None:
+    world = Mirrored(HELD)
+    world.file.write(content(*lines))
+    told = foretold(world, SYNC)
+    assert tuple(told[name] for name in COUNTED) == counts
+    assert (told["problem"], told["doubt"]) == ("", None)
+
+
+def test_issues_whose_lines_are_gone_would_be_deleted_where_that_is_asked() -> None:
+    world = Mirrored(HELD)
+    world.file.write(content(line(1), line(2)))
+    asked = MirrorSync(folder=FOLDER, file=FILE, delete_missing=True, dry_run=True)
+    assert foretold(world, asked)["deleted"] == 1
+
+
+def test_a_mass_change_would_be_asked_about_and_accepting_it_would_delete() -> None:
+    world = Mirrored(HELD)
+    world.file.write(b"")
+    told = foretold(world, SYNC)
+    assert (told["doubt"].gone, told["deleted"], told["writes"]) == (3, 0, False)
+    accept = MirrorResume(folder=FOLDER, file=FILE, accept=True, dry_run=True)
+    assert foretold(world, accept)["deleted"] == 3
+    discard = MirrorResume(folder=FOLDER, file=FILE, accept=False, dry_run=True)
+    assert (foretold(world, discard)["deleted"], foretold(world, discard)["writes"]) == (0, True)
+
+
+def test_a_file_that_can_not_be_read_would_be_a_problem() -> None:
+    world = Mirrored(HELD)
+    world.file.write(content(b"<<<<<<< HEAD", line(1)))
+    told = foretold(world, SYNC)
+    assert ("conflict marker" in told["problem"], told["writes"]) == (True, False)
+
+
+def test_the_file_would_change_where_the_log_has_changed() -> None:
+    world = Mirrored(HELD)
+    assert foretold(world, SYNC)["writes"] is False
+    world.retitle(1, "Ours")
+    assert foretold(world, SYNC)["writes"] is True
