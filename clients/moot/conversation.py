@@ -10,7 +10,7 @@ from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket  # `socket` itself 
 
 from moot import __version__
 from moot.facts import facts
-from moot.paths import SOCKET_BYTES, is_named
+from moot.paths import SOCKET_BYTES, is_socket_named
 
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def try_connect(path: str) -> socket | None:
         channel.close()
         return None
     except PermissionError as error:
-        if is_named() and os.path.exists(path) and not os.access(path, os.W_OK):
+        if is_socket_named() and os.path.exists(path) and not os.access(path, os.W_OK):
             raise Failure("denied", f"you may not connect to {path}", "is your user in the socket's group?") from error
         raise _sandboxed(f"connect to {path}", error) from error
     except BlockingIOError as error:
@@ -91,7 +91,7 @@ def _check_owner(channel: socket, path: str) -> None:
         owner = int.from_bytes(credentials[4:8], sys.byteorder)
         if owner not in (0, os.geteuid()):
             why = "MOOT_SOCKET names a socket that is served by another user"
-            if is_named():
+            if is_socket_named():
                 from moot.peer import distrust
 
                 why = distrust(path, owner)
@@ -124,7 +124,7 @@ class Conversation:
         except UnicodeEncodeError as error:
             raise Failure("usage", "an argument is not valid UTF-8") from error
         greeting = [HELLO]
-        if os.environ.get("MOOT_TOKEN") or os.environ.get("MOOT_TOKEN_FILE"):
+        if os.environ.get("MOOT_TOKEN") or os.environ.get("MOOT_TOKEN_FILE"):  # else nothing more need be loaded
             from moot.tokens import UnusableError, given_token
 
             try:

@@ -38,7 +38,7 @@ def home() -> str:
     return pwd.getpwuid(os.getuid()).pw_dir
 
 
-def is_named() -> bool:
+def is_socket_named() -> bool:
     """Whether the user has named the socket themselves."""
     return bool(_absolute(NAMED_SOCKET))
 

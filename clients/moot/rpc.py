@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 
 from moot import __version__, thin
 from moot.conversation import Failure
-from moot.paths import SOCKET_BYTES, is_named, socket_path
+from moot.paths import SOCKET_BYTES, is_socket_named, socket_path
 from moot.peer import distrust
 from moot_protocol import rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
@@ -59,7 +59,7 @@ class Client:
         self._greeted = False
         self._calls = 0
         self._turn = threading.Lock()
-        self._socket = connect(self._path, owner=owner, autostart=autostart, named=bool(path) or is_named())
+        self._socket = connect(self._path, owner=owner, autostart=autostart, named=bool(path) or is_socket_named())
 
     def __enter__(self) -> Self:
         return self
@@ -101,27 +101,19 @@ class Client:
                     self._socket.settimeout(patience)
                 self._send(frame)
                 return rpc.decode_result(request, self._answer(self._calls).result)
-            except TimeoutError as error:
-                self.close()
-                raise silent() from error
+            except OSError as error:
+                raise self._broken(error) from error
             except KeyboardInterrupt:
                 self.close()  # half a frame may have been sent, and nobody waits for the answer
                 raise
-            except OSError as error:
-                self.close()
-                raise lost(self._path, error) from error
 
     def authenticate(self) -> None:
         """Present the token now, if there is one, and not with the first call; errors are those of a call."""
         with self._turn:
             try:
                 self._authenticate()
-            except TimeoutError as error:
-                self.close()
-                raise silent() from error
             except OSError as error:
-                self.close()
-                raise lost(self._path, error) from error
+                raise self._broken(error) from error
 
     def detach(self) -> socket.socket:
         """Exchange hellos and give up the socket to whoever goes on with it; this client is of no further use then.
@@ -139,16 +131,17 @@ class Client:
                     answer = rpc.decode_from_daemon(payload)
                     if answer.error is not None:
                         raise rpc.error_from(answer.error)
-        except TimeoutError as error:
-            self.close()
-            raise silent() from error
         except OSError as error:
-            self.close()
-            raise lost(self._path, error) from error
+            raise self._broken(error) from error
         except MootError:
             self.close()
             raise
         return self._socket
+
+    def _broken(self, error: OSError) -> RefusedError:
+        """Close the connection, which has failed or kept silent for too long, and say so in our own words."""
+        self.close()
+        return silent() if isinstance(error, TimeoutError) else lost(self._path, error)
 
     def _authenticate(self) -> None:
         """Present the token, once, before anything else; a connection on which it doesn't count is of no use."""

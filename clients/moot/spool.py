@@ -55,7 +55,8 @@ def spool_command(program: str, arguments: list[str], refused: Failure = FORCED)
         raise Failure(str(error.code), error.message, error.hint) from error
     now_ms = time.time_ns() // 1_000_000
     terminal = LocalTerminal(own)
-    api = SpoolApi(files, now_ms, os.urandom, wait_s, terminal.hold, refused.message)
+    reason = "MOOT_SPOOL is set, so the socket isn't tried" if refused is FORCED else refused.message
+    api = SpoolApi(files, now_ms, os.urandom, wait_s, terminal.hold, reason)
     try:
         code = main.run(api, terminal, now_ms, lambda error: _crashed(terminal, error))
         _tell(terminal, api, files, code, now_ms)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from moot.conversation import Conversation, Failure, try_connect, write_all
 from moot.facts import read_small
-from moot.paths import is_named, socket_path, state_folder
+from moot.paths import is_socket_named, socket_path, state_folder
 from moot.tokens import VARIABLES
 
 START_SECONDS = 10
@@ -51,9 +51,11 @@ def start(path: str) -> socket:
     Raises:
         Failure: it doesn't come up.
     """
-    if is_named():
+    if is_socket_named():
         hint = "start the service that listens there, or unset MOOT_SOCKET"
         raise Failure("unreachable", f"no daemon answers at {path}, which MOOT_SOCKET names", hint)
+    if path != socket_path():
+        raise Failure("unreachable", f"no daemon answers at {path}", "start the service that listens there")
     state = state_folder()
     try:
         os.makedirs(state, 0o700, exist_ok=True)

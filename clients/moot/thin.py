@@ -74,7 +74,9 @@ def _carry_out(program: str, arguments: list[str]) -> int:
             if not has_spool(program):
                 raise
             refused = error
-    if os.environ.get("MOOT_TOKEN") or os.environ.get("MOOT_TOKEN_FILE"):
+    from moot.tokens import is_given
+
+    if is_given():
         hint = "a spool is bound to its project and to no user: unset MOOT_TOKEN and MOOT_TOKEN_FILE to use it"
         raise Failure("unreachable", "an API token can't be presented through a spool", hint)
     from moot.spool import FORCED, spool_command
@@ -92,6 +94,7 @@ def report(failure: Failure, *, as_json: bool, program: str = "moot") -> int:
     Called as `bd`, a document has the message right under `error`, and the words are told beside it.
     """
     is_bd = program == "bd"
+    as_json = as_json and failure.code != "output"  # a document would go where nothing can be written
     if as_json and failure.message:
         import json
 

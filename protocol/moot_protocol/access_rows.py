@@ -48,6 +48,8 @@ _KINDS: Final = {
     "template": _DOCUMENTS,
 }
 """Kind of entity → what its events are read with."""
+_PLACED: Final = frozenset({MEMORY, SETTING, LEASE})
+"""Kinds whose entities are called by where they are, a slash, and the name that people ask for."""
 _OTHER_KINDS: Final = "machine:admin"
 """What all other events are read with: messages are for whom they name, and membership is shown by requests of its own.
 """
@@ -121,7 +123,11 @@ def _lines(answer: list[str], sees: Sight) -> list[str]:
 
 
 def _events(answer: list[dict[str, Any]], sees: Sight) -> list[dict[str, Any]]:
-    return [event for event in answer if sees(_KINDS.get(event["kind"], _OTHER_KINDS), event["entity"])]
+    def is_shown(kind: str, entity: str) -> bool:
+        names = {entity, entity.partition("/")[2] or entity} if kind in _PLACED else {entity}
+        return sees(_KINDS.get(kind, _OTHER_KINDS), *names)
+
+    return [event for event in answer if is_shown(event["kind"], event["entity"])]
 
 
 def _prime(answer: dict[str, Any], sees: Sight) -> dict[str, Any]:

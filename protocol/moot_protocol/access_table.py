@@ -72,10 +72,12 @@ EVERY_PERMISSION: Final = tuple(sorted(_BY_PERMISSION))
 RESOURCE_FIELDS: Final = frozenset(
     {
         "plane", "project", "projects", "id", "ids", "workspace", "town", "replica", "remote", "name", "key", "prefix",
-        "assignee", "actor", "target", "parent", "lease", "source", "to", "user", "blocks",
+        "assignee", "actor", "target", "parent", "lease", "source", "to", "user", "blocks", "alias",
     }
 )  # fmt: skip
 """Fields of requests, at any depth, that say what a request is about. None of them ever holds a secret."""
+_FREE_FIELDS: Final = frozenset({"metadata", "set_metadata"})
+"""Fields in which people write whatever they like, under names of their own."""
 PEOPLE_FIELDS: Final = frozenset({"actor", "assignee", "user"})
 """Those of them that name somebody: restrictions take such names away, but no permission need cover them."""
 ID_FIELDS: Final = frozenset({"id", "ids", "target", "parent", "to", "blocks"})
@@ -150,7 +152,7 @@ def _dereferenced(text: str, meant: list[str]) -> str:
 
 
 def _names(value: Any, field: str) -> Iterator[Named]:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and field not in _FREE_FIELDS:
         for name, inner in value.items():
             yield from _names(inner, str(name))
     elif isinstance(value, list | tuple):

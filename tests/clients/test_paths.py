@@ -44,8 +44,8 @@ def test_a_socket_that_is_named_goes_before_all_others(monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     for value in ("", "relative.sock"):
         monkeypatch.setenv("MOOT_SOCKET", value)
-        assert not paths.is_named()
+        assert not paths.is_socket_named()
         assert paths.socket_path() == "/run/user/1000/moot/moot.sock"
     monkeypatch.setenv("MOOT_SOCKET", "/run/moot/moot.sock")
-    assert paths.is_named()
+    assert paths.is_socket_named()
     assert paths.socket_path() == "/run/moot/moot.sock"

@@ -179,6 +179,8 @@ def test_moot_spool_chooses_it_without_asking_the_daemon(
     assert has_spool("moot")
     assert thin.run(["moot", "list"]) == 0
     assert "read from the snapshot" in capfd.readouterr().err
+    assert thin.run(["moot", "doctor"]) == 1
+    assert "the daemon can be asked: MOOT_SPOOL is set, so the socket isn't tried" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

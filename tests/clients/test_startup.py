@@ -181,6 +181,14 @@ def test_the_python_client_starts_the_daemon_as_commands_do_and_tells_why_it_doe
     assert int(started.stdout) == town.processes()[-1]
 
 
+def test_no_daemon_is_started_for_a_socket_that_a_program_names(town: Town) -> None:
+    town.serves()
+    named = PROGRAM.replace("Client()", f"Client(socket={str(town.folder / 'other')!r})")
+    failed = town.run_code(named, str(town.folder / "python"), MOOT_NO_AUTOSTART="")
+    assert failed.stdout.decode().startswith(f"unreachable no daemon answers at {town.folder / 'other'} ")
+    assert town.processes() == []
+
+
 # -- The MCP server ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("arguments", "passed"),

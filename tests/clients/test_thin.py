@@ -172,11 +172,12 @@ def test_a_reader_that_goes_away_ends_it_quietly(daemon: Daemon, shell: Shell) -
         assert process.stderr.read() == b""
 
 
-def test_output_that_cannot_be_written_is_a_failure(daemon: Daemon, shell: Shell) -> None:
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json")])
+def test_output_that_cannot_be_written_is_a_failure(daemon: Daemon, shell: Shell, arguments: tuple[str, ...]) -> None:
     daemon.commands.command = printing("x")
-    with Path("/dev/full").open("wb") as full, shell.start("list", stdout=full, stderr=subprocess.PIPE) as process:
+    with Path("/dev/full").open("wb") as full, shell.start(*arguments, stdout=full, stderr=subprocess.PIPE) as process:
         assert process.stderr
-        assert b"No space left" in process.stderr.read()
+        assert process.stderr.read() == b"moot: cannot write to standard output: No space left on device\n"
         assert process.wait(PATIENCE) == 1
 
 

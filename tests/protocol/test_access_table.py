@@ -11,12 +11,13 @@ from moot_protocol.access_table import (
     permissions_of,
     resources_of,
 )
+from moot_protocol.action_requests import Rename
 from moot_protocol.exchange_requests import Join
 from moot_protocol.gate_requests import CreateGate
 from moot_protocol.listing import Filter
 from moot_protocol.membership_requests import Recover
 from moot_protocol.methods import REQUESTS
-from moot_protocol.requests import AddEdge, Edge, IssueFields, ListIssues, Script, Update
+from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, ListIssues, Script, Update
 
 
 def test_every_method_has_a_permission_and_the_table_names_no_other() -> None:
@@ -54,6 +55,18 @@ def test_a_request_is_about_the_names_in_it_at_any_depth() -> None:
     assert resources_of(ListIssues()) == ()
 
 
+def test_what_people_write_freely_names_nothing() -> None:
+    written = {"project": "demo", "id": "demo-1"}
+    create = Create(actor="alice", project="other", fields=IssueFields(title="t"), metadata=written)
+    assert {each.text for each in resources_of(create)} == {"alice", "other"}
+    steps = ({"method": "update", "params": {"id": "a-1", "set_metadata": written}},)
+    assert [part.named for part in parts_of(Script(actor="alice", steps=steps))] == [(Named("a-1", is_id=True),)]
+
+
+def test_a_name_that_an_issue_is_to_have_is_one_that_a_request_is_about() -> None:
+    assert Named("secret-1") in resources_of(Rename(actor="alice", id="demo-1", alias="secret-1"))
+
+
 def test_secrets_are_no_names() -> None:
     secrets = (Join(actor="a", ticket="moot1secret"), Recover(actor="a", words="twenty four words"))
     for request in secrets:
@@ -82,3 +95,17 @@ def test_every_issue_that_a_request_names_is_told_as_one() -> None:
     gate = CreateGate(actor="alice", project="demo", await_type="human", blocks=("demo-3",))
     named = {each.text for request in (edge, gate) for each in resources_of(request) if each.is_id}
     assert named == {"demo-1", "demo-2", "demo-3"}
+
+
+def test_what_a_script_calls_by_a_number_is_what_the_step_of_that_number_names() -> None:
+    steps = (
+        {"method": "update", "params": {"id": "demo-1"}},
+        {"method": "close", "params": {"id": "$1"}},
+        {"method": "delete", "params": {"id": "$2"}},
+        {"method": "create", "params": {"project": "demo"}},
+        {"method": "delete", "params": {"id": "$4"}},
+        {"method": "delete", "params": {"id": "$9"}},
+    )
+    demo = (Named("demo-1", is_id=True),)
+    named = [part.named for part in parts_of(Script(actor="alice", steps=steps))]
+    assert named == [demo, demo, demo, (Named("demo"),), (), ()]

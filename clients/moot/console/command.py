@@ -42,3 +42,8 @@ class Command(NamedTuple):
     """Shown first in --help."""
     alone: bool = False
     """Whether it needs nothing of the daemon beyond what it asks itself: no project is looked up for it."""
+
+
+def no_arguments(parser: ArgumentParser) -> None:
+    """Adds nothing beyond the flags of every command."""
+    del parser

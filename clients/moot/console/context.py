@@ -5,14 +5,15 @@ holds one document with `--json` and nothing else.
 """
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from moot.console import as_bd, documents
+from moot.console import as_bd, documents, issue_lines
 from moot.console.api import Api
 from moot.console.command import Context
+from moot.console.style import Style, style_of
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import MIB
@@ -80,8 +81,9 @@ def need_project(context: Context) -> str:
         return context.project
     facts = context.terminal.facts
     missing = as_bd.NO_WORKSPACE if facts.program == as_bd.PROGRAM else "no project here"
+    belongs = "is of a workspace that this machine doesn't know" if facts.workspace else "is not inside a workspace"
     raise RefusedError(
-        f"{missing}: {facts.folder} is not inside a workspace",
+        f"{missing}: {facts.folder} {belongs}",
         code=Code.NOT_FOUND,
         hint="go to the project's folder, or run `moot init` there",
     )
@@ -133,6 +135,23 @@ def answer(context: Context, document: Any, lines: Iterable[str]) -> None:
         return
     for line in lines:
         say(context, line)
+
+
+def answer_list(context: Context, found: Any, rows: Callable[[Style], Sequence[str]], nothing: str) -> None:
+    """Answer with a list: its document, or its rows, or where there is nothing in it that word on standard error.
+
+    Args:
+        context: the command's.
+        found: the document; empty where there is nothing.
+        rows: makes its lines, which are safe to print.
+        nothing: what is said of an empty list, safe to print.
+    """
+    if context.json:
+        documents.write(context, found)
+    elif found:
+        issue_lines.write_lines(context, rows(style_of(context.terminal.facts)))
+    else:
+        context.terminal.err(f"{nothing}\n")
 
 
 def chunks_of(context: Context, path: str) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """A formula as `bd formula show` and `bd cook` write it in JSON: with its variables open, or with values in them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from moot_protocol.formula import Formula, Step, Variable
@@ -63,12 +63,11 @@ def _cooked_step(step: CookedStep) -> dict[str, Any]:
 
 
 def _work(step: Step | CookedStep) -> dict[str, Any]:
-    priority: Iterable[tuple[str, Any]] = () if step.priority is None else (("priority", step.priority),)
     return {
         "description": step.description,
         "notes": step.notes,
         "type": step.type,
-        **dict(priority),
+        "priority": step.priority,
         "labels": list(step.labels),
         "needs": list(step.needs),
         "assignee": step.assignee,
@@ -77,4 +76,4 @@ def _work(step: Step | CookedStep) -> dict[str, Any]:
 
 def _given(told: Mapping[str, Any]) -> dict[str, Any]:
     """What says something; a priority of 0 does."""
-    return {name: value for name, value in told.items() if value or (value == 0 and value is not False)}
+    return {name: value for name, value in told.items() if value or (name == "priority" and value is not None)}

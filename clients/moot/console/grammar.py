@@ -26,6 +26,8 @@ VALUES_OF_BD: Final = ("--dolt-auto-commit", "--lock-timeout")
 """As `FLAGS_OF_BD`, with a value."""
 _SWITCH: Final = {"true": True, "false": False}
 _LITERAL: Final = "\0"
+_TOO_MUCH: Final = "unrecognized arguments: --"
+"""How argparse begins where all words of a command that takes none are too many: it names what we put before them."""
 """Put before a value that is `--` itself, which argparse would drop."""
 
 
@@ -67,7 +69,7 @@ class CommandParser(ArgumentParser):
         group.add_argument("-q", "--quiet", action="store_true", help="print no confirmations")
         group.add_argument("-C", dest="directory", metavar="PATH", help="act as if called in this folder")
         group.add_argument("--readonly", action="store_true", help="refuse to change anything")
-        group.add_argument("--request-id", default="", metavar="ID", help="called again with this ID: not done again")
+        group.add_argument("--request-id", metavar="ID", help="called again with this ID: not done again")
         group.add_argument("-h", "--help", action="store_true", help="show this help")
 
     def take_flags_of_bd(self) -> None:
@@ -86,7 +88,7 @@ class CommandParser(ArgumentParser):
         Raises:
             RefusedError: always, with code `usage`.
         """
-        raise self._mistake(message)
+        raise self._mistake(message.replace(f"{_TOO_MUCH} ", _TOO_MUCH.removesuffix("--")))
 
     def split(self, argv: Sequence[str], start: int = 0, *, leading: bool = False) -> _Split:
         """Sort an argument list into flags and words.

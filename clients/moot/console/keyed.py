@@ -30,10 +30,12 @@ class KeyedApi:
         request_id: what the keys are made from.
 
     Raises:
-        RefusedError: `usage`: nothing takes keys here.
+        RefusedError: `usage`: the id is empty, as that of a variable that isn't set; or nothing takes keys here.
     """
 
     def __init__(self, api: Api, request_id: str) -> None:
+        if not request_id:
+            raise RefusedError("--request-id is empty", code=Code.USAGE, hint="give any text of up to 100 bytes")
         if not isinstance(api, TakesKeys):
             raise RefusedError(
                 "--request-id needs the daemon itself, not a spool", code=Code.USAGE,

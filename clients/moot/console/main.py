@@ -222,7 +222,7 @@ def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[],
             attend(api, terminal, actor, place.claims, quiet=arguments.quiet)
         if place.nudges and not arguments.quiet:
             tell_nudges(api, terminal, actor, place.nudges)
-    if arguments.request_id:
+    if arguments.request_id is not None:
         api = KeyedApi(api, arguments.request_id)
     context = Context(
         api=api,

@@ -14,11 +14,11 @@ from moot.console.issue_lines import PARENT_CHILD, parent_of
 from moot.console.swarm_analysis import HOLDING, waves
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import CLOSED
+from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.limits import FORMULA_STEPS
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.requests import ListIssues, Ready, Show
 
-IN_PROGRESS: Final = "in_progress"
 _HOUR_MS: Final = 3600 * 1000
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _MARKS: Final = frozenset({"dependents", "_short", "_blocked"})

@@ -71,7 +71,12 @@ class GitWorker:
         except MootError as error:
             return [{"check": "the remote can be reached", "ok": False, "detail": error.message, "hint": error.hint}]
         return [
-            {"check": "the remote can be reached", "ok": True, "detail": _refs(tested.refs), "hint": ""},
+            {
+                "check": "the remote can be reached",
+                "ok": True,
+                "detail": f"{tested.refs} {'ref' if tested.refs == 1 else 'refs'}",
+                "hint": "",
+            },
             {
                 "check": "frames can be pushed",
                 "ok": tested.can_push,

@@ -42,6 +42,7 @@ from moot_protocol.access_rows import (
 )
 from moot_protocol.access_table import PERMISSIONS, Named, Part, parts_of, permissions_of, resources_of
 from moot_protocol.access_tokens import bad_token, token_id
+from moot_protocol.action_requests import Rename
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import ACCESS_ROWS, AUDIT_RESOURCES
@@ -261,6 +262,8 @@ class Gate:
         if part.method == CHOOSING:
             why = f"{subject} may not see everything, and `{CHOOSING}` takes what it finds"
             return iter((Decision(False, why),))
+        if part.method == Rename.method != request.method:
+            return iter((Decision(False, "a script could reach by a name that it gives what it can't by another"),))
         is_reading = not type(request).writes and part.permission.endswith(f":{READ_VERB}")
         if not is_reading or (part.method in BY_NAME and part.named):
             return self._on_names(rules, subject, part)

@@ -6,6 +6,7 @@ from moot.console.context import TEXT_READ_BYTES
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Script, Update
 from moot_testkit.console import issue, run_console
+from moot_testkit.terminal import FACTS
 
 
 def test_one_mutation_is_sent_as_itself() -> None:
@@ -72,3 +73,25 @@ def test_what_is_made_names_the_plane_of_the_workspaces_project(argv: list[str])
     answers = {"workspace_info": known, "create": issue(), "import": {}, "import_edits": {}}
     ran = run_console(argv, answers, stdin=[b'{"id": "bd-1", "title": "A"}\n'], files={"a": b""})
     assert (ran.request.project, ran.request.plane) == ("bd", "aa11")
+
+
+@pytest.mark.parametrize(
+    ("workspace", "told"), [("", "is not inside a workspace"), ("w9", "is of a workspace that this machine doesn't know")]
+)
+def test_where_no_project_is_it_is_told_why(workspace: str, told: str) -> None:
+    ran = run_console("create x", {"workspace_info": None}, facts=FACTS._replace(workspace=workspace), project="")
+    assert (ran.code, told in ran.err) == (3, True)
+
+
+def test_a_list_is_its_rows_or_its_document_or_a_word_on_standard_error_that_it_is_empty() -> None:
+    lease = {
+        "name": "nightly", "state": "held", "epoch": 3, "holder": "K" * 43, "actor": "ada", "until_ms": 0,
+        "is_here": True, "fenced": 0,
+    }  # fmt: skip
+    rows = run_console("lease list", {"leases": [lease]})
+    assert rows.out.startswith("nightly ")
+    assert rows.err == ""
+    assert run_console("lease list --json", {"leases": [lease]}).document == [lease]
+    nothing = run_console("lease list", {"leases": []})
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "no leases\n")
+    assert run_console("lease list --json", {"leases": []}).document == []

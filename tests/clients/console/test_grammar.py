@@ -153,6 +153,13 @@ def test_mistakes_are_refused_as_usage(argv: list[str], message: str) -> None:
     assert message in refusal(*argv).message
 
 
+def test_words_that_are_too_many_are_named_as_they_were_typed() -> None:
+    bare = Grammar([Section("Work", [command("ready", lambda parser: None)])])
+    for argv in (["ready", "now", "then"], ["ready", "--", "now", "then"]):
+        with pytest.raises(RefusedError, match=r"^unrecognized arguments: now then$"):
+            bare.read(argv)
+
+
 def test_a_mistake_in_a_command_points_to_its_help() -> None:
     assert refusal("dep", "add", "--zzz").hint == "see `moot help dep add`"
 

@@ -26,6 +26,11 @@ def test_every_command_takes_one() -> None:
     assert run_console("reopen a", {"reopen": issue()}).keys == []
 
 
+def test_an_empty_id_is_refused_since_nothing_would_be_repeated_safely() -> None:
+    ran = run_console("reopen a --request-id=", {"reopen": issue()})
+    assert (ran.code, ran.keys, "--request-id is empty" in ran.err) == (2, [], True)
+
+
 def test_where_nothing_takes_keys_it_is_refused() -> None:
     class Spooled:
         def call(self, request: object) -> object:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.access import Asker
+from moot_protocol.action_requests import Rename
 from moot_protocol.audit_requests import ListAudit
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.claim_requests import ClaimReady
@@ -167,6 +168,14 @@ def test_a_script_reaches_by_a_number_only_what_may_be_named(door: Door) -> None
     )
     assert door.code(ALICE, Script(actor="alice", steps=by_name[:1])) is None
     assert door.code(ALICE, Script(actor="alice", steps=by_name)) is Code.DENIED
+
+
+def test_a_script_reaches_by_a_name_that_it_gives_only_what_may_be_named(door: Door) -> None:
+    door.write(RULES.replace('"no:secret-*"', '"no:issue:delete:demo-*"'))
+    rename = {"method": "rename", "params": {"id": "demo-1", "alias": "nick"}}
+    delete = {"method": "delete", "params": {"id": "nick"}}
+    assert door.code(ALICE, Script(actor="alice", steps=(rename, delete))) is Code.DENIED
+    assert door.code(ALICE, Rename(actor="alice", id="demo-1", alias="nick")) is None
 
 
 def test_a_restriction_covers_what_the_lines_of_an_import_name(door: Door) -> None:

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from moot.console import as_bd, exits
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.settings import values_of
 from moot.console.context import answer, need_project
 from moot.console.safe_text import neutralise
@@ -58,10 +58,6 @@ This project keeps its issues in Moot. Run `{program} prime` first: it says what
 
 Keep no to-do lists in files.
 """
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
 
 
 def _workspace(context: Context) -> dict[str, Any]:
@@ -166,9 +162,9 @@ def _onboard(context: Context) -> int:
 
 COMMANDS: Final = (
     Command("info", "The project, where its data lies, how much there is", _info_arguments, _info),
-    Command("where", "The workspace that this folder belongs to", _no_arguments, _where),
-    Command("context", "Workspace, project, plane and actor of a command here", _no_arguments, _context),
-    Command("quickstart", "The commands to begin with", _no_arguments, _quickstart, alone=True),
-    Command("onboard", "Lines for a project's AGENTS.md", _no_arguments, _onboard, alone=True),
+    Command("where", "The workspace that this folder belongs to", no_arguments, _where),
+    Command("context", "Workspace, project, plane and actor of a command here", no_arguments, _context),
+    Command("quickstart", "The commands to begin with", no_arguments, _quickstart, alone=True),
+    Command("onboard", "Lines for a project's AGENTS.md", no_arguments, _onboard, alone=True),
 )
 """The commands of this module."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note, read_text
 from moot.console.exchange_lines import table
@@ -29,10 +29,6 @@ def _form(path: str) -> str:
 
 
 # -- access show -------------------------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _show(context: Context) -> int:
     shown = context.api.call(ShowAccess())
     answer(context, shown, _shown(style_of(context.terminal.facts), shown))
@@ -131,7 +127,7 @@ def _validated(found: dict[str, Any]) -> str:
 
 
 COMMANDS: Final = (
-    Command("access show", "The access rules of this machine", _no_arguments, _show, alone=True),
+    Command("access show", "The access rules of this machine", no_arguments, _show, alone=True),
     Command(
         "access check",
         "What the rules decide, and by which rule",

@@ -5,12 +5,11 @@ from typing import Any, Final
 
 from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note
+from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import table
 from moot.console.safe_text import neutralise
-from moot.console.style import style_of
 from moot_protocol.access_requests import CreateToken, ListTokens, RevokeToken
 from moot_protocol.errors import MootError
 
@@ -57,18 +56,9 @@ def _keep(context: Context, made: dict[str, Any], path: str) -> None:
 
 
 # -- access token list -------------------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _list(context: Context) -> int:
     found = context.api.call(ListTokens())
-    if context.json:
-        documents.write(context, found)
-    elif found:
-        lines.write_lines(context, table(style_of(context.terminal.facts), [_cells(context, each) for each in found]))
-    else:
-        note(context, "no tokens")
+    answer_list(context, found, lambda style: table(style, [_cells(context, each) for each in found]), "no tokens")
     return exits.OK
 
 
@@ -114,7 +104,7 @@ COMMANDS: Final = (
     Command(
         "access token list",
         "The API tokens of this machine, without their secrets",
-        _no_arguments,
+        no_arguments,
         _list,
         alone=True,
         aliases=("access token",),

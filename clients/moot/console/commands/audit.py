@@ -6,13 +6,12 @@ from typing import Any, Final
 from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import note, say
+from moot.console.context import answer_list, note, say
 from moot.console.exchange_lines import table
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
-from moot.console.style import style_of
 from moot_protocol.audit_requests import ExportAudit, ListAudit, VerifyAudit
 
 HEAD_FIELD: Final = "head"
@@ -32,12 +31,7 @@ def _list(context: Context) -> int:
     request = ListAudit(by=given.actor or "", since_ms=since, event_type=given.type, limit=max(given.limit, 0))
     found = context.api.call(request)
     records = found["records"]
-    if context.json:
-        documents.write(context, records)
-    elif records:
-        lines.write_lines(context, table(style_of(context.terminal.facts), [_cells(each) for each in records]))
-    else:
-        note(context, "no records")
+    answer_list(context, records, lambda style: table(style, [_cells(each) for each in records]), "no records")
     if found["truncated"]:
         note(context, f"{len(records)} shown, more match; --limit 0 shows a thousand, `moot audit export` all")
     return exits.OK
@@ -56,10 +50,6 @@ def _cells(record: dict[str, Any]) -> list[str]:
 
 
 # -- audit export ------------------------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _export(context: Context) -> int:
     cursor = ""
     while True:
@@ -116,7 +106,7 @@ COMMANDS: Final = (
     Command(
         "audit export",
         "All of it as lines of JSON, the head of its chain in the last",
-        _no_arguments,
+        no_arguments,
         _export,
         examples=("moot audit export",),
         alone=True,

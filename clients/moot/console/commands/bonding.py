@@ -25,14 +25,15 @@ from moot_protocol.document_requests import NewDocument
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.formula import parse_formula
 from moot_protocol.listing import IssueDoc
-from moot_protocol.molecule import Cooked, cook
+from moot_protocol.molecule import PLACE, Cooked, cook
 from moot_protocol.requests import AddEdge, Edge, Show
 from moot_protocol.toml_text import DocumentError
 
 EDGES: Final = {"sequential": "blocks", "parallel": PARENT_CHILD, "conditional": "conditional-blocks"}
 """How two pieces of work are joined → the edge from the later one to the other."""
+_TEXTS: Final = ("title", "description", "notes")
+"""Fields of a step that a formula has too."""
 _UNFIT: Final = re.compile(r"[^a-z0-9]+")
-_VARIABLE: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 # -- bond --------------------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def _spawned(context: Context, formula: Cooked, joined: IssueDoc, values: Mappin
 
 
 def _ref(ref: str, values: Mapping[str, str]) -> str:
-    return _VARIABLE.sub(lambda place: values.get(place[1], place[0]), ref)
+    return PLACE.sub(lambda place: values.get(place[1], place[0]), ref)
 
 
 def _bonded(context: Context, result: IssueDoc) -> dict[str, Any]:
@@ -184,9 +185,6 @@ def _replacement(pair: str, molecule: Molecule) -> tuple[str, str]:
     if left in texts:
         return left, right
     raise RefusedError(f"neither {left!r} nor {right!r} stands in {molecule.id}", code=Code.USAGE)
-
-
-_TEXTS: Final = ("title", "description", "notes")
 
 
 def formula_of(molecule: Molecule, name: str, variables: Mapping[str, str]) -> str:

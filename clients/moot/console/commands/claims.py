@@ -4,7 +4,7 @@
 answered somebody may have been first.
 """
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -43,11 +43,14 @@ def seconds(text: str) -> float:
     """A number of seconds to wait.
 
     Raises:
-        ValueError: it is none, or out of bounds.
+        ArgumentTypeError: it is none, or out of bounds.
     """
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number <= _MOST_SECONDS:
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text!r} is no number of seconds above 0 and up to {_MOST_SECONDS}")
     return number
 
 

@@ -15,15 +15,18 @@ from moot.console.durations import HELP, duration_ms
 from moot.console.grammar import comma_separated
 from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.issue_lines import PARENT_CHILD, parent_of
-from moot.console.molecule import IN_PROGRESS, Molecule
+from moot.console.molecule import Molecule
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import CLOSED
+from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.limits import TITLE_CHARS
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import Close, Create, Delete, Edge, IssueFields
 
 _DAY_MS: Final = 24 * 3600 * 1000
+_NAMED: Final = 5
+"""Ids that advice to delete them names."""
 
 
 # -- squash ------------------------------------------------------------------------------------------------------
@@ -43,7 +46,11 @@ def _squash(context: Context) -> int:
     reason = f"Squashed: {several(len(ids), 'step')} into a digest"
     close = Close(actor=context.actor, dry_run=given.dry_run, id=molecule.id, reason=reason, force=True)
     gone = [] if given.keep_children else molecule.steps
-    script = [("digest", _digest(context, molecule)), *_deletions(context, gone, "squashed"), (molecule.id, close)]
+    script = [
+        ("digest", _digest(context, molecule)),
+        *_deletions(context, gone, "squashed", dry_run=given.dry_run),
+        (molecule.id, close),
+    ]
     made = carry_out(context, script)[0]
     document = {
         "molecule_id": molecule.id,
@@ -103,7 +110,7 @@ def _burn(context: Context) -> int:
     results = []
     for molecule in molecules:
         gone = [*molecule.steps, molecule.epic]
-        for script in batched([each] for each in _deletions(context, gone, "burned")):
+        for script in batched([each] for each in _deletions(context, gone, "burned", dry_run=given.dry_run)):
             carry_out(context, script)
         ids = [issue["id"] for issue in gone]
         results.append({"molecule_id": molecule.id, "deleted_ids": ids, "deleted_count": len(ids)})
@@ -125,8 +132,7 @@ def _burned_lines(context: Context, molecules: Sequence[Molecule]) -> Iterator[s
         yield confirmed(context, f"{told}; `undelete` brings them back")
 
 
-def _deletions(context: Context, issues: Sequence[IssueDoc], reason: str) -> list[tuple[str, Any]]:
-    dry_run = context.arguments.dry_run
+def _deletions(context: Context, issues: Sequence[IssueDoc], reason: str, *, dry_run: bool) -> list[tuple[str, Delete]]:
     return [
         (issue["id"], Delete(actor=context.actor, dry_run=dry_run, id=issue["id"], reason=reason)) for issue in issues
     ]
@@ -149,17 +155,18 @@ def _gc(context: Context) -> int:
     given = context.arguments
     kept = comma_separated(given.exclude_type)
     wisps = [wisp for wisp in wisps_of(context, closed=True).issues if wisp.get("issue_type") not in kept]
-    if given.closed and not (given.force or given.dry_run):
-        given.dry_run = True
+    shows_only = given.closed and not given.force
+    dry_run = given.dry_run or shows_only
     gone = [wisp for wisp in wisps if wisp.get("status") == CLOSED] if given.closed else _done_with(context, wisps)
     gone = gone[: given.limit or len(gone)]
-    for script in batched([each] for each in _deletions(context, gone, "cleared away")):
+    for script in batched([each] for each in _deletions(context, gone, "cleared away", dry_run=dry_run)):
         carry_out(context, script)
     ids = [wisp["id"] for wisp in gone]
-    document: dict[str, Any] = {"cleaned_ids": ids, "cleaned_count": 0 if given.dry_run else len(ids)}
-    document |= {"candidates": len(ids), "dry_run": True} if given.dry_run else {}
-    told = f"{'Would clear away' if given.dry_run else 'Cleared away'} {several(len(ids), 'ephemeral issue')}"
-    advice = [f"  Add --force to delete: {neutralise(', '.join(ids[:5]))}…"] if given.closed and not given.force else []
+    document: dict[str, Any] = {"cleaned_ids": ids, "cleaned_count": 0 if dry_run else len(ids)}
+    document |= {"candidates": len(ids), "dry_run": True} if dry_run else {}
+    told = f"{'Would clear away' if dry_run else 'Cleared away'} {several(len(ids), 'ephemeral issue')}"
+    some = neutralise(", ".join(ids[:_NAMED])) + ("…" if len(ids) > _NAMED else "")
+    advice = [f"  Add --force to delete: {some}"] if shows_only else []
     answer(context, document, [confirmed(context, told), *advice] if ids else ["No abandoned wisps found"])
     return exits.OK
 

@@ -4,13 +4,12 @@ These commands run inside the daemon, so that one is running is given: `daemon s
 which the client does itself where none is there, is refused.
 """
 
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, Final
 
 from moot.console import as_bd, documents, exits, when
 from moot.console.amounts import several, size
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.spools import spool_words
 from moot.console.confirm import confirmed
 from moot.console.context import answer
@@ -23,10 +22,6 @@ from moot_protocol.requests import Ping, Status, Stop
 
 DIGEST_SHOWN: Final = 16
 """Characters shown of a digest: enough to compare by eye."""
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
 
 
 # -- daemon ------------------------------------------------------------------------------------------------------
@@ -146,10 +141,10 @@ def _exchange_rows(status: dict[str, Any], now_ms: int) -> Iterator[tuple[str, s
 
 
 COMMANDS: Final = (
-    Command("status", "What this replica holds, and whether all is well", _no_arguments, _status, alone=True),
-    Command("daemon run", "Run the daemon here, in the foreground", _no_arguments, _daemon_run, alone=True),
-    Command("daemon start", "Start the daemon if none runs", _no_arguments, _daemon_status, alone=True),
-    Command("daemon stop", "Let the daemon finish and end", _no_arguments, _daemon_stop, alone=True),
-    Command("daemon status", "Whether a daemon runs, and which", _no_arguments, _daemon_status, alone=True),
-    Command("version", "Which version this is", _no_arguments, _version, alone=True),
+    Command("status", "What this replica holds, and whether all is well", no_arguments, _status, alone=True),
+    Command("daemon run", "Run the daemon here, in the foreground", no_arguments, _daemon_run, alone=True),
+    Command("daemon start", "Start the daemon if none runs", no_arguments, _daemon_status, alone=True),
+    Command("daemon stop", "Let the daemon finish and end", no_arguments, _daemon_stop, alone=True),
+    Command("daemon status", "Whether a daemon runs, and which", no_arguments, _daemon_status, alone=True),
+    Command("version", "Which version this is", no_arguments, _version, alone=True),
 )

@@ -12,7 +12,7 @@ from moot.console import document_lines as lines
 from moot.console import documents, exits
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note, read_text, say
+from moot.console.context import answer, answer_list, note, read_text, say
 from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.issue_lines import write_lines
@@ -101,12 +101,12 @@ def _shown(context: Context) -> dict[str, Any]:
 def _list(context: Context) -> int:
     given = context.arguments
     found = context.api.call(Documents(kind=given.kind, plane=given.plane))
-    if context.json:
-        documents.write(context, found)
-    elif found:
-        write_lines(context, lines.list_rows(style_of(context.terminal.facts), found, context.now_ms))
-    else:
-        context.terminal.err("no documents; `moot doc new KIND NAME` begins one\n")
+    answer_list(
+        context,
+        found,
+        lambda style: lines.list_rows(style, found, context.now_ms),
+        "no documents; `moot doc new KIND NAME` begins one",
+    )
     return exits.OK
 
 

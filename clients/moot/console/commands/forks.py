@@ -1,17 +1,17 @@
 """Forked feeds: fork list (what each of two histories does), fork settle (which of them counts)."""
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note
+from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN
-from moot.console.style import Style, style_of
+from moot.console.style import Style
 from moot_protocol.membership_requests import Forks, SettleFork
 
 BRANCH_SHOWN: Final = 8
@@ -27,18 +27,15 @@ def _list_arguments(parser: ArgumentParser) -> None:
 
 def _list(context: Context) -> int:
     forks = context.api.call(Forks(plane=context.arguments.plane))
-    if context.json:
-        documents.write(context, forks)
-        return exits.OK
-    if not forks:
-        context.terminal.err("no feed is forked\n")
-        return exits.OK
-    style = style_of(context.terminal.facts)
-    lines.write_lines(context, [line for fork in forks for line in _shown(style, fork, context.now_ms)])
-    if any(not fork["is_settled"] for fork in forks):
+    answer_list(context, forks, lambda style: _fork_lines(style, forks, context.now_ms), "no feed is forked")
+    if not context.json and any(not fork["is_settled"] for fork in forks):
         program = context.terminal.facts.program
         note(context, f"An admin decides with `{program} fork settle KEY --branch NAME`; until then neither counts")
     return exits.OK
+
+
+def _fork_lines(style: Style, forks: Sequence[Mapping[str, Any]], now_ms: int) -> list[str]:
+    return [line for fork in forks for line in _shown(style, fork, now_ms)]
 
 
 def _shown(style: Style, fork: Mapping[str, Any], now_ms: int) -> Iterator[str]:

@@ -100,15 +100,18 @@ def _cook(context: Context) -> int:
 def _step_lines(steps: Sequence[CookedStep]) -> Iterator[str]:
     for step in steps:
         needs = [*step.needs, *(f"children of {target}" for target, _ in step.waits_for)]
-        after = f" (after {neutralise(', '.join(needs))})" if needs else ""
-        yield f"{'  ' if step.parent else ''}{neutralise(step.id)}: {neutralise(step.title)}{after}"
+        yield _step_line("  " if step.parent else "", step.id, step.title, needs)
 
 
 def _open_lines(steps: Sequence[dict[str, Any]], indent: str) -> Iterator[str]:
     for step in steps:
-        after = f" (after {neutralise(', '.join(step['needs']))})" if step.get("needs") else ""
-        yield f"{indent}{neutralise(step['id'])}: {neutralise(step['title'])}{after}"
+        yield _step_line(indent, step["id"], step["title"], step.get("needs", ()))
         yield from _open_lines(step.get("children", ()), f"{indent}  ")
+
+
+def _step_line(indent: str, name: str, title: str, needs: Sequence[str]) -> str:
+    after = f" (after {neutralise(', '.join(needs))})" if needs else ""
+    return f"{indent}{neutralise(name)}: {neutralise(title)}{after}"
 
 
 COMMANDS: Final = (

@@ -8,6 +8,7 @@ from moot.console import documents, exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands.show import NOT_HERE, edge_lines
+from moot.console.context import answer_list
 from moot.console.graph_drawing import mermaid_escaped
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
@@ -133,14 +134,9 @@ def _list_arguments(parser: ArgumentParser) -> None:
 def _list(context: Context) -> int:
     arguments = context.arguments
     edges = context.api.call(Edges(id=arguments.id, direction=arguments.direction, type=arguments.type))
-    if context.json:
-        documents.write(context, list(map(documents.without_marks, edges)))
-    elif edges:
-        style = style_of(context.terminal.facts)
-        lines.write_lines(context, edge_lines(style, edges))
-    else:
-        what = "depends on nothing" if arguments.direction == "down" else "is needed by nothing"
-        context.terminal.err(f"{neutralise(arguments.id)} {what}\n")
+    document = list(map(documents.without_marks, edges))
+    what = "depends on nothing" if arguments.direction == "down" else "is needed by nothing"
+    answer_list(context, document, lambda style: edge_lines(style, edges), f"{neutralise(arguments.id)} {what}")
     return exits.OK
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from moot.console import as_bd, exits
 from moot.console.amounts import several
 from moot.console.checks import check_lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
 from moot.console.context import answer, carry_out, is_trial
 from moot.console.filter_arguments import projects_of
@@ -24,10 +24,6 @@ CHECKS: Final = ("machine", "validate", "pollution")
 OK, WARNING, ERROR = "ok", "warning", "error"
 _SHOWN: Final = 5
 """Findings that a check names at most."""
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
 
 
 # -- What is looked at -------------------------------------------------------------------------------------------
@@ -279,6 +275,6 @@ COMMANDS: Final = (
     Command(
         "compact", "Count closed issues; nothing is compacted", _compact_arguments, _compact, aliases=("admin compact",)
     ),
-    Command("ping", "Whether the daemon answers, and how fast", _no_arguments, _ping, alone=True),
+    Command("ping", "Whether the daemon answers, and how fast", no_arguments, _ping, alone=True),
 )
 """The commands of this module."""

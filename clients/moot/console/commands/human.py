@@ -6,7 +6,7 @@ from typing import Final
 
 from moot.console import documents, exits
 from moot.console import issue_lines as lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.about import QUICKSTART, print_text
 from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out, note, read_text
@@ -21,10 +21,6 @@ LABEL: Final = "human"
 RESPONDED: Final = "Responded"
 DISMISSED: Final = "Dismissed"
 _ALL: Final = "all"
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
 
 
 def _issues(context: Context, status: str) -> Page:
@@ -129,7 +125,7 @@ def _essentials(context: Context) -> int:
 
 
 COMMANDS: Final = (
-    Command("human", "The commands that people need most", _no_arguments, _essentials, alone=True),
+    Command("human", "The commands that people need most", no_arguments, _essentials, alone=True),
     Command("human list", "Issues that wait for a human", _list_arguments, _list, examples=("moot human list",)),
     Command(
         "human respond",
@@ -139,6 +135,6 @@ COMMANDS: Final = (
         examples=('moot human respond bd-a1b2 "Use OAuth"',),
     ),
     Command("human dismiss", "Close one of them without an answer", _dismiss_arguments, _dismiss),
-    Command("human stats", "How many wait, were answered, were dismissed", _no_arguments, _stats),
+    Command("human stats", "How many wait, were answered, were dismissed", no_arguments, _stats),
 )
 """The commands of this module."""

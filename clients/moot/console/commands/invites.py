@@ -11,14 +11,13 @@ from typing import Any, Final
 from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note, read_text
+from moot.console.context import answer, answer_list, note, read_text
 from moot.console.exchange_lines import KEY_SHOWN, clash_words, invite_rows, safe_url
 from moot.console.grammar import comma_separated
 from moot.console.recovery_words import hand_over, without_words
 from moot.console.safe_text import neutralise
-from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join
 from moot_protocol.limits import MIB
@@ -75,18 +74,9 @@ def _explained(context: Context, made: dict[str, Any]) -> Iterator[str]:
 
 
 # -- invite list, invite close -----------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _list(context: Context) -> int:
     invites = context.api.call(Invites())
-    if context.json:
-        documents.write(context, invites)
-    elif invites:
-        lines.write_lines(context, invite_rows(style_of(context.terminal.facts), invites, context.now_ms))
-    else:
-        context.terminal.err("no invites\n")
+    answer_list(context, invites, lambda style: invite_rows(style, invites, context.now_ms), "no invites")
     return exits.OK
 
 
@@ -187,7 +177,7 @@ COMMANDS: Final = (
         ),
         alone=True,
     ),
-    Command("invite list", "Invites: open, expired, closed, and who used them", _no_arguments, _list, alone=True),
+    Command("invite list", "Invites: open, expired, closed, and who used them", no_arguments, _list, alone=True),
     Command(
         "invite close",
         "Close an invite: who has used it counts, nobody else ever will",

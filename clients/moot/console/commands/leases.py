@@ -4,12 +4,12 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note
+from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN, table
 from moot.console.style import Style, style_of
 from moot_protocol.lease_requests import AcquireLease, Leases, PromoteTown, Rebalance, ReleaseLease
@@ -19,18 +19,9 @@ _MINUTE_MS: Final = 60_000
 
 
 # -- lease -------------------------------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _list(context: Context) -> int:
     leases = context.api.call(Leases())
-    if context.json:
-        documents.write(context, leases)
-    elif leases:
-        lines.write_lines(context, _rows(style_of(context.terminal.facts), leases))
-    else:
-        note(context, "no leases")
+    answer_list(context, leases, lambda style: _rows(style, leases), "no leases")
     for lease in leases:
         if lease["fenced"]:
             name = lines.text_of(lease, "name")
@@ -143,7 +134,7 @@ def _rebalanced(context: Context, done: dict[str, Any]) -> Iterator[str]:
 
 
 COMMANDS: Final = (
-    Command("lease list", "The leases of the town: who holds each, until when", _no_arguments, _list, alone=True),
+    Command("lease list", "The leases of the town: who holds each, until when", no_arguments, _list, alone=True),
     Command(
         "lease acquire",
         "Take a lease for this machine, or prolong it",

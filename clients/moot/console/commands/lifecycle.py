@@ -190,17 +190,25 @@ def _delete(context: Context) -> int:
 
 def _with_what_hangs_on(context: Context, asked: Sequence[str]) -> tuple[list[str], dict[str, int]]:
     """The ids to be deleted, with `--cascade` those of all that depends on them, and how many edges go with them."""
-    cascade, found = context.arguments.cascade, dict.fromkeys(asked, 0)
-    pending = list(asked)
+    wanted, pending = list(asked), list(asked)
+    seen: set[str] = set()
+    edges: set[tuple[str, str, str]] = set()
     while pending:
         issues = context.api.call(Show(ids=tuple(pending)))
-        pending = []
-        for typed, issue in zip(list(found)[-len(issues) :], issues, strict=True):
-            dependents = [str(each["id"]) for each in issue.get("dependents", ())]
-            found[typed] = len(dependents) + len(issue.get("dependencies", ()))
-            pending += [each for each in dependents if cascade and each not in found and each not in pending]
-        found |= dict.fromkeys(pending, 0)
-    return list(found), {"dependencies_removed": sum(found.values()), "references_updated": 0}
+        seen.update(str(issue["id"]) for issue in issues)
+        edges.update(edge for issue in issues for edge in _edges_of(issue))
+        dependents = dict.fromkeys(str(each["id"]) for issue in issues for each in issue.get("dependents", ()))
+        pending = [each for each in dependents if context.arguments.cascade and each not in seen]
+        wanted += pending
+    return wanted, {"dependencies_removed": len(edges), "references_updated": 0}
+
+
+def _edges_of(issue: IssueDoc) -> Iterator[tuple[str, str, str]]:
+    """(issue, what it depends on, type) of each edge that an issue stands at either end of."""
+    for edge in issue.get("dependencies", ()):
+        yield issue["id"], edge["depends_on_id"], edge.get("type", "")
+    for other in issue.get("dependents", ()):
+        yield other["id"], issue["id"], other.get("dependency_type", "")
 
 
 def _preview(context: Context, ids: list[str], counts: dict[str, int]) -> dict[str, Any]:

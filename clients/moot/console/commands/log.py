@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
 from moot.console.context import answer, say
 from moot.console.grammar import comma_separated
@@ -172,10 +172,6 @@ def _look(context: Context) -> IssueDoc:
 
 
 # -- rebuild, fsck -----------------------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _until_done(
     context: Context, begin: Callable[[str], Request[dict[str, Any]]], progress: Progress
 ) -> Iterator[dict[str, Any]]:
@@ -247,6 +243,6 @@ COMMANDS: Final = (
         _wait,
         examples=("moot wait bd-a1b2 --status closed --timeout 60", "moot wait --events 1 --since 1200"),
     ),
-    Command("rebuild", "Replay the log into fresh views, while serving", _no_arguments, _rebuild),
-    Command("fsck", "Verify every hash, link and signature of the log", _no_arguments, _fsck),
+    Command("rebuild", "Replay the log into fresh views, while serving", no_arguments, _rebuild),
+    Command("fsck", "Verify every hash, link and signature of the log", no_arguments, _fsck),
 )

@@ -4,12 +4,12 @@ from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import exits, when
 from moot.console import issue_lines as lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.show import indented
 from moot.console.confirm import confirmed
-from moot.console.context import answer, read_text
+from moot.console.context import answer, answer_list, read_text
 from moot.console.exchange_lines import table
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
@@ -81,25 +81,16 @@ def _inbox_arguments(parser: ArgumentParser) -> None:
 
 
 def _inbox(context: Context) -> int:
-    return _box(context, Mail(actor=context.actor, all=context.arguments.all), "no messages\n")
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
+    return _box(context, Mail(actor=context.actor, all=context.arguments.all), "no messages")
 
 
 def _sent_box(context: Context) -> int:
-    return _box(context, Mail(actor=context.actor, box="sent"), "nothing was sent\n")
+    return _box(context, Mail(actor=context.actor, box="sent"), "nothing was sent")
 
 
 def _box(context: Context, request: Mail, nothing: str) -> int:
     found = context.api.call(request)
-    if context.json:
-        documents.write(context, found)
-    elif found:
-        lines.write_lines(context, message_rows(style_of(context.terminal.facts), found, request.box, context.now_ms))
-    else:
-        context.terminal.err(nothing)
+    answer_list(context, found, lambda style: message_rows(style, found, request.box, context.now_ms), nothing)
     return exits.OK
 
 
@@ -197,7 +188,7 @@ COMMANDS: Final = (
     ),
     Command("mail reply", "Answer a message", _reply_arguments, _reply, examples=("moot mail reply 4f2k Done",)),
     Command("mail inbox", "Messages for you that you haven't acknowledged", _inbox_arguments, _inbox),
-    Command("mail sent", "Messages that you sent, and who has read them", _no_arguments, _sent_box),
+    Command("mail sent", "Messages that you sent, and who has read them", no_arguments, _sent_box),
     Command("mail read", "A message with its text and its thread", _read_arguments, _read),
     Command("mail ack", "Say that you have read messages", _ack_arguments, _ack),
     Command(

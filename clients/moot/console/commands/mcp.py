@@ -1,14 +1,9 @@
 """The command `mcp`: it is listed and explained here, and carried out by the client, which becomes the server."""
 
-from argparse import ArgumentParser
 from typing import Final
 
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot_protocol.errors import Code, RefusedError
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
 
 
 def _mcp(context: Context) -> int:
@@ -22,7 +17,7 @@ COMMANDS: Final = (
     Command(
         "mcp",
         "Serve this folder's project to an agent over standard input and output (MCP)",
-        _no_arguments,
+        no_arguments,
         _mcp,
         examples=("moot mcp", "moot --actor ada/agent-1 mcp"),
         alone=True,

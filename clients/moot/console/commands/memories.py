@@ -12,7 +12,7 @@ from typing import Any, Final
 from moot.console import documents, exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.context import answer, need_project, note, read_text
+from moot.console.context import answer, answer_list, need_project, note, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import Forget, Memories, Remember, SetSetting, Settings
@@ -223,13 +223,8 @@ def _kv_list_arguments(parser: ArgumentParser) -> None:
 def _kv_list(context: Context) -> int:
     found = _values(context, KV + context.arguments.prefix)
     pairs = {key.removeprefix(KV): value for key, value in found.items()}
-    if context.json:
-        documents.write(context, pairs)
-    elif pairs:
-        told = [f"  {neutralise(key)} = {neutralise(value)}" for key, value in pairs.items()]
-        lines.write_lines(context, ["Key-Value Store:", *told])
-    else:
-        context.terminal.err("No key-value pairs set\n")
+    told = [f"  {neutralise(key)} = {neutralise(value)}" for key, value in pairs.items()]
+    answer_list(context, pairs, lambda _: ["Key-Value Store:", *told], "No key-value pairs set")
     return exits.OK
 
 

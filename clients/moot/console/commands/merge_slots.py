@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from typing import Any, Final
 
 from moot.console import as_bd, exits
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.claims import add_ttl
 from moot.console.confirm import confirmed
 from moot.console.context import answer, carry_out, need_project
@@ -50,10 +50,6 @@ def _state(slot: IssueDoc) -> dict[str, Any]:
 
 
 # -- create, check -----------------------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _create(context: Context) -> int:
     name = _slot(context)
     fields = IssueFields(title="Merge slot", issue_type="slot", pinned=True, priority=0)
@@ -144,8 +140,8 @@ def _release(context: Context) -> int:
 
 
 COMMANDS: Final = (
-    Command("merge-slot create", "Make the project's merge slot", _no_arguments, _create),
-    Command("merge-slot check", "Whether the merge slot is free, and who waits", _no_arguments, _check),
+    Command("merge-slot create", "Make the project's merge slot", no_arguments, _create),
+    Command("merge-slot check", "Whether the merge slot is free, and who waits", no_arguments, _check),
     Command(
         "merge-slot acquire",
         "Take the merge slot, if it is free",

@@ -126,8 +126,8 @@ def mirror_lines(mirror: dict[str, Any], now_ms: int) -> Iterator[str]:
     if mirror["behind"]:
         yield "  the file is an earlier version; later changes stay out of it (`moot mirror sync --full` writes them)"
     if mirror["missing"]:
-        gone = several(mirror["missing"], "issue")
-        yield f"  {gone} stay here whose lines are gone from it (`moot mirror sync --delete-missing`)"
+        gone, stay = several(mirror["missing"], "issue"), "stays" if mirror["missing"] == 1 else "stay"
+        yield f"  {gone} without a line in it any more {stay} here (`moot mirror sync --delete-missing`)"
     if mirror["left_out"]:
         yield f"  {several(mirror['left_out'], 'line')} of its last change could not be taken in whole; they stay in it"
     if mirror["waiting"]:

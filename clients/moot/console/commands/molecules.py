@@ -5,7 +5,7 @@ are ephemeral: they stand in no list of ready work and are cleared away by `mol 
 """
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from moot.console import documents, exits, pouring, when
@@ -16,12 +16,13 @@ from moot.console.commands.formulas import add_formula
 from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out
 from moot.console.issue_arguments import add_dry_run
-from moot.console.molecule import IN_PROGRESS, Molecule, roots_of
+from moot.console.molecule import Molecule, roots_of
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.action_requests import EpicStatus
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import CLOSED
+from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.query_requests import Query
 from moot_protocol.requests import Blocked, ListIssues, Ready, Show
@@ -91,7 +92,7 @@ def _list(context: Context) -> int:
     return _write_molecules(context, _page_of(context, page, lambda issue: not issue.get("ephemeral")))
 
 
-def _page_of(context: Context, page: Page, belongs: Any) -> Page:
+def _page_of(context: Context, page: Page, belongs: Callable[[IssueDoc], bool]) -> Page:
     """Those issues of a whole list that belong here, as many as were asked for."""
     kept = [pair for pair in zip(page.issues, page.short, strict=True) if belongs(pair[0])]
     most = filters.checked_limit(context.arguments) or len(kept)
@@ -119,9 +120,8 @@ def _wisp_list_arguments(parser: ArgumentParser) -> None:
 def wisps_of(context: Context, *, closed: bool) -> Page:
     """The ephemeral issues of the projects that a command reads."""
     arguments = context.arguments
-    query = Query(text="ephemeral=true", projects=filters.projects_of(context), plane=arguments.plane, all=closed)
-    query.limit = 0
-    return context.api.call(query)
+    projects = filters.projects_of(context)
+    return context.api.call(Query(text="ephemeral=true", projects=projects, plane=arguments.plane, all=closed, limit=0))
 
 
 def _wisp_list(context: Context) -> int:

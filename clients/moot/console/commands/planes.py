@@ -4,12 +4,12 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note
+from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN, PLANE_SHOWN, facts, invite_rows, mode_words, table
 from moot.console.recovery_words import hand_over, without_words
 from moot.console.style import Style, style_of
@@ -19,10 +19,6 @@ from moot_protocol.federation_requests import IsolatePlane
 
 KINDS: Final = ("ledger", "federation", "operational")
 _INDENT: Final = "  "
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
 
 
 def _plane_argument(parser: ArgumentParser) -> None:
@@ -36,12 +32,12 @@ def _text(document: Mapping[str, Any], field: str) -> str:
 # -- plane list --------------------------------------------------------------------------------------------------
 def _list(context: Context) -> int:
     planes = context.api.call(Planes())
-    if context.json:
-        documents.write(context, planes)
-    elif planes:
-        lines.write_lines(context, table(style_of(context.terminal.facts), [_cells(plane) for plane in planes]))
-    else:
-        context.terminal.err("no planes; `moot init` makes the first, `moot join TICKET` joins one\n")
+    answer_list(
+        context,
+        planes,
+        lambda style: table(style, [_cells(plane) for plane in planes]),
+        "no planes; `moot init` makes the first, `moot join TICKET` joins one",
+    )
     return exits.OK
 
 
@@ -165,7 +161,7 @@ def _member_cells(style: Style, member: dict[str, Any], now_ms: int) -> list[str
 
 
 COMMANDS: Final = (
-    Command("plane list", "Planes here, and the remotes they are exchanged with", _no_arguments, _list, alone=True),
+    Command("plane list", "Planes here, and the remotes they are exchanged with", no_arguments, _list, alone=True),
     Command(
         "plane create",
         "Found another plane of this town",

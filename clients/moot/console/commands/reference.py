@@ -8,7 +8,7 @@ from typing import Final
 from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
 from moot.console.context import answer
 from moot.console.described import Described, bash, fish, manual, manual_of, pages, zsh
@@ -78,12 +78,8 @@ def _completion(shell: str, described: Callable[[], Sequence[Described]]) -> Com
         return exits.OK
 
     return Command(
-        f"completion {shell}", f"Completion for {shell}", _no_arguments, run, examples=(_INSTALLS[shell],), alone=True
+        f"completion {shell}", f"Completion for {shell}", no_arguments, run, examples=(_INSTALLS[shell],), alone=True
     )
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
 
 
 def _ids_arguments(parser: ArgumentParser) -> None:

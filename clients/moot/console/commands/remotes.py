@@ -6,16 +6,14 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import documents, exits
-from moot.console import issue_lines as lines
+from moot.console import exits
 from moot.console.amounts import several
 from moot.console.checks import check_lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note
+from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import has_password, remote_rows, safe_url
 from moot.console.safe_text import neutralise
-from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import (
     MQTT_VERSIONS,
@@ -26,7 +24,7 @@ from moot_protocol.exchange_requests import (
     RemoveRemote,
 )
 
-NO_REMOTES: Final = "no remotes; `moot remote add git URL` adds one\n"
+NO_REMOTES: Final = "no remotes; `moot remote add git URL` adds one"
 _OPTIONS: Final = {
     "user": "user",
     "password_file": "password_file",
@@ -111,22 +109,13 @@ def _added(context: Context, remote: dict[str, Any]) -> Iterator[str]:
 
 
 # -- remote list, remove, test -----------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _name_argument(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the remote")
 
 
 def _list(context: Context) -> int:
     remotes = context.api.call(Remotes())
-    if context.json:
-        documents.write(context, remotes)
-    elif remotes:
-        lines.write_lines(context, remote_rows(style_of(context.terminal.facts), remotes, context.now_ms))
-    else:
-        context.terminal.err(NO_REMOTES)
+    answer_list(context, remotes, lambda style: remote_rows(style, remotes, context.now_ms), NO_REMOTES)
     return exits.OK
 
 
@@ -157,7 +146,7 @@ COMMANDS: Final = (
         ),
         alone=True,
     ),
-    Command("remote list", "Remotes: state, last reached, what waits, what is wrong", _no_arguments, _list, alone=True),
+    Command("remote list", "Remotes: state, last reached, what waits, what is wrong", no_arguments, _list, alone=True),
     Command("remote remove", "Stop exchanging with a remote", _name_argument, _remove, ("remote rm",), alone=True),
     Command("remote test", "Reach a remote, read it, write to it", _name_argument, _test, alone=True),
 )

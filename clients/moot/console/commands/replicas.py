@@ -4,14 +4,13 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import documents, exits
+from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note
+from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.membership_lines import replica_rows
-from moot.console.style import style_of
 from moot_protocol.membership_requests import Replicas, RetireReplica
 
 
@@ -21,12 +20,12 @@ def _list_arguments(parser: ArgumentParser) -> None:
 
 def _list(context: Context) -> int:
     replicas = context.api.call(Replicas(plane=context.arguments.plane))
-    if context.json:
-        documents.write(context, replicas)
-    elif replicas:
-        lines.write_lines(context, replica_rows(style_of(context.terminal.facts), replicas, context.now_ms))
-    else:
-        context.terminal.err("no replicas; `moot init` makes the first\n")
+    answer_list(
+        context,
+        replicas,
+        lambda style: replica_rows(style, replicas, context.now_ms),
+        "no replicas; `moot init` makes the first",
+    )
     return exits.OK
 
 

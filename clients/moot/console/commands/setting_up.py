@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from moot.console import as_bd, exits
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.about import ONBOARD
 from moot.console.confirm import confirmed
 from moot.console.context import answer, is_trial, read_text
@@ -176,10 +176,6 @@ def _told(context: Context, changes: list[Change], done: str, *, written: bool) 
     return exits.OK
 
 
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _list(context: Context) -> int:
     rows = list(_states(context))
     document: Any = rows
@@ -222,6 +218,6 @@ COMMANDS: Final = (
         alone=True,
     ),
     Command("hooks uninstall", "Take that out of git's hooks again", _install_arguments, _uninstall, alone=True),
-    Command("hooks list", "Which of git's hooks exchange issues", _no_arguments, _list, alone=True),
+    Command("hooks list", "Which of git's hooks exchange issues", no_arguments, _list, alone=True),
 )
 """The commands of this module; `hooks run` stands in `hook_runs.py`."""

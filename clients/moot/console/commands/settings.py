@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import documents, exits
-from moot.console import issue_lines as lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, carry_out, need_project
+from moot.console.context import answer, answer_list, carry_out, need_project
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import SetSetting, Settings
@@ -155,13 +154,8 @@ def _unset(context: Context) -> int:
 # -- list, show, validate ----------------------------------------------------------------------------------------
 def _list(context: Context) -> int:
     found = read_settings(context)
-    if context.json:
-        documents.write(context, values_of(found))
-    elif found:
-        told = [f"  {neutralise(each['key'])} = {neutralise(each['value'])}" for each in found]
-        lines.write_lines(context, ["Configuration:", *told])
-    else:
-        context.terminal.err("No configuration set\n")
+    told = [f"  {neutralise(each['key'])} = {neutralise(each['value'])}" for each in found]
+    answer_list(context, values_of(found), lambda _: ["Configuration:", *told], "No configuration set")
     return exits.OK
 
 
@@ -212,10 +206,6 @@ def _own(context: Context, key: str) -> str:
     return "" if problem_of(key, value) else value
 
 
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _statuses(context: Context) -> int:
     built_in = [
         {"name": name, "category": category, "description": about} for name, (category, about) in STATUSES.items()
@@ -254,7 +244,7 @@ COMMANDS: Final = (
     Command("config drift", "Whether anything differs from what the settings ask for", _town_argument, _drift),
     Command("config apply", "The same: there is nothing to be applied", _apply_arguments, _drift),
     Command("config validate", "Whether every setting has a value it can have", _town_argument, _validate),
-    Command("statuses", "The statuses that issues can have", _no_arguments, _statuses),
-    Command("types", "The types that issues can have", _no_arguments, _types),
+    Command("statuses", "The statuses that issues can have", no_arguments, _statuses),
+    Command("types", "The types that issues can have", no_arguments, _types),
 )
 """The commands of this module."""

@@ -22,7 +22,7 @@ from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
-from moot_protocol.mirror_requests import FILES
+from moot_protocol.mirror_requests import FILES, Mirrors
 from moot_protocol.requests import InitProject, InitTown, WorkspaceInfo
 
 FOLDER: Final = ".moot"
@@ -194,6 +194,8 @@ def _offer_mirror(context: Context, folder: str, workspace: str) -> None:
     if not file:
         return
     facts = context.terminal.facts
+    if wanted is None and facts.workspace and context.api.call(Mirrors(folder=folder)):
+        return  # it is kept in step already
     asks = facts.in_is_terminal and facts.out_is_terminal and not context.arguments.non_interactive
     asks = asks and not is_trial(context)
     if wanted is None and asks and not context.arguments.quiet:

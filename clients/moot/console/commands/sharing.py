@@ -4,16 +4,16 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from moot.console import documents, exits
+from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands.conflicts import value_text
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note
+from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN, table
 from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
-from moot.console.style import Style, style_of
+from moot.console.style import Style
 from moot_protocol.redaction import DEFAULT_FIELDS
 from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
 
@@ -106,12 +106,7 @@ def _list_arguments(parser: ArgumentParser) -> None:
 
 def _list(context: Context) -> int:
     shares = context.api.call(Shares(id=context.arguments.id))
-    if context.json:
-        documents.write(context, shares)
-    elif shares:
-        lines.write_lines(context, share_lines(style_of(context.terminal.facts), shares))
-    else:
-        context.terminal.err("nothing is shared\n")
+    answer_list(context, shares, lambda style: share_lines(style, shares), "nothing is shared")
     return exits.OK
 
 

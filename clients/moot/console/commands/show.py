@@ -11,6 +11,7 @@ from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands import conflicts
+from moot.console.context import answer_list
 from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
@@ -294,12 +295,12 @@ def _comments_arguments(parser: ArgumentParser) -> None:
 def _comments(context: Context) -> int:
     issue = context.api.call(Show(ids=(context.arguments.id,)))[0]
     comments = issue.get("comments", [])
-    if context.json:
-        documents.write(context, comments)
-    elif comments:
-        lines.write_lines(context, comment_lines(style_of(context.terminal.facts), comments, context.now_ms))
-    else:
-        context.terminal.err(f"no comments on {lines.text_of(issue, 'id')}\n")
+    answer_list(
+        context,
+        comments,
+        lambda style: comment_lines(style, comments, context.now_ms),
+        f"no comments on {lines.text_of(issue, 'id')}",
+    )
     return exits.OK
 
 

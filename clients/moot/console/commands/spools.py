@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from moot.console import exits, when
 from moot.console.amounts import several, size
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
 from moot.console.context import answer, say
 from moot.console.safe_text import neutralise
@@ -72,10 +72,6 @@ def _lasted(ms: int) -> str:
     return f"{max(ms, 0) // _SECOND_MS} s" if ms < _BRIEF_MS else when.lasted(ms)
 
 
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _spool_status(context: Context) -> int:
     spools = context.api.call(Status()).get("spools", [])
     answer(context, spools, _lines(context, spools))
@@ -94,7 +90,7 @@ COMMANDS: Final = (
     Command(
         "spool status",
         "Whether commands may come through files, and what waits",
-        _no_arguments,
+        no_arguments,
         _spool_status,
         examples=("moot spool status",),
         alone=True,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from moot.console import as_bd, documents, exits, when
 from moot.console.amounts import several, size
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.remotes import NO_REMOTES
 from moot.console.confirm import confirmed
 from moot.console.context import answer, say
@@ -72,7 +72,7 @@ def _tell(context: Context, exchange: dict[str, Any]) -> None:
         if program == as_bd.PROGRAM:  # its callers take a command that prints nothing for one that failed
             say(context, confirmed(context, "Nothing to sync: every write is kept here, and there are no remotes"))
         else:
-            context.terminal.err(NO_REMOTES)
+            context.terminal.err(f"{NO_REMOTES}\n")
         return
     unreached = _unreached(exchange)
     for row in table(style, [_cells(remote, told=bool(unreached)) for remote in exchange["remotes"]]):
@@ -114,16 +114,12 @@ def _commit(context: Context) -> int:
 
 
 # -- outbox ------------------------------------------------------------------------------------------------------
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
-
-
 def _outbox(context: Context) -> int:
     boxes = context.api.call(OutboxInfo())
     if context.json or boxes:
         answer(context, boxes, _boxed(style_of(context.terminal.facts), boxes))
     else:
-        context.terminal.err(NO_REMOTES)
+        context.terminal.err(f"{NO_REMOTES}\n")
     return exits.OK
 
 
@@ -163,5 +159,5 @@ COMMANDS: Final = (
         aliases=("vc commit",),
         alone=True,
     ),
-    Command("outbox", "What waits for each remote, and how full that is", _no_arguments, _outbox, alone=True),
+    Command("outbox", "What waits for each remote, and how full that is", no_arguments, _outbox, alone=True),
 )

@@ -4,21 +4,17 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import documents, exits
+from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note
+from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import facts, table
 from moot.console.membership_lines import state_words, town_rows
 from moot.console.recovery_words import hand_over, without_words
 from moot.console.style import Style, style_of
 from moot_protocol.membership_requests import CreateTown, OwnTown, RotateTownKey, Towns
-
-
-def _no_arguments(parser: ArgumentParser) -> None:
-    """Nothing beyond the flags of every command."""
 
 
 # -- town show, town list ----------------------------------------------------------------------------------------
@@ -58,12 +54,12 @@ def _list_arguments(parser: ArgumentParser) -> None:
 
 def _list(context: Context) -> int:
     towns = context.api.call(Towns(plane=context.arguments.plane))
-    if context.json:
-        documents.write(context, towns)
-    elif towns:
-        lines.write_lines(context, town_rows(style_of(context.terminal.facts), towns))
-    else:
-        context.terminal.err("no towns; `moot init` or `moot town create NAME` makes one\n")
+    answer_list(
+        context,
+        towns,
+        lambda style: town_rows(style, towns),
+        "no towns; `moot init` or `moot town create NAME` makes one",
+    )
     return exits.OK
 
 
@@ -118,7 +114,7 @@ def _rotated(context: Context, made: dict[str, Any]) -> Iterator[str]:
 
 
 COMMANDS: Final = (
-    Command("town show", "This machine's town: its name, its key and its planes", _no_arguments, _show, alone=True),
+    Command("town show", "This machine's town: its name, its key and its planes", no_arguments, _show, alone=True),
     Command(
         "town list",
         "The towns of each plane: role, depth, who admitted them, and whether they still count",

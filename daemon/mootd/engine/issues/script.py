@@ -91,7 +91,7 @@ def _with_ids(params: Any, answers: list[Any]) -> Any:
 
 
 def _id_of(typed: str, answers: list[Any]) -> Any:
-    if not (typed.startswith("$") and typed[1:].isdigit()):
+    if not (typed.startswith("$") and typed[1:].isdecimal()):
         return typed
     number = int(typed[1:])
     if not 1 <= number <= len(answers) or "id" not in answers[number - 1]:

@@ -52,6 +52,11 @@ def test_ids_of_ones_own_choice_are_built_of_the_molecules_and_the_values(town: 
     bonded = town.json(f"mol bond release {joined} --ref arm-{{{{version}}}} --var version=2 --type parallel")
     assert bonded["id_mapping"]["release"] == f"{joined}.arm-2"
     assert bonded["id_mapping"]["build"] == f"{joined}.arm-2.build"
+    town.files["arm.toml"] = (
+        b'formula = "arm"\nversion = "1.0.0"\n[vars.arm-name]\n[[steps]]\nid = "look"\ntitle = "Look"\n'
+    )
+    bonded = town.json(f"mol bond arm.toml {joined} --ref {{{{arm-name}}}} --var arm-name=ace")
+    assert bonded["id_mapping"]["look"] == f"{joined}.ace.look"
 
 
 def test_what_is_neither_and_two_formulas_are_refused(town: Pourer) -> None:

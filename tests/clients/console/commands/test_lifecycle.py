@@ -195,7 +195,7 @@ BD = FACTS._replace(program="bd")
 
 
 def test_as_bd_delete_only_shows_what_it_would_do_until_it_is_forced() -> None:
-    shown = issue(dependencies=[{}], dependents=[issue(2)])
+    shown = issue(dependencies=[{"depends_on_id": issue(3)["id"], "type": "blocks"}], dependents=[issue(2)])
     looked = run_console("delete a1b2 --json", {"show": [shown], "delete": issue()}, facts=BD)
     assert looked.asked[-1] == Delete(actor="unknown", id="a1b2", dry_run=True)
     assert looked.document == {
@@ -209,8 +209,18 @@ def test_as_bd_delete_only_shows_what_it_would_do_until_it_is_forced() -> None:
     assert forced.document == {"deleted": "bd-000000000001", "dependencies_removed": 2, "references_updated": 0}
 
 
-def test_what_depends_on_it_goes_too_if_asked() -> None:
-    shown = in_turn([issue(1, dependents=[issue(2), issue(3)])], [issue(2, dependents=[issue(3)]), issue(3)])
+def test_what_depends_on_it_goes_too_if_asked_and_each_edge_is_counted_once() -> None:
+    def needing(number: int, *others: int) -> dict[str, Any]:
+        edges = [{"depends_on_id": issue(other)["id"], "type": "blocks"} for other in others]
+        return issue(number, dependencies=edges)
+
+    def dependent(number: int) -> dict[str, Any]:
+        return issue(number, dependency_type="blocks")
+
+    shown = in_turn(
+        [issue(1, dependents=[dependent(2), dependent(3)])],
+        [needing(2, 1) | {"dependents": [dependent(3)]}, needing(3, 1, 2)],
+    )
     ran = run_console(
         "delete bd-000000000001 --cascade --json", {"show": shown, "script": [issue(n) for n in (1, 2, 3)]}
     )

@@ -91,7 +91,8 @@ def test_the_group_itself_is_its_status_and_its_help_tells_how_git_merges_such_f
         ({"problem": "line 3 is a conflict marker"}, "not followed, line 3 is a conflict marker"),
         ({"question": {"gone": 7, "reverted": 1, "total": 9}}, "of 9 issues 7 are gone and 1 went back"),
         ({"behind": True}, "earlier version"),
-        ({"missing": 2}, "2 issues stay here whose lines are gone"),
+        ({"missing": 2}, "2 issues without a line in it any more stay here"),
+        ({"missing": 1}, "1 issue without a line in it any more stays here"),
         ({"left_out": 1}, "1 line of its last change could not be taken in whole"),
         ({"waiting": 3}, "3 issues wait to be written"),
         ({"polls": True}, "looked at every second"),
@@ -111,6 +112,18 @@ def test_off_sync_and_resume_act_on_the_mirror_of_the_folder() -> None:
     assert run("resume --accept", mirror_resume=mirror()).asked[1] == MirrorResume(**place, accept=True)
     assert run("resume --discard", mirror_resume=mirror()).asked[1] == MirrorResume(**place, accept=False)
     assert run("resume").code == 2
+
+
+def test_a_dry_run_says_what_a_sync_would_do() -> None:
+    counted = {"created": 1, "updated": 2, "deleted": 0, "problems": [], "writes": True}
+    for argv in ("sync", "resume --discard"):
+        told = {f"mirror_{argv.split()[0]}": mirror(**counted)}
+        ran = run(f"{argv} --dry-run", **told)
+        assert "dry_run=True" in repr(ran.asked[1])
+        assert f"{HERE}/{FILE}: 1 created, 2 updated, 0 deleted; it would be written anew\n" in ran.out
+        assert run(f"{argv} --dry-run --json", **told).document["dry_run"]
+    stuck = run("sync --dry-run", mirror_sync=mirror(**counted, state="problem", problem="half written"))
+    assert (stuck.code, "half written" in stuck.out) == (5, True)
 
 
 def test_a_sync_that_can_not_go_on_is_a_conflict() -> None:

@@ -11,13 +11,14 @@ from moot_protocol.limits import ID_PREFIX_CHARS
 from moot_protocol.mirror_requests import MirrorOn
 from moot_protocol.requests import InitProject, InitTown
 from moot_testkit.console import Outcome, run_console
-from moot_testkit.terminal import FACTS
+from moot_testkit.terminal import FACTS, at_terminal
 
 WORDS = " ".join(f"word{n}" for n in range(24))
 TOWN = {"created": True, "town": "TTT", "replica": "RRR", "planes": [], "recovery_words": WORDS}
 WORDS_FILE = "/home/alice/.config/moot/recovery-words-TTT.txt"
 KNOWN_TOWN = TOWN | {"created": False, "recovery_words": ""}
 MADE = {"project": "work", "workspace": "w9", "created": True}
+BEADS = {"/home/alice/work/.beads/issues.jsonl": b""}
 OUTSIDE = FACTS._replace(workspace="", environment={"HOME": "/home/alice"})
 
 
@@ -191,6 +192,45 @@ def test_a_project_that_is_known_can_adopt_its_file_too() -> None:
     assert (document["created"], document["mirror"]) == (False, ADOPTED)
 
 
+@pytest.mark.parametrize(("kept", "offered"), [([], True), ([ADOPTED], False)])
+def test_a_project_that_is_known_is_offered_a_mirror_only_where_it_has_none(kept: list[Any], offered: bool) -> None:
+    facts = OUTSIDE._replace(workspace="w9")
+    ran = run_console("init", {"workspace_info": PLACE, "mirrors": kept}, facts=facts, files=ISSUES)
+    assert ("moot mirror on" in ran.out) is offered
+
+
 def test_flags_about_where_beads_keeps_its_data_are_taken_and_nothing_is_taken_away() -> None:
     ran = init("--force --server --server-port 3307 --backend dolt --team --reinit-local", town=KNOWN_TOWN)
     assert (ran.code, ran.asked) == (0, init(town=KNOWN_TOWN).asked)
+
+
+# -- A dry run ---------------------------------------------------------------------------------------------------
+def test_a_dry_run_tells_what_would_be_made_and_opens_a_project_only_where_there_is_a_town() -> None:
+    ran = run_console(
+        "init --dry-run --mirror --spool", {"init_town": TOWN | {"recovery_words": ""}}, facts=OUTSIDE, project="",
+        files=BEADS,
+    )  # fmt: skip
+    assert ran.request == InitTown(dry_run=True)
+    assert ran.out.splitlines()[1:] == [
+        "Would make your town, with this machine as its first",
+        "Would open project work for /home/alice/work",
+        "  Would write .moot/.gitignore and .moot/workspace; git ignores both",
+        "  Would import .beads/issues.jsonl, and keep it and this project in step",
+        "  Would open the spool for commands from sandboxes",
+    ]
+    assert ran.terminal.files == BEADS
+    again = init("--dry-run", town=KNOWN_TOWN, made=MADE | {"created": False})
+    assert again.asked[1] == InitProject(actor="unknown", prefix="work", folder="/home/alice/work", dry_run=True)
+    assert "Would join project work" in again.out
+
+
+def test_a_dry_run_fails_where_there_is_no_file_to_follow_and_asks_nothing_at_a_terminal() -> None:
+    assert init("--dry-run --mirror", town=KNOWN_TOWN).code == 3
+    facts = at_terminal()._replace(folder="/home/alice/work")
+    ran = run_console("init --dry-run", {"mirrors": []}, facts=facts, project="work", files=BEADS)
+    assert "[y/N]" not in ran.out
+
+
+def test_a_dry_run_as_bd_names_the_folder_that_bd_makes() -> None:
+    facts = OUTSIDE._replace(program="bd")
+    assert "Would write .beads/.gitignore" in init("--dry-run", town=KNOWN_TOWN, facts=facts).err

@@ -81,7 +81,8 @@ def test_a_number_of_no_earlier_issue_is_refused(desk: Desk, typed: str) -> None
 
 
 def test_an_id_may_begin_with_a_dollar_if_no_number_follows(desk: Desk) -> None:
-    assert failure(desk, create(), step("close", id="$x")).code is Code.NOT_FOUND
+    for typed in ("$x", "$²"):
+        assert failure(desk, create(), step("close", id=typed)).code is Code.NOT_FOUND
 
 
 def test_one_step_that_is_refused_takes_everything_back_and_is_named(desk: Desk) -> None:
