@@ -94,14 +94,16 @@ def report(failure: Failure, *, as_json: bool, program: str = "moot") -> int:
     Called as `bd`, a document has the message right under `error`, and the words are told beside it.
     """
     is_bd = program == "bd"
-    as_json = as_json and failure.code != "output"  # a document would go where nothing can be written
     if as_json and failure.message:
         import json
 
         names = ("code", "hint", "retryable") if is_bd else ("code", "message", "hint", "retryable")
         body = {name: getattr(failure, name) for name in names}
         document = json.dumps({"error": failure.message} | body if is_bd else {"error": body})
-        write_all(1, document.encode() + b"\n")
+        try:
+            write_all(1, document.encode() + b"\n")
+        except Failure as unwritable:
+            return report(unwritable, as_json=False, program=program)
     if failure.message and (is_bd or not as_json):
         hint = f"  {failure.hint}\n" if failure.hint else ""
         write_all(2, f"{program}: {failure.message}\n{hint}".encode("utf-8", "replace"))

@@ -4,13 +4,14 @@ Invariant: a method that isn't listed needs what only administrators have. Whate
 connection of its own choice, hand out keys, or stop is among those too: it would act with the daemon's rights.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from moot_protocol.request_base import Request
 
+_MAKING: Final = frozenset({"create", "create_gate"})
 UNLISTED: Final = "machine:admin"
 """What a method needs that nobody has put into the table."""
 
@@ -101,6 +102,8 @@ class Part(NamedTuple):
     """What it needs."""
     named: tuple[Named, ...]
     """What it is about."""
+    makes_in: str = ""
+    """The project in which it makes an issue whose id it doesn't say; empty where it makes none."""
 
 
 def methods_in(request: Request[Any]) -> tuple[str, ...]:
@@ -125,17 +128,23 @@ def parts_of(request: Request[Any]) -> tuple[Part, ...]:
     """What a request does: its steps, each by itself, if it is a script; else the one thing that it is."""
     steps = [step for step in getattr(request, "steps", ()) if isinstance(step, Mapping)]
     if not steps:
-        return (Part(request.method, PERMISSIONS.get(request.method, UNLISTED), resources_of(request)),)
+        method, made = request.method, _makes_in(request.method, lambda name: getattr(request, name, ""))
+        return (Part(method, PERMISSIONS.get(method, UNLISTED), resources_of(request), made),)
     found: list[Part] = []
     meant: list[str] = []
     for step in steps:
         method, params = str(step.get("method", "")), step.get("params")
         named = {msgspec.structs.replace(each, text=_dereferenced(each.text, meant)) for each in _names(params, "")}
         known = tuple(sorted(each for each in named if each.text))
-        found.append(Part(method, PERMISSIONS.get(method, UNLISTED), known))
-        own = params.get("id") if isinstance(params, Mapping) else None
+        given = params if isinstance(params, Mapping) else {}
+        found.append(Part(method, PERMISSIONS.get(method, UNLISTED), known, _makes_in(method, given.get)))
+        own = given.get("id")
         meant.append(_dereferenced(own, meant) if isinstance(own, str) else "")
     return tuple(found)
+
+
+def _makes_in(method: str, given: Callable[[str], Any]) -> str:
+    return str(given("project") or "") if method in _MAKING and not given("id") else ""
 
 
 def _dereferenced(text: str, meant: list[str]) -> str:

@@ -80,7 +80,7 @@ def test_a_scripts_steps_are_its_parts_each_with_the_names_in_it() -> None:
         {"method": "teleport"},
     )
     first, second, third = parts_of(Script(actor="alice", steps=steps))
-    assert first == Part("create", "issue:write", (Named("bob", is_person=True), Named("demo")))
+    assert first == Part("create", "issue:write", (Named("bob", is_person=True), Named("demo")), "demo")
     assert second == Part("add_edge", "issue:write", (Named("demo-1", is_id=True),))
     assert third == Part("teleport", UNLISTED, ())
     request = ListIssues(filter=Filter(projects=("demo",)))

@@ -270,11 +270,18 @@ class Gate:
         return iter((Decision(False, f"{subject} may not see everything, and this can't be shown in part"),))
 
     def _on_names(self, rules: Rules, subject: str, part: Part) -> Iterator[Decision]:
-        """The decisions on what is named: each id has to be granted, or else one other name, or else everything."""
-        places = [each for each in part.named if not (each.is_id or each.is_person)]
+        """The decisions on what is named: each id has to be granted, or else one other name, or else everything.
+
+        An issue that is made has to be granted by such a name too, or as what the ids of its project begin with.
+        """
+        places = [each.text for each in part.named if not (each.is_id or each.is_person)]
         yield from self._on_ids(rules, subject, part)
-        if not any(each.is_id for each in part.named):
-            found = [decide(rules, subject, part.permission, each.text) for each in places]
+        if part.makes_in:
+            places.append(f"{part.makes_in}-")
+            if taken := restriction_of(rules, subject, part.permission, places[-1]):
+                yield taken
+        if part.makes_in or not any(each.is_id for each in part.named):
+            found = [decide(rules, subject, part.permission, each) for each in places]
             found = found or [decide(rules, subject, part.permission, EVERYTHING)]
             yield next((each for each in found if each.allowed), found[0])
 

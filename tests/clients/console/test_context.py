@@ -76,7 +76,8 @@ def test_what_is_made_names_the_plane_of_the_workspaces_project(argv: list[str])
 
 
 @pytest.mark.parametrize(
-    ("workspace", "told"), [("", "is not inside a workspace"), ("w9", "is of a workspace that this machine doesn't know")]
+    ("workspace", "told"),
+    [("", "is not inside a workspace"), ("w9", "is of a workspace that this machine doesn't know")],
 )
 def test_where_no_project_is_it_is_told_why(workspace: str, told: str) -> None:
     ran = run_console("create x", {"workspace_info": None}, facts=FACTS._replace(workspace=workspace), project="")

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.access import Asker
-from moot_protocol.action_requests import Rename
 from moot_protocol.audit_requests import ListAudit
-from moot_protocol.beads_pairs import LinePair
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_TOKEN_USE_MS
@@ -29,8 +27,6 @@ from moot_protocol.requests import (
     Edge,
     Events,
     Export,
-    Import,
-    ImportEdits,
     IssueFields,
     Labels,
     ListIssues,
@@ -41,71 +37,17 @@ from moot_protocol.requests import (
     Stats,
     Update,
 )
-from moot_testkit.town import PROJECT, Api, make_api
-from mootd.edges.access_file import AccessFile
+from moot_testkit.doors import ALICE, BOB, OWNER, RULES, STRANGER, Door, make_door
+from moot_testkit.town import PROJECT
 from mootd.engine.access_tokens import create_token, revoke_token
 from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
 from mootd.service.gate import Gate
 
-OWNER, ALICE, BOB, STRANGER = 1, 1000, 1001, 1002
-RULES = f"""
-[users.alice]
-role = "user"
-uids = [{ALICE}]
-permissions = ["issue:*"]
-restrictions = ["no:secret-*", "no:*polecat*"]
-
-[users.bob]
-role = "reader"
-uids = [{BOB}]
-
-[users.carol]
-role = "admin"
-"""
-
-
-class Door:
-    """A gate before a service, with a file of rules."""
-
-    def __init__(self, folder: Path) -> None:
-        self.api: Api = make_api()
-        self.file = AccessFile(folder / "access.toml")
-        self.asked: list[Request[Any]] = []
-        tokens = Tokens(self.api.member.replica)
-        self.gate = Gate(self.file, OWNER, self._read, self.api.member.commit, ThreadPoolExecutor(1), tokens)
-
-    def _read(self, request: Request[Any]) -> object:
-        self.asked.append(request)
-        return self.api.call(request)
-
-    def write(self, text: str) -> None:
-        self.file.path.write_text(text)
-        self.file.path.chmod(0o600)
-
-    def code(self, uid: int, request: Request[Any]) -> Code | None:
-        try:
-            self.gate.admit(Asker(uid), request)
-        except RefusedError as error:
-            return error.code
-        return None
-
-    def records(self) -> list[tuple[str, str, str, str, str]]:
-        found = self.api.call(ListAudit())["records"]
-        names = ("event_type", "actor", "action", "resource", "result")
-        return [tuple(each[name] for name in names) for each in reversed(found)]
-
 
 @pytest.fixture
 def door(tmp_path: Path) -> Door:
-    tmp_path.chmod(0o700)
-    door = Door(tmp_path)
-    door.write(RULES)
-    door.file.rules()
-    for name in ("demo-1", "secret-7xyz"):
-        fields = IssueFields(title=name)
-        door.api.call(Create(actor="ada", project=PROJECT, id=name, fields=fields))
-    return door
+    return make_door(tmp_path)
 
 
 def test_who_a_rule_names_gets_in_and_nobody_else(door: Door) -> None:
@@ -158,46 +100,6 @@ def test_the_steps_of_a_script_need_their_permissions(door: Door) -> None:
     assert door.code(ALICE, Script(actor="alice", steps=worse)) is Code.DENIED
     hidden = (*steps, {"method": "close", "params": {"id": "secret-7"}})
     assert door.code(ALICE, Script(actor="alice", steps=hidden)) is Code.DENIED
-
-
-def test_a_script_reaches_by_a_number_only_what_may_be_named(door: Door) -> None:
-    door.write(RULES.replace('"no:secret-*"', '"no:issue:delete:demo-*"'))
-    by_name: tuple[dict[str, Any], ...] = (
-        {"method": "update", "params": {"id": "demo-1"}},
-        {"method": "delete", "params": {"id": "$1"}},
-    )
-    assert door.code(ALICE, Script(actor="alice", steps=by_name[:1])) is None
-    assert door.code(ALICE, Script(actor="alice", steps=by_name)) is Code.DENIED
-
-
-def test_a_script_reaches_by_a_name_that_it_gives_only_what_may_be_named(door: Door) -> None:
-    door.write(RULES.replace('"no:secret-*"', '"no:issue:delete:demo-*"'))
-    rename = {"method": "rename", "params": {"id": "demo-1", "alias": "nick"}}
-    delete = {"method": "delete", "params": {"id": "nick"}}
-    assert door.code(ALICE, Script(actor="alice", steps=(rename, delete))) is Code.DENIED
-    assert door.code(ALICE, Rename(actor="alice", id="demo-1", alias="nick")) is None
-
-
-def test_a_restriction_covers_what_the_lines_of_an_import_name(door: Door) -> None:
-    def imported(line: bytes) -> Code | None:
-        edits = ImportEdits(actor="alice", project=PROJECT, pairs=(LinePair(1, line, 0, b""),), delete_missing=True)
-        codes = {door.code(ALICE, Import(actor="alice", project=PROJECT, lines=(line,))), door.code(ALICE, edits)}
-        assert len(codes) == 1
-        return codes.pop()
-
-    assert imported(b'{"id":"demo-1","title":"t"}') is None
-    assert imported(b'{"id":"secret-7xyz","title":"t"}') is Code.DENIED
-    assert imported(b'{"id":"demo-1","title":"t","assignee":"gastown/polecats/toast"}') is Code.DENIED
-
-
-def test_whoever_may_not_see_everything_hears_no_names_of_what_may_be_meant(door: Door) -> None:
-    for name in ("secret-many1", "demo-many2"):
-        door.api.call(Create(actor="ada", project=PROJECT, id=name, fields=IssueFields(title=name)))
-    with pytest.raises(RefusedError) as raised:
-        door.gate.admit(Asker(ALICE), Show(ids=("many",)))
-    assert (raised.value.code, "secret-" in raised.value.message) == (Code.DENIED, False)
-    assert door.code(ALICE, Show(ids=("many2",))) is None
-    assert door.code(BOB, Show(ids=("many",))) is None
 
 
 def test_too_many_names_at_once_are_not_looked_through(door: Door) -> None:

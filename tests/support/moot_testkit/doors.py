@@ -1,0 +1,77 @@
+"""A gate before a real service, with a file of rules."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from moot_protocol.access import Asker
+from moot_protocol.audit_requests import ListAudit
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Create, IssueFields
+from moot_testkit.town import PROJECT, Api, make_api
+from mootd.edges.access_file import AccessFile
+from mootd.service.access_tokens import Tokens
+from mootd.service.gate import Gate
+
+OWNER, ALICE, BOB, STRANGER = 1, 1000, 1001, 1002
+RULES = f"""
+[users.alice]
+role = "user"
+uids = [{ALICE}]
+permissions = ["issue:*"]
+restrictions = ["no:secret-*", "no:*polecat*"]
+
+[users.bob]
+role = "reader"
+uids = [{BOB}]
+
+[users.carol]
+role = "admin"
+"""
+
+
+class Door:
+    """A gate before a service, with a file of rules."""
+
+    def __init__(self, folder: Path) -> None:
+        self.api: Api = make_api()
+        self.file = AccessFile(folder / "access.toml")
+        self.asked: list[Request[Any]] = []
+        tokens = Tokens(self.api.member.replica)
+        self.gate = Gate(self.file, OWNER, self._read, self.api.member.commit, ThreadPoolExecutor(1), tokens)
+
+    def _read(self, request: Request[Any]) -> object:
+        self.asked.append(request)
+        return self.api.call(request)
+
+    def write(self, text: str) -> None:
+        """Change the rules."""
+        self.file.path.write_text(text)
+        self.file.path.chmod(0o600)
+
+    def code(self, uid: int, request: Request[Any]) -> Code | None:
+        """How a request is refused; None where it is let pass."""
+        try:
+            self.gate.admit(Asker(uid), request)
+        except RefusedError as error:
+            return error.code
+        return None
+
+    def records(self) -> list[tuple[str, str, str, str, str]]:
+        """The audit stream, oldest first: event type, actor, action, resource, result."""
+        found = self.api.call(ListAudit())["records"]
+        names = ("event_type", "actor", "action", "resource", "result")
+        return [tuple(each[name] for name in names) for each in reversed(found)]
+
+
+def make_door(folder: Path) -> Door:
+    """One with these rules before an issue that all of them may see, and one that alice may not."""
+    folder.chmod(0o700)
+    door = Door(folder)
+    door.write(RULES)
+    door.file.rules()
+    for name in ("demo-1", "secret-7xyz"):
+        fields = IssueFields(title=name)
+        door.api.call(Create(actor="ada", project=PROJECT, id=name, fields=fields))
+    return door
