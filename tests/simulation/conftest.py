@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-DEFAULT_SEEDS, CI_SEEDS = 60, 600
+DEFAULT_SEEDS, CI_SEEDS = 100, 2000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
