@@ -97,6 +97,22 @@ def test_a_branch_brings_its_changes_and_going_back_and_forth_brings_nothing(pro
     assert project.path.read_bytes() == content(*CHANGED)
 
 
+def test_own_changes_on_an_older_branch_leave_it_one_and_reach_the_newer_too(project: Project) -> None:
+    project.git("checkout", "-q", "main")
+    project.until(partial(is_at, project, is_behind=True))
+    project.town.ok("update", name(3), "--title", "On main")
+
+    def check(held: tuple[bytes, ...], *, is_behind: bool) -> None:
+        project.town.ok("mirror", "sync")
+        lines = project.path.read_bytes().splitlines()
+        assert (lines[:2], project.state()["behind"]) == (list(held[:2]), is_behind)
+        assert b'"title":"On main"' in lines[2]
+
+    check(THREE, is_behind=True)
+    project.git("checkout", "-qf", "newer")
+    check(CHANGED, is_behind=False)
+
+
 def test_own_changes_reach_the_file_and_nothing_else_of_the_repository(project: Project) -> None:
     before = untouched(project)
     project.town.ok("update", name(3), "--title", "Mine")

@@ -36,7 +36,7 @@ class MirrorRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     arrival: int = 0
     """The first event that may not be in the file yet."""
     newest: int = 0
-    """The latest version that the file came to by its own change or by ours, and not by going back."""
+    """The latest version that the file came to by its own change or by ours, and that comes from no earlier one."""
     newest_arrival: int = 0
     """As `arrival`, for when the file comes back to `newest`."""
     writing: int = 0
@@ -51,6 +51,8 @@ class MirrorRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     problem: str = ""
     doubt: Doubt | None = None
     changed_ms: int = 0
+    writing_behind: bool = False
+    """Whether `writing` is an earlier version with a part of what is newer."""
 
     @property
     def key(self) -> bytes:
@@ -64,7 +66,7 @@ class MirrorRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
     @property
     def is_behind(self) -> bool:
-        """Whether the file went back to an earlier version, and stayed there."""
+        """Whether the file went back to an earlier version, and lacks since then what is newer."""
         return self.current != self.newest
 
 

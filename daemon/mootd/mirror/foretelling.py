@@ -53,7 +53,7 @@ class Foretelling:
         if isinstance(request, MirrorResume):
             if request.accept:
                 self._take(accepted=True)
-            writes = not request.accept and self._is_rewritten(self._last_taken(), full=False)
+            writes = not request.accept and self._is_rewritten(self._last_taken(), full=True)
         else:
             self._take(accepted=False, delete_missing=request.delete_missing)
             is_held_up = bool(self._problem or self._doubt)
@@ -95,7 +95,8 @@ class Foretelling:
         """Whether the file would be another if the log were written into some lines."""
         row = self._row
         with self._replica.read() as reader:
-            due = due_since(reader, row.arrival).issues if self._base == row.current else set()
+            owed = {row.newest: row.newest_arrival, row.current: row.arrival}.get(self._base)
+            due = set() if owed is None else due_since(reader, owed).issues
             issues = issues_of(self._replica, reader, row.plane)
             wanted = mirrored_lines(issues, row.project, None if full else due)
             return joined(rewritten(list(lines), wanted)) != self._content

@@ -3,6 +3,8 @@
 Invariants: a state of the file is taken in once, whole, and only by what differs from the version it comes from; what
 this keeper wrote is such a version, so its own writes bring no events. The file is touched only while it is, byte for
 byte, the version it was last known to be. While a question is open neither side follows the other.
+What comes from an earlier version is an earlier version, whoever changed it, until it holds all that is newer: the
+newest one stays known, with what it lacks, for when the file comes back to it.
 
 The file first: nothing is written before its latest state has been taken in. Nothing here waits: `step` does what is
 due and says when it wants to be called again, or earlier if something happens.
@@ -54,6 +56,20 @@ class Timing(NamedTuple):
     file_quiet: int = FILE_QUIET_MS
     write_quiet: int = WRITE_QUIET_MS
     write_latest: int = WRITE_LATEST_MS
+
+
+class _Stand(NamedTuple):
+    """How a version that the file came to stands to the log."""
+
+    arrival: int
+    """The first event that may not be in it yet."""
+    is_behind: bool = False
+    """Whether it lacks more than that: it comes from an earlier version."""
+
+    def noted(self, number: int) -> dict[str, int]:
+        """As a row has it, for the version's number."""
+        newest = {} if self.is_behind else {"newest": number, "newest_arrival": self.arrival}
+        return {"current": number, "arrival": self.arrival, **newest}
 
 
 class Keeper:
@@ -216,10 +232,27 @@ class Keeper:
         tally = take_pairs(self._commit, row, found.pairs, delete_missing=accepted)
         left_out = sum(1 for problem in tally.problems if not problem.get("base"))
         gone = set() if accepted else {id_of(pair.base) or "" for pair in found.gone}
-        came = self._commit(lambda unit: _came_to(unit, row, base, lines, gone, left_out))
+        stand = self._after_taking(row, base, lines)
+        came = self._commit(lambda unit: _came_to(unit, row, lines, stand, gone, left_out))
         if base != row.current:
             self._due.clear()
+        if base != row.current or came.arrival != row.arrival:
             self._looked = came.arrival
+
+    def _after_taking(self, row: MirrorRow, base: int, lines: list[bytes]) -> _Stand:
+        """How a new version that comes from another one stands, after what it brought was taken in."""
+        if base == row.newest or self._holds_newest(row, lines):
+            return _Stand(row.newest_arrival)
+        # One that comes from another earlier version than the last owes nothing of what is here.
+        return _Stand(row.arrival if base == row.current else self._replica.arrival, is_behind=True)
+
+    def _holds_newest(self, row: MirrorRow, lines: list[bytes]) -> bool:
+        """Whether lines that come from an earlier version say what the log does wherever they aren't the newest's."""
+        with self._replica.read() as reader:
+            differing = set(lines) ^ set(lines_of(reader, row.scope, row.newest))
+            names = {name for name in map(id_of, differing) if name is not None}
+            wanted = mirrored_lines(issues_of(self._replica, reader, row.plane), row.project, names)
+        return rewritten(lines, wanted) == lines
 
     def _arrive(self, row: MirrorRow, known: int) -> None:
         """The file is a version that is known: nothing of it is new."""
@@ -234,7 +267,7 @@ class Keeper:
         }
         if known == row.writing:
             # Written by us, before something kept us from noting it.
-            newest = {"newest": known, "newest_arrival": row.writing_arrival}
+            newest = {} if row.writing_behind else {"newest": known, "newest_arrival": row.writing_arrival}
             changes |= {"arrival": row.writing_arrival, "writing": 0, **newest}
         elif known == row.newest:
             changes["arrival"] = row.newest_arrival
@@ -288,22 +321,36 @@ class Keeper:
         """Bring the file to what the log says of the issues that are due, or of all."""
         with self._replica.read() as reader:
             lines = lines_of(reader, row.scope, row.current)
+        self._bring(row, joined(lines), lines, full=full)
+
+    def _bring(self, row: MirrorRow, expected: bytes, lines: list[bytes], *, full: bool) -> bool:
+        """Put lines into the file, with what the log says of the issues that are due or of all; False as `_put`."""
+        with self._replica.read() as reader:
             issues = issues_of(self._replica, reader, row.plane)
             wanted = mirrored_lines(issues, row.project, None if full else self._due)
             until, cuts = self._looked, self._replica.cuts
         written = rewritten(lines, wanted)
-        if self._put(row, joined(lines), written, until):
-            self._commit(lambda unit: _in_step(unit, row, written, until, cuts, full=full))
-            self._due.clear()
-            self._full = False
+        stand = _Stand(until)
+        if row.is_behind and not full:
+            stand = _Stand(row.newest_arrival) if self._holds_newest(row, written) else _Stand(until, is_behind=True)
+        if not self._put(row, expected, written, stand):
+            return False
+        self._looked = self._commit(lambda unit: _in_step(unit, row, written, stand, cuts, full=full)).arrival
+        self._due.clear()
+        self._full = False
+        return True
 
-    def _put(self, row: MirrorRow, expected: bytes, lines: list[bytes], until: int) -> bool:
+    def _put(self, row: MirrorRow, expected: bytes, lines: list[bytes], stand: _Stand) -> bool:
         """Put lines into the file, if it is what is expected; it is noted beforehand that they are ours."""
         content = joined(lines)
         if content != expected:
             self._commit(
                 lambda unit: change_mirror(
-                    unit, row, writing=add_version(unit, row.scope, lines), writing_arrival=until
+                    unit,
+                    row,
+                    writing=add_version(unit, row.scope, lines),
+                    writing_arrival=stand.arrival,
+                    writing_behind=stand.is_behind,
                 )
             )
             if not self._file.replace(expected, content):
@@ -313,34 +360,24 @@ class Keeper:
         return True
 
     def _discard(self, row: MirrorRow, content: bytes) -> None:
-        """Keep a state of the file for known, and put the last one taken in, brought up to date, in its place."""
+        """Keep a state of the file for known, and put the last one taken in, with all that is here, in its place."""
         self._note_due(row, self._clock.monotonic_ms())
         with self._replica.read() as reader:
             lines = lines_of(reader, row.scope, row.current)
-            issues = issues_of(self._replica, reader, row.plane)
-            wanted = mirrored_lines(issues, row.project, self._due)
-            until, cuts = self._looked, self._replica.cuts
-        written = rewritten(lines, wanted)
         self._commit(lambda unit: add_version(unit, row.scope, split(content)))
-        if not self._put(row, content, written, until):
+        if not self._bring(row, content, lines, full=True):
             raise RefusedError("the file has changed just now", code=Code.CONFLICT, retryable=True)
-        self._commit(lambda unit: _in_step(unit, row, written, until, cuts, full=False))
-        self._due.clear()
 
 
 CANT_WRITE: Final = "it can't be written: "
 
 
-def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], until: int, cuts: int, *, full: bool) -> None:
-    """Note that the file holds what the log says up to an event."""
-    number = add_version(unit, row.scope, lines)
-    change_mirror(
+def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, cuts: int, *, full: bool) -> MirrorRow:
+    """Note that the file holds what was written into it."""
+    return change_mirror(
         unit,
         row,
-        current=number,
-        newest=number,
-        arrival=until,
-        newest_arrival=until,
+        **stand.noted(add_version(unit, row.scope, lines)),
         writing=0,
         cuts=cuts,
         missing=() if full else row.missing,
@@ -350,18 +387,13 @@ def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], until: int, cuts: i
     )
 
 
-def _came_to(unit: Unit, row: MirrorRow, base: int, lines: list[bytes], gone: set[str], left_out: int) -> MirrorRow:
-    """Note that the file is a new version. One that comes from an earlier version owes nothing of what is here."""
-    number = add_version(unit, row.scope, lines)
-    arrival = row.arrival if base == row.current else unit.arrival
+def _came_to(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, gone: set[str], left_out: int) -> MirrorRow:
+    """Note that the file is a new version."""
     missing = {*row.missing, *gone}
     return change_mirror(
         unit,
         row,
-        current=number,
-        newest=number,
-        arrival=arrival,
-        newest_arrival=arrival,
+        **stand.noted(add_version(unit, row.scope, lines)),
         missing=tuple(sorted(missing - set(map(id_of, lines)))) if missing else (),
         left_out=left_out,
         problem="",

@@ -73,3 +73,28 @@ def test_the_file_would_change_where_the_log_has_changed() -> None:
     assert foretold(world, SYNC)["writes"] is False
     world.retitle(1, "Ours")
     assert foretold(world, SYNC)["writes"] is True
+
+
+def test_what_waited_would_be_written_into_the_newer_version_that_is_back() -> None:
+    world = Mirrored(HELD)
+    newer = (line(1), line(2, "Changed", updated_at=NEW), line(3))
+    world.shows(*newer)
+    world.shows(line(1), line(2), line(3))
+    world.retitle(1, "Ours")
+    world.quiet()
+    world.file.write(content(*newer))
+    assert foretold(world, SYNC)["writes"] is True
+    world.keeper.sync(full=False, delete_missing=False)
+    assert b'"title":"Ours"' in world.lines[0]
+
+
+def test_discarding_would_bring_an_earlier_version_up_to_date() -> None:
+    world = Mirrored(HELD)
+    world.shows(line(1), line(2, "Changed", updated_at=NEW), line(3))
+    world.shows(line(1), line(2), line(3))
+    world.shows()
+    world.file.write(HELD)
+    discard = MirrorResume(folder=FOLDER, file=FILE, accept=False, dry_run=True)
+    assert foretold(world, discard)["writes"] is True
+    world.keeper.resume(accept=False)
+    assert b'"title":"Changed"' in world.lines[1]

@@ -106,7 +106,7 @@ def test_a_line_that_is_gone_deletes_nothing_and_is_told(mirrored: Mirrored) -> 
     mirrored.shows(line(1), line(3))
     mirrored.quiet()
     assert (mirrored.events, mirrored.row.missing) == (before, (name(2),))
-    assert mirrored.lines == [line(1), line(3)]
+    assert (mirrored.lines, mirrored.row.is_behind) == ([line(1), line(3)], False)
     mirrored.keeper.sync(full=False, delete_missing=True)
     assert (mirrored.show(2)["status"], mirrored.row.missing) == ("tombstone", ())
 
@@ -230,80 +230,6 @@ def test_a_deleted_issue_becomes_a_tombstone_and_one_without_a_line_stays_withou
         mirrored.api.call(Delete(actor="ada", id=name(number)))
     mirrored.quiet()
     assert [b"tombstone" in each for each in mirrored.lines] == [False, True, False]
-
-
-# -- Branches ----------------------------------------------------------------------------------------------------
-def test_going_back_to_an_older_branch_and_forth_brings_no_events_and_leaves_both_files(mirrored: Mirrored) -> None:
-    mirrored.shows(line(1), CHANGED, line(3), line(4))
-    mirrored.quiet()
-    before = mirrored.events
-    mirrored.shows(*THREE)
-    mirrored.quiet()
-    assert (mirrored.events, mirrored.lines, mirrored.row.is_behind) == (before, list(THREE), True)
-    mirrored.shows(line(1), CHANGED, line(3), line(4))
-    mirrored.quiet()
-    assert (mirrored.events, mirrored.row.is_behind, mirrored.title(2)) == (before, False, "Changed")
-
-
-def test_on_an_older_branch_only_what_changes_there_is_written(mirrored: Mirrored) -> None:
-    mirrored.shows(line(1), CHANGED, line(3), line(4))
-    mirrored.shows(*THREE)
-    mirrored.retitle(3, "Mine")
-    mirrored.quiet()
-    assert mirrored.lines[:2] == [line(1), line(2)]
-    assert b'"title":"Mine"' in mirrored.lines[2]
-
-
-def test_an_older_version_with_edits_brings_the_edits_alone(mirrored: Mirrored) -> None:
-    newer = [line(1), CHANGED, line(3), *(line(number) for number in range(4, 12))]
-    mirrored.shows(*newer)
-    mirrored.quiet()
-    before = mirrored.events
-    mirrored.shows(line(1), line(2), line(3, "On the old branch", updated_at=NEW))
-    assert (mirrored.events - before, mirrored.title(2), mirrored.title(3)) == (1, "Changed", "On the old branch")
-    assert mirrored.row.missing == ()
-
-
-@pytest.mark.parametrize("restarts", [False, True])
-def test_what_waited_is_not_written_into_an_older_version_with_edits(mirrored: Mirrored, restarts: bool) -> None:
-    mirrored.shows(line(1), CHANGED, line(3), *(line(number) for number in range(4, 12)))
-    mirrored.quiet()
-    mirrored.retitle(1, "Mine")
-    mirrored.step()
-    older = (line(1), line(2), line(3, "On the old branch", updated_at=NEW))
-    mirrored.shows(*older)
-    if restarts:
-        mirrored.restart()
-    mirrored.quiet()
-    assert mirrored.lines == list(older)
-
-
-def test_what_waits_outlives_a_change_of_the_file_and_a_restart(mirrored: Mirrored) -> None:
-    mirrored.retitle(2, "Mine")
-    mirrored.shows(line(1), line(2), line(3, "Theirs", updated_at=NEW))
-    mirrored.restart()
-    mirrored.quiet()
-    assert b'"title":"Mine"' in mirrored.lines[1]
-
-
-def test_what_waited_when_the_branch_was_left_is_written_on_the_way_back(mirrored: Mirrored) -> None:
-    mirrored.shows(line(1), CHANGED, line(3))
-    mirrored.quiet()
-    mirrored.retitle(1, "Mine")
-    mirrored.shows(*THREE)
-    mirrored.quiet()
-    assert mirrored.lines == list(THREE)
-    mirrored.shows(line(1), CHANGED, line(3))
-    mirrored.quiet()
-    assert b'"title":"Mine"' in mirrored.lines[0]
-
-
-def test_a_full_sync_brings_an_older_branch_to_what_the_project_holds(mirrored: Mirrored) -> None:
-    mirrored.shows(line(1), CHANGED, line(3), line(4))
-    mirrored.shows(*THREE)
-    mirrored.keeper.sync(full=True, delete_missing=False)
-    assert [b'"title":"Changed"' in mirrored.lines[1], len(mirrored.lines)] == [True, 4]
-    assert not mirrored.row.is_behind
 
 
 # -- Doubts ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,188 @@
+"""A mirror of a file on branches: an older one stays what it is, and what is newer is not forgotten meanwhile."""
+
+import pytest
+from msgspec import structs
+
+from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line
+from mootd.engine.mirrors import MirrorRow
+
+THREE = (line(1), line(2), line(3))
+CHANGED = line(2, "Changed", updated_at=NEW)
+
+
+@pytest.fixture
+def mirrored() -> Mirrored:
+    return Mirrored(content(*THREE))
+
+
+def test_going_back_to_an_older_branch_and_forth_brings_no_events_and_leaves_both_files(mirrored: Mirrored) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.quiet()
+    before = mirrored.events
+    mirrored.shows(*THREE)
+    mirrored.quiet()
+    assert (mirrored.events, mirrored.lines, mirrored.row.is_behind) == (before, list(THREE), True)
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.quiet()
+    assert (mirrored.events, mirrored.row.is_behind, mirrored.title(2)) == (before, False, "Changed")
+
+
+def test_on_an_older_branch_only_what_changes_there_is_written(mirrored: Mirrored) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.shows(*THREE)
+    mirrored.retitle(3, "Mine")
+    mirrored.quiet()
+    assert mirrored.lines[:2] == [line(1), line(2)]
+    assert b'"title":"Mine"' in mirrored.lines[2]
+
+
+def test_an_older_version_with_edits_brings_the_edits_alone(mirrored: Mirrored) -> None:
+    newer = [line(1), CHANGED, line(3), *(line(number) for number in range(4, 12))]
+    mirrored.shows(*newer)
+    mirrored.quiet()
+    before = mirrored.events
+    mirrored.shows(line(1), line(2), line(3, "On the old branch", updated_at=NEW))
+    assert (mirrored.events - before, mirrored.title(2), mirrored.title(3)) == (1, "Changed", "On the old branch")
+    assert mirrored.row.missing == ()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_waited_is_not_written_into_an_older_version_with_edits(mirrored: Mirrored, restarts: bool) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), *(line(number) for number in range(4, 12)))
+    mirrored.quiet()
+    mirrored.retitle(1, "Mine")
+    mirrored.step()
+    older = (line(1), line(2), line(3, "On the old branch", updated_at=NEW))
+    mirrored.shows(*older)
+    if restarts:
+        mirrored.restart()
+    mirrored.quiet()
+    assert mirrored.lines == list(older)
+
+
+def test_what_waits_outlives_a_change_of_the_file_and_a_restart(mirrored: Mirrored) -> None:
+    mirrored.retitle(2, "Mine")
+    mirrored.shows(line(1), line(2), line(3, "Theirs", updated_at=NEW))
+    mirrored.restart()
+    mirrored.quiet()
+    assert b'"title":"Mine"' in mirrored.lines[1]
+
+
+def test_what_waited_when_the_branch_was_left_is_written_on_the_way_back(mirrored: Mirrored) -> None:
+    mirrored.shows(line(1), CHANGED, line(3))
+    mirrored.quiet()
+    mirrored.retitle(1, "Mine")
+    mirrored.shows(*THREE)
+    mirrored.quiet()
+    assert mirrored.lines == list(THREE)
+    mirrored.shows(line(1), CHANGED, line(3))
+    mirrored.quiet()
+    assert b'"title":"Mine"' in mirrored.lines[0]
+
+
+def test_a_full_sync_brings_an_older_branch_to_what_the_project_holds(mirrored: Mirrored) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.shows(*THREE)
+    mirrored.keeper.sync(full=True, delete_missing=False)
+    assert [b'"title":"Changed"' in mirrored.lines[1], len(mirrored.lines)] == [True, 4]
+    assert not mirrored.row.is_behind
+
+
+def test_an_older_branch_stays_one_while_only_a_part_of_it_is_written(mirrored: Mirrored) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.shows(*THREE)
+    for title in ("Mine", "Mine again"):
+        mirrored.retitle(3, title)
+        mirrored.quiet()
+        assert (mirrored.lines[:2], mirrored.row.is_behind) == ([line(1), line(2)], True)
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.quiet()
+    assert (mirrored.lines[:2], mirrored.row.is_behind) == ([line(1), CHANGED], False)
+    assert b'"title":"Mine again"' in mirrored.lines[2]
+
+
+def test_an_older_branch_stays_one_when_it_is_edited_and_a_full_sync_ends_that(mirrored: Mirrored) -> None:
+    newer = [line(1), CHANGED, line(3), *(line(number) for number in range(4, 12))]
+    mirrored.shows(*newer)
+    for title in ("On the old branch", "Once more"):
+        mirrored.shows(line(1), line(2), line(3, title, updated_at=NEW))
+        mirrored.quiet()
+        assert mirrored.row.is_behind
+    mirrored.keeper.sync(full=True, delete_missing=False)
+    assert b'"title":"Changed"' in mirrored.lines[1]
+    assert (len(mirrored.lines), mirrored.row.is_behind) == (11, False)
+
+
+def test_an_older_branch_that_was_given_all_that_is_newer_is_one_no_more(mirrored: Mirrored) -> None:
+    mirrored.shows(line(1), CHANGED, line(3))
+    mirrored.quiet()
+    mirrored.retitle(1, "Waits for the newer branch")
+    mirrored.shows(*THREE)
+    mirrored.retitle(3, "Mine")
+    mirrored.quiet()
+    assert (mirrored.lines[:2], mirrored.row.is_behind) == ([line(1), line(2)], True)
+    mirrored.retitle(2, "Changed again")
+    mirrored.quiet()
+    assert not mirrored.row.is_behind
+    assert b'"title":"Waits for the newer branch"' in mirrored.lines[0]
+    assert b'"title":"Changed again"' in mirrored.lines[1]
+
+
+def test_a_merge_of_the_newer_branch_into_an_older_one_catches_up(mirrored: Mirrored) -> None:
+    mirrored.shows(*THREE, line(4))
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.quiet()
+    mirrored.retitle(4, "Waits for the newer branch")
+    mirrored.shows(*THREE, line(4))
+    for number in (1, 3):
+        mirrored.retitle(number, "Mine")
+    mirrored.quiet()
+    before = mirrored.events
+    mirrored.shows(mirrored.lines[0], CHANGED, mirrored.lines[2], line(4))
+    assert (mirrored.events, mirrored.row.is_behind) == (before, False)
+    mirrored.quiet()
+    assert b'"title":"Waits for the newer branch"' in mirrored.lines[3]
+
+
+@pytest.mark.parametrize("is_written_there", [False, True])
+def test_what_changed_meanwhile_is_written_into_the_newer_branch_that_comes_back_with_edits(
+    mirrored: Mirrored, is_written_there: bool
+) -> None:
+    newer = [line(1), CHANGED, line(3), *(line(number) for number in range(4, 12))]
+    mirrored.shows(*newer)
+    mirrored.quiet()
+    mirrored.shows(*THREE)
+    mirrored.retitle(1, "Mine")
+    mirrored.step()
+    if is_written_there:
+        mirrored.quiet()
+    mirrored.shows(line(1), CHANGED, line(3, "Stashed", updated_at=NEW), *newer[3:])
+    mirrored.quiet()
+    assert (b'"title":"Mine"' in mirrored.lines[0], mirrored.title(3)) == (True, "Stashed")
+    assert not mirrored.row.is_behind
+
+
+def test_discarding_on_an_older_branch_brings_the_file_to_what_the_project_holds(mirrored: Mirrored) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.shows(*THREE)
+    mirrored.shows(line(3, "Made up", updated_at=OLD))
+    assert mirrored.row.doubt is not None
+    mirrored.keeper.resume(accept=False)
+    assert (b'"title":"Changed"' in mirrored.lines[1], len(mirrored.lines)) == (True, 4)
+    assert not mirrored.row.is_behind
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_what_was_written_on_an_older_branch_before_a_crash_is_as_old_as_it_was(mirrored: Mirrored, full: bool) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), line(4))
+    mirrored.shows(*THREE)
+    noted: list[MirrorRow] = []
+    mirrored.file.before_replace = lambda: noted.append(mirrored.row)
+    mirrored.retitle(3, "Mine")
+    mirrored.keeper.sync(full=full, delete_missing=False)
+    written = mirrored.row
+    # As if the process had died between the rename and the note of it.
+    mirrored.put(**structs.asdict(noted[0]))
+    mirrored.restart()
+    mirrored.quiet()
+    assert (mirrored.row.current, mirrored.row.is_behind, mirrored.row.writing) == (written.current, not full, 0)
