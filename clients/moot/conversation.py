@@ -10,7 +10,7 @@ from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket  # `socket` itself 
 
 from moot import __version__
 from moot.facts import facts
-from moot.paths import SOCKET_BYTES, is_socket_named
+from moot.paths import SOCKET_BYTES, is_socket_named, socket_path
 
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ def try_connect(path: str) -> socket | None:
     """Connect to the daemon; None if none runs.
 
     Raises:
-        Failure: `unreachable`, `denied`, `busy`.
+        Failure: `usage`: MOOT_SOCKET is no absolute path; `unreachable`, `denied`, `busy`.
     """
+    if not path.startswith("/") and is_socket_named() and path == socket_path():
+        raise Failure("usage", f"MOOT_SOCKET is {path!r}, which is no absolute path", "write it from / on, or unset it")
     if len(os.fsencode(path)) > SOCKET_BYTES:
         hint = "set XDG_RUNTIME_DIR to a folder with a shorter path"
         raise Failure("unreachable", f"the socket's path has more than {SOCKET_BYTES} bytes: {path}", hint)
@@ -84,19 +86,25 @@ def try_connect(path: str) -> socket | None:
 
 def _check_owner(channel: socket, path: str) -> None:
     """Refuse a daemon of another user, unless the user named its socket: it would tell us which files to write."""
-    if sys.platform == "linux":
-        from _socket import SO_PEERCRED
+    owner = owner_of(channel)
+    if owner not in (0, os.geteuid()):
+        why = "MOOT_SOCKET names a socket that is served by another user"
+        if is_socket_named():
+            from moot.peer import distrust
 
-        credentials = channel.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
-        owner = int.from_bytes(credentials[4:8], sys.byteorder)
-        if owner not in (0, os.geteuid()):
-            why = "MOOT_SOCKET names a socket that is served by another user"
-            if is_socket_named():
-                from moot.peer import distrust
+            why = distrust(path, owner)
+        if why:
+            raise Failure("denied", f"the daemon at that socket belongs to user {owner}, not to you", why)
 
-                why = distrust(path, owner)
-            if why:
-                raise Failure("denied", f"the daemon at that socket belongs to user {owner}, not to you", why)
+
+def owner_of(channel: socket) -> int:
+    """The user who serves a connection; this one where the system doesn't tell."""
+    if sys.platform != "linux":
+        return os.geteuid()
+    from _socket import SO_PEERCRED
+
+    credentials = channel.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
+    return int.from_bytes(credentials[4:8], sys.byteorder)
 
 
 class Conversation:

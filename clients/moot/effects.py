@@ -107,6 +107,14 @@ def _open_to_read(path: str) -> int:
     return descriptor
 
 
+def _make_folder(path: str) -> None:
+    """Make a folder and those above it as far as they are missing."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(20, "it is no folder", error.filename) from error
+
+
 class _NewFile:
     """A file being written. What is no regular file (a pipe, /dev/stdout) is written to as it stands."""
 
@@ -121,7 +129,7 @@ class _NewFile:
                 self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
                 return
         folder, name = os.path.split(self._path)
-        os.makedirs(folder, exist_ok=True)
+        _make_folder(folder)
         self._temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}")
         self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 

@@ -1,6 +1,7 @@
 """Where the client finds the daemon: the same rule as the daemon's own (`mootd.edges.paths`), without its imports.
 
-A variable that is empty or not an absolute path counts as unset, as the XDG specification says.
+A variable that is empty or not an absolute path counts as unset, as the XDG specification says. MOOT_SOCKET is Moot's
+own: what it names is meant, so a relative one is refused where it would be connected to (`conversation.try_connect`).
 """
 
 import os
@@ -15,9 +16,9 @@ NAMED_SOCKET = "MOOT_SOCKET"
 
 def socket_path() -> str:
     """The control socket."""
-    named = _absolute(NAMED_SOCKET)
+    named = os.environ.get(NAMED_SOCKET, "")
     if named:
-        return named
+        return named.rstrip("/") or named
     runtime = _absolute("XDG_RUNTIME_DIR")
     return f"{runtime}/moot/moot.sock" if runtime else f"{state_folder()}/run/moot.sock"
 
@@ -40,7 +41,7 @@ def home() -> str:
 
 def is_socket_named() -> bool:
     """Whether the user has named the socket themselves."""
-    return bool(_absolute(NAMED_SOCKET))
+    return bool(os.environ.get(NAMED_SOCKET))
 
 
 def _absolute(name: str) -> str:

@@ -3,13 +3,14 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from _socket import socket
 from contextlib import suppress
 
-from moot.conversation import Conversation, Failure, try_connect, write_all
+from moot.conversation import Conversation, Failure, owner_of, try_connect, write_all
 from moot.facts import read_small
 from moot.paths import is_socket_named, socket_path, state_folder
 from moot.tokens import VARIABLES
@@ -164,14 +165,28 @@ def _stop_command(program: str, arguments: list[str], *, as_json: bool) -> int:
     if channel is None:
         _say({"running": False}, "no daemon runs", as_json=as_json)
         return 0
+    is_own = owner_of(channel) == os.geteuid()
     conversation = Conversation(channel)
-    code = conversation.command(program, arguments)
+    try:
+        code = conversation.command(program, arguments)
+    except Failure as failure:
+        if failure.code != "internal" or not (conversation.pid and is_own):
+            raise
+        code = _stop_by_signal(conversation.pid, as_json=as_json)
     end = time.monotonic() + STOP_SECONDS
     while code == 0 and _is_alive(conversation.pid):
         if time.monotonic() > end:
             raise Failure("timeout", f"the daemon (pid {conversation.pid}) is still stopping", "wait for it to end")
         time.sleep(FIRST_WAIT)
     return code
+
+
+def _stop_by_signal(pid: int, *, as_json: bool) -> int:
+    """End a daemon that can't carry out commands: one whose files were replaced may fail at what it hadn't loaded."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    _say({"stopping": True}, f"the daemon (pid {pid}) fails at commands; a signal has told it to end", as_json=as_json)
+    return 0
 
 
 def _is_alive(pid: int) -> bool:

@@ -35,10 +35,11 @@ class Towns(Request[list[dict[str, Any]]], kw_only=True):
 
 
 class CreateTown(Mutation[dict[str, Any]], kw_only=True):
-    """Make this machine's town and give it a name.
+    """Make this machine's town and give it a name, or give the one that is here the name that it lacks.
 
     Answer: `{"created", "name", "town", "replica", "planes": [{"name", "plane"}], "recovery_words"}`; the words are
-    given once. Raises `exists` where there is a town already.
+    given once, when it is made. A town that was there is named on the planes that it founded, which are told. Raises
+    `exists` where the town has a name already, `denied` where its key isn't on this machine.
     """
 
     method = "create_town"

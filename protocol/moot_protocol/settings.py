@@ -27,6 +27,15 @@ _SECRET: Final = re.compile(r"(^|[._-])(password|passwd|secret|token|pat|api[._-
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
 _CATEGORIES: Final = frozenset({"active", "wip", "done", "frozen"})
 _MOST_STATUSES: Final = 50
+STATUSES: Final = frozenset({"open", "in_progress", "blocked", "deferred", "closed", "pinned", "hooked"})
+"""The statuses of every project."""
+TYPES: Final = frozenset(
+    {
+        "bug", "feature", "task", "epic", "chore", "decision", "message", "molecule", "gate", "spike", "story",
+        "milestone", "event", "merge-request", "agent", "role", "rig", "convoy", "slot",
+    }
+)  # fmt: skip
+"""The issue types of every project."""
 _FLAGS: Final = frozenset({"true", "false"})
 
 

@@ -83,6 +83,16 @@ def test_a_file_is_written_whole_with_its_permissions_and_missing_folders(daemon
     assert names(path.parent) == ["f"]
 
 
+def test_a_file_below_what_is_no_folder_is_refused_in_words(daemon: Daemon, shell: Shell) -> None:
+    (shell.work / "page").write_text("x")
+
+    def write(terminal: Terminal) -> None:
+        terminal.write_file("page/moot.1", [b"x"])
+
+    told = act(daemon, shell, write)
+    assert ("no folder" in told, "exists" in told) == (True, False)
+
+
 def test_a_file_replaces_another_and_a_link_stays_a_link(daemon: Daemon, shell: Shell) -> None:
     (shell.work / "target").write_text("old and longer")
     (shell.work / "link").symlink_to("target")

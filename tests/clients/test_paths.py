@@ -42,10 +42,9 @@ def test_without_a_home_the_password_database_knows_it(monkeypatch: pytest.Monke
 
 def test_a_socket_that_is_named_goes_before_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
-    for value in ("", "relative.sock"):
-        monkeypatch.setenv("MOOT_SOCKET", value)
-        assert not paths.is_socket_named()
-        assert paths.socket_path() == "/run/user/1000/moot/moot.sock"
+    monkeypatch.setenv("MOOT_SOCKET", "")
+    assert not paths.is_socket_named()
+    assert paths.socket_path() == "/run/user/1000/moot/moot.sock"
     monkeypatch.setenv("MOOT_SOCKET", "/run/moot/moot.sock")
     assert paths.is_socket_named()
     assert paths.socket_path() == "/run/moot/moot.sock"

@@ -263,6 +263,18 @@ def test_stop_tells_of_a_daemon_that_does_not_end(town: Town) -> None:
     assert b"still stopping" in done.stderr
 
 
+def test_stop_ends_a_daemon_that_fails_at_the_command_by_a_signal_if_it_is_ones_own(town: Town) -> None:
+    town.serves("broken")
+    town.moot("daemon", "start")
+    (pid,) = town.processes()
+    others = town.moot("daemon", "stop", before="import os; moot.startup.owner_of = lambda channel: os.geteuid() + 1")
+    assert (others.returncode, has_ended(pid)) == (1, False)
+    assert b"failed in a way it should not" in others.stderr
+    done = town.moot("daemon", "stop")
+    assert (done.returncode, has_ended(pid)) == (0, True)
+    assert f"pid {pid}".encode() in done.stdout
+
+
 def test_run_becomes_the_daemon_with_its_arguments(town: Town) -> None:
     town.becomes("echo ran; exit 7")
     done = town.moot("--json", "daemon", "run", "--data", "x")

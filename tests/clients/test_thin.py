@@ -403,3 +403,10 @@ def test_a_socket_that_is_named_is_used_and_no_daemon_started_for_it(daemon: Dae
     nobody = alone.run("list", MOOT_SOCKET=str(alone.folder / "s"), MOOT_NO_AUTOSTART="")
     assert nobody.returncode == 69
     assert b"which MOOT_SOCKET names" in nobody.stderr
+
+
+def test_a_socket_named_by_a_relative_path_is_refused_and_no_other_daemon_answers(shell: Shell) -> None:
+    for path in ("relative.sock", "./s", "~/s"):
+        done = shell.run("list", MOOT_SOCKET=path)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"which is no absolute path" in done.stderr

@@ -114,8 +114,8 @@ def basic_filter(context: Context, **more: Any) -> Filter:
     parts: dict[str, Any] = {
         "projects": projects_of(context),
         "plane": arguments.plane,
-        "types": tuple(map(_type, comma_separated(arguments.type))),
-        "exclude_types": tuple(map(_type, comma_separated(arguments.exclude_type))),
+        "types": tuple(map(type_of, comma_separated(arguments.type))),
+        "exclude_types": tuple(map(type_of, comma_separated(arguments.exclude_type))),
         "priorities": tuple(map(priority_of, comma_separated(arguments.priority))),
         "assignee": arguments.assignee,
         "unassigned": arguments.unassigned,
@@ -185,7 +185,8 @@ def _priorities(arguments: Namespace) -> tuple[int, ...]:
     return tuple(left)
 
 
-def _type(text: str) -> str:
+def type_of(text: str) -> str:
+    """The issue type that a word means: itself, or what it is short for."""
     return _TYPE_ALIASES.get(text.lower(), text)
 
 

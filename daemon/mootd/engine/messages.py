@@ -255,7 +255,8 @@ def _address(unit: Unit, typed: str, plane: str) -> _Address:
     if len(keys) != 1:
         code = Code.AMBIGUOUS if keys else Code.NOT_FOUND
         hint = f"see `moot town list`; for somebody here whose name is {typed} write {typed}@"
-        raise RefusedError(f"{len(keys)} towns are called {town}", code=code, hint=hint)
+        several = f"{len(keys)} towns are called {town}"
+        raise RefusedError(several if keys else f"no town is called {town}", code=code, hint=hint)
     row, key = found[0]
     if key in {row.town, *unit.replica.own_towns()}:
         return _Address(unit.replica.ledger, b"", _checked(actor) if actor else "")

@@ -145,8 +145,8 @@ class Keeper:
                 self._delete(row)
                 row = self._needed()
             self._note_due(row, self._clock.monotonic_ms())
-            if full or self._due:
-                self._write(row, full=full)
+            if full or self._full or self._due:
+                self._write(row, full=full or self._full)
 
     def resume(self, *, accept: bool) -> None:
         """Answer the question that is open.

@@ -320,12 +320,15 @@ class Gate:
             self._note(Entry("requested", actor, request.method, _told(request), "allowed", details), None)
 
     def _deny(self, subject: str, request: Request[Any], rule: str, token: Token | None) -> NoReturn:
-        self._deny_as(Entry("access_denied", subject, request.method, _told(request), "denied"), rule, token)
+        denied = Entry("access_denied", subject, request.method, _told(request), "denied")
+        self._deny_as(denied, rule, token, *permissions_of(request))
 
-    def _deny_as(self, denied: Entry, rule: str, token: Token | None) -> NoReturn:
+    def _deny_as(self, denied: Entry, rule: str, token: Token | None, *needed: str) -> NoReturn:
+        """Refuse in the words of rules: what is needed, not the request that a command happens to make."""
         self._note(denied._replace(details={"rule": rule}), token)
+        permissions = needed or (PERMISSIONS.get(denied.action, denied.action),)
         raise RefusedError(
-            f"{denied.actor} may not `{denied.action}`: {rule}",
+            f"{denied.actor} may not {', '.join(f'`{each}`' for each in permissions)}: {rule}",
             code=Code.DENIED,
             hint="whoever keeps access.toml on this machine can change that",
         )

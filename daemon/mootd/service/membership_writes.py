@@ -21,8 +21,9 @@ from moot_protocol.membership_requests import (
     SettleFork,
 )
 from moot_protocol.request_base import Request
+from moot_protocol.towns import FOUNDER_DEPTH
 from mootd.edges.recovery import new_recovery_seed, recovery_seed, recovery_words
-from mootd.engine.charters import members_of
+from mootd.engine.charters import members_of, towns_of
 from mootd.engine.epochs import begin_epoch, check_admin, recipients_of
 from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.inviting import invite_town, open_plane
@@ -33,7 +34,7 @@ from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.engine.towns import is_own, keep_name, name_town, own_name, town_meant
+from mootd.engine.towns import check_own, home_of, is_own, keep_name, name_town, own_name, town_meant
 from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import invited, plane_called, planes_here
 from mootd.service.fork_reads import fork_meant
@@ -44,13 +45,11 @@ _KEY_CHARS: Final = 4
 
 # -- Towns -------------------------------------------------------------------------------------------------------
 def _create_town(unit: Unit, request: CreateTown) -> dict[str, Any]:
-    if planes_here(unit):
-        raise RefusedError(
-            "there is a town on this machine already", code=Code.EXISTS, hint="`moot town show` shows it"
-        )
     problem = entity_problem(request.name)
     if problem:
         raise RefusedError(f"{request.name!r} can't name a town: {problem}")
+    if planes_here(unit):
+        return _name_own_town(unit, request.name)
     replica = unit.replica
     seed = new_recovery_seed(replica.entropy)
     found_town(unit, SeedSigner(seed).public)
@@ -65,6 +64,35 @@ def _create_town(unit: Unit, request: CreateTown) -> dict[str, Any]:
         "replica": key_text(replica.signer(REPLICA_KEY).public),
         "planes": [{"name": plane.name, "plane": plane.id.hex()} for plane in unit.new_planes],
         "recovery_words": recovery_words(seed),
+    }
+
+
+def _name_own_town(unit: Unit, name: str) -> dict[str, Any]:
+    """Name the town that is here and has no name, on the planes that it founded; those that it joins later follow."""
+    planes = planes_here(unit)
+    home = home_of(planes)
+    ours = [(plane, towns_of(unit, plane)[home]) for plane in planes if home in towns_of(unit, plane)]
+    called = own_name(unit.transaction, home) or next((each.name for _, each in ours if each.name), "")
+    if called:
+        raise RefusedError(
+            f"there is a town on this machine already, and it is called {called}",
+            code=Code.EXISTS,
+            hint="`moot town show` shows it",
+        )
+    for plane in planes:
+        if plane.town == home:
+            check_own(unit, plane)
+    keep_name(unit, home, name)
+    founded = [plane for plane, standing in ours if standing.depth == FOUNDER_DEPTH]
+    for plane in founded:
+        name_town(unit, plane, name)
+    return {
+        "created": False,
+        "name": name,
+        "town": key_text(home),
+        "replica": key_text(unit.replica.signer(REPLICA_KEY).public),
+        "planes": [{"name": plane.name, "plane": plane.id.hex()} for plane in founded],
+        "recovery_words": "",
     }
 
 

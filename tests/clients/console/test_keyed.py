@@ -31,6 +31,17 @@ def test_an_empty_id_is_refused_since_nothing_would_be_repeated_safely() -> None
     assert (ran.code, ran.keys, "--request-id is empty" in ran.err) == (2, [], True)
 
 
+def test_an_id_that_came_with_another_command_or_is_too_long_is_refused_in_the_words_of_the_flag() -> None:
+    reused = RefusedError("this idempotency key came with another request before", code=Code.KEY_REUSED)
+    ran = run_console("reopen a --request-id r", {"reopen": reused})
+    assert (ran.code != 0, "--request-id r came with another command" in ran.err) == (True, True)
+    ran = run_console(f"reopen a --request-id {'r' * 101}", {"reopen": issue()})
+    assert (ran.keys, "the --request-id has 101 bytes; at most 100" in ran.err) == ([], True)
+    assert run_console(f"reopen a --request-id {'r' * 100}", {"reopen": issue()}).code == 0
+    gone = RefusedError("no such issue", code=Code.NOT_FOUND)
+    assert "no such issue" in run_console("reopen a --request-id r", {"reopen": gone}).err
+
+
 def test_where_nothing_takes_keys_it_is_refused() -> None:
     class Spooled:
         def call(self, request: object) -> object:

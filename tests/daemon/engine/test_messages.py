@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.errors import Code
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Write
 from moot_protocol.ids import key_text
 from moot_protocol.mail_requests import AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
@@ -90,6 +90,11 @@ def test_a_reply_goes_to_the_writer_and_stands_in_the_thread() -> None:
 )
 def test_what_can_t_be_sent_is_refused(parts: dict[str, Any], code: Code) -> None:
     assert Desk().found().refusal(SendMail(actor="ann", **parts)) is code
+
+
+def test_a_town_that_nobody_has_heard_of_is_told_in_words() -> None:
+    with pytest.raises(RefusedError, match=r"^no town is called nowhere"):
+        Desk().found().do(SendMail(actor="ann", to="bob@nowhere", text="x"))
 
 
 # -- Between towns -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line, name
 from moot_testkit.town import make_api
 from mootd.engine import layout
 from mootd.engine.mirrors import drop_mirror
+from mootd.mirror.intake import NEVER_CUT
 from mootd.mirror.keeper import FILE_QUIET_MS, LOOK_MS, RETRY_MS, WRITE_LATEST_MS, WRITE_QUIET_MS
 from mootd.store.port import Table
 
@@ -313,6 +314,16 @@ def test_what_changed_while_nobody_looked_is_found_after_a_restart(mirrored: Mir
     mirrored.quiet()
     assert mirrored.title(2) == "Changed"
     assert b'"title":"Mine"' in mirrored.lines[2]
+
+
+def test_where_the_whole_file_is_to_be_compared_a_sync_by_hand_compares_it_whole(mirrored: Mirrored) -> None:
+    mirrored.retitle(3, "Not told of")
+    mirrored.put(cuts=NEVER_CUT, arrival=mirrored.api.member.replica.arrival)
+    mirrored.restart()
+    mirrored.retitle(1, "Due")
+    mirrored.keeper.sync(full=False, delete_missing=False)
+    assert b'"title":"Due"' in mirrored.lines[0]
+    assert b'"title":"Not told of"' in mirrored.lines[2]
 
 
 def test_two_mirrors_of_one_project_follow_one_another_and_come_to_rest() -> None:

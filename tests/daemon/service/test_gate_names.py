@@ -11,7 +11,7 @@ from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import CreateGate
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Create, Edge, Import, ImportEdits, IssueFields, Script, Show
+from moot_protocol.requests import Create, Edge, Import, ImportEdits, IssueFields, Script, Show, WorkspaceInfo
 from moot_testkit.doors import ALICE, BOB, RULES, Door, make_door
 from moot_testkit.town import PROJECT
 
@@ -57,6 +57,19 @@ def test_a_script_reaches_by_a_name_that_it_gives_only_what_may_be_named(door: D
     delete = {"method": "delete", "params": {"id": "nick"}}
     assert door.code(ALICE, Script(actor="alice", steps=(rename, delete))) is Code.DENIED
     assert door.code(ALICE, Rename(actor="alice", id="demo-1", alias="nick")) is None
+
+
+def test_a_denial_says_which_permissions_are_needed(door: Door) -> None:
+    door.write(RULES.replace('"no:secret-*"', '"no:issue:*"'))
+    steps = ({"method": "update", "params": {"id": "demo-1"}}, {"method": "delete", "params": {"id": "demo-1"}})
+    for uid, request, needed in (
+        (ALICE, Show(ids=("demo-1",)), "alice may not `issue:read`: "),
+        (ALICE, Script(actor="alice", steps=steps), "alice may not `issue:write`, `issue:delete`: "),
+        (4711, WorkspaceInfo(workspace=""), "uid 4711 may not `issue:read`: "),
+    ):
+        with pytest.raises(RefusedError) as denied:
+            door.gate.admit(Asker(uid), request)
+        assert denied.value.message.startswith(needed)
 
 
 def test_a_restriction_covers_what_the_lines_of_an_import_name(door: Door) -> None:

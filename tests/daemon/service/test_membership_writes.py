@@ -75,6 +75,20 @@ def test_a_second_town_or_a_name_that_is_none_is_refused() -> None:
     assert refusal(lambda: api.call(CreateTown(actor="ada", name="river"))) is Code.EXISTS
 
 
+def test_a_town_without_a_name_gets_one_later_that_others_read_on_what_it_founded() -> None:
+    one, two = Api(founder("one")), Api(newcomer("machine"))
+    planes = {plane.id.hex() for plane in one.member.replica.planes.values()}
+    made = one.call(CreateTown(actor="ada", name="hill"))
+    assert (made["created"], made["recovery_words"], made["town"]) == (False, "", one.call(OwnTown())["town"])
+    assert {plane["plane"] for plane in made["planes"]} == planes
+    assert one.call(OwnTown())["name"] == "hill"
+    for plane in one.member.replica.planes.values():
+        assert towns(one.member, plane.id)[town_key(one.member)].name == "hill"
+    assert refusal(lambda: one.call(CreateTown(actor="ada", name="river"))) is Code.EXISTS
+    two.call(Join(actor="bea", ticket=Api(founder("three")).call(Invite(actor="eve"))["ticket"]))
+    assert refusal(lambda: two.call(CreateTown(actor="bea", name="river"))) is Code.DENIED
+
+
 def invited(api: Api, **parts: Any) -> dict[str, Any]:
     return api.call(InviteTown(actor="ada", **parts))
 

@@ -11,10 +11,12 @@ from mootd.control.hosting import HostedTerminal
 
 
 def main() -> None:
-    """Serve. With the argument `lingering`, stay alive after serving has ended."""
+    """Serve. With the argument `lingering`, stay alive after serving has ended; with `broken`, fail at commands."""
     daemon = Daemon(Path(socket_path()))
 
     def command(terminal: HostedTerminal[Facts]) -> int:
+        if "broken" in sys.argv:
+            raise ModuleNotFoundError("its files were replaced")
         terminal.out(" ".join(terminal.facts.argv) + "\n")
         if terminal.facts.argv[:2] == ("daemon", "stop"):
             daemon.in_loop(daemon.server.stop)

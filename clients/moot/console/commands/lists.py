@@ -18,6 +18,7 @@ from moot.console.molecule import Molecule
 from moot.console.ready_explained import explained, explained_lines
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
+from moot.console.unknown_names import told
 from moot.console.watching import watch, watched
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc, Page
@@ -141,14 +142,14 @@ def _write(context: Context, page: Page, cells: tuple[lines.Cell, ...]) -> int:
         return exits.OK
     style = _style(context)
     if fields:
-        told = lines.field_rows(style, page, fields)
+        rows = lines.field_rows(style, page, fields)
     elif getattr(context.arguments, "long", False):
-        told = lines.long_rows(style, page, context.now_ms)
+        rows = lines.long_rows(style, page, context.now_ms)
     elif getattr(context.arguments, "tree", False):
-        told = lines.tree_rows(style, page)
+        rows = lines.tree_rows(style, page)
     else:
-        told = lines.issue_rows(style, page, cells)
-    lines.write_issues(context, page, told)
+        rows = lines.issue_rows(style, page, cells)
+    lines.write_issues(context, page, rows)
     return exits.OK
 
 
@@ -282,7 +283,7 @@ COMMANDS: Final = (
         "list",
         "List issues; closed ones only with --all or --status",
         _list_arguments,
-        watched(_list),
+        told(watched(_list)),
         aliases=("ls",),
         examples=("moot list --type bug --priority-max 1", "moot list --all --sort updated --json --fields id,title"),
     ),
@@ -290,15 +291,15 @@ COMMANDS: Final = (
         "ready",
         "Issues that can be worked on now: nothing blocks them",
         _ready_arguments,
-        watched(_ready),
+        told(watched(_ready)),
         examples=("moot ready", "moot ready --unassigned --limit 5", "moot ready --claim --json"),
     ),
-    Command("blocked", "Issues that something blocks, and what", _blocked_arguments, watched(_blocked)),
+    Command("blocked", "Issues that something blocks, and what", _blocked_arguments, told(watched(_blocked))),
     Command(
         "search",
         "Find issues by a part of the title or the start of an id",
         _search_arguments,
-        watched(_search),
+        told(watched(_search)),
         examples=("moot search login", "moot search a1b2 --status all"),
     ),
     Command("children", "The direct children of an issue, closed ones too", _children_arguments, watched(_children)),
@@ -306,14 +307,14 @@ COMMANDS: Final = (
         "watch",
         "List issues, drawn again whenever something happens",
         _list_arguments,
-        lambda context: watch(context, _list),
+        told(lambda context: watch(context, _list)),
         examples=("moot watch", "moot watch --status in_progress --tree"),
     ),
     Command(
         "count",
         "Count issues, closed ones too",
         _count_arguments,
-        _count,
+        told(_count),
         examples=("moot count --status open", "moot count --by-type"),
     ),
     Command("stats", "Totals of the project", _stats_arguments, _stats),

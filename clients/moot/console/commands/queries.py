@@ -13,6 +13,7 @@ from moot.console.confirm import confirmed
 from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
+from moot.console.unknown_names import told
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.query import parse, show
@@ -134,8 +135,8 @@ def _lint(context: Context) -> int:
         documents.write(context, {"total": total, "issues": len(results), "results": results})
         return exits.OK
     if not results:
-        told = f"No template warnings found ({several(found['checked'], 'issue')} checked)"
-        lines.write_lines(context, [confirmed(context, told)])
+        none_found = f"No template warnings found ({several(found['checked'], 'issue')} checked)"
+        lines.write_lines(context, [confirmed(context, none_found)])
         return exits.OK
     style = style_of(context.terminal.facts)
     told_lines = [f"Template warnings ({several(len(results), 'issue')}, {several(total, 'warning')}):"]
@@ -154,7 +155,7 @@ COMMANDS: Final = (
         "query",
         "Issues that a query finds: fields compared, with AND, OR, NOT",
         _query_arguments,
-        _query,
+        told(_query),
         examples=(
             'moot query "status=open AND priority<=1 AND updated>7d"',
             'moot query "(label=frontend OR label=ui) AND NOT assignee=none" --sort updated',
@@ -165,14 +166,14 @@ COMMANDS: Final = (
         "stale",
         "Issues not closed that nobody has changed for long, oldest first",
         _stale_arguments,
-        _stale,
+        told(_stale),
         examples=("moot stale", "moot stale --days 7 --status in_progress"),
     ),
     Command(
         "lint",
         "Issues that lack sections which their type should have",
         _lint_arguments,
-        _lint,
+        told(_lint),
         examples=("moot lint", "moot lint --type bug --status all", "moot lint bd-a1b2 --json"),
     ),
 )

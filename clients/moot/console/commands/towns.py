@@ -71,10 +71,12 @@ def _create_arguments(parser: ArgumentParser) -> None:
 def _create(context: Context) -> int:
     made = context.api.call(CreateTown(actor=context.actor, name=context.arguments.name))
     made = without_words(made) | hand_over(context, made)
-    told = f"Made town {lines.text_of(made, 'name')} {lines.text_of(made, 'town')}"
-    answer(
-        context, made, [confirmed(context, f"{told}, with this machine as replica {lines.text_of(made, 'replica')}")]
-    )
+    town = f"town {lines.text_of(made, 'name')} {lines.text_of(made, 'town')}"
+    if made["created"]:
+        told = f"Made {town}, with this machine as replica {lines.text_of(made, 'replica')}"
+    else:
+        told = f"This is now {town}, on {several(len(made['planes']), 'plane')} that it founded"
+    answer(context, made, [confirmed(context, told)])
     return exits.OK
 
 
@@ -125,7 +127,7 @@ COMMANDS: Final = (
     ),
     Command(
         "town create",
-        "Make this machine's town and give it a name",
+        "Make this machine's town with a name, or name it where it has none",
         _create_arguments,
         _create,
         examples=("moot town create rivertown",),

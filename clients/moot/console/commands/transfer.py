@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moot.console import as_bd, documents, exits
+from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.context import carry_out, chunks_of, need_project, note
 from moot.console.progress import Progress
@@ -309,7 +310,7 @@ def _tell(context: Context, tally: _Tally, path: str) -> None:
     source = neutralise(_name(path))
     since = context.arguments.since
     changes = "" if since is None else f"what changed since {neutralise(_name(since))} "
-    note(context, f"{done} {changes}from {source}: {counts} of {tally.lines:,} lines")
+    note(context, f"{done} {changes}from {source}: {counts} of {several(tally.lines, 'line')}")
     for problem in tally.problems[:PROBLEMS_SHOWN]:
         where = "base line" if problem.get("base") else "line"
         about = f" {neutralise(str(problem['id']))}" if problem.get("id") else ""

@@ -7,15 +7,9 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import SHAPES, Shape
 from moot_protocol.kinds import ISSUE, Policy, field_of
 from moot_protocol.requests import Edge
+from moot_protocol.settings import STATUSES, TYPES
 from moot_protocol.times import instant_ms
 
-STATUSES: Final = frozenset({"open", "in_progress", "blocked", "deferred", "closed", "pinned", "hooked"})
-TYPES: Final = frozenset(
-    {
-        "bug", "feature", "task", "epic", "chore", "decision", "message", "molecule", "gate", "spike", "story",
-        "milestone", "event", "merge-request", "agent", "role", "rig", "convoy", "slot",
-    }
-)  # fmt: skip
 _LEAST_PRIORITY: Final = 4
 
 

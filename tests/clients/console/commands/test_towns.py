@@ -64,6 +64,13 @@ def test_a_town_that_a_program_makes_has_its_recovery_words_in_a_file() -> None:
     assert ran.document["recovery_words_file"] == file
 
 
+def test_a_town_without_a_name_is_named() -> None:
+    made = {"created": False, "name": "hill", "town": "T" * 43, "planes": [{}, {}], "recovery_words": ""}
+    ran = run_console("town create hill", {"create_town": made}, facts=OUTSIDE)
+    assert ran.out == f"✓ This is now town hill {'T' * 43}, on 2 planes that it founded\n"
+    assert not ran.terminal.files
+
+
 def test_a_second_town_is_refused_in_words() -> None:
     refused = RefusedError("there is a town on this machine already", code=Code.EXISTS)
     ran = run_console("town create hill", {"create_town": refused}, facts=OUTSIDE)

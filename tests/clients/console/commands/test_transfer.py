@@ -66,6 +66,10 @@ def test_pieces_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [request.lines for request in ran.asked] == [(b"12345678",), (b"12345678", b"12")]  # type: ignore[attr-defined]
 
 
+def test_a_single_line_is_told_as_one() -> None:
+    assert run_console("import -", {"import": DONE}, stdin=[b"{}\n"]).err.endswith(" of 1 line\n")
+
+
 def test_problems_are_reported_by_line_and_the_rest_goes_in() -> None:
     problems = [{"line": 7, "id": "bd-\x1b[2J", "problem": "a label of 200 characters"}]
     ran = run_console("import -", {"import": DONE | {"problems": problems}}, stdin=[b"{}\n"])

@@ -7,6 +7,7 @@ import pytest
 from moot_protocol import limits
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Edge
+from moot_protocol.settings import STATUSES, TYPES
 from mootd.engine.issues import checks
 
 
@@ -44,9 +45,9 @@ def test_a_value_that_a_field_cannot_have_is_refused(name: str, value: object) -
 
 def test_fields_that_are_cleared_and_all_statuses_and_types_pass() -> None:
     checks.check_fields({"due_at": "", "assignee": "", "description": "", "priority": 0, "estimated_minutes": 0})
-    for status in checks.STATUSES:
+    for status in STATUSES:
         checks.check_fields({"status": status})
-    for issue_type in checks.TYPES:
+    for issue_type in TYPES:
         checks.check_fields({"issue_type": issue_type})
 
 

@@ -1,0 +1,92 @@
+"""Statuses and types that nobody has: a list asked for one is empty, and its reader is told why.
+
+Invariant: what is listed never depends on it. `bd` answers such a list with nothing and success, and programs written
+for it go by that, so it is a note on standard error. Nothing is asked of the daemon for the names of every project.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from moot.console import filter_arguments as filters
+from moot.console.command import Context
+from moot.console.grammar import comma_separated
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import MootError
+from moot_protocol.listing import Filter
+from moot_protocol.memory_requests import Settings
+from moot_protocol.query import NONE, And, Compare, Node, Or, parse
+from moot_protocol.requests import Count
+from moot_protocol.settings import STATUSES, TYPES, custom_statuses, custom_types
+
+
+class _Kind(NamedTuple):
+    field: str
+    """Its name in a query, and what `Count` groups by."""
+    of_all: frozenset[str]
+    setting: str
+    own: Callable[[str], Iterable[str]]
+    """The names in the setting's value."""
+
+
+_STATUS: Final = _Kind("status", STATUSES, "status.custom", lambda text: (each.name for each in custom_statuses(text)))
+_TYPE: Final = _Kind("type", TYPES, "types.custom", custom_types)
+
+
+def told(run: Callable[[Context], int]) -> Callable[[Context], int]:
+    """A command that lists issues, which first tells of names in its arguments that nobody has."""
+
+    def command(context: Context) -> int:
+        arguments = context.arguments
+        if not getattr(arguments, "ready", False):
+            named = (name for name in comma_separated(_flag(context, "status")) if name != filters.ALL_STATUSES)
+            _tell(context, _STATUS, named)
+        _tell(context, _TYPE, map(filters.type_of, comma_separated(_flag(context, "type"))))
+        if isinstance(getattr(arguments, "query", None), list) and not arguments.parse_only:
+            tree = parse(" ".join(arguments.query))
+            for kind in (_STATUS, _TYPE):
+                _tell(context, kind, _compared(tree, kind.field))
+        return run(context)
+
+    return command
+
+
+def _flag(context: Context, name: str) -> Sequence[str] | None:
+    value: Sequence[str] | None = getattr(context.arguments, name, None)
+    return value
+
+
+def _compared(node: Node, field: str) -> Iterator[str]:
+    """The names that a query compares a field with; patterns are none."""
+    if isinstance(node, Compare):
+        is_name = "*" not in node.text and node.text.lower() != NONE
+        if node.field == field and node.operator in {"=", "!="} and is_name:
+            yield node.text
+        return
+    for part in node.parts if isinstance(node, And | Or) else (node.part,):
+        yield from _compared(part, field)
+
+
+def _tell(context: Context, kind: _Kind, named: Iterable[str]) -> None:
+    strange = [name for name in dict.fromkeys(named) if name not in kind.of_all]
+    if not strange:
+        return
+    try:
+        others = _others(context, kind)
+    except MootError:
+        return  # what can't be asked here is no mistake of the reader's, and the list tells what is wrong itself
+    for name in strange:
+        if name not in others:
+            there = ", ".join(map(neutralise, sorted(kind.of_all | others)))
+            context.terminal.err(f"No issue has the {kind.field} {neutralise(name)!r}; there are {there}\n")
+
+
+def _others(context: Context, kind: _Kind) -> set[str]:
+    """The names that issues have here, and those that the project has set."""
+    projects = filters.projects_of(context)
+    counted = context.api.call(Count(filter=Filter(projects=projects), by=kind.field))
+    found = {group["group"] for group in counted["groups"] if group["group"]}
+    for project in projects:
+        for each in context.api.call(Settings(project=project, prefix=kind.setting)):
+            if each["key"] == kind.setting:
+                found.update(kind.own(each["value"]))
+    return found
