@@ -350,7 +350,7 @@ class Daemon:
         _log.info("daemon.stopped")
 
     def _announce(self, loop: asyncio.AbstractEventLoop, tested: asyncio.Event, front: Front) -> None:
-        """Test that the socket answers, tell the service manager once all is loaded, and go on where it wants to hear."""
+        """Test that the socket answers, and tell the service manager once all is loaded; go on where it wants that."""
         pid = self._answering_pid()
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(tested.set)

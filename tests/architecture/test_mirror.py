@@ -17,8 +17,8 @@ MODULE_LINES, FUNCTION_LINES = 500, 60
 
 PURE = {
     "moot_protocol", "msgspec", "cryptography", "backports", "compression", "base64", "binascii", "bisect",
-    "collections", "datetime", "enum", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "sys", "tomllib",
-    "typing",
+    "collections", "datetime", "enum", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re",
+    "sys", "tomllib", "typing",
 }  # fmt: skip
 """What the protocol may import: nothing that reads a clock, draws entropy, opens anything or logs."""
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "now", "utcnow", "today", "urandom", "generate"}
