@@ -3,7 +3,8 @@
 Concurrent writes may close a cycle that no single writer would have. The log keeps every edge; of the blocking ones
 (`blocks`, `conditional-blocks`), taken in ascending (hlc, author, n), each is left out that would close a cycle with
 those taken before and with the parent-child edges, since a child waits while its parent is blocked. Every such cycle
-lies inside one strongly connected component, so the rule is applied component by component.
+lies inside one strongly connected component, so the rule is applied component by component: once for each that changed,
+however many edges were added to it, since anybody who may write may write a graph that is nothing but cycles.
 """
 
 from collections import deque
@@ -15,6 +16,8 @@ from mootd.engine.layout import BACK_EDGE, EDGE
 PARENT: Final = "parent-child"
 WAITING: Final = frozenset({"blocks", "conditional-blocks", PARENT})
 """Edges along which an issue waits for another."""
+_MOST_IN_TABLES: Final = 4096
+"""Issues of a component for which all paths are kept: the tables take its square / 4 bytes, 4 MB at the most."""
 
 
 class Edges(Protocol):
@@ -41,10 +44,14 @@ Neighbours = Callable[[int], Iterator[int]]
 
 
 class Cutter:
-    """Decides which blocking edges of a graph are left out."""
+    """Decides which blocking edges of a graph are left out: `settle` carries out what `check` and `reconsider` note."""
 
     def __init__(self, graph: Edges) -> None:
         self._graph = graph
+        self._closed: list[int] = []
+        """Issues from which an edge was added that closed a cycle."""
+        self._has_lost = False
+        """Whether an edge was removed."""
 
     def _ahead(self, eid: int) -> Iterator[int]:
         return (other for other, edge_type, _ in self._graph.edges(EDGE, eid) if edge_type in WAITING)
@@ -53,9 +60,24 @@ class Cutter:
         return (other for other, edge_type, _ in self._graph.edges(BACK_EDGE, eid) if edge_type in WAITING)
 
     def check(self, source: int, target: int) -> None:
-        """After an edge was added: cut its component anew if it closed a cycle."""
+        """After an edge was added: see whether it closed a cycle."""
         if source == target or self._leads_back(source, target):
-            self._cut(source)
+            self._closed.append(source)
+
+    def reconsider(self) -> None:
+        """After edges were removed: every component that has, or had, an edge left out is to be cut anew."""
+        self._has_lost = True
+
+    def settle(self) -> None:
+        """Cut anew what was noted; the graph's edges stay as they are, so each component once."""
+        members = self._closed
+        if self._has_lost:
+            members = members + [source for source, _, _ in self._graph.left_out()]
+        self._closed, self._has_lost = [], False
+        settled: set[int] = set()
+        for member in members:
+            if member not in settled:
+                settled |= self._cut(member)
 
     def _leads_back(self, source: int, target: int) -> bool:
         """Whether a path leads from `target` to `source`; searched from both ends, one edge at a time in turn.
@@ -73,39 +95,92 @@ class Cutter:
                 return True
             turn = 1 - turn
 
-    def reconsider(self) -> None:
-        """After edges were removed: cut anew every component that has, or had, an edge left out."""
-        while any(self._cut(source) for source, _, _ in self._graph.left_out()):
-            pass
-
-    def _cut(self, member: int) -> bool:
-        """Apply the rule to the component of an issue; whether anything changed."""
+    def _cut(self, member: int) -> set[int]:
+        """Apply the rule to the component of an issue; its members."""
         component = _reach(member, self._ahead) & _reach(member, self._behind)
-        kept, inside, changed = self._edges_of(component)
-        for edge in sorted(inside):
-            closes = edge.source in _reach(edge.target, lambda eid: iter(kept[eid]))
+        paths: _Paths = _Tables(component) if len(component) <= _MOST_IN_TABLES else _Searches(component)
+        for edge in sorted(self._edges_of(component, paths)):
+            closes = paths.lead(edge.target, edge.source)
             if not closes:
-                kept[edge.source].add(edge.target)
-            changed |= self._graph.leave_out(edge.source, edge.target, edge.edge_type, leave=closes)
-        return changed
+                paths.add(edge.source, edge.target)
+            self._graph.leave_out(edge.source, edge.target, edge.edge_type, leave=closes)
+        return component
 
-    def _edges_of(self, component: set[int]) -> tuple[dict[int, set[int]], list[_Edge], bool]:
-        """Parent edges and blocking edges inside a component; blocking edges that lead out of it are taken in again."""
-        parents: dict[int, set[int]] = {eid: set() for eid in component}
+    def _edges_of(self, component: set[int], paths: "_Paths") -> list[_Edge]:
+        """The blocking edges inside a component. Parent edges count as they are; what leads out is taken in again."""
         inside: list[_Edge] = []
-        changed = False
         for eid in component:
             for other, edge_type, value in list(self._graph.edges(EDGE, eid)):
                 if edge_type not in WAITING:
                     continue
                 if edge_type == PARENT:
                     if other in component:
-                        parents[eid].add(other)
+                        paths.add(eid, other)
                 elif other in component:
                     inside.append(_Edge(value[1:], eid, other, edge_type))
                 else:
-                    changed |= self._graph.leave_out(eid, other, edge_type, leave=False)
-        return parents, inside, changed
+                    self._graph.leave_out(eid, other, edge_type, leave=False)
+        return inside
+
+
+class _Paths(Protocol):
+    """Which issues lead to which, as edges come."""
+
+    def add(self, source: int, target: int) -> None:
+        """An edge more."""
+
+    def lead(self, source: int, target: int) -> bool:
+        """Whether a path leads from one issue to another; one leads from each to itself."""
+
+
+class _Tables:
+    """All paths between some issues, a bit for each pair: an edge that changes none costs one look.
+
+    Args:
+        members: the issues.
+    """
+
+    def __init__(self, members: set[int]) -> None:
+        self._places = {eid: place for place, eid in enumerate(members)}
+        self._ahead = [1 << place for place in range(len(members))]
+        self._behind = self._ahead[:]
+
+    def lead(self, source: int, target: int) -> bool:
+        return bool(self._ahead[self._places[source]] >> self._places[target] & 1)
+
+    def add(self, source: int, target: int) -> None:
+        start, end = self._places[source], self._places[target]
+        behind, ahead = self._behind[start], self._ahead[end]
+        led, leading = ahead & ~self._ahead[start], behind & ~self._behind[end]
+        for place in _bits(leading):
+            self._ahead[place] |= ahead
+        for place in _bits(led):
+            self._behind[place] |= behind
+
+
+class _Searches:
+    """The same for so many issues that tables would take too much room: each look is a search.
+
+    Args:
+        members: the issues.
+    """
+
+    def __init__(self, members: set[int]) -> None:
+        self._kept: dict[int, set[int]] = {eid: set() for eid in members}
+
+    def lead(self, source: int, target: int) -> bool:
+        return target in _reach(source, lambda eid: iter(self._kept[eid]))
+
+    def add(self, source: int, target: int) -> None:
+        self._kept[source].add(target)
+
+
+def _bits(number: int) -> Iterator[int]:
+    """The places of the ones in a number."""
+    while number:
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest
 
 
 class _Search:

@@ -254,7 +254,8 @@ class Graph:
 
     # -- Settling ------------------------------------------------------------------------------------------------
     def settle(self) -> None:
-        """Propagate blockedness from every issue that was touched, to the fixpoint."""
+        """Leave out what closes cycles; then propagate blockedness from every issue touched, to the fixpoint."""
+        self._cutter.settle()
         while self._queue:
             standing = self.standing(self._queue.pop())
             should = standing.should_be_blocked

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mootd.engine.cycles import PARENT, WAITING, Cutter
+from mootd.engine import cycles
+from mootd.engine.cycles import PARENT, WAITING, Cutter, _Searches, _Tables
 from mootd.engine.layout import EDGE
 
 EdgeName = tuple[int, int, str]
@@ -18,6 +20,8 @@ class Drawing:
     def __init__(self) -> None:
         self.ranks: dict[EdgeName, bytes] = {}
         self.out: set[EdgeName] = set()
+        self.settles = True
+        """Whether each edge is added in a transaction of its own."""
         self.looks = 0
         """How many edges were looked at."""
         self.cutter = Cutter(self)
@@ -27,12 +31,15 @@ class Drawing:
         self.ranks[source, target, edge_type] = (len(self.ranks) if rank is None else rank).to_bytes(2, "big")
         if edge_type in WAITING:
             self.cutter.check(source, target)
+        if self.settles:
+            self.cutter.settle()
 
     def remove(self, source: int, target: int, edge_type: str = BLOCKS) -> None:
         """Remove an edge."""
         del self.ranks[source, target, edge_type]
         self.out.discard((source, target, edge_type))
         self.cutter.reconsider()
+        self.cutter.settle()
 
     # -- `Edges` -------------------------------------------------------------------------------------------------
     def edges(self, prefix: bytes, eid: int) -> Iterator[tuple[int, str, bytes]]:
@@ -142,6 +149,43 @@ def test_any_edges_in_any_order_leave_out_what_the_definition_says(edges: list[E
     for edge, rank in zip(edges, ranks, strict=True):
         made.add(*edge, rank=rank)
     assert made.out == by_definition(made.ranks)
+    together = Drawing()
+    together.settles = False
+    for edge, rank in zip(edges, ranks, strict=True):
+        together.add(*edge, rank=rank)
+    together.cutter.settle()
+    assert together.out == made.out
     for edge in data.draw(st.lists(st.sampled_from(edges), unique=True)) if edges else []:
         made.remove(*edge)
         assert made.out == by_definition(made.ranks)
+
+
+@given(st.lists(st.tuples(NODES, NODES), max_size=30))
+def test_tables_of_all_paths_say_what_searches_find(edges: list[tuple[int, int]]) -> None:
+    nodes = set(range(1, 6))
+    tables, searches = _Tables(nodes), _Searches(nodes)
+    for source, target in edges:
+        tables.add(source, target)
+        searches.add(source, target)
+        for one in nodes:
+            assert [tables.lead(one, other) for other in nodes] == [searches.lead(one, other) for other in nodes]
+
+
+@pytest.mark.parametrize("most", [4096, 10])
+def test_where_everybody_waits_for_everybody_one_transaction_looks_at_each_edge_a_few_times(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycles, "_MOST_IN_TABLES", most)
+    made = Drawing()
+    made.settles = False
+    for source in range(16):
+        for target in range(16):
+            made.add(source, target)
+    made.looks = 0
+    made.cutter.settle()
+    assert made.looks <= 3 * len(made.ranks)
+    assert made.out == by_definition(made.ranks)
+    made.looks = 0
+    made.remove(0, 1)
+    assert made.looks <= 3 * len(made.ranks) + 3
+    assert made.out == by_definition(made.ranks)
