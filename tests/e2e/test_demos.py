@@ -59,6 +59,12 @@ def runs(process: int) -> bool:
         return False
 
 
+def test_the_replicas_of_the_demo_need_no_test_tools() -> None:
+    # The demo makes an environment of its own, in which nothing is installed but what Moot needs.
+    hidden = "import sys; sys.modules.update(dict.fromkeys(['pytest', 'hypothesis', 'blockbuster'], None))"
+    subprocess.run([sys.executable, "-c", f"{hidden}; import three_replicas"], cwd=DEMOS, check=True)
+
+
 def test_a_demo_that_is_killed_leaves_no_process_and_no_folder() -> None:
     demo, folder, process = staged("input()")
     demo.send_signal(signal.SIGKILL)
