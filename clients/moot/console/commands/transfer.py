@@ -306,6 +306,7 @@ def _portions(pairs: Iterable[LinePair]) -> Iterator[tuple[LinePair, ...]]:
 def _tell(context: Context, tally: _Tally, path: str) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in tally.counts.items())
     counts += f", {tally.memories:,} kept as memories" if tally.memories else ""
+    counts += f", {several(len(tally.problems), 'problem')}" if tally.problems else ""
     done = "Would import" if context.arguments.dry_run else "Imported"
     source = neutralise(_name(path))
     since = context.arguments.since

@@ -74,7 +74,9 @@ def test_problems_are_reported_by_line_and_the_rest_goes_in() -> None:
     problems = [{"line": 7, "id": "bd-\x1b[2J", "problem": "a label of 200 characters"}]
     ran = run_console("import -", {"import": DONE | {"problems": problems}}, stdin=[b"{}\n"])
     assert ran.code == 0
-    assert ran.err.splitlines()[1] == "  line 7 bd-^[[2J: a label of 200 characters"
+    told, line = ran.err.splitlines()
+    assert told.endswith("3 unchanged, 0 skipped, 1 problem of 1 line")
+    assert line == "  line 7 bd-^[[2J: a label of 200 characters"
 
 
 def test_a_line_that_is_too_long_is_reported_and_keeps_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
