@@ -4,7 +4,6 @@ Invariant: whatever is committed on a plane of sources is looked at once more, w
 how far the log was followed is noted in the transaction that writes the copies. Following twice changes nothing.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
@@ -19,6 +18,7 @@ from mootd.engine.sharing import Shared, follow, note_followed, shares_of, sourc
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader, Table
+from mootd.waking import WakingThread
 
 PAUSE_S: Final = 1.0
 """How long after it was woken the thread looks: a burst of commits is followed once."""
@@ -28,7 +28,7 @@ AT_ONCE: Final = 2_000
 _log: Final = structlog.get_logger()
 
 
-class Following:
+class Following(WakingThread):
     """Keeps the copies of this machine's shares in step.
 
     Args:
@@ -40,30 +40,14 @@ class Following:
     def __init__(
         self, replica: Replica, submit: Callable[[Callable[[Unit], int]], "Future[Any]"], pause_s: float = PAUSE_S
     ) -> None:
+        super().__init__("following")
         self._replica = replica
         self._submit = submit
         self._pause_s = pause_s
         self._seen = -1
         """Up to which arrival number events were looked at; -1 before the first look."""
         self._cuts = replica.cuts
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="following", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._wake.set()
-        self._thread.start()
-
-    def happened(self) -> None:
-        """Something was committed. Called from any thread."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """End, and wait until what is under way is done."""
-        self._stopped.set()
-        self._wake.set()
-        self._thread.join()
+        self._wake.set()  # what was committed while nobody followed
 
     def _run(self) -> None:
         wait_s: float | None = None

@@ -16,6 +16,7 @@ from mootd.files import Watch, Watcher
 from mootd.ports import Clock
 from mootd.spool.keeper import RETRY_MS, Keeper
 from mootd.spool.taking import Admit, Submit
+from mootd.waking import WakingThread
 
 PAUSE_S: Final = 0.05
 """How long after it was woken the thread looks: a burst of commits wakes it once."""
@@ -33,7 +34,7 @@ class _Kept:
         self.watch: Watch | None = None
 
 
-class Spools:
+class Spools(WakingThread):
     """Keeps the open spools.
 
     Args:
@@ -45,29 +46,13 @@ class Spools:
     """
 
     def __init__(self, replica: Replica, submit: Submit, admit: Admit, watcher: Watcher, clock: Clock) -> None:
+        super().__init__("spools")
         self._replica = replica
         self._submit = submit
         self._admit = admit
         self._watcher = watcher
         self._clock = clock
         self._kept: dict[SpoolRow, _Kept] = {}
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="spools", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def happened(self) -> None:
-        """Something was committed. Called from any thread."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """End, and wait until what is under way is done."""
-        self._stopped.set()
-        self._wake.set()
-        self._thread.join()
 
     def _run(self) -> None:
         try:
