@@ -244,6 +244,7 @@ def bench_newcomer(count: int) -> list[Row]:
         raw = asyncio.run(_raw_batches(third))
         bare = seconds(lambda: _ingest_raw(third, raw))
         floor = clone + bare
+        commits, size = _one_event(first, path / "hub.git")
     return [
         Row(
             f"joining a plane of {count:,} issues through Git",
@@ -252,8 +253,31 @@ def bench_newcomer(count: int) -> list[Row]:
             taken / floor,
             1.5,
             "×",
-        )
+        ),
+        Row(f"commits of one event on a plane of {count:,} issues", f"{commits}", "", commits, 1, ""),
+        Row(f"bytes of it on the remote, among {count:,} issues", f"{size:,} B", "", size, 2000, "B"),
     ]
+
+
+def _one_event(machine: Machine, hub: Path) -> tuple[int, int]:
+    """Commits, and bytes of all objects, that one event on a machine's plane adds to the remote."""
+    asyncio.run(machine.round())
+    before = _all_of(hub)
+    machine.write(Create(actor="ada", project=PROJECT, fields=IssueFields(title="one")))
+    asyncio.run(machine.round())
+    new = _all_of(hub) - before
+    checked = subprocess.run(
+        ["git", "-C", hub, "cat-file", "--batch-check=%(objecttype) %(objectsize:disk)"],
+        input="\n".join(new), capture_output=True, check=True, text=True,
+    ).stdout  # fmt: skip
+    found = [line.split(" ") for line in checked.splitlines()]
+    return sum(kind == "commit" for kind, _ in found), sum(int(size) for _, size in found)
+
+
+def _all_of(hub: Path) -> set[str]:
+    """The names of all objects of a repository."""
+    asked: list[str | Path] = ["git", "-C", hub, "cat-file", "--batch-all-objects", "--batch-check=%(objectname)"]
+    return set(subprocess.run(asked, capture_output=True, check=True, text=True).stdout.split())
 
 
 async def _raw_batches(machine: Machine) -> list[bytes]:
@@ -288,9 +312,9 @@ def bench_rounds(behind: int = 1000) -> list[Row]:
     """How often two replicas have to answer one another."""
     with scratch() as path:
         first, second = town(path, 2)
-        asyncio.run(first.round())
-        asyncio.run(second.round())
-        asyncio.run(first.round())
+        # What each says of itself once it has met the other takes a round more to get around.
+        for each in (first, second, first, second, first):
+            asyncio.run(each.round())
         in_step = _rounds(first, second)
         _edit(first, None, behind)
         late = _rounds(first, second)

@@ -8,7 +8,7 @@ from moot_protocol.register import MISSING, Sibling
 from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import LogReader, StoredEvent
-from mootd.engine.record import Group, Record, decode_record, groups_of, live_of
+from mootd.engine.record import Group, Record, decode_named, decode_record, groups_of, live_of
 from mootd.store.port import Reader
 
 Said = tuple[dict[str, Any], str]
@@ -69,6 +69,11 @@ class Entities:
         """An entity's record, or None."""
         packed = self.packed(eid)
         return None if packed is None else decode_record(packed)
+
+    def name(self, eid: int) -> str | None:
+        """An entity's name, or None for a mere reference."""
+        packed = self.packed(eid)
+        return None if packed is None else decode_named(packed).entity
 
     def event(self, arrival: int) -> StoredEvent:
         """An event, read once."""

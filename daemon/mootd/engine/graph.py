@@ -167,8 +167,9 @@ class Graph:
         if held_up == holds_up:
             return
         step = 1 if holds_up else -1
+        has_cycles = next(self._txn.scan(self._index, CYCLE, layout.after(CYCLE)), None) is not None
         for source, edge_type, _ in self.edges(BACK_EDGE, eid):
-            if edge_type in BLOCKING and not self.is_left_out(source, eid, edge_type):
+            if edge_type in BLOCKING and not (has_cycles and self.is_left_out(source, eid, edge_type)):
                 self.standing(source).blockers += step
                 self._queue.append(source)
 
@@ -308,7 +309,7 @@ class Graph:
                 continue
             if standing.was_blocked and standing.flags & (EXISTS | SETTLED | BLOCKED) == EXISTS:
                 self.unblocked.append(eid)
-            old, new = index_key(standing.packed, eid), index_key(packed, eid)
+            old, new = index_key(standing.packed, eid), standing.index_key
             if old != new:
                 deletes += [] if old is None else [old]
                 puts += [] if new is None else [(new, b"")]

@@ -16,7 +16,7 @@ from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import decode_project
 from mootd.engine.planes import kept_planes, labels_of, plane_meant
-from mootd.engine.record import decode_record
+from mootd.engine.record import decode_named
 from mootd.store.port import Reader, Table
 
 _SHOWN_CANDIDATES = 5
@@ -107,7 +107,7 @@ class Names:
             eid = layout.eid_of(key)
             packed = self._reader.get(self._views.records, layout.eid_key(eid))
             if packed is not None:
-                yield Located(decode_record(packed).entity, eid, plane)
+                yield Located(decode_named(packed).entity, eid, plane)
 
     def _short(self, typed: str) -> list[Located]:
         """The issues whose ids or aliases begin so, each once."""

@@ -106,9 +106,23 @@ class Standing:
         """Set PARKED by the wall clock."""
         self.flags = self.flags | PARKED if self.until_ms > now_ms else self.flags & ~PARKED
 
+    @property
+    def index_key(self) -> bytes | None:
+        """The key that it has in READY, DEFERRED or BLOCKED, if it has one."""
+        return _index_key(
+            self.flags,
+            self.issue_class,
+            self.project,
+            self.priority,
+            self.created_ms,
+            self.tie,
+            self.until_ms,
+            self.eid,
+        )
+
     def index_keys(self) -> tuple[bytes, ...]:
         """The keys it has in READY, DEFERRED and BLOCKED: one or none."""
-        key = index_key(self.pack(), self.eid)
+        key = self.index_key
         return () if key is None else (key,)
 
 
@@ -117,11 +131,15 @@ def index_key(packed: bytes | None, eid: int) -> bytes | None:
     if packed is None:
         return None
     flags, issue_class, project, priority, created_ms, tie, _, until_ms, *_ = _STRUCT.unpack(packed)
-    if not flags & EXISTS:
-        return None
-    if flags & BLOCKED:
+    return _index_key(flags, issue_class, project, priority, created_ms, tie, until_ms, eid)
+
+
+def _index_key(
+    flags: int, issue_class: int, project: int, priority: int, created_ms: int, tie: int, until_ms: int, eid: int
+) -> bytes | None:
+    if flags & (EXISTS | BLOCKED) == EXISTS | BLOCKED:
         return layout.blocked_key(project, priority, created_ms, tie, eid)
-    if flags & (OPEN | PINNED) != OPEN:
+    if flags & (EXISTS | OPEN | PINNED) != EXISTS | OPEN:
         return None
     return _waiting_key(flags, layout.ready_key(project, issue_class, priority, created_ms, tie, eid), until_ms)
 

@@ -222,10 +222,9 @@ class IssueWriter:
         holding.let_go(editor)
         editor.save()
         holding.forget_claim(self.unit, self.plane, name, request.actor)
-        entities = self.issues().entities
-        # All of them exist: an issue that is deleted is not among them.
-        records = [entities.record(other) for other in self.unit.views.graph.unblocked if other != eid]
-        return self.answer(name) | {"_unblocked": sorted(record.entity for record in records if record)}
+        name_of = self.issues().entities.name
+        names = [name_of(other) for other in self.unit.views.graph.unblocked if other != eid]
+        return self.answer(name) | {"_unblocked": sorted(filter(None, names))}
 
     def reopen(self, request: Reopen) -> IssueDoc:
         """Open a closed issue again."""
