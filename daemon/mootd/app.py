@@ -49,6 +49,7 @@ from mootd.version import VERSION
 from mootd.writer import Commit, Writer
 
 if TYPE_CHECKING:
+    from mootd.edges.heap import HeapTrimmer
     from mootd.engine.remotes import RemoteRow
     from mootd.exchange.hub import Hub, Worker
     from mootd.mirror.mirrors import Mirrors
@@ -99,7 +100,12 @@ class _ServiceApi:
         if asker is None:
             return self._service.call(request, key, wait=self._terminal.wait)
         grant = self._gate.admit(asker, request)
-        answer = self._service.call(grant.request, key, wait=self._terminal.wait)
+        try:
+            answer = self._service.call(grant.request, key, wait=self._terminal.wait)
+        except MootError as error:
+            if (told := self._gate.told(grant, error)) is None:
+                raise
+            raise told from None
         return self._gate.narrow(grant, answer)  # type: ignore[no-any-return]  # of the request's own type
 
 
@@ -187,14 +193,17 @@ class _Parts(NamedTuple):
     spools: "Spools"
     following: "Following"
     scrub: "Scrub"
+    trimmer: "HeapTrimmer"
 
-    def happened(self) -> None:
+    def happened(self, commit: Commit) -> None:
         """Something was committed. Called from the writer's thread."""
         self.service.commits.happened()
         self.hub.happened()
         self.mirrors.happened()
         self.spools.happened()
         self.following.happened()
+        if commit.bulk:
+            self.trimmer.happened()
 
 
 class _Serving(NamedTuple):
@@ -266,7 +275,7 @@ class Daemon:
             if commit.error is not None:
                 _log.warning("commit.failed", jobs=commit.jobs, code=str(commit.error.code))
             elif made:
-                made[0].happened()
+                made[0].happened(commit)
 
         def load() -> _Parts:
             made.append(self._parts(replica, writer, machine, (executor, exchanging, mirroring), gate))
@@ -286,6 +295,7 @@ class Daemon:
             for parts in made:
                 parts.spools.stop()
                 parts.following.stop()
+                parts.trimmer.stop()
             exchanging.shutdown(cancel_futures=True)
             mirroring.shutdown(cancel_futures=True)
             writer.stop()
@@ -299,6 +309,7 @@ class Daemon:
         gate: Gate,
     ) -> _Parts:
         """What works behind the front. A third of a start is the loading of it: nobody has to wait for that."""
+        from mootd.edges.heap import HeapTrimmer, trimming  # noqa: PLC0415
         from mootd.edges.mirror_file import DiskFile  # noqa: PLC0415
         from mootd.edges.watching import SystemWatcher  # noqa: PLC0415
         from mootd.exchange.hub import Hub  # noqa: PLC0415
@@ -317,9 +328,12 @@ class Daemon:
         service = Service(replica, writer, machine, executor, hub, mirrors)
         spools = Spools(replica, writer.submit, _own(gate), SystemWatcher(), self._clock)
         following = Following(replica, writer.submit)
+        trimmer = HeapTrimmer(trimming())
         spools.start()
         following.start()
-        return _Parts(service, hub, mirrors, spools, following, Scrub(replica, commit, executor, _log.info))
+        trimmer.start()
+        scrub = Scrub(replica, commit, executor, _log.info)
+        return _Parts(service, hub, mirrors, spools, following, scrub, trimmer)
 
     def _worker(self, row: "RemoteRow", hub: "Hub") -> "Worker":
         """What exchanges with a remote; its libraries are loaded when the first one is there."""
