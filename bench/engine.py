@@ -15,6 +15,7 @@ from moot_protocol.batch import decode_batch, encode_batch
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Close, Edge, Reopen
 from mootd.app import COLLECT_AFTER
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.receive import receive
 from mootd.engine.replica import Replica
@@ -25,7 +26,7 @@ from mootd.store.port import Table
 def import_lines(target: Replica, lines: list[bytes]) -> None:
     """Import as the daemon does it: a request's lines a transaction."""
     for start in range(0, len(lines), LINES_AT_ONCE):
-        parsed = parse(lines[start : start + LINES_AT_ONCE], start + 1, {})
+        parsed = parse(lines[start : start + LINES_AT_ONCE], start + 1, FirstLines())
         with target.transaction() as unit:
             Importer(unit, target.ledger.number, PROJECT, "bench").take(parsed)
 

@@ -109,16 +109,8 @@ class Standing:
     @property
     def index_key(self) -> bytes | None:
         """The key that it has in READY, DEFERRED or BLOCKED, if it has one."""
-        return _index_key(
-            self.flags,
-            self.issue_class,
-            self.project,
-            self.priority,
-            self.created_ms,
-            self.tie,
-            self.until_ms,
-            self.eid,
-        )
+        rest = self.project, self.issue_class, self.priority, self.created_ms, self.tie, self.eid
+        return _index_key(self.flags, self.until_ms, rest)
 
     def index_keys(self) -> tuple[bytes, ...]:
         """The keys it has in READY, DEFERRED and BLOCKED: one or none."""
@@ -131,17 +123,16 @@ def index_key(packed: bytes | None, eid: int) -> bytes | None:
     if packed is None:
         return None
     flags, issue_class, project, priority, created_ms, tie, _, until_ms, *_ = _STRUCT.unpack(packed)
-    return _index_key(flags, issue_class, project, priority, created_ms, tie, until_ms, eid)
+    return _index_key(flags, until_ms, (project, issue_class, priority, created_ms, tie, eid))
 
 
-def _index_key(
-    flags: int, issue_class: int, project: int, priority: int, created_ms: int, tie: int, until_ms: int, eid: int
-) -> bytes | None:
+def _index_key(flags: int, until_ms: int, rest: tuple[int, int, int, int, int, int]) -> bytes | None:
     if flags & (EXISTS | BLOCKED) == EXISTS | BLOCKED:
+        project, _, priority, created_ms, tie, eid = rest
         return layout.blocked_key(project, priority, created_ms, tie, eid)
     if flags & (EXISTS | OPEN | PINNED) != EXISTS | OPEN:
         return None
-    return _waiting_key(flags, layout.ready_key(project, issue_class, priority, created_ms, tie, eid), until_ms)
+    return _waiting_key(flags, layout.ready_key(*rest), until_ms)
 
 
 def _waiting_key(flags: int, ready: bytes, until_ms: int) -> bytes:

@@ -34,6 +34,7 @@ from moot_protocol.requests import (
 )
 from mootd.engine.audit import note
 from mootd.engine.issues.addressing import plane_of
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
@@ -112,7 +113,7 @@ class Service:
         self._mirrors = mirrors
         self._upkeep = Upkeep()
         self.commits = Commits()
-        self._imports: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._imports: OrderedDict[str, FirstLines] = OrderedDict()
         self._imports_lock = threading.Lock()
 
     # -- From threads --------------------------------------------------------------------------------------------
@@ -322,10 +323,10 @@ class Service:
             return Write(lambda unit: unit.try_out(work), bulk=True)
         return Write(lambda unit: once(unit, request, key, work), bulk=True)
 
-    def _seen(self, session: str, *, last: bool) -> dict[str, int]:
+    def _seen(self, session: str, *, last: bool) -> FirstLines:
         """The ids met so far in an import; it is forgotten with its last lines, or when too many others came."""
         with self._imports_lock:
-            seen = self._imports.pop(session, {})
+            seen = self._imports.pop(session) if session in self._imports else FirstLines()
             if not last:
                 self._imports[session] = seen
                 if len(self._imports) > IMPORT_SESSIONS:

@@ -33,6 +33,7 @@ from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.feeds import Town, note
 from moot_testkit.naive_index import check
 from mootd.engine import layout
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.receive import Outcome, receive
 from mootd.engine.unit import Unit
@@ -212,7 +213,9 @@ def test_what_a_savepoint_takes_back_leaves_no_trace_in_the_views(
 
 def write(unit: Unit, request: Mutation[Any]) -> None:
     if isinstance(request, Import):
-        Importer(unit, unit.replica.ledger.number, request.project, request.actor).take(parse(request.lines, 1, {}))
+        Importer(unit, unit.replica.ledger.number, request.project, request.actor).take(
+            parse(request.lines, 1, FirstLines())
+        )
         return
     with suppress(RefusedError):
         carry_out(unit, request)

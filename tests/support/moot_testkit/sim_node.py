@@ -13,6 +13,7 @@ from moot_testkit.hostile import Knowledge
 from moot_testkit.laws import Acknowledged, require
 from moot_testkit.town import PROJECT, Member
 from mootd.engine.exchange import Outgoing
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.log import LogReader
 from mootd.engine.rebuild import Rebuild
@@ -141,7 +142,7 @@ class Node:
 
         def take(unit: Unit) -> dict[str, Any]:
             importer = Importer(unit, self.member.ledger.number, PROJECT, "importer")
-            return importer.take(parse(lines, 1, {}))
+            return importer.take(parse(lines, 1, FirstLines()))
 
         def take_twice(unit: Unit) -> None:
             take(unit)

@@ -13,6 +13,7 @@ from moot_protocol.kinds import ISSUE
 from moot_protocol.register import Sibling
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.reading import Issues
 from mootd.engine.record import Record
 from mootd.engine.unit import Unit
@@ -29,14 +30,14 @@ class Parsed(NamedTuple):
     problems: list[LineProblem]
 
 
-def parse(lines: Iterable[bytes], first_line: int, seen: dict[str, int]) -> Parsed:
+def parse(lines: Iterable[bytes], first_line: int, seen: FirstLines) -> Parsed:
     """Read lines.
 
     Args:
         lines: the lines.
         first_line: the first one's number in its file.
-        seen: id → line of those met before in the same import; those met now are added. Of an id that stands twice, the
-            first counts. The same lines may come again, since the request they came in may have failed.
+        seen: the ids met before in the same import; those met now are added. Of an id that stands twice, the first
+            counts. The same lines may come again, since the request they came in may have failed.
     """
     issues: list[ImportedIssue | PlainLine] = []
     problems: list[LineProblem] = []
@@ -46,7 +47,7 @@ def parse(lines: Iterable[bytes], first_line: int, seen: dict[str, int]) -> Pars
             continue
         if isinstance(parsed, LineProblem):
             problems.append(parsed)
-        elif seen.setdefault(parsed.id, number) != number:
+        elif seen.first(parsed.id, number) != number:
             problems.append(LineProblem(number, parsed.id, "this id stood in an earlier line, which was taken instead"))
         else:
             issues.append(parsed)

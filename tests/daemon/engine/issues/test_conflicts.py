@@ -14,6 +14,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import AddComment, AddEdge, Conflicts, Delete, Edge, ImportEdits, Resolve, Undelete, Update
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.naive_index import check
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 
 
@@ -97,7 +98,7 @@ def test_further_fields_of_files_may_be_in_conflict_too(desks: list[Desk]) -> No
     for number, desk in enumerate(desks):
         line = b'{"id":"mt-1","odd":%d}' % number
         with desk.replica.transaction() as unit:
-            Importer(unit, 1, "mt", "carol").take(parse([line], 1, {}))
+            Importer(unit, 1, "mt", "carol").take(parse([line], 1, FirstLines()))
     exchange(*desks)
     assert fields(desks[0]) == ["extra.odd"]
     desks[0].do(Resolve(actor="c", id="mt-1", field="extra.odd", pick=1))
@@ -216,7 +217,7 @@ def test_settling_another_field_leaves_an_edited_deletion_in_conflict(desks: lis
 
 def test_an_imported_tombstone_is_never_in_conflict_with_an_edit(desks: list[Desk]) -> None:
     with desks[0].replica.transaction() as unit:
-        Importer(unit, 1, "mt", "carol").take(parse([b'{"id":"mt-1","status":"tombstone"}'], 1, {}))
+        Importer(unit, 1, "mt", "carol").take(parse([b'{"id":"mt-1","status":"tombstone"}'], 1, FirstLines()))
     EDITS["a field"](desks[1])
     exchange(*desks)
     assert fields(desks[0]) == fields(desks[1]) == []
@@ -245,7 +246,7 @@ def take_line(desk: Desk, **fields: Any) -> None:
     """Import what is shown of the issue, a little changed, as a newer line."""
     line = line_of(desk, updated_at="2030-01-01T00:00:00Z", **fields)
     with desk.replica.transaction() as unit:
-        Importer(unit, 1, "mt", "carol").take(parse([line], 1, {}))
+        Importer(unit, 1, "mt", "carol").take(parse([line], 1, FirstLines()))
 
 
 def edit_line(desk: Desk, **fields: Any) -> None:

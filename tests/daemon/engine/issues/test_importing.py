@@ -9,6 +9,7 @@ import pytest
 from moot_protocol.requests import Delete, Export
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine.issues import importing
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 
 EXCERPT = Path(__file__).parents[3] / "data" / "beads-excerpt.jsonl"
@@ -25,9 +26,9 @@ def line(name: str, **fields: Any) -> bytes:
     return json.dumps({"id": name, "title": f"Title of {name}"} | fields).encode()
 
 
-def take(desk: Desk, *lines: bytes, first_line: int = 1, seen: dict[str, int] | None = None) -> dict[str, Any]:
+def take(desk: Desk, *lines: bytes, first_line: int = 1, seen: FirstLines | None = None) -> dict[str, Any]:
     """Import lines in one transaction; what the request would answer."""
-    parsed = parse(lines, first_line, {} if seen is None else seen)
+    parsed = parse(lines, first_line, FirstLines() if seen is None else seen)
     with desk.replica.transaction() as unit:
         return Importer(unit, desk.replica.ledger.number, PROJECT, "carol").take(parsed)
 
@@ -122,7 +123,7 @@ def test_an_import_of_the_own_export_changes_nothing(desk: Desk) -> None:
 
 # -- Odd lines ---------------------------------------------------------------------------------------------------
 def test_of_an_id_that_stands_twice_the_first_line_counts_across_requests_too(desk: Desk) -> None:
-    seen: dict[str, int] = {}
+    seen = FirstLines()
     first = take(desk, line("mt-1", title="First"), line("mt-1", title="Second"), seen=seen)
     assert (counts(first), problems(first)) == ({"created": 1}, [(2, "mt-1")])
     later = take(desk, line("mt-1", title="Third"), line("mt-2"), first_line=3, seen=seen)
@@ -131,7 +132,7 @@ def test_of_an_id_that_stands_twice_the_first_line_counts_across_requests_too(de
 
 
 def test_lines_that_come_again_in_a_repeated_request_are_no_duplicates() -> None:
-    seen: dict[str, int] = {}
+    seen = FirstLines()
     lines = [line("mt-1"), line("mt-2")]
     assert parse(lines, 5, seen) == parse(lines, 5, seen)
     assert parse(lines, 5, seen).problems == []

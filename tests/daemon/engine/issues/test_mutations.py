@@ -20,6 +20,7 @@ from moot_protocol.requests import (
     Update,
 )
 from moot_testkit.engine import START_MS, Desk, exchange, town_of
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.service.writes import carry_out
 
@@ -37,7 +38,7 @@ def desk() -> Desk:
 def take(desk: Desk, *lines: bytes) -> None:
     """Import lines."""
     with desk.replica.transaction() as unit:
-        Importer(unit, desk.replica.ledger.number, "mt", "carol").take(parse(lines, 1, {}))
+        Importer(unit, desk.replica.ledger.number, "mt", "carol").take(parse(lines, 1, FirstLines()))
 
 
 def events(desk: Desk) -> int:
