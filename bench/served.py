@@ -1,5 +1,6 @@
 """What users feel: the command line, the socket, start and memory, with the real daemon in an ordinary install."""
 
+import itertools
 import shutil
 import statistics
 import subprocess
@@ -278,23 +279,36 @@ def _p99(daemon: Daemon, name: str, count: int = 400) -> float:
 
 
 def _while_importing(daemon: Daemon) -> dict[str, float]:
-    done = threading.Event()
+    """The requests' p99 while another process imports without a pause."""
+    loader = subprocess.Popen(
+        [sys.executable, __file__, "load", str(daemon.socket)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert loader.stdout is not None
+    loader.stdout.readline()
+    try:
+        return {name: _p99(daemon, name) for name in REQUESTS}
+    finally:
+        loader.communicate(b"enough")
 
-    def load() -> None:
-        lines = [line.replace(b'"gen-', b'"more-') for line in issue_lines(20_000, seed=7)]
-        with daemon.client() as client:
-            for start in range(0, len(lines), CHUNK):
-                client.call(_chunk(lines, start, "more"), deadline_ms=120_000)
+
+def load(socket: str, count: int = 20_000) -> None:
+    """Import without a pause until standard input ends, from a process of its own: its work is no reader's."""
+    lines = issue_lines(count, seed=7)
+    done = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), done.set())).start()
+    with Client(socket) as client:
+        for round_ in itertools.count():
+            fresh = [line.replace(b'"gen-', b'"more%d-' % round_) for line in lines]
+            for start in range(0, count, CHUNK):
+                client.call(_chunk(fresh, start, f"more{round_}"), deadline_ms=120_000)
+                if start == CHUNK and not round_:
+                    print("under way", flush=True)
                 if done.is_set():
                     return
 
-    thread = threading.Thread(target=load)
-    thread.start()
-    found = {name: _p99(daemon, name, 150) for name in REQUESTS}
-    done.set()
-    thread.join()
-    return found
-
 
 if __name__ == "__main__":
-    many_clients(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    if sys.argv[1] == "load":
+        load(sys.argv[2])
+    else:
+        many_clients(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
