@@ -20,10 +20,13 @@ class Replica(State):
         """
         with self.store.write() as txn:
             unit = Unit(self, txn, self.wall.now_ms())
-            unit.views.graph.release_due(unit.now_ms)
-            release_parked(unit)
-            yield unit
-            unit.finish()
+            try:
+                unit.views.graph.release_due(unit.now_ms)
+                release_parked(unit)
+                yield unit
+                unit.finish()
+            finally:
+                unit.release()
         self._committed(unit)
 
     def _committed(self, unit: Unit) -> None:

@@ -103,7 +103,7 @@ class RowMaker:
         """
         if not record.groups:
             return Row([], _NO_STANDING, _NO_EDGES)
-        plain = _plain_values(record) if simple is None else _simple_values(record, simple)
+        plain = plain_values(record) if simple is None else _simple_values(record, simple)
         if plain is None:
             live = live_of(record, self._author_of)
             times = created_ms(live, record.created), updated_ms(live, record.updated)
@@ -239,7 +239,7 @@ def _add_alias(row: Row, eid: int, record: Record, alias: Any) -> None:
         row.keys.append(layout.alias_key(record.plane, alias, eid))
 
 
-def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int | None] | None:
+def plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int | None] | None:
     """What an issue shows, asking no policy: nearly always no field has two values.
 
     Returns:
@@ -268,7 +268,7 @@ def _plain_values(record: Record) -> tuple[dict[str, Any], list[str], bool, int 
 
 
 def _simple_values(record: Record, values: dict[str, Any]) -> tuple[dict[str, Any], list[str], bool, int | None] | None:
-    """As `_plain_values`, for values of which each stands alone under its key."""
+    """As `plain_values`, for values of which each stands alone under its key."""
     if DELETED in values and seen_by(values[DELETED]):
         return None
     label = values.get("labels")

@@ -86,6 +86,11 @@ class Standing:
         return self.flags & (EXISTS | SETTLED) == EXISTS
 
     @property
+    def is_pinned(self) -> bool:
+        """Whether there is such an issue, and it is pinned."""
+        return self.flags & (EXISTS | PINNED) == EXISTS | PINNED
+
+    @property
     def has_own_cause(self) -> bool:
         """Whether it is blocked by something other than a blocked parent."""
         return self.flags & (EXISTS | SETTLED) == EXISTS and (self.blockers > 0 or self.waits > 0)

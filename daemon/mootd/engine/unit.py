@@ -4,13 +4,14 @@ Invariant: whatever a unit appends or accepts goes into the log and into the vie
 are collected into batches that are signed when the unit is sealed; nothing of it can be seen outside before commit.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn, TypeVar
 
 from msgspec.structs import replace
 
 from moot_protocol import limits
+from moot_protocol.acceptance import Reason
 from moot_protocol.batch import Batch, BatchBuilder
 from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
@@ -33,6 +34,14 @@ _WRITERS: Final = frozenset({Role.WRITER, Role.ADMIN})
 _SPECIAL_KINDS: Final = CHARTER_KINDS | ADMIN_KINDS
 _SAID_KEPT: Final = 256
 """Events of this unit whose values are kept at hand."""
+_SILENCED: Final[Mapping[str, tuple[str, str]]] = {
+    Reason.ENDED: ("it was retired, or its town removed", "`moot salvage` saves what was lost; see `moot status`"),
+    Reason.FORKED: ("its key has signed two histories", "`moot salvage` gives this machine a new key"),
+    Reason.OTHER_TOWN: ("its town has no part in that, or not any more", "ask for an invite: `moot join`"),
+    Reason.INVITE_CLOSED: ("the invite it came with was closed without it", "ask for another one: `moot join`"),
+    Reason.READER: ("it may only read", "ask an admin of the plane"),
+}
+"""Why nothing counts that a feed would go on with → that in words, and what to do."""
 
 
 def role_of(row: FeedRow) -> Speaker:
@@ -265,11 +274,9 @@ class Unit:
                 hint="`moot salvage` gives this machine its own key; `moot salvage --moved` if the other is gone",
             )
         if row.reason or row.forked_at:
-            raise RefusedError(
-                f"this replica can't write: {row.reason or 'its feed is forked'}",
-                code=Code.DENIED,
-                hint="see `moot status`",
-            )
+            why, hint = _SILENCED.get(row.reason or Reason.FORKED, (row.reason, "see `moot status`"))
+            plane = self.plane(row.plane).name
+            raise RefusedError(f"this replica can't write on plane {plane}: {why}", code=Code.DENIED, hint=hint)
         if row.is_aside and any(True for _ in AsideReader(self.transaction).at(feed, row.n + 1)):
             # It was signed elsewhere and doesn't count yet. Another event with this number would be a fork.
             raise RefusedError(
@@ -353,6 +360,15 @@ class Unit:
         meta(Table.META, layout.CLOCK, self.clock.last.to_bytes(8, "big"))
         if self.cuts != self.replica.cuts:
             meta(Table.META, layout.CUTS, self.cuts.to_bytes(8, "big"))
+
+    def release(self) -> None:
+        """Forget what was kept at hand, once the transaction is over.
+
+        A unit and its parts name one another, so that they stay until garbage is looked for, which is seldom.
+        """
+        self._said.clear()
+        self._event_puts.clear()
+        self.views.forget()
 
     def change_generation(self, generation: int) -> None:
         """Go over to another generation of views, which must be complete."""

@@ -6,7 +6,9 @@ from typing import Any, Final, TypeVar
 from moot_protocol.action_requests import Diff, EpicStatus, Graph
 from moot_protocol.query_requests import Duplicates, Lint, Query, Similar, Stale
 from moot_protocol.request_base import Request
+from moot_protocol.requests import Count, Labels, Stats
 from mootd.engine.issues.care import Care
+from mootd.engine.issues.counting import CountLists
 from mootd.engine.issues.differences import diff
 from mootd.engine.issues.graphs import GraphLists
 from mootd.engine.issues.lists import Lists
@@ -21,11 +23,16 @@ def _lists(kind: type[L], snapshot: Snapshot, plane: str) -> L:
     """Lists of a kind over the issues of the plane that is named; of every plane, if none is."""
     every = snapshot.issues
     issues = snapshot.issues_of(plane) if plane else every
-    return kind(issues, every.names, dict(snapshot.replica.projects), snapshot.now_ms, snapshot.replica.rows)
+    replica = snapshot.replica
+    projects = dict(replica.projects)
+    return kind(issues, every.names, projects, snapshot.now_ms, replica.rows, ledger=replica.ledger.number)
 
 
 QUERY_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
     Query: lambda snapshot, request: _lists(QueryLists, snapshot, request.plane).query(request),
+    Count: lambda snapshot, request: _lists(CountLists, snapshot, request.filter.plane).count(request),
+    Stats: lambda snapshot, request: _lists(CountLists, snapshot, request.plane).stats(request),
+    Labels: lambda snapshot, request: _lists(CountLists, snapshot, request.plane).labels(request),
     Stale: lambda snapshot, request: _lists(Care, snapshot, request.filter.plane).stale(request),
     Lint: lambda snapshot, request: _lists(Care, snapshot, request.filter.plane).lint(request),
     Duplicates: lambda snapshot, request: _lists(Care, snapshot, request.plane).duplicates(request),

@@ -62,6 +62,7 @@ class Snapshot:
 
     def lists(self, plane: str) -> Lists:
         """Lists of the issues of the plane that is named; of every plane, if none is."""
-        every = self.issues
+        every, replica = self.issues, self.replica
         issues = self.issues_of(plane) if plane else every
-        return Lists(issues, every.names, dict(self.replica.projects), self.now_ms, self.replica.rows)
+        projects = dict(replica.projects)
+        return Lists(issues, every.names, projects, self.now_ms, replica.rows, ledger=replica.ledger.number)

@@ -55,7 +55,7 @@ def row_of(*events: dict[str, Any], **parts: Any) -> Row:
 
 
 def slowly(record: Record) -> Row:
-    with mock.patch.object(rows, "_plain_values", return_value=None):
+    with mock.patch.object(rows, "plain_values", return_value=None):
         return MAKER.make(1, record)
 
 

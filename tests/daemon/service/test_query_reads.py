@@ -7,6 +7,7 @@ from moot_protocol.errors import Code, MootError
 from moot_protocol.listing import Filter
 from moot_protocol.query_requests import QUERY_REQUESTS, Duplicates, Lint, Query, Similar, Stale
 from moot_protocol.request_base import Mutation, Request
+from moot_protocol.requests import Count, Labels, Stats
 from moot_testkit.engine import ids_of
 from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
 from mootd.service.query_reads import QUERY_READS
@@ -15,7 +16,7 @@ from mootd.service.reads import READS
 
 def test_every_request_of_the_subject_is_answered() -> None:
     reading = {request for request in ACTION_REQUESTS if not issubclass(request, Mutation)}
-    assert set(QUERY_READS) == set(QUERY_REQUESTS) | reading
+    assert set(QUERY_READS) == set(QUERY_REQUESTS) | reading | {Count, Labels, Stats}
     assert set(QUERY_READS) <= set(READS)
 
 

@@ -1,5 +1,6 @@
 """One replica's real engine in memory, for tests: a manual clock, seeded entropy, no threads and no sockets."""
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, TypeVar
 
@@ -20,6 +21,8 @@ from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import MemoryKeyStore
 from mootd.engine import layout
 from mootd.engine.entities import Entities
+from mootd.engine.issues.first_lines import FirstLines
+from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.issues.reading import Issues
 from mootd.engine.membership import adopt_plane, certify, enter_plane, found_town
 from mootd.engine.receive import Outcome, receive
@@ -211,6 +214,13 @@ def town_of(*names: str) -> list[Desk]:
     desks = [first, *(Desk(name, clock).join(first) for name in names[1:])]
     exchange(*desks)
     return desks
+
+
+def imported(desk: Desk, *lines: dict[str, Any], project: str = "mt") -> None:
+    """Import lines into a desk's ledger."""
+    parsed = parse([json.dumps(line).encode() for line in lines], 1, FirstLines())
+    with desk.replica.transaction() as unit:
+        Importer(unit, desk.replica.ledger.number, project, "importer").take(parsed)
 
 
 def ids_of(issues: Iterable[IssueDoc]) -> list[str]:

@@ -8,6 +8,7 @@ from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import Create, InitProject, IssueFields
 from moot_testkit.engine import PROJECT, Desk
 from moot_testkit.feeds import seed
+from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.membership import adopt_plane, found_plane
 from mootd.engine.workspaces import init_project
@@ -60,7 +61,7 @@ def import_on(desk: Desk, plane: str, *lines: str, project: str = PROJECT) -> di
     """Take in lines on a plane, whatever ids other planes have: as if they had come from elsewhere."""
     with desk.replica.transaction() as unit:
         importer = Importer(unit, desk.replica.plane_named(plane).number, project, "alice")
-        return importer.take(parse([line.encode() for line in lines], 1, {}))
+        return importer.take(parse([line.encode() for line in lines], 1, FirstLines()))
 
 
 def clash(desk: Desk) -> None:

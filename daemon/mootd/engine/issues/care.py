@@ -7,23 +7,15 @@ from typing import Any, Final
 from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter, Page
 from moot_protocol.query_requests import Duplicates, Lint, Stale
+from moot_protocol.sections import SECTIONS, missing_sections
 from mootd.engine import layout
-from mootd.engine.issues.filters import PARENT, Candidate, project_numbers, tests_of
+from mootd.engine.issues.candidates import Candidate
+from mootd.engine.issues.filters import PARENT, project_numbers, tests_of
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.texts import text_of
 from mootd.engine.layout import BACK_EDGE, EDGE
 from mootd.engine.record import Record
 
-_STEPS: Final = "## Steps to Reproduce"
-_ACCEPTANCE: Final = "## Acceptance Criteria"
-_SUCCESS: Final = "## Success Criteria"
-SECTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "bug": (_STEPS, _ACCEPTANCE),
-    "task": (_ACCEPTANCE,),
-    "feature": (_ACCEPTANCE,),
-    "epic": (_SUCCESS,),
-}
-"""Type → the sections that its issues should have. The field of acceptance criteria counts for either criteria."""
 _TEXTS: Final = ("description", "design", "acceptance_criteria")
 _DEPENDENT_WEIGHT: Final = 3
 """A dependent counts so many times a dependency: whoever goes would leave it behind."""
@@ -65,12 +57,12 @@ class Care(Lists):
     def _linted(self, record: Record) -> dict[str, Any] | None:
         values = self._issues.read(record, texts=False).values
         issue_type = values.get("issue_type", "task")
-        wanted = SECTIONS.get(issue_type, ())
-        description = text_of(self._issues, record, "description").lower() if wanted else ""
-        has_criteria = _has(description, _ACCEPTANCE) or bool(text_of(self._issues, record, "acceptance_criteria"))
-        missing = [
-            heading for heading in wanted if not (_has(description, heading) or (heading != _STEPS and has_criteria))
-        ]
+        description, criteria = (
+            (text_of(self._issues, record, name) for name in ("description", "acceptance_criteria"))
+            if issue_type in SECTIONS
+            else ("", "")
+        )
+        missing = missing_sections(issue_type, description, criteria)
         if not missing:
             return None
         return {
@@ -130,8 +122,3 @@ class Care(Lists):
             "weight": _DEPENDENT_WEIGHT * dependents + dependencies,
             "children": sorted(name for name, edge_type in inward if edge_type == PARENT),
         }
-
-
-def _has(description: str, heading: str) -> bool:
-    """Whether a description in small letters has a section of this name, whatever the level of its heading."""
-    return heading.lstrip("# ").lower() in description

@@ -5,13 +5,12 @@ from heapq import merge
 from typing import Any, Final
 
 from moot_protocol.beads import export_line
-from moot_protocol.issue import created_ms, facts, updated_ms
 from moot_protocol.kinds import ISSUE
 from moot_protocol.requests import Export
 from mootd.engine import layout
-from mootd.engine.issues.filters import Candidate, tests_of
+from mootd.engine.issues.candidates import Candidate
+from mootd.engine.issues.filters import tests_of
 from mootd.engine.issues.reading import Issues
-from mootd.engine.record import live_of
 
 LINES: Final = 500
 """Lines of one page."""
@@ -47,9 +46,7 @@ def export_page(issues: Issues, request: Export, now_ms: int) -> dict[str, Any]:
         record = issues.entities.record(eid)
         if record is None or not record.groups:
             continue
-        live = live_of(record, issues.entities.author_of)
-        times = created_ms(live, record.created), updated_ms(live, record.updated)
-        candidate = Candidate(eid, record, live, facts(live), *times)
+        candidate = Candidate(eid, record, issues.entities.author_of)
         if (request.tombstones or not candidate.facts.is_deleted) and all(test(candidate) for test in tests):
             line = export_line(issues.document(record, exact=True)).decode().rstrip("\n")
             lines.append(line)

@@ -6,32 +6,16 @@ from heapq import merge
 from typing import Any, Final
 
 from moot_protocol import json_text
-from moot_protocol.issue import ALIAS, CLOSED, Facts
-from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.register import Live
+from moot_protocol.issue import ALIAS, CLOSED
+from moot_protocol.listing import Filter
+from moot_protocol.regex import searching
 from mootd.engine import layout
+from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.texts import text_of
 from mootd.engine.layout import BACK_EDGE, EDGE
-from mootd.engine.record import Record
 
 PARENT: Final = "parent-child"
-
-
-class Candidate:
-    """An issue being looked at: read step by step, since most filters need little."""
-
-    __slots__ = ("created_ms", "document", "eid", "facts", "live", "record", "updated_ms")
-
-    def __init__(self, eid: int, record: Record, live: Live, shown: Facts, created_ms: int, updated_ms: int) -> None:
-        self.eid = eid
-        self.record = record
-        self.live = live
-        self.facts = shown
-        self.created_ms = created_ms
-        self.updated_ms = updated_ms
-        self.document: IssueDoc | None = None
-        """Without long texts, once it has been made; shared, so not to be changed."""
 
 
 Test = Callable[[Candidate], bool]
@@ -93,6 +77,9 @@ def _labels(wanted: Filter) -> Iterator[Test]:
     if wanted.label_pattern:
         is_alike = like(wanted.label_pattern)
         yield lambda c: any(map(is_alike, c.facts.labels))
+    if wanted.label_regex:
+        is_found = searching(wanted.label_regex)
+        yield lambda c: any(map(is_found, c.facts.labels))
 
 
 def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
@@ -145,7 +132,16 @@ def _single_texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
     if wanted.empty_description:
         yield lambda c: not text_of(issues, c.record, "description").strip()
     if wanted.spec:
-        yield lambda c: str(issues.read(c.record, texts=False).values.get("spec_id", "")).startswith(wanted.spec)
+        yield lambda c: _value(issues, c, "spec_id").startswith(wanted.spec)
+    if wanted.external:
+        yield lambda c: _value(issues, c, "external_ref") == wanted.external
+    if wanted.external_contains:
+        part = wanted.external_contains.casefold()
+        yield lambda c: part in _value(issues, c, "external_ref").casefold()
+
+
+def _value(issues: Issues, candidate: Candidate, field: str) -> str:
+    return str(issues.read(candidate.record, texts=False).values.get(field, ""))
 
 
 def _containing(issues: Issues, field: str, part: str) -> Test:
@@ -239,7 +235,7 @@ def in_priority_order(issues: Issues, wanted: Filter, numbers: list[int], *, clo
         ]
     else:
         streams = [
-            _scan(issues, key) for number in numbers for key in _status_prefixes(issues, number, wanted, closed=closed)
+            _scan(issues, key) for number in numbers for key in status_prefixes(issues, number, wanted, closed=closed)
         ]
     seen = -1
     for key in merge(*streams, key=layout.order_of):
@@ -255,7 +251,8 @@ def _narrow(number: int, wanted: Filter) -> bytes:
     return layout.project_prefix(layout.LABEL, number) + layout.text_key(wanted.labels[0])
 
 
-def _status_prefixes(issues: Issues, number: int, wanted: Filter, *, closed: bool) -> Iterator[bytes]:
+def status_prefixes(issues: Issues, number: int, wanted: Filter, *, closed: bool) -> Iterator[bytes]:
+    """What the keys of a project's issues begin with in the list by status: a prefix for each status that is wanted."""
     base = layout.project_prefix(layout.STATUS, number)
     if wanted.statuses:
         yield from (base + layout.text_key(status) for status in wanted.statuses)

@@ -7,8 +7,10 @@ from moot_protocol.action_requests import EpicStatus, Graph
 from moot_protocol.errors import RefusedError
 from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter
-from mootd.engine.issues.filters import PARENT, Candidate
+from mootd.engine.issues.candidates import Candidate
+from mootd.engine.issues.filters import PARENT, tests_of
 from mootd.engine.issues.lists import Lists
+from mootd.engine.issues.sieve import sieve_of
 from mootd.engine.layout import BACK_EDGE, EDGE
 from mootd.engine.standing import BLOCKED
 
@@ -70,13 +72,13 @@ class GraphLists(Lists):
 
     def epics(self, request: EpicStatus) -> list[dict[str, Any]]:
         """Epics not closed, by priority, and how far their children are."""
-        wanted = Filter(projects=request.projects)
-        tests = [lambda candidate: candidate.facts.issue_type == "epic"]
-        if request.projects:
-            tests.append(lambda candidate: candidate.facts.project in request.projects)
-        return [
-            self._epic(candidate) for candidate in self._matching(self._in_priority_order(wanted, closed=False), tests)
-        ]
+        wanted = Filter(projects=request.projects, types=("epic",))
+        epics = self._matching(
+            self._in_priority_order(wanted, closed=False),
+            tests_of(wanted, self._issues, self._now_ms),
+            sieve_of(wanted),
+        )
+        return [self._epic(epic) for epic in epics]
 
     def _epic(self, epic: Candidate) -> dict[str, Any]:
         children = [each for each in self._matching(self._children(epic.eid), []) if not each.facts.is_deleted]

@@ -1,20 +1,19 @@
-"""Lists of issues: `list`, `ready`, `blocked`, `count`, `stats`, children and labels."""
+"""Lists of issues: `list`, `ready`, `blocked` and children."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge, nsmallest
 from itertools import islice
 from typing import Any, Final
 
 from moot_protocol import issue
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, Facts, created_ms, facts, updated_ms
+from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Blocked, Children, Count, Labels, ListIssues, Ready, Stats
+from moot_protocol.requests import Blocked, Children, ListIssues, Ready
 from mootd.engine import layout
+from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.filters import (
     PARENT,
-    Candidate,
     Projects,
     Test,
     in_priority_order,
@@ -22,11 +21,13 @@ from mootd.engine.issues.filters import (
     tests_of,
 )
 from mootd.engine.issues.reading import Issues
+from mootd.engine.issues.sieve import Sieve, sieve_of
+from mootd.engine.issues.vocabulary import ACTIVE, HIDDEN, Vocabularies
 from mootd.engine.known_rows import KnownRows
 from mootd.engine.layout import BACK_EDGE
 from mootd.engine.names import Names
-from mootd.engine.record import decode_record, live_of
-from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE
+from mootd.engine.record import decode_record
+from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE, PINNED
 from mootd.store.port import Table
 
 _HYBRID_MS: Final = 48 * 3600 * 1000
@@ -45,15 +46,6 @@ _SORTS: Final[dict[str, SortKey]] = {
     "type": lambda c: (c.facts.issue_type, c.facts.priority, c.record.entity),
     "assignee": lambda c: (c.facts.assignee, c.facts.priority, c.record.entity),
 }
-_GROUPINGS: Final[dict[str, Callable[[Facts], Sequence[Any]]]] = {
-    "": lambda _: (),
-    "status": lambda shown: (shown.status,),
-    "priority": lambda shown: (shown.priority,),
-    "type": lambda shown: (shown.issue_type,),
-    "assignee": lambda shown: (shown.assignee,),
-    "label": lambda shown: shown.labels or ("",),
-}
-"""What issues can be counted by."""
 
 
 class Lists:
@@ -65,21 +57,30 @@ class Lists:
         projects: every project.
         now_ms: the wall clock.
         known: rows made before.
+        ledger: the plane on which the town's settings stand.
     """
 
     def __init__(
-        self, issues: Issues, names: Names, projects: Projects, now_ms: int, known: KnownRows[Candidate] | None = None
+        self,
+        issues: Issues,
+        names: Names,
+        projects: Projects,
+        now_ms: int,
+        known: KnownRows[Candidate] | None = None,
+        *,
+        ledger: int,
     ) -> None:
         self._issues = issues
         self._names = names
         self._projects = projects
         self._now_ms = now_ms
         self._known = KnownRows[Candidate]() if known is None else known
+        self._vocabularies = Vocabularies(issues.entities, ledger)
 
     # -- Candidates ----------------------------------------------------------------------------------------------
-    def _candidate(self, eid: int) -> Candidate | None:
+    def _candidate(self, eid: int, sieve: Sieve | None = None) -> Candidate | None:
         packed = self._issues.entities.packed(eid)
-        if packed is None:
+        if packed is None or (sieve is not None and not sieve(packed)):
             return None
         known = self._known.get(eid, packed)
         if known is not None:
@@ -87,13 +88,11 @@ class Lists:
         record = decode_record(packed)
         if record.plane not in self._issues.planes:
             return None  # projects of different planes may share a number
-        live = live_of(record, self._issues.entities.author_of)
-        shown = facts(live)
-        return Candidate(eid, record, live, shown, created_ms(live, record.created), updated_ms(live, record.updated))
+        return Candidate(eid, record, self._issues.entities.author_of)
 
-    def _matching(self, eids: Iterable[int], tests: list[Test]) -> Iterator[Candidate]:
+    def _matching(self, eids: Iterable[int], tests: list[Test], sieve: Sieve | None = None) -> Iterator[Candidate]:
         for eid in eids:
-            candidate = self._candidate(eid)
+            candidate = self._candidate(eid, sieve)
             if candidate is not None and all(test(candidate) for test in tests):
                 yield candidate
 
@@ -165,11 +164,26 @@ class Lists:
                 tests.append(lambda c: c.facts.status != CLOSED)
         else:
             eids = self._in_priority_order(wanted, closed=closed)
-        found = self._matching(eids, tests)
+        if not (closed or wanted.statuses or wanted.deleted):
+            tests += self._unless_hidden(wanted)
+        found = self._matching(eids, tests, sieve_of(wanted))
         if request.sort == "priority" and not (request.reverse or wanted.deleted or wanted.ids):
             return self._page(found, request.limit, texts=request.texts)
         key = sort_key(request.sort)
         return self._sorted_page(found, key, request, reverse=request.reverse)
+
+    def _own_statuses(self, wanted: Filter) -> Iterator[tuple[int, str, str]]:
+        """(project's number, status, category) of the statuses that the projects of a list have of their own."""
+        for (plane, name), number in self._projects.items():
+            if plane in self._issues.planes and (not wanted.projects or name in wanted.projects):
+                for status, category in self._vocabularies.statuses(plane, name).items():
+                    yield number, status, category
+
+    def _unless_hidden(self, wanted: Filter) -> Iterator[Test]:
+        """What leaves out issues whose status their project counts as done or frozen."""
+        hidden = {(number, status) for number, status, category in self._own_statuses(wanted) if category in HIDDEN}
+        if hidden:
+            yield lambda c: (self._projects.get((c.record.plane, c.facts.project)), c.facts.status) not in hidden
 
     def ready(self, request: Ready) -> Page:
         """Issues that can be worked on now."""
@@ -204,6 +218,7 @@ class Lists:
         due = layout.after(layout.DEFERRED) if request.include_deferred else layout.deferred_key(self._now_ms + 1, b"")
         streams.append(sorted(self._deferred(due, request.filter, classes), key=layout.order_of))
         streams.append(sorted(self._lapsed(request.filter, classes), key=layout.order_of))
+        streams.append(sorted(self._as_good_as_open(request.filter, classes), key=layout.order_of))
         for key in merge(*streams, key=layout.order_of):
             eid = layout.eid_of(key)
             # The clock may have been set back since an issue was moved into READY.
@@ -225,6 +240,17 @@ class Lists:
             is_wanted = int.from_bytes(key[9:11], "big") in numbers and key[11] in classes
             if is_wanted and not self._issues.standing(layout.eid_of(key)).flags & BLOCKED:
                 yield key
+
+    def _as_good_as_open(self, wanted: Filter, classes: set[int]) -> Iterator[bytes]:
+        """Keys of issues that nothing blocks and whose status their project counts as active."""
+        reader, index = self._issues.entities.reader, self._issues.entities.views.index
+        for number, status, category in self._own_statuses(wanted):
+            if category == ACTIVE:
+                prefix = layout.project_prefix(layout.STATUS, number) + layout.text_key(status)
+                for key, _ in reader.scan(index, prefix, layout.after(prefix)):
+                    standing = self._issues.standing(layout.eid_of(key))
+                    if standing.issue_class in classes and not standing.flags & (BLOCKED | PINNED):
+                        yield key
 
     def _project_numbers(self, wanted: Filter) -> list[int]:
         return project_numbers(self._projects, self._issues.planes, wanted)
@@ -255,59 +281,6 @@ class Lists:
         found = [candidate for candidate in self._matching(below, []) if not candidate.facts.is_deleted]
         found.sort(key=lambda c: (c.facts.priority, -c.created_ms, c.record.entity))
         return self._page(found, 0, texts=False)
-
-    def count(self, request: Count) -> dict[str, Any]:
-        """How many issues match, by groups if asked."""
-        if request.by not in _GROUPINGS:
-            raise RefusedError(f"can't count by {request.by!r}", hint=f"one of {', '.join(filter(None, _GROUPINGS))}")
-        tests = tests_of(request.filter, self._issues, self._now_ms)
-        eids = self._in_priority_order(request.filter, closed=request.all)
-        groups: Counter[Any] = Counter()
-        total = 0
-        for candidate in self._matching(eids, tests):
-            total += 1
-            groups.update(_GROUPINGS[request.by](candidate.facts))
-        if not request.by:
-            return {"total": total}
-        rows = [{"group": group, "count": count} for group, count in sorted(groups.items(), key=lambda i: str(i[0]))]
-        return {"total": total, "groups": rows}
-
-    def labels(self, request: Labels) -> list[dict[str, Any]]:
-        """All labels in use."""
-        counted = self.count(Count(filter=Filter(projects=request.projects), by="label"))["groups"]
-        return [{"label": row["group"], "count": row["count"]} for row in counted if row["group"]]
-
-    def stats(self, request: Stats) -> dict[str, Any]:
-        """Totals."""
-        wanted = Filter(projects=request.projects)
-        statuses: Counter[str] = Counter()
-        lead_ms: list[int] = []
-        pinned = closable = 0
-        eids = self._in_priority_order(wanted, closed=True)
-        for candidate in self._matching(eids, tests_of(wanted, self._issues, 0)):
-            shown = candidate.facts
-            statuses[shown.status] += 1
-            pinned += shown.pinned
-            if shown.closed_ms is not None:
-                lead_ms.append(shown.closed_ms - candidate.created_ms)
-            closable += shown.issue_type == "epic" and shown.status != CLOSED and self._is_done(candidate.eid)
-        return {
-            "total": statuses.total(),
-            "open": statuses["open"],
-            "in_progress": statuses["in_progress"],
-            "closed": statuses[CLOSED],
-            "blocked": sum(1 for _ in self._blocked_eids(wanted)),
-            "deferred": statuses["deferred"],
-            "ready": sum(1 for _ in self._ready_eids(Ready(filter=wanted))),
-            "pinned": pinned,
-            "epics_closable": closable,
-            "lead_time_hours": round(sum(lead_ms) / len(lead_ms) / _HOUR_MS, 2) if lead_ms else 0.0,
-        }
-
-    def _is_done(self, eid: int) -> bool:
-        children = [other for other, edge_type, _ in self._issues.edges(BACK_EDGE, eid) if edge_type == PARENT]
-        found = list(self._matching(children, []))
-        return bool(found) and all(child.facts.status == CLOSED for child in found)
 
 
 def sort_key(name: str) -> SortKey:

@@ -16,7 +16,8 @@ from moot_protocol.query import FIELDS, METADATA, NONE, And, Compare, Moment, No
 from moot_protocol.query_requests import Query
 from moot_protocol.times import instant_ms
 from mootd.engine import layout
-from mootd.engine.issues.filters import PARENT, Candidate, Test, like, project_numbers
+from mootd.engine.issues.candidates import Candidate
+from mootd.engine.issues.filters import PARENT, Test, like, project_numbers
 from mootd.engine.issues.lists import Lists, sort_key
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.texts import text_of

@@ -162,6 +162,15 @@ class Issues:
         """The standings of an issue's children."""
         return (self.standing(other) for other, edge_type, _ in self.edges(BACK_EDGE, eid) if edge_type == PARENT)
 
+    def parents(self) -> Iterator[int]:
+        """The numbers of all issues that have children."""
+        last, prefix = 0, BACK_EDGE
+        for key, _ in self.entities.reader.scan(self.entities.views.index, prefix, layout.after(prefix)):
+            eid, _, edge_type = layout.edge_parts(key)
+            if edge_type == PARENT and eid != last:
+                last = eid
+                yield eid
+
     def dependents(self, eid: int) -> Iterator[dict[str, Any]]:
         """The issues that have an edge to this one: short documents with `dependency_type`."""
         for other, edge_type, _ in list(self.edges(BACK_EDGE, eid)):

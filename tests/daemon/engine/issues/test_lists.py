@@ -281,66 +281,6 @@ def test_children_are_the_direct_and_living_ones_by_priority(desk: Desk) -> None
     assert desk.refusal(Children(id="mt-none")) is Code.NOT_FOUND
 
 
-# -- count, labels and stats ---------------------------------------------------------------------------------------
-@pytest.fixture
-def some(desk: Desk) -> Desk:
-    desk.create("mt-a", labels=("red", "blue"), assignee="bob", issue_type="bug", priority=1)
-    desk.create("mt-b", labels=("red",), priority=1)
-    desk.create("mt-c", project="other", issue_type="bug")
-    close(desk, "mt-b")
-    return desk
-
-
-@pytest.mark.parametrize(
-    ("by", "groups"),
-    [
-        ("status", {"open": 2, "closed": 1}),
-        ("priority", {1: 2, 2: 1}),
-        ("type", {"bug": 2, "task": 1}),
-        ("assignee", {"": 2, "bob": 1}),
-        ("label", {"red": 2, "blue": 1, "": 1}),
-    ],
-)
-def test_issues_are_counted_in_groups(some: Desk, by: str, groups: dict[Any, int]) -> None:
-    answer = some.ask(Count(by=by))
-    assert answer["total"] == 3
-    assert {row["group"]: row["count"] for row in answer["groups"]} == groups
-
-
-def test_a_count_without_groups_is_a_total_of_what_matches(some: Desk) -> None:
-    assert some.ask(Count()) == {"total": 3}
-    assert some.ask(Count(all=False)) == {"total": 2}
-    assert some.ask(Count(filter=Filter(labels=("red",)))) == {"total": 2}
-    assert some.refusal(Count(by="colour")) is Code.INVALID
-
-
-def test_labels_in_use_are_listed_with_their_counts(some: Desk) -> None:
-    assert some.ask(Labels()) == [{"label": "blue", "count": 1}, {"label": "red", "count": 2}]
-    assert some.ask(Labels(projects=("other",))) == []
-
-
-def test_stats_count_each_state_and_the_mean_time_to_close(desk: Desk) -> None:
-    assert desk.ask(Stats())["lead_time_hours"] == 0
-    for name, status in (("mt-open", "open"), ("mt-doing", "in_progress"), ("mt-later", "deferred")):
-        desk.create(name, status=status)
-    desk.create("mt-pinned", pinned=True)
-    desk.create("mt-blocked")
-    desk.link("mt-blocked", "mt-open")
-    for name in ("mt-done", "mt-undone", "mt-empty"):
-        desk.create(name, issue_type="epic")
-    desk.create("mt-child", parent="mt-done")
-    desk.create("mt-other", parent="mt-undone")
-    desk.clock.advance(HOUR_MS)
-    close(desk, "mt-child")
-    desk.clock.advance(HOUR_MS)
-    close(desk, "mt-pinned")
-    assert desk.ask(Stats()) == {
-        "total": 10, "open": 6, "in_progress": 1, "closed": 2, "blocked": 1, "deferred": 1,
-        "ready": len(desk.ready()), "pinned": 1, "epics_closable": 1, "lead_time_hours": 1.5,
-    }  # fmt: skip
-    assert desk.ask(Stats(projects=("none",)))["total"] == 0
-
-
 # -- Several planes ----------------------------------------------------------------------------------------------
 @pytest.fixture
 def planes() -> Desk:

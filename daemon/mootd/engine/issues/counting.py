@@ -1,0 +1,115 @@
+"""`count`, `stats` and the labels in use.
+
+Most of it stands in the keys of indexes (`tallies.py`); records are read where those can't tell.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from moot_protocol.errors import RefusedError
+from moot_protocol.issue import CLOSED, Facts
+from moot_protocol.listing import Filter
+from moot_protocol.requests import Count, Labels, Ready, Stats
+from mootd.engine.issues.candidates import Candidate
+from mootd.engine.issues.filters import PARENT, tests_of
+from mootd.engine.issues.lists import Lists
+from mootd.engine.issues.tallies import Tallies
+from mootd.engine.layout import BACK_EDGE
+
+_HOUR_MS: Final = 3600 * 1000
+_GROUPINGS: Final[dict[str, Callable[[Facts], Sequence[Any]]]] = {
+    "": lambda _: (),
+    "status": lambda shown: (shown.status,),
+    "priority": lambda shown: (shown.priority,),
+    "type": lambda shown: (shown.issue_type,),
+    "assignee": lambda shown: (shown.assignee,),
+    "label": lambda shown: shown.labels or ("",),
+}
+"""What issues can be counted by."""
+
+
+class CountLists(Lists):
+    """Answers requests for numbers of issues from one snapshot."""
+
+    def count(self, request: Count) -> dict[str, Any]:
+        """How many issues match, by groups if asked."""
+        if request.by not in _GROUPINGS:
+            raise RefusedError(f"can't count by {request.by!r}", hint=f"one of {', '.join(filter(None, _GROUPINGS))}")
+        total, groups = self._tallied(request) or self._counted(request)
+        if not request.by:
+            return {"total": total}
+        rows = [{"group": group, "count": count} for group, count in sorted(groups.items(), key=lambda i: str(i[0]))]
+        return {"total": total, "groups": rows}
+
+    def _tallied(self, request: Count) -> tuple[int, Counter[Any]] | None:
+        """(total, group → number), where keys tell."""
+        tallies, closed = self._tallies(request.filter), request.all
+        if tallies is None or request.by not in {"", "status", "priority"}:
+            return None
+        if request.by == "priority":
+            priorities = tallies.priorities(request.filter, closed=closed)
+            return priorities.total(), priorities
+        statuses = tallies.statuses(request.filter, closed=closed)
+        return None if statuses is None else (statuses.total(), statuses)
+
+    def _tallies(self, wanted: Filter) -> Tallies | None:
+        tallies = Tallies(self._issues, self._project_numbers(wanted))
+        return tallies if tallies.can_tell(wanted) else None
+
+    def _counted(self, request: Count) -> tuple[int, Counter[Any]]:
+        groups: Counter[Any] = Counter()
+        total = 0
+        for candidate in self._all(request.filter, closed=request.all):
+            total += 1
+            groups.update(_GROUPINGS[request.by](candidate.facts))
+        return total, groups
+
+    def _all(self, wanted: Filter, *, closed: bool) -> Iterator[Candidate]:
+        tests = tests_of(wanted, self._issues, self._now_ms)
+        return self._matching(self._in_priority_order(wanted, closed=closed), tests)
+
+    def labels(self, request: Labels) -> list[dict[str, Any]]:
+        """All labels in use."""
+        counted = self.count(Count(filter=Filter(projects=request.projects), by="label"))["groups"]
+        return [{"label": row["group"], "count": row["count"]} for row in counted if row["group"]]
+
+    def stats(self, request: Stats) -> dict[str, Any]:
+        """Totals."""
+        wanted = Filter(projects=request.projects)
+        counted = self.count(Count(filter=wanted, by="status", all=True))
+        statuses = Counter({row["group"]: row["count"] for row in counted["groups"]})
+        done = self._all(Filter(projects=request.projects, statuses=(CLOSED,)), closed=True)
+        lead_ms = [each.facts.closed_ms - each.created_ms for each in done if each.facts.closed_ms is not None]
+        return {
+            "total": statuses.total(),
+            "open": statuses["open"],
+            "in_progress": statuses["in_progress"],
+            "closed": statuses[CLOSED],
+            "blocked": sum(1 for _ in self._blocked_eids(wanted)),
+            "deferred": statuses["deferred"],
+            "ready": sum(1 for _ in self._ready_eids(Ready(filter=wanted))),
+            "pinned": self._pinned(wanted),
+            "epics_closable": sum(1 for _ in self._closable(wanted)),
+            "lead_time_hours": round(sum(lead_ms) / len(lead_ms) / _HOUR_MS, 2) if lead_ms else 0.0,
+        }
+
+    def _pinned(self, wanted: Filter) -> int:
+        tallies = self._tallies(wanted)
+        if tallies is not None:
+            return tallies.pinned()
+        return sum(candidate.facts.pinned for candidate in self._all(wanted, closed=True))
+
+    def _closable(self, wanted: Filter) -> Iterator[Candidate]:
+        """Open epics all of whose children are closed."""
+        tests = tests_of(replace(wanted, types=("epic",), exclude_statuses=(CLOSED,)), self._issues, self._now_ms)
+        for epic in self._matching(self._issues.parents(), tests):
+            if not epic.facts.is_deleted and self._is_done(epic.eid):
+                yield epic
+
+    def _is_done(self, eid: int) -> bool:
+        children = [other for other, edge_type, _ in self._issues.edges(BACK_EDGE, eid) if edge_type == PARENT]
+        found = list(self._matching(children, []))
+        return bool(found) and all(child.facts.status == CLOSED for child in found)
