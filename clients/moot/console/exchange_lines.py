@@ -19,6 +19,13 @@ KEY_SHOWN: Final = 12
 PLANE_SHOWN: Final = 8
 """Characters shown of a plane's id beside its name."""
 _MINUTE_MS: Final = 60_000
+_ALARMS: Final = {
+    "missing": "somebody removed it there; its machine, or else another, brings back what it held; all is here still",
+    "went_back": "somebody moved it there; its machine, or else another, brings back what it held; all is here still",
+    "foreign": "not a name of Moot's: find out who pushes to refs/moot there; nothing of it is used",
+    "unreadable": "not what Moot pushes: find out who pushes to refs/moot there; nothing of it is used",
+}
+"""What an alarm about a ref of a remote means, and what to do."""
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
 
 Document = Mapping[str, Any]
@@ -122,6 +129,8 @@ def alarm_lines(style: Style, remotes: Iterable[Document]) -> Iterator[str]:
             told = ": ".join(filter(None, (neutralise(str(alarm.get("name", ""))), kind)))
             detail = f" ({neutralise(str(alarm['detail']))})" if alarm.get("detail") else ""
             yield f"{style.alarm('alarm')}: remote {neutralise(str(remote['name']))}: {told}{detail}"
+            if (meaning := _ALARMS.get(str(alarm.get("kind")))) is not None:
+                yield f"  {meaning}"
 
 
 # -- Planes ------------------------------------------------------------------------------------------------------

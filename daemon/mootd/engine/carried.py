@@ -69,6 +69,13 @@ def put(transaction: WriteTransaction, remote: int, plane: int, author: bytes, k
     transaction.put(Table.META, layout.carried_prefix(remote, plane) + author, _encode(known))
 
 
+def forget(transaction: WriteTransaction, remote: int, plane: int) -> None:
+    """Note that nothing is known of what a remote carries of a plane."""
+    for prefix in (layout.carried_prefix(remote, plane), layout.rewind_prefix(remote, plane)):
+        for key, _ in list(transaction.scan(Table.META, prefix, layout.after(prefix))):
+            transaction.delete(Table.META, key)
+
+
 def rewind(transaction: WriteTransaction, remote: int, plane: int, author: bytes, known: Carried) -> None:
     """Note that a remote carries no more of a feed than this, nor than earlier such notes say.
 

@@ -16,6 +16,11 @@ UPKEEP_ROUNDS: Final = 50
 """Rounds after which Moot's own repository is packed."""
 RELAY_MS: Final = 30_000
 """How long others' batches wait for their authors to push them: several times as long as pushes wait for company."""
+_WHOM: Final = {
+    True: "ask whoever keeps the remote for the right to push",
+    False: "the remote is there and takes nothing now: see to it, or ask whoever keeps it",
+}
+"""Who can help where nothing can be pushed, by whether that is forbidden."""
 
 
 class GitWorker:
@@ -81,6 +86,6 @@ class GitWorker:
                 "check": "frames can be pushed",
                 "ok": tested.can_push,
                 "detail": tested.words,
-                "hint": "" if tested.can_push else "ask whoever keeps the remote for the right to push",
+                "hint": "" if tested.can_push else _WHOM[tested.is_denied],
             },
         ]

@@ -16,6 +16,8 @@ from itertools import takewhile
 from threading import Lock
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from moot_protocol.errors import MalformedError, MootError
 from moot_protocol.frontier import Form, FrontierBody
 from moot_protocol.limits import KIB
@@ -27,7 +29,9 @@ from mootd.engine.members import covered_since, is_stale, note_in_step, note_see
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version
+from mootd.exchange.goals import Goals
 from mootd.exchange.hub import Hub
+from mootd.exchange.pace import Pace
 from mootd.exchange.plane_on_remote import PlaneOnRemote, Ready
 from mootd.exchange.progress import Progress
 from mootd.remotes import Channel, Incoming, Line, Will
@@ -42,6 +46,9 @@ AT_ONCE: Final = 64
 """Frames handed over before it is noted that they were."""
 TELL_MS: Final = 60_000
 """How often a replica tells where it stands while nobody has confirmed what it published: brokers drop frames."""
+TOLD_AT_ONCE: Final = 8
+TOLD_EVERY_S: Final = 0.5
+"""How often a replica that goes on writing tells where it stands: everybody answers, and each answer is answered."""
 ZEROS: Final = bytes(32)
 
 
@@ -84,6 +91,7 @@ class LivePlane:
         self._exchange.also = self.on_remote.note_taken
         self._authors: dict[bytes, bytes] = {}
         """sender's name on this topic → its key, once it has signed something."""
+        self._goals = Goals(self.on_remote.me)
         self._heard: set[bytes] = set()
         """Peers that have said where they stand."""
         self._speaking = asyncio.Lock()
@@ -98,6 +106,11 @@ class LivePlane:
         """This replica's last event when it last told where it stands."""
         self._told_ms = 0
         """When it did."""
+        self._pace = Pace(TOLD_AT_ONCE, TOLD_EVERY_S)
+        self._is_urged = False
+        """Whether somebody waits to hear where this replica stands, or to have it told."""
+        self._later: asyncio.TimerHandle | None = None
+        """Wakes the hub when it may be told again."""
         self._charter_ms = 0
         """When the charter was last sent to somebody who had missed a key."""
 
@@ -142,6 +155,11 @@ class LivePlane:
             return []
         outgoing = self._through_session(peer, message)
         self._note_heard(peer, message, was_in_step=before)
+        if isinstance(message, FrontierBody):
+            now_ms = self._hub.replica.wall.now_ms()
+            self._goals.hear(peer, message, now_ms, is_in_step=peer in self._exchange.in_step)
+        if self._goals.is_open:
+            self._goals.look(self._exchange.log.position().frontier)
         return [reply for each in outgoing if (reply := self._reply(each)) is not None]
 
     def _note_heard(self, peer: bytes, message: Message, *, was_in_step: bool) -> None:
@@ -149,7 +167,7 @@ class LivePlane:
         is_frontier = isinstance(message, FrontierBody)
         is_news = peer in self._exchange.in_step and (is_frontier or not was_in_step)
         if is_news and isinstance(message, Batches):
-            self.forget_told()  # what it brought is here now, which its sender waits to hear
+            self._told_n = -1  # what it brought is here now, which its sender waits to hear
         number = self.on_remote.plane.number
 
         def note(unit: Unit) -> None:
@@ -171,6 +189,8 @@ class LivePlane:
         return self._authors.get(incoming.sender)
 
     def _through_session(self, peer: bytes, message: Message) -> list[Outgoing]:
+        if isinstance(message, Batches):
+            message = self._without_held(message)
         taken = self._exchange.take_decoded(peer, message)
         self._progress.received += len(taken.outcomes)
         self._progress.note_problems(taken.malformed)
@@ -178,6 +198,14 @@ class LivePlane:
             advance(self._hub.replica, self.on_remote.plane.number, self.on_remote.keys, self._hub.commit)
             tell_version(self._hub.replica, self.on_remote.plane.number, self._hub.commit)
         return taken.outgoing
+
+    def _without_held(self, message: Batches) -> Batches:
+        """A message without what is held here: while many write, several answer what was on its way to all."""
+        problems: list[MalformedError] = []
+        unknown = self.on_remote.unknown(message.batches, problems)
+        self._progress.note_problems(problems)
+        # The session takes a message with batches for the answer to what it asked for: what was left out goes on.
+        return replace(message, batches=tuple(unknown) if unknown or not message.left else message.batches[-1:])
 
     def _begin(self, peer: bytes, message: FrontierBody) -> bool:
         """Get ready for a frontier; False for one that is stale, or for another.
@@ -241,9 +269,18 @@ class LivePlane:
     @property
     def is_settled(self) -> bool:
         """Whether all who say that they listen have said that they stand where this replica stands."""
+        return self._present() <= self._exchange.in_step
+
+    @property
+    def has_reached(self) -> bool:
+        """Whether somebody listens, and all is exchanged with them that was known when somebody last asked for it."""
+        present = self._present()
+        return bool(present) and present <= self._goals.reached
+
+    def _present(self) -> set[bytes]:
+        """The others who say that they listen."""
         plane, me = self.on_remote.plane.number, self.on_remote.me
-        present = {member for number, member in self._progress.present.copy() if number == plane and member != me}
-        return present <= self._exchange.in_step
+        return {member for number, member in self._progress.present.copy() if number == plane and member != me}
 
     # -- Going out ---------------------------------------------------------------------------------------------------
     async def hand_over(self, line: Line) -> None:
@@ -289,14 +326,31 @@ class LivePlane:
         is_due = not 0 <= now_ms - self._told_ms < TELL_MS
         if n == self._told_n and not (is_due and await self._hub.in_thread(self._is_unconfirmed)):
             return
+        if self._must_wait():
+            return
         reply = await self._hub.in_thread(self._frontier)
         if reply is not None:
             await line.publish(self.on_remote.topic, reply.channel, reply.frame)
-            self._told_n, self._told_ms = n, now_ms
+            self._told_n, self._told_ms, self._is_urged = n, now_ms, False
+
+    def _must_wait(self) -> bool:
+        """Whether to tell it later, since it was told often lately; then the hub is woken for it."""
+        if self._is_urged:
+            return False
+        loop = asyncio.get_running_loop()
+        wait_s = self._pace.wait_s(loop.time())
+        if wait_s and (self._later is None or self._later.when() <= loop.time()):
+            self._later = loop.call_later(wait_s, self._hub.wake, self._remote)
+        return wait_s > 0
+
+    def be_asked(self) -> None:
+        """Somebody waits for an exchange of what is known now."""
+        self.forget_told()  # so that something is said: an old line may be dead and not know
+        self._goals.begin(self._own_n(), self._hub.replica.wall.now_ms())
 
     def forget_told(self) -> None:
-        """The line is new: whoever is there hasn't heard where this replica stands."""
-        self._told_n = -1
+        """The line is new, or somebody waits: whoever is there hasn't heard where this replica stands."""
+        self._told_n, self._is_urged = -1, True
 
     def _own_n(self) -> int:
         replica = self._hub.replica

@@ -69,9 +69,12 @@ class LiveWorker:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that came is taken in, and nothing is known that those who listen hold and this replica lacks."""
+        """Whether all that came is taken in, and nothing is known that those who listen hold and this replica lacks.
+
+        Where they never stop writing: whether what they held when somebody asked is here.
+        """
         return all(
-            not opened.line.waiting and not opened.is_hearing and opened.plane.is_settled
+            opened.plane.has_reached or (not opened.line.waiting and not opened.is_hearing and opened.plane.is_settled)
             for opened in self._lines.values()
             if opened.error is None
         )
@@ -94,7 +97,7 @@ class LiveWorker:
     async def _serve(self, plane: PlaneRow, progress: Progress, *, is_asked: bool) -> None:
         opened = self._lines.get(plane.number)
         if opened is not None and is_asked:
-            opened.plane.forget_told()  # so that something is said: an old line may be dead and not know
+            opened.plane.be_asked()
         try:
             await self._hand_over(opened or await self._connect(plane, progress))
         except MootError as error:

@@ -6,6 +6,7 @@ All of it blocks, and belongs into a worker thread; one caller at a time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
@@ -186,8 +187,23 @@ class PlaneOnRemote:
         return 0
 
     def _take_batches(self, batches: Sequence[bytes], problems: list[MalformedError]) -> int:
+        unknown = self.unknown(batches, problems)
+        # What is no batch carries nothing: whoever reads only this remote still lacks what it claims to be.
+        stored = take_in(self._commit, self.plane, unknown, self.note_taken)
+        problems.extend(stored.malformed)
+        advance(self._replica, self.plane.number, self.keys, self._commit)
+        tell_version(self._replica, self.plane.number, self._commit)
+        return len(stored.outcomes)
+
+    def unknown(self, batches: Iterable[bytes], problems: list[MalformedError]) -> list[bytes]:
+        """Those of some batches that aren't held here; that the remote carries the others is noted.
+
+        Args:
+            batches: they.
+            problems: told of what is no batch.
+        """
         held: list[Link] = []
-        unknown: list[bytes] = []
+        found: list[bytes] = []
         for batch in batches:
             try:
                 link = batch_link(batch)
@@ -197,15 +213,20 @@ class PlaneOnRemote:
             if self._has(link):
                 held.append(link)
             else:
-                unknown.append(batch)
-        if held:
-            self._commit(partial(self._note, links=held))
-        # What is no batch carries nothing: whoever reads only this remote still lacks what it claims to be.
-        stored = take_in(self._commit, self.plane, unknown, self.note_taken)
-        problems.extend(stored.malformed)
-        advance(self._replica, self.plane.number, self.keys, self._commit)
-        tell_version(self._replica, self.plane.number, self._commit)
-        return len(stored.outcomes)
+                found.append(batch)
+        if news := self._uncarried(held):
+            self._commit(partial(self._note, links=news))
+        return found
+
+    def _uncarried(self, links: Sequence[Link]) -> list[Link]:
+        """Those of some batches that the remote isn't known to carry: noting others is a commit for nothing."""
+        number = self.plane.number
+        with self._replica.read() as reader:
+            known = {
+                author: carrying.carried_of(reader, self._remote, number, author).places
+                for author in {link.author for link in links}
+            }
+        return [link for link in links if all(n < link.last for n, _ in known[link.author])]
 
     def note_taken(self, unit: Unit, batches: Sequence[Batch]) -> None:
         """Note that the remote has carried batches, in the transaction that takes them in."""
@@ -214,6 +235,23 @@ class PlaneOnRemote:
             for batch in batches
         ]
         self._note(unit, links)
+
+    def forget_carried(self) -> None:
+        """Take for granted no more what the remote carries; `count` follows."""
+
+        def forget(unit: Unit) -> None:
+            check_is_there(unit.transaction, self._remote)
+            carrying.forget(unit.transaction, self._remote, self.plane.number)
+
+        self._commit(forget)
+
+    def count(self, frames: Iterable[bytes]) -> None:
+        """Note what frames carry that stand on the remote, whoever put them there."""
+        for frame in frames:
+            with suppress(MalformedError):  # whoever reads it first reports it
+                message = self.open(frame)
+                if isinstance(message, Batches | ForkProof):
+                    self._act(message, [])
 
     def _has(self, link: Link) -> bool:
         """Whether a batch is accepted here with all its values, so that it need not be looked at."""

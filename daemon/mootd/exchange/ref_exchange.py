@@ -3,10 +3,11 @@
 Invariant: what was read is noted only after it was taken in, and a queued frame retires only after the remote has taken
 the ref that holds it. A round that breaks off anywhere loses nothing and is simply begun again. A ref that can't be
 read, or that isn't where it was, harms no other; this replica's own is brought back, or begun anew where somebody else
-has taken it.
+has taken it; what went with others' is pushed by whoever holds it, unless they bring it back.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
@@ -23,6 +24,7 @@ from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.remotes import check_is_there
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
+from mootd.exchange.losses import Losses
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
 from mootd.remotes import Alarm, Ref, RefAlarm, RefRemote, Tip
@@ -100,6 +102,8 @@ class RefExchange:
         self._in_thread = in_thread
         self._kept: set[Ref] = set()
         """Refs of ours that the remote doesn't let us remove."""
+        self._lost: dict[bytes, Losses] = {}
+        """A plane's topic → which refs of it somebody took away."""
 
     async def round(self, planes: Sequence[PlaneOnRemote], progress: Progress, *, is_asked: bool = True) -> None:
         """One round with the remote: everything there is taken in, everything here that it lacks is pushed.
@@ -130,8 +134,10 @@ class RefExchange:
         progress.alarms = alarms
         for plane in planes:
             refs = [tip.ref for tip in fetched.tips if tip.ref[:2] == (plane.topic, plane.sender)]
-            if not await self._push_all(plane, progress, at_once=is_asked):
-                await self._restore(plane, refs)
+            is_gone = await self._is_gone(plane, refs)
+            if not await self._push_all(plane, progress, at_once=is_asked) and is_gone:
+                await self._push(plane, [], await self._in_thread(partial(self._tell, plane)))
+            await self._make_up(plane, alarms, progress, is_gone=is_gone, at_once=is_asked)
             await self._compact(plane)
             await self._drop_stale(plane, refs)
 
@@ -259,11 +265,40 @@ class RefExchange:
     def _put_own(self, plane: PlaneOnRemote, own: OwnRef) -> None:
         self._change_own(plane, lambda _: own)
 
-    async def _restore(self, plane: PlaneOnRemote, refs: Sequence[Ref]) -> None:
-        """Bring this replica's ref back where somebody removed it or moved it back: any push does."""
+    async def _is_gone(self, plane: PlaneOnRemote, refs: Sequence[Ref]) -> bool:
+        """Whether somebody removed this replica's ref or moved it back: any push brings it back."""
         own = await self._in_thread(lambda: self._own(plane))
-        if own.told and Ref(plane.topic, plane.sender, own.generation) not in refs:
-            await self._push(plane, [], await self._in_thread(lambda: self._tell(plane)))
+        return bool(own.told) and Ref(plane.topic, plane.sender, own.generation) not in refs
+
+    async def _make_up(
+        self, plane: PlaneOnRemote, alarms: Sequence[Alarm], progress: Progress, *, is_gone: bool, at_once: bool
+    ) -> None:
+        """Push what went with refs that somebody took away, when it is time to: their senders may never come back.
+
+        What the remote carries is counted anew, from all that it shows now.
+        """
+        lost, now_ms = self._lost.setdefault(plane.topic, Losses()), self._replica.wall.now_ms()
+        lost.note(_taken_away(alarms, plane), is_own_gone=is_gone, now_ms=now_ms)
+        if not lost.is_due(now_ms):
+            return
+        shown = await self._remote.fetch([plane.topic])
+        await self._in_thread(plane.forget_carried)
+        for tip in shown.tips:
+            with suppress(MalformedError):  # an alarm by now: it carries what was read before that
+                await self._count(plane, tip)
+        await self._push_all(plane, progress, at_once=at_once)
+        lost.count(now_ms)
+
+    async def _count(self, plane: PlaneOnRemote, tip: Tip) -> None:
+        """Note what a ref carries.
+
+        Raises:
+            MalformedError: it holds what no sender pushes; what stands before it is noted.
+        """
+        after: str | None = None
+        while after != tip.commit:
+            frames, after = await self._remote.read(tip, after, READ_BYTES)
+            await self._in_thread(partial(plane.count, frames))
 
     async def _compact(self, plane: PlaneOnRemote) -> None:
         """Begin a new generation with everything in large segments, once small pushes have piled up."""
@@ -369,6 +404,17 @@ def _messages(plane: bytes, batches: Sequence[bytes]) -> list[bytes]:
         portion.append(batch)
         size += len(batch)
     return [*found, build_batches(plane, tuple(portion), (), ())] if portion else found
+
+
+def _taken_away(alarms: Sequence[Alarm], plane: PlaneOnRemote) -> list[str]:
+    """The names of other senders' refs of a plane that aren't where they were."""
+    return [
+        alarm.name
+        for alarm in alarms
+        if alarm.kind in (RefAlarm.MISSING, RefAlarm.WENT_BACK)
+        and f"/{plane.topic.hex()}/" in alarm.name
+        and f"/{plane.sender.hex()}/" not in alarm.name
+    ]
 
 
 def _unreadable(error: MalformedError, tip: Tip) -> Alarm:

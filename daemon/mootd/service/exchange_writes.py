@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -73,6 +73,7 @@ def _add_remote(unit: Unit, request: AddRemote) -> dict[str, Any]:
     _check_address(request.kind, request.url)
     if request.options.protocol not in ("", *MQTT_VERSIONS):
         raise RefusedError(f"{request.options.protocol!r}: the versions of MQTT are {' and '.join(MQTT_VERSIONS)}")
+    _check_is_new(unit, request)
     name = request.name or _name_for(unit, request.url)
     for plane in planes_here(unit):
         if plane.kind != PlaneKind.OPERATIONAL and is_own(unit, plane):
@@ -95,20 +96,44 @@ def _check_address(kind: str, url: str) -> None:
         parse_address(url)
 
 
+def _check_is_new(unit: Unit, request: AddRemote) -> None:
+    """Refuse what is a remote already, whatever its name: everything would be sent there twice.
+
+    As another user it is another remote, because a broker may have a user for each plane.
+
+    Raises:
+        RefusedError: `exists`.
+    """
+    asked = _place(request.kind, request.url, request.options.user)
+    for row in remotes(unit.transaction):
+        if asked == _place(row.kind, row.url, row.options.get("user", "")):
+            raise RefusedError(
+                f"remote {row.name} has this address already",
+                code=Code.EXISTS,
+                hint=f"`moot plane set PLANE --remote {row.name} --mode auto` exchanges a plane with it; "
+                f"to add it with other settings, `moot remote remove {row.name}` first",
+            )
+
+
+def _place(kind: str, url: str, user: str) -> tuple[str, str, str]:
+    """What tells two remotes apart: kind, address without credentials, and as whom."""
+    return kind, without_credentials(url).rstrip("/"), user or _parts(url).username or ""
+
+
 def _name_for(unit: Unit, url: str) -> str:
     """A name that is free: `origin`, or one made from the host."""
     taken = {row.name for row in remotes(unit.transaction)}
-    host = _host_of(url) or url.rstrip("/").rpartition("/")[2]
+    host = _parts(url).hostname or url.rstrip("/").rpartition("/")[2]
     base = _UNFIT.sub("-", host).strip("-.")[:30] or "remote"
     names = ("origin", base, *(f"{base}-{number}" for number in range(2, 1000)))
     return next(name for name in names if name not in taken)
 
 
-def _host_of(url: str) -> str:
+def _parts(url: str) -> SplitResult:
     try:
-        return urlsplit(url).hostname or ""
+        return urlsplit(url)
     except ValueError:  # brackets around what is no address
-        return ""
+        return urlsplit("")
 
 
 def _remove_remote(unit: Unit, request: RemoveRemote) -> dict[str, Any]:

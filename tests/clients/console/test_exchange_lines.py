@@ -49,6 +49,7 @@ def test_planes_errors_and_alarms_stand_below_their_remote() -> None:
         "  planes: ledger auto, x off",
         "  error: no",
         "  alarm: remote origin: refs/moot/a: went back (was 12, is 7)",
+        "    somebody moved it there; its machine, or else another, brings back what it held; all is here still",
         "hub git idle reached 3h ago ssh://host/repo",
     ]
 

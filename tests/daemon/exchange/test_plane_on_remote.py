@@ -7,8 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 import pytest
 
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.kinds import Role
+from moot_protocol.messages import Batches
 from moot_protocol.requests import Create, InitProject, IssueFields, Show
 from moot_protocol.ticket import Ticket
 from moot_testkit.carrying import plane_of
@@ -153,6 +154,24 @@ def test_where_nothing_can_be_sealed_charters_still_go_so_that_admins_hear_why()
     sent = on_remote.prepare(99)
     assert {ready.portion.is_charter for ready in sent} == {True}
     assert all(on_remote.open(ready.frame) for ready in sent)
+
+
+def test_what_is_held_and_known_to_be_carried_needs_no_commit_however_often_it_comes() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    laptop = machine("laptop", refs, ticket_of(desk).ticket)
+    all_round(desk, laptop)
+    messages = [laptop.plane.open(frame) for frame in desk.plane.everything()]
+    batches = [each for message in messages if isinstance(message, Batches) for each in message.batches]
+    commits: list[object] = []
+    problems: list[MalformedError] = []
+    laptop.plane._commit = commits.append  # type: ignore[assignment]
+    assert laptop.plane.unknown(batches, problems) == []
+    assert laptop.plane.unknown([batches[0], b"no batch"], problems) == []
+    assert (len(batches) > 2, commits, len(problems)) == (True, [], 1)
+    laptop.plane._remote += 1  # one that isn't known to carry them
+    laptop.plane.unknown(batches, problems)
+    assert len(commits) == 1
 
 
 # -- Isolation ---------------------------------------------------------------------------------------------------

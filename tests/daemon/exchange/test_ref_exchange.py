@@ -12,6 +12,7 @@ from mootd.edges.git.names import ref_name
 from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
 from mootd.engine.carried import carried_of
 from mootd.engine.epochs import begin_epoch
+from mootd.exchange.losses import LOST_MS
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
@@ -296,3 +297,33 @@ async def test_a_ref_that_somebody_overwrote_begins_a_new_generation_with_everyt
         assert in_step(ada, bob, carl)
         assert ada.progress().error is None
         assert ref_name(Ref(ada.on_remote().topic, ada.on_remote().sender, 2)) in refs.tips
+
+
+@pytest.mark.parametrize("is_all", [True, False], ids=["everything", "one ref"])
+async def test_what_a_machine_that_is_gone_had_brought_is_brought_back_by_those_who_hold_it(*, is_all: bool) -> None:
+    refs = MemoryRefs()
+    async with peers(3) as (ada, bob, carl):
+        for peer in (ada, bob, carl):
+            peer.add(through_refs(refs))
+        await settle(ada, bob)
+        bob.write(3)
+        await settle(bob, ada)
+        await bob.die()
+        there = bob.on_remote()
+        del refs.tips[ref_name(Ref(there.topic, there.sender, 1))]
+        if is_all:
+            refs.tips.clear()
+        else:
+            await ada.sync()
+            ada.clock.advance(LOST_MS)
+        await settle(ada, carl, rounds=2)
+        assert in_step(ada, carl)
+        assert carl.events() > bob.own_n() > 3
+        held = []
+        for _ in range(4):
+            for peer in (ada, carl):
+                peer.clock.advance(2 * LOST_MS)
+            await settle(ada, carl)
+            held.append(dict(refs.tips))
+        assert held[1:] == [held[1]] * 3  # the alarm goes on; what is lost was made up for
+        assert ada.progress().alarms

@@ -93,7 +93,7 @@ def test_a_remote_that_is_added_opens_the_town_s_planes_that_may_be_shared() -> 
 def test_a_version_of_mqtt_that_is_not_spoken_is_refused() -> None:
     api = make_api()
     for protocol in MQTT_VERSIONS:
-        add(api, "mqtt://host", kind="mqtt", options=RemoteOptions(protocol=protocol))
+        add(api, f"mqtt://host-{protocol or 5}", kind="mqtt", options=RemoteOptions(protocol=protocol))
     other = RemoteOptions(protocol="3.1")
     assert refusal(lambda: add(api, "mqtt://host", kind="mqtt", options=other)) is Code.INVALID
 
@@ -114,8 +114,18 @@ def test_a_remote_without_a_name_is_called_origin_or_after_its_host(url: str, na
     api = make_api()
     assert add(api, "/srv/x")["name"] == "origin"
     assert add(api, url)["name"] == name
-    assert add(api, url)["name"] == f"{name}-2"
-    assert add(api, url, name="mine")["name"] == "mine"
+    assert add(api, url, options=RemoteOptions(user="bob"))["name"] == f"{name}-2"
+    assert add(api, url, options=RemoteOptions(user="eve"), name="mine")["name"] == "mine"
+
+
+def test_a_remote_with_the_address_of_another_is_refused_unless_it_has_another_user() -> None:
+    api = make_api()
+    add(api, URL)
+    for url in (URL, URL + "/", "https://ada:another@example.org/town.git"):
+        with pytest.raises(MootError, match="remote origin has this address already"):
+            add(api, url, name="mine")
+    others = [add(api, url)["name"] for url in (BARE_URL, "https://bob@example.org/town.git")]
+    assert len({"origin", *others}) == len(api.call(Remotes())) == 3
 
 
 @pytest.mark.parametrize("url", ["", "a\nb", "https://[x/y", "https://a:b/c@d", "/" + "x" * URL_BYTES])

@@ -78,8 +78,8 @@ async def write_push(git: Git, parent: str | None, frames: Sequence[bytes]) -> s
 async def leads_to(git: Git, tip: str, ancestor: str) -> bool:
     """Whether a commit is the tip or in its history."""
     done = await git.run("merge-base", "--is-ancestor", ancestor, tip)
-    if done.code > 1:
-        raise git.damage("merge-base")
+    if done.code not in (0, 1):
+        raise git.failure("merge-base", done)
     return done.code == 0
 
 

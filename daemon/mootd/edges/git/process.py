@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
+from mootd.edges.git.words import said
 from mootd.edges.paths import private_folder
 
 KEPT: Final = frozenset({
@@ -42,6 +43,7 @@ _CHUNK: Final = 64 * 1024
 _FATAL: Final = 128
 """A git that ends with this code leaves its helpers to themselves, and one may hang on a server for ever. Where it
 ends well they stay: a cache of the user's credentials may be among them."""
+_FULL: Final = ("No space left on device", "Out of diskspace", "Disk quota exceeded")
 _GRACE_S: Final = 2.0
 """Seconds that a git which is told to stop may take to remove its lock files."""
 
@@ -106,23 +108,44 @@ class Git:
         """
         if not self._is_ready:
             await self._prepare()
-        return await self._run(arguments, stdin, room, deadlines)
+        done = await self._run(arguments, stdin, room, deadlines)
+        if done.code and not self._is_ready:
+            await self._prepare()
+            done = await self._run(arguments, stdin, room, deadlines)
+        return done
 
     async def local(self, *arguments: str, stdin: bytes = b"", room: int = 1 << 20) -> Done:
-        """Run git where only damage to the repository can make it fail.
+        """Run git where only this machine can make it fail.
 
         Raises:
-            RefusedError: as `run`; `store_damaged`.
+            RefusedError: as `run` and `failure`.
         """
         done = await self.run(*arguments, stdin=stdin, room=room)
         if done.code:
-            raise self.damage(arguments[0])
+            raise self.failure(arguments[0], done)
         return done
 
-    def damage(self, subcommand: str) -> RefusedError:
+    def failure(self, subcommand: str, done: Done) -> RefusedError:
+        """The refusal for a git that failed without a remote.
+
+        It is `unreachable` where somebody killed it, `store_full` where the disk is full, else `store_damaged`.
+        """
+        words = said(done.err, "")
+        if done.code < 0:
+            return RefusedError(f"git {subcommand}: {words}", code=Code.UNREACHABLE, retryable=True)
+        if any(sign in words for sign in _FULL):
+            return RefusedError(
+                f"no room for {self._repository}: {words}",
+                code=Code.STORE_FULL,
+                hint="make room on its disk; nothing is lost, and what waits goes then",
+                retryable=True,
+            )
+        return self.damage(subcommand, words)
+
+    def damage(self, subcommand: str, words: str = "") -> RefusedError:
         """The refusal for a repository in which something that git once took is gone."""
         return RefusedError(
-            f"git {subcommand} fails in {self._repository}",
+            f"git {subcommand} fails in {self._repository}{words and ': '}{words}",
             code=Code.STORE_DAMAGED,
             hint="move this folder away: what it holds is fetched again",
         )
@@ -142,7 +165,8 @@ class Git:
         await self._clear_locks()
         made = await self._run(("init", "--quiet", "--bare", "--template=", "--object-format=sha1"), b"", _CHUNK)
         if made.code:
-            raise RefusedError(f"git cannot make the repository {self._repository}", code=Code.DENIED)
+            words = said(made.err, "")
+            raise RefusedError(f"git cannot make the repository {self._repository}: {words}", code=Code.DENIED)
         ssh = await self._run(("config", "--get", "core.sshCommand"), b"", _CHUNK)
         if ssh.code and not self._environment.keys() & {"GIT_SSH", "GIT_SSH_COMMAND"}:
             self._environment["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes"
@@ -150,7 +174,7 @@ class Git:
         self._is_ready = True
 
     async def _clear_locks(self) -> None:
-        """Remove the locks of a git that was killed: no other can be holding them."""
+        """Remove what a git that was killed has left: no other can be holding its locks."""
         await asyncio.to_thread(_remove_locks, self._repository)
 
     async def _run(
@@ -178,9 +202,13 @@ class Git:
             if process.returncode is None or not 0 <= process.returncode < _FATAL or len(out) > room:
                 await _end_unread(started)
                 await self._clear_locks()
+                there = await asyncio.to_thread((self._repository / "HEAD").exists)
+                is_gone = (process.returncode or 0) >= _FATAL and not there
+                self._is_ready = self._is_ready and not is_gone  # somebody moved it away: another one is made
         if len(out) > room:
             raise MalformedError(f"git {arguments[0]} writes more than {room} bytes", code=Code.TOO_LARGE)
-        return Done(process.returncode or 0, out, started.ear.heard)
+        code, heard = process.returncode or 0, started.ear.heard
+        return Done(code, out, heard if code >= 0 else heard + b"\n" + _ended_by(-code).encode())
 
     async def _start(self, arguments: tuple[str, ...]) -> "_Started":
         try:
@@ -192,6 +220,10 @@ class Git:
                 hint="see that git is installed and on the daemon's PATH",
                 retryable=True,
             ) from error
+
+
+def _ended_by(number: int) -> str:
+    return f"git was ended by signal {number}: {signal.strsignal(number)}"
 
 
 def surroundings(environment: Mapping[str, str], repository: Path) -> dict[str, str]:
@@ -361,5 +393,6 @@ async def _drain(stdout: asyncio.StreamReader) -> None:
 
 
 def _remove_locks(repository: Path) -> None:
-    for lock in (*repository.glob("*.lock"), *repository.glob("refs/**/*.lock"), *repository.glob("gc.pid")):
-        lock.unlink(missing_ok=True)
+    for pattern in ("*.lock", "refs/**/*.lock", "gc.pid", "fast_import_crash_*"):
+        for left in repository.glob(pattern):
+            left.unlink(missing_ok=True)

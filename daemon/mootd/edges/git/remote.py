@@ -15,7 +15,7 @@ from mootd.edges.git.incoming import Incoming
 from mootd.edges.git.names import Space, is_object_id, ref_name
 from mootd.edges.git.objects import check_push, check_pushes, history, leads_to, read_frames, write_push
 from mootd.edges.git.process import Deadlines, Git
-from mootd.edges.git.words import check_address, plain, refusal
+from mootd.edges.git.words import check_address, plain, refusal, said
 from mootd.ports import Entropy
 from mootd.remotes import Fetched, Ref, Tip
 
@@ -41,6 +41,8 @@ class Tested(NamedTuple):
     can_delete: bool
     words: str = ""
     """Why not, if not."""
+    is_denied: bool = False
+    """Whether somebody has to give a permission for it."""
 
 
 class GitRemote:
@@ -120,7 +122,7 @@ class GitRemote:
             if can_push:
                 await self._remove(name)
         except RefusedError as error:
-            return Tested(refs, can_push, can_delete=False, words=error.message)
+            return Tested(refs, can_push, False, error.message, error.code is Code.DENIED)
         return Tested(refs, can_push, can_push, words)
 
     async def maintain(self) -> None:
@@ -128,7 +130,7 @@ class GitRemote:
         patient = Deadlines(self._deadlines.patience_s, self._deadlines.patience_s)
         done = await self._git.run(*_UPKEEP, deadlines=patient)
         if done.code:
-            raise self._git.damage("gc")
+            raise self._git.failure("gc", done)
 
     async def close(self) -> None:
         """Stop whatever runs."""
@@ -180,9 +182,8 @@ class GitRemote:
             if any(sign in summary for sign in _STALE):
                 return plain(summary)
             code = Code.DENIED if any(sign in summary for sign in _DENIED) else Code.UNREACHABLE
-            raise RefusedError(
-                f"the remote rejects a push: {plain(summary)}", code=code, retryable=code is Code.UNREACHABLE
-            )
+            words = ": ".join(filter(None, (plain(summary), said(err, self._address))))
+            raise RefusedError(f"the remote rejects a push: {words}", code=code, retryable=code is Code.UNREACHABLE)
         raise refusal(err, self._address, "cannot push to the remote")
 
     async def _update(self, lines: str) -> None:

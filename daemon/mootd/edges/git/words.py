@@ -26,8 +26,15 @@ _ADDRESS: Final = re.compile(
 _USER: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/]*@")
 _PROGRESS: Final = re.compile(
     r"\b(?:objects|deltas|Total)\b.*\d|\bdone\.$|^hint:|^(?:remote: *)?$|^From |^To |^. \[|^(?:\+ )?[0-9a-f]{4,}\.\."
+    r"|^fast-import: dumping crash report"
 )
 """Lines that git writes when all goes well: progress, and the refs it has moved."""
+_COMPLAINT: Final = re.compile(r"(?:remote: *)?(?:fatal|error): ")
+"""What a line begins with that isn't among those, though it may name a folder `objects`."""
+_HELP: Final = {
+    Code.DENIED: "the daemon uses your own git: see that `git ls-remote` lets you in with this address",
+    Code.INVALID: "see whether the repository is there and its address right; `git init --bare` makes one",
+}
 _DENIED: Final = (
     "permission denied", "authentication failed", "could not read username", "could not read password", "access denied",
     "host key verification failed", "error: 401", "error: 403", "not authorized", "permission to", "terminal prompts",
@@ -77,7 +84,8 @@ def plain(text: str) -> str:
 def said(stderr: bytes, address: str) -> str:
     """What git said was wrong, without its progress: one short line, never with a password."""
     lines = re.split(r"[\r\n]+", stderr.decode("utf-8", "replace"))
-    telling = [line.strip() for line in lines if not _PROGRESS.search(line.strip())]
+    lines = [line.strip() for line in lines]
+    telling = [line for line in lines if _COMPLAINT.match(line) or not _PROGRESS.search(line)]
     return plain(without_password("; ".join(telling), address))
 
 
@@ -96,4 +104,9 @@ def refusal(stderr: bytes, address: str, doing: str) -> RefusedError:
         code = Code.DENIED
     elif any(sign in lowered for sign in _INVALID):
         code = Code.INVALID
-    return RefusedError(f"{doing}: {words or 'git gave no reason'}", code=code, retryable=code is Code.UNREACHABLE)
+    return RefusedError(
+        f"{doing}: {words or 'git gave no reason'}",
+        code=code,
+        hint=_HELP.get(code, ""),
+        retryable=code is Code.UNREACHABLE,
+    )

@@ -270,3 +270,13 @@ async def test_objects_that_are_gone_mean_damage_here(git: Watched) -> None:
     with pytest.raises(RefusedError) as caught:
         await leads_to(git, missing, "ab" * 20)
     assert caught.value.code is Code.STORE_DAMAGED
+
+
+async def test_a_git_that_was_killed_says_nothing_of_a_history(tmp_path: Path) -> None:
+    class Killed(Git):
+        async def run(self, *_arguments: str, **_more: Any) -> Done:
+            return Done(-9, b"", b"git was ended by signal 9")
+
+    with pytest.raises(RefusedError) as caught:
+        await leads_to(Killed(tmp_path, {}, Deadlines()), "ab" * 20, "cd" * 20)
+    assert (caught.value.code, caught.value.retryable) == (Code.UNREACHABLE, True)

@@ -99,9 +99,27 @@ async def test_where_there_is_no_git_this_is_said(tmp_path: Path) -> None:
     assert "git" in error.hint
 
 
-async def test_a_local_command_that_fails_means_damage(tmp_path: Path) -> None:
-    error = await refused(git_that(tmp_path, "exit 128").local("x"))
-    assert error.code is Code.STORE_DAMAGED
+@pytest.mark.parametrize(
+    ("script", "code", "words"),
+    [
+        ("echo fatal: bad object >&2; exit 128", Code.STORE_DAMAGED, "bad object"),
+        ("echo fatal: objects/5: No space left on device >&2; exit 128", Code.STORE_FULL, "No space left"),
+        ("kill -9 $$", Code.UNREACHABLE, "signal 9"),
+    ],
+    ids=["damage", "a full disk", "killed"],
+)
+async def test_a_local_command_that_fails_says_why(tmp_path: Path, script: str, code: Code, words: str) -> None:
+    error = await refused(git_that(tmp_path, script).local("x"))
+    assert (error.code, words in error.message) == (code, True)
+    assert error.retryable is (code is not Code.STORE_DAMAGED)
+
+
+async def test_a_repository_that_somebody_moved_away_is_made_anew(tmp_path: Path) -> None:
+    git = real_git(tmp_path)
+    await git.local("for-each-ref")
+    (tmp_path / "repository").rename(tmp_path / "away")
+    assert (await git.local("for-each-ref")).out == b""
+    assert (tmp_path / "repository" / "HEAD").exists()
 
 
 # -- Deadlines ---------------------------------------------------------------------------------------------------

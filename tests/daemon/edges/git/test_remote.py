@@ -184,7 +184,7 @@ async def test_a_git_repository_around_the_daemon_leads_nothing_astray(server: S
 async def test_a_remote_that_is_tried_out_is_left_as_it_was(server: Server, alice: GitRemote) -> None:
     await alice.push(REF, [b"one"])
     before = git(server.repository, "for-each-ref")
-    assert await alice.test(SeededEntropy(1)) == (1, True, True, "")
+    assert await alice.test(SeededEntropy(1)) == (1, True, True, "", False)
     assert git(server.repository, "for-each-ref") == before
 
 
@@ -192,9 +192,14 @@ async def test_a_remote_that_keeps_what_was_pushed_says_so(server: Server, alice
     hook(server, "update", 'case "$3" in 0000*) exit 1;; esac')
     tested = await alice.test(SeededEntropy(1))
     assert tested[:3] == (0, True, False)
-    assert "declined" in tested.words
+    assert ("declined" in tested.words, tested.is_denied) == (True, True)
     await alice.push(REF, [b"one"])
     assert (await refused(alice.drop(REF))).code is Code.DENIED
+
+
+async def test_a_push_that_is_rejected_is_told_in_the_remote_s_own_words(server: Server, alice: GitRemote) -> None:
+    hook(server, "pre-receive", "echo fatal: out of objects/1 space >&2; exit 1")
+    assert "out of objects/1 space" in (await refused(alice.push(REF, [b"one"]))).message
 
 
 async def test_upkeep_packs_what_has_piled_up_and_loses_nothing(server: Server, alice: GitRemote) -> None:

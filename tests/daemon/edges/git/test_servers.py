@@ -48,7 +48,7 @@ async def test_frames_cross_every_kind_of_server(server: Server) -> None:
 async def test_every_kind_of_server_turns_out_to_be_fit(server: Server) -> None:
     alice = remote(server, "alice")
     await alice.push(REF, [b"one"])
-    assert await alice.test(SystemEntropy()) == (1, True, True, "")
+    assert await alice.test(SystemEntropy()) == (1, True, True, "", False)
     assert await remote(server, "bob").fetch([TOPIC]) == await alice.fetch([TOPIC])
 
 

@@ -130,6 +130,12 @@ def test_progress_is_left_out_of_what_git_says() -> None:
     assert said(stderr, "https://example.org/x") == "fatal: early EOF; error: index-pack failed"
 
 
+@pytest.mark.parametrize("begin", ["fatal", "error", "remote: fatal"])
+def test_what_is_wrong_with_a_folder_of_objects_is_no_progress(begin: str) -> None:
+    told = f"{begin}: unable to create objects/pack/tmp_pack_5: No space left on device"
+    assert said(told.encode(), "/srv/x") == told
+
+
 @pytest.mark.parametrize(
     ("stderr", "code"),
     [
@@ -156,3 +162,4 @@ def test_what_git_says_tells_who_can_help(stderr: bytes, code: Code) -> None:
     assert error.code is code
     assert error.retryable is (code is Code.UNREACHABLE)
     assert error.message.startswith("cannot fetch: ")
+    assert bool(error.hint) is (code is not Code.UNREACHABLE)
