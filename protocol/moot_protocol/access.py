@@ -83,6 +83,8 @@ class Decision(NamedTuple):
     allowed: bool
     rule: str
     """In words: the user and the rule of theirs that decided."""
+    unseen: str = ""
+    """What was typed for something that has to look as if it weren't there; empty where nothing has to."""
 
 
 def decide(rules: Rules, subject: str, permission: str, resource: str = EVERYTHING) -> Decision:

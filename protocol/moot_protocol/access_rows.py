@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from moot_protocol import json_text
+from moot_protocol.access import EVERYTHING
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.kinds import AUDIT, ISSUE, LEASE, MEMORY, SETTING
 from moot_protocol.leases import IN_PROGRESS
@@ -130,6 +131,18 @@ def _events(answer: list[dict[str, Any]], sees: Sight) -> list[dict[str, Any]]:
     return [event for event in answer if is_shown(event["kind"], event["entity"])]
 
 
+def _workspace(answer: dict[str, Any] | None, sees: Sight) -> dict[str, Any] | None:
+    """What is known of a workspace: of claims that were lost those of issues that are seen, and nobody's nudges."""
+    if answer is None:
+        return None
+    shown = dict(answer)
+    if "claims" in shown:
+        shown["claims"] = shown["claims"] | {"lost": _issues(shown["claims"]["lost"], sees)}
+    if "nudges" in shown and not sees("mail:read", EVERYTHING):
+        del shown["nudges"]
+    return shown
+
+
 def _prime(answer: dict[str, Any], sees: Sight) -> dict[str, Any]:
     """What an agent is told first, without how much there is beside it."""
     return answer | {
@@ -155,7 +168,7 @@ WRITTEN: Final[Mapping[str, Narrowing]] = {"close": _written, "script": _written
 """
 NARROWED: Final[Mapping[str, Narrowing]] = {
     "ping": _whole,
-    "workspace_info": _whole,
+    "workspace_info": _workspace,
     "check_access": _whole,
     "list": _page,
     "ready": _page,
@@ -183,6 +196,8 @@ NARROWED: Final[Mapping[str, Narrowing]] = {
     "leases": _rows("lease:read", "name"),
 }
 """Method → what its answer shows to whom some would be hidden."""
+ALWAYS_NARROWED: Final = frozenset({"workspace_info"})
+"""Those whose answers hold something of other kinds than the permission is about."""
 ALSO_SHOWN: Final[Mapping[str, frozenset[str]]] = {
     "events": frozenset({*_KINDS.values(), _OTHER_KINDS}),
     "prime": frozenset({_MEMORIES}),

@@ -4,11 +4,12 @@ Invariant: a method that isn't listed needs what only administrators have. Whate
 connection of its own choice, hand out keys, or stop is among those too: it would act with the daemon's rights.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from moot_protocol.gate_requests import AWAITING_ISSUES
 from moot_protocol.request_base import Request
 
 _MAKING: Final = frozenset({"create", "create_gate"})
@@ -73,16 +74,38 @@ EVERY_PERMISSION: Final = tuple(sorted(_BY_PERMISSION))
 RESOURCE_FIELDS: Final = frozenset(
     {
         "plane", "project", "projects", "id", "ids", "workspace", "town", "replica", "remote", "name", "key", "prefix",
-        "assignee", "actor", "target", "parent", "lease", "source", "to", "user", "blocks", "alias",
+        "assignee", "actor", "target", "parent", "lease", "source", "to", "user", "blocks", "alias", "await_id",
+        "waiter", "home",
     }
 )  # fmt: skip
 """Fields of requests, at any depth, that say what a request is about. None of them ever holds a secret."""
 _FREE_FIELDS: Final = frozenset({"metadata", "set_metadata"})
 """Fields in which people write whatever they like, under names of their own."""
-PEOPLE_FIELDS: Final = frozenset({"actor", "assignee", "user"})
+PEOPLE_FIELDS: Final = frozenset({"actor", "assignee", "user", "waiter"})
 """Those of them that name somebody: restrictions take such names away, but no permission need cover them."""
 ID_FIELDS: Final = frozenset({"id", "ids", "target", "parent", "to", "blocks"})
 """Those of them that may hold the beginning of an issue's id."""
+_AWAITED: Final = "await_id"
+"""What a gate waits for: an issue's id where the gate is of such a type; else restrictions fit it, and nothing more.
+"""
+_NAMING: Final[Mapping[str, frozenset[str]]] = {
+    "issue": frozenset({"project", "projects", "prefix"}),
+    "claim": frozenset({"project", "projects"}),
+    "memory": frozenset({"key"}),
+    "setting": frozenset({"key"}),
+    "document": frozenset({"name"}),
+    "mail": frozenset(),
+    "plane": frozenset({"plane"}),
+    "member": frozenset({"plane"}),
+    "federation": frozenset({"plane"}),
+    "remote": frozenset({"remote", "name"}),
+    "mirror": frozenset({"project"}),
+    "share": frozenset({"project"}),
+    "spool": frozenset({"workspace"}),
+    "lease": frozenset({"name"}),
+}
+"""Subject of a permission → the fields whose names a rule's resource covers, beside ids: a rule about issues of a
+project `build` says nothing of a plane, a remote or a town of that name."""
 
 
 class Named(msgspec.Struct, frozen=True, order=True):
@@ -104,6 +127,8 @@ class Part(NamedTuple):
     """What it is about."""
     makes_in: str = ""
     """The project in which it makes an issue whose id it doesn't say; empty where it makes none."""
+    places: tuple[str, ...] = ()
+    """The names among them that a permission with a resource may cover."""
 
 
 def methods_in(request: Request[Any]) -> tuple[str, ...]:
@@ -120,31 +145,35 @@ def permissions_of(request: Request[Any]) -> tuple[str, ...]:
 
 def resources_of(request: Request[Any]) -> tuple[Named, ...]:
     """What a request is about: the names in it, in order; none where it is about everything."""
-    found = _names(msgspec.to_builtins(request), "")
-    return tuple(sorted(set(found)))
+    return tuple(sorted({named for named, _ in _names(msgspec.to_builtins(request), "")}))
 
 
 def parts_of(request: Request[Any]) -> tuple[Part, ...]:
     """What a request does: its steps, each by itself, if it is a script; else the one thing that it is."""
     steps = [step for step in getattr(request, "steps", ()) if isinstance(step, Mapping)]
     if not steps:
-        method, made = request.method, _makes_in(request.method, lambda name: getattr(request, name, ""))
-        return (Part(method, PERMISSIONS.get(method, UNLISTED), resources_of(request), made),)
+        return (_part(request.method, list(_names(given := msgspec.to_builtins(request), "")), given),)
     found: list[Part] = []
     meant: list[str] = []
     for step in steps:
         method, params = str(step.get("method", "")), step.get("params")
-        named = {msgspec.structs.replace(each, text=_dereferenced(each.text, meant)) for each in _names(params, "")}
-        known = tuple(sorted(each for each in named if each.text))
+        named = [
+            (msgspec.structs.replace(each, text=_dereferenced(each.text, meant)), field)
+            for each, field in _names(params, "")
+        ]
         given = params if isinstance(params, Mapping) else {}
-        found.append(Part(method, PERMISSIONS.get(method, UNLISTED), known, _makes_in(method, given.get)))
+        found.append(_part(method, [(each, field) for each, field in named if each.text], given))
         own = given.get("id")
         meant.append(_dereferenced(own, meant) if isinstance(own, str) else "")
     return tuple(found)
 
 
-def _makes_in(method: str, given: Callable[[str], Any]) -> str:
-    return str(given("project") or "") if method in _MAKING and not given("id") else ""
+def _part(method: str, named: list[tuple[Named, str]], given: Mapping[str, Any]) -> Part:
+    permission = PERMISSIONS.get(method, UNLISTED)
+    naming = _NAMING.get(permission.partition(":")[0], frozenset())
+    places = {each.text for each, field in named if field in naming}
+    makes_in = str(given.get("project") or "") if method in _MAKING and not given.get("id") else ""
+    return Part(method, permission, tuple(sorted({each for each, _ in named})), makes_in, tuple(sorted(places)))
 
 
 def _dereferenced(text: str, meant: list[str]) -> str:
@@ -160,12 +189,17 @@ def _dereferenced(text: str, meant: list[str]) -> str:
     return meant[number - 1] if 1 <= number <= len(meant) else ""
 
 
-def _names(value: Any, field: str) -> Iterator[Named]:
+def _names(value: Any, field: str) -> Iterator[tuple[Named, str]]:
+    """(name, the field that it stands in) of all names in a value."""
     if isinstance(value, Mapping) and field not in _FREE_FIELDS:
+        is_issue_awaited = value.get("await_type") in AWAITING_ISSUES
         for name, inner in value.items():
-            yield from _names(inner, str(name))
+            if name == _AWAITED and is_issue_awaited and isinstance(inner, str) and inner.strip():
+                yield Named(inner.strip(), is_id=True), _AWAITED
+            else:
+                yield from _names(inner, str(name))
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _names(inner, field)
     elif isinstance(value, str) and value and field in RESOURCE_FIELDS:
-        yield Named(value, field in ID_FIELDS, field in PEOPLE_FIELDS)
+        yield Named(value, field in ID_FIELDS, field in PEOPLE_FIELDS), field

@@ -241,7 +241,7 @@ def invite_from_value(value: Any) -> Invite | None:
     given = _INVITED.get(role) if type(role) is str else None
     if given is None or not _is_hash(town):
         return None
-    if type(expires_ms) is not int or not 0 <= expires_ms <= to_ms(MAX_HLC):
+    if type(expires_ms) is not int or not 0 <= expires_ms <= _LATEST_MS:
         return None
     if not isinstance(hpke_key, bytes) or len(hpke_key) != HPKE_KEY_BYTES:
         return None
@@ -322,6 +322,7 @@ def written(event: Event) -> Iterator[tuple[str, Any]]:
 
 _INVITED: Final[Mapping[str, Role]] = {role.value: role for role in (Role.WRITER, Role.READER)}
 _ROLES: Final[Mapping[str, Role]] = {role.value: role for role in Role}
+_LATEST_MS: Final = to_ms(MAX_HLC)
 _EPOCH_NAME: Final = re.compile(f"[0-9a-f]{{{2 * EPOCH_BYTES}}}")
 
 

@@ -5,8 +5,9 @@ is the one named; else the machine's only federation plane; else, where there is
 workspace's project, or the machine's first ledger. Times are milliseconds since 1970, keys and towns text as
 `ids.key_text` writes them, contents the SHA-256 of a text in hexadecimal.
 
-What is told of one write, here called *origin*: `{"town", "town_name", "replica", "actor", "at", "n", "is_own"}`;
-`is_own` tells whether it is of the town that this machine belongs to.
+What is told of one write, here called *origin*: `{"town", "town_name", "replica", "actor", "at", "n", "is_own",
+"is_home"}`; `is_own` tells whether it is of the town that this machine belongs to on that plane, `is_home` whether it
+is of the one that it belongs to on its first ledger.
 """
 
 from typing import Any

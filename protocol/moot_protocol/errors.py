@@ -60,16 +60,21 @@ class MootError(Exception):
         code: the stable code.
         hint: what to do next, or empty.
         retryable: whether the same request may succeed later.
+        discreet: what is said instead, without the hint, to somebody from whom what they name may be hidden; empty
+            where both name nothing but what was asked with.
     """
 
     default_code = Code.INTERNAL
 
-    def __init__(self, message: str, *, code: Code | None = None, hint: str = "", retryable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, code: Code | None = None, hint: str = "", retryable: bool = False, discreet: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
         self.hint = hint
         self.retryable = retryable
+        self.discreet = discreet
 
 
 class RefusedError(MootError):

@@ -88,6 +88,9 @@ LINEAGE_STEPS: Final = 4096
 """Writes of one key looked at to find what two of them have in common; beyond it they show as a conflict."""
 MERGE_STEPS: Final = 100_000
 """Lines compared and paths tried for one side of a text merge: some 400 changed lines, a tenth of a second."""
+CYCLE_STEPS: Final = 3_000_000
+"""Issues and edges looked at to find which edges of one tangle of cycles are left out: a second or two, and what 12,000
+edges take in the worst order. Edges on which it isn't decided by then are left out."""
 
 # -- Clock -------------------------------------------------------------------------------------------------------
 CLOCK_AHEAD_MS: Final = 10 * 60 * 1000
@@ -143,6 +146,8 @@ SPOOL_ANSWERS: Final = 1_000
 """Answers kept that nobody has fetched; beyond it the oldest is removed."""
 SNAPSHOT_ISSUES: Final = 5_000
 """Issues in a workspace's snapshot: those not closed first, then the latest closed."""
+SNAPSHOT_LOST: Final = 1_000
+"""Lost claims that a snapshot tells of."""
 SNAPSHOT_BYTES: Final = 8 * MIB
 """Bytes of a snapshot: a client reads all of it for every command."""
 

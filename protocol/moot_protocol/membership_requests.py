@@ -128,12 +128,13 @@ class RetireReplica(Mutation[dict[str, Any]], kw_only=True):
 class Forks(Request[list[dict[str, Any]]], kw_only=True):
     """The feeds that are forked: whose key has signed two histories, and what each history does.
 
-    Answer: `[{"plane", "author", "kind", "town", "town_name", "first", "is_settled", "branches": [{"branch", "events",
-    "counts", "more", "does": [{"n", "at_ms", "actor", "kind", "about", "says"}]}]}]`. `kind` is `charter` or `replica`;
-    `first` is the event that they part at; `branch` names a history by its last batch, in hexadecimal; `does` tells of
-    its first events from the fork on, and `more` how many it leaves out. In a charter `about` is a key and `says` has
-    `name`, `role`, `n`, `town` or `counting`, as the kind of event asks for; in a replica's feed `about` is an entity
-    and `says` has the `keys` that were written.
+    Answer: `[{"plane", "author", "kind", "town", "town_name", "first", "is_settled", "settled_by", "branches":
+    [{"branch", "events", "counts", "more", "does": [{"n", "at_ms", "actor", "kind", "about", "says"}]}]}]`. `kind` is
+    `charter` or `replica`; `settled_by` is `town` (its own), `admin` (a town above it), `recovery` (the recovery key: a
+    founder's charter) or `nobody` (the recovery key's own); `first` is the event that they part at; `branch` names a
+    history by its last batch, in hexadecimal; `does` tells of its first events from the fork on, and `more` how many it
+    leaves out. In a charter `about` is a key and `says` has `name`, `role`, `n`, `town` or `counting`, as the kind of
+    event asks for; in a replica's feed `about` is an entity and `says` has the `keys` that were written.
     """
 
     method = "forks"

@@ -9,6 +9,7 @@ import pytest
 from moot.console import as_bd
 from moot.console.grammar import CommandParser
 from moot.console.main import GRAMMAR
+from moot.console.not_here import NOT_HERE
 from moot_protocol.errors import RefusedError
 from moot_protocol.settings import KNOWN
 
@@ -69,8 +70,8 @@ def test_what_is_said_to_be_here_is_here(row: Row) -> None:
     assert [flag for flag in row.flags if flag not in known] == []
 
 
-def test_what_is_not_here_is_told_with_the_reason() -> None:
-    assert [row.command for row in ROWS if row.verdict == "not here" and not row.remark] == []
+def test_who_types_what_is_not_here_is_told_what_the_page_says() -> None:
+    assert {row.command: row.remark for row in ROWS if row.verdict == "not here"} == NOT_HERE
 
 
 def test_every_setting_that_is_checked_is_on_the_page() -> None:

@@ -12,10 +12,12 @@ from moot_protocol.access_table import (
     resources_of,
 )
 from moot_protocol.action_requests import Rename
-from moot_protocol.exchange_requests import Join
+from moot_protocol.exchange_requests import Join, SetMode
 from moot_protocol.gate_requests import CreateGate
 from moot_protocol.listing import Filter
-from moot_protocol.membership_requests import Recover
+from moot_protocol.mail_requests import SendMail
+from moot_protocol.membership_requests import Recover, RemoveTown, RetireReplica
+from moot_protocol.memory_requests import Remember
 from moot_protocol.methods import REQUESTS
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, ListIssues, Script, Update
 
@@ -80,11 +82,11 @@ def test_a_scripts_steps_are_its_parts_each_with_the_names_in_it() -> None:
         {"method": "teleport"},
     )
     first, second, third = parts_of(Script(actor="alice", steps=steps))
-    assert first == Part("create", "issue:write", (Named("bob", is_person=True), Named("demo")), "demo")
+    assert first == Part("create", "issue:write", (Named("bob", is_person=True), Named("demo")), "demo", ("demo",))
     assert second == Part("add_edge", "issue:write", (Named("demo-1", is_id=True),))
     assert third == Part("teleport", UNLISTED, ())
     request = ListIssues(filter=Filter(projects=("demo",)))
-    assert parts_of(request) == (Part("list", "issue:read", (Named("demo"),)),)
+    assert parts_of(request) == (Part("list", "issue:read", (Named("demo"),), places=("demo",)),)
     assert parts_of(Script(actor="alice", steps=())) == (
         Part("script", "issue:write", (Named("alice", is_person=True),)),
     )
@@ -93,8 +95,24 @@ def test_a_scripts_steps_are_its_parts_each_with_the_names_in_it() -> None:
 def test_every_issue_that_a_request_names_is_told_as_one() -> None:
     edge = AddEdge(actor="alice", id="demo-1", edge=Edge(to="demo-2"))
     gate = CreateGate(actor="alice", project="demo", await_type="human", blocks=("demo-3",))
-    named = {each.text for request in (edge, gate) for each in resources_of(request) if each.is_id}
-    assert named == {"demo-1", "demo-2", "demo-3"}
+    awaiting = CreateGate(actor="alice", project="demo", await_type="bead", await_id=" demo-4 ")
+    run = CreateGate(actor="alice", project="demo", await_type="gh:run", await_id="4711")
+    named = {each.text for request in (edge, gate, awaiting, run) for each in resources_of(request) if each.is_id}
+    assert named == {"demo-1", "demo-2", "demo-3", "demo-4"}
+    assert Named("4711") in resources_of(run)
+
+
+def test_a_permission_on_a_name_covers_that_of_one_kind_of_thing_only() -> None:
+    for request, places in (
+        (Create(actor="alice", project="demo", plane="build", fields=IssueFields(title="t")), ("demo",)),
+        (CreateGate(actor="alice", project="demo", await_type="gh:run", await_id="build"), ("demo",)),
+        (RemoveTown(actor="alice", town="build", plane="common"), ("common",)),
+        (RetireReplica(actor="alice", replica="build"), ()),
+        (SetMode(actor="alice", plane="build", remote="origin", mode="auto"), ("origin",)),
+        (SendMail(actor="alice", to="bob", plane="build", text="t"), ()),
+        (Remember(actor="alice", project="build", key="deploy", text="t"), ("deploy",)),
+    ):
+        assert parts_of(request)[0].places == places, request
 
 
 def test_what_a_script_calls_by_a_number_is_what_the_step_of_that_number_names() -> None:

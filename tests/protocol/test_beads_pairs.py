@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, RefusedError
 
+DEEP = b'{"id": "a", "x": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+
 
 def line(name: str, title: str = "") -> bytes:
     return json.dumps({"id": name, "title": title}).encode()
@@ -58,7 +60,9 @@ def test_of_an_id_that_stands_twice_the_first_line_counts_in_each_file() -> None
     assert told(pairing) == [(True, 2, "a"), (False, 3, "a"), (False, 4, "a")]
 
 
-@pytest.mark.parametrize("bad", [b"<<<<<<< HEAD", b'{"id": "a", "ti', b"[1]", b'{"title": "no id"}', b"\xff", None])
+@pytest.mark.parametrize(
+    "bad", [b"<<<<<<< HEAD", b'{"id": "a", "ti', b"[1]", b'{"title": "no id"}', b"\xff", DEEP, None]
+)
 def test_a_line_that_is_no_issue_is_told_by_file_and_number(bad: bytes | None) -> None:
     pairing = Pairing([bad, line("a")], [line("a"), b"  ", bad])
     assert list(pairing) == []

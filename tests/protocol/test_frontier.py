@@ -66,6 +66,20 @@ def test_a_frontier_names_what_is_accepted_and_known_forks() -> None:
     }
 
 
+def test_of_a_feed_that_forked_more_than_once_a_frontier_names_the_lowest_place() -> None:
+    town = Town()
+    one = town.replica("one")
+    for text in "ab":
+        one.write(note(text))
+    twins = [one.fork("late", 2), one.fork("early", 1)]
+    for twin in twins:
+        twin.write(note("c"))
+    batches = [batch for feed in (town.charter, one, *twins) for batch in feed.batches]
+    for order in (batches, batches[::-1]):
+        found = frontier_of(settle(town.plane, HeldBatches(town.plane, order)).accepted)
+        assert {entry.forked_at for entry in found if entry.author == one.author} == {2}
+
+
 @given(frontiers)
 def test_a_summary_is_the_hash_of_the_packed_entries(frontier: tuple[Entry, ...]) -> None:
     packed = msgspec.msgpack.encode([[entry.author, entry.n, entry.head, entry.forked_at] for entry in frontier])

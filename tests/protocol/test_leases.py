@@ -22,6 +22,12 @@ def test_it_is_due_from_its_half_on() -> None:
     assert lease.is_due(NOW_MS + 30_000)
 
 
+def test_it_is_due_where_it_lasts_longer_than_it_can() -> None:
+    lease = Lease("alice", 60_000, NOW_MS + 60_000)
+    assert not lease.is_due(NOW_MS - 30_000)
+    assert lease.is_due(NOW_MS - 30_001)
+
+
 def test_of_several_the_one_that_lasts_longest_counts_and_others_leases_never() -> None:
     later, bobs = new_lease("alice", 60_000, NOW_MS + 5), new_lease("bob", 90_000, NOW_MS)
     assert lease_of([later, ALICE, bobs], "alice") == Lease(*later)

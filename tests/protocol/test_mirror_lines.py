@@ -39,7 +39,14 @@ def test_versions_and_lines_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     ("held", "name"),
-    [(line("a-1"), "a-1"), (b"\xef\xbb\xbf" + line("a-1") + b"\r", "a-1"), (b"", None), (b"{", None), (b"[1]", None)],
+    [
+        (line("a-1"), "a-1"),
+        (b"\xef\xbb\xbf" + line("a-1") + b"\r", "a-1"),
+        (b"", None),
+        (b"{", None),
+        (b"[1]", None),
+        (b'{"id":"a-1","x":' + b"[" * 5000 + b"]" * 5000 + b"}", None),
+    ],
 )
 def test_a_line_is_known_by_its_issue(held: bytes, name: str | None) -> None:
     assert id_of(held) == name
@@ -54,6 +61,7 @@ def test_a_line_is_known_by_its_issue(held: bytes, name: str | None) -> None:
         ([line("a")[:-3], line("b")], "line 1 can't be read"),
         ([line("a"), b'{"id":"b'], "line 2 can't be read"),
         ([b'{"title": "x"}'], "no id"),
+        ([b'{"id":"a","x":' + b"[" * 5000 + b"]" * 5000 + b"}"], "nested too deeply"),
     ],
 )
 def test_a_state_with_a_line_that_cant_be_read_is_refused(lines: list[bytes], words: str) -> None:
@@ -97,6 +105,16 @@ def test_more_than_half_back_in_an_earlier_state_is_doubtful() -> None:
     assert doubt_of(differences(base, [older[0], *base[1:]]), ()) is None
     assert doubt_of(differences(base, older), ()) is not None
     assert doubt_of(differences(base, newer), set(map(line_key, newer))) is not None
+
+
+def test_lines_of_an_earlier_time_are_older_and_bring_nothing() -> None:
+    old, new = (line("a", updated_at=f"2026-0{month}-01T00:00:00Z") for month in (1, 2))
+    back = differences([new, line("b")], [old, line("b", title="x")])
+    assert ([pair.line for pair in back.older], [pair.line for pair in back.newer]) == ([old], [line("b", title="x")])
+    assert differences([old], [new]).older == differences([new], []).older == differences([], [old]).older == []
+    # Beside no time, or one that is none, nothing is older.
+    assert differences([new], [line("a", title="y")]).older == []
+    assert differences([new], [line("a", updated_at=7)]).older == []
 
 
 def test_the_distance_counts_lines_of_either_that_the_other_lacks() -> None:

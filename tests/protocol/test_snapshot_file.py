@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, MalformedError
-from moot_protocol.limits import KIB, SNAPSHOT_BYTES, SNAPSHOT_ISSUES
+from moot_protocol.limits import KIB, SNAPSHOT_BYTES, SNAPSHOT_ISSUES, SNAPSHOT_LOST
 from moot_protocol.snapshot_file import Kept, Place, Snapshot, build_snapshot, read_snapshot, seal_snapshot
 
 SECRET = bytes(range(32))
@@ -45,6 +45,12 @@ def test_what_there_is_no_room_for_is_left_out_and_counted() -> None:
     assert 100 < len(found.issues) < 200
     assert found.left_out == 200 - len(found.issues)
     assert set(found.ready) == set(found.issues)
+
+
+def test_lost_claims_come_back_and_leave_room_for_issues() -> None:
+    many = [(f"actor {number}", "demo-1", "bob") for number in range(SNAPSHOT_LOST + 1)]
+    found = read([issue(1)], kept=Kept((), (), many))
+    assert (found.lost, list(found.issues)) == (tuple(many[:-1]), ["demo-1"])
 
 
 def test_there_are_never_more_issues_than_may_be() -> None:

@@ -152,7 +152,7 @@ def test_only_issues_and_memories_are_changed_through_a_spool() -> None:
     assert {request.method for request in ALLOWED} == {
         "create", "update", "close", "reopen", "delete", "undelete", "add_edge", "remove_edge", "add_comment",
         "resolve", "set_state", "remember", "forget", "claim_ready", "unclaim", "heartbeat", "write_handoff",
-        "create_gate", "await",
+        "create_gate", "await", "claims_told",
     }  # fmt: skip
     assert all(issubclass(request, Mutation) for request in ALLOWED)
     for request in (Undo(actor="a"), SetSetting(actor="a", project="demo", key="k"), *[_bare(each) for each in READS]):

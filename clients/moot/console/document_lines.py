@@ -40,7 +40,10 @@ def town_words(document: Document) -> str:
     if not key:
         return "no town that is known"
     named = " ".join(filter(None, (text_of(document, "town_name"), key)))
-    return f"{named} (this town)" if document.get("is_own") else named
+    if not document.get("is_own"):
+        return named
+    # A machine that joined a town's plane and founded one itself speaks for another town on each.
+    return f"{named} (this town)" if document.get("is_home", True) else f"{named} (this machine's town there)"
 
 
 def age_of(document: Document, now_ms: int) -> str:

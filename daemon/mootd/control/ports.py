@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from moot_protocol import limits
 from moot_protocol.access import Asker
+from moot_protocol.errors import MootError
 from moot_protocol.request_base import Request
 from moot_protocol.rpc import Call
 from mootd.control.hosting import HostedTerminal
@@ -84,6 +85,9 @@ class Gate(Protocol):
         Raises:
             RefusedError: `denied`; `bad_token`.
         """
+
+    def told(self, grant: Any, error: MootError) -> MootError | None:
+        """What is said instead of a refusal to whom its request was granted; None: as it is. Called anywhere; quick."""
 
     async def narrow_async(self, grant: Any, answer: Any) -> Any:
         """What of an answer is shown to whom its request was granted. Called in the event loop."""

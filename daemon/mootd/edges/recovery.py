@@ -33,15 +33,21 @@ def recovery_words(seed: bytes) -> str:
 
 
 def recovery_seed(words: str) -> bytes:
-    """The seed that words stand for. Capitals and extra white space don't matter.
+    """The seed that words stand for. Capitals and extra white space don't matter, nor what is written around them.
+
+    The file in which a town got its words may be given as it is: lines that hold nothing but such words count there.
 
     Raises:
         RefusedError: code `invalid`: not 24 words, one that is not in the list, or the checksum fails.
     """
+    book = Mnemonic("english")
     given = words.lower().split()
     if len(given) != WORDS:
-        raise RefusedError(f"a recovery key has {WORDS} words, this has {len(given)}", hint=_HINT)
-    book = Mnemonic("english")
+        lines = map(str.split, words.lower().splitlines())
+        kept = [word for line in lines if all(word in book.wordlist for word in line) for word in line]
+        if len(kept) != WORDS:
+            raise RefusedError(f"a recovery key has {WORDS} words, this has {len(given)}", hint=_HINT)
+        given = kept
     unknown = [str(place) for place, word in enumerate(given, 1) if word not in book.wordlist]
     if unknown:
         raise RefusedError(f"not words of a recovery key: number {', '.join(unknown)}", hint=_HINT)

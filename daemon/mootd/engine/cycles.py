@@ -3,21 +3,23 @@
 Concurrent writes may close a cycle that no single writer would have. The log keeps every edge; of the blocking ones
 (`blocks`, `conditional-blocks`), taken in ascending (hlc, author, n), each is left out that would close a cycle with
 those taken before and with the parent-child edges, since a child waits while its parent is blocked. Every such cycle
-lies inside one strongly connected component, so the rule is applied component by component: once for each that changed,
-however many edges were added to it, since anybody who may write may write a graph that is nothing but cycles.
+lies inside one strongly connected component, so the rule is applied component by component (`acyclic.py`): once for
+each that changed, however many edges were added to it.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Protocol
 
+from mootd.engine.acyclic import Pair, closing, components
 from mootd.engine.layout import BACK_EDGE, EDGE
 
 PARENT: Final = "parent-child"
 WAITING: Final = frozenset({"blocks", "conditional-blocks", PARENT})
 """Edges along which an issue waits for another."""
-_MOST_IN_TABLES: Final = 4096
-"""Issues of a component for which all paths are kept: the tables take its square / 4 bytes, 4 MB at the most."""
+_LOOKS: Final = 20_000
+"""Edges looked at in one transaction to find which of those added closed a cycle, edge by edge: most need few looks.
+Beyond it, all that are left are looked for at once."""
 
 
 class Edges(Protocol):
@@ -48,8 +50,12 @@ class Cutter:
 
     def __init__(self, graph: Edges) -> None:
         self._graph = graph
-        self._closed: list[int] = []
+        self._closed: set[int] = set()
         """Issues from which an edge was added that closed a cycle."""
+        self._doubtful: list[Pair] = []
+        """Edges added that weren't searched to the end."""
+        self._looks = 0
+        """Edges looked at since the last settling."""
         self._has_lost = False
         """Whether an edge was removed."""
 
@@ -61,8 +67,13 @@ class Cutter:
 
     def check(self, source: int, target: int) -> None:
         """After an edge was added: see whether it closed a cycle."""
-        if source == target or self._leads_back(source, target):
-            self._closed.append(source)
+        if source in self._closed:
+            return
+        is_closing = self._leads_back(source, target) if self._looks < _LOOKS else None
+        if is_closing is None:
+            self._doubtful.append((source, target))
+        elif is_closing:
+            self._closed.add(source)
 
     def reconsider(self) -> None:
         """After edges were removed: every component that has, or had, an edge left out is to be cut anew."""
@@ -70,44 +81,48 @@ class Cutter:
 
     def settle(self) -> None:
         """Cut anew what was noted; the graph's edges stay as they are, so each component once."""
-        members = self._closed
+        closed, doubtful = self._closed, self._doubtful
         if self._has_lost:
-            members = members + [source for source, _, _ in self._graph.left_out()]
-        self._closed, self._has_lost = [], False
-        settled: set[int] = set()
-        for member in members:
-            if member not in settled:
-                settled |= self._cut(member)
+            closed |= {source for source, _, _ in self._graph.left_out()}
+        self._closed, self._doubtful, self._looks, self._has_lost = set(), [], 0, False
+        starts = closed | {source for source, _ in doubtful}
+        if not starts:
+            return
+        ends: dict[int, set[int]] = {}
+        for source, target in doubtful:
+            ends.setdefault(source, set()).add(target)
+        found = components(sorted(starts), lambda eid: list(self._ahead(eid)))
+        changed = [
+            members
+            for members in map(set, found)
+            if not closed.isdisjoint(members) or any(not members.isdisjoint(ends.get(eid, ())) for eid in members)
+        ]
+        for members in changed:
+            self._cut(members)
 
-    def _leads_back(self, source: int, target: int) -> bool:
-        """Whether a path leads from `target` to `source`; searched from both ends, one edge at a time in turn.
+    def _leads_back(self, source: int, target: int) -> bool | None:
+        """Whether a path leads from `target` to `source`; None where the looks that are left don't tell.
 
-        The search ends as soon as either side is exhausted, so that a new issue, on which nothing depends yet, costs
-        one look however large the graph ahead of it is.
+        The search goes on from both ends, one edge at a time in turn, and ends as soon as either side is exhausted: a
+        new issue, on which nothing depends yet, costs one look however large the graph ahead of it is.
         """
+        if source == target:
+            return True
         searches = (_Search(target, self._ahead), _Search(source, self._behind))
         turn = 0
-        while True:
+        while self._looks < _LOOKS:
+            self._looks += 1
             found = searches[turn].step()
             if found is None:
                 return False
             if found in searches[1 - turn].seen:
                 return True
             turn = 1 - turn
+        return None
 
-    def _cut(self, member: int) -> set[int]:
-        """Apply the rule to the component of an issue; its members."""
-        component = _reach(member, self._ahead) & _reach(member, self._behind)
-        paths: _Paths = _Tables(component) if len(component) <= _MOST_IN_TABLES else _Searches(component)
-        for edge in sorted(self._edges_of(component, paths)):
-            closes = paths.lead(edge.target, edge.source)
-            if not closes:
-                paths.add(edge.source, edge.target)
-            self._graph.leave_out(edge.source, edge.target, edge.edge_type, leave=closes)
-        return component
-
-    def _edges_of(self, component: set[int], paths: "_Paths") -> list[_Edge]:
-        """The blocking edges inside a component. Parent edges count as they are; what leads out is taken in again."""
+    def _cut(self, component: set[int]) -> None:
+        """Apply the rule to a component. Parent edges count as they are; what leads out of it is taken in again."""
+        given: list[Pair] = []
         inside: list[_Edge] = []
         for eid in component:
             for other, edge_type, value in list(self._graph.edges(EDGE, eid)):
@@ -115,72 +130,15 @@ class Cutter:
                     continue
                 if edge_type == PARENT:
                     if other in component:
-                        paths.add(eid, other)
+                        given.append((eid, other))
                 elif other in component:
                     inside.append(_Edge(value[1:], eid, other, edge_type))
                 else:
                     self._graph.leave_out(eid, other, edge_type, leave=False)
-        return inside
-
-
-class _Paths(Protocol):
-    """Which issues lead to which, as edges come."""
-
-    def add(self, source: int, target: int) -> None:
-        """An edge more."""
-
-    def lead(self, source: int, target: int) -> bool:
-        """Whether a path leads from one issue to another; one leads from each to itself."""
-
-
-class _Tables:
-    """All paths between some issues, a bit for each pair: an edge that changes none costs one look.
-
-    Args:
-        members: the issues.
-    """
-
-    def __init__(self, members: set[int]) -> None:
-        self._places = {eid: place for place, eid in enumerate(members)}
-        self._ahead = [1 << place for place in range(len(members))]
-        self._behind = self._ahead[:]
-
-    def lead(self, source: int, target: int) -> bool:
-        return bool(self._ahead[self._places[source]] >> self._places[target] & 1)
-
-    def add(self, source: int, target: int) -> None:
-        start, end = self._places[source], self._places[target]
-        behind, ahead = self._behind[start], self._ahead[end]
-        led, leading = ahead & ~self._ahead[start], behind & ~self._behind[end]
-        for place in _bits(leading):
-            self._ahead[place] |= ahead
-        for place in _bits(led):
-            self._behind[place] |= behind
-
-
-class _Searches:
-    """The same for so many issues that tables would take too much room: each look is a search.
-
-    Args:
-        members: the issues.
-    """
-
-    def __init__(self, members: set[int]) -> None:
-        self._kept: dict[int, set[int]] = {eid: set() for eid in members}
-
-    def lead(self, source: int, target: int) -> bool:
-        return target in _reach(source, lambda eid: iter(self._kept[eid]))
-
-    def add(self, source: int, target: int) -> None:
-        self._kept[source].add(target)
-
-
-def _bits(number: int) -> Iterator[int]:
-    """The places of the ones in a number."""
-    while number:
-        lowest = number & -number
-        yield lowest.bit_length() - 1
-        number ^= lowest
+        inside.sort()
+        left_out = closing(given, [(edge.source, edge.target) for edge in inside])
+        for at, edge in enumerate(inside):
+            self._graph.leave_out(edge.source, edge.target, edge.edge_type, leave=at in left_out)
 
 
 class _Search:
@@ -203,14 +161,3 @@ class _Search:
             if not self._frontier:
                 return None
             self._edges = self._neighbours(self._frontier.popleft())
-
-
-def _reach(start: int, neighbours: Neighbours) -> set[int]:
-    seen = {start}
-    stack = [start]
-    while stack:
-        for other in neighbours(stack.pop()):
-            if other not in seen:
-                seen.add(other)
-                stack.append(other)
-    return seen

@@ -22,6 +22,15 @@ from mootd.store.port import Reader, Table
 _SHOWN_CANDIDATES = 5
 
 
+def no_issue(typed: str) -> RefusedError:
+    """What is said where nothing has the name that was typed."""
+    return RefusedError(
+        f"no issue {typed}",
+        code=Code.NOT_FOUND,
+        hint=f"give the whole id, or at least {SHORT_ID_CHARS} characters of its random part",
+    )
+
+
 class Located(NamedTuple):
     """An issue that has a record, and where."""
 
@@ -75,11 +84,7 @@ class Names:
             list(self.exactly(typed)) or list(self.aliased(typed)) or self._short(typed) or self._on_named_plane(typed)
         )
         if not found:
-            raise RefusedError(
-                f"no issue {typed}",
-                code=Code.NOT_FOUND,
-                hint=f"give the whole id, or at least {SHORT_ID_CHARS} characters of its random part",
-            )
+            raise no_issue(typed)
         if len(found) > 1:
             raise self._ambiguous(typed, found)
         return found[0]
@@ -92,9 +97,8 @@ class Names:
             shown = [f"{each.issue} on plane {labels[each.plane]}" for each in found[:_SHOWN_CANDIDATES]]
             hint = f"type more of the id, or its plane before it: {labels[found[0].plane]}:{found[0].issue}"
         more = "…" if len(found) > _SHOWN_CANDIDATES else ""
-        return RefusedError(
-            f"{typed} may mean several issues: {', '.join(shown)}{more}", code=Code.AMBIGUOUS, hint=hint
-        )
+        several = f"{typed} may mean several issues"
+        return RefusedError(f"{several}: {', '.join(shown)}{more}", code=Code.AMBIGUOUS, hint=hint, discreet=several)
 
     def aliased(self, typed: str) -> Iterator[Located]:
         """The issues that have this alias: one, unless two machines gave it at once."""

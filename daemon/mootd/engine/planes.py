@@ -61,7 +61,10 @@ def plane_meant(planes: Iterable[PlaneRow], typed: str) -> PlaneRow:
     if len(found) > 1:
         several = ", ".join(row.id.hex()[:_SHOWN_CHARS] for row in found)
         raise RefusedError(
-            f"{typed} may mean several planes: {several}", code=Code.AMBIGUOUS, hint="name it by its id instead"
+            f"{typed} may mean several planes: {several}",
+            code=Code.AMBIGUOUS,
+            hint="name it by its id instead",
+            discreet=f"{typed} may mean several planes",
         )
     return found[0]
 

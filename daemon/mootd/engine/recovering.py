@@ -69,7 +69,11 @@ def recover(unit: Unit, plane: PlaneRow, recovery: Signer) -> Recovered:
     if genesis is None:
         raise RefusedError(f"the charter of plane {plane.name} hasn't come yet", code=Code.NOT_READY, retryable=True)
     if genesis.recovery != recovery.public:
-        raise RefusedError(f"these are not the recovery words of plane {plane.name}", code=Code.DENIED)
+        raise RefusedError(
+            f"these are not the recovery words of plane {plane.name}",
+            code=Code.DENIED,
+            hint="a plane has those of the town that founded it; `moot town list` shows which that is",
+        )
     planes = [each for each in unit.replica.planes.values() if _names(unit, each, recovery.public)]
     for each in planes:
         _check(unit, each, recovery.public)

@@ -80,7 +80,11 @@ def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding) -> Removed:
     """
     check_admin(unit, plane)
     if town.key == plane.town:
-        raise RefusedError("a town can't remove itself", code=Code.CONFLICT)
+        raise RefusedError(
+            "a town can't remove itself",
+            code=Code.CONFLICT,
+            hint="`moot town rotate-key` gives it a new key; an admin's town above it can remove it",
+        )
     if town.ended:
         raise RefusedError(f"{key_text(town.key)} is removed already", code=Code.CONFLICT)
     own = towns_of(unit, plane)[plane.town]

@@ -58,11 +58,15 @@ def salvage(unit: Unit, *, is_only: bool = False, is_copy: bool = False) -> Salv
         is_copy: whether it is known to be a copy of one that is in use, though that wasn't noticed.
 
     Raises:
-        RefusedError: `conflict`: nothing is lost here.
+        RefusedError: `conflict`: nothing is lost here; `not_ready`: there is nothing here yet.
     """
     unit.seal()
     replica = unit.replica
     planes = list(replica.planes.values())
+    if not planes:
+        raise RefusedError(
+            "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` or `moot join` first"
+        )
     copied = is_copy or is_copied(unit.transaction)
     unit.transaction.delete(Table.META, layout.COPIED)
     if copied and is_only:

@@ -134,6 +134,9 @@ def town_meant(source: Source, plane: PlaneRow, typed: str) -> TownStanding:
     if len(found) > 1:
         several = ", ".join(key_text(each.key)[:12] for each in found)
         raise RefusedError(
-            f"{typed} may mean several towns: {several}", code=Code.AMBIGUOUS, hint="name it by its key instead"
+            f"{typed} may mean several towns: {several}",
+            code=Code.AMBIGUOUS,
+            hint="name it by its key instead",
+            discreet=f"{typed} may mean several towns",
         )
     return found[0]

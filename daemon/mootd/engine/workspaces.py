@@ -50,6 +50,7 @@ def init_project(unit: Unit, plane: int, request: InitProject) -> dict[str, Any]
             f"this workspace belongs to project {known['project']} already",
             code=Code.EXISTS,
             hint="leave --prefix out to keep it",
+            discreet="this workspace belongs to another project already",
         )
     created = unit.views.find(plane, PROJECT, project) is None
     if created:

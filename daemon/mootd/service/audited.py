@@ -56,6 +56,8 @@ EVENT_TYPES: Final[dict[type[Request[Any]], str]] = {
     Rebalance: "claims_moved",
 }
 """Operations on this machine, its planes and its rules → what their records are called."""
+_NAMED: Final = "town_named"
+"""What the record of a `CreateTown` is called that named the town that was there."""
 DELETIONS: Final[dict[type[Request[Any]], str]] = {Delete: "deleted", Undelete: "undeleted"}
 """As `EVENT_TYPES`, for what may also be a step of a script."""
 AFTERWARDS: Final = frozenset({RotateTownKey, Recover, Salvage, Join})
@@ -78,7 +80,8 @@ def recorded(request: Request[Any], event_type: str, work: Callable[[Unit], Any]
 
     def with_record(unit: Unit) -> Any:
         answer = work(unit)
-        note(unit, entry_of(request, event_type))
+        is_naming = isinstance(request, CreateTown) and not answer["created"]
+        note(unit, entry_of(request, _NAMED if is_naming else event_type))
         return answer
 
     return with_record

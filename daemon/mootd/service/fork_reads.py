@@ -10,6 +10,8 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Event
 from moot_protocol.ids import key_text
 from moot_protocol.membership_requests import Forks
+from moot_protocol.towns import FOUNDER_DEPTH, RECOVERY_DEPTH
+from mootd.engine.charters import towns_of
 from mootd.engine.exchange import Snapshot as Source
 from mootd.engine.forks import Branch, Fork, forks_of
 from mootd.engine.log import PlaneRow
@@ -60,8 +62,19 @@ def _document(source: Source, plane: PlaneRow, fork: Fork) -> dict[str, Any]:
         "town_name": name_of(source, plane, fork.town),
         "first": fork.row.forked_at,
         "is_settled": fork.row.ended,
+        "settled_by": _settled_by(source, plane, fork),
         "branches": [_branch(fork, branch) for branch in fork.branches],
     }
+
+
+def _settled_by(source: Source, plane: PlaneRow, fork: Fork) -> str:
+    """Who can say which history counts: whoever stands above the feed."""
+    standing = towns_of(source, plane).get(fork.town)
+    if not fork.is_charter:
+        return "town"
+    if standing is None or standing.depth > FOUNDER_DEPTH:
+        return "admin"
+    return "nobody" if standing.depth == RECOVERY_DEPTH else "recovery"
 
 
 def _branch(fork: Fork, branch: Branch) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from moot_protocol.access import (
 )
 from moot_protocol.access_rows import (
     ALSO_SHOWN,
+    ALWAYS_NARROWED,
     BY_NAME,
     CHOOSING,
     NARROWED,
@@ -52,12 +53,15 @@ from moot_protocol.rpc import AUTHENTICATE
 from mootd.edges.access_file import AccessFile
 from mootd.engine.access_tokens import Flaw, Token, note_use
 from mootd.engine.audit import Entry, note
+from mootd.engine.names import no_issue
 from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
 
 _WITH_LINES: Final = frozenset({"import", "import_edits"})
 _SHOWN: Final = PERMISSIONS[ResolveIds.method]
 """What the names of the issues that an id may mean are seen with."""
+_NAMED_IN_REFUSALS: Final = (_SHOWN, "plane:read", "document:read")
+"""What one has to see all of to hear every name that a refusal may hold."""
 _UNREADABLE: Final = "there are no rules that can be read"
 
 
@@ -69,6 +73,8 @@ class Grant(NamedTuple):
     asked: Request[Any]
     narrowing: Callable[[Any], Any] | None = None
     """What of its answer is shown; None where all is."""
+    is_discreet: bool = False
+    """Whether a refusal must not name what wasn't asked with, since some of it may be hidden."""
 
 
 class _Bound(NamedTuple):
@@ -171,6 +177,9 @@ class Gate:
         scoped = _is_scoped(bound.rules, actor, request)
         decision = self._decided(bound.rules, actor, asked, scoped=scoped)
         if not decision.allowed:
+            if decision.unseen:
+                self._note(_denial(actor, request, decision.rule), bound.token)
+                raise no_issue(decision.unseen)
             self._deny(actor, request, decision.rule, bound.token)
         if bound.rules.audit is not Audit.WRITES or type(request).writes:
             entry = Entry("access_granted", actor, request.method, _told(request), "allowed", {"rule": decision.rule})
@@ -178,10 +187,11 @@ class Gate:
         if scoped and isinstance(asked, ClaimReady):
             asked = self._choosing(bound.rules, actor, asked)
         narrowing = NARROWED.get(request.method) or WRITTEN.get(request.method)
-        if not scoped or narrowing is None:
-            return Grant(asked, asked)
+        is_discreet = scoped or not _sees_all_of(bound.rules, actor, *_NAMED_IN_REFUSALS)
+        if narrowing is None or not (scoped or request.method in ALWAYS_NARROWED):
+            return Grant(asked, asked, None, is_discreet)
         sees = _sight(bound.rules, actor)
-        return Grant(widened(asked, ACCESS_ROWS), asked, lambda answer: narrowing(answer, sees))
+        return Grant(widened(asked, ACCESS_ROWS), asked, lambda answer: narrowing(answer, sees), is_discreet)
 
     def narrow(self, grant: Grant, answer: Any) -> Any:
         """What of an answer is shown to whom its request was granted."""
@@ -193,6 +203,12 @@ class Gate:
             answer = self._read(request)
             shown = grant.narrowing(answer)
         return cut(shown, getattr(grant.asked, "limit", 0))
+
+    def told(self, grant: Grant, error: MootError) -> MootError | None:
+        """What is said instead of a refusal to whom its request was granted; None where it may be said as it is."""
+        if not (grant.is_discreet and error.discreet):
+            return None
+        return RefusedError(error.discreet, code=error.code, retryable=error.retryable)
 
     def _choosing(self, rules: Rules, subject: str, request: ClaimReady) -> ClaimReady:
         """A claim of whatever is ready, of what may be both seen and claimed."""
@@ -274,7 +290,7 @@ class Gate:
 
         An issue that is made has to be granted by such a name too, or as what the ids of its project begin with.
         """
-        places = [each.text for each in part.named if not (each.is_id or each.is_person)]
+        places = list(part.places)
         yield from self._on_ids(rules, subject, part)
         if part.makes_in:
             places.append(f"{part.makes_in}-")
@@ -309,7 +325,12 @@ class Gate:
                     yield Decision(False, "it may mean several issues, of which some may be hidden: the whole id tells")
             if full != named.text and (taken := restriction_of(rules, subject, permission, named.text)):
                 yield taken
-        yield decide(rules, subject, permission, full)
+        decision = decide(rules, subject, permission, full)
+        if not decision.allowed and full != named.text and decide(rules, subject, permission, named.text).allowed:
+            # A guess at a name, and had there been no such issue it would have been let pass to find that out.
+            is_seen = decide(rules, subject, _SHOWN, full).allowed
+            decision = decision if is_seen else decision._replace(unseen=named.text)
+        yield decision
 
     # -- Records -------------------------------------------------------------------------------------------------
     def _note_own(self, request: Request[Any]) -> None:
@@ -320,8 +341,7 @@ class Gate:
             self._note(Entry("requested", actor, request.method, _told(request), "allowed", details), None)
 
     def _deny(self, subject: str, request: Request[Any], rule: str, token: Token | None) -> NoReturn:
-        denied = Entry("access_denied", subject, request.method, _told(request), "denied")
-        self._deny_as(denied, rule, token, *permissions_of(request))
+        self._deny_as(_denial(subject, request), rule, token, *permissions_of(request))
 
     def _deny_as(self, denied: Entry, rule: str, token: Token | None, *needed: str) -> NoReturn:
         """Refuse in the words of rules: what is needed, not the request that a command happens to make."""
@@ -337,6 +357,10 @@ class Gate:
         if token is not None:
             entry = entry._replace(details={**entry.details, "token": token.id})
         self._commit(lambda unit: note(unit, entry))
+
+
+def _denial(subject: str, request: Request[Any], rule: str = "") -> Entry:
+    return Entry("access_denied", subject, request.method, _told(request), "denied", {"rule": rule})
 
 
 def _sight(rules: Rules, subject: str) -> Sight:

@@ -19,7 +19,7 @@ from mootd.engine import layout
 from mootd.engine.entities import Entities
 from mootd.engine.fsck import Checker, Problem, Stretch
 from mootd.engine.home import is_copied
-from mootd.engine.log import PlaneRow
+from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.mirrors import mirrors
 from mootd.engine.planes import clashing_prefixes
 from mootd.engine.replica import Replica
@@ -164,17 +164,21 @@ def _plane(replica: Replica, reader: Reader, plane: PlaneRow, issues: Callable[[
 
 def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
     for row in replica.feeds.values():
-        if row.forked_at and not row.ended:  # an end says which history counts
+        if _is_forked(row):
             yield {
                 "code": "forked",
                 "severity": "alarm",
                 "message": f"{ids.key_text(row.author)} signed two different histories from event {row.forked_at} on",
-                "hint": "nothing of it from there on counts until an admin says which does: see `moot fork list`",
+                "hint": "nothing from there on counts until it is settled: `moot fork list` says who can, and how",
             }
     yield from _copies(replica)
     yield from _removals(replica)
     yield from _clashes(replica)
     yield from _mirrors(replica)
+
+
+def _is_forked(row: FeedRow) -> bool:
+    return bool(row.forked_at) and not row.ended  # an end says which history counts
 
 
 def _copies(replica: Replica) -> Iterator[dict[str, Any]]:
@@ -277,7 +281,7 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
             "set the machine's clock right",
         ),
         _check("every plane has its charter", *_has_charters(replica), "run `moot sync --wait`"),
-        _check("no feed is forked", not any(row.forked_at for row in replica.feeds.values()), "", "see `moot status`"),
+        _check("no feed is forked", not any(map(_is_forked, replica.feeds.values())), "", "see `moot fork list`"),
     ]
     with replica.read() as reader:
         checks += spool_checks(spools(reader))

@@ -1,6 +1,7 @@
 """Requests that change who may read and write on planes: what each does inside a unit."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from moot_protocol.crypto import SeedSigner
@@ -21,7 +22,7 @@ from moot_protocol.membership_requests import (
     SettleFork,
 )
 from moot_protocol.request_base import Request
-from moot_protocol.towns import FOUNDER_DEPTH
+from moot_protocol.towns import FOUNDER_DEPTH, TownStanding
 from mootd.edges.recovery import new_recovery_seed, recovery_seed, recovery_words
 from mootd.engine.charters import members_of, towns_of
 from mootd.engine.epochs import begin_epoch, check_admin, recipients_of
@@ -123,14 +124,25 @@ def _meant_planes(unit: Unit, typed: str) -> list[PlaneRow]:
     return [plane for plane in planes_here(unit) if plane.kind != PlaneKind.OPERATIONAL]
 
 
-def _on_planes(unit: Unit, typed: str, meant: Callable[[PlaneRow], Any]) -> Iterator[tuple[PlaneRow, Any]]:
+def _on_planes(unit: Unit, typed: str, what: str, meant: Callable[[PlaneRow], Any]) -> Iterator[tuple[PlaneRow, Any]]:
     """The planes that are named, with what is meant there; where none was named, those that know nothing of it aside.
 
+    Args:
+        unit: the unit.
+        typed: the plane that was named, or empty.
+        what: what is looked for, in words.
+        meant: what is meant on a plane.
+
     Raises:
-        RefusedError: what `meant` raises, where it knows nothing of it anywhere.
+        RefusedError: `not_found`, where nothing is anywhere; `not_ready`, where there is no town; else what `meant`
+            raises.
     """
     unit.seal()
     planes = _meant_planes(unit, typed)
+    if not planes:
+        raise RefusedError(
+            "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` or `moot join` first"
+        )
     unknown: MootError | None = None
     found = []
     for plane in planes:
@@ -140,13 +152,16 @@ def _on_planes(unit: Unit, typed: str, meant: Callable[[PlaneRow], Any]) -> Iter
             if error.code is not Code.NOT_FOUND:
                 raise
             unknown = error
-    if not found:
-        raise unknown or RefusedError("there is no plane that could be meant", code=Code.NOT_FOUND)
+    if not found and len(planes) > 1:
+        hint = "" if unknown is None else unknown.hint
+        raise RefusedError(f"there is no {what} on any plane here", code=Code.NOT_FOUND, hint=hint)
+    if unknown is not None and not found:
+        raise unknown
     yield from found
 
 
 def _remove_town(unit: Unit, request: RemoveTown) -> dict[str, Any]:
-    found = list(_on_planes(unit, request.plane, lambda plane: town_meant(unit, plane, request.town)))
+    found = list(_on_planes(unit, request.plane, f"town {request.town}", partial(_town_meant, unit, request.town)))
     keys = {town.key for _, town in found}
     if len(keys) > 1:
         raise RefusedError(
@@ -166,7 +181,9 @@ def _remove_town(unit: Unit, request: RemoveTown) -> dict[str, Any]:
 
 
 def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
-    found = list(_on_planes(unit, request.plane, lambda plane: _replica_meant(unit, plane, request.replica)))
+    found = list(
+        _on_planes(unit, request.plane, f"replica {request.replica}", partial(_replica_meant, unit, request.replica))
+    )
     keys = {replica for _, replica in found}
     if len(keys) > 1:
         raise RefusedError(f"several replicas begin with {request.replica}", code=Code.AMBIGUOUS, hint="say more of it")
@@ -178,14 +195,20 @@ def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
     return {"replica": key_text(keys.pop()), "planes": planes}
 
 
-def _replica_meant(unit: Unit, plane: PlaneRow, typed: str) -> bytes:
+def _town_meant(unit: Unit, typed: str, plane: PlaneRow) -> TownStanding:
+    return town_meant(unit, plane, typed)
+
+
+def _replica_meant(unit: Unit, typed: str, plane: PlaneRow) -> bytes:
     names = [(key_text(member.row.author), member.row) for member in members_of(unit, plane)]
     found = [row for name, row in names if len(typed) >= _KEY_CHARS and name.startswith(typed)]
     if len(found) > 1:
         raise RefusedError(f"several replicas begin with {typed}", code=Code.AMBIGUOUS, hint="say more of its key")
     if not found:
         raise RefusedError(
-            f"no replica of plane {plane.name} begins with {typed}", code=Code.NOT_FOUND, hint="see `moot replica list`"
+            f"no replica of plane {plane.name} begins with {typed}",
+            code=Code.NOT_FOUND,
+            hint=f"`moot replica list` shows their keys; {_KEY_CHARS} characters of one are the least",
         )
     if found[0].town != plane.town:
         raise RefusedError(

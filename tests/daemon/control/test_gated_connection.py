@@ -10,6 +10,7 @@ import pytest
 from moot.console.terminal import Facts
 from moot_protocol import rpc
 from moot_protocol.access import Asker
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Ping
 from moot_testkit.control import Daemon, RawClient, raw_client, serving
 from moot_testkit.gates import GOOD, USER, StubGate
@@ -84,6 +85,22 @@ def test_what_is_answered_to_whom_rules_bind_is_narrowed() -> None:
     with behind(StubGate(), os.geteuid()) as daemon, raw_client(daemon) as client:
         client.call(1, "ping", {})
         assert client.receive()["result"]["narrowed"]
+
+
+def test_a_refusal_names_to_whom_rules_bind_only_what_the_gate_lets_it() -> None:
+    async def refused(request: Ping) -> dict[str, Any]:
+        raise RefusedError("may mean several: a, b", code=Code.AMBIGUOUS, hint="say a", discreet="may mean several")
+
+    for gate, message, hint in (
+        (StubGate(), "may mean several", ""),
+        (StubGate(binding=False), "may mean several: a, b", "say a"),
+    ):
+        with behind(gate, os.geteuid()) as daemon, raw_client(daemon) as client:
+            del daemon.answers.quick[Ping]
+            daemon.answers.slow[Ping] = refused
+            client.call(1, "ping", {})
+            error = client.receive()["error"]
+            assert (error["code"], error["message"], error["hint"]) == ("ambiguous", message, hint)
 
 
 # -- Tokens ------------------------------------------------------------------------------------------------------

@@ -35,6 +35,14 @@ def test_capitals_and_white_space_do_not_matter() -> None:
     assert recovery_seed("  " + SEVENS.upper().replace(" ", "\n\t ") + "\n") == b"\x7f" * 32
 
 
+def test_the_file_that_a_town_got_its_words_in_may_be_given_as_it_is() -> None:
+    words = SEVENS.split()
+    rows = ["    " + " ".join(words[at : at + 6]) for at in range(0, 24, 6)]
+    about = "Recovery words of your town. Nothing else keeps them; delete this file once they are on paper:"
+    assert recovery_seed("\n".join([about, "", *rows, "", "Write them on paper."])) == b"\x7f" * 32
+    assert "this has" in refused("\n".join([about, *rows[1:]])).message
+
+
 def test_a_new_seed_comes_from_the_entropy_given() -> None:
     assert new_recovery_seed(SeededEntropy(1)) == SeededEntropy(1).bytes(32)
 

@@ -168,7 +168,7 @@ def test_an_ended_replica_is_told_when_it_writes() -> None:
     member.take(*founder.batches(founder.ledger.town))
     refused = refusal(member, lambda unit: unit.append(LEDGER, note("later")))
     assert refused.code is Code.DENIED
-    assert "ended" in refused.message
+    assert "it was retired" in refused.message
 
 
 def test_a_feed_ends_only_at_an_event_that_is_accepted_here() -> None:

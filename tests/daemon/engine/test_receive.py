@@ -145,6 +145,24 @@ def test_values_that_come_late_are_filled_in() -> None:
     check(desk, town, [*town.charter.batches, *one.batches])
 
 
+def test_values_that_are_absent_stay_in_the_digest() -> None:
+    town = Town()
+    one = town.replica("one")
+    whole, without = begun(one, town=town), begun(one, town=town)
+    batch = one.write(note("a"), note("long", key="description"))
+    before = whole.digest()
+    whole.receive([batch])
+    without.receive([stripped(batch)])
+    assert without.digest() == whole.digest() != before
+    over = one.write(
+        note("b", over=[dot_of(batch.events[0], one.author)])
+    )  # what is absent is superseded like anything else
+    whole.receive([over])
+    without.receive([over])
+    assert without.digest() == whole.digest()
+    assert (whole.show("mt-1")["title"], without.show("mt-1")["title"]) == ("b", "b")
+
+
 def test_two_copies_have_every_value_that_either_has() -> None:
     town = Town()
     batch = town.replica("one").write(note("a"), note("b"))

@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.audit_requests import ListAudit
 from moot_protocol.errors import RefusedError
 from moot_protocol.exchange_requests import AddRemote, CreatePlane, Invite, RemoveRemote
-from moot_protocol.membership_requests import RotatePlaneKey, RotateTownKey
+from moot_protocol.membership_requests import CreateTown, RotatePlaneKey, RotateTownKey
 from moot_protocol.methods import REQUESTS
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import Create, Delete, IssueFields, Script, Undelete
@@ -43,6 +43,11 @@ def test_administering_leaves_records(api: Api) -> None:
         ("invite_created", "ada/claude", "shared"),
         ("key_rotated", "ada", "shared"),
     ]
+
+
+def test_naming_the_town_that_is_here_is_recorded_as_naming(api: Api) -> None:
+    api.call(CreateTown(actor="ada", name="Adaville"))
+    assert told(api) == [("town_named", "ada", "Adaville")]
 
 
 def test_no_secret_stands_in_a_record(api: Api) -> None:

@@ -4,14 +4,17 @@ import pytest
 
 from moot_protocol.charter import Admission, Invite, admission_draft, close_draft, end_draft, invite_draft
 from moot_protocol.charter import End as Pin
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.membership_requests import Forks, SettleFork
 from moot_testkit.carrying import plane_of, send
 from moot_testkit.federating import copy_of, federation, feed, town_key, write
+from moot_testkit.feeds import seed
 from moot_testkit.sim_towns import write_charter
 from moot_testkit.town import Api, Member
+from mootd.engine.recovering import recover
 
 KEY = bytes(range(32))
 
@@ -54,6 +57,25 @@ def test_both_histories_are_told_event_by_event(forked: tuple[bytes, Member, Mem
     machine = next(each for each in told if each["kind"] == "replica")
     assert all(event["says"]["keys"] for branch in machine["branches"] for event in branch["does"])
     assert Api(one).call(Forks(plane=plane.hex())) == told
+    assert (charter["settled_by"], machine["settled_by"]) == ("admin", "town")
+
+
+def test_a_founder_s_charter_is_settled_by_the_recovery_key_and_that_one_s_by_nobody() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    twin, draft = copy_of(one), admission_draft(KEY, Admission("mill", Role.WRITER), "ada")
+    one.commit(lambda unit: write_charter(unit, [draft], plane_of(one, plane)))
+    twin.commit(lambda unit: write_charter(unit, [draft], plane_of(twin, plane)))
+    send(one, two, plane)
+    send(twin, two, plane)
+    (charter,) = (each for each in Api(two).call(Forks()) if each["kind"] == "charter")
+    assert (charter["settled_by"], charter["is_settled"]) == ("recovery", False)
+    paper = SeedSigner(seed("town 0 recovery"))
+    two.commit(lambda unit: recover(unit, plane_of(two, plane), paper))
+    assert {each["is_settled"] for each in Api(two).call(Forks()) if each["kind"] == "charter"} == {True}
+    one.commit(lambda unit: recover(unit, plane_of(one, plane), paper))
+    send(one, two, plane)
+    (words,) = (each for each in Api(two).call(Forks()) if each["author"] == key_text(paper.public))
+    assert (words["settled_by"], words["is_settled"]) == ("nobody", False)
 
 
 def test_a_fork_is_settled_by_the_beginnings_of_names(forked: tuple[bytes, Member, Member]) -> None:

@@ -8,10 +8,23 @@ import pytest
 from moot_protocol.access import Asker
 from moot_protocol.action_requests import Rename
 from moot_protocol.beads_pairs import LinePair
-from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import CreateGate
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.gate_requests import CreateGate, SetAwaited
+from moot_protocol.membership_requests import RemoveTown
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Create, Edge, Import, ImportEdits, IssueFields, Script, Show, WorkspaceInfo
+from moot_protocol.requests import (
+    AddEdge,
+    Close,
+    Create,
+    Edge,
+    Import,
+    ImportEdits,
+    InitProject,
+    IssueFields,
+    Script,
+    Show,
+    WorkspaceInfo,
+)
 from moot_testkit.doors import ALICE, BOB, RULES, Door, make_door
 from moot_testkit.town import PROJECT
 
@@ -19,6 +32,16 @@ from moot_testkit.town import PROJECT
 @pytest.fixture
 def door(tmp_path: Path) -> Door:
     return make_door(tmp_path)
+
+
+def asked(door: Door, uid: int, request: Request[Any]) -> Any:
+    """What a request is answered to somebody, or how it is refused, as a connection does it."""
+    grant = door.gate.admit(Asker(uid), request)
+    try:
+        answer = door.api.call(grant.request)
+    except MootError as error:
+        raise door.gate.told(grant, error) or error from None
+    return door.gate.narrow(grant, answer)
 
 
 def test_a_script_reaches_by_a_number_only_what_may_be_named(door: Door) -> None:
@@ -82,6 +105,76 @@ def test_a_restriction_covers_what_the_lines_of_an_import_name(door: Door) -> No
     assert imported(b'{"id":"demo-1","title":"t"}') is None
     assert imported(b'{"id":"secret-7xyz","title":"t"}') is Code.DENIED
     assert imported(b'{"id":"demo-1","title":"t","assignee":"gastown/polecats/toast"}') is Code.DENIED
+
+
+def test_a_guess_that_means_a_hidden_issue_is_answered_as_one_that_means_none(door: Door) -> None:
+    for request in (Show(ids=("7xyz",)), Show(ids=("9xyz",))):
+        with pytest.raises(RefusedError) as raised:
+            asked(door, ALICE, request)
+        typed = request.ids[0]
+        assert (raised.value.code, raised.value.message) == (Code.NOT_FOUND, f"no issue {typed}")
+        assert raised.value.hint.startswith("give the whole id")
+    assert ("access_denied", "alice", "show", "7xyz", "denied") in door.records()
+    door.write(RULES.replace("no:secret-*", "no:issue:write:secret-*"))
+    assert asked(door, ALICE, Show(ids=("7xyz",)))[0]["id"] == "secret-7xyz"
+    assert door.code(ALICE, Close(actor="alice", id="7xyz")) is Code.DENIED, "it is seen, so it may be spoken of"
+
+
+def test_what_a_gate_waits_for_has_to_be_granted_where_it_is_an_issue(door: Door) -> None:
+    def waiting_for(kind: str, awaited: str) -> Code | None:
+        return door.code(ALICE, CreateGate(actor="alice", project=PROJECT, await_type=kind, await_id=awaited))
+
+    assert waiting_for("issue", "demo-1") is waiting_for("gh:run", "4711") is None
+    assert waiting_for("issue", "7xyz") is Code.NOT_FOUND
+    assert {waiting_for(kind, "secret-7xyz") for kind in ("issue", "bead", "gh:run")} == {Code.DENIED}
+    assert door.code(ALICE, SetAwaited(actor="alice", id="demo-1", await_id="secret-7xyz")) is Code.DENIED
+    door.write(RULES.replace('"issue:*"', '"issue:*:demo*"'))
+    assert waiting_for("gh:run", "4711") is None
+    assert waiting_for("bead", "other-1") is Code.DENIED
+
+
+def test_a_grant_on_a_project_is_none_on_a_plane_of_that_name(door: Door) -> None:
+    door.write(RULES.replace('"issue:*"', '"issue:*:demo*", "member:admin:demo"').replace('"user"', '"admin"'))
+    fields = IssueFields(title="t")
+    assert door.code(ALICE, Create(actor="alice", project="other", plane="demo", fields=fields)) is Code.DENIED
+    assert door.code(ALICE, InitProject(actor="alice", prefix="other", workspace="demo", plane="demo")) is Code.DENIED
+    assert door.code(ALICE, RemoveTown(actor="alice", town="demo", plane="other")) is Code.DENIED
+    assert door.code(ALICE, RemoveTown(actor="alice", town="demo")) is Code.DENIED, "that is on all planes"
+    assert door.code(ALICE, RemoveTown(actor="alice", town="rival", plane="demo")) is None
+
+
+def test_a_refusal_names_nothing_to_whom_it_may_be_hidden(door: Door) -> None:
+    door.api.call(InitProject(actor="ada", prefix="secret", workspace="w1"))
+    door.api.call(Create(actor="ada", project=PROJECT, id="demo-2", fields=IssueFields(title="t")))
+    create = Create(actor="alice", project="nowhere", fields=IssueFields(title="t"))
+    with pytest.raises(RefusedError, match="there is no project nowhere") as hidden:
+        asked(door, ALICE, create)
+    assert (hidden.value.code, hidden.value.hint) == (Code.NOT_FOUND, "")
+    by_script = {"method": "create", "params": {"project": "nowhere", "fields": {"title": "t"}}}
+    with pytest.raises(RefusedError, match=r"^step 1: there is no project nowhere$"):
+        asked(door, ALICE, Script(actor="alice", steps=(by_script,)))
+    for name, target in (("demo-1", "secret-7xyz"), ("secret-7xyz", "demo-2")):
+        door.api.call(AddEdge(actor="ada", id=name, edge=Edge(to=target)))
+    with pytest.raises(RefusedError, match=r"^this would close a cycle$"):
+        asked(door, ALICE, AddEdge(actor="alice", id="demo-2", edge=Edge(to="demo-1")))
+    with pytest.raises(RefusedError, match=r"^demo-1 is blocked by open issues; close"):
+        asked(door, ALICE, Close(actor="alice", id="demo-1"))
+    door.write(RULES.replace('"no:secret-*", "no:*polecat*"', "").replace('"issue:*"', '"*:*"'))
+    with pytest.raises(RefusedError) as shown:
+        asked(door, ALICE, create)
+    assert "secret" in shown.value.hint
+
+
+def test_what_is_known_of_a_workspace_tells_no_hidden_issue_and_nobodys_mail(door: Door) -> None:
+    found = {"claims": {"lost": [{"id": "demo-1"}, {"id": "secret-7xyz"}], "due": 0}, "nudges": [{"text": "t"}]}
+
+    def told() -> Any:
+        grant = door.gate.admit(Asker(ALICE), WorkspaceInfo(workspace="w1", actor="alice"))
+        return door.gate.narrow(grant, dict(found))
+
+    assert told() == {"claims": {"lost": [{"id": "demo-1"}], "due": 0}}
+    door.write(RULES.replace('"issue:*"', '"issue:*", "mail:*"').replace('"no:secret-*", "no:*polecat*"', ""))
+    assert told() == found
 
 
 def test_whoever_may_not_see_everything_hears_no_names_of_what_may_be_meant(door: Door) -> None:

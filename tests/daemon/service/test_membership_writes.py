@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import pytest
 
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import CreatePlane, Invite, Invites, Join, ShowPlane, Sync
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
@@ -23,9 +24,9 @@ from moot_protocol.membership_requests import (
     Towns,
 )
 from moot_protocol.ticket import TownTicket, decode_ticket
-from moot_testkit.carrying import founder, newcomer, plane_of
-from moot_testkit.federating import federation, feed, machine, meet, town_key, towns
-from moot_testkit.town import Api, Member
+from moot_testkit.carrying import founder, newcomer, plane_of, send
+from moot_testkit.federating import federation, feed, machine, meet, town_key, towns, write
+from moot_testkit.town import Api, Member, make_api
 from mootd.exchange.hub import Hub
 from mootd.service.exchange_writes import DAY_MS
 
@@ -148,7 +149,11 @@ def test_a_town_is_removed_by_its_name_wherever_it_is(shared: tuple[bytes, Membe
     (removed,) = done["planes"]
     assert (removed["plane"], set(removed["replicas"])) == ("ledger", {key_text(two.id), key_text(further.id)})
     assert removed["epoch"] == epoch(api, plane) != before
-    assert refusal(lambda: api.call(RemoveTown(actor="ada", town="nobody"))) is Code.NOT_FOUND
+    with pytest.raises(RefusedError, match="there is no town nobody on plane"):
+        api.call(RemoveTown(actor="ada", town="nobody"))
+    send(one, two, plane)
+    with pytest.raises(RefusedError, match=r"this replica can't write on plane .*: it was retired"):
+        write(two, plane)
     again = RemoveTown(actor="ada", town=key_text(town_key(two)))
     assert refusal(lambda: api.call(again)) in {Code.CONFLICT, Code.NOT_FOUND}
 
@@ -204,6 +209,24 @@ def test_a_plane_is_recovered_with_the_words_that_its_town_was_made_with() -> No
     assert (done["plane"], set(done["planes"]), done["removed"]) == ("ledger", {"ledger", "operational"}, [before])
     assert done["town"] == key_text(town_key(api.member)) != before
     assert api.call(OwnTown())["name"] == "hill"
+
+
+def test_where_no_town_is_members_are_not_looked_for() -> None:
+    nobody = Api(Member("nobody", 1))
+    for request in (RemoveTown(actor="a", town="hill"), RetireReplica(actor="a", replica="4Fht"), Salvage(actor="a")):
+        assert refusal(partial(nobody.call, request)) is Code.NOT_READY, request
+
+
+def test_what_is_on_none_of_several_planes_is_told_as_that() -> None:
+    api = make_api()
+    api.call(CreatePlane(actor="ada", name="shared", kind="federation"))
+    for request, what in (
+        (RemoveTown(actor="ada", town="hill"), "town hill"),
+        (RetireReplica(actor="ada", replica="4Fht"), "replica 4Fht"),
+    ):
+        with pytest.raises(RefusedError, match=f"there is no {what} on any plane here") as raised:
+            api.call(request)
+        assert raised.value.hint
 
 
 def test_nothing_is_salvaged_where_nothing_is_lost() -> None:

@@ -16,6 +16,13 @@ from moot_protocol.membership_requests import Forks, SettleFork
 
 BRANCH_SHOWN: Final = 8
 """Digits shown of a history's name."""
+_SETTLING: Final[Mapping[str, str]] = {
+    "town": "the machine that has its town's key decides with `{program} fork settle {key} --branch NAME`",
+    "admin": "an admin's town above it decides with `{program} fork settle {key} --branch NAME`",
+    "recovery": "only the recovery words settle a founder's charter: `{program} recover --plane {plane}`, on a machine "
+    "of a town that is to take its place",
+    "nobody": "the recovery key stands above all, so nothing settles it; found a new plane and take the issues along",
+}
 _NO_TOWN: Final = "A" * 43
 """32 zeros, as an invite has them that lets in any town."""
 
@@ -29,9 +36,16 @@ def _list(context: Context) -> int:
     forks = context.api.call(Forks(plane=context.arguments.plane))
     answer_list(context, forks, lambda style: _fork_lines(style, forks, context.now_ms), "no feed is forked")
     if not context.json and any(not fork["is_settled"] for fork in forks):
-        program = context.terminal.facts.program
-        note(context, f"An admin decides with `{program} fork settle KEY --branch NAME`; until then neither counts")
+        _say_who_settles(context, [fork for fork in forks if not fork["is_settled"]])
     return exits.OK
+
+
+def _say_who_settles(context: Context, forks: Sequence[Mapping[str, Any]]) -> None:
+    program = context.terminal.facts.program
+    for fork in forks:
+        whom, plane = lines.text_of(fork, "author")[:KEY_SHOWN], lines.text_of(fork, "plane")
+        told = _SETTLING[str(fork["settled_by"])].format(program=program, plane=plane, key=whom)
+        note(context, f"{whom} on plane {plane}: {told}; until then neither counts")
 
 
 def _fork_lines(style: Style, forks: Sequence[Mapping[str, Any]], now_ms: int) -> list[str]:

@@ -31,7 +31,10 @@ def plane_for(documents: Documents, plane: str, home: str) -> PlaneRow:
         labels = labels_of(rows)
         several = ", ".join(labels[row.number] for row in shared)
         raise RefusedError(
-            f"there are several federation planes: {several}", code=Code.AMBIGUOUS, hint="name one with --plane"
+            f"there are several federation planes: {several}",
+            code=Code.AMBIGUOUS,
+            hint="name one with --plane",
+            discreet="there are several federation planes; name one with --plane",
         )
     if shared:
         return shared[0]
@@ -66,12 +69,19 @@ def find_document(documents: Documents, plane: PlaneRow, typed: str) -> Document
     found = documents_named(documents, plane, named)
     if len(found) > 1:
         several = ", ".join(document.id for document in found)
+        unsure = f"{typed} may mean several documents"
         raise RefusedError(
-            f"{typed} may mean several documents: {several}", code=Code.AMBIGUOUS, hint="write its kind before its name"
+            f"{unsure}: {several}",
+            code=Code.AMBIGUOUS,
+            hint="write its kind before its name",
+            discreet=f"{unsure}; write its kind before its name",
         )
     if not found:
         raise RefusedError(
-            f"no document {typed} on plane {plane.name}", code=Code.NOT_FOUND, hint=_elsewhere(documents, plane, named)
+            f"no document {typed} on plane {plane.name}",
+            code=Code.NOT_FOUND,
+            hint=_elsewhere(documents, plane, named),
+            discreet=f"no document {typed}",
         )
     return found[0]
 

@@ -1,7 +1,7 @@
 """Documents as people and programs read them: who wrote each text, for which town, and whether it is accepted here.
 
 Invariant: whatever is told of a text tells its origin beside it: the town and the replica that wrote it, the actor and
-the time, and whether that town is this machine's.
+the time, and whether that town is this machine's on that plane, and the one that it is at home in.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ from mootd.engine.documents.adopted import Adoption, Decisions, Standing
 from mootd.engine.documents.reading import Document, Documents, Version
 from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_planes, labels_of
+from mootd.engine.towns import home_of
 
 NOTHING: Final = "nothing"
 """What a diff calls the text of what isn't there yet."""
@@ -41,6 +42,7 @@ def origin(documents: Documents, plane: PlaneRow, version: Version) -> dict[str,
         "at": to_ms(version.hlc),
         "n": version.n,
         "is_own": bool(version.town) and version.town == plane.town,
+        "is_home": bool(version.town) and version.town == home_of(documents.planes.values()),
     }
 
 

@@ -31,7 +31,7 @@ from moot_testkit.documents import (
 )
 from moot_testkit.engine import Desk
 
-OF_ONE_TOWN = {"standing", "is_own", "town_name"}
+OF_ONE_TOWN = {"standing", "is_own", "is_home", "town_name"}
 """Whose word a text is, and what towns are called: what differs from town to town."""
 TEXTS: dict[str, Callable[[str], str]] = {
     ROLE: role_text,

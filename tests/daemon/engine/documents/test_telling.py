@@ -1,5 +1,7 @@
 """What is told of a document tells where it comes from."""
 
+from msgspec import structs
+
 from moot_protocol.document_requests import DocumentHistory
 from moot_protocol.documents import FORMULA, ROLE, TEMPLATE
 from moot_protocol.event import Draft, Write
@@ -40,6 +42,16 @@ def test_every_text_has_its_origin_beside_it() -> None:
     for told in (listed(bea)[0], show(bea, "reviewer"), bea.ask(DocumentHistory(name="reviewer"))[0]):
         assert {name: told[name] for name in origin} == origin
     assert show(ada, "reviewer")["is_own"]
+
+
+def test_of_two_towns_on_one_machine_the_one_that_it_is_at_home_in_is_told_apart() -> None:
+    ada, _ = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text())
+    assert (show(ada, "reviewer")["is_own"], show(ada, "reviewer")["is_home"]) == (True, True)
+    ledger = ada.replica.ledger
+    ada.replica.planes[ledger.number] = structs.replace(ledger, town=bytes(32))  # as if it had joined another town's
+    told = listed(ada)[0]
+    assert (told["is_own"], told["is_home"]) == (True, False)
 
 
 def test_what_a_role_runs_is_told_apart_from_its_text() -> None:

@@ -16,7 +16,8 @@ DUE_MS = 1_735_689_600_000
 SET = {
     "statuses": ("closed",), "exclude_statuses": ("open",), "types": ("bug",), "exclude_types": ("task",),
     "priorities": (0, 1), "assignee": "bob", "pinned": True, "projects": ("other",),
-    "label_pattern": "bl?e", "description_contains": "HAY", "notes_contains": "noted", "spec": "spec-",
+    "label_pattern": "bl?e", "label_regex": "^(blue|green)$", "external": "gh-9", "external_contains": "GH",
+    "description_contains": "HAY", "notes_contains": "noted", "spec": "spec-",
     "defer_after": DUE_MS - 1, "defer_before": DUE_MS + 1,
     "labels": ("red", "blue"), "any_labels": ("red", "green"), "parent": "mt-top",
     "title_contains": "NEEDLE", "title_or_id": "NEED", "text_contains": "hAystack",
@@ -46,6 +47,7 @@ def desk() -> Desk:
         "other-needle", "A needle here", description="In a haystack", project="other", issue_type="bug", priority=1,
         assignee="bob", pinned=True, due_at="2025-01-01T00:00:00Z", labels=("red", "blue"), parent="mt-top",
         metadata={"size": 3, "name": "x"}, notes="Noted", spec_id="spec-9", defer_until="2025-01-01T00:00:00Z",
+        external_ref="gh-9",
     )  # fmt: skip
     made.do(Close(actor="bob", id="other-needle"))
     return made

@@ -108,6 +108,18 @@ def test_a_duration_out_of_bounds_is_refused(desk: Desk, ttl_ms: int) -> None:
     assert desk.refusal(Update(actor="alice", id="mt-one", claim=True, ttl_ms=ttl_ms)) is Code.LIMIT
 
 
+def test_a_claim_from_before_the_clock_was_set_back_ends_as_soon_as_any_once_it_is_renewed(desk: Desk) -> None:
+    claim(desk, "alice", ttl_ms=TTL_MS)
+    now_ms = desk.clock.now_ms()
+    desk.clock.set_wall(now_ms - TTL_MS // 2)
+    assert told(desk, "alice") == {}
+    desk.clock.set_wall(now_ms - TTL_MS)
+    assert told(desk, "alice") == {"lost": [], "due": 1}
+    desk.do(Heartbeat(actor="alice"))
+    desk.clock.advance(TTL_MS)
+    assert desk.ready() == ["mt-one"]
+
+
 def test_rebuilt_views_know_when_claims_end(desk: Desk) -> None:
     claim(desk, "alice", ttl_ms=TTL_MS)
     kept = desk.index(layout.LEASE)
