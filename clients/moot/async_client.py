@@ -18,7 +18,7 @@ from moot import answers, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.async_rpc import AsyncConnection
 from moot.held import Held, keep_awaited
-from moot.settings import Settings, may_repeat, new_key
+from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key
 from moot_protocol import claim_requests, memory_requests, requests
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
@@ -46,6 +46,7 @@ class AsyncClient:
         )
         self._connecting = asyncio.Lock()
         self._connection: AsyncConnection | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -75,19 +76,25 @@ class AsyncClient:
     # -- Anything ------------------------------------------------------------------------------------------------
     async def call(self, request: Request[R], *, key: str = "", timeout: float | None = None) -> R:  # noqa: ASYNC109
         """See `Client.call`."""
-        connection = await self._connected()
         deadline_ms = self._settings.deadline_ms(request, timeout)
-        try:
-            return await connection.call(request, key=key, deadline_ms=deadline_ms)
-        except RefusedError as error:
-            if error.code is not Code.UNREACHABLE or connection.is_open or not may_repeat(request, key):
-                raise
-        return await (await self._connected()).call(request, key=key, deadline_ms=deadline_ms)
+        left = TRIES
+        while True:
+            left -= 1
+            connection = await self._connected()
+            try:
+                return await connection.call(request, key=key, deadline_ms=deadline_ms)
+            except RefusedError as error:
+                if not (left and is_lost(error) and not connection.is_open and may_repeat(request, key)):
+                    raise
 
     async def _write(self, request: Request[R], key: str) -> R:
         return await self.call(request, key=key or new_key())
 
     async def _connected(self) -> AsyncConnection:
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            raise RefusedError("this client is another event loop's", code=Code.USAGE, hint="make one in each loop")
+        self._loop = loop
         async with self._connecting:
             if self._is_closed:
                 raise RefusedError("this client is closed", code=Code.USAGE)
@@ -126,13 +133,13 @@ class AsyncClient:
 
     async def claim(self, issue: str, *, ttl_s: float = 0, key: str = "") -> Issue:
         """See `Client.claim`."""
-        request = requests.Update(actor=self.actor, id=issue, claim=True, ttl_ms=round(ttl_s * 1000))
-        return answers.issue_of(await self._write(request, key))
+        return answers.issue_of(await self._write(verbs.claim(self.actor, issue, ttl_s), key))
 
     @asynccontextmanager
     async def hold(self, issue: str, *, ttl_s: float, key: str = "") -> AsyncIterator[Held]:
         """See `Client.hold`; a task renews the claim, and ends with the block."""
-        held = Held(await self.claim(issue, ttl_s=ttl_s, key=key), ttl_s)
+        request = verbs.claim(self.actor, issue, ttl_s, ends=True)
+        held = Held(answers.issue_of(await self._write(request, key)), ttl_s)
         async with self._beside() as own:
 
             async def beat() -> bool:

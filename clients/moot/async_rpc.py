@@ -11,7 +11,7 @@ from socket import socket
 from typing import Final, Self, TypeVar, cast
 
 from moot.paths import socket_path
-from moot.rpc import GRACE_SECONDS, Client, deadline_of, lost, silent
+from moot.rpc import GRACE_SECONDS, Client, deadline_of, frame_of, lost, silent
 from moot_protocol import rpc
 from moot_protocol.errors import MootError
 from moot_protocol.request_base import Request
@@ -70,7 +70,7 @@ class AsyncConnection(asyncio.Protocol):
             raise self._lost
         deadline_ms = deadline_of(request, deadline_ms)
         self._calls = call_id = self._calls % _MOST_ID + 1
-        frame = rpc.call_frame(call_id, request, key=key, deadline_ms=deadline_ms)
+        frame = frame_of(call_id, request, key=key, deadline_ms=deadline_ms)
         answer: Future[rpc.Answer] = self._loop.create_future()
         self._waiting[call_id] = answer
         self._transport.write(frame)

@@ -4,11 +4,12 @@
         issue = moot.create("Log in with a passkey", priority=1)
 
 Guarantees: it connects at the first call and starts the daemon if none runs; a write is durable when its method
-returns; where the connection is lost it connects again and repeats the call once, and a write is then still done once,
+returns; where the connection is lost it connects again and repeats the call, and a write is then still done once,
 because each carries an idempotency key. What a verb means stands in `verbs.py`, what it answers in `answers.py`.
-Threads may share a client: their calls follow one another.
+Threads may share a client: their calls follow one another. A child process after a fork gets a connection of its own.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import Self, TypeVar, Unpack
 from moot import answers, rpc, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.held import Held, keep
-from moot.settings import Settings, may_repeat, new_key
+from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key
 from moot_protocol import claim_requests, memory_requests, requests
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
@@ -63,6 +64,7 @@ class Client:
         )
         self._connecting = threading.Lock()
         self._connection: rpc.Client | None = None
+        self._process = os.getpid()
         self._is_closed = False
 
     def __enter__(self) -> Self:
@@ -96,19 +98,23 @@ class Client:
         It is repeated after a lost connection if it only reads or `key` is given: `unreachable` otherwise means that it
         may or may not have been done.
         """
-        connection = self._connected()
         deadline_ms = self._settings.deadline_ms(request, timeout)
-        try:
-            return connection.call(request, key=key, deadline_ms=deadline_ms)
-        except RefusedError as error:
-            if error.code is not Code.UNREACHABLE or connection.is_open or not may_repeat(request, key):
-                raise
-        return self._connected().call(request, key=key, deadline_ms=deadline_ms)
+        left = TRIES
+        while True:
+            left -= 1
+            connection = self._connected()
+            try:
+                return connection.call(request, key=key, deadline_ms=deadline_ms)
+            except RefusedError as error:
+                if not (left and is_lost(error) and not connection.is_open and may_repeat(request, key)):
+                    raise
 
     def _write(self, request: Request[R], key: str) -> R:
         return self.call(request, key=key or new_key())
 
     def _connected(self) -> rpc.Client:
+        if self._process != os.getpid():
+            self._begin_anew()
         with self._connecting:
             if self._is_closed:
                 raise RefusedError("this client is closed", code=Code.USAGE)
@@ -116,6 +122,12 @@ class Client:
                 settings = self._settings
                 self._connection = rpc.Client(settings.path, autostart=settings.autostart, token=settings.token())
             return self._connection
+
+    def _begin_anew(self) -> None:
+        """After a fork: the connection is the parent's, and one of its threads may have had the lock."""
+        if self._connection is not None:
+            self._connection.forsake()
+        self._connecting, self._connection, self._process = threading.Lock(), None, os.getpid()
 
     def token_user(self) -> str:
         """The user that the API token binds to; empty where none is presented."""
@@ -159,8 +171,7 @@ class Client:
         Raises:
             RefusedError: `lost_race`: somebody else holds it.
         """
-        request = requests.Update(actor=self.actor, id=issue, claim=True, ttl_ms=round(ttl_s * 1000))
-        return answers.issue_of(self._write(request, key))
+        return answers.issue_of(self._write(verbs.claim(self.actor, issue, ttl_s), key))
 
     @contextmanager
     def hold(self, issue: str, *, ttl_s: float, key: str = "") -> Iterator[Held]:
@@ -177,7 +188,8 @@ class Client:
         Raises:
             RefusedError: `lost_race`: somebody else holds it. Lost later it is told by `check` of what is given.
         """
-        held = Held(self.claim(issue, ttl_s=ttl_s, key=key), ttl_s)
+        request = verbs.claim(self.actor, issue, ttl_s, ends=True)
+        held = Held(answers.issue_of(self._write(request, key)), ttl_s)
         stop = threading.Event()
         with self._beside() as own:
             thread = threading.Thread(

@@ -44,8 +44,8 @@ class Files:
                     return self._more(handle)
                 case ["more", int(handle)]:
                     return self._more(handle)
-                case ["write", int(handle), str(path), int(mode), int(exclusive)]:
-                    self._written[handle] = _NewFile(path, mode, exclusive=bool(exclusive))
+                case ["write", int(handle), str(path), int(mode), int(flags)]:
+                    self._written[handle] = _NewFile(path, mode, exclusive=bool(flags & 1), parents=not flags & 2)
                 case ["chunk", int(handle), bytes(data)]:
                     self._written[handle].write(data)
                 case ["commit", int(handle)]:
@@ -118,7 +118,7 @@ def _make_folder(path: str) -> None:
 class _NewFile:
     """A file being written. What is no regular file (a pipe, /dev/stdout) is written to as it stands."""
 
-    def __init__(self, path: str, mode: int, *, exclusive: bool) -> None:
+    def __init__(self, path: str, mode: int, *, exclusive: bool, parents: bool) -> None:
         self._path = os.path.realpath(path)
         self._exclusive = exclusive
         self._temporary = ""
@@ -129,7 +129,10 @@ class _NewFile:
                 self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
                 return
         folder, name = os.path.split(self._path)
-        _make_folder(folder)
+        if parents:
+            _make_folder(folder)
+        elif not os.path.isdir(folder):
+            raise FileNotFoundError(2, "there is no such folder", folder)
         self._temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}")
         self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 

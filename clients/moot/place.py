@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from moot.facts import ACTORS, git_user, workspace_of
+from moot_protocol.errors import Code, RefusedError
 
 
 class Place(NamedTuple):
@@ -26,8 +27,13 @@ def place_of(folder: str | Path | None = None, actor: str = "") -> Place:
     Args:
         folder: where it works; by default this process's folder. The workspace is found upward from there.
         actor: who acts; else MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, git's user.name, USER, in this order.
+
+    Raises:
+        RefusedError: `not_found`: there is no such folder.
     """
     path = str(Path(folder or ".").absolute())
+    if folder is not None and not Path(path).is_dir():
+        raise RefusedError(f"there is no folder {path}", code=Code.NOT_FOUND, hint="name one that is there")
     return Place(path, workspace_of(path), _actor(path, actor))
 
 

@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -75,7 +76,13 @@ class Client:
         return self._socket.fileno() >= 0
 
     def close(self) -> None:
-        """End the connection; what it had begun is cancelled."""
+        """End the connection; what it had begun is cancelled, and whoever waits for an answer in a thread is told."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def forsake(self) -> None:
+        """Let go of the connection without ending it: after a fork it is the parent's."""
         self._socket.close()
 
     def call(self, request: Request[R], *, key: str = "", deadline_ms: int | None = None) -> R:
@@ -93,7 +100,7 @@ class Client:
         deadline_ms = deadline_of(request, deadline_ms)
         with self._turn:
             self._calls += 1
-            frame = rpc.call_frame(self._calls, request, key=key, deadline_ms=deadline_ms)
+            frame = frame_of(self._calls, request, key=key, deadline_ms=deadline_ms)
             try:
                 self._authenticate()
                 patience = deadline_ms / 1000 + GRACE_SECONDS
@@ -194,6 +201,18 @@ class Client:
                 raise ConnectionResetError("the daemon has closed it")
             self._arrived = self._splitter.feed(data)
         return self._arrived.pop(0)
+
+
+def frame_of(call: int, request: Request[Any], *, key: str, deadline_ms: int) -> bytes:
+    """The frame of a call.
+
+    Raises:
+        RefusedError: `invalid`: the request holds what can't be sent; `limit`: it is too large.
+    """
+    try:
+        return rpc.call_frame(call, request, key=key, deadline_ms=deadline_ms)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise RefusedError(f"{request.method} holds what can't be sent: {error}", code=Code.INVALID) from error
 
 
 def deadline_of(request: Request[Any], given_ms: int | None) -> int:

@@ -17,6 +17,9 @@ from moot_protocol.request_base import Request
 from moot_protocol.requests import Stop
 
 KEY_BYTES: Final = 16
+_LONGEST_S: Final = 10**6
+TRIES: Final = 3
+"""How often a call is made where the connection is lost: a daemon that dies may take the next one along with it."""
 
 
 class Settings:
@@ -43,6 +46,9 @@ class Settings:
         autostart: bool = True,
         token: str = "",
     ) -> None:
+        for name, value in (("actor", actor), ("project", project), ("token", token)):
+            if not isinstance(value, str):
+                raise RefusedError(f"{name} is text, and no {type(value).__name__}", code=Code.USAGE)
         self.place = place_of(folder, actor)
         self.given_token = token
         if (token or is_given()) and not (actor or any(os.environ.get(name) for name in ACTORS)):
@@ -53,7 +59,7 @@ class Settings:
         """Whether the daemon need not be asked for the project."""
         self.plane = ""
         self.project = project
-        self._timeout_ms = round(timeout * 1000)
+        self._timeout_ms = _milliseconds(timeout)
 
     def token(self) -> str:
         """The API token to present, as it is now; empty where there is none.
@@ -67,10 +73,15 @@ class Settings:
             raise RefusedError(error.message, code=Code.BAD_TOKEN, hint=error.hint) from error
 
     def found(self, known: dict[str, Any] | None) -> None:
-        """Take in what the daemon knows of the workspace."""
+        """Take in what the daemon knows of the workspace.
+
+        Raises:
+            RefusedError: `not_found`: nothing.
+        """
+        if not known:
+            raise self._no_project("is of a workspace that this machine doesn't know")
         self.is_found = True
-        if known:
-            self.project, self.plane = str(known["project"]), str(known.get("plane", ""))
+        self.project, self.plane = str(known["project"]), str(known.get("plane", ""))
 
     def need_project(self) -> str:
         """The project.
@@ -79,22 +90,43 @@ class Settings:
             RefusedError: `not_found`: the folder belongs to none.
         """
         if not self.project:
-            raise RefusedError(
-                f"no project here: {self.place.folder} is not inside a workspace",
-                code=Code.NOT_FOUND,
-                hint="name a folder inside one, name the project, or run `moot init` there",
-            )
+            raise self._no_project("is not inside a workspace")
         return self.project
 
+    def _no_project(self, why: str) -> RefusedError:
+        return RefusedError(
+            f"no project here: {self.place.folder} {why}",
+            code=Code.NOT_FOUND,
+            hint="name a folder inside one, name the project, or run `moot init` there",
+        )
+
     def deadline_ms(self, request: Request[Any], timeout: float | None) -> int:
-        """How long a call may take: as given in seconds, else as set, and beyond that what it waits for news itself."""
+        """How long a call may take: as given in seconds, else as set, and beyond that what it waits for news itself.
+
+        Raises:
+            RefusedError: `usage`: it is no request, or the time is none.
+        """
+        if not isinstance(request, Request):
+            raise RefusedError("what is called is a request of moot_protocol", code=Code.USAGE)
         waits: int = getattr(request, "wait_ms", 0)
-        return self._timeout_ms + waits if timeout is None else max(1, round(timeout * 1000))
+        return self._timeout_ms + waits if timeout is None else _milliseconds(timeout)
+
+
+def _milliseconds(seconds: Any) -> int:
+    """A timeout in milliseconds, one at least: the daemon takes no deadline of nothing."""
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_S:
+        raise RefusedError(f"a timeout is a number of seconds, 0 to {_LONGEST_S}, not {seconds!r}", code=Code.USAGE)
+    return max(1, round(seconds * 1000))
 
 
 def new_key() -> str:
     """An idempotency key that nobody else has."""
     return secrets.token_hex(KEY_BYTES)
+
+
+def is_lost(error: RefusedError) -> bool:
+    """Whether an error says that the daemon went away."""
+    return error.code is Code.UNREACHABLE
 
 
 def may_repeat(request: Request[Any], key: str) -> bool:

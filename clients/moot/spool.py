@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from moot.console import main, when
+from moot.console.amounts import several
 from moot.console.context import actor_of
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Facts
@@ -142,7 +143,7 @@ def _waiting(files: SpoolFiles) -> str:
         count = files.waiting().files
     except OSError:
         return ""
-    return f"; {count} queued commands aren't in it yet" if count else ""
+    return f"; {several(count, 'queued command')} not in it yet" if count else ""
 
 
 def _flag(argv: tuple[str, ...], name: str) -> str:

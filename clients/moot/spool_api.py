@@ -5,6 +5,7 @@ time, is queued; its answer is what is expected, marked so, and the terminal hol
 """
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -13,7 +14,7 @@ from moot.spool_expected import Expectation
 from moot.spool_files import SpoolFiles
 from moot.spool_filter import cannot, find, is_whole_id
 from moot.spool_reads import SNAPSHOT_READS, Reading
-from moot_protocol.claim_requests import ClaimReady, Heartbeat
+from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import ID_ENTROPY_BYTES, issue_id
 from moot_protocol.limits import SPOOL_FILES
@@ -88,16 +89,48 @@ class SpoolApi:
             MootError: what the daemon answered, where it was waited for.
         """
         if isinstance(request, WorkspaceInfo):
-            token = self._files.token
-            known = request.workspace == token.workspace
-            answer: Any = {"project": token.project, "folder": "", "plane": token.plane} if known else None
+            answer: Any = self._workspace(request)
         elif isinstance(request, Doctor):
             answer = self._doctor()
+        elif isinstance(request, ClaimsTold):
+            answer = self._told(request)
         elif type(request).writes:
             answer = self._write(request)
         else:
             answer = self._read(request)
         return answer  # type: ignore[no-any-return]  # each request's class says what its answer is
+
+    # -- Claims --------------------------------------------------------------------------------------------------
+    def _workspace(self, request: WorkspaceInfo) -> dict[str, Any] | None:
+        """What is known of the workspace, and which of the actor's claims others took, until the daemon hears of it."""
+        token = self._files.token
+        if request.workspace != token.workspace:
+            return None
+        known: dict[str, Any] = {"project": token.project, "folder": "", "plane": token.plane}
+        try:
+            lost = [
+                {"id": issue, "holder": holder} for actor, issue, holder in self._held().lost if actor == request.actor
+            ]
+        except MootError:
+            return known  # whoever reads is told what is wrong with the snapshot
+        if lost and not self._files.holds(self._telling(request.actor)):
+            known["claims"] = {"lost": lost, "due": 0}
+        return known
+
+    def _telling(self, actor: str) -> bytes:
+        """The id of the command that says that an actor was told what one snapshot says of their claims."""
+        held = self._held()
+        said = msgspec.msgpack.encode([self._files.token.workspace, held.made_ms, actor, held.lost])
+        return sha256(b"moot/claims-told/1\0" + said).digest()[:ID_BYTES]
+
+    def _told(self, request: ClaimsTold) -> dict[str, Any]:
+        """Have it noted that the actor was told. Nobody asked for it, so nothing is said of it either."""
+        command = self._telling(request.actor)
+        self._last_ms = max(self._now_ms, self._last_ms + 1)
+        self._files.put(
+            self._last_ms, command, seal_command(self._files.token, command, self._last_ms, request, awaited=False)
+        )
+        return {}
 
     # -- Reading -------------------------------------------------------------------------------------------------
     def _read(self, request: Request[Any]) -> Any:

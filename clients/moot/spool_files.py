@@ -33,6 +33,7 @@ from moot_protocol.spool import (
     check_room,
     command_name,
     decode_token,
+    name_parts,
     open_answer,
 )
 
@@ -110,6 +111,15 @@ class SpoolFiles:
                     size += entry.stat(follow_symlinks=False).st_size
                     files += 1
         return Waiting(files, size)
+
+    def holds(self, command: bytes) -> bool:
+        """Whether a command waits."""
+        try:
+            with os.scandir(self.path / COMMANDS) as entries:
+                names = [entry.name for entry in islice(entries, _LOOKED_AT)]
+        except OSError:
+            return False
+        return any((parts := name_parts(name)) is not None and parts[1] == command for name in names)
 
     def put(self, ms: int, command: bytes, data: bytes) -> None:
         """Put a command into the spool, durably, and ring.

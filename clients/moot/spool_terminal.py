@@ -74,14 +74,16 @@ class LocalTerminal:
             if chunk:
                 self._files.carry_out("drop", [handle])
 
-    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
+    def write_file(
+        self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False, parents: bool = True
+    ) -> None:
         """Write a file whole: beside it, synced, then put in its place.
 
         Raises:
             RefusedError: it can't be written; says why; what was there before is untouched.
         """
         handle = next(self._handles)
-        self._ask("write", handle, path, mode, int(exclusive))
+        self._ask("write", handle, path, mode, exclusive | (not parents) << 1)
         try:
             for chunk in chunks:
                 self._ask("chunk", handle, chunk)

@@ -5,6 +5,7 @@ argument exists only where a request carries it.
 """
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any, Final, TypedDict
 
 from moot_protocol.errors import Code, RefusedError
@@ -110,7 +111,7 @@ def create(actor: str, project: str, plane: str, title: str, new: NewIssue) -> C
         labels=_several(given.get("labels", ())),
         edges=tuple(map(Edge, _several(given.get("depends_on", ())))),
         parent=given.get("parent", ""),
-        metadata=dict(given.get("metadata", {})),
+        metadata=_mapping("metadata", given),
     )
 
 
@@ -127,10 +128,24 @@ def update(actor: str, issue: str, changes: Changes) -> Update:
         add_labels=_several(given.get("add_labels", ())),
         remove_labels=_several(given.get("remove_labels", ())),
         set_labels=None if sets is None else _several(sets),
-        set_metadata=dict(given.get("set_metadata", {})),
+        set_metadata=_mapping("set_metadata", given),
         unset_metadata=_several(given.get("unset_metadata", ())),
         parent=given.get("parent"),
     )
+
+
+def claim(actor: str, issue: str, ttl_s: Any, *, ends: bool = False) -> Update:
+    """The request that claims an issue.
+
+    Args:
+        actor: whose it becomes.
+        issue: its id.
+        ttl_s: how long it is held, in seconds; 0 for as long as nobody gives it back.
+        ends: whether it must have an end.
+    """
+    if not isinstance(ttl_s, int | float) or not isfinite(ttl_s) or (ends and ttl_s <= 0):
+        raise RefusedError(f"ttl_s is a number of seconds, not {ttl_s!r}", code=Code.USAGE)
+    return Update(actor=actor, id=issue, claim=True, ttl_ms=round(ttl_s * 1000))
 
 
 def listed(project: str, wanted: Listed, *, sort: str = "priority", limit: int = LIST_LIMIT, **more: Any) -> ListIssues:
@@ -150,19 +165,19 @@ def listed(project: str, wanted: Listed, *, sort: str = "priority", limit: int =
     any_status = "all" in statuses
     if statuses and not any_status:
         parts["statuses"] = statuses
-    return ListIssues(filter=_filter(project, given, **parts), all=any_status, sort=sort, limit=limit)
+    return ListIssues(filter=_filter(project, given, **parts), all=any_status, sort=sort, limit=_checked(limit))
 
 
 def ready(project: str, wanted: Wanted, *, sort: str = "priority", limit: int = READY_LIMIT) -> Ready:
     """The request for what can be worked on. Arguments as of `listed`."""
     _refuse_unknown("ready", {**wanted})
-    return Ready(filter=_filter(project, {**wanted}), sort=sort, limit=limit)
+    return Ready(filter=_filter(project, {**wanted}), sort=sort, limit=_checked(limit))
 
 
 def blocked(project: str, wanted: Wanted, *, limit: int = READY_LIMIT) -> Blocked:
     """The request for what is blocked. Arguments as of `listed`."""
     _refuse_unknown("blocked", {**wanted})
-    return Blocked(filter=_filter(project, {**wanted}), limit=limit)
+    return Blocked(filter=_filter(project, {**wanted}), limit=_checked(limit))
 
 
 def _filter(project: str, given: Mapping[str, Any], **more: Any) -> Filter:
@@ -170,7 +185,7 @@ def _filter(project: str, given: Mapping[str, Any], **more: Any) -> Filter:
     return Filter(
         projects=(project,) if project and not given.get("all_projects") else (),
         types=_several(given.get("issue_type", ())),
-        priorities=(priority,) if isinstance(priority, int) else tuple(priority),
+        priorities=(priority,) if isinstance(priority, int) else _several(priority),
         assignee=given.get("assignee", ""),
         unassigned=given.get("unassigned", False),
         labels=_several(given.get("labels", ())),
@@ -180,8 +195,24 @@ def _filter(project: str, given: Mapping[str, Any], **more: Any) -> Filter:
     )
 
 
-def _several(given: str | Iterable[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _several(given: Any) -> tuple[Any, ...]:
+    if isinstance(given, Iterable) and not isinstance(given, str):
+        return tuple(given)
+    return (given,)  # of what type it is to be, the daemon says
+
+
+def _mapping(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    value = given.get(name, {})
+    if not isinstance(value, Mapping):
+        raise RefusedError(f"{name} maps names to values, and is no {type(value).__name__}", code=Code.USAGE)
+    return dict(value)
+
+
+def _checked(limit: Any) -> Any:
+    """A limit; what is no number the daemon refuses."""
+    if isinstance(limit, int) and limit < 0:
+        raise RefusedError("limit can't be negative", code=Code.USAGE, hint="use 0 for all")
+    return limit
 
 
 _KNOWN: Final = {

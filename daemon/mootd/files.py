@@ -43,7 +43,8 @@ class MirrorFile(Protocol):
             Whether it was done. False: the content isn't what was expected, and stays.
 
         Raises:
-            RefusedError: as `stamp`; `store_read_only` where nothing can be written, `store_full`; then it stays.
+            RefusedError: as `stamp`; `store_read_only` where nothing can be written, or the file is read-only;
+                `store_full`; then it stays.
         """
 
 

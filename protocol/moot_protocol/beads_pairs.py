@@ -135,7 +135,7 @@ class _Side:
             return LineProblem(number, "", "too long for a line")
         try:
             name = _id_of(line).id
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             parsed = parse_line(line, number)
             if parsed is None or isinstance(parsed, LineProblem):
                 return parsed

@@ -32,8 +32,12 @@ class Lease(NamedTuple):
         return self.until_ms <= now_ms
 
     def is_due(self, now_ms: int) -> bool:
-        """Whether half of it is over: renewing it earlier would only fill the log."""
-        return self.until_ms - self.ttl_ms // 2 <= now_ms
+        """Whether half of it is over: renewing it earlier would only fill the log.
+
+        So is one that lasts far longer than it can: the clock was set back, and its holder would outlive it by as much.
+        """
+        half_ms = self.ttl_ms // 2
+        return not half_ms < self.until_ms - now_ms <= self.ttl_ms + half_ms
 
     @property
     def document(self) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class _Times(msgspec.Struct):
     updated_at: str = ""
 
 
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading a single field of a line may end in; `parse_line` says then what is wrong with it."""
 _head_of: Final = msgspec.json.Decoder(_Head).decode
 _times_of: Final = msgspec.json.Decoder(_Times).decode
 
@@ -56,7 +58,7 @@ def id_of(line: bytes) -> str | None:
     """The id of the issue whose line it is; None where it is nobody's."""
     try:
         return _head_of(line).id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         parsed = parse_line(line, 1) if line.strip() else None
         return None if parsed is None or isinstance(parsed, LineProblem) else parsed.id
 
@@ -99,6 +101,16 @@ class Differences(NamedTuple):
     def gone(self) -> list[LinePair]:
         """Lines of the base whose issues have none any more."""
         return [pair for pair in self.pairs if not pair.number]
+
+    @property
+    def older(self) -> list[LinePair]:
+        """Lines that say that their issues were last changed before the base was: they bring nothing."""
+        return [pair for pair in self.pairs if _is_back(pair)]
+
+    @property
+    def newer(self) -> list[LinePair]:
+        """The pairs without those."""
+        return [pair for pair in self.pairs if not _is_back(pair)]
 
 
 def differences(base: Sequence[bytes], lines: Sequence[bytes]) -> Differences:
@@ -147,6 +159,8 @@ def doubt_of(found: Differences, seen: Collection[bytes]) -> Doubt | None:
 
 def _is_back(pair: LinePair) -> bool:
     """Whether a line says that it was last changed before its base was."""
+    if not pair.number or not pair.base_number:
+        return False
     before, after = _changed_at(pair.base), _changed_at(pair.line)
     return before is not None and after is not None and after < before
 
@@ -154,7 +168,7 @@ def _is_back(pair: LinePair) -> bool:
 def _changed_at(line: bytes) -> int | None:
     try:
         return instant_ns(_times_of(line).updated_at)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return None
 
 
@@ -187,7 +201,7 @@ def actor_of(pair: LinePair, most_bytes: int) -> str:
     """
     try:
         who = _who_of(pair.line or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return MIRROR
     if who.status == "tombstone":
         name = who.deleted_by

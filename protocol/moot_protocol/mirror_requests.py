@@ -15,11 +15,12 @@ class Mirrors(Request[list[dict[str, Any]]], kw_only=True):
     """The mirrors of this machine, in order of folder and file.
 
     Each is `{"folder", "file", "project", "plane", "workspace", "state", "problem", "question", "missing", "left_out",
-    "behind", "changed_at", "versions", "polls", "waiting"}`. `state` is `in_step`, `asks` (a mass change waits for an
-    answer: `question` is `{"gone", "reverted", "total"}`) or `problem` (in words). `missing` counts issues whose lines
-    are gone from the file and which stay, `left_out` lines of its last change that could not be taken in whole,
+    "behind", "older", "changed_at", "versions", "polls", "waiting"}`. `state` is `in_step`, `asks` (a mass change waits
+    for an answer: `question` is `{"gone", "reverted", "total"}`) or `problem` (in words). `missing` counts issues whose
+    lines are gone from the file and which stay, `left_out` lines of its last change that could not be taken in whole,
     `waiting` issues that wait to be written. `behind` tells that the file is an earlier version that later changes
-    stay out of, `changed_at` when file and log were last brought into step, milliseconds since 1970.
+    stay out of, `older` how many lines of its last change were older than what is known and so brought nothing,
+    `changed_at` when file and log were last brought into step, milliseconds since 1970.
     """
 
     method = "mirrors"

@@ -23,7 +23,8 @@ Each of the others is replied to exactly once, before the next one is sent, whic
 
     read  handle path                   open a file to read; replied to with its first chunk
     more  handle                        the next chunk; an empty one ends the file. Handle 0 is standard input
-    write handle path mode exclusive    open a new file beside `path`; `done`
+    write handle path mode flags        open a new file beside `path`; `done`. Flag 1: only where there is none, 2: only
+                                        in a folder that is there
     chunk handle bytes                  append to it; `done`
     commit handle                       sync it and put it in place; `done`
     edit  text                          the text as the user leaves it

@@ -1,7 +1,8 @@
 r"""The snapshot: what a project held a moment ago, as one file that a sandboxed client reads in place of asking.
 
     file = [1, body, HMAC-SHA256(secret, "moot/snapshot/1\0" ‖ body)]                the token's secret (`spool.py`)
-    body = [workspace, project, plane in hex, made at, is shared, left out, ready, blocked, memories, settings, issues]
+    body = [workspace, project, plane in hex, made at, is shared, left out, ready, blocked, memories, settings, issues,
+            lost]
 
 An issue is packed by itself, as `show` tells it, so that its fields keep their order. Invariant: a snapshot that was
 not written with the token is none; it is never more than SNAPSHOT_BYTES and SNAPSHOT_ISSUES long, and says how many
@@ -9,13 +10,14 @@ issues it leaves out. It is old from the moment it is written: whoever shows som
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from moot_protocol.codec import decode_unchecked, decoder, encode
 from moot_protocol.errors import Code, MalformedError
-from moot_protocol.limits import SNAPSHOT_BYTES, SNAPSHOT_ISSUES
+from moot_protocol.limits import SNAPSHOT_BYTES, SNAPSHOT_ISSUES, SNAPSHOT_LOST
 from moot_protocol.listing import IssueDoc
 from moot_protocol.spool import is_keyed, keyed
 
@@ -48,6 +50,8 @@ class Snapshot(NamedTuple):
     """As `settings` answers."""
     issues: Mapping[str, IssueDoc]
     """By id, each as `show` tells it."""
+    lost: tuple[tuple[str, str, str], ...] = ()
+    """Claims made on this machine that others took: actor, issue, who has it now."""
 
 
 class _File(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +72,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     memories: bytes
     settings: bytes
     issues: tuple[bytes, ...]
+    lost: tuple[tuple[str, str, str], ...] = ()
 
 
 _decode_file: Final = decoder(_File, FORMAT)
@@ -85,10 +90,11 @@ class Place(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What a project remembers, as the daemon answers."""
+    """What a project remembers, as the daemon answers; and which claims in it others took, as `Snapshot.lost`."""
 
     memories: Iterable[dict[str, Any]]
     settings: Iterable[dict[str, Any]]
+    lost: Iterable[tuple[str, str, str]] = ()
 
 
 def build_snapshot(
@@ -112,6 +118,8 @@ def build_snapshot(
     room = SNAPSHOT_BYTES - _FRAME_BYTES - 2048
     memories, room = _fitting(kept.memories, room // 4, room)
     settings, room = _fitting(kept.settings, room // 8, room)
+    lost = tuple(islice(kept.lost, SNAPSHOT_LOST))
+    room -= sum(len(part.encode()) + 4 for each in lost for part in each)
     packed: list[bytes] = []
     names: set[str] = set()
     for issue in issues:
@@ -134,6 +142,7 @@ def build_snapshot(
             msgspec.msgpack.encode(memories),
             msgspec.msgpack.encode(settings),
             tuple(packed),
+            lost,
         )
     )
 
@@ -183,4 +192,5 @@ def read_snapshot(secret: bytes, data: bytes) -> Snapshot:
         tuple(decode_unchecked(body.memories)),
         tuple(decode_unchecked(body.settings)),
         issues,
+        body.lost,
     )

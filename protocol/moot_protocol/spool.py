@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from moot_protocol import siv
 from moot_protocol.action_requests import SetState
-from moot_protocol.claim_requests import ClaimReady, Heartbeat, Unclaim, WriteHandoff
+from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim, WriteHandoff
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.gate_requests import Await, CreateGate
@@ -74,12 +74,12 @@ TEMPORARY: Final = ".new-"
 ALLOWED: Final[frozenset[type[Request[Any]]]] = frozenset(
     {
         Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge, AddComment, Resolve, SetState,
-        ClaimReady, Unclaim, Heartbeat, WriteHandoff, CreateGate, Await, Remember, Forget,
+        ClaimReady, Unclaim, Heartbeat, ClaimsTold, WriteHandoff, CreateGate, Await, Remember, Forget,
     }
 )  # fmt: skip
 """All that may come through a spool."""
-ALONE: Final[frozenset[type[Request[Any]]]] = frozenset({ClaimReady})
-"""What of it may be no step of a script: which issue it is about is known only when it is done."""
+ALONE: Final[frozenset[type[Request[Any]]]] = frozenset({ClaimReady, ClaimsTold})
+"""What of it may be no step of a script: which issue it is about is known only when it is done, or it is of none."""
 _METHODS: Final = {request.method: request for request in ALLOWED}
 _STEPS: Final = frozenset(request.method for request in ALLOWED - ALONE)
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)

@@ -99,6 +99,22 @@ async def test_a_client_that_is_disconnected_is_of_no_further_use(here: Town) ->
         await moot.call(Ping())
 
 
+def test_a_client_of_another_event_loop_is_refused_in_words(here: Town) -> None:
+    moot = client(here)
+    here.answers(Show, [DOCUMENT])
+
+    async def ask() -> None:
+        await moot.show("demo-1")
+
+    async def end() -> None:
+        await ask()
+        await moot.disconnect()
+
+    asyncio.run(end())
+    with pytest.raises(RefusedError, match="another event loop's"):
+        asyncio.run(ask())
+
+
 async def test_events_begin_where_they_were_asked_for_and_miss_none(here: Town) -> None:
     count = 2
 

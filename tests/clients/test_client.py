@@ -106,6 +106,19 @@ def test_a_write_whose_connection_is_lost_is_repeated_under_the_same_key(here: T
     assert len(set(here.daemon.answers.keys[1:])) == 1, "a workspace's answer, then both tries"
 
 
+def test_a_child_process_has_a_connection_of_its_own(here: Town) -> None:
+    here.answers(Close, DOCUMENT)
+    with client(here) as moot:
+        moot.close("demo-1")
+        # What a fork leaves in the child: the parent's connection, and a lock that some other thread had.
+        moot._process, parents = -1, moot._connection
+        moot._connecting.acquire()
+        moot.close("demo-1")
+        assert parents is not None
+        assert not parents.is_open
+        assert moot._connection is not parents
+
+
 def test_a_request_that_writes_without_a_key_is_not_repeated(here: Town) -> None:
     losing_first(here, Close, DOCUMENT)
     with client(here) as moot:

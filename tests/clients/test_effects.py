@@ -93,6 +93,17 @@ def test_a_file_below_what_is_no_folder_is_refused_in_words(daemon: Daemon, shel
     assert ("no folder" in told, "exists" in told) == (True, False)
 
 
+def test_a_file_that_somebody_names_makes_no_folders(daemon: Daemon, shell: Shell) -> None:
+    def write(terminal: Terminal) -> None:
+        terminal.write_file("mistyped/f", [b"x"], parents=False)
+
+    assert "mistyped: there is no such folder" in act(daemon, shell, write)
+    assert names(shell.work) == []
+    (shell.work / "mistyped").mkdir()
+    assert act(daemon, shell, write) is None
+    assert names(shell.work / "mistyped") == ["f"]
+
+
 def test_a_file_replaces_another_and_a_link_stays_a_link(daemon: Daemon, shell: Shell) -> None:
     (shell.work / "target").write_text("old and longer")
     (shell.work / "link").symlink_to("target")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from moot.place import place_of
+from moot_protocol.errors import Code, RefusedError
 
 
 @pytest.fixture
@@ -27,6 +28,14 @@ def test_the_workspace_is_found_upward_from_the_folder(home: Path) -> None:
 def test_without_a_folder_it_is_this_processs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     assert place_of().folder == str(home)
+
+
+def test_a_folder_that_is_not_there_is_refused(home: Path) -> None:
+    (home / "file").write_text("x")
+    for wrong in (home / "nowhere", home / "file", "nowhere"):
+        with pytest.raises(RefusedError, match="there is no folder /") as refused:
+            place_of(wrong)
+        assert refused.value.code is Code.NOT_FOUND
 
 
 def test_the_actor_is_found_as_the_command_line_finds_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from moot_protocol import limits, rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.listing import Page
-from moot_protocol.requests import Close, Events, ListIssues, Ping, Show
+from moot_protocol.requests import Close, Create, Events, IssueFields, ListIssues, Ping, Show
 from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder, stranger_listening
 from moot_testkit.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings
@@ -160,6 +160,43 @@ def test_a_request_too_large_for_a_frame_is_refused_here_and_the_connection_goes
     with Client(daemon.path) as client:
         assert failure(lambda: client.call(Show(ids=("x" * limits.RPC_FRAME_BYTES,)))).code is Code.LIMIT
         assert client.call(Ping())
+
+
+def nested() -> list[Any]:
+    value: list[Any] = []
+    for _ in range(5000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", [object(), "\ud800", nested()], ids=["no data", "half a character", "too deep"])
+def test_what_can_not_be_sent_is_refused_here_and_the_connection_goes_on(daemon: Daemon, value: Any) -> None:
+    with Client(daemon.path) as client:
+        with pytest.raises(RefusedError, match="create holds what can't be sent") as caught:
+            client.call(Create(actor="ada", project="demo", fields=IssueFields(), metadata={"a": value}))
+        assert caught.value.code is Code.INVALID
+        assert client.call(Ping())
+
+
+def test_a_call_whose_connection_is_closed_by_another_thread_ends_at_once(daemon: Daemon) -> None:
+    gate = Gate(daemon)
+    daemon.answers.slow[Show] = gate.answer
+    with Client(daemon.path) as client:
+        told: list[MootError] = []
+
+        def ask() -> None:
+            try:
+                client.call(Show(ids=("demo-1",)), deadline_ms=PATIENCE * 1000)
+            except MootError as error:
+                told.append(error)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        assert gate.begun.acquire(timeout=PATIENCE)
+        client.close()
+        thread.join(PATIENCE)
+        gate.open()
+        assert [error.code for error in told] == [Code.UNREACHABLE]
 
 
 def test_a_client_gives_up_its_socket_after_the_hellos(daemon: Daemon) -> None:

@@ -1,6 +1,7 @@
 """What a client is told once."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,10 +25,10 @@ def test_a_project_that_is_named_is_not_asked_for() -> None:
 
 def test_a_workspace_that_the_daemon_does_not_know_has_no_project() -> None:
     settings = Settings()
-    settings.found(None)
-    with pytest.raises(RefusedError) as caught:
-        settings.need_project()
-    assert caught.value.code is Code.NOT_FOUND
+    for ask in (lambda: settings.found(None), settings.need_project):
+        with pytest.raises(RefusedError, match="no project here") as caught:
+            ask()
+        assert caught.value.code is Code.NOT_FOUND
     settings.found({"project": "demo", "folder": "/x", "plane": "ab"})
     assert (settings.need_project(), settings.plane) == ("demo", "ab")
 
@@ -38,6 +39,22 @@ def test_waiting_for_news_does_not_use_up_the_deadline() -> None:
     assert settings.deadline_ms(Events(wait_ms=30_000), None) == 32_000
     assert settings.deadline_ms(Ping(), 0.5) == 500
     assert settings.deadline_ms(Ping(), 0) == 1, "the daemon takes no deadline of nothing"
+
+
+@pytest.mark.parametrize("given", [-1, float("nan"), float("inf"), "soon", None])
+def test_a_timeout_that_is_none_is_refused_in_words(given: Any) -> None:
+    with pytest.raises(RefusedError, match="a timeout is a number of seconds") as caught:
+        Settings(timeout=given)
+    assert caught.value.code is Code.USAGE
+
+
+def test_what_is_no_text_and_what_is_no_request_is_refused_in_words() -> None:
+    wrong: Any = 7
+    for given in ({"actor": wrong}, {"project": wrong}, {"token": wrong}):
+        with pytest.raises(RefusedError, match="is text, and no int"):
+            Settings(**given)
+    with pytest.raises(RefusedError, match="is a request of moot_protocol"):
+        Settings().deadline_ms(wrong, None)
 
 
 def test_a_key_fits_and_is_new_each_time() -> None:

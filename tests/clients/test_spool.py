@@ -75,7 +75,7 @@ def test_a_read_is_told_with_its_age_and_what_it_cannot_show(
     spool_command("moot", ["list", "--json"], REFUSED)
     out, err = capfd.readouterr()
     assert [issue["title"] for issue in json.loads(out)] == ["One"]
-    assert "1 queued commands aren't in it yet" in err
+    assert "1 queued command not in it yet" in err
 
 
 def test_what_fails_is_told_as_elsewhere(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:

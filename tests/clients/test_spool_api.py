@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moot_protocol.claim_requests import ClaimReady, Heartbeat
+from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Invite
 from moot_protocol.listing import Filter
@@ -128,6 +128,33 @@ def test_all_of_ones_claims_that_end_are_renewed_as_the_snapshot_tells_them(site
     client = site.client()
     assert [each["id"] for each in client.call(Heartbeat(actor="ada"))] == [each["id"] for each in renewed]
     assert len(client.queued) == 2
+
+
+def test_a_claim_that_another_took_is_told_once(site: SpoolSite) -> None:
+    site.api.call(Update(actor="ada", id="demo-one1", claim=True))
+    site.api.call(Update(actor="bob", id="demo-one1", fields=IssueFields(assignee="bob")))
+    site.write_snapshot()
+
+    def told(actor: str) -> object:
+        client = site.client()
+        known = client.call(WorkspaceInfo(workspace=WORKSPACE, actor=actor)) or {}
+        assert not client.was_read
+        return known.get("claims")
+
+    lost = {"lost": [{"id": "demo-one1", "holder": "bob"}], "due": 0}
+    assert (told("ada"), told("bob"), told("")) == (lost, None, None)
+    client = site.client()
+    client.call(ClaimsTold(actor="ada", ids=("demo-one1",)))
+    assert (client.queued, len(site.waiting()), told("ada")) == ([], 1, None)
+    site.take()
+    site.write_snapshot()
+    assert (site.waiting(), told("ada")) == ([], None)
+    # Lost once more, it is told once more.
+    site.api.call(Update(actor="ada", id="demo-one1", fields=IssueFields(assignee="ada")))
+    site.api.call(Update(actor="ada", id="demo-one1", claim=True))
+    site.api.call(Update(actor="bob", id="demo-one1", fields=IssueFields(assignee="bob")))
+    site.write_snapshot()
+    assert told("ada") == lost
 
 
 def test_the_first_ready_issue_is_taken_where_the_answer_is_waited_for(site: SpoolSite) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from moot import startup
+from moot.conversation import Failure
 from moot.startup import LOG_BYTES
 from moot_testkit.control import PATIENCE, short_folder, until
 from moot_testkit.thin import Shell
@@ -305,3 +306,35 @@ def test_a_daemon_is_not_handed_the_token_of_whoever_starts_it(town: Town) -> No
     told = (town.folder / "environment").read_text()
     assert "MOOT_KEPT=k" in told
     assert "MOOT_TOKEN" not in told
+
+
+# -- restart, logs, and how earlier releases of bd said it -------------------------------------------------------
+def test_restart_ends_the_daemon_and_starts_another_and_names_of_earlier_releases_mean_the_same(town: Town) -> None:
+    town.serves()
+    assert town.moot("daemon", "--start").stdout.startswith(b"the daemon has started")
+    done = town.moot("daemons", "restart", "--json")
+    first, second = town.processes()
+    assert has_ended(first)
+    assert msgspec.json.decode(done.stdout.splitlines()[-1]) == {"running": True, "started": True, "pid": second}
+    assert town.moot("daemons", "killall").stdout == b"daemon stop\n"
+
+
+def test_help_is_the_daemons_to_give_whatever_it_is_about() -> None:
+    for words in (["daemon", "stop"], ["daemon", "run"], ["daemon", "logs"]):
+        assert startup.daemon_command("bd", [*words, "--help"], words) is None
+
+
+def test_the_end_of_the_log_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def logs(*flags: str) -> bytes:
+        assert startup.daemon_command("bd", ["daemon", "logs", *flags], ["daemon", "logs"]) == 0
+        return capfdbinary.readouterr().out
+
+    monkeypatch.setattr(startup, "state_folder", lambda: str(tmp_path))
+    for flags in ((), ("-f",), ("-n", "x"), ("--lines=0",)):
+        with pytest.raises(Failure):
+            logs(*flags)
+    (tmp_path / "daemon.log").write_text("one\ntwo\x1b[2J\nthree\n")
+    assert logs("-n", "2") == b"two[2J\nthree\n"
+    assert msgspec.json.decode(logs("--json", "--lines=1"))["content"] == "three"

@@ -1,5 +1,8 @@
 """From what a caller says to the request that says it; the clients' tests go through all of them."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from moot import verbs
@@ -25,6 +28,32 @@ def test_one_word_stands_for_a_list_of_it() -> None:
     assert request.filter.statuses == ("open", "closed")
     assert request.filter.types == ("bug",)
     assert request.filter.priorities == (0, 1)
+
+
+WRONG: Any = 7
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: verbs.listed("demo", {}, limit=-1), "limit can't be negative"),
+        (lambda: verbs.ready("demo", {}, limit=-1), "limit can't be negative"),
+        (lambda: verbs.blocked("demo", {}, limit=-1), "limit can't be negative"),
+        (
+            lambda: verbs.create("ada", "demo", "", "One", {"metadata": WRONG}),
+            "metadata maps names to values, .* no int",
+        ),
+        (lambda: verbs.update("ada", "demo-1", {"set_metadata": WRONG}), "set_metadata maps .* no int"),
+        (lambda: verbs.claim("ada", "demo-1", "soon"), "ttl_s is a number of seconds, not 'soon'"),
+        (lambda: verbs.claim("ada", "demo-1", float("nan")), "not nan"),
+        (lambda: verbs.claim("ada", "demo-1", float("inf")), "not inf"),
+        (lambda: verbs.claim("ada", "demo-1", 0, ends=True), "not 0"),
+    ],
+)
+def test_what_no_request_can_say_is_refused_in_words(ask: Callable[[], object], words: str) -> None:
+    with pytest.raises(RefusedError, match=words) as caught:
+        ask()
+    assert caught.value.code is Code.USAGE
 
 
 def test_all_statuses_are_one_word_and_all_projects_one_argument() -> None:

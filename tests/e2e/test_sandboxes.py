@@ -104,6 +104,16 @@ def test_an_agent_in_a_sandbox_finds_claims_and_finishes_work(town: Machine) -> 
     assert (shown["status"], shown["close_reason"]) == ("closed", "done")
     assert inside.run("status").returncode == 69
 
+    # A claim that somebody outside took is told, once, with whatever command comes next.
+    theirs = inside.ok("create", "Taken away", "--silent", "--wait").strip()
+    inside.ok("claim", theirs, "--wait", "--actor", "eve")
+    town.ok("--actor", "bob", "update", theirs, "--assignee", "bob")
+    files = SpoolFiles(town.folder)
+    assert eventually(lambda: files.snapshot().lost == (("eve", theirs, "bob"),))
+    assert f"Lost claim: {theirs} is bob's, not yours" in inside.run("ready", "--actor", "eve").stderr
+    assert eventually(lambda: files.snapshot().lost == ())
+    assert "Lost claim" not in inside.run("ready", "--actor", "eve").stderr
+
 
 @pytest.mark.parametrize("name", sorted(SANDBOXES.keys() - {"seccomp-socket"}))
 def test_other_sandboxes_are_worked_in_as_well(town: Machine, name: str) -> None:

@@ -27,7 +27,7 @@ from moot.mcp.tools import Caller, Desk, Told
 from moot.mcp.watching import Watch
 from moot.place import Place, place_of
 from moot.tools import GIT_HEAD, answer
-from moot_protocol.errors import MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.requests import WorkspaceInfo
 
 T = TypeVar("T")
@@ -91,11 +91,22 @@ class MootServer:
             self._following.cancel()
 
     async def _known(self) -> dict[str, Any]:
-        """What the daemon knows of the workspace, and of the actor's claims."""
+        """What the daemon knows of the workspace, and of the actor's claims.
+
+        Raises:
+            RefusedError: `not_found`: nothing, so that lists would be of other projects.
+        """
         if not self._place.workspace:
             return {}
         asked = WorkspaceInfo(workspace=self._place.workspace, actor=self._place.actor)
-        return await self._caller.call(asked) or {}
+        known = await self._caller.call(asked)
+        if known is None:
+            raise RefusedError(
+                f"no project here: {self._place.folder} is of a workspace that this machine doesn't know",
+                code=Code.NOT_FOUND,
+                hint="run `moot init` there",
+            )
+        return known
 
     def _desk(self, known: dict[str, Any]) -> Desk:
         project, plane = str(known.get("project", "")), str(known.get("plane", ""))

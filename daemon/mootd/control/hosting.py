@@ -289,7 +289,9 @@ class HostedTerminal(Generic[F]):
             if chunk:
                 self._channel.tell("drop", handle)
 
-    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
+    def write_file(
+        self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False, parents: bool = True
+    ) -> None:
         """Write a file whole: beside it, synced, then put in its place.
 
         Args:
@@ -297,12 +299,13 @@ class HostedTerminal(Generic[F]):
             chunks: its content.
             mode: its permissions, less what the client's umask takes away.
             exclusive: refuse where the file exists.
+            parents: make missing folders; else refuse where its folder isn't there.
 
         Raises:
             RefusedError: it can't be written; says why; what was there before is untouched.
         """
         handle = self._new_handle()
-        self._channel.ask("write", handle, path, mode, int(exclusive))
+        self._channel.ask("write", handle, path, mode, exclusive | (not parents) << 1)
         try:
             for piece in _pieces(chunks):
                 self._channel.ask("chunk", handle, piece)

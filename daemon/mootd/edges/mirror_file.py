@@ -72,6 +72,8 @@ class DiskFile:
         try:
             with self._opened() as parent:
                 found = os.stat(self._name, dir_fd=parent, follow_symlinks=False)
+                if not found.st_mode & stat.S_IWUSR:  # a rename would pass over what its owner asked for
+                    raise RefusedError(f"{self._path} is read-only", code=Code.STORE_READ_ONLY)
                 self._write_beside(parent, content, stat.S_IMODE(found.st_mode))
                 try:
                     if self._content(parent) != expected:

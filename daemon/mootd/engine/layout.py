@@ -66,7 +66,8 @@ MIRRORS: Final = b"mirror/"
 _MIRROR_VERSIONS: Final = b"mirror-version/"
 _MIRROR_HASHES: Final = b"mirror-hash/"
 _MIRROR_LINES: Final = b"mirror-line/"
-_CLAIMS: Final = b"claim/"
+CLAIMS: Final = b"claim/"
+"""What the META keys of all claims made on this machine start with."""
 LEASES_HELD: Final = b"lease-held/"
 SCRUB: Final = b"scrub"
 FOLLOWED: Final = b"followed"
@@ -250,7 +251,7 @@ def mirror_line_key(scope: bytes, line: bytes) -> bytes:
 
 def claims_prefix(actor: str) -> bytes:
     """What all META keys of an actor's claims made on this machine start with."""
-    return _CLAIMS + text_key(actor)
+    return CLAIMS + text_key(actor)
 
 
 def claim_key(actor: str, plane: int, issue: str) -> bytes:

@@ -53,6 +53,8 @@ class MirrorRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     changed_ms: int = 0
     writing_behind: bool = False
     """Whether `writing` is an earlier version with a part of what is newer."""
+    older: int = 0
+    """Lines of its last change that are older than what is known of their issues, and brought nothing."""
 
     @property
     def key(self) -> bytes:

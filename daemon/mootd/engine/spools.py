@@ -14,7 +14,7 @@ import msgspec
 
 from moot_protocol.claim_requests import ClaimReady, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.gate_requests import CreateGate
+from moot_protocol.gate_requests import AWAITING_ISSUES, CreateGate
 from moot_protocol.issue import facts
 from moot_protocol.limits import SPOOL_ENTRY_MS
 from moot_protocol.request_base import Request
@@ -38,7 +38,6 @@ _PRUNED_AT_ONCE: Final = 200
 _EXTERNAL: Final = "external:"
 _MAKING: Final = frozenset({Create.method, CreateGate.method})
 """Requests that make issues, and so have to name the project."""
-_AWAITING_ISSUES: Final = frozenset({"issue", "bead"})
 """Kinds of gate that wait for an issue."""
 _STORE_CODES: Final = frozenset({Code.STORE_FULL, Code.STORE_READ_ONLY, Code.STORE_LOCKED, Code.STORE_DAMAGED})
 
@@ -260,7 +259,7 @@ def _ids(method: str, params: dict[str, Any]) -> Iterator[str]:
     edge = params.get("edge", {})
     blocks = params.get("blocks", ())
     named = [params.get("parent"), params.get("to"), *(blocks if isinstance(blocks, list | tuple) else ())]
-    if params.get("await_type") in _AWAITING_ISSUES:
+    if params.get("await_type") in AWAITING_ISSUES:
         named.append(params.get("await_id"))
     named += [each.get("to") for each in [*(edges if isinstance(edges, list | tuple) else ()), edge] if _is_map(each)]
     if method != Create.method:

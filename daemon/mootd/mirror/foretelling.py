@@ -45,6 +45,7 @@ class Foretelling:
         self._lines = split(content)
         self._tally = Tally()
         self._base = row.current
+        self._has_older = False
         self._problem = ""
         self._doubt: Doubt | None = None
 
@@ -72,7 +73,9 @@ class Foretelling:
             self._doubt = None if accepted else doubt_of(found, seen_keys(reader, row.scope, changed))
         if self._doubt is not None:
             return
-        self._tally = take_pairs(self._commit, row, found.pairs, delete_missing=accepted)
+        self._has_older = not accepted and bool(found.older)
+        pairs = found.newer if self._has_older else found.pairs
+        self._tally = take_pairs(self._commit, row, pairs, delete_missing=accepted)
         if delete_missing:
             gone = {id_of(pair.base) or "" for pair in found.gone}
             names = {*row.missing, *gone} - {"", *map(id_of, self._lines)}
@@ -96,6 +99,10 @@ class Foretelling:
         row = self._row
         with self._replica.read() as reader:
             owed = {row.newest: row.newest_arrival, row.current: row.arrival}.get(self._base)
+            if self._has_older and not row.is_behind:
+                owed = None
+            elif self._base == row.newest and row.cuts != self._replica.cuts:
+                full = True
             due = set() if owed is None else due_since(reader, owed).issues
             issues = issues_of(self._replica, reader, row.plane)
             wanted = mirrored_lines(issues, row.project, None if full else due)

@@ -10,6 +10,8 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
@@ -22,7 +24,7 @@ from mootd.engine.exchange import Commit
 from mootd.engine.issues.edits import import_edits
 from mootd.engine.issues.mirroring import plane_number
 from mootd.engine.issues.mutations import IssueWriter
-from mootd.engine.mirrors import MirrorRow, add_version, change_mirror, lines_of, mirrors, nearest, version_of
+from mootd.engine.mirrors import MirrorRow, add_version, lines_of, mirrors, nearest, put_mirror, version_of
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit, role_of
 from mootd.store.port import Reader, Table
@@ -112,11 +114,26 @@ def _has_issues(replica: Replica, reader: Reader, row: MirrorRow) -> bool:
     return any(True for _ in reader.scan(replica.views_of(reader).index, prefix, layout.after(prefix)))
 
 
+def _beside(row: MirrorRow, lead: MirrorRow, base: int, older: int) -> MirrorRow:
+    """A mirror that comes from a version which others of its project know: with their newest one, or behind it.
+
+    Args:
+        row: the new mirror, as if it stood alone.
+        lead: the mirror with the newest version.
+        base: the version that the new one comes from.
+        older: how many of its lines are older than what is known.
+    """
+    if base == lead.newest and not older:
+        return replace(row, arrival=lead.newest_arrival, newest_arrival=lead.newest_arrival, cuts=lead.cuts)
+    return replace(row, newest=lead.newest, newest_arrival=lead.newest_arrival, cuts=lead.cuts, older=older)
+
+
 def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> Tally:
     """Take in a file that is no mirror yet, and keep it as one.
 
     A state that other mirrors of the project know brings nothing, and one that has half its lines in common with such
-    a state brings what differs: it is the same file on another branch. Any other is imported whole.
+    a state brings what differs: it is the same file on another branch, behind the newest one where it comes from an
+    earlier. Any other is imported whole.
 
     Args:
         commit: carries out work in a write transaction.
@@ -136,12 +153,13 @@ def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> T
         if 2 * distance(keys, {line_key(line) for line in before}) > len(keys) + len(before):
             base, before = 0, []
         is_new = not _has_issues(replica, reader, row)
-        arrivals = [other.arrival for other in mirrors(reader) if known and other.current == known]
+        others = [other for other in mirrors(reader) if other.scope == row.scope]
     problem = problem_of(lines, set(before) if base else None)
     if problem is not None:
         raise RefusedError(problem, code=Code.CONFLICT, hint="put the file in order first")
     found = differences(lines if known else before, lines)
-    tally = take_pairs(commit, row, found.pairs)
+    older = len(found.older)
+    tally = take_pairs(commit, row, found.newer if older else found.pairs)
     tally.problems += [
         {"line": problem.line, "id": problem.id, "problem": problem.problem}
         for in_base, problem in found.problems
@@ -151,12 +169,13 @@ def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> T
 
     def note(unit: Unit) -> None:
         number = add_version(unit, row.scope, lines)
-        arrival = min(arrivals, default=unit.arrival)
-        cuts = unit.cuts if base or is_new else NEVER_CUT
-        change_mirror(
-            unit, row, current=number, newest=number, arrival=arrival, newest_arrival=arrival, cuts=cuts,
+        noted = replace(
+            row, current=number, newest=number, arrival=unit.arrival, newest_arrival=unit.arrival,
+            cuts=unit.cuts if base or is_new else NEVER_CUT,
             left_out=len(tally.problems), changed_ms=unit.now_ms,
         )  # fmt: skip
+        lead = max(others, key=lambda other: other.newest, default=None) if base else None
+        put_mirror(unit, noted if lead is None else _beside(noted, lead, base, older))
 
     commit(note)
     return tally

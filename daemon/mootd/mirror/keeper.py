@@ -4,7 +4,9 @@ Invariants: a state of the file is taken in once, whole, and only by what differ
 this keeper wrote is such a version, so its own writes bring no events. The file is touched only while it is, byte for
 byte, the version it was last known to be. While a question is open neither side follows the other.
 What comes from an earlier version is an earlier version, whoever changed it, until it holds all that is newer: the
-newest one stays known, with what it lacks, for when the file comes back to it.
+newest one stays known, with what it lacks, for when the file comes back to it. So is a state that nobody knows, where a
+line of it says that it is older than what is known of its issue; such a line brings nothing. Into an earlier version
+nothing is written but what changes from then on, unless that is asked for.
 
 The file first: nothing is written before its latest state has been taken in. Nothing here waits: `step` does what is
 due and says when it wants to be called again, or earlier if something happens.
@@ -47,6 +49,7 @@ RETRY_MS: Final = 30_000
 """How long after a write that failed the next is tried."""
 LOOK_MS: Final = 5_000
 """How often the file is looked at although nobody told of a change."""
+NOT_ACCEPTED: Final = "put the file in order, or `moot mirror resume --discard` writes what is here"
 NOTHING_ASKED: Final = "nothing is asked about this mirror"
 
 
@@ -152,7 +155,7 @@ class Keeper:
         """Answer the question that is open.
 
         Raises:
-            RefusedError: `conflict`: none is.
+            RefusedError: `conflict`: none is, or what the file holds can't be taken in.
         """
         with self._lock:
             row = self._needed()
@@ -161,6 +164,9 @@ class Keeper:
             stamp, content = self._file.stamp(), self._file.read()
             if accept:
                 self._take(row, content, accepted=True)
+                problem = self._needed().problem
+                if problem:
+                    raise RefusedError(problem, code=Code.CONFLICT, hint=NOT_ACCEPTED)
             else:
                 self._discard(row, content)
                 stamp = self._file.stamp()
@@ -229,22 +235,34 @@ class Keeper:
         if doubt is not None:
             self._change(row, doubt=doubt, problem="")
             return
-        tally = take_pairs(self._commit, row, found.pairs, delete_missing=accepted)
+        older = 0 if accepted else len(found.older)
+        tally = take_pairs(self._commit, row, found.newer if older else found.pairs, delete_missing=accepted)
         left_out = sum(1 for problem in tally.problems if not problem.get("base"))
-        gone = set() if accepted else {id_of(pair.base) or "" for pair in found.gone}
-        stand = self._after_taking(row, base, lines)
-        came = self._commit(lambda unit: _came_to(unit, row, lines, stand, gone, left_out))
-        if base != row.current:
-            self._due.clear()
+        gone = set() if accepted or older else {id_of(pair.base) or "" for pair in found.gone}
+        stand = self._after_taking(row, base, lines, has_older=older > 0)
+        older = older if stand.is_behind else 0
+        came = self._commit(lambda unit: _came_to(unit, row, lines, stand, gone, left_out=left_out, older=older))
+        if base != row.current or stand.is_behind != row.is_behind:
+            self._forget_due()
         if base != row.current or came.arrival != row.arrival:
             self._looked = came.arrival
 
-    def _after_taking(self, row: MirrorRow, base: int, lines: list[bytes]) -> _Stand:
+    def _after_taking(self, row: MirrorRow, base: int, lines: list[bytes], *, has_older: bool) -> _Stand:
         """How a new version that comes from another one stands, after what it brought was taken in."""
-        if base == row.newest or self._holds_newest(row, lines):
+        if (base == row.newest and not has_older) or self._holds_newest(row, lines):
             return _Stand(row.newest_arrival)
         # One that comes from another earlier version than the last owes nothing of what is here.
-        return _Stand(row.arrival if base == row.current else self._replica.arrival, is_behind=True)
+        is_same = base == row.current and row.is_behind
+        return _Stand(row.arrival if is_same else self._replica.arrival, is_behind=True)
+
+    def _forget_due(self) -> None:
+        """The file is another branch's: what waits to be written into it is to be found anew."""
+        self._due.clear()
+        self._full = False
+
+    def _lines_of(self, row: MirrorRow, number: int) -> list[bytes]:
+        with self._replica.read() as reader:
+            return lines_of(reader, row.scope, number)
 
     def _holds_newest(self, row: MirrorRow, lines: list[bytes]) -> bool:
         """Whether lines that come from an earlier version say what the log does wherever they aren't the newest's."""
@@ -263,17 +281,19 @@ class Keeper:
             "current": known,
             "problem": "",
             "doubt": None,
+            "left_out": 0,
+            "older": 0,
             "changed_ms": self._replica.wall.now_ms(),
         }
         if known == row.writing:
             # Written by us, before something kept us from noting it.
             newest = {} if row.writing_behind else {"newest": known, "newest_arrival": row.writing_arrival}
             changes |= {"arrival": row.writing_arrival, "writing": 0, **newest}
-        elif known == row.newest:
-            changes["arrival"] = row.newest_arrival
+        elif known == row.newest or self._holds_newest(row, self._lines_of(row, known)):
+            changes |= {"arrival": row.newest_arrival, "newest": known}
         else:
             changes["arrival"] = self._replica.arrival
-        self._due.clear()
+        self._forget_due()
         self._looked = changes["arrival"]
         self._change(row, **changes)
 
@@ -284,7 +304,8 @@ class Keeper:
     # -- The log changed -----------------------------------------------------------------------------------------
     def _note_due(self, row: MirrorRow, now: int) -> None:
         """See which issues have events that the file may lack."""
-        if row.cuts != self._replica.cuts and not self._full:
+        # Into an earlier version only what changes is written: what a cut took back waits for the newest one.
+        if row.cuts != self._replica.cuts and not self._full and not row.is_behind:
             self._full = True
             self._due_first = self._due_last = now
         if self._looked >= self._replica.arrival:
@@ -319,8 +340,7 @@ class Keeper:
 
     def _write(self, row: MirrorRow, *, full: bool) -> None:
         """Bring the file to what the log says of the issues that are due, or of all."""
-        with self._replica.read() as reader:
-            lines = lines_of(reader, row.scope, row.current)
+        lines = self._lines_of(row, row.current)
         self._bring(row, joined(lines), lines, full=full)
 
     def _bring(self, row: MirrorRow, expected: bytes, lines: list[bytes], *, full: bool) -> bool:
@@ -335,6 +355,7 @@ class Keeper:
             stand = _Stand(row.newest_arrival) if self._holds_newest(row, written) else _Stand(until, is_behind=True)
         if not self._put(row, expected, written, stand):
             return False
+        cuts = cuts if full else row.cuts
         self._looked = self._commit(lambda unit: _in_step(unit, row, written, stand, cuts, full=full)).arrival
         self._due.clear()
         self._full = False
@@ -362,8 +383,7 @@ class Keeper:
     def _discard(self, row: MirrorRow, content: bytes) -> None:
         """Keep a state of the file for known, and put the last one taken in, with all that is here, in its place."""
         self._note_due(row, self._clock.monotonic_ms())
-        with self._replica.read() as reader:
-            lines = lines_of(reader, row.scope, row.current)
+        lines = self._lines_of(row, row.current)
         self._commit(lambda unit: add_version(unit, row.scope, split(content)))
         if not self._bring(row, content, lines, full=True):
             raise RefusedError("the file has changed just now", code=Code.CONFLICT, retryable=True)
@@ -381,13 +401,16 @@ def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, cuts
         writing=0,
         cuts=cuts,
         missing=() if full else row.missing,
+        older=0 if full else row.older,
         problem="",
         doubt=None,
         changed_ms=unit.now_ms,
     )
 
 
-def _came_to(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, gone: set[str], left_out: int) -> MirrorRow:
+def _came_to(
+    unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, gone: set[str], *, left_out: int, older: int
+) -> MirrorRow:
     """Note that the file is a new version."""
     missing = {*row.missing, *gone}
     return change_mirror(
@@ -396,6 +419,7 @@ def _came_to(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, gone
         **stand.noted(add_version(unit, row.scope, lines)),
         missing=tuple(sorted(missing - set(map(id_of, lines)))) if missing else (),
         left_out=left_out,
+        older=older,
         problem="",
         doubt=None,
         changed_ms=unit.now_ms,

@@ -299,6 +299,7 @@ def described(row: MirrorRow, versions: int, *, waiting: int, polls: bool) -> di
         "missing": len(row.missing),
         "left_out": row.left_out,
         "behind": row.is_behind,
+        "older": row.older,
         "changed_at": row.changed_ms,
         "versions": versions,
         "polls": polls,

@@ -89,17 +89,23 @@ class Keeper:
             folder.sweep(self._replica.wall.now_ms() / 1000)
             self._sweep_at = now + SWEEP_MS
         if rung or now >= self._look_at:
+            before = self._taker.carried_out
             more = self._taker.take(folder)
             self._look_at = now if more else now + LOOK_MS
-            self._see_changes(self._clock.monotonic_ms())
+            self._see_changes(self._clock.monotonic_ms(), is_certain=self._taker.carried_out > before)
         if self._clock.monotonic_ms() >= self._snapshot_at:
             self._write_snapshot(folder)
 
     # -- The snapshot ----------------------------------------------------------------------------------------------
-    def _see_changes(self, now: int) -> None:
-        """Put the snapshot off while things change, but not for ever."""
+    def _see_changes(self, now: int, *, is_certain: bool = False) -> None:
+        """Put the snapshot off while things change, but not for ever.
+
+        Args:
+            now: the clock.
+            is_certain: whether something changed, be it no event: that somebody was told of a lost claim is none.
+        """
         arrival = self._replica.arrival
-        if arrival in (self._arrival, self._changed_at):
+        if arrival in (self._arrival, self._changed_at) and not is_certain:
             return
         self._changed_at = arrival
         self._latest_at = self._latest_at or now + LATEST_MS

@@ -1,10 +1,14 @@
 """What goes into a workspace's snapshot: the issues and memories of its project, read at one moment."""
 
+from collections.abc import Iterator
+
 from moot_protocol.limits import SNAPSHOT_ISSUES
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.memory_requests import Memories, Settings
 from moot_protocol.requests import Blocked, Count, ListIssues, Ready, Show
 from moot_protocol.snapshot_file import Kept, Place, build_snapshot
+from mootd.engine.issues.holding import lost_claims
+from mootd.engine.issues.mirroring import plane_number
 from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow
 from mootd.service.reads import READS
@@ -29,6 +33,7 @@ def snapshot_body(replica: Replica, row: SpoolRow) -> bytes:
             Kept(
                 read[Memories](snapshot, Memories(project=row.project, plane=row.plane)),
                 read[Settings](snapshot, Settings(project=row.project, plane=row.plane)),
+                _lost(snapshot, row),
             ),
             read[Count](snapshot, Count(filter=wanted))["total"],
         )
@@ -46,6 +51,13 @@ def _issues(snapshot: Snapshot, wanted: Filter) -> list[IssueDoc]:
         names += [issue["id"] for issue in page.issues]
     found: list[IssueDoc] = READS[Show](snapshot, Show(ids=tuple(names)))
     return found
+
+
+def _lost(snapshot: Snapshot, row: SpoolRow) -> Iterator[tuple[str, str, str]]:
+    """Claims of the project's issues that were made on this machine, and that others have taken."""
+    plane = plane_number(snapshot.replica, bytes.fromhex(row.plane))
+    for actor, claim in lost_claims(snapshot.reader, snapshot.entities, plane, row.project):
+        yield actor, claim.issue, claim.holder
 
 
 def _is_shared(replica: Replica, row: SpoolRow) -> bool:

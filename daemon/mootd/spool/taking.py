@@ -66,6 +66,8 @@ class Taker:
         self._submit = submit
         self._admit = admit
         self._secret = secret_of(replica.keys, row)
+        self.carried_out = 0
+        """How many commands were, since it began."""
         self._began = False
         self._unanswered: set[bytes] = set()
         """Commands that were carried out, whose answers couldn't be written yet."""
@@ -178,6 +180,7 @@ class Taker:
             self._answer(folder, command.id, Outcome(actor, words, error=crashed), awaited=command.awaited)
             self._refuse(folder, done.name, "a defect in Moot")
             return None
+        self.carried_out += 1
         failed = isinstance(answer, MootError)
         if failed or command.awaited:
             self._unanswered.add(command.id)

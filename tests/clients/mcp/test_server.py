@@ -25,7 +25,7 @@ KNOWN = {"project": "demo", "folder": "/x", "plane": "ab"}
 
 @asynccontextmanager
 async def session(
-    known: dict[str, Any] = KNOWN, **answers: Any
+    known: dict[str, Any] | None = KNOWN, **answers: Any
 ) -> AsyncIterator[tuple[ClientSession, CannedCaller, "asyncio.Queue[Any]"]]:
     """A client's session with a server whose daemon answers so, and what the server says unasked."""
     caller = CannedCaller(workspace_info=known, **answers)
@@ -113,6 +113,15 @@ async def test_a_failure_is_the_answer_of_a_call_with_code_and_hint(
     error = result.structuredContent["error"]
     assert (error["code"], set(error)) == (code, {"code", "message", "hint", "retryable"})
     assert result.content[0].model_dump()["text"].startswith(f"{code}: ")
+
+
+async def test_in_a_workspace_that_this_machine_does_not_know_nothing_is_told() -> None:
+    async with session(known=None, ready=PAGE) as (client, caller, _):
+        result = await client.call_tool("find", {})
+    assert result.isError
+    assert result.structuredContent
+    assert "workspace that this machine doesn't know" in result.structuredContent["error"]["message"]
+    assert [type(each) for each in caller.asked] == [WorkspaceInfo]
 
 
 async def test_resources_are_offered_and_read() -> None:

@@ -30,6 +30,13 @@ def test_nothing_stays_beside_it_and_its_permissions_stay(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_read_only_file_is_read_and_stays(path: Path) -> None:
+    path.chmod(0o440)
+    with pytest.raises(RefusedError) as refused:
+        file_of(path).replace(b"old", b"new")
+    assert (refused.value.code, file_of(path).read()) == (Code.STORE_READ_ONLY, b"old")
+
+
 def test_what_a_killed_daemon_left_is_in_nobodys_way(path: Path) -> None:
     (path.parent / ".issues.jsonl.moot-new").symlink_to(path.parent / "trap")
     assert file_of(path).replace(b"old", b"new")

@@ -98,3 +98,13 @@ def test_discarding_would_bring_an_earlier_version_up_to_date() -> None:
     assert foretold(world, discard)["writes"] is True
     world.keeper.resume(accept=False)
     assert b'"title":"Changed"' in world.lines[1]
+
+
+def test_what_is_older_would_bring_nothing_and_get_nothing() -> None:
+    world = Mirrored(content(line(1), line(2, "Changed", updated_at=NEW), line(3)))
+    world.retitle(1, "Waits")
+    world.file.write(HELD)
+    told = foretold(world, SYNC)
+    assert (told["updated"], told["writes"]) == (0, False)
+    world.keeper.sync(full=False, delete_missing=False)
+    assert (world.title(2), world.file.content) == ("Changed", HELD)

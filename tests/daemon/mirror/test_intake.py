@@ -90,3 +90,35 @@ def test_many_lines_go_in_several_transactions(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(intake, "PAIRS_AT_ONCE", 2)
     mirrored = Mirrored(content(*(line(number) for number in range(1, 6))))
     assert mirrored.adopted.counts["created"] == 5
+
+
+# -- A second work tree ------------------------------------------------------------------------------------------
+NEWER = (line(1), line(2, "Changed", updated_at=NEW), line(3))
+
+
+@pytest.mark.parametrize("held", [THREE, (*THREE, line(4))])
+def test_a_second_work_tree_on_an_older_branch_is_behind_until_it_has_what_is_newer(held: tuple[bytes, ...]) -> None:
+    api = make_api()
+    first = Mirrored(content(*THREE), api, "first.jsonl")
+    first.shows(*NEWER)
+    first.retitle(3, "Waits")
+    second = Mirrored(content(*held), api, "second.jsonl")
+    assert (second.row.is_behind, second.lines) == (True, list(held))
+    second.shows(*NEWER, *held[3:])
+    second.quiet()
+    assert (second.row.is_behind, b'"title":"Waits"' in second.lines[2]) == (False, True)
+
+
+def test_a_second_work_tree_that_was_never_seen_reverts_nothing() -> None:
+    api = make_api()
+    first = Mirrored(content(*NEWER), api, "first.jsonl")
+    second = Mirrored(content(*THREE), api, "second.jsonl")
+    assert (first.title(2), second.row.is_behind, second.row.older) == ("Changed", True, 1)
+
+
+def test_a_second_work_tree_on_the_same_branch_gets_what_the_first_waits_for() -> None:
+    api = make_api()
+    first = Mirrored(content(*THREE), api, "first.jsonl")
+    first.retitle(3, "Waits")
+    second = Mirrored(content(*THREE), api, "second.jsonl")
+    assert (second.row.is_behind, b'"title":"Waits"' in second.lines[2]) == (False, True)

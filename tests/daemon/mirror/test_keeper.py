@@ -287,6 +287,16 @@ def test_discarding_writes_the_file_anew_with_what_was_done_here_since(mirrored:
     assert mirrored.events == before
 
 
+def test_what_can_not_be_read_can_not_be_accepted(mirrored: Mirrored) -> None:
+    mirrored.shows()
+    mirrored.file.write(b"<<<<<<< HEAD\n")
+    with pytest.raises(RefusedError, match="conflict marker") as refused:
+        mirrored.keeper.resume(accept=True)
+    assert (refused.value.code, mirrored.row.doubt is None) == (Code.CONFLICT, False)
+    mirrored.keeper.resume(accept=False)
+    assert (mirrored.lines, mirrored.row.problem) == (list(THREE), "")
+
+
 def test_there_is_nothing_to_answer_where_nothing_is_asked(mirrored: Mirrored) -> None:
     with pytest.raises(RefusedError) as refused:
         mirrored.keeper.resume(accept=True)

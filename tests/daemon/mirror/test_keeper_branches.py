@@ -4,7 +4,9 @@ import pytest
 from msgspec import structs
 
 from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line
+from moot_testkit.town import make_api
 from mootd.engine.mirrors import MirrorRow
+from mootd.mirror.intake import NEVER_CUT
 
 THREE = (line(1), line(2), line(3))
 CHANGED = line(2, "Changed", updated_at=NEW)
@@ -186,3 +188,78 @@ def test_what_was_written_on_an_older_branch_before_a_crash_is_as_old_as_it_was(
     mirrored.restart()
     mirrored.quiet()
     assert (mirrored.row.current, mirrored.row.is_behind, mirrored.row.writing) == (written.current, not full, 0)
+
+
+# -- States that nobody knows ------------------------------------------------------------------------------------
+FIVE = (*(line(number) for number in range(1, 5)), line(5, "Newer", updated_at=NEW))
+
+
+def test_a_branch_that_was_never_seen_reverts_nothing_and_stays_an_earlier_version() -> None:
+    mirrored = Mirrored(content(*FIVE))
+    before = mirrored.events
+    mirrored.shows(*FIVE[:3], line(5))
+    mirrored.retitle(1, "Mine")
+    mirrored.quiet()
+    assert (mirrored.events, mirrored.title(5)) == (before + 1, "Newer")
+    assert (mirrored.row.is_behind, mirrored.row.older, mirrored.row.missing) == (True, 1, ())
+    assert (mirrored.lines[1:], b'"title":"Mine"' in mirrored.lines[0]) == ([*FIVE[1:3], line(5)], True)
+    mirrored.shows(*FIVE)
+    assert (mirrored.row.is_behind, mirrored.row.older, mirrored.title(5)) == (False, 0, "Newer")
+    mirrored.quiet()
+    assert b'"title":"Mine"' in mirrored.lines[0]
+
+
+def test_what_waits_is_not_written_into_a_branch_that_was_never_seen() -> None:
+    mirrored = Mirrored(content(*FIVE))
+    mirrored.retitle(1, "Mine")
+    mirrored.step()
+    mirrored.shows(*FIVE[:4], line(5))
+    mirrored.quiet()
+    assert mirrored.lines == [*FIVE[:4], line(5)]
+    mirrored.shows(*FIVE)
+    mirrored.quiet()
+    assert b'"title":"Mine"' in mirrored.lines[0]
+
+
+def test_edits_in_a_branch_that_was_never_seen_are_taken_in_without_what_is_older_there() -> None:
+    mirrored = Mirrored(content(*FIVE))
+    edited = line(1, "Edited", updated_at=NEW)
+    mirrored.shows(edited, *FIVE[1:4], line(5))
+    assert (mirrored.title(1), mirrored.title(5), mirrored.row.is_behind) == ("Edited", "Newer", True)
+    mirrored.shows(edited, *FIVE[1:])
+    assert (mirrored.row.is_behind, mirrored.row.older) == (False, 0)
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_after_a_cut_an_earlier_version_stays_and_the_newest_is_compared_whole(
+    mirrored: Mirrored, is_asked: bool
+) -> None:
+    newer = (line(1), CHANGED, line(3), line(4))
+    mirrored.shows(*newer)
+    mirrored.retitle(3, "Not told of")
+    mirrored.shows(*THREE)
+    mirrored.put(cuts=NEVER_CUT, newest_arrival=mirrored.api.member.replica.arrival)
+    mirrored.restart()
+    mirrored.quiet()
+    assert mirrored.lines == list(THREE)
+    mirrored.retitle(1, "Mine")
+    if is_asked:
+        mirrored.keeper.sync(full=False, delete_missing=False)
+    mirrored.quiet()
+    assert (b'"title":"Mine"' in mirrored.lines[0], mirrored.lines[1:]) == (True, list(THREE[1:]))
+    mirrored.shows(*newer)
+    mirrored.quiet()
+    assert b'"title":"Not told of"' in mirrored.lines[2]
+
+
+def test_a_work_tree_that_is_brought_to_what_another_one_wrote_is_in_step() -> None:
+    api = make_api()
+    one, other = Mirrored(content(*THREE), api, "one.jsonl"), Mirrored(content(*THREE), api, "other.jsonl")
+    one.retitle(1, "Mine")
+    one.keeper.sync(full=False, delete_missing=False)
+    for lines, is_behind in ((one.lines, False), (THREE, True), (one.lines, False)):
+        other.shows(*lines)
+        assert other.row.is_behind is is_behind
+    before = other.events
+    other.quiet()
+    assert (other.row.is_behind, other.lines, other.events) == (False, one.lines, before)

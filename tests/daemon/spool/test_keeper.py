@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from moot_protocol.claim_requests import ClaimsTold
 from moot_protocol.spool import COMMANDS, SNAPSHOT_FILE, TEMPORARY
 from moot_testkit.spooling import SpoolSite, create
 from mootd.spool import keeper as keeping
@@ -80,6 +81,15 @@ def test_the_snapshot_waits_until_nothing_changes_but_not_for_ever(kept: Kept) -
     kept.later(QUIET_MS)
     kept.step()
     assert kept.made == 3
+
+
+def test_a_command_that_writes_no_event_renews_the_snapshot_too(kept: Kept) -> None:
+    kept.step()
+    kept.site.put(ClaimsTold(actor="ada", ids=("demo-one",)))
+    kept.step(rung=True)
+    kept.later(QUIET_MS)
+    kept.step()
+    assert kept.made == 2
 
 
 def test_a_snapshot_that_takes_long_is_written_less_often(kept: Kept) -> None:

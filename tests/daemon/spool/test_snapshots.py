@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from moot_protocol.limits import ACTOR_BYTES
 from moot_protocol.memory_requests import Remember, SetSetting
-from moot_protocol.requests import AddComment, Close, Create, Edge, InitProject, IssueFields, Ready, Show
+from moot_protocol.requests import AddComment, Close, Create, Edge, InitProject, IssueFields, Ready, Show, Update
 from moot_protocol.snapshot_file import Snapshot
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT
@@ -40,6 +41,22 @@ def test_a_snapshot_holds_the_project_as_the_daemon_tells_it(site: SpoolSite) ->
     assert [each["text"] for each in found.memories] == ["kept"]
     assert [each["value"] for each in found.settings] == ["900"]
     assert (found.made_ms, found.left_out, found.shared) == (site.api.clock.now_ms(), 0, False)
+
+
+def test_it_tells_which_claims_others_took_and_of_no_other_project(site: SpoolSite) -> None:
+    site.api.call(InitProject(actor="ada", prefix="other"))
+    long = "a" * ACTOR_BYTES
+    for name, project, actor in (
+        ("demo-one", PROJECT, long),
+        ("demo-two", PROJECT, "ada"),
+        ("other-one", "other", "ada"),
+    ):
+        site.api.call(Create(actor="ada", project=project, id=name, fields=IssueFields(title=name)))
+        site.api.call(Update(actor=actor, id=name, claim=True))
+    assert snapshot(site).lost == ()
+    for name, holder in (("demo-one", "bob"), ("demo-two", ""), ("other-one", "bob")):
+        site.api.call(Update(actor="bob", id=name, fields=IssueFields(assignee=holder)))
+    assert snapshot(site).lost == ((long, "demo-one", "bob"), ("ada", "demo-two", ""))
 
 
 def test_other_projects_stay_out_of_it(site: SpoolSite) -> None:

@@ -98,6 +98,7 @@ class Claim(NamedTuple):
 
     plane: int
     issue: str
+    project: str
     holder: str
     """Who has the issue; empty for nobody."""
     lease: Lease | None
@@ -107,6 +108,8 @@ class Claim(NamedTuple):
 class _Note(msgspec.Struct, array_like=True, frozen=True):
     at_ms: int
     """When the claim was made or renewed."""
+    actor: str = ""
+    """Whose it is: long names are cut in the key."""
 
 
 _decode: Final = msgspec.msgpack.Decoder(_Note).decode
@@ -123,7 +126,7 @@ def note_claim(unit: Unit, plane: int, issue: str, actor: str) -> None:
     ]
     if len(others) >= CLAIMS_WATCHED:
         unit.transaction.delete(Table.META, min(others)[1])
-    unit.transaction.put(Table.META, key, msgspec.msgpack.encode(_Note(unit.now_ms)))
+    unit.transaction.put(Table.META, key, msgspec.msgpack.encode(_Note(unit.now_ms, actor)))
 
 
 def forget_claim(unit: Unit, plane: int, issue: str, actor: str) -> bool:
@@ -144,7 +147,16 @@ def claims_of(reader: Reader, entities: Entities, actor: str) -> Iterator[Claim]
         if shown.is_deleted or shown.status == CLOSED:
             continue
         lease = lease_held(live, shown.status, shown.assignee) if shown.assignee == actor else None
-        yield Claim(plane, issue, shown.assignee, lease)
+        yield Claim(plane, issue, shown.project, shown.assignee, lease)
+
+
+def lost_claims(reader: Reader, entities: Entities, plane: int, project: str) -> Iterator[tuple[str, Claim]]:
+    """Every actor's claims made on this machine that others have taken, of issues of one project."""
+    notes = reader.scan(Table.META, layout.CLAIMS, layout.after(layout.CLAIMS))
+    for actor in sorted({_decode(value).actor for _, value in notes}):
+        for claim in claims_of(reader, entities, actor):
+            if (claim.plane, claim.project) == (plane, project) and claim.holder != actor:
+                yield actor, claim
 
 
 def attention(reader: Reader, entities: Entities, actor: str, now_ms: int) -> dict[str, Any]:
