@@ -13,6 +13,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import ID_CHARS
 from moot_protocol.limits import SHORT_ID_CHARS
 from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.regex import searching
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.times import instant_ms
 
@@ -127,6 +128,9 @@ def _labels(wanted: Filter) -> Iterator[Test]:
     if wanted.label_pattern:
         is_alike = _like(wanted.label_pattern)
         yield lambda issue: any(map(is_alike, _labels_of(issue)))
+    if wanted.label_regex:
+        is_found = searching(wanted.label_regex)
+        yield lambda issue: any(map(is_found, _labels_of(issue)))
 
 
 def _labels_of(issue: IssueDoc) -> set[str]:
@@ -180,6 +184,10 @@ def _texts(wanted: Filter) -> Iterator[Test]:
         yield lambda issue: not str(issue.get("description", "")).strip()
     if wanted.spec:
         yield lambda issue: str(issue.get("spec_id", "")).startswith(wanted.spec)
+    if wanted.external:
+        yield lambda issue: issue.get("external_ref") == wanted.external
+    if wanted.external_contains:
+        yield _containing(wanted.external_contains.casefold(), ("external_ref",))
 
 
 def _containing(text: str, fields: tuple[str, ...]) -> Test:

@@ -26,6 +26,12 @@ LOG_BYTES = 4 * 1024 * 1024
 """Beyond that a starting daemon gets a new log; one earlier log is kept."""
 
 
+_OF_BD = {"daemons": "daemon"}
+"""Names of earlier releases of Beads, for which there was a daemon for each workspace."""
+LOG_LINES = 50
+"""Lines of the log that are shown unless more are asked for."""
+
+
 def daemon_command(program: str, arguments: list[str], words: list[str]) -> int | None:
     """Carry out a `daemon` command as far as it is the client's; None if it is the daemon's.
 
@@ -33,6 +39,11 @@ def daemon_command(program: str, arguments: list[str], words: list[str]) -> int 
         Failure: what went wrong.
     """
     as_json = "--json" in arguments
+    if {"-h", "--help"}.intersection(arguments):
+        return None
+    words = [_OF_BD.get(word, word) for word in words]
+    if words == ["daemon"]:  # of earlier releases of Beads
+        words += [flag.removeprefix("--") for flag in ("--start", "--stop") if flag in arguments]
     match words:
         case ["daemon", "run"]:
             _run(arguments[arguments.index("run") + 1 :])
@@ -41,9 +52,18 @@ def daemon_command(program: str, arguments: list[str], words: list[str]) -> int 
         case ["daemon", "status"]:
             if try_connect(socket_path()) is None:
                 raise Failure("unreachable", f"no daemon answers at {socket_path()}", "start it: moot daemon start")
-        case ["daemon", "stop"]:
-            return _stop_command(program, arguments, as_json=as_json)
+        case ["daemon", "stop" | "killall"]:
+            is_told = "daemon" in arguments and "stop" in arguments
+            return _stop_command(program, arguments if is_told else _stopping(as_json=as_json), as_json=as_json)
+        case ["daemon", "restart"]:
+            return _restart_command(program, as_json=as_json)
+        case ["daemon", "logs"]:
+            return _show_log(arguments, as_json=as_json)
     return None
+
+
+def _stopping(*, as_json: bool) -> list[str]:
+    return ["daemon", "stop", *(["--json"] if as_json else [])]
 
 
 def start(path: str) -> socket:
@@ -179,6 +199,48 @@ def _stop_command(program: str, arguments: list[str], *, as_json: bool) -> int:
             raise Failure("timeout", f"the daemon (pid {conversation.pid}) is still stopping", "wait for it to end")
         time.sleep(FIRST_WAIT)
     return code
+
+
+def _restart_command(program: str, *, as_json: bool) -> int:
+    """Stop the daemon if one runs, and start one."""
+    if is_socket_named():
+        hint = "restart the service that listens there, or unset MOOT_SOCKET"
+        raise Failure("usage", f"the daemon at {socket_path()}, which MOOT_SOCKET names, is another's to start", hint)
+    if try_connect(socket_path()) is not None:
+        code = _stop_command(program, ["daemon", "stop", "--quiet"], as_json=as_json)
+        if code:
+            return code
+    return _start_command(as_json=as_json)
+
+
+def _show_log(arguments: list[str], *, as_json: bool) -> int:
+    """Print the end of the daemon's log, which is this user's own file."""
+    path = f"{state_folder()}/daemon.log"
+    if {"-f", "--follow"}.intersection(arguments):
+        raise Failure("usage", "the log is shown as it is, and not followed", f"tail -f {path}")
+    lines = _lines_wanted(arguments)
+    try:
+        with open(path, encoding="utf-8", errors="replace") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - LOG_BYTES))
+            shown = log.read().splitlines()[-lines:]
+    except OSError as error:
+        hint = "under systemd: journalctl --user -u moot"
+        raise Failure("not_found", f"no log at {path}: {error.strerror}", hint) from error
+    words = "\n".join("".join(c for c in line if c.isprintable()) for line in shown)
+    _say({"workspace": os.getcwd(), "log_path": path, "content": "\n".join(shown)}, words, as_json=as_json)
+    return 0
+
+
+def _lines_wanted(arguments: list[str]) -> int:
+    """How many lines `-n` or `--lines` asks for."""
+    wanted = str(LOG_LINES)
+    for at, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in {"-n", "--lines"}:
+            wanted = value if equals else "".join(arguments[at + 1 : at + 2])
+    if not (wanted.isascii() and wanted.isdigit() and int(wanted) > 0):
+        raise Failure("usage", f"{wanted!r} is no number of lines")
+    return int(wanted)
 
 
 def _stop_by_signal(pid: int, *, as_json: bool) -> int:

@@ -30,6 +30,8 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     exclude_labels: tuple[str, ...] = ()
     label_pattern: str = ""
     """Some label is like this: `*` stands for anything, `?` for one character."""
+    label_regex: str = ""
+    """Somewhere in some label this regular expression (`moot_protocol.regex`) matches."""
     no_labels: bool = False
     ids: tuple[str, ...] = ()
     parent: str = ""
@@ -45,6 +47,9 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     empty_description: bool = False
     spec: str = ""
     """The specification's id begins so."""
+    external: str = ""
+    """The name elsewhere is this."""
+    external_contains: str = ""
     created_after: int | None = None
     created_before: int | None = None
     updated_after: int | None = None

@@ -14,6 +14,9 @@ VERSION: Final = "1.0.5"
 NAMES: Final = {"status": "stats"}
 """Commands that Moot has under the same name with another meaning, and which of its own `bd` means by it."""
 
+INFRA_TYPES: Final = ("agent", "role", "rig", "message")
+"""Types of issues that serve to coordinate programs: lists show them only where they are asked for."""
+
 _LOOKED_FOR: Final = {Code.NOT_FOUND: "not found", Code.LOST_RACE: "already claimed"}
 """Words that programs look for in a message, by the kind of failure."""
 NO_WORKSPACE: Final = "no beads database found"

@@ -79,10 +79,27 @@ def need_project(context: Context) -> str:
     """
     if context.project:
         return context.project
+    raise _no_project(context)
+
+
+def own_projects(context: Context) -> tuple[str, ...]:
+    """The workspace's project; none, which means all, outside of a workspace.
+
+    Raises:
+        RefusedError: `not_found`: this machine doesn't know the workspace, so that all would be others'.
+    """
+    if context.project:
+        return (context.project,)
+    if context.terminal.facts.workspace:
+        raise _no_project(context)
+    return ()
+
+
+def _no_project(context: Context) -> RefusedError:
     facts = context.terminal.facts
     missing = as_bd.NO_WORKSPACE if facts.program == as_bd.PROGRAM else "no project here"
     belongs = "is of a workspace that this machine doesn't know" if facts.workspace else "is not inside a workspace"
-    raise RefusedError(
+    return RefusedError(
         f"{missing}: {facts.folder} {belongs}",
         code=Code.NOT_FOUND,
         hint="go to the project's folder, or run `moot init` there",

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from moot.console import when
 from moot.console.command import Context
+from moot.console.context import own_projects
 from moot.console.grammar import comma_separated
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter
@@ -34,9 +35,12 @@ def add_basic(parser: ArgumentParser) -> None:
     parser.add_argument("--label-any", action="append", help="with any of these labels")
     parser.add_argument("--exclude-label", action="append", help="with none of these labels")
     parser.add_argument("--label-pattern", default="", metavar="PATTERN", help="with a label like this: tech-*, v?")
-    parser.add_argument("--parent", default="", metavar="ID", help="below this issue, at any depth")
+    parser.add_argument("--parent", "--filter-parent", default="", metavar="ID", help="below this, at any depth")
     parser.add_argument("--metadata-field", action="append", metavar="KEY=VALUE", help="repeatable")
     parser.add_argument("--has-metadata-key", action="append", metavar="KEY", help="repeatable")
+    parser.add_argument("--label-regex", default="", metavar="REGEX", help="with a label in which this is found")
+    parser.add_argument("--mol-type", default="", metavar="TYPE", help="with this mol_type in its metadata")
+    parser.add_argument("--wisp-type", default="", metavar="TYPE", help="with this wisp_type in its metadata")
     add_place(parser)
 
 
@@ -49,7 +53,7 @@ def add_place(parser: ArgumentParser) -> None:
 def add_full(parser: ArgumentParser) -> None:
     """Add what `list`, `search` and `count` take."""
     add_basic(parser)
-    parser.add_argument("-s", "--status", action="append", help="open, closed, … or all")
+    parser.add_argument("-s", "--status", "--state", action="append", help="open, closed, … or all")
     parser.add_argument("--priority-min", default="", metavar="P", help="of this priority number or a higher one")
     parser.add_argument("--priority-max", default="", metavar="P", help="of this priority number or a lower one")
     parser.add_argument("--no-labels", action="store_true", help="without labels")
@@ -61,6 +65,8 @@ def add_full(parser: ArgumentParser) -> None:
     parser.add_argument("--notes-contains", default="", metavar="TEXT", help="in the notes, case ignored")
     parser.add_argument("--empty-description", action="store_true", help="without a description")
     parser.add_argument("--spec", default="", metavar="ID", help="of a specification whose id begins so")
+    parser.add_argument("--external-ref", default="", metavar="REF", help="with this name elsewhere")
+    parser.add_argument("--external-contains", default="", metavar="TEXT", help="in the name elsewhere, case ignored")
     for time in _TIMES:
         parser.add_argument(f"--{time}-after", default="", metavar="TIME", help=when.HELP)
         parser.add_argument(f"--{time}-before", default="", metavar="TIME", help=f"as --{time}-after")
@@ -95,7 +101,7 @@ def projects_of(context: Context) -> tuple[str, ...]:
     named = comma_separated(getattr(context.arguments, "project", None))
     if "all" in named:
         return ()
-    return named or ((context.project,) if context.project else ())
+    return named or own_projects(context)
 
 
 def wants_all_statuses(arguments: Namespace) -> bool:
@@ -123,8 +129,9 @@ def basic_filter(context: Context, **more: Any) -> Filter:
         "any_labels": comma_separated(arguments.label_any),
         "exclude_labels": comma_separated(arguments.exclude_label),
         "label_pattern": arguments.label_pattern,
+        "label_regex": arguments.label_regex,
         "parent": arguments.parent,
-        "metadata": dict(map(_key_and_value, arguments.metadata_field or ())),
+        "metadata": _metadata(arguments),
         "has_metadata": tuple(arguments.has_metadata_key or ()),
     }
     return Filter(**(parts | more))
@@ -149,6 +156,8 @@ def full_filter(context: Context, **more: Any) -> Filter:
         "notes_contains": arguments.notes_contains,
         "empty_description": arguments.empty_description,
         "spec": arguments.spec,
+        "external": arguments.external_ref,
+        "external_contains": arguments.external_contains,
         "overdue": arguments.overdue,
         "deferred": arguments.deferred,
         "pinned": arguments.pinned,
@@ -188,6 +197,12 @@ def _priorities(arguments: Namespace) -> tuple[int, ...]:
 def type_of(text: str) -> str:
     """The issue type that a word means: itself, or what it is short for."""
     return _TYPE_ALIASES.get(text.lower(), text)
+
+
+def _metadata(arguments: Namespace) -> dict[str, str]:
+    kinds = {"mol_type": arguments.mol_type, "wisp_type": arguments.wisp_type}
+    named = dict(map(_key_and_value, arguments.metadata_field or ()))
+    return named | {name: value for name, value in kinds.items() if value}
 
 
 def _key_and_value(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ begin with a hyphen, and nothing is abbreviated or guessed. Every mistake is a R
 
 import difflib
 from argparse import SUPPRESS, Action, ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from moot.console.command import Command
@@ -227,10 +227,18 @@ class Section(NamedTuple):
 
 
 class Grammar:
-    """All commands: finds the one that is meant, and explains them."""
+    """All commands: finds the one that is meant, and explains them.
 
-    def __init__(self, sections: Sequence[Section]) -> None:
+    Args:
+        sections: the commands.
+        elsewhere: what is said of a name that is no command here, by the words that were typed; None for nothing.
+    """
+
+    def __init__(
+        self, sections: Sequence[Section], elsewhere: Callable[[Sequence[str]], RefusedError | None] = lambda _: None
+    ) -> None:
         self._sections = sections
+        self._elsewhere = elsewhere
         self._commands = {command.name: command for section in sections for command in section.commands}
         self._names = dict(self._commands)
         for command in self._commands.values():
@@ -298,14 +306,22 @@ class Grammar:
                 return first, [], position + 1
             if between.end < len(argv):
                 inside = [name for name in self._names if name.startswith(f"{first} ")]
-                raise _unknown_command(f"{first} {argv[between.end]}", inside)
+                raise self._unknown(argv[position:], f"{first} {argv[between.end]}", inside)
             return first, between.options, between.end
         if first not in self._names:
-            raise _unknown_command(first, [*(name for name in self._names if " " not in name), *self._groups])
+            names = [*(name for name in self._names if " " not in name), *self._groups]
+            raise self._unknown(argv[position:], first, names)
         return first, [], position + 1
 
+    def _unknown(self, typed: Sequence[str], name: str, known: Iterable[str]) -> RefusedError:
+        words = [word for word in typed if not _is_flag(word)]
+        return self._elsewhere(words) or _unknown_command(name, known)
+
     def _incomplete(self, group: str) -> RefusedError:
-        inside = sorted(full.removeprefix(f"{group} ") for full in self._commands if full.startswith(f"{group} "))
+        commands = [name for name in self._commands if name.startswith(f"{group} ")]
+        inside = sorted(
+            name.removeprefix(f"{group} ") for name in commands or self._names if name.startswith(f"{group} ")
+        )
         return RefusedError(
             f"{group} needs one of: {', '.join(inside)}", code=Code.USAGE, hint=f"see `moot help {group}`"
         )
@@ -352,7 +368,7 @@ class Grammar:
             return f"{text}\nsee also:\n{_listing(inside)}" if inside else text
         if topic in self._groups:
             return f"{program} {topic}\n\n{_listing(inside)}\n`{program} help {topic} COMMAND` explains one.\n"
-        raise _unknown_command(topic, [*self._names, *self._groups])
+        raise self._unknown(topic.split(), topic, [*self._names, *self._groups])
 
     def _overview(self, program: str) -> str:
         parts = [f"usage: {program} COMMAND [flags]\n"]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from moot.console import as_bd, documents, exits
+from moot.console import as_bd, documents, exits, not_here
 from moot.console.api import Api
 from moot.console.claim_notices import attend
 from moot.console.command import Context
@@ -16,6 +16,7 @@ from moot.console.commands import (
     about,
     access,
     access_tokens,
+    activity,
     audit,
     batch,
     bonding,
@@ -41,6 +42,7 @@ from moot.console.commands import (
     health,
     history,
     hook_runs,
+    housekeeping,
     human,
     invites,
     labels,
@@ -60,6 +62,7 @@ from moot.console.commands import (
     planes,
     prime,
     proof,
+    pruning,
     queries,
     recovery,
     reference,
@@ -102,7 +105,9 @@ GRAMMAR: Final[Grammar] = Grammar(
                 "Find work",
                 [*lists.COMMANDS, *show.COMMANDS, *history.COMMANDS, *changes.COMMANDS, *conflicts.COMMANDS],
             ),
-            Section("Care for the list", [*queries.COMMANDS, *orphans.COMMANDS, *duplicates.COMMANDS]),
+            Section(
+                "Care for the list", [*queries.COMMANDS, *orphans.COMMANDS, *duplicates.COMMANDS, *pruning.COMMANDS]
+            ),
             Section(
                 "Do work",
                 [
@@ -143,7 +148,14 @@ GRAMMAR: Final[Grammar] = Grammar(
             Section("What to know", [*prime.COMMANDS, *memories.COMMANDS, *human.COMMANDS, *settings.COMMANDS]),
             Section(
                 "The log",
-                [*transfer.COMMANDS, *mirror.COMMANDS, *merge_file.COMMANDS, *log.COMMANDS, *proof.COMMANDS],
+                [
+                    *transfer.COMMANDS,
+                    *mirror.COMMANDS,
+                    *merge_file.COMMANDS,
+                    *log.COMMANDS,
+                    *activity.COMMANDS,
+                    *proof.COMMANDS,
+                ],
             ),
             Section("Exchange", [*sync.COMMANDS, *remotes.COMMANDS, *planes.COMMANDS, *invites.COMMANDS]),
             Section(
@@ -162,13 +174,15 @@ GRAMMAR: Final[Grammar] = Grammar(
                     *reference.commands(_described),
                     *about.COMMANDS,
                     *health.COMMANDS,
+                    *housekeeping.COMMANDS,
                     *daemon.COMMANDS,
                     *spools.COMMANDS,
                     *mcp.COMMANDS,
                 ],
             ),
         ]
-    )
+    ),
+    not_here.refusal,
 )
 """Every command. Shared by all threads: reading never changes it but for the parsers it keeps."""
 

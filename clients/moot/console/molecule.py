@@ -13,7 +13,7 @@ from moot.console.command import Context
 from moot.console.issue_lines import PARENT_CHILD, parent_of
 from moot.console.swarm_analysis import HOLDING, waves
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED
+from moot_protocol.issue import CLOSED, TOMBSTONE
 from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.limits import FORMULA_STEPS
 from moot_protocol.listing import Filter, IssueDoc
@@ -34,11 +34,14 @@ class Molecule:
         typed: what names the epic.
 
     Raises:
-        RefusedError: nothing is below it and it is no epic; or there is no such issue.
+        RefusedError: nothing is below it and it is no epic; it is deleted; or there is no such issue.
     """
 
     def __init__(self, context: Context, typed: str) -> None:
         self.epic = context.api.call(Show(ids=(typed,)))[0]
+        if self.epic.get("status") == TOMBSTONE:
+            name = self.epic["id"]
+            raise RefusedError(f"{name} is deleted", code=Code.NOT_FOUND, hint=f"`moot undelete {name}` brings it back")
         self._place = Filter(parent=self.epic["id"])
         page = context.api.call(
             ListIssues(filter=self._place, all=True, limit=0, sort="created", reverse=True, texts=True)

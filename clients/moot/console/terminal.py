@@ -49,14 +49,17 @@ class Terminal(Protocol):
             RefusedError: it can't be read; says why.
         """
 
-    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
-        """Write a file whole: a temporary one beside it, synced, then renamed. Missing folders are made.
+    def write_file(
+        self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False, parents: bool = True
+    ) -> None:
+        """Write a file whole: a temporary one beside it, synced, then renamed.
 
         Args:
             path: where; relative paths from the client's folder.
             chunks: its content.
             mode: its permissions.
             exclusive: refuse where the file exists.
+            parents: make missing folders; else refuse where its folder isn't there.
 
         Raises:
             RefusedError: it can't be written; says why; what was there before is untouched.

@@ -86,13 +86,15 @@ class TrialTerminal:
         """As the terminal's."""
         return self._terminal.facts
 
-    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
+    def write_file(
+        self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False, parents: bool = True
+    ) -> None:
         """Say that a file would be written.
 
         Raises:
             RefusedError: `exists`: it may not be there and is.
         """
-        del chunks, mode
+        del chunks, mode, parents
         if exclusive and _can_be_read(self.read_file(path)):
             raise RefusedError(f"{path} exists", code=Code.EXISTS)
         if not self._quiet:

@@ -120,6 +120,12 @@ def test_a_conflict_tells_both_sides_and_what_each_choice_changes() -> None:
     assert lines.conflict_lines(PLAIN, [], NOW_MS, "moot") == []
 
 
+def test_the_town_of_one_plane_only_is_not_called_this_one() -> None:
+    value = document(town=TOWN, town_name="Hilltown", is_own=True)
+    assert lines.town_words(value) == "Hilltown TTTTTTTTTTTT (this town)"
+    assert lines.town_words(value | {"is_home": False}) == "Hilltown TTTTTTTTTTTT (this machine's town there)"
+
+
 def test_history_has_a_line_for_each_version() -> None:
     row = document(version="1.0.0", state="replaced")
     told = lines.history_rows(PLAIN, [row, row | {"version": "", "at": None}], NOW_MS)

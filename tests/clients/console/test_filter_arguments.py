@@ -8,7 +8,7 @@ from moot.console.command import Context
 from moot.console.filter_arguments import priority_of, projects_of
 from moot_protocol.errors import Code, RefusedError
 from moot_testkit.canned_api import NOW_MS, CannedApi
-from moot_testkit.terminal import RecordingTerminal
+from moot_testkit.terminal import FACTS, RecordingTerminal
 
 
 @pytest.mark.parametrize(("text", "priority"), [("0", 0), ("P0", 0), ("p4", 4), (" 2 ", 2)])
@@ -37,5 +37,6 @@ def test_projects_are_those_named_else_the_workspaces_else_all(
     named: list[str] | None, workspace: str, read: tuple[str, ...]
 ) -> None:
     arguments = Namespace(project=named)
-    context = Context(CannedApi(), RecordingTerminal(), arguments, "alice", workspace, json=False, now_ms=NOW_MS)
+    terminal = RecordingTerminal(FACTS._replace(workspace=workspace))
+    context = Context(CannedApi(), terminal, arguments, "alice", workspace, json=False, now_ms=NOW_MS)
     assert projects_of(context) == read

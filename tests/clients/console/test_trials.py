@@ -226,6 +226,8 @@ plane rotate-key ledger
 plane set ledger --remote origin --mode manual
 priority {a} 1
 promote {passing}
+prune --pattern *
+purge
 q Quick
 ready --claim
 recover

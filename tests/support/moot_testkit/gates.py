@@ -4,7 +4,7 @@ from typing import Any
 
 from moot_protocol.access import Asker
 from moot_protocol.access_tokens import bad_token
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.request_base import Request
 from mootd.service.gate import Grant
 
@@ -40,6 +40,10 @@ class StubGate:
         if request.method == self._denied:
             raise RefusedError("not you", code=Code.DENIED)
         return Grant(request, request)
+
+    def told(self, grant: Grant, error: MootError) -> MootError | None:
+        del grant
+        return RefusedError(error.discreet, code=error.code) if error.discreet else None
 
     async def narrow_async(self, grant: Grant, answer: Any) -> Any:
         return answer | {"narrowed": True} if isinstance(answer, dict) else answer

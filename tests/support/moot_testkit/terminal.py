@@ -61,6 +61,8 @@ class RecordingTerminal:
         self.files: dict[str, bytes] = dict(files or {})
         self.modes: dict[str, int] = {}
         """Path → permissions of what was written."""
+        self.in_folders_that_are_there: set[str] = set()
+        """Paths that were to be written only where their folder is there."""
         self.to_edit: list[str] = []
         """Texts that the user was asked to edit."""
         self.tools: dict[str, str] = {}
@@ -98,11 +100,15 @@ class RecordingTerminal:
             raise RefusedError(f"{path}: no such file", code=Code.NOT_FOUND)
         yield self.files[path]
 
-    def write_file(self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False) -> None:
+    def write_file(
+        self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False, parents: bool = True
+    ) -> None:
         if exclusive and path in self.files:
             raise RefusedError(f"{path} exists", code=Code.EXISTS)
         self.files[path] = b"".join(chunks)
         self.modes[path] = mode
+        if not parents:
+            self.in_folders_that_are_there.add(path)
 
     def edit(self, text: str) -> str:
         if self._edited is None:

@@ -49,7 +49,7 @@ def _keep(context: Context, made: dict[str, Any], path: str) -> None:
     """Write a token to a file, and take it out of the answer; what can't be written is good for nothing."""
     token = made.pop("token")
     try:
-        context.terminal.write_file(path, [f"{token}\n".encode()], mode=_MODE, exclusive=True)
+        context.terminal.write_file(path, [f"{token}\n".encode()], mode=_MODE, exclusive=True, parents=False)
     except MootError:
         context.api.call(RevokeToken(actor=context.actor, id=made["id"]))
         raise

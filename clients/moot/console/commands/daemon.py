@@ -1,9 +1,10 @@
-"""The daemon and this machine: daemon run|start|stop|status, status, version.
+"""The daemon and this machine: daemon run|start|stop|restart|logs|status|list|health, status, version.
 
 These commands run inside the daemon, so that one is running is given: `daemon start` says which, and `daemon run`,
-which the client does itself where none is there, is refused.
+which the client does itself where none is there, is refused. The client does `restart` and `logs` itself, too.
 """
 
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -43,6 +44,64 @@ def _daemon_status(context: Context) -> int:
     return exits.OK
 
 
+_FLAGS_OF_BD: Final = (
+    "--status",
+    "--health",
+    "--start",
+    "--stop",
+    "--auto-commit",
+    "--auto-push",
+    "--auto-pull",
+    "--local",
+)
+
+
+def _daemon_arguments(parser: ArgumentParser) -> None:
+    for flag in _FLAGS_OF_BD:
+        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: earlier releases said it so")
+    parser.add_argument("--interval", "--log", metavar="VALUE", help="accepted for bd's sake")
+
+
+def _workspaces_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--search", action="append", metavar="FOLDER", help="accepted for bd's sake: there is one")
+    parser.add_argument("--no-cleanup", action="store_true", help="accepted for bd's sake")
+
+
+def _log_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-n", "--lines", default="50", metavar="N", help="so many lines at the end (default 50)")
+
+
+def _daemon_entry(context: Context) -> dict[str, Any]:
+    """The daemon as `bd` tells of one of many."""
+    pong = context.api.call(Ping())
+    folder = context.terminal.facts.folder
+    return {
+        "workspace": folder,
+        "workspace_path": folder,
+        "socket_path": "",
+        "pid": pong["pid"],
+        "version": pong["version"],
+        "uptime_seconds": pong["uptime_ms"] / 1000,
+        "alive": True,
+        "status": "healthy",
+    }
+
+
+def _daemon_list(context: Context) -> int:
+    entry = _daemon_entry(context)
+    told = f"One daemon serves every folder: process {entry['pid']}, version {neutralise(str(entry['version']))}"
+    answer(context, [entry], [told])
+    return exits.OK
+
+
+def _daemon_health(context: Context) -> int:
+    entry = _daemon_entry(context)
+    counts = {"total": 1, "healthy": 1, "stale": 0, "mismatched": 0, "unresponsive": 0}
+    told = f"The daemon is healthy: process {entry['pid']}, version {neutralise(str(entry['version']))}"
+    answer(context, counts | {"daemons": [entry]}, [told])
+    return exits.OK
+
+
 def _daemon_stop(context: Context) -> int:
     context.api.call(Stop())
     answer(context, {"stopping": True}, [confirmed(context, "The daemon finishes what it has begun and ends")])
@@ -77,11 +136,12 @@ def _sentence(status: dict[str, Any]) -> str:
     planes = status.get("planes", [])
     issues, events = (sum(plane.get(name, 0) for plane in planes) for name in ("issues", "events"))
     held = f"This replica holds {several(issues, 'issue')} in {several(events, 'event')}"
-    wrong = [
-        several(count, word)
-        for count, word in ((_alarm_count(status), "alarm"), (status.get("conflicts", 0), "conflict"))
-        if count
-    ]
+    counts = {
+        "alarm": _alarm_count(status),
+        "conflict": status.get("conflicts", 0),
+        "unreached remote": sum(bool(remote.get("error")) for remote in status.get("remotes", [])),
+    }
+    wrong = [several(count, word) for word, count in counts.items() if count]
     return f"{held}; {' and '.join(wrong)} to look at." if wrong else f"{held}; all is well."
 
 
@@ -144,7 +204,33 @@ COMMANDS: Final = (
     Command("status", "What this replica holds, and whether all is well", no_arguments, _status, alone=True),
     Command("daemon run", "Run the daemon here, in the foreground", no_arguments, _daemon_run, alone=True),
     Command("daemon start", "Start the daemon if none runs", no_arguments, _daemon_status, alone=True),
-    Command("daemon stop", "Let the daemon finish and end", no_arguments, _daemon_stop, alone=True),
+    Command(
+        "daemon stop",
+        "Let the daemon finish and end",
+        no_arguments,
+        _daemon_stop,
+        aliases=("daemon killall", "daemons killall", "daemons stop"),
+        alone=True,
+    ),
+    Command("daemon restart", "Stop the daemon and start it again", no_arguments, _daemon_status, alone=True),
+    Command("daemon logs", "The end of the daemon's log", _log_arguments, _daemon_status, alone=True),
     Command("daemon status", "Whether a daemon runs, and which", no_arguments, _daemon_status, alone=True),
+    Command("daemon", "For programs that know bd: the same", _daemon_arguments, _daemon_status, alone=True),
+    Command(
+        "daemon list",
+        "For programs that know bd: the one daemon there is",
+        _workspaces_arguments,
+        _daemon_list,
+        aliases=("daemons list",),
+        alone=True,
+    ),
+    Command(
+        "daemon health",
+        "For programs that know bd: whether it is well",
+        _workspaces_arguments,
+        _daemon_health,
+        aliases=("daemons health",),
+        alone=True,
+    ),
     Command("version", "Which version this is", no_arguments, _version, alone=True),
 )

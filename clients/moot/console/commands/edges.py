@@ -1,7 +1,10 @@
 """What is attached to issues: dependencies, labels and comments are added and removed here."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any, Final
+
+import msgspec
 
 from moot.console.command import Command, Context
 from moot.console.commands.write import Labelled
@@ -14,7 +17,7 @@ from moot_protocol.requests import AddComment, AddEdge, Edge, RemoveEdge, Update
 
 # -- dep add, dep remove -----------------------------------------------------------------------------------------
 def _edge_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the issue that waits")
+    parser.add_argument("id", nargs="?", metavar="ID", help="the issue that waits")
     parser.add_argument("to", nargs="?", metavar="ON", help="the issue it waits for, or external:PROJECT:CAPABILITY")
 
 
@@ -25,6 +28,11 @@ def _add_edge_arguments(parser: ArgumentParser) -> None:
         "-t", "--type", default="blocks", help="blocks, parent-child, related, discovered-from, waits-for… or your own"
     )
     parser.add_argument("--no-cycle-check", action="store_true", help="add it even if blockers would go in a circle")
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        help='many at once, all or none: lines of {"from": ID, "to": ON, "type": …}; - is stdin',
+    )
 
 
 def _remove_edge_arguments(parser: ArgumentParser) -> None:
@@ -35,27 +43,73 @@ def _remove_edge_arguments(parser: ArgumentParser) -> None:
 def add_edge_mutations(context: Context) -> list[Labelled]:
     """What `dep add` wants."""
     given = context.arguments
-    to = _target(given.to, given.blocked_by)
-    add = AddEdge(
-        actor=context.actor, id=given.id, edge=Edge(to=to, type=given.type), check_cycles=not given.no_cycle_check
-    )
+    if given.file is not None:
+        if given.id is not None or given.blocked_by is not None:
+            raise RefusedError("--file names the issues itself", code=Code.USAGE, hint="leave ID and ON out")
+        return [_read_edge(context, at, line) for at, line in _lines(read_text(context, given.file))]
+    add = _adding(context, *_ends_of(given.id, given.to, given.blocked_by), given.type)
     return [("dep add", add)]
+
+
+def _adding(context: Context, issue: str, to: str, edge_type: str) -> AddEdge:
+    given = context.arguments
+    edge = Edge(to=to, type=edge_type)
+    return AddEdge(actor=context.actor, id=issue, edge=edge, check_cycles=not given.no_cycle_check)
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    return ((at, line) for at, line in enumerate(text.splitlines(), start=1) if line.strip())
+
+
+class _EdgeLine(msgspec.Struct):
+    """A dependency in a file; `bd` writes them one way for people and another way in its exports."""
+
+    source: str = msgspec.field(name="from", default="")
+    to: str = ""
+    issue_id: str = ""
+    depends_on_id: str = ""
+    type: str = ""
+
+
+def _read_edge(context: Context, at: int, line: str) -> Labelled:
+    try:
+        read = msgspec.json.decode(line, type=_EdgeLine)
+    except msgspec.DecodeError as error:
+        raise RefusedError(f"line {at} is no dependency: {error}", code=Code.USAGE) from error
+    issue, to = read.source or read.issue_id, read.to or read.depends_on_id
+    if not (issue and to):
+        raise RefusedError(f'line {at} needs "from" and "to"', code=Code.USAGE)
+    return f"line {at}", _adding(context, issue, to, read.type or context.arguments.type)
 
 
 def remove_edge_mutations(context: Context) -> list[Labelled]:
     """What `dep remove` wants."""
     given = context.arguments
-    to = _target(given.to, None)
-    return [("dep remove", RemoveEdge(actor=context.actor, id=given.id, to=to, type=given.type))]
+    issue, to = _ends_of(given.id, given.to, None)
+    return [("dep remove", RemoveEdge(actor=context.actor, id=issue, to=to, type=given.type))]
 
 
-def _target(word: str | None, flag: str | None) -> str:
-    if (word is None) == (flag is None):
+def _ends_of(issue: str | None, word: str | None, flag: str | None) -> tuple[str, str]:
+    if issue is None or (word is None) == (flag is None):
         raise RefusedError("an edge needs two issues", code=Code.USAGE, hint="`moot dep add ID ON`: ID waits for ON")
-    return word if word is not None else str(flag)
+    return issue, word if word is not None else str(flag)
+
+
+def _add_edges(context: Context) -> int:
+    """Add the dependencies of a file, all or none."""
+    mutations = add_edge_mutations(context)
+    edges = carry_out(context, mutations) if mutations else []
+    added = sum(1 for edge in edges if edge.get("created", True))
+    document = {"status": "added", "added": added, "unchanged": len(edges) - added, "total": len(edges)}
+    several = "1 dependency" if added == 1 else f"{added:,} dependencies"
+    told = f"Added {several}; {len(edges) - added:,} were there already"
+    answer(context, document, [confirmed(context, told)])
+    return 0
 
 
 def _add_edge(context: Context) -> int:
+    if context.arguments.file is not None:
+        return _add_edges(context)
     edge = carry_out(context, add_edge_mutations(context))[0]
     told = f"{neutralise(edge['issue_id'])} depends on {neutralise(edge['depends_on_id'])} ({neutralise(edge['type'])})"
     created = edge.get("created", True)

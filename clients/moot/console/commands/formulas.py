@@ -1,4 +1,4 @@
-"""formula list|show, cook: work described once, and what its steps would be. Makes nothing."""
+"""formula list|show, cook, mol seed: work described once, and what its steps would be. Makes nothing."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from moot.console.formula_shapes import cooked_document, counted, formula_docume
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.document_requests import Documents, ShowDocument
-from moot_protocol.errors import RefusedError
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.formula import parse_formula
 from moot_protocol.molecule import CookedStep
 
@@ -114,7 +114,31 @@ def _step_line(indent: str, name: str, title: str, needs: Sequence[str]) -> str:
     return f"{indent}{neutralise(name)}: {neutralise(title)}{after}"
 
 
+# -- mol seed ----------------------------------------------------------------------------------------------------
+_PATROLS: Final = ("mol-deacon-patrol", "mol-witness-patrol", "mol-refinery-patrol")
+"""The formulas that `--patrol` means, by the names that Gas Town gives them."""
+
+
+def _seed_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the formula")
+    parser.add_argument("--patrol", action="store_true", help=f"{', '.join(_PATROLS)}")
+    parser.add_argument("--var", action="append", metavar="NAME=VALUE", help="the value of a variable, repeatable")
+
+
+def _seed(context: Context) -> int:
+    given = context.arguments
+    if (given.name is None) is not given.patrol:
+        raise RefusedError("which formula?", code=Code.USAGE, hint="give a name, or --patrol")
+    names = _PATROLS if given.patrol else (given.name,)
+    for name in names:  # one that isn't there, or can't be read, is refused by its name
+        pouring.parsed(context, name)
+    document = {"status": "ok", "formulas": list(names)}
+    answer(context, document, [f"{neutralise(name)} can be poured" for name in names])
+    return exits.OK
+
+
 COMMANDS: Final = (
+    Command("mol seed", "Whether formulas are there and can be read; makes nothing", _seed_arguments, _seed),
     Command("formula list", "Formulas, and whose they are", _list_arguments, _list),
     Command("formula show", "A formula's text", _name_argument, _show),
     Command(

@@ -1,7 +1,7 @@
 """Commands that show dependencies: dep list, dep tree, dep cycles."""
 
 from argparse import ArgumentParser
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import documents, exits
@@ -9,6 +9,7 @@ from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands.show import NOT_HERE, edge_lines
 from moot.console.context import answer_list
+from moot.console.grammar import comma_separated
 from moot.console.graph_drawing import mermaid_escaped
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
@@ -17,6 +18,8 @@ from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.requests import Cycles, Edges, EdgeTree, ListIssues
 
 DEPTH: Final = 50
+NODES: Final = 10_000
+"""Nodes of a tree with all paths at most: their number can double with each level."""
 _BLOCKS: Final = "blocks"
 
 
@@ -100,6 +103,47 @@ def _tree_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--reverse", dest="direction", action="store_const", const="up", help="--direction up")
     parser.add_argument("-d", "--max-depth", type=int, default=DEPTH, help=f"levels below the root (default {DEPTH})")
     parser.add_argument("--format", choices=("text", "mermaid"), default="text", help="mermaid: a flowchart's source")
+    parser.add_argument("-s", "--status", action="append", metavar="A,B", help="only ways to issues of this status")
+    parser.add_argument("--show-all-paths", action="store_true", help="an issue below each that leads to it")
+
+
+def _spelled_out(root: dict[str, Any], depth: int) -> dict[str, Any]:
+    """A tree in which what was told before is told again, as deep as was asked for.
+
+    Raises:
+        RefusedError: `limit`: there are too many ways through the graph.
+    """
+    children = {node["id"]: node["children"] for node in (root, *(child for _, child in _edges(root))) if
+                node.get("children")}  # fmt: skip
+    copy: dict[str, Any] = root | {"children": []}
+    pending = [(copy, 0, frozenset({root["id"]}))]
+    count = 1
+    while pending:
+        node, level, above = pending.pop()
+        for child in children.get(node["id"], ()) if level < depth else ():
+            count += 1
+            if count > NODES:
+                hint = "fewer levels with --max-depth, or without --show-all-paths"
+                raise RefusedError(f"more than {NODES:,} nodes", code=Code.LIMIT, hint=hint)
+            is_circle = child["id"] in above
+            below: dict[str, Any] = child | {"children": [], "seen": is_circle}
+            node["children"].append(below)
+            if not is_circle:
+                pending.append((below, level + 1, above | {child["id"]}))
+    return copy
+
+
+def _leading_to(root: dict[str, Any], statuses: Container[str]) -> dict[str, Any]:
+    """The root and of the tree below it only what leads to an issue of one of these statuses."""
+    order = [root]
+    for node in order:
+        order.extend(node.get("children", ()))
+    kept: dict[int, dict[str, Any]] = {}
+    for node in reversed(order):
+        below = [kept[id(child)] for child in node.get("children", ()) if id(child) in kept]
+        if below or node.get("status") in statuses or node is root:
+            kept[id(node)] = node | {"children": below}
+    return kept[id(root)]
 
 
 def _tree(context: Context) -> int:
@@ -109,6 +153,10 @@ def _tree(context: Context) -> int:
         raise RefusedError("--max-depth can't be negative", code=Code.USAGE)
     wanted = {"down": ("down",), "up": ("up",), "both": ("down", "up")}[arguments.direction]
     trees = {one: context.api.call(EdgeTree(id=arguments.id, direction=one, depth=depth)) for one in wanted}
+    if arguments.show_all_paths:
+        trees = {one: _spelled_out(tree, depth) for one, tree in trees.items()}
+    if statuses := comma_separated(arguments.status):
+        trees = {one: _leading_to(tree, statuses) for one, tree in trees.items()}
     if context.json:
         documents.write(context, [node for tree in trees.values() for node in documents.tree_nodes(tree, depth)])
     elif arguments.format == "mermaid":

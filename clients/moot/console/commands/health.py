@@ -15,6 +15,7 @@ from moot.console.confirm import confirmed
 from moot.console.context import answer, carry_out, is_trial
 from moot.console.filter_arguments import projects_of
 from moot.console.integrity import SURE, Dangling, Leftover, copies, dangling, leftovers
+from moot.console.not_here import NOT_HERE, refusal
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc
@@ -73,6 +74,9 @@ def _doctor_arguments(parser: ArgumentParser) -> None:
     add("--fix", action="store_true", help="with --check validate: remove dependencies that lead nowhere")
     add("--clean", action="store_true", help="with --check pollution: delete what surely is a test's")
     add("-y", "--yes", action="store_true", help="yes, do that")
+    for flag in ("--agent", "--check-health", "--deep", "--orchestrator", "--perf", "--server", "--fix-child-parent"):
+        add(flag, action="store_true", help="accepted for bd's sake: these are all the checks there are")
+    add("--migration", metavar="WHEN", help="accepted for bd's sake: there is never anything to migrate")
 
 
 def _doctor(context: Context) -> int:
@@ -212,6 +216,7 @@ def _repair(context: Context) -> int:
 # -- What bd does to its database --------------------------------------------------------------------------------
 def _migrate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
+    add("word", metavar="WORD", nargs="?", default="", help="what else `bd` migrates: told apart, and done nothing for")
     add("--inspect", action="store_true", help="what there is to migrate: nothing, ever")
     for flag in ("--dry-run", "--yes", "--force", "--update-repo-id"):
         add(flag, action="store_true", help="accepted for bd's sake: there is nothing to migrate")
@@ -219,6 +224,10 @@ def _migrate_arguments(parser: ArgumentParser) -> None:
 
 def _migrate(context: Context) -> int:
     """A log's format is read for good and views are rebuilt by themselves, so there is never anything to migrate."""
+    word = context.arguments.word
+    if word:
+        known = refusal(("migrate", word)) if f"migrate {word}" in NOT_HERE else None
+        raise known or RefusedError(f"nothing is called {word} that could be migrated", code=Code.USAGE)
     pong = context.api.call(Ping())
     count = context.api.call(Stats(projects=projects_of(context)))["total"]
     state = {"db_exists": True, "schema_version": pong["protocol"], "issue_count": count, "missing_config": []}
@@ -230,22 +239,6 @@ def _migrate(context: Context) -> int:
     }
     document = inspected if context.arguments.inspect else {"status": "current", "current_version": pong["version"]}
     answer(context, document, ["There is nothing to migrate: views are rebuilt from the log by themselves"])
-    return exits.OK
-
-
-def _compact_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--stats", action="store_true", help="how many closed issues there are")
-
-
-def _compact(context: Context) -> int:
-    if not context.arguments.stats:
-        raise RefusedError(
-            "nothing is compacted here: the log keeps every text as it was written",
-            hint="`--stats` counts closed issues; closed ones are in no list unless asked for",
-        )
-    closed = context.api.call(Stats(projects=projects_of(context)))["closed"]
-    document = {"total_closed": closed, "tier1_candidates": 0, "tier2_candidates": 0}
-    answer(context, document, [f"{several(closed, 'closed issue')}; none is to be compacted"])
     return exits.OK
 
 
@@ -271,9 +264,12 @@ COMMANDS: Final = (
         examples=("moot doctor", "moot doctor --check validate", "moot doctor --check pollution --clean --yes"),
     ),
     Command("repair-deps", "Find dependencies on issues that aren't here", _repair_arguments, _repair),
-    Command("migrate", "Accepted for bd's sake: there is never anything to migrate", _migrate_arguments, _migrate),
     Command(
-        "compact", "Count closed issues; nothing is compacted", _compact_arguments, _compact, aliases=("admin compact",)
+        "migrate",
+        "Accepted for bd's sake: there is never anything to migrate",
+        _migrate_arguments,
+        _migrate,
+        aliases=("migrate schema",),
     ),
     Command("ping", "Whether the daemon answers, and how fast", no_arguments, _ping, alone=True),
 )

@@ -1,17 +1,22 @@
-"""The command that tells an issue's history: every event of it that is held here, newest first."""
+"""The command that tells an issue's history: every event of it that is held here, newest first.
+
+Called as `bd`, its document has the issue as a whole as it was after each change, as `bd` has it for each commit.
+"""
 
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import as_bd, documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands.conflicts import value_text
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.style import Style, style_of
 from moot.console.table import cut
-from moot_protocol.requests import History
+from moot_protocol.requests import History, Show
+from moot_protocol.times import format_ms
 
 LIMIT: Final = 100
 CHANGE_WIDTH: Final = 60
@@ -42,12 +47,31 @@ def _change(change: Mapping[str, Any]) -> str:
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", help="the issue")
     add_limit(parser, LIMIT)
+    parser.add_argument("--events", action="store_true", help="with --json always the changes, also called as bd")
+
+
+def _snapshots(context: Context, events: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The issue after each change, as `bd` tells of its commits; what one command changed counts as one."""
+    newest_first: dict[int, Mapping[str, Any]] = {}
+    for event in events:
+        newest_first.setdefault(event["at"], event)
+    for at, event in newest_first.items():
+        issue = context.api.call(Show(ids=(context.arguments.id,), as_of=at))[0]
+        yield {
+            "CommitHash": sha256(f"{event['author']} {event['n']}".encode()).hexdigest()[:32],
+            "Committer": event["actor"],
+            "CommitDate": format_ms(at),
+            "Issue": {name: value for name, value in documents.changed(issue).items() if name[0] != "_"},
+        }
 
 
 def _run(context: Context) -> int:
     limit = checked_limit(context.arguments)
     events = context.api.call(History(id=context.arguments.id, limit=limit))
-    if context.json:
+    is_bd = context.terminal.facts.program == as_bd.PROGRAM
+    if context.json and is_bd and not context.arguments.events:
+        documents.write(context, list(_snapshots(context, events)))
+    elif context.json:
         documents.write(context, events)
     else:
         style = style_of(context.terminal.facts)

@@ -16,7 +16,7 @@ from moot.console.command import Command, Context
 from moot.console.commands.docs import resolve_document
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed, naming
-from moot.console.context import answer, carry_out, note, read_text
+from moot.console.context import answer, carry_out, note, own_projects, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.documents import DOCUMENT
 from moot_protocol.errors import Code, RefusedError
@@ -114,8 +114,7 @@ def _followed_up(context: Context, closed: Sequence[IssueDoc]) -> tuple[Any, lis
 
 def _claim_next(context: Context) -> IssueDoc | None:
     """The most urgent issue that is ready and that nobody else holds, claimed."""
-    projects = (context.project,) if context.project else ()
-    return claim_first(context, Filter(projects=projects))
+    return claim_first(context, Filter(projects=own_projects(context)))
 
 
 def _claimed_lines(context: Context, claimed: IssueDoc | None) -> Iterator[str]:

@@ -4,7 +4,9 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from moot.console import documents, exits, graph_drawing
+from msgspec.structs import replace
+
+from moot.console import as_bd, documents, exits, graph_drawing
 from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.claiming import claim_first
@@ -21,6 +23,7 @@ from moot.console.style import Style, style_of
 from moot.console.unknown_names import told
 from moot.console.watching import watch, watched
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.gate_requests import GATE
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats
 
@@ -52,8 +55,10 @@ def _list_arguments(parser: ArgumentParser) -> None:
     filters.add_full(parser)
     parser.add_argument("--all", action="store_true", help="closed ones too")
     parser.add_argument("--ready", action="store_true", help="of status open only (`ready` knows what isn't blocked)")
-    for flag in ("--include-gates", "--include-infra", "--include-templates", "--no-pager", "--skip-labels"):
-        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: every type is listed")
+    parser.add_argument("--include-gates", action="store_true", help="called as bd: gates, too; moot lists them anyway")
+    parser.add_argument("--include-infra", action="store_true", help="called as bd: agents, roles, messages, too")
+    for flag in ("--include-templates", "--no-pager", "--skip-labels"):
+        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: it changes nothing here")
     _add_order(parser)
     _add_look(parser)
     shape = parser.add_mutually_exclusive_group()
@@ -169,9 +174,18 @@ def _list_issues(context: Context, issue_filter: Filter) -> int:
 
 
 def _list(context: Context) -> int:
-    if context.arguments.ready:
-        return _list_issues(context, filters.full_filter(context, statuses=("open",)))
-    return _list_issues(context, filters.full_filter(context))
+    wanted = filters.full_filter(context, **({"statuses": ("open",)} if context.arguments.ready else {}))
+    return _list_issues(context, replace(wanted, exclude_types=(*wanted.exclude_types, *_hidden(context, wanted))))
+
+
+def _hidden(context: Context, wanted: Filter) -> Iterable[str]:
+    """The types that `bd` lists only where they are asked for, by themselves or by a label or an id."""
+    if context.terminal.facts.program != as_bd.PROGRAM or wanted.types or wanted.labels or wanted.ids:
+        return
+    if not context.arguments.include_gates:
+        yield GATE
+    if not context.arguments.include_infra:
+        yield from as_bd.INFRA_TYPES
 
 
 def _search(context: Context) -> int:

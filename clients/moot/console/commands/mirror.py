@@ -122,18 +122,28 @@ def mirror_lines(mirror: dict[str, Any], now_ms: int) -> Iterator[str]:
     elif mirror["problem"]:
         yield f"{name}: not followed, {neutralise(mirror['problem'])}"
     else:
-        yield f"{name}: in step, last changed {when.age(mirror['changed_at'], now_ms)}"
-    if mirror["behind"]:
-        yield "  the file is an earlier version; later changes stay out of it (`moot mirror sync --full` writes them)"
+        stand = "an earlier version" if mirror["behind"] else "in step"
+        yield f"{name}: {stand}, last changed {when.age(mirror['changed_at'], now_ms)}"
+    if question and mirror["problem"]:
+        yield f"  {neutralise(mirror['problem'])}"
+    yield from _behind_lines(mirror)
     if mirror["missing"]:
         gone, stay = several(mirror["missing"], "issue"), "stays" if mirror["missing"] == 1 else "stay"
         yield f"  {gone} without a line in it any more {stay} here (`moot mirror sync --delete-missing`)"
     if mirror["left_out"]:
         yield f"  {several(mirror['left_out'], 'line')} of its last change could not be taken in whole; they stay in it"
     if mirror["waiting"]:
-        yield f"  {several(mirror['waiting'], 'issue')} wait to be written"
+        yield f"  {several(mirror['waiting'], 'issue')} to be written"
     if mirror["polls"]:
         yield "  it is looked at every second, since nobody tells of its changes"
+
+
+def _behind_lines(mirror: Mapping[str, Any]) -> Iterator[str]:
+    """What a file lacks that is an earlier version."""
+    if mirror["behind"]:
+        yield "  it is an earlier version; later changes stay out of it (`moot mirror sync --full` writes them)"
+    if mirror["older"]:
+        yield f"  {several(mirror['older'], 'line')} in it older than what is known here brought nothing"
 
 
 def _answer(context: Context, mirror: dict[str, Any], said: str) -> int:
@@ -206,6 +216,7 @@ def adopted_lines(context: Context, mirror: dict[str, Any]) -> Iterator[str]:
     counts = ", ".join(f"{mirror[name]:,} {name}" for name in ("created", "updated", "unchanged", "skipped"))
     yield confirmed(context, f"{path} is a mirror of {neutralise(mirror['project'])} now: {counts}")
     yield from _problem_lines(mirror["problems"])
+    yield from _behind_lines(mirror)
     yield "  To let git merge it by field instead of by line:"
     yield from (f"    {line}" for line in DRIVER)
 
@@ -245,7 +256,8 @@ def _sync(context: Context) -> int:
     if mirror["state"] != "in_step":
         answer(context, mirror, mirror_lines(mirror, context.now_ms))
         return exits.CONFLICT
-    return _answer(context, mirror, confirmed(context, f"{neutralise(_path(mirror))} is in step"))
+    done = ": taken in and written back" if mirror["behind"] else " is in step"
+    return _answer(context, mirror, confirmed(context, f"{neutralise(_path(mirror))}{done}"))
 
 
 def _foretold(context: Context, mirror: dict[str, Any]) -> int:

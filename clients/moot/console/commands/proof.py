@@ -39,7 +39,8 @@ def _prove(context: Context) -> int:
     given = context.arguments
     proofs = context.api.call(Prove(id=given.id, n=given.n))
     if given.output not in {None, "-"}:
-        context.terminal.write_file(given.output, (line.encode() for line in _file_lines(proofs)))
+        lines = (line.encode() for line in _file_lines(proofs))
+        context.terminal.write_file(given.output, lines, parents=False)
         told = f"Wrote {len(proofs)} proofs to {neutralise(given.output)}"
         answer(context, {"file": given.output, "proofs": len(proofs)}, [confirmed(context, told)])
     elif context.json:

@@ -15,6 +15,7 @@ from moot.console.context import answer, answer_list, carry_out, need_project
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import SetSetting, Settings
+from moot_protocol.sections import SECTIONS
 from moot_protocol.settings import KV, PREFIX_KEYS, custom_statuses, custom_types, problem_of
 
 STATUSES: Final = {
@@ -159,8 +160,15 @@ def _list(context: Context) -> int:
     return exits.OK
 
 
+def _show_arguments(parser: ArgumentParser) -> None:
+    _town_argument(parser)
+    parser.add_argument("--source", choices=("project", "town"), help="only what is set for this")
+
+
 def _show(context: Context) -> int:
-    document = [{"key": each["key"], "value": each["value"], "source": each["of"]} for each in read_settings(context)]
+    wanted = context.arguments.source
+    found = [each for each in read_settings(context) if wanted in {None, each["of"]}]
+    document = [{"key": each["key"], "value": each["value"], "source": each["of"]} for each in found]
     told = [f"{neutralise(each['key'])} = {neutralise(each['value'])}  ({each['source']})" for each in document]
     answer(context, document, told or ["No configuration set"])
     return exits.OK
@@ -220,11 +228,20 @@ def _statuses(context: Context) -> int:
     return exits.OK
 
 
+def _types_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--sections", action="store_true", help="with the sections that descriptions should have")
+
+
 def _types(context: Context) -> int:
     custom = custom_types(_own(context, "types.custom"))
-    core = [{"name": name, "description": about} for name, about in TYPES.items()]
+    core: list[dict[str, Any]] = [{"name": name, "description": about} for name, about in TYPES.items()]
+    if context.arguments.sections:
+        core = [each | {"sections": list(SECTIONS.get(each["name"], ()))} for each in core]
     rows = [*TYPES.items(), *((name, "your own") for name in custom)]
-    answer(context, {"core_types": core, "custom_types": custom}, (f"  {name:<12} {about}" for name, about in rows))
+    told = [f"  {name:<12} {about}" for name, about in rows]
+    if context.arguments.sections:
+        told += [f"  {name}: {', '.join(headings)}" for name, headings in SECTIONS.items()]
+    answer(context, {"core_types": core, "custom_types": custom}, told)
     return exits.OK
 
 
@@ -240,11 +257,11 @@ COMMANDS: Final = (
     Command("config set-many", "Set several settings at once, all or none", _set_many_arguments, _set_many),
     Command("config unset", "Take a setting away", _unset_arguments, _unset),
     Command("config list", "All settings", _town_argument, _list, examples=("moot config list --json",)),
-    Command("config show", "All settings, and whose they are", _town_argument, _show),
+    Command("config show", "All settings, and whose they are", _show_arguments, _show),
     Command("config drift", "Whether anything differs from what the settings ask for", _town_argument, _drift),
     Command("config apply", "The same: there is nothing to be applied", _apply_arguments, _drift),
     Command("config validate", "Whether every setting has a value it can have", _town_argument, _validate),
     Command("statuses", "The statuses that issues can have", no_arguments, _statuses),
-    Command("types", "The types that issues can have", no_arguments, _types),
+    Command("types", "The types that issues can have", _types_arguments, _types),
 )
 """The commands of this module."""

@@ -52,6 +52,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--mirror", action=BooleanOptionalAction, help="import .beads/issues.jsonl and keep it in step, or leave it"
     )
+    parser.add_argument("--from-jsonl", dest="mirror", action="store_true", default=None, help="as --mirror")
     spools.add_argument(parser)
     for flag in ("--init-if-missing", "--non-interactive", "--skip-agents", "--skip-hooks", "--stealth", *_SWITCHES):
         parser.add_argument(flag, action="store_true", help="accepted for bd's sake: this is what is done anyway")

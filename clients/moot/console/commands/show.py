@@ -12,15 +12,18 @@ from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands import conflicts
 from moot.console.context import answer_list
+from moot.console.filter_arguments import projects_of
 from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
+from moot.console.watching import watched
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.handoff import read_handoff
-from moot_protocol.listing import IssueDoc, Page
-from moot_protocol.requests import Conflicts, Edges, Show
+from moot_protocol.listing import Filter, IssueDoc, Page
+from moot_protocol.requests import Conflicts, Edges, ListIssues, Show
 
 NOT_HERE: Final = "not here"
+_AT_WORK: Final = ("in_progress", "hooked")
 _TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")
 _FACTS: Final = {
     "owner": "owner",
@@ -213,6 +216,8 @@ def _show_arguments(parser: ArgumentParser) -> None:
     )
     for flag in ("--include-comments", "--include-dependents"):
         parser.add_argument(flag, action="store_true", help="accepted for bd's sake: both are always there")
+    parser.add_argument("--current", action="store_true", help="the issue that you have in progress, changed last")
+    parser.add_argument("-w", "--watch", action="store_true", help="draw it again whenever something happens")
     look = parser.add_mutually_exclusive_group()
     look.add_argument("--short", action="store_true", help="one line each")
     look.add_argument("--long", action="store_true", help="fields that have no place on the page too")
@@ -223,9 +228,25 @@ def _show_arguments(parser: ArgumentParser) -> None:
 
 def _wanted(context: Context) -> tuple[str, ...]:
     ids = (*context.arguments.ids, *(context.arguments.id or ()))
+    if context.arguments.current and not ids:
+        return (_current(context),)
     if not ids:
         raise RefusedError("which issue?", code=Code.USAGE, hint="give one or more ids")
     return ids
+
+
+def _current(context: Context) -> str:
+    """The issue that the actor works on.
+
+    Raises:
+        RefusedError: `not_found`: on none.
+    """
+    mine = Filter(projects=projects_of(context), statuses=_AT_WORK, assignee=context.actor)
+    page = context.api.call(ListIssues(filter=mine, sort="updated", limit=1))
+    if not page.issues:
+        told = f"{context.actor} has no issue in progress"
+        raise RefusedError(told, code=Code.NOT_FOUND, hint="`moot ready --claim` takes one")
+    return str(page.issues[0]["id"])
 
 
 def _around(context: Context, issue: IssueDoc, *, past: bool) -> Neighbours:
@@ -309,7 +330,7 @@ COMMANDS: Final = (
         "show",
         "Show issues in full",
         _show_arguments,
-        _show,
+        watched(_show),
         aliases=("view",),
         examples=("moot show a1b2", "moot show a1b2 --as-of yesterday", "moot show a1b2 c3d4 --json"),
     ),

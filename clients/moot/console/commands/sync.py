@@ -25,14 +25,19 @@ _COUNTED: Final = ("sent", "received", "queued")
 def _sync_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--plane", default="", metavar="PLANE", help="only this plane")
     parser.add_argument("--wait", action="store_true", help="until everything known on both sides is exchanged")
-    for flag in ("--full", "--flush-only", "--import-only", "--no-pull", "--no-push"):
+    parser.add_argument("--status", action="store_true", help="exchange nothing: what waits for each remote")
+    for flag in ("--full", "--flush-only", "--import-only", "--no-pull", "--no-push", "--from-main", "--squash"):
         parser.add_argument(flag, action="store_true", help="accepted for bd's sake: every exchange goes both ways")
+    for flag in ("--ours", "--theirs", "--manual"):
+        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: both sides are merged")
     parser.add_argument("-m", "--message", help="accepted for bd's sake: an exchange has no message")
     parser.add_argument("--remote", metavar="NAME", help="accepted for bd's sake: it is all remotes")
     parser.add_argument("--force", action="store_true", help="accepted for bd's sake: nothing is ever overwritten")
 
 
 def _sync(context: Context) -> int:
+    if context.arguments.status:
+        return _outbox(context)
     exchange = _exchanged(context)
     if context.json:
         documents.write(context, exchange)

@@ -7,7 +7,7 @@ With `--since` it reads two states of a file in step, and sends only the lines t
 """
 
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,7 +15,8 @@ import msgspec
 from moot.console import as_bd, documents, exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.context import carry_out, chunks_of, need_project, note
+from moot.console.context import carry_out, chunks_of, need_project, note, own_projects
+from moot.console.integrity import CLOSED, SURE, leftovers
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
@@ -23,7 +24,7 @@ from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories, Remember
-from moot_protocol.requests import Export, Import, ImportEdits, WorkspaceInfo
+from moot_protocol.requests import Export, Import, ImportEdits, ListIssues, WorkspaceInfo
 
 LINES_AT_ONCE: Final = 2000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""
@@ -150,6 +151,9 @@ def _import_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-i", "--input", metavar="FILE", help="the same")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
     parser.add_argument(
+        "--dedup", action="store_true", help="leave out new issues whose title an open one has, in letters of any size"
+    )
+    parser.add_argument(
         "--since", metavar="BASE", help="take in only what changed since this earlier state of the file"
     )
     parser.add_argument(
@@ -157,6 +161,41 @@ def _import_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="with --since: delete issues whose lines are gone, unless the file has lines that can't be read",
     )
+
+
+class _OnlyNew:
+    """Takes out of a stream of lines the issues that would be new here and have an open one's title."""
+
+    def __init__(self, context: Context) -> None:
+        page = context.api.call(ListIssues(filter=Filter(projects=(need_project(context),)), all=True, limit=0))
+        self._ids = {issue["id"] for issue in page.issues}
+        self._titles = {_same(issue["title"]) for issue in page.issues if issue["status"] != CLOSED}
+        self.count = 0
+
+    def apart(self, lines: Iterable[bytes | None]) -> Iterator[bytes | None]:
+        """The lines, those that are left out blank."""
+        for line in lines:
+            found = _read_line(line)
+            is_known = found is None or found.id in self._ids or _same(found.title) not in self._titles
+            self.count += not is_known
+            yield line if is_known else b""
+
+
+class _IssueLine(msgspec.Struct):
+    id: str = ""
+    title: str = ""
+    owner: str = ""
+
+
+def _read_line(line: bytes | str | None) -> _IssueLine | None:
+    try:
+        return msgspec.json.decode(line, type=_IssueLine) if line else None
+    except msgspec.DecodeError:
+        return None  # what is wrong with it is told by whoever takes it in
+
+
+def _same(title: str) -> str:
+    return " ".join(title.casefold().split())
 
 
 class _Tally:
@@ -168,6 +207,8 @@ class _Tally:
         self.session = ""
         self.lines = 0
         self.memories = 0
+        self.left_out = 0
+        """Lines that say what an open issue says already."""
 
     @property
     def taken(self) -> int:
@@ -197,6 +238,7 @@ def _import(context: Context) -> int:
     if context.json:
         source = {"source": _name(path)} | ({} if since is None else {"since": _name(since)})
         kept = {"memories": tally.memories} if tally.memories else {}
+        kept |= {"deduplicated": tally.left_out} if context.arguments.dedup else {}
         document = {**source, **tally.counts, **kept, "problems": tally.problems}
         documents.write(context, document | ({"dry_run": True} if context.arguments.dry_run else {}))
     else:
@@ -212,6 +254,8 @@ def _source(context: Context) -> str:
     if (file is None) == (flag is None):
         raise RefusedError("import needs one file", code=Code.USAGE, hint="`moot import FILE`, or - for stdin")
     path = str(flag if file is None else file)
+    if since is not None and context.arguments.dedup:
+        raise RefusedError("--dedup and --since exclude one another", code=Code.USAGE)
     if since is None and context.arguments.delete_missing:
         raise RefusedError("--delete-missing goes with --since BASE", code=Code.USAGE)
     if since == path == "-":
@@ -235,7 +279,9 @@ def _take_in(context: Context, path: str) -> _Tally:
     tally = _Tally()
     progress = Progress(context, "importing", "lines")
     memories = _Memories(context)
-    pieces = _pieces(memories.apart(split_lines(chunks_of(context, path))))
+    lines = memories.apart(split_lines(chunks_of(context, path)))
+    new = _OnlyNew(context) if context.arguments.dedup else None
+    pieces = _pieces(lines if new is None else new.apart(lines))
     piece = next(pieces, None)
     while piece is not None:
         following = next(pieces, None)
@@ -254,6 +300,7 @@ def _take_in(context: Context, path: str) -> _Tally:
         piece = following
     progress.end()
     tally.memories = memories.count
+    tally.left_out = 0 if new is None else new.count
     return tally
 
 
@@ -306,6 +353,7 @@ def _portions(pairs: Iterable[LinePair]) -> Iterator[tuple[LinePair, ...]]:
 def _tell(context: Context, tally: _Tally, path: str) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in tally.counts.items())
     counts += f", {tally.memories:,} kept as memories" if tally.memories else ""
+    counts += f", {tally.left_out:,} left out as there already" if tally.left_out else ""
     counts += f", {several(len(tally.problems), 'problem')}" if tally.problems else ""
     done = "Would import" if context.arguments.dry_run else "Imported"
     source = neutralise(_name(path))
@@ -328,6 +376,8 @@ def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--no-tombstones", action="store_true", help="leave deleted issues out")
     parser.add_argument("--include-memories", action="store_true", help="the project's memories after its issues")
     parser.add_argument("--include-infra", action="store_true", help="accepted for bd's sake: no type is left out")
+    parser.add_argument("--scrub", action="store_true", help="leave out what looks like a test's: see `doctor`")
+    parser.add_argument("--exclude-owner", action="append", metavar="NAME", help="leave out what this one owns")
 
 
 def _export(context: Context) -> int:
@@ -337,7 +387,7 @@ def _export(context: Context) -> int:
         for line in pages:
             context.terminal.out(line)
         return exits.OK
-    context.terminal.write_file(output, (line.encode() for line in pages))
+    context.terminal.write_file(output, (line.encode() for line in pages), parents=False)
     if context.json:
         documents.write(context, {"file": output, "issues": pages.issues})
     else:
@@ -354,14 +404,18 @@ class _Pages:
 
     def __iter__(self) -> Iterator[str]:
         context, given = self._context, self._context.arguments
-        wanted = Filter(projects=() if given.all or not context.project else (context.project,), plane=given.plane)
+        wanted = Filter(projects=() if given.all else own_projects(context), plane=given.plane)
         progress = Progress(context, "exporting", "issues")
         after = ""
+        scrubbed = self._scrubbed(wanted) if given.scrub else frozenset()
         while True:
             page = context.api.call(Export(filter=wanted, after=after, tombstones=not given.no_tombstones))
-            self.issues += len(page["lines"])
-            if page["lines"]:
-                yield "\n".join(page["lines"]) + "\n"
+            lines = page["lines"]
+            if scrubbed or given.exclude_owner:
+                lines = [line for line in lines if self._is_wanted(line, scrubbed)]
+            self.issues += len(lines)
+            if lines:
+                yield "\n".join(lines) + "\n"
             progress.report(self.issues)
             after = page["next"]
             if not after:
@@ -369,6 +423,17 @@ class _Pages:
         progress.end()
         if given.include_memories:
             yield from self._memories()
+
+    def _scrubbed(self, wanted: Filter) -> frozenset[str]:
+        """The issues that look most like ones that a test has made."""
+        page = self._context.api.call(ListIssues(filter=wanted, all=True, limit=0, sort="id", texts=True))
+        return frozenset(found.issue["id"] for found in leftovers(page.issues) if found.score >= SURE)
+
+    def _is_wanted(self, line: str, scrubbed: Container[str]) -> bool:
+        found = _read_line(line)
+        return found is None or not (
+            found.id in scrubbed or found.owner in (self._context.arguments.exclude_owner or ())
+        )
 
     def _memories(self) -> Iterator[str]:
         context = self._context

@@ -34,7 +34,11 @@ from moot_protocol.gate_requests import SetAwaited
 from moot_protocol.listing import IssueDoc
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, Show, Update
+from moot_protocol.sections import missing_sections
 
+_KEPT_AS_METADATA: Final = (
+    "--mol-type", "--wisp-type", "--event-actor", "--event-category", "--event-payload", "--event-target",
+)  # fmt: skip
 Labelled = tuple[str, Mutation[Any]]
 """A mutation and what names it in errors."""
 
@@ -56,6 +60,9 @@ def _create_arguments(parser: ArgumentParser) -> None:
     add("--skills", metavar="TEXT", help="what whoever does it has to know; goes into the description")
     add("--context", metavar="TEXT", help="what to know about it; goes into the description")
     add("--repo", metavar="FOLDER", help="the project's folder, if it is this one; else go there with -C")
+    add("--validate", action="store_true", help="refuse a description without the sections that its type should have")
+    for flag in _KEPT_AS_METADATA:
+        add(flag, metavar="TEXT", help="kept in the issue's metadata under this name")
     for flag in ("--force", "--no-history"):
         add(flag, action="store_true", help="accepted for bd's sake: it changes nothing here")
     add("--dry-run", action="store_true", help="check everything, write nothing")
@@ -81,6 +88,8 @@ def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
     if fields.issue_type is UNSET:
         fields.issue_type = DEFAULT_TYPE
     _write_together(given, fields)
+    if given.validate:
+        _check_sections(fields)
     _check_folder(context)
     outward, inward = _read_deps(given)
     create = Create(
@@ -93,7 +102,7 @@ def create_mutations(context: Context, itself: str = "$1") -> list[Labelled]:
         labels=comma_separated(given.labels),
         edges=tuple(outward),
         parent=given.parent or "",
-        metadata=read_metadata(context, given.metadata),
+        metadata=_as_metadata(given) | read_metadata(context, given.metadata),
         inherit_labels=not given.no_inherit_labels,
     )
     waiting = [AddEdge(actor=context.actor, dry_run=given.dry_run, id=issue, edge=Edge(to=itself)) for issue in inward]
@@ -110,6 +119,23 @@ def _write_together(given: Namespace, fields: IssueFields) -> None:
     if given.append_notes:
         notes = [] if isinstance(fields.notes, UnsetType) else [fields.notes]
         fields.notes = "\n".join(filter(None, [*notes, given.append_notes]))
+
+
+def _as_metadata(given: Namespace) -> dict[str, Any]:
+    names = (flag.removeprefix("--").replace("-", "_") for flag in _KEPT_AS_METADATA)
+    return {name: value for name in names if (value := getattr(given, name)) is not None}
+
+
+def _check_sections(fields: IssueFields) -> None:
+    """Refuse a description that lacks sections.
+
+    Raises:
+        RefusedError: `invalid`.
+    """
+    told = ["" if value is UNSET else str(value) for value in (fields.description, fields.acceptance_criteria)]
+    missing = missing_sections(str(fields.issue_type), *told)
+    if missing:
+        raise RefusedError(f"the description lacks {', '.join(missing)}", hint="add them, or leave --validate out")
 
 
 def _check_folder(context: Context) -> None:

@@ -75,6 +75,7 @@ def plane_of_project(unit: Unit, project: str, plane: str) -> int:
                 f"project {project} belongs to plane {labels[holding[0].number]}, not to {labels[meant.number]}",
                 code=Code.CONFLICT,
                 hint="a project stays on its plane; another one needs another prefix",
+                discreet=f"project {project} belongs to another plane",
             )
         return meant.number
     if len(holding) > 1:
@@ -84,6 +85,7 @@ def plane_of_project(unit: Unit, project: str, plane: str) -> int:
             f"several planes have a project {project}: {several}",
             code=Code.AMBIGUOUS,
             hint="go to its folder, or name the plane with --plane",
+            discreet=f"several planes have a project {project}; name the plane with --plane",
         )
     return holding[0].number if holding else unit.replica.ledger.number
 
@@ -99,8 +101,9 @@ def _refuse_unopened(unit: Unit, plane: int, project: str) -> None:
     opened = sorted({name for row in issue_planes(unit.replica.planes) for name in _opened(unit, row.number)})
     if opened:
         some = ", ".join(opened[:_PROJECTS_TOLD]) + ("…" if len(opened) > _PROJECTS_TOLD else "")
+        missing = f"there is no project {project}"
         raise RefusedError(
-            f"there is no project {project}", code=Code.NOT_FOUND, hint=f"there are: {some}; `moot init` opens one"
+            missing, code=Code.NOT_FOUND, hint=f"there are: {some}; `moot init` opens one", discreet=missing
         )
 
 
@@ -141,7 +144,8 @@ def refuse_taken(unit: Unit, issue: str) -> None:
     taken = next(chain(names.exactly(issue), names.aliased(issue)), None)
     if taken is not None:
         where = f" on plane {labels_of(planes)[taken.plane]}" if len(planes) > 1 else ""
-        raise RefusedError(f"there is an issue {issue} already{where}", code=Code.EXISTS)
+        there = f"there is an issue {issue} already"
+        raise RefusedError(there + where, code=Code.EXISTS, discreet=there)
 
 
 def refuse_elsewhere(unit: Unit, plane: int, typed: str) -> None:
@@ -161,4 +165,5 @@ def refuse_elsewhere(unit: Unit, plane: int, typed: str) -> None:
         f"{found.issue} is on plane {labels[found.plane]}; dependencies of an issue on plane {labels[plane]} lead to"
         " issues of that plane only",
         hint=f"`external:{found.issue}` stands for what lies elsewhere",
+        discreet=f"{typed} is on another plane; dependencies of an issue lead to issues of its own plane only",
     )

@@ -1,24 +1,38 @@
 """Checks of what people ask to be written: clear refusals before anything is."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from moot_protocol import json_text, limits
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import SHAPES, Shape
+from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, SHAPES, Shape
 from moot_protocol.kinds import ISSUE, Policy, field_of
 from moot_protocol.requests import Edge
 from moot_protocol.settings import STATUSES, TYPES
 from moot_protocol.times import instant_ms
+from mootd.engine.issues.vocabulary import Vocabulary
 
 _LEAST_PRIORITY: Final = 4
 
 
-def check_fields(fields: dict[str, Any]) -> None:
+def _nothing() -> Vocabulary:
+    return Vocabulary({}, frozenset())
+
+
+def check_fields(fields: dict[str, Any], own: Callable[[], Vocabulary] = _nothing) -> None:
     """Check the registers of a create or update.
+
+    Args:
+        fields: register → value.
+        own: what the project has beside the statuses and types of every project; asked for only where it matters.
 
     Raises:
         RefusedError: `invalid` or `limit`, naming the field.
     """
+    if fields.get("status", DEFAULT_STATUS) not in STATUSES:
+        own().refuse_status(fields["status"])
+    if fields.get("issue_type", DEFAULT_TYPE) not in TYPES:
+        own().refuse_type(fields["issue_type"])
     for name, value in fields.items():
         _check_field(name, value)
 
@@ -28,10 +42,6 @@ def _check_field(name: str, value: Any) -> None:
         check_title(value)
     elif name == "priority" and not 0 <= value <= _LEAST_PRIORITY:
         raise RefusedError(f"priority {value} is out of range", hint="0 is the most urgent, 4 the least")
-    elif name == "status" and value not in STATUSES:
-        raise RefusedError(f"{value!r} is no status", hint=f"one of {', '.join(sorted(STATUSES))}")
-    elif name == "issue_type" and value not in TYPES:
-        raise RefusedError(f"{value!r} is no issue type", hint=f"one of {', '.join(sorted(TYPES))}")
     elif name == "estimated_minutes" and value < 0:
         raise RefusedError("an estimate can't be negative")
     elif SHAPES.get(name) is Shape.TIME and value and instant_ms(value) is None:

@@ -59,7 +59,8 @@ def _lists(unit: Unit, plane: str) -> Lists:
     planes = unit.replica.planes
     every = Issues(unit.entities(), *([row.number for row in issue_planes(planes)] or [unit.replica.ledger.number]))
     issues = Issues(unit.entities(), issue_plane_meant(planes, plane).number) if plane else every
-    return Lists(issues, every.names, {**unit.replica.projects, **unit.new_projects}, unit.now_ms)
+    projects = {**unit.replica.projects, **unit.new_projects}
+    return Lists(issues, every.names, projects, unit.now_ms, ledger=unit.replica.ledger.number)
 
 
 # -- Giving back ---------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def _described(sibling: Sibling) -> dict[str, Any]:
 
 def resolve(writer: IssueWriter, request: Resolve) -> IssueDoc:
     """Write one value over all siblings of a field."""
-    name, _, record, _ = writer.find(request.id, deleted=True)
+    name, _, record, shown = writer.find(request.id, deleted=True)
     issues = writer.issues()
     if request.field not in issues.read(record).conflicts:
         raise RefusedError(
@@ -118,6 +118,8 @@ def resolve(writer: IssueWriter, request: Resolve) -> IssueDoc:
     key, _, entry = request.field.partition(".")
     if request.pick is None:
         value = _given(key, entry, request.value)
+        if not entry:
+            checks.check_fields({key: value}, lambda: writer.own(shown.project))
     else:
         value = _picked(name, request, _siblings(issues.live(record, texts=True), request.field))
     editor = writer.editor(name, request)
@@ -141,7 +143,7 @@ def _picked(name: str, request: Resolve, siblings: list[Sibling]) -> Any:
 
 
 def _given(key: str, entry: str, value: Any) -> Any:
-    """A new value, checked as an update would check it; of an entry its content."""
+    """A new value, of its field's type; of an entry its content."""
     if entry:
         return checks.json_content(entry, value)
     if key not in IssueFields.__struct_fields__:
@@ -150,5 +152,4 @@ def _given(key: str, entry: str, value: Any) -> Any:
         msgspec.convert({key: value}, IssueFields)
     except msgspec.ValidationError as error:
         raise RefusedError(f"{key}: {error}") from error
-    checks.check_fields({key: value})
     return value

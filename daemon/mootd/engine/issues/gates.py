@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.gate_requests import AWAIT_TYPES, GATE, WAITERS, Await, CreateGate, SetAwaited
+from moot_protocol.gate_requests import AWAIT_TYPES, AWAITING_ISSUES, GATE, WAITERS, Await, CreateGate, SetAwaited
 from moot_protocol.limits import NAME_BYTES
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
@@ -17,7 +17,7 @@ MOST_WAITERS: Final = 100
 """Names that wait for one issue: they stand in one field."""
 _NS: Final = 1_000_000
 _MOST_TIMEOUT_MS: Final = 2**63 // _NS - 1
-_ASKED_BY_ID: Final = frozenset({"issue", "bead", "gh:pr"})
+_ASKED_BY_ID: Final = AWAITING_ISSUES | {"gh:pr"}
 """What can't be known later: the number of a run can be found out, by the name of a workflow or the commit."""
 
 
@@ -26,7 +26,7 @@ def create_gate(unit: Unit, request: CreateGate) -> IssueDoc:
     await_id, title = request.await_id.strip(), request.title.strip()
     _check(request, await_id)
     writer = IssueWriter(unit, plane_of_project(unit, request.project, request.plane))
-    if request.await_type in {"issue", "bead"}:
+    if request.await_type in AWAITING_ISSUES:
         await_id = writer.target(await_id)[0]
     blocked = [writer.target(issue)[0] for issue in dict.fromkeys(request.blocks)]
     fields = IssueFields(

@@ -21,6 +21,7 @@ from mootd.engine.issues.addressing import exactly, refuse_elsewhere, refuse_tak
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_cycle
+from mootd.engine.issues.vocabulary import Vocabularies, Vocabulary
 from mootd.engine.origins import Origins
 from mootd.engine.record import Record, live_of
 from mootd.engine.unit import Unit
@@ -76,12 +77,17 @@ class IssueWriter:
         origins = Origins(self.unit.replica, self.unit.transaction)
         return Issues(self.unit.entities(), self.plane, origins=origins).document(record)
 
+    def own(self, project: str) -> Vocabulary:
+        """The statuses and types that a project has of its own."""
+        self.unit.flush()
+        return Vocabularies(self.unit.entities(), self.unit.replica.ledger.number).of(self.plane, project)
+
     # -- Create --------------------------------------------------------------------------------------------------
     def create(self, request: Create) -> IssueDoc:
         """Create an issue."""
         fields = _given(request.fields)
         checks.check_title(fields.get("title", ""))
-        checks.check_fields(fields)
+        checks.check_fields(fields, lambda: self.own(request.project))
         for label in request.labels:
             checks.check_label(label)
         labels = dict.fromkeys(request.labels)
@@ -130,7 +136,7 @@ class IssueWriter:
         name, _, record, shown = self.find(request.id)
         if "title" in fields:
             checks.check_title(fields["title"])
-        checks.check_fields(fields)
+        checks.check_fields(fields, lambda: self.own(shown.project))
         if request.ttl_ms:
             holding.check_ttl(request.ttl_ms)
         if request.claim:
@@ -213,6 +219,7 @@ class IssueWriter:
                 f"{name} is blocked by open issues: {', '.join(issues.open_blockers(eid, BLOCKING))}",
                 code=Code.CONFLICT,
                 hint="close those first, or add --force",
+                discreet=f"{name} is blocked by open issues; close those first, or add --force",
             )
         editor = self.editor(name, request)
         editor.set("status", issue.CLOSED)

@@ -54,7 +54,11 @@ def run_script(request: Script, carry_out: Carry) -> list[Any]:
         except MootError as error:
             label = step.get("label") or f"step {number}"
             raise RefusedError(
-                f"{label}: {error.message}", code=error.code, hint=error.hint, retryable=error.retryable
+                f"{label}: {error.message}",
+                code=error.code,
+                hint=error.hint,
+                retryable=error.retryable,
+                discreet=f"{label}: {error.discreet}" if error.discreet else "",
             ) from error
     return answers
 

@@ -90,6 +90,7 @@ def refuse_cycle(issues: Issues, source: int, target: int) -> None:
             f"this would close a cycle: {' → '.join([names[-1], *names])}",
             code=Code.CONFLICT,
             hint=f"remove one of these dependencies first; `moot dep tree {names[0]}` shows them",
+            discreet="this would close a cycle",
         )
 
 

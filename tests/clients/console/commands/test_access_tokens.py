@@ -33,6 +33,7 @@ def test_a_token_for_a_file_is_written_for_its_owner_alone_and_not_shown() -> No
     ran = run_console("access token create ci --out ci.token --json", {"create_token": TOKEN | {"token": SHOWN_ONCE}})
     assert ran.terminal.files["ci.token"] == f"{SHOWN_ONCE}\n".encode()
     assert ran.terminal.modes["ci.token"] == 0o600
+    assert ran.terminal.in_folders_that_are_there == {"ci.token"}
     assert SHOWN_ONCE not in ran.out + ran.err
     assert ran.document["id"] == TOKEN["id"]
 

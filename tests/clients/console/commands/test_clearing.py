@@ -45,6 +45,8 @@ def test_burning_takes_all_of_it_away_unless_work_has_begun(town: Pourer) -> Non
     burned = town.json(f"mol burn {epic} --force")
     assert (burned["molecule_id"], burned["deleted_count"]) == (epic, 3)
     assert town.all() == []
+    with pytest.raises(RefusedError, match="is deleted"):
+        town(f"mol burn {epic} --force")
 
 
 def test_wisps_are_burned_as_they_are_and_several_at_once(town: Pourer) -> None:

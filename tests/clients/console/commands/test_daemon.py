@@ -126,10 +126,23 @@ def test_status_tells_how_planes_are_exchanged_and_how_remotes_are() -> None:
 
 def test_alarms_of_remotes_count_and_stand_with_the_others() -> None:
     lines = status(remotes=[REMOTE]).out.splitlines()
-    assert lines[0].endswith("; 1 alarm to look at.")
+    assert lines[0].endswith("; 1 alarm and 1 unreached remote to look at.")
     assert lines[1] == "alarm: remote origin: refs/moot/x: went back (^[[2J)"
 
 
 def test_without_remotes_status_says_nothing_of_them() -> None:
     assert status(remotes=[]).out == status().out
     assert "remote" not in status().out
+
+
+def test_the_one_daemon_is_told_as_bd_tells_of_many() -> None:
+    (entry,) = run_console("daemons list --json", {"ping": PONG}).document
+    assert (entry["pid"], entry["workspace_path"], entry["alive"]) == (4711, FACTS.folder, True)
+    health = run_console("daemon health --json", {"ping": PONG}).document
+    assert (health["total"], health["healthy"], health["daemons"][0]["status"]) == (1, 1, "healthy")
+    assert run_console("daemon list", {"ping": PONG}).out.startswith("One daemon serves every folder: process 4711")
+
+
+@pytest.mark.parametrize("argv", ["daemon", "daemon --status", "daemon --start --interval 5s --auto-commit"])
+def test_flags_of_earlier_releases_tell_how_it_is(argv: str) -> None:
+    assert run_console(f"{argv} --json", {"ping": PONG}).document["running"] is True

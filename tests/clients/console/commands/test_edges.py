@@ -116,3 +116,27 @@ def test_an_issue_that_blocks_another_can_be_named_first() -> None:
     assert ran.request == AddEdge(actor="unknown", id="bd-2", edge=Edge(to="bd-1"))
     assert ran.document == {"status": "added", "blocker_id": "bd-1", "blocked_id": "bd-2", "type": "blocks"}
     assert run_console("dep bd-1").code == 2
+
+
+# -- dep add --file ----------------------------------------------------------------------------------------------
+LINES = b'{"from":"a","to":"b"}\n\n{"issue_id":"a","depends_on_id":"c","type":"related"}\n'
+
+
+def test_a_file_of_edges_is_added_all_or_none_in_either_of_bds_ways_to_write_them() -> None:
+    answers = {"script": [EDGE, EDGE | {"created": False}]}
+    ran = run_console("dep add --file deps.jsonl", answers, files={"deps.jsonl": LINES})
+    steps = [(step["label"], step["params"]["id"], step["params"]["edge"]) for step in ran.request.steps]
+    assert [step[:2] for step in steps] == [("line 1", "a"), ("line 3", "a")]
+    assert [(edge["to"], edge.get("type", "blocks")) for *_, edge in steps] == [("b", "blocks"), ("c", "related")]
+    assert ran.out == "✓ Added 1 dependency; 1 were there already\n"
+    assert run_console("dep add --file - --json", stdin=[b"\n"]).document["total"] == 0
+
+
+@pytest.mark.parametrize("line", [b"[]", b"{", b'{"from":"a"}', b'{"to":"a"}'])
+def test_a_line_that_is_no_edge_is_named_and_nothing_is_asked(line: bytes) -> None:
+    ran = run_console("dep add --file -", stdin=[b'{"from":"a","to":"b"}\n' + line])
+    assert (ran.code, ran.asked, "line 2" in ran.err) == (2, [], True)
+
+
+def test_a_file_names_the_issues_itself() -> None:
+    assert run_console("dep add a --file deps.jsonl").code == 2

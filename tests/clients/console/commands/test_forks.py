@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from moot_protocol.membership_requests import Forks, SettleFork
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
@@ -20,7 +22,7 @@ def branch(name: str, *events: dict[str, Any], counts: bool = False, more: int =
 def fork(*branches: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {
         "plane": "shared", "author": "A" * 43, "kind": "charter", "town": "A" * 43, "town_name": "hill", "first": 3,
-        "is_settled": False, "branches": list(branches),
+        "is_settled": False, "settled_by": "admin", "branches": list(branches),
     } | fields  # fmt: skip
 
 
@@ -63,8 +65,23 @@ def test_both_histories_are_shown_with_who_did_what_and_when() -> None:
         "    7. says something of no effect (admission KKKKKKKKKKKK) (ada, 5min ago)",
         "    and 90 events more",
     ]
-    assert "fork settle" in ran.err
+    assert ran.err == (
+        "AAAAAAAAAAAA on plane shared: an admin's town above it decides with "
+        "`moot fork settle AAAAAAAAAAAA --branch NAME`; until then neither counts\n"
+    )
     assert run_console("fork list --json", {"forks": [CHARTERS]}).document == [CHARTERS]
+
+
+@pytest.mark.parametrize(
+    ("settled_by", "told"),
+    [
+        ("town", "the machine that has its town's key decides with `moot fork settle AAAAAAAAAAAA --branch NAME`"),
+        ("recovery", "only the recovery words settle a founder's charter: `moot recover --plane shared`, on a machine"),
+        ("nobody", "nothing settles it; found a new plane"),
+    ],
+)
+def test_whoever_reads_of_a_fork_is_told_who_settles_it_and_what_to_type(settled_by: str, told: str) -> None:
+    assert told in run_console("fork list", {"forks": [fork(settled_by=settled_by)]}).err
 
 
 def test_a_machine_s_histories_are_told_by_what_they_write() -> None:

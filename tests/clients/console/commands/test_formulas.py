@@ -64,3 +64,14 @@ def test_as_bd_values_that_a_formula_has_no_use_for_are_passed_over_and_told(tow
     assert (ran.out.startswith("build: Build 2.0"), "issue: passed over" in ran.err) == (True, True)
     with pytest.raises(RefusedError, match="no variable issue"):
         town(argv)
+
+
+def test_seeding_makes_nothing_and_tells_which_formula_is_missing() -> None:
+    town = Pourer()
+    assert town.json("mol seed release") == {"status": "ok", "formulas": ["release"]}
+    assert town("mol seed release") == "release can be poured\n"
+    with pytest.raises(RefusedError, match="mol-deacon-patrol"):
+        town("mol seed --patrol")
+    with pytest.raises(RefusedError, match="which formula"):
+        town("mol seed")
+    assert town.all() == []

@@ -192,3 +192,32 @@ def test_cycles_as_json_are_arrays_of_issues() -> None:
 def test_without_cycles_there_is_nothing_to_list() -> None:
     assert run(COMMANDS, "dep cycles", CannedApi(cycles=[])).err == "no cycles\n"
     assert run(COMMANDS, "dep cycles --json", CannedApi(cycles=[])).out == "[]\n"
+
+
+# -- Ways through the graph --------------------------------------------------------------------------------------
+def test_with_all_paths_an_issue_stands_below_each_that_leads_to_it() -> None:
+    shared = node("bd-d", "blocks", node("bd-e"))
+    diamond = node("bd-a", "", node("bd-b", "blocks", shared), node("bd-c", "blocks", node("bd-d", seen=True)))
+    told = run(COMMANDS, "dep tree a --show-all-paths", CannedApi(edge_tree=diamond)).out
+    assert [line.split()[0] for line in told.splitlines()] == ["bd-a", "bd-b", "bd-d", "bd-e", "bd-c", "bd-d", "bd-e"]
+    assert "see above" not in told
+    short = run(COMMANDS, "dep tree a --show-all-paths -d 2", CannedApi(edge_tree=diamond)).out
+    assert "bd-e" not in short
+
+
+def test_a_circle_ends_where_it_begins_and_too_many_ways_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    circle = node("bd-a", "", node("bd-b", "related", node("bd-a", "related", seen=True)))
+    assert tree_of("--show-all-paths", circle).count("see above") == 1
+    monkeypatch.setattr("moot.console.commands.graph.NODES", 2)
+    with pytest.raises(RefusedError, match="more than 2 nodes"):
+        tree_of("--show-all-paths", circle)
+
+
+def tree_of(argv: str, root: dict[str, Any]) -> str:
+    return run(COMMANDS, f"dep tree a {argv}", CannedApi(edge_tree=root)).out
+
+
+def test_only_ways_to_issues_of_a_status_are_told() -> None:
+    told = tree_of("--status closed", TREE)
+    assert [line.split()[0] for line in told.splitlines()] == ["bd-a", "bd-b", "bd-c", "bd-c"]
+    assert len(tree_of("--status deferred,hooked", TREE).splitlines()) == 1

@@ -127,12 +127,6 @@ def test_there_is_never_anything_to_migrate() -> None:
     assert look("migrate --json", ping=PONG, stats={"total": 7}).document["status"] == "current"
 
 
-def test_compact_counts_and_compacts_nothing() -> None:
-    assert look("compact --stats --json", stats={"closed": 3}).document["total_closed"] == 3
-    assert look("admin compact --stats", stats={"closed": 1}).out == "1 closed issue; none is to be compacted\n"
-    assert look("compact").code == 1
-
-
 def test_ping_tells_how_long_the_daemon_took() -> None:
     def clock(*times: float) -> Callable[[], float]:
         left: Iterator[float] = iter(times)
@@ -141,3 +135,9 @@ def test_ping_tells_how_long_the_daemon_took() -> None:
     page = Page(issues=[], total=0, truncated=False)
     ran = run_console("ping --json", {"ping": PONG, "list": page}, seconds=clock(1.0, 1.004, 1.01))
     assert ran.document == {"status": "ok", "resolve_ms": 0, "store_ms": 4, "query_ms": 6, "total_ms": 10}
+
+
+def test_what_bd_migrates_beside_the_schema_is_told_apart() -> None:
+    assert run_console("migrate schema", {"ping": PONG, "stats": {"total": 0}}).code == 0
+    assert "is not here: a project stays on its plane" in run_console("migrate issues").err
+    assert "nothing is called birds" in run_console("migrate birds").err

@@ -6,9 +6,9 @@ import pytest
 
 from moot.console.commands.history import COMMANDS
 from moot_protocol.errors import RefusedError
-from moot_protocol.requests import History
+from moot_protocol.requests import History, Show
 from moot_testkit.canned_api import NOW_MS, CannedApi, run
-from moot_testkit.terminal import at_terminal, without_colours
+from moot_testkit.terminal import FACTS, at_terminal, without_colours
 
 EVENTS = [
     {
@@ -70,3 +70,16 @@ def test_a_negative_limit_is_refused() -> None:
 def test_an_event_of_another_town_says_from_which() -> None:
     event = {"at": NOW_MS, "actor": "bob", "changes": [], "_origin": {"town": "abcd", "town_name": "rivertown"}}
     assert "bob from rivertown" in run(COMMANDS, "history bd-1", CannedApi(history=[event])).out
+
+
+def test_called_as_bd_the_document_has_the_issue_after_each_change() -> None:
+    bd = FACTS._replace(program="bd")
+    both = [EVENTS[0], EVENTS[0] | {"n": 6}, EVENTS[1]]
+    issue = [{"id": "bd-1", "status": "closed", "dependencies": [], "_short": 4}]
+    ran = run(COMMANDS, "history a1b2 --json", CannedApi(history=both, show=issue), bd)
+    newest, oldest = json.loads(ran.out)
+    assert ran.asked[1:] == [Show(ids=("a1b2",), as_of=at) for at in (NOW_MS - 3_600_000, NOW_MS - 90_000_000)]
+    assert newest["Issue"] == {"id": "bd-1", "status": "closed"}
+    assert (oldest["Committer"], oldest["CommitDate"]) == ("bob", "2026-01-30T11:00:00.000Z")
+    assert newest["CommitHash"] != oldest["CommitHash"]
+    assert json.loads(run(COMMANDS, "history a1b2 --json --events", CannedApi(history=both), bd).out) == both

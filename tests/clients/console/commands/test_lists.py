@@ -50,10 +50,10 @@ EMPTY = Page(issues=[], total=0, truncated=False)
 COLOURLESS = without_colours(at_terminal(72))
 
 
-def asked(argv: str | Sequence[str], *, project: str = "bd", **answers: Any) -> Any:
+def asked(argv: str | Sequence[str], *, project: str = "bd", facts: Facts = FACTS, **answers: Any) -> Any:
     """The only request of a command."""
     api = CannedApi(**(answers or {"list": EMPTY, "ready": EMPTY, "blocked": EMPTY, "count": {"total": 0}}))
-    run(COMMANDS, argv, api, project=project)
+    run(COMMANDS, argv, api, project=project, facts=facts)
     assert len(api.asked) == 1
     return api.asked[0]
 
@@ -197,7 +197,13 @@ def test_list_asks_for_fifty_open_issues_of_the_workspaces_project() -> None:
 
 
 def test_outside_a_workspace_every_project_is_listed() -> None:
-    assert asked("list", project="").filter.projects == ()
+    assert asked("list", project="", facts=FACTS._replace(workspace="")).filter.projects == ()
+
+
+def test_in_a_workspace_that_this_machine_does_not_know_nothing_is_listed() -> None:
+    for argv in ("list", "ready", "count", "search x", "export"):
+        ran = run_console(argv, project="")
+        assert (ran.code, "workspace that this machine doesn't know" in ran.err) == (3, True), argv
 
 
 def test_another_project_can_be_named() -> None:
@@ -232,6 +238,9 @@ def test_another_project_can_be_named() -> None:
         ("--desc-contains Log --notes-contains X", {"description_contains": "Log", "notes_contains": "X"}),
         ("--empty-description --spec s-", {"empty_description": True, "spec": "s-"}),
         ("--label-pattern tech-*", {"label_pattern": "tech-*"}),
+        ("--label-regex ^a|b$", {"label_regex": "^a|b$"}),
+        ("--external-ref gh-9 --external-contains gh", {"external": "gh-9", "external_contains": "gh"}),
+        ("--mol-type swarm --wisp-type ping", {"metadata": {"mol_type": "swarm", "wisp_type": "ping"}}),
         ("--defer-before 2026-01-31", {"defer_before": NOW_MS - 12 * 3600 * 1000}),
         ("--created-after 2026-01-31", {"created_after": NOW_MS - 12 * 3_600_000}),
         ("--updated-before now", {"updated_before": NOW_MS}),
@@ -249,6 +258,19 @@ def test_another_project_can_be_named() -> None:
 def test_every_filter_reaches_the_daemon(command: str, flags: str, parts: dict[str, Any]) -> None:
     wanted = {"projects": ("bd",)} | ({"title_or_id": "x"} if command == "search x" else {}) | parts
     assert asked(f"{command} {flags}").filter == Filter(**wanted)
+
+
+def test_called_as_bd_gates_and_what_coordinates_programs_are_listed_only_where_asked_for() -> None:
+    infra = ("agent", "role", "rig", "message")
+    for argv, hidden in (
+        ("list", ("gate", *infra)), ("list --all --exclude-type epic", ("epic", "gate", *infra)),
+        ("list --include-gates", infra), ("list --include-infra", ("gate",)), ("list -t gate", ()),
+        ("list --label gt:agent", ()), ("list --id bd-1", ()),
+    ):  # fmt: skip
+        api = CannedApi(list=PAGE, count=0, settings=[])
+        run(COMMANDS, argv, api, FACTS._replace(program="bd"))
+        assert api.asked[-1].filter.exclude_types == hidden, argv  # type: ignore[attr-defined]
+    assert asked("list").filter.exclude_types == ()
 
 
 def test_the_other_lists_take_a_plane_too() -> None:

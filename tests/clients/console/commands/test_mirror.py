@@ -17,7 +17,7 @@ def mirror(**parts: Any) -> dict[str, Any]:
     """A mirror as the daemon tells it."""
     return {
         "folder": HERE, "file": FILE, "project": "bd", "plane": "00", "workspace": "w1", "state": "in_step",
-        "problem": "", "question": None, "missing": 0, "left_out": 0, "behind": False,
+        "problem": "", "question": None, "missing": 0, "left_out": 0, "behind": False, "older": 0,
         "changed_at": NOW_MS - 120_000, "versions": 2, "polls": False, "waiting": 0,
     } | parts  # fmt: skip
 
@@ -37,6 +37,15 @@ def test_on_finds_the_file_of_the_folder_or_of_one_around_it(name: str) -> None:
     assert ran.request == MirrorOn(folder=HERE, file=name, workspace="w1", project="bd")
     assert "is a mirror of bd now: 2 created, 0 updated" in ran.out
     assert "merge=moot" in ran.out
+
+
+def test_a_file_on_an_older_branch_is_told_as_one_when_it_is_adopted_and_brought_into_step() -> None:
+    behind = {"behind": True, "older": 2}
+    for argv, answer in (("on FILE", {"mirror_on": ADOPTED | behind}), ("sync", {"mirror_sync": mirror(**behind)})):
+        told = run(argv, **answer).out
+        assert "  it is an earlier version; later changes stay out of it" in told
+        assert "  2 lines in it older than what is known here brought nothing" in told
+        assert "is in step" not in told
 
 
 def test_on_takes_a_file_that_is_named() -> None:
@@ -90,11 +99,13 @@ def test_the_group_itself_is_its_status_and_its_help_tells_how_git_merges_such_f
     [
         ({"problem": "line 3 is a conflict marker"}, "not followed, line 3 is a conflict marker"),
         ({"question": {"gone": 7, "reverted": 1, "total": 9}}, "of 9 issues 7 are gone and 1 went back"),
-        ({"behind": True}, "earlier version"),
+        ({"behind": True}, "issues.jsonl (project bd): an earlier version, last changed"),
+        ({"behind": True, "older": 1}, "1 line in it older than what is known here brought nothing"),
+        ({"question": {"gone": 1, "reverted": 0, "total": 1}, "problem": "half written"}, "\n  half written"),
         ({"missing": 2}, "2 issues without a line in it any more stay here"),
         ({"missing": 1}, "1 issue without a line in it any more stays here"),
         ({"left_out": 1}, "1 line of its last change could not be taken in whole"),
-        ({"waiting": 3}, "3 issues wait to be written"),
+        ({"waiting": 3}, "3 issues to be written"),
         ({"polls": True}, "looked at every second"),
     ],
 )

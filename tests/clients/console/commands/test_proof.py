@@ -69,6 +69,7 @@ def test_prove_writes_a_file_where_one_is_named() -> None:
     ran = run_console("prove rt-1 -o p.txt", {"prove": PROOFS})
     assert ran.terminal.files["p.txt"].decode() == proof_file()
     assert ran.out == "✓ Wrote 2 proofs to p.txt\n"
+    assert ran.terminal.in_folders_that_are_there == {"p.txt"}
 
 
 def test_what_prove_writes_verifies_and_shows_who_signed_what() -> None:

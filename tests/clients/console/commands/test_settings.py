@@ -92,3 +92,17 @@ def test_statuses_and_types_are_those_built_in_and_ones_own() -> None:
     assert (
         run_console("types --json", {"settings": [setting("types.custom", "9 lives")]}).document["custom_types"] == []
     )
+
+
+def test_types_tell_which_sections_descriptions_should_have_if_asked() -> None:
+    told = {
+        each["name"]: each for each in run_console("types --sections --json", {"settings": []}).document["core_types"]
+    }
+    assert told["epic"]["sections"] == ["## Success Criteria"]
+    assert "  epic: ## Success Criteria" in run_console("types --sections", {"settings": []}).out
+    assert "Criteria" not in run_console("types", {"settings": []}).out
+
+
+def test_the_settings_of_one_source_can_be_shown() -> None:
+    told = run_console("config show --source town --json", {"settings": FOUND}).document
+    assert [each["key"] for each in told] == ["status.custom"]

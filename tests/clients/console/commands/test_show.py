@@ -8,6 +8,7 @@ import pytest
 from moot.console.commands.show import COMMANDS
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Filter, Page
 from moot_protocol.requests import Conflicts, Edges, Show
 from moot_testkit.canned_api import NOW_MS, CannedApi, run
 from moot_testkit.terminal import FACTS, at_terminal, without_colours
@@ -247,3 +248,14 @@ def test_a_claim_that_ends_tells_when_or_that_it_has_and_a_hand_off_its_next_ste
     over = show(_claim=claim | {"expires_at": "2026-01-31T11:30:00Z"}).out
     assert "claim ended 30min ago: whoever claims it has it\n" in over
     assert "handed over see comments\n" in show(comments=[{"text": "x", "handoff": {"decisions": ["a"]}}]).out
+
+
+def test_the_current_issue_is_the_one_in_progress_that_was_changed_last() -> None:
+    found = Page(issues=[{"id": "bd-1"}], total=1, truncated=False)
+    ran = run(COMMANDS, "show --current --short", CannedApi(list=found, show=[{"id": "bd-1", "title": "One"}]))
+    assert ran.asked[0].filter == Filter(  # type: ignore[attr-defined]
+        projects=("bd",), statuses=("in_progress", "hooked"), assignee="alice"
+    )
+    assert "One" in ran.out
+    with pytest.raises(RefusedError, match="alice has no issue in progress"):
+        run(COMMANDS, "show --current", CannedApi(list=Page(issues=[], total=0, truncated=False)))

@@ -183,3 +183,9 @@ def test_nothing_is_left_to_be_committed() -> None:
     for argv in ("dolt commit -m x --json", "vc commit --json"):
         ran = run_console(argv)
         assert (ran.asked, ran.document) == ([], {"committed": False})
+
+
+def test_status_exchanges_nothing() -> None:
+    box = {"remote": "origin", "frames": 0, "most_frames": 9, "bytes": 0, "most_bytes": 9, "oldest_ms": 0, "dropped": 0}
+    ran = run_console("sync --status --json", {"outbox": [box | {"is_nearly_full": False}]})
+    assert (ran.request, ran.document[0]["remote"]) == (OutboxInfo(), "origin")

@@ -8,7 +8,7 @@ from moot.console.commands import transfer
 from moot.console.commands.transfer import split_lines
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.listing import Filter
+from moot_protocol.listing import Filter, Page
 from moot_protocol.memory_requests import Remember
 from moot_protocol.requests import Export, Import, ImportEdits
 from moot_testkit.console import in_turn, run_console
@@ -221,6 +221,7 @@ def test_export_to_a_file_writes_it_whole_and_says_how_many() -> None:
     ran = run_console("export -o out.jsonl", {"export": in_turn(*PAGES)})
     assert ran.terminal.files["out.jsonl"] == b'{"id":"bd-1"}\n{"id":"bd-2"}\n{"id":"bd-3"}\n'
     assert (ran.out, ran.err) == ("", "Exported 3 issues to out.jsonl\n")
+    assert ran.terminal.in_folders_that_are_there == {"out.jsonl"}
     ran = run_console("export -o out.jsonl --json", {"export": in_turn(*PAGES)})
     assert ran.document == {"file": "out.jsonl", "issues": 3}
 
@@ -230,8 +231,11 @@ def test_export_of_all_projects_and_without_deleted_issues() -> None:
     assert request == Export(tombstones=False)
 
 
+OUTSIDE = FACTS._replace(workspace="")
+
+
 def test_outside_a_workspace_export_is_of_all() -> None:
-    assert run_console("export", {"export": PAGES[1]}, project="").request == Export()
+    assert run_console("export", {"export": PAGES[1]}, project="", facts=OUTSIDE).request == Export()
 
 
 def test_a_failing_export_says_so() -> None:
@@ -284,3 +288,33 @@ def test_memories_come_out_where_they_are_asked_for_and_go_in_again() -> None:
     ran = run_console("export --include-memories", {"export": {"lines": [], "next": ""}, "memories": KEPT})
     assert transfer.memory_of(ran.out.strip().encode()) == ("auth", KEPT[0]["text"])
     assert run_console("export", {"export": {"lines": [], "next": ""}}).out == ""
+
+
+# -- What is left out --------------------------------------------------------------------------------------------
+HERE = [{"id": "bd-1", "title": "Fix  the Login", "status": "open"}, {"id": "bd-2", "title": "Old", "status": "closed"}]
+
+
+def test_new_lines_with_an_open_issues_title_are_left_out_if_that_is_asked_for() -> None:
+    lines = [
+        b'{"id":"bd-9","title":"fix the  login"}', b'{"id":"bd-1","title":"Fix  the Login"}',
+        b'{"id":"bd-8","title":"old"}', b"{",
+    ]  # fmt: skip
+    answers = {"import": DONE, "list": Page(issues=HERE, total=2, truncated=False)}
+    ran = run_console("import - --dedup --json", answers, stdin=[b"\n".join(lines)])
+    assert ran.asked[-1].lines == (b"", *lines[1:])  # type: ignore[attr-defined]
+    assert ran.document["deduplicated"] == 1
+    assert "1 left out as there already" in run_console("import - --dedup", answers, stdin=[lines[0]]).err
+    assert run_console("import a --since b --dedup").code == 2
+
+
+def test_what_looks_like_a_tests_or_is_somebodys_can_be_left_out_of_an_export() -> None:
+    issues = [{"id": "bd-1", "title": "Test issue 1"}, {"id": "bd-2", "title": "Real", "description": "x"}]
+    exported = ['{"id":"bd-1","title":"Test issue 1"}', '{"id":"bd-2","title":"Real","owner":"joe"}']
+    answers = {
+        "export": {"lines": exported, "next": ""}, "list": Page(issues=issues, total=2, truncated=False),
+    }  # fmt: skip
+    assert run_console("export", answers).out == "\n".join(exported) + "\n"
+    assert run_console("export --scrub", answers).out == f"{exported[1]}\n"
+    assert run_console("export --exclude-owner joe", answers).out == f"{exported[0]}\n"
+    both = run_console("export --scrub --exclude-owner joe -o out.jsonl", answers)
+    assert (both.out, both.err) == ("", "Exported 0 issues to out.jsonl\n")

@@ -293,3 +293,14 @@ def test_what_a_gate_waits_for_is_set_alone_or_with_fields() -> None:
 
 def test_flags_of_update_that_mean_nothing_here_are_taken() -> None:
     assert update("a1b2", "-d", "", "--allow-empty-description", "--history", "--session", "s").code == 0
+
+
+def test_what_beads_keeps_in_fields_for_programs_stands_in_the_metadata() -> None:
+    request = run_console("create x --mol-type swarm --event-actor bob", {"create": issue()}).request
+    assert request.metadata == {"mol_type": "swarm", "event_actor": "bob"}
+
+
+def test_a_description_without_its_sections_is_refused_if_that_is_asked_for() -> None:
+    refused = run_console("create x -t bug --validate --acceptance y")
+    assert (refused.asked, "## Steps to Reproduce" in refused.err) == ([], True)
+    assert run_console("create x --validate --acceptance y", {"create": issue()}).code == 0

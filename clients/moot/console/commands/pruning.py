@@ -1,0 +1,133 @@
+"""prune and purge: deleting closed issues in bulk. What is deleted can be undeleted; the log stays whole."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from moot.console import exits
+from moot.console import filter_arguments as filters
+from moot.console.amounts import several
+from moot.console.command import Command, Context
+from moot.console.confirm import confirmed
+from moot.console.context import answer, carry_out
+from moot.console.issue_arguments import add_dry_run, batched
+from moot.console.safe_text import neutralise
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import CLOSED
+from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.requests import Delete, ListIssues
+
+_DAYS: Final = {"": 1, "d": 1, "w": 7}
+_DAY_MS: Final = 24 * 3600 * 1000
+_TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")
+_NAMED: Final = 5
+"""Ids that a preview names."""
+
+
+def days(text: str) -> int:
+    """A number of days: `30`, `30d` or `4w`.
+
+    Raises:
+        ArgumentTypeError: it is nothing of the kind.
+    """
+    digits = text.strip().lower().rstrip("dw")
+    unit = text.strip().lower()[len(digits) :]
+    if unit not in _DAYS or not (digits.isascii() and digits.isdigit() and len(digits) < 6):
+        raise ArgumentTypeError(f"{text!r} is no number of days; write one such as 30d or 4w")
+    return int(digits) * _DAYS[unit]
+
+
+def _purge_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--older-than", type=days, metavar="DAYS", help="closed before so many days: 30d, 4w")
+    parser.add_argument("--pattern", metavar="PATTERN", help="with an id like this: *-wisp-*")
+    parser.add_argument("-f", "--force", action="store_true", help="delete them, rather than show what would go")
+    filters.add_place(parser)
+    add_dry_run(parser)
+
+
+def _prune_arguments(parser: ArgumentParser) -> None:
+    _purge_arguments(parser)
+    parser.add_argument(
+        "--ignore-references", action="store_true", help="also those that open issues name in their texts"
+    )
+
+
+def _closed(context: Context, *, ephemeral: bool) -> tuple[list[IssueDoc], int]:
+    """What is closed and meant by the arguments, and how many pinned ones were left out."""
+    given = context.arguments
+    before = None if given.older_than is None else context.now_ms - given.older_than * _DAY_MS
+    wanted = Filter(projects=filters.projects_of(context), plane=given.plane, statuses=(CLOSED,), closed_before=before)
+    found = [
+        issue
+        for issue in context.api.call(ListIssues(filter=wanted, all=True, limit=0, sort="id")).issues
+        if bool(issue.get("ephemeral")) is ephemeral and fnmatchcase(issue["id"], given.pattern or "*")
+    ]
+    kept = [issue for issue in found if not issue.get("pinned")]
+    return kept, len(found) - len(kept)
+
+
+def _named_by_others(context: Context, issues: Sequence[IssueDoc]) -> set[str]:
+    """Which of some issues are named in a text of an open one."""
+    wanted = Filter(projects=filters.projects_of(context))
+    page = context.api.call(ListIssues(filter=wanted, limit=0, sort="id", texts=True)) if issues else None
+    told = "\n".join(
+        text
+        for issue in (page.issues if page else ())
+        for text in (*(issue.get(name, "") for name in _TEXTS), *(each["text"] for each in issue.get("comments", ())))
+    )
+    return {issue["id"] for issue in issues if issue["id"] in told}
+
+
+def _purge(context: Context) -> int:
+    found, pinned = _closed(context, ephemeral=True)
+    return _delete(context, "purge", found, pinned, dry_run=context.arguments.dry_run)
+
+
+def _prune(context: Context) -> int:
+    given = context.arguments
+    if given.older_than is None and given.pattern is None:
+        hint = "`--older-than 30d` or `--pattern 'bd-old-*'`; `--pattern '*'` for all that is closed"
+        raise RefusedError("prune needs to be told which closed issues", code=Code.USAGE, hint=hint)
+    found, pinned = _closed(context, ephemeral=False)
+    if not given.ignore_references:
+        named = _named_by_others(context, found)
+        found = [issue for issue in found if issue["id"] not in named]
+    return _delete(context, "prune", found, pinned, dry_run=given.dry_run or not given.force)
+
+
+def _delete(context: Context, word: str, issues: Sequence[IssueDoc], pinned: int, *, dry_run: bool) -> int:
+    ids = [issue["id"] for issue in issues]
+    for script in batched(
+        [[(issue, Delete(actor=context.actor, dry_run=dry_run, id=issue, reason=f"{word}d"))] for issue in ids]
+    ):
+        carry_out(context, script)
+    given = context.arguments
+    document: dict[str, Any] = {f"{word}d_count": len(ids), f"{word}d_ids": ids}
+    document |= dict.fromkeys(("dependencies_count", "labels_count", "events_count"), 0)
+    document |= {"skipped_pinned": pinned} if pinned else {}
+    document |= {"pattern": given.pattern} if given.pattern else {}
+    document |= {"older_than_days": given.older_than} if given.older_than else {}
+    document |= {"dry_run": True, f"{word}_count": len(ids)} if dry_run else {}
+    what = several(len(ids), "closed issue") if word == "prune" else several(len(ids), "closed ephemeral issue")
+    if not ids:
+        answer(context, document, [f"Nothing to {word}"])
+        return exits.OK
+    told = f"Would {word} {what}" if dry_run else f"{word.capitalize()}d {what}; `undelete` brings them back"
+    some = neutralise(", ".join(ids[:_NAMED])) + ("…" if len(ids) > _NAMED else "")
+    preview = [f"  Add --force to delete: {some}"] if dry_run and not given.dry_run else []
+    answer(context, document, [confirmed(context, told), *preview])
+    return exits.OK
+
+
+COMMANDS: Final = (
+    Command(
+        "prune",
+        "Delete closed issues that are old, or of a pattern",
+        _prune_arguments,
+        _prune,
+        examples=("moot prune --older-than 90d", "moot prune --older-than 90d --force"),
+    ),
+    Command("purge", "Delete ephemeral issues that are closed", _purge_arguments, _purge),
+)
+"""The commands of this module."""

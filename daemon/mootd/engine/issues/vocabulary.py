@@ -1,0 +1,100 @@
+"""The statuses and types of a project's own: what its settings, else the town's, say that there are.
+
+Invariant: a setting only says what may be written and which lists show it. No record, index or standing follows from
+one, so that machines that have read different settings still agree on all of these; and a name that a setting no
+longer has stays on the issues that bear it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
+
+from moot_protocol import policies
+from moot_protocol.errors import RefusedError
+from moot_protocol.kinds import SETTING, field_of
+from moot_protocol.settings import STATUSES, TYPES, custom_statuses, custom_types
+from mootd.engine import layout
+from mootd.engine.entities import Entities
+
+T = TypeVar("T")
+
+STATUS_KEY, TYPE_KEY = "status.custom", "types.custom"
+ACTIVE: Final = "active"
+HIDDEN: Final = frozenset({"done", "frozen"})
+"""Categories whose issues a list shows only where it is asked for them."""
+
+
+class Vocabulary(NamedTuple):
+    """What a project has beside the statuses and types of every project."""
+
+    statuses: Mapping[str, str]
+    """Name → category, empty where none was given."""
+    types: frozenset[str]
+
+    def refuse_status(self, name: str) -> None:
+        """Refuse a status that nobody has.
+
+        Raises:
+            RefusedError: `invalid`.
+        """
+        _refuse(name, STATUSES.union(self.statuses), "status", STATUS_KEY)
+
+    def refuse_type(self, name: str) -> None:
+        """Refuse an issue type that nobody has.
+
+        Raises:
+            RefusedError: `invalid`.
+        """
+        _refuse(name, TYPES | self.types, "issue type", TYPE_KEY)
+
+
+def _refuse(name: str, known: frozenset[str], what: str, key: str) -> None:
+    if name not in known:
+        hint = f"one of {', '.join(sorted(known))}; `moot config set {key}` adds your own"
+        raise RefusedError(f"{name!r} is no {what}", hint=hint)
+
+
+class Vocabularies:
+    """The vocabularies of projects inside a transaction, each setting read once.
+
+    Args:
+        entities: the transaction.
+        ledger: the plane on which the town's settings stand.
+    """
+
+    def __init__(self, entities: Entities, ledger: int) -> None:
+        self._entities = entities
+        self._ledger = ledger
+        self._statuses: dict[tuple[int, str], Mapping[str, str]] = {}
+
+    def of(self, plane: int, project: str) -> Vocabulary:
+        """The vocabulary of a project."""
+        types = self._parsed(plane, project, TYPE_KEY, custom_types) or ()
+        return Vocabulary(self.statuses(plane, project), frozenset(types))
+
+    def statuses(self, plane: int, project: str) -> Mapping[str, str]:
+        """A project's own statuses: name → category."""
+        found = self._statuses.get((plane, project))
+        if found is None:
+            own = self._parsed(plane, project, STATUS_KEY, custom_statuses) or ()
+            # The statuses of every project mean what they mean.
+            found = {each.name: each.category for each in own if each.name not in STATUSES}
+            self._statuses[plane, project] = found
+        return found
+
+    def _parsed(self, plane: int, project: str, key: str, parse: Callable[[str], T]) -> T | None:
+        """A setting as it is understood; None where it isn't set, or was written by a newer release's rules."""
+        text = self._text(plane, f"{project}/{key}") or self._text(self._ledger, f"/{key}")
+        try:
+            return parse(text) if text else None
+        except RefusedError:
+            return None
+
+    def _text(self, plane: int, entity: str) -> str:
+        eid = self._entities.reader.get(self._entities.views.ids, layout.id_key(plane, SETTING, entity))
+        record = None if eid is None else self._entities.record(int.from_bytes(eid, "big"))
+        if record is None:
+            return ""
+        siblings: Any = self._entities.live(record).get("value", [])
+        lineage = self._entities.lineage(record, "value")
+        value = policies.read(field_of(SETTING, "value").policy, siblings, lineage).value
+        return value if isinstance(value, str) else ""
