@@ -10,7 +10,7 @@ from moot.console.context import answer, need_project
 from moot.console.safe_text import neutralise
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Settings
-from moot_protocol.requests import ListIssues, Ping, WorkspaceInfo
+from moot_protocol.requests import Count, ListIssues, Ping, WorkspaceInfo
 
 FOLDER: Final = ".moot"
 TABLES: Final = ("batches", "events", "aside", "meta", "outbox", "ids", "records", "index")
@@ -74,7 +74,8 @@ def _info_arguments(parser: ArgumentParser) -> None:
 def _info(context: Context) -> int:
     project = need_project(context)
     pong = context.api.call(Ping())
-    page = context.api.call(ListIssues(filter=Filter(projects=(project,)), all=True, limit=0, sort="id"))
+    mine = Filter(projects=(project,))
+    total = context.api.call(Count(filter=mine, all=True))["total"]
     settings = context.api.call(Settings(project=project, plane=context.plane))
     document: dict[str, Any] = {
         "database_path": pong["data"],
@@ -83,21 +84,22 @@ def _info(context: Context) -> int:
         "daemon_status": "healthy",
         "daemon_version": pong["version"],
         "daemon_uptime": pong["uptime_ms"] / 1000,
-        "issue_count": len(page.issues),
+        "issue_count": total,
         "config": {"issue_prefix": project} | values_of(settings),
     }
     if context.arguments.schema:
+        samples = context.api.call(ListIssues(filter=mine, all=True, limit=_SAMPLES)).issues
         document["schema"] = {
             "tables": list(TABLES),
             "schema_version": str(pong["protocol"]),
             "config": {"issue_prefix": project},
-            "sample_issue_ids": [issue["id"] for issue in page.issues[:_SAMPLES]],
+            "sample_issue_ids": [issue["id"] for issue in samples],
             "detected_prefix": project,
         }
     told = [
         f"data: {neutralise(pong['data'])}",
         f"project: {neutralise(project)}",
-        f"issues: {len(page.issues):,}",
+        f"issues: {total:,}",
         f"daemon: process {pong['pid']}, version {neutralise(str(pong['version']))}",
     ]
     answer(context, document, told + ([f"tables: {', '.join(TABLES)}"] if context.arguments.schema else []))

@@ -11,13 +11,15 @@ from moot_testkit.console import Outcome, issue, run_console
 from moot_testkit.terminal import FACTS
 
 PONG = {"pid": 4711, "uptime_ms": 3_500, "version": "0.1.0", "protocol": 1, "data": "/home/alice/.data"}
-PAGE = Page(issues=[issue(number) for number in range(5)], total=5, truncated=False)
+PAGE = Page(issues=[issue(number) for number in range(3)], total=None, truncated=True)
 SETTINGS = [{"key": "custom.x", "value": "1", "of": "project", "conflict": False}]
 
 
 def run(argv: str, **changes: str) -> Outcome:
     place = {"project": "bd", "folder": "/home/alice/work", "plane": "aa"} | changes
-    return run_console(argv, {"ping": PONG, "list": PAGE, "settings": SETTINGS, "workspace_info": place})
+    return run_console(
+        argv, {"ping": PONG, "list": PAGE, "count": {"total": 5}, "settings": SETTINGS, "workspace_info": place}
+    )
 
 
 def test_info_tells_where_data_lies_how_much_there_is_and_what_is_set() -> None:
