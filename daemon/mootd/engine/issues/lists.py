@@ -34,6 +34,8 @@ _HYBRID_MS: Final = 48 * 3600 * 1000
 """Issues younger than this come first, by priority, in the hybrid order."""
 _HOUR_MS: Final = 3600 * 1000
 
+_PROJECT_BYTES: Final = len(layout.project_prefix(layout.UPDATED, 0))
+
 SortKey = Callable[[Candidate], Any]
 _SORTS: Final[dict[str, SortKey]] = {
     "created": lambda c: (-c.created_ms, c.record.entity),
@@ -166,11 +168,25 @@ class Lists:
             eids = self._in_priority_order(wanted, closed=closed)
         if not (closed or wanted.statuses or wanted.deleted):
             tests += self._unless_hidden(wanted)
+        if _is_last_changed(request):
+            if not (closed or wanted.statuses):
+                tests.append(lambda c: c.facts.status != CLOSED)
+            found = self._matching(self._from_last_changed(wanted), tests, sieve_of(wanted))
+            return self._first_page(_newest(found, request.limit), request.limit, texts=request.texts)
         found = self._matching(eids, tests, sieve_of(wanted))
         if request.sort == "priority" and not (request.reverse or wanted.deleted or wanted.ids):
             return self._page(found, request.limit, texts=request.texts)
         key = sort_key(request.sort)
         return self._sorted_page(found, key, request, reverse=request.reverse)
+
+    def _from_last_changed(self, wanted: Filter) -> Iterator[int]:
+        reader, index = self._issues.entities.reader, self._issues.entities.views.index
+        prefixes = [layout.project_prefix(layout.UPDATED, number) for number in self._project_numbers(wanted)]
+        streams = [
+            (key[_PROJECT_BYTES:] for key, _ in reader.scan(index, prefix, layout.after(prefix), reverse=True))
+            for prefix in prefixes
+        ]
+        return map(layout.eid_of, merge(*streams, reverse=True))
 
     def _own_statuses(self, wanted: Filter) -> Iterator[tuple[int, str, str]]:
         """(project's number, status, category) of the statuses that the projects of a list have of their own."""
@@ -302,3 +318,20 @@ def sort_key(name: str) -> SortKey:
 def _some(found: Iterable[Candidate], limit: int) -> list[Candidate]:
     """What a page is made of: as many as its limit, and one more if there are more."""
     return list(islice(found, limit + 1) if limit > 0 else found)
+
+
+def _is_last_changed(request: ListIssues) -> bool:
+    """Whether a list is of the few that were changed last, which an index has in order."""
+    wanted = request.filter
+    is_narrow = wanted.ids or wanted.deleted or wanted.assignee or wanted.labels
+    return request.sort == "updated" and request.limit > 0 and not (request.reverse or is_narrow)
+
+
+def _newest(found: Iterator[Candidate], limit: int) -> list[Candidate]:
+    """What a page is made of, as `_some`: of those changed at one time, the order is that of their ids."""
+    some: list[Candidate] = []
+    for candidate in found:
+        if len(some) > limit and candidate.updated_ms != some[-1].updated_ms:
+            break
+        some.append(candidate)
+    return nsmallest(limit + 1, some, key=_SORTS["updated"])

@@ -281,6 +281,21 @@ def test_children_are_the_direct_and_living_ones_by_priority(desk: Desk) -> None
     assert desk.refusal(Children(id="mt-none")) is Code.NOT_FOUND
 
 
+def test_the_few_that_changed_last_are_the_first_of_all(desk: Desk) -> None:
+    for number in range(6):
+        desk.create(f"mt-{number}", title=f"Number {number}", project="other" if number == 5 else "mt")
+        desk.clock.advance(number % 2)
+    close(desk, "mt-1")
+    desk.do(Delete(actor="alice", id="mt-2"))
+    desk.update("mt-0", priority=0)
+    for wanted in (Filter(), Filter(projects=("mt",)), Filter(statuses=("closed",)), Filter(title_contains="ber 3")):
+        for every in (True, False):
+            whole = listed(desk, filter=wanted, all=every, sort="updated")
+            for limit in range(1, 7):
+                page = desk.ask(ListIssues(filter=wanted, all=every, sort="updated", limit=limit))
+                assert (ids_of(page.issues), page.truncated) == (whole[:limit], len(whole) > limit)
+
+
 # -- Several planes ----------------------------------------------------------------------------------------------
 @pytest.fixture
 def planes() -> Desk:
