@@ -191,7 +191,7 @@ _decode_answer: Final = msgspec.msgpack.Decoder(Answer)
 
 
 @cache  # each when it is first needed: all of them take a twentieth of the daemon's start
-def _params_decoder(shape: type[Any]) -> msgspec.msgpack.Decoder[Any]:
+def _params_decoder(shape: type[Request[Any]]) -> msgspec.msgpack.Decoder[Request[Any]]:
     return msgspec.msgpack.Decoder(shape)
 
 
@@ -275,8 +275,7 @@ def decode_params(call: Call, shape: type[T]) -> T:
     Raises:
         RefusedError: `invalid`: they don't fit, naming the field.
     """
-    decoder: msgspec.msgpack.Decoder[T] = _params_decoder(shape)
-    return _fitting(decoder, call)
+    return _fitting(msgspec.msgpack.Decoder(shape), call)
 
 
 # -- Daemon to client --------------------------------------------------------------------------------------------
