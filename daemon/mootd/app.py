@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import structlog
@@ -41,6 +42,7 @@ from mootd.engine.home import Found, is_noted, note_home
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
+from mootd.service.audit_gathering import AuditGathering
 from mootd.service.front import Front
 from mootd.service.gate import Gate
 from mootd.service.machine import Machine
@@ -51,7 +53,8 @@ from mootd.writer import Commit, Writer
 if TYPE_CHECKING:
     from mootd.edges.heap import HeapTrimmer
     from mootd.engine.remotes import RemoteRow
-    from mootd.exchange.hub import Hub, Worker
+    from mootd.exchange.hub import Hub
+    from mootd.exchange.served import Worker
     from mootd.mirror.mirrors import Mirrors
     from mootd.service.following import Following
     from mootd.service.scrub import Scrub
@@ -76,7 +79,7 @@ _log: Final = structlog.get_logger()
 
 def _console() -> Callable[..., int]:
     """The console's entry. It takes a third of the start to load, and nobody needs it before the daemon serves."""
-    from moot.console.main import run  # noqa: PLC0415
+    from moot.console.main import run  # noqa: PLC0415 - as said above
 
     return run
 
@@ -158,19 +161,15 @@ class _Observer:
 
 
 def _gate(
-    machine: Machine, service: Front, replica: Replica, writer: Writer[Unit], executor: ThreadPoolExecutor
+    machine: Machine, service: Front, replica: Replica, records: AuditGathering, executor: ThreadPoolExecutor
 ) -> Gate:
     """The gate, with the rules as they stand now."""
     try:
         machine.access.rules()
     except MootError as error:
         _log.warning("access.unreadable", error=error.message)
-
-    def commit(work: Callable[[Unit], object]) -> object:
-        return writer.submit(work).result()
-
     uid, tokens = os.geteuid(), Tokens(replica)
-    return Gate(machine.access, uid, service.call, commit, executor, tokens, service.until_loaded)
+    return Gate(machine.access, uid, service.call, records, executor, tokens, service.until_loaded)
 
 
 def _own(gate: Gate) -> Callable[[Request[object]], None]:
@@ -286,7 +285,9 @@ class Daemon:
         exchanging = ThreadPoolExecutor(EXCHANGERS, "exchange")
         mirroring = ThreadPoolExecutor(MIRRORERS, "mirror")
         front = Front(lambda _: machine.ping())
-        gate = _gate(machine, front, replica, writer, executor)
+        records = AuditGathering(partial(writer.submit, atomic=True), self._clock)
+        records.start()
+        gate = _gate(machine, front, replica, records, executor)
         try:
             yield _Serving(front, gate, load, executor)
         finally:
@@ -298,6 +299,7 @@ class Daemon:
                 parts.trimmer.stop()
             exchanging.shutdown(cancel_futures=True)
             mirroring.shutdown(cancel_futures=True)
+            records.stop()  # after all that asks the gate
             writer.stop()
 
     def _parts(
@@ -309,15 +311,15 @@ class Daemon:
         gate: Gate,
     ) -> _Parts:
         """What works behind the front. A third of a start is the loading of it: nobody has to wait for that."""
-        from mootd.edges.heap import HeapTrimmer, trimming  # noqa: PLC0415
-        from mootd.edges.mirror_file import DiskFile  # noqa: PLC0415
-        from mootd.edges.watching import SystemWatcher  # noqa: PLC0415
-        from mootd.exchange.hub import Hub  # noqa: PLC0415
-        from mootd.mirror.mirrors import Mirrors  # noqa: PLC0415
-        from mootd.service.following import Following  # noqa: PLC0415
-        from mootd.service.scrub import Scrub  # noqa: PLC0415
-        from mootd.service.service import Service  # noqa: PLC0415
-        from mootd.spool.spools import Spools  # noqa: PLC0415
+        from mootd.edges.heap import HeapTrimmer, trimming  # noqa: PLC0415 - as said above
+        from mootd.edges.mirror_file import DiskFile  # noqa: PLC0415 - as said above
+        from mootd.edges.watching import SystemWatcher  # noqa: PLC0415 - as said above
+        from mootd.exchange.hub import Hub  # noqa: PLC0415 - as said above
+        from mootd.mirror.mirrors import Mirrors  # noqa: PLC0415 - as said above
+        from mootd.service.following import Following  # noqa: PLC0415 - as said above
+        from mootd.service.scrub import Scrub  # noqa: PLC0415 - as said above
+        from mootd.service.service import Service  # noqa: PLC0415 - as said above
+        from mootd.spool.spools import Spools  # noqa: PLC0415 - as said above
 
         def commit(work: Callable[[Unit], R], /) -> R:
             return writer.submit(work, bulk=True).result()
@@ -337,7 +339,7 @@ class Daemon:
 
     def _worker(self, row: "RemoteRow", hub: "Hub") -> "Worker":
         """What exchanges with a remote; its libraries are loaded when the first one is there."""
-        from mootd.exchange.workers import make_worker  # noqa: PLC0415
+        from mootd.exchange.workers import make_worker  # noqa: PLC0415 - as said above
 
         return make_worker(row, hub, self._places, dict(os.environ))
 

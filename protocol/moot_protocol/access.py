@@ -43,7 +43,7 @@ class Audit(StrEnum):
     WRITES = "writes"
     """Decisions on requests that write, and every denial."""
     DECISIONS = "decisions"
-    """Every decision."""
+    """Every decision: of whom a rule binds, the reads that were allowed too. So it is where nothing is said."""
     ALL = "all"
     """Every request, also of the daemon's own user, on whom no rule binds."""
 
@@ -64,7 +64,7 @@ class Rules(NamedTuple):
     """All that an access file says."""
 
     users: Mapping[str, User]
-    audit: Audit = Audit.WRITES
+    audit: Audit = Audit.DECISIONS
 
 
 class Asker(NamedTuple):

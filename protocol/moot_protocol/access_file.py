@@ -1,6 +1,6 @@
 """Access files: `access.toml` to rules and back, and rules from the YAML that other tools have.
 
-    audit = "writes"                      # "decisions", "all"
+    audit = "decisions"                   # "writes", "all"
 
     [users.alice]
     role = "user"                         # "admin", "reader", "service_account"
@@ -34,7 +34,7 @@ def read_rules(text: str) -> Rules:
     """
     _check_size(text)
     top = Table(read_toml(text))
-    rules = Rules(_users(top.table("users")), _one_of(Audit, top, "audit", Audit.WRITES))
+    rules = Rules(_users(top.table("users")), _one_of(Audit, top, "audit", Audit.DECISIONS))
     _check_others(top)
     return _checked(rules)
 
@@ -55,7 +55,7 @@ def rules_from_yaml(text: str) -> Rules:
     users = top.table("users")
     for name in users.names():
         _rename_uid(found["users"][name])
-    rules = Rules(_users(users), _one_of(Audit, top, "audit", Audit.WRITES))
+    rules = Rules(_users(users), _one_of(Audit, top, "audit", Audit.DECISIONS))
     _check_others(top)
     return _checked(rules)
 

@@ -86,8 +86,7 @@ PEOPLE_FIELDS: Final = frozenset({"actor", "assignee", "user", "waiter"})
 ID_FIELDS: Final = frozenset({"id", "ids", "target", "parent", "to", "blocks"})
 """Those of them that may hold the beginning of an issue's id."""
 _AWAITED: Final = "await_id"
-"""What a gate waits for: an issue's id where the gate is of such a type; else restrictions fit it, and nothing more.
-"""
+"""What a gate waits for: an issue's id where the gate is of such a type; else only restrictions look at it."""
 _NAMING: Final[Mapping[str, frozenset[str]]] = {
     "issue": frozenset({"project", "projects", "prefix"}),
     "claim": frozenset({"project", "projects"}),

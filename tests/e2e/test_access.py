@@ -40,11 +40,15 @@ def test_with_everything_recorded_each_command_of_the_daemons_own_user_is_and_th
     assert caught.value.code is Code.DENIED
     town.environment = asker
     town.ok("access", "token", "revoke", token["id"])
+    town.ok("list")
+    town.ok("daemon", "stop")
     *lines, last = [json.loads(line) for line in town.ok("audit", "export").splitlines()]
     asked = [(line["event_type"], line["action"]) for line in lines]
     assert ("town_created", "init_town") in asked
     assert asked.count(("requested", "create")) == 2, "one of them came through the spool"
     assert ("requested", "check_access") in asked
+    revoked = asked.index(("requested", "revoke_token"))
+    assert ("requested", "list") in asked[revoked:], "a stop writes what waits"
     by_bob = [
         line["result"] for line in lines if line["details"].get("token") == token["id"] and line["actor"] == "bob"
     ]

@@ -332,13 +332,13 @@ class Connection(asyncio.Protocol):
         while not self._writable.is_set():
             await self._writable.wait()
 
-    async def _within(self, request: Request[Any], key: str, deadline: float) -> Any:
+    async def _within(self, request: Request[Any], key: str, deadline: float, *, again: bool = False) -> Any:
         try:
             async with asyncio.timeout_at(deadline):
                 gate, dispatcher = self._hub.gate, self._hub.dispatcher
                 if self._asker is None or gate is None:
                     return await dispatcher.handle_async(request, key, deadline)
-                grant = await gate.admit_async(self._asker, request)
+                grant = await gate.admit_async(self._asker, request, again=again)
                 try:
                     answer = await dispatcher.handle_async(grant.request, key, deadline)
                 except MootError as error:
@@ -352,15 +352,15 @@ class Connection(asyncio.Protocol):
     async def _subscribed(self, work: Work, first: Events) -> None:
         """Look for news again and again, each event one frame, until cancelled."""
         try:
-            since = first.since
+            since, again = first.since, False
             while True:
                 look = Events(since=since, limit=first.limit, wait_ms=SUBSCRIPTION_WAIT_MS, kind=first.kind)
                 deadline = self._loop.time() + SUBSCRIPTION_WAIT_MS / 1000 + self._hub.settings.deadline
-                page = await self._within(look, "", deadline)
+                page = await self._within(look, "", deadline, again=again)
                 for event in page["events"]:
                     await self._until_writable()
                     self._write(rpc.event_frame(work.call.id, event))
-                since = page["next"]
+                since, again = page["next"], True
         except Exception as error:  # whatever it was, the client gets an answer
             self._fail(work, error)
 

@@ -79,8 +79,13 @@ class Gate(Protocol):
             RefusedError: `denied`; `bad_token`.
         """
 
-    async def admit_async(self, asker: Asker, request: Request[Any]) -> Grant:
+    async def admit_async(self, asker: Asker, request: Request[Any], *, again: bool = False) -> Grant:
         """Let a request pass, as it is to be carried out. Called in the event loop.
+
+        Args:
+            asker: who asks.
+            request: what for.
+            again: whether it is another look of a subscription, whose first was let pass.
 
         Raises:
             RefusedError: `denied`; `bad_token`.

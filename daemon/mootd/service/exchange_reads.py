@@ -21,7 +21,6 @@ from mootd.engine.planes import plane_meant
 from mootd.engine.remotes import RemoteRow, isolated_to, mode_of, remotes
 from mootd.engine.replica import Replica
 from mootd.engine.towns import guests_of, has_key_of
-from mootd.exchange.hub import error_of
 from mootd.exchange.progress import Progress
 from mootd.store.port import Reader
 
@@ -59,7 +58,7 @@ class ExchangeView:
             "kind": row.kind,
             "url": without_credentials(row.url),
             "state": progress.state,
-            "error": error_of(progress),
+            "error": progress.why(),
             "last_ok_ms": progress.last_ok_ms,
             "next_try_ms": progress.next_try_ms,
             "queued": gauge.frames,

@@ -308,7 +308,8 @@ def invite_called(unit: Unit, name: str) -> tuple[PlaneRow, bytes]:
     ]
     if len(found) != 1 or not name:
         code = Code.AMBIGUOUS if found else Code.NOT_FOUND
-        raise RefusedError(f"{len(found)} invites begin with {name!r}", code=code, hint="see `moot invite list`")
+        what = f"{len(found)} invites begin" if found else "no invite begins"
+        raise RefusedError(f"{what} with {name!r}", code=code, hint="see `moot invite list`")
     return found[0]
 
 

@@ -8,7 +8,7 @@ from moot_protocol.charter import CLOSE, OPENS_CHARTER, parse
 from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Event
-from moot_protocol.ids import key_text
+from moot_protocol.ids import key_begins, key_text
 from moot_protocol.membership_requests import Forks
 from moot_protocol.towns import FOUNDER_DEPTH, RECOVERY_DEPTH
 from mootd.engine.charters import towns_of
@@ -21,7 +21,6 @@ from mootd.service.snapshot import Snapshot
 
 EVENTS_TOLD: Final = 100
 """Events of a history that an answer tells of."""
-_KEY_CHARS: Final = 4
 _PARSED: Final = kinds.CHARTER_KINDS - {kinds.GENESIS}
 
 
@@ -39,11 +38,7 @@ def fork_meant(found: Iterable[tuple[PlaneRow, Fork]], typed: str) -> tuple[Plan
     Raises:
         RefusedError: `not_found`, `ambiguous`.
     """
-    meant = [
-        (plane, fork)
-        for plane, fork in found
-        if len(typed) >= _KEY_CHARS and key_text(fork.row.author).startswith(typed)
-    ]
+    meant = [(plane, fork) for plane, fork in found if key_begins(fork.row.author, typed)]
     if len(meant) > 1:
         raise RefusedError(
             f"{typed} may mean several forked feeds", code=Code.AMBIGUOUS, hint="say more of its key, or --plane"

@@ -1,14 +1,15 @@
 """The gate: whether a request that rules bind is carried out, what is seen of its answer, and the record of it.
 
 Invariants: nobody but the daemon's own user gets in where no rules stand, or none that can be read. An API token only
-takes away: whoever presents one may do what its user may, if their user id may it too. A decision that is to be
-recorded is durable before anything is answered. Whom no rule binds passes without a look at any rule.
+takes away: whoever presents one may do what its user may, if their user id may it too. The record of a denial, or of a
+write, is durable before anything is answered; those of allowed reads are written together, a little later. Whom no rule
+binds passes without a look at any rule.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
@@ -56,6 +57,7 @@ from mootd.engine.audit import Entry, note
 from mootd.engine.names import no_issue
 from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
+from mootd.service.audit_gathering import AuditGathering
 
 _WITH_LINES: Final = frozenset({"import", "import_edits"})
 _SHOWN: Final = PERMISSIONS[ResolveIds.method]
@@ -98,7 +100,7 @@ class Gate:
         file: the rules.
         owner: the daemon's own user id.
         read: answers a reading request.
-        commit: carries out work in one write transaction, durably.
+        records: writes what is recorded.
         executor: threads for what touches the disk.
         tokens: the API tokens.
         until_loaded: waits until `read` answers at once; None where it always does.
@@ -109,7 +111,7 @@ class Gate:
         file: AccessFile,
         owner: int,
         read: Callable[[Request[Any]], Any],
-        commit: Callable[[Callable[[Unit], object]], object],
+        records: AuditGathering,
         executor: Executor,
         tokens: Tokens,
         until_loaded: Callable[[], Awaitable[None]] | None = None,
@@ -118,7 +120,7 @@ class Gate:
         self._file = file
         self._owner = owner
         self._read = read
-        self._commit = commit
+        self._records = records
         self._executor = executor
         self._tokens = tokens
 
@@ -137,11 +139,12 @@ class Gate:
         """As `user`, from the loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.user, asker)
 
-    async def admit_async(self, asker: Asker, request: Request[Any]) -> Grant:
+    async def admit_async(self, asker: Asker, request: Request[Any], *, again: bool = False) -> Grant:
         """As `admit`, from the loop. All but a ping waits first for what is loaded in the same threads."""
         if self._until_loaded is not None and not isinstance(request, Ping):
             await self._until_loaded()
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self.admit, asker, request)
+        admit = partial(self.admit, asker, request, again=again)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, admit)
 
     async def narrow_async(self, grant: Grant, answer: Any) -> Any:
         """As `narrow`, from the loop."""
@@ -159,15 +162,21 @@ class Gate:
         bound = self._bound(asker, AUTHENTICATE, EVERYTHING)
         return bound.user if bound else ""
 
-    def admit(self, asker: Asker, request: Request[Any]) -> Grant:
-        """Let a request pass, or refuse it. Blocks until the record is durable, where there is one.
+    def admit(self, asker: Asker, request: Request[Any], *, again: bool = False) -> Grant:
+        """Let a request pass, or refuse it. Blocks until the record of a denial or a write is durable.
+
+        Args:
+            asker: who asks.
+            request: what for.
+            again: whether it is another look of a subscription, of which only a denial is recorded. Else the record of
+                each look, an event too, would be what the next one finds.
 
         Raises:
             RefusedError: `denied`; `bad_token`.
         """
         bound = self._bound(asker, request.method, _told(request))
         if bound is None:
-            self._note_own(request)
+            self._note_own(request, again=again)
             return Grant(request, request)
         asked = _with_actor(request, bound.user)
         actor = getattr(asked, "actor", "") or bound.user
@@ -181,9 +190,9 @@ class Gate:
                 self._note(_denial(actor, request, decision.rule), bound.token)
                 raise no_issue(decision.unseen)
             self._deny(actor, request, decision.rule, bound.token)
-        if bound.rules.audit is not Audit.WRITES or type(request).writes:
+        if not again and (bound.rules.audit is not Audit.WRITES or type(request).writes):
             entry = Entry("access_granted", actor, request.method, _told(request), "allowed", {"rule": decision.rule})
-            self._note(entry, bound.token)
+            self._note_allowed(request, _with_token(entry, bound.token))
         if scoped and isinstance(asked, ClaimReady):
             asked = self._choosing(bound.rules, actor, asked)
         narrowing = NARROWED.get(request.method) or WRITTEN.get(request.method)
@@ -252,7 +261,7 @@ class Gate:
                 note_use(unit, found.id)
                 note(unit, used)
 
-            self._commit(noting)
+            self._records.at_once(noting)
         return found
 
     def _decided(self, rules: Rules, subject: str, request: Request[Any], *, scoped: bool) -> Decision:
@@ -333,12 +342,18 @@ class Gate:
         yield decision
 
     # -- Records -------------------------------------------------------------------------------------------------
-    def _note_own(self, request: Request[Any]) -> None:
+    def _note_own(self, request: Request[Any], *, again: bool) -> None:
         rules = self._file.last
-        if rules is not None and rules.audit is Audit.ALL:
+        if not again and rules is not None and rules.audit is Audit.ALL:
             actor = getattr(request, "actor", "")
             details = {"rule": "the daemon's own user: no rule binds"}
-            self._note(Entry("requested", actor, request.method, _told(request), "allowed", details), None)
+            self._note_allowed(request, Entry("requested", actor, request.method, _told(request), "allowed", details))
+
+    def _note_allowed(self, request: Request[Any], entry: Entry) -> None:
+        if type(request).writes:
+            self._note(entry, None)
+        else:
+            self._records.gather(entry)
 
     def _deny(self, subject: str, request: Request[Any], rule: str, token: Token | None) -> NoReturn:
         self._deny_as(_denial(subject, request), rule, token, *permissions_of(request))
@@ -354,9 +369,12 @@ class Gate:
         )
 
     def _note(self, entry: Entry, token: Token | None) -> None:
-        if token is not None:
-            entry = entry._replace(details={**entry.details, "token": token.id})
-        self._commit(lambda unit: note(unit, entry))
+        told = _with_token(entry, token)
+        self._records.at_once(lambda unit: note(unit, told))
+
+
+def _with_token(entry: Entry, token: Token | None) -> Entry:
+    return entry if token is None else entry._replace(details={**entry.details, "token": token.id})
 
 
 def _denial(subject: str, request: Request[Any], rule: str = "") -> Entry:

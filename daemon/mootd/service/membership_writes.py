@@ -8,7 +8,7 @@ from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Join
 from moot_protocol.genesis import PlaneKind
-from moot_protocol.ids import entity_problem, key_text
+from moot_protocol.ids import KEY_BEGINNING_CHARS, entity_problem, key_begins, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.membership_requests import (
     CreateTown,
@@ -39,9 +39,6 @@ from mootd.engine.towns import check_own, home_of, is_own, keep_name, name_town,
 from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import invited, plane_called, planes_here
 from mootd.service.fork_reads import fork_meant
-
-_KEY_CHARS: Final = 4
-"""Least characters that stand for a replica's key."""
 
 
 # -- Towns -------------------------------------------------------------------------------------------------------
@@ -200,15 +197,14 @@ def _town_meant(unit: Unit, typed: str, plane: PlaneRow) -> TownStanding:
 
 
 def _replica_meant(unit: Unit, typed: str, plane: PlaneRow) -> bytes:
-    names = [(key_text(member.row.author), member.row) for member in members_of(unit, plane)]
-    found = [row for name, row in names if len(typed) >= _KEY_CHARS and name.startswith(typed)]
+    found = [member.row for member in members_of(unit, plane) if key_begins(member.row.author, typed)]
     if len(found) > 1:
         raise RefusedError(f"several replicas begin with {typed}", code=Code.AMBIGUOUS, hint="say more of its key")
     if not found:
         raise RefusedError(
             f"no replica of plane {plane.name} begins with {typed}",
             code=Code.NOT_FOUND,
-            hint=f"`moot replica list` shows their keys; {_KEY_CHARS} characters of one are the least",
+            hint=f"`moot replica list` shows their keys; {KEY_BEGINNING_CHARS} characters of one are the least",
         )
     if found[0].town != plane.town:
         raise RefusedError(
@@ -239,7 +235,7 @@ def _settle_fork(unit: Unit, request: SettleFork) -> dict[str, Any]:
 
 def _author_meant(unit: Unit, plane: PlaneRow, typed: str) -> bytes:
     """An author of whom anything is held, whether it counts or not."""
-    found = [key for key in unit.authors(plane.number) if len(typed) >= _KEY_CHARS and key_text(key).startswith(typed)]
+    found = [key for key in unit.authors(plane.number) if key_begins(key, typed)]
     if len(found) != 1:
         code = Code.AMBIGUOUS if found else Code.NOT_FOUND
         raise RefusedError(f"{typed} is the beginning of {len(found)} keys on plane {plane.name}", code=code)

@@ -1,5 +1,6 @@
 """Connections of others than the daemon's user: let in by a gate, and asked for with every request."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from moot.console.terminal import Facts
 from moot_protocol import rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Ping
+from moot_protocol.requests import Events, Ping
 from moot_testkit.control import Daemon, RawClient, raw_client, serving
 from moot_testkit.gates import GOOD, USER, StubGate
 from mootd.control.hosting import HostedTerminal
@@ -49,6 +50,21 @@ def test_another_user_whom_the_gate_lets_in_is_served_and_asked_for_each_request
         client.run(4)
         client.receive()
     assert gate.asked[:3] == [(Asker(os.geteuid()), method) for method in ("ping", "show", "events")]
+
+
+def test_each_further_look_of_a_subscription_is_asked_for_as_such() -> None:
+    gate, looks = StubGate(), iter(({"events": [{"arrival": 1}], "next": 1}, {"events": [{"arrival": 2}], "next": 2}))
+
+    async def events(request: Events) -> dict[str, Any]:
+        assert request.since == gate.looks_again
+        if gate.looks_again == 2:
+            await asyncio.Event().wait()
+        return next(looks)
+
+    with behind(gate, os.geteuid() + 1) as daemon, raw_client(daemon) as client:
+        daemon.answers.slow[Events] = events
+        client.call(1, rpc.SUBSCRIBE, {"since": 0})
+        assert [client.receive()["event"]["arrival"] for _ in range(2)] == [1, 2]
 
 
 def test_another_user_whom_the_gate_does_not_know_is_turned_away() -> None:

@@ -33,7 +33,7 @@ def test_rules_are_taken_from_another_tools_file_and_the_change_is_recorded(api:
     assert done["idle"] == [{"user": "alice", "rule": "polecat:*"}]
     assert (tmp_path / "access.toml").read_text() == done["text"]
     shown = api.call(ShowAccess())
-    assert shown["audit"] == "writes"
+    assert shown["audit"] == "decisions"
     assert shown["users"] == [
         {
             "name": "alice", "role": "user", "permissions": ["polecat:*", "rig:read"], "restrictions": [], "uids": [7],

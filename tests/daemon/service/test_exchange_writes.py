@@ -1,6 +1,5 @@
 """Requests about planes, remotes and invites that write: what they answer, refuse, and leave as it was."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -34,6 +33,7 @@ from moot_protocol.requests import Create, InitProject, IssueFields
 from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket
 from moot_testkit.carrying import plane_of, send
 from moot_testkit.feeds import seed
+from moot_testkit.refusals import refusal_code
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.engine import carried, layout
 from mootd.engine.outbox import Outbox, OutFrame
@@ -68,16 +68,9 @@ def epoch_of(api: Api, name: str = "ledger") -> str:
 def refused(api: Api, request: Request[Any]) -> Code:
     """The code of a refusal that leaves everything as it was."""
     before = (api.call(Planes()), api.call(Remotes()), api.call(Invites()))
-    code = refusal(lambda: api.call(request))
+    code = refusal_code(lambda: api.call(request))
     assert (api.call(Planes()), api.call(Remotes()), api.call(Invites())) == before
     return code
-
-
-def refusal(act: Callable[[], object]) -> Code:
-    with pytest.raises(MootError) as raised:
-        act()
-    assert raised.value.message
-    return raised.value.code
 
 
 # -- Remotes -----------------------------------------------------------------------------------------------------
@@ -95,7 +88,7 @@ def test_a_version_of_mqtt_that_is_not_spoken_is_refused() -> None:
     for protocol in MQTT_VERSIONS:
         add(api, f"mqtt://host-{protocol or 5}", kind="mqtt", options=RemoteOptions(protocol=protocol))
     other = RemoteOptions(protocol="3.1")
-    assert refusal(lambda: add(api, "mqtt://host", kind="mqtt", options=other)) is Code.INVALID
+    assert refusal_code(lambda: add(api, "mqtt://host", kind="mqtt", options=other)) is Code.INVALID
 
 
 @pytest.mark.parametrize(
@@ -439,7 +432,7 @@ def test_writes_wait_for_the_charter_and_count_after_it() -> None:
     one, two = make_api(), newcomer()
     join(two, invite(one)["ticket"])
     request = Create(actor="bob", project=PROJECT, fields=IssueFields(title="mine"))
-    assert refusal(lambda: two.call(InitProject(actor="bob", prefix="other"))) is Code.NOT_READY
+    assert refusal_code(lambda: two.call(InitProject(actor="bob", prefix="other"))) is Code.NOT_READY
     send(one.member, two.member)
     made = two.call(request)
     send(two.member, one.member, plane_of(two.member, one.member.ledger.id).id)
@@ -452,7 +445,7 @@ def test_a_ticket_that_was_cut_or_is_none_changes_nothing() -> None:
     one, two = make_api(), newcomer()
     ticket = invite(one)["ticket"]
     for text in ("", "moot1", ticket[:-3], ticket.replace(ticket[40], "z" if ticket[40] != "z" else "y", 1)):
-        assert refusal(lambda text=text: join(two, text)) is Code.INVALID  # type: ignore[misc]
+        assert refusal_code(lambda text=text: join(two, text)) is Code.INVALID  # type: ignore[misc]
     assert not two.member.replica.is_founded
 
 
@@ -468,7 +461,7 @@ def test_a_ticket_with_an_address_that_is_none_is_refused_as_a_whole(monkeypatch
     with monkeypatch.context() as patched:
         patched.setattr("moot_protocol.ticket.without_credentials", str)
         text = encode_ticket(replace(ticket, remotes=(Remote(RemoteKind.GIT, "http://[x/y"),)))
-    assert refusal(lambda: join(two, text)) is Code.INVALID
+    assert refusal_code(lambda: join(two, text)) is Code.INVALID
     assert not two.member.replica.is_founded
     assert two.call(Remotes()) == []
 
@@ -493,8 +486,11 @@ def test_isolating_a_plane_empties_the_queues_of_other_remotes_and_keeps_tickets
     assert [each["mode"] for each in shown["remotes"]] == ["auto", "off", "off"]
     assert shown["is_isolated"]
     assert [each["url"] for each in invite(api)["remotes"]] == ["https://example.org/named.git"]
-    assert refusal(lambda: api.call(SetMode(actor="ada", plane="ledger", remote="later", mode="auto"))) is Code.CONFLICT
-    assert refusal(lambda: api.call(IsolatePlane(actor="ada", plane="ledger", to=("none",)))) is Code.NOT_FOUND
-    assert refusal(lambda: api.call(IsolatePlane(actor="ada", plane="operational", to=("named",)))) is Code.INVALID
+    assert (
+        refusal_code(lambda: api.call(SetMode(actor="ada", plane="ledger", remote="later", mode="auto")))
+        is Code.CONFLICT
+    )
+    assert refusal_code(lambda: api.call(IsolatePlane(actor="ada", plane="ledger", to=("none",)))) is Code.NOT_FOUND
+    assert refusal_code(lambda: api.call(IsolatePlane(actor="ada", plane="operational", to=("named",)))) is Code.INVALID
     ended = api.call(IsolatePlane(actor="ada", plane="ledger", off=True))
     assert (ended["is_isolated"], "is_isolated" in api.call(ShowPlane(plane="ledger"))) == (False, False)

@@ -108,13 +108,17 @@ def test_too_many_names_at_once_are_not_looked_through(door: Door) -> None:
 
 
 # -- Records -----------------------------------------------------------------------------------------------------
-def test_every_denial_and_what_writes_are_recorded_and_reading_is_not(door: Door) -> None:
+def test_every_decision_is_recorded_in_order_and_allowed_reads_cost_no_commit_of_their_own(door: Door) -> None:
     door.code(ALICE, Close(actor="alice/claude", id="demo-1"))
-    door.code(ALICE, Show(ids=("demo-1",)))
+    for _ in range(2):
+        door.code(ALICE, Show(ids=("demo-1",)))
+    assert door.commits == 1
     door.code(BOB, Close(actor="bob", id="demo-1"))
     door.code(STRANGER, ListIssues())
+    assert door.commits == 3
     assert door.records() == [
         ("access_granted", "alice/claude", "close", "alice/claude, demo-1", "allowed"),
+        ("access_granted", "alice", "show", "demo-1", "allowed"),
         ("access_denied", "bob", "close", "bob, demo-1", "denied"),
         ("access_denied", f"uid {STRANGER}", "list", "*", "denied"),
     ]
@@ -128,6 +132,20 @@ def test_the_rules_say_whether_reading_is_recorded(door: Door, audit: str, reads
     assert door.gate.binds(OWNER) is bool(own)
     door.code(OWNER, Show(ids=("demo-1",)))
     assert len(door.records()) == reads + own
+
+
+@pytest.mark.parametrize("uid", [OWNER, ALICE])
+def test_of_a_subscriptions_further_looks_only_a_denial_is_recorded(door: Door, uid: int) -> None:
+    door.write(f'audit = "all"\n{RULES}')
+    door.file.rules()
+    for again in (False, True, True):
+        asyncio.run(door.gate.admit_async(Asker(uid), ListIssues(), again=again))
+    assert len(door.records()) == 1
+    assert "count" not in door.api.call(ListAudit())["records"][0]["details"]
+    door.write('[users.bob]\nrole = "reader"\n')
+    with pytest.raises(RefusedError):
+        door.gate.admit(Asker(ALICE), ListIssues(), again=True)
+    assert len(door.records()) == 2
 
 
 def test_from_the_loop_it_decides_alike_and_in_a_thread(door: Door) -> None:
@@ -246,6 +264,7 @@ def test_uses_of_a_token_are_recorded_once_an_hour_and_with_every_record(door: D
     refused(door, asker, Close(actor="bob", id="demo-1"))
     assert door.records() == [
         ("token_used", "alice", "show", name, "allowed"),
+        ("access_granted", "alice", "show", "demo-1", "allowed"),
         ("access_granted", "alice", "close", "alice, demo-1", "allowed"),
         ("token_used", "alice", "close", name, "allowed"),
         ("access_denied", "alice", "close", "bob, demo-1", "denied"),
@@ -394,7 +413,7 @@ async def test_who_asks_before_all_is_loaded_keeps_no_thread_from_loading_it(doo
     async def until_loaded() -> None:
         await loaded.wait()
 
-    gate = Gate(door.file, OWNER, read, door.api.member.commit, threads, tokens, until_loaded)
+    gate = Gate(door.file, OWNER, read, door.gathering, threads, tokens, until_loaded)
     asked = loop.create_task(gate.admit_async(Asker(ALICE), Show(ids=("demo-1",))))
     with pytest.raises(RefusedError):
         await gate.admit_async(Asker(STRANGER), Ping())

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CreatePlane, Invite, Invites, Join, ShowPlane, Sync
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
@@ -26,16 +26,10 @@ from moot_protocol.membership_requests import (
 from moot_protocol.ticket import TownTicket, decode_ticket
 from moot_testkit.carrying import founder, newcomer, plane_of, send
 from moot_testkit.federating import federation, feed, machine, meet, town_key, towns, write
+from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Api, Member, make_api
 from mootd.exchange.hub import Hub
 from mootd.service.exchange_writes import DAY_MS
-
-
-def refusal(act: Callable[[], object]) -> Code:
-    with pytest.raises(MootError) as raised:
-        act()
-    assert raised.value.message
-    return raised.value.code
 
 
 def epoch(api: Api, plane: bytes) -> str:
@@ -70,10 +64,10 @@ def test_only_a_machine_whose_own_town_has_something_to_recover_gets_recovery_wo
 
 def test_a_second_town_or_a_name_that_is_none_is_refused() -> None:
     api = Api(newcomer())
-    assert refusal(lambda: api.call(CreateTown(actor="ada", name=""))) is Code.INVALID
-    assert refusal(lambda: api.call(CreateTown(actor="ada", name="a\nb"))) is Code.INVALID
+    assert refusal_code(lambda: api.call(CreateTown(actor="ada", name=""))) is Code.INVALID
+    assert refusal_code(lambda: api.call(CreateTown(actor="ada", name="a\nb"))) is Code.INVALID
     api.call(CreateTown(actor="ada", name="hill"))
-    assert refusal(lambda: api.call(CreateTown(actor="ada", name="river"))) is Code.EXISTS
+    assert refusal_code(lambda: api.call(CreateTown(actor="ada", name="river"))) is Code.EXISTS
 
 
 def test_a_town_without_a_name_gets_one_later_that_others_read_on_what_it_founded() -> None:
@@ -85,9 +79,9 @@ def test_a_town_without_a_name_gets_one_later_that_others_read_on_what_it_founde
     assert one.call(OwnTown())["name"] == "hill"
     for plane in one.member.replica.planes.values():
         assert towns(one.member, plane.id)[town_key(one.member)].name == "hill"
-    assert refusal(lambda: one.call(CreateTown(actor="ada", name="river"))) is Code.EXISTS
+    assert refusal_code(lambda: one.call(CreateTown(actor="ada", name="river"))) is Code.EXISTS
     two.call(Join(actor="bea", ticket=Api(founder("three")).call(Invite(actor="eve"))["ticket"]))
-    assert refusal(lambda: two.call(CreateTown(actor="bea", name="river"))) is Code.DENIED
+    assert refusal_code(lambda: two.call(CreateTown(actor="bea", name="river"))) is Code.DENIED
 
 
 def invited(api: Api, **parts: Any) -> dict[str, Any]:
@@ -111,19 +105,19 @@ def test_a_town_is_invited_with_a_ticket_that_says_so_and_joins_with_it() -> Non
 
 def test_only_an_admin_s_own_machine_invites_towns_and_never_to_an_operational_plane() -> None:
     plane, (one, two) = federation(Role.WRITER)
-    assert refusal(lambda: invited(Api(two), plane=plane.hex())) is Code.DENIED
-    assert refusal(lambda: invited(Api(machine(one, plane)), plane=plane.hex())) is Code.DENIED
-    assert refusal(lambda: invited(Api(one), plane="operational")) is Code.DENIED
-    assert refusal(lambda: invited(Api(one), role="king")) is Code.INVALID
-    assert refusal(lambda: invited(Api(one), plane="nowhere")) is Code.NOT_FOUND
+    assert refusal_code(lambda: invited(Api(two), plane=plane.hex())) is Code.DENIED
+    assert refusal_code(lambda: invited(Api(machine(one, plane)), plane=plane.hex())) is Code.DENIED
+    assert refusal_code(lambda: invited(Api(one), plane="operational")) is Code.DENIED
+    assert refusal_code(lambda: invited(Api(one), role="king")) is Code.INVALID
+    assert refusal_code(lambda: invited(Api(one), plane="nowhere")) is Code.NOT_FOUND
 
 
 def test_a_ticket_for_a_town_is_used_where_that_town_s_key_is_and_not_at_home() -> None:
     one, two = founder("one"), founder("two")
     further = machine(two, two.ledger.id)
     ticket = invited(Api(one))["ticket"]
-    assert refusal(lambda: Api(further).call(Join(actor="bob", ticket=ticket))) is Code.DENIED
-    assert refusal(lambda: Api(one).call(Join(actor="ada", ticket=ticket))) is Code.CONFLICT
+    assert refusal_code(lambda: Api(further).call(Join(actor="bob", ticket=ticket))) is Code.DENIED
+    assert refusal_code(lambda: Api(one).call(Join(actor="ada", ticket=ticket))) is Code.CONFLICT
 
 
 def test_the_same_request_twice_makes_two_tickets_for_none_is_kept() -> None:
@@ -155,7 +149,7 @@ def test_a_town_is_removed_by_its_name_wherever_it_is(shared: tuple[bytes, Membe
     with pytest.raises(RefusedError, match=r"this replica can't write on plane .*: it was retired"):
         write(two, plane)
     again = RemoveTown(actor="ada", town=key_text(town_key(two)))
-    assert refusal(lambda: api.call(again)) in {Code.CONFLICT, Code.NOT_FOUND}
+    assert refusal_code(lambda: api.call(again)) in {Code.CONFLICT, Code.NOT_FOUND}
 
 
 def test_a_removal_that_is_only_tried_removes_nobody(shared: tuple[bytes, Member, Member, Member]) -> None:
@@ -171,8 +165,8 @@ def test_a_removal_that_is_only_tried_removes_nobody(shared: tuple[bytes, Member
 def test_a_machine_is_retired_by_the_beginning_of_its_key(shared: tuple[bytes, Member, Member, Member]) -> None:
     plane, one, two, further = shared
     name = key_text(further.id)
-    assert refusal(lambda: Api(one).call(RetireReplica(actor="ada", replica=name))) is Code.DENIED
-    assert refusal(lambda: Api(two).call(RetireReplica(actor="ada", replica=name[:3]))) is Code.NOT_FOUND
+    assert refusal_code(lambda: Api(one).call(RetireReplica(actor="ada", replica=name))) is Code.DENIED
+    assert refusal_code(lambda: Api(two).call(RetireReplica(actor="ada", replica=name[:3]))) is Code.NOT_FOUND
     done = Api(two).call(RetireReplica(actor="ada", replica=name[:8]))
     assert done == {"replica": name, "planes": [{"plane": plane_of(two, plane).name, "n": 1, "epoch": ""}]}
     assert feed(two, plane, further.id).ended
@@ -184,7 +178,7 @@ def test_a_plane_s_key_is_changed_by_an_admin(shared: tuple[bytes, Member, Membe
     made = Api(one).call(RotatePlaneKey(actor="ada", plane="ledger"))
     assert made["epoch"] == epoch(Api(one), plane) != before
     assert made["recipients"] >= 3
-    assert refusal(lambda: Api(two).call(RotatePlaneKey(actor="bob", plane=plane.hex()))) is Code.DENIED
+    assert refusal_code(lambda: Api(two).call(RotatePlaneKey(actor="bob", plane=plane.hex()))) is Code.DENIED
 
 
 def test_a_town_s_new_key_is_answered_plane_by_plane(shared: tuple[bytes, Member, Member, Member]) -> None:
@@ -203,8 +197,8 @@ def test_a_plane_is_recovered_with_the_words_that_its_town_was_made_with() -> No
     words = api.call(CreateTown(actor="ada", name="hill"))["recovery_words"]
     before = key_text(town_key(api.member))
     wrong = " ".join(["abandon"] * 23 + ["art"])
-    assert refusal(lambda: api.call(Recover(actor="ada", words=wrong))) is Code.DENIED
-    assert refusal(lambda: api.call(Recover(actor="ada", words="abandon"))) is Code.INVALID
+    assert refusal_code(lambda: api.call(Recover(actor="ada", words=wrong))) is Code.DENIED
+    assert refusal_code(lambda: api.call(Recover(actor="ada", words="abandon"))) is Code.INVALID
     done = api.call(Recover(actor="ada", words=words.upper()))
     assert (done["plane"], set(done["planes"]), done["removed"]) == ("ledger", {"ledger", "operational"}, [before])
     assert done["town"] == key_text(town_key(api.member)) != before
@@ -214,7 +208,7 @@ def test_a_plane_is_recovered_with_the_words_that_its_town_was_made_with() -> No
 def test_where_no_town_is_members_are_not_looked_for() -> None:
     nobody = Api(Member("nobody", 1))
     for request in (RemoveTown(actor="a", town="hill"), RetireReplica(actor="a", replica="4Fht"), Salvage(actor="a")):
-        assert refusal(partial(nobody.call, request)) is Code.NOT_READY, request
+        assert refusal_code(partial(nobody.call, request)) is Code.NOT_READY, request
 
 
 def test_what_is_on_none_of_several_planes_is_told_as_that() -> None:
@@ -230,7 +224,7 @@ def test_what_is_on_none_of_several_planes_is_told_as_that() -> None:
 
 
 def test_nothing_is_salvaged_where_nothing_is_lost() -> None:
-    assert refusal(lambda: Api(founder()).call(Salvage(actor="ada"))) is Code.CONFLICT
+    assert refusal_code(lambda: Api(founder()).call(Salvage(actor="ada"))) is Code.CONFLICT
 
 
 class _Remotes:
@@ -266,7 +260,7 @@ def test_remotes_are_read_before_a_recovery_and_one_that_can_t_be_stops_it() -> 
         if is_recovered:
             api.call(Recover(actor="ada", words=words))
         else:
-            assert refusal(lambda: api.call(Recover(actor="ada", words=words))) is Code.NOT_READY
+            assert refusal_code(lambda: api.call(Recover(actor="ada", words=words))) is Code.NOT_READY
         assert (town_key(api.member) != before) is is_recovered
         assert remotes.renewed == is_recovered  # whoever exchanges planes speaks for another key now
 
