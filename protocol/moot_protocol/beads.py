@@ -156,7 +156,8 @@ def _decode_slowly(line: bytes) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON, or cut short: {error.msg} at character {error.pos + 1}") from None
+        what = error.msg.removesuffix(" at")
+        raise ValueError(f"no JSON, or cut short: {what} at character {error.pos + 1}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except ValueError:

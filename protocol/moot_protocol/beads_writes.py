@@ -15,7 +15,8 @@ from moot_protocol.beads import TEXTS, ImportedIssue
 from moot_protocol.codec import encode
 from moot_protocol.deletion import DELETED_NAMES, TO_BE_SEEN, renewed, with_seen
 from moot_protocol.event import Dot, Write
-from moot_protocol.issue import SHAPES, IssueReading, defaults
+from moot_protocol.issue import SHAPES, IssueReading
+from moot_protocol.issue_document import defaults
 from moot_protocol.limits import KIB, SHARED_ELEMENT_BYTES
 from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.times import instant_ns

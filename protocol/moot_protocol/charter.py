@@ -43,6 +43,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from moot_protocol import crypto, kinds
 from moot_protocol.batch import HASH_BYTES, ZEROS
 from moot_protocol.certificate import HPKE_KEY_BYTES
@@ -250,8 +252,11 @@ def invite_from_value(value: Any) -> Invite | None:
 
 def close_from_value(value: Any) -> frozenset[bytes] | None:
     """The replicas that a value says count, or None where it says nothing of the kind. They stand ascending."""
-    if not isinstance(value, list) or any(type(each) is not bytes or len(each) != HASH_BYTES for each in value):
+    if not isinstance(value, list):
         return None
+    for each in value:
+        if type(each) is not bytes or len(each) != HASH_BYTES:
+            return None
     named = frozenset(value)
     return named if value == sorted(named) else None
 
@@ -344,7 +349,7 @@ _FORMS: Final = {
 }
 
 
-class Parsed(NamedTuple):
+class Parsed(msgspec.Struct, frozen=True):
     """What an event of a charter says."""
 
     entity: Any

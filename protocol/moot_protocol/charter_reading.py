@@ -104,7 +104,7 @@ class Reading:
             self.admissions[parsed.entity] = admission
 
     def _take_invite(self, parsed: Parsed) -> None:
-        entity, values = parsed
+        entity, values = parsed.entity, parsed.values
         if kinds.INVITE in values:
             self._invites.setdefault(entity, values[kinds.INVITE])
         if CLOSE in values:

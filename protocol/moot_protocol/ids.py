@@ -61,11 +61,16 @@ def entity_problem(entity: str) -> str | None:
     return None
 
 
+KEY_BEGINNING_CHARS: Final = 4
+"""Least characters of a key that stand for it."""
 _KEY_CHARS: Final = 43
 _URLSAFE: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_LAST: Final = frozenset(b"AEIMQUYcgkosw048")
+_LAST: Final = frozenset("AEIMQUYcgkosw048")
 """What the last of 43 characters may be: it stands for 4 bits of a key and two zeros."""
-_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_STANDARD: Final = bytes(
+    b"+/"[b"-_".index(char)] if char in b"-_" else char if char in _URLSAFE else 0 for char in range(256)
+)
+"""Character → what it is in base64 as others write it; 0, which is refused, for what stands in no key's text."""
 
 
 def key_text(key: bytes) -> str:
@@ -73,11 +78,16 @@ def key_text(key: bytes) -> str:
     return base64.urlsafe_b64encode(key).rstrip(b"=").decode()
 
 
+def key_begins(key: bytes, typed: str) -> bool:
+    """Whether somebody who typed the beginning of a key's text may mean that key."""
+    return len(typed) >= KEY_BEGINNING_CHARS and key_text(key).startswith(typed)
+
+
 def key_from_text(text: str) -> bytes | None:
     """The 32 bytes behind `key_text`, or None where the text is nothing of the kind."""
-    if len(text) != _KEY_CHARS or not text.isascii():
+    if len(text) != _KEY_CHARS or text[-1] not in _LAST:
         return None
-    data = text.encode()
-    if data[-1] not in _LAST or data.translate(None, _URLSAFE):
+    try:
+        return binascii.a2b_base64(text.encode("ascii").translate(_STANDARD) + b"=", strict_mode=True)
+    except ValueError:
         return None
-    return binascii.a2b_base64(data.translate(_STANDARD) + b"=")

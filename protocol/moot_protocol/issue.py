@@ -1,7 +1,8 @@
-"""Reading an issue: from what is live to the fields that are shown, and on to a document of Beads' shape.
+"""Reading an issue: from what is live to the fields that are shown.
 
 Reading is total. Values of a type a field can't have are passed over, as if nothing were there, so what is shown
-always has the field's type; what a file held beyond that stands in `extra` and is shown only in an exact document.
+always has the field's type; what a file held beyond that stands in `extra`. Documents of Beads' shape are made from
+readings (`issue_document.py`).
 
 Shapes of set-like values, with None where the write itself tells (its actor, its time):
     labels    text
@@ -21,7 +22,7 @@ from moot_protocol import json_text, policies
 from moot_protocol.clock import to_ms
 from moot_protocol.codec import encode
 from moot_protocol.deletion import DELETED_NAMES, is_deletion, read_deletion
-from moot_protocol.ids import base32, entity_problem
+from moot_protocol.ids import base32
 from moot_protocol.kinds import ISSUE, KINDS, Policy
 from moot_protocol.leases import LEASES, lease_held
 from moot_protocol.lineage import Lineage
@@ -77,15 +78,6 @@ DEFAULT_STATUS: Final = "open"
 DEFAULT_PRIORITY, ABSENT_PRIORITY = 2, 0
 """Of what is made here without one, which is written; and what it means that none was: Beads reads it as 0."""
 DEFAULT_TYPE: Final = "task"
-
-_ORDER: Final = (
-    *(name for name, shape in SHAPES.items() if shape is not Shape.FLAG),
-    "metadata", "labels", "dependencies", "comments", "ephemeral", "pinned",
-    "deleted_at", "deleted_by", "delete_reason", "original_type",
-)  # fmt: skip
-_KNOWN: Final = frozenset(_ORDER) | {"id"}
-_EDGE_NAMES: Final = frozenset({"issue_id", "depends_on_id", "type", "created_at", "created_by"})
-_COMMENT_NAMES: Final = frozenset({"id", "issue_id", "author", "text", "created_at"})
 
 
 def _show_text(value: Any) -> str | None:
@@ -312,96 +304,6 @@ def _shown_time(value: Any, sibling: Sibling) -> str:
 
 def _shown_author(value: Any, sibling: Sibling) -> str:
     return sibling.actor if value is None else value if isinstance(value, str) else ""
-
-
-# -- Documents -----------------------------------------------------------------------------------------------------
-def document(reading: IssueReading, *, exact: bool = False) -> dict[str, Any]:
-    """An issue as Beads writes it, empty fields left out, in Beads' order of fields.
-
-    Args:
-        reading: the issue.
-        exact: for export: also fields whose imported value hasn't the field's type. Without it every known field has
-            its type.
-    """
-    shown = _shown(reading, exact=exact)
-    unknown: dict[str, Any] = {}
-    for name, value in _decoded(reading.extra).items():
-        if name not in _KNOWN:
-            unknown[name] = value
-        elif exact and name not in shown and name != "id":
-            shown[name] = value
-    for name, value in defaults(reading):
-        shown.setdefault(name, value)
-    if ALIAS in reading.values and not (exact or entity_problem(reading.values[ALIAS])):
-        unknown["_alias"] = reading.values[ALIAS]
-    if LEASES in reading.values and not exact:
-        unknown["_claim"] = reading.values[LEASES]
-    return {"id": reading.id} | {name: shown[name] for name in _ORDER if name in shown} | unknown
-
-
-def _shown(reading: IssueReading, *, exact: bool) -> dict[str, Any]:
-    """The known fields that have something to show, in no order."""
-    shown = dict(reading.values)
-    if reading.deleted is not None:
-        shown["status"] = TOMBSTONE
-        shown.update(reading.deleted)
-    if "closed_at" in shown and shown.get("status") != CLOSED:
-        del shown["closed_at"]
-    if reading.labels:
-        shown["labels"] = reading.labels
-    if reading.edges:
-        shown["dependencies"] = [_edge_document(reading.id, edge, exact=exact) for edge in reading.edges]
-    if reading.comments:
-        shown["comments"] = [_comment_document(reading.id, comment, exact=exact) for comment in reading.comments]
-    if reading.metadata:
-        shown["metadata"] = _decoded(reading.metadata)
-    return shown
-
-
-def defaults(reading: IssueReading) -> tuple[tuple[str, Any], ...]:
-    """What a document shows of the fields that it always has where nothing else is known of them."""
-    return (
-        ("title", ""),
-        ("status", DEFAULT_STATUS),
-        ("priority", ABSENT_PRIORITY),
-        ("issue_type", DEFAULT_TYPE),
-        ("created_at", reading.created_at),
-        ("updated_at", reading.updated_at),
-    )
-
-
-def _edge_document(entity: str, edge: Edge, *, exact: bool) -> dict[str, Any]:
-    shown = {"issue_id": entity, "depends_on_id": edge.to, "type": edge.type}
-    if edge.created_at:
-        shown["created_at"] = edge.created_at
-    if edge.created_by:
-        shown["created_by"] = edge.created_by
-    return _with_extra(shown, edge.extra, _EDGE_NAMES, exact=exact) if edge.extra else shown
-
-
-def _comment_document(entity: str, comment: Comment, *, exact: bool) -> dict[str, Any]:
-    shown: dict[str, Any] = {"id": comment.id, "issue_id": entity, "author": comment.author, "text": comment.text}
-    shown["created_at"] = comment.created_at
-    shown = {name: value for name, value in shown.items() if value != "" or name == "text"}
-    return _with_extra(shown, comment.extra, _COMMENT_NAMES, exact=exact) if comment.extra else shown
-
-
-def _with_extra(shown: dict[str, Any], extra: dict[str, Any], known: frozenset[str], *, exact: bool) -> dict[str, Any]:
-    for name, value in _decoded(extra).items():
-        if name not in known or (exact and (name not in shown or name == "issue_id")):
-            shown[name] = value
-    return shown
-
-
-def _decoded(texts: dict[str, Any]) -> dict[str, Any]:
-    """Names with the values of their JSON texts, in order; what is no JSON is left out."""
-    values: dict[str, Any] = {}
-    for name in sorted(texts):
-        try:
-            values[name] = json_text.from_text(texts[name])
-        except (ValueError, TypeError):
-            continue
-    return values
 
 
 # -- Facts -----------------------------------------------------------------------------------------------------------

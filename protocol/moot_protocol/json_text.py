@@ -10,7 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from moot_protocol.limits import JSON_NESTING
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding others' JSON into a type may end in: it has another form, is no UTF-8, or is nested too deeply."""
 
 _encode: Final[Callable[[Any], str]] = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")

@@ -13,6 +13,7 @@ import msgspec
 
 from moot_protocol.beads import LineProblem, parse_line
 from moot_protocol.beads_pairs import LinePair, Pairing, PairProblem
+from moot_protocol.json_text import UNREADABLE
 from moot_protocol.times import instant_ns
 
 KEY_BYTES: Final = 16
@@ -28,8 +29,6 @@ class _Times(msgspec.Struct):
     updated_at: str = ""
 
 
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading a single field of a line may end in; `parse_line` says then what is wrong with it."""
 _head_of: Final = msgspec.json.Decoder(_Head).decode
 _times_of: Final = msgspec.json.Decoder(_Times).decode
 
@@ -58,7 +57,7 @@ def id_of(line: bytes) -> str | None:
     """The id of the issue whose line it is; None where it is nobody's."""
     try:
         return _head_of(line).id
-    except _UNREADABLE:
+    except UNREADABLE:
         parsed = parse_line(line, 1) if line.strip() else None
         return None if parsed is None or isinstance(parsed, LineProblem) else parsed.id
 
@@ -168,7 +167,7 @@ def _is_back(pair: LinePair) -> bool:
 def _changed_at(line: bytes) -> int | None:
     try:
         return instant_ns(_times_of(line).updated_at)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
 
 
@@ -201,7 +200,7 @@ def actor_of(pair: LinePair, most_bytes: int) -> str:
     """
     try:
         who = _who_of(pair.line or b"{}")
-    except _UNREADABLE:
+    except UNREADABLE:
         return MIRROR
     if who.status == "tombstone":
         name = who.deleted_by

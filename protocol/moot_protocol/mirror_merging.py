@@ -57,6 +57,8 @@ class Merged(NamedTuple):
     disagreements: list[Disagreement]
     unread: list[Unread]
     """Those that the base doesn't have."""
+    known: list[Unread]
+    """Those that all three have; on our side."""
 
     @property
     def is_clean(self) -> bool:
@@ -86,7 +88,8 @@ def merge(base: bytes, ours: bytes, theirs: bytes) -> Merged:
     end = b"" if ours and not ours.endswith(b"\n") else b"\n"
     lines = placed([*own, (None, b"")], sorted(merged.items()))
     content = joined(lines) if len(lines) > 1 else b""
-    return Merged(content if end or not content else content[:-1], merging.disagreements, list(_unread(*files)))
+    shown = content if end or not content else content[:-1]
+    return Merged(shown, merging.disagreements, list(_unread(*files)), list(_known(*files)))
 
 
 def _names(files: list[_File]) -> Iterator[str]:
@@ -101,6 +104,12 @@ def _unread(base: _File, ours: _File, theirs: _File) -> Iterator[Unread]:
         for line, (number, problem) in file.bad.items():
             if line not in base.bad:
                 yield Unread(is_ours, number, problem)
+
+
+def _known(base: _File, ours: _File, theirs: _File) -> Iterator[Unread]:
+    for line, (number, problem) in ours.bad.items():
+        if line in base.bad and line in theirs.bad:
+            yield Unread(True, number, problem)
 
 
 def _read(content: bytes) -> _File:

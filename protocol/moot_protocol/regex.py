@@ -20,6 +20,7 @@ _ESCAPES: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 _COUNT: Final = re.compile(r"\{(\d{1,4})(,(\d{0,4}))?\}", re.ASCII)
 
 Fits = Callable[[str], object]
+"""Whether a character does."""
 
 
 class _Step(NamedTuple):
@@ -33,7 +34,11 @@ class _Step(NamedTuple):
 
 
 class _Parser:
-    """Reads an expression into instructions."""
+    """Reads an expression into instructions; each of its methods reads one thing from where the last has ended.
+
+    Args:
+        pattern: the expression.
+    """
 
     def __init__(self, pattern: str) -> None:
         self._text = pattern
@@ -63,19 +68,15 @@ class _Parser:
             self._at += 1
             other = self._sequence()
             code = [_Step(ways=(1, len(code) + 2)), *code, _Step(ways=(len(other) + 1,)), *other]
-            self._check(code)
+            _check_size(len(code))
         return code
 
     def _sequence(self) -> list[_Step]:
         code: list[_Step] = []
         while self._peek() not in {"", "|", ")"}:
             code += self._repeated(self._atom())
-            self._check(code)
+            _check_size(len(code))
         return code
-
-    def _check(self, code: list[_Step]) -> None:
-        if len(code) > MOST_STEPS:
-            raise RefusedError("the regular expression is too large", code=Code.LIMIT)
 
     def _repeated(self, code: list[_Step]) -> list[_Step]:
         while (sign := self._peek()) in {"*", "+", "?", "{"}:
@@ -86,8 +87,7 @@ class _Parser:
                 self._at += 1
             if self._peek() == "?":  # as few as possible: whether anything matches is the same
                 self._at += 1
-            if len(code) * max(least, most or 1) > MOST_STEPS:
-                self._check([_Step()] * (MOST_STEPS + 1))
+            _check_size(len(code) * max(least, most or 1))
             maybe = [_Step(ways=(1, len(code) + 1)), *code]
             again = [_Step(ways=(1, len(code) + 2)), *code, _Step(ways=(-len(code) - 1,))]
             code = code * least + (again if most is None else maybe * (most - least))
@@ -169,6 +169,11 @@ class _Parser:
         return _ESCAPES.get(letter, letter)
 
 
+def _check_size(steps: int) -> None:
+    if steps > MOST_STEPS:
+        raise RefusedError("the regular expression is too large", code=Code.LIMIT)
+
+
 def _between(first: str, last: str) -> Fits:
     return lambda character: first <= character <= last
 
@@ -184,7 +189,7 @@ def searching(pattern: str) -> Callable[[str], bool]:
     def found(text: str) -> bool:
         places: set[int] = set()
         for at in range(len(text) + 1):
-            places = _followed(code, places | {0}, at == 0, at == len(text))
+            places = _followed(code, places | {0}, is_start=at == 0, is_end=at == len(text))
             if len(code) in places:
                 return True
             character = text[at : at + 1]
@@ -194,7 +199,7 @@ def searching(pattern: str) -> Callable[[str], bool]:
     return found
 
 
-def _followed(code: list[_Step], places: set[int], is_start: bool, is_end: bool) -> set[int]:
+def _followed(code: list[_Step], places: set[int], *, is_start: bool, is_end: bool) -> set[int]:
     """Every instruction that can be reached from some without a character being taken."""
     reached: set[int] = set()
     pending = list(places)

@@ -1,11 +1,12 @@
 """Which sections the description of an issue should have, by the issue's type, and which of them one lacks."""
 
+from collections.abc import Mapping
 from typing import Final
 
 STEPS: Final = "## Steps to Reproduce"
 ACCEPTANCE: Final = "## Acceptance Criteria"
 SUCCESS: Final = "## Success Criteria"
-SECTIONS: Final[dict[str, tuple[str, ...]]] = {
+SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "bug": (STEPS, ACCEPTANCE),
     "task": (ACCEPTANCE,),
     "feature": (ACCEPTANCE,),

@@ -148,6 +148,8 @@ def decode_ticket(text: str) -> Ticket:
     data = _bytes(line[_BEGINNING:])
     end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "big")
     missing = _chars(end + _CHECK_BYTES) - (len(line) - _BEGINNING)
+    if missing > TICKET_CHARS:
+        raise RefusedError("the ticket was mistyped somewhere, or never was one", hint=_AGAIN)
     if missing > 0:
         raise RefusedError(f"the ticket isn't whole: {missing} characters of it are missing", hint=_AGAIN)
     body = data[_LENGTH_BYTES:end]

@@ -61,7 +61,7 @@ def test_users_by_name_are_read_from_yaml_too() -> None:
 
 
 def test_no_users_are_rules_too_by_which_nobody_gets_in() -> None:
-    assert read_rules("") == Rules({}, Audit.WRITES)
+    assert read_rules("") == Rules({}, Audit.DECISIONS) == Rules({})
 
 
 @given(st.dictionaries(names, users, max_size=3), st.sampled_from(Audit))

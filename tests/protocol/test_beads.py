@@ -57,6 +57,7 @@ def test_a_conflict_marker_is_called_one(line: bytes) -> None:
     ("line", "word"),
     [
         (json.dumps(LINE).encode()[:-20], "cut short"),
+        (b'{"id":"x', "Unterminated string starting at character 7"),
         (b'{"id":"bd-1"} {"id":"bd-2"}', "cut short"),
         (b"no JSON", "no JSON"),
         (b'{"id":"bd-\xff"}', "UTF-8"),

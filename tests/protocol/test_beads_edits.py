@@ -13,7 +13,8 @@ from moot_protocol.beads_writes import Events, writes_for_new
 from moot_protocol.clock import from_ms
 from moot_protocol.deletion import deletion, seen_by, seen_in, sighted
 from moot_protocol.event import Write
-from moot_protocol.issue import IssueReading, document, new_comment, read_issue
+from moot_protocol.issue import IssueReading, new_comment, read_issue
+from moot_protocol.issue_document import document
 from moot_protocol.limits import OVER_PER_KEY
 from moot_testkit.entity_map import EntityMap
 

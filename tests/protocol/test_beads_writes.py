@@ -16,7 +16,8 @@ from moot_protocol.beads_writes import Events, differences, is_older, values_for
 from moot_protocol.clock import from_ms
 from moot_protocol.deletion import deletion, seen_by, seen_in, sighted
 from moot_protocol.event import Draft, Write, build_event
-from moot_protocol.issue import IssueReading, document, new_comment, new_edge, read_issue
+from moot_protocol.issue import IssueReading, new_comment, new_edge, read_issue
+from moot_protocol.issue_document import document
 from moot_protocol.kinds import ISSUE
 from moot_testkit.entity_map import EntityMap
 

@@ -12,6 +12,7 @@ from moot_protocol.ids import (
     check_prefix,
     entity_problem,
     issue_id,
+    key_begins,
     key_from_text,
     key_text,
 )
@@ -129,11 +130,17 @@ def test_a_key_comes_back_from_its_text(key: bytes) -> None:
     assert not set(text) & set("+/=")
 
 
-@given(hashes, st.integers(0, 42), st.characters())
+URLSAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@given(hashes, st.integers(0, 42), st.one_of(st.characters(), st.sampled_from(URLSAFE + "+/=")))
 def test_no_two_texts_name_one_key(key: bytes, at: int, character: str) -> None:
     text = key_text(key)
     other = text[:at] + character + text[at + 1 :]
-    assert (key_from_text(other) == key) == (other == text)
+    found = key_from_text(other)
+    assert (found == key) == (other == text)
+    # The last stands for four bits and two zeros.
+    assert (found is not None) == (character in (URLSAFE[::4] if at == 42 else URLSAFE))
 
 
 @pytest.mark.parametrize(
@@ -147,3 +154,11 @@ def test_other_texts_name_no_key(text: str) -> None:
 def test_any_text_names_a_key_or_none(text: str) -> None:
     key = key_from_text(text)
     assert key is None or key_text(key) == text
+
+
+@given(hashes, hashes)
+def test_a_key_is_meant_by_its_beginning_from_four_characters_on(key: bytes, other: bytes) -> None:
+    text = key_text(key)
+    assert [key_begins(key, text[:chars]) for chars in range(44)] == [False] * 4 + [True] * 40
+    assert not key_begins(key, text + "!")
+    assert key_begins(other, text) == (other == key)

@@ -1,4 +1,4 @@
-"""Reading an issue: what is shown of what is live, as a reading, a document and facts."""
+"""Reading an issue: what is shown of what is live, and facts."""
 
 from typing import Any
 
@@ -12,9 +12,7 @@ from moot_protocol.event import Write
 from moot_protocol.issue import (
     SHAPES,
     Facts,
-    IssueReading,
     created_ms,
-    document,
     facts,
     new_comment,
     new_edge,
@@ -22,67 +20,15 @@ from moot_protocol.issue import (
     read_issue,
     updated_ms,
 )
+from moot_protocol.issue_document import document
 from moot_protocol.kinds import ISSUE, KINDS
 from moot_protocol.register import MISSING, Sibling
 from moot_protocol.times import format_ms, instant_ms
-from moot_testkit.entity_map import EntityMap
 from moot_testkit.strategies import values
-
-ALICE, BOB = b"a" * 32, b"b" * 32
-T0 = 1_767_225_600_000
-"""2026-01-01, in milliseconds."""
+from moot_testkit.written_issue import ALICE, BOB, T0, Issue, at
 
 
-class Issue(EntityMap):
-    """An issue written to by name and value, a second apart."""
-
-    def __init__(self, **fields: Any) -> None:
-        super().__init__()
-        self.seconds = 0
-        self.write(title="A title", **fields)
-
-    def write(self, author: bytes = ALICE, actor: str = "alice", **fields: Any) -> None:
-        """Write registers over what is live, set-like elements over nothing."""
-        self.seconds += 1
-        sets = ("labels", "edges", "comments", "metadata", "extra")
-        writes = [Write(key, value, () if key in sets else self.over(key)) for key, value in fields.items()]
-        self.apply(author, from_ms(T0 + 1000 * self.seconds), writes, actor)
-
-    def fork(self, key: str, ours: Any, theirs: Any) -> None:
-        """Two writes that didn't see one another."""
-        over = self.over(key)
-        for author, value in ((ALICE, ours), (BOB, theirs)):
-            self.seconds += 1
-            self.apply(author, from_ms(T0 + 1000 * self.seconds), [Write(key, value, over)])
-
-    def read(self) -> IssueReading:
-        return read_issue("bd-1", self.live, self.created_hlc, self.updated_hlc, self.lineage_of)
-
-    def document(self, *, exact: bool = False) -> dict[str, Any]:
-        return document(self.read(), exact=exact)
-
-
-def at(seconds: int) -> str:
-    return format_ms(T0 + 1000 * seconds)
-
-
-# -- Documents -----------------------------------------------------------------------------------------------------
-def test_an_issue_with_a_title_only_shows_the_fields_that_are_always_there() -> None:
-    assert Issue().document() == {
-        "id": "bd-1", "title": "A title", "status": "open", "priority": 0, "issue_type": "task", "created_at": at(1),
-        "updated_at": at(1),
-    }  # fmt: skip
-
-
-def test_a_document_has_its_fields_in_the_order_of_beads() -> None:
-    issue = Issue(pinned=True, labels="x", notes="n", spec_id="s", description="d", extra=["zeta", "1"], assignee="a")
-    issue.write(edges=new_edge("bd-2", "blocks"), comments=new_comment("c"), metadata=["k", "1"], extra=["alpha", "2"])
-    assert list(issue.document()) == [
-        "id", "title", "description", "notes", "spec_id", "status", "priority", "issue_type", "assignee", "created_at",
-        "updated_at", "metadata", "labels", "dependencies", "comments", "pinned", "alpha", "zeta",
-    ]  # fmt: skip
-
-
+# -- Fields --------------------------------------------------------------------------------------------------------
 def test_a_cleared_field_is_not_shown() -> None:
     issue = Issue(assignee="alice", description="text", due_at=T0)
     issue.write(assignee="", description=None, due_at="")
@@ -239,28 +185,6 @@ def test_metadata_is_one_object_of_the_latest_values() -> None:
     issue = Issue(metadata=["size", "1"])
     issue.write(metadata=["tags", '["a",{"b":1.0}]'])
     assert issue.document()["metadata"] == {"size": 1, "tags": ["a", {"b": 1.0}]}
-
-
-def test_extra_fills_in_only_names_that_nothing_else_shows() -> None:
-    issue = Issue(extra=["title", "null"])
-    issue.write(extra=["assignee", '""'], labels="x")
-    issue.write(extra=["labels", "[]"])
-    issue.write(extra=["sender", '"s"'])
-    issue.write(extra=["id", '"other"'])
-    shown = issue.document(exact=True)
-    assert (shown["id"], shown["title"], shown["assignee"], shown["labels"], shown["sender"]) == (
-        "bd-1",
-        "A title",
-        "",
-        ["x"],
-        "s",
-    )
-
-
-def test_only_an_exact_document_shows_values_of_unexpected_types() -> None:
-    issue = Issue(extra=["priority", '"high"'])
-    assert issue.document()["priority"] == 0
-    assert issue.document(exact=True)["priority"] == "high"
 
 
 # -- Deletion ------------------------------------------------------------------------------------------------------

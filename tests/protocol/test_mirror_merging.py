@@ -158,7 +158,10 @@ def test_lines_that_cant_be_read_are_left_out_and_told_unless_they_were_there_be
     bad = b'{"id": "b"\n'
     found = merge(file(BASE), file(BASE) + bad, file(BASE))
     assert (found.content, [(each.is_ours, each.line) for each in found.unread]) == (file(BASE), [(True, 2)])
-    assert merge(file(BASE) + bad, file(BASE) + bad, file(BASE)).is_clean
+    taken_away = merge(file(BASE) + bad, file(BASE) + bad, file(BASE))
+    assert (taken_away.is_clean, taken_away.known) == (True, [])
+    there = merge(file(BASE) + bad, file(BASE) + bad, file(BASE) + bad)
+    assert (there.is_clean, [(each.is_ours, each.line) for each in there.known]) == (True, [(True, 2)])
 
 
 def test_what_a_side_lacks_that_has_lines_which_cant_be_read_stays() -> None:

@@ -95,6 +95,7 @@ def test_different_values_are_a_conflict(policy: Policy) -> None:
     assert show(policy, sibling(1, 1), sibling(True, 2, BOB))[1]
     assert show(policy, sibling(1, 1), sibling(1.0, 2, BOB))[1]
     assert show(policy, sibling("a", 1), sibling(MISSING, 2, BOB))[1]
+    assert show(policy, sibling("", 1), sibling(MISSING, 2, BOB))[1], "it may be something"
 
 
 @pytest.mark.parametrize("policy", [Policy.EARLIEST, Policy.MAXIMUM, Policy.UNION, Policy.KEEP_BOTH, Policy.TOTAL])

@@ -109,6 +109,10 @@ def test_a_ticket_that_was_cut_says_so(length: int) -> None:
     assert "copy" in error.hint
 
 
+def test_what_only_begins_as_a_ticket_does_is_told_as_mistyped() -> None:
+    assert "never was one" in refusal("moot1garbage").message
+
+
 @given(st.integers(5, len(TEXT) - 1), st.sampled_from(ids.CROCKFORD))
 def test_every_single_mistyped_character_is_noticed(at: int, char: str) -> None:
     mistyped = TEXT[:at] + char + TEXT[at + 1 :]

@@ -5,6 +5,9 @@ cycles, so edges aren't searched for one by one: all of a piece that lie on no c
 together, and the others are halved, until few enough are left for a table of all paths between their ends. That takes
 some m·√m steps for m edges. Where it takes more than `CYCLE_STEPS`, which nobody's work does, edges on which it wasn't
 decided by then are left out: steps are counted, not timed, so everybody leaves out the same.
+
+Limit: that bounds one tangle. One transaction that touches several takes that much for each: a bound on all of them
+would make what is left out depend on what else came in the same transaction, and replicas receive in different ones.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

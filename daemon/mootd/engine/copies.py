@@ -8,8 +8,8 @@ has since.
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
-from moot_protocol import issue as issue_reading
-from moot_protocol.issue import ABSENT_PRIORITY, DEFAULT_STATUS, DEFAULT_TYPE, TOMBSTONE
+from moot_protocol.issue import ABSENT_PRIORITY, DEFAULT_STATUS, DEFAULT_TYPE, TOMBSTONE, read_issue
+from moot_protocol.issue_document import document
 from moot_protocol.listing import IssueDoc
 from moot_protocol.policies import rank
 from moot_protocol.register import MISSING, Sibling
@@ -78,7 +78,7 @@ class Copy(NamedTuple):
             fields: those that are shared.
         """
         live = entities.live(record)
-        reading = issue_reading.read_issue(
+        reading = read_issue(
             record.entity, live, record.created, record.updated, lambda key: entities.lineage(record, key)
         )
         others = {
@@ -94,7 +94,7 @@ class Copy(NamedTuple):
         for stored in entities.log.history(record.head):
             if is_own(stored.feed):
                 past.note(stored)
-        shown = issue_reading.document(reading)
+        shown = document(reading)
         return cls(fields, shown, foreign, past.written, past.labels, frozenset(past.comments))
 
 

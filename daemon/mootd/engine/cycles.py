@@ -8,10 +8,10 @@ each that changed, however many edges were added to it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
-from mootd.engine.acyclic import Pair, closing, components
+from mootd.engine.acyclic import Neighbours, Pair, closing, components
 from mootd.engine.layout import BACK_EDGE, EDGE
 
 PARENT: Final = "parent-child"
@@ -40,9 +40,6 @@ class _Edge(NamedTuple):
     source: int
     target: int
     edge_type: str
-
-
-Neighbours = Callable[[int], Iterator[int]]
 
 
 class Cutter:
@@ -91,6 +88,7 @@ class Cutter:
         ends: dict[int, set[int]] = {}
         for source, target in doubtful:
             ends.setdefault(source, set()).add(target)
+        # As lists, for else there would be an open scan for every node on the way.
         found = components(sorted(starts), lambda eid: list(self._ahead(eid)))
         changed = [
             members
@@ -160,4 +158,4 @@ class _Search:
                 return found
             if not self._frontier:
                 return None
-            self._edges = self._neighbours(self._frontier.popleft())
+            self._edges = iter(self._neighbours(self._frontier.popleft()))

@@ -6,12 +6,12 @@ those that only the chosen history lets in with them, and leaves out whom people
 """
 
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from moot_protocol.batch import Batch
 from moot_protocol.branches import BatchRef
 from moot_protocol.certificate import Certificate, decode_certificate
-from moot_protocol.charter import OPENS_CHARTER, End, end_draft, opening_value
+from moot_protocol.charter import OPENS_CHARTER, End, opening_value
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import Event
 from moot_protocol.ids import key_text
@@ -19,13 +19,14 @@ from moot_protocol.kinds import CERTIFICATE
 from mootd.engine.charters import towns_of
 from mootd.engine.epochs import check_admin
 from mootd.engine.log import FeedRow, PlaneRow
+from mootd.engine.membership import append_end
 from mootd.engine.receive import resettle
 from mootd.engine.removing import end_all, renew
 from mootd.engine.stored_feeds import Source, StoredFeeds
 from mootd.engine.towns import check_own
 from mootd.engine.unit import Unit
 
-_ID_CHARS = 4
+_ID_CHARS: Final = 4
 """Least hexadecimal digits that stand for a history."""
 
 
@@ -130,11 +131,11 @@ def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without
         came = _let_in_by(unit, plane, author, head)
         for replica, tip in came.items():
             if replica not in without:
-                _pin(unit, plane, replica, End(tip.last, tip.id, author))
+                append_end(unit, plane, replica, End(tip.last, tip.id, author))
         rows = end_all(unit, plane, author, plane.town, End(head.last, head.id, author), without)
         replicas = sorted({*(row.author for row in rows), *(came.keys() - without)})
     else:
-        _pin(unit, plane, author, End(head.last, head.id, fork.town))
+        append_end(unit, plane, author, End(head.last, head.id, fork.town))
     unit.seal()
     resettle(unit, plane.number, plane.town)
     return Settled(unit.feed(unit.feed_number(plane.number, author)).n, replicas, renew(unit, plane))
@@ -177,7 +178,3 @@ def _let_in_by(unit: Unit, plane: PlaneRow, town: bytes, head: BatchRef) -> dict
             if tip is not None and certificate is not None and is_meant and reading.invitation(certificate.signer):
                 found[author] = tip
     return found
-
-
-def _pin(unit: Unit, plane: PlaneRow, author: bytes, end: End) -> None:
-    unit.append(plane.number, end_draft(author, end, ""), feed=unit.feed_number(plane.number, plane.town))

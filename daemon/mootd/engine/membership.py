@@ -172,5 +172,17 @@ def write_end(unit: Unit, plane: PlaneRow, author: bytes, n: int, town: bytes, c
     holding = unit.log.batch_holding(unit.feed_number(plane.number, author), n) if n else None
     if n and holding is None:
         raise RefusedError(f"event {n} of {key_text(author)} isn't accepted here", code=Code.NOT_FOUND)
-    end = End(n, holding.id if holding else ZEROS, town)
+    append_end(unit, plane, author, End(n, holding.id if holding else ZEROS, town), charter)
+
+
+def append_end(unit: Unit, plane: PlaneRow, author: bytes, end: End, charter: bytes = b"") -> None:
+    """Write into a charter that an author ends where somebody says, be it held here or not.
+
+    Args:
+        unit: the unit.
+        plane: the plane.
+        author: whose feed ends.
+        end: where, and which town the author belongs to.
+        charter: the town key whose charter says so; that of this replica's town where left out.
+    """
     unit.append(plane.number, end_draft(author, end, ""), feed=unit.feed_number(plane.number, charter or plane.town))

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from moot_protocol import policies
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
-from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, key_text
+from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, key_begins, key_text
 from moot_protocol.kinds import MESSAGE, NUDGE, field_of
 from moot_protocol.limits import ACTOR_BYTES, TEXT_BYTES, TITLE_CHARS
 from moot_protocol.mail_requests import AckMail, Nudge, NudgesTold, SendMail
@@ -203,7 +203,8 @@ class Post:
         exact = [message for message in found if message.id == typed]
         if len(exact or found) != 1:
             code = Code.AMBIGUOUS if found else Code.NOT_FOUND
-            raise RefusedError(f"{len(found)} messages begin with {typed!r}", code=code, hint="see `moot mail inbox`")
+            what = f"{len(found)} messages begin" if found else "no message begins"
+            raise RefusedError(f"{what} with {typed!r}", code=code, hint="see `moot mail inbox`")
         return (exact or found)[0]
 
 
@@ -271,8 +272,7 @@ def _towns_called(unit: Unit, typed: str, plane: str) -> list[tuple[PlaneRow, by
     for row in sorted(planes, key=lambda each: (each.kind != PlaneKind.FEDERATION, each.number)):
         for key, standing in towns_of(unit, row).items():
             names = {standing.name, own_name(unit.transaction, key), key_text(key)} - {""}
-            begins = len(typed) > _ID_CHARS and key_text(key).startswith(typed)
-            if standing.role is not None and (typed in names or begins):
+            if standing.role is not None and (typed in names or key_begins(key, typed)):
                 found.append((row, key))
     return found
 

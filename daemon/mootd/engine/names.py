@@ -25,7 +25,7 @@ _SHOWN_CANDIDATES = 5
 def no_issue(typed: str) -> RefusedError:
     """What is said where nothing has the name that was typed."""
     return RefusedError(
-        f"no issue {typed}",
+        f"no issue {typed or repr(typed)}",
         code=Code.NOT_FOUND,
         hint=f"give the whole id, or at least {SHORT_ID_CHARS} characters of its random part",
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from moot_protocol import policies
 from moot_protocol.claim_requests import Unclaim
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.ids import key_text
+from moot_protocol.ids import key_begins, key_text
 from moot_protocol.issue import CLOSED
 from moot_protocol.kinds import ISSUE, field_of
 from moot_protocol.requests import IssueFields, Update
@@ -22,9 +22,6 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_planes
 from mootd.engine.towns import name_of
 from mootd.engine.unit import Unit
-
-_KEY_CHARS = 4
-"""Least characters that stand for a key."""
 
 
 class Claimed(NamedTuple):
@@ -47,9 +44,9 @@ def machines_meant(unit: Unit, typed: str) -> set[bytes]:
     for plane in issue_planes(unit.replica.planes):
         for member in members_of(unit, plane):
             author, town = member.row.author, member.row.town
-            if _is_meant(key_text(author), typed):
+            if key_begins(author, typed):
                 machines.add(author)
-            if _is_meant(key_text(town), typed) or (typed and name_of(unit, plane, town) == typed):
+            if key_begins(town, typed) or (typed and name_of(unit, plane, town) == typed):
                 towns.setdefault(town, set()).add(author)
     if len(machines) + len(towns) > 1:
         raise RefusedError(f"{typed} may mean several machines or towns", code=Code.AMBIGUOUS, hint="say more of it")
@@ -63,10 +60,6 @@ def machines_meant(unit: Unit, typed: str) -> set[bytes]:
     if unit.replica.id in found:
         raise RefusedError("this machine is one of them, and isn't gone", code=Code.CONFLICT)
     return found
-
-
-def _is_meant(key: str, typed: str) -> bool:
-    return len(typed) >= _KEY_CHARS and key.startswith(typed)
 
 
 def claimed_by(unit: Unit, plane: PlaneRow, is_gone: Callable[[bytes], bool]) -> Iterator[Claimed]:

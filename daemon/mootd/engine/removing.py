@@ -8,7 +8,7 @@ those who remain.
 from collections.abc import Collection
 from typing import NamedTuple
 
-from moot_protocol.charter import Admission, End, admission_draft, end_draft
+from moot_protocol.charter import Admission, End, admission_draft
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.towns import TownStanding
@@ -16,7 +16,7 @@ from mootd.engine.charters import invites_of, members_of, towns_of
 from mootd.engine.epochs import begin_epoch, check_admin, may_begin
 from mootd.engine.inviting import close_invite, users_of
 from mootd.engine.log import FeedRow, PlaneRow
-from mootd.engine.membership import end_replica, write_end
+from mootd.engine.membership import append_end, end_replica, write_end
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.towns import check_own
@@ -132,7 +132,7 @@ def end_all(
     if end is None:
         write_end(unit, plane, town, _feed(unit, plane, town).n, town, charter)
     else:
-        unit.append(plane.number, end_draft(town, end, ""), feed=unit.feed_number(plane.number, charter))
+        append_end(unit, plane, town, end, charter)
     return rows
 
 

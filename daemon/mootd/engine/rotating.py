@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from moot_protocol.batch import ZEROS
 from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
-from moot_protocol.charter import Admission, End, admission_draft, end_draft
+from moot_protocol.charter import Admission, End, admission_draft
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
@@ -22,7 +22,7 @@ from mootd.engine.charters import members_of
 from mootd.engine.epochs import begin_epoch, may_begin
 from mootd.engine.keyring import stored_name
 from mootd.engine.log import FeedRow, PlaneRow
-from mootd.engine.membership import begin_charter, enter_plane, write_end
+from mootd.engine.membership import append_end, begin_charter, enter_plane, write_end
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.remotes import remotes
@@ -175,8 +175,6 @@ def _machines(unit: Unit, plane: PlaneRow) -> list[FeedRow]:
 def _end_itself(unit: Unit, plane: PlaneRow) -> None:
     """End the old charter: the first event of a batch that names the event right before it."""
     unit.seal()
-    number = unit.feed_number(plane.number, plane.town)
-    row = unit.feed(number)
-    end = End(row.n, row.head if row.n else ZEROS, plane.town)
-    unit.append(plane.number, end_draft(plane.town, end, ""), feed=number)
+    row = unit.feed(unit.feed_number(plane.number, plane.town))
+    append_end(unit, plane, plane.town, End(row.n, row.head if row.n else ZEROS, plane.town))
     unit.seal()

@@ -5,12 +5,11 @@ only a name: where two towns have the same, people have to say the key.
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 from moot_protocol.charter import Admission, admission_draft, opened_by
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
-from moot_protocol.ids import key_text
+from moot_protocol.ids import key_begins, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.towns import TownStanding
 from mootd.engine import layout
@@ -20,9 +19,6 @@ from mootd.engine.state import State
 from mootd.engine.stored_feeds import Source
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
-
-_KEY_CHARS: Final = 4
-"""Least characters that stand for a key."""
 
 
 # -- This machine's town -----------------------------------------------------------------------------------------
@@ -125,8 +121,8 @@ def town_meant(source: Source, plane: PlaneRow, typed: str) -> TownStanding:
     """
     towns = [each for each in towns_of(source, plane).values() if each.role is not None]
     found = [each for each in towns if typed in {each.name, own_name(source.transaction, each.key), key_text(each.key)}]
-    if not found and len(typed) >= _KEY_CHARS:
-        found = [each for each in towns if key_text(each.key).startswith(typed)]
+    if not found:
+        found = [each for each in towns if key_begins(each.key, typed)]
     if not found or not typed:
         raise RefusedError(
             f"there is no town {typed} on plane {plane.name}", code=Code.NOT_FOUND, hint="see `moot town list`"

@@ -16,11 +16,8 @@ UPKEEP_ROUNDS: Final = 50
 """Rounds after which Moot's own repository is packed."""
 RELAY_MS: Final = 30_000
 """How long others' batches wait for their authors to push them: several times as long as pushes wait for company."""
-_WHOM: Final = {
-    True: "ask whoever keeps the remote for the right to push",
-    False: "the remote is there and takes nothing now: see to it, or ask whoever keeps it",
-}
-"""Who can help where nothing can be pushed, by whether that is forbidden."""
+_FORBIDDEN: Final = "ask whoever keeps the remote for the right to push"
+_TAKES_NOTHING: Final = "the remote is there and takes nothing now: see to it, or ask whoever keeps it"
 
 
 class GitWorker:
@@ -75,6 +72,7 @@ class GitWorker:
                 tested = await self._remote.test(self._hub.replica.entropy)
         except MootError as error:
             return [{"check": "the remote can be reached", "ok": False, "detail": error.message, "hint": error.hint}]
+        hint = _FORBIDDEN if tested.is_denied else _TAKES_NOTHING
         return [
             {
                 "check": "the remote can be reached",
@@ -86,6 +84,6 @@ class GitWorker:
                 "check": "frames can be pushed",
                 "ok": tested.can_push,
                 "detail": tested.words,
-                "hint": "" if tested.can_push else _WHOM[tested.is_denied],
+                "hint": "" if tested.can_push else hint,
             },
         ]

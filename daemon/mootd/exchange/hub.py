@@ -8,10 +8,10 @@ whatever comes of it. What is committed during a round is seen to by the next.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -30,6 +30,7 @@ from mootd.engine.remotes import RemoteRow, mode_of, remotes
 from mootd.engine.replica import Replica
 from mootd.engine.tending import tend
 from mootd.exchange.progress import Progress
+from mootd.exchange.served import ServedRemote, Worker
 
 R = TypeVar("R")
 _log: Final = structlog.get_logger()
@@ -41,45 +42,8 @@ POLL_S: Final = 60.0
 BASE_S: Final = 2.0
 CAP_S: Final = 300.0
 """The back-off's window: the first, and the widest."""
-SETTLE_S: Final = 2.0
-"""How long who asked waits for the next word of those who listen."""
 SYNC_WAIT_MS: Final = 60_000
 """Longest that a request to exchange is held; who asked comes again."""
-
-
-class Worker(Protocol):
-    """What exchanges planes with one remote."""
-
-    @property
-    def debounce_s(self) -> float | None:
-        """How long a commit waits for others before it is sent; None for as long as the hub thinks."""
-
-    @property
-    def linger_s(self) -> float:
-        """How long a manual plane that was asked for goes on like an automatic one; 0 where a round is all there is."""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing is on its way here that is known of; a round of others may still bring it."""
-
-    async def round(self, planes: Sequence[PlaneRow], progress: Progress, *, is_asked: bool) -> None:
-        """Exchange planes once, completely.
-
-        Args:
-            planes: the planes.
-            progress: told of what happens.
-            is_asked: whether somebody waits for what comes of it: then it says how the remote is now, not that a
-                connection from before was dead.
-
-        Raises:
-            MootError: it broke off; nothing is lost by that.
-        """
-
-    async def close(self) -> None:
-        """Stop whatever runs."""
-
-    async def check(self) -> list[dict[str, Any]]:
-        """Try the remote out: `[{"check", "ok", "detail", "hint"}]`."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -89,52 +53,6 @@ class Settings(msgspec.Struct, frozen=True):
     poll_s: float = POLL_S
     base_s: float = BASE_S
     cap_s: float = CAP_S
-
-
-class _Remote:
-    """One remote's task, and what is known of it."""
-
-    def __init__(self, row: RemoteRow) -> None:
-        self.row = row
-        self.worker: Worker | None = None
-        """None until a first try has made it."""
-        self.progress = Progress()
-        self.asked = 0
-        """Exchanges asked for by name."""
-        self.answered = 0
-        """The last of those that a try has answered."""
-        self.named: set[int] = set()
-        """The planes that were asked for, by their numbers, since the last try began."""
-        self.lingering: dict[int, float] = {}
-        """Plane that was asked for → until when it is exchanged, by the loop's clock."""
-        self.wake = asyncio.Event()
-        self.urged = asyncio.Event()
-        """Set when it has become urgent, for who waits until then."""
-        self.ended = asyncio.Event()
-        self.task: asyncio.Task[None] | None = None
-        self.is_stale = False
-        """Whether its worker speaks for a key that this machine has no more."""
-        self.hurries = False
-        """Whether what was committed should go without waiting for more."""
-        self._settling = (0, 0.0)
-        """(batches that had come, until when more are waited for)"""
-
-    def begin_settling(self) -> None:
-        """A try that was asked for has ended: what others answer may be on its way."""
-        self._settling = (self.progress.received, asyncio.get_running_loop().time() + SETTLE_S)
-
-    def has_answered(self, asked: int) -> bool:
-        """Whether an exchange that was asked for has been made, and what it has set off has come."""
-        if self.answered < asked or self.worker is None or self.progress.failures or self.worker.is_settled:
-            return self.answered >= asked
-        if self.progress.received > self._settling[0]:
-            self.begin_settling()
-        return asyncio.get_running_loop().time() >= self._settling[1]
-
-    @property
-    def is_urgent(self) -> bool:
-        """Whether the next round shouldn't wait."""
-        return self.hurries or self.asked > self.answered
 
 
 class Hub:
@@ -161,7 +79,7 @@ class Hub:
         self._executor = executor
         self._worker = worker
         self._settings = settings or Settings()
-        self._remotes: dict[int, _Remote] = {}
+        self._remotes: dict[int, ServedRemote] = {}
         self._changed = asyncio.Event()
         self._followed = -1
         """`changes.remotes` when the rows of remotes were read last."""
@@ -249,14 +167,14 @@ class Hub:
                 gone.task.cancel()
         for number, row in rows.items():
             if number not in self._remotes:
-                remote = self._remotes[number] = _Remote(row)
+                remote = self._remotes[number] = ServedRemote(row)
                 remote.task = tasks.create_task(self._serve(remote), name=f"remote {row.name}")
 
     def _rows(self) -> list[RemoteRow]:
         with self.replica.read() as reader:
             return remotes(reader)
 
-    async def _serve(self, remote: _Remote) -> None:
+    async def _serve(self, remote: ServedRemote) -> None:
         try:
             while True:
                 asked = remote.asked
@@ -275,7 +193,7 @@ class Hub:
             if remote.worker is not None:
                 await remote.worker.close()
 
-    async def _try(self, remote: _Remote) -> None:
+    async def _try(self, remote: ServedRemote) -> None:
         progress = remote.progress
         progress.state = "syncing"
         try:
@@ -290,7 +208,7 @@ class Hub:
         progress.rounds += 1
         progress.last_ok_ms = self.replica.wall.now_ms()
 
-    async def _round(self, remote: _Remote) -> None:
+    async def _round(self, remote: ServedRemote) -> None:
         named, remote.named = remote.named, set()
         worker = await self._worker_of(remote)
         now = asyncio.get_running_loop().time()
@@ -299,7 +217,7 @@ class Hub:
         due = partial(self._due_planes, remote.row, set(remote.lingering))
         await worker.round(await self.in_thread(due), remote.progress, is_asked=bool(named))
 
-    async def _worker_of(self, remote: _Remote) -> Worker:
+    async def _worker_of(self, remote: ServedRemote) -> Worker:
         """What exchanges with a remote; made anew until that works, for files that it needs may come to be there."""
         if remote.worker is not None and remote.is_stale:
             stale, remote.worker, remote.is_stale = remote.worker, None, False
@@ -308,7 +226,7 @@ class Hub:
             remote.worker = await self.in_thread(partial(self._worker, remote.row, self))
         return remote.worker
 
-    async def _rest(self, remote: _Remote) -> None:
+    async def _rest(self, remote: ServedRemote) -> None:
         """Wait for the next round: after a failure for the back-off, else for a commit or the next look."""
         progress, settings = remote.progress, self._settings
         if progress.failures:
@@ -325,19 +243,10 @@ class Hub:
                     await remote.wake.wait()
             if remote.wake.is_set() and not progress.failures:
                 own = None if remote.worker is None else remote.worker.debounce_s
-                await self._until(remote, min(end, loop.time() + (settings.debounce_s if own is None else own)))
+                await remote.urgency(min(end, loop.time() + (settings.debounce_s if own is None else own)))
                 break
             remote.wake.clear()
         progress.next_try_ms = 0
-
-    @staticmethod
-    async def _until(remote: _Remote, end: float) -> None:
-        """Wait until a moment, or until it becomes urgent."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(end):
-                while not remote.is_urgent and asyncio.get_running_loop().time() < end:
-                    remote.urged.clear()
-                    await remote.urged.wait()
 
     def _release_parked(self) -> None:
         """Let batches count whose time has come while nobody wrote: every transaction begins with that."""
@@ -434,7 +343,7 @@ class Hub:
             remote.wake.set()
         return {number: remote.asked for number, remote in self._remotes.items()}
 
-    def _shown(self, remote: _Remote) -> dict[str, Any]:
+    def _shown(self, remote: ServedRemote) -> dict[str, Any]:
         progress = remote.progress
         with self.replica.read() as reader:
             queued = OutboxReader(reader, remote.row.number).gauge().frames
@@ -444,7 +353,7 @@ class Hub:
             "sent": progress.sent,
             "received": progress.received,
             "queued": queued,
-            "error": error_of(progress),
+            "error": progress.why(),
             "rounds": progress.rounds,
         }
 
@@ -478,14 +387,6 @@ def _presentable(error: Exception, name: str) -> MootError:
         return error
     _log.error("exchange.broke", remote=name, exc_info=error)
     return MootError(f"the exchange broke: {type(error).__name__}", code=Code.INTERNAL, hint="see the daemon's log")
-
-
-def error_of(progress: Progress) -> str:
-    """Why the last try failed, in words; empty where it didn't."""
-    error = progress.error
-    if error is None:
-        return ""
-    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def _cursor_text(awaited: dict[int, int]) -> str:

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from moot_protocol.batch import ZEROS
 from moot_protocol.errors import MalformedError, MootError
 from moot_protocol.frontier import Form, FrontierBody
 from moot_protocol.limits import KIB
@@ -49,7 +50,6 @@ TELL_MS: Final = 60_000
 TOLD_AT_ONCE: Final = 8
 TOLD_EVERY_S: Final = 0.5
 """How often a replica that goes on writing tells where it stands: everybody answers, and each answer is answered."""
-ZEROS: Final = bytes(32)
 
 
 class Reply(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.batch import Batch, Link, batch_link
+from moot_protocol.batch import ZEROS, Batch, Link, batch_link
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.frame import epoch_id, frame_epoch, open_frame, seal
 from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
@@ -40,7 +40,6 @@ from mootd.engine.versions import tell_version
 
 AT_ONCE: Final = 8
 """Messages queued by one transaction."""
-ZEROS: Final = bytes(32)
 
 
 class Took(NamedTuple):
@@ -199,8 +198,8 @@ class PlaneOnRemote:
         """Those of some batches that aren't held here; that the remote carries the others is noted.
 
         Args:
-            batches: they.
-            problems: told of what is no batch.
+            batches: packed, as they came.
+            problems: gets an error for each that is no batch; such a one isn't among those given back.
         """
         held: list[Link] = []
         found: list[bytes] = []

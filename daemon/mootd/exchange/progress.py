@@ -1,11 +1,12 @@
 """How an exchange with a remote goes, as people and `moot sync` are told."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from moot_protocol.errors import MootError
 from mootd.remotes import Alarm, Dropped
 
-MOST_PROBLEMS = 100
+MOST_PROBLEMS: Final = 100
 """Kinds of problems that are remembered."""
 
 
@@ -34,6 +35,12 @@ class Progress:
         """(plane's number, key) of members that listen on a live remote now, as they say: a hint for people."""
         self.problems: dict[str, int] = {}
         """What was wrong with frames that were left out: words → how often."""
+
+    def why(self) -> str:
+        """Why the last try failed, in words; empty where it didn't."""
+        if self.error is None:
+            return ""
+        return f"{self.error.message} ({self.error.hint})" if self.error.hint else self.error.message
 
     def note_dropped(self, dropped: Dropped) -> None:
         """Take over what a live remote has left out."""

@@ -7,7 +7,8 @@ from typing import Final
 from moot_protocol.errors import RefusedError
 from mootd.edges.paths import Places, private_folder
 from mootd.engine.remotes import RemoteRow
-from mootd.exchange.hub import Hub, Worker
+from mootd.exchange.hub import Hub
+from mootd.exchange.served import Worker
 
 REPOSITORIES: Final = "git"
 """The folder of Moot's own repositories, beside the log."""
@@ -27,7 +28,7 @@ def make_worker(row: RemoteRow, hub: Hub, places: Places, environment: Mapping[s
     """
     if row.kind == "git":
         from mootd.edges.git.remote import GitRemote  # noqa: PLC0415 - as said above
-        from mootd.exchange.git_worker import GitWorker  # noqa: PLC0415
+        from mootd.exchange.git_worker import GitWorker  # noqa: PLC0415 - as said above
 
         folder = places.data / REPOSITORIES
         private_folder(folder)
@@ -36,10 +37,10 @@ def make_worker(row: RemoteRow, hub: Hub, places: Places, environment: Mapping[s
 
 
 def _mqtt_worker(row: RemoteRow, hub: Hub) -> Worker:
-    from mootd.edges.mqtt.address import Credentials, Tls, parse_address  # noqa: PLC0415
-    from mootd.edges.mqtt.remote import MqttRemote  # noqa: PLC0415
-    from mootd.edges.mqtt.settings import DEFAULT_OPTIONS, Version  # noqa: PLC0415
-    from mootd.exchange.live_worker import LiveWorker  # noqa: PLC0415
+    from mootd.edges.mqtt.address import Credentials, Tls, parse_address  # noqa: PLC0415 - loads TLS, which few need
+    from mootd.edges.mqtt.remote import MqttRemote  # noqa: PLC0415 - loads TLS, which few need
+    from mootd.edges.mqtt.settings import DEFAULT_OPTIONS, Version  # noqa: PLC0415 - loads TLS, which few need
+    from mootd.exchange.live_worker import LiveWorker  # noqa: PLC0415 - loads TLS, which few need
 
     options = row.options
     address = parse_address(row.url)

@@ -51,6 +51,7 @@ def test_four_characters_of_the_random_part_are_enough_and_three_are_not() -> No
     refused = shelf.refusal("mt-abc")
     assert refused.code is Code.NOT_FOUND
     assert "4 characters" in (refused.hint or "")
+    assert shelf.refusal("").message == "no issue ''"
 
 
 def test_the_project_may_be_left_out() -> None:

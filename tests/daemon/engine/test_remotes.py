@@ -1,13 +1,13 @@
 """Remotes and modes: names are unique, numbers are never given twice, and nothing stays of a remote that went."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import get_type_hints
 
 import pytest
 
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code
 from moot_testkit.carrying import founder
+from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
 from mootd.engine import carried, layout
 from mootd.engine.carried import Carried
@@ -44,13 +44,6 @@ def mode(member: Member, remote: RemoteRow, plane: int) -> str:
         return mode_of(reader, remote, plane)
 
 
-def refusal(act: Callable[[], object]) -> Code:
-    with pytest.raises(RefusedError) as raised:
-        act()
-    assert raised.value.message
-    return raised.value.code
-
-
 def test_remotes_are_kept_in_the_order_in_which_they_were_added() -> None:
     member = founder()
     for name in ("origin", "backup", "a.third-one"):
@@ -64,30 +57,30 @@ def test_remotes_are_kept_in_the_order_in_which_they_were_added() -> None:
 def test_a_name_is_given_once() -> None:
     member = founder()
     add(member, "origin")
-    assert refusal(lambda: add(member, "origin")) is Code.EXISTS
+    assert refusal_code(lambda: add(member, "origin")) is Code.EXISTS
     assert names(member) == ["origin"]
 
 
 @pytest.mark.parametrize("name", ["", "-", "a b", "a/b", "..", "é", "x" * (NAME_CHARS + 1), "a\n"])
 def test_what_is_no_name_names_no_remote(name: str) -> None:
     member = founder()
-    assert refusal(lambda: add(member, name)) is Code.INVALID
+    assert refusal_code(lambda: add(member, name)) is Code.INVALID
     assert names(member) == []
 
 
 def test_only_kinds_and_modes_that_there_are_can_be_added() -> None:
     member = founder()
     work = member.commit
-    assert refusal(lambda: work(lambda unit: add_remote(unit, "a", "ftp", "x", "auto", {}))) is Code.INVALID
-    assert refusal(lambda: work(lambda unit: add_remote(unit, "a", "git", "x", "always", {}))) is Code.INVALID
+    assert refusal_code(lambda: work(lambda unit: add_remote(unit, "a", "ftp", "x", "auto", {}))) is Code.INVALID
+    assert refusal_code(lambda: work(lambda unit: add_remote(unit, "a", "git", "x", "always", {}))) is Code.INVALID
     assert work(lambda unit: add_remote(unit, "a", "mqtt", "x", "off", {"user": "ada"})).options == {"user": "ada"}
 
 
 def test_a_remote_that_is_not_there_is_not_found() -> None:
     member = founder()
-    assert refusal(lambda: member.commit(lambda unit: remove_remote(unit, "origin"))) is Code.NOT_FOUND
+    assert refusal_code(lambda: member.commit(lambda unit: remove_remote(unit, "origin"))) is Code.NOT_FOUND
     with member.replica.read() as reader:
-        assert refusal(lambda: remote_named(reader, "origin")) is Code.NOT_FOUND
+        assert refusal_code(lambda: remote_named(reader, "origin")) is Code.NOT_FOUND
 
 
 def test_the_number_of_a_remote_that_went_is_never_given_again() -> None:
@@ -153,14 +146,14 @@ def test_a_mode_that_is_none_is_refused() -> None:
     member = founder()
     row = add(member, "one")
     shared = SharedPlane(member.ledger)
-    assert refusal(lambda: member.commit(lambda unit: set_mode(unit, row, shared, "sometimes"))) is Code.INVALID
+    assert refusal_code(lambda: member.commit(lambda unit: set_mode(unit, row, shared, "sometimes"))) is Code.INVALID
     assert mode(member, row, shared.number) == "auto"
 
 
 def test_only_a_plane_that_may_be_shared_can_be_given_a_mode() -> None:
     member = founder()
     assert get_type_hints(set_mode)["plane"] is SharedPlane
-    assert refusal(lambda: SharedPlane(member.replica.plane_named("operational"))) is Code.DENIED
+    assert refusal_code(lambda: SharedPlane(member.replica.plane_named("operational"))) is Code.DENIED
 
 
 def test_an_isolated_plane_is_exchanged_with_the_remotes_that_are_named_and_with_none_that_is_added_later() -> None:
@@ -174,7 +167,7 @@ def test_an_isolated_plane_is_exchanged_with_the_remotes_that_are_named_and_with
     with member.replica.read() as reader:
         assert (isolated_to(reader, plane.number), isolated_to(reader, 99)) == (frozenset({1}), None)
         check_allowed(reader, one.number, plane.number)
-        assert refusal(lambda: check_allowed(reader, later.number, plane.number)) is Code.DENIED
+        assert refusal_code(lambda: check_allowed(reader, later.number, plane.number)) is Code.DENIED
 
 
 def _set(remote: RemoteRow, plane: SharedPlane, wanted: str, unit: Unit) -> None:
@@ -188,7 +181,7 @@ def test_no_mode_lets_an_isolated_plane_out() -> None:
     member.commit(lambda unit: set_mode(unit, two, plane, "manual"))
     member.commit(lambda unit: isolate(unit, plane, [one]))
     for wanted in ("auto", "manual"):
-        assert refusal(partial(member.commit, partial(_set, two, plane, wanted))) is Code.CONFLICT
+        assert refusal_code(partial(member.commit, partial(_set, two, plane, wanted))) is Code.CONFLICT
     member.commit(lambda unit: set_mode(unit, two, plane, "off"))
     member.commit(lambda unit: set_mode(unit, one, plane, "manual"))
     member.commit(lambda unit: isolate(unit, plane, None))

@@ -16,6 +16,7 @@ from moot_testkit.feeds import live_digest, note
 from moot_testkit.town import Member, join, make_town
 from mootd.engine import layout
 from mootd.engine.log import LogReader
+from mootd.engine.receive import resettle
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
@@ -118,7 +119,9 @@ def test_what_is_known_already_or_only_admins_may_write_is_no_new_entity() -> No
 def test_what_was_just_written_can_be_read_before_it_is_flushed() -> None:
     (member,) = make_town(1)
     write(member, "old")
-    draft = PlainDraft(ISSUE, "mt-2", "alice", {"title": "new", "description": "long"})
+
+    def said(text: str) -> dict[str, Any]:
+        return {"title": "new", "description": text}
 
     def read(unit: Unit, entity: str) -> dict[str, Any]:
         record = unit.record(LEDGER, ISSUE, entity)
@@ -127,13 +130,13 @@ def test_what_was_just_written_can_be_read_before_it_is_flushed() -> None:
 
     def work(unit: Unit) -> None:
         assert read(unit, "mt-2") == {}
-        for append in (
-            lambda: unit.append(LEDGER, draft),
-            lambda: append_new(unit, new_entity(dict(draft.values), entity="mt-2")),
+        for text, append in (
+            ("long", lambda: unit.append(LEDGER, PlainDraft(ISSUE, "mt-2", "alice", said("long")))),
+            ("another", lambda: append_new(unit, new_entity(said("another"), entity="mt-2"))),
         ):
             with suppress(_TakenBackError), unit.savepoint():
                 append()
-                assert read(unit, "mt-2") == {"title": [("new", "alice")], "description": [("long", "alice")]}
+                assert read(unit, "mt-2") == {"title": [("new", "alice")], "description": [(text, "alice")]}
                 assert read(unit, "mt-1") == {"title": [("old", "alice")]}
                 raise _TakenBackError
             assert read(unit, "mt-2") == {}
@@ -232,6 +235,20 @@ def test_a_unit_writes_nothing_under_a_key_that_somebody_else_uses() -> None:
     assert raised.value.code is Code.DENIED
 
 
+def test_a_unit_writes_nothing_beside_a_batch_under_its_key_that_waits_for_its_time() -> None:
+    first, second = make_town(2)
+    twin = Member("member 1", 0)
+    join(twin, first)
+    twin.clock.advance(limits.CLOCK_AHEAD_MS + 2)
+    write(twin, "from the future")
+    assert second.take(*twin.batches()[-1:]) == ["parked"]
+    before = tables(second)
+    with pytest.raises(RefusedError) as raised:
+        write(second, "another with its number")
+    assert raised.value.code is Code.DENIED
+    assert tables(second) == before
+
+
 # -- Taking back ---------------------------------------------------------------------------------------------------
 class FailedError(Exception):
     """What goes wrong in these tests."""
@@ -239,9 +256,14 @@ class FailedError(Exception):
 
 def test_a_savepoint_that_fails_leaves_no_trace_and_the_unit_goes_on() -> None:
     (first,), (twin,) = make_town(1), make_town(1)
+    first.restart()
+    remotes = first.replica.changes.remotes
 
     def failing(unit: Unit) -> None:
         unit.append(LEDGER, note("taken back", entity="mt-2"))
+        resettle(unit, LEDGER, unit.replica.id)
+        unit.disown()
+        unit.changes_remotes = True
         unit.project_number(LEDGER, "mt")
         unit.feed_number(LEDGER, b"s" * 32)
         unit.cuts += 1
@@ -259,6 +281,7 @@ def test_a_savepoint_that_fails_leaves_no_trace_and_the_unit_goes_on() -> None:
     assert [event.own_values() for event in twin.batches()[-1].events] == [["before"], ["after"]]
     assert first.replica.arrival == twin.replica.arrival
     assert (first.replica.projects, first.replica.cuts) == (twin.replica.projects, 0)
+    assert (first.replica.settled, first.replica.is_disowned, first.replica.changes.remotes) == ({}, False, remotes)
     assert first.replica.feed_number(LEDGER, b"s" * 32) is None
     assert digest(first) == live_of(first)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.errors import RefusedError
-from moot_protocol.event import Draft, Write
+from moot_protocol.event import Draft, NewEntity, PlainDraft, Write, plain_shape
 from moot_protocol.kinds import ISSUE, Role
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import (
@@ -317,6 +317,17 @@ def test_a_feed_number_that_was_taken_back_is_not_mistaken_for_another_author() 
     with desk.replica.transaction() as unit:
         assert unit.try_out(lambda unit: receive(unit, first.batches[0])) is Outcome.ACCEPTED
         receive(unit, second.batches[0])
+    check(desk)
+
+
+def test_an_issue_whose_number_another_had_that_was_taken_back_shows_nothing_of_it() -> None:
+    """The row of a new issue is made from what was kept at hand of its number, where it is as simple as that."""
+    desk = Desk().found()
+    shape = plain_shape(("labels",))
+    entity = NewEntity(ISSUE, "mt-b", "alice", [(shape, ["x"]), (shape, ["y"])])
+    with desk.replica.transaction() as unit:
+        unit.try_out(lambda unit: unit.append(1, PlainDraft(ISSUE, "mt-a", "alice", {"assignee": "bob"})))
+        unit.append_new(unit.replica.own_feed(1), entity)
     check(desk)
 
 

@@ -64,3 +64,14 @@ def test_what_was_reached_before_counts_for_nothing_when_somebody_asks_again() -
     goals.begin(6, 0)
     goals.look(entries(me=6))
     assert (goals.is_open, goals.reached) == (False, set())
+    goals.hear(ADA, told(Form.ALL, me=5), UNDER_WAY_MS, is_in_step=False)
+    goals.look(entries(me=6))
+    assert not goals.reached, "it holds what had been written by then, not by now"
+
+
+def test_what_tells_of_some_authors_only_is_not_where_a_peer_stands() -> None:
+    for form in (Form.SPANS, Form.PART):
+        goals = asked(5)
+        goals.hear(ADA, told(form, me=5), UNDER_WAY_MS, is_in_step=False)
+        goals.look(entries(me=5))
+        assert (goals.is_open, goals.reached) == (False, set())

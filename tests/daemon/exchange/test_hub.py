@@ -22,7 +22,7 @@ from mootd.engine.inviting import invite
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_plane
 from mootd.engine.remotes import RemoteRow, isolate, remote_named, remove_remote, set_mode
-from mootd.exchange.hub import Hub, Settings, error_of
+from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.progress import Progress
 from mootd.service.writes import carry_out
 
@@ -212,14 +212,14 @@ async def test_a_remote_that_fails_is_tried_again_and_the_others_go_on() -> None
         peer.add(broken.way(), "broken")
         peer.add(sound.way(), "sound")
         await until(lambda: len(broken.rounds) > 3)
-        assert error_of(peer.progress("broken")) == "nobody there (look for it)"
+        assert peer.progress("broken").why() == "nobody there (look for it)"
         assert peer.progress("broken").failures >= 3
         before = len(sound.rounds)
         peer.write()
         await until(lambda: len(sound.rounds) > before)
         broken.error = None
         await until(lambda: not peer.progress("broken").failures)
-        assert error_of(peer.progress("broken")) == ""
+        assert peer.progress("broken").why() == ""
 
 
 async def test_a_defect_of_a_worker_is_told_in_words_and_harms_nobody_else() -> None:

@@ -111,7 +111,7 @@ async def test_who_asks_waits_for_what_those_who_listen_hold_and_not_for_ever(mo
         gate.clear()
         ada.write()
         await ada.sync()
-        monkeypatch.setattr("mootd.exchange.hub.SETTLE_S", 0.05)
+        monkeypatch.setattr("mootd.exchange.served.SETTLE_S", 0.05)
         await bob.sync()
         assert not in_step(ada, bob)
         gate.set()

@@ -1,6 +1,6 @@
 """Progress: what people are told of an exchange."""
 
-from moot_protocol.errors import Code, MalformedError
+from moot_protocol.errors import Code, MalformedError, RefusedError
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.remotes import Dropped
 
@@ -25,3 +25,12 @@ def test_what_a_live_remote_left_out_is_told() -> None:
     progress = Progress()
     progress.note_dropped(Dropped(foreign=2, too_large=1))
     assert (progress.dropped.foreign, progress.dropped.too_large, progress.dropped.overflowed) == (2, 1, 0)
+
+
+def test_why_a_try_failed_is_told_with_what_helps() -> None:
+    progress = Progress()
+    assert progress.why() == ""
+    progress.error = RefusedError("nobody there")
+    assert progress.why() == "nobody there"
+    progress.error = RefusedError("nobody there", hint="look for it")
+    assert progress.why() == "nobody there (look for it)"

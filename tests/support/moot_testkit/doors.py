@@ -1,6 +1,7 @@
 """A gate before a real service, with a file of rules."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from moot_protocol.request_base import Request
 from moot_protocol.requests import Create, IssueFields
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.edges.access_file import AccessFile
+from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
+from mootd.service.audit_gathering import AuditGathering
 from mootd.service.gate import Gate
 
 OWNER, ALICE, BOB, STRANGER = 1, 1000, 1001, 1002
@@ -39,7 +42,19 @@ class Door:
         self.file = AccessFile(folder / "access.toml")
         self.asked: list[Request[Any]] = []
         tokens = Tokens(self.api.member.replica)
-        self.gate = Gate(self.file, OWNER, self._read, self.api.member.commit, ThreadPoolExecutor(1), tokens)
+        self.commits = 0
+        """Transactions that the gate wrote in."""
+        self.gathering = AuditGathering(self._submit, self.api.clock)
+        self.gate = Gate(self.file, OWNER, self._read, self.gathering, ThreadPoolExecutor(1), tokens)
+
+    def _submit(self, work: Callable[[Unit], object]) -> "Future[object]":
+        done: Future[object] = Future()
+        self.commits += 1
+        try:
+            done.set_result(self.api.member.commit(work))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
     def _read(self, request: Request[Any]) -> object:
         self.asked.append(request)
@@ -59,7 +74,8 @@ class Door:
         return None
 
     def records(self) -> list[tuple[str, str, str, str, str]]:
-        """The audit stream, oldest first: event type, actor, action, resource, result."""
+        """The audit stream, oldest first: event type, actor, action, resource, result. What waits is written first."""
+        self.gathering.write()
         found = self.api.call(ListAudit())["records"]
         names = ("event_type", "actor", "action", "resource", "result")
         return [tuple(each[name] for name in names) for each in reversed(found)]

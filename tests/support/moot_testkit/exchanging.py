@@ -39,11 +39,12 @@ from mootd.engine.remotes import RemoteRow, add_remote, remote_named
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.exchange.git_worker import GitWorker
-from mootd.exchange.hub import Hub, Settings, Worker
+from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.live_worker import LiveWorker
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
+from mootd.exchange.served import Worker
 from mootd.remotes import LiveRemote, RefRemote
 from mootd.service.writes import carry_out
 

@@ -23,6 +23,8 @@ class StubGate:
         self._denied, self._open, self._binding = denied, open_to_all, binding
         self.asked: list[tuple[Asker, str]] = []
         """Who asked for what."""
+        self.looks_again = 0
+        """How many of these were further looks of a subscription."""
 
     def lets_in(self, uid: int) -> bool:
         return self._open
@@ -35,8 +37,9 @@ class StubGate:
             raise bad_token()
         return USER
 
-    async def admit_async(self, asker: Asker, request: Request[Any]) -> Grant:
+    async def admit_async(self, asker: Asker, request: Request[Any], *, again: bool = False) -> Grant:
         self.asked.append((asker, request.method))
+        self.looks_again += again
         if request.method == self._denied:
             raise RefusedError("not you", code=Code.DENIED)
         return Grant(request, request)

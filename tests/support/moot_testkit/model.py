@@ -17,7 +17,8 @@ from moot_protocol.event import Event
 from moot_protocol.fold import LiveWrite, Placed
 from moot_protocol.frontier import Frontier, frontier_of
 from moot_protocol.held import HeldBatches
-from moot_protocol.issue import Edge, Facts, IssueReading, created_ms, document, facts, read_issue
+from moot_protocol.issue import Edge, Facts, IssueReading, created_ms, facts, read_issue
+from moot_protocol.issue_document import document
 from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, ISSUE, Role
 from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING, Sibling

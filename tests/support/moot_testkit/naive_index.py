@@ -8,7 +8,8 @@ from moot_protocol.batch import Batch
 from moot_protocol.clock import to_ms
 from moot_protocol.digest import Digest
 from moot_protocol.fold import LiveWrite, Placed, fold
-from moot_protocol.issue import IssueReading, document, read_edges, read_issue
+from moot_protocol.issue import IssueReading, read_edges, read_issue
+from moot_protocol.issue_document import document
 from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.times import instant_ms
 from moot_testkit.engine import Desk

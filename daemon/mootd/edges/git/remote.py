@@ -122,7 +122,7 @@ class GitRemote:
             if can_push:
                 await self._remove(name)
         except RefusedError as error:
-            return Tested(refs, can_push, False, error.message, error.code is Code.DENIED)
+            return Tested(refs, can_push, can_delete=False, words=error.message, is_denied=error.code is Code.DENIED)
         return Tested(refs, can_push, can_push, words)
 
     async def maintain(self) -> None:

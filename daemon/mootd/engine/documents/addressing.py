@@ -89,7 +89,9 @@ def find_document(documents: Documents, plane: PlaneRow, typed: str) -> Document
 def _elsewhere(documents: Documents, plane: PlaneRow, named: Named) -> str:
     rows = [row for row in issue_planes(documents.planes) if row != plane and documents_named(documents, row, named)]
     labels = labels_of(issue_planes(documents.planes))
-    return f"plane {labels[rows[0].number]} has it: name it with --plane" if rows else "see `moot doc list`"
+    if rows:
+        return f"plane {labels[rows[0].number]} has it: name it with --plane"
+    return "see `moot doc list`; `moot doc new KIND NAME` begins one"
 
 
 def meant_version(document: Document, typed: str) -> Version:

@@ -5,9 +5,9 @@ from heapq import merge, nsmallest
 from itertools import islice
 from typing import Any, Final
 
-from moot_protocol import issue
+from moot_protocol import issue_document
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED
+from moot_protocol.issue import CLOSED, read_issue
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Children, ListIssues, Ready
 from mootd.engine import layout
@@ -130,8 +130,8 @@ class Lists:
         document = candidate.document
         if document is None:
             record = candidate.record
-            reading = issue.read_issue(record.entity, candidate.live, record.created, record.updated)
-            document = candidate.document = issue.document(reading)
+            reading = read_issue(record.entity, candidate.live, record.created, record.updated)
+            document = candidate.document = issue_document.document(reading)
             packed = self._issues.entities.packed(candidate.eid)
             if packed is not None:
                 self._known.keep(candidate.eid, packed, candidate)

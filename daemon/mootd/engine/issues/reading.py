@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from moot_protocol import issue as issue_reading
+from moot_protocol import issue_document
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import IssueReading
+from moot_protocol.issue import TOMBSTONE, IssueReading, read_issue
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Live, Sibling
 from mootd.engine import layout
@@ -76,7 +76,7 @@ class Issues:
 
     def read(self, record: Record, *, texts: bool = True) -> IssueReading:
         """What is shown of an issue."""
-        return issue_reading.read_issue(
+        return read_issue(
             record.entity,
             self.live(record, texts=texts),
             record.created,
@@ -87,7 +87,7 @@ class Issues:
     def document(self, record: Record, *, texts: bool = True, exact: bool = False) -> IssueDoc:
         """An issue in Beads' shape."""
         reading = self.read(record, texts=texts)
-        shown = issue_reading.document(reading, exact=exact)
+        shown = issue_document.document(reading, exact=exact)
         return shown if exact else self._marked(shown, reading, record)
 
     def _marked(self, shown: IssueDoc, reading: IssueReading, record: Record) -> IssueDoc:
@@ -115,7 +115,7 @@ class Issues:
     def full_document(self, eid: int, record: Record) -> IssueDoc:
         """An issue with everything `show` has: dependents, conflicts, how short its id may be."""
         reading = self.read(record)
-        shown = self._marked(issue_reading.document(reading), reading, record)
+        shown = self._marked(issue_document.document(reading), reading, record)
         dependents = list(self.dependents(eid))
         if dependents:
             shown["dependents"] = dependents
@@ -184,7 +184,7 @@ class Issues:
         if record is None or not record.groups:
             return None
         shown = self.document(record, texts=False)
-        if shown["status"] == issue_reading.TOMBSTONE:
+        if shown["status"] == TOMBSTONE:
             return None
         fields = {name: shown[name] for name in _DEPENDENT_FIELDS}
         fields |= {name: shown[name] for name in _DEPENDENT_EXTRAS if name in shown}

@@ -17,8 +17,11 @@ from mootd.engine.entities import Entities
 
 T = TypeVar("T")
 
-STATUS_KEY, TYPE_KEY = "status.custom", "types.custom"
+STATUS_KEY: Final = "status.custom"
+TYPE_KEY: Final = "types.custom"
+"""The settings that say so."""
 ACTIVE: Final = "active"
+"""The category of statuses whose issues are ready as open ones are."""
 HIDDEN: Final = frozenset({"done", "frozen"})
 """Categories whose issues a list shows only where it is asked for them."""
 
@@ -54,7 +57,7 @@ def _refuse(name: str, known: frozenset[str], what: str, key: str) -> None:
 
 
 class Vocabularies:
-    """The vocabularies of projects inside a transaction, each setting read once.
+    """The vocabularies of projects inside a transaction; statuses, which lists ask for again and again, are read once.
 
     Args:
         entities: the transaction.

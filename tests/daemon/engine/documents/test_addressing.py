@@ -41,6 +41,9 @@ def test_a_document_of_another_plane_is_told_of(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="no document reviewer on plane shared") as caught:
         show(desk, "reviewer")
     assert "plane ledger has it" in caught.value.hint
+    with pytest.raises(RefusedError, match="no document auditor on plane shared") as unknown:
+        show(desk, "auditor")
+    assert "`moot doc new KIND NAME` begins one" in unknown.value.hint
     assert show(desk, "reviewer", plane="ledger")["text"] == role_text()
 
 

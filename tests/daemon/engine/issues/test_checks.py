@@ -1,20 +1,13 @@
 """Checks: clear refusals before anything is written."""
 
-from collections.abc import Callable
-
 import pytest
 
 from moot_protocol import limits
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code
 from moot_protocol.requests import Edge
 from moot_protocol.settings import STATUSES, TYPES
+from moot_testkit.refusals import refusal
 from mootd.engine.issues import checks
-
-
-def refusal(check: Callable[[], object]) -> RefusedError:
-    with pytest.raises(RefusedError) as raised:
-        check()
-    return raised.value
 
 
 @pytest.mark.parametrize("title", ["x", "x" * 500, "é" * 500, " indented"])
