@@ -107,10 +107,10 @@ def _open_to_read(path: str) -> int:
     return descriptor
 
 
-def _make_folder(path: str) -> None:
-    """Make a folder and those above it as far as they are missing."""
+def _make_folder(path: str, mode: int) -> None:
+    """Make a folder and those above it as far as they are missing; as closed as the file of this mode in it."""
     try:
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(path, mode=mode | (mode & 0o444) >> 2, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(20, "it is no folder", error.filename) from error
 
@@ -130,7 +130,7 @@ class _NewFile:
                 return
         folder, name = os.path.split(self._path)
         if parents:
-            _make_folder(folder)
+            _make_folder(folder, mode)
         elif not os.path.isdir(folder):
             raise FileNotFoundError(2, "there is no such folder", folder)
         self._temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}")
@@ -138,8 +138,11 @@ class _NewFile:
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._path) from error
 
     def commit(self) -> None:
         try:

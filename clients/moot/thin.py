@@ -53,7 +53,7 @@ def run(argv: list[str]) -> int:
             from moot.startup import become_mcp
 
             become_mcp(arguments)
-        if words[:1] == ["daemon"] or words[:1] == ["daemons"]:
+        if words[:1] in (["daemon"], ["daemons"]):
             from moot.startup import daemon_command
 
             code = daemon_command(program, arguments, words)

@@ -142,6 +142,9 @@ def claim(actor: str, issue: str, ttl_s: Any, *, ends: bool = False) -> Update:
         issue: its id.
         ttl_s: how long it is held, in seconds; 0 for as long as nobody gives it back.
         ends: whether it must have an end.
+
+    Raises:
+        RefusedError: `usage`: the time is none, or 0 where an end is needed.
     """
     if not isinstance(ttl_s, int | float) or not isfinite(ttl_s) or (ends and ttl_s <= 0):
         raise RefusedError(f"ttl_s is a number of seconds, not {ttl_s!r}", code=Code.USAGE)

@@ -157,7 +157,14 @@ def test_a_file_whose_content_fails_to_come_leaves_the_old_one_and_nothing_else(
 
 
 def test_a_full_disk_is_refused_with_the_reason(daemon: Daemon, shell: Shell) -> None:
-    assert "No space left" in act(daemon, shell, lambda terminal: terminal.write_file("/dev/full", [b"x"]))
+    refused = act(daemon, shell, lambda terminal: terminal.write_file("/dev/full", [b"x"]))
+    assert refused == "/dev/full: No space left on device"
+
+
+def test_folders_made_for_a_private_file_are_private(daemon: Daemon, shell: Shell) -> None:
+    act(daemon, shell, lambda terminal: terminal.write_file("own/words", [b"x"], mode=0o600))
+    act(daemon, shell, lambda terminal: terminal.write_file("all/words", [b"x"]))
+    assert [(shell.work / name).stat().st_mode & 0o077 != 0 for name in ("own", "all")] == [False, True]
 
 
 def test_text_is_edited_in_the_users_editor(daemon: Daemon, shell: Shell) -> None:

@@ -7,6 +7,7 @@ begin with a hyphen, and nothing is abbreviated or guessed. Every mistake is a R
 """
 
 import difflib
+import re
 from argparse import SUPPRESS, Action, ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
@@ -25,6 +26,8 @@ FLAGS_OF_BD: Final = (
 VALUES_OF_BD: Final = ("--dolt-auto-commit", "--lock-timeout")
 """As `FLAGS_OF_BD`, with a value."""
 _SWITCH: Final = {"true": True, "false": False}
+_NO_NUMBER: Final = re.compile(r"invalid int value: (.*)", re.DOTALL)
+"""How argparse says that a flag takes a number."""
 _LITERAL: Final = "\0"
 _TOO_MUCH: Final = "unrecognized arguments: --"
 """How argparse begins where all words of a command that takes none are too many: it names what we put before them."""
@@ -88,7 +91,8 @@ class CommandParser(ArgumentParser):
         Raises:
             RefusedError: always, with code `usage`.
         """
-        raise self._mistake(message.replace(f"{_TOO_MUCH} ", _TOO_MUCH.removesuffix("--")))
+        told = _NO_NUMBER.sub(r"\1 is no whole number", message, count=1)
+        raise self._mistake(told.replace(f"{_TOO_MUCH} ", _TOO_MUCH.removesuffix("--")))
 
     def split(self, argv: Sequence[str], start: int = 0, *, leading: bool = False) -> _Split:
         """Sort an argument list into flags and words.
@@ -318,9 +322,11 @@ class Grammar:
         return self._elsewhere(words) or _unknown_command(name, known)
 
     def _incomplete(self, group: str) -> RefusedError:
-        commands = [name for name in self._commands if name.startswith(f"{group} ")]
+        begin = f"{group} "
         inside = sorted(
-            name.removeprefix(f"{group} ") for name in commands or self._names if name.startswith(f"{group} ")
+            name.removeprefix(begin)
+            for name, command in self._names.items()
+            if name.startswith(begin) and (name == command.name or not command.name.startswith(begin))
         )
         return RefusedError(
             f"{group} needs one of: {', '.join(inside)}", code=Code.USAGE, hint=f"see `moot help {group}`"

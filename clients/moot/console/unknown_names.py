@@ -1,4 +1,4 @@
-"""Statuses and types that nobody has: a list asked for one is empty, and its reader is told why.
+"""Statuses, types and projects that nobody has: a list asked for one is empty, and its reader is told why.
 
 Invariant: what is listed never depends on it. `bd` answers such a list with nothing and success, and programs written
 for it go by that, so it is a note on standard error. Nothing is asked of the daemon for the names of every project.
@@ -15,7 +15,7 @@ from moot_protocol.errors import MootError
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Settings
 from moot_protocol.query import NONE, And, Compare, Node, Or, parse
-from moot_protocol.requests import Count
+from moot_protocol.requests import Count, Status
 from moot_protocol.settings import STATUSES, TYPES, custom_statuses, custom_types
 
 
@@ -37,6 +37,7 @@ def told(run: Callable[[Context], int]) -> Callable[[Context], int]:
 
     def command(context: Context) -> int:
         arguments = context.arguments
+        _tell_of_projects(context)
         if not getattr(arguments, "ready", False):
             named = (name for name in comma_separated(_flag(context, "status")) if name != filters.ALL_STATUSES)
             _tell(context, _STATUS, named)
@@ -78,6 +79,19 @@ def _tell(context: Context, kind: _Kind, named: Iterable[str]) -> None:
         if name not in others:
             there = ", ".join(map(neutralise, sorted(kind.of_all | others)))
             context.terminal.err(f"No issue has the {kind.field} {neutralise(name)!r}; there are {there}\n")
+
+
+def _tell_of_projects(context: Context) -> None:
+    named = (name for name in comma_separated(_flag(context, "project")) if name not in {"all", context.project})
+    try:
+        empty = [name for name in named if not context.api.call(Count(filter=Filter(projects=(name,))))["total"]]
+        known = {str(each["project"]) for each in context.api.call(Status())["projects"]} if empty else set()
+    except MootError:
+        return  # as with other names
+    for name in empty:
+        if name not in known:
+            there = ", ".join(map(neutralise, sorted(known))) or "none"
+            context.terminal.err(f"No issue is of a project {neutralise(name)!r}; on this machine there are {there}\n")
 
 
 def _others(context: Context, kind: _Kind) -> set[str]:

@@ -11,7 +11,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Events
 
 STRETCH_MS: Final = 5_000
-"""How long one request waits for news: a client that goes away is noticed in between."""
+"""How long one request waits for news: below the time any request may take, and a client that goes away is noticed."""
 CLEAR: Final = "\x1b[H\x1b[2J"
 """Moves to the corner of a terminal and clears it."""
 

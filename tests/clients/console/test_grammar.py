@@ -135,6 +135,12 @@ def test_a_group_alone_says_what_it_needs() -> None:
     assert refusal("dep").message == "dep needs one of: add, remove"
 
 
+def test_of_other_names_a_group_tells_those_of_commands_that_lie_elsewhere() -> None:
+    named = Grammar([Section("Work", [command("sync", aliases=("dolt push",)), command("dolt show")])])
+    with pytest.raises(RefusedError, match=r"dolt needs one of: push, show$"):
+        named.read(["dolt"])
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -274,3 +280,8 @@ def test_a_commands_own_flag_of_such_a_name_is_its_own() -> None:
 
     one = Grammar([Section("s", [command("x", arguments)])])
     assert one.read(["x", "--verbose", "3"]).arguments.verbose == 3
+
+
+def test_what_is_no_number_is_told_in_words() -> None:
+    assert refusal("update", "a1", "-p", "x's").message == 'argument -p/--priority: "x\'s" is no whole number'
+    assert refusal("update", "a1", "-p", "high").message == "argument -p/--priority: 'high' is no whole number"

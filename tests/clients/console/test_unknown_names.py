@@ -55,6 +55,28 @@ def test_names_that_somebody_has_are_not_told_of(argv: str) -> None:
     assert "No issue has" not in listed(argv).err
 
 
+def of_project(argv: str, total: int = 0) -> Ran:
+    status = {"projects": [{"project": "web"}, {"project": "in\x07fra"}]}
+    return run(lists.COMMANDS, argv, CannedApi(list=EMPTY, ready=EMPTY, count={"total": total}, status=status))
+
+
+@pytest.mark.parametrize("argv", ["list --project wbe", "ready --rig wbe", "list --project web,wbe --json"])
+def test_so_is_a_project_that_has_no_issue_and_no_folder_here(argv: str) -> None:
+    ran = of_project(argv)
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        0, "No issue is of a project 'wbe'; on this machine there are in^Gfra, web",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("argv", ["list --project web", "list --project all", "list"])
+def test_a_project_that_is_here_and_all_of_them_are_not_told_of(argv: str) -> None:
+    assert "No issue is of" not in of_project(argv).err
+
+
+def test_a_project_whose_issues_came_from_elsewhere_is_not_told_of() -> None:
+    assert "No issue is of" not in of_project("list --project wbe", total=3).err
+
+
 def test_the_names_of_every_project_cost_no_request() -> None:
     assert [each.method for each in listed("list -s open -t bug,feat").asked] == ["list"]
 

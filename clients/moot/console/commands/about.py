@@ -138,9 +138,13 @@ def _context(context: Context) -> int:
         "bd_version": as_bd.VERSION,
         "moot_version": pong["version"],
     }
-    told = [f"{name.replace('_', ' ')}: {neutralise(str(value))}" for name, value in document.items() if value != ""]
+    told = [f"{name.replace('_', ' ')}: {neutralise(_shown(value))}" for name, value in document.items() if value != ""]
     answer(context, document, told)
     return exits.OK
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 # -- Texts -------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from moot.console.command import Command, Context
 from moot.console.durations import HELP, duration_ms
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.safe_text import neutralise
+from moot.console.watching import STRETCH_MS
 from moot_protocol.issue import CLOSED
 from moot_protocol.kinds import ISSUE
 from moot_protocol.leases import IN_PROGRESS
@@ -18,8 +19,6 @@ from moot_protocol.times import format_ms
 LIMIT: Final = 100
 LOOKED_AT: Final = 5_000
 """Events that are looked at for those that are wanted."""
-STRETCH_MS: Final = 5_000
-"""How long one request waits for news, in milliseconds: below the time any request may take."""
 _TYPES: Final = {"project": "create", "deleted": "delete", "status": "status", "comments": "comment"}
 """Field → the type of a change that has it; the first that is there counts."""
 _SYMBOLS: Final = {"create": "+", "delete": "⊘", "comment": "💬"}

@@ -12,6 +12,7 @@ from moot.console.confirm import confirmed
 from moot.console.context import answer, carry_out, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.json_text import UNREADABLE
 from moot_protocol.requests import AddComment, AddEdge, Edge, RemoveEdge, Update
 
 
@@ -74,7 +75,7 @@ class _EdgeLine(msgspec.Struct):
 def _read_edge(context: Context, at: int, line: str) -> Labelled:
     try:
         read = msgspec.json.decode(line, type=_EdgeLine)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RefusedError(f"line {at} is no dependency: {error}", code=Code.USAGE) from error
     issue, to = read.source or read.issue_id, read.to or read.depends_on_id
     if not (issue and to):

@@ -22,6 +22,7 @@ MODES: Final = ("compile", "runtime")
 # -- formula -----------------------------------------------------------------------------------------------------
 def _list_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--type", default="", metavar="TYPE", help="only these: workflow, expansion or aspect")
+    parser.add_argument("--json-compact", dest="json", action="store_true", help="as --json, which is compact")
 
 
 def _list(context: Context) -> int:

@@ -4,10 +4,10 @@
 """
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from moot.console import as_bd, exits
+from moot.console import as_bd, documents, exits
 from moot.console.amounts import several
 from moot.console.checks import check_lines
 from moot.console.command import Command, Context, no_arguments
@@ -76,6 +76,7 @@ def _doctor_arguments(parser: ArgumentParser) -> None:
     add("-y", "--yes", action="store_true", help="yes, do that")
     for flag in ("--agent", "--check-health", "--deep", "--orchestrator", "--perf", "--server", "--fix-child-parent"):
         add(flag, action="store_true", help="accepted for bd's sake: these are all the checks there are")
+    add("-o", "--output", default="", metavar="FILE", help="write the report to a file too, as JSON")
     add("--migration", metavar="WHEN", help="accepted for bd's sake: there is never anything to migrate")
 
 
@@ -96,8 +97,15 @@ def _machine(context: Context) -> int:
         for check in checks
     ]
     is_well = all(check["ok"] for check in checks)
-    answer(context, _report(context, told, is_well=is_well), check_lines(context, checks))
+    _answer(context, _report(context, told, is_well=is_well), check_lines(context, checks))
     return exits.OK if is_well else exits.FAILED
+
+
+def _answer(context: Context, document: dict[str, Any], told: Iterable[str]) -> None:
+    """Answer, once the report lies in the file that is wanted: a full disk is no success."""
+    if context.arguments.output:
+        context.terminal.write_file(context.arguments.output, [f"{documents.encoded(document)}\n".encode()])
+    answer(context, document, told)
 
 
 def _report(context: Context, checks: Sequence[dict[str, Any]], *, is_well: bool) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def _validate(context: Context) -> int:
     shown = [
         {"check": check["name"], "ok": check["status"] == OK, "detail": _told(check), "hint": ""} for check in checks
     ]
-    answer(context, _report(context, checks, is_well=is_well), check_lines(context, shown))
+    _answer(context, _report(context, checks, is_well=is_well), check_lines(context, shown))
     return exits.OK
 
 
@@ -162,7 +170,7 @@ def _pollution(context: Context) -> int:
         _need_yes(context)
         document["deleted_count"] = _delete(context, sure)
         told.append(confirmed(context, f"Deleted {several(len(sure), 'issue')}; `moot undelete ID` brings one back"))
-    answer(context, document, told)
+    _answer(context, document, told)
     return exits.OK
 
 

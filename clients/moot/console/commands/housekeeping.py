@@ -17,6 +17,7 @@ from moot.console.safe_text import neutralise
 from moot_protocol.requests import Ping, Stats, Status
 
 KEPT: Final = "the log is kept whole, and closed issues are in no list unless asked for"
+"""Why nothing is taken away."""
 _SAKE: Final = "accepted for bd's sake: it changes nothing here"
 
 

@@ -12,13 +12,12 @@ from moot.console.context import answer, say
 from moot.console.grammar import comma_separated
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
+from moot.console.watching import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import IssueDoc
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Events, Fsck, Rebuild, Show
 
-STRETCH_MS: Final = 5_000
-"""How long one request waits for news, in milliseconds: below the time any request may take."""
 TEXT_SHOWN: Final = 60
 """Characters shown of a value in a line about an event."""
 DEFAULT_TIMEOUT: Final = 600.0

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from moot.console import documents, exits
+from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands.mirror import DRIVER
 from moot.console.context import note
@@ -35,6 +36,10 @@ def merged_lines(merged: Merged) -> Iterator[str]:
     yield from found[:SHOWN]
     if len(found) > SHOWN:
         yield f"  and {len(found) - SHOWN:,} more"
+    if merged.known:
+        known = several(len(merged.known), "line")
+        yield f"left out, as it can't be read on either side: {known} that stood there before"
+        yield from (f"  line {each.line}: {neutralise(each.problem)}" for each in merged.known[:SHOWN])
 
 
 def _disagreement(found: Disagreement) -> str:
@@ -62,8 +67,9 @@ def _merge_file(context: Context) -> int:
     context.terminal.write_file(given.ours, [merged.content])
     if context.json:
         disagreements = [found._asdict() for found in merged.disagreements]
-        unread = [found._asdict() for found in merged.unread]
-        documents.write(context, {"clean": merged.is_clean, "disagreements": disagreements, "unread": unread})
+        unread, known = ([found._asdict() for found in part] for part in (merged.unread, merged.known))
+        told = {"disagreements": disagreements, "unread": unread, "known": known}
+        documents.write(context, {"clean": merged.is_clean, **told})
     else:
         for line in merged_lines(merged):
             note(context, line)

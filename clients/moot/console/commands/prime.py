@@ -27,7 +27,7 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--max-memories", type=int, metavar="N", help="memories at most; 0: as many as fit")
     add("--max-memory-chars", type=int, metavar="N", help="bytes of memories at most; 0: as many as fit")
     add("--hook-json", action="store_true", help="wrapped as hooks of agents want it")
-    for flag in ("--full", "--mcp", "--stealth"):
+    for flag in ("--full", "--mcp", "--stealth", "--export"):
         add(flag, action="store_true", help="accepted for bd's sake: the text is short, and names no git command")
 
 

@@ -1,7 +1,9 @@
 """prune and purge: deleting closed issues in bulk. What is deleted can be undeleted; the log stays whole."""
 
+import re
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -23,6 +25,8 @@ _DAY_MS: Final = 24 * 3600 * 1000
 _TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")
 _NAMED: Final = 5
 """Ids that a preview names."""
+_HEAD_CHARS: Final = 4
+"""First characters of ids that are looked for: those of one project have them in common."""
 
 
 def days(text: str) -> int:
@@ -76,7 +80,18 @@ def _named_by_others(context: Context, issues: Sequence[IssueDoc]) -> set[str]:
         for issue in (page.issues if page else ())
         for text in (*(issue.get(name, "") for name in _TEXTS), *(each["text"] for each in issue.get("comments", ())))
     )
-    return {issue["id"] for issue in issues if issue["id"] in told}
+    return _standing_in(told, {issue["id"] for issue in issues})
+
+
+def _standing_in(told: str, ids: AbstractSet[str]) -> set[str]:
+    """Which ids stand anywhere in a text, which is gone through once: both may be as large as a tracker."""
+    if not ids:
+        return set()
+    heads = sorted({name[:_HEAD_CHARS] for name in ids})
+    begins = re.compile(f"(?={'|'.join(map(re.escape, heads))})")
+    lengths = sorted(set(map(len, ids)))
+    places = (found.start() for found in begins.finditer(told))
+    return {part for at in places for length in lengths if (part := told[at : at + length]) in ids}
 
 
 def _purge(context: Context) -> int:

@@ -124,7 +124,8 @@ def _outbox(context: Context) -> int:
     if context.json or boxes:
         answer(context, boxes, _boxed(style_of(context.terminal.facts), boxes))
     else:
-        context.terminal.err(f"{NO_REMOTES}\n")
+        is_bd = context.terminal.facts.program == as_bd.PROGRAM
+        context.terminal.err(f"{as_bd.hint(NO_REMOTES) if is_bd else NO_REMOTES}\n")
     return exits.OK
 
 

@@ -22,6 +22,7 @@ from moot.console.safe_text import neutralise
 from moot_protocol import limits
 from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.json_text import UNREADABLE
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories, Remember
 from moot_protocol.requests import Export, Import, ImportEdits, ListIssues, WorkspaceInfo
@@ -97,7 +98,7 @@ def memory_of(line: bytes | None) -> tuple[str, str] | None:
         return None
     try:
         found = msgspec.json.decode(line, type=_MemoryLine)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return (found.key, found.value) if found.type == "memory" and found.key and found.value else None
 
@@ -190,7 +191,7 @@ class _IssueLine(msgspec.Struct):
 def _read_line(line: bytes | str | None) -> _IssueLine | None:
     try:
         return msgspec.json.decode(line, type=_IssueLine) if line else None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None  # what is wrong with it is told by whoever takes it in
 
 

@@ -46,6 +46,7 @@ def test_where_is_the_workspaces_folder() -> None:
 @pytest.mark.parametrize(("folder", "is_worktree"), [("/home/alice/work", False), ("/home/alice/other", True)])
 def test_context_tells_what_a_command_here_acts_on(folder: str, is_worktree: bool) -> None:
     document = run("context --json", folder=folder).document
+    assert f"is worktree: {'true' if is_worktree else 'false'}\n" in run("context", folder=folder).out
     assert (document["beads_dir"], document["repo_root"]) == (f"{folder}/.moot", folder)
     assert (document["database"], document["project_id"], document["plane"]) == ("bd", "w1", "aa")
     assert (document["bd_version"], document["is_worktree"]) == ("1.0.5", is_worktree)

@@ -25,6 +25,7 @@ def test_formulas_are_listed_and_shown_with_whose_they_are(town: Pourer) -> None
     assert (listed["name"], listed["type"], listed["steps"], listed["vars"]) == ("release", "workflow", 2, 1)
     assert listed["description"] == "What a release takes"
     assert town.json("formula list --type aspect") == []
+    assert town("formula list --json-compact") == town("formula list --json")
     assert 'title = "Build {{version}}"' in town("formula show release")
     shown = town.json("formula show formula/release")
     assert (shown["standing"], shown["formula"], shown["vars"]) == ("own", "release", {"version": {"required": True}})

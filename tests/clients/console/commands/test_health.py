@@ -1,5 +1,6 @@
 """doctor, repair-deps, migrate, compact, ping: what they find and what they change when told to."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,6 +46,14 @@ def test_doctor_lists_checks_with_hints_and_fails_if_one_does() -> None:
     ]
     ran = run_console("doctor", {"doctor": CHECKS[:1]})
     assert (ran.code, ran.out) == (0, "✓ clock: agrees\nEvery check passed\n")
+
+
+@pytest.mark.parametrize("check", ["machine", "validate", "pollution"])
+def test_a_report_goes_to_a_file_too_where_one_is_named(check: str) -> None:
+    ran = look(f"doctor --check {check} -o report.json", doctor=CHECKS)
+    told = look(f"doctor --check {check} --json", doctor=CHECKS)
+    assert json.loads(ran.terminal.files["report.json"]) == told.document
+    assert (ran.code, ran.out) == (told.code, look(f"doctor --check {check}", doctor=CHECKS).out)
 
 
 def test_a_check_without_detail_is_its_name() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from moot.console.commands.log import STRETCH_MS
+from moot.console.watching import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Events, Fsck, Rebuild, Show
 from moot_testkit.console import Outcome, in_turn, issue, run_console

@@ -49,3 +49,14 @@ def test_deletions_and_lines_left_out_are_told() -> None:
     lines = list(merged_lines(merge(BASE, b"", FILES["other"] + b"{\n")))
     assert "  a: deleted in ours, changed in theirs; what was changed is kept" in lines
     assert any(line.startswith("  theirs, line 2: left out") for line in lines)
+
+
+def test_lines_that_stood_there_before_and_cant_be_read_are_left_out_and_told() -> None:
+    files = dict.fromkeys(("base", "ours", "theirs"), BASE + b'{"id":"b\n')
+    ran = run_console("merge-file base ours theirs", files=files)
+    assert (ran.code, ran.terminal.files["ours"]) == (0, BASE)
+    first, second = ran.err.splitlines()
+    assert first == "left out, as it can't be read on either side: 1 line that stood there before"
+    assert second.startswith("  line 2: no JSON")
+    document = run_console("merge-file base ours theirs --json", files=files).document
+    assert [each["line"] for each in document["known"]] == [2]

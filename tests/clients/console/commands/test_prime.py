@@ -56,7 +56,7 @@ def test_parts_can_be_left_out() -> None:
     assert "key0" not in prime("--no-memories").out
     assert "key0" in prime("--memories-only --no-memories").out
     assert prime("--after-compact").out.splitlines()[2] == "- bd-mine P1 Mine"
-    assert prime("--full --mcp --stealth").out == prime().out
+    assert prime("--full --mcp --stealth --export").out == prime().out
 
 
 def test_limits_come_from_flags_and_else_from_settings() -> None:

@@ -129,6 +129,12 @@ def test_a_plane_that_is_not_here_exits_3() -> None:
 
 
 # -- outbox ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("program", ["moot", "bd"])
+def test_without_remotes_the_program_is_named_as_it_was_called(program: str) -> None:
+    ran = run_console("outbox", {"outbox": []}, facts=FACTS._replace(program=program))
+    assert ran.err == f"no remotes; `{program} remote add git URL` adds one\n"
+
+
 def box(name: str = "origin", **fields: Any) -> dict[str, Any]:
     return {
         "remote": name, "frames": 0, "bytes": 0, "most_frames": 1000, "most_bytes": 64 << 20, "oldest_ms": 0,

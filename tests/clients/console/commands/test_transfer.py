@@ -297,7 +297,7 @@ HERE = [{"id": "bd-1", "title": "Fix  the Login", "status": "open"}, {"id": "bd-
 def test_new_lines_with_an_open_issues_title_are_left_out_if_that_is_asked_for() -> None:
     lines = [
         b'{"id":"bd-9","title":"fix the  login"}', b'{"id":"bd-1","title":"Fix  the Login"}',
-        b'{"id":"bd-8","title":"old"}', b"{",
+        b'{"id":"bd-8","title":"old"}', b"{", b'{"id":"\xff"}', b'{"x":' + b"[" * 10_000,
     ]  # fmt: skip
     answers = {"import": DONE, "list": Page(issues=HERE, total=2, truncated=False)}
     ran = run_console("import - --dedup --json", answers, stdin=[b"\n".join(lines)])
