@@ -18,6 +18,10 @@ folder = pathlib.Path(sys.argv[1]); folder.mkdir(parents=True, exist_ok=True); \
 [(folder / name).write_text(page) for name, page in pages(GRAMMAR.described(), "moot", time.strftime("%F"))]
 endef
 
+# Compiled tests are kept whatever the shell says: without them every process of a run rewrites every assertion anew,
+# which takes longer than all the rest of finding the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo demo-federation merges test networks check format bench agents sim towns fuzz man vectors clean
 
 help:  ## this list

@@ -22,9 +22,11 @@ def test_a_title_that_matches_is_let_through(title: str, part: str) -> None:
 def test_every_character_that_folds_to_an_ascii_letter_is_known() -> None:
     sieve = sieve_of(Filter(title_contains="zzz"))
     assert sieve is not None
-    for code in range(0x80, 0x11_0000):
-        if not 0xD800 <= code < 0xE000 and re.search("[a-z]", chr(code).casefold()):
-            assert sieve(chr(code).encode()), f"{code:x}"
+    others = (chr(code) for code in range(0x80, 0x11_0000) if not 0xD800 <= code < 0xE000)
+    folded = [char for char in others if char.casefold() != char and re.search("[a-z]", char.casefold())]
+    assert len(folded) >= 19
+    for char in folded:
+        assert sieve(char.encode()), char
 
 
 def test_what_has_neither_the_title_nor_the_type_is_kept_back() -> None:
