@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moot_protocol import limits
 from mootd.engine import acyclic
 from mootd.engine.acyclic import Pair, closing, components
 
@@ -77,6 +78,18 @@ def test_where_it_takes_too_many_steps_what_is_kept_has_no_cycle_and_begins_as_i
     assert closing([], renamed) == found, "whatever numbers a machine has given to issues"
     later = CROWD.index((4, 3))
     assert steps == 0 or closing([], CROWD[:later]) <= found
+
+
+@pytest.mark.parametrize(("steps", "left_out"), [(12_000, 1255), (20_000, 1010), (40_000, 820)])
+def test_how_steps_are_counted_is_the_same_in_every_release(
+    steps: int, left_out: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acyclic, "CYCLE_STEPS", steps)
+    assert len(closing([], [(source, target) for source in range(40) for target in range(40)])) == left_out
+
+
+def test_so_is_their_number() -> None:
+    assert limits.CYCLE_STEPS == 3_000_000
 
 
 def test_a_long_chain_that_its_last_edge_closes_loses_that_one_only() -> None:
