@@ -212,7 +212,7 @@ AUDIT_DETAIL_CHARS: Final = 2_000
 """Characters of one text in an audit record: the rest is left out, and said to be."""
 AUDIT_GATHERED: Final = 256
 """Different reads that were allowed and await their record: whoever comes next waits until these are written."""
-AUDIT_GATHERED_SECONDS: Final = 1.0
+AUDIT_GATHERED_MS: Final = 1000
 """How long they are left to gather: each writing costs a commit, and a crash loses what wasn't written."""
 AUDIT_RESOURCES: Final = 64
 """Names of what a request is about that are decided on and recorded one by one; with more it is refused."""

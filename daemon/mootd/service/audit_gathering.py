@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from moot_protocol.limits import AUDIT_GATHERED, AUDIT_GATHERED_SECONDS
+from moot_protocol.limits import AUDIT_GATHERED, AUDIT_GATHERED_MS
 from moot_protocol.times import format_ms
 from mootd.engine.audit import Entry, note
 from mootd.engine.unit import Unit
@@ -69,7 +69,7 @@ class AuditGathering(WakingThread):
         self,
         submit: Callable[[Callable[[Unit], object]], "Future[Any]"],
         clock: Clock,
-        pause_seconds: float = AUDIT_GATHERED_SECONDS,
+        pause_seconds: float = AUDIT_GATHERED_MS / 1000,
     ) -> None:
         super().__init__("audit")
         self._submit = submit
