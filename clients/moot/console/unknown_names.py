@@ -15,7 +15,7 @@ from moot_protocol.errors import MootError
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Settings
 from moot_protocol.query import NONE, And, Compare, Node, Or, parse
-from moot_protocol.requests import Count, Status
+from moot_protocol.requests import Count, ListIssues, Status
 from moot_protocol.settings import STATUSES, TYPES, custom_statuses, custom_types
 
 
@@ -84,7 +84,7 @@ def _tell(context: Context, kind: _Kind, named: Iterable[str]) -> None:
 def _tell_of_projects(context: Context) -> None:
     named = (name for name in comma_separated(_flag(context, "project")) if name not in {"all", context.project})
     try:
-        empty = [name for name in named if not context.api.call(Count(filter=Filter(projects=(name,))))["total"]]
+        empty = [name for name in named if not context.api.call(_any_of(name)).issues]
         known = {str(each["project"]) for each in context.api.call(Status())["projects"]} if empty else set()
     except MootError:
         return  # as with other names
@@ -92,6 +92,10 @@ def _tell_of_projects(context: Context) -> None:
         if name not in known:
             there = ", ".join(map(neutralise, sorted(known))) or "none"
             context.terminal.err(f"No issue is of a project {neutralise(name)!r}; on this machine there are {there}\n")
+
+
+def _any_of(project: str) -> ListIssues:
+    return ListIssues(filter=Filter(projects=(project,)), all=True, limit=1)
 
 
 def _others(context: Context, kind: _Kind) -> set[str]:

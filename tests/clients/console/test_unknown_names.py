@@ -10,6 +10,12 @@ from moot_protocol.listing import Page
 from moot_testkit.canned_api import CannedApi, Ran, run
 
 EMPTY = Page(issues=[], total=0, truncated=False)
+SOME = Page(
+    issues=[{"id": "wbe-1", "title": "One", "status": "open", "priority": 2, "issue_type": "task"}],
+    total=1,
+    truncated=False,
+    short=[5],
+)
 GROUPS = {"total": 3, "groups": [{"group": "open", "count": 2}, {"group": "in\x07review", "count": 1}]}
 SET = [{"key": "status.custom", "value": "parked:frozen"}, {"key": "types.custom", "value": "rite"}]
 
@@ -55,9 +61,9 @@ def test_names_that_somebody_has_are_not_told_of(argv: str) -> None:
     assert "No issue has" not in listed(argv).err
 
 
-def of_project(argv: str, total: int = 0) -> Ran:
+def of_project(argv: str, page: Page = EMPTY) -> Ran:
     status = {"projects": [{"project": "web"}, {"project": "in\x07fra"}]}
-    return run(lists.COMMANDS, argv, CannedApi(list=EMPTY, ready=EMPTY, count={"total": total}, status=status))
+    return run(lists.COMMANDS, argv, CannedApi(list=page, ready=EMPTY, status=status))
 
 
 @pytest.mark.parametrize("argv", ["list --project wbe", "ready --rig wbe", "list --project web,wbe --json"])
@@ -74,7 +80,7 @@ def test_a_project_that_is_here_and_all_of_them_are_not_told_of(argv: str) -> No
 
 
 def test_a_project_whose_issues_came_from_elsewhere_is_not_told_of() -> None:
-    assert "No issue is of" not in of_project("list --project wbe", total=3).err
+    assert "No issue is of" not in of_project("list --project wbe", page=SOME).err
 
 
 def test_the_names_of_every_project_cost_no_request() -> None:

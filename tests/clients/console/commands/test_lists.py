@@ -207,7 +207,10 @@ def test_in_a_workspace_that_this_machine_does_not_know_nothing_is_listed() -> N
 
 
 def test_another_project_can_be_named() -> None:
-    assert asked("list --project gt --rig hq", list=PAGE).filter.projects == ("gt", "hq")
+    api = CannedApi(list=PAGE)
+    run(COMMANDS, "list --project gt --rig hq", api, project="bd", facts=FACTS)
+    wanted: Any = api.asked[-1]
+    assert wanted.filter.projects == ("gt", "hq")
     assert asked("list --project all").filter.projects == ()
 
 
