@@ -164,7 +164,7 @@ def test_a_request_too_large_for_a_frame_is_refused_here_and_the_connection_goes
 
 def nested() -> list[Any]:
     value: list[Any] = []
-    for _ in range(5000):
+    for _ in range(100_000):
         value = [value]
     return value
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, RefusedError
 
-DEEP = b'{"id": "a", "x": ' + b"[" * 5000 + b"]" * 5000 + b"}"
+DEEP = b'{"id": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
 def line(name: str, title: str = "") -> bytes:

@@ -45,7 +45,7 @@ def test_versions_and_lines_are_told_apart() -> None:
         (b"", None),
         (b"{", None),
         (b"[1]", None),
-        (b'{"id":"a-1","x":' + b"[" * 5000 + b"]" * 5000 + b"}", None),
+        (b'{"id":"a-1","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", None),
     ],
 )
 def test_a_line_is_known_by_its_issue(held: bytes, name: str | None) -> None:
@@ -61,7 +61,7 @@ def test_a_line_is_known_by_its_issue(held: bytes, name: str | None) -> None:
         ([line("a")[:-3], line("b")], "line 1 can't be read"),
         ([line("a"), b'{"id":"b'], "line 2 can't be read"),
         ([b'{"title": "x"}'], "no id"),
-        ([b'{"id":"a","x":' + b"[" * 5000 + b"]" * 5000 + b"}"], "nested too deeply"),
+        ([b'{"id":"a","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"], "nested too deeply"),
     ],
 )
 def test_a_state_with_a_line_that_cant_be_read_is_refused(lines: list[bytes], words: str) -> None:

@@ -207,9 +207,7 @@ def test_in_a_workspace_that_this_machine_does_not_know_nothing_is_listed() -> N
 
 
 def test_another_project_can_be_named() -> None:
-    api = CannedApi(list=PAGE)
-    run(COMMANDS, "list --project gt --rig hq", api, project="bd", facts=FACTS)
-    wanted: Any = api.asked[-1]
+    wanted: Any = run(COMMANDS, "list --project gt --rig hq", CannedApi(list=PAGE), project="bd").asked[-1]
     assert wanted.filter.projects == ("gt", "hq")
     assert asked("list --project all").filter.projects == ()
 
