@@ -79,7 +79,7 @@ _log: Final = structlog.get_logger()
 
 def _console() -> Callable[..., int]:
     """The console's entry. It takes a third of the start to load, and nobody needs it before the daemon serves."""
-    from moot.console.main import run  # noqa: PLC0415 - as said above
+    from moot.console.main import run
 
     return run
 
@@ -311,15 +311,15 @@ class Daemon:
         gate: Gate,
     ) -> _Parts:
         """What works behind the front. A third of a start is the loading of it: nobody has to wait for that."""
-        from mootd.edges.heap import HeapTrimmer, trimming  # noqa: PLC0415 - as said above
-        from mootd.edges.mirror_file import DiskFile  # noqa: PLC0415 - as said above
-        from mootd.edges.watching import SystemWatcher  # noqa: PLC0415 - as said above
-        from mootd.exchange.hub import Hub  # noqa: PLC0415 - as said above
-        from mootd.mirror.mirrors import Mirrors  # noqa: PLC0415 - as said above
-        from mootd.service.following import Following  # noqa: PLC0415 - as said above
-        from mootd.service.scrub import Scrub  # noqa: PLC0415 - as said above
-        from mootd.service.service import Service  # noqa: PLC0415 - as said above
-        from mootd.spool.spools import Spools  # noqa: PLC0415 - as said above
+        from mootd.edges.heap import HeapTrimmer, trimming
+        from mootd.edges.mirror_file import DiskFile
+        from mootd.edges.watching import SystemWatcher
+        from mootd.exchange.hub import Hub
+        from mootd.mirror.mirrors import Mirrors
+        from mootd.service.following import Following
+        from mootd.service.scrub import Scrub
+        from mootd.service.service import Service
+        from mootd.spool.spools import Spools
 
         def commit(work: Callable[[Unit], R], /) -> R:
             return writer.submit(work, bulk=True).result()
@@ -339,7 +339,7 @@ class Daemon:
 
     def _worker(self, row: "RemoteRow", hub: "Hub") -> "Worker":
         """What exchanges with a remote; its libraries are loaded when the first one is there."""
-        from mootd.exchange.workers import make_worker  # noqa: PLC0415 - as said above
+        from mootd.exchange.workers import make_worker
 
         return make_worker(row, hub, self._places, dict(os.environ))
 

@@ -27,8 +27,8 @@ def make_worker(row: RemoteRow, hub: Hub, places: Places, environment: Mapping[s
         RefusedError: `invalid`: the remote's address is none.
     """
     if row.kind == "git":
-        from mootd.edges.git.remote import GitRemote  # noqa: PLC0415 - as said above
-        from mootd.exchange.git_worker import GitWorker  # noqa: PLC0415 - as said above
+        from mootd.edges.git.remote import GitRemote
+        from mootd.exchange.git_worker import GitWorker
 
         folder = places.data / REPOSITORIES
         private_folder(folder)
@@ -37,10 +37,10 @@ def make_worker(row: RemoteRow, hub: Hub, places: Places, environment: Mapping[s
 
 
 def _mqtt_worker(row: RemoteRow, hub: Hub) -> Worker:
-    from mootd.edges.mqtt.address import Credentials, Tls, parse_address  # noqa: PLC0415 - loads TLS, which few need
-    from mootd.edges.mqtt.remote import MqttRemote  # noqa: PLC0415 - loads TLS, which few need
-    from mootd.edges.mqtt.settings import DEFAULT_OPTIONS, Version  # noqa: PLC0415 - loads TLS, which few need
-    from mootd.exchange.live_worker import LiveWorker  # noqa: PLC0415 - loads TLS, which few need
+    from mootd.edges.mqtt.address import Credentials, Tls, parse_address
+    from mootd.edges.mqtt.remote import MqttRemote
+    from mootd.edges.mqtt.settings import DEFAULT_OPTIONS, Version
+    from mootd.exchange.live_worker import LiveWorker
 
     options = row.options
     address = parse_address(row.url)
