@@ -41,7 +41,7 @@ between towns (`levels.py`).
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -49,12 +49,14 @@ from moot_protocol import crypto, kinds
 from moot_protocol.batch import HASH_BYTES, ZEROS
 from moot_protocol.certificate import HPKE_KEY_BYTES
 from moot_protocol.clock import MAX_HLC, to_ms
-from moot_protocol.codec import decode_canonical, decode_value, encode
+from moot_protocol.codec import check_plain, encode
 from moot_protocol.epoch import epoch_from_value
+from moot_protocol.errors import MalformedError
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.frame import EPOCH_BYTES
 from moot_protocol.ids import entity_problem, key_from_text, key_text
 from moot_protocol.kinds import Role
+from moot_protocol.limits import SALT_BYTES
 
 PLANE_ENTITY: Final = "plane"
 """The entity of the genesis event."""
@@ -65,15 +67,22 @@ CLOSE: Final = "close"
 OPENS_CHARTER: Final = frozenset({kinds.GENESIS, kinds.CHARTER})
 """Kinds of a first event that make a feed a charter."""
 
+_Hash: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
+_HpkeKey: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=HPKE_KEY_BYTES, max_length=HPKE_KEY_BYTES)]
+_Salt: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+_Instant: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=to_ms(MAX_HLC))]
 
+
+# The values of ends, invites and admissions are decoded as these tuples, limits included: charters are long.
 class End(NamedTuple):
     """A pin: up to where an author's feed counts."""
 
-    n: int
+    n: _Count
     """Number of its last event that counts, 0 for none."""
-    batch: bytes
+    batch: _Hash
     """Id of the batch that holds it, 32 zeros for none."""
-    town: bytes
+    town: _Hash
     """The town the author belongs to; the author itself where it is a charter."""
 
 
@@ -82,11 +91,11 @@ class Invite(NamedTuple):
 
     role: Role
     """The most that its users may do: writer or reader."""
-    town: bytes
+    town: _Hash
     """The town whose replicas it lets in: the inviting one's key, or 32 zeros for one that isn't known yet."""
-    expires_ms: int
+    expires_ms: _Instant
     """When its town means to close it, in milliseconds since 1970; 0 for no such time. Never decides acceptance."""
-    hpke_key: bytes
+    hpke_key: _HpkeKey
     """The invite's X25519 key, 32 bytes."""
 
 
@@ -223,44 +232,6 @@ def opening_value(event: Event, kind: str) -> Any:
     return values[0] if changes[0].key == kind and values else None
 
 
-def end_from_value(value: Any) -> End | None:
-    """The pin a value stands for, or None where it stands for none."""
-    if type(value) is not list or len(value) != 3:
-        return None
-    n, batch, town = value
-    if type(n) is not int or type(batch) is not bytes or type(town) is not bytes:
-        return None
-    if not 0 <= n <= MAX_HLC or len(batch) != HASH_BYTES or len(town) != HASH_BYTES or (n == 0) != (batch == ZEROS):
-        return None
-    return End(n, batch, town)
-
-
-def invite_from_value(value: Any) -> Invite | None:
-    """The invite a value stands for, or None where it stands for none."""
-    if not (isinstance(value, list) and len(value) == 4):
-        return None
-    role, town, expires_ms, hpke_key = value
-    given = _INVITED.get(role) if type(role) is str else None
-    if given is None or not _is_hash(town):
-        return None
-    if type(expires_ms) is not int or not 0 <= expires_ms <= _LATEST_MS:
-        return None
-    if not isinstance(hpke_key, bytes) or len(hpke_key) != HPKE_KEY_BYTES:
-        return None
-    return Invite(given, town, expires_ms, hpke_key)
-
-
-def close_from_value(value: Any) -> frozenset[bytes] | None:
-    """The replicas that a value says count, or None where it says nothing of the kind. They stand ascending."""
-    if not isinstance(value, list):
-        return None
-    for each in value:
-        if type(each) is not bytes or len(each) != HASH_BYTES:
-            return None
-    named = frozenset(value)
-    return named if value == sorted(named) else None
-
-
 def charter_from_value(value: Any) -> Opened | None:
     """What a charter's first event says, or None where its value says nothing of the kind; proofs aren't checked."""
     if not (isinstance(value, list) and len(value) in {1, 3} and _is_name(value[0])):
@@ -271,14 +242,6 @@ def charter_from_value(value: Any) -> Opened | None:
     if not _is_hash(invite) or not isinstance(signature, bytes) or len(signature) != crypto.SIGNATURE_BYTES:
         return None
     return Opened(value[0], InviteProof(invite, signature))
-
-
-def admission_from_value(value: Any) -> Admission | None:
-    """The admission a value stands for, or None where it stands for none."""
-    if not (isinstance(value, list) and len(value) == 2 and _is_name(value[0]) and isinstance(value[1], str)):
-        return None
-    role = _ROLES.get(value[1])
-    return None if role is None else Admission(value[0], role)
 
 
 def _is_name(name: Any) -> bool:
@@ -303,18 +266,27 @@ def opened_by(event: Event, town: bytes) -> Opened | None:
 
 def end_of(event: Event, author: bytes) -> End | None:
     """The pin of this author that an event writes, or None where it writes none."""
-    skeleton = event.skeleton
-    if skeleton.kind != kinds.END or skeleton.entity != key_text(author) or is_void(event):
-        return None
-    return next((end_from_value(value) for key, value in written(event) if key == kinds.END), None)
+    end: End | None = _said_of(event, kinds.END, kinds.END, author)
+    return end
 
 
 def invite_of(event: Event, key: bytes) -> Invite | None:
     """The invite that an event makes for this invite key, or None where it makes none."""
-    skeleton = event.skeleton
-    if skeleton.kind != kinds.INVITE or skeleton.entity != key_text(key) or is_void(event):
+    invite: Invite | None = _said_of(event, kinds.INVITE, kinds.INVITE, key)
+    return invite
+
+
+def _said_of(event: Event, kind: str, key: str, entity: bytes) -> Any:
+    if event.skeleton.kind != kind or event.skeleton.entity != key_text(entity):
         return None
-    return next((invite_from_value(value) for name, value in written(event) if name == kinds.INVITE), None)
+    parsed = parse(event)
+    return None if parsed is None else parsed.values.get(key)
+
+
+def is_invite(invite: Invite) -> bool:
+    """Whether anybody would take this for an invite."""
+    values = _read(encode([bytes(SALT_BYTES), list(invite)]), (Invite,))
+    return values is not None and _lent(values[1]) is not None
 
 
 def written(event: Event) -> Iterator[tuple[str, Any]]:
@@ -325,10 +297,35 @@ def written(event: Event) -> Iterator[tuple[str, Any]]:
         yield from zip(keys, values, strict=True)
 
 
-_INVITED: Final[Mapping[str, Role]] = {role.value: role for role in (Role.WRITER, Role.READER)}
-_ROLES: Final[Mapping[str, Role]] = {role.value: role for role in Role}
-_LATEST_MS: Final = to_ms(MAX_HLC)
 _EPOCH_NAME: Final = re.compile(f"[0-9a-f]{{{2 * EPOCH_BYTES}}}")
+
+
+# -- What events say -------------------------------------------------------------------------------------------------
+def _pin(end: End) -> End | None:
+    return end if (end.n == 0) == (end.batch == ZEROS) else None
+
+
+def _lent(invite: Invite) -> Invite | None:
+    return None if invite.role is Role.ADMIN else invite
+
+
+def _counting(subjects: list[bytes]) -> frozenset[bytes] | None:
+    """The replicas that a close says count; they stand ascending, each once."""
+    named = frozenset(subjects)
+    return named if subjects == sorted(named) else None
+
+
+def _named(admission: Admission) -> Admission | None:
+    return None if entity_problem(admission.name) else admission
+
+
+class _Said(NamedTuple):
+    """How a value of some key is read."""
+
+    shape: Any
+    """The type that it is decoded as."""
+    meaning: Callable[[Any], object | None]
+    """Gives what it stands for, or None for what is none of this key's."""
 
 
 class _Form(NamedTuple):
@@ -336,20 +333,19 @@ class _Form(NamedTuple):
 
     entity: Callable[[str], object | None]
     """Gives None for an entity that is none of this kind's."""
-    values: Mapping[str, Callable[[Any], object | None]]
-    """key → gives None for a value that is none of this key's."""
+    values: Mapping[str, _Said]
 
 
 _FORMS: Final = {
-    kinds.CHARTER: _Form(key_from_text, {kinds.CHARTER: charter_from_value}),
-    kinds.ADMISSION: _Form(key_from_text, {kinds.ADMISSION: admission_from_value}),
-    kinds.END: _Form(key_from_text, {kinds.END: end_from_value}),
-    kinds.INVITE: _Form(key_from_text, {kinds.INVITE: invite_from_value, CLOSE: close_from_value}),
-    kinds.EPOCH: _Form(epoch_of_entity, {kinds.EPOCH: epoch_from_value}),
+    kinds.CHARTER: _Form(key_from_text, {kinds.CHARTER: _Said(Any, charter_from_value)}),
+    kinds.ADMISSION: _Form(key_from_text, {kinds.ADMISSION: _Said(Admission, _named)}),
+    kinds.END: _Form(key_from_text, {kinds.END: _Said(End, _pin)}),
+    kinds.INVITE: _Form(key_from_text, {kinds.INVITE: _Said(Invite, _lent), CLOSE: _Said(list[_Hash], _counting)}),
+    kinds.EPOCH: _Form(epoch_of_entity, {kinds.EPOCH: _Said(Any, epoch_from_value)}),
 }
 
 
-class Parsed(msgspec.Struct, frozen=True):
+class Parsed(NamedTuple):
     """What an event of a charter says."""
 
     entity: Any
@@ -367,34 +363,56 @@ def parse(event: Event) -> Parsed | None:
     skeleton, keys = event.skeleton, event.plain_keys
     if keys is None:
         keys = tuple(change.key for change in skeleton.changes if not change.removes)
-    entity_of, decode, readings = _way_of(skeleton.kind, keys)
-    values = event.values(decode)
+    entity_of, shapes, meanings = _way_of(skeleton.kind, keys)
+    data = event.sized_values()
+    values = None if data is None else _read(data, shapes)
     entity = None if values is None else entity_of(skeleton.entity)
     if values is None or entity is None:
         return None
     found: dict[str, Any] = {}
-    for at, key, reading in readings:
-        said = found[key] = reading(values[at])
+    for at, key, meaning in meanings:
+        said = found[key] = meaning(values[at])
         if said is None:
             return None
     return Parsed(entity, found)
+
+
+def _read(data: bytes, shapes: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Salt and values of these shapes, or None where the bytes are nothing of the kind, or not canonical."""
+    try:
+        values = _decoder(shapes)(data)
+        if encode(values) != data:
+            return None
+        if Any in shapes:
+            check_plain(values)
+    except (ValueError, RecursionError, TypeError, MalformedError):
+        return None
+    return values
+
+
+@lru_cache(maxsize=256)
+def _decoder(shapes: tuple[Any, ...]) -> Callable[[bytes], tuple[Any, ...]]:
+    values: Any = tuple.__class_getitem__((_Salt, *shapes))
+    return msgspec.msgpack.Decoder(values).decode
 
 
 class _Way(NamedTuple):
     """How events of a kind that write the same keys are read: charters are long, and say few sorts of things."""
 
     entity: Callable[[str], object | None]
-    decode: Callable[[bytes], Any]
-    readings: tuple[tuple[int, str, Callable[[Any], object | None]], ...]
-    """(position among the values, key, reading) of the keys that the kind has."""
+    shapes: tuple[Any, ...]
+    """What each value is decoded as; one whose key the kind doesn't have may be anything."""
+    meanings: tuple[tuple[int, str, Callable[[Any], object | None]], ...]
+    """(position behind the salt, key, meaning) of the keys that the kind has."""
 
 
 @lru_cache(maxsize=256)
 def _way_of(kind: str, keys: tuple[str, ...]) -> _Way:
     entity, values = _FORMS[kind]
-    readings = tuple((at, key, values[key]) for at, key in enumerate(keys) if key in values)
-    # A form's readings look at the type of everything they are given; of other keys somebody has to.
-    return _Way(entity, decode_canonical if len(readings) == len(keys) else decode_value, readings)
+    shapes = tuple(values[key].shape if key in values else Any for key in keys)
+    return _Way(
+        entity, shapes, tuple((at, key, values[key].meaning) for at, key in enumerate(keys, 1) if key in values)
+    )
 
 
 def is_void(event: Event) -> bool:

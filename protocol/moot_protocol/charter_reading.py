@@ -6,7 +6,7 @@ town may speak is decided elsewhere (`levels.py`).
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from moot_protocol import kinds
 from moot_protocol.charter import (
@@ -21,8 +21,9 @@ from moot_protocol.charter import (
     written,
 )
 from moot_protocol.epoch import EpochValue, epoch_from_value
-from moot_protocol.event import LEAF_PREFIX_BYTES, Dot
+from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Event
 from moot_protocol.fold import Placed, fold
+from moot_protocol.ids import key_from_text, key_text
 
 
 class Invitation(NamedTuple):
@@ -61,15 +62,15 @@ class Epochs(NamedTuple):
 class Reading:
     """What one charter says as far as it was read; events are taken in ascending order."""
 
-    __slots__ = ("_closes", "_ends", "_invites", "_superseded", "admissions", "own_ends")
+    __slots__ = ("_about_invites", "_ends", "_superseded", "admissions", "own_ends")
 
     def __init__(self) -> None:
         self.admissions: dict[bytes, Admission] = {}
         """town key → the highest role that this charter ever gave it, and the last name."""
         self.own_ends: list[tuple[int, End]] = []
         """(event's number, end) of the charter's own author; where one must stand is a matter of batches."""
-        self._invites: dict[bytes, Invite] = {}
-        self._closes: dict[bytes, frozenset[bytes]] = {}
+        self._about_invites: dict[str, tuple[Event, ...]] = {}
+        """Entity → what was written of it. Charters are full of invites, and only those that somebody used are read."""
         self._ends: dict[tuple[bytes, int, bytes], End] = {}
         """(author, event's number, first 8 bytes of its leaf) → end."""
         self._superseded: set[tuple[bytes, int, bytes]] = set()
@@ -78,39 +79,33 @@ class Reading:
         """Another one that says the same so far."""
         twin = Reading()
         twin.admissions, twin.own_ends = dict(self.admissions), list(self.own_ends)
-        twin._invites, twin._closes = dict(self._invites), dict(self._closes)
+        twin._about_invites = dict(self._about_invites)
         twin._ends, twin._superseded = dict(self._ends), set(self._superseded)
         return twin
 
     def take(self, placed: Placed) -> None:
         """Read the next event."""
-        kind = placed.event.skeleton.kind
-        parsed = parse(placed.event) if kind in _READ else None
-        if parsed is None:
-            return
-        if kind == kinds.END:
-            self._take_end(placed, parsed)
-        elif kind == kinds.INVITE:
-            self._take_invite(parsed)
-        else:
-            self._take_admission(parsed)
+        event = placed.event
+        kind = event.skeleton.kind
+        if kind == kinds.INVITE:
+            known, entity = self._about_invites, event.skeleton.entity
+            known[entity] = (*known[entity], event) if entity in known else (event,)
+        elif kind == kinds.END:
+            self._take_end(placed, parse(event))
+        elif kind == kinds.ADMISSION:
+            self._take_admission(parse(event))
 
-    def _take_admission(self, parsed: Parsed) -> None:
-        admission = parsed.values.get(kinds.ADMISSION)
-        if admission is not None:
+    def _take_admission(self, parsed: Parsed | None) -> None:
+        admission = None if parsed is None else parsed.values.get(kinds.ADMISSION)
+        if parsed is not None and admission is not None:
             known = self.admissions.get(parsed.entity)
             if known is not None and known.role.rank > admission.role.rank:
                 admission = Admission(admission.name, known.role)
             self.admissions[parsed.entity] = admission
 
-    def _take_invite(self, parsed: Parsed) -> None:
-        entity, values = parsed.entity, parsed.values
-        if kinds.INVITE in values:
-            self._invites.setdefault(entity, values[kinds.INVITE])
-        if CLOSE in values:
-            self._closes.setdefault(entity, values[CLOSE])
-
-    def _take_end(self, placed: Placed, parsed: Parsed) -> None:
+    def _take_end(self, placed: Placed, parsed: Parsed | None) -> None:
+        if parsed is None:
+            return
         end, event, author = parsed.values.get(kinds.END), placed.event, parsed.entity
         if end is not None:
             self._ends[author, event.n, event.leaf[:LEAF_PREFIX_BYTES]] = end
@@ -123,13 +118,13 @@ class Reading:
 
     def invitation(self, key: bytes) -> Invitation | None:
         """An invite and what became of it, or None where there is none of this key."""
-        invite = self._invites.get(key)
-        return None if invite is None else Invitation(invite, self._closes.get(key))
+        return _invitation(self._about_invites.get(key_text(key), ()))
 
     @property
     def invites(self) -> dict[bytes, Invitation]:
         """Invites by key, as the first event about each and the first close of it have them."""
-        return {key: Invitation(invite, self._closes.get(key)) for key, invite in self._invites.items()}
+        keys = filter(None, map(key_from_text, self._about_invites))
+        return {key: found for key in keys if (found := self.invitation(key)) is not None}
 
     @property
     def ends(self) -> Iterator[tuple[bytes, End]]:
@@ -138,7 +133,11 @@ class Reading:
         return ((name[0], end) for name, end in live)
 
 
-_READ: Final = frozenset({kinds.ADMISSION, kinds.INVITE, kinds.END})
+def _invitation(events: Iterable[Event]) -> Invitation | None:
+    """What events about one invite, ascending, come to."""
+    said = [parsed.values for event in events if (parsed := parse(event)) is not None]
+    invite = next((values[kinds.INVITE] for values in said if kinds.INVITE in values), None)
+    return None if invite is None else Invitation(invite, next((v[CLOSE] for v in said if CLOSE in v), None))
 
 
 def read_charter(events: Iterable[Placed]) -> Reading:

@@ -72,19 +72,6 @@ def decode_value(data: bytes) -> Any:
     Raises:
         MalformedError: not MessagePack, not canonical, an extension type, a NaN or infinity, or nested too deeply.
     """
-    value = decode_canonical(data)
-    # Nearly always a list of scalars, looked through in C.
-    if type(value) is not list or not SCALARS.issuperset(map(type, value)):
-        check_plain(value)
-    return value
-
-
-def decode_canonical(data: bytes) -> Any:
-    """As `decode_value`, for who looks at the type of everything in it: extension types and NaN are left to them.
-
-    Raises:
-        MalformedError: not MessagePack, or not canonical.
-    """
     try:
         value = decode_unchecked(data)
         canonical = encode(value) == data
@@ -92,6 +79,9 @@ def decode_canonical(data: bytes) -> Any:
         raise MalformedError(f"not a value: {error}") from error
     if not canonical:
         raise MalformedError("a value that is not in its canonical encoding", code=Code.NOT_CANONICAL)
+    # Nearly always a list of scalars, looked through in C.
+    if type(value) is not list or not SCALARS.issuperset(map(type, value)):
+        check_plain(value)
     return value
 
 

@@ -9,7 +9,7 @@ Keys stand in ascending order, each once. `over` names the writes a change super
 alone; values that are absent, malformed or too large are shown as missing and change nothing else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
@@ -72,17 +72,20 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     plain_keys: tuple[str, ...] | None = None
     """The keys it writes, in order, if it supersedes and removes nothing: what a new entity consists of. Else None."""
 
-    def values(self, decode: Callable[[bytes], Any] = decode_value) -> list[Any] | None:
-        """The values without their salt, one per change that doesn't remove; None where they are missing.
-
-        Args:
-            decode: how they are decoded; by `codec.decode_canonical` for who looks at the type of all that is in them.
-        """
+    def sized_values(self) -> bytes | None:
+        """The values as bytes; None where they are missing or make the event too large."""
         data = self.values_bytes
         if data is None or len(self.skeleton_bytes) + len(data) > limits.EVENT_BYTES:
             return None
+        return data
+
+    def values(self) -> list[Any] | None:
+        """The values without their salt, one per change that doesn't remove; None where they are missing."""
+        data = self.sized_values()
+        if data is None:
+            return None
         keys = self.plain_keys
-        return _decode_values(data, _count_values(self.skeleton) if keys is None else len(keys), decode)
+        return _decode_values(data, _count_values(self.skeleton) if keys is None else len(keys))
 
     def own_values(self) -> list[Any]:
         """The values of an event that was just built here, and so need not be checked again."""
@@ -305,11 +308,11 @@ def _count_values(skeleton: Skeleton) -> int:
     return [change.removes for change in skeleton.changes].count(False)
 
 
-def _decode_values(data: bytes, expected: int, decode: Callable[[bytes], Any] = decode_value) -> list[Any] | None:
+def _decode_values(data: bytes, expected: int) -> list[Any] | None:
     if len(data) > limits.EVENT_BYTES:
         return None
     try:
-        values = decode(data)
+        values = decode_value(data)
     except MalformedError:
         return None
     if not isinstance(values, list) or len(values) != expected + 1:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from moot_protocol.batch import ZEROS
-from moot_protocol.charter import Invite, close_draft, invite_draft, invite_from_value
+from moot_protocol.charter import Invite, close_draft, invite_draft, is_invite
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
@@ -93,7 +93,7 @@ def _make(unit: Unit, plane: PlaneRow, meant: Invite, remotes: Sequence[Remote])
     public = invite_signer(seed).public
     hpke = X25519PrivateKey.from_private_bytes(invite_hpke_private(seed)).public_key().public_bytes_raw()
     made = meant._replace(hpke_key=hpke)
-    if invite_from_value([made.role.value, *made[1:]]) is None:  # nobody would take it for one
+    if not is_invite(made):
         raise RefusedError(f"{made.expires_ms} is no time at which an invite can expire")
     charter = unit.feed_number(plane.number, plane.town)
     unit.append(plane.number, invite_draft(public, made, ""), feed=charter)

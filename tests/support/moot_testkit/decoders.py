@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from moot_protocol import rpc
 from moot_protocol.batch import ZEROS, decode_batch, decode_header, encode_batch
 from moot_protocol.certificate import decode_certificate
-from moot_protocol.codec import decode_canonical, decode_value, encode
+from moot_protocol.codec import decode_value, encode
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.event import Dot, Draft, Write, decode_shaped, decode_skeleton, decode_values
 from moot_protocol.frontier import (
@@ -151,7 +151,6 @@ _USERS = (msgspec.msgpack.encode({"user": "ada"}),)
 
 DECODERS: tuple[Decoder, ...] = (
     Decoder("value", decode_value, _VALUES, encode, (decode_value,)),
-    Decoder("canonical value", decode_canonical, _VALUES, encode, (decode_canonical,)),
     Decoder("skeleton", lambda data: decode_skeleton(data, 2), _SKELETONS, encode, (decode_skeleton, decode_shaped)),
     Decoder("values", _values, (_VALUES[2],), covers=(decode_values,)),
     Decoder("header", decode_header, (_BATCH.header_bytes,), encode, (decode_header,)),

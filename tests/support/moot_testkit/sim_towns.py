@@ -14,7 +14,7 @@ from moot_protocol.charter import (
     charter_draft,
     close_draft,
     end_draft,
-    end_from_value,
+    end_of,
     invite_draft,
 )
 from moot_protocol.crypto import SeedSigner, Signer
@@ -177,9 +177,9 @@ class Keeper:
         if not ends:
             return []
         event = self._random.choice(ends).event
-        values = event.values() or [None]
-        author, end = key_from_text(event.skeleton.entity), end_from_value(values[0])
-        if author is None or end is None or end.n == 0:
+        author = key_from_text(event.skeleton.entity) or b""
+        end = end_of(event, author)
+        if end is None or end.n == 0:
             return []
         over = [Dot(plane.town, event.n, event.leaf[:LEAF_PREFIX_BYTES])]
         return [end_draft(author, end._replace(n=10**9), "keeper", over)]
