@@ -28,7 +28,8 @@ _ORDER: Final = (
     "metadata", "labels", "dependencies", "comments", "ephemeral", "pinned",
     "deleted_at", "deleted_by", "delete_reason", "original_type",
 )  # fmt: skip
-_KNOWN: Final = frozenset(_ORDER) | {"id"}
+FIELDS: Final = frozenset(_ORDER) | {"id"}
+"""The names that Beads gives fields."""
 _EDGE_NAMES: Final = frozenset({"issue_id", "depends_on_id", "type", "created_at", "created_by"})
 _COMMENT_NAMES: Final = frozenset({"id", "issue_id", "author", "text", "created_at"})
 
@@ -44,7 +45,7 @@ def document(reading: IssueReading, *, exact: bool = False) -> dict[str, Any]:
     shown = _shown(reading, exact=exact)
     unknown: dict[str, Any] = {}
     for name, value in _decoded(reading.extra).items():
-        if name not in _KNOWN:
+        if name not in FIELDS:
             unknown[name] = value
         elif exact and name not in shown and name != "id":
             shown[name] = value

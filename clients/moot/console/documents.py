@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console.command import Context
-from moot.console.safe_text import is_plain
+from moot.console.grammar import did_you_mean
+from moot.console.safe_text import is_plain, neutralise
+from moot_protocol.issue_document import FIELDS
 from moot_protocol.listing import IssueDoc, Page
 
 SCHEMA_VERSION: Final = 1
@@ -23,6 +25,8 @@ _TEXT_FIELDS: Final = frozenset(
     }
 )  # fmt: skip
 """Fields that a list has only where it is asked for whole documents."""
+_FIELDS: Final = FIELDS | _TEXT_FIELDS | {"parent", "blocked_by"}
+"""Fields that are known, though no issue of a list may have them."""
 
 
 def write(context: Context, document: Any) -> None:
@@ -61,7 +65,9 @@ def _escaped(character: str) -> str:
 
 def write_page(context: Context, page: Page, fields: Sequence[str] = ()) -> None:
     """Write a page of issues as an array, and on standard error what was left out of it."""
-    write(context, [selected(with_parent(issue), fields) for issue in page.issues])
+    issues = [with_parent(issue) for issue in page.issues]
+    write(context, [selected(issue, fields) for issue in issues])
+    say_unknown(context, issues, fields)
     say_left_out(context, page)
 
 
@@ -78,6 +84,14 @@ def say_left_out(context: Context, page: Page) -> None:
         shown = len(page.issues)
         told = f"{shown} shown, more match" if page.total is None else f"{shown} of {page.total} shown"
         context.terminal.err(f"{told}; --limit 0 shows all\n")
+
+
+def say_unknown(context: Context, issues: Sequence[IssueDoc], fields: Iterable[str]) -> None:
+    """Say on standard error which of these fields nobody knows and no issue has; nothing where there is no issue."""
+    known = _FIELDS.union(*issues)
+    for field in fields if issues else ():
+        if field not in known:
+            context.terminal.err(f"no issue has a field {neutralise(field)!r}{did_you_mean(field, sorted(known))}\n")
 
 
 def selected(document: IssueDoc, fields: Sequence[str]) -> IssueDoc:

@@ -174,7 +174,7 @@ class CommandParser(ArgumentParser):
 
     def _unknown(self, name: str) -> RefusedError:
         known = [option for option, action in self._option_string_actions.items() if action.help != SUPPRESS]
-        return self._mistake(f"unknown flag {name}{_did_you_mean(name, known)}")
+        return self._mistake(f"unknown flag {name}{did_you_mean(name, known)}")
 
     def _mistake(self, message: str) -> RefusedError:
         return RefusedError(message, code=Code.USAGE, hint=f"see `{' '.join(['moot help', self.name]).strip()}`")
@@ -212,14 +212,15 @@ def _literal(value: str) -> str:
     return _LITERAL + value if value == "--" or value.startswith(_LITERAL) else value
 
 
-def _did_you_mean(typed: str, known: Iterable[str]) -> str:
+def did_you_mean(typed: str, known: Iterable[str]) -> str:
+    """Ends a message about what was typed wrong: the known word that comes near, if any does."""
     close = difflib.get_close_matches(typed, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""
 
 
 def _unknown_command(name: str, known: Iterable[str]) -> RefusedError:
     return RefusedError(
-        f"unknown command {name!r}{_did_you_mean(name, known)}", code=Code.USAGE, hint="`moot help` lists them"
+        f"unknown command {name!r}{did_you_mean(name, known)}", code=Code.USAGE, hint="`moot help` lists them"
     )
 
 

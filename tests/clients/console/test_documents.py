@@ -97,6 +97,16 @@ def test_fields_are_chosen_in_the_order_of_their_names() -> None:
     }
 
 
+@pytest.mark.parametrize("form", ["--json", ""])
+def test_a_field_that_nobody_knows_and_no_issue_has_is_named_with_the_one_that_was_meant(form: str) -> None:
+    whole = Page(issues=[{"id": "bd-1", "title": "One", "odd": 3}], total=1, truncated=False, short=[4])
+    assert listed(whole, f"list {form} --fields id,odd,assignee,parent")[1] == ""
+    assert listed(whole, f"list {form} --fields titel,x\u202ey")[1] == (
+        "no issue has a field 'titel'; did you mean title?\nno issue has a field 'x<U+202E>y'\n"
+    )
+    assert "nope" not in listed(Page(issues=[], total=0, truncated=False), f"list {form} --fields nope")[1]
+
+
 @pytest.mark.parametrize(("fields", "needed"), [((), True), (("id", "title"), False), (("id", "notes"), True)])
 def test_long_texts_are_asked_for_only_where_they_are_shown(fields: tuple[str, ...], needed: bool) -> None:
     assert documents.needs_texts(fields) is needed

@@ -147,6 +147,7 @@ def _write(context: Context, page: Page, cells: tuple[lines.Cell, ...]) -> int:
         return exits.OK
     style = _style(context)
     if fields:
+        documents.say_unknown(context, page.issues, fields)
         rows = lines.field_rows(style, page, fields)
     elif getattr(context.arguments, "long", False):
         rows = lines.long_rows(style, page, context.now_ms)

@@ -73,6 +73,7 @@ def _query(context: Context) -> int:
     )
     style = style_of(context.terminal.facts)
     if fields:
+        documents.say_unknown(context, page.issues, fields)
         return _write(context, page, lines.field_rows(style, page, fields))
     if arguments.long:
         return _write(context, page, lines.long_rows(style, page, context.now_ms))

@@ -292,6 +292,7 @@ def _show(context: Context) -> int:
     if (arguments.short or fields) and not context.json:
         short = [issue.get("_short", 0) for issue in issues]
         page = Page(issues=issues, total=len(issues), truncated=False, short=short)
+        documents.say_unknown(context, issues, fields)
         told = lines.field_rows(style, page, fields) if fields else lines.issue_rows(style, page, lines.LIST)
         lines.write_lines(context, told)
         return exits.OK
