@@ -81,6 +81,8 @@ Speaker: TypeAlias = Role | OwnCharter | None
 """Who says something: a replica of a role, the charter of a town that is no admin, or (None) that of one that is."""
 
 _NONE: Final[frozenset[str]] = frozenset()
+_WRITERS: Final = frozenset({Role.WRITER, Role.ADMIN})
+_SPECIAL_KINDS: Final = CHARTER_KINDS | ADMIN_KINDS
 _NOTHING_SAID: Final[tuple[Mapping[str, Any], str]] = ({}, "")
 
 _sibling: Final = cast("Callable[[tuple[Any, ...]], Sibling]", partial(tuple.__new__, Sibling))
@@ -150,9 +152,7 @@ class Merge:
                 record.groups.append(Group(feed, event.n, hlc, arrival, event.leaf, pairs))
                 self._added([pair[0] for pair in pairs], feed, event.n, event.leaf)
             return False
-        inline = INLINE_KEYS.get(skeleton.kind, _NONE)
-        pairs = [[key, value] if key in inline else [key] for key, value in zip(keys, values, strict=True)]
-        record.groups.append(Group(feed, event.n, hlc, arrival, event.leaf, pairs))
+        record.groups.append(group_of_plain(skeleton.kind, event, keys, values, feed, arrival))
         self._added(keys, feed, event.n, event.leaf)
         return True
 
@@ -216,16 +216,32 @@ def record_of_new(plane: int, entity: NewEntity, events: Sequence[Event], feed: 
         feed: the number of their author's feed.
         arrival: the first one's arrival number; those of the others follow.
     """
-    inline = INLINE_KEYS.get(entity.kind, _NONE)
     groups: list[Group] = []
     for event, (shape, values) in zip(events, entity.events, strict=True):
-        if inline.issuperset(shape.keys):
-            pairs = list(map(list, zip(shape.keys, values, strict=True)))
-        else:
-            pairs = [[key, value] if key in inline else [key] for key, value in zip(shape.keys, values, strict=True)]
-        groups.append(Group(feed, event.n, event.skeleton.hlc, arrival, event.leaf, pairs))
+        groups.append(group_of_plain(entity.kind, event, shape.keys, values, feed, arrival))
         arrival += 1
     return Record(plane, entity.kind, entity.entity, arrival - 1, groups[0].hlc, groups[-1].hlc, groups)
+
+
+def group_of_plain(
+    kind: str, event: Event, keys: Sequence[str], values: Sequence[Any], feed: int, arrival: int
+) -> Group:
+    """All that an event says which supersedes and removes nothing.
+
+    Args:
+        kind: the kind of its entity.
+        event: the event.
+        keys: the keys that it writes.
+        values: their values in the same order.
+        feed: the number of its author's feed.
+        arrival: its arrival number.
+    """
+    inline = INLINE_KEYS.get(kind, _NONE)
+    if inline.issuperset(keys):
+        pairs = list(map(list, zip(keys, values, strict=True)))
+    else:
+        pairs = [[key, value] if key in inline else [key] for key, value in zip(keys, values, strict=True)]
+    return Group(feed, event.n, event.skeleton.hlc, arrival, event.leaf, pairs)
 
 
 def is_write(event: Event | None, record: Record, key: str) -> bool:
@@ -274,6 +290,11 @@ def live_of(
 def groups_of(record: Record, key: str) -> Iterable[Group]:
     """The events that have a live value of a key."""
     return (group for group in record.groups if any(pair[0] == key for pair in group.pairs))
+
+
+def may_say_all(role: Speaker, kind: str) -> bool:
+    """Whether everything that a replica of this role says of such an entity counts, whatever it is."""
+    return role in _WRITERS and kind not in _SPECIAL_KINDS
 
 
 def _counts(event: Event, role: Speaker) -> bool:

@@ -17,21 +17,19 @@ from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Event, NewEntity, PlainDraft, check_names, plain_event
-from moot_protocol.kinds import ADMIN_KINDS, CHARTER, CHARTER_KINDS, Role
+from moot_protocol.kinds import CHARTER, Role
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities, Said
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event, said_by
-from mootd.engine.record import OwnCharter, Record, Speaker, is_write
+from mootd.engine.record import OwnCharter, Record, Speaker, is_write, may_say_all
 from mootd.engine.state import State
 from mootd.engine.views import ViewWriter
 from mootd.store.port import Table, WriteTransaction
 
 R = TypeVar("R")
 
-_WRITERS: Final = frozenset({Role.WRITER, Role.ADMIN})
-_SPECIAL_KINDS: Final = CHARTER_KINDS | ADMIN_KINDS
 _SAID_KEPT: Final = 256
 """Events of this unit whose values are kept at hand."""
 _SILENCED: Final[Mapping[str, tuple[str, str]]] = {
@@ -217,7 +215,7 @@ class Unit:
         Raises:
             RefusedError: as `append`; then none of them is written.
         """
-        if self._role_to_write(feed) not in _WRITERS or entity.kind in _SPECIAL_KINDS:
+        if not may_say_all(self._role_to_write(feed), entity.kind):
             raise ValueError("events that not every writer may write")
         check_names(entity)
         builder = self._builder_for(feed)
