@@ -103,12 +103,8 @@ class _ServiceApi:
         if asker is None:
             return self._service.call(request, key, wait=self._terminal.wait)
         grant = self._gate.admit(asker, request)
-        try:
+        with self._gate.telling(grant):
             answer = self._service.call(grant.request, key, wait=self._terminal.wait)
-        except MootError as error:
-            if (told := self._gate.told(grant, error)) is None:
-                raise
-            raise told from None
         return self._gate.narrow(grant, answer)  # type: ignore[no-any-return]  # of the request's own type
 
 

@@ -339,12 +339,8 @@ class Connection(asyncio.Protocol):
                 if self._asker is None or gate is None:
                     return await dispatcher.handle_async(request, key, deadline)
                 grant = await gate.admit_async(self._asker, request, again=again)
-                try:
+                with gate.telling(grant):
                     answer = await dispatcher.handle_async(grant.request, key, deadline)
-                except MootError as error:
-                    if (told := gate.told(grant, error)) is None:
-                        raise
-                    raise told from None
                 return await gate.narrow_async(grant, answer)
         except TimeoutError as error:
             raise _took_too_long(request) from error

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
 from moot_protocol import limits
 from moot_protocol.access import Asker
-from moot_protocol.errors import MootError
 from moot_protocol.request_base import Request
 from moot_protocol.rpc import Call
 from mootd.control.hosting import HostedTerminal
@@ -91,8 +91,8 @@ class Gate(Protocol):
             RefusedError: `denied`; `bad_token`.
         """
 
-    def told(self, grant: Any, error: MootError) -> MootError | None:
-        """What is said instead of a refusal to whom its request was granted; None: as it is. Called anywhere; quick."""
+    def telling(self, grant: Any) -> AbstractContextManager[None]:
+        """Around carrying out what was granted: a refusal says only what may be known. Entered anywhere; quick."""
 
     async def narrow_async(self, grant: Any, answer: Any) -> Any:
         """What of an answer is shown to whom its request was granted. Called in the event loop."""

@@ -9,47 +9,37 @@ binds passes without a look at any rule.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
-from functools import cache, partial
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
 from moot_protocol.access import (
     EVERYTHING,
-    READ_VERB,
     Asker,
     Audit,
-    Decision,
     Rules,
     acts_for,
-    decide,
-    may_some,
-    restriction_of,
-    sees_all,
     user_of,
 )
 from moot_protocol.access_rows import (
-    ALSO_SHOWN,
     ALWAYS_NARROWED,
-    BY_NAME,
-    CHOOSING,
     NARROWED,
     WRITTEN,
-    Sight,
     among,
     cut,
     is_passed_over,
     ready_for,
     widened,
 )
-from moot_protocol.access_table import PERMISSIONS, Named, Part, parts_of, permissions_of, resources_of
+from moot_protocol.access_table import PERMISSIONS, permissions_of, resources_of
 from moot_protocol.access_tokens import bad_token, token_id
-from moot_protocol.action_requests import Rename
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.limits import ACCESS_ROWS, AUDIT_RESOURCES
+from moot_protocol.limits import ACCESS_ROWS
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Ping, ResolveIds
+from moot_protocol.requests import Ping
 from moot_protocol.rpc import AUTHENTICATE
 from mootd.edges.access_file import AccessFile
 from mootd.engine.access_tokens import Flaw, Token, note_use
@@ -58,11 +48,9 @@ from mootd.engine.names import no_issue
 from mootd.engine.unit import Unit
 from mootd.service.access_tokens import Tokens
 from mootd.service.audit_gathering import AuditGathering
+from mootd.service.deciding import SHOWN, Deciding
 
-_WITH_LINES: Final = frozenset({"import", "import_edits"})
-_SHOWN: Final = PERMISSIONS[ResolveIds.method]
-"""What the names of the issues that an id may mean are seen with."""
-_NAMED_IN_REFUSALS: Final = (_SHOWN, "plane:read", "document:read")
+_NAMED_IN_REFUSALS: Final = (SHOWN, "plane:read", "document:read")
 """What one has to see all of to hear every name that a refusal may hold."""
 _UNREADABLE: Final = "there are no rules that can be read"
 
@@ -183,8 +171,9 @@ class Gate:
         stranger = next((user for user in bound.users if not acts_for(actor, user)), None)
         if stranger is not None:
             self._deny(stranger, request, f"{stranger} can't act as {actor}", bound.token)
-        scoped = _is_scoped(bound.rules, actor, request)
-        decision = self._decided(bound.rules, actor, asked, scoped=scoped)
+        deciding = Deciding(bound.rules, actor, self._read)
+        scoped = deciding.is_scoped(request)
+        decision = deciding.on(asked, scoped=scoped)
         if not decision.allowed:
             if decision.unseen:
                 self._note(_denial(actor, request, decision.rule), bound.token)
@@ -194,12 +183,12 @@ class Gate:
             entry = Entry("access_granted", actor, request.method, _told(request), "allowed", {"rule": decision.rule})
             self._note_allowed(request, _with_token(entry, bound.token))
         if scoped and isinstance(asked, ClaimReady):
-            asked = self._choosing(bound.rules, actor, asked)
+            asked = among(asked, self._read(ready_for(asked, ACCESS_ROWS)), deciding.sight())
         narrowing = NARROWED.get(request.method) or WRITTEN.get(request.method)
-        is_discreet = scoped or not _sees_all_of(bound.rules, actor, *_NAMED_IN_REFUSALS)
+        is_discreet = scoped or not deciding.sees_all_of(*_NAMED_IN_REFUSALS)
         if narrowing is None or not (scoped or request.method in ALWAYS_NARROWED):
             return Grant(asked, asked, None, is_discreet)
-        sees = _sight(bound.rules, actor)
+        sees = deciding.sight()
         return Grant(widened(asked, ACCESS_ROWS), asked, lambda answer: narrowing(answer, sees), is_discreet)
 
     def narrow(self, grant: Grant, answer: Any) -> Any:
@@ -213,15 +202,15 @@ class Gate:
             shown = grant.narrowing(answer)
         return cut(shown, getattr(grant.asked, "limit", 0))
 
-    def told(self, grant: Grant, error: MootError) -> MootError | None:
-        """What is said instead of a refusal to whom its request was granted; None where it may be said as it is."""
-        if not (grant.is_discreet and error.discreet):
-            return None
-        return RefusedError(error.discreet, code=error.code, retryable=error.retryable)
-
-    def _choosing(self, rules: Rules, subject: str, request: ClaimReady) -> ClaimReady:
-        """A claim of whatever is ready, of what may be both seen and claimed."""
-        return among(request, self._read(ready_for(request, ACCESS_ROWS)), _sight(rules, subject))
+    @contextmanager
+    def telling(self, grant: Grant) -> Iterator[None]:
+        """Carrying out, in the `with` block, what was granted: a refusal names nothing that may be hidden."""
+        try:
+            yield
+        except MootError as error:
+            if not (grant.is_discreet and error.discreet):
+                raise
+            raise RefusedError(error.discreet, code=error.code, retryable=error.retryable) from None
 
     def _bound(self, asker: Asker, method: str, resource: str) -> _Bound | None:
         """Who asks; None for whom no rule binds."""
@@ -264,83 +253,6 @@ class Gate:
             self._records.at_once(noting)
         return found
 
-    def _decided(self, rules: Rules, subject: str, request: Request[Any], *, scoped: bool) -> Decision:
-        parts = parts_of(request)
-        if sum(len(part.named) for part in parts) > AUDIT_RESOURCES:
-            return Decision(False, f"it names more than {AUDIT_RESOURCES} things at once")
-        if scoped and (taken := _taken_by_lines(rules, subject, request, parts[0].permission)):
-            return taken
-        decision = Decision(False, "")
-        for part in parts:
-            for decision in self._on_part(rules, subject, part, request, scoped=scoped):
-                if not decision.allowed:
-                    return decision
-        return decision
-
-    def _on_part(
-        self, rules: Rules, subject: str, part: Part, request: Request[Any], *, scoped: bool
-    ) -> Iterator[Decision]:
-        if not scoped:
-            return self._on_names(rules, subject, part)
-        if part.method in NARROWED or part.method == request.method == CHOOSING:
-            return self._on_rows(rules, subject, part)
-        if part.method == CHOOSING:
-            why = f"{subject} may not see everything, and `{CHOOSING}` takes what it finds"
-            return iter((Decision(False, why),))
-        if part.method == Rename.method != request.method:
-            return iter((Decision(False, "a script could reach by a name that it gives what it can't by another"),))
-        is_reading = not type(request).writes and part.permission.endswith(f":{READ_VERB}")
-        if not is_reading or (part.method in BY_NAME and part.named):
-            return self._on_names(rules, subject, part)
-        return iter((Decision(False, f"{subject} may not see everything, and this can't be shown in part"),))
-
-    def _on_names(self, rules: Rules, subject: str, part: Part) -> Iterator[Decision]:
-        """The decisions on what is named: each id has to be granted, or else one other name, or else everything.
-
-        An issue that is made has to be granted by such a name too, or as what the ids of its project begin with.
-        """
-        places = list(part.places)
-        yield from self._on_ids(rules, subject, part)
-        if part.makes_in:
-            places.append(f"{part.makes_in}-")
-            if taken := restriction_of(rules, subject, part.permission, places[-1]):
-                yield taken
-        if part.makes_in or not any(each.is_id for each in part.named):
-            found = [decide(rules, subject, part.permission, each) for each in places]
-            found = found or [decide(rules, subject, part.permission, EVERYTHING)]
-            yield next((each for each in found if each.allowed), found[0])
-
-    def _on_rows(self, rules: Rules, subject: str, part: Part) -> Iterator[Decision]:
-        """The decisions on what is narrowed to what may be seen: where it looks must only not be taken away."""
-        yield may_some(rules, subject, part.permission)
-        yield from self._on_ids(rules, subject, part)
-
-    def _on_ids(self, rules: Rules, subject: str, part: Part) -> Iterator[Decision]:
-        """The decisions on each id that is named, and the restrictions on everything else."""
-        for each in part.named:
-            if each.is_id:
-                yield from self._on(rules, subject, part.permission, each)
-            elif taken := restriction_of(rules, subject, part.permission, each.text):
-                yield taken
-
-    def _on(self, rules: Rules, subject: str, permission: str, named: Named) -> Iterator[Decision]:
-        """The decisions on one name: an id in full, since a rule about `secret-*` means the beginning of one too."""
-        full = named.text
-        if named.is_id:
-            try:
-                full = self._read(ResolveIds(ids=(named.text,)))[0]
-            except MootError as error:  # it is none, or is made by this request: then it counts as it was typed
-                if error.code is Code.AMBIGUOUS and not _sees_all_of(rules, subject, permission, _SHOWN):
-                    yield Decision(False, "it may mean several issues, of which some may be hidden: the whole id tells")
-            if full != named.text and (taken := restriction_of(rules, subject, permission, named.text)):
-                yield taken
-        decision = decide(rules, subject, permission, full)
-        if not decision.allowed and full != named.text and decide(rules, subject, permission, named.text).allowed:
-            # A guess at a name, and had there been no such issue it would have been let pass to find that out.
-            is_seen = decide(rules, subject, _SHOWN, full).allowed
-            decision = decision if is_seen else decision._replace(unseen=named.text)
-        yield decision
-
     # -- Records -------------------------------------------------------------------------------------------------
     def _note_own(self, request: Request[Any], *, again: bool) -> None:
         rules = self._file.last
@@ -379,38 +291,6 @@ def _with_token(entry: Entry, token: Token | None) -> Entry:
 
 def _denial(subject: str, request: Request[Any], rule: str = "") -> Entry:
     return Entry("access_denied", subject, request.method, _told(request), "denied", {"rule": rule})
-
-
-def _sight(rules: Rules, subject: str) -> Sight:
-    """What somebody may see."""
-
-    @cache
-    def sees(permission: str, *names: str) -> bool:
-        if any(restriction_of(rules, subject, permission, name) for name in names):
-            return False
-        return any(decide(rules, subject, permission, name).allowed for name in names)
-
-    return sees
-
-
-def _taken_by_lines(rules: Rules, subject: str, request: Request[Any], permission: str) -> Decision | None:
-    """The restriction that takes away something that the lines of an import name, if one does."""
-    if request.method not in _WITH_LINES:
-        return None
-    from moot_protocol.imported_names import names_in_lines  # noqa: PLC0415 - a start need not load what reads lines
-
-    found = (restriction_of(rules, subject, permission, name) for name in names_in_lines(request))
-    return next((each for each in found if each is not None), None)
-
-
-def _is_scoped(rules: Rules, subject: str, request: Request[Any]) -> bool:
-    """Whether some of what a request may be about is hidden from somebody."""
-    needed = {*permissions_of(request), *ALSO_SHOWN.get(request.method, ())}
-    return not _sees_all_of(rules, subject, *needed)
-
-
-def _sees_all_of(rules: Rules, subject: str, *permissions: str) -> bool:
-    return all(sees_all(rules, subject, permission) for permission in permissions)
 
 
 def _with_actor(request: Request[Any], user: str) -> Request[Any]:

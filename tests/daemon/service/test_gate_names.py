@@ -8,7 +8,7 @@ import pytest
 from moot_protocol.access import Asker
 from moot_protocol.action_requests import Rename
 from moot_protocol.beads_pairs import LinePair
-from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import CreateGate, SetAwaited
 from moot_protocol.membership_requests import RemoveTown
 from moot_protocol.request_base import Request
@@ -37,10 +37,8 @@ def door(tmp_path: Path) -> Door:
 def asked(door: Door, uid: int, request: Request[Any]) -> Any:
     """What a request is answered to somebody, or how it is refused, as a connection does it."""
     grant = door.gate.admit(Asker(uid), request)
-    try:
+    with door.gate.telling(grant):
         answer = door.api.call(grant.request)
-    except MootError as error:
-        raise door.gate.told(grant, error) or error from None
     return door.gate.narrow(grant, answer)
 
 

@@ -1,5 +1,7 @@
 """A gate that is made up: it knows one token, and notes whom it was asked about."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from moot_protocol.access import Asker
@@ -44,9 +46,15 @@ class StubGate:
             raise RefusedError("not you", code=Code.DENIED)
         return Grant(request, request)
 
-    def told(self, grant: Grant, error: MootError) -> MootError | None:
+    @contextmanager
+    def telling(self, grant: Grant) -> Iterator[None]:
         del grant
-        return RefusedError(error.discreet, code=error.code) if error.discreet else None
+        try:
+            yield
+        except MootError as error:
+            if not error.discreet:
+                raise
+            raise RefusedError(error.discreet, code=error.code) from None
 
     async def narrow_async(self, grant: Grant, answer: Any) -> Any:
         return answer | {"narrowed": True} if isinstance(answer, dict) else answer
