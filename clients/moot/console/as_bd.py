@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from moot_protocol.errors import Code, MootError
 
-PROGRAM: Final = "bd"
 VERSION: Final = "1.0.5"
 """The release of Beads whose commands, flags and shapes are followed: what `bd version` answers."""
 NAMES: Final = {"status": "stats"}
@@ -32,7 +31,7 @@ def message(error: MootError) -> str:
 
 def hint(text: str) -> str:
     """A hint that names commands as they are called here."""
-    return text.replace("`moot ", f"`{PROGRAM} ")
+    return text.replace("`moot ", "`bd ")
 
 
 def error_document(error: MootError, *, retryable: bool) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def own_projects(context: Context) -> tuple[str, ...]:
 
 def _no_project(context: Context) -> RefusedError:
     facts = context.terminal.facts
-    missing = as_bd.NO_WORKSPACE if facts.program == as_bd.PROGRAM else "no project here"
+    missing = as_bd.NO_WORKSPACE if facts.is_bd else "no project here"
     belongs = "is of a workspace that this machine doesn't know" if facts.workspace else "is not inside a workspace"
     return RefusedError(
         f"{missing}: {facts.folder} {belongs}",

@@ -219,13 +219,13 @@ def run(
 
 def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[], float]) -> int:
     facts = terminal.facts
-    invocation = GRAMMAR.read(facts.argv, as_bd.NAMES if facts.program == as_bd.PROGRAM else {})
+    invocation = GRAMMAR.read(facts.argv, as_bd.NAMES if facts.is_bd else {})
     if invocation.command is None:
         return _help(terminal, invocation.topic)
     arguments = invocation.arguments
     if arguments.directory is not None:  # the client goes there and takes the flag away before it connects
         raise RefusedError("-C and its folder are two arguments", code=Code.USAGE, hint="write `-C PATH`")
-    if arguments.db is not None and facts.program != as_bd.PROGRAM:
+    if arguments.db is not None and not facts.is_bd:
         raise RefusedError("moot keeps no database file", code=Code.USAGE, hint="`-C FOLDER` acts in another project")
     actor = actor_of(arguments, facts)
     place = Place() if invocation.command.alone else place_of(api, facts, actor)
@@ -289,7 +289,7 @@ def _report(terminal: Terminal, error: MootError) -> int:
 def _tell(terminal: Terminal, error: MootError) -> None:
     """One document with `--json`, else words; called as `bd` always words, which callers show to their users."""
     facts = terminal.facts
-    is_bd = facts.program == as_bd.PROGRAM
+    is_bd = facts.is_bd
     if wants_json(facts.argv):
         document = documents.enveloped(_error_document(error, is_bd=is_bd), facts.environment)
         terminal.out(documents.encoded(document, indent=facts.out_is_terminal) + "\n")

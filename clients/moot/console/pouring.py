@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from moot.console import as_bd
 from moot.console.command import Context
 from moot.console.context import need_project, note, read_text
 from moot.console.safe_text import neutralise
@@ -57,7 +56,7 @@ def cooked(context: Context, typed: str, values: Mapping[str, str]) -> Cooked:
         RefusedError: there is none, nobody here adopted it, or it can't be poured with these values.
     """
     formula = parsed(context, typed)
-    if context.terminal.facts.program == as_bd.PROGRAM:
+    if context.terminal.facts.is_bd:
         values = _known(context, formula, values)
     return cook(formula, values)
 

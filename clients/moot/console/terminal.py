@@ -25,6 +25,11 @@ class Facts(NamedTuple):
     err_is_terminal: bool
     in_is_terminal: bool
 
+    @property
+    def is_bd(self) -> bool:
+        """Whether it was called as `bd`: what that changes is told in `as_bd.py`."""
+        return self.program == "bd"
+
 
 class Terminal(Protocol):
     """The client's side of a command. Closing the connection makes every call raise `CancelledError` of Moot's tree."""

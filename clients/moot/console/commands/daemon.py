@@ -112,7 +112,7 @@ def _version(context: Context) -> int:
     pong = context.api.call(Ping())
     own = f"{neutralise(str(pong['version']))} (protocol {pong['protocol']})"
     document = {"version": pong["version"], "protocol": pong["protocol"]}
-    if context.terminal.facts.program == as_bd.PROGRAM:
+    if context.terminal.facts.is_bd:
         # Callers compare it with the least release of Beads that they can work with.
         document |= {"version": as_bd.VERSION, "build": "moot", "moot_version": pong["version"]}
         answer(context, document, [f"bd version {as_bd.VERSION} (moot {own})"])

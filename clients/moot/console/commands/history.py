@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
-from moot.console import as_bd, documents, exits, when
+from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands.conflicts import value_text
@@ -68,7 +68,7 @@ def _snapshots(context: Context, events: Sequence[Mapping[str, Any]]) -> Iterato
 def _run(context: Context) -> int:
     limit = checked_limit(context.arguments)
     events = context.api.call(History(id=context.arguments.id, limit=limit))
-    is_bd = context.terminal.facts.program == as_bd.PROGRAM
+    is_bd = context.terminal.facts.is_bd
     if context.json and is_bd and not context.arguments.events:
         documents.write(context, list(_snapshots(context, events)))
     elif context.json:

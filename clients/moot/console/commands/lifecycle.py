@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from moot.console import as_bd, documents, when
+from moot.console import documents, when
 from moot.console.advancing import advance, advanced_lines
 from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
@@ -169,9 +169,9 @@ def _delete(context: Context) -> int:
     given = context.arguments
     asked = _ids_to_delete(context)
     counts: dict[str, int] = {}
-    if given.cascade or context.terminal.facts.program == as_bd.PROGRAM:
+    if given.cascade or context.terminal.facts.is_bd:
         asked, counts = _with_what_hangs_on(context, asked)
-    shows_only = context.terminal.facts.program == as_bd.PROGRAM and not (given.force or given.dry_run)
+    shows_only = context.terminal.facts.is_bd and not (given.force or given.dry_run)
     dry_run = given.dry_run or shows_only
     deleted: list[IssueDoc] = carry_out(
         context,

@@ -181,7 +181,7 @@ def _list(context: Context) -> int:
 
 def _hidden(context: Context, wanted: Filter) -> Iterable[str]:
     """The types that `bd` lists only where they are asked for, by themselves or by a label or an id."""
-    if context.terminal.facts.program != as_bd.PROGRAM or wanted.types or wanted.labels or wanted.ids:
+    if not context.terminal.facts.is_bd or wanted.types or wanted.labels or wanted.ids:
         return
     if not context.arguments.include_gates:
         yield GATE

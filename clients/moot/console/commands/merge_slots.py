@@ -6,7 +6,7 @@ It is an issue like any other, of type `slot` and pinned, so that no list of wor
 from argparse import ArgumentParser
 from typing import Any, Final
 
-from moot.console import as_bd, exits
+from moot.console import exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.claims import add_ttl
 from moot.console.confirm import confirmed
@@ -71,7 +71,7 @@ def _check(context: Context) -> int:
     try:
         slot = _held(context)
     except RefusedError as error:
-        if error.code is not Code.NOT_FOUND or context.terminal.facts.program != as_bd.PROGRAM:
+        if error.code is not Code.NOT_FOUND or not context.terminal.facts.is_bd:
             raise
         name = _slot(context)
         missing = [f"Merge slot not found: {neutralise(name)}", "Run 'bd merge-slot create' to create one."]

@@ -179,7 +179,7 @@ def _told(context: Context, changes: list[Change], done: str, *, written: bool) 
 def _list(context: Context) -> int:
     rows = list(_states(context))
     document: Any = rows
-    if context.terminal.facts.program == as_bd.PROGRAM:
+    if context.terminal.facts.is_bd:
         document = {"hooks": [row | _as_bd(row) for row in rows]}
     answer(context, document, [f"{row['name']}: {row['state']}" for row in rows])
     return exits.OK

@@ -12,7 +12,7 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import as_bd, documents, exits
+from moot.console import documents, exits
 from moot.console.command import Command, Context
 from moot.console.commands import mirror, spools
 from moot.console.confirm import confirmed
@@ -100,7 +100,7 @@ def _foretell(context: Context, prefix: str, folder: str) -> int:
     if given.spool is not None:
         told.append(f"  Would {'open' if given.spool else 'close'} the spool for commands from sandboxes")
     answer(context, document, told)
-    if facts.program == as_bd.PROGRAM:
+    if facts.is_bd:
         _make_beads_folder(context)
     return exits.OK
 
@@ -146,7 +146,7 @@ def _open_project(context: Context, prefix: str, folder: str) -> dict[str, Any]:
     )
     if not workspace:
         context.terminal.write_file(WORKSPACE_FILE, [f"{made['workspace']}\n".encode()], exclusive=True)
-    if context.terminal.facts.program == as_bd.PROGRAM:
+    if context.terminal.facts.is_bd:
         _make_beads_folder(context)
     return made
 

@@ -74,7 +74,7 @@ def _counts(remote: dict[str, Any]) -> str:
 def _tell(context: Context, exchange: dict[str, Any]) -> None:
     style, program = style_of(context.terminal.facts), context.terminal.facts.program
     if not exchange["remotes"]:
-        if program == as_bd.PROGRAM:  # its callers take a command that prints nothing for one that failed
+        if context.terminal.facts.is_bd:  # its callers take a command that prints nothing for one that failed
             say(context, confirmed(context, "Nothing to sync: every write is kept here, and there are no remotes"))
         else:
             context.terminal.err(f"{NO_REMOTES}\n")
@@ -124,7 +124,7 @@ def _outbox(context: Context) -> int:
     if context.json or boxes:
         answer(context, boxes, _boxed(style_of(context.terminal.facts), boxes))
     else:
-        is_bd = context.terminal.facts.program == as_bd.PROGRAM
+        is_bd = context.terminal.facts.is_bd
         context.terminal.err(f"{as_bd.hint(NO_REMOTES) if is_bd else NO_REMOTES}\n")
     return exits.OK
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from moot.console import as_bd, documents, exits
+from moot.console import documents, exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.context import carry_out, chunks_of, need_project, note, own_projects
@@ -250,7 +250,7 @@ def _import(context: Context) -> int:
 def _source(context: Context) -> str:
     file, flag = context.arguments.file, context.arguments.input
     since = context.arguments.since
-    if file is None and flag is None and context.terminal.facts.program == as_bd.PROGRAM and since is None:
+    if file is None and flag is None and context.terminal.facts.is_bd and since is None:
         return _file_of_beads(context)
     if (file is None) == (flag is None):
         raise RefusedError("import needs one file", code=Code.USAGE, hint="`moot import FILE`, or - for stdin")
