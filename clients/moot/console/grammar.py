@@ -275,7 +275,7 @@ class Grammar:
             self._globals.split(argv[leading.end : leading.end + 1])
         if first == "help":
             rest = self._globals.split(argv, leading.end + 1)
-            return Invocation(None, Namespace(), " ".join(rest.words))
+            return Invocation(None, Namespace(), "" if rest.words == ["help"] else " ".join(rest.words))
         return self._read_command(argv, leading)
 
     def _read_command(self, argv: Sequence[str], leading: _Split) -> Invocation:

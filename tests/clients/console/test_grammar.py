@@ -176,6 +176,7 @@ def test_a_mistake_in_a_command_points_to_its_help() -> None:
         ([], ""),
         (["--help"], ""),
         (["help"], ""),
+        (["help", "help"], ""),
         (["help", "dep", "add"], "dep add"),
         (["help", "dep"], "dep"),
         (["dep", "--help"], "dep"),
