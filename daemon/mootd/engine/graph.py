@@ -17,7 +17,7 @@ from mootd.engine import layout
 from mootd.engine.cycles import PARENT, Cutter
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
 from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, SETTLED, Standing, index_key, rows_of_new
-from mootd.store.port import WriteTransaction
+from mootd.store.port import Table, WriteTransaction
 
 BLOCKING: Final = frozenset({"blocks", "conditional-blocks"})
 WAITS: Final = "waits-for"
@@ -71,6 +71,7 @@ class Graph:
     def __init__(self, transaction: WriteTransaction, views: Views) -> None:
         self._txn = transaction
         self._index = views.index
+        self._released_key = layout.released_key(views.generation)
         self._standings: dict[int, Standing] = {}
         self._new: dict[int, StandingFacts] = {}
         """Issues new in this transaction that no edge leads from or to so far: nothing needs to be counted for them."""
@@ -299,11 +300,14 @@ class Graph:
         """
         puts: list[tuple[bytes, bytes]] = []
         deletes: list[bytes] = []
+        released = 0
         self.unblocked = []
         for eid, standing in self._standings.items():
             if standing.packed is None and not standing.flags:
                 continue
             standing.place(now_ms)
+            if released < standing.until_ms <= now_ms:
+                released = standing.until_ms
             packed = standing.pack()
             if packed == standing.packed:
                 continue
@@ -318,8 +322,19 @@ class Graph:
         for eid, facts in self._new.items():
             if facts.flags:
                 puts += rows_of_new(eid, facts, now_ms)
+                if released < facts.defer_ms <= now_ms:
+                    released = facts.defer_ms
         self._new.clear()
+        self._note_released(released)
         return puts, deletes
+
+    def _note_released(self, ms: int) -> None:
+        """Keep until when what was just found to be due had been deferred, where nothing had for longer.
+
+        A clock that was set back since to before that time is how an issue in READY may not be due after all.
+        """
+        if ms and ms > int.from_bytes(self._txn.get(Table.META, self._released_key) or b"", "big"):
+            self._txn.put(Table.META, self._released_key, ms.to_bytes(8, "big"))
 
     @property
     def is_flushed(self) -> bool:

@@ -142,6 +142,11 @@ def counter_key(generation: int) -> bytes:
     return b"next-eid/%d" % generation
 
 
+def released_key(generation: int) -> bytes:
+    """Key of the latest time until which anything that stands in a generation's READY was deferred."""
+    return b"released" + bytes((generation,))
+
+
 def digest_key(generation: int, plane: int) -> bytes:
     """META key of a plane's digest in a generation of views."""
     return b"digest/%d/" % generation + _U16(plane)

@@ -56,6 +56,7 @@ class Rebuild:
         for table in (fresh.ids, fresh.records, fresh.index):
             unit.replica.store.clear(unit.transaction, table)
         unit.transaction.delete(Table.META, layout.counter_key(fresh.generation))
+        unit.transaction.delete(Table.META, layout.released_key(fresh.generation))
         for plane in unit.replica.planes:
             unit.transaction.delete(Table.META, layout.digest_key(fresh.generation, plane))
 

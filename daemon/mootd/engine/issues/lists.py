@@ -27,7 +27,7 @@ from mootd.engine.known_rows import KnownRows
 from mootd.engine.layout import BACK_EDGE
 from mootd.engine.names import Names
 from mootd.engine.record import decode_record
-from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE, PINNED
+from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE, PINNED, Standing
 from mootd.store.port import Table
 
 _HYBRID_MS: Final = 48 * 3600 * 1000
@@ -233,13 +233,14 @@ class Lists:
                 streams.append(key for key, _ in reader.scan(index, prefix, layout.after(prefix)))
         due = layout.after(layout.DEFERRED) if request.include_deferred else layout.deferred_key(self._now_ms + 1, b"")
         streams.append(sorted(self._deferred(due, request.filter, classes), key=layout.order_of))
-        streams.append(sorted(self._lapsed(request.filter, classes), key=layout.order_of))
-        streams.append(sorted(self._as_good_as_open(request.filter, classes), key=layout.order_of))
-        for key in merge(*streams, key=layout.order_of):
-            eid = layout.eid_of(key)
-            # The clock may have been set back since an issue was moved into READY.
-            if request.include_deferred or self._issues.standing(eid).until_ms <= self._now_ms:
-                yield eid
+        streams.append(sorted(self._lapsed(request, classes), key=layout.order_of))
+        streams.append(sorted(self._as_good_as_open(request, classes), key=layout.order_of))
+        eids = map(layout.eid_of, merge(*streams, key=layout.order_of))
+        released = reader.get(Table.META, layout.released_key(self._issues.entities.views.generation))
+        if self._now_ms >= int.from_bytes(released or b"", "big"):
+            return eids
+        # The clock was set back since an issue was moved into READY.
+        return (eid for eid in eids if self._is_due(request, self._issues.standing(eid)))
 
     def _deferred(self, stop: bytes, wanted: Filter, classes: set[int]) -> Iterator[bytes]:
         numbers = set(self._project_numbers(wanted))
@@ -248,24 +249,29 @@ class Lists:
             if int.from_bytes(key[9:11], "big") in numbers and key[11] in classes:
                 yield key
 
-    def _lapsed(self, wanted: Filter, classes: set[int]) -> Iterator[bytes]:
+    def _lapsed(self, request: Ready, classes: set[int]) -> Iterator[bytes]:
         """Keys of issues in progress whose claim has ended: they are to be had again."""
-        numbers = set(self._project_numbers(wanted))
+        numbers = set(self._project_numbers(request.filter))
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
         for key, _ in reader.scan(index, layout.LEASE, layout.lease_key(self._now_ms + 1, b"")):
             is_wanted = int.from_bytes(key[9:11], "big") in numbers and key[11] in classes
-            if is_wanted and not self._issues.standing(layout.eid_of(key)).flags & BLOCKED:
+            standing = self._issues.standing(layout.eid_of(key)) if is_wanted else None
+            if standing is not None and not standing.flags & BLOCKED and self._is_due(request, standing):
                 yield key
 
-    def _as_good_as_open(self, wanted: Filter, classes: set[int]) -> Iterator[bytes]:
+    def _is_due(self, request: Ready, standing: Standing) -> bool:
+        return request.include_deferred or standing.until_ms <= self._now_ms
+
+    def _as_good_as_open(self, request: Ready, classes: set[int]) -> Iterator[bytes]:
         """Keys of issues that nothing blocks and whose status their project counts as active."""
         reader, index = self._issues.entities.reader, self._issues.entities.views.index
-        for number, status, category in self._own_statuses(wanted):
+        for number, status, category in self._own_statuses(request.filter):
             if category == ACTIVE:
                 prefix = layout.project_prefix(layout.STATUS, number) + layout.text_key(status)
                 for key, _ in reader.scan(index, prefix, layout.after(prefix)):
                     standing = self._issues.standing(layout.eid_of(key))
-                    if standing.issue_class in classes and not standing.flags & (BLOCKED | PINNED):
+                    is_free = standing.issue_class in classes and not standing.flags & (BLOCKED | PINNED)
+                    if is_free and self._is_due(request, standing):
                         yield key
 
     def _project_numbers(self, wanted: Filter) -> list[int]:

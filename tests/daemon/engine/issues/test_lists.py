@@ -233,6 +233,15 @@ def test_an_issue_whose_time_had_come_is_not_ready_on_a_clock_set_back(desk: Des
     assert desk.ready(include_deferred=True) == ["mt-other", "mt-later"]
 
 
+def test_an_issue_that_was_due_when_it_came_is_not_ready_on_a_clock_set_back(desk: Desk) -> None:
+    desk.clock.advance(HOUR_MS)
+    desk.create("mt-later", defer_until=time_text(START_MS + 1))
+    desk.create("mt-sooner", defer_until=time_text(START_MS - 1))
+    assert sorted(desk.ready()) == ["mt-later", "mt-sooner"]
+    desk.clock.set_wall(START_MS)
+    assert desk.ready() == ["mt-sooner"]
+
+
 def test_types_that_are_no_work_and_ephemeral_issues_are_ready_only_when_asked_for(desk: Desk) -> None:
     desk.create("mt-task")
     desk.create("mt-gate", issue_type="gate")
