@@ -235,8 +235,8 @@ def test_an_issue_whose_time_had_come_is_not_ready_on_a_clock_set_back(desk: Des
 
 def test_an_issue_that_was_due_when_it_came_is_not_ready_on_a_clock_set_back(desk: Desk) -> None:
     desk.clock.advance(HOUR_MS)
-    desk.create("mt-later", defer_until=time_text(START_MS + 1))
-    desk.create("mt-sooner", defer_until=time_text(START_MS - 1))
+    desk.create("mt-later", defer_until=time_text(START_MS + 60_000))
+    desk.create("mt-sooner", defer_until=time_text(START_MS - 60_000))
     assert sorted(desk.ready()) == ["mt-later", "mt-sooner"]
     desk.clock.set_wall(START_MS)
     assert desk.ready() == ["mt-sooner"]
