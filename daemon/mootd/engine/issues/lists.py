@@ -95,7 +95,12 @@ class Lists:
     def _matching(self, eids: Iterable[int], tests: list[Test], sieve: Sieve | None = None) -> Iterator[Candidate]:
         for eid in eids:
             candidate = self._candidate(eid, sieve)
-            if candidate is not None and all(test(candidate) for test in tests):
+            if candidate is None:
+                continue
+            for test in tests:
+                if not test(candidate):
+                    break
+            else:
                 yield candidate
 
     def _page(self, found: Iterable[Candidate], limit: int, *, texts: bool) -> Page:
