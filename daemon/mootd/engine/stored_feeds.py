@@ -12,7 +12,7 @@ from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.branches import BatchRef, Opening, follows, needs_values
 from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.event import Event
-from moot_protocol.fold import Placed
+from moot_protocol.fold import Placed, placed_in
 from moot_protocol.kinds import CHARTER
 from mootd.engine.aside import AsideReader
 from mootd.engine.log import FeedRow, LogReader, StoredBatch, damaged
@@ -186,9 +186,7 @@ class StoredFeeds:
 
     def events(self, author: bytes, ref: BatchRef) -> Iterator[Placed]:
         """The events of a linked batch."""
-        batch = self.batch(author, ref)
-        authors = (author, *batch.header.authors)
-        return (Placed(author, event, authors) for event in batch.events)
+        return placed_in(self.batch(author, ref))
 
     # -- Whole batches -------------------------------------------------------------------------------------------
     def batch(self, author: bytes, ref: BatchRef) -> Batch:
