@@ -88,15 +88,9 @@ def bench_charters() -> list[Row]:
     known = Readings()
     read_towns(founder.plane, held, known)
     again = cpu_seconds(lambda: read_towns(founder.plane, held, known))
+    what = f"evaluating {count:,} events of {TOWNS} charters, from nothing"
     return [
-        Row(
-            f"evaluating {count:,} events of {TOWNS} charters, from nothing",
-            micro(whole),
-            f"{micro(floor)} to decode",
-            whole * 1e3,
-            50,
-            "ms",
-        ),  # fmt: skip
+        Row(what, micro(whole), f"{micro(floor)} to decode", whole * 1e3, 50, "ms"),
         Row("  as a replica does, which read them before", micro(again), "", again * 1e3, 50, "ms"),
         *_received(founder, batches, replicas),
     ]
