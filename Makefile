@@ -54,7 +54,7 @@ test: $(VENV)/ready $(VENV)/beads-mcp/bin/beads-mcp  ## all tests (SCALE=ci for 
 		$(if $(filter ci,$(SCALE)),--timeout 2400) $(TESTS)
 
 networks: $(VENV)/ready  ## hosts on networks that fail (EVENTS=100000 while one is away; root)
-	MOOT_AWAY_EVENTS=$(EVENTS) $(BIN)/python -m pytest -n 0 -q -s --tb=short tests/networks
+	MOOT_SCALE=ci MOOT_AWAY_EVENTS=$(EVENTS) $(BIN)/python -m pytest -n 0 -q -s --tb=short tests/networks
 
 cov: $(VENV)/ready  ## all tests, with branch coverage
 	MOOT_SCALE=$(SCALE) COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m coverage run -m pytest -q

@@ -6,9 +6,9 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -81,14 +81,46 @@ def create(client: Client, title: str) -> None:
     client.call(Create(actor="ada", project=PROJECT, fields=IssueFields(title=title)))
 
 
-# -- Beginning ---------------------------------------------------------------------------------------------------
-def test_when_readiness_is_told_the_socket_answers(town: Machine, manager: Manager) -> None:
-    with daemon(town, manager) as process:
+class Serving(NamedTuple):
+    """A daemon for tests that change nothing of it: started with a careless umask."""
+
+    town: Machine
+    pid: int
+    told: dict[str, str]
+    """What it first told its manager."""
+    answered: int
+    """The id of the process that answered right after that."""
+
+    def serves(self) -> bool:
+        with self.town.client() as client:
+            return bool(client.call(Ping())["pid"] == self.pid)
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Serving]:
+    with machine() as town, closing(Manager(town.home / "notify")) as manager, ExitStack() as stack:
+        with umask(0):
+            process = stack.enter_context(daemon(town, manager))
         told = manager.hear()
-        assert told["READY"] == "1"
         with town.client() as client:
-            assert client.call(Ping())["pid"] == process.pid
-        assert str(process.pid) in told["STATUS"]
+            answered = client.call(Ping())["pid"]
+        yield Serving(town, process.pid, told, answered)
+
+
+# -- Beginning ---------------------------------------------------------------------------------------------------
+def test_when_readiness_is_told_the_socket_answers(serving: Serving) -> None:
+    assert serving.told["READY"] == "1"
+    assert serving.answered == serving.pid
+    assert str(serving.pid) in serving.told["STATUS"]
 
 
 def test_while_the_socket_is_not_served_nothing_is_told(town: Machine, manager: Manager) -> None:
@@ -118,28 +150,23 @@ def activated(town: Machine, manager: Manager, handed: socket.socket) -> "subpro
     )
 
 
-def test_a_second_daemon_on_the_same_data_is_refused_and_the_first_serves_on(town: Machine, manager: Manager) -> None:
-    (town.home / "other").mkdir(mode=0o700)
-    with daemon(town, manager) as first:
-        manager.hear()
-        with daemon(town, None, XDG_RUNTIME_DIR=str(town.home / "other")) as second:
-            _, err = second.communicate(timeout=PATIENCE_S)
-            assert second.returncode == 1
-        assert f"mootd: the store in {town.data / 'log'} is already in use" in err
-        assert str(first.pid) in err
-        with town.client() as client:
-            assert client.call(Ping())["pid"] == first.pid
+def test_a_second_daemon_on_the_same_data_is_refused_and_the_first_serves_on(serving: Serving) -> None:
+    elsewhere = serving.town.home / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    with daemon(serving.town, None, XDG_RUNTIME_DIR=str(elsewhere)) as second:
+        _, err = second.communicate(timeout=PATIENCE_S)
+        assert second.returncode == 1
+    assert f"mootd: the store in {serving.town.data / 'log'} is already in use" in err
+    assert str(serving.pid) in err
+    assert serving.serves()
 
 
-def test_a_second_daemon_at_the_same_socket_is_refused_and_the_first_serves_on(town: Machine, manager: Manager) -> None:
-    with daemon(town, manager) as first:
-        manager.hear()
-        with daemon(town, None, "--data", str(town.home / "other")) as second:
-            _, err = second.communicate(timeout=PATIENCE_S)
-            assert second.returncode == 1
-        assert str(town.socket) in err
-        with town.client() as client:
-            assert client.call(Ping())["pid"] == first.pid
+def test_a_second_daemon_at_the_same_socket_is_refused_and_the_first_serves_on(serving: Serving) -> None:
+    with daemon(serving.town, None, "--data", str(serving.town.home / "other")) as second:
+        _, err = second.communicate(timeout=PATIENCE_S)
+        assert second.returncode == 1
+    assert str(serving.town.socket) in err
+    assert serving.serves()
 
 
 def test_a_watchdog_hears_of_it_as_long_as_the_socket_answers(town: Machine, manager: Manager) -> None:
@@ -196,16 +223,12 @@ def test_after_a_kill_the_next_one_begins_over_what_was_left(town: Machine, mana
 
 
 # -- At rest -----------------------------------------------------------------------------------------------------
-def test_nothing_it_makes_can_be_read_by_others_even_with_a_careless_umask(town: Machine, manager: Manager) -> None:
-    before = os.umask(0)
-    try:
-        with daemon(town, manager):
-            manager.hear()
-            town.found()
-            made = [town.data, *town.data.rglob("*"), town.socket, town.socket.parent]
-            assert not [path for path in made if path.stat().st_mode & 0o077]
-    finally:
-        os.umask(before)
+def test_nothing_it_makes_can_be_read_by_others_even_with_a_careless_umask(serving: Serving) -> None:
+    town = serving.town
+    town.found()
+    made = [town.data, *town.data.rglob("*"), town.socket, town.socket.parent]
+    assert len(made) > 5
+    assert not [path for path in made if path.stat().st_mode & 0o077]
 
 
 def test_what_people_write_and_the_recovery_words_stay_out_of_the_log(town: Machine, manager: Manager) -> None:

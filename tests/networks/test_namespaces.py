@@ -63,7 +63,7 @@ def test_a_cut_lets_nothing_through_between_two_nodes_until_it_heals(net: Networ
     net.cut([("one", "two")])
     for pair in (("one", "two"), ("two", "one")):
         with pytest.raises(subprocess.CalledProcessError):
-            connect_s(net, *pair, patience_s=1)
+            connect_s(net, *pair, patience_s=0.4)
     assert net.dropped.packets
     connect_s(net, "one", "three")
     net.heal()
@@ -80,7 +80,7 @@ def test_who_is_muted_still_gets_what_others_send(net: Network) -> None:
     send(net, "one", "two", PACKETS)
     assert net.dropped.packets >= before + PACKETS
     with pytest.raises(subprocess.CalledProcessError):
-        connect_s(net, "two", "one", patience_s=1)
+        connect_s(net, "two", "one", patience_s=0.4)
     net.heal()
     connect_s(net, "one", "two")
 

@@ -21,6 +21,8 @@ AWAY_S = DEADLINE_S + AWAY_EVENTS / 25
 """How long that may take: this is no measurement."""
 WRITES = at_scale(3, 20)
 """Issues that each host writes while the network fails."""
+LOST_PERCENT, LATE_MS = at_scale(20, 30), at_scale(100, 200)
+"""Of packets each way. TCP waits twice as long after every loss: with the larger numbers lines may stand still a minute."""
 
 
 class Shape(NamedTuple):
@@ -134,11 +136,11 @@ def take_in(town: Site, path: Path, events: int) -> set[str]:
     return set(ids)
 
 
-def test_hosts_agree_over_a_network_that_is_slow_and_loses_a_third(town: Site) -> None:
-    town.net.lose(30)
-    town.net.delay(200)
+def test_hosts_agree_over_a_network_that_is_slow_and_loses_much(town: Site) -> None:
+    town.net.lose(LOST_PERCENT)
+    town.net.delay(LATE_MS)
     before = town.net.dropped.packets
     town.all_write(WRITES, "through the storm")
     town.check_whole()
     assert town.net.dropped.packets > before
-    print(town.costs("30 % loss, 200 ms delay"))
+    print(town.costs(f"{LOST_PERCENT} % loss, {LATE_MS} ms delay"))

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from moot_protocol.errors import Code, RefusedError
 from mootd.edges import logs
 from mootd.edges.clock import ManualClock
-from mootd.edges.logs import MASK, SECRET_WORDS, TEXT_FIELDS, Style, for_request, logging_to
+from mootd.edges.logs import MASK, SECRET_WORDS, TEXT_FIELDS, Style, logging_to
 
 SECRET = "the-secret-itself"  # noqa: S105
 ISSUE_TEXT = "what a person wrote"
@@ -65,25 +65,6 @@ def test_lines_below_the_level_are_not_written() -> None:
 def test_a_level_that_is_none_is_refused() -> None:
     with pytest.raises(RefusedError, match="debug, info, warning, error"), logging_to(ManualClock(), level="loud"):
         pytest.fail("this is never reached")
-
-
-def test_a_requests_id_stands_in_its_lines_and_in_those_of_its_tasks(stream: io.StringIO) -> None:
-    async def serve(request: str) -> None:
-        with for_request(request):
-            emit("info")
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(work())
-
-    async def work() -> None:
-        emit("info")
-
-    async def both() -> None:
-        await asyncio.gather(serve("r1"), serve("r2"))
-
-    asyncio.run(both())
-    emit("info")
-    ours = [line.get("request", "none") for line in lines(stream) if line["event"] == "something_happened"]
-    assert sorted(ours) == ["none", "r1", "r1", "r2", "r2"]
 
 
 def test_the_standard_librarys_loggers_end_up_in_the_same_log(stream: io.StringIO) -> None:

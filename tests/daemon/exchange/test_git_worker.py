@@ -16,7 +16,7 @@ from moot_testkit.git_servers import Server, at_scale, bare, local, surroundings
 from mootd.edges.git.remote import GitRemote
 from mootd.remotes import Ref, Tip
 
-PUSHES = int(os.environ.get("MOOT_PUSHES") or at_scale(8, 1500))
+PUSHES = int(os.environ.get("MOOT_PUSHES") or at_scale(5, 1500))
 
 
 @pytest.fixture

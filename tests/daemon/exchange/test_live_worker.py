@@ -227,7 +227,7 @@ async def has_session(port: int, identifier: str) -> bool:
 
 async def test_a_broker_that_hangs_holds_nobody_up_for_ever(broker: MqttBroker) -> None:
     async with TcpProxy(broker.port).running() as wire, peers(2, QUICK) as (ada, bob):
-        connect(ada, wire.port)
+        connect(ada, wire.port, HASTY._replace(publish_s=0.5))
         connect(bob, broker.port)
         await until(lambda: in_step(ada, bob))
         wire.manner = Manner.HANG

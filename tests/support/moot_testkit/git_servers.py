@@ -5,6 +5,7 @@ with its `with` block, killed with all that it started.
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -43,8 +44,12 @@ def needs(*programs: str) -> None:
 
 def program_path(name: str) -> str | None:
     """Where a program is, also if it is one for administrators or one of git's own."""
-    own = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
-    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin:{own}")
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin:{_git_programs()}")
+
+
+@functools.cache
+def _git_programs() -> str:
+    return subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def surroundings(folder: Path, config: str = "", **more: str) -> dict[str, str]:
@@ -63,7 +68,8 @@ def surroundings(folder: Path, config: str = "", **more: str) -> dict[str, str]:
 
 def bare(folder: Path, name: str = "remote.git") -> Path:
     """A new bare repository."""
-    subprocess.run(["git", "init", "--quiet", "--bare", folder / name], check=True, env=surroundings(folder))
+    command = ["git", "init", "--quiet", "--bare", "--template=", str(folder / name)]  # without git's examples of hooks
+    subprocess.run(command, check=True, env=surroundings(folder))
     return folder / name
 
 
@@ -167,6 +173,8 @@ def ssh(folder: Path) -> Iterator[Server]:
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
         "KbdInteractiveAuthentication no\nAcceptEnv GIT_PROTOCOL\n"
+        # A shell that is not the first leaves out what the machine's own user has it do at its start.
+        "SetEnv SHLVL=1\nKexAlgorithms curve25519-sha256\n"
     )
     (folder / "ssh_config").write_text(
         f"Host moot-server\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {folder}/user_key\n"

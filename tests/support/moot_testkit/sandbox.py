@@ -62,6 +62,8 @@ def forbid(kind: str) -> None:
 
 
 # -- Commands in sandboxes ---------------------------------------------------------------------------------------
+_PYTHON: Final = (sys.executable, "-I", "-S")
+"""Starts at once: what is installed isn't looked for, since nothing of it is needed."""
 Wrap = Callable[[Sequence[str], Path], list[str]]
 """Makes a command line that runs a command in a sandbox, in which one folder can be written to."""
 
@@ -69,14 +71,14 @@ Wrap = Callable[[Sequence[str], Path], list[str]]
 def _filtered(kind: str) -> Wrap:
     def wrap(command: Sequence[str], writable: Path) -> list[str]:
         del writable
-        return [sys.executable, "-P", __file__, kind, *command]
+        return [*_PYTHON, __file__, kind, *command]
 
     return wrap
 
 
 def _bubble(command: Sequence[str], writable: Path) -> list[str]:
     """Nothing can be written but one folder, and no socket made."""
-    inside = [sys.executable, "-P", __file__, "socket", *command]
+    inside = [*_PYTHON, __file__, "socket", *command]
     return ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--bind", str(writable), str(writable), "--", *inside]
 
 

@@ -1,9 +1,10 @@
 """Getting refs from remotes that mean harm: an alarm in words, and the others' refs come all the same."""
 
+import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -214,24 +215,30 @@ async def test_looking_at_a_ref_fetches_it_alone(server: Server, git: Watched, b
 # -- Servers that break off --------------------------------------------------------------------------------------
 def through(server: Server, folder: Path, name: str, script: str, deadlines: Deadlines | None = None) -> GitRemote:
     """A remote behind a stand-in for ssh, which runs `$server` for what the server would say."""
-    ssh = folder / "ssh"
+    ssh = folder / f"ssh-for-{name}"
     ssh.write_text(f"#!/bin/sh\nfor server; do :; done\n{script}\n")
     ssh.chmod(0o700)
     chosen = {**server.environment, "GIT_SSH_COMMAND": str(ssh), "GIT_SSH_VARIANT": "ssh"}
     return GitRemote(f"host:{server.repository}", folder / name, chosen, deadlines)
 
 
-@pytest.mark.parametrize("size", [0, 100, 300, 20_000])
 async def test_a_pack_that_is_cut_short_is_unreachable_or_unreadable_and_nothing_is_applied(
-    server: Server, tmp_path: Path, alice: GitRemote, size: int
+    server: Server, tmp_path: Path, alice: GitRemote
 ) -> None:
     tip = await alice.push(REF, [os.urandom(50_000)])
-    cut = through(server, tmp_path, "bob", f'sh -c "$server" | head -c {size}', Deadlines(1, 60))
-    with contextlib.suppress(RefusedError):
-        found = await cut.fetch([TOPIC])
-        assert (found.tips, unreadable(found)) == ([], [ref_name(REF)])
-    whole = through(server, tmp_path, "bob", 'exec sh -c "$server"')
-    assert await whole.fetch([TOPIC]) == ([tip], [])
+
+    async def fetch_cut(size: int) -> None:
+        script = f'sh -c "$server" | head -c {size}'
+        cut = through(server, tmp_path, f"bob-{size}", script, Deadlines(1.5, 60))
+        with contextlib.suppress(RefusedError):
+            found = await cut.fetch([TOPIC])
+            assert (found.tips, unreadable(found)) == ([], [ref_name(REF)])
+
+    sizes = (0, 100, 300, 20_000)
+    await asyncio.gather(*map(fetch_cut, sizes))
+    for size in sizes:
+        whole = through(server, tmp_path, f"bob-{size}", 'exec sh -c "$server"')
+        assert await whole.fetch([TOPIC]) == ([tip], [])
 
 
 async def test_a_pack_with_a_flipped_bit_is_unreadable_and_nothing_is_applied(
@@ -247,23 +254,34 @@ async def test_a_pack_with_a_flipped_bit_is_unreadable_and_nothing_is_applied(
     assert (found.tips, unreadable(found)) == ([], [ref_name(REF)])
 
 
-@pytest.mark.parametrize(
-    "script",
-    ["exec sleep 1000", "while :; do echo and on >&2; sleep 0.05; done", "echo garbage; exec cat", "exec yes"],
-    ids=["silent", "chatty", "garbage", "endless"],
-)
-async def test_a_server_that_never_answers_rightly_is_given_up(server: Server, tmp_path: Path, script: str) -> None:
-    remote = through(server, tmp_path, "bob", f"echo $$ > {tmp_path}/pid; {script}", Deadlines(1, 2))
-    with pytest.raises(RefusedError) as caught:
-        await remote.fetch([TOPIC])
-    assert caught.value.code is Code.UNREACHABLE
-    assert is_gone(tmp_path / "pid")
+WRONG_ANSWERS = {
+    "silent": "exec sleep 1000",
+    "chatty": "while :; do echo and on >&2; sleep 0.05; done",
+    "garbage": "echo garbage; exec cat",
+    "endless": "exec yes",
+}
+
+
+async def given_up(*calls: Awaitable[object]) -> None:
+    """Wait for calls, at the same time, each of which must find its remote unreachable."""
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    codes = [outcome.code if isinstance(outcome, RefusedError) else outcome for outcome in outcomes]
+    assert codes == [Code.UNREACHABLE] * len(calls)
+
+
+async def test_servers_that_never_answer_rightly_are_given_up(server: Server, tmp_path: Path) -> None:
+    remotes = [
+        through(server, tmp_path, name, f"echo $$ > {tmp_path}/{name}.pid; {script}", Deadlines(1.5, 2))
+        for name, script in WRONG_ANSWERS.items()
+    ]
+    await given_up(*(remote.fetch([TOPIC]) for remote in remotes))
+    assert [name for name in WRONG_ANSWERS if not is_gone(tmp_path / f"{name}.pid")] == []
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_given_up(tmp_path: Path) -> None:
     with git_servers.silence() as address:
-        remote = GitRemote(address, tmp_path / "bob", git_servers.surroundings(tmp_path), Deadlines(1, 60))
-        for call in (remote.fetch([TOPIC]), remote.push(REF, [b"one"])):
-            with pytest.raises(RefusedError) as caught:
-                await call
-            assert caught.value.code is Code.UNREACHABLE
+        asking, pushing = (
+            GitRemote(address, tmp_path / name, git_servers.surroundings(tmp_path), Deadlines(1, 60))
+            for name in ("asking", "pushing")
+        )
+        await given_up(asking.fetch([TOPIC]), pushing.push(REF, [b"one"]))

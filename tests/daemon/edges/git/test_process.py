@@ -124,7 +124,10 @@ async def test_a_repository_that_somebody_moved_away_is_made_anew(tmp_path: Path
 
 # -- Deadlines ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "], ids=["obedient", "deaf"])
-async def test_a_git_that_says_nothing_ends_with_all_that_it_started(tmp_path: Path, trap: str) -> None:
+async def test_a_git_that_says_nothing_ends_with_all_that_it_started(
+    tmp_path: Path, trap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mootd.edges.git.process._GRACE_S", 0.5)
     script = f"{trap}sleep 1000 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/pid; wait; sleep 1000"
     error = await refused(git_that(tmp_path, script, SOON).run("fetch"))
     assert (error.code, error.retryable) == (Code.UNREACHABLE, True)

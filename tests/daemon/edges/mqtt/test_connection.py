@@ -23,7 +23,7 @@ from mootd.remotes import Dropped
 
 PATIENT = Options(speaks(), connect_s=10 * WAIT_S, publish_s=10 * WAIT_S)
 """With these deadlines a test that waits for one fails."""
-SOON = 0.3
+SOON = 0.1
 MIB = 1 << 20
 LARGE = PATIENT._replace(inbox=InboxLimits(frame_bytes=MIB))
 """Frames so large that those in flight fill every buffer on the way."""
@@ -175,7 +175,10 @@ async def test_who_is_cancelled_while_connecting_leaves_nothing(wire: TcpProxy) 
 
 
 # -- Leaving -----------------------------------------------------------------------------------------------------
-async def test_leaving_a_broker_that_hangs_takes_no_error_and_no_long_time(wire: TcpProxy) -> None:
+async def test_leaving_a_broker_that_hangs_takes_no_error_and_no_long_time(
+    wire: TcpProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mootd.edges.mqtt.connection._LEAVE_S", SOON)
     async with asyncio.timeout(WAIT_S):
         async with remote(wire.port, LARGE).connect(ALICE, [TOPIC]) as line:
             wire.manner = Manner.HANG
@@ -303,7 +306,7 @@ async def test_a_broker_that_speaks_no_version_is_refused() -> None:
 async def test_a_broker_that_says_nothing_to_mqtt_5_may_speak_3_1_1_which_a_hint_tells() -> None:
     async with scripted(b"") as port:
         for versions in (tuple(Version), (Version.V311,)):
-            to_broker = remote(port, PATIENT._replace(versions=versions, connect_s=SOON))
+            to_broker = remote(port, PATIENT._replace(versions=versions, connect_s=3 * SOON))  # it must get through
             error = await refused(to_broker.connect(ALICE, [TOPIC]))
             assert ("--protocol 3.1.1" in error.hint) is (Version.V5 in versions)
 
