@@ -22,7 +22,7 @@ AWAY_S = DEADLINE_S + AWAY_EVENTS / 25
 WRITES = at_scale(3, 20)
 """Issues that each host writes while the network fails."""
 LOST_PERCENT, LATE_MS = at_scale(20, 30), at_scale(100, 200)
-"""Of packets each way. TCP waits twice as long after every loss: with the larger numbers a line may stand for a minute."""
+"""Of packets each way. TCP waits twice as long after every loss: with the larger numbers a line may stand still."""
 
 
 class Shape(NamedTuple):
