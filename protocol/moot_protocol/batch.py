@@ -122,6 +122,14 @@ def decode_batch(data: bytes, *, verify: bool = True) -> Batch:
     Raises:
         MalformedError: with the code of the first check that fails: size, version, structure, signature.
     """
+    batch = _decode_unverified(data)
+    message = crypto.BATCH_DOMAIN + batch.header_bytes
+    if verify and not crypto.is_signed(batch.header.author, batch.signature, message):
+        raise MalformedError("a batch that its author didn't sign", code=Code.BAD_SIGNATURE)
+    return batch
+
+
+def _decode_unverified(data: bytes) -> Batch:
     if len(data) > limits.BATCH_BYTES:
         raise MalformedError(f"a batch of {len(data)} bytes", code=Code.TOO_LARGE)
     envelope = _decode_envelope(data)
@@ -131,8 +139,6 @@ def decode_batch(data: bytes, *, verify: bool = True) -> Batch:
     events = _decode_events(header, envelope.events)
     if merkle.root([event.leaf for event in events]) != header.root:
         raise MalformedError("events that are not those the header names", code=Code.BAD_HASH)
-    if verify and not crypto.is_signed(header.author, envelope.signature, crypto.BATCH_DOMAIN + envelope.header):
-        raise MalformedError("a batch that its author didn't sign", code=Code.BAD_SIGNATURE)
     return Batch(header, envelope.header, envelope.signature, events, sha256(envelope.header).digest())
 
 

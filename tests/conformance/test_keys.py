@@ -1,6 +1,7 @@
 """What every key store guarantees, on disk and in memory."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,12 +80,18 @@ def test_a_key_that_is_not_there_is_not_found(keys: KeyStore, ask: Callable[[Key
     assert caught.value.code is Code.NOT_FOUND
 
 
-@pytest.mark.parametrize("name", ["", "Town", "../town", "a/b", ".town", "1", "-a", "a" * 64, "town\n", "tówn", "a\0"])
 @pytest.mark.parametrize("method", ["has", "create", "signer", "hpke_public"])
-def test_what_is_no_name_is_refused_everywhere(keys: KeyStore, method: str, name: str) -> None:
-    with pytest.raises(RefusedError) as caught:
-        getattr(keys, method)(name)
-    assert caught.value.code is Code.INVALID
+def test_what_is_no_name_is_refused_everywhere(keys: KeyStore, method: str) -> None:
+    names = ("", "Town", "../town", "a/b", ".town", "1", "-a", "a" * 64, "town\n", "tówn", "a\0")
+    assert {name: answer(partial(getattr(keys, method), name)) for name in names} == dict.fromkeys(names, Code.INVALID)
+
+
+def answer(ask: Callable[[], object]) -> object:
+    """The code of a refusal, or what was answered."""
+    try:
+        return ask()
+    except RefusedError as error:
+        return error.code
 
 
 def test_the_longest_name_will_do(keys: KeyStore) -> None:

@@ -65,9 +65,9 @@ def test_every_cut_and_every_single_byte_of_the_first_sample(decoder: Decoder) -
 
 
 @every_decoder
-@pytest.mark.parametrize("head", ["91", "81a161", "81", "dd00000001", "9193a0c4"], ids=str)
-def test_nesting_of_many_thousand_levels(decoder: Decoder, head: str) -> None:
-    check_total(decoder, bytes.fromhex(head) * 15_000)
+def test_nesting_of_many_thousand_levels(decoder: Decoder) -> None:
+    for head in ("91", "81a161", "81", "dd00000001", "9193a0c4"):
+        check_total(decoder, bytes.fromhex(head) * 15_000)
 
 
 @every_decoder

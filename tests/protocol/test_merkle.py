@@ -44,18 +44,18 @@ def naive_path(m: int, leaves: Sequence[bytes]) -> list[bytes]:
     return [*naive_path(m - k, leaves[k:]), naive_root(leaves[:k])]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_the_root_is_that_of_the_recursive_definition(size: int) -> None:
-    assert root(leaves_of(size)) == naive_root(leaves_of(size))
+def test_the_root_is_that_of_the_recursive_definition() -> None:
+    assert not [size for size in SIZES if root(leaves_of(size)) != naive_root(leaves_of(size))]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_every_proof_is_that_of_the_recursive_definition_and_leads_to_the_root(size: int) -> None:
-    leaves = leaves_of(size)
-    for index, leaf in enumerate(leaves):
-        path = prove(leaves, index)
-        assert path == naive_path(index, leaves)
-        assert root_from_proof(leaf, index, size, path) == root(leaves)
+def test_every_proof_is_that_of_the_recursive_definition_and_leads_to_the_root() -> None:
+    for size in SIZES:
+        leaves = leaves_of(size)
+        whole = root(leaves)
+        for index, leaf in enumerate(leaves):
+            path = prove(leaves, index)
+            assert path == naive_path(index, leaves), (size, index)
+            assert root_from_proof(leaf, index, size, path) == whole, (size, index)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_a_proof_with_one_bit_changed_leads_elsewhere(leaves: list[bytes], data:
     assert root_from_proof(leaves[index], index, len(leaves), path) != root(leaves)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_a_path_too_short_or_too_long_leads_nowhere(size: int) -> None:
-    leaves = leaves_of(size)
-    for index in range(size):
-        path = prove(leaves, index)
-        assert root_from_proof(leaves[index], index, size, [*path, bytes(32)]) is None
-        if path:
-            assert root_from_proof(leaves[index], index, size, path[:-1]) is None
+def test_a_path_too_short_or_too_long_leads_nowhere() -> None:
+    for size in SIZES:
+        leaves = leaves_of(size)
+        for index in range(size):
+            path = prove(leaves, index)
+            assert root_from_proof(leaves[index], index, size, [*path, bytes(32)]) is None, (size, index)
+            if path:
+                assert root_from_proof(leaves[index], index, size, path[:-1]) is None, (size, index)
 
 
 @pytest.mark.parametrize(("index", "count"), [(-1, 4), (4, 4), (0, 0), (0, -1)])
