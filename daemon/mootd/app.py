@@ -151,9 +151,9 @@ class _Observer:
         """Something worth a line."""
         self._note(what, **facts)
 
-    def crashed(self, what: str, error: BaseException) -> None:
+    def crashed(self, what: str, error: BaseException, **facts: str | int) -> None:
         """A defect of ours."""
-        _log.error(what, exc_info=error)
+        _log.error(what, exc_info=error, **facts)
 
 
 def _gate(

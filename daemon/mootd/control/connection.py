@@ -390,8 +390,15 @@ class Connection(asyncio.Protocol):
     def _known(self, work: Work, error: BaseException) -> MootError:
         if isinstance(error, MootError):
             return error
-        self._hub.observer.crashed(f"rpc.{self._number}.{work.call.id}.{work.call.method}", error)
-        return MootError("the daemon failed in a way it should not; its log tells more", code=Code.INTERNAL)
+        request = self._name_of(work.call.id)
+        self._hub.observer.crashed("rpc.crashed", error, request=request, method=work.call.method)
+        return MootError(
+            f"the daemon failed in a way it should not; its log tells more under request {request}", code=Code.INTERNAL
+        )
+
+    def _name_of(self, call_id: int) -> str:
+        """What a request is called in the log."""
+        return f"{self._number}.{call_id}"
 
     def _is_open(self, work: Work) -> bool:
         return self._works.get(work.call.id) is work
@@ -403,7 +410,7 @@ class Connection(asyncio.Protocol):
         self._hub.ended()
         self._hub.observer.note(
             "rpc.done",
-            request=f"{self._number}.{call_id}",
+            request=self._name_of(call_id),
             method=work.call.method,
             outcome=outcome.value if outcome else "ok",
             microseconds=round((self._loop.time() - work.begun) * MICROSECONDS),

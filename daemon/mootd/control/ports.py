@@ -121,8 +121,8 @@ class Observer(Protocol):
     def note(self, what: str, **facts: str | int) -> None:
         """Something worth a log line: `rpc.done` (request, method, outcome, microseconds), `rpc.closed` (…)."""
 
-    def crashed(self, what: str, error: BaseException) -> None:
-        """A defect of ours: an exception that is no MootError."""
+    def crashed(self, what: str, error: BaseException, **facts: str | int) -> None:
+        """A defect of ours, an exception that is no MootError: `rpc.crashed` (request, method)."""
 
 
 class Settings(NamedTuple):

@@ -18,7 +18,7 @@ import queue
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
@@ -26,7 +26,6 @@ from typing import Any, Final, TextIO
 
 import msgspec
 import structlog
-from structlog.contextvars import bound_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from moot_protocol.errors import RefusedError
@@ -105,11 +104,6 @@ def logging_to(
         root.setLevel(before)
         structlog.reset_defaults()
         output.close()
-
-
-def for_request(request: str) -> AbstractContextManager[None]:
-    """Mark every line of a `with` block, and of the tasks begun in it, with a request's id."""
-    return bound_contextvars(request=request)
 
 
 def _processors(clock: Clock, style: Style, *, colors: bool) -> list[Processor]:

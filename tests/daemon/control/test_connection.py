@@ -130,6 +130,10 @@ def test_a_defect_is_observed_and_its_words_stay_in_the_daemon(daemon: Daemon, h
     assert error_of(message) == (1, "internal")
     assert "secret" not in message["error"]["message"]
     assert [type(error) for error in daemon.observer.crashes] == [ZeroDivisionError]
+    (crashed,) = (facts for what, facts in daemon.observer.notes if what == "rpc.crashed")
+    assert crashed["method"] == "show"
+    assert message["error"]["message"].endswith(f"under request {crashed['request']}")
+    assert ("rpc.done", crashed["request"]) in [(what, facts.get("request")) for what, facts in daemon.observer.notes]
 
 
 def test_an_answer_that_cannot_be_encoded_or_does_not_fit_is_an_error(daemon: Daemon) -> None:

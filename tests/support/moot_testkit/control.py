@@ -111,8 +111,8 @@ class Notes:
     def note(self, what: str, **facts: str | int) -> None:
         self.notes.append((what, facts))
 
-    def crashed(self, what: str, error: BaseException) -> None:
-        self.notes.append((what, {}))
+    def crashed(self, what: str, error: BaseException, **facts: str | int) -> None:
+        self.notes.append((what, facts))
         self.crashes.append(error)
 
 
