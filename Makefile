@@ -22,7 +22,7 @@ endef
 # which takes longer than all the rest of finding the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-federation merges test networks check format bench agents sim towns fuzz man vectors clean
+.PHONY: help setup demo demo-federation merges test networks cov check format bench agents sim towns fuzz man vectors clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -64,6 +64,8 @@ check: $(VENV)/ready  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=bench $(BIN)/mypy bench
+	MYPYPATH=demo $(BIN)/mypy demo
 	$(BIN)/lint-imports
 
 format: $(VENV)/ready  ## format and fix what can be fixed

@@ -116,7 +116,7 @@ async def find_the_most_urgent_ready_issue(agent: Agent, world: World) -> bool:
     await world.make("Later", priority=3)
     urgent = await world.make("Urgent", priority=0)
     await world.make("Waits", priority=0, depends_on=[urgent])
-    return (await agent.do("find", label=world.label))[0]["id"] == urgent
+    return bool((await agent.do("find", label=world.label))[0]["id"] == urgent)
 
 
 @task
@@ -131,7 +131,7 @@ async def find_what_blocks_an_issue(agent: Agent, world: World) -> bool:
     blocker = await world.make("Blocker")
     await world.make("Waits", depends_on=[blocker])
     (waits,) = await agent.do("find", which="blocked", label=world.label)
-    return waits["blocked_by"] == [blocker]
+    return bool(waits["blocked_by"] == [blocker])
 
 
 @task
@@ -148,7 +148,7 @@ async def find_why_an_issue_was_closed(agent: Agent, world: World) -> bool:
     done = await world.make("Done")
     await world.client.close(done, reason="a duplicate of the other one")
     (closed,) = await agent.do("find", which="closed", label=world.label, fields=["id", "close_reason"])
-    return closed["close_reason"] == "a duplicate of the other one"
+    return bool(closed["close_reason"] == "a duplicate of the other one")
 
 
 @task

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import settle as collect
+from engine import collect
 from measure import Row, micro
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))

@@ -33,7 +33,7 @@ def import_lines(target: Replica, lines: list[bytes]) -> None:
             Importer(unit, target.ledger.number, PROJECT, "bench").take(parsed)
 
 
-def settle() -> None:
+def collect() -> None:
     """Collect garbage as the daemon does."""
     gc.collect()
     gc.freeze()
@@ -42,7 +42,7 @@ def settle() -> None:
 
 def bench_import(count: int) -> list[Row]:
     lines = issue_lines(count)
-    settle()
+    collect()
     with scratch() as path:
         target = replica(path)
         taken = seconds(lambda: import_lines(target, lines))
@@ -82,7 +82,7 @@ def bench_ingest(count: int) -> list[Row]:
         rows = []
         for name, sent, aim in (("creates", batches, 3.0), ("single-key updates", updates, 2.5)):
             raw = [encode_batch(batch.header_bytes, batch.signature, batch.events) for batch in sent]
-            settle()
+            collect()
             taken = seconds(partial(ingest, home, raw)) / count
             row = Row(
                 f"verified ingest of {count:,} events, {name}", micro(taken), f"{micro(verify)} a verify",
@@ -115,11 +115,11 @@ class CommitTimes:
             self._commit(write, *exception)
             self.seconds.append(time.perf_counter() - begun)
 
-        LmdbWrite.__exit__ = timed  # type: ignore[method-assign]
+        LmdbWrite.__exit__ = timed  # type: ignore[method-assign]  # the daemon has no place to time it from
         return self
 
     def __exit__(self, *exception: object) -> None:
-        LmdbWrite.__exit__ = self._commit  # type: ignore[method-assign]
+        LmdbWrite.__exit__ = self._commit  # type: ignore[method-assign]  # put back
 
 
 def beside_commit(changes: list[Callable[[], object]]) -> tuple[float, float]:

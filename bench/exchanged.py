@@ -150,8 +150,9 @@ def _sizes(machine: Machine, *, after: bool = False) -> tuple[int, int]:
     return sizes
 
 
-def bench_remote(edits: int, senders: int = 5) -> list[Row]:
+def bench_remote(edits: int) -> list[Row]:
     """Bytes an event on the remote, once it has collected garbage."""
+    senders = 5
     with scratch() as path:
         machines = town(path, senders)
         asyncio.run(machines[0].round())
@@ -299,8 +300,9 @@ def _ingest_raw(machine: Machine, raw: list[bytes]) -> None:
 
 
 # -- The session -------------------------------------------------------------------------------------------------
-def bench_frontier(authors: int = 10_000) -> list[Row]:
+def bench_frontier() -> list[Row]:
     """The first message to everybody, however many authors there are."""
+    authors = 10_000
     signer = SeedSigner(b"f" * 32)
     frontier = tuple(sorted((Entry(os.urandom(32), 7, os.urandom(32)) for _ in range(authors)), key=lambda e: e.author))
     body = FrontierBody(FORMAT, bytes(16), signer.public, bytes(32), 1, bytes(32), summary(frontier), Form.SUMMARY, ())
@@ -308,8 +310,9 @@ def bench_frontier(authors: int = 10_000) -> list[Row]:
     return [Row(f"first frontier message, {authors:,} authors", f"{size:,} B", "", size / 1024, 2, "KiB")]
 
 
-def bench_rounds(behind: int = 1000) -> list[Row]:
+def bench_rounds() -> list[Row]:
     """How often two replicas have to answer one another."""
+    behind = 1000
     with scratch() as path:
         first, second = town(path, 2)
         # What each says of itself once it has met the other takes a round more to get around.

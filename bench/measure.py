@@ -7,6 +7,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -80,7 +81,7 @@ def percentile(values: list[float], percent: float) -> float:
 
 def resident_mb(pid: int) -> float:
     """Resident memory of a process in MB, LMDB's mapped pages aside."""
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:  # noqa: PTH123
+    with Path(f"/proc/{pid}/smaps_rollup").open(encoding="ascii") as file:
         sizes = {line.split(":")[0]: int(line.split()[1]) for line in file if line.endswith("kB\n")}
     return sizes["Anonymous"] / 1024
 

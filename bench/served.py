@@ -165,7 +165,7 @@ def _against(what: str, command: Callable[[], object], floor: Callable[[], objec
     return Row(what, micro(measured), f"python -c pass {micro(least)}", ratio, 1.3, "×")
 
 
-def bare_commit(runs: int = 200) -> float:
+def bare_commit() -> float:
     """One bare LMDB synced commit of 300 bytes."""
     with scratch() as path:
         environment = lmdb.open(str(path), map_size=1 << 30)
@@ -174,7 +174,7 @@ def bare_commit(runs: int = 200) -> float:
             with environment.begin(write=True) as txn:
                 txn.put(number.to_bytes(8, "big"), b"x" * 300, append=True)
 
-        times = each_seconds(commit, runs)
+        times = each_seconds(commit, 200)
         environment.close()
     return statistics.median(times)
 
@@ -271,10 +271,10 @@ def _restart(daemon: Daemon) -> float:
     return taken
 
 
-def _p99(daemon: Daemon, name: str, count: int = 400) -> float:
+def _p99(daemon: Daemon, name: str) -> float:
     request = REQUESTS[name]
     with daemon.client() as client:
-        times = each_seconds(lambda _: client.call(request), count)
+        times = each_seconds(lambda _: client.call(request), 400)
     return percentile(times[50:], 99)
 
 
@@ -295,7 +295,12 @@ def load(socket: str, count: int = 20_000) -> None:
     """Import without a pause until standard input ends, from a process of its own: its work is no reader's."""
     lines = issue_lines(count, seed=7)
     done = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), done.set())).start()
+
+    def wait() -> None:
+        sys.stdin.read()
+        done.set()
+
+    threading.Thread(target=wait).start()
     with Client(socket) as client:
         for round_ in itertools.count():
             fresh = [line.replace(b'"gen-', b'"more%d-' % round_) for line in lines]

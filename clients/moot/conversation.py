@@ -255,8 +255,12 @@ class Conversation:
             except ConnectionResetError:
                 data = b""
             if not data:
-                raise Failure("unreachable", "the daemon has gone away", "see: moot daemon status")
+                raise self._gone()
             self._received += data
+
+    def _gone(self) -> Failure:
+        begun = "what you asked for may be done or not: look before you change something again; " if self.pid else ""
+        return Failure("unreachable", "the daemon has gone away", f"{begun}see: moot daemon status")
 
 
 def _silent() -> Failure:

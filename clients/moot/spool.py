@@ -23,7 +23,6 @@ from moot.spool_files import SpoolFiles
 from moot.spool_terminal import LocalTerminal
 from moot_protocol.errors import Code, MootError
 
-WAIT_SECONDS: Final = 10.0
 LONGEST_WAIT: Final = 3600.0
 FORCED: Final = Sandboxed(
     "unreachable", "MOOT_SPOOL is set, and there is no spool here", "run `moot init --spool` in the project, once"

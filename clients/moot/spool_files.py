@@ -93,7 +93,7 @@ class SpoolFiles:
             raise RefusedError(
                 f"there is no snapshot to read from ({error.strerror})",
                 code=Code.NOT_READY,
-                hint="the daemon writes one; start it outside the sandbox: moot daemon start",
+                hint="the daemon writes one: try again in a moment, or start it outside the sandbox: moot daemon start",
                 retryable=True,
             ) from error
         snapshot = read_snapshot(self.token.secret, data)

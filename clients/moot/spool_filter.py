@@ -4,22 +4,17 @@ What would need more than a snapshot holds is refused, never passed over: a list
 is worse than none.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator
 
-from moot_protocol import json_text
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import ID_CHARS
+from moot_protocol.issue import CLOSED, PARENT
 from moot_protocol.limits import SHORT_ID_CHARS
 from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.matching import has_metadata, id_begins, like
 from moot_protocol.regex import searching
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.times import instant_ms
-
-PARENT: Final = "parent-child"
-CLOSED: Final = "closed"
-TOMBSTONE: Final = "tombstone"
 
 Test = Callable[[IssueDoc], bool]
 
@@ -126,7 +121,7 @@ def _labels(wanted: Filter) -> Iterator[Test]:
     if wanted.no_labels:
         yield lambda issue: not _labels_of(issue)
     if wanted.label_pattern:
-        is_alike = _like(wanted.label_pattern)
+        is_alike = like(wanted.label_pattern)
         yield lambda issue: any(map(is_alike, _labels_of(issue)))
     if wanted.label_regex:
         is_found = searching(wanted.label_regex)
@@ -135,13 +130,6 @@ def _labels(wanted: Filter) -> Iterator[Test]:
 
 def _labels_of(issue: IssueDoc) -> set[str]:
     return set(issue.get("labels", ()))
-
-
-def _like(pattern: str) -> Callable[[str], Any]:
-    """Whether a text is like a pattern; each `*` is settled where what follows it is found first."""
-    first, *rest = ("".join("." if sign == "?" else re.escape(sign) for sign in part) for part in pattern.split("*"))
-    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""), re.DOTALL).fullmatch
 
 
 def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
@@ -179,7 +167,7 @@ def _texts(wanted: Filter) -> Iterator[Test]:
             yield _containing(text.casefold(), fields)
     if wanted.title_or_id:
         either = wanted.title_or_id.casefold()
-        yield lambda issue: either in issue["title"].casefold() or _id_begins(issue["id"].casefold(), either)
+        yield lambda issue: either in issue["title"].casefold() or id_begins(issue["id"].casefold(), either)
     if wanted.empty_description:
         yield lambda issue: not str(issue.get("description", "")).strip()
     if wanted.spec:
@@ -194,23 +182,9 @@ def _containing(text: str, fields: tuple[str, ...]) -> Test:
     return lambda issue: any(text in str(issue.get(field, "")).casefold() for field in fields)
 
 
-def _id_begins(name: str, typed: str) -> bool:
-    return name.startswith(typed) or name.rpartition("-")[2].startswith(typed)
-
-
 def _metadata(wanted: Filter) -> Iterator[Test]:
     if wanted.metadata or wanted.has_metadata:
-        yield lambda issue: _has_metadata(wanted, issue.get("metadata", {}))
-
-
-def _has_metadata(wanted: Filter, entries: Any) -> bool:
-    if not isinstance(entries, Mapping) or any(name not in entries for name in wanted.has_metadata):
-        return False
-    return all(name in entries and _as_text(entries[name]) == value for name, value in wanted.metadata.items())
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json_text.to_text(value)
+        yield lambda issue: has_metadata(wanted, issue.get("metadata", {}))
 
 
 # -- Parents -----------------------------------------------------------------------------------------------------

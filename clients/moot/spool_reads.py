@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from moot.spool_filter import CLOSED, TOMBSTONE, cannot, children, find, tests_of
+from moot.spool_filter import cannot, children, find, tests_of
 from moot_protocol.claim_requests import Handoffs
 from moot_protocol.errors import RefusedError
 from moot_protocol.handoff import read_handoff
+from moot_protocol.issue import CLOSED, TOMBSTONE
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.memory_requests import Memories, Prime, Settings
 from moot_protocol.request_base import Request
@@ -86,14 +87,14 @@ _SORTS: Final[dict[str, Callable[[IssueDoc], Any]]] = {
 def _page(reading: Reading, found: Sequence[IssueDoc], limit: int, *, texts: bool = False) -> Page:
     shown = found[:limit] if limit else found
     return Page(
-        issues=[_told(reading, issue, texts=texts) for issue in shown],
+        issues=[_told(issue, texts=texts) for issue in shown],
         total=len(found),
         truncated=len(shown) < len(found),
         short=[issue["_short"] for issue in shown],
     )
 
 
-def _told(reading: Reading, issue: IssueDoc, *, texts: bool) -> IssueDoc:
+def _told(issue: IssueDoc, *, texts: bool) -> IssueDoc:
     """An issue as lists tell it."""
     hidden = _ONLY_SHOWN if texts else _ONLY_SHOWN | _TEXTS
     told = {name: value for name, value in issue.items() if name not in hidden}

@@ -22,6 +22,8 @@ STOP_SECONDS = 15
 FIRST_WAIT, LONGEST_WAIT = 0.01, 0.2
 """Seconds between looks: the first, and the longest after doubling."""
 LOG_TAIL = 4096
+DAEMON_SAYS = "mootd: "
+"""What the daemon begins a reason with; advice stands in the line below it."""
 LOG_BYTES = 4 * 1024 * 1024
 """Beyond that a starting daemon gets a new log; one earlier log is kept."""
 
@@ -134,17 +136,27 @@ def _start_and_wait(path: str, log: int, log_path: str) -> socket:
             return channel
         code = daemon.poll()
         if code is not None:
-            raise Failure("unreachable", f"the daemon ended with code {code}{_last_line(log, size)}", f"see {log_path}")
+            words, advice = _last_words(log, size)
+            raise Failure("unreachable", f"the daemon ended with code {code}{words}", f"{advice}see {log_path}")
     raise Failure("unreachable", f"the daemon does not serve after {START_SECONDS} seconds", f"see {log_path}")
 
 
-def _last_line(log: int, start_at: int) -> str:
-    """The last thing the daemon wrote, as the end of a sentence."""
+def _last_words(log: int, start_at: int) -> tuple[str, str]:
+    """What the daemon wrote last, as the end of a sentence, and its advice, as the beginning of one.
+
+    Advice is a line set in below that of the reason: alone it would leave the user guessing what is wrong.
+    """
     size = os.fstat(log).st_size
     tail = os.pread(log, LOG_TAIL, max(start_at, size - LOG_TAIL)).decode("utf-8", "replace")
-    lines = [line for line in tail.splitlines() if line.strip()]
-    words = "".join(character for character in lines[-1] if character.isprintable()) if lines else ""
-    return f": {words.strip()}" if words else ""
+    told = [line for line in tail.splitlines() if line.strip()][-2:]
+    has_advice = len(told) > 1 and told[0].startswith(DAEMON_SAYS) and told[1].startswith("  ")
+    advice = f"{_printable(told.pop())}; " if has_advice else ""
+    words = _printable(told[-1].removeprefix(DAEMON_SAYS)) if told else ""
+    return (f": {words}" if words else ""), advice
+
+
+def _printable(line: str) -> str:
+    return "".join(character for character in line if character.isprintable()).strip()
 
 
 def become_mcp(arguments: list[str]) -> None:

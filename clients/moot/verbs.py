@@ -211,11 +211,15 @@ def _mapping(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(value)
 
 
+_LONGEST: Final = 2**31 - 1
+"""The longest limit that means something: no list has so many."""
+
+
 def _checked(limit: Any) -> Any:
-    """A limit; what is no number the daemon refuses."""
+    """A limit, 0 (all) for one that no list can reach; what is no number the daemon refuses."""
     if isinstance(limit, int) and limit < 0:
         raise RefusedError("limit can't be negative", code=Code.USAGE, hint="use 0 for all")
-    return limit
+    return 0 if isinstance(limit, int) and limit > _LONGEST else limit
 
 
 _KNOWN: Final = {

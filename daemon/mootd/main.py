@@ -27,9 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with logging_to(SystemClock(), style=style, level=options.log_level, file=options.log_file):
             Daemon(places, Notifier.from_environment()).run(dict(os.environ), os.getpid())
     except MootError as error:
-        print(f"mootd: {error.message}", file=sys.stderr)  # noqa: T201
+        print(f"mootd: {error.message}", file=sys.stderr)  # noqa: T201 - the log may be what failed
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201
+            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201 - the log may be what failed
         return EXIT_DENIED if error.code is Code.DENIED else EXIT_FAILED
     except KeyboardInterrupt:
         return 130

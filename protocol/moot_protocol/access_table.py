@@ -81,8 +81,6 @@ RESOURCE_FIELDS: Final = frozenset(
 """Fields of requests, at any depth, that say what a request is about. None of them ever holds a secret."""
 _FREE_FIELDS: Final = frozenset({"metadata", "set_metadata"})
 """Fields in which people write whatever they like, under names of their own."""
-PEOPLE_FIELDS: Final = frozenset({"actor", "assignee", "user", "waiter"})
-"""Those of them that name somebody: restrictions take such names away, but no permission need cover them."""
 ID_FIELDS: Final = frozenset({"id", "ids", "target", "parent", "to", "blocks"})
 """Those of them that may hold the beginning of an issue's id."""
 _AWAITED: Final = "await_id"
@@ -113,7 +111,6 @@ class Named(msgspec.Struct, frozen=True, order=True):
     text: str
     is_id: bool = False
     """Whether it may be the beginning of an issue's id."""
-    is_person: bool = False
 
 
 class Part(NamedTuple):
@@ -201,4 +198,4 @@ def _names(value: Any, field: str) -> Iterator[tuple[Named, str]]:
         for inner in value:
             yield from _names(inner, field)
     elif isinstance(value, str) and value and field in RESOURCE_FIELDS:
-        yield Named(value, field in ID_FIELDS, field in PEOPLE_FIELDS), field
+        yield Named(value, field in ID_FIELDS), field

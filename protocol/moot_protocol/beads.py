@@ -342,7 +342,7 @@ class _LineReader:
                 continue
             extra = dict(item)
             edge = [extra.pop("depends_on_id"), extra.pop("type"), *self._origin(extra, "created_by")]
-            edge.append(self._element_extra(what, extra))
+            edge.append(self._element_extra(extra))
             if met.setdefault((edge[0], edge[1]), edge) != edge:
                 self._report(what, "a second one of its type to the same issue")
         self._issue.edges.extend(edge for edge in met.values() if self._has_room("dependencies", edge))
@@ -364,7 +364,7 @@ class _LineReader:
             name = extra.get("id")
             named = _is_int(name) or (_is_filled(name) and not _text_problem(name, limits.NAME_BYTES))
             name = extra.pop("id") if named else ""
-            comment = [text, author, at, name, self._element_extra(what, extra)]
+            comment = [text, author, at, name, self._element_extra(extra)]
             if comment not in self._issue.comments and self._has_room(what, comment):
                 self._issue.comments.append(comment)
 
@@ -378,7 +378,7 @@ class _LineReader:
             return at, ""
         return at, extra.pop(by_name)
 
-    def _element_extra(self, what: str, extra: dict[str, Any]) -> dict[str, str]:
+    def _element_extra(self, extra: dict[str, Any]) -> dict[str, str]:
         texts = {name: self._json(name, value) for name, value in extra.items()} if extra else {}
         return {name: text for name, text in texts.items() if text is not None}
 

@@ -147,7 +147,7 @@ def _edges(imported: ImportedIssue) -> dict[Hashable, list[Any]]:
 
 def _edge_names(sibling: Sibling) -> Collection[Hashable]:
     value = sibling.value
-    return ((value[0], value[1]),) if _is_row(value, 2) and isinstance(value[1], str) else ()
+    return ((value[0], value[1]),) if _is_row(value) and isinstance(value[1], str) else ()
 
 
 def _comments(imported: ImportedIssue) -> dict[Hashable, list[Any]]:
@@ -165,11 +165,11 @@ def _entries(entries: Mapping[str, str]) -> dict[Hashable, list[str]]:
 
 
 def _entry_names(sibling: Sibling) -> Collection[Hashable]:
-    return (sibling.value[0],) if _is_row(sibling.value, 2) else ()
+    return (sibling.value[0],) if _is_row(sibling.value) else ()
 
 
-def _is_row(value: Any, least: int) -> bool:
-    return isinstance(value, list | tuple) and len(value) >= least and isinstance(value[0], str)
+def _is_row(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) >= 2 and isinstance(value[0], str)
 
 
 class _Set(NamedTuple):

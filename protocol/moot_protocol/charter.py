@@ -103,7 +103,7 @@ class Admission(NamedTuple):
     """What a charter says of another town when it lets it in."""
 
     name: str
-    """What the admitting town calls it: 1 to 255 bytes without control characters."""
+    """What the admitting town calls it: 1 to 192 bytes without control characters."""
     role: Role
     """The most that the town and its replicas may do."""
 
@@ -155,7 +155,7 @@ def charter_draft(town: bytes, name: str, actor: str, invite_proof: InviteProof 
 
     Args:
         town: the town's 32-byte key.
-        name: what the town calls itself, 1 to 255 bytes without control characters.
+        name: what the town calls itself, 1 to 192 bytes without control characters.
         actor: who acted.
         invite_proof: what `build_charter_proof` made, of a town that comes with an invite.
     """
@@ -163,7 +163,7 @@ def charter_draft(town: bytes, name: str, actor: str, invite_proof: InviteProof 
     return Draft(kinds.CHARTER, key_text(town), actor, (Write(kinds.CHARTER, value),))
 
 
-def admission_draft(town: bytes, admission: Admission, actor: str, over: Sequence[Dot] = ()) -> Draft:
+def admission_draft(town: bytes, admission: Admission, actor: str) -> Draft:
     """A charter event that lets a town in, or one that is in with a higher role or under another name.
 
     It lets in with at least the role named: the highest that a charter ever wrote holds. The town's depth is one more
@@ -173,9 +173,8 @@ def admission_draft(town: bytes, admission: Admission, actor: str, over: Sequenc
         town: the 32-byte key of the town that is let in.
         admission: its name and role.
         actor: who acted.
-        over: earlier admissions of it that this takes the place of; it only tidies what is live.
     """
-    return Draft(kinds.ADMISSION, key_text(town), actor, (Write(kinds.ADMISSION, list(admission), over),))
+    return Draft(kinds.ADMISSION, key_text(town), actor, (Write(kinds.ADMISSION, list(admission)),))
 
 
 def genesis_draft(document: bytes, actor: str) -> Draft:
@@ -385,7 +384,7 @@ def _read(data: bytes, shapes: tuple[Any, ...]) -> tuple[Any, ...] | None:
             return None
         if Any in shapes:
             check_plain(values)
-    except (ValueError, RecursionError, TypeError, MalformedError):
+    except (ValueError, RecursionError, TypeError, MalformedError):  # TypeError: an extension type has no encoding
         return None
     return values
 

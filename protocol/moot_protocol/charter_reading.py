@@ -6,7 +6,7 @@ town may speak is decided elsewhere (`levels.py`).
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from moot_protocol import kinds
 from moot_protocol.charter import (
@@ -59,18 +59,28 @@ class Epochs(NamedTuple):
         return self.live[-1] if self.live else None
 
 
+_UNREAD: Final = 2
+"""Events about one invite that are kept unread: it is made, and it is closed. Beyond that somebody fills a charter up,
+and keeping them all would cost the square of their number."""
+_Invited: TypeAlias = tuple[Invite | None, frozenset[bytes] | None]
+"""The first event that makes an invite, and the first close of it."""
+_NOTHING: Final[_Invited] = (None, None)
+
+
 class Reading:
     """What one charter says as far as it was read; events are taken in ascending order."""
 
-    __slots__ = ("_about_invites", "_ends", "_superseded", "admissions", "own_ends")
+    __slots__ = ("_ends", "_read_invites", "_superseded", "_unread_invites", "admissions", "own_ends")
 
     def __init__(self) -> None:
         self.admissions: dict[bytes, Admission] = {}
         """town key → the highest role that this charter ever gave it, and the last name."""
         self.own_ends: list[tuple[int, End]] = []
         """(event's number, end) of the charter's own author; where one must stand is a matter of batches."""
-        self._about_invites: dict[str, tuple[Event, ...]] = {}
-        """Entity → what was written of it. Charters are full of invites, and only those that somebody used are read."""
+        self._unread_invites: dict[str, tuple[Event, ...]] = {}
+        """Entity → what was written of it lately. Charters are full of invites, and few of them are ever asked for."""
+        self._read_invites: dict[str, _Invited] = {}
+        """Entity → what came of all that was written of it before, of those about which there was too much to keep."""
         self._ends: dict[tuple[bytes, int, bytes], End] = {}
         """(author, event's number, first 8 bytes of its leaf) → end."""
         self._superseded: set[tuple[bytes, int, bytes]] = set()
@@ -79,7 +89,7 @@ class Reading:
         """Another one that says the same so far."""
         twin = Reading()
         twin.admissions, twin.own_ends = dict(self.admissions), list(self.own_ends)
-        twin._about_invites = dict(self._about_invites)
+        twin._unread_invites, twin._read_invites = dict(self._unread_invites), dict(self._read_invites)
         twin._ends, twin._superseded = dict(self._ends), set(self._superseded)
         return twin
 
@@ -88,12 +98,19 @@ class Reading:
         event = placed.event
         kind = event.skeleton.kind
         if kind == kinds.INVITE:
-            known, entity = self._about_invites, event.skeleton.entity
-            known[entity] = (*known[entity], event) if entity in known else (event,)
+            self._take_invite(event)
         elif kind == kinds.END:
             self._take_end(placed, parse(event))
         elif kind == kinds.ADMISSION:
             self._take_admission(parse(event))
+
+    def _take_invite(self, event: Event) -> None:
+        entity = event.skeleton.entity
+        unread = (*self._unread_invites.get(entity, ()), event)
+        if len(unread) > _UNREAD:
+            self._read_invites[entity] = _invited(self._read_invites.get(entity, _NOTHING), unread)
+            unread = ()
+        self._unread_invites[entity] = unread
 
     def _take_admission(self, parsed: Parsed | None) -> None:
         admission = None if parsed is None else parsed.values.get(kinds.ADMISSION)
@@ -118,12 +135,15 @@ class Reading:
 
     def invitation(self, key: bytes) -> Invitation | None:
         """An invite and what became of it, or None where there is none of this key."""
-        return _invitation(self._about_invites.get(key_text(key), ()))
+        entity = key_text(key)
+        unread = self._unread_invites.get(entity, ())
+        invite, close = _invited(self._read_invites.get(entity, _NOTHING), unread)
+        return None if invite is None else Invitation(invite, close)
 
     @property
     def invites(self) -> dict[bytes, Invitation]:
         """Invites by key, as the first event about each and the first close of it have them."""
-        keys = filter(None, map(key_from_text, self._about_invites))
+        keys = filter(None, map(key_from_text, self._unread_invites))
         return {key: found for key in keys if (found := self.invitation(key)) is not None}
 
     @property
@@ -133,11 +153,15 @@ class Reading:
         return ((name[0], end) for name, end in live)
 
 
-def _invitation(events: Iterable[Event]) -> Invitation | None:
-    """What events about one invite, ascending, come to."""
-    said = [parsed.values for event in events if (parsed := parse(event)) is not None]
-    invite = next((values[kinds.INVITE] for values in said if kinds.INVITE in values), None)
-    return None if invite is None else Invitation(invite, next((v[CLOSE] for v in said if CLOSE in v), None))
+def _invited(known: _Invited, events: Iterable[Event]) -> _Invited:
+    """What events about one invite, ascending, come to after what is known of it."""
+    invite, close = known
+    for event in events:
+        parsed = parse(event)
+        if parsed is not None:
+            invite = parsed.values.get(kinds.INVITE) if invite is None else invite
+            close = parsed.values.get(CLOSE) if close is None else close
+    return invite, close
 
 
 def read_charter(events: Iterable[Placed]) -> Reading:
@@ -150,31 +174,6 @@ def read_charter(events: Iterable[Placed]) -> Reading:
     for placed in events:
         reading.take(placed)
     return reading
-
-
-def read_admissions(events: Iterable[Placed]) -> dict[bytes, Admission]:
-    """What a charter lets in, by town key: the highest role that it ever gave, and the last name.
-
-    Whether an admission counts is decided between towns (`levels.py`); one of the charter's own town only names it.
-
-    Args:
-        events: the accepted events of one town's charter, ascending.
-    """
-    return read_charter(events).admissions
-
-
-def read_ends(town: bytes, events: Iterable[Placed]) -> dict[bytes, tuple[End, ...]]:
-    """Live pins by author, in these events of one charter, that name this town.
-
-    Args:
-        town: the 32-byte key of the town that the authors belong to.
-        events: the accepted events of one town's charter, ascending.
-    """
-    ends: dict[bytes, tuple[End, ...]] = {}
-    for author, end in read_charter(events).ends:
-        if end.town == town:
-            ends[author] = (*ends.get(author, ()), end)
-    return ends
 
 
 def read_invites(events: Iterable[Placed]) -> dict[bytes, Invitation]:

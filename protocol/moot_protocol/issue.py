@@ -71,6 +71,8 @@ SHAPES: Final[dict[str, Shape]] = {
 }
 """The registers of an issue that its document shows, in the document's order."""
 
+PARENT: Final = "parent-child"
+"""The type of the edge by which an issue is part of another."""
 TOMBSTONE: Final = "tombstone"
 CLOSED: Final = "closed"
 LOWEST_PRIORITY: Final = 4

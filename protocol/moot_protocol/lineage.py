@@ -6,7 +6,7 @@ successors, which makes every question here one walk that ends near its answer, 
 are bounded by `LINEAGE_STEPS`; beyond it the answer is the same as where there is no history.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -73,28 +73,6 @@ _OURS: Final = 1
 _THEIRS: Final = 2
 _BELOW: Final = 4
 """Marks a write below a common ancestor already found."""
-
-
-def ancestors(lineage: Lineage, name: Name) -> Iterator[Name]:
-    """All writes that a write superseded, directly or not, latest first; at most `LINEAGE_STEPS` of them."""
-    descent = _Descent(lineage, [name])
-    while descent and descent.steps <= LINEAGE_STEPS:
-        met = descent.pop()
-        if met != name:
-            yield met
-        for link in descent.links(met)[0]:
-            descent.add(link)
-
-
-def succeeds(lineage: Lineage, later: Name, earlier: Name) -> bool:
-    """Whether `later` superseded `earlier`, directly or not."""
-    floor = lineage.hlc(earlier)
-    for name in ancestors(lineage, later):
-        if name == earlier:
-            return True
-        if lineage.hlc(name) < floor:
-            return False
-    return False
 
 
 def nearest_common_ancestor(lineage: Lineage, ours: Name, theirs: Name) -> Name | None:

@@ -55,7 +55,7 @@ def read(policy: Policy, siblings: Sequence[Sibling], lineage: Lineage | None = 
 
 def rank(sibling: Sibling) -> tuple[int, bytes, int]:
     """The order in which policies choose: (hlc, author, n)."""
-    return (sibling.hlc, sibling.author, sibling.n)
+    return sibling.rank
 
 
 def is_empty(value: Any) -> bool:

@@ -56,6 +56,7 @@ def test_a_snapshot_that_is_missing_forged_or_a_link_is_refused(site: SpoolSite,
     with pytest.raises(RefusedError) as caught:
         files.snapshot()
     assert caught.value.code is Code.NOT_READY
+    assert "try again" in caught.value.hint
     site.write_snapshot()
     assert files.snapshot().project == "demo"
     path = site.path / spool.SNAPSHOT_FILE

@@ -137,6 +137,14 @@ def test_a_daemon_that_fails_to_start_is_told_with_its_last_words(town: Town) ->
     assert msgspec.json.decode(town.moot("list", "--json").stdout)["error"]["code"] == "unreachable"
 
 
+def test_a_daemon_that_fails_with_advice_is_told_with_the_reason_before_it(town: Town) -> None:
+    town.becomes("echo 'mootd: the store is in use'; echo '  stop the other one'; exit 1")
+    done = town.moot("list")
+    log = town.state / "daemon.log"
+    told = f"moot: the daemon ended with code 1: the store is in use\n  stop the other one; see {log}\n"
+    assert done.stderr.decode() == told
+
+
 def test_a_daemon_that_fails_without_a_word_is_not_told_with_somebody_elses(town: Town) -> None:
     town.becomes("echo old; exit 1")
     town.moot("list")

@@ -318,6 +318,13 @@ def test_what_is_no_daemon_is_told_in_words(alone: Shell, answer: bytes, words: 
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("answer", "is_open"), [(b"", False), (rpc.hello_frame("1", 1), True)])
+def test_who_loses_the_daemon_hears_whether_the_command_may_be_done(alone: Shell, answer: bytes, is_open: bool) -> None:
+    with Impostor(alone, answer):
+        done = alone.run("create", "x")
+    assert (b"may be done" in done.stderr) is is_open
+
+
 def test_a_daemon_of_another_protocol_version_is_told_in_words(alone: Shell) -> None:
     hello = msgspec.msgpack.encode({"hello": rpc.RPC_VERSION + 1, "version": "9.9", "pid": 1})
     with Impostor(alone, rpc.frame(hello)):

@@ -56,6 +56,11 @@ def test_what_no_request_can_say_is_refused_in_words(ask: Callable[[], object], 
     assert caught.value.code is Code.USAGE
 
 
+@pytest.mark.parametrize(("asked", "limit"), [(2**31 - 1, 2**31 - 1), (2**63 - 1, 0), (10**30, 0)])
+def test_a_limit_beyond_any_list_is_none(asked: int, limit: int) -> None:
+    assert verbs.listed("demo", {}, limit=asked).limit == limit
+
+
 def test_all_statuses_are_one_word_and_all_projects_one_argument() -> None:
     request = verbs.listed("demo", {"status": "all", "all_projects": True})
     assert request.all

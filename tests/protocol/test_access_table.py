@@ -48,9 +48,9 @@ def test_a_script_needs_what_its_steps_need() -> None:
 def test_a_request_is_about_the_names_in_it_at_any_depth() -> None:
     update = Update(actor="alice", id="demo-1", fields=IssueFields(title="Words", assignee="polecat/toast"))
     alice, demo, toast = (
-        Named("alice", is_person=True),
+        Named("alice"),
         Named("demo-1", is_id=True),
-        Named("polecat/toast", is_person=True),
+        Named("polecat/toast"),
     )
     assert resources_of(update) == (alice, demo, toast)
     assert resources_of(ListIssues(filter=Filter(projects=("demo",)))) == (Named("demo", False),)
@@ -82,14 +82,12 @@ def test_a_scripts_steps_are_its_parts_each_with_the_names_in_it() -> None:
         {"method": "teleport"},
     )
     first, second, third = parts_of(Script(actor="alice", steps=steps))
-    assert first == Part("create", "issue:write", (Named("bob", is_person=True), Named("demo")), "demo", ("demo",))
+    assert first == Part("create", "issue:write", (Named("bob"), Named("demo")), "demo", ("demo",))
     assert second == Part("add_edge", "issue:write", (Named("demo-1", is_id=True),))
     assert third == Part("teleport", UNLISTED, ())
     request = ListIssues(filter=Filter(projects=("demo",)))
     assert parts_of(request) == (Part("list", "issue:read", (Named("demo"),), places=("demo",)),)
-    assert parts_of(Script(actor="alice", steps=())) == (
-        Part("script", "issue:write", (Named("alice", is_person=True),)),
-    )
+    assert parts_of(Script(actor="alice", steps=())) == (Part("script", "issue:write", (Named("alice"),)),)
 
 
 def test_every_issue_that_a_request_names_is_told_as_one() -> None:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from moot_protocol.batch import ZEROS
 from moot_protocol.charter import (
     CLOSE,
+    Admission,
     End,
     Invite,
+    admission_draft,
     close_draft,
     end_draft,
     end_of,
@@ -26,7 +28,7 @@ from moot_protocol.codec import encode
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
-from moot_protocol.limits import SALT_BYTES
+from moot_protocol.limits import ENTITY_BYTES, EVENT_BYTES, SALT_BYTES
 from moot_testkit.feeds import FeedWriter, Town, note, seed, signer, stripped
 from moot_testkit.strategies import hashes, values
 
@@ -207,6 +209,34 @@ def test_a_value_that_no_event_may_hold_makes_the_whole_event_void(key: str, val
     packed = encode([bytes(SALT_BYTES), value])
     assert not is_void(made)
     assert is_void(msgspec.structs.replace(made, values_bytes=packed))
+
+
+@pytest.mark.parametrize("salt", [bytes(SALT_BYTES - 1), bytes(SALT_BYTES + 1), b"", "s" * SALT_BYTES, None])
+def test_values_behind_what_is_no_salt_make_their_event_void(salt: Any) -> None:
+    made = event(end_draft(AUTHOR, End(0, ZEROS, TOWN_KEY), "a"))
+    packed = encode([salt, [0, ZEROS, TOWN_KEY]])
+    assert is_void(msgspec.structs.replace(made, values_bytes=packed))
+
+
+@pytest.mark.parametrize(("more", "is_too_large"), [(0, False), (1, True)])
+def test_an_event_beyond_its_size_is_void(more: int, is_too_large: bool) -> None:
+    made = event(end_draft(AUTHOR, End(0, ZEROS, TOWN_KEY), "a"))
+    rest = EVENT_BYTES - len(made.values_bytes or b"") + more
+    assert is_void(msgspec.structs.replace(made, skeleton_bytes=bytes(rest))) is is_too_large
+
+
+# -- Admissions ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("role", list(Role))
+def test_an_admission_is_read_as_it_was_written(role: Role) -> None:
+    admission = Admission("ö" * (ENTITY_BYTES // 2), role)
+    assert said(admission_draft(AUTHOR, admission, "a")) == {"admission": admission}
+
+
+@pytest.mark.parametrize(
+    "value", [["", "writer"], ["two\nlines", "writer"], ["x" * (ENTITY_BYTES + 1), "writer"], ["name", "Writer"]]
+)
+def test_what_is_no_admission_makes_its_event_void(value: Any) -> None:
+    assert is_void(event(Draft("admission", key_text(AUTHOR), "a", (Write("admission", value),))))
 
 
 # -- Epochs ----------------------------------------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.charter import End, epoch_drafts
-from moot_protocol.charter_reading import Epochs, Invitation, read_ends, read_epochs, read_invites
+from moot_protocol import charter_reading
+from moot_protocol.charter import End, Parsed, epoch_drafts, parse
+from moot_protocol.charter_reading import Epochs, Invitation, read_charter, read_epochs, read_invites
 from moot_protocol.epoch import build_epoch, epoch_from_value
-from moot_protocol.event import Dot, Draft, Write
+from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.fold import Placed
 from moot_protocol.frame import epoch_id
 from moot_protocol.held import HeldBatches
@@ -25,16 +27,20 @@ def events_of(*feeds: FeedWriter) -> list[Placed]:
 
 
 # -- Ends ------------------------------------------------------------------------------------------------------------
-def test_live_ends_of_the_town_s_own_are_read_by_author() -> None:
+def test_live_ends_are_read_with_whom_they_end() -> None:
     town = Town()
     first = town.end(AUTHOR, 3, seed("batch"))
     town.end(AUTHOR, 2, seed("batch"), over=[dot_of(first.events[0], town.key.public)])
     town.end(town.key.public, 1, seed("batch"))
     other = [5, seed("batch"), seed("another town")]
     town.charter.write(Draft("end", key_text(AUTHOR), "admin", (Write("end", other),)))
-    found = read_ends(town.key.public, events_of(town.charter))
-    assert found[AUTHOR] == (End(2, seed("batch"), town.key.public),)
-    assert set(found) == {AUTHOR, town.key.public}
+    assert sorted(read_charter(events_of(town.charter)).ends) == sorted(
+        [
+            (AUTHOR, End(2, seed("batch"), town.key.public)),
+            (AUTHOR, End(5, seed("batch"), seed("another town"))),
+            (town.key.public, End(1, seed("batch"), town.key.public)),
+        ]
+    )
 
 
 # -- Invites ---------------------------------------------------------------------------------------------------------
@@ -55,6 +61,56 @@ def test_a_close_of_what_was_never_made_is_no_invite() -> None:
     town = Town()
     town.close(signer("nobody's"))
     assert read_invites(events_of(town.charter)) == {}
+
+
+def about(key: bytes, *written: Write) -> Draft:
+    return Draft("invite", key_text(key), "admin", written)
+
+
+@given(st.data())
+def test_the_first_invite_and_the_first_close_hold_among_all_that_is_written_of_them(data: st.DataObject) -> None:
+    town, key = Town(), seed("invite")
+    made = [about(key, Write("invite", ["reader", town.key.public, ms, seed("hpke")])) for ms in (1, 2)]
+    closed = [about(key, Write("close", [author])) for author in (AUTHOR, seed("another"))]
+    both = about(key, Write("close", []), Write("invite", ["writer", town.key.public, 3, seed("hpke")]))
+    void = about(key, Write("close", [AUTHOR]), Write("invite", "nonsense"))
+    drafts = data.draw(st.lists(st.sampled_from([*made, *closed, both, void]), min_size=1, max_size=9))
+    town.charter.write(*drafts)
+    said = [{write.key: write.value for write in draft.writes} for draft in drafts if draft is not void]
+    invites = [each["invite"] for each in said if "invite" in each]
+    closes = [frozenset(each["close"]) for each in said if "close" in each]
+    events = events_of(town.charter)
+    at = data.draw(st.integers(0, len(events)))
+    early = read_charter(events[:at])
+    before, whole = early.invitation(key), early.copy()
+    for placed in events[at:]:
+        whole.take(placed)
+    assert early.invitation(key) == before, "a copy that is read on leaves the original as it was"
+    found = whole.invitation(key)
+    if not invites:
+        assert found is None
+    else:
+        assert found is not None
+        assert [found.invite.role.value, *found.invite[1:]] == invites[0]
+        assert found.counting == (closes[0] if closes else None)
+
+
+def test_a_charter_filled_up_with_one_invite_is_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town()
+    key = town.invite()
+    town.charter.write(*[about(key.public, Write("novel", number)) for number in range(40)])
+    parsed: list[Event] = []
+
+    def counted(event: Event) -> Parsed | None:
+        parsed.append(event)
+        return parse(event)
+
+    monkeypatch.setattr(charter_reading, "parse", counted)
+    reading = read_charter(events_of(town.charter))
+    assert len(parsed) <= 41
+    parsed.clear()
+    assert reading.invitation(key.public) == Invitation(*reading.invites[key.public])
+    assert len(parsed) <= 4, "what was written of it is read once, not whenever somebody asks"
 
 
 # -- Epochs ----------------------------------------------------------------------------------------------------------

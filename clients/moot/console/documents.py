@@ -12,6 +12,7 @@ from typing import Any, Final
 from moot.console.command import Context
 from moot.console.grammar import did_you_mean
 from moot.console.safe_text import is_plain, neutralise
+from moot_protocol.issue import PARENT
 from moot_protocol.issue_document import FIELDS
 from moot_protocol.listing import IssueDoc, Page
 
@@ -74,7 +75,7 @@ def write_page(context: Context, page: Page, fields: Sequence[str] = ()) -> None
 def with_parent(document: IssueDoc) -> IssueDoc:
     """A document that names the issue it is part of, where its edges tell it."""
     edges = document.get("dependencies", ())
-    parent = next((edge["depends_on_id"] for edge in edges if edge.get("type") == "parent-child"), None)
+    parent = next((edge["depends_on_id"] for edge in edges if edge.get("type") == PARENT), None)
     return document if parent is None else document | {"parent": parent}
 
 
@@ -128,7 +129,7 @@ def issue_details(document: IssueDoc, down: Sequence[IssueDoc]) -> IssueDoc:
     details["dependency_count"] = len(down)
     details["dependent_count"] = len(document.get("dependents", ()))
     details["comment_count"] = len(document.get("comments", ()))
-    parent = next((edge["id"] for edge in down if edge.get("dependency_type") == "parent-child"), None)
+    parent = next((edge["id"] for edge in down if edge.get("dependency_type") == PARENT), None)
     return details if parent is None else details | {"parent": parent}
 
 

@@ -21,6 +21,8 @@ SORTS: Final = ("priority", "created", "updated", "closed", "status", "id", "tit
 _TYPE_ALIASES: Final = {
     "mr": "merge-request", "feat": "feature", "mol": "molecule", "dec": "decision", "adr": "decision",
 }  # fmt: skip
+_LONGEST: Final = 2**31 - 1
+"""The longest limit that means something: no list has so many."""
 _TIMES: Final = ("created", "updated", "closed", "due", "defer")
 
 
@@ -85,7 +87,7 @@ def add_limit(parser: ArgumentParser, default: int, *more: str) -> None:
 
 
 def checked_limit(arguments: Namespace) -> int:
-    """The limit asked for.
+    """The limit asked for; 0 (all) for one that no list can reach, and no counter may hold.
 
     Raises:
         RefusedError: `usage`: it is negative.
@@ -93,7 +95,7 @@ def checked_limit(arguments: Namespace) -> int:
     limit: int = arguments.limit
     if limit < 0:
         raise RefusedError("--limit can't be negative", code=Code.USAGE, hint="use --limit 0 for all")
-    return limit
+    return limit if limit <= _LONGEST else 0
 
 
 def projects_of(context: Context) -> tuple[str, ...]:

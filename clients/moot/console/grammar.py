@@ -219,8 +219,9 @@ def did_you_mean(typed: str, known: Iterable[str]) -> str:
 
 
 def _unknown_command(name: str, known: Iterable[str]) -> RefusedError:
+    helped = f"help {name.partition(' ')[0]}" if " " in name else "help"  # of a group, where one was named
     return RefusedError(
-        f"unknown command {name!r}{did_you_mean(name, known)}", code=Code.USAGE, hint="`moot help` lists them"
+        f"unknown command {name!r}{did_you_mean(name, known)}", code=Code.USAGE, hint=f"`moot {helped}` lists them"
     )
 
 

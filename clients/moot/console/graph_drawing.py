@@ -12,6 +12,7 @@ from moot.console import issue_lines as lines
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import cut, width_of
+from moot_protocol.issue import PARENT
 from moot_protocol.listing import IssueDoc
 
 BLOCKS: Final = "blocks"
@@ -165,7 +166,7 @@ def compact(style: Style, drawing: Drawing) -> Iterator[str]:
     below: dict[str, list[str]] = defaultdict(list)
     has_above: set[str] = set()
     for edge in drawing.edges:
-        if edge.type in {BLOCKS, lines.PARENT_CHILD}:
+        if edge.type in {BLOCKS, PARENT}:
             below[edge.target].append(edge.source)
             has_above.add(edge.source)
     told: set[str] = set()

@@ -13,9 +13,8 @@ from moot.console.documents import encoded, say_left_out
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import LEAST_FLEXIBLE, aligned, cut, width_of
+from moot_protocol.issue import PARENT
 from moot_protocol.listing import IssueDoc, Page
-
-PARENT_CHILD: Final = "parent-child"
 
 Cell = Callable[[Style, IssueDoc], str]
 """How one column is made from an issue."""
@@ -153,7 +152,7 @@ def _details(issue: IssueDoc, now_ms: int) -> Iterable[str]:
 def parent_of(issue: IssueDoc) -> str:
     """The id of an issue's parent as its own document tells it, or empty."""
     edges = issue.get("dependencies", ())
-    return next((edge["depends_on_id"] for edge in edges if edge.get("type") == PARENT_CHILD), "")
+    return next((edge["depends_on_id"] for edge in edges if edge.get("type") == PARENT), "")
 
 
 def tree_rows(style: Style, page: Page) -> list[str]:

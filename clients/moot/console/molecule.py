@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from moot.console import pouring, when
 from moot.console.command import Context
-from moot.console.issue_lines import PARENT_CHILD, parent_of
+from moot.console.issue_lines import parent_of
 from moot.console.swarm_analysis import HOLDING, waves
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, TOMBSTONE
+from moot_protocol.issue import CLOSED, PARENT, TOMBSTONE
 from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.limits import FORMULA_STEPS
 from moot_protocol.listing import Filter, IssueDoc
@@ -193,7 +193,7 @@ class Molecule:
             step["id"]: [
                 edge["depends_on_id"]
                 for edge in step.get("dependencies", ())
-                if edge.get("type") in HOLDING - {PARENT_CHILD} and edge.get("depends_on_id") in inside
+                if edge.get("type") in HOLDING - {PARENT} and edge.get("depends_on_id") in inside
             ]
             for step in self.steps
         }

@@ -87,8 +87,15 @@ NOT_HERE: Final[Mapping[str, str]] = {
     **{f"{bridge} {word}": _BRIDGE for bridge, words in _BRIDGES.items() for word in words},
 }
 """Command → why it isn't here, and after the last `; ` what to type instead."""
-_GROUPS: Final = {name.split(" ")[0]: why for name, why in reversed(list(NOT_HERE.items()))}
-"""What is said of a group's first command is said of the group."""
+_PARTLY_HERE: Final = frozenset(
+    {"admin", "audit", "completion", "dolt", "federation", "formula", "mail", "migrate", "vc"}
+)
+_GROUPS: Final = {
+    group: why
+    for group, why in ((name.split(" ")[0], why) for name, why in reversed(list(NOT_HERE.items())))
+    if group not in _PARTLY_HERE
+}
+"""What is said of a group's first command is said of the group, if none of its commands is here."""
 _LONGEST: Final = 3
 """Words of a command's name at most."""
 

@@ -7,10 +7,10 @@ stands for it. Closed issues hold nobody up and are in no wave.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot.console.issue_lines import PARENT_CHILD
+from moot_protocol.issue import PARENT
 from moot_protocol.listing import IssueDoc
 
-HOLDING: Final = frozenset({"blocks", "conditional-blocks", "waits-for", PARENT_CHILD})
+HOLDING: Final = frozenset({"blocks", "conditional-blocks", "waits-for", PARENT})
 """Types of edges that hold work up."""
 _CLOSED: Final = "closed"
 _FIRST_WORDS: Final = ("foundation", "setup", "base", "core")

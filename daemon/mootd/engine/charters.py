@@ -26,12 +26,6 @@ class Member(NamedTuple):
     certificate: Certificate
 
 
-def founder_of(source: Source, plane: PlaneRow) -> bytes:
-    """The key of the town that founded a plane, as the genesis says; empty before it has come."""
-    towns = _towns(source, plane)
-    return b"" if towns is None else towns.genesis.town
-
-
 def towns_of(source: Source, plane: PlaneRow) -> Mapping[bytes, TownStanding]:
     """Where every town stands on a plane, by town key; nothing before the genesis has come.
 

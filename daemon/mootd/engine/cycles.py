@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
+from moot_protocol.issue import PARENT
 from mootd.engine.acyclic import Neighbours, Pair, closing, components
 from mootd.engine.layout import BACK_EDGE, EDGE
 
-PARENT: Final = "parent-child"
 WAITING: Final = frozenset({"blocks", "conditional-blocks", PARENT})
 """Edges along which an issue waits for another."""
 _LOOKS: Final = 20_000

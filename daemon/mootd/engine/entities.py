@@ -107,6 +107,11 @@ class Entities:
         """A live write by name."""
         return Dot(self.author_of(group.feed), group.n, group.leaf[:8])
 
+    def dot_of(self, record: Record) -> Callable[[str, Sibling], Dot]:
+        """What names the write behind a live sibling of a record, of whichever key."""
+        dots = {(dot.author, dot.n): dot for dot in map(self.dot, record.groups)}
+        return lambda _, sibling: dots[sibling.author, sibling.n]
+
     def elements(self, record: Record, key: str) -> list[tuple[Group, Any]]:
         """The live (write, value) pairs of a set-like key."""
         return [(group, self.load(group, key)[0]) for group in groups_of(record, key)]

@@ -108,7 +108,7 @@ def branch_meant(fork: Fork, typed: str) -> Branch:
     return found[0]
 
 
-def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without: Collection[bytes] = ()) -> Settled:
+def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without: Collection[bytes]) -> Settled:
     """Pin one history of a forked feed, for good: from then on it counts, and nothing more of its author.
 
     Args:

@@ -13,8 +13,9 @@ That is the least fixpoint: parents that are blocked by nothing but one another 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from moot_protocol.issue import PARENT
 from mootd.engine import layout
-from mootd.engine.cycles import PARENT, Cutter
+from mootd.engine.cycles import Cutter
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
 from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, SETTLED, Standing, index_key, rows_of_new
 from mootd.store.port import Table, WriteTransaction

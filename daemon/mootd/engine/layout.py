@@ -143,8 +143,8 @@ def counter_key(generation: int) -> bytes:
 
 
 def released_key(generation: int) -> bytes:
-    """Key of the latest time until which anything that stands in a generation's READY was deferred."""
-    return b"released" + bytes((generation,))
+    """META key of the latest time until which anything that stands in a generation's READY was deferred."""
+    return b"released/%d" % generation
 
 
 def digest_key(generation: int, plane: int) -> bytes:

@@ -8,7 +8,7 @@ arrival numbers in a row.
 from collections.abc import Callable
 from hashlib import sha256
 from struct import Struct
-from struct import error as StructError  # noqa: N812
+from struct import error as StructError  # noqa: N812 - an exception is named as one
 from typing import Any, Final, NamedTuple
 
 import msgspec

@@ -5,8 +5,10 @@ from typing import Final
 
 import msgspec
 
+from moot_protocol.clock import to_ms
 from moot_protocol.frontier import FrontierBody
 from mootd.engine import layout
+from mootd.engine.log import FeedRow
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
@@ -62,6 +64,14 @@ def covered_since(reader: Reader, plane: int, now_ms: int, me: bytes) -> int:
     """The moment up to which every member heard of lately had all that this replica had then; `now_ms` for none."""
     others = [row for member, row in seen(reader, plane).items() if member != me and now_ms - row.at_ms < MONTH_MS]
     return min((row.in_step_ms for row in others), default=now_ms)
+
+
+def last_seen_ms(row: FeedRow, heard: Seen | None, now_ms: int) -> int:
+    """When a member was last heard of: what it said of itself, or what it wrote and that counts; 0 for never.
+
+    A clock that runs ahead makes nobody seen later than now.
+    """
+    return max(heard.at_ms if heard else 0, min(to_ms(row.hlc), now_ms))
 
 
 def seen(reader: Reader, plane: int) -> dict[bytes, Seen]:

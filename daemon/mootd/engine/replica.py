@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from mootd.engine.log import FeedRow
 from mootd.engine.receive import release_parked
-from mootd.engine.state import State
+from mootd.engine.state import REPLICA_KEY, State
 from mootd.engine.unit import Unit
 
 
@@ -35,6 +35,7 @@ class Replica(State):
         self.planes.update(unit.changed_planes)
         self.keys.update(unit.new_keys)
         self.is_disowned = self.is_disowned or unit.is_disowned
+        self.is_moved = self.is_moved and REPLICA_KEY not in unit.new_keys  # nobody else writes under a new one
         is_same_feeds = all(_is_further(self.feeds.get(number), row) for number, row in unit.feeds.items())
         self.feeds.update(unit.feeds)
         self.feed_numbers.update(unit.new_feeds)

@@ -5,9 +5,9 @@ Nothing is changed. Counters are computed anew from the edges as they stand, so 
 
 from typing import Final
 
+from moot_protocol.issue import PARENT
 from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
-from mootd.engine.cycles import PARENT
 from mootd.engine.entities import Entities
 from mootd.engine.graph import BLOCKING, WAITS, must_wait
 from mootd.engine.issues.reading import Issues

@@ -183,7 +183,7 @@ class ViewWriter:
     def _begin(
         self, eid: int, plane: int, event: Event, keys: tuple[str, ...], values: list[Any], feed: int, arrival: int
     ) -> None:
-        """Apply the first event of a new entity, all of which counts: in half the time of asking what it changes."""
+        """Apply the first event of a new entity: all of it counts, and there is nothing that it could change."""
         kind, entity, hlc = event.skeleton.kind, event.skeleton.entity, event.skeleton.hlc
         group = group_of_plain(kind, event, keys, values, feed, arrival)
         self._open[eid] = Record(plane, kind, entity, arrival, hlc, hlc, [group])

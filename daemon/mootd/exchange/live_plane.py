@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from moot_protocol.batch import ZEROS
-from moot_protocol.errors import MalformedError, MootError
+from moot_protocol.errors import Code, MalformedError, MootError
+from moot_protocol.frame import frame_epoch
 from moot_protocol.frontier import Form, FrontierBody
 from moot_protocol.limits import KIB
 from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
@@ -129,11 +130,16 @@ class LivePlane:
         try:
             message = self.on_remote.open(incoming.frame)
         except MalformedError as error:
-            if not self.on_remote.is_expected(error):
-                self._progress.note_problems([error])
+            self._leave_out(incoming.frame, error)
             return []
         with self._turn:
             return [*self._take(incoming, message), *self._catching_up(incoming.frame)]
+
+    def _leave_out(self, frame: bytes, error: MalformedError) -> None:
+        if error.code is Code.UNKNOWN_EPOCH:
+            self._progress.note_unopened(self.on_remote.plane.number, [frame_epoch(frame)])
+        else:
+            self._progress.note_problems([error])
 
     def _catching_up(self, frame: bytes) -> list[Reply]:
         """The charter, where somebody still seals under an earlier key; not every time."""
@@ -247,7 +253,7 @@ class LivePlane:
         try:
             presence = self.on_remote.open_presence(incoming.frame)
         except MalformedError as error:
-            self._progress.note_problems([error])
+            self._leave_out(incoming.frame, error)
             return
         if self.on_remote.keys.sender(presence.sender) != incoming.sender:
             return

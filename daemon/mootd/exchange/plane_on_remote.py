@@ -49,8 +49,8 @@ class Took(NamedTuple):
     """Batches that were new here."""
     problems: list[MalformedError]
     """What was wrong with frames, messages or batches that were not taken in."""
-    unopened: int
-    """Frames of an epoch whose key isn't known here (yet)."""
+    unopened: Sequence[bytes]
+    """Of each frame whose key isn't known here (yet), its epoch."""
 
 
 class Ready(NamedTuple):
@@ -145,32 +145,25 @@ class PlaneOnRemote:
 
     def take(self, frames: Iterable[bytes]) -> Took:
         """Take in frames in the order in which a sender put them."""
-        new, unopened = 0, 0
+        new = 0
         problems: list[MalformedError] = []
+        unopened: list[bytes] = []
         for frame in frames:
             try:
                 message = self.open(frame)
             except MalformedError as error:
                 if error.code is Code.UNKNOWN_EPOCH:
-                    unopened += 1
-                if not self.is_expected(error):
+                    unopened.append(frame_epoch(frame))
+                else:
                     problems.append(error)
                 continue
             new += self._act(message, problems)
         return Took(new, problems, unopened)
 
-    def is_expected(self, problem: MalformedError) -> bool:
-        """Whether a problem is none: who was removed from a plane isn't meant to open what was sealed since."""
-        if problem.code is not Code.UNKNOWN_EPOCH:
-            return False
-        numbers, feeds = self._replica.feed_numbers, self._replica.feeds
-        own = feeds.get(numbers.get((self.plane.number, self._replica.id), 0))
-        return own is not None and own.ended
-
     def act(self, message: Message) -> Took:
         """Act on a message that has been opened."""
         problems: list[MalformedError] = []
-        return Took(self._act(message, problems), problems, 0)
+        return Took(self._act(message, problems), problems, ())
 
     def _act(self, message: Message, problems: list[MalformedError]) -> int:
         """Act on a message; how many batches were new."""

@@ -35,6 +35,8 @@ class Progress:
         """(plane's number, key) of members that listen on a live remote now, as they say: a hint for people."""
         self.problems: dict[str, int] = {}
         """What was wrong with frames that were left out: words → how often."""
+        self.unopened: dict[tuple[int, bytes], int] = {}
+        """(plane's number, epoch) → how many of its frames couldn't be opened: a problem while its key isn't here."""
 
     def why(self) -> str:
         """Why the last try failed, in words; empty where it didn't."""
@@ -52,3 +54,9 @@ class Progress:
             words = f"{problem.code}: {problem.message}"
             if words in self.problems or len(self.problems) < MOST_PROBLEMS:
                 self.problems[words] = self.problems.get(words, 0) + 1
+
+    def note_unopened(self, plane: int, epochs: Iterable[bytes]) -> None:
+        """Count frames of epochs whose keys aren't here (yet)."""
+        for epoch in epochs:
+            if (plane, epoch) in self.unopened or len(self.unopened) < MOST_PROBLEMS:
+                self.unopened[plane, epoch] = self.unopened.get((plane, epoch), 0) + 1

@@ -158,6 +158,7 @@ class RefExchange:
             took = await self._in_thread(partial(plane.take, frames))
             progress.received += took.batches
             progress.note_problems(took.problems)
+            progress.note_unopened(plane.plane.number, took.unopened)
             is_open = is_open and not took.unopened
             if is_open:  # else, once the key has come, they are read again from there on
                 await self._note_read(key, after)

@@ -74,12 +74,14 @@ def entry_of(request: Request[Any], event_type: str) -> Entry:
 
 
 def recorded(request: Request[Any], event_type: str, work: Callable[[Unit], Any]) -> Callable[[Unit], Any]:
-    """Work that leaves a record; a dry run leaves none. It may fail after it has written."""
+    """Work that leaves a record; a dry run leaves none, nor a call for a town that is there. It may fail afterwards."""
     if getattr(request, "dry_run", False):
         return work
 
     def with_record(unit: Unit) -> Any:
         answer = work(unit)
+        if isinstance(request, InitTown) and not answer["created"]:
+            return answer
         is_naming = isinstance(request, CreateTown) and not answer["created"]
         note(unit, entry_of(request, _NAMED if is_naming else event_type))
         return answer

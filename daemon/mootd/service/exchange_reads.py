@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from moot_protocol.charter_reading import Invitation
+from moot_protocol.errors import Code
 from moot_protocol.exchange_requests import Invites, OutboxInfo, Planes, Remotes, ShowPlane
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import PROJECT
@@ -15,8 +16,9 @@ from mootd.engine.charters import epochs_of, invites_of, members_of
 from mootd.engine.exchange import Snapshot
 from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
-from mootd.engine.members import seen
+from mootd.engine.members import last_seen_ms, seen
 from mootd.engine.outbox import OutboxReader
+from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.planes import plane_meant
 from mootd.engine.remotes import RemoteRow, isolated_to, mode_of, remotes
 from mootd.engine.replica import Replica
@@ -71,9 +73,18 @@ class ExchangeView:
             "alarms": [
                 *({"name": alarm.name, "kind": str(alarm.kind), "detail": alarm.detail} for alarm in progress.alarms),
                 *({"name": "", "kind": "problem", "detail": f"{words} ({count} times)"}
-                  for words, count in progress.problems.items()),
+                  for words, count in [*progress.problems.items(), *self._unopened(progress)]),
             ],
         }  # fmt: skip
+
+    def _unopened(self, progress: Progress) -> Iterator[tuple[str, int]]:
+        """What couldn't be opened and still can't; who was removed isn't meant to open what was sealed since."""
+        for (number, epoch), count in [*progress.unopened.items()]:
+            plane = self._replica.planes.get(number)
+            if plane is None or PlaneKeys(self._replica.keys, plane.id).key_of(epoch) is not None:
+                continue
+            if not self._source.feed(self._source.feed_number(number, self._replica.id)).ended:
+                yield f"{Code.UNKNOWN_EPOCH}: a frame of epoch {epoch.hex()}, whose key isn't here", count
 
     def outbox(self) -> list[dict[str, Any]]:
         """What waits for each remote."""
@@ -142,7 +153,9 @@ class ExchangeView:
                 "events": member.row.n,
                 "is_here": member.row.author == self._replica.id,
                 "is_live": (plane.number, member.row.author) in present,
-                "last_seen_ms": heard[member.row.author].at_ms if member.row.author in heard else 0,
+                "last_seen_ms": 0
+                if member.row.author == self._replica.id
+                else last_seen_ms(member.row, heard.get(member.row.author), self._now_ms),
                 "invite": "" if member.certificate.signer == plane.town else key_text(member.certificate.signer),
             }
             for member in members_of(self._source, plane)

@@ -12,7 +12,7 @@ from mootd.engine.charters import Member, epochs_of, members_of, towns_of
 from mootd.engine.exchange import Snapshot as Source
 from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
-from mootd.engine.members import seen
+from mootd.engine.members import last_seen_ms, seen
 from mootd.engine.planes import plane_meant
 from mootd.engine.towns import home_of, own_name
 from mootd.engine.versions import versions_of
@@ -137,7 +137,7 @@ class _Replicas:
     """The replicas of a plane as documents."""
 
     def __init__(self, snapshot: Snapshot, plane: PlaneRow) -> None:
-        self._me = snapshot.replica.id
+        self._me, self._now_ms = snapshot.replica.id, snapshot.now_ms
         self._plane = plane
         self._heard = seen(snapshot.reader, plane.number)
         self._versions = versions_of(snapshot.entities, plane)
@@ -154,7 +154,7 @@ class _Replicas:
             "role": row.role,
             "state": row.reason or "ok",
             "n": row.n,
-            "last_seen_ms": heard.at_ms if heard else 0,
+            "last_seen_ms": 0 if is_here else last_seen_ms(row, heard, self._now_ms),
             "in_step_ms": heard.in_step_ms if heard else 0,
             "frontier": heard.summary.hex()[:FRONTIER_SHOWN] if heard else "",
             "version": VERSION if is_here else self._versions.get(row.author, ""),

@@ -433,7 +433,7 @@ def _check_ending(environment: lmdb.Environment, folder: Path, *, read_only: boo
     if not _missing_bytes(environment, folder):
         return
     command = [sys.executable, "-c", _READ_ALL, os.fspath(folder)]
-    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:  # noqa: S603
+    if subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603 - all of it is ours
         raise refused(Code.STORE_DAMAGED, folder, "its file ends before pages that are in use")
     if not read_only:
         _grow_to_its_end(environment, folder)

@@ -5,7 +5,7 @@ from argparse import Namespace
 import pytest
 
 from moot.console.command import Context
-from moot.console.filter_arguments import priority_of, projects_of
+from moot.console.filter_arguments import checked_limit, priority_of, projects_of
 from moot_protocol.errors import Code, RefusedError
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.terminal import FACTS, RecordingTerminal
@@ -40,3 +40,8 @@ def test_projects_are_those_named_else_the_workspaces_else_all(
     terminal = RecordingTerminal(FACTS._replace(workspace=workspace))
     context = Context(CannedApi(), terminal, arguments, "alice", workspace, json=False, now_ms=NOW_MS)
     assert projects_of(context) == read
+
+
+@pytest.mark.parametrize(("asked", "limit"), [(0, 0), (7, 7), (2**31 - 1, 2**31 - 1), (2**63 - 1, 0), (10**20, 0)])
+def test_a_limit_beyond_any_list_is_none(asked: int, limit: int) -> None:
+    assert checked_limit(Namespace(limit=asked)) == limit

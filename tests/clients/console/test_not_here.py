@@ -2,6 +2,7 @@
 
 import pytest
 
+from moot.console import not_here
 from moot.console.main import GRAMMAR
 from moot.console.not_here import NOT_HERE, refusal
 from moot_testkit.console import run_console
@@ -36,6 +37,18 @@ def test_callers_find_the_words_by_which_they_do_without_a_database() -> None:
 def test_what_beads_has_not_either_is_no_command_of_anybodys() -> None:
     assert refusal(["frobnicate"]) is None
     assert run_console("frobnicate", facts=BD).err.startswith("Error: unknown command 'frobnicate'")
+
+
+@pytest.mark.parametrize("argv", ["completion tcsh", "federation frobnicate"])
+def test_a_mistyped_command_of_a_group_that_is_here_is_not_said_to_be_elsewhere(argv: str) -> None:
+    told, hint = run_console(argv).err.splitlines()
+    assert told.startswith(f"Error: unknown command '{argv}'")
+    assert hint == f"Hint: `moot help {argv.partition(' ')[0]}` lists them"
+
+
+def test_no_group_that_is_here_in_part_is_explained_as_a_whole() -> None:
+    groups = {name.split(" ")[0] for name in GRAMMAR._names if " " in name}
+    assert not_here._GROUPS.keys() & groups == set()
 
 
 def test_no_command_stands_in_both() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moot_protocol.issue import PARENT
 from mootd.engine import cycles
-from mootd.engine.cycles import PARENT, WAITING, Cutter
+from mootd.engine.cycles import WAITING, Cutter
 from mootd.engine.layout import EDGE
 
 EdgeName = tuple[int, int, str]

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from moot_protocol.event import Draft, Write
 from moot_testkit.feeds import dot_of, note
 from moot_testkit.laws import fsck_problems
+from moot_testkit.tables import put, rows, tables
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine.fsck import STRETCH, Problem
@@ -31,41 +32,31 @@ def used_town() -> Member:
     return founder
 
 
-def rows(member: Member, table: Table) -> dict[bytes, bytes]:
-    with member.replica.read() as reader:
-        return dict(reader.scan(table, b"\0"))
-
-
 def issue_key(member: Member) -> bytes:
     """The key of the issue's record."""
-    return rows(member, Table.IDS_0)[layout.id_key(LEDGER, "issue", "mt-1")]
+    return rows(member.replica, Table.IDS_0)[layout.id_key(LEDGER, "issue", "mt-1")]
 
 
 def flips(member: Member, table: Table, key: bytes, step: int = 1) -> Iterator[tuple[int, list[Problem]]]:
     """(place, what a check finds) for a flipped bit in every `step`th byte of a row, left as it was."""
-    kept = rows(member, table)[key]
+    kept = rows(member.replica, table)[key]
     for place, byte in list(enumerate(kept))[::step]:
-        put(member, table, key, kept[:place] + bytes([byte ^ 1 << place % 8]) + kept[place + 1 :])
+        put(member.store, table, key, kept[:place] + bytes([byte ^ 1 << place % 8]) + kept[place + 1 :])
         yield place, fsck_problems(member)
-    put(member, table, key, kept)
-
-
-def put(member: Member, table: Table, key: bytes, value: bytes) -> None:
-    with member.store.write() as writer:
-        writer.put(table, key, value)
+    put(member.store, table, key, kept)
 
 
 def test_a_sound_store_has_no_problems_and_is_left_as_it_is() -> None:
     member = used_town()
-    before = {table: rows(member, table) for table in Table}
+    before = tables(member.replica)
     assert fsck_problems(member) == []
-    assert {table: rows(member, table) for table in Table} == before
+    assert tables(member.replica) == before
 
 
 @pytest.mark.parametrize("table", [Table.EVENTS, Table.BATCHES, Table.RECORDS_0])
 def test_a_flipped_bit_in_any_byte_is_found_and_a_way_out_is_named(table: Table) -> None:
     member = used_town()
-    key = list(rows(member, table))[-1] if table is not Table.RECORDS_0 else issue_key(member)
+    key = list(rows(member.replica, table))[-1] if table is not Table.RECORDS_0 else issue_key(member)
     for place, problems in flips(member, table, key):
         assert problems, place
         assert all(each.where and each.problem and each.hint for each in problems)
@@ -74,19 +65,19 @@ def test_a_flipped_bit_in_any_byte_is_found_and_a_way_out_is_named(table: Table)
 
 def test_a_missing_event_and_a_missing_batch_are_found() -> None:
     for table in (Table.EVENTS, Table.BATCHES):
-        for place in range(len(rows(used_town(), table))):
+        for place in range(len(rows(used_town().replica, table))):
             member = used_town()
             with member.store.write() as writer:
-                writer.delete(table, list(rows(member, table))[place])
+                writer.delete(table, list(rows(member.replica, table))[place])
             assert fsck_problems(member), (table, place)
 
 
 def test_a_record_that_its_events_do_not_make_can_be_rebuilt() -> None:
     member = used_town()
     key = issue_key(member)
-    record = decode_record(rows(member, Table.RECORDS_0)[key])
+    record = decode_record(rows(member.replica, Table.RECORDS_0)[key])
     record.groups = record.groups[1:]
-    put(member, Table.RECORDS_0, key, encode_record(record))
+    put(member.store, Table.RECORDS_0, key, encode_record(record))
     (found,) = fsck_problems(member)
     assert found.where == "issue mt-1"
     assert "rebuild" in found.hint
@@ -122,9 +113,9 @@ def test_a_long_log_is_checked_in_stretches() -> None:
             unit.seal()
 
     member.commit(work)
-    key = list(rows(member, Table.EVENTS))[-1]
+    key = list(rows(member.replica, Table.EVENTS))[-1]
     assert fsck_problems(member) == []
-    put(member, Table.EVENTS, key, rows(member, Table.EVENTS)[layout.arrival_key(1)])
+    put(member.store, Table.EVENTS, key, rows(member.replica, Table.EVENTS)[layout.arrival_key(1)])
     assert fsck_problems(member)
 
 
@@ -133,11 +124,11 @@ def test_a_batch_held_aside_that_is_damaged_or_stands_in_another_s_place_is_foun
     member.clock.advance(10**9)
     member.commit(lambda unit: unit.append(LEDGER, note("far ahead")))
     founder.take(*member.batches())
-    (key,) = rows(founder, Table.ASIDE)
-    value = rows(founder, Table.ASIDE)[key]
+    (key,) = rows(founder.replica, Table.ASIDE)
+    value = rows(founder.replica, Table.ASIDE)[key]
     harmless = [place for place, problems in flips(founder, Table.ASIDE, key, step=5) if not problems]
     assert all(place >= len(value) - 2 for place in harmless)  # whether it is parked, or was accepted once
-    put(founder, Table.ASIDE, key[:4] + layout.arrival_key(7) + key[12:], value)
+    put(founder.store, Table.ASIDE, key[:4] + layout.arrival_key(7) + key[12:], value)
     (found,) = fsck_problems(founder)
     assert found.where.startswith("batch from event 7 on")
     assert found.problem == "it stands in another's place"
@@ -145,7 +136,7 @@ def test_a_batch_held_aside_that_is_damaged_or_stands_in_another_s_place_is_foun
 
 def test_a_key_of_the_index_that_stands_for_nothing_can_be_rebuilt() -> None:
     member = used_town()
-    put(member, Table.INDEX_0, layout.standing_key(10**6), b"")
+    put(member.store, Table.INDEX_0, layout.standing_key(10**6), b"")
     (found,) = fsck_problems(member)
     assert found.where.startswith("key 77")
     assert "rebuild" in found.hint

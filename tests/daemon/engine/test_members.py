@@ -1,10 +1,12 @@
 """What members said of themselves: stale messages tell nothing, and a queue waits for whoever was heard of lately."""
 
+from moot_protocol.clock import COUNTER_BITS
 from moot_protocol.frontier import FORMAT, Form, FrontierBody
 from moot_testkit.carrying import founder
 from moot_testkit.feeds import seed
 from moot_testkit.town import START_MS, Member
-from mootd.engine.members import MONTH_MS, Seen, covered_since, note_in_step, note_seen, seen
+from mootd.engine.log import FeedRow
+from mootd.engine.members import MONTH_MS, Seen, covered_since, last_seen_ms, note_in_step, note_seen, seen
 
 ADA, BOB = seed("ada"), seed("bob")
 HERE, THERE = seed("a frontier"), seed("another frontier")
@@ -82,6 +84,14 @@ def test_who_is_alone_is_covered_by_now() -> None:
     in_step(member, member.id)
     later(member, 10)
     assert covered(member) == 60
+
+
+def test_who_writes_was_heard_of_whatever_it_said_before() -> None:
+    row = FeedRow(1, ADA, 3, HERE, (START_MS + 70) << COUNTER_BITS)
+    assert last_seen_ms(row, Seen(START_MS + 50, 1, HERE), START_MS + 90) == START_MS + 70
+    assert last_seen_ms(row, Seen(START_MS + 80, 1, HERE), START_MS + 90) == START_MS + 80
+    assert last_seen_ms(row, None, START_MS + 60) == START_MS + 60  # its clock runs ahead
+    assert last_seen_ms(FeedRow(1, ADA), None, START_MS) == 0
 
 
 def test_everybody_is_covered_up_to_where_the_last_one_was() -> None:

@@ -7,6 +7,7 @@ import pytest
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import Town, dot_of, note, stripped
 from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
+from moot_testkit.tables import rows
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine import rebuild as module
@@ -49,14 +50,9 @@ def finish(member: Member, rebuild: Rebuild) -> dict[str, Any]:
     raise AssertionError("the rebuild doesn't come to its end")
 
 
-def rows(member: Member, table: Table) -> dict[bytes, bytes]:
-    with member.replica.read() as reader:
-        return dict(reader.scan(table, b"\0"))
-
-
 def content(member: Member) -> list[dict[bytes, bytes]]:
     """Ids, records and index of the views that are served."""
-    return [rows(member, table) for table in VIEWS[member.replica.generation]]
+    return [rows(member.replica, table) for table in VIEWS[member.replica.generation]]
 
 
 def agrees(answer: dict[str, Any]) -> bool:
@@ -71,7 +67,7 @@ def test_views_and_digests_are_what_they_were() -> None:
     assert agrees(answer)
     assert (answer["mended"], member.replica.generation) == (0, 1)
     assert content(member) == before
-    assert all(rows(member, table) == {} for table in VIEWS[0]), "the old views are gone"
+    assert all(rows(member.replica, table) == {} for table in VIEWS[0]), "the old views are gone"
     assert [plane["events"] for plane in answer["planes"]] == [9, 2]
 
 
@@ -118,13 +114,13 @@ def test_after_a_cut_a_rebuild_reaches_the_same_digest() -> None:
 
 def test_a_broken_back_pointer_is_mended() -> None:
     member, _ = used_town()
-    events = rows(member, Table.EVENTS)
+    events = rows(member.replica, Table.EVENTS)
     key = max(key for key, value in events.items() if event_feed(value)[0] != member.replica.own_feed(LEDGER))
     with member.store.write() as writer:
         writer.put(Table.EVENTS, key, with_previous(events[key], 0))
     answer = finish(member, Rebuild())
     assert answer["mended"] == 1
-    assert rows(member, Table.EVENTS) == events
+    assert rows(member.replica, Table.EVENTS) == events
     with member.replica.read() as reader:
         assert len(LogReader(reader).history(int.from_bytes(key, "big"))) == 3
 

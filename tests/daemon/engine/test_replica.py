@@ -7,22 +7,17 @@ from moot_protocol.errors import MootError
 from moot_protocol.genesis import PlaneKind
 from moot_testkit.engine import START_MS, Desk
 from moot_testkit.feeds import note, seed
+from moot_testkit.tables import tables
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine.membership import found_plane
 from mootd.store.memory_store import CrashError, Faults
-from mootd.store.port import Table
 
 LEDGER = 1
 
 
 def write(member: Member, text: str) -> None:
     member.commit(lambda unit: unit.append(LEDGER, note(text)))
-
-
-def tables(member: Member) -> dict[Table, dict[bytes, bytes]]:
-    with member.replica.read() as reader:
-        return {table: dict(reader.scan(table, b"\0")) for table in Table}
 
 
 def known(member: Member) -> tuple[object, ...]:
@@ -43,13 +38,13 @@ def test_a_crash_around_a_commit_leaves_all_of_it_or_nothing(*, is_kept: bool) -
         write(member, "x")
     member.restart()
     twin.restart()
-    assert tables(member) == tables(twin)
+    assert tables(member.replica) == tables(twin.replica)
     assert known(member) == known(twin)
 
 
 def test_a_full_disk_at_any_write_leaves_nothing_behind_and_the_next_transaction_goes_on() -> None:
     (member,) = make_town(1)
-    before, was = tables(member), known(member)
+    before, was = tables(member.replica), known(member)
     failures = 0
     for ordinal in range(1, 100):
         member.restart(Faults(full_at_write=ordinal))
@@ -57,24 +52,24 @@ def test_a_full_disk_at_any_write_leaves_nothing_behind_and_the_next_transaction
             write(member, "x")
         except MootError:
             failures += 1
-            assert tables(member) == before
+            assert tables(member.replica) == before
             assert known(member) == was
         else:
             break
     assert failures > 5
-    assert tables(member) != before
+    assert tables(member.replica) != before
 
 
 def test_readers_see_nothing_of_a_transaction_before_it_commits() -> None:
     (member,) = make_town(1)
-    before, was = tables(member), known(member)
+    before, was = tables(member.replica), known(member)
     with member.replica.transaction() as unit:
         unit.append(LEDGER, note("x"))
         unit.seal()
         unit.flush()
-        assert tables(member) == before
+        assert tables(member.replica) == before
         assert known(member) == was
-    assert tables(member) != before
+    assert tables(member.replica) != before
 
 
 def test_only_what_changes_whose_feeds_there_are_makes_others_look_through_them_again() -> None:

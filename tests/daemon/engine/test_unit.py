@@ -13,6 +13,7 @@ from moot_protocol.event import NewEntity, PlainDraft, plain_shape
 from moot_protocol.fold import Placed
 from moot_protocol.kinds import ISSUE, Role
 from moot_testkit.feeds import live_digest, note
+from moot_testkit.tables import tables
 from moot_testkit.town import Member, join, make_town
 from mootd.engine import layout
 from mootd.engine.log import LogReader
@@ -32,11 +33,6 @@ def write(member: Member, *texts: str, entity: str = "mt-1") -> None:
             unit.append(LEDGER, note(text, entity=entity))
 
     member.commit(work)
-
-
-def tables(member: Member) -> dict[Table, dict[bytes, bytes]]:
-    with member.replica.read() as reader:
-        return {table: dict(reader.scan(table, b"\0")) for table in Table}
 
 
 def cached(member: Member) -> tuple[object, ...]:
@@ -87,7 +83,7 @@ def test_events_of_a_new_entity_written_together_are_those_written_one_by_one(
         )
     together.commit(lambda unit: append_new(unit, new_entity(*values, kind=kind)))
     apart.commit(lambda unit: [unit.append(LEDGER, PlainDraft(kind, "mt-1", "alice", each)) for each in values])
-    assert tables(together) == tables(apart)
+    assert tables(together.replica) == tables(apart.replica)
     assert cached(together) == cached(apart)
 
 
@@ -215,11 +211,11 @@ def digest(member: Member) -> bytes | None:
 # -- Who may write -------------------------------------------------------------------------------------------------
 def test_a_reader_is_told_that_it_may_not_write() -> None:
     founder, reader = make_town(2, roles=[Role.READER])
-    before = tables(reader)
+    before = tables(reader.replica)
     with pytest.raises(RefusedError) as raised:
         write(reader, "mine")
     assert raised.value.code is Code.DENIED
-    assert tables(reader) == before
+    assert tables(reader.replica) == before
     assert set(founder.take(*reader.batches())) == {"accepted"}
 
 
@@ -242,11 +238,11 @@ def test_a_unit_writes_nothing_beside_a_batch_under_its_key_that_waits_for_its_t
     twin.clock.advance(limits.CLOCK_AHEAD_MS + 2)
     write(twin, "from the future")
     assert second.take(*twin.batches()[-1:]) == ["parked"]
-    before = tables(second)
+    before = tables(second.replica)
     with pytest.raises(RefusedError) as raised:
         write(second, "another with its number")
     assert raised.value.code is Code.DENIED
-    assert tables(second) == before
+    assert tables(second.replica) == before
 
 
 # -- Taking back ---------------------------------------------------------------------------------------------------
@@ -300,13 +296,13 @@ def live_of(member: Member) -> bytes:
 def test_trying_out_answers_and_changes_nothing() -> None:
     (member,) = make_town(1)
     write(member, "kept")
-    before = tables(member)
+    before = tables(member.replica)
 
     def work(unit: Unit) -> int:
         return unit.append(LEDGER, note("tried", entity="mt-2")).n
 
     answer = member.commit(lambda unit: unit.try_out(work))
-    after = tables(member)
+    after = tables(member.replica)
     assert answer == 3
     assert before[Table.META].pop(layout.CLOCK) < after[Table.META].pop(layout.CLOCK), "no timestamp is given twice"
     assert after == before
@@ -326,16 +322,16 @@ def test_what_trying_out_raises_is_raised() -> None:
         unit.append(LEDGER, note("tried"))
         raise FailedError
 
-    before = tables(member)
+    before = tables(member.replica)
     with pytest.raises(FailedError):
         member.commit(lambda unit: unit.try_out(work))
-    assert tables(member) == before
+    assert tables(member.replica) == before
 
 
 def test_a_unit_that_fails_changes_neither_store_nor_what_is_known() -> None:
     first, second = make_town(2)
     write(second, "theirs")
-    before, known = tables(first), str(cached(first))
+    before, known = tables(first.replica), str(cached(first))
 
     def work(unit: Unit) -> None:
         unit.append(LEDGER, note("mine"))
@@ -344,7 +340,7 @@ def test_a_unit_that_fails_changes_neither_store_nor_what_is_known() -> None:
 
     with pytest.raises(FailedError):
         first.commit(work)
-    assert tables(first) == before
+    assert tables(first.replica) == before
     assert str(cached(first)) == known
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from moot_protocol.errors import RefusedError
 from moot_protocol.event import Draft, NewEntity, PlainDraft, Write, plain_shape
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import ISSUE, Role
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import (
@@ -30,8 +31,8 @@ from moot_protocol.requests import (
     Update,
 )
 from moot_testkit.engine import Desk, exchange, town_of
-from moot_testkit.feeds import Town, note
-from moot_testkit.naive_index import check
+from moot_testkit.feeds import Town, live_digest, note
+from moot_testkit.naive_index import check, placed
 from mootd.engine import layout
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
@@ -318,6 +319,33 @@ def test_a_feed_number_that_was_taken_back_is_not_mistaken_for_another_author() 
         assert unit.try_out(lambda unit: receive(unit, first.batches[0])) is Outcome.ACCEPTED
         receive(unit, second.batches[0])
     check(desk)
+
+
+def test_a_new_entity_holds_nothing_of_who_may_not_speak_of_it() -> None:
+    """An event that is the first of its entity is applied at once only where all that its author says counts."""
+    town = Town()
+    writer = town.replica("one", Role.WRITER)
+    rule = Draft("role", "guard", "eve", (Write("document", "mine"),))
+    end = Draft("end", key_text(writer.author), "eve", (Write("end", [0, bytes(32), town.key.public]),))
+    counting = placed([*town.charter.batches, *writer.batches])
+    writer.write(rule, end, note(entity="mt-1"))
+    town.charter.write(note(entity="mt-2"), rule._replace(entity="other"))
+    desk = Desk().watch(town)
+    assert set(desk.receive([*town.charter.batches, *writer.batches])) == {Outcome.ACCEPTED}
+    groups = {
+        (kind, entity): len(record.groups)
+        for kind in (ISSUE, "role", "end")
+        for entity, record in desk.records(kind).items()
+    }
+    assert groups == {
+        ("role", "guard"): 0,
+        ("role", "other"): 0,
+        ("end", key_text(writer.author)): 0,
+        (ISSUE, "mt-1"): 1,
+        (ISSUE, "mt-2"): 0,
+    }
+    counting += [each for each in placed(writer.batches[1:]) if each.event.skeleton.kind == ISSUE]
+    assert desk.digest() == live_digest(counting).digest()
 
 
 def test_an_issue_whose_number_another_had_that_was_taken_back_shows_nothing_of_it() -> None:

@@ -18,6 +18,9 @@ def test_a_remote_that_makes_up_ever_new_problems_fills_no_memory() -> None:
     assert len(progress.problems) == MOST_PROBLEMS
     progress.note_problems([MalformedError("problem 0"), MalformedError("one more")])
     assert progress.problems["bad_structure: problem 0"] == 2
+    progress.note_unopened(1, (number.to_bytes(8, "big") for number in range(3 * MOST_PROBLEMS)))
+    progress.note_unopened(1, [bytes(8), bytes([255] * 8)])
+    assert (len(progress.unopened), progress.unopened[1, bytes(8)]) == (MOST_PROBLEMS, 2)
     assert len(progress.problems) == MOST_PROBLEMS
 
 

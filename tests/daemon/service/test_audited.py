@@ -10,7 +10,8 @@ from moot_protocol.exchange_requests import AddRemote, CreatePlane, Invite, Remo
 from moot_protocol.membership_requests import CreateTown, RotatePlaneKey, RotateTownKey
 from moot_protocol.methods import REQUESTS
 from moot_protocol.request_base import Mutation
-from moot_protocol.requests import Create, Delete, IssueFields, Script, Undelete
+from moot_protocol.requests import Create, Delete, InitTown, IssueFields, Script, Undelete
+from moot_testkit.carrying import newcomer
 from moot_testkit.engine import Desk
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.service.audited import AFTERWARDS, DELETIONS, EVENT_TYPES
@@ -48,6 +49,14 @@ def test_administering_leaves_records(api: Api) -> None:
 def test_naming_the_town_that_is_here_is_recorded_as_naming(api: Api) -> None:
     api.call(CreateTown(actor="ada", name="Adaville"))
     assert told(api) == [("town_named", "ada", "Adaville")]
+
+
+def test_a_town_that_is_here_is_not_recorded_as_made_anew(api: Api) -> None:
+    assert api.call(InitTown())["created"] is False
+    assert told(api) == []
+    newcomers = Api(newcomer())
+    newcomers.call(InitTown())
+    assert [event_type for event_type, _, _ in told(newcomers)] == ["town_created"]
 
 
 def test_no_secret_stands_in_a_record(api: Api) -> None:

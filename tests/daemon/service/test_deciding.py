@@ -8,8 +8,9 @@ from moot_protocol.access_file import read_rules
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import AUDIT_RESOURCES
+from moot_protocol.memory_requests import Prime
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Create, Import, IssueFields, ListIssues, ResolveIds, Show
+from moot_protocol.requests import Close, Create, Import, IssueFields, ListIssues, ResolveIds, Script, Show
 from mootd.service.deciding import Deciding
 
 RULES = """
@@ -25,7 +26,7 @@ restrictions = ["no:secret-*"]
 role = "user"
 permissions = ["issue:read:open-*", "issue:write:open-*"]
 """
-IDS = {"open-1": "open-1", "7": "secret-7"}
+IDS = {"open-1": "open-1", "7": "secret-7", "secret-alias": "open-1"}
 """What is typed, and the id that it means."""
 
 
@@ -53,6 +54,7 @@ def test_an_id_is_judged_by_what_it_means_and_by_what_was_typed() -> None:
     assert passes("open", Close(actor="a", id="open-1"))
     assert not passes("open", Close(actor="a", id="7"))
     assert not passes("open", Close(actor="a", id="secret-9"))
+    assert not passes("open", Close(actor="a", id="secret-alias"))
 
 
 def test_a_guess_at_a_hidden_name_is_told_from_a_refusal() -> None:
@@ -74,6 +76,21 @@ def test_an_issue_is_made_where_its_project_is_granted() -> None:
 def test_a_list_is_narrowed_for_whom_some_is_hidden_and_a_blind_claim_denied() -> None:
     assert passes("some", ListIssues())
     assert not passes("some", ClaimReady(actor="some"))
+
+
+def test_a_script_takes_nothing_blindly_for_whom_some_is_hidden() -> None:
+    script = Script(actor="a", steps=({"method": "claim_ready", "params": {}},))
+    assert passes("everything", script)
+    rules = read_rules(RULES.replace('"issue:*"', '"issue:*", "claim:*"'))
+    deciding = Deciding(rules, "open", resolve)
+    assert deciding.on(ClaimReady(actor="a"), scoped=True).allowed, "it is told what it may take"
+    assert not deciding.on(script, scoped=True).allowed
+
+
+def test_what_an_answer_shows_besides_counts_as_hidden_too() -> None:
+    for rules, is_scoped in (("", True), (', "memory:read"', False)):
+        text = f'[users.one]\nrole = "user"\npermissions = ["issue:read"{rules}]\n'
+        assert Deciding(read_rules(text), "one", resolve).is_scoped(Prime(project="open", actor="one")) is is_scoped
 
 
 def test_a_restriction_means_what_the_lines_of_a_file_name() -> None:

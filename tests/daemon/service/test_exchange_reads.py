@@ -25,6 +25,9 @@ from moot_protocol.request_base import Request
 from moot_protocol.requests import InitProject
 from moot_testkit.carrying import invited, joined, newcomer, send
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
+from mootd.engine.charters import epochs_of
+from mootd.engine.exchange import Snapshot
+from mootd.engine.inviting import close_invite
 from mootd.engine.members import note_seen
 from mootd.engine.outbox import Outbox, OutFrame
 from mootd.exchange.progress import Progress
@@ -133,6 +136,36 @@ def test_a_queue_that_is_nearly_full_or_has_dropped_frames_says_so() -> None:
     put(api.member, 1, count=OUTBOX_FRAMES * 2 // 10 + 3)
     (shown,) = api.call(OutboxInfo())
     assert (shown["frames"], shown["dropped"]) == (OUTBOX_FRAMES, 3)
+
+
+def test_frames_that_can_t_be_opened_are_told_only_while_their_key_isn_t_here() -> None:
+    api = make_api()
+    add(api)
+    progress = Progress()
+    plane = api.member.ledger
+    with api.member.replica.read() as reader:
+        here = epochs_of(Snapshot(reader), plane).newest
+    assert here is not None
+    progress.note_unopened(plane.number, [b"elsewhre", here.id, b"elsewhre"])
+    (shown,) = view_of(api.member, Remotes(), progress)
+    assert [each["detail"] for each in shown["alarms"]] == [
+        f"unknown_epoch: a frame of epoch {b'elsewhre'.hex()}, whose key isn't here (2 times)"
+    ]
+
+
+def test_frames_that_somebody_removed_can_t_open_are_no_alarm() -> None:
+    one, two = make_town(1)[0], newcomer()
+    made = invited(one)
+    plane = joined(two, made.ticket)
+    add(Api(two))
+    send(one, two, plane.id)
+    send(two, one, plane.id)
+    progress = Progress()
+    progress.note_unopened(plane.number, [b"elsewhre"])
+    assert len(view_of(two, Remotes(), progress)[0]["alarms"]) == 1
+    one.commit(lambda unit: close_invite(unit, one.ledger, made.key, []))
+    send(one, two, plane.id)
+    assert view_of(two, Remotes(), progress)[0]["alarms"] == []
 
 
 # -- Planes ------------------------------------------------------------------------------------------------------

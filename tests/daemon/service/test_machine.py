@@ -11,6 +11,7 @@ from moot_protocol.errors import Code, MootError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
+from moot_protocol.membership_requests import Salvage
 from moot_protocol.requests import (
     Create,
     Doctor,
@@ -141,6 +142,17 @@ def test_a_fork_is_an_alarm_until_an_end_has_settled_it(api: Api) -> None:
     assert forks() == ["forked"]
     feeds[number] = replace(row, forked_at=2, ended=True)
     assert forks() == []
+
+
+def test_a_folder_found_elsewhere_is_told_until_the_machine_has_another_key(api: Api) -> None:
+    def moved() -> list[str]:
+        return [alarm["code"] for alarm in api.call(Status())["alarms"] if alarm["code"] == "moved"]
+
+    api.member.replica.is_moved = True
+    api.call(Create(actor="ada", project=PROJECT, id="demo-one", fields=IssueFields(title="One")))
+    assert moved() == ["moved"]
+    api.call(Salvage(actor="ada", copied=True))
+    assert moved() == []
 
 
 def test_who_was_removed_is_told_so_and_what_it_can_still_read() -> None:

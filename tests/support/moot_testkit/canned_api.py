@@ -46,7 +46,7 @@ class CannedApi:
             answer = answer.pop(0)
         if isinstance(answer, MootError):
             raise answer
-        return copy.deepcopy(answer)  # type: ignore[no-any-return]
+        return copy.deepcopy(answer)  # type: ignore[no-any-return]  # of the request's own type
 
 
 class InTurn(list[Any]):

@@ -15,6 +15,7 @@ from moot_protocol.kinds import ISSUE, Role
 from moot_protocol.listing import IssueDoc
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import AddEdge, Blocked, Create, Edge, IssueFields, Ready, Show, Update
+from moot_testkit import tables
 from moot_testkit.feeds import Town, seed
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
@@ -181,8 +182,7 @@ class Desk:
 
     def rows(self, table: Table) -> dict[bytes, bytes]:
         """A table's rows."""
-        with self.replica.read() as reader:
-            return dict(reader.scan(table, b"\0"))
+        return tables.rows(self.replica, table)
 
     def tables(self) -> dict[str, dict[bytes, bytes]]:
         """Everything in the store."""
@@ -195,8 +195,7 @@ class Desk:
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Overwrite a row behind the engine's back."""
-        with self.store.write() as writer:
-            writer.put(table, key, value)
+        tables.put(self.store, table, key, value)
 
 
 def exchange(*desks: Desk) -> None:

@@ -137,9 +137,9 @@ class Peer:
         """How many events it has accepted."""
         return sum(entry.n for entry in self.position(plane).frontier)
 
-    def withheld(self, plane: str = "ledger") -> int:
-        """How many batches it has accepted some of whose values are missing."""
-        return len(StoredLog(self.replica, SharedPlane(self.plane(plane)), self.commit).missing(100))
+    def withheld(self) -> int:
+        """How many batches of its ledger it has accepted some of whose values are missing."""
+        return len(StoredLog(self.replica, SharedPlane(self.plane("ledger")), self.commit).missing(100))
 
     def own_n(self, plane: str = "ledger") -> int:
         """The number of its own last event."""

@@ -34,9 +34,9 @@ def town_ticket(member: Member, plane: bytes, role: Role = Role.WRITER) -> Invit
     return member.commit(lambda unit: invite_town(unit, plane_of(member, plane), role, 0, ()))
 
 
-def machine_ticket(member: Member, plane: bytes, role: Role = Role.WRITER) -> Invited:
-    """An invite for another machine of a town."""
-    return member.commit(lambda unit: invite(unit, plane_of(member, plane), role, 0, ()))
+def machine_ticket(member: Member, plane: bytes) -> Invited:
+    """An invite for another machine of a town, which may write."""
+    return member.commit(lambda unit: invite(unit, plane_of(member, plane), Role.WRITER, 0, ()))
 
 
 def meet(plane: bytes, *members: Member, rounds: int = 2) -> None:

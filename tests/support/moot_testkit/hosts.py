@@ -26,7 +26,7 @@ SERVERS: Final = (BROKER, GIT)
 DEADLINE_S: Final = 240
 """Until what was written must be everywhere: long, for networks that fail make everybody wait."""
 _LOOK_S: Final = 0.1
-_ASK_S: Final = 1.0
+_ASK_S: Final = 0.4
 """How often an exchange is asked for by name meanwhile, which begins it before its time."""
 _COMMAND_S: Final = 600
 

@@ -25,16 +25,16 @@ def open_plane(desk: Desk, name: str = TEAM, kind: PlaneKind = PlaneKind.LEDGER)
         return found_plane(unit, kind, name, SeedSigner(seed("recovery")).public)
 
 
-def waiting_plane(desk: Desk, name: str = "far") -> int:
-    """Join a plane whose charter hasn't come yet; returns its number."""
+def waiting_plane(desk: Desk) -> int:
+    """Join a plane, `far`, whose charter hasn't come yet; returns its number."""
     with desk.replica.transaction() as unit:
-        return adopt_plane(unit, seed(name)[:16], PlaneKind.LEDGER, name, SeedSigner(seed("far town")).public)
+        return adopt_plane(unit, seed("far")[:16], PlaneKind.LEDGER, "far", SeedSigner(seed("far town")).public)
 
 
-def open_project(desk: Desk, plane: int, project: str, workspace: str = "") -> str:
+def open_project(desk: Desk, plane: int, project: str) -> str:
     """Open a project on a plane, whatever others have: as if it had come from elsewhere; returns its workspace."""
     with desk.replica.transaction() as unit:
-        made = init_project(unit, plane, InitProject(actor="alice", prefix=project, workspace=workspace))
+        made = init_project(unit, plane, InitProject(actor="alice", prefix=project))
     return str(made["workspace"])
 
 
@@ -57,10 +57,10 @@ def plane_holding(desk: Desk, name: str) -> str:
     return desk.replica.planes[desk.records()[name].plane].name
 
 
-def import_on(desk: Desk, plane: str, *lines: str, project: str = PROJECT) -> dict[str, Any]:
+def import_on(desk: Desk, plane: str, *lines: str) -> dict[str, Any]:
     """Take in lines on a plane, whatever ids other planes have: as if they had come from elsewhere."""
     with desk.replica.transaction() as unit:
-        importer = Importer(unit, desk.replica.plane_named(plane).number, project, "alice")
+        importer = Importer(unit, desk.replica.plane_named(plane).number, PROJECT, "alice")
         return importer.take(parse([line.encode() for line in lines], 1, FirstLines()))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from moot.spool_api import SpoolApi
 from moot.spool_files import SpoolFiles
@@ -143,8 +143,3 @@ class TakingFiles(SpoolFiles):
 def create(title: str, **more: Any) -> Create:
     """A request for an issue of the project."""
     return Create(actor="ada", project=PROJECT, fields=IssueFields(title=title), **more)
-
-
-def as_documents(page: Any) -> list[dict[str, Any]]:
-    """The issues of a page."""
-    return cast("list[dict[str, Any]]", page.issues)

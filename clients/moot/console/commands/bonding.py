@@ -17,19 +17,19 @@ from moot.console.commands.formulas import add_values
 from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out
 from moot.console.issue_arguments import add_dry_run
-from moot.console.issue_lines import PARENT_CHILD
 from moot.console.molecule import Molecule
 from moot.console.safe_text import neutralise
 from moot.console.toml_writing import to_toml
 from moot_protocol.document_requests import NewDocument
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.formula import parse_formula
+from moot_protocol.issue import PARENT
 from moot_protocol.listing import IssueDoc
 from moot_protocol.molecule import PLACE, Cooked, cook
 from moot_protocol.requests import AddEdge, Edge, Show
 from moot_protocol.toml_text import DocumentError
 
-EDGES: Final = {"sequential": "blocks", "parallel": PARENT_CHILD, "conditional": "conditional-blocks"}
+EDGES: Final = {"sequential": "blocks", "parallel": PARENT, "conditional": "conditional-blocks"}
 """How two pieces of work are joined → the edge from the later one to the other."""
 _TEXTS: Final = ("title", "description", "notes")
 """Fields of a step that a formula has too."""

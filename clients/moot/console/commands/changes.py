@@ -8,7 +8,7 @@ from moot.console import documents, exits, when
 from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.commands.conflicts import value_text
+from moot.console.commands.conflicts import field_text
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note
 from moot.console.issue_arguments import add_dry_run
@@ -19,17 +19,19 @@ from moot_protocol.errors import Code, RefusedError
 
 VALUE_WIDTH: Final = 60
 """Cells of one value in a line; `--json` has all of it."""
+LAST_EVENT: Final = 2**63 - 1
+"""The last number that an event can have; a longer row of digits can only be an issue's name."""
 _MARKS: Final = {"added": "+", "removed": "-", "modified": "~"}
 
 
 def change_line(change: Mapping[str, Any]) -> str:
     """A field with its value before and after, safe to print."""
-    then, now = (_shown(change.get(side)) for side in ("from", "to"))
+    then, now = (_shown(change.get("field"), change.get(side)) for side in ("from", "to"))
     return f"{lines.text_of(change, 'field')}: {then} → {now}"
 
 
-def _shown(value: Any) -> str:
-    return "(none)" if value in (None, "", [], {}) else cut(value_text(value), VALUE_WIDTH)
+def _shown(field: Any, value: Any) -> str:
+    return "(none)" if value in (None, "", [], {}) else cut(field_text(field, value), VALUE_WIDTH)
 
 
 # -- diff --------------------------------------------------------------------------------------------------------
@@ -92,7 +94,7 @@ def _undo(context: Context) -> int:
     given = context.arguments
     if given.what and given.last:
         raise RefusedError("--last and an event or issue exclude one another", code=Code.USAGE)
-    is_number = given.what.isascii() and given.what.isdigit()
+    is_number = given.what.isascii() and given.what.isdigit() and int(given.what) <= LAST_EVENT
     done = context.api.call(
         Undo(
             actor=context.actor,

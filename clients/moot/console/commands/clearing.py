@@ -14,11 +14,11 @@ from moot.console.context import answer, carry_out, need_project
 from moot.console.durations import HELP, duration_ms
 from moot.console.grammar import comma_separated
 from moot.console.issue_arguments import add_dry_run, batched
-from moot.console.issue_lines import PARENT_CHILD, parent_of
+from moot.console.issue_lines import parent_of
 from moot.console.molecule import Molecule
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED
+from moot_protocol.issue import CLOSED, PARENT
 from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.limits import TITLE_CHARS
 from moot_protocol.listing import IssueDoc
@@ -79,7 +79,7 @@ def _digest(context: Context, molecule: Molecule) -> Create:
         fields=IssueFields(
             title=title, description=text, status=CLOSED, close_reason=f"Squashed {molecule.id}", issue_type="task"
         ),
-        edges=(Edge(to=molecule.id, type=PARENT_CHILD),),
+        edges=(Edge(to=molecule.id, type=PARENT),),
         metadata={"squashed_from": molecule.id},
         inherit_labels=False,
     )

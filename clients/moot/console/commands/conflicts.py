@@ -14,7 +14,9 @@ from moot_protocol.deletion import DELETED, is_deletion
 from moot_protocol.document_requests import DocumentConflicts, Documents
 from moot_protocol.documents import DOCUMENT_KINDS, is_name
 from moot_protocol.errors import Code, MootError
+from moot_protocol.issue import SHAPES, Shape
 from moot_protocol.requests import Conflicts
+from moot_protocol.times import format_ms
 
 VALUE_WIDTH: Final = 200
 """Cells of a value that are shown on its line; `--json` has all of it."""
@@ -25,6 +27,12 @@ def value_text(value: Any) -> str:
     if value is None or value == "":
         return "(empty)"
     return cut(neutralise(value if isinstance(value, str) else documents.encoded(value)), VALUE_WIDTH)
+
+
+def field_text(field: Any, value: Any) -> str:
+    """A field's value as `value_text` has it; a time, which the log may keep in milliseconds, in RFC 3339."""
+    is_time = SHAPES.get(field) is Shape.TIME and isinstance(value, int)
+    return format_ms(value) if is_time else value_text(value)
 
 
 def deletion_text(value: Any) -> str:

@@ -19,12 +19,11 @@ from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out, need_project
 from moot.console.durations import HELP, duration_ms
 from moot.console.issue_arguments import add_dry_run
-from moot.console.issue_lines import PARENT_CHILD
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import AWAIT_TYPES, GATE, Await, CreateGate
-from moot_protocol.issue import CLOSED
+from moot_protocol.issue import CLOSED, PARENT
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddComment, Close, ListIssues, Show, Update
@@ -96,7 +95,7 @@ def gates_of(context: Context) -> list[IssueDoc]:
 def _holding_up(context: Context, typed: str) -> Page:
     """The gates that hold one issue up."""
     needed = context.api.call(Show(ids=(typed,)))[0].get("dependencies", ())
-    ids = tuple(str(edge["depends_on_id"]) for edge in needed if edge.get("type") != PARENT_CHILD)
+    ids = tuple(str(edge["depends_on_id"]) for edge in needed if edge.get("type") != PARENT)
     found = context.api.call(Show(ids=ids)) if ids else []
     every = context.arguments.all
     gates = [each for each in found if each.get("issue_type") == GATE and (every or each.get("status") != CLOSED)]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.commands.conflicts import value_text
+from moot.console.commands.conflicts import field_text
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.style import Style, style_of
 from moot.console.table import cut
@@ -38,10 +38,11 @@ def history_lines(style: Style, events: list[dict[str, Any]], now_ms: int) -> li
 
 def _change(change: Mapping[str, Any]) -> str:
     field = lines.text_of(change, "field")
-    if "removed" not in change:
-        return f"{field}: {cut(value_text(change.get('value')), CHANGE_WIDTH)}"
-    removed = change["removed"]
-    return f"{field} removed" if removed is True else f"{field} removed: {cut(value_text(removed), CHANGE_WIDTH)}"
+    removed = change.get("removed")
+    if removed is True:
+        return f"{field} removed"
+    what, value = (field, change.get("value")) if removed is None else (f"{field} removed", removed)
+    return f"{what}: {cut(field_text(field, value), CHANGE_WIDTH)}"
 
 
 def _arguments(parser: ArgumentParser) -> None:

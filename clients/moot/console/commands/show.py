@@ -19,6 +19,7 @@ from moot.console.style import Style, style_of
 from moot.console.watching import watched
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.handoff import read_handoff
+from moot_protocol.issue import PARENT
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Conflicts, Edges, ListIssues, Show
 
@@ -168,8 +169,8 @@ def _links(style: Style, around: Neighbours, up: Sequence[IssueDoc]) -> list[str
 
 def _divided(edges: Sequence[IssueDoc]) -> tuple[list[IssueDoc], list[IssueDoc]]:
     """The edges between parent and child, and all others."""
-    family = [edge for edge in edges if edge.get("dependency_type") == lines.PARENT_CHILD]
-    return family, [edge for edge in edges if edge.get("dependency_type") != lines.PARENT_CHILD]
+    family = [edge for edge in edges if edge.get("dependency_type") == PARENT]
+    return family, [edge for edge in edges if edge.get("dependency_type") != PARENT]
 
 
 def edge_lines(style: Style, edges: Sequence[IssueDoc], absent: str = NOT_HERE) -> list[str]:
@@ -177,7 +178,7 @@ def edge_lines(style: Style, edges: Sequence[IssueDoc], absent: str = NOT_HERE) 
     told = []
     for edge in edges:
         link = lines.text_of(edge, "dependency_type")
-        notes = ("" if link in {"blocks", lines.PARENT_CHILD} else link, "" if edge.get("status") else absent)
+        notes = ("" if link in {"blocks", PARENT} else link, "" if edge.get("status") else absent)
         told.append(lines.node_line(style, "  ", edge, note=", ".join(filter(None, notes))))
     return told
 
@@ -265,9 +266,7 @@ def _show_relatives(context: Context, issues: Sequence[IssueDoc]) -> None:
     only_parts = context.arguments.children
     found = {
         issue["id"]: [
-            edge
-            for edge in issue.get("dependents", ())
-            if not only_parts or edge.get("dependency_type") == lines.PARENT_CHILD
+            edge for edge in issue.get("dependents", ()) if not only_parts or edge.get("dependency_type") == PARENT
         ]
         for issue in issues
     }

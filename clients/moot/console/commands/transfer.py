@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from moot.console import documents, exits
 from moot.console.amounts import several
@@ -21,11 +22,11 @@ from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
 from moot_protocol.beads_pairs import LinePair, Pairing
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.json_text import UNREADABLE
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories, Remember
-from moot_protocol.requests import Export, Import, ImportEdits, ListIssues, WorkspaceInfo
+from moot_protocol.requests import Count, Export, Import, ImportEdits, ListIssues, WorkspaceInfo
 
 LINES_AT_ONCE: Final = 2000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""
@@ -236,14 +237,16 @@ def _import(context: Context) -> int:
     since = context.arguments.since
     tally = _take_in(context, path) if since is None else _take_in_edits(context, since, path)
     tally.problems.sort(key=lambda problem: ("base" not in problem, problem["line"]))
+    elsewhere = _elsewhere(context, tally)
     if context.json:
         source = {"source": _name(path)} | ({} if since is None else {"since": _name(since)})
         kept = {"memories": tally.memories} if tally.memories else {}
         kept |= {"deduplicated": tally.left_out} if context.arguments.dedup else {}
+        kept |= {"elsewhere": elsewhere} if elsewhere else {}
         document = {**source, **tally.counts, **kept, "problems": tally.problems}
         documents.write(context, document | ({"dry_run": True} if context.arguments.dry_run else {}))
     else:
-        _tell(context, tally, path)
+        _tell(context, tally, path, elsewhere)
     return exits.FAILED if tally.lines and not tally.taken and tally.problems else exits.OK
 
 
@@ -351,7 +354,7 @@ def _portions(pairs: Iterable[LinePair]) -> Iterator[tuple[LinePair, ...]]:
         yield tuple(held)
 
 
-def _tell(context: Context, tally: _Tally, path: str) -> None:
+def _tell(context: Context, tally: _Tally, path: str, elsewhere: int) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in tally.counts.items())
     counts += f", {tally.memories:,} kept as memories" if tally.memories else ""
     counts += f", {tally.left_out:,} left out as there already" if tally.left_out else ""
@@ -367,6 +370,29 @@ def _tell(context: Context, tally: _Tally, path: str) -> None:
         context.terminal.err(f"  {where} {problem['line']}{about}: {neutralise(str(problem['problem']))}\n")
     if len(tally.problems) > PROBLEMS_SHOWN:
         context.terminal.err(f"  and {len(tally.problems) - PROBLEMS_SHOWN:,} more; --json lists all\n")
+    if elsewhere:
+        told = (
+            f"at least {several(elsewhere, 'issue')} of the file already in other projects of this town, and left there"
+        )
+        note(context, f"  {told}; see `moot list --project all`")
+
+
+def _elsewhere(context: Context, tally: _Tally) -> int:
+    """How many issues of a file that brought none other projects have, at least: an import leaves them there.
+
+    The answers of an import don't tell it. But those that this project has can't be more than all that it holds.
+    """
+    known = tally.counts["updated"] + tally.counts["unchanged"]
+    if tally.counts["created"] or not known or context.arguments.since is not None:
+        return 0
+    here = Filter(projects=(need_project(context),), plane=context.plane)
+    try:
+        held: int = sum(context.api.call(Count(filter=each))["total"] for each in (here, replace(here, deleted=True)))
+    except MootError as error:
+        if error.code is not Code.DENIED:  # who may write, and read nothing, is told no numbers
+            raise
+        return 0
+    return max(0, known - held)
 
 
 # -- export ------------------------------------------------------------------------------------------------------

@@ -291,7 +291,7 @@ class Connection(aiomqtt.Client):
 
 
 def _properties(packet_type: int) -> Properties:
-    return Properties(packet_type)  # type: ignore[no-untyped-call]
+    return Properties(packet_type)  # type: ignore[no-untyped-call]  # the library has no types here
 
 
 def _session(plug: Plug) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot_protocol.issue import CLOSED
+from moot_protocol.issue import CLOSED, PARENT
 from moot_protocol.listing import Filter, Page
 from moot_protocol.query_requests import Duplicates, Lint, Stale
 from moot_protocol.sections import SECTIONS, missing_sections
 from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
-from mootd.engine.issues.filters import PARENT, project_numbers, tests_of
+from mootd.engine.issues.filters import project_numbers, tests_of
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.texts import text_of
 from mootd.engine.layout import BACK_EDGE, EDGE

@@ -10,11 +10,11 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from moot_protocol.errors import RefusedError
-from moot_protocol.issue import CLOSED, Facts
+from moot_protocol.issue import CLOSED, PARENT, Facts
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Count, Labels, Ready, Stats
 from mootd.engine.issues.candidates import Candidate
-from mootd.engine.issues.filters import PARENT, tests_of
+from mootd.engine.issues.filters import tests_of
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.tallies import Tallies
 from mootd.engine.layout import BACK_EDGE

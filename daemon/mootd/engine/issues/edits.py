@@ -12,10 +12,9 @@ from moot_protocol.beads_pairs import LinePair
 from moot_protocol.beads_writes import Events
 from moot_protocol.deletion import DELETED, TO_BE_SEEN, with_seen
 from moot_protocol.errors import MootError
-from moot_protocol.event import Dot, Draft, Write
+from moot_protocol.event import Draft, Write
 from moot_protocol.issue import facts
 from moot_protocol.kinds import ISSUE
-from moot_protocol.register import Sibling
 from moot_protocol.requests import ImportEdits
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
@@ -88,12 +87,7 @@ class _Edits:
 
     def _change(self, base: ImportedIssue, line: ImportedIssue, record: Record, entities: Entities) -> None:
         live = Issues(entities, self._plane).live(record, texts=True)
-        dots = {(dot.author, dot.n): dot for dot in map(entities.dot, record.groups)}
-
-        def dot_of(_: str, sibling: Sibling) -> Dot:
-            return dots[sibling.author, sibling.n]
-
-        events = edits(base, line, live, dot_of)
+        events = edits(base, line, live, entities.dot_of(record))
         if events and base.deleted is None and line.deleted is None and facts(live).is_deleted:
             self._report(LineProblem(line.line, line.id, _DELETED_HERE))
         is_deletion = line.deleted is not None and base.deleted is None

@@ -1,22 +1,17 @@
 """Which issues a list holds: a filter as one predicate, and the index to walk for it."""
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from heapq import merge
-from typing import Any, Final
 
-from moot_protocol import json_text
-from moot_protocol.issue import ALIAS, CLOSED
+from moot_protocol.issue import ALIAS, CLOSED, PARENT
 from moot_protocol.listing import Filter
+from moot_protocol.matching import has_metadata, id_begins, like
 from moot_protocol.regex import searching
 from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.texts import text_of
 from mootd.engine.layout import BACK_EDGE, EDGE
-
-PARENT: Final = "parent-child"
-
 
 Test = Callable[[Candidate], bool]
 Projects = Mapping[tuple[int, str], int]
@@ -114,7 +109,7 @@ def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
         yield lambda c: in_title in c.facts.title.casefold()
     if wanted.title_or_id:
         in_either = wanted.title_or_id.casefold()
-        yield lambda c: in_either in c.facts.title.casefold() or any(_id_begins(n, in_either) for n in _names(c))
+        yield lambda c: in_either in c.facts.title.casefold() or any(id_begins(n, in_either) for n in _names(c))
     if wanted.text_contains:
         in_text = wanted.text_contains.casefold()
         yield lambda c: any(
@@ -122,7 +117,7 @@ def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
         )
     yield from _single_texts(wanted, issues)
     if wanted.metadata or wanted.has_metadata:
-        yield lambda c: _has_metadata(issues, wanted, c)
+        yield lambda c: has_metadata(wanted, issues.document(c.record, texts=False).get("metadata", {}))
 
 
 def _single_texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
@@ -148,37 +143,10 @@ def _containing(issues: Issues, field: str, part: str) -> Test:
     return lambda candidate: part in text_of(issues, candidate.record, field).casefold()
 
 
-def like(pattern: str) -> Callable[[str], Any]:
-    """Whether a text is like a pattern, in which `*` stands for anything and `?` for one character.
-
-    What stands between two `*` is taken where it is found first, which is always right, and never looked for again
-    (atomic groups): else a pattern of many stars would try every division of a long text.
-    """
-    first, *rest = ("".join("." if sign == "?" else re.escape(sign) for sign in part) for part in pattern.split("*"))
-    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""), re.DOTALL).fullmatch
-
-
 def _names(candidate: Candidate) -> Iterator[str]:
     """An issue's id and alias, in small letters."""
     yield candidate.record.entity.casefold()
     yield from (str(sibling.value).casefold() for sibling in candidate.live.get(ALIAS, ()) if sibling.value)
-
-
-def _id_begins(name: str, typed: str) -> bool:
-    """Whether an id begins so, with its prefix or without."""
-    return name.startswith(typed) or name.rpartition("-")[2].startswith(typed)
-
-
-def _has_metadata(issues: Issues, wanted: Filter, candidate: Candidate) -> bool:
-    entries = issues.document(candidate.record, texts=False).get("metadata", {})
-    if not isinstance(entries, dict) or any(name not in entries for name in wanted.has_metadata):
-        return False
-    return all(name in entries and _as_text(entries[name]) == value for name, value in wanted.metadata.items())
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json_text.to_text(value)
 
 
 def _family(wanted: Filter, issues: Issues) -> Iterator[Test]:

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from moot_protocol.action_requests import EpicStatus, Graph
 from moot_protocol.errors import RefusedError
-from moot_protocol.issue import CLOSED
+from moot_protocol.issue import CLOSED, PARENT
 from moot_protocol.listing import Filter
 from mootd.engine.issues.candidates import Candidate
-from mootd.engine.issues.filters import PARENT, tests_of
+from mootd.engine.issues.filters import tests_of
 from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.sieve import sieve_of
 from mootd.engine.layout import BACK_EDGE, EDGE

@@ -8,9 +8,8 @@ from moot_protocol.beads import ImportedIssue, LineProblem
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
 from moot_protocol.errors import MootError
-from moot_protocol.event import Dot, Draft, NewEntity, PlainDraft
+from moot_protocol.event import Draft, NewEntity, PlainDraft
 from moot_protocol.kinds import ISSUE
-from moot_protocol.register import Sibling
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
@@ -132,10 +131,5 @@ class Importer:
             problem = f"older than what is here (changed {reading.updated_at})"
             self._problems.append(LineProblem(imported.line, imported.id, problem))
             return "skipped", []
-        dots = {(dot.author, dot.n): dot for dot in map(entities.dot, record.groups)}
-
-        def dot_of(_: str, sibling: Sibling) -> Dot:
-            return dots[sibling.author, sibling.n]
-
-        events = differences(imported, issues.live(record, texts=True), reading, dot_of)
+        events = differences(imported, issues.live(record, texts=True), reading, entities.dot_of(record))
         return ("updated" if events else "unchanged"), events

@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from moot_protocol import issue_document
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, read_issue
+from moot_protocol.issue import CLOSED, PARENT, read_issue
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Children, ListIssues, Ready
 from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.filters import (
-    PARENT,
     Projects,
     Test,
     in_priority_order,

@@ -7,14 +7,13 @@ import msgspec
 from moot_protocol import ids, issue, limits
 from moot_protocol.deletion import DELETED, deletion
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import Facts, facts
+from moot_protocol.issue import PARENT, Facts, facts
 from moot_protocol.kinds import ISSUE
 from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Sibling
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
-from mootd.engine.cycles import PARENT
 from mootd.engine.graph import BLOCKING
 from mootd.engine.issues import checks, holding
 from mootd.engine.issues.addressing import exactly, refuse_elsewhere, refuse_taken

@@ -10,14 +10,15 @@ from typing import Any, Final
 
 from moot_protocol import json_text
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, IssueReading
+from moot_protocol.issue import CLOSED, PARENT, IssueReading
 from moot_protocol.listing import Filter, Page
+from moot_protocol.matching import like
 from moot_protocol.query import FIELDS, METADATA, NONE, And, Compare, Moment, Node, Not, Sort, mentions, parse
 from moot_protocol.query_requests import Query
 from moot_protocol.times import instant_ms
 from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
-from mootd.engine.issues.filters import PARENT, Test, like, project_numbers
+from mootd.engine.issues.filters import Test, project_numbers
 from mootd.engine.issues.lists import Lists, sort_key
 from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.texts import text_of

@@ -5,11 +5,10 @@ from typing import Any, Final, Protocol
 
 from moot_protocol import issue_document
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import TOMBSTONE, IssueReading, read_issue
+from moot_protocol.issue import PARENT, TOMBSTONE, IssueReading, read_issue
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Live, Sibling
 from mootd.engine import layout
-from mootd.engine.cycles import PARENT
 from mootd.engine.entities import Entities
 from mootd.engine.graph import BLOCKING, WAITS, must_wait
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE

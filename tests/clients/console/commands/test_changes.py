@@ -76,6 +76,7 @@ def test_where_nothing_changed_it_is_said_beside_the_output() -> None:
         ("undo", Undo(actor="alice")),
         ("undo --last --dry-run", Undo(actor="alice", dry_run=True)),
         ("undo bd-1", Undo(actor="alice", id="bd-1")),
+        (f"undo {2**63}", Undo(actor="alice", id=f"{2**63}")),
         ("undo 1234 --plane team", Undo(actor="alice", n=1234, plane="team")),
     ],
 )
@@ -92,6 +93,12 @@ def test_an_undo_tells_what_was_undone_and_what_is_there_again() -> None:
     document = json.loads(tried("undo --json").out)
     assert document["changes"] == DONE["changes"]
     assert document["issues"] == [issue(1)]
+
+
+def test_times_are_told_as_times_whatever_the_log_keeps() -> None:
+    change = {"id": "bd-1", "field": "closed_at", "from": NOW_MS, "to": None}
+    told = tried("undo", undo=DONE | {"changes": [change]}).out
+    assert told.endswith("  bd-1 closed_at: 2026-01-31T12:00:00.000Z → (none)\n")
 
 
 def test_last_and_a_name_exclude_one_another() -> None:

@@ -49,6 +49,14 @@ def test_events_at_a_terminal_tell_their_age_and_fit() -> None:
     ]
 
 
+def test_times_are_told_as_times_whatever_the_log_keeps() -> None:
+    closed = EVENTS[0] | {
+        "changes": [{"field": "closed_at", "value": NOW_MS}, {"field": "estimated_minutes", "value": 9}]
+    }
+    ran = run(COMMANDS, "history a1b2", CannedApi(history=[closed]))
+    assert ran.out.endswith(" closed_at: 2026-01-31T12:00:00.000Z; estimated_minutes: 9\n")
+
+
 def test_json_has_every_event_as_it_is() -> None:
     ran = run(COMMANDS, "history a1b2 --json", CannedApi(history=EVENTS))
     assert json.loads(ran.out) == EVENTS

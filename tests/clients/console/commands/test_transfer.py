@@ -97,7 +97,34 @@ def test_only_where_nothing_could_be_taken_in_it_fails() -> None:
     nothing = dict.fromkeys(("created", "updated", "unchanged", "skipped"), 0)
     bad = nothing | {"problems": [{"line": 1, "id": "", "problem": "no JSON"}], "session": "s"}
     assert run_console("import -", {"import": bad}, stdin=[b"x\n"]).code == 1
-    assert run_console("import -", {"import": bad | {"unchanged": 1}}, stdin=[b"x\n"]).code == 0
+    known = {"import": bad | {"unchanged": 1}, "count": {"total": 1}}
+    assert run_console("import -", known, stdin=[b"x\n"]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "held", "elsewhere"),
+    [("import -", 0, 4), ("import -", 1, 2), ("import -", 2, 0), ("import - --dry-run", 0, 4)],
+)
+def test_where_a_file_brings_nothing_those_that_other_projects_have_are_told(
+    argv: str, held: int, elsewhere: int
+) -> None:
+    answers = {"import": DONE | {"created": 0}, "count": {"total": held}}  # so many live ones, and so many deleted
+    told = f"  at least {elsewhere} issues of the file already in other projects of this town, and left there; see"
+    assert (told in run_console(argv, answers, stdin=[b"{}\n"]).err) is bool(elsewhere)
+    document = run_console(f"{argv} --json", answers, stdin=[b"{}\n"]).document
+    assert document.get("elsewhere", 0) == elsewhere
+
+
+def test_who_may_read_nothing_imports_all_the_same() -> None:
+    answers = {"import": DONE | {"created": 0}, "count": RefusedError("no", code=Code.DENIED)}
+    ran = run_console("import -", answers, stdin=[b"{}\n"])
+    assert (ran.code, ran.err[-11:]) == (0, " of 1 line\n")
+
+
+def test_what_two_states_of_a_file_share_says_nothing_of_projects() -> None:
+    answers = {"import_edits": EDITED}
+    ran = run_console("import --since b f", answers, files={"b": b'{"id":"bd-1"}\n', "f": b'{"id":"bd-1"}\n'})
+    assert ran.err.endswith(" of 1 line\n")
 
 
 def test_an_empty_file_is_nothing_to_do() -> None:

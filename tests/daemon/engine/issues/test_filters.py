@@ -8,7 +8,6 @@ from moot_protocol.errors import Code
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Blocked, Close, Count, ListIssues, Ready
 from moot_testkit.engine import START_MS, Desk, ids_of
-from mootd.engine.issues.filters import like
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 DUE_MS = 1_735_689_600_000
@@ -72,22 +71,6 @@ def test_each_part_alone_leaves_out_the_issue_that_it_is_meant_to(desk: Desk, pa
 def test_every_part_has_an_example_here() -> None:
     elsewhere = {"overdue", "deferred", "deleted", "plane"}
     assert set(SET) | set(PLAIN) | elsewhere == set(Filter.__struct_fields__)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "text", "fits"),
-    [
-        ("tech-*", "tech-debt", True), ("*", "", True), ("v?", "v1", True), ("v?", "v12", False),
-        ("a*b*c", "axxbyybc", True), ("a*b*c", "axxbyyb", False), ("a*ab", "aab", True), ("*a*b", "ab", True),
-        ("x.y", "xzy", False), ("a**b", "ab", True), ("*aab*", "aaab", True), ("", "", True), ("a*", "ba", False),
-    ],
-)  # fmt: skip
-def test_a_pattern_has_signs_for_anything_and_for_one_character(pattern: str, text: str, fits: bool) -> None:
-    assert bool(like(pattern)(text)) is fits
-
-
-def test_no_pattern_is_slow() -> None:
-    assert not like("a*" * 50 + "b")("a" * 1000)
 
 
 def test_all_parts_that_are_given_must_hold(desk: Desk) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from moot_protocol.errors import Code
 from moot_protocol.listing import Filter, Page
+from moot_protocol.memory_requests import SetSetting
 from moot_protocol.requests import (
     AddComment,
     AddEdge,
@@ -22,10 +23,11 @@ from moot_protocol.requests import (
     Ready,
     Stats,
     Undelete,
+    Update,
 )
 from moot_testkit.engine import START_MS, Desk, exchange, ids_of, town_of
 from moot_testkit.planes import clash, create_on, make_twins, open_project, two_planes
-from mootd.engine import layout
+from mootd.engine import layout, rebuild
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -240,6 +242,34 @@ def test_an_issue_that_was_due_when_it_came_is_not_ready_on_a_clock_set_back(des
     assert sorted(desk.ready()) == ["mt-later", "mt-sooner"]
     desk.clock.set_wall(START_MS)
     assert desk.ready() == ["mt-sooner"]
+
+
+def test_a_rebuild_under_way_takes_nothing_from_what_is_known_of_the_views_that_are_served(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.create("mt-later", defer_until=time_text(START_MS + HOUR_MS))
+    desk.clock.advance(HOUR_MS)
+    desk.update("mt-later", priority=1)
+    monkeypatch.setattr(rebuild, "STRETCH", 1)
+    with desk.replica.transaction() as unit:
+        assert not rebuild.Rebuild().step(unit)["done"]
+    assert desk.ready() == ["mt-later"]
+    desk.clock.set_wall(START_MS)
+    assert desk.ready() == []
+
+
+def test_a_claim_that_lapsed_and_a_status_that_counts_as_open_wait_for_their_time_too(desk: Desk) -> None:
+    desk.do(SetSetting(actor="alice", project="mt", key="status.custom", value="qa:active"))
+    later = time_text(START_MS + HOUR_MS)
+    desk.create("mt-qa", status="qa", defer_until=later)
+    desk.create("mt-claimed")
+    desk.do(Update(actor="alice", id="mt-claimed", claim=True, ttl_ms=60_000))
+    desk.update("mt-claimed", defer_until=later)
+    desk.clock.advance(HOUR_MS - 1)
+    assert desk.ready() == []
+    assert sorted(desk.ready(include_deferred=True)) == ["mt-claimed", "mt-qa"]
+    desk.clock.advance(1)
+    assert sorted(desk.ready()) == ["mt-claimed", "mt-qa"]
 
 
 def test_types_that_are_no_work_and_ephemeral_issues_are_ready_only_when_asked_for(desk: Desk) -> None:

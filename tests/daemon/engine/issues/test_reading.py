@@ -3,10 +3,10 @@
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import PARENT
 from moot_protocol.requests import AddEdge, Close, Delete, Edge, Show
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.feeds import Town, note, stripped
-from mootd.engine.cycles import PARENT
 from mootd.engine.graph import BLOCKING
 
 
