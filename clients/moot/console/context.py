@@ -13,12 +13,14 @@ import msgspec
 from moot.console import as_bd, documents, issue_lines
 from moot.console.api import Api
 from moot.console.command import Context
+from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.terminal import Facts
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import MIB
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import Script, WorkspaceInfo
+from moot_protocol.settings import KV
 
 R = TypeVar("R")
 
@@ -143,6 +145,13 @@ def note(context: Context, text: str) -> None:
     """Tell something on standard error, unless nothing is wanted. The text is safe to print."""
     if not context.arguments.quiet:
         context.terminal.err(f"{text}\n")
+
+
+def note_origins(context: Context, settings: Iterable[Mapping[str, Any]]) -> None:
+    """Tell on standard error which settings were written in other towns: values are printed as they are."""
+    for each in settings:
+        if written := issue_lines.replicas_of(each):
+            note(context, f"({neutralise(str(each['key']).removeprefix(KV))}: written in {written})")
 
 
 def answer(context: Context, document: Any, lines: Iterable[str]) -> None:

@@ -54,6 +54,12 @@ def origin_mark(document: Mapping[str, Any]) -> str:
     return f"from {', '.join(dict.fromkeys(towns))}" if towns else ""
 
 
+def replicas_of(document: Mapping[str, Any]) -> str:
+    """The other towns whose replicas wrote a text, each with the beginning of the replica's key; empty for our own."""
+    told = (f"{town_of(each)}, replica {text_of(each, 'replica')}" for each in document.get("_origin", ()))
+    return "; ".join(told)
+
+
 def _origin(style: Style, issue: IssueDoc) -> str:
     mark = origin_mark(issue)
     return style.alarm(mark) if mark else ""

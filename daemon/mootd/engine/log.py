@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moot_protocol.batch import Header, decode_header, encode_batch
+from moot_protocol.clock import MAX_HLC
 from moot_protocol.errors import Code, MootError
 from moot_protocol.event import Event, Skeleton, decode_shaped, decode_skeleton, decode_values, event_from_bytes
 from moot_protocol.kinds import Role
@@ -219,6 +220,8 @@ class LogReader:
 
     def batch_holding(self, feed: int, n: int) -> StoredBatch | None:
         """The accepted batch that holds an event's number, or None."""
+        if not 0 < n < MAX_HLC:
+            return None
         prefix = layout.feed_prefix(feed)
         for key, value in self._scan(Table.BATCHES, prefix, layout.batch_key(feed, n + 1), reverse=True):
             first = int.from_bytes(key[4:], "big")

@@ -73,8 +73,10 @@ def _settings(snapshot: Snapshot, request: Settings) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for scope, project in (("town", ""), ("project", request.project)):
         if project or scope == "town":
+            plane = _plane(snapshot, project, request.plane) if project else snapshot.replica.ledger
             for kept in _shelf(snapshot, SETTING, project, request.plane).all(request.prefix):
-                found[kept.key] = {"key": kept.key, "value": kept.text, "of": scope, "conflict": kept.conflict}
+                said = {"key": kept.key, "value": kept.text, "of": scope, "conflict": kept.conflict}
+                found[kept.key] = said | _origin(snapshot, plane, kept)
     return [found[key] for key in sorted(found)]
 
 

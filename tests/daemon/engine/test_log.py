@@ -112,6 +112,7 @@ def test_batches_are_found_by_any_of_their_numbers() -> None:
         assert log.event_named(number, 2, EVENT.leaf[:8]) == EVENT
         assert log.event_named(number, 2, BATCH.events[2].leaf[:8]) is None
         assert log.event_named(number, 6, EVENT.leaf[:8]) is None
+        assert not any(log.batch_holding(number, n) for n in (0, -1, 2**64 - 1, 2**64))
 
 
 def test_an_entitys_history_is_told_newest_first() -> None:

@@ -8,7 +8,7 @@ from moot_protocol.clock import from_ms
 from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
-from moot_protocol.memory_requests import Memories, Prime, Remember
+from moot_protocol.memory_requests import Memories, Prime, Remember, Settings
 from moot_protocol.requests import InitProject, Update
 from moot_testkit.engine import PROJECT, Desk
 from moot_testkit.feeds import FeedWriter, Town, dot_of
@@ -139,6 +139,15 @@ def test_a_text_that_another_town_wrote_beside_ours_is_left_out(world: World) ->
     (origin,) = found[0]["_origin"]
     assert origin["replica"] == key_text(world.theirs.author)[:12]
     assert origin["town"] == key_text(world.feeds[1].author)[:12]
+
+
+def test_a_setting_that_another_town_wrote_says_so(world: World) -> None:
+    for feed, key in ((world.own, "custom.ours"), (world.theirs, "custom.theirs")):
+        world.write(feed, Draft("setting", f"{PROJECT}/{key}", "mallory", [Write("value", "x")]))
+    world.told()
+    ours, theirs = world.desk.ask(Settings(project=PROJECT))
+    assert (ours["key"], "_origin" in ours) == ("custom.ours", False)
+    assert [each["replica"] for each in theirs["_origin"]] == [key_text(world.theirs.author)[:12]]
 
 
 def test_an_issue_of_another_town_is_told_of_once_somebody_here_has_named_it(world: World) -> None:

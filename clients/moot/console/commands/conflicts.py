@@ -68,8 +68,20 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(context: Context) -> int:
-    typed = context.arguments.id
+    return tell(context, context.arguments.id)
+
+
+def tell(context: Context, typed: str, field: str = "") -> int:
+    """Tell of conflicts, each with all its values and who wrote them when.
+
+    Args:
+        context: the command's.
+        typed: the issue or document whose they are; empty for all.
+        field: the field of an issue; empty for all.
+    """
     of_issues = _of_issues(context, typed)
+    if of_issues is not None and field:
+        of_issues = [conflict for conflict in of_issues if conflict["field"] == field]
     # What is an issue's id is looked for among issues only.
     of_documents = [] if typed and of_issues is not None else context.api.call(DocumentConflicts(name=typed))
     facts, found = context.terminal.facts, of_issues or []

@@ -13,6 +13,7 @@ from moot.console import documents, when
 from moot.console.advancing import advance, advanced_lines
 from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
+from moot.console.commands.conflicts import tell
 from moot.console.commands.docs import resolve_document
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed, naming
@@ -282,9 +283,15 @@ def _update_all(context: Context, fields: IssueFields, notes: str = "") -> list[
 # -- resolve -----------------------------------------------------------------------------------------------------
 def _resolve_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the issue, or a document's KIND/NAME")
-    parser.add_argument("field", metavar="FIELD", help="the field that is in conflict, as `moot conflicts` names it")
+    parser.add_argument(
+        "field",
+        nargs="?",
+        default="",
+        metavar="FIELD",
+        help="the field in conflict, as `moot conflicts` names it",
+    )
     parser.add_argument("--plane", default="", help="of a document: its plane")
-    choice = parser.add_mutually_exclusive_group(required=True)
+    choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--pick", type=int, metavar="N", help="the N-th of the values that `moot conflicts` lists")
     choice.add_argument("--value", metavar="TEXT", help="a value of its own; - reads stdin; empty clears the field")
 
@@ -293,6 +300,10 @@ def _resolve(context: Context) -> int:
     given = context.arguments
     if given.pick is not None and given.pick < 1:
         raise RefusedError("--pick counts from 1", code=Code.USAGE, hint="`moot conflicts` numbers the values")
+    if given.pick is None and given.value is None:  # what there is to choose from
+        return tell(context, given.id, "" if given.field == DOCUMENT else given.field)
+    if not given.field:
+        raise RefusedError("which field?", code=Code.USAGE, hint=f"`moot conflicts {given.id}` names those in conflict")
     if given.field == DOCUMENT:
         return resolve_document(context, None if given.value is None else str(_value(context)))
     settled = context.api.call(
@@ -354,6 +365,7 @@ COMMANDS: Final = (
         _resolve_arguments,
         _resolve,
         examples=(
+            "moot resolve bd-a1b2",
             "moot resolve bd-a1b2 status --pick 1",
             'moot resolve bd-a1b2 title --value "Both"',
             "moot resolve role/reviewer document --pick 2",

@@ -6,13 +6,12 @@ exit code does.
 
 import re
 from argparse import ArgumentParser
-from collections.abc import Mapping
 from typing import Any, Final
 
 from moot.console import documents, exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.context import answer, answer_list, need_project, note, read_text
+from moot.console.context import answer, answer_list, need_project, note, note_origins, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import Forget, Memories, Remember, SetSetting, Settings
@@ -56,14 +55,8 @@ def _remembered(context: Context, key: str) -> str | None:
     if not found:
         return None
     if found[0]["foreign"]:
-        note(context, f"(written in {_towns(found[0]) or 'another town'})")
+        note(context, f"(written in {lines.replicas_of(found[0]) or 'another town'})")
     return str(found[0]["text"])
-
-
-def _towns(memory: Mapping[str, Any]) -> str:
-    """The other towns whose replicas wrote a memory, each with the beginning of the replica's key."""
-    told = (f"{lines.town_of(each)}, replica {lines.text_of(each, 'replica')}" for each in memory.get("_origin", ()))
-    return "; ".join(told)
 
 
 def _no_memory(key: str) -> str:
@@ -144,7 +137,7 @@ def _memories(context: Context) -> int:
     told = f"Memories matching {neutralise(search)!r}:" if search else f"Memories ({len(found)}):"
     rows = [told, ""]
     for each in found:
-        from_others = f"from {_towns(each) or 'another town'}"
+        from_others = f"from {lines.replicas_of(each) or 'another town'}"
         marks = [word for name, word in (("foreign", from_others), ("conflict", "in conflict")) if each[name]]
         rows.append(f"  {neutralise(each['key'])}" + (f" ({', '.join(marks)})" if marks else ""))
         rows.append(f"    {_short(each['text'], _SHOWN_CHARS)}")
@@ -181,7 +174,9 @@ def _store_key(context: Context) -> str:
 
 
 def _values(context: Context, prefix: str) -> dict[str, str]:
+    """Key → value, and on standard error which of them other towns have written."""
     found = context.api.call(Settings(project=need_project(context), plane=context.plane, prefix=prefix))
+    note_origins(context, found)
     return {str(each["key"]): str(each["value"]) for each in found}
 
 

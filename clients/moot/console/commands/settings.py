@@ -11,7 +11,7 @@ from typing import Any, Final
 from moot.console import documents, exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, answer_list, carry_out, need_project
+from moot.console.context import answer, answer_list, carry_out, need_project, note_origins
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import SetSetting, Settings
@@ -85,7 +85,9 @@ def _change(context: Context, key: str, value: str | None) -> SetSetting:
 # -- get, set, unset ---------------------------------------------------------------------------------------------
 def _get(context: Context) -> int:
     key = context.arguments.key
-    value = need_project(context) if key in PREFIX_KEYS else values_of(read_settings(context, key)).get(key, "")
+    found = [] if key in PREFIX_KEYS else [each for each in read_settings(context, key) if each["key"] == key]
+    value = need_project(context) if key in PREFIX_KEYS else values_of(found).get(key, "")
+    note_origins(context, found)
     if context.json:
         documents.write(context, {"key": key, "value": value})
     else:
@@ -155,6 +157,7 @@ def _unset(context: Context) -> int:
 # -- list, show, validate ----------------------------------------------------------------------------------------
 def _list(context: Context) -> int:
     found = read_settings(context)
+    note_origins(context, found)
     told = [f"  {neutralise(each['key'])} = {neutralise(each['value'])}" for each in found]
     answer_list(context, values_of(found), lambda _: ["Configuration:", *told], "No configuration set")
     return exits.OK
@@ -168,6 +171,7 @@ def _show_arguments(parser: ArgumentParser) -> None:
 def _show(context: Context) -> int:
     wanted = context.arguments.source
     found = [each for each in read_settings(context) if wanted in {None, each["of"]}]
+    note_origins(context, found)
     document = [{"key": each["key"], "value": each["value"], "source": each["of"]} for each in found]
     told = [f"{neutralise(each['key'])} = {neutralise(each['value'])}  ({each['source']})" for each in document]
     answer(context, document, told or ["No configuration set"])

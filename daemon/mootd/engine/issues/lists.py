@@ -1,5 +1,6 @@
 """Lists of issues: `list`, `ready`, `blocked` and children."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge, nsmallest
 from itertools import islice
@@ -327,7 +328,7 @@ def sort_key(name: str) -> SortKey:
 
 def _some(found: Iterable[Candidate], limit: int) -> list[Candidate]:
     """What a page is made of: as many as its limit, and one more if there are more."""
-    return list(islice(found, limit + 1) if limit > 0 else found)
+    return list(islice(found, limit + 1) if 0 < limit < sys.maxsize else found)
 
 
 def _is_last_changed(request: ListIssues) -> bool:

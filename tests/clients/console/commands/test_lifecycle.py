@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Undelete, Update
+from moot_protocol.requests import Close, Conflicts, Delete, IssueFields, Reopen, Resolve, Undelete, Update
 from moot_testkit.console import Outcome, in_turn, issue, run_console
 from moot_testkit.terminal import FACTS
 
@@ -183,11 +183,24 @@ def test_a_long_value_can_be_piped_in() -> None:
 
 
 @pytest.mark.parametrize(
-    "argv", ["title", "title --pick 1 --value x", "title --pick 0", "title --pick x", "priority --value urgent"]
+    "argv", ["--pick 1", "title --pick 1 --value x", "title --pick 0", "title --pick x", "priority --value urgent"]
 )
 def test_a_resolution_that_makes_no_sense_is_refused(argv: str) -> None:
     ran = run_console(f"resolve a1b2 {argv}")
     assert (ran.code, ran.asked) == (2, [])
+
+
+def test_without_a_choice_the_values_to_choose_from_are_told_and_nothing_is_settled() -> None:
+    sibling = {"value": "One", "actor": "ada", "at": "2026-01-01T00:00:00Z"}
+    found = [
+        {"id": issue()["id"], "field": field, "shown": "One", "values": [sibling, sibling | {"value": "Two"}]}
+        for field in ("title", "status")
+    ]
+    ran = run_console("resolve a1b2 title", {"conflicts": found})
+    assert [line.split(" (")[0].strip() for line in ran.out.splitlines()[1:3]] == ["1. One", "2. Two"]
+    assert "status" not in ran.out
+    assert (ran.code, ran.asked) == (0, [Conflicts(id="a1b2")])
+    assert run_console("resolve a1b2 --json", {"conflicts": found}).document == found
 
 
 # -- As bd -------------------------------------------------------------------------------------------------------

@@ -127,6 +127,20 @@ def test_memories_are_searched() -> None:
     assert run_console("memories --json", {"memories": []}).document == {}
 
 
+def test_settings_and_values_of_another_town_are_told_beside_and_stay_as_they_are() -> None:
+    origin = [{"town": "TTTTTTTTTTTT", "town_name": "hill", "replica": "RRRRRRRRRRRR"}]
+    kept_value = [each | {"_origin": origin} for each in settings(flag="on")]
+    told = "(flag: written in hill, replica RRRRRRRRRRRR)\n"
+    for argv in ("kv get flag", "kv list", "kv list --json"):
+        ran = run_console(argv, {"settings": kept_value})
+        assert (ran.err, "hill" in ran.out) == (told, False), argv
+    setting = [each | {"key": "custom.flag"} for each in kept_value]
+    for argv in ("config get custom.flag", "config list", "config show", "config list --json"):
+        ran = run_console(argv, {"settings": setting})
+        assert (ran.err, "hill" in ran.out) == (told.replace("flag", "custom.flag"), False), argv
+    assert run_console("config list", {"settings": settings(flag="on")}).err in {"", "No configuration set\n"}
+
+
 # -- kv ----------------------------------------------------------------------------------------------------------
 def test_a_value_is_kept_read_listed_and_cleared() -> None:
     ran = run_console("kv set flag on", {"set_setting": {}})

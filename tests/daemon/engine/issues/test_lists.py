@@ -441,3 +441,9 @@ def test_projects_that_share_the_last_number_are_told_apart_by_their_planes(
     assert len(set(planes.replica.projects.values())) < len(planes.replica.projects)
     assert listed(planes, filter=Filter(plane="ledger", projects=("yy",))) == ["yy-1"]
     assert listed(planes, filter=Filter(plane="team", projects=("yy",))) == ["yy-2"]
+
+
+def test_a_limit_of_any_size_is_a_limit(desk: Desk) -> None:
+    desk.create("mt-1")
+    assert desk.ready(limit=2**63 - 1) == ["mt-1"]
+    assert listed(desk, limit=2**64 - 1) == ["mt-1"]
