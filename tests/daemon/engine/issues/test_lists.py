@@ -445,5 +445,5 @@ def test_projects_that_share_the_last_number_are_told_apart_by_their_planes(
 
 def test_a_limit_of_any_size_is_a_limit(desk: Desk) -> None:
     desk.create("mt-1")
-    assert desk.ready(limit=2**63 - 1) == ["mt-1"]
+    assert ids_of(desk.ask(Ready(limit=2**63 - 1)).issues) == ["mt-1"]
     assert listed(desk, limit=2**64 - 1) == ["mt-1"]
