@@ -200,7 +200,7 @@ def _handoffs(reading: Reading, request: Handoffs) -> list[dict[str, Any]]:
 def _count(reading: Reading, request: Count) -> dict[str, Any]:
     _check_whole(reading, "totals")
     found = reading.matching(request.filter, reading.snapshot.issues.values())
-    if not request.all:
+    if not (request.all or request.filter.statuses):
         found = [issue for issue in found if issue["status"] != CLOSED]
     groupings: dict[str, Callable[[IssueDoc], Sequence[Any]]] = {
         "status": lambda issue: (issue["status"],),
