@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 # of a bundle where the environment's MOOT_BUNDLE names one.
 SCALE  ?= default
 JOBS   ?= 2
+# Processes that run tests: one more than two cores have, since many tests wait for a broker, a server, a daemon.
+WORKERS ?= 3
 SEEDS  ?= 1000
 TOWNS  ?= 10 30
 DATA   ?= tests/data/beads-excerpt.jsonl
@@ -50,7 +52,7 @@ merges: $(VENV)/ready  ## real merges of a bundle: two replicas, or the driver (
 	$(BIN)/python demo/merges.py --over $(OVER) $(BUNDLE)
 
 test: $(VENV)/ready $(VENV)/beads-mcp/bin/beads-mcp  ## all tests (SCALE=ci for the long run)
-	MOOT_SCALE=$(SCALE) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q --tb=short \
+	MOOT_SCALE=$(SCALE) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q --tb=short \
 		$(if $(filter ci,$(SCALE)),--timeout 2400) $(TESTS)
 
 networks: $(VENV)/ready  ## hosts on networks that fail (EVENTS=100000 while one is away; root)
