@@ -284,7 +284,7 @@ def _said_of(event: Event, kind: str, key: str, entity: bytes) -> Any:
 
 def is_invite(invite: Invite) -> bool:
     """Whether anybody would take this for an invite."""
-    values = _read(encode([bytes(SALT_BYTES), list(invite)]), (Invite,))
+    values = _decoder((Invite,))(encode([bytes(SALT_BYTES), list(invite)]))
     return values is not None and _lent(values[1]) is not None
 
 
@@ -344,7 +344,7 @@ _FORMS: Final = {
 }
 
 
-class Parsed(NamedTuple):
+class Parsed(msgspec.Struct, frozen=True):
     """What an event of a charter says."""
 
     entity: Any
@@ -362,9 +362,9 @@ def parse(event: Event) -> Parsed | None:
     skeleton, keys = event.skeleton, event.plain_keys
     if keys is None:
         keys = tuple(change.key for change in skeleton.changes if not change.removes)
-    entity_of, shapes, meanings = _way_of(skeleton.kind, keys)
+    entity_of, decode, meanings = _way_of(skeleton.kind, keys)
     data = event.sized_values()
-    values = None if data is None else _read(data, shapes)
+    values = None if data is None else decode(data)
     entity = None if values is None else entity_of(skeleton.entity)
     if values is None or entity is None:
         return None
@@ -376,31 +376,33 @@ def parse(event: Event) -> Parsed | None:
     return Parsed(entity, found)
 
 
-def _read(data: bytes, shapes: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Salt and values of these shapes, or None where the bytes are nothing of the kind, or not canonical."""
-    try:
-        values = _decoder(shapes)(data)
-        if encode(values) != data:
-            return None
-        if Any in shapes:
-            check_plain(values)
-    except (ValueError, RecursionError, TypeError, MalformedError):  # TypeError: an extension type has no encoding
-        return None
-    return values
-
-
 @lru_cache(maxsize=256)
-def _decoder(shapes: tuple[Any, ...]) -> Callable[[bytes], tuple[Any, ...]]:
+def _decoder(shapes: tuple[Any, ...]) -> Callable[[bytes], tuple[Any, ...] | None]:
+    """Reads salt and values of these shapes; None for bytes that are nothing of the kind, or not canonical."""
     values: Any = tuple.__class_getitem__((_Salt, *shapes))
-    return msgspec.msgpack.Decoder(values).decode
+    loose: Callable[[bytes], tuple[Any, ...]] = msgspec.msgpack.Decoder(values).decode
+    has_any = Any in shapes
+
+    def read(data: bytes) -> tuple[Any, ...] | None:
+        try:
+            values = loose(data)
+            if encode(values) != data:
+                return None
+            if has_any:
+                check_plain(values)
+        except (ValueError, RecursionError, TypeError, MalformedError):  # TypeError: an extension type has no encoding
+            return None
+        return values
+
+    return read
 
 
 class _Way(NamedTuple):
     """How events of a kind that write the same keys are read: charters are long, and say few sorts of things."""
 
     entity: Callable[[str], object | None]
-    shapes: tuple[Any, ...]
-    """What each value is decoded as; one whose key the kind doesn't have may be anything."""
+    decode: Callable[[bytes], tuple[Any, ...] | None]
+    """Reads salt and values; a value whose key the kind doesn't have may be anything."""
     meanings: tuple[tuple[int, str, Callable[[Any], object | None]], ...]
     """(position behind the salt, key, meaning) of the keys that the kind has."""
 
@@ -409,9 +411,8 @@ class _Way(NamedTuple):
 def _way_of(kind: str, keys: tuple[str, ...]) -> _Way:
     entity, values = _FORMS[kind]
     shapes = tuple(values[key].shape if key in values else Any for key in keys)
-    return _Way(
-        entity, shapes, tuple((at, key, values[key].meaning) for at, key in enumerate(keys, 1) if key in values)
-    )
+    meanings = tuple((at, key, values[key].meaning) for at, key in enumerate(keys, 1) if key in values)
+    return _Way(entity, _decoder(shapes), meanings)
 
 
 def is_void(event: Event) -> bool:
