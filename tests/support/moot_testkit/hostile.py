@@ -29,6 +29,10 @@ Packed = tuple[bytes, bytes]
 """An event's skeleton and values."""
 
 
+Says = Callable[[int, dict[bytes, int]], Packed]
+"""Makes an event of a time, and names whom it refers to in the table of authors."""
+
+
 class Knowledge:
     """Everything that anyone has signed, and the names of all writes: a hostile replica may know all of it."""
 
@@ -117,6 +121,25 @@ class Hostile:
         self.sent.append(message)
         return name, message
 
+    def tangle(self, knowledge: Knowledge, now_ms: int) -> bytes:
+        """A message of one batch with a graph: issues that wait for one another every which way, one circle of all."""
+        self._knowledge, self._now_ms = knowledge, now_ms
+        names = [f"demo-tangle-{number}" for number in range(self._random.choice((6, 20, 60)))]
+        pairs = [(name, self._random.choice(names)) for name in names * 2]
+        pairs += zip(names, [*names[1:], names[0]], strict=True)
+        self._random.shuffle(pairs)
+        left = iter(pairs)
+
+        def says(hlc: int, authors: dict[bytes, int]) -> Packed:
+            source, target = next(left)
+            return self._event(
+                [Change("edges", (), [target, self._random.choice(_HOLDING), None, None, {}])], hlc, source, authors
+            )
+
+        message = self._message(self._extend(0, says=says, count=len(pairs)))
+        self.sent.append(message)
+        return message
+
     def all_batches(self) -> bytes:
         """A message with everything that it made, whole, so that nothing stays its secret."""
         return self._message(*list(self.made.values())[-200:])
@@ -177,8 +200,8 @@ class Hostile:
             )
         return self._message(*batches)
 
-    def _extend(self, at: int, hlc: int | None = None) -> bytes:
-        """Sign the next batch of one of its histories."""
+    def _extend(self, at: int, hlc: int | None = None, *, says: Says | None = None, count: int = 0) -> bytes:
+        """Sign the next batch of one of its histories: of a few random events, or of `count` that `says` makes."""
         branch = self._branches[at]
         hlc = max(branch.hlc + 1, from_ms(self._now_ms)) if hlc is None else hlc
         authors = {self.key.public: 0}
@@ -188,8 +211,8 @@ class Hostile:
             kind, entity, key, value = self._opening
             events.append(self._event([Change(key, (), value)], hlc, entity, authors, kind))
             hlc += 1
-        for _ in range(self._random.randrange(1, 5)):
-            events.append(self._random_event(hlc, authors))
+        for _ in range(count or self._random.randrange(1, 5)):
+            events.append((says or self._random_event)(hlc, authors))
             last = hlc
             hlc += self._random.choice((1, 1, from_ms(1)))
         batch = self._sign(branch, events, last, authors)
@@ -390,6 +413,7 @@ class Hostile:
         return build_fork(fork_proof(headers[0], headers[1]))
 
 
+_HOLDING = ("blocks", "conditional-blocks", "parent-child", "waits-for")
 _KEYS = (
     "assignee", "comments", "deleted", "description", "document", "edges", "labels", "metadata", "novel", "priority",
     "status", "title",

@@ -24,6 +24,9 @@ class Plan(NamedTuple):
     """Whether somebody else has the town key too."""
     towns: int = 1
     """How many towns share the plane, at most as many as there are members."""
+    graphs: bool = False
+    """Whether hostile replicas make graphs of issues that wait for one another every which way, and nothing worse: what
+    they write then counts."""
 
 
 class Crash(NamedTuple):

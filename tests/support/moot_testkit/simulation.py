@@ -114,7 +114,7 @@ class Simulation:
             name, hostile = hostile_town(self.random, members, self.plan.towns, self.seed, at)
             self.world.counts[name] += 1
             return hostile
-        sort = self.random.randrange(8)
+        sort = 7 if self.plan.graphs else self.random.randrange(8)
         if sort == 0:
             victim = self.random.choice(self.nodes).member
             return self._thief(victim.keys.signer(REPLICA_KEY), victim.id)
@@ -170,11 +170,12 @@ class Simulation:
             "jump": 3 if self.plan.jumps else 0,
             "part": 3 if len(self.nodes) > 2 else 0,
             "join": 2,
-            "hostile": 10 * len(self.hostiles),
+            "hostile": 0 if self.plan.graphs else 10 * len(self.hostiles),
             "end": 6 if self.plan.ends else 0,
             "rebuild": 8,
             "check": 1,
             "keep": 16 if self.plan.towns > 1 else 0,
+            "tangle": 10 if self.plan.graphs else 0,
         }
         return list(weights), list(weights.values())
 
@@ -295,7 +296,13 @@ class Simulation:
     # -- Hostility -----------------------------------------------------------------------------------------------
     def _do_hostile(self) -> None:
         at = self.random.randrange(len(self.hostiles))
-        name, message = self.hostiles[at].act(self.world.knowledge, self.now_ms)
+        self._send_hostile(at, *self.hostiles[at].act(self.world.knowledge, self.now_ms))
+
+    def _do_tangle(self) -> None:
+        at = self.random.randrange(len(self.hostiles))
+        self._send_hostile(at, "graphs", self.hostiles[at].tangle(self.world.knowledge, self.now_ms))
+
+    def _send_hostile(self, at: int, name: str, message: bytes) -> None:
         self.world.counts[f"hostile: {name}"] += 1
         self.world.note(name, sha256(message).digest())
         self.network.send(len(self.nodes) + at, self.random.randrange(len(self.nodes)), message, self.now_ms)
