@@ -124,7 +124,7 @@ class Hostile:
     def tangle(self, knowledge: Knowledge, now_ms: int) -> bytes:
         """A message of one batch with a graph: issues that wait for one another every which way, one circle of all."""
         self._knowledge, self._now_ms = knowledge, now_ms
-        names = [f"demo-tangle-{number}" for number in range(self._random.choice((6, 20, 60)))]
+        names = [f"demo-tangle-{number}" for number in range(self._random.choice((6, 15, 40)))]
         pairs = [(name, self._random.choice(names)) for name in names * 2]
         pairs += zip(names, [*names[1:], names[0]], strict=True)
         self._random.shuffle(pairs)
