@@ -2,13 +2,12 @@
 
 import gc
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from measure import Row, median_seconds, micro, seconds
-from world import PROJECT, Peer, floor_append, issue_lines, replica, scratch
+from world import PROJECT, Peer, TimedStore, floor_append, issue_lines, replica, scratch
 
 from moot.console.commands.transfer import LINES_AT_ONCE
 from moot_protocol import crypto
@@ -21,7 +20,7 @@ from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.receive import receive
 from mootd.engine.replica import Replica
 from mootd.service.writes import carry_out
-from mootd.store.lmdb_store import LmdbWrite
+from mootd.store.lmdb_store import LmdbStore
 from mootd.store.port import Table
 
 
@@ -44,7 +43,7 @@ def bench_import(count: int) -> list[Row]:
     lines = issue_lines(count)
     collect()
     with scratch() as path:
-        target = replica(path)
+        target = replica(LmdbStore.open(path / "log"))
         taken = seconds(lambda: import_lines(target, lines))
         with target.read() as reader:
             sizes = [len(value) for _, value in reader.scan(Table.EVENTS, b"")]
@@ -67,7 +66,7 @@ def bench_import(count: int) -> list[Row]:
 
 def bench_ingest(count: int) -> list[Row]:
     with scratch() as path:
-        home = replica(path)
+        home = replica(LmdbStore.open(path / "log"))
         peer = Peer(home)
         with home.transaction() as unit:
             receive(unit, peer.opening)
@@ -102,42 +101,23 @@ def ingest(home: Replica, raw: list[bytes], at_once: int = 10) -> None:
                 receive(unit, batch)
 
 
-class CommitTimes:
-    """How long each commit of a store on LMDB takes, while this is entered: what it writes out, and the sync."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._commit = LmdbWrite.__exit__
-
-    def __enter__(self) -> "CommitTimes":
-        def timed(write: LmdbWrite, *exception: object) -> None:
-            begun = time.perf_counter()
-            self._commit(write, *exception)
-            self.seconds.append(time.perf_counter() - begun)
-
-        LmdbWrite.__exit__ = timed  # type: ignore[method-assign]  # the daemon has no place to time it from
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        LmdbWrite.__exit__ = self._commit  # type: ignore[method-assign]  # put back
-
-
-def beside_commit(changes: list[Callable[[], object]]) -> tuple[float, float]:
+def beside_commit(store: TimedStore, changes: list[Callable[[], object]]) -> tuple[float, float]:
     """(median seconds of changes beside their own commits, median seconds of these)."""
-    with CommitTimes() as commits:
-        times = [seconds(change) for change in changes]
-    beside = [taken - commit for taken, commit in zip(times, commits.seconds, strict=True)]
-    return statistics.median(beside), statistics.median(commits.seconds)
+    before = len(store.commits)
+    times = [seconds(change) for change in changes]
+    commits = store.commits[before:]
+    beside = [taken - commit for taken, commit in zip(times, commits, strict=True)]
+    return statistics.median(beside), statistics.median(commits)
 
 
-def bench_changes(home: Replica, count: int) -> list[Row]:
+def bench_changes(home: Replica, store: TimedStore, count: int) -> list[Row]:
     """Single changes, and one that touches ten thousand others, in a store of this many issues."""
     names = [f"{PROJECT}-{number:07}" for number in range(1000, count, max(1, count // 200))][:100]
     changes: list[Callable[[], object]] = []
     for name in names:
         changes.append(partial(_carry, home, Close(actor="bench", id=name, force=True)))
         changes.append(partial(_carry, home, Reopen(actor="bench", id=name)))
-    change, commit = beside_commit(changes)
+    change, commit = beside_commit(store, changes)
     what = f"a status change at {count:,} issues, beside its commit"
     rows = [Row(what, micro(change), f"commit {micro(commit)}", change * 1e3, 1, "ms")]
     hub = f"{PROJECT}-{count - 1:07}"
@@ -148,7 +128,7 @@ def bench_changes(home: Replica, count: int) -> list[Row]:
             edge = AddEdge(actor="bench", id=f"{PROJECT}-{number:07}", edge=Edge(to=hub), check_cycles=False)
             carry_out(unit, edge)
     close, reopen = Close(actor="bench", id=hub, force=True), Reopen(actor="bench", id=hub)
-    closing, commit = beside_commit([partial(_carry, home, each) for each in (close, reopen) * 3])
+    closing, commit = beside_commit(store, [partial(_carry, home, each) for each in (close, reopen) * 3])
     each, written = closing / fan, f"commit {micro(commit / fan)}"
     what = f"closing or reopening what blocks {fan:,} others, an issue"
     rows.append(Row(what, micro(each), written, each * 1e6, 10, "µs"))

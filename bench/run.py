@@ -16,14 +16,15 @@ import lively
 import mirrors
 import served
 from measure import HEADING, Row
-from world import issue_lines, replica, scratch
+from world import TimedStore, issue_lines, replica, scratch
 
 
 def changes(scale: int) -> list[Row]:
     with scratch() as path:
-        home = replica(path)
+        store = TimedStore.open(path / "log")
+        home = replica(store)
         engine.import_lines(home, issue_lines(scale))
-        rows = engine.bench_changes(home, scale)
+        rows = engine.bench_changes(home, store, scale)
         home.store.close()
     return rows
 

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -24,7 +25,7 @@ from mootd.edges.keys import MemoryKeyStore
 from mootd.engine.membership import certify, found_town
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY
-from mootd.store.lmdb_store import LmdbStore
+from mootd.store.lmdb_store import LmdbStore, LmdbWrite
 
 PROJECT = "gen"
 DESCRIPTION = "what is to be done, why it matters, and how one will know that it is done. " * 5
@@ -73,10 +74,39 @@ def issue_lines(count: int, seed: int = 42) -> list[bytes]:
     return lines
 
 
-def replica(path: Path) -> Replica:
-    """A founded replica on LMDB."""
+class _TimedWrite(LmdbWrite):
+    """A write transaction that notes how long its commit took: what it wrote out, and the sync."""
+
+    __slots__ = ("commits",)
+
+    commits: list[float]
+
+    def __exit__(self, *exception: object) -> None:
+        begun = time.perf_counter()
+        super().__exit__(*exception)
+        self.commits.append(time.perf_counter() - begun)
+
+
+class TimedStore(LmdbStore):
+    """A store on LMDB whose commits are timed."""
+
+    __slots__ = ("commits",)
+
+    def __init__(self, environment: lmdb.Environment, handles: list[Any], folder: Path, owner: int) -> None:
+        super().__init__(environment, handles, folder, owner)
+        self.commits: list[float] = []
+        """Seconds of each."""
+
+    def write(self) -> LmdbWrite:
+        write = _TimedWrite(self._environment, self._handles, self._folder)
+        write.commits = self.commits
+        return write
+
+
+def replica(store: LmdbStore) -> Replica:
+    """A founded replica."""
     entropy = SystemEntropy()
-    made = Replica(LmdbStore.open(path / "log"), MemoryKeyStore(entropy), SystemClock(), entropy)
+    made = Replica(store, MemoryKeyStore(entropy), SystemClock(), entropy)
     with made.transaction() as unit:
         found_town(unit, SeedSigner(b"r" * 32).public)
     return made

@@ -1,0 +1,57 @@
+"""Bookkeeping is never replicated: what a machine notes for itself stands in its store, and is no event."""
+
+from collections.abc import Callable
+
+import pytest
+
+from moot_protocol.requests import AddComment
+from moot_testkit.engine import Desk
+from mootd.engine import carried, layout
+from mootd.engine.access_tokens import note_use
+from mootd.engine.carried import Carried
+from mootd.engine.home import note_home
+from mootd.engine.mirrors import MirrorRow, put_mirror
+from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.sharing import note_followed
+from mootd.engine.unit import Unit
+from mootd.ports import Home
+from mootd.service.writes import once
+from mootd.store.port import Table
+
+AUTHOR, PLANE = b"a" * 32, b"p" * 16
+
+
+def keep_the_answer(unit: Unit) -> None:
+    once(unit, AddComment(actor="alice", id="mt-1", text="hello"), "key", lambda _: "answered")
+
+
+NOTES: dict[str, Callable[[Unit], object]] = {
+    "how far shares were followed": lambda unit: note_followed(unit, 7),
+    "what stands in a mirrored file": lambda unit: put_mirror(
+        unit, MirrorRow(folder="/w", file="f", workspace="w1", project="mt", plane=PLANE, arrival=3)
+    ),
+    "what a remote carries": lambda unit: carried.put(unit.transaction, 1, 1, AUTHOR, Carried(((1, AUTHOR),))),
+    "what a remote has lost": lambda unit: carried.rewind(unit.transaction, 1, 1, AUTHOR, Carried(())),
+    "a frame that waits": lambda unit: Outbox(unit.transaction, 1).put(OutFrame(1, "batches", b"sealed", unit.now_ms)),
+    "where its data lies": lambda unit: note_home(unit, Home(b"machine", b"elsewhere")),
+    "that a token was used": lambda unit: note_use(unit, "token"),
+    "what was answered under a key": keep_the_answer,
+}
+
+
+@pytest.mark.parametrize("what", NOTES)
+def test_what_a_machine_notes_for_itself_is_no_event(what: str) -> None:
+    desk = Desk().found()
+    desk.create("mt-1")
+    before, events = stored(desk), desk.replica.arrival
+    with desk.replica.transaction() as unit:
+        NOTES[what](unit)
+    assert stored(desk) != before, "nothing was noted"
+    assert desk.replica.arrival == events
+
+
+def stored(desk: Desk) -> list[tuple[bytes, bytes]]:
+    """What the machine keeps beside its log, but for the clock, which only moves."""
+    with desk.replica.read() as reader:
+        kept = [*reader.scan(Table.META, b"\0"), *reader.scan(Table.OUTBOX, b"\0")]
+    return [row for row in kept if row[0] != layout.CLOCK]
