@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, Final, TypedDict
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import LONGEST_LIMIT
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Blocked, Create, Edge, IssueFields, ListIssues, Ready, Update
 
@@ -211,15 +212,11 @@ def _mapping(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return dict(value)
 
 
-_LONGEST: Final = 2**31 - 1
-"""The longest limit that means something: no list has so many."""
-
-
 def _checked(limit: Any) -> Any:
     """A limit, 0 (all) for one that no list can reach; what is no number the daemon refuses."""
     if isinstance(limit, int) and limit < 0:
         raise RefusedError("limit can't be negative", code=Code.USAGE, hint="use 0 for all")
-    return 0 if isinstance(limit, int) and limit > _LONGEST else limit
+    return 0 if isinstance(limit, int) and limit > LONGEST_LIMIT else limit
 
 
 _KNOWN: Final = {

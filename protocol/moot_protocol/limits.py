@@ -217,6 +217,10 @@ AUDIT_GATHERED_MS: Final = 1000
 AUDIT_RESOURCES: Final = 64
 """Names of what a request is about that are decided on and recorded one by one; with more it is refused."""
 
+# -- Lists -------------------------------------------------------------------------------------------------------
+LONGEST_LIMIT: Final = 2**31 - 1
+"""Rows: the longest limit of a list that means something; a longer one means all, since no list has so many."""
+
 # -- Leases (every replica of a town must read alike, so a change here is a new version) --------------------------
 LEASE_MARGIN_MS: Final = 60_000
 """Milliseconds before its end that a holder stops, and after it that others wait: clocks two minutes apart are safe."""

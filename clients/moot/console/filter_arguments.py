@@ -11,6 +11,7 @@ from moot.console.command import Context
 from moot.console.context import own_projects
 from moot.console.grammar import comma_separated
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import LONGEST_LIMIT
 from moot_protocol.listing import Filter
 
 LOWEST_PRIORITY: Final = 4
@@ -21,8 +22,6 @@ SORTS: Final = ("priority", "created", "updated", "closed", "status", "id", "tit
 _TYPE_ALIASES: Final = {
     "mr": "merge-request", "feat": "feature", "mol": "molecule", "dec": "decision", "adr": "decision",
 }  # fmt: skip
-_LONGEST: Final = 2**31 - 1
-"""The longest limit that means something: no list has so many."""
 _TIMES: Final = ("created", "updated", "closed", "due", "defer")
 
 
@@ -95,7 +94,7 @@ def checked_limit(arguments: Namespace) -> int:
     limit: int = arguments.limit
     if limit < 0:
         raise RefusedError("--limit can't be negative", code=Code.USAGE, hint="use --limit 0 for all")
-    return limit if limit <= _LONGEST else 0
+    return limit if limit <= LONGEST_LIMIT else 0
 
 
 def projects_of(context: Context) -> tuple[str, ...]:

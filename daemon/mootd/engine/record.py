@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 
 from moot_protocol.charter import is_void
-from moot_protocol.event import LEAF_PREFIX_BYTES, Event, NewEntity
+from moot_protocol.event import LEAF_PREFIX_BYTES, Event
 from moot_protocol.kinds import (
     ADMIN_KINDS,
     CERTIFICATE,
@@ -206,21 +206,25 @@ class Merge:
         return superseded
 
 
-def record_of_new(plane: int, entity: NewEntity, events: Sequence[Event], feed: int, arrival: int) -> Record:
+Plain: TypeAlias = tuple[Event, Sequence[str], Sequence[Any]]
+"""An event that supersedes and removes nothing, the keys it writes, and their values in the same order."""
+
+
+def record_of_new(plane: int, said: Sequence[Plain], feed: int, arrival: int) -> Record:
     """The record of an entity that these events alone make: as `Merge` leaves it where all they say counts.
 
     Args:
         plane: the plane's number.
-        entity: what the events say.
-        events: at least one; they supersede and remove nothing, and ascend in time.
+        said: at least one event of one entity, ascending in time.
         feed: the number of their author's feed.
         arrival: the first one's arrival number; those of the others follow.
     """
-    groups: list[Group] = []
-    for event, (shape, values) in zip(events, entity.events, strict=True):
-        groups.append(group_of_plain(entity.kind, event, shape.keys, values, feed, arrival))
-        arrival += 1
-    return Record(plane, entity.kind, entity.entity, arrival - 1, groups[0].hlc, groups[-1].hlc, groups)
+    first = said[0][0].skeleton
+    groups = [
+        group_of_plain(first.kind, event, keys, values, feed, at)
+        for at, (event, keys, values) in enumerate(said, arrival)
+    ]
+    return Record(plane, first.kind, first.entity, groups[-1].arrival, first.hlc, groups[-1].hlc, groups)
 
 
 def group_of_plain(

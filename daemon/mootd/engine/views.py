@@ -17,11 +17,11 @@ from mootd.engine.layout import Views
 from mootd.engine.record import (
     HasCome,
     Merge,
+    Plain,
     Record,
     Speaker,
     decode_record,
     encode_record,
-    group_of_plain,
     may_say_all,
     record_of_new,
 )
@@ -156,7 +156,7 @@ class ViewWriter:
         if eid in self._new and eid not in self._open and values is not None and may_say_all(role, kind):
             keys = event.plain_keys
             if keys is not None:
-                self._begin(eid, plane, event, keys, values, feeds[0], arrival)
+                self._begin(eid, plane, [(event, keys, values)], feeds[0], arrival)
                 return 0
         record = self._open.get(eid) or self._to_change(eid, plane, kind, entity)
         previous, updated = record.head, record.updated
@@ -180,17 +180,22 @@ class ViewWriter:
             if changed is not None:
                 changed.update(keys)
 
-    def _begin(
-        self, eid: int, plane: int, event: Event, keys: tuple[str, ...], values: list[Any], feed: int, arrival: int
-    ) -> None:
-        """Apply the first event of a new entity: all of it counts, and there is nothing that it could change."""
-        kind, entity, hlc = event.skeleton.kind, event.skeleton.entity, event.skeleton.hlc
-        group = group_of_plain(kind, event, keys, values, feed, arrival)
-        self._open[eid] = Record(plane, kind, entity, arrival, hlc, hlc, [group])
-        place = place_suffix(self._author_of(feed), event.n, event.leaf)
-        self.digest(plane).add(terms(place_prefix(kind, entity), keys, place))
-        if kind == ISSUE:
-            self._simple[eid] = dict(zip(keys, values, strict=True))
+    def _begin(self, eid: int, plane: int, said: Sequence[Plain], feed: int, arrival: int) -> None:
+        """Apply the first events of an entity: all they say counts, and there is nothing that it could change."""
+        record = self._open[eid] = record_of_new(plane, said, feed, arrival)
+        prefix, author = place_prefix(record.kind, record.entity), self._author_of(feed)
+        added, count = 0, 0
+        known: dict[str, Any] = {}
+        for event, keys, values in said:
+            added += terms(prefix, keys, place_suffix(author, event.n, event.leaf))
+            count += len(keys)
+            known.update(zip(keys, values, strict=True))
+        self.digest(plane).add(added)
+        if record.kind == ISSUE:
+            if eid not in self._new:
+                self._relinked.add(eid)
+            elif len(known) == count:
+                self._simple[eid] = known
 
     def _note(self, eid: int, keys: tuple[str, ...] | None, values: list[Any] | None, *, is_simple: bool) -> None:
         """Keep what an event added to a new issue at hand, for its row; or forget it all where it isn't so simple."""
@@ -216,20 +221,8 @@ class ViewWriter:
         eid = self.reference(plane, entity.kind, entity.entity)
         if eid in self._open or (eid not in self._new and self.record(eid) is not None):
             raise ValueError("an entity that something is known of")
-        self._open[eid] = record_of_new(plane, entity, events, feed, arrival)
-        prefix, author = place_prefix(entity.kind, entity.entity), self._author_of(feed)
-        added, count = 0, 0
-        known: dict[str, Any] = {}
-        for event, (shape, values) in zip(events, entity.events, strict=True):
-            added += terms(prefix, shape.keys, place_suffix(author, event.n, event.leaf))
-            count += len(values)
-            known.update(zip(shape.keys, values, strict=True))
-        self.digest(plane).add(added)
-        if entity.kind == ISSUE:
-            if eid not in self._new:
-                self._relinked.add(eid)
-            elif len(known) == count:
-                self._simple[eid] = known
+        said = [(event, shape.keys, values) for event, (shape, values) in zip(events, entity.events, strict=True)]
+        self._begin(eid, plane, said, feed, arrival)
 
     def replace(self, plane: int, kind: str, entity: str, events: Iterable[Replayed]) -> None:
         """Make an entity's record anew from its accepted events, in ascending order of arrival."""

@@ -124,7 +124,7 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         shown["town"] = {"name": own_name(reader, home), "key": ids.key_text(home)}
         shown["replica"] = ids.key_text(replica.id)
         # Counting takes a while in a large store, and projects and planes ask for the same numbers.
-        issues = cache(partial(_issues_of, reader, views.index))
+        issues = cache(partial(_count, reader, views.index, layout.STATUS))
         shown["planes"] = [_plane(replica, reader, plane, issues) for plane in replica.planes.values()]
         shown["projects"] = [_project(replica, each, issues) for each in workspaces(reader)]
         shown["spools"] = spools(reader)
@@ -135,9 +135,9 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
     return shown
 
 
-def _issues_of(reader: Reader, index: Table, project: int) -> int:
-    """How many issues a project has, by its local number."""
-    prefix = layout.project_prefix(layout.STATUS, project)
+def _count(reader: Reader, index: Table, issues: bytes, project: int) -> int:
+    """How many issues of a project, by its local number, stand in one list: STATUS, or DELETED."""
+    prefix = layout.project_prefix(issues, project)
     return sum(1 for _ in reader.scan(index, prefix, layout.after(prefix)))
 
 
@@ -157,6 +157,7 @@ def _plane(replica: Replica, reader: Reader, plane: PlaneRow, issues: Callable[[
         "digest": digest.hex(),
         "events": sum(row.n for row in feeds),
         "issues": sum(map(issues, projects)),
+        "deleted": sum(_count(reader, views.index, layout.DELETED, project) for project in projects),
         "feeds": len(feeds),
         "frontier": [{"author": ids.key_text(row.author), "n": row.n, "head": row.head.hex()} for row in feeds],
     }

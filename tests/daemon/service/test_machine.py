@@ -14,10 +14,12 @@ from moot_protocol.kinds import Role
 from moot_protocol.membership_requests import Salvage
 from moot_protocol.requests import (
     Create,
+    Delete,
     Doctor,
     Fsck,
     InitProject,
     IssueFields,
+    ListIssues,
     Ping,
     Script,
     Status,
@@ -105,6 +107,7 @@ def test_status_counts_what_the_log_holds(api: Api) -> None:
     status = api.call(Status())
     ledger = next(plane for plane in status["planes"] if plane["name"] == "ledger")
     assert ledger["issues"] == 3
+    assert ledger["deleted"] == 0
     assert ledger["events"] == sum(feed["n"] for feed in ledger["frontier"])
     assert ledger["feeds"] == len(ledger["frontier"]) == 2
     assert key_text(api.member.id) in {feed["author"] for feed in ledger["frontier"]}
@@ -269,6 +272,13 @@ def test_doctor_names_the_planes_that_wait_for_their_charter(api: Api) -> None:
     check = checks["every plane has its charter"]
     assert (check["ok"], check["detail"]) == (False, "far can't be written to yet")
     assert check["hint"] == "run `moot sync --wait`"
+
+
+def test_status_counts_deleted_issues_apart(api: Api) -> None:
+    create(api, 3)
+    api.call(Delete(actor="ada", id=api.call(ListIssues()).issues[0]["id"]))
+    ledger = next(plane for plane in api.call(Status())["planes"] if plane["name"] == "ledger")
+    assert (ledger["issues"], ledger["deleted"]) == (2, 1)
 
 
 def test_status_counts_the_issues_of_a_workspaces_project_on_its_plane(api: Api) -> None:

@@ -134,8 +134,9 @@ def _status(context: Context) -> int:
 
 def _sentence(status: dict[str, Any]) -> str:
     planes = status.get("planes", [])
-    issues, events = (sum(plane.get(name, 0) for plane in planes) for name in ("issues", "events"))
-    held = f"This replica holds {several(issues, 'issue')} in {several(events, 'event')}"
+    issues, deleted, events = (sum(plane.get(name, 0) for plane in planes) for name in ("issues", "deleted", "events"))
+    gone = f" and {deleted:,} deleted" if deleted else ""
+    held = f"This replica holds {several(issues, 'issue')}{gone} in {several(events, 'event')}"
     counts = {
         "alarm": _alarm_count(status),
         "conflict": status.get("conflicts", 0),

@@ -85,14 +85,19 @@ def _change(context: Context, key: str, value: str | None) -> SetSetting:
 # -- get, set, unset ---------------------------------------------------------------------------------------------
 def _get(context: Context) -> int:
     key = context.arguments.key
-    found = [] if key in PREFIX_KEYS else [each for each in read_settings(context, key) if each["key"] == key]
-    value = need_project(context) if key in PREFIX_KEYS else values_of(found).get(key, "")
-    note_origins(context, found)
+    value = need_project(context) if key in PREFIX_KEYS else _set_value(context, key)
     if context.json:
         documents.write(context, {"key": key, "value": value})
     else:
         context.terminal.out(f"{neutralise(value) if value else f'{neutralise(key)} (not set)'}\n")
     return exits.OK
+
+
+def _set_value(context: Context, key: str) -> str:
+    """What a setting is set to, and on standard error by whom where that is another town; empty for nothing."""
+    found = [each for each in read_settings(context, key) if each["key"] == key]
+    note_origins(context, found)
+    return values_of(found).get(key, "")
 
 
 def _set_arguments(parser: ArgumentParser) -> None:

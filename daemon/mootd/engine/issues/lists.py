@@ -1,6 +1,5 @@
 """Lists of issues: `list`, `ready`, `blocked` and children."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge, nsmallest
 from itertools import islice
@@ -9,6 +8,7 @@ from typing import Any, Final
 from moot_protocol import issue_document
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import CLOSED, PARENT, read_issue
+from moot_protocol.limits import LONGEST_LIMIT
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Children, ListIssues, Ready
 from mootd.engine import layout
@@ -328,7 +328,7 @@ def sort_key(name: str) -> SortKey:
 
 def _some(found: Iterable[Candidate], limit: int) -> list[Candidate]:
     """What a page is made of: as many as its limit, and one more if there are more."""
-    return list(islice(found, limit + 1) if 0 < limit < sys.maxsize else found)
+    return list(islice(found, limit + 1) if 0 < limit <= LONGEST_LIMIT else found)
 
 
 def _is_last_changed(request: ListIssues) -> bool:

@@ -72,6 +72,12 @@ def status(facts: Any = FACTS, **changes: Any) -> Outcome:
     return run_console("status", {"status": STATUS | changes}, facts=facts)
 
 
+def test_status_tells_of_deleted_issues_too_since_an_import_counts_them() -> None:
+    ledger = {"name": "ledger", "digest": "ab" * 32, "events": 4212, "issues": 3077, "deleted": 346, "feeds": 2}
+    told = "This replica holds 3,077 issues and 346 deleted in 4,212 events; all is well."
+    assert status(planes=[ledger]).out.splitlines()[0] == told
+
+
 def test_status_begins_with_one_sentence_and_goes_on_with_facts() -> None:
     lines = status().out.splitlines()
     assert lines[0] == "This replica holds 3,077 issues in 4,212 events; all is well."
