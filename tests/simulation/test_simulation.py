@@ -96,10 +96,17 @@ def test_every_kind_of_trouble_between_towns_happens_within_a_few_seeds() -> Non
     assert not missing_of(expected, Plan(3, 5, 45, towns=3), 20)
 
 
+TANGLED = Plan(members=2, hostiles=1, steps=30, breaks=True, graphs=True)
+
+
 @pytest.mark.parametrize("seed", range(30 if IS_CI else 2))
 def test_graphs_that_somebody_hostile_makes_are_settled_alike_everywhere(seed: int) -> None:
-    report = simulation.run(seed, Plan(members=2, hostiles=1, steps=30, breaks=True, graphs=True))
-    assert report.counts["hostile: graphs"]
+    """Not every seed makes one: chance picks what the hostile replica does in each step."""
+    simulation.run(seed, TANGLED)
+
+
+def test_somebody_hostile_makes_graphs_within_a_few_seeds() -> None:
+    assert not missing_of({"hostile: graphs"}, TANGLED, 10)
 
 
 def test_a_failing_seed_says_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
