@@ -1,13 +1,14 @@
 """The daemon put together: the only place that knows every part, and the only one that hosts the console.
 
 Invariant: readiness is told only after a request has gone through the socket and come back; what was accepted before a
-stop is finished; the store is closed last. What a ping doesn't need is loaded when the socket is served already.
+stop is finished; the store is closed last. What neither pings nor quick reads need is loaded when the socket is served
+already, but at once and not when it is asked for: another release may be installed there by then. Only what a single
+kind of remote needs waits for the first of that kind.
 """
 
 import asyncio
 import gc
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -22,11 +23,10 @@ import structlog
 
 from moot.console.terminal import Facts
 from moot.facts import ACTORS
-from moot.rpc import Client
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.machine_requests import Ping
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Ping
 from moot_protocol.rpc import Call, decode_params
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import activated, listening
@@ -45,7 +45,8 @@ from mootd.service.access_tokens import Tokens
 from mootd.service.audit_gathering import AuditGathering
 from mootd.service.front import Front
 from mootd.service.gate import Gate
-from mootd.service.machine import Machine
+from mootd.service.own_machine import Machine
+from mootd.service.quick_reads import QuickReads
 from mootd.store.lmdb_store import LmdbStore
 from mootd.version import VERSION
 from mootd.writer import Commit, Writer
@@ -129,7 +130,7 @@ class _Console:
 
     @staticmethod
     def _crashed(error: Exception) -> str:
-        request = secrets.token_hex(6)
+        request = os.urandom(6).hex()
         _log.error("console.crashed", request=request, exc_info=error)
         return request
 
@@ -244,8 +245,6 @@ class Daemon:
             executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
             serving = stack.enter_context(self._serving(replica, machine, executor))
             listener = activated(environment, pid) or stack.enter_context(listening(self._places.socket))
-            gc.freeze()  # without a collection, which would take a tenth of the start and find next to nothing
-            gc.set_threshold(*COLLECT_AFTER)
             console = _Console(serving.front, serving.gate, self._clock)
             server = ControlServer(serving.front, console, _Observer(), Settings(version=VERSION), serving.gate)
             asyncio.run(self._serve(server, serving, listener, stop))
@@ -280,7 +279,7 @@ class Daemon:
         # Their own threads: a remote or a file system that hangs must not keep readers waiting.
         exchanging = ThreadPoolExecutor(EXCHANGERS, "exchange")
         mirroring = ThreadPoolExecutor(MIRRORERS, "mirror")
-        front = Front(lambda _: machine.ping())
+        front = Front(machine.ping, QuickReads(replica))
         records = AuditGathering(partial(writer.submit, atomic=True), self._clock)
         records.start()
         gate = _gate(machine, front, replica, records, executor)
@@ -377,6 +376,8 @@ class Daemon:
 
     def _answering_pid(self) -> int | None:
         """Who answers at the socket; None, with a line in the log, where nobody does."""
+        from moot.rpc import Client
+
         try:
             with Client(self._places.socket) as client:
                 pid: int = client.call(Ping())["pid"]
@@ -396,7 +397,7 @@ async def _work(serving: _Serving, tested: asyncio.Event, stop: Callable[[], obj
         serving.front.failed(error)
         stop()
         raise
-    gc.freeze()
+    _collect()
     tasks = [
         loop.create_task(parts.hub.run(), name="exchange"),
         loop.create_task(parts.mirrors.run(), name="mirrors"),
@@ -412,6 +413,13 @@ async def _work(serving: _Serving, tested: asyncio.Event, stop: Callable[[], obj
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _collect() -> None:
+    """Look for garbage from now on, which the loading left next to none of: `mootd.main` has put that off."""
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+    gc.enable()
 
 
 class _Stop:

@@ -1,48 +1,19 @@
-"""The command `mootd`: run the daemon in the foreground."""
+"""The entry point of `mootd`.
 
-import argparse
-import os
-import sys
+Loading makes objects by the hundred thousand and next to no garbage, and to look for that would take an eighth of the
+start. So it is put off before anything else is loaded; the daemon takes it up again once all is there (`mootd.app`).
+"""
+
+import gc
 from collections.abc import Sequence
-from pathlib import Path
-
-from moot_protocol.errors import Code, MootError
-from mootd.app import Daemon
-from mootd.edges.clock import SystemClock
-from mootd.edges.logs import LEVELS, Style, logging_to
-from mootd.edges.notify import Notifier
-from mootd.edges.paths import locate
-from mootd.version import VERSION
-
-EXIT_FAILED = 1
-EXIT_DENIED = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `mootd` and return its exit code."""
-    options = _parser().parse_args(arguments)
-    places = locate(os.environ, data=options.data)
-    style = Style(options.log_style) if options.log_style else Style.CONSOLE if sys.stderr.isatty() else Style.JSON
+    gc.disable()
     try:
-        with logging_to(SystemClock(), style=style, level=options.log_level, file=options.log_file):
-            Daemon(places, Notifier.from_environment()).run(dict(os.environ), os.getpid())
-    except MootError as error:
-        print(f"mootd: {error.message}", file=sys.stderr)  # noqa: T201 - the log may be what failed
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201 - the log may be what failed
-        return EXIT_DENIED if error.code is Code.DENIED else EXIT_FAILED
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        from mootd.command import run
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mootd", description="Moot's daemon: keeps the log and serves the clients.")
-    parser.add_argument("--version", action="version", version=f"mootd {VERSION}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="serve in the foreground")
-    run.add_argument("--data", type=Path, help="the data folder (default: $XDG_DATA_HOME/moot)")
-    run.add_argument("--log-level", choices=list(LEVELS), default="info")
-    run.add_argument("--log-style", choices=[style.value for style in Style], help="default: by where stderr leads")
-    run.add_argument("--log-file", type=Path, help="log here instead of stderr; a new file every day, 30 kept")
-    return parser
+        return run(arguments)
+    finally:
+        gc.enable()

@@ -1,21 +1,31 @@
 """The daemon as a process: ready only when it answers, alone on its data, and nothing is lost when it ends."""
 
+import asyncio
+import gc
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 from moot.rpc import Client
-from moot_protocol.requests import Create, Fsck, InitTown, IssueFields, ListIssues, Ping, Stop
+from moot_protocol.machine_requests import Fsck, Ping, Stop
+from moot_protocol.requests import Create, InitTown, IssueFields, ListIssues
 from moot_testkit.ledger import PATIENCE_S
 from moot_testkit.machine import BIN, PROJECT, Machine, machine
+from mootd.app import _Parts, _Serving, _work
+from mootd.service.front import Front
+from mootd.service.gate import Gate
+from mootd.service.quick_reads import QuickReads
 
 
 class Manager:
@@ -148,6 +158,46 @@ def activated(town: Machine, manager: Manager, handed: socket.socket) -> "subpro
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_what_neither_pings_nor_quick_reads_need_is_loaded_when_the_socket_is_served_already() -> None:
+    code = "import sys, mootd.command; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    later = {
+        "moot.console.main", "moot.rpc", "mootd.engine.fsck", "mootd.exchange", "mootd.mirror", "mootd.service.machine",
+        "mootd.service.reads", "mootd.service.service", "mootd.service.writes", "mootd.spool", "watchfiles",
+    }  # fmt: skip
+    assert "mootd.service.quick_reads" in loaded
+    assert not loaded & later
+
+
+async def test_garbage_is_looked_for_as_soon_as_all_is_loaded(collecting: None) -> None:
+    tested, looked_for = asyncio.Event(), asyncio.Event()
+    tested.set()
+
+    async def work() -> None:
+        if gc.isenabled():
+            looked_for.set()
+
+    part = SimpleNamespace(run=work)
+    parts = cast("_Parts", SimpleNamespace(hub=part, mirrors=part, scrub=part, service=None))
+    front = Front(dict, cast("QuickReads", None))
+    gc.disable()
+    with ThreadPoolExecutor(1) as executor:
+        await _work(_Serving(front, cast("Gate", None), lambda: parts, executor), tested, looked_for.clear)
+    assert looked_for.is_set()
+
+
+@pytest.fixture
+def collecting() -> Iterator[None]:
+    """Leaves the test's own collector as it was."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+    gc.enable()
 
 
 def test_a_second_daemon_on_the_same_data_is_refused_and_the_first_serves_on(serving: Serving) -> None:

@@ -8,32 +8,18 @@ from moot_protocol.frontier import Entry, Frontier, summary
 from moot_protocol.ids import key_text
 from moot_protocol.issue import facts
 from moot_protocol.request_base import Request
-from moot_protocol.requests import WorkspaceInfo
-from mootd.engine.exchange import Snapshot as Source
 from mootd.engine.issues.handoffs import handoffs_of
-from mootd.engine.issues.holding import attention
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import seen
 from mootd.engine.record import live_of
-from mootd.engine.workspaces import read_workspace
-from mootd.service.mail import nudges_for
 from mootd.service.snapshot import Snapshot
 
 LIVE_MS: Final = 3 * 60 * 1000
 """A machine that was heard of within this time counts as live: one on a line to a broker speaks every minute."""
 
 
-def workspace_info(snapshot: Snapshot, request: WorkspaceInfo) -> dict[str, Any] | None:
-    """What is known of a workspace, and what of the actor's claims wants attention."""
-    found = read_workspace(snapshot.reader, request.workspace)
-    if found is None or not request.actor:
-        return found
-    claims = attention(snapshot.reader, snapshot.entities, request.actor, snapshot.now_ms)
-    nudges = nudges_for(snapshot, request.actor)
-    return found | ({"claims": claims} if claims else {}) | ({"nudges": nudges} if nudges else {})
-
-
 def _frontier(snapshot: Snapshot, plane: int) -> Frontier:
-    source = Source(snapshot.reader)
+    source = LogSnapshot(snapshot.reader)
     rows = (source.feed(number) for number in source.numbers(plane))
     return tuple(Entry(row.author, row.n, row.head, row.forked_at) for row in rows if row.n or row.forked_at)
 
@@ -63,6 +49,5 @@ def _handoffs(snapshot: Snapshot, request: Handoffs) -> list[dict[str, Any]]:
 CLAIM_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
     ClaimPeers: _claim_peers,
     Handoffs: _handoffs,
-    WorkspaceInfo: workspace_info,
 }
 """What each of them is answered with."""

@@ -1,7 +1,7 @@
-"""What answers from the first moment on: a ping at once, everything else as soon as the rest of the daemon is loaded.
+"""What answers from the first moment on: pings and quick reads at once, all else once the rest of the daemon is loaded.
 
-Most of a start is the loading of code that no ping needs, so the socket is served before. Invariant: nothing but a ping
-is carried out before `loaded`; whatever was asked until then waits for it, and fails with what loading failed with.
+Most of a start is the loading of code that neither needs, so the socket is served before. Invariant: nothing else is
+carried out before `loaded`; whatever was asked until then waits for it, and fails with what loading failed with.
 """
 
 import asyncio
@@ -9,8 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from moot_protocol.machine_requests import Ping
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Ping
+from mootd.service.quick_reads import QuickReads
 
 if TYPE_CHECKING:
     from mootd.service.service import Service
@@ -23,10 +24,12 @@ class Front:
 
     Args:
         ping: answers a ping.
+        quick: answers quick reads.
     """
 
-    def __init__(self, ping: Callable[[Ping], dict[str, Any]]) -> None:
+    def __init__(self, ping: Callable[[], dict[str, Any]], quick: QuickReads) -> None:
         self._ping = ping
+        self._quick = quick
         self._coming: Future[Service] = Future()
         self._service: Service | None = None
 
@@ -58,20 +61,20 @@ class Front:
         self, request: Request[R], key: str = "", wait: Callable[["Future[Any]"], Any] = lambda future: future.result()
     ) -> R:
         """As `Service.call`; `wait` waits for the service too."""
+        if self._quick.take(request):
+            return self._quick.answer(request)
         service: Service = self._service or wait(self._coming)
         return service.call(request, key, wait=wait)
 
     # -- From the loop: `Dispatcher` -----------------------------------------------------------------------------
     def is_quick(self, request: Request[Any]) -> bool:
         """Whether a request is answered at once, on the loop."""
-        return type(request) is Ping or (self._service is not None and self._service.is_quick(request))
+        return type(request) is Ping or self._quick.take(request)
 
     def handle(self, request: Request[Any], key: str) -> Any:
         """Answer a quick request."""
-        if isinstance(request, Ping):
-            return self._ping(request)
-        service = self._service or self._coming.result()
-        return service.handle(request, key)
+        del key  # reads need none
+        return self._ping() if isinstance(request, Ping) else self._quick.answer(request)
 
     def begin(
         self, request: Request[Any], key: str, deadline: float, answered: Callable[[Any, BaseException | None], object]
@@ -82,7 +85,7 @@ class Front:
     async def handle_async(self, request: Request[Any], key: str, deadline: float) -> Any:
         """Answer any other request."""
         if isinstance(request, Ping):
-            return self._ping(request)
+            return self._ping()
         await self.until_loaded()
         service = self._service or self._coming.result()
         return await service.handle_async(request, key, deadline)

@@ -8,33 +8,38 @@ from typing import Any, Final, NamedTuple
 
 from moot_protocol import ids
 from moot_protocol.access_requests import CheckAccess, ShowAccess, ValidateAccess
+from moot_protocol.checks import checked
 from moot_protocol.errors import RefusedError
 from moot_protocol.limits import MIB
+from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Doctor, Fsck, Ping, Status, Stop
-from moot_protocol.rpc import RPC_VERSION
-from mootd.edges.access_file import FILE_NAME, AccessFile
-from mootd.edges.paths import Places
 from mootd.engine import layout
 from mootd.engine.entities import Entities
 from mootd.engine.fsck import Checker, Problem, Stretch
 from mootd.engine.home import is_copied
 from mootd.engine.log import FeedRow, PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.mirrors import mirrors
 from mootd.engine.planes import clashing_prefixes
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.engine.towns import home_of, own_name
+from mootd.engine.towns import home_of, known_name
 from mootd.engine.workspaces import workspaces
-from mootd.ports import Clock, Entropy
 from mootd.service.access_reads import check_access, show_access, validate_access
 from mootd.service.lapses import lapse_alarms
+from mootd.service.own_machine import Machine
 from mootd.service.spool_reads import spool_alarms, spool_checks, spools
 from mootd.store.port import Reader, Table
-from mootd.version import VERSION
 
 AT_REST: Final = "the log is plain text on this disk, protected by file modes only; keys too"
 _FREE_BYTES: Final = 256 * MIB
+_MAKE_ROOM: Final = "free some space; writes are refused without"
+_RESTORE: Final = "restore the folder `keys` in the data folder from a backup"
+_WITHOUT: Final = {
+    TOWN_KEY: "without one, `moot recover` gives the town a new key for its recovery words",
+    REPLICA_KEY: "without one, `moot export` what is here, move the data folder away, and join anew: `moot join`",
+}
+"""Key → what helps where no backup has it."""
 _LOG: Final = "log:"
 
 
@@ -53,39 +58,6 @@ _PHASES: Final = {
     "views:": _Phase(Checker.check_records, "index:"),
     "index:": _Phase(Checker.check_index, ""),
 }
-
-
-class Machine:
-    """Facts about the process.
-
-    Args:
-        places: where everything lies.
-        clock: the machine's clock.
-        entropy: for names of sessions.
-        stop: asks the daemon to end.
-    """
-
-    def __init__(self, places: Places, clock: Clock, entropy: Entropy, stop: Callable[[], None]) -> None:
-        self.places = places
-        self.access = AccessFile(places.config_file.parent / FILE_NAME)
-        self.clock = clock
-        self.stop = stop
-        self._entropy = entropy
-        self._started_ms = clock.monotonic_ms()
-
-    def new_session(self) -> str:
-        """A name for something that goes over several requests."""
-        return ids.base32(self._entropy.bytes(16), 20)
-
-    def ping(self) -> dict[str, Any]:
-        """Who answers."""
-        return {
-            "pid": os.getpid(),
-            "uptime_ms": self.clock.monotonic_ms() - self._started_ms,
-            "version": VERSION,
-            "protocol": RPC_VERSION,
-            "data": str(self.places.data),
-        }
 
 
 def _ping(machine: Machine, replica: Replica, request: Ping) -> dict[str, Any]:
@@ -114,14 +86,15 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         "conflicts": 0,
         "parked": 0,
         "jobs": [],
-        "alarms": list(_alarms(replica)),
+        "alarms": [*_narrowness(machine), *_alarms(replica)],
     }
     if not replica.is_founded:
         return shown
     with replica.read() as reader:
         views = replica.views_of(reader)
         home = home_of(replica.planes.values())
-        shown["town"] = {"name": own_name(reader, home), "key": ids.key_text(home)}
+        name = known_name(LogSnapshot(reader), replica.planes.values(), home)
+        shown["town"] = {"name": name, "key": ids.key_text(home)}
         shown["replica"] = ids.key_text(replica.id)
         # Counting takes a while in a large store, and projects and planes ask for the same numbers.
         issues = cache(partial(_count, reader, views.index, layout.STATUS))
@@ -161,6 +134,18 @@ def _plane(replica: Replica, reader: Reader, plane: PlaneRow, issues: Callable[[
         "feeds": len(feeds),
         "frontier": [{"author": ids.key_text(row.author), "n": row.n, "head": row.head.hex()} for row in feeds],
     }
+
+
+def _narrowness(machine: Machine) -> Iterator[dict[str, Any]]:
+    """What the doctor finds of the disk: who reads only `status` has to hear of it before writes are refused."""
+    has_room, free = _room(machine.places.data)
+    if not has_room:
+        yield {
+            "code": "disk_full",
+            "severity": "warning",
+            "message": f"the disk that the data lies on is nearly full: {free}",
+            "hint": _MAKE_ROOM,
+        }
 
 
 def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
@@ -264,36 +249,34 @@ def _mirrors(replica: Replica) -> Iterator[dict[str, Any]]:
 # -- Doctor ------------------------------------------------------------------------------------------------------
 def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[str, Any]]:
     del request
-    disk = os.statvfs(machine.places.data)
-    free = disk.f_bavail * disk.f_frsize
     checks = [
-        _check("data folder is private", *_is_private(machine.places.data)),
-        _check(
-            "disk has room",
-            free > _FREE_BYTES,
-            f"{free // MIB} MiB free",
-            "free some space; writes are refused without",
-        ),
-        _check("town is founded", replica.is_founded, "", "run `moot init` in your project"),
-        _check(
+        checked("data folder is private", *_is_private(machine.places.data)),
+        checked("disk has room", *_room(machine.places.data), _MAKE_ROOM),
+        checked("town is founded", replica.is_founded, "", "run `moot init` in your project"),
+        checked(
             "clock is not behind the log",
             replica.clock.last >> 16 <= machine.clock.now_ms() + 60_000,
             "",
             "set the machine's clock right",
         ),
-        _check("every plane has its charter", *_has_charters(replica), "run `moot sync --wait`"),
-        _check("no feed is forked", not any(map(_is_forked, replica.feeds.values())), "", "see `moot fork list`"),
+        checked("no feed is forked", not any(map(_is_forked, replica.feeds.values())), "", "see `moot fork list`"),
     ]
+    if not replica.is_founded or replica.keys.has(REPLICA_KEY):  # whose feeds they are is told by that key
+        checks.append(checked("every plane has its charter", *_has_charters(replica), "run `moot sync --wait`"))
     with replica.read() as reader:
         checks += spool_checks(spools(reader))
-    keys = (TOWN_KEY, REPLICA_KEY) if replica.is_founded else ()
+    keys = _WITHOUT if replica.is_founded else {}
     return checks + [
-        _check(f"{name} key is here", replica.keys.has(name), "", "restore it from a backup") for name in keys
+        checked(f"{name} key is here", replica.keys.has(name), "", f"{_RESTORE}; {without}")
+        for name, without in keys.items()
     ]
 
 
-def _check(name: str, ok: bool, detail: str, hint: str) -> dict[str, Any]:
-    return {"check": name, "ok": ok, "detail": detail, "hint": "" if ok else hint}
+def _room(folder: Path) -> tuple[bool, str]:
+    """Whether the disk that a folder lies on has room for what may be written, and how much is free, in words."""
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    return free > _FREE_BYTES, f"{free // MIB} MiB free"
 
 
 def _has_charters(replica: Replica) -> tuple[bool, str]:

@@ -5,23 +5,10 @@ from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.kinds import ISSUE
+from moot_protocol.machine_requests import Events, Prove
 from moot_protocol.request_base import Request
-from moot_protocol.requests import (
-    Blocked,
-    Children,
-    Conflicts,
-    Cycles,
-    Edges,
-    EdgeTree,
-    Events,
-    Export,
-    History,
-    ListIssues,
-    Prove,
-    Ready,
-    ResolveIds,
-    Show,
-)
+from moot_protocol.requests import Blocked, Children, Conflicts, Cycles, Edges, EdgeTree, History
+from moot_protocol.transfer_requests import Export
 from mootd.engine import layout
 from mootd.engine.issues import aliases, conflicts, exporting, history, trees
 from mootd.engine.issues.holding import contest
@@ -38,27 +25,13 @@ from mootd.service.membership_reads import MEMBERSHIP_READS
 from mootd.service.memory_reads import MEMORY_READS
 from mootd.service.molecule_reads import MOLECULE_READS
 from mootd.service.query_reads import QUERY_READS
+from mootd.service.quick_reads import QUICK_READS
 from mootd.service.sharing import SHARE_READS
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Table
 
 EVENTS_PAGE: Final = 1000
 _MOST_ARRIVALS: Final = 2**63
-
-
-def _show(snapshot: Snapshot, request: Show) -> list[dict[str, Any]]:
-    issues = snapshot.issues
-    found = []
-    for typed in request.ids:
-        name, eid, record = issues.find(typed)
-        if request.as_of is None:
-            found.append(issues.full_document(eid, record))
-            continue
-        document = history.as_of(issues, record, request.as_of)
-        if document is None:
-            raise RefusedError(f"{name} did not exist then", code=Code.NOT_FOUND)
-        found.append(document | {"_short": issues.names.unique_chars(name)})
-    return found
 
 
 def _conflicts(snapshot: Snapshot, request: Conflicts) -> list[dict[str, Any]]:
@@ -117,16 +90,9 @@ def _history(snapshot: Snapshot, request: History) -> list[dict[str, Any]]:
     return history.history(snapshot.issues, request.id, request.limit)
 
 
-def _resolve_ids(snapshot: Snapshot, request: ResolveIds) -> list[str]:
-    return [snapshot.issues.names.resolve(typed)[0] for typed in request.ids]
-
-
 READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
-    ListIssues: lambda snapshot, request: snapshot.lists(request.filter.plane).issues(request),
-    Ready: lambda snapshot, request: snapshot.lists(request.filter.plane).ready(request),
     Blocked: lambda snapshot, request: snapshot.lists(request.filter.plane).blocked(request),
     Children: lambda snapshot, request: snapshot.lists("").children(request),
-    Show: _show,
     History: _history,
     Conflicts: _conflicts,
     Edges: lambda snapshot, request: trees.list_edges(snapshot.issues, request),
@@ -135,9 +101,9 @@ READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
     Export: lambda snapshot, request: exporting.export_page(
         snapshot.issues_of(request.filter.plane), request, snapshot.now_ms
     ),
-    ResolveIds: _resolve_ids,
     Events: events_since,
     Prove: _prove,
+    **QUICK_READS,
     **CLAIM_READS,
     **MOLECULE_READS,
     **MEMBERSHIP_READS,

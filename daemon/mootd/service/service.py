@@ -16,22 +16,12 @@ import structlog
 from moot_protocol.access_requests import ImportAccess
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CheckRemote, Sync
-from moot_protocol.listing import Filter
+from moot_protocol.machine_requests import Events, Status
 from moot_protocol.membership_requests import Recover
 from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import (
-    Events,
-    Import,
-    ImportEdits,
-    InitTown,
-    ListIssues,
-    Ready,
-    ResolveIds,
-    Show,
-    Status,
-    WorkspaceInfo,
-)
+from moot_protocol.requests import InitTown
+from moot_protocol.transfer_requests import Import, ImportEdits
 from mootd.engine.audit import note
 from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.first_lines import FirstLines
@@ -49,8 +39,9 @@ from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
 from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
 from mootd.service.founding import found
 from mootd.service.lease_reads import lease_alarms
-from mootd.service.machine import MACHINE, Machine
+from mootd.service.machine import MACHINE
 from mootd.service.membership_writes import MEMBERSHIP_WRITES, NEW_IDENTITY, SECRET
+from mootd.service.own_machine import Machine
 from mootd.service.reads import READS
 from mootd.service.scrub import scrub_alarms
 from mootd.service.snapshot import Snapshot
@@ -62,11 +53,6 @@ from mootd.writer import Writer
 
 R = TypeVar("R")
 
-QUICK_ROWS: Final = 100
-"""Rows of a list that is answered on the loop itself."""
-_QUICK: Final = frozenset({Show, ResolveIds, WorkspaceInfo})
-_NO_FILTER: Final = Filter()
-_PLACE_ONLY: Final = frozenset({"projects", "plane"})
 _EXCHANGE: Final = {**EXCHANGE_WRITES, **MEMBERSHIP_WRITES}
 _MIRRORS: Final = frozenset(MIRROR_REQUESTS)
 _SECRET: Final = SECRET_ANSWERS | SECRET
@@ -153,19 +139,7 @@ class Service:
                 return answer
             self.commits.wait(seen, left)
 
-    # -- From the loop: `Dispatcher` -----------------------------------------------------------------------------
-    def is_quick(self, request: Request[Any]) -> bool:
-        """Whether a request is answered at once, on the loop."""
-        if isinstance(request, ListIssues | Ready):
-            plain = not _parts(request.filter) - _PLACE_ONLY and not request.texts
-            return plain and 0 < request.limit <= QUICK_ROWS and request.sort == "priority"
-        return type(request) in _QUICK
-
-    def handle(self, request: Request[Any], key: str) -> Any:
-        """Answer a quick request."""
-        del key  # reads need none
-        return self._read(request)
-
+    # -- From the loop -------------------------------------------------------------------------------------------
     def begin(
         self, request: Request[Any], key: str, deadline: float, answered: Callable[[Any, BaseException | None], object]
     ) -> Callable[[], object] | None:
@@ -360,10 +334,6 @@ async def _read_remotes(hub: Hub) -> None:
             hint="see `moot remote list`; `moot remote remove NAME` takes one away that is gone for good",
             retryable=True,
         )
-
-
-def _parts(wanted: Filter) -> set[str]:
-    return {name for name in wanted.__struct_fields__ if getattr(wanted, name) != getattr(_NO_FILTER, name)}
 
 
 def _is_long(request: Request[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The front: a ping is answered from the first moment on, and all else by the service, as soon as it is there."""
+"""The front: pings and quick reads are answered from the first moment on, all else by the service, once it is there."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,9 +8,11 @@ from typing import Any, cast
 import pytest
 
 from moot_protocol.errors import MootError, RefusedError
+from moot_protocol.machine_requests import Ping, Status
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Ping, Ready, Show, Status
+from moot_protocol.requests import Ready, Show
 from mootd.service.front import Front
+from mootd.service.quick_reads import QuickReads
 from mootd.service.service import Service
 
 PONG = {"pid": 7}
@@ -19,12 +21,6 @@ SHOW = Show(ids=("mt-1",))
 
 class Echo:
     """A service that answers with what it was asked, and how."""
-
-    def is_quick(self, request: Request[Any]) -> bool:
-        return isinstance(request, Show)
-
-    def handle(self, request: Request[Any], key: str) -> Any:
-        return "handled", request, key
 
     def begin(self, request: Request[Any], key: str, deadline: float, answered: Any) -> Any:
         return "begun", request, key, deadline, answered
@@ -39,13 +35,23 @@ class Echo:
 ECHO = cast("Service", Echo())
 
 
+class Quick:
+    """Quick reads: those that show issues."""
+
+    def take(self, request: Request[Any]) -> bool:
+        return isinstance(request, Show)
+
+    def answer(self, request: Request[Any]) -> Any:
+        return "read", request
+
+
 def begun(asked: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
     return asyncio.get_running_loop().create_task(asked)
 
 
 @pytest.fixture
 def front() -> Front:
-    return Front(lambda _: PONG)
+    return Front(lambda: PONG, cast("QuickReads", Quick()))
 
 
 async def test_a_ping_is_answered_at_once_however_it_is_asked(front: Front) -> None:
@@ -54,17 +60,24 @@ async def test_a_ping_is_answered_at_once_however_it_is_asked(front: Front) -> N
     assert await front.handle_async(Ping(), "", 0.0) == PONG
 
 
+async def test_so_is_a_quick_read(front: Front) -> None:
+    assert front.is_quick(SHOW)
+    read: list[Any] = [front.handle(SHOW, ""), front.call(SHOW)]
+    front.loaded(ECHO)
+    assert front.is_quick(SHOW)
+    read += [front.handle(SHOW, "key"), front.call(SHOW, "key")]
+    assert read == [("read", SHOW)] * 4
+
+
 async def test_everything_else_waits_for_the_service_and_is_then_the_service_s_to_answer(front: Front) -> None:
-    assert not front.is_quick(SHOW)
+    assert not front.is_quick(Ready())
     assert front.begin(SHOW, "", 0.0, lambda *_: None) is None
     asked = begun(front.handle_async(Ready(), "key", 5.0))
     await asyncio.sleep(0)
     assert not asked.done()
     front.loaded(ECHO)
     assert await asked == ("awaited", Ready(), "key", 5.0)
-    assert front.is_quick(SHOW)
     assert not front.is_quick(Ready())
-    assert front.handle(SHOW, "key") == ("handled", SHOW, "key")
     stop: Any = front.begin(SHOW, "key", 5.0, print)
     assert stop == ("begun", SHOW, "key", 5.0, print)
     assert await front.handle_async(SHOW, "", 5.0) == ("awaited", SHOW, "", 5.0)
@@ -90,7 +103,7 @@ def test_a_thread_waits_as_its_caller_says(front: Front) -> None:
     assert answers == [("called", Ready(), "key", wait), ("called", Status(), "", print)]
 
 
-async def test_where_the_service_can_t_be_loaded_everything_but_a_ping_fails_with_that(front: Front) -> None:
+async def test_where_the_service_can_t_be_loaded_all_that_needs_it_fails_with_that(front: Front) -> None:
     asked = begun(front.handle_async(Ready(), "", 5.0))
     await asyncio.sleep(0)
     front.failed(RefusedError("no"))
@@ -98,7 +111,8 @@ async def test_where_the_service_can_t_be_loaded_everything_but_a_ping_fails_wit
         await asked
     with pytest.raises(MootError, match="no"):
         front.call(Ready())
-    assert front.handle(Ping(), "") == PONG
+    answers: list[Any] = [front.handle(Ping(), ""), front.handle(SHOW, "")]
+    assert answers == [PONG, ("read", SHOW)]
 
 
 async def test_what_ends_after_it_was_loaded_has_not_failed(front: Front) -> None:

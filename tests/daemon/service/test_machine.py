@@ -1,5 +1,6 @@
 """Requests about the machine: ping, status, doctor and fsck, on a real replica."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,10 @@ from moot_protocol.errors import Code, MootError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
+from moot_protocol.limits import MIB
+from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.membership_requests import Salvage
-from moot_protocol.requests import (
-    Create,
-    Delete,
-    Doctor,
-    Fsck,
-    InitProject,
-    IssueFields,
-    ListIssues,
-    Ping,
-    Script,
-    Status,
-    Stop,
-    Update,
-)
+from moot_protocol.requests import Create, Delete, InitProject, IssueFields, ListIssues, Script, Update
 from moot_testkit.carrying import plane_of
 from moot_testkit.federating import federation, machine, meet, town_key, towns
 from moot_testkit.feeds import seed
@@ -33,7 +23,7 @@ from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_tow
 from mootd.engine import fsck, layout
 from mootd.engine.membership import adopt_plane, found_plane
 from mootd.engine.removing import remove_town, retire
-from mootd.engine.state import TOWN_KEY
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import init_project
 from mootd.store.port import Table
@@ -158,6 +148,24 @@ def test_a_folder_found_elsewhere_is_told_until_the_machine_has_another_key(api:
     assert moved() == []
 
 
+def test_a_disk_that_is_nearly_full_is_told_by_status_as_by_the_doctor(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = os.statvfs("/")
+    free = [*disk]
+    free[:5] = 4096, 4096, 1 << 20, 1 << 20, 64 * MIB // 4096
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(free))
+    (alarm,) = api.call(Status())["alarms"]
+    assert (alarm["code"], alarm["message"]) == (
+        "disk_full",
+        "the disk that the data lies on is nearly full: 64 MiB free",
+    )
+    assert failing(api) == {"disk has room": alarm["hint"]}
+    free[4] *= 5
+    assert api.call(Status())["alarms"] == []
+    assert failing(api) == {}
+
+
 def test_who_was_removed_is_told_so_and_what_it_can_still_read() -> None:
     plane, (one, two) = federation(Role.WRITER)
     further = machine(two, plane, one)
@@ -213,6 +221,12 @@ def test_a_clock_set_back_behind_the_log_fails_its_check(api: Api) -> None:
 def test_a_key_that_is_gone_fails_its_check(api: Api) -> None:
     del api.member.keys._keys[TOWN_KEY]
     assert set(failing(api)) == {f"{TOWN_KEY} key is here"}
+    del api.member.keys._keys[REPLICA_KEY]
+    api.member.replica._signers.clear()  # as another process that finds no keys
+    assert {check: "from a backup" in hint for check, hint in failing(api).items()} == {
+        f"{TOWN_KEY} key is here": True,
+        f"{REPLICA_KEY} key is here": True,
+    }
 
 
 # -- Fsck --------------------------------------------------------------------------------------------------------

@@ -14,31 +14,28 @@ from moot_protocol.errors import Code, MootError
 from moot_protocol.exchange_requests import Join, RemoveRemote
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.listing import Filter
+from moot_protocol.machine_requests import Events, Ping
 from moot_protocol.request_base import Request
 from moot_protocol.requests import (
     Blocked,
     Close,
     Create,
-    Events,
-    Import,
     InitProject,
     InitTown,
     IssueFields,
     ListIssues,
-    Ping,
-    Ready,
-    Rebuild,
     Script,
-    Show,
 )
+from moot_protocol.transfer_requests import Import
 from moot_testkit.feeds import seed
 from moot_testkit.ledger import PATIENCE_S
 from moot_testkit.town import PROJECT, Member, make_api, make_town
 from mootd.edges.paths import Places
 from mootd.engine.membership import found_plane
 from mootd.engine.unit import Unit
-from mootd.service.machine import Machine
-from mootd.service.service import IMPORT_SESSIONS, QUICK_ROWS, Service
+from mootd.service.own_machine import Machine
+from mootd.service.quick_reads import QuickReads
+from mootd.service.service import IMPORT_SESSIONS, Service
 from mootd.writer import Commit, Writer
 
 LONG_MS = 600_000
@@ -86,38 +83,13 @@ def titles(service: Service) -> set[str]:
 
 async def ask(service: Service, request: Request[Any], key: str = "") -> Any:
     """A request that isn't quick, as the control server carries it out."""
-    assert not service.is_quick(request)
+    assert not QuickReads.take(request)
     return await service.handle_async(request, key, asyncio.get_running_loop().time() + PATIENCE_S)
 
 
-# -- Quick or not ------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("request_", "quick"),
-    [
-        (Show(ids=("demo-a",)), True),
-        (Ready(limit=QUICK_ROWS), True),
-        (Ready(limit=QUICK_ROWS, filter=Filter(projects=(PROJECT,))), True),
-        (Ready(limit=QUICK_ROWS, filter=Filter(projects=(PROJECT,), plane="ledger")), True),
-        (Ready(limit=QUICK_ROWS + 1), False),
-        (Ready(limit=0), False),
-        (Ready(sort="oldest"), False),
-        (ListIssues(), True),
-        (ListIssues(texts=True), False),
-        (ListIssues(filter=Filter(labels=("a",))), False),
-        (Blocked(), False),
-        (Events(), False),
-        (create("One"), False),
-        (Rebuild(), False),
-    ],
-)
-def test_only_what_reads_little_is_answered_on_the_loop(service: Service, request_: Request[Any], quick: bool) -> None:
-    assert service.is_quick(request_) is quick
-
-
+# -- From the loop, and from threads -----------------------------------------------------------------------------
 async def test_an_answer_is_the_same_from_a_thread_and_on_the_loop(service: Service) -> None:
-    issue = (await ask(service, create("One")))["id"]
-    shown = await asyncio.to_thread(service.call, Show(ids=(issue,)))
-    assert service.handle(Show(ids=(issue,)), "") == shown
+    await ask(service, create("One"))
     assert await ask(service, Blocked()) == await asyncio.to_thread(service.call, Blocked())
     assert (await ask(service, Ping()))["pid"] == service.call(Ping())["pid"]
 

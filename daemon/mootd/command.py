@@ -1,0 +1,52 @@
+"""The command `mootd`: what it is told, and how it ends."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from moot_protocol.errors import Code, MootError
+from mootd.app import Daemon
+from mootd.edges.clock import SystemClock
+from mootd.edges.logs import LEVELS, Style, logging_to
+from mootd.edges.notify import Notifier
+from mootd.edges.paths import locate
+from mootd.version import VERSION
+
+EXIT_FAILED = 1
+EXIT_DENIED = 4
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run `mootd` and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except MootError as error:
+        print(f"mootd: {error.message}", file=sys.stderr)  # noqa: T201 - the log may be what failed
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201 - the log may be what failed
+        return EXIT_DENIED if error.code is Code.DENIED else EXIT_FAILED
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    places = locate(os.environ, data=options.data)
+    style = Style(options.log_style) if options.log_style else Style.CONSOLE if sys.stderr.isatty() else Style.JSON
+    with logging_to(SystemClock(), style=style, level=options.log_level, file=options.log_file):
+        Daemon(places, Notifier.from_environment()).run(dict(os.environ), os.getpid())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mootd", description="Moot's daemon: keeps the log and serves the clients.")
+    parser.add_argument("--version", action="version", version=f"mootd {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("run", help="serve in the foreground")
+    serve.add_argument("--data", type=Path, help="the data folder (default: $XDG_DATA_HOME/moot)")
+    serve.add_argument("--log-level", choices=list(LEVELS), default="info")
+    serve.add_argument("--log-style", choices=[style.value for style in Style], help="default: by where stderr leads")
+    serve.add_argument("--log-file", type=Path, help="log here instead of stderr; a new file every day, 30 kept")
+    return parser
