@@ -17,7 +17,7 @@ from moot_protocol.issue import PARENT
 from mootd.engine import layout
 from mootd.engine.cycles import Cutter
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
-from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, SETTLED, Standing, index_key, rows_of_new
+from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, Standing, rows_of_new
 from mootd.store.port import Table, WriteTransaction
 
 BLOCKING: Final = frozenset({"blocks", "conditional-blocks"})
@@ -78,7 +78,8 @@ class Graph:
         """Issues new in this transaction that no edge leads from or to so far: nothing needs to be counted for them."""
         self.unblocked: list[int] = []
         """Issues that the last flush found to be blocked no longer, though they are still to be done."""
-        self._queue: list[int] = []
+        self._queue: list[Standing] = []
+        """Issues whose blockedness may have changed."""
         self._cutter = Cutter(self)
 
     # -- Reading -------------------------------------------------------------------------------------------------
@@ -86,12 +87,11 @@ class Graph:
         """An issue's standing, to be changed in place."""
         found = self._standings.get(eid)
         if found is None:
-            facts = self._new.pop(eid, None)
-            if facts is None:
-                found = Standing(eid, self._txn.get(self._index, layout.standing_key(eid)))
-            else:
+            if eid in self._new:
                 found = Standing(eid, None)
-                _take(found, facts)
+                _take(found, self._new.pop(eid))
+            else:
+                found = Standing(eid, self._txn.get(self._index, layout.standing_key(eid)))
             self._standings[eid] = found
         return found
 
@@ -144,7 +144,7 @@ class Graph:
         _take(standing, facts)
         if not edges and (is_fresh or (edges is None and standing.flags == before and facts.defer_ms == old_defer)):
             return  # nothing that anything's readiness follows from
-        self._queue.append(eid)
+        self._queue.append(standing)
         self._change_dependents(eid, held_up, standing.holds_up)
         if edges is not None:
             self._change_edges(eid, edges, has_old=not is_fresh)
@@ -170,10 +170,13 @@ class Graph:
             return
         step = 1 if holds_up else -1
         has_cycles = next(self._txn.scan(self._index, CYCLE, layout.after(CYCLE)), None) is not None
-        for source, edge_type, _ in self.edges(BACK_EDGE, eid):
+        standings, start = self._standings, layout.edges_prefix(BACK_EDGE, eid)
+        for key, _ in self._txn.scan(self._index, start, layout.after(start)):
+            _, source, edge_type = layout.edge_parts(key)
             if edge_type in BLOCKING and not (has_cycles and self.is_left_out(source, eid, edge_type)):
-                self.standing(source).blockers += step
-                self._queue.append(source)
+                standing = standings.get(source) or self.standing(source)
+                standing.blockers += step
+                self._queue.append(standing)
 
     def _change_edges(self, eid: int, edges: Mapping[tuple[int, str], EdgeFacts], *, has_old: bool) -> None:
         old = {(other, edge_type): value for other, edge_type, value in self.edges(EDGE, eid)} if has_old else {}
@@ -192,13 +195,14 @@ class Graph:
         put = self._txn.put
         put(self._index, layout.edge_key(EDGE, eid, target, edge_type), facts.gate + facts.rank)
         put(self._index, layout.edge_key(BACK_EDGE, target, eid, edge_type), facts.gate)
-        self._queue.append(eid)
-        self.standing(target).flags |= REFERENCED
+        standing, other = self.standing(eid), self.standing(target)
+        self._queue.append(standing)
+        other.flags |= REFERENCED
         if edge_type in BLOCKING:
-            self.standing(eid).blockers += self.standing(target).holds_up
+            standing.blockers += other.holds_up
             self._cutter.check(eid, target)
         elif edge_type == PARENT:
-            self.standing(eid).blocked_parents += bool(self.standing(target).flags & BLOCKED)
+            standing.blocked_parents += bool(other.flags & BLOCKED)
             self._recompute_until(eid)
             self._recount_waiters(target)
             self._cutter.check(eid, target)
@@ -210,13 +214,14 @@ class Graph:
         left_out = self._txn.delete(self._index, layout.edge_key(CYCLE, eid, target, edge_type))
         self._txn.delete(self._index, layout.edge_key(EDGE, eid, target, edge_type))
         self._txn.delete(self._index, layout.edge_key(BACK_EDGE, target, eid, edge_type))
-        self._queue.append(eid)
+        standing, other = self.standing(eid), self.standing(target)
+        self._queue.append(standing)
         if edge_type in BLOCKING:
             if not left_out:
-                self.standing(eid).blockers -= self.standing(target).holds_up
+                standing.blockers -= other.holds_up
             return True
         if edge_type == PARENT:
-            self.standing(eid).blocked_parents -= bool(self.standing(target).flags & BLOCKED)
+            standing.blocked_parents -= bool(other.flags & BLOCKED)
             self._recompute_until(eid)
             self._recount_waiters(target)
             return True
@@ -233,8 +238,9 @@ class Graph:
             self._txn.put(self._index, key, b"")
         else:
             self._txn.delete(self._index, key)
-        self.standing(source).blockers += self.standing(target).holds_up * (-1 if leave else 1)
-        self._queue.append(source)
+        standing = self.standing(source)
+        standing.blockers += self.standing(target).holds_up * (-1 if leave else 1)
+        self._queue.append(standing)
         return True
 
     def _recount_waiters(self, spawner: int) -> None:
@@ -248,7 +254,7 @@ class Graph:
             for spawner, edge_type, value in self.edges(EDGE, eid)
             if edge_type == WAITS
         )
-        self._queue.append(eid)
+        self._queue.append(standing)
 
     def _recompute_until(self, eid: int) -> None:
         standing = self.standing(eid)
@@ -260,14 +266,14 @@ class Graph:
         """Leave out what closes cycles; then propagate blockedness from every issue touched, to the fixpoint."""
         self._cutter.settle()
         while self._queue:
-            standing = self.standing(self._queue.pop())
+            standing = self._queue.pop()
             should = standing.should_be_blocked
-            if should and standing.flags & BLOCKED and not standing.has_own_cause:
+            if should != bool(standing.flags & BLOCKED):
+                self._set_blocked(standing, blocked=should)
+            elif should and not standing.has_own_cause:
                 unfounded = self._unfounded(standing.eid)
                 for eid in unfounded:
                     self._set_blocked(self.standing(eid), blocked=False)
-            elif should != bool(standing.flags & BLOCKED):
-                self._set_blocked(standing, blocked=should)
 
     def _set_blocked(self, standing: Standing, *, blocked: bool) -> None:
         standing.flags = standing.flags | BLOCKED if blocked else standing.flags & ~BLOCKED
@@ -275,8 +281,9 @@ class Graph:
             return
         step = 1 if blocked else -1
         for child in self.others(BACK_EDGE, standing.eid, (PARENT,)):
-            self.standing(child).blocked_parents += step
-            self._queue.append(child)
+            below = self.standing(child)
+            below.blocked_parents += step
+            self._queue.append(below)
 
     def _unfounded(self, eid: int) -> list[int]:
         """The blocked ancestors of an issue, itself included, if none of them has a cause of its own; else nothing."""
@@ -309,16 +316,8 @@ class Graph:
             standing.place(now_ms)
             if released < standing.until_ms <= now_ms:
                 released = standing.until_ms
-            packed = standing.pack()
-            if packed == standing.packed:
-                continue
-            if standing.was_blocked and standing.flags & (EXISTS | SETTLED | BLOCKED) == EXISTS:
+            if standing.change(puts, deletes) and standing.is_unblocked:
                 self.unblocked.append(eid)
-            old, new = index_key(standing.packed, eid), standing.index_key
-            if old != new:
-                deletes += [] if old is None else [old]
-                puts += [] if new is None else [(new, b"")]
-            puts.append((layout.standing_key(eid), packed))
         self._standings.clear()
         for eid, facts in self._new.items():
             if facts.flags:

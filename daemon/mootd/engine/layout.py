@@ -5,8 +5,10 @@ Numbers are big-endian, so that keys order as numbers do. Entities go by a local
 feeds, planes and projects mean something on this machine only.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
+from operator import itemgetter
 from struct import Struct
 from typing import Final
 
@@ -341,8 +343,8 @@ LEASE: Final = b"h"
 _EID: Final = Struct(">Q")
 _ORDER: Final = Struct(">BQHQ")
 _TIMED: Final = Struct(">QQ")
+_edge_ends: Final = _TIMED.unpack_from
 _TIMED_KEY: Final = Struct(">cHQQ").pack
-_BLOCKED_KEY: Final = Struct(">cHBQHQ").pack
 _READY_KEY: Final = Struct(">cHBBQHQ").pack
 _NEWEST_FIRST: Final = 2**64 - 1
 TEXT_KEY_BYTES: Final = 240
@@ -392,9 +394,8 @@ def with_time(key: bytes, ms: int) -> bytes:
     return key[:3] + _U64(ms) + key[-8:]
 
 
-def order_of(key: bytes) -> bytes:
-    """The `order_suffix` of a key, by which keys of several lists are merged."""
-    return key[-_ORDER.size :]
+order_of: Final[Callable[[bytes], bytes]] = itemgetter(slice(-_ORDER.size, None))
+"""The `order_suffix` of a key, by which keys of several lists are merged."""
 
 
 def aliases_prefix(plane: int, start: str = "") -> bytes:
@@ -417,14 +418,14 @@ def timed_key(prefix: bytes, project: int, ms: int, eid: int) -> bytes:
     return _TIMED_KEY(prefix, project, ms, eid)
 
 
-def blocked_key(project: int, priority: int, created_ms: int, tie: int, eid: int) -> bytes:
-    """Key of a blocked issue; ends in its `order_suffix`, as those of READY and DEFERRED do."""
-    return _BLOCKED_KEY(BLOCKED, project, priority, _NEWEST_FIRST - created_ms, tie, eid)
-
-
 def ready_key(project: int, issue_class: int, priority: int, created_ms: int, tie: int, eid: int) -> bytes:
-    """Key of an issue that is ready."""
+    """Key of an issue that is ready; ends in its `order_suffix`, as those of BLOCKED and DEFERRED do."""
     return _READY_KEY(READY, project, issue_class, priority, _NEWEST_FIRST - created_ms, tie, eid)
+
+
+def blocked_key(ready: bytes) -> bytes:
+    """Key of a blocked issue, by its key in READY: it stands with those of all classes."""
+    return BLOCKED + ready[1:3] + ready[4:]
 
 
 def deferred_key(ms: int, rest: bytes) -> bytes:
@@ -455,8 +456,13 @@ def edge_key(prefix: bytes, at: int, other: int, edge_type: str) -> bytes:
 
 def edge_parts(key: bytes) -> tuple[int, int, str]:
     """What `edge_key` was made of: at, other, type."""
-    at, other = _TIMED.unpack_from(key, 1)
-    return at, other, key[17:].decode("utf-8", "surrogatepass")
+    at, other = _edge_ends(key, 1)
+    return at, other, _edge_type(key[17:])
+
+
+@lru_cache(maxsize=256)
+def _edge_type(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
 
 
 def edges_prefix(prefix: bytes, at: int) -> bytes:

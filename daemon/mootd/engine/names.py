@@ -6,7 +6,7 @@ part may be left out. Where issues of several planes may be meant nothing is gue
 
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import NamedTuple
 
 from moot_protocol.errors import Code, RefusedError
@@ -129,6 +129,15 @@ class Names:
             for start in self._starts(plane, typed):
                 yield from islice(self._from(plane, start), _SHOWN_CANDIDATES + 1)
 
+    def shown_so(self, typed: str) -> Located | None:
+        """The issue whose id is shown so, or shorter: who types that means it. None where it is nobody's."""
+        for plane in self._planes:
+            for start in self._starts(plane, typed):
+                found = next(self._from(plane, start), None)
+                if found is not None and len(start) >= self.unique_chars(found.issue):
+                    return found
+        return None
+
     def _on_named_plane(self, typed: str) -> list[Located]:
         """The issue that `PLANE:ID` means; nothing where there is no such plane."""
         plane, colon, rest = typed.partition(":")
@@ -179,21 +188,41 @@ class Names:
                 yield Located(issue, int.from_bytes(value, "big"), plane)
 
     # -- What is shown -------------------------------------------------------------------------------------------
-    def unique_chars(self, issue: str) -> int:
-        """How many leading characters of an id tell it from all others of these planes; all, where none do."""
+    @property
+    def scope(self) -> object | None:
+        """What ids are told apart in, where none of them goes as long as this is the same; else None.
+
+        Aliases can be taken back. An id that several planes have counts from when its issue has a record.
+        """
+        return None if self._has_aliases or len(self._planes) > 1 else (self._views.generation, self._planes)
+
+    def unique_chars(self, issue: str, before: int = 0) -> int:
+        """How many leading characters of an id tell it from all others of these planes; all, where none do.
+
+        Args:
+            issue: the id.
+            before: how many they were earlier in this `scope`, or 0.
+        """
+        if before and (before == len(issue) or self._is_beginning_of_one(issue[:before])):
+            return before
         common = self._common_with_aliases(issue) if self._has_aliases else 0
         for plane in self._planes:
             base = layout.id_key(plane, ISSUE, "")
             key = base + issue.encode()
             following = next((k for k, _ in self._reader.scan(self._views.ids, key + b"\0", layout.after(base))), b"")
-            before = next((k for k, _ in self._reader.scan(self._views.ids, base, key, reverse=True)), b"")
-            for neighbour in (following, before):
+            previous = next((k for k, _ in self._reader.scan(self._views.ids, base, key, reverse=True)), b"")
+            for neighbour in (following, previous):
                 if neighbour.startswith(base):
                     common = max(common, _common(issue, layout.id_entity(neighbour)))
         if len(self._planes) > 1 and sum(1 for _ in self.exactly(issue)) > 1:
             return len(issue)
         hyphen = issue.rfind("-") + 1
         return min(len(issue), max(common + 1, hyphen + SHORT_ID_CHARS))
+
+    def _is_beginning_of_one(self, start: str) -> bool:
+        starts = [layout.id_key(plane, ISSUE, start) for plane in self._planes]
+        begun = chain.from_iterable(self._reader.scan(self._views.ids, key, layout.after(key)) for key in starts)
+        return len(list(islice(begun, 2))) < 2
 
     @cached_property
     def _has_aliases(self) -> bool:

@@ -33,6 +33,25 @@ EXCLUDED_TYPES: Final = frozenset({"merge-request", "gate", "molecule", "message
 SETTLED_STATUSES: Final = frozenset({"closed", "pinned"})
 
 _STRUCT: Final = Struct(">BBHBQHQQIII")
+_pack: Final = _STRUCT.pack
+_unpack: Final = _STRUCT.unpack
+_ORDER: Final = slice(1, 15)
+"""Where a packed standing says what orders it in the lists: class, project, priority, time of creation, tie."""
+_NOTHING: Final = (0,) * 11
+
+
+def _list_of(flags: int) -> bytes:
+    if flags & (EXISTS | BLOCKED) == EXISTS | BLOCKED:
+        return layout.BLOCKED
+    if flags & (EXISTS | OPEN | PINNED) != EXISTS | OPEN:
+        return b""
+    return layout.DEFERRED if flags & PARKED else layout.READY
+
+
+_LISTS: Final = tuple(map(_list_of, range(256)))
+"""By flags: the list that an issue stands in, no bytes for none."""
+_IS_HOLDING: Final = tuple(flags & (EXISTS | SETTLED) == EXISTS for flags in range(256))
+"""By flags: whether an issue is there and not settled."""
 
 
 class Standing:
@@ -62,11 +81,11 @@ class Standing:
             self.blockers,
             self.blocked_parents,
             self.waits,
-        ) = _STRUCT.unpack(packed) if packed else (0,) * 11
+        ) = _unpack(packed) if packed else _NOTHING
 
     def pack(self) -> bytes:
         """The standing as it is kept."""
-        return _STRUCT.pack(
+        return _pack(
             self.flags,
             self.issue_class,
             self.project,
@@ -83,7 +102,7 @@ class Standing:
     @property
     def holds_up(self) -> bool:
         """Whether it blocks what depends on it."""
-        return self.flags & (EXISTS | SETTLED) == EXISTS
+        return _IS_HOLDING[self.flags]
 
     @property
     def is_pinned(self) -> bool:
@@ -93,56 +112,69 @@ class Standing:
     @property
     def has_own_cause(self) -> bool:
         """Whether it is blocked by something other than a blocked parent."""
-        return self.flags & (EXISTS | SETTLED) == EXISTS and (self.blockers > 0 or self.waits > 0)
+        return _IS_HOLDING[self.flags] and (self.blockers > 0 or self.waits > 0)
 
     @property
-    def was_blocked(self) -> bool:
-        """Whether it was blocked when the transaction first read it."""
-        return self.packed is not None and self.packed[0] & BLOCKED > 0
+    def is_unblocked(self) -> bool:
+        """Whether it is still to be done, and blocked no longer though it was when the transaction first read it."""
+        flags = self.flags
+        return not flags & BLOCKED and _IS_HOLDING[flags] and bool(self.packed and self.packed[0] & BLOCKED)
 
     @property
     def should_be_blocked(self) -> bool:
         """What BLOCKED ought to be, going by the counters."""
-        return self.flags & (EXISTS | SETTLED) == EXISTS and (
-            self.blockers > 0 or self.waits > 0 or self.blocked_parents > 0
-        )
+        return _IS_HOLDING[self.flags] and (self.blockers > 0 or self.waits > 0 or self.blocked_parents > 0)
 
     def place(self, now_ms: int) -> None:
         """Set PARKED by the wall clock."""
         self.flags = self.flags | PARKED if self.until_ms > now_ms else self.flags & ~PARKED
 
-    @property
-    def index_key(self) -> bytes | None:
-        """The key that it has in READY, DEFERRED or BLOCKED, if it has one."""
-        rest = self.project, self.issue_class, self.priority, self.created_ms, self.tie, self.eid
-        return _index_key(self.flags, self.until_ms, rest)
-
     def index_keys(self) -> tuple[bytes, ...]:
         """The keys it has in READY, DEFERRED and BLOCKED: one or none."""
-        key = self.index_key
-        return () if key is None else (key,)
+        key = _key_in(_LISTS[self.flags], _ready_key(self), self.pack())
+        return (key,) if key else ()
+
+    def change(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> bool:
+        """Tell what INDEX must get and lose for what changed since the transaction first read it.
+
+        Returns:
+            Whether anything did.
+        """
+        packed, before = self.pack(), self.packed
+        if packed == before:
+            return False
+        ready = _ready_key(self)
+        new = _key_in(_LISTS[packed[0]], ready, packed)
+        old = b""
+        if before is not None:
+            if before[_ORDER] != packed[_ORDER]:
+                ready = _ready_key(Standing(self.eid, before))
+            old = _key_in(_LISTS[before[0]], ready, before)
+        if old != new:
+            if old:
+                deletes.append(old)
+            if new:
+                puts.append((new, b""))
+        puts.append((layout.standing_key(self.eid), packed))
+        return True
 
 
-def index_key(packed: bytes | None, eid: int) -> bytes | None:
-    """The key in READY, DEFERRED or BLOCKED that a packed standing has, if it has one."""
-    if packed is None:
-        return None
-    flags, issue_class, project, priority, created_ms, tie, _, until_ms, *_ = _STRUCT.unpack(packed)
-    return _index_key(flags, until_ms, (project, issue_class, priority, created_ms, tie, eid))
+def _ready_key(of: Standing) -> bytes:
+    """The key that an issue has in READY as soon as it is ready."""
+    return layout.ready_key(of.project, of.issue_class, of.priority, of.created_ms, of.tie, of.eid)
 
 
-def _index_key(flags: int, until_ms: int, rest: tuple[int, int, int, int, int, int]) -> bytes | None:
-    if flags & (EXISTS | BLOCKED) == EXISTS | BLOCKED:
-        project, _, priority, created_ms, tie, eid = rest
-        return layout.blocked_key(project, priority, created_ms, tie, eid)
-    if flags & (EXISTS | OPEN | PINNED) != EXISTS | OPEN:
-        return None
-    return _waiting_key(flags, layout.ready_key(*rest), until_ms)
+def _key_in(where: bytes, ready: bytes, packed: bytes) -> bytes:
+    """An issue's key in one of the lists, none in no list.
 
-
-def _waiting_key(flags: int, ready: bytes, until_ms: int) -> bytes:
-    """The key of an issue that is open and not blocked: in READY, or in DEFERRED where it waits for its time."""
-    return layout.deferred_key(until_ms, ready[1:]) if flags & PARKED else ready
+    Args:
+        where: the list.
+        ready: its key in READY.
+        packed: its standing.
+    """
+    if where == layout.BLOCKED:
+        return layout.blocked_key(ready)
+    return layout.deferred_key(_unpack(packed)[7], ready[1:]) if where == layout.DEFERRED else where and ready
 
 
 def rows_of_new(
@@ -158,9 +190,10 @@ def rows_of_new(
     flags, issue_class, project, priority, created_ms, tie, defer_ms = facts
     if defer_ms > now_ms:
         flags |= PARKED
-    packed = _STRUCT.pack(flags, issue_class, project, priority, created_ms, tie, defer_ms, defer_ms, 0, 0, 0)
+    packed = _pack(flags, issue_class, project, priority, created_ms, tie, defer_ms, defer_ms, 0, 0, 0)
     standing = layout.standing_key(eid), packed
-    if flags & (EXISTS | OPEN | PINNED) != EXISTS | OPEN:
+    where = _LISTS[flags]
+    if not where:
         return (standing,)
     ready = layout.ready_key(project, issue_class, priority, created_ms, tie, eid)
-    return standing, (_waiting_key(flags, ready, defer_ms), b"")
+    return standing, (_key_in(where, ready, packed), b"")

@@ -56,8 +56,9 @@ def test_issues_order_by_priority_then_newest_first_then_by_tie(
 def test_keys_of_other_orders_are_those_made_with_them(parts: tuple[int, int, int, int], other: int) -> None:
     one, moved = layout.order_suffix(*parts), layout.order_suffix(other, *parts[1:])
     assert layout.with_priority(b"any list" + one, other) == b"any list" + moved
-    assert layout.blocked_key(7, *parts) == layout.project_prefix(layout.BLOCKED, 7) + one
-    assert layout.ready_key(7, 3, *parts) == layout.project_prefix(layout.READY, 7) + b"\3" + one
+    ready = layout.ready_key(7, 3, *parts)
+    assert ready == layout.project_prefix(layout.READY, 7) + b"\3" + one
+    assert layout.blocked_key(ready) == layout.project_prefix(layout.BLOCKED, 7) + one
     _, ms, tie, eid = parts
     assert layout.with_time(layout.timed_key(layout.UPDATED, tie, 1, eid), ms) == layout.timed_key(
         layout.UPDATED, tie, ms, eid

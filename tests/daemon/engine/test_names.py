@@ -2,11 +2,13 @@
 
 import pytest
 
+from moot_protocol.action_requests import Rename
 from moot_protocol.errors import Code, RefusedError
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import note
 from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
 from moot_testkit.town import make_town
+from mootd.engine import rebuild
 from mootd.engine.names import Names
 from mootd.store.port import ReadTransaction
 
@@ -96,6 +98,42 @@ def test_an_id_is_shown_as_short_as_tells_it_from_its_neighbours_but_with_four_c
     assert shelf.unique("mt-bbbbb333") == "mt-bbbbb3"
 
 
+@pytest.mark.parametrize(
+    "further", ["mt-aaaa", "mt-aaaa2222222", "mt-aaaa3333", "mt-bbbbb", "mt-bbbbb24", "mt-bbbbb333", "mt-x", "aa-aaaa"]
+)
+def test_what_was_shown_of_an_id_before_another_came_leads_to_what_is_shown_of_it_now(further: str) -> None:
+    issues = ["mt-aaaa2222", "mt-bbbbb222", "mt-bbbbb2", "mt-c"]
+    shelf = Shelf(*issues)
+    with shelf.member.replica.read() as reader:
+        names = shelf.names(reader)
+        before, scope = [names.unique_chars(issue) for issue in issues], names.scope
+    shelf.member.commit(lambda unit: unit.append(LEDGER, note("x", entity=further)))
+    with shelf.member.replica.read() as reader:
+        names = shelf.names(reader)
+        assert names.scope == scope is not None
+        again = [names.unique_chars(issue, chars) for issue, chars in zip(issues, before, strict=True)]
+        assert again == [names.unique_chars(issue) for issue in issues]
+
+
+def test_where_ids_may_go_nothing_is_told_from_what_was_shown_before() -> None:
+    desk = Desk().found()
+    desk.create("mt-abcd")
+
+    def scope(*planes: int) -> object:
+        with desk.replica.read() as reader:
+            return Names(reader, desk.replica.views_of(reader), *planes).scope
+
+    first = scope(LEDGER)
+    assert first is not None
+    assert first != scope(LEDGER + 1)
+    assert scope(LEDGER, LEDGER + 1) is None
+    with desk.replica.transaction() as unit:
+        assert rebuild.Rebuild().step(unit)["done"]
+    assert scope(LEDGER) not in (None, first)
+    desk.do(Rename(actor="alice", id="mt-abcd", alias="login"))
+    assert scope(LEDGER) is None
+
+
 def test_every_shown_short_id_means_its_issue() -> None:
     issues = ["mt-abcd", "mt-abcdef", "mt-abcdeg", "mt-abce2", "no-abcdef", "bd-a1b2", "bd-a1b2.3", "mt-x"]
     shelf = Shelf(*issues)
@@ -105,6 +143,19 @@ def test_every_shown_short_id_means_its_issue() -> None:
 def both(desk: Desk, reader: ReadTransaction) -> Names:
     """The names of both planes of a desk."""
     return Names(reader, desk.replica.views_of(reader), 1, 3)
+
+
+def test_an_issue_is_known_by_what_is_shown_of_its_id_and_by_all_that_is_longer() -> None:
+    shelf = Shelf("mt-abcdefgh", "mt-abcdxyz", "mt-login-page", "other-wxyz2345")
+
+    def known(typed: str) -> str:
+        with shelf.member.replica.read() as reader:
+            found = shelf.names(reader).shown_so(typed)
+            return found.issue if found is not None else ""
+
+    assert [known(typed) for typed in ("mt-abcde", "mt-abcdxy", "abcdx")] == ["mt-abcdefgh", "mt-abcdxyz", "mt-abcdxyz"]
+    assert [known(typed) for typed in ("wxyz", "other-wxyz234")] == ["other-wxyz2345"] * 2
+    assert [known(typed) for typed in ("mt-abcd", "mt-login", "wxy", "mt-nothing", "")] == [""] * 5
 
 
 def test_an_id_is_shown_so_long_that_no_other_plane_has_it() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mootd.engine import layout
 from mootd.engine.standing import (
@@ -91,6 +93,71 @@ def test_an_issue_is_parked_until_its_time_has_come() -> None:
         it.place(now_ms)
         parked.append(bool(it.flags & PARKED))
     assert parked == [True, False, True]
+
+
+def _of(flags: int, facts: tuple[int, ...], counters: tuple[int, ...]) -> Standing:
+    names = ("issue_class", "project", "priority", "created_ms", "tie", "until_ms")
+    counts = ("blockers", "blocked_parents", "waits")
+    return standing(flags, **dict(zip(names, facts, strict=True)), **dict(zip(counts, counters, strict=True)))
+
+
+@st.composite
+def _changes(draw: st.DrawFn) -> tuple[Standing | None, Standing]:
+    """A standing before, or none, and after: each part of it as it was, or another."""
+    flags, facts, counters = (
+        st.integers(0, 255),
+        st.tuples(*[st.integers(0, 2)] * 6),
+        st.tuples(*[st.integers(0, 2)] * 3),
+    )
+    was = draw(flags), draw(facts), draw(counters)
+    now = draw(st.just(was[0]) | flags), draw(st.just(was[1]) | facts), draw(st.just(was[2]) | counters)
+    return draw(st.none() | st.just(_of(*was))), _of(*now)
+
+
+@given(_changes())
+def test_what_a_change_puts_and_deletes_leaves_the_rows_of_the_standing_as_it_is_now(
+    change: tuple[Standing | None, Standing],
+) -> None:
+    before, after = change
+    kept = {} if before is None else {layout.standing_key(7): before.pack(), **dict.fromkeys(before.index_keys(), b"")}
+    after.packed = None if before is None else before.pack()
+    puts: list[tuple[bytes, bytes]] = []
+    deletes: list[bytes] = []
+    has_changed = after.change(puts, deletes)
+    assert has_changed == (after.pack() != after.packed)
+    assert has_changed or not (puts or deletes)
+    left = {key: value for key, value in kept.items() if key not in deletes} | dict(puts)
+    assert left == {layout.standing_key(7): after.pack(), **dict.fromkeys(after.index_keys(), b"")}
+    assert set(deletes) <= kept.keys()
+    assert not kept.keys() & {key for key, value in puts if not value}
+
+
+def test_an_issue_of_which_only_a_counter_changes_stays_where_it_stands_in_its_list() -> None:
+    it = Standing(7, standing(EXISTS | BLOCKED, blockers=1).pack())
+    it.blockers = 2
+    puts: list[tuple[bytes, bytes]] = []
+    deletes: list[bytes] = []
+    assert it.change(puts, deletes)
+    assert (puts, deletes) == ([(layout.standing_key(7), it.pack())], [])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (EXISTS | BLOCKED, EXISTS, True),
+        (EXISTS | BLOCKED, EXISTS | BLOCKED, False),
+        (EXISTS | BLOCKED, EXISTS | CLOSED | SETTLED, False),
+        (EXISTS | BLOCKED, 0, False),
+        (EXISTS, EXISTS, False),
+        (None, EXISTS, False),
+    ],
+)
+def test_only_what_was_blocked_and_is_still_to_be_done_has_been_unblocked(
+    before: int | None, now: int, *, expected: bool
+) -> None:
+    it = standing(now)
+    it.packed = None if before is None else standing(before).pack()
+    assert it.is_unblocked is expected
 
 
 def test_the_key_in_ready_is_that_in_deferred_without_its_time() -> None:

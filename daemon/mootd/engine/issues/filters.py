@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from heapq import merge
+from operator import itemgetter
+from typing import Final
 
 from moot_protocol.issue import ALIAS, CLOSED, PARENT
 from moot_protocol.listing import Filter
@@ -13,6 +15,7 @@ from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.texts import text_of
 from mootd.engine.layout import BACK_EDGE, EDGE
 
+_KEY: Final = itemgetter(0)
 Test = Callable[[Candidate], bool]
 Projects = Mapping[tuple[int, str], int]
 """(plane, name) → number of every project."""
@@ -238,4 +241,4 @@ def status_prefixes(issues: Issues, number: int, wanted: Filter, *, closed: bool
 
 
 def _scan(issues: Issues, prefix: bytes) -> Iterator[bytes]:
-    return (key for key, _ in issues.entities.reader.scan(issues.entities.views.index, prefix, layout.after(prefix)))
+    return map(_KEY, issues.entities.reader.scan(issues.entities.views.index, prefix, layout.after(prefix)))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge, nsmallest
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Final
 
 from moot_protocol import issue_document
@@ -34,6 +35,7 @@ _HYBRID_MS: Final = 48 * 3600 * 1000
 """Issues younger than this come first, by priority, in the hybrid order."""
 _HOUR_MS: Final = 3600 * 1000
 
+_KEY: Final = itemgetter(0)
 _PROJECT_BYTES: Final = len(layout.project_prefix(layout.UPDATED, 0))
 
 SortKey = Callable[[Candidate], Any]
@@ -78,25 +80,20 @@ class Lists:
         self._now_ms = now_ms
         self._known = KnownRows[Candidate]() if known is None else known
         self._vocabularies = Vocabularies(issues.entities, ledger)
+        is_marked = issues.origins is not None and issues.origins.is_needed
+        self._marker = issues.origins if is_marked else None
 
     # -- Candidates ----------------------------------------------------------------------------------------------
-    def _candidate(self, eid: int, sieve: Sieve | None = None) -> Candidate | None:
-        packed = self._issues.entities.packed(eid)
-        if packed is None or (sieve is not None and not sieve(packed)):
-            return None
-        known = self._known.get(eid, packed)
-        if known is not None:
-            return known if known.record.plane in self._issues.planes else None
-        record = decode_record(packed)
-        if record.plane not in self._issues.planes:
-            return None  # projects of different planes may share a number
-        return Candidate(eid, record, self._issues.entities.author_of)
-
     def _matching(self, eids: Iterable[int], tests: list[Test], sieve: Sieve | None = None) -> Iterator[Candidate]:
+        entities, known, planes = self._issues.entities, self._known, self._issues.planes
+        get, records = entities.reader.get, entities.views.records
         for eid in eids:
-            candidate = self._candidate(eid, sieve)
-            if candidate is None:
+            packed = get(records, layout.eid_key(eid))
+            if packed is None or (sieve is not None and not sieve(packed)):
                 continue
+            candidate = known.get(eid, packed) or Candidate(eid, decode_record(packed), entities.author_of)
+            if candidate.record.plane not in planes:
+                continue  # projects of different planes may share a number
             for test in tests:
                 if not test(candidate):
                     break
@@ -121,12 +118,13 @@ class Lists:
         )
 
     def _short_ids(self, shown: list[Candidate]) -> list[int]:
-        known = self._known.short_ids(self._issues.entities.reader.get(Table.META, layout.ARRIVAL))
-        for candidate in shown:
-            entity = candidate.record.entity
-            if entity not in known:
-                known[entity] = self._names.unique_chars(entity)
-        return [known[candidate.record.entity] for candidate in shown]
+        arrivals = self._issues.entities.reader.get(Table.META, layout.ARRIVAL)
+        _, _, chars, before = self._known.short_ids(arrivals, lambda: self._names.scope)
+        entities = [candidate.record.entity for candidate in shown]
+        for entity in entities:
+            if entity not in chars:
+                chars[entity] = self._names.unique_chars(entity, before.get(entity, 0))
+        return [chars[entity] for entity in entities]
 
     def _document(self, candidate: Candidate, *, texts: bool) -> IssueDoc:
         if texts:
@@ -141,8 +139,8 @@ class Lists:
             if packed is not None:
                 self._known.keep(candidate.eid, packed, candidate)
         shown = dict(document)
-        if self._issues.origins is not None:  # names of towns may change where a record doesn't
-            self._issues.origins.mark(shown, candidate.record)
+        if self._marker is not None:  # names of towns may change where a record doesn't
+            self._marker.mark(shown, candidate.record)
         return shown
 
     def _sorted_page(self, found: Iterable[Candidate], key: SortKey, request: Any, *, reverse: bool = False) -> Page:
@@ -235,7 +233,7 @@ class Lists:
         for number in self._project_numbers(request.filter):
             for each in classes:
                 prefix = layout.project_prefix(layout.READY, number) + bytes((each,))
-                streams.append(key for key, _ in reader.scan(index, prefix, layout.after(prefix)))
+                streams.append(map(_KEY, reader.scan(index, prefix, layout.after(prefix))))
         due = layout.after(layout.DEFERRED) if request.include_deferred else layout.deferred_key(self._now_ms + 1, b"")
         streams.append(sorted(self._deferred(due, request.filter, classes), key=layout.order_of))
         streams.append(sorted(self._lapsed(request, classes), key=layout.order_of))

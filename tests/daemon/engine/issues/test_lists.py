@@ -17,7 +17,6 @@ from moot_protocol.requests import (
     Count,
     Delete,
     Edge,
-    Export,
     Labels,
     ListIssues,
     Ready,
@@ -25,6 +24,7 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
+from moot_protocol.transfer_requests import Export
 from moot_testkit.engine import START_MS, Desk, exchange, ids_of, town_of
 from moot_testkit.planes import clash, create_on, make_twins, open_project, two_planes
 from mootd.engine import layout, rebuild
@@ -408,6 +408,15 @@ def test_issues_of_one_id_on_two_planes_are_both_listed_and_each_is_found_by_its
     for plane, title in (("ledger", "One"), ("team", "Two")):
         found = desk.ask(ListIssues(filter=Filter(ids=("mt-same22",), plane=plane))).issues
         assert [issue["title"] for issue in found] == [title]
+
+
+def test_a_short_id_grows_with_an_issue_whose_id_begins_like_it_and_not_with_another(desk: Desk) -> None:
+    desk.create("mt-abcdef")
+    assert desk.ask(ListIssues()).short == [len("mt-abcd")]
+    desk.create("mt-bcdefg", priority=4)
+    assert desk.ask(ListIssues()).short == [len("mt-abcd"), len("mt-bcde")]
+    desk.create("mt-abcdxy", priority=4)
+    assert desk.ask(ListIssues(limit=1)).short == [len("mt-abcde")]
 
 
 def test_a_short_id_in_the_list_of_one_plane_is_unique_among_all() -> None:
