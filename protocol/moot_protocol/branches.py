@@ -13,7 +13,6 @@ from moot_protocol.batch import Batch
 from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.errors import Code, MootError
 from moot_protocol.event import Event
-from moot_protocol.fold import Placed
 from moot_protocol.ids import key_text
 
 
@@ -75,8 +74,8 @@ class Feeds(Protocol):
     def openings(self, author: bytes) -> Sequence[Opening]:
         """The first events of all linked batches that begin at 1; more than one only where the feed forks there."""
 
-    def events(self, author: bytes, ref: BatchRef) -> Iterable[Placed]:
-        """The events of a linked batch, ascending; asked of charters only."""
+    def batch(self, author: bytes, ref: BatchRef) -> Batch:
+        """A linked batch with its events; asked of charters only."""
 
 
 def follows(batch: Batch, previous: BatchRef | None) -> bool:

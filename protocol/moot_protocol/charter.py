@@ -344,7 +344,7 @@ _FORMS: Final = {
 }
 
 
-class Parsed(msgspec.Struct, frozen=True):
+class Parsed(msgspec.Struct, frozen=True, gc=False):
     """What an event of a charter says."""
 
     entity: Any
@@ -363,10 +363,9 @@ def parse(event: Event) -> Parsed | None:
     if keys is None:
         keys = tuple(change.key for change in skeleton.changes if not change.removes)
     entity_of, decode, meanings = _way_of(skeleton.kind, keys)
-    data = event.sized_values()
-    values = None if data is None else decode(data)
-    entity = None if values is None else entity_of(skeleton.entity)
-    if values is None or entity is None:
+    entity, data = entity_of(skeleton.entity), event.sized_values()
+    values = None if data is None or entity is None else decode(data)
+    if values is None:
         return None
     found: dict[str, Any] = {}
     for at, key, meaning in meanings:

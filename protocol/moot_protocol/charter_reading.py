@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from moot_protocol import kinds
+from moot_protocol.batch import Batch
 from moot_protocol.charter import (
     CLOSE,
     Admission,
     End,
     Invite,
-    Parsed,
     epoch_of_entity,
     is_void,
     parse,
@@ -68,7 +68,7 @@ _NOTHING: Final[_Invited] = (None, None)
 
 
 class Reading:
-    """What one charter says as far as it was read; events are taken in ascending order."""
+    """What one charter says as far as it was read; batches are taken in ascending order."""
 
     __slots__ = ("_ends", "_read_invites", "_superseded", "_unread_invites", "admissions", "own_ends")
 
@@ -81,38 +81,41 @@ class Reading:
         """Entity → what was written of it lately. Charters are full of invites, and few of them are ever asked for."""
         self._read_invites: dict[str, _Invited] = {}
         """Entity → what came of all that was written of it before, of those about which there was too much to keep."""
-        self._ends: dict[tuple[bytes, int, bytes], End] = {}
-        """(author, event's number, first 8 bytes of its leaf) → end."""
+        self._ends: list[tuple[bytes, Event, End]] = []
+        """(author, the event, what it says)."""
         self._superseded: set[tuple[bytes, int, bytes]] = set()
+        """(author, number of an event, first 8 bytes of its leaf) of the ends whose place others have taken."""
 
     def copy(self) -> "Reading":
         """Another one that says the same so far."""
         twin = Reading()
         twin.admissions, twin.own_ends = dict(self.admissions), list(self.own_ends)
         twin._unread_invites, twin._read_invites = dict(self._unread_invites), dict(self._read_invites)
-        twin._ends, twin._superseded = dict(self._ends), set(self._superseded)
+        twin._ends, twin._superseded = list(self._ends), set(self._superseded)
         return twin
 
-    def take(self, placed: Placed) -> None:
-        """Read the next event."""
-        event = placed.event
-        kind = event.skeleton.kind
-        if kind == kinds.INVITE:
-            self._take_invite(event)
-        elif kind == kinds.END:
-            self._take_end(placed, parse(event))
-        elif kind == kinds.ADMISSION:
-            self._take_admission(parse(event))
+    def take(self, batch: Batch, upto: int | None = None) -> None:
+        """Read the next batch, or its events up to a number."""
+        unread = self._unread_invites
+        for event in batch.events:
+            if upto is not None and event.n > upto:
+                return
+            kind, entity = event.skeleton.kind, event.skeleton.entity
+            if kind == kinds.INVITE:
+                about = (*unread.get(entity, ()), event)
+                unread[entity] = about if len(about) <= _UNREAD else self._read_invite(entity, about)
+            elif kind == kinds.END:
+                self._take_end(batch, event)
+            elif kind == kinds.ADMISSION:
+                self._take_admission(event)
 
-    def _take_invite(self, event: Event) -> None:
-        entity = event.skeleton.entity
-        unread = (*self._unread_invites.get(entity, ()), event)
-        if len(unread) > _UNREAD:
-            self._read_invites[entity] = _invited(self._read_invites.get(entity, _NOTHING), unread)
-            unread = ()
-        self._unread_invites[entity] = unread
+    def _read_invite(self, entity: str, about: Iterable[Event]) -> tuple[Event, ...]:
+        """Read events about an invite that are too many to keep; none of them is left to be read."""
+        self._read_invites[entity] = _invited(self._read_invites.get(entity, _NOTHING), about)
+        return ()
 
-    def _take_admission(self, parsed: Parsed | None) -> None:
+    def _take_admission(self, event: Event) -> None:
+        parsed = parse(event)
         admission = None if parsed is None else parsed.values.get(kinds.ADMISSION)
         if parsed is not None and admission is not None:
             known = self.admissions.get(parsed.entity)
@@ -120,17 +123,18 @@ class Reading:
                 admission = Admission(admission.name, known.role)
             self.admissions[parsed.entity] = admission
 
-    def _take_end(self, placed: Placed, parsed: Parsed | None) -> None:
+    def _take_end(self, batch: Batch, event: Event) -> None:
+        parsed, writer = parse(event), batch.header.author
         if parsed is None:
             return
-        end, event, author = parsed.values.get(kinds.END), placed.event, parsed.entity
+        end, author = parsed.values.get(kinds.END), parsed.entity
         if end is not None:
-            self._ends[author, event.n, event.leaf[:LEAF_PREFIX_BYTES]] = end
-            if author == end.town == placed.author:
+            self._ends.append((author, event, end))
+            if author == end.town == writer:
                 self.own_ends.append((event.n, end))
         for change in event.skeleton.changes if event.plain_keys is None else ():
             if change.key == kinds.END:
-                own = ((n, leaf8) for index, n, leaf8 in change.over if placed.authors[index] == placed.author)
+                own = ((n, leaf8) for index, n, leaf8 in change.over if batch.author_of(index) == writer)
                 self._superseded.update((author, n, leaf8) for n, leaf8 in own)
 
     def invitation(self, key: bytes) -> Invitation | None:
@@ -142,15 +146,20 @@ class Reading:
 
     @property
     def invites(self) -> dict[bytes, Invitation]:
-        """Invites by key, as the first event about each and the first close of it have them."""
+        """Invites by key, as the first event about each and the first close of it have them.
+
+        Nobody else closes what a charter opened.
+        """
         keys = filter(None, map(key_from_text, self._unread_invites))
         return {key: found for key in keys if (found := self.invitation(key)) is not None}
 
     @property
     def ends(self) -> Iterator[tuple[bytes, End]]:
         """(author, live pin), whatever town the pins name."""
-        live = (each for each in self._ends.items() if each[0] not in self._superseded)
-        return ((name[0], end) for name, end in live)
+        over = self._superseded
+        for author, event, end in self._ends:
+            if not over or (author, event.n, event.leaf[:LEAF_PREFIX_BYTES]) not in over:
+                yield author, end
 
 
 def _invited(known: _Invited, events: Iterable[Event]) -> _Invited:
@@ -164,25 +173,17 @@ def _invited(known: _Invited, events: Iterable[Event]) -> _Invited:
     return invite, close
 
 
-def read_charter(events: Iterable[Placed]) -> Reading:
+def read_charter(batches: Iterable[Batch], upto: int | None = None) -> Reading:
     """What a charter says.
 
     Args:
-        events: events of one charter, ascending.
+        batches: batches of one charter, ascending.
+        upto: the number of the last event that counts; None for all.
     """
     reading = Reading()
-    for placed in events:
-        reading.take(placed)
+    for batch in batches:
+        reading.take(batch, upto)
     return reading
-
-
-def read_invites(events: Iterable[Placed]) -> dict[bytes, Invitation]:
-    """Invites by key, as the first event about each and the first close of it have them.
-
-    Args:
-        events: the accepted events of one town's charter, ascending: nobody else closes what it opened.
-    """
-    return read_charter(events).invites
 
 
 def read_epochs(events: Iterable[Placed]) -> Epochs:

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from moot_protocol import charter_reading
 from moot_protocol.charter import End, Parsed, epoch_drafts, parse
-from moot_protocol.charter_reading import Epochs, Invitation, read_charter, read_epochs, read_invites
+from moot_protocol.charter_reading import Epochs, Invitation, read_charter, read_epochs
 from moot_protocol.epoch import build_epoch, epoch_from_value
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.fold import Placed
 from moot_protocol.frame import epoch_id
-from moot_protocol.held import HeldBatches
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.feeds import FeedWriter, Town, dot_of, seed, signer, stripped
+from moot_testkit.held import HeldBatches
 
 AUTHOR = seed("author")
 
@@ -34,7 +34,7 @@ def test_live_ends_are_read_with_whom_they_end() -> None:
     town.end(town.key.public, 1, seed("batch"))
     other = [5, seed("batch"), seed("another town")]
     town.charter.write(Draft("end", key_text(AUTHOR), "admin", (Write("end", other),)))
-    assert sorted(read_charter(events_of(town.charter)).ends) == sorted(
+    assert sorted(read_charter(town.charter.batches).ends) == sorted(
         [
             (AUTHOR, End(2, seed("batch"), town.key.public)),
             (AUTHOR, End(5, seed("batch"), seed("another town"))),
@@ -47,12 +47,12 @@ def test_live_ends_are_read_with_whom_they_end() -> None:
 def test_an_invite_is_open_until_its_first_close() -> None:
     town = Town()
     key = town.invite(role=Role.READER, expires_ms=7)
-    opened = read_invites(events_of(town.charter))
+    opened = read_charter(town.charter.batches).invites
     assert opened[key.public].counting is None
     assert opened[key.public].invite[:3] == (Role.READER, town.key.public, 7)
     town.close(key, AUTHOR)
     town.close(key)
-    assert read_invites(events_of(town.charter)) == {
+    assert read_charter(town.charter.batches).invites == {
         key.public: Invitation(opened[key.public].invite, frozenset({AUTHOR}))
     }
 
@@ -60,7 +60,7 @@ def test_an_invite_is_open_until_its_first_close() -> None:
 def test_a_close_of_what_was_never_made_is_no_invite() -> None:
     town = Town()
     town.close(signer("nobody's"))
-    assert read_invites(events_of(town.charter)) == {}
+    assert read_charter(town.charter.batches).invites == {}
 
 
 def about(key: bytes, *written: Write) -> Draft:
@@ -75,16 +75,17 @@ def test_the_first_invite_and_the_first_close_hold_among_all_that_is_written_of_
     both = about(key, Write("close", []), Write("invite", ["writer", town.key.public, 3, seed("hpke")]))
     void = about(key, Write("close", [AUTHOR]), Write("invite", "nonsense"))
     drafts = data.draw(st.lists(st.sampled_from([*made, *closed, both, void]), min_size=1, max_size=9))
-    town.charter.write(*drafts)
+    for draft in drafts:
+        town.charter.write(draft)
     said = [{write.key: write.value for write in draft.writes} for draft in drafts if draft is not void]
     invites = [each["invite"] for each in said if "invite" in each]
     closes = [frozenset(each["close"]) for each in said if "close" in each]
-    events = events_of(town.charter)
-    at = data.draw(st.integers(0, len(events)))
-    early = read_charter(events[:at])
+    batches = town.charter.batches
+    at = data.draw(st.integers(0, len(batches)))
+    early = read_charter(batches[:at])
     before, whole = early.invitation(key), early.copy()
-    for placed in events[at:]:
-        whole.take(placed)
+    for batch in batches[at:]:
+        whole.take(batch)
     assert early.invitation(key) == before, "a copy that is read on leaves the original as it was"
     found = whole.invitation(key)
     if not invites:
@@ -106,7 +107,7 @@ def test_a_charter_filled_up_with_one_invite_is_read_in_one_go(monkeypatch: pyte
         return parse(event)
 
     monkeypatch.setattr(charter_reading, "parse", counted)
-    reading = read_charter(events_of(town.charter))
+    reading = read_charter(town.charter.batches)
     assert len(parsed) <= 41
     parsed.clear()
     assert reading.invitation(key.public) == Invitation(*reading.invites[key.public])

@@ -7,11 +7,12 @@ whatever town this replica belongs to.
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from moot_protocol.batch import Batch
 from moot_protocol.certificate import Certificate, decode_certificate
 from moot_protocol.charter import opening_value
-from moot_protocol.charter_reading import Epochs, Invitation, read_epochs, read_invites
+from moot_protocol.charter_reading import Epochs, Invitation, read_charter, read_epochs
 from moot_protocol.errors import MalformedError
-from moot_protocol.fold import Placed
+from moot_protocol.fold import Placed, placed_in
 from moot_protocol.kinds import CERTIFICATE, CHARTER, Role
 from moot_protocol.levels import read_towns
 from moot_protocol.towns import Towns, TownStanding
@@ -47,13 +48,17 @@ def charter_events(source: Source, plane: PlaneRow, town: bytes | None = None) -
         plane: the plane.
         town: the town's key; for None the town that this replica belongs to there (`plane.town`).
     """
-    author = plane.town if town is None else town
-    feed = source.feed(source.feed_number(plane.number, author))
+    batches, n = _charter(source, plane, plane.town if town is None else town)
+    return [placed for batch in batches for placed in placed_in(batch) if placed.event.n <= n]
+
+
+def _charter(source: Source, plane: PlaneRow, town: bytes) -> tuple[Iterator[Batch], int]:
+    """The batches of a town's charter and the number of its last accepted event; none before it has come."""
+    feed = source.feed(source.feed_number(plane.number, town))
     if not feed.n or feed.kind != CHARTER:
-        return []
+        return iter(()), 0
     feeds = StoredFeeds(source, plane.number)
-    events = (placed for ref in feeds.path(author, feed.head) for placed in feeds.events(author, ref))
-    return [placed for placed in events if placed.event.n <= feed.n]
+    return (feeds.batch(town, ref) for ref in feeds.path(town, feed.head)), feed.n
 
 
 def charters_of(source: Source, plane: PlaneRow) -> list[FeedRow]:
@@ -77,7 +82,7 @@ def invites_of(source: Source, plane: PlaneRow, town: bytes | None = None) -> di
 
     Those whose `invite.town` is the town itself let in its own replicas; the others let in towns, if it is an admin.
     """
-    return read_invites(charter_events(source, plane, town))
+    return read_charter(*_charter(source, plane, plane.town if town is None else town)).invites
 
 
 def members_of(source: Source, plane: PlaneRow) -> Iterator[Member]:

@@ -4,7 +4,7 @@ A feed of which nothing is put aside is answered from its row and one look-up, h
 lie aside (a fork, an end, something not yet entitled) are that feed's headers read.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Protocol
 
@@ -12,7 +12,6 @@ from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.branches import BatchRef, Opening, follows, needs_values
 from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.event import Event
-from moot_protocol.fold import Placed, placed_in
 from moot_protocol.kinds import CHARTER
 from mootd.engine.aside import AsideReader
 from mootd.engine.log import FeedRow, LogReader, StoredBatch, damaged
@@ -183,10 +182,6 @@ class StoredFeeds:
             aside = (self._aside.batch(row) for row in self._aside.at(number, 1) if not row.parked)
             found.update((batch.id, batch.events[0]) for batch in aside if _is_opening(batch))
         return [Opening(*each) for each in found.items()]
-
-    def events(self, author: bytes, ref: BatchRef) -> Iterator[Placed]:
-        """The events of a linked batch."""
-        return placed_in(self.batch(author, ref))
 
     # -- Whole batches -------------------------------------------------------------------------------------------
     def batch(self, author: bytes, ref: BatchRef) -> Batch:

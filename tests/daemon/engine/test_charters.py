@@ -20,9 +20,9 @@ from mootd.engine.charters import (
     members_of,
     towns_of,
 )
-from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import close_invite, open_plane
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import adopt_plane
 from mootd.engine.unit import Unit
 
@@ -30,7 +30,7 @@ from mootd.engine.unit import Unit
 def members(member: Member | Desk, plane: PlaneRow | None = None) -> dict[bytes, tuple[str, bytes]]:
     """Replica → its role and who signed its certificate."""
     with member.replica.read() as reader:
-        found = list(members_of(Snapshot(reader), plane or member.replica.ledger))
+        found = list(members_of(LogSnapshot(reader), plane or member.replica.ledger))
     return {each.row.author: (each.row.role, each.certificate.signer) for each in found}
 
 
@@ -39,7 +39,7 @@ def test_before_a_plane_s_charter_has_come_it_says_nothing() -> None:
     ticket = invited(founder()).ticket
     plane = joined(member, ticket)
     with member.replica.read() as reader:
-        source = Snapshot(reader)
+        source = LogSnapshot(reader)
         assert charter_events(source, plane) == []
         assert epochs_of(source, plane) == Epochs((), ())
         assert invites_of(source, plane) == {}
@@ -50,7 +50,7 @@ def test_all_events_of_the_charter_are_read_in_order() -> None:
     member = founder()
     invited(member)
     with member.replica.read() as reader:
-        events = [placed.event for placed in charter_events(Snapshot(reader), member.ledger)]
+        events = [placed.event for placed in charter_events(LogSnapshot(reader), member.ledger)]
     assert [event.skeleton.kind for event in events] == ["genesis", "epoch", "invite"]
     assert [event.n for event in events] == [1, 2, 3]
 
@@ -74,7 +74,7 @@ def test_what_an_end_cuts_off_the_charter_does_not_count() -> None:
     desk = Desk().watch(town)
     desk.receive([*town.charter.batches, *branch.batches[-1:]])
     with desk.replica.read() as reader:
-        assert list(invites_of(Snapshot(reader), desk.replica.ledger)) == [kept.public]
+        assert list(invites_of(LogSnapshot(reader), desk.replica.ledger)) == [kept.public]
 
 
 def test_a_member_is_a_replica_whose_certificate_counts() -> None:
@@ -123,7 +123,7 @@ def plane_with(role: Role) -> tuple[Town, Guest, Desk]:
 def test_the_founder_is_whom_the_genesis_names_whatever_town_this_replica_is_of() -> None:
     founder, guest, desk = plane_with(Role.WRITER)
     with desk.replica.read() as reader:
-        source = Snapshot(reader)
+        source = LogSnapshot(reader)
         assert desk.replica.ledger.town == guest.key.public
         standings = {key: (each.depth, each.role) for key, each in towns_of(source, desk.replica.ledger).items()}
     assert standings == {
@@ -137,14 +137,14 @@ def test_the_founder_is_whom_the_genesis_names_whatever_town_this_replica_is_of(
 def test_only_admins_epochs_count(role: Role, count: int) -> None:
     _, _, desk = plane_with(role)
     with desk.replica.read() as reader:
-        assert len(epochs_of(Snapshot(reader), desk.replica.ledger).live) == count
+        assert len(epochs_of(LogSnapshot(reader), desk.replica.ledger).live) == count
 
 
 def test_a_charter_is_read_by_its_town_and_left_out_it_is_the_own_town_s() -> None:
     founder, guest, desk = plane_with(Role.ADMIN)
     desk.receive([guest.charter.batches[0]])
     with desk.replica.read() as reader:
-        source, plane = Snapshot(reader), desk.replica.ledger
+        source, plane = LogSnapshot(reader), desk.replica.ledger
         kinds = [
             [placed.event.skeleton.kind for placed in charter_events(source, plane, town)]
             for town in (None, guest.key.public, founder.key.public)
@@ -172,6 +172,6 @@ def test_the_recovery_key_s_epochs_do_not_count() -> None:
     paper.admit(founder.guest("heir"))
     desk.receive(paper.charter.batches)
     with desk.replica.read() as reader:
-        source, plane = Snapshot(reader), desk.replica.ledger
+        source, plane = LogSnapshot(reader), desk.replica.ledger
         assert paper.key.public in {row.author for row in charters_of(source, plane)}
         assert epoch_id(key) not in {epoch.id for epoch in epochs_of(source, plane).written}

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from moot_protocol.batch import ZEROS, Batch
 from moot_protocol.branches import Feeds
-from moot_protocol.held import HeldBatches
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import Town, note
+from moot_testkit.held import HeldBatches
 from moot_testkit.worlds import worlds
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.engine.unit import Unit
@@ -37,7 +37,7 @@ def answers(feeds: Feeds, batches: Iterable[Batch]) -> dict[bytes, object]:
             sorted(feeds.heads(author)),
             sorted(opening.batch for opening in feeds.openings(author)),
             [
-                [placed.event.leaf for placed in feeds.events(author, ref)]
+                [event.leaf for event in feeds.batch(author, ref).events]
                 for batch in own
                 if (ref := feeds.get(author, batch.id))
             ],
