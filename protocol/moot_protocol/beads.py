@@ -1,8 +1,9 @@
 """Lines of Beads' JSONL files: into an issue's fields, and back into lines. What becomes of them: `beads_writes.py`.
 
 An import loses nothing: what doesn't fit the type of its field, empty values and unknown names included, is kept as
-JSON text in `extra`, and an exact document gives it back. Only what can't be stored at all is left out, with a
-problem that names line and field, and the rest of the line goes in.
+JSON text in `extra`, and an exact document gives it back. What is shown otherwise than it was meant is told as a
+problem that names line and field (`beads_odd.py`). Only what can't be stored at all is left out, with a problem, too,
+and the rest of the line goes in.
 """
 
 import json
@@ -12,10 +13,11 @@ from typing import Any, Final, NamedTuple, TypeGuard
 import msgspec
 
 from moot_protocol import json_text, limits
+from moot_protocol.beads_odd import id_oddity, oddity, shown_instead
 from moot_protocol.codec import encode
 from moot_protocol.deletion import DELETED_NAMES
 from moot_protocol.ids import entity_problem
-from moot_protocol.issue import CLOSED, SHAPES, TOMBSTONE, Shape
+from moot_protocol.issue import CLOSED, SHAPES, TOMBSTONE, Shape, stand_in
 from moot_protocol.times import is_time
 
 
@@ -28,6 +30,13 @@ class LineProblem(NamedTuple):
     """The issue's id, or empty where the line has none to show."""
     problem: str
     """What is wrong, in words."""
+    is_kept: bool = False
+    """Whether an export gives it back all the same."""
+
+    def document(self) -> dict[str, Any]:
+        """As answers tell it: `{"line", "id", "problem"}`, and `"kept": true` for what is kept."""
+        told = {"line": self.line, "id": self.id, "problem": self.problem}
+        return told | ({"kept": True} if self.is_kept else {})
 
 
 class ImportedIssue(NamedTuple):
@@ -70,6 +79,8 @@ TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes
 
 _decode_json: Final = msgspec.json.Decoder().decode
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+CONFLICT_MARKER: Final = "a conflict marker: this file holds a merge that nobody finished"
+"""The problem of a line that is one."""
 _MARKERS: Final = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 _INT_MIN: Final = -(2**63)
 _INT_MAX: Final = 2**64 - 1
@@ -108,7 +119,7 @@ def open_line(line: bytes, number: int) -> tuple[dict[str, Any], bool] | LinePro
     if not line:
         return None
     if line.startswith(_MARKERS):
-        return LineProblem(number, "", "a conflict marker: this file holds a merge that nobody finished")
+        return LineProblem(number, "", CONFLICT_MARKER)
     try:
         data, is_whole = _decode(line)
     except ValueError as error:
@@ -244,6 +255,7 @@ class _LineReader:
     def read(self) -> ImportedIssue:
         """Sort all fields."""
         registers, texts = self._issue.registers, self._issue.texts
+        self._tell(id_oddity(self._issue.id))
         for name, value in self._data.items():
             # Nearly every field of nearly every line is short plain text, or a time.
             fits = FITS.get(name)
@@ -265,11 +277,28 @@ class _LineReader:
         self._issue.problems.append(LineProblem(self._issue.line, self._issue.id, f"{what} left out: {problem}"))
         self._issue.left_out.add(self._field)
 
-    def _keep(self, name: str, value: Any) -> None:
-        """Keep a value that is not what its field expects."""
+    def _tell(self, oddity: str) -> None:
+        """Tell of something that is kept; nothing of what isn't odd at all."""
+        if oddity:
+            self._issue.problems.append(LineProblem(self._issue.line, self._issue.id, oddity, is_kept=True))
+
+    def _keep(self, name: str, value: Any) -> bool:
+        """Keep a value that is not what its field expects; whether that was possible."""
         text = self._json(name, value)
         if text is not None:
             self._issue.extra[name] = text
+        return text is not None
+
+    def _keep_odd(self, name: str, value: Any) -> None:
+        """Keep a value that a known field can't have, and show of it what can be shown."""
+        shown = stand_in(name, value)
+        if shown is not None:
+            self._issue.registers[name] = shown
+        if self._keep(name, value):
+            self._tell(oddity(name, value, is_deleted=self._issue.deleted is not None))
+        elif shown is not None:
+            last = self._issue.problems.pop()
+            self._issue.problems.append(last._replace(problem=f"{last.problem}; {shown_instead(name, value)}"))
 
     def _json(self, name: str, value: Any) -> str | None:
         what = f"{name!a:.60}"
@@ -291,7 +320,9 @@ class _LineReader:
     def _take_register(self, name: str, value: Any) -> None:
         if name == "status" and value == TOMBSTONE:
             return
-        if not EXPECTED[name](value) or (name == "closed_at" and self._status != CLOSED):
+        if not EXPECTED[name](value):
+            self._keep_odd(name, value)
+        elif name == "closed_at" and self._status != CLOSED:
             self._keep(name, value)
         elif name in FITS:
             self._take_text(name, value)
@@ -300,9 +331,9 @@ class _LineReader:
 
     def _take_text(self, name: str, text: str) -> None:
         problem = _text_problem(text, _NAME_BYTES.get(name, limits.TEXT_BYTES))
-        if not problem and name == "title" and len(text) > limits.TITLE_CHARS:
-            problem = f"{len(text)} characters where {limits.TITLE_CHARS} are the limit"
-        if problem:
+        if name == "title" and (problem or len(text) > limits.TITLE_CHARS):
+            self._keep_odd(name, text)
+        elif problem:
             self._report(name, problem)
         else:
             (self._issue.texts if name in TEXTS else self._issue.registers)[name] = text
@@ -320,7 +351,7 @@ class _LineReader:
 
     def _take_labels(self, value: Any) -> None:
         if not isinstance(value, list) or not value:
-            self._keep("labels", value)
+            self._keep_odd("labels", value)
             return
         for position, label in enumerate(value, 1):
             problem = _label_problem(label)
@@ -331,7 +362,7 @@ class _LineReader:
 
     def _take_edges(self, value: Any) -> None:
         if not isinstance(value, list) or not value:
-            self._keep("dependencies", value)
+            self._keep_odd("dependencies", value)
             return
         met: dict[tuple[str, str], list[Any]] = {}
         for position, item in enumerate(value, 1):
@@ -349,7 +380,7 @@ class _LineReader:
 
     def _take_comments(self, value: Any) -> None:
         if not isinstance(value, list) or not value:
-            self._keep("comments", value)
+            self._keep_odd("comments", value)
             return
         for position, item in enumerate(value, 1):
             what = f"comment {position}"
@@ -392,7 +423,7 @@ class _LineReader:
 
     def _take_metadata(self, value: Any) -> None:
         if not isinstance(value, dict) or not value:
-            self._keep("metadata", value)
+            self._keep_odd("metadata", value)
             return
         for name, item in value.items():
             text = self._json(name, item)

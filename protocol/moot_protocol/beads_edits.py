@@ -119,8 +119,14 @@ class _Edits:
         for name, element in after.items():
             siblings = held.get(name, ())
             is_here = key in _NAMED and name not in before and siblings
-            if name in changed and not is_here and [sibling.value for sibling in siblings] != [element]:
+            is_same = [sibling.value for sibling in siblings] == [element] and not self._gets_stand_in(key, name)
+            if name in changed and not is_here and not is_same:
                 yield Write(key, element, [self._dot_of(key, sibling) for sibling in siblings])
+
+    def _gets_stand_in(self, key: str, name: Hashable) -> bool:
+        """Whether a value kept in `extra` gets a stand-in now: of what was written before that, it would be none."""
+        value = self._line.registers.get(str(name)) if key == "extra" else None
+        return value is not None and not self._shows_only(str(name), value)
 
 
 def _register(imported: ImportedIssue, name: str) -> Any:

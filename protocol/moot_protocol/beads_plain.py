@@ -112,6 +112,7 @@ class _Plan:
         status = data.get("status")
         return (
             0 not in sizes
+            and " " not in data["id"]
             and not any(map(gt, sizes, self._most))
             and sum(sizes[: self._shorts]) <= SHORTS_CHARS
             and status != TOMBSTONE

@@ -15,7 +15,7 @@ from moot_protocol.beads import TEXTS, ImportedIssue
 from moot_protocol.codec import encode
 from moot_protocol.deletion import DELETED_NAMES, TO_BE_SEEN, renewed, with_seen
 from moot_protocol.event import Dot, Write
-from moot_protocol.issue import SHAPES, IssueReading
+from moot_protocol.issue import SHAPES, STOOD_FOR, IssueReading
 from moot_protocol.issue_document import defaults
 from moot_protocol.limits import KIB, SHARED_ELEMENT_BYTES
 from moot_protocol.register import MISSING, Live, Sibling
@@ -35,6 +35,9 @@ SHORTS_CHARS: Final = _SHARED_BYTES // 8
 
 _LITTLE_BYTES: Final = SHARED_ELEMENT_BYTES
 """Elements and short fields that take no more together fit one event by any reckoning, and each element is small."""
+
+_EMPTY_TEXT: Final = '""'
+"""JSON of a title that is none, as an export has it."""
 
 _PLAIN_BYTES: Final = 16
 """Bytes that a number, a flag, nothing, or the head of a text takes at most."""
@@ -140,7 +143,7 @@ class _Differences:
             self._labels(),
             self._edges(),
             list(self._entries("metadata", self._line.metadata, self._reading.metadata)),
-            list(self._entries("extra", self._wanted_extra(), self._reading.extra)),
+            list(self._entries("extra", self._wanted_extra(), self._held_extra())),
         ]
         updated_at = self._line.registers.get("updated_at")
         deletion = self._deletion(is_edited=bool(changed or alone or any(elements)))
@@ -159,8 +162,13 @@ class _Differences:
     def _registers(self) -> Iterator[Write]:
         for fields in (self._line.registers, self._line.texts):
             for name, value in fields.items():
-                if name != "updated_at" and self._shown.get(name) != value and not self._is_hidden(name):
+                is_shown = self._shown.get(name) == value and not self._is_stand_in(name)
+                if name != "updated_at" and not is_shown and not self._is_hidden(name):
                     yield Write(name, value, self._over(name))
+
+    def _is_stand_in(self, name: str) -> bool:
+        """Whether what is shown stands for another value that the line hasn't got any more."""
+        return name in STOOD_FOR and name in self._reading.extra and name not in self._line.extra
 
     def _deletion(self, *, is_edited: bool) -> Write | None:
         given, shown = self._line.deleted, self._reading.deleted
@@ -178,7 +186,7 @@ class _Differences:
     def _cleared(self) -> Iterator[Write]:
         """Registers that show something where the line has an empty or odd value."""
         for name in self._line.extra:
-            if name in SHAPES and name in self._reading.values:
+            if name in SHAPES and name in self._reading.values and name not in self._line.registers:
                 yield Write(name, None, self._over(name))
 
     def _wanted_extra(self) -> dict[str, str]:
@@ -188,7 +196,16 @@ class _Differences:
             "comments": self._reading.comments,
             "metadata": self._reading.metadata,
         }
-        return {name: text for name, text in self._line.extra.items() if not has.get(name)}
+        return {
+            name: text
+            for name, text in self._line.extra.items()
+            if not has.get(name) and not (text == _EMPTY_TEXT and self._shown.get(name) == "")
+        }
+
+    def _held_extra(self) -> dict[str, str]:
+        # What gets a stand-in now is written again: of what is written before that, it would be no stand-in.
+        bare = [name for name in STOOD_FOR if name in self._line.registers and name not in self._reading.values]
+        return {name: text for name, text in self._reading.extra.items() if name not in bare}
 
     def _labels(self) -> list[Write]:
         if self._is_hidden("labels"):

@@ -1,8 +1,9 @@
 """Reading an issue: from what is live to the fields that are shown.
 
 Reading is total. Values of a type a field can't have are passed over, as if nothing were there, so what is shown
-always has the field's type; what a file held beyond that stands in `extra`. Documents of Beads' shape are made from
-readings (`issue_document.py`).
+always has the field's type; what a file held beyond that stands in `extra`. A title or priority there has a stand-in
+in its register, and counts as long as nobody has written that since. Documents of Beads' shape are made from readings
+(`issue_document.py`).
 
 Shapes of set-like values, with None where the write itself tells (its actor, its time):
     labels    text
@@ -13,6 +14,7 @@ Shapes of set-like values, with None where the write itself tells (its actor, it
 The register `deleted` has a module of its own (`deletion.py`). Empty text stands for what a file left out.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
@@ -25,6 +27,7 @@ from moot_protocol.deletion import DELETED_NAMES, is_deletion, read_deletion
 from moot_protocol.ids import base32
 from moot_protocol.kinds import ISSUE, KINDS, Policy
 from moot_protocol.leases import LEASES, lease_held
+from moot_protocol.limits import TITLE_CHARS
 from moot_protocol.lineage import Lineage
 from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.times import format_ms, instant_ms, show_time
@@ -95,7 +98,10 @@ def _show_int(value: Any) -> int | None:
 
 
 def _show_priority(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value <= 4 else None
+    # What was meant by a number out of range or by no number nobody knows: never that nothing is more urgent.
+    if type(value) is int:
+        return min(max(value, 0), LOWEST_PRIORITY)
+    return None if value is None or value is MISSING else DEFAULT_PRIORITY
 
 
 def _show_flag(value: Any) -> bool | None:
@@ -106,6 +112,25 @@ _SHOW: Final[dict[Shape, Callable[[Any], Any]]] = {
     Shape.TEXT: _show_text, Shape.TIME: _show_time, Shape.INT: _show_int, Shape.PRIORITY: _show_priority,
     Shape.FLAG: _show_flag,
 }  # fmt: skip
+STOOD_FOR: Final = ("title", "priority")
+"""Registers that show something in place of a value that they can't have."""
+_HALF: Final = re.compile("[\ud800-\udfff]")
+
+
+def stand_in(name: str, value: Any) -> Any:
+    """What is shown in place of a value that a file has in a field and the field can't have; None for nothing.
+
+    Args:
+        name: the field.
+        value: as JSON has it; half characters are allowed.
+    """
+    if name == "priority":
+        return DEFAULT_PRIORITY if value is None else _show_priority(value)
+    if name == "title" and isinstance(value, str):
+        return _HALF.sub("\ufffd", value[:TITLE_CHARS]) or None
+    return None
+
+
 ALIAS: Final = "alias"
 """The register of a name that stands for an issue's id. Documents tell it as `_alias`, Beads' files not at all."""
 _REGISTERS: Final = {
@@ -151,7 +176,7 @@ class IssueReading(NamedTuple):
     metadata: dict[str, str]
     """Name → JSON text."""
     extra: dict[str, str]
-    """Name → JSON text."""
+    """Name → JSON text; of `STOOD_FOR` only what the value shown stands for, or where none is shown."""
     deleted: dict[str, str] | None
     """By the document's names, empty ones left out; None for an issue that isn't deleted."""
     created_at: str
@@ -211,7 +236,7 @@ def read_issue(
         read_edges(live["edges"]) if "edges" in live else [],
         read_comments(live["comments"]) if "comments" in live else [],
         _read_keyed("metadata", live, conflicts) if "metadata" in live else {},
-        _read_keyed("extra", live, conflicts) if "extra" in live else {},
+        _read_extra(live, values, conflicts) if "extra" in live else {},
         deleted,
         values.get("created_at") or format_ms(to_ms(created_hlc)),
         values.get("updated_at") or format_ms(to_ms(updated_hlc)),
@@ -247,6 +272,25 @@ def _read_keyed(key: str, live: Live, conflicts: list[str]) -> dict[str, str]:
         if isinstance(entry.value, str):
             shown[name] = entry.value
     return shown
+
+
+def _read_extra(live: Live, values: Mapping[str, Any], conflicts: list[str]) -> dict[str, str]:
+    shown = _read_keyed("extra", live, conflicts)
+    for name in STOOD_FOR:
+        if name in shown and name in values and not _is_stood_for(name, shown[name], live, values[name]):
+            del shown[name]
+    return shown
+
+
+def _is_stood_for(name: str, text: str, live: Live, shown: Any) -> bool:
+    try:
+        is_meant = stand_in(name, json_text.from_text(text)) == shown
+    except ValueError:
+        return False
+    # An import writes both, the stand-in never later: one written later is what somebody wants there.
+    entries = (each for each in live["extra"] if isinstance(each.value, list | tuple) and each.value)
+    kept = max(each.hlc for each in entries if each.value[0] == name)
+    return is_meant and kept >= max(each.hlc for each in live[name])
 
 
 def read_labels(siblings: Sequence[Sibling]) -> list[str]:
@@ -352,13 +396,15 @@ def facts_of(values: Mapping[str, Any], labels: list[str]) -> Facts:
     get = values.get
     project, title, status, assignee = get("project"), get("title"), get("status"), get("assignee")
     priority, issue_type = get("priority"), get("issue_type")
+    if type(priority) is not int or not 0 <= priority <= LOWEST_PRIORITY:
+        priority = _show_priority(priority)
     if type(status) is not str or not status:
         status = DEFAULT_STATUS
     return Facts(
         project if type(project) is str else "",
         title if type(title) is str else "",
         status,
-        priority if type(priority) is int and 0 <= priority <= LOWEST_PRIORITY else ABSENT_PRIORITY,
+        ABSENT_PRIORITY if priority is None else priority,
         issue_type if type(issue_type) is str and issue_type else DEFAULT_TYPE,
         assignee if type(assignee) is str else "",
         labels,
@@ -369,6 +415,12 @@ def facts_of(values: Mapping[str, Any], labels: list[str]) -> Facts:
         instant_ms(values["due_at"]) if "due_at" in values else None,
         instant_ms(get("closed_at")) if status == CLOSED else None,
     )
+
+
+def project_of(live: Live) -> str:
+    """The project that an issue belongs to; empty where none is named."""
+    project = _value(live, "project")
+    return project if type(project) is str else ""
 
 
 def created_ms(live: Live, created_hlc: int) -> int:

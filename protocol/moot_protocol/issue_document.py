@@ -15,6 +15,7 @@ from moot_protocol.issue import (
     DEFAULT_STATUS,
     DEFAULT_TYPE,
     SHAPES,
+    STOOD_FOR,
     TOMBSTONE,
     Comment,
     Edge,
@@ -47,7 +48,7 @@ def document(reading: IssueReading, *, exact: bool = False) -> dict[str, Any]:
     for name, value in _decoded(reading.extra).items():
         if name not in FIELDS:
             unknown[name] = value
-        elif exact and name not in shown and name != "id":
+        elif exact and name != "id" and (name not in shown or name in STOOD_FOR):
             shown[name] = value
     for name, value in defaults(reading):
         shown.setdefault(name, value)

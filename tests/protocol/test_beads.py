@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from moot_protocol import limits
 from moot_protocol.beads import ImportedIssue, LineProblem, export_line, parse_line
+from moot_protocol.issue import stand_in
 
 LINE = {
     "id": "bd-1", "title": "A title", "description": "text", "status": "closed", "priority": 1, "issue_type": "bug",
@@ -130,8 +131,46 @@ def test_words_of_a_deletion_on_a_line_that_is_no_tombstone_are_kept_aside() -> 
 def test_unknown_empty_and_odd_values_are_kept_as_json(name: str, value: Any) -> None:
     imported = parse(**{name: value})
     assert repr(json.loads(imported.extra[name])) == repr(value)
-    assert name not in imported.registers
-    assert not imported.problems
+    assert imported.registers.get(name) == stand_in(name, value)
+    assert all(problem.is_kept for problem in imported.problems)
+    assert not imported.left_out
+
+
+def test_what_is_shown_otherwise_than_it_was_meant_is_told_by_its_line() -> None:
+    imported = parse(id="b d", priority=9, created_at="yesterday-ish", labels="a", title="", assignee="", pinned=False)
+    assert [(problem.line, problem.id) for problem in imported.problems] == [(7, "b d")] * 5
+    told = [problem.problem for problem in imported.problems]
+    assert [problem.split()[0] for problem in told] == ["its", "no", "priority", "created_at", "labels"]
+    assert told[2] == "priority 9 is none of 0 to 4: kept, shown as P4"
+
+
+def test_a_title_that_is_too_long_is_kept_whole_beside_its_beginning() -> None:
+    title = "é" * limits.TITLE_CHARS + "x"
+    imported = parse(title=title)
+    assert imported.registers["title"] == title[:-1]
+    assert json.loads(imported.extra["title"]) == title
+    assert "its first 500 characters are shown" in imported.problems[0].problem
+
+
+@pytest.mark.parametrize(
+    ("title", "shown", "words"),
+    [
+        ("x" * (limits.TEXT_BYTES + 1), "x" * limits.TITLE_CHARS, "its first 500 characters are shown"),
+        ("half \ud83d", "half \ufffd", "shown with \ufffd for it"),
+    ],
+)
+def test_a_title_that_cannot_be_stored_is_shown_as_far_as_it_can_be(title: str, shown: str, words: str) -> None:
+    imported = parse(title=title)
+    assert (imported.registers["title"], imported.extra, imported.left_out) == (shown, {}, {"title"})
+    assert not imported.problems[0].is_kept
+    assert "left out" in imported.problems[0].problem
+    assert words in imported.problems[0].problem
+
+
+def test_a_problem_says_in_an_answer_whether_an_export_gives_back_what_it_is_about() -> None:
+    told = {"line": 7, "id": "bd-1", "problem": "odd"}
+    assert LineProblem(7, "bd-1", "odd").document() == told
+    assert LineProblem(7, "bd-1", "odd", is_kept=True).document() == told | {"kept": True}
 
 
 def test_closed_at_of_an_issue_that_is_not_closed_is_kept_as_json() -> None:
@@ -141,7 +180,6 @@ def test_closed_at_of_an_issue_that_is_not_closed_is_kept_as_json() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("title", "x" * (limits.TITLE_CHARS + 1)),
         ("description", "é" * (limits.TEXT_BYTES // 2 + 1)),
         ("close_reason", "x" * (limits.TEXT_BYTES + 1)),
         ("assignee", "x" * (limits.NAME_BYTES + 1)),

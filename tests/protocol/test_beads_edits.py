@@ -90,7 +90,11 @@ COMMENTS: list[dict[str, Any]] = [
     {"author": "ann", "text": "no id", "created_at": LATE},
 ]
 FIELDS = st.fixed_dictionaries(
-    {"title": st.sampled_from(["A title", "Another"]), "priority": st.integers(0, 4), "updated_at": TIMES},
+    {
+        "title": st.sampled_from(["A title", "Another", "x" * 501, ""]),
+        "priority": st.integers(0, 4) | st.sampled_from([-1, 9, 10, "high"]),
+        "updated_at": TIMES,
+    },
     optional={
         "description": st.sampled_from(["text", "other\ntext", ""]),
         "assignee": st.sampled_from(["ann", "bob"]),
@@ -190,9 +194,23 @@ def test_an_odd_priority_is_kept_as_it_is_and_no_zero() -> None:
 
 def test_a_value_that_cannot_be_stored_changes_nothing() -> None:
     issue = Edited(labels=["red", "blue"], size=1, notes="text")
-    assert issue.plan(title="x" * 501, labels=["red", "x" * 101], size=float("nan"), notes="x" * 70_000) == []
-    (kept,) = issue.plan(title="x" * 501, priority=3)
+    assert issue.plan(title="half \ud800", labels=["red", "x" * 101], size=float("nan"), notes="x" * 70_000) == []
+    (kept,) = issue.plan(title="half \ud800", priority=3)
     assert keys(kept) == {"priority"}
+
+
+def test_an_odd_priority_comes_in_and_goes_with_what_is_shown_for_it() -> None:
+    issue = Edited()
+    issue.edit(priority=9)
+    assert (issue.shown()["priority"], issue.read().values["priority"]) == (9, 4)
+    issue.write(Write("priority", 1, issue.over("priority")))
+    assert issue.shown()["priority"] == 1
+    issue.edit(priority=9)
+    assert (issue.shown()["priority"], issue.read().values["priority"]) == (9, 4)
+    issue.base = issue.line(priority=9)
+    issue.edit(priority=4)
+    assert (issue.shown()["priority"], issue.values("extra")) == (4, [])
+    assert issue.plan(priority=4) == []
 
 
 def test_updated_at_is_written_last_and_never_over_a_later_one() -> None:

@@ -89,7 +89,7 @@ def test_what_is_no_issue_is_what_its_ordinary_reading_says() -> None:
         ("title", 1, False), ("priority", 5, False), ("pinned", False, False), ("status", "tombstone", False),
         ("closed_at", NOON, False), ("created_at", "2025-02-29T12:00:00Z", False), ("created_at", 0, False),
         ("close_reason", "x" * SHORTS_CHARS, False), ("labels", ["red"], False), ("x", "unknown", False),
-        ("project", "mt", False), ("deleted_by", "alice", False),
+        ("project", "mt", False), ("deleted_by", "alice", False), ("id", "b d", False),
     ],
 )  # fmt: skip
 def test_a_line_is_plain_if_nothing_about_it_is_in_doubt(name: str, value: Any, *, is_plain: bool) -> None:

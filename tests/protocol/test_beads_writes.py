@@ -58,7 +58,7 @@ class Imported(EntityMap):
 def parse(line: dict[str, Any]) -> ImportedIssue:
     imported = parse_line(json.dumps(line).encode(), 1)
     assert isinstance(imported, ImportedIssue)
-    assert not imported.problems
+    assert all(problem.is_kept for problem in imported.problems)
     return imported
 
 
@@ -109,7 +109,7 @@ comments = some({"text": texts}, {
     "id": st.integers(0, 9) | names | odd, "author": names | odd, "created_at": times | odd, "edited": odd,
 })  # fmt: skip
 REQUIRED: dict[str, st.SearchStrategy[Any]] = {
-    "id": st.just("bd-1"), "title": texts | odd,
+    "id": st.just("bd-1"), "title": texts | odd | st.sampled_from(["é" * 501, "é" * 500 + "x"]),
     "status": st.sampled_from(["open", "closed", "tombstone", "odd"]) | odd,
     "priority": st.integers(0, 4) | odd, "issue_type": names | odd, "created_at": times | odd,
     "updated_at": times | odd,
@@ -151,6 +151,33 @@ def test_any_line_comes_out_as_it_went_in(line: dict[str, Any]) -> None:
 @given(lines)
 def test_importing_a_line_twice_writes_nothing(line: dict[str, Any]) -> None:
     assert Imported(line).again(line) == []
+
+
+@given(lines)
+def test_importing_what_was_exported_writes_nothing(line: dict[str, Any]) -> None:
+    issue = Imported(line)
+    assert issue.again(issue.export()) == []
+
+
+def test_a_value_kept_without_its_stand_in_gets_one_when_its_line_comes_again() -> None:
+    issue = Imported({"id": "bd-1", "title": "A title"})
+    issue.take([[Write("extra", ["priority", "9"])]])
+    assert keys(issue.again({"id": "bd-1", "title": "A title", "priority": 9})) == [["extra", "priority"]]
+    assert (document(issue.read())["priority"], issue.export()["priority"]) == (4, 9)
+
+
+def test_a_line_without_a_title_is_not_another_once_it_was_exported() -> None:
+    issue = Imported({"id": "bd-1", "priority": 2})
+    assert issue.export()["title"] == ""
+    assert issue.again(issue.export()) == []
+
+
+def test_a_stand_in_that_a_file_says_by_itself_is_no_stand_in_any_more() -> None:
+    issue = Imported(LINE | {"priority": 9})
+    issue.again(LINE | {"priority": 4})
+    assert issue.export()["priority"] == 4
+    issue.again(LINE | {"priority": 9})
+    assert issue.export()["priority"] == 9
 
 
 @given(lines, lines)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,8 +17,10 @@ from moot_protocol.issue import (
     facts,
     new_comment,
     new_edge,
+    project_of,
     read_edges,
     read_issue,
+    stand_in,
     updated_ms,
 )
 from moot_protocol.issue_document import document
@@ -59,6 +62,7 @@ def test_whatever_is_live_can_be_read_and_exported(live: dict[str, list[Any]]) -
     for exact in (False, True):
         assert json_text.to_line(document(reading, exact=exact))
     assert isinstance(facts(siblings), Facts)
+    assert project_of(siblings) == facts(siblings).project
     assert created_ms(siblings, from_ms(T0)) is not None
     assert updated_ms(siblings, from_ms(T0)) is not None
     backwards = {key: list(reversed(written)) for key, written in reversed(siblings.items())}
@@ -285,3 +289,20 @@ def test_facts_and_document_tell_the_same(data: st.DataObject) -> None:
     assert (told.title, told.status, told.priority) == (shown["title"], shown["status"], shown["priority"])
     assert (told.assignee, told.pinned) == (shown.get("assignee", ""), shown.get("pinned", False))
     assert (told.labels, told.closed_ms) == (shown.get("labels", []), instant_ms(shown.get("closed_at")))
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [(9, 4), (2**63, 4), (-3, 0), (3, 3), ("high", 2), (1.0, 2), (True, 2), ([], 2), (None, 0), (MISSING, 0)],
+)
+def test_a_priority_that_is_none_is_read_as_the_nearest_or_the_default_and_never_as_more_urgent(
+    written: Any, shown: int
+) -> None:
+    issue = Issue(priority=written)
+    assert (issue.document()["priority"], facts(issue.live).priority) == (shown, shown)
+
+
+def test_what_stands_for_a_value_that_a_field_cannot_have() -> None:
+    assert [stand_in("priority", value) for value in (9, -1, None, "x")] == [4, 0, 2, 2]
+    assert [stand_in("title", value) for value in ("x" * 501, "a\ud800", "", 5)] == ["x" * 500, "a\ufffd", None, None]
+    assert stand_in("status", "x") is None

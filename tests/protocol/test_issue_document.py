@@ -1,5 +1,7 @@
 """Documents of issues: which fields they have, in which order, and what only an exact one shows."""
 
+import json
+
 from moot_protocol.issue import new_comment, new_edge
 from moot_testkit.written_issue import Issue, at
 
@@ -37,6 +39,26 @@ def test_extra_fills_in_only_names_that_nothing_else_shows() -> None:
 
 
 def test_only_an_exact_document_shows_values_of_unexpected_types() -> None:
-    issue = Issue(extra=["priority", '"high"'])
-    assert issue.document()["priority"] == 0
-    assert issue.document(exact=True)["priority"] == "high"
+    issue = Issue(extra=["estimated_minutes", '"long"'])
+    assert "estimated_minutes" not in issue.document()
+    assert issue.document(exact=True)["estimated_minutes"] == "long"
+
+
+def test_an_exact_document_has_the_value_that_another_is_shown_for() -> None:
+    issue = Issue(priority=4, extra=["priority", "9"])
+    issue.write(title="x" * 500, extra=["title", json.dumps("x" * 501)])
+    shown, exact = issue.document(), issue.document(exact=True)
+    assert (shown["priority"], shown["title"]) == (4, "x" * 500)
+    assert (exact["priority"], exact["title"]) == (9, "x" * 501)
+
+
+def test_what_was_written_later_is_meant_even_where_it_is_what_was_shown() -> None:
+    for priority in (1, 4):
+        issue = Issue(priority=4, extra=["priority", "9"])
+        issue.write(priority=priority)
+        assert issue.document(exact=True)["priority"] == priority
+
+
+def test_a_value_that_what_is_shown_does_not_stand_for_is_no_part_of_a_document() -> None:
+    for text in ("3", "no JSON", "null"):
+        assert Issue(priority=4, extra=["priority", text]).document(exact=True)["priority"] == 4

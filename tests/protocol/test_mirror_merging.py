@@ -1,6 +1,7 @@
 """Three states of a Beads file merged by issue and field: both sides' changes are there, and the result is JSON."""
 
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,28 @@ def test_elements_of_sets_come_together_and_removals_count() -> None:
     assert shown(found)["dependencies"] == more[1:]
 
 
+def test_an_element_that_one_side_changed_is_as_that_side_has_it_though_the_other_removed_it() -> None:
+    edge = {"depends_on_id": "b", "type": "blocks"}
+    base, changed = BASE | {"dependencies": [edge]}, [edge | {"metadata": "why"}]
+    others: list[dict[str, Any]] = [{"title": "Ours"}, {"dependencies": []}]
+    for other in others:
+        for ours, theirs in permutations([other, {"dependencies": changed}]):
+            found = merged(ours, theirs, base)
+            assert (found.is_clean, shown(found)["dependencies"]) == (True, changed)
+
+
+def test_an_entry_of_metadata_that_one_side_changed_stays_though_the_other_removed_it() -> None:
+    sides: list[dict[str, Any]] = [{"metadata": {"a": 2}}, {"metadata": {}}]
+    for ours, theirs in permutations(sides):
+        found = merged(ours, theirs, BASE | {"metadata": {"a": 1}})
+        assert (found.is_clean, shown(found)["metadata"]) == (True, {"a": 2})
+
+
+def test_a_field_that_is_null_on_both_sides_stays_so() -> None:
+    found = merged({"title": "Ours"}, {"priority": 0}, BASE | {"assignee": None})
+    assert shown(found) == BASE | {"assignee": None, "title": "Ours", "priority": 0}
+
+
 def test_metadata_comes_together_by_name() -> None:
     base = BASE | {"metadata": {"a": 1, "b": 1}}
     found = merged({"metadata": {"a": 2, "b": 1}}, {"metadata": {"a": 1}}, base)
@@ -104,6 +127,11 @@ def test_what_goes_with_a_status_goes_with_the_one_that_is_shown() -> None:
     assert shown(merged({"title": "New", "updated_at": T2}, closed))["closed_at"] == T1
 
 
+def test_what_goes_with_closing_stays_where_a_side_has_it_that_is_not_closed() -> None:
+    found = merged({"status": "in_progress"}, {"title": "New"}, BASE | {"close_reason": "earlier"})
+    assert (shown(found)["status"], shown(found)["close_reason"]) == ("in_progress", "earlier")
+
+
 def test_zero_that_was_left_out_is_no_change_of_priority() -> None:
     base = BASE | {"priority": 0}
     ours = {name: value for name, value in base.items() if name != "priority"} | {"title": "New"}
@@ -115,6 +143,12 @@ def test_zero_that_was_left_out_is_no_change_of_priority() -> None:
 def test_new_issues_of_both_sides_stand_in_order_of_id() -> None:
     found = merge(file(BASE), file(BASE, {"id": "c"}), file(BASE, {"id": "b"}))
     assert [json.loads(line)["id"] for line in found.content.splitlines()] == ["a", "b", "c"]
+
+
+def test_the_end_of_the_file_is_as_on_our_side() -> None:
+    ours, theirs = file(BASE | {"title": "Ours"}), file(BASE | {"priority": 0})
+    assert merge(file(BASE), ours, theirs).content.endswith(b"}\n")
+    assert merge(file(BASE), ours.rstrip(), theirs).content.endswith(b"}")
 
 
 def test_the_order_of_our_side_stays() -> None:
@@ -134,11 +168,26 @@ def test_a_line_that_one_side_took_away_is_gone_unless_the_other_changed_it() ->
 
 def test_a_tombstone_beside_an_edit_is_listed_and_beside_none_is_not() -> None:
     tombstone = {"status": "tombstone", "deleted_at": T1, "updated_at": T1}
-    assert merged(tombstone, {"updated_at": T2}).is_clean
+    assert merged(tombstone, {"updated_at": T2, "content_hash": "other"}).is_clean
     found = merged(tombstone, {"title": "Changed", "updated_at": T2})
     assert [each.field for each in found.disagreements] == ["deleted"]
     assert merged(None, tombstone).is_clean
     assert merged(tombstone, tombstone | {"deleted_at": T2}).is_clean
+
+
+def test_a_tombstone_beside_a_later_close_leaves_nothing_of_itself_but_the_question() -> None:
+    tombstone = {"status": "tombstone", "deleted_at": T1, "deleted_by": "ann", "updated_at": T1}
+    closed = {"status": "closed", "closed_at": T2, "updated_at": T2}
+    found = merged(tombstone, closed)
+    assert shown(found) == BASE | closed
+    assert [each.field for each in found.disagreements] == ["deleted"]
+
+
+def test_an_issue_that_one_side_took_out_of_its_grave_is_alive_without_a_question() -> None:
+    tombstone = BASE | {"status": "tombstone", "deleted_at": T0}
+    found = merged({"status": "open", "updated_at": T2}, {"deleted_by": "ann", "updated_at": T1}, tombstone)
+    assert found.is_clean
+    assert shown(found) == BASE | {"updated_at": T2}
 
 
 def test_one_issue_made_on_both_sides_is_one() -> None:

@@ -61,14 +61,16 @@ def test_line_ends_stay_those_of_the_file() -> None:
 
 
 def test_what_cant_be_stored_of_a_line_stays_in_it() -> None:
-    long = "x" * 600
+    long = "x" * 62_000
     written = rewritten([theirs("a", title=long)], {"a": exported("a", status="closed", title="")})
     assert json.loads(written[0])["title"] == long
     assert json.loads(written[0])["status"] == "closed"
+    (kept,) = rewritten([theirs("a", title=long)], {"a": exported("a", title=long[:500])})
+    assert kept == theirs("a", title=long)
 
 
 def test_a_line_that_says_the_same_but_for_what_cant_be_stored_keeps_its_bytes() -> None:
-    lines = [theirs("a", title="x" * 600)]
+    lines = [theirs("a", title="x" * 62_000)]
     assert rewritten(lines, {"a": exported("a", title="")}) == lines
     unfit = [b'{"id":"a","title":"A","status":"open","zz":NaN}']
     assert rewritten(unfit, {"a": exported("a", title="B")}) == [exported("a", title="B")]

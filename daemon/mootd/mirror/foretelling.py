@@ -19,7 +19,7 @@ from moot_protocol.mirror_lines import (
 )
 from moot_protocol.mirror_requests import MirrorResume, MirrorSync
 from moot_protocol.mirror_writing import rewritten
-from mootd.engine.exchange import Commit
+from mootd.engine.commit import Commit
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines
 from mootd.engine.mirrors import MirrorRow, due_since, lines_of, nearest, seen_keys, version_of
 from mootd.engine.replica import Replica

@@ -17,12 +17,12 @@ from moot_protocol.clock import to_ms
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.kinds import Role
 from moot_protocol.limits import ACTOR_BYTES, CLOCK_AHEAD_MS
-from moot_protocol.mirror_lines import actor_of, content_hash, differences, distance, line_key, problem_of, split
-from moot_protocol.requests import ImportEdits
+from moot_protocol.mirror_lines import actor_of, content_hash, differences, distance, id_of, line_key, problem_of, split
+from moot_protocol.transfer_requests import ImportEdits
 from mootd.engine import layout
-from mootd.engine.exchange import Commit
+from mootd.engine.commit import Commit
 from mootd.engine.issues.edits import import_edits
-from mootd.engine.issues.mirroring import plane_number
+from mootd.engine.issues.mirroring import issues_of, plane_number, projects_of
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.mirrors import MirrorRow, add_version, lines_of, mirrors, nearest, put_mirror, version_of
 from mootd.engine.replica import Replica
@@ -42,6 +42,8 @@ class Tally:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.problems: list[dict[str, Any]] = []
+        self.other_projects: dict[str, int] = {}
+        """Other project → how many of a new mirror's issues it has, and keeps."""
 
     def add(self, answered: dict[str, Any]) -> None:
         """Count what one import came to."""
@@ -49,8 +51,9 @@ class Tally:
         self.problems += answered["problems"]
 
     def document(self) -> dict[str, Any]:
-        """As an import's answer."""
-        return {**{name: self.counts[name] for name in _COUNTS}, "problems": self.problems}
+        """As an import's answer, with the projects that issues of the file belong to, where those are others."""
+        others = {"other_projects": self.other_projects} if self.other_projects else {}
+        return {**{name: self.counts[name] for name in _COUNTS}, **others, "problems": self.problems}
 
 
 def take_pairs(commit: Commit, row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool = False) -> Tally:
@@ -153,6 +156,7 @@ def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> T
         if 2 * distance(keys, {line_key(line) for line in before}) > len(keys) + len(before):
             base, before = 0, []
         is_new = not _has_issues(replica, reader, row)
+        held = projects_of(issues_of(replica, reader, row.plane), {id_of(line) or "" for line in lines} - {""})
         others = [other for other in mirrors(reader) if other.scope == row.scope]
     problem = problem_of(lines, set(before) if base else None)
     if problem is not None:
@@ -160,11 +164,8 @@ def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> T
     found = differences(lines if known else before, lines)
     older = len(found.older)
     tally = take_pairs(commit, row, found.newer if older else found.pairs)
-    tally.problems += [
-        {"line": problem.line, "id": problem.id, "problem": problem.problem}
-        for in_base, problem in found.problems
-        if not in_base
-    ]
+    tally.other_projects = {name: count for name, count in sorted(held.items()) if name != row.project}
+    tally.problems += [problem.document() for in_base, problem in found.problems if not in_base]
     tally.problems.sort(key=lambda problem: int(problem["line"]))
 
     def note(unit: Unit) -> None:
@@ -172,7 +173,7 @@ def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> T
         noted = replace(
             row, current=number, newest=number, arrival=unit.arrival, newest_arrival=unit.arrival,
             cuts=unit.cuts if base or is_new else NEVER_CUT,
-            left_out=len(tally.problems), changed_ms=unit.now_ms,
+            left_out=sum(1 for problem in tally.problems if not problem.get("kept")), changed_ms=unit.now_ms,
         )  # fmt: skip
         lead = max(others, key=lambda other: other.newest, default=None) if base else None
         put_mirror(unit, noted if lead is None else _beside(noted, lead, base, older))

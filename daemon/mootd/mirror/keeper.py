@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.mirror_lines import content_hash, differences, doubt_of, id_of, joined, line_key, problem_of, split
 from moot_protocol.mirror_writing import rewritten
-from mootd.engine.exchange import Commit
+from mootd.engine.commit import Commit
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines
 from mootd.engine.mirrors import (
     MirrorRow,
@@ -237,7 +237,7 @@ class Keeper:
             return
         older = 0 if accepted else len(found.older)
         tally = take_pairs(self._commit, row, found.newer if older else found.pairs, delete_missing=accepted)
-        left_out = sum(1 for problem in tally.problems if not problem.get("base"))
+        left_out = sum(1 for problem in tally.problems if not problem.get("base") and not problem.get("kept"))
         gone = set() if accepted or older else {id_of(pair.base) or "" for pair in found.gone}
         stand = self._after_taking(row, base, lines, has_older=older > 0)
         older = older if stand.is_behind else 0

@@ -19,7 +19,7 @@ from moot_protocol.limits import MIRRORS
 from moot_protocol.mirror_lines import Doubt
 from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync
 from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
-from mootd.engine.exchange import Commit
+from mootd.engine.commit import Commit
 from mootd.engine.mirrors import MirrorRow, count_versions, drop_mirror, mirrors, put_mirror, read_mirror
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
 from moot_testkit.mirroring import NEW, Mirrored, content, line, name
 from moot_testkit.town import make_api
+from mootd.engine.issues.mirroring import issues_of, projects_of
 from mootd.mirror import intake
+from mootd.mirror.intake import adopt
 
 THREE = (line(1), line(2), line(3))
 
@@ -48,6 +51,19 @@ def test_what_a_file_says_of_a_known_issue_is_taken_in_if_it_is_newer() -> None:
     assert (mirrored.title(1), mirrored.title(2)) == ("Newer", "Here")
 
 
+def test_issues_that_belong_to_other_projects_are_told_by_these_and_stay_there() -> None:
+    api = make_api()
+    Mirrored(content(line(1), line(2)), api, "first.jsonl")
+    with api.member.replica.read() as reader:
+        row = Mirrored(content(), api, "second.jsonl").row
+        other = replace(row, project="other", file="third.jsonl")
+        lines = content(line(1), line(2), line(3))
+        told = adopt(lambda work: api.member.commit(lambda unit: unit.try_out(work)), api.member.replica, other, lines)
+        assert projects_of(issues_of(api.member.replica, reader, row.plane), {name(1), name(9)}) == {"demo": 1}
+    assert told.document()["other_projects"] == {"demo": 2}
+    assert (told.counts["created"], told.counts["unchanged"]) == (1, 2)
+
+
 def test_a_state_that_another_mirror_knows_brings_nothing() -> None:
     api = make_api()
     first = Mirrored(content(*THREE), api, "first.jsonl")
@@ -55,6 +71,7 @@ def test_a_state_that_another_mirror_knows_brings_nothing() -> None:
     before = first.events
     second = Mirrored(content(*THREE), api, "second.jsonl")
     assert (second.events, second.lines) == (before, list(THREE))
+    assert "other_projects" not in second.adopted.document()
 
 
 def test_the_same_file_on_another_branch_brings_what_differs() -> None:
@@ -78,6 +95,12 @@ def test_bad_lines_are_reported_and_stay() -> None:
     mirrored = Mirrored(content(line(1, "x" * 600), b'{"id":"de', line(2)))
     assert [problem["line"] for problem in mirrored.adopted.problems] == [1, 2]
     assert mirrored.lines[1] == b'{"id":"de'
+
+
+def test_what_is_kept_though_it_is_shown_otherwise_counts_as_taken_in() -> None:
+    mirrored = Mirrored(content(line(1, priority=9), line(2, labels=[5])))
+    assert [each["line"] for each in mirrored.adopted.problems] == [1, 2]
+    assert mirrored.row.left_out == 1
 
 
 def test_an_empty_file_gets_all_that_the_project_holds() -> None:

@@ -130,10 +130,17 @@ def test_a_file_that_is_gone_is_told_and_not_made_again(mirrored: Mirrored) -> N
 
 
 def test_a_line_that_cant_be_stored_whole_is_told_and_stays(mirrored: Mirrored) -> None:
-    mirrored.shows(line(1), line(2, "x" * 600, updated_at=NEW), line(3))
+    mirrored.shows(line(1), line(2, "x" * 62_000, updated_at=NEW), line(3))
     assert mirrored.row.left_out == 1
     mirrored.quiet()
-    assert mirrored.lines[1] == line(2, "x" * 600, updated_at=NEW)
+    assert mirrored.lines[1] == line(2, "x" * 62_000, updated_at=NEW)
+
+
+def test_a_line_that_is_kept_whole_but_shown_otherwise_stays_and_nothing_of_it_is_left_out(mirrored: Mirrored) -> None:
+    odd = line(2, "x" * 600, priority=9, updated_at=NEW)
+    mirrored.shows(line(1), odd, line(3))
+    mirrored.quiet()
+    assert (mirrored.row.left_out, mirrored.title(2), mirrored.lines[1]) == (0, "x" * 500, odd)
 
 
 def test_where_this_replica_cant_write_the_file_waits_until_it_can(mirrored: Mirrored) -> None:

@@ -10,9 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.machine_requests import Status
 from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync
 from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
-from moot_protocol.requests import IssueFields, Show, Status, Update
+from moot_protocol.requests import IssueFields, Show, Update
 from moot_testkit.control import PATIENCE
 from moot_testkit.mirroring import FILE, FOLDER, NEW, content, line, name
 from moot_testkit.town import PROJECT, Api, make_api

@@ -215,6 +215,9 @@ def adopted_lines(context: Context, mirror: dict[str, Any]) -> Iterator[str]:
         return
     counts = ", ".join(f"{mirror[name]:,} {name}" for name in ("created", "updated", "unchanged", "skipped"))
     yield confirmed(context, f"{path} is a mirror of {neutralise(mirror['project'])} now: {counts}")
+    for other, count in mirror.get("other_projects", {}).items():
+        belong, stay = ("belongs", "stays") if count == 1 else ("belong", "stay")
+        yield f"  {count:,} of its issues {belong} to project {neutralise(other)}, and {stay} there"
     yield from _problem_lines(mirror["problems"])
     yield from _behind_lines(mirror)
     yield "  To let git merge it by field instead of by line:"

@@ -11,22 +11,25 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
-from moot.console import documents, exits
+from moot.console import as_bd, documents, exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.context import carry_out, chunks_of, need_project, note, own_projects
 from moot.console.integrity import CLOSED, SURE, leftovers
+from moot.console.json_lines import LINE_BYTES, CountedLines, no_document, split_lines
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
+from moot_protocol.beads import CONFLICT_MARKER
 from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.issue import TOMBSTONE
 from moot_protocol.json_text import UNREADABLE
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories, Remember
-from moot_protocol.requests import Count, Export, Import, ImportEdits, ListIssues, WorkspaceInfo
+from moot_protocol.requests import ListIssues, WorkspaceInfo
+from moot_protocol.transfer_requests import Export, Import, ImportEdits
 
 LINES_AT_ONCE: Final = 2000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""
@@ -34,13 +37,13 @@ PAIRS_AT_ONCE: Final = 1000
 """Pairs of lines in one request: what differs in them has to be found out as well."""
 BYTES_AT_ONCE: Final = limits.RPC_FRAME_BYTES // 4
 """Bytes of lines in one request."""
-LINE_BYTES: Final = 2 * limits.MIB
-"""Bytes of the longest line taken in; an issue whose every field is full is far below that."""
 MEMORIES_AT_ONCE: Final = 200
 """Memories that are kept in one transaction."""
 _MEMORY: Final = b'"memory"'
+_TOMBSTONE: Final = f'"{TOMBSTONE}"'
 PROBLEMS_SHOWN: Final = 50
 """Problems printed one by one at most; `--json` holds all."""
+_MERGE: Final = "both sides of the merge were offered; of an issue that stands in both, the upper line was taken"
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
 _EDIT_COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
 
@@ -55,27 +58,6 @@ class _Piece(NamedTuple):
 
 
 # -- Cutting a stream into pieces --------------------------------------------------------------------------------
-def split_lines(chunks: Iterable[bytes], most: int = LINE_BYTES) -> Iterator[bytes | None]:
-    """The lines of a stream without their ends, however it is cut into chunks; None for one of more than `most` bytes.
-
-    No more than `most` bytes and a chunk are held at once.
-    """
-    rest = b""
-    skipping = False
-    for chunk in chunks:
-        first, *others = chunk.split(b"\n")
-        rest += first
-        for other in others:
-            yield None if skipping or len(rest) > most else rest
-            rest, skipping = other, False
-        if len(rest) > most:
-            rest, skipping = b"", True
-    if skipping or len(rest) > most:
-        yield None
-    elif rest:
-        yield rest
-
-
 def _pieces(lines: Iterable[bytes | None]) -> Iterator[_Piece]:
     held: list[bytes] = []
     too_long: list[int] = []
@@ -187,6 +169,7 @@ class _IssueLine(msgspec.Struct):
     id: str = ""
     title: str = ""
     owner: str = ""
+    status: str = ""
 
 
 def _read_line(line: bytes | str | None) -> _IssueLine | None:
@@ -194,6 +177,14 @@ def _read_line(line: bytes | str | None) -> _IssueLine | None:
         return msgspec.json.decode(line, type=_IssueLine) if line else None
     except UNREADABLE:
         return None  # what is wrong with it is told by whoever takes it in
+
+
+def _is_tombstone(line: str) -> bool:
+    """Whether a line is a deleted issue's; most are told from those without being read."""
+    if _TOMBSTONE not in line:
+        return False
+    found = _read_line(line)
+    return found is not None and found.status == TOMBSTONE
 
 
 def _same(title: str) -> str:
@@ -209,6 +200,8 @@ class _Tally:
         self.session = ""
         self.lines = 0
         self.memories = 0
+        self.elsewhere = 0
+        """Lines of issues that other projects of the town have, and keep."""
         self.left_out = 0
         """Lines that say what an open issue says already."""
 
@@ -217,10 +210,16 @@ class _Tally:
         """Lines that are in the log now, whoever put them there."""
         return self.memories + sum(count for name, count in self.counts.items() if name != "skipped")
 
+    @property
+    def unreadable(self) -> int:
+        """Lines of the file of which nothing could be taken in, since it isn't known whose they are."""
+        return sum(1 for problem in self.problems if not problem["id"] and not problem.get("base"))
+
     def count(self, answered: dict[str, Any]) -> None:
         """Count what a request came to."""
         for name in self.counts:
             self.counts[name] += answered.get(name, 0)
+        self.elsewhere += answered.get("elsewhere", 0)
         self.problems += answered.get("problems", ())
 
     def add(self, piece: _Piece, answered: dict[str, Any]) -> None:
@@ -237,17 +236,18 @@ def _import(context: Context) -> int:
     since = context.arguments.since
     tally = _take_in(context, path) if since is None else _take_in_edits(context, since, path)
     tally.problems.sort(key=lambda problem: ("base" not in problem, problem["line"]))
-    elsewhere = _elsewhere(context, tally)
     if context.json:
         source = {"source": _name(path)} | ({} if since is None else {"since": _name(since)})
         kept = {"memories": tally.memories} if tally.memories else {}
         kept |= {"deduplicated": tally.left_out} if context.arguments.dedup else {}
-        kept |= {"elsewhere": elsewhere} if elsewhere else {}
+        kept |= {"elsewhere": tally.elsewhere} if tally.elsewhere else {}
+        kept |= {"unreadable": tally.unreadable} if tally.unreadable else {}
         document = {**source, **tally.counts, **kept, "problems": tally.problems}
         documents.write(context, document | ({"dry_run": True} if context.arguments.dry_run else {}))
     else:
-        _tell(context, tally, path, elsewhere)
-    return exits.FAILED if tally.lines and not tally.taken and tally.problems else exits.OK
+        _tell(context, tally, path)
+    failed = tally.unreadable or (tally.lines and not tally.taken and tally.problems)
+    return exits.FAILED if failed else exits.OK
 
 
 def _source(context: Context) -> str:
@@ -283,7 +283,8 @@ def _take_in(context: Context, path: str) -> _Tally:
     tally = _Tally()
     progress = Progress(context, "importing", "lines")
     memories = _Memories(context)
-    lines = memories.apart(split_lines(chunks_of(context, path)))
+    read = CountedLines(split_lines(no_document(chunks_of(context, path), _name(path))))
+    lines = memories.apart(read)
     new = _OnlyNew(context) if context.arguments.dedup else None
     pieces = _pieces(lines if new is None else new.apart(lines))
     piece = next(pieces, None)
@@ -299,13 +300,24 @@ def _take_in(context: Context, path: str) -> _Tally:
             last=following is None,
             session=tally.session,
         )
-        tally.add(piece, context.api.call(request))
+        try:
+            tally.add(piece, context.api.call(request))
+        except MootError as error:
+            if tally.lines and not context.arguments.dry_run:
+                error.hint = _how_far(error.hint, tally.lines, read.all())
+            raise
         progress.report(tally.lines)
         piece = following
     progress.end()
     tally.memories = memories.count
     tally.left_out = 0 if new is None else new.count
     return tally
+
+
+def _how_far(hint: str, lines: int, of: int) -> str:
+    """A hint that also says how much of a file has been taken in before something failed."""
+    told = f"{lines:,} of {several(of, 'line')} are in; run it again"
+    return f"{hint}; {told}" if hint else told
 
 
 def _take_in_edits(context: Context, since: str, path: str) -> _Tally:
@@ -315,7 +327,7 @@ def _take_in_edits(context: Context, since: str, path: str) -> _Tally:
     progress = Progress(context, "comparing", "lines")
 
     def counted() -> Iterator[bytes | None]:
-        for line in split_lines(chunks_of(context, path)):
+        for line in split_lines(no_document(chunks_of(context, path), _name(path))):
             tally.lines += 1
             progress.report(tally.lines)
             yield line
@@ -354,7 +366,7 @@ def _portions(pairs: Iterable[LinePair]) -> Iterator[tuple[LinePair, ...]]:
         yield tuple(held)
 
 
-def _tell(context: Context, tally: _Tally, path: str, elsewhere: int) -> None:
+def _tell(context: Context, tally: _Tally, path: str) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in tally.counts.items())
     counts += f", {tally.memories:,} kept as memories" if tally.memories else ""
     counts += f", {tally.left_out:,} left out as there already" if tally.left_out else ""
@@ -370,29 +382,14 @@ def _tell(context: Context, tally: _Tally, path: str, elsewhere: int) -> None:
         context.terminal.err(f"  {where} {problem['line']}{about}: {neutralise(str(problem['problem']))}\n")
     if len(tally.problems) > PROBLEMS_SHOWN:
         context.terminal.err(f"  and {len(tally.problems) - PROBLEMS_SHOWN:,} more; --json lists all\n")
-    if elsewhere:
-        told = (
-            f"at least {several(elsewhere, 'issue')} of the file already in other projects of this town, and left there"
-        )
-        note(context, f"  {told}; see `moot list --project all`")
-
-
-def _elsewhere(context: Context, tally: _Tally) -> int:
-    """How many issues of a file that brought none other projects have, at least: an import leaves them there.
-
-    The answers of an import don't tell it. But those that this project has can't be more than all that it holds.
-    """
-    known = tally.counts["updated"] + tally.counts["unchanged"]
-    if tally.counts["created"] or not known or context.arguments.since is not None:
-        return 0
-    here = Filter(projects=(need_project(context),), plane=context.plane)
-    try:
-        held: int = sum(context.api.call(Count(filter=each))["total"] for each in (here, replace(here, deleted=True)))
-    except MootError as error:
-        if error.code is not Code.DENIED:  # who may write, and read nothing, is told no numbers
-            raise
-        return 0
-    return max(0, known - held)
+    if tally.elsewhere:
+        told = f"{several(tally.elsewhere, 'issue')} of the file already in other projects of this town, and left there"
+        see = "see `moot list --project all`"
+        note(context, f"  {told}; {as_bd.hint(see) if context.terminal.facts.is_bd else see}")
+    if any(problem["problem"] == CONFLICT_MARKER for problem in tally.problems):
+        context.terminal.err(f"  {_MERGE}\n")
+    if tally.unreadable:
+        context.terminal.err(f"  {several(tally.unreadable, 'line')} could not be read: see above\n")
 
 
 # -- export ------------------------------------------------------------------------------------------------------
@@ -416,9 +413,10 @@ def _export(context: Context) -> int:
         return exits.OK
     context.terminal.write_file(output, (line.encode() for line in pages), parents=False)
     if context.json:
-        documents.write(context, {"file": output, "issues": pages.issues})
+        documents.write(context, {"file": output, "issues": pages.issues, "deleted": pages.deleted})
     else:
-        note(context, f"Exported {pages.issues:,} issues to {neutralise(output)}")
+        gone = f", {pages.deleted:,} of them deleted," if pages.deleted else ""
+        note(context, f"Exported {several(pages.issues, 'issue')}{gone} to {neutralise(output)}")
     return exits.OK
 
 
@@ -428,6 +426,8 @@ class _Pages:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.issues = 0
+        self.deleted = 0
+        """How many of them are tombstones, which no list and no count of issues tells of."""
 
     def __iter__(self) -> Iterator[str]:
         context, given = self._context, self._context.arguments
@@ -441,6 +441,7 @@ class _Pages:
             if scrubbed or given.exclude_owner:
                 lines = [line for line in lines if self._is_wanted(line, scrubbed)]
             self.issues += len(lines)
+            self.deleted += sum(map(_is_tombstone, lines))
             if lines:
                 yield "\n".join(lines) + "\n"
             progress.report(self.issues)

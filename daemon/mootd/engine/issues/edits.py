@@ -15,7 +15,7 @@ from moot_protocol.errors import MootError
 from moot_protocol.event import Draft, Write
 from moot_protocol.issue import facts
 from moot_protocol.kinds import ISSUE
-from moot_protocol.requests import ImportEdits
+from moot_protocol.transfer_requests import ImportEdits
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.importing import Importer, Parsed
@@ -113,6 +113,4 @@ class _Edits:
         self._counts[outcome if events else "unchanged"] += 1
 
     def _report(self, problem: LineProblem, *, in_base: bool = False) -> None:
-        self._problems.append(
-            {"line": problem.line, "id": problem.id, "problem": problem.problem} | ({"base": True} if in_base else {})
-        )
+        self._problems.append(problem.document() | ({"base": True} if in_base else {}))

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.beads import ImportedIssue, LineProblem
+from moot_protocol.beads_odd import NO_TITLE
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
 from moot_protocol.errors import MootError
 from moot_protocol.event import Draft, NewEntity, PlainDraft
+from moot_protocol.issue import project_of
 from moot_protocol.kinds import ISSUE
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
@@ -73,6 +75,8 @@ class Importer:
         self._feed = 0
         """This replica's feed on the plane, once it was asked for."""
         self._counts: Counter[str] = Counter()
+        self._elsewhere = 0
+        """Lines whose issues stand in other projects, and stay there."""
         self._problems: list[LineProblem] = []
 
     def take(self, parsed: Parsed) -> dict[str, Any]:
@@ -82,11 +86,8 @@ class Importer:
             self._unit.flush()
             self._take_piece(parsed.issues[start : start + FLUSH_AFTER])
         counts = {name: self._counts[name] for name in ("created", "updated", "unchanged", "skipped")}
-        problems = [
-            {"line": problem.line, "id": problem.id, "problem": problem.problem}
-            for problem in sorted(self._problems, key=lambda problem: problem.line)
-        ]
-        return {**counts, "problems": problems}
+        problems = [problem.document() for problem in sorted(self._problems, key=lambda problem: problem.line)]
+        return {**counts, "elsewhere": self._elsewhere, "problems": problems}
 
     def _take_piece(self, lines: Sequence[ImportedIssue | PlainLine]) -> None:
         known = [(imported, self._known(imported.id)) for imported in lines]
@@ -111,6 +112,8 @@ class Importer:
 
     def _create(self, line: ImportedIssue | PlainLine, record: Record | None) -> str:
         events = events_for_new(line, self._project)
+        if _lacks_title(line):
+            self._problems.append(LineProblem(line.line, line.id, NO_TITLE, is_kept=True))
         if record is None:
             if not self._feed:
                 self._feed = self._unit.replica.own_feed(self._plane)
@@ -123,7 +126,9 @@ class Importer:
 
     def _plan(self, imported: ImportedIssue, record: Record, entities: Entities) -> tuple[str, Events]:
         issues = Issues(entities, self._plane)
-        reading = issues.read(record)
+        live = issues.live(record, texts=True)
+        reading = issues.read(record, live=live)
+        self._elsewhere += project_of(live) != self._project
         if reading.deleted is not None and imported.deleted is None:
             self._problems.append(LineProblem(imported.line, imported.id, _DELETED_HERE))
             return "skipped", []
@@ -131,5 +136,12 @@ class Importer:
             problem = f"older than what is here (changed {reading.updated_at})"
             self._problems.append(LineProblem(imported.line, imported.id, problem))
             return "skipped", []
-        events = differences(imported, issues.live(record, texts=True), reading, entities.dot_of(record))
+        events = differences(imported, live, reading, entities.dot_of(record))
         return ("updated" if events else "unchanged"), events
+
+
+def _lacks_title(line: ImportedIssue | PlainLine) -> bool:
+    """Whether a new issue would have no title since its line names none: a known one may well leave it out."""
+    if isinstance(line, PlainLine):
+        return "title" not in line.data
+    return line.deleted is None and "title" not in line.registers and "title" not in line.extra

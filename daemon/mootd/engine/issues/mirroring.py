@@ -1,11 +1,12 @@
 """The lines that a project's issues have in a mirrored file, by name: as `exporting.py`, for some of them or all."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import partial
 
 from moot_protocol.beads import export_line
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import facts
+from moot_protocol.issue import facts, project_of
 from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
 from mootd.engine.entities import Entities
@@ -35,6 +36,17 @@ def mirrored_lines(issues: Issues, project: str, names: Collection[str] | None) 
         elif facts(issues.live(record, texts=False)).project == project:
             found[name] = export_line(issues.document(record, exact=True))
     return found
+
+
+def projects_of(issues: Issues, names: Collection[str]) -> Counter[str]:
+    """How many issues of these ids each project has; those that nothing is live of in none.
+
+    Args:
+        issues: those of a plane.
+        names: ids.
+    """
+    records = (record for _, record in _records(issues, names) if record.groups)
+    return Counter(project_of(issues.live(record, texts=False)) for record in records)
 
 
 def _records(issues: Issues, names: Collection[str] | None) -> Iterator[tuple[str, Record]]:

@@ -75,6 +75,13 @@ def test_problems_of_lines_are_told_and_a_mirror_that_was_one_is_said_to_be() ->
     assert "mirror already" in run_console("mirror on", {"mirror_on": mirror(adopted=False)}, files=files).out
 
 
+def test_issues_of_a_file_that_other_projects_have_are_told_with_these() -> None:
+    answers = {"mirror_on": {**ADOPTED, "other_projects": {"demo": 1205, "x\x1b[2J": 1}}}
+    out = run_console("mirror on", answers, files={f"{HERE}/{FILE}": b"{}"}).out
+    assert "  1,205 of its issues belong to project demo, and stay there\n" in out
+    assert "  1 of its issues belongs to project x^[[2J, and stays there" in out
+
+
 # -- status ------------------------------------------------------------------------------------------------------
 def test_status_tells_of_the_workspaces_mirrors_and_with_all_of_every_one() -> None:
     others = [mirror(), mirror(folder="/elsewhere", workspace="w2")]

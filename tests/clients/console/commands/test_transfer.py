@@ -1,37 +1,19 @@
 """import and export: pieces of a stream, counts and problems, pages, files."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from moot.console.commands import transfer
-from moot.console.commands.transfer import split_lines
+from moot.console.json_lines import split_lines
+from moot_protocol.beads import CONFLICT_MARKER
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
 from moot_protocol.memory_requests import Remember
-from moot_protocol.requests import Export, Import, ImportEdits
+from moot_protocol.transfer_requests import Export, Import, ImportEdits
 from moot_testkit.console import in_turn, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 
 DONE = {"created": 2, "updated": 1, "unchanged": 3, "skipped": 0, "problems": [], "session": "s1"}
-
-
-# -- Lines -------------------------------------------------------------------------------------------------------
-@given(st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=8), st.integers(1, 7))
-def test_lines_are_the_same_however_a_stream_is_cut(lines: list[bytes], size: int) -> None:
-    stream = b"".join(line + b"\n" for line in lines)
-    chunks = [stream[place : place + size] for place in range(0, len(stream), size)]
-    expected = [line if len(line) <= 8 else None for line in lines]
-    assert list(split_lines(chunks, most=8)) == expected
-
-
-def test_a_last_line_without_an_end_counts_and_an_empty_rest_does_not() -> None:
-    assert list(split_lines([b"a\nb"])) == [b"a", b"b"]
-    assert list(split_lines([b"a\n"])) == [b"a"]
-    assert list(split_lines([b"\n\na\n"])) == [b"", b"", b"a"]
-    assert list(split_lines([b"toolong"], most=3)) == [None]
-    assert list(split_lines([])) == []
 
 
 # -- import ------------------------------------------------------------------------------------------------------
@@ -50,7 +32,7 @@ def test_standard_input_is_a_hyphen(argv: str) -> None:
 def test_a_large_file_goes_in_pieces_of_one_session_numbered_throughout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "LINES_AT_ONCE", 2)
     ran = run_console("import - --json", {"import": DONE}, stdin=[b"a\nb\n", b"c\n\ne\n"])
-    assert [(r.first_line, r.lines, r.session, r.last) for r in ran.asked] == [  # type: ignore[attr-defined]
+    assert [(r.first_line, r.lines, r.session, r.last) for r in ran.asked] == [
         (1, (b"a", b"b"), "", False),
         (3, (b"c", b""), "s1", False),
         (5, (b"e",), "s1", True),
@@ -63,7 +45,7 @@ def test_a_large_file_goes_in_pieces_of_one_session_numbered_throughout(monkeypa
 def test_pieces_are_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "BYTES_AT_ONCE", 10)
     ran = run_console("import -", {"import": DONE}, stdin=[b"12345678\n12345678\n12\n"])
-    assert [request.lines for request in ran.asked] == [(b"12345678",), (b"12345678", b"12")]  # type: ignore[attr-defined]
+    assert [request.lines for request in ran.asked] == [(b"12345678",), (b"12345678", b"12")]
 
 
 def test_a_single_line_is_told_as_one() -> None:
@@ -87,38 +69,74 @@ def test_a_line_that_is_too_long_is_reported_and_keeps_its_number(monkeypatch: p
 
 
 def test_of_many_problems_a_person_sees_the_first_and_how_many_more() -> None:
-    problems = [{"line": number, "id": "", "problem": "cut"} for number in range(60)]
+    problems = [{"line": number, "id": "bd-1", "problem": "cut"} for number in range(60)]
     lines = run_console("import -", {"import": DONE | {"problems": problems}}, stdin=[b"{}\n"]).err.splitlines()
     assert len(lines) == 1 + 50 + 1
     assert lines[-1] == "  and 10 more; --json lists all"
 
 
-def test_only_where_nothing_could_be_taken_in_it_fails() -> None:
-    nothing = dict.fromkeys(("created", "updated", "unchanged", "skipped"), 0)
-    bad = nothing | {"problems": [{"line": 1, "id": "", "problem": "no JSON"}], "session": "s"}
-    assert run_console("import -", {"import": bad}, stdin=[b"x\n"]).code == 1
-    known = {"import": bad | {"unchanged": 1}, "count": {"total": 1}}
-    assert run_console("import -", known, stdin=[b"x\n"]).code == 0
+def test_where_a_line_could_not_be_read_it_fails_and_says_so_last_though_the_rest_went_in() -> None:
+    bad = {"problems": [{"line": each, "id": "", "problem": "no JSON"} for each in (1, 2)]}
+    ran = run_console("import -", {"import": DONE | bad}, stdin=[b"x\n"])
+    assert (ran.code, ran.err.splitlines()[-1]) == (1, "  2 lines could not be read: see above")
+    ran = run_console("import - --json", {"import": DONE | bad}, stdin=[b"x\n"])
+    assert (ran.code, ran.document["unreadable"]) == (1, 2)
 
 
-@pytest.mark.parametrize(
-    ("argv", "held", "elsewhere"),
-    [("import -", 0, 4), ("import -", 1, 2), ("import -", 2, 0), ("import - --dry-run", 0, 4)],
-)
-def test_where_a_file_brings_nothing_those_that_other_projects_have_are_told(
-    argv: str, held: int, elsewhere: int
+def test_a_line_that_was_read_fails_nothing_unless_it_is_all_there_was() -> None:
+    odd = {"problems": [{"line": 1, "id": "bd-1", "problem": "label 1 left out"}]}
+    assert run_console("import -", {"import": DONE | odd}, stdin=[b"x\n"]).code == 0
+    nothing = DONE | odd | dict.fromkeys(("created", "updated", "unchanged"), 0)
+    assert run_console("import -", {"import": nothing}, stdin=[b"x\n"]).code == 1
+
+
+def test_of_conflict_markers_it_is_told_which_side_was_taken() -> None:
+    marker = {"problems": [{"line": 1, "id": "", "problem": CONFLICT_MARKER}]}
+    ran = run_console("import -", {"import": DONE | marker}, stdin=[b"<<<<<<<\n"])
+    assert ran.err.splitlines()[-2] == (
+        "  both sides of the merge were offered; of an issue that stands in both, the upper line was taken"
+    )
+
+
+@pytest.mark.parametrize("hint", ["", "make space"])
+def test_what_fails_on_the_way_says_how_much_is_in(hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "LINES_AT_ONCE", 2)
+
+    def full() -> RefusedError:
+        return RefusedError("the disk is full", code=Code.LIMIT, hint=hint)
+
+    ran = run_console("import -", {"import": in_turn(DONE, full())}, stdin=[b"{}\n" * 7])
+    assert ran.code
+    assert f"{hint}; 2 of 7 lines are in; run it again".lstrip("; ") in ran.err
+    assert "lines are in" not in run_console("import -", {"import": full()}, stdin=[b"{}\n" * 7]).err
+    dry = {"import": in_turn(DONE, full())}
+    assert "lines are in" not in run_console("import - --dry-run", dry, stdin=[b"{}\n" * 7]).err
+
+
+@pytest.mark.parametrize("argv", ["import f", "import --since b f"])
+def test_a_file_that_is_one_document_is_refused_with_what_to_do(argv: str) -> None:
+    ran = run_console(argv, files={"f": b'[\n  {\n    "id": "bd-1"', "b": b""})
+    assert (ran.code, ran.asked) == (1, [])
+    assert "f is one JSON document; import needs one object a line (JSONL)" in ran.err
+    assert "jq -c '.[]' FILE" in ran.err
+
+
+@pytest.mark.parametrize("argv", ["import -", "import - --dry-run"])
+def test_what_other_projects_have_is_counted_over_all_pieces_and_told(
+    argv: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = {"import": DONE | {"created": 0}, "count": {"total": held}}  # so many live ones, and so many deleted
-    told = f"  at least {elsewhere} issues of the file already in other projects of this town, and left there; see"
-    assert (told in run_console(argv, answers, stdin=[b"{}\n"]).err) is bool(elsewhere)
-    document = run_console(f"{argv} --json", answers, stdin=[b"{}\n"]).document
-    assert document.get("elsewhere", 0) == elsewhere
+    monkeypatch.setattr(transfer, "LINES_AT_ONCE", 1)
+    answers = {"import": DONE | {"elsewhere": 2}}
+    ran = run_console(argv, answers, stdin=[b"{}\n{}\n"])
+    assert "  4 issues of the file already in other projects of this town, and left there; see" in ran.err
+    assert len(ran.asked) == 2
+    assert run_console(f"{argv} --json", answers, stdin=[b"{}\n{}\n"]).document["elsewhere"] == 4
 
 
-def test_who_may_read_nothing_imports_all_the_same() -> None:
-    answers = {"import": DONE | {"created": 0}, "count": RefusedError("no", code=Code.DENIED)}
-    ran = run_console("import -", answers, stdin=[b"{}\n"])
-    assert (ran.code, ran.err[-11:]) == (0, " of 1 line\n")
+def test_where_other_projects_have_none_or_the_daemon_does_not_say_nothing_is_told_of_them() -> None:
+    for answered in (DONE, DONE | {"elsewhere": 0}):
+        assert run_console("import -", {"import": answered}, stdin=[b"{}\n"]).err.endswith(" of 1 line\n")
+        assert "elsewhere" not in run_console("import - --json", {"import": answered}, stdin=[b"{}\n"]).document
 
 
 def test_what_two_states_of_a_file_share_says_nothing_of_projects() -> None:
@@ -197,11 +215,11 @@ def test_differences_go_in_pieces_bounded_in_lines_and_bytes(monkeypatch: pytest
     files = {"old.jsonl": BEFORE, "new.jsonl": AFTER}
     monkeypatch.setattr(transfer, "PAIRS_AT_ONCE", 2)
     ran = run_console("import --since old.jsonl new.jsonl", {"import_edits": EDITED}, files=files)
-    assert [request.pairs for request in ran.asked] == [CHANGES[:2], CHANGES[2:]]  # type: ignore[attr-defined]
+    assert [request.pairs for request in ran.asked] == [CHANGES[:2], CHANGES[2:]]
     monkeypatch.setattr(transfer, "BYTES_AT_ONCE", 40)
     ran = run_console("import --since old.jsonl new.jsonl --dry-run", {"import_edits": EDITED}, files=files)
-    assert [request.pairs for request in ran.asked] == [CHANGES[:1], CHANGES[1:]]  # type: ignore[attr-defined]
-    assert all(request.dry_run for request in ran.asked)  # type: ignore[attr-defined]
+    assert [request.pairs for request in ran.asked] == [CHANGES[:1], CHANGES[1:]]
+    assert all(request.dry_run for request in ran.asked)
 
 
 def test_odd_lines_are_told_by_file_and_number_with_what_the_daemon_reports() -> None:
@@ -214,8 +232,18 @@ def test_odd_lines_are_told_by_file_and_number_with_what_the_daemon_reports() ->
         files={"old.jsonl": b'{"id": "c", "size": 1}\n{"id": "b"}\n{"id": "b"}\n'},
     )
     assert [told.split(":")[0] for told in ran.err.splitlines()[1:]] == [
-        "  base line 2 b", "  base line 3 b", "  line 1 c", "  line 2", "  line 3"
+        "  base line 2 b", "  base line 3 b", "  line 1 c", "  line 2", "  line 3",
+        "  both sides of the merge were offered; of an issue that stands in both, the upper line was taken",
+        "  2 lines could not be read",
     ]  # fmt: skip
+    assert ran.code == 1
+
+
+def test_lines_of_the_earlier_state_that_could_not_be_read_fail_nothing() -> None:
+    files = {"old.jsonl": b'cut\n{"id":"a"}\n', "new.jsonl": b'{"id":"a"}\n'}
+    ran = run_console("import --since old.jsonl new.jsonl --json", {"import_edits": EDITED}, files=files)
+    assert (ran.code, [each["base"] for each in ran.document["problems"]]) == (0, [True])
+    assert "unreadable" not in ran.document
 
 
 @pytest.mark.parametrize(("torn", "deletes"), [(b"", True), (b'{"id": "b"\n', False)])
@@ -250,7 +278,22 @@ def test_export_to_a_file_writes_it_whole_and_says_how_many() -> None:
     assert (ran.out, ran.err) == ("", "Exported 3 issues to out.jsonl\n")
     assert ran.terminal.in_folders_that_are_there == {"out.jsonl"}
     ran = run_console("export -o out.jsonl --json", {"export": in_turn(*PAGES)})
-    assert ran.document == {"file": "out.jsonl", "issues": 3}
+    assert ran.document == {"file": "out.jsonl", "issues": 3, "deleted": 0}
+
+
+def test_of_what_was_exported_the_deleted_are_told_since_no_list_has_them() -> None:
+    first = {"lines": ['{"id":"bd-1","status":"tombstone"}', '{"id":"bd-2","status":"tombstone"}'], "next": "bd-2"}
+    metadata, title = '{"id":"bd-3","metadata":{"status":"tombstone"}}', '{"id":"bd-4","title":"\\"tombstone\\""}'
+    pages = in_turn(first, {"lines": [metadata, title], "next": ""})
+    assert run_console("export -o out.jsonl", {"export": pages}).err == (
+        "Exported 4 issues, 2 of them deleted, to out.jsonl\n"
+    )
+
+
+def test_what_is_left_out_of_an_export_is_not_counted_among_the_deleted() -> None:
+    lines = ['{"id":"bd-1","status":"tombstone"}', '{"id":"bd-2","owner":"joe","status":"tombstone"}']
+    ran = run_console("export -o out.jsonl --exclude-owner joe --json", {"export": {"lines": lines, "next": ""}})
+    assert ran.document == {"file": "out.jsonl", "issues": 1, "deleted": 1}
 
 
 def test_export_of_all_projects_and_without_deleted_issues() -> None:
@@ -285,8 +328,8 @@ KEPT = [{"key": "auth", "text": "JWT\n\x1b", "updated_at": 1, "foreign": False, 
 def test_lines_of_memories_are_kept_as_memories_and_the_rest_keeps_its_numbers() -> None:
     ran = run_console("import f --json", {"import": DONE, "script": [{}, {}]}, files={"f": MEMORIES})
     script, lines = ran.asked
-    assert [(step["params"]["key"], step["params"]["text"]) for step in script.steps] == [("auth", "JWT"), ("b", "é")]  # type: ignore[attr-defined]
-    assert lines.lines == (b"", b'{"id":"a"}', b"")  # type: ignore[attr-defined]
+    assert [(step["params"]["key"], step["params"]["text"]) for step in script.steps] == [("auth", "JWT"), ("b", "é")]
+    assert lines.lines == (b"", b'{"id":"a"}', b"")
     assert ran.document["memories"] == 2
 
 
@@ -328,7 +371,7 @@ def test_new_lines_with_an_open_issues_title_are_left_out_if_that_is_asked_for()
     ]  # fmt: skip
     answers = {"import": DONE, "list": Page(issues=HERE, total=2, truncated=False)}
     ran = run_console("import - --dedup --json", answers, stdin=[b"\n".join(lines)])
-    assert ran.asked[-1].lines == (b"", *lines[1:])  # type: ignore[attr-defined]
+    assert ran.asked[-1].lines == (b"", *lines[1:])
     assert ran.document["deduplicated"] == 1
     assert "1 left out as there already" in run_console("import - --dedup", answers, stdin=[lines[0]]).err
     assert run_console("import a --since b --dedup").code == 2

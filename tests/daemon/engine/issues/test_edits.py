@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from moot_protocol.beads_pairs import LinePair, Pairing
-from moot_protocol.requests import Conflicts, Delete, Export, ImportEdits, Undelete
-from moot_testkit.engine import PROJECT, START_MS, Desk, exchange, town_of
+from moot_protocol.requests import Conflicts, Delete, Undelete
+from moot_protocol.transfer_requests import Export, ImportEdits
+from moot_testkit.engine import PROJECT, START_MS, Desk, counts, exchange, town_of
 from moot_testkit.town import make_api
 
 OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
@@ -37,11 +38,6 @@ def edit(desk: Desk, base: Any, file: Any, **options: Any) -> dict[str, Any]:
     return desk.do(ImportEdits(actor="carol", project=PROJECT, pairs=pairs, **options))
 
 
-def counts(answer: dict[str, Any]) -> dict[str, int]:
-    """The counts that are not 0."""
-    return {name: count for name, count in answer.items() if name != "problems" and count}
-
-
 def problems(answer: dict[str, Any]) -> list[tuple[bool, int, str]]:
     """Whether it is in the base, line and id of each problem, in the order told."""
     return [(problem.get("base", False), problem["line"], problem["id"]) for problem in answer["problems"]]
@@ -50,11 +46,6 @@ def problems(answer: dict[str, Any]) -> list[tuple[bool, int, str]]:
 def exported(desk: Desk) -> dict[str, dict[str, Any]]:
     """All lines of the export by id."""
     return {issue["id"]: issue for issue in map(json.loads, desk.ask(Export())["lines"])}
-
-
-def log_length(desk: Desk) -> int:
-    """How many events this desk has written on the ledger."""
-    return desk.replica.feeds[desk.replica.own_feed(desk.replica.ledger.number)].n
 
 
 # -- What is written ---------------------------------------------------------------------------------------------
@@ -73,11 +64,11 @@ def test_differences_that_are_here_already_are_unchanged_and_write_nothing(desk:
     start(desk)
     after = (BASE[0] | {"title": "First"}, BASE[1], {"id": "mt-3", "title": "Three"})
     edit(desk, BASE, after)
-    length = log_length(desk)
+    length = desk.log_length()
     assert edit(desk, after, after) == NOTHING
     assert counts(edit(desk, BASE, after)) == {"unchanged": 2}
     assert counts(edit(desk, BASE[1:], after)) == {"unchanged": 2}
-    assert log_length(desk) == length
+    assert desk.log_length() == length
 
 
 def test_a_changed_line_of_an_issue_that_is_not_here_creates_it_whole(desk: Desk) -> None:
@@ -98,10 +89,10 @@ def test_a_new_line_of_an_issue_that_is_here_is_taken_in_as_by_an_import(desk: D
 
 def test_a_dry_run_answers_the_same_and_writes_nothing(desk: Desk) -> None:
     start(desk)
-    before, length = exported(desk), log_length(desk)
+    before, length = exported(desk), desk.log_length()
     after = (BASE[1] | {"title": "Second"}, {"id": "mt-3"})
     answer = edit(desk, BASE, after, delete_missing=True, dry_run=True)
-    assert (exported(desk), log_length(desk)) == (before, length)
+    assert (exported(desk), desk.log_length()) == (before, length)
     assert answer == edit(desk, BASE, after, delete_missing=True)
 
 
@@ -118,10 +109,10 @@ def test_differences_are_taken_in_once_under_a_key() -> None:
 # -- Deletion ----------------------------------------------------------------------------------------------------
 def test_a_line_that_is_gone_is_reported_and_its_issue_stays(desk: Desk) -> None:
     start(desk)
-    length = log_length(desk)
+    length = desk.log_length()
     answer = edit(desk, BASE, BASE[1:])
     assert (counts(answer), problems(answer)) == ({"missing": 1}, [(True, 1, "mt-1")])
-    assert log_length(desk) == length
+    assert desk.log_length() == length
 
 
 def test_a_line_that_is_gone_deletes_its_issue_if_asked_for_and_only_once(desk: Desk) -> None:
@@ -189,7 +180,8 @@ def test_the_same_line_gone_on_two_machines_is_no_conflict() -> None:
 # -- What is odd -------------------------------------------------------------------------------------------------
 def test_what_cannot_be_stored_of_a_line_is_told_and_the_rest_goes_in(desk: Desk) -> None:
     start(desk)
-    answer = edit(desk, BASE, (BASE[0] | {"title": "x" * 501, "priority": 0}, BASE[1], {"id": "mt-3", "labels": [""]}))
+    new = {"id": "mt-3", "title": "New", "labels": [""]}
+    answer = edit(desk, BASE, (BASE[0] | {"title": "\ud800", "priority": 0}, BASE[1], new))
     assert counts(answer) == {"created": 1, "updated": 1}
     assert problems(answer) == [(False, 1, "mt-1"), (False, 3, "mt-3")]
     assert (exported(desk)["mt-1"]["title"], exported(desk)["mt-1"]["priority"]) == ("One", 0)
@@ -199,7 +191,7 @@ def test_lines_that_are_no_issues_are_told_by_file_and_number_and_delete_nothing
     start(desk)
     pairs = (
         LinePair(1, lines(BASE[0])[0], 4, b"<<<<<<< HEAD"),
-        LinePair(7, b"[]", 5, lines({"id": "mt-3"})[0]),
+        LinePair(7, b"[]", 5, lines({"id": "mt-3", "title": "New"})[0]),
         LinePair(0, b"", 6, b'{"id": ""}'),
     )
     answer = desk.do(ImportEdits(actor="carol", project=PROJECT, pairs=pairs, delete_missing=True))

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.requests import Delete, Export
-from moot_testkit.engine import PROJECT, Desk
+from moot_protocol.requests import Delete
+from moot_protocol.transfer_requests import Export
+from moot_testkit.engine import PROJECT, Desk, counts
 from mootd.engine.issues import importing
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
+from mootd.engine.row_check import RowCheck
 
 EXCERPT = Path(__file__).parents[3] / "data" / "beads-excerpt.jsonl"
 OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
@@ -33,11 +35,6 @@ def take(desk: Desk, *lines: bytes, first_line: int = 1, seen: FirstLines | None
         return Importer(unit, desk.replica.ledger.number, PROJECT, "carol").take(parsed)
 
 
-def counts(answer: dict[str, Any]) -> dict[str, int]:
-    """The counts that are not 0."""
-    return {name: count for name, count in answer.items() if name != "problems" and count}
-
-
 def problems(answer: dict[str, Any]) -> list[tuple[int, str]]:
     """Line and id of each problem, in the order told."""
     return [(problem["line"], problem["id"]) for problem in answer["problems"]]
@@ -53,11 +50,6 @@ def exported(desk: Desk) -> dict[str, dict[str, Any]]:
         after = page["next"]
         if not after:
             return {document["id"]: document for document in documents}
-
-
-def log_length(desk: Desk) -> int:
-    """How many events this desk has written on the ledger."""
-    return desk.replica.feeds[desk.replica.own_feed(desk.replica.ledger.number)].n
 
 
 # -- New lines ---------------------------------------------------------------------------------------------------
@@ -95,11 +87,11 @@ def test_a_line_that_leaves_the_priority_out_means_the_most_urgent_as_bd_reads_i
 def test_a_file_imported_twice_is_imported_once(desk: Desk) -> None:
     given = EXCERPT.read_bytes().splitlines()
     take(desk, *given)
-    before, length = exported(desk), log_length(desk)
+    before, length = exported(desk), desk.log_length()
     answer = take(desk, *given)
     assert counts(answer) == {"unchanged": len(given)}
     assert answer["problems"] == []
-    assert log_length(desk) == length
+    assert desk.log_length() == length
     assert exported(desk) == before
 
 
@@ -119,6 +111,16 @@ def test_an_import_of_the_own_export_changes_nothing(desk: Desk) -> None:
     desk.create("mt-2", parent="mt-1")
     desk.do(Delete(actor="alice", id="mt-2", reason="Done elsewhere"))
     assert counts(take(desk, *map(str.encode, desk.ask(Export())["lines"]))) == {"unchanged": 2}
+
+
+def test_lines_of_issues_that_other_projects_have_are_counted_beside_what_becomes_of_them(desk: Desk) -> None:
+    here, other = desk.replica.ledger.number, "other"
+    with desk.replica.transaction() as unit:
+        Importer(unit, here, other, "carol").take(parse([line("ot-1"), line("ot-2")], 1, FirstLines()))
+    desk.create("mt-1")
+    answer = take(desk, line("mt-new"), line("mt-1", title="Changed"), line("ot-1"), line("ot-2", title="Changed"))
+    assert counts(answer) == {"created": 1, "updated": 2, "unchanged": 1, "elsewhere": 2}
+    assert answer["problems"] == []
 
 
 # -- Odd lines ---------------------------------------------------------------------------------------------------
@@ -169,20 +171,44 @@ def test_what_cannot_be_stored_of_a_line_is_told_in_order_of_line_and_the_rest_o
     assert desk.show("mt-2")["labels"] == ["red"]
 
 
+def test_a_priority_that_is_none_comes_last_in_ready_work_and_out_of_the_export_as_it_went_in(desk: Desk) -> None:
+    given = {"mt-1": 9, "mt-2": "high", "mt-3": 1, "mt-4": -1}
+    answer = take(desk, *[line(name, priority=value) for name, value in given.items()])
+    assert problems(answer) == [(1, "mt-1"), (2, "mt-2"), (4, "mt-4")]
+    assert [desk.show(name)["priority"] for name in given] == [4, 2, 1, 0]
+    assert desk.ready() == ["mt-4", "mt-3", "mt-2", "mt-1"]
+    assert {name: document["priority"] for name, document in exported(desk).items()} == given
+    lines = map(str.encode, desk.ask(Export())["lines"])
+    assert counts(take(desk, *lines)) == {"unchanged": 4}
+    with desk.replica.read() as reader:
+        check, found = RowCheck(desk.entities(reader)), desk.issues(reader)
+        assert [check.problem(*found.find(name)[1:3]) for name in given] == [""] * 4
+
+
+def test_a_line_without_a_title_is_told_where_it_makes_an_issue_and_only_there(desk: Desk) -> None:
+    bare = [
+        b'{"id": "mt-1", "priority": 1}',
+        b'{"id": "mt-2", "labels": ["red"]}',
+        b'{"id":"mt-3","status":"tombstone"}',
+    ]
+    assert problems(take(desk, *bare)) == [(1, "mt-1"), (2, "mt-2")]
+    assert problems(take(desk, *bare)) == []
+
+
 # -- Lines of known issues ---------------------------------------------------------------------------------------
 def test_a_line_older_than_what_is_here_is_skipped_and_told(desk: Desk) -> None:
     take(desk, line("mt-1", title="New", updated_at=NEW))
-    length = log_length(desk)
+    length = desk.log_length()
     answer = take(desk, line("mt-1", title="Old", updated_at=OLD))
     assert (counts(answer), problems(answer)) == ({"skipped": 1}, [(1, "mt-1")])
     assert NEW in answer["problems"][0]["problem"]
-    assert log_length(desk) == length
+    assert desk.log_length() == length
 
 
 def test_a_newer_line_writes_what_differs_and_leaves_what_it_does_not_name(desk: Desk) -> None:
     first = {"priority": 1, "assignee": "bob", "description": "Long", "labels": ["red"], "updated_at": OLD}
     take(desk, line("mt-1", **first))
-    length = log_length(desk)
+    length = desk.log_length()
     answer = take(desk, line("mt-1", priority=3, description="Long", labels=["blue"], updated_at=NEW))
     assert counts(answer) == {"updated": 1}
     shown = exported(desk)["mt-1"]

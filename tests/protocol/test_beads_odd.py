@@ -1,0 +1,54 @@
+"""Oddities of a file in words: what is told of a value that is kept, and of what nothing is."""
+
+from typing import Any
+
+import pytest
+
+from moot_protocol.beads_odd import id_oddity, oddity, shown_instead
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("priority", 9, "priority 9 is none of 0 to 4: kept, shown as P4"),
+        ("priority", -3, "priority -3 is none of 0 to 4: kept, shown as P0"),
+        ("priority", "high", 'priority "high" is none of 0 to 4: kept, shown as P2'),
+        ("priority", None, "priority null is none of 0 to 4: kept, shown as P2"),
+        ("created_at", "yesterday-ish", 'created_at "yesterday-ish" is no time: kept, the time of the import is shown'),
+        ("due_at", "soon", 'due_at "soon" is no time: kept, not shown'),
+        ("status", 5, "status 5 is no text: kept, shown as open"),
+        ("assignee", False, "assignee false is no text: kept, not shown"),
+        ("pinned", 1, "pinned 1 is neither true nor false: kept, not shown"),
+        ("labels", "a", 'labels "a" is no list: kept, not shown'),
+        ("metadata", ["x" * 60], f'metadata ["{"x" * 38}… is no object: kept, not shown'),
+        ("title", "", "no title: kept, shown without one"),
+        ("title", 5, "title 5 is no text: kept, not shown"),
+        (
+            "title",
+            "x" * 700,
+            "title of 700 characters where 500 are the limit: kept, its first 500 characters are shown",
+        ),
+    ],
+)
+def test_an_odd_value_is_told_with_what_is_shown_in_its_place(name: str, value: Any, words: str) -> None:
+    assert oddity(name, value) == words
+
+
+@pytest.mark.parametrize("name", ["assignee", "status", "created_at", "labels", "comments", "metadata", "ephemeral"])
+@pytest.mark.parametrize("value", [None, "", [], {}])
+def test_what_says_nothing_is_not_odd(name: str, value: Any) -> None:
+    assert oddity(name, value) == ""
+
+
+def test_neither_is_a_flag_that_is_not_set_nor_a_deleted_issue_without_a_title() -> None:
+    assert oddity("pinned", False) == ""
+    assert oddity("title", "", is_deleted=True) == ""
+
+
+def test_half_a_character_of_a_title_is_shown_as_one_that_nobody_knows() -> None:
+    assert shown_instead("title", "\ud800") == "shown with \ufffd for it"
+
+
+def test_an_id_that_no_command_gives_is_odd() -> None:
+    assert "spaces" in id_oddity("b d")
+    assert id_oddity("b-d") == ""
