@@ -18,6 +18,7 @@ from moot_protocol.access import (
     matches,
     may_some,
     restriction_of,
+    restricts,
     sees_all,
     user_of,
 )
@@ -144,6 +145,14 @@ def test_a_restriction_fits_names_whatever_their_case() -> None:
     user = User(ADMIN, ("*",), ("*polecat*",))
     assert not allowed(user, "claim:write", "gastown/PoleCats/toast")
     assert allowed(user, "claim:write", "gastown/crew/joe")
+    assert not allowed(user._replace(restrictions=("*POLEcat*",)), "claim:write", "gastown/polecats/toast")
+
+
+def test_a_restriction_on_a_permission_and_a_resource_takes_away_nothing_else_of_either() -> None:
+    user = User(ADMIN, ("*",), ("issue:write:secret-*",))
+    assert not allowed(user, "issue:write", "secret-7")
+    assert allowed(user, "issue:read", "secret-7")
+    assert allowed(user, "issue:write", "demo-1")
 
 
 def test_a_decision_names_the_rule_that_decided() -> None:
@@ -214,3 +223,8 @@ def test_who_works_for_somebody_with_rules_is_named_by_them() -> None:
     assert [is_named(rules, name) for name in ("alice", "alice/claude", "bob/builder/2", "bob", "alicea")] == [
         True, True, True, False, False
     ]  # fmt: skip
+
+
+def test_it_is_told_whether_anything_is_taken_away_from_somebody_or_whom_they_work_for() -> None:
+    known = Rules({"ann": User(ADMIN, restrictions=("x",)), "bob": User(ADMIN)})
+    assert [restricts(known, name) for name in ("ann", "ann/claude", "bob", "carol")] == [True, True, False, False]

@@ -21,8 +21,9 @@ from moot_protocol.access_table import EVERY_PERMISSION, PERMISSIONS
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.kinds import KINDS
 from moot_protocol.listing import Filter, Page
+from moot_protocol.machine_requests import Events
 from moot_protocol.methods import REQUESTS
-from moot_protocol.requests import Events, ListIssues, Show
+from moot_protocol.requests import ListIssues, Show
 
 HIDDEN = "s-1"
 

@@ -13,21 +13,10 @@ from moot_protocol.codec import encode
 from moot_protocol.document_requests import NewDocument
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.limits import CLOCK_AHEAD_MS, SPOOL_BYTES, SPOOL_ENTRY_BYTES, SPOOL_ENTRY_MS, SPOOL_FILES
+from moot_protocol.machine_requests import Doctor, Ping, Rebuild, Status, Stop
 from moot_protocol.memory_requests import SetSetting
 from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import (
-    Close,
-    Create,
-    Doctor,
-    InitTown,
-    IssueFields,
-    ListIssues,
-    Ping,
-    Rebuild,
-    Script,
-    Status,
-    Stop,
-)
+from moot_protocol.requests import Close, Create, InitTown, IssueFields, ListIssues, Script
 from moot_protocol.spool import (
     ALLOWED,
     Outcome,

@@ -8,12 +8,13 @@ is bookkeeping of this machine.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
-from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, key_begins, key_text
+from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, key_begins
 from moot_protocol.kinds import MESSAGE, NUDGE, field_of
 from moot_protocol.limits import ACTOR_BYTES, TEXT_BYTES, TITLE_CHARS
 from moot_protocol.mail_requests import AckMail, Nudge, NudgesTold, SendMail
@@ -22,11 +23,11 @@ from mootd.engine import layout
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
-from mootd.engine.log import PlaneRow
+from mootd.engine.log import PlaneRow, event_feed, said_in
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.record import Group, Record, groups_of, pairs_of
 from mootd.engine.state import State
-from mootd.engine.towns import own_name
+from mootd.engine.towns import is_called, own_name
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
@@ -38,6 +39,8 @@ _TIME_CHARS: Final = 12
 """Hexadecimal characters of a time: 48 bits of milliseconds."""
 _ID_CHARS: Final = 4
 """Least characters that stand for a message."""
+_LOOKED_AT: Final = 20_000
+"""The newest events that are looked through for somebody's name: some milliseconds."""
 
 
 class Message(NamedTuple):
@@ -98,12 +101,14 @@ class Post:
 
         Args:
             wanted: whether a message, by its record, may be one that is asked for; only those are read.
-            prefix: what their ids begin with.
+            prefix: what their ids begin with; of a nudge's, what stands behind the time.
         """
         for plane in self._planes:
             start = layout.id_key(plane.number, MESSAGE, prefix)
             yield from self._between(plane, start, layout.after(start), wanted)
-        yield from (each for each in self.nudges() if each.id.startswith(prefix))
+        for each in self.nudges():
+            if each.id.startswith(prefix) or each.id[_TIME_CHARS:].startswith(prefix):
+                yield each
 
     def received(self, actor: str, *, acked: bool) -> Iterator[Message]:
         """The messages for an actor of this town; with or without those that the actor has acknowledged."""
@@ -220,6 +225,35 @@ def _may_be_for(record: Record, actor: str) -> bool:
     )
 
 
+def is_known(unit: Unit, message: Message) -> bool:
+    """Whether somebody of the name that a message is for wrote anything in the town it is for, or was assigned to.
+
+    Only the newest events are looked at: it is for a word about a name that may be mistyped, never for a refusal.
+    """
+    if not message.to:
+        return True
+    name, post = message.to.encode(), Post(unit.replica, unit.entities(), unit.now_ms)
+    towns = frozenset({message.town}) if message.town else post.own(message.plane)
+    for key, data in islice(unit.transaction.scan(Table.EVENTS, b"", reverse=True), _LOOKED_AT):
+        if name not in data:
+            continue  # nothing is decoded for most of them
+        values, actor = said_in(int.from_bytes(key, "big"), data)
+        if values.get("assignee") == message.to:
+            return True
+        if actor == message.to and unit.feed(event_feed(data)[0]).town in towns:
+            return True
+    return False
+
+
+def told_here(reader: Reader, message: Message) -> list[str]:
+    """Who was told a nudge on this machine: nothing is known here of others."""
+    found, end = [], b"\0" + message.id.encode()
+    for key, _ in reader.scan(Table.META, layout.TOLD, layout.after(layout.TOLD)):
+        if key.endswith(end):
+            found.append(key[len(layout.TOLD) : -len(end)].decode(errors="replace"))
+    return found
+
+
 def untold(reader: Reader, post: Post, actor: str) -> list[Message]:
     """The nudges for an actor that weren't told on this machine, oldest first."""
     found = [
@@ -265,14 +299,15 @@ def _address(unit: Unit, typed: str, plane: str) -> _Address:
 
 
 def _towns_called(unit: Unit, typed: str, plane: str) -> list[tuple[PlaneRow, bytes]]:
-    """(plane, key) of the towns that are called so and count, on federation planes first."""
+    """(plane, key) of the towns that are called so and can read what is written now, on federation planes first."""
     planes = issue_planes(unit.replica.planes)
     planes = [issue_plane_meant(unit.replica.planes, plane)] if plane else planes
     found = []
     for row in sorted(planes, key=lambda each: (each.kind != PlaneKind.FEDERATION, each.number)):
         for key, standing in towns_of(unit, row).items():
-            names = {standing.name, own_name(unit.transaction, key), key_text(key)} - {""}
-            if standing.role is not None and (typed in names or key_begins(key, typed)):
+            names = {standing.name, own_name(unit.transaction, key)} - {""}
+            is_there = standing.role is not None and not standing.ended
+            if is_there and (is_called(key, names, typed) or key_begins(key, typed)):
                 found.append((row, key))
     return found
 

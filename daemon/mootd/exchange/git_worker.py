@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+from moot_protocol.checks import checked
 from moot_protocol.errors import MootError
 from mootd.edges.git.remote import GitRemote
 from mootd.engine.log import PlaneRow
@@ -71,19 +72,9 @@ class GitWorker:
             async with self._alone:
                 tested = await self._remote.test(self._hub.replica.entropy)
         except MootError as error:
-            return [{"check": "the remote can be reached", "ok": False, "detail": error.message, "hint": error.hint}]
+            return [checked("the remote can be reached", False, error.message, error.hint)]
         hint = _FORBIDDEN if tested.is_denied else _TAKES_NOTHING
         return [
-            {
-                "check": "the remote can be reached",
-                "ok": True,
-                "detail": f"{tested.refs} {'ref' if tested.refs == 1 else 'refs'}",
-                "hint": "",
-            },
-            {
-                "check": "frames can be pushed",
-                "ok": tested.can_push,
-                "detail": tested.words,
-                "hint": "" if tested.can_push else hint,
-            },
+            checked("the remote can be reached", True, f"{tested.refs} {'ref' if tested.refs == 1 else 'refs'}"),
+            checked("frames can be pushed", tested.can_push, tested.words, hint),
         ]

@@ -16,10 +16,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
+from moot_protocol.checks import checked
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Sync
 from mootd.backoff import full_jitter
-from mootd.engine.exchange import Commit
+from mootd.engine.commit import Commit
 from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
 from mootd.engine.outbox import OutboxReader
@@ -84,11 +85,6 @@ class Hub:
         self._followed = -1
         """`changes.remotes` when the rows of remotes were read last."""
         self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it works: between the beginning and the end of `run`."""
-        return self._loop is not None
 
     async def in_thread(self, work: Callable[[], R], /) -> R:
         """Run what blocks in a worker thread."""
@@ -366,7 +362,7 @@ class Hub:
         try:
             checks = await (await self._worker_of(remote)).check()
         except MootError as error:
-            checks = [{"check": "its settings are right", "ok": False, "detail": error.message, "hint": error.hint}]
+            checks = [checked("its settings are right", False, error.message, error.hint)]
         return {"name": name, "ok": all(check["ok"] for check in checks), "checks": checks}
 
     def progress(self, number: int) -> Progress:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+from moot_protocol.checks import checked
 from moot_protocol.errors import Code, MootError
 from mootd.engine.log import PlaneRow
 from mootd.exchange.hub import Hub
@@ -177,8 +178,6 @@ class LiveWorker:
         entropy = self._hub.replica.entropy
         try:
             async with self._probe.connect(entropy.bytes(16), [entropy.bytes(16)]) as line:
-                return [{"check": "the broker lets this machine in", "ok": True, "detail": line.spoken, "hint": ""}]
+                return [checked("the broker lets this machine in", True, line.spoken)]
         except MootError as error:
-            return [
-                {"check": "the broker lets this machine in", "ok": False, "detail": error.message, "hint": error.hint}
-            ]
+            return [checked("the broker lets this machine in", False, error.message, error.hint)]

@@ -24,7 +24,8 @@ from moot_protocol.presence import Presence, build_presence, decode_presence
 from moot_protocol.siv import NONCE_BYTES
 from mootd.engine import carried as carrying
 from mootd.engine.carried import NOTHING, Carried
-from mootd.engine.exchange import Commit, SharedPlane, StoredLog, take_in
+from mootd.engine.commit import Commit
+from mootd.engine.exchange import take_in
 from mootd.engine.filling import Portion, portions, queue
 from mootd.engine.joining import advance, joining_key, present_epoch
 from mootd.engine.log import PlaneRow
@@ -34,7 +35,9 @@ from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import keep_proof
 from mootd.engine.remotes import check_allowed, check_is_there, is_allowed
 from mootd.engine.replica import Replica
+from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.state import REPLICA_KEY
+from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version
 
@@ -101,8 +104,8 @@ class PlaneOnRemote:
         """Another author → an event of its feed that the remote didn't carry, and since when that is known."""
         self._epoch_at: tuple[tuple[bytes, ...], bytes | None] | None = None
         """(heads of the charters, the epoch that they say is the present one)."""
-        self.alarm = ""
-        """What a member said that can't be: the same frontier with another digest."""
+        self.apart: Final[set[bytes]] = set()
+        """Members that told the same frontier with another digest, until they agree again."""
 
     @property
     def topic(self) -> bytes:
@@ -270,8 +273,8 @@ class PlaneOnRemote:
     def _take_frontier(self, message: FrontierBody) -> None:
         position = self.log.position()
         if summary(position.frontier) == message.summary:
-            same = position.digest == message.digest
-            self.alarm = "" if same else f"{message.sender.hex()[:8]} derives another state from the same events"
+            note = self.apart.discard if position.digest == message.digest else self.apart.add
+            note(message.sender)
         self._commit(lambda unit: note_seen(unit, self.plane.number, message))
 
     # -- Going out -----------------------------------------------------------------------------------------------

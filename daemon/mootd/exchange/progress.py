@@ -1,6 +1,6 @@
 """How an exchange with a remote goes, as people and `moot sync` are told."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from moot_protocol.errors import MootError
@@ -29,6 +29,8 @@ class Progress:
         self.last_ok_ms = 0
         self.next_try_ms = 0
         self.alarms: Sequence[Alarm] = ()
+        self.apart: dict[int, Collection[bytes]] = {}
+        """A plane's number → members that derive another state than this replica from the same events."""
         self.dropped = Dropped()
         """Frames that a live remote brought and that were left out."""
         self.present: set[tuple[int, bytes]] = set()

@@ -19,7 +19,7 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import MIB
 from moot_protocol.messages import Batches, ForkProof, build_batches, build_fork
 from mootd.engine import layout
-from mootd.engine.exchange import Commit
+from mootd.engine.commit import Commit
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.remotes import check_is_there
 from mootd.engine.replica import Replica
@@ -132,6 +132,7 @@ class RefExchange:
                 except MalformedError as error:
                     alarms.append(_unreadable(error, tip))
         progress.alarms = alarms
+        progress.apart = {plane.plane.number: plane.apart for plane in planes}
         for plane in planes:
             refs = [tip.ref for tip in fetched.tips if tip.ref[:2] == (plane.topic, plane.sender)]
             is_gone = await self._is_gone(plane, refs)

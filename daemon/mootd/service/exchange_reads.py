@@ -13,9 +13,9 @@ from moot_protocol.request_base import Request
 from moot_protocol.ticket import without_credentials
 from mootd.engine import layout
 from mootd.engine.charters import epochs_of, invites_of, members_of
-from mootd.engine.exchange import Snapshot
 from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import last_seen_ms, seen
 from mootd.engine.outbox import OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
@@ -45,7 +45,7 @@ class ExchangeView:
         self._reader = reader
         self._progress_of = progress_of
         self._now_ms = now_ms
-        self._source = Snapshot(reader)
+        self._source = LogSnapshot(reader)
 
     # -- Remotes -------------------------------------------------------------------------------------------------
     def remotes(self) -> list[dict[str, Any]]:
@@ -74,8 +74,18 @@ class ExchangeView:
                 *({"name": alarm.name, "kind": str(alarm.kind), "detail": alarm.detail} for alarm in progress.alarms),
                 *({"name": "", "kind": "problem", "detail": f"{words} ({count} times)"}
                   for words, count in [*progress.problems.items(), *self._unopened(progress)]),
+                *({"name": plane, "kind": "problem", "detail": detail} for plane, detail in self._apart(progress)),
             ],
         }  # fmt: skip
+
+    def _apart(self, progress: Progress) -> Iterator[tuple[str, str]]:
+        """(a plane's name, that a member derives another state from the same events)."""
+        for number, members in [*progress.apart.items()]:
+            plane = self._replica.planes.get(number)
+            if plane is not None:
+                for member in [*members]:
+                    what = "derives another state from the same events; run `moot fsck` there and here"
+                    yield plane.name, f"{key_text(member)} {what}"
 
     def _unopened(self, progress: Progress) -> Iterator[tuple[str, int]]:
         """What couldn't be opened and still can't; who was removed isn't meant to open what was sealed since."""

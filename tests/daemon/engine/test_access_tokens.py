@@ -8,7 +8,7 @@ from moot_protocol.access_tokens import token_id
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_TOKEN_NOTE_CHARS, ACCESS_TOKEN_USE_MS
 from moot_testkit.town import START_MS, Member, make_town
-from mootd.engine import access_tokens
+from mootd.engine import access_tokens, layout
 from mootd.engine.access_tokens import Flaw, Token, create_token, is_use_due, note_use, presented, revoke_token, told
 from mootd.engine.access_tokens import tokens as every_token
 from mootd.store.port import Table
@@ -112,9 +112,16 @@ def test_beyond_the_limit_those_that_are_good_no_more_make_room(
     assert caught.value.code is Code.LIMIT
     member.commit(lambda unit: note_use(unit, oldest.id))
     member.commit(lambda unit: revoke_token(unit, oldest.id))
+    member.clock.advance(1)
     third, text = made(member)
     assert {each.id for each in listed(member)} == {second.id, third.id}
     assert token_id(text) == third.id
+    with member.replica.read() as reader:
+        assert reader.get(Table.META, layout.TOKEN_USES + oldest.id.encode()) is None
+    member.commit(lambda unit: revoke_token(unit, third.id))
+    member.commit(lambda unit: revoke_token(unit, second.id))
+    fourth, _ = made(member)
+    assert {each.id for each in listed(member)} == {third.id, fourth.id}
 
 
 @pytest.mark.parametrize(

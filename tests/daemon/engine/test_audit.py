@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from msgspec import structs
 
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import AUDIT
@@ -11,6 +12,8 @@ from moot_testkit.engine import START_MS, Desk
 from mootd.engine import audit, layout
 from mootd.engine.audit import Chain, Entry, Place, Stretch, note
 from mootd.engine.editor import Editor
+from mootd.engine.log import pack_event, unpack_batch
+from mootd.engine.rotating import rotate_town
 from mootd.store.port import Table
 
 RECORDS = 6
@@ -161,6 +164,40 @@ def test_batches_that_changed_places_are_noticed(desk: Desk) -> None:
     desk.put(Table.BATCHES, one, rows[other])
     desk.put(Table.BATCHES, other, rows[one])
     assert problems(desk)
+
+
+def test_a_record_that_was_signed_anew_is_noticed_by_the_one_behind_it(desk: Desk) -> None:
+    other = Desk().found()  # the same key
+    for number in range(RECORDS):
+        write(other, why="another story" if number == 2 else str(number))
+    stories = {table: other.rows(table) for table in (Table.BATCHES, Table.EVENTS)}
+    changed = next(key for key, value in desk.rows(Table.BATCHES).items() if stories[Table.BATCHES][key] != value)
+    desk.put(Table.BATCHES, changed, stories[Table.BATCHES][changed])
+    arrival = layout.arrival_key(unpack_batch(stories[Table.BATCHES][changed]).arrival)
+    desk.put(Table.EVENTS, arrival, stories[Table.EVENTS][arrival])
+    assert problems(desk) == ["it doesn't follow the batch before it"]
+
+
+def test_an_event_that_is_told_as_another_feeds_is_noticed(desk: Desk) -> None:
+    with desk.replica.read() as reader:
+        batch = desk.entities(reader).log.batches(feed(desk), 3)[0][1]
+        (stored,) = desk.entities(reader).log.events_of(batch)
+    key = layout.arrival_key(stored.arrival)
+    for number, n in ((stored.feed + 1, stored.event.n), (stored.feed, stored.event.n + 1)):
+        desk.put(Table.EVENTS, key, pack_event(stored.previous, number, structs.replace(stored.event, n=n)))
+        assert problems(desk) == ["its events are another's, or out of order"]
+
+
+def test_a_machine_that_took_another_key_goes_on_with_a_feed_whose_head_is_the_chain_s(desk: Desk) -> None:
+    before = head(desk)
+    with desk.replica.transaction() as unit:
+        rotate_town(unit)
+    write(desk, why="after")
+    assert head(desk) != before
+    found = list(stretches(desk))
+    assert not problems(desk)
+    assert head(desk) == [each for stretch in found for each in stretch.heads][-1]
+    assert [each["details"]["reason"] for stretch in found for each in stretch.records][-2:] == ["5", "after"]
 
 
 def test_a_record_that_was_written_over_is_noticed(desk: Desk) -> None:

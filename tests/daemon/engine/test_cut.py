@@ -8,6 +8,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.engine import Desk, plain
 from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
+from moot_testkit.town_worlds import rule
 from mootd.engine import layout
 from mootd.engine.cut import REPORTED_ENTITIES, CutReport, cut
 from mootd.engine.receive import Outcome
@@ -191,10 +192,6 @@ def test_an_event_over_two_keys_returns_each_of_them() -> None:
 
 
 # -- Roles that change -----------------------------------------------------------------------------------------------
-def rule(text: str) -> Draft:
-    return Draft("role", "a role", "alice", (Write("document", text),))
-
-
 def promoted() -> tuple[Town, Guest, FeedWriter, Desk]:
     """A town let in as writer, then as admin, with a replica that wrote what admins may; and a desk that holds it."""
     town = Town()

@@ -2,33 +2,44 @@
 
 import pytest
 
+from moot_protocol.batch import ZEROS
+from moot_protocol.charter import invite_draft
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
 from moot_protocol.frame import epoch_id
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import plane_of
-from moot_testkit.federating import epochs, federation, machine, machine_ticket, meet, town_key, town_ticket
+from moot_testkit.federating import (
+    begin,
+    epochs,
+    federation,
+    invites,
+    machine,
+    machine_ticket,
+    meet,
+    town_key,
+    town_ticket,
+)
 from moot_testkit.town import Member
-from mootd.engine.epochs import begin_epoch, may_begin, present_of, recipients_of
-from mootd.engine.exchange import Snapshot
+from mootd.engine.epochs import may_begin, present_of, recipients_of
+from mootd.engine.inviting import close_invite
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import end_replica
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.receive import receive
 from mootd.engine.removing import retire
-
-
-def begin(member: Member, plane: bytes) -> bytes:
-    keys = PlaneKeys(member.replica.keys, plane)
-    return member.commit(lambda unit: begin_epoch(unit, plane_of(member, plane), keys))
+from mootd.engine.unit import Unit
 
 
 def present(member: Member, plane: bytes) -> bytes | None:
     with member.replica.read() as reader:
-        epoch = present_of(Snapshot(reader), plane_of(member, plane))
+        epoch = present_of(LogSnapshot(reader), plane_of(member, plane))
     return None if epoch is None else epoch.id
 
 
 def recipients(member: Member, plane: bytes) -> set[bytes]:
     with member.replica.read() as reader:
-        return set(recipients_of(Snapshot(reader), plane_of(member, plane)))
+        return set(recipients_of(LogSnapshot(reader), plane_of(member, plane)))
 
 
 def test_an_epoch_is_wrapped_for_the_machines_of_every_town_and_for_open_invites() -> None:
@@ -76,6 +87,22 @@ def test_the_machine_of_a_writer_that_is_retired_has_no_part_in_what_is_sealed_t
     assert PlaneKeys(further.replica.keys, plane).key_of(unread) is None
 
 
+def test_an_epoch_is_not_wrapped_for_a_town_that_only_a_writer_would_let_in() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    key, hpke = SeedSigner(bytes(32)).public, machine_ticket(two, plane)
+    meet(plane, one, two)
+    made = invites(two, plane)[hpke.key].invite._replace(town=ZEROS)
+
+    def make(unit: Unit) -> None:
+        row = plane_of(two, plane)
+        unit.append(row.number, invite_draft(key, made, ""), feed=unit.feed_number(row.number, row.town))
+
+    two.commit(make)
+    meet(plane, one, two)
+    assert hpke.key in recipients(one, plane)
+    assert key not in recipients(one, plane)
+
+
 def test_an_epoch_of_someone_who_didn_t_know_of_a_removal_is_not_sealed_under() -> None:
     plane, (one, two) = federation(Role.ADMIN)
     lost = machine(one, plane, two)
@@ -86,6 +113,19 @@ def test_an_epoch_of_someone_who_didn_t_know_of_a_removal_is_not_sealed_under() 
     meet(plane, one, two, rounds=1)
     assert present(two, plane) not in {None, bad}
     assert good is not None
+
+
+def test_an_epoch_that_is_wrapped_for_a_revoked_invite_is_not_sealed_under() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    opened = machine_ticket(two, plane)
+    meet(plane, one, two)
+    two.commit(lambda unit: close_invite(unit, plane_of(two, plane), opened.key, []))
+    good = present(two, plane)
+    one.clock.advance(1000)
+    bad = begin(one, plane)  # without sight of the close, and later
+    two.commit(lambda unit: [receive(unit, batch) for batch in one.batches(town_key(one), plane_of(one, plane).number)])
+    assert {good, bad} <= {epoch.id for epoch in epochs(two, plane).live}
+    assert present(two, plane) == good is not None
 
 
 def test_an_epoch_whose_predecessor_can_t_be_opened_here_is_begun_without_its_key() -> None:

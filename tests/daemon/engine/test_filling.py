@@ -16,8 +16,8 @@ from moot_testkit.engine import START_MS, Desk
 from moot_testkit.feeds import FeedWriter, Town, note, wire
 from mootd.engine import carried
 from mootd.engine.carried import NOTHING, Carried, extend
-from mootd.engine.exchange import SharedPlane
 from mootd.engine.filling import BATCHES, Portion, portions, queue
+from mootd.engine.shared_plane import SharedPlane
 
 
 class Forked:

@@ -22,13 +22,13 @@ from moot_testkit.federating import (
 )
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
-from mootd.engine.exchange import Snapshot
 from mootd.engine.forks import Fork, Settled, branch_meant, forks_of, settle_fork
+from mootd.engine.log_snapshot import LogSnapshot
 
 
 def forks(member: Member, plane: bytes) -> list[Fork]:
     with member.replica.read() as reader:
-        return list(forks_of(Snapshot(reader), plane_of(member, plane)))
+        return list(forks_of(LogSnapshot(reader), plane_of(member, plane)))
 
 
 def settle(member: Member, plane: bytes, author: bytes, branch: bytes, *without: bytes) -> Settled:

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.event import Draft, Write
+from moot_protocol.event import Dot, Draft, Write
+from moot_testkit.federating import copy_of
 from moot_testkit.feeds import dot_of, note
 from moot_testkit.laws import fsck_problems
 from moot_testkit.tables import put, rows, tables
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine.fsck import STRETCH, Problem
+from mootd.engine.log import pack_event, unpack_event
 from mootd.engine.membership import end_replica
+from mootd.engine.rebuild import Rebuild
 from mootd.engine.record import decode_record, encode_record
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
@@ -63,6 +66,43 @@ def test_a_flipped_bit_in_any_byte_is_found_and_a_way_out_is_named(table: Table)
     assert fsck_problems(member) == []
 
 
+def rebuilt(member: Member) -> list[str]:
+    """What a check finds once the views are made anew from a log that somebody changed."""
+    rebuild = Rebuild()
+    while not member.commit(rebuild.step)["done"]:
+        pass
+    return [each.problem for each in fsck_problems(member)]
+
+
+def test_a_value_that_somebody_changed_is_found_also_after_a_rebuild() -> None:
+    member = used_town()
+    key, value = list(rows(member.replica, Table.EVENTS).items())[-1]
+    put(member.store, Table.EVENTS, key, value.replace(b"long", b"l0ng"))
+    assert rebuilt(member) == ["its events are not those that were signed"]
+
+
+def test_a_batch_that_was_signed_anew_is_found_by_the_one_behind_it() -> None:
+    (member,) = make_town(1)
+    twin = copy_of(member)
+    member.commit(lambda unit: unit.append(LEDGER, note("one story")))
+    twin.commit(lambda unit: unit.append(LEDGER, note("another")))
+    member.commit(lambda unit: unit.append(LEDGER, note("later", entity="mt-2")))
+    for table in (Table.BATCHES, Table.EVENTS):
+        for key, value in rows(twin.replica, table).items():
+            put(member.store, table, key, value)
+    assert rebuilt(member) == ["it doesn't follow the batch before it"]
+
+
+def test_an_event_that_is_told_as_another_s_is_found() -> None:
+    for more in (0, 1), (1, 0):
+        member = used_town()
+        key, value = list(rows(member.replica, Table.EVENTS).items())[-1]
+        stored = unpack_event(int.from_bytes(key, "big"), value)
+        feed, n = stored.feed + more[0], stored.event.n + more[1]
+        put(member.store, Table.EVENTS, key, pack_event(stored.previous, feed, replace(stored.event, n=n)))
+        assert "its events are another's, or out of order" in {each.problem for each in fsck_problems(member)}
+
+
 def test_a_missing_event_and_a_missing_batch_are_found() -> None:
     for table in (Table.EVENTS, Table.BATCHES):
         for place in range(len(rows(used_town().replica, table))):
@@ -81,6 +121,25 @@ def test_a_record_that_its_events_do_not_make_can_be_rebuilt() -> None:
     (found,) = fsck_problems(member)
     assert found.where == "issue mt-1"
     assert "rebuild" in found.hint
+
+
+def test_a_record_that_another_name_leads_to_is_found() -> None:
+    member = used_town()
+    put(member.store, Table.IDS_0, layout.id_key(LEDGER, "issue", "mt-1"), bytes(len(issue_key(member))))
+    assert "its record stands in another's place" in {each.problem for each in fsck_problems(member)}
+
+
+def test_a_record_that_forgot_what_it_is_to_supersede_is_found() -> None:
+    member = used_town()
+    over = [Dot(member.id, 99, b"not here")]
+    member.commit(lambda unit: unit.append(LEDGER, note("a third title", over=over)))
+    assert fsck_problems(member) == []
+    key = issue_key(member)
+    record = decode_record(rows(member.replica, Table.RECORDS_0)[key])
+    assert record.pending
+    record.pending = []
+    put(member.store, Table.RECORDS_0, key, encode_record(record))
+    assert [each.problem for each in fsck_problems(member)] == ["its record is not what its events make"]
 
 
 def test_a_feed_whose_row_names_another_head_is_found() -> None:
@@ -132,6 +191,8 @@ def test_a_batch_held_aside_that_is_damaged_or_stands_in_another_s_place_is_foun
     (found,) = fsck_problems(founder)
     assert found.where.startswith("batch from event 7 on")
     assert found.problem == "it stands in another's place"
+    put(founder.store, Table.ASIDE, key[:12] + bytes(len(key) - 12), value)
+    assert [each.problem for each in fsck_problems(founder)] == ["it stands in another's place"] * 2
 
 
 def test_a_key_of_the_index_that_stands_for_nothing_can_be_rebuilt() -> None:

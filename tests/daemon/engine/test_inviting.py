@@ -27,10 +27,10 @@ from moot_testkit.refusals import refusal_code
 from moot_testkit.town import START_MS, Member, make_town
 from mootd.engine.charters import epochs_of, invites_of
 from mootd.engine.epochs import begin_epoch
-from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import close_invite, invite, open_plane, users_of
 from mootd.engine.joining import present_epoch
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import end_replica
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.towns import is_own
@@ -38,12 +38,12 @@ from mootd.engine.towns import is_own
 
 def epochs(member: Member, plane: PlaneRow | None = None) -> Epochs:
     with member.replica.read() as reader:
-        return epochs_of(Snapshot(reader), plane or member.ledger)
+        return epochs_of(LogSnapshot(reader), plane or member.ledger)
 
 
 def invites(member: Member) -> dict[bytes, Invitation]:
     with member.replica.read() as reader:
-        return invites_of(Snapshot(reader), member.ledger)
+        return invites_of(LogSnapshot(reader), member.ledger)
 
 
 def close(member: Member, key: bytes, keep: Sequence[bytes] | None = None) -> list[bytes]:

@@ -25,10 +25,10 @@ from moot_testkit.feeds import seed
 from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine.epochs import begin_epoch
-from mootd.engine.exchange import Snapshot
 from mootd.engine.filling import portions
 from mootd.engine.inviting import close_invite
 from mootd.engine.joining import advance, is_waiting, join, joining_key, present_epoch
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.rotating import rotate_town
@@ -42,7 +42,7 @@ def waits(member: Member, plane: int) -> bool:
 def feed(member: Member, plane: int, author: bytes) -> tuple[int, str, str]:
     """How many events of an author count, its role, and why no more does."""
     with member.replica.read() as reader:
-        source = Snapshot(reader)
+        source = LogSnapshot(reader)
         row = source.feed(source.feed_number(plane, author))
     return row.n, row.role, row.reason
 

@@ -9,8 +9,9 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import LEASE
 from moot_protocol.lease import Standing, Token, passes
-from moot_protocol.limits import LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS, LEASE_MS
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_protocol.limits import LEASE_EPOCH_MOST, LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS, LEASE_MS
+from moot_testkit.engine import START_MS, Desk, exchange, town_of
+from mootd.edges.clock import ManualClock
 from mootd.engine import leases
 from mootd.engine.editor import Editor
 from mootd.engine.leases import Held, LeaseView, acquire, fenced, release, renew, view_in
@@ -86,6 +87,42 @@ def test_a_lease_given_back_is_free_at_once() -> None:
     do(ada, lambda unit: release(unit, NAME, 1, "ada"))
     exchange(ada, bob)
     assert take(bob) == Token(2, bob.replica.id)
+
+
+def test_giving_back_under_an_earlier_epoch_leaves_what_is_held_by_now() -> None:
+    ada, bob = town_of("ada", "bob")
+    take(ada)
+    ada.clock.advance(LEASE_MS)
+    after = take(ada)
+    do(ada, lambda unit: release(unit, NAME, 1, "ada"))  # whoever began under the first epoch comes to an end
+    exchange(ada, bob)
+    assert code(lambda: take(bob)) is Code.CONFLICT
+    assert passes(after, standing(ada))
+    take(bob, force=True)
+    exchange(ada, bob)
+    assert lost(ada) == {NAME: 2}
+
+
+def test_a_lease_ends_by_what_was_heard_of_others_where_the_wall_clock_is_late() -> None:
+    ada = Desk().found()
+    late = Desk("late", ManualClock(START_MS)).join(ada)
+    take(late, ttl_ms=LEASE_LEAST_MS)
+    ada.clock.advance(LEASE_LEAST_MS)
+    ada.create("mt-one")
+    late.receive(ada.batches())
+    assert code(lambda: do(late, lambda unit: renew(unit, NAME, 1, "ada", LEASE_MS))) is Code.LOST_RACE
+
+
+def test_after_the_last_epoch_a_lease_is_taken_no_more() -> None:
+    ada = Desk().found()
+
+    def claim(unit: Unit) -> None:
+        editor = Editor(unit, ada.replica.ledger.number, LEASE, view_in(unit).entity(NAME), "ada")
+        editor.add("claims", [LEASE_EPOCH_MOST, ada.replica.id])
+        editor.save()
+
+    do(ada, claim)
+    assert code(lambda: take(ada)) is Code.LIMIT
 
 
 def test_a_lease_is_taken_by_force_and_the_returning_holder_is_fenced() -> None:

@@ -4,15 +4,20 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.charter import Admission, admission_draft
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Write
-from moot_protocol.ids import key_text
+from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
+from moot_protocol.kinds import Role
 from moot_protocol.mail_requests import AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import Desk, exchange, town_of
+from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
 from mootd.engine.messages import DAY_MS, Post, untold
-from mootd.engine.towns import keep_name, name_town
+from mootd.engine.removing import remove_town
+from mootd.engine.rotating import rotate_town
+from mootd.engine.towns import name_town
 from mootd.service.snapshot import Snapshot
 
 
@@ -66,6 +71,35 @@ def test_an_acknowledged_message_leaves_the_inbox_and_its_writer_sees_who_read_i
     assert (box(desk, "bob"), box(desk, "bob", all=True)) == ([], [name])
     assert desk.ask(Mail(actor="ann", box="sent"))[0]["acks"] == ["bob"]
     assert desk.refusal(AckMail(actor="carl", ids=(name,))) is Code.NOT_FOUND
+
+
+def test_whoever_wrote_or_was_assigned_anything_is_known() -> None:
+    desk = Desk().found()
+    assert (send(desk, "bob")["is_known"], send(desk, "ann")["is_known"]) == (False, True)
+    assert not send(desk, "bob")["is_known"]  # that he was written to says nothing of him
+    desk.create("mt-aaaa22", assignee="bob")
+    assert send(desk, "bob")["is_known"]
+    assert not desk.do(Nudge(actor="ann", to="an", text="look"))["is_known"]
+    assert desk.do(Nudge(actor="ann", text="look"))["is_known"]
+
+
+def test_who_is_known_in_one_town_is_not_in_another(towns: list[Desk]) -> None:
+    ada, bea = towns
+    send(bea, "ann@Adaville", actor="bob")
+    send(bea, "ann@Adaville", actor="bob")
+    share(ada, bea)
+    assert send(ada, "bob@bea town")["is_known"]
+    assert not send(ada, "bob")["is_known"]
+    assert not send(ada, "ann@bea town")["is_known"]
+
+
+def test_a_nudge_is_found_by_what_stands_behind_its_time_and_says_whom_it_was_told_here() -> None:
+    desk = Desk().found()
+    sent = desk.do(Nudge(actor="ann", to="bob", text="look"))
+    name = sent["id"]
+    assert (sent["told"], read(desk, name[-12:-6])["id"]) == ([], name)
+    desk.do(NudgesTold(actor="bob", ids=(name,)))
+    assert read(desk, name)["told"] == ["bob"]
 
 
 def test_a_reply_goes_to_the_writer_and_stands_in_the_thread() -> None:
@@ -139,13 +173,17 @@ def test_who_is_called_as_a_town_or_has_an_at_in_the_name_is_named_with_an_at_be
 
 def test_two_towns_of_one_name_are_told_apart_by_their_keys() -> None:
     ada, bea, cleo = towns_sharing("ada", "bea", "cleo")
+    plane = ada.replica.plane_named(SHARED)
     with ada.replica.transaction() as unit:
         for desk in (bea, cleo):
-            keep_name(unit, desk.replica.ledger.town, "twin")
+            draft = admission_draft(desk.replica.ledger.town, Admission("twin", Role.ADMIN), "")
+            unit.append(plane.number, draft, feed=unit.feed_number(plane.number, plane.town))
     assert ada.refusal(SendMail(actor="ann", to="bob@twin", text="x")) is Code.AMBIGUOUS
-    send(ada, f"bob@{key_text(bea.replica.ledger.town)[:10]}")
+    sent = send(ada, f"bob@{key_text(bea.replica.ledger.town)[:10]}")
+    assert sent["to"] == f"bob@twin {key_text(bea.replica.ledger.town)[:KEY_BEGINNING_CHARS]}"
+    send(ada, sent["to"])
     share(ada, bea, cleo)
-    assert (len(box(bea, "bob")), box(cleo, "bob")) == (1, [])
+    assert (len(box(bea, "bob")), box(cleo, "bob")) == (2, [])
 
 
 def test_another_town_can_neither_write_in_this_one_s_name_nor_acknowledge_for_it(towns: list[Desk]) -> None:
@@ -163,6 +201,39 @@ def test_another_town_can_neither_write_in_this_one_s_name_nor_acknowledge_for_i
     assert read(ada, sent["id"])["acks"] == read(bea, sent["id"])["acks"] == []
     assert "_origin" in read(ada, "forged000000")
     assert ada.refusal(AckMail(actor="bob", ids=(sent["id"],))) is Code.NOT_FOUND
+
+
+def test_what_stands_on_another_plane_is_no_answer(towns: list[Desk]) -> None:
+    ada, bea = towns
+    sent = send(ada, "bob")
+    plane = bea.replica.plane_named(SHARED).number
+    with bea.replica.transaction() as unit:
+        head = [Write("to", [ada.replica.ledger.town, "bob"]), Write("reply_to", sent["id"])]
+        for writes in (head, [Write("text", "x")]):
+            unit.append(plane, Draft("message", "forged000000", "ann", writes))
+    share(ada, bea)
+    assert box(ada, "bob") == ["forged000000", sent["id"]]
+    assert read(ada, sent["id"])["thread"] == read(ada, "forged000000")["thread"] == []
+
+
+def test_nothing_is_sent_to_a_town_that_was_removed(towns: list[Desk]) -> None:
+    ada, bea = towns
+    send(ada, "bob@bea town")
+    with ada.replica.transaction() as unit:
+        plane = ada.replica.plane_named(SHARED)
+        remove_town(unit, plane, towns_of(unit, plane)[bea.replica.ledger.town])
+    assert ada.refusal(SendMail(actor="ann", to="bob@bea town", text="x")) is Code.NOT_FOUND
+
+
+def test_the_name_of_a_town_that_took_another_key_means_that_key(towns: list[Desk]) -> None:
+    ada, bea = towns
+    with bea.replica.transaction() as unit:
+        rotate_town(unit)
+    share(ada, bea)
+    sent = send(ada, "bob@bea town")
+    share(ada, bea)
+    assert box(bea, "bob") == [sent["id"]]
+    assert send(bea, "carl@bea town")["id"] in box(bea, "carl")
 
 
 def test_whoever_writes_over_a_text_is_its_sender(towns: list[Desk]) -> None:
@@ -217,4 +288,5 @@ def test_a_nudge_that_claims_to_last_for_ever_is_none(towns: list[Desk]) -> None
         writes = [Write("to", [b"", "bob"]), Write("text", "for ever")]
         unit.append(ada.replica.ledger.number, Draft("nudge", late, "ann", writes))
     assert nudges(ada, "bob") == []
+    assert ada.do(NudgesTold(actor="bob", ids=(late,))) == {"told": 0}
     assert ada.refusal(Nudge(actor="ann", to="bob", text="x" * 501)) is Code.INVALID

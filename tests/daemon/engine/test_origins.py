@@ -5,29 +5,32 @@ from typing import Any
 import pytest
 
 from moot_protocol.charter import Admission, admission_draft
-from moot_protocol.ids import key_text
+from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.listing import Filter
+from moot_protocol.machine_requests import Events
 from moot_protocol.requests import (
     AddComment,
     Blocked,
     Children,
     Conflicts,
     Edges,
-    Events,
-    Export,
     History,
     ListIssues,
     Ready,
     Show,
     Stats,
 )
+from moot_protocol.transfer_requests import Export
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import Desk, town_of
 from moot_testkit.planes import create_on
 from mootd.engine import origins
+from mootd.engine.charters import towns_of
 from mootd.engine.origins import ORIGIN
+from mootd.engine.removing import remove_town
 from mootd.engine.state import TOWN_KEY
+from mootd.engine.towns import keep_name
 
 
 @pytest.fixture
@@ -147,6 +150,40 @@ def test_a_town_is_called_as_the_charters_call_it_now(towns: list[Desk]) -> None
     assert rows(ada)["mt-theirs"][ORIGIN][0]["town_name"] == "bea town"
     name(bea, ada, "Beaville")
     assert rows(ada)["mt-theirs"][ORIGIN][0]["town_name"] == "Beaville"
+
+
+def test_towns_of_one_name_are_told_apart_by_their_keys_wherever_they_are_named() -> None:
+    ada, bea, cleo = towns_sharing("ada", "bea", "cleo")
+    keys = {desk: key_text(desk.replica.ledger.town)[:KEY_BEGINNING_CHARS] for desk in (ada, bea, cleo)}
+    for desk, issue in ((bea, "mt-b"), (cleo, "mt-c")):
+        create_on(desk, SHARED, issue)
+        desk.do(AddComment(actor="ann", id=issue, text="words"))
+    share(ada, bea, cleo)
+
+    def called(issue: str) -> set[str]:
+        shown, written = ada.ask(Show(ids=(issue,)))[0], ada.ask(History(id=issue))
+        told = [shown[ORIGIN][0], rows(ada)[issue][ORIGIN][0], shown["comments"][0][ORIGIN], written[0][ORIGIN]]
+        return {each["town_name"] for each in told}
+
+    name(cleo, ada, "bea town")
+    assert (called("mt-b"), called("mt-c")) == ({f"bea town {keys[bea]}"}, {f"bea town {keys[cleo]}"})
+    name(cleo, ada, "ada's")
+    assert (called("mt-b"), called("mt-c")) == ({"bea town"}, {"ada's"})
+    with ada.replica.transaction() as unit:
+        keep_name(unit, ada.replica.ledger.town, "ada's")  # what this town is called is told apart from, too
+    assert called("mt-c") == {f"ada's {keys[cleo]}"}
+
+
+def test_who_bears_the_name_of_a_removed_town_is_called_by_it_alone() -> None:
+    ada, bea, cleo = towns_sharing("ada", "bea", "cleo")
+    for desk, issue in ((bea, "mt-b"), (cleo, "mt-c")):
+        create_on(desk, SHARED, issue)
+    share(ada, bea, cleo)
+    name(cleo, ada, "bea town")
+    with ada.replica.transaction() as unit:
+        plane = ada.replica.plane_named(SHARED)
+        remove_town(unit, plane, towns_of(unit, plane)[bea.replica.ledger.town])
+    assert rows(ada)["mt-c"][ORIGIN][0]["town_name"] == "bea town"
 
 
 def test_a_machine_of_the_same_town_is_no_other_town(monkeypatch: pytest.MonkeyPatch) -> None:

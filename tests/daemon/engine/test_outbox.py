@@ -21,6 +21,8 @@ from mootd.engine.epochs import begin_epoch
 from mootd.engine.inviting import open_plane
 from mootd.engine.outbox import NEARLY_FULL, Gauge, Outbox, OutboxReader, OutFrame
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.remotes import add_remote
+from mootd.engine.unit import Unit
 from mootd.store.memory_store import MemoryStore
 from mootd.store.port import Table
 
@@ -375,6 +377,22 @@ def test_no_word_of_an_issue_stands_in_the_queue_s_bytes_on_disk(tmp_path: Path)
     assert MARKER.encode() in logged
     assert len(queued) > 3
     assert not any(word in value for word in words for value in queued)
+
+
+def test_a_new_epoch_empties_the_queues_of_its_plane_on_every_remote_and_no_other() -> None:
+    desk = founded(Desk())
+    plane = desk.replica.ledger
+
+    def work(unit: Unit) -> list[list[int]]:
+        numbers = [add_remote(unit, name, "git", f"/{name}.git", "auto", {}).number for name in ("one", "two")]
+        boxes = [Outbox(unit.transaction, number) for number in numbers]
+        for box in boxes:
+            for each in (plane.number, plane.number + 1):
+                box.put(frame(each, plane=each))
+        begin_epoch(unit, plane, PlaneKeys(desk.keys, plane.id))
+        return [[each.plane for _, each in box.frames()] for box in boxes]
+
+    assert commit_of(desk)(work) == [[plane.number + 1]] * 2
 
 
 def test_a_new_epoch_empties_the_queue_and_it_is_filled_again_under_the_new_key() -> None:

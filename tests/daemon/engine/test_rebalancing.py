@@ -1,5 +1,7 @@
 """Taking the claims of machines that are gone: theirs and no others, all or none, by ordinary updates."""
 
+from typing import Any
+
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
@@ -26,8 +28,8 @@ def town() -> tuple[Desk, Desk]:
     return ada, bob
 
 
-def request(bob: Desk, **parts: object) -> Rebalance:
-    return Rebalance(actor="alice", source=key_text(bob.replica.id)[:8], **parts)  # type: ignore[arg-type]
+def request(bob: Desk, **parts: Any) -> Rebalance:
+    return Rebalance(actor="alice", source=key_text(bob.replica.id)[:8], **parts)
 
 
 def test_open_issues_claimed_on_that_machine_are_given_back_and_no_others(town: tuple[Desk, Desk]) -> None:

@@ -14,7 +14,6 @@ from moot_protocol.charter import is_void
 from moot_protocol.clock import from_ms
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.fold import Placed, fold
-from moot_protocol.held import HeldBatches
 from moot_protocol.kinds import CHARTER_KINDS, Role
 from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR, CLOCK_AHEAD_MS
 from moot_protocol.messages import ForkProof, fork_proof
@@ -22,6 +21,7 @@ from moot_protocol.requests import Create, IssueFields
 from moot_protocol.towns import Towns
 from moot_testkit.engine import START_MS, Desk, town_of
 from moot_testkit.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
+from moot_testkit.held import HeldBatches
 from moot_testkit.town_worlds import town_worlds
 from moot_testkit.worlds import World, held_of, worlds
 from mootd.engine import receive as receiving

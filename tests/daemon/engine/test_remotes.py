@@ -11,7 +11,6 @@ from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
 from mootd.engine import carried, layout
 from mootd.engine.carried import Carried
-from mootd.engine.exchange import SharedPlane
 from mootd.engine.outbox import Outbox, OutFrame
 from mootd.engine.remotes import (
     NAME_CHARS,
@@ -26,6 +25,7 @@ from mootd.engine.remotes import (
     remove_remote,
     set_mode,
 )
+from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 

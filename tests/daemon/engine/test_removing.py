@@ -4,6 +4,7 @@ from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import founder, joined, log_of, plane_of
 from moot_testkit.federating import (
+    bring,
     epochs,
     federation,
     feed,
@@ -19,8 +20,9 @@ from moot_testkit.federating import (
 )
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
-from mootd.engine.exchange import Snapshot
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.receive import receive
 from mootd.engine.removing import Removed, remove_town, retire
 from mootd.engine.towns import acting_admins
 
@@ -49,7 +51,7 @@ def test_a_removed_town_ends_with_all_its_machines_at_what_is_accepted_here() ->
         assert feed(member, plane, two.id).n == before
         assert towns(member, plane)[town_key(two)].ended
         with member.replica.read() as reader:
-            assert acting_admins(Snapshot(reader), plane_of(member, plane)) == [town_key(one)]
+            assert acting_admins(LogSnapshot(reader), plane_of(member, plane)) == [town_key(one)]
     assert refusal_code(lambda: write(two, plane)) is Code.DENIED
     assert refusal_code(lambda: write(further, plane)) is Code.DENIED
     assert role(one, plane, town_key(three)) == Role.WRITER
@@ -69,6 +71,19 @@ def test_what_a_town_wrote_stays_though_another_than_its_admitter_removes_it() -
         assert feed(member, plane, three.id).n == 2
 
 
+def test_what_a_machine_wrote_stays_that_ended_before_its_town_was_removed() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(two, plane, one)
+    write(further, plane, "stays")
+    meet(plane, one, two, further)
+    before = feed(one, plane, further.id).n
+    two.commit(lambda unit: retire(unit, plane_of(two, plane), further.id))
+    meet(plane, one, two)
+    remove(one, plane, town_key(two))
+    meet(plane, one, two)
+    assert [feed(member, plane, further.id).n for member in (one, two)] == [before] * 2
+
+
 def test_what_is_written_after_a_removal_is_for_those_who_remain() -> None:
     plane, (one, two, three) = federation(Role.ADMIN, Role.WRITER)
     made = machine_ticket(two, plane)
@@ -80,6 +95,20 @@ def test_what_is_written_after_a_removal_is_for_those_who_remain() -> None:
     assert made.key not in epochs(one, plane).live[-1].value.wraps
     positions = {log_of(each, plane_of(each, plane)).position() for each in (one, three)}
     assert len(positions) == 1
+
+
+def test_the_invite_that_a_removed_town_came_with_is_closed_though_nobody_had_got_to_it() -> None:
+    plane, (one,) = federation()
+    opened, two = town_ticket(one, plane), founder("town 1")
+    joined(two, opened.ticket)
+    bring(one, two, plane)
+    row = plane_of(two, plane).number
+    batches = [batch for author in (town_key(two), two.id) for batch in two.batches(author, row)]
+    one.commit(lambda unit: [receive(unit, batch) for batch in batches])
+    assert invites(one, plane)[opened.key].counting is None
+    remove(one, plane, town_key(two))
+    assert invites(one, plane)[opened.key].counting is not None
+    assert opened.key not in epochs(one, plane).live[-1].value.wraps
 
 
 def test_peers_can_t_remove_one_another_and_nobody_removes_a_founder_or_itself() -> None:

@@ -19,9 +19,12 @@ from moot_testkit.federating import (
 )
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
+from mootd.engine import layout
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.remotes import add_remote
 from mootd.engine.removing import remove_town
 from mootd.engine.rotating import Rotated, rotate_town
+from mootd.store.port import Table
 
 
 def rotate(member: Member) -> Rotated:
@@ -69,9 +72,13 @@ def test_what_was_sealed_for_the_old_machine_is_read_by_the_new() -> None:
 def test_other_machines_of_the_town_join_again() -> None:
     plane, (one, two) = federation(Role.WRITER)
     further = machine(one, plane, two)
+    write(further, plane, "stays")
+    meet(plane, one, two, further)
+    before = feed(one, plane, further.id).n
     detail = next(each.detail for each in rotate(one).planes if each.plane.id == plane)
     assert detail.startswith("1 other")
     meet(plane, one, two, further)
+    assert [feed(member, plane, further.id).n for member in (one, two, further)] == [before] * 3
     assert refusal_code(lambda: write(further, plane)) is Code.DENIED
 
 
@@ -112,6 +119,16 @@ def test_without_the_town_s_key_nothing_is_rotated() -> None:
     plane, (one, _) = federation(Role.WRITER)
     further = machine(one, plane)
     assert refusal_code(lambda: rotate(further)) is Code.DENIED
+
+
+def test_under_another_key_the_refs_that_were_pushed_before_are_none_of_this_machine_s() -> None:
+    plane, (one, _) = federation(Role.WRITER)
+    remote = one.commit(lambda unit: add_remote(unit, "origin", "git", "/hub.git", "auto", {})).number
+    key = layout.own_ref_key(remote, plane_of(one, plane).number)
+    one.commit(lambda unit: unit.transaction.put(Table.META, key, b"generation 2"))
+    rotate(one)
+    with one.replica.read() as reader:
+        assert reader.get(Table.META, key) is None
 
 
 def test_a_dry_run_changes_nothing() -> None:

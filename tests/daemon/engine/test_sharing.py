@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.kinds import Role
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import AddComment, Delete, InitProject
 from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine import sharing
+from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
 from mootd.engine.log import LogReader
+from mootd.engine.removing import remove_town
 from mootd.engine.sharing import follow, sources
 
 HIDDEN = "Zanzibar"
@@ -150,6 +153,41 @@ def test_a_project_shares_all_of_its_issues_and_withdraws_deleted_ones(towns: li
     assert len(copies(ada)) == 1
 
 
+def test_of_a_label_or_a_project_nothing_ephemeral_goes_and_of_a_label_within_a_project_nothing_else(
+    towns: list[Desk],
+) -> None:
+    ada, _ = towns
+    ada.create("mt-two", labels=("api",), ephemeral=True)
+    ada.do(InitProject(actor="alice", prefix="xx"))
+    ada.create("xx-one", project="xx", labels=("api",))
+    for parts in ({"label": "api", "project": PROJECT}, {"project": PROJECT}):
+        begin(ada, **parts)
+    assert [[copy["source"] for copy in each["copies"]] for each in shares(ada)] == [["mt-one"], ["mt-one"]]
+
+
+def test_a_label_that_its_source_lost_for_a_while_comes_back(towns: list[Desk]) -> None:
+    ada, bea = towns
+    begin(ada)
+    for change, labels in (({"remove_labels": ("api",)}, []), ({"add_labels": ("api",)}, ["api"])):
+        ada.update("mt-one", **change)
+        assert step(ada) == 1
+        assert as_seen(ada, bea).get("labels", []) == labels
+
+
+def test_of_two_copies_that_were_made_at_the_same_time_one_is_withdrawn(towns: list[Desk]) -> None:
+    ada, _ = towns
+    made = begin(ada)
+    first = copy_of(ada)
+    ada.create("shared-two", project="shared")
+    with ada.replica.transaction() as unit:  # as another machine would have, without sight of the first
+        editor = Editor(unit, ada.replica.ledger.number, "copy", f"{made['share']}/mt-one", sharing.ACTOR)
+        editor.add("issue", "shared-two")
+        editor.save()
+    step(ada)
+    assert copies(ada) == ["shared-two"]
+    assert (ada.show(first)["status"], ada.show("shared-two")["status"]) == ("tombstone", "open")
+
+
 def test_more_than_a_share_can_begin_with_are_refused(towns: list[Desk], monkeypatch: pytest.MonkeyPatch) -> None:
     ada, _ = towns
     ada.create("mt-two")
@@ -191,6 +229,19 @@ def test_a_suggestion_lasts_until_the_source_changes_itself(towns: list[Desk]) -
     ada.update("mt-one", title="Mine")
     step(ada)
     assert as_seen(ada, bea)["title"] == "Mine"
+
+
+def test_a_source_that_goes_back_to_what_it_was_before_has_changed_all_the_same(towns: list[Desk]) -> None:
+    ada, bea = towns
+    begin(ada)
+    ada.update("mt-one", title="Two")
+    step(ada)
+    as_seen(ada, bea)
+    bea.update(copy_of(ada), title="Better")
+    share(ada, bea)
+    ada.update("mt-one", title="One")
+    step(ada)
+    assert as_seen(ada, bea)["title"] == "One"
 
 
 def test_a_copy_that_another_town_deletes_stays_deleted(towns: list[Desk]) -> None:
@@ -265,3 +316,29 @@ def test_changes_by_another_machine_of_the_town_are_no_suggestions(towns: list[D
     ada.update(copy_of(ada), title="By hand")
     assert step(ada) == 1
     assert ada.show(copy_of(ada))["title"] == "One"
+
+
+def test_whose_writes_would_not_count_shares_nothing_and_follows_no_more() -> None:
+    ada, bea = towns_sharing("ada", "bea", roles=(Role.READER,))
+    bea.do(InitProject(actor="bob", prefix=PROJECT))
+    bea.create("mt-one")
+    assert bea.refusal(Share(actor="bob", id="mt-one", to=SHARED)) is Code.DENIED
+    with bea.replica.transaction() as unit:  # as from a time when it might write
+        editor = Editor(unit, bea.replica.ledger.number, "share", "earlier", "bob")
+        for key, value in {"what": ["issue", "mt-one", ""], "rule": "title", "prefix": "shared"}.items():
+            editor.set(key, value)
+        editor.set("to", bea.replica.plane_named(SHARED).id)
+        editor.set("follower", bea.replica.id)
+        editor.save()
+    assert step(bea) == 0
+    ada, bea = towns_sharing("ada", "bea")
+    bea.do(InitProject(actor="bob", prefix=PROJECT))
+    bea.create("mt-one")
+    begin(bea)
+    share(ada, bea)
+    with ada.replica.transaction() as unit:
+        plane = ada.replica.plane_named(SHARED)
+        remove_town(unit, plane, towns_of(unit, plane)[bea.replica.ledger.town])
+    share(ada, bea)
+    bea.update("mt-one", title="Two")
+    assert step(bea) == 0

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import CreatePlane
 from moot_protocol.limits import SPOOL_ENTRY_MS
-from moot_protocol.requests import Close, InitProject
+from moot_protocol.requests import Close, Create, InitProject
 from moot_protocol.spool import DAY_MS, Opened
 from moot_testkit.spooling import WORKSPACE, create
 from moot_testkit.town import PROJECT, Api, make_api
+from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.spools import apply_once, close_spool, open_spool, open_spools, secret_of, spool_of, was_applied
 from mootd.engine.unit import Unit
 
@@ -113,6 +115,30 @@ def test_ids_are_forgotten_only_when_their_commands_count_no_more(api: Api) -> N
         assert not was_applied(reader, old.ms, old.id)
     assert isinstance(apply(api, old, calls), RefusedError)
     assert len(calls) == 3
+
+
+def test_a_project_of_the_same_name_on_another_plane_is_another(api: Api) -> None:
+    calls: list[str] = []
+    api.call(CreatePlane(actor="ada", name="shared", kind="federation"))
+    plane = api.member.replica.plane_named("shared")
+
+    def elsewhere(unit: Unit) -> None:
+        issue = IssueEditor(unit, plane.number, f"{PROJECT}-theirs", "bob")
+        issue.set("project", PROJECT)
+        issue.set("title", "theirs")
+        issue.save()
+
+    api.member.commit(elsewhere)
+    fields = create("x").fields
+    for number, request in enumerate((
+        Close(actor="ada", id=f"{PROJECT}-theirs"),
+        Create(actor="ada", project=PROJECT, plane=plane.id.hex(), fields=fields),
+    )):  # fmt: skip
+        refused = apply(api, command(api, number)._replace(request=request), calls)
+        assert isinstance(refused, RefusedError)
+        assert refused.code is Code.DENIED
+    here = Create(actor="ada", project=PROJECT, plane=api.member.replica.ledger.id.hex(), fields=fields)
+    assert apply(api, command(api, 9)._replace(request=here), calls) == "first"
 
 
 def test_a_command_of_another_project_is_refused_before_it_is_carried_out(api: Api) -> None:

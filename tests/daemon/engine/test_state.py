@@ -8,7 +8,7 @@ from moot_protocol.genesis import PlaneKind
 from moot_testkit.feeds import note, seed
 from moot_testkit.town import START_MS, Member, make_town
 from mootd.engine import layout
-from mootd.engine.membership import adopt_plane, end_replica, found_town
+from mootd.engine.membership import OPERATIONAL_ONLY, adopt_plane, end_replica, found_plane, found_town
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
@@ -103,6 +103,21 @@ def test_the_first_ledger_is_where_new_projects_go_whatever_its_name() -> None:
     planes = ((PlaneKind.OPERATIONAL, "ledger"), (PlaneKind.LEDGER, "work"), (PlaneKind.LEDGER, "more"))
     founder.commit(lambda unit: found_town(unit, RECOVERY, planes))
     assert founder.replica.ledger.name == "work"
+
+
+def test_a_machine_without_a_ledger_says_where_one_comes_from() -> None:
+    founder = Member("founder", 0)
+    founder.commit(lambda unit: found_town(unit, RECOVERY, OPERATIONAL_ONLY))
+    with pytest.raises(RefusedError, match="no ledger") as raised:
+        _ = founder.replica.ledger
+    assert (raised.value.code, "`moot plane create" in raised.value.hint) == (Code.NOT_FOUND, True)
+    assert founder.replica.settings_plane == 0
+    founder.commit(lambda unit: adopt_plane(unit, b"f" * 16, PlaneKind.FEDERATION, "far", b"t" * 32))
+    with pytest.raises(RefusedError, match="no ledger") as raised:
+        _ = founder.replica.ledger
+    assert "`moot invite`" in raised.value.hint
+    founder.commit(lambda unit: found_plane(unit, PlaneKind.LEDGER, "work", RECOVERY))
+    assert founder.replica.settings_plane == founder.replica.ledger.number == 3
 
 
 def test_a_plane_whose_charter_has_not_come_has_no_feed_of_ours_and_says_so() -> None:

@@ -1,11 +1,13 @@
 """What an admin's machine sees to by itself: who came is admitted, and epochs are begun by one, not against others."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from moot_protocol.charter_reading import Epoch
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import founder, joined, plane_of
 from moot_testkit.federating import (
+    begin,
     bring,
     epochs,
     federation,
@@ -20,16 +22,13 @@ from moot_testkit.federating import (
     write,
 )
 from moot_testkit.town import Member
-from mootd.engine.epochs import begin_epoch
-from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import close_invite
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.tending import PAUSE_MS, guests, needs_epoch, tend
+from mootd.engine.unit import Unit
 
-
-def begin(member: Member, plane: bytes) -> bytes:
-    keys = PlaneKeys(member.replica.keys, plane)
-    return member.commit(lambda unit: begin_epoch(unit, plane_of(member, plane), keys))
+R = TypeVar("R")
 
 
 def look(member: Member, plane: bytes) -> None:
@@ -43,7 +42,7 @@ def live(member: Member, plane: bytes) -> list[Epoch]:
 
 def due(member: Member, plane: bytes) -> bool:
     with member.replica.read() as reader:
-        return needs_epoch(Snapshot(reader), plane_of(member, plane), member.clock.now_ms())
+        return needs_epoch(LogSnapshot(reader), plane_of(member, plane), member.clock.now_ms())
 
 
 # -- Towns that came ---------------------------------------------------------------------------------------------
@@ -87,7 +86,7 @@ def test_of_several_towns_that_came_with_one_ticket_people_decide() -> None:
     assert role(one, plane, town_key(three)) == Role.WRITER
     look(one, plane)
     with one.replica.read() as reader:
-        assert guests(Snapshot(reader), one.ledger) == []
+        assert guests(LogSnapshot(reader), one.ledger) == []
 
 
 def test_a_ticket_that_was_revoked_lets_nobody_in() -> None:
@@ -165,14 +164,14 @@ def test_a_writer_s_machine_leaves_all_of_it_to_admins() -> None:
 def test_nothing_is_committed_where_nothing_is_to_be_done() -> None:
     plane, (one, _) = federation(Role.WRITER)
 
-    def refuse(work: Callable[..., object], /) -> None:
+    def refuse(work: Callable[[Unit], R], /) -> R:
         raise AssertionError(work)
 
     one.clock.advance(100 * PAUSE_MS)
     look(one, plane)
     one.clock.advance(100 * PAUSE_MS)
     row = plane_of(one, plane)
-    tend(one.replica, row.number, PlaneKeys(one.replica.keys, plane), refuse)  # type: ignore[arg-type]
+    tend(one.replica, row.number, PlaneKeys(one.replica.keys, plane), refuse)
 
 
 def test_a_clock_that_stood_far_ahead_holds_nothing_up() -> None:

@@ -21,15 +21,14 @@ from moot_protocol.requests import (
     Create,
     Delete,
     Edge,
-    Export,
     History,
-    Import,
     IssueFields,
     RemoveEdge,
     Reopen,
     Undelete,
     Update,
 )
+from moot_protocol.transfer_requests import Export, Import
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.feeds import Town, live_digest, note
 from moot_testkit.naive_index import check, placed

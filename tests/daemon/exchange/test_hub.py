@@ -17,11 +17,11 @@ from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT
 from moot_testkit.wakings import count_wakings
 from mootd.edges.memory_remote import MemoryRefs
-from mootd.engine.exchange import SharedPlane
 from mootd.engine.inviting import invite
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_plane
 from mootd.engine.remotes import RemoteRow, isolate, remote_named, remove_remote, set_mode
+from mootd.engine.shared_plane import SharedPlane
 from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.progress import Progress
 from mootd.service.writes import carry_out
@@ -290,7 +290,7 @@ async def test_trying_out_a_remote_asks_its_worker() -> None:
 
 async def test_another_thread_reaches_the_hub_only_while_it_runs() -> None:
     async with peers(1, HASTY) as (peer,):
-        await until(lambda: peer.hub.is_running)
+        await peer.hub.sync(Sync())  # by the time that this is answered it runs
         answer = await asyncio.to_thread(peer.hub.call, lambda: peer.hub.sync(Sync()))
         assert answer["done"]
         await peer.die()

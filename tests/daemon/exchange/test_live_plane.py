@@ -1,17 +1,14 @@
 """Live exchange under faults, over a broker in memory that misbehaves by a seed."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 
 import pytest
 from msgspec.structs import replace
 
-from moot_protocol.batch import batch_link
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.batch import ZEROS
 from moot_protocol.frame import seal
-from moot_protocol.messages import Batches
+from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.presence import Presence, build_presence
 from moot_protocol.siv import NONCE_BYTES
 from moot_testkit.exchanging import QUICK, STILL, Peer, at_rest, in_step, peers, through_line, through_refs, until
@@ -19,15 +16,12 @@ from moot_testkit.feeds import stripped
 from moot_testkit.git_servers import at_scale
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs
-from mootd.engine.epochs import begin_epoch
 from mootd.engine.members import seen
-from mootd.engine.outbox import Outbox, OutboxReader
-from mootd.engine.remotes import remove_remote
+from mootd.engine.outbox import Outbox
 from mootd.engine.state import REPLICA_KEY
-from mootd.exchange.live_plane import AT_ONCE, LivePlane, Reply
+from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.progress import Progress
 from mootd.remotes import Channel, Incoming
-from mootd.store.port import Table
 
 
 class Unruly(MemoryBroker):
@@ -246,221 +240,26 @@ async def test_a_batch_whose_values_are_withheld_is_completed_by_another_member(
         assert carl.position() == ada_there == bob.position()
 
 
-# -- Handing over --------------------------------------------------------------------------------------------------
-class Watched:
-    """A line that notes what is published on it, and fails or does something at the so-manieth frame."""
-
-    def __init__(self, at: int = -1, work: Callable[[], None] | None = None) -> None:
-        self.frames: list[bytes] = []
-        self._at = at
-        self._work = work
-
-    async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
-        """As the port's."""
-        if channel is not Channel.BATCHES:
-            return
-        if len(self.frames) == self._at:
-            if self._work is None:
-                raise RefusedError("the line broke", code=Code.UNREACHABLE)
-            self._work()
-        self.frames.append(frame)
-
-    def incoming(self) -> "asyncio.Queue[Incoming]":
-        """Nobody listens."""
-        raise AssertionError
-
-
-def waiting(peer: Peer) -> list[bool]:
-    """Of each queued frame, whether it was published."""
-    with peer.replica.read() as reader:
-        return [bool(frame.published_ms) for _, frame in OutboxReader(reader, peer.number("origin")).frames()]
-
-
-async def handing(peer: Peer) -> LivePlane:
-    """A plane of a peer whose remote nobody serves, with nothing handed over so far."""
-    peer.add(through_line(MemoryBroker()), kind="mqtt")
-    peer.hub._loop = asyncio.get_running_loop()
-    return LivePlane(peer.hub, peer.plane(), peer.number("origin"), Progress())
-
-
-async def test_what_is_written_goes_out_before_the_queue_is_committed_and_is_queued_as_published() -> None:
-    async with peers(2, STILL, running=False) as (ada, _):
-        plane = await handing(ada)
-        ada.write(2)
-        before = ada.commits
-        commits: list[int] = []
-        line = Watched(0, lambda: commits.append(ada.commits))
-        await plane.hand_over(line)  # type: ignore[arg-type]
-        assert commits == [before]
-        assert len(line.frames) == 2  # the charter, and what was written
-        assert not waiting(ada)  # nobody else is known: nobody is waited for
-        again = Watched()
-        await plane.hand_over(again)  # type: ignore[arg-type]
-        assert not again.frames
-
-
-async def test_a_crash_between_the_publish_and_the_queue_sends_it_again() -> None:
-    async with peers(2, STILL, running=False) as (ada, _):
-        plane = await handing(ada)
-        ada.write()
-
-        def crash() -> None:
-            raise KeyboardInterrupt
-
-        plane._note = lambda due, published: crash()  # type: ignore[method-assign]
-        line = Watched()
-        with pytest.raises(KeyboardInterrupt):
-            await plane.hand_over(line)  # type: ignore[arg-type]
-        sent = len(line.frames)
-        assert sent
-        later = Watched()
-        await LivePlane(ada.hub, ada.plane(), ada.number("origin"), Progress()).hand_over(later)  # type: ignore[arg-type]
-        assert len(later.frames) == sent
-
-
-async def test_of_frames_whose_line_breaks_the_rest_waits_and_goes_first_on_the_next() -> None:
-    async with peers(2, STILL, running=False) as (ada, _):
-        plane = await handing(ada)
-        ada.write()
-        with pytest.raises(RefusedError):
-            await plane.hand_over(Watched(1))  # type: ignore[arg-type]
-        assert waiting(ada) == [True, False]
-        ada.write()
-        line = Watched()
-        await plane.hand_over(line)  # type: ignore[arg-type]
-        assert len(line.frames) == 2
-        assert AT_ONCE > 2
-
-
-@pytest.mark.parametrize("way", ["line", "refs"])
-async def test_what_is_written_while_the_remote_is_away_stands_in_the_queue(way: str) -> None:
-    broker, refs = MemoryBroker(), MemoryRefs()
-    async with peers(2) as (ada, _):
-        broker.stop()
-        refs.is_reachable = False
-        ada.add(through_line(broker) if way == "line" else through_refs(refs), kind="mqtt")
-        ada.write(3)
-        await ada.sync()
-        first = ada.gauge()
-        assert (first.frames > 0, first.dropped) == (True, 0)
-        ada.write(3)
-        await ada.sync()
-        assert ada.gauge().frames > first.frames
-        broker.start()
-        refs.is_reachable = True
-        await ada.sync()
-        assert not ada.gauge().frames
-
-
-async def test_a_remote_that_is_removed_while_frames_are_on_their_way_leaves_nothing_behind() -> None:
-    async with peers(2, STILL, running=False) as (ada, _):
-        plane = await handing(ada)
-        number = ada.number("origin")
-        ada.write()
-
-        def remove() -> None:
-            ada.commit(lambda unit: remove_remote(unit, "origin"))
-
-        line = Watched(0, remove)
-        with pytest.raises(RefusedError) as raised:
-            await plane.hand_over(line)  # type: ignore[arg-type]
-        assert raised.value.code is Code.NOT_FOUND
-        with ada.replica.read() as reader:
-            assert not list(OutboxReader(reader, number).frames())
-            assert not plane.on_remote.prepare(0)
-            assert not any(key.startswith(b"outbox/") for key, _ in reader.scan(Table.META, b"outbox/", b"outbox0"))
-
-
-async def test_a_machine_told_to_stop_while_it_publishes_stops_whatever_has_become_of_the_remote() -> None:
-    async with peers(2, STILL, running=False) as (ada, _):
-        plane = await handing(ada)
-        ada.write()
-
-        def stop() -> None:
-            ada.commit(lambda unit: remove_remote(unit, "origin"))
-            raise asyncio.CancelledError
-
-        with pytest.raises(asyncio.CancelledError):
-            await plane.hand_over(Watched(1, stop))  # type: ignore[arg-type]
-
-
-async def test_what_was_sealed_before_a_new_key_and_queued_after_it_goes_out_under_the_new_one() -> None:
-    async with peers(2, STILL, running=False) as (ada, _):
-        plane = await handing(ada)
-        ada.write(2)
-        old = plane.on_remote.prepare(AT_ONCE)
-        ada.commit(lambda unit: begin_epoch(unit, ada.plane(), plane.on_remote.keys))
-        ada.commit(lambda unit: plane.on_remote.queue(unit, old))
-        line = Watched()
-        await plane.hand_over(line)  # type: ignore[arg-type]
-        assert not plane.on_remote.is_outdated(*line.frames)
-        assert plane.on_remote.is_outdated(*(ready.frame for ready in old))
-        links = [batch_link(each) for frame in line.frames for each in brought(plane, frame)]
-        assert {(link.author, link.last) for link in links} >= {
-            (entry.author, entry.n) for entry in ada.position().frontier
-        }
-
-
-def brought(plane: LivePlane, frame: bytes) -> tuple[bytes, ...]:
-    """The batches in a frame."""
-    message = plane.on_remote.open(frame)
-    assert isinstance(message, Batches)
-    return message.batches
-
-
-class Slow:
-    """A line on which the first frame of a channel takes until it is let through."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.published: list[Channel] = []
-        self.begun = asyncio.Event()
-        self.gate = asyncio.Event()
-        self._channel = channel
-
-    async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
-        """As the port's."""
-        if channel is self._channel and not self.begun.is_set():
-            self.begun.set()
-            await self.gate.wait()
-        self.published.append(channel)
-
-
-@asynccontextmanager
-async def held_up(ada: Peer, channel: Channel, replies: Callable[[LivePlane], list[Reply]]) -> AsyncIterator[Slow]:
-    """A plane that hands over while something comes in, a frame of this channel of its own held up within."""
-    plane, line = await handing(ada), Slow(channel)
-    incoming = Incoming(plane.on_remote.topic, bytes(16), Channel.WANT, b"", is_retained=False)
-    plane.take = lambda _: replies(plane)  # type: ignore[method-assign,assignment]
-    hearing, handing_over = plane.hear(line, incoming), plane.hand_over(line)  # type: ignore[arg-type]
-    first, second = (hearing, handing_over) if channel is Channel.WANT else (handing_over, hearing)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(first)
-        await line.begun.wait()
-        last = tasks.create_task(second)
-        for _ in range(20):  # as far as it comes meanwhile
-            await asyncio.gather(*(plane._hub.in_thread(int) for _ in range(4)))
-        yield line
-        line.gate.set()
-        await last
-        await plane.hand_over(line)  # type: ignore[arg-type]
-
-
-async def test_nothing_is_said_of_this_machine_while_something_said_before_is_on_its_way() -> None:
-    async with peers(2, STILL, running=False) as (ada, _):
-        async with held_up(ada, Channel.WANT, lambda _: [Reply(Channel.WANT, b"a reply")]) as line:
-            assert Channel.FRONTIER not in line.published
-        assert [each for each in line.published if each is not Channel.BATCHES] == [Channel.WANT, Channel.FRONTIER]
-
-
-async def test_news_that_comes_while_this_machine_tells_where_it_stands_is_told_after_that() -> None:
-    def news(plane: LivePlane) -> list[Reply]:
-        plane.forget_told()
-        return []
-
-    async with peers(2, STILL, running=False) as (ada, _):
-        async with held_up(ada, Channel.FRONTIER, news) as line:
-            pass
-        assert line.published.count(Channel.FRONTIER) == 2
+async def test_who_derives_another_state_from_the_same_events_is_told_until_both_agree() -> None:
+    async with peers(2, STILL) as (ada, bob):
+        broker = MemoryBroker()
+        for peer in (ada, bob):
+            peer.add(through_line(broker), kind="mqtt")
+        for _ in range(3):
+            await ada.sync()
+            await bob.sync()
+        await until(lambda: in_step(ada, bob))
+        progress = Progress()
+        here = LivePlane(ada.hub, ada.plane(), ada.number("origin"), progress)
+        there, signer = bob.on_remote(), bob.replica.signer(REPLICA_KEY)
+        position = there.log.position()
+        for digest, apart in ((bytes(32), {bob.replica.id}), (position.digest, set())):
+            place = (there.log.next_counter(), digest, summary(position.frontier), Form.ALL, position.frontier)
+            body = FrontierBody(FORMAT, there.plane.id, bob.replica.id, ZEROS, *place)
+            frame = there.sealed(build_frontier_message(signer, body))
+            incoming = Incoming(there.topic, there.sender, Channel.FRONTIER, frame, is_retained=True)
+            await ada.hub.in_thread(partial(here.take, incoming))
+            assert set(progress.apart[ada.plane().number]) == apart
 
 
 # -- Who listens ---------------------------------------------------------------------------------------------------

@@ -39,10 +39,8 @@ IN_EACH_VERSION = pytest.mark.parametrize("version", speaks())
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[MqttBroker]:
-    served = MqttBroker(tmp_path, version=Version.V311)
-    served.start()
-    yield served
-    served.kill()
+    with MqttBroker(tmp_path, version=Version.V311) as served:
+        yield served
 
 
 def through_port(port: int, options: Options = HASTY) -> MqttRemote:

@@ -2,30 +2,10 @@
 
 import asyncio
 
-from moot_testkit.exchanging import STILL, Peer, peers, through_line
-from mootd.edges.memory_line import MemoryBroker
-from mootd.exchange.live_plane import LivePlane
+from moot_testkit.exchanging import STILL, live_plane, peers
+from moot_testkit.live import QuietLine
 from mootd.exchange.pace import Pace
-from mootd.exchange.progress import Progress
 from mootd.remotes import Channel
-
-
-class Recorded:
-    """A line that keeps what was published."""
-
-    def __init__(self) -> None:
-        self.published: list[Channel] = []
-
-    async def publish(self, _topic: bytes, channel: Channel, _frame: bytes) -> None:
-        """As the port's."""
-        self.published.append(channel)
-
-
-def live(peer: Peer) -> LivePlane:
-    """A plane of a peer on a line that nobody serves."""
-    peer.add(through_line(MemoryBroker()), kind="mqtt")
-    peer.hub._loop = asyncio.get_running_loop()
-    return LivePlane(peer.hub, peer.plane(), peer.number("origin"), Progress())
 
 
 def test_a_burst_goes_at_once_and_the_next_one_waits() -> None:
@@ -47,22 +27,22 @@ def test_after_a_rest_a_burst_goes_again_and_no_more() -> None:
 
 async def test_who_goes_on_writing_is_heard_at_once_and_tells_only_now_and_then_where_it_stands() -> None:
     async with peers(2, STILL, running=False) as (ada, _):
-        plane, line, woken = live(ada), Recorded(), asyncio.Event()
+        plane, line, woken = live_plane(ada), QuietLine(), asyncio.Event()
         ada.hub.wake = lambda _: woken.set()  # type: ignore[method-assign,assignment]
         plane._pace = Pace(2, 1000)
         for number in range(6):
             ada.write()
-            await plane.hand_over(line)  # type: ignore[arg-type]
+            await plane.hand_over(line)
             assert line.published.count(Channel.BATCHES) > number
         assert line.published.count(Channel.FRONTIER) == 2
         plane.be_asked()
-        await plane.hand_over(line)  # type: ignore[arg-type]
+        await plane.hand_over(line)
         assert line.published.count(Channel.FRONTIER) == 3
         plane._pace, plane._later = Pace(1, 0.01), None
         for number in range(4, 6):  # the last word is told by and by
             ada.write()
-            await plane.hand_over(line)  # type: ignore[arg-type]
+            await plane.hand_over(line)
             while line.published.count(Channel.FRONTIER) < number:
                 await woken.wait()
                 woken.clear()
-                await plane.hand_over(line)  # type: ignore[arg-type]
+                await plane.hand_over(line)

@@ -2,40 +2,42 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pytest
 
+from moot_protocol.batch import batch_link
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.frame import epoch_id, frame_epoch
 from moot_protocol.kinds import Role
-from moot_protocol.messages import Batches
+from moot_protocol.messages import Batches, ForkProof, build_fork, fork_proof
 from moot_protocol.requests import Create, InitProject, IssueFields, Show
 from moot_protocol.ticket import Ticket
 from moot_testkit.carrying import plane_of
-from moot_testkit.federating import federation, meet
+from moot_testkit.exchanging import in_place
+from moot_testkit.federating import copy_of, federation, meet
 from moot_testkit.federating import machine as joined_machine
 from moot_testkit.town import PROJECT, Api, Member
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
+from mootd.engine import layout
 from mootd.engine.charters import epochs_of
 from mootd.engine.epochs import begin_epoch
-from mootd.engine.exchange import SharedPlane, Snapshot
 from mootd.engine.inviting import Invited, close_invite, invite
 from mootd.engine.joining import join
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
+from mootd.engine.outbox import OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.remotes import add_remote, isolate
 from mootd.engine.removing import retire
+from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
-
-R = TypeVar("R")
-
-
-async def in_place(work: Callable[[], R], /) -> R:
-    return work()
+from mootd.remotes import Ref
+from mootd.store.port import Table
 
 
 class Machine(NamedTuple):
@@ -138,7 +140,7 @@ def test_closing_an_invite_whose_users_all_count_begins_no_epoch() -> None:
 
 def written(machine: Machine) -> int:
     with machine.member.replica.read() as reader:
-        return len(epochs_of(Snapshot(reader), machine.member.ledger).written)
+        return len(epochs_of(LogSnapshot(reader), machine.member.ledger).written)
 
 
 def test_where_nothing_can_be_sealed_charters_still_go_so_that_admins_hear_why() -> None:
@@ -173,6 +175,81 @@ def test_what_is_held_and_known_to_be_carried_needs_no_commit_however_often_it_c
     laptop.plane._remote += 1  # one that isn't known to carry them
     laptop.plane.unknown(batches, problems)
     assert len(commits) == 1
+
+
+def test_whatever_is_pushed_anew_charters_go_under_their_own_key_and_proofs_of_forks_go_too() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    laptop = machine("laptop", refs, ticket_of(desk).ticket)
+    desk.api.call(InitProject(actor="ada", prefix=PROJECT))
+    all_round(desk, laptop)
+    twin = copy_of(laptop.member)
+    laptop.write("one story")
+    Api(twin).call(Create(actor="ada", project=PROJECT, fields=IssueFields(title="another")))
+    stories = [each.batches(laptop.member.id, each.ledger.number)[-1] for each in (laptop.member, twin)]
+    one, other = ((batch.header_bytes, batch.signature) for batch in stories)
+    own = Ref(desk.plane.topic, desk.plane.sender, 1)
+    proof = desk.plane.sealed(build_fork(fork_proof(one, other)))
+    asyncio.run(desk.exchange._remote.push(own, [proof]))
+    repacked = asyncio.run(desk.exchange._repacked(desk.plane, own))
+    assert any(isinstance(desk.plane.open(frame), ForkProof) for frame in repacked)
+    key, charters = epoch_id(desk.plane.keys.charter_key), set(desk.plane.log.charters())
+    for frames in (repacked, desk.plane.everything()):
+        found = set()
+        for frame in frames:
+            message, is_charters = desk.plane.open(frame), frame_epoch(frame) == key
+            if isinstance(message, Batches):
+                found |= {(batch_link(batch).author in charters, is_charters) for batch in message.batches}
+        assert found == {(True, True), (False, False)}
+
+
+def test_its_own_batches_a_machine_brings_at_once_and_others_only_after_a_while() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    laptop = machine("laptop", refs, ticket_of(desk).ticket)
+    desk.api.call(InitProject(actor="ada", prefix=PROJECT))
+    all_round(desk, laptop)
+    number = laptop.member.commit(lambda unit: add_remote(unit, "other", "git", "/other.git", "auto", {})).number
+    member = laptop.member
+    plane = PlaneOnRemote(
+        member.replica, member.ledger, number, member.commit, message_bytes=MESSAGE_BYTES, relay_ms=60_000
+    )
+
+    def brought(*, at_once: bool) -> set[bytes]:
+        plane.fill(2**20, at_once=at_once)
+        with member.replica.read() as reader:
+            messages = [plane.open(frame.frame) for _, frame in OutboxReader(reader, number).frames()]
+        return {batch_link(batch).author for each in messages if isinstance(each, Batches) for batch in each.batches}
+
+    machines = {member.id, desk.member.id}
+    assert brought(at_once=False) & machines == {member.id}
+    member.clock.advance(60_000)
+    assert brought(at_once=False) & machines == machines
+
+
+def test_who_derives_another_state_from_the_same_events_is_told_until_both_agree() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    others = [machine(name, refs, ticket_of(desk).ticket) for name in ("laptop", "phone")]
+    all_round(desk, *others)
+    laptop, phone = others
+    member = laptop.member
+    key = layout.digest_key(member.replica.generation, member.ledger.number)
+    with member.store.write() as writer:
+        right = writer.get(Table.META, key) or b""
+        writer.put(Table.META, key, bytes(32))
+    wrong = laptop.plane.sealed(laptop.plane.frontier_message())
+    with member.store.write() as writer:
+        writer.put(Table.META, key, right)
+    progress = desk.round()
+    for frame, apart in (
+        (laptop.plane.sealed(laptop.plane.frontier_message()), set()),
+        (wrong, {member.id}),
+        (phone.plane.sealed(phone.plane.frontier_message()), {member.id}),
+        (laptop.plane.sealed(laptop.plane.frontier_message()), set()),
+    ):
+        assert desk.plane.take([frame]).problems == []
+        assert progress.apart == {desk.member.ledger.number: apart}
 
 
 # -- Isolation ---------------------------------------------------------------------------------------------------
@@ -218,3 +295,16 @@ def test_of_an_isolated_plane_no_byte_is_sealed_queued_pushed_or_taken_in_on_ano
             attempt()
         assert raised.value.code is Code.DENIED
     assert refs.tips == held
+
+
+def test_what_was_queued_before_a_plane_was_isolated_is_not_pushed_after() -> None:
+    refs = MemoryRefs()
+    desk = machine("desk", refs, None)
+    desk.round()
+    desk.api.call(InitProject(actor="ada", prefix=PROJECT))
+    assert desk.plane.fill(2**20)
+    held = dict(refs.tips)
+    isolate_from_hub(desk)
+    with pytest.raises(RefusedError) as raised:
+        desk.round()
+    assert (raised.value.code, refs.tips) == (Code.DENIED, held)

@@ -1,13 +1,13 @@
 """Exchange through refs under faults: what others may put there, and a process that dies at any step."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 
 import pytest
 
 from moot_protocol.frame import seal
 from moot_protocol.messages import Batches, build_batches
-from moot_testkit.exchanging import Peer, in_step, peers, settle, through_refs
+from moot_testkit.exchanging import Peer, in_place, in_step, peers, settle, through_refs
 from mootd.edges.git.names import ref_name
 from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
 from mootd.engine.carried import carried_of
@@ -67,14 +67,10 @@ class Mortal:
         await self._remote.close()
 
 
-async def at_once(work: Callable[[], object]) -> object:
-    return work()
-
-
 async def one_round(peer: Peer, remote: RefRemote) -> Progress:
     """What a process that has just begun does with a remote."""
     progress = Progress()
-    exchange = RefExchange(remote, peer.number("origin"), peer.replica, peer.member.commit, at_once)  # type: ignore[arg-type]
+    exchange = RefExchange(remote, peer.number("origin"), peer.replica, peer.member.commit, in_place)
     await exchange.round([peer.on_remote()], progress)
     return progress
 
@@ -89,7 +85,7 @@ async def test_what_others_wrote_waits_a_while_for_them_to_push_it_unless_somebo
         plane = PlaneOnRemote(
             bob.replica, bob.plane(), bob.number("far"), bob.commit, message_bytes=MESSAGE_BYTES, relay_ms=60_000
         )
-        exchange = RefExchange(MemoryRefRemote(far), bob.number("far"), bob.replica, bob.commit, at_once)  # type: ignore[arg-type]
+        exchange = RefExchange(MemoryRefRemote(far), bob.number("far"), bob.replica, bob.commit, in_place)
 
         async def carried(*, is_asked: bool = False) -> int:
             """What is noted of ada's events on the far remote after a round of bob's."""

@@ -191,6 +191,14 @@ def test_machines_of_a_town_decide_on_one_ledger_in_whichever_order_they_joined(
     assert decides_on(second) == decides_on(bea) == "ledger"
 
 
+def test_a_town_decides_on_a_ledger_of_its_own_also_where_another_town_s_is_older() -> None:
+    ada = Desk("ada").found()
+    ada.clock.advance(1000)
+    bea = Desk("bea", ada.clock).found()
+    enter(bea, ada, Role.WRITER, "bridge", plane="ledger")
+    assert decides_on(bea) == "ledger"
+
+
 def test_what_was_decided_last_goes_before_what_stands_on_other_ledgers() -> None:
     ada, bea = towns_sharing("ada", "bea")
     enter(bea, ada, Role.WRITER, "bridge", plane="ledger")
