@@ -17,9 +17,9 @@ from moot_testkit.town import PROJECT
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.mqtt.settings import Version
 from mootd.engine.charters import epochs_of, towns_of
-from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import invite, invite_town, open_plane
 from mootd.engine.joining import join
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import found_plane
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.removing import remove_town
@@ -58,7 +58,7 @@ def write(peer: Peer) -> None:
 def roles(peer: Peer) -> list[str]:
     """The roles of all towns but the recovery key's, as a machine sees them."""
     with peer.replica.read() as reader:
-        towns = towns_of(Snapshot(reader), peer.plane(SHARED)).values()
+        towns = towns_of(LogSnapshot(reader), peer.plane(SHARED)).values()
     return sorted(f"{town.role}{' ended' if town.ended else ''}" for town in towns if town.depth)
 
 
@@ -92,7 +92,7 @@ async def test_three_towns_share_a_plane_through_git_until_one_is_removed(tmp_pa
         assert agree(one, two, three)
 
         with one.replica.read() as reader:
-            gone = towns_of(Snapshot(reader), one.plane(SHARED))[three.replica.signer(TOWN_KEY).public]
+            gone = towns_of(LogSnapshot(reader), one.plane(SHARED))[three.replica.signer(TOWN_KEY).public]
         removed = one.commit(lambda unit: remove_town(unit, one.plane(SHARED), gone))
         write(one)
         await settle(one, two, three, rounds=1)
@@ -125,7 +125,7 @@ async def test_another_machine_of_a_town_joins_again_through_git_after_the_town_
         await settle(one, two, rounds=2)
         assert in_step(one, two)
         with one.replica.read() as reader:
-            source = Snapshot(reader)
+            source = LogSnapshot(reader)
             newest = epochs_of(source, one.plane()).live[-1]
             # It entered, told its version, and wrote.
             assert source.feed(source.feed_number(one.plane().number, two.replica.id)).n == 3
@@ -135,12 +135,8 @@ async def test_another_machine_of_a_town_joins_again_through_git_after_the_town_
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[MqttBroker]:
-    made = MqttBroker(tmp_path, version=Version.V311)
-    made.start()
-    try:
+    with MqttBroker(tmp_path, version=Version.V311) as made:
         yield made
-    finally:
-        made.stop()
 
 
 async def test_two_towns_share_a_plane_live_and_one_changes_its_keys(broker: MqttBroker) -> None:

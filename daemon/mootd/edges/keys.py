@@ -199,7 +199,11 @@ def _exists(name: str) -> RefusedError:
 
 
 def _missing(name: str) -> RefusedError:
-    return RefusedError(f"there is no key named {name}", code=Code.NOT_FOUND)
+    return RefusedError(
+        f"there is no key named {name}",
+        code=Code.NOT_FOUND,
+        hint="restore the folder `keys` in the data folder from a backup; `moot doctor` says what else helps",
+    )
 
 
 def _new_key(name: str, entropy: Entropy) -> _KeyFile:

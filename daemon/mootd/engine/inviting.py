@@ -19,10 +19,10 @@ from moot_protocol.ticket import FORMAT, Remote, Ticket, invite_hpke_private, in
 from mootd.engine import layout
 from mootd.engine.charters import epochs_of, invites_of, members_of
 from mootd.engine.epochs import begin_epoch, check_admin, may_begin
-from mootd.engine.exchange import SharedPlane
 from mootd.engine.log import PlaneRow
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
+from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.towns import check_own, guests_of, name_of
 from mootd.engine.unit import Unit
 from mootd.store.port import Table

@@ -24,9 +24,10 @@ from moot_protocol.kinds import Role
 from moot_protocol.ticket import Ticket, TownTicket, invite_signer
 from mootd.engine import layout
 from mootd.engine.charters import charters_of, epochs_of, invites_of
+from mootd.engine.commit import Commit
 from mootd.engine.epochs import present_of
-from mootd.engine.exchange import Commit, Snapshot
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import adopt_plane, enter_plane, open_charter
 from mootd.engine.outbox import empty_queues
 from mootd.engine.plane_keys import PlaneKeys
@@ -183,7 +184,7 @@ def is_waiting(reader: Reader, plane: int) -> bool:
 def advance(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> None:
     """Do what has become possible by what came in: enter a joined plane, open epochs, see to who joined."""
     with replica.read() as reader:
-        source = Snapshot(reader)
+        source = LogSnapshot(reader)
         row = replica.planes[plane]
         may_enter = _may_enter(source, row)
         epochs = epochs_of(source, row)
@@ -241,5 +242,5 @@ def joining_key(replica: State, plane: int, keys: PlaneKeys) -> bytes | None:
 def present_epoch(replica: State, plane: PlaneRow) -> bytes | None:
     """The epoch that is sealed under now, which accepted events confirm (`epochs.py`); None where there is none."""
     with replica.read() as reader:
-        present = present_of(Snapshot(reader), plane)
+        present = present_of(LogSnapshot(reader), plane)
     return None if present is None else present.id

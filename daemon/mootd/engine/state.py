@@ -160,7 +160,18 @@ class State:
         for row in self.planes.values():
             if row.kind == PlaneKind.LEDGER:
                 return row
-        return self.plane_named(PlaneKind.LEDGER)
+        if not self.planes:
+            return self.plane_named(PlaneKind.LEDGER)
+        if all(row.town in self.own_towns() for row in self.planes.values()):
+            hint = "`moot plane create ledger --kind ledger` founds one"
+        else:
+            hint = "run `moot invite` where its town has one, and `moot join` here; or name a plane with --plane"
+        raise RefusedError("this machine has no ledger", code=Code.NOT_FOUND, hint=hint)
+
+    @property
+    def settings_plane(self) -> int:
+        """The number of the plane that the town's settings stand on: the first ledger's, 0 where there is none."""
+        return next((row.number for row in self.planes.values() if row.kind == PlaneKind.LEDGER), 0)
 
     def signer(self, name: str) -> Signer:
         """One of this replica's keys by its name, read once."""

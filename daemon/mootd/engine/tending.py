@@ -22,10 +22,11 @@ from moot_protocol.kinds import CHARTER, INVITE, Role
 from moot_protocol.limits import EPOCH_RECIPIENTS
 from mootd.engine import layout
 from mootd.engine.charters import charter_events, epochs_of, invites_of
+from mootd.engine.commit import Commit
 from mootd.engine.epochs import begin_epoch, present_of, recipients_of
-from mootd.engine.exchange import Commit, Snapshot
 from mootd.engine.inviting import close_invite
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.replica import Replica
@@ -58,7 +59,7 @@ def tend(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> None:
     if replica.tended.get(plane) == state:
         return
     with replica.read() as reader:
-        source = Snapshot(reader)
+        source = LogSnapshot(reader)
         is_due = bool(guests(source, row)) or needs_epoch(source, row, now_ms)
     if is_due:
         commit(lambda unit: _do(unit, row, keys))

@@ -4,12 +4,12 @@ Invariant: what a town may do is read from acceptance's settlement, never from w
 only a name: where two towns have the same, people have to say the key.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from moot_protocol.charter import Admission, admission_draft, opened_by
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
-from moot_protocol.ids import key_begins, key_text
+from moot_protocol.ids import KEY_BEGINNING_CHARS, key_begins, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.towns import TownStanding
 from mootd.engine import layout
@@ -113,14 +113,39 @@ def name_of(source: Source, plane: PlaneRow, town: bytes) -> str:
     return (standing.name if standing else "") or own_name(source.transaction, town)
 
 
+def known_name(source: Source, planes: Iterable[PlaneRow], town: bytes) -> str:
+    """What a town is called on this machine, else on the first of these planes where it has a name; or empty."""
+    standings = (towns_of(source, plane).get(town) for plane in planes)
+    return own_name(source.transaction, town) or next((each.name for each in standings if each and each.name), "")
+
+
+def told_apart(name: str, town: bytes, others: Collection[bytes]) -> str:
+    """A town's name, with as much of its key behind it as tells it from others of that name: `hill 4Fht`."""
+    if not others:
+        return name
+    key, keys = key_text(town), [key_text(other) for other in others]
+    chars = KEY_BEGINNING_CHARS
+    while any(other.startswith(key[:chars]) for other in keys):
+        chars += 1
+    return f"{name} {key[:chars]}"
+
+
+def is_called(town: bytes, names: Collection[str], typed: str) -> bool:
+    """Whether a town that has these names is called so: by one, by its key, or by both as they are told apart."""
+    name, _, beginning = typed.rpartition(" ")
+    return typed == key_text(town) or typed in names or (name in names and key_begins(town, beginning))
+
+
 def town_meant(source: Source, plane: PlaneRow, typed: str) -> TownStanding:
-    """The town that is named: by its name, its key, or the beginning of that.
+    """The town that is named: by its name, its key, the beginning of that, or both as they are told apart.
 
     Raises:
         RefusedError: `not_found` or `ambiguous`.
     """
     towns = [each for each in towns_of(source, plane).values() if each.role is not None]
-    found = [each for each in towns if typed in {each.name, own_name(source.transaction, each.key), key_text(each.key)}]
+    found = [
+        each for each in towns if is_called(each.key, {each.name, own_name(source.transaction, each.key)} - {""}, typed)
+    ]
     if not found:
         found = [each for each in towns if key_begins(each.key, typed)]
     if not found or not typed:

@@ -39,7 +39,6 @@ from mootd.edges.git.words import check_address
 from mootd.edges.recovery import new_recovery_seed, recovery_words
 from mootd.engine import membership
 from mootd.engine.charters import invites_of
-from mootd.engine.exchange import SharedPlane
 from mootd.engine.inviting import Invited, close_invite, invite, open_plane
 from mootd.engine.joining import Joined, is_waiting, join
 from mootd.engine.log import PlaneRow
@@ -56,6 +55,7 @@ from mootd.engine.remotes import (
     remove_remote,
     set_mode,
 )
+from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.towns import is_own, name_town, own_name
 from mootd.engine.unit import Unit
 
@@ -315,9 +315,7 @@ def invite_called(unit: Unit, name: str) -> tuple[PlaneRow, bytes]:
 
 def _join(unit: Unit, request: Join) -> dict[str, Any]:
     ticket = decode_ticket(request.ticket)
-    words = _found_own(unit)
-    if not isinstance(ticket, TownTicket):
-        words = ""  # they would speak for what never leaves this machine; `create_plane` gives some that are of use
+    words = _found_own(unit, ticket)
     joined = join(unit, ticket)
     names = _use_remotes(unit, ticket, joined)
     return {
@@ -326,6 +324,7 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
         "town": key_text(ticket.town),
         "role": str(ticket.role if isinstance(ticket, TownTicket) else Role.WRITER),
         "is_for_town": isinstance(ticket, TownTicket),
+        "own_town": key_text(joined.plane.town),
         "state": "waiting" if is_waiting(unit.transaction, joined.plane.number) else "ready",
         "created": joined.created,
         "is_again": joined.is_again,
@@ -364,14 +363,22 @@ def _use_remotes(unit: Unit, ticket: Ticket, joined: Joined) -> list[str]:
     return names
 
 
-def _found_own(unit: Unit) -> str:
-    """Make a town of this machine's own, if it has none, for what never leaves it; its recovery words."""
+def _found_own(unit: Unit, ticket: Ticket) -> str:
+    """Make a town of this machine's own, if it has none; its recovery words, where they are of use.
+
+    A machine that joins as another town is where that town is founded, with a ledger. A machine of the inviting town
+    gets that town's ledger with an invite of its own and founds none: nothing of it leaves, so no words speak for it,
+    and `create_plane` gives some that do.
+    """
     replica = unit.replica
     if replica.is_founded or unit.new_planes:
         return ""
     seed = new_recovery_seed(replica.entropy)
+    if isinstance(ticket, TownTicket):
+        membership.found_town(unit, SeedSigner(seed).public)
+        return recovery_words(seed)
     membership.found_town(unit, SeedSigner(seed).public, membership.OPERATIONAL_ONLY)
-    return recovery_words(seed)
+    return ""
 
 
 EXCHANGE_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {

@@ -9,12 +9,12 @@ from moot_protocol.membership_requests import Forks, Members, OwnTown, Replicas,
 from moot_protocol.request_base import Request
 from moot_protocol.towns import TownStanding
 from mootd.engine.charters import Member, epochs_of, members_of, towns_of
-from mootd.engine.exchange import Snapshot as Source
 from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import last_seen_ms, seen
 from mootd.engine.planes import plane_meant
-from mootd.engine.towns import home_of, own_name
+from mootd.engine.towns import home_of, known_name, own_name
 from mootd.engine.versions import versions_of
 from mootd.service.fork_reads import forks
 from mootd.service.snapshot import Snapshot
@@ -41,7 +41,7 @@ def _own_town(snapshot: Snapshot, request: OwnTown) -> dict[str, Any]:
         )
     planes = [_own_plane(snapshot, plane) for plane in replica.planes.values() if plane.town in {home, *_own(snapshot)}]
     return {
-        "name": own_name(snapshot.reader, home),
+        "name": known_name(LogSnapshot(snapshot.reader), replica.planes.values(), home),
         "town": key_text(home),
         "is_here": home in _own(snapshot),
         "replica": key_text(replica.id),
@@ -54,7 +54,7 @@ def _own(snapshot: Snapshot) -> frozenset[bytes]:
 
 
 def _own_plane(snapshot: Snapshot, plane: PlaneRow) -> dict[str, Any]:
-    source = Source(snapshot.reader)
+    source = LogSnapshot(snapshot.reader)
     standing = towns_of(source, plane).get(plane.town)
     waits = is_waiting(snapshot.reader, plane.number)
     return {
@@ -81,7 +81,7 @@ def _towns(snapshot: Snapshot, request: Towns) -> list[dict[str, Any]]:
 
 def _towns_of(snapshot: Snapshot, plane: PlaneRow) -> Iterator[tuple[dict[str, Any], Sequence[Member]]]:
     """The towns of a plane by depth, with their replicas."""
-    source = Source(snapshot.reader)
+    source = LogSnapshot(snapshot.reader)
     members: dict[bytes, list[Member]] = {}
     for member in members_of(source, plane):
         members.setdefault(member.row.town, []).append(member)
@@ -92,6 +92,8 @@ def _towns_of(snapshot: Snapshot, plane: PlaneRow) -> Iterator[tuple[dict[str, A
             "plane": plane.name,
             "town": key_text(standing.key),
             "name": standing.name or own_name(snapshot.reader, standing.key),
+            "town_name": snapshot.origins.town_name(plane.number, standing.key),
+            "names": sorted({standing.name, own_name(snapshot.reader, standing.key)} - {""}),
             "role": _role(standing),
             "depth": standing.depth,
             "admitted_by": key_text(standing.admitter) if standing.admitter else "",
@@ -102,7 +104,7 @@ def _towns_of(snapshot: Snapshot, plane: PlaneRow) -> Iterator[tuple[dict[str, A
         yield town, own
 
 
-def _is_shown(source: Source, standing: TownStanding, plane: PlaneRow) -> bool:
+def _is_shown(source: LogSnapshot, standing: TownStanding, plane: PlaneRow) -> bool:
     """Whether a town is worth a line: a recovery key that never acted isn't."""
     return standing.depth != 0 or source.feed(source.feed_number(plane.number, standing.key)).n > 0
 
@@ -110,7 +112,7 @@ def _is_shown(source: Source, standing: TownStanding, plane: PlaneRow) -> bool:
 # -- Replicas ----------------------------------------------------------------------------------------------------
 def _members(snapshot: Snapshot, request: Members) -> dict[str, Any]:
     plane = plane_meant(snapshot.replica.planes.values(), request.plane)
-    newest = epochs_of(Source(snapshot.reader), plane).newest
+    newest = epochs_of(LogSnapshot(snapshot.reader), plane).newest
     shown = _Replicas(snapshot, plane)
     return {
         "plane": plane.name,
@@ -118,7 +120,7 @@ def _members(snapshot: Snapshot, request: Members) -> dict[str, Any]:
         "kind": plane.kind,
         "epoch": newest.id.hex() if newest else "",
         "towns": [
-            town | {"members": [shown.document(member, town["name"]) for member in members]}
+            town | {"members": [shown.document(member, town["town_name"]) for member in members]}
             for town, members in _towns_of(snapshot, plane)
         ],
     }
@@ -129,7 +131,7 @@ def _replicas(snapshot: Snapshot, request: Replicas) -> list[dict[str, Any]]:
     for plane in _planes(snapshot, request.plane):
         shown = _Replicas(snapshot, plane)
         for town, members in _towns_of(snapshot, plane):
-            found += [shown.document(member, town["name"]) for member in members]
+            found += [shown.document(member, town["town_name"]) for member in members]
     return found
 
 

@@ -30,12 +30,13 @@ from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.inviting import invite_town, open_plane
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_town
+from mootd.engine.planes import labels_of
 from mootd.engine.recovering import recover
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.engine.towns import check_own, home_of, is_own, keep_name, name_town, own_name, town_meant
+from mootd.engine.towns import check_own, home_of, is_own, keep_name, known_name, name_town, own_name, town_meant
 from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import invited, plane_called, planes_here
 from mootd.service.fork_reads import fork_meant
@@ -70,7 +71,7 @@ def _name_own_town(unit: Unit, name: str) -> dict[str, Any]:
     planes = planes_here(unit)
     home = home_of(planes)
     ours = [(plane, towns_of(unit, plane)[home]) for plane in planes if home in towns_of(unit, plane)]
-    called = own_name(unit.transaction, home) or next((each.name for _, each in ours if each.name), "")
+    called = known_name(unit, planes, home)
     if called:
         raise RefusedError(
             f"there is a town on this machine already, and it is called {called}",
@@ -253,9 +254,10 @@ def _rotate_plane_key(unit: Unit, request: RotatePlaneKey) -> dict[str, Any]:
 def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
     plane = plane_called(unit, request.plane)
     done = recover(unit, plane, SeedSigner(recovery_seed(request.words)))
+    labels = labels_of(list(unit.replica.planes.values()))
     return {
-        "plane": plane.name,
-        "planes": [each.name for each in done.planes],
+        "plane": labels[plane.number],
+        "planes": [labels[each.number] for each in done.planes],
         "town": key_text(done.town),
         "removed": [key_text(town) for town in done.removed],
         "recovery": key_text(done.recovery),

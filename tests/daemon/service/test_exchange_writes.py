@@ -321,6 +321,7 @@ def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
         "town": key_text(one.member.ledger.town),
         "role": "writer",
         "is_for_town": False,
+        "own_town": key_text(one.member.ledger.town),
         "state": "waiting",
         "created": True,
         "is_again": False,
@@ -445,7 +446,7 @@ def test_a_ticket_that_was_cut_or_is_none_changes_nothing() -> None:
     one, two = make_api(), newcomer()
     ticket = invite(one)["ticket"]
     for text in ("", "moot1", ticket[:-3], ticket.replace(ticket[40], "z" if ticket[40] != "z" else "y", 1)):
-        assert refusal_code(lambda text=text: join(two, text)) is Code.INVALID  # type: ignore[misc]
+        assert refusal_code(partial(join, two, text)) is Code.INVALID
     assert not two.member.replica.is_founded
 
 

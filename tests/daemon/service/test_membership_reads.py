@@ -35,9 +35,9 @@ def test_towns_are_told_by_depth_with_role_admitter_and_machines(shared: tuple[b
     ]
     by_key = {town["town"]: town for town in told}
     assert by_key.keys() == {key_text(town_key(each)) for each in (one, two, three)}
-    assert by_key[key_text(town_key(two))] | {"name": ""} == {
-        "plane": "ledger", "town": key_text(town_key(two)), "name": "", "role": "admin", "depth": 2,
-        "admitted_by": key_text(town_key(one)), "state": "ok", "is_own": False, "replicas": 2,
+    assert by_key[key_text(town_key(two))] | {"name": "", "town_name": ""} == {
+        "plane": "ledger", "town": key_text(town_key(two)), "name": "", "town_name": "", "role": "admin", "depth": 2,
+        "admitted_by": key_text(town_key(one)), "state": "ok", "is_own": False, "replicas": 2, "names": [],
     }  # fmt: skip
     assert by_key[key_text(town_key(three))]["role"] == "reader"
 

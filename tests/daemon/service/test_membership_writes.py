@@ -84,6 +84,21 @@ def test_a_town_without_a_name_gets_one_later_that_others_read_on_what_it_founde
     assert refusal_code(lambda: two.call(CreateTown(actor="bea", name="river"))) is Code.DENIED
 
 
+@pytest.mark.parametrize("role", ["writer", "admin"])
+def test_a_town_that_joined_others_before_it_had_a_name_gets_one_later(role: str) -> None:
+    one, two = Api(founder("one")), Api(newcomer("guest"))
+    made = one.call(CreatePlane(actor="ada", name="shared", kind="federation"))
+    two.call(Join(actor="gil", ticket=invited(one, plane="shared", role=role)["ticket"]))
+    meet(bytes.fromhex(made["plane"]), one.member, two.member)
+    assert towns(one.member, bytes.fromhex(made["plane"]))[town_key(two.member)].name == ""
+    three = Api(machine(two.member, bytes.fromhex(made["plane"])))
+    assert three.call(OwnTown())["name"] == ""
+    named = two.call(CreateTown(actor="gil", name="river"))
+    assert {plane["name"] for plane in named["planes"]} == {"ledger", "operational"}
+    assert two.call(OwnTown())["name"] == "river"
+    assert refusal_code(lambda: two.call(CreateTown(actor="gil", name="brook"))) is Code.EXISTS
+
+
 def invited(api: Api, **parts: Any) -> dict[str, Any]:
     return api.call(InviteTown(actor="ada", **parts))
 

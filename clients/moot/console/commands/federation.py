@@ -19,7 +19,7 @@ from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
-from moot_protocol.requests import Events
+from moot_protocol.machine_requests import Events
 
 _NOTHING: Final = "no plane is shared with another town; see `moot invite --town` and `moot join`\n"
 _ANSWER_BYTES: Final = 100
@@ -62,7 +62,7 @@ def plane_lines(style: Style, plane: Mapping[str, Any], now_ms: int) -> list[str
 
 
 def _town_cells(town: Mapping[str, Any], now_ms: int) -> list[str]:
-    name = lines.town_of({"town_name": town["name"], "town": str(town["town"])[:KEY_SHOWN]})
+    name = lines.town_of({"town_name": town["town_name"], "town": str(town["town"])[:KEY_SHOWN]})
     seen = "this town" if town["is_own"] else "never heard of"
     if not town["is_own"] and town["last_seen_ms"]:
         seen = f"last seen {when.age(town['last_seen_ms'], now_ms)}"
@@ -142,7 +142,10 @@ def news_lines(context: Context, news: Sequence[Mapping[str, Any]], planes: Sequ
     program = context.terminal.facts.program
     for plane in planes:
         on = lines.text_of(plane, "plane")
-        told += [f"`{program} doc adopt {neutralise(name)} --plane {on}` accepts it" for name in plane["not_adopted"]]
+        told += [
+            f"not adopted on {on}: {name} (`{program} doc adopt {name} --plane {on}` accepts it)"
+            for name in map(neutralise, plane["not_adopted"])
+        ]
         told += [f"in conflict on {on}: {neutralise(name)} (`{program} conflicts`)" for name in plane["conflicts"]]
     return told
 

@@ -108,11 +108,12 @@ def _join_arguments(parser: ArgumentParser) -> None:
 
 
 def _join(context: Context) -> int:
-    joined = context.api.call(Join(actor=context.actor, ticket=_ticket(context)))
-    joined = without_words(joined) | hand_over(context, joined)
+    made = context.api.call(Join(actor=context.actor, ticket=_ticket(context)))
+    # The words are this machine's town's, not the inviting one's.
+    joined = without_words(made) | hand_over(context, made | {"town": made.get("own_town", "")})
     for warning in _warnings(context, joined):
         note(context, f"Warning: {warning}")
-    answer(context, joined, _joined(context, joined))
+    answer(context, joined, _joined(context, joined, is_founded=bool(made["recovery_words"])))
     return exits.OK
 
 
@@ -143,12 +144,12 @@ def _warnings(context: Context, joined: dict[str, Any]) -> Iterator[str]:
         yield clash_words(joined["clashes"])
 
 
-def _joined(context: Context, joined: dict[str, Any]) -> Iterator[str]:
+def _joined(context: Context, joined: dict[str, Any], *, is_founded: bool) -> Iterator[str]:
     named = f"plane {lines.text_of(joined, 'name')} of town {lines.text_of(joined, 'town')}"
     if joined["created"] or joined.get("is_again"):
         replica = lines.text_of(joined, "replica")
         if joined.get("is_for_town"):
-            named = f"{named} as another town"
+            named = f"{named} as town {lines.text_of(joined, 'own_town')}"
         told = "Joined" if joined["created"] else "Joined anew:"
         if joined.get("is_new_key"):
             told = "Joined anew under a new key:"
@@ -156,6 +157,8 @@ def _joined(context: Context, joined: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"Nothing to do: {named} was joined already"
     program = context.terminal.facts.program
+    if is_founded:
+        yield f"  Your town is new and has no name: `{program} town create NAME`, best before the plane's charter comes"
     if joined["state"] == "waiting":
         remotes = ", ".join(map(neutralise, joined["remotes"])) or "a remote"
         yield f"  Waits for its charter from {remotes}; nothing can be written on it before"

@@ -9,20 +9,20 @@ from moot.console import issue_lines as lines
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.show import indented
 from moot.console.confirm import confirmed
-from moot.console.context import answer, answer_list, read_text
+from moot.console.context import answer, answer_list, note, read_text
 from moot.console.exchange_lines import table
 from moot.console.style import Style, style_of
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import ID_CHARS
 from moot_protocol.mail_requests import AckMail, Mail, Nudge, ReadMail, SendMail
 
 _SHOWN: Final = 8
-"""Characters shown of a message's id; a nudge's begins with a time, and is shown whole."""
+"""Characters shown of a message's id; of a nudge's, of what stands behind the time that it begins with."""
 _EVERYBODY: Final = "everybody"
 
 
 def _name(message: Mapping[str, Any]) -> str:
-    name = lines.text_of(message, "id")
-    return name if message.get("is_nudge") else name[:_SHOWN]
+    return lines.text_of(message, "id")[-ID_CHARS:][:_SHOWN]
 
 
 def _to(message: Mapping[str, Any]) -> str:
@@ -59,10 +59,18 @@ def _send(context: Context) -> int:
 
 def _sent(context: Context, request: SendMail) -> int:
     made = context.api.call(request)
+    _doubt(context, made)
     answer(
         context, made, [confirmed(context, f"Sent {_name(made)} to {_to(made)} over {lines.text_of(made, 'plane')}")]
     )
     return exits.OK
+
+
+def _doubt(context: Context, made: Mapping[str, Any]) -> None:
+    """Warn of a name that nobody seems to have: whoever is new gets what was sent all the same."""
+    if not made.get("is_known", True):
+        plane = lines.text_of(made, "plane")
+        note(context, f"Warning: nobody called {_to(made)} is known on {plane}; it waits for whoever has that name")
 
 
 def _reply_arguments(parser: ArgumentParser) -> None:
@@ -103,13 +111,21 @@ def _row(style: Style, message: Mapping[str, Any], box: str, now_ms: int) -> lis
     moment = when.instant(message.get("at"))
     acks = lines.text_of(message, "acks")
     if box == "sent":
-        who, state = f"to {_to(message)}", f"read by {acks}" if acks else "not read"
+        who, state = f"to {_to(message)}", f"read by {acks}" if acks else _unread(message)
     else:
         who = " ".join(filter(None, (lines.text_of(message, "actor"), lines.origin_mark(message))))
         state = "read" if message.get("is_acked") else ""
     subject = "nudge" if message.get("is_nudge") else lines.text_of(message, "subject") or "(no subject)"
     age = "" if moment is None else when.age(moment, now_ms)
     return [_name(message), style.faint(age), who, state, subject]
+
+
+def _unread(message: Mapping[str, Any]) -> str:
+    """How far a message came that nobody has acknowledged; of other machines that isn't known."""
+    if not message.get("is_nudge"):
+        return "not read"
+    told = lines.text_of(message, "told")
+    return f"told {told}" if told else "not told here"
 
 
 # -- Reading -----------------------------------------------------------------------------------------------------
@@ -174,6 +190,7 @@ def _broadcast(context: Context) -> int:
 
 def _nudged(context: Context, request: Nudge) -> int:
     made = context.api.call(request)
+    _doubt(context, made)
     answer(context, made, [confirmed(context, f"Nudged {_to(made)}; told with their next command, gone after a day")])
     return exits.OK
 

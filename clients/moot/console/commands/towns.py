@@ -122,6 +122,7 @@ COMMANDS: Final = (
         "The towns of each plane: role, depth, who admitted them, and whether they still count",
         _list_arguments,
         _list,
+        aliases=("member list",),
         examples=("moot town list --plane shared",),
         alone=True,
     ),

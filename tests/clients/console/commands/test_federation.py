@@ -4,13 +4,17 @@ from typing import Any
 
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
-from moot_protocol.requests import Events
+from moot_protocol.machine_requests import Events
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import in_turn, run_console
 
-OURS = {"town": "k" * 43, "name": "Ours", "role": "admin", "state": "ok", "is_own": True, "replicas": 2,
-        "last_seen_ms": 0}  # fmt: skip
-THEIRS = OURS | {"name": "river\x07", "role": "writer", "is_own": False, "replicas": 1, "last_seen_ms": NOW_MS - 60_000}
+OURS = {
+    "town": "k" * 43, "name": "Ours", "town_name": "Ours", "role": "admin", "state": "ok", "is_own": True,
+    "replicas": 2, "last_seen_ms": 0,
+}  # fmt: skip
+THEIRS = OURS | {
+    "town_name": "river\x07", "role": "writer", "is_own": False, "replicas": 1, "last_seen_ms": NOW_MS - 60_000
+}  # fmt: skip
 PLANE: dict[str, Any] = {
     "plane": "shared", "kind": "federation", "state": "ready", "towns": [OURS, THEIRS],
     "remotes": [{"remote": "hub", "mode": "manual", "ahead": 3}], "members": 2, "in_step": 1,
@@ -62,7 +66,7 @@ def test_pull_waits_and_tells_what_came_and_what_to_do_with_it() -> None:
     assert told[:2] == ["river on shared: 12 events", "  issue bd-0"]
     assert told[11:] == [
         "  and 2 more",
-        "`moot doc adopt formula/ship --plane shared` accepts it",
+        "not adopted on shared: formula/ship (`moot doc adopt formula/ship --plane shared` accepts it)",
         "in conflict on shared: bd-1 (`moot conflicts`)",
     ]
 

@@ -155,6 +155,15 @@ def test_joining_says_what_was_joined_what_it_waits_for_and_what_comes_next() ->
     ]
 
 
+def test_a_town_that_is_founded_by_joining_is_told_apart_from_the_inviting_one() -> None:
+    ran = join("t1", is_for_town=True, own_town="OOO", recovery_words=WORDS)
+    told, nameless, *_ = ran.out.splitlines()
+    assert told == "✓ Joined plane ledger of town TTT as town OOO as writer, with this machine as RRR"
+    assert "`moot town create NAME`" in nameless
+    assert set(ran.terminal.files) == {"/home/alice/.config/moot/recovery-words-OOO.txt"}
+    assert "town create" not in join("t1", is_for_town=True, own_town="OOO").out
+
+
 def test_a_plane_that_is_ready_waits_for_nothing() -> None:
     out = join(state="ready").out
     assert "Waits" not in out

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from moot_protocol.mail_requests import AckMail, Mail, Nudge, ReadMail, SendMail
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
@@ -31,7 +33,7 @@ def test_boxes_tell_who_wrote_and_who_has_read() -> None:
     assert ran.request == Mail(actor="bob")
     assert ran.out.splitlines() == [
         "01234567 1min ago ann About^G",
-        "0123456789ab 1min ago ann from rivertown read nudge",
+        "01234567 1min ago ann from rivertown read nudge",
     ]
     ran = run_console("mail sent", {"mail": [MESSAGE, MESSAGE | {"to": "", "acks": ["bob"]}]})
     assert ran.request.box == "sent"
@@ -39,6 +41,21 @@ def test_boxes_tell_who_wrote_and_who_has_read() -> None:
     assert "to everybody read by bob" in ran.out
     assert run_console("mail inbox --all", {"mail": []}).err == "no messages\n"
     assert run_console("mail sent --json", {"mail": [MESSAGE]}).document == [MESSAGE]
+
+
+def test_a_nudge_is_called_by_what_stands_behind_its_time_and_says_whom_it_was_told() -> None:
+    nudge = MESSAGE | {"id": "01a20b192c82tp0c9t43wqf9", "is_nudge": True, "told": []}
+    assert run_console("mail sent", {"mail": [nudge]}).out == "tp0c9t43 1min ago to bob not told here nudge\n"
+    ran = run_console("mail sent", {"mail": [nudge | {"told": ["bob"]}]})
+    assert ran.out == "tp0c9t43 1min ago to bob told bob nudge\n"
+
+
+@pytest.mark.parametrize(("argv", "method"), [("mail send bob hi", "send_mail"), ("nudge bob hi", "nudge")])
+def test_a_name_that_nobody_is_known_by_is_doubted_and_not_refused(argv: str, method: str) -> None:
+    ran = run_console(argv, {method: MESSAGE | {"is_known": False}})
+    assert (ran.code, "to bob" in ran.out or "Nudged bob" in ran.out) == (0, True)
+    assert ran.err == "Warning: nobody called bob is known on ledger; it waits for whoever has that name\n"
+    assert run_console(argv, {method: MESSAGE | {"is_known": True}}).err == ""
 
 
 def test_a_message_from_another_town_says_so_and_its_text_can_t_pass_for_ours() -> None:

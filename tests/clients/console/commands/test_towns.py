@@ -37,6 +37,10 @@ def test_a_town_is_shown_with_its_key_and_its_planes() -> None:
     assert run_console("town show --json", {"own_town": OWN}).document == OWN
 
 
+def test_the_members_of_planes_are_towns() -> None:
+    assert run_console("member list --plane shared", {"towns": [TOWN]}).request == Towns(plane="shared")
+
+
 def test_towns_are_listed_of_all_planes_or_of_one() -> None:
     ran = run_console("town list --plane shared", {"towns": [TOWN]})
     assert ran.request == Towns(plane="shared")
