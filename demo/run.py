@@ -14,6 +14,8 @@ from pathlib import Path
 
 from stage import ENVIRONMENT, ROOT, Machine, aside, broker, claim, digest, install, invite, say, stage
 
+EXCERPT = ROOT / "tests" / "data" / "beads-excerpt.jsonl"
+"""What is shown unless another file is named."""
 WRITERS = 4
 KILL_AFTER = 60
 """Acknowledged writes after which the daemon is killed in the middle of the burst."""
@@ -23,7 +25,8 @@ def work_on_issues(story: Machine, data: Path) -> None:
     """One person's day: import, find, create, claim, block, comment, close."""
     say("1. A town of one machine. The first command starts the daemon.")
     story.show("init", "--prefix", "demo", lines=20)
-    say(f"2. Real issues: {data.name}, from the public tracker of the Beads project.")
+    origin = ", from the public tracker of the Beads project" if data == EXCERPT else ""
+    say(f"2. Real issues: {data.name}{origin}.")
     story.show("import", str(data))
     story.show("ready", "-n", "5")
     say("3. Work: create, claim, block, comment, close.")
@@ -151,8 +154,10 @@ def agree() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=ROOT / "tests" / "data" / "beads-excerpt.jsonl")
+    parser.add_argument("--data", type=Path, default=EXCERPT)
     data = parser.parse_args().data.resolve()
+    if not data.is_file():
+        parser.error(f"there is no file {data}")
     commands = install()
     with stage() as home:
         story, second = (Machine(home / name, actor, commands) for name, actor in (("desk", "ada"), ("laptop", "bob")))

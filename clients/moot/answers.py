@@ -32,7 +32,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     town: str
     """How its key begins: what nobody can choose."""
     town_name: str = ""
-    """What it calls itself; empty where nobody has said."""
+    """What it is called, a part of its key behind it where another is called the same; empty where nobody has said."""
     replica: str = ""
     """How the key of the machine that wrote it begins."""
     fields: tuple[str, ...] = ()

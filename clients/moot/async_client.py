@@ -19,7 +19,7 @@ from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.async_rpc import AsyncConnection
 from moot.held import Held, keep_awaited
 from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key
-from moot_protocol import claim_requests, memory_requests, requests
+from moot_protocol import claim_requests, machine_requests, memory_requests, requests
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
 from moot_protocol.request_base import Request
@@ -265,12 +265,14 @@ class AsyncClient:
     async def events(self, since: int | None = None, *, kind: str = "", wait: bool = True) -> AsyncIterator[Event]:
         """See `Client.events`; awaited, it gives what `async for` goes over, and uses this client's connection."""
         if since is None:
-            since = int((await self.call(requests.Events(since=None)))["next"])
+            since = int((await self.call(machine_requests.Events(since=None)))["next"])
         return self._follow(since, kind, wait=wait)
 
     async def _follow(self, since: int, kind: str, *, wait: bool) -> AsyncIterator[Event]:
         while True:
-            page = await self.call(requests.Events(since=since, kind=kind, wait_ms=verbs.LOOK_MS if wait else 0))
+            page = await self.call(
+                machine_requests.Events(since=since, kind=kind, wait_ms=verbs.LOOK_MS if wait else 0)
+            )
             for event in page["events"]:
                 yield answers.event_of(event)
             if not wait and page["next"] == since:

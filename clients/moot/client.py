@@ -21,7 +21,7 @@ from moot import answers, rpc, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.held import Held, keep
 from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key
-from moot_protocol import claim_requests, memory_requests, requests
+from moot_protocol import claim_requests, machine_requests, memory_requests, requests
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
 from moot_protocol.request_base import Request
@@ -35,7 +35,7 @@ class Client:
     Args:
         folder: where it works; its project is that of the workspace found upward from there. By default this process's.
         actor: who acts: goes into every event. By default as the command line finds it: MOOT_ACTOR, BD_ACTOR,
-            BEADS_ACTOR, git's user.name, USER.
+            BEADS_ACTOR, git's user.name, USER, the name of this process's user.
         project: the project, where it is not the workspace's.
         socket: the daemon's control socket; by default this user's.
         timeout: seconds that a call may take.
@@ -351,7 +351,7 @@ class Client:
             wait: wait for news for ever; False ends where the log does.
         """
         if since is None:
-            since = int(self.call(requests.Events(since=None))["next"])
+            since = int(self.call(machine_requests.Events(since=None))["next"])
         return self._follow(since, kind, wait=wait)
 
     def _follow(self, since: int, kind: str, *, wait: bool) -> Iterator[Event]:
@@ -359,7 +359,7 @@ class Client:
         own = Client(socket=settings.path, autostart=settings.autostart, token=settings.given_token)
         with own:
             while True:
-                page = own.call(requests.Events(since=since, kind=kind, wait_ms=verbs.LOOK_MS if wait else 0))
+                page = own.call(machine_requests.Events(since=since, kind=kind, wait_ms=verbs.LOOK_MS if wait else 0))
                 yield from map(answers.event_of, page["events"])
                 if not wait and page["next"] == since:
                     return

@@ -9,7 +9,7 @@ import sys
 from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket  # `socket` itself loads a dozen others
 
 from moot import __version__
-from moot.facts import facts
+from moot.facts import facts, read_small
 from moot.paths import SOCKET_BYTES, is_socket_named, socket_path
 
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
@@ -95,6 +95,16 @@ def _check_owner(channel: socket, path: str) -> None:
             why = distrust(path, owner)
         if why:
             raise Failure("denied", f"the daemon at that socket belongs to user {owner}, not to you", why)
+
+
+def _daemon_at(channel: socket) -> int:
+    """The process of a daemon of this user at a connection; 0 where that isn't known, as where systemd listens."""
+    if sys.platform != "linux" or owner_of(channel) != os.geteuid():
+        return 0
+    from _socket import SO_PEERCRED
+
+    pid = int.from_bytes(channel.getsockopt(SOL_SOCKET, SO_PEERCRED, 4), sys.byteorder)
+    return pid if "mootd" in read_small(f"/proc/{pid}/cmdline").split("\0") else 0
 
 
 def owner_of(channel: socket) -> int:
@@ -234,7 +244,7 @@ class Conversation:
         except (BrokenPipeError, ConnectionResetError):
             return  # the daemon has closed: what it said before comes next, or its end
         except TimeoutError as error:
-            raise _silent() from error
+            raise _silent(self._channel) from error
         except PermissionError as error:
             if self.pid:  # the daemon may have begun: nothing is tried again
                 raise Failure("unreachable", f"cannot send to the daemon: {error.strerror}") from error
@@ -251,7 +261,7 @@ class Conversation:
             try:
                 data = self._channel.recv(READ_BYTES)
             except TimeoutError as error:
-                raise _silent() from error
+                raise _silent(self._channel) from error
             except ConnectionResetError:
                 data = b""
             if not data:
@@ -263,8 +273,10 @@ class Conversation:
         return Failure("unreachable", "the daemon has gone away", f"{begun}see: moot daemon status")
 
 
-def _silent() -> Failure:
-    hint = "see its log, and restart it if it stays like this"
+def _silent(channel: socket) -> Failure:
+    pid = _daemon_at(channel)
+    kill = f"kill -9 {pid}" if pid else "kill -9, with its process id,"
+    hint = f"see its log; if it stays like this, end it: {kill} loses nothing that was acknowledged"
     return Failure("unreachable", f"the daemon has not answered for {HELLO_SECONDS} seconds", hint)
 
 

@@ -182,7 +182,7 @@ def _edit(text: str) -> bytes:
         OSError: there is no terminal, or the editor failed.
     """
     if not (os.isatty(0) and os.isatty(1)):
-        raise OSError(25, "there is no terminal to edit in: pass the text through a file or standard input")
+        raise OSError(25, "there is no terminal to edit in")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - a name of 96 random bits that must not exist
     path = os.path.join(folder, f"moot-{os.urandom(12).hex()}.md")

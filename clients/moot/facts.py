@@ -5,7 +5,7 @@ All of it is gathered for every command, so each is a handful of system calls an
 
 import os
 
-from moot.paths import home
+from moot.paths import home, user
 
 WIDTH = 80
 SMALL_FILE = 256 * 1024
@@ -17,7 +17,7 @@ ENVIRONMENT = (
     "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "TERM",
     "LANG", "LC_ALL", "LC_CTYPE", "LC_TIME", "TZ",
 )  # fmt: skip
-"""The variables that the daemon is told; no other leaves this process."""
+"""The variables that the daemon is told; no other leaves this process. USER also where it isn't set and is needed."""
 ACTORS = ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR")
 
 
@@ -28,14 +28,19 @@ def facts(program: str, arguments: list[str]) -> list[object]:
     except OSError:
         folder = ""
     known = os.environ
+    environment = {name: known[name] for name in ENVIRONMENT if name in known}
+    is_named = any(known.get(name) for name in ACTORS)
+    git = "" if is_named else git_user(folder)
+    if not (is_named or git):
+        environment["USER"] = user()
     out_is_terminal = os.isatty(1)
     return [
         arguments,
         program,
         folder,
         workspace_meant(program, folder)[1],
-        {name: known[name] for name in ENVIRONMENT if name in known},
-        "" if any(known.get(name) for name in ACTORS) else git_user(folder),
+        environment,
+        git,
         _width(out_is_terminal),
         out_is_terminal,
         os.isatty(2),

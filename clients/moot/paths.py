@@ -39,6 +39,19 @@ def home() -> str:
     return pwd.getpwuid(os.getuid()).pw_dir
 
 
+def user() -> str:
+    """The user's name; without USER the password database knows it. Empty where it doesn't either."""
+    known = os.environ.get("USER", "").strip()
+    if known:
+        return known
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return ""
+
+
 def is_socket_named() -> bool:
     """Whether the user has named the socket themselves."""
     return bool(os.environ.get(NAMED_SOCKET))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from moot.facts import ACTORS, git_user, workspace_of
+from moot.paths import user
 from moot_protocol.errors import Code, RefusedError
 
 
@@ -26,7 +27,8 @@ def place_of(folder: str | Path | None = None, actor: str = "") -> Place:
 
     Args:
         folder: where it works; by default this process's folder. The workspace is found upward from there.
-        actor: who acts; else MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, git's user.name, USER, in this order.
+        actor: who acts; else MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, git's user.name, USER, the name of
+            this process's user, in this order.
 
     Raises:
         RefusedError: `not_found`: there is no such folder.
@@ -39,4 +41,4 @@ def place_of(folder: str | Path | None = None, actor: str = "") -> Place:
 
 def _actor(folder: str, given: str) -> str:
     named = next(filter(None, (os.environ.get(name, "").strip() for name in ACTORS)), "")
-    return given.strip() or named or git_user(folder).strip() or os.environ.get("USER", "").strip() or "unknown"
+    return given.strip() or named or git_user(folder).strip() or user() or "unknown"

@@ -14,13 +14,15 @@ from moot.spool_expected import Expectation
 from moot.spool_files import SpoolFiles
 from moot.spool_filter import cannot, find, is_whole_id
 from moot.spool_reads import SNAPSHOT_READS, Reading
+from moot_protocol.checks import checked
 from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import ID_ENTROPY_BYTES, issue_id
 from moot_protocol.limits import SPOOL_FILES
 from moot_protocol.listing import IssueDoc
+from moot_protocol.machine_requests import Doctor
 from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Create, Doctor, Script, Show, WorkspaceInfo
+from moot_protocol.requests import Create, Script, Show, WorkspaceInfo
 from moot_protocol.rpc import decode_result
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.spool import ID_BYTES, about, check_allowed, seal_command
@@ -98,7 +100,8 @@ class SpoolApi:
             answer = self._write(request)
         else:
             answer = self._read(request)
-        return answer  # type: ignore[no-any-return]  # each request's class says what its answer is
+        typed: R = answer  # each request's class says what its answer is
+        return typed
 
     # -- Claims --------------------------------------------------------------------------------------------------
     def _workspace(self, request: WorkspaceInfo) -> dict[str, Any] | None:
@@ -252,21 +255,17 @@ class SpoolApi:
         waiting = self._files.waiting()
         room = f"{waiting.files} of {SPOOL_FILES} commands wait"
         checks = [
-            _check("the daemon can be asked", ok=False, detail=self._reason, hint="see docs/sandboxes.md"),
-            _check("the spool has room", ok=waiting.files < SPOOL_FILES, detail=room, hint="start the daemon"),
+            checked("the daemon can be asked", ok=False, detail=self._reason, hint="see docs/sandboxes.md"),
+            checked("the spool has room", ok=waiting.files < SPOOL_FILES, detail=room, hint="start the daemon"),
         ]
         try:
             made_ms = self._held().made_ms
         except MootError as error:
-            return [*checks, _check("there is a snapshot", ok=False, detail=error.message, hint=error.hint)]
+            return [*checks, checked("there is a snapshot", ok=False, detail=error.message, hint=error.hint)]
         seconds = max(self._now_ms - made_ms, 0) // 1000
         is_fresh = self._now_ms - made_ms < _STALE_MS
         told = f"{seconds} seconds old"
-        return [*checks, _check("the snapshot is fresh", ok=is_fresh, detail=told, hint="start the daemon outside")]
-
-
-def _check(name: str, *, ok: bool, detail: str, hint: str) -> dict[str, Any]:
-    return {"check": name, "ok": ok, "detail": detail, "hint": "" if ok else hint}
+        return [*checks, checked("the snapshot is fresh", ok=is_fresh, detail=told, hint="start the daemon outside")]
 
 
 def _of(request: Heartbeat, issue: str) -> Heartbeat:

@@ -84,7 +84,7 @@ _SORTS: Final[dict[str, Callable[[IssueDoc], Any]]] = {
 
 
 # -- Lists -------------------------------------------------------------------------------------------------------
-def _page(reading: Reading, found: Sequence[IssueDoc], limit: int, *, texts: bool = False) -> Page:
+def _page(found: Sequence[IssueDoc], limit: int, *, texts: bool = False) -> Page:
     shown = found[:limit] if limit else found
     return Page(
         issues=[_told(issue, texts=texts) for issue in shown],
@@ -117,7 +117,7 @@ def _list(reading: Reading, request: ListIssues) -> Page:
     if not (wants_closed or wanted.statuses):
         found = [issue for issue in found if issue["status"] != CLOSED]
     found.sort(key=key, reverse=request.reverse)
-    return _page(reading, found, request.limit, texts=request.texts)
+    return _page(found, request.limit, texts=request.texts)
 
 
 def _ready(reading: Reading, request: Ready) -> Page:
@@ -133,7 +133,7 @@ def _ready(reading: Reading, request: Ready) -> Page:
         found.sort(key=lambda issue: _hybrid(issue, reading.now_ms))
     elif request.sort != "priority":
         raise RefusedError(f"can't sort ready work by {request.sort!r}", hint="one of priority, oldest, hybrid")
-    return _page(reading, found, request.limit, texts=request.texts)
+    return _page(found, request.limit, texts=request.texts)
 
 
 def _holds_all_ephemeral(reading: Reading, request: Ready) -> bool:
@@ -151,7 +151,7 @@ def _hybrid(issue: IssueDoc, now_ms: int) -> Any:
 def _blocked(reading: Reading, request: Blocked) -> Page:
     snapshot = reading.snapshot
     found = reading.matching(request.filter, [snapshot.issues[name] for name in snapshot.blocked])
-    page = _page(reading, found, request.limit)
+    page = _page(found, request.limit)
     for issue in page.issues:
         issue["blocked_by"] = list(snapshot.blocked[issue["id"]])
         issue["blocked_by_count"] = len(issue["blocked_by"])
@@ -160,7 +160,7 @@ def _blocked(reading: Reading, request: Blocked) -> Page:
 
 def _children(reading: Reading, request: Children) -> Page:
     found = children(reading.snapshot, find(reading.snapshot, request.id)["id"])
-    return _page(reading, sorted(found, key=_by_priority), 0)
+    return _page(sorted(found, key=_by_priority), 0)
 
 
 # -- One issue ---------------------------------------------------------------------------------------------------

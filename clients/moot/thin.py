@@ -14,6 +14,7 @@ from moot.conversation import Conversation, Failure, Sandboxed, try_connect, wri
 from moot.facts import has_spool
 from moot.paths import socket_path
 
+STANDARD_ERROR = 2
 INTERRUPTED = 130
 MERGED = 4
 """Arguments of `merge-file` as git calls it: the word itself and three files."""
@@ -33,10 +34,19 @@ def main(argv: list[str] | None = None) -> None:
         argv: the program's name and its arguments; by default this process's own.
     """
     try:
+        _keep_standard_files()
         code = run(sys.argv if argv is None else argv)
     except KeyboardInterrupt:
         code = INTERRUPTED
     os._exit(code)  # nothing is buffered here, and the interpreter's own end takes as long as the command
+
+
+def _keep_standard_files() -> None:
+    """Have whatever is opened get a number above 2: of a standard output that was closed, writing says so."""
+    descriptor = 0
+    while descriptor <= STANDARD_ERROR:
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
 
 
 def run(argv: list[str]) -> int:

@@ -10,7 +10,8 @@ import pytest
 from moot import AsyncClient, Client, Code
 from moot_protocol.claim_requests import Heartbeat
 from moot_protocol.errors import RefusedError
-from moot_protocol.requests import Close, Create, Events, Ping, Show, Update
+from moot_protocol.machine_requests import Events, Ping
+from moot_protocol.requests import Close, Create, Show, Update
 from moot_testkit.control import PATIENCE, Gate, short_folder
 from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Town, losing_first, town
 

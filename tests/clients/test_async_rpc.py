@@ -12,7 +12,8 @@ from moot.async_rpc import AsyncConnection
 from moot_protocol import rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
-from moot_protocol.requests import Ping, Show
+from moot_protocol.machine_requests import Ping
+from moot_protocol.requests import Show
 from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder
 from moot_testkit.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings

@@ -1,5 +1,7 @@
 """What the client finds out about where it runs."""
 
+import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -148,6 +150,18 @@ def test_git_is_not_asked_where_a_variable_names_the_actor(
     assert found.environment == {actor: "alice", "HOME": str(home)}
 
 
+def test_the_user_is_asked_of_the_password_database_only_where_nothing_else_names_anybody(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told(home, monkeypatch).environment["USER"] == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pytest.fail("it may lie in a network"))
+    monkeypatch.setenv("USER", "alice")
+    assert told(home, monkeypatch).environment["USER"] == "alice"
+    monkeypatch.delenv("USER")
+    (home / ".gitconfig").write_text("[user]\nname = Home\n")
+    assert "USER" not in told(home, monkeypatch).environment
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -210,7 +224,8 @@ def test_called_as_bd_the_project_is_the_one_that_the_variables_of_beads_name(
 def test_only_named_variables_are_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "s")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert told(home, monkeypatch).environment == {"NO_COLOR": "1", "HOME": str(home)}
+    monkeypatch.setenv("USER", "alice")
+    assert told(home, monkeypatch).environment == {"NO_COLOR": "1", "HOME": str(home), "USER": "alice"}
 
 
 @pytest.mark.parametrize(

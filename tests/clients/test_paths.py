@@ -48,3 +48,12 @@ def test_a_socket_that_is_named_goes_before_all_others(monkeypatch: pytest.Monke
     monkeypatch.setenv("MOOT_SOCKET", "/run/moot/moot.sock")
     assert paths.is_socket_named()
     assert paths.socket_path() == "/run/moot/moot.sock"
+
+
+def test_without_a_name_for_the_user_the_password_database_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", " alice ")
+    assert paths.user() == "alice"
+    monkeypatch.setenv("USER", " ")
+    assert paths.user() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(os, "getuid", lambda: 2**31)  # a container's user may have no name
+    assert paths.user() == ""

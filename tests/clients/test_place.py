@@ -1,5 +1,7 @@
 """Where a program works and as whom."""
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,8 @@ def test_a_folder_that_is_not_there_is_refused(home: Path) -> None:
 
 
 def test_the_actor_is_found_as_the_command_line_finds_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert place_of(home).actor == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(os, "getuid", lambda: 2**31)  # a container's user may have no name
     assert place_of(home).actor == "unknown"
     monkeypatch.setenv("USER", "user")
     assert place_of(home).actor == "user"

@@ -1,6 +1,7 @@
 """The console's `Api` over a spool: nothing is said to be done that the daemon hasn't answered."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,20 +9,10 @@ from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Invite
 from moot_protocol.listing import Filter
+from moot_protocol.machine_requests import Doctor, Status
 from moot_protocol.memory_requests import SetSetting
-from moot_protocol.requests import (
-    Close,
-    Create,
-    Doctor,
-    InitTown,
-    IssueFields,
-    ListIssues,
-    Script,
-    Show,
-    Status,
-    Update,
-    WorkspaceInfo,
-)
+from moot_protocol.request_base import Request
+from moot_protocol.requests import Close, Create, InitTown, IssueFields, ListIssues, Script, Show, Update, WorkspaceInfo
 from moot_protocol.spool import COMMANDS
 from moot_testkit.spooling import WORKSPACE, SpoolSite, create
 from moot_testkit.town import PROJECT
@@ -35,9 +26,9 @@ def site(tmp_path: Path) -> SpoolSite:
     return site
 
 
-def code_of(site: SpoolSite, request: object, wait_s: float | None = None) -> Code:
+def code_of(site: SpoolSite, request: Request[Any], wait_s: float | None = None) -> Code:
     with pytest.raises(MootError) as caught:
-        site.client(wait_s).call(request)  # type: ignore[arg-type]
+        site.client(wait_s).call(request)
     return caught.value.code
 
 
@@ -97,7 +88,7 @@ def test_what_is_not_answered_in_time_is_queued(site: SpoolSite, monkeypatch: py
     ],
     ids=repr,
 )
-def test_what_does_not_go_through_a_spool_is_refused_here(site: SpoolSite, request_: object) -> None:
+def test_what_does_not_go_through_a_spool_is_refused_here(site: SpoolSite, request_: Request[Any]) -> None:
     assert code_of(site, request_) is Code.DENIED
     assert not site.waiting()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -66,7 +67,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-            until(lambda pid=pid: has_ended(pid))  # type: ignore[misc]
+            until(partial(has_ended, pid))
 
 
 def has_ended(pid: int) -> bool:
@@ -172,7 +173,7 @@ PROGRAM = """
 import sys
 sys.executable = sys.argv[1]
 from moot import Client, MootError
-from moot_protocol.requests import Ping
+from moot_protocol.machine_requests import Ping
 try:
     print(Client().call(Ping())["pid"])
 except MootError as error:

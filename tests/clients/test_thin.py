@@ -181,6 +181,15 @@ def test_output_that_cannot_be_written_is_a_failure(daemon: Daemon, shell: Shell
         assert process.wait(PATIENCE) == 1
 
 
+def test_a_standard_output_that_was_closed_is_a_failure_and_nothing_else_gets_its_number(
+    daemon: Daemon, shell: Shell
+) -> None:
+    daemon.commands.command = printing("x")
+    code = "import os, moot.thin as t; os.close(1); t.main(['moot', 'list'])"
+    done = shell.run_code(code)
+    assert (done.returncode, done.stderr) == (1, b"moot: cannot write to standard output: Bad file descriptor\n")
+
+
 def test_an_error_of_the_daemon_is_shown_with_its_hint_and_its_exit_code() -> None:
     with serving(Settings(clients=1)) as daemon, raw_client(daemon):
         shell = Shell(daemon.path.parent.parent, daemon.path.parent)
@@ -341,6 +350,22 @@ def test_a_daemon_that_never_answers_is_given_up(alone: Shell) -> None:
         )
     assert done.returncode == 69
     assert b"has not answered" in done.stderr
+    assert b"end it: kill -9, with its process id, loses nothing that was acknowledged" in done.stderr
+
+
+def test_the_process_of_a_daemon_that_never_answers_is_named(alone: Shell) -> None:
+    code = """
+import os, moot.conversation as c
+from _socket import socketpair
+here, there = socketpair()
+here.settimeout(0.01)
+try:
+    c.Conversation(here).greet()
+except c.Failure as failure:
+    print(f"kill -9 {os.getpid()} loses" in failure.hint)
+"""
+    assert alone.run_code(code, "mootd").stdout == b"True\n"
+    assert alone.run_code(code, "another").stdout == b"False\n"
 
 
 def test_the_release_is_that_of_the_distribution() -> None:

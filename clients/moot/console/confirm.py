@@ -15,6 +15,16 @@ def confirmed(context: Context, text: str) -> str:
     return f"{style_of(context.terminal.facts).paint('✓', _GREEN)} {text}"
 
 
+def nothing_to_do(text: str) -> str:
+    """A line that says why there was nothing to do. The text is safe to print."""
+    return f"Nothing to do: {text}"
+
+
+def is_unchanged(issue: IssueDoc) -> bool:
+    """Whether an answer says that there was nothing to do."""
+    return "_unchanged" in issue
+
+
 def naming(issue: IssueDoc) -> str:
     """An issue by its alias, or its whole id, and its title, safe to print."""
     name = neutralise(str(issue.get("_alias") or issue["id"]))

@@ -16,8 +16,9 @@ from moot.console.command import Context
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.terminal import Facts
-from moot_protocol.errors import Code, RefusedError
-from moot_protocol.limits import MIB
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.ids import line_problem
+from moot_protocol.limits import ACTOR_BYTES, MIB
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import Script, WorkspaceInfo
 from moot_protocol.settings import KV
@@ -47,10 +48,26 @@ class ReadOnlyApi:
 
 
 def actor_of(arguments: Namespace, facts: Facts) -> str:
-    """Who acts: --actor, MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, git's user.name, USER, in this order."""
+    """Who acts: --actor, MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, git's user.name, the user's name, in this order."""
     named = (facts.environment.get(name, "") for name in _ACTOR_VARIABLES)
     candidates = (arguments.actor or "", *named, facts.git_user, facts.environment.get("USER", ""))
     return next((name.strip() for name in candidates if name.strip()), "unknown")
+
+
+def check_actor(actor: str) -> None:
+    """Check a name that goes into every event.
+
+    Raises:
+        RefusedError: `usage`: it is too long, or no line.
+    """
+    size = len(actor.encode(errors="replace"))
+    problem = line_problem(actor)
+    if size <= ACTOR_BYTES and not problem:
+        return
+    what = problem or f"{size:,} bytes, and at most {ACTOR_BYTES} fit"
+    raise RefusedError(
+        f"the name of who acts has {what}", code=Code.USAGE, hint="--actor NAME gives another, and so does MOOT_ACTOR"
+    )
 
 
 class Place(NamedTuple):
@@ -204,6 +221,26 @@ def read_text(context: Context, path: str, most: int = TEXT_READ_BYTES) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise RefusedError(f"{_name(path)} is not UTF-8 text") from error
+
+
+def edited(context: Context, text: str, otherwise: str) -> str:
+    """A text as the user's editor leaves it.
+
+    Args:
+        context: the command's.
+        text: what to begin with.
+        otherwise: how to pass the text where there is no terminal to edit in.
+
+    Raises:
+        RefusedError: there is no terminal, or the editor failed.
+    """
+    facts = context.terminal.facts
+    try:
+        return context.terminal.edit(text)
+    except MootError as error:
+        if facts.in_is_terminal and facts.out_is_terminal:
+            raise
+        raise RefusedError("there is no terminal to edit in", code=error.code, hint=otherwise) from error
 
 
 def _name(path: str) -> str:

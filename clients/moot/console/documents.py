@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from moot.console.command import Context
 from moot.console.grammar import did_you_mean
-from moot.console.safe_text import is_plain, neutralise
+from moot.console.safe_text import is_plain
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import PARENT
 from moot_protocol.issue_document import FIELDS
 from moot_protocol.listing import IssueDoc, Page
@@ -26,8 +27,9 @@ _TEXT_FIELDS: Final = frozenset(
     }
 )  # fmt: skip
 """Fields that a list has only where it is asked for whole documents."""
-_FIELDS: Final = FIELDS | _TEXT_FIELDS | {"parent", "blocked_by"}
-"""Fields that are known, though no issue of a list may have them."""
+_MARKS: Final = frozenset({"_alias", "_blocked", "_claim", "_conflicts", "_missing", "_origin"})
+_FIELDS: Final = FIELDS | _TEXT_FIELDS | _MARKS | {"parent", "blocked_by", "dependents"}
+"""Fields that are known, though no issue that is told of may have them."""
 
 
 def write(context: Context, document: Any) -> None:
@@ -67,8 +69,8 @@ def _escaped(character: str) -> str:
 def write_page(context: Context, page: Page, fields: Sequence[str] = ()) -> None:
     """Write a page of issues as an array, and on standard error what was left out of it."""
     issues = [with_parent(issue) for issue in page.issues]
+    check_known(issues, fields)
     write(context, [selected(issue, fields) for issue in issues])
-    say_unknown(context, issues, fields)
     say_left_out(context, page)
 
 
@@ -87,12 +89,21 @@ def say_left_out(context: Context, page: Page) -> None:
         context.terminal.err(f"{told}; --limit 0 shows all\n")
 
 
-def say_unknown(context: Context, issues: Sequence[IssueDoc], fields: Iterable[str]) -> None:
-    """Say on standard error which of these fields nobody knows and no issue has; nothing where there is no issue."""
+def check_known(issues: Sequence[IssueDoc], fields: Iterable[str]) -> None:
+    """Refuse fields that nobody knows and no issue has. Where there is no issue, one could have any field.
+
+    Raises:
+        RefusedError: `usage`; names the fields that there are.
+    """
     known = _FIELDS.union(*issues)
     for field in fields if issues else ():
         if field not in known:
-            context.terminal.err(f"no issue has a field {neutralise(field)!r}{did_you_mean(field, sorted(known))}\n")
+            there = sorted(name for name in known if not name.startswith("_"))
+            raise RefusedError(
+                f"no issue has a field {field!r}{did_you_mean(field, sorted(known))}",
+                code=Code.USAGE,
+                hint=f"the fields are {', '.join(there)}",
+            )
 
 
 def selected(document: IssueDoc, fields: Sequence[str]) -> IssueDoc:

@@ -48,7 +48,7 @@ def add_basic(parser: ArgumentParser) -> None:
 def add_place(parser: ArgumentParser) -> None:
     """Add which projects and which plane a list is about."""
     parser.add_argument("--project", "--rig", action="append", help="another project; `all` for every one")
-    parser.add_argument("--plane", default="", help="of this plane only: its name, or the start of its id")
+    parser.add_argument("--plane", default="", help="of this plane, all its projects: its name or its id's start")
 
 
 def add_full(parser: ArgumentParser) -> None:
@@ -105,6 +105,12 @@ def projects_of(context: Context) -> tuple[str, ...]:
     return named or own_projects(context)
 
 
+def projects_listed(context: Context) -> tuple[str, ...]:
+    """The projects that a list shows: as `projects_of`, but all of them on a plane that is named without a project."""
+    arguments = context.arguments
+    return () if arguments.plane and not arguments.project else projects_of(context)
+
+
 def wants_all_statuses(arguments: Namespace) -> bool:
     """Whether closed issues are asked for too, by `--status all`, or by `--all` where no status is named."""
     named = comma_separated(arguments.status)
@@ -119,7 +125,7 @@ def basic_filter(context: Context, **more: Any) -> Filter:
     """
     arguments = context.arguments
     parts: dict[str, Any] = {
-        "projects": projects_of(context),
+        "projects": projects_listed(context),
         "plane": arguments.plane,
         "types": tuple(map(type_of, comma_separated(arguments.type))),
         "exclude_types": tuple(map(type_of, comma_separated(arguments.exclude_type))),

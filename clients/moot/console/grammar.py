@@ -68,7 +68,7 @@ class CommandParser(ArgumentParser):
         self.name = name
         group = self.add_argument_group("flags of every command")
         group.add_argument("--json", action="store_true", help="print one JSON document")
-        group.add_argument("--actor", metavar="NAME", help="who acts (else MOOT_ACTOR, git's user.name, USER)")
+        group.add_argument("--actor", metavar="NAME", help="who acts (else MOOT_ACTOR, git's user.name, your own)")
         group.add_argument("-q", "--quiet", action="store_true", help="print no confirmations")
         group.add_argument("-C", dest="directory", metavar="PATH", help="act as if called in this folder")
         group.add_argument("--readonly", action="store_true", help="refuse to change anything")

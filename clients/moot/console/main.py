@@ -83,7 +83,7 @@ from moot.console.commands import (
     transfer,
     write,
 )
-from moot.console.context import Place, ReadOnlyApi, actor_of, place_of
+from moot.console.context import Place, ReadOnlyApi, actor_of, check_actor, place_of
 from moot.console.described import Described
 from moot.console.grammar import Grammar, Section
 from moot.console.keyed import KeyedApi
@@ -228,6 +228,7 @@ def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[],
     if arguments.db is not None and not facts.is_bd:
         raise RefusedError("moot keeps no database file", code=Code.USAGE, hint="`-C FOLDER` acts in another project")
     actor = actor_of(arguments, facts)
+    check_actor(actor)
     place = Place() if invocation.command.alone else place_of(api, facts, actor)
     if arguments.readonly:
         api = ReadOnlyApi(api)

@@ -3,11 +3,11 @@
 Tables and arrays of tables of the top level stand under headings, one field a line; what is inside them is inline.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from moot_protocol.errors import RefusedError
+from moot_protocol.toml_text import quoted
 
 
 def to_toml(document: Mapping[str, Any]) -> str:
@@ -42,7 +42,7 @@ def _value(value: Any) -> str:
         case int() | float():
             return repr(value)
         case str():
-            return _text(value)
+            return quoted(value)
         case list() | tuple():
             return f"[{', '.join(_value(each) for each in value if each is not None)}]"
         case Mapping():
@@ -52,12 +52,7 @@ def _value(value: Any) -> str:
 
 
 def _key(name: str) -> str:
-    return name if name.isascii() and name.replace("-", "").replace("_", "").isalnum() else _text(name)
-
-
-def _text(text: str) -> str:
-    """A basic string: JSON's but for characters beyond the first plane, which TOML has as they are, and DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return name if name.isascii() and name.replace("-", "").replace("_", "").isalnum() else quoted(name)
 
 
 def _is_table(value: Any) -> bool:

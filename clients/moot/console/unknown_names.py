@@ -13,9 +13,10 @@ from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import MootError
 from moot_protocol.listing import Filter
+from moot_protocol.machine_requests import Status
 from moot_protocol.memory_requests import Settings
 from moot_protocol.query import NONE, And, Compare, Node, Or, parse
-from moot_protocol.requests import Count, ListIssues, Status
+from moot_protocol.requests import Count, ListIssues
 from moot_protocol.settings import STATUSES, TYPES, custom_statuses, custom_types
 
 
@@ -100,7 +101,7 @@ def _any_of(project: str) -> ListIssues:
 
 def _others(context: Context, kind: _Kind) -> set[str]:
     """The names that issues have here, and those that the project has set."""
-    projects = filters.projects_of(context)
+    projects = filters.projects_listed(context)
     counted = context.api.call(Count(filter=Filter(projects=projects), by=kind.field))
     found = {group["group"] for group in counted["groups"] if group["group"]}
     for project in projects:

@@ -223,6 +223,7 @@ async def claim(desk: Desk, wanted: args.Claim) -> Told:
         claim = requests.Update(actor=desk.actor, id=wanted.id, claim=True, ttl_ms=ttl_ms)
         taken: IssueDoc | None = await desk.ask(claim)
     else:
+        desk.need_project()
         taken = await desk.ask(ClaimReady(actor=desk.actor, filter=Filter(projects=desk.projects), ttl_ms=ttl_ms))
     if taken is None:
         raise RefusedError(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from moot.mcp.resources import ANY
 from moot.mcp.tools import Caller
 from moot_protocol.errors import MootError
-from moot_protocol.requests import Events
+from moot_protocol.machine_requests import Events
 
 LOOK_MS: Final = 30_000
 """How long one look for news waits."""

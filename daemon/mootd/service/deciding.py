@@ -17,18 +17,23 @@ from moot_protocol.access import (
     decide,
     may_some,
     restriction_of,
+    restricts,
     sees_all,
 )
 from moot_protocol.access_rows import ALSO_SHOWN, BY_NAME, CHOOSING, NARROWED, Sight
 from moot_protocol.access_table import PERMISSIONS, Named, Part, parts_of, permissions_of
 from moot_protocol.action_requests import Rename
 from moot_protocol.errors import Code, MootError
+from moot_protocol.ids import KEY_BEGINNING_CHARS
 from moot_protocol.limits import AUDIT_RESOURCES
+from moot_protocol.membership_requests import Towns
 from moot_protocol.request_base import Request
 from moot_protocol.requests import ResolveIds
 
 SHOWN: Final = PERMISSIONS[ResolveIds.method]
 """What the names of the issues that an id may mean are seen with."""
+_NAMING_TOWNS: Final = frozenset({"member", "mail", "lease", "share", "federation"})
+"""Subjects of permissions whose requests may name a town."""
 _WITH_LINES: Final = frozenset({"import", "import_edits"})
 
 
@@ -129,6 +134,29 @@ class Deciding:
                 yield from self._on(part.permission, each)
             elif taken := self._taken(part.permission, each.text):
                 yield taken
+            if part.permission.partition(":")[0] in _NAMING_TOWNS:
+                yield from self._on_town(part.permission, each.text)
+
+    def _on_town(self, permission: str, typed: str) -> Iterator[Decision]:
+        """The restriction on a town that may be meant, by whatever else it could have been named; as `who@town` too."""
+        who, at, town = typed.rpartition("@")
+        names = (f"{who}{at}{name}" for name in self._ways_to_name(town))
+        taken = next((each for each in (self._taken(permission, name) for name in names) if each is not None), None)
+        if taken is not None:
+            yield taken
+
+    def _ways_to_name(self, typed: str) -> Iterator[str]:
+        """All that names the towns that may be meant: their names, their keys and beginnings of these, and both."""
+        if not restricts(self._rules, self._subject):
+            return
+        towns: dict[str, set[str]] = {}
+        for row in self._read(Towns()):
+            towns.setdefault(row["town"], set()).update(row["names"])
+        for key, names in towns.items():
+            beginnings = [key[:chars] for chars in range(KEY_BEGINNING_CHARS, len(key) + 1)]
+            ways = [*names, *beginnings, *(f"{name} {beginning}" for name in names for beginning in beginnings)]
+            if typed in ways:
+                yield from ways
 
     def _on(self, permission: str, named: Named) -> Iterator[Decision]:
         """The decisions on one name: an id in full, since a rule about `secret-*` means the beginning of one too."""

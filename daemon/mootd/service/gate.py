@@ -38,8 +38,8 @@ from moot_protocol.access_tokens import bad_token, token_id
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import ACCESS_ROWS
+from moot_protocol.machine_requests import Ping
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Ping
 from moot_protocol.rpc import AUTHENTICATE
 from mootd.edges.access_file import AccessFile
 from mootd.engine.access_tokens import Flaw, Token, note_use

@@ -2,7 +2,7 @@
 
 import pytest
 
-from moot.console.context import TEXT_READ_BYTES
+from moot.console.context import TEXT_READ_BYTES, check_actor
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Script, Update
 from moot_testkit.console import issue, run_console
@@ -96,3 +96,14 @@ def test_a_list_is_its_rows_or_its_document_or_a_word_on_standard_error_that_it_
     nothing = run_console("lease list", {"leases": []})
     assert (nothing.code, nothing.out, nothing.err) == (0, "", "no leases\n")
     assert run_console("lease list --json", {"leases": []}).document == []
+
+
+@pytest.mark.parametrize(
+    ("actor", "problem"), [("a" * 3000, "3,000 bytes, and at most 255 fit"), ("a\nb", "line breaks")]
+)
+def test_a_name_that_no_event_can_hold_is_refused_by_the_flag_that_gives_another(actor: str, problem: str) -> None:
+    ran = run_console(["list", "--actor", actor])
+    assert (ran.code, ran.asked) == (2, [])
+    assert problem in ran.err
+    assert "--actor NAME" in ran.err
+    check_actor("a" * 255)

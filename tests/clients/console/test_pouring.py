@@ -43,10 +43,11 @@ def context(files: Mapping[str, bytes] | None = None) -> Context:
 
 def test_a_name_is_asked_of_the_town_and_a_file_is_the_users_own() -> None:
     here = context({"./r.toml": TEXT.encode()})
+    assert isinstance(here.api, CannedApi)
     assert pouring.cooked(here, "release", {}).name == "release"
-    assert here.api.asked == [AdoptedFormula(name="release", home="ab")]  # type: ignore[attr-defined]
+    assert here.api.asked == [AdoptedFormula(name="release", home="ab")]
     assert pouring.cooked(here, "./r.toml", {"who": "eve"}).steps[1].title == "Test by eve"
-    assert len(here.api.asked) == 1  # type: ignore[attr-defined]
+    assert len(here.api.asked) == 1
     with pytest.raises(RefusedError, match="is no formula"):
         pouring.cooked(context({"x.toml": b"nothing"}), "x.toml", {})
 

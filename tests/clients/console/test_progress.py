@@ -1,20 +1,10 @@
 """Progress: only of what takes long, and only to a terminal."""
 
-from collections.abc import Callable
-from itertools import count
-
 import pytest
 
 from moot.console.terminal import Facts
-from moot_testkit.console import in_turn, run_console
+from moot_testkit.console import in_turn, run_console, ticking
 from moot_testkit.terminal import FACTS, at_terminal
-
-
-def ticking(step: float) -> Callable[[], float]:
-    """A clock that goes on by so many seconds whenever it is looked at."""
-    ticks = count()
-    return lambda: next(ticks) * step
-
 
 STRETCHES = [
     {"done": False, "cursor": "a", "progress": [1000, 4000]},

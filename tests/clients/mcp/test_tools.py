@@ -208,6 +208,13 @@ async def test_claim_takes_the_issue_that_is_named() -> None:
     assert told.issues[0]["assignee"] == "ada"
 
 
+async def test_outside_of_a_workspace_no_first_ready_issue_is_claimed() -> None:
+    at, caller = desk(project="")
+    with pytest.raises(RefusedError, match="no project here"):
+        await tools.run(at, "claim", {})
+    assert caller.asked == []
+
+
 async def test_claim_without_an_id_takes_the_first_ready_issue_in_one_step() -> None:
     told, caller = await ran("claim", {}, claim_ready=ISSUE)
     (asked,) = caller.asked

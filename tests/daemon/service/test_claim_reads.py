@@ -5,8 +5,9 @@ import pytest
 from moot_protocol.claim_requests import ClaimPeers, Handoffs, WriteHandoff
 from moot_protocol.frontier import Form, FrontierBody, summary
 from moot_protocol.ids import key_text
+from moot_protocol.machine_requests import Events
 from moot_protocol.memory_requests import Prime
-from moot_protocol.requests import Events, InitProject, Update, WorkspaceInfo
+from moot_protocol.requests import InitProject, Update, WorkspaceInfo
 from moot_testkit.engine import PROJECT, Desk, exchange, town_of
 from mootd.engine.members import note_seen
 from mootd.engine.unit import Unit

@@ -10,7 +10,8 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import AUDIT_RESOURCES
 from moot_protocol.memory_requests import Prime
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Close, Create, Import, IssueFields, ListIssues, ResolveIds, Script, Show
+from moot_protocol.requests import Close, Create, IssueFields, ListIssues, ResolveIds, Script, Show
+from moot_protocol.transfer_requests import Import
 from mootd.service.deciding import Deciding
 
 RULES = """

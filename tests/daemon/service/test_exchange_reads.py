@@ -26,8 +26,8 @@ from moot_protocol.requests import InitProject
 from moot_testkit.carrying import invited, joined, newcomer, send
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.engine.charters import epochs_of
-from mootd.engine.exchange import Snapshot
 from mootd.engine.inviting import close_invite
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import note_seen
 from mootd.engine.outbox import Outbox, OutFrame
 from mootd.exchange.progress import Progress
@@ -35,6 +35,7 @@ from mootd.remotes import Alarm, RefAlarm
 from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
 
 URL = "https://ada:secret@example.org/town.git"
+APART = "derives another state from the same events; run `moot fsck` there and here"
 
 
 def add(api: Api, url: str = URL, **parts: Any) -> None:
@@ -95,12 +96,14 @@ def test_how_the_exchange_goes_is_told_in_words() -> None:
     progress.last_ok_ms, progress.next_try_ms = 5, 9
     progress.alarms = [Alarm("refs/moot/x", RefAlarm.FOREIGN, "not ours")]
     progress.note_problems([RefusedError("a bad frame"), RefusedError("a bad frame")])
+    progress.apart = {api.member.ledger.number: {b"k" * 32}, 99: {b"k" * 32}}
     (shown,) = view_of(api.member, Remotes(), progress)
     assert (shown["state"], shown["error"]) == ("waiting", "no route (look at the cable)")
     assert (shown["last_ok_ms"], shown["next_try_ms"]) == (5, 9)
     assert shown["alarms"] == [
         {"name": "refs/moot/x", "kind": "foreign", "detail": "not ours"},
         {"name": "", "kind": "problem", "detail": "invalid: a bad frame (2 times)"},
+        {"name": "ledger", "kind": "problem", "detail": f"{key_text(b'k' * 32)} {APART}"},
     ]
 
 
@@ -144,7 +147,7 @@ def test_frames_that_can_t_be_opened_are_told_only_while_their_key_isn_t_here() 
     progress = Progress()
     plane = api.member.ledger
     with api.member.replica.read() as reader:
-        here = epochs_of(Snapshot(reader), plane).newest
+        here = epochs_of(LogSnapshot(reader), plane).newest
     assert here is not None
     progress.note_unopened(plane.number, [b"elsewhre", here.id, b"elsewhre"])
     (shown,) = view_of(api.member, Remotes(), progress)

@@ -1,8 +1,14 @@
 """Founding a town: once, and its recovery words are said once and kept nowhere."""
 
+import pytest
+
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.requests import InitProject, InitTown, Status
-from moot_testkit.town import Api, Member
+from moot_protocol.errors import RefusedError
+from moot_protocol.exchange_requests import CreatePlane, Invite, Join, Planes
+from moot_protocol.machine_requests import Status
+from moot_protocol.membership_requests import InviteTown, OwnTown
+from moot_protocol.requests import InitProject, InitTown
+from moot_testkit.town import PROJECT, Api, Member, make_api
 from mootd.edges.recovery import recovery_seed
 from mootd.service.founding import found
 from mootd.store.port import Table
@@ -67,3 +73,33 @@ def test_a_project_can_be_opened_in_a_town_just_founded() -> None:
     api = Api(Member("first", 0))
     api.call(InitTown())
     assert api.call(InitProject(actor="ada", prefix="demo"))["created"]
+
+
+# -- By joining ---------------------------------------------------------------------------------------------------
+def test_a_machine_without_a_town_that_joins_as_one_is_where_it_is_founded_with_a_ledger() -> None:
+    one, two = make_api(), Api(Member("newcomer", 5))
+    one.call(CreatePlane(actor="ada", name="common", kind="federation"))
+    ticket = one.call(InviteTown(actor="ada", plane="common"))["ticket"]
+    joined = two.call(Join(actor="bob", ticket=ticket))
+    assert [(each["name"], each["state"]) for each in two.call(Planes())] == [
+        ("ledger", "ready"),
+        ("operational", "ready"),
+        ("common", "waiting"),
+    ]
+    own = two.call(OwnTown())
+    assert (joined["own_town"], own["is_here"]) == (own["town"], True)
+    assert joined["own_town"] != joined["town"]
+    assert two.call(InitProject(actor="bob", prefix=PROJECT))["created"]
+    assert two.member.replica.ledger.town == two.member.replica.planes[3].town
+
+
+def test_a_second_machine_gets_its_town_s_ledger_with_an_invite_and_founds_none() -> None:
+    one, two = make_api(), Api(Member("newcomer", 5))
+    one.call(CreatePlane(actor="ada", name="common", kind="federation"))
+    two.call(Join(actor="bob", ticket=one.call(Invite(actor="ada", plane="common"))["ticket"]))
+    assert [each["name"] for each in two.call(Planes())] == ["operational", "common"]
+    with pytest.raises(RefusedError, match="no ledger") as raised:
+        two.call(InitProject(actor="bob", prefix=PROJECT))
+    assert "`moot invite`" in raised.value.hint
+    two.call(Join(actor="bob", ticket=one.call(Invite(actor="ada"))["ticket"]))
+    assert two.member.replica.ledger.id == one.member.replica.ledger.id

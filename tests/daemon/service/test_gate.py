@@ -16,6 +16,7 @@ from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_TOKEN_USE_MS
 from moot_protocol.listing import Filter, Page
+from moot_protocol.machine_requests import Events, Ping
 from moot_protocol.memory_requests import Memories
 from moot_protocol.request_base import Request
 from moot_protocol.requests import (
@@ -25,18 +26,16 @@ from moot_protocol.requests import (
     Create,
     Delete,
     Edge,
-    Events,
-    Export,
     IssueFields,
     Labels,
     ListIssues,
-    Ping,
     Ready,
     Script,
     Show,
     Stats,
     Update,
 )
+from moot_protocol.transfer_requests import Export
 from moot_testkit.doors import ALICE, BOB, OWNER, RULES, STRANGER, Door, make_door
 from moot_testkit.town import PROJECT
 from mootd.engine.access_tokens import create_token, revoke_token

@@ -10,21 +10,12 @@ from moot_protocol.action_requests import Rename
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import CreateGate, SetAwaited
-from moot_protocol.membership_requests import RemoveTown
+from moot_protocol.lease_requests import Rebalance
+from moot_protocol.mail_requests import SendMail
+from moot_protocol.membership_requests import CreateTown, RemoveTown
 from moot_protocol.request_base import Request
-from moot_protocol.requests import (
-    AddEdge,
-    Close,
-    Create,
-    Edge,
-    Import,
-    ImportEdits,
-    InitProject,
-    IssueFields,
-    Script,
-    Show,
-    WorkspaceInfo,
-)
+from moot_protocol.requests import AddEdge, Close, Create, Edge, InitProject, IssueFields, Script, Show, WorkspaceInfo
+from moot_protocol.transfer_requests import Import, ImportEdits
 from moot_testkit.doors import ALICE, BOB, RULES, Door, make_door
 from moot_testkit.town import PROJECT
 
@@ -139,6 +130,27 @@ def test_a_grant_on_a_project_is_none_on_a_plane_of_that_name(door: Door) -> Non
     assert door.code(ALICE, RemoveTown(actor="alice", town="demo", plane="other")) is Code.DENIED
     assert door.code(ALICE, RemoveTown(actor="alice", town="demo")) is Code.DENIED, "that is on all planes"
     assert door.code(ALICE, RemoveTown(actor="alice", town="rival", plane="demo")) is None
+
+
+NAMED_OTHERWISE = ("hill", "key", "beginning", "both")
+
+
+@pytest.mark.parametrize("ruled", NAMED_OTHERWISE)
+@pytest.mark.parametrize("typed", NAMED_OTHERWISE)
+def test_a_rule_about_a_town_holds_by_whatever_name_the_town_is_meant(door: Door, ruled: str, typed: str) -> None:
+    made = door.api.call(CreateTown(actor="ada", name="hill"))
+    key = made["town"]
+    ways = {"hill": "hill", "key": key, "beginning": key[:6], "both": f"hill {key[:4]}"}
+    rules = RULES.replace('"issue:*"', '"*"').replace('"user"', '"admin"')
+    door.write(rules.replace('"no:secret-*"', f'"no:{ways[ruled]}", "no:mail:write:*@{ways[ruled]}"'))
+    hidden = (
+        RemoveTown(actor="alice", town=ways[typed]),
+        Rebalance(actor="alice", source=ways[typed]),
+        SendMail(actor="alice", to=f"bob@{ways[typed]}", text="t"),
+    )
+    assert [door.code(ALICE, request) for request in hidden] == [Code.DENIED] * 3
+    assert door.code(ALICE, RemoveTown(actor="alice", town="valley")) is None
+    assert door.code(ALICE, SendMail(actor="alice", to="bob@valley", text="t")) is None
 
 
 def test_a_refusal_names_nothing_to_whom_it_may_be_hidden(door: Door) -> None:

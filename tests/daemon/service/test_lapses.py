@@ -7,7 +7,7 @@ import pytest
 
 from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import Role
-from moot_protocol.requests import Status
+from moot_protocol.machine_requests import Status
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
 from moot_testkit.town import Api, make_town

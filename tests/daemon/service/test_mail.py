@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code
+from moot_protocol.machine_requests import Events
 from moot_protocol.mail_requests import Mail, Nudge, ReadMail, SendMail
 from moot_protocol.memory_requests import Prime
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Events, InitProject, WorkspaceInfo
+from moot_protocol.requests import InitProject, WorkspaceInfo
 from moot_testkit.documents import share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine.log import PlaneRow

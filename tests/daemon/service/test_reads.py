@@ -7,6 +7,7 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.event import Draft, Write
 from moot_protocol.exchange_requests import CheckRemote, Sync
+from moot_protocol.machine_requests import Events, Prove, Rebuild
 from moot_protocol.methods import REQUESTS
 from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.proof import verify_proof
@@ -17,12 +18,9 @@ from moot_protocol.requests import (
     Create,
     Cycles,
     Edges,
-    Events,
     History,
     InitTown,
     IssueFields,
-    Prove,
-    Rebuild,
     ResolveIds,
     Script,
     Show,

@@ -2,9 +2,16 @@
 
 import pytest
 
+from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import CreatePlane, Invite, Join
+from moot_protocol.listing import Filter
+from moot_protocol.memory_requests import Prime, Settings
+from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues, Ready
+from moot_testkit.carrying import send
 from moot_testkit.engine import Desk
 from moot_testkit.planes import two_planes
+from moot_testkit.town import Api, Member, make_api
 from mootd.service.snapshot import Snapshot
 
 
@@ -33,3 +40,19 @@ def test_a_feed_that_is_nowhere_is_damage_told_in_words() -> None:
     desk = Desk().found()
     with desk.replica.read() as reader, pytest.raises(Exception, match="feed 99 is missing"):
         Snapshot(desk.replica, reader, 0).feed(99)
+
+
+def test_issues_of_a_plane_are_worked_on_where_no_ledger_is() -> None:
+    one, two = make_api(), Api(Member("newcomer", 5))
+    plane = bytes.fromhex(one.call(CreatePlane(actor="ada", name="common", kind="federation"))["plane"])
+    two.call(Join(actor="bob", ticket=one.call(Invite(actor="ada", plane="common"))["ticket"]))
+    send(one.member, two.member, plane)
+    two.call(InitProject(actor="bob", prefix="co", plane="common"))
+    made = two.call(Create(actor="bob", project="co", fields=IssueFields(title="here")))
+    assert [each["id"] for each in two.call(ListIssues()).issues] == [made["id"]]
+    assert [each["id"] for each in two.call(ListIssues(filter=Filter(plane="common"))).issues] == [made["id"]]
+    assert [each["id"] for each in two.call(Ready()).issues] == [made["id"]]
+    assert made["id"] in str(two.call(Prime(project="co", actor="bob")))
+    assert two.call(Settings(project="co")) == []
+    taken = two.call(ClaimReady(actor="bob", filter=Filter(projects=("co",))))
+    assert taken is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_FILES
-from moot_protocol.requests import Doctor, Status
+from moot_protocol.machine_requests import Doctor, Status
 from moot_protocol.spool import COMMANDS
 from moot_testkit.spooling import WORKSPACE, SpoolSite, create
 from moot_testkit.town import PROJECT, make_api

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, MootError
-from moot_protocol.requests import Create, IssueFields, ListIssues, Rebuild, Script, Show
+from moot_protocol.machine_requests import Rebuild
+from moot_protocol.requests import Create, IssueFields, ListIssues, Script, Show
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.engine import layout, rebuild
 

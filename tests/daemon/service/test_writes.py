@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.errors import Code, MootError
 from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_TTL_MS
 from moot_protocol.request_base import Request
-from moot_protocol.requests import AddComment, Close, Create, IssueFields, ListIssues, Script, Show
+from moot_protocol.requests import AddComment, Close, Create, IssueFields, ListIssues, Reopen, Script, Show
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.engine import layout
 from mootd.engine.unit import Unit
@@ -73,6 +73,8 @@ def test_a_key_with_another_request_is_refused(api: Api) -> None:
     issue = api.call(create("One"), "key")["id"]
     assert refusal(api, create("Two"), "key").code is Code.KEY_REUSED
     assert refusal(api, Close(actor="ada", id=issue), "key").code is Code.KEY_REUSED
+    api.call(Close(actor="ada", id=issue), "other")
+    assert refusal(api, Reopen(actor="ada", id=issue), "other").code is Code.KEY_REUSED
 
 
 def test_what_was_refused_can_be_tried_again_with_its_key(api: Api) -> None:

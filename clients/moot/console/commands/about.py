@@ -9,8 +9,9 @@ from moot.console.commands.settings import values_of
 from moot.console.context import answer, need_project
 from moot.console.safe_text import neutralise
 from moot_protocol.listing import Filter
+from moot_protocol.machine_requests import Ping
 from moot_protocol.memory_requests import Settings
-from moot_protocol.requests import Count, ListIssues, Ping, WorkspaceInfo
+from moot_protocol.requests import Count, ListIssues, WorkspaceInfo
 
 FOLDER: Final = ".moot"
 TABLES: Final = ("batches", "events", "aside", "meta", "outbox", "ids", "records", "index")

@@ -13,7 +13,7 @@ from moot.console.watching import STRETCH_MS
 from moot_protocol.issue import CLOSED
 from moot_protocol.kinds import ISSUE
 from moot_protocol.leases import IN_PROGRESS
-from moot_protocol.requests import Events
+from moot_protocol.machine_requests import Events
 from moot_protocol.times import format_ms
 
 LIMIT: Final = 100

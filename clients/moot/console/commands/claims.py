@@ -12,7 +12,7 @@ from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed, naming
+from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out
 from moot.console.durations import HELP, duration_ms
 from moot.console.issue_arguments import add_dry_run
@@ -20,8 +20,9 @@ from moot.console.safe_text import neutralise
 from moot_protocol.claim_requests import ClaimPeers, Heartbeat, Unclaim
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import IssueDoc
+from moot_protocol.machine_requests import Events
 from moot_protocol.request_base import Mutation
-from moot_protocol.requests import Events, Update
+from moot_protocol.requests import Update
 
 CONFIRMED: Final = "confirmed"
 LOST: Final = "lost"
@@ -148,7 +149,12 @@ def _unclaim(context: Context) -> int:
     ]
     freed: list[IssueDoc] = carry_out(context, changes)
     done = "Would give back" if given.dry_run else "Gave back"
-    told = (confirmed(context, f"{done} {naming(issue)}") for issue in freed)
+    told = (
+        nothing_to_do(f"nobody holds {naming(issue)}")
+        if is_unchanged(issue)
+        else confirmed(context, f"{done} {naming(issue)}")
+        for issue in freed
+    )
     answer(context, list(map(documents.changed, freed)), told)
     return exits.OK
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from moot.console import document_lines, documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
+from moot.console.field_words import field_words
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.table import cut
@@ -14,9 +15,7 @@ from moot_protocol.deletion import DELETED, is_deletion
 from moot_protocol.document_requests import DocumentConflicts, Documents
 from moot_protocol.documents import DOCUMENT_KINDS, is_name
 from moot_protocol.errors import Code, MootError
-from moot_protocol.issue import SHAPES, Shape
 from moot_protocol.requests import Conflicts
-from moot_protocol.times import format_ms
 
 VALUE_WIDTH: Final = 200
 """Cells of a value that are shown on its line; `--json` has all of it."""
@@ -30,9 +29,9 @@ def value_text(value: Any) -> str:
 
 
 def field_text(field: Any, value: Any) -> str:
-    """A field's value as `value_text` has it; a time, which the log may keep in milliseconds, in RFC 3339."""
-    is_time = SHAPES.get(field) is Shape.TIME and isinstance(value, int)
-    return format_ms(value) if is_time else value_text(value)
+    """A field's value as `value_text` has it; what the log keeps otherwise than people would say it, in words."""
+    told = field_words(field, value)
+    return value_text(value if told is None else told)
 
 
 def deletion_text(value: Any) -> str:

@@ -13,6 +13,7 @@ from moot.console import documents, exits
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
 from moot.console.context import answer, answer_list, note, read_text, say
+from moot.console.context import edited as edited_text
 from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.issue_lines import write_lines
@@ -154,7 +155,7 @@ def _new(context: Context) -> int:
     else:
         start = starting_text(given.kind, given.name)
         begin(start, dry_run=True)  # a name that is taken is told before anybody writes
-        edited = _edited(context, start, begin)
+        edited = _edited(context, start, begin, "new")
         if edited is None:
             raise RefusedError("the text is as it began: nothing was written")
         made = edited
@@ -201,20 +202,29 @@ def _edit(context: Context) -> int:
 
     if not document["problem"]:
         publish(text, dry_run=True)  # who may not write it is told before anybody edits
-    done = _edited(context, text, publish)
+    done = _edited(context, text, publish, "publish")
     _tell_published(context, document | {"changed": False} if done is None else done)
     return exits.OK
 
 
-def _edited(context: Context, text: str, submit: Callable[[str], dict[str, Any]]) -> dict[str, Any] | None:
+def _edited(
+    context: Context, text: str, submit: Callable[[str], dict[str, Any]], command: str
+) -> dict[str, Any] | None:
     """Let the user edit a text and submit it, again as long as it is refused; None where it was left as it is.
+
+    Args:
+        context: the command's.
+        text: what to begin with.
+        submit: takes the text, or refuses it.
+        command: the `doc` command that takes the text without an editor.
 
     Raises:
         MootError: it was refused and then left as it was.
     """
+    otherwise = f"`moot doc {command} … --from -` reads it from standard input, `--from FILE` from a file"
     refused: MootError | None = None
     while True:
-        edited = context.terminal.edit(text)
+        edited = edited_text(context, text, otherwise)
         if edited == text:
             if refused is not None:
                 raise refused

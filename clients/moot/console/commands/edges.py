@@ -8,11 +8,12 @@ import msgspec
 
 from moot.console.command import Command, Context
 from moot.console.commands.write import Labelled
-from moot.console.confirm import confirmed
+from moot.console.confirm import confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, carry_out, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.json_text import UNREADABLE
+from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import AddComment, AddEdge, Edge, RemoveEdge, Update
 
 
@@ -114,7 +115,7 @@ def _add_edge(context: Context) -> int:
     edge = carry_out(context, add_edge_mutations(context))[0]
     told = f"{neutralise(edge['issue_id'])} depends on {neutralise(edge['depends_on_id'])} ({neutralise(edge['type'])})"
     created = edge.get("created", True)
-    line = confirmed(context, f"Added dependency: {told}") if created else f"Nothing to do: {told} already"
+    line = confirmed(context, f"Added dependency: {told}") if created else nothing_to_do(f"{told} already")
     answer(context, {"status": "added" if created else "unchanged", **_ends(edge), "type": edge["type"]}, [line])
     return 0
 
@@ -171,15 +172,25 @@ def label_mutations(context: Context, *, adding: bool) -> list[Labelled]:
 
 
 def _label(context: Context, *, adding: bool) -> int:
-    ids = [issue["id"] for issue in carry_out(context, label_mutations(context, adding=adding))]
+    issues: list[IssueDoc] = carry_out(context, label_mutations(context, adding=adding))
     label = context.arguments.label.strip()
     status, verb, towards = ("added", "Added", "to") if adding else ("removed", "Removed", "from")
     answer(
         context,
-        [{"status": status, "issue_id": issue, "label": label} for issue in ids],
-        (confirmed(context, f"{verb} label '{neutralise(label)}' {towards} {neutralise(issue)}") for issue in ids),
+        [{"status": status, "issue_id": issue["id"], "label": label} for issue in issues],
+        (
+            _labelled_already(issue, label, adding=adding)
+            if is_unchanged(issue)
+            else confirmed(context, f"{verb} label '{neutralise(label)}' {towards} {neutralise(str(issue['id']))}")
+            for issue in issues
+        ),
     )
     return 0
+
+
+def _labelled_already(issue: IssueDoc, label: str, *, adding: bool) -> str:
+    has = f"has label '{neutralise(label)}' already" if adding else f"has no label '{neutralise(label)}'"
+    return nothing_to_do(f"{neutralise(str(issue['id']))} {has}")
 
 
 def _add_label(context: Context) -> int:

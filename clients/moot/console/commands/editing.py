@@ -10,7 +10,7 @@ from typing import Final
 from moot.console import documents, exits
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed, naming
-from moot.console.context import answer
+from moot.console.context import answer, edited
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -22,6 +22,11 @@ _FIELDS: Final = {
     "acceptance": "acceptance_criteria",
 }  # fmt: skip
 """Flag → field."""
+_PASSED: Final = {
+    "description": "--body-file -", "title": "--title TEXT", "design": "--design-file -", "notes": "--notes TEXT",
+    "acceptance": "--acceptance TEXT",
+}  # fmt: skip
+"""Flag → what `update` takes the same text by."""
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -70,7 +75,7 @@ def _edit(context: Context) -> int:
 
 def _edited(context: Context, old: str, field: str) -> str:
     """What the user makes of a text; the line end that editors put at the end is no change of theirs."""
-    new = context.terminal.edit(old)
+    new = edited(context, old, f"`moot update {context.arguments.id} {_PASSED[context.arguments.flag]}` takes the text")
     if field == "title":
         return " ".join(new.split())
     return new[:-1] if new.endswith("\n") and not old.endswith("\n") else new

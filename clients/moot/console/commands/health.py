@@ -19,7 +19,8 @@ from moot.console.not_here import NOT_HERE, refusal
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import Delete, Doctor, ListIssues, Ping, RemoveEdge, ResolveIds, Stats
+from moot_protocol.machine_requests import Doctor, Ping
+from moot_protocol.requests import Delete, ListIssues, RemoveEdge, ResolveIds, Stats
 
 CHECKS: Final = ("machine", "validate", "pollution")
 OK, WARNING, ERROR = "ok", "warning", "error"

@@ -30,15 +30,22 @@ def history_lines(style: Style, events: list[dict[str, Any]], now_ms: int) -> li
         moment = when.instant(event.get("at"))
         told = when.age(moment, now_ms) if moment is not None and style.terminal else ""
         date = when.short_date(moment) if moment is not None else "unknown"
-        changes = "; ".join(map(_change, event.get("changes", ())))
+        changes = changes_text(event)
         who = " ".join(filter(None, (lines.text_of(event, "actor"), lines.origin_mark(event))))
         rows.append((style.faint(date), style.faint(told), who, changes))
     return lines.lines_of(style, rows)
 
 
+def changes_text(event: Mapping[str, Any]) -> str:
+    """What an event changed, safe to print on one line."""
+    return "; ".join(map(_change, event.get("changes", ())))
+
+
 def _change(change: Mapping[str, Any]) -> str:
     field = lines.text_of(change, "field")
     removed = change.get("removed")
+    if change.get("missing"):
+        return f"{field}: not held here"
     if removed is True:
         return f"{field} removed"
     what, value = (field, change.get("value")) if removed is None else (f"{field} removed", removed)

@@ -7,7 +7,7 @@ from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.context import answer_list
-from moot.console.filter_arguments import add_place, projects_of
+from moot.console.filter_arguments import add_place, projects_listed
 from moot.console.safe_text import neutralise
 from moot_protocol.requests import Labels, Show
 
@@ -29,7 +29,7 @@ def _list_all_arguments(parser: ArgumentParser) -> None:
 
 
 def _list_all(context: Context) -> int:
-    labels = context.api.call(Labels(projects=projects_of(context), plane=context.arguments.plane))
+    labels = context.api.call(Labels(projects=projects_listed(context), plane=context.arguments.plane))
     rows = [(str(entry["count"]), neutralise(entry["label"])) for entry in labels]
     answer_list(context, labels, lambda style: lines.count_rows(style, rows), "no labels in use")
     return exits.OK

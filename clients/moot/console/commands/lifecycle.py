@@ -16,15 +16,18 @@ from moot.console.command import Command, Context
 from moot.console.commands.conflicts import tell
 from moot.console.commands.docs import resolve_document
 from moot.console.commands.write import Labelled
-from moot.console.confirm import confirmed, naming
-from moot.console.context import answer, carry_out, note, own_projects, read_text
+from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do
+from moot.console.context import answer, carry_out, need_project, note, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.documents import DOCUMENT
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.requests import Close, Delete, IssueFields, Reopen, Resolve, Show, Undelete, Update
+from moot_protocol.requests import Children, Close, Delete, IssueFields, Reopen, Resolve, Show, Undelete, Update
 
 DEFAULT_REASON: Final = "Closed"
+EPIC: Final = "epic"
+"""The type of which it is told when open children are left behind."""
 _NUMBERS: Final = frozenset({"priority", "estimated_minutes"})
 """Fields whose values are numbers."""
 
@@ -92,10 +95,26 @@ def _close(context: Context) -> int:
     given = context.arguments
     if given.go_on and (len(set(given.ids)) > 1 or given.claim_next or given.suggest_next):
         raise RefusedError("--continue only works when closing a single issue", code=Code.USAGE)
+    if given.claim_next:
+        need_project(context)  # before anything is closed
     closed = carry_out(context, close_mutations(context, close_reasons(context)))
     document, told = _followed_up(context, closed)
     answer(context, document, [*_closed_lines(context, closed), *told])
+    for issue in closed:
+        if issue.get("issue_type") == EPIC and not is_unchanged(issue):
+            _note_open_children(context, issue)
     return 0
+
+
+def _note_open_children(context: Context, epic: IssueDoc) -> None:
+    """Say what may have been overlooked, where that is to be known: what was closed stays closed."""
+    try:
+        children = context.api.call(Children(id=epic["id"])).issues
+    except MootError:
+        return
+    left = sum(child["status"] != CLOSED for child in children)
+    if left:
+        note(context, f"{naming(epic)}: {left:,} of its children {'is' if left == 1 else 'are'} still open")
 
 
 def _followed_up(context: Context, closed: Sequence[IssueDoc]) -> tuple[Any, list[str]]:
@@ -115,7 +134,7 @@ def _followed_up(context: Context, closed: Sequence[IssueDoc]) -> tuple[Any, lis
 
 def _claim_next(context: Context) -> IssueDoc | None:
     """The most urgent issue that is ready and that nobody else holds, claimed."""
-    return claim_first(context, Filter(projects=own_projects(context)))
+    return claim_first(context, Filter(projects=(need_project(context),)))
 
 
 def _claimed_lines(context: Context, claimed: IssueDoc | None) -> Iterator[str]:
@@ -133,7 +152,10 @@ def _closed_lines(context: Context, closed: Sequence[IssueDoc]) -> Iterator[str]
     done = "Would close" if context.arguments.dry_run else "Closed"
     for issue in closed:
         reason = neutralise(str(issue.get("close_reason") or DEFAULT_REASON))
-        yield confirmed(context, f"{done} {naming(issue)}: {reason}")
+        if is_unchanged(issue):
+            yield nothing_to_do(f"{naming(issue)} is closed already; its reason stays as it was: {reason}")
+        else:
+            yield confirmed(context, f"{done} {naming(issue)}: {reason}")
     unblocked = _unblocked(closed)
     if unblocked:
         yield f"  Newly unblocked: {neutralise(', '.join(unblocked))}"
@@ -152,7 +174,10 @@ def _reopen(context: Context) -> int:
         [(issue, Reopen(actor=context.actor, id=issue, reason=reason)) for issue in _ids(context)],
     )
     why = f": {neutralise(reason)}" if reason else ""
-    told = (f"↻ Reopened {naming(issue)}{why}" for issue in opened)
+    told = (
+        nothing_to_do(f"{naming(issue)} isn't closed") if is_unchanged(issue) else f"↻ Reopened {naming(issue)}{why}"
+        for issue in opened
+    )
     answer(context, list(map(documents.changed, opened)), told)
     return 0
 
@@ -228,20 +253,27 @@ def _ids_to_delete(context: Context) -> list[str]:
 
 
 def _deleted_lines(context: Context, deleted: Sequence[IssueDoc], *, dry_run: bool, shows_only: bool) -> Iterator[str]:
-    ids = " ".join(neutralise(str(issue["id"])) for issue in deleted)
+    yield from (nothing_to_do(f"{naming(issue)} is deleted already") for issue in deleted if is_unchanged(issue))
+    gone = [issue for issue in deleted if not is_unchanged(issue)]
+    ids = " ".join(neutralise(str(issue["id"])) for issue in gone)
     if dry_run:
-        yield from (f"Would delete {naming(issue)}" for issue in deleted)
-        if shows_only:
+        yield from (f"Would delete {naming(issue)}" for issue in gone)
+        if shows_only and gone:
             yield f"  To proceed, run: bd delete {ids} --force"
         return
-    for issue in deleted:
-        yield confirmed(context, f"Deleted {naming(issue)}")
-    yield f"  Nothing is lost: `moot undelete {ids}` brings it back"
+    yield from (confirmed(context, f"Deleted {naming(issue)}") for issue in gone)
+    if gone:
+        yield f"  Nothing is lost: `moot undelete {ids}` brings it back"
 
 
 def _undelete(context: Context) -> int:
     back = carry_out(context, [(issue, Undelete(actor=context.actor, id=issue)) for issue in _ids(context)])
-    told = (confirmed(context, f"Undeleted {naming(issue)}") for issue in back)
+    told = (
+        nothing_to_do(f"{naming(issue)} isn't deleted")
+        if is_unchanged(issue)
+        else confirmed(context, f"Undeleted {naming(issue)}")
+        for issue in back
+    )
     answer(context, list(map(documents.changed, back)), told)
     return 0
 
@@ -270,7 +302,12 @@ def _defer(context: Context) -> int:
 
 def _undefer(context: Context) -> int:
     opened = _update_all(context, IssueFields(status="open", defer_until=""))
-    told = (f"* Undeferred {naming(issue)} (now open)" for issue in opened)
+    told = (
+        nothing_to_do(f"{naming(issue)} isn't deferred")
+        if is_unchanged(issue)
+        else f"* Undeferred {naming(issue)} (now open)"
+        for issue in opened
+    )
     answer(context, list(map(documents.changed, opened)), told)
     return 0
 

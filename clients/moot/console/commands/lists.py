@@ -13,7 +13,7 @@ from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
 from moot.console.commands.claims import add_ttl
 from moot.console.commands.molecules import ready_gated
-from moot.console.context import answer
+from moot.console.context import answer, need_project, note
 from moot.console.grammar import comma_separated
 from moot.console.graph_drawing import Drawing
 from moot.console.molecule import Molecule
@@ -35,6 +35,8 @@ _FORMATS: Final[dict[str, Callable[[Drawing], Iterable[str]]]] = {
     "digraph": graph_drawing.pairs,
     "mermaid": graph_drawing.mermaid,
 }
+_TOLD_STATUSES: Final = frozenset({"open", "in_progress", "deferred", "closed"})
+"""Statuses that totals tell by themselves: what they call blocked and pinned is no status."""
 _READY_SORTS: Final = ("priority", "oldest", "hybrid")
 
 
@@ -147,7 +149,7 @@ def _write(context: Context, page: Page, cells: tuple[lines.Cell, ...]) -> int:
         return exits.OK
     style = _style(context)
     if fields:
-        documents.say_unknown(context, page.issues, fields)
+        documents.check_known(page.issues, fields)
         rows = lines.field_rows(style, page, fields)
     elif getattr(context.arguments, "long", False):
         rows = lines.long_rows(style, page, context.now_ms)
@@ -159,8 +161,18 @@ def _write(context: Context, page: Page, cells: tuple[lines.Cell, ...]) -> int:
     return exits.OK
 
 
+def _say_of_all(context: Context) -> None:
+    """Say at a terminal, in a folder that is no project, that what follows is of every project."""
+    facts = context.terminal.facts
+    is_of_all = not (context.project or facts.workspace or context.arguments.project or context.arguments.plane)
+    if is_of_all and facts.err_is_terminal and not context.json:
+        told = "This folder is no project: shown are all projects of the town"
+        note(context, style_of(facts, plain=context.arguments.plain).faint(told))
+
+
 def _list_issues(context: Context, issue_filter: Filter) -> int:
     arguments = context.arguments
+    _say_of_all(context)
     page = context.api.call(
         ListIssues(
             filter=issue_filter,
@@ -206,10 +218,13 @@ def _ready(context: Context) -> int:
         return _ready_of_molecules(context)
     if arguments.claim:
         filters.checked_limit(arguments)
+        if not (arguments.project or arguments.plane):
+            need_project(context)  # else it would be any project's issue that is taken
         mine = claim_first(context, filters.basic_filter(context), arguments)
         return _write(
             context, Page(issues=[mine] if mine else [], total=None if mine else 0, truncated=False), lines.READY
         )
+    _say_of_all(context)
     page = context.api.call(
         Ready(
             filter=filters.basic_filter(context),
@@ -247,6 +262,7 @@ def _blockers(style: Style, issue: IssueDoc) -> str:
 
 def _blocked(context: Context) -> int:
     limit = filters.checked_limit(context.arguments)
+    _say_of_all(context)
     page = context.api.call(Blocked(filter=filters.basic_filter(context), limit=limit))
     return _write(context, page, (*lines.READY, _blockers))
 
@@ -269,9 +285,10 @@ def _count(context: Context) -> int:
 
 
 def _stats(context: Context) -> int:
-    projects, plane = filters.projects_of(context), context.arguments.plane
+    projects, plane = filters.projects_listed(context), context.arguments.plane
+    place = Filter(projects=projects, plane=plane, assignee=context.actor if context.arguments.assigned else "")
     if context.arguments.assigned:
-        totals = _totals_of(context, Filter(projects=projects, plane=plane, assignee=context.actor))
+        totals = _totals_of(context, place)
     else:
         totals = context.api.call(Stats(projects=projects, plane=plane))
     if context.json:
@@ -279,6 +296,9 @@ def _stats(context: Context) -> int:
         return exits.OK
     names = ("total", "ready", "open", "in_progress", "blocked", "deferred", "closed", "pinned", "epics_closable")
     rows = [(str(totals.get(name, 0)), name.replace("_", " ")) for name in names]
+    told_of = names if context.arguments.assigned else _TOLD_STATUSES
+    others = {name: count for name, count in _by_status(context, place).items() if name not in told_of}
+    rows += [(str(count), f"of status {neutralise(name)}") for name, count in others.items()]
     if totals.get("lead_time_hours"):
         rows.append((f"{totals['lead_time_hours']:.0f}", "hours from created to closed on average"))
     lines.write_lines(context, lines.count_rows(style_of(context.terminal.facts), rows))
@@ -287,10 +307,13 @@ def _stats(context: Context) -> int:
 
 def _totals_of(context: Context, place: Filter) -> dict[str, Any]:
     """Totals of some of a project's issues."""
-    counted = context.api.call(Count(filter=place, by="status"))
-    by_status = {group["group"]: group["count"] for group in counted["groups"]}
+    by_status = _by_status(context, place)
     ready = len(context.api.call(Ready(filter=place, limit=0)).issues)
-    return {**by_status, "total": counted["total"], "ready": ready}
+    return {**by_status, "total": sum(by_status.values()), "ready": ready}
+
+
+def _by_status(context: Context, place: Filter) -> dict[str, int]:
+    return {group["group"]: group["count"] for group in context.api.call(Count(filter=place, by="status"))["groups"]}
 
 
 COMMANDS: Final = (

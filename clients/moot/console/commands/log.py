@@ -8,15 +8,17 @@ from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, say
+from moot.console.context import answer, note, say
 from moot.console.grammar import comma_separated
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot.console.watching import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, KINDS
 from moot_protocol.listing import IssueDoc
+from moot_protocol.machine_requests import Events, Fsck, Rebuild
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Events, Fsck, Rebuild, Show
+from moot_protocol.requests import Show
 
 TEXT_SHOWN: Final = 60
 """Characters shown of a value in a line about an event."""
@@ -40,6 +42,9 @@ def _count(text: str) -> int:
 def _events(context: Context) -> int:
     given = context.arguments
     since = given.since
+    known = {*KINDS, *CHARTER_KINDS, CERTIFICATE}
+    if given.kind and given.kind not in known:
+        note(context, f"No kind is called {neutralise(given.kind)!r} here; there are {', '.join(sorted(known))}")
     while True:
         page = context.api.call(Events(since=since, kind=given.kind, wait_ms=STRETCH_MS if given.follow else 0))
         if since and since + 1 < page["first"]:

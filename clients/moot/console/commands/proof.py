@@ -6,21 +6,24 @@ words what the next one is about and prove nothing. Verifying needs the file alo
 
 import base64
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from moot.console import documents, exits, when
+from moot.console.amounts import several
 from moot.console.command import Command, Context
+from moot.console.commands.history import changes_text
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note, read_text
+from moot.console.field_words import field_words
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import MalformedError
 from moot_protocol.ids import key_text
 from moot_protocol.limits import MIB
+from moot_protocol.machine_requests import Prove
 from moot_protocol.proof import ProvenChange, ProvenEvent, verify_proof
 from moot_protocol.proof_chain import BrokenProofError
 from moot_protocol.register import MISSING
-from moot_protocol.requests import Prove
 
 MARK: Final = "moot-proof-1"
 """What a line with a proof begins with: its kind and version."""
@@ -41,7 +44,7 @@ def _prove(context: Context) -> int:
     if given.output not in {None, "-"}:
         lines = (line.encode() for line in _file_lines(proofs))
         context.terminal.write_file(given.output, lines, parents=False)
-        told = f"Wrote {len(proofs)} proofs to {neutralise(given.output)}"
+        told = f"Wrote {several(len(proofs), 'proof')} to {neutralise(given.output)}"
         answer(context, {"file": given.output, "proofs": len(proofs)}, [confirmed(context, told)])
     elif context.json:
         documents.write(context, [{**proof, "proof": _armoured(proof["proof"])} for proof in proofs])
@@ -53,7 +56,13 @@ def _prove(context: Context) -> int:
 
 def _file_lines(proofs: list[dict[str, Any]]) -> Iterator[str]:
     for proof in proofs:
-        yield f"# {neutralise(str(proof['what']))}\n{MARK} {_armoured(proof['proof'])}\n"
+        yield f"# {_in_words(proof['what'])}\n{MARK} {_armoured(proof['proof'])}\n"
+
+
+def _in_words(event: Mapping[str, Any]) -> str:
+    """What an event is about, on one line."""
+    about = f"{event['kind']} {event['entity']}, event {event['n']}, by {event['actor']} at {when.rfc3339(event['at'])}"
+    return f"{neutralise(about)}: {changes_text(event)}"
 
 
 def _armoured(proof: bytes) -> str:
@@ -117,8 +126,10 @@ def _change(change: ProvenChange) -> str:
         return ": removed"
     if change.value is MISSING:
         return ": not shown (withheld or erased)"
-    value = change.value if isinstance(change.value, str) else documents.encoded(change.value)
-    return f" = {neutralise(value)}"
+    told = field_words(change.key, change.value)
+    if told is None:
+        told = change.value if isinstance(change.value, str) else documents.encoded(change.value)
+    return f" = {neutralise(told)}"
 
 
 def _document(event: ProvenEvent) -> dict[str, Any]:

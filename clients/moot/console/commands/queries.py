@@ -62,7 +62,7 @@ def _query(context: Context) -> int:
     page = context.api.call(
         Query(
             text=text,
-            projects=filters.projects_of(context),
+            projects=filters.projects_listed(context),
             plane=arguments.plane,
             all=arguments.all,
             sort=arguments.sort,
@@ -73,7 +73,7 @@ def _query(context: Context) -> int:
     )
     style = style_of(context.terminal.facts)
     if fields:
-        documents.say_unknown(context, page.issues, fields)
+        documents.check_known(page.issues, fields)
         return _write(context, page, lines.field_rows(style, page, fields))
     if arguments.long:
         return _write(context, page, lines.long_rows(style, page, context.now_ms))
@@ -124,7 +124,7 @@ def _lint(context: Context) -> int:
     arguments = context.arguments
     statuses = comma_separated(arguments.status) or ("open",)
     wanted = Filter(
-        projects=filters.projects_of(context),
+        projects=filters.projects_listed(context),
         plane=arguments.plane,
         types=comma_separated(arguments.type),
         statuses=() if filters.ALL_STATUSES in statuses else statuses,

@@ -22,7 +22,12 @@ WORDS_BYTES: Final = 4 * KIB
 
 # -- recover -----------------------------------------------------------------------------------------------------
 def _recover_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--plane", default="ledger", metavar="PLANE", help="the plane to recover (default ledger)")
+    parser.add_argument(
+        "--plane",
+        default="ledger",
+        metavar="PLANE",
+        help="the plane to recover (default ledger); others that have the same words are recovered with it",
+    )
 
 
 def _recover(context: Context) -> int:
@@ -37,12 +42,15 @@ def _recover(context: Context) -> int:
 
 
 def _recovered(context: Context, done: dict[str, Any]) -> Iterator[str]:
-    plane, town = lines.text_of(done, "plane"), lines.text_of(done, "town")
-    yield confirmed(context, f"Plane {plane} belongs to town {town} now")
+    *others, last = (neutralise(str(plane)) for plane in done["planes"])
+    town = lines.text_of(done, "town")
+    told = f"Planes {', '.join(others)} and {last} belong" if others else f"Plane {last} belongs"
+    yield confirmed(context, f"{told} to town {town} now")
     for removed in done["removed"]:
         yield f"  Removed {neutralise(str(removed))}"
     if done["epoch"]:
-        yield f"  New epoch {lines.text_of(done, 'epoch')}"
+        where = f" of {lines.text_of(done, 'plane')}" if others else ""
+        yield f"  New epoch {lines.text_of(done, 'epoch')}{where}"
 
 
 # -- salvage -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot.console import documents, exits
+from msgspec.structs import replace
+
+from moot.console import as_bd, documents, exits
+from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands import mirror, spools
 from moot.console.confirm import confirmed
@@ -22,6 +25,7 @@ from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
+from moot_protocol.machine_requests import Status
 from moot_protocol.mirror_requests import FILES, Mirrors
 from moot_protocol.requests import InitProject, InitTown, WorkspaceInfo
 
@@ -70,11 +74,15 @@ def _init(context: Context) -> int:
     prefix = check_prefix(context.arguments.prefix or (str(known["project"]) if known else default_prefix(folder)))
     if is_trial(context):
         return _foretell(context, prefix, folder)
-    if not facts.workspace:
-        context.terminal.write_file(IGNORE_FILE, [b"*\n"])
     town = context.api.call(InitTown())
     handed_over = hand_over(context, town)
-    made = _open_project(context, prefix, folder)
+    asked = InitProject(
+        actor=context.actor, prefix=prefix, workspace=facts.workspace, folder=folder, plane=context.arguments.plane
+    )
+    if not facts.workspace:
+        context.api.call(replace(asked, dry_run=True))  # what can't be opened leaves no folder behind
+        context.terminal.write_file(IGNORE_FILE, [b"*\n"])
+    made = _open_project(context, asked)
     _tell(context, town | handed_over, made, folder)
     if not context.json:
         _offer_mirror(context, folder, str(made["workspace"]))
@@ -94,7 +102,9 @@ def _foretell(context: Context, prefix: str, folder: str) -> int:
     document |= {"mirror": file} if file else {}
     document |= {} if given.spool is None else {"spool": given.spool}
     told = ["Would make your town, with this machine as its first"] if town["created"] else []
-    told.append(f"Would {'open' if made['created'] else 'join'} project {neutralise(prefix)} for {neutralise(folder)}")
+    joined = "" if made["created"] else _joined(context, prefix, folder)
+    doing = "join" if joined else "open"
+    told.append(f"Would {doing} project {neutralise(prefix)} for {neutralise(folder)}{joined}")
     told += [f"  Would write {' and '.join(files)}; git ignores both"] if files else []
     told += [f"  Would import {file}, and keep it and this project in step"] if file else []
     if given.spool is not None:
@@ -138,13 +148,9 @@ def _known_already(context: Context, project: str) -> int:
     return exits.OK
 
 
-def _open_project(context: Context, prefix: str, folder: str) -> dict[str, Any]:
-    workspace = context.terminal.facts.workspace
-    plane = context.arguments.plane
-    made = context.api.call(
-        InitProject(actor=context.actor, prefix=prefix, workspace=workspace, folder=folder, plane=plane)
-    )
-    if not workspace:
+def _open_project(context: Context, asked: InitProject) -> dict[str, Any]:
+    made = context.api.call(asked)
+    if not asked.workspace:
         context.terminal.write_file(WORKSPACE_FILE, [f"{made['workspace']}\n".encode()], exclusive=True)
     if context.terminal.facts.is_bd:
         _make_beads_folder(context)
@@ -203,7 +209,8 @@ def _offer_mirror(context: Context, folder: str, workspace: str) -> None:
         context.terminal.out(f"Import {file}, and keep it and this project in step? [y/N] ")
         wanted = next(iter(context.terminal.stdin()), b"").strip().lower() in {b"y", b"yes"}
     if not wanted:
-        say(context, f"  {file} stays as it is; `moot mirror on` imports it and keeps it in step")
+        how = "`moot mirror on` imports it and keeps it in step"
+        say(context, f"  {file} stays as it is; {as_bd.hint(how) if facts.is_bd else how}")
         return
     answer(context, None, mirror.adopted_lines(context, _adopt(context, folder, file, workspace)))
 
@@ -221,15 +228,27 @@ def _adopt(context: Context, folder: str, file: str, workspace: str) -> dict[str
     return mirror.adopt(context, folder, file, place)
 
 
+def _joined(context: Context, project: str, folder: str) -> str:
+    """What is there already of a project that a folder joins, in words."""
+    there = [each for each in context.api.call(Status())["projects"] if each["project"] == project]
+    others = [neutralise(each["folder"]) for each in there if each["folder"] != folder]
+    issues = max((each["issues"] for each in there), default=0)
+    also = f", also in {', '.join(others)}" if others else ""
+    return f": an existing project with {several(issues, 'issue')}{also}"
+
+
 def _lines(
     context: Context, town: dict[str, Any], made: dict[str, Any], folder: str, files: list[str]
 ) -> Iterator[str]:
     program = context.terminal.facts.program
     if town["created"]:
         yield confirmed(context, f"Made your town {town['town']}, with this machine as replica {town['replica']}")
-    yield confirmed(context, f"Opened project {neutralise(made['project'])} for {neutralise(folder)}")
+    joined = "" if made["created"] else _joined(context, str(made["project"]), folder)
+    yield confirmed(context, f"Opened project {neutralise(made['project'])} for {neutralise(folder)}{joined}")
     if files:
         yield f"  Wrote {' and '.join(files)}; git ignores both"
+    if joined and files:
+        yield f"  Another one was meant? Delete .moot here, and run `{program} init --prefix NAME`"
     yield f'  Next: `{program} create "What is to be done"`, then `{program} ready`'
 
 

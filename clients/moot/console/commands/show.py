@@ -291,13 +291,14 @@ def _show(context: Context) -> int:
     if (arguments.short or fields) and not context.json:
         short = [issue.get("_short", 0) for issue in issues]
         page = Page(issues=issues, total=len(issues), truncated=False, short=short)
-        documents.say_unknown(context, issues, fields)
+        documents.check_known(issues, fields)
         told = lines.field_rows(style, page, fields) if fields else lines.issue_rows(style, page, lines.LIST)
         lines.write_lines(context, told)
         return exits.OK
     around = [_around(context, issue, past=as_of is not None) for issue in issues]
     if context.json:
         details = [documents.issue_details(issue, near.down) for issue, near in zip(issues, around, strict=True)]
+        documents.check_known(details, fields)
         documents.write(context, [documents.selected(detail, fields) for detail in details])
         return exits.OK
     told = []

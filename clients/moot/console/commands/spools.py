@@ -11,7 +11,7 @@ from moot.console.confirm import confirmed
 from moot.console.context import answer, say
 from moot.console.safe_text import neutralise
 from moot_protocol.limits import SPOOL_FILES
-from moot_protocol.requests import Status
+from moot_protocol.machine_requests import Status
 from moot_protocol.spool_requests import CloseSpool, OpenSpool
 
 _SECOND_MS: Final = 1000

@@ -31,6 +31,7 @@ from moot.console.issue_fields import (
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import SetAwaited
+from moot_protocol.issue import PARENT
 from moot_protocol.listing import IssueDoc
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, Show, Update
@@ -227,6 +228,10 @@ def _preview(issue: IssueDoc) -> Iterator[str]:
             yield f"  {name.capitalize()}: {neutralise(str(issue[name]))}"
     if issue.get("labels"):
         yield f"  Labels: {neutralise(', '.join(issue['labels']))}"
+    for edge in issue.get("dependencies", ()):
+        is_parent = edge.get("type") == PARENT
+        kind = "" if is_parent else f" ({neutralise(str(edge.get('type', '')))})"
+        yield f"  {'Child of' if is_parent else 'Depends on'}: {neutralise(str(edge['depends_on_id']))}{kind}"
 
 
 # -- q -----------------------------------------------------------------------------------------------------------

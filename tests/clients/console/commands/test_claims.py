@@ -102,6 +102,8 @@ def test_giving_back_can_depend_on_who_holds_it() -> None:
     assert ran.out == f"✓ Gave back {NAMED}\n"
     assert json.loads(tried("unclaim x --json").out) == [issue(1)]
     assert tried("unclaim x --dry-run").out == f"✓ Would give back {NAMED}\n"
+    nobodys = issue(1) | {"_unchanged": True}
+    assert tried("unclaim x", unclaim=nobodys).out == f"Nothing to do: nobody holds {NAMED}\n"
     with pytest.raises(RefusedError) as lost:
         tried("unclaim x", unclaim=RefusedError("no", code=Code.LOST_RACE))
     assert lost.value.code is Code.LOST_RACE

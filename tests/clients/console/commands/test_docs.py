@@ -23,6 +23,7 @@ from moot_protocol.document_requests import (
 from moot_protocol.documents import starting_text
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_testkit.canned_api import NOW_MS, CannedApi, InTurn, Ran
+from moot_testkit.console import run_console
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal, without_colours
 
 SEEN = "ab" * 32
@@ -115,7 +116,7 @@ def test_new_takes_its_text_from_a_file() -> None:
 def test_new_opens_the_editor_after_asking_whether_it_may_be_written() -> None:
     ran = run("doc new role reviewer", CannedApi(new_document=OWN), PERSON, edits=["You."])
     start = starting_text("role", "reviewer")
-    assert [(request.text, request.dry_run) for request in ran.asked] == [  # type: ignore[attr-defined]
+    assert [(request.text, request.dry_run) for request in ran.asked] == [
         (start, True),
         ("You.", False),
     ]
@@ -178,10 +179,10 @@ def test_edit_writes_over_what_was_shown() -> None:
 
 def test_edit_counts_a_formula_s_version_up() -> None:
     api = CannedApi(show_document=FORMULA, publish_document=FORMULA)
-    assert run("doc edit ship", api, PERSON, edits=["x"]).asked[-1].bump == "patch"  # type: ignore[attr-defined]
+    assert run("doc edit ship", api, PERSON, edits=["x"]).asked[-1].bump == "patch"
     api = CannedApi(show_document=FORMULA, publish_document=FORMULA)
     edited = run("doc edit ship --bump major", api, PERSON, edits=["x"])
-    assert edited.asked[-1].bump == "major"  # type: ignore[attr-defined]
+    assert edited.asked[-1].bump == "major"
 
 
 def test_a_text_that_is_left_as_it_was_is_not_published() -> None:
@@ -195,7 +196,7 @@ def test_a_text_that_is_refused_is_edited_again() -> None:
     api = CannedApi(show_document=OWN, publish_document=InTurn([OWN, problem, OWN]))
     ran = run("doc edit reviewer", api, PERSON, edits=["bad", "good"])
     assert ran.terminal.to_edit == ["You review.\n", "bad"]
-    assert ran.asked[-1].text == "good"  # type: ignore[attr-defined]
+    assert ran.asked[-1].text == "good"
     assert ran.err == "Not accepted: line 2: odd\n"
 
 
@@ -279,3 +280,10 @@ def test_a_document_s_conflict_is_settled_like_an_issue_s() -> None:
     ran = run("resolve reviewer document --value - --json", CannedApi(resolve_document=OWN), stdin=[b"You."])
     assert ran.asked == [ResolveDocument(actor="alice", name="reviewer", text="You.", home="p1")]
     assert json.loads(ran.out) == OWN
+
+
+def test_where_there_is_no_terminal_a_text_comes_from_standard_input() -> None:
+    ran = run_console("doc new formula ship", {"new_document": FORMULA}, stdin=[b"x"])
+    assert (ran.code, "`moot doc new … --from -` reads it from standard input" in ran.err) == (4, True)
+    ran = run_console("doc edit formula/ship", {"show_document": FORMULA, "publish_document": FORMULA})
+    assert (ran.code, "`moot doc publish … --from -`" in ran.err) == (4, True)

@@ -75,6 +75,17 @@ def test_a_label_is_removed_and_told_as_bd_does() -> None:
     assert ran.document == [{"status": "removed", "issue_id": "bd-000000000001", "label": "urgent"}]
 
 
+def test_a_label_that_is_there_already_or_isnt_there_is_told_as_such() -> None:
+    unchanged = {"script": [issue(1), issue(2) | {"_unchanged": True}]}
+    assert run_console("label add a b urgent", unchanged).out.splitlines() == [
+        "✓ Added label 'urgent' to bd-000000000001",
+        "Nothing to do: bd-000000000002 has label 'urgent' already",
+    ]
+    assert run_console("label remove a b urgent", unchanged).out.endswith(
+        "Nothing to do: bd-000000000002 has no label 'urgent'\n"
+    )
+
+
 @pytest.mark.parametrize("argv", [["label", "add", "a"], ["label", "add", "a", " "]])
 def test_a_label_needs_an_issue_and_a_name(argv: list[str]) -> None:
     ran = run_console(argv)

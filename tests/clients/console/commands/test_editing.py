@@ -86,3 +86,12 @@ def test_where_both_changed_the_same_nothing_is_written_and_the_text_comes_back(
 def test_without_an_editor_the_reason_is_told() -> None:
     with pytest.raises(RefusedError, match="no terminal"):
         tried("edit x", None)
+
+
+@pytest.mark.parametrize(
+    ("argv", "how"), [("edit x", "`moot update x --body-file -`"), ("edit x --notes", "`moot update x --notes TEXT`")]
+)
+def test_where_there_is_no_terminal_it_is_told_how_else_the_text_is_passed(argv: str, how: str) -> None:
+    with pytest.raises(RefusedError, match="no terminal to edit in") as refused:
+        tried(argv, None)
+    assert refused.value.hint == f"{how} takes the text"

@@ -152,7 +152,7 @@ def test_what_failed_is_put_before_a_human_once_if_asked() -> None:
     overdue: dict[str, Any] = {"await_type": "human", "timeout": HOUR_NS}
     ran = tried("gate check --escalate --json", gate(**overdue), gate(2, labels=["human"], **overdue), script=[{}, {}])
     assert (json.loads(ran.out)["escalated"], len(ran.asked)) == (2, 2)
-    (update, comment) = ran.asked[1].steps  # type: ignore[attr-defined]
+    (update, comment) = ran.asked[1].steps
     assert (update["params"]["add_labels"], "overdue" in comment["params"]["text"]) == (("human",), True)
     assert len(tried("gate check", gate(**overdue)).asked) == 1
 

@@ -36,7 +36,7 @@ def test_an_answer_becomes_a_comment_and_closes_the_issue() -> None:
     ]  # fmt: skip
     assert ran.document[0]["status"] == "closed"
     ran = run_console(["human", "respond", ID, "--file", "a.md"], answers, files={"a.md": b"Approved\n"})
-    assert ran.asked[1].steps[0]["params"]["text"] == "Response: Approved"  # type: ignore[attr-defined]
+    assert ran.asked[1].steps[0]["params"]["text"] == "Response: Approved"
 
 
 @pytest.mark.parametrize("flags", ["", "-r", "yes -r no", "--response= "])
@@ -50,7 +50,7 @@ def test_an_issue_is_dismissed_with_a_reason_or_without() -> None:
         actor="unknown", id=ID, reason="Dismissed", force=True
     )
     ran = run_console(f"human dismiss {ID} no longer needed", answers)
-    assert ran.asked[1].reason == "Dismissed: no longer needed"  # type: ignore[attr-defined]
+    assert ran.asked[1].reason == "Dismissed: no longer needed"
 
 
 def test_what_is_closed_is_refused_and_what_never_waited_is_told_of() -> None:

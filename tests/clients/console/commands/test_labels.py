@@ -49,4 +49,4 @@ def test_labels_of_every_project_can_be_asked_for() -> None:
 def test_labels_of_one_plane_can_be_asked_for() -> None:
     api = CannedApi(labels=[])
     run(COMMANDS, "label list-all --plane team", api)
-    assert api.asked == [Labels(projects=("bd",), plane="team")]
+    assert api.asked == [Labels(plane="team")]

@@ -25,6 +25,22 @@ def test_close_gives_the_reason_and_tells_what_that_unblocked() -> None:
     assert ran.out == f"✓ Closed {NAMED}: Done\n  Newly unblocked: bd-7, bd-8\n"
 
 
+def test_closing_an_epic_with_open_children_says_how_many_are_left() -> None:
+    def closing_epic(*statuses: str, **more: Any) -> Outcome:
+        children = [issue(n, status=status) for n, status in enumerate(statuses, start=2)]
+        epic = issue(issue_type="epic", status="closed", **more)
+        answers = {"close": epic, "children": Page(issues=children, total=len(children), truncated=False)}
+        return run_console("close a1b2", answers)
+
+    ran = closing_epic("open", "closed", "in_progress")
+    assert (ran.code, ran.err) == (0, f"{NAMED}: 2 of its children are still open\n")
+    assert closing_epic("open").err == f"{NAMED}: 1 of its children is still open\n"
+    assert closing_epic("closed").err == ""
+    assert closing_epic("open", _unchanged=True).err == ""
+    hidden = {"close": issue(issue_type="epic", status="closed"), "children": RefusedError("no", code=Code.DENIED)}
+    assert (run_console("close a1b2", hidden).code, run_console("close a1b2", hidden).err) == (0, "")
+
+
 def test_without_a_reason_bds_default_is_given() -> None:
     assert close("a1b2").request.reason == "Closed"
 
@@ -86,6 +102,11 @@ def test_where_others_hold_all_there_is_none_to_claim() -> None:
     assert closing("--claim-next", claimed=RefusedError("broken", code=Code.DENIED)).code == 4
 
 
+def test_outside_of_a_workspace_there_is_no_next_one_to_claim_and_nothing_is_closed() -> None:
+    ran = run_console("close a1b2 --claim-next", facts=FACTS._replace(workspace=""), project="")
+    assert (ran.code, ran.asked) == (3, [])
+
+
 def test_a_trial_claims_nothing() -> None:
     assert len(closing("--claim-next", "--dry-run", ready=[issue(7)]).asked) == 1
 
@@ -135,6 +156,35 @@ def test_undelete_brings_back() -> None:
     ran = run_console("undelete a1b2", {"undelete": issue()})
     assert ran.request == Undelete(actor="unknown", id="a1b2")
     assert ran.out == f"✓ Undeleted {NAMED}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "state"),
+    [
+        ("reopen", "isn't closed"),
+        ("undelete", "isn't deleted"),
+        ("undefer", "isn't deferred"),
+        ("close", "is closed already; its reason stays as it was: done"),
+    ],
+)
+def test_where_there_was_nothing_to_do_that_is_said_and_succeeds(command: str, state: str) -> None:
+    unchanged = issue(close_reason="done") | {"_unchanged": True}
+    answered = {command.replace("undefer", "update"): unchanged}
+    ran = run_console(f"{command} a1b2", answered)
+    assert (ran.code, ran.out) == (0, f"Nothing to do: {NAMED} {state}\n")
+    assert run_console(f"{command} a1b2 --json", answered).document == [unchanged]
+
+
+def test_what_is_deleted_already_is_told_apart_from_what_is_deleted_now() -> None:
+    gone = issue() | {"_unchanged": True}
+    assert run_console("delete a1b2", {"delete": gone}).out == f"Nothing to do: {NAMED} is deleted already\n"
+    assert (
+        run_console("delete a1b2", {"delete": gone, "show": [gone]}, facts=FACTS._replace(program="bd")).out.count("\n")
+        == 1
+    )
+    both = run_console("delete a1b2 7", {"script": [gone, issue(7)]}).out.splitlines()
+    assert both[0] == f"Nothing to do: {NAMED} is deleted already"
+    assert both[2] == "  Nothing is lost: `moot undelete bd-000000000007` brings it back"
 
 
 def test_defer_sets_the_status_and_with_until_the_time() -> None:

@@ -12,7 +12,7 @@ from moot.console.terminal import Facts
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats
+from moot_protocol.requests import Blocked, Children, ListIssues, Ready, Stats
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.console import issue, run_console
 from moot_testkit.terminal import FACTS, at_terminal, without_colours
@@ -200,6 +200,25 @@ def test_outside_a_workspace_every_project_is_listed() -> None:
     assert asked("list", project="", facts=FACTS._replace(workspace="")).filter.projects == ()
 
 
+OUTSIDE = COLOURLESS._replace(workspace="")
+NOTE = "This folder is no project: shown are all projects of the town\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "facts", "told"),
+    [
+        ("list", OUTSIDE, NOTE), ("ready", OUTSIDE, NOTE), ("blocked", OUTSIDE, NOTE), ("search x", OUTSIDE, NOTE),
+        ("list -q", OUTSIDE, ""), ("list --json", OUTSIDE, ""), ("ready", OUTSIDE._replace(err_is_terminal=False), ""),
+        ("list --project gt", OUTSIDE, ""), ("list --plane team", OUTSIDE, ""), ("list", COLOURLESS, ""),
+    ],
+)  # fmt: skip
+def test_at_a_terminal_outside_of_a_workspace_it_is_said_that_every_project_is_listed(
+    argv: str, facts: Facts, told: str
+) -> None:
+    answers = {"list": PAGE, "ready": PAGE, "blocked": PAGE}
+    assert run_console(argv, answers, facts=facts, project="bd" if facts.workspace else "").err == told
+
+
 def test_in_a_workspace_that_this_machine_does_not_know_nothing_is_listed() -> None:
     for argv in ("list", "ready", "count", "search x", "export"):
         ran = run_console(argv, project="")
@@ -215,7 +234,8 @@ def test_another_project_can_be_named() -> None:
 @pytest.mark.parametrize(
     ("flags", "parts"),
     [
-        ("--plane team", {"plane": "team"}),
+        ("--plane team", {"projects": (), "plane": "team"}),
+        ("--plane team --project bd", {"plane": "team"}),
         ("-s open,blocked --status deferred", {"statuses": ("open", "blocked", "deferred")}),
         ("-t bug -t feat", {"types": ("bug", "feature")}),
         ("--exclude-type mr", {"exclude_types": ("merge-request",)}),
@@ -270,15 +290,15 @@ def test_called_as_bd_gates_and_what_coordinates_programs_are_listed_only_where_
     ):  # fmt: skip
         api = CannedApi(list=PAGE, count=0, settings=[])
         run(COMMANDS, argv, api, FACTS._replace(program="bd"))
-        assert api.asked[-1].filter.exclude_types == hidden, argv  # type: ignore[attr-defined]
+        assert api.asked[-1].filter.exclude_types == hidden, argv
     assert asked("list").filter.exclude_types == ()
 
 
 def test_the_other_lists_take_a_plane_too() -> None:
     for command in ("ready", "blocked"):
-        assert asked(f"{command} --plane team").filter == Filter(projects=("bd",), plane="team")
+        assert asked(f"{command} --plane team").filter == Filter(plane="team")
     api = CannedApi(stats={})
-    run(COMMANDS, "stats --plane team --project all", api)
+    run(COMMANDS, "stats --json --plane team", api)
     assert api.asked == [Stats(plane="team")]
 
 
@@ -368,6 +388,19 @@ def test_claiming_takes_the_first_ready_issue_in_one_step() -> None:
     assert [issue["assignee"] for issue in json.loads(ran.out)] == ["bob"]
 
 
+def test_outside_of_a_workspace_no_other_projects_issue_is_claimed_unless_it_is_named() -> None:
+    outside = FACTS._replace(workspace="")
+    ran = run_console("ready --claim", {"claim_ready": SEARCH}, facts=outside, project="")
+    assert (ran.code, ran.asked, "no project here" in ran.err) == (3, [], True)
+    for flags in ("--project gt", "--project all", "--plane team"):
+        ran = run_console(
+            f"ready --claim --json {flags}", {"claim_ready": SEARCH, "list": PAGE}, facts=outside, project=""
+        )
+        assert ran.document[0]["id"] == SEARCH["id"], flags
+    ran = run_console("ready --claim", facts=outside._replace(program="bd"), project="")
+    assert (ran.code, "no beads database found" in ran.err) == (1, True)
+
+
 def test_what_is_asked_of_ready_is_asked_of_the_claim_too() -> None:
     ran = claim(SEARCH, "-u -s oldest --include-deferred --include-ephemeral --ttl 30m")
     wanted = Filter(projects=("bd",), unassigned=True)
@@ -394,77 +427,6 @@ def test_a_duration_needs_a_claim() -> None:
         run(COMMANDS, "ready --ttl 30m", CannedApi())
 
 
-# -- Counting ----------------------------------------------------------------------------------------------------
-GROUPS = {"total": 12, "groups": [{"group": "open", "count": 10}, {"group": "", "count": 2}]}
-
-
-def test_counting_is_over_closed_issues_too_unless_a_status_is_named() -> None:
-    assert asked("count") == Count(filter=Filter(projects=("bd",)))
-    assert asked("count").all
-    assert asked("count --by-label").by == "label"
-
-
-def test_a_count_is_a_number() -> None:
-    assert run(COMMANDS, "count", CannedApi(count={"total": 12})).out == "12\n"
-    assert run(COMMANDS, "count --json", CannedApi(count={"total": 12})).out == '{"count":12}\n'
-
-
-def test_groups_are_counted_line_by_line() -> None:
-    assert run(COMMANDS, "count --by-status", CannedApi(count=GROUPS)).out == "10 open\n2 (none)\n12 total\n"
-    assert run(COMMANDS, "count --by-status", CannedApi(count=GROUPS), COLOURLESS).out.splitlines() == [
-        "10  open",
-        " 2  (none)",
-        "12  total",
-    ]
-    assert json.loads(run(COMMANDS, "count --by-status --json", CannedApi(count=GROUPS)).out) == GROUPS
-
-
-TOTALS = {
-    "total": 120, "open": 30, "in_progress": 4, "closed": 80, "blocked": 5, "deferred": 6, "ready": 21, "pinned": 0,
-    "epics_closable": 1, "lead_time_hours": 50.25,
-}  # fmt: skip
-
-
-def test_statistics_are_read_at_a_glance() -> None:
-    assert run(COMMANDS, "stats", CannedApi(stats=TOTALS), COLOURLESS).out.splitlines() == [
-        "120  total",
-        " 21  ready",
-        " 30  open",
-        "  4  in progress",
-        "  5  blocked",
-        "  6  deferred",
-        " 80  closed",
-        "  0  pinned",
-        "  1  epics closable",
-        " 50  hours from created to closed on average",
-    ]
-
-
-def test_without_closed_issues_there_is_no_mean_time() -> None:
-    told = run(COMMANDS, "stats", CannedApi(stats={"total": 1, "lead_time_hours": 0.0})).out
-    assert told.startswith("1 total\n0 ready\n")
-    assert "hours" not in told
-
-
-def test_statistics_have_the_names_of_bd() -> None:
-    api = CannedApi(stats=TOTALS)
-    assert json.loads(run(COMMANDS, "stats --json", api).out) == {
-        "summary": {
-            "total_issues": 120,
-            "open_issues": 30,
-            "in_progress_issues": 4,
-            "closed_issues": 80,
-            "blocked_issues": 5,
-            "deferred_issues": 6,
-            "ready_issues": 21,
-            "pinned_issues": 0,
-            "epics_eligible_for_closure": 1,
-            "average_lead_time_hours": 50.25,
-        }
-    }
-    assert api.asked == [Stats(projects=("bd",))]
-
-
 # -- Molecules, and flags of bd ------------------------------------------------------------------------------------
 def test_the_steps_of_a_molecule_that_are_ready_are_told_in_bds_shape() -> None:
     step = issue(2, dependencies=[{"depends_on_id": issue(1)["id"], "type": "parent-child"}])
@@ -480,16 +442,6 @@ def test_the_steps_of_a_molecule_that_are_ready_are_told_in_bds_shape() -> None:
 @pytest.mark.parametrize("argv", ["--mol x --gated", "--mol x --claim", "--gated --explain"])
 def test_molecules_stand_alone(argv: str) -> None:
     assert run_console(f"ready {argv}").code == 2
-
-
-def test_totals_may_be_of_what_one_holds() -> None:
-    counted = {"total": 3, "groups": [{"group": "open", "count": 1}, {"group": "closed", "count": 2}]}
-    ready = Page(issues=[issue()], total=1, truncated=False)
-    ran = run_console("stats --assigned --json", {"count": counted, "ready": ready})
-    counting: Any = ran.asked[0]
-    assert counting.filter == Filter(projects=("bd",), assignee="unknown")
-    summary = ran.document["summary"]
-    assert [summary[name] for name in ("total_issues", "open_issues", "closed_issues", "ready_issues")] == [3, 1, 2, 1]
 
 
 def test_a_status_that_is_named_holds_beside_all() -> None:

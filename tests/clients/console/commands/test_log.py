@@ -1,15 +1,14 @@
 """events, wait, rebuild, fsck: what is asked of the daemon, what is printed, how they end."""
 
-from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import pytest
 
 from moot.console.watching import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Events, Fsck, Rebuild, Show
-from moot_testkit.console import Outcome, in_turn, issue, run_console
+from moot_protocol.machine_requests import Events, Fsck, Rebuild
+from moot_protocol.requests import Show
+from moot_testkit.console import Outcome, in_turn, issue, run_console, ticking
 
 GONE = RefusedError("the client has gone away", code=Code.CANCELLED)
 
@@ -23,12 +22,6 @@ def event(arrival: int, entity: str = "bd-000000000001", **more: Any) -> dict[st
 
 def page(*events: dict[str, Any], after: int = 0, first: int = 1) -> dict[str, Any]:
     return {"events": list(events), "next": events[-1]["arrival"] if events else after, "first": first}
-
-
-def ticking(step: float) -> Callable[[], float]:
-    """A clock that goes on by so many seconds whenever it is looked at."""
-    ticks = count()
-    return lambda: next(ticks) * step
 
 
 # -- events ------------------------------------------------------------------------------------------------------
@@ -177,3 +170,11 @@ def test_fsck_tells_every_problem_and_fails() -> None:
     assert ran.code == 1
     assert ran.out == "✗ ledger k 5: a wrong signature (restore it)\n2 batches, 1,000 events: 1 problems\n"
     assert fsck("--json", problem).document == {"ok": False, "batches": 2, "events": 1000, "problems": [problem]}
+
+
+def test_a_kind_of_event_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    ran = run_console("events --kind nope", {"events": page(after=7)})
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.startswith("No kind is called 'nope' here; there are admission, ")
+    assert ", issue, " in ran.err
+    assert run_console("events --kind issue", {"events": page(after=7)}).err == ""

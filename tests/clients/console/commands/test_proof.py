@@ -1,26 +1,34 @@
 """prove and verify-proof: a text file of proofs, which needs nothing but itself to be verified."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from moot.console import main
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
+from moot_protocol.machine_requests import Prove
 from moot_protocol.proof import build_proof
-from moot_protocol.requests import Prove
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.feeds import Town, note
 from moot_testkit.terminal import FACTS, RecordingTerminal
+
+
+def told(n: int) -> dict[str, Any]:
+    """What the daemon says an event is about."""
+    changes = [{"field": "title", "value": "Again"}, {"field": "closed_at", "value": NOW_MS}]
+    return {"kind": "issue", "entity": "rt-1", "n": n, "actor": "ada\x1b[2J", "at": NOW_MS, "changes": changes}
+
 
 TOWN = Town("rivertown")
 FEED = TOWN.replica("laptop")
 OPENING = FEED.batches[0].events[0].values()
 assert OPENING is not None
 BATCH = FEED.write(note("Fix \x1b[31mit", entity="rt-1"), note("again", entity="rt-1"))
-PROOFS = [
-    {"proof": build_proof(BATCH, BATCH.header.first + place, OPENING[0], TOWN.genesis), "what": f"rt-1 title #{place}"}
+PROOFS: list[dict[str, Any]] = [
+    {"proof": build_proof(BATCH, BATCH.header.first + place, OPENING[0], TOWN.genesis), "what": told(place)}
     for place in range(2)
 ]
 INVITE = TOWN.invite()
@@ -33,7 +41,7 @@ INVITED = {
         TOWN.genesis,
         ((TOWN.charter.batches[-1], TOWN.charter.n),),
     ),
-    "what": "rt-1 title #2",
+    "what": told(2),
 }
 
 OTHER = TOWN.guest("other")
@@ -41,7 +49,7 @@ ADMITTED = (TOWN.admit(OTHER), TOWN.charter.n)
 THEIRS = OTHER.replica("desktop", Role.WRITER, note("From afar", entity="rt-1"))
 FOREIGN = {
     "proof": build_proof(THEIRS.batches[0], 2, OTHER.certificate(THEIRS.author), TOWN.genesis, (ADMITTED,)),
-    "what": "rt-1 title #3",
+    "what": told(3),
 }
 
 
@@ -60,7 +68,8 @@ def test_prove_asks_for_every_event_or_for_one() -> None:
 
 def test_a_proof_file_says_in_words_what_each_line_is_about() -> None:
     lines = proof_file().splitlines()
-    assert lines[0] == "# rt-1 title #0"
+    about = "# issue rt-1, event 0, by ada^[[2J at 2026-01-31T12:00:00Z"
+    assert lines[0] == f"{about}: title: Again; closed_at: 2026-01-31T12:00:00.000Z"
     assert lines[1].startswith("moot-proof-1 ")
     assert len(lines) == 4
 
@@ -69,6 +78,7 @@ def test_prove_writes_a_file_where_one_is_named() -> None:
     ran = run_console("prove rt-1 -o p.txt", {"prove": PROOFS})
     assert ran.terminal.files["p.txt"].decode() == proof_file()
     assert ran.out == "✓ Wrote 2 proofs to p.txt\n"
+    assert run_console("prove rt-1 -o p.txt", {"prove": PROOFS[:1]}).out == "✓ Wrote 1 proof to p.txt\n"
     assert ran.terminal.in_folders_that_are_there == {"p.txt"}
 
 
@@ -144,8 +154,8 @@ def test_what_is_no_proof_is_told_by_its_line(change: object, told: str) -> None
 
 
 def test_a_proof_with_a_broken_link_says_which() -> None:
-    data = bytearray(PROOFS[0]["proof"])  # type: ignore[arg-type]
+    data = bytearray(PROOFS[0]["proof"])
     place = bytes(data).index(b"it")
     data[place] ^= 1
-    text = run_console("prove rt-1", {"prove": [{"proof": bytes(data), "what": "x"}]}).out
+    text = run_console("prove rt-1", {"prove": [{"proof": bytes(data), "what": told(1)}]}).out
     assert "line 2: the path doesn't hold" in verify(text).err

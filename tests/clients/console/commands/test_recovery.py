@@ -24,6 +24,15 @@ def test_the_words_are_read_from_standard_input() -> None:
     assert "abandon" not in ran.out + ran.err
 
 
+def test_every_plane_that_has_the_same_words_is_named_since_all_were_recovered() -> None:
+    answered = {"recover": DONE | {"planes": ["ledger", "operational", "side"]}}
+    assert run_console("recover", answered, stdin=[b"words"]).out.splitlines() == [
+        f"✓ Planes ledger, operational and side belong to town {'T' * 43} now",
+        f"  Removed {'B' * 43}",
+        "  New epoch ab of ledger",
+    ]
+
+
 @pytest.mark.parametrize("argv", ["recover abandon ability able", "recover"])
 def test_words_as_arguments_and_no_words_are_refused_unasked(argv: str) -> None:
     ran = run_console(argv, {"recover": DONE}, stdin=[b" \n"])

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from moot.console.commands.setup import default_prefix
 from moot_protocol.errors import Code, RefusedError
@@ -22,23 +23,42 @@ BEADS = {"/home/alice/work/.beads/issues.jsonl": b""}
 OUTSIDE = FACTS._replace(workspace="", environment={"HOME": "/home/alice"})
 
 
+PROJECTS = [
+    {"project": name, "folder": folder, "plane": "ab", "issues": 218}
+    for name, folder in (("work", "/srv/old"), ("work", "/home/alice/work"), ("else", "/srv/else"))
+]
+
+
 def init(argv: str = "", *, town: Any = TOWN, made: Any = MADE, facts: Any = OUTSIDE, project: str = "") -> Outcome:
-    return run_console(f"init {argv}", {"init_town": town, "init_project": made}, facts=facts, project=project)
+    answers = {"init_town": town, "init_project": made, "status": {"projects": PROJECTS}}
+    return run_console(f"init {argv}", answers, facts=facts, project=project)
+
+
+def test_a_project_that_is_joined_is_told_with_what_is_in_it_and_where_else_it_is() -> None:
+    joined = init(town=KNOWN_TOWN, made=MADE | {"created": False}).out.splitlines()
+    assert joined[0] == (
+        "✓ Opened project work for /home/alice/work: an existing project with 218 issues, also in /srv/old"
+    )
+    assert joined[2] == "  Another one was meant? Delete .moot here, and run `moot init --prefix NAME`"
+    assert "existing" not in init(town=KNOWN_TOWN).out
 
 
 def test_init_makes_the_town_and_a_project_named_after_the_folder() -> None:
     ran = init()
     assert ran.code == 0
-    assert ran.asked == [
-        InitTown(),
-        InitProject(actor="unknown", prefix="work", folder="/home/alice/work"),
-    ]
+    opened = InitProject(actor="unknown", prefix="work", folder="/home/alice/work")
+    assert ran.asked == [InitTown(), replace(opened, dry_run=True), opened]
 
 
 def test_init_writes_two_files_of_its_own_and_says_so() -> None:
     ran = init(town=KNOWN_TOWN)
     assert ran.terminal.files == {".moot/.gitignore": b"*\n", ".moot/workspace": b"w9\n"}
     assert "Wrote .moot/.gitignore and .moot/workspace" in ran.out
+
+
+def test_a_project_that_can_t_be_opened_leaves_nothing_in_its_folder() -> None:
+    ran = init(town=KNOWN_TOWN, made=RefusedError("this machine has no ledger", code=Code.NOT_FOUND))
+    assert (ran.code, ran.terminal.files) == (3, {})
 
 
 def test_the_recovery_words_are_shown_to_who_sits_at_a_terminal() -> None:
@@ -76,7 +96,7 @@ def test_as_bd_it_makes_the_folder_by_which_programs_know_a_project_and_leaves_o
 
 
 def test_a_prefix_of_ones_own_is_taken() -> None:
-    assert init("--prefix bd").asked[1] == InitProject(actor="unknown", prefix="bd", folder="/home/alice/work")
+    assert init("--prefix bd").asked[-1] == InitProject(actor="unknown", prefix="bd", folder="/home/alice/work")
 
 
 def test_a_prefix_that_ids_cannot_have_is_refused_before_anything_is_made() -> None:
@@ -103,7 +123,7 @@ def test_another_prefix_for_the_same_workspace_is_a_conflict() -> None:
 
 
 def test_a_plane_for_a_new_project_can_be_named() -> None:
-    assert init("--plane team").asked[1] == InitProject(
+    assert init("--plane team").asked[-1] == InitProject(
         actor="unknown", prefix="work", folder="/home/alice/work", plane="team"
     )
 
@@ -170,6 +190,7 @@ def test_without_a_terminal_init_says_what_to_type() -> None:
     ran = init_beside()
     assert not adopted(ran)
     assert "`moot mirror on` imports it and keeps it in step" in ran.out
+    assert "`bd mirror on` imports it" in init_beside(facts=OUTSIDE._replace(program="bd")).out
 
 
 def test_the_flags_answer_beforehand() -> None:
@@ -221,7 +242,7 @@ def test_a_dry_run_tells_what_would_be_made_and_opens_a_project_only_where_there
     assert ran.terminal.files == BEADS
     again = init("--dry-run", town=KNOWN_TOWN, made=MADE | {"created": False})
     assert again.asked[1] == InitProject(actor="unknown", prefix="work", folder="/home/alice/work", dry_run=True)
-    assert "Would join project work" in again.out
+    assert "Would join project work for /home/alice/work: an existing project with 218 issues, also in /sr" in again.out
 
 
 def test_a_dry_run_fails_where_there_is_no_file_to_follow_and_asks_nothing_at_a_terminal() -> None:

@@ -42,7 +42,7 @@ def test_children_that_lack_a_label_get_it() -> None:
     children = [issue(1, labels=["web"]), issue(2), issue(3, labels=["x"])]
     page = Page(issues=children, total=3, truncated=False)
     ran = run_console("label propagate a1b2 web --json", {"children": page, "script": [{}, {}]})
-    assert [step["params"]["id"] for step in ran.asked[1].steps] == [children[1]["id"], children[2]["id"]]  # type: ignore[attr-defined]
+    assert [step["params"]["id"] for step in ran.asked[1].steps] == [children[1]["id"], children[2]["id"]]
     assert [each["issue_id"] for each in ran.document] == [children[1]["id"], children[2]["id"]]
     page = Page(issues=children[:1], total=1, truncated=False)
     assert run_console("label propagate a1b2 web", {"children": page}).out == "✓ Added label 'web' to 0 of 1 child\n"

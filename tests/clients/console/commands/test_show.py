@@ -178,6 +178,14 @@ def test_chosen_fields_are_all_that_is_told_with_json_and_without() -> None:
     ]
 
 
+@pytest.mark.parametrize("argv", ["show a1b2 --fields titel,id", "show a1b2 --json --fields titel,id"])
+def test_chosen_fields_that_nobody_knows_are_refused_with_json_and_without(argv: str) -> None:
+    with pytest.raises(RefusedError, match="no issue has a field 'titel'; did you mean title") as refused:
+        show(argv)
+    assert refused.value.code is Code.USAGE
+    assert show(argv.replace("titel", "dependents,_alias,dependency_count"), dependencies=None).err == ""
+
+
 def test_the_page_asks_only_for_what_the_issue_has() -> None:
     assert show().asked == [Show(ids=("a1b2",)), Edges(id=ISSUE["id"]), Conflicts(id=ISSUE["id"])]
     assert show(dependencies=None, _conflicts=None).asked == [Show(ids=("a1b2",))]
@@ -253,9 +261,7 @@ def test_a_claim_that_ends_tells_when_or_that_it_has_and_a_hand_off_its_next_ste
 def test_the_current_issue_is_the_one_in_progress_that_was_changed_last() -> None:
     found = Page(issues=[{"id": "bd-1"}], total=1, truncated=False)
     ran = run(COMMANDS, "show --current --short", CannedApi(list=found, show=[{"id": "bd-1", "title": "One"}]))
-    assert ran.asked[0].filter == Filter(  # type: ignore[attr-defined]
-        projects=("bd",), statuses=("in_progress", "hooked"), assignee="alice"
-    )
+    assert ran.asked[0].filter == Filter(projects=("bd",), statuses=("in_progress", "hooked"), assignee="alice")
     assert "One" in ran.out
     with pytest.raises(RefusedError, match="alice has no issue in progress"):
         run(COMMANDS, "show --current", CannedApi(list=Page(issues=[], total=0, truncated=False)))

@@ -1,7 +1,5 @@
 """sync and outbox: repeated with the cursor, progress, remotes that can't be reached, what is nearly full."""
 
-from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 import pytest
@@ -9,16 +7,10 @@ import pytest
 from moot.console.commands.sync import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import OutboxInfo, Sync
-from moot_testkit.console import Outcome, in_turn, run_console
+from moot_testkit.console import Outcome, in_turn, run_console, ticking
 from moot_testkit.terminal import FACTS, at_terminal
 
 FOUL = "\x1b[2J\u202e"
-
-
-def ticking(step: float) -> Callable[[], float]:
-    """A clock that goes on by so many seconds whenever it is looked at."""
-    ticks = count()
-    return lambda: next(ticks) * step
 
 
 def remote(name: str = "origin", **fields: Any) -> dict[str, Any]:

@@ -129,6 +129,16 @@ def test_a_dry_run_is_checked_by_the_daemon_and_says_that_nothing_was_written() 
     assert "bd-000000000001" not in ran.out
 
 
+def test_a_dry_run_shows_labels_and_what_an_issue_is_part_of_and_waits_for() -> None:
+    edges = [{"depends_on_id": "bd-7", "type": "parent-child"}, {"depends_on_id": "bd-8\x1b", "type": "blocks"}]
+    made = issue(labels=["red", "urgent"], dependencies=edges)
+    assert run_console("create X --dry-run", {"create": made}).out.splitlines()[-3:] == [
+        "  Labels: red, urgent",
+        "  Child of: bd-7",
+        "  Depends on: bd-8^[ (blocks)",
+    ]
+
+
 def test_an_id_of_ones_own_is_passed_on() -> None:
     assert create("T", "--id", "bd-42").request.id == "bd-42"
 
@@ -218,7 +228,7 @@ def test_clearing_the_deferral_opens_what_was_deferred_and_nothing_else() -> Non
     shown = [issue(1, status="deferred"), issue(2, status="in_progress")]
     ran = run_console("update a1b2 c3d4 --defer=", {"show": shown, "script": shown})
     assert ran.asked[0] == Show(ids=("a1b2", "c3d4"))
-    first, second = ran.asked[1].steps  # type: ignore[attr-defined]
+    first, second = ran.asked[1].steps
     assert first["params"]["fields"] == {"defer_until": "", "status": "open"}
     assert second["params"]["fields"] == {"defer_until": ""}
 
