@@ -23,13 +23,14 @@ from mootd.edges.entropy import SystemEntropy
 from mootd.edges.git.remote import GitRemote
 from mootd.edges.keys import MemoryKeyStore
 from mootd.engine.carried import carried
-from mootd.engine.exchange import Exchange, SharedPlane
+from mootd.engine.exchange import Exchange
 from mootd.engine.filling import portions, queue
 from mootd.engine.inviting import invite
 from mootd.engine.joining import join
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.remotes import add_remote
 from mootd.engine.replica import Replica
+from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress

@@ -86,7 +86,11 @@ class Accepted(NamedTuple):
     reason: Reason
 
     def allows(self, kind: str, key: str) -> bool:
-        """Whether the author's changes to a key of a kind of entity count."""
+        """Whether the author's changes to a key of a kind of entity count: the rule itself.
+
+        A replica asks less often: once for a whole event, and of documents when they are read. What it shows is held
+        against this rule.
+        """
         if self.kind is FeedKind.CHARTER:
             return kind in (kinds.CHARTER_KINDS if self.role is Role.ADMIN else kinds.OWN_CHARTER_KINDS)
         if self.role is None or kind in kinds.CHARTER_KINDS:

@@ -113,6 +113,11 @@ def restriction_of(rules: Rules, subject: str, permission: str, resource: str) -
     return next((each for each in found if each is not None), None)
 
 
+def restricts(rules: Rules, subject: str) -> bool:
+    """Whether anything at all is taken away from somebody."""
+    return any(rules.users[name].restrictions for name in _chain(rules, subject))
+
+
 def may_some(rules: Rules, subject: str, permission: str) -> Decision:
     """Decide whether somebody may do something on any resource at all."""
     names = list(_chain(rules, subject))

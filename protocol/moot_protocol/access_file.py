@@ -12,7 +12,6 @@ Invariant: a file that can't be read to its last field gives no rules at all, so
 anybody in. Names, patterns and ids that contradict one another are errors too.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from moot_protocol.access import RESTRICTION, AccessRole, Audit, Rules, User, ma
 from moot_protocol.access_yaml import read_yaml
 from moot_protocol.ids import entity_problem
 from moot_protocol.limits import ACCESS_BYTES, ACCESS_PATTERN_CHARS, ACCESS_PATTERNS, ACCESS_USERS
-from moot_protocol.toml_text import DocumentError, Table, read_toml
+from moot_protocol.toml_text import DocumentError, Table, quoted, read_toml
 
 _MOST_UID: Final = 2**32 - 2
 """The highest user id; the one above means none."""
@@ -169,21 +168,16 @@ def idle_rules(rules: Rules, permissions: Sequence[str]) -> Iterator[tuple[str, 
 
 def write_rules(rules: Rules) -> str:
     """Rules as an `access.toml` that `read_rules` reads to the same."""
-    parts = [f"audit = {_quoted(rules.audit)}\n"]
+    parts = [f"audit = {quoted(rules.audit)}\n"]
     for name in sorted(rules.users):
         user = rules.users[name]
-        lines = [f"[users.{_quoted(name)}]", f"role = {_quoted(user.role)}"]
+        lines = [f"[users.{quoted(name)}]", f"role = {quoted(user.role)}"]
         if user.uids:
             lines.append(f"uids = [{', '.join(map(str, user.uids))}]")
         if user.permissions is not None:
-            lines.append(f"permissions = [{', '.join(map(_quoted, user.permissions))}]")
+            lines.append(f"permissions = [{', '.join(map(quoted, user.permissions))}]")
         if user.restrictions:
-            listed = ", ".join(_quoted(RESTRICTION + each) for each in user.restrictions)
+            listed = ", ".join(quoted(RESTRICTION + each) for each in user.restrictions)
             lines.append(f"restrictions = [{listed}]")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
-
-
-def _quoted(text: str) -> str:
-    """A text as TOML's basic string, which escapes as JSON does; DEL, which JSON leaves, is escaped too."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -18,7 +18,8 @@ from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.kinds import AUDIT, ISSUE, LEASE, MEMORY, SETTING
 from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.listing import Page
-from moot_protocol.requests import Events, Ready
+from moot_protocol.machine_requests import Events
+from moot_protocol.requests import Ready
 
 _ISSUES: Final = "issue:read"
 _MEMORIES: Final = "memory:read"

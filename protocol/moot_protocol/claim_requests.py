@@ -28,7 +28,8 @@ class ClaimReady(Mutation[IssueDoc | None], kw_only=True):
 class Unclaim(Mutation[IssueDoc], kw_only=True):
     """Give an issue back: no assignee, and open if it was in progress. Answers its document.
 
-    With `if_holder` only where that one holds it, else `lost_race`. Held by nobody: no change.
+    With `if_holder` only where that one holds it, else `lost_race`. Held by nobody: no change, and the answer is
+    `_unchanged`.
     """
 
     method = "unclaim"

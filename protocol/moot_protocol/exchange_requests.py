@@ -160,14 +160,15 @@ class CloseInvite(Mutation[dict[str, Any]], kw_only=True):
 class Join(Mutation[dict[str, Any]], kw_only=True):
     """Join a plane with a ticket. Planes already here stay.
 
-    Answer: `{"plane", "name", "town", "role", "is_for_town", "state", "created", "is_again", "replica", "is_new_key",
-    "left": [name], "remotes": [name], "clashes": [prefix], "recovery_words"}`; `is_for_town`: this machine's town has
-    joined as another town than `town`, which invited it, and `role` is what it is to be there; `state` is `waiting`
-    until the charter has come from a remote, then `ready`; `created` tells whether it was new here, `is_again` whether
-    it was here and is joined anew; `is_new_key` whether `replica` is a new key, since this machine's feed there had
-    ended, and `left` are other planes to which that key has to be invited again; `remotes` are those of the ticket,
-    known or new, that it is exchanged with from now on; `clashes` are issue prefixes that planes here have in common;
-    `recovery_words` are given once where this machine had no town of its own and joins as one.
+    Answer: `{"plane", "name", "town", "role", "is_for_town", "own_town", "state", "created", "is_again", "replica",
+    "is_new_key", "left": [name], "remotes": [name], "clashes": [prefix], "recovery_words"}`; `is_for_town`: this
+    machine's town, whose key is `own_town`, has joined as another town than `town`, which invited it, and `role` is
+    what it is to be there; `state` is `waiting` until the charter has come from a remote, then `ready`; `created` tells
+    whether it was new here, `is_again` whether it was here and is joined anew; `is_new_key` whether `replica` is a new
+    key, since this machine's feed there had ended, and `left` are other planes to which that key has to be invited
+    again; `remotes` are those of the ticket, known or new, that it is exchanged with from now on; `clashes` are issue
+    prefixes that planes here have in common; `recovery_words` are given once where this machine had no town of its own
+    and joins as one: that town is founded then, with a ledger.
     """
 
     method = "join"

@@ -11,7 +11,7 @@ from moot_protocol.request_base import Mutation, Request
 class FederationStatus(Request[list[dict[str, Any]]], kw_only=True):
     """How each shared plane stands.
 
-    Answer: `[{"plane", "kind", "state", "towns": [{"town", "name", "role", "state", "is_own", "replicas",
+    Answer: `[{"plane", "kind", "state", "towns": [{"town", "name", "town_name", "role", "state", "is_own", "replicas",
     "last_seen_ms"}], "remotes": [{"remote", "mode", "ahead"}], "members", "in_step", "conflicts": [id],
     "not_adopted": [id], "messages"}]`. `ahead`: events here that the remote isn't known to carry; `in_step`: how many
     of the `members` (machines heard of within a month) last said to hold what is held here; `not_adopted`: documents of

@@ -37,9 +37,6 @@ FRAME_DOMAIN: Final = b"moot/frame/1\0"
 _PLAIN, _ZSTD = 0, 1
 _HEAD_BYTES: Final = 5
 """Bytes of the plaintext before the body: its form and its length."""
-_AROUND_BYTES: Final = 52
-"""Bytes of a frame besides its ciphertext: array, version, three short byte strings, and the longest byte string's
-head."""
 _WINDOW_LOG: Final[dict[int, int]] = {zstd.DecompressionParameter.window_log_max: DECOMPRESSED_BYTES.bit_length() - 1}
 """A window larger than what may come out is refused before it is allocated."""
 
@@ -60,9 +57,11 @@ def epoch_id(plane_key: bytes) -> bytes:
     return sha256(EPOCH_DOMAIN + plane_key).digest()[:EPOCH_BYTES]
 
 
-def sealed_bytes(length: int) -> int:
-    """The most bytes a frame can have that holds a message of this many."""
-    return _AROUND_BYTES + _padded(_HEAD_BYTES + length) + siv.TAG_BYTES
+def padded(length: int) -> int:
+    """The length of Padmé for at least this many bytes (2 or more): at most 12 % longer, few different ones."""
+    exponent = length.bit_length() - 1
+    low_bits = exponent - exponent.bit_length()
+    return (length + (1 << low_bits) - 1) >> low_bits << low_bits
 
 
 def seal(plane_key: bytes, topic: bytes, nonce: bytes, message: bytes, *, room: int = FRAME_BYTES) -> bytes:
@@ -82,7 +81,7 @@ def seal(plane_key: bytes, topic: bytes, nonce: bytes, message: bytes, *, room: 
         raise RefusedError(f"a message of {len(message)} bytes, of at most {DECOMPRESSED_BYTES}", code=Code.LIMIT)
     form, body = _packed(message)
     plaintext = bytes([form]) + len(body).to_bytes(_HEAD_BYTES - 1, "big") + body
-    plaintext = plaintext.ljust(_padded(len(plaintext)), b"\0")
+    plaintext = plaintext.ljust(padded(len(plaintext)), b"\0")
     epoch = epoch_id(plane_key)
     ciphertext = siv.encrypt(plane_key, nonce, plaintext, _bound(topic, epoch, nonce))
     frame = encode(_Frame(FORMAT, topic, epoch, nonce, ciphertext))
@@ -136,13 +135,6 @@ def _bound(topic: bytes, epoch: bytes, nonce: bytes) -> bytes:
     return FRAME_DOMAIN + encode([FORMAT, topic, epoch, nonce])
 
 
-def _padded(length: int) -> int:
-    """The length of Padmé for at least this many bytes (2 or more): at most 12 % longer, few different ones."""
-    exponent = length.bit_length() - 1
-    low_bits = exponent - exponent.bit_length()
-    return (length + (1 << low_bits) - 1) >> low_bits << low_bits
-
-
 def _packed(message: bytes) -> tuple[int, bytes]:
     """A message's form and body: compressed where that makes it smaller, and not so much that receivers refuse it."""
     body = zstd.compress(message)
@@ -154,7 +146,7 @@ def _packed(message: bytes) -> tuple[int, bytes]:
 def _message(plaintext: bytes) -> bytes:
     form, length = plaintext[:1], int.from_bytes(plaintext[1:_HEAD_BYTES], "big")
     end = _HEAD_BYTES + length
-    if len(plaintext) < _HEAD_BYTES or len(plaintext) != _padded(end):
+    if len(plaintext) < _HEAD_BYTES or len(plaintext) != padded(end):
         raise MalformedError("a frame whose length is not that of what it holds")
     if plaintext.count(0, end) != len(plaintext) - end:
         raise MalformedError("a frame whose padding is not zeros")

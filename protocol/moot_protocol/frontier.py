@@ -96,7 +96,7 @@ _decode_body: Final = decoder(FrontierBody, FORMAT)
 
 
 def frontier_of(accepted: Mapping[bytes, Accepted]) -> Frontier:
-    """The frontier of a settled plane."""
+    """The frontier of a settled plane by its definition; a replica that keeps heads reads it from those."""
     return tuple(
         Entry(author, found.n, found.batch, found.forked_at)
         for author, found in sorted(accepted.items())

@@ -61,6 +61,11 @@ def entity_problem(entity: str) -> str | None:
     return None
 
 
+def line_problem(name: str) -> str | None:
+    """What keeps a name from being one line that any terminal shows, or None."""
+    return "line breaks or other control characters" if _CONTROL.search(name) else None
+
+
 KEY_BEGINNING_CHARS: Final = 4
 """Least characters of a key that stand for it."""
 _KEY_CHARS: Final = 43

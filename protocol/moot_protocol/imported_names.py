@@ -9,7 +9,7 @@ from typing import Any
 
 from moot_protocol.beads import ImportedIssue, parse_line
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Import, ImportEdits
+from moot_protocol.transfer_requests import Import, ImportEdits
 
 
 def names_in_lines(request: Request[Any]) -> Iterator[str]:

@@ -9,7 +9,9 @@ A lease is an entity with two keys. `claims` holds `[epoch, holder]` of those wh
     taking it over   from `LEASE_MARGIN_MS` after the end, by the taker's
 
 Guarantees: of one set of events there is one holder, so that all who hold the same events agree; for each epoch, at
-most one holder passes `passes` there, and at most one ever passes a resource that asks `admits`. An epoch only grows.
+most one holder passes `passes` there. A resource that hears of no log and refuses a lower epoch, and of one epoch every
+holder but the first, is never worked on by two under one epoch, nor by an earlier one after a later. An epoch only
+grows.
 Not guaranteed: that nobody else *believes* to hold it. Two machines that can't hear one another both may, each for its
 own end of the partition, and clocks further apart than twice the margin may overlap. What was done under a lease has to
 be checked by its token where it takes effect.
@@ -106,12 +108,3 @@ def passes(token: Token, standing: Standing | None) -> bool:
 def may_act(token: Token, standing: Standing | None, now_ms: int) -> bool:
     """Whether its holder may go on."""
     return passes(token, standing) and standing is not None and now_ms < standing.until_ms - LEASE_MARGIN_MS
-
-
-def admits(highest: Token | None, token: Token) -> bool:
-    """Whether a resource that remembers the highest token it was shown takes this one.
-
-    It refuses a lower epoch, and of one epoch every holder but the first: without hearing of anybody's log, it is never
-    worked on by two under one epoch, nor by an earlier one after a later.
-    """
-    return highest is None or token.epoch > highest.epoch or token == highest

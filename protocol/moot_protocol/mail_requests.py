@@ -2,8 +2,9 @@
 
 Whom a message is for is written `ACTOR` (of this town), `ACTOR@TOWN`, `@TOWN` or `TOWN` (everybody there); `ACTOR@` is
 an actor of this town whatever stands in its name. What is told of one: `{"id", "plane", "actor", "to", "subject",
-"at", "is_nudge", "expires_at", "reply_to", "is_acked", "acks": [who], "_origin"}`; `_origin` says from which other town
-it is, and is left out where it is of this one. Times are milliseconds since 1970.
+"at", "is_nudge", "expires_at", "reply_to", "is_acked", "acks": [who], "told": [who], "_origin"}`; `told` are those who
+were told a nudge on this machine; `_origin` says from which other town it is, and is left out where it is of this one.
+Times are milliseconds since 1970. Who sends one is told `is_known`, too: whether somebody of that name was heard of.
 """
 
 from typing import Any

@@ -24,10 +24,11 @@ class OwnTown(Request[dict[str, Any]], kw_only=True):
 class Towns(Request[list[dict[str, Any]]], kw_only=True):
     """The towns of each plane.
 
-    Answer: `[{"plane", "town", "name", "role", "depth", "admitted_by", "state", "is_own", "replicas"}]`, by plane and
-    depth. `depth` is 1 for the founder, 0 for a recovery key that acts; `admitted_by` is a town's key, or empty for
-    who wasn't admitted by one; `state` is `ok`, or why no more of its charter counts, in acceptance's words;
-    `replicas` is how many machines of it have written.
+    Answer: `[{"plane", "town", "name", "town_name": told apart from others of that name, "names": all
+    that it is called, "role", "depth", "admitted_by", "state", "is_own", "replicas"}]`, by plane and depth. `depth`
+    is 1 for the founder, 0 for a recovery key that acts; `admitted_by` is a town's key, or empty for who wasn't
+    admitted by one; `state` is `ok`, or why no more of its charter counts, in acceptance's words; `replicas` is how
+    many machines of it have written.
     """
 
     method = "towns"
@@ -177,7 +178,8 @@ class Recover(Mutation[dict[str, Any]], kw_only=True):
 
     All planes that the key can recover are recovered together. Remotes are read first, but not for a dry run.
 
-    Answer: `{"plane", "planes": [plane], "town", "removed": [town], "recovery", "epoch"}`, keys as text. Raises
+    Answer: `{"plane", "planes": [every plane recovered], "town", "removed": [town, of any of them], "recovery",
+    "epoch": of the plane that was named}`, keys as text. Raises
     `not_ready` where a remote can't be read or the recovery key's own feed hasn't come whole; `denied` for words of
     another plane; `conflict` where that feed is forked, which can't be settled (a new plane has to be founded), or
     where the founder is removed already.

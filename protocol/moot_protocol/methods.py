@@ -11,6 +11,7 @@ from moot_protocol.exchange_requests import EXCHANGE_REQUESTS
 from moot_protocol.federation_requests import FEDERATION_REQUESTS
 from moot_protocol.gate_requests import GATE_REQUESTS
 from moot_protocol.lease_requests import LEASE_REQUESTS
+from moot_protocol.machine_requests import MACHINE_REQUESTS
 from moot_protocol.mail_requests import MAIL_REQUESTS
 from moot_protocol.membership_requests import MEMBERSHIP_REQUESTS
 from moot_protocol.memory_requests import MEMORY_REQUESTS
@@ -21,11 +22,14 @@ from moot_protocol.request_base import Request
 from moot_protocol.requests import ISSUE_REQUESTS
 from moot_protocol.share_requests import SHARE_REQUESTS
 from moot_protocol.spool_requests import SPOOL_REQUESTS
+from moot_protocol.transfer_requests import TRANSFER_REQUESTS
 
 REQUESTS: Final[dict[str, type[Request[Any]]]] = {
     request.method: request
     for request in (
         *ISSUE_REQUESTS,
+        *TRANSFER_REQUESTS,
+        *MACHINE_REQUESTS,
         *EXCHANGE_REQUESTS,
         *MEMBERSHIP_REQUESTS,
         *QUERY_REQUESTS,

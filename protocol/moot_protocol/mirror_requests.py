@@ -32,8 +32,9 @@ class MirrorOn(Request[dict[str, Any]], kw_only=True):
     """Adopt a file: take in what it holds, and keep it as a mirror.
 
     Answers the mirror, with `"created", "updated", "unchanged", "skipped"` and `"problems"` as an import has them, and
-    `"adopted": bool`, false where it was a mirror already. Raises `not_found` where there is no such file, `denied`
-    for a link or a file out of the folder, `conflict` for conflict markers, `limit`.
+    `"adopted": bool`, false where it was a mirror already; `"other_projects": {project: count}` where issues of the
+    file belong to others, and stay there. Raises `not_found` where there is no such file, `denied` for a link or a file
+    out of the folder, `conflict` for conflict markers, `limit`.
     """
 
     method = "mirror_on"

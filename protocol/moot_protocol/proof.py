@@ -27,7 +27,7 @@ from moot_protocol.clock import to_ms
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Event
-from moot_protocol.genesis import PlaneKind, decode_genesis, plane_id
+from moot_protocol.genesis import decode_genesis, plane_id
 from moot_protocol.kinds import Role
 from moot_protocol.proof_chain import BrokenProofError, Link, SignedEvent, verify_signed, verify_standing
 from moot_protocol.register import MISSING
@@ -94,7 +94,6 @@ class ProvenEvent(NamedTuple):
     plane: bytes
     """16 bytes; to be compared with an id known by other means."""
     plane_name: str
-    plane_kind: PlaneKind
     town: bytes
     """The 32-byte key of the author's town."""
     replica: bytes
@@ -231,7 +230,6 @@ def verify_proof(data: bytes) -> ProvenEvent:
     return ProvenEvent(
         header.plane,
         genesis.name,
-        genesis.kind,
         standing.town,
         header.author,
         standing.invite,

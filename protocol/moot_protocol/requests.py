@@ -1,4 +1,4 @@
-"""Every request the daemon answers, as typed values: the one list that RPC, the console and programs share.
+"""Requests about projects and their issues, as typed values: RPC, the console and programs share them.
 
 A request class names its method and says what its answer is: `Request[R]` is answered with an `R`. Answers are plain
 data (what JSON and MessagePack can hold). An issue document has the field names and shapes of Beads' JSONL lines,
@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from moot_protocol.beads_pairs import LinePair
 from moot_protocol.listing import Filter, IssueDoc, Json, Page
 from moot_protocol.request_base import Mutation, Request
 
@@ -133,7 +132,7 @@ class Update(Mutation[IssueDoc], kw_only=True):
 
 
 class Close(Mutation[IssueDoc], kw_only=True):
-    """Close an issue; answers its document with `_unblocked`: ids that became ready. Closed already: no change."""
+    """Close an issue; answers its document with `_unblocked`: what became ready. Closed already: `_unchanged`, too."""
 
     method = "close"
     id: str
@@ -144,7 +143,7 @@ class Close(Mutation[IssueDoc], kw_only=True):
 
 
 class Reopen(Mutation[IssueDoc], kw_only=True):
-    """Open a closed issue again; a reason becomes a comment."""
+    """Open a closed issue again; a reason becomes a comment. Not closed: no change, and the answer is `_unchanged`."""
 
     method = "reopen"
     id: str
@@ -152,7 +151,7 @@ class Reopen(Mutation[IssueDoc], kw_only=True):
 
 
 class Delete(Mutation[IssueDoc], kw_only=True):
-    """Delete an issue: it leaves every list, its record stays, and undelete brings all back."""
+    """Delete an issue: it leaves every list, and undelete brings all back. Deleted already: answers `_unchanged`."""
 
     method = "delete"
     id: str
@@ -160,7 +159,7 @@ class Delete(Mutation[IssueDoc], kw_only=True):
 
 
 class Undelete(Mutation[IssueDoc], kw_only=True):
-    """Bring a deleted issue back."""
+    """Bring a deleted issue back. Not deleted: no change, and the answer is `_unchanged`."""
 
     method = "undelete"
     id: str
@@ -219,43 +218,6 @@ class Script(Mutation[list[Any]], kw_only=True):
 
     method = "script"
     steps: tuple[dict[str, Any], ...]
-
-
-class Import(Mutation[dict[str, Any]], kw_only=True):
-    """Take in lines of a Beads file, all in one transaction.
-
-    Answers `{"created", "updated", "unchanged", "skipped": counts, "problems": [{"line", "id", "problem"}],
-    "session"}`. Fields absent from a line are left alone, lines older than what is here are skipped and reported,
-    blank lines count in line numbers and are else ignored.
-    """
-
-    method = "import"
-    project: str
-    plane: str = ""
-    """The plane it belongs to, where several have a project of this name."""
-    lines: tuple[bytes, ...]
-    first_line: int = 1
-    """Number of the first of these lines in their file."""
-    last: bool = True
-    """Whether the file ends here (duplicate ids are found across the whole import, named by `session`)."""
-    session: str = ""
-    """Names one import of several requests; empty begins one, and the answer's `session` names it."""
-
-
-class ImportEdits(Mutation[dict[str, Any]], kw_only=True):
-    """Take in what changed between two states of a Beads file, all in one transaction; an id stands in one pair.
-
-    Answers `{"created", "updated", "deleted", "missing", "unchanged", "skipped": counts, "problems": as of an import}`;
-    problems of lines in the earlier state have `"base": True`. A line that is gone counts as missing and is reported.
-    """
-
-    method = "import_edits"
-    project: str
-    plane: str = ""
-    """The plane it belongs to, where several have a project of this name."""
-    pairs: tuple[LinePair, ...]
-    delete_missing: bool = False
-    """Delete the issues whose lines are gone."""
 
 
 # -- Issues: reading ---------------------------------------------------------------------------------------------
@@ -393,15 +355,6 @@ class Conflicts(Request[list[dict[str, Any]]], kw_only=True):
     id: str = ""
 
 
-class Export(Request[dict[str, Any]], kw_only=True):
-    """One page of the export in order of id: `{"lines": [JSON text, …], "next": id to go on after, or ""}`."""
-
-    method = "export"
-    filter: Filter = msgspec.field(default_factory=Filter)
-    after: str = ""
-    tombstones: bool = True
-
-
 class ResolveIds(Request[list[str]], kw_only=True):
     """Full ids for what people type: a whole id, or the first 4 or more characters of one; else not_found/ambiguous."""
 
@@ -410,91 +363,9 @@ class ResolveIds(Request[list[str]], kw_only=True):
     projects: tuple[str, ...] = ()
 
 
-# -- The log -----------------------------------------------------------------------------------------------------
-class Events(Request[dict[str, Any]], kw_only=True):
-    """Events in the order in which they arrived here, after arrival number `since`.
-
-    Answers `{"events": [{"arrival", "id", "kind", "entity", "actor", "at", "changes", "author", "n"}], "next": arrival,
-    "first": oldest arrival kept}`, and where several claimed one issue `"contested": {"holder", "lost": [names]}`
-    as of now; going on with `since=next` misses nothing and repeats nothing. With `wait_ms`, an empty answer waits that
-    long for news.
-    """
-
-    method = "events"
-    since: int | None = 0
-    """None: nothing of the past; `next` is then where the present ends."""
-    limit: int = 1000
-    wait_ms: int = 0
-    kind: str = ""
-
-
-class Prove(Request[list[dict[str, Any]]], kw_only=True):
-    """Proofs of an entity's events (all, or the one with number `n`): each `{"proof": bytes, "what": summary}`."""
-
-    method = "prove"
-    id: str
-    n: int | None = None
-
-
-class Status(Request[dict[str, Any]], kw_only=True):
-    """What this replica is and holds.
-
-    Answers `{"version", "protocol", "data": folder, "bytes": on disk, "at_rest": words, "town": {"name", "key"},
-    "replica": key, "planes": [{"name", "plane", "digest": hex, "events", "issues", "feeds", "frontier": [{"author",
-    "n", "head"}]}], "projects": [{"project", "folder", "plane", "issues"}], "conflicts": n, "parked": batches,
-    "jobs": [{"job", "done", "total"}], "alarms": [{"code", "severity", "message", "hint"}]}`.
-    """
-
-    method = "status"
-
-
-class Rebuild(Request[dict[str, Any]], kw_only=True):
-    """Replay the log into fresh views while serving, a stretch at a time.
-
-    Answers `{"done": bool, "cursor", "progress": [events replayed, events in all]}` and, when done,
-    `"planes": [{"name", "events", "before": digest, "after": digest}]`. Call again with the cursor until done; what is
-    left half way is dropped, and what is served meanwhile are the old views.
-    """
-
-    method = "rebuild"
-    cursor: str = ""
-    """Empty begins."""
-
-
-class Fsck(Request[dict[str, Any]], kw_only=True):
-    """Verify every hash, link and signature, and rows against the log, a stretch at a time.
-
-    Answers `{"done": bool, "cursor", "progress": [batches checked, batches in all], "problems": [{"where", "problem",
-    "hint"}] of this stretch}` and, when done, `"batches"` and `"events"`. Call again with the cursor until done.
-    """
-
-    method = "fsck"
-    cursor: str = ""
-    """Empty begins."""
-
-
-class Doctor(Request[list[dict[str, Any]]], kw_only=True):
-    """Checks of this machine: `{"check", "ok", "detail", "hint"}` each."""
-
-    method = "doctor"
-
-
-class Ping(Request[dict[str, Any]], kw_only=True):
-    """`{"pid", "uptime_ms", "version", "protocol", "data"}`."""
-
-    method = "ping"
-
-
-class Stop(Request[dict[str, Any]], kw_only=True):
-    """Ask the daemon to finish what it has begun and end."""
-
-    method = "stop"
-
-
 ISSUE_REQUESTS: tuple[type[Request[Any]], ...] = (
     InitTown, InitProject, WorkspaceInfo, Create, Update, Close, Reopen, Delete, Undelete, AddEdge, RemoveEdge,
-    AddComment, Resolve, Script, Import, ImportEdits, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History,
-    Edges, EdgeTree, Cycles, Labels, Conflicts, Export, ResolveIds, Events, Prove, Status, Rebuild, Fsck, Doctor, Ping,
-    Stop,
+    AddComment, Resolve, Script, ListIssues, Ready, Blocked, Show, Count, Stats, Children, History, Edges, EdgeTree,
+    Cycles, Labels, Conflicts, ResolveIds,
 )  # fmt: skip
 """All of this module."""

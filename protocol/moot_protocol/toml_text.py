@@ -1,9 +1,10 @@
-"""Reading TOML that somebody wrote: every error names the line or the field, and no text makes it fail otherwise.
+"""TOML: reading what somebody wrote, where every error names the line or the field, and quoting texts to be read again.
 
 Where a value stands is found without guessing: the parser tells the line of what is no TOML; of what is TOML and yet
 wrong the path of the field is told, and the line of its `[[table]]` where that is certain.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -30,6 +31,11 @@ class DocumentError(RefusedError):
         self.problem = problem
         self.field = field
         self.line = line
+
+
+def quoted(text: str) -> str:
+    """A text as a basic string: JSON's, with characters beyond the first plane as they are, and DEL escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def read_toml(text: str, lines_before: int = 0) -> dict[str, Any]:

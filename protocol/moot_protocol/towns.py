@@ -55,7 +55,8 @@ class TownStanding(NamedTuple):
     """Its 32-byte key, the author of its charter."""
     name: str
     """What its admitter calls it, else what it calls itself; of the founder what the recovery key's charter or its own
-    admits it as, which may be nothing; `recovery` of the recovery key."""
+    admits it as, which may be nothing; `recovery` of the recovery key. Where a town's key stands for a name it has
+    none."""
     role: Role | None
     """The most that its replicas may do; None where it has no part in the plane. The recovery key's is admin, but it
     only admits and removes."""

@@ -73,7 +73,7 @@ def test_keys_come_from_the_entropy_given(make: Make) -> None:
 def test_a_key_that_is_not_there_is_not_found(keys: KeyStore, ask: Callable[[KeyStore], object]) -> None:
     with pytest.raises(RefusedError) as caught:
         ask(keys)
-    assert caught.value.code is Code.NOT_FOUND
+    assert (caught.value.code, "from a backup" in caught.value.hint) == (Code.NOT_FOUND, True)
     keys.create("replica")
     with pytest.raises(RefusedError) as caught:
         ask(keys)

@@ -8,8 +8,9 @@ from typing import Protocol
 
 import pytest
 
-from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.errors import Code, MalformedError
 from moot_protocol.limits import MIB
+from moot_testkit.refusals import awaited_refusal
 from mootd.edges.git.names import ref_name
 from mootd.edges.git.remote import GitRemote
 from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
@@ -109,13 +110,6 @@ def alice(place: Place) -> RefRemote:
 @pytest.fixture
 def bob(place: Place) -> RefRemote:
     return place.replica("bob")
-
-
-async def refused(awaitable: object) -> RefusedError:
-    with pytest.raises(RefusedError) as caught:
-        await awaitable  # type: ignore[misc]
-    assert caught.value.message
-    return caught.value
 
 
 async def all_of(reader: RefRemote, topic: bytes = TOPIC) -> dict[Ref, list[bytes]]:
@@ -219,7 +213,7 @@ async def test_what_every_replica_pushes_reaches_all(place: Place) -> None:
 async def test_what_no_reader_would_take_is_refused(
     alice: RefRemote, bob: RefRemote, frames: list[bytes], code: Code
 ) -> None:
-    assert (await refused(alice.push(REF, frames))).code is code
+    assert (await awaited_refusal(alice.push(REF, frames))).code is code
     assert await all_of(bob) == {}
 
 
@@ -227,7 +221,7 @@ async def test_a_remote_that_is_gone_cannot_be_used(place: Place, alice: RefRemo
     await alice.push(REF, [b"one"])
     place.vanish()
     for call in (alice.fetch([TOPIC]), alice.push(REF, [b"two"]), alice.drop(REF)):
-        assert (await refused(call)).code in {Code.UNREACHABLE, Code.INVALID}
+        assert (await awaited_refusal(call)).code in {Code.UNREACHABLE, Code.INVALID}
 
 
 # -- Pushing again -----------------------------------------------------------------------------------------------
@@ -334,7 +328,7 @@ async def test_an_overwritten_ref_raises_an_alarm_and_is_a_conflict_for_its_send
     for reader in (alice, bob):
         found = await reader.fetch([TOPIC])
         assert (found.tips, [alarm.kind for alarm in found.alarms]) == ([other], [RefAlarm.WENT_BACK])
-    assert (await refused(alice.push(REF, [b"two"]))).code is Code.CONFLICT
+    assert (await awaited_refusal(alice.push(REF, [b"two"]))).code is Code.CONFLICT
     await alice.push(REF._replace(generation=2), [b"one", b"two"])
     assert (await all_of(bob))[REF._replace(generation=2)] == [b"one", b"two"]
 
@@ -371,7 +365,7 @@ async def test_a_commit_that_no_sender_pushes_is_malformed(place: Place, alice: 
     (tip,) = (await bob.fetch([TOPIC])).tips
     with pytest.raises(MalformedError):
         await bob.read(tip, None, PLENTY)
-    assert (await refused(alice.push(REF, [b"one"]))).code is Code.CONFLICT
+    assert (await awaited_refusal(alice.push(REF, [b"one"]))).code is Code.CONFLICT
 
 
 async def test_what_stands_before_a_strange_commit_can_be_read(place: Place, alice: RefRemote, bob: RefRemote) -> None:
@@ -383,7 +377,7 @@ async def test_what_stands_before_a_strange_commit_can_be_read(place: Place, ali
     assert await bob.read(tip, None, PLENTY) == ([b"one"], last.commit)
     with pytest.raises(MalformedError):
         await bob.read(tip, last.commit, PLENTY)
-    assert (await refused(alice.push(REF, [b"two"]))).code is Code.CONFLICT
+    assert (await awaited_refusal(alice.push(REF, [b"two"]))).code is Code.CONFLICT
 
 
 async def test_a_remote_may_be_closed_and_used_again(place: Place, alice: RefRemote) -> None:

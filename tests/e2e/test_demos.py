@@ -90,3 +90,10 @@ if os.environ.get("MOOT_SCALE") == "ci":
         command = [sys.executable, str(DEMOS / "federation.py"), "--installed"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_demo_of_a_file_that_is_not_there_says_so_before_it_sets_anything_up(tmp_path: Path) -> None:
+    command = [sys.executable, str(DEMOS / "run.py"), "--data", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True, env={"TMPDIR": str(tmp_path)}, check=False)
+    assert (done.returncode, done.stdout, "there is no file" in done.stderr) == (2, "", True)
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,8 @@ import pytest
 
 from moot.rpc import Client
 from moot_protocol.errors import MootError
-from moot_protocol.requests import Close, Create, IssueFields, ListIssues, Rebuild, Status
+from moot_protocol.machine_requests import Rebuild, Status
+from moot_protocol.requests import Close, Create, IssueFields, ListIssues
 from moot_testkit.machine import PROJECT, Machine, machine
 
 KILLS = int(os.environ.get("MOOT_KILLS") or (100 if os.environ.get("MOOT_SCALE") == "ci" else 10))

@@ -1,4 +1,4 @@
-"""The rules of acceptance within one town, each by an example; `test_held.py` tries random worlds."""
+"""The rules of acceptance within one town, each by an example; `test_acceptance_worlds.py` tries random worlds."""
 
 from typing import Any
 

@@ -25,6 +25,7 @@ from moot_protocol.crypto import BATCH_DOMAIN, SeedSigner, is_signed
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import Dot, Draft, Write, event_from_bytes
 from moot_protocol.merkle import root
+from moot_testkit.feeds import wire
 from moot_testkit.forging import (
     PLANE,
     SALT,
@@ -35,7 +36,7 @@ from moot_testkit.forging import (
     forged_skeleton,
     forged_values,
 )
-from moot_testkit.strategies import batch_bytes, batches, encodings
+from moot_testkit.strategies import batches, encodings
 
 STRANGER = SeedSigner(b"\x08" * 32)
 MAX = 2**64 - 1
@@ -62,9 +63,9 @@ def several(count: int, **other: Any) -> list[tuple[bytes, bytes | Ext]]:
 class TestRoundTrip:
     @given(batches())
     def test_what_is_sealed_is_what_is_read(self, batch: Batch) -> None:
-        again = decode_batch(batch_bytes(batch))
+        again = decode_batch(wire(batch))
         assert again == batch
-        assert batch_bytes(again) == batch_bytes(batch)
+        assert wire(again) == wire(batch)
 
     @given(batches())
     def test_header_signature_and_id_are_as_the_format_says(self, batch: Batch) -> None:
@@ -96,7 +97,7 @@ class TestRoundTrip:
     def test_authors_are_found_behind_their_index(self) -> None:
         building = builder()
         building.add(draft(over=(Dot(STRANGER.public, 1, b"leaf8..."),)), 1, SALT)
-        batch = decode_batch(batch_bytes(building.seal(SIGNER.sign)))
+        batch = decode_batch(wire(building.seal(SIGNER.sign)))
         assert [batch.author_of(index) for index in (0, 1)] == [SIGNER.public, STRANGER.public]
         assert building.authors == [SIGNER.public, STRANGER.public]
 
@@ -307,7 +308,7 @@ class TestOrderOfChecks:
 class TestTampering:
     @given(batches(), st.data())
     def test_one_bit_changed_anywhere_is_found(self, batch: Batch, data: st.DataObject) -> None:
-        good = bytearray(batch_bytes(batch))
+        good = bytearray(wire(batch))
         good[data.draw(st.integers(0, len(good) - 1))] ^= 1 << data.draw(st.integers(0, 7))
         refusal(bytes(good))
 
@@ -352,7 +353,7 @@ class TestBuilder:
         for hlc in range(1, limits.BATCH_EVENTS + 1):
             assert building.add(draft(), hlc, SALT)
         assert building.add(draft(), 999, SALT) is None
-        assert len(decode_batch(batch_bytes(building.seal(SIGNER.sign))).events) == limits.BATCH_EVENTS
+        assert len(decode_batch(wire(building.seal(SIGNER.sign))).events) == limits.BATCH_EVENTS
 
     @given(st.lists(st.tuples(st.integers(0, 60_000), st.integers(0, 300)), min_size=1, max_size=12), st.integers(0, 9))
     def test_no_draft_is_lost_and_every_batch_is_accepted(self, sizes: list[tuple[int, int]], seed: int) -> None:
@@ -382,7 +383,7 @@ class TestBuilder:
 
     @staticmethod
     def _accepted(building: BatchBuilder, written: list[Any]) -> tuple[bytes, int]:
-        data = batch_bytes(building.seal(SIGNER.sign))
+        data = wire(building.seal(SIGNER.sign))
         batch = decode_batch(data)
         assert len(data) <= limits.BATCH_BYTES
         for event in batch.events:
@@ -408,7 +409,7 @@ class TestBuilder:
         assert building.add(draft("x" * 60_000), 1, SALT)
         assert building.add(draft("x" * 30_000, over), 2, SALT) is None
         assert building.add(draft("x" * 30_000, over[:40]), 2, SALT)
-        decode_batch(batch_bytes(building.seal(SIGNER.sign)))
+        decode_batch(wire(building.seal(SIGNER.sign)))
 
     def test_an_event_that_names_more_authors_than_a_batch_holds_is_refused(self) -> None:
         over = tuple(Dot(i.to_bytes(32, "big"), 1, b"leaf8...") for i in range(limits.BATCH_AUTHORS))
@@ -422,7 +423,7 @@ class TestBuilder:
         room = limits.EVENT_BYTES - len(event.skeleton_bytes) - len(event.values_bytes or b"")
         building = builder()
         assert building.add(draft("x" * (65_000 + room)), 1, SALT)
-        decode_batch(batch_bytes(building.seal(SIGNER.sign)))
+        decode_batch(wire(building.seal(SIGNER.sign)))
 
 
 class TestLink:
@@ -430,12 +431,12 @@ class TestLink:
     def test_it_says_what_the_header_says(self, batch: Batch) -> None:
         header = batch.header
         expected = Link(header.author, header.first, header.last, header.prev, batch.id)
-        assert batch_link(batch_bytes(batch)) == expected
+        assert batch_link(wire(batch)) == expected
 
     @given(batches(), st.binary(min_size=64, max_size=64))
     def test_it_looks_at_neither_events_nor_signature(self, batch: Batch, signature: bytes) -> None:
         data = encode([1, batch.header_bytes, signature, []])
-        assert batch_link(data) == batch_link(batch_bytes(batch))
+        assert batch_link(data) == batch_link(wire(batch))
 
     @pytest.mark.parametrize("data", [b"", b"\xc0", encode([1, b"no header", b"", []]), encode([2, b"", b"", []])])
     def test_what_has_no_header_has_none(self, data: bytes) -> None:

@@ -16,8 +16,8 @@ from moot_protocol.branches import (
     previous_of,
 )
 from moot_protocol.errors import Code, MootError
-from moot_protocol.held import HeldBatches
 from moot_testkit.feeds import FeedWriter, Town, note
+from moot_testkit.held import HeldBatches
 from moot_testkit.settling import TOWN, branches, held
 
 

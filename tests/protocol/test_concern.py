@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from moot_protocol.acceptance import Accepted, settle_author
 from moot_protocol.concern import change_between, names_of
-from moot_protocol.held import HeldBatches
 from moot_protocol.kinds import Role
 from moot_protocol.levels import Readings, read_towns
 from moot_protocol.towns import Towns
 from moot_testkit.feeds import FeedWriter, Town, note, signer
+from moot_testkit.held import HeldBatches
 from moot_testkit.town_worlds import town_worlds
 
 

@@ -131,8 +131,9 @@ class TestBuilding:
 
     @pytest.mark.parametrize("where", ["actor", "entity"])
     def test_names_that_utf8_cant_hold_are_refused(self, where: str) -> None:
+        names: dict[str, Any] = {where: "a\udc80"}
         with pytest.raises(RefusedError):
-            build(Write("title", "a"), **{where: "a\udc80"})  # type: ignore[arg-type]
+            build(Write("title", "a"), **names)
 
     def test_values_may_nest_as_deep_as_readers_go(self) -> None:
         value: Any = None

@@ -15,6 +15,7 @@ from moot_protocol.ids import (
     key_begins,
     key_from_text,
     key_text,
+    line_problem,
 )
 from moot_protocol.limits import ENTITY_BYTES, ID_PREFIX_CHARS, KEY_BYTES
 from moot_testkit.strategies import hashes
@@ -162,3 +163,8 @@ def test_a_key_is_meant_by_its_beginning_from_four_characters_on(key: bytes, oth
     assert [key_begins(key, text[:chars]) for chars in range(44)] == [False] * 4 + [True] * 40
     assert not key_begins(key, text + "!")
     assert key_begins(other, text) == (other == key)
+
+
+def test_a_name_on_one_line_has_no_line_breaks_and_no_control_characters() -> None:
+    assert line_problem("Ada Łovelace 🚀") is None
+    assert all(line_problem(f"a{c}b") for c in ("\n", "\r", "\t", "\x1b", "\x85", "\ud800"))

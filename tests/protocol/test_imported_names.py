@@ -5,7 +5,8 @@ import pytest
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.imported_names import names_in_lines
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Import, ImportEdits, ListIssues
+from moot_protocol.requests import ListIssues
+from moot_protocol.transfer_requests import Import, ImportEdits
 
 PLAIN = b'{"id":"mt-1","title":"One"}'
 LINKED = (

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.listing import Page
+from moot_protocol.machine_requests import Ping
 from moot_protocol.methods import REQUESTS
-from moot_protocol.requests import Create, IssueFields, ListIssues, Ping, Show, WorkspaceInfo
+from moot_protocol.requests import Create, IssueFields, ListIssues, Show, WorkspaceInfo
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),

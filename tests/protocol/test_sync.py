@@ -10,10 +10,10 @@ from moot_protocol.acceptance import settle
 from moot_protocol.batch import Batch
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.frontier import FrontierBody
-from moot_protocol.held import HeldBatches
 from moot_protocol.messages import Batches, ForkProof, Want, decode_message, fork_proof
 from moot_protocol.sync import DigestAlarm, ForkSeen, InStep, Send, Session, Store
 from moot_testkit.feeds import FeedWriter, Town, note, signer, stripped
+from moot_testkit.held import HeldBatches
 from moot_testkit.synclog import MemoryLog, Peer, deliver_all, settle_down
 from moot_testkit.worlds import held_of, worlds
 

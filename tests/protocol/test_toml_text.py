@@ -1,8 +1,10 @@
 """TOML that somebody wrote is read with errors that say where."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from moot_protocol.toml_text import DocumentError, Table, lines_of_tables, read_toml
+from moot_protocol.toml_text import DocumentError, Table, lines_of_tables, quoted, read_toml
 
 
 def refused(text: str, lines_before: int = 0) -> DocumentError:
@@ -78,3 +80,8 @@ def test_lines_of_tables_are_told_only_where_they_are_certain() -> None:
     with_string = 'note = """\n[[steps]]\n"""\n[[steps]]\nid = "a"\n'
     tables = Table(read_toml(with_string)).tables("steps", lines_of_tables(with_string, "steps"))
     assert [table.line for table in tables] == [0]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["\x7f", "\x00\x1f", "😀", '"\\\n\t']))
+def test_a_quoted_text_is_read_as_it_was(text: str) -> None:
+    assert read_toml(f"a = {quoted(text)}") == {"a": text}

@@ -7,11 +7,11 @@ from moot_protocol.branches import Pin
 from moot_protocol.charter import End
 from moot_protocol.errors import MalformedError
 from moot_protocol.event import Event
-from moot_protocol.held import HeldBatches
 from moot_protocol.kinds import Role
 from moot_protocol.levels import read_towns
 from moot_protocol.towns import Towns, certified, is_above, pin_on, pins_of, speaks_for, town_of
 from moot_testkit.feeds import FeedWriter, Guest, Town, note, seed
+from moot_testkit.held import HeldBatches
 from moot_testkit.settling import held
 
 

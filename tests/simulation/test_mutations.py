@@ -24,7 +24,6 @@ from mootd.engine import receive as receiving
 from mootd.engine import unit as units
 from mootd.engine.aside import Aside
 from mootd.engine.cycles import Cutter
-from mootd.engine.exchange import StoredLog
 from mootd.engine.graph import Graph
 from mootd.engine.log import FeedRow
 from mootd.engine.receive import Outcome, _Receiver
@@ -32,6 +31,7 @@ from mootd.engine.record import Merge, Record
 from mootd.engine.replica import Replica
 from mootd.engine.rows import Row, RowMaker
 from mootd.engine.state import State
+from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 from mootd.engine.views import ViewWriter
 from mootd.store.memory_store import CrashError, MemoryWrite

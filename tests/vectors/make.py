@@ -32,7 +32,7 @@ from moot_protocol.digest import Digest, place_prefix, place_suffix, term
 from moot_protocol.epoch import build_epoch, epoch_from_value, open_epoch
 from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.fold import Placed, fold
-from moot_protocol.frame import FRAME_DOMAIN, epoch_id, open_frame, seal, sealed_bytes
+from moot_protocol.frame import FRAME_DOMAIN, epoch_id, open_frame, padded, seal
 from moot_protocol.frontier import Entry, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.genesis import PlaneKind, build_genesis, plane_id
 from moot_protocol.ids import key_text
@@ -346,7 +346,7 @@ def frame_vector() -> dict[str, Any]:
     vectors: dict[str, Any] = {}
     for name, message in MESSAGES.items():
         body = b"\1" + len(COMPRESSED).to_bytes(4, "big") + COMPRESSED
-        plaintext = body.ljust(sealed_bytes(len(COMPRESSED)) - sealed_bytes(0) + 5, b"\0")
+        plaintext = body.ljust(padded(len(body)), b"\0")
         ciphertext = siv.encrypt(PLANE_KEY, FRAME_NONCE, plaintext, bound)
         frame = encode([1, TOPIC, epoch_id(PLANE_KEY), FRAME_NONCE, ciphertext])
         if name == "as it is":

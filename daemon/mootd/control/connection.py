@@ -20,8 +20,8 @@ from typing import Any, Final, Protocol, cast
 from moot_protocol import rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.machine_requests import Events
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Events
 from mootd.control.hosting import ConsoleChannel, HostedTerminal
 from mootd.control.ports import ConsoleHost, Dispatcher, Gate, Observer, Settings
 

@@ -14,8 +14,9 @@ from moot_protocol.limits import BATCH_BYTES
 from moot_protocol.messages import build_batches, build_fork
 from mootd.engine import carried as carrying
 from mootd.engine.carried import NOTHING, Carried, places_of
-from mootd.engine.exchange import SharedPlane, StoredLog
 from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 
 BATCHES: Final = "batches"

@@ -5,7 +5,7 @@ that wrote it; nothing that stands in a text, and no name that an actor gave its
 other town has written nothing is looked at.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 from moot_protocol.codec import encode
@@ -17,11 +17,11 @@ from moot_protocol.policies import rank
 from moot_protocol.register import Sibling
 from mootd.engine import layout
 from mootd.engine.charters import towns_of
-from mootd.engine.exchange import Snapshot
 from mootd.engine.log import FeedRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.record import Record
 from mootd.engine.state import State
-from mootd.engine.towns import own_name
+from mootd.engine.towns import own_name, told_apart
 from mootd.store.port import Reader, Table
 
 ORIGIN: Final = "_origin"
@@ -50,6 +50,8 @@ class Origins:
         self._replica = replica
         self._reader = reader
         self._foreign: Mapping[int, FeedRow] | None = None
+        self._bearers: dict[str, set[bytes]] | None = None
+        self._called: dict[tuple[int, bytes], str] = {}
 
     @property
     def is_needed(self) -> bool:
@@ -129,8 +131,27 @@ class Origins:
         }
 
     def town_name(self, plane: int, town: bytes) -> str:
-        """What a town is called on a plane; empty where nobody has said."""
+        """What a town is called on a plane; empty where nobody has said.
+
+        Where another town is called the same, on whatever plane, a part of its key follows that tells them apart.
+        """
+        called = self._called.get((plane, town))
+        if called is None:
+            name = self._name(plane, town)
+            called = self._called[plane, town] = told_apart(name, town, self._others(name, town)) if name else ""
+        return called
+
+    def _name(self, plane: int, town: bytes) -> str:
         return self._names(plane).get(town, "") or own_name(self._reader, town)
+
+    def _others(self, name: str, town: bytes) -> Set[bytes]:
+        """The other towns of this name: one that was removed is no longer taken for whoever bears it now."""
+        if self._bearers is None:
+            self._bearers = {}
+            for row in list(self._replica.feeds.values()):
+                if row.kind == CHARTER and row.n and not row.ended and row.plane in self._replica.planes:
+                    self._bearers.setdefault(self._name(row.plane, row.author), set()).add(row.author)
+        return self._bearers.get(name, set()) - {town}
 
     def _names(self, plane: int) -> Mapping[bytes, str]:
         """What the charters of a plane call its towns, read anew only where one of them has grown."""
@@ -140,7 +161,7 @@ class Origins:
         known = self._replica.town_names.get(plane)
         if known is not None and known[0] == state:
             return known[1]
-        towns = towns_of(Snapshot(self._reader), self._replica.planes[plane])
+        towns = towns_of(LogSnapshot(self._reader), self._replica.planes[plane])
         names = {key: standing.name for key, standing in towns.items()}
         self._replica.town_names[plane] = (state, names)
         return names

@@ -21,8 +21,8 @@ from moot_protocol.towns import Charter, Towns
 from mootd.engine import layout
 from mootd.engine.aside import whole_batch
 from mootd.engine.entities import Entities
-from mootd.engine.exchange import Snapshot
 from mootd.engine.log import FeedRow, StoredEvent, damaged
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.record import decode_record
 from mootd.engine.replica import Replica
 from mootd.engine.stored_feeds import StoredFeeds
@@ -126,7 +126,7 @@ class Prover:
         """The towns of a feed's plane, read once."""
         towns = self._towns.get(row.plane)
         if towns is None:
-            feeds = StoredFeeds(Snapshot(self._entities.reader), row.plane)
+            feeds = StoredFeeds(LogSnapshot(self._entities.reader), row.plane)
             towns = read_towns(self._replica.planes[row.plane].id, feeds)
             if towns is None:
                 raise damaged("the plane's genesis is missing")

@@ -20,7 +20,7 @@ from mootd.engine.issues.claims import unclaim
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_planes
-from mootd.engine.towns import name_of
+from mootd.engine.towns import is_called, name_of
 from mootd.engine.unit import Unit
 
 
@@ -46,7 +46,7 @@ def machines_meant(unit: Unit, typed: str) -> set[bytes]:
             author, town = member.row.author, member.row.town
             if key_begins(author, typed):
                 machines.add(author)
-            if key_begins(town, typed) or (typed and name_of(unit, plane, town) == typed):
+            if key_begins(town, typed) or is_called(town, {name_of(unit, plane, town)} - {""}, typed):
                 towns.setdefault(town, set()).add(author)
     if len(machines) + len(towns) > 1:
         raise RefusedError(f"{typed} may mean several machines or towns", code=Code.AMBIGUOUS, hint="say more of it")

@@ -37,9 +37,10 @@ class Recovered(NamedTuple):
     town: bytes
     """The town that takes the founder's place."""
     removed: list[bytes]
-    """The founder, and who else stood in its place on the plane that was named."""
+    """The founder, and who else stood in its place on any of the planes."""
     recovery: bytes
     planes: list[PlaneRow]
+    """All that name the recovery key, not only the one that was named."""
     epoch: bytes
     """The new epoch of the plane that was named; empty where it was never sealed."""
 
@@ -82,8 +83,8 @@ def recover(unit: Unit, plane: PlaneRow, recovery: Signer) -> Recovered:
     done = {each.number: _recover(unit, each, recovery, successor) for each in planes}
     if successor.machine is not None:
         _go_on_elsewhere(unit, planes, successor.machine)
-    removed, epoch = done[plane.number]
-    return Recovered(successor.town.public, removed, recovery.public, planes, epoch)
+    removed = dict.fromkeys(town for towns, _ in done.values() for town in towns)
+    return Recovered(successor.town.public, list(removed), recovery.public, planes, done[plane.number][1])
 
 
 def _successor(unit: Unit, plane: PlaneRow, founder: bytes) -> _Successor:

@@ -13,8 +13,8 @@ import msgspec
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import SYNC_MODES
 from mootd.engine import layout
-from mootd.engine.exchange import SharedPlane
 from mootd.engine.log import encode_row
+from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 

@@ -11,9 +11,9 @@ from moot_protocol.ids import key_from_text, key_text
 from moot_protocol.kinds import REPLICA, Role
 from moot_protocol.policies import latest
 from mootd.engine import layout
+from mootd.engine.commit import Commit
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
-from mootd.engine.exchange import Commit
 from mootd.engine.log import PlaneRow
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit

@@ -11,7 +11,6 @@ from moot_protocol.ids import key_text
 from moot_protocol.membership_requests import Members
 from moot_protocol.request_base import Request
 from mootd.engine import federation, layout
-from mootd.engine.exchange import SharedPlane, StoredLog
 from mootd.engine.issues.conflicts import conflicting_issues
 from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
@@ -20,6 +19,8 @@ from mootd.engine.messages import Post
 from mootd.engine.origins import KEY_CHARS
 from mootd.engine.planes import labels_of
 from mootd.engine.remotes import mode_of, remotes
+from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.stored_log import StoredLog
 from mootd.service.document_reads import DOCUMENT_READS
 from mootd.service.membership_reads import MEMBERSHIP_READS
 from mootd.service.snapshot import Snapshot
@@ -72,7 +73,7 @@ def _summary(snapshot: Snapshot, plane: PlaneRow) -> bytes:
 
 
 def _town(town: dict[str, Any]) -> dict[str, Any]:
-    names = ("town", "name", "role", "state", "is_own")
+    names = ("town", "name", "town_name", "role", "state", "is_own")
     last_seen = max((member["last_seen_ms"] for member in town["members"]), default=0)
     return {name: town[name] for name in names} | {"replicas": len(town["members"]), "last_seen_ms": last_seen}
 

@@ -12,11 +12,10 @@ from moot_protocol.ids import key_begins, key_text
 from moot_protocol.membership_requests import Forks
 from moot_protocol.towns import FOUNDER_DEPTH, RECOVERY_DEPTH
 from mootd.engine.charters import towns_of
-from mootd.engine.exchange import Snapshot as Source
 from mootd.engine.forks import Branch, Fork, forks_of
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.planes import plane_meant
-from mootd.engine.towns import name_of
 from mootd.service.snapshot import Snapshot
 
 EVENTS_TOLD: Final = 100
@@ -27,9 +26,9 @@ _PARSED: Final = kinds.CHARTER_KINDS - {kinds.GENESIS}
 def forks(snapshot: Snapshot, request: Forks) -> list[dict[str, Any]]:
     """The forked feeds of a plane, or of all."""
     rows = list(snapshot.replica.planes.values())
-    source = Source(snapshot.reader)
+    source = LogSnapshot(snapshot.reader)
     planes = [plane_meant(rows, request.plane)] if request.plane else rows
-    return [_document(source, plane, fork) for plane in planes for fork in forks_of(source, plane)]
+    return [_document(snapshot, source, plane, fork) for plane in planes for fork in forks_of(source, plane)]
 
 
 def fork_meant(found: Iterable[tuple[PlaneRow, Fork]], typed: str) -> tuple[PlaneRow, Fork]:
@@ -48,13 +47,13 @@ def fork_meant(found: Iterable[tuple[PlaneRow, Fork]], typed: str) -> tuple[Plan
     return meant[0]
 
 
-def _document(source: Source, plane: PlaneRow, fork: Fork) -> dict[str, Any]:
+def _document(snapshot: Snapshot, source: LogSnapshot, plane: PlaneRow, fork: Fork) -> dict[str, Any]:
     return {
         "plane": plane.name,
         "author": key_text(fork.row.author),
         "kind": "charter" if fork.is_charter else "replica",
         "town": key_text(fork.town) if fork.town else "",
-        "town_name": name_of(source, plane, fork.town),
+        "town_name": snapshot.origins.town_name(plane.number, fork.town),
         "first": fork.row.forked_at,
         "is_settled": fork.row.ended,
         "settled_by": _settled_by(source, plane, fork),
@@ -62,7 +61,7 @@ def _document(source: Source, plane: PlaneRow, fork: Fork) -> dict[str, Any]:
     }
 
 
-def _settled_by(source: Source, plane: PlaneRow, fork: Fork) -> str:
+def _settled_by(source: LogSnapshot, plane: PlaneRow, fork: Fork) -> str:
     """Who can say which history counts: whoever stands above the feed."""
     standing = towns_of(source, plane).get(fork.town)
     if not fork.is_charter:

@@ -13,14 +13,28 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import NUDGE
 from moot_protocol.mail_requests import BOXES, AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
 from moot_protocol.request_base import Request
-from mootd.engine.messages import Message, Post, acknowledge, note_told, nudge, post_of, send, untold
+from mootd.engine.messages import (
+    Message,
+    Post,
+    acknowledge,
+    is_known,
+    note_told,
+    nudge,
+    post_of,
+    send,
+    told_here,
+    untold,
+)
 from mootd.engine.origins import KEY_CHARS, ORIGIN, Origins
 from mootd.engine.planes import issue_planes, labels_of
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
+from mootd.store.port import Reader
 
 
-def _told(post: Post, origins: Origins, labels: dict[int, str], message: Message, actor: str) -> dict[str, Any]:
+def _told(
+    reader: Reader, post: Post, origins: Origins, labels: dict[int, str], message: Message, actor: str
+) -> dict[str, Any]:
     town = ""
     if message.town:
         town = origins.town_name(message.plane.number, message.town) or key_text(message.town)[:KEY_CHARS]
@@ -37,13 +51,18 @@ def _told(post: Post, origins: Origins, labels: dict[int, str], message: Message
         "reply_to": message.reply_to,
         "is_acked": post.is_acked(message, actor),
         "acks": post.acked_by(message),
+        "told": told_here(reader, message) if message.kind == NUDGE else [],
     } | ({} if origin is None else {ORIGIN: origin})
 
 
 # -- Writing -----------------------------------------------------------------------------------------------------
 def _answered(unit: Unit, message: Message, actor: str) -> dict[str, Any]:
     labels = labels_of(issue_planes(unit.replica.planes))
-    return _told(post_of(unit), Origins(unit.replica, unit.transaction), labels, message, actor)
+    return _told(unit.transaction, post_of(unit), Origins(unit.replica, unit.transaction), labels, message, actor)
+
+
+def _sent(unit: Unit, message: Message, actor: str) -> dict[str, Any]:
+    return _answered(unit, message, actor) | {"is_known": is_known(unit, message)}
 
 
 def _ack(unit: Unit, request: AckMail) -> list[dict[str, Any]]:
@@ -57,7 +76,7 @@ def _post(snapshot: Snapshot) -> Post:
 
 def _shown(snapshot: Snapshot, post: Post, messages: list[Message], actor: str) -> list[dict[str, Any]]:
     labels = labels_of(issue_planes(snapshot.replica.planes))
-    return [_told(post, snapshot.origins, labels, message, actor) for message in messages]
+    return [_told(snapshot.reader, post, snapshot.origins, labels, message, actor) for message in messages]
 
 
 def _mail(snapshot: Snapshot, request: Mail) -> list[dict[str, Any]]:
@@ -88,8 +107,8 @@ def nudges_for(snapshot: Snapshot, actor: str) -> list[dict[str, Any]]:
 MAIL_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {Mail: _mail, ReadMail: _read}
 """What each reading request about messages is answered with."""
 MAIL_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
-    SendMail: lambda unit, request: _answered(unit, send(unit, request), request.actor),
-    Nudge: lambda unit, request: _answered(unit, nudge(unit, request), request.actor),
+    SendMail: lambda unit, request: _sent(unit, send(unit, request), request.actor),
+    Nudge: lambda unit, request: _sent(unit, nudge(unit, request), request.actor),
     AckMail: _ack,
     NudgesTold: lambda unit, request: {"told": note_told(unit, request)},
 }

@@ -35,7 +35,8 @@ def _plane(snapshot: Snapshot, project: str, plane: str) -> PlaneRow:
     if plane:
         return issue_plane_meant(planes, plane)
     projects = snapshot.replica.projects
-    return next((row for row in issue_planes(planes) if (row.number, project) in projects), snapshot.replica.ledger)
+    holding = (row for row in issue_planes(planes) if (row.number, project) in projects)
+    return next(holding, None) or snapshot.replica.ledger
 
 
 def _shelf(snapshot: Snapshot, kind: str, project: str, plane: str) -> Shelf:
@@ -72,7 +73,7 @@ def _origin(snapshot: Snapshot, plane: PlaneRow, kept: Kept) -> dict[str, Any]:
 def _settings(snapshot: Snapshot, request: Settings) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for scope, project in (("town", ""), ("project", request.project)):
-        if project or scope == "town":
+        if project or (scope == "town" and snapshot.replica.settings_plane):
             plane = _plane(snapshot, project, request.plane) if project else snapshot.replica.ledger
             for kept in _shelf(snapshot, SETTING, project, request.plane).all(request.prefix):
                 said = {"key": kept.key, "value": kept.text, "of": scope, "conflict": kept.conflict}

@@ -25,7 +25,7 @@ def _lists(kind: type[L], snapshot: Snapshot, plane: str) -> L:
     issues = snapshot.issues_of(plane) if plane else every
     replica = snapshot.replica
     projects = dict(replica.projects)
-    return kind(issues, every.names, projects, snapshot.now_ms, replica.rows, ledger=replica.ledger.number)
+    return kind(issues, every.names, projects, snapshot.now_ms, replica.rows, ledger=replica.settings_plane)
 
 
 QUERY_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {

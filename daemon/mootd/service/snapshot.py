@@ -65,4 +65,4 @@ class Snapshot:
         every, replica = self.issues, self.replica
         issues = self.issues_of(plane) if plane else every
         projects = dict(replica.projects)
-        return Lists(issues, every.names, projects, self.now_ms, replica.rows, ledger=replica.ledger.number)
+        return Lists(issues, every.names, projects, self.now_ms, replica.rows, ledger=replica.settings_plane)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from moot_protocol.checks import checked
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_ENTRY_MS, SPOOL_FILES
 from moot_protocol.spool import DAY_MS
 from mootd.edges.spool_folder import standing_of
@@ -60,12 +61,7 @@ def spool_checks(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         told = spool["problem"] or f"{spool['waiting']} of {SPOOL_FILES} commands wait{refused}"
         is_well = not (spool["problem"] or spool["refused"] or _is_nearly_full(spool))
         hint = spool["hint"] or f"see {spool['folder']}/.moot/spool/refused and the daemon's log"
-        yield {
-            "check": f"spool of {spool['project']} works",
-            "ok": is_well,
-            "detail": f"{told} in {spool['folder']}",
-            "hint": "" if is_well else hint,
-        }
+        yield checked(f"spool of {spool['project']} works", is_well, f"{told} in {spool['folder']}", hint)
 
 
 def _is_nearly_full(spool: dict[str, Any]) -> bool:

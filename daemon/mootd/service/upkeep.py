@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.machine_requests import Rebuild as RebuildRequest
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Rebuild as RebuildRequest
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.unit import Unit
 

@@ -16,7 +16,6 @@ from moot_protocol.requests import (
     Close,
     Create,
     Delete,
-    ImportEdits,
     InitProject,
     RemoveEdge,
     Reopen,
@@ -26,6 +25,7 @@ from moot_protocol.requests import (
     Update,
 )
 from moot_protocol.share_requests import Share, Unshare
+from moot_protocol.transfer_requests import ImportEdits
 from mootd.engine import layout
 from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.conflicts import resolve

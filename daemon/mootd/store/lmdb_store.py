@@ -51,21 +51,14 @@ _READ_ALL: Final = (
 )
 _DATA: Final = "data.mdb"
 _READER_TABLE: Final = "lock.mdb"
+_DAMAGE: Final = (
+    lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.VersionMismatchError, lmdb.IncompatibleError,
+    lmdb.PanicError,
+)  # fmt: skip
 _CAUSES: Final[tuple[tuple[Code, tuple[type[lmdb.Error], ...], frozenset[int]], ...]] = (
     (Code.STORE_FULL, (lmdb.MapFullError,), frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})),
     (Code.STORE_READ_ONLY, (), frozenset({errno.EROFS, errno.EACCES, errno.EPERM})),
-    (
-        Code.STORE_DAMAGED,
-        (
-            lmdb.InvalidError,
-            lmdb.CorruptedError,
-            lmdb.PageNotFoundError,
-            lmdb.VersionMismatchError,
-            lmdb.IncompatibleError,
-            lmdb.PanicError,
-        ),
-        frozenset({errno.EIO}),
-    ),
+    (Code.STORE_DAMAGED, _DAMAGE, frozenset({errno.EIO})),
     (Code.NOT_FOUND, (), frozenset({errno.ENOENT})),
     (Code.LIMIT, (lmdb.BadValsizeError,), frozenset()),
     (Code.BUSY, (lmdb.ReadersFullError, lmdb.MemoryError), frozenset()),
@@ -492,6 +485,8 @@ def _translated(error: lmdb.Error | OSError, folder: Path) -> MootError:
         number, reason = getattr(error, "code", 0), str(error)  # our own has no number
     else:
         number, reason = error.errno or 0, error.strerror or ""
+    if isinstance(error, lmdb.BadTxnError) and number:  # LMDB's own word: an earlier read of it met a bad page
+        return refused(Code.STORE_DAMAGED, folder, "a page of it can't be read")
     if number == errno.EIO and ran_out_of_space(folder / _DATA):
         number = errno.ENOSPC
     for code, kinds, numbers in _CAUSES:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Close, Events, Ping, Show
-from moot_testkit.control import PATIENCE, Daemon, Gate, raw_client, serving, until
+from moot_protocol.machine_requests import Events, Ping
+from moot_protocol.requests import Close, Show
+from moot_testkit.control import PATIENCE, Daemon, Gate, error_of, raw_client, serving, until
 from mootd.control.connection import BURST
 from mootd.control.ports import Settings
 
@@ -34,10 +35,6 @@ def shared() -> Iterator[Daemon]:
 def daemon() -> Iterator[Daemon]:
     with serving() as daemon:
         yield daemon
-
-
-def error_of(message: Any) -> tuple[int, str]:
-    return message["id"], message["error"]["code"]
 
 
 # -- Requests ----------------------------------------------------------------------------------------------------

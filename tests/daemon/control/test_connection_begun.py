@@ -8,7 +8,7 @@ import pytest
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Show
-from moot_testkit.control import Daemon, raw_client, serving, until
+from moot_testkit.control import Daemon, error_of, raw_client, serving, until
 from mootd.control.ports import Answered
 
 SHOW = {"ids": ["a"]}
@@ -47,10 +47,6 @@ def daemon() -> Iterator[Daemon]:
 @pytest.fixture
 def held(daemon: Daemon) -> Held:
     return Held(daemon)
-
-
-def error_of(message: Any) -> tuple[int, str]:
-    return message["id"], message["error"]["code"]
 
 
 def test_it_is_answered_when_it_is_done_and_others_meanwhile(daemon: Daemon, held: Held) -> None:

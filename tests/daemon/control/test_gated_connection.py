@@ -12,17 +12,13 @@ from moot.console.terminal import Facts
 from moot_protocol import rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Events, Ping
-from moot_testkit.control import Daemon, RawClient, raw_client, serving
+from moot_protocol.machine_requests import Events, Ping
+from moot_testkit.control import Daemon, RawClient, error_of, raw_client, serving
 from moot_testkit.gates import GOOD, USER, StubGate
 from mootd.control.hosting import HostedTerminal
 from mootd.control.ports import Settings
 
 SHOW = {"ids": ["a"]}
-
-
-def error_of(message: Any) -> tuple[int, str]:
-    return message["id"], message["error"]["code"]
 
 
 @contextmanager

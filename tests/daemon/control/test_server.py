@@ -7,7 +7,8 @@ import pytest
 
 from moot.console.terminal import Facts
 from moot_protocol import rpc
-from moot_protocol.requests import Show, Stop
+from moot_protocol.machine_requests import Stop
+from moot_protocol.requests import Show
 from moot_testkit.control import PATIENCE, Answers, Commands, Daemon, Gate, Notes, raw_client, serving, short_folder
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import listening

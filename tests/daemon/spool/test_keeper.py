@@ -1,6 +1,7 @@
 """A keeper: takes what comes, and lets the snapshot follow without writing it all the time."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -25,10 +26,10 @@ class Kept:
         )
         made = snapshot_body
 
-        def counted(*arguments: object) -> bytes:
+        def counted(*arguments: Any) -> bytes:
             self.made += 1
             self.site.api.clock.advance(self.cost_ms)
-            return made(*arguments)  # type: ignore[arg-type]
+            return made(*arguments)
 
         monkeypatch.setattr(keeping, "snapshot_body", counted)
 

@@ -101,8 +101,9 @@ def test_many_are_taken_in_several_looks(site: SpoolSite, monkeypatch: pytest.Mo
 
 
 # -- Once --------------------------------------------------------------------------------------------------------
-def test_a_command_that_is_put_back_is_refused_as_a_replay(site: SpoolSite) -> None:
-    name = site.put(create("one"))
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_command_that_is_put_back_is_refused_as_a_replay(site: SpoolSite, awaited: bool) -> None:
+    name = site.put(create("one"), awaited=awaited)
     data = (site.path / COMMANDS / name).read_bytes()
     site.take()
     (site.path / COMMANDS / name).write_bytes(data)

@@ -12,10 +12,13 @@ import lmdb
 import pytest
 
 from moot_protocol.errors import Code
-from moot_testkit.stores import TRY_TO_OPEN, fill, held, opened, python, refusal
+from moot_testkit.refusals import refusal
+from moot_testkit.stores import TRY_TO_OPEN, fill, held, opened, python
 from mootd.store.port import Table
 
 EVENTS, META = Table.EVENTS, Table.META
+BRANCH, OVERFLOW = 1, 4
+"""Flags of LMDB's pages."""
 KILLS = 60 if os.environ.get("MOOT_SCALE") == "ci" else 6
 
 
@@ -64,6 +67,23 @@ def test_a_file_that_rightly_ends_early_opens(tmp_path: Path) -> None:
             assert list(reader.scan(META, b"")) == rows
         store.close()
     assert found
+
+
+def test_whatever_is_read_after_a_bad_page_says_that_the_store_is_damaged_too(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    fill(store, 0, 500)
+    store.close()
+    data = bytearray((tmp_path / "data.mdb").read_bytes())
+    page = next(at for at in range(3 * 4096, len(data), 4096) if data[at + 10] == BRANCH)
+    data[page + 10] = OVERFLOW
+    (tmp_path / "data.mdb").write_bytes(data)
+    store = opened(tmp_path)
+    with store.read() as reader:
+        reads = (lambda: list(reader.scan(EVENTS, b"\0")), lambda: reader.get(EVENTS, b"\0"))
+        found = [refusal(read) for read in (*reads, *reads)]
+    assert {(each.code, "restore a backup" in each.hint) for each in found} == {(Code.STORE_DAMAGED, True)}
+    assert "MDB_BAD_TXN" not in found[-1].message
+    store.close()
 
 
 def test_a_file_cut_short_is_not_opened_read_only(tmp_path: Path) -> None:

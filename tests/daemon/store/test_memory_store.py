@@ -120,7 +120,7 @@ def test_transactions_that_change_nothing_count_as_no_commits() -> None:
 # -- Full disks --------------------------------------------------------------------------------------------------
 
 
-def check_full(act: Callable[[], None]) -> None:
+def check_full(act: Callable[[], object]) -> None:
     with pytest.raises(RefusedError) as raised:
         act()
     assert raised.value.code == Code.STORE_FULL
@@ -143,7 +143,7 @@ def test_nothing_of_a_transaction_that_met_a_full_disk_is_kept_even_if_it_goes_o
     def go_on_regardless() -> None:
         with store.write() as writer:
             writer.put(META, b"1", b"")
-            for act in (
+            acts: tuple[Callable[[], object], ...] = (
                 lambda: writer.put(META, b"2", b""),
                 lambda: writer.put(META, b"3", b""),
                 lambda: writer.get(META, b"1"),
@@ -152,8 +152,9 @@ def test_nothing_of_a_transaction_that_met_a_full_disk_is_kept_even_if_it_goes_o
                 lambda: writer.delete(META, b"before"),
                 lambda: store.clear(writer, META),
                 lambda: writer.nested().__enter__(),
-            ):
-                check_full(act)  # type: ignore[arg-type]
+            )
+            for act in acts:
+                check_full(act)
 
     check_full(go_on_regardless)
     assert keys(store) == [b"before"]

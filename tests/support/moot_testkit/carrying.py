@@ -18,7 +18,7 @@ from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Member
 from mootd.edges.entropy import SeededEntropy
 from mootd.engine import carried, filling
-from mootd.engine.exchange import SharedPlane, StoredLog, take_in
+from mootd.engine.exchange import take_in
 from mootd.engine.filling import Portion, portions, queue
 from mootd.engine.inviting import Invited, invite
 from mootd.engine.joining import advance, join, present_epoch
@@ -27,6 +27,8 @@ from mootd.engine.membership import found_town
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import keep_proof
+from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out
 

@@ -1,6 +1,7 @@
 """Whole runs of the console: an argument list in, and what came of it out, as the user and the daemon see it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ class Outcome:
         self.code = code
         self.out = terminal.written
         self.err = terminal.complaints
-        self.asked = [request for request in asked if not isinstance(request, WorkspaceInfo)]
+        self.asked: list[Any] = [request for request in asked if not isinstance(request, WorkspaceInfo)]
         """Every request but the one for the workspace's project."""
         self.crashes = crashes
         self.terminal = terminal
@@ -92,3 +93,9 @@ def issue(number: int = 1, **fields: Any) -> dict[str, Any]:
 def in_turn(*answers: Any) -> InTurn:
     """Answers that a method gives one after the other."""
     return InTurn(answers)
+
+
+def ticking(step: float) -> Callable[[], float]:
+    """A clock that goes on by so many seconds whenever it is looked at."""
+    ticks = count()
+    return lambda: next(ticks) * step

@@ -17,8 +17,8 @@ import msgspec
 
 from moot.console.terminal import Facts
 from moot_protocol import rpc
+from moot_protocol.machine_requests import Ping
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Ping
 from moot_testkit.terminal import FACTS
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import listening
@@ -285,3 +285,8 @@ def stranger_listening(path: Path) -> Iterator[None]:
             yield
         finally:
             stranger.communicate()
+
+
+def error_of(message: Any) -> tuple[int, str]:
+    """Which request a message refuses, and the code."""
+    return message["id"], message["error"]["code"]

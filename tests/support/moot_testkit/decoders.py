@@ -24,6 +24,7 @@ from moot_protocol.frontier import (
     summary,
 )  # fmt: skip
 from moot_protocol.genesis import PlaneKind, decode_genesis
+from moot_protocol.machine_requests import Ping
 from moot_protocol.messages import (
     Place,
     Single,
@@ -36,7 +37,7 @@ from moot_protocol.messages import (
 )  # fmt: skip
 from moot_protocol.presence import Presence, build_presence, decode_presence
 from moot_protocol.proof import build_proof, decode_proof, verify_proof
-from moot_protocol.requests import Close, Create, IssueFields, Ping
+from moot_protocol.requests import Close, Create, IssueFields
 from moot_protocol.spool import Token, check_command, command_name, decode_token, encode_token, seal_command
 from moot_protocol.ticket import Remote, RemoteKind, Ticket, decode_ticket, encode_ticket
 from moot_testkit.feeds import Town, note, seed, wire

@@ -153,6 +153,10 @@ class Desk:
                     found += [decode_batch(log.batch_bytes(stored)) for _, stored in log.batches(number, 1)]
         return found
 
+    def log_length(self) -> int:
+        """How many events this desk has written on the ledger."""
+        return self.replica.feeds[self.replica.own_feed(self.replica.ledger.number)].n
+
     def receive(self, batches: Iterable[Batch]) -> list[Outcome]:
         """Take in batches, all in one transaction."""
         with self.replica.transaction() as unit:
@@ -220,6 +224,11 @@ def imported(desk: Desk, *lines: dict[str, Any], project: str = "mt") -> None:
     parsed = parse([json.dumps(line).encode() for line in lines], 1, FirstLines())
     with desk.replica.transaction() as unit:
         Importer(unit, desk.replica.ledger.number, project, "importer").take(parsed)
+
+
+def counts(answer: dict[str, Any]) -> dict[str, int]:
+    """The counts of an import's answer that are not 0."""
+    return {name: count for name, count in answer.items() if name != "problems" and count}
 
 
 def ids_of(issues: Iterable[IssueDoc]) -> list[str]:

@@ -29,7 +29,6 @@ from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.edges.mqtt.settings import Options
-from mootd.engine.exchange import SharedPlane, StoredLog
 from mootd.engine.inviting import invite
 from mootd.engine.joining import join
 from mootd.engine.log import PlaneRow
@@ -37,9 +36,12 @@ from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.outbox import Gauge, OutboxReader
 from mootd.engine.remotes import RemoteRow, add_remote, remote_named
 from mootd.engine.replica import Replica
+from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 from mootd.exchange.git_worker import GitWorker
 from mootd.exchange.hub import Hub, Settings
+from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.live_worker import LiveWorker
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import Progress
@@ -320,6 +322,18 @@ def through_line(remote: LiveRemote | MemoryBroker) -> Way:
 def through_broker(port: int, options: Options = HASTY, user: str = "") -> Way:
     """A real broker on loopback."""
     return through_line(MqttRemote(parse_address(f"mqtt://127.0.0.1:{port}")._replace(user=user), options=options))
+
+
+def live_plane(peer: Peer) -> LivePlane:
+    """The ledger of a peer on a line that nobody serves, with nothing handed over so far. Called in the loop."""
+    peer.add(through_line(MemoryBroker()), kind="mqtt")
+    peer.hub._loop = asyncio.get_running_loop()
+    return LivePlane(peer.hub, peer.plane(), peer.number("origin"), Progress())
+
+
+async def in_place(work: Callable[[], R], /) -> R:
+    """Run what blocks where it is asked for."""
+    return work()
 
 
 # -- Waiting -------------------------------------------------------------------------------------------------------

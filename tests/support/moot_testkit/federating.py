@@ -12,10 +12,11 @@ from moot_testkit.carrying import founder, joined, log_of, newcomer, plane_of, s
 from moot_testkit.town import PROJECT, Member
 from mootd.edges.clock import ManualClock
 from mootd.engine.charters import epochs_of, invites_of, towns_of
-from mootd.engine.exchange import Snapshot
+from mootd.engine.epochs import begin_epoch
 from mootd.engine.inviting import Invited, invite, invite_town
 from mootd.engine.joining import advance
 from mootd.engine.log import FeedRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import receive
 from mootd.engine.replica import Replica
@@ -130,11 +131,17 @@ def write(member: Member, plane: bytes, title: str = "a title") -> None:
     member.commit(lambda unit: carry_out(unit, request))
 
 
+def begin(member: Member, plane: bytes) -> bytes:
+    """Begin an epoch of a plane; its id."""
+    keys = PlaneKeys(member.replica.keys, plane)
+    return member.commit(lambda unit: begin_epoch(unit, plane_of(member, plane), keys))
+
+
 # -- What one sees -----------------------------------------------------------------------------------------------
 def towns(member: Member, plane: bytes) -> Mapping[bytes, TownStanding]:
     """Where every town stands."""
     with member.replica.read() as reader:
-        return towns_of(Snapshot(reader), plane_of(member, plane))
+        return towns_of(LogSnapshot(reader), plane_of(member, plane))
 
 
 def role(member: Member, plane: bytes, town: bytes) -> str:
@@ -146,17 +153,17 @@ def role(member: Member, plane: bytes, town: bytes) -> str:
 def epochs(member: Member, plane: bytes) -> Epochs:
     """The epochs as a member sees them."""
     with member.replica.read() as reader:
-        return epochs_of(Snapshot(reader), plane_of(member, plane))
+        return epochs_of(LogSnapshot(reader), plane_of(member, plane))
 
 
 def invites(member: Member, plane: bytes) -> dict[bytes, Invitation]:
     """The invites of a member's own town."""
     with member.replica.read() as reader:
-        return invites_of(Snapshot(reader), plane_of(member, plane))
+        return invites_of(LogSnapshot(reader), plane_of(member, plane))
 
 
 def feed(member: Member, plane: bytes, author: bytes) -> FeedRow:
     """An author's feed as a member sees it."""
     with member.replica.read() as reader:
-        source = Snapshot(reader)
+        source = LogSnapshot(reader)
         return source.feed(source.feed_number(plane_of(member, plane).number, author))

@@ -10,13 +10,13 @@ from moot_protocol.acceptance import Accepted
 from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.branches import follows
 from moot_protocol.clock import is_ahead, to_ms
-from moot_protocol.held import HeldBatches
 from moot_protocol.issue import read_issue
 from moot_protocol.listing import Filter
 from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING
 from moot_protocol.requests import Blocked, Conflicts, ListIssues, Ready
 from moot_testkit import model
+from moot_testkit.held import HeldBatches
 from moot_testkit.model import Expected, Issue
 from moot_testkit.naive_acceptance import NaiveAcceptance
 from moot_testkit.town import Member
@@ -24,16 +24,16 @@ from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.cut import CutReport, cut_reports
 from mootd.engine.entities import Entities
-from mootd.engine.exchange import Snapshot as FeedsSnapshot
-from mootd.engine.exchange import StoredLog
 from mootd.engine.fsck import Checker, Problem
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import LogReader
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.origins import ORIGIN
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.record import Record, decode_record, is_write, pairs_of
 from mootd.engine.standing import PARKED, REFERENCED, Standing
 from mootd.engine.stored_feeds import StoredFeeds
+from mootd.engine.stored_log import StoredLog
 from mootd.service.reads import READS
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader, Table
@@ -345,7 +345,7 @@ def check_limits(member: Member) -> None:
     """Nothing is kept beyond its limit, and nothing accepted here stands beyond what the clock allowed."""
     with member.replica.read() as reader:
         aside = AsideReader(reader)
-        source = FeedsSnapshot(reader)
+        source = LogSnapshot(reader)
         feeds = StoredFeeds(source, member.ledger.number)
         for number, row in member.replica.feeds.items():
             if row.plane != member.ledger.number or not row.is_aside:

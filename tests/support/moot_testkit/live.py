@@ -1,7 +1,7 @@
 """What tests of live remotes share: names, frames, and how to wait for them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final
 
@@ -67,6 +67,24 @@ async def publish_refused(line: Line, topic: bytes, channel: Channel, frame: byt
         with pytest.raises(RefusedError) as raised:
             await line.publish(topic, channel, frame)
     return raised.value
+
+
+class QuietLine:
+    """A line on which nothing comes in; it notes on which channels something was published."""
+
+    spoken = ""
+    waiting = 0
+
+    def __init__(self) -> None:
+        self.published: list[Channel] = []
+
+    async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
+        """As the port's."""
+        self.published.append(channel)
+
+    def incoming(self) -> AsyncIterator[Incoming]:
+        """As the port's; nobody may listen."""
+        raise AssertionError
 
 
 async def _generator(line: Line) -> AsyncGenerator[Incoming, None]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from moot.rpc import Client
-from moot_protocol.requests import InitProject, InitTown, Ping
+from moot_protocol.machine_requests import Ping
+from moot_protocol.requests import InitProject, InitTown
 
 BIN = Path(sys.executable).parent
 PROJECT = "demo"

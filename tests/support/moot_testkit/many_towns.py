@@ -22,9 +22,9 @@ from moot_testkit import laws, model
 from moot_testkit.feeds import FeedWriter, signer
 from moot_testkit.laws import BrokenLawError
 from moot_testkit.network import Network, Weather
+from moot_testkit.portions import small_portions
 from moot_testkit.sim_node import Node, World
 from moot_testkit.sim_towns import write_charter
-from moot_testkit.simulation import small_portions
 from moot_testkit.town import PROJECT, Member, make_town
 from moot_testkit.workload import Workload
 from mootd.engine import layout

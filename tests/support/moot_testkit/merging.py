@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.kinds import Role
+from moot_testkit.exchanging import in_place
 from moot_testkit.mqtt_broker import MqttBroker, speaks
 from moot_testkit.town import Api, Member
 from mootd.edges.git.remote import GitRemote
@@ -58,7 +59,7 @@ class OverGit:
     def _end(self, member: Member, folder: Path) -> tuple[RefExchange, PlaneOnRemote]:
         member.commit(lambda unit: add_remote(unit, "origin", "git", str(self._hub), "auto", {}))
         remote = GitRemote(str(self._hub), folder / f"{member.name}.git", dict(os.environ))
-        exchange = RefExchange(remote, 1, member.replica, member.commit, _in_place)
+        exchange = RefExchange(remote, 1, member.replica, member.commit, in_place)
         return exchange, PlaneOnRemote(member.replica, member.ledger, 1, member.commit, message_bytes=MESSAGE_BYTES)
 
     def exchange(self) -> None:
@@ -72,10 +73,6 @@ class OverGit:
             if len({plane.summary() for _, plane in self._ends}) == 1:
                 return
         raise AssertionError("the replicas don't come into step through Git")
-
-
-async def _in_place(work: Callable[[], R], /) -> R:
-    return work()
 
 
 class OverMqtt:

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from moot_protocol.requests import Create, Events, IssueFields, Show, Update
+from moot_protocol.machine_requests import Events
+from moot_protocol.requests import Create, IssueFields, Show, Update
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.edges.memory_files import MemoryFile
 from mootd.engine.mirrors import MirrorRow, put_mirror, read_mirror

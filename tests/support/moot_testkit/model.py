@@ -16,12 +16,13 @@ from moot_protocol.codec import encode
 from moot_protocol.event import Event
 from moot_protocol.fold import LiveWrite, Placed
 from moot_protocol.frontier import Frontier, frontier_of
-from moot_protocol.held import HeldBatches
 from moot_protocol.issue import Edge, Facts, IssueReading, created_ms, facts, read_issue
 from moot_protocol.issue_document import document
 from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, ISSUE, Role
 from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING, Sibling
+from moot_testkit.entity_map import KeyHistory
+from moot_testkit.held import HeldBatches
 
 EXCLUDED_TYPES = {"merge-request", "gate", "molecule", "message", "agent", "role", "rig"}
 BLOCKING = {"blocks", "conditional-blocks"}
@@ -50,25 +51,6 @@ class Entity(NamedTuple):
     def siblings(self) -> dict[str, list[Sibling]]:
         """What is live, as policies read it."""
         return {key: [write.sibling for write in writes] for key, writes in self.live.items()}
-
-
-class History:
-    """The lineage of one key."""
-
-    def __init__(self, writes: dict[Name, tuple[Sibling, list[Name]]]) -> None:
-        self._writes = writes
-
-    def over(self, name: Name) -> Sequence[Name]:
-        """What a write superseded."""
-        return self._writes[name][1] if name in self._writes else ()
-
-    def value(self, name: Name) -> Any:
-        """What a write wrote."""
-        return self._writes[name][0].value if name in self._writes else MISSING
-
-    def hlc(self, name: Name) -> int:
-        """When it was made."""
-        return self._writes[name][0].hlc if name in self._writes else 0
 
 
 class Expected(NamedTuple):
@@ -228,7 +210,7 @@ def issues_of(expected: Expected) -> dict[str, Issue]:
 
 
 def _lineage(entity: Entity) -> Any:
-    return lambda key: History(entity.writes.get(key, {}))
+    return lambda key: KeyHistory(entity.writes.get(key, {}))
 
 
 def edges_of(issue: Issue) -> list[Edge]:

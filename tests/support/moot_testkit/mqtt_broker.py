@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import pytest
 
@@ -109,6 +109,14 @@ class MqttBroker:
         self._keeps = keeps
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
+
+    def __enter__(self) -> Self:
+        """Start it, and kill it in the end."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def start(self) -> None:
         """Start it, on the port that it had before if it had one, and return when it takes connections."""

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from moot.console.command import Command
 from moot_protocol.exchange_requests import Sync
+from moot_protocol.machine_requests import Rebuild, Stop
 from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Rebuild, Stop
 
 WRITES_FILES: Final = "write_file"
 _ACT: Final = frozenset({Stop, Sync, Rebuild})

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from moot_protocol.acceptance import Accepted, settle
 from moot_protocol.batch import Batch
-from moot_protocol.held import HeldBatches
 from moot_testkit.feeds import FeedWriter, Town, note
+from moot_testkit.held import HeldBatches
 
 TOWN = Town()
 """A town for tests that write nothing into its charter."""

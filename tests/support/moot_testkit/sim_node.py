@@ -65,6 +65,7 @@ class Node:
         self.is_down = False
         self.restarts_at_once = False
         self._world = world
+        self.town = town
         self._own = (member.id, town) if town else (member.id,)
         self._known: dict[bytes, int] = {}
         """The last number of each of its own feeds whose batch everybody may know."""

@@ -5,36 +5,28 @@ seed always makes the same run. `run` lets people work while the network, the cl
 misbehave; then it heals everything, lets the replicas exchange until they are in step, and checks the laws.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from functools import cache, lru_cache
 from hashlib import sha256
 from random import Random
 from typing import Any, TypeVar
-from unittest.mock import patch
 
-from moot_protocol import batch as batch_codec
-from moot_protocol import crypto
-from moot_protocol.acceptance import FeedKind, settle
-from moot_protocol.batch import ZEROS, Batch
+from moot_protocol.batch import ZEROS
 from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
 from moot_protocol.charter import End, end_draft
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import RefusedError
-from moot_protocol.held import HeldBatches
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE, Role
 from moot_testkit import laws, model
 from moot_testkit.hostile import Branch, Hostile
 from moot_testkit.laws import BrokenLawError, require
-from moot_testkit.naive_acceptance import NaiveAcceptance
 from moot_testkit.network import Network
 from moot_testkit.plan import Crash, Plan, Report, plan_of
+from moot_testkit.portions import small_portions
 from moot_testkit.sim_node import Keyed, Node, World
 from moot_testkit.sim_towns import Keeper, hostile_town, make_towns
+from moot_testkit.sim_verdict import check_run
 from moot_testkit.town import PROJECT, START_MS
 from moot_testkit.workload import Workload
-from mootd.engine import exchange, fsck, log, rebuild
 from mootd.engine.exchange import Outgoing
 from mootd.engine.issues.reading import Issues
 from mootd.engine.membership import end_replica
@@ -51,12 +43,6 @@ ROUNDS = 12
 """Rounds in which healed replicas must have come into step."""
 MOST_MESSAGES = 5000
 """Messages after which the talk of one round counts as endless."""
-PORTION = 8
-"""What is done in stretches is done in such small ones that others come in between."""
-_PURE = (
-    (crypto, "is_signed"), (batch_codec, "_decode_unverified"), (log, "decode_header"), (log, "unpack_event"),
-)  # fmt: skip
-"""What answers the same whenever it is asked, with what nobody can change, and is asked often."""
 _DAY_MS = 86_400_000
 _OFFSETS_MS = (0, 0, -5_000, 8_000, -3_600_000, 3_600_000, 660_000, _DAY_MS, -_DAY_MS)
 
@@ -405,85 +391,13 @@ class Simulation:
         raise BrokenLawError("\n  ".join([law, *apart]))
 
     def _check(self) -> None:
-        members = [node.member for node in self.nodes]
-        honest = list(self._honest_batches())
-        batches = {(batch.id, True): batch for batch in honest}
-        proofs = []
-        for member in members:
-            held, evidence = laws.held_of(member)
-            proofs += evidence
-            for batch, _ in held:
-                batches.setdefault((batch.id, batch.is_complete), batch)
-        union = model.gather(self._plane, batches.values(), proofs, self.now_ms)
-        # Nobody asks for what is linked to nothing, so each may hold other such batches: they prove a fork to those
-        # who hold two of them, and to the rest by the proof. Nor does anybody ask for feeds of which nobody accepts
-        # anything, but for towns' charters: forks of such feeds are known by their proofs. `check_unnamed` shows that
-        # nothing rests on them.
-        previous = {batch.id: batch.header.prev for batch in batches.values()}
-        placed = [batch for batch in batches.values() if _is_placed(union, batch, previous)]
-        settled = settle(self._plane, model.gather(self._plane, placed, proofs, self.now_ms)).accepted
-        named = {entry.author for node in self.nodes for entry in node.exchange.log.position().frontier if entry.n}
-        named |= {author for author, accepted in settled.items() if accepted.kind is FeedKind.CHARTER}
-        agreed = [batch for batch in placed if batch.header.author in named]
-        expected = model.expect(self._plane, model.gather(self._plane, agreed, proofs, self.now_ms))
-        laws.check_unnamed(expected, named, settled)
-        if self.plan.towns > 1:
-            proved = [(proof.author, proof.first) for proof in proofs]
-            held = [(batch, union.is_parked(batch.header.author, batch.id)) for batch in placed]
-            laws.check_towns(settled, NaiveAcceptance(self._plane, held, proved))
-        issues = model.issues_of(expected)
-        self.world.counts["issues"] += len(issues)
-        self.world.counts["events"] += len(expected.events)
-        for member in members:
-            laws.check_state(member, expected)
-            laws.check_issues(member, issues)
-            laws.check_fsck(member)
-            laws.check_rebuild(member)
-            laws.check_limits(member)
-        laws.check_acknowledged(members, self.world.acknowledged, expected)
-        laws.check_once(honest)
-
-    def _honest_batches(self) -> Iterator[Batch]:
-        """Every batch that an honest replica ever wrote, but for those whose key somebody stole."""
-        stolen = {hostile.key.public for hostile in self.hostiles}
-        return (batch for batch in self.world.knowledge.batches.values() if batch.header.author not in stolen)
-
-
-def _is_placed(held: HeldBatches, batch: Batch, previous: Mapping[bytes, bytes]) -> bool:
-    """Whether a batch is linked, or will be when its time comes: parked, as all are before it back to a linked one."""
-    author, at = batch.header.author, batch.id
-    while at != ZEROS and held.get(author, at) is None:
-        if not held.is_parked(author, at):
-            return False
-        at = previous[at]
-    return True
+        check_run(self._plane, self.nodes, self.hostiles, self.world, self.now_ms)
 
 
 def _shown(issues: Issues, name: str) -> dict[str, Any]:
     eid = issues.names.eid(name)
     record = None if eid is None else issues.entities.record(eid)
     return {} if record is None else issues.document(record)
-
-
-@cache
-def remembered(function: Callable[..., R]) -> Callable[..., R]:
-    """A pure function of bytes that works out each answer once: replicas of a run are given the same bytes many times.
-
-    What a test puts in a function's place has answers of its own.
-    """
-    return lru_cache(maxsize=1 << 14)(function)
-
-
-@contextmanager
-def small_portions() -> Iterator[None]:
-    """Do everything that goes in stretches in small ones, and verify and decode the same bytes once."""
-    with ExitStack() as stack:
-        for module, name in _PURE:
-            stack.enter_context(patch.object(module, name, remembered(getattr(module, name))))
-        stack.enter_context(patch.object(rebuild, "STRETCH", PORTION))
-        stack.enter_context(patch.object(fsck, "STRETCH", PORTION))
-        stack.enter_context(patch.object(exchange, "EVENTS_AT_ONCE", PORTION))
-        yield
 
 
 def run(seed: int, plan: Plan | None = None, crash: Crash | None = None) -> Report:

@@ -2,13 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-from moot_protocol.errors import RefusedError
 from mootd.store.lmdb_store import LmdbStore
 from mootd.store.port import Table
 
@@ -31,13 +27,6 @@ def held(store: LmdbStore) -> int:
     """How many events there are, after reading them all."""
     with store.read() as reader:
         return sum(1 for key, value in reader.scan(EVENTS, b"") if value[0] == int.from_bytes(key) % 256)
-
-
-def refusal(act: Callable[[], object]) -> RefusedError:
-    with pytest.raises(RefusedError) as raised:
-        act()
-    assert raised.value.message
-    return raised.value
 
 
 def python(code: str, *arguments: object) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from moot_protocol.batch import ZEROS, Batch, BatchBuilder, encode_batch
+from moot_protocol.batch import ZEROS, Batch, BatchBuilder
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.kinds import KINDS
@@ -66,11 +66,6 @@ def batches(draw: st.DrawFn) -> Batch:
         builder.add(draft, hlc, draw(salts))
         hlc += draw(st.integers(1, 2**40))
     return builder.seal(signer.sign)
-
-
-def batch_bytes(batch: Batch) -> bytes:
-    """A batch as it is sent."""
-    return encode_batch(batch.header_bytes, batch.signature, batch.events)
 
 
 # -- Every way to write a value in MessagePack ---------------------------------------------------------------------

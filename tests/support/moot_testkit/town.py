@@ -19,14 +19,15 @@ from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import MemoryKeyStore
 from mootd.edges.paths import Places
-from mootd.engine.exchange import Exchange, SharedPlane
+from mootd.engine.exchange import Exchange
 from mootd.engine.log import LogReader, PlaneRow
 from mootd.engine.membership import adopt_plane, certify, enter_plane, found_town
 from mootd.engine.receive import Outcome, receive
 from mootd.engine.replica import Replica
+from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
-from mootd.service.machine import Machine
+from mootd.service.own_machine import Machine
 from mootd.service.service import Service
 from mootd.store.memory_store import Faults, MemoryStore
 from mootd.writer import Writer

@@ -26,8 +26,8 @@ from moot_protocol.towns import TownStanding
 from mootd.engine import layout
 from mootd.engine.charters import towns_of
 from mootd.engine.entities import Entities, value_in
-from mootd.engine.exchange import Snapshot
 from mootd.engine.log import FeedRow, PlaneRow, StoredEvent
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.record import Record
 from mootd.engine.towns import own_name
 
@@ -182,7 +182,7 @@ class Documents:
             return own_name(self.entities.reader, town)
         towns = self._towns.get(plane.number)
         if towns is None:  # evaluated once: it reads every charter
-            towns = self._towns[plane.number] = towns_of(Snapshot(self.entities.reader), plane)
+            towns = self._towns[plane.number] = towns_of(LogSnapshot(self.entities.reader), plane)
         standing = towns.get(town)
         return (standing.name if standing else "") or own_name(self.entities.reader, town)
 

@@ -8,9 +8,11 @@ from itertools import chain
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import ISSUE, PROJECT
 from moot_protocol.request_base import Request
-from moot_protocol.requests import Create, Import, ImportEdits, InitProject
+from moot_protocol.requests import Create, InitProject
+from moot_protocol.transfer_requests import Import, ImportEdits
 from mootd.engine import layout
 from mootd.engine.log import PlaneRow
 from mootd.engine.names import Names
@@ -66,7 +68,8 @@ def plane_of_project(unit: Unit, project: str, plane: str) -> int:
         RefusedError: `ambiguous`, where several have one of its name; `conflict`, where it is not the plane named.
     """
     planes = issue_planes(unit.replica.planes)
-    holding = [row for row in planes if has_project(unit, row.number, project)] if len(planes) > 1 else []
+    is_only_ledger = [row.kind for row in planes] == [PlaneKind.LEDGER]  # then there is nowhere else to look
+    holding = [] if is_only_ledger else [row for row in planes if has_project(unit, row.number, project)]
     if plane:
         meant = issue_plane_meant(unit.replica.planes, plane)
         if holding and meant not in holding:

@@ -9,7 +9,7 @@ from typing import Any
 from moot_protocol import ids
 from moot_protocol.action_requests import Rename
 from moot_protocol.clock import to_ms
-from moot_protocol.errors import RefusedError
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.issue import ALIAS
 from moot_protocol.listing import IssueDoc
@@ -17,11 +17,14 @@ from mootd.engine import layout
 from mootd.engine.issues.addressing import refuse_taken
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.reading import Issues
+from mootd.engine.names import Names
+from mootd.engine.planes import issue_planes
+from mootd.engine.unit import Unit
 
 
 def rename(writer: IssueWriter, request: Rename) -> IssueDoc:
     """Give an issue an alias, or take it away."""
-    name, _, record, _ = writer.find(request.id)
+    name, eid, record, _ = writer.find(request.id)
     present = writer.issues().read(record, texts=False).values.get(ALIAS, "")
     alias = "" if request.alias == name else request.alias
     if alias and alias != present:
@@ -29,10 +32,28 @@ def rename(writer: IssueWriter, request: Rename) -> IssueDoc:
         if problem or " " in alias or ":" in alias or alias.startswith("$"):
             raise RefusedError(f"{alias!r} can't be an alias: {problem or 'no spaces, colons or $ at its beginning'}")
         refuse_taken(writer.unit, alias)
+        _refuse_confusing(writer.unit, alias, eid)
     editor = writer.editor(name, request)
     editor.set(ALIAS, alias)
     editor.save()
     return writer.answer(name)
+
+
+def _refuse_confusing(unit: Unit, alias: str, eid: int) -> None:
+    """Refuse what is shown as another issue's id: who read it in a list would reach this issue with it.
+
+    Raises:
+        RefusedError: `exists`.
+    """
+    planes = issue_planes(unit.replica.planes)
+    other = Names(unit.transaction, unit.views.views, *(row.number for row in planes)).shown_so(alias)
+    if other is not None and other.eid != eid:
+        raise RefusedError(
+            f"{alias} would be taken for {other.issue}, whose id is shown so",
+            code=Code.EXISTS,
+            hint="choose a name that is not the beginning of an id",
+            discreet=f"{alias} would be taken for another issue, whose id is shown so",
+        )
 
 
 def clashes(issues: Issues) -> list[dict[str, Any]]:

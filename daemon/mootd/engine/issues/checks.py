@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from moot_protocol import json_text, limits
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import line_problem
 from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, SHAPES, Shape
 from moot_protocol.kinds import ISSUE, Policy, field_of
 from moot_protocol.requests import Edge
@@ -46,6 +47,9 @@ def _check_field(name: str, value: Any) -> None:
         raise RefusedError("an estimate can't be negative")
     elif SHAPES.get(name) is Shape.TIME and value and instant_ms(value) is None:
         raise RefusedError(f"{name} {value!r} is no time", hint="write it like 2026-01-31T09:00:00Z")
+    elif name == "assignee":
+        check_text("assignee", value, limits.ACTOR_BYTES, hint="give a name")
+        check_line("assignee", value)
     elif isinstance(value, str):
         check_text(name, value, limits.TEXT_BYTES if field_of(ISSUE, name).policy is Policy.TEXT else 4 * limits.KIB)
 
@@ -63,7 +67,7 @@ def check_title(title: str) -> None:
     check_text("title", title, limits.TEXT_BYTES)
 
 
-def check_text(name: str, text: str, most: int) -> None:
+def check_text(name: str, text: str, most: int, *, hint: str = "split it over several issues or comments") -> None:
     """Check a text's size, and that it can be stored at all."""
     try:
         size = len(text.encode())
@@ -73,8 +77,14 @@ def check_text(name: str, text: str, most: int) -> None:
         raise RefusedError(
             f"{name} has {size} bytes, at most {most} fit",
             code=Code.LIMIT,
-            hint="split it over several issues or comments",
+            hint=hint,
         )
+
+
+def check_line(name: str, text: str) -> None:
+    """Check that a name is one line: that it has no line breaks and no other control characters."""
+    if problem := line_problem(text):
+        raise RefusedError(f"{name} {text!r} can't be stored: it has {problem}", hint="write it on one line")
 
 
 def check_label(label: str) -> None:
@@ -82,6 +92,7 @@ def check_label(label: str) -> None:
     if not label or label != label.strip() or len(label) > limits.LABEL_CHARS:
         raise RefusedError(f"{label!r} can't be a label", hint=f"use 1 to {limits.LABEL_CHARS} characters")
     check_text("label", label, 4 * limits.LABEL_CHARS)
+    check_line("label", label)
 
 
 def check_edge(edge: Edge) -> None:

@@ -15,7 +15,7 @@ from mootd.engine import layout
 from mootd.engine.issues import holding
 from mootd.engine.issues.addressing import plane_of
 from mootd.engine.issues.lists import Lists
-from mootd.engine.issues.mutations import IssueWriter
+from mootd.engine.issues.mutations import UNCHANGED, IssueWriter
 from mootd.engine.issues.reading import Issues
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.record import live_of
@@ -60,7 +60,7 @@ def _lists(unit: Unit, plane: str) -> Lists:
     every = Issues(unit.entities(), *([row.number for row in issue_planes(planes)] or [unit.replica.ledger.number]))
     issues = Issues(unit.entities(), issue_plane_meant(planes, plane).number) if plane else every
     projects = {**unit.replica.projects, **unit.new_projects}
-    return Lists(issues, every.names, projects, unit.now_ms, ledger=unit.replica.ledger.number)
+    return Lists(issues, every.names, projects, unit.now_ms, ledger=unit.replica.settings_plane)
 
 
 # -- Giving back ---------------------------------------------------------------------------------------------------
@@ -70,14 +70,15 @@ def unclaim(writer: IssueWriter, request: Unclaim) -> IssueDoc:
     if request.if_holder and shown.assignee != request.if_holder:
         held_by = shown.assignee or "nobody"
         raise RefusedError(f"{name} is held by {held_by}, not by {request.if_holder}", code=Code.LOST_RACE)
-    if shown.assignee:
-        editor = writer.editor(name, request)
-        editor.set("assignee", "")
-        if shown.status == IN_PROGRESS:
-            editor.set("status", DEFAULT_STATUS)
-        holding.let_go(editor)
-        editor.save()
-        holding.forget_claim(writer.unit, writer.plane, name, request.actor)
+    if not shown.assignee:
+        return writer.answer(name) | UNCHANGED
+    editor = writer.editor(name, request)
+    editor.set("assignee", "")
+    if shown.status == IN_PROGRESS:
+        editor.set("status", DEFAULT_STATUS)
+    holding.let_go(editor)
+    editor.save()
+    holding.forget_claim(writer.unit, writer.plane, name, request.actor)
     return writer.answer(name)
 
 

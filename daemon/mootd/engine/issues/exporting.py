@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from moot_protocol.beads import export_line
 from moot_protocol.kinds import ISSUE
-from moot_protocol.requests import Export
+from moot_protocol.transfer_requests import Export
 from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.filters import tests_of

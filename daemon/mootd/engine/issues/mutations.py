@@ -26,6 +26,8 @@ from mootd.engine.record import Record, live_of
 from mootd.engine.unit import Unit
 
 _OPEN: Final = "open"
+UNCHANGED: Final = {"_unchanged": True}
+"""Beside an answer: there was nothing to do, so that nobody is told of something done."""
 
 
 class IssueWriter:
@@ -79,7 +81,7 @@ class IssueWriter:
     def own(self, project: str) -> Vocabulary:
         """The statuses and types that a project has of its own."""
         self.unit.flush()
-        return Vocabularies(self.unit.entities(), self.unit.replica.ledger.number).of(self.plane, project)
+        return Vocabularies(self.unit.entities(), self.unit.replica.settings_plane).of(self.plane, project)
 
     # -- Create --------------------------------------------------------------------------------------------------
     def create(self, request: Create) -> IssueDoc:
@@ -157,8 +159,8 @@ class IssueWriter:
             editor.remove_entry("metadata", key)
         if request.parent is not None:
             self._reparent(editor, name, request.parent)
-        editor.save()
-        return self.answer(name)
+        written = editor.save()
+        return self.answer(name) if written else self.answer(name) | UNCHANGED
 
     def _hold(self, editor: IssueEditor, name: str, request: Update, fields: dict[str, Any]) -> None:
         """Begin or end a claim, if this does."""
@@ -211,7 +213,7 @@ class IssueWriter:
         """Close an issue and say what became ready by it."""
         name, eid, _, shown = self.find(request.id)
         if shown.status == issue.CLOSED:
-            return self.answer(name) | {"_unblocked": []}
+            return self.answer(name) | {"_unblocked": []} | UNCHANGED
         issues = self.issues()
         if issues.standing(eid).blockers and not request.force:
             raise RefusedError(
@@ -235,39 +237,42 @@ class IssueWriter:
     def reopen(self, request: Reopen) -> IssueDoc:
         """Open a closed issue again."""
         name, _, _, shown = self.find(request.id)
-        if shown.status == issue.CLOSED:
-            editor = self.editor(name, request)
-            editor.set("status", _OPEN)
-            editor.set("close_reason", "")
-            if request.reason:
-                checks.check_text("reason", request.reason, limits.TEXT_BYTES)
-                editor.add("comments", issue.new_comment(f"Reopened: {request.reason}"))
-            editor.save()
+        if shown.status != issue.CLOSED:
+            return self.answer(name) | UNCHANGED
+        editor = self.editor(name, request)
+        editor.set("status", _OPEN)
+        editor.set("close_reason", "")
+        if request.reason:
+            checks.check_text("reason", request.reason, limits.TEXT_BYTES)
+            editor.add("comments", issue.new_comment(f"Reopened: {request.reason}"))
+        editor.save()
         return self.answer(name)
 
     # -- Delete and undelete -------------------------------------------------------------------------------------
     def delete(self, request: Delete) -> IssueDoc:
         """Delete an issue; its record stays."""
         name, _, _, shown = self.find(request.id, deleted=True)
-        if not shown.is_deleted:
-            checks.check_text("reason", request.reason, limits.KIB)
-            editor = self.editor(name, request)
-            editor.set(DELETED, deletion(request.actor, request.reason, self.unit.now_ms))
-            editor.save()
+        if shown.is_deleted:
+            return self.answer(name) | UNCHANGED
+        checks.check_text("reason", request.reason, limits.KIB)
+        editor = self.editor(name, request)
+        editor.set(DELETED, deletion(request.actor, request.reason, self.unit.now_ms))
+        editor.save()
         return self.answer(name)
 
     def undelete(self, request: Undelete) -> IssueDoc:
         """Bring a deleted issue back; an imported tombstone gets its type back and is open."""
         name, _, record, shown = self.find(request.id, deleted=True)
-        if shown.is_deleted:
-            editor = self.editor(name, request)
-            tombstone = self.issues().read(record).deleted or {}
-            editor.set(DELETED, "")
-            if shown.status == issue.TOMBSTONE:
-                editor.set("status", _OPEN)
-            if tombstone.get("original_type", shown.issue_type) != shown.issue_type:
-                editor.set("issue_type", tombstone["original_type"])
-            editor.save()
+        if not shown.is_deleted:
+            return self.answer(name) | UNCHANGED
+        editor = self.editor(name, request)
+        tombstone = self.issues().read(record).deleted or {}
+        editor.set(DELETED, "")
+        if shown.status == issue.TOMBSTONE:
+            editor.set("status", _OPEN)
+        if tombstone.get("original_type", shown.issue_type) != shown.issue_type:
+            editor.set("issue_type", tombstone["original_type"])
+        editor.save()
         return self.answer(name)
 
     # -- Comments ------------------------------------------------------------------------------------------------

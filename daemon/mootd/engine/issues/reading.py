@@ -73,11 +73,11 @@ class Issues:
         """What is live in an issue; without texts, edges still come with who made them."""
         return self.entities.live(record, texts=texts)
 
-    def read(self, record: Record, *, texts: bool = True) -> IssueReading:
-        """What is shown of an issue."""
+    def read(self, record: Record, *, texts: bool = True, live: Live | None = None) -> IssueReading:
+        """What is shown of an issue; `live` where what is live in it is at hand."""
         return read_issue(
             record.entity,
-            self.live(record, texts=texts),
+            self.live(record, texts=texts) if live is None else live,
             record.created,
             record.updated,
             lambda key: self.entities.lineage(record, key),

@@ -121,7 +121,7 @@ class SimilarLists(Lists):
         """Pairs of issues with many words in common, the most alike first."""
         if not 0 < request.threshold <= 1:
             raise RefusedError(
-                f"a threshold of {request.threshold:g}", hint="use a number above 0, up to 1, such as 0.5"
+                f"a threshold of {request.threshold:g} can't be used", hint="use a number above 0, up to 1, such as 0.5"
             )
         vocabulary = Vocabulary()
         eids: list[int] = []

@@ -11,6 +11,7 @@ import pytest
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_testkit import git_servers
 from moot_testkit.git_servers import is_alive, is_gone
+from moot_testkit.refusals import awaited_refusal
 from mootd.edges.git.process import Deadlines, Git, surroundings
 
 SOON = Deadlines(quiet_s=1, patience_s=60)
@@ -31,12 +32,6 @@ def git_that(
 
 def real_git(folder: Path, **environment: str) -> Git:
     return Git(folder / "repository", {**git_servers.surroundings(folder), **environment}, Deadlines())
-
-
-async def refused(awaitable: object) -> RefusedError:
-    with pytest.raises(RefusedError) as caught:
-        await awaitable  # type: ignore[misc]
-    return caught.value
 
 
 def whistle(folder: Path) -> Path:
@@ -94,7 +89,7 @@ async def test_helpers_of_a_git_that_broke_off_end_with_it(tmp_path: Path) -> No
 
 async def test_where_there_is_no_git_this_is_said(tmp_path: Path) -> None:
     git = Git(tmp_path / "repository", {}, Deadlines(), program=str(tmp_path / "no-git"))
-    error = await refused(git.run("x"))
+    error = await awaited_refusal(git.run("x"))
     assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
     assert "git" in error.hint
 
@@ -109,7 +104,7 @@ async def test_where_there_is_no_git_this_is_said(tmp_path: Path) -> None:
     ids=["damage", "a full disk", "killed"],
 )
 async def test_a_local_command_that_fails_says_why(tmp_path: Path, script: str, code: Code, words: str) -> None:
-    error = await refused(git_that(tmp_path, script).local("x"))
+    error = await awaited_refusal(git_that(tmp_path, script).local("x"))
     assert (error.code, words in error.message) == (code, True)
     assert error.retryable is (code is not Code.STORE_DAMAGED)
 
@@ -129,7 +124,7 @@ async def test_a_git_that_says_nothing_ends_with_all_that_it_started(
 ) -> None:
     monkeypatch.setattr("mootd.edges.git.process._GRACE_S", 0.5)
     script = f"{trap}sleep 1000 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/pid; wait; sleep 1000"
-    error = await refused(git_that(tmp_path, script, SOON).run("fetch"))
+    error = await awaited_refusal(git_that(tmp_path, script, SOON).run("fetch"))
     assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
     assert is_gone(tmp_path / "pid")
     assert is_gone(tmp_path / "child")
@@ -143,14 +138,14 @@ async def test_signs_of_life_put_off_the_deadline(tmp_path: Path) -> None:
 
 async def test_signs_of_life_do_not_put_it_off_forever(tmp_path: Path) -> None:
     script = f"echo $$ > {tmp_path}/pid; while :; do echo and on >&2; sleep 0.02; done"
-    error = await refused(git_that(tmp_path, script, Deadlines(quiet_s=60, patience_s=1)).run("fetch"))
+    error = await awaited_refusal(git_that(tmp_path, script, Deadlines(quiet_s=60, patience_s=1)).run("fetch"))
     assert error.code is Code.UNREACHABLE
     assert is_gone(tmp_path / "pid")
 
 
 async def test_one_command_may_have_deadlines_of_its_own(tmp_path: Path) -> None:
     git = git_that(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 1000")
-    assert (await refused(git.run("gc", deadlines=SOON))).code is Code.UNREACHABLE
+    assert (await awaited_refusal(git.run("gc", deadlines=SOON))).code is Code.UNREACHABLE
     assert is_gone(tmp_path / "pid")
 
 
@@ -258,7 +253,7 @@ async def test_the_repository_is_made_once_for_this_user_alone(tmp_path: Path) -
 
 async def test_a_repository_that_lies_open_to_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "repository").mkdir(mode=0o755)
-    assert (await refused(real_git(tmp_path).run("version"))).code is Code.DENIED
+    assert (await awaited_refusal(real_git(tmp_path).run("version"))).code is Code.DENIED
 
 
 async def test_locks_of_a_git_that_was_killed_are_cleared(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_testkit import git_servers
 from moot_testkit.git_servers import Server
+from moot_testkit.refusals import awaited_refusal
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.git.names import ref_name
 from mootd.edges.git.process import Deadlines
@@ -42,12 +43,6 @@ def git(repository: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-async def refused(awaitable: object) -> RefusedError:
-    with pytest.raises(RefusedError) as caught:
-        await awaitable  # type: ignore[misc]
-    return caught.value
-
-
 def hook(server: Server, name: str, script: str) -> Path:
     """A hook of the remote's, and a file with a line for each time it ran."""
     path, log = server.repository / "hooks" / name, server.repository / "hook.log"
@@ -69,7 +64,7 @@ def test_there_is_no_remote_without_an_address(tmp_path: Path, address: str) -> 
 async def test_a_folder_without_a_repository_is_no_address(tmp_path: Path) -> None:
     nowhere = GitRemote(str(tmp_path / "nowhere"), tmp_path / "alice", git_servers.surroundings(tmp_path))
     for call in (nowhere.fetch([TOPIC]), nowhere.push(REF, [b"one"]), nowhere.test(SeededEntropy(1))):
-        error = await refused(call)
+        error = await awaited_refusal(call)
         assert (error.code, error.retryable) == (Code.INVALID, False)
 
 
@@ -98,7 +93,7 @@ async def test_a_push_that_the_remote_is_busy_for_is_tried_twice_and_may_be_trie
     await alice.push(REF, [b"one"])
     lock = server.repository / f"{ref_name(REF)}.lock"
     lock.touch()
-    error = await refused(alice.push(REF, [b"two"]))
+    error = await awaited_refusal(alice.push(REF, [b"two"]))
     assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
     assert log.read_text() == "ran\n" * 3
     lock.unlink()
@@ -111,7 +106,7 @@ async def test_a_push_that_was_taken_though_its_answer_was_lost_is_the_same_when
 ) -> None:
     first = await alice.push(REF, [b"one"])
     hook(server, "reference-transaction", '[ "$1" != committed ] || kill -9 $PPID')
-    error = await refused(alice.push(REF, [b"two"]))
+    error = await awaited_refusal(alice.push(REF, [b"two"]))
     assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
     taken = git(server.repository, "rev-parse", ref_name(REF))
     assert taken != first.commit
@@ -123,7 +118,7 @@ async def test_a_push_never_forces(server: Server, alice: GitRemote) -> None:
     await alice.push(REF, [b"one"])
     other = await remote(server, "bob").push(REF._replace(sender=BOB), [b"other"])
     git(server.repository, "update-ref", ref_name(REF), other.commit)
-    assert (await refused(alice.push(REF, [b"two"]))).code is Code.CONFLICT
+    assert (await awaited_refusal(alice.push(REF, [b"two"]))).code is Code.CONFLICT
     assert git(server.repository, "rev-parse", ref_name(REF)) == other.commit
 
 
@@ -194,12 +189,12 @@ async def test_a_remote_that_keeps_what_was_pushed_says_so(server: Server, alice
     assert tested[:3] == (0, True, False)
     assert ("declined" in tested.words, tested.is_denied) == (True, True)
     await alice.push(REF, [b"one"])
-    assert (await refused(alice.drop(REF))).code is Code.DENIED
+    assert (await awaited_refusal(alice.drop(REF))).code is Code.DENIED
 
 
 async def test_a_push_that_is_rejected_is_told_in_the_remote_s_own_words(server: Server, alice: GitRemote) -> None:
     hook(server, "pre-receive", "echo fatal: out of objects/1 space >&2; exit 1")
-    assert "out of objects/1 space" in (await refused(alice.push(REF, [b"one"]))).message
+    assert "out of objects/1 space" in (await awaited_refusal(alice.push(REF, [b"one"]))).message
 
 
 async def test_upkeep_packs_what_has_piled_up_and_loses_nothing(server: Server, alice: GitRemote) -> None:
@@ -226,7 +221,7 @@ async def test_a_repository_that_was_damaged_is_reported_and_can_be_made_anew(se
     home = server.repository.parent / "alice"
     for path in home.glob("objects/??/*"):
         path.unlink()
-    error = await refused(alice.read(tip, None, 100))
+    error = await awaited_refusal(alice.read(tip, None, 100))
     assert error.code is Code.STORE_DAMAGED
     home.rename(server.repository.parent / "aside")
     again = remote(server, "alice")
@@ -237,6 +232,6 @@ async def test_a_repository_that_was_damaged_is_reported_and_can_be_made_anew(se
 async def test_deadlines_are_those_given(tmp_path: Path) -> None:
     with git_servers.silence() as address:
         remote = GitRemote(address, tmp_path / "alice", git_servers.surroundings(tmp_path), Deadlines(0.9, 1))
-        error = await refused(remote.test(SeededEntropy(1)))
+        error = await awaited_refusal(remote.test(SeededEntropy(1)))
     assert error.code is Code.UNREACHABLE
     assert "0.9 s" in error.message

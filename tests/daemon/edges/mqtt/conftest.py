@@ -25,19 +25,15 @@ def _nothing_is_logged(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFi
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[MqttBroker]:
     """A broker that lets everybody in."""
-    broker = MqttBroker(tmp_path, version=Version.V311)
-    broker.start()
-    yield broker
-    broker.kill()
+    with MqttBroker(tmp_path, version=Version.V311) as broker:
+        yield broker
 
 
 @pytest.fixture
 def modern(tmp_path: Path) -> Iterator[MqttBroker]:
     """One that speaks MQTT 5."""
-    broker = MqttBroker(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
+    with MqttBroker(tmp_path) as broker:
+        yield broker
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,9 +154,9 @@ async def test_a_connection_that_comes_about_after_its_deadline_is_closed(
 ) -> None:
     slow, resolve = threading.Event(), socket.getaddrinfo
 
-    def resolve_slowly(*args: object, **kwargs: object) -> object:
+    def resolve_slowly(*args: Any, **kwargs: Any) -> Any:
         assert slow.wait(WAIT_S)
-        return resolve(*args, **kwargs)  # type: ignore[arg-type]
+        return resolve(*args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve_slowly)
     error = await refused(remote(wire.port, PATIENT._replace(connect_s=SOON)).connect(ALICE, [TOPIC]))

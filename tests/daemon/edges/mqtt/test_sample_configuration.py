@@ -65,10 +65,8 @@ def password(user: bytes) -> str:
 
 @pytest.fixture
 def sample(tmp_path: Path) -> Iterator[SampleBroker]:
-    broker = SampleBroker(tmp_path)
-    broker.start()
-    yield broker
-    broker.kill()
+    with SampleBroker(tmp_path) as broker:
+        yield broker
 
 
 async def test_replicas_hear_one_another(sample: SampleBroker) -> None:

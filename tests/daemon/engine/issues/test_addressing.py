@@ -15,8 +15,6 @@ from moot_protocol.requests import (
     Create,
     Delete,
     Edge,
-    Import,
-    ImportEdits,
     InitProject,
     IssueFields,
     Script,
@@ -24,6 +22,7 @@ from moot_protocol.requests import (
     Update,
     WorkspaceInfo,
 )
+from moot_protocol.transfer_requests import Import, ImportEdits
 from moot_testkit.engine import PROJECT, Desk
 from moot_testkit.planes import (
     TEAM,

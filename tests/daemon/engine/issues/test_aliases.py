@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.action_requests import Rename, Undo
-from moot_protocol.errors import Code
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import ISSUE
 from moot_protocol.listing import Filter
@@ -14,7 +14,6 @@ from moot_protocol.requests import (
     Create,
     Delete,
     Edges,
-    Export,
     IssueFields,
     ListIssues,
     Resolve,
@@ -23,6 +22,7 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
+from moot_protocol.transfer_requests import Export
 from moot_testkit.engine import Desk, exchange, ids_of, town_of
 from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
 from mootd.engine import layout
@@ -71,9 +71,26 @@ def test_the_beginning_of_an_alias_will_do(desk: Desk) -> None:
 
 
 def test_an_id_beats_an_alias_and_a_whole_alias_the_beginning_of_an_id(desk: Desk) -> None:
-    rename(desk, "mt-other", "mt-a1b2")
-    assert meant(desk, "mt-a1b2") == "mt-other"
-    assert meant(desk, "mt-a1b2c") == "mt-a1b2c3d4"
+    rename(desk, "mt-other", "mt-b2c3")
+    desk.create("mt-b2c3d4e5")
+    assert meant(desk, "mt-b2c3") == "mt-other"
+    assert meant(desk, "mt-b2c3d") == "mt-b2c3d4e5"
+
+
+@pytest.mark.parametrize("alias", ["mt-a1b2", "mt-a1b2c3", "a1b2"])
+def test_what_is_shown_as_another_issues_id_is_refused_as_alias_by_its_name(desk: Desk, alias: str) -> None:
+    with pytest.raises(RefusedError, match="taken for mt-a1b2c3d4") as raised:
+        rename(desk, "mt-other", alias)
+    assert raised.value.code is Code.EXISTS
+    assert "mt-" not in str(raised.value.discreet).removeprefix(alias)
+    assert rename(desk, "mt-a1b2c3d4", alias)["_alias"] == alias
+
+
+def test_what_no_id_is_shown_as_can_be_an_alias_though_ids_begin_so(desk: Desk) -> None:
+    desk.create("mt-a1b2x")
+    assert rename(desk, "mt-other", "mt-a1b2")["_alias"] == "mt-a1b2"
+    desk.create("mt-login-page")
+    assert rename(desk, "mt-other", "mt-login")["_alias"] == "mt-login"
 
 
 def test_short_ids_are_long_enough_to_be_told_from_aliases(desk: Desk) -> None:
@@ -83,8 +100,6 @@ def test_short_ids_are_long_enough_to_be_told_from_aliases(desk: Desk) -> None:
             return Names(reader, entities.views, desk.replica.ledger.number).unique_chars("mt-a1b2c3d4")
 
     assert shown() == len("mt-a1b2")
-    rename(desk, "mt-other", "mt-a1b2c3")
-    assert shown() == len("mt-a1b2c3d")
     rename(desk, "mt-other", "mt-a1b2x")
     assert shown() == len("mt-a1b2c")
 

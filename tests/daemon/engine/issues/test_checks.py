@@ -36,6 +36,23 @@ def test_a_value_that_a_field_cannot_have_is_refused(name: str, value: object) -
     assert error.message
 
 
+@pytest.mark.parametrize(
+    ("assignee", "code"),
+    [("x" * 256, Code.LIMIT), ("é" * 128, Code.LIMIT), ("a\nb", Code.INVALID), ("\x1b", Code.INVALID)],
+)
+def test_an_assignee_is_a_name_on_one_line_and_no_longer_than_an_actors(assignee: str, code: Code) -> None:
+    error = refusal(lambda: checks.check_fields({"assignee": assignee}))
+    assert (error.code, "assignee" in error.message, bool(error.hint)) == (code, True, True)
+    checks.check_fields({"assignee": "é" * 127})
+
+
+@pytest.mark.parametrize("label", ["a\nb", "a\x00b", "a\x7fb"])
+def test_a_label_is_one_line(label: str) -> None:
+    error = refusal(lambda: checks.check_label(label))
+    assert (error.code, "line breaks" in error.message) == (Code.INVALID, True)
+    checks.check_label("two words")
+
+
 def test_fields_that_are_cleared_and_all_statuses_and_types_pass() -> None:
     checks.check_fields({"due_at": "", "assignee": "", "description": "", "priority": 0, "estimated_minutes": 0})
     for status in STATUSES:

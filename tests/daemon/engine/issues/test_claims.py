@@ -91,7 +91,7 @@ def test_a_status_that_isnt_in_progress_stays(desk: Desk) -> None:
 
 def test_nobodys_issue_is_left_as_it_is(desk: Desk) -> None:
     before = len(desk.batches())
-    desk.do(Unclaim(actor="alice", id="mt-one"))
+    assert desk.do(Unclaim(actor="alice", id="mt-one"))["_unchanged"]
     assert len(desk.batches()) == before
 
 

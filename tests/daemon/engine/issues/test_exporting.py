@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from moot_protocol.listing import Filter
-from moot_protocol.requests import Delete, Export
+from moot_protocol.requests import Delete
+from moot_protocol.transfer_requests import Export
 from moot_testkit.engine import Desk
 from moot_testkit.planes import create_on, make_twins, two_planes
 from mootd.engine.issues import exporting

@@ -3,7 +3,8 @@
 import pytest
 
 from moot_protocol.errors import Code
-from moot_protocol.requests import Close, Delete, Events, History, RemoveEdge, Show
+from moot_protocol.machine_requests import Events
+from moot_protocol.requests import Close, Delete, History, RemoveEdge, Show
 from moot_testkit.engine import START_MS, Desk, exchange, town_of
 from moot_testkit.feeds import stripped
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.errors import Code
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter
 from moot_protocol.query_requests import Similar
 from moot_protocol.requests import Close
@@ -98,3 +98,5 @@ def test_only_the_issues_asked_for_are_compared(desk: Desk) -> None:
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])
 def test_a_threshold_lies_between_nothing_and_all(desk: Desk, threshold: float) -> None:
     assert desk.refusal(Similar(threshold=threshold)) is Code.INVALID
+    with pytest.raises(RefusedError, match=r"threshold of .* can't be used"):
+        desk.ask(Similar(threshold=threshold))

@@ -170,9 +170,9 @@ class HeldBatches:
             batch_id = feed.linked[batch_id].prev
         return path[::-1]
 
-    def events(self, author: bytes, ref: BatchRef) -> Iterator[Placed]:
-        """The events of a linked batch."""
-        return placed_in(self._derived(author).batches[ref.id])
+    def batch(self, author: bytes, ref: BatchRef) -> Batch:
+        """A linked batch with its events."""
+        return self._derived(author).batches[ref.id]
 
     def upto(self, author: bytes, batch_id: bytes) -> Iterator[Placed]:
         """The events from number 1 up to and with those of a linked batch."""

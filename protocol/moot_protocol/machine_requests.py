@@ -1,0 +1,89 @@
+"""Requests about the log that this machine holds, and about the daemon that keeps it; as `requests.py` for the rest."""
+
+from typing import Any
+
+from moot_protocol.request_base import Request
+
+
+class Events(Request[dict[str, Any]], kw_only=True):
+    """Events in the order in which they arrived here, after arrival number `since`.
+
+    Answers `{"events": [{"arrival", "id", "kind", "entity", "actor", "at", "changes", "author", "n"}], "next": arrival,
+    "first": oldest arrival kept}`, and where several claimed one issue `"contested": {"holder", "lost": [names]}`
+    as of now; going on with `since=next` misses nothing and repeats nothing. With `wait_ms`, an empty answer waits that
+    long for news.
+    """
+
+    method = "events"
+    since: int | None = 0
+    """None: nothing of the past; `next` is then where the present ends."""
+    limit: int = 1000
+    wait_ms: int = 0
+    kind: str = ""
+
+
+class Prove(Request[list[dict[str, Any]]], kw_only=True):
+    """Proofs of an entity's events (all, or the one with number `n`): each `{"proof": bytes, "what": summary}`."""
+
+    method = "prove"
+    id: str
+    n: int | None = None
+
+
+class Status(Request[dict[str, Any]], kw_only=True):
+    """What this replica is and holds.
+
+    Answers `{"version", "protocol", "data": folder, "bytes": on disk, "at_rest": words, "town": {"name", "key"},
+    "replica": key, "planes": [{"name", "plane", "digest": hex, "events", "issues", "feeds", "frontier": [{"author",
+    "n", "head"}]}], "projects": [{"project", "folder", "plane", "issues"}], "conflicts": n, "parked": batches,
+    "jobs": [{"job", "done", "total"}], "alarms": [{"code", "severity", "message", "hint"}]}`.
+    """
+
+    method = "status"
+
+
+class Rebuild(Request[dict[str, Any]], kw_only=True):
+    """Replay the log into fresh views while serving, a stretch at a time.
+
+    Answers `{"done": bool, "cursor", "progress": [events replayed, events in all]}` and, when done,
+    `"planes": [{"name", "events", "before": digest, "after": digest}]`. Call again with the cursor until done; what is
+    left half way is dropped, and what is served meanwhile are the old views.
+    """
+
+    method = "rebuild"
+    cursor: str = ""
+    """Empty begins."""
+
+
+class Fsck(Request[dict[str, Any]], kw_only=True):
+    """Verify every hash, link and signature, and rows against the log, a stretch at a time.
+
+    Answers `{"done": bool, "cursor", "progress": [batches checked, batches in all], "problems": [{"where", "problem",
+    "hint"}] of this stretch}` and, when done, `"batches"` and `"events"`. Call again with the cursor until done.
+    """
+
+    method = "fsck"
+    cursor: str = ""
+    """Empty begins."""
+
+
+class Doctor(Request[list[dict[str, Any]]], kw_only=True):
+    """Checks of this machine: `{"check", "ok", "detail", "hint"}` each."""
+
+    method = "doctor"
+
+
+class Ping(Request[dict[str, Any]], kw_only=True):
+    """`{"pid", "uptime_ms", "version", "protocol", "data"}`."""
+
+    method = "ping"
+
+
+class Stop(Request[dict[str, Any]], kw_only=True):
+    """Ask the daemon to finish what it has begun and end."""
+
+    method = "stop"
+
+
+MACHINE_REQUESTS: tuple[type[Request[Any]], ...] = (Events, Prove, Status, Rebuild, Fsck, Doctor, Ping, Stop)
+"""All of this module."""

@@ -1,0 +1,60 @@
+"""Requests that bring whole lines of Beads' files in, and give them out; as `requests.py` for the rest."""
+
+from typing import Any
+
+import msgspec
+
+from moot_protocol.beads_pairs import LinePair
+from moot_protocol.listing import Filter
+from moot_protocol.request_base import Mutation, Request
+
+
+class Import(Mutation[dict[str, Any]], kw_only=True):
+    """Take in lines of a Beads file, all in one transaction.
+
+    Answers `{"created", "updated", "unchanged", "skipped": counts, "elsewhere": how many of these lines are of issues
+    that stand in other projects, and stay there, "problems": [{"line", "id", "problem"}], "session"}`. Fields absent
+    from a line are left alone, lines older than what is here are skipped and reported, blank lines count in line
+    numbers and are else ignored.
+    """
+
+    method = "import"
+    project: str
+    plane: str = ""
+    """The plane it belongs to, where several have a project of this name."""
+    lines: tuple[bytes, ...]
+    first_line: int = 1
+    """Number of the first of these lines in their file."""
+    last: bool = True
+    """Whether the file ends here (duplicate ids are found across the whole import, named by `session`)."""
+    session: str = ""
+    """Names one import of several requests; empty begins one, and the answer's `session` names it."""
+
+
+class ImportEdits(Mutation[dict[str, Any]], kw_only=True):
+    """Take in what changed between two states of a Beads file, all in one transaction; an id stands in one pair.
+
+    Answers `{"created", "updated", "deleted", "missing", "unchanged", "skipped": counts, "problems": as of an import}`;
+    problems of lines in the earlier state have `"base": True`. A line that is gone counts as missing and is reported.
+    """
+
+    method = "import_edits"
+    project: str
+    plane: str = ""
+    """The plane it belongs to, where several have a project of this name."""
+    pairs: tuple[LinePair, ...]
+    delete_missing: bool = False
+    """Delete the issues whose lines are gone."""
+
+
+class Export(Request[dict[str, Any]], kw_only=True):
+    """One page of the export in order of id: `{"lines": [JSON text, …], "next": id to go on after, or ""}`."""
+
+    method = "export"
+    filter: Filter = msgspec.field(default_factory=Filter)
+    after: str = ""
+    tombstones: bool = True
+
+
+TRANSFER_REQUESTS: tuple[type[Request[Any]], ...] = (Import, ImportEdits, Export)
+"""All of this module."""
