@@ -75,7 +75,7 @@ RESOURCE_FIELDS: Final = frozenset(
     {
         "plane", "project", "projects", "id", "ids", "workspace", "town", "replica", "remote", "name", "key", "prefix",
         "assignee", "actor", "target", "parent", "lease", "source", "to", "user", "blocks", "alias", "await_id",
-        "waiter", "home",
+        "waiter", "home", "author", "without",
     }
 )  # fmt: skip
 """Fields of requests, at any depth, that say what a request is about. None of them ever holds a secret."""
@@ -83,6 +83,7 @@ _FREE_FIELDS: Final = frozenset({"metadata", "set_metadata"})
 """Fields in which people write whatever they like, under names of their own."""
 ID_FIELDS: Final = frozenset({"id", "ids", "target", "parent", "to", "blocks"})
 """Those of them that may hold the beginning of an issue's id."""
+_PLANE: Final = "plane"
 _AWAITED: Final = "await_id"
 """What a gate waits for: an issue's id where the gate is of such a type; else only restrictions look at it."""
 _NAMING: Final[Mapping[str, frozenset[str]]] = {
@@ -125,6 +126,8 @@ class Part(NamedTuple):
     """The project in which it makes an issue whose id it doesn't say; empty where it makes none."""
     places: tuple[str, ...] = ()
     """The names among them that a permission with a resource may cover."""
+    planes: tuple[str, ...] = ()
+    """What among them names a plane."""
 
 
 def methods_in(request: Request[Any]) -> tuple[str, ...]:
@@ -169,7 +172,9 @@ def _part(method: str, named: list[tuple[Named, str]], given: Mapping[str, Any])
     naming = _NAMING.get(permission.partition(":")[0], frozenset())
     places = {each.text for each, field in named if field in naming}
     makes_in = str(given.get("project") or "") if method in _MAKING and not given.get("id") else ""
-    return Part(method, permission, tuple(sorted({each for each, _ in named})), makes_in, tuple(sorted(places)))
+    planes = {each.text for each, field in named if field == _PLANE}
+    about = tuple(sorted({each for each, _ in named}))
+    return Part(method, permission, about, makes_in, tuple(sorted(places)), tuple(sorted(planes)))
 
 
 def _dereferenced(text: str, meant: list[str]) -> str:

@@ -358,7 +358,10 @@ class _Evaluation:
         return next(given, self._own_name(town))
 
     def _own_name(self, town: bytes) -> str:
-        names = {opened.name for opened in self._openings.get(town, ())}
+        openings = self._openings.get(town)
+        if not openings:
+            return ""
+        names = {opened.name for opened in openings}
         return min(names - {key_text(town)}, default="")  # its key stands for the name that a town lacks
 
     def _standings(self) -> dict[bytes, TownStanding]:

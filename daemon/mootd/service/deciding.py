@@ -5,9 +5,9 @@ either narrowed row by row, and then only where it looks must not be taken away;
 whom some of it is hidden.
 """
 
-from collections.abc import Callable, Iterator
-from functools import cache
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, cached_property
+from typing import Any, Final, TypeAlias
 
 from moot_protocol.access import (
     EVERYTHING,
@@ -24,9 +24,11 @@ from moot_protocol.access_rows import ALSO_SHOWN, BY_NAME, CHOOSING, NARROWED, S
 from moot_protocol.access_table import PERMISSIONS, Named, Part, parts_of, permissions_of
 from moot_protocol.action_requests import Rename
 from moot_protocol.errors import Code, MootError
+from moot_protocol.exchange_requests import Planes
 from moot_protocol.ids import KEY_BEGINNING_CHARS
+from moot_protocol.lease_requests import Rebalance
 from moot_protocol.limits import AUDIT_RESOURCES
-from moot_protocol.membership_requests import Towns
+from moot_protocol.membership_requests import Replicas, RetireReplica, SettleFork, Towns
 from moot_protocol.request_base import Request
 from moot_protocol.requests import ResolveIds
 
@@ -34,6 +36,10 @@ SHOWN: Final = PERMISSIONS[ResolveIds.method]
 """What the names of the issues that an id may mean are seen with."""
 _NAMING_TOWNS: Final = frozenset({"member", "mail", "lease", "share", "federation"})
 """Subjects of permissions whose requests may name a town."""
+_NAMING_REPLICAS: Final = frozenset({RetireReplica.method, SettleFork.method, Rebalance.method})
+"""Methods of requests that may name a replica."""
+_Called: TypeAlias = tuple[str, set[str]]
+"""What something is called: its key or id, and its names."""
 _WITH_LINES: Final = frozenset({"import", "import_edits"})
 
 
@@ -134,29 +140,34 @@ class Deciding:
                 yield from self._on(part.permission, each)
             elif taken := self._taken(part.permission, each.text):
                 yield taken
-            if part.permission.partition(":")[0] in _NAMING_TOWNS:
-                yield from self._on_town(part.permission, each.text)
+            if restricts(self._rules, self._subject):
+                yield from self._on_other_names(part, each.text)
 
-    def _on_town(self, permission: str, typed: str) -> Iterator[Decision]:
-        """The restriction on a town that may be meant, by whatever else it could have been named; as `who@town` too."""
-        who, at, town = typed.rpartition("@")
-        names = (f"{who}{at}{name}" for name in self._ways_to_name(town))
-        taken = next((each for each in (self._taken(permission, name) for name in names) if each is not None), None)
-        if taken is not None:
+    def _on_other_names(self, part: Part, typed: str) -> Iterator[Decision]:
+        """The restriction on what may be meant, by whatever else it could have been named; a town as `who@town` too."""
+        names = _ways_to_name(typed, self._planes) if typed in part.planes else []
+        if part.permission.partition(":")[0] in _NAMING_TOWNS:
+            who, at, town = typed.rpartition("@")
+            names += [f"{who}{at}{name}" for name in _ways_to_name(town, self._towns)]
+        if part.method in _NAMING_REPLICAS:
+            names += _ways_to_name(typed, self._replicas)
+        if taken := self._first_taken(part.permission, names):
             yield taken
 
-    def _ways_to_name(self, typed: str) -> Iterator[str]:
-        """All that names the towns that may be meant: their names, their keys and beginnings of these, and both."""
-        if not restricts(self._rules, self._subject):
-            return
+    @cached_property
+    def _planes(self) -> list[_Called]:
+        return [(row["plane"], {row["name"]}) for row in self._read(Planes())]
+
+    @cached_property
+    def _towns(self) -> list[_Called]:
         towns: dict[str, set[str]] = {}
         for row in self._read(Towns()):
             towns.setdefault(row["town"], set()).update(row["names"])
-        for key, names in towns.items():
-            beginnings = [key[:chars] for chars in range(KEY_BEGINNING_CHARS, len(key) + 1)]
-            ways = [*names, *beginnings, *(f"{name} {beginning}" for name in names for beginning in beginnings)]
-            if typed in ways:
-                yield from ways
+        return list(towns.items())
+
+    @cached_property
+    def _replicas(self) -> list[_Called]:
+        return [(key, set()) for key in dict.fromkeys(row["replica"] for row in self._read(Replicas()))]
 
     def _on(self, permission: str, named: Named) -> Iterator[Decision]:
         """The decisions on one name: an id in full, since a rule about `secret-*` means the beginning of one too."""
@@ -182,7 +193,10 @@ class Deciding:
             return None
         from moot_protocol.imported_names import names_in_lines  # noqa: PLC0415 - a start need not load what reads lines
 
-        found = (self._taken(permission, name) for name in names_in_lines(request))
+        return self._first_taken(permission, names_in_lines(request))
+
+    def _first_taken(self, permission: str, names: Iterable[str]) -> Decision | None:
+        found = (self._taken(permission, name) for name in names)
         return next((each for each in found if each is not None), None)
 
     def _taken(self, permission: str, name: str) -> Decision | None:
@@ -190,3 +204,15 @@ class Deciding:
 
     def _decide(self, permission: str, name: str) -> Decision:
         return decide(self._rules, self._subject, permission, name)
+
+
+def _ways_to_name(typed: str, among: Iterable[_Called]) -> list[str]:
+    """All that names what may be meant: names, keys and beginnings of these, and both. Case doesn't count in rules."""
+    meant = typed.casefold()
+    found: list[str] = []
+    for key, names in among:
+        beginnings = [key[:chars] for chars in range(KEY_BEGINNING_CHARS, len(key) + 1)]
+        ways = [*names, *beginnings, *(f"{name} {beginning}" for name in names for beginning in beginnings)]
+        if meant in map(str.casefold, ways):
+            found += ways
+    return found

@@ -10,9 +10,10 @@ from moot_protocol.action_requests import Rename
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import CreateGate, SetAwaited
+from moot_protocol.ids import key_text
 from moot_protocol.lease_requests import Rebalance
 from moot_protocol.mail_requests import SendMail
-from moot_protocol.membership_requests import CreateTown, RemoveTown
+from moot_protocol.membership_requests import CreateTown, RemoveTown, RetireReplica, SettleFork
 from moot_protocol.request_base import Request
 from moot_protocol.requests import AddEdge, Close, Create, Edge, InitProject, IssueFields, Script, Show, WorkspaceInfo
 from moot_protocol.transfer_requests import Import, ImportEdits
@@ -151,6 +152,38 @@ def test_a_rule_about_a_town_holds_by_whatever_name_the_town_is_meant(door: Door
     assert [door.code(ALICE, request) for request in hidden] == [Code.DENIED] * 3
     assert door.code(ALICE, RemoveTown(actor="alice", town="valley")) is None
     assert door.code(ALICE, SendMail(actor="alice", to="bob@valley", text="t")) is None
+
+
+BEGUN = ("name", "whole", "beginning", "capitals")
+
+
+@pytest.mark.parametrize("ruled", BEGUN)
+@pytest.mark.parametrize("typed", BEGUN)
+def test_a_rule_about_a_plane_holds_by_whatever_name_the_plane_is_meant(door: Door, ruled: str, typed: str) -> None:
+    plane = door.api.member.replica.ledger
+    whole = plane.id.hex()
+    ways = {"name": plane.name, "whole": whole, "beginning": whole[:6], "capitals": whole[:9].upper()}
+    door.write(RULES.replace('"issue:*"', '"*"').replace('"no:secret-*"', f'"no:issue:write:{ways[ruled]}"'))
+    fields = IssueFields(title="t")
+    assert door.code(ALICE, Create(actor="alice", project=PROJECT, plane=ways[typed], fields=fields)) is Code.DENIED
+    assert door.code(ALICE, Create(actor="alice", project=PROJECT, plane="meadow", fields=fields)) is None
+    assert door.code(ALICE, Create(actor="alice", project=whole[:5], fields=fields)) is None, "that is no plane"
+
+
+@pytest.mark.parametrize("ruled", [4, 20, 43])
+@pytest.mark.parametrize("typed", [4, 20, 43])
+def test_a_rule_about_a_replica_holds_however_much_of_its_key_is_given(door: Door, ruled: int, typed: int) -> None:
+    key = key_text(door.api.member.replica.id)
+    rules = RULES.replace('"issue:*"', '"*"').replace('"user"', '"admin"')
+    door.write(rules.replace('"no:secret-*"', f'"no:{key[:ruled]}"'))
+    hidden = (
+        RetireReplica(actor="alice", replica=key[:typed]),
+        Rebalance(actor="alice", source=key[:typed]),
+        SettleFork(actor="alice", author=key[:typed], branch="abcd"),
+        SettleFork(actor="alice", author="other", branch="abcd", without=(key[:typed],)),
+    )
+    assert [door.code(ALICE, request) for request in hidden] == [Code.DENIED] * 4
+    assert door.code(ALICE, RetireReplica(actor="alice", replica="other")) is None
 
 
 def test_a_refusal_names_nothing_to_whom_it_may_be_hidden(door: Door) -> None:
