@@ -112,7 +112,7 @@ class Create(Mutation[IssueDoc], kw_only=True):
 
 
 class Update(Mutation[IssueDoc], kw_only=True):
-    """Change an issue; answers its document."""
+    """Change an issue; answers its document. All of it so already: no change, and the answer is `_unchanged`."""
 
     method = "update"
     id: str

@@ -48,13 +48,19 @@ class Editor:
         return self._entities
 
     # -- Registers -----------------------------------------------------------------------------------------------
-    def set(self, key: str, value: Any) -> None:
-        """Write a register, unless it alone shows this value already (or is empty and would stay so)."""
+    def set(self, key: str, value: Any, *, anew: bool = False) -> None:
+        """Write a register, unless it alone shows this value already (or is empty and would stay so).
+
+        Args:
+            key: the register.
+            value: its value.
+            anew: write it also where it shows this value already.
+        """
         if not self.record.groups and value not in (None, ""):  # a new entity: there is nothing to be written over
             self._collect(Write(key, value))
             return
         siblings = self._values(key)
-        if (siblings == [value]) or (not siblings and value in (None, "")):
+        if (siblings == [value] and not anew) or (not siblings and value in (None, "")):
             return
         self._collect(Write(key, value, self.entities.dots(self.record, key)))
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
+from moot_protocol.codec import encode
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, key_begins
@@ -40,7 +41,7 @@ _TIME_CHARS: Final = 12
 _ID_CHARS: Final = 4
 """Least characters that stand for a message."""
 _LOOKED_AT: Final = 20_000
-"""The newest events that are looked through for somebody's name: some milliseconds."""
+"""The newest events that are looked through for somebody's name: a few hundredths of a second, for a new name only."""
 
 
 class Message(NamedTuple):
@@ -232,11 +233,11 @@ def is_known(unit: Unit, message: Message) -> bool:
     """
     if not message.to:
         return True
-    name, post = message.to.encode(), Post(unit.replica, unit.entities(), unit.now_ms)
+    name, post = encode(message.to), Post(unit.replica, unit.entities(), unit.now_ms)
     towns = frozenset({message.town}) if message.town else post.own(message.plane)
     for key, data in islice(unit.transaction.scan(Table.EVENTS, b"", reverse=True), _LOOKED_AT):
         if name not in data:
-            continue  # nothing is decoded for most of them
+            continue  # nothing is decoded for most of them, nor for those where it is a word of a text
         values, actor = said_in(int.from_bytes(key, "big"), data)
         if values.get("assignee") == message.to:
             return True
@@ -245,12 +246,12 @@ def is_known(unit: Unit, message: Message) -> bool:
     return False
 
 
-def told_here(reader: Reader, message: Message) -> list[str]:
-    """Who was told a nudge on this machine: nothing is known here of others."""
-    found, end = [], b"\0" + message.id.encode()
+def told_here(reader: Reader) -> dict[str, list[str]]:
+    """Nudge → who was told it on this machine: nothing is known here of others."""
+    found: dict[str, list[str]] = {}
     for key, _ in reader.scan(Table.META, layout.TOLD, layout.after(layout.TOLD)):
-        if key.endswith(end):
-            found.append(key[len(layout.TOLD) : -len(end)].decode(errors="replace"))
+        actor, _, nudge = key[len(layout.TOLD) :].rpartition(b"\0")
+        found.setdefault(nudge.decode(), []).append(actor.decode(errors="replace"))
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 from moot_protocol.codec import encode
-from moot_protocol.ids import key_text
+from moot_protocol.ids import key_begins, key_text
 from moot_protocol.issue import IssueReading, read_comments
 from moot_protocol.kinds import CHARTER
 from moot_protocol.listing import IssueDoc
@@ -52,6 +52,7 @@ class Origins:
         self._foreign: Mapping[int, FeedRow] | None = None
         self._bearers: dict[str, set[bytes]] | None = None
         self._called: dict[tuple[int, bytes], str] = {}
+        self._named: dict[int, Mapping[bytes, str]] = {}
 
     @property
     def is_needed(self) -> bool:
@@ -145,16 +146,25 @@ class Origins:
         return self._names(plane).get(town, "") or own_name(self._reader, town)
 
     def _others(self, name: str, town: bytes) -> Set[bytes]:
-        """The other towns of this name: one that was removed is no longer taken for whoever bears it now."""
+        """The other towns that are called so, also by name and key: a removed one isn't taken for who bears it now."""
         if self._bearers is None:
             self._bearers = {}
             for row in list(self._replica.feeds.values()):
                 if row.kind == CHARTER and row.n and not row.ended and row.plane in self._replica.planes:
                     self._bearers.setdefault(self._name(row.plane, row.author), set()).add(row.author)
-        return self._bearers.get(name, set()) - {town}
+        alone, _, beginning = name.rpartition(" ")
+        by_both = {each for each in self._bearers.get(alone, ()) if key_begins(each, beginning)}
+        return (self._bearers.get(name, set()) | by_both) - {town}
 
     def _names(self, plane: int) -> Mapping[bytes, str]:
-        """What the charters of a plane call its towns, read anew only where one of them has grown."""
+        """What the charters of a plane call its towns; they are looked through once, however many towns are named."""
+        found = self._named.get(plane)
+        if found is None:
+            found = self._named[plane] = self._names_read(plane)
+        return found
+
+    def _names_read(self, plane: int) -> Mapping[bytes, str]:
+        """The same, read anew only where a charter has grown since another transaction read it."""
         rows = list(self._replica.feeds.items())
         charters = [number for number, row in rows if row.plane == plane and row.kind == CHARTER]
         state = tuple(self._reader.get(Table.META, layout.feed_key(number)) for number in charters)

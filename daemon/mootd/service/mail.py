@@ -4,7 +4,7 @@ Invariant: whatever is told of a message from another town says so beside it, an
 told unasked: it would stand before every agent here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from moot_protocol.clock import to_ms
@@ -32,9 +32,7 @@ from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader
 
 
-def _told(
-    reader: Reader, post: Post, origins: Origins, labels: dict[int, str], message: Message, actor: str
-) -> dict[str, Any]:
+def _document(post: Post, origins: Origins, labels: dict[int, str], message: Message, actor: str) -> dict[str, Any]:
     town = ""
     if message.town:
         town = origins.town_name(message.plane.number, message.town) or key_text(message.town)[:KEY_CHARS]
@@ -51,14 +49,19 @@ def _told(
         "reply_to": message.reply_to,
         "is_acked": post.is_acked(message, actor),
         "acks": post.acked_by(message),
-        "told": told_here(reader, message) if message.kind == NUDGE else [],
     } | ({} if origin is None else {ORIGIN: origin})
+
+
+def _told(reader: Reader, messages: Sequence[Message]) -> dict[str, list[str]]:
+    """Nudge → who was told it here, looked through once for all these messages, and only where one is a nudge."""
+    return told_here(reader) if any(message.kind == NUDGE for message in messages) else {}
 
 
 # -- Writing -----------------------------------------------------------------------------------------------------
 def _answered(unit: Unit, message: Message, actor: str) -> dict[str, Any]:
     labels = labels_of(issue_planes(unit.replica.planes))
-    return _told(unit.transaction, post_of(unit), Origins(unit.replica, unit.transaction), labels, message, actor)
+    shown = _document(post_of(unit), Origins(unit.replica, unit.transaction), labels, message, actor)
+    return shown | {"told": _told(unit.transaction, [message]).get(message.id, [])}
 
 
 def _sent(unit: Unit, message: Message, actor: str) -> dict[str, Any]:
@@ -75,8 +78,14 @@ def _post(snapshot: Snapshot) -> Post:
 
 
 def _shown(snapshot: Snapshot, post: Post, messages: list[Message], actor: str) -> list[dict[str, Any]]:
+    told = _told(snapshot.reader, messages)
+    documents = zip(_documents(snapshot, post, messages, actor), messages, strict=True)
+    return [document | {"told": told.get(message.id, [])} for document, message in documents]
+
+
+def _documents(snapshot: Snapshot, post: Post, messages: list[Message], actor: str) -> list[dict[str, Any]]:
     labels = labels_of(issue_planes(snapshot.replica.planes))
-    return [_told(snapshot.reader, post, snapshot.origins, labels, message, actor) for message in messages]
+    return [_document(post, snapshot.origins, labels, message, actor) for message in messages]
 
 
 def _mail(snapshot: Snapshot, request: Mail) -> list[dict[str, Any]]:
@@ -97,11 +106,14 @@ def _read(snapshot: Snapshot, request: ReadMail) -> dict[str, Any]:
 
 
 def nudges_for(snapshot: Snapshot, actor: str) -> list[dict[str, Any]]:
-    """The nudges that an actor hasn't been told: with their text where this town wrote them."""
+    """The nudges that an actor hasn't been told: with their text where this town wrote them.
+
+    Every command asks for them, so nothing is looked up that only who reads mail is told: to whom else they were told.
+    """
     post = _post(snapshot)
     found = untold(snapshot.reader, post, actor)
-    shown = _shown(snapshot, post, found, actor)
-    return [told | {"text": each.text if each.is_own else ""} for told, each in zip(shown, found, strict=True)]
+    shown = _documents(snapshot, post, found, actor)
+    return [document | {"text": each.text if each.is_own else ""} for document, each in zip(shown, found, strict=True)]
 
 
 MAIL_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {Mail: _mail, ReadMail: _read}

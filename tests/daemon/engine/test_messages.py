@@ -77,8 +77,9 @@ def test_whoever_wrote_or_was_assigned_anything_is_known() -> None:
     desk = Desk().found()
     assert (send(desk, "bob")["is_known"], send(desk, "ann")["is_known"]) == (False, True)
     assert not send(desk, "bob")["is_known"]  # that he was written to says nothing of him
-    desk.create("mt-aaaa22", assignee="bob")
+    desk.create("mt-aaaa22", assignee="bob", title="for bobby")
     assert send(desk, "bob")["is_known"]
+    assert not send(desk, "bobby")["is_known"]
     assert not desk.do(Nudge(actor="ann", to="an", text="look"))["is_known"]
     assert desk.do(Nudge(actor="ann", text="look"))["is_known"]
 

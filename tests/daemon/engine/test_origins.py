@@ -1,5 +1,6 @@
 """Whatever is told of an issue tells what of it another town has written."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from moot_protocol.transfer_requests import Export
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import Desk, town_of
 from moot_testkit.planes import create_on
-from mootd.engine import origins
+from mootd.engine import layout, origins
 from mootd.engine.charters import towns_of
 from mootd.engine.origins import ORIGIN
 from mootd.engine.removing import remove_town
@@ -174,6 +175,16 @@ def test_towns_of_one_name_are_told_apart_by_their_keys_wherever_they_are_named(
     assert called("mt-c") == {f"ada's {keys[cleo]}"}
 
 
+def test_a_town_that_calls_itself_by_the_name_and_key_of_another_is_not_told_as_that_one() -> None:
+    ada, bea, cleo = towns_sharing("ada", "bea", "cleo")
+    create_on(cleo, SHARED, "mt-c")
+    share(ada, bea, cleo)
+    keys = [key_text(desk.replica.ledger.town)[:KEY_BEGINNING_CHARS] for desk in (bea, cleo)]
+    feigned = f"bea town {keys[0]}"
+    name(cleo, ada, feigned)
+    assert rows(ada)["mt-c"][ORIGIN][0]["town_name"] == f"{feigned} {keys[1]}"
+
+
 def test_who_bears_the_name_of_a_removed_town_is_called_by_it_alone() -> None:
     ada, bea, cleo = towns_sharing("ada", "bea", "cleo")
     for desk, issue in ((bea, "mt-b"), (cleo, "mt-c")):
@@ -184,6 +195,25 @@ def test_who_bears_the_name_of_a_removed_town_is_called_by_it_alone() -> None:
         plane = ada.replica.plane_named(SHARED)
         remove_town(unit, plane, towns_of(unit, plane)[bea.replica.ledger.town])
     assert rows(ada)["mt-c"][ORIGIN][0]["town_name"] == "bea town"
+
+
+def test_charters_are_looked_through_once_however_many_towns_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, bea, cleo = towns_sharing("ada", "bea", "cleo")
+    share(ada, bea, cleo)
+    plane, keys = ada.replica.plane_named(SHARED).number, [desk.replica.ledger.town for desk in (ada, bea, cleo)]
+    looks: Counter[int] = Counter()
+    feed_key = layout.feed_key
+
+    def counted(number: int) -> bytes:
+        looks[number] += 1
+        return feed_key(number)
+
+    with ada.replica.read() as reader:
+        found = [origins.Origins(ada.replica, reader).town_name(plane, key) for key in keys]
+        monkeypatch.setattr(layout, "feed_key", counted)
+        told = origins.Origins(ada.replica, reader)
+        assert [told.town_name(plane, key) for key in keys] == found
+    assert set(looks.values()) == {1}
 
 
 def test_a_machine_of_the_same_town_is_no_other_town(monkeypatch: pytest.MonkeyPatch) -> None:

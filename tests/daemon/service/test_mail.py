@@ -6,15 +6,17 @@ import pytest
 
 from moot_protocol.errors import Code
 from moot_protocol.machine_requests import Events
-from moot_protocol.mail_requests import Mail, Nudge, ReadMail, SendMail
+from moot_protocol.mail_requests import Mail, Nudge, NudgesTold, ReadMail, SendMail
 from moot_protocol.memory_requests import Prime
 from moot_protocol.request_base import Request
 from moot_protocol.requests import InitProject, WorkspaceInfo
 from moot_testkit.documents import share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine.log import PlaneRow
-from mootd.engine.messages import Message, Post
+from mootd.engine.messages import Message, Post, told_here
 from mootd.engine.record import Record
+from mootd.service import mail
+from mootd.store.port import Reader
 
 
 @pytest.fixture
@@ -84,6 +86,31 @@ def test_only_messages_that_may_be_meant_are_read(towns: list[Desk], monkeypatch
     assert reads(Mail(actor="bob", all=True)) == {mine}
     assert reads(ReadMail(actor="bob", id=mine)) == {mine, answer}
     assert len(reads(Mail(actor="ann", box="sent"))) == 7
+
+
+def test_who_was_told_nudges_is_looked_through_once_for_whoever_reads_them(
+    towns: list[Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, looks = towns[0], list[Reader]()
+
+    def counted(reader: Reader) -> dict[str, list[str]]:
+        looks.append(reader)
+        return told_here(reader)
+
+    monkeypatch.setattr(mail, "told_here", counted)
+    workspace = str(ada.do(InitProject(actor="ann", prefix=PROJECT))["workspace"])
+    ada.do(SendMail(actor="ann", to="bob", text="mine"))
+    assert [each["told"] for each in ada.ask(Mail(actor="ann", box="sent"))] == [[]]
+    assert not looks, "there is no nudge"
+    first, second = (ada.do(Nudge(actor="ann", to="bob", text=text))["id"] for text in ("one", "two"))
+    looks.clear()
+    assert len((ada.ask(WorkspaceInfo(workspace=workspace, actor="bob")) or {})["nudges"]) == 2
+    assert not looks, "every command asks for these"
+    for name, actors in ((first, ("bob", "carl")), (second, ("bob",))):
+        for actor in actors:
+            ada.do(NudgesTold(actor=actor, ids=(name,)))
+    told = {each["id"]: each["told"] for each in ada.ask(Mail(actor="ann", box="sent"))}
+    assert (told[first], told[second], len(looks)) == (["bob", "carl"], ["bob"], 1)
 
 
 def test_there_are_two_boxes(towns: list[Desk]) -> None:

@@ -1,5 +1,6 @@
 """What each mutation of one issue does to the log. All checks come before the first event is appended."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +23,7 @@ from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_cycle
 from mootd.engine.issues.vocabulary import Vocabularies, Vocabulary
 from mootd.engine.origins import Origins
-from mootd.engine.record import Record, live_of
+from mootd.engine.record import Record, groups_of, live_of
 from mootd.engine.unit import Unit
 
 _OPEN: Final = "open"
@@ -148,8 +149,9 @@ class IssueWriter:
             fields["notes"] = f"{notes}\n{request.append_notes}" if notes else request.append_notes
             checks.check_text("notes", fields["notes"], limits.TEXT_BYTES)
         editor = self.editor(name, request)
+        stand_ins = self._stand_ins(record) if any(key in fields for key in issue.STOOD_FOR) else ()
         for key, value in fields.items():
-            editor.set(key, value)
+            editor.set(key, value, anew=key in stand_ins)
         self._hold(editor, name, request, fields)
         self._times(editor, fields.get("status", shown.status), shown.status)
         self._labels(editor, request)
@@ -161,6 +163,12 @@ class IssueWriter:
             self._reparent(editor, name, request.parent)
         written = editor.save()
         return self.answer(name) if written else self.answer(name) | UNCHANGED
+
+    def _stand_ins(self, record: Record) -> Collection[str]:
+        """Fields whose value stands for another that a file had: who says the same value means it."""
+        if next(iter(groups_of(record, "extra")), None) is None:
+            return ()
+        return set(issue.STOOD_FOR).intersection(self.issues().read(record).extra)
 
     def _hold(self, editor: IssueEditor, name: str, request: Update, fields: dict[str, Any]) -> None:
         """Begin or end a claim, if this does."""

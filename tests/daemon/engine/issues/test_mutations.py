@@ -1,5 +1,6 @@
 """What each mutation of an issue does, and what it refuses before anything is written."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from moot_protocol import limits
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.request_base import Request
 from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
-from moot_protocol.transfer_requests import Import
+from moot_protocol.transfer_requests import Export, Import
 from moot_testkit.engine import START_MS, Desk, exchange, town_of
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
@@ -417,6 +418,24 @@ def test_a_clock_that_went_back_does_not_make_events_go_back(desk: Desk) -> None
     assert desk.update("mt-1", title="Later")["updated_at"] == NOW
     desk.clock.set_wall(START_MS - limits.CLOCK_AHEAD_MS - 2000)
     assert desk.refusal(Update(actor="a", id="mt-1", fields=IssueFields(title="x"))) is Code.CLOCK_AHEAD
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"), [({"priority": 9}, {"priority": 4}), ({"title": "x" * 501}, {"title": "x" * 500})]
+)
+def test_whoever_says_what_stands_for_an_odd_value_of_a_file_means_it(
+    desk: Desk, kept: dict[str, Any], said: dict[str, Any]
+) -> None:
+    take(desk, json.dumps({"id": "mt-a", "title": "t", "priority": 1} | kept).encode())
+    (name,) = kept
+
+    def exported() -> Any:
+        return json.loads(desk.ask(Export())["lines"][0])[name]
+
+    assert exported() == kept[name]
+    assert "_unchanged" not in desk.do(Update(actor="alice", id="mt-a", fields=IssueFields(**said)))
+    assert exported() == said[name]
+    assert "_unchanged" in desk.do(Update(actor="alice", id="mt-a", fields=IssueFields(**said)))
 
 
 def test_import_is_no_mutation_of_one_issue(desk: Desk) -> None:
