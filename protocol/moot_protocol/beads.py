@@ -32,11 +32,13 @@ class LineProblem(NamedTuple):
     """What is wrong, in words."""
     is_kept: bool = False
     """Whether an export gives it back all the same."""
+    is_refused: bool = False
+    """Whether the line is sound, and writing it was refused."""
 
     def document(self) -> dict[str, Any]:
-        """As answers tell it: `{"line", "id", "problem"}`, and `"kept": true` for what is kept."""
+        """As answers tell it: `{"line", "id", "problem"}`, `"kept": true` for what is kept, `"refused": true`."""
         told = {"line": self.line, "id": self.id, "problem": self.problem}
-        return told | ({"kept": True} if self.is_kept else {})
+        return told | ({"kept": True} if self.is_kept else {}) | ({"refused": True} if self.is_refused else {})
 
 
 class ImportedIssue(NamedTuple):

@@ -13,9 +13,9 @@ class Import(Mutation[dict[str, Any]], kw_only=True):
     """Take in lines of a Beads file, all in one transaction.
 
     Answers `{"created", "updated", "unchanged", "skipped": counts, "elsewhere": how many of these lines are of issues
-    that stand in other projects, and stay there, "problems": [{"line", "id", "problem"}], "session"}`. Fields absent
-    from a line are left alone, lines older than what is here are skipped and reported, blank lines count in line
-    numbers and are else ignored.
+    that stand in other projects, and stay there, "problems": [{"line", "id", "problem"}], "session"}`; a problem has
+    `"refused": True` where the line was sound and writing it was refused. Fields absent from a line are left alone,
+    lines older than what is here are skipped and reported, blank lines count in line numbers and are else ignored.
     """
 
     method = "import"

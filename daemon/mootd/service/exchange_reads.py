@@ -82,8 +82,10 @@ class ExchangeView:
         """(a plane's name, that a member derives another state from the same events)."""
         for number, members in [*progress.apart.items()]:
             plane = self._replica.planes.get(number)
-            if plane is not None:
-                for member in [*members]:
+            if plane is None:
+                continue
+            for member in [*members]:
+                if not self._source.feed(self._source.feed_number(number, member)).reason:  # else it says no more
                     what = "derives another state from the same events; run `moot fsck` there and here"
                     yield plane.name, f"{key_text(member)} {what}"
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from moot_protocol.acceptance import Reason
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import (
     AddRemote,
@@ -105,6 +107,18 @@ def test_how_the_exchange_goes_is_told_in_words() -> None:
         {"name": "", "kind": "problem", "detail": "invalid: a bad frame (2 times)"},
         {"name": "ledger", "kind": "problem", "detail": f"{key_text(b'k' * 32)} {APART}"},
     ]
+
+
+def test_a_member_that_was_removed_is_said_to_differ_no_more() -> None:
+    api = make_api()
+    add(api)
+    progress, number = Progress(), api.member.ledger.number
+    progress.apart = {number: {b"k" * 32}}
+    with api.member.replica.transaction() as unit:
+        feed = unit.feed_number(number, b"k" * 32)
+        unit.set_feed(feed, replace(unit.feed(feed), reason=Reason.ENDED))
+    (shown,) = view_of(api.member, Remotes(), progress)
+    assert shown["alarms"] == []
 
 
 # -- Queues ------------------------------------------------------------------------------------------------------

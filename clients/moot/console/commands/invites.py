@@ -19,7 +19,7 @@ from moot.console.grammar import comma_separated
 from moot.console.recovery_words import hand_over, without_words
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join
+from moot_protocol.exchange_requests import CloseInvite, Invite, Invites, Join, Remotes
 from moot_protocol.limits import MIB
 from moot_protocol.membership_requests import InviteTown
 
@@ -65,12 +65,22 @@ def _explained(context: Context, made: dict[str, Any]) -> Iterator[str]:
         addresses = (f"{neutralise(str(remote['kind']))} {safe_url(str(remote['url']))}" for remote in made["remotes"])
         yield f"It leads to {', '.join(addresses)}"
     else:
-        yield f"Warning: the ticket names no remote; whoever joins has to add one (`{program} remote add`)"
+        yield f"Warning: {_without_remote(context, lines.text_of(made, 'plane'))}"
     where = "machine where the other town was founded" if context.arguments.town else "other machine"
     yield f"On the {where}: `{program} join -` reads it from stdin, so that the shell's history doesn't keep it"
     if context.arguments.town:
         yield "This machine admits whoever comes with it once it has seen them, and closes the invite"
     yield "A ticket is a password: whoever has it can join. It is kept nowhere."
+
+
+def _without_remote(context: Context, plane: str) -> str:
+    """Why a ticket names no remote, and what to do."""
+    program = context.terminal.facts.program
+    remotes = [lines.text_of(remote, "name") for remote in context.api.call(Remotes())]
+    if remotes:
+        on = f"`{program} plane set {plane} --remote {remotes[0]} --mode auto`"
+        return f"plane {plane} goes to no remote yet, so that whoever joins would wait for it: {on} here first"
+    return f"the ticket names no remote; whoever joins has to add one (`{program} remote add`)"
 
 
 # -- invite list, invite close -----------------------------------------------------------------------------------

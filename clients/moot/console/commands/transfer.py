@@ -246,7 +246,7 @@ def _import(context: Context) -> int:
         documents.write(context, document | ({"dry_run": True} if context.arguments.dry_run else {}))
     else:
         _tell(context, tally, path)
-    failed = tally.unreadable or (tally.lines and not tally.taken and tally.problems)
+    failed = tally.unreadable or (not tally.taken and any(problem.get("refused") for problem in tally.problems))
     return exits.FAILED if failed else exits.OK
 
 

@@ -108,7 +108,7 @@ class _Edits:
             for writes in events:
                 append(self._unit, self._plane, Draft(ISSUE, line.id, self._request.actor, writes))
         except MootError as error:
-            self._report(LineProblem(line.line, line.id, error.message))
+            self._report(LineProblem(line.line, line.id, error.message, is_refused=True))
             outcome = "skipped"
         self._counts[outcome if events else "unchanged"] += 1
 

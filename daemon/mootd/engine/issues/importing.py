@@ -102,7 +102,7 @@ class Importer:
                     for writes in events:
                         append(self._unit, self._plane, Draft(ISSUE, imported.id, self._actor, writes))
             except MootError as error:
-                self._problems.append(LineProblem(imported.line, imported.id, error.message))
+                self._problems.append(LineProblem(imported.line, imported.id, error.message, is_refused=True))
                 outcome = "skipped"
             self._counts[outcome] += 1
 

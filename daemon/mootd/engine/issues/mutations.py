@@ -152,7 +152,7 @@ class IssueWriter:
         stand_ins = self._stand_ins(record) if any(key in fields for key in issue.STOOD_FOR) else ()
         for key, value in fields.items():
             editor.set(key, value, anew=key in stand_ins)
-        self._hold(editor, name, request, fields)
+        self._hold(editor, request, fields)
         self._times(editor, fields.get("status", shown.status), shown.status)
         self._labels(editor, request)
         for key, value in request.set_metadata.items():
@@ -162,6 +162,7 @@ class IssueWriter:
         if request.parent is not None:
             self._reparent(editor, name, request.parent)
         written = editor.save()
+        self._note(name, request, fields)
         return self.answer(name) if written else self.answer(name) | UNCHANGED
 
     def _stand_ins(self, record: Record) -> Collection[str]:
@@ -170,15 +171,19 @@ class IssueWriter:
             return ()
         return set(issue.STOOD_FOR).intersection(self.issues().read(record).extra)
 
-    def _hold(self, editor: IssueEditor, name: str, request: Update, fields: dict[str, Any]) -> None:
+    def _hold(self, editor: IssueEditor, request: Update, fields: dict[str, Any]) -> None:
         """Begin or end a claim, if this does."""
         if request.claim:
             holding.hold(editor, request.actor, request.ttl_ms, self.unit.now_ms)
-            holding.note_claim(self.unit, self.plane, name, request.actor)
         elif "assignee" in fields or fields.get("status", IN_PROGRESS) != IN_PROGRESS:
             holding.let_go(editor)
-            if fields.get("assignee", request.actor) != request.actor:
-                holding.forget_claim(self.unit, self.plane, name, request.actor)
+
+    def _note(self, name: str, request: Update, fields: dict[str, Any]) -> None:
+        """Note what became of the actor's claim; only once it is written, since a refusal leaves nothing behind."""
+        if request.claim:
+            holding.note_claim(self.unit, self.plane, name, request.actor)
+        elif fields.get("assignee", request.actor) != request.actor:
+            holding.forget_claim(self.unit, self.plane, name, request.actor)
 
     def _times(self, editor: IssueEditor, status: str, before: str) -> None:
         if status == before:

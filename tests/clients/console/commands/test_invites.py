@@ -59,11 +59,20 @@ def test_the_ticket_is_printed_however_quiet_it_is_to_be() -> None:
     assert (ran.out, ran.err) == ("moot-ticket-1abc\n", "")
 
 
-def test_a_ticket_that_names_no_remote_is_warned_of() -> None:
-    assert (
-        "Warning: the ticket names no remote; whoever joins has to add one (`moot remote add`)"
-        in invite(remotes=[]).err
-    )
+@pytest.mark.parametrize(
+    ("remotes", "warned"),
+    [
+        ([], "the ticket names no remote; whoever joins has to add one (`moot remote add`)"),
+        (
+            [{"name": "towns"}, {"name": "backup"}],
+            "plane ledger goes to no remote yet, so that whoever joins would wait for it: "
+            "`moot plane set ledger --remote towns --mode auto` here first",
+        ),
+    ],
+)
+def test_a_ticket_that_names_no_remote_is_warned_of(remotes: list[dict[str, Any]], warned: str) -> None:
+    ran = run_console("invite", {"invite": MADE | {"remotes": []}, "remotes": remotes}, facts=OUTSIDE)
+    assert f"Warning: {warned}" in ran.err
     assert "Warning" not in invite().err
 
 

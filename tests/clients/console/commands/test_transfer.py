@@ -83,11 +83,13 @@ def test_where_a_line_could_not_be_read_it_fails_and_says_so_last_though_the_res
     assert (ran.code, ran.document["unreadable"]) == (1, 2)
 
 
-def test_a_line_that_was_read_fails_nothing_unless_it_is_all_there_was() -> None:
-    odd = {"problems": [{"line": 1, "id": "bd-1", "problem": "label 1 left out"}]}
-    assert run_console("import -", {"import": DONE | odd}, stdin=[b"x\n"]).code == 0
-    nothing = DONE | odd | dict.fromkeys(("created", "updated", "unchanged"), 0)
-    assert run_console("import -", {"import": nothing}, stdin=[b"x\n"]).code == 1
+@pytest.mark.parametrize(("is_refused", "is_all", "code"), [(False, True, 0), (True, False, 0), (True, True, 1)])
+def test_a_line_that_was_read_fails_nothing_unless_all_there_was_to_write_was_refused(
+    is_refused: bool, is_all: bool, code: int
+) -> None:
+    problem = {"line": 1, "id": "bd-1", "problem": "older, or no right"} | ({"refused": True} if is_refused else {})
+    nothing = dict.fromkeys(("created", "updated", "unchanged"), 0) if is_all else {}
+    assert run_console("import -", {"import": DONE | nothing | {"problems": [problem]}}, stdin=[b"x\n"]).code == code
 
 
 def test_of_conflict_markers_it_is_told_which_side_was_taken() -> None:

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from moot_protocol.claim_requests import ClaimsTold, Heartbeat, Unclaim
-from moot_protocol.errors import Code
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLAIM_TTL_LEAST_MS, CLAIM_TTL_MOST_MS, CLAIMS_WATCHED
 from moot_protocol.requests import Close, Delete, Reopen, Update
 from moot_testkit.engine import Desk, exchange, town_of
 from mootd.engine import layout
 from mootd.engine.issues.holding import attention, contest
+from mootd.service.writes import carry_out
 
 TTL_MS = 60_000
 
@@ -30,6 +31,13 @@ def told(desk: Desk, actor: str) -> dict[str, Any]:
     """What of an actor's claims wants attention."""
     with desk.replica.read() as reader:
         return attention(reader, desk.entities(reader), actor, desk.clock.now_ms())
+
+
+def test_a_claim_that_is_refused_leaves_no_note_to_be_told_as_lost(desk: Desk) -> None:
+    refused = Update(actor="alice", id="mt-one", claim=True, add_labels=("two\nlines",))
+    with desk.replica.transaction() as unit, pytest.raises(RefusedError):
+        carry_out(unit, refused)  # its transaction goes on, as those of the writer do
+    assert told(desk, "alice") == {}
 
 
 # -- Claims with an end ------------------------------------------------------------------------------------------
