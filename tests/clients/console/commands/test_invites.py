@@ -65,8 +65,10 @@ def test_the_ticket_is_printed_however_quiet_it_is_to_be() -> None:
         ([], "the ticket names no remote; whoever joins has to add one (`moot remote add`)"),
         (
             [{"name": "towns"}, {"name": "backup"}],
-            "plane ledger goes to no remote yet, so that whoever joins would wait for it: "
-            "`moot plane set ledger --remote towns --mode auto` here first",
+            (
+                "plane ledger goes to no remote yet, so that whoever joins would wait for it: `moot plane set ledger "
+                "--remote towns --mode auto` here first"
+            ),
         ),
     ],
 )
