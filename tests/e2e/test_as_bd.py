@@ -15,6 +15,7 @@ def town() -> Iterator[Machine]:
         bd(made, "init", "--prefix", "demo", "--quiet")
         walls = bd_json(made, "create", "Walls", "-p", "1")["id"]
         roof = bd_json(made, "create", "Roof", "--deps", walls)["id"]
+        bd(made, "comment", walls, "planned")
         made.environment |= {"WALLS": walls, "ROOF": roof}
         yield made
 

@@ -352,7 +352,8 @@ def test_what_waits_to_be_told_waits_on_since_telling_it_would_be_written_down()
 
 def test_a_ticket_and_a_token_are_not_shown() -> None:
     until = {"expires_ms": NOW_MS, "remotes": [], "plane": "ledger", "role": "writer", "ticket": ""}
-    assert run_console("invite --dry-run", {"invite": until}).out == "Dry run: nothing is written. It would say:\n"
+    ran = run_console("invite --dry-run", {"invite": until, "remotes": []})
+    assert ran.out == "Dry run: nothing is written. It would say:\n"
     token = {"id": "t1", "user": "alice", "expires_ms": None, "token": ""}
     ran = run_console("access token create alice --dry-run", {"create_token": token})
     assert ran.out == "Dry run: nothing is written. It would say:\n"
