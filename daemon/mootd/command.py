@@ -24,9 +24,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except MootError as error:
-        print(f"mootd: {error.message}", file=sys.stderr)  # noqa: T201 - the log may be what failed
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)  # noqa: T201 - the log may be what failed
+        hint = f"  {error.hint}\n" if error.hint else ""
+        sys.stderr.write(f"mootd: {error.message}\n{hint}")  # the log may be what failed
         return EXIT_DENIED if error.code is Code.DENIED else EXIT_FAILED
     except KeyboardInterrupt:
         return 130

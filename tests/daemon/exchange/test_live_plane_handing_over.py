@@ -64,15 +64,15 @@ async def test_what_is_written_goes_out_before_the_queue_is_committed_and_is_que
         assert not again.frames
 
 
-async def test_a_crash_between_the_publish_and_the_queue_sends_it_again() -> None:
+async def test_a_crash_between_the_publish_and_the_queue_sends_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with peers(2, STILL, running=False) as (ada, _):
         plane = live_plane(ada)
         ada.write()
 
-        def crash() -> None:
+        def crash(*_: object) -> None:
             raise KeyboardInterrupt
 
-        plane._note = lambda due, published: crash()  # type: ignore[method-assign]
+        monkeypatch.setattr(plane, "_note", crash)
         line = Watched()
         with pytest.raises(KeyboardInterrupt):
             await plane.hand_over(line)
@@ -195,19 +195,20 @@ async def held_up(ada: Peer, channel: Channel, replies: Callable[[LivePlane], li
     """A plane that hands over while something comes in, a frame of this channel of its own held up within."""
     plane, line = live_plane(ada), Slow(channel)
     incoming = Incoming(plane.on_remote.topic, bytes(16), Channel.WANT, b"", is_retained=False)
-    plane.take = lambda _: replies(plane)  # type: ignore[method-assign,assignment]
-    hearing, handing_over = plane.hear(line, incoming), plane.hand_over(line)
-    first, second = (hearing, handing_over) if channel is Channel.WANT else (handing_over, hearing)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(first)
-        await line.begun.wait()
-        last = tasks.create_task(second)
-        for _ in range(20):  # as far as it comes meanwhile
-            await asyncio.gather(*(plane._hub.in_thread(int) for _ in range(4)))
-        yield line
-        line.gate.set()
-        await last
-        await plane.hand_over(line)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plane, "take", lambda _: replies(plane))
+        hearing, handing_over = plane.hear(line, incoming), plane.hand_over(line)
+        first, second = (hearing, handing_over) if channel is Channel.WANT else (handing_over, hearing)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(first)
+            await line.begun.wait()
+            last = tasks.create_task(second)
+            for _ in range(20):  # as far as it comes meanwhile
+                await asyncio.gather(*(plane._hub.in_thread(int) for _ in range(4)))
+            yield line
+            line.gate.set()
+            await last
+            await plane.hand_over(line)
 
 
 async def test_nothing_is_said_of_this_machine_while_something_said_before_is_on_its_way() -> None:
