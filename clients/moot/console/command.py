@@ -47,3 +47,13 @@ class Command(NamedTuple):
 def no_arguments(parser: ArgumentParser) -> None:
     """Adds nothing beyond the flags of every command."""
     del parser
+
+
+def issue_argument(parser: ArgumentParser) -> None:
+    """Adds `id`, of one issue."""
+    parser.add_argument("id", help="the issue")
+
+
+def plane_argument(parser: ArgumentParser) -> None:
+    """Adds `--plane`, which narrows a list to one plane."""
+    parser.add_argument("--plane", default="", metavar="PLANE", help="of this plane alone")

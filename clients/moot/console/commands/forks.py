@@ -7,7 +7,7 @@ from typing import Any, Final
 from moot.console import exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, plane_argument
 from moot.console.confirm import confirmed
 from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN
@@ -28,10 +28,6 @@ _NO_TOWN: Final = "A" * 43
 
 
 # -- fork list ---------------------------------------------------------------------------------------------------
-def _list_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--plane", default="", metavar="PLANE", help="of this plane alone")
-
-
 def _list(context: Context) -> int:
     forks = context.api.call(Forks(plane=context.arguments.plane))
     answer_list(context, forks, lambda style: _fork_lines(style, forks, context.now_ms), "no feed is forked")
@@ -163,7 +159,7 @@ COMMANDS: Final = (
     Command(
         "fork list",
         "Keys that have signed two histories, and what each history does",
-        _list_arguments,
+        plane_argument,
         _list,
         alone=True,
     ),

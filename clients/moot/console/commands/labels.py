@@ -5,15 +5,11 @@ from typing import Final
 
 from moot.console import exits
 from moot.console import issue_lines as lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, issue_argument
 from moot.console.context import answer_list
 from moot.console.filter_arguments import add_place, projects_listed
 from moot.console.safe_text import neutralise
 from moot_protocol.requests import Labels, Show
-
-
-def _list_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", help="the issue")
 
 
 def _list(context: Context) -> int:
@@ -36,7 +32,7 @@ def _list_all(context: Context) -> int:
 
 
 COMMANDS: Final = (
-    Command("label list", "The labels of an issue", _list_arguments, _list),
+    Command("label list", "The labels of an issue", issue_argument, _list),
     Command("label list-all", "All labels in use and how often", _list_all_arguments, _list_all),
 )
 """The commands of this module."""

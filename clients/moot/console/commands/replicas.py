@@ -6,16 +6,12 @@ from typing import Any, Final
 
 from moot.console import exits
 from moot.console import issue_lines as lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, plane_argument
 from moot.console.confirm import confirmed
 from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.membership_lines import replica_rows
 from moot_protocol.membership_requests import Replicas, RetireReplica
-
-
-def _list_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--plane", default="", metavar="PLANE", help="of this plane alone")
 
 
 def _list(context: Context) -> int:
@@ -55,7 +51,7 @@ COMMANDS: Final = (
     Command(
         "replica list",
         "Machines of each plane: town, role, how far they count, when they were last heard of",
-        _list_arguments,
+        plane_argument,
         _list,
         alone=True,
     ),

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
-from moot.console.command import Command, Context
+from moot.console.command import Command, Context, issue_argument
 from moot.console.commands import conflicts
 from moot.console.context import answer_list
 from moot.console.filter_arguments import projects_of
@@ -310,10 +310,6 @@ def _show(context: Context) -> int:
     return exits.OK
 
 
-def _comments_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", help="the issue")
-
-
 def _comments(context: Context) -> int:
     issue = context.api.call(Show(ids=(context.arguments.id,)))[0]
     comments = issue.get("comments", [])
@@ -335,6 +331,6 @@ COMMANDS: Final = (
         aliases=("view",),
         examples=("moot show a1b2", "moot show a1b2 --as-of yesterday", "moot show a1b2 c3d4 --json"),
     ),
-    Command("comments", "The comments on an issue", _comments_arguments, _comments),
+    Command("comments", "The comments on an issue", issue_argument, _comments),
 )
 """The commands of this module."""

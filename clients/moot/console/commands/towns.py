@@ -7,7 +7,7 @@ from typing import Any, Final
 from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
-from moot.console.command import Command, Context, no_arguments
+from moot.console.command import Command, Context, no_arguments, plane_argument
 from moot.console.confirm import confirmed
 from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import facts, table
@@ -46,10 +46,6 @@ def _plane_cells(plane: dict[str, Any]) -> list[str]:
         several(plane["replicas"], "replica"),
         state_words(str(plane["state"])),
     ]
-
-
-def _list_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--plane", default="", metavar="PLANE", help="of this plane alone")
 
 
 def _list(context: Context) -> int:
@@ -120,7 +116,7 @@ COMMANDS: Final = (
     Command(
         "town list",
         "The towns of each plane: role, depth, who admitted them, and whether they still count",
-        _list_arguments,
+        plane_argument,
         _list,
         aliases=("member list",),
         examples=("moot town list --plane shared",),
