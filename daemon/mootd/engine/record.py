@@ -35,7 +35,7 @@ class Group(msgspec.Struct, array_like=True, gc=False):
     hlc: int
     arrival: int
     leaf: bytes
-    pairs: list[list[Any]]
+    pairs: list[Sequence[Any]]
     """`[key, value]`, or `[key]` where the value is not inline or missing."""
 
 
@@ -158,11 +158,11 @@ class Merge:
 
     def _pairs(
         self, record: Record, event: Event, values: list[Any] | None, feeds: list[int], role: Speaker
-    ) -> list[list[Any]]:
+    ) -> list[Sequence[Any]]:
         """The pairs of an event that are live, after what it supersedes has been removed."""
         skeleton = event.skeleton
         fields = KINDS.get(skeleton.kind) or {}
-        pairs: list[list[Any]] = []
+        pairs: list[Sequence[Any]] = []
         index = 0
         for change in skeleton.changes:
             key = change.key
@@ -206,29 +206,28 @@ class Merge:
         return superseded
 
 
-Plain: TypeAlias = tuple[Event, Sequence[str], Sequence[Any]]
-"""An event that supersedes and removes nothing, the keys it writes, and their values in the same order."""
+Said: TypeAlias = tuple[Event, tuple[str, ...], Sequence[Any], int, int]
+"""An event that supersedes and removes nothing, the keys it writes, their values in the same order, the number of its
+author's feed, and its arrival number."""
 
 
-def record_of_new(plane: int, said: Sequence[Plain], feed: int, arrival: int) -> Record:
+def record_of_new(plane: int, said: Sequence[Said]) -> Record:
     """The record of an entity that these events alone make: as `Merge` leaves it where all they say counts.
 
     Args:
         plane: the plane's number.
-        said: at least one event of one entity, ascending in time.
-        feed: the number of their author's feed.
-        arrival: the first one's arrival number; those of the others follow.
+        said: at least one event of one entity, ascending in arrival.
     """
     first = said[0][0].skeleton
-    groups = [
-        group_of_plain(first.kind, event, keys, values, feed, at)
-        for at, (event, keys, values) in enumerate(said, arrival)
-    ]
-    return Record(plane, first.kind, first.entity, groups[-1].arrival, first.hlc, groups[-1].hlc, groups)
+    groups = [group_of_plain(first.kind, *each) for each in said]
+    if len(groups) == 1:
+        return Record(plane, first.kind, first.entity, groups[0].arrival, first.hlc, first.hlc, groups)
+    times = [group.hlc for group in groups]
+    return Record(plane, first.kind, first.entity, groups[-1].arrival, min(times), max(times), groups)
 
 
 def group_of_plain(
-    kind: str, event: Event, keys: Sequence[str], values: Sequence[Any], feed: int, arrival: int
+    kind: str, event: Event, keys: tuple[str, ...], values: Sequence[Any], feed: int, arrival: int
 ) -> Group:
     """All that an event says which supersedes and removes nothing.
 
@@ -241,10 +240,11 @@ def group_of_plain(
         arrival: its arrival number.
     """
     inline = INLINE_KEYS.get(kind, _NONE)
+    pairs: list[Sequence[Any]]
     if inline.issuperset(keys):
-        pairs = list(map(list, zip(keys, values, strict=True)))
+        pairs = list(zip(keys, values, strict=True))
     else:
-        pairs = [[key, value] if key in inline else [key] for key, value in zip(keys, values, strict=True)]
+        pairs = [(key, value) if key in inline else (key,) for key, value in zip(keys, values, strict=True)]
     return Group(feed, event.n, event.skeleton.hlc, arrival, event.leaf, pairs)
 
 

@@ -3,7 +3,7 @@
 Invariant: a row is a function of what is live in the record alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -51,8 +51,8 @@ REMADE: Final = frozenset(
 _SHIFTED: Final = frozenset(b"".join((layout.STATUS, layout.UPDATED, layout.ASSIGNEE, layout.LABEL)))
 """Lists that `shifted` knows."""
 _NO_STANDING: Final = StandingFacts(0, 0, 0, 0, 0, 0, 0)
-_NO_EDGES: Final[Mapping[tuple[int, str], EdgeFacts]] = {}
-_MOST_MS: Final = 2**62
+NO_EDGES: Final[Mapping[tuple[int, str], EdgeFacts]] = {}
+MOST_MS: Final = 2**62
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -80,7 +80,8 @@ class RowMaker:
         reference: Callable[[int, str, str], int],
     ) -> None:
         self._author_of = author_of
-        self._project_number = project_number
+        self.project_number = project_number
+        """The local number of a plane's project."""
         self._reference = reference
 
     def make(
@@ -102,12 +103,12 @@ class RowMaker:
             tie: its `layout.tie_of`, where that is known.
         """
         if not record.groups:
-            return Row([], _NO_STANDING, _NO_EDGES)
+            return Row([], _NO_STANDING, NO_EDGES)
         plain = plain_values(record) if simple is None else _simple_values(record, simple)
         if plain is None:
             live = live_of(record, self._author_of)
             times = created_ms(live, record.created), updated_ms(live, record.updated)
-            edges = self._edges(eid, record, live) if with_edges and "edges" in live else _NO_EDGES
+            edges = self._edges(eid, record, live) if with_edges and "edges" in live else NO_EDGES
             shown = facts(live)
             row = self._row(eid, record, shown, times, edges, tie, in_conflict=has_conflict(live))
             if LEASES in live:
@@ -121,7 +122,7 @@ class RowMaker:
             to_ms(record.created) if created is None else created,
             to_ms(record.updated) if updated is None else updated,
         )
-        edges = _NO_EDGES
+        edges = NO_EDGES
         if with_edges and has_edges:
             edges = self._edges(eid, record, live_of(record, self._author_of))
         shown = facts_of(values, labels)
@@ -143,15 +144,15 @@ class RowMaker:
         *,
         in_conflict: bool,
     ) -> Row:
-        project = self._project_number(record.plane, shown.project)
+        project = self.project_number(record.plane, shown.project)
         conflict = [layout.timed_key(layout.CONFLICT, project, 0, eid)] if in_conflict else []
         if shown.is_deleted:
-            return Row([layout.timed_key(layout.DELETED, project, 0, eid), *conflict], _NO_STANDING, _NO_EDGES)
+            return Row([layout.timed_key(layout.DELETED, project, 0, eid), *conflict], _NO_STANDING, NO_EDGES)
         created, updated = times
-        if not (0 <= created <= _MOST_MS and 0 <= updated <= _MOST_MS):
+        if not (0 <= created <= MOST_MS and 0 <= updated <= MOST_MS):
             created, updated = _in_range(created), _in_range(updated)
         status, priority = shown.status, shown.priority
-        flags, settled = _flags(status)
+        flags, settled = status_flags(status)
         issue_class = standing.EXCLUDED_TYPE if shown.issue_type in standing.EXCLUDED_TYPES else 0
         if shown.ephemeral:
             issue_class |= standing.EPHEMERAL
@@ -161,10 +162,7 @@ class RowMaker:
         if tie is None:
             tie = layout.tie_of(record.entity)
         order = layout.order_suffix(priority, created, tie, eid)
-        keys = [
-            layout.text_prefix(layout.STATUS, project, status) + order,
-            layout.timed_key(layout.UPDATED, project, updated, eid),
-        ]
+        keys = keys_of(eid, project, status, updated, order)
         if shown.assignee:
             keys.append(layout.text_prefix(layout.ASSIGNEE, project, shown.assignee) + settled + order)
         if shown.labels:
@@ -182,6 +180,14 @@ class RowMaker:
             rank = hlc.to_bytes(8, "big") + author + n.to_bytes(8, "big")
             edges[target, edge.type] = EdgeFacts(rank, _gate(edge))
         return edges
+
+
+def keys_of(eid: int, project: int, status: str, updated_ms: int, order: bytes) -> list[bytes]:
+    """The keys that every issue has which isn't deleted, first of its row."""
+    return [
+        layout.text_prefix(layout.STATUS, project, status) + order,
+        layout.timed_key(layout.UPDATED, project, updated_ms, eid),
+    ]
 
 
 class Shifted(NamedTuple):
@@ -285,14 +291,14 @@ def _updated_ms(record: Record, values: dict[str, Any]) -> int | None:
     return instant_ms(values["updated_at"]) if last.hlc >= record.updated else None
 
 
-def _entry_name(pair: list[Any]) -> tuple[str, str]:
+def _entry_name(pair: Sequence[Any]) -> tuple[str, str]:
     """The name of a keyed entry; those that don't stand in the record can't be told apart, and count as the same."""
     name = pair[1][0] if len(pair) == 2 and isinstance(pair[1], list) and pair[1] else ""
     return pair[0], name if isinstance(name, str) else ""
 
 
 @lru_cache(maxsize=1024)
-def _flags(status: str) -> tuple[int, bytes]:
+def status_flags(status: str) -> tuple[int, bytes]:
     """A status as flags, and as the byte that puts closed issues behind others in an index."""
     is_closed = status == STATUS_CLOSED
     flags = (
@@ -310,7 +316,7 @@ def _gate(edge: Edge) -> bytes:
 
 
 def _in_range(ms: int) -> int:
-    return min(max(ms, 0), _MOST_MS)
+    return min(max(ms, 0), MOST_MS)
 
 
 def has_conflict(live: Live) -> bool:

@@ -30,6 +30,8 @@ from mootd.store.port import Table, WriteTransaction
 
 R = TypeVar("R")
 
+FLUSH_AFTER: Final = 250
+"""Entities after which bulk work writes out what is derived of them: few enough to stay in a processor's cache."""
 _SAID_KEPT: Final = 256
 """Events of this unit whose values are kept at hand."""
 _SILENCED: Final[Mapping[str, tuple[str, str]]] = {
@@ -326,9 +328,12 @@ class Unit:
         accepted = batch.header.count if upto is None else upto - batch.header.first + 1
         feeds = [number, *(self.feed_number(row.plane, author) for author in batch.header.authors)]
         arrival, role = self.arrival, role_of(row)
-        for event in batch.events[:accepted]:
-            self._progress = (number, event.n - 1)
-            self._apply(row.plane, event, event.values(), feeds, role)
+        for start in range(0, accepted, FLUSH_AFTER):
+            if self.views.collected >= FLUSH_AFTER:
+                self.flush()
+            for event in batch.events[start : min(start + FLUSH_AFTER, accepted)]:
+                self._progress = (number, event.n - 1)
+                self._apply(row.plane, event, event.values(), feeds, role)
         self._put_accepted(number, batch, arrival, accepted)
         if not batch.is_complete:
             self.transaction.put(Table.META, layout.withheld_key(row.plane, number, batch.header.first), b"")

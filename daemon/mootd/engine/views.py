@@ -14,11 +14,12 @@ from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
 from mootd.engine.graph import Graph
 from mootd.engine.layout import Views
+from mootd.engine.new_rows import NewRows
 from mootd.engine.record import (
     HasCome,
     Merge,
-    Plain,
     Record,
+    Said,
     Speaker,
     decode_record,
     encode_record,
@@ -89,8 +90,8 @@ class ViewWriter:
         self._next_eid = 0
         self._new: set[int] = set()
         """Numbers given since the last flush: nothing is kept of them yet."""
-        self._simple: dict[int, dict[str, Any]] = {}
-        """All that is live in those of them which were only ever added to, and to each key once: key → value."""
+        self._begun: dict[int, tuple[int, list[Said]]] = {}
+        """Of those of them that were only ever added to, so far without a record: plane and what their events said."""
         self._relinked: set[int] = set()
         """Issues changed in a way that may have changed their edges."""
         self._changed: dict[int, set[str] | None] = {}
@@ -102,6 +103,7 @@ class ViewWriter:
         self._prefix = b""
         self.graph = Graph(transaction, views)
         self._rows = RowMaker(self._author_of, project_number, self.reference)
+        self._new_rows = NewRows(self._rows)
 
     # -- Entities ------------------------------------------------------------------------------------------------
     def find(self, plane: int, kind: str, entity: str) -> int | None:
@@ -132,14 +134,14 @@ class ViewWriter:
 
     def record(self, eid: int) -> Record | None:
         """An entity's record as this transaction sees it, not to be changed; None for a mere reference."""
-        opened = self._open.get(eid)
+        opened = self._open.get(eid) or (self._opened(eid) if eid in self._begun else None)
         if opened is not None:
             return opened
         packed = self._txn.get(self.views.records, layout.eid_key(eid))
         return None if packed is None else decode_record(packed)
 
     def _to_change(self, eid: int, plane: int, kind: str, entity: str) -> Record:
-        record = self._open.get(eid)
+        record = self._open.get(eid) or (self._opened(eid) if eid in self._begun else None)
         if record is None:
             packed = None if eid in self._new else self._txn.get(self.views.records, layout.eid_key(eid))
             record = self._open[eid] = Record(plane, kind, entity) if packed is None else decode_record(packed)
@@ -156,17 +158,18 @@ class ViewWriter:
         if eid in self._new and eid not in self._open and values is not None and may_say_all(role, kind):
             keys = event.plain_keys
             if keys is not None:
-                self._begin(eid, plane, [(event, keys, values)], feeds[0], arrival)
-                return 0
+                begun = self._begun.get(eid)
+                if begun is None:
+                    self._begun[eid] = plane, [(event, keys, values, feeds[0], arrival)]
+                    return 0
+                begun[1].append((event, keys, values, feeds[0], arrival))
+                return begun[1][-2][4]
         record = self._open.get(eid) or self._to_change(eid, plane, kind, entity)
         previous, updated = record.head, record.updated
         self._digest, self._prefix = self.digest(plane), place_prefix(kind, entity)
-        is_simple = self._merge.apply(record, event, values, feeds, arrival, role)
-        if kind == ISSUE:
-            if eid in self._new:
-                self._note(eid, event.plain_keys, values, is_simple=is_simple)
-            else:
-                self._note_changed(eid, [change.key for change in skeleton.changes], is_last=record.updated > updated)
+        self._merge.apply(record, event, values, feeds, arrival, role)
+        if kind == ISSUE and eid not in self._new:
+            self._note_changed(eid, [change.key for change in skeleton.changes], is_last=record.updated > updated)
         return previous
 
     def _note_changed(self, eid: int, keys: list[str], *, is_last: bool) -> None:
@@ -180,32 +183,20 @@ class ViewWriter:
             if changed is not None:
                 changed.update(keys)
 
-    def _begin(self, eid: int, plane: int, said: Sequence[Plain], feed: int, arrival: int) -> None:
-        """Apply the first events of an entity: all they say counts, and there is nothing that it could change."""
-        record = self._open[eid] = record_of_new(plane, said, feed, arrival)
-        prefix, author = place_prefix(record.kind, record.entity), self._author_of(feed)
-        added, count = 0, 0
-        known: dict[str, Any] = {}
-        for event, keys, values in said:
-            added += terms(prefix, keys, place_suffix(author, event.n, event.leaf))
-            count += len(keys)
-            known.update(zip(keys, values, strict=True))
-        self.digest(plane).add(added)
-        if record.kind == ISSUE:
-            if eid not in self._new:
-                self._relinked.add(eid)
-            elif len(known) == count:
-                self._simple[eid] = known
+    def _opened(self, eid: int) -> Record:
+        """The record of what was begun here, to be changed from now on."""
+        plane, said = self._begun.pop(eid)
+        record = self._open[eid] = self._record_of_new(plane, said)
+        return record
 
-    def _note(self, eid: int, keys: tuple[str, ...] | None, values: list[Any] | None, *, is_simple: bool) -> None:
-        """Keep what an event added to a new issue at hand, for its row; or forget it all where it isn't so simple."""
-        known = self._simple.get(eid)
-        if known is None:
-            return
-        if is_simple and keys is not None and values is not None and known.keys().isdisjoint(keys):
-            known.update(zip(keys, values, strict=True))
-        else:
-            del self._simple[eid]
+    def _record_of_new(self, plane: int, said: Sequence[Said]) -> Record:
+        """The record that events make of which all counts, and there is nothing that it could change."""
+        skeleton = said[0][0].skeleton
+        prefix, added = place_prefix(skeleton.kind, skeleton.entity), 0
+        for event, keys, _, feed, _ in said:
+            added += terms(prefix, keys, place_suffix(self._author_of(feed), event.n, event.leaf))
+        self.digest(plane).add(added)
+        return record_of_new(plane, said)
 
     def add_new(self, plane: int, entity: NewEntity, events: Sequence[Event], feed: int, arrival: int) -> None:
         """Apply all events of an entity that nothing is known of here, as `apply` would one by one.
@@ -219,10 +210,17 @@ class ViewWriter:
             arrival: the first one's arrival number; those of the others follow.
         """
         eid = self.reference(plane, entity.kind, entity.entity)
-        if eid in self._open or (eid not in self._new and self.record(eid) is not None):
+        if eid in self._open or eid in self._begun or (eid not in self._new and self.record(eid) is not None):
             raise ValueError("an entity that something is known of")
-        said = [(event, shape.keys, values) for event, (shape, values) in zip(events, entity.events, strict=True)]
-        self._begin(eid, plane, said, feed, arrival)
+        said: list[Said] = [
+            (event, shape.keys, values, feed, at)
+            for at, (event, (shape, values)) in enumerate(zip(events, entity.events, strict=True), arrival)
+        ]
+        if eid in self._new:
+            self._begun[eid] = plane, said
+        else:
+            self._open[eid] = self._record_of_new(plane, said)
+            self._relinked.add(eid)
 
     def replace(self, plane: int, kind: str, entity: str, events: Iterable[Replayed]) -> None:
         """Make an entity's record anew from its accepted events, in ascending order of arrival."""
@@ -233,7 +231,6 @@ class ViewWriter:
             for pair in group.pairs:
                 self._removed(pair[0], group.feed, group.n, group.leaf)
         fresh = self._open[eid] = Record(plane, kind, entity, index_keys=old.index_keys)
-        self._simple.pop(eid, None)
         self._relinked.add(eid)
         self._changed[eid] = None
         # While replaying, a superseded write may stand later in the row: it is waited for, whatever its number.
@@ -257,14 +254,27 @@ class ViewWriter:
         self._digest.remove(term(self._prefix, key, place_suffix(self._author_of(feed), n, leaf)))
 
     # -- Writing -------------------------------------------------------------------------------------------------
+    @property
+    def collected(self) -> int:
+        """How many entities have changed since the last flush."""
+        return len(self._begun) + len(self._open)
+
     def flush(self) -> None:
         """Write what was collected; the transaction then reads as if it had been committed."""
-        if not self._open and not self._id_puts and self.graph.is_flushed:
+        if not self._open and not self._begun and not self._id_puts and self.graph.is_flushed:
             self.graph.unblocked = []
             return
         index_puts: list[tuple[bytes, bytes]] = []
         deletes: list[bytes] = []
         record_puts: list[tuple[bytes, bytes]] = []
+        for eid, (plane, said) in self._begun.items():
+            record = self._record_of_new(plane, said)
+            if record.kind == ISSUE:
+                row = self._new_rows.make(eid, record, said)
+                record.index_keys = row.keys
+                index_puts += [(key, b"") for key in row.keys]
+                self.graph.set_new(eid, row.standing, row.edges)
+            record_puts.append((layout.eid_key(eid), encode_record(record)))
         for eid, record in self._open.items():
             if record.kind == ISSUE:
                 self._reindex(eid, record, index_puts, deletes)
@@ -272,8 +282,8 @@ class ViewWriter:
                 self._txn.delete(self.views.records, layout.eid_key(eid))
                 continue
             record_puts.append((layout.eid_key(eid), encode_record(record)))
+        self._begun.clear()
         self._open.clear()
-        self._simple.clear()
         self._relinked.clear()
         self._changed.clear()
         self._new.clear()
@@ -299,7 +309,7 @@ class ViewWriter:
         is_new = eid in self._new
         has_edges = is_new or eid in self._relinked
         tie = None if is_new else self.graph.known_tie(eid)
-        row = self._rows.make(eid, record, self._simple.get(eid), with_edges=has_edges, tie=tie)
+        row = self._rows.make(eid, record, with_edges=has_edges, tie=tie)
         _change_keys(record, row.keys, puts, deletes)
         if is_new:
             self.graph.set_new(eid, row.standing, row.edges)
@@ -320,7 +330,7 @@ class ViewWriter:
         self._digests.clear()
         self._next_eid = 0
         self._new.clear()
-        self._simple.clear()
+        self._begun.clear()
         self._relinked.clear()
         self._changed.clear()
         self._id_puts.clear()

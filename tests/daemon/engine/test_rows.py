@@ -1,5 +1,6 @@
 """Rows: what INDEX holds of an issue follows from its record alone, by the quick way and by the policies alike."""
 
+from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
@@ -33,7 +34,7 @@ def record_of(*events: dict[str, Any], feeds: tuple[int, ...] = (1,), backwards:
     record = Record(1, ISSUE, "mt-1", head=len(events), created=from_ms(NOW_MS))
     for position, event in enumerate(events):
         hlc = from_ms(NOW_MS) + position
-        pairs = [[key, event[key]] if KINDS[ISSUE][key].inline else [key] for key in sorted(event)]
+        pairs: list[Sequence[Any]] = [[key, event[key]] if KINDS[ISSUE][key].inline else [key] for key in sorted(event)]
         feed = feeds[position % len(feeds)]
         record.groups.append(Group(feed, position + 1, hlc, position + 1, bytes([position]) * 32, pairs))
         record.updated = hlc

@@ -17,10 +17,8 @@ from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.reading import Issues
 from mootd.engine.record import Record
-from mootd.engine.unit import Unit
+from mootd.engine.unit import FLUSH_AFTER, Unit
 
-FLUSH_AFTER: Final = 250
-"""Lines after which what is derived of them is written out: few enough for all of it to stay in a processor's cache."""
 _DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
 
 
