@@ -11,7 +11,7 @@ from world import PROJECT, Peer, TimedStore, floor_append, issue_lines, replica,
 
 from moot.console.commands.transfer import LINES_AT_ONCE
 from moot_protocol import crypto
-from moot_protocol.batch import decode_batch, encode_batch
+from moot_protocol.batch import decode_events, decode_signed, encode_batch
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Close, Edge, Reopen
 from mootd.app import COLLECT_AFTER
@@ -93,12 +93,12 @@ def bench_ingest(count: int) -> list[Row]:
 
 
 def ingest(home: Replica, raw: list[bytes], at_once: int = 10) -> None:
-    """Decode, verify and accept, ten batches a transaction."""
+    """Verify, decode and accept, ten batches a transaction."""
     for start in range(0, len(raw), at_once):
-        batches = [decode_batch(data) for data in raw[start : start + at_once]]
+        signed = [decode_signed(data) for data in raw[start : start + at_once]]
         with home.transaction() as unit:
-            for batch in batches:
-                receive(unit, batch)
+            for outline in signed:
+                receive(unit, decode_events(outline))
 
 
 def beside_commit(store: TimedStore, changes: list[Callable[[], object]]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ the reader's to check, who has the predecessor. Bytes are kept exactly as receiv
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -51,6 +51,16 @@ class Header(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return self.first + self.count - 1
 
 
+class Link(NamedTuple):
+    """A batch by what links it, read from its header alone."""
+
+    author: bytes
+    first: int
+    last: int
+    prev: bytes
+    id: bytes
+
+
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """A decoded batch with the bytes that were signed."""
 
@@ -65,16 +75,34 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
         return self.header.author if index == 0 else self.header.authors[index - 1]
 
     @property
+    def link(self) -> Link:
+        """What links it."""
+        return _link(self.header, self.id)
+
+    @property
     def is_complete(self) -> bool:
         """Whether every event has its values' bytes."""
         return all(event.values_bytes is not None for event in self.events)
+
+
+PackedEvents: TypeAlias = tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]
+"""Of each event its skeleton, and its values or their hash."""
+
+
+class Outline(msgspec.Struct, frozen=True, gc=False):
+    """A batch whose events have not been decoded."""
+
+    header: Header
+    header_bytes: bytes
+    signature: bytes
+    events: PackedEvents
 
 
 class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     version: int
     header: bytes
     signature: bytes
-    events: tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]
+    events: PackedEvents
 
 
 _decode_envelope: Final = decoder(_Envelope, FORMAT)
@@ -122,34 +150,52 @@ def decode_batch(data: bytes, *, verify: bool = True) -> Batch:
     Raises:
         MalformedError: with the code of the first check that fails: size, version, structure, signature.
     """
-    batch = _decode_unverified(data)
-    message = crypto.BATCH_DOMAIN + batch.header_bytes
-    if verify and not crypto.is_signed(batch.header.author, batch.signature, message):
-        raise MalformedError("a batch that its author didn't sign", code=Code.BAD_SIGNATURE)
+    outline = _outline_of(data)
+    batch = decode_events(outline)
+    if verify:
+        _check_signature(outline)
     return batch
 
 
-def _decode_unverified(data: bytes) -> Batch:
+def decode_signed(data: bytes) -> Outline:
+    """Decode a batch but for its events, and check its signature: `decode_events` checks the rest.
+
+    So the events, which take ten times the memory of their bytes, need only be there while they are used.
+
+    Raises:
+        MalformedError: as `decode_batch`, for what is not the events' fault.
+    """
+    outline = _outline_of(data)
+    _check_signature(outline)
+    return outline
+
+
+def decode_events(outline: Outline) -> Batch:
+    """The whole batch of an outline.
+
+    Raises:
+        MalformedError: as `decode_batch`, for what is the events' fault.
+    """
+    header = outline.header
+    events = _decode_events(header, outline.events)
+    if merkle.root([event.leaf for event in events]) != header.root:
+        raise MalformedError("events that are not those the header names", code=Code.BAD_HASH)
+    return Batch(header, outline.header_bytes, outline.signature, events, sha256(outline.header_bytes).digest())
+
+
+def _outline_of(data: bytes) -> Outline:
     if len(data) > limits.BATCH_BYTES:
         raise MalformedError(f"a batch of {len(data)} bytes", code=Code.TOO_LARGE)
     envelope = _decode_envelope(data)
     if len(envelope.signature) != crypto.SIGNATURE_BYTES:
         raise MalformedError("a signature of the wrong length")
-    header = decode_header(envelope.header)
-    events = _decode_events(header, envelope.events)
-    if merkle.root([event.leaf for event in events]) != header.root:
-        raise MalformedError("events that are not those the header names", code=Code.BAD_HASH)
-    return Batch(header, envelope.header, envelope.signature, events, sha256(envelope.header).digest())
+    return Outline(decode_header(envelope.header), envelope.header, envelope.signature, envelope.events)
 
 
-class Link(NamedTuple):
-    """A batch by what links it, read from its header alone."""
-
-    author: bytes
-    first: int
-    last: int
-    prev: bytes
-    id: bytes
+def _check_signature(outline: Outline) -> None:
+    message = crypto.BATCH_DOMAIN + outline.header_bytes
+    if not crypto.is_signed(outline.header.author, outline.signature, message):
+        raise MalformedError("a batch that its author didn't sign", code=Code.BAD_SIGNATURE)
 
 
 def batch_link(data: bytes) -> Link:
@@ -162,10 +208,14 @@ def batch_link(data: bytes) -> Link:
         raise MalformedError(f"a batch of {len(data)} bytes", code=Code.TOO_LARGE)
     envelope = _decode_envelope(data)
     header = decode_header(envelope.header)
-    return Link(header.author, header.first, header.last, header.prev, sha256(envelope.header).digest())
+    return _link(header, sha256(envelope.header).digest())
 
 
-def _decode_events(header: Header, packed: tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]) -> tuple[Event, ...]:
+def _link(header: Header, id_: bytes) -> Link:
+    return Link(header.author, header.first, header.last, header.prev, id_)
+
+
+def _decode_events(header: Header, packed: PackedEvents) -> tuple[Event, ...]:
     if len(packed) != header.count:
         raise MalformedError(f"{len(packed)} events where the header names {header.count}")
     authors = len(header.authors) + 1

@@ -1,7 +1,8 @@
 """The exchange of one plane with other replicas: carrying out what sessions decide.
 
 Invariant: whatever comes in belongs to the plane it came in for, and founds none that must not be shared: it is checked
-here, once more, where bytes enter. Batches are decoded and verified outside the write transaction that takes them in.
+here, once more, where bytes enter. Signatures are verified outside the write transaction that takes batches in; events
+are decoded one batch after another in it, so that they are in a processor's cache while they are applied.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from moot_protocol import kinds
-from moot_protocol.batch import Batch, decode_batch
+from moot_protocol.batch import Batch, Link, Outline, decode_events, decode_signed
 from moot_protocol.charter import opening_value
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.genesis import decode_genesis, plane_id
@@ -23,7 +24,7 @@ from mootd.engine.state import REPLICA_KEY, State
 from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 
-Also = Callable[[Unit, Sequence[Batch]], None]
+Also = Callable[[Unit, Sequence[Link]], None]
 """What is done in the transaction that takes batches in."""
 
 EVENTS_AT_ONCE: Final = 1000
@@ -71,7 +72,7 @@ class Exchange:
         self._commit = commit
         self._message_bytes = message_bytes
         self.also: Also | None = None
-        """Called with batches as they are taken in, in the same transaction."""
+        """Called with what links batches as they are taken in, in the same transaction."""
         self._sessions: dict[bytes, Session] = {}
         self.alarms: dict[bytes, DigestAlarm] = {}
         """peer → the digests that differed although the frontiers were equal, until they agree again."""
@@ -148,27 +149,28 @@ class Stored(NamedTuple):
 
 
 def take_in(commit: Commit, plane: SharedPlane, received: Sequence[bytes], also: Also | None = None) -> Stored:
-    """Decode and verify batches of a plane outside a write transaction, and take them in, doing `also` with it."""
-    batches, malformed = list[Batch](), list[MalformedError]()
+    """Verify batches of a plane outside a write transaction, and take them in, doing `also` with it."""
+    signed, malformed = list[Outline](), list[MalformedError]()
     for data in received:
         try:
-            batches.append(check_batch(plane, data))
+            signed.append(decode_signed(data))
         except MalformedError as error:
             malformed.append(error)
-    outcomes: list[Outcome] = []
-    for portion in _portions(batches):
-        outcomes += commit(partial(_receive_all, batches=portion, also=also))
-    return Stored(outcomes, malformed, frozenset(batch.id for batch in batches))
+    outcomes, ids = list[Outcome](), set[bytes]()
+    for portion in _portions(signed):
+        taken = commit(partial(_receive_all, plane=plane, signed=portion, also=also))
+        outcomes += taken.outcomes
+        malformed += taken.malformed
+        ids |= taken.ids
+    return Stored(outcomes, malformed, frozenset(ids))
 
 
-def check_batch(plane: SharedPlane, data: bytes) -> Batch:
-    """Decode and verify a batch that came in for a plane.
+def _check_place(plane: SharedPlane, batch: Batch) -> None:
+    """See that a batch belongs to the plane that it came in for.
 
     Raises:
-        MalformedError: with the code of the first check that fails; `wrong_plane` where it is of another plane, or
-            founds one that must not be shared.
+        MalformedError: `wrong_plane`: it is of another plane, or founds one that must not be shared.
     """
-    batch = decode_batch(data)
     if batch.header.plane != plane.id:
         raise MalformedError("a batch of another plane than the message it came in", code=Code.WRONG_PLANE)
     document = opening_value(batch.events[0], kinds.GENESIS) if batch.header.first == 1 else None
@@ -178,17 +180,25 @@ def check_batch(plane: SharedPlane, data: bytes) -> Batch:
         and decode_genesis(document).kind not in SHARED_KINDS
     ):
         raise MalformedError("the genesis of a plane that must not be shared", code=Code.WRONG_PLANE)
-    return batch
 
 
-def _receive_all(unit: Unit, batches: Sequence[Batch], also: Also | None) -> list[Outcome]:
-    outcomes = [receive(unit, batch) for batch in batches]
+def _receive_all(unit: Unit, plane: SharedPlane, signed: Sequence[Outline], also: Also | None) -> Stored:
+    outcomes, malformed, links = list[Outcome](), list[MalformedError](), list[Link]()
+    for outline in signed:
+        try:
+            batch = decode_events(outline)
+            _check_place(plane, batch)
+        except MalformedError as error:
+            malformed.append(error)
+            continue
+        outcomes.append(receive(unit, batch))
+        links.append(batch.link)
     if also is not None:
-        also(unit, batches)
-    return outcomes
+        also(unit, links)
+    return Stored(outcomes, malformed, frozenset(link.id for link in links))
 
 
-def _portions(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
+def _portions(batches: Sequence[Outline]) -> Iterator[Sequence[Outline]]:
     """The batches in order, in groups of some `EVENTS_AT_ONCE` events."""
     start, events = 0, 0
     for end, batch in enumerate(batches, 1):

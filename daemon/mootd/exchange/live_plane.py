@@ -89,7 +89,7 @@ class LivePlane:
         self._remote = remote
         self._progress = progress
         self._exchange = Exchange(hub.replica, self.on_remote.plane, hub.commit, message_bytes=MESSAGE_BYTES)
-        self._exchange.also = self.on_remote.note_taken
+        self._exchange.also = self.on_remote.note_carried
         progress.apart[plane.number] = self._exchange.alarms
         self._authors: dict[bytes, bytes] = {}
         """sender's name on this topic → its key, once it has signed something."""

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.batch import ZEROS, Batch, Link, batch_link
+from moot_protocol.batch import ZEROS, Link, batch_link
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.frame import epoch_id, frame_epoch, open_frame, seal
 from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
@@ -184,7 +184,7 @@ class PlaneOnRemote:
     def _take_batches(self, batches: Sequence[bytes], problems: list[MalformedError]) -> int:
         unknown = self.unknown(batches, problems)
         # What is no batch carries nothing: whoever reads only this remote still lacks what it claims to be.
-        stored = take_in(self._commit, self.plane, unknown, self.note_taken)
+        stored = take_in(self._commit, self.plane, unknown, self.note_carried)
         problems.extend(stored.malformed)
         advance(self._replica, self.plane.number, self.keys, self._commit)
         tell_version(self._replica, self.plane.number, self._commit)
@@ -210,7 +210,7 @@ class PlaneOnRemote:
             else:
                 found.append(batch)
         if news := self._uncarried(held):
-            self._commit(partial(self._note, links=news))
+            self._commit(partial(self.note_carried, links=news))
         return found
 
     def _uncarried(self, links: Sequence[Link]) -> list[Link]:
@@ -222,14 +222,6 @@ class PlaneOnRemote:
                 for author in {link.author for link in links}
             }
         return [link for link in links if all(n < link.last for n, _ in known[link.author])]
-
-    def note_taken(self, unit: Unit, batches: Sequence[Batch]) -> None:
-        """Note that the remote has carried batches, in the transaction that takes them in."""
-        links = [
-            Link(batch.header.author, batch.header.first, batch.header.last, batch.header.prev, batch.id)
-            for batch in batches
-        ]
-        self._note(unit, links)
 
     def forget_carried(self) -> None:
         """Take for granted no more what the remote carries; `count` follows."""
@@ -252,7 +244,7 @@ class PlaneOnRemote:
         """Whether a batch is accepted here with all its values, so that it need not be looked at."""
         return self.log.has_whole(link.author, link.first, link.id)
 
-    def _note(self, unit: Unit, links: Sequence[Link]) -> None:
+    def note_carried(self, unit: Unit, links: Sequence[Link]) -> None:
         """Note that the remote carries batches that were read from it."""
         check_is_there(unit.transaction, self._remote)
         by_author: dict[bytes, list[Link]] = {}
