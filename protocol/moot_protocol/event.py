@@ -85,7 +85,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         if data is None:
             return None
         keys = self.plain_keys
-        return _decode_values(data, _count_values(self.skeleton) if keys is None else len(keys))
+        return _decode_sized(data, _count_values(self.skeleton) if keys is None else len(keys))
 
     def own_values(self) -> list[Any]:
         """The values of an event that was just built here, and so need not be checked again."""
@@ -158,6 +158,7 @@ _SHAPE_BYTES: Final = 1024
 """Longer changes are not remembered: nobody must be able to make this keep megabytes."""
 _PLAIN_END: Final = b"\x90\xc2"
 """How a skeleton ends whose last change is over nothing and removes nothing: no other is of a plain shape."""
+_NO_TIME: Final = "a time out of range"
 _KEY: Final = itemgetter(0)
 _decode_skeleton: Final = decoder(Skeleton, FORMAT)
 _decode_outline: Final = msgspec.msgpack.Decoder(_Outline).decode
@@ -198,14 +199,15 @@ def decode_shaped(data: bytes, authors: int) -> tuple[Skeleton, tuple[str, ...] 
     if len(data) > limits.EVENT_BYTES:
         raise MalformedError(f"a skeleton of {len(data)} bytes", code=Code.TOO_LARGE)
     keys: tuple[str, ...] | None
-    known = _decode_known(data) if data.endswith(_PLAIN_END) else None
+    is_plain = data.endswith(_PLAIN_END)
+    known = _decode_known(data) if is_plain else None
     if known is not None:
         skeleton, keys = known
         problem = _name_problem(skeleton)
     else:
         skeleton = _decode_skeleton(data)
         problem = _name_problem(skeleton) or _changes_problem(skeleton.changes, authors)
-        keys = None if problem else _plain_keys(skeleton.changes)
+        keys = _plain_keys(skeleton.changes) if is_plain and not problem else None
     if problem:
         raise MalformedError(f"an event with {problem}")
     return skeleton, keys
@@ -236,31 +238,24 @@ def _plain_keys(changes: tuple[Change, ...]) -> tuple[str, ...] | None:
 
 
 def _name_problem(skeleton: Skeleton) -> str | None:
-    return _time_problem(skeleton.hlc) or _names_problem(skeleton.actor, skeleton.kind, skeleton.entity)
-
-
-def _time_problem(hlc: int) -> str | None:
-    return None if 0 < hlc <= MAX_HLC else "a time out of range"
+    if not 0 < skeleton.hlc <= MAX_HLC:
+        return _NO_TIME
+    return _names_problem(skeleton.actor, skeleton.kind, skeleton.entity)
 
 
 def _names_problem(actor: str, kind: str, entity: str) -> str | None:
     # Before what is remembered below, which must not be made to keep 64 KiB a name.
     if len(actor) > limits.ACTOR_BYTES or len(kind) > limits.KIND_BYTES:
         return "an actor or a kind that is too long"
-    return _actor_problem(actor) or _kind_problem(kind) or entity_problem(entity)
+    return _speaker_problem(actor, kind) or entity_problem(entity)
 
 
 # Few actors, kinds and sets of keys make up a whole log, and each event names one of each: what was found of them is
 # remembered, for as many as fit.
 @lru_cache(maxsize=1024)
-def _actor_problem(actor: str) -> str | None:
+def _speaker_problem(actor: str, kind: str) -> str | None:
     if len(actor.encode()) > limits.ACTOR_BYTES:
         return f"an actor of more than {limits.ACTOR_BYTES} bytes"
-    return None
-
-
-@lru_cache(maxsize=1024)
-def _kind_problem(kind: str) -> str | None:
     return None if _is_name(kind, limits.KIND_BYTES) else "a kind that is no name"
 
 
@@ -286,7 +281,9 @@ def _plain_change(key: str, removes: bool) -> Change:
 
 
 def _changes_problem(changes: tuple[Change, ...], authors: int) -> str | None:
-    problem = _keys_problem(tuple([change.key for change in changes]))
+    # Most changes come alone.
+    keys = (changes[0].key,) if len(changes) == 1 else tuple([change.key for change in changes])
+    problem = _keys_problem(keys)
     if problem:
         return problem
     for change in changes:
@@ -301,16 +298,15 @@ def _changes_problem(changes: tuple[Change, ...], authors: int) -> str | None:
 
 def decode_values(data: bytes, skeleton: Skeleton) -> list[Any] | None:
     """The values of an event without their salt, or None where they don't decode, don't fit or are too large."""
-    return _decode_values(data, _count_values(skeleton))
+    return None if len(data) > limits.EVENT_BYTES else _decode_sized(data, _count_values(skeleton))
 
 
 def _count_values(skeleton: Skeleton) -> int:
-    return [change.removes for change in skeleton.changes].count(False)
+    changes = skeleton.changes
+    return [change.removes for change in changes].count(False) if len(changes) != 1 else not changes[0].removes
 
 
-def _decode_values(data: bytes, expected: int) -> list[Any] | None:
-    if len(data) > limits.EVENT_BYTES:
-        return None
+def _decode_sized(data: bytes, expected: int) -> list[Any] | None:
     try:
         values = decode_value(data)
     except MalformedError:
@@ -364,7 +360,7 @@ def build_event(n: int, draft: Draft | PlainDraft, hlc: int, salt: bytes, author
         shape = plain_shape(tuple(draft.values))
         return plain_event(n, draft, shape, [draft.values[key] for key in shape.keys], hlc, salt)
     changes, values = _changes_of(draft, salt, authors)
-    problem = _time_problem(hlc) or _changes_problem(changes, len(authors))
+    problem = _changes_problem(changes, len(authors)) if 0 < hlc <= MAX_HLC else _NO_TIME
     if problem:
         raise RefusedError(f"this write would make an event with {problem}")
     skeleton = Skeleton(FORMAT, hlc, draft.actor, draft.kind, draft.entity, changes)
@@ -402,7 +398,7 @@ def plain_event(
         RefusedError: as `build_event`.
     """
     if not 0 < hlc <= MAX_HLC:
-        raise RefusedError(f"this write would make an event with {_time_problem(hlc)}")
+        raise RefusedError(f"this write would make an event with {_NO_TIME}")
     kind, entity, actor = names.kind, names.entity, names.actor
     skeleton = Skeleton(FORMAT, hlc, actor, kind, entity, shape.changes)
     return _built(n, skeleton, (FORMAT, hlc, actor, kind, entity, shape.packed), [salt, *values], shape.keys)

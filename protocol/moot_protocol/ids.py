@@ -52,9 +52,11 @@ def entity_problem(entity: str) -> str | None:
 
     Deliberately not by Unicode categories: those change with the Unicode version, and this rule decides acceptance.
     """
+    if entity.isascii() and entity.isprintable() and 0 < len(entity) <= ENTITY_BYTES:
+        return None  # as nearly all are
     if not entity:
         return "an empty id"
-    if not (entity.isascii() and entity.isprintable()) and _CONTROL.search(entity):
+    if _CONTROL.search(entity):
         return "an id with control characters, or with what is no character at all"
     if len(entity.encode()) > ENTITY_BYTES:
         return f"an id of more than {ENTITY_BYTES} bytes"
