@@ -89,7 +89,7 @@ PackedEvents: TypeAlias = tuple[tuple[bytes, bytes | msgspec.msgpack.Ext], ...]
 """Of each event its skeleton, and its values or their hash."""
 
 
-class Outline(msgspec.Struct, frozen=True, gc=False):
+class Outline(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A batch whose events have not been decoded."""
 
     header: Header

@@ -88,6 +88,16 @@ def test_a_write_transaction_sees_its_own_writes(store: Store) -> None:
     assert committed(store, META) == {b"b": b"2", b"c": b""}
 
 
+def test_many_keys_are_removed_at_once_whether_they_are_there_or_not(store: Store) -> None:
+    fill(store, META, [b"a", b"b", b"c"])
+    with store.write() as writer:
+        writer.delete_many(META, iter([b"c", b"a", b"a", b"never"]))
+        writer.delete_many(META, [])
+        writer.delete_many(EVENTS, [b"b"])
+        assert rows(writer, META) == [(b"b", b"of b")]
+    assert committed(store, META) == {b"b": b"of b"}
+
+
 def test_the_same_key_in_another_table_is_another_key(store: Store) -> None:
     with store.write() as writer:
         for table in Table:
@@ -227,7 +237,8 @@ def test_reading_a_key_of_impossible_length_finds_nothing_or_is_refused(store: S
         assert transaction.get(META, b"k" * 512) is None
         assert not transaction.delete(META, b"k" * 512)
         assert list(transaction.scan(META, b"l" * 512)) == []
-        for act in (transaction.get, transaction.delete):
+        transaction.delete_many(META, [b"k" * 512])
+        for act in (transaction.get, transaction.delete, lambda table, key: transaction.delete_many(table, [key])):
             with pytest.raises(RefusedError) as refusal:
                 act(META, b"")
             assert refusal.value.code == Code.LIMIT

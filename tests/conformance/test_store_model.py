@@ -106,6 +106,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.writer.delete(table, key) == (self.models[-1][table].pop(key, None) is not None)
 
     @precondition(lambda self: self.writer is not None)
+    @rule(table=TABLES, keys=st.lists(SOME_KEYS, max_size=10), ordered=st.booleans())
+    def delete_many(self, table: Table, keys: list[bytes], ordered: bool) -> None:
+        assert self.writer is not None
+        self.writer.delete_many(table, sorted(keys) if ordered else keys)
+        for key in keys:
+            self.models[-1][table].pop(key, None)
+
+    @precondition(lambda self: self.writer is not None)
     @rule(table=TABLES)
     def clear(self, table: Table) -> None:
         assert self.writer is not None

@@ -17,7 +17,9 @@ from moot_protocol.batch import (
     Link,
     batch_link,
     decode_batch,
+    decode_events,
     decode_header,
+    decode_signed,
     encode_batch,
 )
 from moot_protocol.codec import encode
@@ -58,6 +60,21 @@ def draft(value: Any = "a", over: tuple[Dot, ...] = ()) -> Draft:
 
 def several(count: int, **other: Any) -> list[tuple[bytes, bytes | Ext]]:
     return [(forged_skeleton(hlc=i + 1, **other), forged_values(i)) for i in range(count)]
+
+
+@given(batches())
+def test_a_batch_decoded_in_two_steps_is_the_one_decoded_at_once(batch: Batch) -> None:
+    assert decode_events(decode_signed(wire(batch))) == decode_batch(wire(batch)) == batch
+
+
+def test_the_first_step_refuses_what_nobody_signed_and_the_second_what_is_wrong_with_the_events() -> None:
+    with pytest.raises(MalformedError) as unsigned:
+        decode_signed(forged_batch(author=STRANGER.public))
+    assert unsigned.value.code is Code.BAD_SIGNATURE
+    signed = decode_signed(forged_batch([(forged_skeleton(hlc=2), forged_values("a"))] * 2))
+    with pytest.raises(MalformedError) as disordered:
+        decode_events(signed)
+    assert disordered.value.code is Code.BAD_STRUCTURE
 
 
 class TestRoundTrip:

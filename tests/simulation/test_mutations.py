@@ -1,6 +1,6 @@
 """The simulator can fail: each rule, broken on purpose, is caught within a stated number of seeds."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -92,7 +92,7 @@ _settle_author = acceptance.settle_author
 _pins_of = towns.pins_of
 _resettle = receiving.resettle
 _load = State._load
-_delete = MemoryWrite.delete
+_delete_many = MemoryWrite.delete_many
 _follows = branches.follows
 _row = RowMaker._row
 
@@ -185,8 +185,9 @@ def _deleted_alone(self: RowMaker, *arguments: Any, in_conflict: bool) -> Row:
     return made if made.standing.flags else _row(self, *arguments, in_conflict=False)
 
 
-def _leave_indexes(self: MemoryWrite, table: Table, key: bytes) -> bool:
-    return True if table in {Table.INDEX_0, Table.INDEX_1} else _delete(self, table, key)
+def _leave_indexes(self: MemoryWrite, table: Table, keys: Iterable[bytes]) -> None:
+    if table not in {Table.INDEX_0, Table.INDEX_1}:
+        _delete_many(self, table, keys)
 
 
 MUTATIONS = (
@@ -219,7 +220,7 @@ MUTATIONS = (
     Mutation("a savepoint takes nothing back", Unit, "savepoint", _no_savepoint, WORK, 40),
     Mutation("an edit that a deletion didn't see isn't reported", deletion, "is_blind", _false, WORK, 40),
     Mutation("conflicts of deleted issues aren't listed", RowMaker, "_row", _deleted_alone, WORK, 40),
-    Mutation("old index keys stay", MemoryWrite, "delete", _leave_indexes, WORK, 40),
+    Mutation("old index keys stay", MemoryWrite, "delete_many", _leave_indexes, WORK, 40),
     Mutation("blockedness is not propagated", Graph, "settle", _nothing, WORK, 40),
     Mutation("cycles of blockers hold everybody up", Cutter, "check", _nothing, WORK, 40, 3),
     Mutation("deferred issues don't become ready", Graph, "release_due", _nothing, WORK, 40),

@@ -346,6 +346,8 @@ _TIMED: Final = Struct(">QQ")
 _edge_ends: Final = _TIMED.unpack_from
 _TIMED_KEY: Final = Struct(">cHQQ").pack
 _READY_KEY: Final = Struct(">cHBBQHQ").pack
+_ORDER_BYTES: Final = _ORDER.size
+_PRIORITIES: Final = tuple(map(int.to_bytes, range(256)))
 _NEWEST_FIRST: Final = 2**64 - 1
 TEXT_KEY_BYTES: Final = 240
 """Longest text that stands in a key whole; LMDB keys end at 511 bytes."""
@@ -385,8 +387,12 @@ def order_suffix(priority: int, created_ms: int, tie: int, eid: int) -> bytes:
 
 def with_priority(key: bytes, priority: int) -> bytes:
     """A key that ends in an `order_suffix`, for another priority (0 to 255)."""
-    start = len(key) - _ORDER.size
-    return key[:start] + bytes((priority,)) + key[start + 1 :]
+    return key[:-_ORDER_BYTES] + _PRIORITIES[priority] + key[1 - _ORDER_BYTES :]
+
+
+def priority_of(key: bytes) -> int:
+    """The priority in a key that ends in an `order_suffix`."""
+    return key[-_ORDER_BYTES]
 
 
 def with_time(key: bytes, ms: int) -> bytes:

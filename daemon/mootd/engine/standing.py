@@ -35,6 +35,7 @@ SETTLED_STATUSES: Final = frozenset({"closed", "pinned"})
 _STRUCT: Final = Struct(">BBHBQHQQIII")
 _pack: Final = _STRUCT.pack
 _unpack: Final = _STRUCT.unpack
+_unpack_order: Final = Struct(">BBHBQH").unpack_from
 _ORDER: Final = slice(1, 15)
 """Where a packed standing says what orders it in the lists: class, project, priority, time of creation, tie."""
 _NOTHING: Final = (0,) * 11
@@ -131,7 +132,8 @@ class Standing:
 
     def index_keys(self) -> tuple[bytes, ...]:
         """The keys it has in READY, DEFERRED and BLOCKED: one or none."""
-        key = _key_in(_LISTS[self.flags], _ready_key(self), self.pack())
+        packed = self.pack()
+        key = _key_in(_LISTS[self.flags], _ready_key(packed, self.eid), packed)
         return (key,) if key else ()
 
     def change(self, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> bool:
@@ -143,12 +145,12 @@ class Standing:
         packed, before = self.pack(), self.packed
         if packed == before:
             return False
-        ready = _ready_key(self)
+        ready = _ready_key(packed, self.eid)
         new = _key_in(_LISTS[packed[0]], ready, packed)
         old = b""
         if before is not None:
             if before[_ORDER] != packed[_ORDER]:
-                ready = _ready_key(Standing(self.eid, before))
+                ready = _ready_key(before, self.eid)
             old = _key_in(_LISTS[before[0]], ready, before)
         if old != new:
             if old:
@@ -159,9 +161,10 @@ class Standing:
         return True
 
 
-def _ready_key(of: Standing) -> bytes:
-    """The key that an issue has in READY as soon as it is ready."""
-    return layout.ready_key(of.project, of.issue_class, of.priority, of.created_ms, of.tie, of.eid)
+def _ready_key(packed: bytes, eid: int) -> bytes:
+    """The key that an issue of this standing has in READY as soon as it is ready."""
+    _, issue_class, project, priority, created_ms, tie = _unpack_order(packed)
+    return layout.ready_key(project, issue_class, priority, created_ms, tie, eid)
 
 
 def _key_in(where: bytes, ready: bytes, packed: bytes) -> bytes:

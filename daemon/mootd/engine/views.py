@@ -166,7 +166,7 @@ class ViewWriter:
                 return begun[1][-2][4]
         record = self._open.get(eid) or self._to_change(eid, plane, kind, entity)
         previous, updated = record.head, record.updated
-        self._digest, self._prefix = self.digest(plane), place_prefix(kind, entity)
+        self._digest, self._prefix = self._digests.get(plane) or self.digest(plane), place_prefix(kind, entity)
         self._merge.apply(record, event, values, feeds, arrival, role)
         if kind == ISSUE and eid not in self._new:
             self._note_changed(eid, [change.key for change in skeleton.changes], is_last=record.updated > updated)
@@ -291,8 +291,7 @@ class ViewWriter:
         self._id_puts.clear()
         self.graph.settle()
         standing_puts, standing_deletes = self.graph.flush(self._now_ms)
-        for key in sorted(deletes + standing_deletes):
-            self._txn.delete(self.views.index, key)
+        self._txn.delete_many(self.views.index, sorted(deletes + standing_deletes))
         record_puts.sort(key=_KEY)
         self._txn.put_many(self.views.records, record_puts)
         self._txn.put_many(self.views.index, sorted(index_puts + standing_puts, key=_KEY))
@@ -302,9 +301,10 @@ class ViewWriter:
         changed = self._changed.get(eid)
         moved = None if changed is None else shifted(record, changed)
         if moved is not None:
-            _change_keys(record, moved.keys, puts, deletes)
-            if moved.priority is not None:
-                self.graph.set_priority(eid, moved.priority)
+            keys, priority = moved
+            _change_keys(record, keys, puts, deletes)
+            if priority is not None:
+                self.graph.set_priority(eid, priority)
             return
         is_new = eid in self._new
         has_edges = is_new or eid in self._relinked

@@ -226,6 +226,15 @@ class LmdbWrite(_Reading):
         except lmdb.Error as error:
             raise self._refused(error) from error
 
+    def delete_many(self, table: Table, keys: Iterable[bytes]) -> None:
+        """See the port."""
+        delete, handle = self._transaction.delete, self._handles[table]
+        try:
+            for key in keys:
+                delete(key, b"", handle)
+        except lmdb.Error as error:
+            raise self._refused(error) from error
+
     @contextlib.contextmanager
     def nested(self) -> Iterator[None]:
         """See the port."""

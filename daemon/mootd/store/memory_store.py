@@ -323,6 +323,11 @@ class MemoryWrite:
         self._set(table, key, None)
         return True
 
+    def delete_many(self, table: Table, keys: Iterable[bytes]) -> None:
+        """See the port."""
+        for key in keys:
+            self.delete(table, key)
+
     def clear(self, table: Table) -> None:
         """Remove every key of a table."""
         self._spend(0)

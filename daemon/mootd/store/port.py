@@ -105,6 +105,9 @@ class WriteTransaction(Reader, Protocol):
     def delete(self, table: Table, key: bytes) -> bool:
         """Remove a key; whether it was there."""
 
+    def delete_many(self, table: Table, keys: Iterable[bytes]) -> None:
+        """Remove many keys, whether they are there or not. Ascending order is fastest."""
+
     def nested(self) -> AbstractContextManager[None]:
         """A savepoint: writes inside the `with` block vanish if it raises. They nest to any depth."""
 

@@ -10,7 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from moot_protocol import rpc
-from moot_protocol.batch import ZEROS, decode_batch, decode_header, encode_batch
+from moot_protocol.batch import ZEROS, decode_batch, decode_events, decode_header, decode_signed, encode_batch
 from moot_protocol.certificate import decode_certificate
 from moot_protocol.codec import decode_value, encode
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
@@ -156,6 +156,13 @@ DECODERS: tuple[Decoder, ...] = (
     Decoder("values", _values, (_VALUES[2],), covers=(decode_values,)),
     Decoder("header", decode_header, (_BATCH.header_bytes,), encode, (decode_header,)),
     Decoder("batch", decode_batch, _WIRE, wire, (decode_batch, encode_batch)),
+    Decoder(
+        "batch in two steps",
+        lambda data: decode_events(decode_signed(data)),
+        _WIRE,
+        wire,
+        (decode_signed, decode_events),
+    ),
     Decoder("batch not verified", lambda data: decode_batch(data, verify=False), _WIRE, wire),
     Decoder(
         "skeleton in a signed batch",

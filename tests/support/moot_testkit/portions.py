@@ -15,7 +15,8 @@ R = TypeVar("R")
 PORTION = 8
 """What is done in stretches is done in such small ones that others come in between."""
 _PURE = (
-    (crypto, "is_signed"), (batch_codec, "_decode_unverified"), (log, "decode_header"), (log, "unpack_event"),
+    (crypto, "is_signed"), (batch_codec, "_outline_of"), (batch_codec, "decode_events"), (exchange, "decode_events"),
+    (log, "decode_header"), (log, "unpack_event"),
 )  # fmt: skip
 """What answers the same whenever it is asked, with what nobody can change, and is asked often."""
 
