@@ -48,7 +48,7 @@ class Await(Mutation[IssueDoc], kw_only=True):
 class SetAwaited(Mutation[IssueDoc], kw_only=True):
     """Say what a gate waits for, where that wasn't known when it was made; answers its document.
 
-    Raises `conflict` for an issue that is no gate.
+    So already: no change, and the answer is `_unchanged`. Raises `conflict` for an issue that is no gate.
     """
 
     method = "set_awaited"

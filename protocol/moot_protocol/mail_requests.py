@@ -45,7 +45,11 @@ class Nudge(Mutation[dict[str, Any]], kw_only=True):
 
 
 class AckMail(Mutation[list[dict[str, Any]]], kw_only=True):
-    """Say that messages were read; they leave the inbox. Answer: the messages. Raises `not_found`, `ambiguous`."""
+    """Say that messages were read; they leave the inbox.
+
+    Answer: the messages, each once; `_unchanged` stands in those that were acknowledged already. Raises `not_found`,
+    `ambiguous`.
+    """
 
     method = "ack_mail"
     ids: tuple[str, ...]

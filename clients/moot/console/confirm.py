@@ -1,6 +1,7 @@
 """How commands that write say what they did: one line a thing, in the words that readers of `bd`'s output look for."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from moot.console.command import Context
 from moot.console.safe_text import neutralise
@@ -8,6 +9,8 @@ from moot.console.style import style_of
 from moot_protocol.listing import IssueDoc
 
 _GREEN: Final = "32"
+UNCHANGED: Final = "_unchanged"
+"""What marks an answer, and the document that tells of it: there was nothing to do."""
 
 
 def confirmed(context: Context, text: str) -> str:
@@ -20,9 +23,9 @@ def nothing_to_do(text: str) -> str:
     return f"Nothing to do: {text}"
 
 
-def is_unchanged(issue: IssueDoc) -> bool:
+def is_unchanged(answered: Mapping[str, Any]) -> bool:
     """Whether an answer says that there was nothing to do."""
-    return "_unchanged" in issue
+    return UNCHANGED in answered
 
 
 def naming(issue: IssueDoc) -> str:

@@ -371,19 +371,20 @@ def post_of(unit: Unit) -> Post:
     return Post(unit.replica, unit.entities(), unit.now_ms)
 
 
-def acknowledge(unit: Unit, request: AckMail) -> list[Message]:
-    """Say that messages were read."""
+def acknowledge(unit: Unit, request: AckMail) -> list[tuple[Message, bool]]:
+    """Say that messages were read; each message once, and whether that was said only now."""
     post = post_of(unit)
-    found = [post.find(typed) for typed in request.ids]
-    for message in found:
+    found = {message.id: message for message in map(post.find, request.ids)}
+    for message in found.values():
         if not post.is_for(message, request.actor):
             raise RefusedError(f"message {message.id} isn't for {request.actor}", code=Code.NOT_FOUND)
-        if not post.is_acked(message, request.actor):
-            editor = Editor(unit, message.plane.number, message.kind, message.id, request.actor)
-            editor.add("acks", request.actor)
-            editor.save()
+    unread = {name: message for name, message in found.items() if not post.is_acked(message, request.actor)}
+    for message in unread.values():
+        editor = Editor(unit, message.plane.number, message.kind, message.id, request.actor)
+        editor.add("acks", request.actor)
+        editor.save()
     post = post_of(unit)
-    return [post.find(message.id) for message in found]
+    return [(post.find(name), name in unread) for name in found]
 
 
 def note_told(unit: Unit, request: NudgesTold) -> int:

@@ -13,6 +13,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import NUDGE
 from moot_protocol.mail_requests import BOXES, AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
 from moot_protocol.request_base import Request
+from mootd.engine.issues.mutations import UNCHANGED
 from mootd.engine.messages import (
     Message,
     Post,
@@ -69,7 +70,10 @@ def _sent(unit: Unit, message: Message, actor: str) -> dict[str, Any]:
 
 
 def _ack(unit: Unit, request: AckMail) -> list[dict[str, Any]]:
-    return [_answered(unit, message, request.actor) for message in acknowledge(unit, request)]
+    return [
+        _answered(unit, message, request.actor) | ({} if is_new else UNCHANGED)
+        for message, is_new in acknowledge(unit, request)
+    ]
 
 
 # -- Reading -----------------------------------------------------------------------------------------------------

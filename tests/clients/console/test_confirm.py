@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from moot.console.command import Context
-from moot.console.confirm import confirmed, naming
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
 
@@ -20,6 +20,12 @@ def test_at_a_terminal_the_mark_is_coloured_and_the_words_are_the_same() -> None
     line = confirmed(context(RecordingTerminal(at_terminal())), "Closed bd-a1b2")
     assert "\x1b[32m" in line
     assert line.endswith(" Closed bd-a1b2")
+
+
+def test_where_there_was_nothing_to_do_the_answer_is_marked_and_the_line_bears_no_mark_of_success() -> None:
+    assert is_unchanged({"id": "bd-a1b2", UNCHANGED: True})
+    assert not is_unchanged({"id": "bd-a1b2"})
+    assert nothing_to_do("bd-a1b2 is closed already") == "Nothing to do: bd-a1b2 is closed already"
 
 
 def test_an_issue_is_named_by_its_whole_id_and_title() -> None:

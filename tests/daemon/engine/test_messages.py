@@ -73,6 +73,18 @@ def test_an_acknowledged_message_leaves_the_inbox_and_its_writer_sees_who_read_i
     assert desk.refusal(AckMail(actor="carl", ids=(name,))) is Code.NOT_FOUND
 
 
+def test_a_message_is_acknowledged_once_and_whoever_does_it_again_is_told_that_it_was() -> None:
+    desk = Desk().found()
+    old, new = send(desk, "bob")["id"], send(desk, "bob")["id"]
+    before = desk.log_length()
+    (acked,) = desk.do(AckMail(actor="bob", ids=(old, old[:6])))
+    assert "_unchanged" not in acked
+    assert desk.do(AckMail(actor="bob", ids=(old,))) == [acked | {"_unchanged": True}]
+    assert desk.log_length() == before + 1
+    both = desk.do(AckMail(actor="bob", ids=(old, new)))
+    assert [(each["id"], "_unchanged" in each) for each in both] == [(old, True), (new, False)]
+
+
 def test_whoever_wrote_or_was_assigned_anything_is_known() -> None:
     desk = Desk().found()
     assert (send(desk, "bob")["is_known"], send(desk, "ann")["is_known"]) == (False, True)

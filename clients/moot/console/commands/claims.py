@@ -93,7 +93,10 @@ def _claimed_lines(context: Context, claimed: Sequence[IssueDoc], found: Sequenc
         if confirmation and confirmation["result"] == LOST:
             yield f"Lost: {neutralise(str(confirmation['holder'] or 'nobody'))} has {naming(issue)}"
             continue
-        yield confirmed(context, f"{done} {naming(issue)}{_until(issue)}")
+        if is_unchanged(issue):
+            yield nothing_to_do(f"{naming(issue)} is yours already")
+        else:
+            yield confirmed(context, f"{done} {naming(issue)}{_until(issue)}")
         if confirmation:
             yield f"  {_confirmed_words(confirmation)}"
 

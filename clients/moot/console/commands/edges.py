@@ -8,7 +8,7 @@ import msgspec
 
 from moot.console.command import Command, Context
 from moot.console.commands.write import Labelled
-from moot.console.confirm import confirmed, is_unchanged, nothing_to_do
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, carry_out, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -177,7 +177,11 @@ def _label(context: Context, *, adding: bool) -> int:
     status, verb, towards = ("added", "Added", "to") if adding else ("removed", "Removed", "from")
     answer(
         context,
-        [{"status": status, "issue_id": issue["id"], "label": label} for issue in issues],
+        [
+            {"status": status, "issue_id": issue["id"], "label": label}
+            | ({UNCHANGED: True} if is_unchanged(issue) else {})
+            for issue in issues
+        ],
         (
             _labelled_already(issue, label, adding=adding)
             if is_unchanged(issue)

@@ -9,11 +9,12 @@ from typing import Final
 
 from moot.console import documents, exits
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed, naming
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, edited
 from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import IssueFields, Show, Update
 from moot_protocol.text_merge import merge3
 
@@ -52,8 +53,7 @@ def _edit(context: Context) -> int:
     old = str(before.get(field, ""))
     new = _edited(context, old, field)
     if new == old:
-        answer(context, documents.changed(before), [f"No changes to {given.flag} of {naming(before)}"])
-        return exits.OK
+        return _answered(context, before | {UNCHANGED: True})
     now = context.api.call(Show(ids=(before["id"],)))[0]
     merged = merge3(old, new, str(now.get(field, "")))
     if merged is None or (field == "title" and now.get(field, "") not in (old, new)):
@@ -68,8 +68,15 @@ def _edit(context: Context) -> int:
     changed = context.api.call(
         Update(actor=context.actor, dry_run=given.dry_run, id=before["id"], fields=fields),
     )
+    return _answered(context, changed)
+
+
+def _answered(context: Context, issue: IssueDoc) -> int:
+    given = context.arguments
+    text = f"{given.flag} of {naming(issue)}"
     done = "Would update" if given.dry_run else "Updated"
-    answer(context, documents.changed(changed), [confirmed(context, f"{done} {given.flag} of {naming(changed)}")])
+    told = nothing_to_do(f"{text} is as it was") if is_unchanged(issue) else confirmed(context, f"{done} {text}")
+    answer(context, documents.changed(issue), [told])
     return exits.OK
 
 

@@ -1,14 +1,14 @@
 """Messages: mail send|reply|inbox|sent|read|ack, nudge, nudge broadcast."""
 
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.show import indented
-from moot.console.confirm import confirmed
+from moot.console.confirm import confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, answer_list, note, read_text
 from moot.console.exchange_lines import table
 from moot.console.style import Style, style_of
@@ -164,8 +164,15 @@ def _ack_arguments(parser: ArgumentParser) -> None:
 
 def _ack(context: Context) -> int:
     acked = context.api.call(AckMail(actor=context.actor, ids=tuple(context.arguments.ids)))
-    answer(context, acked, [confirmed(context, f"Acknowledged {', '.join(map(_name, acked))}")])
+    answer(context, acked, _acked_lines(context, acked))
     return exits.OK
+
+
+def _acked_lines(context: Context, acked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield from (nothing_to_do(f"{_name(each)} is acknowledged already") for each in acked if is_unchanged(each))
+    read = [_name(each) for each in acked if not is_unchanged(each)]
+    if read:
+        yield confirmed(context, f"Acknowledged {', '.join(read)}")
 
 
 # -- nudge -------------------------------------------------------------------------------------------------------

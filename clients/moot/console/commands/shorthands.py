@@ -6,7 +6,7 @@ from typing import Final
 from moot.console import documents
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed, naming
+from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -47,8 +47,12 @@ def _tag(context: Context) -> int:
     if not label:
         raise RefusedError("a label can't be empty", code=Code.USAGE)
     changed = context.api.call(Update(actor=context.actor, id=context.arguments.id, add_labels=(label,)))
-    told = f"Added label '{neutralise(label)}' to {naming(changed)}"
-    answer(context, documents.changed(changed), [confirmed(context, told)])
+    told = (
+        nothing_to_do(f"{naming(changed)} has label '{neutralise(label)}' already")
+        if is_unchanged(changed)
+        else confirmed(context, f"Added label '{neutralise(label)}' to {naming(changed)}")
+    )
+    answer(context, documents.changed(changed), [told])
     return 0
 
 

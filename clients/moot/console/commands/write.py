@@ -16,7 +16,7 @@ from moot.console import documents
 from moot.console.command import Command, Context
 from moot.console.commands import creating
 from moot.console.commands.claims import add_ttl
-from moot.console.confirm import confirmed, naming
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out, need_project
 from moot.console.grammar import comma_separated
 from moot.console.issue_fields import (
@@ -359,11 +359,24 @@ def _undeferred(context: Context, changes: list[Update]) -> list[Update]:
 
 
 def _update(context: Context) -> int:
-    changed = carry_out(context, update_mutations(context))[-len(set(context.arguments.ids)) :]
+    changed = _updated(carry_out(context, update_mutations(context)), len(set(context.arguments.ids)))
     done = "Would update issue" if context.arguments.dry_run else "Updated issue"
-    told = (confirmed(context, f"{done}: {naming(issue)}") for issue in changed)
+    told = (
+        nothing_to_do(f"{naming(issue)} is as it should be")
+        if is_unchanged(issue)
+        else confirmed(context, f"{done}: {naming(issue)}")
+        for issue in changed
+    )
     answer(context, list(map(documents.changed, changed)), told)
     return 0
+
+
+def _updated(answers: Sequence[IssueDoc], count: int) -> list[IssueDoc]:
+    """The last answer about each of `count` issues; what `--await-id` changed before it is a change, too."""
+    before, last = answers[:-count], answers[-count:]
+    if all(map(is_unchanged, before)):
+        return list(last)
+    return [{name: value for name, value in issue.items() if name != UNCHANGED} for issue in last]
 
 
 # -- assign, priority --------------------------------------------------------------------------------------------
@@ -375,8 +388,13 @@ def _assign_arguments(parser: ArgumentParser) -> None:
 def _assign(context: Context) -> int:
     name = context.arguments.name
     changed = _change_one(context, IssueFields(assignee=name))
-    told = f"Assigned {naming(changed)} to {neutralise(name)}" if name else f"Unassigned {naming(changed)}"
-    answer(context, [documents.changed(changed)], [confirmed(context, told)])
+    if is_unchanged(changed):
+        state = f"is assigned to {neutralise(name)} already" if name else "isn't assigned to anybody"
+        told = nothing_to_do(f"{naming(changed)} {state}")
+    else:
+        done = f"Assigned {naming(changed)} to {neutralise(name)}" if name else f"Unassigned {naming(changed)}"
+        told = confirmed(context, done)
+    answer(context, [documents.changed(changed)], [told])
     return 0
 
 
@@ -388,8 +406,12 @@ def _priority_arguments(parser: ArgumentParser) -> None:
 def _priority(context: Context) -> int:
     level = context.arguments.level
     changed = _change_one(context, IssueFields(priority=level))
-    told = f"Set priority of {naming(changed)} to P{level}"
-    answer(context, [documents.changed(changed)], [confirmed(context, told)])
+    told = (
+        nothing_to_do(f"{naming(changed)} has priority P{level} already")
+        if is_unchanged(changed)
+        else confirmed(context, f"Set priority of {naming(changed)} to P{level}")
+    )
+    answer(context, [documents.changed(changed)], [told])
     return 0
 
 

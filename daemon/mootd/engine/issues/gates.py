@@ -10,7 +10,7 @@ from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
 from mootd.engine.issues import checks
 from mootd.engine.issues.addressing import plane_of_project
 from mootd.engine.issues.links import add_edge
-from mootd.engine.issues.mutations import IssueWriter
+from mootd.engine.issues.mutations import UNCHANGED, IssueWriter
 from mootd.engine.unit import Unit
 
 MOST_WAITERS: Final = 100
@@ -73,10 +73,11 @@ def set_awaited(writer: IssueWriter, request: SetAwaited) -> IssueDoc:
     gate = writer.answer(name)
     if gate.get("issue_type") != GATE:
         raise RefusedError(f"{gate['id']} is no gate", code=Code.CONFLICT)
-    if gate.get("await_id") != await_id:
-        editor = writer.editor(name, request)
-        editor.set_entry("extra", "await_id", checks.json_content("await_id", await_id))
-        editor.save()
+    if gate.get("await_id") == await_id:
+        return gate | UNCHANGED
+    editor = writer.editor(name, request)
+    editor.set_entry("extra", "await_id", checks.json_content("await_id", await_id))
+    editor.save()
     return writer.answer(name)
 
 

@@ -37,6 +37,13 @@ def test_several_are_claimed_together() -> None:
     assert ran.out.splitlines()[1] == "✓ Claimed bd-000000000002 — Issue 2"
 
 
+def test_a_claim_of_what_is_ones_own_already_says_that_there_was_nothing_to_do() -> None:
+    held = issue(1, assignee="alice") | {"_unchanged": True}
+    assert tried("claim x", update=held).out == f"Nothing to do: {NAMED} is yours already\n"
+    assert tried("claim x --dry-run", update=held).out == f"Nothing to do: {NAMED} is yours already\n"
+    assert json.loads(tried("claim x --json", update=held).out) == [held]
+
+
 def test_a_trial_is_said() -> None:
     assert tried("claim x --dry-run", update=issue(1)).out == f"✓ Would claim {NAMED}\n"
     with pytest.raises(RefusedError, match="contradict"):

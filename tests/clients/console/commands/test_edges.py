@@ -84,6 +84,11 @@ def test_a_label_that_is_there_already_or_isnt_there_is_told_as_such() -> None:
     assert run_console("label remove a b urgent", unchanged).out.endswith(
         "Nothing to do: bd-000000000002 has no label 'urgent'\n"
     )
+    for command, status in (("add", "added"), ("remove", "removed")):
+        assert run_console(f"label {command} a b urgent --json", unchanged).document == [
+            {"status": status, "issue_id": issue(1)["id"], "label": "urgent"},
+            {"status": status, "issue_id": issue(2)["id"], "label": "urgent", "_unchanged": True},
+        ]
 
 
 @pytest.mark.parametrize("argv", [["label", "add", "a"], ["label", "add", "a", " "]])

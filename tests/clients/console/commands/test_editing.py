@@ -48,7 +48,16 @@ def test_a_title_stays_one_line() -> None:
 def test_a_text_left_as_it_was_is_not_written(edited: str) -> None:
     ran, _ = tried("edit x", edited)
     assert len(ran.asked) == 1
-    assert ran.out == "No changes to description of bd-000000000001 — Issue 1\n"
+    assert ran.out == "Nothing to do: description of bd-000000000001 — Issue 1 is as it was\n"
+    document = json.loads(tried("edit x --json", edited)[0].out)
+    assert document == SHOWN | {"_unchanged": True}
+
+
+def test_a_text_that_somebody_else_has_made_the_same_meanwhile_is_told_as_unchanged() -> None:
+    api = CannedApi(show=InTurn([[SHOWN], [SHOWN | {"description": "New"}]]), update=SHOWN | {"_unchanged": True})
+    ran = run(COMMANDS, "edit x", api, terminal=RecordingTerminal(FACTS, edited="New"))
+    assert written(ran) == IssueFields(description="New")
+    assert ran.out == "Nothing to do: description of bd-000000000001 — Issue 1 is as it was\n"
 
 
 def test_a_change_can_be_tried_out() -> None:

@@ -163,13 +163,15 @@ def test_undelete_brings_back() -> None:
     [
         ("reopen", "isn't closed"),
         ("undelete", "isn't deleted"),
+        ("defer", "is deferred already"),
+        ("defer --until tomorrow", "is deferred until 2026-02-01 00:00 already"),
         ("undefer", "isn't deferred"),
         ("close", "is closed already; its reason stays as it was: done"),
     ],
 )
 def test_where_there_was_nothing_to_do_that_is_said_and_succeeds(command: str, state: str) -> None:
     unchanged = issue(close_reason="done") | {"_unchanged": True}
-    answered = {command.replace("undefer", "update"): unchanged}
+    answered = dict.fromkeys([command, "update"], unchanged)
     ran = run_console(f"{command} a1b2", answered)
     assert (ran.code, ran.out) == (0, f"Nothing to do: {NAMED} {state}\n")
     assert run_console(f"{command} a1b2 --json", answered).document == [unchanged]
@@ -185,6 +187,16 @@ def test_what_is_deleted_already_is_told_apart_from_what_is_deleted_now() -> Non
     both = run_console("delete a1b2 7", {"script": [gone, issue(7)]}).out.splitlines()
     assert both[0] == f"Nothing to do: {NAMED} is deleted already"
     assert both[2] == "  Nothing is lost: `moot undelete bd-000000000007` brings it back"
+
+
+def test_what_was_deleted_already_is_marked_in_the_document_alone_or_by_its_id_among_several() -> None:
+    gone, now = issue() | {"_unchanged": True}, issue(7)
+    one = run_console("delete a1b2 --json", {"delete": gone}).document
+    assert one == {"deleted": gone["id"], "_unchanged": True}
+    both = run_console("delete a1b2 7 --json", {"script": [gone, now]}).document
+    assert both == {"deleted": [gone["id"], now["id"]], "deleted_count": 2, "_unchanged": [gone["id"]]}
+    shown = run_console("delete a1b2 --json", {"delete": gone, "show": [gone]}, facts=BD).document
+    assert (shown["issue_ids"], shown["_unchanged"]) == ([gone["id"]], True)
 
 
 def test_defer_sets_the_status_and_with_until_the_time() -> None:

@@ -72,7 +72,16 @@ def test_a_message_from_another_town_says_so_and_its_text_can_t_pass_for_ours() 
 def test_messages_are_acknowledged_together() -> None:
     ran = run_console("mail ack 0123 4567 --actor bob", {"ack_mail": [MESSAGE]})
     assert ran.request == AckMail(actor="bob", ids=("0123", "4567"))
-    assert "Acknowledged 01234567" in ran.out
+    assert ran.out == "✓ Acknowledged 01234567\n"
+
+
+def test_what_was_acknowledged_already_is_told_apart_from_what_is_now() -> None:
+    old, new = MESSAGE | {"is_acked": True, "_unchanged": True}, MESSAGE | {"id": "456789abcdef", "is_acked": True}
+    ran = run_console("mail ack 0123 --actor bob", {"ack_mail": [old]})
+    assert (ran.code, ran.out) == (0, "Nothing to do: 01234567 is acknowledged already\n")
+    both = run_console("mail ack 0123 4567 --actor bob", {"ack_mail": [old, new]})
+    assert both.out == "Nothing to do: 01234567 is acknowledged already\n✓ Acknowledged 456789ab\n"
+    assert run_console("mail ack 0123 4567 --json", {"ack_mail": [old, new]}).document == [old, new]
 
 
 def test_nudges_go_to_one_or_to_all() -> None:

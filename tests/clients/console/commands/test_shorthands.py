@@ -36,6 +36,12 @@ def test_what_says_nothing_or_twice_is_a_mistake(argv: str) -> None:
 def test_a_label_is_added() -> None:
     ran = run_console("tag a1b2 urgent", {"update": ONE})
     assert ran.request == Update(actor="unknown", id="a1b2", add_labels=("urgent",))
+    assert ran.out == "✓ Added label 'urgent' to bd-000000000001 — Issue 1\n"
+
+
+def test_a_label_that_is_there_already_is_told_as_such() -> None:
+    ran = run_console("tag a1b2 urgent", {"update": ONE | {"_unchanged": True}})
+    assert (ran.code, ran.out) == (0, "Nothing to do: bd-000000000001 — Issue 1 has label 'urgent' already\n")
 
 
 def test_children_that_lack_a_label_get_it() -> None:

@@ -301,6 +301,45 @@ def test_what_a_gate_waits_for_is_set_alone_or_with_fields() -> None:
     assert run_console("update a1 b2 --await-id 42").code == 2
 
 
+@pytest.mark.parametrize(
+    ("awaited", "fields", "said"), [(True, True, True), (False, True, False), (True, False, False)]
+)
+def test_an_update_has_nothing_to_do_only_where_what_the_gate_waits_for_and_the_fields_are_so_already(
+    *, awaited: bool, fields: bool, said: bool
+) -> None:
+    answers = [issue() | ({"_unchanged": True} if unchanged else {}) for unchanged in (awaited, fields)]
+    ran = run_console("update a1b2 --await-id 42 -p 1", {"script": answers})
+    assert ran.out.startswith("Nothing to do: " if said else "✓ Updated issue: ")
+    (document,) = run_console("update a1b2 --await-id 42 -p 1 --json", {"script": answers}).document
+    assert ("_unchanged" in document) == said
+
+
+@pytest.mark.parametrize(
+    ("command", "state"),
+    [
+        ("update a1b2 -p 1", "is as it should be"),
+        ("update a1b2 -p 1 --dry-run", "is as it should be"),
+        ("assign a1b2 bob\x1b", "is assigned to bob^[ already"),
+        ("assign a1b2 ", "isn't assigned to anybody"),
+        ("priority a1b2 P1", "has priority P1 already"),
+    ],
+)
+def test_what_is_so_already_is_told_as_such_and_succeeds(command: str, state: str) -> None:
+    unchanged = issue() | {"_unchanged": True}
+    ran = run_console(command.split(" "), {"update": unchanged})
+    assert (ran.code, ran.out) == (0, f"Nothing to do: bd-000000000001 — Issue 1 {state}\n")
+    (document,) = run_console([*command.split(" "), "--json"], {"update": unchanged}).document
+    assert document.items() >= unchanged.items()
+
+
+def test_of_several_each_that_is_so_already_is_told_apart() -> None:
+    ran = run_console("update a1 b2 -p 1", {"script": [issue(1), issue(2) | {"_unchanged": True}]})
+    assert ran.out.splitlines() == [
+        "✓ Updated issue: bd-000000000001 — Issue 1",
+        "Nothing to do: bd-000000000002 — Issue 2 is as it should be",
+    ]
+
+
 def test_flags_of_update_that_mean_nothing_here_are_taken() -> None:
     assert update("a1b2", "-d", "", "--allow-empty-description", "--history", "--session", "s").code == 0
 

@@ -336,6 +336,40 @@ def test_a_change_that_changes_nothing_says_so(desk: Desk) -> None:
     assert desk.do(Delete(actor="a", id="mt-1"))["_unchanged"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"assignee": "bob"},
+        {"priority": 1},
+        {"title": "T"},
+        {"status": "deferred", "defer_until": "2030-01-01T00:00:00Z"},
+    ],
+)
+def test_fields_that_have_their_value_already_are_not_written_and_that_is_told(
+    desk: Desk, said: dict[str, Any]
+) -> None:
+    desk.create("mt-1", "T", priority=1)
+    desk.update("mt-1", status="deferred", defer_until="2030-01-01T00:00:00Z", assignee="bob")
+    before = desk.log_length()
+    assert desk.do(Update(actor="a", id="mt-1", fields=IssueFields(**said)))["_unchanged"]
+    assert desk.log_length() == before
+    assert "_unchanged" not in desk.do(Update(actor="a", id="mt-1", fields=IssueFields(**said | {"notes": "n"})))
+
+
+def test_who_says_again_one_of_several_values_in_conflict_settles_it_and_has_changed_something() -> None:
+    one, two = town_of("one", "two")
+    one.create("mt-1", "T")
+    exchange(one, two)
+    one.update("mt-1", title="A")
+    two.update("mt-1", title="B")
+    exchange(one, two)
+    shown, before = one.show("mt-1"), one.log_length()
+    again = one.do(Update(actor="a", id="mt-1", fields=IssueFields(title=shown["title"])))
+    assert "_conflicts" in shown
+    assert not {"_unchanged", "_conflicts"} & again.keys()
+    assert one.log_length() == before + 1
+
+
 # -- Delete and undelete -------------------------------------------------------------------------------------------
 def test_a_deleted_issue_is_a_tombstone_takes_no_changes_and_comes_back_whole(desk: Desk) -> None:
     made = desk.create("mt-1", labels=("red",), description="d", priority=1)
