@@ -1,10 +1,14 @@
-"""A thread that does something whenever it is woken, until it is stopped.
+"""What works whenever it is woken from elsewhere: in a thread until it is stopped, or in tasks until it is cancelled.
 
-Invariant: a wake is never lost, whatever the thread is at; and after `stop` the thread is gone.
+Invariant: a wake is never lost, whatever is under way; after `stop` the thread is gone, after `run` the tasks are. Who
+wakes never waits, and never fails because nobody is there any more.
 """
 
+import asyncio
+import contextlib
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 
 class WakingThread(ABC):
@@ -36,3 +40,44 @@ class WakingThread(ABC):
     @abstractmethod
     def _run(self) -> None:
         """Work until `_stopped` is set, waiting for `_wake` in between."""
+
+
+class WakingTasks(ABC):
+    """Something that works in tasks on an event loop, one for each of what it keeps, from `run` until cancelled.
+
+    A task that fails ends all.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop, while `run` is under way."""
+        self._changed = asyncio.Event()
+        """What is kept may have changed."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    self._changed.clear()
+                    await self._follow(tasks)
+                    await self._changed.wait()
+        finally:
+            self._loop = None
+            self._let_go()
+
+    def _tell(self, what: Callable[[], object]) -> None:
+        """Have something done on the loop, if `run` is under way. From any thread."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile: nobody is there any more
+                loop.call_soon_threadsafe(what)
+
+    @abstractmethod
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin tasks for what came to be kept, and end those of what is kept no more."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Let go of what was kept: all tasks have ended."""

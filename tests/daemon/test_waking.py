@@ -1,13 +1,16 @@
-"""A thread that is woken: no wake is lost, and it is gone once it was stopped."""
+"""What is woken: no wake is lost, and once it was stopped or cancelled nothing of it is left."""
 
+import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from mootd.waking import WakingThread
+from moot_testkit.live import until
+from mootd.waking import WakingTasks, WakingThread
 
-PATIENCE_S = 30
+PATIENCE_S = 15
 
 
 class Counting(WakingThread):
@@ -53,3 +56,99 @@ def test_after_stop_its_thread_is_gone_though_nothing_had_woken_it() -> None:
     made.start()
     made.stop()
     assert "counting" not in {thread.name for thread in threading.enumerate()}
+
+
+# -- Tasks -------------------------------------------------------------------------------------------------------
+class Keeping(WakingTasks):
+    """Keeps a task for each look that it took at what it keeps."""
+
+    def __init__(self, *, meanwhile: Callable[["Keeping"], None] | None = None) -> None:
+        super().__init__()
+        self.looks = 0
+        self.working = 0
+        self.two = asyncio.Event()
+        """Two tasks work."""
+        self.left_working: list[int] = []
+        """How many tasks worked whenever it let go."""
+        self._meanwhile = meanwhile
+
+    def happened(self) -> None:
+        self._tell(self._changed.set)
+
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        self.looks += 1
+        tasks.create_task(self._work())
+        if self._meanwhile is not None:
+            self._meanwhile(self)
+        await asyncio.sleep(0)
+
+    async def _work(self) -> None:
+        self.working += 1
+        if self.working == 2:
+            self.two.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.working -= 1
+
+    def _let_go(self) -> None:
+        self.left_working.append(self.working)
+
+
+@asynccontextmanager
+async def running(keeping: Keeping) -> AsyncIterator[None]:
+    task = asyncio.get_running_loop().create_task(keeping.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_tasks_begin_with_what_is_kept_and_with_what_comes_to_be_kept_when_another_thread_wakes_them() -> None:
+    keeping = Keeping()
+    async with running(keeping):
+        await until(lambda: keeping.working == 1)
+        other = threading.Timer(0.01, keeping.happened)
+        other.start()
+        async with asyncio.timeout(PATIENCE_S):
+            await keeping.two.wait()  # nothing else wakes the loop
+        other.join()
+
+
+async def test_a_wake_while_they_look_at_what_is_kept_is_one_more_look() -> None:
+    def once(keeping: Keeping) -> None:
+        if keeping.looks == 1:
+            keeping._changed.set()
+
+    keeping = Keeping(meanwhile=once)
+    async with running(keeping):
+        await until(lambda: keeping.working == 2)
+    assert keeping.looks == 2
+
+
+async def test_when_they_are_cancelled_all_have_ended_before_what_was_kept_is_let_go() -> None:
+    keeping = Keeping()
+    async with running(keeping):
+        await until(lambda: keeping.working == 1)
+        assert keeping.left_working == []
+    assert keeping.left_working == [0]
+
+
+def test_waking_tasks_that_do_not_run_or_whose_loop_has_closed_does_nothing() -> None:
+    keeping = Keeping()
+    keeping.happened()
+    keeping._loop = asyncio.new_event_loop()
+    keeping._loop.close()
+    keeping.happened()
+    assert keeping.looks == 0
+
+
+async def test_after_they_ended_a_wake_finds_no_loop() -> None:
+    keeping = Keeping()
+    async with running(keeping):
+        await until(lambda: keeping.working == 1)
+    keeping.happened()
+    assert not keeping._changed.is_set()
+    await asyncio.sleep(0)
+    assert not keeping._changed.is_set()

@@ -3,23 +3,13 @@
 import json
 import stat
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from moot_testkit.machine import BIN, Machine, machine
 
 EXCERPT = Path(__file__).parents[1] / "data" / "beads-excerpt.jsonl"
-
-
-@pytest.fixture(scope="module")
-def town() -> Iterator[Machine]:
-    with machine() as made:
-        made.ok("init", "--prefix", "demo")
-        yield made
 
 
 def create(town: Machine, title: str, *flags: str) -> str:

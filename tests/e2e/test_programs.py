@@ -23,16 +23,9 @@ from moot_protocol.gate_requests import CreateGate
 from moot_protocol.requests import Show
 from moot_testkit.control import PATIENCE
 from moot_testkit.gh_program import install
-from moot_testkit.machine import BIN, PROJECT, Machine, machine
+from moot_testkit.machine import BIN, PROJECT, Machine
 
 DOCS = Path(__file__).parents[2] / "docs"
-
-
-@pytest.fixture(scope="module")
-def town() -> Iterator[Machine]:
-    with machine() as made:
-        made.ok("init", "--prefix", "demo")
-        yield made
 
 
 def test_every_example_of_the_python_page_does_what_it_says(

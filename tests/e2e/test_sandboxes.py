@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -56,13 +56,6 @@ class Sandboxed:
 def eventually(is_so: Callable[[], bool]) -> bool:
     tick = threading.Event()
     return any(is_so() or tick.wait(LOOK_S) for _ in range(LOOKS))
-
-
-@pytest.fixture(scope="module")
-def town() -> Iterator[Machine]:
-    with machine() as made:
-        made.ok("init", "--prefix", "demo")
-        yield made
 
 
 def test_an_agent_in_a_sandbox_finds_claims_and_finishes_work(town: Machine) -> None:

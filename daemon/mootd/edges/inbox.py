@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final, NamedTuple
 
-from moot_protocol.errors import RefusedError
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import LIVE_FRAME_BYTES, MIB
 from mootd.remotes import Channel, Dropped, Incoming
 
@@ -29,6 +29,18 @@ class InboxLimits(NamedTuple):
 
 
 DEFAULT_LIMITS: Final = InboxLimits()
+
+
+def check_sent(frame: bytes, limits: InboxLimits) -> None:
+    """Refuse to send what nobody with these limits would take in.
+
+    Raises:
+        RefusedError: `limit`: the frame is too large.
+    """
+    if len(frame) > limits.frame_bytes:
+        raise RefusedError(
+            f"a frame of {len(frame)} bytes; a live remote carries {limits.frame_bytes}", code=Code.LIMIT
+        )
 
 
 @dataclass(slots=True)

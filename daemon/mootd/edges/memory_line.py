@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
-from mootd.edges.inbox import DEFAULT_LIMITS, Inbox, InboxLimits
+from mootd.edges.inbox import DEFAULT_LIMITS, Inbox, InboxLimits, check_sent
 from mootd.remotes import RETAINED, SENDER_BYTES, TOPIC_BYTES, Channel, Dropped, Incoming, Will
 
 _QUEUE: Final = 1000
@@ -105,12 +105,14 @@ class MemoryBroker:
 class MemoryLine:
     """An open connection to a broker in memory."""
 
-    def __init__(self, broker: MemoryBroker, sender: bytes, will: Will | None, inbox: Inbox, frame_bytes: int) -> None:
+    def __init__(
+        self, broker: MemoryBroker, sender: bytes, will: Will | None, inbox: Inbox, limits: InboxLimits
+    ) -> None:
         self.sender = sender
         self.will = will
         self.inbox = inbox
         self._broker = broker
-        self._frame_bytes = frame_bytes
+        self._limits = limits
         self._lost = ""
 
     @property
@@ -125,10 +127,7 @@ class MemoryLine:
 
     async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
         """Hand a frame to the broker; see `Line`."""
-        if len(frame) > self._frame_bytes:
-            raise RefusedError(
-                f"a frame of {len(frame)} bytes; a live remote carries {self._frame_bytes}", code=Code.LIMIT
-            )
+        check_sent(frame, self._limits)
         _check([topic], self.sender)
         if self._lost:
             raise _gone(self._lost)
@@ -171,9 +170,8 @@ class MemoryRemote:
         _check(topics, sender)
         if not self._broker.is_up:
             raise _gone("the broker is gone")
-        line = MemoryLine(
-            self._broker, sender, will, Inbox(sender, topics, self._dropped, self._limits), self._limits.frame_bytes
-        )
+        inbox = Inbox(sender, topics, self._dropped, self._limits)
+        line = MemoryLine(self._broker, sender, will, inbox, self._limits)
         self._broker.join(line, topics)
         self._lines.add(line)
         is_wanted = False

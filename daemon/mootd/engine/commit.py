@@ -8,7 +8,7 @@ from mootd.engine.unit import Unit
 R = TypeVar("R")
 
 
-class Commit(Protocol):
+class Committer(Protocol):
     """Carries out work in a write transaction and returns its answer once that is durable."""
 
     def __call__(self, work: Callable[[Unit], R], /) -> R:

@@ -17,7 +17,7 @@ from moot_protocol.genesis import decode_genesis, plane_id
 from moot_protocol.limits import SYNC_MESSAGE_BYTES
 from moot_protocol.messages import Message
 from moot_protocol.sync import DigestAlarm, Effect, ForkSeen, InStep, Send, Session, Store
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.receive import Outcome, keep_proof, receive
 from mootd.engine.shared_plane import SHARED_KINDS, SharedPlane
 from mootd.engine.state import REPLICA_KEY, State
@@ -64,7 +64,7 @@ class Exchange:
     """
 
     def __init__(
-        self, replica: State, plane: SharedPlane, commit: Commit, *, message_bytes: int = SYNC_MESSAGE_BYTES
+        self, replica: State, plane: SharedPlane, commit: Committer, *, message_bytes: int = SYNC_MESSAGE_BYTES
     ) -> None:
         self.log = StoredLog(replica, plane, commit)
         self.plane = plane
@@ -148,7 +148,7 @@ class Stored(NamedTuple):
     """Of those that were."""
 
 
-def take_in(commit: Commit, plane: SharedPlane, received: Sequence[bytes], also: Also | None = None) -> Stored:
+def take_in(commit: Committer, plane: SharedPlane, received: Sequence[bytes], also: Also | None = None) -> Stored:
     """Verify batches of a plane outside a write transaction, and take them in, doing `also` with it."""
     signed, malformed = list[Outline](), list[MalformedError]()
     for data in received:

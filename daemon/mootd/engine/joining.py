@@ -24,7 +24,7 @@ from moot_protocol.kinds import Role
 from moot_protocol.ticket import Ticket, TownTicket, invite_signer
 from mootd.engine import layout
 from mootd.engine.charters import charters_of, epochs_of, invites_of
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.epochs import present_of
 from mootd.engine.log import PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
@@ -181,7 +181,7 @@ def is_waiting(reader: Reader, plane: int) -> bool:
     return reader.get(Table.META, layout.pending_key(plane)) is not None
 
 
-def advance(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> None:
+def advance(replica: Replica, plane: int, keys: PlaneKeys, commit: Committer) -> None:
     """Do what has become possible by what came in: enter a joined plane, open epochs, see to who joined."""
     with replica.read() as reader:
         source = LogSnapshot(reader)

@@ -17,7 +17,7 @@ from moot_protocol.messages import ForkProof, Place, Single
 from moot_protocol.sync import Position
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, whole_batch
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.log import StoredBatch, unpack_batch
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.shared_plane import SharedPlane
@@ -50,7 +50,7 @@ class StoredLog:
         RefusedError: `denied`: the plane isn't held here as one that is shared.
     """
 
-    def __init__(self, replica: State, plane: SharedPlane, commit: Commit) -> None:
+    def __init__(self, replica: State, plane: SharedPlane, commit: Committer) -> None:
         held = replica.planes.get(plane.number)
         if held is None or SharedPlane(held).id != plane.id:
             raise RefusedError("a plane that isn't held here can't be exchanged", code=Code.DENIED)

@@ -22,7 +22,7 @@ from moot_protocol.kinds import CHARTER, INVITE, Role
 from moot_protocol.limits import EPOCH_RECIPIENTS
 from mootd.engine import layout
 from mootd.engine.charters import charter_events, epochs_of, invites_of
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.epochs import begin_epoch, present_of, recipients_of
 from mootd.engine.inviting import close_invite
 from mootd.engine.log import PlaneRow
@@ -49,7 +49,7 @@ class Guest(NamedTuple):
     """What the invite was made for."""
 
 
-def tend(replica: Replica, plane: int, keys: PlaneKeys, commit: Commit) -> None:
+def tend(replica: Replica, plane: int, keys: PlaneKeys, commit: Committer) -> None:
     """See to a plane, where this machine has its town's key. Nothing is committed where nothing is to be done."""
     row = replica.planes[plane]
     if not has_key_of(replica, row):

@@ -11,7 +11,7 @@ from moot_protocol.ids import key_from_text, key_text
 from moot_protocol.kinds import REPLICA, Role
 from moot_protocol.policies import latest
 from mootd.engine import layout
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
 from mootd.engine.log import PlaneRow
@@ -24,7 +24,7 @@ SHOWN_CHARS: Final = 40
 """Characters of a version that are shown, whatever its replica says."""
 
 
-def tell_version(replica: Replica, plane: int, commit: Commit, version: str = VERSION) -> None:
+def tell_version(replica: Replica, plane: int, commit: Committer, version: str = VERSION) -> None:
     """Write on a plane which release this machine runs, where it said something else or nothing yet."""
     if replica.told_versions.get(plane) == (replica.id, version) or not _may_write(replica, plane):
         return

@@ -20,7 +20,7 @@ from moot_protocol.checks import checked
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Sync
 from mootd.backoff import full_jitter
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
 from mootd.engine.outbox import OutboxReader
@@ -32,6 +32,7 @@ from mootd.engine.replica import Replica
 from mootd.engine.tending import tend
 from mootd.exchange.progress import Progress
 from mootd.exchange.served import ServedRemote, Worker
+from mootd.waking import WakingTasks
 
 R = TypeVar("R")
 _log: Final = structlog.get_logger()
@@ -56,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True):
     cap_s: float = CAP_S
 
 
-class Hub:
+class Hub(WakingTasks):
     """Exchanges this replica's planes with its remotes, from `run` until cancelled.
 
     Args:
@@ -70,40 +71,26 @@ class Hub:
     def __init__(
         self,
         replica: Replica,
-        commit: Commit,
+        commit: Committer,
         executor: Executor,
         worker: Callable[[RemoteRow, "Hub"], Worker],
         settings: Settings | None = None,
     ) -> None:
+        super().__init__()
         self.replica = replica
         self.commit = commit
         self._executor = executor
         self._worker = worker
         self._settings = settings or Settings()
         self._remotes: dict[int, ServedRemote] = {}
-        self._changed = asyncio.Event()
         self._followed = -1
         """`changes.remotes` when the rows of remotes were read last."""
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def in_thread(self, work: Callable[[], R], /) -> R:
         """Run what blocks in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     # -- Running -------------------------------------------------------------------------------------------------
-    async def run(self) -> None:
-        """Work until cancelled."""
-        self._loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                while True:
-                    self._changed.clear()
-                    await self._follow(tasks)
-                    await self._changed.wait()
-        finally:
-            self._loop = None
-            self._remotes.clear()
-
     def wake(self, number: int) -> None:
         """Something came up with a remote that the next round should see to. Called in the loop."""
         remote = self._remotes.get(number)
@@ -115,26 +102,17 @@ class Hub:
 
         Whoever has been woken looks after that, and so sees this commit too: nobody is woken twice.
         """
-        loop = self._loop
         awake = self._followed == self.replica.changes.remotes
-        if loop is None or (awake and all(remote.wake.is_set() for remote in list(self._remotes.values()))):
-            return
-        with contextlib.suppress(RuntimeError):  # the loop has ended: so does the exchange
-            loop.call_soon_threadsafe(self._wake_all)
+        if not awake or not all(remote.wake.is_set() for remote in list(self._remotes.values())):
+            self._tell(self._wake_all)
 
     def hurry(self) -> None:
         """Send what was committed without waiting for more: somebody is about to look for it. From any thread."""
-        loop = self._loop
-        if loop is not None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._hurry_all)
+        self._tell(self._hurry_all)
 
     def renew(self) -> None:
         """This machine has other keys now: begin anew with every remote. From any thread."""
-        loop = self._loop
-        if loop is not None:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._renew_all)
+        self._tell(self._renew_all)
 
     def _renew_all(self) -> None:
         for remote in self._remotes.values():
@@ -165,6 +143,9 @@ class Hub:
             if number not in self._remotes:
                 remote = self._remotes[number] = ServedRemote(row)
                 remote.task = tasks.create_task(self._serve(remote), name=f"remote {row.name}")
+
+    def _let_go(self) -> None:
+        self._remotes.clear()
 
     def _rows(self) -> list[RemoteRow]:
         with self.replica.read() as reader:

@@ -24,7 +24,7 @@ from moot_protocol.presence import Presence, build_presence, decode_presence
 from moot_protocol.siv import NONCE_BYTES
 from mootd.engine import carried as carrying
 from mootd.engine.carried import NOTHING, Carried
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.exchange import take_in
 from mootd.engine.filling import Portion, portions, queue
 from mootd.engine.joining import advance, joining_key, present_epoch
@@ -81,7 +81,7 @@ class PlaneOnRemote:
         replica: Replica,
         plane: PlaneRow,
         remote: int,
-        commit: Commit,
+        commit: Committer,
         *,
         message_bytes: int,
         frame_bytes: int = FRAME_BYTES,

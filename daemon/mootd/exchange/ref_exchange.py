@@ -19,7 +19,7 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import MIB
 from moot_protocol.messages import Batches, ForkProof, build_batches, build_fork
 from mootd.engine import layout
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.remotes import check_is_there
 from mootd.engine.replica import Replica
@@ -94,7 +94,9 @@ class RefExchange:
         in_thread: runs what blocks.
     """
 
-    def __init__(self, remote: RefRemote, number: int, replica: Replica, commit: Commit, in_thread: InThread) -> None:
+    def __init__(
+        self, remote: RefRemote, number: int, replica: Replica, commit: Committer, in_thread: InThread
+    ) -> None:
         self._remote = remote
         self._number = number
         self._replica = replica

@@ -19,7 +19,7 @@ from moot_protocol.mirror_lines import (
 )
 from moot_protocol.mirror_requests import MirrorResume, MirrorSync
 from moot_protocol.mirror_writing import rewritten
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines
 from mootd.engine.mirrors import MirrorRow, due_since, lines_of, nearest, seen_keys, version_of
 from mootd.engine.replica import Replica
@@ -37,7 +37,7 @@ class Foretelling:
         content: the file's.
     """
 
-    def __init__(self, commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> None:
+    def __init__(self, commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -> None:
         self._commit = commit
         self._replica = replica
         self._row = row

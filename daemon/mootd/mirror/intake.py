@@ -20,7 +20,7 @@ from moot_protocol.limits import ACTOR_BYTES, CLOCK_AHEAD_MS
 from moot_protocol.mirror_lines import actor_of, content_hash, differences, distance, id_of, line_key, problem_of, split
 from moot_protocol.transfer_requests import ImportEdits
 from mootd.engine import layout
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.issues.edits import import_edits
 from mootd.engine.issues.mirroring import issues_of, plane_number, projects_of
 from mootd.engine.issues.mutations import IssueWriter
@@ -56,7 +56,7 @@ class Tally:
         return {**{name: self.counts[name] for name in _COUNTS}, **others, "problems": self.problems}
 
 
-def take_pairs(commit: Commit, row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool = False) -> Tally:
+def take_pairs(commit: Committer, row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool = False) -> Tally:
     """Write what lines changed, each change by whom its line says.
 
     Args:
@@ -131,7 +131,7 @@ def _beside(row: MirrorRow, lead: MirrorRow, base: int, older: int) -> MirrorRow
     return replace(row, newest=lead.newest, newest_arrival=lead.newest_arrival, cuts=lead.cuts, older=older)
 
 
-def adopt(commit: Commit, replica: Replica, row: MirrorRow, content: bytes) -> Tally:
+def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -> Tally:
     """Take in a file that is no mirror yet, and keep it as one.
 
     A state that other mirrors of the project know brings nothing, and one that has half its lines in common with such

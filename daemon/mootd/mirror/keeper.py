@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.mirror_lines import content_hash, differences, doubt_of, id_of, joined, line_key, problem_of, split
 from moot_protocol.mirror_writing import rewritten
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines
 from mootd.engine.mirrors import (
     MirrorRow,
@@ -92,7 +92,7 @@ class Keeper:
         row: MirrorRow,
         file: MirrorFile,
         replica: Replica,
-        commit: Commit,
+        commit: Committer,
         clock: Clock,
         timing: Timing | None = None,
     ) -> None:

@@ -19,7 +19,7 @@ from moot_protocol.limits import MIRRORS
 from moot_protocol.mirror_lines import Doubt
 from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync
 from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
-from mootd.engine.commit import Commit
+from mootd.engine.commit import Committer
 from mootd.engine.mirrors import MirrorRow, count_versions, drop_mirror, mirrors, put_mirror, read_mirror
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
@@ -27,6 +27,7 @@ from mootd.files import MirrorFile, Watch, Watcher
 from mootd.mirror.foretelling import Foretelling
 from mootd.mirror.intake import adopt
 from mootd.mirror.keeper import LOOK_MS, NOTHING_ASKED, Keeper, Timing
+from mootd.waking import WakingTasks
 
 R = TypeVar("R")
 
@@ -71,7 +72,7 @@ class _Worked:
         self._file_changed = self._committed = False
 
 
-class Mirrors:
+class Mirrors(WakingTasks):
     """Keeps the mirrors that the rows tell of, from `run` until cancelled.
 
     Args:
@@ -86,12 +87,13 @@ class Mirrors:
     def __init__(
         self,
         replica: Replica,
-        commit: Commit,
+        commit: Committer,
         executor: Executor,
         file: Callable[[str, str], MirrorFile],
         watcher: Watcher,
         timing: Timing | None = None,
     ) -> None:
+        super().__init__()
         self._replica = replica
         self._commit = commit
         self._executor = executor
@@ -100,26 +102,17 @@ class Mirrors:
         self._timing = timing
         self._lock = threading.Lock()  # of what is worked on
         self._worked: dict[bytes, _Worked] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed = asyncio.Event()
 
     # -- On the loop ---------------------------------------------------------------------------------------------
-    async def run(self) -> None:
-        """Work until cancelled."""
-        self._loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                while True:
-                    self._changed.clear()
-                    await self._loop.run_in_executor(self._executor, self._match)
-                    for worked in list(self._worked.values()):
-                        if worked.task is None:
-                            worked.task = tasks.create_task(self._work(worked), name="mirror")
-                    await self._changed.wait()
-        finally:
-            self._loop = None
-            for worked in self._worked.values():
-                _close(worked)
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._match)
+        for worked in list(self._worked.values()):
+            if worked.task is None:
+                worked.task = tasks.create_task(self._work(worked), name="mirror")
+
+    def _let_go(self) -> None:
+        for worked in self._worked.values():
+            _close(worked)
 
     async def _work(self, worked: _Worked) -> None:
         loop = asyncio.get_running_loop()
@@ -142,14 +135,6 @@ class Mirrors:
         """A transaction has been committed. Called by the writer."""
         for worked in list(self._worked.values()):
             self._tell(worked.committed)
-
-    def _tell(self, what: Callable[[], None]) -> None:
-        loop = self._loop
-        if loop is not None:
-            try:
-                loop.call_soon_threadsafe(what)
-            except RuntimeError:  # the loop has closed meanwhile: nobody waits any more
-                self._loop = None
 
     # -- In threads ----------------------------------------------------------------------------------------------
     def _match(self) -> None:
@@ -176,8 +161,8 @@ class Mirrors:
 
     def _end(self, worked: _Worked) -> None:
         _close(worked)
-        if worked.task is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(worked.task.cancel)
+        if worked.task is not None:
+            self._tell(worked.task.cancel)
 
     def call(self, request: Asked) -> Any:
         """Do what is asked about mirrors; blocks.

@@ -31,6 +31,7 @@ import lmdb
 
 from moot_protocol.errors import Code, MootError, RefusedError
 from mootd.store.failures import ran_out_of_space, refused
+from mootd.store.files import grow, missing_bytes, write_out, written_whole
 from mootd.store.folder import give_back, make_private, sync_folder, take
 from mootd.store.port import Table, WriteTransaction
 
@@ -360,18 +361,8 @@ class LmdbStore:
                 raise RefusedError(
                     f"{target} is not empty", code=Code.EXISTS, hint="name a folder that does not exist yet"
                 )
-            partial = target / f"{_DATA}.partial"
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
+            with written_whole(target / _DATA) as descriptor:
                 self._environment.copyfd(descriptor, compact=True)
-                os.fsync(descriptor)
-            except BaseException:
-                partial.unlink()
-                raise
-            finally:
-                os.close(descriptor)
-            partial.rename(target / _DATA)
-            sync_folder(target)
         except (lmdb.Error, OSError) as error:
             raise _translated(error, target) from error
 
@@ -382,7 +373,7 @@ class LmdbStore:
         owner, self._owner = self._owner, None
         try:
             if not self._environment.flags()["readonly"]:
-                _grow_to_its_end(self._environment, self._folder)
+                grow(self._folder / _DATA, _bytes_in_use(self._environment))
         except OSError as error:
             raise _translated(error, self._folder) from error
         finally:
@@ -394,11 +385,8 @@ class LmdbStore:
 
 
 def _open_environment(folder: Path, map_bytes: int, *, read_only: bool) -> lmdb.Environment:
-    table = folder / _READER_TABLE
-    if not read_only and (not table.exists() or table.stat().st_size < _READER_TABLE_BYTES):
-        descriptor = os.open(table, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(bytes(_READER_TABLE_BYTES))
+    if not read_only:
+        write_out(folder / _READER_TABLE, _READER_TABLE_BYTES)
     while True:
         try:
             return lmdb.open(
@@ -432,24 +420,18 @@ def _check_ending(environment: lmdb.Environment, folder: Path, *, read_only: boo
     A file may rightly end early, since LMDB doesn't write pages taken and given back in one transaction. Which of the
     two it is shows when all pages are read, a second a gigabyte; another process does that and may die of it.
     """
-    if not _missing_bytes(environment, folder):
+    file, in_use = folder / _DATA, _bytes_in_use(environment)
+    if not missing_bytes(file, in_use):
         return
     command = [sys.executable, "-c", _READ_ALL, os.fspath(folder)]
     if subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603 - all of it is ours
         raise refused(Code.STORE_DAMAGED, folder, "its file ends before pages that are in use")
     if not read_only:
-        _grow_to_its_end(environment, folder)
+        grow(file, in_use)  # so that the next opening need not wonder
 
 
-def _missing_bytes(environment: lmdb.Environment, folder: Path) -> int:
-    pages = environment.info()["last_pgno"] + 1
-    return max(0, pages * environment.stat()["psize"] - (folder / _DATA).stat().st_size)
-
-
-def _grow_to_its_end(environment: lmdb.Environment, folder: Path) -> None:
-    """Let the data file end where LMDB says, in a hole, so that the next opening need not wonder."""
-    if missing := _missing_bytes(environment, folder):
-        os.truncate(folder / _DATA, (folder / _DATA).stat().st_size + missing)
+def _bytes_in_use(environment: lmdb.Environment) -> int:
+    return (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
 
 
 def _open_tables(environment: lmdb.Environment, folder: Path, *, read_only: bool) -> list[Any]:

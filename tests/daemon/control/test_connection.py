@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -22,19 +21,6 @@ from mootd.control.connection import BURST
 from mootd.control.ports import Settings
 
 SHOW = {"ids": ["a"]}
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Daemon]:
-    """A daemon for tests that leave nothing behind."""
-    with serving() as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with serving() as daemon:
-        yield daemon
 
 
 # -- Requests ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Requests that no task waits for: answered, cancelled and out of time as any other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Show
-from moot_testkit.control import Daemon, error_of, raw_client, serving, until
+from moot_testkit.control import Daemon, error_of, raw_client, until
 from mootd.control.ports import Answered
 
 SHOW = {"ids": ["a"]}
@@ -36,12 +36,6 @@ class Held:
         """Answer the one that was begun first."""
         until(lambda: bool(self._answers))
         self._daemon.in_loop(self._answers.pop(0), result, error)
-
-
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with serving() as daemon:
-        yield daemon
 
 
 @pytest.fixture

@@ -18,12 +18,6 @@ from mootd.control.ports import Settings
 Shell = HostedTerminal[Facts]
 
 
-@pytest.fixture
-def daemon() -> Iterator[Daemon]:
-    with serving() as daemon:
-        yield daemon
-
-
 def streams(messages: list[Any]) -> list[tuple[str, bytes]]:
     """Output as (stream, bytes), neighbours of one stream joined."""
     joined: list[tuple[str, bytes]] = []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, RefusedError
 from moot_testkit.live import ALICE, BATCHES, BOB, FRONTIER, OTHER_TOPIC, TOPIC, WAIT_S, WANT
-from mootd.edges.inbox import Inbox, InboxLimits
+from mootd.edges.inbox import Inbox, InboxLimits, check_sent
 from mootd.remotes import Channel, Dropped, Incoming
 
 GONE = RefusedError("gone", code=Code.UNREACHABLE)
@@ -63,6 +63,14 @@ def test_foreign_topics_and_frames_too_large_are_left_out_and_counted() -> None:
     inbox.put(frame(BATCHES, b"four"))
     inbox.put(frame(BATCHES, b"yes"))
     assert (read_all(inbox), dropped) == ([b"yes"], Dropped(foreign=1, too_large=1))
+
+
+def test_what_is_larger_than_this_machine_would_take_is_refused_before_it_is_sent() -> None:
+    limits = InboxLimits(frame_bytes=3)
+    check_sent(b"yes", limits)
+    with pytest.raises(RefusedError, match="a frame of 4 bytes; a live remote carries 3") as caught:
+        check_sent(b"four", limits)
+    assert caught.value.code is Code.LIMIT
 
 
 def test_without_batches_the_oldest_of_the_others_goes() -> None:

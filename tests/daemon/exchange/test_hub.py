@@ -73,6 +73,15 @@ def opened(peer: Peer) -> None:
     peer.commit(lambda unit: invite(unit, peer.plane(), Role.WRITER, 0, ()))
 
 
+async def recorded(peer: Peer) -> Recorder:
+    """What works on a remote of a peer's, with its first round done or under way."""
+    worker = Recorder()
+    opened(peer)
+    peer.add(worker.way())
+    await until(lambda: bool(worker.rounds))
+    return worker
+
+
 async def test_a_remote_that_is_added_is_served_and_one_that_is_removed_is_let_go() -> None:
     async with peers(1, HASTY) as (peer,):
         worker = Recorder()
@@ -97,10 +106,7 @@ async def test_a_remote_that_is_removed_is_let_go_even_where_its_end_fails() -> 
 
 async def test_a_commit_begins_a_round() -> None:
     async with peers(1, HASTY) as (peer,):
-        worker = Recorder()
-        opened(peer)
-        peer.add(worker.way())
-        await until(lambda: bool(worker.rounds))
+        worker = await recorded(peer)
         before = len(worker.rounds)
         peer.write()
         await until(lambda: len(worker.rounds) > before)
@@ -125,10 +131,7 @@ async def test_a_commit_wakes_nobody_where_there_is_no_remote_or_all_are_awake(m
 
 async def test_what_is_urgent_goes_without_waiting_for_more() -> None:
     async with peers(1, Settings(debounce_s=3600, poll_s=3600)) as (peer,):
-        worker = Recorder()
-        opened(peer)
-        peer.add(worker.way())
-        await until(lambda: bool(worker.rounds))
+        worker = await recorded(peer)
         before = len(worker.rounds)
         peer.write()
         await asyncio.sleep(0.05)
@@ -236,10 +239,7 @@ async def test_a_defect_of_a_worker_is_told_in_words_and_harms_nobody_else() -> 
 
 async def test_a_worker_knows_whether_somebody_waits_for_its_round() -> None:
     async with peers(1, HASTY) as (peer,):
-        worker = Recorder()
-        opened(peer)
-        peer.add(worker.way())
-        await until(lambda: bool(worker.rounds))
+        worker = await recorded(peer)
         assert worker.asked == 0
         await peer.sync()
         assert worker.asked == 1

@@ -11,7 +11,18 @@ from moot_protocol.frame import seal
 from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.presence import Presence, build_presence
 from moot_protocol.siv import NONCE_BYTES
-from moot_testkit.exchanging import QUICK, STILL, Peer, at_rest, in_step, peers, through_line, through_refs, until
+from moot_testkit.exchanging import (
+    QUICK,
+    STILL,
+    Peer,
+    at_rest,
+    in_step,
+    peers,
+    settle,
+    through_line,
+    through_refs,
+    until,
+)
 from moot_testkit.feeds import stripped
 from moot_testkit.git_servers import at_scale
 from mootd.edges.memory_line import MemoryBroker
@@ -117,9 +128,7 @@ async def test_more_is_written_offline_than_the_outbox_holds_and_all_of_it_arriv
     async with peers(2, STILL) as (ada, bob):
         for peer in (ada, bob):
             peer.add(through_line(broker) if way == "line" else through_refs(refs), kind="mqtt")
-        for _ in range(3):
-            await ada.sync()
-            await bob.sync()
+        await settle(ada, bob)
         if way == "line":
             await until(lambda: in_step(ada, bob))
         broker.stop(forget=True)
@@ -135,9 +144,7 @@ async def test_more_is_written_offline_than_the_outbox_holds_and_all_of_it_arriv
         assert ada.progress().error is not None
         broker.start()
         refs.is_reachable = True
-        for _ in range(3):
-            await ada.sync()
-            await bob.sync()
+        await settle(ada, bob)
         await until(lambda: in_step(ada, bob))
         assert bob.events() > writes
 
@@ -221,9 +228,7 @@ async def test_a_batch_whose_values_are_withheld_is_completed_by_another_member(
     async with peers(3, STILL) as (ada, bob, carl):
         for peer in (ada, bob, carl):
             peer.add(through_refs(refs))
-        for _ in range(3):
-            for peer in (ada, bob, carl):
-                await peer.sync()
+        await settle(ada, bob, carl)
         ada.write()
         (last,) = ada.member.batches(after=ada.own_n() - 1)
         carl.member.take(stripped(last))
@@ -233,22 +238,23 @@ async def test_a_batch_whose_values_are_withheld_is_completed_by_another_member(
         await ada.die()
         for peer in (bob, carl):
             peer.add(through_line(broker), "live", kind="mqtt")
-        for _ in range(3):
-            await bob.sync()
-            await carl.sync()
+        await settle(bob, carl)
         await until(lambda: not carl.withheld())
         assert carl.position() == ada_there == bob.position()
 
 
+async def meet_on_a_line(ada: Peer, bob: Peer) -> None:
+    """Bring two machines into step over a broker of their own."""
+    broker = MemoryBroker()
+    for peer in (ada, bob):
+        peer.add(through_line(broker), kind="mqtt")
+    await settle(ada, bob)
+    await until(lambda: in_step(ada, bob))
+
+
 async def test_who_derives_another_state_from_the_same_events_is_told_until_both_agree() -> None:
     async with peers(2, STILL) as (ada, bob):
-        broker = MemoryBroker()
-        for peer in (ada, bob):
-            peer.add(through_line(broker), kind="mqtt")
-        for _ in range(3):
-            await ada.sync()
-            await bob.sync()
-        await until(lambda: in_step(ada, bob))
+        await meet_on_a_line(ada, bob)
         progress = Progress()
         here = LivePlane(ada.hub, ada.plane(), ada.number("origin"), progress)
         there, signer = bob.on_remote(), bob.replica.signer(REPLICA_KEY)
@@ -265,13 +271,7 @@ async def test_who_derives_another_state_from_the_same_events_is_told_until_both
 # -- Who listens ---------------------------------------------------------------------------------------------------
 async def test_presence_is_believed_of_its_sender_alone_and_only_when_it_is_news() -> None:
     async with peers(2, STILL) as (ada, bob):
-        broker = MemoryBroker()
-        for peer in (ada, bob):
-            peer.add(through_line(broker), kind="mqtt")
-        for _ in range(3):
-            await ada.sync()
-            await bob.sync()
-        await until(lambda: in_step(ada, bob))
+        await meet_on_a_line(ada, bob)
         progress = Progress()
         here = LivePlane(ada.hub, ada.plane(), ada.number("origin"), progress)
         there = bob.on_remote()

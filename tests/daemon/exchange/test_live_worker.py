@@ -267,9 +267,7 @@ async def test_who_listens_is_known_until_its_connection_breaks_or_is_left(broke
     async with TcpProxy(broker.port).running() as wire, peers(3) as (ada, bob, carl):
         for peer, port in ((ada, broker.port), (bob, wire.port), (carl, broker.port)):
             connect(peer, port)
-        for _ in range(3):
-            for peer in (ada, bob, carl):
-                await peer.sync()
+        await settle(ada, bob, carl)
         plane = ada.plane().number
 
         def present() -> set[bytes]:

@@ -1,7 +1,5 @@
 """How spools stand, as `status` and `doctor` tell it: on, how full, how old, and what is wrong."""
 
-from pathlib import Path
-
 import pytest
 
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_FILES
@@ -17,11 +15,6 @@ WELL = {
 }  # fmt: skip
 DAY_MS = 24 * 3600 * 1000
 NOW_MS = 100 * DAY_MS
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> SpoolSite:
-    return SpoolSite(tmp_path)
 
 
 def test_status_says_that_a_spool_is_open_how_full_and_how_old(site: SpoolSite) -> None:

@@ -12,11 +12,6 @@ from moot_testkit.town import PROJECT
 from mootd.engine.spools import PAIR, open_spools, secret_of
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> SpoolSite:
-    return SpoolSite(tmp_path)
-
-
 def rows(site: SpoolSite) -> int:
     with site.api.member.replica.read() as reader:
         return len(list(open_spools(reader)))

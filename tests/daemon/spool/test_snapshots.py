@@ -1,7 +1,5 @@
 """What goes into a snapshot: of one project what is not closed first, in the order in which it can be worked on."""
 
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -12,11 +10,6 @@ from moot_protocol.snapshot_file import Snapshot
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT
 from mootd.spool import snapshots
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> SpoolSite:
-    return SpoolSite(tmp_path)
 
 
 def snapshot(site: SpoolSite) -> Snapshot:

@@ -37,11 +37,6 @@ class Watches:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> SpoolSite:
-    return SpoolSite(tmp_path)
-
-
-@pytest.fixture
 def watches() -> Watches:
     return Watches()
 

@@ -35,11 +35,6 @@ from mootd.edges.spool_folder import SpoolFolder
 from mootd.service.spool_reads import spool_alarms, spools
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> SpoolSite:
-    return SpoolSite(tmp_path)
-
-
 def alarms(site: SpoolSite) -> str:
     with site.api.member.replica.read() as reader:
         return " ".join(alarm["message"] for alarm in spool_alarms(spools(reader), site.api.clock.now_ms()))

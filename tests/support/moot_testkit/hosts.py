@@ -7,7 +7,6 @@ of it ends with the block that made it, or with the process.
 import contextlib
 import json
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -28,7 +27,6 @@ DEADLINE_S: Final = 240
 _LOOK_S: Final = 0.1
 _ASK_S: Final = 0.4
 """How often an exchange is asked for by name meanwhile, which begins it before its time."""
-_COMMAND_S: Final = 600
 
 
 class Host(Machine):
@@ -40,6 +38,8 @@ class Host(Machine):
         net: the network that it is on.
     """
 
+    command_s = 600
+
     def __init__(self, home: Path, name: str, net: Network) -> None:
         super().__init__(home)
         self.name = name
@@ -49,25 +49,14 @@ class Host(Machine):
         self.written: set[str] = set()
         """The issues whose writing was acknowledged here."""
 
-    def run(
-        self, *arguments: str, stdin: str | None = None, program: str = "moot", folder: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command on the host, in the project's folder."""
-        return subprocess.run(
-            self._net.inside(self.name, [BIN / program, *arguments]),
-            cwd=folder or self.folder,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_COMMAND_S,
-        )
+    def inside(self, command: Sequence[str | Path]) -> list[str]:
+        """A command as it is run on this host: on its node."""
+        return self._net.inside(self.name, command)
 
     @contextlib.contextmanager
     def serving(self) -> Iterator["Host"]:
         """The daemon runs; it ends with the block, or with this process."""
-        command = self._net.inside(self.name, [BIN / "mootd", "run", "--log-style", "json"])
+        command = self.inside([BIN / "mootd", "run", "--log-style", "json"])
         with running(command, self.home / "daemon.log", self.environment, ready="daemon.serving"):
             yield self
 
@@ -82,7 +71,7 @@ class Host(Machine):
     def status(self) -> dict[str, Any]:
         """What `moot status` shows, however long it takes while a lot comes in."""
         with self.client() as client:
-            return client.call(Status(), deadline_ms=_COMMAND_S * 1000)
+            return client.call(Status(), deadline_ms=self.command_s * 1000)
 
     def ledger(self) -> dict[str, Any]:
         """What it says of the plane that all share."""

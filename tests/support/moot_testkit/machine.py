@@ -28,6 +28,9 @@ class Machine:
         home: an empty folder with a short path: a Unix socket's has 108 bytes.
     """
 
+    command_s = 60
+    """How long a command may take."""
+
     def __init__(self, home: Path) -> None:
         self.home = home
         self.folder = home / "project"
@@ -48,15 +51,19 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder and return what became of it."""
         return subprocess.run(
-            [BIN / "moot", *arguments] if program == "moot" else [self.linked(program), *arguments],
+            self.inside([BIN / "moot" if program == "moot" else self.linked(program), *arguments]),
             cwd=folder or self.folder,
             env=self.environment,
             input=stdin,
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=self.command_s,
         )
+
+    def inside(self, command: Sequence[str | Path]) -> Sequence[str | Path]:
+        """A command as it is run on this machine: one on a network of its own says how."""
+        return command
 
     def linked(self, name: str) -> Path:
         """The client under another name."""

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from moot_protocol.errors import Code, RefusedError
-from mootd.edges.inbox import Inbox
+from mootd.edges.inbox import Inbox, check_sent
 from mootd.edges.mqtt import names
 from mootd.edges.mqtt.address import NO_FILES, NO_SECRETS, Address, Credentials, Tls, check_settings, tls_context
 from mootd.edges.mqtt.connection import Connection
@@ -32,7 +31,7 @@ class MqttLine:
         self._connection = connection
         self._sender = sender
         self._inbox = inbox
-        self._frame_bytes = options.inbox.frame_bytes
+        self._limits = options.inbox
         self._expiry_s = {Channel.BATCHES: options.batch_s, Channel.WANT: options.want_s}
 
     @property
@@ -47,10 +46,7 @@ class MqttLine:
 
     async def publish(self, topic: bytes, channel: Channel, frame: bytes) -> None:
         """Hand a frame to the broker; see `Line`."""
-        if len(frame) > self._frame_bytes:
-            raise RefusedError(
-                f"a frame of {len(frame)} bytes; a live remote carries {self._frame_bytes}", code=Code.LIMIT
-            )
+        check_sent(frame, self._limits)
         await self._connection.hand_over(
             names.written(Name(topic, self._sender, channel)),
             frame,

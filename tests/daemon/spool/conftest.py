@@ -1,0 +1,13 @@
+"""A spool for every test that asks for one."""
+
+from pathlib import Path
+
+import pytest
+
+from moot_testkit.spooling import SpoolSite
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SpoolSite:
+    """A project with an open spool."""
+    return SpoolSite(tmp_path)
