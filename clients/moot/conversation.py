@@ -42,6 +42,10 @@ class Sandboxed(Failure):
     """A sandbox forbids to speak to the daemon, and nothing has been said to it: there may be another way."""
 
 
+class Unheard(Failure):
+    """The daemon went away before its first word, so it has begun nothing: another may be asked."""
+
+
 def _sandboxed(what: str, error: OSError) -> Sandboxed:
     hint = "run `moot init --spool` in the project, outside the sandbox, once: commands then go through files"
     if os.environ.get("CODEX_SANDBOX_NETWORK_DISABLED"):
@@ -269,8 +273,10 @@ class Conversation:
             self._received += data
 
     def _gone(self) -> Failure:
-        begun = "what you asked for may be done or not: look before you change something again; " if self.pid else ""
-        return Failure("unreachable", "the daemon has gone away", f"{begun}see: moot daemon status")
+        if not self.pid:
+            return Unheard("unreachable", "the daemon has gone away before it did anything", "see: moot daemon status")
+        hint = "what you asked for may be done or not: look before you change something again; see: moot daemon status"
+        return Failure("unreachable", "the daemon has gone away", hint)
 
 
 def _silent(channel: socket) -> Failure:

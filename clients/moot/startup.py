@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from _socket import socket
+from collections.abc import Iterator
 from contextlib import suppress
 
 from moot.conversation import Conversation, Failure, owner_of, try_connect, write_all
@@ -17,10 +18,14 @@ from moot.tokens import VARIABLES
 
 START_SECONDS = 10
 """How long a daemon may take until it can be connected to."""
+TURN_SECONDS = 15
+"""How long another client's start is waited for: more than that takes, so that its end is seen."""
 STOP_SECONDS = 15
 """How long one that was told to stop may take to be gone."""
 FIRST_WAIT, LONGEST_WAIT = 0.01, 0.2
 """Seconds between looks: the first, and the longest after doubling."""
+_ENDED_BY_OTHERS = (0, -signal.SIGKILL)
+"""How a daemon ends that was told to stop, or was killed, as where memory is short: the next may serve."""
 LOG_TAIL = 4096
 DAEMON_SAYS = "mootd: "
 """What the daemon begins a reason with; advice stands in the line below it."""
@@ -82,14 +87,51 @@ def start(path: str) -> socket:
     state = state_folder()
     try:
         os.makedirs(state, 0o700, exist_ok=True)
-        lock = os.open(f"{state}/start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(_lock_path(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _cannot_start(error) from error
-    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
-        return try_connect(path) or _start_logging(path, f"{state}/daemon.log")
+        return _await_turn(path, lock) or _start_logging(path, f"{state}/daemon.log")
     finally:
         os.close(lock)
+
+
+def _lock_path() -> str:
+    """The file that is locked while a client starts the daemon."""
+    return f"{state_folder()}/start.lock"
+
+
+def _await_turn(path: str, lock: int) -> socket | None:
+    """Wait while another client starts the daemon: gives a connection to it, or None once the lock is ours.
+
+    Raises:
+        Failure: neither comes, as when that client is suspended.
+    """
+    for _ in _looks(TURN_SECONDS):
+        is_ours = _is_locked_by_us(lock, fcntl.LOCK_EX)
+        channel = try_connect(path)
+        if channel is not None or is_ours:
+            return channel
+    message = f"another command has been starting the daemon for {TURN_SECONDS} seconds"
+    raise Failure("unreachable", message, f"`fuser {_lock_path()}` names its process: end it, then try again")
+
+
+def _is_locked_by_us(lock: int, kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _looks(seconds: float) -> Iterator[None]:
+    """Whenever it is time to look again, at once for the first time, until so long has passed."""
+    end = time.monotonic() + seconds
+    wait = FIRST_WAIT
+    while time.monotonic() < end:
+        yield
+        time.sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
 
 
 def _cannot_start(error: OSError) -> Failure:
@@ -117,28 +159,107 @@ def _open_log(path: str) -> int:
 
 
 def _start_and_wait(path: str, log: int, log_path: str) -> socket:
-    begun = time.monotonic()
+    """Start the daemon and connect to it; if somebody ended it before, or an earlier one was in its way, a second."""
     size = os.fstat(log).st_size
+    daemon, is_second, has_waited = _launch(log), False, False
+    for _ in _looks(START_SECONDS):
+        channel = try_connect(path)
+        if channel is not None:
+            return channel
+        code = daemon.poll()
+        if code is None:
+            continue
+        if _daemons():  # somebody else's start, or one that is ending: it has the store
+            has_waited = True
+            continue
+        if is_second or not (has_waited or code in _ENDED_BY_OTHERS):
+            break
+        daemon, is_second = _launch(log), True
+    code = daemon.poll()
+    if code is None:
+        raise Failure("unreachable", f"the daemon does not serve after {START_SECONDS} seconds", f"see {log_path}")
+    words, advice = _last_words(log, size)
+    raise Failure("unreachable", f"{_ending(code, is_second=is_second)}{words}", f"{advice}see {log_path}")
+
+
+def _launch(log: int) -> "subprocess.Popen[bytes]":
     try:
-        daemon = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", "mootd", "run"],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
             env={name: value for name, value in os.environ.items() if name not in VARIABLES},
         )  # fmt: skip
     except OSError as error:
         raise _cannot_start(error) from error
-    wait = FIRST_WAIT
-    while time.monotonic() - begun < START_SECONDS:
-        time.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
-        channel = try_connect(path)
-        if channel is not None:
+
+
+def _ending(code: int, *, is_second: bool) -> str:
+    """How a daemon ended that was to serve."""
+    if code >= 0:
+        return f"the daemon ended with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"the daemon was killed ({name}) while it was starting{', and so was a second one' * is_second}"
+
+
+# -- Daemons that aren't reached ---------------------------------------------------------------------------------
+_WHERE = ("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")
+"""The variables that say where a daemon serves."""
+
+
+def _daemons() -> list[int]:
+    """The processes of this user that are daemons for the same socket, whoever started them."""
+    with suppress(OSError):
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal() and _is_daemon(name)]
+    return []
+
+
+def _is_daemon(process: str) -> bool:
+    """Whether a process runs as our daemon does; whatever can't be read is another's, or has ended."""
+    try:
+        with open(f"/proc/{process}/cmdline", "rb") as told:
+            words = told.read().split(b"\0")
+        if b"run" not in words or not any(os.path.basename(word) == b"mootd" for word in words):
+            return False
+        with open(f"/proc/{process}/environ", "rb") as told:
+            variables = dict(each.partition(b"=")[::2] for each in told.read().split(b"\0"))
+    except OSError:
+        return False
+    return all(variables.get(name.encode(), b"") == os.environb.get(name.encode(), b"") for name in _WHERE)
+
+
+def _is_starting() -> bool:
+    """Whether a client starts a daemon right now, or one runs that doesn't serve."""
+    with suppress(OSError):
+        lock = os.open(_lock_path(), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if not _is_locked_by_us(lock, fcntl.LOCK_SH):
+                return True
+        finally:
+            os.close(lock)
+    return bool(_daemons())
+
+
+def _connect_to_starting(path: str) -> socket | None:
+    """Connect to a daemon that is just starting, once it serves; None if none is, or it ends.
+
+    Raises:
+        Failure: it doesn't serve in time.
+    """
+    if is_socket_named():
+        return None  # it is another's to start
+    for _ in _looks(START_SECONDS):
+        is_starting = _is_starting()
+        channel = try_connect(path)  # after that: it may have begun to serve
+        if channel is not None or not is_starting:
             return channel
-        code = daemon.poll()
-        if code is not None:
-            words, advice = _last_words(log, size)
-            raise Failure("unreachable", f"the daemon ended with code {code}{words}", f"{advice}see {log_path}")
-    raise Failure("unreachable", f"the daemon does not serve after {START_SECONDS} seconds", f"see {log_path}")
+    pid = next(iter(_daemons()), 0)
+    told = f"runs (pid {pid})" if pid else "is starting"
+    end = f", or end it: kill {pid}" if pid else ""
+    message = f"a daemon {told}, but does not serve at {path} after {START_SECONDS} seconds"
+    raise Failure("timeout", message, f"it may be starting still: try again{end}; see {state_folder()}/daemon.log")
 
 
 def _last_words(log: int, start_at: int) -> tuple[str, str]:
@@ -192,8 +313,11 @@ def _start_command(*, as_json: bool) -> int:
 
 
 def _stop_command(program: str, arguments: list[str], *, as_json: bool) -> int:
-    """Have the daemon stop, and wait until its process is gone, so that another may be started at once."""
-    channel = try_connect(socket_path())
+    """Have the daemon stop, and wait until its process is gone, so that another may be started at once.
+
+    One that is just starting is waited for: else it would serve after all, though we had said that none runs.
+    """
+    channel = try_connect(socket_path()) or _connect_to_starting(socket_path())
     if channel is None:
         _say({"running": False}, "no daemon runs", as_json=as_json)
         return 0

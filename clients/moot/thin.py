@@ -10,7 +10,7 @@ import os
 import sys
 from _socket import socket
 
-from moot.conversation import Conversation, Failure, Sandboxed, try_connect, write_all
+from moot.conversation import Conversation, Failure, Sandboxed, Unheard, try_connect, write_all
 from moot.facts import has_spool
 from moot.paths import socket_path
 
@@ -79,7 +79,10 @@ def _carry_out(program: str, arguments: list[str]) -> int:
     refused = None
     if not os.environ.get("MOOT_SPOOL"):
         try:
-            return Conversation(connect(socket_path())).command(program, arguments)
+            try:
+                return Conversation(connect(socket_path())).command(program, arguments)
+            except Unheard:  # it was killed as it began to serve, or was stopping
+                return Conversation(connect(socket_path())).command(program, arguments)
         except Sandboxed as error:
             if not has_spool(program):
                 raise

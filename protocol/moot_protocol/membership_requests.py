@@ -14,8 +14,9 @@ from moot_protocol.request_base import Mutation, Request
 class OwnTown(Request[dict[str, Any]], kw_only=True):
     """The town that this machine works in.
 
-    Answer: `{"name", "town", "is_here", "replica", "planes": [{"plane", "id", "kind", "role", "state", "replicas"}]}`;
-    `is_here`: the town's private key is on this machine; the rest as `towns` answers. Raises `not_ready`.
+    Answer: `{"name", "town", "is_here", "replica", "planes": [{"plane", "id", "kind", "town", "town_name", "is_here",
+    "role", "state", "replicas"}]}`: all planes, each with the town that this machine belongs to there; `is_here`: that
+    town's private key is on this machine; the rest as `towns` answers. Raises `not_ready`.
     """
 
     method = "own_town"

@@ -1,12 +1,16 @@
 """Starting and stopping the daemon from the client, with programs of the test's own in the daemon's place."""
 
+import fcntl
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -36,10 +40,30 @@ class Town(Shell):
         program.write_text(f'#!/bin/sh\necho "$$ $*" >> {self.started}\n{script}\n')
         program.chmod(0o755)
 
-    def serves(self, *arguments: str) -> None:
-        """It is a daemon that serves."""
-        words = " ".join(arguments)
-        self.becomes(f"PYTHONPATH={SUPPORT} exec {sys.executable} -m moot_testkit.toy_daemon {words}")
+    def serves(self, *arguments: str, first: str = "") -> None:
+        """It is a daemon that serves, with the words of a real one; `first` is script that runs before."""
+        words = " ".join(("mootd", "run", *arguments))
+        self.becomes(f"{first}\nPYTHONPATH={SUPPORT} exec {sys.executable} -m moot_testkit.toy_daemon {words}")
+
+    @contextmanager
+    def starting(self, *arguments: str) -> Iterator[None]:
+        """Run a client that starts a daemon, in another thread; what was started is killed in the end."""
+        with ThreadPoolExecutor(1) as executor:
+            executor.submit(self.moot, *arguments)
+            until(lambda: bool(self.processes()))
+            try:
+                yield
+            finally:
+                self.kill()
+
+    def kill(self) -> None:
+        """Kill whatever was started."""
+        for pid in self.processes():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            until(partial(has_ended, pid))
 
     def moot(self, *arguments: str, before: str = "") -> "subprocess.CompletedProcess[bytes]":
         """Run a client that may start the daemon; `before` is code that it runs first."""
@@ -62,12 +86,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
     with short_folder() as folder:
         town = Town(folder, tmp_path)
         yield town
-        for pid in town.processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            until(partial(has_ended, pid))
+        town.kill()
 
 
 def has_ended(pid: int) -> bool:
@@ -158,6 +177,81 @@ def test_a_daemon_that_never_serves_is_given_up(town: Town) -> None:
     done = town.moot("list", before="moot.startup.START_SECONDS = 0.05")
     assert done.returncode == 69
     assert b"does not serve after" in done.stderr
+
+
+# -- Started by somebody else, or ended --------------------------------------------------------------------------
+FIRST = '[ "$(wc -l < {started})" -eq 1 ] && '
+"""What follows is what the first process does."""
+
+
+@pytest.mark.parametrize("ended", ["kill -9 $$", "exit 0"])
+def test_a_daemon_that_somebody_ends_while_it_starts_is_started_again(town: Town, ended: str) -> None:
+    town.serves(first=FIRST.format(started=town.started) + ended)
+    done = town.moot("list")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"list\n", b"")
+    assert len(town.processes()) == 2
+
+
+def test_a_daemon_that_is_always_killed_is_started_twice_and_told_in_words(town: Town) -> None:
+    town.becomes("kill -9 $$")
+    done = town.moot("list")
+    told = "moot: the daemon was killed (SIGKILL) while it was starting, and so was a second one\n"
+    assert (done.returncode, done.stderr.decode()) == (69, f"{told}  see {town.state}/daemon.log\n")
+    assert len(town.processes()) == 2
+
+
+def test_a_daemon_that_ends_by_itself_is_not_started_again(town: Town) -> None:
+    town.becomes("kill -ABRT $$")
+    assert b"the daemon was killed (SIGABRT) while it was starting\n" in town.moot("list").stderr
+    assert len(town.processes()) == 1
+    assert "was killed (signal 40)" in startup._ending(-40, is_second=False)
+
+
+def test_a_daemon_that_goes_before_its_first_word_is_asked_again_by_the_same_command(town: Town) -> None:
+    path = town.folder / "moot" / "moot.sock"
+    path.parent.mkdir(0o700)
+    town.serves()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def end() -> None:
+            connection, _ = listener.accept()
+            path.unlink()
+            connection.close()
+
+        thread = threading.Thread(target=end)
+        thread.start()
+        done = town.moot("list")
+        thread.join(PATIENCE)
+    assert (done.returncode, done.stdout) == (0, b"list\n")
+
+
+def test_a_daemon_that_comes_too_late_leaves_the_command_to_the_one_that_was_there_before(town: Town) -> None:
+    town.serves(first=f'[ "$(wc -l < {town.started})" -gt 1 ] && exit 1; sleep 0.5')
+    with town.starting("daemon", "run"):
+        done = town.moot("list")
+    assert (done.returncode, done.stdout, len(town.processes())) == (0, b"list\n", 2)
+
+
+def test_a_daemon_that_had_an_ending_one_in_its_way_is_started_again(town: Town) -> None:
+    count = f'"$(wc -l < {town.started})"'
+    town.serves(first=f"[ {count} -eq 1 ] && sleep 0.5 && exit 0; [ {count} -eq 2 ] && exit 1")
+    with town.starting("daemon", "run"):
+        done = town.moot("list")
+    assert (done.returncode, done.stdout, len(town.processes())) == (0, b"list\n", 3)
+
+
+def test_a_client_that_starts_the_daemon_and_never_ends_is_not_waited_for_without_end(town: Town) -> None:
+    town.serves()
+    town.state.mkdir(parents=True)
+    with (town.state / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = town.moot("list", before="moot.startup.TURN_SECONDS = 0.05")
+    assert done.returncode == 69
+    assert b"another command has been starting the daemon for 0.05 seconds\n" in done.stderr
+    assert f"fuser {town.state}/start.lock".encode() in done.stderr
+    assert town.processes() == []
 
 
 def test_a_state_folder_that_cannot_be_made_is_told(town: Town) -> None:
@@ -253,6 +347,51 @@ def test_stop_without_a_daemon_is_no_failure(town: Town) -> None:
     assert (done.returncode, done.stdout) == (0, b"no daemon runs\n")
     assert msgspec.json.decode(town.moot("daemon", "stop", "--json").stdout) == {"running": False}
     assert town.processes() == []
+
+
+@pytest.mark.parametrize("starter", [("list",), ("daemon", "run")])
+def test_stop_waits_for_a_daemon_that_is_just_starting_whoever_started_it(town: Town, starter: tuple[str, ...]) -> None:
+    town.serves(first="sleep 0.3")
+    with town.starting(*starter):
+        first = town.processes()[0]
+        done = town.moot("daemon", "stop")
+        assert (done.returncode, done.stdout) == (0, b"daemon stop\n")
+        assert has_ended(first)
+
+
+def test_stop_says_that_none_runs_once_the_one_that_was_starting_has_failed(town: Town) -> None:
+    town.becomes("sleep 0.3; exit 1")
+    with town.starting("daemon", "run"):
+        assert town.moot("daemon", "stop").stdout == b"no daemon runs\n"
+        assert has_ended(town.processes()[0])
+
+
+def test_stop_tells_of_a_daemon_that_is_starting_and_never_serves(town: Town) -> None:
+    town.becomes("while :; do sleep 0.05; done")
+    with town.starting("daemon", "run"):
+        (pid,) = town.processes()
+        done = town.moot("daemon", "stop", before="moot.startup.START_SECONDS = 0.05")
+        assert done.returncode == 75
+        assert f"a daemon runs (pid {pid}), but does not serve at {town.folder}/moot/moot.sock".encode() in done.stderr
+        assert f"it may be starting still: try again, or end it: kill {pid}; see".encode() in done.stderr
+
+
+def test_stop_tells_of_a_client_that_has_been_starting_one_for_long(town: Town) -> None:
+    town.state.mkdir(parents=True)
+    with (town.state / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = town.moot("daemon", "stop", before="moot.startup.START_SECONDS = 0.05")
+    assert done.returncode == 75
+    assert b"a daemon is starting, but does not serve" in done.stderr
+
+
+def test_a_daemon_that_serves_elsewhere_is_no_concern_of_stop(town: Town) -> None:
+    town.becomes("while :; do sleep 0.05; done")
+    with town.starting("daemon", "run"):
+        elsewhere = "import os; os.environ['XDG_RUNTIME_DIR'] += '/other'"
+        assert town.moot("daemon", "stop", before=elsewhere).stdout == b"no daemon runs\n"
+        named = f"import os; os.environ['MOOT_SOCKET'] = {str(town.folder / 'named')!r}"
+        assert town.moot("daemon", "stop", before=named).stdout == b"no daemon runs\n"
 
 
 def test_stop_returns_when_the_daemon_is_gone_so_that_it_can_be_started_at_once(town: Town) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,8 @@ class Impostor:
         self._close = close
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._serve)
+        self.came = 0
+        """How many connections there were."""
 
     def __enter__(self) -> "Impostor":
         self._thread.start()
@@ -293,16 +296,20 @@ class Impostor:
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(PATIENCE)
         self._listener.close()
 
     def _serve(self) -> None:
-        connection, _ = self._listener.accept()
-        with connection:
-            connection.recv(1 << 20)
-            connection.sendall(self._answer)
-            if not self._close:
-                self._end.wait(PATIENCE)
+        with suppress(OSError):  # how Linux tells that it was shut down
+            while True:
+                connection, _ = self._listener.accept()
+                self.came += 1
+                with connection:
+                    connection.recv(1 << 20)
+                    connection.sendall(self._answer)
+                    if not self._close:
+                        self._end.wait(PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -329,9 +336,10 @@ def test_what_is_no_daemon_is_told_in_words(alone: Shell, answer: bytes, words: 
 
 @pytest.mark.parametrize(("answer", "is_open"), [(b"", False), (rpc.hello_frame("1", 1), True)])
 def test_who_loses_the_daemon_hears_whether_the_command_may_be_done(alone: Shell, answer: bytes, is_open: bool) -> None:
-    with Impostor(alone, answer):
+    with Impostor(alone, answer) as impostor:
         done = alone.run("create", "x")
     assert (b"may be done" in done.stderr) is is_open
+    assert impostor.came == (1 if is_open else 2)  # what may be done is not asked for again
 
 
 def test_a_daemon_of_another_protocol_version_is_told_in_words(alone: Shell) -> None:

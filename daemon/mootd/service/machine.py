@@ -127,6 +127,7 @@ def _plane(replica: Replica, reader: Reader, plane: PlaneRow, issues: Callable[[
     return {
         "name": plane.name,
         "plane": plane.id.hex(),
+        "state": "waiting" if plane in _waiting(replica) else "ready",
         "digest": digest.hex(),
         "events": sum(row.n for row in feeds),
         "issues": sum(map(issues, projects)),
@@ -159,6 +160,7 @@ def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
             }
     yield from _copies(replica)
     yield from _removals(replica)
+    yield from _absent_charters(replica)
     yield from _clashes(replica)
     yield from _mirrors(replica)
 
@@ -206,6 +208,24 @@ def _removals(replica: Replica) -> Iterator[dict[str, Any]]:
                 "it can still read what is here, what was sealed before it was removed, and who is in; nothing else "
                 "that is written since. `moot salvage` or a new invite lets it write again"
             ),
+        }
+
+
+def _waiting(replica: Replica) -> list[PlaneRow]:
+    """Planes that can't be written to yet, since their charter hasn't come; none where our own key isn't here."""
+    if not replica.keys.has(REPLICA_KEY):  # whose feeds they are is told by that key
+        return []
+    return [row for number, row in sorted(replica.planes.items()) if replica.is_waiting(number)]
+
+
+def _absent_charters(replica: Replica) -> Iterator[dict[str, Any]]:
+    """What the doctor finds of planes that were joined: to wait alone may not help."""
+    for plane in _waiting(replica):
+        yield {
+            "code": "waiting",
+            "severity": "warning",
+            "message": f"plane {plane.name} waits for its charter; nothing can be written on it before",
+            "hint": "run `moot sync --wait`; whoever invited this machine has to sync too",
         }
 
 
@@ -280,7 +300,7 @@ def _room(folder: Path) -> tuple[bool, str]:
 
 
 def _has_charters(replica: Replica) -> tuple[bool, str]:
-    waiting = ", ".join(row.name for number, row in sorted(replica.planes.items()) if replica.is_waiting(number))
+    waiting = ", ".join(row.name for row in _waiting(replica))
     return not waiting, f"{waiting} can't be written to yet" if waiting else ""
 
 

@@ -39,13 +39,12 @@ def _own_town(snapshot: Snapshot, request: OwnTown) -> dict[str, Any]:
         raise RefusedError(
             "there is no town on this machine yet", code=Code.NOT_READY, hint="`moot init` or `moot town create NAME`"
         )
-    planes = [_own_plane(snapshot, plane) for plane in replica.planes.values() if plane.town in {home, *_own(snapshot)}]
     return {
         "name": known_name(LogSnapshot(snapshot.reader), replica.planes.values(), home),
         "town": key_text(home),
         "is_here": home in _own(snapshot),
         "replica": key_text(replica.id),
-        "planes": planes,
+        "planes": [_own_plane(snapshot, plane) for plane in replica.planes.values()],
     }
 
 
@@ -54,6 +53,7 @@ def _own(snapshot: Snapshot) -> frozenset[bytes]:
 
 
 def _own_plane(snapshot: Snapshot, plane: PlaneRow) -> dict[str, Any]:
+    """A plane, with the town that this machine belongs to there: by an invite that need not be the one it works in."""
     source = LogSnapshot(snapshot.reader)
     standing = towns_of(source, plane).get(plane.town)
     waits = is_waiting(snapshot.reader, plane.number)
@@ -61,6 +61,9 @@ def _own_plane(snapshot: Snapshot, plane: PlaneRow) -> dict[str, Any]:
         "plane": plane.name,
         "id": plane.id.hex(),
         "kind": plane.kind,
+        "town": key_text(plane.town),
+        "town_name": snapshot.origins.town_name(plane.number, plane.town),
+        "is_here": plane.town in _own(snapshot),
         "role": _role(standing),
         "state": "waiting" if waits else _state(standing),
         "replicas": sum(1 for member in members_of(source, plane) if member.row.town == plane.town),

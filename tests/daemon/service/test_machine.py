@@ -16,8 +16,8 @@ from moot_protocol.limits import MIB
 from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.membership_requests import Salvage
 from moot_protocol.requests import Create, Delete, InitProject, IssueFields, ListIssues, Script, Update
-from moot_testkit.carrying import plane_of
-from moot_testkit.federating import federation, machine, meet, town_key, towns
+from moot_testkit.carrying import founder, joined, plane_of
+from moot_testkit.federating import federation, machine, machine_ticket, meet, town_key, towns
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.engine import fsck, layout
@@ -286,6 +286,23 @@ def test_doctor_names_the_planes_that_wait_for_their_charter(api: Api) -> None:
     check = checks["every plane has its charter"]
     assert (check["ok"], check["detail"]) == (False, "far can't be written to yet")
     assert check["hint"] == "run `moot sync --wait`"
+
+
+def test_status_says_which_plane_waits_for_its_charter_and_what_to_do() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    assert {each["state"] for each in Api(two).call(Status())["planes"]} == {"ready"}
+    joined(two, machine_ticket(one, plane).ticket)
+    told = Api(two).call(Status())
+    assert [each["plane"] for each in told["planes"] if each["state"] == "waiting"] == [plane.hex()]
+    (alarm,) = (each for each in told["alarms"] if each["code"] == "waiting")
+    name = plane_of(two, plane).name
+    assert alarm["message"] == f"plane {name} waits for its charter; nothing can be written on it before"
+    assert alarm["hint"].startswith("run `moot sync --wait`")
+    meet(plane, one, two)
+    told = Api(two).call(Status())
+    assert {each["state"] for each in told["planes"]} == {"ready"}
+    assert not [each for each in told["alarms"] if each["code"] == "waiting"]
 
 
 def test_status_counts_deleted_issues_apart(api: Api) -> None:

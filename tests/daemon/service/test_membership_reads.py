@@ -7,12 +7,13 @@ from moot_protocol.errors import Code, MootError
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.membership_requests import Members, OwnTown, Replicas, Towns
-from moot_testkit.carrying import newcomer, plane_of
-from moot_testkit.federating import bring, federation, machine, meet, town_key
+from moot_testkit.carrying import founder, joined, newcomer, plane_of
+from moot_testkit.federating import bring, federation, machine, machine_ticket, meet, town_key
 from moot_testkit.feeds import seed
 from moot_testkit.town import START_MS, Api, Member
 from mootd.engine.members import note_in_step
 from mootd.engine.recovering import recover
+from mootd.engine.towns import name_town
 from mootd.engine.versions import tell_version
 from mootd.version import VERSION
 
@@ -87,6 +88,28 @@ def test_the_own_town_is_told_by_each_of_its_machines(shared: tuple[bytes, list[
     away = Api(further).call(OwnTown())
     assert (away["town"], away["is_here"]) == (key_text(town_key(two)), False)
     assert [(each["id"], each["role"], each["replicas"]) for each in away["planes"]] == [(plane.hex(), "admin", 2)]
+
+
+def test_a_machine_is_told_as_which_town_it_is_on_each_plane() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    joined(two, machine_ticket(one, plane).ticket)
+    told = Api(two).call(OwnTown())
+    assert (told["town"], told["is_here"]) == (key_text(town_key(two)), True)
+    assert len(told["planes"]) == 3
+    assert {(each["town"], each["is_here"]) for each in told["planes"] if each["id"] != plane.hex()} == {
+        (key_text(town_key(two)), True)
+    }
+    (waiting,) = (each for each in told["planes"] if each["id"] == plane.hex())
+    assert (waiting["town"], waiting["is_here"], waiting["state"]) == (key_text(town_key(one)), False, "waiting")
+    meet(plane, one, two)
+    one.commit(lambda unit: name_town(unit, plane_of(one, plane), "hill"))
+    meet(plane, one, two)
+    (there,) = (each for each in Api(two).call(OwnTown())["planes"] if each["id"] == plane.hex())
+    (listed,) = Api(two).call(Towns(plane=plane.hex()))
+    shared = ("town", "town_name", "role", "state", "replicas")
+    assert [there[name] for name in shared] == [listed[name] for name in shared]
+    assert (there["town_name"], there["replicas"]) == ("hill", 2)
 
 
 def test_a_machine_without_a_town_says_so() -> None:

@@ -137,10 +137,12 @@ def _sentence(status: dict[str, Any]) -> str:
     issues, deleted, events = (sum(plane.get(name, 0) for plane in planes) for name in ("issues", "deleted", "events"))
     gone = f" and {deleted:,} deleted" if deleted else ""
     held = f"This replica holds {several(issues, 'issue')}{gone} in {several(events, 'event')}"
+    waiting = sum(alarm.get("code") == "waiting" for alarm in status.get("alarms", []))
     counts = {
-        "alarm": _alarm_count(status),
+        "alarm": _alarm_count(status) - waiting,
         "conflict": status.get("conflicts", 0),
         "unreached remote": sum(bool(remote.get("error")) for remote in status.get("remotes", [])),
+        "waiting plane": waiting,
     }
     wrong = [several(count, word) for word, count in counts.items() if count]
     return f"{held}; {' and '.join(wrong)} to look at." if wrong else f"{held}; all is well."
@@ -195,6 +197,8 @@ def _exchange_rows(status: dict[str, Any], now_ms: int) -> Iterator[tuple[str, s
     for plane in status.get("planes", []):
         digest = str(plane["digest"])[:DIGEST_SHOWN]
         told = f"{several(plane['events'], 'event')} of {several(plane['feeds'], 'feed')}, digest {digest}"
+        if plane.get("state") == "waiting":
+            told = f"waits for its charter; {told}"
         modes = mode_words(modes_of(plane, remotes))
         yield f"plane {neutralise(plane['name'])}", f"{told}; {modes}" if modes else told
     for remote in remotes:

@@ -10,7 +10,7 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context, no_arguments, plane_argument
 from moot.console.confirm import confirmed
 from moot.console.context import answer, answer_list, note
-from moot.console.exchange_lines import facts, table
+from moot.console.exchange_lines import KEY_SHOWN, facts, table
 from moot.console.membership_lines import state_words, town_rows
 from moot.console.recovery_words import hand_over, without_words
 from moot.console.style import Style, style_of
@@ -34,18 +34,28 @@ def _shown(style: Style, town: dict[str, Any]) -> Iterator[str]:
     yield from facts(style, rows)
     if town["planes"]:
         yield "planes:"
-        for row in table(style._replace(width=style.width - 2), [_plane_cells(plane) for plane in town["planes"]]):
+        for row in table(
+            style._replace(width=style.width - 2), [_plane_cells(town, plane) for plane in town["planes"]]
+        ):
             yield f"  {row}"
 
 
-def _plane_cells(plane: dict[str, Any]) -> list[str]:
+def _plane_cells(town: dict[str, Any], plane: dict[str, Any]) -> list[str]:
     return [
         lines.text_of(plane, "plane"),
         lines.text_of(plane, "kind"),
         lines.text_of(plane, "role") or "-",
         several(plane["replicas"], "replica"),
-        state_words(str(plane["state"])),
+        ", ".join(filter(None, (state_words(str(plane["state"])), _elsewhere(town, plane)))),
     ]
+
+
+def _elsewhere(town: dict[str, Any], plane: dict[str, Any]) -> str:
+    """As which town this machine is on a plane, where that is another than the one it works in."""
+    if plane["town"] == town["town"]:
+        return ""
+    name = lines.text_of(plane, "town_name") or lines.text_of(plane, "town")[:KEY_SHOWN]
+    return f"of town {name}{'' if plane['is_here'] else ', whose key is elsewhere'}"
 
 
 def _list(context: Context) -> int:

@@ -105,6 +105,20 @@ def test_alarms_and_conflicts_come_right_after_the_sentence_which_counts_them() 
     ]
 
 
+def test_a_plane_that_waits_for_its_charter_is_told_with_what_to_do_and_not_as_all_is_well() -> None:
+    alarm = {
+        "code": "waiting",
+        "severity": "warning",
+        "message": "plane common waits",
+        "hint": "run `moot sync --wait`",
+    }
+    plane = {"name": "common", "state": "waiting", "digest": "00" * 32, "events": 0, "issues": 0, "feeds": 0}
+    lines = status(alarms=[alarm], planes=[plane]).out.splitlines()
+    assert lines[0].endswith("; 1 waiting plane to look at.")
+    assert lines[1:3] == ["warning: plane common waits", "  run `moot sync --wait`"]
+    assert "plane common: waits for its charter; 0 events of 0 feeds, digest 0000000000000000" in lines
+
+
 def test_work_under_way_and_what_is_parked_is_shown() -> None:
     out = status(jobs=[{"job": "rebuild", "done": 5, "total": 10}], parked=3).out
     assert "at work: rebuild: 5 of 10" in out

@@ -9,9 +9,10 @@ from moot_testkit.terminal import FACTS, at_terminal
 
 OUTSIDE = FACTS._replace(workspace="")
 WORDS = " ".join(f"word{n}" for n in range(24))
-OWN = {
+OWN: dict[str, Any] = {
     "name": "hill", "town": "T" * 43, "is_here": True, "replica": "R" * 43,
-    "planes": [{"plane": "ledger", "id": "1a", "kind": "ledger", "role": "admin", "state": "ok", "replicas": 2}],
+    "planes": [{"plane": "ledger", "id": "1a", "kind": "ledger", "town": "T" * 43, "town_name": "hill",
+                "is_here": True, "role": "admin", "state": "ok", "replicas": 2}],
 }  # fmt: skip
 TOWN = {
     "plane": "shared", "town": "T" * 43, "name": "hill", "role": "admin", "depth": 1, "admitted_by": "",
@@ -35,6 +36,18 @@ def test_a_town_is_shown_with_its_key_and_its_planes() -> None:
         f"key: {'T' * 43} (not it, but a machine of the town is here)",
     ]
     assert run_console("town show --json", {"own_town": OWN}).document == OWN
+
+
+def test_a_plane_on_which_this_machine_is_of_another_town_says_of_which_as_lists_of_members_call_it() -> None:
+    (ledger,) = OWN["planes"]
+    dale = {"plane": "common", "town": "D" * 43, "town_name": "dale", "is_here": False}
+    nameless = {"plane": "old", "town": "E" * 43, "town_name": "", "state": "waiting", "role": "", "replicas": 0}
+    ran = run_console("town show", {"own_town": OWN | {"planes": [ledger, ledger | dale, ledger | nameless]}})
+    assert ran.out.splitlines()[-3:] == [
+        "  ledger ledger admin 2 replicas",
+        "  common ledger admin 2 replicas of town dale, whose key is elsewhere",
+        f"  old ledger - 0 replicas waiting, of town {'E' * 12}",
+    ]
 
 
 def test_the_members_of_planes_are_towns() -> None:
