@@ -1,9 +1,9 @@
 """Lines of Beads' JSONL files: into an issue's fields, and back into lines. What becomes of them: `beads_writes.py`.
 
 An import loses nothing: what doesn't fit the type of its field, empty values and unknown names included, is kept as
-JSON text in `extra`, and an exact document gives it back. What is shown otherwise than it was meant is told as a
-problem that names line and field (`beads_odd.py`). Only what can't be stored at all is left out, with a problem, too,
-and the rest of the line goes in.
+JSON text in `extra`, and an exact document gives it back. What is shown otherwise than it was meant, and what no
+command gives, is told as a problem that names line and field (`beads_odd.py`). Only what can't be stored at all is left
+out, with a problem, too, and the rest of the line goes in.
 """
 
 import json
@@ -13,11 +13,20 @@ from typing import Any, Final, NamedTuple, TypeGuard
 import msgspec
 
 from moot_protocol import json_text, limits
-from moot_protocol.beads_odd import id_oddity, oddity, shown_instead
+from moot_protocol.beads_odd import (
+    comment_oddity,
+    edge_oddity,
+    id_oddity,
+    label_oddity,
+    oddity,
+    register_oddity,
+    shown_instead,
+)
 from moot_protocol.codec import encode
 from moot_protocol.deletion import DELETED_NAMES
 from moot_protocol.ids import entity_problem
 from moot_protocol.issue import CLOSED, SHAPES, TOMBSTONE, Shape, stand_in
+from moot_protocol.settings import STATUSES, TYPES
 from moot_protocol.times import is_time
 
 
@@ -227,6 +236,10 @@ def _is_int(value: Any) -> bool:
     return type(value) is int and _INT_MIN <= value <= _INT_MAX
 
 
+def _is_minutes(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _INT_MAX
+
+
 _BY_SHAPE: Final[dict[Shape, Callable[[Any], bool]]] = {
     Shape.TEXT: _is_filled,
     Shape.TIME: _is_time,
@@ -242,6 +255,17 @@ FITS: Final = {
     if shape is Shape.TEXT
 }
 """Characters of ASCII that each text field holds for certain."""
+USUAL: Final[dict[str, Callable[[Any], object]]] = {
+    "title": str.strip,
+    "status": STATUSES.__contains__,
+    "issue_type": TYPES.__contains__,
+    "assignee": str.isprintable,
+    "estimated_minutes": _is_minutes,
+}
+"""By register: something true of a value that the commands of every project give; false if in doubt.
+
+Of a register of text only its texts are asked about.
+"""
 
 
 class _LineReader:
@@ -261,7 +285,13 @@ class _LineReader:
         for name, value in self._data.items():
             # Nearly every field of nearly every line is short plain text, or a time.
             fits = FITS.get(name)
-            if fits and type(value) is str and 0 < len(value) <= fits and value.isascii() and value != TOMBSTONE:
+            if (
+                fits
+                and type(value) is str
+                and 0 < len(value) <= fits
+                and value.isascii()
+                and (name not in USUAL or USUAL[name](value))
+            ):
                 (texts if name in TEXTS else registers)[name] = value
                 continue
             self._field = name
@@ -330,6 +360,8 @@ class _LineReader:
             self._take_text(name, value)
         else:
             self._issue.registers[name] = value
+            if name in USUAL:
+                self._tell(register_oddity(name, value))
 
     def _take_text(self, name: str, text: str) -> None:
         problem = _text_problem(text, _NAME_BYTES.get(name, limits.TEXT_BYTES))
@@ -339,6 +371,7 @@ class _LineReader:
             self._report(name, problem)
         else:
             (self._issue.texts if name in TEXTS else self._issue.registers)[name] = text
+            self._tell(register_oddity(name, text))
 
     def _take_deleted(self, name: str, value: Any) -> None:
         expected = _is_time if name == "deleted_at" else _is_filled
@@ -361,6 +394,8 @@ class _LineReader:
                 self._report(f"label {position}", problem)
             elif label not in self._issue.labels:
                 self._issue.labels.append(label)
+                if not label.isprintable():
+                    self._tell(label_oddity(position, label))
 
     def _take_edges(self, value: Any) -> None:
         if not isinstance(value, list) or not value:
@@ -378,7 +413,10 @@ class _LineReader:
             edge.append(self._element_extra(extra))
             if met.setdefault((edge[0], edge[1]), edge) != edge:
                 self._report(what, "a second one of its type to the same issue")
-        self._issue.edges.extend(edge for edge in met.values() if self._has_room("dependencies", edge))
+        for edge in met.values():
+            if self._has_room("dependencies", edge):
+                self._issue.edges.append(edge)
+                self._tell(edge_oddity(self._issue.id, edge[0], edge[1]))
 
     def _take_comments(self, value: Any) -> None:
         if not isinstance(value, list) or not value:
@@ -397,9 +435,10 @@ class _LineReader:
             name = extra.get("id")
             named = _is_int(name) or (_is_filled(name) and not _text_problem(name, limits.NAME_BYTES))
             name = extra.pop("id") if named else ""
-            comment = [text, author, at, name, self._element_extra(extra)]
+            comment: list[Any] = [text, author, at, name, self._element_extra(extra)]
             if comment not in self._issue.comments and self._has_room(what, comment):
                 self._issue.comments.append(comment)
+                self._tell(comment_oddity(position, comment[0]))
 
     def _origin(self, extra: dict[str, Any], by_name: str) -> tuple[str, str]:
         """Time and author of an element, taken out of it; empty where it doesn't say, or not as expected."""

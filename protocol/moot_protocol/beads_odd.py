@@ -1,16 +1,20 @@
-"""What is odd about values of a Beads file that are kept though their fields can't have them, in words for people.
+"""What is odd about values of a Beads file that are kept though no command gives them, in words for people.
 
-Invariant: a value that is shown otherwise than it was meant is told, and what says nothing at all (an empty text or
-list, null) isn't: programs write such fields for all that is not set.
+Invariant: a value that is shown otherwise than it was meant is told, and so is one that is shown as it stands though
+commands refuse to write it. What says nothing at all (an empty text or list, null) isn't: programs write such fields
+for all that is not set.
 """
 
 from typing import Any, Final
 
 from moot_protocol import json_text
+from moot_protocol.ids import line_problem
 from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, SHAPES, Shape, stand_in
 from moot_protocol.limits import TITLE_CHARS
 
 NO_TITLE: Final = "no title: kept, shown without one"
+_KEPT: Final = "which no command gives: kept"
+"""Of what is shown as it stands."""
 _SHOWN_CHARS: Final = 40
 _SHAPES: Final = {
     Shape.TEXT: "no text",
@@ -30,7 +34,60 @@ _INSTEAD: Final = {
 
 def id_oddity(name: str) -> str:
     """Why no issue could be given this id here, though one that has it keeps it; empty where one could."""
-    return "its id has spaces, which no command gives: kept; write it in quotes" if " " in name else ""
+    return f"its id has spaces, {_KEPT}; write it in quotes" if " " in name else ""
+
+
+def register_oddity(name: str, value: Any) -> str:
+    """Why no command would give a register this value, which is of its type and shown as it stands; empty if one would.
+
+    Of a status and a type the project has to say: `unknown_oddity`.
+    """
+    problem: str | None = None
+    if name == "title":
+        problem = None if value.strip() else "is blank"
+    elif name == "assignee":
+        problem = _control_characters(value)
+    elif name == "estimated_minutes":
+        problem = "is negative" if value < 0 else None
+    return f"{name} {_told(value)} {problem}, {_KEPT}" if problem else ""
+
+
+def unknown_oddity(name: str, value: str, setting: str) -> str:
+    """What is odd about a status or a type that the project hasn't got.
+
+    Args:
+        name: the field.
+        value: what it says.
+        setting: where the project's own stand.
+    """
+    return f"{name} {_told(value)} is none of the project's: kept; `moot config set {setting}` adds your own"
+
+
+def label_oddity(position: int, label: str) -> str:
+    """Why no command would give a label; empty if one would."""
+    problem = _control_characters(label)
+    return f"label {position} {_told(label)} {problem}, {_KEPT}" if problem else ""
+
+
+def edge_oddity(name: str, to: str, kind: str) -> str:
+    """Why no command would make an issue depend on another; empty if one would."""
+    return f"depends on itself ({_told(kind)}), {_KEPT}, blocks nothing" if to == name else ""
+
+
+def comment_oddity(position: int, text: str) -> str:
+    """Why no command would write a comment; empty if one would."""
+    return "" if text.strip() else f"comment {position} is empty, {_KEPT}"
+
+
+def _control_characters(text: str) -> str | None:
+    problem = line_problem(text)
+    return f"has {problem}" if problem else None
+
+
+def _told(value: Any) -> str:
+    """A value as JSON, shortened."""
+    told = json_text.to_text(value)
+    return told if len(told) <= _SHOWN_CHARS else f"{told[:_SHOWN_CHARS]}…"
 
 
 def oddity(name: str, value: Any, *, is_deleted: bool = False) -> str:
@@ -53,9 +110,7 @@ def oddity(name: str, value: Any, *, is_deleted: bool = False) -> str:
     if (is_empty and shape is not Shape.PRIORITY) or (shape is Shape.FLAG and value is False):
         return ""
     what = _SETS[name] if shape is None else _SHAPES[shape]
-    told = json_text.to_text(value)
-    told = told if len(told) <= _SHOWN_CHARS else f"{told[:_SHOWN_CHARS]}…"
-    return f"{name} {told} is {what}: kept, {shown_instead(name, value)}"
+    return f"{name} {_told(value)} is {what}: kept, {shown_instead(name, value)}"
 
 
 def shown_instead(name: str, value: Any) -> str:

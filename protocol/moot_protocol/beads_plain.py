@@ -1,8 +1,9 @@
 """Lines of Beads' files whose every field is plain: what they write is settled by their names, once for all such lines.
 
-A field is plain if it is a register or a text that is of its expected type and stays as it is. Nearly all lines of a
-file hold nothing else, and have one of a few sets of names. Invariant: a plain line writes what `beads_writes` makes of
-the issue that `beads.py` reads from it; whatever is in doubt is left to them.
+A field is plain if it is a register or a text that is of its expected type, stays as it is, and says nothing odd.
+Nearly all lines of a file hold nothing else, and have one of a few sets of names. Invariant: a plain line writes what
+`beads_writes` makes of the issue that `beads.py` reads from it, and has no problems; whatever is in doubt is left to
+them. So is a status or a type of a project's own, since nothing here knows of any.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,10 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from moot_protocol.beads import EXPECTED, FITS, TEXTS, ImportedIssue, LineProblem, open_line, sort_fields
+from moot_protocol.beads import EXPECTED, FITS, TEXTS, USUAL, ImportedIssue, LineProblem, open_line, sort_fields
 from moot_protocol.beads_writes import SHORTS_CHARS, values_for_new
 from moot_protocol.event import PlainShape, plain_shape
-from moot_protocol.issue import CLOSED, SHAPES, TOMBSTONE, Shape
+from moot_protocol.issue import CLOSED, SHAPES, Shape
 from moot_protocol.times import TIME_CHARS, is_time
 
 PlainEvents: TypeAlias = list[tuple[PlainShape, Sequence[Any]]]
@@ -83,7 +84,18 @@ class _Plan:
         names: the names in order of the line.
     """
 
-    __slots__ = ("_checks", "_most", "_others", "_shorts", "_texts", "_times", "events", "is_plain")
+    __slots__ = (
+        "_checks",
+        "_is_closed",
+        "_is_long",
+        "_most",
+        "_others",
+        "_shorts",
+        "_texts",
+        "_times",
+        "events",
+        "is_plain",
+    )
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.is_plain = "id" in names and all(name in SHAPES or name == "id" for name in names) and len(names) > 1
@@ -94,8 +106,10 @@ class _Plan:
         self._texts = _picker((*times, *named, *texts))
         self._times, self._shorts = len(times), len(times) + len(named)
         self._most = [TIME_CHARS] * len(times) + [_most_chars(name) for name in (*named, *texts)]
-        others = [name for name in shorts if name not in times and name not in FITS]
-        self._others, self._checks = _picker(others), [EXPECTED[name] for name in others]
+        others = [name for name in shorts if name in USUAL or (name not in times and name not in FITS)]
+        self._others, self._checks = _picker(others), [USUAL.get(name, EXPECTED[name]) for name in others]
+        # Few sets of names have to be asked these at all: whether it has to be closed, and whether it can be too long.
+        self._is_closed, self._is_long = "closed_at" in names, sum(self._most[: self._shorts]) > SHORTS_CHARS
         events = [["project", *shorts], *([name] for name in texts)]
         if texts and "updated_at" in shorts:
             events[0].remove("updated_at")
@@ -109,14 +123,12 @@ class _Plan:
         if not _ONLY_TEXT.issuperset(map(type, texts)):
             return False
         sizes = [*map(len, texts)]
-        status = data.get("status")
         return (
             0 not in sizes
             and " " not in data["id"]
             and not any(map(gt, sizes, self._most))
-            and sum(sizes[: self._shorts]) <= SHORTS_CHARS
-            and status != TOMBSTONE
-            and (status == CLOSED or "closed_at" not in data)
+            and not (self._is_long and sum(sizes[: self._shorts]) > SHORTS_CHARS)
+            and not (self._is_closed and data.get("status") != CLOSED)
             and all(map(is_time, texts[: self._times]))
             and all(map(call, self._checks, self._others(data)))
         )

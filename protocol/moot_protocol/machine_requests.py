@@ -35,8 +35,9 @@ class Status(Request[dict[str, Any]], kw_only=True):
 
     Answers `{"version", "protocol", "data": folder, "bytes": on disk, "at_rest": words, "town": {"name", "key"},
     "replica": key, "planes": [{"name", "plane", "state": `ready` or `waiting` for its charter, "digest": hex, "events",
-    "issues", "deleted", "feeds", "frontier": [{"author", "n", "head"}]}], "projects": [{"project", "folder", "plane", "issues"}], "conflicts": n, "parked": batches,
-    "jobs": [{"job", "done", "total"}], "alarms": [{"code", "severity", "message", "hint"}]}`.
+    "issues", "deleted", "feeds", "frontier": [{"author", "n", "head"}]}], "projects": [{"project", "folder", "plane",
+    "issues"}], "conflicts": n, "parked": batches, "jobs": [{"job", "done", "total"}], "alarms": [{"code", "severity",
+    "message", "hint"}]}`.
     """
 
     method = "status"

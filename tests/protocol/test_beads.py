@@ -144,6 +144,42 @@ def test_what_is_shown_otherwise_than_it_was_meant_is_told_by_its_line() -> None
     assert told[2] == "priority 9 is none of 0 to 4: kept, shown as P4"
 
 
+def test_what_no_command_gives_is_told_by_its_line_and_kept_as_it_stands() -> None:
+    comment, edge = {"author": "bob", "text": " "}, {"depends_on_id": "bd-1", "type": "blocks"}
+    imported = parse(
+        title="  ",
+        assignee="a\nb",
+        estimated_minutes=-5,
+        labels=["a", "b\x01", "b\x01"],
+        dependencies=[edge, edge, edge | {"depends_on_id": "bd-2"}],
+        comments=[comment, {"text": "c"}, comment],
+    )
+    assert all(problem.is_kept and (problem.line, problem.id) == (7, "bd-1") for problem in imported.problems)
+    told = [" ".join(problem.problem.split()[:2]) for problem in imported.problems]
+    assert sorted(told) == [
+        "assignee \"a\\nb\"", "comment 1", "depends on", "estimated_minutes -5", "label 2", "title \"",
+    ]  # fmt: skip
+    registers = imported.registers
+    assert (registers["title"], registers["assignee"], registers["estimated_minutes"]) == ("  ", "a\nb", -5)
+    assert (imported.labels, [edge[0] for edge in imported.edges]) == (["a", "b\x01"], ["bd-1", "bd-2"])
+    assert [comment[0] for comment in imported.comments] == [" ", "c"]
+    assert not imported.extra
+
+
+def test_names_in_any_script_and_with_any_blanks_are_not_odd() -> None:
+    assert not parse(title="é", assignee="Ζωή a\xa0b", labels=["é", "a\xa0b"], estimated_minutes=0).problems
+
+
+def test_what_is_left_out_is_not_told_as_kept() -> None:
+    big = {"a": "x" * 40_000, "b": "x" * 40_000}
+    imported = parse(
+        dependencies=[{"depends_on_id": "bd-1", "type": "blocks"} | big],
+        comments=[{"text": ""} | big],
+        labels=["x\n" * 60],
+    )
+    assert [problem.is_kept for problem in imported.problems] == [False] * 3
+
+
 def test_a_title_that_is_too_long_is_kept_whole_beside_its_beginning() -> None:
     title = "é" * limits.TITLE_CHARS + "x"
     imported = parse(title=title)

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.beads_odd import id_oddity, oddity, shown_instead
+from moot_protocol.beads_odd import (
+    comment_oddity,
+    edge_oddity,
+    id_oddity,
+    label_oddity,
+    oddity,
+    register_oddity,
+    shown_instead,
+    unknown_oddity,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +61,46 @@ def test_half_a_character_of_a_title_is_shown_as_one_that_nobody_knows() -> None
 def test_an_id_that_no_command_gives_is_odd() -> None:
     assert "spaces" in id_oddity("b d")
     assert id_oddity("b-d") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("title", " \t ", 'title " \\t " is blank, which no command gives: kept'),
+        ("estimated_minutes", -5, "estimated_minutes -5 is negative, which no command gives: kept"),
+        (
+            "assignee",
+            "a\nb",
+            'assignee "a\\nb" has line breaks or other control characters, which no command gives: kept',
+        ),
+    ],
+)
+def test_what_is_shown_as_it_stands_is_odd_if_no_command_gives_it(name: str, value: Any, words: str) -> None:
+    assert register_oddity(name, value) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("title", " x "), ("estimated_minutes", 0), ("compaction_level", -1), ("assignee", "a\xa0b"), ("owner", "a\nb")],
+)
+def test_what_a_command_could_give_is_not_odd(name: str, value: Any) -> None:
+    assert register_oddity(name, value) == ""
+
+
+def test_a_status_and_a_type_that_are_none_of_the_projects_say_what_adds_them() -> None:
+    told = unknown_oddity("status", "waiting", "status.custom")
+    assert told == 'status "waiting" is none of the project\'s: kept; `moot config set status.custom` adds your own'
+
+
+def test_elements_that_no_command_makes_are_odd() -> None:
+    assert label_oddity(2, "a\x01") == (
+        'label 2 "a\\u0001" has line breaks or other control characters, which no command gives: kept'
+    )
+    assert edge_oddity("bd-1", "bd-1", "blocks") == (
+        'depends on itself ("blocks"), which no command gives: kept, blocks nothing'
+    )
+    assert comment_oddity(3, "\n ") == "comment 3 is empty, which no command gives: kept"
+
+
+def test_other_elements_are_not() -> None:
+    assert (label_oddity(1, "a\xa0b"), edge_oddity("bd-1", "bd-2", "blocks"), comment_oddity(1, " c")) == ("", "", "")

@@ -26,9 +26,9 @@ PLAIN: dict[str, Any] = {
 
 odd_values = st.sampled_from(
     [
-        None, "", 0, 1, 5, 2**64, True, False, 1.5, "é" * 64, "x" * 256, "x" * 501, "x" * SHORTS_CHARS, "tombstone",
-        "closed", NOON, "2025-02-29T12:00:00Z", "\ud800", [], ["red"], {"a": 1},
-        [{"depends_on_id": "bd-2", "type": "blocks"}], "x" * (limits.TEXT_BYTES + 1),
+        None, "", " ", "a\nb", "waiting", "bug", [{"text": ""}], -1, 0, 1, 5, 2**64, True, False, 1.5,
+        "é" * 64, "x" * 256, "x" * 501, "x" * SHORTS_CHARS, "tombstone", "closed", NOON, "2025-02-29T12:00:00Z",
+        "\ud800", [], ["red"], {"a": 1}, [{"depends_on_id": "bd-2", "type": "blocks"}], "x" * (limits.TEXT_BYTES + 1),
     ]
 )  # fmt: skip
 names = st.sampled_from(
@@ -89,12 +89,24 @@ def test_what_is_no_issue_is_what_its_ordinary_reading_says() -> None:
         ("title", 1, False), ("priority", 5, False), ("pinned", False, False), ("status", "tombstone", False),
         ("closed_at", NOON, False), ("created_at", "2025-02-29T12:00:00Z", False), ("created_at", 0, False),
         ("close_reason", "x" * SHORTS_CHARS, False), ("labels", ["red"], False), ("x", "unknown", False),
+        ("title", " \n", False), ("title", " x ", True), ("assignee", "a\nb", False), ("owner", "a\nb", True),
+        ("estimated_minutes", -1, False), ("estimated_minutes", 0, True), ("estimated_minutes", 2**64, False),
+        ("estimated_minutes", True, False), ("compaction_level", -1, True), ("status", "waiting", False),
+        ("status", "hooked", True), ("issue_type", "wisp", False), ("issue_type", "epic", True), ("status", [], False),
         ("project", "mt", False), ("deleted_by", "alice", False), ("id", "b d", False),
     ],
 )  # fmt: skip
 def test_a_line_is_plain_if_nothing_about_it_is_in_doubt(name: str, value: Any, *, is_plain: bool) -> None:
     assert means_the_same(packed(PLAIN))
     assert means_the_same(packed(PLAIN | {name: value})) is is_plain
+
+
+def test_a_closed_line_says_when_and_many_long_fields_stand_in_several_events() -> None:
+    assert means_the_same(packed(PLAIN | {"status": "closed", "closed_at": NOON}))
+    assert not means_the_same(packed(PLAIN | {"closed_at": NOON}))
+    long = dict.fromkeys(("close_reason", "external_ref"), "x" * (SHORTS_CHARS // 2))
+    assert not means_the_same(packed(PLAIN | long))
+    assert means_the_same(packed(PLAIN | {"close_reason": long["close_reason"]}))
 
 
 def test_few_and_short_sets_of_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,14 +102,14 @@ def some(
     return st.fixed_dictionaries(required, optional=optional)
 
 
-edges = some({"depends_on_id": ids, "type": st.sampled_from(["blocks", "parent-child", "odd one"])}, {
+edges = some({"depends_on_id": ids | st.just("bd-1"), "type": st.sampled_from(["blocks", "parent-child", "odd one"])}, {
     "created_at": times | odd, "created_by": names | odd, "metadata": st.just("{}") | odd, "thread_id": odd,
 })  # fmt: skip
 comments = some({"text": texts}, {
     "id": st.integers(0, 9) | names | odd, "author": names | odd, "created_at": times | odd, "edited": odd,
 })  # fmt: skip
 REQUIRED: dict[str, st.SearchStrategy[Any]] = {
-    "id": st.just("bd-1"), "title": texts | odd | st.sampled_from(["é" * 501, "é" * 500 + "x"]),
+    "id": st.just("bd-1"), "title": texts | odd | st.sampled_from(["  ", "é" * 501, "é" * 500 + "x"]),
     "status": st.sampled_from(["open", "closed", "tombstone", "odd"]) | odd,
     "priority": st.integers(0, 4) | odd, "issue_type": names | odd, "created_at": times | odd,
     "updated_at": times | odd,
@@ -124,7 +124,8 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(
         ["deleted_by", "delete_reason", "original_type", "project", "edges", "deleted", "extra"], texts | odd
     ),
-    "labels": st.lists(texts.filter(bool), max_size=4) | odd.filter(lambda value: not isinstance(value, list)),
+    "labels": st.lists(texts.filter(bool) | st.sampled_from(["a\x01", "a\nb"]), max_size=4)
+    | odd.filter(lambda value: not isinstance(value, list)),
     "dependencies": st.lists(edges, max_size=4, unique_by=lambda edge: (edge["depends_on_id"], edge["type"])),
     "comments": st.lists(comments, max_size=3),
     "metadata": st.dictionaries(texts, odd, max_size=4) | odd,

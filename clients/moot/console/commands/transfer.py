@@ -18,6 +18,7 @@ from moot.console.command import Command, Context
 from moot.console.context import carry_out, chunks_of, need_project, note, own_projects
 from moot.console.integrity import CLOSED, SURE, leftovers
 from moot.console.json_lines import LINE_BYTES, CountedLines, no_document, split_lines
+from moot.console.problem_lines import problem_lines
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
@@ -41,8 +42,6 @@ MEMORIES_AT_ONCE: Final = 200
 """Memories that are kept in one transaction."""
 _MEMORY: Final = b'"memory"'
 _TOMBSTONE: Final = f'"{TOMBSTONE}"'
-PROBLEMS_SHOWN: Final = 50
-"""Problems printed one by one at most; `--json` holds all."""
 _MERGE: Final = "both sides of the merge were offered; of an issue that stands in both, the upper line was taken"
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
 _EDIT_COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
@@ -376,12 +375,8 @@ def _tell(context: Context, tally: _Tally, path: str) -> None:
     since = context.arguments.since
     changes = "" if since is None else f"what changed since {neutralise(_name(since))} "
     note(context, f"{done} {changes}from {source}: {counts} of {several(tally.lines, 'line')}")
-    for problem in tally.problems[:PROBLEMS_SHOWN]:
-        where = "base line" if problem.get("base") else "line"
-        about = f" {neutralise(str(problem['id']))}" if problem.get("id") else ""
-        context.terminal.err(f"  {where} {problem['line']}{about}: {neutralise(str(problem['problem']))}\n")
-    if len(tally.problems) > PROBLEMS_SHOWN:
-        context.terminal.err(f"  and {len(tally.problems) - PROBLEMS_SHOWN:,} more; --json lists all\n")
+    for line in problem_lines(tally.problems):
+        context.terminal.err(f"{line}\n")
     if tally.elsewhere:
         told = f"{several(tally.elsewhere, 'issue')} of the file already in other projects of this town, and left there"
         see = "see `moot list --project all`"

@@ -1,25 +1,33 @@
-"""Taking in lines of a Beads file: new issues whole, known ones by what differs, everything odd reported by line."""
+"""Taking in lines of a Beads file: new issues whole, known ones by what differs, everything odd reported by line.
+
+Invariant: a line is reported as refused only if another might go in. What keeps this replica from writing at all is one
+error for all lines; then nothing of them is written.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.beads import ImportedIssue, LineProblem
-from moot_protocol.beads_odd import NO_TITLE
+from moot_protocol.beads_odd import NO_TITLE, unknown_oddity
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
-from moot_protocol.errors import MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.event import Draft, NewEntity, PlainDraft
-from moot_protocol.issue import project_of
+from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, project_of
 from moot_protocol.kinds import ISSUE
+from moot_protocol.settings import STATUSES, TYPES
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.reading import Issues
+from mootd.engine.issues.vocabulary import STATUS_KEY, TYPE_KEY, Vocabularies, Vocabulary
 from mootd.engine.record import Record
 from mootd.engine.unit import FLUSH_AFTER, Unit
 
 _DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
+_OF_A_LINE: Final = frozenset({Code.INVALID, Code.LIMIT})
+"""What events are refused for that say what they can't; all else keeps this replica from writing any."""
 
 
 class Parsed(NamedTuple):
@@ -76,13 +84,26 @@ class Importer:
         self._elsewhere = 0
         """Lines whose issues stand in other projects, and stay there."""
         self._problems: list[LineProblem] = []
+        self._vocabularies: dict[str, Vocabulary] = {}
+        """By project, once asked for."""
 
     def take(self, parsed: Parsed) -> dict[str, Any]:
-        """Write what is new; answers the counts and problems of an `import` request."""
+        """Write what is new; answers the counts and problems of an `import` request.
+
+        Raises:
+            MootError: this replica can't write here at all: it may only read, was retired, lacks its key, has a clock
+                far behind the log…
+        """
         self._problems = list(parsed.problems)
-        for start in range(0, len(parsed.issues), FLUSH_AFTER):
-            self._unit.flush()
-            self._take_piece(parsed.issues[start : start + FLUSH_AFTER])
+        try:
+            for start in range(0, len(parsed.issues), FLUSH_AFTER):
+                self._unit.flush()
+                self._take_piece(parsed.issues[start : start + FLUSH_AFTER])
+        except RefusedError as error:
+            if self._unit.arrival == self._unit.replica.arrival:
+                raise
+            # What was written has to be taken back, and of a refusal nobody expects that anything was.
+            raise MootError(error.message, code=error.code, hint=error.hint, retryable=error.retryable) from error
         counts = {name: self._counts[name] for name in ("created", "updated", "unchanged", "skipped")}
         problems = [problem.document() for problem in sorted(self._problems, key=lambda problem: problem.line)]
         return {**counts, "elsewhere": self._elsewhere, "problems": problems}
@@ -100,7 +121,7 @@ class Importer:
                     for writes in events:
                         append(self._unit, self._plane, Draft(ISSUE, imported.id, self._actor, writes))
             except MootError as error:
-                self._problems.append(LineProblem(imported.line, imported.id, error.message, is_refused=True))
+                self._problems.append(refused(imported, error))
                 outcome = "skipped"
             self._counts[outcome] += 1
 
@@ -111,7 +132,9 @@ class Importer:
     def _create(self, line: ImportedIssue | PlainLine, record: Record | None) -> str:
         events = events_for_new(line, self._project)
         if _lacks_title(line):
-            self._problems.append(LineProblem(line.line, line.id, NO_TITLE, is_kept=True))
+            self._tell(line, NO_TITLE)
+        if isinstance(line, ImportedIssue):
+            self._tell_unknown(line, self._project)
         if record is None:
             if not self._feed:
                 self._feed = self._unit.replica.own_feed(self._plane)
@@ -126,7 +149,8 @@ class Importer:
         issues = Issues(entities, self._plane)
         live = issues.live(record, texts=True)
         reading = issues.read(record, live=live)
-        self._elsewhere += project_of(live) != self._project
+        project = project_of(live)
+        self._elsewhere += project != self._project
         if reading.deleted is not None and imported.deleted is None:
             self._problems.append(LineProblem(imported.line, imported.id, _DELETED_HERE))
             return "skipped", []
@@ -134,8 +158,42 @@ class Importer:
             problem = f"older than what is here (changed {reading.updated_at})"
             self._problems.append(LineProblem(imported.line, imported.id, problem))
             return "skipped", []
+        self._tell_unknown(imported, project)
         events = differences(imported, live, reading, entities.dot_of(record))
         return ("updated" if events else "unchanged"), events
+
+    def _tell_unknown(self, line: ImportedIssue, project: str) -> None:
+        """Tell of a status and a type that are none of the issue's project. A plain line has none such."""
+        get = line.registers.get
+        status, issue_type = get("status", DEFAULT_STATUS), get("issue_type", DEFAULT_TYPE)
+        if (status in STATUSES and issue_type in TYPES) or line.deleted is not None:
+            return
+        own = self._own(project)
+        if status not in STATUSES and status not in own.statuses:
+            self._tell(line, unknown_oddity("status", status, STATUS_KEY))
+        if issue_type not in TYPES and issue_type not in own.types:
+            self._tell(line, unknown_oddity("issue_type", issue_type, TYPE_KEY))
+
+    def _own(self, project: str) -> Vocabulary:
+        """The statuses and types that a project has of its own."""
+        if project not in self._vocabularies:
+            found = Vocabularies(self._unit.entities(), self._unit.replica.settings_plane)
+            self._vocabularies[project] = found.of(self._plane, project)
+        return self._vocabularies[project]
+
+    def _tell(self, line: ImportedIssue | PlainLine, oddity: str) -> None:
+        self._problems.append(LineProblem(line.line, line.id, oddity, is_kept=True))
+
+
+def refused(line: ImportedIssue | PlainLine, error: MootError) -> LineProblem:
+    """The problem of a line that was refused.
+
+    Raises:
+        RefusedError: the error, if it isn't the line's: no other line would go in either.
+    """
+    if isinstance(error, RefusedError) and error.code not in _OF_A_LINE:
+        raise error
+    return LineProblem(line.line, line.id, error.message, is_refused=True)
 
 
 def _lacks_title(line: ImportedIssue | PlainLine) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from moot.console import exits
 from moot.console.commands import transfer
 from moot.console.json_lines import split_lines
 from moot_protocol.beads import CONFLICT_MARKER
@@ -113,6 +114,12 @@ def test_what_fails_on_the_way_says_how_much_is_in(hint: str, monkeypatch: pytes
     assert "lines are in" not in run_console("import -", {"import": full()}, stdin=[b"{}\n" * 7]).err
     dry = {"import": in_turn(DONE, full())}
     assert "lines are in" not in run_console("import - --dry-run", dry, stdin=[b"{}\n" * 7]).err
+
+
+def test_where_nothing_can_be_written_the_import_is_one_refusal() -> None:
+    denied = RefusedError("this replica may only read here", code=Code.DENIED)
+    ran = run_console("import -", {"import": denied}, stdin=[b"{}\n" * 7])
+    assert (ran.code, ran.out, ran.err) == (exits.DENIED, "", "Error: this replica may only read here\n")
 
 
 @pytest.mark.parametrize("argv", ["import f", "import --since b f"])

@@ -6,13 +6,19 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.event import NewEntity
+from moot_protocol.kinds import Role
+from moot_protocol.memory_requests import SetSetting
 from moot_protocol.requests import Delete
 from moot_protocol.transfer_requests import Export
 from moot_testkit.engine import PROJECT, Desk, counts
+from mootd.engine.cycles import WAITING
 from mootd.engine.issues import importing
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.row_check import RowCheck
+from mootd.engine.unit import Unit
 
 EXCERPT = Path(__file__).parents[3] / "data" / "beads-excerpt.jsonl"
 OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
@@ -193,6 +199,113 @@ def test_a_line_without_a_title_is_told_where_it_makes_an_issue_and_only_there(d
     ]
     assert problems(take(desk, *bare)) == [(1, "mt-1"), (2, "mt-2")]
     assert problems(take(desk, *bare)) == []
+
+
+def test_a_status_and_a_type_are_told_unless_the_project_has_them(desk: Desk) -> None:
+    given = [
+        line("mt-1", status="waiting", issue_type="wisp"),
+        line("mt-2", status="hooked", issue_type="epic"),
+        line("mt-3", status="tombstone", issue_type="wisp"),
+        line("mt-4", status="waiting", labels=["red"]),
+    ]
+    for _ in range(2):
+        answer = take(desk, *given)
+        assert problems(answer) == [(1, "mt-1"), (1, "mt-1"), (4, "mt-4")]
+        assert all(problem["kept"] for problem in answer["problems"])
+    desk.do(SetSetting(actor="alice", project=PROJECT, key="status.custom", value="waiting:wip"))
+    answer = take(desk, *given)
+    assert [problem["problem"].split(":")[0] for problem in answer["problems"]] == [
+        'issue_type "wisp" is none of the project\'s'
+    ]
+    desk.do(SetSetting(actor="alice", project=PROJECT, key="types.custom", value="wisp"))
+    assert take(desk, *given)["problems"] == []
+    assert {name: document["status"] for name, document in exported(desk).items()} == {
+        "mt-1": "waiting", "mt-2": "hooked", "mt-3": "tombstone", "mt-4": "waiting"
+    }  # fmt: skip
+
+
+def test_of_an_issue_that_another_project_has_its_own_statuses_count(desk: Desk) -> None:
+    desk.do(SetSetting(actor="alice", project="other", key="status.custom", value="waiting"))
+    with desk.replica.transaction() as unit:
+        importer = Importer(unit, desk.replica.ledger.number, "other", "carol")
+        assert importer.take(parse([line("ot-1", status="waiting")], 1, FirstLines()))["problems"] == []
+    answer = take(desk, line("ot-1", status="waiting"), line("mt-1", status="waiting"))
+    assert problems(answer) == [(2, "mt-1")]
+
+
+def test_what_no_command_gives_comes_out_as_it_went_in(desk: Desk) -> None:
+    given = {
+        "id": "mt-1", "title": " ", "status": "waiting", "priority": 2, "issue_type": "wisp", "assignee": "a\nb",
+        "estimated_minutes": -5, "created_at": OLD, "updated_at": OLD, "labels": ["a\x01", "b"],
+        "dependencies": [{"issue_id": "mt-1", "depends_on_id": "mt-1", "type": "blocks", "created_at": OLD}],
+        "comments": [{"id": 1, "issue_id": "mt-1", "author": "bob", "text": "", "created_at": OLD}],
+    }  # fmt: skip
+    answer = take(desk, json.dumps(given).encode())
+    assert len(answer["problems"]) == 8
+    assert exported(desk) == {"mt-1": given}
+    assert counts(take(desk, json.dumps(given).encode())) == {"unchanged": 1}
+
+
+@pytest.mark.parametrize("kind", sorted({*WAITING, "related"}))
+def test_a_dependency_of_an_issue_on_itself_blocks_nothing_as_is_told(desk: Desk, kind: str) -> None:
+    answer = take(desk, line("mt-1", dependencies=[{"depends_on_id": "mt-1", "type": kind}]))
+    assert answer["problems"][0]["problem"].endswith("kept, blocks nothing")
+    assert (desk.ready(), desk.blocked()) == (["mt-1"], [])
+
+
+# -- Where nothing can be written --------------------------------------------------------------------------------
+def refusal_of(desk: Desk, *lines: bytes) -> MootError:
+    """The one error of an import that writes nothing."""
+    before = desk.tables()
+    with pytest.raises(MootError) as raised:
+        take(desk, *lines)
+    assert desk.tables() == before
+    return raised.value
+
+
+def test_a_replica_that_may_only_read_refuses_an_import_as_a_whole(desk: Desk) -> None:
+    take(desk, line("mt-1"))
+    reader = Desk("reader").join(desk, Role.READER)
+    assert counts(take(reader, line("mt-1"))) == {"unchanged": 1}
+    for lines in ([line("mt-2"), line("mt-3")], [line("mt-1"), line("mt-1", title="New"), line("mt-2")]):
+        error = refusal_of(reader, *lines)
+        assert isinstance(error, RefusedError)
+        assert error.code is Code.DENIED
+        assert "may only read" in error.message
+    assert refusal_of(reader, line("mt-1", title="New")).code is Code.DENIED
+
+
+@pytest.mark.parametrize("code", [Code.DENIED, Code.NOT_READY, Code.CLOCK_AHEAD, Code.NOT_FOUND, Code.STORE_FULL])
+def test_what_is_no_lines_fault_is_one_error_and_takes_back_what_was_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, code: Code
+) -> None:
+    fail_at(monkeypatch, "mt-2", RefusedError("no key", code=code, hint="restore it"))
+    # A refusal says that nothing was written before it, so this is none.
+    error = refusal_of(desk, line("mt-1"), line("mt-2"), line("mt-3"))
+    assert (type(error), error.code, error.message, error.hint) == (MootError, code, "no key", "restore it")
+    assert type(refusal_of(desk, line("mt-2"), line("mt-3"))) is RefusedError
+
+
+@pytest.mark.parametrize("code", [Code.INVALID, Code.LIMIT])
+def test_what_a_line_alone_is_refused_for_is_told_by_it_and_the_rest_goes_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, code: Code
+) -> None:
+    fail_at(monkeypatch, "mt-2", RefusedError("too much", code=code))
+    answer = take(desk, line("mt-1"), line("mt-2"), line("mt-3"))
+    assert counts(answer) == {"created": 2, "skipped": 1}
+    assert answer["problems"] == [{"line": 2, "id": "mt-2", "problem": "too much", "refused": True}]
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, error: RefusedError) -> None:
+    """Let whoever writes a new issue fail."""
+    append_new = Unit.append_new
+
+    def failing(unit: Unit, feed: int, entity: NewEntity) -> None:
+        if entity.entity == name:
+            raise error
+        append_new(unit, feed, entity)
+
+    monkeypatch.setattr(Unit, "append_new", failing)
 
 
 # -- Lines of known issues ---------------------------------------------------------------------------------------
