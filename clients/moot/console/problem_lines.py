@@ -3,7 +3,7 @@
 Invariant: a line that went in not at all, or not whole, is always named by its number, as long as so many are shown.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from moot.console.amounts import several
@@ -13,14 +13,18 @@ PROBLEMS_SHOWN: Final = 50
 """Problems printed one by one at most; `--json` holds all."""
 
 
-def problem_lines(problems: Iterable[dict[str, Any]]) -> Iterator[str]:
+def problem_lines(
+    problems: Iterable[Mapping[str, Any]], shown: int = PROBLEMS_SHOWN, rest: str = "--json lists all"
+) -> Iterator[str]:
     """Lines that tell of problems.
 
     Args:
         problems: as an answer to `import` lists them, in the order in which they are to be told. Nothing is lost by
             those that are `kept`: of several that say the same the first is told, with how many lines are like it.
+        shown: how many are told at most.
+        rest: where the others are told.
     """
-    told: list[dict[str, Any]] = []
+    told: list[Mapping[str, Any]] = []
     alike: dict[tuple[bool, str], int] = {}
     for problem in problems:
         name = bool(problem.get("base")), str(problem["problem"])
@@ -30,12 +34,12 @@ def problem_lines(problems: Iterable[dict[str, Any]]) -> Iterator[str]:
         if problem.get("kept"):
             alike[name] = 0
         told.append(problem)
-    for problem in told[:PROBLEMS_SHOWN]:
+    for problem in told[:shown]:
         name = bool(problem.get("base")), str(problem["problem"])
         where = "base line" if name[0] else "line"
         about = f" {neutralise(str(problem['id']))}" if problem.get("id") else ""
         others = alike.get(name, 0)
         also = f" (and {several(others, 'other line')})" if others else ""
         yield f"  {where} {problem['line']}{about}: {neutralise(name[1])}{also}"
-    if len(told) > PROBLEMS_SHOWN:
-        yield f"  and {len(told) - PROBLEMS_SHOWN:,} more; --json lists all"
+    if len(told) > shown:
+        yield f"  and {len(told) - shown:,} more; {rest}"

@@ -5,7 +5,7 @@ What is done to the file the daemon does: it has to be able to when no command r
 
 import posixpath
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from moot.console import documents, exits, when
@@ -13,6 +13,7 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
 from moot.console.context import answer, is_trial, need_project, note
+from moot.console.problem_lines import problem_lines
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.mirror_requests import FILES, MirrorOff, MirrorOn, MirrorResume, Mirrors, MirrorSync
@@ -138,6 +139,10 @@ def mirror_lines(mirror: dict[str, Any], now_ms: int) -> Iterator[str]:
         yield "  it is looked at every second, since nobody tells of its changes"
 
 
+def _problem_lines(mirror: Mapping[str, Any]) -> Iterator[str]:
+    return problem_lines(mirror["problems"], PROBLEMS_SHOWN, "`moot import --dry-run` lists all")
+
+
 def _behind_lines(mirror: Mapping[str, Any]) -> Iterator[str]:
     """What a file lacks that is an earlier version."""
     if mirror["behind"]:
@@ -218,18 +223,10 @@ def adopted_lines(context: Context, mirror: dict[str, Any]) -> Iterator[str]:
     for other, count in mirror.get("other_projects", {}).items():
         belong, stay = ("belongs", "stays") if count == 1 else ("belong", "stay")
         yield f"  {count:,} of its issues {belong} to project {neutralise(other)}, and {stay} there"
-    yield from _problem_lines(mirror["problems"])
+    yield from _problem_lines(mirror)
     yield from _behind_lines(mirror)
     yield "  To let git merge it by field instead of by line:"
     yield from (f"    {line}" for line in DRIVER)
-
-
-def _problem_lines(problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for problem in problems[:PROBLEMS_SHOWN]:
-        about = f" {neutralise(str(problem['id']))}" if problem.get("id") else ""
-        yield f"  line {problem['line']}{about}: {neutralise(str(problem['problem']))}"
-    if len(problems) > PROBLEMS_SHOWN:
-        yield f"  and {len(problems) - PROBLEMS_SHOWN:,} more; `moot import --dry-run` lists all"
 
 
 # -- mirror off, sync, resume ------------------------------------------------------------------------------------
@@ -270,7 +267,7 @@ def _foretold(context: Context, mirror: dict[str, Any]) -> int:
         return exits.CONFLICT
     counts = ", ".join(f"{mirror[name]:,} {name}" for name in ("created", "updated", "deleted"))
     writes = "it would be written anew" if mirror["writes"] else "it would stay as it is"
-    answer(context, mirror, [f"{neutralise(_path(mirror))}: {counts}; {writes}", *_problem_lines(mirror["problems"])])
+    answer(context, mirror, [f"{neutralise(_path(mirror))}: {counts}; {writes}", *_problem_lines(mirror)])
     return exits.OK
 
 
