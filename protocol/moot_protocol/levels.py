@@ -353,9 +353,10 @@ class _Evaluation:
             return RECOVERY_NAME
         if town == self._genesis.town:
             charters = (self._charters[self._genesis.recovery].reading, reading)
-            return next((each.admissions[town].name for each in charters if town in each.admissions), "")
-        given = (each.name for each in sorted(admitted) if each.name not in ("", key_text(town)))
-        return next(given, self._own_name(town))
+            names = [each.admissions[town].name for each in charters if town in each.admissions]
+        else:
+            names = [*(each.name for each in sorted(admitted)), self._own_name(town)]
+        return next((name for name in names if name not in ("", key_text(town))), "")
 
     def _own_name(self, town: bytes) -> str:
         openings = self._openings.get(town)

@@ -58,6 +58,15 @@ def test_the_founder_is_called_what_its_own_charter_admits_it_as() -> None:
     assert settled(founder).towns[founder.key.public][:3] == (founder.key.public, "town", Role.ADMIN)
 
 
+@pytest.mark.parametrize("known", ["", "town"])
+def test_the_founder_s_key_is_no_name_whoever_admits_it_as_that(known: str) -> None:
+    founder = Town()
+    own, paper = founder.key.public, Guest(founder, "paper", key=founder.recovery)
+    paper.charter.write(admission_draft(own, Admission(key_text(own), Role.ADMIN), "admin"))
+    founder.charter.write(admission_draft(own, Admission(known or key_text(own), Role.ADMIN), "admin"))
+    assert standing(founder, founder, paper).name == known
+
+
 # -- Admissions ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("role", Role)
 def test_an_admin_lets_in_a_town_with_a_role_and_its_replicas_count(role: Role) -> None:

@@ -162,12 +162,14 @@ class Chain:
     def __init__(self, reader: Reader, replica: State) -> None:
         self._reader = reader
         self._log = Entities(reader, replica.views_of(reader), _nobody, replica.feed_number).log
-        planes = set(_operational(replica.planes))
+        planes = {number: replica.planes[number].id for number in _operational(replica.planes)}
         # As this snapshot has them: the replica's memory may be a commit ahead.
         rows = reader.scan(Table.META, layout.FEEDS, layout.after(layout.FEEDS))
         feeds = [(int.from_bytes(key[len(layout.FEEDS) :], "big"), decode_feed(value)) for key, value in rows]
         self.feeds = [(number, row) for number, row in feeds if row.plane in planes and row.kind != CHARTER and row.n]
         """(number, row) of each, in the order in which the machine took its keys."""
+        self._planes = planes
+        """Number → id of the planes that they stand on."""
 
     def head(self) -> tuple[bytes, int]:
         """(id, last number) of the batch that the newest feed ends with; zeros where there is none."""
@@ -221,6 +223,8 @@ class Chain:
             wrong.append("its signature doesn't fit")
         if (header.author, header.first, header.count) != (row.author, first, batch.accepted):
             wrong.append("its header is another batch's")
+        if header.plane != self._planes[row.plane]:
+            wrong.append("it is of another plane")
         if merkle.root([each.event.leaf for each in events]) != header.root:
             wrong.append("its events are not those that were signed")
         if [(each.feed, each.event.n) for each in events] != [(number, first + i) for i in range(batch.accepted)]:

@@ -5,7 +5,7 @@ back finds them in the record, and what it claims from then on counts as ever.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
 from moot_protocol.claim_requests import Unclaim
@@ -23,6 +23,9 @@ from mootd.engine.planes import issue_planes
 from mootd.engine.towns import is_called, name_of
 from mootd.engine.unit import Unit
 
+_KEY_SHOWN: Final = 12
+"""Characters of a key that tell it from others."""
+
 
 class Claimed(NamedTuple):
     """An open issue that somebody claimed on one of the machines."""
@@ -33,7 +36,7 @@ class Claimed(NamedTuple):
 
 
 def machines_meant(unit: Unit, typed: str) -> set[bytes]:
-    """The replicas that are meant: one by its key, or those of a town by its name or key.
+    """The replicas that are meant: one by its key, or those of a town by its name or key; of a key its beginning does.
 
     Raises:
         RefusedError: `not_found`, `ambiguous`; `conflict` where this machine is among them.
@@ -49,7 +52,15 @@ def machines_meant(unit: Unit, typed: str) -> set[bytes]:
             if key_begins(town, typed) or is_called(town, {name_of(unit, plane, town)} - {""}, typed):
                 towns.setdefault(town, set()).add(author)
     if len(machines) + len(towns) > 1:
-        raise RefusedError(f"{typed} may mean several machines or towns", code=Code.AMBIGUOUS, hint="say more of it")
+        several = f"{typed} may mean several machines or towns"
+        keys = ", ".join(key[:_KEY_SHOWN] for key in sorted(map(key_text, {*machines, *towns})))
+        raise RefusedError(
+            f"{several}: {keys}",
+            code=Code.AMBIGUOUS,
+            # A town that changed its key is two, of one name.
+            hint="name it by its key, or by as much of that as no other has",
+            discreet=several,
+        )
     found = machines or {author for authors in towns.values() for author in authors}
     if not found:
         raise RefusedError(

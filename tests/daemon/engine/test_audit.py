@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from msgspec import structs
 
+from moot_protocol.codec import encode
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import AUDIT
 from moot_protocol.limits import AUDIT_DETAIL_CHARS
@@ -12,7 +13,7 @@ from moot_testkit.engine import START_MS, Desk
 from mootd.engine import audit, layout
 from mootd.engine.audit import Chain, Entry, Place, Stretch, note
 from mootd.engine.editor import Editor
-from mootd.engine.log import pack_event, unpack_batch
+from mootd.engine.log import decode_feed, pack_event, unpack_batch
 from mootd.engine.rotating import rotate_town
 from mootd.store.port import Table
 
@@ -186,6 +187,14 @@ def test_an_event_that_is_told_as_another_feeds_is_noticed(desk: Desk) -> None:
     for number, n in ((stored.feed + 1, stored.event.n), (stored.feed, stored.event.n + 1)):
         desk.put(Table.EVENTS, key, pack_event(stored.previous, number, structs.replace(stored.event, n=n)))
         assert problems(desk) == ["its events are another's, or out of order"]
+
+
+def test_batches_of_another_plane_in_the_place_of_the_records_are_noticed(desk: Desk) -> None:
+    issues = desk.replica.own_feed(desk.replica.ledger.number)
+    for key, plane in ((issues, operational(desk)), (feed(desk), desk.replica.ledger.number)):
+        row = decode_feed(desk.rows(Table.META)[layout.feed_key(key)])
+        desk.put(Table.META, layout.feed_key(key), encode(structs.replace(row, plane=plane)))
+    assert set(problems(desk)) == {"it is of another plane"}
 
 
 def test_a_machine_that_took_another_key_goes_on_with_a_feed_whose_head_is_the_chain_s(desk: Desk) -> None:

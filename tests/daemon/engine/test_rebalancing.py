@@ -1,14 +1,22 @@
 """Taking the claims of machines that are gone: theirs and no others, all or none, by ordinary updates."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.ids import key_text
+from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
+from moot_protocol.kinds import Role
 from moot_protocol.lease_requests import Rebalance
 from moot_protocol.requests import Close
 from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.federating import federation, meet, town_key, write
+from moot_testkit.refusals import refusal
+from moot_testkit.town import Member
+from mootd.engine.rebalancing import machines_meant
+from mootd.engine.rotating import rotate_town
+from mootd.engine.towns import keep_name
 from mootd.store.port import Table
 
 
@@ -75,3 +83,30 @@ def test_a_town_means_all_its_machines_and_this_one_is_never_gone(town: tuple[De
         ada.do(Rebalance(actor="alice", source="nobody"))
     assert nobody.value.code is Code.NOT_FOUND
     assert bob.replica.id != ada.replica.id
+
+
+# -- Who is meant ------------------------------------------------------------------------------------------------
+def meant(member: Member, typed: str) -> set[bytes]:
+    return member.commit(lambda unit: machines_meant(unit, typed))
+
+
+def test_a_town_that_changed_its_key_is_meant_by_the_beginning_of_either_and_a_refusal_of_its_name_tells_both() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    one.commit(partial(keep_name, town=town_key(two), name="river"))
+    write(two, plane, "before")
+    meet(plane, one, two)
+    old, old_machine = key_text(town_key(two)), two.id
+    two.commit(rotate_town)
+    write(two, plane, "after")
+    meet(plane, one, two)
+    new = key_text(town_key(two))
+    one.commit(partial(keep_name, town=town_key(two), name="river"))
+    error = refusal(partial(meant, one, "river"))
+    assert error.code is Code.AMBIGUOUS
+    shown = sorted([old[:12], new[:12]])
+    assert error.message == f"river may mean several machines or towns: {', '.join(shown)}"
+    assert (error.hint or "").startswith("name it by its key")
+    assert error.discreet == "river may mean several machines or towns"
+    for typed in (old[:12], old[:KEY_BEGINNING_CHARS], f"river {old[:KEY_BEGINNING_CHARS]}"):
+        assert meant(one, typed) == {old_machine}
+    assert meant(one, new[:12]) == {two.id}

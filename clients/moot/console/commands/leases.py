@@ -8,7 +8,7 @@ from moot.console import exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context, no_arguments
-from moot.console.confirm import confirmed
+from moot.console.confirm import UNCHANGED, confirmed, nothing_to_do
 from moot.console.context import answer, answer_list, note
 from moot.console.exchange_lines import KEY_SHOWN, table
 from moot.console.style import Style, style_of
@@ -16,6 +16,8 @@ from moot_protocol.lease_requests import AcquireLease, Leases, PromoteTown, Reba
 from moot_protocol.limits import LEASE_MS
 
 _MINUTE_MS: Final = 60_000
+_HELD: Final = frozenset({"held", "ending"})
+"""States of a lease that has a holder."""
 
 
 # -- lease -------------------------------------------------------------------------------------------------------
@@ -77,7 +79,13 @@ def _release_arguments(parser: ArgumentParser) -> None:
 def _release(context: Context) -> int:
     given = context.arguments
     lease = context.api.call(ReleaseLease(actor=context.actor, name=given.name, epoch=given.epoch))
-    answer(context, lease, [confirmed(context, f"This machine no longer holds {lines.text_of(lease, 'name')}")])
+    name = lines.text_of(lease, "name")
+    if lease["is_here"] and lease["epoch"] == given.epoch:
+        answer(context, lease, [confirmed(context, f"This machine no longer holds {name}")])
+        return exits.OK
+    is_held = lease["is_here"] and lease["state"] in _HELD
+    told = f"holds {name} under epoch {lease['epoch']}, not {given.epoch}" if is_held else f"doesn't hold {name}"
+    answer(context, lease | {UNCHANGED: True}, [nothing_to_do(f"this machine {told}")])
     return exits.OK
 
 
@@ -109,7 +117,11 @@ def _promoted(context: Context, done: dict[str, Any]) -> Iterator[str]:
 # -- town rebalance ----------------------------------------------------------------------------------------------
 def _rebalance_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--from", required=True, dest="source", metavar="REPLICA|TOWN", help="the machine that is gone, or the town"
+        "--from",
+        required=True,
+        dest="source",
+        metavar="REPLICA|TOWN",
+        help="the machine that is gone, or the town: its key or the beginning of that, or a town's name",
     )
     parser.add_argument("--to", default="", metavar="ACTOR", help="who gets the issues; else nobody holds them")
     parser.add_argument("--dry-run", action="store_true", help="only say which they are")

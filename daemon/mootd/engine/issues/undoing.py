@@ -9,11 +9,13 @@ A *write* is what one command did: events of one actor with successive numbers a
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
+from moot_protocol import json_text
 from moot_protocol.action_requests import Undo
 from moot_protocol.clock import to_ms
 from moot_protocol.deletion import DELETED, deletion, is_deletion
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Change
+from moot_protocol.issue import SHAPES, STOOD_FOR, Shape, stand_in
 from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.policies import is_empty
 from moot_protocol.register import MISSING
@@ -213,12 +215,41 @@ class _Undoing:
             self._refuse(key, self._stored(others[-1]) if others else None)
         now = self.editor.entities.load(live[0], key)[0]
         before = self._before(written[0])
-        then = before[-1][0] if before else ""
+        then = before[-1][0] if before else _absent(key)
         if key == DELETED:
             yield from self._deletion(now, then)
             return
-        self.editor.set(key, then)
+        entries = self._extra(key) if key in STOOD_FOR else []
+        odd = before and self._is_stood_for(key, *before[-1], entries)
+        self.editor.set(key, then, anew=bool(entries))  # also what is shown: it may be meant, or stand for what is odd
+        if odd:
+            for group, entry in entries:
+                self.editor.add("extra", entry, over=[group])  # by itself it would be older than what stands for it
+            then = json_text.from_text(entries[-1][1][1])
         yield now, None if is_empty(then) else then
+
+    def _extra(self, name: str) -> list[tuple[Group, Any]]:
+        """The live entries of `extra` under a name, the one written last at the end."""
+        found = [
+            (group, value)
+            for group, value in self.editor.elements("extra")
+            if isinstance(value, list) and len(value) == 2 and value[0] == name and isinstance(value[1], str)
+        ]
+        return sorted(found, key=lambda each: self._hlc(each[0]))
+
+    def _is_stood_for(self, key: str, then: Any, write: StoredEvent, entries: Sequence[tuple[Group, Any]]) -> bool:
+        """Whether what a register had stood for an odd value of a file (`issue.py`), that the undone write left."""
+        if not entries or any((group.feed, group.n) in self._names for group, _ in entries):
+            return False
+        group, (_, text) = entries[-1]
+        try:
+            is_meant = stand_in(key, json_text.from_text(text)) == then
+        except ValueError:
+            return False
+        return is_meant and self._hlc(group) >= write.event.skeleton.hlc
+
+    def _hlc(self, group: Group) -> int:
+        return self._stored(group).event.skeleton.hlc
 
     def _deletion(self, now: Any, then: Any) -> Iterator[tuple[Any, Any]]:
         """Delete again, or take a deletion back; one that was only written anew stays."""
@@ -240,6 +271,8 @@ class _Undoing:
             group, value = live[name]
             before = self._before(each)
             if before and field_of(ISSUE, key).policy is Policy.KEYED:
+                if before[-1][0] == value:
+                    continue  # written anew by an undo, for the register that stands for it: it has another now
                 self.editor.add(key, before[-1][0], over=[group])
                 yield value, before[-1][0]
             else:
@@ -260,3 +293,8 @@ def _as_first_written(key: str, value: Any, earlier: StoredEvent) -> Any:
     to, kind, at, by, *rest = value
     skeleton = earlier.event.skeleton
     return [to, kind, to_ms(skeleton.hlc) if at is None else at, skeleton.actor if by is None else by, *rest]
+
+
+def _absent(key: str) -> Any:
+    """What a register is given that had none: a priority that is empty text would be shown as one, nothing isn't."""
+    return None if SHAPES.get(key) is Shape.PRIORITY else ""

@@ -1,5 +1,6 @@
 """Undoing a write: what was there before is there again, by another write; and only where nobody has written since."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from moot_protocol.action_requests import SetState, Undo
 from moot_protocol.errors import Code, MootError
+from moot_protocol.kinds import ISSUE
 from moot_protocol.requests import (
     AddComment,
     Close,
@@ -19,8 +21,10 @@ from moot_protocol.requests import (
     Script,
     Undelete,
 )
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_protocol.transfer_requests import Export
+from moot_testkit.engine import Desk, exchange, imported, town_of
 from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
+from mootd.engine.editor import Editor
 from mootd.engine.record import pairs_of
 
 TOLD = {
@@ -167,6 +171,86 @@ def test_an_undo_tells_what_it_changes_and_can_be_tried(desk: Desk) -> None:
     ]
     assert answer["issues"][0]["title"] == "Before"
     assert desk.digest() == digest
+
+
+# -- What no command gives ---------------------------------------------------------------------------------------
+ODD: dict[str, dict[str, Any]] = {
+    "a priority that is text": {"priority": "high"},
+    "a priority out of range": {"priority": 9},
+    "a priority of nothing": {"priority": None},
+    "no priority": {},
+    "a title that is no text": {"title": 7},
+    "a title that is a list": {"title": ["x"]},
+    "a title of nothing": {"title": None},
+    "a title of too many characters": {"title": "x" * 600},
+    "both": {"priority": "high", "title": "x" * 600},
+}
+FILE_LINE: dict[str, Any] = {"id": "mt-odd", "title": "Odd"}
+
+
+def exported(desk: Desk, name: str = "mt-odd") -> dict[str, Any]:
+    """An issue's line as a file would have it, without what every write changes."""
+    every = map(json.loads, desk.ask(Export())["lines"])
+    line: dict[str, Any] = next(each for each in every if each["id"] == name)
+    del line["updated_at"]
+    return line
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_what_a_file_said_comes_back_though_no_command_gives_it(desk: Desk, what: str) -> None:
+    imported(desk, FILE_LINE | ODD[what])
+    before = exported(desk)
+    tick(desk)
+    desk.update("mt-odd", title="After", priority=1)
+    after = exported(desk)
+    assert (after["title"], after["priority"]) == ("After", 1)
+    for _ in range(2):
+        undo(desk)
+        assert exported(desk) == before
+        undo(desk)
+        assert exported(desk) == after
+
+
+def test_an_undo_tells_what_the_file_said(desk: Desk) -> None:
+    imported(desk, FILE_LINE | {"priority": "high"})
+    tick(desk)
+    desk.update("mt-odd", priority=1)
+    answer = undo(desk)
+    assert answer["changes"] == [{"id": "mt-odd", "field": "priority", "from": 1, "to": "high"}]
+    assert answer["issues"][0]["priority"] == 2
+
+
+@pytest.mark.parametrize("then", ["low", 9, 3, 2])
+def test_an_import_over_an_odd_value_is_undone_and_undone_again(desk: Desk, then: Any) -> None:
+    imported(desk, FILE_LINE | {"priority": "high"})
+    tick(desk)
+    imported(desk, FILE_LINE | {"priority": then})
+    assert exported(desk)["priority"] == then
+    for priority in ("high", then, "high"):
+        undo(desk, "importer", id="mt-odd")
+        assert exported(desk)["priority"] == priority
+
+
+def test_an_odd_value_that_was_given_up_before_does_not_come_back(desk: Desk) -> None:
+    imported(desk, FILE_LINE | {"priority": "high"})
+    for priority in (1, 2, 3):
+        tick(desk)
+        desk.update("mt-odd", priority=priority)
+    undo(desk)
+    assert exported(desk)["priority"] == 2
+
+
+@pytest.mark.parametrize("text", ["9", "{"])
+def test_an_entry_that_the_priority_did_not_stand_for_does_not_take_its_place(desk: Desk, text: str) -> None:
+    desk.create("mt-odd", priority=3)
+    with desk.replica.transaction() as unit:
+        editor = Editor(unit, desk.replica.ledger.number, ISSUE, "mt-odd", "mallory")
+        editor.set_entry("extra", "priority", text)
+        editor.save()
+    tick(desk)
+    desk.update("mt-odd", priority=1)
+    assert undo(desk)["changes"] == [{"id": "mt-odd", "field": "priority", "from": 1, "to": 3}]
+    assert exported(desk)["priority"] == 3
 
 
 # -- Which write -------------------------------------------------------------------------------------------------
