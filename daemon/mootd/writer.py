@@ -30,11 +30,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import structlog
 
-from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.limits import WRITER_QUEUE
 from mootd.edges.clock import SystemClock
 from mootd.ports import Clock
@@ -50,7 +50,6 @@ class Unit(Protocol):
 U = TypeVar("U", bound=Unit)
 R = TypeVar("R")
 
-_STORE_CODES: Final = frozenset({Code.STORE_FULL, Code.STORE_READ_ONLY, Code.STORE_LOCKED, Code.STORE_DAMAGED})
 
 
 class Commit(NamedTuple):
@@ -366,7 +365,7 @@ class Writer(Generic[U]):
 
 
 def _refused_before_writing(error: BaseException) -> bool:
-    return isinstance(error, RefusedError) and error.code not in _STORE_CODES
+    return isinstance(error, RefusedError) and error.code not in STORE_CODES
 
 
 def _presentable(error: BaseException) -> BaseException:

@@ -9,6 +9,7 @@ run what an error tells them to.
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class Code(StrEnum):
@@ -50,6 +51,10 @@ class Code(StrEnum):
     CANCELLED = "cancelled"
     BUSY = "busy"
     INTERNAL = "internal"
+
+
+STORE_CODES: Final = frozenset({Code.STORE_FULL, Code.STORE_READ_ONLY, Code.STORE_LOCKED, Code.STORE_DAMAGED})
+"""What a store is refused for: it may come in the middle of a write, where other refusals come before."""
 
 
 class MootError(Exception):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol import limits
+from moot_protocol import event, limits
 from moot_protocol.codec import decode_value, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import (
@@ -16,6 +16,7 @@ from moot_protocol.event import (
     Draft,
     Event,
     PlainDraft,
+    PlainShape,
     Write,
     build_event,
     decode_shaped,
@@ -239,6 +240,12 @@ def test_a_draft_of_values_is_held_to_the_same_rules(values: dict[str, Any]) -> 
         build_event(1, PlainDraft("issue", "mo-1", "alice", values), 1, SALT, {OWN: 0})
 
 
+@pytest.mark.parametrize("hlc", [0, -1, MAX + 1])
+def test_a_draft_of_values_has_a_time_that_has_an_encoding(hlc: int) -> None:
+    with pytest.raises(RefusedError, match="a time out of range"):
+        build_event(1, PlainDraft("issue", "mo-1", "alice", {"title": "T"}), hlc, SALT, {OWN: 0})
+
+
 @given(drafts(), st.integers(1, MAX), salts)
 def test_plain_keys_are_told_of_events_over_nothing_alone_however_often_their_shape_was_met(
     draft: Draft, hlc: int, salt: bytes
@@ -260,6 +267,19 @@ def test_what_is_wrong_with_a_skeleton_is_found_when_its_shape_is_known() -> Non
     assert refusal(forged_skeleton() + b"\0") is Code.BAD_STRUCTURE
     long_form = b"\xdc\x00\x06" + forged_skeleton()[1:]
     assert refusal(long_form) is Code.NOT_CANONICAL
+
+
+def test_of_shapes_only_so_many_are_remembered_and_none_that_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are the writer's choice: nobody must be able to make a reader keep megabytes of them."""
+    remembered: dict[bytes, PlainShape] = {}
+    monkeypatch.setattr(event, "_shapes", remembered)
+    long = [f"{number:064}" for number in range(limits.KEYS_PER_EVENT)]
+    assert decode_shaped(forged_skeleton(changes=[change(key) for key in long]), 1)[1] == tuple(long)
+    assert remembered == {}
+    for number in range(1000):
+        assert decode_shaped(forged_skeleton(changes=[change(f"k{number}")]), 1)[1] == (f"k{number}",)
+    assert len(remembered) == 256
+    assert sum(map(len, remembered)) < 256 * limits.KIB
 
 
 class TestDecodingASkeleton:

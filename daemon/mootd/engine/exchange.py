@@ -153,7 +153,7 @@ def take_in(commit: Committer, plane: SharedPlane, received: Sequence[bytes], al
     signed, malformed = list[Outline](), list[MalformedError]()
     for data in received:
         try:
-            signed.append(decode_signed(data))
+            signed.append(_signed_of(plane, data))
         except MalformedError as error:
             malformed.append(error)
     outcomes, ids = list[Outcome](), set[bytes]()
@@ -165,14 +165,24 @@ def take_in(commit: Committer, plane: SharedPlane, received: Sequence[bytes], al
     return Stored(outcomes, malformed, frozenset(ids))
 
 
-def _check_place(plane: SharedPlane, batch: Batch) -> None:
-    """See that a batch belongs to the plane that it came in for.
+def _signed_of(plane: SharedPlane, data: bytes) -> Outline:
+    """Verify a batch that came in for a plane.
 
     Raises:
-        MalformedError: `wrong_plane`: it is of another plane, or founds one that must not be shared.
+        MalformedError: nobody signed it, or it is of another plane.
     """
-    if batch.header.plane != plane.id:
+    outline = decode_signed(data)
+    if outline.header.plane != plane.id:
         raise MalformedError("a batch of another plane than the message it came in", code=Code.WRONG_PLANE)
+    return outline
+
+
+def _check_founding(plane: SharedPlane, batch: Batch) -> None:
+    """See that a batch founds no plane that must not be shared.
+
+    Raises:
+        MalformedError: `wrong_plane`: it does.
+    """
     document = opening_value(batch.events[0], kinds.GENESIS) if batch.header.first == 1 else None
     if (
         isinstance(document, bytes)
@@ -187,7 +197,7 @@ def _receive_all(unit: Unit, plane: SharedPlane, signed: Sequence[Outline], also
     for outline in signed:
         try:
             batch = decode_events(outline)
-            _check_place(plane, batch)
+            _check_founding(plane, batch)
         except MalformedError as error:
             malformed.append(error)
             continue

@@ -17,7 +17,7 @@ from moot_protocol.ids import key_text
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, decode_aside
 from mootd.engine.entities import Entities
-from mootd.engine.log import FeedRow, StoredBatch, damaged, unpack_batch
+from mootd.engine.log import FeedRow, StoredBatch, damaged, decode_plane, unpack_batch
 from mootd.engine.record import Merge, Record, decode_record, is_write
 from mootd.engine.row_check import RowCheck
 from mootd.engine.unit import role_of
@@ -60,6 +60,8 @@ class Checker:
         self._entities = entities
         self._feeds = feeds
         self._aside = AsideReader(entities.reader)
+        planes = entities.reader.scan(Table.META, layout.PLANES, layout.after(layout.PLANES))
+        self._planes = {row.number: row.id for row in (decode_plane(value) for _, value in planes)}
         self._rows = RowCheck(entities)
 
     # -- The log -------------------------------------------------------------------------------------------------
@@ -92,6 +94,8 @@ class Checker:
             return
         if (header.author, header.first) != (row.author, first):
             yield "its header is another batch's"
+        if header.plane != self._planes.get(row.plane):
+            yield "it is of another plane"
         if not crypto.is_signed(header.author, batch.signature, crypto.BATCH_DOMAIN + batch.header_bytes):
             yield "its signature doesn't fit"
         yield from self._accepted_problems(feed, row, header, batch)

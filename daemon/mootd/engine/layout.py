@@ -366,9 +366,14 @@ def project_prefix(prefix: bytes, project: int) -> bytes:
     return prefix + _U16(project)
 
 
-@lru_cache(maxsize=4096)
 def text_prefix(prefix: bytes, project: int, text: str) -> bytes:
-    """What all keys of a project with one text (a status, a name, a label) start with."""
+    """What all keys of a project with one text (a status, a name, a label) start with; long ones aren't remembered."""
+    make = _text_prefix if len(text) <= TEXT_KEY_BYTES else _text_prefix.__wrapped__
+    return make(prefix, project, text)
+
+
+@lru_cache(maxsize=4096)
+def _text_prefix(prefix: bytes, project: int, text: str) -> bytes:
     return prefix + _U16(project) + text_key(text)
 
 

@@ -26,6 +26,8 @@ _SPECIAL: Final = frozenset(
 """Keys of whose values more follows than a place in lists of one assignee, one status and one time."""
 _EVENTS: Final = 4
 """Issues begun by more events than this are left to `RowMaker`: there would be too many plans to remember."""
+_KEYS: Final = 64
+"""More keys than issues have. What says more is left to it too: nobody must be able to make plans take megabytes."""
 
 
 class _Plan(NamedTuple):
@@ -76,12 +78,13 @@ class NewRows:
         values: Sequence[Any]
         if len(said) == 1:
             _, keys, values, _, _ = said[0]
-            plan = _plan_of((keys,))
+            shapes: tuple[tuple[str, ...], ...] = (keys,)
         elif len(said) <= _EVENTS:
-            plan = _plan_of(tuple([each[1] for each in said]))
+            shapes = tuple([each[1] for each in said])
             values = [*chain.from_iterable([each[2] for each in said])]
         else:
             return self._rows.make(eid, record)
+        plan = _plan_of(shapes) if len(values) <= _KEYS else None
         if plan is None:
             return self._rows.make(eid, record)
         row = self._plain(eid, record, plan, values)

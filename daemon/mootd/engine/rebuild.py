@@ -10,7 +10,7 @@ from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import LogReader, with_previous
 from mootd.engine.record import Record, is_write
-from mootd.engine.unit import Unit, role_of
+from mootd.engine.unit import FLUSH_AFTER, Unit, role_of
 from mootd.engine.views import ViewWriter
 from mootd.store.port import Table
 
@@ -72,6 +72,8 @@ class Rebuild:
         feeds: dict[int, tuple[int, list[int]]] = {}
         mend: list[tuple[bytes, bytes]] = []
         for key, value in unit.transaction.scan(Table.EVENTS, start_key, stop_key):
+            if views.collected >= FLUSH_AFTER:
+                views.flush()
             arrival = int.from_bytes(key, "big")
             stored = log.event(arrival)
             row = unit.feed(stored.feed)

@@ -4,7 +4,6 @@ Invariant: a row is a function of what is live in the record alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -304,9 +303,7 @@ def _entry_name(pair: Sequence[Any]) -> tuple[str, str]:
     return pair[0], name if isinstance(name, str) else ""
 
 
-@lru_cache(maxsize=1024)
-def status_flags(status: str) -> tuple[int, bytes]:
-    """A status as flags, and as the byte that puts closed issues behind others in an index."""
+def _flags(status: str) -> tuple[int, bytes]:
     is_closed = status == STATUS_CLOSED
     flags = (
         standing.EXISTS
@@ -315,6 +312,16 @@ def status_flags(status: str) -> tuple[int, bytes]:
         | (standing.OPEN if status == DEFAULT_STATUS else 0)
     )
     return flags, b"\1" if is_closed else b"\0"
+
+
+_FLAGS: Final = {status: _flags(status) for status in (STATUS_CLOSED, DEFAULT_STATUS, *standing.SETTLED_STATUSES)}
+"""Statuses that something follows from. Others are the writer's choice, of any length: none of them is remembered."""
+_OTHER_FLAGS: Final = _flags("")
+
+
+def status_flags(status: str) -> tuple[int, bytes]:
+    """A status as flags, and as the byte that puts closed issues behind others in an index."""
+    return _FLAGS.get(status, _OTHER_FLAGS)
 
 
 def _gate(edge: Edge) -> bytes:

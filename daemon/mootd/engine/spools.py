@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moot_protocol.claim_requests import ClaimReady, Heartbeat
-from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.gate_requests import AWAITING_ISSUES, CreateGate
 from moot_protocol.issue import facts
 from moot_protocol.limits import SPOOL_ENTRY_MS
@@ -39,7 +39,6 @@ _EXTERNAL: Final = "external:"
 _MAKING: Final = frozenset({Create.method, CreateGate.method})
 """Requests that make issues, and so have to name the project."""
 """Kinds of gate that wait for an issue."""
-_STORE_CODES: Final = frozenset({Code.STORE_FULL, Code.STORE_READ_ONLY, Code.STORE_LOCKED, Code.STORE_DAMAGED})
 
 
 class SpoolRow(NamedTuple):
@@ -170,7 +169,7 @@ def apply_once(
             answer = carry_out(unit)
             check_taken(unit, spool, command.request, answer)
     except MootError as refused:
-        if refused.retryable or refused.code in _STORE_CODES or refused.code is Code.INTERNAL:
+        if refused.retryable or refused.code in STORE_CODES or refused.code is Code.INTERNAL:
             raise
         answer, error = refused, (refused.code.value, refused.message, refused.hint, False)
     unit.transaction.put(Table.META, key, msgspec.msgpack.encode(_Fate(error)))

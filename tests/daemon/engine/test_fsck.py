@@ -150,6 +150,18 @@ def test_a_feed_whose_row_names_another_head_is_found() -> None:
     assert [each.problem for each in fsck_problems(member)] == ["its last batch is not the one it names"]
 
 
+def test_a_feed_whose_row_names_another_plane_is_found() -> None:
+    member = used_town()
+    feed = member.replica.own_feed(LEDGER)
+    row = member.replica.feeds[feed]
+    other = next(number for number in member.replica.planes if number != LEDGER)
+    member.commit(lambda unit: unit.set_feed(feed, replace(row, plane=other)))
+    found = [each for each in fsck_problems(member) if each.problem == "it is of another plane"]
+    assert len(found) == len(
+        [key for key in rows(member.replica, Table.BATCHES) if key[:4] == layout.feed_prefix(feed)]
+    )
+
+
 def test_a_feed_that_a_pin_cuts_inside_a_batch_is_sound() -> None:
     founder, member = make_town(2)
 

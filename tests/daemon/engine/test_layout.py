@@ -97,6 +97,13 @@ def test_keys_of_hostile_texts_fit_the_store(text: str, project: int, eid: int) 
     assert max(map(len, keys)) <= KEY_BYTES
 
 
+def test_of_long_texts_nothing_is_remembered() -> None:
+    before = layout._text_prefix.cache_info().currsize
+    for number in range(10):
+        layout.text_prefix(layout.STATUS, 1, f"{number}" * (layout.TEXT_KEY_BYTES + 1))
+    assert layout._text_prefix.cache_info().currsize == before
+
+
 def test_the_longest_entity_fits_the_store() -> None:
     key = layout.id_key(2**16 - 1, "k" * limits.KIND_BYTES, "e" * limits.ENTITY_BYTES)
     assert len(key) <= KEY_BYTES

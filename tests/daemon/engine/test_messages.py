@@ -10,7 +10,7 @@ from moot_protocol.event import Draft, Write
 from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.mail_requests import AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
-from moot_testkit.documents import SHARED, share, towns_sharing
+from moot_testkit.documents import SHARED, enter, share, towns_sharing
 from moot_testkit.engine import Desk, exchange, town_of
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
@@ -236,6 +236,23 @@ def test_nothing_is_sent_to_a_town_that_was_removed(towns: list[Desk]) -> None:
         plane = ada.replica.plane_named(SHARED)
         remove_town(unit, plane, towns_of(unit, plane)[bea.replica.ledger.town])
     assert ada.refusal(SendMail(actor="ann", to="bob@bea town", text="x")) is Code.NOT_FOUND
+
+
+def test_nothing_is_sent_to_a_town_whose_admission_has_lapsed(towns: list[Desk]) -> None:
+    """Nobody removed it, and its charter isn't ended: whoever let it in had been removed before."""
+    ada, bea = towns
+    cleo = Desk("cleo", ada.clock).found()
+    enter(cleo, bea, Role.ADMIN, "cleo town")
+    share(bea, cleo)
+    send(bea, "bob@cleo town")
+    plane = ada.replica.plane_named(SHARED)
+    with ada.replica.transaction() as unit:
+        remove_town(unit, plane, towns_of(unit, plane)[bea.replica.ledger.town])
+    share(ada, bea, cleo)
+    with ada.replica.transaction() as unit:
+        lapsed = towns_of(unit, plane)[cleo.replica.ledger.town]
+    assert (lapsed.role, lapsed.ended, lapsed.name) == (None, False, "cleo town")
+    assert ada.refusal(SendMail(actor="ann", to="bob@cleo town", text="x")) is Code.NOT_FOUND
 
 
 def test_the_name_of_a_town_that_took_another_key_means_that_key(towns: list[Desk]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from moot_testkit.held import HeldBatches
 from moot_testkit.town_worlds import town_worlds
 from moot_testkit.worlds import World, held_of, worlds
 from mootd.engine import receive as receiving
+from mootd.engine.aside import AsideReader
 from mootd.engine.membership import end_replica
 from mootd.engine.receive import Outcome, has_due, keep_proof, receive, release_parked, unite
 
@@ -264,6 +266,42 @@ def test_a_proof_by_itself_cuts_a_feed_before_the_fork() -> None:
     assert not keep(desk, proof), "it tells nothing new"
     assert accepted_of(desk)[one.author][0] == left.header.first - 1
     assert desk.show("mt-1")["title"] == "common"
+
+
+@pytest.mark.parametrize("by", ["proofs", "batches"])
+@pytest.mark.parametrize("order", [*permutations(range(3))])
+def test_of_several_forks_of_a_feed_the_lowest_counts_and_is_proven_in_whatever_order_they_are_heard_of(
+    by: str, order: tuple[int, ...]
+) -> None:
+    town = Town()
+    one = town.replica("one")
+    for text in ("a", "b", "c"):
+        one.write(note(text))
+    twins = [one.fork(f"twin {keep}", keep) for keep in (1, 2, 3)]
+    others = [twin.write(note("another")) for twin in twins]
+    proofs = [
+        fork_proof(*[(batch.header_bytes, batch.signature) for batch in (own, other)])
+        for own, other in zip(one.batches[1:], others, strict=True)
+    ]
+    desk = begun(one, town=town)
+    desk.receive(one.batches)
+    told = []
+    for number in order:
+        if by == "proofs":
+            told.append(keep(desk, proofs[number]))
+        else:
+            desk.receive([others[number]])
+    lowest = [min(order[: place + 1]) for place in range(3)]
+    assert told in ([], [number == low for number, low in zip(order, lowest, strict=True)])
+    row = next(row for row in desk.replica.feeds.values() if row.author == one.author)
+    assert (row.forked_at, row.n) == (2, 1)
+    assert proof_of(desk, one) == proofs[0]
+
+
+def proof_of(desk: Desk, feed: FeedWriter) -> ForkProof | None:
+    """The proof of a feed's fork that is kept."""
+    with desk.replica.read() as reader:
+        return AsideReader(reader).proof(desk.replica.feed_numbers[1, feed.author])
 
 
 def keep(desk: Desk, proof: ForkProof) -> bool:

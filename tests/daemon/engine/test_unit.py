@@ -12,13 +12,14 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import NewEntity, PlainDraft, plain_shape
 from moot_protocol.fold import Placed
 from moot_protocol.kinds import ISSUE, Role
-from moot_testkit.feeds import live_digest, note
+from moot_testkit.feeds import dot_of, live_digest, note
 from moot_testkit.tables import tables
 from moot_testkit.town import Member, join, make_town
 from mootd.engine import layout
+from mootd.engine.layout import Views
 from mootd.engine.log import LogReader
-from mootd.engine.receive import resettle
-from mootd.engine.unit import Unit
+from mootd.engine.receive import receive, resettle
+from mootd.engine.unit import FLUSH_AFTER, Unit
 from mootd.store.port import Table
 
 LEDGER = 1
@@ -112,6 +113,19 @@ def test_what_is_known_already_or_only_admins_may_write_is_no_new_entity() -> No
             member.commit(partial(append_new, entity=entity))
 
 
+def test_what_was_begun_in_the_same_unit_is_no_new_entity() -> None:
+    (member,) = make_town(1)
+
+    def work(unit: Unit) -> None:
+        append_new(unit, new_entity({"title": "T"}))
+        unit.append(LEDGER, PlainDraft(ISSUE, "mt-2", "alice", {"title": "T"}))
+        for name in ("mt-1", "mt-2"):
+            with pytest.raises(ValueError, match="known"):
+                unit.views.add_new(LEDGER, new_entity({"title": "U"}, entity=name), [], 1, unit.arrival)
+
+    member.commit(work)
+
+
 def test_what_was_just_written_can_be_read_before_it_is_flushed() -> None:
     (member,) = make_town(1)
     write(member, "old")
@@ -201,6 +215,47 @@ def test_what_was_appended_reads_back_whole_on_another_machine() -> None:
     assert digest(second) != digest(first), "until the other way round"
     first.take(*second.batches())
     assert digest(second) == digest(first)
+
+
+def test_a_write_waits_for_none_that_came_before_it_in_the_same_batch() -> None:
+    """What it is over may be superseded already, and stands in the record no more."""
+    first, second = make_town(2)
+
+    def work(unit: Unit) -> None:
+        event = unit.append(LEDGER, note("one"))
+        for text in ("two", "three"):
+            unit.append(LEDGER, note(text, over=[dot_of(event, first.id)]))
+
+    first.commit(work)
+    second.take(*first.batches())
+    for member in (first, second):
+        record = member.commit(lambda unit: unit.record(LEDGER, ISSUE, "mt-1"))
+        assert record is not None
+        assert (len(record.groups), record.pending) == (2, [])
+
+
+def test_of_batches_that_are_taken_in_together_little_waits_to_be_written_out() -> None:
+    """What is derived of 250 entities stays in a processor's cache; that of a whole log wouldn't."""
+    first, second = make_town(2)
+
+    def begin_256(unit: Unit, start: int) -> None:
+        for number in range(start, start + 256):
+            unit.append(LEDGER, note(entity=f"mt-{number}"))
+
+    for start in range(0, 1024, 256):
+        first.commit(partial(begin_256, start=start))
+    records = Views(second.replica.generation).records
+
+    def work(unit: Unit) -> None:
+        known = 0
+        for batch in first.batches():
+            receive(unit, batch)
+            known += batch.header.count
+            written = sum(1 for _ in unit.transaction.scan(records, b"\0"))
+            assert 0 < unit.views.collected <= FLUSH_AFTER
+            assert known - FLUSH_AFTER < written + unit.views.collected
+
+    second.commit(work)
 
 
 def digest(member: Member) -> bytes | None:

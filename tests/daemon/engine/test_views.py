@@ -1,5 +1,6 @@
 """Views: after any writes, in any order and on any replica, they are what the accepted events make."""
 
+import tracemalloc
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -30,11 +31,12 @@ from moot_protocol.requests import (
 )
 from moot_protocol.transfer_requests import Export, Import
 from moot_testkit.engine import Desk, exchange, town_of
-from moot_testkit.feeds import Town, live_digest, note
+from moot_testkit.feeds import Town, dot_of, live_digest, note
 from moot_testkit.naive_index import check, placed
 from mootd.engine import layout
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
+from mootd.engine.rebuild import Rebuild
 from mootd.engine.receive import Outcome, receive
 from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out
@@ -307,6 +309,25 @@ def test_any_value_in_any_field_is_taken_in_and_the_issue_can_still_be_worked_wi
     check(desk)
 
 
+def test_a_priority_that_is_none_is_listed_as_it_is_shown_though_nothing_else_changed() -> None:
+    desk = Desk().found()
+    for number, value in enumerate((5, -1, 255, True, 0)):
+        foreign(desk, f"mt-{number}", status="open")
+        foreign(desk, f"mt-{number}", priority=value)
+        check(desk)
+
+
+def test_what_a_flush_unblocked_is_told_until_the_next_one() -> None:
+    desk = Desk().found()
+    desk.create("mt-a")
+    desk.create("mt-b", edges=(Edge("mt-a"),))
+    with desk.replica.transaction() as unit:
+        carry_out(unit, Close(actor="bob", id="mt-a"))
+        assert unit.views.graph.unblocked == [unit.views.find(1, ISSUE, "mt-b")]
+        unit.flush()
+        assert unit.views.graph.unblocked == []
+
+
 # -- The digest ----------------------------------------------------------------------------------------------------
 def test_a_feed_number_that_was_taken_back_is_not_mistaken_for_another_author() -> None:
     """Feeds get numbers as they come; one taken back with its number is forgotten whole."""
@@ -314,8 +335,14 @@ def test_a_feed_number_that_was_taken_back_is_not_mistaken_for_another_author() 
     first, second = town.replica("first", Role.WRITER, note("1")), town.replica("second", Role.WRITER, note("2"))
     desk = Desk().watch(town)
     desk.receive(town.charter.batches)
+
+    def work(unit: Unit) -> Outcome:
+        outcome = receive(unit, first.batches[0])
+        unit.flush()  # which asks whose it is
+        return outcome
+
     with desk.replica.transaction() as unit:
-        assert unit.try_out(lambda unit: receive(unit, first.batches[0])) is Outcome.ACCEPTED
+        assert unit.try_out(work) is Outcome.ACCEPTED
         receive(unit, second.batches[0])
     check(desk)
 
@@ -356,6 +383,36 @@ def test_an_issue_whose_number_another_had_that_was_taken_back_shows_nothing_of_
         unit.try_out(lambda unit: unit.append(1, PlainDraft(ISSUE, "mt-a", "alice", {"assignee": "bob"})))
         unit.append_new(unit.replica.own_feed(1), entity)
     check(desk)
+
+
+def test_what_is_made_anew_and_then_changed_in_one_transaction_is_listed_as_what_is_left_says() -> None:
+    """A change of a title only moves a row; but what a cut took back right before may alter all of it."""
+    town = Town()
+    one, two = town.replica("one"), town.replica("two")
+    desk = Desk().watch(town)
+    one.write(note("open", key="status"))
+    kept = two.head, two.n
+    two.write(note("closed", key="status", over=[dot_of(one.batches[-1].events[0], one.author)]))
+    desk.receive([*town.charter.batches, *one.batches, *two.batches])
+    desk.receive([town.end(two.author, kept[1], kept[0]), one.write(note("new"))])
+    assert desk.show("mt-1")["status"] == "open"
+    check(desk)
+
+
+def test_of_long_texts_nothing_is_kept_in_memory_until_a_flush() -> None:
+    """A rebuild applies thousands of events before it writes out what they make."""
+    desk = Desk().found()
+    text = "x" * 50_000
+    for number in range(200):
+        with desk.replica.transaction() as unit:
+            unit.append(1, PlainDraft(ISSUE, f"mt-{number % 10}", "alice", {"description": text}))
+    rebuild = Rebuild()
+    with desk.replica.transaction() as unit:
+        tracemalloc.start()
+        rebuild.step(unit)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 20 * len(text)
 
 
 def test_views_begin_empty_and_stay_so_for_units_that_do_nothing() -> None:

@@ -12,7 +12,7 @@ from moot_protocol.beads import ImportedIssue, LineProblem
 from moot_protocol.beads_odd import NO_TITLE, unknown_oddity
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
-from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.event import Draft, NewEntity, PlainDraft
 from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, project_of
 from moot_protocol.kinds import ISSUE
@@ -100,7 +100,7 @@ class Importer:
                 self._unit.flush()
                 self._take_piece(parsed.issues[start : start + FLUSH_AFTER])
         except RefusedError as error:
-            if self._unit.arrival == self._unit.replica.arrival:
+            if error.code in STORE_CODES or self._unit.arrival == self._unit.replica.arrival:
                 raise
             # What was written has to be taken back, and of a refusal nobody expects that anything was.
             raise MootError(error.message, code=error.code, hint=error.hint, retryable=error.retryable) from error
