@@ -32,6 +32,16 @@ def issue_id(prefix: str, entropy: bytes) -> str:
     return f"{prefix}-{base32(entropy, ID_CHARS)}"
 
 
+def chars_shown(issue: str, chars: int) -> int:
+    """How many leading characters of an id are shown where at least `chars` of them are wanted.
+
+    The id of a child, `bd-a1b2.12`, is cut before the end of its parent's or not at all: `bd-a1b2` would be taken
+    for that, `bd-a1b2.1` for another child's, and `bd-a1b2.` looks unfinished.
+    """
+    dot = issue.find(".", issue.rfind("-") + 1)
+    return len(issue) if 0 <= dot <= chars else min(chars, len(issue))
+
+
 def check_prefix(prefix: str) -> str:
     """Return a project's prefix if it can stand in ids.
 

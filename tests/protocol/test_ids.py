@@ -9,6 +9,7 @@ from moot_protocol.ids import (
     CROCKFORD,
     ID_ENTROPY_BYTES,
     base32,
+    chars_shown,
     check_prefix,
     entity_problem,
     issue_id,
@@ -94,6 +95,26 @@ def test_any_other_prefix_is_refused(prefix: str) -> None:
 def test_letters_that_only_fold_to_ascii_are_refused_in_prefixes(prefix: str) -> None:
     with pytest.raises(RefusedError):
         check_prefix(prefix)
+
+
+@pytest.mark.parametrize(
+    ("issue", "chars", "shown"),
+    [
+        ("bd-a1b2c3", 7, "bd-a1b2"),
+        ("bd-a1b2c3.12", 7, "bd-a1b2"),
+        ("bd-a1b2c3.12", 9, "bd-a1b2c3.12"),
+        ("bd-a1b2c3.12", 10, "bd-a1b2c3.12"),
+        ("bd-a1b2c3.12", 11, "bd-a1b2c3.12"),
+        ("bd-a1b2.1.2", 9, "bd-a1b2.1.2"),
+        ("my.site-a1b2c3", 12, "my.site-a1b2"),
+        ("a1b2c3", 4, "a1b2"),
+        ("a1b2.3", 4, "a1b2.3"),
+        ("bd-a1b2", 40, "bd-a1b2"),
+    ],
+)
+def test_an_id_is_cut_so_that_a_childs_looks_whole(issue: str, chars: int, shown: str) -> None:
+    assert issue[: chars_shown(issue, chars)] == shown
+    assert chars_shown(issue, chars) <= len(issue)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import re
 from typing import Final, NamedTuple
 
 from moot.console.terminal import Facts
+from moot_protocol.ids import chars_shown
 
 _RESET: Final = "\x1b[0m"
 _ESCAPE: Final = re.compile("\x1b\\[[0-9;]*m")
@@ -84,11 +85,12 @@ class Style(NamedTuple):
         Args:
             issue: the whole id.
             unique: how many of its leading characters make it unique; 0 if that isn't known.
-            shown: how many to show where there is room; ids shown in one column get the same number.
+            shown: how many to show where there is room; ids shown in one column get the same number,
+                but a child's is cut only where it looks whole.
         """
         if not unique:
             return self.paint(issue, _BOLD)
-        cut = issue[: max(unique, shown)]
+        cut = issue[: chars_shown(issue, max(unique, shown))]
         return self.paint(cut[:unique], _BOLD) + self.paint(cut[unique:], _FAINT)
 
 

@@ -10,6 +10,7 @@ from itertools import chain, islice, takewhile
 from typing import NamedTuple
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import chars_shown
 from moot_protocol.kinds import ISSUE
 from moot_protocol.limits import SHORT_ID_CHARS
 from mootd.engine import layout
@@ -197,7 +198,7 @@ class Names:
         return None if self._has_aliases or len(self._planes) > 1 else (self._views.generation, self._planes)
 
     def unique_chars(self, issue: str, before: int = 0) -> int:
-        """How many leading characters of an id tell it from all others of these planes; all, where none do.
+        """How many leading characters of an id tell it from all others of these planes, and look whole; else all.
 
         Args:
             issue: the id.
@@ -217,7 +218,7 @@ class Names:
         if len(self._planes) > 1 and sum(1 for _ in self.exactly(issue)) > 1:
             return len(issue)
         hyphen = issue.rfind("-") + 1
-        return min(len(issue), max(common + 1, hyphen + SHORT_ID_CHARS))
+        return chars_shown(issue, max(common + 1, hyphen + SHORT_ID_CHARS))
 
     def _is_beginning_of_one(self, start: str) -> bool:
         starts = [layout.id_key(plane, ISSUE, start) for plane in self._planes]

@@ -52,6 +52,13 @@ def test_ids_of_one_table_are_cut_to_the_same_length() -> None:
     assert id_cells(PLAIN, page) == ["bd-a1b2c", "bd-zzzz"]
 
 
+def test_the_id_of_a_child_is_whole_among_ids_that_are_cut_at_its_dot_or_behind_it() -> None:
+    child = ISSUE | {"id": "bd-a1b2c3d.12"}
+    page = Page(issues=[child, ISSUE | {"id": "bd-long-zzzzzz"}], total=2, truncated=False, short=[7, 12])
+    assert id_cells(TERMINAL, page) == ["bd-a1b2c3d.12", "bd-long-zzzz"]
+    assert id_cells(PLAIN, page) == ["bd-a1b2", "bd-long-zzzz"]
+
+
 def test_the_title_gives_way_to_the_note() -> None:
     line = node_line(TERMINAL._replace(width=46), "", ISSUE | {"_short": 7}, note="see above")
     assert line == "○ bd-a1b2 P1 bug A title that is… (see above)"

@@ -44,6 +44,13 @@ def test_an_id_is_never_cut_below_what_makes_it_unique() -> None:
     assert PLAIN.issue_id("bd-a1b2", 40, 40) == "bd-a1b2"
 
 
+def test_the_id_of_a_child_is_never_cut_at_its_dot_or_behind_it() -> None:
+    assert [PLAIN.issue_id("bd-a1b2c3.12", 7, shown) for shown in (0, 8, 9, 10, 11)] == [
+        "bd-a1b2", "bd-a1b2c", *["bd-a1b2c3.12"] * 3,
+    ]  # fmt: skip
+    assert COLOURED.issue_id("bd-a1b2c3.12", 7, 10) == "\x1b[1mbd-a1b2\x1b[0m\x1b[2mc3.12\x1b[0m"
+
+
 @pytest.mark.parametrize(("priority", "shown"), [(0, "P0"), (4, "P4"), (None, "P-"), (True, "P-"), (17, "P17")])
 def test_priorities_are_shown_whatever_they_are(priority: object, shown: str) -> None:
     assert PLAIN.priority(priority) == shown

@@ -99,10 +99,28 @@ def test_an_id_is_shown_as_short_as_tells_it_from_its_neighbours_but_with_four_c
 
 
 @pytest.mark.parametrize(
-    "further", ["mt-aaaa", "mt-aaaa2222222", "mt-aaaa3333", "mt-bbbbb", "mt-bbbbb24", "mt-bbbbb333", "mt-x", "aa-aaaa"]
+    ("issues", "shown"),
+    [
+        (["bd-2vh3.6"], ["bd-2vh3.6"]),
+        (["bd-au0.8"], ["bd-au0.8"]),
+        (["bd-7bs4", "bd-7bs4.15", "bd-7bs4.9"], ["bd-7bs4", "bd-7bs4.15", "bd-7bs4.9"]),
+        (["bd-7bs4.1", "bd-7bs4.1.12", "bd-7bs4.21"], ["bd-7bs4.1", "bd-7bs4.1.12", "bd-7bs4.21"]),
+        (["bd-7bs4y2a9.15", "bd-zzzz2222"], ["bd-7bs4", "bd-zzzz"]),
+        (["my.site-7bs4y2a9", "my.site-7bs4z"], ["my.site-7bs4y", "my.site-7bs4z"]),
+    ],
+)
+def test_the_id_of_a_child_is_shown_whole_unless_it_is_cut_before_its_dot(issues: list[str], shown: list[str]) -> None:
+    shelf = Shelf(*issues)
+    assert [shelf.unique(issue) for issue in issues] == shown
+    assert [shelf.resolve(each) for each in shown] == issues
+
+
+@pytest.mark.parametrize(
+    "further",
+    ["mt-aaaa", "mt-aaaa2222222", "mt-aaaa3333", "mt-bbbbb", "mt-bbbbb24", "mt-bbbbb333", "mt-x", "aa-aaaa", "mt-cccc"],
 )
 def test_what_was_shown_of_an_id_before_another_came_leads_to_what_is_shown_of_it_now(further: str) -> None:
-    issues = ["mt-aaaa2222", "mt-bbbbb222", "mt-bbbbb2", "mt-c"]
+    issues = ["mt-aaaa2222", "mt-bbbbb222", "mt-bbbbb2", "mt-c", "mt-cccc.12"]
     shelf = Shelf(*issues)
     with shelf.member.replica.read() as reader:
         names = shelf.names(reader)

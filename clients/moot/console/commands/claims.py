@@ -179,12 +179,15 @@ def _heartbeat(context: Context) -> int:
 
 def _renewed_lines(context: Context, renewed: Sequence[dict[str, Any]]) -> Iterator[str]:
     for each in renewed:
-        done = "Renewed" if each["renewed"] else "No need yet:"
+        issue, until = lines.text_of(each, "id"), f"until {lines.text_of(each, 'expires_at')}"
         moment = when.instant(each["expires_at"])
         left = "" if moment is None else f" ({when.lasted(max(moment - context.now_ms, 0))})"
-        yield confirmed(context, f"{done} {lines.text_of(each, 'id')}, until {lines.text_of(each, 'expires_at')}{left}")
+        if each["renewed"]:
+            yield confirmed(context, f"Renewed {issue}, {until}{left}")
+        else:
+            yield nothing_to_do(f"{issue} is yours {until}{left}, too long to be renewed yet")
     if not renewed:
-        yield "No claim of yours was made here that ends by itself"
+        yield nothing_to_do("no claim of yours was made here that ends by itself")
 
 
 COMMANDS: Final = (

@@ -132,7 +132,11 @@ def _blocks(context: Context) -> int:
     )[0]
     told = f"{neutralise(edge['depends_on_id'])} blocks {neutralise(edge['issue_id'])}"
     document = {"status": "added", "blocker_id": edge["depends_on_id"], "blocked_id": edge["issue_id"]}
-    answer(context, document | {"type": edge["type"]}, [confirmed(context, f"Added dependency: {told}")])
+    document["type"] = edge["type"]
+    if edge.get("created", True):
+        answer(context, document, [confirmed(context, f"Added dependency: {told}")])
+    else:
+        answer(context, document | {UNCHANGED: True}, [nothing_to_do(f"{told} already")])
     return 0
 
 

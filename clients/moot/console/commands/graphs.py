@@ -41,6 +41,8 @@ def _graph(context: Context) -> int:
     arguments = context.arguments
     if bool(arguments.id) == arguments.all:
         raise RefusedError("name an issue, or give --all", code=Code.USAGE, hint="`moot graph bd-a1b2`")
+    if arguments.id and arguments.project:
+        raise RefusedError("--project goes with --all", code=Code.USAGE, hint="an issue is found in any project")
     scope = "open" if arguments.all else "connected"
     found = context.api.call(
         Graph(

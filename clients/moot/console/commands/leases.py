@@ -72,8 +72,8 @@ def _acquire(context: Context) -> int:
 
 
 def _release_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("epoch", type=int, metavar="EPOCH", help="under which this machine took it")
+    parser.add_argument("name", metavar="NAME", help="what it is for")
+    parser.add_argument("epoch", type=int, metavar="EPOCH", help="under which this machine took it; see `lease list`")
 
 
 def _release(context: Context) -> int:
@@ -155,7 +155,14 @@ COMMANDS: Final = (
         examples=("moot lease acquire nightly-build --minutes 60",),
         alone=True,
     ),
-    Command("lease release", "Give a lease back", _release_arguments, _release, alone=True),
+    Command(
+        "lease release",
+        "Give a lease back",
+        _release_arguments,
+        _release,
+        examples=("moot lease release nightly-build 3",),
+        alone=True,
+    ),
     Command(
         "town promote",
         "Take the town's leases for this machine",

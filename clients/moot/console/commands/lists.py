@@ -38,6 +38,9 @@ _FORMATS: Final[dict[str, Callable[[Drawing], Iterable[str]]]] = {
 _TOLD_STATUSES: Final = frozenset({"open", "in_progress", "deferred", "closed"})
 """Statuses that totals tell by themselves: what they call blocked and pinned is no status."""
 _READY_SORTS: Final = ("priority", "oldest", "hybrid")
+_OPEN: Final = "open"
+_SHAPES: Final = ("long", "tree", "format")
+"""Flags that say how issues are told, and with that which of their fields."""
 
 
 # -- Arguments ---------------------------------------------------------------------------------------------------
@@ -172,6 +175,9 @@ def _say_of_all(context: Context) -> None:
 
 def _list_issues(context: Context, issue_filter: Filter) -> int:
     arguments = context.arguments
+    shape = next((name for name in _SHAPES if getattr(arguments, name, None)), "")
+    if shape and arguments.fields and not context.json:
+        raise RefusedError(f"--{shape} has fields of its own", code=Code.USAGE, hint=f"leave out --{shape} or --fields")
     _say_of_all(context)
     page = context.api.call(
         ListIssues(
@@ -187,7 +193,10 @@ def _list_issues(context: Context, issue_filter: Filter) -> int:
 
 
 def _list(context: Context) -> int:
-    wanted = filters.full_filter(context, **({"statuses": ("open",)} if context.arguments.ready else {}))
+    named = comma_separated(context.arguments.status)
+    if context.arguments.ready and named and not {_OPEN, filters.ALL_STATUSES} & set(named):
+        raise RefusedError("--ready means --status open", code=Code.USAGE, hint="leave out --ready or --status")
+    wanted = filters.full_filter(context, **({"statuses": (_OPEN,)} if context.arguments.ready else {}))
     return _list_issues(context, replace(wanted, exclude_types=(*wanted.exclude_types, *_hidden(context, wanted))))
 
 
@@ -202,6 +211,8 @@ def _hidden(context: Context, wanted: Filter) -> Iterable[str]:
 
 
 def _search(context: Context) -> int:
+    if context.arguments.query and context.arguments.text:
+        raise RefusedError("there are two queries", code=Code.USAGE, hint="leave out --query or the words")
     query = context.arguments.query or " ".join(context.arguments.text)
     if not query.strip():
         raise RefusedError("nothing to search for", code=Code.USAGE, hint="give a part of a title or of an id")
@@ -212,6 +223,8 @@ def _ready(context: Context) -> int:
     arguments = context.arguments
     if arguments.claim and (arguments.watch or arguments.explain):
         raise RefusedError("--claim stands alone", code=Code.USAGE, hint="without --watch and --explain")
+    if arguments.explain and arguments.fields:
+        raise RefusedError("--explain has fields of its own", code=Code.USAGE, hint="leave out --explain or --fields")
     if arguments.ttl and not arguments.claim:
         raise RefusedError("--ttl goes with --claim", code=Code.USAGE, hint="add --claim")
     if arguments.mol or arguments.gated:
@@ -246,10 +259,19 @@ def _ready_of_molecules(context: Context) -> int:
     arguments = context.arguments
     if arguments.claim or arguments.explain or (arguments.mol and arguments.gated):
         raise RefusedError("--mol and --gated stand alone", code=Code.USAGE, hint="without --claim and --explain")
+    place = Filter(projects=filters.projects_listed(context), plane=arguments.plane)
+    more = arguments.include_deferred or (arguments.include_ephemeral and arguments.gated)
+    if more or filters.basic_filter(context) != place:
+        raise RefusedError(
+            "--mol and --gated take no filters", code=Code.USAGE, hint="`moot ready --parent ID` takes them"
+        )
+    limit = filters.checked_limit(arguments)
     if arguments.gated:
         return ready_gated(context)
     molecule = Molecule(context, arguments.mol)
-    page = Page(issues=molecule.ready(), total=len(molecule.ready()), truncated=False)
+    ready = molecule.ready()
+    shown = ready[:limit] if limit else ready
+    page = Page(issues=shown, total=len(ready), truncated=len(shown) < len(ready))
     if context.json:
         documents.write(context, molecule.ready_steps())
         return exits.OK
@@ -340,7 +362,13 @@ COMMANDS: Final = (
         told(watched(_search)),
         examples=("moot search login", "moot search a1b2 --status all"),
     ),
-    Command("children", "The direct children of an issue, closed ones too", _children_arguments, watched(_children)),
+    Command(
+        "children",
+        "The direct children of an issue, closed ones too",
+        _children_arguments,
+        watched(_children),
+        examples=("moot children bd-a1b2", "moot children bd-a1b2 --fields id,status"),
+    ),
     Command(
         "watch",
         "List issues, drawn again whenever something happens",

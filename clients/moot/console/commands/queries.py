@@ -92,10 +92,14 @@ def _stale(context: Context) -> int:
     arguments = context.arguments
     if arguments.days < 1:
         raise RefusedError("--days counts from 1", code=Code.USAGE)
+    statuses = comma_separated(arguments.status)
+    if filters.ALL_STATUSES in statuses:
+        hint = "`--status open,closed` names several"
+        raise RefusedError("what is stale has one of the statuses that are named", code=Code.USAGE, hint=hint)
     page = context.api.call(
         Stale(
             before=context.now_ms - arguments.days * _DAY_MS,
-            filter=filters.basic_filter(context, statuses=comma_separated(arguments.status)),
+            filter=filters.basic_filter(context, statuses=statuses),
             limit=filters.checked_limit(arguments),
             texts=context.json,
         )

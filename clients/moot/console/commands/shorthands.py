@@ -6,7 +6,7 @@ from typing import Final
 from moot.console import documents
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -69,10 +69,17 @@ def _propagate(context: Context) -> int:
     lacking = [child["id"] for child in children if label not in child.get("labels", ())]
     if lacking:
         carry_out(context, [(one, Update(actor=context.actor, id=one, add_labels=(label,))) for one in lacking])
-    told = f"Added label '{neutralise(label)}' to {len(lacking)} of {several(len(children), 'child', 'ren')}"
     document = [{"status": "added", "issue_id": one, "label": label} for one in lacking]
-    answer(context, document, [confirmed(context, told)])
+    answer(context, document, [_propagated(context, label, len(lacking), len(children))])
     return 0
+
+
+def _propagated(context: Context, label: str, added: int, children: int) -> str:
+    shown = f"label '{neutralise(label)}'"
+    if added:
+        return confirmed(context, f"Added {shown} to {added} of {several(children, 'child', 'ren')}")
+    parent = neutralise(context.arguments.id)
+    return nothing_to_do(f"every child of {parent} has {shown} already" if children else f"{parent} has no children")
 
 
 def _link_arguments(parser: ArgumentParser) -> None:
@@ -85,8 +92,11 @@ def _link(context: Context) -> int:
     given = context.arguments
     edge = context.api.call(AddEdge(actor=context.actor, id=given.id, edge=Edge(to=given.to, type=given.type)))
     ends = {name: edge[name] for name in ("issue_id", "depends_on_id", "type")}
-    told = f"Linked: {neutralise(ends['issue_id'])} depends on {neutralise(ends['depends_on_id'])}"
-    answer(context, {"status": "added", **ends}, [confirmed(context, f"{told} ({neutralise(ends['type'])})")])
+    told = f"{neutralise(ends['issue_id'])} depends on {neutralise(ends['depends_on_id'])} ({neutralise(ends['type'])})"
+    if edge.get("created", True):
+        answer(context, {"status": "added", **ends}, [confirmed(context, f"Linked: {told}")])
+    else:
+        answer(context, {"status": "added", **ends, UNCHANGED: True}, [nothing_to_do(f"{told} already")])
     return 0
 
 
@@ -99,10 +109,15 @@ def _pair_arguments(parser: ArgumentParser) -> None:
 def _relate(context: Context) -> int:
     given = context.arguments
     pairs = ((given.id, given.to), (given.to, given.id))
-    carry_out(
+    edges = carry_out(
         context, [(one, AddEdge(actor=context.actor, id=one, edge=Edge(to=to, type=RELATED))) for one, to in pairs]
     )
-    return _related(context, "linked", "are related")
+    if any(edge.get("created", True) for edge in edges):
+        return _related(context, "linked", "are related")
+    one, other = given.id, given.to
+    told = f"{neutralise(one)} and {neutralise(other)} are related already"
+    answer(context, {"id1": one, "id2": other, "linked": True, UNCHANGED: True}, [nothing_to_do(told)])
+    return 0
 
 
 def _unrelate(context: Context) -> int:

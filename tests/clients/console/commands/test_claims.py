@@ -124,6 +124,9 @@ def test_a_heartbeat_renews_named_claims_or_all() -> None:
     assert ran.out.splitlines()[0] == "✓ Renewed bd-1, until 2026-01-31T12:30:00Z (30min)"
     every = tried("heartbeat", heartbeat=[renewed | {"renewed": False}])
     assert every.asked == [Heartbeat(actor="alice")]
-    assert every.out == "✓ No need yet: bd-1, until 2026-01-31T12:30:00Z (30min)\n"
-    assert tried("heartbeat", heartbeat=[]).out == "No claim of yours was made here that ends by itself\n"
+    assert every.out == (
+        "Nothing to do: bd-1 is yours until 2026-01-31T12:30:00Z (30min), too long to be renewed yet\n"
+    )
+    nothing = "Nothing to do: no claim of yours was made here that ends by itself\n"
+    assert tried("heartbeat", heartbeat=[]).out == nothing
     assert json.loads(tried("heartbeat --json", heartbeat=[]).out) == []

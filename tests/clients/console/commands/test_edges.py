@@ -134,6 +134,17 @@ def test_an_issue_that_blocks_another_can_be_named_first() -> None:
     assert run_console("dep bd-1").code == 2
 
 
+def test_an_issue_that_blocks_another_already_is_told_as_such() -> None:
+    edge = {"issue_id": "bd-2", "depends_on_id": "bd-1", "type": "blocks", "created": False}
+    ran = run_console("dep bd-1 --blocks bd-2", {"add_edge": edge})
+    assert (ran.code, ran.out) == (0, "Nothing to do: bd-1 blocks bd-2 already\n")
+    assert run_console("dep bd-1 --blocks bd-2 --json", {"add_edge": edge}).document == {
+        "status": "added", "blocker_id": "bd-1", "blocked_id": "bd-2", "type": "blocks", "_unchanged": True,
+    }  # fmt: skip
+    edge["created"] = True
+    assert run_console("dep bd-1 --blocks bd-2", {"add_edge": edge}).out == "✓ Added dependency: bd-1 blocks bd-2\n"
+
+
 # -- dep add --file ----------------------------------------------------------------------------------------------
 LINES = b'{"from":"a","to":"b"}\n\n{"issue_id":"a","depends_on_id":"c","type":"related"}\n'
 

@@ -30,6 +30,12 @@ def test_a_graph_is_that_of_an_issue_or_of_all() -> None:
             tried(argv)
 
 
+def test_a_project_is_named_for_the_graph_of_all_only() -> None:
+    assert tried("graph --all --project gt").asked == [Graph(scope="open", projects=("gt",))]
+    with pytest.raises(RefusedError, match="--project goes with --all"):
+        tried("graph x --project gt")
+
+
 def test_without_a_shape_it_is_drawn_in_layers() -> None:
     assert tried("graph x").out.splitlines() == [
         "Layer 0 (needs nothing here)",

@@ -40,6 +40,30 @@ def test_a_lease_is_taken_and_given_back() -> None:
     assert run_console("lease acquire nightly --minutes soon").code == exits.USAGE
 
 
+@pytest.mark.parametrize("state", ["released", "free"])
+def test_what_this_machine_held_is_held_no_longer(state: str) -> None:
+    given = run_console("lease release scrub 3", {"release_lease": LEASE | {"is_here": True, "state": state}})
+    assert (given.code, given.out) == (exits.OK, "✓ This machine no longer holds scrub\n")
+
+
+@pytest.mark.parametrize(
+    ("lease", "told"),
+    [
+        ({}, "doesn't hold scrub"),
+        ({"is_here": True, "epoch": 4}, "holds scrub under epoch 4, not 3"),
+        ({"is_here": True, "epoch": 4, "state": "ending"}, "holds scrub under epoch 4, not 3"),
+        ({"is_here": True, "epoch": 4, "state": "released"}, "doesn't hold scrub"),
+        ({"holder": "", "epoch": 0, "state": "free"}, "doesn't hold scrub"),
+    ],
+)
+def test_a_lease_that_this_machine_does_not_hold_so_is_told_as_such(lease: dict[str, Any], told: str) -> None:
+    answered = LEASE | lease
+    ran = run_console("lease release scrub 3", {"release_lease": answered})
+    assert (ran.code, ran.out) == (exits.OK, f"Nothing to do: this machine {told}\n")
+    document = run_console("lease release scrub 3 --json", {"release_lease": answered}).document
+    assert document == answered | {"_unchanged": True}
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_taking_over_says_what_was_taken_and_what_was_left(force: bool) -> None:
     done = {"moved": [LEASE], "kept": [], "held": [] if force else [LEASE | {"name": "weekly"}]}

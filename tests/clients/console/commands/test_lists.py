@@ -303,7 +303,26 @@ def test_the_other_lists_take_a_plane_too() -> None:
 
 
 def test_list_ready_means_of_status_open() -> None:
-    assert asked("list --ready").filter.statuses == ("open",)
+    for argv in ("list --ready", "list --ready --status open,closed", "list --ready --status all"):
+        assert asked(argv).filter.statuses == ("open",)
+    for argv in ("list --ready --status closed", "list --ready -s blocked -s closed"):
+        with pytest.raises(RefusedError, match="--ready means --status open") as refused:
+            asked(argv)
+        assert refused.value.code is Code.USAGE
+
+
+@pytest.mark.parametrize("argv", ["list --long", "list --tree", "list --format dot", "search x --long"])
+def test_fields_are_not_chosen_of_what_has_fields_of_its_own(argv: str) -> None:
+    with pytest.raises(RefusedError, match="has fields of its own") as refused:
+        asked(f"{argv} --fields id")
+    assert refused.value.code is Code.USAGE
+    assert isinstance(asked(f"{argv} --fields id --json"), ListIssues)
+
+
+def test_a_search_has_one_query() -> None:
+    assert asked("search --query y").filter.title_or_id == "y"
+    with pytest.raises(RefusedError, match="two queries"):
+        asked("search x --query y")
 
 
 def test_order_and_number_reach_the_daemon() -> None:
@@ -442,6 +461,33 @@ def test_the_steps_of_a_molecule_that_are_ready_are_told_in_bds_shape() -> None:
 @pytest.mark.parametrize("argv", ["--mol x --gated", "--mol x --claim", "--gated --explain"])
 def test_molecules_stand_alone(argv: str) -> None:
     assert run_console(f"ready {argv}").code == 2
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [f"{which} {flag}" for which in ("--mol x", "--gated") for flag in ("-l web", "-a bob", "--include-deferred")]
+    + ["--gated --include-ephemeral"],
+)
+def test_a_filter_that_a_molecule_does_not_take_is_refused_and_not_dropped(argv: str) -> None:
+    ran = run_console(f"ready {argv}")
+    assert (ran.code, ran.asked, "take no filters" in ran.err) == (2, [], True)
+
+
+def test_as_many_steps_of_a_molecule_are_told_as_were_asked_for() -> None:
+    steps = [issue(n, dependencies=[{"depends_on_id": issue(1)["id"], "type": "parent-child"}]) for n in (2, 3)]
+    page = Page(issues=steps, total=2, truncated=False)
+    answers = {"show": [issue(1, issue_type="epic")], "list": page, "ready": page}
+    ran = run_console("ready --mol x -n 1", answers)
+    assert (len(ran.out.splitlines()), "1 of 2" in ran.err) == (1, True)
+    for argv in ("ready --mol x", "ready --mol x -n 0", "ready --mol x -n 2"):
+        ran = run_console(argv, answers)
+        assert (len(ran.out.splitlines()), ran.err) == (2, "")
+    assert run_console("ready --mol x -n -1", answers).code == 2
+    assert run_console("ready --mol x --include-ephemeral", answers).code == 0  # as they are anyway
+
+
+def test_explanations_have_fields_of_their_own() -> None:
+    assert run_console("ready --explain --fields id").code == 2
 
 
 def test_a_status_that_is_named_holds_beside_all() -> None:

@@ -66,6 +66,12 @@ def test_stale_tells_how_long_ago_it_was() -> None:
     assert json.loads(tried("stale --json", stale=page).out) == page.issues
 
 
+def test_stale_issues_of_all_statuses_can_not_be_asked_for_by_that_word() -> None:
+    with pytest.raises(RefusedError, match="named") as refused:
+        tried("stale --status all")
+    assert refused.value.code is Code.USAGE
+
+
 def test_stale_needs_a_day_at_least() -> None:
     with pytest.raises(RefusedError, match="--days"):
         tried("stale --days 0")

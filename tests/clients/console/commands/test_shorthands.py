@@ -50,14 +50,34 @@ def test_children_that_lack_a_label_get_it() -> None:
     ran = run_console("label propagate a1b2 web --json", {"children": page, "script": [{}, {}]})
     assert [step["params"]["id"] for step in ran.asked[1].steps] == [children[1]["id"], children[2]["id"]]
     assert [each["issue_id"] for each in ran.document] == [children[1]["id"], children[2]["id"]]
-    page = Page(issues=children[:1], total=1, truncated=False)
-    assert run_console("label propagate a1b2 web", {"children": page}).out == "✓ Added label 'web' to 0 of 1 child\n"
+    assert run_console("label propagate a1b2 web", {"children": page, "script": [{}, {}]}).out == (
+        "✓ Added label 'web' to 2 of 3 children\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("children", "told"), [(1, "every child of a1b2 has label 'web' already"), (0, "a1b2 has no children")]
+)
+def test_where_no_child_lacks_a_label_it_is_told_as_such(children: int, told: str) -> None:
+    page = Page(issues=[issue(1, labels=["web"])][:children], total=children, truncated=False)
+    ran = run_console("label propagate a1b2 web", {"children": page})
+    assert (ran.code, ran.out, len(ran.asked)) == (0, f"Nothing to do: {told}\n", 1)
+    assert run_console("label propagate a1b2 web --json", {"children": page}).document == []
 
 
 def test_an_issue_is_linked() -> None:
     ran = run_console("link a1b2 c3d4 -t tracks --json", {"add_edge": edge(type="tracks")})
     assert ran.request == AddEdge(actor="unknown", id="a1b2", edge=Edge(to="c3d4", type="tracks"))
     assert ran.document == {"status": "added", **edge(type="tracks")}
+    ran = run_console("link a1b2 c3d4", {"add_edge": edge(created=True)})
+    assert ran.out == "✓ Linked: bd-a depends on bd-b (blocks)\n"
+
+
+def test_a_link_that_is_there_already_is_told_as_such() -> None:
+    there = {"add_edge": edge(created=False)}
+    ran = run_console("link a1b2 c3d4", there)
+    assert (ran.code, ran.out) == (0, "Nothing to do: bd-a depends on bd-b (blocks) already\n")
+    assert run_console("link a1b2 c3d4 --json", there).document == {"status": "added", **edge(), "_unchanged": True}
 
 
 def test_two_issues_refer_to_one_another_and_no_longer() -> None:
@@ -70,6 +90,16 @@ def test_two_issues_refer_to_one_another_and_no_longer() -> None:
     gone = run_console("unrelate a1b2 c3d4 --json", {"script": [{"removed": 1}, {"removed": 0}]})
     assert gone.document == {"id1": "a1b2", "id2": "c3d4", "unlinked": True}
     assert run_console("dep unrelate a1b2 c3d4", {"script": [{"removed": 0}, {"removed": 0}]}).code == 3
+
+
+def test_issues_that_are_related_already_are_told_as_such() -> None:
+    new, old = edge(created=True), edge(created=False)
+    ran = run_console("relate a1b2 c3d4", {"script": [old, old]})
+    assert (ran.code, ran.out) == (0, "Nothing to do: a1b2 and c3d4 are related already\n")
+    document = {"id1": "a1b2", "id2": "c3d4", "linked": True}
+    assert run_console("relate a1b2 c3d4 --json", {"script": [old, old]}).document == document | {"_unchanged": True}
+    assert run_console("relate a1b2 c3d4 --json", {"script": [new, old]}).document == document
+    assert run_console("relate a1b2 c3d4", {"script": [old, new]}).out == "✓ a1b2 and c3d4 are related\n"
 
 
 def test_a_failure_is_passed_on() -> None:
