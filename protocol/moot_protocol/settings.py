@@ -150,7 +150,9 @@ def check_key(key: str, *, secrets: bool = False) -> None:
         raise RefusedError(f"{key} can't be set: a project keeps its prefix", hint="see `moot rename-prefix`")
     is_of_others = key in KEPT or any(key.startswith(name) and len(key) > len(name) for name in NAMESPACES)
     if key not in KNOWN and not is_of_others:
-        raise RefusedError(f"nothing reads a setting {key}", hint=f"for one of your own: custom.{key}")
+        lacks_name = key in NAMESPACES
+        hint = f"write a name after the dot: {key}NAME" if lacks_name else f"for one of your own: custom.{key}"
+        raise RefusedError(f"nothing reads a setting {key}", hint=hint)
     if not secrets and not key.startswith(KV) and _SECRET.search(key):
         raise RefusedError(
             f"{key} looks like a secret, and what is written to the log stays there for everybody on its plane",

@@ -40,6 +40,12 @@ def test_a_mistyped_key_is_told_where_keys_of_ones_own_go() -> None:
     assert "custom.statuscustom" in raised.value.hint
 
 
+def test_a_key_without_a_name_is_told_where_one_goes() -> None:
+    with pytest.raises(RefusedError) as raised:
+        check_key("custom.")
+    assert raised.value.hint == "write a name after the dot: custom.NAME"
+
+
 @pytest.mark.parametrize(
     "key", ["jira.api_token", "linear.api_key", "ado.pat", "custom.password", "github.token", "dolt.credentials"]
 )

@@ -46,13 +46,21 @@ def parse(text: str, now_ms: int) -> int:
     Raises:
         RefusedError: `usage`: nothing that is understood, or outside the years 1970 to 9999.
     """
+    return _parsed(text, text, now_ms)
+
+
+def _parsed(text: str, given: str, now_ms: int) -> int:
+    """As `parse`; refusals name what was `given` for the text."""
     words = " ".join(text.lower().split())
     try:
         moment = _named(words, now_ms) or _relative(words, now_ms) or _absolute(text.strip())
     except (ValueError, OverflowError):
         moment = None
-    if moment is None or moment < _EPOCH:
-        raise RefusedError(f"{text!r} is no time that I understand", code=Code.USAGE, hint=f"write one of: {HELP}")
+    if moment is None:
+        raise RefusedError(f"{given!r} is no time that I understand", code=Code.USAGE, hint=f"write one of: {HELP}")
+    if moment < _EPOCH:
+        hint = f"times begin with 1970-01-01; write one of: {HELP}"
+        raise RefusedError(f"{given!r} lies before 1970", code=Code.USAGE, hint=hint)
     return _milliseconds(moment)
 
 
@@ -63,7 +71,7 @@ def parse_ahead(text: str, now_ms: int) -> int:
         RefusedError: `usage`: nothing that is understood, or nothing that lies ahead.
     """
     words = text.strip()
-    moment = parse(f"+{words}" if _BARE.fullmatch(words) else words, now_ms)
+    moment = _parsed(f"+{words}" if _BARE.fullmatch(words) else words, text, now_ms)
     if moment <= now_ms:
         raise RefusedError(f"{text!r} has passed already", code=Code.USAGE, hint="write 24h, 7d or a date to come")
     return moment

@@ -61,6 +61,14 @@ def test_what_is_not_understood_is_refused_with_examples(text: str) -> None:
     assert "tomorrow" in refused.value.hint
 
 
+@pytest.mark.parametrize("text", ["1969-12-31", "1969-12-31T23:59:59.999Z", "-90y", "1970-01-01T00:00:00+01:00"])
+def test_what_lies_before_1970_is_understood_and_refused_as_such(text: str) -> None:
+    with pytest.raises(RefusedError, match="lies before 1970") as refused:
+        when.parse(text, NOW_MS)
+    assert text in refused.value.message
+    assert refused.value.code is Code.USAGE
+
+
 def outcome(text: str, now_ms: int) -> int | Code:
     try:
         return when.parse(text, now_ms)
@@ -155,3 +163,10 @@ def test_what_does_not_lie_ahead_is_refused_there(text: str) -> None:
     with pytest.raises(RefusedError) as refused:
         when.parse_ahead(text, NOW_MS)
     assert refused.value.code is Code.USAGE
+
+
+@pytest.mark.parametrize("text", ["1s", "7x", " 5 parsecs "])
+def test_an_amount_that_is_not_understood_is_named_as_it_was_typed(text: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        when.parse_ahead(text, NOW_MS)
+    assert refused.value.message == f"{text!r} is no time that I understand"

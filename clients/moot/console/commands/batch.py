@@ -2,7 +2,7 @@
 
 Lines are read as the command line would read them, words in quotes staying together; `$3` names the issue that the
 third line created. Line numbers are those of the file, in references and in errors alike. The whole script is read
-and understood before anything is sent, so that a mistake in the last line costs nothing.
+and understood before anything is sent, so that a mistake in the last line costs nothing, nor does a script too long.
 """
 
 import re
@@ -10,11 +10,12 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from moot.console.amounts import size
 from moot.console.command import Command, Context
 from moot.console.commands import edges, lifecycle, write
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed
-from moot.console.context import answer, read_text, script_step
+from moot.console.context import TEXT_READ_BYTES, answer, read_text, script_step
 from moot.console.grammar import Grammar, Section
 from moot.console.issue_fields import reads_stdin
 from moot.console.safe_text import neutralise
@@ -27,6 +28,9 @@ _ESCAPED: Final = re.compile(r'\\(["\\])')
 _REFERENCE: Final = re.compile(r"\$(\d{1,9})")
 _KEY_VALUE: Final = re.compile(r"(status|priority|title|assignee)=(.*)", re.DOTALL)
 _PRIORITY_WORD: Final = re.compile(r"[Pp]?[0-4]")
+STEPS: Final = 1000
+"""Changes of one script, as many as the daemon carries out together."""
+_TOO_LONG: Final = "split it: each part is all or nothing by itself; `moot import` takes issues in bulk"
 
 
 class _Line(NamedTuple):
@@ -143,6 +147,9 @@ def _read_script(context: Context, source: str) -> Iterator[_Line]:
                 f"line {number}: {error.message}", code=error.code, hint=error.hint, retryable=error.retryable
             ) from error
         steps += len(line.steps)
+        if steps > STEPS:
+            reached = f"line {number}: a script makes at most {STEPS:,} changes, and here there are more"
+            raise RefusedError(reached, code=Code.LIMIT, hint=_TOO_LONG)
         yield line
 
 
@@ -193,13 +200,23 @@ def _check_whole(context: Context, planned: Sequence[Labelled]) -> None:
 
 # -- Carrying out ------------------------------------------------------------------------------------------------
 def _batch_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("-f", "--file", default="-", metavar="FILE", help="the script; else stdin")
+    most = f"at most {STEPS:,} changes and {size(TEXT_READ_BYTES)}"
+    parser.add_argument("-f", "--file", default="-", metavar="FILE", help=f"the script, {most}; else stdin")
     parser.add_argument("-m", "--message", help="accepted for bd's sake: events tell what was done")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
 
 
+def _source(context: Context) -> str:
+    try:
+        return read_text(context, context.arguments.file)
+    except RefusedError as error:
+        if error.code is not Code.LIMIT:
+            raise
+        raise RefusedError(error.message, code=error.code, hint=_TOO_LONG) from error
+
+
 def _batch(context: Context) -> int:
-    lines = list(_read_script(context, read_text(context, context.arguments.file)))
+    lines = list(_read_script(context, _source(context)))
     steps = tuple(step for line in lines for step in line.steps)
     dry_run = context.arguments.dry_run
     answers = context.api.call(Script(actor=context.actor, dry_run=dry_run, steps=steps)) if steps else []

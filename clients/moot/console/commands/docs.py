@@ -130,7 +130,8 @@ def _history(context: Context) -> int:
     else:
         write_lines(context, lines.history_rows(style_of(context.terminal.facts), versions, context.now_ms))
     if limit and len(versions) == limit:
-        context.terminal.err(f"the newest {limit} versions shown; --limit 0 shows all\n")
+        newest = "version" if limit == 1 else f"{limit:,} versions"
+        context.terminal.err(f"the newest {newest} shown; --limit 0 shows all\n")
     return exits.OK
 
 

@@ -19,7 +19,7 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands import mirror, spools
 from moot.console.confirm import confirmed
-from moot.console.context import answer, is_trial, say
+from moot.console.context import answer, is_trial, say, workspace_folder
 from moot.console.recovery_words import FILE_FIELD, hand_over
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -105,7 +105,7 @@ def _foretell(context: Context, prefix: str, folder: str) -> int:
     joined = "" if made["created"] else _joined(context, prefix, folder)
     doing = "join" if joined else "open"
     told.append(f"Would {doing} project {neutralise(prefix)} for {neutralise(folder)}{joined}")
-    told += [f"  Would write {' and '.join(files)}; git ignores both"] if files else []
+    told += [f"  Would write {' and '.join(files)}; they stay out of git"] if files else []
     told += [f"  Would import {file}, and keep it and this project in step"] if file else []
     if given.spool is not None:
         told.append(f"  Would {'open' if given.spool else 'close'} the spool for commands from sandboxes")
@@ -136,6 +136,7 @@ def _known_already(context: Context, project: str) -> int:
             code=Code.CONFLICT,
             hint="a prefix stays; another project needs a folder of its own",
         )
+    workspace_folder(context)  # notes where a project lies that was moved
     document = {"prefix": project, "workspace": context.terminal.facts.workspace, "created": False}
     if not context.json:
         answer(context, document, [f"Nothing to do: this is the project {neutralise(project)} already"])
@@ -246,7 +247,7 @@ def _lines(
     joined = "" if made["created"] else _joined(context, str(made["project"]), folder)
     yield confirmed(context, f"Opened project {neutralise(made['project'])} for {neutralise(folder)}{joined}")
     if files:
-        yield f"  Wrote {' and '.join(files)}; git ignores both"
+        yield f"  Wrote {' and '.join(files)}; they stay out of git"
     if joined and files:
         yield f"  Another one was meant? Delete .moot here, and run `{program} init --prefix NAME`"
     yield f'  Next: `{program} create "What is to be done"`, then `{program} ready`'

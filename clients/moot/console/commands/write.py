@@ -343,7 +343,7 @@ def _changed_fields(context: Context) -> IssueFields:
 
 def _for_each(context: Context, change: Update) -> list[Labelled]:
     changes = [msgspec.structs.replace(change, id=issue) for issue in dict.fromkeys(context.arguments.ids)]
-    if change.fields.defer_until == "" and change.fields.status is UNSET:
+    if change.fields.defer_until == "" and change.fields.status is UNSET and not change.claim:
         changes = _undeferred(context, changes)
     return [(update.id, update) for update in changes]
 

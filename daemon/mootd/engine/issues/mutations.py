@@ -1,6 +1,6 @@
 """What each mutation of one issue does to the log. All checks come before the first event is appended."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -133,17 +133,15 @@ class IssueWriter:
 
     # -- Update --------------------------------------------------------------------------------------------------
     def update(self, request: Update) -> IssueDoc:
-        """Change fields, labels, metadata and parent of an issue, or claim it."""
+        """Change fields, labels, metadata and parent of an issue, claim it first if that is asked, or close it."""
         fields = _given(request.fields)
-        name, _, record, shown = self.find(request.id)
+        name, eid, record, shown = self.find(request.id)
         if "title" in fields:
             checks.check_title(fields["title"])
         checks.check_fields(fields, lambda: self.own(shown.project))
-        if request.ttl_ms:
-            holding.check_ttl(request.ttl_ms)
-        if request.claim:
-            live = live_of(record, self.unit.author_of)
-            fields |= holding.check_claim(name, shown, live, request.actor, self.unit.now_ms)
+        fields |= self._claimed(request, fields, name, record, shown)
+        if fields.get("status") == issue.CLOSED and shown.status != issue.CLOSED:
+            self._check_closable(name, eid, "`moot close --force`")
         if request.append_notes:
             notes = fields.get("notes", self.issues().read(record).values.get("notes", ""))
             fields["notes"] = f"{notes}\n{request.append_notes}" if notes else request.append_notes
@@ -164,6 +162,18 @@ class IssueWriter:
         written = editor.save()
         self._note(name, request, fields)
         return self.answer(name) if written else self.answer(name) | UNCHANGED
+
+    def _claimed(
+        self, request: Update, fields: Mapping[str, Any], name: str, record: Record, shown: Facts
+    ) -> dict[str, Any]:
+        """What a claim sets, if one is asked for and may be had beside these fields."""
+        if request.ttl_ms:
+            holding.check_ttl(request.ttl_ms)
+        if not request.claim:
+            return {}
+        _check_beside_claim(fields, request.actor)
+        live = live_of(record, self.unit.author_of)
+        return holding.check_claim(name, shown, live, request.actor, self.unit.now_ms)
 
     def _stand_ins(self, record: Record) -> Collection[str]:
         """Fields whose value stands for another that a file had: who says the same value means it."""
@@ -227,14 +237,8 @@ class IssueWriter:
         name, eid, _, shown = self.find(request.id)
         if shown.status == issue.CLOSED:
             return self.answer(name) | {"_unblocked": []} | UNCHANGED
-        issues = self.issues()
-        if issues.standing(eid).blockers and not request.force:
-            raise RefusedError(
-                f"{name} is blocked by open issues: {', '.join(issues.open_blockers(eid, BLOCKING))}",
-                code=Code.CONFLICT,
-                hint="close those first, or add --force",
-                discreet=f"{name} is blocked by open issues; close those first, or add --force",
-            )
+        if not request.force:
+            self._check_closable(name, eid, "add --force")
         editor = self.editor(name, request)
         editor.set("status", issue.CLOSED)
         editor.set("closed_at", self.unit.now_ms)
@@ -246,6 +250,26 @@ class IssueWriter:
         name_of = self.issues().entities.name
         names = [name_of(other) for other in self.unit.views.graph.unblocked if other != eid]
         return self.answer(name) | {"_unblocked": sorted(filter(None, names))}
+
+    def _check_closable(self, name: str, eid: int, otherwise: str) -> None:
+        """Refuse to close what something open blocks.
+
+        Args:
+            name: the issue's id.
+            eid: its number.
+            otherwise: how to close it all the same, for the hint.
+
+        Raises:
+            RefusedError: `conflict`.
+        """
+        issues = self.issues()
+        if issues.standing(eid).blockers:
+            raise RefusedError(
+                f"{name} is blocked by open issues: {', '.join(issues.open_blockers(eid, BLOCKING))}",
+                code=Code.CONFLICT,
+                hint=f"close those first, or {otherwise}",
+                discreet=f"{name} is blocked by open issues; close those first, or {otherwise}",
+            )
 
     def reopen(self, request: Reopen) -> IssueDoc:
         """Open a closed issue again."""
@@ -306,6 +330,26 @@ class IssueWriter:
 
 def _given(fields: IssueFields) -> dict[str, Any]:
     return {name: value for name in fields.__struct_fields__ if (value := getattr(fields, name)) is not msgspec.UNSET}
+
+
+def _check_beside_claim(fields: Mapping[str, Any], actor: str) -> None:
+    """Refuse a status and an assignee that say something else than the claim they stand beside.
+
+    Raises:
+        RefusedError: `usage`.
+    """
+    if fields.get("status", IN_PROGRESS) != IN_PROGRESS:
+        raise RefusedError(
+            f"a claim makes it {IN_PROGRESS}: status {fields['status']} contradicts that",
+            code=Code.USAGE,
+            hint="claim it, then change its status; or leave one of them out",
+        )
+    if fields.get("assignee", actor) != actor:
+        raise RefusedError(
+            f"a claim makes it {actor}'s: assignee {fields['assignee'] or 'nobody'} contradicts that",
+            code=Code.USAGE,
+            hint="leave out the claim or the assignee; --actor says who claims",
+        )
 
 
 def _edge_type(value: Any) -> Any:

@@ -54,13 +54,19 @@ def run_script(request: Script, carry_out: Carry) -> list[Any]:
         except MootError as error:
             label = step.get("label") or f"step {number}"
             raise RefusedError(
-                f"{label}: {error.message}",
+                _named(label, error.message),
                 code=error.code,
                 hint=error.hint,
                 retryable=error.retryable,
-                discreet=f"{label}: {error.discreet}" if error.discreet else "",
+                discreet=_named(label, error.discreet) if error.discreet else "",
             ) from error
     return answers
+
+
+def _named(label: str, message: str) -> str:
+    """What was wrong with a step: its label before it, unless the label is an id that it names anyway."""
+    names_it = message.startswith(f"{label} is") or message.endswith(f" {label}")
+    return message if names_it else f"{label}: {message}"
 
 
 def _decode(step: dict[str, Any], actor: str, answers: list[Any]) -> Mutation[Any]:

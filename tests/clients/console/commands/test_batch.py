@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from moot.console.commands import batch as commands
 from moot.console.commands.batch import tokens
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Script
 from moot_testkit.console import Outcome, issue, run_console
+from mootd.engine.issues import script
 
 
 def batch(*lines: str, flags: str = "", answers: Any = (), **more: Any) -> Outcome:
@@ -163,6 +165,31 @@ def test_the_document_has_bds_shape() -> None:
         "status": "ok",
         "results": [{"line": 1, "op": "comment", "target": "bd-1"}],
     }
+
+
+def test_a_script_of_too_many_changes_is_refused_at_the_line_that_is_one_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert commands.STEPS == script.STEPS, "the daemon takes as many"
+    monkeypatch.setattr(commands, "STEPS", 3)
+    assert batch("update a b c -p 0", answers=[issue()] * 3).code == 0
+    ran = batch("# first", "update a b -p 0", "update c d -p 0", "close e")
+    assert (ran.code, ran.asked) == (1, [])
+    assert "line 3: a script makes at most 3 changes" in ran.err
+    assert "split it" in ran.err
+    assert "moot import" in ran.err
+
+
+def test_a_script_of_too_many_bytes_is_refused_with_what_to_do() -> None:
+    ran = batch("#" * 1024 * 1024)
+    assert (ran.code, ran.asked) == (1, [])
+    assert "standard input holds more than 1048576 bytes" in ran.err
+    assert "split it" in ran.err
+    assert "split it" not in run_console("batch -f nowhere.txt").err
+
+
+def test_help_says_how_much_a_script_may_hold() -> None:
+    assert "at most 1,000 changes and 1 MiB" in " ".join(run_console("batch --help").out.split())
 
 
 def test_an_empty_script_does_nothing_and_succeeds() -> None:

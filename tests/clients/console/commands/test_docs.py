@@ -100,7 +100,7 @@ def test_history_tells_that_there_is_more() -> None:
     ran = run("doc history reviewer -n 1", CannedApi(document_history=[row]))
     assert ran.asked == [DocumentHistory(name="reviewer", limit=1, home="p1")]
     assert ran.out.count("\n") == 1
-    assert "--limit 0" in ran.err
+    assert ran.err == "the newest version shown; --limit 0 shows all\n"
     assert json.loads(run("doc history reviewer --json", CannedApi(document_history=[row])).out) == [row]
 
 

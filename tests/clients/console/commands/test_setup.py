@@ -235,7 +235,7 @@ def test_a_dry_run_tells_what_would_be_made_and_opens_a_project_only_where_there
     assert ran.out.splitlines()[1:] == [
         "Would make your town, with this machine as its first",
         "Would open project work for /home/alice/work",
-        "  Would write .moot/.gitignore and .moot/workspace; git ignores both",
+        "  Would write .moot/.gitignore and .moot/workspace; they stay out of git",
         "  Would import .beads/issues.jsonl, and keep it and this project in step",
         "  Would open the spool for commands from sandboxes",
     ]

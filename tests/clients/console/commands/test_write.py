@@ -233,6 +233,17 @@ def test_clearing_the_deferral_opens_what_was_deferred_and_nothing_else() -> Non
     assert second["params"]["fields"] == {"defer_until": ""}
 
 
+def test_a_claim_that_clears_the_deferral_says_no_other_status_than_its_own() -> None:
+    ran = update("a1b2", "--claim", "--defer=")
+    assert ran.request == Update(actor="unknown", id="a1b2", claim=True, fields=IssueFields(defer_until=""))
+
+
+def test_fields_beside_a_claim_are_asked_for_in_one_request() -> None:
+    ran = update("a1b2", "--claim", "-s", "closed", "-a", "bob", "-p", "0")
+    fields = IssueFields(status="closed", assignee="bob", priority=0)
+    assert ran.request == Update(actor="unknown", id="a1b2", claim=True, fields=fields)
+
+
 def test_clearing_the_deferral_with_a_status_asks_nothing_first() -> None:
     assert update("a1b2", "--defer=", "-s", "open").request.fields == IssueFields(defer_until="", status="open")
 

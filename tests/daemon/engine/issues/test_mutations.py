@@ -210,45 +210,6 @@ def test_starting_and_closing_by_an_update_leave_their_times(desk: Desk) -> None
     assert desk.update("mt-1", status="closed")["closed_at"] == "2023-11-14T22:13:22.000Z"
 
 
-# -- Claim ---------------------------------------------------------------------------------------------------------
-def test_of_many_claims_one_wins_and_the_others_are_told_who(desk: Desk) -> None:
-    desk.create("mt-1")
-    shown = desk.do(Update(actor="alice", id="mt-1", claim=True))
-    assert (shown["assignee"], shown["status"]) == ("alice", "in_progress")
-    with pytest.raises(RefusedError, match="alice") as raised:
-        desk.do(Update(actor="bob", id="mt-1", claim=True))
-    assert raised.value.code is Code.LOST_RACE
-    assert desk.do(Update(actor="alice", id="mt-1", claim=True))["assignee"] == "alice"
-
-
-def test_claims_in_one_transaction_race_as_well(desk: Desk) -> None:
-    desk.create("mt-1")
-    with desk.replica.transaction() as unit:
-        carry_out(unit, Update(actor="alice", id="mt-1", claim=True))
-        for actor in ("bob", "carol"):
-            with pytest.raises(RefusedError) as raised:
-                carry_out(unit, Update(actor=actor, id="mt-1", claim=True))
-            assert raised.value.code is Code.LOST_RACE
-    assert desk.show("mt-1")["assignee"] == "alice"
-
-
-def test_a_closed_issue_cannot_be_claimed(desk: Desk) -> None:
-    desk.create("mt-1", status="closed")
-    assert desk.refusal(Update(actor="a", id="mt-1", claim=True)) is Code.CONFLICT
-
-
-def test_the_earlier_of_two_claims_made_apart_keeps_the_issue() -> None:
-    one, two = town_of("one", "two")
-    one.create("mt-1")
-    exchange(one, two)
-    one.do(Update(actor="alice", id="mt-1", claim=True))
-    one.clock.advance(5)
-    two.do(Update(actor="bob", id="mt-1", claim=True))
-    exchange(one, two)
-    assert one.show("mt-1")["assignee"] == two.show("mt-1")["assignee"] == "alice"
-    assert two.update("mt-1", assignee="bob")["assignee"] == "bob", "reassigning supersedes both"
-
-
 # -- Reparent ------------------------------------------------------------------------------------------------------
 def test_an_issue_gets_another_parent_or_none(desk: Desk) -> None:
     for name in ("mt-a", "mt-b"):
@@ -290,6 +251,23 @@ def test_an_issue_that_something_open_blocks_is_closed_by_force_only(desk: Desk)
         desk.do(Close(actor="a", id="mt-1"))
     assert desk.refusal(Close(actor="a", id="mt-1")) is Code.CONFLICT
     assert desk.do(Close(actor="a", id="mt-1", force=True))["status"] == "closed"
+
+
+def test_an_update_closes_no_issue_that_something_open_blocks(desk: Desk) -> None:
+    desk.create("mt-a")
+    desk.create("mt-1", edges=(Edge("mt-a"),))
+    by_update = Update(actor="a", id="mt-1", fields=IssueFields(status="closed", priority=0))
+    assert desk.refusal(by_update) is Code.CONFLICT
+    with pytest.raises(RefusedError, match="mt-1 is blocked by open issues: mt-a") as raised:
+        desk.do(by_update)
+    assert "moot close --force" in raised.value.hint
+    assert "mt-a" not in raised.value.discreet
+    assert desk.update("mt-1", priority=0)["status"] == "open", "the rest of it can be changed"
+    desk.do(Close(actor="a", id="mt-1", force=True))
+    assert desk.do(by_update)["_unchanged"], "it is closed already"
+    desk.update("mt-1", status="open")
+    desk.do(Close(actor="a", id="mt-a"))
+    assert desk.do(by_update)["status"] == "closed"
 
 
 def test_closing_tells_everything_that_is_blocked_no_longer(desk: Desk) -> None:

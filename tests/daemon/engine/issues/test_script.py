@@ -6,7 +6,7 @@ import pytest
 
 from moot_protocol.errors import Code, MootError
 from moot_protocol.memory_requests import Memories, Settings
-from moot_protocol.requests import Script
+from moot_protocol.requests import Edge, Script
 from moot_testkit.engine import PROJECT, Desk
 from mootd.service.writes import carry_out, is_atomic
 
@@ -90,6 +90,16 @@ def test_one_step_that_is_refused_takes_everything_back_and_is_named(desk: Desk)
     assert error.code is Code.NOT_FOUND
     assert error.message.startswith("line 7: ")
     assert failure(desk, create(), step("close", id="mt-none")).message.startswith("step 2: ")
+
+
+def test_a_step_that_is_labelled_with_an_id_names_it_once(desk: Desk) -> None:
+    desk.create("mt-a")
+    desk.create("mt-b", edges=(Edge("mt-a"),))
+    error = failure(desk, step("close", "mt-b", id="mt-b"))
+    assert error.message == "mt-b is blocked by open issues: mt-a"
+    assert error.discreet.startswith("mt-b is blocked")
+    assert failure(desk, step("close", "nope", id="nope")).message == "no issue nope"
+    assert failure(desk, step("close", "b", id="mt-b")).message.startswith("b: mt-b is blocked")
 
 
 @pytest.mark.parametrize(
