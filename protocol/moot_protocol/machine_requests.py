@@ -8,10 +8,10 @@ from moot_protocol.request_base import Request
 class Events(Request[dict[str, Any]], kw_only=True):
     """Events in the order in which they arrived here, after arrival number `since`.
 
-    Answers `{"events": [{"arrival", "id", "kind", "entity", "actor", "at", "changes", "author", "n"}], "next": arrival,
-    "first": oldest arrival kept}`, and where several claimed one issue `"contested": {"holder", "lost": [names]}`
-    as of now; going on with `since=next` misses nothing and repeats nothing. With `wait_ms`, an empty answer waits that
-    long for news.
+    Answers `{"events": [{"arrival", "id", "kind", "entity", "actor", "at", "changes", "author", "n", "own"}], "next":
+    arrival, "first": oldest arrival kept}`, and where several claimed one issue `"contested": {"holder", "lost":
+    [names]}` as of now; going on with `since=next` misses nothing and repeats nothing. `n` and `own` are those of
+    `History`, and no place in this order. With `wait_ms`, an empty answer waits that long for news.
     """
 
     method = "events"

@@ -9,10 +9,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from moot.console import exits
 from moot.console.command import Context
 from moot.console.grammar import did_you_mean
 from moot.console.safe_text import is_plain
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.issue import PARENT
 from moot_protocol.issue_document import FIELDS
 from moot_protocol.listing import IssueDoc, Page
@@ -115,6 +116,12 @@ def needs_texts(fields: Iterable[str]) -> bool:
     """Whether a list has to carry long texts and comments for these fields; no fields means all."""
     fields = frozenset(fields)
     return not fields or bool(fields & _TEXT_FIELDS)
+
+
+def error_body(error: MootError) -> dict[str, Any]:
+    """A failure as every document tells it under `error`."""
+    retryable = error.retryable or exits.exit_code(error) == exits.TRY_AGAIN
+    return {"code": str(error.code), "message": error.message, "hint": error.hint, "retryable": retryable}
 
 
 def without_marks(document: IssueDoc) -> IssueDoc:

@@ -9,7 +9,7 @@ begin with a hyphen, and nothing is abbreviated or guessed. Every mistake is a R
 import difflib
 import re
 from argparse import SUPPRESS, Action, ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from moot.console.command import Command
@@ -28,6 +28,8 @@ VALUES_OF_BD: Final = ("--dolt-auto-commit", "--lock-timeout")
 _SWITCH: Final = {"true": True, "false": False}
 _NO_NUMBER: Final = re.compile(r"invalid int value: (.*)", re.DOTALL)
 """How argparse says that a flag takes a number."""
+_PART: Final = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|$)|([^,]*)(?:,|$)')
+"""An element of several that are separated by commas: quoted, or up to the next comma."""
 _LITERAL: Final = "\0"
 _TOO_MUCH: Final = "unrecognized arguments: --"
 """How argparse begins where all words of a command that takes none are too many: it names what we put before them."""
@@ -381,7 +383,7 @@ class Grammar:
     def _overview(self, program: str) -> str:
         parts = [f"usage: {program} COMMAND [flags]\n"]
         parts.extend(f"{section.title}:\n{_listing(section.commands)}" for section in self._sections)
-        parts.append(f"`{program} help COMMAND` explains one, with examples. --json works with every command.\n")
+        parts.append(f"`{program} help COMMAND` explains one. --json works with every command.\n")
         return "\n".join(parts)
 
 
@@ -416,6 +418,18 @@ def _command_help(command: Command, program: str, width: int) -> str:
 
 
 def comma_separated(values: Sequence[str] | None) -> tuple[str, ...]:
-    """The elements of a flag that may be repeated and hold several separated by commas; blanks dropped, order kept."""
-    parts = (part.strip() for value in values or () for part in value.split(","))
+    """The elements of a flag that may be repeated and hold several separated by commas; blanks dropped, order kept.
+
+    An element in double quotes is taken as it is, commas with it, two quotes inside for one: as `bd` reads them.
+    """
+    parts = (part for value in values or () for part in _parts(value))
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _parts(value: str) -> Iterator[str]:
+    if '"' not in value:
+        yield from map(str.strip, value.split(","))
+        return
+    for found in _PART.finditer(value):
+        quoted, plain = found.groups()
+        yield plain.strip() if quoted is None else quoted.replace('""', '"')

@@ -4,6 +4,8 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from moot.console.grammar import comma_separated
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.request_base import Mutation
 
 STEPS: Final = 500
@@ -16,6 +18,18 @@ Steps = list[tuple[str, Mutation[Any]]]
 def add_dry_run(parser: ArgumentParser) -> None:
     """Add `--dry-run`."""
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
+
+
+def labels_named(text: str) -> tuple[str, ...]:
+    """The labels that an argument names, several with commas between them.
+
+    Raises:
+        RefusedError: `usage`: it names none.
+    """
+    labels = comma_separated([text])
+    if not labels:
+        raise RefusedError("a label can't be empty", code=Code.USAGE)
+    return labels
 
 
 def batched(groups: Iterable[Sequence[tuple[str, Mutation[Any]]]]) -> Iterator[Steps]:

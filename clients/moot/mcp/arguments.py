@@ -79,7 +79,9 @@ class Claim(msgspec.Struct, forbid_unknown_fields=True):
     """Which issue; empty for the first ready one."""
 
     id: str = ""
-    ttl_minutes: Annotated[int, msgspec.Meta(ge=0, description="hold it until so long after this session")] = 0
+    ttl_minutes: (
+        Annotated[int, msgspec.Meta(ge=1, description="hold it until so long after this session")] | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 class Close(msgspec.Struct, forbid_unknown_fields=True):

@@ -2,19 +2,14 @@
 
 from typing import Any
 
-from moot.console import exits
+from moot.console.documents import error_body
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError
 
 
 def body_of(error: MootError) -> dict[str, Any]:
     """The error as a structure."""
-    return {
-        "code": str(error.code),
-        "message": error.message,
-        "hint": error.hint,
-        "retryable": error.retryable or exits.exit_code(error) == exits.TRY_AGAIN,
-    }
+    return error_body(error)
 
 
 def text_of(error: MootError) -> str:

@@ -9,6 +9,10 @@ from moot_protocol.errors import MootError
 
 UNAVAILABLE = 69
 """EX_UNAVAILABLE of sysexits, as where the daemon can't be reached."""
+INSTALL = (
+    "install it with Moot, in Moot's checkout: pipx install --force '.[mcp]', or with your venv's pip install '.[mcp]'"
+)
+"""From where Moot itself is installed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "mcp":
             raise
-        sys.stderr.write("moot: the MCP server needs the package `mcp`\n  install it: pip install 'moot[mcp]'\n")
+        sys.stderr.write(f"moot: the MCP server needs the package `mcp`\n  {INSTALL}\n")
         return UNAVAILABLE
     try:
         asyncio.run(serve(options.actor))

@@ -12,6 +12,7 @@ import msgspec
 
 from moot.console import issue_lines as lines
 from moot.console.commands.show import Neighbours, issue_page
+from moot.console.confirm import UNCHANGED, is_unchanged
 from moot.console.context import script_step
 from moot.console.documents import selected, without_marks
 from moot.console.safe_text import neutralise
@@ -211,12 +212,16 @@ async def update(desk: Desk, wanted: args.Update) -> Told:
         remove_labels=tuple(wanted.remove_labels),
         parent=None if isinstance(wanted.parent, msgspec.UnsetType) else wanted.parent,
     )
-    return _told_of([await desk.ask(request)], "Updated", *_LISTED)
+    if request == requests.Update(actor=desk.actor, id=wanted.id):
+        fields = ", ".join(name for name in wanted.__struct_fields__ if name != "id")
+        raise RefusedError("there is nothing to change", code=Code.INVALID, hint=f"give any of {fields}")
+    changed = await desk.ask(request)
+    return _told_of([changed], "Nothing to do:" if is_unchanged(changed) else "Updated", *_LISTED, UNCHANGED)
 
 
 async def claim(desk: Desk, wanted: args.Claim) -> Told:
     """Take an issue, or the first ready one that nobody else holds."""
-    ttl_ms = wanted.ttl_minutes * MINUTE_MS
+    ttl_ms = 0 if isinstance(wanted.ttl_minutes, msgspec.UnsetType) else wanted.ttl_minutes * MINUTE_MS
     if ttl_ms:
         desk.keeper.check_room()
     if wanted.id:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import ISSUE
 from moot_protocol.machine_requests import Events, Prove
 from moot_protocol.request_base import Request
@@ -58,6 +59,7 @@ def events_since(snapshot: Snapshot, request: Events) -> dict[str, Any]:
             plane = snapshot.feed(stored.feed).plane
             shown = history.describe(snapshot.entities, plane, stored)
             shown |= snapshot.origin_of(plane, stored.feed) | _contested(snapshot, plane, stored)
+            shown["own"] = snapshot.feed(stored.feed).author == snapshot.replica.id
             found.append({"arrival": last, "id": shown["entity"], **shown})
         if len(found) == limit:
             break
@@ -82,12 +84,18 @@ def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
             what = history.describe(snapshot.entities, record.plane, stored)
             found.append({"proof": prover.proof_of(stored), "what": what})
     if not found:
-        raise RefusedError(f"no event {request.n} of {request.id}", code=Code.NOT_FOUND, hint="see `moot history`")
+        raise RefusedError(
+            f"no event {request.n} of {request.id}",
+            code=Code.NOT_FOUND,
+            hint=f"`moot history {request.id}` shows the number of each as n=N; arrival numbers are others",
+        )
     return found
 
 
 def _history(snapshot: Snapshot, request: History) -> list[dict[str, Any]]:
-    return history.history(snapshot.issues, request.id, request.limit)
+    own = key_text(snapshot.replica.id)
+    events = history.history(snapshot.issues, request.id, request.limit)
+    return [event | {"own": event["author"] == own} for event in events]
 
 
 READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {

@@ -257,6 +257,11 @@ def test_comma_separated_values_are_flattened_without_blanks_and_repeats() -> No
     assert comma_separated(None) == ()
 
 
+def test_a_value_in_double_quotes_keeps_its_commas_and_quotes_inside_a_value_stay() -> None:
+    assert comma_separated(['a, "p,q" ,b', '"say ""hi"", twice"']) == ("a", "p,q", "b", 'say "hi", twice')
+    assert comma_separated(['the "big" one,b', '"open,b', '""']) == ('the "big" one', "b", '"open')
+
+
 # -- What callers of bd expect -----------------------------------------------------------------------------------
 @pytest.mark.parametrize("argv", [["-q", "state", "a1"], ["state", "a1"]])
 def test_a_command_may_go_by_another_name(argv: list[str]) -> None:

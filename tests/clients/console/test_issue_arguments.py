@@ -1,9 +1,11 @@
-"""Scripts that are no longer than one may be, made of groups that stay whole."""
+"""Labels with commas between them; scripts that are no longer than one may be, made of groups that stay whole."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot.console.issue_arguments import STEPS, Steps, batched
+from moot.console.issue_arguments import STEPS, Steps, batched, labels_named
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Undelete
 
 
@@ -23,3 +25,15 @@ def test_few_steps_are_one_script_and_none_are_no_script() -> None:
     assert len(list(batched([group(STEPS // 2), group(STEPS // 2)]))) == 1
     assert len(list(batched([group(STEPS), group(1)]))) == 2
     assert list(batched([[]])) == []
+
+
+def test_labels_have_commas_between_them_and_in_quotes_inside_them() -> None:
+    assert labels_named(" urgent ") == ("urgent",)
+    assert labels_named('p, q,"r,s"') == ("p", "q", "r,s")
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", '""'])
+def test_no_label_is_refused(text: str) -> None:
+    with pytest.raises(RefusedError, match="can't be empty") as caught:
+        labels_named(text)
+    assert caught.value.code is Code.USAGE

@@ -27,7 +27,9 @@ def test_without_the_sdk_it_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", without_sdk)
     assert program.main([]) == 69
-    assert "pip install 'moot[mcp]'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "in Moot's checkout" in told
+    assert "pip install '.[mcp]'" in told
 
 
 def test_its_help_needs_no_sdk(capsys: pytest.CaptureFixture[str]) -> None:

@@ -196,6 +196,22 @@ async def test_update_changes_what_is_given_and_nothing_else() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("more", [{}, {"append_notes": "", "add_labels": []}])
+async def test_an_update_that_gives_nothing_to_change_is_refused(more: dict[str, Any]) -> None:
+    at, caller = desk(update=ISSUE)
+    with pytest.raises(RefusedError, match="nothing to change") as caught:
+        await tools.run(at, "update", {"id": "demo-1", **more})
+    assert (caught.value.code, caller.asked) == (Code.INVALID, [])
+    assert "title" in caught.value.hint
+
+
+async def test_an_update_that_changed_nothing_says_so() -> None:
+    told, _ = await ran("update", {"id": "demo-1", "remove_labels": ["nope"]}, update={**ISSUE, "_unchanged": True})
+    assert (told.text, told.issues[0]["_unchanged"]) == ("Nothing to do: demo-000000000001 One", True)
+    told, _ = await ran("update", {"id": "demo-1", "remove_labels": ["yes"]}, update=ISSUE)
+    assert told.text == "Updated demo-000000000001 One"
+
+
 def test_every_field_that_update_takes_reaches_the_request() -> None:
     renamed = {"type": "issue_type"}
     fields = {renamed.get(name, name) for name in arguments.Update.__struct_fields__}
@@ -236,6 +252,14 @@ async def test_a_claim_with_an_end_is_kept_from_then_on(given: dict[str, Any]) -
     await tools.run(at, "claim", given)
     assert isinstance(at.keeper, KeptClaims)
     assert at.keeper.kept == []
+
+
+@pytest.mark.parametrize("minutes", [0, -1])
+async def test_a_claim_that_would_end_at_once_is_refused_and_not_made_one_without_an_end(minutes: int) -> None:
+    at, caller = desk(claim_ready=ISSUE, update=ISSUE)
+    with pytest.raises(RefusedError, match="ttl_minutes") as caught:
+        await tools.run(at, "claim", {"id": "demo-1", "ttl_minutes": minutes})
+    assert (caught.value.code, caller.asked) == (Code.INVALID, [])
 
 
 async def test_claim_says_so_where_nothing_is_free() -> None:

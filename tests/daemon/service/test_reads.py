@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.errors import Code
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Write
 from moot_protocol.exchange_requests import CheckRemote, Sync
 from moot_protocol.machine_requests import Events, Prove, Rebuild
@@ -152,6 +152,27 @@ def test_a_proof_is_made_of_each_event_or_of_the_one_asked_for(api: Api) -> None
     number = whole[0]["what"]["n"]
     assert api.call(Prove(id="demo-one", n=number)) == whole[:1]
     assert api.refusal(Prove(id="demo-one", n=10**6)) is Code.NOT_FOUND
+
+
+def test_a_number_that_no_event_of_the_issue_has_is_answered_with_where_numbers_are_shown(api: Api) -> None:
+    create(api, "demo-one")
+    with pytest.raises(RefusedError, match="no event 7613 of demo-one") as caught:
+        api.call(Prove(id="demo-one", n=7613))
+    assert "`moot history demo-one`" in caught.value.hint
+
+
+def test_events_say_whether_this_machine_wrote_them_and_numbered_them_so() -> None:
+    one, two = members = make_town(2)
+    api, other = (Api(member) for member in members)
+    create(api, "demo-ours")
+    two.take(*one.batches())
+    create(other, "demo-theirs")
+    one.take(*two.batches())
+    for name, is_own in (("demo-ours", True), ("demo-theirs", False)):
+        (event,) = api.call(History(id=name))
+        assert event["own"] is is_own
+        told = [each for each in api.call(Events(kind="issue"))["events"] if each["entity"] == name]
+        assert [(each["n"], each["own"]) for each in told] == [(event["n"], is_own)]
 
 
 def test_a_workspace_nobody_opened_is_not_known(api: Api) -> None:

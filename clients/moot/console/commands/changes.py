@@ -83,11 +83,11 @@ def _undo_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         default="",
         metavar="EVENT | ID",
-        help="an event's number (`n` of `history --json`), or an issue",
+        help="an event's number, the n= of `moot history` (no arrival number of `moot events`), or an issue",
     )
     parser.add_argument("--last", action="store_true", help="your last write, whatever it was about (the default)")
     add_dry_run(parser)
-    parser.add_argument("--plane", default="", help="the plane that an event's number is of")
+    parser.add_argument("--plane", default="", help="the plane that an event's number is of; else the first")
 
 
 def _undo(context: Context) -> int:

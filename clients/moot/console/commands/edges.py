@@ -10,6 +10,7 @@ from moot.console.command import Command, Context
 from moot.console.commands.write import Labelled
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, carry_out, read_text
+from moot.console.issue_arguments import labels_named
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.json_text import UNREADABLE
@@ -160,37 +161,37 @@ def _ends(edge: dict[str, Any]) -> dict[str, Any]:
 # -- label add, label remove -------------------------------------------------------------------------------------
 def _label_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("ids", nargs="+", metavar="ID", help="the issues: all of them or none")
-    parser.add_argument("label", metavar="LABEL", help="the label, last")
+    parser.add_argument("label", metavar="LABEL", help="the label, last; several with commas: A,B")
 
 
 def label_mutations(context: Context, *, adding: bool) -> list[Labelled]:
-    """What `label add` and `label remove` want: one change for each issue."""
-    label = context.arguments.label.strip()
-    if not label:
-        raise RefusedError("a label can't be empty", code=Code.USAGE)
-    add, remove = ((label,), ()) if adding else ((), (label,))
+    """What `label add` and `label remove` want: one change for each issue and label, issue by issue."""
+    labels = labels_named(context.arguments.label)
+    changes = [((label,), ()) if adding else ((), (label,)) for label in labels]
     return [
         (issue, Update(actor=context.actor, id=issue, add_labels=add, remove_labels=remove))
         for issue in dict.fromkeys(context.arguments.ids)
+        for add, remove in changes
     ]
 
 
 def _label(context: Context, *, adding: bool) -> int:
     issues: list[IssueDoc] = carry_out(context, label_mutations(context, adding=adding))
-    label = context.arguments.label.strip()
+    labels = labels_named(context.arguments.label)
+    done = list(zip(issues, labels * (len(issues) // len(labels)), strict=True))
     status, verb, towards = ("added", "Added", "to") if adding else ("removed", "Removed", "from")
     answer(
         context,
         [
             {"status": status, "issue_id": issue["id"], "label": label}
             | ({UNCHANGED: True} if is_unchanged(issue) else {})
-            for issue in issues
+            for issue, label in done
         ],
         (
             _labelled_already(issue, label, adding=adding)
             if is_unchanged(issue)
             else confirmed(context, f"{verb} label '{neutralise(label)}' {towards} {neutralise(str(issue['id']))}")
-            for issue in issues
+            for issue, label in done
         ),
     )
     return 0
@@ -254,7 +255,7 @@ REMOVE_EDGE = Command(
     examples=("moot dep remove bd-a1b2 bd-c3d4",),
 )
 ADD_LABEL = Command(
-    "label add", "Add a label to issues", _label_arguments, _add_label, examples=("moot label add bd-a1b2 urgent",)
+    "label add", "Add a label to issues", _label_arguments, _add_label, examples=("moot label add bd-a1b2 urgent,api",)
 )
 REMOVE_LABEL = Command(
     "label remove",

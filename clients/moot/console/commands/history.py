@@ -12,6 +12,7 @@ from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands.conflicts import field_text
+from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.style import Style, style_of
 from moot.console.table import cut
@@ -23,8 +24,17 @@ CHANGE_WIDTH: Final = 60
 """Cells of one value in a line; `--json` has all of it."""
 
 
+def event_number(event: Mapping[str, Any]) -> str:
+    """An event's number as `undo` and `prove -n` take it, `n=17`; of another machine's with the start of its key.
+
+    Every machine counts its own events, so that one number can name several, of which `undo` means this machine's.
+    """
+    number = f"n={event.get('n', '?')}"
+    return number if event.get("own", True) else f"{number}@{lines.text_of(event, 'author')[:KEY_SHOWN]}"
+
+
 def history_lines(style: Style, events: list[dict[str, Any]], now_ms: int) -> list[str]:
-    """A line for each event: when, who, and what it changed."""
+    """A line for each event: its number, when, who, and what it changed."""
     rows = []
     for event in events:
         moment = when.instant(event.get("at"))
@@ -32,7 +42,7 @@ def history_lines(style: Style, events: list[dict[str, Any]], now_ms: int) -> li
         date = when.short_date(moment) if moment is not None else "unknown"
         changes = changes_text(event)
         who = " ".join(filter(None, (lines.text_of(event, "actor"), lines.origin_mark(event))))
-        rows.append((style.faint(date), style.faint(told), who, changes))
+        rows.append((event_number(event), style.faint(date), style.faint(told), who, changes))
     return lines.lines_of(style, rows)
 
 
@@ -85,11 +95,18 @@ def _run(context: Context) -> int:
         style = style_of(context.terminal.facts)
         lines.write_lines(context, history_lines(style, events, context.now_ms))
     if limit and len(events) == limit:
-        context.terminal.err(f"the newest {limit} events shown; --limit 0 shows all\n")
+        newest = "event" if limit == 1 else f"{limit:,} events"
+        context.terminal.err(f"the newest {newest} shown; --limit 0 shows all\n")
     return exits.OK
 
 
 COMMANDS: Final = (
-    Command("history", "Every change of an issue, newest first", _arguments, _run, examples=("moot history a1b2",)),
+    Command(
+        "history",
+        "Every change of an issue, newest first, with the number (n=) that undo and prove take",
+        _arguments,
+        _run,
+        examples=("moot history a1b2",),
+    ),
 )
 """The commands of this module."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context, no_arguments
+from moot.console.commands.history import event_number
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note, say
 from moot.console.grammar import comma_separated
@@ -28,7 +29,13 @@ DEFAULT_TIMEOUT: Final = 600.0
 
 # -- events ------------------------------------------------------------------------------------------------------
 def _events_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--since", type=_count, default=0, metavar="N", help="only what arrived after number N")
+    parser.add_argument(
+        "--since",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="only what arrived after arrival number N, the first of a line",
+    )
     parser.add_argument("--follow", action="store_true", help="go on as more arrives")
     parser.add_argument("--kind", default="", help="only about this kind of thing (issue, project…)")
 
@@ -64,7 +71,8 @@ def _event_text(context: Context, event: dict[str, Any]) -> str:
     moment = when.instant(event["at"])
     at = str(event["at"]) if moment is None else when.short_date(moment)
     who = " ".join(filter(None, (neutralise(event["actor"]), lines.origin_mark(event))))
-    return f"{event['arrival']} {neutralise(at)} {who} {neutralise(event['entity'])} {changes}\n"
+    numbers = f"{event['arrival']} {event_number(event)}"
+    return f"{numbers} {neutralise(at)} {who} {neutralise(event['entity'])} {changes}\n"
 
 
 def _changes(changes: Any) -> Iterator[str]:
@@ -88,7 +96,7 @@ def _wait_arguments(parser: ArgumentParser) -> None:
     add("id", nargs="?", metavar="ID", help="the issue to wait for")
     add("--status", action="append", metavar="A,B", help="until its status is one of these; else until it changes")
     add("--events", type=_count, metavar="N", help="until N events have arrived, whatever they are about")
-    add("--since", type=_count, metavar="N", help="count what arrived after number N; else from now on")
+    add("--since", type=_count, metavar="N", help="count what arrived after arrival number N; else from now on")
     add("--timeout", type=_seconds, default=DEFAULT_TIMEOUT, metavar="SECONDS", help="give up after so long (600)")
 
 
@@ -235,7 +243,7 @@ def _fsck(context: Context) -> int:
 COMMANDS: Final = (
     Command(
         "events",
-        "What happened, in order of arrival; --follow goes on",
+        "What happened, by arrival number, which --since takes; undo and prove take n=",
         _events_arguments,
         _events,
         examples=("moot events --since 1200 --json", "moot events --follow"),

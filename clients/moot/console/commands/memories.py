@@ -1,7 +1,7 @@
 """What a project remembers: remember, recall, memories, forget, and the key-value store.
 
-Shapes and words are those of `bd`. A key that isn't there is no error of the program: its document says so, and the
-exit code does.
+Shapes and words are those of `bd`. A key that isn't there is told by `bd`'s document and the exit code; called as
+`moot`, the document has the failure in it, too, as every other failure's.
 """
 
 import re
@@ -37,15 +37,25 @@ def _short(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _found(context: Context, key: str, value: str | None, absent: str) -> int:
+def _found(context: Context, key: str, value: str | None, absent: RefusedError) -> int:
     """Answer with what stands under a key, or that nothing does."""
+    if value is None:
+        return _not_found(context, {"key": key, "value": "", "found": False}, absent)
     if context.json:
-        documents.write(context, {"key": key, "value": value or "", "found": value is not None})
-    elif value is None:
-        context.terminal.err(f"{absent}\n")
+        documents.write(context, {"key": key, "value": value, "found": True})
     else:
         context.terminal.out(neutralise(value, keep_newlines=True) + "\n")
-    return exits.NOT_FOUND if value is None else exits.OK
+    return exits.OK
+
+
+def _not_found(context: Context, document: dict[str, Any], absent: RefusedError) -> int:
+    """Answer that nothing stands under a key: as `bd` with its document alone, else with the failure in it, too."""
+    if context.json:
+        told = {} if context.terminal.facts.is_bd else {"error": documents.error_body(absent)}
+        documents.write(context, document | told)
+    else:
+        context.terminal.err(f"{neutralise(absent.message)}\n")
+    return exits.exit_code(absent)
 
 
 # -- Memories ----------------------------------------------------------------------------------------------------
@@ -59,8 +69,8 @@ def _remembered(context: Context, key: str) -> str | None:
     return str(found[0]["text"])
 
 
-def _no_memory(key: str) -> str:
-    return f'No memory with key "{neutralise(key)}"'
+def _no_memory(key: str) -> RefusedError:
+    return RefusedError(f'No memory with key "{key}"', code=Code.NOT_FOUND, hint="`moot memories` lists them")
 
 
 def _remember_arguments(parser: ArgumentParser) -> None:
@@ -108,7 +118,7 @@ def _recalled_instead(context: Context, key: str) -> int:
         documents.write(context, {"key": key, "value": text, "found": True, "action": "recalled"})
         return exits.OK
     note(context, f"(recalled {neutralise(key)}: a key alone reads; TEXT --key {neutralise(key)} writes)")
-    return _found(context, key, text, "")
+    return _found(context, key, text, _no_memory(key))
 
 
 def _key_argument(parser: ArgumentParser) -> None:
@@ -152,11 +162,8 @@ def _forget(context: Context) -> int:
     except RefusedError as error:
         if error.code is not Code.NOT_FOUND or not context.project:
             raise
-        if context.json:
-            documents.write(context, {"key": key, "found": "false"})
-        else:
-            context.terminal.err(f"{_no_memory(key)}\n")
-        return exits.NOT_FOUND
+        found = "false" if context.terminal.facts.is_bd else False  # bd has a string here, and nowhere else
+        return _not_found(context, {"key": key, "found": found}, _no_memory(key))
     told = f"Forgot [{neutralise(key)}]: {_short(was['text'], _CONFIRMED_CHARS)}"
     answer(context, {"key": key, "deleted": "true"}, [told])
     return exits.OK
@@ -201,7 +208,8 @@ def _kv_set(context: Context) -> int:
 def _kv_get(context: Context) -> int:
     key = context.arguments.key
     stored = _store_key(context)
-    return _found(context, key, _values(context, stored).get(stored), f"{neutralise(key)} (not set)")
+    absent = RefusedError(f"{key} (not set)", code=Code.NOT_FOUND, hint="`moot kv list` lists what is set")
+    return _found(context, key, _values(context, stored).get(stored), absent)
 
 
 def _kv_clear(context: Context) -> int:

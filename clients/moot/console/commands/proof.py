@@ -34,7 +34,9 @@ FILE_BYTES: Final = 64 * MIB
 # -- prove -------------------------------------------------------------------------------------------------------
 def _prove_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the issue")
-    parser.add_argument("-n", type=int, metavar="N", help="only the event with this number; `moot history ID` tells it")
+    parser.add_argument(
+        "-n", type=int, metavar="N", help="only the event with this number, the n= of `moot history ID`"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file; else stdout")
 
 
@@ -180,5 +182,6 @@ COMMANDS: Final = (
         _verify,
         examples=("moot verify-proof bd-a1b2.proof",),
         alone=True,
+        unaided=True,
     ),
 )

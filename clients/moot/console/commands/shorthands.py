@@ -1,6 +1,7 @@
 """Short ways to say what `update` and `dep add` say: note, tag, label propagate, link, dep relate, dep unrelate."""
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Final
 
 from moot.console import documents
@@ -8,6 +9,7 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out, read_text
+from moot.console.issue_arguments import labels_named
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import AddEdge, Children, Edge, RemoveEdge, Update
@@ -39,43 +41,51 @@ def _note(context: Context) -> int:
 # -- tag, link ---------------------------------------------------------------------------------------------------
 def _tag_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the issue")
-    parser.add_argument("label", metavar="LABEL", help="the label")
+    parser.add_argument("label", metavar="LABEL", help="the label; several with commas: A,B")
 
 
 def _tag(context: Context) -> int:
-    label = context.arguments.label.strip()
-    if not label:
-        raise RefusedError("a label can't be empty", code=Code.USAGE)
-    changed = context.api.call(Update(actor=context.actor, id=context.arguments.id, add_labels=(label,)))
+    labels = labels_named(context.arguments.label)
+    changed = context.api.call(Update(actor=context.actor, id=context.arguments.id, add_labels=labels))
     told = (
-        nothing_to_do(f"{naming(changed)} has label '{neutralise(label)}' already")
+        nothing_to_do(f"{naming(changed)} has {_in_words(labels)} already")
         if is_unchanged(changed)
-        else confirmed(context, f"Added label '{neutralise(label)}' to {naming(changed)}")
+        else confirmed(context, f"Added {_in_words(labels)} to {naming(changed)}")
     )
     answer(context, documents.changed(changed), [told])
     return 0
 
 
+def _in_words(labels: Sequence[str]) -> str:
+    named = ", ".join(f"'{neutralise(label)}'" for label in labels)
+    return f"label {named}" if len(labels) == 1 else f"labels {named}"
+
+
 def _propagate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="PARENT", help="the issue whose children get it")
-    parser.add_argument("label", metavar="LABEL", help="the label")
+    parser.add_argument("label", metavar="LABEL", help="the label; several with commas: A,B")
 
 
 def _propagate(context: Context) -> int:
-    label = context.arguments.label.strip()
-    if not label:
-        raise RefusedError("a label can't be empty", code=Code.USAGE)
+    labels = labels_named(context.arguments.label)
     children = context.api.call(Children(id=context.arguments.id)).issues
-    lacking = [child["id"] for child in children if label not in child.get("labels", ())]
+    lacking = {
+        child["id"]: missing
+        for child in children
+        if (missing := tuple(label for label in labels if label not in child.get("labels", ())))
+    }
     if lacking:
-        carry_out(context, [(one, Update(actor=context.actor, id=one, add_labels=(label,))) for one in lacking])
-    document = [{"status": "added", "issue_id": one, "label": label} for one in lacking]
-    answer(context, document, [_propagated(context, label, len(lacking), len(children))])
+        changes = [(one, Update(actor=context.actor, id=one, add_labels=each)) for one, each in lacking.items()]
+        carry_out(context, changes)
+    document = [
+        {"status": "added", "issue_id": one, "label": label} for one, missing in lacking.items() for label in missing
+    ]
+    answer(context, document, [_propagated(context, labels, len(lacking), len(children))])
     return 0
 
 
-def _propagated(context: Context, label: str, added: int, children: int) -> str:
-    shown = f"label '{neutralise(label)}'"
+def _propagated(context: Context, labels: Sequence[str], added: int, children: int) -> str:
+    shown = _in_words(labels)
     if added:
         return confirmed(context, f"Added {shown} to {added} of {several(children, 'child', 'ren')}")
     parent = neutralise(context.arguments.id)

@@ -93,7 +93,8 @@ def _numbered(unit: Unit, entities: Entities, request: Undo) -> StoredEvent:
     found = entities.stored(plane.number, (unit.replica.id, request.n or 0))
     if found is None or found.event.skeleton.kind != ISSUE:
         what = f"this machine has written no event {request.n} about an issue"
-        raise RefusedError(what, code=Code.NOT_FOUND, hint="see `moot history`")
+        hint = "`moot history ID` shows the number of each event as n=N; arrival numbers are others"
+        raise RefusedError(what, code=Code.NOT_FOUND, hint=hint)
     if found.event.skeleton.actor != request.actor:
         raise RefusedError(
             f"event {request.n} is {found.event.skeleton.actor}'s, not {request.actor}'s", code=Code.DENIED

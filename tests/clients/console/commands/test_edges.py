@@ -91,7 +91,30 @@ def test_a_label_that_is_there_already_or_isnt_there_is_told_as_such() -> None:
         ]
 
 
-@pytest.mark.parametrize("argv", [["label", "add", "a"], ["label", "add", "a", " "]])
+def test_labels_with_commas_between_them_are_several_and_each_is_told_of() -> None:
+    answers = {"script": [issue(1), issue(1) | {"_unchanged": True}, issue(2), issue(2)]}
+    ran = run_console("label add a b p,q", answers)
+    assert [(step["params"]["id"], step["params"]["add_labels"]) for step in ran.request.steps] == [
+        ("a", ("p",)), ("a", ("q",)), ("b", ("p",)), ("b", ("q",)),
+    ]  # fmt: skip
+    assert ran.out.splitlines() == [
+        "✓ Added label 'p' to bd-000000000001",
+        "Nothing to do: bd-000000000001 has label 'q' already",
+        "✓ Added label 'p' to bd-000000000002",
+        "✓ Added label 'q' to bd-000000000002",
+    ]
+    documents = run_console("label remove a b p,q --json", answers).document
+    assert [(each["issue_id"][-1], each["label"], "_unchanged" in each) for each in documents] == [
+        ("1", "p", False), ("1", "q", True), ("2", "p", False), ("2", "q", False),
+    ]  # fmt: skip
+
+
+def test_a_label_of_an_import_that_has_a_comma_in_it_is_named_in_quotes() -> None:
+    ran = run_console(["label", "remove", "a", '"p,q"'], {"update": issue()})
+    assert ran.request == Update(actor="unknown", id="a", remove_labels=("p,q",))
+
+
+@pytest.mark.parametrize("argv", [["label", "add", "a"], ["label", "add", "a", " "], ["label", "add", "a", ","]])
 def test_a_label_needs_an_issue_and_a_name(argv: list[str]) -> None:
     ran = run_console(argv)
     assert (ran.code, ran.asked) == (2, [])

@@ -37,16 +37,24 @@ EVENTS = [
 def test_events_in_a_pipe() -> None:
     first, second = run(COMMANDS, "history a1b2", CannedApi(history=EVENTS)).out.splitlines()
     changes = "status: closed; priority: 0; labels removed: auth; edges removed; assignee: (empty)"
-    assert first == f"2026-01-31 11:00 alice^[[2J {changes}"
-    assert second == "2026-01-30 11:00 bob description: line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line…"
+    assert first == f"n=7 2026-01-31 11:00 alice^[[2J {changes}"
+    assert (
+        second == "n=1 2026-01-30 11:00 bob description: line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line⏎line…"
+    )
 
 
 def test_events_at_a_terminal_tell_their_age_and_fit() -> None:
     terminal = without_colours(at_terminal(70))
     assert run(COMMANDS, "history a1b2", CannedApi(history=EVENTS), terminal).out.splitlines() == [
-        "2026-01-31 11:00  1h ago  alice^[[2J  status: closed; priority: 0; la…",
-        "2026-01-30 11:00  1d ago  bob         description: line⏎line⏎line⏎lin…",
+        "n=7  2026-01-31 11:00  1h ago  alice^[[2J  status: closed; priority:…",
+        "n=1  2026-01-30 11:00  1d ago  bob         description: line⏎line⏎lin…",
     ]
+
+
+def test_a_number_that_undo_does_not_mean_has_the_machine_beside_it_whose_it_is() -> None:
+    of_both = [EVENTS[0] | {"own": True}, EVENTS[1] | {"own": False, "author": "AakSBlMTxyzw" + "x" * 31}]
+    first, second = run(COMMANDS, "history a1b2", CannedApi(history=of_both)).out.splitlines()
+    assert (first.split()[0], second.split()[0]) == ("n=7", "n=1@AakSBlMTxyzw")
 
 
 def test_times_are_told_as_times_whatever_the_log_keeps() -> None:
@@ -66,6 +74,8 @@ def test_json_has_every_event_as_it_is() -> None:
 def test_a_list_that_reached_its_limit_says_so() -> None:
     ran = run(COMMANDS, "history a1b2 --limit 2", CannedApi(history=EVENTS))
     assert ran.err == "the newest 2 events shown; --limit 0 shows all\n"
+    ran = run(COMMANDS, "history a1b2 --limit 1", CannedApi(history=EVENTS[:1]))
+    assert ran.err == "the newest event shown; --limit 0 shows all\n"
     assert run(COMMANDS, "history a1b2 --limit 0", CannedApi(history=EVENTS)).err == ""
     assert run(COMMANDS, "history a1b2 --limit 0", CannedApi(history=[])).err == ""
 
@@ -76,7 +86,7 @@ def test_a_negative_limit_is_refused() -> None:
 
 
 def test_an_event_of_another_town_says_from_which() -> None:
-    event = {"at": NOW_MS, "actor": "bob", "changes": [], "_origin": {"town": "abcd", "town_name": "rivertown"}}
+    event = {"n": 3, "at": NOW_MS, "actor": "bob", "changes": [], "_origin": {"town": "abcd", "town_name": "rivertown"}}
     assert "bob from rivertown" in run(COMMANDS, "history bd-1", CannedApi(history=[event])).out
 
 

@@ -30,8 +30,29 @@ def test_events_are_read_to_the_end_page_by_page() -> None:
         "events --since 4 --kind issue", {"events": in_turn(page(event(5), event(6)), page(event(7)), page(after=7))}
     )
     assert ran.asked == [Events(since=n, kind="issue") for n in (4, 6, 7)]
-    assert ran.out.splitlines()[0] == "5 2026-01-31 12:00 bob bd-000000000001 status=closed"
+    assert ran.out.splitlines()[0] == "5 n=5 2026-01-31 12:00 bob bd-000000000001 status=closed"
     assert len(ran.out.splitlines()) == 3
+
+
+def test_an_event_s_own_number_is_told_apart_from_its_place_in_the_order_of_arrival() -> None:
+    both = event(7613, n=17, own=True), event(7614, n=7613, own=False, author="AakSBlMTxyzw" + "x" * 31)
+    first, second = run_console("events", {"events": in_turn(page(*both), page(after=7614))}).out.splitlines()
+    assert first.startswith("7613 n=17 2026-01-31 12:00 ")
+    assert second.startswith("7614 n=7613@AakSBlMTxyzw 2026-01-31 12:00 ")
+
+
+@pytest.mark.parametrize(
+    ("topic", "told"),
+    [
+        ("events", "arrival number, which --since takes; undo and prove take n="),
+        ("history", "the number (n=) that undo and prove take"),
+        ("undo", "the n= of `moot history` (no arrival number of `moot events`)"),
+        ("prove", "the n= of `moot history ID`"),
+        ("wait", "count what arrived after arrival number N"),
+    ],
+)
+def test_help_says_which_number_is_meant(topic: str, told: str) -> None:
+    assert told in " ".join(run_console(f"help {topic}").out.split())
 
 
 def test_events_as_json_are_one_document_a_line() -> None:

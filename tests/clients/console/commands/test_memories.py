@@ -6,8 +6,14 @@ from moot.console.commands.memories import slug
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import Forget, Memories, Remember, SetSetting, Settings
 from moot_testkit.console import run_console
+from moot_testkit.terminal import FACTS
 
 GONE = RefusedError("no memory auth", code=Code.NOT_FOUND)
+AS_BD = FACTS._replace(program="bd")
+
+
+def failure(message: str, hint: str) -> dict[str, object]:
+    return {"code": "not_found", "message": message, "hint": hint, "retryable": False}
 
 
 def kept(key: str, text: str, **marks: object) -> dict[str, object]:
@@ -82,12 +88,23 @@ def test_what_another_town_has_written_is_recalled_with_that_beside_it() -> None
 
 
 def test_what_is_not_remembered_is_told_by_document_and_exit_code() -> None:
+    error = failure('No memory with key "auth"', "`moot memories` lists them")
     ran = run_console("recall auth --json", {"memories": []})
-    assert (ran.code, ran.document) == (3, {"key": "auth", "value": "", "found": False})
-    ran = run_console("recall auth", {"memories": []})
-    assert (ran.code, ran.err) == (3, 'No memory with key "auth"\n')
+    assert (ran.code, ran.document) == (3, {"key": "auth", "value": "", "found": False, "error": error})
     ran = run_console("forget auth --json", {"forget": GONE})
-    assert (ran.code, ran.document) == (3, {"key": "auth", "found": "false"})
+    assert (ran.code, ran.document) == (3, {"key": "auth", "found": False, "error": error})
+    for argv, answers in (("recall auth", {"memories": []}), ("forget auth", {"forget": GONE})):
+        ran = run_console(argv, answers)
+        assert (ran.code, ran.out, ran.err) == (3, "", 'No memory with key "auth"\n')
+
+
+def test_called_as_bd_what_is_not_there_has_bds_document_alone() -> None:
+    ran = run_console("recall auth --json", {"memories": []}, facts=AS_BD)
+    assert (ran.code, ran.document) == (1, {"key": "auth", "value": "", "found": False})
+    ran = run_console("forget auth --json", {"forget": GONE}, facts=AS_BD)
+    assert (ran.code, ran.document) == (1, {"key": "auth", "found": "false"})
+    ran = run_console("kv get flag --json", {"settings": []}, facts=AS_BD)
+    assert (ran.code, ran.document) == (1, {"key": "flag", "value": "", "found": False})
 
 
 def test_a_memory_is_forgotten() -> None:
@@ -157,7 +174,8 @@ def test_a_value_is_kept_read_listed_and_cleared() -> None:
 
 def test_a_key_without_a_value_is_told_so() -> None:
     ran = run_console("kv get flag --json", {"settings": []})
-    assert (ran.code, ran.document) == (3, {"key": "flag", "value": "", "found": False})
+    error = failure("flag (not set)", "`moot kv list` lists what is set")
+    assert (ran.code, ran.document) == (3, {"key": "flag", "value": "", "found": False, "error": error})
     assert run_console("kv get flag", {"settings": []}).err == "flag (not set)\n"
     assert run_console("kv list --json", {"settings": []}).document == {}
 

@@ -44,6 +44,22 @@ def test_a_label_that_is_there_already_is_told_as_such() -> None:
     assert (ran.code, ran.out) == (0, "Nothing to do: bd-000000000001 — Issue 1 has label 'urgent' already\n")
 
 
+def test_labels_with_commas_between_them_are_several() -> None:
+    ran = run_console("tag a1b2 web,urgent", {"update": ONE})
+    assert ran.request == Update(actor="unknown", id="a1b2", add_labels=("web", "urgent"))
+    assert ran.out.startswith("✓ Added labels 'web', 'urgent' to ")
+    children = [issue(1, labels=["web"]), issue(2), issue(3, labels=["urgent", "web"])]
+    page = Page(issues=children, total=3, truncated=False)
+    ran = run_console("label propagate a1b2 web,urgent --json", {"children": page, "script": [{}, {}]})
+    assert [step["params"]["add_labels"] for step in ran.asked[1].steps] == [("urgent",), ("web", "urgent")]
+    assert [(each["issue_id"][-1], each["label"]) for each in ran.document] == [
+        ("1", "urgent"), ("2", "web"), ("2", "urgent"),
+    ]  # fmt: skip
+    assert run_console("label propagate a1b2 web,urgent", {"children": page, "script": [{}, {}]}).out == (
+        "✓ Added labels 'web', 'urgent' to 2 of 3 children\n"
+    )
+
+
 def test_children_that_lack_a_label_get_it() -> None:
     children = [issue(1, labels=["web"]), issue(2), issue(3, labels=["x"])]
     page = Page(issues=children, total=3, truncated=False)

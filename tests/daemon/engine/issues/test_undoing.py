@@ -284,7 +284,8 @@ def test_an_event_can_be_named_by_any_of_its_writes_numbers(desk: Desk) -> None:
 def test_writes_of_others_and_none_are_refused(desk: Desk) -> None:
     last = desk.do(Undo(actor="alice", dry_run=True))["undone"]["n"][1]
     assert refused(desk, "bob", n=last).code is Code.DENIED
-    assert refused(desk, n=10**6).code is Code.NOT_FOUND
+    unknown = refused(desk, n=10**6)
+    assert (unknown.code, "`moot history ID`" in unknown.hint) == (Code.NOT_FOUND, True)
     assert refused(desk, n=1).code is Code.NOT_FOUND  # the certificate
     assert refused(desk, "bob", id="mt-1").code is Code.NOT_FOUND
     assert refused(desk, "nobody").code is Code.NOT_FOUND
