@@ -1,4 +1,4 @@
-"""The effects that few commands have: reading and writing files, the user's editor, and git's log.
+"""The effects that few commands have: reading, writing and removing files, the user's editor, and git's log.
 
 Files are opened here, with this process's rights and from its folder, because the daemon may not be let where the user
 is. A file is written beside its place under another name, synced and put there in one step: whoever looks finds the old
@@ -50,6 +50,8 @@ class Files:
                     self._written[handle].write(data)
                 case ["commit", int(handle)]:
                     self._written.pop(handle).commit()
+                case ["remove", str(path)]:
+                    _remove(path)
                 case ["edit", str(text)]:
                     return ["data", _edit(text)]
                 case ["git-log" | "tool", *_]:
@@ -113,6 +115,14 @@ def _make_folder(path: str, mode: int) -> None:
         os.makedirs(path, mode=mode | (mode & 0o444) >> 2, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(20, "it is no folder", error.filename) from error
+
+
+def _remove(path: str) -> None:
+    """Remove what a write would have replaced: a regular file, at the end of links."""
+    found = os.path.realpath(path)
+    if os.path.lexists(found) and not stat.S_ISREG(os.stat(found).st_mode):
+        raise OSError(22, "it is no file", path)
+    os.unlink(found)
 
 
 class _NewFile:

@@ -15,12 +15,11 @@ from moot.console import main, when
 from moot.console.amounts import several
 from moot.console.context import actor_of
 from moot.console.safe_text import neutralise
-from moot.console.terminal import Facts
 from moot.conversation import Failure, Sandboxed
-from moot.facts import facts, workspace_meant
+from moot.facts import workspace_meant
 from moot.spool_api import Queued, SpoolApi
 from moot.spool_files import SpoolFiles
-from moot.spool_terminal import LocalTerminal
+from moot.spool_terminal import LocalTerminal, own_facts
 from moot_protocol.errors import Code, MootError
 
 LONGEST_WAIT: Final = 3600.0
@@ -41,8 +40,7 @@ def spool_command(program: str, arguments: list[str], refused: Failure = FORCED)
     Raises:
         Failure: there is no spool here either; says how to have one.
     """
-    told = facts(program, arguments)
-    own = Facts(tuple(arguments), *told[1:])  # type: ignore[arg-type]  # in the order of `Facts`, as the daemon reads it
+    own = own_facts(program, arguments)
     folder, _ = workspace_meant(program, own.folder)
     if not own.workspace:
         raise refused
@@ -58,7 +56,7 @@ def spool_command(program: str, arguments: list[str], refused: Failure = FORCED)
     reason = "MOOT_SPOOL is set, so the socket isn't tried" if refused is FORCED else refused.message
     api = SpoolApi(files, now_ms, os.urandom, wait_s, terminal.hold, reason)
     try:
-        code = main.run(api, terminal, now_ms, lambda error: _crashed(terminal, error))
+        code = main.run(api, terminal, now_ms, terminal.tell_defect)
         _tell(terminal, api, files, code, now_ms)
     finally:
         terminal.close()
@@ -73,11 +71,6 @@ def _wait_seconds() -> float | None:
     if not text.isdecimal():
         raise MootError(f"--wait takes whole seconds, not {text!r}", code=Code.USAGE)
     return min(float(text), LONGEST_WAIT)
-
-
-def _crashed(terminal: LocalTerminal, error: Exception) -> str:
-    terminal.err(f"{type(error).__name__}: {neutralise(str(error))}\n")
-    return ""
 
 
 # -- Afterwards --------------------------------------------------------------------------------------------------

@@ -6,10 +6,18 @@ Once something was queued, what the command prints is held back: it speaks as if
 from collections.abc import Iterable, Iterator
 from itertools import count
 
+from moot.console.safe_text import neutralise
 from moot.console.terminal import Facts
 from moot.conversation import Failure, write_all
 from moot.effects import STDIN, Files
+from moot.facts import facts
 from moot_protocol.errors import Code, RefusedError
+
+
+def own_facts(program: str, arguments: list[str]) -> Facts:
+    """What this process says of itself, as the console takes it."""
+    told = facts(program, arguments)
+    return Facts(tuple(arguments), *told[1:])  # type: ignore[arg-type]  # in the order of `Facts`, as the daemon reads it
 
 
 class LocalTerminal:
@@ -92,6 +100,14 @@ class LocalTerminal:
             raise
         self._ask("commit", handle)
 
+    def remove_file(self, path: str) -> None:
+        """Remove a file.
+
+        Raises:
+            RefusedError: it can't be removed; says why.
+        """
+        self._ask("remove", path)
+
     def edit(self, text: str) -> str:
         """Let the user edit text in their editor.
 
@@ -121,6 +137,11 @@ class LocalTerminal:
 
     def check_alive(self) -> None:
         """Whoever runs a command here is there."""
+
+    def tell_defect(self, error: Exception) -> str:
+        """Say what an unexpected exception is; it is logged nowhere, so under no id."""
+        self.err(f"{type(error).__name__}: {neutralise(str(error))}\n")
+        return ""
 
     def close(self) -> None:
         """Give up files that were not finished."""

@@ -281,11 +281,13 @@ def _printable(line: str) -> str:
 
 
 def become_mcp(arguments: list[str]) -> None:
-    """Become the MCP server, whose imports this process could not afford.
+    """Become the MCP server, whose imports this process could not afford, unless only its help is asked for.
 
     Raises:
         Failure: it can't be run.
     """
+    if {"-h", "--help"}.intersection(arguments):
+        return
     others = list(arguments)
     others.remove("mcp")
     _become("the MCP server", ["moot.mcp", *others])

@@ -79,13 +79,10 @@ def _carry_out(program: str, arguments: list[str]) -> int:
     refused = None
     if not os.environ.get("MOOT_SPOOL"):
         try:
-            try:
-                return Conversation(connect(socket_path())).command(program, arguments)
-            except Unheard:  # it was killed as it began to serve, or was stopping
-                return Conversation(connect(socket_path())).command(program, arguments)
+            return _hosted(program, arguments)
         except Sandboxed as error:
             if not has_spool(program):
-                raise
+                return _unaided(program, arguments, error)
             refused = error
     from moot.tokens import is_given
 
@@ -95,6 +92,45 @@ def _carry_out(program: str, arguments: list[str]) -> int:
     from moot.spool import FORCED, spool_command
 
     return spool_command(program, arguments, refused or FORCED)
+
+
+def _hosted(program: str, arguments: list[str]) -> int:
+    """Have the daemon run a command; none is started for what needs none.
+
+    Raises:
+        Failure: as `connect` and `Conversation.command`.
+    """
+    try:
+        channel = try_connect(socket_path())
+    except Sandboxed:
+        raise
+    except Failure as failure:
+        return _unaided(program, arguments, failure)
+    if channel is None:
+        from moot.unaided import run_unaided
+
+        code = run_unaided(program, arguments)
+        if code is not None:
+            return code
+        channel = connect(socket_path())
+    try:
+        return Conversation(channel).command(program, arguments)
+    except Unheard:  # it was killed as it began to serve, or was stopping
+        return Conversation(connect(socket_path())).command(program, arguments)
+
+
+def _unaided(program: str, arguments: list[str], refused: Failure) -> int:
+    """Carry out what needs no daemon where none can be reached.
+
+    Raises:
+        Failure: `refused`: it needs one.
+    """
+    from moot.unaided import run_unaided
+
+    code = run_unaided(program, arguments)
+    if code is None:
+        raise refused
+    return code
 
 
 def _is_flag(argument: str) -> bool:

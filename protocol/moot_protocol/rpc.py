@@ -27,6 +27,7 @@ Each of the others is replied to exactly once, before the next one is sent, whic
                                         in a folder that is there
     chunk handle bytes                  append to it; `done`
     commit handle                       sync it and put it in place; `done`
+    remove path                         remove a file; `done`
     edit  text                          the text as the user leaves it
     git-log most                        the latest commits of the folder's repository (`moot/git_log.py`)
 

@@ -83,6 +83,20 @@ def test_a_file_is_written_whole_with_its_permissions_and_missing_folders(daemon
     assert names(path.parent) == ["f"]
 
 
+def test_a_file_is_removed_at_the_end_of_links_and_nothing_but_a_file(daemon: Daemon, shell: Shell) -> None:
+    (shell.work / "f").write_text("x")
+    (shell.work / "link").symlink_to("f")
+    (shell.work / "folder").mkdir()
+
+    def remove(path: str) -> object:
+        return act(daemon, shell, lambda terminal: terminal.remove_file(path))
+
+    assert remove("link") is None
+    assert not (shell.work / "f").exists()
+    assert "No such file" in str(remove("f"))
+    assert "it is no file" in str(remove("folder"))
+
+
 def test_a_file_below_what_is_no_folder_is_refused_in_words(daemon: Daemon, shell: Shell) -> None:
     (shell.work / "page").write_text("x")
 

@@ -41,6 +41,19 @@ def test_a_file_is_written_whole_and_read_back(terminal: LocalTerminal, tmp_path
         terminal.read_file("nowhere")
 
 
+def test_a_file_is_removed(terminal: LocalTerminal, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    terminal.remove_file("f")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RefusedError, match="No such file"):
+        terminal.remove_file("f")
+
+
+def test_a_defect_is_told_by_its_name(terminal: LocalTerminal, capfd: pytest.CaptureFixture[str]) -> None:
+    assert terminal.tell_defect(ValueError("no \x1b")) == ""
+    assert capfd.readouterr().err == "ValueError: no ^[\n"
+
+
 def test_a_file_that_is_not_finished_is_not_there(terminal: LocalTerminal, tmp_path: Path) -> None:
     def broken() -> "list[bytes]":
         raise RefusedError("no more")

@@ -93,7 +93,7 @@ def has_ended(pid: int) -> bool:
     """Whether a process is gone, or only waits to be collected by whoever is its parent now."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it went before we opened, or while we read
         return True
 
 
@@ -296,13 +296,19 @@ def test_no_daemon_is_started_for_a_socket_that_a_program_names(town: Town) -> N
 # -- The MCP server ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("arguments", "passed"),
-    [(["mcp"], ""), (["--actor", "mcp", "mcp"], " --actor mcp"), (["mcp", "--help"], " --help")],
+    [(["mcp"], ""), (["--actor", "mcp", "mcp"], " --actor mcp"), (["mcp", "--quick"], " --quick")],
 )
 def test_mcp_becomes_the_server_and_needs_no_daemon(town: Town, arguments: list[str], passed: str) -> None:
     town.becomes("echo served; exit 7")
     done = town.moot(*arguments)
     assert (done.returncode, done.stdout) == (7, b"served\n")
     assert town.started.read_text().endswith(f"-P -m moot.mcp{passed}\n")
+
+
+def test_help_on_mcp_has_the_shape_of_all_help_and_needs_no_server(town: Town) -> None:
+    done = town.moot("mcp", "--help")
+    assert (done.returncode, b"examples:\n  moot mcp\n" in done.stdout) == (0, True)
+    assert town.processes() == []
 
 
 def test_a_server_that_cannot_be_run_is_told(town: Town) -> None:

@@ -238,17 +238,18 @@ def test_a_sandbox_that_forbids_sockets_is_told_in_words(daemon: Daemon, shell: 
     """Whether the call for a socket or for a connection is forbidden, what the client meets is EPERM or EACCES."""
     code = """
 import os, sys
-import moot.thin
+import moot.thin, moot.unaided  # while the interpreter's own files can be read
 if os.geteuid() == 0:
     os.setuid(65534)
-moot.thin.main(["moot", "list"])
+moot.thin.main(["moot", *sys.argv[1:]])
 """
     folder = daemon.path.parent
     folder.chmod(0o000)
     try:
-        done = shell.run_code(code)
+        done, helped = shell.run_code(code, "list"), shell.run_code(code, "list", "--help")
     finally:
         folder.chmod(0o700)
+    assert (helped.returncode, b"usage: moot list" in helped.stdout) == (0, True)
     assert done.returncode == 69
     assert b"this sandbox forbids Unix sockets" in done.stderr
     assert str(folder).encode() in done.stderr

@@ -57,7 +57,7 @@ sys.exit(main(["run"]))
 """
 """The daemon loads much when it is needed, so it keeps the one right to read whatever there is, but none to write."""
 ASK = BECOME.format(
-    imports="import moot.thin, moot.peer, moot.tokens, moot.effects, json",
+    imports="import moot.thin, moot.peer, moot.tokens, moot.effects, moot.unaided, json",
     run="moot.thin.main(['moot', *sys.argv[3:]])",
 )
 

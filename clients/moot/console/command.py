@@ -42,6 +42,8 @@ class Command(NamedTuple):
     """Shown first in --help."""
     alone: bool = False
     """Whether it needs nothing of the daemon beyond what it asks itself: no project is looked up for it."""
+    unaided: bool = False
+    """Whether it needs no daemon at all: where none answers, the client runs it (`moot/unaided.py`)."""
 
 
 def no_arguments(parser: ArgumentParser) -> None:

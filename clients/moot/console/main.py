@@ -85,11 +85,11 @@ from moot.console.commands import (
 )
 from moot.console.context import Place, ReadOnlyApi, actor_of, check_actor, place_of
 from moot.console.described import Described
-from moot.console.grammar import Grammar, Section
+from moot.console.grammar import Grammar, Invocation, Section
 from moot.console.keyed import KeyedApi
 from moot.console.nudge_notices import tell_nudges
 from moot.console.safe_text import neutralise
-from moot.console.terminal import Terminal
+from moot.console.terminal import Facts, Terminal
 from moot.console.trials import with_trials
 from moot_protocol.errors import Code, MootError, RefusedError
 
@@ -187,6 +187,19 @@ GRAMMAR: Final[Grammar] = Grammar(
 """Every command. Shared by all threads: reading never changes it but for the parsers it keeps."""
 
 
+def needs_daemon(facts: Facts) -> bool:
+    """Whether what the facts name takes a daemon: neither help does, nor refusing arguments that make no sense."""
+    try:
+        command = _read(facts).command
+    except MootError:
+        return False
+    return command is not None and not command.unaided
+
+
+def _read(facts: Facts) -> Invocation:
+    return GRAMMAR.read(facts.argv, as_bd.NAMES if facts.is_bd else {})
+
+
 def run(
     api: Api,
     terminal: Terminal,
@@ -219,7 +232,7 @@ def run(
 
 def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[], float]) -> int:
     facts = terminal.facts
-    invocation = GRAMMAR.read(facts.argv, as_bd.NAMES if facts.is_bd else {})
+    invocation = _read(facts)
     if invocation.command is None:
         return _help(terminal, invocation.topic)
     arguments = invocation.arguments
@@ -302,8 +315,5 @@ def _tell(terminal: Terminal, error: MootError) -> None:
 
 
 def _error_document(error: MootError, *, is_bd: bool) -> dict[str, Any]:
-    retryable = error.retryable or exits.exit_code(error) == exits.TRY_AGAIN
-    if is_bd:
-        return as_bd.error_document(error, retryable=retryable)
-    body = {"code": str(error.code), "message": error.message, "hint": error.hint, "retryable": retryable}
-    return {"error": body}
+    body = documents.error_body(error)
+    return as_bd.error_document(error, retryable=body["retryable"]) if is_bd else {"error": body}

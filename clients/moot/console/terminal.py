@@ -70,6 +70,13 @@ class Terminal(Protocol):
             RefusedError: it can't be written; says why; what was there before is untouched.
         """
 
+    def remove_file(self, path: str) -> None:
+        """Remove a file; relative paths from the client's folder.
+
+        Raises:
+            RefusedError: it can't be removed; says why.
+        """
+
     def edit(self, text: str) -> str:
         """Let the user edit text in their editor; refused where there is no terminal."""
 

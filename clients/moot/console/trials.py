@@ -99,6 +99,11 @@ class TrialTerminal:
         if not self._quiet:
             self.err(f"Would write {neutralise(path)}\n")
 
+    def remove_file(self, path: str) -> None:
+        """Say that a file would be removed."""
+        if not self._quiet:
+            self.err(f"Would remove {neutralise(path)}\n")
+
 
 def _can_be_read(chunks: Iterator[bytes]) -> bool:
     try:

@@ -314,6 +314,14 @@ class HostedTerminal(Generic[F]):
             raise
         self._channel.ask("commit", handle)
 
+    def remove_file(self, path: str) -> None:
+        """Remove a file; relative paths from the client's folder.
+
+        Raises:
+            RefusedError: it can't be removed; says why.
+        """
+        self._channel.ask("remove", path)
+
     def edit(self, text: str) -> str:
         """Let the user edit text in their editor.
 

@@ -255,6 +255,13 @@ def test_a_file_that_cannot_be_written_is_refused_with_the_clients_reason(daemon
     assert came_to == [(Code.INVALID, "f: no space")]
 
 
+def test_a_file_is_removed_or_the_clients_reason_told(daemon: Daemon) -> None:
+    seen, came_to = outcome(daemon, lambda t: t.remove_file("f"), ("done",))
+    assert (seen, came_to) == ([["remove", "f"]], [None])
+    _, came_to = outcome(daemon, lambda t: t.remove_file("f"), ("fail", b"f: no such file"))
+    assert came_to == [(Code.INVALID, "f: no such file")]
+
+
 def test_edited_text_comes_back(daemon: Daemon) -> None:
     seen, came_to = outcome(daemon, lambda t: t.edit("old ü"), ("data", "new ü".encode()))
     assert (seen, came_to) == ([["edit", "old ü"]], ["new ü"])

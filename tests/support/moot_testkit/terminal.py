@@ -110,6 +110,9 @@ class RecordingTerminal:
         if not parents:
             self.in_folders_that_are_there.add(path)
 
+    def remove_file(self, path: str) -> None:
+        del self.files[path]
+
     def edit(self, text: str) -> str:
         if self._edited is None:
             raise RefusedError("there is no terminal to edit at", code=Code.DENIED)

@@ -6,12 +6,12 @@ from typing import Any, Final
 from moot.console import as_bd, exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.settings import values_of
-from moot.console.context import answer, need_project
+from moot.console.context import answer, need_project, workspace_folder
 from moot.console.safe_text import neutralise
 from moot_protocol.listing import Filter
 from moot_protocol.machine_requests import Ping
 from moot_protocol.memory_requests import Settings
-from moot_protocol.requests import Count, ListIssues, WorkspaceInfo
+from moot_protocol.requests import Count, ListIssues
 
 FOLDER: Final = ".moot"
 TABLES: Final = ("batches", "events", "aside", "meta", "outbox", "ids", "records", "index")
@@ -61,12 +61,6 @@ Keep no to-do lists in files.
 """
 
 
-def _workspace(context: Context) -> dict[str, Any]:
-    need_project(context)
-    known = context.api.call(WorkspaceInfo(workspace=context.terminal.facts.workspace))
-    return dict(known or {})
-
-
 # -- info --------------------------------------------------------------------------------------------------------
 def _info_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--schema", action="store_true", help="what the store holds, too")
@@ -109,9 +103,9 @@ def _info(context: Context) -> int:
 
 # -- where, context ----------------------------------------------------------------------------------------------
 def _where(context: Context) -> int:
-    place = _workspace(context)
+    need_project(context)
     data = context.api.call(Ping())["data"]
-    path = f"{place.get('folder', '')}/{FOLDER}"
+    path = f"{workspace_folder(context)}/{FOLDER}"
     document = {"path": path, "prefix": context.project, "database_path": data}
     told = [neutralise(path), f"  prefix: {neutralise(context.project)}", f"  database: {neutralise(data)}"]
     answer(context, document, told)
@@ -119,10 +113,10 @@ def _where(context: Context) -> int:
 
 
 def _context(context: Context) -> int:
-    place = _workspace(context)
+    need_project(context)
     facts = context.terminal.facts
     pong = context.api.call(Ping())
-    root = str(place.get("folder", ""))
+    root = workspace_folder(context)
     document = {
         "beads_dir": f"{root}/{FOLDER}",
         "repo_root": root,
@@ -171,7 +165,7 @@ COMMANDS: Final = (
     Command("info", "The project, where its data lies, how much there is", _info_arguments, _info),
     Command("where", "The workspace that this folder belongs to", no_arguments, _where),
     Command("context", "Workspace, project, plane and actor of a command here", no_arguments, _context),
-    Command("quickstart", "The commands to begin with", no_arguments, _quickstart, alone=True),
-    Command("onboard", "Lines for a project's AGENTS.md", no_arguments, _onboard, alone=True),
+    Command("quickstart", "The commands to begin with", no_arguments, _quickstart, alone=True, unaided=True),
+    Command("onboard", "Lines for a project's AGENTS.md", no_arguments, _onboard, alone=True, unaided=True),
 )
 """The commands of this module."""

@@ -237,5 +237,5 @@ COMMANDS: Final = (
         aliases=("daemons health",),
         alone=True,
     ),
-    Command("version", "Which version this is", no_arguments, _version, alone=True),
+    Command("version", "Which version this is", no_arguments, _version, alone=True, unaided=True),
 )

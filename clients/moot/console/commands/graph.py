@@ -222,7 +222,13 @@ def _cycle_documents(context: Context, cycles: Sequence[Mapping[str, Any]]) -> l
 
 
 COMMANDS: Final = (
-    Command("dep list", "What an issue depends on, or what depends on it", _list_arguments, _list),
+    Command(
+        "dep list",
+        "What an issue depends on, or what depends on it",
+        _list_arguments,
+        _list,
+        examples=("moot dep list bd-a1b2", "moot dep list bd-a1b2 --direction up --type blocks"),
+    ),
     Command(
         "dep tree",
         "The tree of dependencies below an issue, or above it",

@@ -67,6 +67,7 @@ def commands(described: Callable[[], Sequence[Described]]) -> tuple[Command, ...
             man,
             examples=("moot man dep add | man -l -", "moot man --output ~/.local/share/man/man1"),
             alone=True,
+            unaided=True,
         ),
     )
 
@@ -78,7 +79,13 @@ def _completion(shell: str, described: Callable[[], Sequence[Described]]) -> Com
         return exits.OK
 
     return Command(
-        f"completion {shell}", f"Completion for {shell}", no_arguments, run, examples=(_INSTALLS[shell],), alone=True
+        f"completion {shell}",
+        f"Completion for {shell}",
+        no_arguments,
+        run,
+        examples=(_INSTALLS[shell],),
+        alone=True,
+        unaided=True,
     )
 
 

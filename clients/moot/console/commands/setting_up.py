@@ -1,7 +1,8 @@
 """setup and hooks: what makes agents and git know of this project's issues.
 
 Both write into files of the user's project, through the client and only between two marker lines of their own. Nothing
-is written unasked: at a terminal the user is shown what will stand there and asked, elsewhere it takes --yes.
+is written unasked: at a terminal the user is shown what will stand there and asked, elsewhere it takes --yes. What
+held nothing but our section is removed with it.
 """
 
 import posixpath
@@ -29,6 +30,7 @@ TOOLS: Final = {
     "opencode": "AGENTS.md",
 }
 """Tool → the file that it reads in a project's folder."""
+SHELL_HEAD: Final = "#!/bin/sh\n"
 CURSOR_HEAD: Final = "---\ndescription: This project's issues\nalwaysApply: true\n---\n"
 HOOKS: Final = ("post-merge", "post-checkout", "pre-push")
 """git's hooks after or before which other machines may have news."""
@@ -41,6 +43,8 @@ class Change(NamedTuple):
     path: str
     before: str
     after: str
+    is_empty: bool = False
+    """Whether nothing is left in it but what we begin a file with, so that it goes."""
 
 
 # -- Common ground -----------------------------------------------------------------------------------------------
@@ -59,7 +63,11 @@ def _text(context: Context, path: str) -> str | None:
 
 
 def _consents(context: Context, changes: list[Change], shown: str) -> bool:
-    """Whether the user wants it, after seeing it."""
+    """Whether the user wants it, after seeing it.
+
+    Raises:
+        RefusedError: `usage`: nobody can be asked, and --yes wasn't given.
+    """
     if context.arguments.yes and not is_trial(context):
         return True
     facts = context.terminal.facts
@@ -68,15 +76,35 @@ def _consents(context: Context, changes: list[Change], shown: str) -> bool:
     if is_trial(context):
         return True
     if context.json or not (facts.in_is_terminal and facts.err_is_terminal):
-        context.terminal.err("Nothing was written; --yes writes it\n")
-        return False
+        raise RefusedError("nothing was written: nobody can be asked here", code=Code.USAGE, hint="--yes writes it")
     context.terminal.err("Write it? [y/N] ")
-    return next(iter(context.terminal.stdin()), b"").strip().lower() in {b"y", b"yes"}
+    if next(iter(context.terminal.stdin()), b"").strip().lower() in {b"y", b"yes"}:
+        return True
+    context.terminal.err("Nothing was written\n")
+    return False
 
 
 def _write(context: Context, changes: list[Change], mode: int = 0o644) -> None:
     for change in changes:
-        context.terminal.write_file(change.path, [change.after.encode()], mode=mode)
+        if change.is_empty:
+            context.terminal.remove_file(change.path)
+        else:
+            context.terminal.write_file(change.path, [change.after.encode()], mode=mode)
+
+
+def _without(path: str, before: str, marks: Marks, start: str = "") -> Change:
+    """A file with our section taken out, of which nothing stays where nothing but `start` is left."""
+    after = without_section(before, marks)
+    return Change(path, before, after, is_empty=after.strip() in {"", start.strip()})
+
+
+def _done_to(context: Context, change: Change, done: str, would: str) -> str:
+    """The line that says what was done to a file, or would be."""
+    path = neutralise(change.path)
+    rest = ", in which nothing else stood" if change.is_empty else ""
+    if is_trial(context):
+        return f"{'Would remove' if change.is_empty else would} {path}{rest}"
+    return confirmed(context, f"{'Removed' if change.is_empty else done} {path}{rest}")
 
 
 # -- setup -------------------------------------------------------------------------------------------------------
@@ -98,17 +126,23 @@ def _setup(context: Context) -> int:
     before = _text(context, path) or ""
     if given.check:
         return _checked(context, path, section_of(before, TEXT), made(body, TEXT))
-    start = before or (CURSOR_HEAD if given.tool == "cursor" and not given.remove else "")
-    after = without_section(before, TEXT) if given.remove else with_section(start, body, TEXT)
-    change = Change(path, before, after)
-    shown = f"{path} without its section" if given.remove else made(body, TEXT)
-    written = before != after and _consents(context, [change], shown)
-    if written:
-        _write(context, [change])
-    done = "Took the section out of" if given.remove else "Wrote the section of"
-    told = [confirmed(context, f"{done} {path}")] if written else []
-    told = told or ([f"Nothing to do: {path} is as it should be"] if before == after else [])
-    answer(context, {"tool": given.tool, "file": path, "written": written}, told)
+    head = CURSOR_HEAD if given.tool == "cursor" else ""
+    if given.remove:
+        change, shown = _without(path, before, TEXT, head), f"{path} without its section"
+        done, would = "Took the section out of", "Would take the section out of"
+    else:
+        change, shown = Change(path, before, with_section(before or head, body, TEXT)), made(body, TEXT)
+        done, would = "Wrote the section of", "Would write the section of"
+    if change.before == change.after:
+        return _answered(context, given.tool, path, [f"Nothing to do: {path} is as it should be"], written=False)
+    if not _consents(context, [change], shown):
+        return exits.FAILED
+    _write(context, [change])
+    return _answered(context, given.tool, path, [_done_to(context, change, done, would)], written=True)
+
+
+def _answered(context: Context, tool: str, path: str, told: list[str], *, written: bool) -> int:
+    answer(context, {"tool": tool, "file": path, "written": written and not is_trial(context)}, told)
     return exits.OK
 
 
@@ -143,7 +177,7 @@ def _with_hook(context: Context, hook: str) -> Change:
             code=Code.CONFLICT,
             hint=f"let it call `{context.terminal.facts.program} hooks run {hook}`",
         )
-    after = with_section(before or "#!/bin/sh\n", _section(context, hook), SHELL, after_first_line=True)
+    after = with_section(before or SHELL_HEAD, _section(context, hook), SHELL, after_first_line=True)
     return Change(path, before, after)
 
 
@@ -153,26 +187,25 @@ def _install_arguments(parser: ArgumentParser) -> None:
 
 def _install(context: Context) -> int:
     changes = [change for hook in HOOKS if (change := _with_hook(context, hook)).before != change.after]
-    written = bool(changes) and _consents(context, changes, "".join(f"{_section(context, hook)}\n" for hook in HOOKS))
-    if written:
-        _write(context, changes, 0o755)
-    return _told(context, changes, "Installed", written=written)
+    shown = "".join(f"{_section(context, hook)}\n" for hook in HOOKS)
+    return _changed(context, changes, shown, "Installed", "Would install")
 
 
 def _uninstall(context: Context) -> int:
     texts = [(path, _text(context, path) or "") for hook in HOOKS for path in [_hook_path(context, hook)]]
-    found = [Change(path, text, without_section(text, SHELL)) for path, text in texts]
+    found = [_without(path, text, SHELL, SHELL_HEAD) for path, text in texts]
     changes = [change for change in found if change.before != change.after]
-    written = bool(changes) and _consents(context, changes, "(the same without its section)")
-    if written:
-        _write(context, changes, 0o755)
-    return _told(context, changes, "Took out", written=written)
+    shown = "(the same without its section)"
+    return _changed(context, changes, shown, "Took the section out of", "Would take the section out of")
 
 
-def _told(context: Context, changes: list[Change], done: str, *, written: bool) -> int:
-    paths = [change.path for change in changes]
-    told = [confirmed(context, f"{done} {neutralise(path)}") for path in paths] if written else []
-    answer(context, {"files": paths, "written": written}, told or ([] if changes else ["Nothing to do"]))
+def _changed(context: Context, changes: list[Change], shown: str, done: str, would: str) -> int:
+    if changes and not _consents(context, changes, shown):
+        return exits.FAILED
+    _write(context, changes, 0o755)
+    told = [_done_to(context, change, done, would) for change in changes] or ["Nothing to do"]
+    written = bool(changes) and not is_trial(context)
+    answer(context, {"files": [change.path for change in changes], "written": written}, told)
     return exits.OK
 
 
@@ -208,6 +241,7 @@ COMMANDS: Final = (
         _setup,
         examples=("moot setup claude", "moot setup codex --check", "moot setup cursor --remove --yes"),
         alone=True,
+        unaided=True,
     ),
     Command(
         "hooks install",
@@ -216,8 +250,17 @@ COMMANDS: Final = (
         _install,
         examples=("moot hooks install --yes",),
         alone=True,
+        unaided=True,
     ),
-    Command("hooks uninstall", "Take that out of git's hooks again", _install_arguments, _uninstall, alone=True),
-    Command("hooks list", "Which of git's hooks exchange issues", no_arguments, _list, alone=True),
+    Command(
+        "hooks uninstall",
+        "Take that out of git's hooks again",
+        _install_arguments,
+        _uninstall,
+        examples=("moot hooks uninstall --yes",),
+        alone=True,
+        unaided=True,
+    ),
+    Command("hooks list", "Which of git's hooks exchange issues", no_arguments, _list, alone=True, unaided=True),
 )
 """The commands of this module; `hooks run` stands in `hook_runs.py`."""

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from moot.console import main
 from moot.console.commands.setting_up import COMMANDS, HOOKS, TOOLS
 from moot.console.terminal import Facts
 from moot_protocol.errors import RefusedError
-from moot_testkit.canned_api import CannedApi, Ran, run
+from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
 
 FOLDER = "/r/.git/hooks"
@@ -27,13 +28,24 @@ def tried(
 
 # -- setup -------------------------------------------------------------------------------------------------------
 def test_without_consent_it_is_shown_and_nothing_is_written() -> None:
-    ran = tried("setup claude")
-    assert "moot ready" in ran.err
-    assert "Nothing was written" in ran.err
-    assert ran.terminal.files == {}
     asked = tried("setup claude", facts=at_terminal(), stdin=b"n\n")
-    assert (asked.terminal.files, "Write it?" in asked.err) == ({}, True)
-    assert tried("setup claude --json", facts=at_terminal(), stdin=b"y\n").terminal.files == {}
+    assert (asked.terminal.files, "Write it?" in asked.err, asked.code) == ({}, True, 1)
+    assert "moot ready" in asked.err
+    assert asked.err.endswith("Nothing was written\n")
+
+
+@pytest.mark.parametrize("command", ["setup claude", "hooks install"])
+@pytest.mark.parametrize("program", ["moot", "bd"])
+def test_where_nobody_can_be_asked_it_is_refused_and_nothing_is_written(command: str, program: str) -> None:
+    for argv, facts in ((command, FACTS), (f"{command} --json", at_terminal())):
+        terminal = RecordingTerminal(facts._replace(program=program, argv=tuple(argv.split())), stdin=[b"y\n"])
+        terminal.tools = {"git-hooks": f"{FOLDER}\n"}
+        assert main.run(CannedApi(), terminal, NOW_MS, str) == (1 if program == "bd" else 2)
+        assert terminal.files == {}
+        assert "This would be written to" in terminal.complaints
+        told = terminal.complaints + terminal.written
+        assert "nothing was written" in told
+        assert "--yes writes it" in told
 
 
 @pytest.mark.parametrize(("tool", "path"), TOOLS.items())
@@ -45,6 +57,16 @@ def test_each_tool_has_its_file_and_what_stands_there_stays(tool: str, path: str
     assert again.out == f"Nothing to do: {path} is as it should be\n"
     removed = tried(f"setup {tool} --remove --yes", {path: text.encode()})
     assert removed.terminal.files[path] == b"# Mine\n"
+    assert removed.out == f"✓ Took the section out of {path}\n"
+
+
+@pytest.mark.parametrize(("tool", "path"), TOOLS.items())
+def test_a_file_that_held_nothing_else_goes_with_its_section(tool: str, path: str) -> None:
+    made = tried(f"setup {tool} --yes").terminal.files
+    ran = tried(f"setup {tool} --remove --yes", made)
+    assert ran.terminal.files == {}
+    assert ran.out == f"✓ Removed {path}, in which nothing else stood\n"
+    assert tried(f"setup {tool} --remove --yes").out == f"Nothing to do: {path} is as it should be\n"
 
 
 def test_a_yes_at_the_terminal_writes_it() -> None:
@@ -81,13 +103,14 @@ def hooks(ran: Ran) -> dict[str, str]:
 
 
 def test_hooks_are_put_in_and_taken_out_only_with_consent() -> None:
-    assert tried("hooks install").terminal.files == {}
     ran = tried("hooks install --yes")
     assert hooks(ran).keys() == set(HOOKS)
     assert set(ran.terminal.modes.values()) == {0o755}
     again = tried("hooks install --yes --json", ran.terminal.files)
     assert json.loads(again.out) == {"files": [], "written": False}
-    assert hooks(tried("hooks uninstall --yes", ran.terminal.files)) == dict.fromkeys(HOOKS, "#!/bin/sh\n")
+    gone = tried("hooks uninstall --yes", ran.terminal.files)
+    assert gone.terminal.files == {}
+    assert gone.out.startswith(f"✓ Removed {FOLDER}/post-merge, in which nothing else stood\n")
     assert tried("hooks uninstall --yes").out == "Nothing to do\n"
 
 

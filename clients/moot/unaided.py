@@ -1,0 +1,67 @@
+"""What this process carries out by itself where no daemon answers: help, refusals of arguments, and `verify-proof`.
+
+None is started for these: they need neither a daemon nor its data nor a home that can be written to. It is loaded only
+after connecting has failed; where a daemon runs, that one answers these too, and sooner than the console loads here.
+"""
+
+import time
+from typing import Any, TypeVar
+
+from moot import __version__
+from moot.console import main
+from moot.conversation import RPC_VERSION
+from moot.spool_terminal import LocalTerminal, own_facts
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.machine_requests import Ping
+from moot_protocol.request_base import Request
+
+R = TypeVar("R")
+
+
+def run_unaided(program: str, arguments: list[str]) -> int | None:
+    """Carry out what needs no daemon.
+
+    Args:
+        program: the name it was called by.
+        arguments: its arguments.
+
+    Returns:
+        The exit code; None, and nothing is done, where a daemon is needed.
+    """
+    facts = own_facts(program, arguments)
+    if not _is_text(arguments) or main.needs_daemon(facts):
+        return None
+    terminal = LocalTerminal(facts)
+    try:
+        return main.run(_Nobody(), terminal, time.time_ns() // 1_000_000, terminal.tell_defect)
+    finally:
+        terminal.close()
+
+
+def _is_text(arguments: list[str]) -> bool:
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class _Nobody:
+    """An `Api` with no daemon behind it, which knows what this release is."""
+
+    def call(self, request: Request[R]) -> R:
+        """Answer what is known without a daemon.
+
+        Raises:
+            RefusedError: `unreachable`: it isn't.
+        """
+        if not isinstance(request, Ping):
+            raise RefusedError("no daemon answers", code=Code.UNREACHABLE)
+        release: Any = {"version": __version__, "protocol": RPC_VERSION}
+        typed: R = release
+        return typed
+
+    def call_keyed(self, request: Request[R], key: str) -> R:
+        """The same; nothing is written here."""
+        del key
+        return self.call(request)
