@@ -49,7 +49,7 @@ _BY_PERMISSION: Final = {
     "remote:write": "sync check_remote",
     "remote:admin": "add_remote remove_remote set_mode",
     "mirror:read": "mirrors",
-    "mirror:admin": "mirror_on mirror_off mirror_sync mirror_resume",
+    "mirror:admin": "mirror_on mirror_off mirror_sync mirror_resume workspace_moved",
     "federation:read": "federation_status federation_review federation_news",
     "share:read": "shares",
     "share:admin": "share unshare follow_share",

@@ -1,6 +1,7 @@
 """Requests about mirrors: Beads files of this machine's workspaces that follow a project, and are followed by it.
 
-A mirror is named by the folder of its workspace and the file's path in it. All of it is this machine's bookkeeping.
+And about the folders of workspaces, in which mirrors lie. A mirror is named by its folder and the file's path in it.
+All of it is this machine's bookkeeping.
 """
 
 from typing import Any
@@ -33,8 +34,10 @@ class MirrorOn(Request[dict[str, Any]], kw_only=True):
 
     Answers the mirror, with `"created", "updated", "unchanged", "skipped"` and `"problems"` as an import has them, and
     `"adopted": bool`, false where it was a mirror already; `"other_projects": {project: count}` where issues of the
-    file belong to others, and stay there. Raises `not_found` where there is no such file, `denied` for a link or a file
-    out of the folder, `conflict` for conflict markers, `limit`.
+    file belong to others, and stay there. Where a mirror of the workspace is gone with its folder, and the file lies at
+    the same place in the workspace, it goes on as that mirror: `"adopted"` is false, `"moved_from"` the other's path,
+    and what the file says is taken in after the answer. Raises `not_found` where there is no such file, `denied` for a
+    link or a file out of the folder, `conflict` for conflict markers, `limit`.
     """
 
     method = "mirror_on"
@@ -83,5 +86,22 @@ class MirrorResume(_OfMirror, kw_only=True):
     """True: the file is right, issues whose lines are gone are deleted. False: it is written anew."""
 
 
-MIRROR_REQUESTS: tuple[type[Request[Any]], ...] = (Mirrors, MirrorOn, MirrorOff, MirrorSync, MirrorResume)
+class WorkspaceMoved(Request[dict[str, Any]], kw_only=True):
+    """Note that a workspace lies in another folder than when it was made, if the daemon sees that it does.
+
+    It does where the folder's `.moot/workspace` names it and the known folder's doesn't any more; so a copy changes
+    nothing, and neither does asking again. Mirrors stay where they are: which file is written is said by `MirrorOn`,
+    never by what lies in a folder. Answers `{"moved": bool, "from": the folder known before, "mirrors": paths of its
+    mirrors whose folder is gone}`; or `not_found`.
+    """
+
+    method = "workspace_moved"
+    workspace: str
+    folder: str
+    """The folder that holds `.moot`: an absolute path."""
+
+
+MIRROR_REQUESTS: tuple[type[Request[Any]], ...] = (
+    Mirrors, MirrorOn, MirrorOff, MirrorSync, MirrorResume, WorkspaceMoved,
+)  # fmt: skip
 """All of this module."""

@@ -4,6 +4,7 @@ A command writes confirmations with `say`, which keeps quiet where JSON or nothi
 holds one document with `--json` and nothing else.
 """
 
+import posixpath
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -19,6 +20,7 @@ from moot.console.terminal import Facts
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import line_problem
 from moot_protocol.limits import ACTOR_BYTES, MIB
+from moot_protocol.mirror_requests import WorkspaceMoved
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import Script, WorkspaceInfo
 from moot_protocol.settings import KV
@@ -27,6 +29,7 @@ R = TypeVar("R")
 
 TEXT_READ_BYTES: Final = 1 * MIB
 """Bytes read of a text from a file or standard input: far above what a field holds, so that the daemon judges it."""
+_WORKSPACE_FILE: Final = ".moot/workspace"
 _ACTOR_VARIABLES: Final = ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR")
 
 
@@ -99,6 +102,53 @@ def need_project(context: Context) -> str:
     if context.project:
         return context.project
     raise _no_project(context)
+
+
+def workspace_folder(context: Context) -> str:
+    """The folder of the workspace that a command is about, as the client finds it, else as the daemon knows it.
+
+    Where the daemon knows it under a folder that is gone, it learns the new one, and the user is told so.
+    """
+    facts = context.terminal.facts
+    known = str((context.api.call(WorkspaceInfo(workspace=facts.workspace)) or {}).get("folder", ""))
+    found = _folder_around(context)
+    if not known or not found or found == known or _is_of_workspace(context, known):  # a copy leaves both
+        return found or known
+    if not (is_trial(context) or context.arguments.readonly):
+        _note_move(context, found)
+    return found
+
+
+def _note_move(context: Context, folder: str) -> None:
+    try:
+        noted = context.api.call(WorkspaceMoved(workspace=context.terminal.facts.workspace, folder=folder))
+    except RefusedError:
+        return  # who may not is told where it is all the same
+    if noted["moved"]:
+        was = neutralise(noted["from"])
+        note(context, f"this project lies in {neutralise(folder)} now; it was in {was}")
+        for path in noted["mirrors"]:
+            note(context, f"its mirror {neutralise(path)} is not followed here: `moot mirror on` lets it go on")
+
+
+def _folder_around(context: Context) -> str:
+    """The nearest folder, upward, whose file names the workspace; empty where none does, as in a linked work tree."""
+    folder = posixpath.normpath(context.terminal.facts.folder)
+    while folder.rstrip("/"):
+        if _is_of_workspace(context, folder):
+            return folder
+        folder = posixpath.dirname(folder)
+    return ""
+
+
+def _is_of_workspace(context: Context, folder: str) -> bool:
+    try:
+        found = next(iter(context.terminal.read_file(f"{folder}/{_WORKSPACE_FILE}")), b"")
+    except RefusedError as error:
+        if error.code is Code.CANCELLED:
+            raise
+        return False
+    return found.partition(b"\n")[0].strip() == context.terminal.facts.workspace.encode()
 
 
 def own_projects(context: Context) -> tuple[str, ...]:

@@ -114,6 +114,12 @@ def change_mirror(unit: Unit, row: MirrorRow, **changes: Any) -> MirrorRow:
     return changed
 
 
+def move_mirror(unit: Unit, row: MirrorRow, folder: str, *, polls: bool) -> MirrorRow:
+    """Let a mirror's file lie in another folder; gives its new row. All that is known of it goes along."""
+    unit.transaction.delete(Table.META, row.key)
+    return change_mirror(unit, row, folder=folder, polls=polls, problem="")
+
+
 def drop_mirror(unit: Unit, row: MirrorRow) -> None:
     """Forget a mirror, and its project's versions with its last one."""
     unit.transaction.delete(Table.META, row.key)

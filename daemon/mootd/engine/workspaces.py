@@ -38,6 +38,17 @@ def workspaces(reader: Reader) -> list[dict[str, Any]]:
     return [msgspec.structs.asdict(_decode(value)) for _, value in rows]
 
 
+def move_workspace(unit: Unit, workspace: str, before: str, folder: str) -> bool:
+    """Note that a workspace lies in another folder; False where it isn't known in the one before (any more)."""
+    key = layout.WORKSPACES + workspace.encode()
+    packed = unit.transaction.get(Table.META, key)
+    known = None if packed is None else _decode(packed)
+    if known is None or known.folder != before:
+        return False
+    unit.transaction.put(Table.META, key, msgspec.msgpack.encode(msgspec.structs.replace(known, folder=folder)))
+    return True
+
+
 def init_project(unit: Unit, plane: int, request: InitProject) -> dict[str, Any]:
     """Open a project for a workspace; one that is open already is joined."""
     project = ids.check_prefix(request.prefix)

@@ -49,6 +49,7 @@ RETRY_MS: Final = 30_000
 """How long after a write that failed the next is tried."""
 LOOK_MS: Final = 5_000
 """How often the file is looked at although nobody told of a change."""
+GONE: Final = "the file is gone; what it held stays here; moved with its project? `moot mirror on` there lets it go on"
 NOT_ACCEPTED: Final = "put the file in order, or `moot mirror resume --discard` writes what is here"
 NOTHING_ASKED: Final = "nothing is asked about this mirror"
 
@@ -195,7 +196,7 @@ class Keeper:
             stamp = self._file.stamp()
             if stamp is None:
                 self._settled = None
-                self._change(row, problem="the file is gone; what it held stays here")
+                self._change(row, problem=GONE)
                 return LOOK_MS
             if stamp == self._settled:
                 return LOOK_MS

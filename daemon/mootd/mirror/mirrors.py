@@ -17,16 +17,18 @@ from msgspec.structs import replace
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import MIRRORS
 from moot_protocol.mirror_lines import Doubt
-from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync
+from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync, WorkspaceMoved
 from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
 from mootd.engine.commit import Committer
-from mootd.engine.mirrors import MirrorRow, count_versions, drop_mirror, mirrors, put_mirror, read_mirror
+from mootd.engine.mirrors import MirrorRow, count_versions, drop_mirror, mirrors, move_mirror, put_mirror, read_mirror
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
+from mootd.engine.workspaces import move_workspace, read_workspace
 from mootd.files import MirrorFile, Watch, Watcher
 from mootd.mirror.foretelling import Foretelling
 from mootd.mirror.intake import adopt
 from mootd.mirror.keeper import LOOK_MS, NOTHING_ASKED, Keeper, Timing
+from mootd.mirror.moving import holds, is_gone, is_left, predecessor
 from mootd.waking import WakingTasks
 
 R = TypeVar("R")
@@ -34,7 +36,7 @@ R = TypeVar("R")
 COMMITS_MS: Final = 500
 """How long commits are left to gather before a keeper looks at them."""
 _log: Final = structlog.get_logger()
-Asked = MirrorsRequest | MirrorOn | MirrorOff | MirrorSync | MirrorResume
+Asked = MirrorsRequest | MirrorOn | MirrorOff | MirrorSync | MirrorResume | WorkspaceMoved
 
 
 class _Worked:
@@ -174,8 +176,8 @@ class Mirrors(WakingTasks):
             with self._replica.read() as reader:
                 rows = [row for row in mirrors(reader) if request.folder in {"", row.folder}]
             return [self._told(row.folder, row.file) for row in rows]
-        if isinstance(request, MirrorOn):
-            return self._on(request)
+        if isinstance(request, MirrorOn | WorkspaceMoved):
+            return self._on(request) if isinstance(request, MirrorOn) else self._workspace_moved(request)
         row = self._needed(request.folder, request.file)
         if isinstance(request, MirrorOff):
             if request.dry_run:
@@ -195,14 +197,18 @@ class Mirrors(WakingTasks):
     def _on(self, request: MirrorOn) -> dict[str, Any]:
         with self._replica.read() as reader:
             known = read_mirror(reader, request.folder, request.file)
-            count = len(mirrors(reader))
+            others = mirrors(reader)
         if known is not None:
             if known.polls != request.poll and not request.dry_run:
                 again = replace(known, polls=request.poll)
                 self._commit(lambda unit: put_mirror(unit, again))
                 self._restart(again)
             return self._told(request.folder, request.file) | {"adopted": False}
-        if count >= MIRRORS:
+        plane = bytes.fromhex(request.plane) if request.plane else self._replica.ledger.id
+        before = predecessor(self._file, others, request, plane)
+        if before is not None:
+            return self._move(before, request)
+        if len(others) >= MIRRORS:
             raise RefusedError(f"this machine keeps {MIRRORS} mirrors already", code=Code.LIMIT)
         file = self._file(request.folder, request.file)
         row = MirrorRow(
@@ -210,7 +216,7 @@ class Mirrors(WakingTasks):
             file=request.file,
             workspace=request.workspace,
             project=request.project,
-            plane=bytes.fromhex(request.plane) if request.plane else self._replica.ledger.id,
+            plane=plane,
             polls=request.poll,
         )
         taken = adopt(self._try_out if request.dry_run else self._commit, self._replica, row, file.read())
@@ -219,6 +225,37 @@ class Mirrors(WakingTasks):
         self._match()
         self._tell(self._changed.set)
         return self._told(request.folder, request.file) | taken.document() | {"adopted": True}
+
+    def _move(self, row: MirrorRow, request: MirrorOn) -> dict[str, Any]:
+        """Let a file take the place of one that is gone; what it says is taken in as any change is."""
+        self._file(request.folder, request.file).read()  # refused here and now, where it can't be followed
+        told = {"adopted": False, "moved_from": f"{row.folder}/{row.file}"}
+        if request.dry_run:
+            moved = replace(row, folder=request.folder, problem="")
+            return described(moved, 0, waiting=0, polls=request.poll) | told
+        self._commit(lambda unit: move_mirror(unit, row, request.folder, polls=request.poll))
+        self._match()
+        self._tell(self._changed.set)
+        return self._told(request.folder, request.file) | told
+
+    def _workspace_moved(self, request: WorkspaceMoved) -> dict[str, Any]:
+        workspace, folder = request.workspace, request.folder
+        with self._replica.read() as reader:
+            known = read_workspace(reader, workspace)
+            rows = [row for row in mirrors(reader) if row.workspace == workspace]
+        if known is None:
+            raise RefusedError("this workspace isn't known here", code=Code.NOT_FOUND)
+        before = str(known["folder"])
+        told = {"moved": False, "from": before, "mirrors": []}
+        if before in {"", folder} or not holds(self._file, folder, workspace):
+            return told
+        if not is_left(self._file, before, workspace):
+            return told
+        gone = [f"{row.folder}/{row.file}" for row in rows if is_gone(self._file, row)]
+        return told | {
+            "moved": self._commit(lambda unit: move_workspace(unit, workspace, before, folder)),
+            "mirrors": gone,
+        }
 
     def _try_out(self, work: Callable[[Unit], R]) -> R:
         return self._commit(lambda unit: unit.try_out(work))

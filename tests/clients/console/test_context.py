@@ -1,11 +1,14 @@
 """What commands share: mutations carried out together, texts, confirmations."""
 
+from typing import Any
+
 import pytest
 
 from moot.console.context import TEXT_READ_BYTES, check_actor
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.mirror_requests import WorkspaceMoved
 from moot_protocol.requests import Script, Update
-from moot_testkit.console import issue, run_console
+from moot_testkit.console import Outcome, issue, run_console
 from moot_testkit.terminal import FACTS
 
 
@@ -107,3 +110,61 @@ def test_a_name_that_no_event_can_hold_is_refused_by_the_flag_that_gives_another
     assert problem in ran.err
     assert "--actor NAME" in ran.err
     check_actor("a" * 255)
+
+
+# -- A folder that was moved or copied ---------------------------------------------------------------------------
+OLD, NEW = "/home/alice/p", "/home/alice/p2"
+KNOWN = {"workspace_info": {"project": "bd", "folder": OLD, "plane": "aa"}, "ping": {"data": "/home/alice/.data"}}
+MOVED = {"moved": True, "from": OLD, "mirrors": [f"{OLD}/.beads/issues.jsonl"]}
+
+
+def where(*folders: str, here: str = f"{NEW}/src", argv: str = "where", **answers: Any) -> Outcome:
+    """Ask where the project is, with the workspace's file in some folders."""
+    files = {f"{folder}/.moot/workspace": b"w1\n" for folder in folders}
+    return run_console(argv, {**KNOWN, **answers}, facts=FACTS._replace(folder=here), files=files)
+
+
+def test_a_project_that_was_moved_is_told_where_it_is_and_the_daemon_learns_it() -> None:
+    ran = where(NEW, workspace_moved=MOVED)
+    assert ran.asked[-1] == WorkspaceMoved(workspace="w1", folder=NEW)
+    assert ran.out.splitlines()[0] == f"{NEW}/.moot"
+    assert ran.err.splitlines() == [
+        f"this project lies in {NEW} now; it was in {OLD}",
+        f"its mirror {OLD}/.beads/issues.jsonl is not followed here: `moot mirror on` lets it go on",
+    ]
+
+
+def test_where_the_daemon_sees_no_move_or_refuses_the_folder_is_told_and_nothing_else() -> None:
+    for answer in (MOVED | {"moved": False}, RefusedError("no", code=Code.DENIED)):
+        ran = where(NEW, workspace_moved=answer)
+        assert (ran.code, ran.out.splitlines()[0], ran.err) == (0, f"{NEW}/.moot", "")
+
+
+def test_with_readonly_nothing_is_noted() -> None:
+    ran = where(NEW, argv="where --readonly")
+    assert (ran.code, ran.out.splitlines()[0], ran.err) == (0, f"{NEW}/.moot", "")
+    assert not any(isinstance(each, WorkspaceMoved) for each in ran.asked)
+
+
+def test_a_copy_is_told_as_itself_and_the_first_stays() -> None:
+    ran = where(OLD, NEW)
+    assert (ran.out.splitlines()[0], ran.err) == (f"{NEW}/.moot", "")
+    assert not any(isinstance(each, WorkspaceMoved) for each in ran.asked)
+
+
+def test_a_linked_work_tree_is_told_the_projects_folder() -> None:
+    assert where(OLD).out.splitlines()[0] == f"{OLD}/.moot"
+
+
+@pytest.mark.parametrize("argv", ["context", "mirror status", "init", "mirror on f.jsonl"])
+def test_other_commands_that_tell_of_folders_note_a_move_too(argv: str) -> None:
+    answers = {"mirrors": [], "mirror_on": {"folder": NEW, "file": "f.jsonl", "project": "bd", "adopted": False}}
+    pong = {"ping": {"data": "/d", "version": "1"}}
+    ran = where(NEW, here=NEW, argv=argv, workspace_moved=MOVED, **answers, **pong)
+    assert WorkspaceMoved(workspace="w1", folder=NEW) in ran.asked
+    assert f"this project lies in {NEW} now" in ran.err
+
+
+def test_a_trial_notes_nothing() -> None:
+    ran = where(NEW, here=NEW, argv="init --dry-run")
+    assert (ran.code, [each for each in ran.asked if isinstance(each, WorkspaceMoved)]) == (0, [])

@@ -377,3 +377,13 @@ def test_setup_shows_what_would_stand_in_the_file_and_asks_nothing() -> None:
     assert "Would write CLAUDE.md" in ran.err
     assert "[y/N]" not in ran.err
     assert ran.terminal.files == {}
+    assert ran.out == "Dry run: nothing is written. It would say:\nWould write the section of CLAUDE.md\n"
+    assert run_console("setup claude --dry-run --json").document["written"] is False
+
+
+def test_taking_a_section_out_shows_which_file_would_go() -> None:
+    files = {"CLAUDE.md": b"<!-- moot: begin -->\nold\n<!-- moot: end -->\n"}
+    ran = run_console("setup claude --remove --dry-run", files=files)
+    assert ran.terminal.files == files
+    assert "Would remove CLAUDE.md\n" in ran.err
+    assert "Would remove CLAUDE.md, in which nothing else stood\n" in ran.out

@@ -126,6 +126,7 @@ ACTIVATION = """
 import os, socket, sys
 from mootd.control.listener import activated
 from moot_protocol.errors import RefusedError
+os.dup2(int(sys.argv[3]), 3)
 environment = {"LISTEN_PID": str(os.getpid() + int(sys.argv[1])), "LISTEN_FDS": sys.argv[2]}
 try:
     listener = activated(environment, os.getpid())
@@ -136,32 +137,17 @@ else:
 """
 
 
-def run_activated(descriptor: int | None, *, other_pid: int = 0, count: str = "1") -> str:
+def run_activated(descriptor: int, *, other_pid: int = 0, count: str = "1") -> str:
     """What a process says that was given this descriptor as its third."""
-    replaced = os.dup(3) if descriptor is not None and is_open(3) else None
-    try:
-        if descriptor is not None:
-            os.dup2(descriptor, 3)
-        done = subprocess.run(
-            [sys.executable, "-c", ACTIVATION, str(other_pid), count],
-            pass_fds=() if descriptor is None else (3,),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    finally:
-        if replaced is not None:
-            os.dup2(replaced, 3)
-            os.close(replaced)
+    # It is put there in the process: the third of this one may be what its own test runner listens to.
+    done = subprocess.run(
+        [sys.executable, "-c", ACTIVATION, str(other_pid), count, str(descriptor)],
+        pass_fds=(descriptor,),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout.strip()
-
-
-def is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
 
 
 def test_a_listening_socket_passed_by_a_service_manager_is_taken_over(folder: Path) -> None:

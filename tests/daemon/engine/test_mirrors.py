@@ -1,6 +1,7 @@
 """Mirrors' bookkeeping: rows, versions that are kept whole and once, and what is due."""
 
 import pytest
+from msgspec.structs import replace
 
 from moot_protocol.errors import Code, MootError
 from moot_protocol.mirror_lines import content_hash, joined, line_key
@@ -14,6 +15,7 @@ from mootd.engine.mirrors import (
     drop_mirror,
     due_since,
     lines_of,
+    move_mirror,
     nearest,
     put_mirror,
     read_mirror,
@@ -43,6 +45,17 @@ def keep(desk: Desk, row: MirrorRow) -> None:
 
 def mirror_keys(desk: Desk) -> list[bytes]:
     return [key for key in desk.rows(Table.META) if key.startswith(b"mirror")]
+
+
+def test_a_mirror_that_is_moved_keeps_all_that_is_known_of_it(desk: Desk) -> None:
+    number = add(desk, b"1")
+    keep(desk, replace(ROW, current=number, missing=("mt-1",), problem="the file is gone"))
+    with desk.replica.transaction() as unit:
+        moved = move_mirror(unit, mirrors.mirrors(unit.transaction)[0], "/w2", polls=True)
+    assert moved == replace(ROW, folder="/w2", current=number, missing=("mt-1",), polls=True)
+    with desk.replica.read() as reader:
+        assert mirrors.mirrors(reader) == [moved]
+        assert lines_of(reader, moved.scope, number) == [b"1"]
 
 
 def test_rows_are_kept_by_folder_and_file_and_read_in_order(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import InitProject
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
-from mootd.engine.workspaces import init_project, read_workspace, workspaces
+from mootd.engine.workspaces import init_project, move_workspace, read_workspace, workspaces
 from mootd.store.port import Table
 
 LEDGER = 1
@@ -93,3 +93,20 @@ def test_a_row_from_before_workspaces_named_their_plane_can_be_read() -> None:
     with member.store.write() as writer:
         writer.put(Table.META, layout.WORKSPACES + b"w1", msgspec.msgpack.encode(("mt", "/home/alice/mt")))
     assert known(member) == [{"project": "mt", "folder": "/home/alice/mt", "plane": ""}]
+
+
+def test_a_workspace_that_was_moved_keeps_all_but_its_folder() -> None:
+    (member,) = make_town(1)
+    init(member, workspace="w1", folder="/p")
+    (before,) = known(member)
+    assert member.commit(lambda unit: move_workspace(unit, "w1", "/p", "/p2"))
+    assert known(member) == [before | {"folder": "/p2"}]
+
+
+def test_one_that_is_not_known_where_it_is_said_to_have_been_stays() -> None:
+    (member,) = make_town(1)
+    init(member, workspace="w1", folder="/p")
+    before = known(member)
+    assert not member.commit(lambda unit: move_workspace(unit, "w1", "/q", "/p2"))
+    assert not member.commit(lambda unit: move_workspace(unit, "w2", "/p", "/p2"))
+    assert known(member) == before

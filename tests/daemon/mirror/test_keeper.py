@@ -122,7 +122,8 @@ def test_a_file_that_is_gone_is_told_and_not_made_again(mirrored: Mirrored) -> N
     mirrored.file.write(None)
     mirrored.retitle(1, "Mine")
     mirrored.quiet()
-    assert "gone" in mirrored.row.problem
+    assert mirrored.row.problem.startswith("the file is gone")
+    assert "`moot mirror on` there" in mirrored.row.problem
     assert mirrored.file.content is None
     mirrored.shows(*THREE)
     mirrored.quiet()

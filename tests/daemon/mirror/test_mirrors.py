@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.machine_requests import Status
-from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync
+from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync, WorkspaceMoved
 from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
-from moot_protocol.requests import IssueFields, Show, Update
+from moot_protocol.requests import InitProject, IssueFields, Show, Update, WorkspaceInfo
 from moot_testkit.control import PATIENCE
 from moot_testkit.mirroring import FILE, FOLDER, NEW, content, line, name
 from moot_testkit.town import PROJECT, Api, make_api
@@ -99,6 +99,65 @@ def test_on_again_can_change_how_it_is_watched(world: World) -> None:
     assert world.ask(again)["polls"] is True
 
 
+# -- A project's folder that was moved ---------------------------------------------------------------------------
+THERE = "/there"
+ON_THERE = MirrorOn(folder=THERE, file=FILE, workspace="w1", project=PROJECT)
+MOVED = WorkspaceMoved(workspace="w1", folder=THERE)
+
+
+def moved(world: World) -> World:
+    """A machine whose workspace was moved with its mirror, and the mirror followed where it lay before."""
+    world.api.call(InitProject(actor="ada", prefix=PROJECT, workspace="w1", folder=FOLDER))
+    world.ask(ON)
+    world.files[THERE, FILE] = MemoryFile(world.file.content)
+    world.files[THERE, ".moot/workspace"] = MemoryFile(b"w1\n")
+    del world.files[FOLDER, FILE]
+    return world
+
+
+def test_a_file_that_was_moved_with_its_project_goes_on_as_the_mirror_it_was(world: World) -> None:
+    before = moved(world).ask(MirrorsRequest())[0]
+    world.api.call(Update(actor="ada", id=name(1), fields=IssueFields(title="Meanwhile")))
+    foretold = world.ask(replace(ON_THERE, dry_run=True))
+    assert (foretold["folder"], foretold["moved_from"]) == (THERE, f"{FOLDER}/{FILE}")
+    assert world.ask(MirrorsRequest()) == [before]
+    told = world.ask(ON_THERE)
+    assert (told["adopted"], told["moved_from"]) == (False, f"{FOLDER}/{FILE}")
+    assert [each | {"waiting": 0} for each in world.ask(MirrorsRequest())] == [before | {"folder": THERE}]
+    world.ask(MirrorSync(folder=THERE, file=FILE))
+    assert b"Meanwhile" in (world.files[THERE, FILE].content or b"")
+
+
+def test_a_file_that_is_not_there_takes_no_mirrors_place(world: World) -> None:
+    moved(world).files.pop((THERE, FILE))
+    assert world.refusal(ON_THERE) is Code.NOT_FOUND
+    assert [each["folder"] for each in world.ask(MirrorsRequest())] == [FOLDER]
+
+
+def test_a_workspace_that_was_moved_is_noted_once_and_its_mirror_stays_where_it_was(world: World) -> None:
+    told = moved(world).ask(MOVED)
+    assert told == {"moved": True, "from": FOLDER, "mirrors": [f"{FOLDER}/{FILE}"]}
+    assert (world.api.call(WorkspaceInfo(workspace="w1")) or {})["folder"] == THERE
+    assert world.ask(MOVED)["moved"] is False
+    assert [each["folder"] for each in world.ask(MirrorsRequest())] == [FOLDER]
+
+
+@pytest.mark.parametrize(
+    ("folder", "held"),
+    [(FOLDER, b"w1\n"), (THERE, b"w2\n")],
+    ids=["a copy, with the first still there", "a folder of another workspace"],
+)
+def test_a_workspace_that_was_not_moved_stays_where_it_is(world: World, folder: str, held: bytes) -> None:
+    moved(world).files[folder, ".moot/workspace"] = MemoryFile(held)
+    assert world.ask(MOVED)["moved"] is False
+    assert (world.api.call(WorkspaceInfo(workspace="w1")) or {})["folder"] == FOLDER
+
+
+def test_a_workspace_that_nobody_knows_is_not_moved(world: World) -> None:
+    assert world.refusal(MOVED) is Code.NOT_FOUND
+
+
+# -- What else is asked ------------------------------------------------------------------------------------------
 def test_off_leaves_the_file_alone(world: World) -> None:
     world.ask(ON)
     off = MirrorOff(folder=FOLDER, file=FILE)

@@ -12,7 +12,7 @@ from moot.console import documents, exits, when
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer, is_trial, need_project, note
+from moot.console.context import answer, is_trial, need_project, note, workspace_folder
 from moot.console.problem_lines import problem_lines
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -166,6 +166,7 @@ def _status(context: Context) -> int:
     found = context.api.call(Mirrors())
     if not context.arguments.all:
         found = [each for each in found if each["workspace"] == facts.workspace]
+        workspace_folder(context)  # tells of a project that was moved
     if context.json:
         documents.write(context, found)
         return exits.OK
@@ -187,6 +188,7 @@ def _file_argument(parser: ArgumentParser) -> None:
 
 def _on(context: Context) -> int:
     project = need_project(context)
+    workspace_folder(context)  # notes where a project lies that was moved
     folder, file = _place(context)
     workspace = context.terminal.facts.workspace
     mirror = adopt(context, folder, file, (workspace, project, context.plane), poll=context.arguments.poll)
@@ -215,6 +217,11 @@ def adopt(
 def adopted_lines(context: Context, mirror: dict[str, Any]) -> Iterator[str]:
     """What came of adopting a file, in lines that are safe to print."""
     path = neutralise(_path(mirror))
+    if mirror.get("moved_from"):
+        where = f"in place of {neutralise(mirror['moved_from'])}, which is gone"
+        yield confirmed(context, f"{path} is a mirror of {neutralise(mirror['project'])} now, {where}")
+        yield from _behind_lines(mirror)
+        return
     if not mirror["adopted"]:
         yield f"{path} is a mirror already"
         return

@@ -75,6 +75,13 @@ def test_problems_of_lines_are_told_and_a_mirror_that_was_one_is_said_to_be() ->
     assert "mirror already" in run_console("mirror on", {"mirror_on": mirror(adopted=False)}, files=files).out
 
 
+def test_a_file_that_goes_on_as_a_mirror_whose_folder_is_gone_is_told_with_that() -> None:
+    answer = mirror(adopted=False, moved_from="/home/alice/old/.beads/issues.jsonl\x1b[2J")
+    out = run_console("mirror on", {"mirror_on": answer}, files={f"{HERE}/{FILE}": b"{}"}).out
+    assert f"{HERE}/{FILE} is a mirror of bd now, in place of /home/alice/old/{FILE}" in out
+    assert "\x1b[2J" not in out
+
+
 def test_issues_of_a_file_that_other_projects_have_are_told_with_these() -> None:
     answers = {"mirror_on": {**ADOPTED, "other_projects": {"demo": 1205, "x\x1b[2J": 1}}}
     out = run_console("mirror on", answers, files={f"{HERE}/{FILE}": b"{}"}).out

@@ -1,0 +1,86 @@
+"""Folders that were moved: which one holds a workspace now, and which mirror a file takes the place of.
+
+Invariant: a folder is left only where the daemon itself sees that it is; one that it can't look into isn't, nor one
+whose mirrored file alone is gone (on another branch, say). And no mirror is moved but where somebody asked for one.
+"""
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.mirror_requests import MirrorOn
+from mootd.engine.mirrors import MirrorRow
+from mootd.files import MirrorFile
+
+WORKSPACE_FILE: Final = ".moot/workspace"
+_GIT: Final = ".git"
+Files = Callable[[str, str], MirrorFile]
+"""Makes a file of a folder and a path in it."""
+
+
+def holds(files: Files, folder: str, workspace: str) -> bool:
+    """Whether a folder is a workspace's: its file says so."""
+    try:
+        content = files(folder, WORKSPACE_FILE).read()
+    except RefusedError:
+        return False
+    return content.partition(b"\n")[0].strip() == workspace.encode()
+
+
+def is_left(files: Files, folder: str, workspace: str) -> bool:
+    """Whether a folder is surely a workspace's no more."""
+    try:
+        content = files(folder, WORKSPACE_FILE).read()
+    except RefusedError as error:
+        return error.code is Code.NOT_FOUND
+    return content.partition(b"\n")[0].strip() != workspace.encode()
+
+
+def is_gone(files: Files, row: MirrorRow) -> bool:
+    """Whether a mirror's file is gone, and the workspace's folder with it, or the linked work tree that it lay in."""
+    try:
+        if files(row.folder, row.file).stamp() is not None:
+            return False
+    except RefusedError as error:
+        if error.code is not Code.NOT_FOUND:
+            return False
+    return not any(
+        not is_left(files, folder, row.workspace) or _is_work_tree(files, folder) for folder in _upward(row.folder)
+    )
+
+
+def _is_work_tree(files: Files, folder: str) -> bool:
+    """Whether a folder is a linked work tree's: it has a file of that name, where a repository has a folder."""
+    try:
+        return files(folder, _GIT).stamp() is not None
+    except RefusedError:
+        return False
+
+
+def predecessor(files: Files, rows: Iterable[MirrorRow], request: MirrorOn, plane: bytes) -> MirrorRow | None:
+    """The mirror whose file is gone and whose place in its workspace a file has; the last changed of several.
+
+    Args:
+        files: makes a file.
+        rows: all mirrors.
+        request: which file is to be a mirror.
+        plane: the id of its project's plane.
+    """
+    wanted = (request.file, request.workspace, request.project, plane)
+    alike = [row for row in rows if (row.file, row.workspace, row.project, row.plane) == wanted]
+    if not request.workspace or not alike:
+        return None
+    root = next((folder for folder in _upward(request.folder) if holds(files, folder, request.workspace)), None)
+    if root is None:
+        return None
+    below = request.folder[len(root) :]
+    found = [row for row in alike if row.folder.endswith(below) and is_gone(files, row)]
+    return min(found, key=lambda row: (row.folder.count("/"), -row.changed_ms), default=None)
+
+
+def _upward(folder: str) -> Iterator[str]:
+    """A folder and those around it, without the root of all."""
+    while folder.rstrip("/"):
+        yield folder
+        folder = posixpath.dirname(folder)

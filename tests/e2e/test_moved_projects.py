@@ -1,0 +1,71 @@
+"""A project's folder that is moved or copied, with the real daemon and real files."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moot_testkit.machine import Machine, machine
+from moot_testkit.mirroring import content, line, name
+
+FILE = ".beads/issues.jsonl"
+
+
+@pytest.fixture
+def town() -> Iterator[Machine]:
+    """A machine with a project in `first` that has a mirror."""
+    with machine() as town:
+        first = town.folder / "first"
+        (first / ".beads").mkdir(parents=True)
+        (first / FILE).write_bytes(content(line(1), line(2)))
+        assert town.run("init", "--prefix", "demo", "--mirror", folder=first).returncode == 0
+        yield town
+
+
+def folders(town: Machine, folder: Path) -> list[str]:
+    """The folders of the workspace's mirrors."""
+    told = town.run("mirror", "status", folder=folder).stdout
+    return [each.rpartition(f"/{FILE}")[0] for each in told.splitlines() if f"/{FILE} (project" in each]
+
+
+def where(town: Machine, folder: Path) -> tuple[str, str]:
+    """Where a project is said to be, and what is said beside."""
+    ran = town.run("where", folder=folder)
+    return ran.stdout.splitlines()[0], ran.stderr
+
+
+def test_a_moved_project_is_found_where_it_is_and_its_mirror_goes_on_when_asked_to(town: Machine) -> None:
+    old, new = town.folder / "first", town.folder / "moved"
+    old.rename(new)
+    place, told = where(town, new)
+    assert place == f"{new}/.moot"
+    assert told.splitlines() == [
+        f"this project lies in {new} now; it was in {old}",
+        f"its mirror {old}/{FILE} is not followed here: `moot mirror on` lets it go on",
+    ]
+    assert where(town, new) == (place, "")
+    assert name(1) in town.run("list", folder=new).stdout
+    assert folders(town, new) == [str(old)]
+
+    asked = town.run("mirror", "on", folder=new)
+    assert f"{new}/{FILE} is a mirror of demo now, in place of {old}/{FILE}" in asked.stdout
+    assert folders(town, new) == [str(new)]
+    (new / FILE).write_bytes(content(line(1, "From the file", updated_at="2026-03-01T00:00:00Z"), line(2)))
+    assert town.run("update", name(2), "--title", "From here", folder=new).returncode == 0
+    assert town.run("mirror", "sync", folder=new).returncode == 0
+    assert "From the file" in town.run("show", name(1), folder=new).stdout
+    assert b"From here" in (new / FILE).read_bytes()
+
+
+def test_a_copy_is_told_as_itself_and_the_mirror_stays_with_the_first(town: Machine) -> None:
+    first, copy = town.folder / "first", town.folder / "copy"
+    shutil.copytree(first, copy)
+    held = (copy / FILE).read_bytes()
+    for folder in (copy, first, copy):
+        assert where(town, folder) == (f"{folder}/.moot", "")
+    assert folders(town, copy) == [str(first)]
+    assert town.run("update", name(2), "--title", "From the copy", folder=copy).returncode == 0
+    assert town.run("mirror", "sync", folder=first).returncode == 0
+    assert b"From the copy" in (first / FILE).read_bytes()
+    assert (copy / FILE).read_bytes() == held
