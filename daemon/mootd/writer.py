@@ -51,7 +51,6 @@ U = TypeVar("U", bound=Unit)
 R = TypeVar("R")
 
 
-
 class Commit(NamedTuple):
     """One transaction that ended, as the observer sees it."""
 
