@@ -102,7 +102,7 @@ def test_several_are_given_back_or_none(desk: Desk) -> None:
         {"method": "unclaim", "params": {"id": name, "if_holder": "alice"}, "label": name}
         for name in ("mt-one", "mt-two")
     )
-    with pytest.raises(RefusedError, match="^mt-two is held by bob"), desk.replica.transaction() as unit:
+    with pytest.raises(RefusedError, match=r"^mt-two is held by bob"), desk.replica.transaction() as unit:
         carry_out(unit, Script(actor="alice", steps=steps))
     assert desk.show("mt-one")["assignee"] == "alice"
     desk.do(Script(actor="alice", steps=steps[:1]))
