@@ -5,6 +5,7 @@ Once something was queued, what the command prints is held back: it speaks as if
 
 from collections.abc import Iterable, Iterator
 from itertools import count
+from typing import Any
 
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Facts
@@ -16,8 +17,8 @@ from moot_protocol.errors import Code, RefusedError
 
 def own_facts(program: str, arguments: list[str]) -> Facts:
     """What this process says of itself, as the console takes it."""
-    told = facts(program, arguments)
-    return Facts(tuple(arguments), *told[1:])  # type: ignore[arg-type]  # in the order of `Facts`, as the daemon reads it
+    told: list[Any] = [*facts(program, arguments)[1:]]  # in the order of `Facts`, as the daemon reads it
+    return Facts(tuple(arguments), *told)
 
 
 class LocalTerminal:
