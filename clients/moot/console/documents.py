@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from moot.console import exits
+from moot.console import as_bd, exits
 from moot.console.command import Context
 from moot.console.grammar import did_you_mean
 from moot.console.safe_text import is_plain
@@ -122,6 +122,12 @@ def error_body(error: MootError) -> dict[str, Any]:
     """A failure as every document tells it under `error`."""
     retryable = error.retryable or exits.exit_code(error) == exits.TRY_AGAIN
     return {"code": str(error.code), "message": error.message, "hint": error.hint, "retryable": retryable}
+
+
+def failure(error: MootError, *, is_bd: bool) -> dict[str, Any]:
+    """The document of a failure, also as `bd` answers it."""
+    body = error_body(error)
+    return as_bd.error_document(error, retryable=body["retryable"]) if is_bd else {"error": body}
 
 
 def without_marks(document: IssueDoc) -> IssueDoc:

@@ -27,7 +27,7 @@ STRETCH: Final = 200
 """Batches, or records, checked for one answer."""
 INDEX_STRETCH: Final = 2000
 """Keys of INDEX checked for one answer."""
-_LOG_HINT: Final = "restore the data from a backup, or from another machine"
+_LOG_HINT: Final = "restore the data from a backup, or from another machine: see docs/security.md"
 _VIEW_HINT: Final = "run `moot rebuild`"
 
 

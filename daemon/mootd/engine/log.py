@@ -190,7 +190,7 @@ def damaged(what: str) -> MootError:
     return MootError(
         f"the log is damaged: {what}",
         code=Code.STORE_DAMAGED,
-        hint="run `moot fsck`, then restore the data from a backup or from another machine",
+        hint="run `moot fsck`, then restore the data from a backup or from another machine: see docs/security.md",
     )
 
 

@@ -8,7 +8,7 @@ whatever comes of it. What is committed during a round is seen to by the next.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -32,6 +32,7 @@ from mootd.engine.replica import Replica
 from mootd.engine.tending import tend
 from mootd.exchange.progress import Progress
 from mootd.exchange.served import ServedRemote, Worker
+from mootd.exchange.unopened import withheld
 from mootd.waking import WakingTasks
 
 R = TypeVar("R")
@@ -284,21 +285,31 @@ class Hub(WakingTasks):
                 while not self._have_answered(awaited):  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(0.02)
         done = self._have_answered(awaited)
-        shown = [self._shown(self._remotes[number]) for number in awaited if number in self._remotes]
-        waiting, clashes = await self.in_thread(self._told_beside)
-        return {
-            "done": done, "cursor": _cursor_text(awaited), "remotes": shown, "waiting": waiting, "clashes": clashes,
-        }  # fmt: skip
+        served = [self._remotes[number] for number in awaited if number in self._remotes]
+        shown = [self._shown(remote) for remote in served]
+        beside = await self.in_thread(partial(self._told_beside, served))
+        return {"done": done, "cursor": _cursor_text(awaited), "remotes": shown} | beside
 
     def _have_answered(self, awaited: Mapping[int, int]) -> bool:
         found = ((self._remotes.get(number), asked) for number, asked in awaited.items())
         return all(remote is None or remote.has_answered(asked) for remote, asked in found)
 
-    def _told_beside(self) -> tuple[list[str], list[str]]:
-        """The names of joined planes whose charter hasn't come yet, or doesn't name their invite; clashing prefixes."""
+    def _told_beside(self, served: Sequence[ServedRemote]) -> dict[str, list[Any]]:
+        """What an exchange may leave undone.
+
+        `waiting`: the names of joined planes whose charter hasn't come yet, or doesn't name their invite; `clashes`:
+        clashing prefixes; `unopened`: `[{"remote", "plane", "frames", "code"}]`, for whose frames a key is missing.
+        """
         with self.replica.read() as reader:
-            waiting = [plane.name for plane in self._shared() if is_waiting(reader, plane.number)]
-            return waiting, list(clashing_prefixes(self.replica, reader))
+            return {
+                "waiting": [plane.name for plane in self._shared() if is_waiting(reader, plane.number)],
+                "clashes": list(clashing_prefixes(self.replica, reader)),
+                "unopened": [
+                    {"remote": remote.row.name, "plane": plane, "frames": frames, "code": str(Code.UNKNOWN_EPOCH)}
+                    for remote in served
+                    for plane, frames in withheld(self.replica, reader, remote.row, remote.progress).items()
+                ],
+            }
 
     async def _begun(self) -> None:
         """Wait until the remotes that were added are served: a commit wakes the hub a moment later."""

@@ -1,6 +1,6 @@
 """How an exchange with a remote goes, as people and `moot sync` are told."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from moot_protocol.errors import MootError
@@ -59,6 +59,19 @@ class Progress:
 
     def note_unopened(self, plane: int, epochs: Iterable[bytes]) -> None:
         """Count frames of epochs whose keys aren't here (yet)."""
-        for epoch in epochs:
-            if (plane, epoch) in self.unopened or len(self.unopened) < MOST_PROBLEMS:
-                self.unopened[plane, epoch] = self.unopened.get((plane, epoch), 0) + 1
+        count_unopened(self.unopened, plane, epochs)
+
+    def renew_unopened(self, planes: Collection[int], counts: Mapping[tuple[int, bytes], int]) -> None:
+        """Put new counts in the place of all that were made of some planes: everything there was read again.
+
+        At once, for others look at any moment, and none is to find a plane without its counts.
+        """
+        others = {key: count for key, count in self.unopened.items() if key[0] not in planes}
+        self.unopened = others | dict(counts)
+
+
+def count_unopened(counts: dict[tuple[int, bytes], int], plane: int, epochs: Iterable[bytes]) -> None:
+    """Count frames by (plane's number, epoch); of ever new epochs no more than are remembered."""
+    for epoch in epochs:
+        if (plane, epoch) in counts or len(counts) < MOST_PROBLEMS:
+            counts[plane, epoch] = counts.get((plane, epoch), 0) + 1

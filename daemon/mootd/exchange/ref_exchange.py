@@ -6,10 +6,11 @@ read, or that isn't where it was, harms no other; this replica's own is brought 
 has taken it; what went with others' is pushed by whoever holds it, unless they bring it back.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -26,11 +27,13 @@ from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
 from mootd.exchange.losses import Losses
 from mootd.exchange.plane_on_remote import PlaneOnRemote
-from mootd.exchange.progress import Progress
+from mootd.exchange.progress import Progress, count_unopened
 from mootd.remotes import Alarm, Ref, RefAlarm, RefRemote, Tip
 from mootd.store.port import Table
 
 R = TypeVar("R")
+Counts: TypeAlias = dict[tuple[int, bytes], int]
+"""(plane's number, epoch) → how many of its frames couldn't be opened."""
 
 MESSAGE_BYTES: Final = 1 * MIB
 """Bytes of a message before it is sealed: large ones compress better, and one is decoded at once."""
@@ -118,21 +121,13 @@ class RefExchange:
         Raises:
             RefusedError: the remote's: `unreachable`, `denied`…; or the store's.
         """
-        by_topic = {plane.topic: plane for plane in planes}
         try:
-            fetched = await self._remote.fetch(list(by_topic))
+            fetched = await self._remote.fetch([plane.topic for plane in planes])
         except RefusedError:
             for each in planes:
                 await self._in_thread(partial(each.fill, FILL_BYTES, at_once=is_asked))  # so that people see what waits
             raise
-        alarms = list(fetched.alarms)
-        for tip in fetched.tips:
-            plane = by_topic.get(tip.ref.topic)
-            if plane is not None and tip.ref.sender != plane.sender:
-                try:
-                    await self._read(plane, tip, progress)
-                except MalformedError as error:
-                    alarms.append(_unreadable(error, tip))
+        alarms = [*fetched.alarms, *await self._read_all(planes, fetched.tips, progress)]
         progress.alarms = alarms
         progress.apart = {plane.plane.number: plane.apart for plane in planes}
         for plane in planes:
@@ -145,8 +140,31 @@ class RefExchange:
             await self._drop_stale(plane, refs)
 
     # -- Coming in -----------------------------------------------------------------------------------------------
-    async def _read(self, plane: PlaneOnRemote, tip: Tip, progress: Progress) -> None:
-        """Take in what came to a sender's ref since it was last read.
+    async def _read_all(self, planes: Sequence[PlaneOnRemote], tips: Sequence[Tip], progress: Progress) -> list[Alarm]:
+        """Take in what came to others' refs, also where the key to one came with a later one; what can't be read."""
+        by_topic = {plane.topic: plane for plane in planes}
+        again = [
+            (plane, tip)
+            for tip in tips
+            if (plane := by_topic.get(tip.ref.topic)) is not None and tip.ref.sender != plane.sender
+        ]
+        alarms: dict[Tip, Alarm] = {}
+        unopened: dict[Tip, Counts] = {}
+        while again:
+            for plane, tip in again:
+                unopened[tip] = {}  # what couldn't be opened is read every time, and so counted anew
+                try:
+                    await self._read(plane, tip, progress, unopened[tip])
+                except MalformedError as error:
+                    alarms[tip] = _unreadable(error, tip)
+            again = [
+                (plane, tip) for plane, tip in again if await self._in_thread(partial(_has_key, plane, unopened[tip]))
+            ]
+        progress.renew_unopened({plane.plane.number for plane in planes}, _summed(unopened.values()))
+        return list(alarms.values())
+
+    async def _read(self, plane: PlaneOnRemote, tip: Tip, progress: Progress, unopened: Counts) -> None:
+        """Take in what came to a sender's ref since it was last read, and count what couldn't be opened.
 
         Raises:
             MalformedError: the ref holds what no sender pushes; what stands before it was taken in.
@@ -161,7 +179,7 @@ class RefExchange:
             took = await self._in_thread(partial(plane.take, frames))
             progress.received += took.batches
             progress.note_problems(took.problems)
-            progress.note_unopened(plane.plane.number, took.unopened)
+            count_unopened(unopened, plane.plane.number, took.unopened)
             is_open = is_open and not took.unopened
             if is_open:  # else, once the key has come, they are read again from there on
                 await self._note_read(key, after)
@@ -419,6 +437,19 @@ def _taken_away(alarms: Sequence[Alarm], plane: PlaneOnRemote) -> list[str]:
         and f"/{plane.topic.hex()}/" in alarm.name
         and f"/{plane.sender.hex()}/" not in alarm.name
     ]
+
+
+def _has_key(plane: PlaneOnRemote, unopened: Counts) -> bool:
+    """Whether the key to some of what couldn't be opened has come since."""
+    return any(plane.keys.key_of(epoch) is not None for _, epoch in unopened)
+
+
+def _summed(counts: Iterable[Counts]) -> Counts:
+    """Counts of all refs; each has its own bound, so that nobody's ref leaves no room for what is in another."""
+    total = Counter[tuple[int, bytes]]()
+    for each in counts:
+        total.update(each)
+    return total
 
 
 def _unreadable(error: MalformedError, tip: Tip) -> Alarm:

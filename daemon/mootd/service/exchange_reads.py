@@ -1,6 +1,7 @@
 """Requests about planes, remotes, invites and queues that only read."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 from moot_protocol.charter_reading import Invitation
@@ -18,12 +19,12 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import last_seen_ms, seen
 from mootd.engine.outbox import OutboxReader
-from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.planes import plane_meant
 from mootd.engine.remotes import RemoteRow, isolated_to, mode_of, remotes
 from mootd.engine.replica import Replica
 from mootd.engine.towns import guests_of, has_key_of
-from mootd.exchange.progress import Progress
+from mootd.exchange.progress import MOST_PROBLEMS, Progress
+from mootd.exchange.unopened import unopened
 from mootd.store.port import Reader
 
 ProgressOf = Callable[[int], Progress]
@@ -73,7 +74,7 @@ class ExchangeView:
             "alarms": [
                 *({"name": alarm.name, "kind": str(alarm.kind), "detail": alarm.detail} for alarm in progress.alarms),
                 *({"name": "", "kind": "problem", "detail": f"{words} ({count} times)"}
-                  for words, count in [*progress.problems.items(), *self._unopened(progress)]),
+                  for words, count in [*progress.problems.items(), *self._unopened(row, progress)]),
                 *({"name": plane, "kind": "problem", "detail": detail} for plane, detail in self._apart(progress)),
             ],
         }  # fmt: skip
@@ -89,14 +90,9 @@ class ExchangeView:
                     what = "derives another state from the same events; run `moot fsck` there and here"
                     yield plane.name, f"{key_text(member)} {what}"
 
-    def _unopened(self, progress: Progress) -> Iterator[tuple[str, int]]:
-        """What couldn't be opened and still can't; who was removed isn't meant to open what was sealed since."""
-        for (number, epoch), count in [*progress.unopened.items()]:
-            plane = self._replica.planes.get(number)
-            if plane is None or PlaneKeys(self._replica.keys, plane.id).key_of(epoch) is not None:
-                continue
-            if not self._source.feed(self._source.feed_number(number, self._replica.id)).ended:
-                yield f"{Code.UNKNOWN_EPOCH}: a frame of epoch {epoch.hex()}, whose key isn't here", count
+    def _unopened(self, row: RemoteRow, progress: Progress) -> Iterator[tuple[str, int]]:
+        for each in islice(unopened(self._replica, self._reader, row, progress), MOST_PROBLEMS):
+            yield f"{Code.UNKNOWN_EPOCH}: a frame of epoch {each.epoch.hex()}, whose key isn't here", each.frames
 
     def outbox(self) -> list[dict[str, Any]]:
         """What waits for each remote."""

@@ -33,6 +33,7 @@ from moot_protocol.ticket import (
     TownTicket,
     decode_ticket,
     encode_ticket,
+    invite_signer,
     without_credentials,
 )
 from mootd.edges.git.words import check_address
@@ -322,7 +323,7 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
         "plane": joined.plane.id.hex(),
         "name": joined.plane.name,
         "town": key_text(ticket.town),
-        "role": str(ticket.role if isinstance(ticket, TownTicket) else Role.WRITER),
+        "role": _role_of(unit, ticket, joined.plane),
         "is_for_town": isinstance(ticket, TownTicket),
         "own_town": key_text(joined.plane.town),
         "state": "waiting" if is_waiting(unit.transaction, joined.plane.number) else "ready",
@@ -339,6 +340,14 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
         ],
         "recovery_words": words,
     }
+
+
+def _role_of(unit: Unit, ticket: Ticket, plane: PlaneRow) -> str:
+    """What a ticket lets its user be: of a machine's, only the charter tells; empty until it has come."""
+    if isinstance(ticket, TownTicket):
+        return str(ticket.role)
+    invitation = invites_of(unit, plane).get(invite_signer(ticket.invite_seed).public)
+    return "" if invitation is None else str(invitation.invite.role)
 
 
 def _use_remotes(unit: Unit, ticket: Ticket, joined: Joined) -> list[str]:

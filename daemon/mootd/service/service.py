@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 import structlog
 
 from moot_protocol.access_requests import ImportAccess
+from moot_protocol.checks import checked
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CheckRemote, Sync
-from moot_protocol.machine_requests import Events, Status
+from moot_protocol.machine_requests import Doctor, Events, Fsck, Status
 from moot_protocol.membership_requests import Recover
 from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.request_base import Mutation, Request
@@ -97,7 +98,7 @@ class Service:
         self._executor = executor
         self._hub = hub
         self._mirrors = mirrors
-        self._upkeep = Upkeep()
+        self._upkeep = Upkeep(replica.wall)
         self.commits = Commits()
         self._imports: OrderedDict[str, FirstLines] = OrderedDict()
         self._imports_lock = threading.Lock()
@@ -221,10 +222,8 @@ class Service:
         return Progress() if self._hub is None else self._hub.progress(remote)
 
     def _read(self, request: Request[Any]) -> Any:
-        if isinstance(request, Status):
-            return self._status(request)
         if type(request) in MACHINE:
-            return MACHINE[type(request)](self._machine, self._replica, request)
+            return self._of_machine(request)
         if type(request) in _MIRRORS:
             return self._running_mirrors().call(request)  # type: ignore[arg-type]  # they are those of the set
         now_ms = self._replica.wall.now_ms()
@@ -233,6 +232,15 @@ class Service:
                 view = ExchangeView(self._replica, reader, self._progress_of, now_ms)
                 return EXCHANGE_READS[type(request)](view, request)
             return READS[type(request)](Snapshot(self._replica, reader, now_ms), request)
+
+    def _of_machine(self, request: Request[Any]) -> Any:
+        if isinstance(request, Status):
+            return self._status(request)
+        if isinstance(request, Doctor):
+            return self._doctor(request)
+        if isinstance(request, Fsck):
+            return self._upkeep.fsck(request, lambda part: MACHINE[Fsck](self._machine, self._replica, part))
+        return MACHINE[type(request)](self._machine, self._replica, request)
 
     def _status(self, request: Status) -> dict[str, Any]:
         shown: dict[str, Any] = MACHINE[Status](self._machine, self._replica, request)
@@ -243,7 +251,18 @@ class Service:
 
     def _later_alarms(self, reader: Reader) -> Iterator[dict[str, Any]]:
         yield from lease_alarms(Snapshot(self._replica, reader, self._replica.wall.now_ms()))
+        yield from self._damage_alarms(reader)
+
+    def _doctor(self, request: Doctor) -> list[dict[str, Any]]:
+        checks: list[dict[str, Any]] = MACHINE[Doctor](self._machine, self._replica, request)
+        with self._replica.read() as reader:
+            damages = list(self._damage_alarms(reader))
+        told = "; ".join(each["message"] for each in damages)
+        return [*checks, checked("nothing is known to be damaged", not damages, told, "run `moot fsck`")]
+
+    def _damage_alarms(self, reader: Reader) -> Iterator[dict[str, Any]]:
         yield from scrub_alarms(reader)
+        yield from self._upkeep.alarms()
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:
         """What a request does to the log, its record in the audit stream included, or None if it only reads."""

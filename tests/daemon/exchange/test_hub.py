@@ -9,6 +9,7 @@ import pytest
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import Sync
+from moot_protocol.frame import seal
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
 from moot_protocol.requests import InitProject
@@ -16,14 +17,17 @@ from moot_testkit.exchanging import STILL, Peer, in_step, peers, settle, through
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT
 from moot_testkit.wakings import count_wakings
-from mootd.edges.memory_remote import MemoryRefs
+from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
+from mootd.engine.epochs import begin_epoch
 from mootd.engine.inviting import invite
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_plane
+from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.remotes import RemoteRow, isolate, remote_named, remove_remote, set_mode
 from mootd.engine.shared_plane import SharedPlane
 from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.progress import Progress
+from mootd.remotes import Ref
 from mootd.service.writes import carry_out
 
 HASTY = Settings(debounce_s=0, poll_s=60, base_s=0.01, cap_s=0.02)
@@ -310,6 +314,50 @@ async def test_a_machine_that_joins_gets_what_the_founder_has() -> None:
         assert in_step(one, other)
         assert other.own_n() > 0
         assert (await other.hub.sync(Sync()))["waiting"] == []
+
+
+async def test_an_exchange_tells_of_frames_whose_key_is_missing_until_it_is_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refs = MemoryRefs()
+    async with peers(2, STILL) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_refs(refs))
+        await settle(ada, bob)
+        with monkeypatch.context() as patch:
+            patch.setattr(PlaneKeys, "learn", lambda *_: False)  # as if the key weren't wrapped for bob
+            ada.commit(lambda unit: begin_epoch(unit, ada.plane(), ada.on_remote().keys))
+            ada.write(2)
+            sent = ada.progress().sent
+            await settle(ada)
+            for _ in range(2):
+                assert await told_unopened(bob) == [
+                    {"remote": "origin", "plane": "ledger", "frames": 1, "code": "unknown_epoch"}
+                ]
+            assert ada.progress().sent > sent
+            assert await told_unopened(ada) == []
+        ada.commit(lambda unit: begin_epoch(unit, ada.plane(), ada.on_remote().keys))
+        await settle(ada)
+        assert await told_unopened(bob) == []
+        assert bob.events() == ada.events()
+
+
+async def test_frames_under_keys_that_strangers_made_up_hinder_no_exchange() -> None:
+    refs = MemoryRefs()
+    async with peers(2, STILL) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_refs(refs))
+        await settle(ada, bob)
+        topic = ada.on_remote().topic
+        await MemoryRefRemote(refs).push(Ref(topic, bytes(16), 1), [seal(b"k" * 32, topic, bytes(12), b"message")])
+        assert await told_unopened(bob) == []
+        assert bob.progress().unopened
+
+
+async def told_unopened(peer: Peer) -> Any:
+    """What is told of frames without a key at the end of an exchange."""
+    await peer.sync()
+    return (await peer.hub.sync(Sync(cursor="1:1")))["unopened"]
 
 
 async def test_an_exchange_tells_of_prefixes_that_clash_once_the_joined_plane_has_come() -> None:

@@ -24,6 +24,16 @@ def test_a_remote_that_makes_up_ever_new_problems_fills_no_memory() -> None:
     assert len(progress.problems) == MOST_PROBLEMS
 
 
+def test_new_counts_of_unopened_frames_replace_those_of_the_planes_that_were_read() -> None:
+    progress = Progress()
+    progress.note_unopened(1, [b"one", b"two"])
+    progress.note_unopened(2, [b"one"])
+    shown = progress.unopened
+    progress.renew_unopened({1}, {(1, b"two"): 5})
+    assert progress.unopened == {(1, b"two"): 5, (2, b"one"): 1}
+    assert shown == {(1, b"one"): 1, (1, b"two"): 1, (2, b"one"): 1}  # who looked meanwhile sees one or the other
+
+
 def test_what_a_live_remote_left_out_is_told() -> None:
     progress = Progress()
     progress.note_dropped(Dropped(foreign=2, too_large=1))

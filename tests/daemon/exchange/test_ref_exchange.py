@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from itertools import count
+from typing import Any
 
 import pytest
 
-from moot_protocol.frame import seal
+from moot_protocol.frame import frame_epoch, seal
 from moot_protocol.messages import Batches, build_batches
 from moot_testkit.exchanging import Peer, in_place, in_step, peers, settle, through_refs
 from mootd.edges.git.names import ref_name
@@ -14,7 +15,7 @@ from mootd.engine.carried import carried_of
 from mootd.engine.epochs import begin_epoch
 from mootd.exchange.losses import LOST_MS
 from mootd.exchange.plane_on_remote import PlaneOnRemote
-from mootd.exchange.progress import Progress
+from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
 from mootd.remotes import Fetched, Ref, RefRemote, Tip
 from mootd.store.memory_store import CrashError, Faults
@@ -24,6 +25,21 @@ NONCE = bytes(12)
 
 class DiedError(BaseException):
     """The process ends here; no handler may survive it."""
+
+
+class Ordered:
+    """A remote that names one sender's refs last."""
+
+    def __init__(self, remote: RefRemote) -> None:
+        self._remote = remote
+        self.last = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._remote, name)
+
+    async def fetch(self, topics: Collection[bytes]) -> Fetched:
+        fetched = await self._remote.fetch(topics)
+        return fetched._replace(tips=sorted(fetched.tips, key=lambda tip: tip.ref.sender == self.last))
 
 
 class Mortal:
@@ -258,6 +274,56 @@ async def test_a_frame_whose_key_is_unknown_keeps_no_later_one_from_being_read(
         ada.write()
         await settle(ada, bob, rounds=2)
         assert in_step(ada, bob)
+
+
+async def test_frames_that_cannot_be_opened_are_counted_once_however_many_rounds_read_them() -> None:
+    refs = MemoryRefs()
+    async with peers(2) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_refs(refs))
+        await settle(ada, bob)
+        number, topic = bob.plane().number, ada.on_remote().topic
+        frames = [seal(key * 32, topic, NONCE, b"message") for key in (b"k", b"k", b"l")]
+        await MemoryRefRemote(refs).push(Ref(topic, ada.on_remote().sender, 1), frames)
+        counts = {(number, frame_epoch(frames[0])): 2, (number, frame_epoch(frames[2])): 1}
+        for _ in range(3):
+            await bob.sync()
+            assert bob.progress().unopened == counts
+
+
+async def test_a_ref_full_of_made_up_keys_leaves_room_to_tell_of_what_is_in_others() -> None:
+    refs = MemoryRefs()
+    async with peers(2) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_refs(refs))
+        await settle(ada, bob)
+        topic, sender, remote = ada.on_remote().topic, ada.on_remote().sender, MemoryRefRemote(refs)
+        made_up = [seal(number.to_bytes(32, "big"), topic, NONCE, b"") for number in range(2 * MOST_PROBLEMS)]
+        await remote.push(Ref(topic, bytes(16), 1), made_up)
+        real = seal(b"k" * 32, topic, NONCE, b"message")
+        await remote.push(Ref(topic, sender, 1), [real])
+        await bob.sync()
+        assert bob.progress().unopened[bob.plane().number, frame_epoch(real)] == 1
+        assert len(bob.progress().unopened) == MOST_PROBLEMS + 1
+
+
+async def test_what_came_before_its_key_is_taken_in_by_the_same_round() -> None:
+    refs = MemoryRefs()
+    async with peers(3) as (ada, bob, carl):
+        first = Ordered(MemoryRefRemote(refs))
+        bob.add(through_refs(first))
+        for peer in (ada, carl):
+            peer.add(through_refs(refs))
+        await settle(ada, bob, carl)
+        ada.commit(lambda unit: begin_epoch(unit, ada.plane(), ada.on_remote().keys))
+        ada.write()
+        await settle(ada, carl)
+        carl.write()
+        await carl.sync()
+        first.last = ada.on_remote().sender
+        await bob.sync()
+        assert bob.events() == carl.events()
+        assert bob.progress().unopened == {}
 
 
 async def test_a_ref_that_cannot_be_read_is_an_alarm_and_the_others_are_read() -> None:

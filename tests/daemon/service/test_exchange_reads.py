@@ -32,7 +32,7 @@ from mootd.engine.inviting import close_invite
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import note_seen
 from mootd.engine.outbox import Outbox, OutFrame
-from mootd.exchange.progress import Progress
+from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.remotes import Alarm, RefAlarm
 from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
 
@@ -168,6 +168,15 @@ def test_frames_that_can_t_be_opened_are_told_only_while_their_key_isn_t_here() 
     assert [each["detail"] for each in shown["alarms"]] == [
         f"unknown_epoch: a frame of epoch {b'elsewhre'.hex()}, whose key isn't here (2 times)"
     ]
+
+
+def test_a_remote_full_of_keys_that_nobody_knows_makes_no_endless_list_of_alarms() -> None:
+    api = make_api()
+    add(api)
+    progress = Progress()
+    made_up = {(api.member.ledger.number, number.to_bytes(8, "big")): 1 for number in range(2 * MOST_PROBLEMS)}
+    progress.renew_unopened({api.member.ledger.number}, made_up)
+    assert len(view_of(api.member, Remotes(), progress)[0]["alarms"]) == MOST_PROBLEMS
 
 
 def test_frames_that_somebody_removed_can_t_open_are_no_alarm() -> None:

@@ -319,7 +319,7 @@ def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
         "plane": one.member.ledger.id.hex(),
         "name": "ledger",
         "town": key_text(one.member.ledger.town),
-        "role": "writer",
+        "role": "",  # the charter, which hasn't come, tells
         "is_for_town": False,
         "own_town": key_text(one.member.ledger.town),
         "state": "waiting",
@@ -362,17 +362,18 @@ def test_a_machine_of_a_town_with_a_new_key_goes_on_under_one_of_its_own_on_its_
     assert two.call(create)
 
 
-def test_joining_again_says_how_far_it_has_come_and_adds_nothing() -> None:
+@pytest.mark.parametrize("role", ["writer", "reader"])
+def test_joining_again_says_how_far_it_has_come_and_as_what_and_adds_nothing(role: str) -> None:
     one, two = make_api(), newcomer()
     add(one)
-    ticket = invite(one)["ticket"]
+    ticket = invite(one, role=role)["ticket"]
     join(two, ticket)
     again = join(two, ticket)
-    assert (again["created"], again["state"], again["recovery_words"]) == (False, "waiting", "")
+    assert (again["created"], again["state"], again["role"], again["recovery_words"]) == (False, "waiting", "", "")
     assert again["remotes"] == ["origin"]
     send(one.member, two.member)
     again = join(two, ticket)
-    assert (again["created"], again["state"], again["remotes"]) == (False, "ready", [])
+    assert (again["created"], again["state"], again["role"], again["remotes"]) == (False, "ready", role, [])
     assert len(two.call(Planes())) == 2
 
 

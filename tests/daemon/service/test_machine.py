@@ -267,7 +267,10 @@ def test_a_record_that_is_not_what_its_events_make_is_found_and_a_rebuild_advise
     assert {problem["hint"] for problem in problems} == {"run `moot rebuild`"}
 
 
-@pytest.mark.parametrize("cursor", ["x", "log: 0 0", "log: 0 0 nohex", "log: x 0 ", "views: 0 0 0"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "0 0", "x 0 log: 0 0 ", "0 0 x", "0 0 log: 0 0", "0 0 log: 0 0 nohex", "0 0 log: x 0 ", "0 0 views: 0 0 0"],
+)
 def test_what_is_no_cursor_of_fsck_is_refused(api: Api, cursor: str) -> None:
     with pytest.raises(MootError) as caught:
         api.call(Fsck(cursor=cursor))

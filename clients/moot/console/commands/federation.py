@@ -4,12 +4,12 @@ from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from moot.console import documents, exits, when
+from moot.console import exits, when
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands.conflicts import value_text
-from moot.console.commands.sync import STRETCH_MS
+from moot.console.commands.sync import STRETCH_MS, failure
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note
 from moot.console.exchange_lines import KEY_SHOWN, table
@@ -111,11 +111,13 @@ def _exchanged(context: Context, planes: Sequence[Mapping[str, Any]]) -> list[di
     return left
 
 
-def _unreached(context: Context, remotes: Sequence[Mapping[str, Any]]) -> int:
-    """Say which remotes couldn't be reached; the exit code."""
-    failed = [remote for remote in remotes if remote["error"]]
-    for remote in failed:
-        note(context, f"{lines.text_of(remote, 'remote')} can't be reached: {lines.text_of(remote, 'error')}")
+def _answer(context: Context, document: dict[str, Any], told: Sequence[str]) -> int:
+    """Answer with what came of an exchange, and with its remotes that couldn't be reached; the exit code."""
+    failed = [remote for remote in document["remotes"] if remote["error"]]
+    answer(context, document | failure(context, failed), told)
+    if not context.json or context.terminal.facts.is_bd:  # whose callers show a failure's words
+        for remote in failed:
+            note(context, f"{lines.text_of(remote, 'remote')} can't be reached: {lines.text_of(remote, 'error')}")
     return exits.UNREACHABLE if failed else exits.OK
 
 
@@ -125,9 +127,7 @@ def _pull(context: Context) -> int:
     remotes = _exchanged(context, before)
     news = context.api.call(FederationNews(since=since, plane=context.arguments.plane))
     after = _planes(context)
-    document = {"news": news, "planes": after, "remotes": remotes}
-    answer(context, document, news_lines(context, news, after))
-    return _unreached(context, remotes)
+    return _answer(context, {"news": news, "planes": after, "remotes": remotes}, news_lines(context, news, after))
 
 
 def news_lines(context: Context, news: Sequence[Mapping[str, Any]], planes: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -159,17 +159,14 @@ def _push_arguments(parser: ArgumentParser) -> None:
 def _push(context: Context) -> int:
     planes = _planes(context)
     if context.arguments.review and not _is_agreed(context, planes):
+        if context.json:
+            raise RefusedError("nothing was sent: it wasn't agreed to", hint="read what would leave, then add --yes")
         note(context, "Nothing was sent")
         return exits.FAILED
     remotes = _exchanged(context, planes)
-    code = _unreached(context, remotes)
-    if code == exits.OK:
-        answer(
-            context, {"remotes": remotes}, [confirmed(context, f"Sent; in step with {several(len(remotes), 'remote')}")]
-        )
-    elif context.json:
-        documents.write(context, {"remotes": remotes})
-    return code
+    is_sent = not any(remote["error"] for remote in remotes)
+    told = [confirmed(context, f"Sent; in step with {several(len(remotes), 'remote')}")] if is_sent else []
+    return _answer(context, {"remotes": remotes}, told)
 
 
 def _is_agreed(context: Context, planes: Sequence[Mapping[str, Any]]) -> bool:

@@ -163,7 +163,8 @@ def _joined(context: Context, joined: dict[str, Any], *, is_founded: bool) -> It
         told = "Joined" if joined["created"] else "Joined anew:"
         if joined.get("is_new_key"):
             told = "Joined anew under a new key:"
-        yield confirmed(context, f"{told} {named} as {lines.text_of(joined, 'role')}, with this machine as {replica}")
+        role = f" as {lines.text_of(joined, 'role')}" if joined["role"] else ""
+        yield confirmed(context, f"{told} {named}{role}, with this machine as {replica}")
     else:
         yield f"Nothing to do: {named} was joined already"
     program = context.terminal.facts.program

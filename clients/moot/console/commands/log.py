@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from moot.console import documents, exits, when
 from moot.console import issue_lines as lines
+from moot.console.amounts import several
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.history import event_number
 from moot.console.confirm import confirmed
@@ -234,7 +235,7 @@ def _fsck(context: Context) -> int:
     for problem in problems:
         hint = f" ({neutralise(str(problem['hint']))})" if problem.get("hint") else ""
         context.terminal.out(f"✗ {neutralise(str(problem['where']))}: {neutralise(str(problem['problem']))}{hint}\n")
-    verdict = f"{len(problems)} problems" if problems else "every hash, link and signature is right"
+    verdict = several(len(problems), "problem") if problems else "every hash, link and signature is right"
     line = f"{batches:,} batches, {events:,} events: {verdict}"
     say(context, line if problems else confirmed(context, line))
     return exits.FAILED if problems else exits.OK

@@ -1,7 +1,7 @@
 """The exchange: sync, and the outbox of what waits for it."""
 
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import as_bd, documents, exits, when
@@ -14,6 +14,7 @@ from moot.console.exchange_lines import clash_words, table
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import OutboxInfo, Sync
 
 STRETCH_MS: Final = 1_000
@@ -39,11 +40,20 @@ def _sync(context: Context) -> int:
     if context.arguments.status:
         return _outbox(context)
     exchange = _exchanged(context)
+    unreached, unopened = _unreached(exchange), _unopened(context, exchange)
     if context.json:
-        documents.write(context, exchange)
+        failed = failure(context, unreached)
+        if not failed and unopened is not None:
+            failed = documents.failure(unopened, is_bd=context.terminal.facts.is_bd)
+        documents.write(context, exchange | failed)
+        if context.terminal.facts.is_bd:  # its callers show a failure's words
+            _tell_failures(context, unreached, unopened)
     else:
         _tell(context, exchange)
-    return exits.UNREACHABLE if _unreached(exchange) else exits.OK
+    if unreached:
+        return exits.UNREACHABLE
+    # Every remote was reached, so it isn't that; nothing is wrong with them, and the same command succeeds later.
+    return exits.OK if unopened is None else exits.TRY_AGAIN
 
 
 def _exchanged(context: Context) -> dict[str, Any]:
@@ -67,8 +77,57 @@ def _unreached(exchange: dict[str, Any]) -> list[dict[str, Any]]:
     return [remote for remote in exchange["remotes"] if remote["error"]] if exchange["done"] else []
 
 
+def _unopened(context: Context, exchange: dict[str, Any]) -> RefusedError | None:
+    """What is to be said where frames have come and can't be opened: then nobody is in step, whoever was reached."""
+    found = exchange.get("unopened", ()) if exchange["done"] else ()
+    if not found:
+        return None
+    words = [f"{several(each['frames'], 'frame')} of plane {each['plane']} on {each['remote']}" for each in found]
+    return RefusedError(
+        f"{', '.join(words)} can't be opened: the key isn't here yet",
+        code=Code.UNKNOWN_EPOCH,
+        hint="they are opened once this machine has the plane's newest key: "
+        f"`{context.terminal.facts.program} sync --wait` again in a minute; "
+        "else ask an admin of the plane to sync too, or for a new invite",
+        retryable=True,
+    )
+
+
+def failure(context: Context, unreached: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a document says of remotes that couldn't be reached: what any failure has in it; nothing if there are none.
+
+    Args:
+        context: the command's.
+        unreached: those remotes, as `Sync` answers them.
+    """
+    if not unreached:
+        return {}
+    names = [str(remote["remote"]) for remote in unreached]
+    error = RefusedError(
+        "; ".join(f"{name} can't be reached: {remote['error']}" for name, remote in zip(names, unreached, strict=True)),
+        code=Code.UNREACHABLE,
+        hint=_hint(context, "them" if names[1:] else "it", names[0]),
+        retryable=True,
+    )
+    return documents.failure(error, is_bd=context.terminal.facts.is_bd)
+
+
+def _hint(context: Context, whom: str, remote: str) -> str:
+    program = context.terminal.facts.program
+    return f"what waits for {whom} is kept and goes later; `{program} remote test {remote}` tells more"
+
+
 def _counts(remote: dict[str, Any]) -> str:
     return ", ".join(f"{remote[name]:,} {name}" for name in _COUNTED)
+
+
+def _tell_failures(context: Context, unreached: Sequence[Mapping[str, Any]], unopened: RefusedError | None) -> None:
+    for remote in unreached:
+        name = neutralise(str(remote["remote"]))
+        context.terminal.err(f"Error: {name} can't be reached: {neutralise(str(remote['error']))}\n")
+        context.terminal.err(f"Hint: {_hint(context, 'it', name)}\n")
+    if unopened is not None:
+        context.terminal.err(f"Error: {neutralise(unopened.message)}\nHint: {neutralise(unopened.hint)}\n")
 
 
 def _tell(context: Context, exchange: dict[str, Any]) -> None:
@@ -79,18 +138,13 @@ def _tell(context: Context, exchange: dict[str, Any]) -> None:
         else:
             context.terminal.err(f"{NO_REMOTES}\n")
         return
-    unreached = _unreached(exchange)
+    unreached, unopened = _unreached(exchange), _unopened(context, exchange)
     for row in table(style, [_cells(remote, told=bool(unreached)) for remote in exchange["remotes"]]):
         say(context, row)
-    for remote in unreached:
-        name = neutralise(str(remote["remote"]))
-        context.terminal.err(f"Error: {name} can't be reached: {neutralise(str(remote['error']))}\n")
-        context.terminal.err(
-            f"Hint: what waits for it is kept and goes later; `{program} remote test {name}` tells more\n"
-        )
+    _tell_failures(context, unreached, unopened)
     if not exchange["done"]:
         say(context, f"The exchange goes on; `{program} sync --wait` waits for its end")
-    elif not unreached:
+    elif not unreached and unopened is None:
         say(context, confirmed(context, f"In step with {several(len(exchange['remotes']), 'remote')}"))
     for plane in exchange.get("waiting", ()):
         context.terminal.err(

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
 from moot_protocol.machine_requests import Events
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import in_turn, run_console
+from moot_testkit.terminal import FACTS
 
 OURS = {
     "town": "k" * 43, "name": "Ours", "town_name": "Ours", "role": "admin", "state": "ok", "is_own": True,
@@ -21,6 +24,7 @@ PLANE: dict[str, Any] = {
     "conflicts": ["bd-1"], "not_adopted": ["formula/ship"], "messages": 0,
 }  # fmt: skip
 DONE = {"done": True, "cursor": "c", "remotes": [{"remote": "hub", "error": ""}]}
+UNREACHED = DONE | {"remotes": [{"remote": "hub", "error": "gone"}]}
 LEAVING = [{"plane": "shared", "remote": "hub", "mode": "manual", "events": 3, "entities": [
     {"kind": "issue", "entity": "bd-1", "actors": ["ann"], "events": 2,
      "changes": [{"field": "title", "value": "A\x1b"}, {"field": "labels", "removed": True}]}]}]  # fmt: skip
@@ -74,10 +78,27 @@ def test_pull_waits_and_tells_what_came_and_what_to_do_with_it() -> None:
 def test_push_without_review_exchanges_at_once() -> None:
     ran = run_console("federation push", {"federation_status": [PLANE], "sync": DONE})
     assert (ran.code, ran.out) == (0, "✓ Sent; in step with 1 remote\n")
-    unreached = DONE | {"remotes": [{"remote": "hub", "error": "gone"}]}
-    ran = run_console("federation push", {"federation_status": [PLANE], "sync": unreached})
-    assert (ran.code, ran.err) == (69, "hub can't be reached: gone\n")
+    ran = run_console("federation push", {"federation_status": [PLANE], "sync": UNREACHED})
+    assert (ran.code, ran.out, ran.err) == (69, "", "hub can't be reached: gone\n")
     assert run_console("federation push", {"federation_status": []}).code == 3
+
+
+@pytest.mark.parametrize(("command", "keys"), [("pull", {"news", "planes", "remotes"}), ("push", {"remotes"})])
+def test_as_json_a_remote_that_cannot_be_reached_is_told_as_any_failure(command: str, keys: set[str]) -> None:
+    answers = {"events": {"next": 7}, "federation_status": [PLANE], "federation_news": [], "sync": UNREACHED}
+    ran = run_console(f"federation {command} --json", answers)
+    assert (ran.code, ran.err, set(ran.document)) == (69, "", keys | {"error"})
+    assert ran.document["error"] == {
+        "code": "unreachable",
+        "message": "hub can't be reached: gone",
+        "hint": "what waits for it is kept and goes later; `moot remote test hub` tells more",
+        "retryable": True,
+    }
+    ran = run_console(f"federation {command} --json", answers, facts=FACTS._replace(program="bd"))
+    assert ran.document["error"] == "hub can't be reached: gone"
+    assert ran.err == "hub can't be reached: gone\n"
+    ran = run_console(f"federation {command} --json", answers | {"sync": DONE})
+    assert (ran.code, ran.err, set(ran.document)) == (0, "", keys)
 
 
 def test_review_shows_what_would_leave_and_sends_nothing_before_it_is_agreed_to() -> None:
@@ -93,6 +114,8 @@ def test_review_shows_what_would_leave_and_sends_nothing_before_it_is_agreed_to(
         "  and 1 event more",
     ]
     assert run_console("federation push --review", answers).code == 1
+    ran = run_console("federation push --review --json", answers, stdin=[b"n\n"])
+    assert (ran.code, ran.document["error"]["message"]) == (1, "nothing was sent: it wasn't agreed to")
     agreed = run_console("federation push --review", answers | {"sync": DONE}, stdin=[b"yes\n"])
     assert (agreed.code, type(agreed.asked[-1])) == (0, Sync)
     assert run_console("federation push --review --yes", answers | {"sync": DONE}).code == 0

@@ -166,6 +166,10 @@ def test_joining_says_what_was_joined_what_it_waits_for_and_what_comes_next() ->
     ]
 
 
+def test_what_it_may_do_is_left_out_while_only_the_charter_that_is_to_come_tells() -> None:
+    assert join(role="").out.startswith("✓ Joined plane ledger of town TTT, with this machine as RRR\n")
+
+
 def test_a_town_that_is_founded_by_joining_is_told_apart_from_the_inviting_one() -> None:
     ran = join("t1", is_for_town=True, own_town="OOO", recovery_words=WORDS)
     told, nameless, *_ = ran.out.splitlines()

@@ -189,7 +189,7 @@ def test_fsck_tells_every_problem_and_fails() -> None:
     problem = {"where": "ledger k 5", "problem": "a wrong signature", "hint": "restore it"}
     ran = fsck("", problem)
     assert ran.code == 1
-    assert ran.out == "✗ ledger k 5: a wrong signature (restore it)\n2 batches, 1,000 events: 1 problems\n"
+    assert ran.out == "✗ ledger k 5: a wrong signature (restore it)\n2 batches, 1,000 events: 1 problem\n"
     assert fsck("--json", problem).document == {"ok": False, "batches": 2, "events": 1000, "problems": [problem]}
 
 

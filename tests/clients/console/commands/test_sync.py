@@ -87,7 +87,33 @@ def test_as_json_there_is_one_document_however_it_ends() -> None:
     ran = sync("--wait --json", answered(remote(), cursor="c1"), done)
     assert (ran.code, ran.document) == (0, done)
     ran = sync("--wait --json", UNREACHED)
-    assert (ran.code, ran.document, ran.err) == (69, UNREACHED, "")
+    assert (ran.code, ran.err) == (69, "")
+    assert ran.document == UNREACHED | {
+        "error": {
+            "code": "unreachable",
+            "message": f"hub can't be reached: no route {FOUL}",
+            "hint": "what waits for it is kept and goes later; `moot remote test hub` tells more",
+            "retryable": True,
+        }
+    }
+
+
+def test_as_json_one_failure_tells_of_all_remotes_that_cannot_be_reached() -> None:
+    ran = sync("--wait --json", answered(remote("hub", error="no route"), remote("mill", error="gone"), done=True))
+    error = ran.document["error"]
+    assert error["message"] == "hub can't be reached: no route; mill can't be reached: gone"
+    assert error["hint"] == "what waits for them is kept and goes later; `moot remote test hub` tells more"
+
+
+def test_as_bd_the_failure_is_words_in_the_document_and_on_standard_error() -> None:
+    ran = sync("--wait --json", UNREACHED, facts=FACTS._replace(program="bd"))
+    assert ran.document == UNREACHED | {
+        "error": f"hub can't be reached: no route {FOUL}",
+        "hint": "what waits for it is kept and goes later; `bd remote test hub` tells more",
+        "code": "unreachable",
+        "retryable": True,
+    }
+    assert ran.err.startswith("Error: hub can't be reached: no route ^[[2J<U+202E>\nHint: what waits")
 
 
 def test_an_error_while_the_exchange_goes_on_is_told_and_no_failure() -> None:
@@ -101,6 +127,53 @@ def test_a_joined_plane_that_still_waits_is_told_and_who_has_to_do_something() -
     assert ran.code == 0
     assert "still waits for its charter: whoever invited this machine has to sync too" in ran.err
     assert FOUL not in ran.err
+
+
+UNOPENED = answered(remote(), done=True) | {
+    "unopened": [
+        {"remote": "origin", "plane": f"ledger{FOUL}", "frames": 1200, "code": "unknown_epoch"},
+        {"remote": "origin", "plane": "side", "frames": 1, "code": "unknown_epoch"},
+    ]
+}
+NO_KEY = (
+    "1,200 frames of plane ledger{} on origin, 1 frame of plane side on origin can't be opened: the key isn't here yet"
+)
+GET_KEY = (
+    "they are opened once this machine has the plane's newest key: `{} sync --wait` again in a minute; "
+    "else ask an admin of the plane to sync too, or for a new invite"
+)
+
+
+def test_frames_whose_key_is_missing_exit_75_and_nobody_is_said_to_be_in_step() -> None:
+    ran = sync("--wait", UNOPENED)
+    assert ran.code == 75
+    assert ran.out.splitlines() == ["origin idle 1,200 sent 3 received 0 queued"]
+    assert ran.err.splitlines() == [f"Error: {NO_KEY.format('^[[2J<U+202E>')}", f"Hint: {GET_KEY.format('moot')}"]
+
+
+def test_frames_whose_key_is_missing_are_told_beside_a_remote_that_cannot_be_reached() -> None:
+    both = UNREACHED | {"unopened": UNOPENED["unopened"]}
+    ran = sync("--wait", both)
+    assert (ran.code, ran.err.count("Error: ")) == (69, 2)
+    assert sync("--wait --json", both).document["error"]["code"] == "unreachable"
+
+
+def test_frames_whose_key_is_missing_are_no_failure_while_the_exchange_goes_on() -> None:
+    ran = sync("", UNOPENED | {"done": False})
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[-1].startswith("The exchange goes on")
+
+
+def test_as_json_frames_whose_key_is_missing_are_a_failure_that_may_pass() -> None:
+    ran = sync("--wait --json", UNOPENED)
+    assert (ran.code, ran.err) == (75, "")
+    told = {"code": "unknown_epoch", "message": NO_KEY.format(FOUL), "hint": GET_KEY.format("moot"), "retryable": True}
+    assert ran.document == UNOPENED | {"error": told}
+    as_bd = sync("--wait --json", UNOPENED, facts=FACTS._replace(program="bd"))
+    assert as_bd.document == UNOPENED | {
+        "error": NO_KEY.format(FOUL), "hint": GET_KEY.format("bd"), "code": "unknown_epoch", "retryable": True,
+    }  # fmt: skip
+    assert as_bd.err.startswith("Error: 1,200 frames of plane ledger^[[2J")
 
 
 def test_prefixes_that_clash_since_a_plane_has_come_are_warned_of() -> None:
