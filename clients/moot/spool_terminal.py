@@ -12,11 +12,19 @@ from moot.console.terminal import Facts
 from moot.conversation import Failure, write_all
 from moot.effects import STDIN, Files
 from moot.facts import facts
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import RefusedError
 
 
 def own_facts(program: str, arguments: list[str]) -> Facts:
-    """What this process says of itself, as the console takes it."""
+    """What this process says of itself, as the console takes it.
+
+    Raises:
+        Failure: `usage`: an argument is no text.
+    """
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError as error:
+        raise Failure("usage", "an argument is not valid UTF-8") from error
     told: list[Any] = [*facts(program, arguments)[1:]]  # in the order of `Facts`, as the daemon reads it
     return Facts(tuple(arguments), *told)
 
@@ -50,7 +58,11 @@ class LocalTerminal:
         self._holds = False
 
     def out(self, text: str) -> None:
-        """Write to standard output, or hold it back."""
+        """Write to standard output, or hold it back.
+
+        Raises:
+            Failure: standard output doesn't take it: this ends the command, as it does one that the daemon runs.
+        """
         if self._holds:
             self.held.append(text)
         else:
@@ -140,7 +152,13 @@ class LocalTerminal:
         """Whoever runs a command here is there."""
 
     def tell_defect(self, error: Exception) -> str:
-        """Say what an unexpected exception is; it is logged nowhere, so under no id."""
+        """Say what an unexpected exception is; it is logged nowhere, so under no id.
+
+        Raises:
+            Failure: that of standard output, which is no defect and is for the client itself to tell.
+        """
+        if isinstance(error, Failure):
+            raise error
         self.err(f"{type(error).__name__}: {neutralise(str(error))}\n")
         return ""
 
@@ -159,7 +177,4 @@ class LocalTerminal:
 
 
 def _write(descriptor: int, text: str) -> None:
-    try:
-        write_all(descriptor, text.encode("utf-8", "replace"))
-    except Failure as error:
-        raise RefusedError(error.message, code=Code.CANCELLED) from error
+    write_all(descriptor, text.encode("utf-8", "replace"))

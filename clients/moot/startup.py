@@ -56,9 +56,10 @@ def daemon_command(program: str, arguments: list[str], words: list[str]) -> int 
             _run(arguments[arguments.index("run") + 1 :])
         case ["daemon", "start"]:
             return _start_command(as_json=as_json)
-        case ["daemon", "status"]:
+        case ["daemon"] | ["daemon", "status" | "health" | "list"]:
             if try_connect(socket_path()) is None:
-                raise Failure("unreachable", f"no daemon answers at {socket_path()}", "start it: moot daemon start")
+                os.environ["MOOT_NO_AUTOSTART"] = "1"  # who asks whether one runs starts none,
+                os.environ.pop("MOOT_SPOOL", None)  # and no snapshot knows
         case ["daemon", "stop" | "killall"]:
             is_told = "daemon" in arguments and "stop" in arguments
             return _stop_command(program, arguments if is_told else _stopping(as_json=as_json), as_json=as_json)

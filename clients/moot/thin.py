@@ -75,15 +75,23 @@ def run(argv: list[str]) -> int:
 
 
 def _carry_out(program: str, arguments: list[str]) -> int:
-    """Have the daemon run a command; where a sandbox forbids to speak to it, through the workspace's spool."""
+    """Have the daemon run a command; where a sandbox forbids to speak to it, through the workspace's spool.
+
+    What needs no daemon needs no spool either, nor a token that fits one.
+    """
     refused = None
     if not os.environ.get("MOOT_SPOOL"):
         try:
             return _hosted(program, arguments)
         except Sandboxed as error:
-            if not has_spool(program):
-                return _unaided(program, arguments, error)
             refused = error
+    from moot.unaided import run_unaided
+
+    code = run_unaided(program, arguments)
+    if code is not None:
+        return code
+    if refused is not None and not has_spool(program):
+        raise refused
     from moot.tokens import is_given
 
     if is_given():

@@ -27,23 +27,18 @@ def run_unaided(program: str, arguments: list[str]) -> int | None:
 
     Returns:
         The exit code; None, and nothing is done, where a daemon is needed.
+
+    Raises:
+        Failure: `usage`: an argument is no text; `pipe`, `output`: standard output doesn't take what is written.
     """
     facts = own_facts(program, arguments)
-    if not _is_text(arguments) or main.needs_daemon(facts):
+    if main.needs_daemon(facts):
         return None
     terminal = LocalTerminal(facts)
     try:
         return main.run(_Nobody(), terminal, time.time_ns() // 1_000_000, terminal.tell_defect)
     finally:
         terminal.close()
-
-
-def _is_text(arguments: list[str]) -> bool:
-    try:
-        "".join(arguments).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class _Nobody:

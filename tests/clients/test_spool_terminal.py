@@ -1,12 +1,13 @@
 """The client's own terminal: files with its own rights, and what is held back once something was queued."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from moot.conversation import Failure
-from moot.spool_terminal import LocalTerminal
-from moot_protocol.errors import Code, RefusedError
+from moot.spool_terminal import LocalTerminal, own_facts
+from moot_protocol.errors import RefusedError
 from moot_testkit.terminal import FACTS
 
 
@@ -72,13 +73,24 @@ def test_there_is_no_editor_and_no_log_where_there_is_none(terminal: LocalTermin
     terminal.check_alive()
 
 
-def test_a_reader_that_is_gone_ends_the_command_quietly(
+def test_output_that_is_not_taken_ends_the_command_as_one_that_the_daemon_runs(
     terminal: LocalTerminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(descriptor: int, data: bytes) -> None:
-        raise Failure("pipe", "")
+    gone = Failure("pipe", "")
 
-    monkeypatch.setattr("moot.spool_terminal.write_all", gone)
-    with pytest.raises(RefusedError) as caught:
+    def refuse(descriptor: int, data: bytes) -> None:
+        raise gone
+
+    monkeypatch.setattr("moot.spool_terminal.write_all", refuse)
+    with pytest.raises(Failure) as caught:
         terminal.out("x")
-    assert caught.value.code is Code.CANCELLED
+    assert caught.value is gone
+    with pytest.raises(Failure) as caught:
+        terminal.tell_defect(gone)
+    assert caught.value is gone
+
+
+def test_arguments_that_are_no_text_are_refused() -> None:
+    with pytest.raises(Failure, match="not valid UTF-8") as caught:
+        own_facts("moot", ["help", os.fsdecode(b"\xff")])
+    assert caught.value.code == "usage"

@@ -4,17 +4,18 @@ import base64
 import json
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from moot import __version__
 from moot.console.main import GRAMMAR
-from moot.unaided import run_unaided
 from moot_protocol.proof import build_proof
 from moot_testkit.control import Daemon
 from moot_testkit.feeds import Town, note
 from moot_testkit.machine import BIN
+from moot_testkit.spooling import SpoolSite
 from moot_testkit.thin import Shell
 
 NOWHERE = {"HOME": "/proc", "XDG_RUNTIME_DIR": "/proc", "PATH": f"{BIN}:/usr/bin:/bin", "USER": "ada"}
@@ -117,10 +118,84 @@ def test_a_daemon_that_runs_answers_these_itself(daemon: Daemon, shell: Shell) -
     assert len(asked) == 2
 
 
-def test_an_argument_that_is_no_text_is_left_to_whom_it_concerns() -> None:
-    assert run_unaided("moot", ["verify-proof", os.fsdecode(b"\xff")]) is None
+def test_an_argument_that_is_no_text_is_refused_as_a_daemon_does() -> None:
+    done = moot("help", os.fsdecode(b"\xff"))
+    assert (done.returncode, done.stderr) == (2, "moot: an argument is not valid UTF-8\n")
 
 
+# -- Output that is not taken ------------------------------------------------------------------------------------
+def told_to_full(*arguments: str, folder: Path = Path("/"), **more: str) -> tuple[int, str]:
+    """The exit code and what is told where standard output takes nothing."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [BIN / "moot", *arguments], cwd=folder, env=NOWHERE | more, stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["help", "help --json", "version", "completion zsh", "lits --json"])
+def test_output_that_cannot_be_written_is_told(arguments: str) -> None:
+    told = told_to_full(*arguments.split())
+    assert told == (1, "moot: cannot write to standard output: No space left on device\n")
+
+
+def test_a_proof_whose_verdict_cannot_be_written_is_not_told_as_good(proof: Path) -> None:
+    code, told = told_to_full("verify-proof", str(proof))
+    assert (code, "cannot write to standard output: No space left" in told) == (1, True)
+
+
+def test_a_standard_output_that_was_closed_is_told() -> None:
+    command = f"{BIN / 'moot'} help >&-"
+    done = subprocess.run(["/bin/sh", "-c", command], env=NOWHERE, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "moot: cannot write to standard output: Bad file descriptor\n")
+
+
+@pytest.mark.parametrize("name", ["moot", "bd"])
+def test_a_reader_that_is_gone_ends_it_as_with_a_daemon(tmp_path: Path, name: str) -> None:
+    program = tmp_path / name
+    program.symlink_to(BIN / "moot")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [program, "completion", "bash"], cwd="/", env=NOWHERE, stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+# -- Beside a spool ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("arguments", ["version", "--version", "version --json", "version --request-id once"])
+@pytest.mark.parametrize("name", ["moot", "bd"])
+def test_what_needs_no_daemon_asks_no_snapshot(tmp_path: Path, arguments: str, name: str) -> None:
+    SpoolSite(tmp_path).write_snapshot()
+    program = tmp_path / name
+    program.symlink_to(BIN / "moot")
+    done = moot(*arguments.split(), program=program, folder=tmp_path, MOOT_SPOOL="1")
+    assert (done.returncode, __version__ in done.stdout, done.stderr) == (0, True, "")
+
+
+def test_through_a_spool_output_that_cannot_be_written_is_told_too(tmp_path: Path) -> None:
+    SpoolSite(tmp_path).write_snapshot()
+    code, told = told_to_full("list", "--json", folder=tmp_path, MOOT_SPOOL="1")
+    assert (code, told) == (1, "moot: cannot write to standard output: No space left on device\n")
+
+
+# -- Asking about the daemon -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("arguments", ["daemon", "daemon status", "daemon health", "daemon list", "daemons list"])
+def test_who_asks_about_the_daemon_starts_none(tmp_path: Path, arguments: str) -> None:
+    ask = partial(moot, *arguments.split(), HOME=str(tmp_path), XDG_RUNTIME_DIR=str(tmp_path))
+    done = ask()
+    words = f"no daemon answers at {tmp_path}/moot/moot.sock"
+    assert (done.returncode, done.stderr) == (69, f"moot: {words}\n  start it: moot daemon start\n")
+    document = json.loads(ask("--json").stdout)
+    assert (document["error"]["code"], document["error"]["message"]) == ("unreachable", words)
+    assert ask("--colour").returncode == 2
+    assert words in ask(MOOT_SPOOL="1").stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- What is marked ----------------------------------------------------------------------------------------------
 def test_only_what_asks_the_daemon_nothing_is_marked_so() -> None:
     marked = [each for each in GRAMMAR._commands.values() if each.unaided]
     assert all(each.alone for each in marked), "the daemon would be asked for its project"

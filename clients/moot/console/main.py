@@ -6,7 +6,7 @@ defect of ours: it is handed to `on_crash`, which logs it, and the user sees the
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from moot.console import as_bd, documents, exits, not_here
 from moot.console.api import Api
@@ -305,15 +305,10 @@ def _tell(terminal: Terminal, error: MootError) -> None:
     facts = terminal.facts
     is_bd = facts.is_bd
     if wants_json(facts.argv):
-        document = documents.enveloped(_error_document(error, is_bd=is_bd), facts.environment)
+        document = documents.enveloped(documents.failure(error, is_bd=is_bd), facts.environment)
         terminal.out(documents.encoded(document, indent=facts.out_is_terminal) + "\n")
         if not is_bd:
             return
     message, hint = (as_bd.message(error), as_bd.hint(error.hint)) if is_bd else (error.message, error.hint)
     advice = f"Hint: {neutralise(hint)}\n" if hint else ""
     terminal.err(f"Error: {neutralise(message)}\n{advice}")
-
-
-def _error_document(error: MootError, *, is_bd: bool) -> dict[str, Any]:
-    body = documents.error_body(error)
-    return as_bd.error_document(error, retryable=body["retryable"]) if is_bd else {"error": body}
