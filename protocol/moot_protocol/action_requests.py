@@ -50,14 +50,18 @@ class Undo(Mutation[dict[str, Any]], kw_only=True):
 
     The write is the one with event number `n` (of this machine's feed), the actor's last to the issue `id`, or their
     last of all. Answers `{"undone": {"n": [first, last], "at", "actor"}, "changes": [{"id", "field", "from", "to"}],
-    "issues": [documents]}`. Raises `conflict` where somebody has written since, `denied` for somebody else's.
+    "issues": [documents]}`, and `_unchanged` where nothing is to be put back. A change that brings a conflict
+    back has `conflict`, the values that disagree; one that ends it, none of them. Raises `conflict` where somebody has
+    written since, `denied` for somebody else's, `ambiguous` where several planes have an event `n` of this machine's.
     """
 
     method = "undo"
     id: str = ""
     n: int | None = None
     plane: str = ""
-    """The plane that `n` is of; empty: the first ledger."""
+    """The plane that `n` is of; empty: the only one on which this machine has such an event about an issue."""
+    author: str = ""
+    """The beginning of the key of the machine that `n` is of, which can be this one only; empty: this one."""
 
 
 class Rename(Mutation[IssueDoc], kw_only=True):

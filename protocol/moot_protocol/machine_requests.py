@@ -23,11 +23,13 @@ class Events(Request[dict[str, Any]], kw_only=True):
 
 
 class Prove(Request[list[dict[str, Any]]], kw_only=True):
-    """Proofs of an entity's events (all, or the one with number `n`): each `{"proof": bytes, "what": summary}`."""
+    """Proofs of an entity's events (all, or those with number `n`): each `{"proof": bytes, "what": summary}`."""
 
     method = "prove"
     id: str
     n: int | None = None
+    author: str = ""
+    """The beginning of the key of the machine that `n` is of; empty: every machine that has such an event."""
 
 
 class Status(Request[dict[str, Any]], kw_only=True):

@@ -80,12 +80,14 @@ def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
     found = []
     prover = Prover(snapshot.replica, snapshot.entities)
     for stored in snapshot.entities.log.history(record.head):
-        if request.n in (None, stored.event.n):
-            what = history.describe(snapshot.entities, record.plane, stored)
+        if request.n not in (None, stored.event.n):
+            continue
+        what = history.describe(snapshot.entities, record.plane, stored)
+        if what["author"].startswith(request.author):
             found.append({"proof": prover.proof_of(stored), "what": what})
     if not found:
         raise RefusedError(
-            f"no event {request.n} of {request.id}",
+            f"no event {request.n}{'@' if request.author else ''}{request.author} of {request.id}",
             code=Code.NOT_FOUND,
             hint=f"`moot history {request.id}` shows the number of each as n=N; arrival numbers are others",
         )

@@ -151,6 +151,9 @@ def test_a_proof_is_made_of_each_event_or_of_the_one_asked_for(api: Api) -> None
     assert len(whole) == 2
     number = whole[0]["what"]["n"]
     assert api.call(Prove(id="demo-one", n=number)) == whole[:1]
+    author = api.call(History(id="demo-one"))[0]["author"]
+    assert api.call(Prove(id="demo-one", n=number, author=author[:12])) == whole[:1]
+    assert api.refusal(Prove(id="demo-one", n=number, author=f"x{author}")) is Code.NOT_FOUND
     assert api.refusal(Prove(id="demo-one", n=10**6)) is Code.NOT_FOUND
 
 

@@ -9,7 +9,8 @@ from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
 from moot.console.commands.conflicts import field_text
-from moot.console.confirm import confirmed
+from moot.console.commands.history import event_meant
+from moot.console.confirm import confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, note
 from moot.console.issue_arguments import add_dry_run
 from moot.console.style import style_of
@@ -19,8 +20,6 @@ from moot_protocol.errors import Code, RefusedError
 
 VALUE_WIDTH: Final = 60
 """Cells of one value in a line; `--json` has all of it."""
-LAST_EVENT: Final = 2**63 - 1
-"""The last number that an event can have; a longer row of digits can only be an issue's name."""
 _MARKS: Final = {"added": "+", "removed": "-", "modified": "~"}
 
 
@@ -83,25 +82,29 @@ def _undo_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         default="",
         metavar="EVENT | ID",
-        help="an event's number, the n= of `moot history` (no arrival number of `moot events`), or an issue",
+        help="an event's number, the n= of `moot history` (no arrival number of `moot events`), counted on the plane "
+        "of this folder's project; or an issue",
     )
     parser.add_argument("--last", action="store_true", help="your last write, whatever it was about (the default)")
     add_dry_run(parser)
-    parser.add_argument("--plane", default="", help="the plane that an event's number is of; else the first")
+    parser.add_argument(
+        "--plane", default="", help="the plane that an event's number is of; else that of the folder's project"
+    )
 
 
 def _undo(context: Context) -> int:
     given = context.arguments
     if given.what and given.last:
         raise RefusedError("--last and an event or issue exclude one another", code=Code.USAGE)
-    is_number = given.what.isascii() and given.what.isdigit() and int(given.what) <= LAST_EVENT
+    n, author = event_meant(given.what) or (None, "")
     done = context.api.call(
         Undo(
             actor=context.actor,
             dry_run=given.dry_run,
-            id="" if is_number else given.what,
-            n=int(given.what) if is_number else None,
-            plane=given.plane,
+            id=given.what if n is None else "",
+            n=n,
+            author=author,
+            plane=given.plane or (context.plane if n is not None else ""),
         )
     )
     done["issues"] = list(map(documents.changed, done["issues"]))
@@ -113,10 +116,25 @@ def _undo_lines(context: Context, done: Mapping[str, Any]) -> Iterator[str]:
     undone = done["undone"]
     first, last = undone["n"]
     events = f"event {first}" if first == last else f"events {first} to {last}"
-    verb = "Would undo" if context.arguments.dry_run else "Undid"
-    yield confirmed(context, f"{verb} what {lines.text_of(undone, 'actor')} wrote {_age(context, undone)} ({events})")
+    what = f"what {lines.text_of(undone, 'actor')} wrote {_age(context, undone)} ({events})"
+    if is_unchanged(done):
+        yield nothing_to_do(f"nothing is to be put back of {what}")
+        yield "  `moot undo N` undoes an older write: the n= of `moot history ID`"
+        return
+    yield confirmed(context, f"{'Would undo' if context.arguments.dry_run else 'Undid'} {what}")
     for change in done["changes"]:
-        yield f"  {lines.text_of(change, 'id')} {change_line(change)}"
+        yield f"  {lines.text_of(change, 'id')} {_undone_line(change)}"
+
+
+def _undone_line(change: Mapping[str, Any]) -> str:
+    """As `change_line`, and what it does to a conflict."""
+    values = change.get("conflict")
+    if values is None:
+        return change_line(change)
+    if not values:
+        return f"{change_line(change)}, in conflict no more"
+    disagreeing = " | ".join(_shown(change.get("field"), value) for value in values)
+    return f"{lines.text_of(change, 'field')}: in conflict again: {disagreeing}"
 
 
 def _age(context: Context, undone: Mapping[str, Any]) -> str:
@@ -140,7 +158,7 @@ COMMANDS: Final = (
         "Undo your last write, or one that is named, where nobody has written since",
         _undo_arguments,
         _undo,
-        examples=("moot undo --dry-run", "moot undo bd-a1b2", "moot undo 1234"),
+        examples=("moot undo --dry-run", "moot undo bd-a1b2", "moot undo n=1234"),
     ),
 )
 """The commands of this module."""

@@ -3,6 +3,7 @@
 Called as `bd`, its document has the issue as a whole as it was after each change, as `bd` has it for each commit.
 """
 
+import re
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -20,6 +21,9 @@ from moot_protocol.requests import History, Show
 from moot_protocol.times import format_ms
 
 LIMIT: Final = 100
+LAST_EVENT: Final = 2**63 - 1
+"""The last number that an event can have; a longer row of digits can only be an issue's name."""
+_EVENT: Final = re.compile(r"(?:n=)?(?P<number>[0-9]{1,19})(?:@(?P<key>[A-Za-z0-9_-]+))?")
 CHANGE_WIDTH: Final = 60
 """Cells of one value in a line; `--json` has all of it."""
 
@@ -31,6 +35,17 @@ def event_number(event: Mapping[str, Any]) -> str:
     """
     number = f"n={event.get('n', '?')}"
     return number if event.get("own", True) else f"{number}@{lines.text_of(event, 'author')[:KEY_SHOWN]}"
+
+
+def event_meant(typed: str) -> tuple[int, str] | None:
+    """An event's number as `event_number` writes it, with or without `n=`, and the start of the machine's key, or "".
+
+    Returns:
+        None for what names no event.
+    """
+    found = _EVENT.fullmatch(typed)
+    number = int(found["number"]) if found else LAST_EVENT + 1
+    return (number, found["key"] or "") if found and number <= LAST_EVENT else None
 
 
 def history_lines(style: Style, events: list[dict[str, Any]], now_ms: int) -> list[str]:

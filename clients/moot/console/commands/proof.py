@@ -12,12 +12,12 @@ from typing import Any, Final
 from moot.console import documents, exits, when
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.commands.history import changes_text
+from moot.console.commands.history import changes_text, event_meant
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note, read_text
 from moot.console.field_words import field_words
 from moot.console.safe_text import neutralise
-from moot_protocol.errors import MalformedError
+from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.limits import MIB
 from moot_protocol.machine_requests import Prove
@@ -35,14 +35,18 @@ FILE_BYTES: Final = 64 * MIB
 def _prove_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the issue")
     parser.add_argument(
-        "-n", type=int, metavar="N", help="only the event with this number, the n= of `moot history ID`"
+        "-n",
+        default="",
+        metavar="N",
+        help="only the event with this number, the n= of `moot history ID`; N@KEY: another machine's",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file; else stdout")
 
 
 def _prove(context: Context) -> int:
     given = context.arguments
-    proofs = context.api.call(Prove(id=given.id, n=given.n))
+    n, author = _event(given.n) if given.n else (None, "")
+    proofs = context.api.call(Prove(id=given.id, n=n, author=author))
     if given.output not in {None, "-"}:
         lines = (line.encode() for line in _file_lines(proofs))
         context.terminal.write_file(given.output, lines, parents=False)
@@ -54,6 +58,14 @@ def _prove(context: Context) -> int:
         for line in _file_lines(proofs):
             context.terminal.out(line)
     return exits.OK
+
+
+def _event(typed: str) -> tuple[int, str]:
+    event = event_meant(typed)
+    if event is None:
+        hint = "`moot history ID` shows it as n=N, or n=N@KEY"
+        raise RefusedError(f"no event's number: {typed}", code=Code.USAGE, hint=hint)
+    return event
 
 
 def _file_lines(proofs: list[dict[str, Any]]) -> Iterator[str]:

@@ -134,6 +134,18 @@ def forget_claim(unit: Unit, plane: int, issue: str, actor: str) -> bool:
     return unit.transaction.delete(Table.META, layout.claim_key(actor, plane, issue))
 
 
+def follow_claim(unit: Unit, entities: Entities, plane: int, issue: str, actor: str) -> None:
+    """Note or forget the actor's claim, where their own write has changed who holds an issue: they know of it."""
+    record = _record(entities, plane, issue)
+    if record is None:
+        return
+    shown = facts(live_of(record, entities.author_of))
+    if shown.assignee != actor:
+        forget_claim(unit, plane, issue, actor)
+    elif shown.status == IN_PROGRESS:
+        note_claim(unit, plane, issue, actor)
+
+
 def claims_of(reader: Reader, entities: Entities, actor: str) -> Iterator[Claim]:
     """The actor's claims made on this machine, of issues that are still to be done."""
     prefix = layout.claims_prefix(actor)

@@ -1,7 +1,8 @@
 """Undoing a write of one's own: another write, which puts back what was there before.
 
 Invariant: only what still stands as it was written is put back. Where somebody has written since, by whatever machine,
-nothing is undone and the error says who it was.
+nothing is undone and the error says who it was. Where a write settled a conflict, the values that it chose from are
+live again side by side, in the order that they had; each now stands as written by who undid.
 
 A *write* is what one command did: events of one actor with successive numbers and one time.
 """
@@ -14,17 +15,20 @@ from moot_protocol.action_requests import Undo
 from moot_protocol.clock import to_ms
 from moot_protocol.deletion import DELETED, deletion, is_deletion
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import Change
+from moot_protocol.event import LEAF_PREFIX_BYTES, Change, Dot, Write
+from moot_protocol.ids import key_text
 from moot_protocol.issue import SHAPES, STOOD_FOR, Shape, stand_in
 from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
-from moot_protocol.policies import is_empty
-from moot_protocol.register import MISSING
+from moot_protocol.policies import Reading, is_empty, read
+from moot_protocol.register import MISSING, Sibling
 from mootd.engine.entities import Entities, value_in
 from mootd.engine.issues.editor import IssueEditor
+from mootd.engine.issues.holding import follow_claim
+from mootd.engine.issues.mutations import UNCHANGED
 from mootd.engine.issues.reading import Issues
-from mootd.engine.log import StoredEvent, event_feed
+from mootd.engine.log import PlaneRow, StoredEvent, event_feed
 from mootd.engine.names import Names
-from mootd.engine.planes import issue_plane_meant, issue_planes
+from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
 from mootd.engine.record import Group, groups_of
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
@@ -33,6 +37,8 @@ LOOKED_BACK: Final = 100_000
 """Events looked through for the last one of an actor: a fraction of a second."""
 MOST_EVENTS: Final = 1_000
 """Events of one write that can be undone."""
+_HOLDING: Final = frozenset({"assignee", "status"})
+"""Fields that say whether somebody holds an issue."""
 
 
 def undo(unit: Unit, request: Undo) -> dict[str, Any]:
@@ -44,29 +50,31 @@ def undo(unit: Unit, request: Undo) -> dict[str, Any]:
     unit.seal()
     unit.flush()
     entities = unit.entities()
-    last = _last(unit, entities, request)
-    write = _whole(unit, entities, last, request)
-    plane = unit.feed(last.feed).plane
+    named = _named(unit, entities, request)
+    write = _whole(unit, entities, named, request)
+    plane = unit.feed(named.feed).plane
     by_issue: dict[str, list[StoredEvent]] = {}
     for stored in write:
         by_issue.setdefault(stored.event.skeleton.entity, []).append(stored)
     undoings = [_Undoing(unit, plane, issue, events, request.actor) for issue, events in by_issue.items()]
     changes = [change for undoing in undoings for change in undoing.plan()]
-    for undoing in undoings:
-        undoing.editor.save()
+    written = [event for undoing in undoings for event in undoing.editor.save()]
     unit.flush()
     issues = Issues(unit.entities(), plane)
-    skeleton = last.event.skeleton
-    return {
-        "undone": {"n": [write[0].event.n, last.event.n], "at": to_ms(skeleton.hlc), "actor": skeleton.actor},
+    for issue in sorted({change["id"] for change in changes if change["field"] in _HOLDING}):
+        follow_claim(unit, issues.entities, plane, issue, request.actor)
+    skeleton = named.event.skeleton
+    answer = {
+        "undone": {"n": [write[0].event.n, write[-1].event.n], "at": to_ms(skeleton.hlc), "actor": skeleton.actor},
         "changes": changes,
         "issues": [issues.document(issues.find(issue)[2]) for issue in by_issue],
     }
+    return answer if written else answer | UNCHANGED
 
 
 # -- Which write -------------------------------------------------------------------------------------------------
-def _last(unit: Unit, entities: Entities, request: Undo) -> StoredEvent:
-    """The last event of the write that is meant."""
+def _named(unit: Unit, entities: Entities, request: Undo) -> StoredEvent:
+    """The event that is named, else the last one of the write that is meant."""
     if request.n is not None:
         return _numbered(unit, entities, request)
     if request.id:
@@ -88,18 +96,38 @@ def _last(unit: Unit, entities: Entities, request: Undo) -> StoredEvent:
 
 
 def _numbered(unit: Unit, entities: Entities, request: Undo) -> StoredEvent:
-    planes = unit.replica.planes
-    plane = issue_plane_meant(planes, request.plane) if request.plane else issue_planes(planes)[0]
-    found = entities.stored(plane.number, (unit.replica.id, request.n or 0))
-    if found is None or found.event.skeleton.kind != ISSUE:
+    """The event of this number: every plane counts its own, so that one number can name several."""
+    if not key_text(unit.replica.id).startswith(request.author):
+        raise RefusedError(
+            f"event {request.n}@{request.author} is another machine's",
+            code=Code.DENIED,
+            hint="only the machine that wrote it can undo it",
+        )
+    every = issue_planes(unit.replica.planes)
+    planes = [issue_plane_meant(unit.replica.planes, request.plane)] if request.plane else every
+    found = [(row, stored) for row in planes if (stored := _own_event(unit, entities, row, request.n or 0))]
+    if not found:
+        where = f" on plane {labels_of(every)[planes[0].number]}" if request.plane and len(every) > 1 else ""
         what = f"this machine has written no event {request.n} about an issue"
         hint = "`moot history ID` shows the number of each event as n=N; arrival numbers are others"
-        raise RefusedError(what, code=Code.NOT_FOUND, hint=hint)
-    if found.event.skeleton.actor != request.actor:
-        raise RefusedError(
-            f"event {request.n} is {found.event.skeleton.actor}'s, not {request.actor}'s", code=Code.DENIED
-        )
-    return found
+        raise RefusedError(what + where, code=Code.NOT_FOUND, hint=hint, discreet=what)
+    if len(found) > 1:
+        labels = labels_of(every)
+        what = f"this machine has written an event {request.n} on several planes"
+        several = ", ".join(labels[row.number] for row, _ in found)
+        hint = "go to the folder of its project, or name the plane with --plane"
+        raise RefusedError(f"{what}: {several}", code=Code.AMBIGUOUS, hint=hint, discreet=what)
+    stored = found[0][1]
+    actor = stored.event.skeleton.actor
+    if actor != request.actor:
+        raise RefusedError(f"event {request.n} is {actor}'s, not {request.actor}'s", code=Code.DENIED)
+    return stored
+
+
+def _own_event(unit: Unit, entities: Entities, row: PlaneRow, n: int) -> StoredEvent | None:
+    """The event of this number that this machine has written about an issue of a plane."""
+    stored = entities.stored(row.number, (unit.replica.id, n))
+    return stored if stored is not None and stored.event.skeleton.kind == ISSUE else None
 
 
 def _is_mine(unit: Unit, stored: StoredEvent, actor: str) -> bool:
@@ -139,6 +167,29 @@ class _Written(NamedTuple):
     change: Change
 
 
+class _Back(NamedTuple):
+    """What putting back does to a field or an element of one."""
+
+    now: Any
+    then: Any
+    """What is shown again; None for nothing."""
+    conflict: list[Any] | None = None
+    """The values that disagree again, none where they no longer do; None where neither begins nor ends a conflict."""
+
+
+class _Editor(IssueEditor):
+    """One issue in which an undo changes something: a register can also be given values side by side."""
+
+    def part(self, key: str, settled: Sequence[Dot], values: Iterable[tuple[Any, Dot]]) -> None:
+        """Give a register several values: each over a write of its own, so that none of them has seen another.
+
+        What settled them is removed by itself. A value over it would have seen all of them, and a text would be merged
+        as if it had been written after the others.
+        """
+        self._apart.append(Write(key, None, settled, removes=True))
+        self._apart += [Write(key, value, [dot]) for value, dot in values]
+
+
 class _Undoing:
     """What a write did to one issue, and what puts it back. All checks come before anything is written."""
 
@@ -149,7 +200,7 @@ class _Undoing:
         self._events = events
         self._actor = actor
         self._names = {(stored.feed, stored.event.n) for stored in events}
-        self.editor = IssueEditor(unit, plane, issue, actor)
+        self.editor = _Editor(unit, plane, issue, actor)
 
     def plan(self) -> list[dict[str, Any]]:
         """Put into the editor what puts everything back, and tell each change as `{"id", "field", "from", "to"}`.
@@ -168,8 +219,9 @@ class _Undoing:
             put_back = self._elements if field_of(ISSUE, key).policy in SET_LIKE else self._register
             changes += [
                 {"id": self._issue, "field": key, "from": now, "to": then}
-                for now, then in put_back(key, each)
-                if now != then
+                | ({} if conflict is None else {"conflict": conflict})
+                for now, then, conflict in put_back(key, each)
+                if now != then or conflict is not None
             ]
         return changes
 
@@ -193,33 +245,77 @@ class _Undoing:
     def _stored(self, group: Group) -> StoredEvent:
         return self.editor.entities.event(group.arrival)
 
-    def _before(self, written: _Written) -> list[tuple[Any, StoredEvent]]:
-        """The values that a change superseded, the one written last at the end."""
-        entities = self.editor.entities
-        authors = entities.authors_of(written.stored)
-        found = []
-        for index, n, leaf8 in written.change.over:
-            earlier = entities.stored(self._plane, (authors[index], n))
-            if earlier is not None and earlier.event.leaf.startswith(leaf8):
-                value = value_in(earlier, written.change.key)
-                if value is MISSING:
-                    raise RefusedError(f"what {written.change.key} of {self._issue} was isn't here any more")
-                found.append((value, earlier))
-        return sorted(found, key=lambda each: each[1].event.skeleton.hlc)
+    def _before(self, *written: _Written) -> list[tuple[Any, StoredEvent]]:
+        """The values that changes of a key superseded, the one written last at the end."""
+        found = self._superseded(written)
+        # What is over another is what stood before; a conflict that came back names what it had settled, too.
+        older = self._superseded(_Written(stored, change) for stored, change in found.values())
+        values = []
+        for name, (stored, change) in found.items():
+            if name in older or name in self._names:
+                continue
+            value = value_in(stored, change.key)
+            if value is MISSING:
+                raise RefusedError(f"what {change.key} of {self._issue} was isn't here any more")
+            values.append((value, stored))
+        return sorted(values, key=lambda each: self._rank(each[1]))
 
-    def _register(self, key: str, written: Sequence[_Written]) -> Iterator[tuple[Any, Any]]:
-        """Put the value back that a register had before the first of the changes."""
+    def _superseded(self, written: Iterable[_Written]) -> dict[tuple[int, int], _Written]:
+        """The changes that others name as superseded, by feed and number."""
+        entities = self.editor.entities
+        found: dict[tuple[int, int], _Written] = {}
+        for stored, change in written:
+            authors = entities.authors_of(stored) if change.over else ()
+            for index, n, leaf8 in change.over:
+                earlier = entities.stored(self._plane, (authors[index], n))
+                if earlier is not None and earlier.event.leaf.startswith(leaf8):
+                    made = (each for each in earlier.event.skeleton.changes if each.key == change.key)
+                    found.update(((earlier.feed, n), _Written(earlier, each)) for each in made)
+        return found
+
+    def _register(self, key: str, written: Sequence[_Written]) -> Iterator[_Back]:
+        """Put back what a register had before the changes: one value, or those that disagreed."""
         live = list(groups_of(self.editor.record, key))
-        last = written[-1].stored
-        others = [group for group in live if (group.feed, group.n) != (last.feed, last.event.n)]
+        others = [group for group in live if (group.feed, group.n) not in self._names]
         if others or not live:
             self._refuse(key, self._stored(others[-1]) if others else None)
-        now = self.editor.entities.load(live[0], key)[0]
-        before = self._before(written[0])
-        then = before[-1][0] if before else _absent(key)
+        now = self._read(key, [(self.editor.entities.load(group, key)[0], self._stored(group)) for group in live])
+        before = self._before(*written)
+        then = self._read(key, before)
         if key == DELETED:
-            yield from self._deletion(now, then)
+            yield from self._deletion(now.value, before[-1][0] if before else _absent(key))
             return
+        if _disagree([value for value, _ in before]) and field_of(ISSUE, key).policy is not Policy.MAXIMUM:
+            self._part(key, live, before)
+            values = [value for value, _ in before]
+            yield _Back(now.value, then.value, values if then.conflict else None)
+            return
+        shown = self._settle(key, before)
+        yield _Back(now.value, None if is_empty(shown) else shown, [] if now.conflict else None)
+
+    def _read(self, key: str, values: Sequence[tuple[Any, StoredEvent]]) -> Reading:
+        """What is shown of a register of these values."""
+        siblings = []
+        for value, stored in values:
+            skeleton, author = stored.event.skeleton, self._unit.author_of(stored.feed)
+            leaf8 = stored.event.leaf[:LEAF_PREFIX_BYTES]
+            siblings.append(Sibling(value, skeleton.hlc, author, stored.event.n, skeleton.actor, leaf8))
+        return read(field_of(ISSUE, key).policy, siblings, self.editor.entities.lineage(self.editor.record, key))
+
+    def _part(self, key: str, live: Sequence[Group], before: Sequence[tuple[Any, StoredEvent]]) -> None:
+        """Write again the values that a register had side by side: each over its own write only, as it was.
+
+        They are written in the order of the first writes, by which it is told what is shown of them.
+        """
+        over = [self.editor.entities.dot(group) for group in live]
+        self.editor.part(key, over, [(value, self._dot(stored)) for value, stored in before])
+
+    def _dot(self, stored: StoredEvent) -> Dot:
+        return Dot(self._unit.author_of(stored.feed), stored.event.n, stored.event.leaf[:LEAF_PREFIX_BYTES])
+
+    def _settle(self, key: str, before: Sequence[tuple[Any, StoredEvent]]) -> Any:
+        """Write the one value that a register had; returns what is shown of it."""
+        then = before[-1][0] if before else _absent(key)
         entries = self._extra(key) if key in STOOD_FOR else []
         odd = before and self._is_stood_for(key, *before[-1], entries)
         self.editor.set(key, then, anew=bool(entries))  # also what is shown: it may be meant, or stand for what is odd
@@ -227,7 +323,7 @@ class _Undoing:
             for group, entry in entries:
                 self.editor.add("extra", entry, over=[group])  # by itself it would be older than what stands for it
             then = json_text.from_text(entries[-1][1][1])
-        yield now, None if is_empty(then) else then
+        return then
 
     def _extra(self, name: str) -> list[tuple[Group, Any]]:
         """The live entries of `extra` under a name, the one written last at the end."""
@@ -252,16 +348,20 @@ class _Undoing:
     def _hlc(self, group: Group) -> int:
         return self._stored(group).event.skeleton.hlc
 
-    def _deletion(self, now: Any, then: Any) -> Iterator[tuple[Any, Any]]:
+    def _rank(self, stored: StoredEvent) -> tuple[int, bytes, int]:
+        return stored.event.skeleton.hlc, self._unit.author_of(stored.feed), stored.event.n
+
+    def _deletion(self, now: Any, then: Any) -> Iterator[_Back]:
         """Delete again, or take a deletion back; one that was only written anew stays."""
         if is_deletion(now) != is_deletion(then):
             value = deletion(self._actor, "", self._unit.now_ms) if is_deletion(then) else ""
             self.editor.set(DELETED, value)
-            yield is_deletion(now), is_deletion(then)
+            yield _Back(is_deletion(now), is_deletion(then))
 
-    def _elements(self, key: str, written: Iterable[_Written]) -> Iterator[tuple[Any, Any]]:
+    def _elements(self, key: str, written: Iterable[_Written]) -> Iterator[_Back]:
         """Take out the elements that changes added, and bring back those that they removed."""
         live = {(group.feed, group.n): (group, value) for group, value in self.editor.elements(key)}
+        entries: dict[str, list[_Written]] = {}
         for each in written:
             if each.change.removes:
                 yield from self._bring_back(key, each, [value for _, value in live.values()])
@@ -270,21 +370,44 @@ class _Undoing:
             if name not in live:
                 self._refuse(key, None)
             group, value = live[name]
-            before = self._before(each)
-            if before and field_of(ISSUE, key).policy is Policy.KEYED:
-                if before[-1][0] == value:
-                    continue  # written anew by an undo, for the register that stands for it: it has another now
-                self.editor.add(key, before[-1][0], over=[group])
-                yield value, before[-1][0]
+            if field_of(ISSUE, key).policy is Policy.KEYED:
+                entries.setdefault(repr(_entry_name(value)), []).append(each)
             else:
                 self.editor.remove(key, [group])
-                yield value, None
+                yield _Back(value, None)
+        for same in entries.values():
+            yield from self._entry(key, same, [live[each.stored.feed, each.stored.event.n] for each in same])
 
-    def _bring_back(self, key: str, written: _Written, live: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    def _entry(self, key: str, written: Sequence[_Written], live: Sequence[tuple[Group, Any]]) -> Iterator[_Back]:
+        """Put back what an entry was before the changes: nothing, one content, or several that disagreed."""
+        before = [value for value, _ in self._before(*written)]
+        groups, now = [group for group, _ in live], [value for _, value in live]
+        if not before:
+            self.editor.remove(key, groups)
+            yield _Back(now[-1], None)
+            return
+        if len(now) == 1 and all(value == now[0] for value in before):
+            return  # written anew by an undo, for the register that stands for it: it has another now
+        parts = _disagree(before)
+        for place, value in enumerate(before if parts else before[-1:]):
+            self.editor.add(key, value, over=[] if place else groups)
+        conflict = before if parts else [] if _disagree(now) else None
+        yield _Back(now[-1], before[-1], conflict)
+
+    def _bring_back(self, key: str, written: _Written, live: Sequence[Any]) -> Iterator[_Back]:
         for value, earlier in self._before(written):
             if value not in live:
                 self.editor.add(key, _as_first_written(key, value, earlier))
-                yield None, value
+                yield _Back(None, value)
+
+
+def _disagree(values: Sequence[Any]) -> bool:
+    """Whether values are not all equal; cleared ones are."""
+    return any(value != values[0] and not (is_empty(value) and is_empty(values[0])) for value in values)
+
+
+def _entry_name(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _as_first_written(key: str, value: Any, earlier: StoredEvent) -> Any:

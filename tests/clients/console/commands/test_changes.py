@@ -9,7 +9,7 @@ from moot.console.commands.changes import COMMANDS
 from moot_protocol.action_requests import Diff, Undo
 from moot_protocol.errors import RefusedError
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
-from moot_testkit.console import issue
+from moot_testkit.console import issue, run_console
 
 HOUR_MS = 3600 * 1000
 FOUND = [
@@ -78,10 +78,36 @@ def test_where_nothing_changed_it_is_said_beside_the_output() -> None:
         ("undo bd-1", Undo(actor="alice", id="bd-1")),
         (f"undo {2**63}", Undo(actor="alice", id=f"{2**63}")),
         ("undo 1234 --plane team", Undo(actor="alice", n=1234, plane="team")),
+        ("undo n=97", Undo(actor="alice", n=97)),
+        ("undo n=3@VMqzmfZvhP4A", Undo(actor="alice", n=3, author="VMqzmfZvhP4A")),
+        ("undo 3@VMqz", Undo(actor="alice", n=3, author="VMqz")),
     ],
 )
 def test_a_write_is_the_last_or_named(argv: str, wanted: Undo) -> None:
     assert tried(argv).asked == [wanted]
+
+
+def test_a_number_is_of_the_plane_of_the_folder_s_project_unless_another_is_named() -> None:
+    answers = {"workspace_info": {"project": "bd", "plane": "c0ffee", "folder": "/"}, "undo": DONE}
+    assert run_console("undo 3 --actor alice", answers).request == Undo(actor="alice", n=3, plane="c0ffee")
+    assert run_console("undo 3 --plane team --actor alice", answers).request == Undo(actor="alice", n=3, plane="team")
+    assert run_console("undo bd-1 --actor alice", answers).request == Undo(actor="alice", id="bd-1")
+
+
+def test_an_undo_tells_of_conflicts_that_come_back_and_that_are_over() -> None:
+    back = {"id": "bd-1", "field": "title", "from": "B", "to": "B", "conflict": ["A\x07", "B"]}
+    over = {"id": "bd-1", "field": "title", "from": "B", "to": "A", "conflict": []}
+    told = tried("undo", undo=DONE | {"changes": [back, over]}).out.splitlines()
+    assert told[1:] == ["  bd-1 title: in conflict again: A^G | B", "  bd-1 title: B → A, in conflict no more"]
+
+
+def test_where_there_was_nothing_to_undo_it_is_said_and_how_older_writes_are_reached() -> None:
+    same = DONE | {"changes": [], "_unchanged": True}
+    assert tried("undo", undo=same).out.splitlines() == [
+        "Nothing to do: nothing is to be put back of what alice^G wrote 3h ago (events 4 to 5)",
+        "  `moot undo N` undoes an older write: the n= of `moot history ID`",
+    ]
+    assert json.loads(tried("undo --json", undo=same).out)["_unchanged"] is True
 
 
 def test_an_undo_tells_what_was_undone_and_what_is_there_again() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from moot.console.commands.history import COMMANDS
+from moot.console.commands.history import COMMANDS, event_meant, event_number
 from moot_protocol.errors import RefusedError
 from moot_protocol.requests import History, Show
 from moot_testkit.canned_api import NOW_MS, CannedApi, run
@@ -55,6 +55,18 @@ def test_a_number_that_undo_does_not_mean_has_the_machine_beside_it_whose_it_is(
     of_both = [EVENTS[0] | {"own": True}, EVENTS[1] | {"own": False, "author": "AakSBlMTxyzw" + "x" * 31}]
     first, second = run(COMMANDS, "history a1b2", CannedApi(history=of_both)).out.splitlines()
     assert (first.split()[0], second.split()[0]) == ("n=7", "n=1@AakSBlMTxyzw")
+
+
+def test_an_event_is_understood_as_it_is_printed() -> None:
+    other = EVENTS[0] | {"own": False, "author": "AakS-_MTxyzw" + "x" * 31}
+    assert event_meant(event_number(EVENTS[0])) == (7, "")
+    assert event_meant(event_number(other)) == (7, "AakS-_MTxyzw")
+    assert event_meant("7") == (7, "")
+
+
+@pytest.mark.parametrize("typed", ["", "n=", "bd-7", "7@", "n7", "٧", str(2**63)])
+def test_what_is_no_number_names_no_event(typed: str) -> None:
+    assert event_meant(typed) is None
 
 
 def test_times_are_told_as_times_whatever_the_log_keeps() -> None:

@@ -64,6 +64,18 @@ def verify(text: str, flags: str = "") -> Outcome:
 def test_prove_asks_for_every_event_or_for_one() -> None:
     assert run_console("prove rt-1", {"prove": PROOFS}).request == Prove(id="rt-1")
     assert run_console("prove rt-1 -n 17", {"prove": PROOFS}).request == Prove(id="rt-1", n=17)
+    assert run_console("prove rt-1 -n n=17", {"prove": PROOFS}).request == Prove(id="rt-1", n=17)
+
+
+def test_prove_asks_for_the_event_of_the_machine_that_is_named() -> None:
+    asked = run_console("prove rt-1 -n n=17@VMqzmfZvhP4A", {"prove": PROOFS}).request
+    assert asked == Prove(id="rt-1", n=17, author="VMqzmfZvhP4A")
+
+
+@pytest.mark.parametrize("typed", ["x", "n=", "17@", str(2**63)])
+def test_what_is_no_event_s_number_is_refused_before_anything_is_asked(typed: str) -> None:
+    ran = run_console(["prove", "rt-1", "-n", typed], {"prove": PROOFS})
+    assert (ran.code, "no event's number" in ran.err) == (2, True)
 
 
 def test_a_proof_file_says_in_words_what_each_line_is_about() -> None:

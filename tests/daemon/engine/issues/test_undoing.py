@@ -15,6 +15,7 @@ from moot_protocol.requests import (
     Close,
     Create,
     Delete,
+    History,
     IssueFields,
     RemoveEdge,
     Reopen,
@@ -25,6 +26,7 @@ from moot_protocol.transfer_requests import Export
 from moot_testkit.engine import Desk, exchange, imported, town_of
 from moot_testkit.planes import TEAM, TEAM_PROJECT, create_on, two_planes
 from mootd.engine.editor import Editor
+from mootd.engine.issues.holding import attention
 from mootd.engine.record import pairs_of
 
 TOLD = {
@@ -300,7 +302,46 @@ def test_a_write_is_found_on_any_plane() -> None:
     assert desk.show("tm-one")["title"] == "Title of tm-one"
     last = desk.do(Undo(actor="alice", dry_run=True))["undone"]["n"][1]
     assert desk.do(Undo(actor="alice", n=last, plane=TEAM, dry_run=True))["changes"]
-    assert refused(desk, n=last + 1, plane=TEAM).code is Code.NOT_FOUND
+    unknown = refused(desk, n=last + 1, plane=TEAM)
+    assert (unknown.code, unknown.message.endswith(" on plane team")) == (Code.NOT_FOUND, True)
+
+
+def test_a_number_that_several_planes_have_needs_the_plane() -> None:
+    desk = two_planes()
+    create_on(desk, "ledger", "mt-one")
+    create_on(desk, TEAM, "tm-one", TEAM_PROJECT)
+    [number] = {event["n"] for name in ("mt-one", "tm-one") for event in desk.ask(History(id=name))}
+    several = refused(desk, n=number)
+    assert (several.code, "--plane" in several.hint) == (Code.AMBIGUOUS, True)
+    assert several.message.endswith(": ledger, team")
+    assert [each["id"] for each in undo(desk, n=number, plane=TEAM)["issues"]] == ["tm-one"]
+
+
+def test_a_number_that_one_plane_has_needs_no_plane() -> None:
+    desk = two_planes()
+    create_on(desk, "ledger", "mt-one")
+    create_on(desk, TEAM, "tm-one", TEAM_PROJECT)
+    tick(desk)
+    desk.update("tm-one", title="After")
+    last = desk.ask(History(id="tm-one"))[0]["n"]
+    assert [each["id"] for each in undo(desk, n=last)["issues"]] == ["tm-one"]
+
+
+def test_all_numbers_of_the_write_are_told_whichever_was_named(desk: Desk) -> None:
+    desk.update("mt-1", title="After", description="New")
+    first, last = desk.do(Undo(actor="alice", dry_run=True))["undone"]["n"]
+    assert last == first + 1
+    for number in (first, last):
+        assert desk.do(Undo(actor="alice", n=number, dry_run=True))["undone"]["n"] == [first, last]
+
+
+def test_an_event_of_another_machine_is_refused_and_one_of_this_machine_may_be_named_with_its_key(desk: Desk) -> None:
+    desk.update("mt-1", title="After")
+    event = desk.ask(History(id="mt-1"))[0]
+    elsewhere = refused(desk, n=event["n"], author="x" + event["author"][:8])
+    assert (elsewhere.code, "another machine's" in elsewhere.message) == (Code.DENIED, True)
+    undo(desk, n=event["n"], author=event["author"][:12])
+    assert told(desk)["title"] == "Before"
 
 
 # -- Later writes ------------------------------------------------------------------------------------------------
@@ -368,6 +409,39 @@ def test_an_undo_reaches_other_machines_as_any_write() -> None:
     exchange(here, there)
     assert told(there) == told(here)
     assert here.digest() == there.digest()
+
+
+def test_where_all_is_as_it_was_nothing_is_written_and_it_is_said(desk: Desk) -> None:
+    desk.update("mt-1", remove_labels=("ui",))
+    tick(desk)
+    desk.update("mt-1", add_labels=("ui",), actor="bob")
+    digest = desk.digest()
+    answer = undo(desk)
+    assert (answer["_unchanged"], answer["changes"]) == (True, [])
+    assert desk.digest() == digest
+    assert "_unchanged" not in undo(desk, "bob")
+
+
+# -- Claims ------------------------------------------------------------------------------------------------------
+def lost(desk: Desk, actor: str = "alice") -> dict[str, Any]:
+    with desk.replica.read() as reader:
+        return attention(reader, desk.entities(reader), actor, desk.clock.now_ms())
+
+
+def test_a_claim_that_its_holder_undoes_is_not_told_as_lost(desk: Desk) -> None:
+    desk.update("mt-1", claim=True)
+    undo(desk)
+    assert lost(desk) == {}
+
+
+def test_a_claim_that_an_undo_gives_back_is_told_if_it_is_lost(desk: Desk) -> None:
+    desk.update("mt-1", claim=True)
+    undo(desk)
+    undo(desk)
+    assert lost(desk) == {}
+    tick(desk)
+    desk.update("mt-1", assignee="bob", actor="bob")
+    assert lost(desk) == {"lost": [{"id": "mt-1", "holder": "bob"}], "due": 0}
 
 
 # -- Any sequence ------------------------------------------------------------------------------------------------
