@@ -69,3 +69,28 @@ def test_a_copy_is_told_as_itself_and_the_mirror_stays_with_the_first(town: Mach
     assert town.run("mirror", "sync", folder=first).returncode == 0
     assert b"From the copy" in (first / FILE).read_bytes()
     assert (copy / FILE).read_bytes() == held
+
+
+def test_off_in_a_copy_or_a_moved_folder_takes_no_other_folders_mirror(town: Machine) -> None:
+    first, copy, moved = (town.folder / each for each in ("first", "copy", "moved"))
+    shutil.copytree(first, copy)
+    refused = town.run("mirror", "off", folder=copy)
+    assert (refused.returncode, folders(town, copy)) == (3, [str(first)])
+    assert f"`moot mirror off {first}/{FILE}` means that one" in refused.stderr
+    assert "0 created, 0 updated, 2 unchanged, 0 skipped" in town.run("mirror", "on", folder=copy).stdout
+    first.rename(moved)
+    assert town.run("mirror", "off", folder=moved).returncode == 0
+    assert folders(town, moved) == [str(copy)]
+    assert town.run("mirror", "off", f"{copy}/{FILE}", folder=moved).returncode == 0
+    assert folders(town, moved) == []
+
+
+def test_status_notes_a_move_and_leaves_a_copy_alone(town: Machine) -> None:
+    first, moved, copy = (town.folder / each for each in ("first", "moved", "copy"))
+    first.rename(moved)
+    ran = town.run("status", folder=moved)
+    assert f"this project lies in {moved} now; it was in {first}" in ran.stderr
+    assert f"project demo: 2 issues in {moved}\n" in ran.stdout
+    shutil.copytree(moved, copy)
+    again = town.run("status", folder=copy)
+    assert ("lies in" in again.stderr, f"in {moved}\n" in again.stdout) == (False, True)

@@ -29,7 +29,8 @@ R = TypeVar("R")
 
 TEXT_READ_BYTES: Final = 1 * MIB
 """Bytes read of a text from a file or standard input: far above what a field holds, so that the daemon judges it."""
-_WORKSPACE_FILE: Final = ".moot/workspace"
+WORKSPACE_FILE: Final = ".moot/workspace"
+"""In a project's folder: the id of its workspace."""
 _ACTOR_VARIABLES: Final = ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR")
 
 
@@ -111,8 +112,8 @@ def workspace_folder(context: Context) -> str:
     """
     facts = context.terminal.facts
     known = str((context.api.call(WorkspaceInfo(workspace=facts.workspace)) or {}).get("folder", ""))
-    found = _folder_around(context)
-    if not known or not found or found == known or _is_of_workspace(context, known):  # a copy leaves both
+    found = folder_around(context)
+    if not known or not found or found == known or is_of_workspace(context, known):  # a copy leaves both
         return found or known
     if not (is_trial(context) or context.arguments.readonly):
         _note_move(context, found)
@@ -131,19 +132,20 @@ def _note_move(context: Context, folder: str) -> None:
             note(context, f"its mirror {neutralise(path)} is not followed here: `moot mirror on` lets it go on")
 
 
-def _folder_around(context: Context) -> str:
+def folder_around(context: Context) -> str:
     """The nearest folder, upward, whose file names the workspace; empty where none does, as in a linked work tree."""
     folder = posixpath.normpath(context.terminal.facts.folder)
     while folder.rstrip("/"):
-        if _is_of_workspace(context, folder):
+        if is_of_workspace(context, folder):
             return folder
         folder = posixpath.dirname(folder)
     return ""
 
 
-def _is_of_workspace(context: Context, folder: str) -> bool:
+def is_of_workspace(context: Context, folder: str) -> bool:
+    """Whether a folder's file names the client's workspace, as far as the client can read it."""
     try:
-        found = next(iter(context.terminal.read_file(f"{folder}/{_WORKSPACE_FILE}")), b"")
+        found = next(iter(context.terminal.read_file(f"{folder}/{WORKSPACE_FILE}")), b"")
     except RefusedError as error:
         if error.code is Code.CANCELLED:
             raise

@@ -131,6 +131,11 @@ def _beside(row: MirrorRow, lead: MirrorRow, base: int, older: int) -> MirrorRow
     return replace(row, newest=lead.newest, newest_arrival=lead.newest_arrival, cuts=lead.cuts, older=older)
 
 
+def _equal(base: Sequence[bytes], lines: Sequence[bytes]) -> int:
+    """How many issues have the same line in two states, which `differences` leaves out."""
+    return len({id_of(line) for line in set(base) & set(lines)} - {None})
+
+
 def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -> Tally:
     """Take in a file that is no mirror yet, and keep it as one.
 
@@ -164,6 +169,7 @@ def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -
     found = differences(lines if known else before, lines)
     older = len(found.older)
     tally = take_pairs(commit, row, found.newer if older else found.pairs)
+    tally.counts["unchanged"] += older + _equal(before, lines)
     tally.other_projects = {name: count for name, count in sorted(held.items()) if name != row.project}
     tally.problems += [problem.document() for in_base, problem in found.problems if not in_base]
     tally.problems.sort(key=lambda problem: int(problem["line"]))

@@ -175,7 +175,7 @@ class Mirrors(WakingTasks):
         if isinstance(request, MirrorsRequest):
             with self._replica.read() as reader:
                 rows = [row for row in mirrors(reader) if request.folder in {"", row.folder}]
-            return [self._told(row.folder, row.file) for row in rows]
+            return [self._told(row.folder, row.file) | {"gone": is_gone(self._file, row)} for row in rows]
         if isinstance(request, MirrorOn | WorkspaceMoved):
             return self._on(request) if isinstance(request, MirrorOn) else self._workspace_moved(request)
         row = self._needed(request.folder, request.file)

@@ -71,6 +71,7 @@ def test_a_state_that_another_mirror_knows_brings_nothing() -> None:
     before = first.events
     second = Mirrored(content(*THREE), api, "second.jsonl")
     assert (second.events, second.lines) == (before, list(THREE))
+    assert (second.adopted.counts["unchanged"], second.adopted.counts["updated"]) == (3, 0)
     assert "other_projects" not in second.adopted.document()
 
 
@@ -145,3 +146,11 @@ def test_a_second_work_tree_on_the_same_branch_gets_what_the_first_waits_for() -
     first.retitle(3, "Waits")
     second = Mirrored(content(*THREE), api, "second.jsonl")
     assert (second.row.is_behind, b'"title":"Waits"' in second.lines[2]) == (False, True)
+
+
+def test_lines_that_are_equal_or_older_than_what_is_known_count_as_unchanged() -> None:
+    api = make_api()
+    first = Mirrored(content(*THREE), api, "first.jsonl")
+    first.shows(line(1), line(2, "Changed", updated_at=NEW), line(3))
+    second = Mirrored(content(line(1), line(2, "Older", updated_at="2025-01-01T00:00:00Z"), line(3)), api, "b.jsonl")
+    assert (second.adopted.counts["unchanged"], second.adopted.counts["updated"], second.row.older) == (3, 0, 1)

@@ -123,9 +123,22 @@ def test_a_file_that_was_moved_with_its_project_goes_on_as_the_mirror_it_was(wor
     assert world.ask(MirrorsRequest()) == [before]
     told = world.ask(ON_THERE)
     assert (told["adopted"], told["moved_from"]) == (False, f"{FOLDER}/{FILE}")
-    assert [each | {"waiting": 0} for each in world.ask(MirrorsRequest())] == [before | {"folder": THERE}]
+    assert [each | {"waiting": 0} for each in world.ask(MirrorsRequest())] == [
+        before | {"folder": THERE, "gone": False}
+    ]
     world.ask(MirrorSync(folder=THERE, file=FILE))
     assert b"Meanwhile" in (world.files[THERE, FILE].content or b"")
+
+
+def test_a_list_tells_which_mirrors_are_gone_with_their_folder(world: World) -> None:
+    world.ask(ON)
+    assert [each["gone"] for each in world.ask(MirrorsRequest())] == [False]
+    world.files[FOLDER, ".moot/workspace"] = MemoryFile(b"w1\n")
+    held = world.files.pop((FOLDER, FILE))
+    assert [each["gone"] for each in world.ask(MirrorsRequest())] == [False]
+    del world.files[FOLDER, ".moot/workspace"]
+    world.files[THERE, FILE] = held
+    assert [each["gone"] for each in world.ask(MirrorsRequest())] == [True]
 
 
 def test_a_file_that_is_not_there_takes_no_mirrors_place(world: World) -> None:

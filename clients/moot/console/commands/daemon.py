@@ -13,7 +13,7 @@ from moot.console.amounts import several, size
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.spools import spool_words
 from moot.console.confirm import confirmed
-from moot.console.context import answer
+from moot.console.context import answer, folder_around, is_of_workspace, workspace_folder
 from moot.console.exchange_lines import alarm_lines, mode_words, modes_of, remote_words
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
@@ -124,12 +124,24 @@ def _version(context: Context) -> int:
 # -- status ------------------------------------------------------------------------------------------------------
 def _status(context: Context) -> int:
     status = context.api.call(Status())
+    if _was_moved(context, status):
+        workspace_folder(context)  # notes it, and tells of it
+        status = context.api.call(Status())
     if context.json:
         documents.write(context, status)
         return exits.OK
     style = style_of(context.terminal.facts)
     answer(context, status, [_sentence(status), *_alarms(style, status), *_facts(style, status, context.now_ms)])
     return exits.OK
+
+
+def _was_moved(context: Context, status: dict[str, Any]) -> bool:
+    """Whether the client's workspace lies in a folder that no project is known in, and in none of those known."""
+    folders = {str(project.get("folder", "")) for project in status.get("projects", [])} - {""}
+    if not folders or not context.terminal.facts.workspace:
+        return False
+    found = folder_around(context)
+    return found not in {"", *folders} and not any(is_of_workspace(context, folder) for folder in sorted(folders))
 
 
 def _sentence(status: dict[str, Any]) -> str:

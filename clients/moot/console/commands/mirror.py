@@ -4,15 +4,24 @@ What is done to the file the daemon does: it has to be able to when no command r
 """
 
 import posixpath
+import shlex
 from argparse import ArgumentParser
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import documents, exits, when
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer, is_trial, need_project, note, workspace_folder
+from moot.console.context import (
+    WORKSPACE_FILE,
+    answer,
+    folder_around,
+    is_trial,
+    need_project,
+    note,
+    workspace_folder,
+)
 from moot.console.problem_lines import problem_lines
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -79,24 +88,67 @@ def _split(context: Context, path: str) -> tuple[str, str]:
     return (above, f"{last}/{name}") if last == _BEADS else (folder, name)
 
 
-def _chosen(context: Context) -> dict[str, Any]:
-    """The mirror that is meant: the one named, else the only one of this folder or of those around it."""
+def _chosen(context: Context, verb: str) -> dict[str, Any]:
+    """The mirror that is meant: the one named, else the only one of this folder.
+
+    Args:
+        context: the command's.
+        verb: what is to be done, as the command line has it.
+
+    Raises:
+        RefusedError: `not_found`, `ambiguous`; says which there are.
+    """
+    facts = context.terminal.facts
+    known = context.api.call(Mirrors())
+    if context.arguments.file:
+        path = posixpath.normpath(posixpath.join(facts.folder, context.arguments.file))
+        found = [each for each in known if _path(each) == path]
+    else:
+        found = _of_folder(context, known)
+    if len(found) == 1:
+        return found[0]
+    others = found or [each for each in known if facts.workspace and each["workspace"] == facts.workspace]
+    named = ", ".join(map(_path, others))
+    by_path = f"`moot mirror {verb} {shlex.quote(_path(others[0]))}` means that one" if others else ""
+    if found:
+        raise RefusedError(f"several mirrors here: {named}", code=Code.AMBIGUOUS, hint=f"name the file: {by_path}")
+    raise RefusedError(
+        f"no mirror here; this project has {named}" if others else "no mirror here",
+        code=Code.NOT_FOUND,
+        hint=by_path or "`moot mirror on` keeps one",
+    )
+
+
+def _of_folder(context: Context, mirrors: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The mirrors of the folder that the command runs in, never those of another copy of the project.
+
+    They are the nearest of this folder and those around it, up to the project's; else those below the project's folder;
+    else those that are gone, since it may have been moved. A linked work tree without one shares the project's.
+    """
     facts = context.terminal.facts
     folder = posixpath.normpath(facts.folder)
-    found = context.api.call(Mirrors())
-    if context.arguments.file:
-        path = posixpath.normpath(posixpath.join(folder, context.arguments.file))
-        found = [each for each in found if _path(each) == path]
-    else:
-        around = [each for each in found if _holds(str(each["folder"]), folder)]
-        found = around or [each for each in found if facts.workspace and each["workspace"] == facts.workspace]
-        nearest = max((len(each["folder"]) for each in found), default=0)
-        found = [each for each in found if len(each["folder"]) == nearest]
-    if not found:
-        raise RefusedError("no mirror here", code=Code.NOT_FOUND, hint="`moot mirror on` keeps one")
-    if len(found) > 1:
-        raise RefusedError("several mirrors here", code=Code.AMBIGUOUS, hint="name the file: see `moot mirror status`")
-    return found[0]
+    own = [each for each in mirrors if each["workspace"] == facts.workspace]
+    root = folder_around(context) if facts.workspace else "/"
+    around = [each for each in mirrors if _holds(root, each["folder"])] if root else own
+    around = [each for each in around if _holds(each["folder"], folder)]
+    if around:
+        nearest = max(len(each["folder"]) for each in around)
+        return [each for each in around if len(each["folder"]) == nearest]
+    if not facts.workspace:
+        return []
+    if not root:
+        return own
+    below = [each for each in own if _holds(root, each["folder"]) and not _is_apart(context, each["folder"], root)]
+    return below or [each for each in own if each["gone"]]
+
+
+def _is_apart(context: Context, folder: str, root: str) -> bool:
+    """Whether a folder below a project's is, or lies in, a copy of it or a linked work tree."""
+    while len(folder) > len(root):
+        if any(_is_there(context, f"{folder}/{name}") for name in (WORKSPACE_FILE, ".git")):
+            return True
+        folder = posixpath.dirname(folder)
+    return False
 
 
 def _path(mirror: dict[str, Any]) -> str:
@@ -238,7 +290,7 @@ def adopted_lines(context: Context, mirror: dict[str, Any]) -> Iterator[str]:
 
 # -- mirror off, sync, resume ------------------------------------------------------------------------------------
 def _off(context: Context) -> int:
-    mirror = _chosen(context)
+    mirror = _chosen(context, "off")
     context.api.call(MirrorOff(folder=mirror["folder"], file=mirror["file"]))
     said = confirmed(context, f"{neutralise(_path(mirror))} is no mirror any more; it stays as it is")
     answer(context, mirror | {"state": "off"}, [said])
@@ -254,7 +306,7 @@ def _sync_arguments(parser: ArgumentParser) -> None:
 
 
 def _sync(context: Context) -> int:
-    chosen, given = _chosen(context), context.arguments
+    chosen, given = _chosen(context, "sync"), context.arguments
     mirror = context.api.call(
         MirrorSync(folder=chosen["folder"], file=chosen["file"], full=given.full, delete_missing=given.delete_missing)
     )
@@ -288,8 +340,8 @@ def _resume_arguments(parser: ArgumentParser) -> None:
 
 
 def _resume(context: Context) -> int:
-    chosen = _chosen(context)
     accept = context.arguments.accept
+    chosen = _chosen(context, f"resume {'--accept' if accept else '--discard'}")
     mirror = context.api.call(MirrorResume(folder=chosen["folder"], file=chosen["file"], accept=accept))
     if is_trial(context):
         return _foretold(context, mirror)

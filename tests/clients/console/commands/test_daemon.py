@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.machine_requests import Ping, Stop
+from moot_protocol.machine_requests import Ping, Status, Stop
+from moot_protocol.mirror_requests import WorkspaceMoved
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS, at_terminal
@@ -153,6 +154,32 @@ def test_alarms_of_remotes_count_and_stand_with_the_others() -> None:
 def test_without_remotes_status_says_nothing_of_them() -> None:
     assert status(remotes=[]).out == status().out
     assert "remote" not in status().out
+
+
+def in_folders(*marked: str, argv: str = "status", known: str = "/w/beads") -> Outcome:
+    """Ask for the status in /w/moved, with the workspace's file in some folders."""
+    moved = {"moved": True, "from": known, "mirrors": []}
+    told = {**STATUS, "projects": [{"project": "bd", "folder": known, "issues": 3077}] if known else []}
+    answers = {"status": told, "workspace_info": {"project": "bd", "folder": known}, "workspace_moved": moved}
+    files = {f"{folder}/.moot/workspace": b"w1\n" for folder in marked}
+    return run_console(argv, answers, facts=FACTS._replace(folder="/w/moved/src"), files=files)
+
+
+def test_status_in_a_folder_that_was_moved_notes_that_and_tells_it_as_it_is_then() -> None:
+    ran = in_folders("/w/moved")
+    assert ran.asked == [Status(), WorkspaceMoved(workspace="w1", folder="/w/moved"), Status()]
+    assert "this project lies in /w/moved now; it was in /w/beads" in ran.err
+    document = in_folders("/w/moved", argv="status --json").document
+    assert document["projects"][0]["folder"] == "/w/beads"  # as the daemon answered
+
+
+@pytest.mark.parametrize(
+    ("marked", "known"),
+    [(["/w/moved"], "/w/moved"), (["/w/beads", "/w/moved"], "/w/beads"), ([], "/w/beads"), (["/w/moved"], "")],
+    ids=["where it is known", "in a copy", "in a linked work tree", "before there is any project"],
+)
+def test_status_asks_once_in_a_folder_that_was_not_moved(marked: list[str], known: str) -> None:
+    assert in_folders(*marked, known=known).request == Status()
 
 
 def test_the_one_daemon_is_told_as_bd_tells_of_many() -> None:

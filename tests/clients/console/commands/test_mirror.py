@@ -18,7 +18,7 @@ def mirror(**parts: Any) -> dict[str, Any]:
     return {
         "folder": HERE, "file": FILE, "project": "bd", "plane": "00", "workspace": "w1", "state": "in_step",
         "problem": "", "question": None, "missing": 0, "left_out": 0, "behind": False, "older": 0,
-        "changed_at": NOW_MS - 120_000, "versions": 2, "polls": False, "waiting": 0,
+        "changed_at": NOW_MS - 120_000, "versions": 2, "polls": False, "waiting": 0, "gone": False,
     } | parts  # fmt: skip
 
 
@@ -165,5 +165,68 @@ def test_the_nearest_folder_wins_and_several_files_of_one_have_to_be_named() -> 
     named = run("off other.jsonl", mirrors=two, mirror_off=mirror())
     assert named.asked[1] == MirrorOff(folder=HERE, file="other.jsonl")
     assert run("off", mirrors=[]).code == 3
-    elsewhere = [mirror(folder="/worktree")]
-    assert run("off", mirrors=elsewhere, mirror_off=mirror()).asked[1] == MirrorOff(folder="/worktree", file=FILE)
+
+
+# -- Copies, moved folders and linked work trees -----------------------------------------------------------------
+FIRST = "/home/alice/first"
+
+
+def off(*mirrors: dict[str, Any], marks: tuple[str, ...] = (f"{HERE}/.moot/workspace",), **facts: Any) -> Outcome:
+    """Turn the mirror of a folder off, with files that make it and others a project's or a work tree's."""
+    answers = {"mirrors": list(mirrors), "mirror_off": mirror()}
+    files = dict.fromkeys(marks, b"w1\n")
+    return run_console("mirror off", answers, facts=FACTS._replace(**facts), files=files)
+
+
+def turned_off(ran: Outcome) -> str:
+    """The folder whose mirror was turned off; empty where none was."""
+    return next((each.folder for each in ran.asked if isinstance(each, MirrorOff)), "")
+
+
+def test_a_copy_leaves_the_mirror_of_the_first_alone_and_names_it() -> None:
+    for verb in ("off", "sync", "resume --discard"):
+        files = {f"{HERE}/.moot/workspace": b"w1\n"}
+        ran = run_console(f"mirror {verb}", {"mirrors": [mirror(folder=f"{FIRST} 1")]}, files=files)
+        assert (ran.code, ran.request) == (3, Mirrors())
+        assert f"no mirror here; this project has {FIRST} 1/{FILE}\n" in ran.err
+        assert f"`moot mirror {verb} '{FIRST} 1/{FILE}'` means that one" in ran.err
+    assert turned_off(off(mirror(folder=FIRST), mirror())) == HERE
+
+
+def test_without_any_mirror_the_hint_is_how_to_keep_one() -> None:
+    ran = off(mirror(folder="/elsewhere", workspace="w2"))
+    assert (ran.code, "no mirror here\n" in ran.err, "`moot mirror on` keeps one" in ran.err) == (3, True, True)
+    assert "/elsewhere" not in ran.err
+
+
+def test_a_moved_folder_means_the_mirror_that_is_gone_and_not_that_of_a_copy() -> None:
+    assert turned_off(off(mirror(folder=FIRST, gone=True), mirror(folder="/home/alice/a/longer/copy"))) == FIRST
+    ran = off(mirror(folder=FIRST, gone=True), mirror(folder="/second", gone=True))
+    assert (ran.code, turned_off(ran)) == (3, "")
+    assert f"several mirrors here: {FIRST}/{FILE}, /second/{FILE}" in ran.err
+
+
+def test_a_project_inside_another_ones_folder_leaves_that_ones_mirror_alone() -> None:
+    ran = off(mirror(folder="/home/alice", workspace="w2"))
+    assert (ran.code, turned_off(ran)) == (3, "")
+
+
+def test_a_mirror_below_the_projects_folder_is_meant_unless_a_copy_or_a_work_tree_lies_between() -> None:
+    below = mirror(folder=f"{HERE}/data/lists", file="list.jsonl")
+    workspace = f"{HERE}/.moot/workspace"
+    assert turned_off(off(below)) == f"{HERE}/data/lists"
+    for mark in (".git", ".moot/workspace"):
+        assert turned_off(off(below, marks=(workspace, f"{HERE}/data/{mark}"))) == ""
+
+
+def test_a_linked_work_tree_has_its_own_mirror_else_shares_the_only_one() -> None:
+    assert turned_off(off(mirror(), mirror(folder=FIRST), marks=())) == HERE
+    assert turned_off(off(mirror(folder=FIRST), marks=())) == FIRST
+    assert turned_off(off(mirror(folder="/home/alice", workspace="w2"), mirror(folder=FIRST), marks=())) == FIRST
+    ran = off(mirror(folder=FIRST), mirror(folder="/tree"), marks=())
+    assert (turned_off(ran), f"{FIRST}/{FILE}, /tree/{FILE}" in ran.err) == ("", True)
+
+
+def test_outside_of_any_project_the_nearest_mirror_around_is_meant() -> None:
+    assert turned_off(off(mirror(), marks=(), workspace="", folder=f"{HERE}/src")) == HERE
+    assert turned_off(off(mirror(folder=FIRST, workspace=""), marks=(), workspace="")) == ""
