@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -9,14 +10,26 @@ import pytest
 from moot_testkit.machine import Machine, machine
 
 
-@pytest.fixture(scope="module")
-def town() -> Iterator[Machine]:
+@contextmanager
+def used() -> Iterator[Machine]:
     with machine() as made:
         bd(made, "init", "--prefix", "demo", "--quiet")
         walls = bd_json(made, "create", "Walls", "-p", "1")["id"]
         roof = bd_json(made, "create", "Roof", "--deps", walls)["id"]
         bd(made, "comment", walls, "planned")
         made.environment |= {"WALLS": walls, "ROOF": roof}
+        yield made
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Machine]:
+    with used() as made:
+        yield made
+
+
+@pytest.fixture
+def own_town() -> Iterator[Machine]:
+    with used() as made:
         yield made
 
 
@@ -49,7 +62,6 @@ def bd_json(town: Machine, *arguments: str) -> Any:
         ("dep list $ROOF", list, "id dependency_type"),
         ("comment $WALLS seen", dict, "id issue_id author text created_at"),
         ("comments $WALLS", list, "id issue_id author text created_at"),
-        ("close $WALLS --reason done", list, "id status closed_at close_reason"),
         ("reopen $WALLS", list, "id status"),
         ("label add $WALLS stone", list, "status issue_id label"),
         ("config get custom.x", dict, "key value"),
@@ -69,6 +81,11 @@ def test_documents_have_the_shapes_of_bd(town: Machine, command: str, shape: typ
     assert set(fields.split()) <= set(first)
 
 
+def test_what_was_closed_is_told_with_its_time_and_reason(own_town: Machine) -> None:
+    (closed,) = bd_json(own_town, "--no-daemon", "close", own_town.environment["WALLS"], "--reason", "done")
+    assert {"id", "status", "closed_at", "close_reason"} <= closed.keys()
+
+
 def test_every_failure_exits_1_with_its_words_under_error(town: Machine) -> None:
     for words in (["show", "demo-nowhere"], ["frobnicate"], ["update"], ["close", town.environment["ROOF"]]):
         failed = town.run(*words, "--json", program="bd")
@@ -81,32 +98,32 @@ def test_a_session_ends_as_agents_are_told_to_end_it(town: Machine) -> None:
     assert town.run("sync", "--flush-only", program="bd").returncode == 0
 
 
-def test_memories_and_settings_outlive_the_command_and_go_through_a_file(town: Machine) -> None:
-    bd(town, "remember", "Tests need a running broker")
-    bd(town, "remember", "-", "--key", "auth", stdin="JWT,\nnot sessions\n")
-    bd(town, "kv", "set", "flag", "on")
-    bd(town, "config", "set-many", "status.custom=review:active", "custom.x=1")
-    assert bd_json(town, "memories") == {
+def test_memories_and_settings_outlive_the_command_and_go_through_a_file(own_town: Machine) -> None:
+    bd(own_town, "remember", "Tests need a running broker")
+    bd(own_town, "remember", "-", "--key", "auth", stdin="JWT,\nnot sessions\n")
+    bd(own_town, "kv", "set", "flag", "on")
+    bd(own_town, "config", "set-many", "status.custom=review:active", "custom.x=1")
+    assert bd_json(own_town, "memories") == {
         "auth": "JWT,\nnot sessions",
         "tests-need-a-running-broker": "Tests need a running broker",
     }
-    assert bd_json(town, "kv", "list") == {"flag": "on"}
-    assert bd_json(town, "config", "list") == {"custom.x": "1", "status.custom": "review:active"}
-    kept = bd(town, "export", "--include-memories")
-    bd(town, "forget", "auth")
-    assert town.run("recall", "auth", program="bd").returncode == 1
-    bd(town, "import", "-", stdin=kept)
-    assert bd(town, "recall", "auth") == "JWT,\nnot sessions\n"
+    assert bd_json(own_town, "kv", "list") == {"flag": "on"}
+    assert bd_json(own_town, "config", "list") == {"custom.x": "1", "status.custom": "review:active"}
+    kept = bd(own_town, "export", "--include-memories")
+    bd(own_town, "forget", "auth")
+    assert own_town.run("recall", "auth", program="bd").returncode == 1
+    bd(own_town, "import", "-", stdin=kept)
+    assert bd(own_town, "recall", "auth") == "JWT,\nnot sessions\n"
 
 
-def test_prime_tells_what_is_known_and_to_be_done(town: Machine) -> None:
-    bd(town, "remember", "Walls before roofs", "--key", "order")
-    bd(town, "update", town.environment["WALLS"], "--claim")
-    told = bd(town, "prime")
+def test_prime_tells_what_is_known_and_to_be_done(own_town: Machine) -> None:
+    bd(own_town, "remember", "Walls before roofs", "--key", "order")
+    bd(own_town, "update", own_town.environment["WALLS"], "--claim")
+    told = bd(own_town, "prime")
     assert len(told.encode()) <= 1_800
     assert told.index("- order: Walls before roofs") < told.index("## Yours") < told.index("Walls\n")
-    assert town.environment["WALLS"][:9] in bd(town, "prime", "--after-compact")
-    assert town.run("prime", program="bd", folder=town.home).stdout == ""
+    assert own_town.environment["WALLS"][:9] in bd(own_town, "prime", "--after-compact")
+    assert own_town.run("prime", program="bd", folder=own_town.home).stdout == ""
 
 
 def test_a_question_to_a_human_is_answered(town: Machine) -> None:

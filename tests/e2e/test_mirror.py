@@ -71,7 +71,7 @@ class Project:
         raise AssertionError(f"it never came: {self.state()}\n" + "\n".join(self.town.log()[-5:]))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def project() -> Iterator[Project]:
     with machine() as town:
         yield Project(town)

@@ -29,11 +29,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_every_example_of_the_python_page_does_what_it_says(
-    town: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    own_town: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in town.environment.items():
+    for name, value in own_town.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(town.folder)
+    monkeypatch.chdir(own_town.folder)
     page = (DOCS / "python.md").read_text().replace("```python\n", "\n").replace("```\n", "\n")
     examples = doctest.DocTestParser().get_doctest(page, {}, "python.md", None, 0)
     outcome = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples)

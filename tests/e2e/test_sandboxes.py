@@ -58,7 +58,8 @@ def eventually(is_so: Callable[[], bool]) -> bool:
     return any(is_so() or tick.wait(LOOK_S) for _ in range(LOOKS))
 
 
-def test_an_agent_in_a_sandbox_finds_claims_and_finishes_work(town: Machine) -> None:
+def test_an_agent_in_a_sandbox_finds_claims_and_finishes_work(own_town: Machine) -> None:
+    town = own_town
     inside = Sandboxed(town, SANDBOXES["seccomp-socket"])
     refused = inside.run("ready")
     assert refused.returncode == 69
