@@ -6,7 +6,7 @@ import pytest
 
 from moot_protocol.event import Event
 from moot_protocol.kinds import ISSUE
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.engine import Desk, in_conflict
 from mootd.engine.editor import Editor
 
 
@@ -66,12 +66,7 @@ def test_clearing_writes_an_empty_value(desk: Desk) -> None:
 
 
 def test_a_register_is_written_over_every_sibling_it_has() -> None:
-    one, two = town_of("one", "two")
-    one.create("mt-1", "T")
-    exchange(one, two)
-    one.update("mt-1", title="A")
-    two.update("mt-1", title="B")
-    exchange(one, two)
+    one, _ = in_conflict()
     (event,) = edit(one, ("set", "title", "A"))
     assert len(event.skeleton.changes[0].over) == 2
     assert "_conflicts" not in one.show("mt-1")

@@ -1,6 +1,7 @@
 """Exchange through refs under faults: what others may put there, and a process that dies at any step."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -276,12 +277,19 @@ async def test_a_frame_whose_key_is_unknown_keeps_no_later_one_from_being_read(
         assert in_step(ada, bob)
 
 
-async def test_frames_that_cannot_be_opened_are_counted_once_however_many_rounds_read_them() -> None:
-    refs = MemoryRefs()
+@asynccontextmanager
+async def settled_over(refs: MemoryRefs) -> AsyncIterator[tuple[Peer, Peer]]:
+    """Two machines that have come into step over a remote."""
     async with peers(2) as (ada, bob):
         for peer in (ada, bob):
             peer.add(through_refs(refs))
         await settle(ada, bob)
+        yield ada, bob
+
+
+async def test_frames_that_cannot_be_opened_are_counted_once_however_many_rounds_read_them() -> None:
+    refs = MemoryRefs()
+    async with settled_over(refs) as (ada, bob):
         number, topic = bob.plane().number, ada.on_remote().topic
         frames = [seal(key * 32, topic, NONCE, b"message") for key in (b"k", b"k", b"l")]
         await MemoryRefRemote(refs).push(Ref(topic, ada.on_remote().sender, 1), frames)
@@ -293,10 +301,7 @@ async def test_frames_that_cannot_be_opened_are_counted_once_however_many_rounds
 
 async def test_a_ref_full_of_made_up_keys_leaves_room_to_tell_of_what_is_in_others() -> None:
     refs = MemoryRefs()
-    async with peers(2) as (ada, bob):
-        for peer in (ada, bob):
-            peer.add(through_refs(refs))
-        await settle(ada, bob)
+    async with settled_over(refs) as (ada, bob):
         topic, sender, remote = ada.on_remote().topic, ada.on_remote().sender, MemoryRefRemote(refs)
         made_up = [seal(number.to_bytes(32, "big"), topic, NONCE, b"") for number in range(2 * MOST_PROBLEMS)]
         await remote.push(Ref(topic, bytes(16), 1), made_up)

@@ -219,6 +219,17 @@ def town_of(*names: str) -> list[Desk]:
     return desks
 
 
+def in_conflict() -> list[Desk]:
+    """Two machines of a town that hold two titles, A and B, of one issue `mt-1`."""
+    one, two = town_of("one", "two")
+    one.create("mt-1", "T")
+    exchange(one, two)
+    one.update("mt-1", title="A")
+    two.update("mt-1", title="B")
+    exchange(one, two)
+    return [one, two]
+
+
 def imported(desk: Desk, *lines: dict[str, Any], project: str = "mt") -> None:
     """Import lines into a desk's ledger."""
     parsed = parse([json.dumps(line).encode() for line in lines], 1, FirstLines())

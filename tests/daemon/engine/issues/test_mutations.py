@@ -10,7 +10,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.request_base import Request
 from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
 from moot_protocol.transfer_requests import Export, Import
-from moot_testkit.engine import START_MS, Desk, exchange, town_of
+from moot_testkit.engine import START_MS, Desk, exchange, in_conflict, town_of
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.service.writes import carry_out
@@ -335,12 +335,7 @@ def test_fields_that_have_their_value_already_are_not_written_and_that_is_told(
 
 
 def test_who_says_again_one_of_several_values_in_conflict_settles_it_and_has_changed_something() -> None:
-    one, two = town_of("one", "two")
-    one.create("mt-1", "T")
-    exchange(one, two)
-    one.update("mt-1", title="A")
-    two.update("mt-1", title="B")
-    exchange(one, two)
+    one, _ = in_conflict()
     shown, before = one.show("mt-1"), one.log_length()
     again = one.do(Update(actor="a", id="mt-1", fields=IssueFields(title=shown["title"])))
     assert "_conflicts" in shown
