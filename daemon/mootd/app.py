@@ -244,6 +244,7 @@ class Daemon:
             machine = Machine(self._places, self._clock, entropy, stop)
             executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
             serving = stack.enter_context(self._serving(replica, machine, executor))
+            _log.info("daemon.starting", pid=pid)  # whose is what the log says from here on
             listener = activated(environment, pid) or stack.enter_context(listening(self._places.socket))
             console = _Console(serving.front, serving.gate, self._clock)
             server = ControlServer(serving.front, console, _Observer(), Settings(version=VERSION), serving.gate)
@@ -329,7 +330,7 @@ class Daemon:
         spools.start()
         following.start()
         trimmer.start()
-        scrub = Scrub(replica, commit, executor, _log.info)
+        scrub = Scrub(replica, commit, executor, _log.info, service.damages)
         return _Parts(service, hub, mirrors, spools, following, scrub, trimmer)
 
     def _worker(self, row: "RemoteRow", hub: "Hub") -> "Worker":

@@ -1,4 +1,4 @@
-"""Checking everything: hashes, links and signatures of the log, and every record against its events.
+"""Checking everything: hashes, links and signatures of the log, every record against its events, and digests.
 
 Invariant: nothing is changed, and every byte of the log that acceptance rests on has been recomputed from. LMDB has no
 checksums of its own, so this is what finds a flipped bit.
@@ -16,6 +16,7 @@ from moot_protocol.errors import MootError
 from moot_protocol.ids import key_text
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, decode_aside
+from mootd.engine.digest_check import wrong_digests
 from mootd.engine.entities import Entities
 from mootd.engine.log import FeedRow, StoredBatch, damaged, decode_plane, unpack_batch
 from mootd.engine.record import Merge, Record, decode_record, is_write
@@ -28,7 +29,8 @@ STRETCH: Final = 200
 INDEX_STRETCH: Final = 2000
 """Keys of INDEX checked for one answer."""
 _LOG_HINT: Final = "restore the data from a backup, or from another machine: see docs/security.md"
-_VIEW_HINT: Final = "run `moot rebuild`"
+VIEW_HINT: Final = "run `moot rebuild`"
+"""What to do where only views are damaged."""
 
 
 class Problem(NamedTuple):
@@ -37,6 +39,11 @@ class Problem(NamedTuple):
     where: str
     problem: str
     hint: str
+
+    @property
+    def is_of_views(self) -> bool:
+        """Whether the log is sound there, and views made anew from it are too."""
+        return self.hint == VIEW_HINT
 
 
 class Stretch(NamedTuple):
@@ -61,7 +68,7 @@ class Checker:
         self._feeds = feeds
         self._aside = AsideReader(entities.reader)
         planes = entities.reader.scan(Table.META, layout.PLANES, layout.after(layout.PLANES))
-        self._planes = {row.number: row.id for row in (decode_plane(value) for _, value in planes)}
+        self._planes = {row.number: row for row in (decode_plane(value) for _, value in planes)}
         self._rows = RowCheck(entities)
 
     # -- The log -------------------------------------------------------------------------------------------------
@@ -94,7 +101,7 @@ class Checker:
             return
         if (header.author, header.first) != (row.author, first):
             yield "its header is another batch's"
-        if header.plane != self._planes.get(row.plane):
+        if row.plane not in self._planes or header.plane != self._planes[row.plane].id:
             yield "it is of another plane"
         if not crypto.is_signed(header.author, batch.signature, crypto.BATCH_DOMAIN + batch.header_bytes):
             yield "its signature doesn't fit"
@@ -157,6 +164,12 @@ class Checker:
         """Look for keys of INDEX that stand for nothing, behind a key."""
         return self._check(self._entities.views.index, after, INDEX_STRETCH, self._index_problems)
 
+    def check_digests(self, after: bytes) -> Stretch:
+        """Compare every plane's digest with its records, all of them in one stretch; `after` is empty."""
+        wrong = wrong_digests(self._entities, list(self._planes.values()))
+        told = [Problem(f"plane {plane.name}", "its digest is not that of its records", VIEW_HINT) for plane in wrong]
+        return Stretch(after, 0, told)
+
     def _check(
         self, table: Table, after: bytes, most: int, problems_of: Callable[[bytes, bytes], Iterator[Problem]]
     ) -> Stretch:
@@ -175,27 +188,27 @@ class Checker:
         except (msgspec.DecodeError, ValueError):
             problem = "the record that it leads to can't be read"
         if problem:
-            yield Problem(f"key {key.hex()} of the index", problem, _VIEW_HINT)
+            yield Problem(f"key {key.hex()} of the index", problem, VIEW_HINT)
 
     def _record_problems(self, key: bytes, value: bytes) -> Iterator[Problem]:
         try:
             record = decode_record(value)
         except (msgspec.DecodeError, ValueError):  # ValueError: text that is not UTF-8
-            yield Problem(f"entity {int.from_bytes(key, 'big')}", "its record can't be read", _VIEW_HINT)
+            yield Problem(f"entity {int.from_bytes(key, 'big')}", "its record can't be read", VIEW_HINT)
             return
         where = f"{record.kind} {record.entity}"
         name = layout.id_key(record.plane, record.kind, record.entity)
         if self._entities.reader.get(self._entities.views.ids, name) != key:
-            yield Problem(where, "its record stands in another's place", _VIEW_HINT)
+            yield Problem(where, "its record stands in another's place", VIEW_HINT)
         try:
             fresh = self._replay(record)
         except MootError as error:
             yield Problem(where, error.message, _LOG_HINT)
             return
         if self._content(fresh) != self._content(record):
-            yield Problem(where, "its record is not what its events make", _VIEW_HINT)
+            yield Problem(where, "its record is not what its events make", VIEW_HINT)
         elif problem := self._rows.problem(int.from_bytes(key, "big"), record):
-            yield Problem(where, problem, _VIEW_HINT)
+            yield Problem(where, problem, VIEW_HINT)
 
     def _content(self, record: Record) -> Any:
         """All of a record that means something, in an order that does not depend on how it came to be."""

@@ -4,18 +4,16 @@ import os
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from moot_protocol import ids
 from moot_protocol.access_requests import CheckAccess, ShowAccess, ValidateAccess
 from moot_protocol.checks import checked
-from moot_protocol.errors import RefusedError
 from moot_protocol.limits import MIB
 from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.request_base import Request
 from mootd.engine import layout
-from mootd.engine.entities import Entities
-from mootd.engine.fsck import Checker, Problem, Stretch
+from mootd.engine.checking import check_stretch
 from mootd.engine.home import is_copied
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
@@ -40,24 +38,6 @@ _WITHOUT: Final = {
     REPLICA_KEY: "without one, `moot export` what is here, move the data folder away, and join anew: `moot join`",
 }
 """Key → what helps where no backup has it."""
-_LOG: Final = "log:"
-
-
-class _Phase(NamedTuple):
-    """A part of a check."""
-
-    check: Callable[[Checker, bytes], Stretch] | None
-    """What checks a stretch of it; None for the log, whose events are counted too."""
-    next: str
-    """The part that follows, or empty."""
-
-
-_PHASES: Final = {
-    _LOG: _Phase(None, "aside:"),
-    "aside:": _Phase(Checker.check_aside, "views:"),
-    "views:": _Phase(Checker.check_records, "index:"),
-    "index:": _Phase(Checker.check_index, ""),
-}
 
 
 def _ping(machine: Machine, replica: Replica, request: Ping) -> dict[str, Any]:
@@ -313,38 +293,14 @@ def _is_private(folder: Path) -> tuple[bool, str, str]:
 def _fsck(machine: Machine, replica: Replica, request: Fsck) -> dict[str, Any]:
     del machine
     with replica.read() as reader:
-        entities = Entities(
-            reader, replica.views_of(reader), lambda feed: replica.feeds[feed].author, replica.feed_number
-        )
-        checker = Checker(entities, dict(replica.feeds))
-        views = entities.views
-        total = sum(map(reader.count, (Table.BATCHES, Table.ASIDE, views.records, views.index)))
-        return _stretch(checker, request.cursor, total, replica)
-
-
-def _stretch(checker: Checker, cursor: str, total: int, replica: Replica) -> dict[str, Any]:
-    try:
-        phase, done, events, key = cursor.split(" ") if cursor else [_LOG, "0", "0", ""]
-        checked, seen, after = int(done), int(events), bytes.fromhex(key)
-        following = _PHASES[phase]
-    except (ValueError, KeyError) as error:
-        raise RefusedError("this is no cursor of a check", hint="begin without one") from error
-    found: list[Problem]
-    if following.check is None:
-        after, count, more, found = checker.check_batches(after)
-        seen += more
-        if not after:
-            found += [problem for number in replica.feeds for problem in checker.check_head(number)]
-    else:
-        after, count, found = following.check(checker, after)
-    checked += count
-    finished = not (after or following.next)
+        found = check_stretch(replica, reader, request.cursor)
+        batches = reader.count(Table.BATCHES)
     return {
-        "done": finished,
-        "cursor": f"{phase if after else following.next} {checked} {seen} {after.hex()}",
-        "progress": [checked, max(total, checked)],
-        "problems": [problem._asdict() for problem in found],
-        **({"batches": replica.store_count(Table.BATCHES), "events": seen} if finished else {}),
+        "done": found.done,
+        "cursor": found.cursor,
+        "progress": [found.checked, found.total],
+        "problems": [problem._asdict() for problem in found.problems],
+        **({"batches": batches, "events": found.events} if found.done else {}),
     }
 
 

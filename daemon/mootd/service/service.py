@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
@@ -17,7 +18,7 @@ from moot_protocol.access_requests import ImportAccess
 from moot_protocol.checks import checked
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CheckRemote, Sync
-from moot_protocol.machine_requests import Doctor, Events, Fsck, Status
+from moot_protocol.machine_requests import Doctor, Events, Fsck, Rebuild, Status
 from moot_protocol.membership_requests import Recover
 from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.request_base import Mutation, Request
@@ -36,6 +37,7 @@ from mootd.service.access_reads import import_access
 from mootd.service.access_tokens import TOKEN_WRITES, change_tokens
 from mootd.service.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
 from mootd.service.commits import Commits
+from mootd.service.damage import Damages
 from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
 from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
 from mootd.service.founding import found
@@ -44,7 +46,6 @@ from mootd.service.machine import MACHINE
 from mootd.service.membership_writes import MEMBERSHIP_WRITES, NEW_IDENTITY, SECRET
 from mootd.service.own_machine import Machine
 from mootd.service.reads import READS
-from mootd.service.scrub import scrub_alarms
 from mootd.service.snapshot import Snapshot
 from mootd.service.trials import tried
 from mootd.service.upkeep import UPKEEP, Upkeep
@@ -98,7 +99,8 @@ class Service:
         self._executor = executor
         self._hub = hub
         self._mirrors = mirrors
-        self._upkeep = Upkeep(replica.wall)
+        self.damages = Damages(replica, self._keep_damage)
+        self._upkeep = Upkeep(self.damages)
         self.commits = Commits()
         self._imports: OrderedDict[str, FirstLines] = OrderedDict()
         self._imports_lock = threading.Lock()
@@ -120,7 +122,7 @@ class Service:
         write = self._write_of(request, key)
         if write is not None:
             answer: Any = wait(self._writer.submit(write.work, bulk=write.bulk, atomic=write.atomic))
-            self._follow_up(request)
+            self._follow_up(request, answer)
         elif isinstance(request, Events) and request.wait_ms:
             answer = self._wait_for_events(request)
         elif isinstance(request, Sync | CheckRemote):
@@ -174,7 +176,7 @@ class Service:
             answer = await self._writer.submit_async(
                 write.work, loop, bulk=write.bulk, atomic=write.atomic, deadline_ms=until
             )
-            self._follow_up(request)
+            self._follow_up(request, answer)
             return answer
         if isinstance(request, Events) and request.wait_ms:
             return await self._await_events(request)
@@ -193,10 +195,12 @@ class Service:
             await self.commits.until_after(seen, end)
 
     # -- Both ----------------------------------------------------------------------------------------------------
-    def _follow_up(self, request: Request[Any]) -> None:
+    def _follow_up(self, request: Request[Any], answer: Any) -> None:
+        if isinstance(request, Rebuild):
+            self._upkeep.rebuilt(answer)
         if type(request) in AFTERWARDS and not getattr(request, "dry_run", False):
             entry = entry_of(request, EVENT_TYPES[type(request)])
-            self._writer.submit(lambda unit: note(unit, entry)).add_done_callback(_warn_of)
+            self._writer.submit(lambda unit: note(unit, entry)).add_done_callback(partial(_warn_of, "audit.failed"))
         self._hurry_after(request)
 
     def _hurry_after(self, request: Request[Any]) -> None:
@@ -207,6 +211,13 @@ class Service:
             self._hub.renew()
         if type(request) in _EXCHANGE:
             self._hub.hurry()
+
+    def _keep_damage(self, work: Callable[[Unit], None]) -> None:
+        """Write what is known of damage; nobody waits for it, and a store that refuses is told of all the same."""
+        try:
+            self._writer.submit(work).add_done_callback(partial(_warn_of, "damage.not_kept"))
+        except RefusedError as error:
+            structlog.get_logger().warning("damage.not_kept", error=str(error))
 
     def _running_hub(self) -> Hub:
         if self._hub is None:
@@ -251,18 +262,12 @@ class Service:
 
     def _later_alarms(self, reader: Reader) -> Iterator[dict[str, Any]]:
         yield from lease_alarms(Snapshot(self._replica, reader, self._replica.wall.now_ms()))
-        yield from self._damage_alarms(reader)
+        yield from self.damages.alarms()
 
     def _doctor(self, request: Doctor) -> list[dict[str, Any]]:
         checks: list[dict[str, Any]] = MACHINE[Doctor](self._machine, self._replica, request)
-        with self._replica.read() as reader:
-            damages = list(self._damage_alarms(reader))
-        told = "; ".join(each["message"] for each in damages)
-        return [*checks, checked("nothing is known to be damaged", not damages, told, "run `moot fsck`")]
-
-    def _damage_alarms(self, reader: Reader) -> Iterator[dict[str, Any]]:
-        yield from scrub_alarms(reader)
-        yield from self._upkeep.alarms()
+        told = "; ".join(alarm["message"] for alarm in self.damages.alarms())
+        return [*checks, checked("nothing is known to be damaged", not told, told, "run `moot fsck`")]
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:
         """What a request does to the log, its record in the audit stream included, or None if it only reads."""
@@ -327,11 +332,11 @@ class Service:
             return seen
 
 
-def _warn_of(future: "Future[bool]") -> None:
-    """Tell the log of a record that could not be written."""
+def _warn_of(event: str, future: "Future[Any]") -> None:
+    """Tell the log of something that could not be written."""
     error = future.exception()
     if error is not None:
-        structlog.get_logger().warning("audit.failed", error=str(error))
+        structlog.get_logger().warning(event, error=str(error))
 
 
 async def _asked_of(hub: Hub, request: Sync | CheckRemote) -> Any:

@@ -118,9 +118,12 @@ def test_a_record_that_its_events_do_not_make_can_be_rebuilt() -> None:
     record = decode_record(rows(member.replica, Table.RECORDS_0)[key])
     record.groups = record.groups[1:]
     put(member.store, Table.RECORDS_0, key, encode_record(record))
-    (found,) = fsck_problems(member)
-    assert found.where == "issue mt-1"
+    found, digest = fsck_problems(member)
+    assert (found.where, digest.where) == ("issue mt-1", "plane ledger")
+    assert found.is_of_views
+    assert digest.is_of_views
     assert "rebuild" in found.hint
+    assert rebuilt(member) == []
 
 
 def test_a_record_that_another_name_leads_to_is_found() -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from moot_protocol.lease_requests import Leases, PromoteTown
@@ -15,7 +16,8 @@ from mootd.engine import fsck, layout
 from mootd.engine.leases import fenced, view_in
 from mootd.engine.unit import Unit
 from mootd.service import scrub
-from mootd.service.scrub import EVERY_MS, FIRST_MS, PAUSE_MS, Scrub, last_scrub, scrub_alarms
+from mootd.service.damage import Damages, Finding
+from mootd.service.scrub import EVERY_MS, FIRST_MS, PAUSE_MS, Scrub, Scrubbed, last_scrub
 from mootd.store.port import Table
 
 R = TypeVar("R")
@@ -27,7 +29,8 @@ class Scrubber:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.told: list[str] = []
-        self.scrub = Scrub(desk.replica, self._commit, ThreadPoolExecutor(1), self._note)
+        self.damages = Damages(desk.replica, self._commit)
+        self.scrub = Scrub(desk.replica, self._commit, ThreadPoolExecutor(1), self._note, self.damages)
 
     def _note(self, event: str, /, **_: object) -> None:
         self.told.append(event)
@@ -47,9 +50,8 @@ class Scrubber:
         with self.desk.replica.read() as reader:
             return last_scrub(reader)
 
-    def alarms(self) -> int:
-        with self.desk.replica.read() as reader:
-            return len(list(scrub_alarms(reader)))
+    def alarms(self) -> list[str]:
+        return [alarm["message"] for alarm in self.damages.alarms()]
 
 
 @pytest.fixture(autouse=True)
@@ -90,14 +92,16 @@ def test_a_flipped_bit_is_found_and_told_in_an_alarm(desk: Desk) -> None:
     assert found is not None
     assert found.problems
     assert found.told[0][1]
-    assert one.alarms() == 1
+    (told,) = one.alarms()
+    assert told.startswith(f"the scrub found {found.problems} problem")
+    assert told.endswith(f"the first: {': '.join(found.told[0])}")
     assert "scrub.problem" in one.told
 
 
 def test_a_digest_that_is_not_that_of_the_records_is_found(desk: Desk) -> None:
     one = Scrubber(desk)
     one.finish()
-    assert one.alarms() == 0
+    assert one.alarms() == []
     desk.clock.advance(EVERY_MS)
     operational = desk.replica.plane_named("operational").number
     desk.put(Table.META, layout.digest_key(desk.replica.generation, operational), bytes(31) + b"\1")
@@ -107,11 +111,63 @@ def test_a_digest_that_is_not_that_of_the_records_is_found(desk: Desk) -> None:
     assert [problem for _, problem in found.told] == ["its digest is not that of its records"]
 
 
+def test_what_stands_aside_and_in_lists_is_looked_at_too(desk: Desk) -> None:
+    key, value = next(reversed(desk.rows(Table.INDEX_0).items()))
+    desk.put(Table.INDEX_0, key + b"\1", value)
+    desk.put(Table.ASIDE, layout.aside_key(1, 1, bytes(32)), b"nothing")
+    one = Scrubber(desk)
+    one.finish()
+    found = one.found()
+    assert found is not None
+    assert {where.split(" ")[0] for where, _ in found.told} == {"batch", "key"}
+
+
+def test_damage_that_it_can_not_get_past_is_told_of(desk: Desk) -> None:
+    key, value = next(reversed(desk.rows(Table.BATCHES).items()))
+    desk.put(Table.BATCHES, key, value[:5])
+    one = Scrubber(desk)
+    one.finish()
+    (told,) = one.alarms()
+    assert told.startswith("the scrub found at least 1 problem in the store")
+    assert told.endswith("the log is damaged: a batch can't be read")
+    assert one.told[-1] == "scrub.problem"
+
+
+def test_the_next_that_finds_nothing_ends_the_alarm(desk: Desk) -> None:
+    key, value = next(reversed(desk.rows(Table.EVENTS).items()))
+    desk.put(Table.EVENTS, key, value[:-1] + bytes([value[-1] ^ 1]))
+    one = Scrubber(desk)
+    one.finish()
+    desk.put(Table.EVENTS, key, value)
+    desk.clock.advance(EVERY_MS)
+    one.finish()
+    assert one.alarms() == []
+
+
+def test_what_was_found_while_it_was_under_way_it_does_not_end(desk: Desk) -> None:
+    one = Scrubber(desk)
+    one.scrub.step()
+    desk.clock.advance(1)
+    one.damages.found(Finding("`moot fsck`", 1, "somewhere: something", is_all=True))
+    one.finish()
+    assert len(one.alarms()) == 1
+
+
+def test_what_only_its_own_note_tells_is_told_too_until_it_is_gone(desk: Desk) -> None:
+    note = Scrubbed(1, 7, 2, [["somewhere", "something"]])
+    desk.put(Table.META, layout.SCRUB, msgspec.msgpack.encode(note))
+    one = Scrubber(desk)
+    assert one.alarms()[0].endswith("the first: somewhere: something")
+    desk.clock.advance(1)
+    one.damages.sound_since(one.damages.now_ms())
+    assert Scrubber(desk).alarms() == []
+
+
 def test_what_is_written_meanwhile_is_never_taken_for_damage(desk: Desk) -> None:
     one, written = Scrubber(desk), 0
     while one.scrub.step() != FIRST_MS:
         under_way = one.scrub._pass
-        if under_way is not None and not under_way.is_log:
+        if under_way is not None and under_way.cursor.startswith("views:"):
             written += 1
             desk.update("mt-0", title=f"edit {written}")
     assert written > 3

@@ -1,10 +1,12 @@
 """What a check or a rebuild found damaged stands as an alarm until a later check of the whole finds nothing."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NoReturn
 
 import pytest
 
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.machine_requests import Doctor, Fsck, Rebuild, Status
 from moot_protocol.requests import Create, IssueFields
 from moot_protocol.times import format_ms
@@ -72,6 +74,24 @@ def refuse_to_rebuild(api: Api) -> None:
     assert caught.value.code is Code.STORE_DAMAGED
 
 
+def restarted(api: Api) -> Api:
+    """The daemon, started anew."""
+    api.member.restart()
+    return Api(api.member)
+
+
+def rebuild_all(api: Api) -> None:
+    """Rebuild to the end."""
+    answer = api.call(Rebuild())
+    while not answer["done"]:
+        answer = api.call(Rebuild(cursor=answer["cursor"]))
+
+
+def refuse(*_: object, **__: object) -> NoReturn:
+    """A store that takes no write."""
+    raise RefusedError("the disk is full", code=Code.STORE_FULL)
+
+
 # -- What sets it ------------------------------------------------------------------------------------------------
 def test_of_a_sound_store_nothing_is_said_before_a_check_and_after(api: Api) -> None:
     for _ in range(2):
@@ -136,6 +156,25 @@ def test_a_rebuild_that_is_refused_for_its_cursor_is_no_damage(api: Api) -> None
     assert alarms(api) == []
 
 
+@pytest.mark.parametrize("find", [run, refuse_to_rebuild])
+def test_after_a_restart_it_is_told_just_so(api: Api, find: Callable[[Api], object]) -> None:
+    damage(api)
+    find(api)
+    (told,) = alarms(api)
+    assert alarms(restarted(api)) == [told]
+
+
+@pytest.mark.parametrize("place", ["member.commit", "_service._writer.submit"])
+def test_what_a_store_that_takes_no_write_can_not_keep_is_told_until_a_restart(
+    api: Api, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    damage(api)
+    *owners, name = place.split(".")
+    monkeypatch.setattr(reduce(getattr, owners, api), name, refuse)
+    run(api)
+    assert len(alarms(api)) == 1
+
+
 # -- What clears it ----------------------------------------------------------------------------------------------
 def test_it_stands_until_a_later_check_has_found_nothing_to_its_end(api: Api) -> None:
     sound = damage(api)
@@ -154,6 +193,39 @@ def test_a_check_clears_what_a_rebuild_found(api: Api) -> None:
     refuse_to_rebuild(api)
     put(api, Table.EVENTS, sound)
     run(api)
+    assert alarms(api) == []
+
+
+def test_after_it_was_cleared_a_restart_brings_nothing_back(api: Api) -> None:
+    sound = damage(api)
+    run(api)
+    put(api, Table.EVENTS, sound)
+    run(api)
+    assert alarms(restarted(api)) == []
+
+
+def test_a_rebuild_clears_what_was_found_of_views_alone(api: Api) -> None:
+    damage(api, layout.Views(api.member.replica.generation).records)
+    run(api)
+    assert len(alarms(api)) == 1
+    rebuild_all(api)
+    assert alarms(api) == alarms(restarted(api)) == []
+
+
+def test_a_rebuild_clears_nothing_where_the_log_is_damaged_too(api: Api) -> None:
+    damage(api, layout.Views(api.member.replica.generation).records)
+    key, value = last_row(api, Table.BATCHES)
+    put(api, Table.BATCHES, (key, value[:20] + bytes([value[20] ^ 1]) + value[21:]))
+    run(api)
+    rebuild_all(api)
+    assert len(alarms(api)) == 1
+
+
+def test_a_rebuild_that_gets_through_clears_what_one_before_stumbled_on(api: Api) -> None:
+    sound = damage(api)
+    refuse_to_rebuild(api)
+    put(api, Table.EVENTS, sound)
+    rebuild_all(api)
     assert alarms(api) == []
 
 

@@ -22,9 +22,9 @@ from moot_testkit.naive_acceptance import NaiveAcceptance
 from moot_testkit.town import Member
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
+from mootd.engine.checking import check_stretch
 from mootd.engine.cut import CutReport, cut_reports
-from mootd.engine.entities import Entities
-from mootd.engine.fsck import Checker, Problem
+from mootd.engine.fsck import Problem
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import LogReader
 from mootd.engine.log_snapshot import LogSnapshot
@@ -251,27 +251,14 @@ def _check_cycles(snapshot: Snapshot, issues: dict[str, Issue]) -> None:
 # -- The store by itself -----------------------------------------------------------------------------------------
 def fsck_problems(member: Member) -> list[Problem]:
     """Everything that a check of a member's store finds."""
-    replica = member.replica
-    with replica.read() as reader:
-        entities = Entities(
-            reader, replica.views_of(reader), lambda feed: replica.feeds[feed].author, replica.feed_number
-        )
-        checker = Checker(entities, dict(replica.feeds))
-        found: list[Problem] = []
-        after, going = b"", True
-        while going:
-            after, _, _, problems = checker.check_batches(after)
-            found += problems
-            going = bool(after)
-        for number in replica.feeds:
-            found += checker.check_head(number)
-        for check_some in (checker.check_aside, checker.check_records, checker.check_index):
-            after, going = b"", True
-            while going:
-                after, _, problems = check_some(after)
-                found += problems
-                going = bool(after)
-        return found
+    found: list[Problem] = []
+    cursor, done = "", False
+    with member.replica.read() as reader:
+        while not done:
+            stretch = check_stretch(member.replica, reader, cursor)
+            cursor, done = stretch.cursor, stretch.done
+            found += stretch.problems
+    return found
 
 
 def check_fsck(member: Member) -> None:

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any, TypeVar, cast
 
 from moot_protocol.batch import Batch, decode_batch
@@ -135,11 +135,15 @@ class _Writer:
 
     def __init__(self, member: Member) -> None:
         self._member = member
+        self._working: set[int] = set()
+        self._next: list[Callable[[], object]] = []
 
     def submit(self, job: Callable[[Unit], R], *, bulk: bool = False, atomic: bool = False) -> "Future[R]":
-        """Carry out a job in a transaction of its own."""
-        del bulk
+        """Carry out a job in a transaction of its own; one that a job submits, after that."""
         future: Future[R] = Future()
+        if get_ident() in self._working:
+            self._next.append(lambda: self.submit(job, bulk=bulk, atomic=atomic))
+            return future
 
         def work(unit: Unit) -> R:
             if not atomic:
@@ -147,10 +151,15 @@ class _Writer:
             with unit.savepoint():
                 return job(unit)
 
+        self._working.add(get_ident())
         try:
             future.set_result(self._member.commit(work))
         except Exception as error:
             future.set_exception(error)
+        finally:
+            self._working.discard(get_ident())
+        while self._next:
+            self._next.pop(0)()
         return future
 
 
