@@ -15,6 +15,7 @@ from moot_protocol.genesis import Genesis, decode_genesis
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import GENESIS, Role
 from moot_protocol.towns import FOUNDER_DEPTH, TownReason
+from mootd.engine import layout
 from mootd.engine.charters import charters_of, towns_of
 from mootd.engine.epochs import begin_epoch, may_begin
 from mootd.engine.log import PlaneRow
@@ -26,6 +27,7 @@ from mootd.engine.rotating import NewKey, change_replica, new_key, open_as
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.towns import keep_name, name_of
 from mootd.engine.unit import Unit
+from mootd.store.port import Table
 
 RECOVERY: Final = "recovery"
 """What the recovery key's charter calls itself."""
@@ -91,7 +93,8 @@ def _successor(unit: Unit, plane: PlaneRow, founder: bytes) -> _Successor:
     """Who takes the founder's place: another town that acts here under its own key, or this one under new keys.
 
     New ones where this machine works for the founder, or for whom the recovery key has put in its place before: what
-    it has may be what was stolen.
+    it has may be what was stolen. On a copy of another machine the town's key so far stays that one's, and only the new
+    one is its own.
     """
     own = unit.replica.own_towns()
     standing = towns_of(unit, plane).get(plane.town)
@@ -101,9 +104,16 @@ def _successor(unit: Unit, plane: PlaneRow, founder: bytes) -> _Successor:
     if not unit.replica.keys.has(TOWN_KEY):
         unit.replica.keys.create(TOWN_KEY)
     town = unit.replica.signer(TOWN_KEY)
-    if town.public in towns_of(unit, plane):
+    if town.public in towns_of(unit, plane) or town.public not in unit.replica.own_towns():
+        _keep_disowned(unit)
         town = new_key(unit, TOWN_KEY).signer
     return _Successor(town, new_key(unit, REPLICA_KEY))
+
+
+def _keep_disowned(unit: Unit) -> None:
+    """Note which keys of the town's are another machine's: from now on those are no longer all that are here."""
+    if unit.replica.disowned:
+        unit.transaction.put(Table.META, layout.DISOWNED, bytes([unit.replica.disowned]))
 
 
 def genesis_of(unit: Unit, plane: PlaneRow) -> Genesis | None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from mootd.engine.log import FeedRow
 from mootd.engine.receive import release_parked
-from mootd.engine.state import REPLICA_KEY, State
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
 from mootd.engine.unit import Unit
 
 
@@ -34,7 +34,8 @@ class Replica(State):
             self.planes[row.number] = row
         self.planes.update(unit.changed_planes)
         self.keys.update(unit.new_keys)
-        self.is_disowned = self.is_disowned or unit.is_disowned
+        if unit.is_disowned:
+            self.disowned = self.keys.latest(TOWN_KEY)
         self.is_moved = self.is_moved and REPLICA_KEY not in unit.new_keys  # nobody else writes under a new one
         is_same_feeds = all(_is_further(self.feeds.get(number), row) for number, row in unit.feeds.items())
         self.feeds.update(unit.feeds)

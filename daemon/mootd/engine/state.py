@@ -14,10 +14,11 @@ from moot_protocol.genesis import PlaneKind
 from moot_protocol.levels import Readings
 from moot_protocol.towns import Towns
 from mootd.engine import layout
-from mootd.engine.keyring import Keyring
+from mootd.engine.keyring import Keyring, stored_name
 from mootd.engine.known_rows import KnownRows
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, PlaneRow, decode_feed, decode_plane, decode_project
+from mootd.engine.restored import Restored
 from mootd.ports import Clock, Entropy, KeyStore
 from mootd.store.port import Reader, ReadTransaction, Store, Table
 
@@ -63,8 +64,10 @@ class State:
         self.clock = HybridClock()
         self.message_counters: dict[int, Iterator[int]] = {}
         """plane → reserved numbers for what this replica says of itself: one sequence, whichever remote hears it."""
-        self.is_disowned = False
-        """Whether the town's key, though it is here, is another machine's to use: this one began as a copy of that."""
+        self.disowned = 0
+        """How many of the town's keys, though they are here, are another machine's to use: it is a copy of that one.
+
+        They are the first; a later one was made here, by a recovery."""
         self.is_moved = False
         """Whether this start found the data directory in another place, without taking it for a copy."""
         self.tended: dict[int, object] = {}
@@ -81,6 +84,8 @@ class State:
         """(plane, author) → the towns and signers that its first events name (`concern.py`). A cache too."""
         self.town_names: dict[int, tuple[object, dict[bytes, str]]] = {}
         """plane → the state of its charters when they were last read for names, and the names. A cache too."""
+        self.restored = Restored()
+        """What was found of whether feeds' lost events are there again. A cache too."""
         self.rows: KnownRows[Any] = KnownRows()
         """What lists showed lately."""
         self._signers: dict[str, Signer] = {}
@@ -98,9 +103,10 @@ class State:
             self.arrival = int.from_bytes(meta.get(layout.ARRIVAL, b"\1"), "big")
             self.cuts = int.from_bytes(meta.get(layout.CUTS, b""), "big")
             self.clock = HybridClock(int.from_bytes(meta.get(layout.CLOCK, b""), "big"))
-            self.is_disowned = txn.get(Table.META, layout.DISOWNED) is not None
             numbers = txn.scan(Table.META, layout.KEY_NUMBERS, layout.after(layout.KEY_NUMBERS))
             self.keys.update({key[len(layout.KEY_NUMBERS) :].decode(): value[0] for key, value in numbers})
+            disowned = txn.get(Table.META, layout.DISOWNED)  # empty until a key has been made behind them
+            self.disowned = 0 if disowned is None else disowned[0] if disowned else self.keys.latest(TOWN_KEY)
             for key, value in txn.scan(Table.META, layout.PLANES, layout.after(layout.PLANES)):
                 self.planes[int.from_bytes(key[len(layout.PLANES) :], "big")] = decode_plane(value)
             for key, value in txn.scan(Table.META, layout.FEEDS, layout.after(layout.FEEDS)):
@@ -125,11 +131,6 @@ class State:
     def feed_number(self, plane: int, author: bytes) -> int | None:
         """The number of an author's feed, or None."""
         return self.feed_numbers.get((plane, author))
-
-    def store_count(self, table: Table) -> int:
-        """How many keys a table has now."""
-        with self.store.read() as reader:
-            return reader.count(table)
 
     def read(self) -> ReadTransaction:
         """A snapshot of the store."""
@@ -196,11 +197,15 @@ class State:
                 return self.signer(each)
         raise RefusedError("the private key of an author isn't on this machine", code=Code.NOT_FOUND)
 
+    @property
+    def is_disowned(self) -> bool:
+        """Whether keys of the town's that are here are another machine's to use."""
+        return self.disowned > 0
+
     def own_towns(self) -> frozenset[bytes]:
-        """The keys that this machine's own town has, or ever had; none where another machine keeps the town's key."""
-        if self.is_disowned:
-            return frozenset()
-        return frozenset(self.signer(each).public for each in self.keys.stored(TOWN_KEY))
+        """The keys that this machine's own town has, or ever had; none of those that another machine keeps."""
+        others = {stored_name(TOWN_KEY, number) for number in range(1, self.disowned + 1)}
+        return frozenset(self.signer(each).public for each in self.keys.stored(TOWN_KEY) if each not in others)
 
     @property
     def id(self) -> bytes:

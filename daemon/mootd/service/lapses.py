@@ -3,10 +3,11 @@
 Where a pin falls inside a batch, what the rest of the batch is about is named too: it was made anew as well.
 
 Invariant: what is told follows from reports of cuts and from where feeds stand now. So it goes away by itself once what
-lapsed is restored, and nothing has to be confirmed.
+lapsed counts again, or all of it was written anew by another key (`moot salvage`), and nothing has to be confirmed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.acceptance import Reason
@@ -93,15 +94,17 @@ def _lapses(replica: Replica, reader: Reader) -> Iterator[_Lapse]:
     for report in cut_reports(reader):
         by_feed.setdefault((report.plane, report.author), []).append(report)
     for place, reports in by_feed.items():
-        row = replica.feeds.get(replica.feed_numbers.get(place, 0))
+        number = replica.feed_numbers.get(place, 0)
+        row = replica.feeds.get(number)
         if row is not None and row.plane in replica.planes:
-            yield from _lapses_of(row, reports)
+            yield from _lapses_of(row, reports, partial(replica.restored.is_whole, reader, number))
 
 
-def _lapses_of(row: FeedRow, reports: list[CutReport]) -> Iterator[_Lapse]:
+def _lapses_of(row: FeedRow, reports: list[CutReport], is_restored: Callable[[int], bool]) -> Iterator[_Lapse]:
     gone = [report for report in reports if report.last > row.n]
-    if gone:
-        last = max(report.last for report in gone)
+    last = max((report.last for report in gone), default=0)
+    # Nobody writes a charter anew: another's words are that one's alone.
+    if gone and (row.kind == CHARTER or not is_restored(last)):
         yield _Lapse(row.plane, row.reason, last - row.n, _touched(gone))
     unsaid = [
         report for report in reports if report.last <= row.n and {kind for kind, _ in report.entities} <= _ONLY_ADMINS

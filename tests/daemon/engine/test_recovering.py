@@ -2,8 +2,9 @@
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
-from moot_testkit.carrying import log_of, plane_of
+from moot_testkit.carrying import founder, joined, log_of, plane_of
 from moot_testkit.federating import (
     bring,
     copy_of,
@@ -11,6 +12,7 @@ from moot_testkit.federating import (
     federation,
     feed,
     machine,
+    machine_ticket,
     meet,
     role,
     town_key,
@@ -21,10 +23,13 @@ from moot_testkit.feeds import seed
 from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine.inviting import invite_town
+from mootd.engine.membership import found_plane
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import receive
 from mootd.engine.recovering import Recovered, recover
 from mootd.engine.rotating import rotate_town
+from mootd.engine.salvaging import salvage
+from mootd.engine.towns import check_own
 
 PAPER = SeedSigner(seed("town 0 recovery"))
 """The recovery key of the town that founds every federation."""
@@ -148,3 +153,62 @@ def test_the_recovery_key_is_kept_nowhere() -> None:
     kept = [part for key in one.keys._keys.values() for part in (key.signing, key.exchange)]
     assert seed("town 0 recovery") not in kept
     assert refusal(lambda: one.replica.signer_of(PAPER.public)).code is Code.NOT_FOUND
+
+
+# -- On a copy ---------------------------------------------------------------------------------------------------
+def disowned(member: Member) -> Member:
+    """A copy of a machine that people have said is one: the town's key is its original's to use."""
+    made = copy_of(member)
+    made.commit(lambda unit: salvage(unit, is_copy=True))
+    return made
+
+
+def test_a_copy_of_the_founder_s_machine_invites_once_it_has_taken_the_founder_s_place() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    founder_key, made = town_key(one), disowned(one)
+    assert refusal(lambda: made.commit(lambda unit: check_own(unit, plane_of(made, plane)))).code is Code.DENIED
+    done = recovered(made, plane)
+    assert (done.removed, done.town) == ([founder_key], town_key(made))
+    assert done.epoch, "what is written from now on is closed to the machine that was replaced"
+    for _ in range(2):
+        machine(made, plane, two)
+        write(made, plane, "of the copy")
+        assert made.replica.own_towns() == {town_key(made)}
+        made.restart()
+    meet(plane, made, two)
+    assert role(two, plane, town_key(made)) == Role.ADMIN
+    assert one.id not in epochs(two, plane).live[-1].value.wraps
+
+
+def test_a_copy_leaves_its_original_s_key_to_it_on_planes_that_were_not_recovered() -> None:
+    _, (one, _) = federation(Role.WRITER)
+    other = SeedSigner(seed("other recovery")).public
+    number = one.commit(lambda unit: found_plane(unit, PlaneKind.LEDGER, "other", other))
+    made = disowned(one)
+    recovered(made, one.ledger.id)
+    made.restart()
+    assert made.replica.is_waiting(number)
+    assert refusal(lambda: made.commit(lambda unit: check_own(unit, unit.plane(number)))).code is Code.DENIED
+    one.commit(lambda unit: check_own(unit, unit.plane(number)))
+
+
+def test_a_copy_does_not_take_a_founder_s_place_with_its_original_s_key() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = founder("further")  # a town of its own, and a machine of the founder's
+    key = town_key(further)
+    joined(further, machine_ticket(one, plane).ticket)
+    meet(plane, one, two, further)
+    made = disowned(further)
+    assert recovered(made, plane).town != key
+    assert town_key(further) == key
+
+
+def test_a_copy_of_a_successor_is_again_one_that_may_not_invite() -> None:
+    plane, (one, _) = federation(Role.WRITER)
+    made = disowned(one)
+    recovered(made, plane)
+    again = disowned(made)
+    for _ in range(2):
+        assert again.replica.own_towns() == frozenset()
+        assert refusal(lambda: again.commit(lambda unit: check_own(unit, plane_of(again, plane)))).code is Code.DENIED
+        again.restart()

@@ -1,4 +1,4 @@
-"""What lapses is told until it is restored, with why, and what it touched."""
+"""What lapses is told until it counts again or is written anew, with why, and what it touched."""
 
 from functools import partial
 from typing import Any
@@ -8,10 +8,14 @@ import pytest
 from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import Role
 from moot_protocol.machine_requests import Status
+from moot_testkit.carrying import plane_of
 from moot_testkit.engine import Desk
+from moot_testkit.federating import bring, copy_of, federation, meet, write
 from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
-from moot_testkit.town import Api, make_town
+from moot_testkit.town import Api, Member, make_town
 from mootd.engine.membership import end_replica
+from mootd.engine.removing import retire
+from mootd.engine.salvaging import salvage
 from mootd.engine.unit import Unit
 from mootd.service.lapses import NAMED, lapse_alarms
 
@@ -142,3 +146,47 @@ def test_a_value_that_comes_back_by_it_is_touched(over: bool) -> None:
     desk = Desk().watch(town)
     desk.receive([*town.charter.batches, *one.batches, *two.batches, town.end(two.author, 1, two.batches[0].id)])
     assert messages(desk)[0].endswith("touched: mt-7")
+
+
+# -- What is written anew ----------------------------------------------------------------------------------------
+def told_of(member: Member) -> list[str]:
+    with member.replica.read() as reader:
+        return [alarm["message"] for alarm in lapse_alarms(member.replica, reader)]
+
+
+def test_it_ends_with_a_salvage_and_stays_away_once_the_old_key_is_retired_on_every_machine() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    clone = copy_of(one)
+    for title in ("mine", "mine too"):
+        write(one, plane, title)
+    meet(plane, one, two)
+    before = one.id
+    write(clone, plane, "the clone's")
+    bring(clone, one, plane)
+    bring(one, two, plane)
+    for member in (one, two):
+        assert "signed two histories" in told_of(member)[0]
+    one.commit(salvage)
+    assert told_of(one) == []
+    assert told_of(two) != []
+    bring(one, two, plane)
+    assert told_of(two) == []
+    one.commit(lambda unit: retire(unit, plane_of(one, plane), before))
+    bring(one, two, plane)
+    for member in (one, two):
+        assert told_of(member) == []
+        member.restart()
+        assert told_of(member) == []
+
+
+def test_it_stands_while_some_of_what_lapsed_is_written_anew_and_some_is_not() -> None:
+    founder, member = make_town(2)
+    for name in ("demo-1", "demo-2"):
+        member.commit(partial(Unit.append, plane=1, draft=note(entity=name)))
+    founder.take(*member.batches())
+    founder.commit(lambda unit: end_replica(unit, 1, member.id, 1))
+    founder.clock.advance(1)
+    founder.commit(lambda unit: unit.append(1, note(entity="demo-2")))
+    assert told_of(founder)[0].endswith("touched: demo-1, demo-2")
+    founder.commit(lambda unit: unit.append(1, note(entity="demo-1")))
+    assert told_of(founder) == []

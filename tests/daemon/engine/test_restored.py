@@ -1,0 +1,149 @@
+"""What a feed lost is there again once another feed says all of it, later and so that it counts."""
+
+import pytest
+
+from moot_protocol.batch import ZEROS
+from moot_protocol.clock import from_ms
+from moot_protocol.event import Draft, Write
+from moot_protocol.kinds import Role
+from moot_testkit.engine import Desk
+from moot_testkit.feeds import FeedWriter, Town, dot_of, note
+from mootd.engine.log import LogReader
+from mootd.store.port import Table
+
+
+class Loss:
+    """A desk that holds a replica's feed, and takes back what lies behind its certificate, or that too."""
+
+    def __init__(self, *drafts: Draft, to_n: int = 1) -> None:
+        self.town = Town()
+        self.desk = Desk().watch(self.town)
+        self.lost = self.town.replica("lost", Role.ADMIN)
+        for draft in drafts:
+            self.lost.write(draft)
+        self.desk.receive([*self.town.charter.batches, *self.lost.batches])
+        self.desk.receive([self.town.end(self.lost.author, to_n, self.lost.batches[0].id if to_n else ZEROS)])
+
+    def again(self, *drafts: Draft, role: Role = Role.ADMIN, name: str = "again") -> FeedWriter:
+        """Another replica that writes these, a moment later."""
+        feed = self.town.replica(name, role)
+        feed.hlc += from_ms(1000)
+        for draft in drafts:
+            feed.write(draft)
+        self.desk.receive([self.town.charter.batches[-1], *feed.batches])
+        return feed
+
+    def is_whole(self) -> bool:
+        """As it is found now."""
+        replica = self.desk.replica
+        number = replica.feed_numbers[1, self.lost.author]
+        with replica.read() as reader:
+            return replica.restored.is_whole(reader, number, self.lost.batches[-1].header.last)
+
+
+def labelled(entity: str = "mt-1") -> Draft:
+    """An event of another shape."""
+    return Draft("issue", entity, "alice", (Write("label/x", True),))
+
+
+def test_it_is_not_while_nobody_says_it() -> None:
+    assert not Loss(note()).is_whole()
+
+
+def test_it_is_once_another_feed_says_all_of_it_whatever_is_superseded() -> None:
+    loss = Loss(note(), note("second"), labelled())
+    first = loss.again(note(), labelled())
+    assert not loss.is_whole()
+    over = [dot_of(first.batches[1].events[0], first.author)]
+    loss.again(note("second", over=over), name="third")
+    assert loss.is_whole()
+
+
+def test_nobody_misses_a_certificate() -> None:
+    loss = Loss(note(), to_n=0)
+    loss.again(note())
+    assert loss.is_whole()
+
+
+def test_of_what_is_not_held_any_more_nobody_knows_whether_it_is() -> None:
+    loss = Loss(note(), note("second"))
+    loss.again(note(), note("second"))
+    key, *_ = loss.desk.rows(Table.ASIDE)
+    with loss.desk.replica.store.write() as writer:
+        writer.delete(Table.ASIDE, key)
+    assert not loss.is_whole()
+
+
+def test_each_event_stands_for_one_that_was_lost() -> None:
+    loss = Loss(note(), note())
+    loss.again(note())
+    assert not loss.is_whole()
+    loss.again(note(), name="third")
+    assert loss.is_whole()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [note("another"), note(entity="mt-9"), note()._replace(actor="eve"), labelled(), note(key="description")],
+    ids=["value", "entity", "actor", "keys", "key"],
+)
+def test_what_says_something_else_is_not_it(other: Draft) -> None:
+    loss = Loss(note())
+    loss.again(other)
+    assert not loss.is_whole()
+
+
+def test_what_was_said_before_is_not_it() -> None:
+    town, desk = Town(), Desk()
+    desk.watch(town)
+    before, lost = town.replica("before"), town.replica("lost")
+    before.write(note())
+    lost.write(note())
+    desk.receive([*town.charter.batches, *before.batches, *lost.batches])
+    desk.receive([town.end(lost.author, 1, lost.batches[0].id)])
+    with desk.replica.read() as reader:
+        assert not desk.replica.restored.is_whole(reader, desk.replica.feed_numbers[1, lost.author], 2)
+
+
+def test_what_its_author_s_role_does_not_allow_is_not_it() -> None:
+    rule = Draft("role", "a role", "ada", (Write("text", "be kind"),))
+    loss = Loss(rule)
+    loss.again(rule, role=Role.WRITER)
+    assert not loss.is_whole()
+    loss.again(rule, name="third")
+    assert loss.is_whole()
+
+
+def test_what_is_taken_back_in_its_turn_is_missing_again() -> None:
+    loss = Loss(note())
+    again = loss.again(note())
+    assert loss.is_whole()
+    loss.desk.receive([loss.town.end(again.author, 1, again.batches[0].id)])
+    assert not loss.is_whole()
+
+
+def test_a_further_look_reads_no_history_until_something_is_written_about_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loss = Loss(note(), labelled("mt-2"))
+    loss.again(note())
+    read: list[int] = []
+    history = LogReader.history
+
+    def counted(log: LogReader, head: int) -> object:
+        read.append(head)
+        return history(log, head)
+
+    monkeypatch.setattr(LogReader, "history", counted)
+    assert not loss.is_whole()
+    first = len(read)
+    assert first
+    loss.again(note(entity="mt-3"), name="elsewhere")
+    assert not loss.is_whole()
+    assert len(read) == first
+    loss.again(labelled("mt-2"), name="third")
+    assert loss.is_whole()
+    whole = len(read)
+    loss.again(labelled("mt-2"), name="fourth")
+    assert loss.is_whole()
+    assert len(read) == whole
