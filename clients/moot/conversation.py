@@ -274,9 +274,13 @@ class Conversation:
 
     def _gone(self) -> Failure:
         if not self.pid:
-            return Unheard("unreachable", "the daemon has gone away before it did anything", "see: moot daemon status")
-        hint = "what you asked for may be done or not: look before you change something again; see: moot daemon status"
-        return Failure("unreachable", "the daemon has gone away", hint)
+            return Unheard("unreachable", "the daemon has gone away before it did anything", "see: moot daemon logs")
+        from moot.fault import fault_of
+
+        fault, advice = fault_of(self.pid)
+        told = f"the daemon has gone away{f': {fault}' if fault else ''}"
+        hint = "what you asked for may be done or not: look before you change something again; "
+        return Failure("unreachable", told, hint + (advice or "see: moot daemon logs"))
 
 
 def _silent(channel: socket) -> Failure:

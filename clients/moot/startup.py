@@ -1,7 +1,6 @@
-"""Starting the daemon, and the `daemon` commands that must work while none runs."""
+"""Starting the daemon where none runs, one client at a time, and waiting for one that is just starting."""
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -11,8 +10,8 @@ from _socket import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
-from moot.conversation import Conversation, Failure, owner_of, try_connect, write_all
-from moot.facts import read_small
+from moot.conversation import Failure, try_connect
+from moot.fault import TAIL_BYTES, fault_in
 from moot.paths import is_socket_named, socket_path, state_folder
 from moot.tokens import VARIABLES
 
@@ -20,8 +19,6 @@ START_SECONDS = 10
 """How long a daemon may take until it can be connected to."""
 TURN_SECONDS = 15
 """How long another client's start is waited for: more than that takes, so that its end is seen."""
-STOP_SECONDS = 15
-"""How long one that was told to stop may take to be gone."""
 FIRST_WAIT, LONGEST_WAIT = 0.01, 0.2
 """Seconds between looks: the first, and the longest after doubling."""
 _ENDED_BY_OTHERS = (0, -signal.SIGKILL)
@@ -31,47 +28,6 @@ DAEMON_SAYS = "mootd: "
 """What the daemon begins a reason with; advice stands in the line below it."""
 LOG_BYTES = 4 * 1024 * 1024
 """Beyond that a starting daemon gets a new log; one earlier log is kept."""
-
-
-_OF_BD = {"daemons": "daemon"}
-"""Names of earlier releases of Beads, for which there was a daemon for each workspace."""
-LOG_LINES = 50
-"""Lines of the log that are shown unless more are asked for."""
-
-
-def daemon_command(program: str, arguments: list[str], words: list[str]) -> int | None:
-    """Carry out a `daemon` command as far as it is the client's; None if it is the daemon's.
-
-    Raises:
-        Failure: what went wrong.
-    """
-    as_json = "--json" in arguments
-    if {"-h", "--help"}.intersection(arguments):
-        return None
-    words = [_OF_BD.get(word, word) for word in words]
-    if words == ["daemon"]:  # of earlier releases of Beads
-        words += [flag.removeprefix("--") for flag in ("--start", "--stop") if flag in arguments]
-    match words:
-        case ["daemon", "run"]:
-            _run(arguments[arguments.index("run") + 1 :])
-        case ["daemon", "start"]:
-            return _start_command(as_json=as_json)
-        case ["daemon"] | ["daemon", "status" | "health" | "list"]:
-            if try_connect(socket_path()) is None:
-                os.environ["MOOT_NO_AUTOSTART"] = "1"  # who asks whether one runs starts none,
-                os.environ.pop("MOOT_SPOOL", None)  # and no snapshot knows
-        case ["daemon", "stop" | "killall"]:
-            is_told = "daemon" in arguments and "stop" in arguments
-            return _stop_command(program, arguments if is_told else _stopping(as_json=as_json), as_json=as_json)
-        case ["daemon", "restart"]:
-            return _restart_command(program, as_json=as_json)
-        case ["daemon", "logs"]:
-            return _show_log(arguments, as_json=as_json)
-    return None
-
-
-def _stopping(*, as_json: bool) -> list[str]:
-    return ["daemon", "stop", *(["--json"] if as_json else [])]
 
 
 def start(path: str) -> socket:
@@ -243,7 +199,7 @@ def _is_starting() -> bool:
     return bool(_daemons())
 
 
-def _connect_to_starting(path: str) -> socket | None:
+def connect_to_starting(path: str) -> socket | None:
     """Connect to a daemon that is just starting, once it serves; None if none is, or it ends.
 
     Raises:
@@ -268,8 +224,10 @@ def _last_words(log: int, start_at: int) -> tuple[str, str]:
 
     Advice is a line set in below that of the reason: alone it would leave the user guessing what is wrong.
     """
-    size = os.fstat(log).st_size
-    tail = os.pread(log, LOG_TAIL, max(start_at, size - LOG_TAIL)).decode("utf-8", "replace")
+    fault, advice = fault_in(_tail(log, TAIL_BYTES, start_at))
+    if fault:
+        return f": {fault}", f"{advice}; "
+    tail = _tail(log, LOG_TAIL, start_at)
     told = [line for line in tail.splitlines() if line.strip()][-2:]
     has_advice = len(told) > 1 and told[0].startswith(DAEMON_SAYS) and told[1].startswith("  ")
     advice = f"{_printable(told.pop())}; " if has_advice else ""
@@ -277,128 +235,10 @@ def _last_words(log: int, start_at: int) -> tuple[str, str]:
     return (f": {words}" if words else ""), advice
 
 
+def _tail(log: int, most: int, start_at: int) -> str:
+    """The end of the log, of what was written since it had a size."""
+    return os.pread(log, most, max(start_at, os.fstat(log).st_size - most)).decode("utf-8", "replace")
+
+
 def _printable(line: str) -> str:
     return "".join(character for character in line if character.isprintable()).strip()
-
-
-def become_mcp(arguments: list[str]) -> None:
-    """Become the MCP server, whose imports this process could not afford, unless only its help is asked for.
-
-    Raises:
-        Failure: it can't be run.
-    """
-    if {"-h", "--help"}.intersection(arguments):
-        return
-    others = list(arguments)
-    others.remove("mcp")
-    _become("the MCP server", ["moot.mcp", *others])
-
-
-def _run(arguments: list[str]) -> None:
-    """Become the daemon."""
-    _become("the daemon", ["mootd", "run", *arguments])
-
-
-def _become(what: str, module: list[str]) -> None:
-    """Put another program of ours in this one's place."""
-    try:
-        os.execv(sys.executable, [sys.executable, "-P", "-m", *module])  # noqa: S606 - our own
-    except OSError as error:
-        raise Failure("unreachable", f"cannot run {what}: {error.strerror}") from error
-
-
-def _start_command(*, as_json: bool) -> int:
-    running = try_connect(socket_path())
-    pid = Conversation(running or start(socket_path())).greet()
-    words = f"the daemon already runs (pid {pid})" if running else f"the daemon has started (pid {pid})"
-    _say({"running": True, "started": running is None, "pid": pid}, words, as_json=as_json)
-    return 0
-
-
-def _stop_command(program: str, arguments: list[str], *, as_json: bool) -> int:
-    """Have the daemon stop, and wait until its process is gone, so that another may be started at once.
-
-    One that is just starting is waited for: else it would serve after all, though we had said that none runs.
-    """
-    channel = try_connect(socket_path()) or _connect_to_starting(socket_path())
-    if channel is None:
-        _say({"running": False}, "no daemon runs", as_json=as_json)
-        return 0
-    is_own = owner_of(channel) == os.geteuid()
-    conversation = Conversation(channel)
-    try:
-        code = conversation.command(program, arguments)
-    except Failure as failure:
-        if failure.code != "internal" or not (conversation.pid and is_own):
-            raise
-        code = _stop_by_signal(conversation.pid, as_json=as_json)
-    end = time.monotonic() + STOP_SECONDS
-    while code == 0 and _is_alive(conversation.pid):
-        if time.monotonic() > end:
-            raise Failure("timeout", f"the daemon (pid {conversation.pid}) is still stopping", "wait for it to end")
-        time.sleep(FIRST_WAIT)
-    return code
-
-
-def _restart_command(program: str, *, as_json: bool) -> int:
-    """Stop the daemon if one runs, and start one."""
-    if is_socket_named():
-        hint = "restart the service that listens there, or unset MOOT_SOCKET"
-        raise Failure("usage", f"the daemon at {socket_path()}, which MOOT_SOCKET names, is another's to start", hint)
-    if try_connect(socket_path()) is not None:
-        code = _stop_command(program, ["daemon", "stop", "--quiet"], as_json=as_json)
-        if code:
-            return code
-    return _start_command(as_json=as_json)
-
-
-def _show_log(arguments: list[str], *, as_json: bool) -> int:
-    """Print the end of the daemon's log, which is this user's own file."""
-    path = f"{state_folder()}/daemon.log"
-    if {"-f", "--follow"}.intersection(arguments):
-        raise Failure("usage", "the log is shown as it is, and not followed", f"tail -f {path}")
-    lines = _lines_wanted(arguments)
-    try:
-        with open(path, encoding="utf-8", errors="replace") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - LOG_BYTES))
-            shown = log.read().splitlines()[-lines:]
-    except OSError as error:
-        hint = "under systemd: journalctl --user -u moot"
-        raise Failure("not_found", f"no log at {path}: {error.strerror}", hint) from error
-    words = "\n".join("".join(c for c in line if c.isprintable()) for line in shown)
-    _say({"workspace": os.getcwd(), "log_path": path, "content": "\n".join(shown)}, words, as_json=as_json)
-    return 0
-
-
-def _lines_wanted(arguments: list[str]) -> int:
-    """How many lines `-n` or `--lines` asks for."""
-    wanted = str(LOG_LINES)
-    for at, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name in {"-n", "--lines"}:
-            wanted = value if equals else "".join(arguments[at + 1 : at + 2])
-    if not (wanted.isascii() and wanted.isdigit() and int(wanted) > 0):
-        raise Failure("usage", f"{wanted!r} is no number of lines")
-    return int(wanted)
-
-
-def _stop_by_signal(pid: int, *, as_json: bool) -> int:
-    """End a daemon that can't carry out commands: one whose files were replaced may fail at what it hadn't loaded."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    _say({"stopping": True}, f"the daemon (pid {pid}) fails at commands; a signal has told it to end", as_json=as_json)
-    return 0
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits to be collected does not."""
-    try:
-        with suppress(PermissionError):  # it is there, and another user's
-            os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return read_small(f"/proc/{pid}/stat").rpartition(") ")[2][:1] != "Z"
-
-
-def _say(document: dict[str, object], words: str, *, as_json: bool) -> None:
-    write_all(1, (json.dumps(document) if as_json else words).encode() + b"\n")

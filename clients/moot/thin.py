@@ -60,18 +60,28 @@ def run(argv: list[str]) -> int:
 
             code = merge_file(*arguments[1:])
         if words[:1] == ["mcp"]:
-            from moot.startup import become_mcp
+            from moot.daemon_commands import become_mcp
 
             become_mcp(arguments)
         if words[:1] in (["daemon"], ["daemons"]):
-            from moot.startup import daemon_command
-
-            code = daemon_command(program, arguments, words)
+            code = _about_daemon(program, arguments, words)
         if code is None:
             code = _carry_out(program, arguments)
     except Failure as failure:
         code = report(failure, as_json="--json" in argv, program=program)
     return 1 if program == "bd" and 1 < code < INTERRUPTED else code
+
+
+def _about_daemon(program: str, arguments: list[str], words: list[str]) -> int | None:
+    """Carry out a `daemon` command as far as it is the client's; None if it is the daemon's, or makes no sense."""
+    if words[1:] != ["run"] and not {*arguments} <= {*words, "--json"}:
+        from moot.unaided import is_refused
+
+        if is_refused(program, arguments):
+            return None
+    from moot.daemon_commands import daemon_command
+
+    return daemon_command(program, arguments, words)
 
 
 def _carry_out(program: str, arguments: list[str]) -> int:

@@ -1,7 +1,9 @@
 """What this process carries out by itself where no daemon answers: help, refusals of arguments, and `verify-proof`.
 
-None is started for these: they need neither a daemon nor its data nor a home that can be written to. It is loaded only
-after connecting has failed; where a daemon runs, that one answers these too, and sooner than the console loads here.
+Arguments are refused by the grammar, or by a command before it has asked or touched anything (`console/rehearsal.py`).
+No daemon is started for these: they need neither one nor its data nor a home that can be written to. This is loaded
+only after connecting has failed; where a daemon runs, that one answers these too, and sooner than the console loads
+here.
 """
 
 import time
@@ -31,14 +33,20 @@ def run_unaided(program: str, arguments: list[str]) -> int | None:
     Raises:
         Failure: `usage`: an argument is no text; `pipe`, `output`: standard output doesn't take what is written.
     """
-    facts = own_facts(program, arguments)
-    if main.needs_daemon(facts):
-        return None
-    terminal = LocalTerminal(facts)
+    terminal = LocalTerminal(own_facts(program, arguments))
     try:
-        return main.run(_Nobody(), terminal, time.time_ns() // 1_000_000, terminal.tell_defect)
+        return main.run_unaided(_Nobody(), terminal, time.time_ns() // 1_000_000, terminal.tell_defect)
     finally:
         terminal.close()
+
+
+def is_refused(program: str, arguments: list[str]) -> bool:
+    """Whether the arguments make no sense, so that nothing is to be done for them.
+
+    Raises:
+        Failure: `usage`: an argument is no text.
+    """
+    return main.is_refused(own_facts(program, arguments))
 
 
 class _Nobody:

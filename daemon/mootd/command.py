@@ -1,6 +1,7 @@
 """The command `mootd`: what it is told, and how it ends."""
 
 import argparse
+import faulthandler
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if not faulthandler.is_enabled():
+        faulthandler.enable(all_threads=False)  # LMDB dies of some damaged pages, and nobody else would say so
     places = locate(os.environ, data=options.data)
     style = Style(options.log_style) if options.log_style else Style.CONSOLE if sys.stderr.isatty() else Style.JSON
     with logging_to(SystemClock(), style=style, level=options.log_level, file=options.log_file):

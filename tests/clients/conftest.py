@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from moot_testkit.control import Daemon, serving, short_folder
+from moot_testkit.starting import StartingShell
 from moot_testkit.thin import Shell
 
 
@@ -27,3 +28,12 @@ def alone(tmp_path: Path) -> Iterator[Shell]:
     """An empty folder, from which clients reach no daemon."""
     with short_folder() as folder:
         yield Shell(folder, tmp_path)
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[StartingShell]:
+    """An empty folder, from which clients start what a test puts in the daemon's place."""
+    with short_folder() as folder:
+        town = StartingShell(folder, tmp_path)
+        yield town
+        town.kill()

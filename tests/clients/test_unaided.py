@@ -86,6 +86,13 @@ def test_arguments_that_make_no_sense_are_refused_where_no_daemon_can_run() -> N
     assert (command.returncode, json.loads(command.stdout)["error"]["code"]) == (2, "usage")
 
 
+@pytest.mark.parametrize("arguments", ["dep add", "create", "show --json", "stale --days 0", "note a1b2"])
+def test_what_only_the_command_itself_refuses_starts_no_daemon_either(tmp_path: Path, arguments: str) -> None:
+    done = moot(*arguments.split(), HOME=str(tmp_path), XDG_RUNTIME_DIR=str(tmp_path))
+    assert (done.returncode, "cannot start" in done.stderr) == (2, False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_needs_a_daemon_says_why_there_is_none() -> None:
     done = moot("list")
     assert (done.returncode, "cannot start the daemon" in done.stderr) == (69, True)
@@ -192,6 +199,19 @@ def test_who_asks_about_the_daemon_starts_none(tmp_path: Path, arguments: str) -
     assert (document["error"]["code"], document["error"]["message"]) == ("unreachable", words)
     assert ask("--colour").returncode == 2
     assert words in ask(MOOT_SPOOL="1").stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["daemon start --colour", "daemon start now", "daemon restart --colour", "daemon --start --colour",
+     "daemon stop --colour", "daemons killall --colour", "daemon logs --colour"],
+)  # fmt: skip
+def test_what_the_client_does_about_the_daemon_it_does_for_no_arguments_that_make_no_sense(
+    tmp_path: Path, arguments: str
+) -> None:
+    done = moot(*arguments.split(), HOME=str(tmp_path), XDG_RUNTIME_DIR=str(tmp_path))
+    assert (done.returncode, done.stdout, "Error: un" in done.stderr) == (2, "", True)
     assert list(tmp_path.iterdir()) == []
 
 

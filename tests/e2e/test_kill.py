@@ -2,6 +2,8 @@
 
 import os
 import random
+import signal
+import subprocess
 import threading
 
 import pytest
@@ -10,7 +12,7 @@ from moot.rpc import Client
 from moot_protocol.errors import MootError
 from moot_protocol.machine_requests import Rebuild, Status
 from moot_protocol.requests import Close, Create, IssueFields, ListIssues
-from moot_testkit.machine import PROJECT, Machine, machine
+from moot_testkit.machine import BIN, PROJECT, Machine, machine
 
 KILLS = int(os.environ.get("MOOT_KILLS") or (100 if os.environ.get("MOOT_SCALE") == "ci" else 10))
 WRITERS = 4
@@ -104,3 +106,22 @@ def test_no_acknowledged_write_is_lost_and_none_is_half_applied_when_the_daemon_
             if number % 10 == 0 or number == KILLS - 1:
                 check_replay(town)
         assert "✓" in town.ok("fsck")
+
+
+def test_a_daemon_that_a_fault_ends_leaves_word_of_it_and_whoever_waited_is_told() -> None:
+    with machine() as town:
+        pid = town.start()
+        town.found()
+        waiting = subprocess.Popen(
+            [BIN / "moot", "events", "--follow"],
+            cwd=town.folder, env=town.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline()
+        os.kill(pid, signal.SIGBUS)
+        _, told = waiting.communicate(timeout=60)
+        assert waiting.returncode == 69
+        assert told.startswith("moot: the daemon has gone away: Bus error\n")
+        assert "`moot daemon logs` shows where it ended" in told
+        assert "Fatal Python error: Bus error" in town.log()
+        assert town.ok("daemon", "start")

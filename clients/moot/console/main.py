@@ -88,6 +88,7 @@ from moot.console.described import Described
 from moot.console.grammar import Grammar, Invocation, Section
 from moot.console.keyed import KeyedApi
 from moot.console.nudge_notices import tell_nudges
+from moot.console.rehearsal import Needed, NoApi, NoTerminal
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Facts, Terminal
 from moot.console.trials import with_trials
@@ -185,15 +186,46 @@ GRAMMAR: Final[Grammar] = Grammar(
     not_here.refusal,
 )
 """Every command. Shared by all threads: reading never changes it but for the parsers it keeps."""
+_ANYWHERE: Final = Place(project="?", plane="?")
+"""Where a rehearsed command acts: no refusal of arguments depends on it."""
 
 
-def needs_daemon(facts: Facts) -> bool:
-    """Whether what the facts name takes a daemon: neither help does, nor refusing arguments that make no sense."""
+def run_unaided(api: Api, terminal: Terminal, now_ms: int, on_crash: Callable[[Exception], str]) -> int | None:
+    """Run the command that the terminal's facts name if it takes no daemon.
+
+    That are help, what is marked so, and whatever refuses its arguments before it has asked or touched anything.
+
+    Args:
+        api: what is known without a daemon.
+        terminal: the client.
+        now_ms: the wall clock, milliseconds since 1970.
+        on_crash: as `run`.
+
+    Returns:
+        The exit code as the caller is to see it; None, and nothing is done, where a daemon is needed.
+    """
+    facts = terminal.facts
     try:
         command = _read(facts).command
+        if command is not None and not command.unaided:
+            _dispatch(NoApi(), NoTerminal(facts), now_ms, time.monotonic, _ANYWHERE)
+            return None
+    except Needed:
+        return None
+    except MootError as error:
+        return exits.as_seen(_report(terminal, error), facts.program) if error.code is Code.USAGE else None
+    except Exception:
+        return None  # a defect: the daemon finds it, too, and logs it
+    return run(api, terminal, now_ms, on_crash)
+
+
+def is_refused(facts: Facts) -> bool:
+    """Whether the grammar refuses the arguments that the facts name."""
+    try:
+        _read(facts)
     except MootError:
-        return False
-    return command is not None and not command.unaided
+        return True
+    return False
 
 
 def _read(facts: Facts) -> Invocation:
@@ -230,7 +262,10 @@ def run(
     return exits.as_seen(code, facts.program)
 
 
-def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[], float]) -> int:
+def _dispatch(
+    api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[], float], known: Place | None = None
+) -> int:
+    """Find out who acts and where, unless the place is known, and run the command."""
     facts = terminal.facts
     invocation = _read(facts)
     if invocation.command is None:
@@ -242,7 +277,7 @@ def _dispatch(api: Api, terminal: Terminal, now_ms: int, monotonic: Callable[[],
         raise RefusedError("moot keeps no database file", code=Code.USAGE, hint="`-C FOLDER` acts in another project")
     actor = actor_of(arguments, facts)
     check_actor(actor)
-    place = Place() if invocation.command.alone else place_of(api, facts, actor)
+    place = known or (Place() if invocation.command.alone else place_of(api, facts, actor))
     if arguments.readonly:
         api = ReadOnlyApi(api)
     elif not getattr(arguments, "dry_run", False):  # that something was told is written down, too

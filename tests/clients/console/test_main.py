@@ -1,5 +1,6 @@
 """A run of the console: actor and project, one JSON document, errors, exit codes, defects."""
 
+import re
 import shlex
 
 import pytest
@@ -146,16 +147,51 @@ def test_every_command_explains_itself_and_names_are_used_once() -> None:
         assert f"usage: moot {name} [flags]" in main.GRAMMAR.help(name, "moot", 80)
 
 
-def test_every_example_of_a_command_can_be_read() -> None:
-    examples = [
-        (command.name, example.split(" | ")[0].split(" < ")[0])
-        for section in main.GRAMMAR._sections
-        for command in section.commands
-        for example in command.examples
-        if example.startswith("moot ")
-    ]
-    assert len(examples) > 30
-    for name, example in examples:
-        invocation = main.GRAMMAR.read(shlex.split(example)[1:])
-        assert invocation.command is not None
-        assert invocation.command.name == name, example
+# -- Examples ----------------------------------------------------------------------------------------------------
+EXAMPLES = [
+    (command.name, example)
+    for section in main.GRAMMAR._sections
+    for command in section.commands
+    for example in command.examples
+]
+_OPERATORS = "|<>&;"
+
+
+def calls(example: str) -> list[list[str]]:
+    """The argument lists with which a line of a shell calls `moot`."""
+    inner = re.search(r"\$\((.*)\)", example)  # what it prints is put in its place
+    reader = shlex.shlex(inner[1] if inner else example, posix=True, punctuation_chars=_OPERATORS)
+    reader.whitespace_split = True
+    commands: list[list[str]] = [[]]
+    for word in reader:
+        if word in {"|", "&&", ";"}:
+            commands.append([])
+        elif not set(word) - set(_OPERATORS):
+            next(reader)  # a file that the shell opens
+        else:
+            commands[-1].append(word)
+    return [words[1:] for words in commands if words[:1] == ["moot"]]
+
+
+def test_every_command_has_an_example_that_calls_it() -> None:
+    shown = {name for name, example in EXAMPLES if calls(example)}
+    assert sorted(set(main.GRAMMAR._commands) - shown) == []
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_an_example_is_read_as_its_command_and_refused_by_nothing_that_looks_at_its_arguments(
+    name: str, example: str
+) -> None:
+    for arguments in calls(example):
+        folder = ["-C", arguments[1]] if arguments[0] == "-C" else []  # the client takes these away
+        given = arguments[len(folder) :]
+        read = main.GRAMMAR.read(given).command
+        assert read is not None
+        assert read.name == name
+        terminal = RecordingTerminal(FACTS._replace(argv=tuple(given)))
+        if not read.unaided and read.name != "mcp":  # that one the client carries out itself
+            assert main.run_unaided(CannedApi(), terminal, NOW_MS, str) is None, terminal.complaints
+
+
+def test_examples_fit_into_the_help_of_a_narrow_terminal() -> None:
+    assert [example for _, example in EXAMPLES if len(f"  {example}") > 80] == []

@@ -158,7 +158,7 @@ def test_without_remotes_status_says_nothing_of_them() -> None:
 
 def in_folders(*marked: str, argv: str = "status", known: str = "/w/beads") -> Outcome:
     """Ask for the status in /w/moved, with the workspace's file in some folders."""
-    moved = {"moved": True, "from": known, "mirrors": []}
+    moved = {"moved": True, "from": known, "mirrors": [], "spool": False}
     told = {**STATUS, "projects": [{"project": "bd", "folder": known, "issues": 3077}] if known else []}
     answers = {"status": told, "workspace_info": {"project": "bd", "folder": known}, "workspace_moved": moved}
     files = {f"{folder}/.moot/workspace": b"w1\n" for folder in marked}
