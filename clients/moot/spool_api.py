@@ -10,19 +10,20 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from moot.spool_expected import Expectation
+from moot.spool_expected import Expectation, given_fields, steps_of
 from moot.spool_files import SpoolFiles
 from moot.spool_filter import cannot, find, is_whole_id
 from moot.spool_reads import SNAPSHOT_READS, Reading
 from moot_protocol.checks import checked
 from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
+from moot_protocol.claiming import check_beside_claim
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import ID_ENTROPY_BYTES, issue_id
 from moot_protocol.limits import SPOOL_FILES
 from moot_protocol.listing import IssueDoc
 from moot_protocol.machine_requests import Doctor
 from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Create, Script, Show, WorkspaceInfo
+from moot_protocol.requests import Create, Script, Show, Update, WorkspaceInfo
 from moot_protocol.rpc import decode_result
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.spool import ID_BYTES, about, check_allowed, seal_command
@@ -172,6 +173,7 @@ class SpoolApi:
             return [each for claim in self._ending(request.actor) for each in self._write(_of(request, claim))]
         if isinstance(request, ClaimReady):
             request = self._ready_here(request)
+        _check_claims(request)
         self._check_known(request)
         request = self._named(request)
         command = self._entropy(ID_BYTES)
@@ -266,6 +268,18 @@ class SpoolApi:
         is_fresh = self._now_ms - made_ms < _STALE_MS
         told = f"{seconds} seconds old"
         return [*checks, checked("the snapshot is fresh", ok=is_fresh, detail=told, hint="start the daemon outside")]
+
+
+def _check_claims(request: Mutation[Any]) -> None:
+    """Refuse at once a claim that contradicts what is asked for beside it: the daemon would, and it would be late.
+
+    Raises:
+        RefusedError: `usage`.
+    """
+    updates = steps_of(request) if isinstance(request, Script) else [request]
+    for update in updates:
+        if isinstance(update, Update) and update.claim:
+            check_beside_claim(given_fields(update.fields), update.actor)
 
 
 def _of(request: Heartbeat, issue: str) -> Heartbeat:

@@ -4,7 +4,7 @@ The daemon's answer is what counts; it may refuse, and it knows what the snapsho
 marked `_queued` with the command's id wherever it can be.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,8 @@ import msgspec
 from moot_protocol.action_requests import SetState
 from moot_protocol.claim_requests import Heartbeat, Unclaim, WriteHandoff
 from moot_protocol.gate_requests import GATE, Await, CreateGate
+from moot_protocol.issue import CLOSED, DEFAULT_STATUS
+from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.listing import IssueDoc
 from moot_protocol.memory_requests import Forget, Remember
 from moot_protocol.request_base import Mutation, Request
@@ -33,6 +35,8 @@ from moot_protocol.spool import ALLOWED
 from moot_protocol.times import format_ms
 
 _METHODS: Final = {request.method: request for request in ALLOWED}
+_NEVER: Final = "9999"
+"""Sorts behind every time."""
 _DEFAULTS: Final[IssueDoc] = {"title": "", "status": "open", "priority": 2, "issue_type": "task"}
 
 
@@ -54,9 +58,8 @@ class Expectation:
     def of(self, request: Mutation[Any]) -> Any:
         """What a request will answer."""
         if isinstance(request, Script):
-            for step in request.steps:
-                params = {**step.get("params", {}), "actor": request.actor}
-                self._made.append(self._of(msgspec.convert(params, _METHODS[step["method"]])))
+            for step in steps_of(request):
+                self._made.append(self._of(step))
             return self._made
         return self._of(request)
 
@@ -66,9 +69,17 @@ class Expectation:
 
     def issue(self, typed: str, **changed: Any) -> IssueDoc:
         """An issue as it will be."""
-        known = self._made_before(typed) or self._known(typed) or {"id": typed, **_DEFAULTS, "created_at": self._now}
-        told = {name: value for name, value in known.items() if name not in {"dependents", "_short"}}
-        return told | {"updated_at": self._now} | changed | {"_queued": self._command}
+        return self._as_it_is(typed) | {"updated_at": self._now} | changed | {"_queued": self._command}
+
+    def left_alone(self, typed: str) -> IssueDoc:
+        """An issue that won't be changed, as far as is known here."""
+        return self._as_it_is(typed) | {"_queued": self._command}
+
+    def _as_it_is(self, typed: str) -> IssueDoc:
+        known = self._made_before(typed) or self._known(typed)
+        if known is None:
+            known = {"id": typed, **_DEFAULTS, "created_at": self._now, "updated_at": self._now}
+        return {name: value for name, value in known.items() if name not in {"dependents", "_short"}}
 
     def _made_before(self, typed: str) -> IssueDoc | None:
         """The issue that an earlier step of the script makes, for `$1` and so on."""
@@ -85,7 +96,7 @@ class Expectation:
     def create(self, request: Create) -> IssueDoc:
         """A new issue."""
         told = {"id": request.id, **_DEFAULTS, "created_at": self._now, "updated_at": self._now}
-        told |= _set(request.fields)
+        told |= given_fields(request.fields)
         if request.labels:
             told["labels"] = sorted(request.labels)
         if request.metadata:
@@ -93,14 +104,21 @@ class Expectation:
         return told | {"_queued": self._command}
 
     def update(self, request: Update) -> IssueDoc:
-        """A changed one."""
-        changed = _set(request.fields)
+        """A changed one; as it was where somebody else has it, or it is closed: then the claim will be refused."""
+        changed = given_fields(request.fields)
         if request.claim:
-            changed |= {"assignee": request.actor, "status": "in_progress"}
+            if not self._is_to_be_had(self.left_alone(request.id), request.actor):
+                return self.left_alone(request.id)
+            changed |= {"assignee": request.actor, "status": IN_PROGRESS}
         issue = self.issue(request.id, **changed)
         before = issue.get("labels", ()) if request.set_labels is None else request.set_labels
         labels = sorted((set(before) | set(request.add_labels)) - set(request.remove_labels))
         return issue | ({"labels": labels} if labels else {})
+
+    def _is_to_be_had(self, issue: IssueDoc, actor: str) -> bool:
+        """Whether a claim would be won: nobody else holds the issue, or their claim has ended."""
+        is_over = issue.get("_claim", {}).get("expires_at", _NEVER) <= self._now
+        return issue["status"] != CLOSED and (issue.get("assignee", "") in {"", actor} or is_over)
 
     def close(self, request: Close) -> IssueDoc:
         """A closed one; what it unblocks isn't known."""
@@ -138,9 +156,25 @@ class Expectation:
         told = {"id": "", "issue_id": self.name(request.id), "author": request.actor, "text": request.text}
         return {**told, "created_at": self._now, "_queued": self._command}
 
+    def reopen(self, request: Reopen) -> IssueDoc:
+        """An open one, if it was closed."""
+        issue = self.left_alone(request.id)
+        return self.issue(request.id, status=DEFAULT_STATUS) if issue["status"] == CLOSED else issue
+
+    def unclaim(self, request: Unclaim) -> IssueDoc:
+        """One that nobody holds; as it was where it is another's than whose claim is to end."""
+        issue = self.left_alone(request.id)
+        holder = issue.get("assignee", "")
+        if not holder or request.if_holder not in {"", holder}:
+            return issue
+        status = DEFAULT_STATUS if issue["status"] == IN_PROGRESS else issue["status"]
+        return self.issue(request.id, assignee="", status=status)
+
     def heartbeat(self, request: Heartbeat) -> list[dict[str, Any]]:
-        """A claim that is renewed, if half of its time is over; until when isn't known."""
-        return [{"id": self.name(request.id), "expires_at": "", "renewed": True, "_queued": self._command}]
+        """A claim that is renewed, if it is the actor's and half of its time is over; until when isn't known."""
+        issue = self._made_before(request.id) or self._known(request.id)
+        held = issue is None or (issue.get("assignee"), issue["status"]) == (request.actor, IN_PROGRESS)
+        return [{"id": self.name(request.id), "expires_at": "", "renewed": held, "_queued": self._command}]
 
     def handoff(self, request: WriteHandoff) -> dict[str, Any]:
         """A hand-off."""
@@ -165,7 +199,14 @@ class Expectation:
         return {"key": request.key, "text": "", "_queued": self._command}
 
 
-def _set(fields: IssueFields) -> dict[str, Any]:
+def steps_of(script: Script) -> Iterator[Request[Any]]:
+    """The requests of a script's steps, which are the script's actor's."""
+    for step in script.steps:
+        yield msgspec.convert({**step.get("params", {}), "actor": script.actor}, _METHODS[step["method"]])
+
+
+def given_fields(fields: IssueFields) -> dict[str, Any]:
+    """The fields that are given, by name."""
     return {name: value for name, value in msgspec.structs.asdict(fields).items() if value is not msgspec.UNSET}
 
 
@@ -173,7 +214,7 @@ _ANSWERS: Final[dict[type[Request[Any]], Callable[[Expectation, Any], Any]]] = {
     Create: Expectation.create,
     Update: Expectation.update,
     Close: Expectation.close,
-    Reopen: lambda expected, request: expected.issue(request.id, status="open"),
+    Reopen: Expectation.reopen,
     Delete: lambda expected, request: expected.issue(request.id, status="tombstone"),
     Undelete: lambda expected, request: expected.issue(request.id),
     Resolve: lambda expected, request: expected.issue(request.id),
@@ -181,7 +222,7 @@ _ANSWERS: Final[dict[type[Request[Any]], Callable[[Expectation, Any], Any]]] = {
     AddEdge: Expectation.add_edge,
     RemoveEdge: Expectation.remove_edge,
     AddComment: Expectation.comment,
-    Unclaim: lambda expected, request: expected.issue(request.id, assignee="", status="open"),
+    Unclaim: Expectation.unclaim,
     Heartbeat: Expectation.heartbeat,
     WriteHandoff: Expectation.handoff,
     CreateGate: Expectation.gate,

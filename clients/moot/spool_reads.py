@@ -31,7 +31,7 @@ from moot_protocol.requests import (
     Stats,
 )
 from moot_protocol.snapshot_file import Snapshot
-from moot_protocol.times import instant_ms
+from moot_protocol.times import instant_ms, instant_ns
 
 _HYBRID_MS: Final = 48 * 3600 * 1000
 _HOUR_MS: Final = 3600 * 1000
@@ -66,15 +66,19 @@ def _ms(issue: IssueDoc, name: str) -> int:
     return instant_ms(issue.get(name)) or 0
 
 
+def _ns(issue: IssueDoc, name: str) -> int:
+    return instant_ns(issue.get(name)) or 0
+
+
 def _by_priority(issue: IssueDoc) -> Any:
     return issue["priority"], -_ms(issue, "created_at"), issue["id"]
 
 
 _SORTS: Final[dict[str, Callable[[IssueDoc], Any]]] = {
     "priority": _by_priority,
-    "created": lambda issue: (-_ms(issue, "created_at"), issue["id"]),
-    "updated": lambda issue: (-_ms(issue, "updated_at"), issue["id"]),
-    "closed": lambda issue: (-_ms(issue, "closed_at"), issue["id"]),
+    "created": lambda issue: (-_ns(issue, "created_at"), issue["id"]),
+    "updated": lambda issue: (-_ns(issue, "updated_at"), issue["id"]),
+    "closed": lambda issue: (-_ns(issue, "closed_at"), issue["id"]),
     "status": lambda issue: (issue["status"], issue["priority"], issue["id"]),
     "id": lambda issue: issue["id"],
     "title": lambda issue: (issue["title"].casefold(), issue["id"]),
@@ -128,7 +132,7 @@ def _ready(reading: Reading, request: Ready) -> Page:
     ready = [reading.snapshot.issues[name] for name in reading.snapshot.ready]
     found = reading.matching(request.filter, ready)
     if request.sort == "oldest":
-        found.sort(key=lambda issue: (_ms(issue, "created_at"), issue["id"]))
+        found.sort(key=lambda issue: (_ns(issue, "created_at"), issue["id"]))
     elif request.sort == "hybrid":
         found.sort(key=lambda issue: _hybrid(issue, reading.now_ms))
     elif request.sort != "priority":
@@ -151,7 +155,7 @@ def _hybrid(issue: IssueDoc, now_ms: int) -> Any:
 def _blocked(reading: Reading, request: Blocked) -> Page:
     snapshot = reading.snapshot
     found = reading.matching(request.filter, [snapshot.issues[name] for name in snapshot.blocked])
-    page = _page(found, request.limit)
+    page = _page(found, request.limit, texts=request.texts)
     for issue in page.issues:
         issue["blocked_by"] = list(snapshot.blocked[issue["id"]])
         issue["blocked_by_count"] = len(issue["blocked_by"])
@@ -160,7 +164,7 @@ def _blocked(reading: Reading, request: Blocked) -> Page:
 
 def _children(reading: Reading, request: Children) -> Page:
     found = children(reading.snapshot, find(reading.snapshot, request.id)["id"])
-    return _page(sorted(found, key=_by_priority), 0)
+    return _page(sorted(found, key=_by_priority), 0, texts=request.texts)
 
 
 # -- One issue ---------------------------------------------------------------------------------------------------

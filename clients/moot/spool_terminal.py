@@ -113,6 +113,14 @@ class LocalTerminal:
             raise
         self._ask("commit", handle)
 
+    def file_mode(self, path: str) -> int:
+        """The permissions of a file.
+
+        Raises:
+            RefusedError: it can't be looked at; says why.
+        """
+        return int(self._ask("mode", path), 8)
+
     def remove_file(self, path: str) -> None:
         """Remove a file.
 

@@ -205,6 +205,8 @@ class OutboxInfo(Request[list[dict[str, Any]]], kw_only=True):
     """
 
     method = "outbox"
+    plane: str = ""
+    """Only the remotes that this plane is exchanged with, all of whose frames are counted."""
 
 
 EXCHANGE_REQUESTS: tuple[type[Request[Any]], ...] = (

@@ -92,8 +92,9 @@ class WorkspaceMoved(Request[dict[str, Any]], kw_only=True):
 
     It does where the folder's `.moot/workspace` names it and the known folder's doesn't any more; so a copy changes
     nothing, and neither does asking again. Mirrors stay where they are: which file is written is said by `MirrorOn`,
-    never by what lies in a folder. Answers `{"moved": bool, "from": the folder known before, "mirrors": paths of its
-    mirrors whose folder is gone}`; or `not_found`.
+    never by what lies in a folder. Its spool goes with it, if its token lies there. Answers `{"moved": bool, "from":
+    the folder known before, "mirrors": paths of its mirrors whose folder is gone, "spool": whether its spool has gone
+    with it}`; or `not_found`.
     """
 
     method = "workspace_moved"

@@ -1,8 +1,11 @@
 """The console's `Api` over a spool: nothing is said to be done that the daemon hasn't answered."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
@@ -97,6 +100,36 @@ def test_an_id_that_surely_is_wrong_is_refused_at_once(site: SpoolSite) -> None:
     assert code_of(site, Close(actor="ada", id="demo-zzzz")) is Code.NOT_FOUND
     site.client().call(Close(actor="ada", id="demo-0123456789ab"))  # it may have been made a moment ago
     assert len(site.waiting()) == 1
+
+
+BESIDE_A_CLAIM = [IssueFields(), IssueFields(priority=0), IssueFields(status="in_progress", assignee="ada")]
+CONTRADICTING = [IssueFields(assignee="bob"), IssueFields(assignee=""), IssueFields(status="closed")]
+
+
+@pytest.mark.parametrize("fields", [*BESIDE_A_CLAIM, *CONTRADICTING], ids=repr)
+def test_a_claim_that_contradicts_what_stands_beside_it_is_refused_here_as_the_daemon_refuses_it(
+    site: SpoolSite, fields: IssueFields
+) -> None:
+    claim = Update(actor="ada", id="demo-one1", claim=True, fields=fields)
+    step = {"method": "update", "params": {"id": "demo-one1", "claim": True, "fields": set_in(fields)}}
+    asked: tuple[Request[Any], ...] = (claim, Script(actor="ada", steps=(step,)))
+    refused = [refusal_of(partial(site.client().call, each)) for each in asked]
+    assert refused[0] == refused[1] == refusal_of(partial(site.api.call, claim))
+    assert (refused[0] is not None) == (fields in CONTRADICTING)
+    assert bool(site.waiting()) == (refused[0] is None)
+
+
+def set_in(fields: IssueFields) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(fields)
+    return told
+
+
+def refusal_of(act: Callable[[], object]) -> tuple[Code, str, str | None] | None:
+    try:
+        act()
+    except MootError as error:
+        return error.code, error.message, error.hint
+    return None
 
 
 def test_without_a_snapshot_writes_are_queued_all_the_same(tmp_path: Path) -> None:

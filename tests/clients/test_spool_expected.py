@@ -1,5 +1,6 @@
 """What a queued command is expected to answer: in the shape of the daemon's answer, and marked."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from moot.spool_expected import Expectation
 from moot_protocol.action_requests import SetState
 from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim, WriteHandoff
+from moot_protocol.errors import RefusedError
 from moot_protocol.gate_requests import Await, CreateGate
 from moot_protocol.memory_requests import Forget, Remember
 from moot_protocol.request_base import Mutation
@@ -22,12 +24,13 @@ from moot_protocol.requests import (
     Reopen,
     Resolve,
     Script,
+    Show,
     Undelete,
     Update,
 )
 from moot_protocol.spool import ALLOWED
 from moot_testkit.spooling import create
-from moot_testkit.town import PROJECT, make_api
+from moot_testkit.town import PROJECT, Api, make_api
 
 ONE, TWO = "demo-one1", "demo-two2"
 EACH: list[Mutation[Any]] = [
@@ -107,3 +110,58 @@ def test_of_an_issue_that_is_not_known_only_its_id_is_told() -> None:
     found = expected(Create(actor="a", project=PROJECT, id="demo-x", fields=IssueFields(title="t")))
     assert found["status"] == "open"
     assert expected(Close(actor="a", id="demo-unknown"))["title"] == ""
+
+
+STANDING: dict[str, IssueFields] = {
+    "nobody's": IssueFields(),
+    "the actor's": IssueFields(assignee="ada", status="in_progress"),
+    "another's": IssueFields(assignee="bob", status="in_progress"),
+    "assigned to another": IssueFields(assignee="bob"),
+    "blocked and the actor's": IssueFields(assignee="ada", status="blocked"),
+    "closed": IssueFields(status="closed"),
+    "closed and the actor's": IssueFields(status="closed", assignee="ada"),
+}
+CLAIMING: dict[str, Mutation[Any]] = {
+    "claim": Update(actor="ada", id=ONE, claim=True, fields=IssueFields(priority=0)),
+    "unclaim": Unclaim(actor="ada", id=ONE),
+    "unclaim_own": Unclaim(actor="ada", id=ONE, if_holder="ada"),
+    "heartbeat": Heartbeat(actor="ada", id=ONE, ttl_ms=60_000),
+    "reopen": Reopen(actor="ada", id=ONE),
+}
+
+
+@pytest.mark.parametrize("standing", STANDING)
+@pytest.mark.parametrize("named", CLAIMING)
+def test_what_becomes_of_a_claim_is_foretold_by_the_daemon_s_rules(standing: str, named: str) -> None:
+    agree(make_api(), CLAIMING[named], STANDING[standing])
+
+
+@pytest.mark.parametrize("passed_ms", [1, 60_001])
+def test_another_s_claim_that_has_ended_is_to_be_had(passed_ms: int) -> None:
+    api = make_api()
+    api.call(create("One", id=ONE))
+    api.call(Update(actor="bob", id=ONE, claim=True, ttl_ms=60_000))
+    api.member.clock.advance(passed_ms)
+    agree(api, CLAIMING["claim"])
+
+
+def agree(api: Api, request: Mutation[Any], fields: IssueFields | None = None) -> None:
+    """Check that what is expected of an issue is what the daemon leaves of it, be it that it refuses."""
+    if fields is not None:
+        api.call(create("One", id=ONE))
+        api.call(Update(actor="zoe", id=ONE, fields=fields))
+    (before,) = api.call(Show(ids=(ONE,)))
+    foretold = Expectation({ONE: before}.get, api.member.clock.now_ms(), "c0ffee").of(request)
+    with suppress(RefusedError):
+        told = api.call(request)
+        if isinstance(request, Heartbeat):
+            assert foretold[0]["renewed"] == told[0]["renewed"]
+            return
+    if isinstance(request, Heartbeat):
+        assert not foretold[0]["renewed"]
+        return
+    (after,) = api.call(Show(ids=(ONE,)))
+    for name in ("status", "assignee", "priority"):
+        assert (foretold.get(name) or "") == (after.get(name) or ""), name
+    if after["updated_at"] == before["updated_at"]:
+        assert foretold["updated_at"] == before["updated_at"]

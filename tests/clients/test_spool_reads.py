@@ -1,6 +1,8 @@
 """Reading requests answered from a snapshot: exactly as the daemon answers them at that moment, or not at all."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,7 @@ from moot_protocol.requests import (
     Stats,
     Update,
 )
+from moot_protocol.transfer_requests import Import
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT, START_MS, Api
 
@@ -184,6 +187,23 @@ def test_lists_are_the_daemons(
     both.check(ListIssues(filter=wanted, all=every, sort=sort, reverse=reverse, limit=limit, texts=texts))
 
 
+@pytest.mark.parametrize("sort", ["created", "updated", "closed"])
+def test_times_are_compared_below_the_millisecond_as_the_daemon_does(tmp_path: Path, sort: str) -> None:
+    site = SpoolSite(tmp_path)
+    for name, below in (("demo-a", "2"), ("demo-b", "1"), ("demo-c", "30")):
+        at = f"2023-11-14T22:13:20.123{below}Z"
+        line = {"id": name, "title": name, "status": "closed", "created_at": at, "updated_at": at, "closed_at": at}
+        lines = (json.dumps(line).encode(),)
+        site.api.call(Import(actor="ada", project=PROJECT, lines=lines, first_line=1, last=True))
+    site.write_snapshot()
+    reading = Reading(site.files.snapshot(), site.api.clock.now_ms())
+    request = ListIssues(sort=sort, all=True)
+    order = ["demo-c", "demo-a", "demo-b"]
+    assert [issue["id"] for issue in site.api.call(request).issues] == order
+    found = SNAPSHOT_READS[ListIssues](reading, request)
+    assert [issue["id"] for issue in found.issues] == order
+
+
 @given(
     wanted=WANTED, sort=FEW(["priority", "oldest", "hybrid", "unheard-of"]), limit=FEW([0, 1, 3]), texts=st.booleans()
 )
@@ -204,6 +224,7 @@ def test_counts_are_the_daemons(both: Both, wanted: Filter, by: str, every: bool
     [
         Blocked(),
         Blocked(filter=Filter(priorities=(0,)), limit=1),
+        Blocked(texts=True),
         *(Show(ids=(name,)) for name in NAMES[:7]),
         Show(ids=("aaaa", "the-beta")),
         Show(ids=("demo-none",)),
@@ -211,6 +232,7 @@ def test_counts_are_the_daemons(both: Both, wanted: Filter, by: str, every: bool
         Ready(filter=Filter(parent=NAMES[2]), include_ephemeral=True),
         Children(id=NAMES[2]),
         Children(id=NAMES[0]),
+        Children(id=NAMES[2], texts=True),
         ResolveIds(ids=("aaaa", NAMES[1])),
         *(Edges(id=NAMES[5], direction=way, type=kind) for way in ("up", "down") for kind in ("", "related")),
         Edges(id=NAMES[0], direction="up"),

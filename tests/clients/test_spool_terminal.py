@@ -42,6 +42,14 @@ def test_a_file_is_written_whole_and_read_back(terminal: LocalTerminal, tmp_path
         terminal.read_file("nowhere")
 
 
+def test_a_files_permissions_are_told(terminal: LocalTerminal, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    (tmp_path / "f").chmod(0o640)
+    assert terminal.file_mode("f") == 0o640
+    with pytest.raises(RefusedError, match="No such file"):
+        terminal.file_mode("nowhere")
+
+
 def test_a_file_is_removed(terminal: LocalTerminal, tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     terminal.remove_file("f")

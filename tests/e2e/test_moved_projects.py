@@ -94,3 +94,25 @@ def test_status_notes_a_move_and_leaves_a_copy_alone(town: Machine) -> None:
     shutil.copytree(moved, copy)
     again = town.run("status", folder=copy)
     assert ("lies in" in again.stderr, f"in {moved}\n" in again.stdout) == (False, True)
+
+
+def test_a_spool_goes_on_in_the_moved_folder_with_what_waits_in_it_and_status_says_what_to_do_before(
+    town: Machine,
+) -> None:
+    first, moved = town.folder / "first", town.folder / "moved"
+    assert town.run("init", "--spool", folder=first).returncode == 0
+    first.rename(moved)
+    before = town.run("spool", "status", folder=town.folder).stdout.splitlines()
+    assert before[0].startswith(f"demo in {first}: ")
+    assert before[1] == "  if the project was moved, `moot where` in its new folder lets the spool go on there"
+    unaided, sandboxed = town.environment, {**town.environment, "MOOT_SPOOL": "1"}
+    town.environment = sandboxed
+    assert "Queued for the daemon" in town.run("create", "From a sandbox", folder=moved).stdout
+    town.environment = unaided
+    assert "its spool goes on here" in where(town, moved)[1]
+    town.environment = sandboxed
+    assert town.run("create", "And waited for", "--wait=30", folder=moved).returncode == 0
+    town.environment = unaided
+    listed = town.run("list", folder=moved).stdout
+    assert ("From a sandbox" in listed, "And waited for" in listed) == (True, True)
+    assert town.run("spool", "status", folder=moved).stdout.startswith(f"demo in {moved}: 0 of")

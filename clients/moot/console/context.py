@@ -128,6 +128,8 @@ def _note_move(context: Context, folder: str) -> None:
     if noted["moved"]:
         was = neutralise(noted["from"])
         note(context, f"this project lies in {neutralise(folder)} now; it was in {was}")
+        if noted["spool"]:
+            note(context, "its spool goes on here")
         for path in noted["mirrors"]:
             note(context, f"its mirror {neutralise(path)} is not followed here: `moot mirror on` lets it go on")
 

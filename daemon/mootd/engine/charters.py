@@ -13,6 +13,7 @@ from moot_protocol.charter import opening_value
 from moot_protocol.charter_reading import Epochs, Invitation, read_charter, read_epochs
 from moot_protocol.errors import MalformedError
 from moot_protocol.fold import Placed, placed_in
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE, CHARTER, Role
 from moot_protocol.levels import read_towns
 from moot_protocol.towns import Towns, TownStanding
@@ -38,6 +39,24 @@ def towns_of(source: Source, plane: PlaneRow) -> Mapping[bytes, TownStanding]:
 
 def _towns(source: Source, plane: PlaneRow) -> Towns | None:
     return read_towns(plane.id, StoredFeeds(source, plane.number))
+
+
+def heirs_of(source: Source, plane: PlaneRow) -> dict[bytes, bytes]:
+    """Town key → the key that the town took instead, as far as that can be told from what its charter says.
+
+    It let that key in under its own name, and ended itself: a town that lets in another one and leaves later calls it
+    something else. A town that an admin had to invite again, under a new key, has only its name in common with before.
+    """
+    towns = _towns(source, plane)
+    if towns is None:
+        return {}
+    heirs: dict[bytes, bytes] = {}
+    for key, charter in towns.charters.items():
+        admitted = charter.reading.admissions.items() if key in charter.removers else ()
+        found = [heir for heir, said in admitted if said.name == (charter.standing.name or key_text(heir))]
+        if len(found) == 1 and found[0] in towns.charters:
+            heirs[key] = found[0]
+    return heirs
 
 
 def charter_events(source: Source, plane: PlaneRow, town: bytes | None = None) -> list[Placed]:

@@ -4,7 +4,7 @@ Invariant: these are ordinary updates, over what is live here, in one unit: all 
 back finds them in the record, and what it claims from then on counts as ever.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
@@ -15,7 +15,7 @@ from moot_protocol.issue import CLOSED
 from moot_protocol.kinds import ISSUE, field_of
 from moot_protocol.requests import IssueFields, Update
 from mootd.engine import layout
-from mootd.engine.charters import members_of
+from mootd.engine.charters import heirs_of, members_of
 from mootd.engine.issues.claims import unclaim
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.log import PlaneRow
@@ -38,26 +38,30 @@ class Claimed(NamedTuple):
 def machines_meant(unit: Unit, typed: str) -> set[bytes]:
     """The replicas that are meant: one by its key, or those of a town by its name or key; of a key its beginning does.
 
+    A town's key means the machines that are under it; its name also those from before it changed its key.
+
     Raises:
         RefusedError: `not_found`, `ambiguous`; `conflict` where this machine is among them.
     """
     unit.flush()
-    machines: set[bytes] = set()
+    planes = issue_planes(unit.replica.planes)
+    rows = [(each.row, name_of(unit, plane, each.row.town)) for plane in planes for each in members_of(unit, plane)]
+    machines = {row.author for row, _ in rows if key_begins(row.author, typed)}
+    newest = _newest_keys(unit, planes)
+    called = {newest.get(row.town, row.town) for row, name in rows if name and name == typed}
     towns: dict[bytes, set[bytes]] = {}
-    for plane in issue_planes(unit.replica.planes):
-        for member in members_of(unit, plane):
-            author, town = member.row.author, member.row.town
-            if key_begins(author, typed):
-                machines.add(author)
-            if key_begins(town, typed) or is_called(town, {name_of(unit, plane, town)} - {""}, typed):
-                towns.setdefault(town, set()).add(author)
+    for row, name in rows:
+        if key_begins(row.town, typed) or is_called(row.town, {name} - {"", typed}, typed):
+            towns.setdefault(row.town, set()).add(row.author)
+        if (now := newest.get(row.town, row.town)) in called:
+            towns.setdefault(now, set()).add(row.author)
     if len(machines) + len(towns) > 1:
         several = f"{typed} may mean several machines or towns"
         keys = ", ".join(key[:_KEY_SHOWN] for key in sorted(map(key_text, {*machines, *towns})))
         raise RefusedError(
             f"{several}: {keys}",
             code=Code.AMBIGUOUS,
-            # A town that changed its key is two, of one name.
+            # A town that had to be invited again under a new key is two, of one name.
             hint="name it by its key, or by as much of that as no other has",
             discreet=several,
         )
@@ -71,6 +75,21 @@ def machines_meant(unit: Unit, typed: str) -> set[bytes]:
     if unit.replica.id in found:
         raise RefusedError("this machine is one of them, and isn't gone", code=Code.CONFLICT)
     return found
+
+
+def _newest_keys(unit: Unit, planes: Iterable[PlaneRow]) -> dict[bytes, bytes]:
+    """A town's former key → the one that it has now."""
+    heirs: dict[bytes, bytes] = {}
+    for plane in planes:
+        heirs = heirs_of(unit, plane) | heirs
+    newest = {}
+    for key in heirs:
+        seen, now = {key}, heirs[key]
+        while now in heirs and now not in seen:  # who lies may have keys follow one another in a circle
+            seen.add(now)
+            now = heirs[now]
+        newest[key] = now
+    return newest
 
 
 def claimed_by(unit: Unit, plane: PlaneRow, is_gone: Callable[[bytes], bool]) -> Iterator[Claimed]:

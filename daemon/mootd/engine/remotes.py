@@ -13,7 +13,7 @@ import msgspec
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import SYNC_MODES
 from mootd.engine import layout
-from mootd.engine.log import encode_row
+from mootd.engine.log import PlaneRow, encode_row
 from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
@@ -127,6 +127,27 @@ def mode_of(reader: Reader, remote: RemoteRow, plane: int) -> str:
         return "off"
     kept = reader.get(Table.META, layout.mode_key(remote.number, plane))
     return remote.mode if kept is None else kept.decode()
+
+
+def remotes_of(reader: Reader, plane: PlaneRow) -> list[RemoteRow]:
+    """The remotes that a plane is exchanged with, by itself or when somebody asks.
+
+    Raises:
+        RefusedError: `not_found`: there is none; `denied`: the plane never leaves this machine.
+    """
+    number = SharedPlane(plane).number
+    known = remotes(reader)
+    found = [row for row in known if mode_of(reader, row, number) != "off"]
+    if found:
+        return found
+    if not known:
+        told, hint = "", "`moot remote add git URL` adds one"
+    elif isolated_to(reader, number) is not None:
+        told, hint = ": it is isolated", f"`moot plane isolate {plane.name} --to REMOTE` names one, --off ends it"
+    else:
+        told = f": {', '.join(f'{row.name} off' for row in known)}"
+        hint = f"`moot plane set {plane.name} --remote {known[0].name} --mode auto` exchanges it"
+    raise RefusedError(f"plane {plane.name} has no remote to be exchanged with{told}", code=Code.NOT_FOUND, hint=hint)
 
 
 # -- Isolation ---------------------------------------------------------------------------------------------------

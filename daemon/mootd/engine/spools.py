@@ -121,6 +121,14 @@ def open_spool(unit: Unit, workspace: str, folder: str) -> tuple[SpoolRow, bool]
     return row, created
 
 
+def move_spool(unit: Unit, spool: SpoolRow, folder: str) -> bool:
+    """Let a spool go on in another folder, with the token it has; False where it isn't as it was any more."""
+    if spool_of(unit.transaction, spool.workspace) != spool:
+        return False
+    _put(unit, spool.workspace, _Row(folder, spool.number, spool.is_open))
+    return True
+
+
 def close_spool(unit: Unit, workspace: str) -> SpoolRow | None:
     """Close a workspace's spool; gives its row as it was, or None where it wasn't open."""
     row = spool_of(unit.transaction, workspace)

@@ -27,7 +27,7 @@ from mootd.engine.outbox import OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.planes import clashing_prefixes, plane_meant
 from mootd.engine.receive import has_due
-from mootd.engine.remotes import RemoteRow, mode_of, remotes
+from mootd.engine.remotes import RemoteRow, mode_of, remotes, remotes_of
 from mootd.engine.replica import Replica
 from mootd.engine.tending import tend
 from mootd.exchange.progress import Progress
@@ -272,10 +272,14 @@ class Hub(WakingTasks):
         Automatic planes are exchanged in any case; of the manual ones all, or the one that the request names.
 
         Raises:
-            RefusedError: `not_found`: no plane that is exchanged is called so; `invalid`: that is no cursor.
+            RefusedError: `not_found`: no plane is called so, or it has no remote; `denied`: it never leaves this
+                machine; `invalid`: that is no cursor.
         """
         await self._begun()
-        awaited = _cursor(request.cursor) if request.cursor else self._ask(self._named(request.plane))
+        if request.cursor:
+            awaited = _cursor(request.cursor)
+        else:
+            awaited = self._ask(await self.in_thread(partial(self._named, request.plane)))
         end = asyncio.get_running_loop().time() + min(request.wait_ms, SYNC_WAIT_MS) / 1000
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(end):
@@ -319,9 +323,17 @@ class Hub(WakingTasks):
             await asyncio.sleep(0.01)
 
     def _named(self, name: str) -> set[int]:
-        """The numbers of the planes that a request names."""
-        shared = self._shared()
-        return {plane_meant(shared, name).number} if name else {plane.number for plane in shared}
+        """The numbers of the planes that a request names.
+
+        Raises:
+            RefusedError: `not_found`, `ambiguous` or `denied`: there is no such plane, or nobody to exchange it with.
+        """
+        if not name:
+            return {plane.number for plane in self._shared()}
+        plane = plane_meant([*self.replica.planes.values()], name)
+        with self.replica.read() as reader:
+            remotes_of(reader, plane)
+        return {plane.number}
 
     def _ask(self, planes: set[int]) -> dict[int, int]:
         for remote in self._remotes.values():

@@ -22,13 +22,15 @@ from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
 from mootd.engine.commit import Committer
 from mootd.engine.mirrors import MirrorRow, count_versions, drop_mirror, mirrors, move_mirror, put_mirror, read_mirror
 from mootd.engine.replica import Replica
+from mootd.engine.spools import SpoolRow, move_spool, secret_of, spool_of
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import move_workspace, read_workspace
 from mootd.files import MirrorFile, Watch, Watcher
 from mootd.mirror.foretelling import Foretelling
 from mootd.mirror.intake import adopt
 from mootd.mirror.keeper import LOOK_MS, NOTHING_ASKED, Keeper, Timing
-from mootd.mirror.moving import holds, is_gone, is_left, predecessor
+from mootd.mirror.moving import holds, holds_spool, is_gone, is_left, predecessor
+from mootd.store.port import Reader
 from mootd.waking import WakingTasks
 
 R = TypeVar("R")
@@ -243,19 +245,29 @@ class Mirrors(WakingTasks):
         with self._replica.read() as reader:
             known = read_workspace(reader, workspace)
             rows = [row for row in mirrors(reader) if row.workspace == workspace]
+            spool = self._movable_spool(reader, request)
         if known is None:
             raise RefusedError("this workspace isn't known here", code=Code.NOT_FOUND)
         before = str(known["folder"])
-        told = {"moved": False, "from": before, "mirrors": []}
+        told = {"moved": False, "from": before, "mirrors": [], "spool": False}
         if before in {"", folder} or not holds(self._file, folder, workspace):
             return told
         if not is_left(self._file, before, workspace):
             return told
         gone = [f"{row.folder}/{row.file}" for row in rows if is_gone(self._file, row)]
-        return told | {
-            "moved": self._commit(lambda unit: move_workspace(unit, workspace, before, folder)),
-            "mirrors": gone,
-        }
+
+        def move(unit: Unit) -> dict[str, bool]:
+            moved = move_workspace(unit, workspace, before, folder)
+            return {"moved": moved, "spool": moved and spool is not None and move_spool(unit, spool, folder)}
+
+        return told | {"mirrors": gone} | self._commit(move)
+
+    def _movable_spool(self, reader: Reader, request: WorkspaceMoved) -> SpoolRow | None:
+        """The workspace's spool, if it is open and surely lies in the new folder, and no more in its own."""
+        row = spool_of(reader, request.workspace)
+        if row is None or not row.is_open or not is_left(self._file, row.folder, row.workspace):
+            return None
+        return row if holds_spool(self._file, request.folder, secret_of(self._replica.keys, row)) else None
 
     def _try_out(self, work: Callable[[Unit], R]) -> R:
         return self._commit(lambda unit: unit.try_out(work))

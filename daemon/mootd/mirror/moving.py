@@ -1,15 +1,18 @@
-"""Folders that were moved: which one holds a workspace now, and which mirror a file takes the place of.
+"""Folders that were moved: which one holds a workspace or its spool now, and which mirror a file takes the place of.
 
 Invariant: a folder is left only where the daemon itself sees that it is; one that it can't look into isn't, nor one
-whose mirrored file alone is gone (on another branch, say). And no mirror is moved but where somebody asked for one.
+whose mirrored file alone is gone (on another branch, say). And no mirror is moved but where somebody asked for one. A
+spool goes with its folder: whoever has its token has all that can be had through it, wherever that lies.
 """
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
+from hmac import compare_digest
 from typing import Final
 
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.mirror_requests import MirrorOn
+from moot_protocol.spool import FOLDER, TOKEN_FILE, decode_token
 from mootd.engine.mirrors import MirrorRow
 from mootd.files import MirrorFile
 
@@ -35,6 +38,15 @@ def is_left(files: Files, folder: str, workspace: str) -> bool:
     except RefusedError as error:
         return error.code is Code.NOT_FOUND
     return content.partition(b"\n")[0].strip() != workspace.encode()
+
+
+def holds_spool(files: Files, folder: str, secret: bytes) -> bool:
+    """Whether a folder has the spool that this is the secret of: its token lies there."""
+    try:
+        token = decode_token(files(folder, f"{FOLDER}/{TOKEN_FILE}").read())
+    except (RefusedError, MalformedError):
+        return False
+    return compare_digest(token.secret, secret)
 
 
 def is_gone(files: Files, row: MirrorRow) -> bool:

@@ -20,7 +20,7 @@ from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import last_seen_ms, seen
 from mootd.engine.outbox import OutboxReader
 from mootd.engine.planes import plane_meant
-from mootd.engine.remotes import RemoteRow, isolated_to, mode_of, remotes
+from mootd.engine.remotes import RemoteRow, isolated_to, mode_of, remotes, remotes_of
 from mootd.engine.replica import Replica
 from mootd.engine.towns import guests_of, has_key_of
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
@@ -94,10 +94,15 @@ class ExchangeView:
         for each in islice(unopened(self._replica, self._reader, row, progress), MOST_PROBLEMS):
             yield f"{Code.UNKNOWN_EPOCH}: a frame of epoch {each.epoch.hex()}, whose key isn't here", each.frames
 
-    def outbox(self) -> list[dict[str, Any]]:
-        """What waits for each remote."""
+    def outbox(self, plane: str = "") -> list[dict[str, Any]]:
+        """What waits for each remote, or for those that a plane is exchanged with.
+
+        Raises:
+            RefusedError: `not_found`, `ambiguous` or `denied`: there is no such plane, or nobody to exchange it with.
+        """
+        named = plane_meant(self._replica.planes.values(), plane) if plane else None
         shown = []
-        for row in remotes(self._reader):
+        for row in remotes(self._reader) if named is None else remotes_of(self._reader, named):
             gauge = OutboxReader(self._reader, row.number).gauge()
             shown.append(
                 {
@@ -203,6 +208,6 @@ EXCHANGE_READS: Final[dict[type[Request[Any]], Callable[[ExchangeView, Any], Any
     Planes: lambda view, _: view.planes(),
     ShowPlane: lambda view, request: view.plane(request.plane),
     Invites: lambda view, _: view.invites(),
-    OutboxInfo: lambda view, _: view.outbox(),
+    OutboxInfo: lambda view, request: view.outbox(request.plane),
 }
 """What each reading request of the exchange is answered with."""

@@ -8,7 +8,8 @@ from moot_protocol.checks import checked
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_ENTRY_MS, SPOOL_FILES
 from moot_protocol.spool import DAY_MS
 from mootd.edges.spool_folder import standing_of
-from mootd.engine.spools import open_spools
+from mootd.engine.spools import SpoolRow, open_spools
+from mootd.engine.workspaces import read_workspace
 from mootd.store.port import Reader
 
 _NEARLY_FULL: Final = 0.8
@@ -28,8 +29,17 @@ def spools(reader: Reader) -> list[dict[str, Any]]:
         standing = standing_of(Path(row.folder))
         told = standing._asdict()
         told["bytes"] = told.pop("size")
+        if standing.problem and not Path(row.folder).is_dir():
+            told["hint"] = _where_it_is(row, (read_workspace(reader, row.workspace) or {}).get("folder", ""))
         found.append({"project": row.project, "workspace": row.workspace, "folder": row.folder, **told})
     return found
+
+
+def _where_it_is(row: SpoolRow, known: str) -> str:
+    """What to do about a spool whose folder is gone, as far as it is known where its project lies now."""
+    if known not in {"", row.folder} and Path(known).is_dir():
+        return f"the project lies in {known} now: `moot init --spool` there opens it again"
+    return "if the project was moved, `moot where` in its new folder lets the spool go on there"
 
 
 def spool_alarms(found: list[dict[str, Any]], now_ms: int) -> Iterator[dict[str, Any]]:

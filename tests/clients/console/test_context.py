@@ -115,7 +115,7 @@ def test_a_name_that_no_event_can_hold_is_refused_by_the_flag_that_gives_another
 # -- A folder that was moved or copied ---------------------------------------------------------------------------
 OLD, NEW = "/home/alice/p", "/home/alice/p2"
 KNOWN = {"workspace_info": {"project": "bd", "folder": OLD, "plane": "aa"}, "ping": {"data": "/home/alice/.data"}}
-MOVED = {"moved": True, "from": OLD, "mirrors": [f"{OLD}/.beads/issues.jsonl"]}
+MOVED = {"moved": True, "from": OLD, "mirrors": [f"{OLD}/.beads/issues.jsonl"], "spool": True}
 
 
 def where(*folders: str, here: str = f"{NEW}/src", argv: str = "where", **answers: Any) -> Outcome:
@@ -130,6 +130,7 @@ def test_a_project_that_was_moved_is_told_where_it_is_and_the_daemon_learns_it()
     assert ran.out.splitlines()[0] == f"{NEW}/.moot"
     assert ran.err.splitlines() == [
         f"this project lies in {NEW} now; it was in {OLD}",
+        "its spool goes on here",
         f"its mirror {OLD}/.beads/issues.jsonl is not followed here: `moot mirror on` lets it go on",
     ]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from moot_protocol.charter import epoch_drafts
+from moot_protocol.charter import Admission, End, admission_draft, epoch_drafts
 from moot_protocol.charter_reading import Epochs
 from moot_protocol.epoch import build_epoch
 from moot_protocol.frame import epoch_id
@@ -10,12 +10,14 @@ from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import founder, invited, joined, newcomer, plane_of, send
 from moot_testkit.engine import Desk
+from moot_testkit.federating import federation, meet, town_key
 from moot_testkit.feeds import FeedWriter, Guest, Town, note, seed
 from moot_testkit.town import Member
 from mootd.engine.charters import (
     charter_events,
     charters_of,
     epochs_of,
+    heirs_of,
     invites_of,
     members_of,
     towns_of,
@@ -23,7 +25,8 @@ from mootd.engine.charters import (
 from mootd.engine.inviting import close_invite, open_plane
 from mootd.engine.log import PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.membership import adopt_plane
+from mootd.engine.membership import adopt_plane, append_end
+from mootd.engine.rotating import rotate_town
 from mootd.engine.unit import Unit
 
 
@@ -175,3 +178,52 @@ def test_the_recovery_key_s_epochs_do_not_count() -> None:
         source, plane = LogSnapshot(reader), desk.replica.ledger
         assert paper.key.public in {row.author for row in charters_of(source, plane)}
         assert epoch_id(key) not in {epoch.id for epoch in epochs_of(source, plane).written}
+
+
+# -- A town's keys -----------------------------------------------------------------------------------------------
+def heirs(member: Member, plane: bytes) -> dict[bytes, bytes]:
+    with member.replica.read() as reader:
+        return heirs_of(LogSnapshot(reader), plane_of(member, plane))
+
+
+def admits(member: Member, plane: bytes, town: bytes, name: str) -> None:
+    """A member's town lets another key in."""
+    row = plane_of(member, plane)
+    draft = admission_draft(town, Admission(name, Role.ADMIN), "")
+    member.commit(lambda unit: unit.append(row.number, draft, feed=unit.feed_number(row.number, row.town)))
+
+
+def leaves(member: Member, plane: bytes) -> None:
+    """A member's town ends its own charter."""
+    row = plane_of(member, plane)
+
+    def end(unit: Unit) -> None:
+        own = unit.feed(unit.feed_number(row.number, row.town))
+        append_end(unit, row, row.town, End(own.n, own.head, row.town))
+
+    member.commit(end)
+
+
+def test_the_key_that_a_town_let_in_under_its_own_name_before_it_ended_is_its_heir() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    old = town_key(two)
+    two.commit(rotate_town)
+    meet(plane, one, two)
+    assert heirs(one, plane) == heirs(two, plane) == {old: town_key(two)}
+
+
+def test_a_town_s_new_key_that_an_admin_has_to_invite_is_nobody_s_heir() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    two.commit(rotate_town)
+    meet(plane, one, two)
+    assert heirs(one, plane) == {}
+
+
+def test_who_lets_another_town_in_and_leaves_has_no_heir() -> None:
+    plane, (one, two, three) = federation(Role.ADMIN, Role.WRITER)
+    admits(two, plane, town_key(three), "hill")
+    meet(plane, one, two, three)
+    assert heirs(one, plane) == {}
+    leaves(two, plane)
+    meet(plane, one, two, three)
+    assert heirs(one, plane) == {}

@@ -90,23 +90,38 @@ def meant(member: Member, typed: str) -> set[bytes]:
     return member.commit(lambda unit: machines_meant(unit, typed))
 
 
-def test_a_town_that_changed_its_key_is_meant_by_the_beginning_of_either_and_a_refusal_of_its_name_tells_both() -> None:
+def test_a_town_that_changed_its_key_is_one_by_its_name_and_each_key_means_its_own_machines() -> None:
     plane, (one, two) = federation(Role.ADMIN)
-    one.commit(partial(keep_name, town=town_key(two), name="river"))
     write(two, plane, "before")
     meet(plane, one, two)
-    old, old_machine = key_text(town_key(two)), two.id
+    old, before = town_key(two), two.id
+    one.commit(partial(keep_name, town=old, name="river"))
     two.commit(rotate_town)
     write(two, plane, "after")
     meet(plane, one, two)
-    new = key_text(town_key(two))
+    assert meant(one, "river") == {before, two.id}
     one.commit(partial(keep_name, town=town_key(two), name="river"))
+    assert meant(one, "river") == {before, two.id}
+    beginning = key_text(old)[:KEY_BEGINNING_CHARS]
+    for typed in (key_text(old), beginning, f"river {beginning}"):
+        assert meant(one, typed) == {before}
+    assert meant(one, key_text(town_key(two))[:12]) == {two.id}
+
+
+def test_other_towns_of_one_name_are_several_and_the_refusal_tells_their_keys() -> None:
+    plane, (one, two, three) = federation(Role.ADMIN, Role.WRITER)
+    for town in (two, three):
+        write(town, plane, "theirs")
+        one.commit(partial(keep_name, town=town_key(town), name="river"))
+    meet(plane, one, two, three)
     error = refusal(partial(meant, one, "river"))
     assert error.code is Code.AMBIGUOUS
-    shown = sorted([old[:12], new[:12]])
+    shown = sorted(key_text(town_key(town))[:12] for town in (two, three))
     assert error.message == f"river may mean several machines or towns: {', '.join(shown)}"
     assert (error.hint or "").startswith("name it by its key")
     assert error.discreet == "river may mean several machines or towns"
-    for typed in (old[:12], old[:KEY_BEGINNING_CHARS], f"river {old[:KEY_BEGINNING_CHARS]}"):
-        assert meant(one, typed) == {old_machine}
-    assert meant(one, new[:12]) == {two.id}
+
+
+def test_no_name_means_no_town_though_towns_may_have_none() -> None:
+    _, (one, _) = federation(Role.WRITER)
+    assert refusal(partial(meant, one, "")).code is Code.NOT_FOUND

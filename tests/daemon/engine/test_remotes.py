@@ -7,7 +7,7 @@ import pytest
 
 from moot_protocol.errors import Code
 from moot_testkit.carrying import founder
-from moot_testkit.refusals import refusal_code
+from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Member
 from mootd.engine import carried, layout
 from mootd.engine.carried import Carried
@@ -22,6 +22,7 @@ from mootd.engine.remotes import (
     mode_of,
     remote_named,
     remotes,
+    remotes_of,
     remove_remote,
     set_mode,
 )
@@ -52,6 +53,34 @@ def test_remotes_are_kept_in_the_order_in_which_they_were_added() -> None:
     assert names(member) == ["origin", "backup", "a.third-one"]
     with member.replica.read() as reader:
         assert remote_named(reader, "backup") == RemoteRow(2, "backup", "git", "file:///backup", "auto", {})
+
+
+def test_a_plane_s_remotes_are_those_whose_mode_for_it_is_not_off_and_a_refusal_says_what_to_do() -> None:
+    member = founder()
+    row = member.ledger
+    plane = SharedPlane(row)
+
+    def carriers() -> list[str]:
+        with member.replica.read() as reader:
+            return [remote.name for remote in remotes_of(reader, row)]
+
+    error = refusal(carriers)
+    assert (error.code, error.message) == (Code.NOT_FOUND, "plane ledger has no remote to be exchanged with")
+    assert error.hint == "`moot remote add git URL` adds one"
+    origin, backup = add(member, "origin"), add(member, "backup", "manual")
+    assert carriers() == ["origin", "backup"]
+    for remote in (origin, backup):
+        member.commit(partial(set_mode, remote=remote, plane=plane, mode="off"))
+    error = refusal(carriers)
+    assert error.message == "plane ledger has no remote to be exchanged with: origin off, backup off"
+    assert error.hint == "`moot plane set ledger --remote origin --mode auto` exchanges it"
+    member.commit(lambda unit: isolate(unit, plane, []))
+    error = refusal(carriers)
+    assert error.message == "plane ledger has no remote to be exchanged with: it is isolated"
+    assert error.hint == "`moot plane isolate ledger --to REMOTE` names one, --off ends it"
+    operational = next(each for each in member.replica.planes.values() if each.kind == "operational")
+    with member.replica.read() as reader:
+        assert refusal_code(partial(remotes_of, reader, operational)) is Code.DENIED
 
 
 def test_a_name_is_given_once() -> None:

@@ -12,7 +12,16 @@ from moot_protocol.spool import DAY_MS, Opened
 from moot_testkit.spooling import WORKSPACE, create
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.engine.issues.editor import IssueEditor
-from mootd.engine.spools import apply_once, close_spool, open_spool, open_spools, secret_of, spool_of, was_applied
+from mootd.engine.spools import (
+    apply_once,
+    close_spool,
+    move_spool,
+    open_spool,
+    open_spools,
+    secret_of,
+    spool_of,
+    was_applied,
+)
 from mootd.engine.unit import Unit
 
 FOLDER = "/home/ada/work"
@@ -61,6 +70,16 @@ def test_opening_again_keeps_the_token_and_opening_anew_makes_another(api: Api) 
     second, created = api.member.commit(lambda unit: open_spool(unit, WORKSPACE, FOLDER))
     assert created
     assert secret_of(keys, first) != secret_of(keys, second)
+
+
+def test_a_spool_that_is_moved_keeps_its_token_and_one_that_has_changed_meanwhile_stays(api: Api) -> None:
+    row, _ = api.member.commit(lambda unit: open_spool(unit, WORKSPACE, FOLDER))
+    assert api.member.commit(lambda unit: move_spool(unit, row, "/home/ada/moved"))
+    with api.member.replica.read() as reader:
+        moved = spool_of(reader, WORKSPACE)
+    assert moved == row._replace(folder="/home/ada/moved")
+    assert secret_of(api.member.replica.keys, row) == secret_of(api.member.replica.keys, moved)
+    assert not api.member.commit(lambda unit: move_spool(unit, row, "/elsewhere"))
 
 
 def test_a_workspace_that_is_not_known_gets_none(api: Api) -> None:

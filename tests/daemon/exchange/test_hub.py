@@ -280,6 +280,19 @@ async def test_sync_without_a_remote_is_done_at_once_and_a_made_up_cursor_is_ref
         assert caught.value.code is Code.NOT_FOUND
 
 
+async def test_a_plane_that_no_remote_carries_is_refused_by_name_and_never_said_to_be_in_step() -> None:
+    async with peers(1, HASTY) as (peer,):
+        with pytest.raises(RefusedError, match="plane ledger has no remote") as alone:
+            await peer.hub.sync(Sync(plane="ledger"))
+        assert (alone.value.code, alone.value.hint) == (Code.NOT_FOUND, "`moot remote add git URL` adds one")
+        opened(peer)
+        peer.add(Recorder().way(), mode="off")
+        with pytest.raises(RefusedError, match="plane ledger has no remote to be exchanged with: origin off"):
+            await peer.hub.sync(Sync(plane="ledger"))
+        with pytest.raises(RefusedError, match="it stays here"):
+            await peer.hub.sync(Sync(plane="operational"))
+
+
 async def test_trying_out_a_remote_asks_its_worker() -> None:
     async with peers(1, HASTY) as (peer,):
         worker = Recorder()

@@ -14,11 +14,14 @@ from moot_protocol.machine_requests import Status
 from moot_protocol.mirror_requests import MirrorOff, MirrorOn, MirrorResume, MirrorSync, WorkspaceMoved
 from moot_protocol.mirror_requests import Mirrors as MirrorsRequest
 from moot_protocol.requests import InitProject, IssueFields, Show, Update, WorkspaceInfo
+from moot_protocol.spool import FOLDER as SPOOL
+from moot_protocol.spool import FORMAT, TOKEN_FILE, Token, encode_token
 from moot_testkit.control import PATIENCE
 from moot_testkit.mirroring import FILE, FOLDER, NEW, content, line, name
 from moot_testkit.town import PROJECT, Api, make_api
 from moot_testkit.trying import kept
 from mootd.edges.memory_files import MemoryFile, MemoryWatcher
+from mootd.engine.spools import SpoolRow, close_spool, move_spool, open_spool, secret_of, spool_of
 from mootd.mirror import mirrors as module
 from mootd.mirror.keeper import Timing
 from mootd.mirror.mirrors import Asked, Mirrors
@@ -149,7 +152,7 @@ def test_a_file_that_is_not_there_takes_no_mirrors_place(world: World) -> None:
 
 def test_a_workspace_that_was_moved_is_noted_once_and_its_mirror_stays_where_it_was(world: World) -> None:
     told = moved(world).ask(MOVED)
-    assert told == {"moved": True, "from": FOLDER, "mirrors": [f"{FOLDER}/{FILE}"]}
+    assert told == {"moved": True, "from": FOLDER, "mirrors": [f"{FOLDER}/{FILE}"], "spool": False}
     assert (world.api.call(WorkspaceInfo(workspace="w1")) or {})["folder"] == THERE
     assert world.ask(MOVED)["moved"] is False
     assert [each["folder"] for each in world.ask(MirrorsRequest())] == [FOLDER]
@@ -164,6 +167,47 @@ def test_a_workspace_that_was_not_moved_stays_where_it_is(world: World, folder: 
     moved(world).files[folder, ".moot/workspace"] = MemoryFile(held)
     assert world.ask(MOVED)["moved"] is False
     assert (world.api.call(WorkspaceInfo(workspace="w1")) or {})["folder"] == FOLDER
+
+
+def spool(world: World) -> SpoolRow:
+    """The spool of the workspace."""
+    with world.api.member.replica.read() as reader:
+        row = spool_of(reader, "w1")
+    assert row is not None
+    return row
+
+
+def with_spool(world: World, folder: str) -> World:
+    """A machine whose workspace was moved, with its spool's token in a folder."""
+    moved(world).api.member.commit(lambda unit: open_spool(unit, "w1", FOLDER))
+    secret = secret_of(world.api.member.replica.keys, spool(world))
+    token = encode_token(Token(FORMAT, "w1", PROJECT, "aa", secret, bytes(32)))
+    world.files[folder, f"{SPOOL}/{TOKEN_FILE}"] = MemoryFile(token)
+    return world
+
+
+def test_a_spool_goes_with_its_folder_where_its_token_lies(world: World) -> None:
+    told = with_spool(world, THERE).ask(MOVED)
+    assert (told["moved"], told["spool"], spool(world).folder) == (True, True, THERE)
+
+
+def test_a_spool_whose_token_does_not_lie_there_stays_where_it_was(world: World) -> None:
+    assert with_spool(world, FOLDER).ask(MOVED)["spool"] is False
+    assert spool(world).folder == FOLDER
+
+
+def test_a_closed_spool_is_not_moved(world: World) -> None:
+    with_spool(world, THERE).api.member.commit(lambda unit: close_spool(unit, "w1"))
+    assert world.ask(MOVED)["spool"] is False
+    assert spool(world).folder == FOLDER
+
+
+def test_a_spool_in_a_folder_that_is_still_there_stays(world: World) -> None:
+    row = spool(with_spool(world, THERE))
+    world.api.member.commit(lambda unit: move_spool(unit, row, "/own"))
+    world.files["/own", ".moot/workspace"] = MemoryFile(b"w1\n")
+    assert world.ask(MOVED) == {"moved": True, "from": FOLDER, "mirrors": [f"{FOLDER}/{FILE}"], "spool": False}
+    assert spool(world).folder == "/own"
 
 
 def test_a_workspace_that_nobody_knows_is_not_moved(world: World) -> None:

@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.mirror_requests import MirrorOn
+from moot_protocol.spool import FOLDER, FORMAT, TOKEN_FILE, Token, encode_token
 from mootd.edges.memory_files import MemoryFile
 from mootd.engine.mirrors import MirrorRow
-from mootd.mirror.moving import WORKSPACE_FILE, holds, is_gone, is_left, predecessor
+from mootd.mirror.moving import WORKSPACE_FILE, holds, holds_spool, is_gone, is_left, predecessor
 
 PLANE = b"p" * 16
 FILE = ".beads/issues.jsonl"
@@ -43,6 +44,16 @@ def test_a_folder_is_a_workspaces_where_its_file_names_it(disk: Disk) -> None:
     for folder, workspace in (("/home/p2", "w2"), ("/home/p", "w1")):
         assert not holds(disk, folder, workspace)
         assert is_left(disk, folder, workspace)
+
+
+def test_a_folder_has_a_spool_where_the_token_of_its_present_secret_lies(disk: Disk) -> None:
+    token = Token(FORMAT, "w1", "demo", "aa", b"s" * 32, b"d" * 32)
+    assert not holds_spool(disk, "/home/p2", token.secret)
+    disk.has("/home/p2", f"{FOLDER}/{TOKEN_FILE}", encode_token(token))
+    assert holds_spool(disk, "/home/p2", token.secret)
+    assert not holds_spool(disk, "/home/p2", b"x" * 32)
+    disk.has("/home/p3", f"{FOLDER}/{TOKEN_FILE}", b"no token")
+    assert not holds_spool(disk, "/home/p3", token.secret)
 
 
 def test_a_folder_that_cannot_be_looked_into_is_neither(disk: Disk) -> None:

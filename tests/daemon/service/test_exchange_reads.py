@@ -65,6 +65,17 @@ def test_without_remotes_there_is_nothing_to_tell() -> None:
     assert (api.call(Remotes()), api.call(OutboxInfo()), api.call(Invites())) == ([], [], [])
 
 
+def test_what_waits_is_told_of_the_remotes_of_one_plane_and_a_plane_without_any_is_refused() -> None:
+    api = make_api()
+    with pytest.raises(RefusedError, match="plane ledger has no remote"):
+        api.call(OutboxInfo(plane="ledger"))
+    add(api)
+    add(api, "file:///srv/x", name="backup")
+    api.call(SetMode(actor="ada", plane="ledger", remote="origin", mode="off"))
+    assert [box["remote"] for box in api.call(OutboxInfo(plane="ledger"))] == ["backup"]
+    assert [box["remote"] for box in api.call(OutboxInfo())] == ["origin", "backup"]
+
+
 def test_a_remote_is_shown_without_credentials_and_with_the_modes_of_planes_that_may_be_shared() -> None:
     api = make_api()
     add(api)

@@ -4,10 +4,11 @@ import pytest
 
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_FILES
 from moot_protocol.machine_requests import Doctor, Status
+from moot_protocol.requests import InitProject
 from moot_protocol.spool import COMMANDS
 from moot_testkit.spooling import WORKSPACE, SpoolSite, create
 from moot_testkit.town import PROJECT, make_api
-from mootd.service.spool_reads import spool_alarms, spool_checks
+from mootd.service.spool_reads import spool_alarms, spool_checks, spools
 
 WELL = {
     "project": "demo", "workspace": "w", "folder": "/f", "waiting": 0, "bytes": 0, "oldest_ms": None, "refused": 0,
@@ -64,3 +65,17 @@ def test_nothing_is_wrong_with_a_spool_that_is_used() -> None:
     (check,) = spool_checks([used])
     assert check["ok"]
     assert not check["hint"]
+
+
+def test_of_a_spool_whose_folder_is_gone_it_is_said_where_to_go_on(site: SpoolSite) -> None:
+    before, after = site.folder, site.folder.with_name("moved")
+    before.rename(after)
+
+    def hints() -> set[str]:
+        with site.api.member.replica.read() as reader:
+            found = spools(reader)
+        return {each["hint"] for each in (*found, *spool_alarms(found, NOW_MS), *spool_checks(found))}
+
+    assert hints() == {"if the project was moved, `moot where` in its new folder lets the spool go on there"}
+    site.api.call(InitProject(actor="ada", prefix=PROJECT, workspace=WORKSPACE, folder=str(after)))
+    assert hints() == {f"the project lies in {after} now: `moot init --spool` there opens it again"}

@@ -9,7 +9,8 @@ from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands.conflicts import value_text
-from moot.console.commands.sync import STRETCH_MS, failure
+from moot.console.commands.remotes import NO_REMOTES
+from moot.console.commands.sync import STRETCH_MS, exit_code, failure, has_failed, tell_failures
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note
 from moot.console.exchange_lines import KEY_SHOWN, table
@@ -88,51 +89,62 @@ def _peers(context: Context) -> int:
 
 
 # -- pull and push -----------------------------------------------------------------------------------------------
-def _exchanged(context: Context, planes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Exchange planes, one after the other, until all is done; the remotes as the last exchange left them.
+def _exchanged(context: Context, planes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Exchange planes, one after the other, until all is done; what the last exchange left.
+
+    That tells of all planes: what couldn't be reached or opened is known for each remote, whatever was asked for.
 
     Raises:
         RefusedError: `not_found`: there is nothing to exchange, or nobody to exchange it with.
     """
     progress = Progress(context, "exchanging")
-    left: list[dict[str, Any]] = []
-    for plane in planes:
-        exchange: dict[str, Any] = {"done": False}
-        cursor = ""
+    exchange: dict[str, Any] = {"done": False, "remotes": []}
+    connected = [plane for plane in planes if any(remote["mode"] != "off" for remote in plane["remotes"])]
+    for plane in connected or planes:  # where none is, the daemon says why
+        exchange, cursor = {"done": False}, ""
         while not exchange["done"]:
             exchange = context.api.call(Sync(plane=str(plane["plane"]), cursor=cursor, wait_ms=STRETCH_MS))
             cursor = str(exchange["cursor"])
             progress.tell(lines.text_of(plane, "plane"))
-        left = list(exchange["remotes"])
     progress.end()
-    if not left:
-        missing = "no remotes; `moot remote add git URL` adds one" if planes else _NOTHING.strip()
-        raise RefusedError(missing, code=Code.NOT_FOUND)
-    return left
+    if not exchange["remotes"]:
+        raise RefusedError(NO_REMOTES if planes else _NOTHING.strip(), code=Code.NOT_FOUND)
+    for plane in planes if connected else ():
+        if plane not in connected:
+            note(context, f"Plane {lines.text_of(plane, 'plane')} has no remote to be exchanged with")
+    return exchange
 
 
-def _answer(context: Context, document: dict[str, Any], told: Sequence[str]) -> int:
-    """Answer with what came of an exchange, and with its remotes that couldn't be reached; the exit code."""
-    failed = [remote for remote in document["remotes"] if remote["error"]]
-    answer(context, document | failure(context, failed), told)
-    if not context.json or context.terminal.facts.is_bd:  # whose callers show a failure's words
-        for remote in failed:
-            note(context, f"{lines.text_of(remote, 'remote')} can't be reached: {lines.text_of(remote, 'error')}")
-    return exits.UNREACHABLE if failed else exits.OK
+def _answer(context: Context, exchange: dict[str, Any], document: dict[str, Any], told: Sequence[str]) -> int:
+    """Answer with what came of an exchange, and with what it has left undone; the exit code."""
+    answer(context, document | {"remotes": exchange["remotes"]} | failure(context, exchange), told)
+    tell_failures(context, exchange)
+    return exit_code(exchange)
 
 
 def _pull(context: Context) -> int:
     since = context.api.call(Events(since=None))["next"]
     before = _planes(context)
-    remotes = _exchanged(context, before)
+    exchange = _exchanged(context, before)
     news = context.api.call(FederationNews(since=since, plane=context.arguments.plane))
     after = _planes(context)
-    return _answer(context, {"news": news, "planes": after, "remotes": remotes}, news_lines(context, news, after))
+    return _answer(context, exchange, {"news": news, "planes": after}, _pulled(context, exchange, news, after))
+
+
+def _pulled(
+    context: Context,
+    exchange: dict[str, Any],
+    news: Sequence[Mapping[str, Any]],
+    planes: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """That nothing came can only be said where all that has come could be read."""
+    told = news_lines(context, news, planes)
+    return told if news or has_failed(exchange) else [confirmed(context, "Nothing new from other towns"), *told]
 
 
 def news_lines(context: Context, news: Sequence[Mapping[str, Any]], planes: Sequence[Mapping[str, Any]]) -> list[str]:
     """What came from which town, and what can be adopted or has to be settled."""
-    told = [] if news else [confirmed(context, "Nothing new from other towns")]
+    told: list[str] = []
     for each in news:
         told.append(f"{lines.town_of(each)} on {lines.text_of(each, 'plane')}: {several(each['events'], 'event')}")
         about = [f"{neutralise(str(one['kind']))} {neutralise(str(one['entity']))}" for one in each["entities"]]
@@ -163,10 +175,9 @@ def _push(context: Context) -> int:
             raise RefusedError("nothing was sent: it wasn't agreed to", hint="read what would leave, then add --yes")
         note(context, "Nothing was sent")
         return exits.FAILED
-    remotes = _exchanged(context, planes)
-    is_sent = not any(remote["error"] for remote in remotes)
-    told = [confirmed(context, f"Sent; in step with {several(len(remotes), 'remote')}")] if is_sent else []
-    return _answer(context, {"remotes": remotes}, told)
+    exchange = _exchanged(context, planes)
+    in_step = f"Sent; in step with {several(len(exchange['remotes']), 'remote')}"
+    return _answer(context, exchange, {}, [] if has_failed(exchange) else [confirmed(context, in_step)])
 
 
 def _is_agreed(context: Context, planes: Sequence[Mapping[str, Any]]) -> bool:
@@ -214,9 +225,15 @@ COMMANDS: Final = (
         _plane_argument,
         _status,
         alone=True,
+        examples=("moot federation status", "moot federation status --plane shared"),
     ),
     Command(
-        "federation peers", "The other towns, and when they were last heard of", _plane_argument, _peers, alone=True
+        "federation peers",
+        "The other towns, and when they were last heard of",
+        _plane_argument,
+        _peers,
+        alone=True,
+        examples=("moot federation peers", "moot federation peers --plane shared"),
     ),
     Command(
         "federation pull",

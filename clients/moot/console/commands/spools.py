@@ -84,6 +84,8 @@ def _lines(context: Context, spools: list[dict[str, Any]]) -> Iterator[str]:
     for spool in spools:
         where = f"{neutralise(spool['project'])} in {neutralise(spool['folder'])}"
         yield f"{where}: {spool_words(spool, context.now_ms)}"
+        if spool["problem"] and spool["hint"]:
+            yield f"  {neutralise(str(spool['hint']))}"
 
 
 COMMANDS: Final = (

@@ -40,20 +40,14 @@ def _sync(context: Context) -> int:
     if context.arguments.status:
         return _outbox(context)
     exchange = _exchanged(context)
-    unreached, unopened = _unreached(exchange), _unopened(context, exchange)
     if context.json:
-        failed = failure(context, unreached)
-        if not failed and unopened is not None:
-            failed = documents.failure(unopened, is_bd=context.terminal.facts.is_bd)
-        documents.write(context, exchange | failed)
-        if context.terminal.facts.is_bd:  # its callers show a failure's words
-            _tell_failures(context, unreached, unopened)
+        documents.write(context, exchange | failure(context, exchange))
     else:
         _tell(context, exchange)
-    if unreached:
-        return exits.UNREACHABLE
-    # Every remote was reached, so it isn't that; nothing is wrong with them, and the same command succeeds later.
-    return exits.OK if unopened is None else exits.TRY_AGAIN
+    tell_failures(context, exchange)
+    if not context.json and exchange["remotes"]:
+        _tell_outcome(context, exchange)
+    return exit_code(exchange)
 
 
 def _exchanged(context: Context) -> dict[str, Any]:
@@ -73,16 +67,52 @@ def _exchanged(context: Context) -> dict[str, Any]:
     return exchange
 
 
-def _unreached(exchange: dict[str, Any]) -> list[dict[str, Any]]:
+# -- What an exchange has left undone ----------------------------------------------------------------------------
+def unreached(exchange: dict[str, Any]) -> list[dict[str, Any]]:
+    """The remotes that an exchange that has ended couldn't reach."""
     return [remote for remote in exchange["remotes"] if remote["error"]] if exchange["done"] else []
 
 
-def _unopened(context: Context, exchange: dict[str, Any]) -> RefusedError | None:
-    """What is to be said where frames have come and can't be opened: then nobody is in step, whoever was reached."""
-    found = exchange.get("unopened", ()) if exchange["done"] else ()
-    if not found:
-        return None
-    words = [f"{several(each['frames'], 'frame')} of plane {each['plane']} on {each['remote']}" for each in found]
+def has_failed(exchange: dict[str, Any]) -> bool:
+    """Whether an exchange has ended and hasn't brought everybody into step."""
+    return exit_code(exchange) != exits.OK
+
+
+def exit_code(exchange: dict[str, Any]) -> int:
+    """How a command ends whose exchange came to this."""
+    if unreached(exchange):
+        return exits.UNREACHABLE
+    # Every remote was reached, so it isn't that; nothing is wrong with them, and the same command succeeds later.
+    return exits.TRY_AGAIN if _withheld(exchange) else exits.OK
+
+
+def _withheld(exchange: dict[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The frames that have come and can't be opened: then nobody is in step, whoever was reached."""
+    return exchange.get("unopened", ()) if exchange["done"] else ()
+
+
+def failure(context: Context, exchange: dict[str, Any]) -> dict[str, Any]:
+    """What a document says of an exchange that has failed: what any failure has in it; nothing if it hasn't.
+
+    Args:
+        context: the command's.
+        exchange: as `Sync` answers it.
+    """
+    remotes = unreached(exchange)
+    if remotes:
+        names = [str(remote["remote"]) for remote in remotes]
+        words = [f"{name} can't be reached: {remote['error']}" for name, remote in zip(names, remotes, strict=True)]
+        hint = _hint(context, "them" if names[1:] else "it", names[0])
+        error = RefusedError("; ".join(words), code=Code.UNREACHABLE, hint=hint, retryable=True)
+    elif withheld := _withheld(exchange):
+        error = _unopened(context, withheld)
+    else:
+        return {}
+    return documents.failure(error, is_bd=context.terminal.facts.is_bd)
+
+
+def _unopened(context: Context, withheld: Sequence[Mapping[str, Any]]) -> RefusedError:
+    words = [f"{several(each['frames'], 'frame')} of plane {each['plane']} on {each['remote']}" for each in withheld]
     return RefusedError(
         f"{', '.join(words)} can't be opened: the key isn't here yet",
         code=Code.UNKNOWN_EPOCH,
@@ -93,23 +123,20 @@ def _unopened(context: Context, exchange: dict[str, Any]) -> RefusedError | None
     )
 
 
-def failure(context: Context, unreached: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a document says of remotes that couldn't be reached: what any failure has in it; nothing if there are none.
+def tell_failures(context: Context, exchange: dict[str, Any]) -> None:
+    """Say on standard error what an exchange has left undone; not beside a document that says it, but to bd's callers.
 
-    Args:
-        context: the command's.
-        unreached: those remotes, as `Sync` answers them.
+    Those show a failure's words.
     """
-    if not unreached:
-        return {}
-    names = [str(remote["remote"]) for remote in unreached]
-    error = RefusedError(
-        "; ".join(f"{name} can't be reached: {remote['error']}" for name, remote in zip(names, unreached, strict=True)),
-        code=Code.UNREACHABLE,
-        hint=_hint(context, "them" if names[1:] else "it", names[0]),
-        retryable=True,
-    )
-    return documents.failure(error, is_bd=context.terminal.facts.is_bd)
+    if context.json and not context.terminal.facts.is_bd:
+        return
+    for remote in unreached(exchange):
+        name = neutralise(str(remote["remote"]))
+        context.terminal.err(f"Error: {name} can't be reached: {neutralise(str(remote['error']))}\n")
+        context.terminal.err(f"Hint: {_hint(context, 'it', name)}\n")
+    if withheld := _withheld(exchange):
+        unopened = _unopened(context, withheld)
+        context.terminal.err(f"Error: {neutralise(unopened.message)}\nHint: {neutralise(unopened.hint)}\n")
 
 
 def _hint(context: Context, whom: str, remote: str) -> str:
@@ -121,30 +148,23 @@ def _counts(remote: dict[str, Any]) -> str:
     return ", ".join(f"{remote[name]:,} {name}" for name in _COUNTED)
 
 
-def _tell_failures(context: Context, unreached: Sequence[Mapping[str, Any]], unopened: RefusedError | None) -> None:
-    for remote in unreached:
-        name = neutralise(str(remote["remote"]))
-        context.terminal.err(f"Error: {name} can't be reached: {neutralise(str(remote['error']))}\n")
-        context.terminal.err(f"Hint: {_hint(context, 'it', name)}\n")
-    if unopened is not None:
-        context.terminal.err(f"Error: {neutralise(unopened.message)}\nHint: {neutralise(unopened.hint)}\n")
-
-
 def _tell(context: Context, exchange: dict[str, Any]) -> None:
-    style, program = style_of(context.terminal.facts), context.terminal.facts.program
     if not exchange["remotes"]:
         if context.terminal.facts.is_bd:  # its callers take a command that prints nothing for one that failed
             say(context, confirmed(context, "Nothing to sync: every write is kept here, and there are no remotes"))
         else:
             context.terminal.err(f"{NO_REMOTES}\n")
         return
-    unreached, unopened = _unreached(exchange), _unopened(context, exchange)
-    for row in table(style, [_cells(remote, told=bool(unreached)) for remote in exchange["remotes"]]):
+    told = bool(unreached(exchange))
+    for row in table(style_of(context.terminal.facts), [_cells(remote, told=told) for remote in exchange["remotes"]]):
         say(context, row)
-    _tell_failures(context, unreached, unopened)
+
+
+def _tell_outcome(context: Context, exchange: dict[str, Any]) -> None:
+    """What the rows don't say: whether that was all, and what is to be known beside it."""
     if not exchange["done"]:
-        say(context, f"The exchange goes on; `{program} sync --wait` waits for its end")
-    elif not unreached and unopened is None:
+        say(context, f"The exchange goes on; `{context.terminal.facts.program} sync --wait` waits for its end")
+    elif not has_failed(exchange):
         say(context, confirmed(context, f"In step with {several(len(exchange['remotes']), 'remote')}"))
     for plane in exchange.get("waiting", ()):
         context.terminal.err(
@@ -174,7 +194,7 @@ def _commit(context: Context) -> int:
 
 # -- outbox ------------------------------------------------------------------------------------------------------
 def _outbox(context: Context) -> int:
-    boxes = context.api.call(OutboxInfo())
+    boxes = context.api.call(OutboxInfo(plane=getattr(context.arguments, "plane", "")))
     if context.json or boxes:
         answer(context, boxes, _boxed(style_of(context.terminal.facts), boxes))
     else:
@@ -218,6 +238,14 @@ COMMANDS: Final = (
         _commit,
         aliases=("vc commit",),
         alone=True,
+        examples=('moot dolt commit -m "Done for today"  # taken, and nothing is left to do',),
     ),
-    Command("outbox", "What waits for each remote, and how full that is", no_arguments, _outbox, alone=True),
+    Command(
+        "outbox",
+        "What waits for each remote, and how full that is",
+        no_arguments,
+        _outbox,
+        alone=True,
+        examples=("moot outbox", "moot outbox --json"),
+    ),
 )

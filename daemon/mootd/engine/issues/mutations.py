@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from moot_protocol import ids, issue, limits
+from moot_protocol.claiming import check_beside_claim
 from moot_protocol.deletion import DELETED, deletion
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import PARENT, Facts, facts
@@ -171,7 +172,7 @@ class IssueWriter:
             holding.check_ttl(request.ttl_ms)
         if not request.claim:
             return {}
-        _check_beside_claim(fields, request.actor)
+        check_beside_claim(fields, request.actor)
         live = live_of(record, self.unit.author_of)
         return holding.check_claim(name, shown, live, request.actor, self.unit.now_ms)
 
@@ -330,26 +331,6 @@ class IssueWriter:
 
 def _given(fields: IssueFields) -> dict[str, Any]:
     return {name: value for name in fields.__struct_fields__ if (value := getattr(fields, name)) is not msgspec.UNSET}
-
-
-def _check_beside_claim(fields: Mapping[str, Any], actor: str) -> None:
-    """Refuse a status and an assignee that say something else than the claim they stand beside.
-
-    Raises:
-        RefusedError: `usage`.
-    """
-    if fields.get("status", IN_PROGRESS) != IN_PROGRESS:
-        raise RefusedError(
-            f"a claim makes it {IN_PROGRESS}: status {fields['status']} contradicts that",
-            code=Code.USAGE,
-            hint="claim it, then change its status; or leave one of them out",
-        )
-    if fields.get("assignee", actor) != actor:
-        raise RefusedError(
-            f"a claim makes it {actor}'s: assignee {fields['assignee'] or 'nobody'} contradicts that",
-            code=Code.USAGE,
-            hint="leave out the claim or the assignee; --actor says who claims",
-        )
 
 
 def _edge_type(value: Any) -> Any:

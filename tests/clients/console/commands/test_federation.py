@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.federation_requests import FederationNews, FederationReview, FederationStatus
 from moot_protocol.machine_requests import Events
@@ -79,7 +80,11 @@ def test_push_without_review_exchanges_at_once() -> None:
     ran = run_console("federation push", {"federation_status": [PLANE], "sync": DONE})
     assert (ran.code, ran.out) == (0, "✓ Sent; in step with 1 remote\n")
     ran = run_console("federation push", {"federation_status": [PLANE], "sync": UNREACHED})
-    assert (ran.code, ran.out, ran.err) == (69, "", "hub can't be reached: gone\n")
+    assert (ran.code, ran.out) == (69, "")
+    assert ran.err.splitlines() == [
+        "Error: hub can't be reached: gone",
+        "Hint: what waits for it is kept and goes later; `moot remote test hub` tells more",
+    ]
     assert run_console("federation push", {"federation_status": []}).code == 3
 
 
@@ -96,9 +101,41 @@ def test_as_json_a_remote_that_cannot_be_reached_is_told_as_any_failure(command:
     }
     ran = run_console(f"federation {command} --json", answers, facts=FACTS._replace(program="bd"))
     assert ran.document["error"] == "hub can't be reached: gone"
-    assert ran.err == "hub can't be reached: gone\n"
+    assert ran.err.startswith("Error: hub can't be reached: gone\n")
     ran = run_console(f"federation {command} --json", answers | {"sync": DONE})
     assert (ran.code, ran.err, set(ran.document)) == (0, "", keys)
+
+
+UNOPENED = DONE | {"unopened": [{"remote": "hub", "plane": "shared", "frames": 2, "code": "unknown_epoch"}]}
+NO_KEY = "2 frames of plane shared on hub can't be opened: the key isn't here yet"
+
+
+@pytest.mark.parametrize("command", ["pull", "push"])
+def test_frames_whose_key_is_missing_exit_75_and_nobody_is_said_to_be_in_step(command: str) -> None:
+    answers = {"events": {"next": 7}, "federation_status": [PLANE], "federation_news": [], "sync": UNOPENED}
+    ran = run_console(f"federation {command}", answers)
+    assert ran.code == 75
+    assert ran.err.splitlines()[0] == f"Error: {NO_KEY}"
+    assert "Nothing new" not in ran.out
+    assert "in step" not in ran.out
+    ran = run_console(f"federation {command} --json", answers)
+    assert (ran.code, ran.err, ran.document["error"]["code"]) == (75, "", "unknown_epoch")
+    assert (ran.document["error"]["message"], ran.document["error"]["retryable"]) == (NO_KEY, True)
+
+
+def test_planes_without_a_remote_are_left_out_and_named_and_where_none_has_one_the_daemon_says_why() -> None:
+    off = PLANE | {"plane": "side", "remotes": [{"remote": "hub", "mode": "off", "ahead": 0}]}
+    alone = PLANE | {"plane": "alone", "remotes": []}
+    ran = run_console("federation push", {"federation_status": [off, PLANE, alone], "sync": DONE})
+    assert [each.plane for each in ran.asked if isinstance(each, Sync)] == ["shared"]
+    assert (ran.code, ran.out) == (0, "✓ Sent; in step with 1 remote\n")
+    assert ran.err.splitlines() == [
+        "Plane side has no remote to be exchanged with",
+        "Plane alone has no remote to be exchanged with",
+    ]
+    refused = RefusedError("plane side has no remote to be exchanged with: hub off", code=Code.NOT_FOUND, hint="do")
+    ran = run_console("federation push", {"federation_status": [off], "sync": refused})
+    assert (ran.code, ran.err) == (3, f"Error: {refused.message}\nHint: do\n")
 
 
 def test_review_shows_what_would_leave_and_sends_nothing_before_it_is_agreed_to() -> None:

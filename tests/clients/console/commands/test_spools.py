@@ -43,6 +43,13 @@ def test_status_tells_how_full_and_how_old() -> None:
     assert "No spool is open" in run_console("spool status", {"status": {}}).out
 
 
+def test_what_is_wrong_with_a_spool_is_told_with_what_mends_it() -> None:
+    told = SPOOL | {"problem": "it is not there", "hint": "open it\x1b anew"}
+    lines = run_console("spool status", {"status": {"spools": [told]}}).out.splitlines()
+    assert lines[0].endswith("; it is not there")
+    assert lines[1:] == ["  open it^[ anew"]
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -219,6 +219,10 @@ def test_the_outbox_tells_for_each_remote_how_full_it_is_and_since_when() -> Non
     assert run_console("outbox --json", {"outbox": [box(), full]}).document == [box(), full]
 
 
+def test_what_waits_can_be_asked_for_by_plane() -> None:
+    assert run_console("sync --status --plane side", {"outbox": [box()]}).request == OutboxInfo(plane="side")
+
+
 def test_the_outbox_is_aligned_at_a_terminal() -> None:
     out = run_console("outbox", {"outbox": [box(), box("x")]}, facts=at_terminal(NO_COLOR="1")).out
     assert len({line.index("0 of 1,000") for line in out.splitlines()}) == 1
