@@ -52,10 +52,8 @@ class Files:
                     self._written.pop(handle).commit()
                 case ["remove", str(path)]:
                     _remove(path)
-                case ["edit", str(text)]:
-                    return ["data", _edit(text)]
-                case ["git-log" | "tool", *_]:
-                    return ["data", _told_by_program(effect, details)]
+                case ["mode" | "edit" | "git-log" | "tool", *_]:
+                    return ["data", _told(effect, details)]
                 case _:
                     raise ValueError(effect)
         except OSError as error:
@@ -81,14 +79,18 @@ class Files:
             os.close(self._read.pop(handle))
 
 
-def _told_by_program(effect: str, details: list[object]) -> bytes:
-    """What one of the user's own programs says; what asks it is loaded only when it is needed.
+def _told(effect: str, details: list[object]) -> bytes:
+    """What a file's permissions are, or one of the user's own programs says; what asks it is loaded only when needed.
 
     Raises:
         OSError: it can't tell.
         ValueError: there is no such effect.
     """
     match [effect, *details]:
+        case ["mode", str(path)]:
+            return b"%o" % stat.S_IMODE(os.stat(path).st_mode)
+        case ["edit", str(text)]:
+            return _edit(text)
         case ["git-log", int(most)]:
             from moot.git_log import git_log
 
@@ -132,10 +134,13 @@ class _NewFile:
         self._path = os.path.realpath(path)
         self._exclusive = exclusive
         self._temporary = ""
+        is_kept = False
         if os.path.lexists(self._path):
             if exclusive:
                 raise FileExistsError(17, "it exists already", path)
-            if not stat.S_ISREG(os.stat(self._path).st_mode):
+            before = os.stat(self._path).st_mode
+            is_kept = mode == stat.S_IMODE(before)
+            if not stat.S_ISREG(before):
                 self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
                 return
         folder, name = os.path.split(self._path)
@@ -145,6 +150,8 @@ class _NewFile:
             raise FileNotFoundError(2, "there is no such folder", folder)
         self._temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}")
         self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        if is_kept:  # the umask is for what is new
+            os.fchmod(self._descriptor, mode)
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -67,8 +67,8 @@ class Undo(Mutation[dict[str, Any]], kw_only=True):
 class Rename(Mutation[IssueDoc], kw_only=True):
     """Give an issue an alias, which is shown in the place of its id and means it wherever an id is typed.
 
-    The id stays, and goes on meaning it. An empty alias takes it away. Answers the issue's document. Raises `exists`
-    where the alias is another's id or alias.
+    The id stays, and goes on meaning it. An empty alias takes it away. Answers the issue's document. Named so already:
+    no change, and the answer is `_unchanged`. Raises `exists` where the alias is another's id or alias.
     """
 
     method = "rename"

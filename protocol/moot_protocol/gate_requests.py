@@ -37,7 +37,10 @@ class CreateGate(Mutation[IssueDoc], kw_only=True):
 
 
 class Await(Mutation[IssueDoc], kw_only=True):
-    """Put a name among those that wait for an issue, at the end, or take it away; answers its document."""
+    """Put a name among those that wait for an issue, at the end, or take it away; answers its document.
+
+    So already: no change, and the answer is `_unchanged`.
+    """
 
     method = "await"
     id: str

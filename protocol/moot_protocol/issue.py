@@ -30,7 +30,7 @@ from moot_protocol.leases import LEASES, lease_held
 from moot_protocol.limits import TITLE_CHARS
 from moot_protocol.lineage import Lineage
 from moot_protocol.register import MISSING, Live, Sibling
-from moot_protocol.times import format_ms, instant_ms, show_time
+from moot_protocol.times import NS_PER_MS, format_ms, instant_ms, ns_below_ms, show_time
 
 
 class Shape(Enum):
@@ -131,6 +131,14 @@ def stand_in(name: str, value: Any) -> Any:
     return None
 
 
+def shown_value(name: str, value: Any) -> Any:
+    """What is shown of a field where this is its only value, None for nothing. A status and a type always show one."""
+    shape = SHAPES.get(name)
+    shown = value if shape is None else _SHOW[shape](value)
+    return _ALWAYS_SHOWN.get(name) if shown is None else shown
+
+
+_ALWAYS_SHOWN: Final = {"status": DEFAULT_STATUS, "issue_type": DEFAULT_TYPE}
 ALIAS: Final = "alias"
 """The register of a name that stands for an issue's id. Documents tell it as `_alias`, Beads' files not at all."""
 _REGISTERS: Final = {
@@ -429,6 +437,12 @@ def created_ms(live: Live, created_hlc: int) -> int:
     return to_ms(created_hlc) if ms is None else ms
 
 
+def created_ns(live: Live, created_hlc: int) -> int:
+    """When an issue was created, in nanoseconds since 1970."""
+    below = ns_below_ms(_value(live, "created_at")) if "created_at" in live else 0
+    return created_ms(live, created_hlc) * NS_PER_MS + below
+
+
 def updated_ms(live: Live, updated_hlc: int) -> int:
     """When an issue was last changed, in milliseconds since 1970: what a file said, unless it was changed since."""
     siblings = live.get("updated_at")
@@ -437,6 +451,18 @@ def updated_ms(live: Live, updated_hlc: int) -> int:
         if ms is not None:
             return ms
     return to_ms(updated_hlc)
+
+
+def updated_ns(live: Live, updated_hlc: int) -> int:
+    """When an issue was last changed, in nanoseconds since 1970, as `updated_ms`."""
+    siblings = live.get("updated_at")
+    below = ns_below_ms(_value(live, "updated_at")) if siblings and _is_last(siblings, updated_hlc) else 0
+    return updated_ms(live, updated_hlc) * NS_PER_MS + below
+
+
+def closed_ns(live: Live, shown: Facts) -> int | None:
+    """When an issue was closed, in nanoseconds since 1970; None where it isn't, or nobody has said when."""
+    return None if shown.closed_ms is None else shown.closed_ms * NS_PER_MS + ns_below_ms(_value(live, "closed_at"))
 
 
 def _value(live: Live, key: str) -> Any:

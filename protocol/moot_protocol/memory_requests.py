@@ -13,7 +13,8 @@ from moot_protocol.request_base import Mutation, Request
 class Remember(Mutation[dict[str, Any]], kw_only=True):
     """Keep a text under a key, over what stands there.
 
-    Answers `{"key", "text", "created": bool}`. Raises `invalid` or `limit` for a key or text that can't be kept.
+    Answers `{"key", "text", "created": bool}`, and `_unchanged` where it stands there already. Raises `invalid` or
+    `limit` for a key or text that can't be kept.
     """
 
     method = "remember"
@@ -51,8 +52,8 @@ class Memories(Request[list[dict[str, Any]]], kw_only=True):
 class SetSetting(Mutation[dict[str, Any]], kw_only=True):
     """Set a setting, or take it away.
 
-    Answers `{"key", "value": text or None, "was": text or None}`. Raises `invalid` for a key that nothing reads and a
-    value it can't have, `denied` for what looks like a secret, `limit`.
+    Answers `{"key", "value": text or None, "was": text or None}`, and `_unchanged` where it is so already. Raises
+    `invalid` for a key that nothing reads and a value it can't have, `denied` for what looks like a secret, `limit`.
     """
 
     method = "set_setting"

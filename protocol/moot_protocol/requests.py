@@ -185,6 +185,8 @@ class RemoveEdge(Mutation[dict[str, Any]], kw_only=True):
     id: str
     to: str
     type: str = ""
+    may_be_missing: bool = False
+    """Answer `"removed": 0` where there is no such dependency; else that is `not_found`."""
 
 
 class AddComment(Mutation[dict[str, Any]], kw_only=True):
@@ -256,6 +258,7 @@ class Blocked(Request[Page], kw_only=True):
     method = "blocked"
     filter: Filter = msgspec.field(default_factory=Filter)
     limit: int = 100
+    texts: bool = False
 
 
 class Show(Request[list[IssueDoc]], kw_only=True):
@@ -296,6 +299,7 @@ class Children(Request[Page], kw_only=True):
 
     method = "children"
     id: str
+    texts: bool = False
 
 
 class History(Request[list[dict[str, Any]]], kw_only=True):

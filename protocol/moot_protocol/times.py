@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-_NS_PER_MS: Final = 1_000_000
+NS_PER_MS: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = _EPOCH.toordinal()
 _LEAST_MS: Final = -62_135_596_800_000
@@ -21,6 +21,8 @@ TIME_CHARS: Final = 66
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_FRACTION_AT: Final = len("2026-01-08T21:32:38")
+_BELOW_MS: Final = re.compile(r"\.\d{3}(\d{1,6})", re.ASCII)
 _is_plain: Final = re.compile(
     r"(?:19[7-9]|20\d|21\d)\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
     r"(?:\.\d{1,40})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
@@ -37,7 +39,7 @@ def instant_ns(value: Any) -> int | None:
         value: milliseconds as an int, or an RFC 3339 string; digits beyond nanoseconds are cut off.
     """
     if type(value) is int:
-        return value * _NS_PER_MS
+        return value * NS_PER_MS
     match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return None
@@ -79,7 +81,15 @@ def _text_ms(text: str) -> int | None:
         except ValueError:
             pass
     ns = instant_ns(text)
-    return None if ns is None else ns // _NS_PER_MS
+    return None if ns is None else ns // NS_PER_MS
+
+
+def ns_below_ms(value: Any) -> int:
+    """The nanoseconds of a stored time beyond its whole milliseconds, as in `instant_ns`; 0 for what is no time."""
+    if type(value) is not str or instant_ms(value) is None:
+        return 0
+    match = _BELOW_MS.match(value, _FRACTION_AT)
+    return int(match[1].ljust(6, "0")) if match else 0
 
 
 def is_time(value: Any) -> bool:

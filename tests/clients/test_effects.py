@@ -83,6 +83,18 @@ def test_a_file_is_written_whole_with_its_permissions_and_missing_folders(daemon
     assert names(path.parent) == ["f"]
 
 
+def test_a_file_that_is_written_with_the_permissions_it_has_keeps_them_whatever_the_umask(
+    daemon: Daemon, shell: Shell
+) -> None:
+    path = shell.work / "f"
+    path.write_text("old")
+    for mode in (0o600, 0o777):
+        path.chmod(mode)
+        act(daemon, shell, lambda terminal: terminal.write_file("f", [b"new"], mode=terminal.file_mode("f")))
+        assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", mode)
+    assert "No such file" in str(act(daemon, shell, lambda terminal: terminal.file_mode("nowhere")))
+
+
 def test_a_file_is_removed_at_the_end_of_links_and_nothing_but_a_file(daemon: Daemon, shell: Shell) -> None:
     (shell.work / "f").write_text("x")
     (shell.work / "link").symlink_to("f")

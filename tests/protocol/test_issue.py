@@ -14,14 +14,17 @@ from moot_protocol.issue import (
     SHAPES,
     Facts,
     created_ms,
+    created_ns,
     facts,
     new_comment,
     new_edge,
     project_of,
     read_edges,
     read_issue,
+    shown_value,
     stand_in,
     updated_ms,
+    updated_ns,
 )
 from moot_protocol.issue_document import document
 from moot_protocol.kinds import ISSUE, KINDS
@@ -70,6 +73,15 @@ def test_whatever_is_live_can_be_read_and_exported(live: dict[str, list[Any]]) -
     assert facts(backwards) == facts(siblings)
 
 
+@given(st.sampled_from(sorted(SHAPES.keys() - {"created_at", "updated_at"})), values)
+def test_what_is_shown_of_a_field_s_only_value_is_what_its_document_says(name: str, value: Any) -> None:
+    issue = Issue()
+    issue.write(**{name: value})
+    instead = {"title": "", "priority": 0}
+    shown = shown_value(name, value)
+    assert issue.document().get(name) == (instead.get(name) if shown is None else shown)
+
+
 # -- Times ---------------------------------------------------------------------------------------------------------
 def test_created_at_is_what_a_file_said_else_the_time_of_the_first_event() -> None:
     issue = Issue()
@@ -79,6 +91,7 @@ def test_created_at_is_what_a_file_said_else_the_time_of_the_first_event() -> No
     issue.write(created_at="2025-11-02T21:58:07.295058-08:00")
     assert issue.document()["created_at"] == "2025-11-02T21:58:07.295058-08:00"
     assert created_ms(issue.live, issue.created_hlc) == 1_762_149_487_295
+    assert created_ns(issue.live, issue.created_hlc) == 1_762_149_487_295_058_000
 
 
 def test_updated_at_is_what_a_file_said_until_something_is_written_after_it() -> None:
@@ -86,9 +99,11 @@ def test_updated_at_is_what_a_file_said_until_something_is_written_after_it() ->
     issue.write(updated_at="2025-11-02T21:58:07.295058-08:00")
     assert issue.document()["updated_at"] == "2025-11-02T21:58:07.295058-08:00"
     assert updated_ms(issue.live, issue.updated_hlc) == 1_762_149_487_295
+    assert updated_ns(issue.live, issue.updated_hlc) == 1_762_149_487_295_058_000
     issue.write(labels="x")
     assert issue.document()["updated_at"] == at(3)
     assert updated_ms(issue.live, issue.updated_hlc) == T0 + 3000
+    assert updated_ns(issue.live, issue.updated_hlc) == (T0 + 3000) * 1_000_000
 
 
 def test_of_two_files_imported_at_once_the_later_updated_at_is_shown() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.times import format_ms, instant_ms, instant_ns, is_time, show_time
+from moot_protocol.times import format_ms, instant_ms, instant_ns, is_time, ns_below_ms, show_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -78,6 +78,23 @@ def test_both_ways_of_reading_a_time_agree_on_what_is_one_and_on_its_millisecond
     ns = instant_ns(text)
     assert instant_ms(text) == (None if ns is None else ns // 1_000_000)
     assert is_time(text) == (ns is not None)
+    assert ns_below_ms(text) == (0 if ns is None else ns % 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "below"),
+    [("", 0), (".1", 0), (".123", 0), (".1234", 400_000), (".123456789", 456_789), (".1230000019", 1)],
+)
+@pytest.mark.parametrize("zone", ["Z", "+01:00", "-09:30"])
+def test_what_a_text_tells_below_the_millisecond_is_read_to_the_nanosecond(
+    fraction: str, below: int, zone: str
+) -> None:
+    assert ns_below_ms(f"2026-01-08T21:32:38{fraction}{zone}") == below
+
+
+@pytest.mark.parametrize("value", [1_769_860_800_123, None, "2026-01-08T21:32:61.1234567Z", "x" * 19 + ".1234567Z"])
+def test_whole_milliseconds_and_what_is_no_time_have_nothing_below_them(value: object) -> None:
+    assert ns_below_ms(value) == 0
 
 
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))

@@ -1,6 +1,6 @@
 """How commands that write say what they did: one line a thing, in the words that readers of `bd`'s output look for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from moot.console.command import Context
@@ -26,6 +26,14 @@ def nothing_to_do(text: str) -> str:
 def is_unchanged(answered: Mapping[str, Any]) -> bool:
     """Whether an answer says that there was nothing to do."""
     return UNCHANGED in answered
+
+
+def unchanged_among(issues: Sequence[IssueDoc]) -> dict[str, Any]:
+    """The mark of one document about several issues: true for the only one, else the ids of those unchanged."""
+    ids = [str(issue["id"]) for issue in issues if is_unchanged(issue)]
+    if not ids:
+        return {}
+    return {UNCHANGED: True if len(issues) == 1 else ids}
 
 
 def naming(issue: IssueDoc) -> str:

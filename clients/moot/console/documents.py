@@ -23,11 +23,11 @@ _COMPACT: Final[dict[str, Any]] = {"separators": (",", ":")}
 _INDENTED: Final[dict[str, Any]] = {"indent": 2}
 _TEXT_FIELDS: Final = frozenset(
     {
-        "description", "design", "acceptance_criteria", "notes", "comments",
+        "description", "design", "acceptance_criteria", "notes", "comments", "dependencies",
         "dependency_count", "dependent_count", "comment_count",
     }
 )  # fmt: skip
-"""Fields that a list has only where it is asked for whole documents."""
+"""Fields that a list has, or has whole, only where it is asked for whole documents."""
 _MARKS: Final = frozenset({"_alias", "_blocked", "_claim", "_conflicts", "_missing", "_origin"})
 _FIELDS: Final = FIELDS | _TEXT_FIELDS | _MARKS | {"parent", "blocked_by", "dependents"}
 """Fields that are known, though no issue that is told of may have them."""

@@ -19,6 +19,7 @@ from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
 
 _TITLE: Final = re.compile(r"##\s+(.+)")
 _SECTION: Final = re.compile(r"###\s+(.+)")
+_LABEL: Final = re.compile(r'"((?:[^"\n]|"")*)"(?=[\s,]|\Z)|([^\s,]+)')
 _FENCE: Final = re.compile(r"\s{0,3}(```+|~~~+)")
 _TEXTS: Final = {
     "description": "description", "design": "design", "acceptance criteria": "acceptance_criteria",
@@ -87,7 +88,7 @@ def _planned(title: str, number: int, sections: Sequence[tuple[str, list[str]]])
         elif key == "assignee":
             fields.assignee = content
         elif key == "labels":
-            labels = _words(content)
+            labels = _labels(content)
         elif key in ("dependencies", "deps"):
             edges = tuple(map(_edge, _words(content)))
         elif key not in ("priority", "type"):
@@ -105,7 +106,13 @@ def _priority(text: str, title: str, number: int) -> int:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(re.split(r"[\s,]+", text.strip(", \n\t")))) if text.strip(", \n\t") else ()
+    return tuple(dict.fromkeys(word for word in re.split(r"[\s,]+", text) if word))
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    """Labels with commas or blanks between them; one in double quotes may hold both, two quotes inside for one."""
+    found = (quoted.replace('""', '"').strip() or plain for quoted, plain in _LABEL.findall(text))
+    return tuple(dict.fromkeys(label for label in found if label))
 
 
 def _edge(text: str) -> Edge:

@@ -62,12 +62,19 @@ class Terminal(Protocol):
         Args:
             path: where; relative paths from the client's folder.
             chunks: its content.
-            mode: its permissions.
+            mode: its permissions: less what the client's umask takes away, unless a file that is there has just these.
             exclusive: refuse where the file exists.
             parents: make missing folders; else refuse where its folder isn't there.
 
         Raises:
             RefusedError: it can't be written; says why; what was there before is untouched.
+        """
+
+    def file_mode(self, path: str) -> int:
+        """The permissions of a file; relative paths from the client's folder.
+
+        Raises:
+            RefusedError: it can't be looked at; says why.
         """
 
     def remove_file(self, path: str) -> None:

@@ -75,6 +75,7 @@ class TrialTerminal:
         self.err = terminal.err
         self.stdin = terminal.stdin
         self.read_file = terminal.read_file
+        self.file_mode = terminal.file_mode
         self.edit = terminal.edit
         self.git_log = terminal.git_log
         self.ask_tool = terminal.ask_tool

@@ -297,7 +297,7 @@ class HostedTerminal(Generic[F]):
         Args:
             path: where; relative paths from the client's folder.
             chunks: its content.
-            mode: its permissions, less what the client's umask takes away.
+            mode: its permissions: less what the client's umask takes away, unless a file that is there has just these.
             exclusive: refuse where the file exists.
             parents: make missing folders; else refuse where its folder isn't there.
 
@@ -313,6 +313,14 @@ class HostedTerminal(Generic[F]):
             self._channel.tell("drop", handle)
             raise
         self._channel.ask("commit", handle)
+
+    def file_mode(self, path: str) -> int:
+        """The permissions of a file; relative paths from the client's folder.
+
+        Raises:
+            RefusedError: it can't be looked at; says why.
+        """
+        return int(self._channel.ask("mode", path), 8)
 
     def remove_file(self, path: str) -> None:
         """Remove a file; relative paths from the client's folder.

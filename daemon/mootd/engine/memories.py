@@ -20,6 +20,7 @@ from mootd.engine import layout
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
 from mootd.engine.issues.addressing import plane_of_project
+from mootd.engine.issues.mutations import UNCHANGED
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.record import Record, groups_of
 from mootd.engine.unit import Unit
@@ -108,8 +109,8 @@ def remember(unit: Unit, request: Remember) -> dict[str, Any]:
     editor = _editor(unit, MEMORY, request)
     was = _shown(editor, MEMORY)
     editor.set("text", text)
-    editor.save()
-    return {"key": key, "text": text, "created": was is None}
+    written = editor.save()
+    return {"key": key, "text": text, "created": was is None} | ({} if written else UNCHANGED)
 
 
 def forget(unit: Unit, request: Forget) -> dict[str, Any]:
@@ -134,8 +135,8 @@ def set_setting(unit: Unit, request: SetSetting) -> dict[str, Any]:
     editor = _editor(unit, SETTING, request)
     was = _shown(editor, SETTING)
     editor.set("value", request.value or "")
-    editor.save()
-    return {"key": request.key, "value": request.value or None, "was": was}
+    written = editor.save()
+    return {"key": request.key, "value": request.value or None, "was": was} | ({} if written else UNCHANGED)
 
 
 def _editor(unit: Unit, kind: str, request: Remember | Forget | SetSetting) -> Editor:

@@ -5,7 +5,8 @@ had not; and where this machine may, a new epoch begins in the same commit: what
 those who remain.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from moot_protocol.charter import Admission, End, admission_draft
@@ -13,6 +14,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.towns import TownStanding
 from mootd.engine.charters import invites_of, members_of, towns_of
+from mootd.engine.dropping import check_end
 from mootd.engine.epochs import begin_epoch, check_admin, may_begin
 from mootd.engine.inviting import close_invite, users_of
 from mootd.engine.log import FeedRow, PlaneRow
@@ -43,11 +45,18 @@ class Retired(NamedTuple):
     """The new epoch's 8 bytes; empty where this machine may begin none, or there was none before."""
 
 
-def retire(unit: Unit, plane: PlaneRow, author: bytes) -> Retired:
+def retire(unit: Unit, plane: PlaneRow, author: bytes, *, drops: bool = False) -> Retired:
     """End a machine of this town at what is accepted of it here.
 
+    Args:
+        unit: the unit.
+        plane: the plane.
+        author: the machine's key.
+        drops: whether events may go with that which are nowhere else (`dropping`).
+
     Raises:
-        RefusedError: `denied`: the town's key isn't here; `conflict`: it is this machine, or was ended already.
+        RefusedError: `denied`: the town's key isn't here; `conflict`: it is this machine, or was ended already, or
+            events would be dropped.
     """
     check_own(unit, plane)
     unit.seal()
@@ -58,6 +67,8 @@ def retire(unit: Unit, plane: PlaneRow, author: bytes) -> Retired:
         )
     if row.ended:
         raise RefusedError(f"{key_text(author)} is retired already", code=Code.CONFLICT)
+    if not drops:
+        check_end(unit, plane, author)
     for key in _still_open(unit, plane, author):
         # Everybody that it let in counts as before; what it is wrapped for next, its seed must not open.
         close_invite(unit, plane, key, None)
@@ -104,7 +115,14 @@ def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding) -> Removed:
 
 
 def end_all(
-    unit: Unit, plane: PlaneRow, town: bytes, charter: bytes, end: End | None = None, without: Collection[bytes] = ()
+    unit: Unit,
+    plane: PlaneRow,
+    town: bytes,
+    charter: bytes,
+    end: End | None = None,
+    without: Collection[bytes] = (),
+    *,
+    pins: Mapping[bytes, End] = MappingProxyType({}),
 ) -> list[FeedRow]:
     """Write into a charter that another town's replicas and charter end as they stand here; its replicas' rows.
 
@@ -115,6 +133,7 @@ def end_all(
         charter: the town key whose charter says so.
         end: where the town's charter ends; at what is accepted of it here where left out.
         without: replicas of it that are not listed, of which nothing counts from then on.
+        pins: replica of it → where it ends, if elsewhere than at what is accepted of it here.
 
     A removal voids what a deeper town has admitted, and all that it wrote with that. So the charter that removes a town
     which somebody deeper let in lets it in first: what counted up to its end counts on.
@@ -128,7 +147,10 @@ def end_all(
     rows = [member.row for member in members_of(unit, plane) if member.row.town == town]
     rows = [row for row in rows if row.author not in without]
     for row in rows:
-        write_end(unit, plane, row.author, row.n, town, charter)
+        if row.author in pins:
+            append_end(unit, plane, row.author, pins[row.author], charter)
+        else:
+            write_end(unit, plane, row.author, row.n, town, charter)
     if end is None:
         write_end(unit, plane, town, _feed(unit, plane, town).n, town, charter)
     else:

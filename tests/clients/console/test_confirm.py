@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from moot.console.command import Context
-from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
 
@@ -26,6 +26,13 @@ def test_where_there_was_nothing_to_do_the_answer_is_marked_and_the_line_bears_n
     assert is_unchanged({"id": "bd-a1b2", UNCHANGED: True})
     assert not is_unchanged({"id": "bd-a1b2"})
     assert nothing_to_do("bd-a1b2 is closed already") == "Nothing to do: bd-a1b2 is closed already"
+
+
+def test_one_document_about_several_names_those_that_were_so_already() -> None:
+    was_so, changed = {"id": "bd-a1b2", UNCHANGED: True}, {"id": "bd-c3d4"}
+    assert unchanged_among([changed]) == {}
+    assert unchanged_among([was_so]) == {UNCHANGED: True}
+    assert unchanged_among([was_so, changed]) == {UNCHANGED: ["bd-a1b2"]}
 
 
 def test_an_issue_is_named_by_its_whole_id_and_title() -> None:

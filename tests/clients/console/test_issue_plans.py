@@ -53,6 +53,24 @@ def usage(call: Any) -> str:
 
 
 # -- Markdown ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("written", "labels"),
+    [
+        ('"needs review", ui', ("needs review", "ui")),
+        ('"a, b" c\n"ui"', ("a, b", "c", "ui")),
+        ('"say ""hi""" \'x\' `y`', ('say "hi"', "'x'", "`y`")),
+        ('ui, "ui", "", " "', ("ui",)),
+        ('"open ended', ('"open', "ended")),
+        ('5" screen', ('5"', "screen")),
+        ('"a"b', ('"a"b',)),
+        (" ,, ", ()),
+    ],
+)
+def test_a_label_in_double_quotes_is_one_and_loses_them(written: str, labels: tuple[str, ...]) -> None:
+    (planned,) = from_markdown(f"## Title\n### Labels\n{written}\n")
+    assert planned.labels == labels
+
+
 def test_a_file_holds_issues_with_their_sections() -> None:
     first, second = from_markdown(WHOLE)
     fields = first.fields

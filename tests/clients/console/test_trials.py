@@ -100,6 +100,8 @@ class World:
         self.call(Close(actor="alice", id=self.create("child", parent=epic)))
         passing = Create(actor="alice", project=PROJECT, fields=IssueFields(title="passing", ephemeral=True))
         self.names["passing"] = self.call(passing)["id"]
+        step = Create(actor="alice", project=PROJECT, fields=passing.fields, parent=self.names["passing"])
+        self.call(step)
         self.run("merge-slot create")
         self.run("merge-slot acquire")
 
@@ -213,7 +215,7 @@ mol burn {epic} --force
 mol bond {epic} {a}
 mol distill {epic} made
 mol pour ship
-mol squash {epic}
+mol squash {passing}
 mol wisp ship
 mol wisp gc
 note {a} text

@@ -87,6 +87,8 @@ async def test_an_issue_that_is_ready_costs_at_most_12_tokens_beyond_its_title_a
             ),
         ),
         ({"fields": ["id", "notes"]}, Ready(filter=HERE, limit=20, texts=True)),
+        ({"which": "blocked", "fields": ["notes"]}, Blocked(filter=HERE, limit=20, texts=True)),
+        ({"fields": ["comment_count"]}, Ready(filter=HERE, limit=20, texts=True)),
     ],
 )
 async def test_find_asks_for_what_is_wanted(given: dict[str, Any], request_: Ready) -> None:

@@ -262,6 +262,13 @@ def test_a_file_is_removed_or_the_clients_reason_told(daemon: Daemon) -> None:
     assert came_to == [(Code.INVALID, "f: no such file")]
 
 
+def test_a_files_permissions_are_told_or_the_clients_reason(daemon: Daemon) -> None:
+    seen, came_to = outcome(daemon, lambda t: t.file_mode("f"), ("data", b"755"))
+    assert (seen, came_to) == ([["mode", "f"]], [0o755])
+    _, came_to = outcome(daemon, lambda t: t.file_mode("f"), ("fail", b"f: no such file"))
+    assert came_to == [(Code.INVALID, "f: no such file")]
+
+
 def test_edited_text_comes_back(daemon: Daemon) -> None:
     seen, came_to = outcome(daemon, lambda t: t.edit("old ü"), ("data", "new ü".encode()))
     assert (seen, came_to) == ([["edit", "old ü"]], ["new ü"])

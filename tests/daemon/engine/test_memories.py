@@ -50,6 +50,27 @@ def test_the_same_text_again_writes_nothing(desk: Desk) -> None:
     assert desk.tables() == before
 
 
+def test_what_is_kept_or_set_so_already_is_told_as_such(desk: Desk) -> None:
+    again = [
+        Remember(actor="a", project=PROJECT, key="auth", text="tokens"),
+        SetSetting(actor="a", project=PROJECT, key="custom.x", value="1"),
+    ]
+    assert ["_unchanged" in desk.do(each) for each in again] == [False, False]
+    before = desk.log_length()
+    assert [desk.do(each).get("_unchanged") for each in again] == [True, True]
+    assert desk.do(SetSetting(actor="a", project=PROJECT, key="custom.y"))["_unchanged"] is True
+    assert desk.log_length() == before
+
+
+def test_setting_what_two_set_apart_settles_it_whichever_of_both_is_chosen() -> None:
+    one, two = town_of("one", "two")
+    for desk, value in ((one, "1"), (two, "2")):
+        desk.do(SetSetting(actor="a", project=PROJECT, key="custom.x", value=value))
+    exchange(one, two)
+    for value in ("2", "1"):
+        assert "_unchanged" not in one.do(SetSetting(actor="a", project=PROJECT, key="custom.x", value=value))
+
+
 def test_a_project_has_its_own_memories(desk: Desk) -> None:
     remember(desk, "k", "mine")
     remember(desk, "k", "theirs", project=f"{PROJECT}x")

@@ -60,7 +60,7 @@ class RecordingTerminal:
         self._err: list[str] = []
         self.files: dict[str, bytes] = dict(files or {})
         self.modes: dict[str, int] = {}
-        """Path → permissions of what was written."""
+        """Path → permissions of what is there; of what nobody has written or said, those of new files."""
         self.in_folders_that_are_there: set[str] = set()
         """Paths that were to be written only where their folder is there."""
         self.to_edit: list[str] = []
@@ -109,6 +109,11 @@ class RecordingTerminal:
         self.modes[path] = mode
         if not parents:
             self.in_folders_that_are_there.add(path)
+
+    def file_mode(self, path: str) -> int:
+        if path not in self.files:
+            raise RefusedError(f"{path}: no such file", code=Code.NOT_FOUND)
+        return self.modes.get(path, 0o644)
 
     def remove_file(self, path: str) -> None:
         del self.files[path]

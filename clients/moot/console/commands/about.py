@@ -162,10 +162,44 @@ def _onboard(context: Context) -> int:
 
 
 COMMANDS: Final = (
-    Command("info", "The project, where its data lies, how much there is", _info_arguments, _info),
-    Command("where", "The workspace that this folder belongs to", no_arguments, _where),
-    Command("context", "Workspace, project, plane and actor of a command here", no_arguments, _context),
-    Command("quickstart", "The commands to begin with", no_arguments, _quickstart, alone=True, unaided=True),
-    Command("onboard", "Lines for a project's AGENTS.md", no_arguments, _onboard, alone=True, unaided=True),
+    Command(
+        "info",
+        "The project, where its data lies, how much there is",
+        _info_arguments,
+        _info,
+        examples=("moot info", "moot info --schema --json  # what the store holds, too"),
+    ),
+    Command(
+        "where",
+        "The workspace that this folder belongs to",
+        no_arguments,
+        _where,
+        examples=("moot where", "moot -C ~/src/app where --json"),
+    ),
+    Command(
+        "context",
+        "Workspace, project, plane and actor of a command here",
+        no_arguments,
+        _context,
+        examples=("moot context", "moot --actor ada/agent-1 context  # as another actor"),
+    ),
+    Command(
+        "quickstart",
+        "The commands to begin with",
+        no_arguments,
+        _quickstart,
+        alone=True,
+        unaided=True,
+        examples=("moot quickstart",),
+    ),
+    Command(
+        "onboard",
+        "Lines for a project's AGENTS.md",
+        no_arguments,
+        _onboard,
+        alone=True,
+        unaided=True,
+        examples=("moot onboard >> AGENTS.md",),
+    ),
 )
 """The commands of this module."""

@@ -127,7 +127,14 @@ def _validated(found: dict[str, Any]) -> str:
 
 
 COMMANDS: Final = (
-    Command("access show", "The access rules of this machine", no_arguments, _show, alone=True),
+    Command(
+        "access show",
+        "The access rules of this machine",
+        no_arguments,
+        _show,
+        alone=True,
+        examples=("moot access show", "moot access show --json"),
+    ),
     Command(
         "access check",
         "What the rules decide, and by which rule",
@@ -150,5 +157,6 @@ COMMANDS: Final = (
         _validate_arguments,
         _validate,
         alone=True,
+        examples=("moot access validate  # the rules in force", "moot access validate access.toml"),
     ),
 )

@@ -108,6 +108,7 @@ COMMANDS: Final = (
         _list,
         alone=True,
         aliases=("access token",),
+        examples=("moot access token list", "moot access token list --json"),
     ),
     Command(
         "access token revoke",

@@ -8,7 +8,7 @@ from moot.console import documents, exits, when
 from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.commands.conflicts import field_text
+from moot.console.commands.conflicts import deletion_text, field_text
 from moot.console.commands.history import event_meant
 from moot.console.confirm import confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, note
@@ -16,7 +16,9 @@ from moot.console.issue_arguments import add_dry_run
 from moot.console.style import style_of
 from moot.console.table import cut
 from moot_protocol.action_requests import Diff, Undo
+from moot_protocol.deletion import DELETED
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import shown_value
 
 VALUE_WIDTH: Final = 60
 """Cells of one value in a line; `--json` has all of it."""
@@ -30,7 +32,13 @@ def change_line(change: Mapping[str, Any]) -> str:
 
 
 def _shown(field: Any, value: Any) -> str:
-    return "(none)" if value in (None, "", [], {}) else cut(field_text(field, value), VALUE_WIDTH)
+    """A value as `show` tells of it, whatever a file has put there."""
+    if isinstance(value, bool):
+        return field_text(field, value)
+    if field == DELETED:
+        return cut(deletion_text(value), VALUE_WIDTH)
+    shown = shown_value(str(field), value)
+    return "(none)" if shown in (None, "", [], {}) else cut(field_text(field, shown), VALUE_WIDTH)
 
 
 # -- diff --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,8 @@
-"""mol squash|burn, mol wisp gc: putting away what was poured. What is deleted can be undeleted."""
+"""mol squash|burn, mol wisp gc: putting away what was poured. What is deleted can be undeleted.
+
+Invariant: what isn't ephemeral goes only where a whole molecule that isn't is burned: a digest, and whatever else is kept
+below a wisp, outlives it.
+"""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
@@ -27,6 +31,8 @@ from moot_protocol.requests import Close, Create, Delete, Edge, IssueFields
 _DAY_MS: Final = 24 * 3600 * 1000
 _NAMED: Final = 5
 """Ids that advice to delete them names."""
+_DIGEST_OF: Final = "squashed_from"
+"""The metadata of a digest: what it tells of."""
 
 
 # -- squash ------------------------------------------------------------------------------------------------------
@@ -36,41 +42,83 @@ def _squash_arguments(parser: ArgumentParser) -> None:
         "--summary", default="", metavar="TEXT", help="what came of it; else the steps and their reasons"
     )
     parser.add_argument("--keep-children", action="store_true", help="leave the steps there")
+    parser.add_argument("-f", "--force", action="store_true", help="also if work on them has begun")
     add_dry_run(parser)
 
 
 def _squash(context: Context) -> int:
     given = context.arguments
     molecule = Molecule(context, given.id)
-    ids = [step["id"] for step in molecule.steps]
-    reason = f"Squashed: {several(len(ids), 'step')} into a digest"
-    close = Close(actor=context.actor, dry_run=given.dry_run, id=molecule.id, reason=reason, force=True)
-    gone = [] if given.keep_children else molecule.steps
-    script = [
-        ("digest", _digest(context, molecule)),
-        *_deletions(context, gone, "squashed", dry_run=given.dry_run),
-        (molecule.id, close),
-    ]
-    made = carry_out(context, script)[0]
+    steps = [step for step in molecule.steps if _is_passing(step)]
+    gone = [] if given.keep_children else steps
+    _check_begun(context, molecule, gone)
+    ids = [step["id"] for step in steps]
     document = {
         "molecule_id": molecule.id,
-        "digest_id": made["id"],
+        "digest_id": "",
         "squashed_ids": ids,
         "squashed_count": len(ids),
         "deleted_count": len(gone),
         "kept_children": given.keep_children,
         "wisp_squash": molecule.is_wisp,
     }
+    if not steps:
+        answer(context, document, [f"Nothing to do: {naming(molecule.epic)} has no ephemeral steps"])
+        return exits.OK
+    script = [
+        ("digest", _digest(context, molecule, steps)),
+        *_deletions(context, gone, "squashed", dry_run=given.dry_run),
+        *_closing(context, molecule, ids),
+    ]
+    made = carry_out(context, script)[0]
+    document["digest_id"] = made["id"]
     done = "Would squash" if given.dry_run else "Squashed"
     told = f"{done} molecule {naming(molecule.epic)}: {several(len(ids), 'step')} into one digest"
-    answer(context, document, [confirmed(context, told), f"  Digest ID: {naming(made)}"])
+    back = "; `undelete` brings them back" if gone else ""
+    answer(context, document, [confirmed(context, f"{told}{back}"), f"  Digest ID: {naming(made)}"])
     return exits.OK
 
 
-def _digest(context: Context, molecule: Molecule) -> Create:
-    """The closed issue that tells what came of a molecule, part of its epic."""
+def _is_passing(step: IssueDoc) -> bool:
+    """Whether a step is there for a while only: what isn't ephemeral is kept, and a digest in any case."""
+    return bool(step.get("ephemeral")) and _DIGEST_OF not in step.get("metadata", {})
+
+
+def _check_begun(context: Context, molecule: Molecule, gone: Sequence[IssueDoc]) -> None:
+    """Refuse to delete steps that are being worked on; one's own in a wisp may, whose last step is to squash it.
+
+    Raises:
+        RefusedError: `conflict`: there are such, and --force isn't given.
+    """
+    begun = [
+        step
+        for step in gone
+        if step.get("status") == IN_PROGRESS
+        and not (molecule.is_wisp and step.get("assignee", "") in {"", context.actor})
+    ]
+    if begun and not context.arguments.force:
+        raise _in_progress(molecule, begun)
+
+
+def _in_progress(molecule: Molecule, begun: Sequence[IssueDoc]) -> RefusedError:
+    return RefusedError(
+        f"{several(len(begun), 'step')} of {molecule.id} in progress", code=Code.CONFLICT, hint="add --force"
+    )
+
+
+def _closing(context: Context, molecule: Molecule, squashed: Sequence[str]) -> list[tuple[str, Close]]:
+    """How the epic is closed, unless there is more to do below it than what was squashed."""
+    if any(step["id"] not in squashed and step.get("status") != CLOSED for step in molecule.steps):
+        return []
+    reason = f"Squashed: {several(len(squashed), 'step')} into a digest"
+    dry_run = context.arguments.dry_run
+    return [(molecule.id, Close(actor=context.actor, dry_run=dry_run, id=molecule.id, reason=reason, force=True))]
+
+
+def _digest(context: Context, molecule: Molecule, steps: Sequence[IssueDoc]) -> Create:
+    """The closed issue that tells what came of a molecule's steps, part of its epic."""
     title = f"Digest: {molecule.title}"[:TITLE_CHARS]
-    text = context.arguments.summary or "\n".join(map(_told_step, molecule.steps))
+    text = context.arguments.summary or "\n".join(map(_told_step, steps))
     return Create(
         actor=context.actor,
         dry_run=context.arguments.dry_run,
@@ -80,7 +128,7 @@ def _digest(context: Context, molecule: Molecule) -> Create:
             title=title, description=text, status=CLOSED, close_reason=f"Squashed {molecule.id}", issue_type="task"
         ),
         edges=(Edge(to=molecule.id, type=PARENT),),
-        metadata={"squashed_from": molecule.id},
+        metadata={_DIGEST_OF: molecule.id},
         inherit_labels=False,
     )
 
@@ -104,18 +152,21 @@ def _burn(context: Context) -> int:
     for molecule in molecules:
         begun = molecule.with_status(IN_PROGRESS)
         if begun and not (given.force or molecule.is_wisp):
-            raise RefusedError(
-                f"{several(len(begun), 'step')} of {molecule.id} in progress", code=Code.CONFLICT, hint="add --force"
-            )
+            raise _in_progress(molecule, begun)
     results = []
     for molecule in molecules:
-        gone = [*molecule.steps, molecule.epic]
+        gone = _burning(molecule)
         for script in batched([each] for each in _deletions(context, gone, "burned", dry_run=given.dry_run)):
             carry_out(context, script)
         ids = [issue["id"] for issue in gone]
         results.append({"molecule_id": molecule.id, "deleted_ids": ids, "deleted_count": len(ids)})
     answer(context, _burned(results), _burned_lines(context, molecules))
     return exits.OK
+
+
+def _burning(molecule: Molecule) -> list[IssueDoc]:
+    """What goes with a molecule: of a wisp only what is ephemeral itself."""
+    return [*(step for step in molecule.steps if not molecule.is_wisp or _is_passing(step)), molecule.epic]
 
 
 def _burned(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -128,7 +179,7 @@ def _burned(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _burned_lines(context: Context, molecules: Sequence[Molecule]) -> Iterator[str]:
     done = "Would burn" if context.arguments.dry_run else "Burned"
     for molecule in molecules:
-        told = f"{done} {naming(molecule.epic)} with {several(len(molecule.steps), 'step')}"
+        told = f"{done} {naming(molecule.epic)} with {several(len(_burning(molecule)) - 1, 'step')}"
         yield confirmed(context, f"{told}; `undelete` brings them back")
 
 
@@ -184,7 +235,7 @@ def _done_with(context: Context, wisps: Sequence[IssueDoc]) -> list[IssueDoc]:
             steps = Molecule(context, wisp["id"]).steps
         ended = all(step.get("status") == CLOSED for step in steps or (wisp,))
         if every or ended:
-            gone += [*steps, wisp]
+            gone += [*filter(_is_passing, steps), wisp]
     return gone
 
 
@@ -202,7 +253,22 @@ COMMANDS: Final = (
         aliases=("wisp gc",),
         examples=("moot mol wisp gc --age 2h --dry-run", "moot mol wisp gc --closed --force"),
     ),
-    Command("mol squash", "Put a digest in the place of a molecule's steps", _squash_arguments, _squash),
-    Command("mol burn", "Delete molecules with their steps", _burn_arguments, _burn),
+    Command(
+        "mol squash",
+        "Put a digest in the place of a molecule's ephemeral steps",
+        _squash_arguments,
+        _squash,
+        examples=(
+            "moot mol squash bd-a1b2 --dry-run",
+            'moot mol squash bd-a1b2 --summary "Released 1.2; all checks passed"',
+        ),
+    ),
+    Command(
+        "mol burn",
+        "Delete molecules with their steps",
+        _burn_arguments,
+        _burn,
+        examples=("moot mol burn bd-a1b2 --dry-run", "moot mol burn bd-a1b2 --force  # also if work on it has begun"),
+    ),
 )
 """The commands of this module."""

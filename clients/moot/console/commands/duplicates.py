@@ -12,7 +12,7 @@ from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, carry_out, note
 from moot.console.grammar import comma_separated
 from moot.console.issue_arguments import add_dry_run, batched
@@ -204,12 +204,26 @@ def _replace(context: Context, stays: str, edge_type: str, names: tuple[str, str
         steps.append(
             (issue, Close(actor=context.actor, dry_run=given.dry_run, id=issue, reason=reason, force=True)),
         )
-    carry_out(context, steps)
-    found = [{names[0]: issue, names[1]: kept, "status": "closed"} for issue in dict.fromkeys(gone)]
-    done = "Would mark" if given.dry_run else "Marked"
-    told = [f"{done} {neutralise(one[names[0]])} as {words} {neutralise(kept)} (closed)" for one in found]
-    answer(context, found[0] if len(found) == 1 else found, [confirmed(context, line) for line in told])
+    answered = carry_out(context, steps)
+    found: list[dict[str, Any]] = []
+    for issue, edge, closed in zip(dict.fromkeys(gone), answered[::2], answered[1::2], strict=True):
+        was_so = not edge.get("created", True) and is_unchanged(closed)
+        found.append(
+            {names[0]: issue, names[1]: kept, "status": "closed"} | ({UNCHANGED: True} if was_so else {}),
+        )
+    told = (
+        _replaced(context, one[names[0]], f"{words} {neutralise(kept)}", done=not is_unchanged(one)) for one in found
+    )
+    answer(context, found[0] if len(found) == 1 else found, told)
     return exits.OK
+
+
+def _replaced(context: Context, issue: str, role: str, *, done: bool) -> str:
+    """The line about one issue that gives way. The role is safe to print."""
+    if not done:
+        return nothing_to_do(f"{neutralise(issue)} is marked as {role} and closed already")
+    verb = "Would mark" if context.arguments.dry_run else "Marked"
+    return confirmed(context, f"{verb} {neutralise(issue)} as {role} (closed)")
 
 
 COMMANDS: Final = (

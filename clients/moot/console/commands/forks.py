@@ -162,6 +162,7 @@ COMMANDS: Final = (
         plane_argument,
         _list,
         alone=True,
+        examples=("moot fork list", "moot fork list --plane ledger --json"),
     ),
     Command(
         "fork settle",

@@ -139,9 +139,27 @@ def _seed(context: Context) -> int:
 
 
 COMMANDS: Final = (
-    Command("mol seed", "Whether formulas are there and can be read; makes nothing", _seed_arguments, _seed),
-    Command("formula list", "Formulas, and whose they are", _list_arguments, _list),
-    Command("formula show", "A formula's text", _name_argument, _show),
+    Command(
+        "mol seed",
+        "Whether formulas are there and can be read; makes nothing",
+        _seed_arguments,
+        _seed,
+        examples=("moot mol seed release --var version=1.2  # whether it can be poured", "moot mol seed --patrol"),
+    ),
+    Command(
+        "formula list",
+        "Formulas, and whose they are",
+        _list_arguments,
+        _list,
+        examples=("moot formula list", "moot formula list --type workflow"),
+    ),
+    Command(
+        "formula show",
+        "A formula's text",
+        _name_argument,
+        _show,
+        examples=("moot formula show release", "moot formula show release > release.toml"),
+    ),
     Command(
         "cook",
         "A formula's steps, with values in them where some are given; makes nothing",

@@ -15,7 +15,7 @@ from moot.console import documents, exits, when
 from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed, naming
+from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out, need_project
 from moot.console.durations import HELP, duration_ms
 from moot.console.issue_arguments import add_dry_run
@@ -185,7 +185,10 @@ def _close(context: Context, gate: IssueDoc, reason: str) -> IssueDoc:
 
 
 def _resolved_lines(context: Context, done: str, gate: IssueDoc) -> Iterator[str]:
-    yield confirmed(context, f"{done}: {naming(gate)}")
+    if is_unchanged(gate):
+        yield nothing_to_do(f"gate {naming(gate)} is resolved already")
+    else:
+        yield confirmed(context, f"{done}: {naming(gate)}")
     if gate.get("_unblocked"):
         yield f"  Newly unblocked: {', '.join(map(neutralise, gate['_unblocked']))}"
     if isinstance(gate.get("waiters"), list):
@@ -202,7 +205,13 @@ def _add_waiter(context: Context) -> int:
     gate = _gate(context)
     given = context.arguments
     changed = context.api.call(Await(actor=context.actor, dry_run=given.dry_run, id=gate["id"], waiter=given.waiter))
-    answer(context, changed, [confirmed(context, f"{neutralise(given.waiter)} waits for {naming(changed)}")])
+    waiter, gate_named = neutralise(given.waiter), naming(changed)
+    line = (
+        nothing_to_do(f"{waiter} already waits for {gate_named}")
+        if is_unchanged(changed)
+        else confirmed(context, f"{waiter} waits for {gate_named}")
+    )
+    answer(context, changed, [line])
     return exits.OK
 
 
@@ -353,7 +362,7 @@ COMMANDS: Final = (
         ),
     ),
     Command("gate list", "Gates that are open", _list_arguments, _list, examples=("moot gate list --all",)),
-    Command("gate show", "A gate, and what it holds up", _id_arguments, _show),
+    Command("gate show", "A gate, and what it holds up", _id_arguments, _show, examples=("moot gate show bd-a1b2",)),
     Command(
         "gate check",
         "Look what has happened, and resolve the gates that waited for it",
@@ -375,6 +384,7 @@ COMMANDS: Final = (
         _waiter_arguments,
         _add_waiter,
         aliases=("gate wait",),
+        examples=("moot gate add-waiter bd-a1b2 alice",),
     ),
 )
 """The commands of this module."""

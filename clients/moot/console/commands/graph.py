@@ -236,6 +236,12 @@ COMMANDS: Final = (
         _tree,
         examples=("moot dep tree a1b2", "moot dep tree a1b2 --direction up --format mermaid"),
     ),
-    Command("dep cycles", "Dependencies left out of readiness since they close a cycle", _cycles_arguments, _cycles),
+    Command(
+        "dep cycles",
+        "Dependencies left out of readiness since they close a cycle",
+        _cycles_arguments,
+        _cycles,
+        examples=("moot dep cycles", "moot dep cycles --json"),
+    ),
 )
 """The commands of this module."""

@@ -97,7 +97,8 @@ COMMANDS: Final = (
         _write_arguments,
         _write,
         examples=(
-            'moot handoff write bd-a1b2 --next "Wire up the store" --decision "LMDB" --dead-end "SQLite: too slow"',
+            'moot handoff write bd-a1b2 --next "Wire up the store" --decision LMDB',
+            'moot handoff write bd-a1b2 --next "Test it" --dead-end "SQLite: too slow"',
         ),
     ),
     Command(

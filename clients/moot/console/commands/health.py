@@ -272,14 +272,28 @@ COMMANDS: Final = (
         _doctor,
         examples=("moot doctor", "moot doctor --check validate", "moot doctor --check pollution --clean --yes"),
     ),
-    Command("repair-deps", "Find dependencies on issues that aren't here", _repair_arguments, _repair),
+    Command(
+        "repair-deps",
+        "Find dependencies on issues that aren't here",
+        _repair_arguments,
+        _repair,
+        examples=("moot repair-deps  # only looks", "moot repair-deps --fix"),
+    ),
     Command(
         "migrate",
         "Accepted for bd's sake: there is never anything to migrate",
         _migrate_arguments,
         _migrate,
         aliases=("migrate schema",),
+        examples=("moot migrate --inspect  # says that nothing is to be migrated",),
     ),
-    Command("ping", "Whether the daemon answers, and how fast", no_arguments, _ping, alone=True),
+    Command(
+        "ping",
+        "Whether the daemon answers, and how fast",
+        no_arguments,
+        _ping,
+        alone=True,
+        examples=("moot ping", "moot ping --json"),
+    ),
 )
 """The commands of this module."""

@@ -28,5 +28,14 @@ def _run(context: Context) -> int:
     return exits.OK
 
 
-COMMANDS: Final = (Command("hooks run", "What git's hooks call: begins an exchange", _arguments, _run, alone=True),)
+COMMANDS: Final = (
+    Command(
+        "hooks run",
+        "What git's hooks call: begins an exchange",
+        _arguments,
+        _run,
+        alone=True,
+        examples=("moot hooks run post-merge  # as git's hook does",),
+    ),
+)
 """The commands of this module."""

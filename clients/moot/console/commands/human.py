@@ -125,7 +125,9 @@ def _essentials(context: Context) -> int:
 
 
 COMMANDS: Final = (
-    Command("human", "The commands that people need most", no_arguments, _essentials, alone=True),
+    Command(
+        "human", "The commands that people need most", no_arguments, _essentials, alone=True, examples=("moot human",)
+    ),
     Command("human list", "Issues that wait for a human", _list_arguments, _list, examples=("moot human list",)),
     Command(
         "human respond",
@@ -134,7 +136,19 @@ COMMANDS: Final = (
         _respond,
         examples=('moot human respond bd-a1b2 "Use OAuth"',),
     ),
-    Command("human dismiss", "Close one of them without an answer", _dismiss_arguments, _dismiss),
-    Command("human stats", "How many wait, were answered, were dismissed", no_arguments, _stats),
+    Command(
+        "human dismiss",
+        "Close one of them without an answer",
+        _dismiss_arguments,
+        _dismiss,
+        examples=('moot human dismiss bd-a1b2 "No longer needed"',),
+    ),
+    Command(
+        "human stats",
+        "How many wait, were answered, were dismissed",
+        no_arguments,
+        _stats,
+        examples=("moot human stats", "moot human stats --json"),
+    ),
 )
 """The commands of this module."""

@@ -191,7 +191,14 @@ COMMANDS: Final = (
         ),
         alone=True,
     ),
-    Command("invite list", "Invites: open, expired, closed, and who used them", no_arguments, _list, alone=True),
+    Command(
+        "invite list",
+        "Invites: open, expired, closed, and who used them",
+        no_arguments,
+        _list,
+        alone=True,
+        examples=("moot invite list", "moot invite list --json"),
+    ),
     Command(
         "invite close",
         "Close an invite: who has used it counts, nobody else ever will",

@@ -32,7 +32,13 @@ def _list_all(context: Context) -> int:
 
 
 COMMANDS: Final = (
-    Command("label list", "The labels of an issue", issue_argument, _list),
-    Command("label list-all", "All labels in use and how often", _list_all_arguments, _list_all),
+    Command("label list", "The labels of an issue", issue_argument, _list, examples=("moot label list bd-a1b2",)),
+    Command(
+        "label list-all",
+        "All labels in use and how often",
+        _list_all_arguments,
+        _list_all,
+        examples=("moot label list-all", "moot label list-all --project all  # of every project"),
+    ),
 )
 """The commands of this module."""

@@ -146,7 +146,14 @@ def _rebalanced(context: Context, done: dict[str, Any]) -> Iterator[str]:
 
 
 COMMANDS: Final = (
-    Command("lease list", "The leases of the town: who holds each, until when", no_arguments, _list, alone=True),
+    Command(
+        "lease list",
+        "The leases of the town: who holds each, until when",
+        no_arguments,
+        _list,
+        alone=True,
+        examples=("moot lease list", "moot lease list --json"),
+    ),
     Command(
         "lease acquire",
         "Take a lease for this machine, or prolong it",

@@ -16,7 +16,7 @@ from moot.console.command import Command, Context
 from moot.console.commands.conflicts import tell
 from moot.console.commands.docs import resolve_document
 from moot.console.commands.write import Labelled
-from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
+from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot.console.context import answer, carry_out, need_project, note, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.documents import DOCUMENT
@@ -209,7 +209,7 @@ def _delete(context: Context) -> int:
     else:
         document = {"deleted": ids[0]} if len(ids) == 1 else {"deleted": ids, "deleted_count": len(ids)}
         document |= counts
-    document |= _deleted_already(deleted)
+    document |= unchanged_among(deleted)
     answer(context, document, _deleted_lines(context, deleted, dry_run=dry_run, shows_only=shows_only))
     return 0
 
@@ -242,14 +242,6 @@ def _preview(context: Context, ids: list[str], counts: dict[str, int]) -> dict[s
     given = context.arguments
     told = {"preview": True, "dry_run": given.dry_run, "issue_ids": ids, "cascade": given.cascade}
     return told | {"would_delete": len(ids), "would_remove_dependencies": counts["dependencies_removed"]}
-
-
-def _deleted_already(deleted: Sequence[IssueDoc]) -> dict[str, Any]:
-    """The mark of a document about what was deleted already: true for the one that was asked for, else their ids."""
-    already = [str(issue["id"]) for issue in deleted if is_unchanged(issue)]
-    if not already:
-        return {}
-    return {UNCHANGED: True if len(deleted) == 1 else already}
 
 
 def _ids_to_delete(context: Context) -> list[str]:

@@ -285,12 +285,14 @@ def _blockers(style: Style, issue: IssueDoc) -> str:
 def _blocked(context: Context) -> int:
     limit = filters.checked_limit(context.arguments)
     _say_of_all(context)
-    page = context.api.call(Blocked(filter=filters.basic_filter(context), limit=limit))
+    wanted = Blocked(filter=filters.basic_filter(context), limit=limit, texts=_wants_texts(context))
+    page = context.api.call(wanted)
     return _write(context, page, (*lines.READY, _blockers))
 
 
 def _children(context: Context) -> int:
-    return _write(context, context.api.call(Children(id=context.arguments.id)), lines.CHILDREN)
+    request = Children(id=context.arguments.id, texts=_wants_texts(context))
+    return _write(context, context.api.call(request), lines.CHILDREN)
 
 
 def _count(context: Context) -> int:
@@ -354,7 +356,13 @@ COMMANDS: Final = (
         told(watched(_ready)),
         examples=("moot ready", "moot ready --unassigned --limit 5", "moot ready --claim --json"),
     ),
-    Command("blocked", "Issues that something blocks, and what", _blocked_arguments, told(watched(_blocked))),
+    Command(
+        "blocked",
+        "Issues that something blocks, and what",
+        _blocked_arguments,
+        told(watched(_blocked)),
+        examples=("moot blocked", "moot blocked --parent bd-a1b2 --fields id,title"),
+    ),
     Command(
         "search",
         "Find issues by a part of the title or the start of an id",
@@ -383,6 +391,12 @@ COMMANDS: Final = (
         told(_count),
         examples=("moot count --status open", "moot count --by-type"),
     ),
-    Command("stats", "Totals of the project", _stats_arguments, _stats),
+    Command(
+        "stats",
+        "Totals of the project",
+        _stats_arguments,
+        _stats,
+        examples=("moot stats", "moot stats --assigned --json  # of what you hold"),
+    ),
 )
 """The commands of this module."""

@@ -256,6 +256,18 @@ COMMANDS: Final = (
         _wait,
         examples=("moot wait bd-a1b2 --status closed --timeout 60", "moot wait --events 1 --since 1200"),
     ),
-    Command("rebuild", "Replay the log into fresh views, while serving", no_arguments, _rebuild),
-    Command("fsck", "Verify every hash, link and signature of the log", no_arguments, _fsck),
+    Command(
+        "rebuild",
+        "Replay the log into fresh views, while serving",
+        no_arguments,
+        _rebuild,
+        examples=("moot rebuild  # says whether the views come out the same",),
+    ),
+    Command(
+        "fsck",
+        "Verify every hash, link and signature of the log",
+        no_arguments,
+        _fsck,
+        examples=("moot fsck  # ends with code 1 where something is wrong", "moot fsck --json"),
+    ),
 )

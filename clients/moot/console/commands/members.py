@@ -19,6 +19,7 @@ STILL_READS: Final = (
     "It still reads who is in (charters), and nothing else that is written from now on",
 )
 """What a removed town can still read."""
+NO_WAY_BACK: Final = "No command takes this back: the town can be invited again (`moot invite --town`), under a new key"
 
 
 def _plane_argument(parser: ArgumentParser) -> None:
@@ -60,7 +61,7 @@ def _remove(context: Context) -> int:
     done = context.api.call(RemoveTown(actor=context.actor, town=given.town, plane=given.plane, dry_run=given.dry_run))
     answer(context, done, _removed(context, done))
     if not given.dry_run:
-        for line in STILL_READS:
+        for line in (*STILL_READS, NO_WAY_BACK):
             note(context, line)
     return exits.OK
 
@@ -68,13 +69,17 @@ def _remove(context: Context) -> int:
 def _removed(context: Context, done: dict[str, Any]) -> Iterator[str]:
     is_dry = context.arguments.dry_run
     for plane in done["planes"]:
-        told = (
-            f"{'Would remove' if is_dry else 'Removed'} town {named(done)} from plane {lines.text_of(plane, 'plane')}: "
-            f"{several(len(plane['replicas']), 'replica')} ended, {several(plane['events'], 'event')} of them stay"
-        )
-        yield told if is_dry else confirmed(context, told)
-        if not is_dry:
+        town, where = named(done), lines.text_of(plane, "plane")
+        replicas, events = several(len(plane["replicas"]), "replica"), several(plane["events"], "event")
+        if is_dry:
+            yield f"Would remove town {town} from plane {where} and end {replicas} of it:"
+            yield f"  What it has written until now stays ({events}); nothing that it writes from then on counts"
+            yield "  The plane would have a new key, which it doesn't get"
+        else:
+            yield confirmed(context, f"Removed town {town} from plane {where}: {replicas} ended, {events} of them stay")
             yield f"  The plane has a new key: epoch {lines.text_of(plane, 'epoch')}"
+    if is_dry:
+        yield from (f"  {line}" for line in (*STILL_READS, NO_WAY_BACK))
 
 
 COMMANDS: Final = (
@@ -84,6 +89,7 @@ COMMANDS: Final = (
         _plane_argument,
         _members,
         alone=True,
+        examples=("moot plane members ledger",),
     ),
     Command(
         "plane rotate-key",

@@ -6,11 +6,13 @@ Shapes and words are those of `bd`. A key that isn't there is told by `bd`'s doc
 
 import re
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any, Final
 
 from moot.console import documents, exits
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
+from moot.console.confirm import UNCHANGED, is_unchanged, nothing_to_do
 from moot.console.context import answer, answer_list, need_project, note, note_origins, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -45,6 +47,15 @@ def _found(context: Context, key: str, value: str | None, absent: RefusedError) 
         documents.write(context, {"key": key, "value": value, "found": True})
     else:
         context.terminal.out(neutralise(value, keep_newlines=True) + "\n")
+    return exits.OK
+
+
+def _written(context: Context, answered: Mapping[str, Any], document: dict[str, Any], told: str, was_so: str) -> int:
+    """Answer with what was written, or that it was so already. The texts are safe to print."""
+    if is_unchanged(answered):
+        answer(context, document | {UNCHANGED: True}, [nothing_to_do(was_so)])
+    else:
+        answer(context, document, [told])
     return exits.OK
 
 
@@ -101,8 +112,8 @@ def _remember(context: Context) -> int:
     )
     done = "Remembered" if kept["created"] else "Updated"
     document = {"key": key, "value": kept["text"], "action": done.lower()}
-    answer(context, document, [f"{done} [{neutralise(key)}]: {_short(kept['text'], _CONFIRMED_CHARS)}"])
-    return exits.OK
+    told = f"{done} [{neutralise(key)}]: {_short(kept['text'], _CONFIRMED_CHARS)}"
+    return _written(context, kept, document, told, f"[{neutralise(key)}] is remembered so already")
 
 
 def _recalled_instead(context: Context, key: str) -> int:
@@ -200,9 +211,9 @@ def _kv_set_arguments(parser: ArgumentParser) -> None:
 
 def _kv_set(context: Context) -> int:
     key, value = context.arguments.key, context.arguments.value
-    _put(context, _store_key(context), value)
-    answer(context, {"key": key, "value": value}, [f"Set {neutralise(key)} = {neutralise(value)}"])
-    return exits.OK
+    put = _put(context, _store_key(context), value)
+    told = f"{neutralise(key)} = {neutralise(value)}"
+    return _written(context, put, {"key": key, "value": value}, f"Set {told}", f"{told} already")
 
 
 def _kv_get(context: Context) -> int:
@@ -214,9 +225,9 @@ def _kv_get(context: Context) -> int:
 
 def _kv_clear(context: Context) -> int:
     key = context.arguments.key
-    _put(context, _store_key(context), None)
-    answer(context, {"key": key, "deleted": "true"}, [f"Cleared {neutralise(key)}"])
-    return exits.OK
+    put = _put(context, _store_key(context), None)
+    told, was_so = f"Cleared {neutralise(key)}", f"{neutralise(key)} isn't set"
+    return _written(context, put, {"key": key, "deleted": "true"}, told, was_so)
 
 
 def _kv_list_arguments(parser: ArgumentParser) -> None:
@@ -249,8 +260,27 @@ COMMANDS: Final = (
     ),
     Command("forget", "Take a memory away", _key_argument, _forget, examples=("moot forget auth",)),
     Command("kv set", "Keep a value under a key", _kv_set_arguments, _kv_set, examples=("moot kv set retries 3",)),
-    Command("kv get", "The value under a key", _key_argument, _kv_get),
-    Command("kv clear", "Take a key away", _key_argument, _kv_clear, aliases=("kv delete",)),
-    Command("kv list", "All keys and their values", _kv_list_arguments, _kv_list),
+    Command(
+        "kv get",
+        "The value under a key",
+        _key_argument,
+        _kv_get,
+        examples=("moot kv get retries", "retries=$(moot kv get retries)"),
+    ),
+    Command(
+        "kv clear",
+        "Take a key away",
+        _key_argument,
+        _kv_clear,
+        aliases=("kv delete",),
+        examples=("moot kv clear retries",),
+    ),
+    Command(
+        "kv list",
+        "All keys and their values",
+        _kv_list_arguments,
+        _kv_list,
+        examples=("moot kv list", "moot kv list --prefix ci."),
+    ),
 )
 """The commands of this module."""

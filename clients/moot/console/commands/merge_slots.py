@@ -9,7 +9,7 @@ from typing import Any, Final
 from moot.console import exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.claims import add_ttl
-from moot.console.confirm import confirmed
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, carry_out, need_project
 from moot.console.safe_text import neutralise
 from moot_protocol.claim_requests import Unclaim
@@ -62,8 +62,11 @@ def _create(context: Context) -> int:
         if error.code is not Code.EXISTS:
             raise
         created, slot = False, _held(context)
-    told = f"Created merge slot: {neutralise(name)}" if created else f"Merge slot already exists: {neutralise(name)}"
-    answer(context, slot | {"created": created}, [confirmed(context, told)])
+    if created:
+        answer(context, slot | {"created": True}, [confirmed(context, f"Created merge slot: {neutralise(name)}")])
+    else:
+        told = nothing_to_do(f"merge slot already exists: {neutralise(name)}")
+        answer(context, slot | {"created": False, UNCHANGED: True}, [told])
     return exits.OK
 
 
@@ -101,22 +104,31 @@ def _acquire(context: Context) -> int:
     if holder in before["waiters"]:
         taking.append(("acquire", Await(actor=holder, id=before["id"], waiter=holder, remove=True)))
     try:
-        slot = _state(carry_out(context, taking)[-1])
+        answered = carry_out(context, taking)
     except RefusedError as error:
         if error.code is not Code.LOST_RACE:
             raise
         return _lost(context, before["id"], holder)
-    told = [confirmed(context, f"Acquired merge slot: {neutralise(slot['id'])}"), f"  Holder: {neutralise(holder)}"]
-    answer(context, slot | {"acquired": True, "waiting": False}, told)
+    slot = _state(answered[-1])
+    document = slot | {"acquired": True, "waiting": False}
+    if all(map(is_unchanged, answered)):
+        told = [nothing_to_do(f"{neutralise(holder)} holds merge slot {neutralise(slot['id'])} already")]
+        document[UNCHANGED] = True
+    else:
+        told = [confirmed(context, f"Acquired merge slot: {neutralise(slot['id'])}"), f"  Holder: {neutralise(holder)}"]
+    answer(context, document, told)
     return exits.OK
 
 
 def _lost(context: Context, slot_id: str, holder: str) -> int:
     """Say who has it; the exit code tells that it wasn't got, waiting or not."""
     if context.arguments.wait:
-        slot = _state(context.api.call(Await(actor=holder, id=slot_id, waiter=holder)))
+        waiting = context.api.call(Await(actor=holder, id=slot_id, waiter=holder))
+        slot = _state(waiting)
         slot["position"] = slot["waiters"].index(holder) + 1
-        place = f", added to waiters queue (position {slot['position']})"
+        slot |= {UNCHANGED: True} if is_unchanged(waiting) else {}
+        done = "in the waiters queue already" if is_unchanged(waiting) else "added to waiters queue"
+        place = f", {done} (position {slot['position']})"
     else:
         slot, place = _held(context), ""
     told = f"Slot held by: {neutralise(str(slot['holder']))}{place}"
@@ -130,18 +142,49 @@ def _release_arguments(parser: ArgumentParser) -> None:
 
 def _release(context: Context) -> int:
     holder = context.arguments.holder or context.actor
-    slot = _state(context.api.call(Unclaim(actor=context.actor, id=_held(context)["id"], if_holder=holder)))
+    slot, released = _freed(context, holder)
     following = slot["waiters"][0] if slot["waiters"] else None
-    told = [confirmed(context, f"Released merge slot: {neutralise(slot['id'])}")]
+    document = slot | {"released": released, "previous_holder": holder if released else None, "next": following}
+    if released:
+        told = [confirmed(context, f"Released merge slot: {neutralise(slot['id'])}")]
+    else:
+        document[UNCHANGED] = True
+        told = [nothing_to_do(f"nobody holds merge slot {neutralise(slot['id'])}")]
     told += [f"  Next in queue: {neutralise(following)}"] if following else []
-    document = slot | {"released": True, "previous_holder": holder, "next": following}
     answer(context, document, told)
     return exits.OK
 
 
+def _freed(context: Context, holder: str) -> tuple[dict[str, Any], bool]:
+    """The slot, held by nobody, and whether it was given back just now.
+
+    Raises:
+        RefusedError: `lost_race`: somebody else holds it.
+    """
+    try:
+        freed = context.api.call(Unclaim(actor=context.actor, id=_held(context)["id"], if_holder=holder))
+    except RefusedError as error:
+        if error.code is not Code.LOST_RACE or not (slot := _held(context))["available"]:
+            raise
+        return slot, False
+    return _state(freed), True
+
+
 COMMANDS: Final = (
-    Command("merge-slot create", "Make the project's merge slot", no_arguments, _create),
-    Command("merge-slot check", "Whether the merge slot is free, and who waits", no_arguments, _check),
+    Command(
+        "merge-slot create",
+        "Make the project's merge slot",
+        no_arguments,
+        _create,
+        examples=("moot merge-slot create  # once in a project",),
+    ),
+    Command(
+        "merge-slot check",
+        "Whether the merge slot is free, and who waits",
+        no_arguments,
+        _check,
+        examples=("moot merge-slot check", "moot merge-slot check --json"),
+    ),
     Command(
         "merge-slot acquire",
         "Take the merge slot, if it is free",
@@ -149,6 +192,12 @@ COMMANDS: Final = (
         _acquire,
         examples=("moot merge-slot acquire --wait", "moot merge-slot acquire --ttl 10m --json"),
     ),
-    Command("merge-slot release", "Give the merge slot back", _release_arguments, _release),
+    Command(
+        "merge-slot release",
+        "Give the merge slot back",
+        _release_arguments,
+        _release,
+        examples=("moot merge-slot release", "moot merge-slot release --holder alice/claude-3  # only if they have it"),
+    ),
 )
 """The commands of this module."""

@@ -31,7 +31,8 @@ from moot_protocol.requests import WorkspaceInfo
 PROBLEMS_SHOWN: Final = 20
 _BEADS: Final = ".beads"
 DRIVER: Final = (
-    "git config merge.moot.name 'issues by field' && git config merge.moot.driver 'moot merge-file %O %A %B'",
+    "git config merge.moot.name 'issues by field'",
+    "git config merge.moot.driver 'moot merge-file %O %A %B'",
     "echo '.beads/*.jsonl merge=moot' >> .gitattributes",
 )
 """What lets git merge such files by field."""

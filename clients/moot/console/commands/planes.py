@@ -161,7 +161,14 @@ def _member_cells(style: Style, member: dict[str, Any], now_ms: int) -> list[str
 
 
 COMMANDS: Final = (
-    Command("plane list", "Planes here, and the remotes they are exchanged with", no_arguments, _list, alone=True),
+    Command(
+        "plane list",
+        "Planes here, and the remotes they are exchanged with",
+        no_arguments,
+        _list,
+        alone=True,
+        examples=("moot plane list", "moot plane list --json"),
+    ),
     Command(
         "plane create",
         "Found another plane of this town",
@@ -170,7 +177,14 @@ COMMANDS: Final = (
         examples=("moot plane create private", "moot plane create scratch --kind operational"),
         alone=True,
     ),
-    Command("plane show", "A plane, who writes on it, and its invites", _plane_argument, _show, alone=True),
+    Command(
+        "plane show",
+        "A plane, who writes on it, and its invites",
+        _plane_argument,
+        _show,
+        alone=True,
+        examples=("moot plane show ledger",),
+    ),
     Command(
         "plane set",
         "How a plane is exchanged with a remote",

@@ -143,6 +143,15 @@ COMMANDS: Final = (
         _prune,
         examples=("moot prune --older-than 90d", "moot prune --older-than 90d --force"),
     ),
-    Command("purge", "Delete ephemeral issues that are closed", _purge_arguments, _purge),
+    Command(
+        "purge",
+        "Delete ephemeral issues that are closed",
+        _purge_arguments,
+        _purge,
+        examples=(
+            "moot purge  # shows what would go",
+            "moot purge --older-than 7d --force  # deletes, rather than shows",
+        ),
+    ),
 )
 """The commands of this module."""

@@ -110,5 +110,6 @@ COMMANDS: Final = (
         _salvage_arguments,
         _salvage,
         alone=True,
+        examples=("moot salvage --dry-run", "moot salvage --copied  # the original of this data is in use"),
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any, Final
 from moot.console import exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, carry_out, need_project
 from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.safe_text import neutralise
@@ -29,10 +29,17 @@ def _rename(context: Context) -> int:
     given = context.arguments
     issue = context.api.call(Rename(actor=context.actor, dry_run=given.dry_run, id=given.id, alias=given.alias))
     name = str(issue.get("_alias", issue["id"]))
-    done = "Would rename" if given.dry_run else "Renamed"
-    told = f"{done} {neutralise(issue['id'])} to {neutralise(name)} (both mean it)"
-    answer(context, {"old_id": issue["id"], "new_id": name}, [confirmed(context, told)])
+    document = {"old_id": issue["id"], "new_id": name} | ({UNCHANGED: True} if is_unchanged(issue) else {})
+    answer(context, document, [_renamed(context, issue, name)])
     return exits.OK
+
+
+def _renamed(context: Context, issue: IssueDoc, name: str) -> str:
+    if is_unchanged(issue):
+        return nothing_to_do(f"{neutralise(issue['id'])} is called {neutralise(name)} already")
+    done = "Would rename" if context.arguments.dry_run else "Renamed"
+    both = "" if name == issue["id"] else " (both mean it)"
+    return confirmed(context, f"{done} {neutralise(issue['id'])} to {neutralise(name)}{both}")
 
 
 # -- rename-prefix -----------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from moot.console.exchange_lines import KEY_SHOWN
 from moot.console.membership_lines import replica_rows
 from moot_protocol.membership_requests import Replicas, RetireReplica
 
+NO_WAY_BACK: Final = "No command takes this back: the machine can join again (`moot invite`), under a new key"
+
 
 def _list(context: Context) -> int:
     replicas = context.api.call(Replicas(plane=context.arguments.plane))
@@ -36,7 +38,8 @@ def _retire(context: Context) -> int:
     answer(context, done, _retired(context, done))
     if any(not plane["epoch"] for plane in done["planes"]):
         note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")
-    note(context, "The machine keeps what it has; nothing that it writes from now on counts")
+    note(context, "The machine keeps what it has, and what it wrote until now stays; nothing from now on counts")
+    note(context, NO_WAY_BACK)
     return exits.OK
 
 
@@ -54,6 +57,7 @@ COMMANDS: Final = (
         plane_argument,
         _list,
         alone=True,
+        examples=("moot replica list", "moot replica list --plane ledger"),
     ),
     Command(
         "replica retire",

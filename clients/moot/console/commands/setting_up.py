@@ -14,7 +14,7 @@ from moot.console import as_bd, exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.about import ONBOARD
 from moot.console.confirm import confirmed
-from moot.console.context import answer, is_trial, read_text
+from moot.console.context import answer, is_trial, note, read_text
 from moot.console.marked import Marks, made, section_of, with_section, without_section
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -34,6 +34,7 @@ SHELL_HEAD: Final = "#!/bin/sh\n"
 CURSOR_HEAD: Final = "---\ndescription: This project's issues\nalwaysApply: true\n---\n"
 HOOKS: Final = ("post-merge", "post-checkout", "pre-push")
 """git's hooks after or before which other machines may have news."""
+_EXECUTABLE: Final = 0o111
 _SHELLS: Final = ("sh", "bash", "dash", "zsh", "ksh")
 
 
@@ -45,6 +46,8 @@ class Change(NamedTuple):
     after: str
     is_empty: bool = False
     """Whether nothing is left in it but what we begin a file with, so that it goes."""
+    mode: int | None = None
+    """The permissions that it has and keeps; None for a file that is new."""
 
 
 # -- Common ground -----------------------------------------------------------------------------------------------
@@ -62,7 +65,19 @@ def _text(context: Context, path: str) -> str | None:
         return None
 
 
-def _consents(context: Context, changes: list[Change], shown: str) -> bool:
+class _Asking(NamedTuple):
+    """The words in which the user's consent is asked for."""
+
+    question: str
+    nothing: str
+    by_flag: str
+
+
+_WRITING: Final = _Asking("Write it?", "nothing was written", "--yes writes it")
+_REMOVING: Final = _Asking("Remove it?", "nothing was removed", "--yes removes it")
+
+
+def _consents(context: Context, shown: str, asking: _Asking) -> bool:
     """Whether the user wants it, after seeing it.
 
     Raises:
@@ -71,17 +86,37 @@ def _consents(context: Context, changes: list[Change], shown: str) -> bool:
     if context.arguments.yes and not is_trial(context):
         return True
     facts = context.terminal.facts
-    paths = ", ".join(neutralise(change.path) for change in changes)
-    context.terminal.err(f"This would be written to {paths}:\n\n{shown}\n")
+    context.terminal.err(f"{shown}\n")
     if is_trial(context):
         return True
     if context.json or not (facts.in_is_terminal and facts.err_is_terminal):
-        raise RefusedError("nothing was written: nobody can be asked here", code=Code.USAGE, hint="--yes writes it")
-    context.terminal.err("Write it? [y/N] ")
+        raise RefusedError(f"{asking.nothing}: nobody can be asked here", code=Code.USAGE, hint=asking.by_flag)
+    context.terminal.err(f"{asking.question} [y/N] ")
     if next(iter(context.terminal.stdin()), b"").strip().lower() in {b"y", b"yes"}:
         return True
-    context.terminal.err("Nothing was written\n")
+    context.terminal.err(f"{asking.nothing.capitalize()}\n")
     return False
+
+
+def _to_be_written(changes: list[Change], section: str) -> str:
+    """What the user is shown before something is written."""
+    return f"This would be written to {', '.join(neutralise(change.path) for change in changes)}:\n\n{section}"
+
+
+def _to_be_removed(changes: list[Change], marks: Marks, again: str) -> str:
+    """What the user is shown before sections are taken out: each as it stands, what stays, and what is lost.
+
+    Args:
+        changes: what is to become of the files.
+        marks: between which a section stands.
+        again: the command that writes it again.
+    """
+    told = [f"This would be removed; `{again}` writes it again, without what was changed in it by hand:", ""]
+    for change in changes:
+        stays = "the file with it, for nothing else stands there" if change.is_empty else "all else in the file stays"
+        told += [f"{neutralise(change.path)} ({stays}):", ""]
+        told += [neutralise(section_of(change.before, marks) or "", keep_newlines=True).rstrip("\n"), ""]
+    return "\n".join(told)
 
 
 def _write(context: Context, changes: list[Change], mode: int = 0o644) -> None:
@@ -89,13 +124,21 @@ def _write(context: Context, changes: list[Change], mode: int = 0o644) -> None:
         if change.is_empty:
             context.terminal.remove_file(change.path)
         else:
-            context.terminal.write_file(change.path, [change.after.encode()], mode=mode)
+            kept = mode if change.mode is None else change.mode
+            context.terminal.write_file(change.path, [change.after.encode()], mode=kept)
 
 
-def _without(path: str, before: str, marks: Marks, start: str = "") -> Change:
+def _mode(context: Context, path: str, text: str | None) -> int | None:
+    """The permissions of a file with this text; None where there is none."""
+    return None if text is None else context.terminal.file_mode(path)
+
+
+def _without(context: Context, path: str, marks: Marks, start: str = "") -> Change:
     """A file with our section taken out, of which nothing stays where nothing but `start` is left."""
+    text = _text(context, path)
+    before = text or ""
     after = without_section(before, marks)
-    return Change(path, before, after, is_empty=after.strip() in {"", start.strip()})
+    return Change(path, before, after, after.strip() in {"", start.strip()}, _mode(context, path, text))
 
 
 def _done_to(context: Context, change: Change, done: str, would: str) -> str:
@@ -123,19 +166,23 @@ def _setup(context: Context) -> int:
         answer(context, TOOLS, [f"{tool}: {path}" for tool, path in TOOLS.items()])
         return exits.OK
     path, body = TOOLS[given.tool], ONBOARD.format(program=context.terminal.facts.program)
-    before = _text(context, path) or ""
+    text = _text(context, path)
+    before = text or ""
     if given.check:
         return _checked(context, path, section_of(before, TEXT), made(body, TEXT))
     head = CURSOR_HEAD if given.tool == "cursor" else ""
     if given.remove:
-        change, shown = _without(path, before, TEXT, head), f"{path} without its section"
+        change, asking = _without(context, path, TEXT, head), _REMOVING
+        shown = _to_be_removed([change], TEXT, f"{context.terminal.facts.program} setup {given.tool}")
         done, would = "Took the section out of", "Would take the section out of"
     else:
-        change, shown = Change(path, before, with_section(before or head, body, TEXT)), made(body, TEXT)
+        after, asking = with_section(before or head, body, TEXT), _WRITING
+        change = Change(path, before, after, mode=_mode(context, path, text))
+        shown = _to_be_written([change], made(body, TEXT))
         done, would = "Wrote the section of", "Would write the section of"
     if change.before == change.after:
         return _answered(context, given.tool, path, [f"Nothing to do: {path} is as it should be"], written=False)
-    if not _consents(context, [change], shown):
+    if not _consents(context, shown, asking):
         return exits.FAILED
     _write(context, [change])
     return _answered(context, given.tool, path, [_done_to(context, change, done, would)], written=True)
@@ -169,7 +216,8 @@ def _with_hook(context: Context, hook: str) -> Change:
         RefusedError: `conflict`: what is there is no shell script.
     """
     path = _hook_path(context, hook)
-    before = _text(context, path) or ""
+    text = _text(context, path)
+    before = text or ""
     first = before.partition("\n")[0]
     if before and not (first.startswith("#!") and posixpath.basename((first[2:].split() or [""])[-1]) in _SHELLS):
         raise RefusedError(
@@ -178,7 +226,7 @@ def _with_hook(context: Context, hook: str) -> Change:
             hint=f"let it call `{context.terminal.facts.program} hooks run {hook}`",
         )
     after = with_section(before or SHELL_HEAD, _section(context, hook), SHELL, after_first_line=True)
-    return Change(path, before, after)
+    return Change(path, before, after, mode=_mode(context, path, text))
 
 
 def _install_arguments(parser: ArgumentParser) -> None:
@@ -186,22 +234,28 @@ def _install_arguments(parser: ArgumentParser) -> None:
 
 
 def _install(context: Context) -> int:
-    changes = [change for hook in HOOKS if (change := _with_hook(context, hook)).before != change.after]
-    shown = "".join(f"{_section(context, hook)}\n" for hook in HOOKS)
-    return _changed(context, changes, shown, "Installed", "Would install")
+    hooks = [_with_hook(context, hook) for hook in HOOKS]
+    changes = [change for change in hooks if change.before != change.after]
+    shown = _to_be_written(changes, "".join(f"{_section(context, hook)}\n" for hook in HOOKS))
+    code = _changed(context, changes, shown, _WRITING, ("Installed", "Would install"))
+    for change in hooks if code == exits.OK else ():
+        if change.mode is not None and not change.mode & _EXECUTABLE:
+            # Somebody may have turned it off so: what else stands in it is not to run because of us.
+            note(context, f"{neutralise(change.path)} isn't executable, so git doesn't run it; `chmod +x` lets it run")
+    return code
 
 
 def _uninstall(context: Context) -> int:
-    texts = [(path, _text(context, path) or "") for hook in HOOKS for path in [_hook_path(context, hook)]]
-    found = [_without(path, text, SHELL, SHELL_HEAD) for path, text in texts]
+    found = [_without(context, _hook_path(context, hook), SHELL, SHELL_HEAD) for hook in HOOKS]
     changes = [change for change in found if change.before != change.after]
-    shown = "(the same without its section)"
-    return _changed(context, changes, shown, "Took the section out of", "Would take the section out of")
+    shown = _to_be_removed(changes, SHELL, f"{context.terminal.facts.program} hooks install")
+    return _changed(context, changes, shown, _REMOVING, ("Took the section out of", "Would take the section out of"))
 
 
-def _changed(context: Context, changes: list[Change], shown: str, done: str, would: str) -> int:
-    if changes and not _consents(context, changes, shown):
+def _changed(context: Context, changes: list[Change], shown: str, asking: _Asking, words: tuple[str, str]) -> int:
+    if changes and not _consents(context, shown, asking):
         return exits.FAILED
+    done, would = words
     _write(context, changes, 0o755)
     told = [_done_to(context, change, done, would) for change in changes] or ["Nothing to do"]
     written = bool(changes) and not is_trial(context)
@@ -214,8 +268,13 @@ def _list(context: Context) -> int:
     document: Any = rows
     if context.terminal.facts.is_bd:
         document = {"hooks": [row | _as_bd(row) for row in rows]}
-    answer(context, document, [f"{row['name']}: {row['state']}" for row in rows])
+    answer(context, document, [f"{row['name']}: {row['state']}{_off(row)}" for row in rows])
     return exits.OK
+
+
+def _off(row: dict[str, Any]) -> str:
+    """What is told beside the state of a hook that git passes over."""
+    return ", but not executable: git doesn't run it" if row["installed"] and not row["executable"] else ""
 
 
 def _as_bd(row: dict[str, Any]) -> dict[str, Any]:
@@ -227,10 +286,14 @@ def _as_bd(row: dict[str, Any]) -> dict[str, Any]:
 
 def _states(context: Context) -> Iterator[dict[str, Any]]:
     for hook in HOOKS:
-        found = section_of(_text(context, _hook_path(context, hook)) or "", SHELL)
+        path = _hook_path(context, hook)
+        text = _text(context, path)
+        mode = _mode(context, path, text)
+        found = section_of(text or "", SHELL)
         wanted = made(_section(context, hook), SHELL)
         state = "not installed" if found is None else "installed" if found == wanted else "outdated"
-        yield {"name": hook, "installed": found is not None, "state": state}
+        is_executable = mode is not None and bool(mode & _EXECUTABLE)
+        yield {"name": hook, "installed": found is not None, "state": state, "executable": is_executable}
 
 
 COMMANDS: Final = (
@@ -261,6 +324,14 @@ COMMANDS: Final = (
         alone=True,
         unaided=True,
     ),
-    Command("hooks list", "Which of git's hooks exchange issues", no_arguments, _list, alone=True, unaided=True),
+    Command(
+        "hooks list",
+        "Which of git's hooks exchange issues",
+        no_arguments,
+        _list,
+        alone=True,
+        unaided=True,
+        examples=("moot hooks list", "moot hooks list --json"),
+    ),
 )
 """The commands of this module; `hooks run` stands in `hook_runs.py`."""

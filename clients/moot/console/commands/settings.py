@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from moot.console import documents, exits
 from moot.console.command import Command, Context, no_arguments
-from moot.console.confirm import confirmed
+from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, answer_list, carry_out, need_project, note_origins
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -110,10 +110,19 @@ def _set(context: Context) -> int:
     key, value = context.arguments.key, context.arguments.value
     if key in PREFIX_KEYS:
         _keep_prefix(context, value)
+        changed: dict[str, Any] = {UNCHANGED: True}
     else:
-        context.api.call(_change(context, key, value))
-    answer(context, {"key": key, "value": value}, [f"Set {neutralise(key)} = {neutralise(value)}"])
+        changed = context.api.call(_change(context, key, value))
+    answer(context, *_set_told(key, value, changed))
     return exits.OK
+
+
+def _set_told(key: str, value: str, changed: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What is answered about a setting that was set: the document, and the line."""
+    document, told = {"key": key, "value": value}, f"{neutralise(key)} = {neutralise(value)}"
+    if is_unchanged(changed):
+        return document | {UNCHANGED: True}, [nothing_to_do(f"{told} already")]
+    return document, [f"Set {told}"]
 
 
 def _keep_prefix(context: Context, value: str) -> None:
@@ -141,9 +150,9 @@ def _set_many(context: Context) -> int:
         if not (key and divider):
             raise RefusedError(f"{pair!r} is no setting", code=Code.USAGE, hint="write KEY=VALUE")
         pairs[key] = value
-    carry_out(context, [(key, _change(context, key, value)) for key, value in pairs.items()])
-    document = [{"key": key, "value": value} for key, value in pairs.items()]
-    answer(context, document, (f"Set {neutralise(key)} = {neutralise(value)}" for key, value in pairs.items()))
+    changed = carry_out(context, [(key, _change(context, key, value)) for key, value in pairs.items()])
+    found = [_set_told(key, value, each) for (key, value), each in zip(pairs.items(), changed, strict=True)]
+    answer(context, [document for document, _ in found], [line for _, lines in found for line in lines])
     return exits.OK
 
 
@@ -154,8 +163,12 @@ def _unset_arguments(parser: ArgumentParser) -> None:
 
 def _unset(context: Context) -> int:
     key = context.arguments.key
-    context.api.call(_change(context, key, None))
-    answer(context, {"key": key}, [f"Unset {neutralise(key)}"])
+    changed = context.api.call(_change(context, key, None))
+    if is_unchanged(changed):
+        of = "the town" if context.arguments.town else "this project"
+        answer(context, {"key": key, UNCHANGED: True}, [nothing_to_do(f"{neutralise(key)} isn't set for {of}")])
+    else:
+        answer(context, {"key": key}, [f"Unset {neutralise(key)}"])
     return exits.OK
 
 
@@ -263,14 +276,62 @@ COMMANDS: Final = (
         _set,
         examples=('moot config set status.custom "review:active,parked:frozen"', "moot config set custom.team blue"),
     ),
-    Command("config set-many", "Set several settings at once, all or none", _set_many_arguments, _set_many),
-    Command("config unset", "Take a setting away", _unset_arguments, _unset),
+    Command(
+        "config set-many",
+        "Set several settings at once, all or none",
+        _set_many_arguments,
+        _set_many,
+        examples=("moot config set-many custom.team=blue custom.room=7  # both or neither",),
+    ),
+    Command(
+        "config unset",
+        "Take a setting away",
+        _unset_arguments,
+        _unset,
+        examples=("moot config unset custom.team", "moot config unset custom.team --town  # the town's own value"),
+    ),
     Command("config list", "All settings", _town_argument, _list, examples=("moot config list --json",)),
-    Command("config show", "All settings, and whose they are", _show_arguments, _show),
-    Command("config drift", "Whether anything differs from what the settings ask for", _town_argument, _drift),
-    Command("config apply", "The same: there is nothing to be applied", _apply_arguments, _drift),
-    Command("config validate", "Whether every setting has a value it can have", _town_argument, _validate),
-    Command("statuses", "The statuses that issues can have", no_arguments, _statuses),
-    Command("types", "The types that issues can have", _types_arguments, _types),
+    Command(
+        "config show",
+        "All settings, and whose they are",
+        _show_arguments,
+        _show,
+        examples=("moot config show", "moot config show --source project  # not the town's"),
+    ),
+    Command(
+        "config drift",
+        "Whether anything differs from what the settings ask for",
+        _town_argument,
+        _drift,
+        examples=("moot config drift", "moot config drift --json"),
+    ),
+    Command(
+        "config apply",
+        "The same: there is nothing to be applied",
+        _apply_arguments,
+        _drift,
+        examples=("moot config apply",),
+    ),
+    Command(
+        "config validate",
+        "Whether every setting has a value it can have",
+        _town_argument,
+        _validate,
+        examples=("moot config validate",),
+    ),
+    Command(
+        "statuses",
+        "The statuses that issues can have",
+        no_arguments,
+        _statuses,
+        examples=("moot statuses", "moot statuses --json"),
+    ),
+    Command(
+        "types",
+        "The types that issues can have",
+        _types_arguments,
+        _types,
+        examples=("moot types", "moot types --sections  # what their descriptions should have, too"),
+    ),
 )
 """The commands of this module."""

@@ -92,9 +92,10 @@ def _unshare(context: Context) -> int:
     given = context.arguments
     request = Unshare(actor=context.actor, id=given.id, label=given.label, project=given.project, to=given.to)
     ended = context.api.call(request)
-    count = _copies(ended["withdrawn"])
+    count, program = _copies(ended["withdrawn"]), context.terminal.facts.program
     told = f"No longer shares {what_of(ended)} on plane {lines.text_of(ended, 'to')}: {count} deleted there"
-    answer(context, ended, [confirmed(context, told)])
+    stays = "The issue itself stays" if ended["what"] == "issue" else "The issues themselves stay"
+    answer(context, ended, [confirmed(context, told), f"  {stays} here; `{program} share` makes copies anew"])
     note(context, "Whoever has read them keeps what they were until now: deleting takes nothing out of others' logs")
     return exits.OK
 
@@ -172,7 +173,19 @@ COMMANDS: Final = (
         _unshare,
         examples=("moot unshare a1b2", "moot unshare --label api"),
     ),
-    Command("share list", "What is shared, and where other towns have changed copies", _list_arguments, _list),
-    Command("share follow", "Let this machine follow, in place of another one of the town", _follow_arguments, _follow),
+    Command(
+        "share list",
+        "What is shared, and where other towns have changed copies",
+        _list_arguments,
+        _list,
+        examples=("moot share list", "moot share list bd-a1b2  # of this issue alone"),
+    ),
+    Command(
+        "share follow",
+        "Let this machine follow, in place of another one of the town",
+        _follow_arguments,
+        _follow,
+        examples=("moot share follow 4f2k  # as `moot share list` names it",),
+    ),
 )
 """The commands of this module."""

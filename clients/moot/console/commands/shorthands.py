@@ -134,7 +134,11 @@ def _unrelate(context: Context) -> int:
     given = context.arguments
     pairs = ((given.id, given.to), (given.to, given.id))
     gone = carry_out(
-        context, [(one, RemoveEdge(actor=context.actor, id=one, to=to, type=RELATED)) for one, to in pairs]
+        context,
+        [
+            (one, RemoveEdge(actor=context.actor, id=one, to=to, type=RELATED, may_be_missing=True))
+            for one, to in pairs  # `dep add -t relates-to` makes one of the two, and so does an import
+        ],
     )
     if not any(edge["removed"] for edge in gone):
         raise RefusedError(f"{given.id} and {given.to} are not related", code=Code.NOT_FOUND)
@@ -153,9 +157,29 @@ COMMANDS: Final = (
         "note", "Add a line to an issue's notes", _note_arguments, _note, examples=('moot note bd-a1b2 "Done so far"',)
     ),
     Command("tag", "Add a label to an issue", _tag_arguments, _tag, examples=("moot tag bd-a1b2 urgent",)),
-    Command("label propagate", "Give an issue's children a label", _propagate_arguments, _propagate),
-    Command("dep relate", "Let two issues refer to one another", _pair_arguments, _relate, aliases=("relate",)),
-    Command("dep unrelate", "Take that back", _pair_arguments, _unrelate, aliases=("unrelate",)),
+    Command(
+        "label propagate",
+        "Give an issue's children a label",
+        _propagate_arguments,
+        _propagate,
+        examples=("moot label propagate bd-a1b2 release-1.4  # to each of its children",),
+    ),
+    Command(
+        "dep relate",
+        "Let two issues refer to one another",
+        _pair_arguments,
+        _relate,
+        aliases=("relate",),
+        examples=("moot dep relate bd-a1b2 bd-c3d4  # neither waits for the other",),
+    ),
+    Command(
+        "dep unrelate",
+        "Take that back",
+        _pair_arguments,
+        _unrelate,
+        aliases=("unrelate",),
+        examples=("moot dep unrelate bd-a1b2 bd-c3d4",),
+    ),
     Command("link", "Make an issue wait for another", _link_arguments, _link, examples=("moot link bd-a1b2 bd-c3d4",)),
 )
 """The commands of this module."""

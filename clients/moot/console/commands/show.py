@@ -331,6 +331,12 @@ COMMANDS: Final = (
         aliases=("view",),
         examples=("moot show a1b2", "moot show a1b2 --as-of yesterday", "moot show a1b2 c3d4 --json"),
     ),
-    Command("comments", "The comments on an issue", issue_argument, _comments),
+    Command(
+        "comments",
+        "The comments on an issue",
+        issue_argument,
+        _comments,
+        examples=("moot comments bd-a1b2", "moot comments bd-a1b2 --json"),
+    ),
 )
 """The commands of this module."""

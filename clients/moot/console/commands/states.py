@@ -8,7 +8,7 @@ from moot.console import documents, exits
 from moot.console import filter_arguments as filters
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.confirm import confirmed, naming
+from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot.console.context import answer, carry_out, need_project
 from moot.console.issue_arguments import add_dry_run
 from moot.console.issue_fields import DEFAULT_PRIORITY, priority
@@ -168,8 +168,14 @@ def _todo_done(context: Context) -> int:
         ],
     )
     done = "Would close" if given.dry_run else "Closed"
-    told = (confirmed(context, f"{done} {naming(issue)}") for issue in closed)
-    answer(context, {"closed": [issue["id"] for issue in closed], "reason": given.reason or DONE}, told)
+    told = (
+        nothing_to_do(f"{naming(issue)} is closed already")
+        if is_unchanged(issue)
+        else confirmed(context, f"{done} {naming(issue)}")
+        for issue in closed
+    )
+    document = {"closed": [issue["id"] for issue in closed], "reason": given.reason or DONE}
+    answer(context, document | unchanged_among(closed), told)
     return exits.OK
 
 

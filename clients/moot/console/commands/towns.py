@@ -122,7 +122,14 @@ def _rotated(context: Context, made: dict[str, Any]) -> Iterator[str]:
 
 
 COMMANDS: Final = (
-    Command("town show", "This machine's town: its name, its key and its planes", no_arguments, _show, alone=True),
+    Command(
+        "town show",
+        "This machine's town: its name, its key and its planes",
+        no_arguments,
+        _show,
+        alone=True,
+        examples=("moot town show", "moot town show --json"),
+    ),
     Command(
         "town list",
         "The towns of each plane: role, depth, who admitted them, and whether they still count",

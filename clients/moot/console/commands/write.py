@@ -427,7 +427,7 @@ CREATE = Command(
     aliases=("new",),
     examples=(
         'moot create "Login fails with a long name" -t bug -p 1',
-        'moot create "Write the guide" --parent bd-a1b2 --deps discovered-from:bd-c3d4 --json',
+        'moot create "Write the guide" --parent bd-a1b2 --deps discovered-from:bd-c3d4',
         'moot create "Tidy up" --body-file - --silent < description.md',
     ),
 )

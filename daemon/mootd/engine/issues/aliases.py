@@ -15,7 +15,7 @@ from moot_protocol.issue import ALIAS
 from moot_protocol.listing import IssueDoc
 from mootd.engine import layout
 from mootd.engine.issues.addressing import refuse_taken
-from mootd.engine.issues.mutations import IssueWriter
+from mootd.engine.issues.mutations import UNCHANGED, IssueWriter
 from mootd.engine.issues.reading import Issues
 from mootd.engine.names import Names
 from mootd.engine.planes import issue_planes
@@ -35,8 +35,7 @@ def rename(writer: IssueWriter, request: Rename) -> IssueDoc:
         _refuse_confusing(writer.unit, alias, eid)
     editor = writer.editor(name, request)
     editor.set(ALIAS, alias)
-    editor.save()
-    return writer.answer(name)
+    return writer.answer(name) if editor.save() else writer.answer(name) | UNCHANGED
 
 
 def _refuse_confusing(unit: Unit, alias: str, eid: int) -> None:

@@ -4,12 +4,13 @@ Invariant: what a candidate shows is what its record shows, however few of its p
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from moot_protocol.clock import to_ms
-from moot_protocol.issue import Facts, created_ms, facts, facts_of, updated_ms
+from moot_protocol.issue import Facts, closed_ns, created_ns, facts, facts_of, updated_ns
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Live
-from moot_protocol.times import instant_ms
+from moot_protocol.times import NS_PER_MS, instant_ms, ns_below_ms
 from mootd.engine.record import Record, live_of
 from mootd.engine.rows import plain_values
 
@@ -23,8 +24,9 @@ class Candidate:
         author_of: a feed's author.
     """
 
-    __slots__ = ("_author_of", "_live", "created_ms", "document", "eid", "facts", "record", "updated_ms")
+    __slots__ = ("_author_of", "_live", "closed_ns", "created_ns", "document", "eid", "facts", "record", "updated_ns")
     facts: Facts
+    closed_ns: int | None
 
     def __init__(self, eid: int, record: Record, author_of: Callable[[int], bytes]) -> None:
         self.eid = eid
@@ -37,13 +39,29 @@ class Candidate:
         if plain is None:
             live = self.live
             self.facts = facts(live)
-            self.created_ms, self.updated_ms = created_ms(live, record.created), updated_ms(live, record.updated)
+            self.created_ns, self.updated_ns = created_ns(live, record.created), updated_ns(live, record.updated)
+            self.closed_ns = closed_ns(live, self.facts)
             return
         values, labels, _, updated = plain
         created = instant_ms(values["created_at"]) if "created_at" in values else None
         self.facts = facts_of(values, labels)
-        self.created_ms = to_ms(record.created) if created is None else created
-        self.updated_ms = to_ms(record.updated) if updated is None else updated
+        self.created_ns = _ns(to_ms(record.created) if created is None else created, values.get("created_at"))
+        if updated is None:
+            self.updated_ns = to_ms(record.updated) * NS_PER_MS
+        else:
+            self.updated_ns = _ns(updated, values["updated_at"])
+        closed = self.facts.closed_ms
+        self.closed_ns = None if closed is None else _ns(closed, values["closed_at"])
+
+    @property
+    def created_ms(self) -> int:
+        """When it was created, in milliseconds since 1970: what indexes have it in order by."""
+        return self.created_ns // NS_PER_MS
+
+    @property
+    def updated_ms(self) -> int:
+        """When it was last changed, as `created_ms`."""
+        return self.updated_ns // NS_PER_MS
 
     @property
     def live(self) -> Live:
@@ -51,3 +69,8 @@ class Candidate:
         if self._live is None:
             self._live = live_of(self.record, self._author_of)
         return self._live
+
+
+def _ns(ms: int, written: Any) -> int:
+    """Nanoseconds since 1970 of a time whose milliseconds are known, and whose text may tell more."""
+    return ms * NS_PER_MS + ns_below_ms(written)

@@ -73,7 +73,7 @@ def _shown(reading: IssueReading, live: Live, field: str) -> Any:
 def _siblings(live: Live, field: str) -> list[Sibling]:
     """The values that a field is in conflict over, in the order of their writes."""
     if field == DELETED:
-        return _deletions(live)
+        return deletions(live)
     key, _, name = field.partition(".")
     siblings = sorted(live.get(key, ()), key=rank)
     if name:
@@ -81,7 +81,7 @@ def _siblings(live: Live, field: str) -> list[Sibling]:
     return siblings
 
 
-def _deletions(live: Live) -> list[Sibling]:
+def deletions(live: Live) -> list[Sibling]:
     """What was said of an issue's being deleted: an edit that no deletion saw says that it is not.
 
     Which edits were not seen can't be told: the latest stands for them.

@@ -13,12 +13,12 @@ from moot_protocol.beads_writes import Events
 from moot_protocol.deletion import DELETED, TO_BE_SEEN, with_seen
 from moot_protocol.errors import MootError
 from moot_protocol.event import Draft, Write
-from moot_protocol.issue import facts
+from moot_protocol.issue import facts, project_of
 from moot_protocol.kinds import ISSUE
 from moot_protocol.transfer_requests import ImportEdits
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
-from mootd.engine.issues.importing import Importer, Parsed
+from mootd.engine.issues.importing import Importer, Parsed, failing_as_a_whole, refused
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.reading import Issues
 from mootd.engine.record import Record
@@ -43,9 +43,14 @@ class _Edits:
         self._counts: Counter[str] = Counter()
         self._problems: list[dict[str, Any]] = []
         self._new: list[ImportedIssue] = []
+        self._importer = Importer(writer.unit, writer.plane, request.project, request.actor)
 
     def take(self) -> dict[str, Any]:
         """Write all pairs."""
+        with failing_as_a_whole(self._unit):
+            return self._take()
+
+    def _take(self) -> dict[str, Any]:
         self._unit.flush()
         entities = self._unit.entities()
         # All are read before the first is written: every id stands in one pair.
@@ -58,8 +63,7 @@ class _Edits:
                 self._lacking(base, record, entities)
             else:
                 self._change(base, line, record, entities)
-        importer = Importer(self._unit, self._plane, self._request.project, self._request.actor)
-        imported = importer.take(Parsed(self._new, []))
+        imported = self._importer.take(Parsed(self._new, []))
         self._problems += imported.pop("problems")
         self._counts.update(imported)
         self._problems.sort(key=lambda problem: ("base" not in problem, problem["line"]))
@@ -87,6 +91,8 @@ class _Edits:
 
     def _change(self, base: ImportedIssue, line: ImportedIssue, record: Record, entities: Entities) -> None:
         live = Issues(entities, self._plane).live(record, texts=True)
+        for oddity in self._importer.oddities(line, project_of(live)):
+            self._report(LineProblem(line.line, line.id, oddity, is_kept=True))
         events = edits(base, line, live, entities.dot_of(record))
         if events and base.deleted is None and line.deleted is None and facts(live).is_deleted:
             self._report(LineProblem(line.line, line.id, _DELETED_HERE))
@@ -108,7 +114,7 @@ class _Edits:
             for writes in events:
                 append(self._unit, self._plane, Draft(ISSUE, line.id, self._request.actor, writes))
         except MootError as error:
-            self._report(LineProblem(line.line, line.id, error.message, is_refused=True))
+            self._report(refused(line, error))
             outcome = "skipped"
         self._counts[outcome if events else "unchanged"] += 1
 

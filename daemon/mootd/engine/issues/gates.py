@@ -94,13 +94,14 @@ def change_waiters(writer: IssueWriter, request: Await) -> IssueDoc:
     changed = others if request.remove else waiting if waiter in waiting else [*waiting, waiter]
     if len(changed) > MOST_WAITERS:
         raise RefusedError(f"at most {MOST_WAITERS} can wait for one issue", code=Code.LIMIT)
-    if changed != waiting:
-        editor = writer.editor(name, request)
-        if changed:
-            editor.set_entry("extra", WAITERS, checks.json_content(WAITERS, changed))
-        else:
-            editor.remove_entry("extra", WAITERS)
-        editor.save()
+    if changed == waiting:
+        return writer.answer(name) | UNCHANGED
+    editor = writer.editor(name, request)
+    if changed:
+        editor.set_entry("extra", WAITERS, checks.json_content(WAITERS, changed))
+    else:
+        editor.remove_entry("extra", WAITERS)
+    editor.save()
     return writer.answer(name)
 
 

@@ -1,5 +1,6 @@
 """An issue through time: its events, and how it was."""
 
+from collections.abc import Callable
 from typing import Any
 
 from moot_protocol.clock import to_ms
@@ -78,10 +79,16 @@ def history(issues: Issues, typed: str, limit: int) -> list[dict[str, Any]]:
 
 def as_of(issues: Issues, record: Record, until_ms: int) -> IssueDoc | None:
     """An issue as its events up to a time leave it; None where it had none."""
+    past = past_of(issues.entities, record, lambda stored: to_ms(stored.event.skeleton.hlc) <= until_ms)
+    return issues.document(past) if past.groups else None
+
+
+def past_of(entities: Entities, record: Record, counts: Callable[[StoredEvent], bool]) -> Record:
+    """An entity's record as those of its events that count leave it."""
     past = Record(record.plane, record.kind, record.entity)
     merge = Merge(lambda *_: False, lambda *_: None, lambda *_: None)
-    for stored in reversed(issues.entities.log.history(record.head)):
-        if to_ms(stored.event.skeleton.hlc) <= until_ms:
-            feeds = issues.entities.feeds_of(record.plane, stored)
+    for stored in reversed(entities.log.history(record.head)):
+        if counts(stored):
+            feeds = entities.feeds_of(record.plane, stored)
             merge.apply(past, stored.event, stored.event.values(), feeds, stored.arrival, Role.ADMIN)
-    return issues.document(past) if past.groups else None
+    return past

@@ -5,16 +5,18 @@ error for all lines; then nothing of them is written.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.beads import ImportedIssue, LineProblem
-from moot_protocol.beads_odd import NO_TITLE, unknown_oddity
+from moot_protocol.beads_odd import NO_TITLE, shown_instead, unknown_oddity
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
 from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.event import Draft, NewEntity, PlainDraft
-from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, project_of
+from moot_protocol.issue import project_of
+from moot_protocol.json_text import to_text
 from moot_protocol.kinds import ISSUE
 from moot_protocol.settings import STATUSES, TYPES
 from mootd.engine.entities import Entities
@@ -26,6 +28,10 @@ from mootd.engine.record import Record
 from mootd.engine.unit import FLUSH_AFTER, Unit
 
 _DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
+_BLANK_ENDS: Final = "has white space at its ends, which no command gives: kept; write it in quotes"
+_EMPTY: Final = '""'
+_NAMED: Final = (("status", STATUSES, STATUS_KEY), ("issue_type", TYPES, TYPE_KEY))
+"""Field, the values that every project has, and the setting that adds a project's own."""
 _OF_A_LINE: Final = frozenset({Code.INVALID, Code.LIMIT})
 """What events are refused for that say what they can't; all else keeps this replica from writing any."""
 
@@ -95,15 +101,10 @@ class Importer:
                 far behind the log…
         """
         self._problems = list(parsed.problems)
-        try:
+        with failing_as_a_whole(self._unit):
             for start in range(0, len(parsed.issues), FLUSH_AFTER):
                 self._unit.flush()
                 self._take_piece(parsed.issues[start : start + FLUSH_AFTER])
-        except RefusedError as error:
-            if error.code in STORE_CODES or self._unit.arrival == self._unit.replica.arrival:
-                raise
-            # What was written has to be taken back, and of a refusal nobody expects that anything was.
-            raise MootError(error.message, code=error.code, hint=error.hint, retryable=error.retryable) from error
         counts = {name: self._counts[name] for name in ("created", "updated", "unchanged", "skipped")}
         problems = [problem.document() for problem in sorted(self._problems, key=lambda problem: problem.line)]
         return {**counts, "elsewhere": self._elsewhere, "problems": problems}
@@ -134,7 +135,7 @@ class Importer:
         if _lacks_title(line):
             self._tell(line, NO_TITLE)
         if isinstance(line, ImportedIssue):
-            self._tell_unknown(line, self._project)
+            self._tell_all(line, self._project)
         if record is None:
             if not self._feed:
                 self._feed = self._unit.replica.own_feed(self._plane)
@@ -158,21 +159,36 @@ class Importer:
             problem = f"older than what is here (changed {reading.updated_at})"
             self._problems.append(LineProblem(imported.line, imported.id, problem))
             return "skipped", []
-        self._tell_unknown(imported, project)
+        self._tell_all(imported, project)
         events = differences(imported, live, reading, entities.dot_of(record))
         return ("updated" if events else "unchanged"), events
 
-    def _tell_unknown(self, line: ImportedIssue, project: str) -> None:
-        """Tell of a status and a type that are none of the issue's project. A plain line has none such."""
-        get = line.registers.get
-        status, issue_type = get("status", DEFAULT_STATUS), get("issue_type", DEFAULT_TYPE)
-        if (status in STATUSES and issue_type in TYPES) or line.deleted is not None:
+    def oddities(self, line: ImportedIssue, project: str) -> Iterator[str]:
+        """What is odd about values that are kept, beside what reading the line told. A plain line has none such.
+
+        Args:
+            line: the line.
+            project: the issue's, whose own statuses and types aren't odd.
+        """
+        for label in line.labels:
+            if label != label.strip():
+                yield f"label {to_text(label)} {_BLANK_ENDS}"
+        if line.deleted is not None:
             return
+        for name, known, setting in _NAMED:
+            value = line.registers.get(name)
+            if line.extra.get(name) == _EMPTY:  # to be told from one that is left out, as programs do where none is set
+                yield f"{name} {_EMPTY} is empty: kept, {shown_instead(name, '')}"
+            elif value is not None and value not in known and not self._is_own(name, value, project):
+                yield unknown_oddity(name, value, setting)
+
+    def _is_own(self, name: str, value: str, project: str) -> bool:
         own = self._own(project)
-        if status not in STATUSES and status not in own.statuses:
-            self._tell(line, unknown_oddity("status", status, STATUS_KEY))
-        if issue_type not in TYPES and issue_type not in own.types:
-            self._tell(line, unknown_oddity("issue_type", issue_type, TYPE_KEY))
+        return value in (own.statuses if name == "status" else own.types)
+
+    def _tell_all(self, line: ImportedIssue, project: str) -> None:
+        for oddity in self.oddities(line, project):
+            self._tell(line, oddity)
 
     def _own(self, project: str) -> Vocabulary:
         """The statuses and types that a project has of its own."""
@@ -183,6 +199,21 @@ class Importer:
 
     def _tell(self, line: ImportedIssue | PlainLine, oddity: str) -> None:
         self._problems.append(LineProblem(line.line, line.id, oddity, is_kept=True))
+
+
+@contextmanager
+def failing_as_a_whole(unit: Unit) -> Iterator[None]:
+    """What refuses all lines is no refusal once some are written: they are taken back, which nobody expects of one.
+
+    Raises:
+        MootError: as it came, or in place of the refusal.
+    """
+    try:
+        yield
+    except RefusedError as error:
+        if error.code in STORE_CODES or unit.arrival == unit.replica.arrival:
+            raise
+        raise MootError(error.message, code=error.code, hint=error.hint, retryable=error.retryable) from error
 
 
 def refused(line: ImportedIssue | PlainLine, error: MootError) -> LineProblem:

@@ -38,6 +38,8 @@ def remove_edge(writer: IssueWriter, request: RemoveEdge) -> dict[str, Any]:
     live = [(group, value) for group, value in editor.elements("edges") if _is_edge(value)]
     targets = {request.to} | {value[0] for _, value in live if _means(writer, request.to, value[0])}
     gone = [(group, value) for group, value in live if value[0] in targets and request.type in ("", value[1])]
+    if not gone and request.may_be_missing:
+        return {"issue_id": name, "depends_on_id": request.to, "removed": 0}
     if not gone:
         raise RefusedError(
             f"{name} has no such dependency on {request.to}", code=Code.NOT_FOUND, hint=f"see `moot dep list {name}`"

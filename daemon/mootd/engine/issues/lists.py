@@ -40,10 +40,10 @@ _PROJECT_BYTES: Final = len(layout.project_prefix(layout.UPDATED, 0))
 
 SortKey = Callable[[Candidate], Any]
 _SORTS: Final[dict[str, SortKey]] = {
-    "created": lambda c: (-c.created_ms, c.record.entity),
-    "oldest": lambda c: (c.created_ms, c.record.entity),
-    "updated": lambda c: (-c.updated_ms, c.record.entity),
-    "closed": lambda c: (-(c.facts.closed_ms or 0), c.record.entity),
+    "created": lambda c: (-c.created_ns, c.record.entity),
+    "oldest": lambda c: (c.created_ns, c.record.entity),
+    "updated": lambda c: (-c.updated_ns, c.record.entity),
+    "closed": lambda c: (-(c.closed_ns or 0), c.record.entity),
     "status": lambda c: (c.facts.status, c.facts.priority, c.record.entity),
     "id": lambda c: c.record.entity,
     "title": lambda c: (c.facts.title.casefold(), c.record.entity),
@@ -287,7 +287,7 @@ class Lists:
         """Issues that something blocks."""
         tests = tests_of(request.filter, self._issues, self._now_ms)
         found = _some(self._matching(self._blocked_eids(request.filter), tests), request.limit)
-        page = self._first_page(found, request.limit, texts=False)
+        page = self._first_page(found, request.limit, texts=request.texts)
         for candidate, document in zip(found, page.issues, strict=False):
             blockers = self._issues.open_blockers(candidate.eid)
             document["blocked_by"], document["blocked_by_count"] = blockers, len(blockers)
@@ -305,7 +305,7 @@ class Lists:
         below = [other for other, edge_type, _ in self._issues.edges(BACK_EDGE, eid) if edge_type == PARENT]
         found = [candidate for candidate in self._matching(below, []) if not candidate.facts.is_deleted]
         found.sort(key=lambda c: (c.facts.priority, -c.created_ms, c.record.entity))
-        return self._page(found, 0, texts=False)
+        return self._page(found, 0, texts=request.texts)
 
 
 def sort_key(name: str) -> SortKey:
@@ -337,7 +337,7 @@ def _is_last_changed(request: ListIssues) -> bool:
 
 
 def _newest(found: Iterator[Candidate], limit: int) -> list[Candidate]:
-    """What a page is made of, as `_some`: of those changed at one time, the order is that of their ids."""
+    """What a page is made of, as `_some`: of those that the index has at one millisecond, in their order."""
     some: list[Candidate] = []
     for candidate in found:
         if len(some) > limit and candidate.updated_ms != some[-1].updated_ms:

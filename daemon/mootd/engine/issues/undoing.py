@@ -2,7 +2,8 @@
 
 Invariant: only what still stands as it was written is put back. Where somebody has written since, by whatever machine,
 nothing is undone and the error says who it was. Where a write settled a conflict, the values that it chose from are
-live again side by side, in the order that they had; each now stands as written by who undid.
+live again side by side, in the order that they had; each now stands as written by who undid. A deletion says again
+what its writer had seen, so that an edit made unseen disagrees with it as before, and is then the older of both.
 
 A *write* is what one command did: events of one actor with successive numbers and one time.
 """
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from moot_protocol import json_text
 from moot_protocol.action_requests import Undo
 from moot_protocol.clock import to_ms
-from moot_protocol.deletion import DELETED, deletion, is_deletion
+from moot_protocol.deletion import DELETED, TO_BE_SEEN, deletion, is_deletion, read_deletion, with_seen
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import LEAF_PREFIX_BYTES, Change, Dot, Write
 from moot_protocol.ids import key_text
@@ -22,7 +23,9 @@ from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.policies import Reading, is_empty, read
 from moot_protocol.register import MISSING, Sibling
 from mootd.engine.entities import Entities, value_in
+from mootd.engine.issues.conflicts import deletions
 from mootd.engine.issues.editor import IssueEditor
+from mootd.engine.issues.history import past_of
 from mootd.engine.issues.holding import follow_claim
 from mootd.engine.issues.mutations import UNCHANGED
 from mootd.engine.issues.reading import Issues
@@ -180,6 +183,11 @@ class _Back(NamedTuple):
 class _Editor(IssueEditor):
     """One issue in which an undo changes something: a register can also be given values side by side."""
 
+    def _afterwards(self) -> list[list[Write]]:
+        if any(write.key == DELETED for write in self._apart):
+            return []  # what was said of the deletion is there again as it was
+        return super()._afterwards()
+
     def part(self, key: str, settled: Sequence[Dot], values: Iterable[tuple[Any, Dot]]) -> None:
         """Give a register several values: each over a write of its own, so that none of them has seen another.
 
@@ -279,12 +287,12 @@ class _Undoing:
         others = [group for group in live if (group.feed, group.n) not in self._names]
         if others or not live:
             self._refuse(key, self._stored(others[-1]) if others else None)
-        now = self._read(key, [(self.editor.entities.load(group, key)[0], self._stored(group)) for group in live])
         before = self._before(*written)
-        then = self._read(key, before)
         if key == DELETED:
-            yield from self._deletion(now.value, before[-1][0] if before else _absent(key))
+            yield from self._deletion(live, before)
             return
+        now = self._read(key, [(self.editor.entities.load(group, key)[0], self._stored(group)) for group in live])
+        then = self._read(key, before)
         if _disagree([value for value, _ in before]) and field_of(ISSUE, key).policy is not Policy.MAXIMUM:
             self._part(key, live, before)
             values = [value for value, _ in before]
@@ -351,12 +359,22 @@ class _Undoing:
     def _rank(self, stored: StoredEvent) -> tuple[int, bytes, int]:
         return stored.event.skeleton.hlc, self._unit.author_of(stored.feed), stored.event.n
 
-    def _deletion(self, now: Any, then: Any) -> Iterator[_Back]:
-        """Delete again, or take a deletion back; one that was only written anew stays."""
-        if is_deletion(now) != is_deletion(then):
-            value = deletion(self._actor, "", self._unit.now_ms) if is_deletion(then) else ""
-            self.editor.set(DELETED, value)
-            yield _Back(is_deletion(now), is_deletion(then))
+    def _deletion(self, live: Sequence[Group], before: Sequence[tuple[Any, StoredEvent]]) -> Iterator[_Back]:
+        """Delete again, take a deletion back, or let it be in conflict again; one that was only written anew stays."""
+        entities, first = self.editor.entities, self._events[0].arrival
+        past = entities.live(past_of(entities, self.editor.record, lambda stored: stored.arrival < first), texts=False)
+        now, then = read_deletion(entities.live(self.editor.record, texts=False)), read_deletion(past)
+        was, is_again = is_deletion(now.value), is_deletion(then.value)
+        if then.conflict:
+            # Each says what its writer had seen, as it did: from that follows whether an edit was made unseen.
+            if len(before) > 1:
+                self._part(DELETED, live, before)
+            else:
+                self.editor.set(DELETED, before[-1][0], anew=True)
+            yield _Back(was, is_again, [sibling.value for sibling in deletions(past)])
+        elif now.conflict or was != is_again:
+            self.editor.set(DELETED, with_seen(before[-1][0], TO_BE_SEEN) if is_again else "", anew=True)
+            yield _Back(was, is_again, [] if now.conflict else None)
 
     def _elements(self, key: str, written: Iterable[_Written]) -> Iterator[_Back]:
         """Take out the elements that changes added, and bring back those that they removed."""

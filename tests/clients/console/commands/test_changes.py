@@ -127,6 +127,33 @@ def test_times_are_told_as_times_whatever_the_log_keeps() -> None:
     assert told.endswith("  bd-1 closed_at: 2026-01-31T12:00:00.000Z → (none)\n")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("status", None, "open"),
+        ("status", "", "open"),
+        ("issue_type", [], "task"),
+        ("priority", "high", "2"),
+        ("priority", 9, "4"),
+        ("owner", {}, "(none)"),
+        ("owner", 7, "(none)"),
+        ("pinned", False, "false"),
+        ("labels", "", "(none)"),
+        ("labels", "red", "red"),
+    ],
+)
+def test_what_a_file_had_is_told_as_the_issue_shows_it(field: str, value: object, shown: str) -> None:
+    change = {"id": "bd-1", "field": field, "from": value, "to": value}
+    told = tried("undo", undo=DONE | {"changes": [change]}).out
+    assert told.endswith(f"  bd-1 {field}: {shown} → {shown}\n")
+
+
+def test_a_conflict_about_a_deletion_that_comes_back_is_told_in_words() -> None:
+    back = {"id": "bd-1", "field": "deleted", "from": True, "to": True, "conflict": [["ann", "old\x07", 1], None]}
+    told = tried("undo", undo=DONE | {"changes": [back]}).out
+    assert told.endswith("  bd-1 deleted: in conflict again: deleted by ann: old^G | (not deleted)\n")
+
+
 def test_last_and_a_name_exclude_one_another() -> None:
     with pytest.raises(RefusedError, match="exclude"):
         tried("undo bd-1 --last")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from moot_protocol.errors import RefusedError
-from moot_protocol.requests import ListIssues, Show
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import IssueFields, ListIssues, Show, Update
 from moot_testkit.pouring import Pourer
 
 
@@ -13,7 +13,7 @@ def town() -> Pourer:
 
 
 def test_squashing_leaves_a_digest_in_the_place_of_the_steps_and_closes_the_epic(town: Pourer) -> None:
-    poured = town.pour()
+    poured = town.pour("wisp")
     epic, steps = poured["new_epic_id"], poured["id_mapping"]
     town.close(steps["build"])
     squashed = town.json(f"mol squash {epic}")
@@ -23,6 +23,58 @@ def test_squashing_leaves_a_digest_in_the_place_of_the_steps_and_closes_the_epic
     assert set(left) == {epic, squashed["digest_id"]}
     assert left[squashed["digest_id"]]["description"] == "- Build 2.0 (closed: Done)\n- Ship 2.0 (open)"
     assert {issue["status"] for issue in left.values()} == {"closed"}
+
+
+def test_only_what_is_ephemeral_is_squashed_and_the_epic_stays_open_for_the_rest(town: Pourer) -> None:
+    poured = town.pour()
+    epic, steps = poured["new_epic_id"], poured["id_mapping"]
+    passing = town.create("Look around", parent=epic, ephemeral=True)
+    squashed = town.json(f"mol squash {epic}")
+    assert (squashed["squashed_ids"], squashed["deleted_count"]) == ([passing], 1)
+    left = {issue["id"]: issue["status"] for issue in town.api.call(ListIssues(all=True)).issues}
+    kept = {epic: "open", steps["build"]: "open", steps["ship"]: "open", squashed["digest_id"]: "closed"}
+    assert left == kept
+    for step in ("build", "ship"):
+        town.close(steps[step])
+    town.create("Look back", parent=epic, ephemeral=True)
+    town(f"mol squash {epic}")
+    assert town.api.call(Show(ids=(epic,)))[0]["status"] == "closed"
+
+
+def test_steps_that_are_kept_are_not_squashed_nor_is_a_digest(town: Pourer) -> None:
+    poured = town.pour()
+    epic = poured["new_epic_id"]
+    town.begin(poured["id_mapping"]["build"])
+    before = town.all()
+    nothing = town.json(f"mol squash {epic}")
+    assert (nothing["squashed_count"], nothing["deleted_count"], nothing["digest_id"]) == (0, 0, "")
+    assert town(f"mol squash {epic} --force").startswith("Nothing to do: ")
+    assert town.all() == before
+
+    wisp = town.pour("wisp")["new_epic_id"]
+    digest = town.json(f"mol squash {wisp}")["digest_id"]
+    town.api.call(Update(actor="ada", id=digest, fields=IssueFields(ephemeral=True)))
+    assert town.json(f"mol squash {wisp}")["squashed_count"] == 0
+    assert town.api.call(Show(ids=(digest,)))[0]["status"] == "closed"
+
+
+def test_steps_that_somebody_works_on_are_squashed_only_if_that_is_insisted_on(town: Pourer) -> None:
+    epic = town.pour()["new_epic_id"]
+    town.begin(town.create("Look around", parent=epic, ephemeral=True), "unknown")
+    with pytest.raises(RefusedError, match="1 step of .* in progress") as caught:
+        town(f"mol squash {epic}")
+    assert (caught.value.code, caught.value.hint) == (Code.CONFLICT, "add --force")
+    assert town.json(f"mol squash {epic} --keep-children")["deleted_count"] == 0
+    assert town.json(f"mol squash {epic} --force")["deleted_count"] == 1
+
+
+def test_a_wisp_is_squashed_by_whoever_works_on_it_but_not_while_others_do(town: Pourer) -> None:
+    poured = town.pour("wisp")
+    town.begin(poured["id_mapping"]["build"], "bob")
+    with pytest.raises(RefusedError, match="in progress"):
+        town(f"mol squash {poured['new_epic_id']}")
+    assert "`undelete` brings them back" in town(f"mol squash {poured['new_epic_id']} --actor bob")
+    assert town.all() == ["Digest: release", "release"]
 
 
 def test_a_digest_can_be_written_by_hand_and_the_steps_kept(town: Pourer) -> None:
@@ -54,6 +106,15 @@ def test_wisps_are_burned_as_they_are_and_several_at_once(town: Pourer) -> None:
     town.begin(one["id_mapping"]["build"])
     burned = town.json(f"mol burn {one['new_epic_id']} {two['new_epic_id']}")
     assert (burned["total_deleted"], len(burned["results"]), town.all()) == (6, 2, [])
+
+
+def test_what_is_kept_below_a_wisp_outlives_it(town: Pourer) -> None:
+    burned, cleared = town.pour("wisp")["new_epic_id"], town.pour("wisp")["new_epic_id"]
+    found = town.create("Found", parent=burned)
+    digest = town.json(f"mol squash {cleared}")["digest_id"]
+    assert town.json(f"mol burn {burned}")["deleted_count"] == 3
+    assert town.json("wisp gc --age 1ms")["cleaned_ids"] == [cleared]
+    assert {issue["id"] for issue in town.api.call(ListIssues(all=True)).issues} == {found, digest}
 
 
 def test_wisps_that_are_done_are_cleared_away_as_a_whole(town: Pourer) -> None:

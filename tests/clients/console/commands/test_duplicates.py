@@ -30,11 +30,13 @@ PAIR = {
     "issue_a_id": "bd-1", "issue_b_id": "bd-2", "issue_a_title": "One\x07", "issue_b_title": "Two",
     "similarity": 0.75, "method": "mechanical",
 }  # fmt: skip
+NEW, OLD, CLOSED_BEFORE = {"created": True}, {"created": False}, {"_unchanged": True}
+"""What adding an edge, and closing, answer."""
 SIMILAR = {"pairs": [PAIR], "found": 1, "compared": 1, "complete": True}
 
 
 def tried(argv: str, **answers: Any) -> Ran:
-    canned = {"duplicates": [GROUP], "similar": SIMILAR, "script": [], "resolve_ids": ["bd-a", "bd-z"]}
+    canned = {"duplicates": [GROUP], "similar": SIMILAR, "script": [NEW, {}], "resolve_ids": ["bd-a", "bd-z"]}
     return run(COMMANDS, argv, CannedApi(**canned | answers))
 
 
@@ -150,6 +152,25 @@ def test_nothing_gives_way_to_itself() -> None:
 
 
 def test_several_give_way_together() -> None:
-    ran = tried("duplicate a b --of z --json", resolve_ids=["bd-a", "bd-b", "bd-z"])
+    ran = tried("duplicate a b --of z --json", resolve_ids=["bd-a", "bd-b", "bd-z"], script=[NEW, {}, NEW, {}])
     assert [each["duplicate"] for each in json.loads(ran.out)] == ["bd-a", "bd-b"]
     assert len(steps(ran)) == 4
+
+
+def test_what_has_given_way_already_is_told_as_such() -> None:
+    again = {"script": [OLD, CLOSED_BEFORE]}
+    told = "Nothing to do: bd-a is marked as duplicate of bd-z and closed already\n"
+    assert tried("duplicate a --of z", **again).out == told
+    document = {"superseded": "bd-a", "replacement": "bd-z", "status": "closed", "_unchanged": True}
+    assert json.loads(tried("supersede a --with z --json", **again).out) == document
+
+
+@pytest.mark.parametrize("script", [[OLD, {}], [NEW, CLOSED_BEFORE]])
+def test_what_was_only_linked_or_only_closed_is_marked_now(script: list[dict[str, bool]]) -> None:
+    assert tried("duplicate a --of z", script=script).out == "✓ Marked bd-a as duplicate of bd-z (closed)\n"
+
+
+def test_of_several_each_says_for_itself_whether_anything_was_done() -> None:
+    both = {"resolve_ids": ["bd-a", "bd-b", "bd-z"], "script": [OLD, CLOSED_BEFORE, NEW, {}]}
+    first, second = json.loads(tried("duplicate a b --of z --json", **both).out)
+    assert (first["_unchanged"], "_unchanged" in second) == (True, False)

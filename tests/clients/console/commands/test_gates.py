@@ -84,6 +84,21 @@ def test_the_gates_of_one_issue_are_listed_by_themselves() -> None:
     assert ran.asked[1] == Show(ids=(gate()["id"],))
 
 
+def test_resolving_again_says_that_nothing_was_done() -> None:
+    again = tried("gate resolve x", close=gate(_unchanged=True, waiters=["bob"]))
+    assert again.out.splitlines() == [
+        "Nothing to do: gate bd-000000000001 — Issue 1 is resolved already", "  Waiting for it: bob"
+    ]  # fmt: skip
+    assert json.loads(tried("gate resolve x --json", close=gate(_unchanged=True)).out)["_unchanged"] is True
+
+
+def test_who_waits_already_is_told_as_such() -> None:
+    again = {"await": gate(waiters=["bob"], _unchanged=True)}
+    told = "Nothing to do: bob already waits for bd-000000000001 — Issue 1\n"
+    assert tried("gate add-waiter x bob", **again).out == told
+    assert json.loads(tried("gate add-waiter x bob --json", **again).out)["_unchanged"] is True
+
+
 def test_who_waits_is_added() -> None:
     ran = tried("gate add-waiter x bob")
     assert ran.asked[1] == Await(actor="alice", id=gate()["id"], waiter="bob")

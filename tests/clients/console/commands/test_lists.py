@@ -52,7 +52,7 @@ COLOURLESS = without_colours(at_terminal(72))
 
 def asked(argv: str | Sequence[str], *, project: str = "bd", facts: Facts = FACTS, **answers: Any) -> Any:
     """The only request of a command."""
-    api = CannedApi(**(answers or {"list": EMPTY, "ready": EMPTY, "blocked": EMPTY, "count": {"total": 0}}))
+    api = CannedApi(**(answers or {"list": EMPTY, "ready": EMPTY, "blocked": EMPTY, "children": EMPTY, "count": {"total": 0}}))
     run(COMMANDS, argv, api, project=project, facts=facts)
     assert len(api.asked) == 1
     return api.asked[0]
@@ -344,6 +344,14 @@ def test_status_all_asks_for_closed_issues_too() -> None:
         ("list --fields id,notes", True),
         ("ready --json", True),
         ("ready", False),
+        ("blocked", False),
+        ("blocked --json", True),
+        ("blocked --json --fields id,title", False),
+        ("blocked --fields id,design", True),
+        ("children a1b2", False),
+        ("children a1b2 --json", True),
+        ("children a1b2 --fields id,description", True),
+        ("children a1b2 --json --fields dependencies", True),  # lists without texts don't tell who made them
     ],
 )
 def test_texts_are_asked_for_where_they_are_shown(argv: str, texts: bool) -> None:
@@ -363,7 +371,7 @@ def test_ready_asks_in_its_own_orders() -> None:
 
 def test_blocked_and_children_ask_for_what_is_named() -> None:
     assert asked("blocked --parent e1") == Blocked(filter=Filter(projects=("bd",), parent="e1"), limit=100)
-    assert asked("children a1b2", children=EMPTY) == Children(id="a1b2")
+    assert asked("children a1b2") == Children(id="a1b2")
 
 
 def test_a_query_of_several_words_is_one_query() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from moot.console.commands.members import NO_WAY_BACK, STILL_READS
 from moot_protocol.membership_requests import Members, RemoveTown, RotatePlaneKey
 from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import run_console
@@ -49,10 +50,17 @@ def test_a_removal_is_told_and_what_the_town_can_still_read() -> None:
     ]
     assert "keeps what it has" in ran.err
     assert "nothing else that is written from now on" in ran.err
+    assert "No command takes this back" in ran.err
 
 
 def test_a_removal_that_is_only_tried_says_what_it_would_do() -> None:
     ran = run_console("member remove hill --dry-run", {"remove_town": removed()})
     assert ran.request.dry_run
-    assert ran.out.startswith("Would remove town hill")
+    told = ran.out.splitlines()
+    assert told[:3] == [
+        "Would remove town hill TTTTTTTTTTTT from plane shared and end 1 replica of it:",
+        "  What it has written until now stays (1 event); nothing that it writes from then on counts",
+        "  The plane would have a new key, which it doesn't get",
+    ]
+    assert told[3:] == [f"  {line}" for line in (*STILL_READS, NO_WAY_BACK)]
     assert ran.err == ""

@@ -55,6 +55,13 @@ def test_what_is_written_over_is_told_and_json_has_bds_shape() -> None:
     assert document == {"key": "auth", "value": "JWT", "action": "updated"}
 
 
+def test_what_is_remembered_so_already_is_told_as_such() -> None:
+    answer = {"remember": {"key": "auth", "text": "JWT", "created": False, "_unchanged": True}}
+    assert run_console("remember JWT --key auth", answer).out == "Nothing to do: [auth] is remembered so already\n"
+    document = run_console("remember JWT --key auth --json", answer).document
+    assert document == {"key": "auth", "value": "JWT", "action": "updated", "_unchanged": True}
+
+
 def test_a_text_can_come_from_standard_input() -> None:
     answer = {"remember": {"key": "k", "text": "t", "created": True}}
     assert run_console("remember - --key k", answer, stdin=[b"from ", b"afar\n"]).request.text == "from afar"
@@ -170,6 +177,15 @@ def test_a_value_is_kept_read_listed_and_cleared() -> None:
     assert run_console("kv list", {"settings": settings(flag="on")}).out == "Key-Value Store:\n  flag = on\n"
     ran = run_console("kv delete flag --json", {"set_setting": {}})
     assert (ran.request.value, ran.document) == (None, {"key": "flag", "deleted": "true"})
+
+
+def test_a_value_that_is_so_already_is_told_as_such() -> None:
+    again = {"set_setting": {"_unchanged": True}}
+    assert run_console("kv set flag on", again).out == "Nothing to do: flag = on already\n"
+    assert run_console("kv set flag on --json", again).document == {"key": "flag", "value": "on", "_unchanged": True}
+    assert run_console("kv clear flag", again).out == "Nothing to do: flag isn't set\n"
+    document = {"key": "flag", "deleted": "true", "_unchanged": True}
+    assert run_console("kv clear flag --json", again).document == document
 
 
 def test_a_key_without_a_value_is_told_so() -> None:

@@ -35,8 +35,10 @@ def test_there_is_one_a_project_outside_of_all_lists_of_work() -> None:
     again = tried("create --json", create=RefusedError("there", code=Code.EXISTS), show=[HELD])
     assert json.loads(again.out) == {
         "id": "bd-merge-slot", "available": False, "status": "in_progress", "holder": "bob", "waiters": ["carol"],
-        "created": False,
+        "created": False, "_unchanged": True,
     }  # fmt: skip
+    told = tried("create", create=RefusedError("there", code=Code.EXISTS)).out
+    assert told == "Nothing to do: merge slot already exists: bd-merge-slot\n"
 
 
 def test_it_tells_who_has_it_and_who_waits() -> None:
@@ -58,6 +60,22 @@ def test_taking_it_is_a_claim() -> None:
     ran = tried("acquire --ttl 10m --json")
     assert ran.asked[1:] == [Update(actor="alice", id="bd-merge-slot", claim=True, ttl_ms=600_000)]
     assert (ran.code, json.loads(ran.out)["acquired"]) == (0, True)
+
+
+def test_who_has_it_already_is_told_so() -> None:
+    mine = HELD | {"assignee": "alice", "waiters": []}
+    again = {"show": [mine], "update": mine | {"_unchanged": True}}
+    assert tried("acquire", **again).out == "Nothing to do: alice holds merge slot bd-merge-slot already\n"
+    document = json.loads(tried("acquire --json", **again).out)
+    assert (document["acquired"], document["_unchanged"]) == (True, True)
+
+
+def test_who_stands_in_line_already_is_told_so() -> None:
+    again = {"await": HELD | {"waiters": ["carol", "alice"], "_unchanged": True}}
+    ran = tried("acquire --wait", show=[HELD], update=LOST, **again)
+    assert (ran.code, ran.out) == (5, "Slot held by: bob, in the waiters queue already (position 2)\n")
+    document = json.loads(tried("acquire --wait --json", show=[HELD], update=LOST, **again).out)
+    assert (document["waiting"], document["position"], document["_unchanged"]) == (True, 2, True)
 
 
 def test_who_waited_waits_no_more() -> None:
@@ -85,3 +103,13 @@ def test_only_its_holder_gives_it_back_and_the_next_in_line_is_named() -> None:
     assert ran.asked[1] == Unclaim(actor="alice", id="bd-merge-slot", if_holder="alice")
     assert ran.out == "✓ Released merge slot: bd-merge-slot\n  Next in queue: carol\n"
     assert json.loads(tried("release --json", unclaim=FREE).out)["next"] is None
+
+
+def test_one_that_nobody_holds_is_not_given_back() -> None:
+    free = {"show": [FREE | {"waiters": ["carol"]}], "unclaim": LOST}
+    told = "Nothing to do: nobody holds merge slot bd-merge-slot\n  Next in queue: carol\n"
+    assert tried("release", **free).out == told
+    document = json.loads(tried("release --json", **free).out)
+    assert (document["released"], document["previous_holder"], document["_unchanged"]) == (False, None, True)
+    with pytest.raises(RefusedError, match="bob has it"):
+        tried("release", show=[HELD], unclaim=LOST)

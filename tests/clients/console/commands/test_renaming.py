@@ -41,6 +41,18 @@ def test_an_issue_gets_another_name() -> None:
     assert json.loads(dry.out) == {"old_id": "bd-000000000001", "new_id": "login\x1b", "dry_run": True}
 
 
+def test_an_issue_that_is_called_so_already_is_told_as_such() -> None:
+    again = {"rename": issue(1, _alias="login\x1b", _unchanged=True)}
+    assert tried("rename a1b2 login", **again).out == "Nothing to do: bd-000000000001 is called login^[ already\n"
+    document = {"old_id": "bd-000000000001", "new_id": "login\x1b", "_unchanged": True}
+    assert json.loads(tried("rename a1b2 login --json", **again).out) == document
+
+
+def test_a_name_that_is_taken_away_means_the_issue_no_longer() -> None:
+    ran = tried("rename login bd-000000000001", rename=issue(1))
+    assert ran.out == "✓ Renamed bd-000000000001 to bd-000000000001\n"
+
+
 def test_every_issue_of_the_project_gets_the_prefix_where_it_has_the_old_one() -> None:
     ran = tried("rename-prefix app-")
     listed, script = ran.asked

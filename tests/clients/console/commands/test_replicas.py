@@ -24,7 +24,8 @@ def test_a_retired_machine_is_told_with_where_it_ends_and_the_new_key() -> None:
     ran = run_console("replica retire RRRR", {"retire_replica": done})
     assert ran.request == RetireReplica(actor="unknown", replica="RRRR")
     assert ran.out == "✓ Retired RRRRRRRRRRRR on plane shared at its event 7; new epoch ab\n"
-    assert "keeps what it has" in ran.err
+    assert "keeps what it has, and what it wrote until now stays" in ran.err
+    assert "No command takes this back" in ran.err
     assert "admin" not in ran.err
 
 

@@ -19,9 +19,16 @@ FOLDER = "/r/.git/hooks"
 
 
 def tried(
-    argv: str, files: dict[str, bytes] | None = None, facts: Facts = FACTS, stdin: bytes = b"", *, git: bool = True
+    argv: str,
+    files: dict[str, bytes] | None = None,
+    facts: Facts = FACTS,
+    stdin: bytes = b"",
+    *,
+    git: bool = True,
+    modes: dict[str, int] | None = None,
 ) -> Ran:
     terminal = RecordingTerminal(facts, stdin=[stdin], files=files)
+    terminal.modes |= modes or {}
     terminal.tools = {"git-hooks": f"{FOLDER}\n"} if git else {}
     return run(COMMANDS, argv, CannedApi(), facts, terminal=terminal)
 
@@ -46,6 +53,31 @@ def test_where_nobody_can_be_asked_it_is_refused_and_nothing_is_written(command:
         told = terminal.complaints + terminal.written
         assert "nothing was written" in told
         assert "--yes writes it" in told
+
+
+def test_what_is_to_be_removed_is_shown_as_it_stands_with_what_stays() -> None:
+    mine = tried("setup claude --yes", {"CLAUDE.md": b"# Mine\n"}).terminal.files
+    edited = {"CLAUDE.md": mine["CLAUDE.md"].replace(b"## Issues", b"## My issues\x1b")}
+    asked = tried("setup claude --remove", edited, facts=at_terminal(), stdin=b"n\n")
+    assert (asked.code, asked.terminal.files) == (1, edited)
+    first, _, file, _, begin, heading, *_, last = asked.err.splitlines()
+    assert first == (
+        "This would be removed; `moot setup claude` writes it again, without what was changed in it by hand:"
+    )
+    assert (file, begin) == ("CLAUDE.md (all else in the file stays):", "<!-- moot: begin -->")
+    assert heading == "## My issues^["
+    assert last == "Remove it? [y/N] Nothing was removed"
+
+
+@pytest.mark.parametrize("command", ["setup claude --remove", "hooks uninstall"])
+def test_a_file_that_would_go_with_its_section_is_named_as_such(command: str) -> None:
+    made = tried("setup claude --yes").terminal.files | tried("hooks install --yes").terminal.files
+    asked = tried(command, made, facts=at_terminal(), stdin=b"\n")
+    assert "(the file with it, for nothing else stands there):\n" in asked.err
+    assert "would be written" not in asked.err
+    with pytest.raises(RefusedError, match="nothing was removed") as refused:
+        tried(command, made)
+    assert refused.value.hint == "--yes removes it"
 
 
 @pytest.mark.parametrize(("tool", "path"), TOOLS.items())
@@ -139,6 +171,37 @@ def test_a_hook_of_another_tool_runs_on_behind_ours(tmp_path: Path) -> None:
 def test_what_is_no_shell_script_is_left_alone(other: bytes) -> None:
     with pytest.raises(RefusedError, match="no shell script"):
         tried("hooks install --yes", {f"{FOLDER}/post-merge": other})
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o700, 0o775])
+@pytest.mark.parametrize(
+    ("command", "path"), [("hooks {}install", f"{FOLDER}/pre-push"), ("setup claude", "CLAUDE.md")]
+)
+def test_a_file_that_is_there_keeps_its_permissions(command: str, path: str, mode: int) -> None:
+    other, modes = {path: b"#!/bin/sh\nexit 3\n"}, {path: mode}
+    done = tried(f"{command.format('')} --yes", other, modes=modes)
+    assert done.terminal.modes[path] == mode
+    removed = f"{command} --remove" if path == "CLAUDE.md" else command.format("un")
+    undone = tried(f"{removed} --yes", done.terminal.files, modes=done.terminal.modes)
+    assert (undone.terminal.files[path], undone.terminal.modes[path]) == (other[path], mode)
+
+
+def test_a_hook_that_git_does_not_run_is_left_so_and_told_as_such() -> None:
+    path = f"{FOLDER}/pre-push"
+    done = tried("hooks install --yes", {path: b"#!/bin/sh\nexit 3\n"}, modes={path: 0o600})
+    told = f"{path} isn't executable, so git doesn't run it; `chmod +x` lets it run\n"
+    assert done.err == told
+    assert done.out.splitlines()[-1] == f"✓ Installed {path}"
+    again = tried("hooks install --yes", done.terminal.files, modes=done.terminal.modes)
+    assert (again.out, again.err) == ("Nothing to do\n", told)
+    listed = tried("hooks list", done.terminal.files, modes=done.terminal.modes)
+    assert listed.out.splitlines() == [
+        "post-merge: installed",
+        "post-checkout: installed",
+        "pre-push: installed, but not executable: git doesn't run it",
+    ]
+    runs = tried("hooks install --yes", {path: b"#!/bin/sh\nexit 3\n"}, modes={path: 0o700})
+    assert runs.err == ""
 
 
 def test_the_state_of_each_hook_is_told() -> None:

@@ -53,6 +53,27 @@ def test_a_setting_is_taken_away() -> None:
     assert (ran.request.value, ran.document) == (None, {"key": "custom.x"})
 
 
+def test_what_is_set_so_already_is_told_as_such() -> None:
+    again = {"set_setting": {"_unchanged": True}}
+    assert run_console("config set custom.x 1", again).out == "Nothing to do: custom.x = 1 already\n"
+    document = {"key": "custom.x", "value": "1", "_unchanged": True}
+    assert run_console("config set custom.x 1 --json", again).document == document
+    assert run_console("config set issue-prefix bd").out == "Nothing to do: issue-prefix = bd already\n"
+    many = {"script": [{"_unchanged": True}, {}]}
+    ran = run_console("config set-many custom.x=1 custom.y=2", many)
+    assert ran.out == "Nothing to do: custom.x = 1 already\nSet custom.y = 2\n"
+    both = run_console("config set-many custom.x=1 custom.y=2 --json", many).document
+    assert ["_unchanged" in each for each in both] == [True, False]
+
+
+def test_what_is_not_set_is_not_taken_away() -> None:
+    again = {"set_setting": {"_unchanged": True}}
+    assert run_console("config unset custom.x", again).out == "Nothing to do: custom.x isn't set for this project\n"
+    of_town = run_console("config unset custom.x --town", again).out
+    assert of_town == "Nothing to do: custom.x isn't set for the town\n"
+    assert run_console("config unset custom.x --json", again).document == {"key": "custom.x", "_unchanged": True}
+
+
 def test_several_settings_are_set_together() -> None:
     ran = run_console("config set-many custom.x=1 custom.y=a=b --json", {"script": [{}, {}]})
     assert isinstance(ran.request, Script)

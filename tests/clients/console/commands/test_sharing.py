@@ -33,6 +33,9 @@ def test_unshare_says_what_others_keep() -> None:
     assert ran.request == Unshare(actor="ann", id="bd-1")
     assert "No longer shares bd-1 on plane common: 1 copy deleted there" in ran.out
     assert "keeps what they were until now" in ran.err
+    assert ran.out.endswith("\n  The issue itself stays here; `moot share` makes copies anew\n")
+    several = run_console("unshare --label api", {"unshare": MADE | {"what": "label", "value": "api", "withdrawn": 2}})
+    assert "The issues themselves stay here" in several.out
 
 
 def test_the_list_tells_where_copies_differ_and_who_made_them_so() -> None:

@@ -104,6 +104,10 @@ def test_two_issues_refer_to_one_another_and_no_longer() -> None:
     ]  # fmt: skip
     assert ran.document == {"id1": "a1b2", "id2": "c3d4", "linked": True}
     gone = run_console("unrelate a1b2 c3d4 --json", {"script": [{"removed": 1}, {"removed": 0}]})
+    assert isinstance(gone.request, Script)
+    assert [(step["params"]["id"], step["params"]["may_be_missing"]) for step in gone.request.steps] == [
+        ("a1b2", True), ("c3d4", True),
+    ]  # fmt: skip
     assert gone.document == {"id1": "a1b2", "id2": "c3d4", "unlinked": True}
     assert run_console("dep unrelate a1b2 c3d4", {"script": [{"removed": 0}, {"removed": 0}]}).code == 3
 

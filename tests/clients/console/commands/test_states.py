@@ -93,6 +93,16 @@ def test_todos_are_done_together() -> None:
     assert json.loads(both.out) == {"closed": [issue(1)["id"], issue(2)["id"]], "reason": "Done"}
 
 
+def test_a_todo_that_is_done_already_is_told_as_such() -> None:
+    was_done, now = issue(1) | {"_unchanged": True}, issue(2)
+    assert tried("todo done a", close=was_done).out == "Nothing to do: bd-000000000001 — Issue 1 is closed already\n"
+    one = json.loads(tried("todo done a --json", close=was_done).out)
+    assert one == {"closed": [was_done["id"]], "reason": "Completed", "_unchanged": True}
+    both = tried("todo done a b", script=[was_done, now]).out.splitlines()
+    assert both[1] == "✓ Closed bd-000000000002 — Issue 2"
+    assert json.loads(tried("todo done a b --json", script=[was_done, now]).out)["_unchanged"] == [was_done["id"]]
+
+
 # -- promote -----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("flag", ["", " --dry-run"])
 def test_an_ephemeral_issue_is_kept_and_says_why(flag: str) -> None:

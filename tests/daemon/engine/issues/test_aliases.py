@@ -48,6 +48,14 @@ def meant(desk: Desk, typed: str) -> str:
     return desk.ask(ResolveIds(ids=(typed,)))[0]
 
 
+def test_a_name_that_an_issue_has_already_is_told_as_such_and_nothing_is_written(desk: Desk) -> None:
+    assert "_unchanged" not in rename(desk, "mt-a1b2c3d4", "login-page")
+    before = desk.log_length()
+    assert rename(desk, "mt-a1b2c3d4", "login-page")["_unchanged"] is True
+    assert rename(desk, "mt-other", "mt-other")["_unchanged"] is True
+    assert desk.log_length() == before
+
+
 # -- Meaning -----------------------------------------------------------------------------------------------------
 def test_an_alias_means_its_issue_wherever_an_id_can_stand(desk: Desk) -> None:
     rename(desk, "mt-a1b2c3d4", "login-page")

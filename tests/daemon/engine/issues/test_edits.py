@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from moot_protocol.beads_pairs import LinePair, Pairing
+from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.event import Draft, Event
 from moot_protocol.requests import Conflicts, Delete, Undelete
 from moot_protocol.transfer_requests import Export, ImportEdits
-from moot_testkit.engine import PROJECT, START_MS, Desk, counts, exchange, town_of
+from moot_testkit.engine import PROJECT, Desk, counts, exchange, town_of
 from moot_testkit.town import make_api
+from mootd.engine.issues.editor import append
+from mootd.engine.unit import Unit
 
 OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
 NOTHING = {"created": 0, "updated": 0, "deleted": 0, "missing": 0, "unchanged": 0, "skipped": 0, "problems": []}
@@ -198,11 +202,47 @@ def test_lines_that_are_no_issues_are_told_by_file_and_number_and_delete_nothing
     assert (counts(answer), problems(answer)) == ({"created": 1}, [(True, 7, ""), (False, 4, ""), (False, 6, "")])
 
 
-def test_a_line_that_is_refused_is_skipped_and_told(desk: Desk) -> None:
+def test_a_line_that_is_refused_is_skipped_and_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     start(desk)
-    desk.clock.set_wall(START_MS - 3_600_000)
-    answer = edit(desk, BASE, (BASE[0] | {"title": "First"}, BASE[1]))
-    assert (counts(answer), problems(answer)) == ({"skipped": 1}, [(False, 1, "mt-1")])
+    refuse(monkeypatch, "mt-1", Code.INVALID)
+    answer = edit(desk, BASE, (BASE[0] | {"title": "First"}, BASE[1] | {"title": "Second"}))
+    assert (counts(answer), problems(answer)) == ({"updated": 1, "skipped": 1}, [(False, 1, "mt-1")])
+    assert answer["problems"][0]["refused"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("mt-1", RefusedError), ("mt-2", MootError)])
+def test_what_keeps_this_replica_from_writing_is_one_error_and_nothing_is_written(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, kind: type[MootError]
+) -> None:
+    start(desk)
+    before = desk.tables()
+    refuse(monkeypatch, name, Code.CLOCK_AHEAD)
+    with pytest.raises(MootError, match="not by me") as raised:
+        edit(desk, BASE, (BASE[0] | {"title": "First"}, BASE[1] | {"title": "Second"}))
+    assert (type(raised.value), raised.value.code) == (kind, Code.CLOCK_AHEAD)
+    assert desk.tables() == before
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str, code: Code) -> None:
+    """Have every event about an issue refused."""
+
+    def refusing(unit: Unit, plane: int, draft: Draft) -> Event:
+        if draft.entity == name:
+            raise RefusedError("not by me", code=code)
+        return append(unit, plane, draft)
+
+    monkeypatch.setattr("mootd.engine.issues.edits.append", refusing)
+
+
+def test_odd_values_of_changed_lines_are_told_as_those_of_new_ones(desk: Desk) -> None:
+    start(desk)
+    odd = {"status": "waiting", "issue_type": "", "labels": ["red "]}
+    new = {"id": "mt-3", "title": "New", **odd}
+    answer = edit(desk, BASE, (BASE[0] | odd, BASE[1], new))
+    assert all(problem["kept"] for problem in answer["problems"])
+    told = [problem["problem"] for problem in answer["problems"]]
+    assert told[:3] == told[3:]
+    assert [each.partition(" ")[0] for each in told[:3]] == ["label", "status", "issue_type"]
 
 
 def test_an_import_and_the_differences_of_its_own_export_agree(desk: Desk) -> None:

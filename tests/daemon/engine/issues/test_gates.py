@@ -87,6 +87,18 @@ def test_waiters_stand_in_line_once_each_and_can_leave(desk: Desk) -> None:
     assert waiters(desk, "alice", remove=True) is None
 
 
+@pytest.mark.parametrize("remove", [False, True])
+def test_who_stands_where_they_should_already_is_told_as_such_and_nothing_is_written(
+    desk: Desk, *, remove: bool
+) -> None:
+    again = Await(actor="alice", id="mt-one", waiter="bob", remove=remove)
+    if not remove:
+        assert "_unchanged" not in desk.do(again)
+    before = desk.log_length()
+    assert desk.do(again)["_unchanged"] is True
+    assert desk.log_length() == before
+
+
 def test_nobody_and_too_many_are_refused(desk: Desk) -> None:
     assert desk.refusal(Await(actor="alice", id="mt-one", waiter=" ")) is Code.USAGE
     for number in range(MOST_WAITERS):

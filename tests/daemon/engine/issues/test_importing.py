@@ -233,6 +233,24 @@ def test_of_an_issue_that_another_project_has_its_own_statuses_count(desk: Desk)
     assert problems(answer) == [(2, "mt-1")]
 
 
+def test_labels_with_white_space_at_their_ends_and_what_is_named_empty_are_told(desk: Desk) -> None:
+    given = line("mt-1", status="", issue_type="", labels=[" red", "blue\u3000", "green"])
+    for answer in (take(desk, given), take(desk, given)):
+        assert all(problem["kept"] for problem in answer["problems"])
+        assert [problem["problem"] for problem in answer["problems"]] == [
+            'label " red" has white space at its ends, which no command gives: kept; write it in quotes',
+            'label "blue\u3000" has white space at its ends, which no command gives: kept; write it in quotes',
+            'status "" is empty: kept, shown as open',
+            'issue_type "" is empty: kept, shown as task',
+        ]
+    assert exported(desk)["mt-1"]["labels"] == [" red", "blue\u3000", "green"]
+    assert exported(desk)["mt-1"]["status"] == ""
+
+
+def test_a_tombstone_may_name_no_status(desk: Desk) -> None:
+    assert take(desk, line("mt-1", status="tombstone", issue_type="", deleted_at=OLD))["problems"] == []
+
+
 def test_what_no_command_gives_comes_out_as_it_went_in(desk: Desk) -> None:
     given = {
         "id": "mt-1", "title": " ", "status": "waiting", "priority": 2, "issue_type": "wisp", "assignee": "a\nb",

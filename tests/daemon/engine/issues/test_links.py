@@ -86,6 +86,16 @@ def test_dependencies_are_removed_by_target_of_one_type_or_of_all(desk: Desk) ->
     assert desk.refusal(RemoveEdge(actor="a", id="mt-a", to="mt-c", type="related")) is Code.NOT_FOUND
 
 
+def test_a_dependency_that_may_be_missing_is_removed_where_it_is_there(desk: Desk) -> None:
+    desk.link("mt-a", "mt-b", "relates-to")
+    either = RemoveEdge(actor="a", id="mt-a", to="mt-b", type="relates-to", may_be_missing=True)
+    assert desk.do(either)["removed"] == 1
+    before = desk.log_length()
+    assert desk.do(either) == {"issue_id": "mt-a", "depends_on_id": "mt-b", "removed": 0}
+    assert desk.log_length() == before
+    assert desk.refusal(RemoveEdge(actor="a", id="mt-none", to="mt-b", may_be_missing=True)) is Code.NOT_FOUND
+
+
 def test_what_leads_nowhere_any_more_can_still_be_removed(desk: Desk) -> None:
     desk.link("mt-a", "mt-b")
     desk.link("mt-a", "external:x")

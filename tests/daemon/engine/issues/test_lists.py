@@ -25,7 +25,7 @@ from moot_protocol.requests import (
     Update,
 )
 from moot_protocol.transfer_requests import Export
-from moot_testkit.engine import START_MS, Desk, exchange, ids_of, town_of
+from moot_testkit.engine import START_MS, Desk, exchange, ids_of, imported, town_of
 from moot_testkit.planes import clash, create_on, make_twins, open_project, two_planes
 from mootd.engine import layout, rebuild
 
@@ -132,6 +132,24 @@ def test_each_sort_has_its_order_whatever_the_limit_and_reverse_turns_it_round(
     assert listed(three, sort=sort, all=True, reverse=True, limit=1) == names[:1:-1]
 
 
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [("created", "2 3 1"), ("oldest", "1 3 2"), ("updated", "3 1 2"), ("closed", "1 2 3"), ("id", "1 2 3")],
+)
+def test_times_of_files_are_compared_below_the_millisecond(desk: Desk, sort: str, order: str) -> None:
+    second = "2026-01-31T10:00:00"
+    lines = [("1", "1", "2", "9"), ("2", "100009", "1", "8"), ("3", "100005", "21", "70")]
+    for name, *digits in lines:
+        times = zip(("created_at", "updated_at", "closed_at"), digits, strict=True)
+        imported(desk, {"id": f"mt-{name}", "title": name, "status": "closed"} | {
+            key: f"{second}.123{part}Z" for key, part in times
+        })  # fmt: skip
+    names = [f"mt-{each}" for each in order.split()]
+    assert listed(desk, sort=sort, all=True) == names
+    assert listed(desk, sort=sort, all=True, limit=2) == names[:2]
+    assert listed(desk, sort=sort, all=True, reverse=True) == names[::-1]
+
+
 def test_an_unknown_sort_is_refused(desk: Desk) -> None:
     assert desk.refusal(ListIssues(sort="colour")) is Code.INVALID
     assert desk.refusal(Ready(sort="title")) is Code.INVALID
@@ -183,6 +201,22 @@ def test_texts_come_only_when_asked_for(desk: Desk) -> None:
         without: Page = desk.ask(request())
         assert with_texts.issues[0]["description"] == "Long"
         assert "description" not in without.issues[0]
+
+
+def test_blocked_issues_and_children_come_with_texts_counts_and_makers_when_asked_for(desk: Desk) -> None:
+    desk.create("mt-top", issue_type="epic")
+    desk.create("mt-first")
+    desk.create("mt-waits", description="Long", parent="mt-top")
+    desk.link("mt-waits", "mt-first")
+    for with_texts, without in (
+        (desk.ask(Blocked(texts=True)), desk.ask(Blocked())),
+        (desk.ask(Children(id="mt-top", texts=True)), desk.ask(Children(id="mt-top"))),
+    ):
+        (whole,), (short,) = with_texts.issues, without.issues
+        assert (whole["description"], whole["dependency_count"], whole["comment_count"]) == ("Long", 2, 0)
+        assert {edge["created_by"] for edge in whole["dependencies"]} == {"alice"}
+        assert not {"description", "dependency_count"} & set(short)
+    assert desk.ask(Blocked(texts=True)).issues[0]["blocked_by"] == ["mt-first"]
 
 
 def test_whole_documents_count_what_is_around_them(desk: Desk) -> None:

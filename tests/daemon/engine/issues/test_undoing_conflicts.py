@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from moot_protocol.action_requests import Undo
-from moot_protocol.requests import Conflicts, Resolve
+from moot_protocol.requests import Conflicts, Delete, IssueFields, Resolve, Update
 from moot_testkit.engine import Desk, exchange, town_of
 
 TOLD = {"title", "description", "owner", "assignee", "metadata"}
@@ -75,6 +75,50 @@ def test_undoing_a_settlement_brings_the_conflict_back_whichever_value_was_chose
     assert conflicts(there) == before
     assert there.digest() == here.digest()
     assert not any(desk.records()["mt-1"].pending for desk in (here, there))
+
+
+DELETIONS: dict[str, Any] = {
+    "an edit that no deletion saw": Update(actor="bob", id="mt-1", fields=IssueFields(title="There")),
+    "two deletions": Delete(actor="bob", id="mt-1", reason="unwanted"),
+}
+
+
+@pytest.mark.parametrize("what", DELETIONS)
+@pytest.mark.parametrize("pick", [1, 2])
+def test_undoing_what_settled_whether_an_issue_is_deleted_brings_the_conflict_back(what: str, pick: int) -> None:
+    here, there = town_of("here", "there")
+    here.create("mt-1", "Before")
+    exchange(here, there)
+    tick(here)
+    tick(there)
+    here.do(Delete(actor="alice", id="mt-1", reason="duplicate"))
+    there.do(DELETIONS[what])
+    exchange(here, there)
+    tick(here)
+    before = told_apart(here)
+    assert len(before) == 2
+    here.do(Resolve(actor="alice", id="mt-1", field="deleted", pick=pick))
+    settled = here.show("mt-1")["status"], here.show("mt-1").get("delete_reason")
+    for _ in range(2):
+        answer = undo(here)
+        assert told_apart(here) == before
+        assert "_unchanged" not in answer
+        assert [len(change["conflict"]) for change in answer["changes"]] == [2]
+        undo(here)
+        assert conflicts(here) == []
+        assert (here.show("mt-1")["status"], here.show("mt-1").get("delete_reason")) == settled
+    undo(here)
+    exchange(here, there)
+    assert told_apart(there) == before
+    assert there.digest() == here.digest()
+    assert not any(desk.records()["mt-1"].pending for desk in (here, there))
+
+
+def told_apart(desk: Desk) -> list[str]:
+    """What is said of an issue's being deleted, in an order of its own: a deletion put back is later than an edit."""
+    ((field, _, values),) = conflicts(desk)
+    assert field == "deleted"
+    return sorted(map(repr, values))
 
 
 def test_undoing_the_undo_of_a_settlement_says_that_the_conflict_is_over() -> None:
