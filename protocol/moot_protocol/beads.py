@@ -394,7 +394,7 @@ class _LineReader:
                 self._report(f"label {position}", problem)
             elif label not in self._issue.labels:
                 self._issue.labels.append(label)
-                if not label.isprintable():
+                if not label.isprintable() or label != label.strip():
                     self._tell(label_oddity(position, label))
 
     def _take_edges(self, value: Any) -> None:

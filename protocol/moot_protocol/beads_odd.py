@@ -2,7 +2,7 @@
 
 Invariant: a value that is shown otherwise than it was meant is told, and so is one that is shown as it stands though
 commands refuse to write it. What says nothing at all (an empty text or list, null) isn't: programs write such fields
-for all that is not set.
+for all that is not set. But every issue has a status and a type: empty texts in their place are told.
 """
 
 from typing import Any, Final
@@ -23,6 +23,9 @@ _SHAPES: Final = {
     Shape.PRIORITY: "none of 0 to 4",
     Shape.FLAG: "neither true nor false",
 }
+_BLANK_ENDS: Final = "has white space at its ends"
+_ALWAYS: Final = ("status", "issue_type")
+"""What no program leaves unset."""
 _SETS: Final = {"labels": "no list", "dependencies": "no list", "comments": "no list", "metadata": "no object"}
 _INSTEAD: Final = {
     "status": f"shown as {DEFAULT_STATUS}",
@@ -65,7 +68,7 @@ def unknown_oddity(name: str, value: str, setting: str) -> str:
 
 def label_oddity(position: int, label: str) -> str:
     """Why no command would give a label; empty if one would."""
-    problem = _control_characters(label)
+    problem = _control_characters(label) or (_BLANK_ENDS if label != label.strip() else None)
     return f"label {position} {_told(label)} {problem}, {_KEPT}" if problem else ""
 
 
@@ -106,6 +109,8 @@ def oddity(name: str, value: Any, *, is_deleted: bool = False) -> str:
         return "" if is_deleted else NO_TITLE
     if name == "title" and isinstance(value, str):
         return f"title of {len(value)} characters where {TITLE_CHARS} are the limit: kept, {shown_instead(name, value)}"
+    if name in _ALWAYS and value == "":
+        return "" if is_deleted else f"{name} {_told(value)} is empty: kept, {shown_instead(name, value)}"
     shape = SHAPES.get(name)
     if (is_empty and shape is not Shape.PRIORITY) or (shape is Shape.FLAG and value is False):
         return ""

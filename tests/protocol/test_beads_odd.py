@@ -32,6 +32,8 @@ from moot_protocol.beads_odd import (
         ("metadata", ["x" * 60], f'metadata ["{"x" * 38}… is no object: kept, not shown'),
         ("title", "", "no title: kept, shown without one"),
         ("title", 5, "title 5 is no text: kept, not shown"),
+        ("status", "", 'status "" is empty: kept, shown as open'),
+        ("issue_type", "", 'issue_type "" is empty: kept, shown as task'),
         (
             "title",
             "x" * 700,
@@ -43,10 +45,14 @@ def test_an_odd_value_is_told_with_what_is_shown_in_its_place(name: str, value: 
     assert oddity(name, value) == words
 
 
-@pytest.mark.parametrize("name", ["assignee", "status", "created_at", "labels", "comments", "metadata", "ephemeral"])
+@pytest.mark.parametrize("name", ["assignee", "closed_at", "created_at", "labels", "comments", "metadata", "ephemeral"])
 @pytest.mark.parametrize("value", [None, "", [], {}])
 def test_what_says_nothing_is_not_odd(name: str, value: Any) -> None:
     assert oddity(name, value) == ""
+
+
+def test_a_deleted_issue_needs_no_status() -> None:
+    assert oddity("status", "", is_deleted=True) == ""
 
 
 def test_neither_is_a_flag_that_is_not_set_nor_a_deleted_issue_without_a_title() -> None:
@@ -96,6 +102,7 @@ def test_elements_that_no_command_makes_are_odd() -> None:
     assert label_oddity(2, "a\x01") == (
         'label 2 "a\\u0001" has line breaks or other control characters, which no command gives: kept'
     )
+    assert label_oddity(1, " a") == 'label 1 " a" has white space at its ends, which no command gives: kept'
     assert edge_oddity("bd-1", "bd-1", "blocks") == (
         'depends on itself ("blocks"), which no command gives: kept, blocks nothing'
     )

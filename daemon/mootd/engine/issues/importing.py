@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.beads import ImportedIssue, LineProblem
-from moot_protocol.beads_odd import NO_TITLE, shown_instead, unknown_oddity
+from moot_protocol.beads_odd import NO_TITLE, unknown_oddity
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
 from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.event import Draft, NewEntity, PlainDraft
 from moot_protocol.issue import project_of
-from moot_protocol.json_text import to_text
 from moot_protocol.kinds import ISSUE
 from moot_protocol.settings import STATUSES, TYPES
 from mootd.engine.entities import Entities
@@ -28,8 +27,6 @@ from mootd.engine.record import Record
 from mootd.engine.unit import FLUSH_AFTER, Unit
 
 _DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
-_BLANK_ENDS: Final = "has white space at its ends, which no command gives: kept; write it in quotes"
-_EMPTY: Final = '""'
 _NAMED: Final = (("status", STATUSES, STATUS_KEY), ("issue_type", TYPES, TYPE_KEY))
 """Field, the values that every project has, and the setting that adds a project's own."""
 _OF_A_LINE: Final = frozenset({Code.INVALID, Code.LIMIT})
@@ -135,7 +132,7 @@ class Importer:
         if _lacks_title(line):
             self._tell(line, NO_TITLE)
         if isinstance(line, ImportedIssue):
-            self._tell_all(line, self._project)
+            self._tell_unknown(line, self._project)
         if record is None:
             if not self._feed:
                 self._feed = self._unit.replica.own_feed(self._plane)
@@ -159,35 +156,30 @@ class Importer:
             problem = f"older than what is here (changed {reading.updated_at})"
             self._problems.append(LineProblem(imported.line, imported.id, problem))
             return "skipped", []
-        self._tell_all(imported, project)
+        self._tell_unknown(imported, project)
         events = differences(imported, live, reading, entities.dot_of(record))
         return ("updated" if events else "unchanged"), events
 
-    def oddities(self, line: ImportedIssue, project: str) -> Iterator[str]:
-        """What is odd about values that are kept, beside what reading the line told. A plain line has none such.
+    def unknown(self, line: ImportedIssue, project: str) -> Iterator[str]:
+        """Of a line, what is none of its project's: reading it told all else that is odd. A plain line has none such.
 
         Args:
             line: the line.
             project: the issue's, whose own statuses and types aren't odd.
         """
-        for label in line.labels:
-            if label != label.strip():
-                yield f"label {to_text(label)} {_BLANK_ENDS}"
         if line.deleted is not None:
             return
         for name, known, setting in _NAMED:
             value = line.registers.get(name)
-            if line.extra.get(name) == _EMPTY:  # to be told from one that is left out, as programs do where none is set
-                yield f"{name} {_EMPTY} is empty: kept, {shown_instead(name, '')}"
-            elif value is not None and value not in known and not self._is_own(name, value, project):
+            if value is not None and value not in known and not self._is_own(name, value, project):
                 yield unknown_oddity(name, value, setting)
 
     def _is_own(self, name: str, value: str, project: str) -> bool:
         own = self._own(project)
         return value in (own.statuses if name == "status" else own.types)
 
-    def _tell_all(self, line: ImportedIssue, project: str) -> None:
-        for oddity in self.oddities(line, project):
+    def _tell_unknown(self, line: ImportedIssue, project: str) -> None:
+        for oddity in self.unknown(line, project):
             self._tell(line, oddity)
 
     def _own(self, project: str) -> Vocabulary:

@@ -238,10 +238,10 @@ def test_labels_with_white_space_at_their_ends_and_what_is_named_empty_are_told(
     for answer in (take(desk, given), take(desk, given)):
         assert all(problem["kept"] for problem in answer["problems"])
         assert [problem["problem"] for problem in answer["problems"]] == [
-            'label " red" has white space at its ends, which no command gives: kept; write it in quotes',
-            'label "blue\u3000" has white space at its ends, which no command gives: kept; write it in quotes',
             'status "" is empty: kept, shown as open',
             'issue_type "" is empty: kept, shown as task',
+            'label 1 " red" has white space at its ends, which no command gives: kept',
+            'label 2 "blue\u3000" has white space at its ends, which no command gives: kept',
         ]
     assert exported(desk)["mt-1"]["labels"] == [" red", "blue\u3000", "green"]
     assert exported(desk)["mt-1"]["status"] == ""
