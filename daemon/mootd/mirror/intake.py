@@ -10,6 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from moot_protocol.beads_pairs import LinePair
@@ -76,7 +77,7 @@ def take_pairs(commit: Committer, row: MirrorRow, pairs: Sequence[LinePair], *, 
 
 def missing_pairs(names: Iterable[str]) -> list[LinePair]:
     """Pairs that say of issues that their lines are gone."""
-    return [LinePair(1, b'{"id":"%s"}' % name.encode(), 0, b"") for name in names]
+    return [LinePair(1, msgspec.json.encode({"id": name}), 0, b"") for name in names]
 
 
 def _by_actor(row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool) -> Iterator[ImportEdits]:

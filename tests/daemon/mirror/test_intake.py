@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Show
 from moot_testkit.mirroring import NEW, Mirrored, content, line, name
 from moot_testkit.town import make_api
 from mootd.engine.issues.mirroring import issues_of, projects_of
@@ -154,3 +155,13 @@ def test_lines_that_are_equal_or_older_than_what_is_known_count_as_unchanged() -
     first.shows(line(1), line(2, "Changed", updated_at=NEW), line(3))
     second = Mirrored(content(line(1), line(2, "Older", updated_at="2025-01-01T00:00:00Z"), line(3)), api, "b.jsonl")
     assert (second.adopted.counts["unchanged"], second.adopted.counts["updated"], second.row.older) == (3, 0, 1)
+
+
+@pytest.mark.parametrize("odd", ['demo-"x', "demo-\\u0041", "demo-\\b", "demo-ä"])
+def test_a_missing_issue_is_deleted_whatever_its_id_holds(odd: str) -> None:
+    innocent = line(1, id="demo-A")
+    mirrored = Mirrored(content(innocent, line(2, id=odd), line(3)))
+    mirrored.shows(innocent, line(3))
+    mirrored.keeper.sync(full=False, delete_missing=True)
+    shown = mirrored.api.call(Show(ids=(odd, "demo-A")))
+    assert [issue["status"] for issue in shown] == ["tombstone", "open"]
