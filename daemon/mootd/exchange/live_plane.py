@@ -231,14 +231,8 @@ class LivePlane:
         return True
 
     def _reply(self, outgoing: Outgoing) -> Reply | None:
-        sealed = self.on_remote.sealer()
-        if sealed is None:
-            return self._unsealed(outgoing)
-        return Reply(_channel(decode_message(outgoing.message)), sealed(outgoing.message))
-
-    def _unsealed(self, outgoing: Outgoing) -> Reply | None:
-        """What a newcomer has to ask before it has the charter that confirms its key: sealed as its ticket said."""
-        sealed = self.on_remote.ticket_sealer()
+        """What goes out; what a newcomer asks before the charter confirms its key is sealed as its ticket said."""
+        sealed = self.on_remote.sealer() or self.on_remote.ticket_sealer()
         if sealed is None:
             return None
         return Reply(_channel(decode_message(outgoing.message)), sealed(outgoing.message))

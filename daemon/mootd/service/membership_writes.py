@@ -1,8 +1,7 @@
 """Requests that change who may read and write on planes: what each does inside a unit."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError, RefusedError
@@ -22,7 +21,7 @@ from moot_protocol.membership_requests import (
     SettleFork,
 )
 from moot_protocol.request_base import Request
-from moot_protocol.towns import FOUNDER_DEPTH, TownStanding
+from moot_protocol.towns import FOUNDER_DEPTH
 from mootd.edges.recovery import new_recovery_seed, recovery_seed, recovery_words
 from mootd.engine.charters import members_of, towns_of
 from mootd.engine.epochs import begin_epoch, check_admin, recipients_of
@@ -40,6 +39,8 @@ from mootd.engine.towns import check_own, home_of, is_own, keep_name, known_name
 from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import invited, plane_called, planes_here
 from mootd.service.fork_reads import fork_meant
+
+M = TypeVar("M")
 
 
 # -- Towns -------------------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def _meant_planes(unit: Unit, typed: str) -> list[PlaneRow]:
     return [plane for plane in planes_here(unit) if plane.kind != PlaneKind.OPERATIONAL]
 
 
-def _on_planes(unit: Unit, typed: str, what: str, meant: Callable[[PlaneRow], Any]) -> Iterator[tuple[PlaneRow, Any]]:
+def _on_planes(unit: Unit, typed: str, what: str, meant: Callable[[PlaneRow], M]) -> list[tuple[PlaneRow, M]]:
     """The planes that are named, with what is meant there; where none was named, those that know nothing of it aside.
 
     Args:
@@ -142,7 +143,7 @@ def _on_planes(unit: Unit, typed: str, what: str, meant: Callable[[PlaneRow], An
             "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` or `moot join` first"
         )
     unknown: MootError | None = None
-    found = []
+    found: list[tuple[PlaneRow, M]] = []
     for plane in planes:
         try:
             found.append((plane, meant(plane)))
@@ -155,11 +156,11 @@ def _on_planes(unit: Unit, typed: str, what: str, meant: Callable[[PlaneRow], An
         raise RefusedError(f"there is no {what} on any plane here", code=Code.NOT_FOUND, hint=hint)
     if unknown is not None and not found:
         raise unknown
-    yield from found
+    return found
 
 
 def _remove_town(unit: Unit, request: RemoveTown) -> dict[str, Any]:
-    found = list(_on_planes(unit, request.plane, f"town {request.town}", partial(_town_meant, unit, request.town)))
+    found = _on_planes(unit, request.plane, f"town {request.town}", lambda plane: town_meant(unit, plane, request.town))
     keys = {town.key for _, town in found}
     if len(keys) > 1:
         raise RefusedError(
@@ -179,8 +180,8 @@ def _remove_town(unit: Unit, request: RemoveTown) -> dict[str, Any]:
 
 
 def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
-    found = list(
-        _on_planes(unit, request.plane, f"replica {request.replica}", partial(_replica_meant, unit, request.replica))
+    found = _on_planes(
+        unit, request.plane, f"replica {request.replica}", lambda plane: _replica_meant(unit, plane, request.replica)
     )
     keys = {replica for _, replica in found}
     if len(keys) > 1:
@@ -193,11 +194,7 @@ def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
     return {"replica": key_text(keys.pop()), "planes": planes}
 
 
-def _town_meant(unit: Unit, typed: str, plane: PlaneRow) -> TownStanding:
-    return town_meant(unit, plane, typed)
-
-
-def _replica_meant(unit: Unit, typed: str, plane: PlaneRow) -> bytes:
+def _replica_meant(unit: Unit, plane: PlaneRow, typed: str) -> bytes:
     found = [member.row for member in members_of(unit, plane) if key_begins(member.row.author, typed)]
     if len(found) > 1:
         raise RefusedError(f"several replicas begin with {typed}", code=Code.AMBIGUOUS, hint="say more of its key")
