@@ -8,9 +8,11 @@ from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLOCK_AHEAD_MS
+from moot_protocol.times import format_ms
 
 COUNTER_BITS: Final = 16
 MAX_HLC: Final = 2**64 - 1
+_LATEST_MS: Final = 253_402_300_799_999
 
 
 def from_ms(ms: int) -> int:
@@ -23,9 +25,31 @@ def to_ms(hlc: int) -> int:
     return hlc >> COUNTER_BITS
 
 
+def due_ms(hlc: int) -> int:
+    """From when on, in milliseconds since 1970, a timestamp is no longer too far ahead of the wall clock."""
+    return to_ms(hlc) - CLOCK_AHEAD_MS
+
+
+def shown_minute(ms: int) -> str:
+    """The minute of a time, rounded up, as people read it: `2026-11-24 07:50 UTC`; times beyond 9999 as that year's."""
+    return f"{format_ms(min(ms + 59_999, _LATEST_MS))[:16].replace('T', ' ')} UTC"
+
+
 def is_ahead(hlc: int, now_ms: int) -> bool:
     """Whether a timestamp stands too far ahead of the wall clock to be applied yet."""
     return to_ms(hlc) > now_ms + CLOCK_AHEAD_MS
+
+
+def clock_ahead(hlc: int, now_ms: int) -> RefusedError:
+    """The refusal to write an event that would be dated as far ahead."""
+    minutes = (to_ms(hlc) - now_ms) // 60_000
+    return RefusedError(
+        f"this replica's clock stands {minutes} minutes ahead of the machine's clock; nothing was written",
+        code=Code.CLOCK_AHEAD,
+        hint=f"if the machine's clock is behind, set it right; if it is right now and was ahead, this can be written "
+        f"from {shown_minute(due_ms(hlc))} on, or under a new key: `moot salvage --clock`",
+        retryable=True,
+    )
 
 
 class HybridClock:
@@ -46,13 +70,7 @@ class HybridClock:
         if following <= now:  # written out, as `from_ms` and `is_ahead` are: every event asks
             following = now
         elif following >> COUNTER_BITS > now_ms + CLOCK_AHEAD_MS:
-            minutes = (to_ms(following) - now_ms) // 60_000
-            raise RefusedError(
-                f"this replica's clock stands {minutes} minutes ahead of the machine's clock",
-                code=Code.CLOCK_AHEAD,
-                hint="set the machine's clock right, or wait until it has caught up; nothing was written",
-                retryable=True,
-            )
+            raise clock_ahead(following, now_ms)
         self.last = following
         return following
 

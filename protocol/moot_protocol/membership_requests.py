@@ -118,12 +118,14 @@ class RetireReplica(Mutation[dict[str, Any]], kw_only=True):
 
     Answer: `{"replica", "planes": [{"plane", "n", "epoch"}]}`; `epoch` is empty where an admin has to begin it: until
     one has, nothing is sealed. Raises `denied` where the town's key isn't on this machine, `not_found`, `ambiguous`,
-    `conflict` for this machine itself.
+    `conflict` for this machine itself, and where events would go that are nowhere else.
     """
 
     method = "retire_replica"
     replica: str
     plane: str = ""
+    drop: bool = False
+    """Events may go that are nowhere else: of a fork that isn't settled, or ahead of the clock."""
 
 
 # -- Forks -------------------------------------------------------------------------------------------------------
@@ -131,12 +133,14 @@ class Forks(Request[list[dict[str, Any]]], kw_only=True):
     """The feeds that are forked: whose key has signed two histories, and what each history does.
 
     Answer: `[{"plane", "author", "kind", "town", "town_name", "first", "is_settled", "settled_by", "branches":
-    [{"branch", "events", "counts", "more", "does": [{"n", "at_ms", "actor", "kind", "about", "says"}]}]}]`. `kind` is
-    `charter` or `replica`; `settled_by` is `town` (its own), `admin` (a town above it), `recovery` (the recovery key: a
-    founder's charter) or `nobody` (the recovery key's own); `first` is the event that they part at; `branch` names a
-    history by its last batch, in hexadecimal; `does` tells of its first events from the fork on, and `more` how many it
-    leaves out. In a charter `about` is a key and `says` has `name`, `role`, `n`, `town` or `counting`, as the kind of
-    event asks for; in a replica's feed `about` is an entity and `says` has the `keys` that were written.
+    [{"branch", "events", "counts", "counted", "more", "does": [{"n", "at_ms", "actor", "kind", "about", "says"}]}]}]`.
+    `kind` is `charter` or `replica`; `settled_by` is `town` (its own, while its charter isn't forked as well), `admin`
+    (a town above it), `recovery` (the recovery key: a founder's charter, and its machines with it) or `nobody` (the
+    recovery key's own); `first` is the event that they part at; `branch` names a history by its last batch, in
+    hexadecimal; `counted` tells whether something of it counted here before the fork was known, and doesn't now; `does`
+    tells of its first events from the fork on, and `more` how many it leaves out. In a charter `about` is a key and
+    `says` has `name`, `role`, `n`, `town` or `counting`, as the kind of event asks for; in a replica's feed `about` is
+    an entity and `says` has the `keys` that were written.
     """
 
     method = "forks"
@@ -146,8 +150,9 @@ class Forks(Request[list[dict[str, Any]]], kw_only=True):
 class SettleFork(Mutation[dict[str, Any]], kw_only=True):
     """Let one history of a forked feed count, for good. A town whose charter it is is removed with that.
 
-    Answer: `{"plane", "author", "kind", "branch", "n", "replicas": [replica], "epoch"}`: the last event that counts,
-    of a charter the town's replicas that count on, and the new epoch, empty where an admin has to begin it. Raises
+    Answer: `{"plane", "author", "kind", "branch", "n", "replicas": [replica], "epoch", "dropped"}`: the last event that
+    counts, of a charter the town's replicas that count on, the new epoch, empty where an admin has to begin it, and how
+    many events of other histories are nowhere else and count no more (of a charter none is counted). Raises
     `denied` where this machine's town may not settle it, `conflict` where it is settled already, `not_found`,
     `ambiguous`.
     """
@@ -183,20 +188,25 @@ class Recover(Mutation[dict[str, Any]], kw_only=True):
     "epoch": of the plane that was named}`, keys as text. Raises
     `not_ready` where a remote can't be read or the recovery key's own feed hasn't come whole; `denied` for words of
     another plane; `conflict` where that feed is forked, which can't be settled (a new plane has to be founded), or
-    where the founder is removed already.
+    where the founder is removed already, or where events of a forked machine would go that are nowhere else.
     """
 
     method = "recover"
     words: str
     """The 24 words. They are kept nowhere."""
     plane: str = "ledger"
+    branches: tuple[str, ...] = ()
+    """Which histories of forked machines of the removed count, by the beginnings of their names."""
+    drop: bool = False
+    """Events of other forked machines may go that are nowhere else."""
 
 
 class Salvage(Mutation[dict[str, Any]], kw_only=True):
     """Give this machine a new key, and write again what was written here and doesn't count any more.
 
     Answer: `{"before", "replica", "planes": [{"plane", "state", "salvaged", "skipped"}]}`; `state` is `salvaged`, or
-    `invite` where the town's key isn't here: the machine has to join again. `skipped` are events that can't be written
+    `invite` where the machine has to join again, `rotate` where its town, whose key doesn't count there any more, needs
+    a new one before that (`rotate_town_key`). `skipped` are events that can't be written
     under another key. Raises `conflict` where nothing has forked or ended, `not_ready`.
     """
 
@@ -205,6 +215,10 @@ class Salvage(Mutation[dict[str, Any]], kw_only=True):
     """The data directory was found to be a copy, and the original is gone: keep the key."""
     copied: bool = False
     """The data directory is a copy although nobody noticed, and the original is in use: take another key."""
+    both: bool = False
+    """Write again the other history of an old key of this machine's, too: that of data which a backup has replaced."""
+    clock: bool = False
+    """The machine's clock was ahead and is right now: take another key, whose times begin anew."""
 
 
 MEMBERSHIP_REQUESTS: tuple[type[Request[Any]], ...] = (

@@ -11,7 +11,6 @@ from moot_protocol import acceptance, branches, deletion, levels, towns
 from moot_protocol.acceptance import Accepted
 from moot_protocol.batch import Batch
 from moot_protocol.branches import Pin
-from moot_protocol.clock import HybridClock
 from moot_protocol.concern import Concern
 from moot_protocol.digest import Digest
 from moot_protocol.errors import RefusedError
@@ -30,7 +29,6 @@ from mootd.engine.receive import Outcome, _Receiver
 from mootd.engine.record import Merge, Record
 from mootd.engine.replica import Replica
 from mootd.engine.rows import Row, RowMaker
-from mootd.engine.state import State
 from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 from mootd.engine.views import ViewWriter
@@ -91,7 +89,6 @@ _take = _Receiver.take
 _settle_author = acceptance.settle_author
 _pins_of = towns.pins_of
 _resettle = receiving.resettle
-_load = State._load
 _delete_many = MemoryWrite.delete_many
 _follows = branches.follows
 _row = RowMaker._row
@@ -164,9 +161,9 @@ def _answer_first(self: Replica) -> Iterator[Unit]:
         self._committed(unit)
 
 
-def _without_clock(self: State) -> None:
-    _load(self)
-    self.clock = HybridClock()
+def _begin_anew(self: Unit, row: FeedRow) -> None:
+    del row
+    self.clock.last = 0
 
 
 @contextmanager
@@ -200,7 +197,7 @@ MUTATIONS = (
     Mutation("writers write what only admins may", units, "role_of", _as_admin, HOSTILE, 40),
     Mutation("batches far ahead count at once", receiving, "is_ahead", _false, HOSTILE, 40, 3),
     Mutation("batches far ahead move the clock", _Receiver, "take", _observe_first, HOSTILE, 40, 2),
-    Mutation("the clock isn't kept over restarts", State, "_load", _without_clock, BREAKS, 40),
+    Mutation("the clock begins anew with each batch", Unit, "_follow", _begin_anew, BREAKS, 40),
     Mutation("a feed may go back in time", stored_feeds, "follows", _in_any_time, HOSTILE, 40),
     Mutation("forks are not noticed", _Receiver, "_note_fork", _nothing, HOSTILE, 40),
     Mutation("the proof of a fork isn't kept", Aside, "put_proof", _nothing, HOSTILE, 40),

@@ -12,6 +12,7 @@ import msgspec
 
 from moot_protocol import limits
 from moot_protocol.batch import Batch, decode_batch, encode_batch
+from moot_protocol.event import Event
 from moot_protocol.messages import ForkProof
 from mootd.engine import layout
 from mootd.engine.log import LogReader, StoredBatch, damaged
@@ -140,6 +141,16 @@ class Aside(AsideReader):
                 self._txn.put(Table.ASIDE, place, _encode(AsideRow(row.raw, False, row.was_accepted)))
                 found.append((int.from_bytes(place[:4], "big"), int.from_bytes(place[4:12], "big"), place[12:]))
         return found
+
+
+def uncounted(log: LogReader, feed: int, batch: Batch) -> list[Event]:
+    """The events of a batch that lies aside that don't count: all, unless a pin cuts just this batch.
+
+    Numbers alone don't tell: another history may count up to the same one.
+    """
+    stored = log.batch_holding(feed, batch.header.first)
+    counted = stored.accepted if stored is not None and stored.id == batch.id else 0
+    return list(batch.events[counted:])
 
 
 def whole_batch(reader: Reader, feed: int, stored: StoredBatch) -> bytes:

@@ -8,12 +8,12 @@ being told. What was written anew under another key isn't dropped.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from moot_protocol.batch import Batch
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Event
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE
-from moot_protocol.messages import header_ids
-from mootd.engine.aside import AsideReader
+from mootd.engine.aside import AsideReader, uncounted
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.restored import is_there_again
 from mootd.engine.stored_feeds import StoredFeeds
@@ -52,17 +52,42 @@ def _histories(unit: Unit, plane: PlaneRow, row: FeedRow) -> Iterator[tuple[byte
             yield head.id, events
 
 
+def left_out(unit: Unit, plane: PlaneRow, author: bytes) -> list[Batch]:
+    """The batches of a forked feed that its end left out and that never counted here, which are nowhere else."""
+    number = unit.feed_number(plane.number, author)
+    row = unit.feed(number)
+    if not (row.forked_at and row.ended):
+        return []
+    unit.flush()
+    feeds, aside = StoredFeeds(unit, plane.number), AsideReader(unit.transaction)
+    rows = [(key, each) for _, key, each in aside.rows(number) if not each.was_accepted]
+    linked = [aside.batch(each) for key, each in rows if feeds.get(author, key) is not None]
+    return [batch for batch in linked if not is_there_again(unit, number, _writable(unit, number, batch))]
+
+
+def _writable(unit: Unit, number: int, batch: Batch) -> list[Event]:
+    """Its events that don't count and can be written anew: those with their values."""
+    return [event for event in uncounted(unit.log, number, batch) if event.values_bytes is not None]
+
+
 def is_history_unheld(unit: Unit, plane: PlaneRow, row: FeedRow) -> bool:
     """Whether of a history of a forked feed only the proof is here, so that nobody can tell what it holds."""
     if not row.forked_at or row.ended:
         return False
     proof = AsideReader(unit.transaction).proof(unit.feed_number(plane.number, row.author))
     feeds = StoredFeeds(unit, plane.number)
-    return proof is not None and any(feeds.get(row.author, each) is None for each in header_ids(proof))
+    return proof is not None and any(feeds.get(row.author, each) is None for each in proof.ids)
 
 
-def check_end(unit: Unit, plane: PlaneRow, author: bytes) -> None:
+def check_end(unit: Unit, plane: PlaneRow, author: bytes, *, keeps: str = "", drops: str = "--drop") -> None:
     """Refuse to end a feed where it stands, where that drops something.
+
+    Args:
+        unit: the unit.
+        plane: the plane.
+        author: whose feed.
+        keeps: what to type besides to let one history count; `moot fork settle` where left out.
+        drops: what to type besides to drop it all the same.
 
     Raises:
         RefusedError: `conflict`.
@@ -76,16 +101,18 @@ def check_end(unit: Unit, plane: PlaneRow, author: bytes) -> None:
         raise RefusedError(
             f"{name} has signed two histories on plane {plane.name}, and this would drop {told(dropped)}",
             code=Code.CONFLICT,
-            hint=f"`moot fork list` tells what each does, `moot fork settle {name} --branch NAME` ends it too, and "
-            "keeps one; what was written anew by `moot salvage` isn't dropped; --drop drops the rest",
+            hint=f"`moot fork list` tells what each does; {keeps or f'`moot fork settle {name} --branch NAME`'} ends "
+            f"it too, and keeps one; `moot salvage` where another was written writes it anew; {drops} drops all of it",
         )
-    waiting = sum(1 for _, _, each in AsideReader(unit.transaction).rows(unit.feed_number(plane.number, author)) if each.parked)
+    waiting = sum(
+        1 for _, _, each in AsideReader(unit.transaction).rows(unit.feed_number(plane.number, author)) if each.parked
+    )
     if waiting:
         raise RefusedError(
             f"of {name} {waiting} {'batch waits' if waiting == 1 else 'batches wait'} on plane {plane.name} for the "
             "clock to reach their time, and this would drop them",
             code=Code.CONFLICT,
-            hint="`moot status` says when they count: end it after that; --drop drops them",
+            hint=f"`moot status` says when they count: end it after that; {drops} drops them",
         )
 
 

@@ -16,7 +16,8 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import Event
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE
-from mootd.engine.charters import towns_of
+from mootd.engine.charters import members_of, towns_of
+from mootd.engine.dropping import check_end, histories_dropped
 from mootd.engine.epochs import check_admin
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.membership import append_end
@@ -39,6 +40,8 @@ class Branch(NamedTuple):
     """What it holds from the fork on."""
     counts: bool
     """Whether its last event counts."""
+    counted: bool
+    """Whether something of it counted here before the fork was known."""
 
 
 class Fork(NamedTuple):
@@ -61,6 +64,8 @@ class Settled(NamedTuple):
     """Of a charter: the town's replicas that count on, up to where they stand."""
     epoch: bytes
     """The new epoch's 8 bytes; empty where this machine may begin none, or there was none before."""
+    dropped: int
+    """Events of other histories that count no more and are nowhere else; of a replica's feed alone."""
 
 
 def forks_of(source: Source, plane: PlaneRow) -> Iterator[Fork]:
@@ -78,7 +83,7 @@ def _fork(feeds: StoredFeeds, row: FeedRow) -> Fork:
     is_charter = any(opening.skeleton.kind in OPENS_CHARTER for opening in openings)
     towns = [certificate.body.town for opening in openings if (certificate := _certificate(opening)) is not None]
     branches = [
-        Branch(head, batches, counts=row.n >= head.last and row.head == head.id)
+        Branch(head, batches, row.n >= head.last and row.head == head.id, feeds.has_counted(author, batches))
         for head in sorted(feeds.heads(author), key=lambda head: head.id)
         if (batches := [feeds.batch(author, ref) for ref in feeds.path(author, head.id) if ref.first >= row.forked_at])
     ]
@@ -120,14 +125,20 @@ def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without
 
     Raises:
         RefusedError: `denied`: it is this town's own charter, or of a town that isn't deeper; or this town's key isn't
-            here; `conflict`: it is settled already.
+            here; `conflict`: it is settled already, or events of a machine of a charter's town would be dropped.
     """
     author, head = fork.row.author, branch.head
     if fork.row.ended:
         raise RefusedError(f"the fork of {key_text(author)} is settled already", code=Code.CONFLICT)
     _check_may(unit, plane, fork)
+    dropped = [] if fork.is_charter else histories_dropped(unit, plane, fork.row)
+    kept = {event.leaf for batch in branch.batches for event in batch.events}
+    lost = {event.leaf for each in dropped for event in each.events} - kept
     replicas: list[bytes] = []
     if fork.is_charter:
+        for member in members_of(unit, plane):
+            if member.row.town == author and member.row.author not in without:
+                check_end(unit, plane, member.row.author, drops=f"--without {key_text(member.row.author)}")
         came = _let_in_by(unit, plane, author, head)
         for replica, tip in came.items():
             if replica not in without:
@@ -138,7 +149,7 @@ def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without
         append_end(unit, plane, author, End(head.last, head.id, fork.town))
     unit.seal()
     resettle(unit, plane.number, plane.town)
-    return Settled(unit.feed(unit.feed_number(plane.number, author)).n, replicas, renew(unit, plane))
+    return Settled(unit.feed(unit.feed_number(plane.number, author)).n, replicas, renew(unit, plane), len(lost))
 
 
 def _check_may(unit: Unit, plane: PlaneRow, fork: Fork) -> None:

@@ -6,9 +6,10 @@ recovery key stands nobody who could settle that. All planes that name it are re
 speaks under one key on all of them.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-from moot_protocol.charter import Admission, admission_draft, opening_value
+from moot_protocol.charter import Admission, End, admission_draft, opening_value
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import Genesis, decode_genesis
@@ -17,13 +18,15 @@ from moot_protocol.kinds import GENESIS, Role
 from moot_protocol.towns import FOUNDER_DEPTH, TownReason
 from mootd.engine import layout
 from mootd.engine.charters import charters_of, towns_of
+from mootd.engine.dropping import check_end
 from mootd.engine.epochs import begin_epoch, may_begin
+from mootd.engine.forks import Fork, branch_meant, forks_of
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import begin_charter
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.removing import end_all
-from mootd.engine.rotating import NewKey, change_replica, new_key, open_as
+from mootd.engine.rotating import NewKey, can_certify, change_replica, leave, new_key, open_as
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.towns import keep_name, name_of
 from mootd.engine.unit import Unit
@@ -55,17 +58,22 @@ class _Successor(NamedTuple):
     """This machine's new key; None where it goes on under its own."""
 
 
-def recover(unit: Unit, plane: PlaneRow, recovery: Signer) -> Recovered:
+def recover(
+    unit: Unit, plane: PlaneRow, recovery: Signer, *, branches: Collection[str] = (), drops: bool = False
+) -> Recovered:
     """Recover all planes whose recovery key this is.
 
     Args:
         unit: the unit.
         plane: a plane that must be among them.
         recovery: the recovery key.
+        branches: histories of forked machines of the removed that are to count, by the beginnings of their names.
+        drops: whether of other such machines events may go that are nowhere else (`dropping`).
 
     Raises:
         RefusedError: `not_ready`: the genesis hasn't come; `denied`: the plane names another recovery key; `conflict`:
-            the recovery key's feed is forked, or the founder is removed already and nobody has taken its place.
+            the recovery key's feed is forked, or the founder is removed already and nobody has taken its place, or
+            events would be dropped.
     """
     unit.seal()
     genesis = genesis_of(unit, plane)
@@ -81,8 +89,10 @@ def recover(unit: Unit, plane: PlaneRow, recovery: Signer) -> Recovered:
     for each in planes:
         _check(unit, each, recovery.public)
     successor = _successor(unit, plane, genesis.town)
+    pins = {each.number: _pins(unit, each, _to_be_removed(unit, each, successor), branches, drops) for each in planes}
+    _check_named({head for ends in pins.values() for head in (end.batch for end in ends.values())}, branches)
     unit.lend(recovery)
-    done = {each.number: _recover(unit, each, recovery, successor) for each in planes}
+    done = {each.number: _recover(unit, each, recovery, successor, pins[each.number]) for each in planes}
     if successor.machine is not None:
         _go_on_elsewhere(unit, planes, successor.machine)
     removed = dict.fromkeys(town for towns, _ in done.values() for town in towns)
@@ -149,7 +159,40 @@ def _check(unit: Unit, plane: PlaneRow, recovery: bytes) -> None:
         )
 
 
-def _recover(unit: Unit, plane: PlaneRow, recovery: Signer, successor: _Successor) -> tuple[list[bytes], bytes]:
+def _pins(
+    unit: Unit, plane: PlaneRow, towns: Collection[bytes], branches: Collection[str], drops: bool
+) -> dict[bytes, End]:
+    """Where forked machines of the towns that are removed end, by which of their histories was named."""
+    pins: dict[bytes, End] = {}
+    for fork in forks_of(unit, plane):
+        if fork.is_charter or fork.row.ended or fork.town not in towns:
+            continue
+        named = next((typed for typed in branches if _names_one(fork, typed)), None)
+        if named is not None:
+            head = branch_meant(fork, named).head
+            pins[fork.row.author] = End(head.last, head.id, fork.town)
+        elif not drops:
+            check_end(unit, plane, fork.row.author, keeps="--branch NAME")
+    return pins
+
+
+def _names_one(fork: Fork, typed: str) -> bool:
+    return any(branch.head.id.hex().startswith(typed) for branch in fork.branches)
+
+
+def _check_named(heads: Collection[bytes], branches: Collection[str]) -> None:
+    for typed in branches:
+        if not any(head.hex().startswith(typed) for head in heads):
+            raise RefusedError(
+                f"no forked machine that this ends has a history {typed}",
+                code=Code.NOT_FOUND,
+                hint="see `moot fork list`",
+            )
+
+
+def _recover(
+    unit: Unit, plane: PlaneRow, recovery: Signer, successor: _Successor, pins: Mapping[bytes, End]
+) -> tuple[list[bytes], bytes]:
     """Recover one plane: the towns that it removes, and its new epoch, or nothing where it was never sealed."""
     removed = _to_be_removed(unit, plane, successor)
     name = name_of(unit, plane, plane.town) or key_text(successor.town.public)
@@ -166,7 +209,7 @@ def _recover(unit: Unit, plane: PlaneRow, recovery: Signer, successor: _Successo
         after = open_as(unit, plane, successor.town, name)
         change_replica(unit, after, successor.machine, successor.town)
     for town in removed:
-        end_all(unit, plane, town, recovery.public)
+        end_all(unit, plane, town, recovery.public, pins=pins)
     unit.seal()
     resettle(unit, plane.number, recovery.public)
     keys = PlaneKeys(unit.replica.keys, plane.id)
@@ -187,8 +230,12 @@ def _to_be_removed(unit: Unit, plane: PlaneRow, successor: _Successor) -> list[b
 
 
 def _go_on_elsewhere(unit: Unit, recovered: list[PlaneRow], machine: NewKey) -> None:
-    """Let this machine go on under its new key on the planes that were not recovered and whose town's key is here."""
+    """Let this machine go on under its new key on the planes that were not recovered and where it can certify that."""
     numbers = {plane.number for plane in recovered}
     for plane in unit.replica.planes.values():
-        if plane.number not in numbers and plane.town in unit.replica.own_towns():
+        if plane.number in numbers:
+            continue
+        if can_certify(unit, unit.replica, plane):
             change_replica(unit, plane, machine, unit.replica.signer_of(plane.town))
+        else:
+            leave(unit, plane)

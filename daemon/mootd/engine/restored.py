@@ -12,7 +12,7 @@ from moot_protocol.codec import encode
 from moot_protocol.event import Event
 from moot_protocol.kinds import ADMIN_KINDS, CERTIFICATE, Role
 from mootd.engine import layout
-from mootd.engine.aside import AsideReader, AsideRow
+from mootd.engine.aside import AsideReader, AsideRow, uncounted
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, StoredEvent
 from mootd.engine.log_snapshot import LogSnapshot
@@ -110,7 +110,8 @@ class _Looker:
         return self.missing_of(self._lost(aside, rows[-1:])) or self._missing(last, self._lost(aside, rows))
 
     def _lost(self, aside: AsideReader, rows: Sequence[AsideRow]) -> list[Event]:
-        return [event for row in rows for event in aside.batch(row).events if event.n > self.row.n]
+        log, batches = self._source.log, (aside.batch(row) for row in rows)
+        return [event for batch in batches for event in uncounted(log, self._number, batch)]
 
     def _missing(self, last: int, lost: list[Event]) -> _Place | None:
         held = {event.n for event in lost}

@@ -195,6 +195,12 @@ class StoredFeeds:
             raise damaged(f"a batch from event {ref.first} on is missing")
         return decode_batch(self._source.log.batch_bytes(stored), verify=False)
 
+    def has_counted(self, author: bytes, batches: Iterable[Batch]) -> bool:
+        """Whether any of these was accepted here and is not now."""
+        number = self._number(author)
+        rows = (self._aside.get(number, batch.header.first, batch.id) for batch in batches)
+        return any(row is not None and row.was_accepted for row in rows)
+
     def path(self, author: bytes, target: bytes) -> list[BatchRef]:
         """The linked batches that lead to one, from number 1 on; empty for zeros."""
         path: list[BatchRef] = []

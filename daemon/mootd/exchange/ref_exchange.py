@@ -137,28 +137,33 @@ class RefExchange:
                 await self._push(plane, [], await self._in_thread(partial(self._tell, plane)))
             await self._make_up(plane, alarms, progress, is_gone=is_gone, at_once=is_asked)
             await self._compact(plane)
-            await self._drop_stale(plane, refs)
+            await self._drop_stale(plane, [*refs, *_overwritten(fetched.alarms, plane)])
 
     # -- Coming in -----------------------------------------------------------------------------------------------
     async def _read_all(self, planes: Sequence[PlaneOnRemote], tips: Sequence[Tip], progress: Progress) -> list[Alarm]:
-        """Take in what came to others' refs, also where the key to one came with a later one; what can't be read."""
+        """Take in what came to others' refs, also where the key to one came with a later one; what can't be read.
+
+        This replica's own is read at last, where its feed is forked: an old copy of its data was put back, or another
+        machine has its key, and what was pushed before, or from there, is on the remote under this name alone.
+        """
         by_topic = {plane.topic: plane for plane in planes}
-        again = [
-            (plane, tip)
-            for tip in tips
-            if (plane := by_topic.get(tip.ref.topic)) is not None and tip.ref.sender != plane.sender
-        ]
+        ours = [(plane, tip) for tip in tips if (plane := by_topic.get(tip.ref.topic)) is not None]
+        again = sorted(ours, key=lambda each: _is_own(*each))
         alarms: dict[Tip, Alarm] = {}
         unopened: dict[Tip, Counts] = {}
         while again:
             for plane, tip in again:
+                if _is_own(plane, tip) and not plane.is_own_forked():
+                    continue
                 unopened[tip] = {}  # what couldn't be opened is read every time, and so counted anew
                 try:
                     await self._read(plane, tip, progress, unopened[tip])
                 except MalformedError as error:
                     alarms[tip] = _unreadable(error, tip)
             again = [
-                (plane, tip) for plane, tip in again if await self._in_thread(partial(_has_key, plane, unopened[tip]))
+                (plane, tip)
+                for plane, tip in again
+                if await self._in_thread(partial(_has_key, plane, unopened.get(tip, {})))
             ]
         progress.renew_unopened({plane.plane.number for plane in planes}, _summed(unopened.values()))
         return list(alarms.values())
@@ -383,7 +388,7 @@ class RefExchange:
         )
 
     async def _drop_stale(self, plane: PlaneOnRemote, refs: Sequence[Ref]) -> None:
-        """Remove refs of ours that a later generation has replaced."""
+        """Remove refs of ours that a later generation has replaced, what others have put into their places as well."""
         own = await self._in_thread(lambda: self._own(plane))
         for ref in refs:
             if ref.generation >= own.generation or ref in self._kept:
@@ -437,6 +442,17 @@ def _taken_away(alarms: Sequence[Alarm], plane: PlaneOnRemote) -> list[str]:
         and f"/{plane.topic.hex()}/" in alarm.name
         and f"/{plane.sender.hex()}/" not in alarm.name
     ]
+
+
+def _overwritten(alarms: Sequence[Alarm], plane: PlaneOnRemote) -> list[Ref]:
+    """This replica's own refs of a plane that lead to what it never pushed."""
+    prefix = f"/{plane.topic.hex()}/{plane.sender.hex()}/"
+    ends = (alarm.name.partition(prefix)[2] for alarm in alarms if alarm.kind is RefAlarm.WENT_BACK)
+    return [Ref(plane.topic, plane.sender, int(end)) for end in ends if end]
+
+
+def _is_own(plane: PlaneOnRemote, tip: Tip) -> bool:
+    return tip.ref.sender == plane.sender
 
 
 def _has_key(plane: PlaneOnRemote, unopened: Counts) -> bool:

@@ -64,7 +64,8 @@ def _document(snapshot: Snapshot, source: LogSnapshot, plane: PlaneRow, fork: Fo
 def _settled_by(source: LogSnapshot, plane: PlaneRow, fork: Fork) -> str:
     """Who can say which history counts: whoever stands above the feed."""
     standing = towns_of(source, plane).get(fork.town)
-    if not fork.is_charter:
+    charter = source.feed(source.feed_number(plane.number, fork.town))
+    if not fork.is_charter and not (charter.forked_at and not charter.ended):
         return "town"
     if standing is None or standing.depth > FOUNDER_DEPTH:
         return "admin"
@@ -77,6 +78,7 @@ def _branch(fork: Fork, branch: Branch) -> dict[str, Any]:
         "branch": branch.head.id.hex(),
         "events": len(events),
         "counts": branch.counts,
+        "counted": branch.counted,
         "more": max(len(events) - EVENTS_TOLD, 0),
         "does": [_does(event, is_charter=_is_charter(fork, branch)) for event in events[:EVENTS_TOLD]],
     }

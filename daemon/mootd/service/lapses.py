@@ -30,11 +30,12 @@ NAMED: Final = 5
 """Entities that an alarm names."""
 _ONLY_ADMINS: Final = (ADMIN_KINDS | CHARTER_KINDS) - OWN_CHARTER_KINDS
 _OPENINGS: Final = frozenset({CERTIFICATE, CHARTER, GENESIS})
+_OF_INVITES: Final = frozenset({Reason.INVITE_CLOSED, Reason.NO_INVITE})
 _ROLE: Final = "role"
 _WORDS: Final[Mapping[str, str]] = {
     Reason.ENDED: "they were ended, or their town removed",
-    Reason.OTHER_TOWN: "their town is no member any more, for nobody who may lets it in",
-    Reason.NO_CERTIFICATE: "their town is no member any more, for nobody who may lets it in",
+    Reason.OTHER_TOWN: "their town has no part in the plane, for nobody who may lets it in",
+    Reason.NO_CERTIFICATE: "their town has no part in the plane, for nobody who may lets it in",
     Reason.INVITE_CLOSED: "the invite they came with was closed without them",
     Reason.NO_INVITE: "the invite they came with counts no more",
     Reason.FORKED: "their authors signed two histories",
@@ -42,10 +43,18 @@ _WORDS: Final[Mapping[str, str]] = {
     _ROLE: "only admins may write what they say",
 }
 _HINTS: Final[Mapping[str, str]] = {
-    Reason.ENDED: "nothing is lost: `moot salvage` on their machines writes it again under new keys, if it is let in",
-    Reason.FORKED: "it counts again once their town says which history does",
+    Reason.ENDED: "`moot salvage` on the machines that wrote it writes it again under new keys, if they are let in "
+    "and have it still; add `--both` where an old copy of a machine's data was put back",
+    Reason.FORKED: "it counts again if it is in the history that is chosen (`moot fork settle`), or written anew",
 }
-_HINT: Final = "nothing is lost: it counts again once their town is let in; `moot town list` shows who is"
+_HINTS_OF_INVITES: Final = (
+    "`moot salvage` on the machines that wrote it writes it again, once they have joined with a new ticket "
+    "(`moot invite`, `moot join`)"
+)
+_HINT: Final = (
+    "nothing is lost: it counts again if an admin above lets their town in, and `moot salvage` writes it anew once it "
+    "has joined under a new key (`moot town rotate-key`, `moot join`); `moot town list` shows who is in"
+)
 
 
 class _Lapse(NamedTuple):
@@ -72,7 +81,7 @@ def lapse_alarms(replica: Replica, reader: Reader) -> Iterator[dict[str, Any]]:
             "code": "lapsed",
             "severity": "warning",
             "message": f"{told} counted here once and {'does' if count == 1 else 'do'} not now: {why}{_named(lapses)}",
-            "hint": _HINTS.get(reason, _HINT),
+            "hint": _HINTS_OF_INVITES if reason in _OF_INVITES else _HINTS.get(reason, _HINT),
         }
 
 
@@ -96,16 +105,23 @@ def _lapses(replica: Replica, reader: Reader) -> Iterator[_Lapse]:
     for place, reports in by_feed.items():
         number = replica.feed_numbers.get(place, 0)
         row = replica.feeds.get(number)
-        if row is not None and row.plane in replica.planes:
+        if row is not None and row.plane in replica.planes and not _is_own_opening(replica, row, reports):
             yield from _lapses_of(row, reports, partial(replica.restored.is_whole, reader, number))
 
 
+def _is_own_opening(replica: Replica, row: FeedRow, reports: list[CutReport]) -> bool:
+    """Whether all that lapsed is how a key of this machine's own town came: what it lacks is told apart from this."""
+    return row.author in replica.own_towns() and row.n == 0 and max(report.last for report in reports) == 1
+
+
 def _lapses_of(row: FeedRow, reports: list[CutReport], is_restored: Callable[[int], bool]) -> Iterator[_Lapse]:
-    gone = [report for report in reports if report.last > row.n]
+    # Where a fork is settled another history may count up to the same number.
+    counted = min(row.n, row.forked_at - 1) if row.forked_at else row.n
+    gone = [report for report in reports if report.last > counted]
     last = max((report.last for report in gone), default=0)
     # Nobody writes a charter anew: another's words are that one's alone.
     if gone and (row.kind == CHARTER or not is_restored(last)):
-        yield _Lapse(row.plane, row.reason, last - row.n, _touched(gone))
+        yield _Lapse(row.plane, row.reason, last - counted, _touched(gone))
     unsaid = [
         report for report in reports if report.last <= row.n and {kind for kind, _ in report.entities} <= _ONLY_ADMINS
     ]

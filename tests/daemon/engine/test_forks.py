@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from moot_protocol.errors import Code
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import log_of, plane_of, send
 from moot_testkit.federating import (
@@ -20,7 +21,7 @@ from moot_testkit.federating import (
     twin,
     write,
 )
-from moot_testkit.refusals import refusal_code
+from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Member
 from mootd.engine.forks import Fork, Settled, branch_meant, forks_of, settle_fork
 from mootd.engine.log_snapshot import LogSnapshot
@@ -105,6 +106,21 @@ def test_both_histories_are_told_with_what_each_does(stolen: Stolen) -> None:
     assert [branch.counts for branch in fork.branches] == [False, False]
     for branch in fork.branches:
         assert {event.skeleton.kind for batch in branch.batches for event in batch.events} <= {"invite", "epoch"}
+
+
+def test_a_charter_is_not_settled_over_a_fork_of_a_machine_of_its_town_that_is_not(stolen: Stolen) -> None:
+    clone = copy_of(stolen.two, "clone")
+    write(stolen.two, stolen.plane, "here")
+    write(clone, stolen.plane, "there")
+    for source in (stolen.three, stolen.two, clone):
+        send(source, stolen.one, stolen.plane)
+    told = refusal(lambda: settle(stolen.one, stolen.plane, stolen.town, stolen.honest))
+    assert told.code is Code.CONFLICT
+    assert f"--without {key_text(clone.id)}" in told.hint
+    settle(stolen.one, stolen.plane, clone.id, head_of(clone, stolen.plane, clone.id))
+    settled = settle(stolen.one, stolen.plane, stolen.town, stolen.honest)
+    assert clone.id in settled.replicas
+    assert feed(stolen.one, stolen.plane, clone.id).head == head_of(clone, stolen.plane, clone.id)
 
 
 def test_a_pinned_history_counts_on_every_machine_and_the_other_on_none(stolen: Stolen) -> None:

@@ -1,10 +1,12 @@
 """Recovery from paper: the founder is replaced on all its planes, by whoever has the words and has read the rest."""
 
+from collections.abc import Sequence
+
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import Role
-from moot_testkit.carrying import founder, joined, log_of, plane_of
+from moot_testkit.carrying import founder, joined, log_of, plane_of, send
 from moot_testkit.federating import (
     bring,
     copy_of,
@@ -35,8 +37,10 @@ PAPER = SeedSigner(seed("town 0 recovery"))
 """The recovery key of the town that founds every federation."""
 
 
-def recovered(member: Member, plane: bytes, paper: SeedSigner = PAPER) -> Recovered:
-    return member.commit(lambda unit: recover(unit, plane_of(member, plane), paper))
+def recovered(
+    member: Member, plane: bytes, paper: SeedSigner = PAPER, *, branches: Sequence[str] = (), drops: bool = False
+) -> Recovered:
+    return member.commit(lambda unit: recover(unit, plane_of(member, plane), paper, branches=branches, drops=drops))
 
 
 def test_the_founder_s_own_machine_goes_on_under_new_keys_and_the_stolen_ones_count_no_more() -> None:
@@ -60,6 +64,47 @@ def test_the_founder_s_own_machine_goes_on_under_new_keys_and_the_stolen_ones_co
         assert role(member, plane, town_key(two)) == Role.ADMIN  # whom the founder had admitted stays
     assert log_of(two, plane_of(two, plane)).position() == log_of(one).position()
     assert stolen_machine not in epochs(two, plane).live[-1].value.wraps
+
+
+class PutBack:
+    """A founder of which an old copy was put back, and a guest that had seen what it has forgotten; they have met."""
+
+    def __init__(self) -> None:
+        self.plane, (founder_then, self.two) = federation(Role.ADMIN)
+        self.one = copy_of(founder_then)
+        write(founder_then, self.plane, "sent and seen")
+        meet(self.plane, founder_then, self.two)
+        self.key, self.town = self.one.id, town_key(self.one)
+        self.forgotten = feed(self.two, self.plane, self.key).head
+        self.n = feed(self.two, self.plane, self.key).n
+        write(self.one, self.plane, "after")
+        send(self.one, self.two, self.plane)
+        send(self.two, self.one, self.plane)
+
+
+def test_a_forked_machine_of_the_founder_s_keeps_the_history_that_is_named() -> None:
+    world = PutBack()
+    recovered(world.one, world.plane, branches=[world.forgotten.hex()[:8]])
+    meet(world.plane, world.one, world.two)
+    for member in (world.one, world.two):
+        row = feed(member, world.plane, world.key)
+        assert (row.n, row.head, row.ended) == (world.n, world.forgotten, True)
+    done = world.one.commit(salvage)
+    assert sum(each.salvaged for each in done.planes) == 1
+
+
+def test_nothing_of_a_forked_machine_is_dropped_unasked() -> None:
+    world = PutBack()
+    told = refusal(lambda: recovered(world.one, world.plane))
+    assert told.code is Code.CONFLICT
+    assert "signed two histories" in told.message
+    assert world.forgotten.hex()[:8] in told.message
+    assert "--branch NAME" in told.hint
+    assert refusal(lambda: recovered(world.one, world.plane, branches=["0" * 64])).code is Code.CONFLICT
+    assert refusal(lambda: recovered(world.one, world.plane, branches=["0" * 64], drops=True)).code is Code.NOT_FOUND
+    assert town_key(world.one) == world.town
+    recovered(world.one, world.plane, drops=True)
+    assert feed(world.one, world.plane, world.key).n < world.n
 
 
 def test_what_the_thief_writes_afterwards_counts_nowhere_and_it_reads_nothing_new() -> None:
@@ -201,6 +246,7 @@ def test_a_copy_does_not_take_a_founder_s_place_with_its_original_s_key() -> Non
     made = disowned(further)
     assert recovered(made, plane).town != key
     assert town_key(further) == key
+    assert not made.replica.is_waiting(made.replica.plane_named("operational").number)
 
 
 def test_a_copy_of_a_successor_is_again_one_that_may_not_invite() -> None:

@@ -24,6 +24,7 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_plane
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.remotes import RemoteRow, isolate, remote_named, remove_remote, set_mode
+from mootd.engine.salvaging import salvage
 from mootd.engine.shared_plane import SharedPlane
 from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.progress import Progress
@@ -327,6 +328,18 @@ async def test_a_machine_that_joins_gets_what_the_founder_has() -> None:
         assert in_step(one, other)
         assert other.own_n() > 0
         assert (await other.hub.sync(Sync()))["waiting"] == []
+
+
+async def test_an_exchange_names_planes_on_which_nothing_counts_that_is_written_here() -> None:
+    refs = MemoryRefs()
+    async with peers(2, HASTY) as (one, other):
+        for peer in (one, other):
+            peer.add(through_refs(refs))
+        await settle(one, other)
+        assert (await other.hub.sync(Sync()))["excluded"] == []
+        other.commit(lambda unit: salvage(unit, is_copy=True))
+        told = await other.hub.sync(Sync())
+        assert (told["waiting"], told["excluded"]) == ([], ["ledger"])
 
 
 async def test_an_exchange_tells_of_frames_whose_key_is_missing_until_it_is_here(

@@ -14,12 +14,15 @@ from mootd.edges.git.names import ref_name
 from mootd.edges.memory_remote import Commit, MemoryRefRemote, MemoryRefs
 from mootd.engine.carried import carried_of
 from mootd.engine.epochs import begin_epoch
+from mootd.engine.forks import forks_of
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.exchange.losses import LOST_MS
 from mootd.exchange.plane_on_remote import PlaneOnRemote
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
 from mootd.remotes import Fetched, Ref, RefRemote, Tip
 from mootd.store.memory_store import CrashError, Faults
+from mootd.store.port import Table
 
 NONCE = bytes(12)
 
@@ -364,6 +367,37 @@ async def test_a_ref_that_somebody_overwrote_begins_a_new_generation_with_everyt
         assert in_step(ada, bob, carl)
         assert ada.progress().error is None
         assert ref_name(Ref(ada.on_remote().topic, ada.on_remote().sender, 2)) in refs.tips
+        assert name not in refs.tips
+        await settle(ada, bob, carl)
+        assert [peer.progress().alarms for peer in (ada, bob, carl)] == [[], [], []]
+
+
+async def test_an_old_copy_that_was_put_back_gets_both_histories_of_its_key_from_its_own_ref() -> None:
+    refs = MemoryRefs()
+    async with peers(2) as (ada, bob):
+        for peer in (ada, bob):
+            peer.add(through_refs(refs))
+        await settle(ada, bob)
+        bob.write()
+        await settle(bob, ada)
+        with bob.replica.read() as reader:
+            kept = {table: list(reader.scan(table, b"\0")) for table in Table}
+        bob.write()
+        await settle(bob, ada)
+        await bob.die()
+        with bob.member.store.write() as writer:
+            for table in Table:
+                for key, _ in list(writer.scan(table, b"\0")):
+                    writer.delete(table, key)
+                for key, value in kept[table]:
+                    writer.put(table, key, value)
+        await bob.live_again()
+        bob.write()
+        await settle(bob, ada, rounds=2)
+        for peer in (ada, bob):
+            with peer.replica.read() as reader:
+                (fork,) = forks_of(LogSnapshot(reader), peer.plane())
+            assert (fork.row.author, len(fork.branches)) == (bob.replica.id, 2)
 
 
 @pytest.mark.parametrize("is_all", [True, False], ids=["everything", "one ref"])

@@ -57,7 +57,24 @@ def test_both_histories_are_told_event_by_event(forked: tuple[bytes, Member, Mem
     machine = next(each for each in told if each["kind"] == "replica")
     assert all(event["says"]["keys"] for branch in machine["branches"] for event in branch["does"])
     assert Api(one).call(Forks(plane=plane.hex())) == told
-    assert (charter["settled_by"], machine["settled_by"]) == ("admin", "town")
+    assert (charter["settled_by"], machine["settled_by"]) == ("admin", "admin")  # whose own charter is forked, too
+
+
+def test_a_machine_s_fork_is_settled_by_its_town_and_with_its_charter_by_who_settles_that() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    twin, draft = copy_of(one), admission_draft(KEY, Admission("mill", Role.WRITER), "ada")
+    write(one, plane, "here")
+    write(twin, plane, "there")
+    send(one, two, plane)
+    send(twin, two, plane)
+    assert [(each["kind"], each["settled_by"]) for each in Api(two).call(Forks())] == [("replica", "town")]
+    one.commit(lambda unit: write_charter(unit, [draft], plane_of(one, plane)))
+    twin.commit(lambda unit: write_charter(unit, [draft], plane_of(twin, plane)))
+    send(one, two, plane)
+    send(twin, two, plane)
+    assert {each["kind"]: each["settled_by"] for each in Api(two).call(Forks())} == {
+        "charter": "recovery", "replica": "recovery",
+    }  # fmt: skip
 
 
 def test_a_founder_s_charter_is_settled_by_the_recovery_key_and_that_one_s_by_nobody() -> None:
@@ -81,6 +98,9 @@ def test_a_founder_s_charter_is_settled_by_the_recovery_key_and_that_one_s_by_no
 def test_a_fork_is_settled_by_the_beginnings_of_names(forked: tuple[bytes, Member, Member]) -> None:
     plane, one, two = forked
     head = feed(two, plane, town_key(two)).head.hex()
+    branch = feed(two, plane, two.id).head.hex()
+    done = Api(one).call(SettleFork(actor="ada", author=key_text(two.id)[:8], branch=branch[:8]))
+    assert (done["kind"], done["branch"], done["dropped"]) == ("replica", branch, 1)
     request = SettleFork(actor="ada", author=key_text(town_key(two))[:8], branch=head[:8])
     done = Api(one).call(request)
     assert (done["kind"], done["branch"], done["replicas"]) == ("charter", head, [key_text(two.id)])

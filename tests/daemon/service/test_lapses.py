@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.clock import from_ms
 from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import Role
 from moot_protocol.machine_requests import Status
-from moot_testkit.carrying import plane_of
+from moot_testkit.carrying import founder, joined, newcomer, plane_of
 from moot_testkit.engine import Desk
-from moot_testkit.federating import bring, copy_of, federation, meet, write
+from moot_testkit.federating import bring, copy_of, federation, machine_ticket, meet, write
 from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
 from moot_testkit.town import Api, Member, make_town
+from mootd.engine.inviting import close_invite
 from mootd.engine.membership import end_replica
 from mootd.engine.removing import retire
 from mootd.engine.salvaging import salvage
@@ -20,7 +22,7 @@ from mootd.engine.unit import Unit
 from mootd.service.lapses import NAMED, lapse_alarms
 
 
-def alarms(desk: Desk) -> list[dict[str, Any]]:
+def alarms(desk: Desk | Member) -> list[dict[str, Any]]:
     with desk.replica.read() as reader:
         return list(lapse_alarms(desk.replica, reader))
 
@@ -104,7 +106,25 @@ def test_a_fork_that_takes_events_back_is_told_with_what_they_touched() -> None:
     desk.receive([*town.charter.batches, *one.batches, fork.write(note(entity="mt-2"))])
     (alarm,) = alarms(desk)
     assert "signed two histories; touched: mt-1" in alarm["message"]
-    assert "which history" in alarm["hint"]
+    assert "the history that is chosen (`moot fork settle`)" in alarm["hint"]
+
+
+def test_where_another_history_counts_up_to_the_same_number_it_is_told_all_the_same() -> None:
+    town = Town()
+    one = town.replica("one")
+    other = one.fork("twin")
+    one.write(note(entity="mt-1"))
+    chosen = other.write(note(entity="mt-2"))
+    desk = Desk().watch(town)
+    desk.receive([*town.charter.batches, *one.batches, chosen, town.end(one.author, chosen.header.last, chosen.id)])
+    (alarm,) = alarms(desk)
+    assert alarm["message"].startswith("1 event of 1 feed")
+    assert "touched: mt-1" in alarm["message"]
+    again = town.replica("again")
+    again.hlc += from_ms(1000)
+    again.write(note(entity="mt-1"))
+    desk.receive([town.charter.batches[-1], *again.batches])
+    assert alarms(desk) == []
 
 
 def test_what_a_role_no_longer_allows_is_told() -> None:
@@ -134,7 +154,8 @@ def test_status_tells_it() -> None:
     founder.commit(lambda unit: end_replica(unit, 1, member.id, 2))
     (alarm,) = Api(founder).call(Status())["alarms"]
     assert (alarm["code"], alarm["message"][-15:]) == ("lapsed", "touched: demo-2")
-    assert "salvage" in alarm["hint"]
+    assert "`moot salvage` on the machines that wrote it" in alarm["hint"]
+    assert "nothing is lost" not in alarm["hint"]  # nobody here knows whether they have it still
 
 
 @pytest.mark.parametrize("over", [True, False])
@@ -171,7 +192,7 @@ def test_it_ends_with_a_salvage_and_stays_away_once_the_old_key_is_retired_on_ev
     assert told_of(two) != []
     bring(one, two, plane)
     assert told_of(two) == []
-    one.commit(lambda unit: retire(unit, plane_of(one, plane), before))
+    one.commit(lambda unit: retire(unit, plane_of(one, plane), before, drops=True))
     bring(one, two, plane)
     for member in (one, two):
         assert told_of(member) == []
@@ -190,3 +211,23 @@ def test_it_stands_while_some_of_what_lapsed_is_written_anew_and_some_is_not() -
     assert told_of(founder)[0].endswith("touched: demo-1, demo-2")
     founder.commit(lambda unit: unit.append(1, note(entity="demo-1")))
     assert told_of(founder) == []
+
+
+def test_what_lapsed_with_an_invite_is_written_again_after_a_new_ticket() -> None:
+    one, two = founder("one"), newcomer("two")
+    plane = one.ledger.id
+    late = machine_ticket(one, plane)
+    joined(two, late.ticket)
+    meet(plane, one, two)
+    write(two, plane, "once")
+    meet(plane, one, two)
+    one.commit(lambda unit: close_invite(unit, plane_of(one, plane), late.key, []))
+    meet(plane, one, two)
+    (alarm,) = alarms(one)
+    assert "the invite they came with was closed without them" in alarm["message"]
+    assert "once they have joined with a new ticket" in alarm["hint"]
+    joined(two, machine_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    two.commit(salvage)
+    meet(plane, one, two)
+    assert alarms(one) == []

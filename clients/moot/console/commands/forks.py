@@ -16,13 +16,17 @@ from moot_protocol.membership_requests import Forks, SettleFork
 
 BRANCH_SHOWN: Final = 8
 """Digits shown of a history's name."""
+_WITH_CHARTER: Final = "recovery with charter"
 _SETTLING: Final[Mapping[str, str]] = {
     "town": "the machine that has its town's key decides with `{program} fork settle {key} --branch NAME`",
     "admin": "an admin's town above it decides with `{program} fork settle {key} --branch NAME`",
     "recovery": "only the recovery words settle a founder's charter: `{program} recover --plane {plane}`, on a machine "
     "of a town that is to take its place",
+    _WITH_CHARTER: "only the recovery words settle it, together with its town's charter: `{program} recover --plane "
+    "{plane} --branch NAME`",
     "nobody": "the recovery key stands above all, so nothing settles it; found a new plane and take the issues along",
 }
+_HELD: Final = "`moot salvage` on the machine that wrote them writes them anew"
 _NO_TOWN: Final = "A" * 43
 """32 zeros, as an invite has them that lets in any town."""
 
@@ -40,7 +44,8 @@ def _say_who_settles(context: Context, forks: Sequence[Mapping[str, Any]]) -> No
     program = context.terminal.facts.program
     for fork in forks:
         whom, plane = lines.text_of(fork, "author")[:KEY_SHOWN], lines.text_of(fork, "plane")
-        told = _SETTLING[str(fork["settled_by"])].format(program=program, plane=plane, key=whom)
+        by = _WITH_CHARTER if (fork["kind"], fork["settled_by"]) == ("replica", "recovery") else str(fork["settled_by"])
+        told = _SETTLING[by].format(program=program, plane=plane, key=whom)
         note(context, f"{whom} on plane {plane}: {told}; until then neither counts")
 
 
@@ -54,7 +59,7 @@ def _shown(style: Style, fork: Mapping[str, Any], now_ms: int) -> Iterator[str]:
     state = "settled" if fork["is_settled"] else style.alarm("not settled")
     yield f"{lines.text_of(fork, 'plane')}: {what}{of} has two histories from event {fork['first']:,} on, {state}"
     for branch in fork["branches"]:
-        mark = ", counts" if branch["counts"] else ""
+        mark = ", counts" if branch["counts"] else ", counted here before" if branch.get("counted") else ""
         yield f"  {lines.text_of(branch, 'branch')[:BRANCH_SHOWN]}: {several(branch['events'], 'event')}{mark}"
         for event in branch["does"]:
             moment = when.age(event["at_ms"], now_ms)
@@ -137,6 +142,9 @@ def _settle(context: Context) -> int:
     if done["kind"] == "charter":
         note(context, "With that its town is removed: nothing more of it counts. To go on, it needs a new key")
         note(context, f"(`{context.terminal.facts.program} town rotate-key` there) and an invite")
+    if done["dropped"]:
+        count = several(done["dropped"], "event")
+        note(context, f"{count} of another history, written nowhere else, count no more; {_HELD}")
     if not done["epoch"]:
         note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")
     return exits.OK

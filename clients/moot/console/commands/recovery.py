@@ -28,6 +28,14 @@ def _recover_arguments(parser: ArgumentParser) -> None:
         metavar="PLANE",
         help="the plane to recover (default ledger); others that have the same words are recovered with it",
     )
+    parser.add_argument(
+        "--branch",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the history that is to count of a forked machine of the removed (`fork list`); repeatable",
+    )
+    parser.add_argument("--drop", action="store_true", help="although events of such machines go that are nowhere else")
 
 
 def _recover(context: Context) -> int:
@@ -35,7 +43,10 @@ def _recover(context: Context) -> int:
     words = read_text(context, "-", WORDS_BYTES).strip()
     if not words:
         raise RefusedError("there are no words", code=Code.USAGE, hint="type them, or give a file: moot recover < FILE")
-    done = context.api.call(Recover(actor=context.actor, plane=context.arguments.plane, words=words))
+    given = context.arguments
+    done = context.api.call(
+        Recover(actor=context.actor, plane=given.plane, words=words, branches=tuple(given.branch), drop=given.drop)
+    )
     answer(context, done, _recovered(context, done))
     note(context, "Whoever has the removed key keeps what it could read; what it writes from now on counts nowhere")
     return exits.OK
@@ -64,22 +75,51 @@ def _salvage_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="this data directory is a copy, and the original is in use: take a new key",
     )
+    which.add_argument(
+        "--clock",
+        action="store_true",
+        help="this machine's clock was ahead and is right now: take a new key, to write without waiting",
+    )
+    parser.add_argument(
+        "--both",
+        action="store_true",
+        help="also the other history of this machine's old key: an old copy of its data was put back",
+    )
 
 
 def _salvage(context: Context) -> int:
     given = context.arguments
-    done = context.api.call(Salvage(actor=context.actor, moved=given.moved, copied=given.copied))
+    done = context.api.call(
+        Salvage(actor=context.actor, moved=given.moved, copied=given.copied, both=given.both, clock=given.clock)
+    )
     answer(context, done, _salvaged(context, done))
     program = context.terminal.facts.program
-    if done["before"] != done["replica"] and not given.copied:
-        before = lines.text_of(done, "before")[:KEY_SHOWN]
-        note(
-            context, f"If the old key is forked, `{program} replica retire {before}` on one machine of the town ends it"
-        )
-    if any(plane["state"] == "invite" for plane in done["planes"]):
-        note(context, f"Some planes have to be joined again: `{program} invite` where the town's key is, join here,")
+    if given.clock:
+        note(context, "What was written while the clock was ahead counts on other machines once their clocks are there")
+    elif done["before"] != done["replica"] and not given.copied:
+        _say_how_it_ends(context, lines.text_of(done, "before")[:KEY_SHOWN])
+    states = {plane["state"] for plane in done["planes"]}
+    if "rotate" in states:
+        note(context, f"This town needs a new key before planes can let it in again: `{program} town rotate-key`,")
+        note(context, f"then a ticket for a town (`{program} invite --town` on an admin's machine), join here,")
         note(context, f"then `{program} salvage` once more, which writes again what is lost there")
+    if "invite" in states:
+        then = "" if given.clock else f", then `{program} salvage` once more, which writes again what is lost there"
+        note(context, "Some planes have to be joined again:")
+        note(context, f"`{program} invite` where the town's key is, `{program} join -` here{then}")
     return exits.OK
+
+
+def _say_how_it_ends(context: Context, before: str) -> None:
+    """What ends the old key, on a machine with the town's key."""
+    program = context.terminal.facts.program
+    note(context, f"While `{program} fork list` shows the old key, not settled, a machine with the town's key ends it.")
+    note(context, "Where this machine alone wrote under it, since an old copy of its data was put back:")
+    note(context, f"`{program} fork settle {before} --branch NAME`, for the history that others had, and this one not.")
+    note(context, f"Where two machines did: `{program} replica retire {before}`, once both have salvaged")
+
+
+_WAITS: Final = {"invite": "; waits for an invite", "rotate": "; this machine's town doesn't count there"}
 
 
 def _salvaged(context: Context, done: dict[str, Any]) -> Iterator[str]:
@@ -90,7 +130,7 @@ def _salvaged(context: Context, done: dict[str, Any]) -> Iterator[str]:
         yield confirmed(context, f"This machine is replica {now} now, was {before}")
     for plane in done["planes"]:
         skipped = f", {several(plane['skipped'], 'event')} could not be" if plane["skipped"] else ""
-        waits = "; waits for an invite" if plane["state"] == "invite" else ""
+        waits = _WAITS.get(plane["state"], "")
         written = several(plane["salvaged"], "event")
         yield f"  {lines.text_of(plane, 'plane')}: {written} written again{skipped}{waits}"
 

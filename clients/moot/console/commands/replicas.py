@@ -30,11 +30,14 @@ def _list(context: Context) -> int:
 def _retire_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("replica", metavar="REPLICA", help="the beginning of its key; after -- if that begins with -")
     parser.add_argument("--plane", default="", metavar="PLANE", help="on this plane alone; else on all of its town's")
+    parser.add_argument("--drop", action="store_true", help="although events go with it that are nowhere else")
 
 
 def _retire(context: Context) -> int:
     given = context.arguments
-    done = context.api.call(RetireReplica(actor=context.actor, replica=given.replica, plane=given.plane))
+    done = context.api.call(
+        RetireReplica(actor=context.actor, replica=given.replica, plane=given.plane, drop=given.drop)
+    )
     answer(context, done, _retired(context, done))
     if any(not plane["epoch"] for plane in done["planes"]):
         note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")

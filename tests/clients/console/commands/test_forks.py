@@ -84,6 +84,18 @@ def test_whoever_reads_of_a_fork_is_told_who_settles_it_and_what_to_type(settled
     assert told in run_console("fork list", {"forks": [fork(settled_by=settled_by)]}).err
 
 
+def test_a_machine_s_fork_that_comes_with_its_founder_s_charter_is_settled_by_naming_a_history() -> None:
+    ran = run_console("fork list", {"forks": [fork(settled_by="recovery", kind="replica")]})
+    assert "`moot recover --plane shared --branch NAME`" in ran.err
+
+
+def test_the_history_that_counted_here_before_is_told_apart() -> None:
+    histories = [branch(name * 16, does(2, "issue", {"keys": ["title"]}, "mt-1")) for name in ("ab12", "cd34")]
+    ran = run_console("fork list", {"forks": [fork(*histories[:1], histories[1] | {"counted": True}, kind="replica")]})
+    assert "  ab12ab12: 1 event" in ran.out.splitlines()
+    assert "  cd34cd34: 1 event, counted here before" in ran.out.splitlines()
+
+
 def test_a_machine_s_histories_are_told_by_what_they_write() -> None:
     wrote = does(2, "issue", {"keys": ["title", "status"]}, "mt-1", actor="")
     shown = fork(branch("ab12" * 16, wrote), kind="replica", is_settled=True, town_name="")
@@ -106,7 +118,7 @@ def test_where_nothing_is_forked_it_says_so() -> None:
 
 SETTLED = {
     "plane": "shared", "author": "A" * 43, "kind": "charter", "branch": "ab12" * 16, "n": 4, "replicas": ["R" * 43],
-    "epoch": "00ff",
+    "epoch": "00ff", "dropped": 0,
 }  # fmt: skip
 
 
@@ -128,3 +140,9 @@ def test_a_settled_machine_s_fork_removes_no_town_and_may_wait_for_a_new_key() -
     assert ran.out == "Would settle it: AAAAAAAAAAAA counts up to event 4 of history ab12ab12\n"
     assert "rotate-key" not in ran.err
     assert "nothing new is sent" in ran.err
+    assert "another history" not in ran.err
+
+
+def test_what_goes_with_the_other_history_is_told_and_how_it_is_brought_back() -> None:
+    ran = run_console("fork settle AAAA --branch ab12", {"settle_fork": SETTLED | {"kind": "replica", "dropped": 2}})
+    assert "2 events of another history, written nowhere else, count no more; `moot salvage` on the machine" in ran.err

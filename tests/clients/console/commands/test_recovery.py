@@ -39,6 +39,12 @@ def test_words_as_arguments_and_no_words_are_refused_unasked(argv: str) -> None:
     assert (ran.code, ran.asked) == (2, [])
 
 
+def test_forked_machines_of_the_removed_keep_the_histories_that_are_named_or_nothing() -> None:
+    ran = run_console("recover --branch ab12 --branch cd34", {"recover": DONE}, stdin=[b"abandon\n"])
+    assert (ran.request.branches, ran.request.drop) == (("ab12", "cd34"), False)
+    assert run_console("recover --drop", {"recover": DONE}, stdin=[b"abandon\n"]).request.drop
+
+
 def salvaged(**fields: Any) -> dict[str, Any]:
     planes = [{"plane": "ledger", "state": "salvaged", "salvaged": 2, "skipped": 1}]
     return {"before": "B" * 43, "replica": "R" * 43, "planes": planes} | fields
@@ -51,7 +57,19 @@ def test_what_was_salvaged_is_told_for_each_plane() -> None:
         f"✓ This machine is replica {'R' * 43} now, was {'B' * 12}",
         "  ledger: 2 events written again, 1 event could not be",
     ]
-    assert f"`moot replica retire {'B' * 12}` on one machine" in ran.err
+    settling, retiring = f"`moot fork settle {'B' * 12} --branch NAME`", f"`moot replica retire {'B' * 12}`, once both"
+    assert 0 < ran.err.index(settling) < ran.err.index(retiring)
+
+
+def test_a_clock_that_was_ahead_is_told_and_what_becomes_of_what_was_written() -> None:
+    ran = run_console("salvage --clock", {"salvage": salvaged()})
+    assert ran.request.clock
+    assert "counts on other machines once their clocks are there" in ran.err
+    assert "fork" not in ran.err
+
+
+def test_the_other_history_of_an_old_key_is_salvaged_when_people_say_so() -> None:
+    assert run_console("salvage --both", {"salvage": salvaged()}).request.both
 
 
 def test_where_an_invite_is_needed_the_way_is_told() -> None:
@@ -59,6 +77,15 @@ def test_where_an_invite_is_needed_the_way_is_told() -> None:
     ran = run_console("salvage", {"salvage": salvaged(planes=planes)})
     assert "waits for an invite" in ran.out
     assert "`moot invite`" in ran.err
+
+
+def test_a_removed_town_is_told_to_take_a_new_key_first() -> None:
+    planes = [{"plane": "far", "state": "rotate", "salvaged": 0, "skipped": 0}]
+    ran = run_console("salvage", {"salvage": salvaged(planes=planes)})
+    assert "  far: 0 events written again; this machine's town doesn't count there" in ran.out
+    steps = ["`moot town rotate-key`", "`moot invite --town`", "`moot salvage`"]
+    assert sorted(steps, key=ran.err.index) == steps
+    assert "Some planes have to be joined again" not in ran.err
 
 
 def test_a_machine_that_was_moved_keeps_its_key() -> None:

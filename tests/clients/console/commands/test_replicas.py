@@ -29,6 +29,11 @@ def test_a_retired_machine_is_told_with_where_it_ends_and_the_new_key() -> None:
     assert "admin" not in ran.err
 
 
+def test_what_is_nowhere_else_goes_with_it_when_people_say_so() -> None:
+    done = {"replica": "R" * 43, "planes": [{"plane": "shared", "n": 7, "epoch": "ab"}]}
+    assert run_console("replica retire RRRR --drop", {"retire_replica": done}).request.drop
+
+
 def test_where_an_admin_has_to_change_the_key_it_is_said() -> None:
     done = {"replica": "R" * 43, "planes": [{"plane": "shared", "n": 7, "epoch": ""}]}
     ran = run_console("replica retire RRRR --plane shared", {"retire_replica": done})

@@ -1,0 +1,63 @@
+"""What is told of clocks that were ahead: on the machine whose clock it was, and on those that hold its batches."""
+
+from typing import Any
+
+from moot_protocol.clock import due_ms, shown_minute
+from moot_protocol.ids import key_text
+from moot_protocol.machine_requests import Doctor, Status
+from moot_testkit.carrying import create, founder, send
+from moot_testkit.federating import machine
+from moot_testkit.town import Api, Member
+
+DAYS_MS = 5 * 24 * 3_600_000
+
+
+def hurried() -> tuple[Member, Member]:
+    """A founder, and a machine of its town whose clock was days ahead while it wrote, and is right again."""
+    one = founder("one")
+    two = machine(one, one.ledger.id)
+    two.clock.advance(DAYS_MS)
+    create(two, "ahead")
+    create(two, "ahead too")
+    two.clock.set_wall(two.clock.now_ms() - DAYS_MS)
+    send(two, one)
+    return one, two
+
+
+def alarms(member: Member, code: str) -> list[dict[str, Any]]:
+    return [alarm for alarm in Api(member).call(Status())["alarms"] if alarm["code"] == code]
+
+
+def test_the_machine_itself_says_from_when_on_it_can_write_and_what_else_helps() -> None:
+    _, two = hurried()
+    until = shown_minute(due_ms(two.replica.clock.last))
+    (alarm,) = alarms(two, "clock_ahead")
+    assert alarm["severity"] == "alarm"
+    assert until in alarm["message"]
+    assert "moot salvage --clock" in alarm["hint"]
+    (check,) = [each for each in Api(two).call(Doctor()) if each["check"] == "clock is not behind the log"]
+    assert not check["ok"]
+    assert until in check["hint"]
+    two.clock.advance(DAYS_MS)
+    assert alarms(two, "clock_ahead") == []
+
+
+def test_others_say_whose_batches_wait_and_until_when() -> None:
+    one, two = hurried()
+    (alarm,) = alarms(one, "parked")
+    assert alarm["message"].startswith(f"2 batches of {key_text(two.id)} on plane ledger are dated ahead")
+    assert f"from {shown_minute(due_ms(two.replica.clock.last))} on" in alarm["message"]
+    assert alarms(one, "clock_ahead") == []
+    one.clock.advance(DAYS_MS)
+    with one.replica.transaction():
+        pass
+    assert alarms(one, "parked") == []
+
+
+def test_a_clock_that_is_a_little_behind_can_write_and_is_told_by_the_doctor_alone() -> None:
+    one = founder("one")
+    create(one)
+    one.clock.set_wall(one.clock.now_ms() - 5 * 60_000)
+    assert alarms(one, "clock_ahead") == []
+    (check,) = [each for each in Api(one).call(Doctor()) if each["check"] == "clock is not behind the log"]
+    assert check["hint"].startswith("set the machine's clock right")
