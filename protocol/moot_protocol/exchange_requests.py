@@ -165,10 +165,10 @@ class Join(Mutation[dict[str, Any]], kw_only=True):
     lets it be there: of a machine's ticket only the charter tells, so it is empty while that hasn't come;
     `is_for_town`: this machine's town, whose key is `own_town`, has joined as another town than `town`, which invited
     it; `state` is `waiting` until the charter has come from a remote, then `ready`; `created` tells whether it was new
-    here, `is_again` whether it was here and is joined anew; `is_new_key` whether `replica` is a new key, since this
-    machine's feed there had ended, and `left` are other planes to which that key has to be invited again; `remotes` are
-    those of the ticket, known or new, that it is exchanged with from now on; `clashes` are issue prefixes that planes
-    here have in common; `recovery_words` are given once where this machine had no town of its own and joins as one:
+    here, `is_again` whether it was here and is joined anew; `is_new_key` whether `replica` is a new key, since
+    nothing counted any more that this machine writes there, and `left` are other planes to which that key has to be
+    invited again; `remotes` are those of the ticket, known or new, that it is exchanged with from now on; of a plane
+    that was joined already only those that are new; `clashes` are issue prefixes that planes here have in common; `recovery_words` are given once where this machine had no town of its own and joins as one:
     that town is founded then, with a ledger.
     """
 
@@ -181,8 +181,9 @@ class Sync(Request[dict[str, Any]], kw_only=True):
     """Exchange now.
 
     Answer: `{"done", "cursor", "remotes": [{"remote", "state", "sent", "received", "queued", "error", "rounds"}],
-    "waiting": [plane], "clashes": [prefix], "unopened": [{"remote", "plane", "frames", "code"}]}`; `waiting` are joined
-    planes whose charter or invite hasn't come yet, `clashes` issue prefixes that several planes here have, `unopened`
+    "waiting": [plane], "excluded": [plane], "clashes": [prefix], "unopened": [{"remote", "plane", "frames", "code"}]}`;
+    `waiting` are joined planes whose charter or invite hasn't come yet, `excluded` those on which nothing counts that
+    this machine writes, as `status` explains, `clashes` issue prefixes that several planes here have, `unopened`
     frames under keys that the planes' charters name and that aren't here.
     With `cursor` empty a new exchange begins; a caller that waits asks again with the cursor it was given until `done`.
     `done` with an `error` in a remote means that this remote couldn't be reached; `sent` (frames), `received`

@@ -36,10 +36,10 @@ class Status(Request[dict[str, Any]], kw_only=True):
     """What this replica is and holds.
 
     Answers `{"version", "protocol", "data": folder, "bytes": on disk, "at_rest": words, "town": {"name", "key"},
-    "replica": key, "planes": [{"name", "plane", "state": `ready` or `waiting` for its charter, "digest": hex, "events",
-    "issues", "deleted", "feeds", "frontier": [{"author", "n", "head"}]}], "projects": [{"project", "folder", "plane",
-    "issues"}], "conflicts": n, "parked": batches, "jobs": [{"job", "done", "total"}], "alarms": [{"code", "severity",
-    "message", "hint"}]}`.
+    "replica": key, "planes": [{"name", "plane", "state", "digest": hex, "events", "issues", "deleted", "feeds",
+    "frontier": [{"author", "n", "head"}]}], "projects": [{"project", "folder", "plane", "issues"}], "conflicts": n,
+    "parked": batches, "jobs": [{"job", "done", "total"}], "alarms": [{"code", "severity", "message", "hint"}]}`. A
+    plane's `state` is `ready`, `waiting` for its charter, or `excluded` where nothing counts that this machine writes.
     """
 
     method = "status"

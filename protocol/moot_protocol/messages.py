@@ -23,6 +23,7 @@ from moot_protocol.clock import MAX_HLC
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.frontier import FrontierBody, decode_frontier_message
+from moot_protocol.signed import Envelope
 
 FORMAT: Final = 1
 
@@ -86,12 +87,10 @@ class ForkProof(msgspec.Struct, frozen=True, gc=False):
     author: bytes
     first: int
 
-
-class _Signed(msgspec.Struct, array_like=True, frozen=True):
-    version: int
-    type: int
-    body: bytes
-    signature: bytes
+    @property
+    def ids(self) -> tuple[bytes, ...]:
+        """The ids of the two batches."""
+        return tuple(sha256(header).digest() for header in self.headers)
 
 
 class _Fork(msgspec.Struct, array_like=True, frozen=True):
@@ -105,8 +104,6 @@ class _Fork(msgspec.Struct, array_like=True, frozen=True):
 
 Message: TypeAlias = FrontierBody | Want | Batches | ForkProof
 
-_decode_signed: Final = decoder(_Signed)
-_decode_want_body: Final = decoder(Want, FORMAT)
 _decode_batches: Final = decoder(Batches)
 _decode_fork: Final = decoder(_Fork)
 
@@ -127,7 +124,7 @@ def decode_message(data: bytes) -> Message:
         case frontier.MESSAGE_TYPE:
             return decode_frontier_message(data)
         case MessageType.WANT:
-            return _decode_want(data)
+            return _WANT.decode(data)
         case MessageType.BATCHES:
             return _check_batches(_decode_batches(data))
         case MessageType.FORK:
@@ -138,19 +135,7 @@ def decode_message(data: bytes) -> Message:
 # -- want --------------------------------------------------------------------------------------------------------
 def build_want(signer: crypto.Signer, want: Want) -> bytes:
     """Sign a want."""
-    body = encode(want)
-    return encode((FORMAT, MessageType.WANT, body, signer.sign(crypto.WANT_DOMAIN + body)))
-
-
-def _decode_want(data: bytes) -> Want:
-    signed = _decode_signed(data)
-    want = _decode_want_body(signed.body)
-    problem = _want_problem(want)
-    if problem:
-        raise MalformedError(f"a want with {problem}")
-    if not crypto.is_signed(want.sender, signed.signature, crypto.WANT_DOMAIN + signed.body):
-        raise MalformedError("a want that its sender didn't sign", code=Code.BAD_SIGNATURE)
-    return want
+    return _WANT.build(signer, want)
 
 
 def _want_problem(want: Want) -> str | None:
@@ -166,6 +151,17 @@ def _want_problem(want: Want) -> str | None:
     if len(want.plane) != PLANE_BYTES or any(len(name) != HASH_BYTES for name in names):
         return "a key or hash of the wrong length"
     return None if 0 < want.counter <= MAX_HLC else "a counter out of range"
+
+
+_WANT: Final = Envelope(
+    Want,
+    FORMAT,
+    type=MessageType.WANT,
+    domain=crypto.WANT_DOMAIN,
+    name="a want",
+    most_bytes=limits.SYNC_MESSAGE_BYTES,
+    problem_of=_want_problem,
+)
 
 
 # -- batches -----------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ there on it goes on as above with the sides exchanged: half a round more.
 
 Guarantees: a session sends what is accepted, and of forked feeds the branches held, on its own plane only. Messages
 may be lost, repeated, reordered or stale: every effect is idempotent, and `start` always makes progress again. Digests
-are compared only between equal frontiers. Not guaranteed: that batches handed over are valid (whoever stores them
-checks them), and that evidence travels while nobody's acceptance depends on it.
+are compared only between equal frontiers. A history of a forked feed of which only the proof is held is asked for
+between equal ones too, so that people can tell what it did. Not guaranteed: that batches handed over are valid (whoever
+stores them checks them), and that further evidence travels while nobody's acceptance depends on it.
 
 The owner carries effects out in order, commits what is to be stored, and then calls `proceed`.
 """
@@ -227,7 +228,10 @@ class Session:
             return []
         position = self._log.position()
         if summary(position.frontier) == self._theirs.summary:
-            return [self._compare_digests(position.digest, self._theirs), *self._want(self._theirs.sender, [])]
+            return [
+                self._compare_digests(position.digest, self._theirs),
+                *self._want_unheld(position, self._theirs.sender),
+            ]
         return self._ask(position, self._theirs)
 
     def _concerns(self, message: FrontierBody | Want, to: tuple[bytes, ...]) -> bool:
@@ -246,7 +250,7 @@ class Session:
             effects: list[Effect] = [self._compare_digests(position.digest, message)]
             if message.to == ZEROS:
                 effects.append(self._tell(position, message.sender, Form.SUMMARY, ()))
-            return effects + self._want(message.sender, [])
+            return effects + self._want_unheld(position, message.sender)
         if message.form is Form.SUMMARY:
             return [self._spell_out(position, message.sender)]
         if message.form is Form.SPANS:
@@ -317,6 +321,15 @@ class Session:
             forked = (entry.author for entry in position.frontier if entry.forked_at)
             places = self._new_places((author, tuple(self._log.trail(author))) for author in forked)
         return self._want(theirs.sender, places)
+
+    def _want_unheld(self, position: Position, peer: bytes) -> list[Effect]:
+        """Ask for the histories of which only a proof is here: what a fork did is told by them, and settled after."""
+        unheld = (entry.author for entry in position.frontier if entry.forked_at and self._lacks_history(entry.author))
+        return self._want(peer, self._new_places((author, tuple(self._log.trail(author))) for author in unheld))
+
+    def _lacks_history(self, author: bytes) -> bool:
+        proof = self._log.fork_proof(author)
+        return proof is not None and not all(self._log.holds(author, each) for each in proof.ids)
 
     def _want(self, peer: bytes, places: Sequence[Place]) -> list[Effect]:
         """Ask a peer to go on after these places, and for what is withheld; ask nothing where there is neither."""

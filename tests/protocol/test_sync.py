@@ -138,6 +138,23 @@ def test_a_proof_is_sent_before_anything_else_to_who_does_not_know_the_fork() ->
     assert frontiers(one, two) == 1
 
 
+def test_who_has_only_the_proof_of_a_fork_asks_for_the_other_history_though_both_agree_on_what_counts() -> None:
+    town, left, right = forked()
+    one, two = peers(town, all_of(town.charter, left, right), all_of(town.charter, left))
+    first = min(batch.header.first for batch in right.batches if batch not in left.batches)
+    pair = [next(batch for batch in feed.batches if batch.header.first == first) for feed in (left, right)]
+    two.log.add_evidence(fork_proof(*((batch.header_bytes, batch.signature) for batch in pair)))
+    assert frontiers(one, two) == 1
+    assert right.head not in {ref.id for ref in two.log.held.heads(left.author)}
+    two.start(one.key.public)
+    deliver_all([one, two])
+    assert right.head in {ref.id for ref in two.log.held.heads(left.author)}
+    two.seen.clear()
+    two.start(one.key.public)
+    deliver_all([one, two])
+    assert Want not in kinds(two)
+
+
 def test_two_branches_of_equal_length_meet_and_are_found_to_be_a_fork() -> None:
     for keep in (1, 2, 40):
         town, left, right = forked(keep)

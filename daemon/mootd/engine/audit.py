@@ -47,7 +47,7 @@ class Entry(NamedTuple):
 
 # -- Writing -----------------------------------------------------------------------------------------------------
 def note(unit: Unit, entry: Entry) -> bool:
-    """Write a record; False where there is no operational plane yet, and so nothing to write it to.
+    """Write a record; False where this machine writes on no operational plane, and so there is nothing to write it to.
 
     Raises:
         RefusedError: this machine may not write.
@@ -58,6 +58,8 @@ def note(unit: Unit, entry: Entry) -> bool:
     # Ids in order of time and arrival, so that records are found and listed by it.
     name = f"{unit.now_ms:0{_DIGITS}x}-{unit.arrival:0{_DIGITS}x}"
     feed = unit.feed_number(plane, unit.replica.id)  # open since this very unit, where it founds the town
+    if not unit.feed(feed).n:
+        return False
     unit.append(plane, PlainDraft(AUDIT, name, _actor(entry.actor), _values(entry)), feed=feed)
     return True
 

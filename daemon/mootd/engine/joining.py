@@ -4,7 +4,8 @@ Invariant: a replica that has joined writes nothing before the part of the plane
 here; the certificate it will enter with waits in META until then, so that a restart forgets nothing. Once it has
 entered, it counts here as it does everywhere: by what acceptance says of its certificate. A town enters with a charter
 of its own, whose first event proves the invite, and certifies this machine with its own key. A machine whose feed has
-ended enters under a new key (`rejoining.py`), as a member of the town that its new ticket is of.
+ended, or never came to count, enters under a new key (`rejoining.py`), as a member of the town that its new ticket is
+of.
 
 The invite's seed is kept: until an epoch is wrapped for the newcomer, it opens what is wrapped for the invite.
 """
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 
 from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate, decode_certificate
 from moot_protocol.charter import InviteProof, build_charter_proof
+from moot_protocol.charter_reading import Invitation
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frame import epoch_id
 from moot_protocol.ids import key_text
@@ -31,7 +33,6 @@ from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import adopt_plane, enter_plane, open_charter
 from mootd.engine.outbox import empty_queues
 from mootd.engine.plane_keys import PlaneKeys
-from mootd.engine.receive import resettle
 from mootd.engine.rejoining import check_rejoin, has_ended, new_replica_key
 from mootd.engine.replica import Replica
 from mootd.engine.rotating import NewKey
@@ -82,8 +83,8 @@ def join(unit: Unit, ticket: Ticket) -> Joined:
     """Begin to hold the plane of a ticket; its feeds come with the exchange.
 
     On a plane that this replica writes on nothing happens; while it still waits, the newer ticket takes the place of
-    the older one. A town that was given a new key since joins again under it, and a machine whose feed has ended joins
-    again under a new key of its own.
+    the older one. A town that was given a new key since joins again under it, and a machine of whose feed nothing more
+    counts joins again under a new key of its own.
 
     Raises:
         RefusedError: `exists`: the plane has another topic key here; `denied`: the ticket is for a town, and the key
@@ -95,10 +96,10 @@ def join(unit: Unit, ticket: Ticket) -> Joined:
     created = number is None
     town = _joining_town(unit, ticket)
     is_ended = number is not None and has_ended(unit, number)
-    if number is not None and is_ended:
+    if number is not None:
+        if not is_ended and unit.plane(number).town == town and _has_entered(unit, number):
+            return Joined(unit.plane(number), created)
         check_rejoin(unit, unit.plane(number), ticket, town)
-    elif number is not None and unit.plane(number).town == town and _has_entered(unit, number):
-        return Joined(unit.plane(number), created)
     keys = PlaneKeys(replica.keys, ticket.plane)
     keys.keep_topic_key(ticket.topic_key)
     keys.keep(ticket.plane_key)
@@ -205,11 +206,31 @@ def _may_enter(source: Source, plane: PlaneRow) -> bool:
     if packed is None:
         return False
     pending = _decode_pending(packed)
+    found = _invitation(source, plane, pending)
+    return found is not None and (pending.proof is None or not _is_closed_to(found, plane.town))
+
+
+def is_refused(source: Source, plane: PlaneRow) -> bool:
+    """Whether this replica waits for a plane with an invite that was closed without it."""
+    packed = source.transaction.get(Table.META, layout.pending_key(plane.number))
+    if packed is None:
+        return False
+    pending = _decode_pending(packed)
+    found = _invitation(source, plane, pending)
+    newcomer = plane.town if pending.proof else decode_certificate(pending.certificate).body.subject
+    return found is not None and _is_closed_to(found, newcomer)
+
+
+def _invitation(source: Source, plane: PlaneRow, pending: _Pending) -> Invitation | None:
+    """What is known of the invite that this replica waits with."""
     if pending.proof is None:
-        return pending.invite in invites_of(source, plane)
+        return invites_of(source, plane).get(pending.invite)
     charters = [invites_of(source, plane, charter.author) for charter in charters_of(source, plane)]
-    found = next((invites[pending.invite] for invites in charters if pending.invite in invites), None)
-    return found is not None and (found.counting is None or plane.town in found.counting)
+    return next((invites[pending.invite] for invites in charters if pending.invite in invites), None)
+
+
+def _is_closed_to(invitation: Invitation, newcomer: bytes) -> bool:
+    return invitation.counting is not None and newcomer not in invitation.counting
 
 
 def _enter(unit: Unit, plane: int) -> None:
@@ -223,9 +244,6 @@ def _enter(unit: Unit, plane: int) -> None:
             town = unit.plane(plane).town
             open_charter(unit, plane, own_name(unit.transaction, town) or key_text(town), InviteProof(*pending.proof))
         enter_plane(unit, plane, pending.certificate)
-        unit.seal()
-        subject = decode_certificate(pending.certificate).body.subject
-        resettle(unit, plane, subject)  # the invite may be a reader's, or closed by now
     except RefusedError as error:
         if error.code is not Code.EXISTS:  # it came back from a remote: this replica has been here before
             raise

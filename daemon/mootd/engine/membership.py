@@ -1,7 +1,8 @@
 """Planes and who may write on them: founding, entering and ending. Who may end whom, `removing.py` knows.
 
 Invariant: a replica writes to a plane only after the plane's genesis and charter are accepted here, and the first event
-of its feed there is its certificate.
+of its feed there is its certificate. Whatever opens a feed here settles it in the same call: nothing is written behind
+an opening before acceptance has said what it makes of it, as it says everywhere else.
 """
 
 from collections.abc import Sequence
@@ -124,7 +125,7 @@ def begin_charter(unit: Unit, plane: int, town: bytes, name: str, proof: InviteP
 
 
 def enter_plane(unit: Unit, plane: int, certificate: list[bytes]) -> None:
-    """Open this replica's feed on a plane with its certificate.
+    """Open this replica's feed on a plane with its certificate, and see what acceptance makes of it.
 
     Raises:
         RefusedError: `not_ready`: the plane's genesis or charter hasn't come yet; `exists`: the feed is open already.
@@ -140,6 +141,8 @@ def enter_plane(unit: Unit, plane: int, certificate: list[bytes]) -> None:
         raise RefusedError(f"this replica writes on plane {row.name} already", code=Code.EXISTS)
     unit.set_feed(number, replace(unit.feed(number), kind="replica", role=body.role, town=row.town, reason=""))
     unit.append(plane, certificate_draft(certificate, body.subject, ""), feed=number)
+    unit.seal()
+    resettle(unit, plane, body.subject)
 
 
 def end_replica(unit: Unit, plane: int, author: bytes, n: int) -> None:

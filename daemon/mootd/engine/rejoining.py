@@ -1,26 +1,49 @@
-"""Another key for a machine whose feed on a plane has ended, so that a new ticket lets it in once more.
+"""Another key for a machine of whose feed on a plane nothing more counts, so that a new ticket lets it in once more.
 
 Invariant: a feed that has ended stays ended, and what was cut from it waits for `moot salvage`; this machine goes on
 under a key that nobody has ended. Since a machine has one key for all its planes, it goes on under the new one on those
 of its own town at once, and has to be invited again to every other.
 """
 
+from typing import Final
+
+from moot_protocol.acceptance import Reason
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.ticket import Ticket, TownTicket, invite_signer
 from mootd.engine import layout
 from mootd.engine.charters import invites_of
-from mootd.engine.log import PlaneRow
-from mootd.engine.rotating import NewKey, change_replica, forget_refs, new_key
-from mootd.engine.state import REPLICA_KEY
-from mootd.engine.towns import is_own
+from mootd.engine.log import FeedRow, PlaneRow
+from mootd.engine.rotating import NewKey, can_certify, change_replica, forget_refs, leave, new_key
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
+from mootd.engine.stored_feeds import Source
+from mootd.engine.towns import has_key_of
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
+_UNSETTLED: Final = frozenset({Reason.NONE, Reason.NO_GENESIS, Reason.NO_OPENING})
+"""Reasons that more of the plane may lift: what is held doesn't tell yet what becomes of a feed."""
+
+
+def is_void(row: FeedRow) -> bool:
+    """Whether a feed is held of which nothing counts, by what is known of who may let it in."""
+    return row.n == 0 and row.is_aside and row.reason not in _UNSETTLED
+
 
 def has_ended(unit: Unit, plane: int) -> bool:
-    """Whether the feed of this machine's present key on a plane was ended: nothing that it writes there counts."""
-    return unit.feed(unit.feed_number(plane, unit.replica.id)).ended
+    """Whether nothing counts that this machine writes on a plane under its present key: the feed was ended, or is void.
+
+    While it waits to enter, a void feed is one that came back from a remote before what let it in.
+    """
+    row = unit.feed(unit.feed_number(plane, unit.replica.id))
+    return row.ended or (is_void(row) and unit.transaction.get(Table.META, layout.pending_key(plane)) is None)
+
+
+def needs_town_key(source: Source, replica: State, plane: PlaneRow) -> bool:
+    """Whether no ticket lets this machine's town in on a plane before it has another key, which is to be made here."""
+    charter = source.feed(source.feed_number(plane.number, plane.town))
+    is_present = has_key_of(replica, plane) and replica.signer(TOWN_KEY).public == plane.town
+    return is_present and (charter.ended or is_void(charter))
 
 
 def check_rejoin(unit: Unit, plane: PlaneRow, ticket: Ticket, town: bytes) -> None:
@@ -28,22 +51,29 @@ def check_rejoin(unit: Unit, plane: PlaneRow, ticket: Ticket, town: bytes) -> No
 
     Args:
         unit: the unit.
-        plane: the plane, on which its feed has ended.
+        plane: the plane, on which nothing that it writes counts so far.
         ticket: the ticket.
         town: the town that it would be a member of.
 
     Raises:
-        RefusedError: `denied`: the town has ended there, or the invite is closed.
+        RefusedError: `denied`: the town doesn't count there under this key, or the invite is closed.
     """
-    if unit.feed(unit.feed_number(plane.number, town)).ended:
-        is_own_town = isinstance(ticket, TownTicket)
+    is_own_town = isinstance(ticket, TownTicket)
+    charter = unit.feed(unit.feed_number(plane.number, town))
+    if charter.ended or (is_own_town and is_void(charter)):
+        again = "`moot town rotate-key` gives it a key that can be let in; then join with this ticket again"
         raise RefusedError(
-            f"town {key_text(town)} doesn't count on plane {plane.name} any more",
+            f"town {key_text(town)} doesn't count on plane {plane.name}{' any more' if charter.ended else ''}",
             code=Code.DENIED,
-            hint="`moot town rotate-key` first" if is_own_town else "ask for a ticket of the town's new key",
+            hint=again if is_own_town else "ask for a ticket of the town's new key",
         )
     found = invites_of(unit, plane, ticket.town).get(invite_signer(ticket.invite_seed).public)
-    if found is not None and found.counting is not None:
+    newcomer = town if is_own_town else unit.replica.id
+    if (
+        found is not None
+        and found.counting is not None
+        and (has_ended(unit, plane.number) or newcomer not in found.counting)
+    ):
         raise RefusedError(
             f"the invite of this ticket to plane {plane.name} is closed", code=Code.DENIED, hint="ask for a new ticket"
         )
@@ -61,17 +91,9 @@ def new_replica_key(unit: Unit, joining: PlaneRow) -> tuple[NewKey, list[PlaneRo
     for plane in [*unit.replica.planes.values(), *unit.new_planes]:
         if plane.number == joining.number:
             forget_refs(unit, plane)
-        elif _has_standing_town(unit, plane):
+        elif can_certify(unit, unit.replica, plane):
             change_replica(unit, plane, machine, unit.replica.signer_of(plane.town))
         else:
-            # A certificate that waits there is of the key that was.
-            unit.transaction.delete(Table.META, layout.pending_key(plane.number))
-            forget_refs(unit, plane)
+            leave(unit, plane)
             left.append(plane)
     return machine, left
-
-
-def _has_standing_town(unit: Unit, plane: PlaneRow) -> bool:
-    """Whether this machine can certify its own new key there."""
-    charter = unit.feed(unit.feed_number(plane.number, plane.town))
-    return is_own(unit, plane) and charter.n > 0 and not charter.reason

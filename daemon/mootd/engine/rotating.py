@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from moot_protocol.acceptance import Reason
 from moot_protocol.batch import ZEROS
 from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
 from moot_protocol.charter import Admission, End, admission_draft
@@ -26,14 +27,20 @@ from mootd.engine.membership import append_end, begin_charter, enter_plane, writ
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.remotes import remotes
-from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.engine.towns import is_admin, is_own, name_of, own_name
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
+from mootd.engine.stored_feeds import Source
+from mootd.engine.towns import has_key_of, is_admin, is_own, name_of, own_name
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
 ROTATED: Final = "rotated"
 INVITE: Final = "invite"
 KEPT: Final = "kept"
+_STAYS: Final = "it never leaves this machine"
+_LATER: Final = "an admin has to invite the new key; until then the old one speaks for this town"
+_REMOVED: Final = "this town was removed from it, and an admin has to invite the new key"
+_TWO_HISTORIES: Final = "the old key has signed two histories there, and an admin has to invite the new one"
+_NEVER_IN: Final = "the old key has no part in it, and an admin has to invite the new one"
 
 
 class NewKey(NamedTuple):
@@ -73,6 +80,26 @@ def new_key(unit: Unit, name: str) -> NewKey:
     return NewKey(name, number, unit.replica.signer(stored), keys.hpke_public(stored))
 
 
+def can_certify(source: Source, replica: State, plane: PlaneRow) -> bool:
+    """Whether this machine can certify a key of its own on a plane, and is heard: its town's key is here and stands.
+
+    A plane that never leaves the machine is its own, though the key that founded it be another machine's to use on all
+    other planes: nobody else sees what is signed there.
+    """
+    if plane.kind == PlaneKind.OPERATIONAL:
+        return any(replica.signer(each).public == plane.town for each in replica.keys.stored(TOWN_KEY))
+    charter = source.feed(source.feed_number(plane.number, plane.town))
+    return has_key_of(replica, plane) and charter.n > 0 and not charter.ended
+
+
+def present_key(unit: Unit) -> NewKey:
+    """The key that this machine has."""
+    keys = unit.replica.keys
+    return NewKey(
+        REPLICA_KEY, keys.latest(REPLICA_KEY), unit.replica.signer(REPLICA_KEY), keys.hpke_public(REPLICA_KEY)
+    )
+
+
 def change_replica(unit: Unit, plane: PlaneRow, replica: NewKey, town: Signer, *, ends: bool = True) -> None:
     """Open this machine's feed on a plane under a new key, with a certificate of its town's, and end the old one.
 
@@ -87,11 +114,16 @@ def change_replica(unit: Unit, plane: PlaneRow, replica: NewKey, town: Signer, *
     old = unit.feed(unit.feed_number(plane.number, unit.replica.id))
     body = CertificateBody(FORMAT, plane.id, town.public, replica.signer.public, replica.hpke_public, Role.ADMIN)
     enter_plane(unit, plane.number, build_certificate(body, town))
-    unit.seal()
     if ends and old.n and not old.ended and old.town == plane.town:
         write_end(unit, plane, old.author, old.n, old.town)
         unit.seal()
-    resettle(unit, plane.number, plane.town)
+        resettle(unit, plane.number, plane.town)
+    forget_refs(unit, plane)
+
+
+def leave(unit: Unit, plane: PlaneRow) -> None:
+    """Let this machine wait to be invited to a plane: what it has there is of the key that was."""
+    unit.transaction.delete(Table.META, layout.pending_key(plane.number))
     forget_refs(unit, plane)
 
 
@@ -126,16 +158,20 @@ def rotate_town(unit: Unit) -> Rotated:
 
 def _rotate(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> RotatedPlane:
     unit.seal()
-    if not is_own(unit, plane):
-        forget_refs(unit, plane)
-        return RotatedPlane(plane, INVITE, "this machine has to be invited again by its town there")
-    if unit.feed(unit.feed_number(plane.number, plane.town)).reason:
-        return RotatedPlane(plane, KEPT, "this town was removed from it")
-    is_shared = plane.kind != PlaneKind.OPERATIONAL
-    if not is_shared or not is_admin(unit, plane):
+    if plane.kind == PlaneKind.OPERATIONAL:
         change_replica(unit, plane, machine, unit.replica.signer_of(plane.town))
-        detail = "an admin has to invite the new key; until then the old one speaks for this town" if is_shared else ""
-        return RotatedPlane(plane, INVITE if is_shared else KEPT, detail)
+        return RotatedPlane(plane, KEPT, _STAYS)
+    if not is_own(unit, plane):
+        leave(unit, plane)
+        return RotatedPlane(plane, INVITE, "this machine has to be invited again by its town there")
+    charter = unit.feed(unit.feed_number(plane.number, plane.town))
+    if not charter.n or charter.reason:
+        leave(unit, plane)
+        why = _TWO_HISTORIES if charter.reason == Reason.FORKED else _REMOVED if charter.ended else _NEVER_IN
+        return RotatedPlane(plane, INVITE, why)
+    if not is_admin(unit, plane):
+        change_replica(unit, plane, machine, unit.replica.signer_of(plane.town))
+        return RotatedPlane(plane, INVITE, _LATER)
     others = _succeed(unit, plane, town, machine)
     who = "1 other machine of this town has" if others == 1 else f"{others} other machines of this town have"
     detail = f"{who} to join again (`moot invite` here)" if others else ""
@@ -157,7 +193,11 @@ def _succeed(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> int:
     resettle(unit, plane.number, plane.town)
     if PlaneKeys(unit.replica.keys, plane.id).has_topic and may_begin(unit, after):
         begin_epoch(unit, after, PlaneKeys(unit.replica.keys, plane.id))
-    return len([row for row in ended if row.author != unit.replica.id and not row.ended])
+    keys = unit.replica.keys
+    own = {
+        unit.replica.signer(stored).public for stored in keys.stored(REPLICA_KEY)
+    }  # earlier ones, from salvages, too
+    return len([row for row in ended if row.author not in own and not row.ended])
 
 
 def open_as(unit: Unit, plane: PlaneRow, town: Signer, name: str) -> PlaneRow:

@@ -1,7 +1,9 @@
 """Salvage: what this machine wrote and what doesn't count any more, written again under a new key.
 
 Invariant: only events that were accepted here before they were cut are written again, once, in their order: of a forked
-feed those are this machine's own, never the copy's. What they superseded they supersede again: a dot of a lost event
+feed those are this machine's own, never the copy's. Only people can know that another history is this machine's as well
+(an old copy of its data was put back); where they say so, what of it is nowhere else is written again once the feed has
+ended, for until then it may yet be chosen. What they superseded they supersede again: a dot of a lost event
 stands for the event that was written in its place, other dots stay as they are.
 """
 
@@ -9,21 +11,24 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from moot_protocol.batch import Batch
+from moot_protocol.clock import is_ahead
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Draft, Event, Write
 from moot_protocol.kinds import CERTIFICATE
 from mootd.engine import layout
-from mootd.engine.aside import AsideReader
+from mootd.engine.aside import AsideReader, uncounted
+from mootd.engine.dropping import left_out
 from mootd.engine.home import is_copied
 from mootd.engine.log import FeedRow, PlaneRow
-from mootd.engine.rotating import NewKey, change_replica, forget_refs, new_key
-from mootd.engine.state import REPLICA_KEY
-from mootd.engine.towns import is_own
+from mootd.engine.rejoining import needs_town_key
+from mootd.engine.rotating import NewKey, can_certify, change_replica, leave, new_key, present_key
+from mootd.engine.state import REPLICA_KEY, no_town
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
 SALVAGED: Final = "salvaged"
 INVITE: Final = "invite"
+ROTATE: Final = "rotate"
 
 
 class SalvagedPlane(NamedTuple):
@@ -31,7 +36,8 @@ class SalvagedPlane(NamedTuple):
 
     plane: PlaneRow
     state: str
-    """`salvaged`, or `invite` where this machine has to join again before it can write."""
+    """`salvaged`, `invite` where this machine has to join again before it can write, `rotate` where its town needs a
+    new key before that."""
     salvaged: int
     """Events that were written again."""
     skipped: int
@@ -46,16 +52,22 @@ class Salvage(NamedTuple):
     planes: list[SalvagedPlane]
 
 
-def salvage(unit: Unit, *, is_only: bool = False, is_copy: bool = False) -> Salvage:
+def salvage(
+    unit: Unit, *, is_only: bool = False, is_copy: bool = False, takes_both: bool = False, resets_clock: bool = False
+) -> Salvage:
     """Give this machine a new key if its own doesn't count any more, and write again what was lost.
 
-    The old feed is left as it is: one machine of the town, and one only, ends it (`removing.retire`). A copy that is
-    known to be one leaves the town's key to its original.
+    The old feed is left as it is: one machine of the town, and one only, ends it (`forks.settle_fork` where one of its
+    histories is to count, else `removing.retire`). A copy that is known to be one leaves the town's key to its
+    original. Where the machine's clock was ahead, what was written meanwhile stays in the old feed, and counts on other
+    machines once it is due; times ascend along each feed alone, so that the new key's clock may begin anew.
 
     Args:
         unit: the unit.
         is_only: whether the data directory was moved, so that nobody else writes under its key: it is kept.
         is_copy: whether it is known to be a copy of one that is in use, though that wasn't noticed.
+        takes_both: whether other histories of its old keys are its own as well: those of data that was replaced.
+        resets_clock: whether this machine's clock was ahead and is right now.
 
     Raises:
         RefusedError: `conflict`: nothing is lost here; `not_ready`: there is nothing here yet.
@@ -64,28 +76,49 @@ def salvage(unit: Unit, *, is_only: bool = False, is_copy: bool = False) -> Salv
     replica = unit.replica
     planes = list(replica.planes.values())
     if not planes:
-        raise RefusedError(
-            "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` or `moot join` first"
-        )
+        raise no_town()
     copied = is_copy or is_copied(unit.transaction)
     unit.transaction.delete(Table.META, layout.COPIED)
     if copied and is_only:
         return Salvage(replica.id, replica.id, [])
-    is_broken = copied or any(_is_broken(_own_feed(unit, plane)) for plane in planes)
-    if not is_broken and not any(_lost(unit, plane) for plane in planes):
-        raise RefusedError(
-            "nothing is known to be lost: as far as this machine has heard, all that it wrote counts",
-            code=Code.CONFLICT,
-            hint="a second history under its key shows once it has come here: run `moot sync --wait`, then try again",
-        )
+    if resets_clock:
+        _reset_clock(unit)
+    is_broken = copied or resets_clock or any(_is_broken(_own_feed(unit, plane)) for plane in planes)
+    if not is_broken and not any(_lost(unit, plane, takes_both) or _is_shut(unit, plane) for plane in planes):
+        raise _nothing_lost(unit, planes)
     before = replica.id
     machine = new_key(unit, REPLICA_KEY) if is_broken else None
-    if machine is not None:
-        _go_on(unit, planes, machine)
+    _go_on(unit, planes, machine)
     if copied and replica.own_towns():
         unit.disown()
     now = machine.signer.public if machine else before
-    return Salvage(before, now, [_salvage(unit, plane, now) for plane in planes])
+    return Salvage(before, now, [_salvage(unit, plane, now, takes_both) for plane in planes])
+
+
+def _reset_clock(unit: Unit) -> None:
+    if not is_ahead(unit.clock.last, unit.now_ms):
+        raise RefusedError(
+            "this replica's clock isn't ahead of the machine's clock, and so it can write",
+            code=Code.CONFLICT,
+            hint="see `moot status`",
+        )
+    unit.clock.last = 0
+
+
+def _nothing_lost(unit: Unit, planes: list[PlaneRow]) -> RefusedError:
+    others = sum(len(batch.events) for plane in planes for _, batch in _others(unit, plane))
+    if others:
+        return RefusedError(
+            "what counted here once counts, or was written again; but another history of an old key of this "
+            f"machine's has {others} {'event that counts' if others == 1 else 'events that count'} nowhere",
+            code=Code.CONFLICT,
+            hint="if this machine wrote it, and an old copy of its data was put back since: `moot salvage --both`",
+        )
+    return RefusedError(
+        "nothing is known to be lost: as far as this machine has heard, all that it wrote counts",
+        code=Code.CONFLICT,
+        hint="a second history under its key shows once it has come here: run `moot sync --wait`, then try again",
+    )
 
 
 def _own_feed(unit: Unit, plane: PlaneRow) -> FeedRow:
@@ -96,39 +129,61 @@ def _is_broken(row: FeedRow) -> bool:
     return bool(row.forked_at or row.ended)
 
 
-def _go_on(unit: Unit, planes: list[PlaneRow], machine: NewKey) -> None:
-    """Open feeds under the new key. Nothing is written into charters: a copy of this machine may just do the same."""
+def _is_shut(unit: Unit, plane: PlaneRow) -> bool:
+    """Whether this machine's key has no feed on a plane, though it can certify it there: its town came back."""
+    row = _own_feed(unit, plane)
+    return not (row.n or row.is_aside) and can_certify(unit, unit.replica, plane)
+
+
+def _go_on(unit: Unit, planes: list[PlaneRow], machine: NewKey | None) -> None:
+    """Open feeds under the new key, or under the present one those that aren't open.
+
+    Nothing is written into charters: a copy of this machine may just do the same.
+    """
     for plane in planes:
-        if is_own(unit, plane):
-            change_replica(unit, plane, machine, unit.replica.signer_of(plane.town), ends=False)
+        if machine is None and not _is_shut(unit, plane):
+            continue
+        if can_certify(unit, unit.replica, plane):
+            key = machine or present_key(unit)
+            change_replica(unit, plane, key, unit.replica.signer_of(plane.town), ends=False)
         else:
-            forget_refs(unit, plane)
+            leave(unit, plane)
 
 
 # -- What was lost -----------------------------------------------------------------------------------------------
-def _lost(unit: Unit, plane: PlaneRow) -> list[tuple[int, Batch]]:
-    """The batches of this machine's own keys that were accepted once and aren't now: (feed, batch), in order."""
+def _lost(unit: Unit, plane: PlaneRow, takes_both: bool) -> list[tuple[int, Batch]]:
+    """The batches of this machine's own keys that are to be written again: (feed, batch), in order."""
+    found = [*_cut(unit, plane), *(_others(unit, plane) if takes_both else ())]
+    return sorted(found, key=lambda each: each[1].header.first)
+
+
+def _cut(unit: Unit, plane: PlaneRow) -> list[tuple[int, Batch]]:
+    """Those that were accepted here once and aren't now."""
     aside = AsideReader(unit.transaction)
     found = []
     for stored in unit.replica.keys.stored(REPLICA_KEY):
         number = unit.feed_number(plane.number, unit.replica.signer(stored).public)
         if unit.transaction.get(Table.META, layout.salvaged_key(number)) is None:
             found += [(number, aside.batch(row)) for _, _, row in aside.rows(number) if row.was_accepted]
-    return sorted(found, key=lambda each: each[1].header.first)
+    return found
 
 
-def _salvage(unit: Unit, plane: PlaneRow, replica: bytes) -> SalvagedPlane:
+def _others(unit: Unit, plane: PlaneRow) -> list[tuple[int, Batch]]:
+    """Those of other histories, which never counted here, and are nowhere else."""
+    keys = (unit.replica.signer(stored).public for stored in unit.replica.keys.stored(REPLICA_KEY))
+    return [(unit.feed_number(plane.number, key), batch) for key in keys for batch in left_out(unit, plane, key)]
+
+
+def _salvage(unit: Unit, plane: PlaneRow, replica: bytes, takes_both: bool) -> SalvagedPlane:
     number = unit.feed_number(plane.number, replica)
-    lost = _lost(unit, plane)
+    lost = _lost(unit, plane, takes_both)
     if not unit.feed(number).n or unit.feed(number).reason:
-        return SalvagedPlane(plane, INVITE, 0, 0)
+        is_out = not unit.is_disowned and needs_town_key(unit, unit.replica, plane)
+        return SalvagedPlane(plane, ROTATE if is_out else INVITE, 0, 0)
     again: dict[Dot, Dot] = {}
     skipped = 0
     for feed, batch in lost:
-        accepted = unit.feed(feed).n
-        for event in batch.events:
-            if event.n <= accepted:
-                continue
+        for event in uncounted(unit.log, feed, batch):
             draft = _draft(batch, event, again)
             if draft is None:
                 skipped += event.skeleton.kind != CERTIFICATE

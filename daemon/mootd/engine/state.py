@@ -11,6 +11,7 @@ from moot_protocol.clock import HybridClock
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
+from moot_protocol.kinds import CHARTER
 from moot_protocol.levels import Readings
 from moot_protocol.towns import Towns
 from mootd.engine import layout
@@ -24,6 +25,11 @@ from mootd.store.port import Reader, ReadTransaction, Store, Table
 
 TOWN_KEY = "town"
 REPLICA_KEY = "replica"
+
+
+def no_town(hint: str = "run `moot init` or `moot join` first") -> RefusedError:
+    """The refusal of what needs a town, where there is none yet."""
+    return RefusedError("there is no town on this machine yet", code=Code.NOT_READY, hint=hint)
 
 
 class Changes:
@@ -146,9 +152,7 @@ class State:
             if row.name == name:
                 return row
         if not self.planes:
-            raise RefusedError(
-                "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` in your project"
-            )
+            raise no_town("run `moot init` in your project")
         raise RefusedError(f"there is no plane named {name}", code=Code.NOT_FOUND)
 
     @property
@@ -216,10 +220,17 @@ class State:
         """The number of this replica's feed on a plane.
 
         Raises:
-            RefusedError: `not_ready`: the feed isn't open, since the charter of a joined plane hasn't come yet.
+            RefusedError: `not_ready`: the feed isn't open, since the charter of a joined plane hasn't come yet, or lets
+                in no such key.
         """
         if self.is_waiting(plane):
             name = self.planes[plane].name
+            if any(row.plane == plane and row.kind == CHARTER and row.n for row in list(self.feeds.values())):
+                raise RefusedError(
+                    f"this machine's key has no part in plane {name} yet",
+                    code=Code.NOT_READY,
+                    hint="`moot status` says what it lacks there",
+                )
             raise RefusedError(
                 f"plane {name} is waiting for its charter; run `moot sync --wait`", code=Code.NOT_READY, retryable=True
             )

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from moot_protocol import limits
 from moot_protocol.acceptance import Reason
 from moot_protocol.batch import Batch, BatchBuilder
-from moot_protocol.clock import HybridClock
+from moot_protocol.clock import HybridClock, clock_ahead, is_ahead
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Event, NewEntity, PlainDraft, check_names, plain_event
@@ -22,6 +22,7 @@ from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities, Said
 from mootd.engine.layout import Views
+from mootd.engine.learnt import Learnt
 from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event, said_by
 from mootd.engine.record import OwnCharter, Record, Speaker, is_write, may_say_all
 from mootd.engine.state import State
@@ -35,10 +36,11 @@ FLUSH_AFTER: Final = 250
 _SAID_KEPT: Final = 256
 """Events of this unit whose values are kept at hand."""
 _SILENCED: Final[Mapping[str, tuple[str, str]]] = {
-    Reason.ENDED: ("it was retired, or its town removed", "`moot salvage` saves what was lost; see `moot status`"),
+    Reason.ENDED: ("it was retired, or its town removed", "`moot status` says how it can write again"),
     Reason.FORKED: ("its key has signed two histories", "`moot salvage` gives this machine a new key"),
-    Reason.OTHER_TOWN: ("its town has no part in that, or not any more", "ask for an invite: `moot join`"),
-    Reason.INVITE_CLOSED: ("the invite it came with was closed without it", "ask for another one: `moot join`"),
+    Reason.OTHER_TOWN: ("its town has no part in that, or not any more", "`moot status` says how it can write again"),
+    Reason.NO_INVITE: ("the invite it came with counts no more", "ask for a new ticket, then `moot join`"),
+    Reason.INVITE_CLOSED: ("the invite it came with was closed without it", "ask for a new ticket, then `moot join`"),
     Reason.READER: ("it may only read", "ask an admin of the plane"),
 }
 """Why nothing counts that a feed would go on with → that in words, and what to do."""
@@ -51,32 +53,17 @@ def role_of(row: FeedRow) -> Speaker:
     return OwnCharter.OWN_CHARTER if row.role in {Role.WRITER, Role.READER} else None
 
 
-class Unit:
+class Unit(Learnt):
     """One write transaction of a replica."""
 
     def __init__(self, replica: State, transaction: WriteTransaction, now_ms: int) -> None:
+        super().__init__(replica)
         self.replica = replica
         self.transaction = transaction
         self.now_ms = now_ms
-        self.feeds: dict[int, FeedRow] = {}
-        """Feeds changed in this unit."""
-        self.new_feeds: dict[tuple[int, bytes], int] = {}
-        self.new_planes: list[PlaneRow] = []
-        self.changed_planes: dict[int, PlaneRow] = {}
-        self.new_keys: dict[str, int] = {}
-        """Names that stand for other private keys once this unit has committed."""
         self._lent: dict[bytes, Signer] = {}
-        self.is_disowned = False
-        self.changes_remotes = False
-        """Whether remotes come or go with this unit."""
-        self.new_projects: dict[tuple[int, str], int] = {}
         self.generation = replica.generation
-        self.arrival = replica.arrival
-        """The next arrival number."""
         self.clock = HybridClock(replica.clock.last)
-        self.cuts = replica.cuts
-        self.settled = dict(replica.settled)
-        """plane → the towns by which all its feeds are settled in this unit."""
         self.log = LogReader(transaction)
         self._builder: BatchBuilder | None = None
         self._builder_feed = 0
@@ -284,9 +271,16 @@ class Unit:
                 code=Code.DENIED,
                 hint="see `moot status`",
             )
+        self._follow(row)
         self._builder = BatchBuilder(self.plane(row.plane).id, row.author, row.n + 1, row.head)
         self._builder_feed, self._builder_arrival = feed, self.arrival
         return self._builder
+
+    def _follow(self, row: FeedRow) -> None:
+        """Let the clock, which may have begun anew (`salvaging`), stand where a feed's times go on ascending."""
+        if is_ahead(row.hlc, self.now_ms):
+            raise clock_ahead(row.hlc, self.now_ms)
+        self.clock.last = max(self.clock.last, row.hlc)
 
     def _apply(self, plane: int, event: Event, values: list[Any] | None, feeds: list[int], role: Speaker) -> None:
         arrival = self.arrival
@@ -385,12 +379,7 @@ class Unit:
         """Writes inside the block vanish if it raises; the unit goes on either way."""
         self.seal()
         self.flush()
-        kept = (
-            dict(self.feeds), dict(self.new_feeds), list(self.new_planes), dict(self.new_projects),
-            self.arrival, self.cuts, dict(self.changed_planes), dict(self.new_keys), dict(self.settled),
-        )  # fmt: skip
-        flags = self.is_disowned, self.changes_remotes
-        clock = self.clock.last
+        kept, clock = self.kept(), self.clock.last
         try:
             with self.transaction.nested():
                 yield
@@ -402,13 +391,9 @@ class Unit:
             self._said.clear()
             self._progress = (0, 0)
             self.views.forget()
-            (
-                self.feeds, self.new_feeds, self.new_planes, self.new_projects, self.arrival, self.cuts,
-                self.changed_planes, self.new_keys, self.settled,
-            ) = kept  # fmt: skip
-            self.is_disowned, self.changes_remotes = flags
-            # Timestamps that were issued and taken back are not issued again: nobody has seen them, but a clock
-            # that only moves forward is simpler to trust.
+            # But not the clock: timestamps that were issued and taken back are not issued again. Nobody has seen them,
+            # but a clock that only moves forward is simpler to trust. One that began anew inside didn't.
+            self.take_back(kept)
             self.clock.last = max(clock, self.clock.last)
             raise
 

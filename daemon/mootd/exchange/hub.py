@@ -19,10 +19,12 @@ import structlog
 from moot_protocol.checks import checked
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Sync
+from moot_protocol.genesis import PlaneKind
 from mootd.backoff import full_jitter
+from mootd.engine.admittance import Lack, lack_on
 from mootd.engine.commit import Committer
-from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.outbox import OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.planes import clashing_prefixes, plane_meant
@@ -251,7 +253,7 @@ class Hub(WakingTasks):
         return [
             plane
             for plane in self.replica.planes.values()
-            if plane.kind != "operational" and PlaneKeys(self.replica.keys, plane.id).has_topic
+            if plane.kind != PlaneKind.OPERATIONAL and PlaneKeys(self.replica.keys, plane.id).has_topic
         ]
 
     # -- Asked by people -----------------------------------------------------------------------------------------
@@ -301,12 +303,15 @@ class Hub(WakingTasks):
     def _told_beside(self, served: Sequence[ServedRemote]) -> dict[str, list[Any]]:
         """What an exchange may leave undone.
 
-        `waiting`: the names of joined planes whose charter hasn't come yet, or doesn't name their invite; `clashes`:
+        `waiting`: the names of joined planes whose charter hasn't come yet, or doesn't name their invite; `excluded`:
+        those on which nothing counts that this machine writes, and no exchange changes that; `clashes`:
         clashing prefixes; `unopened`: `[{"remote", "plane", "frames", "code"}]`, for whose frames a key is missing.
         """
         with self.replica.read() as reader:
+            lacks = {plane.name: lack_on(LogSnapshot(reader), self.replica, plane) for plane in self._shared()}
             return {
-                "waiting": [plane.name for plane in self._shared() if is_waiting(reader, plane.number)],
+                "waiting": [name for name, lack in lacks.items() if lack is Lack.CHARTER],
+                "excluded": [name for name, lack in lacks.items() if lack not in {Lack.NOTHING, Lack.CHARTER}],
                 "clashes": list(clashing_prefixes(self.replica, reader)),
                 "unopened": [
                     {"remote": remote.row.name, "plane": plane, "frames": frames, "code": str(Code.UNKNOWN_EPOCH)}

@@ -22,7 +22,7 @@ from moot_protocol.batch import ZEROS
 from moot_protocol.errors import Code, MalformedError, MootError
 from moot_protocol.frame import frame_epoch
 from moot_protocol.frontier import Form, FrontierBody
-from moot_protocol.limits import KIB
+from moot_protocol.limits import KIB, LIVE_FRAME_BYTES
 from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
 from mootd.engine.exchange import Exchange, Outgoing
 from mootd.engine.joining import advance
@@ -41,7 +41,6 @@ from mootd.store.port import Reader
 
 MESSAGE_BYTES: Final = 100 * KIB
 """Bytes of a message before it is sealed: the frame stays within what brokers carry."""
-FRAME_BYTES: Final = 128 * KIB
 FILL_BYTES: Final = 8 * 1024 * KIB
 """Bytes queued while no line is open."""
 AT_ONCE: Final = 64
@@ -83,7 +82,7 @@ class LivePlane:
 
     def __init__(self, hub: Hub, plane: PlaneRow, remote: int, progress: Progress) -> None:
         self.on_remote: Final = PlaneOnRemote(
-            hub.replica, plane, remote, hub.commit, message_bytes=MESSAGE_BYTES, frame_bytes=FRAME_BYTES
+            hub.replica, plane, remote, hub.commit, message_bytes=MESSAGE_BYTES, frame_bytes=LIVE_FRAME_BYTES
         )
         self._hub = hub
         self._remote = remote

@@ -117,6 +117,12 @@ class PlaneOnRemote:
         """This replica's name on remotes."""
         return self.keys.sender(self.me)
 
+    def is_own_forked(self) -> bool:
+        """Whether two histories of this replica's own feed are known, which nobody has chosen from."""
+        number = self._replica.feed_numbers.get((self.plane.number, self.me), 0)
+        row = self._replica.feeds.get(number)
+        return row is not None and bool(row.forked_at) and not row.ended
+
     # -- Isolation -----------------------------------------------------------------------------------------------
     def is_allowed(self) -> bool:
         """Whether the plane may be exchanged with this remote: whoever seals or opens asks anew each time."""

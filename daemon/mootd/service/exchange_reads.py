@@ -7,6 +7,7 @@ from typing import Any, Final
 from moot_protocol.charter_reading import Invitation
 from moot_protocol.errors import Code
 from moot_protocol.exchange_requests import Invites, OutboxInfo, Planes, Remotes, ShowPlane
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import PROJECT
 from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
@@ -69,7 +70,7 @@ class ExchangeView:
             "planes": [
                 {"plane": plane.name, "mode": mode_of(self._reader, row, plane.number)}
                 for plane in self._replica.planes.values()
-                if plane.kind != "operational"
+                if plane.kind != PlaneKind.OPERATIONAL
             ],
             "alarms": [
                 *({"name": alarm.name, "kind": str(alarm.kind), "detail": alarm.detail} for alarm in progress.alarms),
@@ -141,7 +142,7 @@ class ExchangeView:
             "remotes": [
                 {"remote": row.name, "mode": mode_of(self._reader, row, plane.number)} for row in remotes(self._reader)
             ]
-            if plane.kind != "operational"
+            if plane.kind != PlaneKind.OPERATIONAL
             else [],
             "epoch": newest.id.hex() if newest else "",
         } | ({"is_isolated": True} if isolated_to(self._reader, plane.number) is not None else {})

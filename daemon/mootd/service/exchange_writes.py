@@ -57,6 +57,7 @@ from mootd.engine.remotes import (
     set_mode,
 )
 from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.state import no_town
 from mootd.engine.towns import is_own, name_town, own_name
 from mootd.engine.unit import Unit
 
@@ -182,9 +183,7 @@ def plane_called(unit: Unit, name: str) -> PlaneRow:
     """
     planes = planes_here(unit)
     if not planes:
-        raise RefusedError(
-            "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` or `moot join` first"
-        )
+        raise no_town()
     return plane_meant(planes, name)
 
 
@@ -197,7 +196,7 @@ def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:
         raise RefusedError(f"there is a plane called {request.name} already", code=Code.EXISTS)
     own = [plane for plane in planes_here(unit) if is_own(unit, plane)]
     if not own:
-        raise RefusedError("there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` first")
+        raise no_town("run `moot init` first")
     recovery, words = _recovery_of(unit, own), ""
     if all(plane.kind == PlaneKind.OPERATIONAL for plane in own) and request.kind != PlaneKind.OPERATIONAL:
         # A machine of another town founds for itself: nobody has been given the words of what it had so far.
@@ -260,7 +259,7 @@ def invited(
     shared = [
         row
         for row in remotes(unit.transaction)
-        if plane.kind != "operational" and mode_of(unit.transaction, row, plane.number) != "off"
+        if plane.kind != PlaneKind.OPERATIONAL and mode_of(unit.transaction, row, plane.number) != "off"
     ]
     expires_ms = asked.expires_ms or unit.now_ms + DAY_MS
     made = make(expires_ms, [_ticket_remote(row) for row in shared])

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from moot_protocol import ids
+from moot_protocol.acceptance import Reason
 from moot_protocol.access_requests import CheckAccess, ShowAccess, ValidateAccess
 from moot_protocol.checks import checked
+from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import MIB
 from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.request_base import Request
 from mootd.engine import layout
+from mootd.engine.admittance import Lack, lack_on
 from mootd.engine.checking import check_stretch
 from mootd.engine.home import is_copied
 from mootd.engine.log import FeedRow, PlaneRow
@@ -24,6 +27,7 @@ from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.towns import home_of, known_name
 from mootd.engine.workspaces import workspaces
 from mootd.service.access_reads import check_access, show_access, validate_access
+from mootd.service.clocks import clock_alarms, own_hint
 from mootd.service.lapses import lapse_alarms
 from mootd.service.own_machine import Machine
 from mootd.service.spool_reads import spool_alarms, spool_checks, spools
@@ -38,6 +42,27 @@ _WITHOUT: Final = {
     REPLICA_KEY: "without one, `moot export` what is here, move the data folder away, and join anew: `moot join`",
 }
 """Key → what helps where no backup has it."""
+_STILL_READ: Final = (
+    "it can still read what is here, what was sealed before it was removed, and who is in, but nothing else that is "
+    "written since; "
+)
+_AGAIN: Final = "`moot salvage` after that writes again what was written here and doesn't count, if anything was"
+_REMEDIES: Final[dict[Lack, str]] = {
+    Lack.CHARTER: "run `moot sync --wait`; whoever invited this machine has to sync too",
+    Lack.TICKET: f"ask for a new ticket (`moot invite` where the town's key is), `moot join` here; {_AGAIN}",
+    Lack.TOWN_TICKET: f"ask an admin of the plane for a new ticket (`moot invite --town`), `moot join` here; {_AGAIN}",
+    Lack.TOWN_KEY: (
+        "to write again: `moot town rotate-key` here, a ticket for the new key (`moot invite --town` on an admin's "
+        f"machine), `moot join` here; {_AGAIN}"
+    ),
+    Lack.TOWN: (
+        "to write again: ask its town, once that is let in under a new key, for a new ticket (`moot invite` there), "
+        f"`moot join` here; {_AGAIN}"
+    ),
+    Lack.KEY: "`moot salvage` lets it write again under a new key, and writes again what doesn't count",
+}
+"""What this machine lacks on a plane → what to do."""
+_STATES: Final = {Lack.NOTHING: "ready", Lack.CHARTER: "waiting"}
 
 
 def _ping(machine: Machine, replica: Replica, request: Ping) -> dict[str, Any]:
@@ -82,6 +107,7 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         shown["projects"] = [_project(replica, each, issues) for each in workspaces(reader)]
         shown["spools"] = spools(reader)
         shown["alarms"] += lapse_alarms(replica, reader)
+        shown["alarms"] += clock_alarms(replica, reader)
         shown["alarms"] += spool_alarms(shown["spools"], machine.clock.now_ms())
         shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
         shown["parked"] = sum(1 for _ in reader.scan(Table.META, layout.PARKED, layout.after(layout.PARKED)))
@@ -107,7 +133,7 @@ def _plane(replica: Replica, reader: Reader, plane: PlaneRow, issues: Callable[[
     return {
         "name": plane.name,
         "plane": plane.id.hex(),
-        "state": "waiting" if plane in _waiting(replica) else "ready",
+        "state": _STATES.get(lack_on(LogSnapshot(reader), replica, plane), "excluded"),
         "digest": digest.hex(),
         "events": sum(row.n for row in feeds),
         "issues": sum(map(issues, projects)),
@@ -139,8 +165,7 @@ def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
                 "hint": "nothing from there on counts until it is settled: `moot fork list` says who can, and how",
             }
     yield from _copies(replica)
-    yield from _removals(replica)
-    yield from _absent_charters(replica)
+    yield from _exclusions(replica)
     yield from _clashes(replica)
     yield from _mirrors(replica)
 
@@ -169,44 +194,56 @@ def _copies(replica: Replica) -> Iterator[dict[str, Any]]:
         }
 
 
-def _removals(replica: Replica) -> Iterator[dict[str, Any]]:
-    """Planes on which nothing that this machine writes counts any more."""
-    for plane in replica.planes.values():
-        row = replica.feeds.get(replica.feed_numbers.get((plane.number, replica.id), 0))
-        if row is None or not row.ended:
-            continue
+def _lacks(replica: Replica) -> list[tuple[PlaneRow, Lack]]:
+    """Planes on which nothing that this machine writes counts, and what it lacks."""
+    with replica.read() as reader:
+        source = LogSnapshot(reader)
+        found = [(plane, lack_on(source, replica, plane)) for _, plane in sorted(replica.planes.items())]
+    return [(plane, lack) for plane, lack in found if lack]
+
+
+def _exclusions(replica: Replica) -> Iterator[dict[str, Any]]:
+    """Planes on which nothing that this machine writes counts: not yet, not any more, or not under its present key."""
+    for plane, lack in _lacks(replica):
+        own = replica.feeds.get(replica.feed_numbers.get((plane.number, replica.id), 0))
         charter = replica.feeds.get(replica.feed_numbers.get((plane.number, plane.town), 0))
-        who = "this machine's town" if charter is not None and charter.ended else "this machine"
+        has_written = own is not None and (own.ended or own.is_aside)
+        is_out = lack is not Lack.KEY and charter is not None and charter.ended
+        if lack is Lack.CHARTER:
+            why = f"plane {plane.name} waits for its charter; nothing can be written on it before"
+        elif own is not None and has_written:
+            counts = f"events up to {own.n} count" if own.n else "nothing counts"
+            why = f"{_excluded(own, plane, is_out=is_out)}: of what this machine wrote, {counts}"
+        else:
+            why = f"{_unknown(plane, is_out=is_out)}: nothing can be written on it"
         yield {
-            "code": "ended",
+            "code": "ended" if has_written or is_out else "waiting",
             "severity": "warning",
-            "message": (
-                f"{who} was removed from plane {plane.name}: of what this machine wrote, "
-                f"{f'events up to {row.n} count' if row.n else 'nothing counts'}"
-            ),
-            "hint": (
-                "it can still read what is here, what was sealed before it was removed, and who is in; nothing else "
-                "that is written since. `moot salvage` or a new invite lets it write again"
-            ),
+            "message": why,
+            "hint": f"{_STILL_READ if is_out or (own is not None and own.ended) else ''}{_REMEDIES[lack]}",
         }
 
 
-def _waiting(replica: Replica) -> list[PlaneRow]:
-    """Planes that can't be written to yet, since their charter hasn't come; none where our own key isn't here."""
-    if not replica.keys.has(REPLICA_KEY):  # whose feeds they are is told by that key
-        return []
-    return [row for number, row in sorted(replica.planes.items()) if replica.is_waiting(number)]
+def _excluded(row: FeedRow, plane: PlaneRow, *, is_out: bool) -> str:
+    """Why nothing more counts of what this machine has written."""
+    if is_out:
+        return f"this machine's town was removed from plane {plane.name}"
+    if row.reason == Reason.INVITE_CLOSED:
+        return f"the invite that this machine came to plane {plane.name} with was closed without it"
+    if row.ended:
+        return f"this machine was removed from plane {plane.name}"
+    if row.reason == Reason.NO_INVITE:
+        return f"the invite that this machine came to plane {plane.name} with doesn't count"
+    return f"this machine's town has no part in plane {plane.name}"
 
 
-def _absent_charters(replica: Replica) -> Iterator[dict[str, Any]]:
-    """What the doctor finds of planes that were joined: to wait alone may not help."""
-    for plane in _waiting(replica):
-        yield {
-            "code": "waiting",
-            "severity": "warning",
-            "message": f"plane {plane.name} waits for its charter; nothing can be written on it before",
-            "hint": "run `moot sync --wait`; whoever invited this machine has to sync too",
-        }
+def _unknown(plane: PlaneRow, *, is_out: bool) -> str:
+    """Why this machine's present key writes nothing."""
+    if is_out:
+        return f"this machine's town was removed from plane {plane.name}"
+    if plane.kind == PlaneKind.OPERATIONAL:
+        return f"this machine's key has no part in plane {plane.name}, where records for the audit would stand"
+    return f"this machine's key has no part in plane {plane.name}"
 
 
 def _clashes(replica: Replica) -> Iterator[dict[str, Any]]:
@@ -257,12 +294,14 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
             "clock is not behind the log",
             replica.clock.last >> 16 <= machine.clock.now_ms() + 60_000,
             "",
-            "set the machine's clock right",
+            own_hint(replica),
         ),
         checked("no feed is forked", not any(map(_is_forked, replica.feeds.values())), "", "see `moot fork list`"),
     ]
     if not replica.is_founded or replica.keys.has(REPLICA_KEY):  # whose feeds they are is told by that key
-        checks.append(checked("every plane has its charter", *_has_charters(replica), "run `moot sync --wait`"))
+        lacks = _lacks(replica)
+        checks.append(checked("every plane has its charter", *_has_charters(lacks), "run `moot sync --wait`"))
+        checks.append(checked("this machine counts on every plane", *_counts(lacks), "see `moot status`"))
     with replica.read() as reader:
         checks += spool_checks(spools(reader))
     keys = _WITHOUT if replica.is_founded else {}
@@ -279,9 +318,14 @@ def _room(folder: Path) -> tuple[bool, str]:
     return free > _FREE_BYTES, f"{free // MIB} MiB free"
 
 
-def _has_charters(replica: Replica) -> tuple[bool, str]:
-    waiting = ", ".join(row.name for row in _waiting(replica))
+def _has_charters(lacks: list[tuple[PlaneRow, Lack]]) -> tuple[bool, str]:
+    waiting = ", ".join(plane.name for plane, lack in lacks if lack is Lack.CHARTER)
     return not waiting, f"{waiting} can't be written to yet" if waiting else ""
+
+
+def _counts(lacks: list[tuple[PlaneRow, Lack]]) -> tuple[bool, str]:
+    planes = ", ".join(plane.name for plane, lack in lacks if lack is not Lack.CHARTER)
+    return not planes, f"not on {planes}" if planes else ""
 
 
 def _is_private(folder: Path) -> tuple[bool, str, str]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.membership_requests import Forks, Members, OwnTown, Replicas, Towns
 from moot_protocol.request_base import Request
@@ -14,6 +13,7 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import last_seen_ms, seen
 from mootd.engine.planes import plane_meant
+from mootd.engine.state import no_town
 from mootd.engine.towns import home_of, known_name, own_name
 from mootd.engine.versions import versions_of
 from mootd.service.fork_reads import forks
@@ -36,9 +36,7 @@ def _own_town(snapshot: Snapshot, request: OwnTown) -> dict[str, Any]:
     replica = snapshot.replica
     home = home_of(replica.planes.values())
     if not home:
-        raise RefusedError(
-            "there is no town on this machine yet", code=Code.NOT_READY, hint="`moot init` or `moot town create NAME`"
-        )
+        raise no_town("`moot init` or `moot town create NAME`")
     return {
         "name": known_name(LogSnapshot(snapshot.reader), replica.planes.values(), home),
         "town": key_text(home),

@@ -34,7 +34,7 @@ from mootd.engine.recovering import recover
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
-from mootd.engine.state import REPLICA_KEY, TOWN_KEY
+from mootd.engine.state import REPLICA_KEY, TOWN_KEY, no_town
 from mootd.engine.towns import check_own, home_of, is_own, keep_name, known_name, name_town, own_name, town_meant
 from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import invited, plane_called, planes_here
@@ -139,9 +139,7 @@ def _on_planes(unit: Unit, typed: str, what: str, meant: Callable[[PlaneRow], M]
     unit.seal()
     planes = _meant_planes(unit, typed)
     if not planes:
-        raise RefusedError(
-            "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` or `moot join` first"
-        )
+        raise no_town()
     unknown: MootError | None = None
     found: list[tuple[PlaneRow, M]] = []
     for plane in planes:
@@ -189,7 +187,7 @@ def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
     own = [(plane, replica) for plane, replica in found if is_own(unit, plane)] or found
     planes = []
     for plane, replica in own:
-        retired = retire(unit, plane, replica)
+        retired = retire(unit, plane, replica, drops=request.drop)
         planes.append({"plane": plane.name, "n": retired.n, "epoch": retired.epoch.hex()})
     return {"replica": key_text(keys.pop()), "planes": planes}
 
@@ -228,6 +226,7 @@ def _settle_fork(unit: Unit, request: SettleFork) -> dict[str, Any]:
         "n": settled.n,
         "replicas": [key_text(replica) for replica in settled.replicas],
         "epoch": settled.epoch.hex(),
+        "dropped": settled.dropped,
     }
 
 
@@ -250,7 +249,8 @@ def _rotate_plane_key(unit: Unit, request: RotatePlaneKey) -> dict[str, Any]:
 # -- When things have gone wrong ---------------------------------------------------------------------------------
 def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
     plane = plane_called(unit, request.plane)
-    done = recover(unit, plane, SeedSigner(recovery_seed(request.words)))
+    words = SeedSigner(recovery_seed(request.words))
+    done = recover(unit, plane, words, branches=request.branches, drops=request.drop)
     labels = labels_of(list(unit.replica.planes.values()))
     return {
         "plane": labels[plane.number],
@@ -263,7 +263,9 @@ def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
 
 
 def _salvage(unit: Unit, request: Salvage) -> dict[str, Any]:
-    done = salvage(unit, is_only=request.moved, is_copy=request.copied)
+    done = salvage(
+        unit, is_only=request.moved, is_copy=request.copied, takes_both=request.both, resets_clock=request.clock
+    )
     return {
         "before": key_text(done.before),
         "replica": key_text(done.replica),

@@ -169,7 +169,7 @@ class Service:
         write = (
             await loop.run_in_executor(self._executor, self._write_of, request, key)
             if _is_long(request)
-            else (self._write_of(request, key))
+            else self._write_of(request, key)
         )
         if write is not None:
             until = self._until(deadline, loop)

@@ -14,7 +14,8 @@ from mootd.engine import audit, layout
 from mootd.engine.audit import Chain, Entry, Place, Stretch, note
 from mootd.engine.editor import Editor
 from mootd.engine.log import decode_feed, pack_event, unpack_batch
-from mootd.engine.rotating import rotate_town
+from mootd.engine.rotating import new_key, rotate_town
+from mootd.engine.state import REPLICA_KEY
 from mootd.store.port import Table
 
 RECORDS = 6
@@ -95,6 +96,13 @@ def test_records_never_stand_on_a_plane_that_leaves_the_machine(desk: Desk) -> N
 
 def test_without_a_town_there_is_nothing_to_write_to() -> None:
     with Desk().replica.transaction() as unit:
+        assert not note(unit, Entry("deleted", "alice", "delete", "demo-1", "done"))
+
+
+def test_nor_is_there_where_the_machine_s_key_has_no_part_in_the_plane(desk: Desk) -> None:
+    with desk.replica.transaction() as unit:
+        new_key(unit, REPLICA_KEY)
+    with desk.replica.transaction() as unit:
         assert not note(unit, Entry("deleted", "alice", "delete", "demo-1", "done"))
 
 

@@ -1,10 +1,14 @@
-"""Joining again where one's feed has ended: a new key enters, what was written stays, no key is given up in vain."""
+"""Joining again where nothing more of a feed counts: a new key enters, what was written stays, no key goes in vain."""
 
+from moot_protocol.acceptance import Reason
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
 from moot_protocol.ticket import Ticket
 from moot_testkit.carrying import founder, joined, newcomer, plane_of
 from moot_testkit.federating import (
+    bring,
+    copy_of,
     federation,
     feed,
     machine,
@@ -15,11 +19,13 @@ from moot_testkit.federating import (
     towns,
     write,
 )
+from moot_testkit.feeds import seed
 from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine.inviting import close_invite
 from mootd.engine.joining import Joined, join
 from mootd.engine.plane_keys import PlaneKeys
+from mootd.engine.recovering import recover
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
@@ -218,3 +224,84 @@ def test_a_dry_run_gives_no_key_away() -> None:
     assert rejoin(two, ticket).new_key is not None
     meet(plane, one, two)
     assert PlaneKeys(two.replica.keys, plane).has_topic
+
+
+# -- What never came to count ------------------------------------------------------------------------------------
+def used_up() -> tuple[bytes, Member, Member]:
+    """A plane, its founder, and a town that came with a ticket which another had used: closed without it."""
+    one, two, three = founder("one"), founder("two"), founder("three")
+    plane = one.ledger.id
+    ticket = town_ticket(one, plane).ticket
+    for other in (two, three):
+        joined(other, ticket)
+        bring(one, other, plane)
+    meet(plane, one, two, three)
+    return plane, one, three
+
+
+def test_a_town_whose_invite_was_closed_without_it_needs_a_new_key_and_then_a_ticket_lets_it_in() -> None:
+    plane, one, three = used_up()
+    assert feed(three, plane, town_key(three)).n == 0
+    ticket = town_ticket(one, plane).ticket
+    before = three.id
+    refused = refusal(lambda: rejoin(three, ticket))
+    assert (refused.code, three.id) == (Code.DENIED, before)
+    assert "`moot town rotate-key`" in refused.hint
+    three.commit(rotate_town)
+    assert rejoin(three, ticket).is_again
+    meet(plane, one, three)
+    write(three, plane)
+    meet(plane, one, three)
+    assert feed(one, plane, three.id).n == 2
+
+
+def lost_branch() -> tuple[bytes, Member, Member]:
+    """A founder that was restored from a backup and recovered, and a machine that an invite since the backup let in."""
+    one = founder("one")
+    plane = one.ledger.id
+    machine_ticket(one, plane)  # the plane has keys by then
+    backup = copy_of(one)
+    two = machine(one, plane)
+    write(two, plane, "under the invite that is gone")
+    machine_ticket(backup, plane)
+    backup.commit(lambda unit: recover(unit, backup.ledger, SeedSigner(seed("one recovery"))))
+    meet(plane, backup, two)
+    return plane, backup, two
+
+
+def test_a_machine_whose_invite_is_in_a_history_that_does_not_count_joins_under_a_new_key() -> None:
+    plane, one, two = lost_branch()
+    assert feed(two, plane, two.id).reason == Reason.NO_INVITE
+    assert refusal(lambda: write(two, plane)).code is Code.DENIED
+    before = two.id
+    made = rejoin(two, machine_ticket(one, plane).ticket)
+    assert made.new_key is not None
+    assert two.id != before
+    meet(plane, one, two)
+    assert {each.plane.id: each.salvaged for each in two.commit(salvage).planes}[plane] == 1
+    meet(plane, one, two)
+    assert feed(one, plane, two.id).n == 2
+
+
+def test_a_removed_town_that_has_salvaged_still_needs_a_new_key_first() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    one.commit(lambda unit: remove_town(unit, plane_of(one, plane), towns(one, plane)[town_key(two)]))
+    meet(plane, one, two)
+    two.commit(salvage)
+    assert "rotate-key" in refusal(lambda: rejoin(two, town_ticket(one, plane).ticket)).hint
+
+
+def test_a_feed_that_came_back_before_what_let_it_in_is_not_given_up() -> None:
+    plane, one, two = two_machines()
+    write(two, plane)
+    again = newcomer("again")
+    again.keys = two.keys
+    again.restart()
+    ticket = machine_ticket(one, plane).ticket
+    joined(again, ticket)
+    again.take(one.batches(town_key(one))[0], *two.batches(two.id, plane_of(two, plane).number))
+    assert feed(again, plane, two.id).reason == Reason.NO_INVITE
+    assert rejoin(again, ticket).new_key is None
+    meet(plane, two, again)
+    write(again, plane, "goes on")
+    assert feed(again, plane, two.id).n == 3

@@ -1,5 +1,6 @@
 """New keys: what the old ones signed stays, the machine goes on under the new ones, and what can't be done is said."""
 
+from moot_protocol.acceptance import Reason
 from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import founder, joined, log_of, newcomer, plane_of
@@ -20,10 +21,14 @@ from moot_testkit.federating import (
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
 from mootd.engine import layout
+from mootd.engine.log import FeedRow
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.remotes import add_remote
 from mootd.engine.removing import remove_town
-from mootd.engine.rotating import Rotated, rotate_town
+from mootd.engine.rotating import Rotated, change_replica, new_key, rotate_town
+from mootd.engine.salvaging import salvage
+from mootd.engine.state import REPLICA_KEY
+from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
 
@@ -140,3 +145,55 @@ def test_a_dry_run_changes_nothing() -> None:
     write(one, plane)
     one.restart()
     assert one.id == before[0]
+
+
+# -- Where the old key doesn't count -----------------------------------------------------------------------------
+def removed() -> tuple[bytes, Member, Member]:
+    plane, (one, two) = federation(Role.WRITER)
+    one.commit(lambda unit: remove_town(unit, plane_of(one, plane), towns(one, plane)[town_key(two)]))
+    meet(plane, one, two)
+    return plane, one, two
+
+
+def test_a_removed_town_is_told_that_its_new_key_needs_an_invite_and_not_that_the_plane_never_leaves() -> None:
+    plane, _, two = removed()
+    told = {each.plane.name: (each.state, each.detail) for each in rotate(two).planes}
+    assert told[plane_of(two, plane).name] == (
+        "invite",
+        "this town was removed from it, and an admin has to invite the new key",
+    )
+    assert told["operational"] == ("kept", "it never leaves this machine")
+
+
+def test_a_town_that_waits_to_be_let_in_can_take_a_new_key_and_join_with_its_ticket_again() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    ticket = town_ticket(one, plane).ticket
+    joined(two, ticket)
+    rotated = rotate(two)
+    assert states(rotated)[plane_of(two, plane).name] == "invite"
+    joined(two, ticket)
+    meet(plane, one, two)
+    write(two, plane)
+    meet(plane, one, two)
+    assert feed(one, plane, two.id).n == 2
+
+
+def test_a_feed_that_its_town_can_t_open_any_more_is_settled_before_anything_is_written_to_it() -> None:
+    plane, _, two = removed()
+
+    def work(unit: Unit) -> FeedRow:
+        machine = new_key(unit, REPLICA_KEY)
+        row = plane_of(two, plane)
+        change_replica(unit, row, machine, unit.replica.signer_of(row.town), ends=False)
+        return unit.feed(unit.feed_number(row.number, machine.signer.public))
+
+    opened = two.commit(work)
+    assert (opened.n, opened.reason) == (0, Reason.ENDED)
+    assert refusal_code(lambda: write(two, plane)) is Code.DENIED
+
+
+def test_keys_that_the_machine_had_before_a_salvage_are_no_other_machines() -> None:
+    _, _, two = removed()
+    two.commit(salvage)
+    assert ("rotated", "") in {(each.state, each.detail) for each in rotate(two).planes}

@@ -11,12 +11,18 @@ from moot_protocol.listing import Filter
 from moot_protocol.requests import Create, IssueFields, ListIssues, Update
 from moot_testkit.carrying import create, founder, joined, log_of, plane_of, send
 from moot_testkit.federating import bring, copy_of, federation, feed, machine, machine_ticket, meet, write
-from moot_testkit.refusals import refusal_code
+from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import PROJECT, Api, Member
 from mootd.engine import layout
+from mootd.engine.audit import Entry, note
+from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.home import note_home
+from mootd.engine.inviting import invite
+from mootd.engine.joining import join
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.removing import retire
 from mootd.engine.salvaging import Salvage, salvage
+from mootd.engine.unit import Unit
 from mootd.ports import Home
 from mootd.service.writes import carry_out
 from mootd.store.port import Table
@@ -80,7 +86,7 @@ def test_where_the_town_s_key_is_it_takes_one_step() -> None:
     assert titles(one) == ["before", "mine"]
     create(one, "goes on")
     assert feed(one, one.ledger.id, before).forked_at
-    one.commit(lambda unit: retire(unit, one.ledger, before))
+    one.commit(lambda unit: retire(unit, one.ledger, before, drops=True))
     assert feed(one, one.ledger.id, before).ended
     assert titles(one) == ["before", "goes on", "mine"]
     assert refusal_code(lambda: salvaged(one)) is Code.CONFLICT
@@ -102,6 +108,80 @@ def test_an_edit_of_a_lost_edit_stands_over_what_is_written_for_it() -> None:
     with one.replica.read() as reader:
         conflicts = list(reader.scan(Table.INDEX_0, layout.CONFLICT, layout.after(layout.CONFLICT)))
     assert conflicts == []
+
+
+def put_back() -> tuple[Member, Member, bytes, bytes]:
+    """A founder, a machine of its town of which an old copy was put back, its key, and the history it has forgotten.
+
+    Both know of the fork; the machine holds the history that it has forgotten, as a later exchange brings it.
+    """
+    one = founder("one")
+    plane = one.ledger.id
+    two = machine(one, plane)
+    old = copy_of(two)
+    create(two, "sent and seen")
+    meet(plane, one, two)
+    forgotten = feed(one, plane, two.id).head
+    create(old, "after")
+    send(old, one)
+    send(one, old)
+    return one, old, two.id, forgotten
+
+
+def joined_anew(one: Member, other: Member) -> None:
+    salvaged(other)
+    joined(other, machine_ticket(one, one.ledger.id).ticket)
+    bring(one, other, one.ledger.id)
+
+
+def test_where_an_old_copy_was_put_back_settling_on_what_others_had_keeps_both() -> None:
+    one, two, key, forgotten = put_back()
+    joined_anew(one, two)
+    salvaged(two)
+    send(two, one)
+    with one.replica.read() as reader:
+        fork = next(each for each in forks_of(LogSnapshot(reader), one.ledger) if each.row.author == key)
+    assert [branch.counted for branch in fork.branches if branch.head.id == forgotten] == [True]
+    settled = one.commit(
+        lambda unit: settle_fork(unit, one.ledger, fork, branch_meant(fork, forgotten.hex()), frozenset())
+    )
+    assert settled.dropped == 0
+    send(one, two)
+    assert titles(one) == titles(two) == ["after", "sent and seen"]
+
+
+def test_it_loses_nothing_either_where_it_was_settled_before_it_salvaged() -> None:
+    one, two, key, forgotten = put_back()
+    with one.replica.read() as reader:
+        fork = next(each for each in forks_of(LogSnapshot(reader), one.ledger) if each.row.author == key)
+    chosen = branch_meant(fork, forgotten.hex())
+    settled = one.commit(lambda unit: settle_fork(unit, one.ledger, fork, chosen, frozenset()))
+    assert settled.dropped == 1
+    bring(one, two, one.ledger.id)
+    assert titles(two) == ["sent and seen"]
+    joined_anew(one, two)
+    salvaged(two)
+    send(two, one)
+    assert titles(one) == titles(two) == ["after", "sent and seen"]
+
+
+def test_where_it_was_retired_all_the_same_what_others_had_is_written_again_when_people_say_it_is_its_own() -> None:
+    one, two, key, _ = put_back()
+    joined_anew(one, two)
+    salvaged(two)
+    assert refusal_code(lambda: two.commit(lambda unit: salvage(unit, takes_both=True))) is Code.CONFLICT  # not ended
+    one.commit(lambda unit: retire(unit, one.ledger, key, drops=True))
+    bring(one, two, one.ledger.id)
+    assert titles(two) == ["after"]
+    with pytest.raises(MootError) as raised:
+        salvaged(two)
+    assert "1 event that counts nowhere" in raised.value.message
+    assert "--both" in raised.value.hint
+    done = two.commit(lambda unit: salvage(unit, takes_both=True))
+    assert sum(each.salvaged for each in done.planes) == 1
+    send(two, one)
+    assert titles(one) == titles(two) == ["after", "sent and seen"]
+    assert refusal_code(lambda: two.commit(lambda unit: salvage(unit, takes_both=True))) is Code.CONFLICT
 
 
 def test_a_machine_that_was_retired_with_writes_nobody_had_seen_saves_them() -> None:
@@ -127,6 +207,70 @@ def test_a_machine_that_has_not_heard_of_the_fork_is_told_to_hear_first() -> Non
         salvaged(one)
     assert "nothing is known to be lost" in raised.value.message
     assert "moot sync --wait" in raised.value.hint
+
+
+DAYS_MS = 5 * 24 * 3_600_000
+
+
+def hurried() -> tuple[Member, Member]:
+    """A founder, and a machine of its town whose clock was days ahead while it wrote, and is right again."""
+    one = founder("one")
+    two = machine(one, one.ledger.id)
+    create(two, "before")
+    two.clock.advance(DAYS_MS)
+    create(two, "ahead")
+    two.clock.set_wall(two.clock.now_ms() - DAYS_MS)
+    send(two, one)
+    return one, two
+
+
+def test_after_a_clock_that_was_ahead_a_new_key_writes_at_once_and_what_was_written_counts_when_it_is_due() -> None:
+    one, two = hurried()
+    old = two.id
+    assert refusal_code(lambda: create(two)) is Code.CLOCK_AHEAD
+    assert titles(one) == ["before"]
+    two.commit(lambda unit: salvage(unit, resets_clock=True))
+    joined(two, machine_ticket(one, one.ledger.id).ticket)
+    bring(one, two, one.ledger.id)
+    create(two, "goes on")
+    send(two, one)
+    assert titles(one) == ["before", "goes on"]
+    assert titles(two) == ["ahead", "before", "goes on"]
+    told = refusal(lambda: one.commit(lambda unit: retire(unit, one.ledger, old)))
+    assert "wait on plane ledger" in told.message.replace("waits", "wait")
+    one.clock.advance(DAYS_MS)
+    with one.replica.transaction():
+        pass
+    assert titles(one) == ["ahead", "before", "goes on"]
+    one.commit(lambda unit: retire(unit, one.ledger, old))
+    assert titles(one) == ["ahead", "before", "goes on"]
+
+
+def test_a_charter_that_was_written_on_by_a_clock_that_was_ahead_still_waits() -> None:
+    one = founder("one")
+    one.clock.advance(DAYS_MS)
+    machine_ticket(one, one.ledger.id)
+    one.clock.set_wall(one.clock.now_ms() - DAYS_MS)
+    one.commit(lambda unit: unit.try_out(lambda unit: salvage(unit, resets_clock=True)))
+    assert refusal_code(lambda: create(one)) is Code.CLOCK_AHEAD  # it was only tried
+    one.commit(lambda unit: salvage(unit, resets_clock=True))
+    create(one, "goes on")
+    assert refusal_code(lambda: machine_ticket(one, one.ledger.id)) is Code.CLOCK_AHEAD
+
+    def tries_a_ticket(unit: Unit) -> None:
+        with pytest.raises(MootError), unit.savepoint():
+            invite(unit, one.ledger, Role.WRITER, 0, ())
+
+    one.commit(tries_a_ticket)  # as one of several writes in one transaction
+    create(one, "and on")
+    assert titles(one) == ["and on", "goes on"]
+    one.clock.advance(DAYS_MS)
+    machine_ticket(one, one.ledger.id)
+
+
+def test_a_clock_that_is_not_ahead_keeps_its_key() -> None:
+    one = founder("one")
+    assert refusal_code(lambda: one.commit(lambda unit: salvage(unit, resets_clock=True))) is Code.CONFLICT
 
 
 def test_nothing_is_done_where_nothing_is_lost() -> None:
@@ -177,3 +321,40 @@ def test_a_copy_that_nobody_noticed_is_one_when_people_say_so() -> None:
     create(one)
     send(made, one)
     assert not feed(one, one.ledger.id, one.id).forked_at
+
+
+def records(member: Member) -> bool:
+    """Whether a record for the audit is written."""
+    return member.commit(lambda unit: note(unit, Entry("deleted", "ada", "delete", "demo-1", "done")))
+
+
+def test_the_plane_that_never_leaves_a_copy_is_written_to_under_every_key_that_it_takes() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    joined(two, machine_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    for _ in range(3):
+        two.commit(lambda unit: salvage(unit, is_copy=True))
+        assert records(two)
+        two.restart()
+    joined(two, machine_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    one.commit(lambda unit: retire(unit, plane_of(one, plane), two.id))
+    meet(plane, one, two)
+    made = two.commit(lambda unit: join(unit, machine_ticket(one, plane).ticket))
+    assert made.new_key is not None
+    assert "operational" not in {row.name for row in made.left}
+    assert records(two)
+
+
+def test_a_certificate_that_waits_under_the_old_key_is_dropped() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    joined(two, machine_ticket(one, plane).ticket)
+    before = two.id
+    two.commit(lambda unit: salvage(unit, is_copy=True))
+    meet(plane, one, two)
+    assert (feed(one, plane, before).n, feed(one, plane, two.id).n) == (0, 0)
+    joined(two, machine_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    assert feed(one, plane, two.id).n == 1

@@ -17,12 +17,15 @@ from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.membership_requests import Salvage
 from moot_protocol.requests import Create, Delete, InitProject, IssueFields, ListIssues, Script, Update
 from moot_testkit.carrying import founder, joined, plane_of
-from moot_testkit.federating import federation, machine, machine_ticket, meet, town_key, towns
+from moot_testkit.federating import bring, federation, machine, machine_ticket, meet, town_key, town_ticket, towns
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.engine import fsck, layout
+from mootd.engine.inviting import close_invite
 from mootd.engine.membership import adopt_plane, found_plane
 from mootd.engine.removing import remove_town, retire
+from mootd.engine.rotating import new_key
+from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import init_project
@@ -41,6 +44,11 @@ def create(api: Api, count: int, plane: str = "") -> None:
     place = {"project": PROJECT, "plane": plane}
     steps = [{"method": "create", "params": {**place, "fields": {"title": str(n)}}} for n in range(count)]
     api.call(Script(actor="ada", steps=tuple(steps)))
+
+
+def warnings(member: Member, code: str) -> list[dict[str, Any]]:
+    """What status tells of one kind."""
+    return [each for each in Api(member).call(Status())["alarms"] if each["code"] == code]
 
 
 def failing(api: Api) -> dict[str, str]:
@@ -179,10 +187,70 @@ def test_who_was_removed_is_told_so_and_what_it_can_still_read() -> None:
     ((message, hint),) = told(further)
     assert message.startswith("this machine was removed from plane ")
     assert "it can still read what is here, what was sealed before it was removed, and who is in" in hint
+    assert "`moot invite`" in hint
     assert told(two) == []
     one.commit(lambda unit: remove_town(unit, plane_of(one, plane), towns(one, plane)[town_key(two)]))
     meet(plane, one, two)
-    assert [message.split(" from ")[0] for message, _ in told(two)] == ["this machine's town was removed"]
+    ((message, hint),) = told(two)
+    assert message.startswith("this machine's town was removed from plane ")
+    assert message.endswith("of what this machine wrote, events up to 1 count")
+    steps = ["`moot town rotate-key`", "`moot invite --town`", "`moot join`", "`moot salvage`"]
+    assert sorted(steps, key=hint.index) == steps
+    two.commit(salvage)
+    ((message, again),) = told(two)
+    assert (message.split(": ")[1], again) == ("nothing can be written on it", hint)
+    assert failing(Api(two))["this machine counts on every plane"] == "see `moot status`"
+    states = {each["plane"]: each["state"] for each in Api(two).call(Status())["planes"]}
+    assert (states.pop(plane.hex()), set(states.values())) == ("excluded", {"ready"})
+
+
+def test_a_key_that_no_plane_knows_is_told_with_what_lets_it_in() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    joined(two, machine_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    two.commit(lambda unit: salvage(unit, is_copy=True))
+    ((message, hint),) = ((each["message"], each["hint"]) for each in warnings(two, "waiting"))
+    assert (
+        message == f"this machine's key has no part in plane {plane_of(two, plane).name}: nothing can be written on it"
+    )
+    assert hint.startswith("ask for a new ticket (`moot invite` where the town's key is), `moot join` here")
+
+
+def test_a_machine_that_writes_no_records_for_the_audit_says_so() -> None:
+    one = founder("one")
+    one.commit(lambda unit: new_key(unit, REPLICA_KEY))
+    messages = [each["message"] for each in warnings(one, "waiting")]
+    assert any("plane operational, where records for the audit would stand" in message for message in messages)
+    assert {each["hint"].split(" lets ")[0] for each in warnings(one, "waiting")} == {"`moot salvage`"}
+    one.commit(salvage)
+    assert warnings(one, "waiting") == []
+
+
+def test_a_machine_whose_invite_was_closed_without_it_is_not_called_removed() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    late = machine_ticket(one, plane)
+    joined(two, late.ticket)
+    one.commit(lambda unit: close_invite(unit, plane_of(one, plane), late.key, []))
+    meet(plane, one, two)
+    (alarm,) = warnings(two, "ended")
+    assert alarm["message"].startswith("the invite that this machine came to plane ")
+    assert alarm["message"].endswith("was closed without it: of what this machine wrote, nothing counts")
+
+
+def test_a_town_whose_invite_was_closed_without_it_is_told_what_to_do_and_no_lapse() -> None:
+    one, two, three = founder("one"), founder("two"), founder("three")
+    plane = one.ledger.id
+    ticket = town_ticket(one, plane).ticket
+    for other in (two, three):
+        joined(other, ticket)
+        bring(one, other, plane)
+    meet(plane, one, two, three)
+    (alarm,) = warnings(three, "ended")
+    assert alarm["message"].startswith("this machine's town has no part in plane ")
+    assert alarm["hint"].startswith("to write again: `moot town rotate-key` here")
+    assert warnings(three, "lapsed") == []
 
 
 def test_fields_that_disagree_are_counted_as_conflicts() -> None:
@@ -280,7 +348,7 @@ def test_what_is_no_cursor_of_fsck_is_refused(api: Api, cursor: str) -> None:
 # -- Several planes ----------------------------------------------------------------------------------------------
 def test_doctor_names_the_planes_that_wait_for_their_charter(api: Api) -> None:
     def adopt(unit: Unit) -> None:
-        adopt_plane(unit, b"f" * 16, PlaneKind.LEDGER, "far", api.member.ledger.town)
+        adopt_plane(unit, b"f" * 16, PlaneKind.LEDGER, "far", b"t" * 32)
 
     checks = {check["check"]: check for check in api.call(Doctor())}
     assert checks["every plane has its charter"]["ok"]

@@ -165,6 +165,11 @@ def _joined(context: Context, joined: dict[str, Any], *, is_founded: bool) -> It
             told = "Joined anew under a new key:"
         role = f" as {lines.text_of(joined, 'role')}" if joined["role"] else ""
         yield confirmed(context, f"{told} {named}{role}, with this machine as {replica}")
+    elif joined["remotes"]:
+        added = ", ".join(map(neutralise, joined["remotes"]))
+        yield confirmed(
+            context, f"{named[:1].upper()}{named[1:]} was joined already; it is exchanged with {added} too now"
+        )
     else:
         yield f"Nothing to do: {named} was joined already"
     program = context.terminal.facts.program

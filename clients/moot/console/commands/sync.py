@@ -171,6 +171,11 @@ def _tell_outcome(context: Context, exchange: dict[str, Any]) -> None:
             f"Plane {neutralise(str(plane))} still waits for its charter: "
             "whoever invited this machine has to sync too\n"
         )
+    for plane in exchange.get("excluded", ()):
+        context.terminal.err(
+            f"Warning: on plane {neutralise(str(plane))} nothing counts that this machine writes: "
+            f"`{context.terminal.facts.program} status` says what it lacks\n"
+        )
     if exchange.get("clashes"):
         context.terminal.err(f"Warning: {clash_words(exchange['clashes'])}\n")
 

@@ -90,7 +90,7 @@ def _create(context: Context) -> int:
 _ROTATED: Final = {
     "rotated": "has the new key",
     "invite": "needs an invite",
-    "kept": "keeps its key: it never leaves this machine",
+    "kept": "keeps its key",
 }
 
 

@@ -186,7 +186,13 @@ def test_a_plane_that_is_ready_waits_for_nothing() -> None:
 
 
 def test_joining_again_changes_nothing() -> None:
-    assert join(created=False, state="ready").out == "Nothing to do: plane ledger of town TTT was joined already\n"
+    told = join(created=False, state="ready", remotes=[]).out
+    assert told == "Nothing to do: plane ledger of town TTT was joined already\n"
+
+
+def test_a_remote_that_a_newer_ticket_brings_is_told() -> None:
+    told = join(created=False, state="ready", remotes=["hub2"]).out
+    assert told == "✓ Plane ledger of town TTT was joined already; it is exchanged with hub2 too now\n"
 
 
 def test_a_new_key_is_said_and_where_else_it_has_to_be_invited() -> None:

@@ -50,6 +50,14 @@ def test_waiting_asks_again_with_the_cursor_until_it_is_done() -> None:
     assert ran.out.splitlines()[-1] == "✓ In step with 2 remotes"
 
 
+def test_planes_on_which_nothing_counts_that_is_written_here_are_told() -> None:
+    ran = sync("--wait", answered(remote(), done=True) | {"excluded": [f"far{FOUL}"]})
+    assert ran.out.splitlines()[-1] == "✓ In step with 1 remote"
+    assert ran.err == (
+        "Warning: on plane far^[[2J<U+202E> nothing counts that this machine writes: `moot status` says what it lacks\n"
+    )
+
+
 def test_at_a_terminal_waiting_shows_what_each_remote_has_come_to() -> None:
     begun = answered(remote(FOUL, queued=7), remote("hub"), cursor="c")
     facts = at_terminal(NO_COLOR="1")._replace(width=140)
