@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import MalformedError
 from moot_protocol.listing import IssueDoc, Page
 
@@ -21,7 +22,7 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
 
     issue_id: str
     depends_on_id: str
-    type: str = "blocks"
+    type: str = BLOCKS
     created_at: str = ""
     created_by: str = ""
 

@@ -16,10 +16,11 @@ from typing import Self, TypeVar, Unpack
 
 from moot import answers, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
-from moot.async_rpc import AsyncConnection
+from moot.async_rpc import AsyncConnection, UnheardError
 from moot.held import Held, keep_awaited
-from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key
+from moot.settings import TRIES, Settings, in_doubt, is_lost, may_repeat, new_key, pause_s
 from moot_protocol import claim_requests, machine_requests, memory_requests, requests
+from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
 from moot_protocol.request_base import Request
@@ -77,15 +78,23 @@ class AsyncClient:
     async def call(self, request: Request[R], *, key: str = "", timeout: float | None = None) -> R:  # noqa: ASYNC109
         """See `Client.call`."""
         deadline_ms = self._settings.deadline_ms(request, timeout)
-        left = TRIES
+        left, is_sent = TRIES, False
         while True:
             left -= 1
-            connection = await self._connected()
+            connection = None
             try:
+                connection = await self._connected()
+                is_sent = True
                 return await connection.call(request, key=key, deadline_ms=deadline_ms)
             except RefusedError as error:
-                if not (left and is_lost(error) and not connection.is_open and may_repeat(request, key)):
+                if not is_lost(error) or (connection is not None and connection.is_open):
                     raise
+                again = isinstance(error, UnheardError) if connection is None else may_repeat(request, key)
+                if not (left and again):
+                    if is_sent and type(request).writes:
+                        raise in_doubt(error) from error
+                    raise
+            await asyncio.sleep(pause_s(left))
 
     async def _write(self, request: Request[R], key: str) -> R:
         return await self.call(request, key=key or new_key())
@@ -190,7 +199,7 @@ class AsyncClient:
         request = requests.AddComment(actor=self.actor, id=issue, text=text)
         return answers.comment_of(await self._write(request, key))
 
-    async def depend(self, issue: str, on: str, dependency_type: str = "blocks", *, key: str = "") -> bool:
+    async def depend(self, issue: str, on: str, dependency_type: str = BLOCKS, *, key: str = "") -> bool:
         """See `Client.depend`."""
         request = requests.AddEdge(actor=self.actor, id=issue, edge=requests.Edge(on, dependency_type))
         return bool((await self._write(request, key))["created"])
@@ -215,10 +224,7 @@ class AsyncClient:
         await self._write(memory_requests.Forget(actor=self.actor, project=project, plane=plane, key=key), "")
 
     # -- Reading -------------------------------------------------------------------------------------------------
-    async def show(
-        self,
-        issue: str,
-    ) -> Issue:
+    async def show(self, issue: str) -> Issue:
         """See `Client.show`."""
         (shown,) = await self.call(requests.Show(ids=(issue,)))
         return answers.issue_of(shown)

@@ -13,12 +13,16 @@ from typing import Final, Self, TypeVar, cast
 from moot.paths import socket_path
 from moot.rpc import GRACE_SECONDS, Client, deadline_of, frame_of, lost, silent
 from moot_protocol import rpc
-from moot_protocol.errors import MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.request_base import Request
 
 R = TypeVar("R")
 
 _MOST_ID: Final = 2**53
+
+
+class UnheardError(RefusedError):
+    """A connection was lost in the hellos, as by a daemon that is dying: nothing was asked for on it yet."""
 
 
 class AsyncConnection(asyncio.Protocol):
@@ -41,14 +45,19 @@ class AsyncConnection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, path: str | Path | None = None, *, autostart: bool = False, token: str = "") -> Self:
-        """Connect and exchange hellos. Arguments are those of `moot.rpc.Client`, errors those of its first call."""
+        """Connect and exchange hellos. Arguments are those of `moot.rpc.Client`.
+
+        Raises:
+            UnheardError: the daemon went away in the middle of it.
+            MootError: as the first call of `moot.rpc.Client`.
+        """
         where = str(path or socket_path())
         connected, user = await asyncio.to_thread(_greeted_socket, path, autostart=autostart, token=token)
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_unix_connection(lambda: cls(loop, where), sock=connected)
         except OSError as error:
-            raise lost(where, error) from error
+            raise _unheard(lost(where, error)) from error
         connection.user = user
         return connection
 
@@ -138,4 +147,13 @@ def _greeted_socket(path: str | Path | None, *, autostart: bool, token: str) -> 
     transport whose first write fails.
     """
     client = Client(path, autostart=autostart, token=token)
-    return client.detach(), client.user
+    try:
+        return client.detach(), client.user
+    except RefusedError as error:
+        if error.code is not Code.UNREACHABLE:
+            raise
+        raise _unheard(error) from error
+
+
+def _unheard(error: RefusedError) -> UnheardError:
+    return UnheardError(error.message, code=error.code, hint=error.hint, retryable=error.retryable)

@@ -11,6 +11,7 @@ Threads may share a client: their calls follow one another. A child process afte
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import Self, TypeVar, Unpack
 from moot import answers, rpc, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.held import Held, keep
-from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key
+from moot.settings import TRIES, Settings, in_doubt, is_lost, may_repeat, new_key, pause_s
 from moot_protocol import claim_requests, machine_requests, memory_requests, requests
+from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import DEADLINE_MS
 from moot_protocol.request_base import Request
@@ -106,8 +108,13 @@ class Client:
             try:
                 return connection.call(request, key=key, deadline_ms=deadline_ms)
             except RefusedError as error:
-                if not (left and is_lost(error) and not connection.is_open and may_repeat(request, key)):
+                if not is_lost(error) or connection.is_open:
                     raise
+                if not (left and may_repeat(request, key)):
+                    if type(request).writes:
+                        raise in_doubt(error) from error
+                    raise
+            time.sleep(pause_s(left))
 
     def _write(self, request: Request[R], key: str) -> R:
         return self.call(request, key=key or new_key())
@@ -254,7 +261,7 @@ class Client:
         request = requests.AddComment(actor=self.actor, id=issue, text=text)
         return answers.comment_of(self._write(request, key))
 
-    def depend(self, issue: str, on: str, dependency_type: str = "blocks", *, key: str = "") -> bool:
+    def depend(self, issue: str, on: str, dependency_type: str = BLOCKS, *, key: str = "") -> bool:
         """Make an issue depend on another; False if it did already.
 
         Raises:
@@ -285,10 +292,7 @@ class Client:
         self._write(memory_requests.Forget(actor=self.actor, project=project, plane=plane, key=key), "")
 
     # -- Reading -------------------------------------------------------------------------------------------------
-    def show(
-        self,
-        issue: str,
-    ) -> Issue:
+    def show(self, issue: str) -> Issue:
         """An issue in full, by its id or the unique start of it.
 
         Raises:

@@ -20,6 +20,7 @@ KEY_BYTES: Final = 16
 _LONGEST_S: Final = 10**6
 TRIES: Final = 3
 """How often a call is made where the connection is lost: a daemon that dies may take the next one along with it."""
+_PAUSE_S: Final = 0.05
 
 
 class Settings:
@@ -135,3 +136,14 @@ def may_repeat(request: Request[Any], key: str) -> bool:
     A daemon that was asked to stop closes every connection: it must not be started for being asked again.
     """
     return bool(key) or not (type(request).writes or isinstance(request, Stop))
+
+
+def pause_s(left: int) -> float:
+    """Seconds before the next try, while so many are left: what a daemon that is dying is given to be gone."""
+    return _PAUSE_S * (TRIES - left)
+
+
+def in_doubt(error: RefusedError) -> RefusedError:
+    """The error of a write that was sent and got no answer: it may have been done, so that it is not to be repeated."""
+    hint = "it may be done or not: look before you change something again; see: moot daemon logs"
+    return RefusedError(error.message, code=error.code, hint=hint)

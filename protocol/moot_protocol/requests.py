@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from moot_protocol.edge_types import BLOCKS
 from moot_protocol.listing import Filter, IssueDoc, Json, Page
 from moot_protocol.request_base import Mutation, Request
 
@@ -21,7 +22,7 @@ class Edge(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A dependency to be made: the issue it hangs on is given beside it."""
 
     to: str
-    type: str = "blocks"
+    type: str = BLOCKS
     metadata: str = ""
 
 

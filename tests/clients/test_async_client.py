@@ -2,7 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,101 @@ async def test_a_request_that_writes_without_a_key_is_not_repeated(here: Town) -
     async with client(here) as moot:
         with pytest.raises(RefusedError) as caught:
             await moot.call(Close(actor="ada", id="demo-1"))
-        assert caught.value.code is Code.UNREACHABLE
+        assert (caught.value.code, caught.value.retryable) == (Code.UNREACHABLE, False)
+        assert "may be done or not: look" in caught.value.hint
         assert await moot.call(Close(actor="ada", id="demo-1")) == DOCUMENT
+
+
+class Relay:
+    """A socket before the daemon's. While `unread` lasts it closes connections unread, as one that is dying does."""
+
+    def __init__(self, daemon: Path, tasks: asyncio.TaskGroup) -> None:
+        self.unread = 0
+        self._daemon = daemon
+        self._tasks = tasks
+
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks.create_task(self._serve(reader, writer))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.unread:
+            self.unread -= 1
+            writer.transport.abort()
+            return
+        from_daemon, to_daemon = await asyncio.open_unix_connection(self._daemon)
+        self._tasks.create_task(self._pass_on(reader, to_daemon))
+        self._tasks.create_task(self._pass_on(from_daemon, writer))
+
+    @staticmethod
+    async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def relayed(here: Town) -> AsyncIterator[tuple[Relay, AsyncClient]]:
+    """A client of the daemon behind a relay."""
+    with short_folder() as folder:
+        async with asyncio.TaskGroup() as tasks:
+            relay = Relay(here.daemon.path, tasks)
+            async with (
+                await asyncio.start_unix_server(relay.serve, folder / "s"),
+                AsyncClient(here.folder, socket=folder / "s", autostart=False) as moot,
+            ):
+                yield relay, moot
+
+
+async def test_a_repeat_that_meets_a_daemon_that_is_dying_is_made_once_more_and_the_write_done_once(here: Town) -> None:
+    losing_first(here, Create, DOCUMENT)
+    async with relayed(here) as (relay, moot):
+        await moot.project()
+        relay.unread = 1
+        assert await moot.create("One") == ISSUE
+    first, second = here.asked
+    assert first == second
+    assert len(set(here.daemon.answers.keys[1:])) == 1
+
+
+async def test_a_write_that_no_try_got_an_answer_to_is_not_called_retryable_but_to_be_looked_for(here: Town) -> None:
+    losing_first(here, Create, DOCUMENT)
+    async with relayed(here) as (relay, moot):
+        await moot.project()
+        relay.unread = 9
+        with pytest.raises(RefusedError, match="is lost") as caught:
+            await moot.create("One")
+    assert (caught.value.code, caught.value.retryable) == (Code.UNREACHABLE, False)
+    assert "may be done or not: look" in caught.value.hint
+
+
+async def test_a_read_that_no_try_got_an_answer_to_may_be_asked_for_again(here: Town) -> None:
+    losing_first(here, Show, [DOCUMENT])
+    async with relayed(here) as (relay, moot):
+        await moot.project()
+        relay.unread = 9
+        with pytest.raises(RefusedError, match="is lost") as caught:
+            await moot.show("demo-1")
+    assert (caught.value.retryable, caught.value.hint) == (True, "")
+
+
+async def test_what_was_never_sent_is_sent_once_the_daemon_takes_it_even_without_a_key(here: Town) -> None:
+    here.answers(Close, DOCUMENT)
+    async with relayed(here) as (relay, moot):
+        relay.unread = 2
+        assert await moot.call(Close(actor="ada", id="demo-1")) == DOCUMENT
+    assert len(here.asked) == 1
+
+
+async def test_what_could_never_be_sent_is_not_in_doubt(here: Town) -> None:
+    async with relayed(here) as (relay, moot):
+        relay.unread = 9
+        with pytest.raises(RefusedError, match="is lost") as caught:
+            await moot.call(Close(actor="ada", id="demo-1"), key="k")
+    assert (caught.value.retryable, caught.value.hint) == (True, "")
+    assert here.asked == []
 
 
 async def test_without_a_daemon_the_first_call_says_so() -> None:

@@ -125,7 +125,8 @@ def test_a_request_that_writes_without_a_key_is_not_repeated(here: Town) -> None
     with client(here) as moot:
         with pytest.raises(RefusedError) as caught:
             moot.call(Close(actor="ada", id="demo-1"))
-        assert caught.value.code is Code.UNREACHABLE
+        assert (caught.value.code, caught.value.retryable) == (Code.UNREACHABLE, False)
+        assert "may be done or not: look" in caught.value.hint
         assert moot.call(Close(actor="ada", id="demo-1")) == DOCUMENT, "and the next call connects again"
     assert len(here.asked) == 2
 

@@ -13,8 +13,8 @@ from moot.console import as_bd, exits
 from moot.console.command import Context
 from moot.console.grammar import did_you_mean
 from moot.console.safe_text import is_plain
+from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.issue import PARENT
 from moot_protocol.issue_document import FIELDS
 from moot_protocol.listing import IssueDoc, Page
 
@@ -29,7 +29,7 @@ _TEXT_FIELDS: Final = frozenset(
 )  # fmt: skip
 """Fields that a list has, or has whole, only where it is asked for whole documents."""
 _MARKS: Final = frozenset({"_alias", "_blocked", "_claim", "_conflicts", "_missing", "_origin"})
-_FIELDS: Final = FIELDS | _TEXT_FIELDS | _MARKS | {"parent", "blocked_by", "dependents"}
+_FIELDS: Final = FIELDS | _TEXT_FIELDS | _MARKS | {"parent", "blocked_by", "blocked_by_count", "dependents"}
 """Fields that are known, though no issue that is told of may have them."""
 
 

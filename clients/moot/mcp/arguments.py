@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_type_h
 
 import msgspec
 
+from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -30,7 +31,13 @@ class Find(msgspec.Struct, forbid_unknown_fields=True):
     label: str = ""
     parent: str = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = FIND_LIMIT
-    fields: list[str] = []
+    fields: Annotated[
+        list[str],
+        msgspec.Meta(
+            description="beside id: title, status, priority, issue_type, assignee, labels, parent, blocked_by, "
+            "description, design, acceptance_criteria, notes, comments, dependencies, updated_at, closed_at, metadata"
+        ),
+    ] = []
 
 
 class Show(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,7 +113,7 @@ class Link(msgspec.Struct, forbid_unknown_fields=True):
 
     id: str
     depends_on: str
-    type: str = "blocks"
+    type: str = BLOCKS
     remove: bool = False
 
 

@@ -12,9 +12,9 @@ import msgspec
 
 from moot.console import issue_lines as lines
 from moot.console.commands.show import Neighbours, issue_page
-from moot.console.confirm import UNCHANGED, is_unchanged
+from moot.console.confirm import UNCHANGED, is_unchanged, nothing_to_do
 from moot.console.context import script_step
-from moot.console.documents import selected, without_marks
+from moot.console.documents import check_known, needs_texts, selected, with_parent, without_marks
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.mcp import arguments as args
@@ -111,7 +111,6 @@ _FIELDS: Final = ("id", "title", "priority")
 _LISTED: Final = (*_FIELDS, "status", "assignee", "blocked_by")
 _ORIGIN: Final = "_origin"
 """Which other towns have written what: told of an issue whatever else is asked for."""
-_TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
 
 
 def _blockers(style: Style, issue: IssueDoc) -> str:
@@ -125,13 +124,15 @@ async def find(desk: Desk, wanted: args.Find) -> Told:
     shown = lines.issue_rows(PLAIN, page, lines.READY if wanted.which == "ready" else (*lines.LIST, _blockers))
     if page.truncated:
         shown.append(f"{len(page.issues)} shown, more match")
-    fields = wanted.fields or (_FIELDS if wanted.which == "ready" else _LISTED)
-    issues = [selected(issue, (*fields, _ORIGIN)) for issue in page.issues]
+    found = list(map(with_parent, page.issues))
+    check_known(found, wanted.fields)
+    fields = ("id", *wanted.fields) if wanted.fields else (_FIELDS if wanted.which == "ready" else _LISTED)
+    issues = [selected(issue, (*fields, _ORIGIN)) for issue in found]
     return Told("\n".join(shown) or "no issues match", issues, more=page.truncated)
 
 
 def _find_request(desk: Desk, wanted: args.Find) -> Request[Page]:
-    texts = bool(_TEXTS.intersection(wanted.fields))
+    texts = bool(wanted.fields) and needs_texts(wanted.fields)
     parts: dict[str, Any] = {
         "projects": desk.projects,
         "types": (wanted.type,) if wanted.type else (),
@@ -143,7 +144,7 @@ def _find_request(desk: Desk, wanted: args.Find) -> Request[Page]:
         case "ready":
             return requests.Ready(filter=Filter(**parts), limit=wanted.limit, texts=texts)
         case "blocked":
-            return requests.Blocked(filter=Filter(**parts), limit=wanted.limit)
+            return requests.Blocked(filter=Filter(**parts), limit=wanted.limit, texts=texts)
         case "mine":
             parts["assignee"] = desk.actor
         case "closed":
@@ -216,7 +217,7 @@ async def update(desk: Desk, wanted: args.Update) -> Told:
         fields = ", ".join(name for name in wanted.__struct_fields__ if name != "id")
         raise RefusedError("there is nothing to change", code=Code.INVALID, hint=f"give any of {fields}")
     changed = await desk.ask(request)
-    return _told_of([changed], "Nothing to do:" if is_unchanged(changed) else "Updated", *_LISTED, UNCHANGED)
+    return _told_of([changed], "Updated", *_LISTED)
 
 
 async def claim(desk: Desk, wanted: args.Claim) -> Told:
@@ -236,16 +237,21 @@ async def claim(desk: Desk, wanted: args.Claim) -> Told:
         )
     if ttl_ms:
         desk.keeper.keep(taken["id"], ttl_ms / 1000)
-    return _told_of([taken], "Claimed", *_LISTED)
+    return _told_of([taken], "Claimed", *_LISTED, already=lambda _: "is yours already")
 
 
 async def close(desk: Desk, wanted: args.Close) -> Told:
     """Close issues, all or none."""
     mutations = [requests.Close(actor=desk.actor, id=issue, reason=wanted.reason) for issue in wanted.ids]
     closed = await _together(desk, mutations, wanted.ids)
-    told = _told_of(closed, "Closed", "id", "title", "status", "_unblocked")
+    told = _told_of(closed, "Closed", "id", "title", "status", "_unblocked", already=_closed_already)
     ready = dict.fromkeys(issue for document in closed for issue in document.get("_unblocked", ()))
     return told._replace(text=f"{told.text}\nNow ready: {', '.join(map(neutralise, ready))}") if ready else told
+
+
+def _closed_already(issue: IssueDoc) -> str:
+    reason = lines.text_of(issue, "close_reason")
+    return f"is closed already{f'; its reason stays as it was: {reason}' if reason else ''}"
 
 
 async def comment(desk: Desk, wanted: args.Comment) -> Told:
@@ -282,7 +288,10 @@ async def link(desk: Desk, wanted: args.Link) -> Told:
         return Told(_link_line(gone, "no longer depends on"), [{"id": gone["issue_id"]}])
     edge = requests.Edge(wanted.depends_on, wanted.type)
     made = await desk.ask(requests.AddEdge(actor=desk.actor, id=wanted.id, edge=edge))
-    return Told(_link_line(made, "depends on"), [{"id": made["issue_id"]}])
+    told = _link_line(made, "depends on")
+    if not made.get("created", True):
+        return Told(nothing_to_do(f"{told} already"), [{"id": made["issue_id"], UNCHANGED: True}])
+    return Told(told, [{"id": made["issue_id"]}])
 
 
 def _link_line(edge: dict[str, Any], words: str) -> str:
@@ -297,12 +306,17 @@ async def _together(desk: Desk, mutations: Sequence[Mutation[Any]], labels: Iter
     return await desk.ask(requests.Script(actor=desk.actor, steps=steps))
 
 
-def _told_of(issues: list[IssueDoc], word: str, *fields: str) -> Told:
+def _told_of(
+    issues: list[IssueDoc], word: str, *fields: str, already: Callable[[IssueDoc], str] = lambda _: ""
+) -> Told:
+    """What was done to issues, by its word; of one to which nothing was to be done, what it is already."""
     told = []
     for issue in issues:
-        parts = (word, lines.text_of(issue, "id"), lines.origin_mark(issue), lines.text_of(issue, "title"))
-        told.append(" ".join(filter(None, parts)))
-    return Told("\n".join(told), [selected(issue, (*fields, _ORIGIN)) for issue in issues])
+        naming = (lines.text_of(issue, "id"), lines.origin_mark(issue), lines.text_of(issue, "title"))
+        is_done = not is_unchanged(issue)
+        line = " ".join(filter(None, (*naming, "" if is_done else already(issue))))
+        told.append(f"{word} {line}" if is_done else nothing_to_do(line))
+    return Told("\n".join(told), [selected(issue, (*fields, _ORIGIN, UNCHANGED)) for issue in issues])
 
 
 # -- The list ----------------------------------------------------------------------------------------------------

@@ -108,6 +108,25 @@ async def test_find_tells_of_each_issue_in_a_line_and_in_the_fields_that_are_wan
     assert told.issues == [{"id": ISSUE["id"], "assignee": "bob"}]
 
 
+async def test_find_tells_the_id_whatever_fields_are_asked_for_and_the_parent_where_it_is() -> None:
+    parent = {"issue_id": ISSUE["id"], "depends_on_id": "demo-9", "type": "parent-child"}
+    told, _ = await ran("find", {"fields": ["status", "parent"]}, ready=page({**ISSUE, "dependencies": [parent]}))
+    assert told.issues == [{"id": ISSUE["id"], "status": "open", "parent": "demo-9"}]
+
+
+async def test_find_refuses_a_field_that_no_issue_has_and_names_those_there_are() -> None:
+    with pytest.raises(RefusedError, match="no issue has a field 'type'") as caught:
+        await ran("find", {"fields": ["title", "type"]}, ready=page(ISSUE))
+    assert "issue_type" in caught.value.hint
+
+
+async def test_find_knows_every_field_that_its_schema_names() -> None:
+    (find,) = (tool for tool in definitions() if tool.name == "find")
+    named = find.inputSchema["properties"]["fields"]["description"].removeprefix("beside id: ").split(", ")
+    assert "issue_type" in named
+    await ran("find", {"fields": named}, ready=page())
+
+
 async def test_find_says_so_where_nothing_matches() -> None:
     told, _ = await ran("find", {}, ready=page())
     assert (told.text, told.structured()) == ("no issues match", {"issues": []})
@@ -218,6 +237,39 @@ def test_every_field_that_update_takes_reaches_the_request() -> None:
     renamed = {"type": "issue_type"}
     fields = {renamed.get(name, name) for name in arguments.Update.__struct_fields__}
     assert fields <= set(IssueFields.__struct_fields__) | set(Update.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "answers", "text"),
+    [
+        ("claim", {"id": "demo-1"}, "update", "is yours already"),
+        ("claim", {}, "claim_ready", "is yours already"),
+        ("close", {"ids": ["demo-1"], "reason": "new"}, "close", "is closed already; its reason stays as it was: old"),
+    ],
+)
+async def test_a_tool_that_found_nothing_to_do_says_so(
+    tool: str, given: dict[str, Any], answers: str, text: str
+) -> None:
+    was = {**ISSUE, "close_reason": "old", "_unchanged": True}
+    told, _ = await ran(tool, given, **{answers: was})
+    assert told.text == f"Nothing to do: {ISSUE['id']} One {text}"
+    assert told.issues[0]["_unchanged"] is True
+
+
+async def test_of_several_issues_those_that_were_closed_before_are_told_apart() -> None:
+    was = {**ISSUE, "_unchanged": True}
+    told, _ = await ran("close", {"ids": ["demo-1", "demo-2"]}, script=[was, {**ISSUE, "title": "Two"}])
+    assert told.text.splitlines() == [
+        f"Nothing to do: {ISSUE['id']} One is closed already",
+        f"Closed {ISSUE['id']} Two",
+    ]
+    assert [issue.get("_unchanged") for issue in told.issues] == [True, None]
+
+
+async def test_a_link_that_is_there_already_is_told_as_unchanged() -> None:
+    edge = {"issue_id": "demo-1", "depends_on_id": "demo-2", "created": False}
+    told, _ = await ran("link", {"id": "demo-1", "depends_on": "demo-2"}, add_edge=edge)
+    assert told == tools.Told("Nothing to do: demo-1 depends on demo-2 already", [{"id": "demo-1", "_unchanged": True}])
 
 
 async def test_claim_takes_the_issue_that_is_named() -> None:

@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple
 
 from moot.console.amounts import size
 from moot.console.command import Command, Context
-from moot.console.commands import edges, lifecycle, write
+from moot.console.commands import claims, edges, lifecycle, write
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed
 from moot.console.context import TEXT_READ_BYTES, answer, read_text, script_step
-from moot.console.grammar import Grammar, Section
+from moot.console.grammar import Grammar, Section, did_you_mean
 from moot.console.issue_fields import reads_stdin
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
@@ -98,29 +98,35 @@ _REWRITES: Final[dict[str, Callable[[Sequence[str]], list[str]]]] = {
     "done": _close_words,
     "dep": _dep_words,
 }
-_GRAMMAR: Final = Grammar(
-    [
-        Section(
-            "batch",
-            [
-                write.CREATE,
-                write.UPDATE,
-                lifecycle.CLOSE,
-                edges.ADD_EDGE,
-                edges.REMOVE_EDGE,
-                edges.ADD_LABEL,
-                edges.REMOVE_LABEL,
-                edges.COMMENT,
-            ],
-        )
-    ]
+_TAKEN: Final = (
+    write.CREATE,
+    write.UPDATE,
+    claims.CLAIM,
+    lifecycle.CLOSE,
+    edges.ADD_EDGE,
+    edges.REMOVE_EDGE,
+    edges.ADD_LABEL,
+    edges.REMOVE_LABEL,
+    edges.COMMENT,
 )
 """The commands that a script may hold."""
+_NAMES: Final = tuple(command.name for command in _TAKEN)
 
-_ALONE: Final = ("file", "graph", "claim_next", "suggest_next")
+
+def _not_taken(words: Sequence[str]) -> RefusedError:
+    """The refusal of a command that a script can't hold, or that there is none of."""
+    is_grouped = any(name.startswith(f"{words[0]} ") for name in _NAMES)
+    name = " ".join(words[:2]) if is_grouped else words[0]
+    message = f"{name} is no part of a script{did_you_mean(name, _NAMES)}"
+    return RefusedError(message, code=Code.USAGE, hint=f"a script takes {', '.join(_NAMES)}")
+
+
+_GRAMMAR: Final = Grammar([Section("batch", _TAKEN)], _not_taken)
+_ALONE: Final = ("file", "graph", "claim_next", "suggest_next", "confirm")
 """Flags that make more of a command than one mutation."""
 _PLANS: Final[dict[str, Callable[[Context], list[Labelled]]]] = {
     "update": write.update_mutations,
+    "claim": claims.claim_mutations,
     "close": lambda context: lifecycle.close_mutations(context, lifecycle.close_reasons(context)),
     "dep add": edges.add_edge_mutations,
     "dep remove": edges.remove_edge_mutations,
@@ -200,8 +206,8 @@ def _check_whole(context: Context, planned: Sequence[Labelled]) -> None:
 
 # -- Carrying out ------------------------------------------------------------------------------------------------
 def _batch_arguments(parser: ArgumentParser) -> None:
-    most = f"at most {STEPS:,} changes and {size(TEXT_READ_BYTES)}"
-    parser.add_argument("-f", "--file", default="-", metavar="FILE", help=f"the script, {most}; else stdin")
+    holds = f"{', '.join(_NAMES)}; at most {STEPS:,} changes and {size(TEXT_READ_BYTES)}"
+    parser.add_argument("-f", "--file", default="-", metavar="FILE", help=f"the script, else stdin; it takes {holds}")
     parser.add_argument("-m", "--message", help="accepted for bd's sake: events tell what was done")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
 

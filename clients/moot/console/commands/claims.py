@@ -68,16 +68,20 @@ def _claim_arguments(parser: ArgumentParser) -> None:
     add_dry_run(parser)
 
 
+def claim_mutations(context: Context) -> list[tuple[str, Mutation[Any]]]:
+    """What `claim` wants of the daemon: one change for each issue, and the issue as it was typed."""
+    given = context.arguments
+    return [
+        (issue, Update(actor=context.actor, dry_run=given.dry_run, id=issue, claim=True, ttl_ms=given.ttl))
+        for issue in dict.fromkeys(given.ids)
+    ]
+
+
 def _claim(context: Context) -> int:
     given = context.arguments
     if given.confirm and given.dry_run:
         raise RefusedError("--confirm and --dry-run contradict one another", code=Code.USAGE, hint="give one")
-    ids = dict.fromkeys(given.ids)
-    claims: list[tuple[str, Mutation[Any]]] = [
-        (issue, Update(actor=context.actor, dry_run=given.dry_run, id=issue, claim=True, ttl_ms=given.ttl))
-        for issue in ids
-    ]
-    claimed: list[IssueDoc] = carry_out(context, claims)
+    claimed: list[IssueDoc] = carry_out(context, claim_mutations(context))
     found = [_confirmation(context, issue) for issue in claimed] if given.confirm else []
     told = [documents.changed(issue) for issue in claimed]
     if found:
@@ -190,14 +194,15 @@ def _renewed_lines(context: Context, renewed: Sequence[dict[str, Any]]) -> Itera
         yield nothing_to_do("no claim of yours was made here that ends by itself")
 
 
+CLAIM: Final = Command(
+    "claim",
+    "Take issues: yours and in progress, unless somebody else holds them",
+    _claim_arguments,
+    _claim,
+    examples=("moot claim bd-a1b2", "moot claim bd-a1b2 --ttl 30m", "moot claim bd-a1b2 --confirm 5 --json"),
+)
 COMMANDS: Final = (
-    Command(
-        "claim",
-        "Take issues: yours and in progress, unless somebody else holds them",
-        _claim_arguments,
-        _claim,
-        examples=("moot claim bd-a1b2", "moot claim bd-a1b2 --ttl 30m", "moot claim bd-a1b2 --confirm 5 --json"),
-    ),
+    CLAIM,
     Command(
         "unclaim",
         "Give issues back: nobody's and open",

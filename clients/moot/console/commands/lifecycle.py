@@ -207,11 +207,19 @@ def _delete(context: Context) -> int:
     if shows_only or (dry_run and counts):
         document = _preview(context, ids, counts)
     else:
-        document = {"deleted": ids[0]} if len(ids) == 1 else {"deleted": ids, "deleted_count": len(ids)}
-        document |= counts
+        document = _told_as_deleted(context, ids) | counts
     document |= unchanged_among(deleted)
     answer(context, document, _deleted_lines(context, deleted, dry_run=dry_run, shows_only=shows_only))
     return 0
+
+
+def _told_as_deleted(context: Context, ids: list[str]) -> dict[str, Any]:
+    """What was deleted, as `bd` tells it; else the ids and their number beside that, for one as for several."""
+    document: dict[str, Any] = {"deleted": ids[0] if len(ids) == 1 else ids}
+    is_bd = context.terminal.facts.is_bd
+    if len(ids) > 1 or not is_bd:
+        document["deleted_count"] = len(ids)
+    return document if is_bd else document | {"issue_ids": ids}
 
 
 def _with_what_hangs_on(context: Context, asked: Sequence[str]) -> tuple[list[str], dict[str, int]]:

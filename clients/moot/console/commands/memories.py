@@ -173,11 +173,18 @@ def _forget(context: Context) -> int:
     except RefusedError as error:
         if error.code is not Code.NOT_FOUND or not context.project:
             raise
-        found = "false" if context.terminal.facts.is_bd else False  # bd has a string here, and nowhere else
-        return _not_found(context, {"key": key, "found": found}, _no_memory(key))
+        is_bd = context.terminal.facts.is_bd
+        gone: dict[str, Any] = {"found": "false"} if is_bd else {"found": False, "deleted": False}
+        return _not_found(context, {"key": key} | gone, _no_memory(key))
     told = f"Forgot [{neutralise(key)}]: {_short(was['text'], _CONFIRMED_CHARS)}"
-    answer(context, {"key": key, "deleted": "true"}, [told])
+    found = {} if context.terminal.facts.is_bd else {"found": True}
+    answer(context, {"key": key} | found | _deleted(context), [told])
     return exits.OK
+
+
+def _deleted(context: Context) -> dict[str, Any]:
+    """That something was taken away: `bd` has a text there."""
+    return {"deleted": "true" if context.terminal.facts.is_bd else True}
 
 
 # -- The key-value store -----------------------------------------------------------------------------------------
@@ -227,7 +234,7 @@ def _kv_clear(context: Context) -> int:
     key = context.arguments.key
     put = _put(context, _store_key(context), None)
     told, was_so = f"Cleared {neutralise(key)}", f"{neutralise(key)} isn't set"
-    return _written(context, put, {"key": key, "deleted": "true"}, told, was_so)
+    return _written(context, put, {"key": key} | _deleted(context), told, was_so)
 
 
 def _kv_list_arguments(parser: ArgumentParser) -> None:

@@ -7,8 +7,9 @@ from operator import itemgetter
 from typing import Any, Final
 
 from moot_protocol import issue_document
+from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, PARENT, read_issue
+from moot_protocol.issue import CLOSED, read_issue
 from moot_protocol.limits import LONGEST_LIMIT
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Children, ListIssues, Ready

@@ -57,6 +57,7 @@ def test_every_writing_command_has_its_step() -> None:
         "label add a1b2 urgent",
         "label remove a1b2 urgent",
         "comment a1b2 Seen on 3.12",
+        "claim a1b2 --ttl 1s",
     ) == [
         (
             "create",
@@ -71,6 +72,7 @@ def test_every_writing_command_has_its_step() -> None:
         ("update", {"id": "a1b2", "fields": {}, "add_labels": ("urgent",)}, "line 6"),
         ("update", {"id": "a1b2", "fields": {}, "remove_labels": ("urgent",)}, "line 7"),
         ("add_comment", {"id": "a1b2", "text": "Seen on 3.12"}, "line 8"),
+        ("update", {"id": "a1b2", "fields": {}, "claim": True, "ttl_ms": 1000}, "line 9"),
     ]
 
 
@@ -122,9 +124,13 @@ def test_a_reference_is_renumbered_when_lines_make_several_steps_or_none() -> No
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["frobnicate x"], "line 1: unknown command 'frobnicate'"),
-        (["close a", "list"], "line 2: unknown command 'list'"),
-        (["delete a"], "line 1: unknown command 'delete'"),
+        (["frobnicate x"], "line 1: frobnicate is no part of a script"),
+        (["close a", "list"], "line 2: list is no part of a script"),
+        (["delete a"], "line 1: delete is no part of a script"),
+        (["dep list a"], "line 1: dep list is no part of a script"),
+        (["crate x"], "line 1: crate is no part of a script; did you mean create?"),
+        (["claim a --confirm 5"], "line 1: --confirm is no part of a script"),
+        (["claim a --dry-run"], "line 1: a dry run is for the whole script"),
         (["close a", "", "update b --zzz"], "line 3: unknown flag --zzz"),
         (["create Fix it"], "line 1: the title is more than one argument"),
         (["close $1"], "line 1: $1 names no issue"),
@@ -147,6 +153,16 @@ def test_a_mistake_is_told_by_its_line_and_nothing_is_sent(lines: list[str], mes
     ran = batch(*lines)
     assert ran.err.startswith(f"Error: {message}")
     assert (ran.code, ran.asked) == (2, [])
+
+
+def test_help_and_the_refusal_of_another_command_name_those_that_a_script_takes() -> None:
+    taken = "create, update, claim, close, dep add, dep remove, label add, label remove, comment"
+    assert taken in " ".join(run_console("batch --help").out.split())
+    assert f"a script takes {taken}" in batch("delete a").err
+
+
+def test_a_claim_is_the_update_that_claims() -> None:
+    assert steps_of("claim a1b2") == steps_of("update a1b2 --claim")
 
 
 # -- Carrying out ------------------------------------------------------------------------------------------------

@@ -132,10 +132,22 @@ def test_delete_asks_nothing_and_says_how_to_bring_it_back() -> None:
     assert ran.out == f"✓ Deleted {NAMED}\n  Nothing is lost: `moot undelete bd-000000000001` brings it back\n"
 
 
-def test_delete_answers_as_bd_does_for_one_and_for_several() -> None:
-    assert run_console("delete a1b2 --json", {"delete": issue()}).document == {"deleted": "bd-000000000001"}
+def test_delete_answers_for_one_and_for_several_alike_beside_what_bd_answers() -> None:
+    one = run_console("delete a1b2 --json", {"delete": issue()}).document
+    assert one == {"deleted": "bd-000000000001", "deleted_count": 1, "issue_ids": ["bd-000000000001"]}
+    both = ["bd-000000000001", "bd-000000000002"]
     several = run_console("delete a1b2 c3d4 -f --json", {"script": [issue(1), issue(2)]}).document
-    assert several == {"deleted": ["bd-000000000001", "bd-000000000002"], "deleted_count": 2}
+    assert several == {"deleted": both, "deleted_count": 2, "issue_ids": both}
+
+
+def test_called_as_bd_delete_answers_as_bd_does() -> None:
+    counts = {"dependencies_removed": 0, "references_updated": 0}
+    one = run_console("delete a1b2 -f --json", {"show": [issue()], "delete": issue()}, facts=BD).document
+    assert one == {"deleted": "bd-000000000001", **counts}
+    several = run_console(
+        "delete a1b2 c3d4 -f --json", {"show": [issue()], "script": [issue(1), issue(2)]}, facts=BD
+    ).document
+    assert several == {"deleted": ["bd-000000000001", "bd-000000000002"], "deleted_count": 2, **counts}
 
 
 def test_a_dry_delete_deletes_nothing() -> None:
@@ -192,9 +204,9 @@ def test_what_is_deleted_already_is_told_apart_from_what_is_deleted_now() -> Non
 def test_what_was_deleted_already_is_marked_in_the_document_alone_or_by_its_id_among_several() -> None:
     gone, now = issue() | {"_unchanged": True}, issue(7)
     one = run_console("delete a1b2 --json", {"delete": gone}).document
-    assert one == {"deleted": gone["id"], "_unchanged": True}
+    assert (one["deleted"], one["_unchanged"]) == (gone["id"], True)
     both = run_console("delete a1b2 7 --json", {"script": [gone, now]}).document
-    assert both == {"deleted": [gone["id"], now["id"]], "deleted_count": 2, "_unchanged": [gone["id"]]}
+    assert (both["deleted"], both["_unchanged"]) == ([gone["id"], now["id"]], [gone["id"]])
     shown = run_console("delete a1b2 --json", {"delete": gone, "show": [gone]}, facts=BD).document
     assert (shown["issue_ids"], shown["_unchanged"]) == ([gone["id"]], True)
 

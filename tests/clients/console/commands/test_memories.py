@@ -99,7 +99,7 @@ def test_what_is_not_remembered_is_told_by_document_and_exit_code() -> None:
     ran = run_console("recall auth --json", {"memories": []})
     assert (ran.code, ran.document) == (3, {"key": "auth", "value": "", "found": False, "error": error})
     ran = run_console("forget auth --json", {"forget": GONE})
-    assert (ran.code, ran.document) == (3, {"key": "auth", "found": False, "error": error})
+    assert (ran.code, ran.document) == (3, {"key": "auth", "found": False, "deleted": False, "error": error})
     for argv, answers in (("recall auth", {"memories": []}), ("forget auth", {"forget": GONE})):
         ran = run_console(argv, answers)
         assert (ran.code, ran.out, ran.err) == (3, "", 'No memory with key "auth"\n')
@@ -118,7 +118,14 @@ def test_a_memory_is_forgotten() -> None:
     ran = run_console("forget auth", {"forget": {"key": "auth", "text": "JWT"}})
     assert (ran.request, ran.out) == (Forget(actor="unknown", project="bd", key="auth"), "Forgot [auth]: JWT\n")
     document = run_console("forget auth --json", {"forget": {"key": "auth", "text": "JWT"}}).document
-    assert document == {"key": "auth", "deleted": "true"}
+    assert document == {"key": "auth", "found": True, "deleted": True}
+
+
+def test_called_as_bd_what_was_taken_away_is_told_by_a_text() -> None:
+    forgotten = run_console("forget auth --json", {"forget": {"key": "auth", "text": "JWT"}}, facts=AS_BD)
+    assert forgotten.document == {"key": "auth", "deleted": "true"}
+    cleared = run_console("kv clear flag --json", {"set_setting": {}}, facts=AS_BD)
+    assert cleared.document == {"key": "flag", "deleted": "true"}
 
 
 # -- memories ----------------------------------------------------------------------------------------------------
@@ -176,7 +183,7 @@ def test_a_value_is_kept_read_listed_and_cleared() -> None:
     assert (ran.request.prefix, ran.document) == ("kv.f", {"flag": "on"})
     assert run_console("kv list", {"settings": settings(flag="on")}).out == "Key-Value Store:\n  flag = on\n"
     ran = run_console("kv delete flag --json", {"set_setting": {}})
-    assert (ran.request.value, ran.document) == (None, {"key": "flag", "deleted": "true"})
+    assert (ran.request.value, ran.document) == (None, {"key": "flag", "deleted": True})
 
 
 def test_a_value_that_is_so_already_is_told_as_such() -> None:
@@ -184,7 +191,7 @@ def test_a_value_that_is_so_already_is_told_as_such() -> None:
     assert run_console("kv set flag on", again).out == "Nothing to do: flag = on already\n"
     assert run_console("kv set flag on --json", again).document == {"key": "flag", "value": "on", "_unchanged": True}
     assert run_console("kv clear flag", again).out == "Nothing to do: flag isn't set\n"
-    document = {"key": "flag", "deleted": "true", "_unchanged": True}
+    document = {"key": "flag", "deleted": True, "_unchanged": True}
     assert run_console("kv clear flag --json", again).document == document
 
 

@@ -33,11 +33,6 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
-
-
 def listed(desk: Desk, **parts: Any) -> list[str]:
     return ids_of(desk.ask(ListIssues(**{"limit": 0} | parts)).issues)
 
