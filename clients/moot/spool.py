@@ -11,7 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any, Final
 
-from moot.console import main, when
+from moot.console import main
 from moot.console.amounts import several
 from moot.console.context import actor_of
 from moot.console.safe_text import neutralise
@@ -26,7 +26,6 @@ LONGEST_WAIT: Final = 3600.0
 FORCED: Final = Sandboxed(
     "unreachable", "MOOT_SPOOL is set, and there is no spool here", "run `moot init --spool` in the project, once"
 )
-_BRIEF_S: Final = 120
 
 
 def spool_command(program: str, arguments: list[str], refused: Failure = FORCED) -> int:
@@ -92,7 +91,7 @@ def _tell(terminal: LocalTerminal, api: SpoolApi, files: SpoolFiles, code: int, 
         lines = []
     terminal.err("".join(lines))
     if api.was_read:
-        terminal.err(f"moot: read from the snapshot, {_age(api.age_ms)} old{_waiting(files)}\n")
+        terminal.err(f"moot: read from the snapshot, {api.age} old{_missing(api, files)}\n")
     actor = actor_of(Namespace(actor=_flag(argv, "--actor")), terminal.facts)
     for refusal in files.refusals(actor, now_ms):
         if refusal.error is not None:
@@ -125,17 +124,15 @@ def _marked(held: str, queued: list[Queued]) -> str:
     return json.dumps(document, ensure_ascii=True) + "\n"
 
 
-def _age(ms: int) -> str:
-    return f"{ms // 1000} s" if ms < _BRIEF_S * 1000 else when.lasted(ms)
-
-
-def _waiting(files: SpoolFiles) -> str:
+def _missing(api: SpoolApi, files: SpoolFiles) -> str:
     """What the snapshot can't show yet, in words."""
     try:
         count = files.waiting().files
     except OSError:
-        return ""
-    return f"; {several(count, 'queued command')} not in it yet" if count else ""
+        count = 0
+    if count:
+        return f"; {several(count, 'queued command')} not in it yet"
+    return ", older than the last command: what that changed may be missing" if api.is_behind else ""
 
 
 def _flag(argv: tuple[str, ...], name: str) -> str:

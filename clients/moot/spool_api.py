@@ -1,18 +1,22 @@
 """The console's `Api` where no socket can be had: reads from the snapshot, writes into the spool.
 
+Under a key a command has the id that follows from key and actor, and new issues have theirs from the same: the daemon
+knows a command that comes again by its id, and gives the answer of the first time.
+
 Invariant: nothing is said to be done that the daemon hasn't answered. A write that isn't waited for, or not answered in
 time, is queued; its answer is what is expected, marked so, and the terminal holds back what speaks of it as done.
 """
 
 from collections.abc import Callable
 from hashlib import sha256
+from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from moot.spool_expected import Expectation, given_fields, steps_of
 from moot.spool_files import SpoolFiles
-from moot.spool_filter import cannot, find, is_whole_id
+from moot.spool_filter import age_of, cannot, find, is_whole_id
 from moot.spool_reads import SNAPSHOT_READS, Reading
 from moot_protocol.checks import checked
 from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
@@ -26,12 +30,13 @@ from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import Create, Script, Show, Update, WorkspaceInfo
 from moot_protocol.rpc import decode_result
 from moot_protocol.snapshot_file import Snapshot
-from moot_protocol.spool import ID_BYTES, about, check_allowed, seal_command
+from moot_protocol.spool import ID_BYTES, about, check_allowed, keyed, seal_command
 
 R = TypeVar("R")
 
 _STALE_MS: Final = 30 * 60 * 1000
 """Age from which on no daemon seems to keep a snapshot: one that does writes it more often."""
+_KEYED_DOMAIN: Final = b"moot/spool-keyed/1\0"
 
 
 class Queued(NamedTuple):
@@ -72,6 +77,8 @@ class SpoolApi:
         self._queueing = queueing
         self._reason = reason
         self._snapshot: Snapshot | None = None
+        self._is_settled = False
+        """Whether a snapshot that has the last command in it was waited for."""
         self._made: dict[str, IssueDoc] = {}
         self.queued: list[Queued] = []
         """What was queued and not answered, in order."""
@@ -79,17 +86,31 @@ class SpoolApi:
         """Whether an answer came out of the snapshot."""
 
     @property
-    def age_ms(self) -> int:
-        """How old the snapshot is that answers came out of."""
-        return max(self._now_ms - self._snapshot.made_ms, 0) if self._snapshot else 0
+    def age(self) -> str:
+        """How old the snapshot is that answers came out of, in words."""
+        return age_of(self._held(), self._now_ms)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether commands were carried out since that was made."""
+        return self._files.is_behind(self._held(), self._now_ms)
 
     def call(self, request: Request[R]) -> R:
         """Carry out a request, or queue it.
 
         Raises:
             RefusedError: `denied`: it doesn't go through a spool; `limit`: the spool is full; `unreachable`: the
-                snapshot can't answer it; `not_ready`: there is none.
+                snapshot can't answer it; `not_ready`: there is none; `timeout`: what was claimed isn't known yet.
             MootError: what the daemon answered, where it was waited for.
+        """
+        return self.call_keyed(request, "")
+
+    def call_keyed(self, request: Request[R], key: str) -> R:
+        """The same under an idempotency key: an actor's command that comes again under one key is not done again.
+
+        Raises:
+            RefusedError: `key_reused`: where the answer is waited for, the key came with another command before;
+                besides what `call` raises.
         """
         if isinstance(request, WorkspaceInfo):
             answer: Any = self._workspace(request)
@@ -98,7 +119,7 @@ class SpoolApi:
         elif isinstance(request, ClaimsTold):
             answer = self._told(request)
         elif type(request).writes:
-            answer = self._write(request)
+            answer = self._write(request, key)
         else:
             answer = self._read(request)
         typed: R = answer  # each request's class says what its answer is
@@ -144,7 +165,14 @@ class SpoolApi:
         if work is None:
             raise cannot(f"`{request.method}`")
         self.was_read = True
-        return work(Reading(self._held(), self._now_ms), request)
+        return work(Reading(self._settled(), self._now_ms), request)
+
+    def _settled(self) -> Snapshot:
+        """The snapshot, with what was written before in it if the daemon soon writes one: it is read by who wrote."""
+        if not self._is_settled:
+            self._snapshot = self._files.settled(self._held(), self._now_ms)
+            self._is_settled = True
+        return self._held()
 
     def _held(self) -> Snapshot:
         if self._snapshot is None:
@@ -156,12 +184,12 @@ class SpoolApi:
         if typed in self._made:
             return self._made[typed]
         try:
-            return find(self._held(), typed)
+            return find(self._held(), typed, self._now_ms)
         except MootError:
             return None
 
     # -- Writing -------------------------------------------------------------------------------------------------
-    def _write(self, request: Request[Any]) -> Any:
+    def _write(self, request: Request[Any], key: str) -> Any:
         check_allowed(request)
         if not isinstance(request, Mutation):
             raise cannot(f"`{request.method}`")
@@ -170,19 +198,29 @@ class SpoolApi:
                 "what a command would do only the daemon knows", code=Code.USAGE, hint="add --wait to hear its answer"
             )
         if isinstance(request, Heartbeat) and not request.id:
-            return [each for claim in self._ending(request.actor) for each in self._write(_of(request, claim))]
+            return [each for claim in self._ending(request.actor) for each in self._renew(request, claim, key)]
         if isinstance(request, ClaimReady):
             request = self._ready_here(request)
         _check_claims(request)
         self._check_known(request)
-        request = self._named(request)
-        command = self._entropy(ID_BYTES)
+        command, entropy = self._entropy(ID_BYTES), self._entropy
+        if key:
+            command, entropy = _following(self._files.token.secret, request, key)
+            self._files.forget_answer(command)
+        request = self._named(request, entropy)
         self._last_ms = max(self._now_ms, self._last_ms + 1)  # commands of one run are carried out in their order
         data = seal_command(self._files.token, command, self._last_ms, request, awaited=self._wait_s is not None)
         self._files.put(self._last_ms, command, data)
         outcome = None if self._wait_s is None else self._files.wait(command, self._wait_s)
+        if outcome is None and isinstance(request, ClaimReady):
+            raise RefusedError(
+                f"the daemon hasn't answered in time; the claim stays queued (command {command.hex()[:12]})",
+                code=Code.TIMEOUT,
+                hint="don't claim again: `list --assignee` with your name tells later what it took",
+            )
         if outcome is None:
             return self._queue(request, command)
+        self._is_settled = False
         if outcome.error is not None:
             raise outcome.error
         return decode_result(request, msgspec.Raw(msgspec.msgpack.encode(outcome.result)))
@@ -196,6 +234,9 @@ class SpoolApi:
         self._queueing()
         self.queued.append(Queued(command.hex(), about(request), made))
         return expected
+
+    def _renew(self, request: Heartbeat, issue: str, key: str) -> Any:
+        return self._write(msgspec.structs.replace(request, id=issue), f"{key}/{issue}" if key else "")
 
     def _ending(self, actor: str) -> list[str]:
         """The actor's claims that end by themselves, as the snapshot tells them."""
@@ -225,31 +266,29 @@ class SpoolApi:
         if isinstance(request, Create | Script) or not typed or typed in self._made:
             return
         try:
-            find(self._held(), typed)
+            if not is_whole_id(self._held().project, typed) and self._known(typed) is None:
+                find(self._settled(), typed, self._now_ms)
         except RefusedError as error:
             snapshot = self._snapshot
-            is_sure = snapshot is not None and not snapshot.left_out and not is_whole_id(snapshot.project, typed)
+            is_sure = snapshot is not None and not snapshot.left_out and not self.is_behind
             if error.code is Code.AMBIGUOUS or is_sure:
                 self.was_read = True
                 raise
 
-    def _named(self, request: Mutation[Any]) -> Mutation[Any]:
+    def _named(self, request: Mutation[Any], entropy: Callable[[int], bytes]) -> Mutation[Any]:
         """A request whose new issues have ids: made here, so that they can be told and used at once."""
         project = self._files.token.project
         if isinstance(request, Create) and not request.id:
-            return msgspec.structs.replace(request, id=self._new_id(project))
+            return msgspec.structs.replace(request, id=issue_id(project, entropy(ID_ENTROPY_BYTES)))
         if isinstance(request, Script):
             steps = tuple(
-                {**step, "params": {**step["params"], "id": self._new_id(project)}}
+                {**step, "params": {**step["params"], "id": issue_id(project, entropy(ID_ENTROPY_BYTES))}}
                 if step["method"] == Create.method and not step["params"].get("id")
                 else step
                 for step in request.steps
             )
             return msgspec.structs.replace(request, steps=steps)
         return request
-
-    def _new_id(self, project: str) -> str:
-        return issue_id(project, self._entropy(ID_ENTROPY_BYTES))
 
     # -- For people ----------------------------------------------------------------------------------------------
     def _doctor(self) -> list[dict[str, Any]]:
@@ -282,8 +321,16 @@ def _check_claims(request: Mutation[Any]) -> None:
             check_beside_claim(given_fields(update.fields), update.actor)
 
 
-def _of(request: Heartbeat, issue: str) -> Heartbeat:
-    return msgspec.structs.replace(request, id=issue)
+def _following(secret: bytes, request: Mutation[Any], key: str) -> tuple[bytes, Callable[[int], bytes]]:
+    """The id of an actor's command under a key, and what takes the place of entropy for those of new issues.
+
+    These follow from the request as well: a key that comes again with something else, long after, names no issue that
+    is there.
+    """
+    seed = keyed(secret, _KEYED_DOMAIN + msgspec.msgpack.encode([request.actor, key]))
+    content = keyed(seed, msgspec.msgpack.encode([request.method, request]))
+    numbers = count()
+    return seed[:ID_BYTES], lambda size: keyed(content, next(numbers).to_bytes(4, "big"))[:size]
 
 
 def _made_by(request: Mutation[Any]) -> list[str]:

@@ -39,6 +39,14 @@ from moot_protocol.spool import (
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.25
 """Seconds between looks for an answer: the first, and the longest after doubling."""
+SETTLING_S: Final = 4.0
+"""Seconds that a snapshot is waited for which is newer than the last command."""
+TAKING_S: Final = 0.5
+"""The same while commands wait: a daemon that is there takes them sooner."""
+SETTLED_MS: Final = 60_000
+"""Age of the last command at which a daemon that is there has long written a newer snapshot."""
+_AHEAD_MS: Final = 2 * 3600 * 1000
+"""How far behind the folder's clock a command's own may be: it may have waited for an answer."""
 LEFT_MS: Final = 10_000
 """Age of an answer at which nobody waits for it any more."""
 _TOKEN_BYTES: Final = 4096
@@ -101,6 +109,45 @@ class SpoolFiles:
             raise MalformedError("the snapshot is another workspace's")
         return snapshot
 
+    def is_behind(self, snapshot: Snapshot, now_ms: int) -> bool:
+        """Whether commands have come or gone since a snapshot was made, and what they changed may not be in it."""
+        return snapshot.made_ms < self._changed_ms() <= now_ms + _AHEAD_MS
+
+    def settled(self, snapshot: Snapshot, now_ms: int) -> Snapshot:
+        """A snapshot that is not behind, if the daemon soon writes one; else the one that is there.
+
+        Args:
+            snapshot: what was read.
+            now_ms: the wall clock.
+        """
+        begun = time.monotonic()
+        look_s = FIRST_LOOK_S
+        while self.is_behind(snapshot, now_ms) and now_ms - self._changed_ms() < SETTLED_MS:
+            patience_s = TAKING_S if self._is_waiting() else SETTLING_S
+            left_s = begun + patience_s - time.monotonic()
+            if left_s <= 0:
+                break
+            time.sleep(min(look_s, left_s))
+            look_s = min(2 * look_s, LONGEST_LOOK_S)
+            snapshot = self.snapshot()
+        return snapshot
+
+    def _is_waiting(self) -> bool:
+        try:
+            return self.waiting().files > 0
+        except OSError:
+            return False
+
+    def _changed_ms(self) -> int:
+        """When a command last came or went, as the folder's own time tells it; 0 where it can't be told.
+
+        A command goes once it is carried out, so a snapshot that is made later has what it changed.
+        """
+        try:
+            return os.stat(self.path / COMMANDS).st_mtime_ns // 1_000_000  # noqa: PTH116 - as everywhere here
+        except OSError:
+            return 0
+
     # -- Commands ------------------------------------------------------------------------------------------------
     def waiting(self) -> Waiting:
         """How many commands wait, and their bytes."""
@@ -158,6 +205,11 @@ class SpoolFiles:
                 return outcome
             time.sleep(min(look_s, left_s))
             look_s = min(2 * look_s, LONGEST_LOOK_S)
+
+    def forget_answer(self, command: bytes) -> None:
+        """Remove what a command of this id was answered before, so that the next answer is to the next command."""
+        with suppress(OSError):
+            (self.path / ANSWERS / answer_name(command, awaited=True)).unlink()
 
     def refusals(self, actor: str, now_ms: int) -> Iterator[Outcome]:
         """What the daemon refused of an actor's since this was last asked, each told once.

@@ -5,16 +5,22 @@ is worse than none.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
+from moot.console import when
+from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import ID_CHARS
-from moot_protocol.issue import CLOSED, PARENT
+from moot_protocol.issue import CLOSED
 from moot_protocol.limits import SHORT_ID_CHARS
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.matching import has_metadata, id_begins, like
 from moot_protocol.regex import searching
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.times import instant_ms
+
+_BRIEF_MS: Final = 120_000
+"""Age that is told in seconds."""
 
 Test = Callable[[IssueDoc], bool]
 
@@ -29,8 +35,13 @@ def cannot(what: str) -> RefusedError:
 
 
 # -- Which issue is meant ----------------------------------------------------------------------------------------
-def find(snapshot: Snapshot, typed: str) -> IssueDoc:
+def find(snapshot: Snapshot, typed: str, now_ms: int) -> IssueDoc:
     """The issue that was meant by what was typed: a whole id, an alias, or the unique start of one.
+
+    Args:
+        snapshot: the snapshot.
+        typed: what was typed.
+        now_ms: the wall clock, for how old the snapshot is.
 
     Raises:
         RefusedError: `not_found`, `ambiguous`.
@@ -42,14 +53,24 @@ def find(snapshot: Snapshot, typed: str) -> IssueDoc:
     if len(found) == 1:
         return found[0]
     if not found:
-        more = f"; it leaves {snapshot.left_out} issues out" if snapshot.left_out else ""
-        raise RefusedError(
-            f"no issue {typed} in the snapshot{more}",
-            code=Code.NOT_FOUND,
-            hint=f"give the whole id, or at least {SHORT_ID_CHARS} characters of its random part",
-        )
+        raise _not_there(snapshot, typed, now_ms)
     shown = ", ".join(sorted(issue["id"] for issue in found)[:5])
     raise RefusedError(f"{typed} may mean several issues: {shown}", code=Code.AMBIGUOUS, hint="type more of the id")
+
+
+def _not_there(snapshot: Snapshot, typed: str, now_ms: int) -> RefusedError:
+    more = f"; it leaves {snapshot.left_out} issues out" if snapshot.left_out else ""
+    hint = f"give the whole id, or at least {SHORT_ID_CHARS} characters of its random part"
+    if is_whole_id(snapshot.project, typed):
+        hint = "what was just written may be missing: try again in a moment, or ask outside the sandbox"
+        more = f", which is {age_of(snapshot, now_ms)} old{more}"
+    return RefusedError(f"no issue {typed} in the snapshot{more}", code=Code.NOT_FOUND, hint=hint)
+
+
+def age_of(snapshot: Snapshot, now_ms: int) -> str:
+    """How old a snapshot is, in words."""
+    ms = max(now_ms - snapshot.made_ms, 0)
+    return f"{ms // 1000} s" if ms < _BRIEF_MS else when.lasted(ms)
 
 
 def _begun(snapshot: Snapshot, typed: str) -> dict[str, IssueDoc]:
@@ -88,7 +109,7 @@ def tests_of(snapshot: Snapshot, wanted: Filter, now_ms: int) -> list[Test]:
         *_times(wanted, now_ms),
         *_texts(wanted),
         *_metadata(wanted),
-        *_family(snapshot, wanted),
+        *_family(snapshot, wanted, now_ms),
     ]
 
 
@@ -188,12 +209,12 @@ def _metadata(wanted: Filter) -> Iterator[Test]:
 
 
 # -- Parents -----------------------------------------------------------------------------------------------------
-def _family(snapshot: Snapshot, wanted: Filter) -> Iterator[Test]:
+def _family(snapshot: Snapshot, wanted: Filter, now_ms: int) -> Iterator[Test]:
     if wanted.ids:
-        meant = {find(snapshot, typed)["id"] for typed in wanted.ids}
+        meant = {find(snapshot, typed, now_ms)["id"] for typed in wanted.ids}
         yield lambda issue: issue["id"] in meant
     if wanted.parent:
-        family = _descendants(snapshot, find(snapshot, wanted.parent)["id"])
+        family = _descendants(snapshot, find(snapshot, wanted.parent, now_ms)["id"])
         yield lambda issue: issue["id"] in family
     if wanted.no_parent:
         yield lambda issue: not parents(issue)

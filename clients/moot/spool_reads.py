@@ -57,6 +57,14 @@ class Reading(NamedTuple):
         tests = tests_of(self.snapshot, wanted, self.now_ms)
         return [issue for issue in issues if issue["status"] != TOMBSTONE and all(test(issue) for test in tests)]
 
+    def find(self, typed: str) -> IssueDoc:
+        """The issue that was meant by what was typed.
+
+        Raises:
+            RefusedError: `not_found`, `ambiguous`.
+        """
+        return find(self.snapshot, typed, self.now_ms)
+
     def by_priority(self) -> list[IssueDoc]:
         """All issues, by priority and then newest first."""
         return sorted(self.snapshot.issues.values(), key=_by_priority)
@@ -163,7 +171,7 @@ def _blocked(reading: Reading, request: Blocked) -> Page:
 
 
 def _children(reading: Reading, request: Children) -> Page:
-    found = children(reading.snapshot, find(reading.snapshot, request.id)["id"])
+    found = children(reading.snapshot, reading.find(request.id)["id"])
     return _page(sorted(found, key=_by_priority), 0, texts=request.texts)
 
 
@@ -171,15 +179,15 @@ def _children(reading: Reading, request: Children) -> Page:
 def _show(reading: Reading, request: Show) -> list[IssueDoc]:
     if request.as_of is not None:
         raise cannot("what was once")
-    return [dict(find(reading.snapshot, typed)) for typed in request.ids]
+    return [dict(reading.find(typed)) for typed in request.ids]
 
 
 def _resolve(reading: Reading, request: ResolveIds) -> list[str]:
-    return [str(find(reading.snapshot, typed)["id"]) for typed in request.ids]
+    return [str(reading.find(typed)["id"]) for typed in request.ids]
 
 
 def _edges(reading: Reading, request: Edges) -> list[dict[str, Any]]:
-    issue = find(reading.snapshot, request.id)
+    issue = reading.find(request.id)
     if request.direction == "up":
         return [each for each in issue.get("dependents", ()) if request.type in ("", each["dependency_type"])]
     found = []
@@ -193,7 +201,7 @@ def _edges(reading: Reading, request: Edges) -> list[dict[str, Any]]:
 
 def _handoffs(reading: Reading, request: Handoffs) -> list[dict[str, Any]]:
     found = []
-    for comment in find(reading.snapshot, request.id).get("comments", ()):
+    for comment in reading.find(request.id).get("comments", ()):
         if (handoff := read_handoff(comment)) is not None:
             about = {name: comment[name] for name in _HANDED_FIELDS if name in comment}
             found.append(about | msgspec.to_builtins(handoff))

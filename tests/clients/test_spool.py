@@ -31,6 +31,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SpoolSite:
     for name in ("BD_ACTOR", "BEADS_ACTOR", "MOOT_SPOOL_WAIT", "BD_JSON_ENVELOPE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MOOT_ACTOR", "ada")
+    monkeypatch.setattr("moot.spool_files.SETTLING_S", 0.05)
     return site
 
 
@@ -76,6 +77,25 @@ def test_a_read_is_told_with_its_age_and_what_it_cannot_show(
     out, err = capfd.readouterr()
     assert [issue["title"] for issue in json.loads(out)] == ["One"]
     assert "1 queued command not in it yet" in err
+
+
+def test_a_snapshot_older_than_the_last_command_is_told_to_be_so(
+    site: SpoolSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spool_command("moot", ["q", "Two"], REFUSED)
+    time.sleep(0.02)
+    site.take()
+    capfd.readouterr()
+    spool_command("moot", ["list"], REFUSED)
+    out, err = capfd.readouterr()
+    assert "Two" not in out
+    assert " s old, older than the last command: what that changed may be missing\n" in err
+    site.api.clock.advance(time.time_ns() // 1_000_000 - site.api.clock.now_ms() + 1)
+    site.write_snapshot()
+    spool_command("moot", ["list"], REFUSED)
+    out, err = capfd.readouterr()
+    assert "Two" in out
+    assert err.endswith(" s old\n")
 
 
 def test_what_fails_is_told_as_elsewhere(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:

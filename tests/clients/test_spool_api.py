@@ -102,6 +102,110 @@ def test_an_id_that_surely_is_wrong_is_refused_at_once(site: SpoolSite) -> None:
     assert len(site.waiting()) == 1
 
 
+def test_an_id_that_is_not_in_a_snapshot_older_than_the_last_command_may_be_right(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moot.spool_files.SETTLING_S", 0.02)
+    monkeypatch.setattr("moot.spool_files.SpoolFiles._changed_ms", lambda self: site.api.clock.now_ms() + 1)
+    site.client().call(Close(actor="ada", id="demo-zzzz"))
+    assert len(site.waiting()) == 1
+
+
+def test_what_was_answered_is_waited_for_where_the_same_command_reads_it(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed_ms = [site.api.clock.now_ms()]
+    monkeypatch.setattr("moot.spool_files.SpoolFiles._changed_ms", lambda self: changed_ms[0])
+
+    def written_meanwhile(_: float) -> None:
+        site.api.clock.advance(2)
+        site.write_snapshot()
+
+    monkeypatch.setattr("time.sleep", written_meanwhile)
+    client = site.client(wait_s=1)
+    assert client.call(ListIssues()).total == 1
+    made = client.call(create("Two"))["id"]
+    changed_ms[0] += 1
+    assert client.call(Show(ids=(made,)))[0]["title"] == "Two"
+    assert not client.is_behind
+
+
+# -- Under a key -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("wait_s", [None, 1])
+def test_a_command_that_comes_again_under_its_key_is_not_done_again(site: SpoolSite, wait_s: float | None) -> None:
+    made = []
+    for _ in range(3):
+        made.append(site.client(wait_s).call_keyed(create("Two"), "r#1")["id"])
+        site.api.clock.advance(60_000)
+        site.take()
+    assert len(set(made)) == 1
+    assert site.titles() == ["One", "Two"]
+    assert (site.waiting(), site.reasons()) == ([], [])
+    other = create("Two")
+    for key, request in (("r#2", other), ("r#1", msgspec.structs.replace(other, actor="bob")), ("", other)):
+        assert site.client(1).call_keyed(request, key)["id"] not in made
+    assert site.titles() == ["One", "Two", "Two", "Two", "Two"]
+
+
+def test_days_later_a_create_that_comes_again_is_refused_and_another_one_is_not(site: SpoolSite) -> None:
+    site.client(1).call_keyed(create("Two"), "r#1")
+    for _ in range(2):  # what is older is forgotten when something is kept
+        site.api.clock.advance(30 * 3600 * 1000)
+        site.client(1).call(create("Later"))
+    with pytest.raises(RefusedError, match="already"):
+        site.client(1).call_keyed(create("Two"), "r#1")
+    site.api.clock.advance(1)
+    assert site.client(1).call_keyed(create("Three"), "r#1")["title"] == "Three"
+
+
+def test_all_issues_of_a_script_have_the_same_ids_when_it_comes_again(site: SpoolSite) -> None:
+    step = {"method": "create", "params": {"project": PROJECT, "fields": {"title": "Two"}}}
+    script = Script(actor="ada", steps=(step, step))
+    made = [[issue["id"] for issue in site.client(1).call_keyed(script, "r#1")] for _ in range(2)]
+    assert made[0] == made[1]
+    assert len(set(made[0])) == 2
+    assert site.titles() == ["One", "Two", "Two"]
+
+
+def test_a_key_that_came_with_another_command_is_refused(site: SpoolSite) -> None:
+    name = site.client(1).call_keyed(create("Two"), "r#1")["id"]
+    for wait_s in (None, 1):
+        client = site.client(wait_s)
+        if wait_s is None:
+            assert client.call_keyed(create("Three"), "r#1")["id"] != name
+            site.api.clock.advance(1)
+            continue
+        with pytest.raises(RefusedError) as caught:
+            client.call_keyed(create("Three"), "r#1")
+        assert caught.value.code is Code.KEY_REUSED
+    site.take()
+    assert site.titles() == ["One", "Two"]
+
+
+def test_an_answer_that_nobody_fetched_is_not_taken_for_that_to_the_next_command(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("moot_testkit.spooling.TakingFiles.wait", lambda self, command, seconds: None)
+        site.client(1).call_keyed(create("Two"), "r#1")
+    site.take()
+    site.api.clock.advance(1)
+    monkeypatch.setattr(SpoolSite, "take", lambda self: False)
+    client = site.client(0)
+    assert client.call_keyed(create("Three"), "r#1")["title"] == "Three"
+    assert len(client.queued) == 1
+
+
+def test_a_claim_of_what_is_ready_takes_one_issue_under_one_key(site: SpoolSite) -> None:
+    site.api.call(create("Two"))
+    taken = []
+    for _ in range(2):
+        taken.append(site.client(1).call_keyed(ClaimReady(actor="ada"), "r#1"))
+        site.api.clock.advance(1)
+    assert taken[0] == taken[1]
+    assert taken[0] is not None
+
+
 BESIDE_A_CLAIM = [IssueFields(), IssueFields(priority=0), IssueFields(status="in_progress", assignee="ada")]
 CONTRADICTING = [IssueFields(assignee="bob"), IssueFields(assignee=""), IssueFields(status="closed")]
 
@@ -147,8 +251,10 @@ def test_all_of_ones_claims_that_end_are_renewed_as_the_snapshot_tells_them(site
     site.api.call(Update(actor="ada", id="demo-six6", claim=True))
     site.write_snapshot()
     site.api.clock.advance(40_000)
-    renewed = site.client(1).call(Heartbeat(actor="ada"))
+    renewed = site.client(1).call_keyed(Heartbeat(actor="ada"), "r#1")
     assert {each["id"]: each["renewed"] for each in renewed} == {"demo-held1": True, "demo-held2": True}
+    site.api.clock.advance(1)
+    assert site.client(1).call_keyed(Heartbeat(actor="ada"), "r#1") == renewed, "each claim has a key of its own"
     client = site.client()
     assert [each["id"] for each in client.call(Heartbeat(actor="ada"))] == [each["id"] for each in renewed]
     assert len(client.queued) == 2
@@ -195,6 +301,15 @@ def test_the_first_ready_issue_is_taken_where_the_answer_is_waited_for(site: Spo
         site.client(1).call(ClaimReady(actor="ada", filter=Filter(projects=("other",))))
 
 
+def test_a_claim_of_what_is_ready_that_is_not_answered_in_time_is_told_to_wait_still(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SpoolSite, "take", lambda self: False)
+    with pytest.raises(RefusedError, match="the claim stays queued") as caught:
+        site.client(wait_s=0).call(ClaimReady(actor="ada"))
+    assert (caught.value.code, len(site.waiting())) == (Code.TIMEOUT, 1)
+
+
 def test_a_dry_run_needs_the_daemons_answer(site: SpoolSite) -> None:
     request = Create(actor="ada", project=PROJECT, fields=IssueFields(title="x"), dry_run=True)
     assert code_of(site, request) is Code.USAGE
@@ -205,10 +320,9 @@ def test_a_dry_run_needs_the_daemons_answer(site: SpoolSite) -> None:
 def test_reads_come_from_the_snapshot_with_its_age(site: SpoolSite) -> None:
     site.api.clock.advance(5000)
     client = site.client()
-    assert client.age_ms == 0
     assert [issue["title"] for issue in client.call(ListIssues()).issues] == ["One"]
     assert client.was_read
-    assert client.age_ms == 5000
+    assert client.age == "5 s"
 
 
 def test_what_a_snapshot_does_not_hold_is_refused(site: SpoolSite) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from moot.spool_files import LEFT_MS, SpoolFiles
+from moot import spool_files
+from moot.spool_files import LEFT_MS, SETTLED_MS, SpoolFiles
 from moot_protocol import spool
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_FILES
 from moot_protocol.requests import Close
+from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.spool import ANSWERS, COMMANDS, Outcome, answer_name, seal_answer
 from moot_testkit.spooling import SpoolSite, create
 
@@ -32,6 +34,80 @@ def answer(site: SpoolSite, outcome: Outcome, *, awaited: bool, secret: bytes = 
     path = site.path / ANSWERS / answer_name(COMMAND, awaited=awaited)
     path.write_bytes(seal_answer(secret or site.files.token.secret, COMMAND, outcome))
     return path
+
+
+# -- A snapshot that has the last command in it ------------------------------------------------------------------
+class Folder(SpoolFiles):
+    """A spool whose daemon writes a snapshot when it has been looked at often enough."""
+
+    def __init__(self, site: SpoolSite, looks: int) -> None:
+        super().__init__(site.folder)
+        self.looks = looks
+        self._site = site
+
+    def snapshot(self) -> Snapshot:
+        self.looks -= 1
+        if self.looks == 0:
+            self._site.api.clock.advance(NOW_MS + 1000 - self._site.api.clock.now_ms())
+            self._site.write_snapshot()
+        return super().snapshot()
+
+
+@pytest.fixture
+def behind(site: SpoolSite) -> SpoolSite:
+    site.write_snapshot()
+    set_changed(site, NOW_MS)
+    return site
+
+
+def set_changed(site: SpoolSite, ms: int) -> None:
+    os.utime(site.path / COMMANDS, ns=(ms * 1_000_000, ms * 1_000_000))
+
+
+def test_a_snapshot_is_waited_for_that_has_the_last_command_in_it(behind: SpoolSite) -> None:
+    files = Folder(behind, looks=3)
+    old = files.snapshot()
+    assert files.is_behind(old, NOW_MS)
+    new = files.settled(old, NOW_MS)
+    assert (new.made_ms > NOW_MS, files.is_behind(new, NOW_MS), files.looks) == (True, False, 0)
+    assert files.settled(new, NOW_MS) is new
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_it_is_waited_for_only_briefly(behind: SpoolSite, monkeypatch: pytest.MonkeyPatch, waits: bool) -> None:
+    monkeypatch.setattr(spool_files, "TAKING_S" if waits else "SETTLING_S", 0.05)
+    if waits:
+        behind.put(create("one"))
+        set_changed(behind, NOW_MS)
+    files = Folder(behind, looks=-1)
+    assert files.is_behind(files.settled(files.snapshot(), NOW_MS), NOW_MS)
+    assert files.looks < -2
+
+
+@pytest.mark.parametrize("age_ms", [SETTLED_MS, -24 * 3600 * 1000])
+def test_where_no_daemon_is_there_or_the_clock_was_set_nothing_is_waited_for(behind: SpoolSite, age_ms: int) -> None:
+    set_changed(behind, NOW_MS - age_ms)
+    files = Folder(behind, looks=-1)
+    files.settled(files.snapshot(), NOW_MS)
+    assert files.looks == -2
+
+
+def test_where_the_folder_may_not_be_listed_it_is_waited_for_as_well(
+    behind: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_: SpoolFiles) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(SpoolFiles, "waiting", forbidden)
+    files = Folder(behind, looks=2)
+    assert files.settled(files.snapshot(), NOW_MS).made_ms > NOW_MS
+
+
+def test_without_its_folder_no_snapshot_is_behind(behind: SpoolSite) -> None:
+    files = SpoolFiles(behind.folder)
+    held = files.snapshot()
+    (behind.path / COMMANDS).rename(behind.path / "gone")
+    assert not files.is_behind(held, NOW_MS)
 
 
 # -- Token and snapshot ------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.snapshot_file import Snapshot
 
+NOW_MS = 51_000
+
 
 def snapshot(*issues: IssueDoc, left_out: int = 0) -> Snapshot:
     return Snapshot(
@@ -30,7 +32,7 @@ HELD = snapshot({"id": "demo-abcdef", "_alias": "the-one"}, {"id": "demo-abcxyz"
     ],
 )
 def test_an_issue_is_meant_by_what_is_typed_as_elsewhere(typed: str, meant: str) -> None:
-    assert find(HELD, typed)["id"] == meant
+    assert find(HELD, typed, NOW_MS)["id"] == meant
 
 
 @pytest.mark.parametrize(
@@ -39,20 +41,32 @@ def test_an_issue_is_meant_by_what_is_typed_as_elsewhere(typed: str, meant: str)
 )
 def test_what_is_too_short_or_not_there_is_not_found(typed: str, code: Code) -> None:
     with pytest.raises(RefusedError) as caught:
-        find(HELD, typed)
+        find(HELD, typed, NOW_MS)
     assert caught.value.code is code
 
 
 def test_what_may_mean_several_is_ambiguous() -> None:
     with pytest.raises(RefusedError) as caught:
-        find(snapshot({"id": "demo-abcdef"}, {"id": "demo-abcdxy"}), "abcd")
+        find(snapshot({"id": "demo-abcdef"}, {"id": "demo-abcdxy"}), "abcd", NOW_MS)
     assert caught.value.code is Code.AMBIGUOUS
     assert "demo-abcdef, demo-abcdxy" in caught.value.message
 
 
 def test_a_miss_says_that_not_all_is_here() -> None:
     with pytest.raises(RefusedError, match="leaves 7 issues out"):
-        find(snapshot(left_out=7), "demo-abcdef")
+        find(snapshot(left_out=7), "demo-abcdef", NOW_MS)
+
+
+def test_a_whole_id_that_is_missed_may_be_newer_than_the_snapshot() -> None:
+    with pytest.raises(RefusedError) as caught:
+        find(HELD, "demo-0123456789ab", NOW_MS)
+    assert caught.value.message == "no issue demo-0123456789ab in the snapshot, which is 51 s old"
+    assert (caught.value.hint or "").startswith("what was just written may be missing")
+    with pytest.raises(RefusedError, match="which is 2h old; it leaves 7 issues out"):
+        find(snapshot(left_out=7), "demo-0123456789ab", 2 * 3600 * 1000)
+    with pytest.raises(RefusedError) as caught:
+        find(HELD, "demo-0123", NOW_MS)
+    assert (caught.value.hint or "").startswith("give the whole id")
 
 
 def test_the_id_of_an_issue_made_a_moment_ago_is_told_from_a_short_one() -> None:

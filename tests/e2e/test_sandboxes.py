@@ -109,6 +109,21 @@ def test_an_agent_in_a_sandbox_finds_claims_and_finishes_work(own_town: Machine)
     assert "Lost claim" not in inside.run("ready", "--actor", "eve").stderr
 
 
+def test_an_agent_reads_what_it_has_just_written_and_a_command_that_comes_again_is_done_once(town: Machine) -> None:
+    town.ok("init", "--spool")
+    inside = Sandboxed(town, SANDBOXES["seccomp-socket"])
+    for number in range(3):
+        create = ("create", f"Written {number}", "--silent", "--wait=30", "--request-id", f"write-{number}")
+        made = inside.ok(*create).strip()
+        assert inside.ok(*create).strip() == made
+        shown = inside.run("show", made, "--json")
+        assert (shown.returncode, json.loads(shown.stdout)[0]["title"]) == (0, f"Written {number}")
+        assert "older than" not in shown.stderr
+        inside.ok("close", made, "--wait=30")
+        assert json.loads(inside.ok("show", made, "--json"))[0]["status"] == "closed"
+    assert len([title for title in titles(town) if title.startswith("Written ")]) == 3
+
+
 @pytest.mark.parametrize("name", sorted(SANDBOXES.keys() - {"seccomp-socket"}))
 def test_other_sandboxes_are_worked_in_as_well(town: Machine, name: str) -> None:
     town.ok("init", "--spool")

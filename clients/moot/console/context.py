@@ -17,6 +17,7 @@ from moot.console.command import Context
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.terminal import Facts
+from moot.facts import ACTORS
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import line_problem
 from moot_protocol.limits import ACTOR_BYTES, MIB
@@ -31,7 +32,8 @@ TEXT_READ_BYTES: Final = 1 * MIB
 """Bytes read of a text from a file or standard input: far above what a field holds, so that the daemon judges it."""
 WORKSPACE_FILE: Final = ".moot/workspace"
 """In a project's folder: the id of its workspace."""
-_ACTOR_VARIABLES: Final = ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR")
+_SPOOL_TOKEN: Final = ".moot/spool/token"  # noqa: S105 - a file's name
+"""There as well, where commands may come through files."""
 
 
 class ReadOnlyApi:
@@ -53,7 +55,7 @@ class ReadOnlyApi:
 
 def actor_of(arguments: Namespace, facts: Facts) -> str:
     """Who acts: --actor, MOOT_ACTOR, BD_ACTOR, BEADS_ACTOR, git's user.name, the user's name, in this order."""
-    named = (facts.environment.get(name, "") for name in _ACTOR_VARIABLES)
+    named = (facts.environment.get(name, "") for name in ACTORS)
     candidates = (arguments.actor or "", *named, facts.git_user, facts.environment.get("USER", ""))
     return next((name.strip() for name in candidates if name.strip()), "unknown")
 
@@ -172,11 +174,23 @@ def _no_project(context: Context) -> RefusedError:
     facts = context.terminal.facts
     missing = as_bd.NO_WORKSPACE if facts.is_bd else "no project here"
     belongs = "is of a workspace that this machine doesn't know" if facts.workspace else "is not inside a workspace"
-    return RefusedError(
-        f"{missing}: {facts.folder} {belongs}",
-        code=Code.NOT_FOUND,
-        hint="go to the project's folder, or run `moot init` there",
-    )
+    hint = "go to the project's folder, or run `moot init` there"
+    if facts.workspace and _has_spool(context, folder_around(context)):
+        hint = (
+            "in a sandbox that hides the home folder set MOOT_SPOOL=1: the project has a spool; else `moot init` there"
+        )
+    return RefusedError(f"{missing}: {facts.folder} {belongs}", code=Code.NOT_FOUND, hint=hint)
+
+
+def _has_spool(context: Context, folder: str) -> bool:
+    """Whether a workspace's folder has a spool, as far as the client sees it."""
+    try:
+        context.terminal.file_mode(f"{folder}/{_SPOOL_TOKEN}")
+    except RefusedError as error:
+        if error.code is Code.CANCELLED:
+            raise
+        return False
+    return True
 
 
 def script_step(mutation: Mutation[Any], label: str) -> dict[str, Any]:
@@ -260,21 +274,26 @@ def chunks_of(context: Context, path: str) -> Iterator[bytes]:
     return context.terminal.stdin() if path == "-" else context.terminal.read_file(path)
 
 
+class NoTextError(RefusedError):
+    """What was read is there, and is too long or no text."""
+
+
 def read_text(context: Context, path: str, most: int = TEXT_READ_BYTES) -> str:
     """The text of a file, or of standard input for `-`.
 
     Raises:
-        RefusedError: it can't be read, has more than `most` bytes, or is not UTF-8.
+        NoTextError: it has more than `most` bytes, or is not UTF-8.
+        RefusedError: it can't be read.
     """
     data = bytearray()
     for chunk in chunks_of(context, path):
         data += chunk
         if len(data) > most:
-            raise RefusedError(f"{_name(path)} holds more than {most} bytes", code=Code.LIMIT)
+            raise NoTextError(f"{_name(path)} holds more than {most} bytes", code=Code.LIMIT)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise RefusedError(f"{_name(path)} is not UTF-8 text") from error
+        raise NoTextError(f"{_name(path)} is not UTF-8 text") from error
 
 
 def edited(context: Context, text: str, otherwise: str) -> str:

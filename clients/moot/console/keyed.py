@@ -48,9 +48,8 @@ class KeyedApi:
             )
         if not isinstance(api, TakesKeys):
             raise RefusedError(
-                "--request-id needs the daemon itself, not a spool", code=Code.USAGE,
-                hint="leave it away: what goes through a spool is carried out once anyway",
-            )  # fmt: skip
+                "--request-id isn't taken here", code=Code.USAGE, hint="leave it away, and don't call again"
+            )
         self._api = api
         self._request_id = request_id
         self._writes = 0

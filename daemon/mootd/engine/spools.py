@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from moot_protocol.claim_requests import ClaimReady, Heartbeat
+from moot_protocol.edge_types import EXTERNAL
 from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.gate_requests import AWAITING_ISSUES, CreateGate
 from moot_protocol.issue import facts
@@ -35,7 +36,6 @@ PAIR: Final = "spool"
 MASTER: Final = "spool-tokens"
 """The secret that tokens are made from."""
 _PRUNED_AT_ONCE: Final = 200
-_EXTERNAL: Final = "external:"
 _MAKING: Final = frozenset({Create.method, CreateGate.method})
 """Requests that make issues, and so have to name the project."""
 """Kinds of gate that wait for an issue."""
@@ -272,7 +272,7 @@ def _ids(method: str, params: dict[str, Any]) -> Iterator[str]:
     if method != Create.method:
         named.append(params.get("id"))
     for typed in named:
-        if isinstance(typed, str) and typed and not typed.startswith(("$", _EXTERNAL)):
+        if isinstance(typed, str) and typed and not typed.startswith(("$", EXTERNAL)):
             yield typed
 
 

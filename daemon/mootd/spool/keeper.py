@@ -1,8 +1,10 @@
 """One spool at work: what waits is taken when the bell rings, and the snapshot follows what is committed.
 
 Nothing here waits: `step` does what is due and says when it wants to be called again. The snapshot is written once
-nothing has changed for a moment, or after a while however much goes on, and never takes more than a twentieth of the
-time; it is written anew now and then in any case, so that its age tells whether a daemon is there.
+nothing has changed for a moment, or after a while however much goes on, and doesn't take more than a twentieth of the
+time. Whoever has written through the spool reads there next, so after commands of its own it doesn't rest: it borrows
+the rest, a few times over, and pays it back by and by. It is written anew now and then in any case, so that its age
+tells whether a daemon is there.
 """
 
 from pathlib import Path
@@ -28,6 +30,10 @@ LATEST_MS: Final = 2_000
 """How long it waits for that at most."""
 REST: Final = 20
 """How many times as long as writing a snapshot took the next is waited for."""
+OWN_REST: Final = 5
+"""The same after commands of the spool's own, by and by: these may cost a fifth of the time."""
+BORROWED: Final = 8
+"""How many such rests may be owed: so many snapshots follow commands at once."""
 FRESH_MS: Final = 10 * 60 * 1000
 """How old a snapshot gets although nothing changes."""
 SWEEP_MS: Final = 30 * 60 * 1000
@@ -61,8 +67,14 @@ class Keeper:
         """By when a change that was seen goes into the snapshot; 0 where none was."""
         self._changed_at = -1
         """Where the log ended when it was last seen to have changed."""
-        self._rested_at = 0
-        """Until when the last snapshot is rested from."""
+        self._rested_at = self._own_rested_at = 0
+        """Until when the last snapshot is rested from: as a rule, and after commands of the spool's own."""
+        self._owed_until = 0
+        """When all rest is paid back that was borrowed."""
+        self._dealt_with = 0
+        """How many commands of the spool's own had been dealt with when this was last looked at."""
+        self._is_own = False
+        """Whether there were any since the snapshot was last written."""
         self._problem = ""
 
     def step(self, *, rung: bool) -> int:
@@ -89,28 +101,32 @@ class Keeper:
             folder.sweep(self._replica.wall.now_ms() / 1000)
             self._sweep_at = now + SWEEP_MS
         if rung or now >= self._look_at:
-            before = self._taker.carried_out
             more = self._taker.take(folder)
             self._look_at = now if more else now + LOOK_MS
-            self._see_changes(self._clock.monotonic_ms(), is_certain=self._taker.carried_out > before)
+            before, self._dealt_with = self._dealt_with, self._taker.dealt_with
+            self._see_changes(self._clock.monotonic_ms(), is_own=self._dealt_with > before)
         if self._clock.monotonic_ms() >= self._snapshot_at:
             self._write_snapshot(folder)
 
     # -- The snapshot ----------------------------------------------------------------------------------------------
-    def _see_changes(self, now: int, *, is_certain: bool = False) -> None:
+    def _see_changes(self, now: int, *, is_own: bool = False) -> None:
         """Put the snapshot off while things change, but not for ever.
 
         Args:
             now: the clock.
-            is_certain: whether something changed, be it no event: that somebody was told of a lost claim is none.
+            is_own: whether commands of the spool's own were dealt with. Clients wait for a snapshot made after that,
+                also where it changed no event: that somebody was told of a lost claim is none.
         """
         arrival = self._replica.arrival
-        if arrival in (self._arrival, self._changed_at) and not is_certain:
+        if arrival in (self._arrival, self._changed_at) and not is_own:
             return
         self._changed_at = arrival
         self._latest_at = self._latest_at or now + LATEST_MS
-        rested = max(now + QUIET_MS, self._rested_at) if self._arrival >= 0 else now
-        self._snapshot_at = max(min(rested, self._latest_at), self._rested_at)
+        self._is_own = self._is_own or is_own
+        quiet_at = now + QUIET_MS if self._arrival >= 0 else now
+        self._snapshot_at = max(
+            min(quiet_at, self._latest_at), self._own_rested_at if self._is_own else self._rested_at
+        )
 
     def _write_snapshot(self, folder: SpoolFolder) -> None:
         begun = self._clock.monotonic_ms()
@@ -120,8 +136,21 @@ class Keeper:
         ended = self._clock.monotonic_ms()
         self._arrival = self._changed_at = arrival
         self._latest_at = 0
-        self._rested_at = ended + REST * (ended - begun)
+        self._is_own = False
+        self._rest(ended, ended - begun)
         self._snapshot_at = ended + FRESH_MS
+
+    def _rest(self, now: int, took: int) -> None:
+        """Rest from a snapshot that has just been written.
+
+        Args:
+            now: the clock.
+            took: the milliseconds that writing it took.
+        """
+        rest = OWN_REST * took
+        self._rested_at = now + REST * took
+        self._owed_until = max(self._owed_until, now) + rest
+        self._own_rested_at = now + min(max(self._owed_until - now - BORROWED * rest, 0), rest)
 
     # -- Words -----------------------------------------------------------------------------------------------------
     def _tell(self, problem: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from moot_protocol.issue import CLOSED
 from moot_protocol.limits import SNAPSHOT_ISSUES
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.memory_requests import Memories, Settings
@@ -13,8 +14,6 @@ from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow
 from mootd.service.reads import READS
 from mootd.service.snapshot import Snapshot
-
-_CLOSED = "closed"
 
 
 def snapshot_body(replica: Replica, row: SpoolRow) -> bytes:
@@ -46,8 +45,8 @@ def _issues(snapshot: Snapshot, wanted: Filter) -> list[IssueDoc]:
     ]
     left = SNAPSHOT_ISSUES - len(names)
     if left > 0:
-        closed = Filter(projects=wanted.projects, plane=wanted.plane, statuses=(_CLOSED,))
-        page = READS[ListIssues](snapshot, ListIssues(filter=closed, sort=_CLOSED, limit=left))
+        closed = Filter(projects=wanted.projects, plane=wanted.plane, statuses=(CLOSED,))
+        page = READS[ListIssues](snapshot, ListIssues(filter=closed, sort="closed", limit=left))
         names += [issue["id"] for issue in page.issues]
     found: list[IssueDoc] = READS[Show](snapshot, Show(ids=tuple(names)))
     return found

@@ -66,8 +66,8 @@ class Taker:
         self._submit = submit
         self._admit = admit
         self._secret = secret_of(replica.keys, row)
-        self.carried_out = 0
-        """How many commands were, since it began."""
+        self.dealt_with = 0
+        """How many files were, since it began: commands carried out, and what was put aside."""
         self._began = False
         self._unanswered: set[bytes] = set()
         """Commands that were carried out, whose answers couldn't be written yet."""
@@ -140,7 +140,9 @@ class Taker:
 
     def _refuse(self, folder: SpoolFolder, name: str, reason: str) -> None:
         _log.warning("spool.refused", project=self._row.project, file=ascii(name), reason=reason)
-        if not folder.refuse(name, reason, self._replica.wall.now_ms()):
+        if folder.refuse(name, reason, self._replica.wall.now_ms()):
+            self.dealt_with += 1
+        else:
             self._stuck[name] = None
             if len(self._stuck) > _KNOWN:
                 self._stuck.popitem(last=False)
@@ -180,7 +182,7 @@ class Taker:
             self._answer(folder, command.id, Outcome(actor, words, error=crashed), awaited=command.awaited)
             self._refuse(folder, done.name, "a defect in Moot")
             return None
-        self.carried_out += 1
+        self.dealt_with += 1
         failed = isinstance(answer, MootError)
         if failed or command.awaited:
             self._unanswered.add(command.id)

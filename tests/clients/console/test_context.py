@@ -59,7 +59,7 @@ def test_a_text_that_no_field_could_hold_is_refused(content: bytes, code: Code) 
 
 def test_a_file_that_cannot_be_read_is_told_as_the_client_told_it() -> None:
     ran = run_console("update a1b2 --body-file nowhere.md")
-    assert (ran.code, ran.err) == (3, "Error: nowhere.md: no such file\n")
+    assert (ran.code, ran.err) == (1, "Error: nowhere.md: no such file\n")
 
 
 def test_a_refusal_of_one_step_is_the_refusal_of_all() -> None:
@@ -85,6 +85,16 @@ def test_what_is_made_names_the_plane_of_the_workspaces_project(argv: list[str])
 def test_where_no_project_is_it_is_told_why(workspace: str, told: str) -> None:
     ran = run_console("create x", {"workspace_info": None}, facts=FACTS._replace(workspace=workspace), project="")
     assert (ran.code, told in ran.err) == (3, True)
+
+
+def test_where_a_sandbox_hides_what_this_machine_knows_the_hint_names_the_spool_that_is_there() -> None:
+    files = {f"{FACTS.folder}/.moot/workspace": b"w9\n", f"{FACTS.folder}/.moot/spool/token": b"secret"}
+    for argv in ("create x", "list"):
+        facts = FACTS._replace(workspace="w9", folder=f"{FACTS.folder}/below")
+        ran = run_console(argv, {"workspace_info": None}, facts=facts, project="", files=files)
+        assert (ran.code, "MOOT_SPOOL=1" in ran.err) == (3, True)
+        ran = run_console(argv, {"workspace_info": None}, facts=facts, project="", files=dict(list(files.items())[:1]))
+        assert (ran.code, "MOOT_SPOOL" in ran.err, "run `moot init` there" in ran.err) == (3, False, True)
 
 
 def test_a_list_is_its_rows_or_its_document_or_a_word_on_standard_error_that_it_is_empty() -> None:

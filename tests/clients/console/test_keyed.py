@@ -53,6 +53,6 @@ def test_where_nothing_takes_keys_it_is_refused() -> None:
             raise AssertionError(request)
 
     spooled: Api = Spooled()
-    with pytest.raises(RefusedError, match="not a spool") as caught:
+    with pytest.raises(RefusedError, match="isn't taken here") as caught:
         KeyedApi(spooled, "r")
     assert caught.value.code is Code.USAGE

@@ -10,7 +10,7 @@ from moot_protocol.claim_requests import ClaimsTold
 from moot_protocol.spool import COMMANDS, SNAPSHOT_FILE, TEMPORARY
 from moot_testkit.spooling import SpoolSite, create
 from mootd.spool import keeper as keeping
-from mootd.spool.keeper import FRESH_MS, LATEST_MS, LOOK_MS, QUIET_MS, RETRY_MS, Keeper
+from mootd.spool.keeper import BORROWED, FRESH_MS, LATEST_MS, LOOK_MS, OWN_REST, QUIET_MS, RETRY_MS, Keeper
 from mootd.spool.snapshots import snapshot_body
 
 
@@ -102,6 +102,52 @@ def test_a_snapshot_that_takes_long_is_written_less_often(kept: Kept) -> None:
         kept.step()
     assert kept.made == 1
     kept.later(2000)
+    kept.step()
+    assert kept.made == 2
+
+
+def test_commands_of_the_spools_own_are_in_the_snapshot_at_once_however_long_it_takes(kept: Kept) -> None:
+    kept.cost_ms = 2500
+    kept.step()
+    for number in range(3):
+        kept.site.put(create(f"number {number}"))
+        kept.step(rung=True)
+        kept.site.api.call(create("made elsewhere"))
+        kept.step()
+        kept.later(QUIET_MS)
+        kept.step()
+        assert kept.made == 2 + number
+    assert len(kept.site.files.snapshot().issues) == 6
+
+
+def test_many_commands_do_not_make_it_write_snapshots_all_the_time(kept: Kept) -> None:
+    kept.cost_ms = 1000
+    began = kept.site.api.clock.monotonic_ms()
+    kept.step()
+    while (lasted := kept.site.api.clock.monotonic_ms() - began) < 120_000:
+        kept.site.put(create("chatter"))
+        kept.step(rung=True)
+        kept.later(QUIET_MS)
+        kept.step()
+    share = lasted // (OWN_REST * kept.cost_ms)
+    assert share // 2 < kept.made <= BORROWED + share + 2
+    # A pause pays back what was borrowed.
+    kept.later(BORROWED * OWN_REST * kept.cost_ms)
+    kept.step()
+    made = kept.made
+    for _ in range(BORROWED // 2):
+        kept.site.put(create("again"))
+        kept.step(rung=True)
+        kept.later(QUIET_MS)
+        kept.step()
+    assert kept.made == made + BORROWED // 2
+
+
+def test_what_was_put_aside_renews_the_snapshot_too_since_clients_wait_for_that(kept: Kept) -> None:
+    kept.step()
+    (kept.site.path / COMMANDS / "nonsense").touch(0o600)
+    kept.step(rung=True)
+    kept.later(QUIET_MS)
     kept.step()
     assert kept.made == 2
 

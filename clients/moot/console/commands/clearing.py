@@ -1,7 +1,7 @@
 """mol squash|burn, mol wisp gc: putting away what was poured. What is deleted can be undeleted.
 
-Invariant: what isn't ephemeral goes only where a whole molecule that isn't is burned: a digest, and whatever else is kept
-below a wisp, outlives it.
+Invariant: what isn't ephemeral goes only where a whole molecule that isn't is burned: a digest, and whatever else is
+kept below a wisp, outlives it.
 """
 
 from argparse import ArgumentParser
@@ -21,8 +21,9 @@ from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.issue_lines import parent_of
 from moot.console.molecule import Molecule
 from moot.console.safe_text import neutralise
+from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, PARENT
+from moot_protocol.issue import CLOSED
 from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.limits import TITLE_CHARS
 from moot_protocol.listing import IssueDoc

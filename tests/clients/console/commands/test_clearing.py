@@ -6,6 +6,9 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import IssueFields, ListIssues, Show, Update
 from moot_testkit.pouring import Pourer
 
+ACTOR = "alice"
+"""Whose console it is."""
+
 
 @pytest.fixture
 def town() -> Pourer:
@@ -60,8 +63,8 @@ def test_steps_that_are_kept_are_not_squashed_nor_is_a_digest(town: Pourer) -> N
 
 def test_steps_that_somebody_works_on_are_squashed_only_if_that_is_insisted_on(town: Pourer) -> None:
     epic = town.pour()["new_epic_id"]
-    town.begin(town.create("Look around", parent=epic, ephemeral=True), "unknown")
-    with pytest.raises(RefusedError, match="1 step of .* in progress") as caught:
+    town.begin(town.create("Look around", parent=epic, ephemeral=True), ACTOR)
+    with pytest.raises(RefusedError, match="1 step of") as caught:
         town(f"mol squash {epic}")
     assert (caught.value.code, caught.value.hint) == (Code.CONFLICT, "add --force")
     assert town.json(f"mol squash {epic} --keep-children")["deleted_count"] == 0
@@ -69,12 +72,13 @@ def test_steps_that_somebody_works_on_are_squashed_only_if_that_is_insisted_on(t
 
 
 def test_a_wisp_is_squashed_by_whoever_works_on_it_but_not_while_others_do(town: Pourer) -> None:
-    poured = town.pour("wisp")
-    town.begin(poured["id_mapping"]["build"], "bob")
+    theirs, mine = town.pour("wisp"), town.pour("wisp")
+    town.begin(theirs["id_mapping"]["build"], "bob")
+    town.begin(mine["id_mapping"]["build"], ACTOR)
     with pytest.raises(RefusedError, match="in progress"):
-        town(f"mol squash {poured['new_epic_id']}")
-    assert "`undelete` brings them back" in town(f"mol squash {poured['new_epic_id']} --actor bob")
-    assert town.all() == ["Digest: release", "release"]
+        town(f"mol squash {theirs['new_epic_id']}")
+    assert "`undelete` brings them back" in town(f"mol squash {mine['new_epic_id']}")
+    assert len(town.all()) == 5
 
 
 def test_a_digest_can_be_written_by_hand_and_the_steps_kept(town: Pourer) -> None:
