@@ -132,6 +132,8 @@ class Conversation:
         self._channel = channel
         self._received = b""
         self._files: Files | None = None
+        self._takes_codes = False
+        """Whether the daemon takes a code with the reason why an effect failed: one of an earlier release doesn't."""
         self.pid = 0
         """The daemon's process, once its hello has come."""
 
@@ -202,7 +204,7 @@ class Conversation:
                 self._files = Files()
             reply = self._files.carry_out(name, details)
             if reply is not None:
-                self._send([[CALL, *reply]])
+                self._send([[CALL, *(reply if self._takes_codes else reply[:2])]])
         return None
 
     def greet(self) -> int:
@@ -233,6 +235,7 @@ class Conversation:
                 "each other",
                 "restart the daemon, so that both are of the same release",
             )
+        self._takes_codes = bool(message.get("codes"))
         self.pid = message["pid"]
         self._channel.settimeout(None)
 

@@ -12,6 +12,8 @@ import stat
 CHUNK = 256 * 1024
 """Bytes read at once, and so of one reply."""
 STDIN = 0
+CODES = {1: "denied", 2: "not_found", 13: "denied", 17: "exists", 25: "denied"}
+"""Number of the system's error → the protocol's code for it; other failures have none."""
 
 Reply = list[object]
 
@@ -58,7 +60,8 @@ class Files:
                     raise ValueError(effect)
         except OSError as error:
             name = f"{error.filename}: " if error.filename else ""
-            return ["fail", f"{name}{error.strerror or error}".encode("utf-8", "replace")]
+            words = f"{name}{error.strerror or error}".encode("utf-8", "replace")
+            return ["fail", words, CODES.get(error.errno or 0, "")]
         return ["done"]
 
     def close(self) -> None:

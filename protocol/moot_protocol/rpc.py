@@ -9,8 +9,8 @@ hashed). The client sends its hello and its first request at once; the daemon se
                       {"id": n, "method": "subscribe", "params": as `events`}   answered with events until cancelled
                       {"id": n, "method": "console", "params": facts}           answered with effects and an exit
                       {"id": n, "method": "authenticate", "params": {"token"}}  the first one; answered with its user
-                      [n, kind, bytes]                                          a reply to an effect of command n
-    daemon → client   {"hello": 1, "version": text, "pid": n}
+                      [n, kind, bytes, code]                                    a reply to an effect of command n
+    daemon → client   {"hello": 1, "version": text, "pid": n, "codes": true}
                       {"id": n, "result": value}     or    {"id": n, "error": {code, message, hint, retryable}}
                       {"id": n, "event": value}
                       [n, effect, …]
@@ -29,9 +29,13 @@ Each of the others is replied to exactly once, before the next one is sent, whic
     commit handle                       sync it and put it in place; `done`
     remove path                         remove a file; `done`
     edit  text                          the text as the user leaves it
+    mode  path                          a file's permissions, in octal digits
     git-log most                        the latest commits of the folder's repository (`moot/git_log.py`)
+    tool  question word                 what one of the user's own programs says (`moot/tools.py`)
 
-Replies are `data` with bytes, `done` with none, and `fail` with a sentence in UTF-8.
+Replies are `data` with bytes, `done` with none, and `fail` with a sentence in UTF-8 and a code: one of
+`effects.FAILURES`, or nothing for any other failure. A code goes only to daemons whose hello says that they take
+`codes`: earlier ones take three parts and no more.
 """
 
 from collections.abc import Sequence
@@ -53,8 +57,6 @@ RPC_VERSION: Final = 1
 LENGTH_BYTES: Final = 4
 CONNECTION: Final = 0
 """The id of errors that concern the whole connection."""
-STDIN: Final = 0
-"""The handle of the client's standard input."""
 CANCEL: Final = "cancel"
 SUBSCRIBE: Final = "subscribe"
 CONSOLE: Final = "console"
@@ -78,6 +80,8 @@ class Hello(msgspec.Struct):
     """The release, for people to read."""
     pid: int = 0
     """The daemon's process; 0 from a client."""
+    codes: bool = False
+    """Whether it takes the code of a `fail`."""
 
 
 class Call(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -99,6 +103,8 @@ class Reply(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     id: _Id
     kind: Literal["data", "done", "fail"]
     data: bytes = _NOTHING
+    code: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Of a `fail`: what kind of failure it is; empty from clients of earlier releases."""
 
 
 class CancelParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -214,7 +220,7 @@ def frame(payload: bytes) -> bytes:
 # -- Client to daemon --------------------------------------------------------------------------------------------
 def hello_frame(version: str, pid: int = 0) -> bytes:
     """A hello of this protocol version."""
-    return frame(_encode(Hello(RPC_VERSION, version, pid)))
+    return frame(_encode(Hello(RPC_VERSION, version, pid, codes=True)))
 
 
 def call_frame(call_id: int, request: Request[Any], *, key: str = "", deadline_ms: int | None = None) -> bytes:

@@ -1,5 +1,6 @@
 """The client's own MessagePack, and what it must agree about with the protocol. The rest of it, `test_thin` tests."""
 
+import socket
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import moot
 from moot import conversation
+from moot.conversation import Conversation
 from moot_protocol import limits, rpc
 
 SENT = st.recursive(
@@ -53,3 +55,17 @@ def test_any_bytes_are_decoded_or_garbled(data: bytes) -> None:
 def test_client_and_protocol_agree_on_what_both_define() -> None:
     assert (conversation.RPC_VERSION, conversation.FRAME_BYTES) == (rpc.RPC_VERSION, limits.RPC_FRAME_BYTES)
     assert rpc.decode_hello(conversation.encode(conversation.HELLO)) == rpc.Hello(rpc.RPC_VERSION, moot.__version__)
+
+
+@pytest.mark.parametrize(("daemon", "told"), [({"codes": True}, ["not_found"]), ({}, [])])
+def test_the_code_of_a_failure_goes_only_to_a_daemon_that_takes_one(daemon: dict[str, bool], told: list[str]) -> None:
+    """A daemon of an earlier release closes the connection for a part that it doesn't know."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        hello = {"hello": rpc.RPC_VERSION, "version": "0", "pid": 1, **daemon}
+        for message in (hello, [1, "read", 1, "/nowhere/at/all"], [1, "exit", 3]):
+            theirs.sendall(rpc.frame(msgspec.msgpack.encode(message)))
+        assert Conversation(ours).command("moot", ["list"]) == 3
+        ours.shutdown(socket.SHUT_WR)
+        sent = rpc.FrameSplitter().feed(b"".join(iter(lambda: theirs.recv(65536), b"")))
+    assert msgspec.msgpack.decode(sent[-1]) == [1, "fail", b"/nowhere/at/all: No such file or directory", *told]

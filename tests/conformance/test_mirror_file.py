@@ -43,6 +43,23 @@ def in_memory(_: Path) -> Subject:
     return Subject(file, file.write, lambda: setattr(file, "is_link", True))
 
 
+def kept_on_disk(folder: Path) -> Subject:
+    (folder / ".git").mkdir()
+    return on_disk(folder / ".git")
+
+
+def kept_in_memory(folder: Path) -> Subject:
+    file = MemoryFile(b"old")
+    file.is_kept = True
+    return in_memory(folder)._replace(file=file)
+
+
+@pytest.fixture(params=[kept_on_disk, kept_in_memory])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
+    made: Subject = request.param(tmp_path)
+    return made
+
+
 @pytest.fixture(params=[on_disk, in_memory])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     made: Subject = request.param(tmp_path)
@@ -88,6 +105,16 @@ def test_a_link_is_refused_for_everything(subject: Subject) -> None:
     subject.link()
     for work in (subject.file.stamp, subject.file.read, lambda: subject.file.replace(b"old", b"new")):
         assert refusal(work) is Code.DENIED
+
+
+def test_a_place_of_the_users_own_is_none_to_refuse(subject: Subject) -> None:
+    subject.file.check_place()
+
+
+def test_where_git_keeps_its_own_nothing_is_written(kept: Subject) -> None:
+    assert refusal(kept.file.check_place) is Code.DENIED
+    assert refusal(lambda: kept.file.replace(b"old", b"new")) is Code.DENIED
+    assert kept.file.read() == b"old"
 
 
 def test_a_file_that_is_too_large_is_refused(subject: Subject) -> None:

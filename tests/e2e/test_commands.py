@@ -104,6 +104,41 @@ def test_with_json_a_failure_is_one_document_and_nothing_else(town: Machine) -> 
     assert json.loads(failed.stdout)["error"]["code"] == "not_found"
 
 
+def test_what_is_wrong_with_a_file_is_told_by_the_code_that_scripts_know_for_it(town: Machine) -> None:
+    for code, name, *command in (
+        (3, "not_found", "create", "A text from nowhere", "--body-file", "nowhere.md"),
+        (1, "invalid", "create", "A text from a folder", "--body-file", "."),
+        (3, "not_found", "export", "-o", "mistyped/out.jsonl"),
+        (4, "denied", "doc", "new", "formula", "ship"),
+    ):
+        assert refusal(town, *command) == (code, name), command
+
+
+def test_a_token_is_not_written_over_what_is_there() -> None:
+    with machine() as town:
+        rules = town.home / ".config" / "moot" / "access.toml"
+        rules.parent.mkdir(parents=True, mode=0o700)
+        rules.write_text('[users.alice]\nrole = "reader"\n')
+        rules.chmod(0o600)
+        town.ok("init", "--prefix", "demo")
+        there = town.folder / "there.token"
+        there.write_text("precious")
+        assert refusal(town, "access", "token", "create", "alice", "--out", "there.token") == (5, "exists")
+        assert there.read_text() == "precious"
+
+
+def refusal(town: Machine, *command: str) -> tuple[int, str]:
+    """The exit code and the error's code of a command that is refused."""
+    ran = town.run(*command, "--json")
+    return ran.returncode, json.loads(ran.stdout)["error"]["code"]
+
+
+def test_a_file_that_would_be_new_can_be_tried_where_it_is_not_there(town: Machine) -> None:
+    tried = town.run("setup", "claude", "--dry-run")
+    assert (tried.returncode, "Would write CLAUDE.md" in tried.stderr) == (0, True)
+    assert not (town.folder / "CLAUDE.md").exists()
+
+
 def test_called_as_bd_every_failure_exits_1_and_the_envelope_is_there_when_asked_for(town: Machine) -> None:
     assert town.run("show", "demo-nosuchissue", program="bd").returncode == 1
     issue = create(town, "Shown")

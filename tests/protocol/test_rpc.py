@@ -14,6 +14,7 @@ from moot_protocol.listing import Page
 from moot_protocol.machine_requests import Ping
 from moot_protocol.methods import REQUESTS
 from moot_protocol.requests import Create, IssueFields, ListIssues, Show, WorkspaceInfo
+from moot_testkit.strategies import damaged
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
@@ -41,6 +42,11 @@ def call_of(method: str, params: Any) -> rpc.Call:
     return call
 
 
+def damaged_in(samples: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """Valid bytes that something happened to, or that others were spliced into."""
+    return st.tuples(samples, samples).flatmap(lambda pair: damaged(*pair))
+
+
 # -- Frames ------------------------------------------------------------------------------------------------------
 @given(payloads=st.lists(st.binary(min_size=1, max_size=300), max_size=8), cuts=st.lists(st.integers(0, 3000)))
 def test_however_a_stream_is_split_it_gives_the_same_frames(payloads: list[bytes], cuts: list[int]) -> None:
@@ -51,7 +57,10 @@ def test_however_a_stream_is_split_it_gives_the_same_frames(payloads: list[bytes
     assert not splitter.partial
 
 
-@given(stream=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200)))
+STREAMS = st.lists(st.binary(min_size=1, max_size=16), max_size=8).map(lambda frames: b"".join(map(rpc.frame, frames)))
+
+
+@given(stream=damaged_in(STREAMS) | st.binary(max_size=200), cuts=st.lists(st.integers(0, 200)))
 def test_any_bytes_give_frames_or_a_typed_error_and_no_more_is_kept_than_came(stream: bytes, cuts: list[int]) -> None:
     splitter = rpc.FrameSplitter(limit=16)
     cut = 0
@@ -97,7 +106,7 @@ def test_what_does_not_fit_a_frame_is_refused_with_what_to_do() -> None:
 
 # -- Hello -------------------------------------------------------------------------------------------------------
 def test_a_hello_comes_back_as_it_was_said() -> None:
-    assert rpc.decode_hello(payload_of(rpc.hello_frame("1.2.3", 77))) == rpc.Hello(rpc.RPC_VERSION, "1.2.3", 77)
+    assert rpc.decode_hello(payload_of(rpc.hello_frame("1.2.3", 77))) == rpc.Hello(rpc.RPC_VERSION, "1.2.3", 77, True)
 
 
 def test_a_hello_of_another_version_is_told_apart_and_both_versions_are_named() -> None:
@@ -162,14 +171,76 @@ def test_what_is_no_request_and_no_reply_is_malformed(message: Any) -> None:
         rpc.decode_from_client(msgspec.msgpack.encode(message))
 
 
-@given(st.binary(min_size=1, max_size=64))
-def test_any_payload_gives_a_value_or_a_typed_error_on_either_side(payload: bytes) -> None:
-    for decode in (rpc.decode_hello, rpc.decode_from_client, rpc.decode_from_daemon):
-        try:
-            value = decode(payload)
-        except MalformedError:
-            continue
-        assert isinstance(value, rpc.Hello | rpc.Call | rpc.Reply | rpc.Answer)
+IDS = st.integers(1, 9) | st.sampled_from([2**53, 0, -1, 2**53 + 1, "1"])
+CALLS = st.fixed_dictionaries(
+    {"id": IDS, "method": st.sampled_from(["show", "", "x" * 64, "x" * 65])},
+    optional={
+        "params": PLAIN,
+        "key": st.sampled_from(["k", "k" * limits.IDEMPOTENCY_KEY_BYTES, "k" * (limits.IDEMPOTENCY_KEY_BYTES + 1)]),
+        "deadline_ms": st.sampled_from([None, 0, 1, limits.DEADLINE_MAX_MS, limits.DEADLINE_MAX_MS + 1]),
+    },
+)
+REPLIES = st.builds(lambda *parts: list(parts), IDS, st.sampled_from(["data", "done", "fail", "shrug"]), st.binary())
+ERRORS = st.fixed_dictionaries(
+    {"code": st.sampled_from(["busy", "too_purple", "bad_hash", "internal"]), "message": st.text()},
+    optional={"hint": st.text(), "retryable": st.booleans(), "colour": PLAIN},
+)
+ANSWERS = st.fixed_dictionaries({"id": st.integers(1, 9), "error": ERRORS}, optional={"result": PLAIN, "colour": PLAIN})
+HELLOS = st.fixed_dictionaries(
+    {"hello": st.sampled_from([rpc.RPC_VERSION, rpc.RPC_VERSION - 1, rpc.RPC_VERSION + 1])},
+    optional={"version": st.text(), "pid": st.integers(0, 9) | st.none(), "colour": PLAIN},
+)
+
+
+def packed(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
+    """Values as payloads, and some of those damaged."""
+    whole = values.map(msgspec.msgpack.encode)
+    return whole | damaged_in(whole)
+
+
+@given(packed(REPLIES))
+def test_any_reply_is_of_a_request_and_of_a_known_kind_or_it_is_a_typed_error(payload: bytes) -> None:
+    try:
+        sent = rpc.decode_from_client(payload)
+    except MalformedError:
+        return
+    assert 1 <= sent.id <= 2**53
+    assert isinstance(sent, rpc.Call) or sent.kind in {"data", "done", "fail"}
+
+
+@given(packed(CALLS))
+def test_what_any_request_asks_for_keeps_within_all_limits_or_it_is_a_typed_error(payload: bytes) -> None:
+    try:
+        sent = rpc.decode_from_client(payload)
+    except MalformedError:
+        return
+    assert 1 <= sent.id <= 2**53
+    if isinstance(sent, rpc.Reply):
+        return
+    assert len(sent.method) <= 64
+    assert len(sent.key) <= limits.IDEMPOTENCY_KEY_BYTES
+    assert sent.deadline_ms is None or 1 <= sent.deadline_ms <= limits.DEADLINE_MAX_MS
+
+
+@given(packed(ANSWERS))
+def test_the_error_of_any_answer_can_be_told_with_its_code_or_it_is_a_typed_error(payload: bytes) -> None:
+    try:
+        body = rpc.decode_from_daemon(payload).error
+    except MalformedError:
+        return
+    if body is not None:
+        error = rpc.error_from(body)
+        assert error.message.startswith(body.message)
+        assert body.code == error.code.value or body.code in error.message
+
+
+@given(packed(HELLOS))
+def test_any_hello_is_of_this_version_or_it_is_a_typed_error(payload: bytes) -> None:
+    try:
+        hello = rpc.decode_hello(payload)
+    except MalformedError:
+        return
+    assert hello.hello == rpc.RPC_VERSION
 
 
 def test_deep_nesting_is_a_typed_error() -> None:

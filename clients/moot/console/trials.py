@@ -5,7 +5,7 @@ What changes anything and can't be tried stands in `UNTRIED`, each with the reas
 """
 
 from argparse import ArgumentError, ArgumentParser
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -95,8 +95,8 @@ class TrialTerminal:
             RefusedError: `exists`: it may not be there and is.
         """
         del chunks, mode, parents
-        if exclusive and _can_be_read(self.read_file(path)):
-            raise RefusedError(f"{path} exists", code=Code.EXISTS)
+        if exclusive and self._is_there(path):
+            raise RefusedError(f"{path}: it exists already", code=Code.EXISTS)
         if not self._quiet:
             self.err(f"Would write {neutralise(path)}\n")
 
@@ -105,15 +105,14 @@ class TrialTerminal:
         if not self._quiet:
             self.err(f"Would remove {neutralise(path)}\n")
 
-
-def _can_be_read(chunks: Iterator[bytes]) -> bool:
-    try:
-        next(chunks, b"")
-    except RefusedError as error:
-        if error.code is Code.CANCELLED:
-            raise
-        return False
-    return True
+    def _is_there(self, path: str) -> bool:
+        try:
+            self.file_mode(path)
+        except RefusedError as error:
+            if error.code is Code.CANCELLED:
+                raise
+            return False
+        return True
 
 
 def with_trials(sections: Iterable[Section]) -> list[Section]:

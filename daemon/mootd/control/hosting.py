@@ -10,12 +10,13 @@ Invariants:
 
 import threading
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, Generic, TypeVar
 
 from moot_protocol import rpc
 from moot_protocol.access import Asker
+from moot_protocol.effects import Effects, refusal
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import RPC_BUFFER_BYTES, RPC_CHUNK_BYTES
 
@@ -153,7 +154,7 @@ class ConsoleChannel:
         """Have an effect done and return what the client replies. Thread.
 
         Raises:
-            RefusedError: `invalid` with the client's reason why it couldn't; `cancelled`.
+            RefusedError: the client's code and reason why it couldn't; `cancelled`.
         """
         with self._changed:
             self._check()
@@ -163,8 +164,10 @@ class ConsoleChannel:
                 self._changed.wait()
             self._check()
             reply, self._reply, self._asking = self._reply, None, False
-        if reply is None or reply.kind == "fail":
-            raise RefusedError(reply.data.decode("utf-8", "replace") if reply else "no reply", code=Code.INVALID)
+        if reply is None:
+            raise refusal(b"no reply")
+        if reply.kind == "fail":
+            raise refusal(reply.data, reply.code)
         return reply.data
 
     def tell(self, effect: str, *details: int | str | bytes) -> None:
@@ -238,7 +241,7 @@ class ConsoleChannel:
             raise _cancelled() from error
 
 
-class HostedTerminal(Generic[F]):
+class HostedTerminal(Effects, Generic[F]):
     """The terminal of a command that runs here for a client elsewhere (`Terminal` of the console, by its shape).
 
     Args:
@@ -248,10 +251,10 @@ class HostedTerminal(Generic[F]):
     """
 
     def __init__(self, facts: F, channel: ConsoleChannel, asker: Asker | None = None) -> None:
+        super().__init__(channel.ask, channel.tell)
         self.asker = asker
         self._facts = facts
         self._channel = channel
-        self._handles = rpc.STDIN
 
     @property
     def facts(self) -> F:
@@ -265,103 +268,6 @@ class HostedTerminal(Generic[F]):
     def err(self, text: str) -> None:
         """Write to the client's standard error."""
         self._channel.put("err", text.encode("utf-8", "replace"))
-
-    def stdin(self) -> Iterator[bytes]:
-        """The client's standard input in chunks, to its end."""
-        while chunk := self._channel.ask("more", rpc.STDIN):
-            yield chunk
-
-    def read_file(self, path: str) -> Iterator[bytes]:
-        """A file in chunks, opened by the client at once.
-
-        Raises:
-            RefusedError: it can't be read; says why.
-        """
-        handle = self._new_handle()
-        return self._rest_of_file(handle, self._channel.ask("read", handle, path))
-
-    def _rest_of_file(self, handle: int, chunk: bytes) -> Iterator[bytes]:
-        try:
-            while chunk:
-                yield chunk
-                chunk = self._channel.ask("more", handle)
-        finally:
-            if chunk:
-                self._channel.tell("drop", handle)
-
-    def write_file(
-        self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False, parents: bool = True
-    ) -> None:
-        """Write a file whole: beside it, synced, then put in its place.
-
-        Args:
-            path: where; relative paths from the client's folder.
-            chunks: its content.
-            mode: its permissions: less what the client's umask takes away, unless a file that is there has just these.
-            exclusive: refuse where the file exists.
-            parents: make missing folders; else refuse where its folder isn't there.
-
-        Raises:
-            RefusedError: it can't be written; says why; what was there before is untouched.
-        """
-        handle = self._new_handle()
-        self._channel.ask("write", handle, path, mode, exclusive | (not parents) << 1)
-        try:
-            for piece in _pieces(chunks):
-                self._channel.ask("chunk", handle, piece)
-        except BaseException:
-            self._channel.tell("drop", handle)
-            raise
-        self._channel.ask("commit", handle)
-
-    def file_mode(self, path: str) -> int:
-        """The permissions of a file; relative paths from the client's folder.
-
-        Raises:
-            RefusedError: it can't be looked at; says why.
-        """
-        return int(self._channel.ask("mode", path), 8)
-
-    def remove_file(self, path: str) -> None:
-        """Remove a file; relative paths from the client's folder.
-
-        Raises:
-            RefusedError: it can't be removed; says why.
-        """
-        self._channel.ask("remove", path)
-
-    def edit(self, text: str) -> str:
-        """Let the user edit text in their editor.
-
-        Raises:
-            RefusedError: there is no terminal, or the editor failed, or what it left is not UTF-8.
-        """
-        try:
-            return self._channel.ask("edit", text).decode()
-        except UnicodeDecodeError as error:
-            raise RefusedError("the edited text is not UTF-8") from error
-
-    def git_log(self, most: int) -> str:
-        """The latest commits of the repository that the client's folder lies in, newest first.
-
-        Args:
-            most: how many.
-
-        Returns:
-            Of each its short hash, a tab and its message; commits divided by zero characters.
-
-        Raises:
-            RefusedError: there is no repository, or no git.
-        """
-        return self._channel.ask("git-log", most).decode("utf-8", "replace")
-
-    def ask_tool(self, question: str, word: str = "") -> str:
-        """What one of the user's own programs says.
-
-        Raises:
-            RefusedError: the program isn't there, or failed; says why.
-        """
-        return self._channel.ask("tool", question, word).decode("utf-8", "replace")
 
     def check_alive(self) -> None:
         """Raise if the client has gone.
@@ -379,28 +285,6 @@ class HostedTerminal(Generic[F]):
             Exception: what the future holds.
         """
         return self._channel.wait(future)
-
-    def _new_handle(self) -> int:
-        self._handles += 1
-        return self._handles
-
-
-def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces that are neither tiny nor larger than a frame should be."""
-    waiting: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        waiting.append(chunk)
-        size += len(chunk)
-        if size >= RPC_CHUNK_BYTES:
-            yield from _cut(b"".join(waiting))
-            waiting, size = [], 0
-    yield from _cut(b"".join(waiting))
-
-
-def _cut(data: bytes) -> Iterator[bytes]:
-    for start in range(0, len(data), RPC_CHUNK_BYTES):
-        yield data[start : start + RPC_CHUNK_BYTES]
 
 
 def _cancelled() -> RefusedError:

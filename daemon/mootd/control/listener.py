@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.limits import RPC_CLIENTS
+from moot_protocol.limits import RPC_CLIENTS, SOCKET_PATH_BYTES
 from mootd.edges.paths import private_folder
 
-PATH_BYTES: Final = 107
-"""Bytes a socket's path may have: `sun_path` has 108 on Linux, the last of them zero."""
 ACTIVATED: Final = 3
 """The first descriptor that a service manager passes (sd_listen_fds(3))."""
 
@@ -45,9 +43,9 @@ def listen(path: Path) -> socket.socket:
         RefusedError: `limit`: the path is too long; `exists`: another daemon answers there, or it is no socket;
             `denied` and others as `private_folder`.
     """
-    if len(os.fsencode(path)) > PATH_BYTES:
+    if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
         raise RefusedError(
-            f"the socket's path has more than the {PATH_BYTES} bytes that a Unix socket can have: {path}",
+            f"the socket's path has more than the {SOCKET_PATH_BYTES} bytes that a Unix socket can have: {path}",
             code=Code.LIMIT,
             hint="set XDG_RUNTIME_DIR to a folder with a shorter path",
         )

@@ -106,7 +106,7 @@ class ControlServer:
     async def _settle(self, done: Callable[[], bool]) -> None:
         """Wait until something holds, as long as the grace lasts."""
         end = asyncio.get_running_loop().time() + self.settings.grace
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):  # whoever isn't done by then is cut off
             async with asyncio.timeout_at(end):
                 while not done():
                     self._ended.clear()

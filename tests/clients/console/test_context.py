@@ -59,7 +59,7 @@ def test_a_text_that_no_field_could_hold_is_refused(content: bytes, code: Code) 
 
 def test_a_file_that_cannot_be_read_is_told_as_the_client_told_it() -> None:
     ran = run_console("update a1b2 --body-file nowhere.md")
-    assert (ran.code, ran.err) == (1, "Error: nowhere.md: no such file\n")
+    assert (ran.code, ran.err) == (3, "Error: nowhere.md: No such file or directory\n")
 
 
 def test_a_refusal_of_one_step_is_the_refusal_of_all() -> None:

@@ -368,9 +368,9 @@ def test_files_are_named_and_not_written_and_one_that_may_not_be_there_is_refuse
     assert "Would write ci.token\n" in ran.err
     assert ran.terminal.files == {}
     assert "Would" not in run_console(f"{call} -q", {"create_token": token}).err
-    refused = run_console(call, {"create_token": token, "revoke_token": {}}, files={"ci.token": b"old"})
+    refused = run_console(call, {"create_token": token}, files={"ci.token": b"old"})
     assert refused.code == 5
-    assert "ci.token exists" in refused.err
+    assert "ci.token: it exists already" in refused.err
 
 
 def test_setup_shows_what_would_stand_in_the_file_and_asks_nothing() -> None:

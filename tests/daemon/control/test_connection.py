@@ -26,7 +26,7 @@ SHOW = {"ids": ["a"]}
 # -- Requests ----------------------------------------------------------------------------------------------------
 def test_the_first_request_may_come_with_the_hello_and_the_daemons_hello_comes_first(shared: Daemon) -> None:
     with raw_client(shared, rpc.hello_frame("1") + rpc.call_frame(1, Ping())) as client:
-        assert client.receive() == {"hello": rpc.RPC_VERSION, "version": "9.9.9", "pid": os.getpid()}
+        assert client.receive() == {"hello": rpc.RPC_VERSION, "version": "9.9.9", "pid": os.getpid(), "codes": True}
         assert client.receive() == {"id": 1, "result": {"pid": os.getpid()}}
 
 

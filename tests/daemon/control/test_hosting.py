@@ -9,6 +9,7 @@ import pytest
 
 from moot.console.terminal import Facts, Terminal
 from moot_protocol import limits, rpc
+from moot_protocol.effects import STDIN
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_testkit.control import PATIENCE, Daemon, RawClient, raw_client, serving, until
 from moot_testkit.terminal import FACTS
@@ -207,6 +208,24 @@ def test_a_file_that_cannot_be_read_is_refused_at_once_with_the_clients_reason(d
     assert came_to == [(Code.INVALID, "x: Kein Zugriff ü")]
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("not_found", Code.NOT_FOUND),
+        ("exists", Code.EXISTS),
+        ("denied", Code.DENIED),
+        ("", Code.INVALID),
+        ("cancelled", Code.INVALID),
+        ("of a later release", Code.INVALID),
+    ],
+)
+def test_the_clients_code_is_that_of_the_refusal_if_it_is_one_that_an_effect_can_fail_with(
+    daemon: Daemon, code: str, told: Code
+) -> None:
+    _, came_to = outcome(daemon, lambda terminal: terminal.read_file("x"), ("fail", b"x: why", code))
+    assert came_to == [(told, "x: why")]
+
+
 def test_a_file_that_is_not_read_to_its_end_is_closed(daemon: Daemon) -> None:
     def first_chunk(terminal: Shell) -> bytes:
         chunks = terminal.read_file("x")
@@ -221,7 +240,7 @@ def test_a_file_that_is_not_read_to_its_end_is_closed(daemon: Daemon) -> None:
 
 def test_standard_input_is_read_to_its_end(daemon: Daemon) -> None:
     seen, came_to = outcome(daemon, lambda terminal: list(terminal.stdin()), ("data", b"a"), ("data", b""))
-    assert seen == [["more", rpc.STDIN]] * 2
+    assert seen == [["more", STDIN]] * 2
     assert came_to == [[b"a"]]
 
 

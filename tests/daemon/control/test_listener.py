@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import SOCKET_PATH_BYTES
 from moot_testkit.control import short_folder
-from mootd.control.listener import PATH_BYTES, activated, listen, listening
+from mootd.control.listener import activated, listen, listening
 
 
 @pytest.fixture
@@ -107,8 +108,8 @@ def test_what_is_no_socket_is_never_deleted(folder: Path, kind: str) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_refused_in_words(folder: Path) -> None:
-    path = folder / ("x" * PATH_BYTES) / "moot.sock"
-    with pytest.raises(RefusedError, match=f"{PATH_BYTES} bytes") as caught:
+    path = folder / ("x" * SOCKET_PATH_BYTES) / "moot.sock"
+    with pytest.raises(RefusedError, match=f"{SOCKET_PATH_BYTES} bytes") as caught:
         listen(path)
     assert caught.value.code is Code.LIMIT
     assert "XDG_RUNTIME_DIR" in caught.value.hint
@@ -116,8 +117,8 @@ def test_a_path_too_long_for_a_socket_is_refused_in_words(folder: Path) -> None:
 
 
 def test_the_longest_path_a_socket_can_have_works(folder: Path) -> None:
-    path = folder / ("x" * (PATH_BYTES - len(str(folder)) - 3)) / "s"
-    assert len(str(path)) == PATH_BYTES
+    path = folder / ("x" * (SOCKET_PATH_BYTES - len(str(folder)) - 3)) / "s"
+    assert len(str(path)) == SOCKET_PATH_BYTES
     with listening(path):
         assert path.exists()
 

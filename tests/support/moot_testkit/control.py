@@ -135,7 +135,8 @@ class Daemon:
     def stop(self) -> None:
         """Stop as a daemon stops that is told to, and wait for the end."""
         if self._thread.is_alive():
-            self.in_loop(self.server.stop)
+            with suppress(RuntimeError):  # its loop has just closed: it was told before
+                self.in_loop(self.server.stop)
             self.join()
 
     def join(self, patience: float | None = PATIENCE) -> None:

@@ -1,5 +1,6 @@
 """A terminal that remembers what a command wrote and gives it what a test laid ready."""
 
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ def at_terminal(width: int = 80, **environment: str) -> Facts:
 
 
 class RecordingTerminal:
-    """A `Terminal` in memory.
+    """A `Terminal` in memory. What it refuses, it refuses as a client does: `conformance/test_terminal.py` holds it to.
 
     Args:
         facts: what the client says of itself.
@@ -65,6 +66,10 @@ class RecordingTerminal:
         """Paths that were to be written only where their folder is there."""
         self.to_edit: list[str] = []
         """Texts that the user was asked to edit."""
+        self.unreadable: set[str] = set()
+        """Paths of files that are there and can't be read."""
+        self.missing_folders: set[str] = set()
+        """Folders that aren't there; any other is."""
         self.tools: dict[str, str] = {}
         """What the user's programs say: question and word → answer."""
         self.gone = False
@@ -96,31 +101,41 @@ class RecordingTerminal:
         yield from self._stdin
 
     def read_file(self, path: str) -> Iterator[bytes]:
-        if path not in self.files:
-            raise RefusedError(f"{path}: no such file", code=Code.NOT_FOUND)
-        yield self.files[path]
+        if self._is_folder(path):
+            raise RefusedError(f"{path}: it is a folder")
+        self._look_for(path)
+        if path in self.unreadable:
+            raise RefusedError(f"{path}: Permission denied", code=Code.DENIED)
+        return iter((self.files[path],))
 
     def write_file(
         self, path: str, chunks: Iterable[bytes], *, mode: int = 0o644, exclusive: bool = False, parents: bool = True
     ) -> None:
         if exclusive and path in self.files:
-            raise RefusedError(f"{path} exists", code=Code.EXISTS)
+            raise RefusedError(f"{path}: it exists already", code=Code.EXISTS)
+        folder = posixpath.dirname(path)
+        if folder in self.missing_folders and not parents:
+            raise RefusedError(f"{folder}: there is no such folder", code=Code.NOT_FOUND)
         self.files[path] = b"".join(chunks)
         self.modes[path] = mode
         if not parents:
             self.in_folders_that_are_there.add(path)
 
     def file_mode(self, path: str) -> int:
-        if path not in self.files:
-            raise RefusedError(f"{path}: no such file", code=Code.NOT_FOUND)
+        if self._is_folder(path):
+            return 0o755
+        self._look_for(path)
         return self.modes.get(path, 0o644)
 
     def remove_file(self, path: str) -> None:
+        if self._is_folder(path):
+            raise RefusedError(f"{path}: it is no file")
+        self._look_for(path)
         del self.files[path]
 
     def edit(self, text: str) -> str:
         if self._edited is None:
-            raise RefusedError("there is no terminal to edit at", code=Code.DENIED)
+            raise RefusedError("there is no terminal to edit in", code=Code.DENIED)
         self.to_edit.append(text)
         return self._edited
 
@@ -132,12 +147,20 @@ class RecordingTerminal:
     def ask_tool(self, question: str, word: str = "") -> str:
         told = self.tools.get(f"{question} {word}".strip())
         if told is None:
-            raise RefusedError(f"{question.partition('-')[0]} isn't installed, or not on the PATH")
+            program = question.partition("-")[0]
+            raise RefusedError(f"{program} isn't installed, or not on the PATH", code=Code.NOT_FOUND)
         return told
 
     def check_alive(self) -> None:
         if self.gone:
             raise RefusedError("the client has gone away", code=Code.CANCELLED)
+
+    def _look_for(self, path: str) -> None:
+        if path not in self.files:
+            raise RefusedError(f"{path}: No such file or directory", code=Code.NOT_FOUND)
+
+    def _is_folder(self, path: str) -> bool:
+        return any(each.startswith(f"{path}/") for each in self.files)
 
 
 def without_colours(facts: Facts, **more: Any) -> Facts:

@@ -51,7 +51,8 @@ def _keep(context: Context, made: dict[str, Any], path: str) -> None:
     try:
         context.terminal.write_file(path, [f"{token}\n".encode()], mode=_MODE, exclusive=True, parents=False)
     except MootError:
-        context.api.call(RevokeToken(actor=context.actor, id=made["id"]))
+        if token:  # a dry run has made none
+            context.api.call(RevokeToken(actor=context.actor, id=made["id"]))
         raise
 
 
