@@ -12,7 +12,8 @@ from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import PROJECT
 from mootd.engine import layout
 from mootd.engine.log import PlaneRow, decode_plane
-from mootd.engine.state import State
+from mootd.engine.state import State, no_town
+from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
 ISSUE_KINDS: Final = frozenset({PlaneKind.LEDGER.value, PlaneKind.FEDERATION.value})
@@ -44,6 +45,23 @@ def kept_planes(reader: Reader) -> list[PlaneRow]:
     """All planes, as the store has them inside a transaction."""
     rows = reader.scan(Table.META, layout.PLANES, layout.after(layout.PLANES))
     return [decode_plane(value) for _, value in rows]
+
+
+def planes_here(unit: Unit) -> list[PlaneRow]:
+    """All planes, those new in this unit included."""
+    return [unit.plane(number) for number in (*unit.replica.planes, *(row.number for row in unit.new_planes))]
+
+
+def plane_called(unit: Unit, name: str) -> PlaneRow:
+    """A plane by its name or the beginning of its id.
+
+    Raises:
+        RefusedError: `not_found`, `ambiguous`; `not_ready` where there is no town yet.
+    """
+    planes = planes_here(unit)
+    if not planes:
+        raise no_town()
+    return plane_meant(planes, name)
 
 
 def plane_meant(planes: Iterable[PlaneRow], typed: str) -> PlaneRow:

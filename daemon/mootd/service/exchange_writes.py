@@ -1,30 +1,21 @@
-"""Requests that change planes, membership and remotes: what each does inside a unit."""
+"""Requests that found planes, invite to them and join them: what each does inside a unit."""
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
-from urllib.parse import SplitResult, urlsplit
-
-import msgspec
 
 from moot_protocol.charter import opening_value
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import (
-    MQTT_VERSIONS,
-    AddRemote,
     CloseInvite,
     CreatePlane,
     Invite,
     Join,
-    RemoveRemote,
-    SetMode,
 )
-from moot_protocol.federation_requests import IsolatePlane
 from moot_protocol.genesis import PlaneKind, decode_genesis
 from moot_protocol.ids import key_from_text, key_text
 from moot_protocol.kinds import GENESIS, Role
-from moot_protocol.limits import URL_BYTES
 from moot_protocol.request_base import Request
 from moot_protocol.ticket import (
     Remote,
@@ -36,157 +27,32 @@ from moot_protocol.ticket import (
     invite_signer,
     without_credentials,
 )
-from mootd.edges.git.words import check_address
+from moot_protocol.time_units import DAY_MS
 from mootd.edges.recovery import new_recovery_seed, recovery_words
 from mootd.engine import membership
 from mootd.engine.charters import invites_of
 from mootd.engine.inviting import Invited, close_invite, invite, open_plane
 from mootd.engine.joining import Joined, is_waiting, join
 from mootd.engine.log import PlaneRow
-from mootd.engine.outbox import Outbox
-from mootd.engine.planes import clashing_prefixes, plane_meant
+from mootd.engine.planes import clashing_prefixes, plane_called, planes_here
 from mootd.engine.remotes import (
     RemoteRow,
     add_remote,
-    is_allowed,
-    isolate,
     mode_of,
-    remote_named,
     remotes,
-    remove_remote,
     set_mode,
 )
 from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.state import no_town
 from mootd.engine.towns import is_own, name_town, own_name
 from mootd.engine.unit import Unit
+from mootd.service.remote_writes import check_remote_address, free_name_for
 
-DAY_MS: Final = 24 * 3600 * 1000
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _PLANE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 
 
-# -- Remotes -----------------------------------------------------------------------------------------------------
-def _add_remote(unit: Unit, request: AddRemote) -> dict[str, Any]:
-    options = {name: value for name, value in msgspec.structs.asdict(request.options).items() if value}
-    if not request.url.isprintable() or not 0 < len(request.url.encode()) <= URL_BYTES:
-        raise RefusedError(f"an address has 1 to {URL_BYTES} bytes, all of them printable")
-    shown = without_credentials(request.url)
-    _check_address(request.kind, request.url)
-    if request.options.protocol not in ("", *MQTT_VERSIONS):
-        raise RefusedError(f"{request.options.protocol!r}: the versions of MQTT are {' and '.join(MQTT_VERSIONS)}")
-    _check_is_new(unit, request)
-    name = request.name or _name_for(unit, request.url)
-    for plane in planes_here(unit):
-        if plane.kind != PlaneKind.OPERATIONAL and is_own(unit, plane):
-            open_plane(unit, plane)
-    row = add_remote(unit, name, request.kind, request.url, request.mode, options)
-    return {"name": row.name, "kind": row.kind, "url": shown, "mode": row.mode}
-
-
-def _check_address(kind: str, url: str) -> None:
-    """Refuse an address that no remote of this kind can have.
-
-    Raises:
-        RefusedError: `invalid`.
-    """
-    if kind == RemoteKind.GIT:
-        check_address(url)
-    elif kind == RemoteKind.MQTT:
-        from mootd.edges.mqtt.address import parse_address  # noqa: PLC0415 - loads TLS, which few need
-
-        parse_address(url)
-
-
-def _check_is_new(unit: Unit, request: AddRemote) -> None:
-    """Refuse what is a remote already, whatever its name: everything would be sent there twice.
-
-    As another user it is another remote, because a broker may have a user for each plane.
-
-    Raises:
-        RefusedError: `exists`.
-    """
-    asked = _place(request.kind, request.url, request.options.user)
-    for row in remotes(unit.transaction):
-        if asked == _place(row.kind, row.url, row.options.get("user", "")):
-            raise RefusedError(
-                f"remote {row.name} has this address already",
-                code=Code.EXISTS,
-                hint=f"`moot plane set PLANE --remote {row.name} --mode auto` exchanges a plane with it; "
-                f"to add it with other settings, `moot remote remove {row.name}` first",
-            )
-
-
-def _place(kind: str, url: str, user: str) -> tuple[str, str, str]:
-    """What tells two remotes apart: kind, address without credentials, and as whom."""
-    return kind, without_credentials(url).rstrip("/"), user or _parts(url).username or ""
-
-
-def _name_for(unit: Unit, url: str) -> str:
-    """A name that is free: `origin`, or one made from the host."""
-    taken = {row.name for row in remotes(unit.transaction)}
-    host = _parts(url).hostname or url.rstrip("/").rpartition("/")[2]
-    base = _UNFIT.sub("-", host).strip("-.")[:30] or "remote"
-    names = ("origin", base, *(f"{base}-{number}" for number in range(2, 1000)))
-    return next(name for name in names if name not in taken)
-
-
-def _parts(url: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError:  # brackets around what is no address
-        return urlsplit("")
-
-
-def _remove_remote(unit: Unit, request: RemoveRemote) -> dict[str, Any]:
-    row = remote_named(unit.transaction, request.name)
-    queued = Outbox(unit.transaction, row.number).clear()
-    remove_remote(unit, request.name)
-    return {"name": row.name, "queued": queued}
-
-
-def _set_mode(unit: Unit, request: SetMode) -> dict[str, Any]:
-    plane, remote = plane_called(unit, request.plane), remote_named(unit.transaction, request.remote)
-    set_mode(unit, remote, SharedPlane(plane), request.mode)
-    return {"plane": plane.name, "remote": remote.name, "mode": request.mode}
-
-
-def _isolate(unit: Unit, request: IsolatePlane) -> dict[str, Any]:
-    row = plane_called(unit, request.plane)
-    if row.kind == PlaneKind.OPERATIONAL:
-        raise RefusedError(f"plane {row.name} is operational: it leaves this machine in no case")
-    named = [remote_named(unit.transaction, name) for name in request.to]
-    isolate(unit, SharedPlane(row), None if request.off else named)
-    withdrawn = 0
-    for remote in remotes(unit.transaction):
-        if not is_allowed(unit.transaction, remote.number, row.number):
-            withdrawn += Outbox(unit.transaction, remote.number).clear(row.number)
-    return {
-        "plane": row.name,
-        "is_isolated": not request.off,
-        "remotes": [] if request.off else [remote.name for remote in named],
-        "withdrawn": withdrawn,
-    }
-
-
 # -- Planes ------------------------------------------------------------------------------------------------------
-def planes_here(unit: Unit) -> list[PlaneRow]:
-    """All planes, those new in this unit included."""
-    return [unit.plane(number) for number in (*unit.replica.planes, *(row.number for row in unit.new_planes))]
-
-
-def plane_called(unit: Unit, name: str) -> PlaneRow:
-    """A plane by its name or the beginning of its id.
-
-    Raises:
-        RefusedError: `not_found`, `ambiguous`; `not_ready` where there is no town yet.
-    """
-    planes = planes_here(unit)
-    if not planes:
-        raise no_town()
-    return plane_meant(planes, name)
-
-
 def _create_plane(unit: Unit, request: CreatePlane) -> dict[str, Any]:
     if not _PLANE_NAME.fullmatch(request.name):
         raise RefusedError(f"{request.name!r} can't name a plane: lowercase letters, digits and hyphens, 40 at most")
@@ -359,9 +225,9 @@ def _use_remotes(unit: Unit, ticket: Ticket, joined: Joined) -> list[str]:
         url = without_credentials(remote.url)
         row = known.get(url)
         if row is None:
-            _check_address(remote.kind, url)
+            check_remote_address(remote.kind, url)
             # Other planes of this machine have nothing to do with it.
-            row = known[url] = add_remote(unit, _name_for(unit, url), str(remote.kind), url, "off", {})
+            row = known[url] = add_remote(unit, free_name_for(unit, url), str(remote.kind), url, "off", {})
         elif not is_news:
             continue
         if mode_of(unit.transaction, row, plane.number) == "off":
@@ -390,15 +256,11 @@ def _found_own(unit: Unit, ticket: Ticket) -> str:
 
 
 EXCHANGE_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
-    AddRemote: _add_remote,
-    RemoveRemote: _remove_remote,
-    SetMode: _set_mode,
     CreatePlane: _create_plane,
     Invite: _invite,
     CloseInvite: _close_invite,
     Join: _join,
-    IsolatePlane: _isolate,
 }
-"""What each request of the exchange does to the log. Tickets are secrets: their answers are never kept."""
+"""What each of these requests does to the log. Tickets are secrets: their answers are never kept."""
 SECRET_ANSWERS: Final = frozenset({CreatePlane, Invite, Join})
 """Requests whose answers must not be kept for whoever asks again."""

@@ -29,7 +29,7 @@ from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.inviting import invite_town, open_plane
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_town
-from mootd.engine.planes import labels_of
+from mootd.engine.planes import labels_of, plane_called, planes_here
 from mootd.engine.recovering import recover
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
@@ -37,7 +37,7 @@ from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, no_town
 from mootd.engine.towns import check_own, home_of, is_own, keep_name, known_name, name_town, own_name, town_meant
 from mootd.engine.unit import Unit
-from mootd.service.exchange_writes import invited, plane_called, planes_here
+from mootd.service.exchange_writes import invited
 from mootd.service.fork_reads import fork_meant
 
 M = TypeVar("M")

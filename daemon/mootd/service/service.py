@@ -38,7 +38,7 @@ from mootd.service.access_tokens import TOKEN_WRITES, change_tokens
 from mootd.service.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
 from mootd.service.commits import Commits
 from mootd.service.damage import Damages
-from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
+from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView, remote_checks
 from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
 from mootd.service.founding import found
 from mootd.service.lease_reads import lease_alarms
@@ -46,6 +46,7 @@ from mootd.service.machine import MACHINE
 from mootd.service.membership_writes import MEMBERSHIP_WRITES, NEW_IDENTITY, SECRET
 from mootd.service.own_machine import Machine
 from mootd.service.reads import READS
+from mootd.service.remote_writes import REMOTE_WRITES
 from mootd.service.snapshot import Snapshot
 from mootd.service.trials import tried
 from mootd.service.upkeep import UPKEEP, Upkeep
@@ -55,7 +56,7 @@ from mootd.writer import Writer
 
 R = TypeVar("R")
 
-_EXCHANGE: Final = {**EXCHANGE_WRITES, **MEMBERSHIP_WRITES}
+_EXCHANGE: Final = {**REMOTE_WRITES, **EXCHANGE_WRITES, **MEMBERSHIP_WRITES}
 _MIRRORS: Final = frozenset(MIRROR_REQUESTS)
 _SECRET: Final = SECRET_ANSWERS | SECRET
 _ACCOMPANIED: Final = AFTERWARDS | _EXCHANGE.keys() | {Import}
@@ -267,6 +268,9 @@ class Service:
     def _doctor(self, request: Doctor) -> list[dict[str, Any]]:
         checks: list[dict[str, Any]] = MACHINE[Doctor](self._machine, self._replica, request)
         told = "; ".join(alarm["message"] for alarm in self.damages.alarms())
+        with self._replica.read() as reader:
+            view = ExchangeView(self._replica, reader, self._progress_of, self._replica.wall.now_ms())
+            checks += remote_checks(view.remotes())
         return [*checks, checked("nothing is known to be damaged", not told, told, "run `moot fsck`")]
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:

@@ -17,6 +17,7 @@ from moot_testkit.town import PROJECT, Api, make_api
 from mootd.service.audited import AFTERWARDS, DELETIONS, EVENT_TYPES
 from mootd.service.exchange_writes import EXCHANGE_WRITES
 from mootd.service.membership_writes import MEMBERSHIP_WRITES
+from mootd.service.remote_writes import REMOTE_WRITES
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_writing_issues_leaves_no_record_and_costs_no_event() -> None:
 
 
 def test_every_operation_on_planes_and_members_is_listed() -> None:
-    administering: set[Any] = {*EXCHANGE_WRITES, *MEMBERSHIP_WRITES}
+    administering: set[Any] = {*REMOTE_WRITES, *EXCHANGE_WRITES, *MEMBERSHIP_WRITES}
     assert administering <= set(EVENT_TYPES)
     assert set(EVENT_TYPES) | set(DELETIONS) <= set(REQUESTS.values())
     assert all(issubclass(each, Mutation) for each in AFTERWARDS)

@@ -34,7 +34,7 @@ from mootd.engine.members import note_seen
 from mootd.engine.outbox import Outbox, OutFrame
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.remotes import Alarm, RefAlarm
-from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView
+from mootd.service.exchange_reads import EXCHANGE_READS, MOST_ALARMS, ExchangeView, remote_checks
 
 URL = "https://ada:secret@example.org/town.git"
 APART = "derives another state from the same events; run `moot fsck` there and here"
@@ -327,3 +327,23 @@ def test_users_of_an_invite_are_those_who_count() -> None:
     assert [each["users"] for each in api.call(Invites())] == [[key_text(two.id)]]
     api.call(CloseInvite(actor="ada", invite=key_text(made.key), keep=()))
     assert [(each["state"], each["users"]) for each in api.call(Invites())] == [("closed", [])]
+
+
+def test_of_many_alarms_of_a_kind_some_are_told_and_the_rest_counted() -> None:
+    api = make_api()
+    add(api)
+    progress = Progress()
+    progress.alarms = [Alarm(f"refs/moot/{at}", RefAlarm.UNREADABLE) for at in range(5000)]
+    progress.alarms += [Alarm("refs/moot/gone", RefAlarm.MISSING)]
+    (shown,) = view_of(api.member, Remotes(), progress)
+    assert len(shown["alarms"]) == MOST_ALARMS + 2
+    assert {"name": "refs/moot/gone", "kind": "missing", "detail": ""} in shown["alarms"]
+    assert shown["alarms"][-1] == {"name": "", "kind": "unreadable", "detail": "and 4,980 more"}
+
+
+def test_the_doctor_is_told_which_remotes_give_alarms() -> None:
+    alarms = [{"name": "x", "kind": kind, "detail": ""} for kind in ("went_back", "foreign", "foreign")]
+    well, ill = remote_checks([{"name": "origin", "alarms": []}, {"name": "backup", "alarms": alarms}])
+    assert (well["check"], well["ok"]) == ("remote origin gives no alarm", True)
+    assert (ill["check"], ill["ok"]) == ("remote backup gives no alarm", False)
+    assert (ill["detail"], ill["hint"]) == ("foreign, went back", "see `moot status`")

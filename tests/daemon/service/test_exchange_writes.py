@@ -1,168 +1,37 @@
 """Requests about planes, remotes and invites that write: what they answer, refuse, and leave as it was."""
 
 from functools import partial
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from moot_protocol.audit_requests import ListAudit
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code
 from moot_protocol.exchange_requests import (
-    MQTT_VERSIONS,
     AddRemote,
     CloseInvite,
     CreatePlane,
     Invite,
     Invites,
-    Join,
-    OutboxInfo,
     Planes,
-    RemoteOptions,
     Remotes,
-    RemoveRemote,
     SetMode,
-    ShowPlane,
 )
-from moot_protocol.federation_requests import IsolatePlane
 from moot_protocol.ids import key_text
-from moot_protocol.limits import TICKET_REMOTES, URL_BYTES
+from moot_protocol.limits import TICKET_REMOTES
 from moot_protocol.membership_requests import RotateTownKey
-from moot_protocol.request_base import Request
 from moot_protocol.requests import Create, InitProject, IssueFields
 from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket
+from moot_protocol.time_units import DAY_MS
 from moot_testkit.carrying import plane_of, send
-from moot_testkit.feeds import seed
+from moot_testkit.exchange_calls import BARE_URL, add, epoch_of, invite, join, newcomer, refused
 from moot_testkit.refusals import refusal_code
-from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
-from mootd.engine import carried, layout
-from mootd.engine.outbox import Outbox, OutFrame
-from mootd.engine.unit import Unit
-from mootd.service.exchange_writes import DAY_MS
+from moot_testkit.town import PROJECT, START_MS, Api, make_api, make_town
+from mootd.engine import layout
 from mootd.store.port import Table
 
-URL = "https://ada:secret@example.org/town.git"
-BARE_URL = "https://example.org/town.git"
 
-
-def add(api: Api, url: str = URL, **parts: Any) -> dict[str, Any]:
-    return api.call(AddRemote(actor="ada", kind=parts.pop("kind", "git"), url=url, **parts))
-
-
-def invite(api: Api, **parts: Any) -> dict[str, Any]:
-    return api.call(Invite(actor="ada", **parts))
-
-
-def join(api: Api, ticket: str, **parts: Any) -> dict[str, Any]:
-    return api.call(Join(actor="bob", ticket=ticket, **parts))
-
-
-def newcomer(name: str = "newcomer") -> Api:
-    return Api(Member(name, 5))
-
-
-def epoch_of(api: Api, name: str = "ledger") -> str:
-    return str(api.call(ShowPlane(plane=name))["epoch"])
-
-
-def refused(api: Api, request: Request[Any]) -> Code:
-    """The code of a refusal that leaves everything as it was."""
-    before = (api.call(Planes()), api.call(Remotes()), api.call(Invites()))
-    code = refusal_code(lambda: api.call(request))
-    assert (api.call(Planes()), api.call(Remotes()), api.call(Invites())) == before
-    return code
-
-
-# -- Remotes -----------------------------------------------------------------------------------------------------
-def test_a_remote_that_is_added_opens_the_town_s_planes_that_may_be_shared() -> None:
-    api = make_api()
-    assert epoch_of(api) == ""
-    added = add(api, options=RemoteOptions(user="ada"), mode="manual")
-    assert added == {"name": "origin", "kind": "git", "url": BARE_URL, "mode": "manual"}
-    assert len(epoch_of(api)) == 16
-    assert epoch_of(api, "operational") == ""
-
-
-def test_a_version_of_mqtt_that_is_not_spoken_is_refused() -> None:
-    api = make_api()
-    for protocol in MQTT_VERSIONS:
-        add(api, f"mqtt://host-{protocol or 5}", kind="mqtt", options=RemoteOptions(protocol=protocol))
-    other = RemoteOptions(protocol="3.1")
-    assert refusal_code(lambda: add(api, "mqtt://host", kind="mqtt", options=other)) is Code.INVALID
-
-
-@pytest.mark.parametrize(
-    ("url", "name"),
-    [
-        ("https://git.example.org:8080/a/b.git", "git.example.org"),
-        ("git@host:town.git", "git-host-town.git"),
-        ("file:///srv/town.git/", "town.git"),
-        ("/srv/a town", "a-town"),
-        ("///", "remote"),
-        ("https://[::1]/x", "1"),
-        ("https://[12]/x", "x"),
-    ],
-)
-def test_a_remote_without_a_name_is_called_origin_or_after_its_host(url: str, name: str) -> None:
-    api = make_api()
-    assert add(api, "/srv/x")["name"] == "origin"
-    assert add(api, url)["name"] == name
-    assert add(api, url, options=RemoteOptions(user="bob"))["name"] == f"{name}-2"
-    assert add(api, url, options=RemoteOptions(user="eve"), name="mine")["name"] == "mine"
-
-
-def test_a_remote_with_the_address_of_another_is_refused_unless_it_has_another_user() -> None:
-    api = make_api()
-    add(api, URL)
-    for url in (URL, URL + "/", "https://ada:another@example.org/town.git"):
-        with pytest.raises(MootError, match="remote origin has this address already"):
-            add(api, url, name="mine")
-    others = [add(api, url)["name"] for url in (BARE_URL, "https://bob@example.org/town.git")]
-    assert len({"origin", *others}) == len(api.call(Remotes())) == 3
-
-
-@pytest.mark.parametrize("url", ["", "a\nb", "https://[x/y", "https://a:b/c@d", "/" + "x" * URL_BYTES])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
-    assert refused(make_api(), AddRemote(actor="ada", kind="git", url=url)) is Code.INVALID
-
-
-def test_a_name_a_kind_or_a_mode_that_is_none_is_refused() -> None:
-    api = make_api()
-    add(api, name="one")
-    assert refused(api, AddRemote(actor="ada", kind="git", url="/srv/x", name="one")) is Code.EXISTS
-    assert refused(api, AddRemote(actor="ada", kind="ftp", url="/srv/x")) is Code.INVALID
-    assert refused(api, AddRemote(actor="ada", kind="git", url="/srv/x", mode="often")) is Code.INVALID
-
-
-def test_a_machine_without_the_town_s_key_adds_remotes_too() -> None:
-    _, member = make_town(2)
-    api = Api(member)
-    assert add(api)["name"] == "origin"
-    assert epoch_of(api) == ""
-
-
-def test_a_remote_goes_with_its_queue() -> None:
-    api = make_api()
-    add(api)
-    before = (seed("author"), carried.NOTHING)
-    frame = OutFrame(1, "batches", b"frame", START_MS, (before,))
-    for _ in range(3):
-        api.member.commit(lambda unit: Outbox(unit.transaction, 1).put(frame))
-    assert api.call(RemoveRemote(actor="ada", name="origin")) == {"name": "origin", "queued": 3}
-    assert (api.call(Remotes()), api.call(OutboxInfo())) == ([], [])
-    with api.member.replica.read() as reader:
-        assert not carried.has_rewinds(reader, 1, 1)
-    assert refused(api, RemoveRemote(actor="ada", name="origin")) is Code.NOT_FOUND
-
-
-def test_a_dry_run_changes_nothing() -> None:
-    api = make_api()
-    before = api.call(Planes())
-    assert add(api, dry_run=True)["name"] == "origin"
-    assert invite(api, dry_run=True)["plane"] == "ledger"
-    assert (api.call(Remotes()), api.call(Invites()), api.call(Planes())) == ([], [], before)
-
-
+# -- Requests that come again
 def test_a_request_that_comes_again_under_its_key_is_carried_out_once() -> None:
     api = make_api()
     request = AddRemote(actor="ada", kind="git", url="/srv/x")
@@ -182,30 +51,6 @@ def test_tickets_are_never_kept_to_be_answered_again() -> None:
 
 
 # -- Planes ------------------------------------------------------------------------------------------------------
-def test_a_mode_is_set_for_a_plane_and_a_remote() -> None:
-    api = make_api()
-    add(api)
-    answer = {"plane": "ledger", "remote": "origin", "mode": "off"}
-    assert api.call(SetMode(actor="ada", plane="ledger", remote="origin", mode="off")) == answer
-    plane = api.member.ledger.id.hex()
-    assert api.call(SetMode(actor="ada", plane=plane[:6], remote="origin", mode="off")) == answer
-    assert api.call(Remotes())[0]["planes"] == [{"plane": "ledger", "mode": "off"}]
-
-
-def test_what_is_not_there_or_may_not_be_shared_gets_no_mode() -> None:
-    api = make_api()
-    add(api)
-
-    def code(plane: str, remote: str = "origin", mode: str = "auto") -> Code:
-        return refused(api, SetMode(actor="ada", plane=plane, remote=remote, mode=mode))
-
-    assert code("operational") is Code.DENIED
-    assert code("nothing") is Code.NOT_FOUND
-    assert code(api.member.ledger.id.hex()[:3]) is Code.NOT_FOUND
-    assert code("ledger", "nowhere") is Code.NOT_FOUND
-    assert code("ledger", mode="never") is Code.INVALID
-
-
 def test_a_town_founds_more_planes_under_the_same_recovery_key() -> None:
     api = make_api()
     made = api.call(CreatePlane(actor="ada", name="works"))
@@ -466,33 +311,3 @@ def test_a_ticket_with_an_address_that_is_none_is_refused_as_a_whole(monkeypatch
     assert refusal_code(lambda: join(two, text)) is Code.INVALID
     assert not two.member.replica.is_founded
     assert two.call(Remotes()) == []
-
-
-def _put(remote: int, frame: OutFrame, unit: Unit) -> None:
-    Outbox(unit.transaction, remote).put(frame)
-
-
-def test_isolating_a_plane_empties_the_queues_of_other_remotes_and_keeps_tickets_from_naming_them() -> None:
-    api = make_api()
-    for name in ("named", "other"):
-        api.call(AddRemote(actor="ada", name=name, kind="git", url=f"https://example.org/{name}.git"))
-    plane = api.member.ledger.number
-    frame = OutFrame(plane, "batches", b"sealed", 0, (), 0)
-    for remote in (1, 2):
-        api.member.commit(partial(_put, remote, frame))
-    made = api.call(IsolatePlane(actor="ada", plane="ledger", to=("named",)))
-    assert made == {"plane": "ledger", "is_isolated": True, "remotes": ["named"], "withdrawn": 1}
-    assert [box["frames"] for box in api.call(OutboxInfo())] == [1, 0]
-    api.call(AddRemote(actor="ada", name="later", kind="git", url="https://example.org/later.git"))
-    shown = api.call(ShowPlane(plane="ledger"))
-    assert [each["mode"] for each in shown["remotes"]] == ["auto", "off", "off"]
-    assert shown["is_isolated"]
-    assert [each["url"] for each in invite(api)["remotes"]] == ["https://example.org/named.git"]
-    assert (
-        refusal_code(lambda: api.call(SetMode(actor="ada", plane="ledger", remote="later", mode="auto")))
-        is Code.CONFLICT
-    )
-    assert refusal_code(lambda: api.call(IsolatePlane(actor="ada", plane="ledger", to=("none",)))) is Code.NOT_FOUND
-    assert refusal_code(lambda: api.call(IsolatePlane(actor="ada", plane="operational", to=("named",)))) is Code.INVALID
-    ended = api.call(IsolatePlane(actor="ada", plane="ledger", off=True))
-    assert (ended["is_isolated"], "is_isolated" in api.call(ShowPlane(plane="ledger"))) == (False, False)

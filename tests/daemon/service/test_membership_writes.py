@@ -24,12 +24,12 @@ from moot_protocol.membership_requests import (
     Towns,
 )
 from moot_protocol.ticket import TownTicket, decode_ticket
+from moot_protocol.time_units import DAY_MS
 from moot_testkit.carrying import founder, newcomer, plane_of, send
 from moot_testkit.federating import federation, feed, machine, meet, town_key, towns, write
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Api, Member, make_api
 from mootd.exchange.hub import Hub
-from mootd.service.exchange_writes import DAY_MS
 
 
 def epoch(api: Api, plane: bytes) -> str:

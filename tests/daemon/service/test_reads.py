@@ -34,6 +34,7 @@ from mootd.service.exchange_reads import EXCHANGE_READS
 from mootd.service.exchange_writes import EXCHANGE_WRITES
 from mootd.service.machine import MACHINE
 from mootd.service.reads import EVENTS_PAGE, READS
+from mootd.service.remote_writes import REMOTE_WRITES
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_every_request_has_exactly_one_place_where_it_is_answered() -> None:
     assert not reading & writing
     assert not set(READS) & set(MACHINE)
     assert not set(EXCHANGE_READS) & (set(READS) | set(MACHINE))
-    assert set(EXCHANGE_WRITES) <= writing
+    assert {*REMOTE_WRITES, *EXCHANGE_WRITES} <= writing
     assert reading | writing == set(REQUESTS.values())
 
 

@@ -1,0 +1,46 @@
+"""Requests about planes, remotes and invites, as tests make them."""
+
+from typing import Any
+
+from moot_protocol.errors import Code
+from moot_protocol.exchange_requests import AddRemote, Invite, Invites, Join, Planes, Remotes, ShowPlane
+from moot_protocol.request_base import Request
+from moot_testkit.refusals import refusal_code
+from moot_testkit.town import Api, Member
+from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.unit import Unit
+
+URL = "https://ada:secret@example.org/town.git"
+BARE_URL = "https://example.org/town.git"
+
+
+def add(api: Api, url: str = URL, **parts: Any) -> dict[str, Any]:
+    return api.call(AddRemote(actor="ada", kind=parts.pop("kind", "git"), url=url, **parts))
+
+
+def invite(api: Api, **parts: Any) -> dict[str, Any]:
+    return api.call(Invite(actor="ada", **parts))
+
+
+def join(api: Api, ticket: str, **parts: Any) -> dict[str, Any]:
+    return api.call(Join(actor="bob", ticket=ticket, **parts))
+
+
+def newcomer(name: str = "newcomer") -> Api:
+    return Api(Member(name, 5))
+
+
+def epoch_of(api: Api, name: str = "ledger") -> str:
+    return str(api.call(ShowPlane(plane=name))["epoch"])
+
+
+def refused(api: Api, request: Request[Any]) -> Code:
+    """The code of a refusal that leaves everything as it was."""
+    before = (api.call(Planes()), api.call(Remotes()), api.call(Invites()))
+    code = refusal_code(lambda: api.call(request))
+    assert (api.call(Planes()), api.call(Remotes()), api.call(Invites())) == before
+    return code
+
+
+def put_frame(remote: int, frame: OutFrame, unit: Unit) -> None:
+    Outbox(unit.transaction, remote).put(frame)
