@@ -10,8 +10,8 @@ from contextlib import suppress
 
 from moot.conversation import Conversation, Failure, owner_of, try_connect, write_all
 from moot.facts import read_small
-from moot.paths import is_socket_named, socket_path, state_folder
-from moot.startup import FIRST_WAIT, LOG_BYTES, connect_to_starting, start
+from moot.paths import is_socket_named, socket_path
+from moot.startup import FIRST_WAIT, LOG_BYTES, connect_to_starting, log_path, start
 
 STOP_SECONDS = 15
 """How long one that was told to stop may take to be gone."""
@@ -145,7 +145,7 @@ def _restart_command(program: str, *, as_json: bool) -> int:
 
 def _show_log(arguments: list[str], *, as_json: bool) -> int:
     """Print the end of the daemon's log, which is this user's own file."""
-    path = f"{state_folder()}/daemon.log"
+    path = log_path()
     if {"-f", "--follow"}.intersection(arguments):
         raise Failure("usage", "the log is shown as it is, and not followed", f"tail -f {path}")
     lines = _lines_wanted(arguments)
@@ -156,7 +156,7 @@ def _show_log(arguments: list[str], *, as_json: bool) -> int:
     except OSError as error:
         hint = "under systemd: journalctl --user -u mootd"
         raise Failure("not_found", f"no log at {path}: {error.strerror}", hint) from error
-    words = "\n".join("".join(c for c in line if c.isprintable()) for line in shown)
+    words = "\n".join("".join(filter(str.isprintable, line)) for line in shown)
     _say({"workspace": os.getcwd(), "log_path": path, "content": "\n".join(shown)}, words, as_json=as_json)
     return 0
 

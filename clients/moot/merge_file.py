@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from moot.console.commands.merge_file import merged_lines
+from moot.console.safe_text import neutralise
 from moot_protocol.limits import MIRROR_BYTES
 from moot_protocol.mirror_merging import merge
 
@@ -22,7 +23,7 @@ def merge_file(base: str, ours: str, theirs: str) -> int:
         # In place: git made the file for this, and looks at it by its name alone.
         Path(ours).write_bytes(merged.content)
     except OSError as error:
-        sys.stderr.write(f"moot: {error.filename}: {error.strerror}\n")
+        sys.stderr.write(f"moot: {neutralise(str(error.filename))}: {error.strerror}\n")
         return FAILED
     sys.stderr.write("".join(f"{line}\n" for line in merged_lines(merged)))
     sys.stderr.flush()

@@ -48,7 +48,7 @@ def start(path: str) -> socket:
     except OSError as error:
         raise _cannot_start(error) from error
     try:
-        return _await_turn(path, lock) or _start_logging(path, f"{state}/daemon.log")
+        return _await_turn(path, lock) or _start_logging(path, log_path())
     finally:
         os.close(lock)
 
@@ -56,6 +56,11 @@ def start(path: str) -> socket:
 def _lock_path() -> str:
     """The file that is locked while a client starts the daemon."""
     return f"{state_folder()}/start.lock"
+
+
+def log_path() -> str:
+    """The daemon's log, where a client started it."""
+    return f"{state_folder()}/daemon.log"
 
 
 def _await_turn(path: str, lock: int) -> socket | None:
@@ -168,7 +173,7 @@ _WHERE = ("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")
 
 def _daemons() -> list[int]:
     """The processes of this user that are daemons for the same socket, whoever started them."""
-    with suppress(OSError):
+    with suppress(OSError):  # without /proc none is found, and the lock alone tells
         return [int(name) for name in os.listdir("/proc") if name.isdecimal() and _is_daemon(name)]
     return []
 
@@ -189,7 +194,7 @@ def _is_daemon(process: str) -> bool:
 
 def _is_starting() -> bool:
     """Whether a client starts a daemon right now, or one runs that doesn't serve."""
-    with suppress(OSError):
+    with suppress(OSError):  # there is no lock: nobody starts one
         lock = os.open(_lock_path(), os.O_RDONLY | os.O_CLOEXEC)
         try:
             if not _is_locked_by_us(lock, fcntl.LOCK_SH):
@@ -216,7 +221,7 @@ def connect_to_starting(path: str) -> socket | None:
     told = f"runs (pid {pid})" if pid else "is starting"
     end = f", or end it: kill {pid}" if pid else ""
     message = f"a daemon {told}, but does not serve at {path} after {START_SECONDS} seconds"
-    raise Failure("timeout", message, f"it may be starting still: try again{end}; see {state_folder()}/daemon.log")
+    raise Failure("timeout", message, f"it may be starting still: try again{end}; see {log_path()}")
 
 
 def _last_words(log: int, start_at: int) -> tuple[str, str]:
@@ -241,4 +246,4 @@ def _tail(log: int, most: int, start_at: int) -> str:
 
 
 def _printable(line: str) -> str:
-    return "".join(character for character in line if character.isprintable()).strip()
+    return "".join(filter(str.isprintable, line)).strip()

@@ -172,9 +172,18 @@ def report(failure: Failure, *, as_json: bool, program: str = "moot") -> int:
         except Failure as unwritable:
             return report(unwritable, as_json=False, program=program)
     if failure.message and (is_bd or not as_json):
-        hint = f"  {failure.hint}\n" if failure.hint else ""
-        write_all(2, f"{program}: {failure.message}\n{hint}".encode("utf-8", "replace"))
+        hint = f"  {_safe(failure.hint)}\n" if failure.hint else ""
+        write_all(2, f"{program}: {_safe(failure.message)}\n{hint}".encode("utf-8", "replace"))
     return EXITS.get(failure.code, 75 if failure.retryable else 1)
+
+
+def _safe(text: str) -> str:
+    """Words that may hold an argument, a path or a variable, safe to print."""
+    if text.isascii() and text.isprintable():
+        return text
+    from moot.console.safe_text import neutralise
+
+    return neutralise(text)
 
 
 def _enter_folder(arguments: list[str]) -> tuple[list[str], list[str]]:

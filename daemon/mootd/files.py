@@ -22,6 +22,13 @@ class MirrorFile(Protocol):
     below the folder, so that what is reached lies in it. Whoever looks finds the old content or the whole new one.
     """
 
+    def check_place(self) -> None:
+        """Refuse a file that lies where git or Moot keep what is theirs; links are followed. Nothing is written there.
+
+        Raises:
+            RefusedError: `denied`.
+        """
+
     def stamp(self) -> Stamp | None:
         """What it looks like now; None where there is no such file.
 
@@ -43,8 +50,8 @@ class MirrorFile(Protocol):
             Whether it was done. False: the content isn't what was expected, and stays.
 
         Raises:
-            RefusedError: as `stamp`; `store_read_only` where nothing can be written, or the file is read-only;
-                `store_full`; then it stays.
+            RefusedError: as `stamp` and `check_place`; `store_read_only` where nothing can be written, or the file is
+                read-only; `store_full`; then it stays.
         """
 
 

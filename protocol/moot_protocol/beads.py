@@ -25,29 +25,10 @@ from moot_protocol.beads_odd import (
 from moot_protocol.codec import encode
 from moot_protocol.deletion import DELETED_NAMES
 from moot_protocol.ids import entity_problem
-from moot_protocol.issue import CLOSED, SHAPES, TOMBSTONE, Shape, stand_in
+from moot_protocol.issue import CLOSED, LONG_TEXTS, SHAPES, TOMBSTONE, Shape, stand_in
+from moot_protocol.line_problem import CONFLICT_MARKER, LineProblem
 from moot_protocol.settings import STATUSES, TYPES
 from moot_protocol.times import is_time
-
-
-class LineProblem(NamedTuple):
-    """Something of a file that could not be taken in."""
-
-    line: int
-    """Number of the line in its file, from 1."""
-    id: str
-    """The issue's id, or empty where the line has none to show."""
-    problem: str
-    """What is wrong, in words."""
-    is_kept: bool = False
-    """Whether an export gives it back all the same."""
-    is_refused: bool = False
-    """Whether the line is sound, and writing it was refused."""
-
-    def document(self) -> dict[str, Any]:
-        """As answers tell it: `{"line", "id", "problem"}`, `"kept": true` for what is kept, `"refused": true`."""
-        told = {"line": self.line, "id": self.id, "problem": self.problem}
-        return told | ({"kept": True} if self.is_kept else {}) | ({"refused": True} if self.is_refused else {})
 
 
 class ImportedIssue(NamedTuple):
@@ -85,13 +66,11 @@ class ImportedIssue(NamedTuple):
         )
 
 
-TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes"})
+TEXTS: Final = frozenset(LONG_TEXTS)
 """Fields that stand alone in their event."""
 
 _decode_json: Final = msgspec.json.Decoder().decode
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-CONFLICT_MARKER: Final = "a conflict marker: this file holds a merge that nobody finished"
-"""The problem of a line that is one."""
 _MARKERS: Final = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 _INT_MIN: Final = -(2**63)
 _INT_MAX: Final = 2**64 - 1
@@ -137,6 +116,8 @@ def open_line(line: bytes, number: int) -> tuple[dict[str, Any], bool] | LinePro
         return LineProblem(number, "", str(error))
     if not isinstance(data, dict):
         return LineProblem(number, "", "no JSON object")
+    if "id" not in data and data.get("_type") == "memory":
+        return LineProblem(number, "", "a memory, not an issue", is_memory=True)
     problem = _id_problem(data)
     return LineProblem(number, "", problem) if problem else (data, is_whole)
 
@@ -195,9 +176,9 @@ def _int_or_nan(digits: str) -> int | float:
 
 
 def _id_problem(data: dict[str, Any]) -> str | None:
-    entity = data.get("id")
     if "id" not in data:
-        return "a memory, not an issue" if data.get("_type") == "memory" else "no id"
+        return "no id"
+    entity = data["id"]
     if not isinstance(entity, str):
         return "an id that is no text"
     return entity_problem(entity)
@@ -388,11 +369,13 @@ class _LineReader:
         if not isinstance(value, list) or not value:
             self._keep_odd("labels", value)
             return
+        met: set[str] = set()  # a line may have any number
         for position, label in enumerate(value, 1):
             problem = _label_problem(label)
             if problem:
                 self._report(f"label {position}", problem)
-            elif label not in self._issue.labels:
+            elif label not in met:
+                met.add(label)
                 self._issue.labels.append(label)
                 if not label.isprintable() or label != label.strip():
                     self._tell(label_oddity(position, label))
@@ -422,6 +405,7 @@ class _LineReader:
         if not isinstance(value, list) or not value:
             self._keep_odd("comments", value)
             return
+        met: set[tuple[Any, ...]] = set()
         for position, item in enumerate(value, 1):
             what = f"comment {position}"
             text = item.get("text") if isinstance(item, dict) else None
@@ -436,7 +420,9 @@ class _LineReader:
             named = _is_int(name) or (_is_filled(name) and not _text_problem(name, limits.NAME_BYTES))
             name = extra.pop("id") if named else ""
             comment: list[Any] = [text, author, at, name, self._element_extra(extra)]
-            if comment not in self._issue.comments and self._has_room(what, comment):
+            alike = (*comment[:-1], *sorted(comment[-1].items()))
+            if alike not in met and self._has_room(what, comment):
+                met.add(alike)
                 self._issue.comments.append(comment)
                 self._tell(comment_oddity(position, comment[0]))
 

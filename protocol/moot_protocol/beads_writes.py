@@ -210,7 +210,8 @@ class _Differences:
     def _labels(self) -> list[Write]:
         if self._is_hidden("labels"):
             return []
-        return [Write("labels", label) for label in self._line.labels if label not in self._reading.labels]
+        present = set(self._reading.labels)
+        return [Write("labels", label) for label in self._line.labels if label not in present]
 
     def _edges(self) -> list[Write]:
         if self._is_hidden("edges"):
@@ -228,10 +229,14 @@ class _Differences:
     def _entries(self, key: str, wanted: dict[str, str], shown: dict[str, str]) -> Iterator[Write]:
         if self._is_hidden(key):
             return
-        for name, text in wanted.items():
-            if shown.get(name) != text:
-                over = [self._dot_of(key, sibling) for sibling in self._live.get(key, ()) if _names(sibling, name)]
-                yield Write(key, [name, text], over)
+        changed = {name: text for name, text in wanted.items() if shown.get(name) != text}
+        over: dict[str, list[Dot]] = {name: [] for name in changed}
+        for sibling in self._live.get(key, ()) if changed else ():
+            name = _name_of(sibling)
+            if name in over:
+                over[name].append(self._dot_of(key, sibling))
+        for name, text in changed.items():
+            yield Write(key, [name, text], over[name])
 
 
 def known_by(text: str, author: str, created_at: str, name: str | int, extra: dict[str, Any]) -> bytes:
@@ -239,9 +244,11 @@ def known_by(text: str, author: str, created_at: str, name: str | int, extra: di
     return encode([str(name), text] if name != "" else [text, author, created_at, extra])
 
 
-def _names(sibling: Sibling, name: str) -> bool:
+def _name_of(sibling: Sibling) -> str | None:
+    """The name that an entry of a keyed field is of; None for what is no entry."""
     value = sibling.value
-    return isinstance(value, list | tuple) and len(value) == 2 and value[0] == name
+    is_entry = isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str)
+    return value[0] if is_entry else None
 
 
 def _deletion(deleted: dict[str, str]) -> list[str]:

@@ -72,7 +72,7 @@ def _shown(reading: IssueReading, *, exact: bool) -> dict[str, Any]:
     if reading.edges:
         shown["dependencies"] = [_edge_document(reading.id, edge, exact=exact) for edge in reading.edges]
     if reading.comments:
-        shown["comments"] = [_comment_document(reading.id, comment, exact=exact) for comment in reading.comments]
+        shown["comments"] = [comment_document(reading.id, comment, exact=exact) for comment in reading.comments]
     if reading.metadata:
         shown["metadata"] = _decoded(reading.metadata)
     return shown
@@ -99,7 +99,8 @@ def _edge_document(entity: str, edge: Edge, *, exact: bool) -> dict[str, Any]:
     return _with_extra(shown, edge.extra, _EDGE_NAMES, exact=exact) if edge.extra else shown
 
 
-def _comment_document(entity: str, comment: Comment, *, exact: bool) -> dict[str, Any]:
+def comment_document(entity: str, comment: Comment, *, exact: bool = False) -> dict[str, Any]:
+    """A comment as it stands in its issue's document: what it doesn't say (an imported one's id, say) is left out."""
     shown: dict[str, Any] = {"id": comment.id, "issue_id": entity, "author": comment.author, "text": comment.text}
     shown["created_at"] = comment.created_at
     shown = {name: value for name, value in shown.items() if value != "" or name == "text"}

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from moot_protocol.beads import LineProblem, parse_line
+from moot_protocol.beads import parse_line
 from moot_protocol.beads_pairs import LinePair, Pairing, PairProblem
 from moot_protocol.json_text import UNREADABLE
+from moot_protocol.line_problem import LineProblem
 from moot_protocol.times import instant_ns
 
 KEY_BYTES: Final = 16
@@ -68,8 +69,11 @@ def problem_of(lines: Sequence[bytes], known: Collection[bytes] | None) -> str |
     Args:
         lines: the state.
         known: lines that were taken in before, as they are; bad ones among them stay where they are. None for a file
-            that is met first: of that one only a last line without its end is taken for half written.
+            that is met first: of that one only a last line without its end is taken for half written, and most lines
+            have to be of issues or memories.
     """
+    if known is None and (strange := strangeness(lines)):
+        return strange
     for number, line in enumerate(lines, start=1):
         if (known is not None and line in known) or not line.strip():
             continue
@@ -77,14 +81,42 @@ def problem_of(lines: Sequence[bytes], known: Collection[bytes] | None) -> str |
             return f"line {number} is a conflict marker: the file holds a merge that nobody finished"
         if known is None and number < len(lines):
             continue
-        parsed = parse_line(line, number) if id_of(line) is None else None
-        if isinstance(parsed, LineProblem) and not _is_memory(parsed):
-            return f"line {number} can't be read ({parsed.problem}): the file may be half written"
+        problem = _unreadable(line, number)
+        if problem is not None:
+            return f"line {number} can't be read ({problem.problem}): the file may be half written"
     return None
 
 
-def _is_memory(problem: LineProblem) -> bool:
-    return problem.problem.startswith("a memory")
+def strangeness(lines: Iterable[bytes], *, most: bool = True) -> str | None:
+    """Why a file is none of issues, in words; None for one that is, and for one that is empty.
+
+    Args:
+        lines: the file's. Conflict markers count neither way.
+        most: whether most of its lines have to be of issues or memories; else one is enough.
+    """
+    own = others = 0
+    first = ""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith(_MARKERS):
+            continue
+        problem = _unreadable(line, number)
+        if problem is None:
+            own += 1
+            if not most:
+                return None
+        else:
+            others += 1
+            first = first or f"line {number}: {problem.problem}"
+    if own >= others:
+        return None
+    some = f"{others:,} of its {own + others:,} lines are" if own else "not a single line of it is"
+    return f"{some} {'none of issues' if own else 'an issue'} ({first}): it is something else, and is left as it is"
+
+
+def _unreadable(line: bytes, number: int) -> LineProblem | None:
+    """What is wrong with a line that is neither an issue's nor a memory's."""
+    parsed = parse_line(line, number) if id_of(line) is None else None
+    return parsed if isinstance(parsed, LineProblem) and not parsed.is_memory else None
 
 
 class Differences(NamedTuple):

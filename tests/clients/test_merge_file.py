@@ -38,6 +38,13 @@ def test_a_file_that_is_not_there_is_no_merge(files: list[str], capsys: pytest.C
     assert "No such file" in capsys.readouterr().err
 
 
+def test_a_file_is_named_so_that_it_can_not_act_on_a_terminal(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert merge_file("\x1b[31m\u202e", *files[1:]) == FAILED
+    assert capsys.readouterr().err == "moot: ^[[31m<U+202E>: No such file or directory\n"
+
+
 def test_git_merges_a_file_by_field_where_no_daemon_may_run(tmp_path: Path) -> None:
     path = tmp_path / ".beads" / "issues.jsonl"
     environment = {"HOME": str(tmp_path), "PATH": f"{BIN}:/usr/bin:/bin", "MOOT_NO_AUTOSTART": "1"}

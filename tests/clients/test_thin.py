@@ -131,6 +131,36 @@ def test_a_folder_that_cannot_be_entered_is_a_usage_error(shell: Shell) -> None:
     assert b"nowhere: No such file" in done.stderr
 
 
+EVIL = "\x1b]0;pwn\x07\u202e\u009b\n"
+"""What names a terminal's window, turns the reading direction, begins a command, and another line."""
+
+
+@pytest.mark.parametrize("program", ["moot", "bd"])
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (("-C", EVIL, "list"), {}),
+        (("merge-file", EVIL, EVIL, EVIL), {}),
+        (("mcp", EVIL), {}),
+        (("daemon", "run", EVIL), {}),
+        (("list",), {"MOOT_SOCKET": f"/nowhere/{EVIL}"}),
+        (("list",), {"MOOT_SOCKET": EVIL}),
+        (("list",), {"MOOT_SOCKET": "/" + EVIL * 40}),
+        (("list",), {"MOOT_TOKEN_FILE": f"/nowhere/{EVIL}"}),
+        (("daemon", "status"), {"MOOT_SOCKET": f"/nowhere/{EVIL}"}),
+    ],
+)
+def test_what_is_repeated_of_arguments_and_variables_can_not_act_on_a_terminal(
+    shell: Shell, program: str, arguments: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    done = shell.run(*arguments, program=program, stdin=b"", **variables)
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode
+    assert "pwn" in said
+    assert said.replace("\n", "").isprintable()
+    assert not any(line.startswith("\x1b") or not line for line in said.splitlines())
+
+
 def test_an_argument_that_is_no_utf8_is_a_usage_error(shell: Shell) -> None:
     done = subprocess.run(
         [*map(os.fsencode, shell.command("create")), b"a\xff"],

@@ -16,6 +16,7 @@ from moot.settings import new_key
 from moot_protocol.claim_requests import ClaimsTold, Heartbeat
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import CLAIMS_WATCHED
+from moot_protocol.request_base import Mutation
 
 
 class Claims:
@@ -75,13 +76,16 @@ class Claims:
             claims: as `WorkspaceInfo` answers them.
         """
         lost: list[dict[str, Any]] = list(claims.get("lost", ()))
-        with suppress(MootError):
-            if lost:
-                told = ClaimsTold(actor=self._actor, ids=tuple(each["id"] for each in lost))
-                await self._caller.call(told, key=new_key())
-            if claims.get("due"):
-                await self._caller.call(Heartbeat(actor=self._actor), key=new_key())
+        if lost:
+            await self._try(ClaimsTold(actor=self._actor, ids=tuple(each["id"] for each in lost)))
+        if claims.get("due"):
+            await self._try(Heartbeat(actor=self._actor))
         return lost
+
+    async def _try(self, request: Mutation[Any]) -> None:
+        """Ask for something that the tool at hand doesn't depend on."""
+        with suppress(MootError):  # the next tool that runs is asked the same again; a claim that ends is told as lost
+            await self._caller.call(request, key=new_key())
 
     def _over(self, issue: str, done: asyncio.Task[None]) -> None:
         if self._kept.get(issue) is done:

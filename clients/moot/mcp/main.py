@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import sys
+from typing import NoReturn
 
 from moot.console.exits import exit_code
+from moot.console.safe_text import neutralise
 from moot_protocol.errors import MootError
 
 UNAVAILABLE = 69
@@ -15,13 +17,21 @@ INSTALL = (
 """From where Moot itself is installed."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals are safe to print, whatever argument they repeat."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments, and end the process."""
+        super().error(neutralise(message))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve until standard input ends; return the exit code.
 
     Args:
         arguments: by default this process's.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="moot mcp",
         description="Serve this folder's project to an agent, over standard input and output.",
     )
@@ -37,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asyncio.run(serve(options.actor))
     except MootError as error:
-        sys.stderr.write(f"moot: {error.message}\n")
+        sys.stderr.write(f"moot: {neutralise(error.message)}\n")
         return exit_code(error)
     except KeyboardInterrupt:
         return 130

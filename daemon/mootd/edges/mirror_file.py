@@ -1,7 +1,8 @@
 """A mirrored file on the disk: reached step by step from its folder, no link followed, replaced by a rename beside it.
 
 Invariant: each step below the folder is opened relative to the one before with O_NOFOLLOW, so that a link put anywhere
-in between, at whatever moment, is refused and never leads out of the folder.
+in between, at whatever moment, is refused and never leads out of the folder. Nothing is written below `.git` or
+`.moot`.
 """
 
 import errno
@@ -19,6 +20,8 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LINKS: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EMLINK})
 _GONE: Final = errno.ENOENT
+_OWNERS: Final = {".git": "git", "git~1": "git", ".moot": "Moot", "moot~1": "Moot"}
+"""Whose the folders of these names are."""
 _CODES: Final = {
     errno.EACCES: Code.STORE_READ_ONLY,
     errno.EPERM: Code.STORE_READ_ONLY,
@@ -47,6 +50,17 @@ class DiskFile:
             raise RefusedError(f"{file!a} leads out of the folder", code=Code.DENIED)
         self._temporary = f".{self._name[:200]}.moot-new"
 
+    def check_place(self) -> None:
+        """Refuse a file that lies where git or Moot keep what is theirs."""
+        for part in os.path.realpath(self._path).split("/"):
+            owner = _owner_of(part)
+            if owner:
+                raise RefusedError(
+                    f"{self._path} lies in {part}, which is {owner}'s own",
+                    code=Code.DENIED,
+                    hint="a mirror is a file of issues beside the project's others: `moot export -o FILE` writes one",
+                )
+
     def stamp(self) -> Stamp | None:
         """What it looks like now."""
         try:
@@ -69,6 +83,7 @@ class DiskFile:
 
     def replace(self, expected: bytes, content: bytes) -> bool:
         """Put other content in its place."""
+        self.check_place()
         try:
             with self._opened() as parent:
                 found = os.stat(self._name, dir_fd=parent, follow_symlinks=False)
@@ -80,7 +95,7 @@ class DiskFile:
                         return False
                     os.rename(self._temporary, self._name, src_dir_fd=parent, dst_dir_fd=parent)
                 finally:
-                    with suppress(FileNotFoundError):
+                    with suppress(FileNotFoundError):  # it was renamed, as it should be
                         os.unlink(self._temporary, dir_fd=parent)
                 os.fsync(parent)
         except OSError as error:
@@ -136,6 +151,16 @@ class DiskFile:
                 hint="a mirror is a file of its own, in a folder of its own",
             )
         return RefusedError(f"{self._path}: {error.strerror}", code=_CODES.get(error.errno or 0, Code.DENIED))
+
+
+def _owner_of(part: str) -> str:
+    """Who keeps what is theirs in a folder, or a file, of this name; empty for any other.
+
+    On file systems of other machines a name means the same in other cases of its letters, with dots and blanks behind
+    it, with characters that show nothing, or cut short.
+    """
+    bare = "".join(each for each in part if each.isprintable()).casefold().rstrip(". ")
+    return _OWNERS.get(bare, "")
 
 
 def _stamp(found: os.stat_result) -> Stamp:

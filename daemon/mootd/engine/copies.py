@@ -5,7 +5,7 @@ that another town has written stays as it is until the source changes: what this
 has since.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.issue import ABSENT_PRIORITY, DEFAULT_STATUS, DEFAULT_TYPE, TOMBSTONE, read_issue
@@ -60,7 +60,7 @@ class Copy(NamedTuple):
     labels: dict[str, bool]
     """label → whether this town, when it last touched it, added it."""
     comments: frozenset[Any]
-    """Ids of comments that this town has added."""
+    """What comments that this town has added are known by."""
 
     @classmethod
     def empty(cls, fields: tuple[str, ...]) -> "Copy":
@@ -117,7 +117,8 @@ class _Past:
                     if isinstance(label, str):
                         self.labels.setdefault(label, not change.removes)
             elif change.key == "comments" and isinstance(value, list) and len(value) == 5:
-                self.comments.add(value[3])
+                text, author, at, name, _ = value
+                self.comments.add(_known_by(name, author, at, text))
             elif not change.removes:
                 self.written.setdefault(change.key, value)
 
@@ -144,9 +145,18 @@ def followed(copy: Copy, wanted: dict[str, Any]) -> Followed:
     if "labels" in copy.fields:
         _follow_labels(copy, wanted.get("labels", []), made)
     if "comments" in copy.fields:
-        there = {each.get("id") for each in copy.shown.get("comments", ())} | copy.comments
-        made.comments.extend(each for each in wanted.get("comments", ()) if each.get("id") not in there)
+        there = set(map(_comment_key, copy.shown.get("comments", ()))) | copy.comments
+        made.comments.extend(each for each in wanted.get("comments", ()) if _comment_key(each) not in there)
     return made
+
+
+def _comment_key(comment: Mapping[str, Any]) -> Any:
+    return _known_by(*(comment.get(name) for name in ("id", "author", "created_at", "text")))
+
+
+def _known_by(name: Any, author: Any, created_at: Any, text: Any) -> Any:
+    """What a comment is known by: its id; where an imported one has none, all that it says."""
+    return (author, created_at, text) if name is None else name
 
 
 def _follow_register(copy: Copy, field: str, wanted: Any, made: Followed) -> None:

@@ -55,6 +55,8 @@ class MirrorRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     """Whether `writing` is an earlier version with a part of what is newer."""
     older: int = 0
     """Lines of its last change that are older than what is known of their issues, and brought nothing."""
+    is_unwritten: bool = False
+    """Whether `problem` is that the file couldn't be written, which is tried again."""
 
     @property
     def key(self) -> bytes:
@@ -107,9 +109,16 @@ def put_mirror(unit: Unit, row: MirrorRow) -> None:
     unit.transaction.put(Table.META, row.key, msgspec.msgpack.encode(row))
 
 
+def changed_row(row: MirrorRow, **changes: Any) -> MirrorRow:
+    """A row with some of it changed: another problem, or none, is not one of writing, unless that is said, too."""
+    kind = {"is_unwritten": False} if "problem" in changes else {}
+    changed: MirrorRow = replace(row, **kind | changes)
+    return changed
+
+
 def change_mirror(unit: Unit, row: MirrorRow, **changes: Any) -> MirrorRow:
     """Change some of a row, and return it."""
-    changed: MirrorRow = replace(row, **changes)
+    changed = changed_row(row, **changes)
     put_mirror(unit, changed)
     return changed
 

@@ -5,11 +5,13 @@ Nothing is changed. Counters are computed anew from the edges as they stand, so 
 
 from typing import Final
 
-from moot_protocol.issue import PARENT
+import msgspec
+
+from moot_protocol.edge_types import BLOCKING, PARENT, WAITS_FOR
 from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
 from mootd.engine.entities import Entities
-from mootd.engine.graph import BLOCKING, WAITS, must_wait
+from mootd.engine.graph import must_wait
 from mootd.engine.issues.reading import Issues
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
 from mootd.engine.log import decode_project
@@ -24,6 +26,34 @@ _OF_NEIGHBOURS: Final = BLOCKED | PARKED | REFERENCED
 
 _OF_STANDINGS: Final = frozenset({layout.READY, layout.DEFERRED, layout.BLOCKED})
 """Lists whose keys follow from standings."""
+_KEY_BYTES: Final = 9
+"""Least bytes of a list's key, which ends with an issue's number."""
+_EDGE_BYTES: Final = 17
+"""Least bytes of an edge's, which begins with two."""
+
+
+class _Listed(msgspec.Struct, array_like=True, gc=False):
+    """A record of which only those parts are read that say where INDEX has it; in a tenth of the time."""
+
+    plane: int
+    kind: str
+    entity: str
+    head: int
+    created: int
+    updated: int
+    groups: msgspec.Raw
+    pending: msgspec.Raw
+    index_keys: list[bytes]
+
+
+_decode_listed: Final = msgspec.msgpack.Decoder(_Listed).decode
+
+
+def number_in(key: bytes) -> int:
+    """The number of the issue that a key of INDEX is of; 0 for one that has none where it would have to stand."""
+    if len(key) < (_EDGE_BYTES if key[:1] == EDGE else _KEY_BYTES):
+        return 0
+    return layout.edge_parts(key)[0] if key[:1] == EDGE else layout.eid_of(key)
 
 
 class RowCheck:
@@ -42,6 +72,8 @@ class RowCheck:
         rows = entities.reader.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS))
         self._projects = {(plane, name): number for number, plane, name in (decode_project(value) for _, value in rows)}
         self._rows = RowMaker(entities.author_of, self._project_number, self._reference)
+        self._last: tuple[int, _Listed | None, frozenset[bytes]] = (0, None, frozenset())
+        """The number last asked about by `surplus`, its record, and the keys that INDEX holds of it."""
 
     def _project_number(self, plane: int, project: str) -> int:
         return self._projects.get((plane, project), 0)
@@ -67,7 +99,7 @@ class RowCheck:
         return ""
 
     def surplus(self, key: bytes) -> str:
-        """Why a key of INDEX shouldn't be there, or empty."""
+        """Why a key of INDEX shouldn't be there, or empty. Fastest where keys of one issue follow one another."""
         prefix, get = key[:1], self._get
         if prefix in (BACK_EDGE, CYCLE):
             at, other, edge_type = layout.edge_parts(key)
@@ -78,8 +110,8 @@ class RowCheck:
             return (
                 "" if 0 < int.from_bytes(key[1:], "big") < self._next_eid else "it is of no issue that was ever named"
             )
-        eid = layout.edge_parts(key)[0] if prefix == EDGE else layout.eid_of(key)
-        record = self._entities.record(eid)
+        eid = number_in(key)
+        record, keys = self._listed(eid)
         if record is None:
             return "it leads to no issue"
         if prefix == EDGE:
@@ -87,8 +119,16 @@ class RowCheck:
         if prefix in _OF_STANDINGS:
             stands = key in Issues(self._entities, record.plane).standing(eid).index_keys()
         else:
-            stands = key in record.index_keys
+            stands = key in keys
         return "" if stands else f"{record.entity} doesn't belong into that list"
+
+    def _listed(self, eid: int) -> tuple[_Listed | None, frozenset[bytes]]:
+        """What is asked here of a record, its keys as a set; kept, as an issue may have any number of them."""
+        if self._last[0] != eid:
+            packed = self._entities.packed(eid)
+            record = None if packed is None else _decode_listed(packed)
+            self._last = (eid, record, frozenset() if record is None else frozenset(record.index_keys))
+        return self._last[1:]
 
     def _has_edges(self, eid: int, row: Row) -> bool:
         start = layout.edges_prefix(EDGE, eid)
@@ -112,7 +152,7 @@ class RowCheck:
             elif edge_type == PARENT:
                 fresh.blocked_parents += bool(standing.flags & BLOCKED)
                 times.append(standing.defer_ms if standing.flags & EXISTS else 0)
-            elif edge_type == WAITS:
+            elif edge_type == WAITS_FOR:
                 fresh.waits += must_wait(standing, issues.children(other), value[:1])
         counted = (fresh.blockers, fresh.blocked_parents, fresh.waits, max(times))
         is_blocked = bool(kept.flags & BLOCKED)

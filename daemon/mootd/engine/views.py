@@ -344,11 +344,12 @@ def _change_keys(record: Record, new: list[bytes], puts: list[tuple[bytes, bytes
     """Let a record stand under other keys: those that INDEX must get, and lose before."""
     old = record.index_keys
     if len(old) == len(new):
-        for before, after in zip(old, new, strict=True):
-            if before != after:
-                deletes.append(before)
-                puts.append((after, b""))
+        for key, other in zip(old, new, strict=True):
+            if key != other:
+                deletes.append(key)
+                puts.append((other, b""))
     else:
-        deletes += [key for key in old if key not in new]
-        puts += [(key, b"") for key in new if key not in old]
+        before, after = set(old), set(new)  # an issue may have any number of labels
+        deletes += [key for key in old if key not in after]
+        puts += [(key, b"") for key in new if key not in before]
     record.index_keys = new

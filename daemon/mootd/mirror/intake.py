@@ -34,6 +34,7 @@ PAIRS_AT_ONCE: Final = 500
 """Lines in one transaction: others wait for it."""
 NEVER_CUT: Final = -1
 """As a row's `cuts`: the whole file is to be compared with the log."""
+NOT_ADOPTED: Final = "name a file of issues (`moot export -o FILE` writes one), or put this one in order first"
 _COUNTS: Final = ("created", "updated", "deleted", "unchanged", "skipped")
 
 
@@ -166,7 +167,7 @@ def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -
         others = [other for other in mirrors(reader) if other.scope == row.scope]
     problem = problem_of(lines, set(before) if base else None)
     if problem is not None:
-        raise RefusedError(problem, code=Code.CONFLICT, hint="put the file in order first")
+        raise RefusedError(problem, code=Code.CONFLICT, hint=NOT_ADOPTED)
     found = differences(lines if known else before, lines)
     older = len(found.older)
     tally = take_pairs(commit, row, found.newer if older else found.pairs)

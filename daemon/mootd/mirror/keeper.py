@@ -8,6 +8,8 @@ newest one stays known, with what it lacks, for when the file comes back to it. 
 line of it says that it is older than what is known of its issue; such a line brings nothing. Into an earlier version
 nothing is written but what changes from then on, unless that is asked for.
 
+Nothing is written into a file of which no line is an issue's or a memory's, unless it is empty.
+
 The file first: nothing is written before its latest state has been taken in. Nothing here waits: `step` does what is
 due and says when it wants to be called again, or earlier if something happens.
 """
@@ -15,10 +17,18 @@ due and says when it wants to be called again, or earlier if something happens.
 import threading
 from typing import Any, Final, NamedTuple
 
-from msgspec.structs import replace
-
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.mirror_lines import content_hash, differences, doubt_of, id_of, joined, line_key, problem_of, split
+from moot_protocol.mirror_lines import (
+    content_hash,
+    differences,
+    doubt_of,
+    id_of,
+    joined,
+    line_key,
+    problem_of,
+    split,
+    strangeness,
+)
 from moot_protocol.mirror_writing import rewritten
 from mootd.engine.commit import Committer
 from mootd.engine.issues.mirroring import issues_of, mirrored_lines
@@ -26,6 +36,7 @@ from mootd.engine.mirrors import (
     MirrorRow,
     add_version,
     change_mirror,
+    changed_row,
     due_since,
     lines_of,
     nearest,
@@ -51,6 +62,7 @@ LOOK_MS: Final = 5_000
 """How often the file is looked at although nobody told of a change."""
 GONE: Final = "the file is gone; what it held stays here; moved with its project? `moot mirror on` there lets it go on"
 NOT_ACCEPTED: Final = "put the file in order, or `moot mirror resume --discard` writes what is here"
+NOT_OURS: Final = "put the file of issues back, or `moot mirror off`"
 NOTHING_ASKED: Final = "nothing is asked about this mirror"
 
 
@@ -185,7 +197,7 @@ class Keeper:
 
     def _change(self, row: MirrorRow, **changes: Any) -> MirrorRow:
         """Change the row where that changes something."""
-        if replace(row, **changes) == row:
+        if changed_row(row, **changes) == row:
             return row
         return self._commit(lambda unit: change_mirror(unit, row, **changes))
 
@@ -328,15 +340,15 @@ class Keeper:
         due_at = max(due_at, self._retry_at)
         if now < due_at:
             return due_at - now
-        if row.problem.startswith(CANT_WRITE):
-            row = replace(row, problem="")
+        if row.is_unwritten:
+            row = changed_row(row, problem="")
         if self._settled is None or row.problem:
             return LOOK_MS
         try:
             self._write(row, full=self._full)
         except MootError as error:
             self._retry_at = now + RETRY_MS
-            self._change(row, problem=f"{CANT_WRITE}{error.message}")
+            self._change(row, problem=f"it can't be written: {error.message}", is_unwritten=True)
         return LOOK_MS
 
     def _write(self, row: MirrorRow, *, full: bool) -> None:
@@ -363,9 +375,16 @@ class Keeper:
         return True
 
     def _put(self, row: MirrorRow, expected: bytes, lines: list[bytes], stand: _Stand) -> bool:
-        """Put lines into the file, if it is what is expected; it is noted beforehand that they are ours."""
+        """Put lines into the file, if it is what is expected; it is noted beforehand that they are ours.
+
+        Raises:
+            RefusedError: `denied`: the file is none of issues, whatever was adopted once.
+        """
         content = joined(lines)
         if content != expected:
+            strange = strangeness(split(expected), most=False)
+            if strange is not None:
+                raise RefusedError(strange, code=Code.DENIED, hint=NOT_OURS)
             self._commit(
                 lambda unit: change_mirror(
                     unit,
@@ -388,9 +407,6 @@ class Keeper:
         self._commit(lambda unit: add_version(unit, row.scope, split(content)))
         if not self._bring(row, content, lines, full=True):
             raise RefusedError("the file has changed just now", code=Code.CONFLICT, retryable=True)
-
-
-CANT_WRITE: Final = "it can't be written: "
 
 
 def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, cuts: int, *, full: bool) -> MirrorRow:

@@ -67,7 +67,7 @@ class _Worked:
         end = loop.time() + wait_ms / 1000
         noted = False
         while not self._file_changed and loop.time() < end:
-            with suppress(TimeoutError):
+            with suppress(TimeoutError):  # it is due
                 async with asyncio.timeout_at(end):
                     await self._wake.wait()
             self._wake.clear()
@@ -213,6 +213,7 @@ class Mirrors(WakingTasks):
         if len(others) >= MIRRORS:
             raise RefusedError(f"this machine keeps {MIRRORS} mirrors already", code=Code.LIMIT)
         file = self._file(request.folder, request.file)
+        file.check_place()
         row = MirrorRow(
             folder=request.folder,
             file=request.file,
@@ -230,7 +231,9 @@ class Mirrors(WakingTasks):
 
     def _move(self, row: MirrorRow, request: MirrorOn) -> dict[str, Any]:
         """Let a file take the place of one that is gone; what it says is taken in as any change is."""
-        self._file(request.folder, request.file).read()  # refused here and now, where it can't be followed
+        file = self._file(request.folder, request.file)
+        file.check_place()
+        file.read()  # refused here and now, where it can't be followed
         told = {"adopted": False, "moved_from": f"{row.folder}/{row.file}"}
         if request.dry_run:
             moved = replace(row, folder=request.folder, problem="")

@@ -12,11 +12,11 @@ from typing import Final
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.mirror_requests import MirrorOn
+from moot_protocol.project_folder import WORKSPACE_FILE
 from moot_protocol.spool import FOLDER, TOKEN_FILE, decode_token
 from mootd.engine.mirrors import MirrorRow
 from mootd.files import MirrorFile
 
-WORKSPACE_FILE: Final = ".moot/workspace"
 _GIT: Final = ".git"
 Files = Callable[[str, str], MirrorFile]
 """Makes a file of a folder and a path in it."""

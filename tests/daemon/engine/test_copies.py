@@ -51,6 +51,12 @@ def test_a_label_that_this_town_added_is_taken_out_and_others_stay() -> None:
     assert (made.remove_labels, made.suggestions[0].there) == ([], "x")
 
 
+def test_imported_comments_without_an_id_are_added_once_by_what_they_say() -> None:
+    first, second = {"author": "a", "text": "x"}, {"author": "a", "text": "y", "created_at": "2026-01-01T00:00:00Z"}
+    made = followed(copy({}, comments=frozenset({("a", None, "x")})), {"comments": [first, second]})
+    assert made.comments == [second]
+
+
 def test_comments_are_added_once() -> None:
     wanted = {"comments": [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}, {"id": "3", "text": "c"}]}
     made = followed(copy({"comments": [{"id": "1"}]}, comments=frozenset({"2"})), wanted)

@@ -1,5 +1,6 @@
 """Mirrors' bookkeeping: rows, versions that are kept whole and once, and what is due."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -26,11 +27,6 @@ from mootd.store.port import Table
 
 ROW = MirrorRow(folder="/w", file="f", workspace="w1", project="mt", plane=b"p" * 16)
 SCOPE = ROW.scope
-
-
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
 
 
 def add(desk: Desk, *lines: bytes) -> int:
@@ -68,6 +64,24 @@ def test_rows_are_kept_by_folder_and_file_and_read_in_order(desk: Desk) -> None:
         assert mirrors.mirrors(reader) == [other, changed]
         assert read_mirror(reader, "/w", "f") == changed
         assert read_mirror(reader, "/w", "g") is None
+
+
+def test_a_row_of_a_release_that_knew_fewer_fields_is_read(desk: Desk) -> None:
+    fields = msgspec.to_builtins(replace(ROW, problem="odd"), builtin_types=(bytes,))
+    older = MirrorRow.__struct_fields__.index("writing_behind")
+    with desk.replica.transaction() as unit:
+        unit.transaction.put(Table.META, ROW.key, msgspec.msgpack.encode(fields[:older]))
+    with desk.replica.read() as reader:
+        assert read_mirror(reader, "/w", "f") == replace(ROW, problem="odd")
+
+
+def test_another_problem_or_none_is_not_one_of_writing_unless_that_is_said(desk: Desk) -> None:
+    with desk.replica.transaction() as unit:
+        unwritten = change_mirror(unit, ROW, problem="read-only", is_unwritten=True)
+        assert unwritten.is_unwritten
+        assert change_mirror(unit, unwritten, left_out=1).is_unwritten
+        assert not change_mirror(unit, unwritten, problem="").is_unwritten
+        assert not change_mirror(unit, unwritten, problem="a conflict marker").is_unwritten
 
 
 def test_a_version_comes_back_line_by_line(desk: Desk) -> None:

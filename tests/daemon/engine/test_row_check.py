@@ -10,6 +10,7 @@ from moot_protocol.requests import AddEdge, Close, Delete, Edge
 from moot_testkit.engine import START_MS, Desk, exchange, flipped, town_of
 from moot_testkit.planes import make_twins, two_planes
 from mootd.engine import layout
+from mootd.engine.entities import Entities
 from mootd.engine.fsck import Checker
 from mootd.engine.row_check import RowCheck
 from mootd.store.port import Table
@@ -186,3 +187,28 @@ def test_edges_of_nobody_and_standings_of_numbers_never_given_are_found() -> Non
         "no such dependency is kept",
         "no such dependency is kept",
     ]
+
+
+def test_the_record_of_an_issue_with_many_labels_is_read_once_for_all_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk().found()
+    for name in ("mt-1", "mt-2"):
+        desk.create(name, labels=tuple(f"label-{number}" for number in range(300)))
+    read: list[int] = []
+    packed = Entities.packed
+
+    def counted(entities: Entities, eid: int) -> bytes | None:
+        read.append(eid)
+        return packed(entities, eid)
+
+    monkeypatch.setattr(Entities, "packed", counted)
+    with desk.replica.read() as reader:
+        checked = Checker(desk.entities(reader), {}).check_index(b"")
+    assert (checked.problems, checked.checked > 600) == ([], True)
+    assert len(read) == 2
+
+
+def test_keys_too_short_to_name_an_issue_are_found() -> None:
+    desk = used_desk()
+    for key in (layout.LABEL, layout.EDGE + bytes(9)):
+        desk.put(INDEX, key, b"")
+    assert surplus(desk) == ["it leads to no issue"] * 2

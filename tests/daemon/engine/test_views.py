@@ -38,7 +38,9 @@ from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.receive import Outcome, receive
+from mootd.engine.record import Record
 from mootd.engine.unit import Unit
+from mootd.engine.views import _change_keys
 from mootd.service.writes import carry_out
 from mootd.store.port import Table
 
@@ -422,3 +424,25 @@ def test_views_begin_empty_and_stay_so_for_units_that_do_nothing() -> None:
         pass
     assert desk.tables() == before
     assert desk.rows(Table.INDEX_0) == {}
+
+
+class CountedKey(bytes):
+    """A key that counts how often one was compared with another."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedKey.compared += 1
+        return super().__eq__(other)
+
+    __hash__ = bytes.__hash__
+
+
+def test_an_issue_of_many_labels_is_compared_key_by_key_and_not_each_with_each() -> None:
+    keys: list[bytes] = [CountedKey(number.to_bytes(4)) for number in range(1000)]
+    record = Record(1, ISSUE, "mt-1", index_keys=keys[1:])
+    puts: list[tuple[bytes, bytes]] = []
+    deletes: list[bytes] = []
+    _change_keys(record, keys[:-2], puts, deletes)
+    assert (puts, deletes, record.index_keys) == ([(keys[0], b"")], keys[-2:], keys[:-2])
+    assert CountedKey.compared < 10_000

@@ -10,6 +10,7 @@ from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line, name
 from moot_testkit.town import make_api
 from mootd.engine import layout
 from mootd.engine.mirrors import drop_mirror
+from mootd.mirror import keeper as keeper_module
 from mootd.mirror.intake import NEVER_CUT
 from mootd.mirror.keeper import FILE_QUIET_MS, LOOK_MS, RETRY_MS, WRITE_LATEST_MS, WRITE_QUIET_MS
 from mootd.store.port import Table
@@ -233,6 +234,34 @@ def test_a_read_only_folder_is_told_and_tried_again_and_still_read(mirrored: Mir
     assert (mirrored.row.problem, b'"title":"Mine"' in mirrored.lines[1]) == ("", True)
 
 
+def test_what_an_earlier_release_noted_of_a_file_it_could_not_write_holds_nothing_up(mirrored: Mirrored) -> None:
+    mirrored.put(problem="it can't be written: read-only folder")
+    mirrored.retitle(2, "Mine")
+    mirrored.restart()
+    mirrored.quiet()
+    assert (mirrored.row.problem, b'"title":"Mine"' in mirrored.lines[1]) == ("", True)
+
+
+def test_whether_a_problem_is_one_of_writing_is_no_matter_of_its_words(mirrored: Mirrored) -> None:
+    mirrored.retitle(2, "Mine")
+    mirrored.put(problem="it can't be written: it is half a file")
+    mirrored.step(WRITE_QUIET_MS)
+    mirrored.step(WRITE_QUIET_MS)
+    assert b'"title":"Mine"' not in mirrored.lines[1]
+    mirrored.put(problem="the disk is full", is_unwritten=True)
+    mirrored.step(RETRY_MS)
+    assert (mirrored.row.problem, b'"title":"Mine"' in mirrored.lines[1]) == ("", True)
+
+
+def test_writing_that_failed_is_tried_again_though_nothing_else_happens(mirrored: Mirrored) -> None:
+    mirrored.file.is_read_only = True
+    mirrored.retitle(2, "Mine")
+    mirrored.quiet()
+    mirrored.file.is_read_only = False
+    mirrored.step(RETRY_MS)
+    assert (mirrored.row.problem, b'"title":"Mine"' in mirrored.lines[1]) == ("", True)
+
+
 def test_a_deleted_issue_becomes_a_tombstone_and_one_without_a_line_stays_without(mirrored: Mirrored) -> None:
     mirrored.create(4, "Short-lived")
     for number in (2, 4):
@@ -303,6 +332,44 @@ def test_what_can_not_be_read_can_not_be_accepted(mirrored: Mirrored) -> None:
     assert (refused.value.code, mirrored.row.doubt is None) == (Code.CONFLICT, False)
     mirrored.keeper.resume(accept=False)
     assert (mirrored.lines, mirrored.row.problem) == (list(THREE), "")
+
+
+README = b"# A title\n\nSome words.\n"
+
+
+def test_a_file_that_became_something_else_is_told_and_nothing_is_written_into_it(mirrored: Mirrored) -> None:
+    mirrored.file.write(README)
+    mirrored.quiet()
+    mirrored.retitle(1, "Mine")
+    mirrored.quiet()
+    assert "line 1 can't be read" in mirrored.row.problem
+    with pytest.raises(RefusedError):
+        mirrored.keeper.resume(accept=False)
+    assert mirrored.file.content == README
+
+
+def test_discarding_does_not_write_over_a_file_that_became_something_else_while_it_was_asked_about(
+    mirrored: Mirrored,
+) -> None:
+    mirrored.shows()
+    mirrored.file.write(README)
+    with pytest.raises(RefusedError, match="not a single line of it is an issue") as refused:
+        mirrored.keeper.resume(accept=False)
+    assert (refused.value.code, "mirror off" in refused.value.hint) == (Code.DENIED, True)
+    assert mirrored.file.content == README
+
+
+def test_nothing_is_written_into_something_else_though_it_was_adopted_by_an_earlier_release(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "problem_of", lambda *_: None)
+    monkeypatch.setattr(keeper_module, "doubt_of", lambda *_: None)
+    mirrored.file.write(README)
+    mirrored.quiet()
+    mirrored.retitle(1, "Mine")
+    mirrored.quiet()
+    assert mirrored.file.content == README
+    assert "it can't be written: not a single line" in mirrored.row.problem
 
 
 def test_there_is_nothing_to_answer_where_nothing_is_asked(mirrored: Mirrored) -> None:

@@ -91,6 +91,20 @@ def test_on_without_a_file_or_out_of_the_folder_is_refused(world: World) -> None
     assert world.ask(MirrorsRequest()) == []
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_on_of_a_file_that_is_something_else_or_lies_where_git_keeps_its_own_is_refused_and_takes_nothing_in(
+    world: World, *, dry_run: bool
+) -> None:
+    world.file.is_kept = True
+    assert world.refusal(replace(ON, dry_run=dry_run)) is Code.DENIED
+    world.file.is_kept = False
+    world.file.write(b"[core]\n\tbare = false\n")
+    with pytest.raises(RefusedError, match="not a single line of it is an issue") as refused:
+        world.ask(replace(ON, dry_run=dry_run))
+    assert (refused.value.code, refused.value.hint[:20]) == (Code.CONFLICT, "name a file of issue")
+    assert world.ask(MirrorsRequest()) == []
+
+
 def test_there_are_only_so_many_mirrors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MIRRORS", 0)
     assert world.refusal(ON) is Code.LIMIT
@@ -142,6 +156,11 @@ def test_a_list_tells_which_mirrors_are_gone_with_their_folder(world: World) -> 
     del world.files[FOLDER, ".moot/workspace"]
     world.files[THERE, FILE] = held
     assert [each["gone"] for each in world.ask(MirrorsRequest())] == [True]
+
+
+def test_a_file_where_git_keeps_its_own_takes_no_mirrors_place(world: World) -> None:
+    moved(world).files[THERE, FILE].is_kept = True
+    assert world.refusal(ON_THERE) is Code.DENIED
 
 
 def test_a_file_that_is_not_there_takes_no_mirrors_place(world: World) -> None:

@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.mirror_requests import MirrorOn
+from moot_protocol.project_folder import WORKSPACE_FILE
 from moot_protocol.spool import FOLDER, FORMAT, TOKEN_FILE, Token, encode_token
 from mootd.edges.memory_files import MemoryFile
 from mootd.engine.mirrors import MirrorRow
-from mootd.mirror.moving import WORKSPACE_FILE, holds, holds_spool, is_gone, is_left, predecessor
+from mootd.mirror.moving import holds, holds_spool, is_gone, is_left, predecessor
 
 PLANE = b"p" * 16
 FILE = ".beads/issues.jsonl"

@@ -16,17 +16,17 @@ from moot.console import as_bd, documents, exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.context import carry_out, chunks_of, need_project, note, own_projects
-from moot.console.integrity import CLOSED, SURE, leftovers
+from moot.console.integrity import SURE, leftovers
 from moot.console.json_lines import LINE_BYTES, CountedLines, no_document, split_lines
 from moot.console.problem_lines import problem_lines
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot_protocol import limits
-from moot_protocol.beads import CONFLICT_MARKER
 from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.issue import TOMBSTONE
+from moot_protocol.issue import CLOSED, TOMBSTONE
 from moot_protocol.json_text import UNREADABLE
+from moot_protocol.line_problem import CONFLICT_MARKER
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories, Remember
 from moot_protocol.requests import ListIssues, WorkspaceInfo
@@ -403,8 +403,10 @@ def _export(context: Context) -> int:
     pages = _Pages(context)
     output = context.arguments.output
     if output in {None, "-"}:
+        # A file gets the bytes that were stored; at a terminal nothing may act on it, and equal JSON says the same.
+        safe = documents.escaped if context.terminal.facts.out_is_terminal else str
         for line in pages:
-            context.terminal.out(line)
+            context.terminal.out(safe(line))
         return exits.OK
     context.terminal.write_file(output, (line.encode() for line in pages), parents=False)
     if context.json:

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot_protocol.issue import CLOSED, PARENT
+from moot_protocol.edge_types import PARENT
+from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter, Page
 from moot_protocol.query_requests import Duplicates, Lint, Stale
 from moot_protocol.sections import SECTIONS, missing_sections

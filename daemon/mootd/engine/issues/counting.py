@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import RefusedError
-from moot_protocol.issue import CLOSED, PARENT, Facts
+from moot_protocol.issue import CLOSED, Facts
 from moot_protocol.listing import Filter
+from moot_protocol.matching import lead_time_hours
 from moot_protocol.requests import Count, Labels, Ready, Stats
 from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.filters import tests_of
@@ -19,7 +21,6 @@ from mootd.engine.issues.lists import Lists
 from mootd.engine.issues.tallies import Tallies
 from mootd.engine.layout import BACK_EDGE
 
-_HOUR_MS: Final = 3600 * 1000
 _GROUPINGS: Final[dict[str, Callable[[Facts], Sequence[Any]]]] = {
     "": lambda _: (),
     "status": lambda shown: (shown.status,),
@@ -93,7 +94,7 @@ class CountLists(Lists):
             "ready": sum(1 for _ in self._ready_eids(Ready(filter=wanted))),
             "pinned": self._pinned(wanted),
             "epics_closable": sum(1 for _ in self._closable(wanted)),
-            "lead_time_hours": round(sum(lead_ms) / len(lead_ms) / _HOUR_MS, 2) if lead_ms else 0.0,
+            "lead_time_hours": lead_time_hours(lead_ms),
         }
 
     def _pinned(self, wanted: Filter) -> int:

@@ -6,7 +6,7 @@ A line that is gone is no deletion, since Beads deletes by a tombstone: it is re
 from collections import Counter
 from typing import Any, Final
 
-from moot_protocol.beads import ImportedIssue, LineProblem, parse_line
+from moot_protocol.beads import ImportedIssue, parse_line
 from moot_protocol.beads_edits import edits
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.beads_writes import Events
@@ -15,6 +15,7 @@ from moot_protocol.errors import MootError
 from moot_protocol.event import Draft, Write
 from moot_protocol.issue import facts, project_of
 from moot_protocol.kinds import ISSUE
+from moot_protocol.line_problem import LineProblem
 from moot_protocol.transfer_requests import ImportEdits
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append

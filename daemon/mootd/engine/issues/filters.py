@@ -5,7 +5,8 @@ from heapq import merge
 from operator import itemgetter
 from typing import Final
 
-from moot_protocol.issue import ALIAS, CLOSED, PARENT
+from moot_protocol.edge_types import PARENT
+from moot_protocol.issue import ALIAS, CLOSED
 from moot_protocol.listing import Filter
 from moot_protocol.matching import has_metadata, id_begins, like
 from moot_protocol.regex import searching

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from moot_protocol.action_requests import EpicStatus, Graph
+from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import RefusedError
-from moot_protocol.issue import CLOSED, PARENT
+from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter
 from mootd.engine.issues.candidates import Candidate
 from mootd.engine.issues.filters import tests_of

@@ -28,10 +28,8 @@ def write_handoff(writer: IssueWriter, request: WriteHandoff) -> dict[str, Any]:
     comment = handoff_comment(stripped)
     # The text stands in it twice: as it is read, and as data.
     checks.check_text("a hand-off", comment[0], TEXT_BYTES // 2)
-    editor = writer.editor(name, request)
-    editor.add("comments", comment)
-    editor.save()
-    return handoffs_of(writer.answer(name))[0]
+    written = writer.write_comment(writer.editor(name, request), name, comment)
+    return handoffs_of({"comments": [written]})[0]
 
 
 def handoffs_of(document: IssueDoc) -> list[dict[str, Any]]:

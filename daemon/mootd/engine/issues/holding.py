@@ -18,14 +18,13 @@ from moot_protocol.kinds import ISSUE, Policy
 from moot_protocol.leases import IN_PROGRESS, LEASES, Lease, lease_held, lease_of, new_lease
 from moot_protocol.limits import CLAIM_TTL_LEAST_MS, CLAIM_TTL_MOST_MS, CLAIMS_WATCHED
 from moot_protocol.register import Live
+from moot_protocol.time_units import DAY_MS, SECOND_MS
 from mootd.engine import layout
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
 from mootd.engine.record import Record, live_of
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
-
-_SECOND_MS: Final = 1000
 
 
 # -- Taking and letting go -----------------------------------------------------------------------------------------
@@ -53,7 +52,7 @@ def check_ttl(ttl_ms: int) -> None:
         RefusedError: `limit`.
     """
     if not CLAIM_TTL_LEAST_MS <= ttl_ms <= CLAIM_TTL_MOST_MS:
-        least, most = CLAIM_TTL_LEAST_MS // _SECOND_MS, CLAIM_TTL_MOST_MS // (24 * 3600 * _SECOND_MS)
+        least, most = CLAIM_TTL_LEAST_MS // SECOND_MS, CLAIM_TTL_MOST_MS // DAY_MS
         raise RefusedError(f"a claim holds {least} seconds at least and {most} days at most", code=Code.LIMIT)
 
 

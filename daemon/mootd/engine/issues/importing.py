@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.beads import ImportedIssue, LineProblem
+from moot_protocol.beads import ImportedIssue
 from moot_protocol.beads_odd import NO_TITLE, unknown_oddity
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
@@ -17,6 +17,7 @@ from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.event import Draft, NewEntity, PlainDraft
 from moot_protocol.issue import project_of
 from moot_protocol.kinds import ISSUE
+from moot_protocol.line_problem import LineProblem
 from moot_protocol.settings import STATUSES, TYPES
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append

@@ -3,6 +3,7 @@
 from typing import Any
 
 from moot_protocol import issue
+from moot_protocol.edge_types import EXTERNAL
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import AddEdge, RemoveEdge
 from mootd.engine.cycles import WAITING
@@ -16,7 +17,7 @@ def add_edge(writer: IssueWriter, request: AddEdge) -> dict[str, Any]:
     checks.check_edge(request.edge)
     name, eid, _, _ = writer.find(request.id)
     target = request.edge.to
-    if not target.startswith("external:"):
+    if not target.startswith(EXTERNAL):
         target, target_eid, _, _ = writer.target(target)
         if target == name:
             raise RefusedError(f"{name} can't depend on itself", code=Code.CONFLICT)

@@ -12,6 +12,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import CLOSED, read_issue
 from moot_protocol.limits import LONGEST_LIMIT
 from moot_protocol.listing import Filter, IssueDoc, Page
+from moot_protocol.matching import hybrid_key
 from moot_protocol.requests import Blocked, Children, ListIssues, Ready
 from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
@@ -31,10 +32,6 @@ from mootd.engine.names import Names
 from mootd.engine.record import decode_record
 from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE, PINNED, Standing
 from mootd.store.port import Table
-
-_HYBRID_MS: Final = 48 * 3600 * 1000
-"""Issues younger than this come first, by priority, in the hybrid order."""
-_HOUR_MS: Final = 3600 * 1000
 
 _KEY: Final = itemgetter(0)
 _PROJECT_BYTES: Final = len(layout.project_prefix(layout.UPDATED, 0))
@@ -219,9 +216,7 @@ class Lists:
         raise RefusedError(f"can't sort ready work by {request.sort!r}", hint="one of priority, oldest, hybrid")
 
     def _hybrid(self, candidate: Candidate) -> Any:
-        if candidate.created_ms > self._now_ms - _HYBRID_MS:
-            return (0, candidate.facts.priority, -candidate.created_ms, candidate.record.entity)
-        return (1, candidate.created_ms, 0, candidate.record.entity)
+        return hybrid_key(candidate.created_ms, candidate.facts.priority, candidate.record.entity, self._now_ms)
 
     def _ready_eids(self, request: Ready) -> Iterator[int]:
         classes = {0}

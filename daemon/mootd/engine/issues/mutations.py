@@ -8,15 +8,16 @@ import msgspec
 from moot_protocol import ids, issue, limits
 from moot_protocol.claiming import check_beside_claim
 from moot_protocol.deletion import DELETED, deletion
+from moot_protocol.edge_types import BLOCKING, EXTERNAL, PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import PARENT, Facts, facts
+from moot_protocol.issue import Facts, facts
+from moot_protocol.issue_document import comment_document
 from moot_protocol.kinds import ISSUE
 from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Sibling
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddComment, Close, Create, Delete, Edge, IssueFields, Reopen, Undelete, Update
-from mootd.engine.graph import BLOCKING
 from mootd.engine.issues import checks, holding
 from mootd.engine.issues.addressing import exactly, refuse_elsewhere, refuse_taken
 from mootd.engine.issues.editor import IssueEditor
@@ -24,7 +25,7 @@ from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.trees import refuse_cycle
 from mootd.engine.issues.vocabulary import Vocabularies, Vocabulary
 from mootd.engine.origins import Origins
-from mootd.engine.record import Record, groups_of, live_of
+from mootd.engine.record import Group, Record, groups_of, live_of
 from mootd.engine.unit import Unit
 
 _OPEN: Final = "open"
@@ -130,7 +131,7 @@ class IssueWriter:
 
     def _target(self, edge: Edge) -> str:
         checks.check_edge(edge)
-        return edge.to if edge.to.startswith("external:") else self.target(edge.to)[0]
+        return edge.to if edge.to.startswith(EXTERNAL) else self.target(edge.to)[0]
 
     # -- Update --------------------------------------------------------------------------------------------------
     def update(self, request: Update) -> IssueDoc:
@@ -215,8 +216,11 @@ class IssueWriter:
         for label in sorted(add - have):
             checks.check_label(label)
             editor.add("labels", label)
+        groups: dict[str, list[Group]] = {}
+        for group, value in live:
+            groups.setdefault(value, []).append(group)
         for label in sorted(remove & have):
-            editor.remove("labels", [group for group, value in live if value == label])
+            editor.remove("labels", groups[label])
 
     def _reparent(self, editor: IssueEditor, name: str, typed: str) -> None:
         parents = [(group, value) for group, value in editor.elements("edges") if _edge_type(value) == PARENT]
@@ -320,13 +324,27 @@ class IssueWriter:
         if not request.text.strip():
             raise RefusedError("a comment can't be empty")
         checks.check_text("comment", request.text, limits.TEXT_BYTES)
-        editor = self.editor(name, request)
-        editor.add("comments", issue.new_comment(request.text))
-        (event,) = editor.save()
+        return self.write_comment(self.editor(name, request), name, issue.new_comment(request.text))
+
+    def write_comment(self, editor: IssueEditor, name: str, element: list[Any]) -> dict[str, Any]:
+        """Add a comment to an issue being changed, and write that.
+
+        The answer is made from what was written: beside it imported comments may have any id, or none.
+
+        Args:
+            editor: the issue's, with nothing else collected.
+            name: the issue's id.
+            element: as `issue.py` tells it.
+
+        Returns:
+            The comment's document.
+        """
+        editor.add("comments", element)
+        event = editor.save()[0]
         author = self.unit.author_of(self.unit.replica.own_feed(self.plane))
-        comment_id = issue.comment_id(Sibling(None, event.skeleton.hlc, author, event.n))
-        comments: list[dict[str, Any]] = self.answer(name)["comments"]
-        return next(comment for comment in comments if comment["id"] == comment_id)
+        written = Sibling(element, event.skeleton.hlc, author, event.n, event.skeleton.actor)
+        (comment,) = issue.read_comments([written])
+        return comment_document(name, comment)
 
 
 def _given(fields: IssueFields) -> dict[str, Any]:

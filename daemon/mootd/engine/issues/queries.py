@@ -9,12 +9,14 @@ from functools import cached_property
 from typing import Any, Final
 
 from moot_protocol import json_text
+from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, PARENT, IssueReading
+from moot_protocol.issue import CLOSED, IssueReading
 from moot_protocol.listing import Filter, Page
 from moot_protocol.matching import like
 from moot_protocol.query import FIELDS, METADATA, NONE, And, Compare, Moment, Node, Not, Sort, mentions, parse
 from moot_protocol.query_requests import Query
+from moot_protocol.time_units import DAY_MS
 from moot_protocol.times import instant_ms
 from mootd.engine import layout
 from mootd.engine.issues.candidates import Candidate
@@ -24,7 +26,6 @@ from mootd.engine.issues.reading import Issues
 from mootd.engine.issues.texts import text_of
 from mootd.engine.standing import BLOCKED
 
-_DAY_MS: Final = 24 * 3600 * 1000
 _MOST_MS: Final = 2**62
 """Beyond every time that an index holds."""
 
@@ -164,8 +165,8 @@ def _time(node: Compare, now_ms: int) -> Ask:
         return lambda subject: read(subject) is None
     asked = node.value.at(now_ms)
     if node.operator == "=":
-        day = asked // _DAY_MS
-        return lambda subject: (have := read(subject)) is not None and have // _DAY_MS == day
+        day = asked // DAY_MS
+        return lambda subject: (have := read(subject)) is not None and have // DAY_MS == day
     order = _ORDERS[node.operator]
     return lambda subject: (have := read(subject)) is not None and order(have, asked)
 

@@ -4,20 +4,21 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from moot_protocol import issue_document
+from moot_protocol.edge_types import BLOCKING, PARENT, WAITS_FOR
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import PARENT, TOMBSTONE, IssueReading, read_issue
+from moot_protocol.issue import TOMBSTONE, IssueReading, read_issue
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import Live, Sibling
 from mootd.engine import layout
 from mootd.engine.entities import Entities
-from mootd.engine.graph import BLOCKING, WAITS, must_wait
+from mootd.engine.graph import must_wait
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
 from mootd.engine.names import Names
 from mootd.engine.origins import ORIGIN
 from mootd.engine.record import Record
 from mootd.engine.standing import BLOCKED, Standing
 
-HOLDING: Final = BLOCKING | {PARENT, WAITS}
+HOLDING: Final = BLOCKING | {PARENT, WAITS_FOR}
 """Types of the edges that can hold an issue up."""
 _DEPENDENT_FIELDS: Final = ("id", "title", "status", "priority", "issue_type", "created_at", "updated_at")
 """What every issue has; parsers of `bd`'s output require all of them."""

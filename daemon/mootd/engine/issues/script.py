@@ -1,5 +1,6 @@
 """Scripts: several mutations, all or nothing."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -52,20 +53,22 @@ def run_script(request: Script, carry_out: Carry) -> list[Any]:
         try:
             answers.append(carry_out(_decode(step, request.actor, answers)))
         except MootError as error:
-            label = step.get("label") or f"step {number}"
             raise RefusedError(
-                _named(label, error.message),
+                _named(step, number, error.message),
                 code=error.code,
                 hint=error.hint,
                 retryable=error.retryable,
-                discreet=_named(label, error.discreet) if error.discreet else "",
+                discreet=_named(step, number, error.discreet) if error.discreet else "",
             ) from error
     return answers
 
 
-def _named(label: str, message: str) -> str:
-    """What was wrong with a step: its label before it, unless the label is an id that it names anyway."""
-    names_it = message.startswith(f"{label} is") or message.endswith(f" {label}")
+def _named(step: dict[str, Any], number: int, message: str) -> str:
+    """What was wrong with a step: its label before it, unless that is the step's id, which stands in it anyway."""
+    label = step.get("label") or f"step {number}"
+    params = step.get("params")
+    is_id = isinstance(label, str) and isinstance(params, dict) and params.get("id") == label
+    names_it = is_id and re.search(rf"(?<![\w.-]){re.escape(label)}(?![\w-]|\.\w)", message)
     return message if names_it else f"{label}: {message}"
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from moot_protocol.edge_types import EXTERNAL
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import read_edges
 from moot_protocol.requests import Edges, EdgeTree
@@ -9,7 +10,6 @@ from mootd.engine import layout
 from mootd.engine.cycles import WAITING
 from mootd.engine.issues.reading import Issues
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
-from mootd.engine.rows import EXTERNAL
 
 _TREE_NODES = 10_000
 """Issues in one tree; deeper ones are marked as cut."""

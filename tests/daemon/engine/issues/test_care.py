@@ -12,11 +12,6 @@ from moot_testkit.engine import START_MS, Desk, ids_of
 DAY_MS = 24 * 3600 * 1000
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
-
-
 def stale(desk: Desk, days: int, **parts: Any) -> list[str]:
     return ids_of(desk.ask(Stale(before=desk.clock.now_ms() - days * DAY_MS, **parts)).issues)
 

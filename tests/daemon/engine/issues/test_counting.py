@@ -16,11 +16,6 @@ STATUSES = ("open", "closed", "pinned", "in_progress", "waiting for rain", "x" *
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
-
-
-@pytest.fixture
 def some(desk: Desk) -> Desk:
     desk.create("mt-a", labels=("red", "blue"), assignee="bob", issue_type="bug", priority=1)
     desk.create("mt-b", labels=("red",), priority=1)

@@ -20,11 +20,6 @@ NOTHING = {"created": 0, "updated": 0, "deleted": 0, "missing": 0, "unchanged": 
 BASE = ({"id": "mt-1", "title": "One", "labels": ["red"]}, {"id": "mt-2", "title": "Two", "updated_at": OLD})
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
-
-
 def lines(*issues: dict[str, Any] | bytes) -> list[bytes]:
     """Lines of a file."""
     return [issue if isinstance(issue, bytes) else json.dumps(issue).encode() for issue in issues]

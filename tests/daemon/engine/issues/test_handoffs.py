@@ -5,7 +5,7 @@ import pytest
 from moot_protocol.claim_requests import Handoffs, WriteHandoff
 from moot_protocol.errors import Code
 from moot_protocol.requests import AddComment
-from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.engine import Desk, exchange, imported, town_of
 
 
 @pytest.fixture
@@ -31,6 +31,14 @@ def test_the_newest_comes_first_and_other_comments_are_none(desk: Desk) -> None:
         desk.do(WriteHandoff(actor="alice", id="mt-one", next=f"step {number}"))
         desk.do(AddComment(actor="alice", id="mt-one", text="Handoff"))
     assert [each["next"] for each in desk.ask(Handoffs(id="mt-one"))] == ["step 2", "step 1"]
+
+
+def test_the_answer_is_what_was_handed_over_though_the_issue_has_an_imported_one_of_a_later_time(desk: Desk) -> None:
+    later = {"text": "x", "created_at": "2099-01-01T00:00:00Z", "handoff": {"next": "imported"}}
+    imported(desk, {"id": "mt-two", "comments": [later]})
+    left = desk.do(WriteHandoff(actor="alice", id="mt-two", next="mine"))
+    assert left["next"] == "mine"
+    assert [each["next"] for each in desk.ask(Handoffs(id="mt-two"))] == ["imported", "mine"]
 
 
 def test_two_who_hand_over_at_once_are_both_heard() -> None:

@@ -24,11 +24,6 @@ EXCERPT = Path(__file__).parents[3] / "data" / "beads-excerpt.jsonl"
 OLD, NEW = "2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z"
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
-
-
 def line(name: str, **fields: Any) -> bytes:
     """A line of a file."""
     return json.dumps({"id": name, "title": f"Title of {name}"} | fields).encode()

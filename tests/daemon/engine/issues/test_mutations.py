@@ -397,6 +397,19 @@ def test_a_comment_has_an_id_an_author_and_a_time_and_two_alike_are_two(desk: De
     assert first["id"] != second["id"]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    ["", '"id": "", ', '"id": 1.5, ', '"id": [1], ', '"id": {}, ', '"id": null, ', '"id": 99999999999999999999999, '],
+)
+def test_a_comment_can_be_added_beside_an_imported_one_that_has_no_id_to_show(desk: Desk, odd: str) -> None:
+    take(desk, b'{"id": "mt-1", "comments": [{%s"text": "imported"}]}' % odd.encode())
+    added = desk.do(AddComment(actor="bob", id="mt-1", text="hello"))
+    assert added == {"id": added["id"], "issue_id": "mt-1", "author": "bob", "text": "hello", "created_at": NOW}
+    shown = desk.show("mt-1")["comments"]
+    assert added in shown
+    assert [each["text"] for each in shown if "id" not in each] == ["imported"]
+
+
 @pytest.mark.parametrize(("text", "code"), [("", Code.INVALID), (" \n", Code.INVALID), ("x" * 61_441, Code.LIMIT)])
 def test_an_empty_or_endless_comment_is_refused(desk: Desk, text: str, code: Code) -> None:
     desk.create("mt-1")

@@ -8,11 +8,6 @@ from moot_testkit.engine import Desk, exchange, town_of
 from mootd.service.writes import carry_out
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
-
-
 def test_of_many_claims_one_wins_and_the_others_are_told_who(desk: Desk) -> None:
     desk.create("mt-1")
     shown = desk.do(Update(actor="alice", id="mt-1", claim=True))

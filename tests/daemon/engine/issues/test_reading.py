@@ -2,12 +2,11 @@
 
 import pytest
 
+from moot_protocol.edge_types import BLOCKING, PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import PARENT
 from moot_protocol.requests import AddEdge, Close, Delete, Edge, Show
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.feeds import Town, note, stripped
-from mootd.engine.graph import BLOCKING
 
 
 @pytest.fixture

@@ -4,16 +4,12 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.memory_requests import Memories, Settings
 from moot_protocol.requests import Edge, Script
 from moot_testkit.engine import PROJECT, Desk
+from mootd.engine.issues.script import run_script
 from mootd.service.writes import carry_out, is_atomic
-
-
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
 
 
 def step(method: str, label: str = "", **params: Any) -> dict[str, Any]:
@@ -103,6 +99,33 @@ def test_a_step_that_is_labelled_with_an_id_names_it_once(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("mt-b is blocked", "mt-b is blocked"),
+        ("there is no issue mt-b", "there is no issue mt-b"),
+        ("bob holds mt-b, and works on it", "bob holds mt-b, and works on it"),
+        ("a label is empty", "mt-b: a label is empty"),
+        ("bob holds mt-b.1", "mt-b: bob holds mt-b.1"),
+        ("bob holds x-mt-b", "mt-b: bob holds x-mt-b"),
+        ("bob holds mt-bc", "mt-b: bob holds mt-bc"),
+    ],
+)
+def test_whatever_a_refusal_is_worded_like_it_names_the_id_that_a_step_is_labelled_with_once(
+    message: str, told: str
+) -> None:
+    def refuse(mutation: object) -> object:
+        raise RefusedError(message)
+
+    with pytest.raises(RefusedError) as raised:
+        run_script(Script(actor="alice", steps=(step("close", "mt-b", id="mt-b"),)), refuse)
+    assert raised.value.message == told
+
+
+def test_a_label_that_is_no_id_is_told_even_where_its_word_stands_in_the_refusal(desk: Desk) -> None:
+    assert failure(desk, step("close", "issue", id="nope")).message == "issue: no issue nope"
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         step("import", project="mt", lines=[]),
@@ -117,6 +140,7 @@ def test_a_step_that_is_labelled_with_an_id_names_it_once(desk: Desk) -> None:
         step("create", project="mt", fields={"title": 5}),
         step("close", id="mt-1", dry_run=True),
         step("close", id="mt-1", unheard_of=1),
+        {"method": "close", "params": {"id": 5}, "label": 5},
     ],
 )
 def test_what_cannot_be_a_step_is_refused(desk: Desk, wrong: dict[str, Any]) -> None:
