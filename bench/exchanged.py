@@ -135,7 +135,7 @@ def bench_bytes(count: int) -> list[Row]:
 def _sizes(machine: Machine, *, after: bool = False) -> tuple[int, int]:
     """Bytes of what a remote lacks, plain and sealed; afterwards it counts as sent, if asked for."""
     plane = machine.plane
-    sealed = plane.sealer()
+    sealed = plane.sealing.sealer()
     assert sealed is not None
     with machine.replica.read() as reader:
         known = carried(reader, 1, plane.plane.number)
@@ -290,7 +290,7 @@ async def _raw_batches(machine: Machine) -> list[bytes]:
         while after != tip.commit:
             frames, after = await machine.remote.read(tip, after, 2**62)
             for frame in frames:
-                message = machine.plane.open(frame)
+                message = machine.plane.sealing.open(frame)
                 if isinstance(message, Batches):
                     found += message.batches
     return found

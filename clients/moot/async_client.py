@@ -162,7 +162,7 @@ class AsyncClient:
                 yield held
             finally:
                 keeping.cancel()
-                with suppress(asyncio.CancelledError):
+                with suppress(asyncio.CancelledError):  # by the line above
                     await keeping
 
     async def unclaim(self, issue: str, *, if_holder: str = "", key: str = "") -> Issue:

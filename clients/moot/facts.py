@@ -18,6 +18,8 @@ ENVIRONMENT = (
     "LANG", "LC_ALL", "LC_CTYPE", "LC_TIME", "TZ",
 )  # fmt: skip
 """The variables that the daemon is told; no other leaves this process. USER also where it isn't set and is needed."""
+WORKSPACE_FILE = ".moot/workspace"
+"""As `moot_protocol.project_folder` names it, which would be one more module to load."""
 ACTORS = ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR")
 
 
@@ -86,14 +88,14 @@ def workspace_of(folder: str) -> str:
 def _workspace_at(folder: str) -> tuple[str, str]:
     common = ""
     while True:
-        found = _first_line(f"{folder}/.moot/workspace")
+        found = _first_line(f"{folder}/{WORKSPACE_FILE}")
         if found or not folder:
             break
         common = common or _common_folder(folder)
         folder = folder.rpartition("/")[0]
     if not found and common:
         folder = os.path.dirname(common)
-        found = _first_line(f"{folder}/.moot/workspace")
+        found = _first_line(f"{folder}/{WORKSPACE_FILE}")
     return folder, found
 
 

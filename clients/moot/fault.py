@@ -32,6 +32,7 @@ def fault_in(text: str) -> tuple[str, str]:
 def fault_of(pid: int) -> tuple[str, str]:
     """As `fault_in`, of what the log says since a daemon began, whose first line has its process id."""
     tail = b""
+    # A log that can't be read tells of no fault: who asks has an error of its own to tell.
     with suppress(OSError), Path(f"{state_folder()}/daemon.log").open("rb") as log:
         log.seek(max(0, os.fstat(log.fileno()).st_size - TAIL_BYTES))
         tail = log.read()

@@ -7,9 +7,7 @@ own: what it names is meant, so a relative one is refused where it would be conn
 import os
 
 SOCKET_BYTES = 107
-"""Bytes a Unix socket's path may have: `sun_path` has 108 on Linux, the last of them zero."""
-
-
+"""As `moot_protocol.limits` says it, which would be one more module to load."""
 NAMED_SOCKET = "MOOT_SOCKET"
 """Names a socket that a system service listens at. Clients alone heed it: the daemon listens where it always does."""
 

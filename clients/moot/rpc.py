@@ -77,7 +77,7 @@ class Client:
 
     def close(self) -> None:
         """End the connection; what it had begun is cancelled, and whoever waits for an answer in a thread is told."""
-        with suppress(OSError):
+        with suppress(OSError):  # the other side was first
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 

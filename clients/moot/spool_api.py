@@ -31,10 +31,11 @@ from moot_protocol.requests import Create, Script, Show, Update, WorkspaceInfo
 from moot_protocol.rpc import decode_result
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.spool import ID_BYTES, about, check_allowed, keyed, seal_command
+from moot_protocol.time_units import MINUTE_MS
 
 R = TypeVar("R")
 
-_STALE_MS: Final = 30 * 60 * 1000
+_STALE_MS: Final = 30 * MINUTE_MS
 """Age from which on no daemon seems to keep a snapshot: one that does writes it more often."""
 _KEYED_DOMAIN: Final = b"moot/spool-keyed/1\0"
 

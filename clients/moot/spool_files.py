@@ -36,6 +36,7 @@ from moot_protocol.spool import (
     name_parts,
     open_answer,
 )
+from moot_protocol.time_units import HOUR_MS
 
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.25
 """Seconds between looks for an answer: the first, and the longest after doubling."""
@@ -45,7 +46,7 @@ TAKING_S: Final = 0.5
 """The same while commands wait: a daemon that is there takes them sooner."""
 SETTLED_MS: Final = 60_000
 """Age of the last command at which a daemon that is there has long written a newer snapshot."""
-_AHEAD_MS: Final = 2 * 3600 * 1000
+_AHEAD_MS: Final = 2 * HOUR_MS
 """How far behind the folder's clock a command's own may be: it may have waited for an answer."""
 LEFT_MS: Final = 10_000
 """Age of an answer at which nobody waits for it any more."""

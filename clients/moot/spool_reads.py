@@ -16,6 +16,7 @@ from moot_protocol.errors import RefusedError
 from moot_protocol.handoff import read_handoff
 from moot_protocol.issue import CLOSED, TOMBSTONE
 from moot_protocol.listing import Filter, IssueDoc, Page
+from moot_protocol.matching import hybrid_key, lead_time_hours
 from moot_protocol.memory_requests import Memories, Prime, Settings
 from moot_protocol.request_base import Request
 from moot_protocol.requests import (
@@ -33,8 +34,6 @@ from moot_protocol.requests import (
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.times import instant_ms, instant_ns
 
-_HYBRID_MS: Final = 48 * 3600 * 1000
-_HOUR_MS: Final = 3600 * 1000
 _ONLY_SHOWN: Final = frozenset({"dependents", "_conflicts", "_missing", "_blocked", "_short"})
 """What `show` tells of an issue and lists don't."""
 _TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
@@ -154,10 +153,7 @@ def _holds_all_ephemeral(reading: Reading, request: Ready) -> bool:
 
 
 def _hybrid(issue: IssueDoc, now_ms: int) -> Any:
-    created_ms = _ms(issue, "created_at")
-    if created_ms > now_ms - _HYBRID_MS:
-        return 0, issue["priority"], -created_ms, issue["id"]
-    return 1, created_ms, 0, issue["id"]
+    return hybrid_key(_ms(issue, "created_at"), issue["priority"], issue["id"], now_ms)
 
 
 def _blocked(reading: Reading, request: Blocked) -> Page:
@@ -252,7 +248,7 @@ def _stats(reading: Reading, request: Stats) -> dict[str, Any]:
         "ready": len(reading.snapshot.ready),
         "pinned": sum(issue.get("pinned") is True for issue in found),
         "epics_closable": sum(_is_closable(reading, issue) for issue in found),
-        "lead_time_hours": round(sum(lead_ms) / len(lead_ms) / _HOUR_MS, 2) if lead_ms else 0.0,
+        "lead_time_hours": lead_time_hours(lead_ms),
     }
 
 

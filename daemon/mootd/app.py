@@ -356,7 +356,7 @@ class Daemon:
         finally:
             self._ended.set()
             work.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError):  # by the line above
                 await work
         self._notifier.stopping()
         _log.info("daemon.stopped")
@@ -412,7 +412,7 @@ async def _work(serving: _Serving, tested: asyncio.Event, stop: Callable[[], obj
         for task in tasks:
             task.cancel()
         for task in tasks:
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError):  # by the loop above
                 await task
 
 

@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from moot_protocol.errors import Code, MootError
 from mootd.app import Daemon
 from mootd.edges.clock import SystemClock
-from mootd.edges.logs import LEVELS, Style, logging_to
+from mootd.edges.logs import LEVELS, Style, logging_to, printable
 from mootd.edges.notify import Notifier
 from mootd.edges.paths import locate
 from mootd.version import VERSION
@@ -25,8 +26,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except MootError as error:
-        hint = f"  {error.hint}\n" if error.hint else ""
-        sys.stderr.write(f"mootd: {error.message}\n{hint}")  # the log may be what failed
+        hint = f"  {printable(error.hint)}\n" if error.hint else ""
+        sys.stderr.write(f"mootd: {printable(error.message)}\n{hint}")  # the log may be what failed
         return EXIT_DENIED if error.code is Code.DENIED else EXIT_FAILED
     except KeyboardInterrupt:
         return 130
@@ -42,8 +43,16 @@ def _run(options: argparse.Namespace) -> None:
         Daemon(places, Notifier.from_environment()).run(dict(os.environ), os.getpid())
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose refusals are safe to print, whatever argument they repeat; so are those of its commands."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments, and end the process."""
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mootd", description="Moot's daemon: keeps the log and serves the clients.")
+    parser = _Parser(prog="mootd", description="Moot's daemon: keeps the log and serves the clients.")
     parser.add_argument("--version", action="version", version=f"mootd {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("run", help="serve in the foreground")

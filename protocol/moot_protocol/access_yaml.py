@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 
 from moot_protocol.toml_text import DocumentError
 
-_KEY: Final = re.compile(r"""("[^"\\]*"|'[^']*'|[A-Za-z0-9_][\w./@-]*):(?: +(.*))?""", re.ASCII)
+_KEY: Final = re.compile(r"""("[^"\\]*"|'[^']*'|[A-Za-z0-9_][\w./@-]*):(?: ++(.*+))?""", re.ASCII)
 _PLAIN: Final = re.compile(r"[A-Za-z_/][^#\[\]{},\"']*")
-_QUOTED: Final = re.compile(r"""\s*("[^"\\]*"|'[^']*'|[^,\[\]{}"'#]+?)\s*(,|$)""")
+_QUOTED: Final = re.compile(r"""("[^"\\]*+"|'[^']*+'|[^,\[\]{}"'#]++)\s*+(?:,\s*+|$)""")
 _COMMENT: Final = re.compile(r"(?:^|\s)#")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _OTHER_TYPES: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
@@ -148,14 +148,14 @@ def _flow(line: _Line, text: str) -> list[Any]:
     if inner is None:
         raise _error(line, "a list in brackets ends on its own line")
     found: list[Any] = []
-    rest = inner[1].strip()
-    while rest:
-        part = _QUOTED.match(rest)
+    rest, at = inner[1].strip(), 0
+    while at < len(rest):
+        part = _QUOTED.match(rest, at)
         if part is None:
             raise _error(line, "its list can't be read")
-        word = part[1]
+        word = part[1].rstrip()
         found.append(_unquoted(word) if word[0] in "\"'" else _plain(line, word))
-        rest = rest[part.end() :].strip()
+        at = part.end()
     return found
 
 

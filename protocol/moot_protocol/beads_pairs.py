@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from moot_protocol.beads import LineProblem, parse_line
+from moot_protocol.beads import parse_line
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import MIB
+from moot_protocol.line_problem import LineProblem
 
 HELD_BYTES: Final = 256 * MIB
 """Bytes of lines held at once while their partners are looked for."""

@@ -12,10 +12,11 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from moot_protocol.beads import EXPECTED, FITS, TEXTS, USUAL, ImportedIssue, LineProblem, open_line, sort_fields
+from moot_protocol.beads import EXPECTED, FITS, TEXTS, USUAL, ImportedIssue, open_line, sort_fields
 from moot_protocol.beads_writes import SHORTS_CHARS, values_for_new
 from moot_protocol.event import PlainShape, plain_shape
 from moot_protocol.issue import CLOSED, SHAPES, Shape
+from moot_protocol.line_problem import LineProblem
 from moot_protocol.times import TIME_CHARS, is_time
 
 PlainEvents: TypeAlias = list[tuple[PlainShape, Sequence[Any]]]

@@ -8,6 +8,7 @@ from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLOCK_AHEAD_MS
+from moot_protocol.time_units import MINUTE_MS
 from moot_protocol.times import format_ms
 
 COUNTER_BITS: Final = 16
@@ -42,7 +43,7 @@ def is_ahead(hlc: int, now_ms: int) -> bool:
 
 def clock_ahead(hlc: int, now_ms: int) -> RefusedError:
     """The refusal to write an event that would be dated as far ahead."""
-    minutes = (to_ms(hlc) - now_ms) // 60_000
+    minutes = (to_ms(hlc) - now_ms) // MINUTE_MS
     return RefusedError(
         f"this replica's clock stands {minutes} minutes ahead of the machine's clock; nothing was written",
         code=Code.CLOCK_AHEAD,

@@ -120,8 +120,14 @@ def _refuse_others(table: Table) -> None:
         raise table.error(others[0], "no front matter has such a key")
 
 
-def check_text(kind: str, name: str, text: str) -> Content:
+def check_text(kind: str, name: str, text: str, read: Callable[[str, str], Content] = parse_document) -> Content:
     """Read a text that is to become a document.
+
+    Args:
+        kind: the document's.
+        name: what it is called.
+        text: the text.
+        read: as `parse_document`: for whoever keeps what has been read.
 
     Raises:
         DocumentError: it is not what its kind asks for, or a formula of another name.
@@ -130,16 +136,16 @@ def check_text(kind: str, name: str, text: str) -> Content:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > TEXT_BYTES:
         raise RefusedError(f"a {kind} of {size} bytes; at most {TEXT_BYTES}", code=Code.LIMIT)
-    content = parse_document(kind, text)
+    content = read(kind, text)
     if isinstance(content, Formula) and content.name != name:
         raise DocumentError(f"it says {content.name!r}, and the document is called {name}", field="formula")
     return content
 
 
-def problem_of(kind: str, name: str, text: str) -> str:
-    """Why a text can't be used as a document, in words; empty where it can."""
+def problem_of(kind: str, name: str, text: str, read: Callable[[str, str], Content] = parse_document) -> str:
+    """Why a text can't be used as a document, in words; empty where it can. The arguments are those of `check_text`."""
     try:
-        check_text(kind, name, text)
+        check_text(kind, name, text, read)
     except RefusedError as error:
         return error.message
     return ""

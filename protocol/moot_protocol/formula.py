@@ -17,7 +17,8 @@ MAX_PRIORITY: Final = 4
 BUMPS: Final = ("major", "minor", "patch")
 """The parts of a version that can be counted up."""
 _CHILDREN_OF: Final = re.compile(r"children-of\((.+)\)")
-_VERSION_LINE: Final = re.compile(r"^([ \t]*version[ \t]*=[ \t]*)([^#\r\n]*?)([ \t]*(?:#.*)?\r?)$", re.MULTILINE)
+_VERSION_LINE: Final = re.compile(r"^[ \t]*+version[ \t]*+=[ \t]*+([^#\r\n]*+)(?:#.*+|\r)?$", re.MULTILINE)
+"""A line that may hold the version, which is the group without the spaces after it."""
 _WHOLE_VERSIONS: Final = 1_000_000
 """Whole numbers that stand for versions lie below."""
 _VERSION_LINES: Final = 16
@@ -335,12 +336,13 @@ def with_version(text: str, version: str) -> str:
     """
     meant = read_toml(text) | {"version": version}
     for count, line in enumerate(_VERSION_LINE.finditer(text)):
-        changed = f'{text[: line.start(2)]}"{version}"{text[line.end(2) :]}'
+        end = line.start(1) + len(line[1].rstrip(" \t"))
+        changed = f'{text[: line.start(1)]}"{version}"{text[end:]}'
         try:
             if read_toml(changed) == meant:
                 return changed
         except DocumentError:
-            continue
+            continue  # the line stands in a text, or holds something else: not this one
         if count == _VERSION_LINES:
             break
     raise DocumentError(f"the line that holds the version can't be told; write version = {version!r} yourself")

@@ -23,8 +23,8 @@ from moot_protocol import crypto, limits
 from moot_protocol.acceptance import Accepted
 from moot_protocol.batch import HASH_BYTES, PLANE_BYTES, ZEROS
 from moot_protocol.clock import MAX_HLC
-from moot_protocol.codec import decoder, encode
-from moot_protocol.errors import Code, MalformedError
+from moot_protocol.codec import encode
+from moot_protocol.signed import Envelope
 
 FORMAT: Final = 1
 MESSAGE_TYPE: Final = 1
@@ -84,17 +84,6 @@ class FrontierBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
     entries: Frontier
 
 
-class _Signed(msgspec.Struct, array_like=True, frozen=True):
-    version: int
-    type: int
-    body: bytes
-    signature: bytes
-
-
-_decode_signed: Final = decoder(_Signed, FORMAT)
-_decode_body: Final = decoder(FrontierBody, FORMAT)
-
-
 def frontier_of(accepted: Mapping[bytes, Accepted]) -> Frontier:
     """The frontier of a settled plane by its definition; a replica that keeps heads reads it from those."""
     return tuple(
@@ -135,8 +124,7 @@ def compare(mine: Frontier, theirs: Frontier, form: Form = Form.ALL) -> Iterator
 
 def build_frontier_message(signer: crypto.Signer, body: FrontierBody) -> bytes:
     """Sign a frontier message."""
-    packed = encode(body)
-    return encode((FORMAT, MESSAGE_TYPE, packed, signer.sign(crypto.FRONTIER_DOMAIN + packed)))
+    return _ENVELOPE.build(signer, body)
 
 
 def decode_frontier_message(data: bytes) -> FrontierBody:
@@ -145,16 +133,11 @@ def decode_frontier_message(data: bytes) -> FrontierBody:
     Raises:
         MalformedError: with the code of the first check that fails: size, version, structure, signature.
     """
-    if len(data) > limits.SYNC_MESSAGE_BYTES:
-        raise MalformedError(f"a frontier of {len(data)} bytes", code=Code.TOO_LARGE)
-    signed = _decode_signed(data)
-    body = _decode_body(signed.body)
-    problem = "another type" if signed.type != MESSAGE_TYPE else _body_problem(body) or _entries_problem(body)
-    if problem:
-        raise MalformedError(f"a frontier with {problem}")
-    if not crypto.is_signed(body.sender, signed.signature, crypto.FRONTIER_DOMAIN + signed.body):
-        raise MalformedError("a frontier that its sender didn't sign", code=Code.BAD_SIGNATURE)
-    return body
+    return _ENVELOPE.decode(data)
+
+
+def _problem_of(body: FrontierBody) -> str | None:
+    return _body_problem(body) or _entries_problem(body)
 
 
 def _body_problem(body: FrontierBody) -> str | None:
@@ -195,3 +178,14 @@ def _ascend(names: Iterable[bytes]) -> bool:
             return False
         previous = name
     return True
+
+
+_ENVELOPE: Final = Envelope(
+    FrontierBody,
+    FORMAT,
+    type=MESSAGE_TYPE,
+    domain=crypto.FRONTIER_DOMAIN,
+    name="a frontier",
+    most_bytes=limits.SYNC_MESSAGE_BYTES,
+    problem_of=_problem_of,
+)

@@ -74,8 +74,6 @@ SHAPES: Final[dict[str, Shape]] = {
 }
 """The registers of an issue that its document shows, in the document's order."""
 
-PARENT: Final = "parent-child"
-"""The type of the edge by which an issue is part of another."""
 TOMBSTONE: Final = "tombstone"
 CLOSED: Final = "closed"
 LOWEST_PRIORITY: Final = 4
@@ -83,6 +81,8 @@ DEFAULT_STATUS: Final = "open"
 DEFAULT_PRIORITY, ABSENT_PRIORITY = 2, 0
 """Of what is made here without one, which is written; and what it means that none was: Beads reads it as 0."""
 DEFAULT_TYPE: Final = "task"
+LONG_TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")
+"""The fields of many lines, in the order in which they are shown."""
 
 
 def _show_text(value: Any) -> str | None:

@@ -6,6 +6,8 @@ new version. The others protect this machine and may be changed freely.
 
 from typing import Final
 
+from moot_protocol.time_units import DAY_MS, HOUR_MS, MINUTE_MS
+
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
@@ -62,7 +64,7 @@ SHARED_ELEMENT_BYTES: Final = 1 * KIB
 """Bytes of an element that may share an event with others when a file is imported; a larger one stands alone."""
 CLAIM_TTL_LEAST_MS: Final = 10_000
 """Milliseconds that a claim with an end holds at least: each renewal is an event for every machine of the town."""
-CLAIM_TTL_MOST_MS: Final = 90 * 24 * 3600 * 1000
+CLAIM_TTL_MOST_MS: Final = 90 * DAY_MS
 """Milliseconds that it holds at most: whoever wants longer wants no end."""
 CLAIMS_WATCHED: Final = 256
 """Claims of one actor that a machine watches: looked at with each of their commands."""
@@ -93,7 +95,7 @@ CYCLE_STEPS: Final = 3_000_000
 edges take in the worst order. Edges on which it isn't decided by then are left out."""
 
 # -- Clock -------------------------------------------------------------------------------------------------------
-CLOCK_AHEAD_MS: Final = 10 * 60 * 1000
+CLOCK_AHEAD_MS: Final = 10 * MINUTE_MS
 """Milliseconds a batch may be ahead of this machine's wall clock before it is parked."""
 
 # -- Batches held but not accepted (this machine) ----------------------------------------------------------------
@@ -138,7 +140,7 @@ SPOOL_BYTES: Final = 16 * MIB
 """Bytes of those commands."""
 SPOOL_ENTRY_BYTES: Final = 1 * MIB
 """Bytes of one command: a script of a few hundred steps, or sixteen of the longest texts."""
-SPOOL_ENTRY_MS: Final = 30 * 24 * 3600 * 1000
+SPOOL_ENTRY_MS: Final = 30 * DAY_MS
 """How long a command counts, and so how long its id is kept to know it again."""
 SPOOL_REFUSED_FILES: Final = 100
 """Files kept that were no commands; beyond it the oldest is removed."""
@@ -154,6 +156,8 @@ SNAPSHOT_BYTES: Final = 8 * MIB
 # -- Control socket (this machine) -------------------------------------------------------------------------------
 RPC_FRAME_BYTES: Final = 8 * MIB
 """Bytes of one frame on the control socket."""
+SOCKET_PATH_BYTES: Final = 107
+"""Bytes a Unix socket's path may have: `sun_path` has 108 on Linux, the last of them zero."""
 RPC_CLIENTS: Final = 256
 """Connections served at once."""
 RPC_IN_FLIGHT: Final = 64
@@ -164,18 +168,18 @@ RPC_BUFFER_BYTES: Final = 1 * MIB
 """Bytes waiting for a client that reads slowly before the daemon stops working for it."""
 RPC_CHUNK_BYTES: Final = 256 * KIB
 """Bytes of a file or of output in one frame between a command and its client."""
-RPC_STALL_MS: Final = 60_000
+RPC_STALL_MS: Final = MINUTE_MS
 """How long a client may leave a frame half sent or its answers unread."""
-RPC_PAGER_MS: Final = 3600 * 1000
+RPC_PAGER_MS: Final = HOUR_MS
 """How long it may leave a command's output unread: there, someone may be reading it page by page."""
 RPC_GRACE_MS: Final = 5_000
 """How long a daemon that is told to stop waits for what it has begun."""
 DEADLINE_MS: Final = 10_000
 """Default time a request may take, in milliseconds."""
-DEADLINE_MAX_MS: Final = 24 * 3600 * 1000
+DEADLINE_MAX_MS: Final = DAY_MS
 """Longest deadline a request may set."""
 IDEMPOTENCY_KEY_BYTES: Final = 128
-IDEMPOTENCY_TTL_MS: Final = 24 * 3600 * 1000
+IDEMPOTENCY_TTL_MS: Final = DAY_MS
 """How long the answer to a keyed mutation is kept."""
 
 # -- Writer (this machine) ---------------------------------------------------------------------------------------
@@ -222,13 +226,13 @@ LONGEST_LIMIT: Final = 2**31 - 1
 """Rows: the longest limit of a list that means something; a longer one means all, since no list has so many."""
 
 # -- Leases (every replica of a town must read alike, so a change here is a new version) --------------------------
-LEASE_MARGIN_MS: Final = 60_000
+LEASE_MARGIN_MS: Final = MINUTE_MS
 """Milliseconds before its end that a holder stops, and after it that others wait: clocks two minutes apart are safe."""
-LEASE_LEAST_MS: Final = 5 * 60_000
+LEASE_LEAST_MS: Final = 5 * MINUTE_MS
 """Milliseconds that a lease holds at least: well above twice the margin."""
-LEASE_MOST_MS: Final = 7 * 24 * 3600 * 1000
+LEASE_MOST_MS: Final = 7 * DAY_MS
 """Milliseconds that it holds at most: whoever is gone for good keeps others waiting so long."""
 LEASE_EPOCH_MOST: Final = 2**53
 """The highest epoch that counts: claims beyond it are passed over."""
-LEASE_MS: Final = 30 * 60_000
+LEASE_MS: Final = 30 * MINUTE_MS
 """Milliseconds that it holds unless another time is asked for."""

@@ -1,14 +1,18 @@
-"""What parts of a filter mean, whoever holds the issues: the daemon its records, a client the file of a snapshot.
+"""What parts of filters, orders and totals mean, whoever holds the issues: the daemon records, a client a snapshot.
 
-Invariant: both give the same lists, because both ask here; and no pattern is slow, whatever text it meets.
+Invariant: both give the same answers, because both ask here; and no pattern is slow, whatever text it meets.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from moot_protocol import json_text
 from moot_protocol.listing import Filter
+from moot_protocol.time_units import DAY_MS, HOUR_MS
+
+RECENT_MS: Final = 2 * DAY_MS
+"""Issues younger than this come first, by priority, in the hybrid order."""
 
 
 def like(pattern: str) -> Callable[[str], object]:
@@ -32,6 +36,25 @@ def has_metadata(wanted: Filter, entries: Any) -> bool:
     if not isinstance(entries, Mapping) or any(name not in entries for name in wanted.has_metadata):
         return False
     return all(name in entries and _as_text(entries[name]) == value for name, value in wanted.metadata.items())
+
+
+def hybrid_key(created_ms: int, priority: int, name: str, now_ms: int) -> tuple[int, int, int, str]:
+    """What ready work is sorted by in the hybrid order: recent issues by priority, newest first, then the oldest.
+
+    Args:
+        created_ms: when the issue was made.
+        priority: its priority.
+        name: its id.
+        now_ms: the wall clock.
+    """
+    if created_ms > now_ms - RECENT_MS:
+        return 0, priority, -created_ms, name
+    return 1, created_ms, 0, name
+
+
+def lead_time_hours(lead_ms: Sequence[int]) -> float:
+    """How long issues took from being made to being closed, on average; 0 without any."""
+    return round(sum(lead_ms) / len(lead_ms) / HOUR_MS, 2) if lead_ms else 0.0
 
 
 def _as_text(value: Any) -> str:

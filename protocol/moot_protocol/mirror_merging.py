@@ -11,9 +11,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import json_text
-from moot_protocol.beads import LineProblem, parse_line
+from moot_protocol.beads import parse_line
 from moot_protocol.issue import CLOSED, TOMBSTONE
 from moot_protocol.kinds import ISSUE, Policy, field_of
+from moot_protocol.line_problem import LineProblem
 from moot_protocol.mirror_lines import joined, split
 from moot_protocol.mirror_writing import placed
 from moot_protocol.text_merge import merge3

@@ -6,21 +6,25 @@ without it would be other work than was described.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.formula import Formula, FormulaType, Step, Variable
+from moot_protocol.regex import searching
 
 MOST_VALUE_CHARS: Final = 4_000
 """Characters of one value."""
-PLACE: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
-"""Where a text names a variable, whose name is the group."""
-_CONDITION: Final = re.compile(r"\s*(!?)\s*\{\{\s*([^{}]*?)\s*\}\}\s*(?:(==|!=)\s*(.*?)\s*)?")
+PLACE: Final = re.compile(r"\{\{([^{}]*+)\}\}")
+"""Where a text names a variable, whose name is the group without the spaces around it."""
+_CONDITION: Final = re.compile(r"(!?)\s*+\{\{([^{}]*+)\}\}\s*+(?:(==|!=)\s*+(.*+))?")
+"""A condition without the spaces around it, in linear time: nothing here can take what stands before or after it."""
 _CHILDREN_OF: Final = re.compile(r"children-of\((.+)\)")
 _FALSE: Final = frozenset({"", "false", "0", "no", "off"})
 _WITHOUT_MEANING: Final = frozenset({"author", "tags", "license", "homepage", "phase"})
 """Further fields of a formula that change nothing about its steps."""
 _MOST_PATTERN_CHARS: Final = 200
+_MOST_MATCHED_CHARS: Final = 200
+"""Characters of a value that has to be like a pattern."""
 
 
 class CookedStep(NamedTuple):
@@ -126,23 +130,22 @@ def _value(variable: Variable, value: str) -> str:
 
 
 def _matches(variable: Variable, value: str) -> bool:
-    """Whether a value is as its variable's pattern wants it: only patterns that can't take for ever are tried."""
-    pattern = variable.pattern
-    # Repeating what itself repeats, or chooses, is what takes for ever; so is referring back.
-    is_plain = len(pattern) <= _MOST_PATTERN_CHARS and not re.search(r"\)[*+?{]|\\\d|\(\?", pattern)
-    if not is_plain or len(re.findall(r"[*+{]", pattern)) > 3 or len(value) > 200:
+    """Whether a value is wholly as its variable's pattern wants it. Others wrote that: it is matched in linear time."""
+    if len(variable.pattern) > _MOST_PATTERN_CHARS or len(value) > _MOST_MATCHED_CHARS:
         raise RefusedError(f"the pattern of {variable.name} is too much to be tried", hint="write a simpler one")
     try:
-        return re.fullmatch(pattern, value) is not None
-    except re.error as error:
-        raise RefusedError(f"the pattern of {variable.name} is none: {error}") from error
+        searching(variable.pattern)  # by itself: what closes our group is no pattern
+        return searching(f"^({variable.pattern})$")(value)
+    except RefusedError as error:
+        raise RefusedError(f"the pattern of {variable.name} can't be tried: {error.message}") from error
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
     def value(place: re.Match[str]) -> str:
-        if place[1] not in values:
-            raise RefusedError(f"there is no variable {place[1]!r}, which a text names")
-        return values[place[1]]
+        name = place[1].strip()
+        if name not in values:
+            raise RefusedError(f"there is no variable {name!r}, which a text names")
+        return values[name]
 
     return PLACE.sub(value, text)
 
@@ -173,15 +176,16 @@ def _cooked(steps: Iterable[Step], parent: str, values: Mapping[str, str]) -> It
 def _holds(step: Step, values: Mapping[str, str]) -> bool:
     if not step.condition.strip():
         return True
-    parts = _CONDITION.fullmatch(step.condition)
+    parts = _CONDITION.fullmatch(step.condition.strip())
     if parts is None or (parts[1] and parts[3]):
         raise RefusedError(
             f"the condition of step {step.id} is none: {step.condition!r}",
             hint="write {{name}}, !{{name}}, {{name}} == value or {{name}} != value",
         )
-    if parts[2] not in values:
-        raise RefusedError(f"the condition of step {step.id} names {parts[2]!r}, and there is no such variable")
-    value: Any = values[parts[2]]
+    name = parts[2].strip()
+    if name not in values:
+        raise RefusedError(f"the condition of step {step.id} names {name!r}, and there is no such variable")
+    value = values[name]
     if parts[3]:
         wanted = parts[4].strip("\"'")
         return bool((value == wanted) == (parts[3] == "=="))

@@ -14,8 +14,7 @@ import msgspec
 from moot_protocol import crypto
 from moot_protocol.batch import HASH_BYTES, PLANE_BYTES
 from moot_protocol.clock import MAX_HLC
-from moot_protocol.codec import decoder, encode
-from moot_protocol.errors import Code, MalformedError
+from moot_protocol.signed import Envelope
 
 FORMAT: Final = 1
 MESSAGE_TYPE: Final = 5
@@ -34,21 +33,9 @@ class Presence(msgspec.Struct, array_like=True, frozen=True, gc=False):
     is_there: bool
 
 
-class _Signed(msgspec.Struct, array_like=True, frozen=True):
-    version: int
-    type: int
-    body: bytes
-    signature: bytes
-
-
-_decode_signed: Final = decoder(_Signed, FORMAT)
-_decode_body: Final = decoder(Presence, FORMAT)
-
-
 def build_presence(signer: crypto.Signer, presence: Presence) -> bytes:
     """Sign a presence."""
-    body = encode(presence)
-    return encode((FORMAT, MESSAGE_TYPE, body, signer.sign(DOMAIN + body)))
+    return _ENVELOPE.build(signer, presence)
 
 
 def decode_presence(data: bytes) -> Presence:
@@ -57,14 +44,21 @@ def decode_presence(data: bytes) -> Presence:
     Raises:
         MalformedError: with the code of the first check that fails: size, version, structure, signature.
     """
-    if len(data) > MOST_BYTES:
-        raise MalformedError(f"a presence of {len(data)} bytes", code=Code.TOO_LARGE)
-    signed = _decode_signed(data)
-    body = _decode_body(signed.body)
-    if signed.type != MESSAGE_TYPE:
-        raise MalformedError("a presence with another type")
-    if len(body.plane) != PLANE_BYTES or len(body.sender) != HASH_BYTES or not 0 < body.counter <= MAX_HLC:
-        raise MalformedError("a presence with a key of the wrong length, or a counter out of range")
-    if not crypto.is_signed(body.sender, signed.signature, DOMAIN + signed.body):
-        raise MalformedError("a presence that its sender didn't sign", code=Code.BAD_SIGNATURE)
-    return body
+    return _ENVELOPE.decode(data)
+
+
+def _problem_of(body: Presence) -> str | None:
+    if len(body.plane) != PLANE_BYTES or len(body.sender) != HASH_BYTES:
+        return "a key of the wrong length"
+    return None if 0 < body.counter <= MAX_HLC else "a counter out of range"
+
+
+_ENVELOPE: Final = Envelope(
+    Presence,
+    FORMAT,
+    type=MESSAGE_TYPE,
+    domain=DOMAIN,
+    name="a presence",
+    most_bytes=MOST_BYTES,
+    problem_of=_problem_of,
+)

@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from moot_protocol.times import instant_ms
 
 QUERY_CHARS: Final = 4096
@@ -92,9 +93,7 @@ _OPERATORS: Final = {
 }
 _EQUALITY: Final = frozenset({"=", "!="})
 _FLAGS: Final = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
-_HOUR_MS: Final = 3600 * 1000
-_DAY_MS: Final = 24 * _HOUR_MS
-_UNITS: Final = {"min": 60_000, "h": _HOUR_MS, "d": _DAY_MS, "w": 7 * _DAY_MS, "m": 30 * _DAY_MS, "y": 365 * _DAY_MS}
+_UNITS: Final = {"min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS, "m": 30 * DAY_MS, "y": 365 * DAY_MS}
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _AMOUNT: Final = re.compile(r"([+-]?)(\d{1,6})(min|[hdwmy])", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -114,7 +113,7 @@ class Moment(NamedTuple):
 
     def at(self, now_ms: int) -> int:
         """The instant, in milliseconds since 1970."""
-        start = {"": 0, "now": now_ms, "today": now_ms - now_ms % _DAY_MS}[self.since]
+        start = {"": 0, "now": now_ms, "today": now_ms - now_ms % DAY_MS}[self.since]
         return start + self.ms
 
 
@@ -343,7 +342,7 @@ def _moment(text: str) -> Moment | None:
     if word == "now":
         return Moment(0, "now")
     if word in _DAYS:
-        return Moment(_DAYS[word] * _DAY_MS, "today")
+        return Moment(_DAYS[word] * DAY_MS, "today")
     amount = _AMOUNT.fullmatch(word)
     if amount is not None:
         sign, digits, unit = amount.groups()

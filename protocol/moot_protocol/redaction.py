@@ -99,8 +99,13 @@ def _matches(label: str, patterns: Sequence[str]) -> bool:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """A pattern in which `*` stands for anything; whether letters are large makes no difference."""
-    return re.compile(".*".join(map(re.escape, text.split("*"))), re.IGNORECASE | re.DOTALL)
+    """A pattern in which `*` stands for anything; whether letters are large makes no difference.
+
+    What stands between two `*` is taken where it is found first and never looked for again, as in `matching.like`.
+    """
+    first, *rest = map(re.escape, text.split("*"))
+    middle = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(first + middle + (f".*{rest[-1]}" if rest else ""), re.IGNORECASE | re.DOTALL)
 
 
 def _black(rule: Rule, value: Any) -> Any:

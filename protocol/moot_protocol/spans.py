@@ -1,6 +1,6 @@
 """Spans: frontiers of more authors than a message holds are compared piece by piece, and only pieces that differ sent.
 
-    span = [its highest author32, how many entries, SHA256 of them, 0]     in the form of an entry, ascending
+    span = [its highest author32, how many entries, their summary, 0]    in the form of an entry, ascending
     part = the entries of a range of authors, from its first entry's to its last one's
 
 Spans cover all that authors can be: each begins where the one before ends, the last one ends with 32 bytes of 0xff. A
@@ -9,12 +9,10 @@ part that no known author begins or ends has an entry there of whom nothing is k
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 from moot_protocol.batch import HASH_BYTES, ZEROS
-from moot_protocol.codec import encode
-from moot_protocol.frontier import Entry, Frontier, author_of
+from moot_protocol.frontier import Entry, Frontier, author_of, summary
 
 LOWEST: Final = bytes(HASH_BYTES)
 HIGHEST: Final = b"\xff" * HASH_BYTES
@@ -36,7 +34,7 @@ def spans_of(frontier: Frontier, most: int) -> Frontier:
     for start in range(0, len(frontier), width):
         entries = frontier[start : start + width]
         last = entries[-1].author if start + width < len(frontier) else HIGHEST
-        found.append(Entry(last, len(entries), _hash(entries)))
+        found.append(Entry(last, len(entries), summary(entries)))
     return tuple(found)
 
 
@@ -45,7 +43,7 @@ def parts_that_differ(frontier: Frontier, spans: Frontier, most: int) -> Iterato
     waiting: Range | None = None
     for covered, span in _ranges(spans):
         entries = _within(frontier, covered)
-        if len(entries) == span.n and (not entries or _hash(entries) == span.head):
+        if len(entries) == span.n and (not entries or summary(entries) == span.head):
             continue
         if waiting is not None and waiting.last < covered.first and _next(waiting.last) == covered.first:
             joined = Range(waiting.first, covered.last)
@@ -88,10 +86,6 @@ def _ranges(spans: Frontier) -> Iterator[tuple[Range, Entry]]:
 def _within(frontier: Frontier, covered: Range) -> Frontier:
     start = bisect_left(frontier, covered.first, key=author_of)
     return frontier[start : bisect_right(frontier, covered.last, lo=start, key=author_of)]
-
-
-def _hash(entries: Frontier) -> bytes:
-    return sha256(encode(entries)).digest()
 
 
 def _next(author: bytes) -> bytes:

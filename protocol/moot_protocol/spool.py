@@ -46,8 +46,8 @@ from moot_protocol.requests import (
     Update,
 )
 from moot_protocol.rpc import ErrorBody, error_from
+from moot_protocol.time_units import DAY_MS
 
-DAY_MS: Final = 24 * 3600 * 1000
 FORMAT: Final = 1
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 16

@@ -79,7 +79,7 @@ def _text_ms(text: str) -> int | None:
             # Whole microseconds of these years are exact in a float.
             return round(datetime.fromisoformat(text).timestamp() * 1e6) // 1000
         except ValueError:
-            pass
+            pass  # no time at all, or one of the forms that are read below
     ns = instant_ns(text)
     return None if ns is None else ns // NS_PER_MS
 

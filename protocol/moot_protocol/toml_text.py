@@ -12,7 +12,20 @@ from typing import Any, Final
 
 from moot_protocol.errors import RefusedError
 
-_PLACE: Final = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
+MOST_PARTS: Final = 32
+"""Parts of one dotted key: the parser's time grows with their square."""
+MOST_DEPTH: Final = 64
+"""Depth of arrays and tables within one value: the parser calls itself for each."""
+_PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
+_PART: Final = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?)"""
+"""A bare word or a string of one line. Nothing here asks for an end: so nothing is gone through twice."""
+_DOTTED: Final = rf"[ \t]*+\.[ \t]*+{_PART}"
+_PIECE: Final = re.compile(
+    r""""{3}(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"{3,5})?"""
+    r"""|'{3}(?:[^']|'(?!''))*+(?:'{3,5})?"""
+    rf"|#[^\n]*+|{_PART}(?:{_DOTTED}){{0,{MOST_PARTS - 1}}}+(?P<more>{_DOTTED})?+|(?P<opens>[\[{{])|(?P<closes>[\]}}])"
+)
+"""What TOML is made of, as far as it matters how long a key and how deep a value is."""
 _NAMES: Final[dict[type, str]] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}
 
 
@@ -46,8 +59,9 @@ def read_toml(text: str, lines_before: int = 0) -> dict[str, Any]:
         lines_before: how many lines stand before it in the document.
 
     Raises:
-        DocumentError: it is no TOML; says the line.
+        DocumentError: it is no TOML, or TOML that would take for ever to be read; says the line.
     """
+    _refuse_endless(text, lines_before)
     try:
         return tomllib.loads(text)
     except RecursionError:
@@ -58,6 +72,19 @@ def read_toml(text: str, lines_before: int = 0) -> dict[str, Any]:
         line = int(place[1]) + lines_before if place else 0
         problem = _PLACE.sub("", told)
         raise DocumentError(f"it is no TOML: {problem[:1].lower()}{problem[1:]}", line=line) from None
+
+
+def _refuse_endless(text: str, lines_before: int) -> None:
+    """Refuse keys of too many parts and values that are nested too deeply, in time that grows with the text alone."""
+    depth = 0
+    for piece in _PIECE.finditer(text):
+        depth += (piece["opens"] is not None) - (piece["closes"] is not None)
+        if piece["more"] is None and depth <= MOST_DEPTH:
+            continue
+        line = text.count("\n", 0, piece.start()) + 1 + lines_before
+        if piece["more"] is not None:
+            raise DocumentError(f"a key of more than {MOST_PARTS} parts", line=line)
+        raise DocumentError("it is nested too deeply to be read", line=line)
 
 
 class Table:

@@ -257,7 +257,7 @@ def test_the_end_of_the_log_is_shown(
         assert daemon_commands.daemon_command("bd", ["daemon", "logs", *flags], ["daemon", "logs"]) == 0
         return capfdbinary.readouterr().out
 
-    monkeypatch.setattr(daemon_commands, "state_folder", lambda: str(tmp_path))
+    monkeypatch.setattr("moot.startup.state_folder", lambda: str(tmp_path))
     for flags in ((), ("-f",), ("-n", "x"), ("--lines=0",)):
         with pytest.raises(Failure):
             logs(*flags)

@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from moot import paths
+from moot_protocol.limits import SOCKET_PATH_BYTES
 from mootd.edges.paths import locate
 
 HOME = "/home/alice"
+
+
+def test_client_and_daemon_agree_on_the_longest_path_of_a_socket() -> None:
+    assert paths.SOCKET_BYTES == SOCKET_PATH_BYTES
 
 
 @pytest.mark.parametrize(

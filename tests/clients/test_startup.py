@@ -99,13 +99,17 @@ def test_a_daemon_that_never_serves_is_given_up(town: StartingShell) -> None:
 
 
 # -- Started by somebody else, or ended --------------------------------------------------------------------------
-FIRST = '[ "$(wc -l < {started})" -eq 1 ] && '
-"""What follows is what the first process does."""
+
+
+def until_the_second_is_gone(town: StartingShell) -> str:
+    """A script that goes on once nothing is left of the second process, as when its client has seen that it ended."""
+    second = f'second=$(sed -n "2s/ .*//p" {town.started}); [ "$second" ] && ! kill -0 "$second" 2>/dev/null'
+    return f"until {second}; do sleep 0.02; done; sleep 0.3"
 
 
 @pytest.mark.parametrize("ended", ["kill -9 $$", "exit 0"])
 def test_a_daemon_that_somebody_ends_while_it_starts_is_started_again(town: StartingShell, ended: str) -> None:
-    town.serves(first=FIRST.format(started=town.started) + ended)
+    town.serves(first=f"[ $n -eq 1 ] && {ended}")
     done = town.moot("list")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"list\n", b"")
     assert len(town.processes()) == 2
@@ -162,15 +166,14 @@ def test_a_daemon_that_goes_before_its_first_word_is_asked_again_by_the_same_com
 
 
 def test_a_daemon_that_comes_too_late_leaves_the_command_to_the_one_that_was_there_before(town: StartingShell) -> None:
-    town.serves(first=f'[ "$(wc -l < {town.started})" -gt 1 ] && exit 1; sleep 0.5')
+    town.serves(first=f"[ $n -gt 1 ] && exit 1; {until_the_second_is_gone(town)}")
     with town.starting("daemon", "run"):
         done = town.moot("list")
     assert (done.returncode, done.stdout, len(town.processes())) == (0, b"list\n", 2)
 
 
 def test_a_daemon_that_had_an_ending_one_in_its_way_is_started_again(town: StartingShell) -> None:
-    count = f'"$(wc -l < {town.started})"'
-    town.serves(first=f"[ {count} -eq 1 ] && sleep 0.5 && exit 0; [ {count} -eq 2 ] && exit 1")
+    town.serves(first=f"if [ $n -eq 1 ]; then {until_the_second_is_gone(town)}; exit 0; fi; [ $n -eq 2 ] && exit 1")
     with town.starting("daemon", "run"):
         done = town.moot("list")
     assert (done.returncode, done.stdout, len(town.processes())) == (0, b"list\n", 3)

@@ -57,6 +57,24 @@ def test_what_it_does_not_understand_is_answered_with_its_usage_and_starts_nothi
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.parametrize("arguments", [("\x1b[31m\u202e",), ("run", "\x1b[31m\u202e")])
+def test_what_it_repeats_of_arguments_can_not_act_on_a_terminal(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    _, _, err = ended(capsys, *arguments)
+    assert "[31m" in err
+    assert err.replace("\n", "").isprintable()
+    assert list(home.iterdir()) == []
+
+
+def test_a_data_folder_is_named_so_that_it_can_not_act_on_a_terminal(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "\x1b[31m\u202e").touch()
+    assert run(["run", "--data", str(home / "\x1b[31m\u202e")])
+    assert capsys.readouterr().err.splitlines()[0].isprintable()
+
+
 def test_a_data_folder_that_is_a_file_is_refused_in_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "data").write_text("mine")
     code = run(["run", "--data", str(home / "data")])

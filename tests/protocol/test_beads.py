@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol import limits
-from moot_protocol.beads import ImportedIssue, LineProblem, export_line, parse_line
+from moot_protocol.beads import ImportedIssue, export_line, parse_line, sort_fields
 from moot_protocol.issue import stand_in
+from moot_protocol.line_problem import LineProblem
 
 LINE = {
     "id": "bd-1", "title": "A title", "description": "text", "status": "closed", "priority": 1, "issue_type": "bug",
@@ -75,6 +76,22 @@ def test_a_conflict_marker_is_called_one(line: bytes) -> None:
 )
 def test_a_line_that_holds_no_issue_is_reported_in_words(line: bytes, word: str) -> None:
     assert word in problem_of(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_memory"),
+    [
+        (b'{"_type":"memory","key":"k","value":"v"}', True),
+        (b'{"_type":"memory","id":5}', False),
+        (b'{"_type":"other","key":"k"}', False),
+        (b'{"_type":"memory","key":"k', False),
+        (b'"a memory"', False),
+    ],
+)
+def test_a_whole_line_of_a_memory_is_marked_as_one(line: bytes, is_memory: bool) -> None:
+    parsed = parse_line(line, 1)
+    assert isinstance(parsed, LineProblem)
+    assert parsed.is_memory == is_memory
 
 
 @given(st.binary())
@@ -203,12 +220,6 @@ def test_a_title_that_cannot_be_stored_is_shown_as_far_as_it_can_be(title: str, 
     assert words in imported.problems[0].problem
 
 
-def test_a_problem_says_in_an_answer_whether_an_export_gives_back_what_it_is_about() -> None:
-    told = {"line": 7, "id": "bd-1", "problem": "odd"}
-    assert LineProblem(7, "bd-1", "odd").document() == told
-    assert LineProblem(7, "bd-1", "odd", is_kept=True).document() == told | {"kept": True}
-
-
 def test_closed_at_of_an_issue_that_is_not_closed_is_kept_as_json() -> None:
     assert "closed_at" in parse(status="open").extra
 
@@ -281,3 +292,33 @@ def test_an_exported_line_is_compact_utf_8_on_one_line() -> None:
         export_line({"id": "bd-1", "title": "é\n\u2028", "n": 1.0})
         == '{"id":"bd-1","title":"é\\n\u2028","n":1.0}'.encode()
     )
+
+
+class Counted(str):
+    """Text that counts how often any of its kind is compared."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_labels_and_comments_of_a_line_are_told_apart_without_comparing_each_with_all() -> None:
+    many = 500
+    names = [Counted(f"label-{number}") for number in range(many)]
+    comments = [{"text": Counted(f"text-{number}")} for number in range(many)]
+    Counted.compared = 0
+    read = sort_fields({"id": "mt-1", "labels": [*names, "label-7"], "comments": [*comments, comments[7]]}, 1)
+    assert (len(read.labels), len(read.comments)) == (many, many)
+    assert Counted.compared < 20 * many
+
+
+def test_a_comment_counts_once_whatever_the_order_of_its_further_names() -> None:
+    told = b'{"text": "t", "x": 1, "y": 2}, {"y": 2, "x": 1, "text": "t"}, {"text": "t", "x": 2}'
+    held = b'{"id": "a", "comments": [%s]}' % told
+    read = parse_line(held, 1)
+    assert isinstance(read, ImportedIssue)
+    assert [comment[-1] for comment in read.comments] == [{"x": "1", "y": "2"}, {"x": "2"}]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -452,3 +452,47 @@ def test_an_erased_text_is_written_again_only_by_a_newer_line() -> None:
 )
 def test_a_line_is_older_by_instant_and_not_by_text(updated_at: str, older: bool) -> None:
     assert is_older(parse(LINE | {"updated_at": updated_at}), LINE["updated_at"]) is older
+
+
+class Compared(str):
+    """Text that counts how often any of its kind is compared."""
+
+    __slots__ = ()
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Compared.compared += 1
+        return str.__eq__(self, other)
+
+
+class LookedThrough(list[Any]):
+    """A list that counts how often it is gone through."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        LookedThrough.looks += 1
+        return super().__iter__()
+
+
+def test_labels_are_looked_for_without_comparing_each_with_all() -> None:
+    labels = [f"label-{number}" for number in range(500)]
+    issue = Imported({"id": "bd-1", "labels": labels})
+    line = parse({"id": "bd-1", "labels": [*labels, "new"]})
+    line = line._replace(labels=list(map(Compared, line.labels)))
+    Compared.compared = 0
+    assert differences(line, issue.live, issue.read(), issue.dot_of) == [[Write("labels", "new")]]
+    assert Compared.compared < 20 * len(labels)
+
+
+def test_entries_of_metadata_take_the_place_of_what_is_live_under_their_names_found_in_a_few_looks() -> None:
+    metadata = {f"name-{number}": 1 for number in range(100)}
+    issue = Imported({"id": "bd-1", "metadata": metadata})
+    line = parse({"id": "bd-1", "metadata": dict.fromkeys(metadata, 2)})
+    live = {**issue.live, "metadata": LookedThrough(issue.live["metadata"])}
+    LookedThrough.looks = 0
+    written = [write for writes in differences(line, live, issue.read(), issue.dot_of) for write in writes]
+    assert LookedThrough.looks < 5
+    dots = {sibling.value[0]: issue.dot_of("metadata", sibling) for sibling in issue.live["metadata"]}
+    assert {write.value[0]: write.over for write in written} == {name: [dots[name]] for name in metadata}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.clock import HybridClock, from_ms, is_ahead, to_ms
+from moot_protocol.clock import HybridClock, due_ms, from_ms, is_ahead, shown_minute, to_ms
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLOCK_AHEAD_MS
 
@@ -54,6 +54,29 @@ def test_what_was_seen_is_passed_unless_it_is_too_far_ahead(history: list[tuple[
             assert clock.last == before
         else:
             assert clock.last == max(before, hlc)
+
+
+def test_who_may_not_write_is_told_from_when_on_and_what_else_helps() -> None:
+    clock = HybridClock(from_ms(NOW + 5 * 24 * 3_600_000))
+    with pytest.raises(RefusedError) as raised:
+        clock.tick(NOW)
+    due = due_ms(clock.last)
+    assert "7200 minutes ahead" in raised.value.message
+    assert f"from {shown_minute(due)} on" in raised.value.hint
+    assert "moot salvage --clock" in raised.value.hint
+    assert clock.tick(due + 1) > clock.last - 1
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [
+        (NOW, "2027-01-15 08:00 UTC"),
+        (NOW + 1, "2027-01-15 08:01 UTC"),
+        (2**48, "9999-12-31 23:59 UTC"),
+    ],
+)
+def test_a_time_is_shown_by_the_minute_after_which_it_is_over(ms: int, shown: str) -> None:
+    assert shown_minute(ms) == shown
 
 
 def test_a_first_time_is_the_wall_clock() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.formula import BUMPS, FormulaType, bumped, parse_formula, with_version
-from moot_protocol.limits import FORMULA_STEPS
+from moot_protocol.limits import FORMULA_STEPS, NESTING
 from moot_protocol.semver import precedence
 from moot_protocol.toml_text import DocumentError
 
@@ -187,7 +187,7 @@ def test_there_is_a_most_of_steps_and_of_their_depth() -> None:
 
     assert "at most" in refused(formula(*(step(f"s{n}") for n in range(FORMULA_STEPS + 1)))).problem
     assert "at most" in refused(formula(step("a"), *map(child, range(FORMULA_STEPS)))).problem
-    deep = "".join(f'[[steps{".children" * depth}]]\nid = "s{depth}"\ntitle = "t"\n' for depth in range(400))
+    deep = "".join(f'[[steps{".children" * depth}]]\nid = "s{depth}"\ntitle = "t"\n' for depth in range(NESTING + 4))
     assert refused(formula(deep)).field.endswith("children")
 
 
@@ -247,3 +247,14 @@ def test_where_the_version_s_line_is_in_doubt_it_is_not_touched() -> None:
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(DocumentError):
         assert parse_formula(text).version
+
+
+def test_a_version_keeps_the_spaces_around_it() -> None:
+    text = SHINY.replace("version = 1\n", "version =  1 \t \n")
+    assert with_version(text, "2.0.0") == text.replace("=  1 \t", '=  "2.0.0" \t')
+
+
+@pytest.mark.timeout(60)
+def test_a_line_of_spaces_like_the_version_is_left_alone() -> None:
+    text = 'description = """\nversion = ' + " " * 50_000 + 'x\n"""\nformula = "f"\nversion = 1\n' + step("a")
+    assert with_version(text, "2.0.0") == text.replace("version = 1", 'version = "2.0.0"')

@@ -19,6 +19,7 @@ from moot_protocol.mirror_lines import (
     line_key,
     problem_of,
     split,
+    strangeness,
 )
 
 
@@ -79,6 +80,38 @@ def test_of_a_file_met_first_markers_and_a_last_line_cut_short_are_refused() -> 
     assert problem_of([bad, line("a"), b""], None) is None
     assert "line 2" in str(problem_of([line("a"), bad], None))
     assert "marker" in str(problem_of([b"<<<<<<< x", line("a"), b""], None))
+
+
+README = [b"# A title", b"", b"Some words.", b"```"]
+MEMORY = b'{"_type":"memory","key":"k","value":"v"}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (README, "not a single line of it is an issue (line 1: no JSON"),
+        ([b"[core]", b"\tbare = false"], "not a single line"),
+        ([b"{", b'  "name": "x"', b"}", b""], "not a single line"),
+        ([b"1", b"[]", b'{"title": "x"}'], "not a single line"),
+        ([*README, line("a"), line("b")], "3 of its 5 lines are none of issues (line 1:"),
+    ],
+)
+def test_a_file_met_first_that_is_something_else_is_refused(lines: list[bytes], words: str) -> None:
+    assert words in str(problem_of(lines, None))
+
+
+@pytest.mark.parametrize(
+    "lines", [[b""], [b"", b" "], [MEMORY], [b"{", line("a")], [b"{", MEMORY, line("a")], [b"<<<<<<< x"]]
+)
+def test_an_empty_file_and_one_of_which_half_is_issues_or_memories_is_none_that_is_something_else(
+    lines: list[bytes],
+) -> None:
+    assert strangeness(lines) is None
+
+
+def test_one_line_of_an_issue_is_enough_where_not_most_have_to_be() -> None:
+    assert strangeness([*README, line("a")], most=False) is None
+    assert strangeness(README, most=False)
 
 
 # -- Differences and doubts --------------------------------------------------------------------------------------

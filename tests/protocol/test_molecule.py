@@ -1,7 +1,12 @@
 """Cooking puts values into a formula, and passes nothing over."""
 
-import pytest
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moot_protocol import molecule
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.formula import parse_formula
 from moot_protocol.molecule import Cooked, cook
@@ -106,9 +111,47 @@ def test_a_required_value_that_is_missing_is_named() -> None:
     assert missing.value.hint == "--var version=…"
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+b", "(a|a)*", "(?=a)", "a*a*a*a*b", "x" * 201, "(", r"(a)\\\\1"])
+@pytest.mark.parametrize("pattern", ["(?=a)", "x" * 201, "(", ")(", r"(a)\\1"])
 def test_a_pattern_that_could_take_for_ever_is_not_tried(pattern: str) -> None:
     assert "pattern of version" in refused(TEXT.replace("[0-9.]+", pattern)).message
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("pattern", ["(a+)+b", "(a|a)*b", "a*a*a*a*b", f"{'a?' * 50}{'a' * 50}b", "(a|aa)" * 30 + "b"])
+def test_a_pattern_of_many_ways_is_tried_in_linear_time(pattern: str) -> None:
+    formula = parse_formula(TEXT.replace("[0-9.]+", pattern))
+    with pytest.raises(RefusedError, match="it must be like"):
+        cook(formula, {"version": "a" * 200})
+
+
+OLD_PLACE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+OLD_CONDITION = re.compile(r"\s*(!?)\s*\{\{\s*([^{}]*?)\s*\}\}\s*(?:(==|!=)\s*(.*?)\s*)?")
+"""The plain way to say it, which takes cubic time where nothing matches."""
+BRACED = st.lists(st.sampled_from(["{{", "}}", "{", "}", " ", "\n", "\t", "a", "b", "!", "==", "!=", "="]), max_size=12)
+
+
+@given(BRACED.map("".join))
+def test_places_are_what_the_plain_pattern_says(text: str) -> None:
+    found = [(place.span(), place[1].strip()) for place in molecule.PLACE.finditer(text)]
+    assert found == [(place.span(), place[1]) for place in OLD_PLACE.finditer(text)]
+
+
+@given(BRACED.map("".join))
+def test_conditions_are_what_the_plain_pattern_says(text: str) -> None:
+    found, old = molecule._CONDITION.fullmatch(text.strip()), OLD_CONDITION.fullmatch(text)
+    assert (found is None) == (old is None)
+    if found and old:
+        assert (found[1], found[2].strip(), found[3], found[4]) == old.groups()
+
+
+@pytest.mark.timeout(60)
+def test_a_brace_that_nothing_closes_costs_no_more_than_its_length() -> None:
+    text = "{{" + " " * 50_000 + "x"
+    formula = parse_formula(TEXT)
+    assert cook(formula._replace(description=text), {"version": "1"}).description == text
+    steps = (formula.steps[0]._replace(condition=text), *formula.steps[1:])
+    with pytest.raises(RefusedError, match="condition of step"):
+        cook(formula._replace(steps=steps), {"version": "1"})
 
 
 def test_a_text_that_names_no_variable_is_refused() -> None:

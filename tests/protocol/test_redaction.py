@@ -50,3 +50,13 @@ def test_what_is_no_rule_is_refused(text: str, code: Code) -> None:
     with pytest.raises(RefusedError) as raised:
         read_rule(text)
     assert raised.value.code is code
+
+
+@pytest.mark.timeout(60)
+def test_a_label_of_many_stars_is_compared_in_linear_time() -> None:
+    rule = read_rule("-issue:" + "a*" * 20 + "b")
+    assert not stays_home(rule, ["a" * 5_000])
+    assert stays_home(rule, ["a" * 5_000 + "B"])
+    assert stays_home(read_rule("-issue:a*b*b"), ["aXbYb"])
+    assert not stays_home(read_rule("-issue:a*b*b"), ["aXb"])
+    assert not stays_home(read_rule("-issue:a*b*c"), ["aXcYb"])

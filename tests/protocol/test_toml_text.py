@@ -1,10 +1,20 @@
 """TOML that somebody wrote is read with errors that say where."""
 
+import tomllib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.toml_text import DocumentError, Table, lines_of_tables, quoted, read_toml
+from moot_protocol.toml_text import (
+    MOST_DEPTH,
+    MOST_PARTS,
+    DocumentError,
+    Table,
+    lines_of_tables,
+    quoted,
+    read_toml,
+)
 
 
 def refused(text: str, lines_before: int = 0) -> DocumentError:
@@ -85,3 +95,44 @@ def test_lines_of_tables_are_told_only_where_they_are_certain() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["\x7f", "\x00\x1f", "😀", '"\\\n\t']))
 def test_a_quoted_text_is_read_as_it_was(text: str) -> None:
     assert read_toml(f"a = {quoted(text)}") == {"a": text}
+
+
+# -- What would take for ever ------------------------------------------------------------------------------------
+LONG = ".".join("a" * (MOST_PARTS + 1))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LONG} = 1",
+        f"[{LONG}]",
+        f"[[ {LONG} ]]",
+        f"x = {{{LONG} = 1}}",
+        " . ".join(["'a.b'", '"c\\"d"', "e"] * MOST_PARTS) + " = 1",
+        ".".join("a" * 12_000) + " = 1",
+        "x = " + "[" * 30_000,
+        "x = " + "{y = " * 10_000,
+    ],
+)
+def test_keys_of_many_parts_and_deep_values_are_refused_before_they_are_read(text: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read_toml("# one\n" + text, 5)
+    assert caught.value.line == 7
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{'.'.join('a' * MOST_PARTS)} = 1",
+        f"x = '{LONG}'  # {LONG}",
+        f'x = "\\"{LONG}"',
+        f'x = """\n"" \\""" {LONG}"""""',
+        f"x = '''\n it's '' {LONG}'''''",
+        f"x = {'[' * MOST_DEPTH}{']' * MOST_DEPTH}",
+        "".join(f"x{at} = '[{{'\n" for at in range(2 * MOST_DEPTH)),
+        "".join(f"[a{at}]\nb = [1.5, {{c.d = 1979-05-27T07:32:00.5}}]\n" for at in range(2 * MOST_DEPTH)),
+    ],
+)
+def test_dots_and_brackets_inside_texts_are_neither_keys_nor_depth(text: str) -> None:
+    assert read_toml(text) == tomllib.loads(text)

@@ -5,6 +5,7 @@ is left to the next command.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from moot.console.api import Api
@@ -12,6 +13,7 @@ from moot.console.safe_text import neutralise
 from moot.console.terminal import Terminal
 from moot_protocol.claim_requests import ClaimsTold, Heartbeat
 from moot_protocol.errors import RefusedError
+from moot_protocol.request_base import Mutation
 
 
 def attend(api: Api, terminal: Terminal, actor: str, claims: Mapping[str, Any], *, quiet: bool) -> None:
@@ -25,14 +27,17 @@ def attend(api: Api, terminal: Terminal, actor: str, claims: Mapping[str, Any], 
         quiet: whether nothing but the command's own output is wanted; what is lost is then told later.
     """
     lost = claims.get("lost", ())
-    try:
-        if lost and not quiet:
-            terminal.err("".join(map(lost_line, lost)))
-            api.call(ClaimsTold(actor=actor, ids=tuple(each["id"] for each in lost)))
-        if claims.get("due"):
-            api.call(Heartbeat(actor=actor))
-    except RefusedError:
-        return
+    if lost and not quiet:
+        terminal.err("".join(map(lost_line, lost)))
+        _try(api, ClaimsTold(actor=actor, ids=tuple(each["id"] for each in lost)))
+    if claims.get("due"):
+        _try(api, Heartbeat(actor=actor))
+
+
+def _try(api: Api, request: Mutation[Any]) -> None:
+    """Ask for something that the command at hand doesn't depend on."""
+    with suppress(RefusedError):  # the next command is asked the same again; a claim that ends is told as lost
+        api.call(request)
 
 
 def lost_line(lost: Mapping[str, Any]) -> str:

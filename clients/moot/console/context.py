@@ -22,6 +22,7 @@ from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import line_problem
 from moot_protocol.limits import ACTOR_BYTES, MIB
 from moot_protocol.mirror_requests import WorkspaceMoved
+from moot_protocol.project_folder import WORKSPACE_FILE
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import Script, WorkspaceInfo
 from moot_protocol.settings import KV
@@ -30,10 +31,8 @@ R = TypeVar("R")
 
 TEXT_READ_BYTES: Final = 1 * MIB
 """Bytes read of a text from a file or standard input: far above what a field holds, so that the daemon judges it."""
-WORKSPACE_FILE: Final = ".moot/workspace"
-"""In a project's folder: the id of its workspace."""
 _SPOOL_TOKEN: Final = ".moot/spool/token"  # noqa: S105 - a file's name
-"""There as well, where commands may come through files."""
+"""In a project's folder where commands may come through files."""
 
 
 class ReadOnlyApi:

@@ -53,7 +53,11 @@ def enveloped(document: Any, environment: Mapping[str, str]) -> Any:
 
 def encoded(document: Any, *, indent: bool = False) -> str:
     """A document as JSON whose every character is printable, newlines of the indentation apart."""
-    text = json.dumps(document, ensure_ascii=False, **(_INDENTED if indent else _COMPACT))
+    return escaped(json.dumps(document, ensure_ascii=False, **(_INDENTED if indent else _COMPACT)))
+
+
+def escaped(text: str) -> str:
+    """JSON, or lines of it, of the same meaning whose every character is printable, newlines apart."""
     if text.isascii() and "\x7f" not in text:
         return text
     return "\n".join([line if is_plain(line) else "".join(map(_escaped, line)) for line in text.split("\n")])

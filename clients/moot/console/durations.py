@@ -7,9 +7,13 @@ import re
 from argparse import ArgumentTypeError
 from typing import Final
 
+from moot_protocol.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+
 HELP: Final = "such as 90s, 30m, 1h30m or 2d"
 
-_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_UNITS_MS: Final = {
+    "ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS,
+}  # fmt: skip
 _PART: Final = re.compile(r"(\d{1,9})(ms|min|s|m|h|d|w)", re.ASCII)
 _WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 

@@ -13,12 +13,12 @@ from moot.console.amounts import several, size
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import aligned
+from moot_protocol.time_units import MINUTE_MS
 
 KEY_SHOWN: Final = 12
 """Characters shown of a key that is told apart from few others: two of them that begin alike are not to be met."""
 PLANE_SHOWN: Final = 8
 """Characters shown of a plane's id beside its name."""
-_MINUTE_MS: Final = 60_000
 _ALARMS: Final = {
     "missing": "somebody removed it there; its machine, or else another, brings back what it held; all is here still",
     "went_back": "somebody moved it there; its machine, or else another, brings back what it held; all is here still",
@@ -117,7 +117,7 @@ def _error(remote: Document, now_ms: int) -> str:
     moment = remote.get("next_try_ms")
     if not moment:
         return error
-    soon = moment - now_ms < _MINUTE_MS
+    soon = moment - now_ms < MINUTE_MS
     return f"{error} (next try {'within a minute' if soon else when.age(moment, now_ms)})"
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from moot_protocol.deletion import DELETED, is_deletion
-from moot_protocol.issue import PARENT, SHAPES, Shape
+from moot_protocol.edge_types import PARENT
+from moot_protocol.issue import SHAPES, Shape
 from moot_protocol.leases import LEASES
 from moot_protocol.times import format_ms
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from moot_protocol.edge_types import EXTERNAL
+from moot_protocol.issue import CLOSED
 from moot_protocol.listing import IssueDoc
 
-CLOSED: Final = "closed"
-EXTERNAL: Final = "external:"
 SURE: Final = 0.9
 """From this score on an issue is taken for a test's: only those are ever deleted."""
 SUSPECT: Final = 0.7

@@ -16,8 +16,6 @@ from moot.console.context import note, read_text
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import IssueFields
 
-DEFAULT_PRIORITY: Final = 2
-DEFAULT_TYPE: Final = "task"
 TYPE_ALIASES: Final = {"enhancement": "feature", "feat": "feature", "dec": "decision", "adr": "decision"}
 _DESCRIPTION_FLAGS: Final = ("description", "body_file", "stdin")
 

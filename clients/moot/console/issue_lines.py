@@ -13,7 +13,7 @@ from moot.console.documents import encoded, say_left_out
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import LEAST_FLEXIBLE, aligned, cut, width_of
-from moot_protocol.issue import PARENT
+from moot_protocol.edge_types import PARENT
 from moot_protocol.listing import IssueDoc, Page
 
 Cell = Callable[[Style, IssueDoc], str]

@@ -12,13 +12,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from moot.console.issue_fields import DEFAULT_PRIORITY, DEFAULT_TYPE, TYPE_ALIASES
+from moot.console.issue_fields import TYPE_ALIASES
+from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
 
-_TITLE: Final = re.compile(r"##\s+(.+)")
-_SECTION: Final = re.compile(r"###\s+(.+)")
+_TITLE: Final = re.compile(r"##\s(.+)")
+_SECTION: Final = re.compile(r"###\s(.+)")
 _LABEL: Final = re.compile(r'"((?:[^"\n]|"")*)"(?=[\s,]|\Z)|([^\s,]+)')
 _FENCE: Final = re.compile(r"\s{0,3}(```+|~~~+)")
 _TEXTS: Final = {
@@ -125,7 +127,7 @@ class PlannedDep(msgspec.Struct):
     """What a node of a plan depends on: another's key, or an id."""
 
     target: str
-    type: str = "blocks"
+    type: str = BLOCKS
 
 
 class PlannedEdge(msgspec.Struct):
@@ -135,7 +137,7 @@ class PlannedEdge(msgspec.Struct):
     from_id: str = ""
     to_key: str = ""
     to_id: str = ""
-    type: str = "blocks"
+    type: str = BLOCKS
     gate: str = ""
     spawner_key: str = ""
     spawner_id: str = ""

@@ -11,19 +11,20 @@ from typing import Any, Final
 from moot.console import pouring, when
 from moot.console.command import Context
 from moot.console.issue_lines import parent_of
-from moot.console.swarm_analysis import HOLDING, waves
+from moot.console.swarm_analysis import waves
+from moot_protocol.edge_types import HOLDING
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, PARENT, TOMBSTONE
+from moot_protocol.issue import CLOSED, LONG_TEXTS, TOMBSTONE
 from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.limits import FORMULA_STEPS
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.requests import ListIssues, Ready, Show
+from moot_protocol.time_units import HOUR_MS
 
-_HOUR_MS: Final = 3600 * 1000
 _VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _MARKS: Final = frozenset({"dependents", "_short", "_blocked"})
 """What `show` says of an issue that stands elsewhere in a molecule's document, or is of use to the eye only."""
-_TEXTS: Final = ("title", "description", "design", "acceptance_criteria", "notes")
+_TEXTS: Final = ("title", *LONG_TEXTS)
 
 
 class Molecule:
@@ -94,7 +95,7 @@ class Molecule:
         }
         if total:
             document["percent"] = 100 * done / total
-        hours = (ended[-1] - ended[0]) / _HOUR_MS if len(ended) > 1 else 0
+        hours = (ended[-1] - ended[0]) / HOUR_MS if len(ended) > 1 else 0
         if hours:
             rate = (done - 1) / hours
             document |= {"rate_per_hour": rate, "eta_hours": (total - done) / rate}
@@ -193,7 +194,7 @@ class Molecule:
             step["id"]: [
                 edge["depends_on_id"]
                 for edge in step.get("dependencies", ())
-                if edge.get("type") in HOLDING - {PARENT} and edge.get("depends_on_id") in inside
+                if edge.get("type") in HOLDING and edge.get("depends_on_id") in inside
             ]
             for step in self.steps
         }

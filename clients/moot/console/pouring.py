@@ -11,9 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from moot.console.command import Context
-from moot.console.context import need_project, note, read_text
+from moot.console.context import NoTextError, need_project, note, read_text
 from moot.console.safe_text import neutralise
 from moot.console.toml_writing import to_toml
+from moot_protocol.edge_types import WAITS_FOR
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.formula import Formula, parse_formula
 from moot_protocol.molecule import Cooked, CookedStep, cook
@@ -106,7 +107,7 @@ def _text_of_file(context: Context, name: str) -> str | None:
             try:
                 return _in_toml(path, read_text(context, path))
             except RefusedError as error:
-                if error.code in {Code.LIMIT, Code.USAGE}:
+                if isinstance(error, NoTextError) or error.code is Code.USAGE:
                     raise
     return None
 
@@ -190,7 +191,7 @@ def _edges(step: CookedStep, names: Mapping[str, str]) -> Iterator[Edge]:
     for need in step.needs:
         yield Edge(to=names[need])
     for target, gate in step.waits_for:
-        yield Edge(to=names[target], type="waits-for", metadata=msgspec.json.encode({"gate": gate}).decode())
+        yield Edge(to=names[target], type=WAITS_FOR, metadata=msgspec.json.encode({"gate": gate}).decode())
 
 
 def id_mapping(whole: Cooked, made: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -12,11 +12,10 @@ from moot.console.amounts import several
 from moot.console.command import Context
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
+from moot_protocol.edge_types import HOLDING
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Cycles, ListIssues
 
-HOLDING: Final = frozenset({"blocks", "conditional-blocks", "waits-for"})
-"""Types of edges that hold an issue up until what they lead to is done."""
 _SHOWN: Final = ("id", "title", "status", "priority", "issue_type", "_alias")
 
 

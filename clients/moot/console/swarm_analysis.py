@@ -7,12 +7,12 @@ stands for it. Closed issues hold nobody up and are in no wave.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.issue import PARENT
+from moot_protocol.edge_types import EXTERNAL, HOLDING, PARENT
+from moot_protocol.issue import CLOSED
 from moot_protocol.listing import IssueDoc
 
-HOLDING: Final = frozenset({"blocks", "conditional-blocks", "waits-for", PARENT})
-"""Types of edges that hold work up."""
-_CLOSED: Final = "closed"
+_HOLDING: Final = HOLDING | {PARENT}
+"""Types of edges that hold work up, or whose target may."""
 _FIRST_WORDS: Final = ("foundation", "setup", "base", "core")
 _LAST_WORDS: Final = ("integration", "final", "test")
 
@@ -37,11 +37,11 @@ def family_of(graph: dict[str, Any]) -> Family:
     for child in children:
         for edge in child.get("dependencies", ()):
             target, kind = edge.get("depends_on_id", ""), edge.get("type")
-            if kind not in HOLDING or target == epic["id"]:
+            if kind not in _HOLDING or target == epic["id"]:
                 continue
             if target in inside:
                 needs[child["id"]].append(target)
-            elif target.startswith("external:"):
+            elif target.startswith(EXTERNAL):
                 outside.append(f"{child['id']} has external dependency: {target}")
             else:
                 outside.append(f"{child['id']} depends on {target} (outside epic)")
@@ -50,7 +50,7 @@ def family_of(graph: dict[str, Any]) -> Family:
 
 def analysis(family: Family) -> dict[str, Any]:
     """An epic's structure as `bd swarm validate --json` has it, its issues included."""
-    waiting = [child for child in family.children if child.get("status") != _CLOSED]
+    waiting = [child for child in family.children if child.get("status") != CLOSED]
     titles = {child["id"]: child.get("title", "") for child in family.children}
     still = {
         child["id"]: [other for other in family.needs[child["id"]] if _is_open(family, other)] for child in waiting
@@ -77,7 +77,7 @@ def analysis(family: Family) -> dict[str, Any]:
 
 
 def _is_open(family: Family, issue: str) -> bool:
-    return any(child["id"] == issue and child.get("status") != _CLOSED for child in family.children)
+    return any(child["id"] == issue and child.get("status") != CLOSED for child in family.children)
 
 
 def waves(needs: Mapping[str, Sequence[str]]) -> tuple[list[list[str]], list[str]]:
@@ -145,7 +145,7 @@ def status(family: Family) -> dict[str, Any]:
         shown = {"id": child["id"], "title": child.get("title", "")}
         if child.get("assignee"):
             shown["assignee"] = child["assignee"]
-        if child.get("status") == _CLOSED:
+        if child.get("status") == CLOSED:
             groups["completed"].append(shown | ({"closed_at": child["closed_at"]} if child.get("closed_at") else {}))
         elif child.get("status") == "in_progress":
             groups["active"].append(shown)

@@ -10,16 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 HELP: Final = "+6h, +2d, 3d ago, today, tomorrow, next monday, 2026-01-31, or RFC 3339; UTC unless an offset is given"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND: Final = 1000
-_MINUTE: Final = 60 * _SECOND
-_HOUR: Final = 60 * _MINUTE
-_DAY: Final = 24 * _HOUR
 
-_UNITS: Final = {"min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
+_UNITS: Final = {"min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 _MONTHS: Final = {"m": 1, "mo": 1, "y": 12}
 """As in `bd`, `m` is a month; minutes are `min`."""
 _LONG_UNITS: Final = {
@@ -132,19 +129,21 @@ def instant(value: Any) -> int | None:
 
 def rfc3339(ms: int) -> str:
     """An instant as documents hold it: RFC 3339 in UTC, with milliseconds where there are any."""
-    text = _moment(ms).isoformat(timespec="milliseconds" if ms % _SECOND else "seconds")
+    text = _moment(ms).isoformat(timespec="milliseconds" if ms % SECOND_MS else "seconds")
     return text.replace("+00:00", "Z")
 
 
 def age(ms: int, now_ms: int) -> str:
     """How long ago, or ahead, an instant is, in one unit: `just now`, `3h ago`, `in 2d`."""
-    if abs(now_ms - ms) < _MINUTE:
+    if abs(now_ms - ms) < MINUTE_MS:
         return "just now"
     amount = lasted(abs(now_ms - ms), units=1)
     return f"{amount} ago" if ms < now_ms else f"in {amount}"
 
 
-_STEPS: Final = (("y", 365 * _DAY), ("mo", 30 * _DAY), ("w", 7 * _DAY), ("d", _DAY), ("h", _HOUR), ("min", _MINUTE))
+_STEPS: Final = (
+    ("y", 365 * DAY_MS), ("mo", 30 * DAY_MS), ("w", 7 * DAY_MS), ("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS),
+)  # fmt: skip
 
 
 def lasted(duration_ms: int, *, units: int = 2) -> str:

@@ -24,7 +24,7 @@ def home_of(data: Path, machine_id: Path = MACHINE_ID) -> Home:
         machine_id: the file that holds the machine's id; what can't be read is taken for none.
     """
     machine = b""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the folder alone has to tell then
         machine = machine_id.read_bytes().strip()
     folder = str(data.stat().st_ino).encode()
     return Home(_hash(b"machine", machine) if machine else b"", _hash(b"folder", folder))

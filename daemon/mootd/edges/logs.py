@@ -213,7 +213,7 @@ def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """The processor that masks secrets, removes issue text at INFO and above, and neutralises control characters."""
     with_text = event.get("level") == "debug"
     return {
-        _printable(name): _clean_own(name, value)
+        printable(name): _clean_own(name, value)
         if name in _OWN_FIELDS
         else _clean_field(name, value, with_text=with_text)
         for name, value in event.items()
@@ -224,7 +224,7 @@ def clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def _clean_own(name: str, value: Any) -> str:
     text = _as_text(value)
     lines = text.split("\n") if name == "exception" else [text]
-    return "\n".join(map(_printable, lines))
+    return "\n".join(map(printable, lines))
 
 
 def _may_stand(name: str, *, with_text: bool) -> bool:
@@ -246,14 +246,14 @@ def _clean_value(value: Any, *, with_text: bool) -> Any:
         return value
     if isinstance(value, Mapping):
         return {
-            _printable(str(name)): _clean_field(str(name), inner, with_text=with_text)
+            printable(str(name)): _clean_field(str(name), inner, with_text=with_text)
             for name, inner in value.items()
             if _may_stand(str(name), with_text=with_text)
         }
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean_value(inner, with_text=with_text) for inner in value]
     text = _as_text(value)
-    return _printable(text if len(text) <= VALUE_CHARS else text[:VALUE_CHARS] + "…")
+    return printable(text if len(text) <= VALUE_CHARS else text[:VALUE_CHARS] + "…")
 
 
 def _as_text(value: Any) -> str:
@@ -264,6 +264,6 @@ def _as_text(value: Any) -> str:
     return f"<{type(value).__name__}>"  # what an object shows of itself may hold text and secrets
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escape all but printable characters: what is logged must neither steer a terminal nor forge a line."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

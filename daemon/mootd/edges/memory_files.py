@@ -19,6 +19,8 @@ class MemoryFile:
         self._writes = 1
         self.is_link = False
         self.is_read_only = False
+        self.is_kept = False
+        """Whether it lies where git or Moot keep what is theirs."""
         self.before_replace: Callable[[], None] = lambda: None
         """Called when something is about to be put in its place: what another program does at that moment."""
         self.after_read: Callable[[], None] = lambda: None
@@ -33,6 +35,11 @@ class MemoryFile:
         """What another program does to it."""
         self._content = content
         self._writes += 1
+
+    def check_place(self) -> None:
+        """Refuse a file that lies where git or Moot keep what is theirs."""
+        if self.is_kept:
+            raise RefusedError("the file is not yours", code=Code.DENIED)
 
     def stamp(self) -> Stamp | None:
         """What it looks like now."""
@@ -52,6 +59,7 @@ class MemoryFile:
 
     def replace(self, expected: bytes, content: bytes) -> bool:
         """Put other content in its place."""
+        self.check_place()
         if self.is_read_only:
             raise RefusedError("the folder is read-only", code=Code.STORE_READ_ONLY)
         self.before_replace()

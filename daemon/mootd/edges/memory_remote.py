@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from moot_protocol.codec import encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
-from mootd.edges.git.names import Space, alarm, parse_name, ref_name, topic_names, went_missing
+from mootd.edges.git.names import Space, alarm, foreign_alarms, parse_name, ref_name, topic_names, went_missing
 from mootd.edges.git.objects import check_push
-from mootd.remotes import Alarm, Fetched, Ref, RefAlarm, Tip
+from mootd.remotes import Fetched, Ref, RefAlarm, Tip
 
 
 class Commit(NamedTuple):
@@ -73,7 +73,7 @@ class MemoryRefRemote:
         spaces = tuple(topic_names(topic) for topic in topics)
         shown = {name: commit for name, commit in self._refs.tips.items() if name.startswith(spaces)}
         there = {ref: commit for name, commit in shown.items() if (ref := parse_name(name))}
-        alarms = [Alarm(name, RefAlarm.FOREIGN) for name in shown if not parse_name(name)]
+        alarms = foreign_alarms(name for name in shown if not parse_name(name))
         tips: list[Tip] = []
         for ref, commit in sorted(there.items()):
             seen = self._seen.get(ref)

@@ -85,7 +85,7 @@ class SpoolFolder:
                 more = len(names) == _LOOKED_AT
                 if entry.name.startswith(TEMPORARY):
                     continue
-                with suppress(FileNotFoundError):
+                with suppress(FileNotFoundError):  # taken back meanwhile: it isn't counted
                     size += entry.stat(follow_symlinks=False).st_size
                     names.append(entry.name)
         names.sort()
@@ -115,7 +115,7 @@ class SpoolFolder:
 
     def remove(self, name: str) -> None:
         """Remove a command that has been dealt with."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # whoever may write there may have removed it
             os.unlink(name, dir_fd=self._parts[COMMANDS])
         os.fsync(self._parts[COMMANDS])
 
@@ -123,7 +123,7 @@ class SpoolFolder:
         """Put what is no command aside, with the reason; False for a folder, which stays where it is."""
         kept = f"{now_ms:013}-{sha256(os.fsencode(name)).hexdigest()[:16]}"
         refused = self._parts[REFUSED]
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # whoever may write there may have removed it
             if stat.S_ISDIR(os.stat(name, dir_fd=self._parts[COMMANDS], follow_symlinks=False).st_mode):
                 return False
             self._prune(REFUSED, 2 * (SPOOL_REFUSED_FILES - 1), SPOOL_REFUSED_FILES)
@@ -169,7 +169,7 @@ class SpoolFolder:
     def clear(self) -> None:
         """Remove token, snapshot and what waits; what was put aside stays for people to look at."""
         for name in (SNAPSHOT_FILE, TOKEN_FILE, BELL_FILE):
-            with suppress(OSError):
+            with suppress(OSError):  # it was never written, or a folder of its name is in its place
                 os.unlink(name, dir_fd=self._root)
         for part in (COMMANDS, ANSWERS):
             self._prune(part, 0, 0)
@@ -293,13 +293,14 @@ def _private(stack: ExitStack, folder: int, name: str, path: Path) -> int:
 
 
 def _make(folder: int, name: str) -> None:
-    with suppress(FileExistsError):
+    with suppress(FileExistsError):  # of an earlier time; that it is a folder is found when it is opened
         os.mkdir(name, PRIVATE_FOLDER, dir_fd=folder)
         os.fsync(folder)
 
 
 def _ignore(folder: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    # One that is there is the user's, or of an earlier time.
     with suppress(FileExistsError), os.fdopen(os.open(".gitignore", flags, 0o644, dir_fd=folder), "wb") as file:
         file.write(b"*\n")
 

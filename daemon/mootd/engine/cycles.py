@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
-from moot_protocol.issue import PARENT
+from moot_protocol.edge_types import BLOCKING, PARENT
 from mootd.engine.acyclic import Neighbours, Pair, closing, components
 from mootd.engine.layout import BACK_EDGE, EDGE
 
-WAITING: Final = frozenset({"blocks", "conditional-blocks", PARENT})
+WAITING: Final = BLOCKING | {PARENT}
 """Edges along which an issue waits for another."""
 _LOOKS: Final = 20_000
 """Edges looked at in one transaction to find which of those added closed a cycle, edge by edge: most need few looks.

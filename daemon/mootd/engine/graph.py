@@ -13,15 +13,23 @@ That is the least fixpoint: parents that are blocked by nothing but one another 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from moot_protocol.issue import PARENT
+from moot_protocol.edge_types import BLOCKING, PARENT, WAITS_FOR
 from mootd.engine import layout
 from mootd.engine.cycles import Cutter
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
-from mootd.engine.standing import BLOCKED, CLOSED, EXISTS, REFERENCED, Standing, rows_of_new
+from mootd.engine.standing import (
+    BLOCKED,
+    CLOSED,
+    EXISTS,
+    REFERENCED,
+    Standing,
+    StandingFacts,
+    is_deferred,
+    reorder,
+    rows_of_new,
+)
 from mootd.store.port import Table, WriteTransaction
 
-BLOCKING: Final = frozenset({"blocks", "conditional-blocks"})
-WAITS: Final = "waits-for"
 ANY_CHILD: Final = b"\1"
 ALL_CHILDREN: Final = b"\0"
 
@@ -33,19 +41,6 @@ class EdgeFacts(NamedTuple):
     """Its write's (hlc, author, n): the order in which edges are taken when one has to be left out."""
     gate: bytes
     """ANY_CHILD or ALL_CHILDREN; means something for `waits-for` only."""
-
-
-class StandingFacts(NamedTuple):
-    """What an issue says of itself."""
-
-    flags: int
-    issue_class: int
-    project: int
-    priority: int
-    created_ms: int
-    tie: int
-    """What orders it among issues of equal priority and time (`layout.tie_of`)."""
-    defer_ms: int
 
 
 def must_wait(spawner: Standing, children: Iterable[Standing], gate: bytes) -> bool:
@@ -76,6 +71,8 @@ class Graph:
         self._standings: dict[int, Standing] = {}
         self._new: dict[int, StandingFacts] = {}
         """Issues new in this transaction that no edge leads from or to so far: nothing needs to be counted for them."""
+        self._reordered: dict[int, tuple[bytes, int]] = {}
+        """Issues of which another priority is all that has changed: their standings as they are kept, the priority."""
         self.unblocked: list[int] = []
         """Issues that the last flush found to be blocked no longer, though they are still to be done."""
         self._queue: list[Standing] = []
@@ -90,6 +87,10 @@ class Graph:
             if eid in self._new:
                 found = Standing(eid, None)
                 _take(found, self._new.pop(eid))
+            elif eid in self._reordered:
+                packed, priority = self._reordered.pop(eid)
+                found = Standing(eid, packed)
+                found.priority = priority
             else:
                 found = Standing(eid, self._txn.get(self._index, layout.standing_key(eid)))
             self._standings[eid] = found
@@ -162,7 +163,12 @@ class Graph:
                 self._recompute_until(child)
 
     def set_priority(self, eid: int, priority: int) -> None:
-        """As `set_issue`, for an issue of whose facts nothing else has changed."""
+        """As `set_issue`, for an issue of whose facts nothing else has changed, and which had another priority."""
+        if eid not in self._standings and eid not in self._new:
+            packed = self._txn.get(self._index, layout.standing_key(eid))
+            if packed is not None and not is_deferred(packed):
+                self._reordered[eid] = packed, priority
+                return
         self.standing(eid).priority = priority
 
     def _change_dependents(self, eid: int, held_up: bool, holds_up: bool) -> None:
@@ -206,7 +212,7 @@ class Graph:
             self._recompute_until(eid)
             self._recount_waiters(target)
             self._cutter.check(eid, target)
-        elif edge_type == WAITS:
+        elif edge_type == WAITS_FOR:
             self._recount_waits(eid)
 
     def _remove_edge(self, eid: int, target: int, edge_type: str) -> bool:
@@ -225,7 +231,7 @@ class Graph:
             self._recompute_until(eid)
             self._recount_waiters(target)
             return True
-        if edge_type == WAITS:
+        if edge_type == WAITS_FOR:
             self._recount_waits(eid)
         return False
 
@@ -244,7 +250,7 @@ class Graph:
         return True
 
     def _recount_waiters(self, spawner: int) -> None:
-        for waiter in self.others(BACK_EDGE, spawner, (WAITS,)):
+        for waiter in self.others(BACK_EDGE, spawner, (WAITS_FOR,)):
             self._recount_waits(waiter)
 
     def _recount_waits(self, eid: int) -> None:
@@ -252,7 +258,7 @@ class Graph:
         standing.waits = sum(
             must_wait(self.standing(spawner), map(self.standing, self.others(BACK_EDGE, spawner, (PARENT,))), value[:1])
             for spawner, edge_type, value in self.edges(EDGE, eid)
-            if edge_type == WAITS
+            if edge_type == WAITS_FOR
         )
         self._queue.append(standing)
 
@@ -319,6 +325,9 @@ class Graph:
             if standing.change(puts, deletes) and standing.is_unblocked:
                 self.unblocked.append(eid)
         self._standings.clear()
+        for eid, (packed, priority) in self._reordered.items():
+            reorder(eid, packed, priority, puts, deletes)
+        self._reordered.clear()
         for eid, facts in self._new.items():
             if facts.flags:
                 puts += rows_of_new(eid, facts, now_ms)
@@ -339,7 +348,7 @@ class Graph:
     @property
     def is_flushed(self) -> bool:
         """Whether nothing was touched since the last flush."""
-        return not self._standings and not self._new and not self._queue
+        return not (self._standings or self._new or self._reordered or self._queue)
 
     def release_due(self, now_ms: int) -> None:
         """Touch every issue whose time has come, so that the next flush moves it to READY."""

@@ -121,7 +121,7 @@ class Keyring:
             try:
                 return self._opened(stored, sealed, info)
             except MalformedError:
-                continue
+                continue  # sealed for another key of the name; if for none, the first one's refusal tells
         return self._opened(first, sealed, info)
 
     def _opened(self, name: str, sealed: bytes, info: bytes) -> bytes:

@@ -26,6 +26,7 @@ from moot_protocol.lease import (
     term_name,
 )
 from moot_protocol.limits import LEASE_EPOCH_MOST, LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS
+from moot_protocol.time_units import DAY_MS, MINUTE_MS
 from mootd.engine import layout
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
@@ -172,7 +173,7 @@ def _check(name: str, ttl_ms: int) -> None:
     if not _NAME.fullmatch(name):
         raise RefusedError(f"{name!r} can't name a lease: lowercase letters, digits and hyphens, 40 at most")
     if not LEASE_LEAST_MS <= ttl_ms <= LEASE_MOST_MS:
-        least, most = LEASE_LEAST_MS // 60_000, LEASE_MOST_MS // 86_400_000
+        least, most = LEASE_LEAST_MS // MINUTE_MS, LEASE_MOST_MS // DAY_MS
         raise RefusedError(f"a lease holds for {least} minutes to {most} days", code=Code.LIMIT)
 
 

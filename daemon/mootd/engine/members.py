@@ -7,6 +7,7 @@ import msgspec
 
 from moot_protocol.clock import to_ms
 from moot_protocol.frontier import FrontierBody
+from moot_protocol.time_units import DAY_MS
 from mootd.engine import layout
 from mootd.engine.log import FeedRow
 from mootd.engine.unit import Unit
@@ -26,7 +27,7 @@ class Seen(msgspec.Struct, array_like=True, frozen=True):
     """When it last stood where this replica stood."""
 
 
-MONTH_MS: Final = 30 * 24 * 3600 * 1000
+MONTH_MS: Final = 30 * DAY_MS
 """Members not heard of for so long are waited for no more."""
 
 

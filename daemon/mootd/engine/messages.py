@@ -20,6 +20,7 @@ from moot_protocol.kinds import MESSAGE, NUDGE, field_of
 from moot_protocol.limits import ACTOR_BYTES, TEXT_BYTES, TITLE_CHARS
 from moot_protocol.mail_requests import AckMail, Nudge, NudgesTold, SendMail
 from moot_protocol.register import MISSING, Sibling
+from moot_protocol.time_units import DAY_MS, MINUTE_MS
 from mootd.engine import layout
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
@@ -32,9 +33,8 @@ from mootd.engine.towns import is_called, own_name
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
-DAY_MS: Final = 24 * 3600 * 1000
 NUDGE_CHARS: Final = 500
-_AHEAD_MS: Final = 10 * 60 * 1000
+_AHEAD_MS: Final = 10 * MINUTE_MS
 """How far another machine's clock may be ahead: nudges that end later than a day from there are none."""
 _TIME_CHARS: Final = 12
 """Hexadecimal characters of a time: 48 bits of milliseconds."""

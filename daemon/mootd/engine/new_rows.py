@@ -15,9 +15,9 @@ from moot_protocol.issue import ALIAS, LOWEST_PRIORITY, TOMBSTONE
 from moot_protocol.leases import LEASES
 from moot_protocol.times import instant_ms
 from mootd.engine import layout, standing
-from mootd.engine.graph import StandingFacts
 from mootd.engine.record import Record, Said
 from mootd.engine.rows import MOST_MS, NO_EDGES, Row, RowMaker, keys_of, status_flags
+from mootd.engine.standing import StandingFacts
 
 _NEEDED: Final = ("project", "status", "priority", "issue_type")
 _SPECIAL: Final = frozenset(

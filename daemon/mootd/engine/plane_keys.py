@@ -134,7 +134,7 @@ class PlaneKeys:
                 try:
                     return open_epoch(self.plane, epoch, value, invite, invite_hpke_private(seed))
                 except MalformedError:
-                    continue
+                    continue  # not wrapped well, or for another seed of its name: another invite's may open
         self._shut.add(epoch)
         return None
 

@@ -81,9 +81,13 @@ Speaker: TypeAlias = Role | OwnCharter | None
 """Who says something: a replica of a role, the charter of a town that is no admin, or (None) that of one that is."""
 
 _NONE: Final[frozenset[str]] = frozenset()
-_WRITERS: Final = frozenset({Role.WRITER, Role.ADMIN})
+_ADMIN, _WRITER, _READER = Role.ADMIN, Role.WRITER, Role.READER  # asked for by name they take ten times as long
+_WRITERS: Final = frozenset({_WRITER, _ADMIN})
 _SPECIAL_KINDS: Final = CHARTER_KINDS | ADMIN_KINDS
 _NOTHING_SAID: Final[tuple[Mapping[str, Any], str]] = ({}, "")
+
+_FEW: Final = 4
+"""Writes that are looked for one by one among a record's groups: for more, a table of all is made first."""
 
 _sibling: Final = cast("Callable[[tuple[Any, ...]], Sibling]", partial(tuple.__new__, Sibling))
 """A `Sibling` of all its fields in their order, in a third of the time: every row that is shown takes a dozen."""
@@ -171,32 +175,38 @@ class Merge:
                 value = values[index] if values is not None else MISSING
                 index += 1
             _, inline, writer = fields.get(key, UNKNOWN_FIELD)
-            if writer is Role.ADMIN and role is Role.WRITER:
+            if writer is _ADMIN and role is _WRITER:
                 continue
-            for author, n, leaf8 in change.over:
-                self._supersede(record, key, feeds[author], n, leaf8)
+            if change.over:
+                self._supersede(record, key, [(feeds[author], n, leaf8) for author, n, leaf8 in change.over])
             if not change.removes and not (record.pending and self._is_superseded(record, key, feeds[0], event)):
                 pairs.append([key, value] if inline and value is not MISSING else [key])
         return pairs
 
-    def _supersede(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
-        for group in record.groups:
-            if group.n == n and group.feed == feed and group.leaf[:8] == leaf8:
-                self._remove_pair(record, group, key)
-                return
-        # Where another event has this number, the one that is named stands on a branch that may come to count yet.
-        if not self._has_come(record, key, feed, n, leaf8):
-            record.pending.append((key, feed, n, leaf8))
+    def _supersede(self, record: Record, key: str, over: list[tuple[int, int, bytes]]) -> None:
+        """Remove a key's pairs of the writes that are named by feed, number and beginning of the leaf."""
+        groups = record.groups
+        by_name: dict[tuple[int, int, bytes], Group] | None = None
+        if len(over) > _FEW:
+            by_name = {(group.feed, group.n, group.leaf[:8]): group for group in groups}
+        is_emptied = False
+        for name in over:
+            group = _named(groups, *name) if by_name is None else by_name.get(name)
+            if group is not None:
+                self._remove_pair(group, key)
+                is_emptied = is_emptied or not group.pairs
+            # Where another event has this number, the one that is named stands on a branch that may come to count yet.
+            elif not self._has_come(record, key, *name):
+                record.pending.append((key, *name))
+        if is_emptied:
+            record.groups = [group for group in groups if group.pairs]
 
-    def _remove_pair(self, record: Record, group: Group, key: str) -> None:
-        pairs = group.pairs
-        for pair in pairs:
+    def _remove_pair(self, group: Group, key: str) -> None:
+        for at, pair in enumerate(group.pairs):
             if pair[0] == key:
-                pairs.remove(pair)
+                del group.pairs[at]
                 self._removed(key, group.feed, group.n, group.leaf)
-                break
-        if not pairs:
-            record.groups.remove(group)
+                return
 
     @staticmethod
     def _is_superseded(record: Record, key: str, feed: int, event: Event) -> bool:
@@ -204,6 +214,13 @@ class Merge:
         superseded = name in record.pending
         record.pending = [waiting for waiting in record.pending if waiting != name]
         return superseded
+
+
+def _named(groups: list[Group], feed: int, n: int, leaf8: bytes) -> Group | None:
+    for group in groups:
+        if group.n == n and group.feed == feed and group.leaf[:8] == leaf8:
+            return group
+    return None
 
 
 Said: TypeAlias = tuple[Event, tuple[str, ...], Sequence[Any], int, int]
@@ -308,4 +325,4 @@ def _counts(event: Event, role: Speaker) -> bool:
         return kind in CHARTER_KINDS and not is_void(event)
     if isinstance(role, OwnCharter):
         return kind in OWN_CHARTER_KINDS and not is_void(event)
-    return kind not in CHARTER_KINDS and (role is not Role.READER or kind == CERTIFICATE)
+    return kind not in CHARTER_KINDS and (role is not _READER or kind == CERTIFICATE)

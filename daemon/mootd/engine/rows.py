@@ -11,6 +11,7 @@ import msgspec
 from moot_protocol import policies
 from moot_protocol.clock import to_ms
 from moot_protocol.deletion import DELETED, read_deletion, seen_by
+from moot_protocol.edge_types import EXTERNAL, WAITS_FOR
 from moot_protocol.ids import entity_problem
 from moot_protocol.issue import (
     ALIAS,
@@ -30,11 +31,10 @@ from moot_protocol.leases import IN_PROGRESS, LEASES, lease_of
 from moot_protocol.register import Live
 from moot_protocol.times import instant_ms
 from mootd.engine import layout, standing
-from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, WAITS, EdgeFacts, StandingFacts
+from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, EdgeFacts
 from mootd.engine.record import Record, live_of
+from mootd.engine.standing import StandingFacts
 
-EXTERNAL: Final = "external:"
-"""What edges to things outside begin with: they hold nothing up and are not looked for."""
 EDGE_KEYS: Final = frozenset({"edges", "status", DELETED})
 """Keys from which the edges of a row follow: a deleted issue has none, and some statuses mean that it is deleted."""
 _KEYED: Final = frozenset({"metadata", "extra"})
@@ -205,32 +205,27 @@ def shifted(record: Record, changed: set[str]) -> tuple[list[bytes], int | None]
     old = record.index_keys
     if not old or not _SHIFTED.issuperset([key[0] for key in old]):
         return None  # deleted, in conflict, claimed until some time, or known by another name
-    for key in changed:
-        if key not in _SETS and key != "priority" and _only_value(record, key) is _SIBLINGS:
-            return None
     keys, priority = old, None
-    if "priority" in changed:
-        priority = _only_value(record, "priority")
-        if type(priority) is not int or not 0 <= priority <= LOWEST_PRIORITY:
+    for key in changed:
+        if key in _SETS:
+            continue
+        value = _only_value(record, key)
+        if key == "priority":
+            if type(value) is not int or not 0 <= value <= LOWEST_PRIORITY:
+                return None
+            if layout.priority_of(old[0]) != value:
+                keys, priority = [layout.with_priority(other, value) for other in old], value
+        elif value is _SIBLINGS:
             return None
-        if layout.priority_of(old[0]) == priority:
-            priority = None
-        else:
-            keys = [layout.with_priority(key, priority) for key in old]
     return [keys[0], layout.with_time(old[1], to_ms(record.updated)), *keys[2:]], priority
 
 
 def _only_value(record: Record, key: str) -> Any:
     """The value of a key that stands in the record, None for none, or `_SIBLINGS`."""
-    found: Any = None
-    is_found = False
-    for group in record.groups:
-        for pair in group.pairs:
-            if pair[0] == key:
-                if is_found:
-                    return _SIBLINGS
-                is_found, found = True, pair[1] if len(pair) == 2 else None
-    return found
+    found = [pair for group in record.groups for pair in group.pairs if pair[0] == key]
+    if len(found) > 1:
+        return _SIBLINGS
+    return found[0][1] if found and len(found[0]) == 2 else None
 
 
 def _add_lease(row: Row, eid: int, values: list[Any], shown: Facts) -> None:
@@ -325,7 +320,7 @@ def status_flags(status: str) -> tuple[int, bytes]:
 
 
 def _gate(edge: Edge) -> bytes:
-    metadata = edge.extra.get("metadata") if edge.type == WAITS else None
+    metadata = edge.extra.get("metadata") if edge.type == WAITS_FOR else None
     return ANY_CHILD if isinstance(metadata, str) and "any-children" in metadata else ALL_CHILDREN
 
 

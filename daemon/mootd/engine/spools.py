@@ -21,7 +21,8 @@ from moot_protocol.limits import SPOOL_ENTRY_MS
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Create, Script
 from moot_protocol.rpc import ErrorBody, error_from
-from moot_protocol.spool import DAY_MS, Opened, check_allowed, secret_for
+from moot_protocol.spool import Opened, check_allowed, secret_for
+from moot_protocol.time_units import DAY_MS
 from mootd.engine import layout
 from mootd.engine.issues.reading import Issues
 from mootd.engine.planes import issue_planes

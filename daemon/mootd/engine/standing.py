@@ -6,7 +6,7 @@ derives from the standings.
 """
 
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from mootd.engine import layout
 
@@ -38,6 +38,11 @@ _unpack: Final = _STRUCT.unpack
 _unpack_order: Final = Struct(">BBHBQH").unpack_from
 _ORDER: Final = slice(1, 15)
 """Where a packed standing says what orders it in the lists: class, project, priority, time of creation, tie."""
+_PRIORITY: Final = 4
+"""Where it says the priority, in one byte."""
+_UNTIL: Final = slice(23, 31)
+"""Where it says until when it is deferred."""
+_NOT_DEFERRED: Final = bytes(8)
 _NOTHING: Final = (0,) * 11
 
 
@@ -53,6 +58,19 @@ _LISTS: Final = tuple(map(_list_of, range(256)))
 """By flags: the list that an issue stands in, no bytes for none."""
 _IS_HOLDING: Final = tuple(flags & (EXISTS | SETTLED) == EXISTS for flags in range(256))
 """By flags: whether an issue is there and not settled."""
+
+
+class StandingFacts(NamedTuple):
+    """What an issue says of itself."""
+
+    flags: int
+    issue_class: int
+    project: int
+    priority: int
+    created_ms: int
+    tie: int
+    """What orders it among issues of equal priority and time (`layout.tie_of`)."""
+    defer_ms: int
 
 
 class Standing:
@@ -161,6 +179,29 @@ class Standing:
         return True
 
 
+def is_deferred(packed: bytes) -> bool:
+    """Whether a packed standing is or was deferred: then which list it stands in depends on the clock."""
+    return packed[_UNTIL] != _NOT_DEFERRED or packed[0] & PARKED != 0
+
+
+def reorder(eid: int, packed: bytes, priority: int, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
+    """As `Standing.change` where another priority is all that changed of what isn't deferred, in a third of the time.
+
+    Args:
+        eid: the issue's number.
+        packed: its standing as it was.
+        priority: the priority that it has now, another one.
+        puts: gets what INDEX must get.
+        deletes: gets the keys that it must lose before.
+    """
+    puts.append((layout.standing_key(eid), packed[:_PRIORITY] + bytes((priority,)) + packed[_PRIORITY + 1 :]))
+    where = _LISTS[packed[0]]
+    if where:
+        old = _key_in(where, _ready_key(packed, eid), packed)
+        deletes.append(old)
+        puts.append((layout.with_priority(old, priority), b""))
+
+
 def _ready_key(packed: bytes, eid: int) -> bytes:
     """The key that an issue of this standing has in READY as soon as it is ready."""
     _, issue_class, project, priority, created_ms, tie = _unpack_order(packed)
@@ -180,14 +221,12 @@ def _key_in(where: bytes, ready: bytes, packed: bytes) -> bytes:
     return layout.deferred_key(_unpack(packed)[7], ready[1:]) if where == layout.DEFERRED else where and ready
 
 
-def rows_of_new(
-    eid: int, facts: tuple[int, int, int, int, int, int, int], now_ms: int
-) -> tuple[tuple[bytes, bytes], ...]:
+def rows_of_new(eid: int, facts: StandingFacts, now_ms: int) -> tuple[tuple[bytes, bytes], ...]:
     """What INDEX gets for an issue that nothing was kept of and no edge leads from or to: as by way of a `Standing`.
 
     Args:
         eid: the issue's number.
-        facts: flags, class, project, priority, time of creation, tie, time until which it is deferred.
+        facts: what it says of itself.
         now_ms: the wall clock.
     """
     flags, issue_class, project, priority, created_ms, tie, defer_ms = facts

@@ -218,7 +218,7 @@ class Hub(WakingTasks):
         loop = asyncio.get_running_loop()
         end = loop.time() + delay
         while remote.asked <= remote.answered and loop.time() < end:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError):  # it has rested for long enough
                 async with asyncio.timeout_at(end):
                     await remote.wake.wait()
             if remote.wake.is_set() and not progress.failures:
@@ -283,7 +283,7 @@ class Hub(WakingTasks):
         else:
             awaited = self._ask(await self.in_thread(partial(self._named, request.plane)))
         end = asyncio.get_running_loop().time() + min(request.wait_ms, SYNC_WAIT_MS) / 1000
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):  # the answer says that it isn't done, and a cursor to ask again with
             async with asyncio.timeout_at(end):
                 for number, asked in awaited.items():
                     while (remote := self._remotes.get(number)) is not None and remote.answered < asked:

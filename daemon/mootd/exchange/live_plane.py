@@ -84,6 +84,7 @@ class LivePlane:
         self.on_remote: Final = PlaneOnRemote(
             hub.replica, plane, remote, hub.commit, message_bytes=MESSAGE_BYTES, frame_bytes=LIVE_FRAME_BYTES
         )
+        self._sealing = self.on_remote.sealing
         self._hub = hub
         self._remote = remote
         self._progress = progress
@@ -128,7 +129,7 @@ class LivePlane:
     def take(self, incoming: Incoming) -> list[Reply]:
         """Take in a frame; what is to be answered."""
         try:
-            message = self.on_remote.open(incoming.frame)
+            message = self._sealing.open(incoming.frame)
         except MalformedError as error:
             self._leave_out(incoming.frame, error)
             return []
@@ -144,7 +145,7 @@ class LivePlane:
     def _catching_up(self, frame: bytes) -> list[Reply]:
         """The charter, where somebody still seals under an earlier key; not every time."""
         now_ms = self._hub.replica.wall.now_ms()
-        if not self.on_remote.is_outdated(frame) or 0 <= now_ms - self._charter_ms < TELL_MS:
+        if not self._sealing.is_outdated(frame) or 0 <= now_ms - self._charter_ms < TELL_MS:
             return []
         self._charter_ms = now_ms
         return [Reply(Channel.BATCHES, each) for each in self.on_remote.charter_frames()]
@@ -231,7 +232,7 @@ class LivePlane:
 
     def _reply(self, outgoing: Outgoing) -> Reply | None:
         """What goes out; what a newcomer asks before the charter confirms its key is sealed as its ticket said."""
-        sealed = self.on_remote.sealer() or self.on_remote.ticket_sealer()
+        sealed = self._sealing.sealer() or self._sealing.ticket_sealer()
         if sealed is None:
             return None
         return Reply(_channel(decode_message(outgoing.message)), sealed(outgoing.message))
@@ -239,13 +240,13 @@ class LivePlane:
     # -- Who listens ---------------------------------------------------------------------------------------------
     def words(self) -> tuple[bytes, Will] | None:
         """What this replica says when it comes, and its last will; None where it can't seal anything yet."""
-        coming, leaving = (self.on_remote.presence(is_there=is_there) for is_there in (True, False))
+        coming, leaving = (self._sealing.presence(is_there=is_there) for is_there in (True, False))
         return None if coming is None or leaving is None else (coming, Will(self.on_remote.topic, leaving))
 
     def hear_presence(self, incoming: Incoming) -> None:
         """Note whether a member listens; what is older than what it said last is left out."""
         try:
-            presence = self.on_remote.open_presence(incoming.frame)
+            presence = self._sealing.open_presence(incoming.frame)
         except MalformedError as error:
             self._leave_out(incoming.frame, error)
             return
@@ -299,7 +300,7 @@ class LivePlane:
 
     def _due(self) -> _Due | None:
         with self._turn:
-            self.on_remote.check_allowed()
+            self._sealing.check_allowed()
             while True:
                 queued = self._waiting()
                 fresh = [] if queued else self.on_remote.prepare(AT_ONCE)
@@ -358,10 +359,10 @@ class LivePlane:
         return replica.feeds[number].n if number else 0
 
     def _frontier(self) -> Reply | None:
-        sealed = self.on_remote.sealer() or self.on_remote.ticket_sealer()
+        sealed = self._sealing.sealer() or self._sealing.ticket_sealer()
         if sealed is None:
             return None
-        return Reply(Channel.FRONTIER, sealed(self.on_remote.frontier_message(Form.SUMMARY)))
+        return Reply(Channel.FRONTIER, sealed(self._sealing.frontier_message(Form.SUMMARY)))
 
     def _waiting(self) -> Sequence[tuple[int, OutFrame]]:
         """What waits in the queue, as much as goes at once; nothing where it has to be sealed anew."""
@@ -394,7 +395,7 @@ class LivePlane:
     def _note(self, due: _Due, published: int) -> None:
         """Note what was published; the rest waits, unless its key's time is over meanwhile."""
         sent = due.fresh[:published]
-        kept = [*sent, *(ready for ready in due.fresh[published:] if not self.on_remote.is_outdated(ready.frame))]
+        kept = [*sent, *(ready for ready in due.fresh[published:] if not self._sealing.is_outdated(ready.frame))]
 
         def note(unit: Unit) -> None:
             outbox = Outbox(unit.transaction, self._remote)

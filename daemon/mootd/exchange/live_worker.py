@@ -157,14 +157,14 @@ class LiveWorker:
             opened.plane.forget_present()
             await self._take_leave(opened)
         finally:  # cancelled or not: nobody else knows of this line
-            with contextlib.suppress(MootError):
+            with contextlib.suppress(MootError):  # a broken line can't be closed in order, and is gone all the same
                 await opened.stack.aclose()
 
     async def _take_leave(self, opened: _Open) -> None:
         """Say so where this replica leaves in order."""
-        allowed = await self._hub.in_thread(opened.plane.on_remote.is_allowed)
+        allowed = await self._hub.in_thread(opened.plane.on_remote.sealing.is_allowed)
         if allowed and opened.error is None and opened.will is not None:
-            with contextlib.suppress(MootError, TimeoutError):
+            with contextlib.suppress(MootError, TimeoutError):  # a hint for people is no reason to stay
                 async with asyncio.timeout(LEAVE_S):
                     await opened.line.publish(opened.will.topic, Channel.PRESENCE, opened.will.frame)
 

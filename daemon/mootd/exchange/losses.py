@@ -9,7 +9,9 @@ hides refs again and again is counted once in that while.
 from collections.abc import Collection
 from typing import Final
 
-LOST_MS: Final = 5 * 60 * 1000
+from moot_protocol.time_units import MINUTE_MS
+
+LOST_MS: Final = 5 * MINUTE_MS
 """How long senders have to bring a ref back: several times as long as they take to look."""
 
 

@@ -1,11 +1,11 @@
-"""One plane as it is exchanged with one remote: frames opened and taken in, what the remote lacks sealed and queued.
+"""One plane as it is exchanged with one remote: what comes is taken in, what the remote lacks is queued.
 
-Invariant: a frame is acted on only after it has been opened under this plane's topic and one of its keys, and a message
-only after its signatures have been verified. Nothing is sealed under an epoch that no accepted event confirms.
+Invariant: a frame is acted on only after it has been opened (`sealing.py`), and a message only after its signatures
+have been verified. Only sealed frames are queued, and none while the plane is isolated from the remote.
 All of it blocks, and belongs into a worker thread; one caller at a time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
@@ -13,33 +13,31 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from moot_protocol.batch import ZEROS, Link, batch_link
-from moot_protocol.errors import Code, MalformedError, RefusedError
-from moot_protocol.frame import epoch_id, frame_epoch, open_frame, seal
-from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
-from moot_protocol.kinds import CHARTER
+from moot_protocol.batch import Link, batch_link
+from moot_protocol.errors import Code, MalformedError
+from moot_protocol.frame import frame_epoch
+from moot_protocol.frontier import FrontierBody, summary
 from moot_protocol.limits import FRAME_BYTES
-from moot_protocol.messages import Batches, ForkProof, Message, Want, decode_message
-from moot_protocol.presence import Presence, build_presence, decode_presence
-from moot_protocol.siv import NONCE_BYTES
+from moot_protocol.messages import Batches, ForkProof, Message, Want
 from mootd.engine import carried as carrying
 from mootd.engine.carried import NOTHING, Carried
 from mootd.engine.commit import Committer
 from mootd.engine.exchange import take_in
 from mootd.engine.filling import Portion, portions, queue
-from mootd.engine.joining import advance, joining_key, present_epoch
+from mootd.engine.joining import advance
 from mootd.engine.log import PlaneRow
 from mootd.engine.members import note_seen
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import keep_proof
-from mootd.engine.remotes import check_allowed, check_is_there, is_allowed
+from mootd.engine.remotes import check_allowed, check_is_there
 from mootd.engine.replica import Replica
 from mootd.engine.shared_plane import SharedPlane
 from mootd.engine.state import REPLICA_KEY
 from mootd.engine.stored_log import StoredLog
 from mootd.engine.unit import Unit
 from mootd.engine.versions import tell_version
+from mootd.exchange.sealing import Sealing
 
 AT_ONCE: Final = 8
 """Messages queued by one transaction."""
@@ -88,22 +86,19 @@ class PlaneOnRemote:
         relay_ms: int = 0,
     ) -> None:
         self.plane: Final = SharedPlane(plane)
-        self.name: Final = plane.name
         self.keys: Final = PlaneKeys(replica.keys, plane.id)
         self.log: Final = StoredLog(replica, self.plane, commit)
         # One look: a transaction that gives this replica another key may fall between two.
-        self._signer: Final = replica.signer(REPLICA_KEY)
-        self.me: Final = self._signer.public
+        signer = replica.signer(REPLICA_KEY)
+        self.me: Final = signer.public
+        self.sealing: Final = Sealing(replica, self.log, self.keys, signer, remote, frame_bytes=frame_bytes)
         self._replica = replica
         self._remote = remote
         self._commit = commit
         self._message_bytes = message_bytes
-        self._frame_bytes = frame_bytes
         self._relay_ms = relay_ms
         self._lacked: dict[bytes, tuple[int, int]] = {}
         """Another author → an event of its feed that the remote didn't carry, and since when that is known."""
-        self._epoch_at: tuple[tuple[bytes, ...], bytes | None] | None = None
-        """(heads of the charters, the epoch that they say is the present one)."""
         self.apart: Final[set[bytes]] = set()
         """Members that told the same frontier with another digest, until they agree again."""
 
@@ -123,35 +118,7 @@ class PlaneOnRemote:
         row = self._replica.feeds.get(number)
         return row is not None and bool(row.forked_at) and not row.ended
 
-    # -- Isolation -----------------------------------------------------------------------------------------------
-    def is_allowed(self) -> bool:
-        """Whether the plane may be exchanged with this remote: whoever seals or opens asks anew each time."""
-        with self._replica.read() as reader:
-            return is_allowed(reader, self._remote, self.plane.number)
-
-    def check_allowed(self) -> None:
-        """Refuse to go on where the plane was isolated from this remote.
-
-        Raises:
-            RefusedError: `denied`.
-        """
-        with self._replica.read() as reader:
-            check_allowed(reader, self._remote, self.plane.number)
-
     # -- Coming in -----------------------------------------------------------------------------------------------
-    def open(self, frame: bytes) -> Message:
-        """Open a frame and decode its message.
-
-        Raises:
-            MalformedError: with the code of the first check that fails; `unknown_epoch` where the key isn't here.
-            RefusedError: `denied`: the plane is isolated from this remote.
-        """
-        self.check_allowed()
-        message = decode_message(open_frame(self.keys.key_of, self.topic, frame))
-        if message.plane != self.plane.id:
-            raise MalformedError("a message of another plane", code=Code.WRONG_PLANE)
-        return message
-
     def take(self, frames: Iterable[bytes]) -> Took:
         """Take in frames in the order in which a sender put them."""
         new = 0
@@ -159,7 +126,7 @@ class PlaneOnRemote:
         unopened: list[bytes] = []
         for frame in frames:
             try:
-                message = self.open(frame)
+                message = self.sealing.open(frame)
             except MalformedError as error:
                 if error.code is Code.UNKNOWN_EPOCH:
                     unopened.append(frame_epoch(frame))
@@ -242,7 +209,7 @@ class PlaneOnRemote:
         """Note what frames carry that stand on the remote, whoever put them there."""
         for frame in frames:
             with suppress(MalformedError):  # whoever reads it first reports it
-                message = self.open(frame)
+                message = self.sealing.open(frame)
                 if isinstance(message, Batches | ForkProof):
                     self._act(message, [])
 
@@ -276,40 +243,6 @@ class PlaneOnRemote:
         self._commit(lambda unit: note_seen(unit, self.plane.number, message))
 
     # -- Going out -----------------------------------------------------------------------------------------------
-    def sealer(self) -> Callable[[bytes], bytes] | None:
-        """Seals messages under the plane's present epoch; None where no accepted event has confirmed one yet."""
-        epoch = self._epoch()
-        return None if epoch is None else self._sealer(self.keys.key_of(epoch))
-
-    def _epoch(self) -> bytes | None:
-        """The present epoch, read anew only when a charter has changed."""
-        row = self._replica.planes[self.plane.number]
-        feeds = list(self._replica.feeds.values())
-        heads = tuple(feed.head for feed in feeds if feed.plane == row.number and feed.kind == CHARTER)
-        if self._epoch_at is None or self._epoch_at[0] != heads:
-            self._epoch_at = (heads, present_epoch(self._replica, row))
-        return self._epoch_at[1]
-
-    def ticket_sealer(self) -> Callable[[bytes], bytes] | None:
-        """Seals what a newcomer asks before the charter has come: under the key of its ticket, if it is one."""
-        return self._sealer(joining_key(self._replica, self.plane.number, self.keys))
-
-    def charter_sealer(self) -> Callable[[bytes], bytes]:
-        """Seals messages of the charter: under the key that everybody has who was ever let in."""
-        return self._sealer_with(self.keys.charter_key)
-
-    def _sealer(self, key: bytes | None) -> Callable[[bytes], bytes] | None:
-        return None if key is None else self._sealer_with(key)
-
-    def _sealer_with(self, key: bytes) -> Callable[[bytes], bytes]:
-        entropy = self._replica.entropy
-
-        def sealed(message: bytes) -> bytes:
-            self.check_allowed()
-            return seal(key, self.topic, entropy.bytes(NONCE_BYTES), message, room=self._frame_bytes)
-
-        return sealed
-
     def fill(self, most_bytes: int, *, at_once: bool = True) -> int:
         """Queue what the remote lacks, until so many bytes of this plane wait; how many frames were queued.
 
@@ -340,15 +273,15 @@ class PlaneOnRemote:
         """
         if not self.keys.has_topic:
             return
-        sealed = self.sealer()
+        sealer = self.sealing.sealer()
         with self._replica.read() as reader:
             known = carrying.carried(reader, self._remote, self.plane.number)
         held = () if at_once else self._held_back(known)
         for portion in portions(self.log, known, self._message_bytes, held):
-            seal_it = self.charter_sealer() if portion.is_charter else sealed
-            if seal_it is None:
+            seal = self.sealing.charter_sealer() if portion.is_charter else sealer
+            if seal is None:
                 return
-            yield Ready(portion, seal_it(portion.message))
+            yield Ready(portion, seal(portion.message))
 
     def _held_back(self, known: Mapping[bytes, Carried]) -> set[bytes]:
         """The others whose batches the remote has lacked for a short time only.
@@ -404,75 +337,21 @@ class PlaneOnRemote:
     def everything(self) -> list[bytes]:
         """Frames that hold all that is accepted here of this plane."""
         return [
-            self.sealed(portion.message, is_charter=portion.is_charter)
+            self.sealing.seal(portion.message, is_charter=portion.is_charter)
             for portion in portions(self.log, {}, self._message_bytes)
         ]
 
     def charter_frames(self) -> list[bytes]:
         """Frames that hold the plane's charter, for those who have missed a new key."""
         found = takewhile(lambda portion: portion.is_charter, portions(self.log, {}, self._message_bytes))
-        return [self.sealed(portion.message, is_charter=True) for portion in found]
-
-    def is_outdated(self, *frames: bytes) -> bool:
-        """Whether one of these frames, which could all be opened, is sealed under a key whose time is over."""
-        present = self._epoch() if frames else None
-        if present is None:
-            return False
-        valid = (present, epoch_id(self.keys.charter_key))
-        return any(frame_epoch(frame) not in valid for frame in frames)
+        return [self.sealing.seal(portion.message, is_charter=True) for portion in found]
 
     def renew(self, waiting: Iterable[OutFrame]) -> bool:
         """Empty the queue, to be filled again, where one of these frames' key is outdated; whether it was.
 
         A new epoch empties it in its own transaction; what was sealed before that may be queued a moment later.
         """
-        if not self.is_outdated(*(frame.frame for frame in waiting)):
+        if not self.sealing.is_outdated(*(frame.frame for frame in waiting)):
             return False
         self._commit(lambda unit: Outbox(unit.transaction, self._remote).clear(self.plane.number))
         return True
-
-    def presence(self, *, is_there: bool) -> bytes | None:
-        """What this replica says of itself on a live remote, sealed; None where nothing can be sealed yet."""
-        sealed = self.sealer() or self.ticket_sealer()
-        if sealed is None:
-            return None
-        body = Presence(FORMAT, self.plane.id, self.me, self.log.next_counter(), is_there)
-        return sealed(build_presence(self._signer, body))
-
-    def open_presence(self, frame: bytes) -> Presence:
-        """Open what a member says of itself on a live remote.
-
-        Raises:
-            MalformedError: with the code of the first check that fails.
-        """
-        presence = decode_presence(open_frame(self.keys.key_of, self.topic, frame))
-        if presence.plane != self.plane.id:
-            raise MalformedError("a presence of another plane", code=Code.WRONG_PLANE)
-        return presence
-
-    def frontier_message(self, form: Form = Form.ALL) -> bytes:
-        """What this replica says of itself to everybody."""
-        position = self.log.position()
-        body = FrontierBody(
-            FORMAT,
-            self.plane.id,
-            self.me,
-            ZEROS,
-            self.log.next_counter(),
-            position.digest,
-            summary(position.frontier),
-            form,
-            position.frontier if form is Form.ALL else (),
-        )
-        return build_frontier_message(self._signer, body)
-
-    def sealed(self, message: bytes, *, is_charter: bool = False) -> bytes:
-        """A message sealed; one with batches of the charter alone under the charter's key.
-
-        Raises:
-            RefusedError: `not_ready`: nothing can be sealed yet.
-        """
-        sealed = self.charter_sealer() if is_charter else self.sealer()
-        if sealed is None:
-            raise RefusedError(f"plane {self.name} can't be sealed yet", code=Code.NOT_READY, retryable=True)
-        return sealed(message)

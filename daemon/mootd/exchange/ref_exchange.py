@@ -19,6 +19,7 @@ from moot_protocol.batch import batch_link
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import MIB
 from moot_protocol.messages import Batches, ForkProof, build_batches, build_fork
+from moot_protocol.time_units import MINUTE_MS
 from mootd.engine import layout
 from mootd.engine.commit import Committer
 from mootd.engine.outbox import Outbox, OutboxReader, OutFrame
@@ -43,7 +44,7 @@ FILL_BYTES: Final = 16 * MIB
 """Bytes queued before some are pushed."""
 PUSH_BYTES: Final = 16 * MIB
 """Bytes of one push."""
-FRONTIER_MS: Final = 10 * 60 * 1000
+FRONTIER_MS: Final = 10 * MINUTE_MS
 """How often a replica that writes little tells where it stands."""
 SMALL_PUSHES: Final = 256
 """Pushes after which a generation may be made anew."""
@@ -222,7 +223,7 @@ class RefExchange:
 
     def _waiting(self, plane: PlaneOnRemote) -> list[tuple[int, OutFrame]]:
         """The oldest frames of a plane that wait, as many as one push takes; none where they are to be sealed anew."""
-        plane.check_allowed()
+        plane.sealing.check_allowed()
         found = self._queued(plane)
         return [] if plane.renew(frame for _, frame in found) else found
 
@@ -261,7 +262,7 @@ class RefExchange:
 
     def _frontier(self, plane: PlaneOnRemote, *, is_alone: bool) -> Told | None:
         """A sealed frontier where it is time to tell it: with batches, or alone when it has changed for a while."""
-        if plane.sealer() is None:
+        if plane.sealing.sealer() is None:
             return None
         own, now_ms = self._own(plane), self._replica.wall.now_ms()
         if 0 <= now_ms - own.told_ms < FRONTIER_MS:
@@ -271,7 +272,8 @@ class RefExchange:
         return self._tell(plane)
 
     def _tell(self, plane: PlaneOnRemote) -> Told:
-        return Told(plane.sealed(plane.frontier_message()), plane.summary(), self._replica.wall.now_ms())
+        frame = plane.sealing.seal(plane.sealing.frontier_message())
+        return Told(frame, plane.summary(), self._replica.wall.now_ms())
 
     # -- Its own ref ---------------------------------------------------------------------------------------------
     def _own(self, plane: PlaneOnRemote) -> OwnRef:
@@ -353,7 +355,7 @@ class RefExchange:
         while after != tip.commit:
             frames, after = await self._remote.read(tip, after, READ_BYTES)
             for frame in frames:
-                message = plane.open(frame)
+                message = plane.sealing.open(frame)
                 if isinstance(message, Batches):
                     batches.update(dict.fromkeys(message.batches))
                 elif isinstance(message, ForkProof):
@@ -362,8 +364,8 @@ class RefExchange:
         charter = [batch for batch in batches if batch_link(batch).author in charters]
         others = [batch for batch in batches if batch_link(batch).author not in charters]
         return [
-            *(plane.sealed(message, is_charter=True) for message in _messages(plane.plane.id, charter)),
-            *(plane.sealed(message) for message in (*proofs, *_messages(plane.plane.id, others))),
+            *(plane.sealing.seal(message, is_charter=True) for message in _messages(plane.plane.id, charter)),
+            *(plane.sealing.seal(message) for message in (*proofs, *_messages(plane.plane.id, others))),
         ]
 
     async def _begin(self, plane: PlaneOnRemote, own: OwnRef, everything: Sequence[bytes]) -> None:
@@ -376,7 +378,7 @@ class RefExchange:
                     await self._remote.push(Ref(plane.topic, plane.sender, generation), portion)
             except RefusedError as error:
                 if error.code is Code.CONFLICT:
-                    continue
+                    continue  # somebody else has taken this one
                 raise
             begun = OwnRef(generation, 0, 0, sum(map(len, frames)), told.at_ms, told.summary)
             await self._in_thread(partial(self._put_own, plane, begun))

@@ -103,7 +103,7 @@ class ServedRemote:
 
     async def urgency(self, end: float) -> None:
         """Wait until the next round shouldn't wait any more, or until a moment of the loop's clock."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError):  # the moment has come
             async with asyncio.timeout_at(end):
                 while not self.is_urgent and asyncio.get_running_loop().time() < end:
                     self.urged.clear()

@@ -8,13 +8,14 @@ from moot_protocol.frontier import Entry, Frontier, summary
 from moot_protocol.ids import key_text
 from moot_protocol.issue import facts
 from moot_protocol.request_base import Request
+from moot_protocol.time_units import MINUTE_MS
 from mootd.engine.issues.handoffs import handoffs_of
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.members import seen
 from mootd.engine.record import live_of
 from mootd.service.snapshot import Snapshot
 
-LIVE_MS: Final = 3 * 60 * 1000
+LIVE_MS: Final = 3 * MINUTE_MS
 """A machine that was heard of within this time counts as live: one on a line to a broker speaks every minute."""
 
 

@@ -1,10 +1,12 @@
 """Requests about planes, remotes, invites and queues that only read."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from moot_protocol.charter_reading import Invitation
+from moot_protocol.checks import checked
 from moot_protocol.errors import Code
 from moot_protocol.exchange_requests import Invites, OutboxInfo, Planes, Remotes, ShowPlane
 from moot_protocol.genesis import PlaneKind
@@ -26,8 +28,11 @@ from mootd.engine.replica import Replica
 from mootd.engine.towns import guests_of, has_key_of
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.exchange.unopened import unopened
+from mootd.remotes import Alarm, RefAlarm
 from mootd.store.port import Reader
 
+MOST_ALARMS: Final = 20
+"""Alarms of one kind that are told of a remote one by one: whoever writes there makes as many as they like."""
 ProgressOf = Callable[[int], Progress]
 """How the exchange with a remote goes, by its number."""
 
@@ -73,7 +78,7 @@ class ExchangeView:
                 if plane.kind != PlaneKind.OPERATIONAL
             ],
             "alarms": [
-                *({"name": alarm.name, "kind": str(alarm.kind), "detail": alarm.detail} for alarm in progress.alarms),
+                *_alarm_rows(progress.alarms),
                 *({"name": "", "kind": "problem", "detail": f"{words} ({count} times)"}
                   for words, count in [*progress.problems.items(), *self._unopened(row, progress)]),
                 *({"name": plane, "kind": "problem", "detail": detail} for plane, detail in self._apart(progress)),
@@ -212,3 +217,22 @@ EXCHANGE_READS: Final[dict[type[Request[Any]], Callable[[ExchangeView, Any], Any
     OutboxInfo: lambda view, request: view.outbox(request.plane),
 }
 """What each reading request of the exchange is answered with."""
+
+
+def _alarm_rows(alarms: Sequence[Alarm]) -> Iterator[dict[str, str]]:
+    """Alarms as people are told them: of each kind `MOST_ALARMS`, and how many more there are."""
+    counts: Counter[RefAlarm] = Counter()
+    for alarm in alarms:
+        counts[alarm.kind] += 1
+        if counts[alarm.kind] <= MOST_ALARMS:
+            yield {"name": alarm.name, "kind": str(alarm.kind), "detail": alarm.detail}
+    for kind, count in counts.items():
+        if count > MOST_ALARMS:
+            yield {"name": "", "kind": str(kind), "detail": f"and {count - MOST_ALARMS:,} more"}
+
+
+def remote_checks(remotes: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The remotes, as `remotes` tells them, as checks of `doctor`: whether anything is odd with what stands there."""
+    for remote in remotes:
+        odd = sorted({alarm["kind"].replace("_", " ") for alarm in remote["alarms"]})
+        yield checked(f"remote {remote['name']} gives no alarm", not odd, ", ".join(odd), "see `moot status`")

@@ -18,6 +18,7 @@ from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.lease import Standing, Token, may_act
 from moot_protocol.limits import LEASE_MARGIN_MS, LEASE_MS
+from moot_protocol.time_units import DAY_MS, MINUTE_MS
 from mootd.engine import layout
 from mootd.engine.checking import check_stretch
 from mootd.engine.entities import Entities
@@ -35,9 +36,9 @@ NAME: Final = "scrub"
 ACTOR: Final = "moot/scrub"
 BY: Final = "the scrub"
 """What finds it, in words."""
-EVERY_MS: Final = 7 * 24 * 3600 * 1000
+EVERY_MS: Final = 7 * DAY_MS
 """Between two scrubs of one machine."""
-FIRST_MS: Final = 10 * 60 * 1000
+FIRST_MS: Final = 10 * MINUTE_MS
 """After a start before anything is done, and between two looks whether it is time."""
 PAUSE_MS: Final = 2_000
 """Between two stretches: a few percent of one core."""

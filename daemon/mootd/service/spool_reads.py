@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from moot_protocol.checks import checked
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_ENTRY_MS, SPOOL_FILES
-from moot_protocol.spool import DAY_MS
+from moot_protocol.time_units import DAY_MS
 from mootd.edges.spool_folder import standing_of
 from mootd.engine.spools import SpoolRow, open_spools
 from mootd.engine.workspaces import read_workspace
@@ -14,7 +14,7 @@ from mootd.store.port import Reader
 
 _NEARLY_FULL: Final = 0.8
 """The part of a cap from which on it is worth a word."""
-_OLD_MS: Final = 24 * 3600 * 1000
+_OLD_MS: Final = DAY_MS
 """A command that has waited so long isn't being taken."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.project_folder import WORKSPACE_FILE
 from moot_protocol.request_base import Request
 from moot_protocol.spool import BELL_FILE, FORMAT, TOKEN_FILE, Token, encode_token
 from moot_protocol.spool_requests import CloseSpool, OpenSpool
@@ -18,7 +19,6 @@ from mootd.engine.spools import PAIR, close_spool, open_spool, secret_of
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import read_workspace
 
-_WORKSPACE_FILE: Final = ".moot/workspace"
 _ID_BYTES: Final = 256
 
 
@@ -44,10 +44,10 @@ def _folder_of(workspace: str, folder: str, known: str) -> Path:
     """
     for candidate in _candidates(folder, known):
         try:
-            with (candidate / _WORKSPACE_FILE).open("rb") as file:
+            with (candidate / WORKSPACE_FILE).open("rb") as file:
                 found = file.read(_ID_BYTES)
         except OSError:
-            continue
+            continue  # no workspace's folder, or none that the daemon may read
         if found.partition(b"\n")[0].strip() == workspace.encode():
             return candidate.resolve()
     raise RefusedError(

@@ -15,6 +15,7 @@ import structlog
 from moot_protocol.errors import MootError
 from moot_protocol.snapshot_file import seal_snapshot
 from moot_protocol.spool import SNAPSHOT_FILE
+from moot_protocol.time_units import MINUTE_MS
 from mootd.edges.spool_folder import SpoolFolder, opened_spool
 from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow, secret_of
@@ -34,9 +35,9 @@ OWN_REST: Final = 5
 """The same after commands of the spool's own, by and by: these may cost a fifth of the time."""
 BORROWED: Final = 8
 """How many such rests may be owed: so many snapshots follow commands at once."""
-FRESH_MS: Final = 10 * 60 * 1000
+FRESH_MS: Final = 10 * MINUTE_MS
 """How old a snapshot gets although nothing changes."""
-SWEEP_MS: Final = 30 * 60 * 1000
+SWEEP_MS: Final = 30 * MINUTE_MS
 RETRY_MS: Final = 5_000
 """How long after something failed it is tried again."""
 _log: Final = structlog.get_logger()

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from moot_protocol.spool import BELL_FILE, FOLDER
+from moot_protocol.time_units import HOUR_MS
 from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow, open_spools
 from mootd.files import Watch, Watcher
@@ -20,7 +21,7 @@ from mootd.waking import WakingThread
 
 PAUSE_S: Final = 0.05
 """How long after it was woken the thread looks: a burst of commits wakes it once."""
-IDLE_MS: Final = 3600 * 1000
+IDLE_MS: Final = HOUR_MS
 """How long it sleeps where there is no spool: opening one is a commit, which wakes it."""
 _log: Final = structlog.get_logger()
 

@@ -49,5 +49,12 @@ def test_a_failure_to_renew_is_no_failure_of_the_command() -> None:
     assert ran("q x", {"lost": [], "due": 1}, heartbeat=RefusedError("no")).code == 0
 
 
+def test_what_is_due_is_renewed_though_a_loss_could_not_be_noted() -> None:
+    refused = RefusedError("full")
+    told = ran("q x", LOST | {"due": 1}, claims_told=refused, heartbeat=refused)
+    assert told.asked[:2] == [ClaimsTold(actor="alice", ids=("bd-1", "bd-2")), Heartbeat(actor="alice")]
+    assert (told.code, told.err.count("Lost claim")) == (0, 2)
+
+
 def test_where_there_is_nothing_nothing_is_said() -> None:
     assert (ran("q x", {}).err, len(ran("q x", {}).asked)) == ("", 1)

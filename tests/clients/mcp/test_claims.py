@@ -72,6 +72,14 @@ async def test_what_is_lost_is_told_and_what_is_due_renewed(known: dict[str, Any
     assert caller.asked == asked
 
 
+async def test_a_claim_is_renewed_though_a_loss_could_not_be_noted() -> None:
+    caller = CannedCaller(claims_told=RefusedError("full", code=Code.BUSY), heartbeat=RefusedError("full"))
+    lost = [{"id": "demo-1", "holder": "bob"}]
+    async with asyncio.TaskGroup() as tasks:
+        assert await Claims(caller, "ada", tasks).attend({"lost": lost, "due": 1}) == lost
+    assert caller.asked == [ClaimsTold(actor="ada", ids=("demo-1",)), Heartbeat(actor="ada")]
+
+
 async def test_what_cannot_be_noted_now_is_told_all_the_same() -> None:
     lost = [{"id": "demo-1", "holder": "bob"}]
     caller = CannedCaller(claims_told=RefusedError("full", code=Code.BUSY))

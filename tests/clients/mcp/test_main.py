@@ -46,6 +46,12 @@ def test_an_argument_it_does_not_know_is_a_usage_error(capsys: pytest.CaptureFix
     assert "--colour" in capsys.readouterr().err
 
 
+def test_an_argument_it_does_not_know_can_not_act_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        program.main(["\x1b[31m\u202e"])
+    assert "^[[31m<U+202E>" in capsys.readouterr().err
+
+
 def test_a_token_that_is_not_good_ends_it_in_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,40 @@ def test_a_path_out_of_the_folder_is_refused(file: str) -> None:
     assert refused.value.code is Code.DENIED
 
 
+@pytest.mark.parametrize(
+    ("folder", "file"),
+    [
+        (".git", "config"), (".git/info", "exclude"), ("", ".git/config"), ("sub/.git/hooks", "pre-commit"),
+        ("", ".git"),
+        (".GIT", "config"), (".git. ", "config"), (".g\u200cit", "config"), ("GIT~1", "config"),
+        (".moot", "workspace"), (".Moot/spool", "in.jsonl"),
+    ],
+)  # fmt: skip
+def test_where_git_or_moot_keep_their_own_nothing_is_written(tmp_path: Path, folder: str, file: str) -> None:
+    path = tmp_path / folder / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"old")
+    held = DiskFile(str(tmp_path / folder), file)
+    for work in (held.check_place, lambda: held.replace(b"old", b"new")):
+        with pytest.raises(RefusedError, match="own") as refused:
+            work()
+        assert (refused.value.code, bool(refused.value.hint)) == (Code.DENIED, True)
+    assert path.read_bytes() == b"old"
+
+
+def test_a_link_that_leads_where_git_keeps_its_own_is_no_way_there(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_bytes(b"old")
+    (tmp_path / "plain").symlink_to(tmp_path / ".git")
+    with pytest.raises(RefusedError):
+        DiskFile(str(tmp_path / "plain"), "config").check_place()
+
+
+@pytest.mark.parametrize("name", [".github", "moot", ".git-blame-ignore-revs", ".beads"])
+def test_names_that_only_begin_alike_are_the_users_own(tmp_path: Path, name: str) -> None:
+    DiskFile(str(tmp_path), f"{name}/issues.jsonl").check_place()
+
+
 def test_a_link_in_place_of_the_folder_between_is_refused(path: Path) -> None:
     file = file_of(path)
     path.parent.rename(path.parents[1] / "elsewhere")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.issue import PARENT
+from moot_protocol.edge_types import PARENT
 from mootd.engine import cycles
 from mootd.engine.cycles import WAITING, Cutter
 from mootd.engine.layout import EDGE

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from moot_testkit.naive import EXCLUDED_TYPES, Naive, NaiveEdge, NaiveIssue
 from mootd.engine import layout, standing
-from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, EdgeFacts, Graph, StandingFacts
+from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, EdgeFacts, Graph
 from mootd.engine.layout import Views
-from mootd.engine.standing import Standing
+from mootd.engine.standing import Standing, StandingFacts
 from mootd.store.memory_store import MemoryStore
 from mootd.store.port import WriteTransaction
 

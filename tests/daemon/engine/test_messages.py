@@ -10,11 +10,12 @@ from moot_protocol.event import Draft, Write
 from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.mail_requests import AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
+from moot_protocol.time_units import DAY_MS
 from moot_testkit.documents import SHARED, enter, share, towns_sharing
 from moot_testkit.engine import Desk, exchange, town_of
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
-from mootd.engine.messages import DAY_MS, Post, untold
+from mootd.engine.messages import Post, untold
 from mootd.engine.removing import remove_town
 from mootd.engine.rotating import rotate_town
 from mootd.engine.towns import name_town

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from moot_protocol.event import Dot, Draft, Event, Write, build_event
 from moot_protocol.fold import Placed, fold
 from moot_protocol.kinds import ISSUE, Role
 from moot_protocol.register import MISSING
+from mootd.engine import record
 from mootd.engine.record import (
     Merge,
     Record,
@@ -104,12 +106,15 @@ def interleaved(draw: st.DrawFn, log: Log) -> list[tuple[int, Event, tuple[bytes
     return [feeds[feed].pop(0) for feed in order]
 
 
+@pytest.mark.parametrize("few", [0, 4])
 @given(st.data())
-def test_a_record_holds_what_is_live_by_definition_whatever_came_first(data: st.DataObject) -> None:
+def test_a_record_holds_what_is_live_by_definition_whatever_came_first(few: int, data: st.DataObject) -> None:
+    """However many writes are looked for one by one."""
     log = data.draw(logs())
     replay = Replay()
-    for feed, event, authors in data.draw(st.composite(interleaved)(log)):
-        replay.apply(feed, event, authors)
+    with patch.object(record, "_FEW", few):
+        for feed, event, authors in data.draw(st.composite(interleaved)(log)):
+            replay.apply(feed, event, authors)
     state = fold(Placed(AUTHORS[feed], event, authors) for feed, event, authors in log.events)
     expected = {
         key: sorted((each.sibling.author, each.sibling.n) for each in live)

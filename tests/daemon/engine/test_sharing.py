@@ -10,7 +10,7 @@ from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import AddComment, Delete, InitProject
 from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
 from moot_testkit.documents import SHARED, share, towns_sharing
-from moot_testkit.engine import PROJECT, Desk
+from moot_testkit.engine import PROJECT, Desk, imported
 from mootd.engine import sharing
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
@@ -98,6 +98,17 @@ def test_nothing_that_is_not_chosen_ever_reaches_the_shared_plane(towns: list[De
     assert "wants it" in said
     for hidden in (HIDDEN, "cme", "cust-7", "private", "secret", "alice", "mt-one", "mt-two"):
         assert hidden not in said
+
+
+def test_imported_comments_without_ids_go_once_each_whenever_they_come(towns: list[Desk]) -> None:
+    ada, bea = towns
+    begin(ada, fields=("title", "comments"))
+    for texts in (("first",), ("first", "second")):
+        comments = [{"author": "carol", "text": text, "created_at": "2026-01-01T00:00:00Z"} for text in texts]
+        imported(ada, {"id": "mt-one", "title": "One", "comments": comments})
+        step(ada)
+        assert sorted(each["text"] for each in as_seen(ada, bea)["comments"]) == list(texts)
+        assert step(ada) == 0
 
 
 def test_fields_and_comments_go_where_they_are_named(towns: list[Desk]) -> None:

@@ -109,6 +109,18 @@ async def test_a_remote_that_is_removed_is_let_go_even_where_its_end_fails() -> 
         assert len(worker.rounds) == 1
 
 
+def left_alone(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Commits something, and tells whether that woke nobody."""
+    wakings = count_wakings(monkeypatch)
+
+    def is_left_alone() -> bool:
+        wakings.clear()
+        peer.write()
+        return not wakings
+
+    return is_left_alone
+
+
 async def test_a_commit_begins_a_round() -> None:
     async with peers(1, HASTY) as (peer,):
         worker = await recorded(peer)
@@ -120,13 +132,7 @@ async def test_a_commit_begins_a_round() -> None:
 async def test_a_commit_wakes_nobody_where_there_is_no_remote_or_all_are_awake(monkeypatch: pytest.MonkeyPatch) -> None:
     async with peers(1, Settings(debounce_s=3600, poll_s=3600)) as (peer,):
         opened(peer)
-        wakings = count_wakings(monkeypatch)
-
-        def is_left_alone() -> bool:
-            wakings.clear()
-            peer.write()
-            return not wakings
-
+        is_left_alone = left_alone(peer, monkeypatch)
         await until(is_left_alone)
         worker = Recorder()
         peer.add(worker.way())
@@ -134,12 +140,12 @@ async def test_a_commit_wakes_nobody_where_there_is_no_remote_or_all_are_awake(m
         await until(is_left_alone)
 
 
-async def test_what_is_urgent_goes_without_waiting_for_more() -> None:
+async def test_what_is_urgent_goes_without_waiting_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
     async with peers(1, Settings(debounce_s=3600, poll_s=3600)) as (peer,):
         worker = await recorded(peer)
+        await peer.sync()
         before = len(worker.rounds)
-        peer.write()
-        await asyncio.sleep(0.05)
+        await until(left_alone(peer, monkeypatch))  # what serves the remote is awake, and waits for more
         assert len(worker.rounds) == before
         peer.hub.hurry()
         await until(lambda: len(worker.rounds) > before)

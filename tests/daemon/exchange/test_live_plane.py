@@ -7,10 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.batch import ZEROS
-from moot_protocol.frame import seal
 from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.presence import Presence, build_presence
-from moot_protocol.siv import NONCE_BYTES
 from moot_testkit.exchanging import (
     QUICK,
     STILL,
@@ -262,7 +260,7 @@ async def test_who_derives_another_state_from_the_same_events_is_told_until_both
         for digest, apart in ((bytes(32), {bob.replica.id}), (position.digest, set())):
             place = (there.log.next_counter(), digest, summary(position.frontier), Form.ALL, position.frontier)
             body = FrontierBody(FORMAT, there.plane.id, bob.replica.id, ZEROS, *place)
-            frame = there.sealed(build_frontier_message(signer, body))
+            frame = there.sealing.seal(build_frontier_message(signer, body))
             incoming = Incoming(there.topic, there.sender, Channel.FRONTIER, frame, is_retained=True)
             await ada.hub.in_thread(partial(here.take, incoming))
             assert set(progress.apart[ada.plane().number]) == apart
@@ -275,11 +273,9 @@ async def test_presence_is_believed_of_its_sender_alone_and_only_when_it_is_news
         progress = Progress()
         here = LivePlane(ada.hub, ada.plane(), ada.number("origin"), progress)
         there = bob.on_remote()
-        key = there.keys.key_of(there._epoch() or b"") or b""
 
         def said(presence: Presence, sender: bytes = there.sender) -> set[tuple[int, bytes]]:
-            message = build_presence(bob.replica.signer(REPLICA_KEY), presence)
-            frame = seal(key, there.topic, bytes(NONCE_BYTES), message)
+            frame = there.sealing.seal(build_presence(bob.replica.signer(REPLICA_KEY), presence))
             here.hear_presence(Incoming(there.topic, sender, Channel.PRESENCE, frame, is_retained=True))
             return progress.present
 

@@ -158,8 +158,8 @@ async def test_what_was_sealed_before_a_new_key_and_queued_after_it_goes_out_und
         ada.commit(lambda unit: plane.on_remote.queue(unit, old))
         line = Watched()
         await plane.hand_over(line)
-        assert not plane.on_remote.is_outdated(*line.frames)
-        assert plane.on_remote.is_outdated(*(ready.frame for ready in old))
+        assert not plane.on_remote.sealing.is_outdated(*line.frames)
+        assert plane.on_remote.sealing.is_outdated(*(ready.frame for ready in old))
         links = [batch_link(each) for frame in line.frames for each in brought(plane, frame)]
         assert {(link.author, link.last) for link in links} >= {
             (entry.author, entry.n) for entry in ada.position().frontier
@@ -168,7 +168,7 @@ async def test_what_was_sealed_before_a_new_key_and_queued_after_it_goes_out_und
 
 def brought(plane: LivePlane, frame: bytes) -> tuple[bytes, ...]:
     """The batches in a frame."""
-    message = plane.on_remote.open(frame)
+    message = plane.on_remote.sealing.open(frame)
     assert isinstance(message, Batches)
     return message.batches
 

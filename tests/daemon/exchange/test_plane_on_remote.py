@@ -153,10 +153,10 @@ def test_where_nothing_can_be_sealed_charters_still_go_so_that_admins_hear_why()
     on_remote = PlaneOnRemote(two.replica, row, remote, two.commit, message_bytes=MESSAGE_BYTES)
     assert {ready.portion.is_charter for ready in on_remote.prepare(99)} == {True, False}
     two.commit(lambda unit: retire(unit, row, lost.id))
-    assert on_remote.sealer() is None
+    assert on_remote.sealing.sealer() is None
     sent = on_remote.prepare(99)
     assert {ready.portion.is_charter for ready in sent} == {True}
-    assert all(on_remote.open(ready.frame) for ready in sent)
+    assert all(on_remote.sealing.open(ready.frame) for ready in sent)
 
 
 def test_what_is_held_and_known_to_be_carried_needs_no_commit_however_often_it_comes() -> None:
@@ -164,7 +164,7 @@ def test_what_is_held_and_known_to_be_carried_needs_no_commit_however_often_it_c
     desk = machine("desk", refs, None)
     laptop = machine("laptop", refs, ticket_of(desk).ticket)
     all_round(desk, laptop)
-    messages = [laptop.plane.open(frame) for frame in desk.plane.everything()]
+    messages = [laptop.plane.sealing.open(frame) for frame in desk.plane.everything()]
     batches = [each for message in messages if isinstance(message, Batches) for each in message.batches]
     commits: list[object] = []
     problems: list[MalformedError] = []
@@ -189,15 +189,15 @@ def test_whatever_is_pushed_anew_charters_go_under_their_own_key_and_proofs_of_f
     stories = [each.batches(laptop.member.id, each.ledger.number)[-1] for each in (laptop.member, twin)]
     one, other = ((batch.header_bytes, batch.signature) for batch in stories)
     own = Ref(desk.plane.topic, desk.plane.sender, 1)
-    proof = desk.plane.sealed(build_fork(fork_proof(one, other)))
+    proof = desk.plane.sealing.seal(build_fork(fork_proof(one, other)))
     asyncio.run(desk.exchange._remote.push(own, [proof]))
     repacked = asyncio.run(desk.exchange._repacked(desk.plane, own))
-    assert any(isinstance(desk.plane.open(frame), ForkProof) for frame in repacked)
+    assert any(isinstance(desk.plane.sealing.open(frame), ForkProof) for frame in repacked)
     key, charters = epoch_id(desk.plane.keys.charter_key), set(desk.plane.log.charters())
     for frames in (repacked, desk.plane.everything()):
         found = set()
         for frame in frames:
-            message, is_charters = desk.plane.open(frame), frame_epoch(frame) == key
+            message, is_charters = desk.plane.sealing.open(frame), frame_epoch(frame) == key
             if isinstance(message, Batches):
                 found |= {(batch_link(batch).author in charters, is_charters) for batch in message.batches}
         assert found == {(True, True), (False, False)}
@@ -218,7 +218,7 @@ def test_its_own_batches_a_machine_brings_at_once_and_others_only_after_a_while(
     def brought(*, at_once: bool) -> set[bytes]:
         plane.fill(2**20, at_once=at_once)
         with member.replica.read() as reader:
-            messages = [plane.open(frame.frame) for _, frame in OutboxReader(reader, number).frames()]
+            messages = [plane.sealing.open(frame.frame) for _, frame in OutboxReader(reader, number).frames()]
         return {batch_link(batch).author for each in messages if isinstance(each, Batches) for batch in each.batches}
 
     machines = {member.id, desk.member.id}
@@ -238,15 +238,15 @@ def test_who_derives_another_state_from_the_same_events_is_told_until_both_agree
     with member.store.write() as writer:
         right = writer.get(Table.META, key) or b""
         writer.put(Table.META, key, bytes(32))
-    wrong = laptop.plane.sealed(laptop.plane.frontier_message())
+    wrong = laptop.plane.sealing.seal(laptop.plane.sealing.frontier_message())
     with member.store.write() as writer:
         writer.put(Table.META, key, right)
     progress = desk.round()
     for frame, apart in (
-        (laptop.plane.sealed(laptop.plane.frontier_message()), set()),
+        (laptop.plane.sealing.seal(laptop.plane.sealing.frontier_message()), set()),
         (wrong, {member.id}),
-        (phone.plane.sealed(phone.plane.frontier_message()), {member.id}),
-        (laptop.plane.sealed(laptop.plane.frontier_message()), set()),
+        (phone.plane.sealing.seal(phone.plane.sealing.frontier_message()), {member.id}),
+        (laptop.plane.sealing.seal(laptop.plane.sealing.frontier_message()), set()),
     ):
         assert desk.plane.take([frame]).problems == []
         assert progress.apart == {desk.member.ledger.number: apart}
@@ -263,7 +263,7 @@ def isolate_from_hub(machine: Machine) -> None:
     machine.member.commit(work)
 
 
-def test_of_an_isolated_plane_no_byte_is_sealed_queued_pushed_or_taken_in_on_another_remote() -> None:
+def test_of_an_isolated_plane_no_byte_is_queued_pushed_or_taken_in_on_another_remote() -> None:
     refs = MemoryRefs()
     desk = machine("desk", refs, None)
     desk.api.call(InitProject(actor="ada", prefix=PROJECT))
@@ -271,8 +271,6 @@ def test_of_an_isolated_plane_no_byte_is_sealed_queued_pushed_or_taken_in_on_ano
     laptop = machine("laptop", refs, ticket_of(desk).ticket)
     all_round(desk, laptop)
     frame = laptop.plane.everything()[0]
-    sealed = desk.plane.sealer()
-    assert sealed is not None
     desk.write("after")
     prepared = desk.plane.prepare(1)
     desk.plane.fill(2**20)
@@ -280,13 +278,10 @@ def test_of_an_isolated_plane_no_byte_is_sealed_queued_pushed_or_taken_in_on_ano
     isolate_from_hub(desk)
     held = dict(refs.tips)
     attempts: list[Callable[[], Any]] = [
-        lambda: desk.plane.open(frame),
         lambda: desk.plane.take([frame]),
-        lambda: sealed(b"kept from before"),
         lambda: desk.plane.prepare(1),
         desk.plane.everything,
         desk.plane.charter_frames,
-        lambda: desk.plane.presence(is_there=True),
         lambda: desk.member.commit(lambda unit: desk.plane.queue(unit, prepared)),
         desk.round,
     ]

@@ -201,12 +201,12 @@ async def test_what_was_sealed_before_a_new_key_and_queued_after_it_is_pushed_un
         old = there.prepare(100)
         ada.commit(lambda unit: begin_epoch(unit, ada.plane(), there.keys))
         ada.commit(lambda unit: there.queue(unit, old))
-        assert there.is_outdated(*(ready.frame for ready in old))
+        assert there.sealing.is_outdated(*(ready.frame for ready in old))
         await one_round(ada, remote)
         (tip,) = (await remote.fetch([there.topic])).tips
         frames, _ = await remote.read(tip, None, 1 << 30)
-        assert not there.is_outdated(*frames)
-        brought = [message.batches for frame in frames if isinstance(message := there.open(frame), Batches)]
+        assert not there.sealing.is_outdated(*frames)
+        brought = [message.batches for frame in frames if isinstance(message := there.sealing.open(frame), Batches)]
         assert sum(map(len, brought)) >= sum(len(ready.portion.after) for ready in old)
 
 
@@ -239,7 +239,7 @@ async def test_what_strangers_and_members_put_there_is_counted_and_harms_nothing
         ada.write(2)
         await settle(ada, bob)
         there = ada.on_remote()
-        good = there.sealed(build_batches(there.plane.id, (), (), ()))
+        good = there.sealing.seal(build_batches(there.plane.id, (), (), ()))
         other_key = seal(b"k" * 32, there.topic, NONCE, b"message")
         frames = [
             b"garbage",
@@ -247,9 +247,9 @@ async def test_what_strangers_and_members_put_there_is_counted_and_harms_nothing
             good[:-1] + bytes([good[-1] ^ 1]),
             other_key,
             seal(b"k" * 32, b"t" * 16, NONCE, b"message"),
-            there.sealed(b"no message"),
-            there.sealed(build_batches(b"p" * 16, (), (), ())),
-            there.sealed(build_batches(there.plane.id, (b"no batch",), (), ())),
+            there.sealing.seal(b"no message"),
+            there.sealing.seal(build_batches(b"p" * 16, (), (), ())),
+            there.sealing.seal(build_batches(there.plane.id, (b"no batch",), (), ())),
         ]
         stranger = MemoryRefRemote(refs)
         await stranger.push(Ref(there.topic, b"s" * 16, 1), frames)

@@ -25,9 +25,13 @@ class StartingShell(Shell):
         self.state = folder / ".local" / "state" / "moot"
 
     def becomes(self, script: str) -> None:
-        """What the interpreter that should run the daemon is; it notes its process and its arguments first."""
+        """What the interpreter that should run the daemon is; it notes its process and its arguments first.
+
+        To the script `$n` is its number, from 1, in the order in which they were started.
+        """
         program = self.folder / "python"
-        program.write_text(f'#!/bin/sh\necho "$$ $*" >> {self.started}\n{script}\n')
+        number = f"n=1; until mkdir {self.started}.$n 2>/dev/null; do n=$((n + 1)); done"
+        program.write_text(f'#!/bin/sh\n{number}\necho "$$ $*" >> {self.started}\n{script}\n')
         program.chmod(0o755)
 
     def serves(self, *arguments: str, first: str = "") -> None:

@@ -21,15 +21,15 @@ from moot.console.molecule import Molecule
 from moot.console.safe_text import neutralise
 from moot.console.toml_writing import to_toml
 from moot_protocol.document_requests import NewDocument
+from moot_protocol.edge_types import BLOCKS, CONDITIONAL_BLOCKS, PARENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.formula import parse_formula
-from moot_protocol.issue import PARENT
 from moot_protocol.listing import IssueDoc
 from moot_protocol.molecule import PLACE, Cooked, cook
 from moot_protocol.requests import AddEdge, Edge, Show
 from moot_protocol.toml_text import DocumentError
 
-EDGES: Final = {"sequential": "blocks", "parallel": PARENT, "conditional": "conditional-blocks"}
+EDGES: Final = {"sequential": BLOCKS, "parallel": PARENT, "conditional": CONDITIONAL_BLOCKS}
 """How two pieces of work are joined → the edge from the later one to the other."""
 _TEXTS: Final = ("title", "description", "notes")
 """Fields of a step that a formula has too."""
@@ -116,7 +116,7 @@ def _spawned(context: Context, formula: Cooked, joined: IssueDoc, values: Mappin
 
 
 def _ref(ref: str, values: Mapping[str, str]) -> str:
-    return PLACE.sub(lambda place: values.get(place[1], place[0]), ref)
+    return PLACE.sub(lambda place: values.get(place[1].strip(), place[0]), ref)
 
 
 def _bonded(context: Context, result: IssueDoc) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def _step(step: IssueDoc, ids: Mapping[str, str], variables: Mapping[str, str]) 
     needs = [
         ids[edge["depends_on_id"]]
         for edge in step.get("dependencies", ())
-        if edge.get("type") == "blocks" and edge.get("depends_on_id") in ids
+        if edge.get("type") == BLOCKS and edge.get("depends_on_id") in ids
     ]
     told: dict[str, Any] = {"id": ids[step["id"]]}
     told |= {field: _open(str(step.get(field, "")), variables) for field in _TEXTS}

@@ -28,8 +28,8 @@ from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.limits import TITLE_CHARS
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import Close, Create, Delete, Edge, IssueFields
+from moot_protocol.time_units import DAY_MS
 
-_DAY_MS: Final = 24 * 3600 * 1000
 _NAMED: Final = 5
 """Ids that advice to delete them names."""
 _DIGEST_OF: Final = "squashed_from"
@@ -193,7 +193,7 @@ def _deletions(context: Context, issues: Sequence[IssueDoc], reason: str, *, dry
 # -- wisp gc -----------------------------------------------------------------------------------------------------
 def _gc_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("--age", type=duration_ms, default=_DAY_MS, metavar="DURATION", help=f"unchanged so long: {HELP}")
+    add("--age", type=duration_ms, default=DAY_MS, metavar="DURATION", help=f"unchanged so long: {HELP}")
     add("--all", action="store_true", help="those not closed too")
     add("--closed", action="store_true", help="every ephemeral issue that is closed, whatever its age; with --force")
     add("-f", "--force", action="store_true", help="with --closed: delete them, rather than count them")

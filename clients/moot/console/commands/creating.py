@@ -14,10 +14,11 @@ from moot.console.confirm import confirmed, naming
 from moot.console.context import answer, carry_out, need_project, note, read_text
 from moot.console.grammar import comma_separated
 from moot.console.issue_arguments import add_dry_run
-from moot.console.issue_fields import DEFAULT_PRIORITY, DEFAULT_TYPE, TYPE_ALIASES, priority_asked
+from moot.console.issue_fields import TYPE_ALIASES, priority_asked
 from moot.console.issue_plans import Maker, Plan, Planned, from_markdown, plan_of, steps_of
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import Create, Edge, IssueFields
 

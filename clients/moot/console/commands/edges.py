@@ -12,6 +12,7 @@ from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_
 from moot.console.context import answer, carry_out, read_text
 from moot.console.issue_arguments import labels_named
 from moot.console.safe_text import neutralise
+from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.json_text import UNREADABLE
 from moot_protocol.listing import IssueDoc
@@ -129,7 +130,7 @@ def _blocks_arguments(parser: ArgumentParser) -> None:
 def _blocks(context: Context) -> int:
     given = context.arguments
     edge = carry_out(
-        context, [("dep", AddEdge(actor=context.actor, id=given.blocks, edge=Edge(to=given.id, type="blocks")))]
+        context, [("dep", AddEdge(actor=context.actor, id=given.blocks, edge=Edge(to=given.id, type=BLOCKS)))]
     )[0]
     told = f"{neutralise(edge['depends_on_id'])} blocks {neutralise(edge['issue_id'])}"
     document = {"status": "added", "blocker_id": edge["depends_on_id"], "blocked_id": edge["issue_id"]}
@@ -272,11 +273,11 @@ COMMENT = Command(
     aliases=("comments add",),
     examples=('moot comment bd-a1b2 "Seen on 3.12 too"', "moot comment bd-a1b2 --file report.md"),
 )
-BLOCKS = Command(
+DEP = Command(
     "dep",
     "Let one issue wait for another: the other way round than `dep add`",
     _blocks_arguments,
     _blocks,
     examples=("moot dep bd-a1b2 --blocks bd-c3d4",),
 )
-COMMANDS: Final = (BLOCKS, ADD_EDGE, REMOVE_EDGE, ADD_LABEL, REMOVE_LABEL)
+COMMANDS: Final = (DEP, ADD_EDGE, REMOVE_EDGE, ADD_LABEL, REMOVE_LABEL)

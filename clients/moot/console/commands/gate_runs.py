@@ -24,9 +24,10 @@ from moot.console.safe_text import neutralise
 from moot_protocol.errors import RefusedError
 from moot_protocol.gate_requests import SetAwaited
 from moot_protocol.listing import IssueDoc
+from moot_protocol.time_units import MINUTE_MS
 
-MAX_AGE_MS: Final = 30 * 60 * 1000
-SOON_MS: Final = 5 * 60 * 1000
+MAX_AGE_MS: Final = 30 * MINUTE_MS
+SOON_MS: Final = 5 * MINUTE_MS
 """A run that begins so long after its gate was made, or before, belongs to it."""
 _ENDINGS: Final = (".yml", ".yaml")
 Run = dict[str, Any]

@@ -13,6 +13,7 @@ from moot.console.grammar import comma_separated
 from moot.console.graph_drawing import mermaid_escaped
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
+from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.requests import Cycles, Edges, EdgeTree, ListIssues
@@ -20,7 +21,6 @@ from moot_protocol.requests import Cycles, Edges, EdgeTree, ListIssues
 DEPTH: Final = 50
 NODES: Final = 10_000
 """Nodes of a tree with all paths at most: their number can double with each level."""
-_BLOCKS: Final = "blocks"
 
 
 # -- Trees -------------------------------------------------------------------------------------------------------
@@ -41,7 +41,7 @@ def tree_lines(style: Style, root: Mapping[str, Any]) -> list[str]:
 
 def _tree_line(style: Style, node: Mapping[str, Any], lead: str) -> str:
     edge = lines.text_of(node, "type")
-    notes = [edge] if edge not in {"", _BLOCKS} else []
+    notes = [edge] if edge not in {"", BLOCKS} else []
     if node.get("seen"):
         notes.append("see above")
     if not node.get("status"):
@@ -70,7 +70,7 @@ def mermaid(down: Mapping[str, Any] | None, up: Mapping[str, Any] | None = None)
         for parent, child in _edges(root):
             pair = (named(parent), named(child))
             start, end = pair[::-1] if upward else pair
-            link = mermaid_escaped(child.get("type") or _BLOCKS)
+            link = mermaid_escaped(child.get("type") or BLOCKS)
             arrows[f'  {start} -->|"{link}"| {end}'] = None
         if root is not None:
             named(root)

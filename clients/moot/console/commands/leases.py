@@ -14,8 +14,8 @@ from moot.console.exchange_lines import KEY_SHOWN, table
 from moot.console.style import Style, style_of
 from moot_protocol.lease_requests import AcquireLease, Leases, PromoteTown, Rebalance, ReleaseLease
 from moot_protocol.limits import LEASE_MS
+from moot_protocol.time_units import MINUTE_MS
 
-_MINUTE_MS: Final = 60_000
 _HELD: Final = frozenset({"held", "ending"})
 """States of a lease that has a holder."""
 
@@ -51,12 +51,12 @@ def _cells(lease: dict[str, Any]) -> list[str]:
 def _minutes(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 8):
         raise ArgumentTypeError(f"{text!r} is no number of minutes")
-    return int(text) * _MINUTE_MS
+    return int(text) * MINUTE_MS
 
 
 def _acquire_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="what is to be done by one machine at a time")
-    minutes = LEASE_MS // _MINUTE_MS
+    minutes = LEASE_MS // MINUTE_MS
     parser.add_argument(
         "--minutes", type=_minutes, default=LEASE_MS, metavar="N", help=f"how long it holds (else {minutes})"
     )

@@ -14,7 +14,6 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
 from moot.console.context import (
-    WORKSPACE_FILE,
     answer,
     folder_around,
     is_trial,
@@ -26,6 +25,7 @@ from moot.console.problem_lines import problem_lines
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.mirror_requests import FILES, MirrorOff, MirrorOn, MirrorResume, Mirrors, MirrorSync
+from moot_protocol.project_folder import WORKSPACE_FILE
 from moot_protocol.requests import WorkspaceInfo
 
 PROBLEMS_SHOWN: Final = 20

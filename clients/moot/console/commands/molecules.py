@@ -26,8 +26,9 @@ from moot_protocol.leases import IN_PROGRESS
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.query_requests import Query
 from moot_protocol.requests import Blocked, ListIssues, Ready, Show
+from moot_protocol.time_units import DAY_MS
 
-OLD_MS: Final = 24 * 3600 * 1000
+OLD_MS: Final = DAY_MS
 """A wisp that nobody has changed for so long is told to be old."""
 MOST_GATES: Final = 100
 """Closed gates that are looked at for what may go on."""

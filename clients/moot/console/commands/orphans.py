@@ -26,7 +26,10 @@ from moot_protocol.requests import Close, ListIssues
 COMMITS: Final = 10_000
 REASON: Final = "Implemented"
 _STATUSES: Final = ("open", "in_progress")
-_word: Final = re.compile(r"[A-Za-z][\w.]*(?:-[\w.]+)+")
+MESSAGE_CHARS: Final = 64 * 1024
+"""Characters of one message that are looked at: no commit of people speaks of issues beyond them."""
+_word: Final = re.compile(r"(?<![\w.])[A-Za-z][\w.]*+(?:-[\w.]++)++")
+"""What may be an id. It begins where a word does and gives nothing back, so a long word is gone through once."""
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -72,7 +75,7 @@ def spoken_of(issues: Sequence[IssueDoc], log: str) -> list[tuple[IssueDoc, tupl
     latest: dict[str, tuple[str, str]] = {}
     for commit in log.split("\0"):
         commit_hash, _, message = commit.partition("\t")
-        for word in dict.fromkeys(_word.findall(message)):
+        for word in dict.fromkeys(_word.findall(message[:MESSAGE_CHARS])):
             issue = meant.get(_meant(names, word.rstrip(".")), "")
             if issue and issue not in latest:
                 latest[issue] = (commit_hash, message.partition("\n")[0])

@@ -16,13 +16,12 @@ from moot.console.context import answer, carry_out
 from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED
+from moot_protocol.issue import CLOSED, LONG_TEXTS
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.requests import Delete, ListIssues
+from moot_protocol.time_units import DAY_MS
 
 _DAYS: Final = {"": 1, "d": 1, "w": 7}
-_DAY_MS: Final = 24 * 3600 * 1000
-_TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")
 _NAMED: Final = 5
 """Ids that a preview names."""
 _HEAD_CHARS: Final = 4
@@ -60,7 +59,7 @@ def _prune_arguments(parser: ArgumentParser) -> None:
 def _closed(context: Context, *, ephemeral: bool) -> tuple[list[IssueDoc], int]:
     """What is closed and meant by the arguments, and how many pinned ones were left out."""
     given = context.arguments
-    before = None if given.older_than is None else context.now_ms - given.older_than * _DAY_MS
+    before = None if given.older_than is None else context.now_ms - given.older_than * DAY_MS
     wanted = Filter(projects=filters.projects_of(context), plane=given.plane, statuses=(CLOSED,), closed_before=before)
     found = [
         issue
@@ -78,7 +77,10 @@ def _named_by_others(context: Context, issues: Sequence[IssueDoc]) -> set[str]:
     told = "\n".join(
         text
         for issue in (page.issues if page else ())
-        for text in (*(issue.get(name, "") for name in _TEXTS), *(each["text"] for each in issue.get("comments", ())))
+        for text in (
+            *(issue.get(name, "") for name in LONG_TEXTS),
+            *(each["text"] for each in issue.get("comments", ())),
+        )
     )
     return _standing_in(told, {issue["id"] for issue in issues})
 

@@ -18,10 +18,10 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.query import parse, show
 from moot_protocol.query_requests import Lint, Query, Stale
+from moot_protocol.time_units import DAY_MS
 
 LIMIT: Final = 50
 STALE_DAYS: Final = 30
-_DAY_MS: Final = 24 * 3600 * 1000
 
 
 def _write(context: Context, page: Page, rows: Sequence[str]) -> int:
@@ -98,7 +98,7 @@ def _stale(context: Context) -> int:
         raise RefusedError("what is stale has one of the statuses that are named", code=Code.USAGE, hint=hint)
     page = context.api.call(
         Stale(
-            before=context.now_ms - arguments.days * _DAY_MS,
+            before=context.now_ms - arguments.days * DAY_MS,
             filter=filters.basic_filter(context, statuses=statuses),
             limit=filters.checked_limit(arguments),
             texts=context.json,

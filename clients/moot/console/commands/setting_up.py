@@ -14,7 +14,7 @@ from moot.console import as_bd, exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.about import ONBOARD
 from moot.console.confirm import confirmed
-from moot.console.context import answer, is_trial, note, read_text
+from moot.console.context import NoTextError, answer, is_trial, note, read_text
 from moot.console.marked import Marks, made, section_of, with_section, without_section
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -47,7 +47,7 @@ class Change(NamedTuple):
     is_empty: bool = False
     """Whether nothing is left in it but what we begin a file with, so that it goes."""
     mode: int | None = None
-    """The permissions that it has and keeps; None for a file that is new."""
+    """The permissions that it has and keeps; None where none could be read, so that none may be replaced."""
 
 
 # -- Common ground -----------------------------------------------------------------------------------------------
@@ -56,12 +56,12 @@ def _add_consent(parser: ArgumentParser) -> None:
 
 
 def _text(context: Context, path: str) -> str | None:
-    """A file's text; None where there is none."""
+    """A file's text; None where none can be read: there may be one all the same."""
     try:
         return read_text(context, path)
-    except RefusedError as error:
-        if error.code is Code.LIMIT or "UTF-8" in error.message:
-            raise
+    except NoTextError:
+        raise
+    except RefusedError:
         return None
 
 
@@ -124,8 +124,9 @@ def _write(context: Context, changes: list[Change], mode: int = 0o644) -> None:
         if change.is_empty:
             context.terminal.remove_file(change.path)
         else:
+            is_new = change.mode is None
             kept = mode if change.mode is None else change.mode
-            context.terminal.write_file(change.path, [change.after.encode()], mode=kept)
+            context.terminal.write_file(change.path, [change.after.encode()], mode=kept, exclusive=is_new)
 
 
 def _mode(context: Context, path: str, text: str | None) -> int | None:

@@ -27,10 +27,9 @@ from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
 from moot_protocol.machine_requests import Status
 from moot_protocol.mirror_requests import FILES, Mirrors
+from moot_protocol.project_folder import FOLDER, WORKSPACE_FILE
 from moot_protocol.requests import InitProject, InitTown, WorkspaceInfo
 
-FOLDER: Final = ".moot"
-WORKSPACE_FILE: Final = f"{FOLDER}/workspace"
 IGNORE_FILE: Final = f"{FOLDER}/.gitignore"
 BEADS_IGNORE_FILE: Final = ".beads/.gitignore"
 _BEADS_IGNORE: Final = b"*\n!issues.jsonl\n"

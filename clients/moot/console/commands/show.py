@@ -17,15 +17,16 @@ from moot.console.grammar import comma_separated
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.watching import watched
+from moot_protocol.edge_types import BLOCKS, PARENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.handoff import read_handoff
-from moot_protocol.issue import PARENT
+from moot_protocol.issue import LONG_TEXTS
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Conflicts, Edges, ListIssues, Show
+from moot_protocol.time_units import MINUTE_MS
 
 NOT_HERE: Final = "not here"
 _AT_WORK: Final = ("in_progress", "hooked")
-_TEXTS: Final = ("description", "design", "acceptance_criteria", "notes")
 _FACTS: Final = {
     "owner": "owner",
     "external_ref": "external",
@@ -37,7 +38,7 @@ _FACTS: Final = {
 """Field → how it is called on the page; empty: told elsewhere."""
 _ON_THE_PAGE: Final = frozenset(
     {
-        *_TEXTS, *_FACTS, "id", "title", "status", "priority", "issue_type", "assignee", "labels", "dependencies",
+        *LONG_TEXTS, *_FACTS, "id", "title", "status", "priority", "issue_type", "assignee", "labels", "dependencies",
         "dependents", "comments", "created_at", "updated_at", "started_at", "closed_at", "close_reason", "due_at",
         "defer_until", "estimated_minutes", "parent", "dependency_count", "dependent_count", "comment_count",
     }
@@ -71,7 +72,7 @@ def issue_page(style: Style, issue: IssueDoc, around: Neighbours, now_ms: int, *
         " ".join(filter(None, (*words, status, *held))),
         *_facts(style, issue, now_ms),
     ]
-    for field in _TEXTS:
+    for field in LONG_TEXTS:
         if issue.get(field):
             page += section(style, field.replace("_", " "), indented(issue[field]))
     page += _links(style, around, issue.get("dependents", ()))
@@ -98,7 +99,7 @@ def _facts(style: Style, issue: IssueDoc, now_ms: int) -> list[str]:
     facts = [("labels", ", ".join(map(neutralise, issue.get("labels", ()))))]
     facts += [(name, lines.text_of(issue, field)) for field, name in _FACTS.items() if name]
     if isinstance(minutes := issue.get("estimated_minutes"), int):
-        facts.append(("estimate", when.lasted(minutes * 60_000)))
+        facts.append(("estimate", when.lasted(minutes * MINUTE_MS)))
     facts += _times(issue, now_ms)
     facts += _holding(issue, now_ms)
     facts += [("written in", _written_in(origin)) for origin in issue.get("_origin", ())]
@@ -178,7 +179,7 @@ def edge_lines(style: Style, edges: Sequence[IssueDoc], absent: str = NOT_HERE) 
     told = []
     for edge in edges:
         link = lines.text_of(edge, "dependency_type")
-        notes = ("" if link in {"blocks", PARENT} else link, "" if edge.get("status") else absent)
+        notes = ("" if link in {BLOCKS, PARENT} else link, "" if edge.get("status") else absent)
         told.append(lines.node_line(style, "  ", edge, note=", ".join(filter(None, notes))))
     return told
 

@@ -11,11 +11,12 @@ from moot.console.command import Command, Context
 from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot.console.context import answer, carry_out, need_project
 from moot.console.issue_arguments import add_dry_run
-from moot.console.issue_fields import DEFAULT_PRIORITY, priority
+from moot.console.issue_fields import priority
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.action_requests import SetState
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import DEFAULT_PRIORITY
 from moot_protocol.listing import Filter
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddComment, Close, Create, IssueFields, ListIssues, Show, Update

@@ -20,8 +20,6 @@ from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, not
 from moot.console.context import answer, carry_out, need_project
 from moot.console.grammar import comma_separated
 from moot.console.issue_fields import (
-    DEFAULT_PRIORITY,
-    DEFAULT_TYPE,
     add_field_arguments,
     priority,
     read_entries,
@@ -29,9 +27,10 @@ from moot.console.issue_fields import (
     read_metadata,
 )
 from moot.console.safe_text import neutralise
+from moot_protocol.edge_types import BLOCKS, EXTERNAL, PARENT, WAITS_FOR
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import SetAwaited
-from moot_protocol.issue import PARENT
+from moot_protocol.issue import DEFAULT_PRIORITY, DEFAULT_TYPE
 from moot_protocol.listing import IssueDoc
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields, Show, Update
@@ -170,19 +169,19 @@ def _read_deps(given: Namespace) -> tuple[list[Edge], list[str]]:
         kind, target = _split_dep(entry)
         if not kind or not target:
             raise RefusedError(f"{entry!r} is no dependency", code=Code.USAGE, hint="write TYPE:ID, or ID alone")
-        if kind == "blocks":
+        if kind == BLOCKS:
             inward.append(target)
         else:
-            kind = "blocks" if kind in {"depends-on", "blocked-by"} else kind
+            kind = BLOCKS if kind in {"depends-on", "blocked-by"} else kind
             outward.append(Edge(to=target, type=kind))
     if given.waits_for:
         gate = msgspec.json.encode({"gate": given.waits_for_gate}).decode()
-        outward.append(Edge(to=given.waits_for, type="waits-for", metadata=gate))
+        outward.append(Edge(to=given.waits_for, type=WAITS_FOR, metadata=gate))
     return outward, inward
 
 
 def _split_dep(entry: str) -> tuple[str, str]:
-    if entry.startswith("external:") or ":" not in entry:
+    if entry.startswith(EXTERNAL) or ":" not in entry:
         return "depends-on", entry
     kind, _, target = entry.partition(":")
     return kind.strip(), target.strip()

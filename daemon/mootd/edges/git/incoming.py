@@ -1,26 +1,30 @@
 """Getting what a remote's refs lead to, and telling what is wrong with them.
 
-Usually one fetch of everything under the topics, into names of its own, so that nothing new costs one round trip.
-Where that fails though the remote can be reached, some ref may be to blame: then the refs are listed and ours fetched
-one by one, so that a bad one harms nobody else; it is tried again ever more rarely until it changes.
+First a list, which is all where nothing is new; then one fetch of what is, by name and into names of its own: whatever
+else stands on the remote, and be it a hundred thousand names, is never fetched. Where that fails though the remote can
+be reached, some ref may be to blame: then ours are fetched one by one, so that a bad one harms nobody else; it is tried
+again ever more rarely until it changes.
 
 `refs/seen` only ever goes forward: what was found there once stays readable whatever the remote shows later.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import MIB
-from mootd.edges.git.names import Space, alarm, parse_name, ref_name, sender_names, topic_names, went_missing
+from mootd.edges.git.names import Space, alarm, foreign_alarms, parse_name, ref_name, topic_names, went_missing
 from mootd.edges.git.objects import leads_to
-from mootd.edges.git.process import Git
+from mootd.edges.git.process import Done, Git
 from mootd.edges.git.words import refusal
 from mootd.remotes import Alarm, Fetched, Ref, RefAlarm, Tip
 
 LIST_BYTES: Final = 64 * MIB
 """Bytes of a list of refs: some 500,000."""
+REFS: Final = 20_000
+"""Refs of one topic that are taken: those of thousands of authors, each with a few generations."""
 _FETCH: Final = (
     "fetch", "--progress", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
     "--no-show-forced-updates", "--stdin", "--",
@@ -38,11 +42,15 @@ class _Found(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """Refs that weren't fetched."""
+    """What a remote shows under topics, and what of it is looked at."""
 
-    foreign: Collection[str] = ()
-    bad: Mapping[Ref, str] = {}
-    """And what git said of them."""
+    taken: Mapping[Ref, str] = {}
+    """Our refs and what they lead to."""
+    left_out: Collection[Ref] = ()
+    """Those beyond `REFS`."""
+    lacking: Collection[Ref] = ()
+    """Those taken that aren't held, or lead elsewhere than what is."""
+    alarms: Sequence[Alarm] = ()
 
 
 @dataclass
@@ -79,29 +87,55 @@ class Incoming:
             return Fetched((), ())
         spaces = tuple(topic_names(topic) for topic in sorted(set(topics)))
         try:
-            all_came = not self._is_careful and await self._all(spaces)
-            shown = _Shown() if all_came else await self._each(spaces)
-            return await self._sort(spaces, shown)
+            shown = await self._look_over(spaces)
+            if not self._is_careful:
+                if await self._all(shown):
+                    return await self._sort(spaces, shown, {})
+                shown = await self._look_over(spaces)  # what is gone by now is no bad ref
+            return await self._sort(spaces, shown, await self._each(shown))
         except MalformedError as error:
-            raise RefusedError("the remote shows too many refs", code=Code.LIMIT) from error
+            raise _too_many() from error
 
     async def look(self, ref: Ref) -> str | None:
         """The commit to which a ref leads on the remote now, fetched; None if there is no such ref."""
-        done = await self._fetch([_mirrored(sender_names(ref) + "*")])
+        remote, name = ref_name(ref), ref_name(ref, Space.INCOMING)
+        if remote not in await self.list([remote]):
+            await self._forget([name])
+            return None
+        done = await self._fetch([_mirrored(remote)])
         if done:
             raise done
-        name = ref_name(ref, Space.INCOMING)
         found = (await self._held(name)).get(name)
         return found.object_id if found and found.kind == "commit" else None
 
     async def list(self, spaces: Sequence[str]) -> dict[str, str]:
-        """Names and object ids under these prefixes, as the remote shows them, none fetched."""
+        """Names and object ids under these prefixes, as the remote shows them, none fetched.
+
+        Raises:
+            RefusedError: `limit`: there are too many.
+        """
         patterns = (f"{space}*" for space in spaces)
-        done = await self._git.run("ls-remote", "--quiet", "--refs", "--", self._address, *patterns, room=LIST_BYTES)
+        try:
+            done = await self._git.run(
+                "ls-remote", "--quiet", "--refs", "--", self._address, *patterns, room=LIST_BYTES
+            )
+        except MalformedError as error:
+            raise _too_many() from error
         if done.code:
             raise refusal(done.err, self._address, "cannot list the remote's refs")
-        shown = (line.partition("\t") for line in done.lines())
-        return {name: object_id for object_id, _, name in shown if name.startswith(tuple(spaces))}
+        return await asyncio.to_thread(_under, done, tuple(spaces))
+
+    async def _look_over(self, spaces: Sequence[str]) -> _Shown:
+        """List what is there, and forget what is held and isn't, or is none of ours."""
+        listed = await self.list(spaces)
+        held = await self._held(Space.INCOMING)
+        shown = await asyncio.to_thread(_looked_over, listed, held)
+        await self._forget(
+            name
+            for name in held
+            if (remote := _remote(name)).startswith(tuple(spaces)) and parse_name(remote) not in shown.taken
+        )
+        return shown
 
     async def _fetch(self, refspecs: Iterable[str]) -> RefusedError | None:
         """Fetch; the refusal if that failed."""
@@ -109,36 +143,28 @@ class Incoming:
         done = await self._git.run(*_FETCH, self._address, stdin=stdin)
         return refusal(done.err, self._address, "cannot fetch from the remote") if done.code else None
 
-    async def _all(self, spaces: Sequence[str]) -> bool:
-        """Fetch everything at once; whether that worked."""
+    async def _all(self, shown: _Shown) -> bool:
+        """Fetch all that is lacking at once; whether that worked."""
+        if not shown.lacking:
+            return True
         self._is_careful = True  # until it has worked: one ref may keep it from ever ending in time
-        failure = await self._fetch(_mirrored(f"{space}*") for space in spaces)
+        failure = await self._fetch(_mirrored(ref_name(ref)) for ref in sorted(shown.lacking))
         if failure and failure.code is not Code.UNREACHABLE:
             self._is_careful = False
             raise failure
         self._is_careful = failure is not None
         return failure is None
 
-    async def _each(self, spaces: Sequence[str]) -> _Shown:
-        """Fetch our refs one by one."""
-        listed = await self.list(spaces)
-        held = await self._held(Space.INCOMING)
-        ours = {ref: object_id for name, object_id in listed.items() if (ref := parse_name(name))}
-        await self._forget(
-            name
-            for name in held
-            if (remote := _remote(name)).startswith(tuple(spaces)) and (remote not in listed or not parse_name(remote))
-        )
+    async def _each(self, shown: _Shown) -> dict[Ref, str]:
+        """Fetch what is lacking one by one; what git said of the refs that can't be."""
         bad: dict[Ref, str] = {}
-        for ref, object_id in ours.items():
-            there = held.get(ref_name(ref, Space.INCOMING))
-            if not there or there.object_id != object_id:
-                words = await self._one(ref, object_id)
-                if words:
-                    bad[ref] = words
-        self._doubts = {ref: doubt for ref, doubt in self._doubts.items() if ref in bad or ref not in ours}
-        self._is_careful = bool(bad) or len(ours) < len(listed)
-        return _Shown([name for name in listed if not parse_name(name)], bad)
+        for ref in sorted(shown.lacking):
+            words = await self._one(ref, shown.taken[ref])
+            if words:
+                bad[ref] = words
+        self._doubts = {ref: doubt for ref, doubt in self._doubts.items() if ref in bad or ref not in shown.taken}
+        self._is_careful = bool(bad)
+        return bad
 
     async def _one(self, ref: Ref, object_id: str) -> str:
         """Fetch one ref unless it is too early to try again; why it couldn't be fetched, or nothing."""
@@ -156,28 +182,28 @@ class Incoming:
             return doubt.words
         return ""
 
-    async def _sort(self, spaces: Sequence[str], shown: _Shown) -> Fetched:
+    async def _sort(self, spaces: Sequence[str], shown: _Shown, bad: Mapping[Ref, str]) -> Fetched:
         """Tell tips from alarms, and remember what was seen."""
         held = await self._held(Space.INCOMING, Space.SEEN)
-        incoming = {remote: found for name, found in held.items() if (remote := _remote(name, Space.INCOMING))}
-        incoming = {name: found for name, found in incoming.items() if name.startswith(tuple(spaces))}
-        ours = {ref: found for name, found in incoming.items() if (ref := parse_name(name))}
+        ours = {
+            ref: found
+            for name, found in held.items()
+            if (ref := parse_name(name, Space.INCOMING)) and ref in shown.taken
+        }
         seen = {
             ref: found.object_id
             for name, found in held.items()
             if (ref := parse_name(name, Space.SEEN)) and ref_name(ref).startswith(tuple(spaces))
         }
-        foreign = {*shown.foreign, *(name for name in incoming if not parse_name(name))}
-        alarms = [Alarm(name, RefAlarm.FOREIGN) for name in foreign]
-        alarms += [alarm(ref, RefAlarm.UNREADABLE, words) for ref, words in shown.bad.items()]
+        alarms = [*shown.alarms, *(alarm(ref, RefAlarm.UNREADABLE, words) for ref, words in bad.items())]
         tips: list[Tip] = []
-        for ref in sorted(ours.keys() - shown.bad.keys()):
+        for ref in sorted(ours.keys() - bad.keys()):
             wrong = await self._trouble(ref, ours[ref], seen.get(ref))
             if wrong:
                 alarms.append(wrong)
             else:
                 tips.append(Tip(ref, ours[ref].object_id))
-        missing, replaced = went_missing(seen, ours.keys() | shown.bad.keys(), (tip.ref for tip in tips))
+        missing, replaced = went_missing(seen, {*shown.taken, *shown.left_out}, (tip.ref for tip in tips))
         alarms += [alarm(ref, RefAlarm.MISSING) for ref in missing]
         await self._remember([tip for tip in tips if seen.get(tip.ref) != tip.commit])
         await self._forget(ref_name(ref, Space.SEEN) for ref in replaced)
@@ -219,6 +245,47 @@ def _mirrored(name: str) -> str:
     return f"+{name}:{Space.INCOMING}{name.removeprefix(Space.REMOTE)}"
 
 
-def _remote(name: str, space: Space = Space.INCOMING) -> str:
+def _remote(name: str) -> str:
     """The name on the remote of what is mirrored; nothing for other names."""
-    return Space.REMOTE + name.removeprefix(space) if name.startswith(space) else ""
+    return Space.REMOTE + name.removeprefix(Space.INCOMING) if name.startswith(Space.INCOMING) else ""
+
+
+def _under(done: Done, spaces: tuple[str, ...]) -> dict[str, str]:
+    shown = (line.partition("\t") for line in done.lines())
+    return {name: object_id for object_id, _, name in shown if name.startswith(spaces)}
+
+
+def _looked_over(listed: Mapping[str, str], held: Mapping[str, _Found]) -> _Shown:
+    """What to take of a list, those that are held first: nobody keeps refs away by many of their own."""
+    foreign: list[str] = []
+    by_topic: dict[bytes, list[tuple[bool, Ref]]] = {}
+    for name in listed:
+        ref = parse_name(name)
+        if ref is None:
+            foreign.append(name)
+        else:
+            by_topic.setdefault(ref.topic, []).append((ref_name(ref, Space.INCOMING) not in held, ref))
+    taken: dict[Ref, str] = {}
+    left_out: set[Ref] = set()
+    alarms = foreign_alarms(foreign)
+    for topic, refs in by_topic.items():
+        in_order = [ref for _, ref in sorted(refs)]
+        taken |= {ref: listed[ref_name(ref)] for ref in in_order[:REFS]}
+        if len(in_order) > REFS:
+            left_out.update(in_order[REFS:])
+            alarms.append(
+                Alarm(topic_names(topic), RefAlarm.FOREIGN, f"only {REFS:,} of {len(in_order):,} refs are read")
+            )
+    return _Shown(
+        taken, left_out, [ref for ref, object_id in taken.items() if not _leads(held, ref, object_id)], alarms
+    )
+
+
+def _leads(held: Mapping[str, _Found], ref: Ref, object_id: str) -> bool:
+    """Whether what is held of a ref leads to this object."""
+    found = held.get(ref_name(ref, Space.INCOMING))
+    return found is not None and found.object_id == object_id
+
+
+def _too_many() -> RefusedError:
+    return RefusedError("the remote shows too many refs", code=Code.LIMIT)

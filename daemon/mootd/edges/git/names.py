@@ -19,6 +19,9 @@ from mootd.remotes import SENDER_BYTES, TOPIC_BYTES, Alarm, Ref, RefAlarm
 _NAME: Final = re.compile(
     rf"([0-9a-f]{{{2 * TOPIC_BYTES}}})/([0-9a-f]{{{2 * SENDER_BYTES}}})/([1-9][0-9]{{0,9}})", re.ASCII
 )
+_EXAMPLES: Final = 3
+"""Foreign names that an alarm quotes beside the first."""
+_EXAMPLE_CHARS: Final = 100
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)
 
 
@@ -49,11 +52,6 @@ def topic_names(topic: bytes, space: Space = Space.REMOTE) -> str:
     if len(topic) != TOPIC_BYTES:
         raise ValueError(f"a topic has {TOPIC_BYTES} bytes")
     return f"{space}{topic.hex()}/"
-
-
-def sender_names(ref: Ref, space: Space = Space.REMOTE) -> str:
-    """What all names of the refs of a ref's sender and topic begin with."""
-    return ref_name(ref, space).rpartition("/")[0] + "/"
 
 
 def parse_name(name: str, space: Space = Space.REMOTE) -> Ref | None:
@@ -92,3 +90,22 @@ def went_missing(seen: Iterable[Ref], there: Collection[Ref], tips: Iterable[Ref
 def alarm(ref: Ref, kind: RefAlarm, detail: str = "") -> Alarm:
     """An alarm about a ref of ours or of another sender."""
     return Alarm(ref_name(ref), kind, detail)
+
+
+def foreign_alarms(names: Iterable[str]) -> list[Alarm]:
+    """Names that are none of ours: for each topic one alarm, however many there are, by the first of them."""
+    by_topic: dict[str, list[str]] = {}
+    for name in names:
+        topic = name.removeprefix(Space.REMOTE).partition("/")[0]
+        by_topic.setdefault(topic, []).append(name)
+    return [_foreign(sorted(found)) for found in by_topic.values()]
+
+
+def _foreign(names: list[str]) -> Alarm:
+    first, *others = names
+    if not others:
+        return Alarm(first, RefAlarm.FOREIGN)
+    ends = (name.removeprefix(Space.REMOTE).partition("/")[2] for name in others[:_EXAMPLES])
+    told = ", ".join(end if len(end) <= _EXAMPLE_CHARS else f"{end[:_EXAMPLE_CHARS]}…" for end in ends)
+    more = ", …" if len(others) > _EXAMPLES else ""
+    return Alarm(first, RefAlarm.FOREIGN, f"and {len(others):,} more: {told}{more}")

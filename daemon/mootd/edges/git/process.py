@@ -366,7 +366,7 @@ async def _take(stdout: asyncio.StreamReader, most: int) -> bytes:
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError):  # all of them have ended
         os.killpg(process.pid, number)
 
 
@@ -374,7 +374,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     """End a git and all that it has started. Its output must be read meanwhile, or asyncio doesn't see its end."""
     for number in (signal.SIGTERM, signal.SIGKILL):  # the first lets it remove its locks
         _signal(process, number)
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):  # the next signal is the harder one; after that nothing helps
             async with asyncio.timeout(_GRACE_S):
                 await process.wait()
 

@@ -14,6 +14,10 @@ from moot_protocol.errors import Code, RefusedError
 WORDS_CHARS: Final = 300
 """Characters of git's words in one error: they stand in a line of a log or a terminal."""
 ADDRESS_CHARS: Final = 2048
+_LINE_CHARS: Final = 1024
+"""Characters of one line of git's words that are looked at."""
+_LINES: Final = 1000
+"""Lines of them that are: the last, where git says why it gave up."""
 _ADDRESS: Final = re.compile(
     r"""
       (?:https?|ssh|git)://(?!-)(?:[^\s/@-][^\s/]*@)?[^\s/@:-][^\s/@]*(?:/.*)?      # a server
@@ -23,10 +27,10 @@ _ADDRESS: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_USER: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/]*@")
+_USER: Final = re.compile(r"(?<=://)[^\s/]*@")
 _PROGRESS: Final = re.compile(
-    r"\b(?:objects|deltas|Total)\b.*\d|\bdone\.$|^hint:|^(?:remote: *)?$|^From |^To |^. \[|^(?:\+ )?[0-9a-f]{4,}\.\."
-    r"|^fast-import: dumping crash report"
+    r"^(?>.*?\b(?:objects|deltas|Total)\b).*\d|\bdone\.$|^hint:|^(?:remote: *)?$|^From |^To |^. \["
+    r"|^(?:\+ )?[0-9a-f]{4,}\.\.|^fast-import: dumping crash report"
 )
 """Lines that git writes when all goes well: progress, and the refs it has moved."""
 _COMPLAINT: Final = re.compile(r"(?:remote: *)?(?:fatal|error): ")
@@ -72,7 +76,7 @@ def without_password(text: str, address: str) -> str:
     password = user[1].partition(":")[2] if user else ""
     for secret in {password, unquote(password)} - {""}:
         text = text.replace(secret, "***")
-    return _USER.sub(r"\1", text)
+    return _USER.sub("", text)
 
 
 def plain(text: str) -> str:
@@ -83,10 +87,10 @@ def plain(text: str) -> str:
 
 def said(stderr: bytes, address: str) -> str:
     """What git said was wrong, without its progress: one short line, never with a password."""
-    lines = re.split(r"[\r\n]+", stderr.decode("utf-8", "replace"))
-    lines = [line.strip() for line in lines]
-    telling = [line for line in lines if _COMPLAINT.match(line) or not _PROGRESS.search(line)]
-    return plain(without_password("; ".join(telling), address))
+    # Passwords first: of one that a cut goes through nobody could tell what it is.
+    words = without_password(stderr.decode("utf-8", "replace"), address)
+    lines = [line.strip()[:_LINE_CHARS] for line in re.split(r"[\r\n]+", words)[-_LINES:]]
+    return plain("; ".join(line for line in lines if _COMPLAINT.match(line) or not _PROGRESS.search(line)))
 
 
 def refusal(stderr: bytes, address: str, doing: str) -> RefusedError:

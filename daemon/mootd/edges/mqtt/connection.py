@@ -271,10 +271,12 @@ class Connection(aiomqtt.Client):
             acknowledged.set_result(reason_code)
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
-        with suppress(UnicodeDecodeError):
-            self._arrived(message.topic, bytes(message.payload), message.retain)
-            return
-        self._arrived("", b"", message.retain)  # a name that no broker should let through
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:  # a name that no broker should let through: whoever reads it reports what it isn't
+            self._arrived("", b"", message.retain)
+        else:
+            self._arrived(topic, bytes(message.payload), message.retain)
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         if self._is_in_thread:

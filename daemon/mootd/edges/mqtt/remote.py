@@ -116,7 +116,7 @@ class MqttRemote:
         *preferred, last = self._options.versions
         for version in preferred:
             connection = Connection(plug._replace(version=version), put, inbox.end)
-            with suppress(UnspokenError):
+            with suppress(UnspokenError):  # the next version may be spoken; what the last one meets is raised
                 await connection.open(filters)
                 return connection
         connection = Connection(plug._replace(version=last), put, inbox.end)

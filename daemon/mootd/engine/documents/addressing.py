@@ -10,6 +10,7 @@ from moot_protocol.genesis import PlaneKind
 from mootd.engine.documents.reading import Document, Documents, Version
 from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
+from mootd.engine.state import no_town
 
 
 def plane_for(documents: Documents, plane: str, home: str) -> PlaneRow:
@@ -41,9 +42,7 @@ def plane_for(documents: Documents, plane: str, home: str) -> PlaneRow:
     if home:
         return issue_plane_meant(documents.planes, home)
     if not rows:
-        raise RefusedError(
-            "there is no town on this machine yet", code=Code.NOT_READY, hint="run `moot init` in your project"
-        )
+        raise no_town("run `moot init` in your project")
     return rows[0]
 
 

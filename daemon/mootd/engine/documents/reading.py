@@ -5,18 +5,22 @@ included. An entity whose id is no name is no document.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from moot_protocol import policies
 from moot_protocol.documents import (
     DOCUMENT,
     DOCUMENT_KINDS,
+    Content,
     is_name,
     is_set,
+    parse_document,
     text_in,
     version_in,
     version_names,
 )
+from moot_protocol.errors import RefusedError
 from moot_protocol.event import Dot
 from moot_protocol.kinds import Role, field_of
 from moot_protocol.lineage import Lineage, agreed
@@ -30,6 +34,9 @@ from mootd.engine.log import FeedRow, PlaneRow, StoredEvent
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.record import Record
 from mootd.engine.towns import own_name
+
+_CONTENTS: Final = 64
+"""Texts whose content is kept while documents are read: replicas and planes hold many of the same."""
 
 
 class Version(NamedTuple):
@@ -107,6 +114,14 @@ class Documents:
         self.feed = feed
         self.planes = planes
         self._towns: dict[int, Mapping[bytes, TownStanding]] = {}
+        self._contents = lru_cache(_CONTENTS)(_content_or_error)
+
+    def content(self, kind: str, text: str) -> Content:
+        """As `parse_document`, which is asked but once about a text: others wrote it, and it may be a hard one."""
+        found = self._contents(kind, text)
+        if isinstance(found, RefusedError):
+            raise found.with_traceback(None)
+        return found
 
     def find(self, plane: PlaneRow, kind: str, name: str) -> Document | None:
         """A document by its kind and whole name, or None."""
@@ -203,3 +218,10 @@ class Documents:
     def _counts(kind: str, feed: FeedRow) -> bool:
         """Whether what a feed says of a document counts, by its role; a charter has none."""
         return bool(feed.role) and Role(feed.role).rank >= field_of(kind, DOCUMENT).writer.rank
+
+
+def _content_or_error(kind: str, text: str) -> Content | RefusedError:
+    try:
+        return parse_document(kind, text)
+    except RefusedError as error:
+        return error

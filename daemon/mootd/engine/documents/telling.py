@@ -4,8 +4,8 @@ Invariant: whatever is told of a text tells its origin beside it: the town and t
 the time, and whether that town is this machine's on that plane, and the one that it is at home in.
 """
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
 
 from moot_protocol.clock import to_ms
 from moot_protocol.documents import (
@@ -30,6 +30,8 @@ from mootd.engine.towns import home_of
 NOTHING: Final = "nothing"
 """What a diff calls the text of what isn't there yet."""
 DISPUTED: Final = "disputed"
+_Read: TypeAlias = Callable[[str, str], Content]
+"""What reads a text of a kind, or refuses it."""
 
 
 def origin(documents: Documents, plane: PlaneRow, version: Version) -> dict[str, Any]:
@@ -67,33 +69,33 @@ def _head(documents: Documents, document: Document, typed: str) -> dict[str, Any
 
 
 def _row(documents: Documents, document: Document, version: Version, standing: Standing) -> dict[str, Any]:
-    text, content = version.text, _content(version)
+    text, content = version.text, _content(version, documents.content)
     return (
         _head(documents, document, f"{document.kind}/{version.name}")
         | {
             "version": version.version,
             "title": "" if content is None else title_of(content),
             "content": "" if text is None else content_hash(text).hex(),
-            "problem": problem_with(document, version),
+            "problem": problem_with(document, version, documents.content),
             "standing": str(standing),
         }
         | origin(documents, document.plane, version)
     )
 
 
-def problem_with(document: Document, version: Version) -> str:
+def problem_with(document: Document, version: Version, read: _Read = parse_document) -> str:
     """Why a version can't be used, in words; empty where it can."""
     if version.text is None:
         return "its text isn't here"
-    content = _content(version)
+    content = _content(version, read)
     if isinstance(content, Formula) and content.version != version.version:
         return f"it was published as version {version.version} and says {content.version}"
-    return problem_of(document.kind, document.name, version.text)
+    return problem_of(document.kind, document.name, version.text, read)
 
 
-def _content(version: Version) -> Content | None:
+def _content(version: Version, read: _Read) -> Content | None:
     try:
-        return None if version.text is None else parse_document(version.kind, version.text)
+        return None if version.text is None else read(version.kind, version.text)
     except RefusedError:
         return None
 
@@ -102,7 +104,7 @@ def told_in_full(documents: Documents, document: Document, version: Version) -> 
     """A version of a document with all that has to be known before it is accepted or changed."""
     decisions = Decisions(documents, document)
     standing = decisions.standing(version)
-    content = _content(version)
+    content = _content(version, documents.content)
     commands, hooks = (content.commands, content.hooks) if isinstance(content, RoleText) else ({}, {})
     return _row(documents, document, version, standing) | {
         "text": version.text,

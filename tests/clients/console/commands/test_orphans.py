@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from moot.console.commands.orphans import COMMANDS, spoken_of
+from moot.console.commands.orphans import COMMANDS, MESSAGE_CHARS, spoken_of
 from moot_protocol.errors import MootError, RefusedError
 from moot_protocol.listing import Page
 from moot_protocol.requests import Close, ListIssues, Script
@@ -90,3 +90,17 @@ def test_without_a_repository_the_reason_is_told() -> None:
         tried("orphans", None)
     assert isinstance(caught.value, RefusedError)
     assert "git" in caught.value.message
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("word", ["a" * 60_000, "a." * 30_000, "a--" * 20_000, "a-" * 30_000 + "-"])
+def test_a_message_of_one_long_word_hides_no_other_commit(word: str) -> None:
+    assert list(found(f"1\t{word}\0" + "2\tgt-9")) == ["gt-9"]
+
+
+def test_a_list_s_hyphen_before_an_id_is_none_of_it() -> None:
+    assert list(found("1\tDone:\n-gt-9")) == ["gt-9"]
+
+
+def test_what_stands_far_into_a_message_is_not_looked_at() -> None:
+    assert found("1\t" + "x " * MESSAGE_CHARS + "gt-9") == {}

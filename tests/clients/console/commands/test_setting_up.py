@@ -101,6 +101,16 @@ def test_a_file_that_held_nothing_else_goes_with_its_section(tool: str, path: st
     assert tried(f"setup {tool} --remove --yes").out == f"Nothing to do: {path} is as it should be\n"
 
 
+@pytest.mark.parametrize(("argv", "path"), [("setup claude", "CLAUDE.md"), ("hooks install", f"{FOLDER}/pre-push")])
+def test_what_is_there_and_cannot_be_read_is_not_replaced(argv: str, path: str) -> None:
+    terminal = RecordingTerminal(FACTS, files={path: b"mine"})
+    terminal.unreadable.add(path)
+    terminal.tools = {"git-hooks": f"{FOLDER}\n"}
+    with pytest.raises(RefusedError, match="exists"):
+        run(COMMANDS, f"{argv} --yes", CannedApi(), FACTS, terminal=terminal)
+    assert terminal.files[path] == b"mine"
+
+
 def test_a_yes_at_the_terminal_writes_it() -> None:
     ran = tried("setup codex", facts=at_terminal(), stdin=b"Y\n")
     assert b"moot prime" in ran.terminal.files["AGENTS.md"]

@@ -1,13 +1,16 @@
 """import and export: pieces of a stream, counts and problems, pages, files."""
 
+import json
+
 import pytest
 
 from moot.console import exits
 from moot.console.commands import transfer
 from moot.console.json_lines import split_lines
-from moot_protocol.beads import CONFLICT_MARKER
+from moot.console.safe_text import is_plain
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.line_problem import CONFLICT_MARKER
 from moot_protocol.listing import Filter, Page
 from moot_protocol.memory_requests import Remember
 from moot_protocol.transfer_requests import Export, Import, ImportEdits
@@ -279,6 +282,19 @@ def test_export_writes_a_line_an_issue_page_by_page() -> None:
     assert ran.out == '{"id":"bd-1"}\n{"id":"bd-2"}\n{"id":"bd-3"}\n'
     here = Filter(projects=("bd",))
     assert ran.asked == [Export(filter=here), Export(filter=here, after="bd-2")]
+
+
+def test_at_a_terminal_export_writes_the_same_json_with_nothing_in_it_that_acts_there() -> None:
+    odd = "a\x7f\u009b31m\u202e\u200b\U000e0101é🙂"
+    held = json.dumps({"id": "bd-1", "title": odd}, ensure_ascii=False)
+    pages = {"export": {"lines": [held, '{"id":"bd-2"}'], "next": ""}}
+    assert run_console("export", pages).out == f'{held}\n{{"id":"bd-2"}}\n'
+    ran = run_console("export", pages, facts=at_terminal())
+    shown = ran.out.splitlines()
+    assert (len(shown), all(map(is_plain, shown)), "é🙂" in shown[0]) == (2, True, True)
+    assert json.loads(shown[0]) == json.loads(held)
+    written = run_console("export -o out.jsonl", pages, facts=at_terminal()).terminal.files["out.jsonl"]
+    assert written == f'{held}\n{{"id":"bd-2"}}\n'.encode()
 
 
 def test_export_to_a_file_writes_it_whole_and_says_how_many() -> None:

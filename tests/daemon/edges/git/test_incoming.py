@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +107,12 @@ async def test_a_ref_that_git_refuses_harms_no_other(
     git.connections()
     last = await alice.push(REF, [b"three"])
     assert await bob.fetch([TOPIC]) == ([last, mended], [])
-    assert git.connections() == 1
+    assert git.connections() == 2
+    assert await bob.fetch([TOPIC]) == ([last, mended], [])
+    assert git.connections() == 1  # where nothing is new
 
 
-async def test_what_stands_under_a_foreign_name_is_not_fetched_where_it_did_harm(
+async def test_what_stands_under_a_foreign_name_is_never_fetched(
     server: Server, git: Watched, bob: Incoming, alice: GitRemote
 ) -> None:
     tip = await alice.push(REF, [b"one"])
@@ -118,7 +120,7 @@ async def test_what_stands_under_a_foreign_name_is_not_fetched_where_it_did_harm
     at_remote(server, "update-ref", foreign, evil_commit(server))
     for _ in range(3):
         assert await bob.fetch([TOPIC]) == ([tip], [Alarm(foreign, RefAlarm.FOREIGN)])
-    assert git.connections() == 2 + 1 + 1 + 1  # everything at once, the list and one ref; then lists alone
+    assert git.connections() == 2 + 1 + 1  # the list and what is new; then lists alone
     assert (await git.local("for-each-ref", "refs/incoming/")).out.count(b"\n") == 1
 
 
@@ -143,7 +145,7 @@ async def test_a_ref_that_finds_no_end_holds_the_others_up_for_two_calls_only(
 ) -> None:
     tip = await alice.push(REF, [b"one"])
     at_remote(server, "update-ref", ref_name(BAD), evil_commit(server))
-    git.endless = ("/*", ref_name(BAD))
+    git.endless = (ref_name(BAD),)
     for _ in range(2):
         with pytest.raises(RefusedError) as caught:
             await bob.fetch([TOPIC])
@@ -188,7 +190,8 @@ async def test_refs_that_could_not_be_folders_of_one_disk_harm_nobody(
     for _ in range(2):
         found = await bob.fetch([TOPIC])
         assert found.tips == [tip, Tip(BAD, tip.commit)]
-        assert sorted(alarm.name for alarm in found.alarms) == sorted(names[1:])
+        (told,) = found.alarms
+        assert (told.name, told.detail[:22]) == (names[1], "and 1 more: longlonglo")
 
 
 async def test_a_list_of_refs_without_end_is_refused(
@@ -210,6 +213,71 @@ async def test_looking_at_a_ref_fetches_it_alone(server: Server, git: Watched, b
     at_remote(server, "update-ref", "-d", ref_name(REF))
     assert await bob.look(REF) is None
     assert await bob.fetch([TOPIC]) == ([Tip(BAD, (await alice.fetch([TOPIC])).tips[0].commit)], [])
+
+
+def packed(server: Server, commit: str, names: list[str]) -> None:
+    """Put refs on the remote, however many."""
+    shown = "".join(f"{commit} {name}\n" for name in sorted(names))
+    (server.repository / "packed-refs").write_text(f"# pack-refs with: peeled fully-peeled sorted \n{shown}")
+
+
+async def test_foreign_refs_without_number_are_one_alarm_and_no_files(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    tip = await alice.push(REF, [b"one"])
+    foreign = [f"refs/moot/{TOPIC.hex()}/zz{number:04}" for number in range(2000)]
+    foreign += [f"{ref_name(REF)}{end}" for end in ("x", "/y")]
+    (server.repository / ref_name(REF)).unlink()
+    packed(server, tip.commit, [*foreign[:-1], ref_name(REF)])
+    for _ in range(2):
+        found = await bob.fetch([TOPIC])
+        assert found.tips == [tip]
+        (told,) = found.alarms
+        assert (told.name, told.kind) == (foreign[-2], RefAlarm.FOREIGN)
+        assert told.detail == "and 2,000 more: zz0000, zz0001, zz0002, …"
+    assert (await git.local("for-each-ref", "refs/incoming/")).out.count(b"\n") == 1
+
+
+async def test_what_an_older_moot_has_fetched_under_foreign_names_is_forgotten(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    tip = await alice.push(REF, [b"one"])
+    await bob.fetch([TOPIC])
+    await git.local("update-ref", f"refs/incoming/{TOPIC.hex()}/zz", tip.commit)
+    assert await bob.fetch([TOPIC]) == ([tip], [])
+    assert (await git.local("for-each-ref", "refs/incoming/")).out.count(b"\n") == 1
+
+
+async def test_of_a_topic_with_refs_without_number_those_known_stay_and_an_alarm_tells(
+    server: Server, bob: Incoming, alice: GitRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tip = await alice.push(BAD, [b"one"])
+    await bob.fetch([TOPIC])
+    monkeypatch.setattr(incoming, "REFS", 10)
+    (server.repository / ref_name(BAD)).unlink()
+    others = [Ref(TOPIC, number.to_bytes(16, "big"), 1) for number in range(50)]
+    packed(server, tip.commit, [ref_name(BAD), *map(ref_name, others)])
+    found = await bob.fetch([TOPIC])
+    assert found.tips == [*(Tip(ref, tip.commit) for ref in others[:9]), tip]
+    assert found.alarms == [Alarm(f"refs/moot/{TOPIC.hex()}/", RefAlarm.FOREIGN, "only 10 of 51 refs are read")]
+    monkeypatch.setattr(incoming, "REFS", 5)  # what was seen and is there is not missing
+    assert {alarm.kind for alarm in (await bob.fetch([TOPIC])).alarms} == {RefAlarm.FOREIGN}
+
+
+async def test_a_ref_that_goes_between_the_list_and_the_fetch_is_no_bad_one(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tip = await alice.push(REF, [b"one"])
+    await alice.push(BAD, [b"two"])
+    listing = bob.list
+
+    async def listed_and_gone(spaces: Sequence[str]) -> dict[str, str]:
+        shown = await listing(spaces)
+        at_remote(server, "update-ref", "-d", ref_name(BAD))
+        return shown
+
+    monkeypatch.setattr(bob, "list", listed_and_gone)
+    assert await bob.fetch([TOPIC]) == ([tip], [])
 
 
 # -- Servers that break off --------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from mootd.edges.git.names import (
     Space,
     alarm,
+    foreign_alarms,
     is_object_id,
     parse_name,
     ref_name,
-    sender_names,
     topic_names,
     went_missing,
 )
@@ -29,7 +29,7 @@ def test_a_name_leads_back_to_its_ref_in_its_own_space_only(ref: Ref, space: Spa
     assert parse_name(name, space) == ref
     assert [other for other in Space if parse_name(name, other)] == [space]
     assert name.startswith(topic_names(ref.topic, space))
-    assert name == f"{sender_names(ref, space)}{ref.generation}"
+    assert name == f"{topic_names(ref.topic, space)}{ref.sender.hex()}/{ref.generation}"
 
 
 @given(st.text() | st.from_regex(r"refs/moot/[0-9a-fA-F]{30,34}/[0-9a-f]{30,34}/[0-9]{1,12}"))
@@ -133,3 +133,17 @@ def test_what_is_gone_is_missing_unless_its_sender_has_a_later_generation(
 def test_an_alarm_names_the_ref_as_the_remote_does() -> None:
     ref = Ref(bytes.fromhex(TOPIC), bytes.fromhex(SENDER), 1)
     assert alarm(ref, RefAlarm.MISSING) == Alarm(GOOD, RefAlarm.MISSING, "")
+
+
+def test_one_foreign_name_is_an_alarm_of_its_own() -> None:
+    assert foreign_alarms([f"refs/moot/{TOPIC}/zz"]) == [Alarm(f"refs/moot/{TOPIC}/zz", RefAlarm.FOREIGN)]
+
+
+def test_foreign_names_of_a_topic_are_one_short_alarm_however_many_there_are() -> None:
+    names = [f"refs/moot/{TOPIC}/z{number:05}{'x' * 500}" for number in range(5000)]
+    found, other = foreign_alarms([*reversed(names), "refs/moot/other"])
+    assert found.name == names[0]
+    assert found.detail.startswith("and 4,999 more: z00001xxx")
+    assert found.detail.endswith(", …")
+    assert len(found.detail) < 400
+    assert other.name == "refs/moot/other"

@@ -163,3 +163,19 @@ def test_what_git_says_tells_who_can_help(stderr: bytes, code: Code) -> None:
     assert error.retryable is (code is Code.UNREACHABLE)
     assert error.message.startswith("cannot fetch: ")
     assert bool(error.hint) is (code is not Code.UNREACHABLE)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "words", ["a" * 64_000, "Total " * 11_000, "://" * 21_000, "a\n" * 32_000, "a" * 64_000 + "://x"]
+)
+def test_words_of_a_remote_without_end_are_told_by_their_beginning(words: str) -> None:
+    told = said(f"remote: {words}\nfatal: it is broken\n".encode(), "https://alice:hunter2@example.org/x")
+    assert told.startswith("remote: ") or words[1] == "\n"
+    assert len(told) <= WORDS_CHARS
+
+
+def test_a_long_line_is_cut_before_it_is_looked_at_and_never_through_a_password() -> None:
+    address = "https://alice:hunter2@example.org/x"
+    assert said(b"fatal:" + b" " * 1000 + address.encode(), address) == "fatal: https://example.or"
+    assert said(b"x" * 2000 + b" deltas 7", address).startswith("xxx")  # what is cut off makes it no progress

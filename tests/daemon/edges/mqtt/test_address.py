@@ -65,7 +65,28 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     assert error.__suppress_context__ or error.__context__ is None
 
 
-@given(url=st.text().map("mqtt://".__add__))
+URLS = st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(["mqtt://", "mqtts://", "MQTT://"]),
+    st.sampled_from(["", "alice@", "al%40ice@", "a%2fb@", "a+b@", "a@b@", "%5b@"]),
+    st.sampled_from(["h", "Broker.example", "127.0.0.1", "[::1]", "[fe80::1%25eth0]", "x_y", "h%20"]),
+    st.sampled_from(["", ":", ":99", ":01883", ":65535"]),
+    st.sampled_from(["", "/", "//"]),
+)
+EDITS = st.lists(
+    st.tuples(st.integers(7, 40), st.integers(0, 2), st.text("@:/[]%?#.+aZ09 \\", max_size=2) | st.text(max_size=1)),
+    max_size=2,
+)
+
+
+def edited(url: str, edits: list[tuple[int, int, str]]) -> str:
+    """A URL with other characters in the places of some: `(offset, how many go, what comes)`."""
+    for at, gone, put in edits:
+        url = url[:at] + put + url[at + gone :]
+    return url
+
+
+@given(st.builds(edited, URLS, EDITS))
 def test_whatever_is_accepted_is_kept_in_a_spelling_that_means_the_same(url: str) -> None:
     try:
         address = parse_address(url)

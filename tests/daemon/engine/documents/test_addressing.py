@@ -11,11 +11,6 @@ from moot_testkit.engine import Desk
 from moot_testkit.planes import TEAM, open_plane
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
-
-
 def test_without_a_federation_plane_it_is_the_project_s_ledger(desk: Desk) -> None:
     open_plane(desk, TEAM)
     assert new(desk, ROLE, "reviewer", role_text())["plane"] == "ledger"

@@ -1,11 +1,13 @@
 """What is told of a document tells where it comes from."""
 
+import pytest
 from msgspec import structs
 
 from moot_protocol.document_requests import DocumentHistory
-from moot_protocol.documents import FORMULA, ROLE, TEMPLATE
+from moot_protocol.documents import FORMULA, ROLE, TEMPLATE, Content, parse_document
 from moot_protocol.event import Draft, Write
 from moot_protocol.ids import key_text
+from moot_protocol.toml_text import DocumentError
 from moot_testkit.documents import (
     SHARED,
     adopt,
@@ -20,6 +22,7 @@ from moot_testkit.documents import (
     towns_sharing,
 )
 from moot_testkit.engine import START_MS, Desk
+from mootd.engine.documents import reading
 from mootd.engine.towns import name_town
 
 RUNNING = 'title = "Reviewer"\ncommands = {test = "make test"}\nhooks = {start = "moot ready"}'
@@ -99,3 +102,33 @@ def test_a_town_that_was_admitted_is_called_as_it_was_admitted() -> None:
     new(bea, ROLE, "reviewer", role_text())
     share(ada, bea)
     assert show(ada, "reviewer")["town_name"] == "bea town"
+
+
+def test_a_text_is_read_but_once_for_a_list_however_many_rows_it_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, bea = towns_sharing("ada", "bea")
+    for desk, name in ((ada, "one"), (ada, "two"), (bea, "three")):
+        new(desk, ROLE, name, role_text("The same"))
+    share(ada, bea)
+    asked: list[str] = []
+
+    def counted(kind: str, text: str) -> Content:
+        asked.append(text)
+        return parse_document(kind, text)
+
+    monkeypatch.setattr(reading, "parse_document", counted)
+    assert [(row["title"], row["problem"]) for row in listed(ada)] == [("Reviewer", "")] * 3
+    assert len(asked) == 1
+
+
+def test_a_text_that_can_t_be_read_is_tried_but_once_for_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = towns_sharing("ada", "bea")[0]
+    new(ada, ROLE, "one", role_text("Well"))
+    asked: list[str] = []
+
+    def refusing(kind: str, text: str) -> Content:
+        asked.append(text)
+        raise DocumentError("a hard one")
+
+    monkeypatch.setattr(reading, "parse_document", refusing)
+    assert [(row["title"], row["problem"]) for row in listed(ada)] == [("", "a hard one")]
+    assert len(asked) == 1

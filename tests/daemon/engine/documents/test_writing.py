@@ -28,11 +28,6 @@ from moot_testkit.planes import waiting_plane
 from mootd.service.writes import carry_out
 
 
-@pytest.fixture
-def desk() -> Desk:
-    return Desk().found()
-
-
 def publishing(name: str, text: str, **parts: Any) -> PublishDocument:
     return PublishDocument(actor="alice", name=name, text=text, **parts)
 
