@@ -168,8 +168,9 @@ class Join(Mutation[dict[str, Any]], kw_only=True):
     here, `is_again` whether it was here and is joined anew; `is_new_key` whether `replica` is a new key, since
     nothing counted any more that this machine writes there, and `left` are other planes to which that key has to be
     invited again; `remotes` are those of the ticket, known or new, that it is exchanged with from now on; of a plane
-    that was joined already only those that are new; `clashes` are issue prefixes that planes here have in common; `recovery_words` are given once where this machine had no town of its own and joins as one:
-    that town is founded then, with a ledger.
+    that was joined already only those that are new; `clashes` are issue prefixes that planes here have in common;
+    `recovery_words` are given once where this machine had no town of its own and joins as one: that town is founded
+    then, with a ledger.
     """
 
     method = "join"

@@ -142,8 +142,9 @@ def test_while_the_socket_is_not_served_nothing_is_told(town: Machine, manager: 
         process = activated(town, manager, handed)
     with process:
         assert process.stderr is not None
-        assert json.loads(process.stderr.readline())["event"] == "daemon.self_test_failed"
+        told = [json.loads(process.stderr.readline())["event"] for _ in range(2)]
         process.send_signal(signal.SIGTERM)
+        assert told == ["daemon.starting", "daemon.self_test_failed"]
         assert manager.hear() == {"STOPPING": "1"}
         assert process.wait(PATIENCE_S) == 0
 

@@ -26,7 +26,7 @@ from mootd.engine.cycles import Cutter
 from mootd.engine.graph import Graph
 from mootd.engine.log import FeedRow
 from mootd.engine.receive import Outcome, _Receiver
-from mootd.engine.record import Merge, Record
+from mootd.engine.record import Group, Merge, Record
 from mootd.engine.replica import Replica
 from mootd.engine.rows import Row, RowMaker
 from mootd.engine.stored_log import StoredLog
@@ -94,16 +94,22 @@ _follows = branches.follows
 _row = RowMaker._row
 
 
-def _whatever_its_leaf(self: Merge, found: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
-    for group in found.groups:
-        if (group.feed, group.n) == (feed, n):
-            self._remove_pair(found, group, key)
-            return
-    _supersede(self, found, key, feed, n, leaf8)
+def _without(found: Record, group: Group, key: str, merge: Merge) -> None:
+    merge._remove_pair(group, key)
+    found.groups = [each for each in found.groups if each.pairs]
 
 
-def _only_what_is_here(self: Merge, found: Record, key: str, feed: int, n: int, leaf8: bytes) -> None:
-    _supersede(self, found, key, feed, n, leaf8)
+def _whatever_its_leaf(self: Merge, found: Record, key: str, over: list[tuple[int, int, bytes]]) -> None:
+    for feed, n, leaf8 in over:
+        group = next((each for each in found.groups if (each.feed, each.n) == (feed, n)), None)
+        if group is None:
+            _supersede(self, found, key, [(feed, n, leaf8)])
+        else:
+            _without(found, group, key, self)
+
+
+def _only_what_is_here(self: Merge, found: Record, key: str, over: list[tuple[int, int, bytes]]) -> None:
+    _supersede(self, found, key, over)
     found.pending.clear()
 
 
@@ -111,8 +117,8 @@ def _remove_wins(self: Merge, found: Record, event: Any, *others: Any) -> None:
     _apply(self, found, event, *others)
     for change in event.skeleton.changes:
         if change.removes:
-            for group in list(found.groups):
-                self._remove_pair(found, group, change.key)
+            for group in found.groups:
+                _without(found, group, change.key, self)
 
 
 def _in_any_time(batch: Batch, previous: Any) -> bool:
@@ -232,6 +238,8 @@ def caught_at(mutation: Mutation) -> int | None:
         for seed in range(mutation.first, mutation.first + mutation.seeds):
             try:
                 simulation.run(seed, mutation.plan)
+            except (TypeError, AttributeError, NameError):
+                raise  # the mutation fits the code no longer, and breaks nothing that it should
             except (Exception, CrashError):  # whatever breaks has noticed
                 return seed
     return None

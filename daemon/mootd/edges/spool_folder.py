@@ -122,13 +122,15 @@ class SpoolFolder:
     def refuse(self, name: str, reason: str, now_ms: int) -> bool:
         """Put what is no command aside, with the reason; False for a folder, which stays where it is."""
         kept = f"{now_ms:013}-{sha256(os.fsencode(name)).hexdigest()[:16]}"
-        refused = self._parts[REFUSED]
-        with suppress(FileNotFoundError):  # whoever may write there may have removed it
-            if stat.S_ISDIR(os.stat(name, dir_fd=self._parts[COMMANDS], follow_symlinks=False).st_mode):
+        folder, refused = self._parts[COMMANDS], self._parts[REFUSED]
+        try:
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                 return False
             self._prune(REFUSED, 2 * (SPOOL_REFUSED_FILES - 1), SPOOL_REFUSED_FILES)
-            os.rename(name, kept, src_dir_fd=self._parts[COMMANDS], dst_dir_fd=refused)
-            self._write(refused, kept + REASON_SUFFIX, f"{name!a}: {reason}\n".encode("utf-8", "replace"))
+            os.rename(name, kept, src_dir_fd=folder, dst_dir_fd=refused)
+        except FileNotFoundError:  # whoever may write there has removed it
+            return True
+        self._write(refused, kept + REASON_SUFFIX, f"{name!a}: {reason}\n".encode("utf-8", "replace"))
         return True
 
     def refused(self) -> int:
@@ -181,7 +183,7 @@ class SpoolFolder:
             found = list(islice(entries, _LOOKED_AT))
             if len(found) <= most:
                 return
-            aged = sorted((entry.stat(follow_symlinks=False).st_mtime_ns, entry.name) for entry in found)
+            aged = sorted((_written_ns(entry), entry.name) for entry in found)
         for _, name in aged[: len(aged) - kept]:
             with suppress(OSError):  # a folder is nobody's answer, and is left
                 os.unlink(name, dir_fd=folder)
@@ -200,6 +202,14 @@ class SpoolFolder:
             os.unlink(temporary, dir_fd=folder)
             raise
         os.fsync(folder)
+
+
+def _written_ns(entry: "os.DirEntry[str]") -> int:
+    """When a file was written, 0 for one that was fetched meanwhile."""
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _is_stale(entry: "os.DirEntry[str]", now_s: float) -> bool:

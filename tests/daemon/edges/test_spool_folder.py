@@ -8,7 +8,7 @@ import pytest
 from moot_protocol.errors import MalformedError, RefusedError
 from moot_protocol.limits import SPOOL_ANSWERS, SPOOL_ENTRY_BYTES
 from moot_protocol.spool import ANSWERS, COMMANDS, FOLDER, REFUSED, SNAPSHOT_FILE, TEMPORARY, command_name
-from mootd.edges.spool_folder import make_spool, opened_spool, standing_of
+from mootd.edges.spool_folder import _written_ns, make_spool, opened_spool, standing_of
 
 NOW_MS = 1_700_000_000_000
 
@@ -108,6 +108,14 @@ def test_what_is_refused_keeps_its_name_in_the_reason_only(workspace: Path) -> N
         assert folder.refused() == 1
     (reason,) = (workspace / FOLDER / REFUSED).glob("*.reason")
     assert reason.read_text() == "'odd\\nname': it is odd\n"
+
+
+def test_an_answer_that_is_fetched_while_the_oldest_are_looked_for_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "answer").touch()
+    with os.scandir(tmp_path) as entries:
+        entry = next(entries)
+    (tmp_path / "answer").unlink()
+    assert _written_ns(entry) == 0
 
 
 def test_of_answers_that_nobody_fetches_the_oldest_make_way(workspace: Path) -> None:
