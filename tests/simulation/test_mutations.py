@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
+from msgspec.structs import replace
 
 from moot_protocol import acceptance, branches, deletion, levels, towns
 from moot_protocol.acceptance import Accepted
@@ -14,6 +15,7 @@ from moot_protocol.branches import Pin
 from moot_protocol.concern import Concern
 from moot_protocol.digest import Digest
 from moot_protocol.errors import RefusedError
+from moot_protocol.event import Change
 from moot_protocol.kinds import Role
 from moot_protocol.towns import Charter, Towns
 from moot_testkit import sim_node, simulation
@@ -99,17 +101,17 @@ def _without(found: Record, group: Group, key: str, merge: Merge) -> None:
     found.groups = [each for each in found.groups if each.pairs]
 
 
-def _whatever_its_leaf(self: Merge, found: Record, key: str, over: list[tuple[int, int, bytes]]) -> None:
-    for feed, n, leaf8 in over:
-        group = next((each for each in found.groups if (each.feed, each.n) == (feed, n)), None)
+def _whatever_its_leaf(self: Merge, found: Record, change: Change, feeds: list[int]) -> None:
+    for author, n, leaf8 in change.over:
+        group = next((each for each in found.groups if (each.feed, each.n) == (feeds[author], n)), None)
         if group is None:
-            _supersede(self, found, key, [(feed, n, leaf8)])
+            _supersede(self, found, replace(change, over=((author, n, leaf8),)), feeds)
         else:
-            _without(found, group, key, self)
+            _without(found, group, change.key, self)
 
 
-def _only_what_is_here(self: Merge, found: Record, key: str, over: list[tuple[int, int, bytes]]) -> None:
-    _supersede(self, found, key, over)
+def _only_what_is_here(self: Merge, found: Record, change: Change, feeds: list[int]) -> None:
+    _supersede(self, found, change, feeds)
     found.pending.clear()
 
 

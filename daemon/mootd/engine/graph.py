@@ -24,8 +24,6 @@ from mootd.engine.standing import (
     REFERENCED,
     Standing,
     StandingFacts,
-    is_deferred,
-    reorder,
     rows_of_new,
 )
 from mootd.store.port import Table, WriteTransaction
@@ -71,8 +69,6 @@ class Graph:
         self._standings: dict[int, Standing] = {}
         self._new: dict[int, StandingFacts] = {}
         """Issues new in this transaction that no edge leads from or to so far: nothing needs to be counted for them."""
-        self._reordered: dict[int, tuple[bytes, int]] = {}
-        """Issues of which another priority is all that has changed: their standings as they are kept, the priority."""
         self.unblocked: list[int] = []
         """Issues that the last flush found to be blocked no longer, though they are still to be done."""
         self._queue: list[Standing] = []
@@ -87,10 +83,6 @@ class Graph:
             if eid in self._new:
                 found = Standing(eid, None)
                 _take(found, self._new.pop(eid))
-            elif eid in self._reordered:
-                packed, priority = self._reordered.pop(eid)
-                found = Standing(eid, packed)
-                found.priority = priority
             else:
                 found = Standing(eid, self._txn.get(self._index, layout.standing_key(eid)))
             self._standings[eid] = found
@@ -163,12 +155,7 @@ class Graph:
                 self._recompute_until(child)
 
     def set_priority(self, eid: int, priority: int) -> None:
-        """As `set_issue`, for an issue of whose facts nothing else has changed, and which had another priority."""
-        if eid not in self._standings and eid not in self._new:
-            packed = self._txn.get(self._index, layout.standing_key(eid))
-            if packed is not None and not is_deferred(packed):
-                self._reordered[eid] = packed, priority
-                return
+        """As `set_issue`, for an issue of whose facts nothing else has changed."""
         self.standing(eid).priority = priority
 
     def _change_dependents(self, eid: int, held_up: bool, holds_up: bool) -> None:
@@ -325,9 +312,6 @@ class Graph:
             if standing.change(puts, deletes) and standing.is_unblocked:
                 self.unblocked.append(eid)
         self._standings.clear()
-        for eid, (packed, priority) in self._reordered.items():
-            reorder(eid, packed, priority, puts, deletes)
-        self._reordered.clear()
         for eid, facts in self._new.items():
             if facts.flags:
                 puts += rows_of_new(eid, facts, now_ms)
@@ -348,7 +332,7 @@ class Graph:
     @property
     def is_flushed(self) -> bool:
         """Whether nothing was touched since the last flush."""
-        return not (self._standings or self._new or self._reordered or self._queue)
+        return not self._standings and not self._new and not self._queue
 
     def release_due(self, now_ms: int) -> None:
         """Touch every issue whose time has come, so that the next flush moves it to READY."""

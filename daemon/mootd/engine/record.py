@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, cast
 import msgspec
 
 from moot_protocol.charter import is_void
-from moot_protocol.event import LEAF_PREFIX_BYTES, Event
+from moot_protocol.event import LEAF_PREFIX_BYTES, Change, Event
 from moot_protocol.kinds import (
     ADMIN_KINDS,
     CERTIFICATE,
@@ -178,26 +178,28 @@ class Merge:
             if writer is _ADMIN and role is _WRITER:
                 continue
             if change.over:
-                self._supersede(record, key, [(feeds[author], n, leaf8) for author, n, leaf8 in change.over])
+                self._supersede(record, change, feeds)
             if not change.removes and not (record.pending and self._is_superseded(record, key, feeds[0], event)):
                 pairs.append([key, value] if inline and value is not MISSING else [key])
         return pairs
 
-    def _supersede(self, record: Record, key: str, over: list[tuple[int, int, bytes]]) -> None:
-        """Remove a key's pairs of the writes that are named by feed, number and beginning of the leaf."""
+    def _supersede(self, record: Record, change: Change, feeds: list[int]) -> None:
+        """Remove the pairs that a change names."""
+        key, over = change.key, change.over
         groups = record.groups
         by_name: dict[tuple[int, int, bytes], Group] | None = None
         if len(over) > _FEW:
             by_name = {(group.feed, group.n, group.leaf[:8]): group for group in groups}
         is_emptied = False
-        for name in over:
-            group = _named(groups, *name) if by_name is None else by_name.get(name)
+        for author, n, leaf8 in over:
+            feed = feeds[author]
+            group = _named(groups, feed, n, leaf8) if by_name is None else by_name.get((feed, n, leaf8))
             if group is not None:
                 self._remove_pair(group, key)
                 is_emptied = is_emptied or not group.pairs
             # Where another event has this number, the one that is named stands on a branch that may come to count yet.
-            elif not self._has_come(record, key, *name):
-                record.pending.append((key, *name))
+            elif not self._has_come(record, key, feed, n, leaf8):
+                record.pending.append((key, feed, n, leaf8))
         if is_emptied:
             record.groups = [group for group in groups if group.pairs]
 

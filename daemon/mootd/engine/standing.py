@@ -38,11 +38,6 @@ _unpack: Final = _STRUCT.unpack
 _unpack_order: Final = Struct(">BBHBQH").unpack_from
 _ORDER: Final = slice(1, 15)
 """Where a packed standing says what orders it in the lists: class, project, priority, time of creation, tie."""
-_PRIORITY: Final = 4
-"""Where it says the priority, in one byte."""
-_UNTIL: Final = slice(23, 31)
-"""Where it says until when it is deferred."""
-_NOT_DEFERRED: Final = bytes(8)
 _NOTHING: Final = (0,) * 11
 
 
@@ -177,29 +172,6 @@ class Standing:
                 puts.append((new, b""))
         puts.append((layout.standing_key(self.eid), packed))
         return True
-
-
-def is_deferred(packed: bytes) -> bool:
-    """Whether a packed standing is or was deferred: then which list it stands in depends on the clock."""
-    return packed[_UNTIL] != _NOT_DEFERRED or packed[0] & PARKED != 0
-
-
-def reorder(eid: int, packed: bytes, priority: int, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
-    """As `Standing.change` where another priority is all that changed of what isn't deferred, in a third of the time.
-
-    Args:
-        eid: the issue's number.
-        packed: its standing as it was.
-        priority: the priority that it has now, another one.
-        puts: gets what INDEX must get.
-        deletes: gets the keys that it must lose before.
-    """
-    puts.append((layout.standing_key(eid), packed[:_PRIORITY] + bytes((priority,)) + packed[_PRIORITY + 1 :]))
-    where = _LISTS[packed[0]]
-    if where:
-        old = _key_in(where, _ready_key(packed, eid), packed)
-        deletes.append(old)
-        puts.append((layout.with_priority(old, priority), b""))
 
 
 def _ready_key(packed: bytes, eid: int) -> bytes:

@@ -19,8 +19,6 @@ from mootd.engine.standing import (
     SETTLED,
     Standing,
     StandingFacts,
-    is_deferred,
-    reorder,
     rows_of_new,
 )
 
@@ -190,25 +188,3 @@ def test_a_new_issue_has_the_rows_that_its_standing_gives_it(flags: int, defer_m
     it.place(100)
     rows = [(layout.standing_key(7), it.pack()), *((key, b"") for key in it.index_keys())]
     assert list(rows_of_new(7, StandingFacts(flags, EPHEMERAL, 5, 2, 9, 3, defer_ms), 100)) == rows
-
-
-@pytest.mark.parametrize("blockers", [0, 1])
-@pytest.mark.parametrize("flags", [EXISTS, EXISTS | OPEN, EXISTS | OPEN | BLOCKED, EXISTS | CLOSED | SETTLED])
-def test_another_priority_alone_gives_the_rows_that_the_changed_standing_gives(flags: int, blockers: int) -> None:
-    facts = {"issue_class": EPHEMERAL, "project": 5, "created_ms": 9, "tie": 3, "blockers": blockers}
-    packed = standing(flags, priority=2, **facts).pack()
-    it = Standing(7, packed)
-    it.priority = 4
-    puts: list[tuple[bytes, bytes]] = []
-    deletes: list[bytes] = []
-    it.change(puts, deletes)
-    new_puts: list[tuple[bytes, bytes]] = []
-    new_deletes: list[bytes] = []
-    reorder(7, packed, 4, new_puts, new_deletes)
-    assert (sorted(new_puts), new_deletes) == (sorted(puts), deletes)
-
-
-def test_what_is_or_was_deferred_is_told_from_what_never_was() -> None:
-    assert not is_deferred(standing(EXISTS | OPEN, created_ms=2**62, defer_ms=0).pack())
-    assert is_deferred(standing(EXISTS | OPEN, until_ms=1).pack())
-    assert is_deferred(standing(EXISTS | OPEN | PARKED).pack())
