@@ -101,17 +101,19 @@ class Client:
         may or may not have been done.
         """
         deadline_ms = self._settings.deadline_ms(request, timeout)
-        left = TRIES
+        left, is_sent = TRIES, False
         while True:
             left -= 1
-            connection = self._connected()
+            connection = None
             try:
+                connection = self._connected()
+                is_sent = True
                 return connection.call(request, key=key, deadline_ms=deadline_ms)
             except RefusedError as error:
-                if not is_lost(error) or connection.is_open:
+                if not is_lost(error) or (connection is not None and connection.is_open):
                     raise
-                if not (left and may_repeat(request, key)):
-                    if type(request).writes:
+                if not (left and connection is not None and may_repeat(request, key)):
+                    if is_sent and type(request).writes:
                         raise in_doubt(error) from error
                     raise
             time.sleep(pause_s(left))

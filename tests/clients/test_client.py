@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moot import Client, Code, Event, Issue, MootError
+from moot import Client, Code, Event, Issue, MootError, rpc
 from moot_protocol.claim_requests import Heartbeat
 from moot_protocol.errors import RefusedError
 from moot_protocol.machine_requests import Events, Ping, Stop
@@ -280,3 +280,19 @@ def test_a_token_binds_every_connection_of_a_client(here: Town) -> None:
     with client(here) as moot:
         moot.call(Ping())
         assert moot.token_user() == ""
+
+
+def test_a_write_whose_connection_is_lost_and_cannot_be_had_again_may_be_done(
+    here: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any, **__: Any) -> Any:
+        raise RefusedError("no daemon answers", code=Code.UNREACHABLE, retryable=True)
+
+    losing_first(here, Create, DOCUMENT)
+    with client(here) as moot:
+        moot.project()
+        monkeypatch.setattr(rpc, "Client", gone)
+        with pytest.raises(RefusedError) as caught:
+            moot.create("One")
+    assert (caught.value.code, caught.value.retryable) == (Code.UNREACHABLE, False)
+    assert "may be done or not" in caught.value.hint

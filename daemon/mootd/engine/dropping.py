@@ -1,8 +1,9 @@
 """What an end drops: events that are held of a feed, would count no more once it ends, and are nowhere else.
 
 Invariant: a feed that is forked and not settled stands before its fork, so that an end there takes away for good what
-others had accepted; and so does an end before batches that only wait for their time. Nobody writes such an end without
-being told. What was written anew under another key isn't dropped.
+others had accepted; and so does an end before batches that only wait for their time. Who retires a machine, settles a
+fork, recovers or takes a new key for the town is told before; removing a town ends its machines where they stand. What
+was written anew under another key isn't dropped.
 """
 
 from collections.abc import Iterator, Sequence

@@ -20,6 +20,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from mootd.engine import layout
 from mootd.engine.charters import members_of
+from mootd.engine.dropping import check_end
 from mootd.engine.epochs import begin_epoch, may_begin
 from mootd.engine.keyring import stored_name
 from mootd.engine.log import FeedRow, PlaneRow
@@ -179,7 +180,16 @@ def _rotate(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> Rotat
 
 
 def _succeed(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> int:
-    """Admit the new key, go on as it, and end the old one; how many other machines ended with it."""
+    """Admit the new key, go on as it, and end the old one; how many other machines ended with it.
+
+    Raises:
+        RefusedError: `conflict`: events of another machine would be dropped.
+    """
+    keys = unit.replica.keys
+    own = {unit.replica.signer(each).public for each in keys.stored(REPLICA_KEY)}  # earlier ones, from salvages, too
+    for row in _machines(unit, plane):
+        if row.town == plane.town and row.author not in own:  # what this machine itself lost it can salvage
+            check_end(unit, plane, row.author, drops=f"`moot replica retire {key_text(row.author)} --drop`")
     charter = unit.feed_number(plane.number, plane.town)
     name = name_of(unit, plane, plane.town) or key_text(town.signer.public)
     unit.append(plane.number, admission_draft(town.signer.public, Admission(name, Role.ADMIN), ""), feed=charter)
@@ -193,10 +203,6 @@ def _succeed(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> int:
     resettle(unit, plane.number, plane.town)
     if PlaneKeys(unit.replica.keys, plane.id).has_topic and may_begin(unit, after):
         begin_epoch(unit, after, PlaneKeys(unit.replica.keys, plane.id))
-    keys = unit.replica.keys
-    own = {
-        unit.replica.signer(stored).public for stored in keys.stored(REPLICA_KEY)
-    }  # earlier ones, from salvages, too
     return len([row for row in ended if row.author not in own and not row.ended])
 
 

@@ -26,6 +26,8 @@ from mootd.engine.state import REPLICA_KEY, no_town
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
+_MAX_N: Final = 2**63 - 1
+"""Behind every event of a feed."""
 SALVAGED: Final = "salvaged"
 INVITE: Final = "invite"
 ROTATE: Final = "rotate"
@@ -106,7 +108,7 @@ def _reset_clock(unit: Unit) -> None:
 
 
 def _nothing_lost(unit: Unit, planes: list[PlaneRow]) -> RefusedError:
-    others = sum(len(batch.events) for plane in planes for _, batch in _others(unit, plane))
+    others = sum(len(batch.events) for plane in planes for _, batch, _ in _others(unit, plane))
     if others:
         return RefusedError(
             "what counted here once counts, or was written again; but another history of an old key of this "
@@ -151,27 +153,53 @@ def _go_on(unit: Unit, planes: list[PlaneRow], machine: NewKey | None) -> None:
 
 
 # -- What was lost -----------------------------------------------------------------------------------------------
-def _lost(unit: Unit, plane: PlaneRow, takes_both: bool) -> list[tuple[int, Batch]]:
-    """The batches of this machine's own keys that are to be written again: (feed, batch), in order."""
+class _Lost(NamedTuple):
+    """A batch of which something is to be written again."""
+
+    feed: int
+    batch: Batch
+    last: int
+    """Up to which event; what is behind it was written again before."""
+
+
+def _lost(unit: Unit, plane: PlaneRow, takes_both: bool) -> list[_Lost]:
+    """The batches of this machine's own keys that are to be written again, in order.
+
+    Those of a later key come behind all of an earlier one: they may supersede these, and numbers begin anew with a key.
+    """
     found = [*_cut(unit, plane), *(_others(unit, plane) if takes_both else ())]
-    return sorted(found, key=lambda each: each[1].header.first)
+    order = {number: position for position, number in enumerate(_own_feeds(unit, plane))}
+    return sorted(found, key=lambda each: (order[each.feed], each.batch.header.first))
 
 
-def _cut(unit: Unit, plane: PlaneRow) -> list[tuple[int, Batch]]:
+def _own_feeds(unit: Unit, plane: PlaneRow) -> list[int]:
+    """The feeds of all keys that this machine has had, in the order in which it had them."""
+    latest_first = unit.replica.keys.stored(REPLICA_KEY)
+    return [unit.feed_number(plane.number, unit.replica.signer(each).public) for each in latest_first][::-1]
+
+
+def _cut(unit: Unit, plane: PlaneRow) -> Iterator[_Lost]:
     """Those that were accepted here once and aren't now."""
     aside = AsideReader(unit.transaction)
-    found = []
-    for stored in unit.replica.keys.stored(REPLICA_KEY):
-        number = unit.feed_number(plane.number, unit.replica.signer(stored).public)
-        if unit.transaction.get(Table.META, layout.salvaged_key(number)) is None:
-            found += [(number, aside.batch(row)) for _, _, row in aside.rows(number) if row.was_accepted]
-    return found
+    for number in _own_feeds(unit, plane):
+        last = _unsalvaged(unit, number)
+        for first, _, row in aside.rows(number):
+            if row.was_accepted and first <= last:
+                yield _Lost(number, aside.batch(row), last)
 
 
-def _others(unit: Unit, plane: PlaneRow) -> list[tuple[int, Batch]]:
+def _unsalvaged(unit: Unit, feed: int) -> int:
+    """Up to which event a feed's lost ones were not written again yet: an end may cut more than a fork did before."""
+    kept = unit.transaction.get(Table.META, layout.salvaged_key(feed))
+    return _MAX_N if kept is None else int.from_bytes(kept, "big")
+
+
+def _others(unit: Unit, plane: PlaneRow) -> Iterator[_Lost]:
     """Those of other histories, which never counted here, and are nowhere else."""
-    keys = (unit.replica.signer(stored).public for stored in unit.replica.keys.stored(REPLICA_KEY))
-    return [(unit.feed_number(plane.number, key), batch) for key in keys for batch in left_out(unit, plane, key)]
+    for stored in unit.replica.keys.stored(REPLICA_KEY):
+        key = unit.replica.signer(stored).public
+        for batch in left_out(unit, plane, key):
+            yield _Lost(unit.feed_number(plane.number, key), batch, _MAX_N)
 
 
 def _salvage(unit: Unit, plane: PlaneRow, replica: bytes, takes_both: bool) -> SalvagedPlane:
@@ -182,16 +210,19 @@ def _salvage(unit: Unit, plane: PlaneRow, replica: bytes, takes_both: bool) -> S
         return SalvagedPlane(plane, ROTATE if is_out else INVITE, 0, 0)
     again: dict[Dot, Dot] = {}
     skipped = 0
-    for feed, batch in lost:
+    for feed, batch, last in lost:
         for event in uncounted(unit.log, feed, batch):
+            if event.n > last:
+                continue
             draft = _draft(batch, event, again)
             if draft is None:
                 skipped += event.skeleton.kind != CERTIFICATE
                 continue
             written = unit.append(plane.number, draft, feed=number)
             again[_dot(batch.header.author, event)] = _dot(replica, written)
-    for feed in {feed for feed, _ in lost}:
-        unit.transaction.put(Table.META, layout.salvaged_key(feed), b"")
+    for feed in {each.feed for each in lost}:
+        until = min(unit.feed(feed).n, _unsalvaged(unit, feed))
+        unit.transaction.put(Table.META, layout.salvaged_key(feed), until.to_bytes(8, "big"))
     unit.seal()
     return SalvagedPlane(plane, SALVAGED, len(again), skipped)
 

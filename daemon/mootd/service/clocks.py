@@ -34,7 +34,7 @@ def clock_alarms(replica: Replica, reader: Reader) -> Iterator[dict[str, Any]]:
     for feed, (count, last) in sorted(_parked(reader).items()):
         row = source.feed(feed)
         plane = replica.planes.get(row.plane)
-        if plane is None:
+        if plane is None or row.ended:  # what an end left out never counts
             continue
         town = name_of(source, plane, row.town) if row.town else ""
         of = f" of town {town}" if town else ""

@@ -167,6 +167,15 @@ def test_a_removal_that_comes_first_is_remembered_and_forgotten_when_its_write_h
     assert replay.live() == {}
 
 
+def test_no_event_stays_of_which_nothing_is_live_in_whatever_order_writes_are_removed() -> None:
+    for named in ((0, 1), (1, 0)):
+        log = Log()
+        log.write(1, Write("labels", "red"))
+        log.write(1, Write("labels", "blue"), Write("title", "T"))
+        log.write(2, Write("labels", None, tuple(map(log.dot, named)), removes=True))
+        assert [(group.n, group.pairs) for group in applied(log).record.groups] == [(2, [["title", "T"]])]
+
+
 def test_a_write_named_by_another_leaf_is_not_superseded() -> None:
     log = Log()
     log.write(1, Write("title", "T"))

@@ -3,9 +3,10 @@
 from moot_protocol.acceptance import Reason
 from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
-from moot_testkit.carrying import founder, joined, log_of, newcomer, plane_of
+from moot_testkit.carrying import create, founder, joined, log_of, newcomer, plane_of, send
 from moot_testkit.federating import (
     bring,
+    copy_of,
     epochs,
     federation,
     feed,
@@ -18,13 +19,13 @@ from moot_testkit.federating import (
     towns,
     write,
 )
-from moot_testkit.refusals import refusal_code
+from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Member
 from mootd.engine import layout
 from mootd.engine.log import FeedRow
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.remotes import add_remote
-from mootd.engine.removing import remove_town
+from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import Rotated, change_replica, new_key, rotate_town
 from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY
@@ -197,3 +198,20 @@ def test_keys_that_the_machine_had_before_a_salvage_are_no_other_machines() -> N
     _, _, two = removed()
     two.commit(salvage)
     assert ("rotated", "") in {(each.state, each.detail) for each in rotate(two).planes}
+
+
+def test_a_town_s_new_key_drops_no_history_of_another_machine_unasked() -> None:
+    one = founder("one")
+    plane = one.ledger.id
+    two = machine(one, plane)
+    old = copy_of(two)
+    create(two, "sent and seen")
+    meet(plane, one, two)
+    create(old, "after")
+    send(old, one)
+    refused = refusal(lambda: rotate(one))
+    assert refused.code is Code.CONFLICT
+    assert "--drop" in refused.hint
+    assert not feed(one, plane, two.id).ended
+    one.commit(lambda unit: retire(unit, plane_of(one, plane), two.id, drops=True))
+    assert states(rotate(one))["ledger"] == "rotated"

@@ -10,17 +10,30 @@ from moot_protocol.kinds import Role
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Create, IssueFields, ListIssues, Update
 from moot_testkit.carrying import create, founder, joined, log_of, plane_of, send
-from moot_testkit.federating import bring, copy_of, federation, feed, machine, machine_ticket, meet, write
+from moot_testkit.federating import (
+    bring,
+    copy_of,
+    federation,
+    feed,
+    machine,
+    machine_ticket,
+    meet,
+    town_key,
+    town_ticket,
+    write,
+)
 from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import PROJECT, Api, Member
 from mootd.engine import layout
 from mootd.engine.audit import Entry, note
+from mootd.engine.charters import towns_of
 from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.home import note_home
 from mootd.engine.inviting import invite
 from mootd.engine.joining import join
 from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.removing import retire
+from mootd.engine.removing import remove_town, retire
+from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import Salvage, salvage
 from mootd.engine.unit import Unit
 from mootd.ports import Home
@@ -358,3 +371,61 @@ def test_a_certificate_that_waits_under_the_old_key_is_dropped() -> None:
     joined(two, machine_ticket(one, plane).ticket)
     meet(plane, one, two)
     assert feed(one, plane, two.id).n == 1
+
+
+# -- A town that is removed, and comes back under a new key --------------------------------------------------------
+def removed(one: Member, two: Member, plane: bytes, town: bytes) -> None:
+    """Let the first town remove the second, by the key it knows of it."""
+    row = plane_of(one, plane)
+    one.commit(lambda unit: remove_town(unit, row, towns_of(unit, row)[town]))
+    meet(plane, one, two)
+
+
+def back(one: Member, two: Member, plane: bytes) -> None:
+    two.commit(rotate_town)
+    joined(two, town_ticket(one, plane, Role.ADMIN).ticket)
+    meet(plane, one, two)
+
+
+def test_what_a_later_end_cuts_of_a_feed_that_was_salvaged_before_is_written_anew_too() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    write(two, plane, "never seen by the other town")
+    clone = copy_of(two)
+    clone.keys.create("another")
+    write(two, plane, "behind the fork")
+    write(clone, plane, "of the clone")
+    send(clone, two, plane)
+    salvaged(two)
+    assert titles(two) == ["behind the fork", "never seen by the other town"]
+    removed(one, two, plane, town_key(two))
+    assert titles(two) == []
+    back(one, two, plane)
+    salvaged(two)
+    assert titles(two) == ["behind the fork", "never seen by the other town"]
+    assert refusal_code(lambda: salvaged(two)) is Code.CONFLICT
+
+
+def test_what_was_written_under_several_keys_is_written_anew_key_by_key() -> None:
+    """Numbers begin anew with a key, and what was written under a later one may supersede what comes first."""
+    plane, (one, two) = federation(Role.ADMIN)
+    for number in range(3):
+        write(two, plane, f"seen {number}")
+    bring(two, one, plane)
+    town = town_key(two)
+    fields = IssueFields(title="first")
+    create_it = Create(actor="ada", project=PROJECT, plane=plane.hex(), fields=fields)
+    name = two.commit(lambda unit: carry_out(unit, create_it))["id"]
+
+    def rename(title: str) -> None:
+        update = Update(actor="ada", id=name, fields=IssueFields(title=title))
+        two.commit(lambda unit: carry_out(unit, update))
+
+    rename("second")
+    two.commit(rotate_town)
+    rename("third")
+    removed(one, two, plane, town)
+    back(one, two, plane)
+    salvaged(two)
+    assert titles(two) == ["seen 0", "seen 1", "seen 2", "third"]
+    with two.replica.read() as reader:
+        assert list(reader.scan(Table.INDEX_0, layout.CONFLICT, layout.after(layout.CONFLICT))) == []

@@ -5,9 +5,10 @@ from typing import Any
 from moot_protocol.clock import due_ms, shown_minute
 from moot_protocol.ids import key_text
 from moot_protocol.machine_requests import Doctor, Status
-from moot_testkit.carrying import create, founder, send
+from moot_testkit.carrying import create, founder, plane_of, send
 from moot_testkit.federating import machine
 from moot_testkit.town import Api, Member
+from mootd.engine.removing import retire
 
 DAYS_MS = 5 * 24 * 3_600_000
 
@@ -51,6 +52,12 @@ def test_others_say_whose_batches_wait_and_until_when() -> None:
     one.clock.advance(DAYS_MS)
     with one.replica.transaction():
         pass
+    assert alarms(one, "parked") == []
+
+
+def test_batches_that_an_end_left_out_are_awaited_by_nobody() -> None:
+    one, two = hurried()
+    one.commit(lambda unit: retire(unit, plane_of(one, one.ledger.id), two.id, drops=True))
     assert alarms(one, "parked") == []
 
 
