@@ -370,6 +370,7 @@ def fork(world: World) -> None:
     exchange(ada, bob, twin)
     bob.show("salvage", lines=5)
     twin.must("salvage")
+    exchange(ada, bob, twin)
     ada.show("replica", "retire", "--", forked, lines=3)
     exchange(*world.two_towns, twin)
     world.dan.show("list", lines=5)

@@ -103,7 +103,8 @@ def check_end(unit: Unit, plane: PlaneRow, author: bytes, *, keeps: str = "", dr
             f"{name} has signed two histories on plane {plane.name}, and this would drop {told(dropped)}",
             code=Code.CONFLICT,
             hint=f"`moot fork list` tells what each does; {keeps or f'`moot fork settle {name} --branch NAME`'} ends "
-            f"it too, and keeps one; `moot salvage` where another was written writes it anew; {drops} drops all of it",
+            "it too, and keeps one; `moot salvage` where another was written, then `moot sync`, keeps that too; "
+            f"{drops} drops all",
         )
     waiting = sum(
         1 for _, _, each in AsideReader(unit.transaction).rows(unit.feed_number(plane.number, author)) if each.parked
