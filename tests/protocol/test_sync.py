@@ -136,6 +136,7 @@ def test_a_proof_is_sent_before_anything_else_to_who_does_not_know_the_fork() ->
     assert kinds(one)[:2] == [FrontierBody, ForkProof]
     assert any(isinstance(effect, ForkSeen) for effect in two.seen)
     assert frontiers(one, two) == 1
+    assert right.head in {ref.id for ref in two.log.held.heads(left.author)}, "the other history comes at once"
 
 
 def test_who_has_only_the_proof_of_a_fork_asks_for_the_other_history_though_both_agree_on_what_counts() -> None:
