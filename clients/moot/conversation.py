@@ -46,6 +46,20 @@ class Unheard(Failure):
     """The daemon went away before its first word, so it has begun nothing: another may be asked."""
 
 
+class Lost(Failure):
+    """The daemon went away after its first word.
+
+    Args:
+        message: what is known of its end.
+        advice: where more may be read of that.
+    """
+
+    def __init__(self, message: str, advice: str) -> None:
+        hint = "what you asked for may be done or not: look before you change something again"
+        super().__init__("unreachable", message, f"{hint}; {advice}")
+        self.advice = advice
+
+
 def _sandboxed(what: str, error: OSError) -> Sandboxed:
     hint = "run `moot init --spool` in the project, outside the sandbox, once: commands then go through files"
     if os.environ.get("CODEX_SANDBOX_NETWORK_DISABLED"):
@@ -282,8 +296,7 @@ class Conversation:
 
         fault, advice = fault_of(self.pid)
         told = f"the daemon has gone away{f': {fault}' if fault else ''}"
-        hint = "what you asked for may be done or not: look before you change something again; "
-        return Failure("unreachable", told, hint + (advice or "see: moot daemon logs"))
+        return Lost(told, advice or "see: moot daemon logs")
 
 
 def _silent(channel: socket) -> Failure:

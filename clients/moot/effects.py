@@ -130,11 +130,16 @@ def _remove(path: str) -> None:
     os.unlink(found)
 
 
+def _place(path: str) -> str:
+    """Where links lead in the end, for a file to be put there; what is no regular file may have no name but this."""
+    return path if os.path.exists(path) and not os.path.isfile(path) else os.path.realpath(path)
+
+
 class _NewFile:
     """A file being written. What is no regular file (a pipe, /dev/stdout) is written to as it stands."""
 
     def __init__(self, path: str, mode: int, *, exclusive: bool, parents: bool) -> None:
-        self._path = os.path.realpath(path)
+        self._path = _place(path)
         self._exclusive = exclusive
         self._temporary = ""
         is_kept = False

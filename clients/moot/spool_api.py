@@ -84,7 +84,7 @@ class SpoolApi:
         self.queued: list[Queued] = []
         """What was queued and not answered, in order."""
         self.was_read = False
-        """Whether an answer came out of the snapshot."""
+        """Whether an answer came out of the snapshot, which could be read then."""
 
     @property
     def age(self) -> str:
@@ -165,8 +165,9 @@ class SpoolApi:
         work = SNAPSHOT_READS.get(type(request))
         if work is None:
             raise cannot(f"`{request.method}`")
+        snapshot = self._settled()
         self.was_read = True
-        return work(Reading(self._settled(), self._now_ms), request)
+        return work(Reading(snapshot, self._now_ms), request)
 
     def _settled(self) -> Snapshot:
         """The snapshot, with what was written before in it if the daemon soon writes one: it is read by who wrote."""
@@ -241,8 +242,8 @@ class SpoolApi:
 
     def _ending(self, actor: str) -> list[str]:
         """The actor's claims that end by themselves, as the snapshot tells them."""
-        self.was_read = True
         issues = self._held().issues.values()
+        self.was_read = True
         return [issue["id"] for issue in issues if issue.get("_claim", {}).get("holder") == actor]
 
     def _ready_here(self, request: ClaimReady) -> ClaimReady:

@@ -104,8 +104,10 @@ class Expectation:
         return told | {"_queued": self._command}
 
     def update(self, request: Update) -> IssueDoc:
-        """A changed one; as it was where somebody else has it, or it is closed: then the claim will be refused."""
+        """A changed one; as it was where it will be refused: somebody else has what is claimed, or it is closed."""
         changed = given_fields(request.fields)
+        if request.unless_closed and self.left_alone(request.id)["status"] == CLOSED:
+            return self.left_alone(request.id)
         if request.claim:
             if not self._is_to_be_had(self.left_alone(request.id), request.actor):
                 return self.left_alone(request.id)

@@ -10,7 +10,7 @@ import os
 import sys
 from _socket import socket
 
-from moot.conversation import Conversation, Failure, Sandboxed, Unheard, try_connect, write_all
+from moot.conversation import Conversation, Failure, Lost, Sandboxed, Unheard, try_connect, write_all
 from moot.facts import has_spool
 from moot.paths import socket_path
 
@@ -132,9 +132,17 @@ def _hosted(program: str, arguments: list[str]) -> int:
             return code
         channel = connect(socket_path())
     try:
-        return Conversation(channel).command(program, arguments)
-    except Unheard:  # it was killed as it began to serve, or was stopping
-        return Conversation(connect(socket_path())).command(program, arguments)
+        try:
+            return Conversation(channel).command(program, arguments)
+        except Unheard:  # it was killed as it began to serve, or was stopping
+            return Conversation(connect(socket_path())).command(program, arguments)
+    except Lost as lost:
+        from moot.unaided import how_to_ask_again
+
+        again = how_to_ask_again(program, arguments)
+        if again:
+            lost.hint = f"nothing was being changed: {again}; {lost.advice}"
+        raise
 
 
 def _unaided(program: str, arguments: list[str], refused: Failure) -> int:

@@ -49,6 +49,11 @@ def is_refused(program: str, arguments: list[str]) -> bool:
     return main.is_refused(own_facts(program, arguments))
 
 
+def how_to_ask_again(program: str, arguments: list[str]) -> str:
+    """How to go on where the daemon went away under a command that only looks and waits; empty of any other."""
+    return main.how_to_ask_again(own_facts(program, arguments))
+
+
 class _Nobody:
     """An `Api` with no daemon behind it, which knows what this release is."""
 

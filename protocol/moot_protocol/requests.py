@@ -122,6 +122,8 @@ class Update(Mutation[IssueDoc], kw_only=True):
     """Set assignee to the actor and status to in_progress if nobody else holds it, as one step; else `lost_race`."""
     ttl_ms: int = 0
     """With `claim`: how long it holds unless it is renewed, in milliseconds; 0: until it is given back."""
+    unless_closed: bool = False
+    """Leave a closed issue alone: `conflict`."""
     append_notes: str = ""
     add_labels: tuple[str, ...] = ()
     remove_labels: tuple[str, ...] = ()

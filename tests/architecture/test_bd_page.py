@@ -79,4 +79,7 @@ def test_every_setting_that_is_checked_is_on_the_page() -> None:
 
 def test_every_command_of_moots_that_the_page_points_to_exists() -> None:
     for words in set(re.findall(r"`moot ([a-z -]+?)(?: --?[a-z]+(?: [A-Z]+)?)*`", PAGE)):
-        parser_of(words)
+        if words.startswith("help "):
+            assert GRAMMAR.help(words.removeprefix("help "), "moot", 80)
+        else:
+            parser_of(words)

@@ -170,6 +170,27 @@ def test_a_device_is_written_to_and_not_replaced(daemon: Daemon, shell: Shell) -
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "link"])
+def test_a_pipe_without_a_name_of_its_own_is_written_to_as_well(daemon: Daemon, shell: Shell, name: str) -> None:
+    (shell.work / "link").symlink_to("/proc/self/fd/1")
+
+    def command(terminal: Terminal) -> int:
+        terminal.write_file(name, [b"x" * 300_000])
+        return 0
+
+    daemon.commands.command = command
+    done = shell.run("act")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"x" * 300_000
+
+
+def test_an_exclusive_file_is_no_pipe_that_is_there(daemon: Daemon, shell: Shell) -> None:
+    def write(terminal: Terminal) -> None:
+        terminal.write_file("/dev/stdout", [b"x"], exclusive=True)
+
+    assert "it exists already" in act(daemon, shell, write)
+
+
 def test_a_file_whose_content_fails_to_come_leaves_the_old_one_and_nothing_else(daemon: Daemon, shell: Shell) -> None:
     (shell.work / "f").write_text("old")
 

@@ -79,6 +79,22 @@ def test_a_read_is_told_with_its_age_and_what_it_cannot_show(
     assert "1 queued command not in it yet" in err
 
 
+@pytest.mark.parametrize(("content", "exit_code"), [(None, 75), (b"", 1), (b"cut", 1)], ids=["missing", "empty", "cut"])
+def test_a_snapshot_that_cannot_be_read_is_told_once_and_has_no_age(
+    site: SpoolSite, capfd: pytest.CaptureFixture[str], content: bytes | None, exit_code: int
+) -> None:
+    snapshot = site.path / "snapshot"
+    snapshot.unlink()
+    if content is not None:
+        snapshot.write_bytes(content)
+    for command in ("ready", "heartbeat"):
+        code = spool_command("moot", [command], REFUSED)
+        out, err = capfd.readouterr()
+        assert (code, out) == (exit_code, "")
+        assert err.startswith("Error: ")
+        assert "read from the snapshot" not in err
+
+
 def test_a_snapshot_older_than_the_last_command_is_told_to_be_so(
     site: SpoolSite, capfd: pytest.CaptureFixture[str]
 ) -> None:

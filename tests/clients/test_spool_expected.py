@@ -127,6 +127,7 @@ CLAIMING: dict[str, Mutation[Any]] = {
     "unclaim_own": Unclaim(actor="ada", id=ONE, if_holder="ada"),
     "heartbeat": Heartbeat(actor="ada", id=ONE, ttl_ms=60_000),
     "reopen": Reopen(actor="ada", id=ONE),
+    "defer": Update(actor="ada", id=ONE, fields=IssueFields(priority=0), unless_closed=True),
 }
 
 

@@ -373,6 +373,13 @@ def test_who_loses_the_daemon_hears_whether_the_command_may_be_done(alone: Shell
     assert impostor.came == (1 if is_open else 2)  # what may be done is not asked for again
 
 
+def test_who_loses_the_daemon_while_looking_hears_that_nothing_was_being_changed(alone: Shell) -> None:
+    with Impostor(alone, rpc.hello_frame("1", 1)) as impostor:
+        done = alone.run("wait", "a1b2")
+    assert (done.returncode, impostor.came) == (69, 1)
+    assert b"  nothing was being changed: ask again; see: moot daemon logs\n" in done.stderr
+
+
 def test_a_daemon_of_another_protocol_version_is_told_in_words(alone: Shell) -> None:
     hello = msgspec.msgpack.encode({"hello": rpc.RPC_VERSION + 1, "version": "9.9", "pid": 1})
     with Impostor(alone, rpc.frame(hello)):

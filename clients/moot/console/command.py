@@ -44,6 +44,8 @@ class Command(NamedTuple):
     """Whether it needs nothing of the daemon beyond what it asks itself: no project is looked up for it."""
     unaided: bool = False
     """Whether it needs no daemon at all: where none answers, the client runs it (`moot/unaided.py`)."""
+    again: str = ""
+    """How to ask again where the daemon has gone away meanwhile; given for what waits and changes nothing."""
 
 
 def no_arguments(parser: ArgumentParser) -> None:

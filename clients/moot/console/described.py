@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from moot.console import exits
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)*")
 _FLAG: Final = re.compile(r"--?[A-Za-z0-9][A-Za-z0-9-]*")
 ISSUES: Final = frozenset({"ID", "ON", "OTHER", "TO", "PARENT", "OLD", "A", "B", "ID | TIME TIME", "EVENT | ID"})
@@ -173,6 +175,7 @@ def manual(commands: Sequence[Described], program: str, date: str) -> str:
     lines += [".SH SYNOPSIS", f".B {_roff(program)}", "COMMAND [flags]", ".SH COMMANDS"]
     for command in commands:
         lines += [".TP", f".B {_roff(command.name)}", _line(command.help)]
+    lines += _exit_status()
     lines += [".SH SEE ALSO", _line(f"`{program} man COMMAND` for each; `{program} help` for a list by subject.")]
     return "\n".join([*lines, ""])
 
@@ -189,9 +192,15 @@ def manual_of(command: Described, program: str, date: str) -> str:
     lines += [part for flag in command.flags for part in _option(flag)]
     if command.examples:
         lines += [".SH EXAMPLES", ".nf", *(_line(example) for example in command.examples), ".fi"]
+    lines += _exit_status()
     if command.aliases:
         lines += [".SH ALIASES", _line(", ".join(command.aliases))]
     return "\n".join([*lines, ""])
+
+
+def _exit_status() -> list[str]:
+    rows = [part for code, told in exits.told() for part in (".TP", f".B {code}", _line(told))]
+    return [".SH EXIT STATUS", *rows]
 
 
 def _page(command: Described, program: str) -> str:

@@ -16,6 +16,12 @@ TRY_AGAIN: Final = 75
 """The same command may succeed later (EX_TEMPFAIL of sysexits)."""
 BAD_TOKEN: Final = 77
 """The API token that was presented isn't good (EX_NOPERM of sysexits)."""
+UNMERGED: Final = 129
+"""What `merge-file` was given can't be merged: git takes every code above 128 for that."""
+INTERRUPTED: Final = 130
+"""Ctrl-C: what a shell shows for SIGINT."""
+PIPE: Final = 141
+"""Nobody reads the output any more: what a shell shows for SIGPIPE."""
 
 _EXITS: Final = {
     Code.USAGE: USAGE,
@@ -30,9 +36,32 @@ _EXITS: Final = {
     Code.UNREACHABLE: UNREACHABLE,
     Code.TIMEOUT: TRY_AGAIN,
     Code.BUSY: TRY_AGAIN,
-    Code.NOT_READY: TRY_AGAIN,
     Code.STORE_LOCKED: TRY_AGAIN,
 }
+MEANINGS: Final = {
+    OK: "done",
+    FAILED: "any other failure, or a check that found something wrong",
+    USAGE: "the arguments make no sense; nothing was done",
+    NOT_FOUND: "what was named isn't there, or could be several",
+    DENIED: "it isn't allowed",
+    CONFLICT: "somebody or something else was first: a claim, a name, another change",
+    UNREACHABLE: "the daemon, or a remote, can't be reached",
+    TRY_AGAIN: "the same command may succeed later",
+    BAD_TOKEN: "the API token isn't good",
+    UNMERGED: "`merge-file` can't merge what it was given",
+    INTERRUPTED: "interrupted (Ctrl-C)",
+    PIPE: "nobody reads the output any more",
+}
+"""Every exit code there is → when a command ends with it."""
+
+
+def told() -> list[tuple[str, str]]:
+    """Every exit code, for people: the number, and what it means, with the error codes of `--json` that lead to it."""
+    names = {number: [str(code) for code, its in _EXITS.items() if its == number] for number in MEANINGS}
+    return [
+        (str(number), f"{meaning} ({', '.join(names[number])})" if names[number] else meaning)
+        for number, meaning in MEANINGS.items()
+    ]
 
 
 def exit_code(error: MootError) -> int:

@@ -8,12 +8,14 @@ begin with a hyphen, and nothing is abbreviated or guessed. Every mistake is a R
 
 import difflib
 import re
+import textwrap
 from argparse import SUPPRESS, Action, ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from moot.console.command import Command
 from moot.console.described import Described, Flag
+from moot.console.table import LEAST_FLEXIBLE
 from moot_protocol.errors import Code, RefusedError
 
 HELP_FLAGS: Final = ("-h", "--help")
@@ -216,8 +218,9 @@ def _literal(value: str) -> str:
 
 def did_you_mean(typed: str, known: Iterable[str]) -> str:
     """Ends a message about what was typed wrong: the known word that comes near, if any does."""
-    close = difflib.get_close_matches(typed, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    bare = {word.lstrip("-"): word for word in known}  # hyphens, which all flags have, make none of them alike
+    close = difflib.get_close_matches(typed.lstrip("-"), list(bare), n=1, cutoff=0.6)
+    return f"; did you mean {bare[close[0]]}?" if close else ""
 
 
 def _unknown_command(name: str, known: Iterable[str]) -> RefusedError:
@@ -234,17 +237,29 @@ class Section(NamedTuple):
     commands: Sequence[Command]
 
 
+class Topic(NamedTuple):
+    """What there is help on that is no command."""
+
+    title: str
+    rows: Sequence[tuple[str, str]]
+
+
 class Grammar:
     """All commands: finds the one that is meant, and explains them.
 
     Args:
         sections: the commands.
         elsewhere: what is said of a name that is no command here, by the words that were typed; None for nothing.
+        topics: what else there is help on: name → its title and rows of two columns.
     """
 
     def __init__(
-        self, sections: Sequence[Section], elsewhere: Callable[[Sequence[str]], RefusedError | None] = lambda _: None
+        self,
+        sections: Sequence[Section],
+        elsewhere: Callable[[Sequence[str]], RefusedError | None] = lambda _: None,
+        topics: Mapping[str, Topic] = {},
     ) -> None:
+        self._topics = topics
         self._sections = sections
         self._elsewhere = elsewhere
         self._commands = {command.name: command for section in sections for command in section.commands}
@@ -364,26 +379,39 @@ class Grammar:
             command.name, command.aliases, command.help, parser.short_usage(), flags, words, command.examples
         )
 
-    def help(self, topic: str, program: str, width: int) -> str:
-        """Help on a command, a group of commands, or everything.
+    def help(self, topic: str, program: str, width: int, *, wraps: bool = True) -> str:
+        """Help on a command, a group of commands, a topic, or everything.
+
+        Args:
+            topic: which; empty for everything.
+            program: the name it was called by.
+            width: columns.
+            wraps: whether lists keep to the width; else each entry is one line, as programs like it.
 
         Raises:
             RefusedError: there is no such topic.
         """
+        across = width if wraps else 0
         if not topic:
-            return self._overview(program)
+            return self._overview(program, across)
+        if topic in self._topics:
+            return f"{_folded(self._topics[topic].title, across)}\n\n{_rows(self._topics[topic].rows, across)}"
         inside = [command for name, command in self._commands.items() if name.startswith(f"{topic} ")]
         if topic in self._names:
             text = _command_help(self._names[topic], program, width)
-            return f"{text}\nsee also:\n{_listing(inside)}" if inside else text
+            return f"{text}\nsee also:\n{_listing(inside, across)}" if inside else text
         if topic in self._groups:
-            return f"{program} {topic}\n\n{_listing(inside)}\n`{program} help {topic} COMMAND` explains one.\n"
-        raise self._unknown(topic.split(), topic, [*self._names, *self._groups])
+            return f"{program} {topic}\n\n{_listing(inside, across)}\n`{program} help {topic} COMMAND` explains one.\n"
+        raise self._unknown(topic.split(), topic, [*self._names, *self._groups, *self._topics])
 
-    def _overview(self, program: str) -> str:
+    def _overview(self, program: str, width: int) -> str:
         parts = [f"usage: {program} COMMAND [flags]\n"]
-        parts.extend(f"{section.title}:\n{_listing(section.commands)}" for section in self._sections)
-        parts.append(f"`{program} help COMMAND` explains one. --json works with every command.\n")
+        parts.extend(f"{section.title}:\n{_listing(section.commands, width)}" for section in self._sections)
+        if self._topics:
+            told = _rows([(name, topic.title) for name, topic in self._topics.items()], width)
+            parts.append(f"Other help:\n{told}")
+        ending = f"`{program} help COMMAND` explains one. --json works with every command."
+        parts.append(f"{_folded(ending, width)}\n")
         return "\n".join(parts)
 
 
@@ -397,9 +425,25 @@ def _help_of(action: Action) -> str:
     return (action.help or "").replace("%%", "%")
 
 
-def _listing(commands: Sequence[Command]) -> str:
-    widest = max(len(command.name) for command in commands)
-    return "".join(f"  {command.name:<{widest}}  {command.help}\n" for command in commands)
+def _listing(commands: Sequence[Command], width: int) -> str:
+    return _rows([(command.name, command.help) for command in commands], width)
+
+
+def _rows(rows: Sequence[tuple[str, str]], width: int) -> str:
+    """Names and what they are, in two columns, wrapped to so many columns; 0: not at all."""
+    widest = max(len(name) for name, _ in rows)
+    begins = " " * (widest + 4)
+    least = len(begins) + LEAST_FLEXIBLE
+    return "".join(
+        f"{_folded(f'  {name:<{widest}}  {told}', width and max(width, least), begins)}\n" for name, told in rows
+    )
+
+
+def _folded(text: str, width: int, indent: str = "") -> str:
+    """A paragraph in lines of so many columns, but for the first indented; 0: in one."""
+    if not width:
+        return text
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _command_help(command: Command, program: str, width: int) -> str:

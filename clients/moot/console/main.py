@@ -85,13 +85,14 @@ from moot.console.commands import (
 )
 from moot.console.context import Place, ReadOnlyApi, actor_of, check_actor, place_of
 from moot.console.described import Described
-from moot.console.grammar import Grammar, Invocation, Section
+from moot.console.grammar import Grammar, Invocation, Section, Topic
 from moot.console.keyed import KeyedApi
 from moot.console.nudge_notices import tell_nudges
 from moot.console.rehearsal import Needed, NoApi, NoTerminal
-from moot.console.safe_text import neutralise
+from moot.console.safe_text import neutralise, shortened
 from moot.console.terminal import Facts, Terminal
 from moot.console.trials import with_trials
+from moot.console.watching import ASK_AGAIN
 from moot_protocol.errors import Code, MootError, RefusedError
 
 
@@ -184,6 +185,11 @@ GRAMMAR: Final[Grammar] = Grammar(
         ]
     ),
     not_here.refusal,
+    {
+        "exit-codes": Topic(
+            "What commands end with, by the kind of failure; called as `bd`, with 1 for all", exits.told()
+        )
+    },
 )
 """Every command. Shared by all threads: reading never changes it but for the parsers it keeps."""
 _ANYWHERE: Final = Place(project="?", plane="?")
@@ -226,6 +232,17 @@ def is_refused(facts: Facts) -> bool:
     except MootError:
         return True
     return False
+
+
+def how_to_ask_again(facts: Facts) -> str:
+    """How to go on where the daemon went away under a command that only looks and waits; empty of any other."""
+    try:
+        command, arguments = _read(facts)[:2]
+    except MootError:
+        return ""
+    if getattr(arguments, "watch", False) and not getattr(arguments, "claim", False):
+        return ASK_AGAIN
+    return command.again if command is not None else ""
 
 
 def _read(facts: Facts) -> Invocation:
@@ -303,8 +320,9 @@ def _dispatch(
 
 def _help(terminal: Terminal, topic: str) -> int:
     facts = terminal.facts
-    text = GRAMMAR.help(topic, facts.program, facts.width)
-    if wants_json(facts.argv):
+    as_json = wants_json(facts.argv)
+    text = GRAMMAR.help(topic, facts.program, facts.width, wraps=facts.out_is_terminal and not as_json)
+    if as_json:
         text = documents.encoded(documents.enveloped({"help": text}, facts.environment)) + "\n"
     terminal.out(text)
     return exits.OK
@@ -329,10 +347,15 @@ def _report(terminal: Terminal, error: MootError) -> int:
     if error.code is Code.CANCELLED:
         return code
     try:
-        _tell(terminal, error)
+        _tell(terminal, _shortened(error))
     except MootError as gone:
         return exits.exit_code(gone)
     return code
+
+
+def _shortened(error: MootError) -> MootError:
+    """The error with the middle of its message left out where that is too long; hints may have to be long."""
+    return MootError(shortened(error.message), code=error.code, hint=error.hint, retryable=error.retryable)
 
 
 def _tell(terminal: Terminal, error: MootError) -> None:

@@ -13,6 +13,10 @@ from typing import Final
 
 NEWLINE_SHOWN: Final = "\u23ce"
 """What stands for a newline where everything has to stay on one line: the return symbol."""
+LONGEST: Final = 1000
+"""Characters of a message that are told: a longer one echoes a huge argument, and what it says stands around that."""
+_ENDING: Final = 300
+"""How many of them are the end of what is shortened."""
 _TAB: Final = "    "
 
 _UNSEEN: Final = re.compile(
@@ -45,6 +49,11 @@ def neutralise(text: str, *, keep_newlines: bool = False) -> str:
     return ("\n" if keep_newlines else NEWLINE_SHOWN).join(
         [line if is_plain(line) else _neutral_line(line, keep_newlines=keep_newlines) for line in lines]
     )
+
+
+def shortened(text: str) -> str:
+    """The text, or one of `LONGEST` characters with the middle left out."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - _ENDING - 1]}…{text[-_ENDING:]}"
 
 
 def is_plain(text: str) -> bool:

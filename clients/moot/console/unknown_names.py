@@ -1,7 +1,8 @@
 """Statuses, types and projects that nobody has: a list asked for one is empty, and its reader is told why.
 
-Invariant: what is listed never depends on it. `bd` answers such a list with nothing and success, and programs written
-for it go by that, so it is a note on standard error. Nothing is asked of the daemon for the names of every project.
+What would wait for such a status in vain is refused. Invariant: what is listed never depends on it. `bd` answers such
+a list with nothing and success, and programs written for it go by that, so it is a note on standard error. Nothing is
+asked of the daemon for the names of every project.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,9 +10,9 @@ from typing import Final, NamedTuple
 
 from moot.console import filter_arguments as filters
 from moot.console.command import Context
-from moot.console.grammar import comma_separated
-from moot.console.safe_text import neutralise
-from moot_protocol.errors import MootError
+from moot.console.grammar import comma_separated, did_you_mean
+from moot.console.safe_text import neutralise, shortened
+from moot_protocol.errors import MootError, RefusedError
 from moot_protocol.listing import Filter
 from moot_protocol.machine_requests import Status
 from moot_protocol.memory_requests import Settings
@@ -52,6 +53,25 @@ def told(run: Callable[[Context], int]) -> Callable[[Context], int]:
     return command
 
 
+def refuse_status(context: Context, named: Iterable[str], projects: Sequence[str]) -> None:
+    """Refuse a status that no issue of these projects can have.
+
+    Raises:
+        RefusedError: `invalid`; its hint names those that there are.
+    """
+    strange = [name for name in named if name not in STATUSES]
+    if not strange:
+        return
+    try:
+        known = STATUSES | _others(context, _STATUS, projects)
+    except MootError:
+        return  # as where it would only be told
+    for name in strange:
+        if name not in known:
+            near = did_you_mean(name, sorted(known))
+            raise RefusedError(f"{name!r} is no status{near}", hint=f"one of {', '.join(sorted(known))}")
+
+
 def _flag(context: Context, name: str) -> Sequence[str] | None:
     value: Sequence[str] | None = getattr(context.arguments, name, None)
     return value
@@ -73,13 +93,13 @@ def _tell(context: Context, kind: _Kind, named: Iterable[str]) -> None:
     if not strange:
         return
     try:
-        others = _others(context, kind)
+        others = _others(context, kind, filters.projects_listed(context))
     except MootError:
         return  # what can't be asked here is no mistake of the reader's, and the list tells what is wrong itself
     for name in strange:
         if name not in others:
             there = ", ".join(map(neutralise, sorted(kind.of_all | others)))
-            context.terminal.err(f"No issue has the {kind.field} {neutralise(name)!r}; there are {there}\n")
+            context.terminal.err(f"No issue has the {kind.field} {neutralise(shortened(name))!r}; there are {there}\n")
 
 
 def _tell_of_projects(context: Context) -> None:
@@ -92,17 +112,18 @@ def _tell_of_projects(context: Context) -> None:
     for name in empty:
         if name not in known:
             there = ", ".join(map(neutralise, sorted(known))) or "none"
-            context.terminal.err(f"No issue is of a project {neutralise(name)!r}; on this machine there are {there}\n")
+            context.terminal.err(
+                f"No issue is of a project {neutralise(shortened(name))!r}; on this machine there are {there}\n"
+            )
 
 
 def _any_of(project: str) -> ListIssues:
     return ListIssues(filter=Filter(projects=(project,)), all=True, limit=1)
 
 
-def _others(context: Context, kind: _Kind) -> set[str]:
-    """The names that issues have here, and those that the project has set."""
-    projects = filters.projects_listed(context)
-    counted = context.api.call(Count(filter=Filter(projects=projects), by=kind.field))
+def _others(context: Context, kind: _Kind, projects: Sequence[str]) -> set[str]:
+    """The names that issues of these projects have, and those that the projects have set."""
+    counted = context.api.call(Count(filter=Filter(projects=tuple(projects)), by=kind.field))
     found = {group["group"] for group in counted["groups"] if group["group"]}
     for project in projects:
         for each in context.api.call(Settings(project=project, prefix=kind.setting)):

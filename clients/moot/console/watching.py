@@ -12,6 +12,8 @@ from moot_protocol.machine_requests import Events
 
 STRETCH_MS: Final = 5_000
 """How long one request waits for news: below the time any request may take, and a client that goes away is noticed."""
+ASK_AGAIN: Final = "ask again"
+"""How to go on, as `Command.again` says it, where nothing is lost by asking anew."""
 CLEAR: Final = "\x1b[H\x1b[2J"
 """Moves to the corner of a terminal and clears it."""
 

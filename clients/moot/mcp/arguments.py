@@ -17,6 +17,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 FIND_LIMIT: Final = 20
 _FIELD: Final = re.compile(r"at `\$\.(\w+)`")
 """Where a validation error says which field it is about."""
+_INSIDE: Final = re.compile(r"at `\$\.(\w+)\[")
+"""Where it says of which list an element is meant."""
 
 Ids = Annotated[list[str], msgspec.Meta(min_length=1)]
 Priority = Annotated[int, msgspec.Meta(ge=0, le=4)]
@@ -131,7 +133,12 @@ def read(shape: type[T], given: dict[str, Any]) -> T:
 
 
 def _takes(shape: type[msgspec.Struct], said: str) -> str:
-    """What fits instead: the choices of the field that was named, if it has some, else all fields."""
+    """What fits instead: the choices of the field that was named, if it has some, else all fields of what holds it."""
+    inside = _INSIDE.search(said)
+    if inside:
+        for inner in get_args(get_type_hints(shape).get(inside[1])):
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                return f"each of {inside[1]} takes {', '.join(inner.__struct_fields__)}"
     named = _FIELD.search(said)
     choices = get_args(get_type_hints(shape).get(named[1])) if named else ()
     if choices and all(isinstance(each, str) for each in choices):

@@ -171,9 +171,27 @@ async def show(desk: Desk, wanted: args.Show) -> Told:
 async def create(desk: Desk, wanted: args.Create) -> Told:
     """Make issues, all or none."""
     desk.need_project()
+    for number, issue in enumerate(wanted.issues, start=1):
+        _check_stand_ins(number, issue)
     mutations = [_creation(desk, issue) for issue in wanted.issues]
     made = await _together(desk, mutations, [issue.title for issue in wanted.issues])
     return _told_of(made, "Created", "id", "title")
+
+
+def _check_stand_ins(number: int, new: args.NewIssue) -> None:
+    """Refuse a `$N` that stands for no issue before this one, the call's first being number 1.
+
+    Raises:
+        RefusedError: `not_found`.
+    """
+    for typed in (*new.depends_on, new.parent):
+        digits = typed.removeprefix("$")
+        if digits != typed and digits.isdecimal() and not 1 <= int(digits) < number:
+            raise RefusedError(
+                f"{new.title}: {typed} names no issue",
+                code=Code.NOT_FOUND,
+                hint="$1, $2, … are issues of the same call that stand before the one that names them",
+            )
 
 
 def _creation(desk: Desk, new: args.NewIssue) -> Mutation[IssueDoc]:

@@ -86,7 +86,10 @@ def _make(unit: Unit, plane: PlaneRow, meant: Invite, remotes: Sequence[Remote])
     unit.seal()
     if not unit.feed(unit.feed_number(plane.number, plane.town)).role:
         raise RefusedError(
-            f"this town isn't in on plane {plane.name} yet", code=Code.NOT_READY, hint="wait: `moot sync --wait`"
+            f"this town isn't in on plane {plane.name} yet",
+            code=Code.NOT_READY,
+            hint="wait: `moot sync --wait`",
+            retryable=True,
         )
     keys = open_plane(unit, plane)
     seed = unit.replica.entropy.bytes(_KEY_BYTES)

@@ -326,9 +326,11 @@ def unshare(unit: Unit, request: Unshare) -> tuple[Shared, int]:
     if request.to:
         target = issue_plane_meant(unit.replica.planes, request.to)
         meant = [each for each in meant if each.to == target.id]
-    if len(meant) != 1:
-        code = Code.AMBIGUOUS if meant else Code.NOT_FOUND
-        raise RefusedError(f"{len(meant)} shares are called so", code=code, hint="see `moot share list`")
+    if not meant:
+        raise RefusedError("nothing is shared so", code=Code.NOT_FOUND, hint="`moot share list` shows what is shared")
+    if len(meant) > 1:
+        hint = "name its plane with --to; `moot share list` shows them"
+        raise RefusedError(f"it is shared {len(meant)} times", code=Code.AMBIGUOUS, hint=hint)
     shared = meant[0]
     withdrawn = Follower(unit, shared).withdraw_all()
     editor = Editor(unit, shared.plane.number, SHARE, shared.id, request.actor)

@@ -28,7 +28,7 @@ REPLICA_KEY = "replica"
 
 
 def no_town(hint: str = "run `moot init` or `moot join` first") -> RefusedError:
-    """The refusal of what needs a town, where there is none yet."""
+    """The refusal of what needs a town, where there is none yet: somebody has to act, so that waiting mends nothing."""
     return RefusedError("there is no town on this machine yet", code=Code.NOT_READY, hint=hint)
 
 
@@ -230,6 +230,7 @@ class State:
                     f"this machine's key has no part in plane {name} yet",
                     code=Code.NOT_READY,
                     hint="`moot status` says what it lacks there",
+                    retryable=True,  # what lets it in may be on its way still
                 )
             raise RefusedError(
                 f"plane {name} is waiting for its charter; run `moot sync --wait`", code=Code.NOT_READY, retryable=True

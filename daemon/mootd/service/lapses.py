@@ -19,6 +19,7 @@ from moot_protocol.kinds import (
     GENESIS,
     ISSUE,
     OWN_CHARTER_KINDS,
+    REPLICA,
     Role,
 )
 from mootd.engine.cut import CutReport, cut_reports
@@ -29,7 +30,8 @@ from mootd.store.port import Reader
 NAMED: Final = 5
 """Entities that an alarm names."""
 _ONLY_ADMINS: Final = (ADMIN_KINDS | CHARTER_KINDS) - OWN_CHARTER_KINDS
-_OPENINGS: Final = frozenset({CERTIFICATE, CHARTER, GENESIS})
+_OF_ITSELF: Final = frozenset({CERTIFICATE, CHARTER, GENESIS, REPLICA})
+"""What an author says of itself alone, by itself and under each new key again: how it came, and what it runs."""
 _OF_INVITES: Final = frozenset({Reason.INVITE_CLOSED, Reason.NO_INVITE})
 _ROLE: Final = "role"
 _WORDS: Final[Mapping[str, str]] = {
@@ -73,6 +75,8 @@ def lapse_alarms(replica: Replica, reader: Reader) -> Iterator[dict[str, Any]]:
     for lapse in _lapses(replica, reader):
         found.setdefault((lapse.plane, lapse.reason), []).append(lapse)
     for (plane, reason), lapses in sorted(found.items()):
+        if all(kind in _OF_ITSELF for each in lapses for kind, _ in each.entities):
+            continue  # nobody has written anything: nothing is missing, and there is nothing to write again
         count = sum(each.size for each in lapses)
         what = _several(count, "item" if reason == _ROLE else "event")
         told = f"{what} of {_several(len(lapses), 'feed')} on plane {replica.planes[plane].name}"
@@ -86,8 +90,8 @@ def lapse_alarms(replica: Replica, reader: Reader) -> Iterator[dict[str, Any]]:
 
 
 def _named(lapses: Iterable[_Lapse]) -> str:
-    """What lapses touched, some of it by name: no events that only open a feed, whose names are keys."""
-    places = dict.fromkeys(place for each in lapses for place in each.entities if place[0] not in _OPENINGS)
+    """What lapses touched, some of it by name: not what authors say of themselves, whose names are keys."""
+    places = dict.fromkeys(place for each in lapses for place in each.entities if place[0] not in _OF_ITSELF)
     names = [name if kind == ISSUE else f"{kind} {name}" for kind, name in places]
     rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"; touched: {', '.join(names[:NAMED])}{rest}" if names else ""

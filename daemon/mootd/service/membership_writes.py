@@ -26,6 +26,7 @@ from mootd.edges.recovery import new_recovery_seed, recovery_seed, recovery_word
 from mootd.engine.charters import members_of, towns_of
 from mootd.engine.epochs import begin_epoch, check_admin, recipients_of
 from mootd.engine.forks import branch_meant, forks_of, settle_fork
+from mootd.engine.home import is_copied
 from mootd.engine.inviting import invite_town, open_plane
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_town
@@ -263,17 +264,25 @@ def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
 
 
 def _salvage(unit: Unit, request: Salvage) -> dict[str, Any]:
+    copied = is_copied(unit.transaction)
     done = salvage(
         unit, is_only=request.moved, is_copy=request.copied, takes_both=request.both, resets_clock=request.clock
     )
     return {
         "before": key_text(done.before),
         "replica": key_text(done.replica),
+        "forked": copied or any(_is_forked(unit, each.plane, done.before) for each in done.planes),
         "planes": [
             {"plane": each.plane.name, "state": each.state, "salvaged": each.salvaged, "skipped": each.skipped}
             for each in done.planes
         ],
     }
+
+
+def _is_forked(unit: Unit, plane: PlaneRow, replica: bytes) -> bool:
+    """Whether a replica's feed has two histories, and no end yet that says which of them counts."""
+    row = unit.feed(unit.feed_number(plane.number, replica))
+    return bool(row.forked_at) and not row.ended
 
 
 MEMBERSHIP_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from moot.console.described import Described, Flag, bash, fish, manual, manual_of, zsh
+from moot.console.exits import MEANINGS
 
 DATE = "2026-01-31"
 ADD = Described(
@@ -71,9 +72,15 @@ def test_a_manual_page_has_every_part_and_no_line_that_passes_for_a_request() ->
     page = manual_of(ADD, "moot", DATE)
     assert page.startswith('.TH "MOOT\\-DEP\\-ADD" 1 "2026-01-31"')
     assert ".SH SYNOPSIS\nmoot dep add [flags] ID ON\n" in page
-    for part in ("NAME", "SYNOPSIS", "ARGUMENTS", "OPTIONS", "EXAMPLES", "ALIASES"):
+    for part in ("NAME", "SYNOPSIS", "ARGUMENTS", "OPTIONS", "EXAMPLES", "EXIT STATUS", "ALIASES"):
         assert f".SH {part}\n" in page
     assert "\\fB\\-t\\fR, \\fB\\-\\-type\\fR \\fITYPE\\fR\n" in page
     assert "\n\\&.the issue\n" in page
     assert "waits for\\[u2026]\n" in page
     assert ".B mol wisp gc\nClear away\n" in manual(ALL, "moot", DATE)
+
+
+def test_every_manual_page_tells_what_each_exit_code_means() -> None:
+    for page in (manual_of(ADD, "moot", DATE), manual(ALL, "moot", DATE)):
+        told = page.partition(".SH EXIT STATUS\n")[2].partition(".SH ")[0]
+        assert [int(line[3:]) for line in told.splitlines() if line.startswith(".B ")] == list(MEANINGS)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot.console.command import Command, Context
-from moot.console.grammar import Grammar, Section, comma_separated
+from moot.console.grammar import Grammar, Section, Topic, comma_separated
 from moot_protocol.errors import Code, RefusedError
 
 
@@ -127,6 +127,10 @@ def test_nothing_is_abbreviated() -> None:
     assert "unknown command 'updat'; did you mean update?" in refusal("updat").message
 
 
+def test_only_what_comes_near_is_suggested_hyphens_aside() -> None:
+    assert "did you mean" not in refusal("update", "--since", "x").message
+
+
 def test_a_mistyped_subcommand_is_put_right_within_its_group() -> None:
     assert "unknown command 'dep ad'; did you mean dep add?" in refusal("dep", "ad", "x").message
 
@@ -209,6 +213,31 @@ def test_help_keeps_to_the_width_of_the_terminal() -> None:
 def test_help_without_a_topic_lists_every_command_in_its_section() -> None:
     text = grammar().help("", "moot", 80)
     assert text.index("Work:") < text.index("update ") < text.index("Links:") < text.index("dep add")
+
+
+def test_lists_in_help_are_wrapped_under_their_second_column_and_whole() -> None:
+    told = " ".join(["word"] * 20)
+    wide = Grammar(
+        [Section("s", [Command("x y", told, lambda _: None, lambda _: 0)])], topics={"all": Topic(told, [("7", told)])}
+    )
+    for topic in ("", "x", "all"):
+        text = wide.help(topic, "moot", 40)
+        assert max(map(len, text.splitlines())) <= 40 or topic == "x"
+        assert text.count("word") == wide.help(topic, "moot", 40, wraps=False).count("word")
+    assert "\n  x y  word" in wide.help("", "moot", 40)
+    assert "\n       word" in wide.help("", "moot", 40)
+    assert f"  x y  {told}\n" in wide.help("", "moot", 40, wraps=False)
+
+
+def test_a_topic_is_told_of_in_the_list_of_commands_and_found_by_what_was_meant() -> None:
+    one = Grammar(
+        [Section("s", [command("x", lambda _: None)])], topics={"exit-codes": Topic("Title", [("0", "done")])}
+    )
+    assert "Other help:\n  exit-codes  Title\n" in one.help("", "bd", 80)
+    assert "Other help" not in grammar().help("", "bd", 80)
+    assert one.help("exit-codes", "moot", 80) == "Title\n\n  0  done\n"
+    with pytest.raises(RefusedError, match="did you mean exit-codes"):
+        one.help("exit-code", "moot", 80)
 
 
 def test_help_on_a_group_lists_its_commands_only() -> None:

@@ -6,11 +6,12 @@ import shlex
 import pytest
 
 from moot.console import main
+from moot.console.safe_text import LONGEST
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import WorkspaceInfo
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.console import REQUEST_ID, issue, run_console
-from moot_testkit.terminal import FACTS, RecordingTerminal
+from moot_testkit.terminal import FACTS, RecordingTerminal, at_terminal
 
 LOST = RefusedError("bob holds it", code=Code.LOST_RACE, hint="take another", retryable=True)
 
@@ -60,6 +61,23 @@ def test_an_error_from_elsewhere_cannot_act_on_the_terminal() -> None:
     assert "\u202e" not in ran.err
 
 
+def test_of_a_message_that_echoes_something_huge_the_middle_is_left_out() -> None:
+    huge = "begin " + "x" * 100_000 + " end"
+    refused = RefusedError(f"{huge!r} is no status", hint="h" * 5000)
+    ran = run_console("update a1b2 --claim", {"update": refused})
+    told, hint = ran.err.splitlines()
+    assert told.startswith("Error: 'begin xxx")
+    assert "x…x" in told
+    assert told.endswith("xxx end' is no status")
+    assert len(told) == len("Error: ") + LONGEST
+    assert hint == "Hint: " + refused.hint, "hints name what there is"
+    error = run_console("update a1b2 --claim --json", {"update": refused}).document["error"]
+    assert error["message"] == told.removeprefix("Error: ")
+    assert len(run_console(["x" * 20_000]).err) < 2 * LONGEST
+    whole = "y" * LONGEST
+    assert run_console("update a1b2 --claim", {"update": RefusedError(whole)}).err == f"Error: {whole}\n"
+
+
 def test_a_defect_is_logged_and_told_by_the_id_it_was_logged_under() -> None:
     ran = run_console("update a1b2 --claim", {"update": [{}]})
     assert ran.code == 1
@@ -71,6 +89,27 @@ def test_a_defect_is_logged_and_told_by_the_id_it_was_logged_under() -> None:
 def test_a_defect_is_one_document_with_json() -> None:
     ran = run_console("rebuild --json", {"rebuild": {}})
     assert ran.document["error"]["code"] == "internal"
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        ("wait a1b2 --status closed", "ask again"),
+        ("--actor bob wait --events 1", "ask again"),
+        ("events --follow", "go on with --since and the arrival number of the last event that came"),
+        ("activity --follow", "ask again"),
+        ("list --watch", "ask again"),
+        ("show a1b2 -w", "ask again"),
+        ("watch", "ask again"),
+        ("ready --claim --watch", ""),
+        ("update a1b2 --claim", ""),
+        ("comment a1b2 wait", ""),
+        ("help wait", ""),
+        ("frobnicate", ""),
+    ],
+)
+def test_what_waits_and_changes_nothing_can_be_asked_again(argv: str, told: str) -> None:
+    assert main.how_to_ask_again(FACTS._replace(argv=tuple(argv.split()))) == told
 
 
 def test_a_client_that_has_gone_away_is_told_nothing() -> None:
@@ -138,6 +177,13 @@ def test_help_is_text_or_one_document() -> None:
     assert "Find work:" in run_console("help").out
     assert run_console("").out == run_console("--help").out
     assert "examples:" in run_console("help create --json").document["help"]
+
+
+def test_help_keeps_to_the_width_of_a_terminal_and_is_one_line_each_for_programs() -> None:
+    wide = run_console("help", facts=FACTS._replace(width=60)).out
+    narrow = run_console("help", facts=at_terminal()._replace(width=60)).out
+    assert max(map(len, narrow.splitlines())) <= 60 < max(map(len, wide.splitlines()))
+    assert run_console("help --json", facts=at_terminal()._replace(width=60)).document["help"] == wide
 
 
 def test_every_command_explains_itself_and_names_are_used_once() -> None:

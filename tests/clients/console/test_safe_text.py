@@ -6,13 +6,24 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from moot.console.safe_text import neutralise
+from moot.console.safe_text import LONGEST, neutralise, shortened
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 NASTY = st.text(
     st.sampled_from("a1#\u2764\U0001f468\U0001f469 \t\r\n\x1b\x9b\u200d\ufe0f\ufe0e\u202e\u3164\U000e0041\ud800\u0301")
 )
 UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@given(st.text())
+def test_a_text_that_is_not_too_long_is_told_whole(text: str) -> None:
+    assert shortened(text) == text
+
+
+def test_of_a_text_that_is_too_long_begin_and_end_are_told() -> None:
+    assert shortened("a" * LONGEST) == "a" * LONGEST
+    told = shortened("begin" + "a" * LONGEST + "end")
+    assert (len(told), told[:6], told[-4:], told.count("…")) == (LONGEST, "begina", "aend", 1)
 
 
 @given(ANY_TEXT | NASTY, st.booleans())

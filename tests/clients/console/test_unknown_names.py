@@ -42,6 +42,14 @@ def test_a_status_that_nobody_has_is_told_with_those_that_there_are(argv: str | 
     )
 
 
+@pytest.mark.parametrize("flag", ["--status", "--type", "--project"])
+def test_of_a_name_that_is_huge_the_middle_is_left_out(flag: str) -> None:
+    run_list = of_project if flag == "--project" else listed
+    err = run_list(f"list {flag} {'x' * 20_000}").err
+    assert "x…x" in err
+    assert len(err) < 2_000
+
+
 @pytest.mark.parametrize("argv", ["list -t foo", "ready -t foo", "blocked -t foo", "count -t foo", "query type=foo"])
 def test_so_is_a_type(argv: str) -> None:
     err = listed(argv).err

@@ -35,6 +35,12 @@ def test_a_word_that_is_no_choice_is_answered_with_the_choices() -> None:
     assert caught.value.hint == "one of ready, open, mine, blocked, closed, all"
 
 
+def test_a_mistake_inside_an_issue_is_answered_with_what_an_issue_takes() -> None:
+    with pytest.raises(RefusedError, match="wrong") as caught:
+        args.read(args.Create, {"issues": [{"title": "One", "wrong": 1}]})
+    assert caught.value.hint == f"each of issues takes {', '.join(args.NewIssue.__struct_fields__)}"
+
+
 def test_a_schema_holds_what_a_caller_needs_and_nothing_that_only_repeats() -> None:
     assert args.schema_of(args.Link) == {
         "type": "object",

@@ -180,6 +180,20 @@ async def test_create_makes_one_issue_with_all_that_is_given() -> None:
     assert told == tools.Told(f"Created {ISSUE['id']} One", [{"id": ISSUE["id"], "title": "One"}])
 
 
+@pytest.mark.parametrize(
+    ("named", "stands"),
+    [({"depends_on": ["$9"]}, 1), ({"depends_on": ["$1"]}, 1), ({"parent": "$2"}, 2), ({"depends_on": ["$0"]}, 2)],
+)
+async def test_only_issues_of_the_call_that_stand_before_can_be_named_by_number(
+    named: dict[str, Any], stands: int
+) -> None:
+    issues = [{"title": "Before"}] * (stands - 1) + [{"title": "One", **named}]
+    with pytest.raises(RefusedError, match=r"One: \$\d names no issue") as raised:
+        await ran("create", {"issues": issues})
+    assert raised.value.code is Code.NOT_FOUND
+    assert raised.value.hint == "$1, $2, … are issues of the same call that stand before the one that names them"
+
+
 async def test_create_makes_several_all_or_none_and_names_the_one_that_fails() -> None:
     issues = [{"title": "One"}, {"title": "Two", "depends_on": ["$1"]}]
     told, caller = await ran("create", {"issues": issues}, script=[ISSUE, {**ISSUE, "title": "Two"}])

@@ -181,7 +181,8 @@ def test_a_charter_that_does_not_name_the_invite_yet_lets_nobody_in() -> None:
     take_message(two, replace(message, batches=(charter,)), plane)
     move_on(two, plane.id)
     assert waits(two, plane.number)
-    assert refusal(lambda: create(two, plane=plane.name)).code is Code.NOT_READY
+    refused = refusal(lambda: create(two, plane=plane.name))
+    assert (refused.code, refused.retryable) == (Code.NOT_READY, True)
     send(one, two)
     assert not waits(two, plane.number)
     create(two, plane=plane.name)
@@ -276,4 +277,5 @@ def test_a_town_that_is_not_in_yet_invites_nobody() -> None:
     guest.commit(rotate_town)
     ticket = town_ticket(host, plane).ticket
     guest.commit(lambda unit: join(unit, ticket))
-    assert refusal(lambda: machine_ticket(guest, plane)).code is Code.NOT_READY
+    refused = refusal(lambda: machine_ticket(guest, plane))
+    assert (refused.code, refused.retryable) == (Code.NOT_READY, True)

@@ -281,6 +281,13 @@ def test_unsharing_withdraws_the_copy_and_follows_no_more(towns: list[Desk]) -> 
     assert begin(ada)["copies"][0]["copy"] != copy
 
 
+def test_what_is_not_shared_is_said_to_be_so_with_where_the_shares_are_told(towns: list[Desk]) -> None:
+    ada = towns[0]
+    with pytest.raises(RefusedError, match="nothing is shared so") as raised:
+        ada.do(Unshare(actor="alice", id="mt-one"))
+    assert "moot share list" in raised.value.hint
+
+
 def test_only_the_machine_that_shares_follows_until_another_takes_over(towns: list[Desk]) -> None:
     ada, _ = towns
     made = begin(ada)

@@ -29,7 +29,7 @@ def test_an_empty_store_is_a_replica_without_a_town() -> None:
     assert (state.arrival, state.generation, state.cuts) == (1, 0, 0)
     with pytest.raises(RefusedError) as raised:
         _ = state.ledger
-    assert raised.value.code is Code.NOT_READY
+    assert (raised.value.code, raised.value.retryable) == (Code.NOT_READY, False)
     assert "moot init" in (raised.value.hint or "")
 
 

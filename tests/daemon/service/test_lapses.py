@@ -19,6 +19,7 @@ from mootd.engine.membership import end_replica
 from mootd.engine.removing import retire
 from mootd.engine.salvaging import salvage
 from mootd.engine.unit import Unit
+from mootd.engine.versions import tell_version
 from mootd.service.lapses import NAMED, lapse_alarms
 
 
@@ -231,3 +232,21 @@ def test_what_lapsed_with_an_invite_is_written_again_after_a_new_ticket() -> Non
     two.commit(salvage)
     meet(plane, one, two)
     assert alarms(one) == []
+
+
+@pytest.mark.parametrize("has_written", [False, True])
+def test_a_machine_whose_invite_was_closed_is_a_loss_only_if_it_wrote_more_than_of_itself(*, has_written: bool) -> None:
+    one, two = founder("one"), newcomer("two")
+    plane = one.ledger.id
+    late = machine_ticket(one, plane)
+    joined(two, late.ticket)
+    meet(plane, one, two)
+    tell_version(two.replica, plane_of(two, plane).number, two.commit, "0.1.0")
+    if has_written:
+        write(two, plane, "once")
+    meet(plane, one, two)
+    one.commit(lambda unit: close_invite(unit, plane_of(one, plane), late.key, []))
+    meet(plane, one, two)
+    for member in (one, two):
+        assert len(alarms(member)) == has_written
+        assert not any("replica" in each["message"] for each in alarms(member))

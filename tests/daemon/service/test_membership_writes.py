@@ -26,7 +26,7 @@ from moot_protocol.membership_requests import (
 from moot_protocol.ticket import TownTicket, decode_ticket
 from moot_protocol.time_units import DAY_MS
 from moot_testkit.carrying import founder, newcomer, plane_of, send
-from moot_testkit.federating import federation, feed, machine, meet, town_key, towns, write
+from moot_testkit.federating import bring, copy_of, federation, feed, machine, meet, town_key, towns, write
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Api, Member, make_api
 from mootd.exchange.hub import Hub
@@ -236,6 +236,22 @@ def test_what_is_on_none_of_several_planes_is_told_as_that() -> None:
         with pytest.raises(RefusedError, match=f"there is no {what} on any plane here") as raised:
             api.call(request)
         assert raised.value.hint
+
+
+@pytest.mark.parametrize("is_copied", [True, False])
+def test_a_salvage_tells_whether_two_machines_may_have_written_under_the_old_key(
+    shared: tuple[bytes, Member, Member, Member], *, is_copied: bool
+) -> None:
+    plane, _, two, further = shared
+    clone = copy_of(further)
+    write(further, plane, "mine")
+    if is_copied:
+        write(clone, plane, "the clone's")
+        bring(clone, further, plane)
+    else:
+        Api(two).call(RetireReplica(actor="ada", replica=key_text(further.id)))
+        bring(two, further, plane)
+    assert Api(further).call(Salvage(actor="ada"))["forked"] is is_copied
 
 
 def test_nothing_is_salvaged_where_nothing_is_lost() -> None:

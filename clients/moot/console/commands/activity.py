@@ -9,7 +9,7 @@ from moot.console.command import Command, Context
 from moot.console.durations import HELP, duration_ms
 from moot.console.filter_arguments import add_limit, checked_limit
 from moot.console.safe_text import neutralise
-from moot.console.watching import STRETCH_MS
+from moot.console.watching import ASK_AGAIN, STRETCH_MS
 from moot_protocol.issue import CLOSED
 from moot_protocol.kinds import ISSUE
 from moot_protocol.leases import IN_PROGRESS
@@ -107,6 +107,7 @@ COMMANDS: Final = (
         _arguments,
         _activity,
         examples=("moot activity --limit 20", "moot activity --follow"),
+        again=ASK_AGAIN,
     ),
 )
 """The commands of this module."""

@@ -55,7 +55,8 @@ def conflict_lines(style: Style, conflicts: Sequence[Mapping[str, Any]], now_ms:
             moment = when.instant(sibling.get("at"))
             age = "" if moment is None else f", {when.age(moment, now_ms)}"
             mark = lines.origin_mark(sibling)
-            who = style.faint(f"({lines.text_of(sibling, 'actor')}{f' {mark}' if mark else ''}{age})")
+            back = f", put back by {lines.text_of(sibling, 'put_back_by')}" if sibling.get("put_back_by") else ""
+            who = style.faint(f"({lines.text_of(sibling, 'actor')}{f' {mark}' if mark else ''}{age}{back})")
             told.append(f"    {number}. {text(sibling.get('value'))} {who}")
     if told:
         told.append(style.faint(f"  settle one with `{program} resolve ID FIELD --pick NUMBER`"))

@@ -149,6 +149,8 @@ def _sentence(status: dict[str, Any]) -> str:
     issues, deleted, events = (sum(plane.get(name, 0) for plane in planes) for name in ("issues", "deleted", "events"))
     gone = f" and {deleted:,} deleted" if deleted else ""
     held = f"This replica holds {several(issues, 'issue')}{gone} in {several(events, 'event')}"
+    if not status.get("replica"):
+        held = "Nothing is set up on this machine yet: `moot init` in a project's folder, or `moot join` with a ticket"
     waiting = sum(alarm.get("code") == "waiting" for alarm in status.get("alarms", []))
     counts = {
         "alarm": _alarm_count(status) - waiting,
@@ -157,7 +159,9 @@ def _sentence(status: dict[str, Any]) -> str:
         "waiting plane": waiting,
     }
     wrong = [several(count, word) for word, count in counts.items() if count]
-    return f"{held}; {' and '.join(wrong)} to look at." if wrong else f"{held}; all is well."
+    if wrong:
+        return f"{held}; {' and '.join(wrong)} to look at."
+    return f"{held}; all is well." if status.get("replica") else held
 
 
 def _alarm_count(status: dict[str, Any]) -> int:
@@ -186,7 +190,8 @@ def _rows(status: dict[str, Any], now_ms: int) -> Iterator[tuple[str, str]]:
     if town:
         name = f"{neutralise(town['name'])} " if town.get("name") else ""
         yield "town", f"{name}{neutralise(str(town.get('key', '')))}"
-    yield "replica", neutralise(str(status.get("replica", "")))
+    if status.get("replica"):
+        yield "replica", neutralise(str(status["replica"]))
     yield from _exchange_rows(status, now_ms)
     for project in status.get("projects", []):
         folder = f" in {neutralise(project['folder'])}" if project.get("folder") else ""

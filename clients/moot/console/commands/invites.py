@@ -178,9 +178,14 @@ def _joined(context: Context, joined: dict[str, Any], *, is_founded: bool) -> It
     if joined["state"] == "waiting":
         remotes = ", ".join(map(neutralise, joined["remotes"])) or "a remote"
         yield f"  Waits for its charter from {remotes}; nothing can be written on it before"
-        yield f"  Next: `{program} sync --wait`, then `{program} init` in the project's folder"
+        yield f"  Next: `{program} sync --wait`, then {_opening(program)}"
     elif joined["created"]:
-        yield f"  Next: `{program} init` in the project's folder"
+        yield f"  Next: {_opening(program)}"
+
+
+def _opening(program: str) -> str:
+    """How a project of the plane is opened: by its name, since without one the folder's would make another."""
+    return f"`{program} init --prefix NAME` in the project's folder, NAME as the project's ids begin"
 
 
 COMMANDS: Final = (

@@ -13,12 +13,13 @@ from moot.console import documents, when
 from moot.console.advancing import advance, advanced_lines
 from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
-from moot.console.commands.conflicts import tell
+from moot.console.commands.conflicts import field_text, tell
 from moot.console.commands.docs import resolve_document
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed, is_unchanged, naming, nothing_to_do, unchanged_among
 from moot.console.context import answer, carry_out, need_project, note, read_text
 from moot.console.safe_text import neutralise
+from moot_protocol.deletion import DELETED, is_deletion
 from moot_protocol.documents import DOCUMENT
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.issue import CLOSED
@@ -327,7 +328,9 @@ def _undefer(context: Context) -> int:
 
 
 def _update_all(context: Context, fields: IssueFields, notes: str = "") -> list[IssueDoc]:
-    change = Update(actor=context.actor, id="", fields=fields, append_notes=notes)
+    """Change all issues or none; a closed one isn't touched, except under the name `bd`, which makes no difference."""
+    unless_closed = not context.terminal.facts.is_bd
+    change = Update(actor=context.actor, id="", fields=fields, append_notes=notes, unless_closed=unless_closed)
     return carry_out(context, [(issue, replace(change, id=issue)) for issue in _ids(context)])
 
 
@@ -369,8 +372,20 @@ def _resolve(context: Context) -> int:
     if context.json:
         documents.write(context, settled)
         return 0
-    answer(context, settled, [confirmed(context, f"Resolved {neutralise(given.field)} of {naming(settled)}")])
+    told = f"Resolved {neutralise(given.field)} of {naming(settled)}{_taken(settled)}"
+    answer(context, settled, [confirmed(context, told)])
     return 0
+
+
+def _taken(settled: IssueDoc) -> str:
+    """Which value was taken; nothing where the answer, being one that is only expected, doesn't say."""
+    resolved = settled.get("_resolved")
+    if resolved is None:
+        return ""
+    field, value = resolved["field"], resolved["value"]
+    if field == DELETED:
+        return ": deleted" if is_deletion(value) else ": kept"
+    return f": {field_text(field, value)}"
 
 
 def _value(context: Context) -> str | int:

@@ -21,7 +21,7 @@ from moot.console.ready_explained import explained, explained_lines
 from moot.console.safe_text import neutralise
 from moot.console.style import Style, style_of
 from moot.console.unknown_names import told
-from moot.console.watching import watch, watched
+from moot.console.watching import ASK_AGAIN, watch, watched
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import GATE
 from moot_protocol.listing import Filter, IssueDoc, Page
@@ -383,6 +383,7 @@ COMMANDS: Final = (
         _list_arguments,
         told(lambda context: watch(context, _list)),
         examples=("moot watch", "moot watch --status in_progress --tree"),
+        again=ASK_AGAIN,
     ),
     Command(
         "count",

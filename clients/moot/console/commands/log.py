@@ -14,7 +14,8 @@ from moot.console.context import answer, note, say
 from moot.console.grammar import comma_separated
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
-from moot.console.watching import STRETCH_MS
+from moot.console.unknown_names import refuse_status
+from moot.console.watching import ASK_AGAIN, STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, KINDS
 from moot_protocol.listing import IssueDoc
@@ -165,10 +166,15 @@ def _wait_for_issue(context: Context) -> int:
     """Wait until an issue has a status, or until it changes.
 
     The place in the log is taken before the issue is looked at, so that no change falls between.
+
+    Raises:
+        RefusedError: `invalid`: nothing here can have that status; `timeout`.
     """
     wanted = comma_separated(context.arguments.status)
     watch = _Watch(context)
     issue = _look(context)
+    own = issue["id"].rpartition("-")[0]  # it may be of another project than the workspace
+    refuse_status(context, wanted, sorted(filter(None, {context.project, own})))
     while not (wanted and issue.get("status") in wanted):
         touched = any(event["entity"] == issue["id"] for event in watch.stretch())
         if touched:
@@ -248,6 +254,7 @@ COMMANDS: Final = (
         _events_arguments,
         _events,
         examples=("moot events --since 1200 --json", "moot events --follow"),
+        again="go on with --since and the arrival number of the last event that came",
     ),
     Command(
         "wait",
@@ -255,6 +262,7 @@ COMMANDS: Final = (
         _wait_arguments,
         _wait,
         examples=("moot wait bd-a1b2 --status closed --timeout 60", "moot wait --events 1 --since 1200"),
+        again=ASK_AGAIN,
     ),
     Command(
         "rebuild",

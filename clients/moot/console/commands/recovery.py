@@ -96,7 +96,7 @@ def _salvage(context: Context) -> int:
     program = context.terminal.facts.program
     if given.clock:
         note(context, "What was written while the clock was ahead counts on other machines once their clocks are there")
-    elif done["before"] != done["replica"] and not given.copied:
+    elif done["forked"] and done["before"] != done["replica"] and not given.copied:
         _say_how_it_ends(context, lines.text_of(done, "before")[:KEY_SHOWN])
     states = {plane["state"] for plane in done["planes"]}
     if "rotate" in states:

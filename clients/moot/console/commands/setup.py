@@ -19,21 +19,25 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands import mirror, spools
 from moot.console.confirm import confirmed
-from moot.console.context import answer, is_trial, say, workspace_folder
+from moot.console.context import answer, is_trial, note, say, workspace_folder
 from moot.console.recovery_words import FILE_FIELD, hand_over
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.exchange_requests import Planes
 from moot_protocol.ids import check_prefix
 from moot_protocol.limits import ID_PREFIX_CHARS
+from moot_protocol.listing import Filter
 from moot_protocol.machine_requests import Status
 from moot_protocol.mirror_requests import FILES, Mirrors
 from moot_protocol.project_folder import FOLDER, WORKSPACE_FILE
-from moot_protocol.requests import InitProject, InitTown, WorkspaceInfo
+from moot_protocol.requests import Count, InitProject, InitTown, WorkspaceInfo
 
 IGNORE_FILE: Final = f"{FOLDER}/.gitignore"
 BEADS_IGNORE_FILE: Final = ".beads/.gitignore"
 _BEADS_IGNORE: Final = b"*\n!issues.jsonl\n"
 """A mirror's file may be committed; the folder by itself doesn't show."""
+_NAMED: Final = 5
+"""Other projects that are named at most."""
 _UNFIT: Final = re.compile(r"[^a-z0-9._-]+")
 _SWITCHES: Final = (
     "--contributor", "--debug", "--discard-remote", "--external", "--force", "--reinit-local", "--server",
@@ -83,6 +87,7 @@ def _init(context: Context) -> int:
         context.terminal.write_file(IGNORE_FILE, [b"*\n"])
     made = _open_project(context, asked)
     _tell(context, town | handed_over, made, folder)
+    _note_others(context, town, made | {"project": prefix})
     if not context.json:
         _offer_mirror(context, folder, str(made["workspace"]))
         spools.in_words(context, str(made["workspace"]))
@@ -109,6 +114,7 @@ def _foretell(context: Context, prefix: str, folder: str) -> int:
     if given.spool is not None:
         told.append(f"  Would {'open' if given.spool else 'close'} the spool for commands from sandboxes")
     answer(context, document, told)
+    _note_others(context, town, made | {"project": prefix})
     if facts.is_bd:
         _make_beads_folder(context)
     return exits.OK
@@ -235,6 +241,22 @@ def _joined(context: Context, project: str, folder: str) -> str:
     issues = max((each["issues"] for each in there), default=0)
     also = f", also in {', '.join(others)}" if others else ""
     return f": an existing project with {several(issues, 'issue')}{also}"
+
+
+def _note_others(context: Context, town: dict[str, Any], made: dict[str, Any]) -> None:
+    """Name the projects that are here already, where a new one was made: one of those may have been meant."""
+    if town["created"] or not made["created"]:
+        return
+    planes = context.api.call(Planes())
+    others = sorted({str(name) for plane in planes for name in plane["projects"]} - {str(made["project"])})
+    if not others:
+        return
+    issues = (context.api.call(Count(filter=Filter(projects=(name,)), all=True))["total"] for name in others[:_NAMED])
+    named = [f"{neutralise(name)} ({several(count, 'issue')})" for name, count in zip(others, issues, strict=False)]
+    rest = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    meant = neutralise(others[0]) if len(others) == 1 else "NAME"
+    program = context.terminal.facts.program
+    note(context, f"This project is new. Planes here hold {', '.join(named)}{rest}: `{program} init --prefix {meant}`")
 
 
 def _lines(

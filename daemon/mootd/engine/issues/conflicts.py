@@ -45,7 +45,7 @@ def _candidates(issues: Issues) -> Iterator[Record]:
 
 
 def conflicts_of(issues: Issues, record: Record) -> list[dict[str, Any]]:
-    """An issue's conflicts, each with its values in the order of their writes."""
+    """An issue's conflicts, each with its values as `_siblings` orders them."""
     reading = issues.read(record)
     live = issues.live(record, texts=True)
     found = []
@@ -56,7 +56,7 @@ def conflicts_of(issues: Issues, record: Record) -> list[dict[str, Any]]:
                 "id": record.entity,
                 "field": field,
                 "shown": _shown(reading, live, field),
-                "values": [_described(each) | issues.origin_of(record.plane, each.author) for each in siblings],
+                "values": [_attributed(issues, record, field, each) for each in siblings],
             }
             | ({"deleted": True} if reading.deleted is not None else {})
         )
@@ -71,7 +71,7 @@ def _shown(reading: IssueReading, live: Live, field: str) -> Any:
 
 
 def _siblings(live: Live, field: str) -> list[Sibling]:
-    """The values that a field is in conflict over, in the order of their writes."""
+    """The values that a field is in conflict over, in the order of their writes; of deletions see `deletions`."""
     if field == DELETED:
         return deletions(live)
     key, _, name = field.partition(".")
@@ -84,17 +84,48 @@ def _siblings(live: Live, field: str) -> list[Sibling]:
 def deletions(live: Live) -> list[Sibling]:
     """What was said of an issue's being deleted: an edit that no deletion saw says that it is not.
 
-    Which edits were not seen can't be told: the latest stands for them.
+    Which edits were not seen can't be told: the latest stands for them. That it is not deleted comes first, since any
+    later edit, the settlement of another field too, would change its place among the deletions.
     """
     siblings = [sibling._replace(value=said(sibling.value)) for sibling in live.get(DELETED, ())]
     if is_blind(live) and not any(is_empty(sibling.value) for sibling in siblings):
         latest = max((sibling for _, sibling in beside_deletions(live)), key=rank, default=None)
         siblings += [] if latest is None else [latest._replace(value=None)]
-    return sorted(siblings, key=rank)
+    return sorted(siblings, key=lambda sibling: (not is_empty(sibling.value), rank(sibling)))
 
 
 def _is_entry(value: Any, name: str) -> bool:
     return isinstance(value, list) and len(value) == 2 and value[0] == name
+
+
+def _attributed(issues: Issues, record: Record, field: str, sibling: Sibling) -> dict[str, Any]:
+    """A value with who wrote it first, and by `put_back_by` who put it back since by an undo."""
+    first = _first_write(issues, record, field, sibling)
+    told = _described(first) | issues.origin_of(record.plane, first.author)
+    return told if first is sibling else told | {"put_back_by": sibling.actor}
+
+
+def _first_write(issues: Issues, record: Record, key: str, sibling: Sibling) -> Sibling:
+    """The write that a live value of a register was put back from; itself where none is told.
+
+    What nobody changed isn't written: only an undo writes a value over that same value. A deletion, which tells its
+    moment, can also be put back over what settled it.
+    """
+    lineage = issues.entities.lineage(record, key)
+    name = first = (sibling.author, sibling.n)
+    value, hlc = lineage.value(name), sibling.hlc
+    while value is not MISSING and len(over := lineage.over(name)) == 1 and lineage.hlc(over[0]) < hlc:
+        name = over[0]
+        hlc = lineage.hlc(name)
+        if lineage.value(name) == value:
+            first = name
+        elif not (key == DELETED and is_deletion(value)):
+            break
+    stored = None if first == (sibling.author, sibling.n) else issues.entities.stored(record.plane, first)
+    if stored is None:
+        return sibling
+    skeleton = stored.event.skeleton
+    return sibling._replace(hlc=skeleton.hlc, author=first[0], n=first[1], actor=skeleton.actor)
 
 
 def _described(sibling: Sibling) -> dict[str, Any]:
@@ -108,7 +139,7 @@ def _described(sibling: Sibling) -> dict[str, Any]:
 
 
 def resolve(writer: IssueWriter, request: Resolve) -> IssueDoc:
-    """Write one value over all siblings of a field."""
+    """Write one value over all siblings of a field; the answer tells by `_resolved` which one that was."""
     name, _, record, shown = writer.find(request.id, deleted=True)
     issues = writer.issues()
     if request.field not in issues.read(record).conflicts:
@@ -128,7 +159,8 @@ def resolve(writer: IssueWriter, request: Resolve) -> IssueDoc:
     else:
         editor.set(key, with_seen(value, TO_BE_SEEN) if key == DELETED and is_deletion(value) else value)
     editor.save()
-    return writer.answer(name)
+    taken = said(value) if key == DELETED else value
+    return writer.answer(name) | {"_resolved": {"field": request.field, "value": taken}}
 
 
 def _picked(name: str, request: Resolve, siblings: list[Sibling]) -> Any:

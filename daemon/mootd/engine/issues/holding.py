@@ -40,9 +40,18 @@ def check_claim(name: str, shown: Facts, live: Live, actor: str, now_ms: int) ->
             raise RefusedError(
                 f"{name} is already claimed by {shown.assignee}", code=Code.LOST_RACE, hint="see `moot ready`"
             )
+    check_open(name, shown)
+    return {"assignee": actor, "status": IN_PROGRESS}
+
+
+def check_open(name: str, shown: Facts) -> None:
+    """Refuse to take up or put aside what is closed.
+
+    Raises:
+        RefusedError: `conflict`.
+    """
     if shown.status == CLOSED:
         raise RefusedError(f"{name} is closed", code=Code.CONFLICT, hint=f"`moot reopen {name}` opens it again")
-    return {"assignee": actor, "status": IN_PROGRESS}
 
 
 def check_ttl(ttl_ms: int) -> None:

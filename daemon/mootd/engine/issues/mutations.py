@@ -138,6 +138,8 @@ class IssueWriter:
         """Change fields, labels, metadata and parent of an issue, claim it first if that is asked, or close it."""
         fields = _given(request.fields)
         name, eid, record, shown = self.find(request.id)
+        if request.unless_closed:
+            holding.check_open(name, shown)
         if "title" in fields:
             checks.check_title(fields["title"])
         checks.check_fields(fields, lambda: self.own(shown.project))

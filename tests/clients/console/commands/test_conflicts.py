@@ -33,6 +33,13 @@ CONFLICTS = [
 ]
 
 
+def test_a_value_that_an_undo_put_back_is_told_with_who_wrote_it_and_who_put_it_back() -> None:
+    back = value("One", "alice", 1) | {"put_back_by": "bob\u202e"}
+    told = [{"id": "bd-1", "field": "title", "shown": "One", "values": [back, value("Two", "bob", 1)]}]
+    shown = run(COMMANDS, "conflicts", answering(told)).out.splitlines()
+    assert shown[1:3] == ["    1. One (alice, 1h ago, put back by bob<U+202E>)", "    2. Two (bob, 1h ago)"]
+
+
 def test_values_are_numbered_as_resolve_picks_them() -> None:
     assert (
         run(COMMANDS, "conflicts", answering(CONFLICTS)).out

@@ -89,6 +89,16 @@ def test_status_begins_with_one_sentence_and_goes_on_with_facts() -> None:
     assert "at rest: plaintext" in lines
 
 
+def test_status_of_a_bare_account_says_what_to_begin_with_and_not_that_all_is_well() -> None:
+    bare: dict[str, Any] = {"town": None, "replica": None, "planes": [], "projects": []}
+    out = status(**bare).out
+    told = "Nothing is set up on this machine yet: `moot init` in a project's folder, or `moot join` with a ticket"
+    assert out.splitlines()[0] == told
+    assert "None" not in out
+    alarm = {"code": "memory", "severity": "warning", "message": "little room", "hint": ""}
+    assert status(**bare, alarms=[alarm]).out.splitlines()[0] == f"{told}; 1 alarm to look at."
+
+
 def test_status_at_a_terminal_is_aligned() -> None:
     lines = status(at_terminal(NO_COLOR="1")).out.splitlines()
     places = {line.index(text) for line in lines for text in ("4,211 events", "RRR", "plaintext") if text in line}

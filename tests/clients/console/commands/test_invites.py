@@ -151,6 +151,9 @@ JOINED = {
 }  # fmt: skip
 
 
+OPENING = "`moot init --prefix NAME` in the project's folder, NAME as the project's ids begin"
+
+
 def join(argv: str = "t1", stdin: Iterable[bytes] = (), **fields: Any) -> Outcome:
     return run_console(f"join {argv}", {"join": JOINED | fields}, facts=OUTSIDE, project="", stdin=stdin)
 
@@ -162,7 +165,7 @@ def test_joining_says_what_was_joined_what_it_waits_for_and_what_comes_next() ->
     assert ran.out.splitlines() == [
         "✓ Joined plane ledger of town TTT as writer, with this machine as RRR",
         "  Waits for its charter from origin; nothing can be written on it before",
-        "  Next: `moot sync --wait`, then `moot init` in the project's folder",
+        f"  Next: `moot sync --wait`, then {OPENING}",
     ]
 
 
@@ -182,7 +185,7 @@ def test_a_town_that_is_founded_by_joining_is_told_apart_from_the_inviting_one()
 def test_a_plane_that_is_ready_waits_for_nothing() -> None:
     out = join(state="ready").out
     assert "Waits" not in out
-    assert "`moot init`" in out
+    assert f"Next: {OPENING}" in out
 
 
 def test_joining_again_changes_nothing() -> None:

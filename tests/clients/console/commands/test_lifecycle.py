@@ -213,7 +213,8 @@ def test_what_was_deleted_already_is_marked_in_the_document_alone_or_by_its_id_a
 
 def test_defer_sets_the_status_and_with_until_the_time() -> None:
     ran = run_console("defer a1b2", {"update": issue()})
-    assert ran.request == Update(actor="unknown", id="a1b2", fields=IssueFields(status="deferred"))
+    asked = Update(actor="unknown", id="a1b2", fields=IssueFields(status="deferred"), unless_closed=True)
+    assert ran.request == asked
     ran = run_console("defer a1b2 --until tomorrow", {"update": issue()})
     assert ran.request.fields == IssueFields(status="deferred", defer_until="2026-02-01T00:00:00Z")
     assert ran.out == f"* Deferred {NAMED} until 2026-02-01 00:00\n"
@@ -233,6 +234,12 @@ def test_undefer_opens_and_forgets_the_time() -> None:
     assert ran.out == f"* Undeferred {NAMED} (now open)\n"
 
 
+@pytest.mark.parametrize("command", ["defer", "undefer"])
+def test_closed_issues_are_left_alone_except_as_bd(command: str) -> None:
+    assert run_console(f"{command} a1b2", {"update": issue()}).request.unless_closed
+    assert not run_console(f"{command} a1b2", {"update": issue()}, facts=BD).request.unless_closed
+
+
 @pytest.mark.parametrize(
     ("argv", "pick", "value"),
     [
@@ -248,6 +255,24 @@ def test_resolve_picks_a_value_or_writes_one_of_its_own(argv: list[str], pick: i
     ran = run_console(["resolve", "a1b2", *argv], {"resolve": issue()})
     assert ran.request == Resolve(actor="unknown", id="a1b2", field=argv[0], pick=pick, value=value)
     assert ran.out == f"✓ Resolved {argv[0]} of {NAMED}\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("priority", 2, "2"),
+        ("title", "Both\nof them", "Both⏎of them"),
+        ("assignee", "", "(empty)"),
+        ("metadata.k", {"x": 1}, '{"x":1}'),
+        ("deleted", None, "kept"),
+        ("deleted", "", "kept"),
+        ("deleted", ["ada", "wrong", 1], "deleted"),
+    ],
+)
+def test_resolve_says_which_value_was_taken(field: str, value: object, told: str) -> None:
+    settled = issue() | {"_resolved": {"field": field, "value": value}}
+    ran = run_console(["resolve", "a1b2", field, "--pick", "1"], {"resolve": settled})
+    assert ran.out == f"✓ Resolved {field} of {NAMED}: {told}\n"
 
 
 def test_a_long_value_can_be_piped_in() -> None:

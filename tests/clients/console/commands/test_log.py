@@ -7,7 +7,8 @@ import pytest
 from moot.console.watching import STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.machine_requests import Events, Fsck, Rebuild
-from moot_protocol.requests import Show
+from moot_protocol.memory_requests import Settings
+from moot_protocol.requests import Count, Show
 from moot_testkit.console import Outcome, in_turn, issue, run_console, ticking
 
 GONE = RefusedError("the client has gone away", code=Code.CANCELLED)
@@ -110,6 +111,41 @@ def test_waiting_for_a_status_ends_when_the_issue_has_it() -> None:
     assert [type(request) for request in ran.asked] == [Events, Show, Events, Events, Show, Events, Show]
     assert ran.asked[0] == Events(since=None)
     assert ran.asked[2] == Events(since=10, wait_ms=STRETCH_MS)
+
+
+def waited_for(status: str, *, issue_id: str = "bd-000000000001", counted: Any = None) -> Outcome:
+    found = {"total": 2, "groups": [{"group": "open", "count": 1}, {"group": "seen", "count": 1}]}
+    answers = {
+        "events": page(after=10),
+        "show": [issue(id=issue_id)],
+        "count": counted or found,
+        "settings": [{"key": "status.custom", "value": "parked:frozen"}],
+    }
+    return run_console(f"wait a1b2 --timeout 0 --status {status}", answers)
+
+
+def test_a_status_that_nobody_can_have_is_not_waited_for() -> None:
+    ran = waited_for("closed,clsoed")
+    assert ran.code == 1
+    assert ran.err == (
+        "Error: 'clsoed' is no status; did you mean closed?\n"
+        "Hint: one of blocked, closed, deferred, hooked, in_progress, open, parked, pinned, seen\n"
+    )
+    assert [type(request) for request in ran.asked] == [Events, Show, Count, Settings]
+
+
+@pytest.mark.parametrize("status", ["parked", "seen", "pinned", "closed,parked"])
+def test_a_status_that_the_project_or_an_issue_has_is_waited_for(status: str) -> None:
+    assert waited_for(status).code == 75
+
+
+def test_the_statuses_of_another_projects_issue_are_those_of_its_project() -> None:
+    ran = waited_for("parked", issue_id="my-app-1")
+    assert [request.project for request in ran.asked if isinstance(request, Settings)] == ["bd", "my-app"]
+
+
+def test_where_the_statuses_cannot_be_asked_for_any_is_waited_for() -> None:
+    assert waited_for("clsoed", counted=RefusedError("not yours", code=Code.DENIED)).code == 75
 
 
 def test_the_place_in_the_log_is_taken_before_the_issue_is_looked_at() -> None:

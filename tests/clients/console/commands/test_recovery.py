@@ -47,7 +47,7 @@ def test_forked_machines_of_the_removed_keep_the_histories_that_are_named_or_not
 
 def salvaged(**fields: Any) -> dict[str, Any]:
     planes = [{"plane": "ledger", "state": "salvaged", "salvaged": 2, "skipped": 1}]
-    return {"before": "B" * 43, "replica": "R" * 43, "planes": planes} | fields
+    return {"before": "B" * 43, "replica": "R" * 43, "forked": True, "planes": planes} | fields
 
 
 def test_what_was_salvaged_is_told_for_each_plane() -> None:
@@ -59,6 +59,10 @@ def test_what_was_salvaged_is_told_for_each_plane() -> None:
     ]
     settling, retiring = f"`moot fork settle {'B' * 12} --branch NAME`", f"`moot replica retire {'B' * 12}`, once both"
     assert 0 < ran.err.index(settling) < ran.err.index(retiring)
+
+
+def test_how_an_old_key_is_ended_is_told_only_where_it_is_forked_or_copied() -> None:
+    assert run_console("salvage", {"salvage": salvaged(forked=False)}).err == ""
 
 
 def test_a_clock_that_was_ahead_is_told_and_what_becomes_of_what_was_written() -> None:

@@ -1,5 +1,6 @@
 """init: town, project and the workspace's two files; the recovery words; what it refuses."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -29,8 +30,19 @@ PROJECTS = [
 ]
 
 
-def init(argv: str = "", *, town: Any = TOWN, made: Any = MADE, facts: Any = OUTSIDE, project: str = "") -> Outcome:
-    answers = {"init_town": town, "init_project": made, "status": {"projects": PROJECTS}}
+def init(
+    argv: str = "",
+    *,
+    town: Any = TOWN,
+    made: Any = MADE,
+    facts: Any = OUTSIDE,
+    project: str = "",
+    others: Sequence[str] = (),
+) -> Outcome:
+    answers = {
+        "init_town": town, "init_project": made, "status": {"projects": PROJECTS},
+        "planes": [{"projects": ["work", *others]}], "count": {"total": 3},
+    }  # fmt: skip
     return run_console(f"init {argv}", answers, facts=facts, project=project)
 
 
@@ -89,7 +101,7 @@ def test_as_bd_it_makes_the_folder_by_which_programs_know_a_project_and_leaves_o
     as_bd = OUTSIDE._replace(program="bd")
     assert init(facts=as_bd, town=KNOWN_TOWN).terminal.files[".beads/.gitignore"] == b"*\n!issues.jsonl\n"
     theirs = {".beads/.gitignore": b"theirs\n"}
-    answers = {"init_town": KNOWN_TOWN, "init_project": MADE}
+    answers = {"init_town": KNOWN_TOWN, "init_project": MADE, "planes": []}
     kept = run_console("init", answers, facts=as_bd, project="", files=theirs)
     assert (kept.code, kept.terminal.files[".beads/.gitignore"]) == (0, b"theirs\n")
     assert ".beads/.gitignore" not in init(town=KNOWN_TOWN).terminal.files
@@ -157,6 +169,26 @@ def test_a_workspace_that_this_machine_has_forgotten_is_opened_again_under_its_i
 def test_a_folders_name_becomes_a_prefix_that_ids_can_have(folder: str, prefix: str) -> None:
     assert default_prefix(folder) == prefix
     assert check_prefix(prefix) == prefix
+
+
+# -- Projects that are here already ------------------------------------------------------------------------------
+@pytest.mark.parametrize("argv", ["", "--dry-run", "--json"])
+def test_who_makes_a_new_project_beside_another_is_told_how_to_open_that(argv: str) -> None:
+    ran = init(argv, town=KNOWN_TOWN, others=["demo"])
+    assert ran.code == 0
+    assert ran.err == "This project is new. Planes here hold demo (3 issues): `moot init --prefix demo`\n"
+
+
+def test_of_many_other_projects_some_are_named() -> None:
+    others = [f"p{number}" for number in range(7)]
+    ran = init(town=KNOWN_TOWN, others=others)
+    assert "p4 (3 issues) and 2 more: `moot init --prefix NAME`" in ran.err
+
+
+def test_nobody_is_told_of_other_projects_who_opens_one_that_is_there_or_makes_a_town() -> None:
+    assert init(town=KNOWN_TOWN, made=MADE | {"created": False}, others=["demo"]).err == ""
+    assert "demo" not in init(others=["demo"]).err
+    assert init(town=KNOWN_TOWN).err == ""
 
 
 # -- An issue file of Beads --------------------------------------------------------------------------------------

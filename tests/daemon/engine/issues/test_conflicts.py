@@ -155,12 +155,12 @@ def test_a_deletion_and_an_edit_without_sight_of_one_another_are_reported_everyw
         assert (conflict["id"], conflict["field"], conflict["deleted"]) == ("mt-1", "deleted", True)
         assert conflict["shown"][:2] == ["alice", "wrong"]
         told = [(each["value"] is None, each["actor"]) for each in conflict["values"]]
-        assert told == [(False, "alice"), (True, "bob")][:: -1 if deleted_last else 1]
+        assert told == [(True, "bob"), (False, "alice")]
         assert desk.show("mt-1")["status"] == "tombstone"
         check(desk)
 
 
-@pytest.mark.parametrize(("pick", "status"), [(1, "tombstone"), (2, "open")])
+@pytest.mark.parametrize(("pick", "status"), [(1, "open"), (2, "tombstone")])
 def test_an_edited_deletion_is_settled_by_picking_one(desks: list[Desk], pick: int, status: str) -> None:
     deleted_and_edited(desks)
     desks[1].do(Resolve(actor="carol", id="mt-1", field="deleted", pick=pick))
@@ -214,6 +214,37 @@ def test_settling_another_field_leaves_an_edited_deletion_in_conflict(desks: lis
     deleted_and_edited(desks, "a label")
     desks[0].do(Resolve(actor="carol", id="mt-1", field="title", pick=1))
     assert fields(desks[0]) == ["deleted"]
+
+
+def test_settling_another_field_leaves_the_numbers_of_a_deletion_as_they_were(desks: list[Desk]) -> None:
+    apart(desks, {"title": "Alice's"}, {"title": "Bob's"})
+    deleted_and_edited(desks, "a label", deleted_last=True)
+    before = told_of(desks[1], "deleted")
+    desks[1].clock.advance(5)
+    desks[1].do(Resolve(actor="bob", id="mt-1", field="title", pick=1))
+    assert told_of(desks[1], "deleted") == before
+    assert desks[1].do(Resolve(actor="bob", id="mt-1", field="deleted", pick=1))["status"] == "open"
+
+
+def told_of(desk: Desk, field: str) -> list[Any]:
+    """The values of a field in conflict, as they are numbered."""
+    found = {each["field"]: each["values"] for each in desk.ask(Conflicts(id="mt-1"))}
+    return [each["value"] for each in found[field]]
+
+
+@pytest.mark.parametrize("chosen", [{"pick": 1}, {"value": "Both"}])
+def test_a_resolution_answers_which_value_was_taken(desks: list[Desk], chosen: dict[str, Any]) -> None:
+    desk = apart(desks, {"title": "Alice's"}, {"title": "Bob's"})
+    taken = desk.do(Resolve(actor="carol", id="mt-1", field="title", **chosen))["_resolved"]
+    assert taken == {"field": "title", "value": "Both" if "value" in chosen else "Alice's"}
+
+
+@pytest.mark.parametrize("pick", [1, 2])
+def test_a_settled_deletion_answers_whether_it_stands(desks: list[Desk], pick: int) -> None:
+    deleted_and_edited(desks)
+    taken = desks[0].do(Resolve(actor="carol", id="mt-1", field="deleted", pick=pick))["_resolved"]
+    assert taken["field"] == "deleted"
+    assert (taken["value"] or [])[:2] == ([] if pick == 1 else ["alice", "wrong"])
 
 
 def test_an_imported_tombstone_is_never_in_conflict_with_an_edit(desks: list[Desk]) -> None:

@@ -244,6 +244,15 @@ def test_closing_keeps_reason_session_and_time_and_closing_again_changes_nothing
     assert desk.log_length() == before
 
 
+def test_a_change_can_leave_closed_issues_alone(desk: Desk) -> None:
+    desk.create("mt-1")
+    aside = Update(actor="a", id="mt-1", fields=IssueFields(status="deferred"), unless_closed=True)
+    assert desk.do(aside)["status"] == "deferred"
+    desk.update("mt-1", status="closed")
+    assert desk.refusal(aside) is Code.CONFLICT
+    assert desk.show("mt-1")["status"] == "closed"
+
+
 def test_an_issue_that_something_open_blocks_is_closed_by_force_only(desk: Desk) -> None:
     desk.create("mt-a")
     desk.create("mt-1", edges=(Edge("mt-a"),))

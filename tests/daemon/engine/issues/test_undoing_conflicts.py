@@ -77,6 +77,44 @@ def test_undoing_a_settlement_brings_the_conflict_back_whichever_value_was_chose
     assert not any(desk.records()["mt-1"].pending for desk in (here, there))
 
 
+def who(desk: Desk) -> list[tuple[Any, str, Any]]:
+    """Of each value in conflict who wrote it when, and who put it back."""
+    (found,) = desk.ask(Conflicts())
+    return [(each["actor"], each["at"], each.get("put_back_by")) for each in found["values"]]
+
+
+@pytest.mark.parametrize("what", ["a title", "a text", "one that was cleared"])
+def test_values_that_are_put_back_are_told_with_who_wrote_them_first(what: str) -> None:
+    here, there, field = disagreeing(what)
+    before = who(here)
+    assert {back for _, _, back in before} == {None}
+    here.do(Resolve(actor="alice", id="mt-1", field=field, pick=1))
+    for _ in range(2):
+        undo(here)
+        assert who(here) == [(actor, at, "alice") for actor, at, _ in before]
+        undo(here)
+    undo(here)
+    exchange(here, there)
+    assert who(there) == who(here) == [(actor, at, "alice") for actor, at, _ in before]
+
+
+@pytest.mark.parametrize("pick", [1, 2])
+def test_a_deletion_that_is_put_back_is_told_with_who_deleted_first(pick: int) -> None:
+    here, there = town_of("here", "there")
+    here.create("mt-1", "Before")
+    exchange(here, there)
+    tick(here)
+    tick(there)
+    here.do(Delete(actor="bob", id="mt-1", reason="duplicate"))
+    there.do(DELETIONS["an edit that no deletion saw"])
+    exchange(here, there)
+    tick(here)
+    actor, at, _ = who(here)[1]
+    here.do(Resolve(actor="alice", id="mt-1", field="deleted", pick=pick))
+    undo(here)
+    assert who(here)[1] == (actor, at, "alice")
+
+
 DELETIONS: dict[str, Any] = {
     "an edit that no deletion saw": Update(actor="bob", id="mt-1", fields=IssueFields(title="There")),
     "two deletions": Delete(actor="bob", id="mt-1", reason="unwanted"),
