@@ -99,8 +99,8 @@ def test_a_snapshot_older_than_the_last_command_is_told_to_be_so(
     site: SpoolSite, capfd: pytest.CaptureFixture[str]
 ) -> None:
     spool_command("moot", ["q", "Two"], REFUSED)
-    time.sleep(0.02)
     site.take()
+    os.utime(site.path / "snapshot", (0, 0))
     capfd.readouterr()
     spool_command("moot", ["list"], REFUSED)
     out, err = capfd.readouterr()

@@ -14,6 +14,7 @@ from moot_testkit.federating import (
     machine,
     machine_ticket,
     meet,
+    shut_out,
     town_key,
     town_ticket,
     towns,
@@ -23,7 +24,6 @@ from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine import layout
 from mootd.engine.admittance import Lack, lack_on
-from mootd.engine.inviting import close_invite
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import adopt_plane
 from mootd.engine.removing import remove_town, retire
@@ -112,12 +112,8 @@ def test_a_town_that_comes_after_its_invite_was_closed_needs_another_ticket_and_
 
 
 def test_a_machine_whose_invite_was_closed_without_it_needs_another_ticket() -> None:
-    one, two = founder("one"), founder("two")
+    one, two = shut_out()
     plane = one.ledger.id
-    late = machine_ticket(one, plane)
-    joined(two, late.ticket)
-    one.commit(lambda unit: close_invite(unit, plane_of(one, plane), late.key, []))
-    meet(plane, one, two)
     assert lack(two, plane) is Lack.TICKET
     joined(two, machine_ticket(one, plane).ticket)
     meet(plane, one, two)

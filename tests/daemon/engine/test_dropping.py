@@ -4,25 +4,12 @@ import pytest
 
 from moot_protocol.errors import Code, MootError
 from moot_testkit.carrying import create, founder, send
-from moot_testkit.federating import copy_of, feed, machine, meet
+from moot_testkit.federating import copy_of, feed, put_back
 from moot_testkit.town import Member
 from mootd.engine.dropping import History, histories_dropped
 from mootd.engine.removing import retire
 from mootd.engine.salvaging import salvage
 from mootd.store.port import Table
-
-
-def restored() -> tuple[Member, Member]:
-    """A founder, and a machine of its town of which an old copy was put back: what it had sent the founder has seen."""
-    one = founder("one")
-    plane = one.ledger.id
-    two = machine(one, plane)
-    old = copy_of(two)
-    create(two, "sent and seen")
-    meet(plane, one, two)
-    create(old, "after")
-    send(old, one)
-    return one, old
 
 
 def dropped(member: Member, author: bytes) -> list[History]:
@@ -31,7 +18,7 @@ def dropped(member: Member, author: bytes) -> list[History]:
 
 
 def test_a_machine_whose_fork_is_not_settled_is_not_retired_and_both_its_histories_are_named() -> None:
-    one, two = restored()
+    one, two, _ = put_back()
     with pytest.raises(MootError) as raised:
         one.commit(lambda unit: retire(unit, one.ledger, two.id))
     assert raised.value.code is Code.CONFLICT
@@ -44,7 +31,7 @@ def test_a_machine_whose_fork_is_not_settled_is_not_retired_and_both_its_histori
 
 
 def test_who_says_so_drops_them() -> None:
-    one, two = restored()
+    one, two, _ = put_back()
     one.commit(lambda unit: retire(unit, one.ledger, two.id, drops=True))
     assert feed(one, one.ledger.id, two.id).ended
     assert dropped(one, two.id) == []
@@ -70,7 +57,7 @@ def test_what_was_written_anew_is_not_dropped() -> None:
 
 
 def test_where_of_one_history_only_a_proof_is_here_nobody_can_tell_and_so_it_is_refused() -> None:
-    one, two = restored()
+    one, two, _ = put_back()
     sees_less = copy_of(one)
     with sees_less.store.write() as writer:
         for key, _ in list(writer.scan(Table.ASIDE, b"\0")):

@@ -3,16 +3,16 @@
 from moot_protocol.acceptance import Reason
 from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
-from moot_testkit.carrying import create, founder, joined, log_of, newcomer, plane_of, send
+from moot_testkit.carrying import founder, joined, log_of, newcomer, plane_of
 from moot_testkit.federating import (
     bring,
-    copy_of,
     epochs,
     federation,
     feed,
     machine,
     machine_ticket,
     meet,
+    put_back,
     role,
     town_key,
     town_ticket,
@@ -201,14 +201,8 @@ def test_keys_that_the_machine_had_before_a_salvage_are_no_other_machines() -> N
 
 
 def test_a_town_s_new_key_drops_no_history_of_another_machine_unasked() -> None:
-    one = founder("one")
+    one, two, _ = put_back()
     plane = one.ledger.id
-    two = machine(one, plane)
-    old = copy_of(two)
-    create(two, "sent and seen")
-    meet(plane, one, two)
-    create(old, "after")
-    send(old, one)
     refused = refusal(lambda: rotate(one))
     assert refused.code is Code.CONFLICT
     assert "--drop" in refused.hint

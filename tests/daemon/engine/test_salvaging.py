@@ -18,6 +18,7 @@ from moot_testkit.federating import (
     machine,
     machine_ticket,
     meet,
+    put_back,
     town_key,
     town_ticket,
     write,
@@ -123,22 +124,11 @@ def test_an_edit_of_a_lost_edit_stands_over_what_is_written_for_it() -> None:
     assert conflicts == []
 
 
-def put_back() -> tuple[Member, Member, bytes, bytes]:
-    """A founder, a machine of its town of which an old copy was put back, its key, and the history it has forgotten.
-
-    Both know of the fork; the machine holds the history that it has forgotten, as a later exchange brings it.
-    """
-    one = founder("one")
-    plane = one.ledger.id
-    two = machine(one, plane)
-    old = copy_of(two)
-    create(two, "sent and seen")
-    meet(plane, one, two)
-    forgotten = feed(one, plane, two.id).head
-    create(old, "after")
-    send(old, one)
+def told_of_its_fork() -> tuple[Member, Member, bytes, bytes]:
+    """As `put_back`, and the machine's key: what it has forgotten has come back to it, as an exchange brings it."""
+    one, old, forgotten = put_back()
     send(one, old)
-    return one, old, two.id, forgotten
+    return one, old, old.id, forgotten
 
 
 def joined_anew(one: Member, other: Member) -> None:
@@ -148,7 +138,7 @@ def joined_anew(one: Member, other: Member) -> None:
 
 
 def test_where_an_old_copy_was_put_back_settling_on_what_others_had_keeps_both() -> None:
-    one, two, key, forgotten = put_back()
+    one, two, key, forgotten = told_of_its_fork()
     joined_anew(one, two)
     salvaged(two)
     send(two, one)
@@ -164,7 +154,7 @@ def test_where_an_old_copy_was_put_back_settling_on_what_others_had_keeps_both()
 
 
 def test_it_loses_nothing_either_where_it_was_settled_before_it_salvaged() -> None:
-    one, two, key, forgotten = put_back()
+    one, two, key, forgotten = told_of_its_fork()
     with one.replica.read() as reader:
         fork = next(each for each in forks_of(LogSnapshot(reader), one.ledger) if each.row.author == key)
     chosen = branch_meant(fork, forgotten.hex())
@@ -179,7 +169,7 @@ def test_it_loses_nothing_either_where_it_was_settled_before_it_salvaged() -> No
 
 
 def test_where_it_was_retired_all_the_same_what_others_had_is_written_again_when_people_say_it_is_its_own() -> None:
-    one, two, key, _ = put_back()
+    one, two, key, _ = told_of_its_fork()
     joined_anew(one, two)
     salvaged(two)
     assert refusal_code(lambda: two.commit(lambda unit: salvage(unit, takes_both=True))) is Code.CONFLICT  # not ended

@@ -17,11 +17,20 @@ from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.membership_requests import Salvage
 from moot_protocol.requests import Create, Delete, InitProject, IssueFields, ListIssues, Script, Update
 from moot_testkit.carrying import founder, joined, plane_of
-from moot_testkit.federating import bring, federation, machine, machine_ticket, meet, town_key, town_ticket, towns
+from moot_testkit.federating import (
+    bring,
+    federation,
+    machine,
+    machine_ticket,
+    meet,
+    shut_out,
+    town_key,
+    town_ticket,
+    towns,
+)
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
 from mootd.engine import fsck, layout
-from mootd.engine.inviting import close_invite
 from mootd.engine.membership import adopt_plane, found_plane
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import new_key
@@ -228,12 +237,7 @@ def test_a_machine_that_writes_no_records_for_the_audit_says_so() -> None:
 
 
 def test_a_machine_whose_invite_was_closed_without_it_is_not_called_removed() -> None:
-    one, two = founder("one"), founder("two")
-    plane = one.ledger.id
-    late = machine_ticket(one, plane)
-    joined(two, late.ticket)
-    one.commit(lambda unit: close_invite(unit, plane_of(one, plane), late.key, []))
-    meet(plane, one, two)
+    _, two = shut_out()
     (alarm,) = warnings(two, "ended")
     assert alarm["message"].startswith("the invite that this machine came to plane ")
     assert alarm["message"].endswith("was closed without it: of what this machine wrote, nothing counts")

@@ -8,12 +8,12 @@ from moot_protocol.charter_reading import Epochs, Invitation
 from moot_protocol.kinds import Role
 from moot_protocol.requests import Create, IssueFields
 from moot_protocol.towns import TownStanding
-from moot_testkit.carrying import founder, joined, log_of, newcomer, plane_of, send
+from moot_testkit.carrying import create, founder, joined, log_of, newcomer, plane_of, send
 from moot_testkit.town import PROJECT, Member
 from mootd.edges.clock import ManualClock
 from mootd.engine.charters import epochs_of, invites_of, towns_of
 from mootd.engine.epochs import begin_epoch
-from mootd.engine.inviting import Invited, invite, invite_town
+from mootd.engine.inviting import Invited, close_invite, invite, invite_town
 from mootd.engine.joining import advance
 from mootd.engine.log import FeedRow
 from mootd.engine.log_snapshot import LogSnapshot
@@ -123,6 +123,34 @@ def copy_of(member: Member, name: str = "copy") -> Member:
                 writer.put(table, key, value)
     made.replica = Replica(made.store, made.keys, made.clock, made.entropy)
     return made
+
+
+def put_back() -> tuple[Member, Member, bytes]:
+    """A founder, a machine of its town of which an old copy was put back, and the history that this has forgotten.
+
+    What it had forgotten the founder has seen, and what it wrote since; the machine itself knows of no fork yet.
+    """
+    one = founder("one")
+    plane = one.ledger.id
+    two = machine(one, plane)
+    old = copy_of(two)
+    create(two, "sent and seen")
+    meet(plane, one, two)
+    forgotten = feed(one, plane, two.id).head
+    create(old, "after")
+    send(old, one)
+    return one, old, forgotten
+
+
+def shut_out() -> tuple[Member, Member]:
+    """A founder, and a machine that joined its ledger by an invite that was closed without it."""
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    late = machine_ticket(one, plane)
+    joined(two, late.ticket)
+    one.commit(lambda unit: close_invite(unit, plane_of(one, plane), late.key, []))
+    meet(plane, one, two)
+    return one, two
 
 
 def write(member: Member, plane: bytes, title: str = "a title") -> None:
