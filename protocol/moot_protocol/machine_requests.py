@@ -59,7 +59,7 @@ class Rebuild(Request[dict[str, Any]], kw_only=True):
 
 
 class Fsck(Request[dict[str, Any]], kw_only=True):
-    """Verify every hash, link and signature, and rows against the log, a stretch at a time.
+    """Verify every hash, link and signature, and rows, lists and digests against the log, a stretch at a time.
 
     Answers `{"done": bool, "cursor", "progress": [batches checked, batches in all], "problems": [{"where", "problem",
     "hint"}] of this stretch}` and, when done, `"batches"` and `"events"`. Call again with the cursor until done.

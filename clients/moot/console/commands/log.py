@@ -27,6 +27,8 @@ TEXT_SHOWN: Final = 60
 """Characters shown of a value in a line about an event."""
 DEFAULT_TIMEOUT: Final = 600.0
 """Seconds that `wait` waits: it ends, whoever forgets it."""
+ALL_RIGHT: Final = "every hash, link, signature and digest is right, and so is every list"
+"""The verdict of an `fsck` that finds nothing."""
 
 
 # -- events ------------------------------------------------------------------------------------------------------
@@ -241,7 +243,7 @@ def _fsck(context: Context) -> int:
     for problem in problems:
         hint = f" ({neutralise(str(problem['hint']))})" if problem.get("hint") else ""
         context.terminal.out(f"✗ {neutralise(str(problem['where']))}: {neutralise(str(problem['problem']))}{hint}\n")
-    verdict = several(len(problems), "problem") if problems else "every hash, link and signature is right"
+    verdict = several(len(problems), "problem") if problems else ALL_RIGHT
     line = f"{batches:,} batches, {events:,} events: {verdict}"
     say(context, line if problems else confirmed(context, line))
     return exits.FAILED if problems else exits.OK
@@ -273,7 +275,7 @@ COMMANDS: Final = (
     ),
     Command(
         "fsck",
-        "Verify every hash, link and signature of the log",
+        "Verify every hash, link and signature of the log, and all that is made of it",
         no_arguments,
         _fsck,
         examples=("moot fsck  # ends with code 1 where something is wrong", "moot fsck --json"),

@@ -218,7 +218,10 @@ def fsck(flags: str, *problems: dict[str, Any]) -> Outcome:
 def test_fsck_that_finds_nothing_says_what_it_went_through() -> None:
     ran = fsck("")
     assert ran.asked == [Fsck(), Fsck(cursor="c1")]
-    assert (ran.code, ran.out) == (0, "✓ 2 batches, 1,000 events: every hash, link and signature is right\n")
+    assert (ran.code, ran.out) == (
+        0,
+        "✓ 2 batches, 1,000 events: every hash, link, signature and digest is right, and so is every list\n",
+    )
 
 
 def test_fsck_tells_every_problem_and_fails() -> None:
