@@ -4,24 +4,30 @@ import gc
 import statistics
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from measure import Row, median_seconds, micro, seconds
 from world import PROJECT, Peer, TimedStore, floor_append, issue_lines, replica, scratch
 
 from moot.console.commands.transfer import LINES_AT_ONCE
 from moot_protocol import crypto
-from moot_protocol.batch import decode_events, decode_signed, encode_batch
+from moot_protocol.batch import encode_batch
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddEdge, Close, Edge, Reopen
 from mootd.app import COLLECT_AFTER
+from mootd.engine.exchange import take_in
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.receive import receive
 from mootd.engine.replica import Replica
+from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.unit import Unit
+from mootd.exchange.ref_exchange import MESSAGE_BYTES
 from mootd.service.writes import carry_out
 from mootd.store.lmdb_store import LmdbStore
 from mootd.store.port import Table
+
+R = TypeVar("R")
 
 
 def import_lines(target: Replica, lines: list[bytes]) -> None:
@@ -92,13 +98,20 @@ def bench_ingest(count: int) -> list[Row]:
     return rows
 
 
-def ingest(home: Replica, raw: list[bytes], at_once: int = 10) -> None:
-    """Verify, decode and accept, ten batches a transaction."""
-    for start in range(0, len(raw), at_once):
-        signed = [decode_signed(data) for data in raw[start : start + at_once]]
+def ingest(home: Replica, raw: list[bytes]) -> None:
+    """Verify, decode and accept, as the exchange does with what comes while nobody else writes."""
+
+    def commit(work: Callable[[Unit], R], /) -> R:
         with home.transaction() as unit:
-            for outline in signed:
-                receive(unit, decode_events(outline))
+            return work(unit)
+
+    plane, message, size = SharedPlane(home.ledger), list[bytes](), 0
+    for batch in raw:
+        message.append(batch)
+        size += len(batch)
+        if size >= MESSAGE_BYTES or batch is raw[-1]:
+            take_in(commit, plane, message)
+            message, size = [], 0
 
 
 def beside_commit(store: TimedStore, changes: list[Callable[[], object]]) -> tuple[float, float]:

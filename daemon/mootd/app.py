@@ -277,6 +277,7 @@ class Daemon:
             return made[0]
 
         writer = Writer(replica.transaction, observer=committed, clock=self._clock)
+        replica.others_wait = writer.others_wait
         # Their own threads: a remote or a file system that hangs must not keep readers waiting.
         exchanging = ThreadPoolExecutor(EXCHANGERS, "exchange")
         mirroring = ThreadPoolExecutor(MIRRORERS, "mirror")

@@ -7,7 +7,7 @@ Guarantees:
 * *Group commit*: the thread takes every interactive job that waits, commits them together and only then answers
   (acknowledged means durable). Nothing is timed: a job that comes alone is committed alone, at once.
 * A bulk job has a transaction of its own. Groups and bulk jobs take turns, so an interactive job waits for one bulk
-  job at most, and a bulk job for one group.
+  job at most, and a bulk job for one group. A bulk job that could do more may look whether `others_wait`.
 * A job that raises fails alone. If the transaction cannot begin or commit, every job of the group gets that error,
   whatever it had returned: it saw what the others wrote.
 * What was accepted is answered: `stop` drains. A job whose future was cancelled, or whose deadline passed, while it
@@ -285,6 +285,10 @@ class Writer(Generic[U]):
         if self._idle:
             self._idle = False
             self._wake.release()
+
+    def others_wait(self) -> bool:
+        """Whether a job waits besides the one under way."""
+        return bool(self._interactive or self._bulk)
 
     # -- On the writer's thread ----------------------------------------------------------------------------------
 

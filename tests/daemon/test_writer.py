@@ -293,6 +293,16 @@ def test_a_full_queue_refuses_one_sort_and_still_takes_the_other(
     assert "one too many" not in ledger.rows
 
 
+@pytest.mark.parametrize("bulk", [False, True])
+def test_a_job_under_way_can_see_whether_others_wait(writer: Writer[Unit], ledger: Ledger, *, bulk: bool) -> None:
+    with ledger.holding_the_next_commit(writer):
+        assert not writer.others_wait()
+        waiting = writer.submit(writes("waiting"), bulk=bulk)
+        assert writer.others_wait()
+    waiting.result(PATIENCE_S)
+    assert not writer.others_wait()
+
+
 def test_a_job_cancelled_while_it_waits_is_not_run(writer: Writer[Unit], ledger: Ledger) -> None:
     with ledger.holding_the_next_commit(writer) as first:
         gone, stays = writer.submit(writes("gone")), writer.submit(writes("stays"))

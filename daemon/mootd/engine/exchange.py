@@ -5,7 +5,7 @@ here, once more, where bytes enter. Signatures are verified outside the write tr
 are decoded one batch after another in it, so that they are in a processor's cache while they are applied.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -27,8 +27,10 @@ from mootd.engine.unit import Unit
 Also = Callable[[Unit, Sequence[Link]], None]
 """What is done in the transaction that takes batches in."""
 
-EVENTS_AT_ONCE: Final = 1000
-"""Events after which a transaction that takes in batches is committed: others wait no longer than for these."""
+EVENTS_AT_ONCE: Final = 2500
+"""Events after which a transaction that takes in batches is committed: what it changes is in memory until then."""
+EVENTS_BEFORE_OTHERS: Final = 1000
+"""Events after which it is committed as soon as anybody else waits for one."""
 
 
 class Outgoing(NamedTuple):
@@ -156,9 +158,10 @@ def take_in(commit: Committer, plane: SharedPlane, received: Sequence[bytes], al
             signed.append(_signed_of(plane, data))
         except MalformedError as error:
             malformed.append(error)
-    outcomes, ids = list[Outcome](), set[bytes]()
-    for portion in _portions(signed):
-        taken = commit(partial(_receive_all, plane=plane, signed=portion, also=also))
+    outcomes, ids, begun = list[Outcome](), set[bytes](), 0
+    while begun < len(signed):
+        taken = commit(partial(_receive_some, plane=plane, signed=signed[begun:], also=also))
+        begun += len(taken.outcomes) + len(taken.malformed)
         outcomes += taken.outcomes
         malformed += taken.malformed
         ids |= taken.ids
@@ -192,9 +195,13 @@ def _check_founding(plane: SharedPlane, batch: Batch) -> None:
         raise MalformedError("the genesis of a plane that must not be shared", code=Code.WRONG_PLANE)
 
 
-def _receive_all(unit: Unit, plane: SharedPlane, signed: Sequence[Outline], also: Also | None) -> Stored:
-    outcomes, malformed, links = list[Outcome](), list[MalformedError](), list[Link]()
+def _receive_some(unit: Unit, plane: SharedPlane, signed: Sequence[Outline], also: Also | None) -> Stored:
+    """Take in the first of these batches, at least one, as many as one transaction should."""
+    outcomes, malformed, links, events = list[Outcome](), list[MalformedError](), list[Link](), 0
     for outline in signed:
+        if events >= (EVENTS_BEFORE_OTHERS if unit.replica.others_wait() else EVENTS_AT_ONCE):
+            break
+        events += outline.header.count
         try:
             batch = decode_events(outline)
             _check_founding(plane, batch)
@@ -206,13 +213,3 @@ def _receive_all(unit: Unit, plane: SharedPlane, signed: Sequence[Outline], also
     if also is not None:
         also(unit, links)
     return Stored(outcomes, malformed, frozenset(link.id for link in links))
-
-
-def _portions(batches: Sequence[Outline]) -> Iterator[Sequence[Outline]]:
-    """The batches in order, in groups of some `EVENTS_AT_ONCE` events."""
-    start, events = 0, 0
-    for end, batch in enumerate(batches, 1):
-        events += batch.header.count
-        if events >= EVENTS_AT_ONCE or end == len(batches):
-            yield batches[start:end]
-            start, events = end, 0

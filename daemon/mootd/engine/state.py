@@ -4,7 +4,7 @@ Invariant: between transactions the fields here equal what META holds. They are 
 only, never the log), changed only when a unit has committed, and safe to read from any thread.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from moot_protocol.clock import HybridClock
@@ -94,6 +94,8 @@ class State:
         """What was found of whether feeds' lost events are there again. A cache too."""
         self.rows: KnownRows[Any] = KnownRows()
         """What lists showed lately."""
+        self.others_wait: Callable[[], bool] = lambda: False
+        """Tells a transaction that takes long whether anybody waits for the next one."""
         self._signers: dict[str, Signer] = {}
         self._load()
 

@@ -1,10 +1,12 @@
 """The exchange: replicas come into step, nothing of another plane is let in, and nothing operational leaves."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from moot_protocol.batch import Link, decode_batch
@@ -20,7 +22,7 @@ from moot_testkit.forging import forged_batch, forged_skeleton, forged_values
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
-from mootd.engine.exchange import EVENTS_AT_ONCE, Exchange, Outgoing, take_in
+from mootd.engine.exchange import EVENTS_AT_ONCE, EVENTS_BEFORE_OTHERS, Exchange, Outgoing, take_in
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import adopt_plane
 from mootd.engine.receive import Outcome
@@ -132,6 +134,18 @@ def test_what_is_ten_thousand_events_behind_catches_up_in_portions() -> None:
     mine, theirs, _ = meet(one, two)
     assert mine.log.position() == theirs.log.position()
     assert 3 <= two.store.faults.commits - commits <= 5, "each of some thousand events, the last of what is left"
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_transaction_takes_in_less_while_others_wait_for_theirs(*, waits: bool) -> None:
+    one, two = make_town(2)
+    one.commit(lambda unit: [unit.append(unit.replica.ledger.number, note()) for _ in range(EVENTS_AT_ONCE)])
+    two.replica.others_wait = lambda: waits
+    commits = two.store.faults.commits
+    stored = take_in(two.commit, SharedPlane(two.ledger), [wire(batch) for batch in one.batches()])
+    expected = math.ceil(EVENTS_AT_ONCE / EVENTS_BEFORE_OTHERS) if waits else 1
+    assert two.store.faults.commits - commits == expected
+    assert stored.outcomes == [Outcome.ACCEPTED] * len(one.batches())
 
 
 def test_one_bad_batch_does_not_keep_the_others_out() -> None:
