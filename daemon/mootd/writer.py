@@ -13,11 +13,11 @@ Guarantees:
 * What was accepted is answered: `stop` drains. A job whose future was cancelled, or whose deadline passed, while it
   waited is not run.
 
-A job may fail in three ways. It refuses before it writes (any `RefusedError` but one of the store's): nothing to undo.
-It says beforehand that it may fail after writing (`atomic`): it runs in a savepoint. Or it breaks: then nobody knows
-what it wrote, the transaction is abandoned, and a group runs once more with a savepoint for each. Hence **a job may
-run twice**, or run and be undone: its effects belong into the unit, and memory that mirrors the store must follow the
-transaction.
+A job may fail in three ways. It refuses before it writes (any `RefusedError` but one of the store's, where the unit's
+mark is as it was): nothing to undo. It says beforehand that it may fail after writing (`atomic`): it runs in a
+savepoint. Or it breaks, as one that refuses after writing does: the transaction is abandoned, and a group runs once
+more with a savepoint for each. Hence **a job may run twice**, or run and be undone: its effects belong into the unit,
+and memory that mirrors the store must follow the transaction.
 
 Not guaranteed: that a cancelled asyncio future's job did not run. It may have been under way.
 """
@@ -46,6 +46,9 @@ class Unit(Protocol):
     def savepoint(self) -> AbstractContextManager[None]:
         """Writes inside the `with` block vanish if it raises."""
 
+    def mark(self) -> object:
+        """Equal to an earlier one as long as nothing was written since and kept."""
+
 
 U = TypeVar("U", bound=Unit)
 R = TypeVar("R")
@@ -58,7 +61,7 @@ class Commit(NamedTuple):
     """Jobs that were run, those that failed alone included."""
     bulk: bool
     error: MootError | None
-    """Why the transaction was not committed, or None."""
+    """Why the transaction was not committed, or None; None too where its only job failed of itself."""
 
 
 class Told:
@@ -132,16 +135,20 @@ class _Job(Generic[U]):
             _BrokenError: it failed in a way that may have left writes behind.
         """
         self.result = self.error = None
-        savepoint = guarded or self.atomic
+        savepoint, mark, is_undone = guarded or self.atomic, unit.mark(), False
         try:
             if savepoint:
-                with unit.savepoint():
+                with (
+                    unit.savepoint()
+                ):  # which first brings up what others wrote: if that fails, it isn't the job's fault
+                    is_undone = True
                     self.result = self._run(unit)
             else:
                 self.result = self._run(unit)
         except BaseException as error:  # whatever it is, it must reach who waits, and the thread must go on
             self.error = _presentable(error)
-            if not savepoint and not _refused_before_writing(error):
+            wrote_nothing = not savepoint and _is_refusal(error) and unit.mark() == mark
+            if not (is_undone or wrote_nothing):
                 raise _BrokenError from error
 
     def settle(self) -> None:
@@ -155,7 +162,7 @@ class _Job(Generic[U]):
 
 
 class _BrokenError(Exception):
-    """A job without a savepoint failed, and its transaction cannot be trusted any more."""
+    """A job failed outside a savepoint, and its transaction cannot be trusted any more."""
 
 
 class Writer(Generic[U]):
@@ -346,9 +353,10 @@ class Writer(Generic[U]):
                 if len(jobs) > 1:
                     self._transact(jobs, guarded=True)
         except BaseException as error:  # as for a job: whoever waits must hear of it
+            cause = error.__cause__ or error if isinstance(error, _BrokenError) else error
             for job in jobs:
-                job.error = _failure(error)
-            return _failure(error)
+                job.error = _failure(cause)
+            return _failure(cause)
         return None
 
     def _transact(self, jobs: list[_Job[U]], *, guarded: bool) -> None:
@@ -367,7 +375,7 @@ class Writer(Generic[U]):
             structlog.get_logger().exception("writer_observer_failed")
 
 
-def _refused_before_writing(error: BaseException) -> bool:
+def _is_refusal(error: BaseException) -> bool:
     return isinstance(error, RefusedError) and error.code not in STORE_CODES
 
 

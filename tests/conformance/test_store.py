@@ -64,6 +64,28 @@ def fill(store: Store, table: Table, keys: list[bytes]) -> None:
 # -- One transaction ---------------------------------------------------------------------------------------------
 
 
+def test_a_transaction_counts_what_it_is_asked_to_change_and_nothing_else(store: Store) -> None:
+    fill(store, EVENTS, [b"a", b"b"])
+    with store.write() as writer:
+
+        def grows(work: Callable[[], object]) -> bool:
+            before = writer.writes
+            work()
+            return writer.writes > before
+
+        assert grows(lambda: writer.put(EVENTS, b"c", b"1"))
+        assert grows(lambda: writer.put_many(EVENTS, [(b"d", b"1"), (b"e", b"2")]))
+        assert grows(lambda: writer.delete(EVENTS, b"a"))
+        assert grows(lambda: writer.delete_many(EVENTS, [b"b", b"c"]))
+        assert grows(lambda: store.clear(writer, EVENTS))
+        assert not grows(lambda: writer.put_many(EVENTS, []))
+        assert not grows(lambda: (writer.get(META, b"a"), rows(writer, META), writer.count(META)))
+        before = writer.writes
+        with aborting(writer.nested()):
+            writer.put(META, b"a", b"1")
+        assert writer.writes > before, "what was taken back stays counted"
+
+
 def test_a_new_store_has_every_table_and_all_are_empty(store: Store) -> None:
     with store.read() as reader:
         for table in Table:

@@ -161,10 +161,11 @@ def test_an_atomic_job_that_fails_after_writing_leaves_nothing(writer: Writer[Un
     "error",
     [
         ZeroDivisionError("a bug"),
+        RefusedError("too late", code=Code.DENIED),
         RefusedError("disk full", code=Code.STORE_FULL),
         MootError("a bug of ours", code=Code.INTERNAL),
     ],
-    ids=["a bug", "the store", "our own error"],
+    ids=["a bug", "a refusal after writing", "the store", "our own error"],
 )
 def test_a_job_that_breaks_after_writing_leaves_nothing_and_the_others_go_in(
     writer: Writer[Unit], ledger: Ledger, error: Exception
@@ -196,17 +197,33 @@ def test_a_job_that_runs_twice_is_answered_by_its_second_run(writer: Writer[Unit
     assert ledger.rows == ["first", "second run"]
 
 
-def test_a_job_that_breaks_alone_is_undone_and_not_run_again(writer: Writer[Unit], ledger: Ledger) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, RefusedError])
+def test_a_job_that_breaks_alone_is_undone_and_not_run_again(
+    writer: Writer[Unit], ledger: Ledger, error: type[Exception]
+) -> None:
     runs: list[int] = []
 
     def job(unit: Unit) -> None:
         runs.append(1)
         unit.write("half")
-        raise ZeroDivisionError
+        raise error("after writing")
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         writer.submit(job).result(PATIENCE_S)
     assert (ledger.rows, len(runs)) == ([], 1)
+
+
+def test_what_fails_as_a_savepoint_begins_is_nobodys_own_and_nothing_of_the_group_is_kept(
+    writer: Writer[Unit], ledger: Ledger
+) -> None:
+    with ledger.holding_the_next_commit(writer):
+        ledger.savepoint_error = RefusedError("disk full", code=Code.STORE_FULL)
+        before, failing = writer.submit(writes("a")), writer.submit(writes("b"), atomic=True)
+    for future in (before, failing):
+        error = future.exception(PATIENCE_S)
+        assert isinstance(error, MootError)
+        assert error.code is Code.STORE_FULL
+    assert ledger.rows == ["first"]
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), StopIteration(), GeneratorExit(), asyncio.CancelledError()])

@@ -250,12 +250,18 @@ def follow(unit: Unit, changed: Callable[[Shared], Iterable[str]]) -> int:
 
 
 def _is_writable(unit: Unit, shared: Shared) -> bool:
-    """Whether this machine can write to the plane of a share's copies, now."""
+    """Whether this machine can write now, to the plane of a share's copies and to that which tells of them."""
     number = unit.plane_number(shared.to)
-    if number is None or unit.replica.is_waiting(number):
+    if number is None or unit.transaction.get(Table.META, layout.COPIED) is not None:
         return False
-    row = unit.feed(unit.feed_number(number, unit.replica.id))
-    return row.role != Role.READER and not row.ended
+    return all(_may_write(unit, plane) for plane in (number, shared.plane.number))
+
+
+def _may_write(unit: Unit, plane: int) -> bool:
+    if unit.replica.is_waiting(plane):
+        return False
+    row = unit.feed(unit.feed_number(plane, unit.replica.id))
+    return row.role != Role.READER and not (row.ended or row.reason or row.forked_at)
 
 
 # -- Requests ----------------------------------------------------------------------------------------------------

@@ -75,6 +75,8 @@ class Unit(Learnt):
         self._unsaid = False
         """Whether `_event_puts` holds others."""
         self._progress: tuple[int, int] = (0, 0)
+        self._late = 0
+        """Of the transaction's writes, those that bring up what was appended or changed before."""
         self.views = self._view_writer()
 
     def _view_writer(self) -> ViewWriter:
@@ -173,15 +175,23 @@ class Unit(Learnt):
         return self.replica.feed_numbers.get((plane, author)) or self.new_feeds.get((plane, author))
 
     # -- Appending own events ------------------------------------------------------------------------------------
-    def append(self, plane: int, draft: Draft | PlainDraft, *, feed: int | None = None) -> Event:
+    def append(
+        self, plane: int, draft: Draft | PlainDraft, *, feed: int | None = None, salt: bytes | None = None
+    ) -> Event:
         """Write an event of this replica (or of the town, by `feed`) and apply it.
+
+        Args:
+            plane: the plane's number.
+            draft: what to write.
+            feed: the number of the feed, where it isn't this replica's.
+            salt: that of an event with the same values which this one is written for; a new one where left out.
 
         Raises:
             RefusedError: the event passes a limit, the clock refuses, or this replica may not write there.
         """
         number = self.replica.own_feed(plane) if feed is None else feed
         role = self._role_to_write(number)
-        event, builder = self._build(number, draft)
+        event, builder = self._build(number, draft, salt or self.replica.entropy.bytes(limits.SALT_BYTES))
         feeds = [number]
         if event.plain_keys is None:
             feeds = [self.feed_number(plane, author) for author in builder.authors]
@@ -235,10 +245,9 @@ class Unit(Learnt):
             raise RefusedError("this replica may only read here", code=Code.DENIED)
         return role
 
-    def _build(self, number: int, draft: Draft | PlainDraft) -> tuple[Event, BatchBuilder]:
+    def _build(self, number: int, draft: Draft | PlainDraft, salt: bytes) -> tuple[Event, BatchBuilder]:
         """Make an event of an own feed and put it into a batch, a new one where it has no room."""
         builder = self._builder_for(number)
-        salt = self.replica.entropy.bytes(limits.SALT_BYTES)
         hlc = self.clock.tick(self.now_ms)
         event = builder.add(draft, hlc, salt)
         if event is None:
@@ -290,7 +299,9 @@ class Unit(Learnt):
 
     def _put_events(self) -> None:
         if self._event_puts:
+            before = self.transaction.writes
             self.transaction.put_many(Table.EVENTS, self._event_puts)
+            self._late += self.transaction.writes - before
             self._event_puts.clear()
             self._unsaid = False
 
@@ -302,7 +313,10 @@ class Unit(Learnt):
         number = self._builder_feed
         signer = self._lent.get(builder.author) or self.replica.signer_of(builder.author)
         batch = builder.seal(signer.sign)
+        self._put_events()
+        before = self.transaction.writes
         self._put_accepted(number, batch, self._builder_arrival, batch.header.count)
+        self._late += self.transaction.writes - before
 
     def lend(self, signer: Signer) -> None:
         """Let this unit write as an author whose private key is kept nowhere."""
@@ -346,7 +360,13 @@ class Unit(Learnt):
     def flush(self) -> None:
         """Bring views up to date inside the transaction, so that reads see what was written."""
         self._put_events()
+        before = self.transaction.writes
         self.views.flush()
+        self._late += self.transaction.writes - before
+
+    def mark(self) -> tuple[int, int]:
+        """Where this unit stands: equal to an earlier one as long as nothing was written since and kept."""
+        return self.arrival, self.transaction.writes - self._late
 
     def finish(self) -> None:
         """Seal and flush: what must happen before the transaction commits."""
@@ -379,7 +399,7 @@ class Unit(Learnt):
         """Writes inside the block vanish if it raises; the unit goes on either way."""
         self.seal()
         self.flush()
-        kept, clock = self.kept(), self.clock.last
+        kept, clock, (_, mark) = self.kept(), self.clock.last, self.mark()
         try:
             with self.transaction.nested():
                 yield
@@ -394,6 +414,7 @@ class Unit(Learnt):
             # But not the clock: timestamps that were issued and taken back are not issued again. Nobody has seen them,
             # but a clock that only moves forward is simpler to trust. One that began anew inside didn't.
             self.take_back(kept)
+            self._late = self.transaction.writes - mark
             self.clock.last = max(clock, self.clock.last)
             raise
 

@@ -171,7 +171,7 @@ class LmdbWrite(_Reading):
     afterwards, the commit included, raises that error again.
     """
 
-    __slots__ = ("_failure", "_outermost", "_put")
+    __slots__ = ("_failure", "_outermost", "_put", "writes")
 
     _outermost: "lmdb.Transaction[bytes]"
     _put: Callable[..., bool]
@@ -179,6 +179,7 @@ class LmdbWrite(_Reading):
     def __init__(self, environment: lmdb.Environment, handles: list[Any], folder: Path) -> None:
         super().__init__(environment, handles, folder)
         self._failure: MootError | None = None
+        self.writes = 0
 
     def __enter__(self) -> Self:
         try:
@@ -201,6 +202,7 @@ class LmdbWrite(_Reading):
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """See the port."""
+        self.writes += 1
         try:
             self._put(key, value, True, True, False, self._handles[table])
         except lmdb.Error as error:
@@ -211,6 +213,7 @@ class LmdbWrite(_Reading):
         rows = items if isinstance(items, list) else list(items)
         if not rows:
             return
+        self.writes += 1
         try:
             cursor = self._transaction.cursor(self._handles[table])
             # Appending leaves pages full where ordinary insertion in order leaves them half empty. LMDB drops what
@@ -222,6 +225,7 @@ class LmdbWrite(_Reading):
 
     def delete(self, table: Table, key: bytes) -> bool:
         """See the port."""
+        self.writes += 1
         try:
             return self._transaction.delete(key, b"", self._handles[table])
         except lmdb.Error as error:
@@ -230,6 +234,7 @@ class LmdbWrite(_Reading):
     def delete_many(self, table: Table, keys: Iterable[bytes]) -> None:
         """See the port."""
         delete, handle = self._transaction.delete, self._handles[table]
+        self.writes += 1
         try:
             for key in keys:
                 delete(key, b"", handle)
@@ -259,6 +264,7 @@ class LmdbWrite(_Reading):
 
     def clear(self, table: Table) -> None:
         """Remove every key of a table."""
+        self.writes += 1
         try:
             self._transaction.drop(self._handles[table], delete=False)
         except lmdb.Error as error:

@@ -232,7 +232,18 @@ class MemoryRead:
 class MemoryWrite:
     """The one write transaction."""
 
-    __slots__ = ("_alive", "_changes", "_core", "_depth", "_failure", "_spent", "_tables", "_undo", "_versions")
+    __slots__ = (
+        "_alive",
+        "_changes",
+        "_core",
+        "_depth",
+        "_failure",
+        "_spent",
+        "_tables",
+        "_undo",
+        "_versions",
+        "writes",
+    )
 
     def __init__(self, core: _Core) -> None:
         self._core = core
@@ -244,6 +255,7 @@ class MemoryWrite:
         self._undo: list[_Undo] = []
         """Inside nested transactions: how to take back what was done since the outermost of them began."""
         self._spent = 0
+        self.writes = 0
         self._alive = False
         self._failure: MootError | None = None
 
@@ -305,6 +317,7 @@ class MemoryWrite:
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """See the port."""
+        self.writes += 1
         if not 0 < len(key) <= KEY_BYTES:
             raise _bad_key()
         self._spend(len(key) + len(value))
@@ -317,6 +330,7 @@ class MemoryWrite:
 
     def delete(self, table: Table, key: bytes) -> bool:
         """See the port."""
+        self.writes += 1
         if self.get(table, key) is None:
             return False
         self._spend(len(key))
@@ -330,6 +344,7 @@ class MemoryWrite:
 
     def clear(self, table: Table) -> None:
         """Remove every key of a table."""
+        self.writes += 1
         self._spend(0)
         old = self._changes[table]
         self._changes[table] = _Changes(_Rows([], {}))

@@ -84,10 +84,15 @@ class ReadTransaction(Reader, Protocol):
 class WriteTransaction(Reader, Protocol):
     """The one write transaction; commits when its `with` block ends, aborts when that raises.
 
+    Attributes:
+        writes: grows with everything that it is asked to change; what is taken back stays counted.
+
     Raises on any write or on commit:
         RefusedError: `store_full` or `store_read_only`, which end the transaction; `limit` for a key of a length that
             no key has, which leaves the transaction and what it wrote before as they are.
     """
+
+    writes: int
 
     def __enter__(self) -> Self: ...
 

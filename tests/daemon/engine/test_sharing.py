@@ -9,14 +9,16 @@ from moot_protocol.kinds import Role
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import AddComment, Delete, InitProject
 from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
+from moot_testkit import documents
 from moot_testkit.documents import SHARED, share, towns_sharing
 from moot_testkit.engine import PROJECT, Desk, imported
-from mootd.engine import sharing
+from mootd.engine import layout, sharing
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
 from mootd.engine.log import LogReader
 from mootd.engine.removing import remove_town
 from mootd.engine.sharing import follow, sources
+from mootd.store.port import Table
 
 HIDDEN = "Zanzibar"
 
@@ -360,3 +362,28 @@ def test_whose_writes_would_not_count_shares_nothing_and_follows_no_more() -> No
     share(ada, bea)
     bea.update("mt-one", title="Two")
     assert step(bea) == 0
+
+
+def test_a_machine_whose_feed_at_home_is_forked_makes_no_copies(towns: list[Desk]) -> None:
+    ada, _ = towns
+    begin(ada, label="api")
+    other = Desk("other", ada.clock).join(ada)
+    ada.receive(other.batches())
+    (clone,) = documents.copies([ada])
+    ada.create("mt-mine")
+    clone.create("mt-theirs")
+    ada.receive(clone.batches())
+    other.create("mt-new", labels=("api",))
+    ada.receive(other.batches()[-1:])
+    before = copies(ada)
+    assert step(ada) == 0
+    assert copies(ada) == before
+
+
+def test_a_copied_machine_makes_no_copies(towns: list[Desk]) -> None:
+    ada, _ = towns
+    begin(ada)
+    ada.update("mt-one", title="Two")
+    with ada.replica.transaction() as unit:
+        unit.transaction.put(Table.META, layout.COPIED, b"")
+    assert step(ada) == 0

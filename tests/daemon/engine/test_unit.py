@@ -231,7 +231,7 @@ def test_a_write_waits_for_none_that_came_before_it_in_the_same_batch() -> None:
     for member in (first, second):
         record = member.commit(lambda unit: unit.record(LEDGER, ISSUE, "mt-1"))
         assert record is not None
-        assert (len(record.groups), record.pending) == (2, [])
+        assert (len(record.groups), record.pending) == (2, set())
 
 
 def test_of_batches_that_are_taken_in_together_little_waits_to_be_written_out() -> None:
@@ -381,6 +381,31 @@ def test_what_trying_out_raises_is_raised() -> None:
     with pytest.raises(FailedError):
         member.commit(lambda unit: unit.try_out(work))
     assert tables(member.replica) == before
+
+
+# -- Marks -------------------------------------------------------------------------------------------------------
+def test_a_mark_stands_until_something_is_written_and_kept() -> None:
+    (member,) = make_town(1)
+
+    def work(unit: Unit) -> None:
+        unit.append(LEDGER, note("by the one before"))
+        mark = unit.mark()
+        unit.record(LEDGER, ISSUE, "mt-1")
+        unit.seal()
+        unit.flush()
+        unit.try_out(lambda unit: unit.append(LEDGER, note("tried")))
+        with suppress(_TakenBackError), unit.savepoint():
+            unit.append(LEDGER, note("taken back"))
+            unit.flush()
+            raise _TakenBackError
+        assert unit.mark() == mark, "what only brings up or takes back is no writing"
+        unit.append(LEDGER, note("by this one"))
+        assert unit.mark() != mark
+        mark = unit.mark()
+        unit.set_feed(1, unit.feed(1))
+        assert unit.mark() != mark, "so is what is no event"
+
+    member.commit(work)
 
 
 def test_a_unit_that_fails_changes_neither_store_nor_what_is_known() -> None:

@@ -16,16 +16,22 @@ PATIENCE_S = 120
 class Unit:
     """A transaction over a list: what was committed and what it adds."""
 
-    def __init__(self, rows: list[Any]) -> None:
+    def __init__(self, rows: list[Any], savepoint_error: Exception | None = None) -> None:
         self.rows = rows
+        self.savepoint_error = savepoint_error
 
     def write(self, row: Any) -> Any:
         self.rows.append(row)
         return row
 
+    def mark(self) -> int:
+        return len(self.rows)
+
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         before = len(self.rows)
+        if self.savepoint_error:
+            raise self.savepoint_error
         try:
             yield
         except BaseException:
@@ -45,13 +51,14 @@ class Ledger:
         self.may_commit.set()
         self.begin_error: Exception | None = None
         self.commit_error: Exception | None = None
+        self.savepoint_error: Exception | None = None
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Unit]:
         self.begun += 1
         if self.begin_error:
             raise self.begin_error
-        unit = Unit(list(self.rows))
+        unit = Unit(list(self.rows), self.savepoint_error)
         yield unit
         self.committing.set()
         assert self.may_commit.wait(PATIENCE_S)
