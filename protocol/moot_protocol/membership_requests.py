@@ -105,12 +105,15 @@ class RemoveTown(Mutation[dict[str, Any]], kw_only=True):
     """Remove a town from a plane: its charter and all its replicas end at what is accepted here, and the key changes.
 
     Answer: `{"town", "name", "planes": [{"plane", "replicas": [replica], "events", "epoch"}]}`; `epoch` is the new
-    one. Raises `denied` where this machine's town may not remove it, `not_found`, `ambiguous`.
+    one. Raises `denied` where this machine's town may not remove it, `not_found`, `ambiguous`, `conflict` where events
+    would go that are nowhere else; all that would is told.
     """
 
     method = "remove_town"
     town: str
     plane: str = ""
+    drop: bool = False
+    """Events may go that are nowhere else: of a fork that isn't settled, or ahead of the clock."""
 
 
 class RetireReplica(Mutation[dict[str, Any]], kw_only=True):
@@ -188,7 +191,8 @@ class Recover(Mutation[dict[str, Any]], kw_only=True):
     "epoch": of the plane that was named}`, keys as text. Raises
     `not_ready` where a remote can't be read or the recovery key's own feed hasn't come whole; `denied` for words of
     another plane; `conflict` where that feed is forked, which can't be settled (a new plane has to be founded), or
-    where the founder is removed already, or where events of a forked machine would go that are nowhere else.
+    where the founder is removed already, or where events of machines would go that are nowhere else; all that would is
+    told.
     """
 
     method = "recover"
@@ -198,7 +202,7 @@ class Recover(Mutation[dict[str, Any]], kw_only=True):
     branches: tuple[str, ...] = ()
     """Which histories of forked machines of the removed count, by the beginnings of their names."""
     drop: bool = False
-    """Events of other forked machines may go that are nowhere else."""
+    """Events of machines may go that are nowhere else: of other forks that aren't settled, or ahead of the clock."""
 
 
 class Salvage(Mutation[dict[str, Any]], kw_only=True):

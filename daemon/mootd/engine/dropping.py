@@ -1,27 +1,34 @@
 """What an end drops: events that are held of a feed, would count no more once it ends, and are nowhere else.
 
 Invariant: a feed that is forked and not settled stands before its fork, so that an end there takes away for good what
-others had accepted; and so does an end before batches that only wait for their time. Who retires a machine, settles a
-fork, recovers or takes a new key for the town is told before; removing a town ends its machines where they stand. What
-was written anew under another key isn't dropped.
+others had accepted; and so does an end before batches that only wait for their time. Who ends a feed is told before,
+of all that ends with it at once, whatever the reason: a machine is retired, a town removed or given a new key, a fork
+settled, a plane recovered. What was written anew under another key isn't dropped; nor is what would not count without
+the end either, a batch whose predecessor hasn't come or a machine that nobody let in.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from moot_protocol.batch import Batch
-from moot_protocol.errors import Code, RefusedError
+from moot_protocol.certificate import decode_certificate
+from moot_protocol.charter import opening_value
+from moot_protocol.charter_reading import Invitation
+from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import Event
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import CERTIFICATE
+from moot_protocol.kinds import CERTIFICATE, CHARTER
 from mootd.engine.aside import AsideReader, uncounted
+from mootd.engine.charters import invites_of
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.restored import is_there_again
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.engine.unit import Unit
 
-_ID_SHOWN = 8
+_ID_SHOWN: Final = 8
 """Hexadecimal digits that a message shows of a history's name."""
+_FEEDS_TOLD: Final = 8
+"""Feeds that a message tells of."""
 
 
 class History(NamedTuple):
@@ -31,6 +38,19 @@ class History(NamedTuple):
     """Its last batch, whose id names it."""
     events: list[Event]
     """What doesn't count of it."""
+
+
+class Loss(NamedTuple):
+    """What the end of a feed where it stands would drop."""
+
+    plane: PlaneRow
+    row: FeedRow
+    is_forked: bool
+    """Whether histories go of which nothing counts yet."""
+    histories: list[History]
+    """Those of them that are held."""
+    waiting: int
+    """Batches that wait for their time."""
 
 
 def histories_dropped(unit: Unit, plane: PlaneRow, row: FeedRow) -> list[History]:
@@ -80,47 +100,111 @@ def is_history_unheld(unit: Unit, plane: PlaneRow, row: FeedRow) -> bool:
     return proof is not None and any(feeds.get(row.author, each) is None for each in proof.ids)
 
 
-def check_end(unit: Unit, plane: PlaneRow, author: bytes, *, keeps: str = "", drops: str = "--drop") -> None:
-    """Refuse to end a feed where it stands, where that drops something.
+def replicas_ended(unit: Unit, plane: PlaneRow, town: bytes) -> list[bytes]:
+    """The machines that end with a town: those that count, and those that it let in of which nothing does yet."""
+    invites = invites_of(unit, plane, town)
+    aside = AsideReader(unit.transaction)
+    found = []
+    for author in unit.authors(plane.number):
+        number = unit.feed_number(plane.number, author)
+        row = unit.feed(number)
+        if row.n:
+            is_of = row.kind != CHARTER and row.town == town
+        else:
+            is_of = any(_is_let_in(aside.batch(each), town, invites) for each in aside.at(number, 1))
+        if is_of:
+            found.append(author)
+    return found
+
+
+def _is_let_in(opening: Batch, town: bytes, invites: Mapping[bytes, Invitation]) -> bool:
+    """Whether a town lets in whose feed a batch opens, as far as its charter counts here."""
+    try:
+        certificate = decode_certificate(opening_value(opening.events[0], CERTIFICATE))
+    except MalformedError:
+        return False
+    if certificate.body.town != town:
+        return False
+    if certificate.signer == town:
+        return True
+    invitation = invites.get(certificate.signer)
+    return invitation is not None and (invitation.counting is None or opening.header.author in invitation.counting)
+
+
+def loss_of(unit: Unit, plane: PlaneRow, author: bytes, *, is_chosen: bool = False) -> Loss | None:
+    """What the end of a feed would drop; None where that is nothing.
 
     Args:
         unit: the unit.
         plane: the plane.
         author: whose feed.
-        keeps: what to type besides to let one history count; `moot fork settle` where left out.
-        drops: what to type besides to drop it all the same.
+        is_chosen: whether people have chosen which of its histories counts, and so know what becomes of the others.
+    """
+    number = unit.feed_number(plane.number, author)
+    row = unit.feed(number)
+    if row.ended:
+        return None
+    histories = [] if is_chosen else histories_dropped(unit, plane, row)
+    is_forked = bool(histories) or (not is_chosen and is_history_unheld(unit, plane, row))
+    waiting = sum(1 for _, _, each in AsideReader(unit.transaction).rows(number) if each.parked)
+    return Loss(plane, row, is_forked, histories, waiting) if is_forked or waiting else None
+
+
+def check_end(unit: Unit, plane: PlaneRow, author: bytes, *, drops: str = "--drop") -> None:
+    """Refuse to end a feed where it stands, where that drops something; as `check_losses`."""
+    check_losses([loss_of(unit, plane, author)], drops=drops)
+
+
+def check_losses(found: Iterable[Loss | None], *, keeps: str = "", drops: str = "--drop") -> None:
+    """Refuse what would end feeds, where that drops something; all that it would drop is told.
+
+    Args:
+        found: what the end of each would drop.
+        keeps: what to type besides to let one history of a machine count; `moot fork settle` where left out.
+        drops: what to type besides to drop all the same.
 
     Raises:
         RefusedError: `conflict`.
     """
-    row = unit.feed(unit.feed_number(plane.number, author))
-    if row.ended:
+    losses = [each for each in found if each is not None]
+    if not losses:
         return
-    name = key_text(author)
-    dropped = histories_dropped(unit, plane, row)
-    if dropped or is_history_unheld(unit, plane, row):
-        raise RefusedError(
-            f"{name} has signed two histories on plane {plane.name}, and this would drop {told(dropped)}",
-            code=Code.CONFLICT,
-            hint=f"`moot fork list` tells what each does; {keeps or f'`moot fork settle {name} --branch NAME`'} ends "
-            "it too, and keeps one; `moot salvage` where another was written, then `moot sync`, keeps that too; "
-            f"{drops} drops all",
-        )
-    waiting = sum(
-        1 for _, _, each in AsideReader(unit.transaction).rows(unit.feed_number(plane.number, author)) if each.parked
+    told = [said for each in losses[:_FEEDS_TOLD] for said in _told(each)]
+    if len(losses) > _FEEDS_TOLD:
+        told.append(f"so it is with {len(losses) - _FEEDS_TOLD} more")
+    raise RefusedError(
+        "; ".join(told), code=Code.CONFLICT, hint="; ".join([*_ways(losses, keeps), f"{drops} drops all"])
     )
-    if waiting:
-        raise RefusedError(
-            f"of {name} {waiting} {'batch waits' if waiting == 1 else 'batches wait'} on plane {plane.name} for the "
-            "clock to reach their time, and this would drop them",
-            code=Code.CONFLICT,
-            hint=f"`moot status` says when they count: end it after that; {drops} drops them",
-        )
 
 
-def told(dropped: Sequence[History]) -> str:
-    """Which histories would be dropped, in words."""
+def _told(loss: Loss) -> Iterator[str]:
+    """What would be dropped of one feed, in words."""
+    name, where = key_text(loss.row.author), f"on plane {loss.plane.name}"
+    if loss.is_forked:
+        yield f"{name} has signed two histories {where}, and this would drop {_histories_told(loss.histories)}"
+    if loss.waiting:
+        waiting = "1 batch waits" if loss.waiting == 1 else f"{loss.waiting} batches wait"
+        yield f"of {name} {waiting} {where} for the clock to reach their time, and this would drop them"
+
+
+def _histories_told(dropped: Sequence[History]) -> str:
     if not dropped:
         return "one that hasn't come here (`moot sync --wait` may bring it)"
     sizes = (f"{len(each.events)} of {each.head.hex()[:_ID_SHOWN]}" for each in dropped)
     return f"events that are nowhere else: {', '.join(sizes)}"
+
+
+def _ways(losses: Collection[Loss], keeps: str) -> Iterator[str]:
+    """What can be done instead, as what goes asks for it."""
+    forked = [each for each in losses if each.is_forked]
+    if forked:
+        yield "`moot fork list` tells what each does"
+    machines = [each for each in forked if each.row.kind != CHARTER]
+    if machines:
+        name = key_text(machines[0].row.author) if len(machines) == 1 else "REPLICA"
+        yield f"{keeps or f'`moot fork settle {name} --branch NAME`'} ends it too, and keeps one"
+        yield "`moot salvage` where another was written, then `moot sync`, keeps that too"
+    if len(machines) < len(forked):
+        yield "`moot fork settle TOWN --branch NAME` removes the town, too, and keeps one history of its charter"
+    if any(each.waiting for each in losses):
+        yield "`moot status` says when what waits counts: end it after that"

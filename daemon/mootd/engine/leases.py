@@ -114,7 +114,7 @@ def acquire(unit: Unit, name: str, actor: str, ttl_ms: int, *, force: bool = Fal
         raise RefusedError(
             f"lease {name} is held by {key_text(standing.token.holder)} under epoch {standing.token.epoch}",
             code=Code.CONFLICT,
-            hint="`moot town promote --force` takes it from a machine that is gone",
+            hint="`moot town promote` with --force takes it from a machine that is gone",
             retryable=True,
         )
     epoch = 1 if standing is None else standing.token.epoch + 1

@@ -6,7 +6,7 @@ recovery key stands nobody who could settle that. All planes that name it are re
 speaks under one key on all of them.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from moot_protocol.charter import Admission, End, admission_draft, opening_value
@@ -18,7 +18,7 @@ from moot_protocol.kinds import GENESIS, Role
 from moot_protocol.towns import FOUNDER_DEPTH, TownReason
 from mootd.engine import layout
 from mootd.engine.charters import charters_of, towns_of
-from mootd.engine.dropping import check_end
+from mootd.engine.dropping import Loss, check_losses, loss_of, replicas_ended
 from mootd.engine.epochs import begin_epoch, may_begin
 from mootd.engine.forks import Fork, branch_meant, forks_of
 from mootd.engine.log import PlaneRow
@@ -68,12 +68,12 @@ def recover(
         plane: a plane that must be among them.
         recovery: the recovery key.
         branches: histories of forked machines of the removed that are to count, by the beginnings of their names.
-        drops: whether of other such machines events may go that are nowhere else (`dropping`).
+        drops: whether events of machines may go that are nowhere else (`dropping`).
 
     Raises:
         RefusedError: `not_ready`: the genesis hasn't come; `denied`: the plane names another recovery key; `conflict`:
             the recovery key's feed is forked, or the founder is removed already and nobody has taken its place, or
-            events would be dropped.
+            events would be dropped: what goes of all planes is told at once.
     """
     unit.seal()
     genesis = genesis_of(unit, plane)
@@ -89,7 +89,13 @@ def recover(
     for each in planes:
         _check(unit, each, recovery.public)
     successor = _successor(unit, plane, genesis.town)
-    pins = {each.number: _pins(unit, each, _to_be_removed(unit, each, successor), branches, drops) for each in planes}
+    removed_of = {each.number: _to_be_removed(unit, each, successor) for each in planes}
+    pins = {each.number: _pins(unit, each, removed_of[each.number], branches) for each in planes}
+    if not drops:
+        check_losses(
+            (loss for each in planes for loss in _losses(unit, each, removed_of[each.number], pins[each.number])),
+            keeps="--branch NAME",
+        )
     _check_named({head for ends in pins.values() for head in (end.batch for end in ends.values())}, branches)
     unit.lend(recovery)
     done = {each.number: _recover(unit, each, recovery, successor, pins[each.number]) for each in planes}
@@ -159,10 +165,8 @@ def _check(unit: Unit, plane: PlaneRow, recovery: bytes) -> None:
         )
 
 
-def _pins(
-    unit: Unit, plane: PlaneRow, towns: Collection[bytes], branches: Collection[str], drops: bool
-) -> dict[bytes, End]:
-    """Where forked machines of the towns that are removed end, by which of their histories was named."""
+def _pins(unit: Unit, plane: PlaneRow, towns: Collection[bytes], branches: Collection[str]) -> dict[bytes, End]:
+    """Where forked machines of the towns that are removed end, of which a history was named."""
     pins: dict[bytes, End] = {}
     for fork in forks_of(unit, plane):
         if fork.is_charter or fork.row.ended or fork.town not in towns:
@@ -171,9 +175,14 @@ def _pins(
         if named is not None:
             head = branch_meant(fork, named).head
             pins[fork.row.author] = End(head.last, head.id, fork.town)
-        elif not drops:
-            check_end(unit, plane, fork.row.author, keeps="--branch NAME")
     return pins
+
+
+def _losses(unit: Unit, plane: PlaneRow, towns: Collection[bytes], pins: Collection[bytes]) -> Iterator[Loss | None]:
+    """What the end of the machines of the towns that are removed would drop; of their charters anything may go."""
+    for town in towns:
+        for author in replicas_ended(unit, plane, town):
+            yield loss_of(unit, plane, author, is_chosen=author in pins)
 
 
 def _names_one(fork: Fork, typed: str) -> bool:

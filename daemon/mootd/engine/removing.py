@@ -5,7 +5,7 @@ had not; and where this machine may, a new epoch begins in the same commit: what
 those who remain.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.towns import TownStanding
 from mootd.engine.charters import invites_of, members_of, towns_of
-from mootd.engine.dropping import check_end
+from mootd.engine.dropping import check_losses, loss_of, replicas_ended
 from mootd.engine.epochs import begin_epoch, check_admin, may_begin
 from mootd.engine.inviting import close_invite, users_of
 from mootd.engine.log import FeedRow, PlaneRow
@@ -55,25 +55,39 @@ def retire(unit: Unit, plane: PlaneRow, author: bytes, *, drops: bool = False) -
         drops: whether events may go with that which are nowhere else (`dropping`).
 
     Raises:
-        RefusedError: `denied`: the town's key isn't here; `conflict`: it is this machine, or was ended already, or
-            events would be dropped.
+        RefusedError: as `check_retirements`.
     """
+    check_retirements(unit, [(plane, author)], drops=drops)
+    for key in _still_open(unit, plane, author):
+        # Everybody that it let in counts as before; what it is wrapped for next, its seed must not open.
+        close_invite(unit, plane, key, None)
+    n = _feed(unit, plane, author).n
+    end_replica(unit, plane.number, author, n)
+    return Retired(n, renew(unit, plane))
+
+
+def check_retirements(unit: Unit, meant: Sequence[tuple[PlaneRow, bytes]], *, drops: bool) -> None:
+    """Refuse to retire a machine on planes where this one may not, or where events would be dropped unasked.
+
+    Raises:
+        RefusedError: `denied`: the town's key isn't here; `conflict`: it is this machine, or was ended already, or
+            events would be dropped: what goes of all planes is told at once.
+    """
+    for plane, author in meant:
+        _check_may_retire(unit, plane, author)
+    if not drops:
+        check_losses(loss_of(unit, plane, author) for plane, author in meant)
+
+
+def _check_may_retire(unit: Unit, plane: PlaneRow, author: bytes) -> None:
     check_own(unit, plane)
     unit.seal()
-    row = _feed(unit, plane, author)
     if author == unit.replica.id:
         raise RefusedError(
             "this machine can't retire itself", code=Code.CONFLICT, hint="`moot town rotate-key` gives it a new key"
         )
-    if row.ended:
+    if _feed(unit, plane, author).ended:
         raise RefusedError(f"{key_text(author)} is retired already", code=Code.CONFLICT)
-    if not drops:
-        check_end(unit, plane, author)
-    for key in _still_open(unit, plane, author):
-        # Everybody that it let in counts as before; what it is wrapped for next, its seed must not open.
-        close_invite(unit, plane, key, None)
-    end_replica(unit, plane.number, author, row.n)
-    return Retired(row.n, renew(unit, plane))
 
 
 def _still_open(unit: Unit, plane: PlaneRow, author: bytes) -> list[bytes]:
@@ -82,13 +96,46 @@ def _still_open(unit: Unit, plane: PlaneRow, author: bytes) -> list[bytes]:
     return [key for key, (_, counting) in invites_of(unit, plane).items() if key in signers and counting is None]
 
 
-def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding) -> Removed:
+def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding, *, drops: bool = False) -> Removed:
     """Remove a town: end its charter and each of its replicas at what is accepted of them here.
+
+    Args:
+        unit: the unit.
+        plane: the plane.
+        town: the town.
+        drops: whether events may go with that which are nowhere else (`dropping`).
+
+    Raises:
+        RefusedError: as `check_removals`.
+    """
+    check_removals(unit, [(plane, town)], drops=drops)
+    for key, (_, counting) in invites_of(unit, plane).items():
+        if counting is None and town.key in users_of(unit, plane, key):
+            close_invite(unit, plane, key, None)
+    rows = end_all(unit, plane, town.key, plane.town)
+    unit.seal()
+    resettle(unit, plane.number, plane.town)
+    return Removed([row.author for row in rows], sum(row.n for row in rows), renew(unit, plane))
+
+
+def check_removals(unit: Unit, meant: Sequence[tuple[PlaneRow, TownStanding]], *, drops: bool) -> None:
+    """Refuse to remove a town from planes where this one may not, or where events would be dropped unasked.
 
     Raises:
         RefusedError: `denied`: this town isn't an admin that is shallower, or its key isn't here; `conflict`: it is
-            this town, or was removed already.
+            this town, or was removed already, or events would be dropped: what goes of all planes is told at once.
     """
+    for plane, town in meant:
+        _check_may_remove(unit, plane, town)
+    if not drops:
+        check_losses(
+            loss_of(unit, plane, author)
+            for plane, town in meant
+            for author in (*replicas_ended(unit, plane, town.key), town.key)
+        )
+
+
+def _check_may_remove(unit: Unit, plane: PlaneRow, town: TownStanding) -> None:
     check_admin(unit, plane)
     if town.key == plane.town:
         raise RefusedError(
@@ -105,13 +152,6 @@ def remove_town(unit: Unit, plane: PlaneRow, town: TownStanding) -> Removed:
             code=Code.DENIED,
             hint="peers can't remove one another: ask whoever admitted it, or use `moot recover` against a founder",
         )
-    for key, (_, counting) in invites_of(unit, plane).items():
-        if counting is None and town.key in users_of(unit, plane, key):
-            close_invite(unit, plane, key, None)
-    rows = end_all(unit, plane, town.key, plane.town)
-    unit.seal()
-    resettle(unit, plane.number, plane.town)
-    return Removed([row.author for row in rows], sum(row.n for row in rows), renew(unit, plane))
 
 
 def end_all(

@@ -20,7 +20,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from mootd.engine import layout
 from mootd.engine.charters import members_of
-from mootd.engine.dropping import check_end
+from mootd.engine.dropping import check_losses, loss_of
 from mootd.engine.epochs import begin_epoch, may_begin
 from mootd.engine.keyring import stored_name
 from mootd.engine.log import FeedRow, PlaneRow
@@ -187,9 +187,9 @@ def _succeed(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> int:
     """
     keys = unit.replica.keys
     own = {unit.replica.signer(each).public for each in keys.stored(REPLICA_KEY)}  # earlier ones, from salvages, too
-    for row in _machines(unit, plane):
-        if row.town == plane.town and row.author not in own:  # what this machine itself lost it can salvage
-            check_end(unit, plane, row.author, drops=f"`moot replica retire {key_text(row.author)} --drop`")
+    others = [each.author for each in _machines(unit, plane) if each.town == plane.town and each.author not in own]
+    # What this machine itself lost it can salvage.
+    check_losses((loss_of(unit, plane, each) for each in others), drops="`moot replica retire` with --drop")
     charter = unit.feed_number(plane.number, plane.town)
     name = name_of(unit, plane, plane.town) or key_text(town.signer.public)
     unit.append(plane.number, admission_draft(town.signer.public, Admission(name, Role.ADMIN), ""), feed=charter)

@@ -32,7 +32,7 @@ from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_town
 from mootd.engine.planes import labels_of, plane_called, planes_here
 from mootd.engine.recovering import recover
-from mootd.engine.removing import remove_town, retire
+from mootd.engine.removing import check_removals, check_retirements, remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, no_town
@@ -165,11 +165,12 @@ def _remove_town(unit: Unit, request: RemoveTown) -> dict[str, Any]:
         raise RefusedError(
             f"{request.town} is another town on each plane", code=Code.AMBIGUOUS, hint="name it by its key, or --plane"
         )
+    if not request.plane and len(found) > 1:  # where it was removed before it isn't meant
+        found = [(plane, town) for plane, town in found if not town.ended] or found[:1]
+    check_removals(unit, found, drops=request.drop)
     planes = []
     for plane, town in found:
-        if town.ended and not request.plane and len(found) > 1:
-            continue  # removed there before: it is meant where it is still a member
-        removed = remove_town(unit, plane, town)
+        removed = remove_town(unit, plane, town, drops=True)  # what goes of all planes was told before
         replicas = [key_text(replica) for replica in removed.replicas]
         planes.append(
             {"plane": plane.name, "replicas": replicas, "events": removed.events, "epoch": removed.epoch.hex()}
@@ -186,9 +187,10 @@ def _retire_replica(unit: Unit, request: RetireReplica) -> dict[str, Any]:
     if len(keys) > 1:
         raise RefusedError(f"several replicas begin with {request.replica}", code=Code.AMBIGUOUS, hint="say more of it")
     own = [(plane, replica) for plane, replica in found if is_own(unit, plane)] or found
+    check_retirements(unit, own, drops=request.drop)
     planes = []
     for plane, replica in own:
-        retired = retire(unit, plane, replica, drops=request.drop)
+        retired = retire(unit, plane, replica, drops=True)  # what goes of all planes was told before
         planes.append({"plane": plane.name, "n": retired.n, "epoch": retired.epoch.hex()})
     return {"replica": key_text(keys.pop()), "planes": planes}
 

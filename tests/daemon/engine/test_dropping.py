@@ -1,20 +1,51 @@
 """What an end would drop: nobody ends a forked machine unasked where events would go that are nowhere else."""
 
+import re
+from functools import partial
+
 import pytest
 
+from moot_protocol.batch import Batch
+from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
+from moot_protocol.charter import certificate_draft
+from moot_protocol.clock import from_ms
 from moot_protocol.errors import Code, MootError
-from moot_testkit.carrying import create, founder, send
-from moot_testkit.federating import copy_of, feed, put_back
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import Role
+from moot_testkit.carrying import create, founder, joined, newcomer, plane_of, send
+from moot_testkit.federating import (
+    DAYS_MS,
+    bring,
+    copy_of,
+    federation,
+    feed,
+    machine,
+    machine_ticket,
+    put_back,
+    town_key,
+    write,
+    write_ahead,
+)
+from moot_testkit.feeds import FeedWriter, seed, signer, stripped
+from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
-from mootd.engine.dropping import History, histories_dropped
+from mootd.engine.dropping import History, check_losses, histories_dropped, left_out, loss_of, replicas_ended
+from mootd.engine.inviting import close_invite
+from mootd.engine.receive import Outcome
 from mootd.engine.removing import retire
 from mootd.engine.salvaging import salvage
+from mootd.engine.state import TOWN_KEY
 from mootd.store.port import Table
 
 
 def dropped(member: Member, author: bytes) -> list[History]:
     plane = member.ledger
     return member.commit(lambda unit: histories_dropped(unit, plane, feed(member, plane.id, author)))
+
+
+def ended(member: Member, plane: bytes, town: Member) -> set[bytes]:
+    """The machines that end on a plane with the town of another."""
+    return set(member.commit(lambda unit: replicas_ended(unit, plane_of(member, plane), town_key(town))))
 
 
 def test_a_machine_whose_fork_is_not_settled_is_not_retired_and_both_its_histories_are_named() -> None:
@@ -66,3 +97,126 @@ def test_where_of_one_history_only_a_proof_is_here_nobody_can_tell_and_so_it_is_
     with pytest.raises(MootError) as raised:
         sees_less.commit(lambda unit: retire(unit, sees_less.ledger, two.id))
     assert "one that hasn't come here" in raised.value.message
+    assert "status" not in raised.value.hint, "nothing waits"
+    assert sees_less.commit(lambda unit: loss_of(unit, sees_less.ledger, two.id, is_chosen=True)) is None
+
+
+def test_both_what_is_forked_and_what_waits_of_a_machine_is_told() -> None:
+    one, two, _ = put_back()
+    write_ahead(two, one.ledger.id)
+    one.take(two.batches(plane=plane_of(two, one.ledger.id).number)[-1])
+    told = refusal(lambda: one.commit(lambda unit: retire(unit, one.ledger, two.id)))
+    assert "signed two histories" in told.message
+    assert f"of {key_text(two.id)} 1 batch waits on plane ledger" in told.message
+    assert told.hint.endswith("end it after that; --drop drops all")
+
+
+def test_of_many_that_would_drop_something_the_first_are_told_and_how_many_more_there_are() -> None:
+    one, two, _ = put_back()
+    loss = one.commit(lambda unit: loss_of(unit, one.ledger, two.id))
+    assert loss is not None
+    told = refusal(lambda: check_losses([loss._replace(is_forked=False, waiting=each) for each in range(2, 13)]))
+    assert told.message.count("batches wait") == 8
+    assert told.message.endswith("; so it is with 3 more")
+    assert "fork" not in told.hint
+    told = refusal(lambda: check_losses([loss, None, loss]))
+    assert "`moot fork settle REPLICA --branch NAME`" in told.hint
+    assert not [each for each in re.findall("`[^`]*`", told.hint) if "--drop" in each], "nothing to paste that drops"
+    check_losses([None, None])
+
+
+def test_with_a_town_end_its_machines_that_count_and_no_other_s() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(two, plane, one)
+    assert ended(one, plane, one) == {one.id}
+    assert ended(one, plane, two) == {two.id, further.id}
+
+
+def test_with_a_town_end_those_whom_it_let_in_and_of_whom_all_waits_for_its_time() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    tickets = {name: machine_ticket(one, plane) for name in ("open", "closed with it", "closed without it")}
+    machines = {name: newcomer(name) for name in tickets}
+    for name, each in machines.items():
+        each.clock.advance(DAYS_MS)
+        joined(each, tickets[name].ticket)
+        bring(one, each, plane)
+        write(each, plane)
+    for name in ("closed with it", "closed without it"):
+        kept = [machines[name].id] if name == "closed with it" else []
+        one.commit(partial(close_invite, plane=plane_of(one, plane), key=tickets[name].key, keep=kept))
+    for each in machines.values():
+        bring(each, one, plane)
+        assert feed(one, plane, each.id).n == 0
+    assert ended(one, plane, one) == {one.id, machines["open"].id, machines["closed with it"].id}
+    assert ended(one, plane, two) == {two.id}
+
+
+def test_with_a_town_end_those_whom_it_certified_itself_and_of_whom_all_waits_for_its_time() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    before = two.id
+    two.clock.advance(DAYS_MS)
+    two.commit(lambda unit: salvage(unit, is_copy=True))
+    write(two, plane)
+    one.take(*two.batches(plane=plane_of(two, plane).number))
+    assert ended(one, plane, two) == {before, two.id}
+
+
+def test_whom_one_town_certified_for_another_ends_with_neither() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    stray = FeedWriter(plane, signer("stray"))
+    body = CertificateBody(FORMAT, plane, town_key(two), stray.author, seed("stray hpke"), Role.WRITER)
+    certificate = build_certificate(body, one.replica.signer(TOWN_KEY))
+    due = from_ms(one.clock.now_ms() + DAYS_MS)
+    assert one.take(stray.write(certificate_draft(certificate, stray.author, ""), hlc=due)) == [Outcome.PARKED]
+    assert ended(one, plane, one) == {one.id}
+    assert ended(one, plane, two) == {two.id}
+
+
+# -- What an end has left out --------------------------------------------------------------------------------------
+class LeftOut:
+    """A founder, and a machine of its town that went on in two ways and was retired all the same.
+
+    What it wrote first counted with the founder; of what it wrote on an old copy nothing has come.
+    """
+
+    def __init__(self) -> None:
+        self.one = founder("one")
+        self.two = machine(self.one, self.one.ledger.id)
+        old = copy_of(self.two)
+        create(self.two, "counted")
+        send(self.two, self.one)
+        for title in ("first", "second", "third"):
+            create(old, title)
+        self.others = old.batches(plane=plane_of(old, self.one.ledger.id).number)[-3:]
+
+    def end(self) -> None:
+        self.one.commit(lambda unit: retire(unit, self.one.ledger, self.two.id, drops=True))
+
+    def left_out(self) -> list[Batch]:
+        return self.one.commit(lambda unit: left_out(unit, self.one.ledger, self.two.id))
+
+
+def test_what_counted_before_the_end_is_not_among_what_never_did() -> None:
+    world = LeftOut()
+    world.one.take(*world.others)
+    assert world.left_out() == [], "it isn't ended yet"
+    world.end()
+    assert world.left_out() == world.others
+
+
+def test_what_has_come_without_its_values_can_t_be_written_anew_and_so_isn_t_told_of_until_they_have_come() -> None:
+    world = LeftOut()
+    world.one.take(*(stripped(batch) for batch in world.others))
+    world.end()
+    assert world.left_out() == []
+    world.one.take(*world.others[:2])
+    assert world.left_out() == world.others[:2]
+
+
+def test_what_follows_a_batch_that_has_not_come_is_left_aside_until_it_has() -> None:
+    first, second, third = (world := LeftOut()).others
+    world.one.take(first, third)
+    world.end()
+    assert world.left_out() == [first]
+    world.one.take(second)
+    assert world.left_out() == [first, second, third]

@@ -1,5 +1,6 @@
 """Joining with a ticket: nothing is written before the charter has come, and a newcomer counts as the charter says."""
 
+import pytest
 from msgspec.structs import replace
 
 from moot_protocol.batch import batch_link
@@ -20,14 +21,14 @@ from moot_testkit.carrying import (
     send,
     take_message,
 )
-from moot_testkit.federating import federation, machine_ticket, meet, town_ticket
+from moot_testkit.federating import copy_of, federation, machine_ticket, meet, town_key, town_ticket
 from moot_testkit.feeds import seed
 from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine.epochs import begin_epoch
 from mootd.engine.filling import portions
 from mootd.engine.inviting import close_invite
-from mootd.engine.joining import advance, is_waiting, join, joining_key, present_epoch
+from mootd.engine.joining import advance, is_refused, is_waiting, join, joining_key, present_epoch
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.membership import OPERATIONAL_ONLY, found_town
 from mootd.engine.plane_keys import PlaneKeys
@@ -220,6 +221,42 @@ def test_a_replica_whose_feed_came_back_from_a_remote_goes_on_with_it() -> None:
     send(one, lost)
     assert feed(lost, again.number, lost.id) == feed(two, plane.number, two.id)
     assert not waits(lost, again.number)
+
+
+def refused(member: Member, plane: bytes) -> bool:
+    with member.replica.read() as reader:
+        return is_refused(LogSnapshot(reader), plane_of(member, plane))
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_a_machine_is_refused_while_it_waits_only_where_its_invite_was_closed_without_it(*, is_counted: bool) -> None:
+    one, two = founder(), newcomer()
+    made = invited(one)
+    plane = joined(two, made.ticket).id
+    before = copy_of(two)
+    send(one, two)
+    send(two, one, plane)
+    one.commit(lambda unit: close_invite(unit, unit.replica.ledger, made.key, [two.id] if is_counted else []))
+    assert not refused(before, plane)
+    before.take(*one.batches(made.ticket.town))
+    assert waits(before, plane_of(before, plane).number)
+    assert refused(before, plane) is not is_counted
+    move_on(before, plane)
+    assert not waits(before, plane_of(before, plane).number)
+
+
+def test_a_town_enters_with_an_invite_that_was_closed_with_it() -> None:
+    one, two = founder("one"), founder("two")
+    plane = one.ledger.id
+    joined(two, town_ticket(one, plane).ticket)
+    before = copy_of(two)  # a copy of its data from before it entered, put back
+    meet(plane, one, two)
+    before.take(*one.batches(one.ledger.town))
+    assert waits(before, plane_of(before, plane).number)
+    assert not refused(before, plane)
+    move_on(before, plane)
+    assert not waits(before, plane_of(before, plane).number)
+    assert feed(before, plane_of(before, plane).number, town_key(two))[0]
 
 
 # -- Keys --------------------------------------------------------------------------------------------------------

@@ -1,13 +1,16 @@
 """Recovery from paper: the founder is replaced on all its planes, by whoever has the words and has read the rest."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code
 from moot_protocol.genesis import PlaneKind
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import founder, joined, log_of, plane_of, send
 from moot_testkit.federating import (
+    DAYS_MS,
     bring,
     copy_of,
     epochs,
@@ -19,7 +22,9 @@ from moot_testkit.federating import (
     role,
     town_key,
     towns,
+    twin,
     write,
+    write_ahead,
 )
 from moot_testkit.feeds import seed
 from moot_testkit.refusals import refusal
@@ -71,6 +76,7 @@ class PutBack:
 
     def __init__(self) -> None:
         self.plane, (founder_then, self.two) = federation(Role.ADMIN)
+        self.old = founder_then
         self.one = copy_of(founder_then)
         write(founder_then, self.plane, "sent and seen")
         meet(self.plane, founder_then, self.two)
@@ -99,7 +105,7 @@ def test_nothing_of_a_forked_machine_is_dropped_unasked() -> None:
     assert told.code is Code.CONFLICT
     assert "signed two histories" in told.message
     assert world.forgotten.hex()[:8] in told.message
-    assert "--branch NAME" in told.hint
+    assert "; --branch NAME ends it too" in told.hint
     assert refusal(lambda: recovered(world.one, world.plane, branches=["0" * 64])).code is Code.CONFLICT
     assert refusal(lambda: recovered(world.one, world.plane, branches=["0" * 64], drops=True)).code is Code.NOT_FOUND
     assert town_key(world.one) == world.town
@@ -198,6 +204,57 @@ def test_the_recovery_key_is_kept_nowhere() -> None:
     kept = [part for key in one.keys._keys.values() for part in (key.signing, key.exchange)]
     assert seed("town 0 recovery") not in kept
     assert refusal(lambda: one.replica.signer_of(PAPER.public)).code is Code.NOT_FOUND
+
+
+def test_a_plane_that_it_waited_for_under_the_key_before_lets_it_in_with_a_ticket_for_the_new_one_alone() -> None:
+    one, two = founder("one"), founder("two")
+    plane, before = one.ledger.id, two.id
+    joined(two, machine_ticket(one, plane).ticket)
+    recovered(two, two.ledger.id, SeedSigner(seed("two recovery")))
+    assert two.id != before
+    meet(plane, one, two)
+    assert (feed(one, plane, before).n, feed(one, plane, two.id).n) == (0, 0)
+    joined(two, machine_ticket(one, plane).ticket)
+    meet(plane, one, two)
+    assert (feed(one, plane, before).n, feed(one, plane, two.id).n) == (0, 1)
+
+
+# -- What it would drop ------------------------------------------------------------------------------------------
+def test_what_waits_for_its_time_of_machines_of_the_founder_s_is_not_dropped_unasked() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    further = machine(one, plane, two)
+    write_ahead(further, plane)
+    bring(further, two, plane)
+    told = refusal(lambda: recovered(two, plane))
+    assert told.code is Code.CONFLICT
+    assert f"of {key_text(further.id)} 1 batch waits on plane" in told.message
+    assert told.hint == "`moot status` says when what waits counts: end it after that; --drop drops all"
+    late = twin(two)
+    recovered(late, plane, drops=True)
+    two.clock.advance(DAYS_MS)
+    recovered(two, plane)
+    assert [feed(each, plane, further.id).n for each in (late, two)] == [1, 2]
+
+
+def test_all_that_would_be_dropped_is_told_at_once_whichever_machine_it_is_of() -> None:
+    world = PutBack()
+    further = machine(world.one, world.plane, world.two)
+    write_ahead(further, world.plane)
+    send(further, world.one, world.plane)
+    for branches in ([], [world.forgotten.hex()[:8]]):
+        told = refusal(partial(recovered, world.one, world.plane, branches=branches))
+        assert f"of {key_text(further.id)} 1 batch waits on plane ledger" in told.message
+        assert ("signed two histories" in told.message) is (not branches)
+        assert ("--branch NAME" in told.hint) is (not branches)
+
+
+def test_what_waits_behind_a_history_that_is_named_is_told_too() -> None:
+    world = PutBack()
+    write_ahead(world.old, world.plane)
+    world.one.take(*world.old.batches(world.key)[-1:])
+    told = refusal(lambda: recovered(world.one, world.plane, branches=[world.forgotten.hex()[:8]]))
+    assert f"of {key_text(world.key)} 1 batch waits" in told.message
+    assert "two histories" not in told.message
 
 
 # -- On a copy ---------------------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """Ending members: nothing that others have seen is taken back, and what is written after is for those who remain."""
 
 from moot_protocol.errors import Code
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
-from moot_testkit.carrying import founder, joined, log_of, plane_of
+from moot_testkit.carrying import founder, joined, log_of, plane_of, send
 from moot_testkit.federating import (
+    DAYS_MS,
     bring,
+    copy_of,
     epochs,
     federation,
     feed,
@@ -16,10 +19,13 @@ from moot_testkit.federating import (
     town_key,
     town_ticket,
     towns,
+    twin,
     write,
+    write_ahead,
 )
-from moot_testkit.refusals import refusal_code
+from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Member
+from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import receive
@@ -27,9 +33,9 @@ from mootd.engine.removing import Removed, remove_town, retire
 from mootd.engine.towns import acting_admins
 
 
-def remove(member: Member, plane: bytes, town: bytes) -> Removed:
+def remove(member: Member, plane: bytes, town: bytes, *, drops: bool = False) -> Removed:
     standing = towns(member, plane)[town]
-    return member.commit(lambda unit: remove_town(unit, plane_of(member, plane), standing))
+    return member.commit(lambda unit: remove_town(unit, plane_of(member, plane), standing, drops=drops))
 
 
 def can_read(member: Member, plane: bytes, epoch: bytes) -> bool:
@@ -121,6 +127,112 @@ def test_peers_can_t_remove_one_another_and_nobody_removes_a_founder_or_itself()
     assert refusal_code(lambda: remove(one, plane, town_key(two))) is Code.CONFLICT
 
 
+# -- What a removal would drop -----------------------------------------------------------------------------------
+class Shared:
+    """A founder, and a writer's town of whose further machine an old copy was put back; the founder has seen both."""
+
+    def __init__(self) -> None:
+        self.plane, (self.one, self.two) = federation(Role.WRITER)
+        self.further = machine(self.two, self.plane, self.one)
+        self.old = copy_of(self.further)
+        write(self.further, self.plane, "sent and seen")
+        meet(self.plane, self.one, self.two, self.further)
+        write(self.old, self.plane, "after")
+        send(self.old, self.one, self.plane)
+        self.seen = feed(self.further, self.plane, self.further.id).head
+
+    def remove(self, *, drops: bool = False) -> Removed:
+        return remove(self.one, self.plane, town_key(self.two), drops=drops)
+
+
+def test_a_town_with_a_forked_machine_is_not_removed_unasked_and_both_histories_are_told() -> None:
+    world = Shared()
+    told = refusal(world.remove)
+    name = key_text(world.further.id)
+    assert told.code is Code.CONFLICT
+    assert f"{name} has signed two histories on plane ledger" in told.message
+    assert f"1 of {world.seen.hex()[:8]}" in told.message
+    assert f"1 of {feed(world.old, world.plane, world.old.id).head.hex()[:8]}" in told.message
+    assert f"`moot fork settle {name} --branch NAME`" in told.hint
+    assert not towns(world.one, world.plane)[town_key(world.two)].ended
+    assert world.further.id in world.remove(drops=True).replicas
+    assert feed(world.one, world.plane, world.further.id).n == 1
+
+
+def test_once_one_history_was_chosen_its_town_is_removed_and_that_one_stays() -> None:
+    world = Shared()
+    row = plane_of(world.one, world.plane)
+    with world.one.replica.read() as reader:
+        fork = next(forks_of(LogSnapshot(reader), row))
+    chosen = branch_meant(fork, world.seen.hex())
+    world.one.commit(lambda unit: settle_fork(unit, row, fork, chosen, frozenset()))
+    world.remove()
+    assert feed(world.one, world.plane, world.further.id).head == world.seen
+
+
+def test_a_town_of_which_something_waits_for_its_time_is_not_removed_unasked() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(two, plane, one)
+    for each in (two, further):
+        write_ahead(each, plane)
+    bring(further, one, plane)
+    bring(two, one, plane)
+    told = refusal(lambda: remove(one, plane, town_key(two)))
+    assert told.code is Code.CONFLICT
+    for each in (two, further):  # all of it at once, for with one word all of it goes
+        assert f"of {key_text(each.id)} 1 batch waits on plane ledger" in told.message
+    assert told.hint == "`moot status` says when what waits counts: end it after that; --drop drops all"
+    hasty = twin(one)
+    remove(hasty, plane, town_key(two), drops=True)
+    one.clock.advance(DAYS_MS)
+    remove(one, plane, town_key(two))
+    for each in (two, further):
+        assert [feed(seen, plane, each.id).n for seen in (hasty, one)] == [1, 2]
+
+
+def test_a_town_whose_charter_has_two_histories_is_removed_by_choosing_one_of_them() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    thief = copy_of(two)
+    machine_ticket(two, plane)
+    machine(thief, plane)
+    for each in (two, thief):
+        send(each, one, plane)
+    told = refusal(lambda: remove(one, plane, town_key(two)))
+    assert f"{key_text(town_key(two))} has signed two histories" in told.message
+    assert "`moot fork settle TOWN --branch NAME` removes the town, too" in told.hint
+    assert "salvage" not in told.hint
+    remove(one, plane, town_key(two), drops=True)
+    assert towns(one, plane)[town_key(two)].ended
+
+
+def test_what_would_not_count_without_the_removal_either_does_not_stand_in_its_way() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    for title in ("not seen", "seen without what comes before"):
+        write(two, plane, title)
+    one.take(two.batches(plane=plane_of(two, plane).number)[-1])
+    assert feed(one, plane, two.id).is_aside
+    remove(one, plane, town_key(two))
+    assert feed(one, plane, two.id).ended
+
+
+def test_what_went_with_a_machine_that_its_own_town_retired_is_not_told_of_again() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(two, plane, one)
+    write_ahead(further, plane)
+    bring(further, one, plane)
+    two.commit(lambda unit: retire(unit, plane_of(two, plane), further.id))
+    bring(two, one, plane)
+    assert feed(one, plane, further.id).is_aside
+    remove(one, plane, town_key(two))
+
+
+def test_who_may_not_remove_a_town_is_not_told_what_that_would_drop() -> None:
+    world = Shared()
+    send(world.one, world.two, world.plane)
+    assert refusal_code(lambda: remove(world.two, world.plane, town_key(world.two))) is Code.DENIED
+
+
+# -- Machines of one's own ---------------------------------------------------------------------------------------
 def test_a_machine_is_retired_by_its_own_town_alone_and_never_by_itself() -> None:
     plane, (one, two) = federation(Role.WRITER)
     further = machine(two, plane, one)

@@ -1,11 +1,12 @@
 """Requests that change who may read and write: what they answer, whom they mean, and what they refuse."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CreatePlane, Invite, Invites, Join, ShowPlane, Sync
@@ -27,8 +28,10 @@ from moot_protocol.ticket import TownTicket, decode_ticket
 from moot_protocol.time_units import DAY_MS
 from moot_testkit.carrying import founder, newcomer, plane_of, send
 from moot_testkit.federating import bring, copy_of, federation, feed, machine, meet, town_key, towns, write
-from moot_testkit.refusals import refusal_code
+from moot_testkit.feeds import note
+from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Api, Member, make_api
+from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub
 
 
@@ -175,6 +178,66 @@ def test_a_removal_that_is_only_tried_removes_nobody(shared: tuple[bytes, Member
     assert len(tried["planes"][0]["replicas"]) == 2
     assert epoch(api, plane) == before
     assert not towns(one, plane)[town_key(two)].ended
+
+
+def write_ahead(member: Member, other: Member, planes: Sequence[bytes]) -> None:
+    """Let a machine write on planes while its clock is days ahead, and bring that to another."""
+    member.clock.advance(5 * DAY_MS)
+    for plane in planes:
+        number = plane_of(member, plane).number
+        member.commit(partial(Unit.append, plane=number, draft=note("ahead")))
+        bring(member, other, plane)
+
+
+@pytest.fixture
+def hurried() -> tuple[Api, Member, list[str]]:
+    """A founder of two planes, a guest that writes ahead of the clock on both of them, and their names."""
+    one, two = Api(founder("one")), Api(founder("two"))
+    other = one.call(CreatePlane(actor="ada", name="other", kind="ledger"))["plane"]
+    planes = [one.member.ledger.id, bytes.fromhex(other)]
+    for plane in planes:
+        two.call(Join(actor="bob", ticket=one.call(InviteTown(actor="ada", plane=plane.hex()))["ticket"]))
+        meet(plane, one.member, two.member)
+    write_ahead(two.member, one.member, planes)
+    return one, two.member, ["ledger", "other"]
+
+
+def test_what_a_removal_would_drop_is_told_of_all_planes_at_once(hurried: tuple[Api, Member, list[str]]) -> None:
+    api, two, names = hurried
+    town = key_text(town_key(two))
+    for is_tried in (True, False):
+        told = refusal(partial(api.call, RemoveTown(actor="ada", town=town, dry_run=is_tried)))
+        assert told.code is Code.CONFLICT
+        for name in names:
+            assert f"1 batch waits on plane {name} for the clock" in told.message
+    assert [plane["plane"] for plane in api.call(RemoveTown(actor="ada", town=town, drop=True))["planes"]] == names
+    told = refusal(lambda: api.call(RemoveTown(actor="ada", town=town)))
+    assert told.message == f"{town} is removed already"
+
+
+def test_a_town_is_removed_where_it_is_still_a_member(hurried: tuple[Api, Member, list[str]]) -> None:
+    api, two, _ = hurried
+    town = key_text(town_key(two))
+    for request, left in ((RemoveTown(actor="ada", town=town, plane="other", drop=True), "other"), (None, "ledger")):
+        done = api.call(request or RemoveTown(actor="ada", town=town, drop=True))
+        assert [plane["plane"] for plane in done["planes"]] == [left]
+
+
+def test_what_the_end_of_a_machine_would_drop_is_told_of_all_planes_at_once() -> None:
+    one, two = Api(founder("one")), Api(newcomer("machine"))
+    one.call(CreatePlane(actor="ada", name="other", kind="ledger"))
+    names = ["ledger", "other"]
+    for name in names:
+        ticket = one.call(Invite(actor="ada", plane=name))["ticket"]
+        plane = decode_ticket(ticket).plane
+        two.call(Join(actor="bea", ticket=ticket))
+        meet(plane, one.member, two.member)
+    write_ahead(two.member, one.member, [one.member.replica.plane_named(name).id for name in names])
+    retire = RetireReplica(actor="ada", replica=key_text(two.member.id))
+    told = refusal(lambda: one.call(retire))
+    for name in names:
+        assert f"1 batch waits on plane {name} for the clock" in told.message
+    assert len(one.call(replace(retire, drop=True))["planes"]) == 2
 
 
 def test_a_machine_is_retired_by_the_beginning_of_its_key(shared: tuple[bytes, Member, Member, Member]) -> None:

@@ -7,6 +7,7 @@ from functools import cache
 from moot_protocol.charter_reading import Epochs, Invitation
 from moot_protocol.kinds import Role
 from moot_protocol.requests import Create, IssueFields
+from moot_protocol.time_units import DAY_MS
 from moot_protocol.towns import TownStanding
 from moot_testkit.carrying import create, founder, joined, log_of, newcomer, plane_of, send
 from moot_testkit.town import PROJECT, Member
@@ -23,6 +24,9 @@ from mootd.engine.replica import Replica
 from mootd.engine.state import TOWN_KEY
 from mootd.service.writes import carry_out
 from mootd.store.port import Table
+
+DAYS_MS = 5 * DAY_MS
+"""How far a clock is ahead, in milliseconds."""
 
 
 def town_key(member: Member) -> bytes:
@@ -157,6 +161,13 @@ def write(member: Member, plane: bytes, title: str = "a title") -> None:
     """Create an issue on a plane."""
     request = Create(actor="ada", project=PROJECT, plane=plane.hex(), fields=IssueFields(title=title))
     member.commit(lambda unit: carry_out(unit, request))
+
+
+def write_ahead(member: Member, plane: bytes) -> None:
+    """Create an issue on a plane while the machine's clock is days ahead; it is right again afterwards."""
+    member.clock.advance(DAYS_MS)
+    write(member, plane, "ahead")
+    member.clock.set_wall(member.clock.now_ms() - DAYS_MS)
 
 
 def begin(member: Member, plane: bytes) -> bytes:

@@ -53,12 +53,15 @@ def _rotate(context: Context) -> int:
 def _remove_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("town", metavar="TOWN", help="its key, the beginning of it, or its name; after -- if it has -")
     parser.add_argument("--plane", default="", metavar="PLANE", help="from this plane alone; else from all it is on")
+    parser.add_argument("--drop", action="store_true", help="although events go with it that are nowhere else")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be ended")
 
 
 def _remove(context: Context) -> int:
     given = context.arguments
-    done = context.api.call(RemoveTown(actor=context.actor, town=given.town, plane=given.plane, dry_run=given.dry_run))
+    done = context.api.call(
+        RemoveTown(actor=context.actor, town=given.town, plane=given.plane, drop=given.drop, dry_run=given.dry_run)
+    )
     answer(context, done, _removed(context, done))
     if not given.dry_run:
         for line in (*STILL_READS, NO_WAY_BACK):

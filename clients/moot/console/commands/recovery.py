@@ -35,7 +35,7 @@ def _recover_arguments(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="the history that is to count of a forked machine of the removed (`fork list`); repeatable",
     )
-    parser.add_argument("--drop", action="store_true", help="although events of such machines go that are nowhere else")
+    parser.add_argument("--drop", action="store_true", help="although events of machines go that are nowhere else")
 
 
 def _recover(context: Context) -> int:

@@ -145,7 +145,7 @@ class IssueWriter:
         checks.check_fields(fields, lambda: self.own(shown.project))
         fields |= self._claimed(request, fields, name, record, shown)
         if fields.get("status") == issue.CLOSED and shown.status != issue.CLOSED:
-            self._check_closable(name, eid, "`moot close --force`")
+            self._check_closable(name, eid, "`moot close` with --force")
         if request.append_notes:
             notes = fields.get("notes", self.issues().read(record).values.get("notes", ""))
             fields["notes"] = f"{notes}\n{request.append_notes}" if notes else request.append_notes

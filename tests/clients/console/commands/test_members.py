@@ -64,3 +64,8 @@ def test_a_removal_that_is_only_tried_says_what_it_would_do() -> None:
     ]
     assert told[3:] == [f"  {line}" for line in (*STILL_READS, NO_WAY_BACK)]
     assert ran.err == ""
+
+
+def test_what_is_nowhere_else_goes_with_a_town_when_people_say_so() -> None:
+    assert not run_console("member remove hill", {"remove_town": removed()}).request.drop
+    assert run_console("member remove hill --drop", {"remove_town": removed()}).request.drop

@@ -269,7 +269,7 @@ def test_an_update_closes_no_issue_that_something_open_blocks(desk: Desk) -> Non
     assert desk.refusal(by_update) is Code.CONFLICT
     with pytest.raises(RefusedError, match="mt-1 is blocked by open issues: mt-a") as raised:
         desk.do(by_update)
-    assert "moot close --force" in raised.value.hint
+    assert "`moot close` with --force" in raised.value.hint
     assert "mt-a" not in raised.value.discreet
     assert desk.update("mt-1", priority=0)["status"] == "open", "the rest of it can be changed"
     desk.do(Close(actor="a", id="mt-1", force=True))
