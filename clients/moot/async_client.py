@@ -18,7 +18,8 @@ from moot import answers, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.async_rpc import AsyncConnection, UnheardError
 from moot.held import Held, keep_awaited
-from moot.settings import TRIES, Settings, in_doubt, is_lost, may_repeat, new_key, pause_s
+from moot.rpc import UnansweredError, told_of
+from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key, pause_s
 from moot_protocol import claim_requests, machine_requests, memory_requests, requests
 from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
@@ -92,12 +93,17 @@ class AsyncClient:
                 again = isinstance(error, UnheardError) if connection is None else may_repeat(request, key)
                 if not (left and again):
                     if is_sent and type(request).writes:
-                        raise in_doubt(error) from error
+                        raise told_of(error, request, key) from error
                     raise
             await asyncio.sleep(pause_s(left))
 
     async def _write(self, request: Request[R], key: str) -> R:
-        return await self.call(request, key=key or new_key())
+        try:
+            return await self.call(request, key=key or new_key())
+        except UnansweredError as error:
+            if key:
+                raise
+            raise error.without_key() from error  # the key that was made is known to nobody
 
     async def _connected(self) -> AsyncConnection:
         loop = asyncio.get_running_loop()

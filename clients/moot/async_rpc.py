@@ -11,7 +11,7 @@ from socket import socket
 from typing import Final, Self, TypeVar, cast
 
 from moot.paths import socket_path
-from moot.rpc import GRACE_SECONDS, Client, deadline_of, frame_of, lost, silent
+from moot.rpc import GRACE_SECONDS, Client, deadline_of, frame_of, lost, result_of, silent, told_of
 from moot_protocol import rpc
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.request_base import Request
@@ -88,15 +88,17 @@ class AsyncConnection(asyncio.Protocol):
                 arrived = await answer
         except TimeoutError as error:
             self._cancel(call_id)
-            raise silent() from error
+            raise told_of(silent(), request, key) from error
+        except RefusedError as error:
+            if error.code is Code.UNREACHABLE:  # lost in the meantime
+                raise told_of(error, request, key) from error
+            raise
         except asyncio.CancelledError:
             self._cancel(call_id)
             raise
         finally:
             self._waiting.pop(call_id, None)
-        if arrived.error is not None:
-            raise rpc.error_from(arrived.error)
-        return rpc.decode_result(request, arrived.result)
+        return result_of(arrived, request, key)
 
     def _cancel(self, call_id: int) -> None:
         """Tell the daemon that nobody waits any longer; what it says to that goes nowhere."""

@@ -21,7 +21,7 @@ from typing import Self, TypeVar, Unpack
 from moot import answers, rpc, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
 from moot.held import Held, keep
-from moot.settings import TRIES, Settings, in_doubt, is_lost, may_repeat, new_key, pause_s
+from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key, pause_s
 from moot_protocol import claim_requests, machine_requests, memory_requests, requests
 from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
@@ -114,12 +114,17 @@ class Client:
                     raise
                 if not (left and connection is not None and may_repeat(request, key)):
                     if is_sent and type(request).writes:
-                        raise in_doubt(error) from error
+                        raise rpc.told_of(error, request, key) from error
                     raise
             time.sleep(pause_s(left))
 
     def _write(self, request: Request[R], key: str) -> R:
-        return self.call(request, key=key or new_key())
+        try:
+            return self.call(request, key=key or new_key())
+        except rpc.UnansweredError as error:
+            if key:
+                raise
+            raise error.without_key() from error  # the key that was made is known to nobody
 
     def _connected(self) -> rpc.Client:
         if self._process != os.getpid():

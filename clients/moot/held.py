@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from moot.answers import Issue
+from moot.rpc import UnansweredError
 from moot_protocol.errors import MootError
 
 RENEW: Final = 1 / 2
@@ -55,7 +56,8 @@ class Held:
     def failed(self, error: MootError) -> None:
         """Take in why a heartbeat failed: for now, or for good."""
         self._pause_s = self._ttl_s * RETRY
-        if not error.retryable:
+        # Renewed twice a claim is renewed: a heartbeat that may have been done can be tried again.
+        if not (error.retryable or isinstance(error, UnansweredError)):
             self.ended = error
 
 

@@ -1,7 +1,8 @@
 """The typed client for programs: one call takes any request and blocks for its typed answer.
 
-It repeats nothing by itself: after a lost connection a mutation may or may not have been done, and only a call with the
-same idempotency key is safe to try again. `client.py` builds on it what programs of others use.
+It repeats nothing by itself: after a lost connection, or a deadline that passed, a mutation may or may not have been
+done, and only a call with the same idempotency key is safe to try again; `UnansweredError` says whether it had one.
+`client.py` builds on it what programs of others use.
 """
 
 import os
@@ -29,8 +30,26 @@ CONNECT_SECONDS: Final = 10.0
 GRACE_SECONDS: Final = 2.0
 """How much longer than its deadline an answer is waited for: the daemon's own word on it is better than ours."""
 READ_BYTES: Final = 256 * 1024
+LOOK_FIRST: Final = "look before you change something again; see: moot daemon logs"
 _TOKEN_CALL: Final = 2**53
 """The number of the request that presents a token: no other comes near it."""
+
+
+class UnansweredError(RefusedError):
+    """A write was sent, and what became of it isn't known. It is `retryable` only under its idempotency key.
+
+    Args:
+        error: why there is no answer.
+        key: the idempotency key that whoever hears of it can repeat the write with; empty for none.
+    """
+
+    def __init__(self, error: MootError, key: str) -> None:
+        hint = "repeat it with the same key, and it is done once" if key else LOOK_FIRST
+        super().__init__(error.message, code=error.code, hint=f"it may be done or not: {hint}", retryable=bool(key))
+
+    def without_key(self) -> "UnansweredError":
+        """The same for somebody who doesn't know the key, and would repeat the write under another."""
+        return UnansweredError(self, "")
 
 
 class Client:
@@ -94,6 +113,7 @@ class Client:
             deadline_ms: how long it may take; by default 10 s, and as much again as the request itself waits for news.
 
         Raises:
+            UnansweredError: a write was sent, and the connection was lost or the deadline passed.
             MootError: what the daemon answered; or `unreachable`, `timeout` (the connection is closed then),
                 `bad_version`, `limit`.
         """
@@ -102,25 +122,30 @@ class Client:
             self._calls += 1
             frame = frame_of(self._calls, request, key=key, deadline_ms=deadline_ms)
             try:
-                self._authenticate()
+                self._authenticated()
                 patience = deadline_ms / 1000 + GRACE_SECONDS
                 if self._socket.gettimeout() != patience:  # setting it is a system call
                     self._socket.settimeout(patience)
                 self._send(frame)
-                return rpc.decode_result(request, self._answer(self._calls).result)
+                answer = self._answer(self._calls)
             except OSError as error:
-                raise self._broken(error) from error
+                raise told_of(self._broken(error), request, key) from error
             except KeyboardInterrupt:
                 self.close()  # half a frame may have been sent, and nobody waits for the answer
                 raise
+        return result_of(answer, request, key)
 
     def authenticate(self) -> None:
         """Present the token now, if there is one, and not with the first call; errors are those of a call."""
         with self._turn:
-            try:
-                self._authenticate()
-            except OSError as error:
-                raise self._broken(error) from error
+            self._authenticated()
+
+    def _authenticated(self) -> None:
+        """As `_authenticate`, of which no error is one of the call that follows."""
+        try:
+            self._authenticate()
+        except OSError as error:
+            raise self._broken(error) from error
 
     def detach(self) -> socket.socket:
         """Exchange hellos and give up the socket to whoever goes on with it; this client is of no further use then.
@@ -158,7 +183,10 @@ class Client:
         try:
             self._socket.settimeout(CONNECT_SECONDS)
             self._send(rpc.raw_call_frame(_TOKEN_CALL, rpc.AUTHENTICATE, {"token": token}))
-            self.user = rpc.decode_user(self._answer(_TOKEN_CALL).result)
+            answer = self._answer(_TOKEN_CALL)
+            if answer.error is not None:
+                raise rpc.error_from(answer.error)
+            self.user = rpc.decode_user(answer.result)
         except MootError:
             self.close()
             raise
@@ -178,7 +206,7 @@ class Client:
             if not self._greeted and self._is_hello(payload):
                 continue
             answer = rpc.decode_from_daemon(payload)
-            if answer.error is not None and answer.id in (call_id, rpc.CONNECTION):
+            if answer.error is not None and answer.id == rpc.CONNECTION:
                 raise rpc.error_from(answer.error)
             if answer.id == call_id:
                 return answer
@@ -248,6 +276,25 @@ def _start_if_none_runs(path: str) -> None:
 def silent() -> RefusedError:
     """The error of a daemon that gives no answer in time."""
     return RefusedError("the daemon does not answer", code=Code.TIMEOUT, retryable=True)
+
+
+def result_of(answer: rpc.Answer, request: Request[R], key: str) -> R:
+    """What the daemon answers to a request under a key. Raises as `Client.call`."""
+    if answer.error is None:
+        return rpc.decode_result(request, answer.result)
+    error = rpc.error_from(answer.error)
+    raise told_of(error, request, key) if error.code is Code.TIMEOUT else error
+
+
+def told_of(error: MootError, request: Request[Any], key: str) -> MootError:
+    """The error of a call that was sent and got no answer, as its caller is told of it.
+
+    Args:
+        error: why there is no answer.
+        request: what was asked; what only reads can be asked again.
+        key: the idempotency key that the caller gave.
+    """
+    return UnansweredError(error, key) if type(request).writes else error
 
 
 def lost(path: str, error: OSError | None) -> RefusedError:

@@ -141,9 +141,3 @@ def may_repeat(request: Request[Any], key: str) -> bool:
 def pause_s(left: int) -> float:
     """Seconds before the next try, while so many are left: what a daemon that is dying is given to be gone."""
     return _PAUSE_S * (TRIES - left)
-
-
-def in_doubt(error: RefusedError) -> RefusedError:
-    """The error of a write that was sent and got no answer: it may have been done, so that it is not to be repeated."""
-    hint = "it may be done or not: look before you change something again; see: moot daemon logs"
-    return RefusedError(error.message, code=error.code, hint=hint)

@@ -38,6 +38,10 @@ from moot_protocol.spool import (
 )
 from moot_protocol.time_units import HOUR_MS
 
+WRITTEN_ANEW: Final = (
+    "the daemon writes it anew after the next change, and every 10 minutes: try again then; if it stays like this, "
+    "`moot spool status` and `moot daemon logs` outside the sandbox tell why"
+)
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.02, 0.25
 """Seconds between looks for an answer: the first, and the longest after doubling."""
 SETTLING_S: Final = 4.0
@@ -105,7 +109,10 @@ class SpoolFiles:
                 hint="the daemon writes one: try again in a moment, or start it outside the sandbox: moot daemon start",
                 retryable=True,
             ) from error
-        snapshot = read_snapshot(self.token.secret, data)
+        try:
+            snapshot = read_snapshot(self.token.secret, data)
+        except MalformedError as error:
+            raise _unusable(self.path / SNAPSHOT_FILE, len(data), error) from error
         if snapshot.workspace != self.token.workspace:
             raise MalformedError("the snapshot is another workspace's")
         return snapshot
@@ -281,3 +288,10 @@ def _write(folder: Path, name: str, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unusable(path: Path, size: int, error: MalformedError) -> MalformedError:
+    """The error of a snapshot that can't be decoded, or isn't the daemon's: which file, where it ends, what to do."""
+    is_cut = "truncated" in error.message  # the decoder's word, which no name of ours is in
+    what = f"it is cut off: it ends after {size:,} bytes, in the middle" if is_cut else error.message
+    return MalformedError(f"the snapshot {path} can't be used: {what}", code=error.code, hint=WRITTEN_ANEW)

@@ -23,6 +23,8 @@ EXITS = {
     "unreachable": 69, "busy": 75, "timeout": 75, "bad_token": 77, "pipe": 141,
 }  # fmt: skip
 """Exit codes of failures, by error code; all others are 1. 141 is what a shell shows for SIGPIPE."""
+LONG = 1000
+"""Characters of a message above which it is cut (`safe_text.LONGEST`, which isn't loaded for less)."""
 _WAIT_THEMSELVES: tuple[list[str], ...] = ([], ["sync"], ["merge-slot"])
 """First words of commands that have a flag `--wait` of their own; `[]`: none has been read yet."""
 
@@ -169,6 +171,10 @@ def report(failure: Failure, *, as_json: bool, program: str = "moot") -> int:
     Called as `bd`, a document has the message right under `error`, and the words are told beside it.
     """
     is_bd = program == "bd"
+    if len(failure.message) > LONG:  # it repeats what was typed
+        from moot.console.safe_text import shortened
+
+        failure.message = shortened(failure.message)
     if as_json and failure.message:
         import json
 

@@ -124,8 +124,8 @@ class ResolveDocument(_Write, kw_only=True):
 
     method = "resolve_document"
     name: str
-    pick: int | None = None
-    """Its number as `document_conflicts` lists it, from 1."""
+    pick: int | str | None = None
+    """Its number as `document_conflicts` lists it, from 1, or its name there."""
     text: str = ""
 
 

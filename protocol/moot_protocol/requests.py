@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from moot_protocol.edge_types import BLOCKS
+from moot_protocol.limits import LIST_LIMIT, READY_LIMIT
 from moot_protocol.listing import Filter, IssueDoc, Json, Page
 from moot_protocol.request_base import Mutation, Request
 
@@ -203,13 +204,13 @@ class AddComment(Mutation[dict[str, Any]], kw_only=True):
 class Resolve(Mutation[IssueDoc], kw_only=True):
     """Settle a conflict: write one value over all siblings of a field.
 
-    `pick` is the number of a value as `conflicts` lists them, from 1; or `value` is a new one.
+    `pick` is the number of a value as `conflicts` lists them, from 1, or its name there; or `value` is a new one.
     """
 
     method = "resolve"
     id: str
     field: str
-    pick: int | None = None
+    pick: int | str | None = None
     value: Json = None
 
 
@@ -217,8 +218,9 @@ class Script(Mutation[list[Any]], kw_only=True):
     """Several mutations, all or nothing; answers their answers in order.
 
     `steps` are encoded mutations, each `{"method": …, "params": {…}, "label": …}`, without actor and dry_run, which
-    are the script's. An id `$1` stands for the issue that the first step made, and so on, wherever an id can stand
-    (an edge's `to` and a `parent` too). The error of a step that fails begins with the step's label and a colon.
+    are the script's; `scripts.py` lists the methods. An id `$1` stands for the issue that the first step made, and so
+    on, wherever an id can stand (an edge's `to` and a `parent` too). The error of a step that fails begins with the
+    step's label and a colon.
     """
 
     method = "script"
@@ -238,7 +240,7 @@ class ListIssues(Request[Page], kw_only=True):
     all: bool = False
     sort: str = "priority"
     reverse: bool = False
-    limit: int = 50
+    limit: int = LIST_LIMIT
     """0: all."""
     texts: bool = False
 
@@ -249,7 +251,7 @@ class Ready(Request[Page], kw_only=True):
     method = "ready"
     filter: Filter = msgspec.field(default_factory=Filter)
     sort: str = "priority"
-    limit: int = 100
+    limit: int = READY_LIMIT
     include_deferred: bool = False
     include_ephemeral: bool = False
     texts: bool = False
@@ -260,7 +262,7 @@ class Blocked(Request[Page], kw_only=True):
 
     method = "blocked"
     filter: Filter = msgspec.field(default_factory=Filter)
-    limit: int = 100
+    limit: int = READY_LIMIT
     texts: bool = False
 
 

@@ -255,3 +255,19 @@ async def test_the_end_of_the_block_ends_the_heartbeat_and_passes_on_what_it_rai
             async with moot.hold("demo-1", ttl_s=3600):
                 raise ZeroDivisionError
         assert not [task for task in asyncio.all_tasks() if task.get_name() == "claim of demo-1"]
+
+
+@pytest.mark.parametrize("key", ["", "mine"])
+async def test_a_write_that_took_too_long_is_called_retryable_only_under_a_key_that_the_caller_knows(
+    here: Town, key: str
+) -> None:
+    def late(_: Close) -> None:
+        raise RefusedError("`close` took longer than its deadline", code=Code.TIMEOUT, retryable=True)
+
+    here.answers(Close, late)
+    async with client(here) as moot:
+        with pytest.raises(RefusedError) as caught:
+            await moot.close("demo-1", key=key)
+    assert (caught.value.code, caught.value.retryable) == (Code.TIMEOUT, bool(key))
+    assert ("with the same key" if key else "may be done or not: look") in caught.value.hint
+    assert len(here.asked) == 1

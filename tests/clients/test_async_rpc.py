@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from moot.async_rpc import AsyncConnection
+from moot.rpc import UnansweredError
 from moot_protocol import rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.machine_requests import Ping
-from moot_protocol.requests import Show
+from moot_protocol.requests import Close, Show
 from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder
 from moot_testkit.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings
@@ -109,6 +110,40 @@ async def test_a_daemon_that_does_not_answer_is_given_up_and_the_connection_stay
     async with pretending(HELLO, then_close=False) as path, connected(path) as connection:
         assert (await failure(connection, deadline_ms=1)).code is Code.TIMEOUT
         assert connection.is_open
+
+
+@pytest.mark.parametrize("then_close", [True, False], ids=["lost", "silent"])
+@pytest.mark.parametrize(("key", "words"), [("", "look before"), ("mine", "with the same key")])
+async def test_a_write_that_got_no_answer_can_be_repeated_only_under_its_key(
+    monkeypatch: pytest.MonkeyPatch, key: str, words: str, *, then_close: bool
+) -> None:
+    monkeypatch.setattr("moot.async_rpc.GRACE_SECONDS", 0.01)
+    async with pretending(HELLO, b"", then_close=then_close) as path, connected(path) as connection:
+        with pytest.raises(UnansweredError) as caught:
+            await connection.call(Close(actor="ada", id="a"), key=key, deadline_ms=1 if not then_close else None)
+    assert caught.value.code is (Code.UNREACHABLE if then_close else Code.TIMEOUT)
+    assert (caught.value.retryable, words in caught.value.hint) == (bool(key), True)
+
+
+async def test_a_read_that_got_no_answer_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moot.async_rpc.GRACE_SECONDS", 0.01)
+    async with pretending(HELLO, then_close=False) as path, connected(path) as connection:
+        error = await failure(connection, deadline_ms=1)
+    assert (error.retryable, error.hint) == (True, "")
+
+
+@pytest.mark.parametrize("key", ["", "mine"])
+async def test_a_write_that_the_daemon_gave_up_at_its_deadline_can_be_repeated_only_under_its_key(
+    daemon: Daemon, key: str
+) -> None:
+    def late(_: Close) -> None:
+        raise RefusedError("`close` took longer than its deadline", code=Code.TIMEOUT, retryable=True)
+
+    daemon.answers.quick[Close] = late
+    async with connected(daemon.path) as connection:
+        with pytest.raises(UnansweredError) as caught:
+            await connection.call(Close(actor="ada", id="a"), key=key)
+    assert (caught.value.code, caught.value.retryable) == (Code.TIMEOUT, bool(key))
 
 
 async def test_a_daemon_with_too_many_clients_is_busy() -> None:

@@ -296,3 +296,18 @@ def test_a_write_whose_connection_is_lost_and_cannot_be_had_again_may_be_done(
             moot.create("One")
     assert (caught.value.code, caught.value.retryable) == (Code.UNREACHABLE, False)
     assert "may be done or not" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", ["", "mine"])
+def test_a_write_that_took_too_long_is_called_retryable_only_under_a_key_that_the_caller_knows(
+    here: Town, key: str
+) -> None:
+    def late(_: Close) -> None:
+        raise RefusedError("`close` took longer than its deadline", code=Code.TIMEOUT, retryable=True)
+
+    here.answers(Close, late)
+    with client(here) as moot, pytest.raises(RefusedError) as caught:
+        moot.close("demo-1", key=key)
+    assert (caught.value.code, caught.value.retryable) == (Code.TIMEOUT, bool(key))
+    assert ("with the same key" if key else "may be done or not: look") in caught.value.hint
+    assert len(here.asked) == 1

@@ -4,6 +4,7 @@ import pytest
 
 from moot.answers import Issue
 from moot.held import Held, keep, keep_awaited
+from moot.rpc import UnansweredError
 from moot_protocol.errors import Code, MootError, RefusedError
 
 AWAY = RefusedError("no daemon", code=Code.UNREACHABLE, retryable=True)
@@ -44,6 +45,12 @@ def test_it_is_renewed_whenever_half_of_its_time_is_over() -> None:
 def test_what_was_too_early_or_failed_in_passing_is_tried_again_soon() -> None:
     held, waits = kept(False, AWAY, True)
     assert waits == [50, 10, 10, 50]
+    held.check()
+
+
+def test_a_heartbeat_that_may_have_been_done_is_tried_again_since_twice_is_as_good_as_once() -> None:
+    held, waits = kept(UnansweredError(AWAY, "").without_key(), True)
+    assert waits == [50, 10, 50]
     held.check()
 
 

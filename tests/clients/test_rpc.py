@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from moot.console.api import Api
-from moot.rpc import Client
+from moot.rpc import Client, UnansweredError
 from moot_protocol import limits, rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
@@ -269,6 +269,41 @@ def test_a_daemon_that_does_not_answer_at_all_is_given_up(monkeypatch: pytest.Mo
     with pretending(rpc.hello_frame("1", 1), then_close=False) as path, Client(path) as client:
         assert failure(lambda: client.call(Ping(), deadline_ms=1)).code is Code.TIMEOUT
         assert failure(lambda: client.call(Ping())).code is Code.UNREACHABLE
+
+
+@pytest.mark.parametrize("then_close", [True, False], ids=["lost", "silent"])
+@pytest.mark.parametrize(("key", "words"), [("", "look before"), ("mine", "with the same key")])
+def test_a_write_that_got_no_answer_can_be_repeated_only_under_its_key(
+    monkeypatch: pytest.MonkeyPatch, key: str, words: str, *, then_close: bool
+) -> None:
+    monkeypatch.setattr("moot.rpc.GRACE_SECONDS", 0.01)
+    with pretending(rpc.hello_frame("1", 1), then_close=then_close) as path, Client(path) as client:
+        error = failure(lambda: client.call(Close(actor="ada", id="a"), key=key, deadline_ms=1))
+    assert isinstance(error, UnansweredError)
+    assert error.code is (Code.UNREACHABLE if then_close else Code.TIMEOUT)
+    assert (error.retryable, words in error.hint) == (bool(key), True)
+
+
+@pytest.mark.parametrize("then_close", [True, False], ids=["lost", "silent"])
+def test_a_read_that_got_no_answer_can_be_repeated(monkeypatch: pytest.MonkeyPatch, *, then_close: bool) -> None:
+    monkeypatch.setattr("moot.rpc.GRACE_SECONDS", 0.01)
+    with pretending(rpc.hello_frame("1", 1), then_close=then_close) as path, Client(path) as client:
+        error = failure(lambda: client.call(Ping(), deadline_ms=1))
+    assert (error.retryable, error.hint) == (True, "")
+
+
+@pytest.mark.parametrize("key", ["", "mine"])
+def test_a_write_that_the_daemon_gave_up_at_its_deadline_can_be_repeated_only_under_its_key(
+    daemon: Daemon, key: str
+) -> None:
+    def late(_: Close) -> None:
+        raise RefusedError("`close` took longer than its deadline", code=Code.TIMEOUT, retryable=True)
+
+    daemon.answers.quick[Close] = late
+    with Client(daemon.path) as client:
+        error = failure(lambda: client.call(Close(actor="ada", id="a"), key=key))
+        assert (error.code, error.retryable, "may be done" in error.hint) == (Code.TIMEOUT, bool(key), True)
+        assert client.is_open
 
 
 def test_a_call_under_way_when_the_daemon_ends_is_unreachable() -> None:

@@ -13,7 +13,7 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.limits import SPOOL_BYTES, SPOOL_FILES
 from moot_protocol.requests import Close
 from moot_protocol.snapshot_file import Snapshot
-from moot_protocol.spool import ANSWERS, COMMANDS, Outcome, answer_name, seal_answer
+from moot_protocol.spool import ANSWERS, COMMANDS, SNAPSHOT_FILE, Outcome, answer_name, seal_answer
 from moot_testkit.spooling import SpoolSite, create
 
 COMMAND = bytes(range(16))
@@ -241,3 +241,22 @@ def test_what_nobody_waits_for_any_more_is_told_as_well(site: SpoolSite, files: 
     os.utime(path, ns=(NOW_MS * 1_000_000, NOW_MS * 1_000_000))
     assert list(files.refusals("ada", NOW_MS + 10 * LEFT_MS)) == []
     assert not path.exists()
+
+
+def test_a_snapshot_that_is_cut_off_is_told_with_where_it_ends_and_what_to_do(behind: SpoolSite) -> None:
+    behind.write_snapshot()
+    path = behind.path / SNAPSHOT_FILE
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(MalformedError) as caught:
+        behind.files.snapshot()
+    assert (
+        caught.value.message
+        == f"the snapshot {path} can't be used: it is cut off: it ends after 40 bytes, in the middle"
+    )
+    assert "writes it anew" in caught.value.hint
+
+
+def test_a_snapshot_that_is_something_else_is_told_as_that(behind: SpoolSite) -> None:
+    (behind.path / SNAPSHOT_FILE).write_bytes(b"\xc1")
+    with pytest.raises(MalformedError, match="invalid opcode"):
+        behind.files.snapshot()

@@ -249,6 +249,16 @@ def test_without_a_daemon_it_says_what_to_do(alone: Shell) -> None:
     assert msgspec.json.decode(done.stdout)["error"]["code"] == Code.UNREACHABLE
 
 
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_failure_does_not_repeat_all_of_what_was_typed(alone: Shell, flags: tuple[str, ...]) -> None:
+    done = alone.run("-C", "x" * 100_000, "list", *flags)
+    assert done.returncode == 2
+    told = done.stdout if flags else done.stderr
+    assert b"cannot enter xxx" in told
+    assert b"File name too long" in told
+    assert len(told) < 1200
+
+
 def test_called_as_bd_a_failure_is_told_in_words_beside_the_document(alone: Shell) -> None:
     done = alone.run("list", "--json", program="bd")
     assert done.returncode == 1

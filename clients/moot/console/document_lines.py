@@ -10,15 +10,12 @@ from typing import Any, Final
 from moot.console import when
 from moot.console.exchange_lines import KEY_SHOWN, facts, table
 from moot.console.safe_text import neutralise
-from moot.console.style import Style
+from moot.console.style import CYAN, GREEN, RED, Style
 
 DIFF_LINES: Final = 60
 """Lines of a diff that stand among others; `--json` has all of it."""
 _QUOTE: Final = "> "
-_GREEN: Final = "32"
-_RED: Final = "31"
-_CYAN: Final = "36"
-_COLOURS: Final = {"+": _GREEN, "-": _RED, "@": _CYAN}
+_COLOURS: Final = {"+": GREEN, "-": RED, "@": CYAN}
 
 Document = Mapping[str, Any]
 
@@ -158,6 +155,10 @@ def diff_lines(style: Style, diff: str, most: int = 0) -> list[str]:
     return [*told, style.faint(f"… {left} more lines; --json has all of it")] if left else told
 
 
+OR_NAME: Final = ", or by its name, which never moves"
+"""What a value of a conflict is chosen by, beside its number."""
+
+
 def conflict_lines(style: Style, conflicts: Iterable[Document], now_ms: int, program: str) -> list[str]:
     """For each document its values, numbered as `resolve --pick` takes them, each with what choosing it changes."""
     told: list[str] = []
@@ -167,10 +168,11 @@ def conflict_lines(style: Style, conflicts: Iterable[Document], now_ms: int, pro
         nothing = conflict.get("shown") is None
         told.append(f"  {name} {field} on plane {text_of(conflict, 'plane')} shows {'nothing' if nothing else shows}")
         for number, value in enumerate(conflict["values"], start=1):
-            told.append(f"    {number}. {_value_words(style, value, now_ms)}")
+            name = f" {text_of(value, 'name')}" if value.get("name") else ""
+            told.append(f"    {number}. {_value_words(style, value, now_ms)}{name}")
             told += [f"       {line}" for line in _changes(style, value)]
     if told:
-        told.append(style.faint(f"  settle one with `{program} resolve KIND/NAME document --pick NUMBER`"))
+        told.append(style.faint(f"  settle one with `{program} resolve KIND/NAME document --pick NUMBER`{OR_NAME}"))
     return told
 
 

@@ -124,7 +124,8 @@ def needs_texts(fields: Iterable[str]) -> bool:
 
 def error_body(error: MootError) -> dict[str, Any]:
     """A failure as every document tells it under `error`."""
-    retryable = error.retryable or exits.exit_code(error) == exits.TRY_AGAIN
+    # What was not answered in time may have been done: whether it can be repeated, the error alone says.
+    retryable = error.retryable or (error.code is not Code.TIMEOUT and exits.exit_code(error) == exits.TRY_AGAIN)
     return {"code": str(error.code), "message": error.message, "hint": error.hint, "retryable": retryable}
 
 

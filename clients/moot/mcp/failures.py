@@ -3,13 +3,14 @@
 from typing import Any
 
 from moot.console.documents import error_body
-from moot.console.safe_text import neutralise
+from moot.console.safe_text import neutralise, shortened
 from moot_protocol.errors import Code, MootError
 
 
 def body_of(error: MootError) -> dict[str, Any]:
     """The error as a structure."""
-    return error_body(error)
+    body = error_body(error)
+    return body | {"message": shortened(body["message"])}
 
 
 def text_of(error: MootError) -> str:
@@ -17,7 +18,7 @@ def text_of(error: MootError) -> str:
     told = body_of(error)
     again = "\nThe same call may succeed later." if told["retryable"] else ""
     hint = f"\nHint: {neutralise(error.hint)}" if error.hint else ""
-    return f"{error.code}: {neutralise(error.message)}{hint}{again}"
+    return f"{error.code}: {neutralise(told['message'])}{hint}{again}"
 
 
 def defect(error: Exception) -> MootError:

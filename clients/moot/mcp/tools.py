@@ -18,6 +18,7 @@ from moot.console.documents import check_known, needs_texts, selected, with_pare
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.mcp import arguments as args
+from moot.rpc import UnansweredError
 from moot.settings import new_key
 from moot_protocol import requests
 from moot_protocol.claim_requests import ClaimReady, WriteHandoff
@@ -72,7 +73,10 @@ class Desk(NamedTuple):
 
     async def ask(self, request: Request[R]) -> R:
         """Carry out a request, a write under a key of its own, so that it is done once even if it is sent twice."""
-        return await self.caller.call(request, key=new_key() if type(request).writes else "")
+        try:
+            return await self.caller.call(request, key=new_key() if type(request).writes else "")
+        except UnansweredError as error:
+            raise error.without_key() from error  # whoever calls the tool again does so under another key
 
     def need_project(self) -> None:
         """Refuse to go on without a project.

@@ -238,7 +238,7 @@ class Keeper:
         with self._replica.read() as reader:
             base = row.current if accepted else nearest(reader, row.scope, set(keys), row.current)
             before = lines_of(reader, row.scope, base)
-            problem = problem_of(lines, set(before))
+            problem = _problem_of(lines, set(before))
             if problem is not None:
                 self._change(row, problem=problem)
                 return
@@ -407,6 +407,20 @@ class Keeper:
         self._commit(lambda unit: add_version(unit, row.scope, split(content)))
         if not self._bring(row, content, lines, full=True):
             raise RefusedError("the file has changed just now", code=Code.CONFLICT, retryable=True)
+
+
+def _problem_of(lines: list[bytes], known: set[bytes]) -> str | None:
+    """As `problem_of`; of a file with which another program replaced this one that it is something else.
+
+    Whoever is half done has written lines that were there, or whole new ones before the one that is cut.
+    """
+    problem = problem_of(lines, known)
+    written = [line for line in lines if line.strip()]
+    is_one_begun = len(written) == 1 and written[0].startswith(b'{"')
+    if problem is None or is_one_begun or not known.isdisjoint(written):
+        return problem
+    strange = strangeness(written)
+    return problem if strange is None else f"it was replaced: {strange}"
 
 
 def _in_step(unit: Unit, row: MirrorRow, lines: list[bytes], stand: _Stand, cuts: int, *, full: bool) -> MirrorRow:

@@ -113,7 +113,7 @@ def test_a_conflict_tells_both_sides_and_what_each_choice_changes() -> None:
         "       changes nothing: it is what is shown",
         "    3. (ann, town TTTTTTTTTTTT, 1h ago)",
         "       (its text isn't here)",
-        "  settle one with `moot resolve KIND/NAME document --pick NUMBER`",
+        "  settle one with `moot resolve KIND/NAME document --pick NUMBER`, or by its name, which never moves",
     ]
     (head, *_) = lines.conflict_lines(PLAIN, [conflict | {"kind": "role", "shown": None}], NOW_MS, "moot")
     assert head.endswith("shows nothing")

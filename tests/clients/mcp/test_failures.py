@@ -20,6 +20,12 @@ def test_the_text_has_code_message_and_what_to_do_next() -> None:
     assert text_of(RefusedError("full", code=Code.BUSY)) == "busy: full\nThe same call may succeed later."
 
 
+def test_an_error_does_not_repeat_all_of_what_was_given() -> None:
+    error = RefusedError("x" * 100_000)
+    assert len(text_of(error)) < 1200
+    assert len(body_of(error)["message"]) == 1000
+
+
 def test_foreign_text_in_an_error_is_made_safe() -> None:
     assert "\x1b" not in text_of(RefusedError("\x1b[2J", hint="\x1b[2J"))
 

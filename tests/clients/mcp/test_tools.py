@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from moot.mcp import arguments, tools
+from moot.mcp.failures import text_of
 from moot.mcp.server import definitions
+from moot.rpc import UnansweredError
 from moot_protocol.claim_requests import ClaimReady, WriteHandoff
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import CROCKFORD
@@ -423,3 +425,18 @@ async def test_what_another_town_wrote_is_marked_in_words_and_told_whatever_else
     told, _ = await ran("claim", {"id": ISSUE["id"]}, update=foreign)
     assert told.text == f"Claimed {ISSUE['id']} from rivertown One"
     assert told.issues[0]["_origin"] == origin
+
+
+async def test_a_tool_whose_write_got_no_answer_is_not_called_retryable_since_its_key_is_known_to_nobody() -> None:
+    lost = UnansweredError(RefusedError("silence", code=Code.TIMEOUT, retryable=True), "a key")
+    at, caller = desk()
+
+    async def silent(*_: Any, **__: Any) -> Any:
+        raise lost
+
+    caller.call = silent  # type: ignore[method-assign]  # what it is asked doesn't matter
+    assert lost.retryable
+    with pytest.raises(UnansweredError) as caught:
+        await at.ask(Close(actor="ada", id="demo-1"))
+    assert not caught.value.retryable
+    assert "The same call may succeed later" not in text_of(caught.value)

@@ -10,7 +10,7 @@ from moot_protocol.claim_requests import ClaimsTold
 from moot_protocol.spool import COMMANDS, SNAPSHOT_FILE, TEMPORARY
 from moot_testkit.spooling import SpoolSite, create
 from mootd.spool import keeper as keeping
-from mootd.spool.keeper import BORROWED, FRESH_MS, LATEST_MS, LOOK_MS, OWN_REST, QUIET_MS, RETRY_MS, Keeper
+from mootd.spool.keeper import BORROWED, FRESH_MS, LATEST_MS, LOOK_MS, OWN_REST, QUIET_MS, REST, RETRY_MS, Keeper
 from mootd.spool.snapshots import snapshot_body
 
 
@@ -118,6 +118,24 @@ def test_commands_of_the_spools_own_are_in_the_snapshot_at_once_however_long_it_
         kept.step()
         assert kept.made == 2 + number
     assert len(kept.site.files.snapshot().issues) == 6
+
+
+def test_after_commands_of_its_own_what_others_change_is_rested_for_as_ever(kept: Kept) -> None:
+    kept.step()
+    kept.cost_ms = 1000
+    kept.site.put(create("mine"))
+    kept.step(rung=True)
+    kept.later(QUIET_MS)
+    kept.step()
+    assert kept.made == 2
+    kept.site.api.call(create("made elsewhere"))
+    kept.step()
+    kept.later((REST - 1) * kept.cost_ms)
+    kept.step()
+    assert kept.made == 2
+    kept.later(kept.cost_ms)
+    kept.step()
+    assert kept.made == 3
 
 
 def test_many_commands_do_not_make_it_write_snapshots_all_the_time(kept: Kept) -> None:

@@ -44,7 +44,7 @@ def deletion_text(value: Any) -> str:
 
 
 def conflict_lines(style: Style, conflicts: Sequence[Mapping[str, Any]], now_ms: int, program: str) -> list[str]:
-    """For each conflict its field and, numbered as `resolve --pick` takes them, its values with who wrote them when."""
+    """For each conflict its field and, as `resolve --pick` takes them, its values: number, value, who, when, name."""
     told: list[str] = []
     for conflict in conflicts:
         issue, field = lines.text_of(conflict, "id"), lines.text_of(conflict, "field")
@@ -57,9 +57,12 @@ def conflict_lines(style: Style, conflicts: Sequence[Mapping[str, Any]], now_ms:
             mark = lines.origin_mark(sibling)
             back = f", put back by {lines.text_of(sibling, 'put_back_by')}" if sibling.get("put_back_by") else ""
             who = style.faint(f"({lines.text_of(sibling, 'actor')}{f' {mark}' if mark else ''}{age}{back})")
-            told.append(f"    {number}. {text(sibling.get('value'))} {who}")
+            name = f" {lines.text_of(sibling, 'name')}" if sibling.get("name") else ""
+            told.append(f"    {number}. {text(sibling.get('value'))} {who}{name}")
     if told:
-        told.append(style.faint(f"  settle one with `{program} resolve ID FIELD --pick NUMBER`"))
+        told.append(
+            style.faint(f"  settle one with `{program} resolve ID FIELD --pick NUMBER`{document_lines.OR_NAME}")
+        )
     return told
 
 

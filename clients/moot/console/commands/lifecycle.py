@@ -24,6 +24,7 @@ from moot_protocol.documents import DOCUMENT
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.issue import CLOSED
 from moot_protocol.listing import Filter, IssueDoc
+from moot_protocol.picks import MARK
 from moot_protocol.requests import Children, Close, Delete, IssueFields, Reopen, Resolve, Show, Undelete, Update
 
 DEFAULT_REASON: Final = "Closed"
@@ -346,13 +347,20 @@ def _resolve_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--plane", default="", help="of a document: its plane")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--pick", type=int, metavar="N", help="the N-th of the values that `moot conflicts` lists")
+    choice.add_argument(
+        "--pick", type=_pick, metavar="N", help="the N-th of the values that `moot conflicts` lists, or its name there"
+    )
     choice.add_argument("--value", metavar="TEXT", help="a value of its own; - reads stdin; empty clears the field")
+
+
+def _pick(text: str) -> int | str:
+    """A value's number or name, as `--pick` takes it. Raises ValueError: it is neither."""
+    return text if text.startswith(MARK) else int(text)
 
 
 def _resolve(context: Context) -> int:
     given = context.arguments
-    if given.pick is not None and given.pick < 1:
+    if isinstance(given.pick, int) and given.pick < 1:
         raise RefusedError("--pick counts from 1", code=Code.USAGE, hint="`moot conflicts` numbers the values")
     if given.pick is None and given.value is None:  # what there is to choose from
         return tell(context, given.id, "" if given.field == DOCUMENT else given.field)
@@ -433,6 +441,7 @@ COMMANDS: Final = (
         examples=(
             "moot resolve bd-a1b2",
             "moot resolve bd-a1b2 status --pick 1",
+            "moot resolve bd-a1b2 status --pick v3fd01c9e",
             'moot resolve bd-a1b2 title --value "Both"',
             "moot resolve role/reviewer document --pick 2",
         ),

@@ -8,6 +8,7 @@ from typing import Any
 
 from moot_protocol import policies
 from moot_protocol.documents import DOCUMENT, FORMULA
+from moot_protocol.picks import value_name
 from moot_protocol.register import Sibling
 from moot_protocol.semver import precedence
 from mootd.engine.documents.reading import Document, Documents, Version
@@ -57,7 +58,12 @@ def described(documents: Documents, document: Document) -> dict[str, Any]:
         "plane": labels.get(document.plane.number, document.plane.name),
         "shown": None if shown is None else shown.text,
         "values": [
-            {"value": version.text, "version": version.version, "diff": diff_between(shown, version)}
+            {
+                "value": version.text,
+                "name": value_name(version.text),
+                "version": version.version,
+                "diff": diff_between(shown, version),
+            }
             | _author(documents, document, version)
             for version in disputed(document)
         ],

@@ -26,6 +26,7 @@ from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.formula import BUMPS, bumped, with_version
 from moot_protocol.ids import key_from_text
 from moot_protocol.kinds import Role, field_of
+from moot_protocol.picks import picked
 from moot_protocol.semver import Precedence, precedence
 from mootd.engine.documents.addressing import find_document, meant_version, plane_for
 from mootd.engine.documents.adopted import (
@@ -246,10 +247,8 @@ def resolve_document(unit: Unit, request: ResolveDocument) -> dict[str, Any]:
     return _told(unit, plane, document.kind, document.name, text) | {"changed": True}
 
 
-def _picked(document: Document, values: Sequence[Version], pick: int) -> Version:
-    if not 1 <= pick <= len(values):
-        raise RefusedError(f"there is no value {pick}; {document.id} has {len(values)}")
-    chosen = values[pick - 1]
+def _picked(document: Document, values: Sequence[Version], pick: int | str) -> Version:
+    chosen = values[picked(pick, [version.text for version in values], document.id)]
     if chosen.text is None:
         raise RefusedError(f"value {pick} of {document.id} isn't here to be chosen", code=Code.NOT_FOUND)
     return chosen

@@ -21,6 +21,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.issue import IssueReading
 from moot_protocol.kinds import ISSUE, Policy, field_of
 from moot_protocol.listing import IssueDoc
+from moot_protocol.picks import picked, value_name
 from moot_protocol.policies import is_empty, rank
 from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.requests import IssueFields, Resolve
@@ -128,9 +129,15 @@ def _first_write(issues: Issues, record: Record, key: str, sibling: Sibling) -> 
     return sibling._replace(hlc=skeleton.hlc, author=first[0], n=first[1], actor=skeleton.actor)
 
 
+def _told(sibling: Sibling) -> Any:
+    return None if sibling.value is MISSING else sibling.value
+
+
 def _described(sibling: Sibling) -> dict[str, Any]:
+    value = _told(sibling)
     return {
-        "value": None if sibling.value is MISSING else sibling.value,
+        "value": value,
+        "name": value_name(value),
         "actor": sibling.actor,
         "at": to_ms(sibling.hlc),
         "author": key_text(sibling.author),
@@ -164,11 +171,9 @@ def resolve(writer: IssueWriter, request: Resolve) -> IssueDoc:
 
 
 def _picked(name: str, request: Resolve, siblings: list[Sibling]) -> Any:
-    """The value that was chosen by its number; of an entry its content."""
+    """The value that was chosen by its number or name; of an entry its content."""
     pick = request.pick or 0
-    if not 1 <= pick <= len(siblings):
-        raise RefusedError(f"there is no value {pick}; {request.field} of {name} has {len(siblings)}")
-    value = siblings[pick - 1].value
+    value = siblings[picked(pick, list(map(_told, siblings)), f"{request.field} of {name}")].value
     if value is MISSING:
         raise RefusedError(f"value {pick} of {request.field} isn't here to be chosen", code=Code.NOT_FOUND)
     return value[1] if "." in request.field else value

@@ -40,6 +40,13 @@ def test_a_value_that_an_undo_put_back_is_told_with_who_wrote_it_and_who_put_it_
     assert shown[1:3] == ["    1. One (alice, 1h ago, put back by bob<U+202E>)", "    2. Two (bob, 1h ago)"]
 
 
+def test_the_name_of_a_value_stands_behind_it() -> None:
+    told = [
+        {"id": "bd-1", "field": "title", "shown": "One", "values": [value("One", "alice", 1) | {"name": "v12ab34cd"}]}
+    ]
+    assert run(COMMANDS, "conflicts", answering(told)).out.splitlines()[1] == "    1. One (alice, 1h ago) v12ab34cd"
+
+
 def test_values_are_numbered_as_resolve_picks_them() -> None:
     assert (
         run(COMMANDS, "conflicts", answering(CONFLICTS)).out
@@ -51,7 +58,7 @@ def test_values_are_numbered_as_resolve_picks_them() -> None:
     1. One⏎two (alice, 1h ago)
     2. (empty) (eve<U+202E>, 1h ago)
     3. {"x" * 199}… (bob, 3h ago)
-  settle one with `moot resolve ID FIELD --pick NUMBER`
+  settle one with `moot resolve ID FIELD --pick NUMBER`, or by its name, which never moves
 """
     )
 
@@ -77,7 +84,7 @@ def test_a_deleted_issue_is_marked_and_a_deletion_told_in_words() -> None:
 
 def test_the_hint_names_the_program_as_it_was_called() -> None:
     ran = run(COMMANDS, "conflicts", answering(CONFLICTS), FACTS._replace(program="bd"))
-    assert ran.out.endswith("settle one with `bd resolve ID FIELD --pick NUMBER`\n")
+    assert ran.out.endswith("settle one with `bd resolve ID FIELD --pick NUMBER`, or by its name, which never moves\n")
 
 
 def test_conflicts_of_one_issue_can_be_asked_for() -> None:
@@ -103,11 +110,11 @@ MISSING = RefusedError("no issue reviewer", code=Code.NOT_FOUND)
 def test_documents_stand_below_issues() -> None:
     ran = run(COMMANDS, "conflicts", answering(CONFLICTS, [OF_ROLE]))
     assert ran.asked == [Conflicts(), DocumentConflicts()]
-    assert ran.out.partition("--pick NUMBER`\n")[2].splitlines() == [
+    assert ran.out.partition("--pick NUMBER`, or by its name, which never moves\n")[2].splitlines() == [
         "  role/reviewer document on plane shared shows nothing",
         "    1. (ann, town Adaville TTTTTTTTTTTT, 1h ago)",
         "       +a",
-        "  settle one with `moot resolve KIND/NAME document --pick NUMBER`",
+        "  settle one with `moot resolve KIND/NAME document --pick NUMBER`, or by its name, which never moves",
     ]
 
 

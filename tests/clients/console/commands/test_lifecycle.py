@@ -243,6 +243,7 @@ def test_closed_issues_are_left_alone_except_as_bd(command: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "pick", "value"),
     [
+        (["status", "--pick", "v12ab34cd"], "v12ab34cd", None),
         (["status", "--pick", "2"], 2, None),
         (["title", "--value", "Both"], None, "Both"),
         (["title", "--value", "7"], None, "7"),
@@ -251,7 +252,7 @@ def test_closed_issues_are_left_alone_except_as_bd(command: str) -> None:
         (["estimated_minutes", "--value", "30"], None, 30),
     ],
 )
-def test_resolve_picks_a_value_or_writes_one_of_its_own(argv: list[str], pick: int | None, value: object) -> None:
+def test_resolve_picks_a_value_or_writes_one_of_its_own(argv: list[str], pick: int | str | None, value: object) -> None:
     ran = run_console(["resolve", "a1b2", *argv], {"resolve": issue()})
     assert ran.request == Resolve(actor="unknown", id="a1b2", field=argv[0], pick=pick, value=value)
     assert ran.out == f"✓ Resolved {argv[0]} of {NAMED}\n"

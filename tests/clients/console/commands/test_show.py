@@ -111,7 +111,7 @@ CONFLICTS
   bd-a1b2c3d4e5f6 status shows open
     1. open (alice, 1h ago)
     2. closed (bob, 2h ago)
-  settle one with `moot resolve ID FIELD --pick NUMBER`
+  settle one with `moot resolve ID FIELD --pick NUMBER`, or by its name, which never moves
 
 COMMENTS
   bob^G, 3h ago

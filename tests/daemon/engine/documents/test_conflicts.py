@@ -1,5 +1,6 @@
 """Conflicts of documents: both sides, who, when, and what each choice changes."""
 
+import msgspec
 import pytest
 
 from moot_protocol.document_requests import ResolveDocument
@@ -64,6 +65,14 @@ def test_a_conflict_is_found_by_its_document_s_name(disputed: list[Desk]) -> Non
     desk = disputed[0]
     assert conflicts(desk, "reviewer") == conflicts(desk, "role/reviewer") == conflicts(desk)
     assert conflicts(desk, "builder") == []
+
+
+def test_a_text_is_picked_by_its_name_and_refused_where_it_is_gone(disputed: list[Desk]) -> None:
+    names = [value["name"] for value in conflicts(disputed[0])[0]["values"]]
+    request = ResolveDocument(actor="ada", name="reviewer", pick=names[1])
+    assert disputed[0].refusal(msgspec.structs.replace(request, pick="v00000000")) is Code.CONFLICT
+    disputed[0].do(request)
+    assert show(disputed[0], "reviewer")["text"] == role_text("Three.")
 
 
 @pytest.mark.parametrize(("pick", "text"), [(1, "Two."), (2, "Three.")])

@@ -77,6 +77,42 @@ def test_a_value_is_picked_by_its_number(desks: list[Desk]) -> None:
         check(each)
 
 
+def test_a_value_that_was_seen_is_picked_by_its_name_whatever_came_in_between(desks: list[Desk]) -> None:
+    apart(desks, {"title": "Alice's"}, {"title": "Bob's"})
+    (conflict,) = desks[0].ask(Conflicts())
+    seen = conflict["values"][0]
+    assert seen["value"] == "Alice's"
+    desks[1].do(Resolve(actor="bob", id="mt-1", field="title", pick=2))
+    desks[0].clock.advance(60_000)
+    desks[0].do(Resolve(actor="alice", id="mt-1", field="title", value="Alice's"))  # written anew: Bob's comes first
+    exchange(*desks)
+    (conflict,) = desks[0].ask(Conflicts())
+    assert conflict["values"][0]["value"] == "Bob's"
+    assert desks[0].do(Resolve(actor="carol", id="mt-1", field="title", pick=seen["name"]))["title"] == "Alice's"
+
+
+def test_a_value_that_was_seen_and_is_gone_is_not_taken_for_another(desks: list[Desk]) -> None:
+    apart(desks, {"title": "Alice's"}, {"title": "Bob's"})
+    (conflict,) = desks[0].ask(Conflicts())
+    desks[0].update("mt-1", title="Alice's own")
+    desks[1].update("mt-1", title="Bob's own")
+    exchange(*desks)
+    gone = Resolve(actor="carol", id="mt-1", field="title", pick=conflict["values"][0]["name"])
+    assert desks[0].refusal(gone) is Code.CONFLICT
+    assert fields(desks[0]) == ["title"]
+
+
+def test_a_deletion_is_picked_by_its_name_too(desks: list[Desk]) -> None:
+    apart(desks, {"title": "A"}, {"title": "A"})
+    desks[0].do(Delete(actor="alice", id="mt-1"))
+    desks[1].update("mt-1", title="B")
+    exchange(*desks)
+    (conflict,) = desks[0].ask(Conflicts())
+    not_deleted, deleted = (value["name"] for value in conflict["values"])
+    assert not_deleted != deleted
+    assert desks[0].do(Resolve(actor="carol", id="mt-1", field="deleted", pick=deleted))["status"] == "tombstone"
+
+
 def test_a_new_value_settles_a_conflict_as_well(desks: list[Desk]) -> None:
     desk = apart(desks, {"priority": 0, "description": "a\n"}, {"priority": 4, "description": "b\n"})
     assert sorted(fields(desk)) == ["description", "priority"]
