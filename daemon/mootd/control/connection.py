@@ -309,7 +309,7 @@ class Connection(asyncio.Protocol):
     def _late(self, work: Work, request: Request[Any]) -> None:
         if self._is_open(work):
             work.stop()
-            self._fail(work, _took_too_long(request))
+            self._fail(work, _took_too_long(request, work.call.key))
 
     def _deadline_of(self, work: Work) -> float:
         given = work.call.deadline_ms
@@ -343,7 +343,7 @@ class Connection(asyncio.Protocol):
                     answer = await dispatcher.handle_async(grant.request, key, deadline)
                 return await gate.narrow_async(grant, answer)
         except TimeoutError as error:
-            raise _took_too_long(request) from error
+            raise _took_too_long(request, key) from error
 
     async def _subscribed(self, work: Work, first: Events) -> None:
         """Look for news again and again, each event one frame, until cancelled."""
@@ -465,12 +465,14 @@ def peer_uid(connection: Any) -> int | None:
     return int(struct.unpack("3i", credentials)[1])
 
 
-def _took_too_long(request: Request[Any]) -> RefusedError:
+def _took_too_long(request: Request[Any], key: str) -> RefusedError:
+    """What tells that nobody waits any longer: a write may be done all the same, and only under its key done once."""
+    is_safe = not request.writes or bool(key)
     return RefusedError(
         f"`{request.method}` took longer than its deadline",
         code=Code.TIMEOUT,
-        hint="give it more time; with an idempotency key a write is done once however often it is tried",
-        retryable=True,
+        hint="give it more time" if is_safe else "it may be done or not: look before you change something again",
+        retryable=is_safe,
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from moot_protocol import limits, rpc
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Show
+from moot_protocol.requests import Close, Show
 from moot_testkit.control import Daemon, error_of, raw_client, until
 from mootd.control.ports import Answered
 
@@ -24,7 +24,7 @@ class Held:
         self.stopped = 0
         daemon.answers.begun[Show] = self.begin
 
-    def begin(self, _: Show, answered: Answered) -> Callable[[], object]:
+    def begin(self, _: object, answered: Answered) -> Callable[[], object]:
         self._answers.append(answered)
         self.begun += 1
         return self._stop
@@ -67,6 +67,18 @@ def test_its_errors_are_told_and_defects_observed(daemon: Daemon, held: Held) ->
         held.answer(object())
         assert error_of(client.receive()) == (3, "internal")
     assert [type(error) for error in daemon.observer.crashes] == [KeyError, TypeError]
+
+
+@pytest.mark.parametrize(("key", "retryable"), [("", False), ("k1", True)])
+def test_a_write_that_ran_out_of_time_may_be_done_and_is_repeated_only_under_its_key(
+    daemon: Daemon, held: Held, key: str, *, retryable: bool
+) -> None:
+    daemon.answers.begun[Close] = held.begin
+    with raw_client(daemon) as client:
+        client.send(rpc.call_frame(1, Close(actor="a", id="mt-1"), key=key, deadline_ms=1))
+        message = client.receive()
+    assert error_of(message) == (1, "timeout")
+    assert message["error"]["retryable"] is retryable
 
 
 def test_a_refusal_to_begin_is_its_answer(daemon: Daemon) -> None:
