@@ -48,12 +48,14 @@ class CustomStatus(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A setting that something reads."""
+    """A setting whose values are checked."""
 
     about: str
     """What it does, in a few words."""
     check: Callable[[str], str]
     """What is wrong with a value; empty if nothing is."""
+    is_read: bool = True
+    """Whether Moot does something by it. Others are checked and kept for programs of Beads that do."""
 
 
 def custom_statuses(value: str) -> list[CustomStatus]:
@@ -115,20 +117,24 @@ def _one_of(*names: str) -> Callable[[str], str]:
 
 KNOWN: Final[dict[str, Known]] = {
     "agent.profile": Known(
-        "how much agents may do by themselves", _one_of("conservative", "minimal", "team-maintainer")
+        "how much agents may do by themselves", _one_of("conservative", "minimal", "team-maintainer"), is_read=False
     ),
-    "export.auto": Known("write the mirror file after changes", _flag),
-    "federation.sovereignty": Known("how much is shared, as Beads names it", _one_of("T1", "T2", "T3", "T4")),
-    "no-git-ops": Known("agents make no commits", _flag),
+    "export.auto": Known("whether Beads writes its file after changes", _flag, is_read=False),
+    "federation.sovereignty": Known(
+        "how much is shared, as Beads names it", _one_of("T1", "T2", "T3", "T4"), is_read=False
+    ),
+    "no-git-ops": Known("agents make no commits", _flag, is_read=False),
     "prime.max-memories": Known("memories in `prime` at most; 0: as many as fit", _count),
     "prime.max-memory-chars": Known("bytes of memories in `prime` at most; 0: as many as fit", _count),
     "routing.mode": Known(
-        "where new issues go, as Beads names it", _one_of("auto", "maintainer", "contributor", "explicit")
+        "where new issues go, as Beads names it",
+        _one_of("auto", "maintainer", "contributor", "explicit"),
+        is_read=False,
     ),
     "status.custom": Known("statuses of your own: name:category,…", _parsed_by(custom_statuses)),
     "types.custom": Known("issue types of your own: name,…", _parsed_by(custom_types)),
 }
-"""Settings whose values are checked."""
+"""By key."""
 PREFIX_KEYS: Final = frozenset({"issue_prefix", "issue-prefix", "prefix"})
 
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 from moot.console import documents, exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
-from moot.console.context import answer, answer_list, carry_out, need_project, note_origins
+from moot.console.context import answer, answer_list, carry_out, need_project, note, note_origins
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import SetSetting, Settings
 from moot_protocol.sections import SECTIONS
-from moot_protocol.settings import KV, PREFIX_KEYS, custom_statuses, custom_types, problem_of
+from moot_protocol.settings import KNOWN, KV, PREFIX_KEYS, custom_statuses, custom_types, problem_of
 
 STATUSES: Final = {
     "open": ("active", "Available to work on"),
@@ -114,6 +114,8 @@ def _set(context: Context) -> int:
     else:
         changed = context.api.call(_change(context, key, value))
     answer(context, *_set_told(key, value, changed))
+    if key in KNOWN and not KNOWN[key].is_read:
+        note(context, f"{key} is kept for programs that read it: Moot does nothing by it")
     return exits.OK
 
 

@@ -24,6 +24,14 @@ def test_a_setting_is_set_for_the_project_or_the_town() -> None:
     assert run_console("config set jira.token x --force-git-tracked", {"set_setting": {}}).request.secrets is True
 
 
+def test_of_a_setting_that_only_other_programs_read_that_is_said() -> None:
+    ran = run_console("config set export.auto false", {"set_setting": {}})
+    assert ran.out == "Set export.auto = false\n"
+    assert ran.err == "export.auto is kept for programs that read it: Moot does nothing by it\n"
+    for read in ("custom.x 1", "prime.max-memories 3"):
+        assert run_console(f"config set {read}", {"set_setting": {}}).err == ""
+
+
 def test_a_setting_is_read_and_one_that_is_not_set_is_no_failure() -> None:
     ran = run_console("config get custom.x", {"settings": FOUND[:1]})
     assert (ran.request, ran.out) == (Settings(project="bd", prefix="custom.x"), "1\n")
