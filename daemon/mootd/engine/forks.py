@@ -17,7 +17,7 @@ from moot_protocol.event import Event
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE
 from mootd.engine.charters import members_of, towns_of
-from mootd.engine.dropping import check_end, histories_dropped
+from mootd.engine.dropping import check_end, histories_dropped, is_history_unheld
 from mootd.engine.epochs import check_admin
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.membership import append_end
@@ -64,8 +64,9 @@ class Settled(NamedTuple):
     """Of a charter: the town's replicas that count on, up to where they stand."""
     epoch: bytes
     """The new epoch's 8 bytes; empty where this machine may begin none, or there was none before."""
-    dropped: int
-    """Events of other histories that count no more and are nowhere else; of a replica's feed alone."""
+    dropped: int | None
+    """Events of other histories that count no more and are nowhere else, of a replica's feed alone; None where nobody
+    can tell, since of a history only the proof is here."""
 
 
 def forks_of(source: Source, plane: PlaneRow) -> Iterator[Fork]:
@@ -131,9 +132,7 @@ def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without
     if fork.row.ended:
         raise RefusedError(f"the fork of {key_text(author)} is settled already", code=Code.CONFLICT)
     _check_may(unit, plane, fork)
-    dropped = [] if fork.is_charter else histories_dropped(unit, plane, fork.row)
-    kept = {event.leaf for batch in branch.batches for event in batch.events}
-    lost = {event.leaf for each in dropped for event in each.events} - kept
+    dropped = 0 if fork.is_charter else _dropped(unit, plane, fork, branch)
     replicas: list[bytes] = []
     if fork.is_charter:
         for member in members_of(unit, plane):
@@ -149,7 +148,16 @@ def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without
         append_end(unit, plane, author, End(head.last, head.id, fork.town))
     unit.seal()
     resettle(unit, plane.number, plane.town)
-    return Settled(unit.feed(unit.feed_number(plane.number, author)).n, replicas, renew(unit, plane), len(lost))
+    return Settled(unit.feed(unit.feed_number(plane.number, author)).n, replicas, renew(unit, plane), dropped)
+
+
+def _dropped(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch) -> int | None:
+    """How many events only histories of a replica's feed hold that aren't chosen; None where one of them isn't here."""
+    if is_history_unheld(unit, plane, fork.row):
+        return None
+    kept = {event.leaf for batch in branch.batches for event in batch.events}
+    dropped = histories_dropped(unit, plane, fork.row)
+    return len({event.leaf for each in dropped for event in each.events} - kept)
 
 
 def _check_may(unit: Unit, plane: PlaneRow, fork: Fork) -> None:

@@ -3,8 +3,9 @@
 Invariant: only events that were accepted here before they were cut are written again, once, in their order: of a forked
 feed those are this machine's own, never the copy's. Only people can know that another history is this machine's as well
 (an old copy of its data was put back); where they say so, what of it is nowhere else is written again once the feed has
-ended, for until then it may yet be chosen. What they superseded they supersede again: a dot of a lost event
-stands for the event that was written in its place, other dots stay as they are.
+ended, for until then it may yet be chosen. What both histories say is written once, event by event. What they
+superseded they supersede again: a dot of a lost event stands for the event that was written in its place, other dots
+stay as they are. An event that is written again keeps its salt, so that everybody knows it for the same write.
 """
 
 from collections.abc import Iterator
@@ -16,18 +17,17 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Draft, Event, Write
 from moot_protocol.kinds import CERTIFICATE
 from mootd.engine import layout
-from mootd.engine.aside import AsideReader, uncounted
-from mootd.engine.dropping import left_out
+from mootd.engine.aside import uncounted
 from mootd.engine.home import is_copied
 from mootd.engine.log import FeedRow, PlaneRow
+from mootd.engine.lost import is_lost, lost, note_written
 from mootd.engine.rejoining import needs_town_key
+from mootd.engine.restored import salt_of
 from mootd.engine.rotating import NewKey, can_certify, change_replica, leave, new_key, present_key
 from mootd.engine.state import REPLICA_KEY, no_town
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
-_MAX_N: Final = 2**63 - 1
-"""Behind every event of a feed."""
 SALVAGED: Final = "salvaged"
 INVITE: Final = "invite"
 ROTATE: Final = "rotate"
@@ -86,7 +86,7 @@ def salvage(
     if resets_clock:
         _reset_clock(unit)
     is_broken = copied or resets_clock or any(_is_broken(_own_feed(unit, plane)) for plane in planes)
-    if not is_broken and not any(_lost(unit, plane, takes_both) or _is_shut(unit, plane) for plane in planes):
+    if not is_broken and not any(is_lost(unit, plane, takes_both) or _is_shut(unit, plane) for plane in planes):
         raise _nothing_lost(unit, planes)
     before = replica.id
     machine = new_key(unit, REPLICA_KEY) if is_broken else None
@@ -108,7 +108,7 @@ def _reset_clock(unit: Unit) -> None:
 
 
 def _nothing_lost(unit: Unit, planes: list[PlaneRow]) -> RefusedError:
-    others = sum(len(batch.events) for plane in planes for _, batch, _ in _others(unit, plane))
+    others = sum(len(each.events) for plane in planes for each in lost(unit, plane, takes_both=True))
     if others:
         return RefusedError(
             "what counted here once counts, or was written again; but another history of an old key of this "
@@ -152,79 +152,32 @@ def _go_on(unit: Unit, planes: list[PlaneRow], machine: NewKey | None) -> None:
             leave(unit, plane)
 
 
-# -- What was lost -----------------------------------------------------------------------------------------------
-class _Lost(NamedTuple):
-    """A batch of which something is to be written again."""
-
-    feed: int
-    batch: Batch
-    last: int
-    """Up to which event; what is behind it was written again before."""
-
-
-def _lost(unit: Unit, plane: PlaneRow, takes_both: bool) -> list[_Lost]:
-    """The batches of this machine's own keys that are to be written again, in order.
-
-    Those of a later key come behind all of an earlier one: they may supersede these, and numbers begin anew with a key.
-    """
-    found = [*_cut(unit, plane), *(_others(unit, plane) if takes_both else ())]
-    order = {number: position for position, number in enumerate(_own_feeds(unit, plane))}
-    return sorted(found, key=lambda each: (order[each.feed], each.batch.header.first))
-
-
-def _own_feeds(unit: Unit, plane: PlaneRow) -> list[int]:
-    """The feeds of all keys that this machine has had, in the order in which it had them."""
-    latest_first = unit.replica.keys.stored(REPLICA_KEY)
-    return [unit.feed_number(plane.number, unit.replica.signer(each).public) for each in latest_first][::-1]
-
-
-def _cut(unit: Unit, plane: PlaneRow) -> Iterator[_Lost]:
-    """Those that were accepted here once and aren't now."""
-    aside = AsideReader(unit.transaction)
-    for number in _own_feeds(unit, plane):
-        last = _unsalvaged(unit, number)
-        for first, _, row in aside.rows(number):
-            if row.was_accepted and first <= last:
-                yield _Lost(number, aside.batch(row), last)
-
-
-def _unsalvaged(unit: Unit, feed: int) -> int:
-    """Up to which event a feed's lost ones were not written again yet: an end may cut more than a fork did before."""
-    kept = unit.transaction.get(Table.META, layout.salvaged_key(feed))
-    return _MAX_N if kept is None else int.from_bytes(kept, "big")
-
-
-def _others(unit: Unit, plane: PlaneRow) -> Iterator[_Lost]:
-    """Those of other histories, which never counted here, and are nowhere else."""
-    for stored in unit.replica.keys.stored(REPLICA_KEY):
-        key = unit.replica.signer(stored).public
-        for batch in left_out(unit, plane, key):
-            yield _Lost(unit.feed_number(plane.number, key), batch, _MAX_N)
-
-
 def _salvage(unit: Unit, plane: PlaneRow, replica: bytes, takes_both: bool) -> SalvagedPlane:
     number = unit.feed_number(plane.number, replica)
-    lost = _lost(unit, plane, takes_both)
     if not unit.feed(number).n or unit.feed(number).reason:
         is_out = not unit.is_disowned and needs_town_key(unit, unit.replica, plane)
         return SalvagedPlane(plane, ROTATE if is_out else INVITE, 0, 0)
     again: dict[Dot, Dot] = {}
-    skipped = 0
-    for feed, batch, last in lost:
-        for event in uncounted(unit.log, feed, batch):
-            if event.n > last:
-                continue
+    salvaged = skipped = 0
+    for each in lost(unit, plane, takes_both):
+        author = unit.feed(each.feed).author
+        for event in (event for batch in each.batches for event in uncounted(unit.log, each.feed, batch)):
+            stand_in = each.again.get(event.leaf)
+            if stand_in is not None and stand_in.is_same:
+                other = stand_in.stored
+                again[_dot(author, event)] = _dot(unit.feed(other.feed).author, other.event)
+        for batch, event in each.events:
             draft = _draft(batch, event, again)
             if draft is None:
                 skipped += event.skeleton.kind != CERTIFICATE
                 continue
-            written = unit.append(plane.number, draft, feed=number)
-            again[_dot(batch.header.author, event)] = _dot(replica, written)
-    for feed in {each.feed for each in lost}:
-        until = min(unit.feed(feed).n, _unsalvaged(unit, feed))
-        unit.transaction.put(Table.META, layout.salvaged_key(feed), until.to_bytes(8, "big"))
+            # With the salt by which every machine knows that it is the same write.
+            written = unit.append(plane.number, draft, feed=number, salt=salt_of(event))
+            again[_dot(author, event)] = _dot(replica, written)
+            salvaged += 1
+    note_written(unit, plane)
     unit.seal()
-    return SalvagedPlane(plane, SALVAGED, len(again), skipped)
+    return SalvagedPlane(plane, SALVAGED, salvaged, skipped)
 
 
 def _dot(author: bytes, event: Event) -> Dot:

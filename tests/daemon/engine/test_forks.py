@@ -16,6 +16,7 @@ from moot_testkit.federating import (
     machine,
     machine_ticket,
     meet,
+    put_back,
     town_key,
     towns,
     twin,
@@ -23,8 +24,10 @@ from moot_testkit.federating import (
 )
 from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Member
+from mootd.engine.aside import decode_aside
 from mootd.engine.forks import Fork, Settled, branch_meant, forks_of, settle_fork
 from mootd.engine.log_snapshot import LogSnapshot
+from mootd.store.port import Table
 
 
 def forks(member: Member, plane: bytes) -> list[Fork]:
@@ -156,6 +159,29 @@ def test_a_machine_that_is_left_out_counts_for_nothing(stolen: Stolen) -> None:
     assert len(states(stolen.plane, *stolen.everybody)) == 1
     assert {feed(member, stolen.plane, stolen.further.id).n for member in stolen.everybody} == {0}
     assert {feed(member, stolen.plane, stolen.two.id).n for member in stolen.everybody} == {0}
+
+
+def test_a_machine_that_is_left_out_may_be_forked_and_not_settled(stolen: Stolen) -> None:
+    clone = copy_of(stolen.two, "clone")
+    write(stolen.two, stolen.plane, "here")
+    write(clone, stolen.plane, "there")
+    for source in (stolen.three, stolen.two, clone):
+        send(source, stolen.one, stolen.plane)
+    settled = settle(stolen.one, stolen.plane, stolen.town, stolen.honest, clone.id)
+    assert clone.id not in settled.replicas
+    assert feed(stolen.one, stolen.plane, clone.id).n == 0
+
+
+def test_how_much_a_settled_machine_s_fork_drops_is_known_only_where_its_histories_are_held() -> None:
+    one, two, chosen = put_back()
+    sees_less = copy_of(one)
+    with sees_less.store.write() as writer:
+        for key, value in list(writer.scan(Table.ASIDE, b"\0")):
+            if not decode_aside(value).was_accepted:
+                writer.delete(Table.ASIDE, key)
+    plane = one.ledger.id
+    assert settle(sees_less, plane, two.id, chosen).dropped is None
+    assert settle(one, plane, two.id, chosen).dropped == 1
 
 
 def test_a_machine_s_fork_is_settled_by_its_own_town() -> None:

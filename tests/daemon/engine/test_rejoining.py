@@ -1,5 +1,8 @@
 """Joining again where nothing more of a feed counts: a new key enters, what was written stays, no key goes in vain."""
 
+import pytest
+from msgspec.structs import replace
+
 from moot_protocol.acceptance import Reason
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code
@@ -24,8 +27,10 @@ from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
 from mootd.engine.inviting import close_invite
 from mootd.engine.joining import Joined, join
+from mootd.engine.log import FeedRow
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.recovering import recover
+from mootd.engine.rejoining import is_void
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
@@ -305,3 +310,12 @@ def test_a_feed_that_came_back_before_what_let_it_in_is_not_given_up() -> None:
     meet(plane, two, again)
     write(again, plane, "goes on")
     assert feed(again, plane, two.id).n == 3
+
+
+@pytest.mark.parametrize("reason", [Reason.NONE, Reason.NO_GENESIS, Reason.NO_OPENING])
+def test_nobody_gives_up_a_feed_that_may_count_once_more_of_the_plane_has_come(reason: Reason) -> None:
+    held = FeedRow(1, b"a" * 32, is_aside=True)
+    assert not is_void(replace(held, reason=reason))
+    assert is_void(replace(held, reason=Reason.INVITE_CLOSED))
+    assert not is_void(replace(held, reason=Reason.INVITE_CLOSED, is_aside=False))
+    assert not is_void(replace(held, reason=Reason.ENDED, n=1))

@@ -25,9 +25,10 @@ from moot_testkit.federating import (
 )
 from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import PROJECT, Api, Member
-from mootd.engine import layout
+from mootd.engine import layout, salvaging
 from mootd.engine.audit import Entry, note
 from mootd.engine.charters import towns_of
+from mootd.engine.cut import cut
 from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.home import note_home
 from mootd.engine.inviting import invite
@@ -35,7 +36,7 @@ from mootd.engine.joining import join
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
-from mootd.engine.salvaging import Salvage, salvage
+from mootd.engine.salvaging import INVITE, ROTATE, Salvage, salvage
 from mootd.engine.unit import Unit
 from mootd.ports import Home
 from mootd.service.writes import carry_out
@@ -377,7 +378,12 @@ def back(one: Member, two: Member, plane: bytes) -> None:
     meet(plane, one, two)
 
 
-def test_what_a_later_end_cuts_of_a_feed_that_was_salvaged_before_is_written_anew_too() -> None:
+@pytest.mark.parametrize("has_salts", [True, False], ids=["with their salts", "as earlier releases did"])
+def test_what_a_later_end_cuts_of_a_feed_that_was_salvaged_before_is_written_anew_too(
+    monkeypatch: pytest.MonkeyPatch, *, has_salts: bool
+) -> None:
+    if not has_salts:
+        monkeypatch.setattr(salvaging, "salt_of", lambda _: None)
     plane, (one, two) = federation(Role.ADMIN)
     write(two, plane, "never seen by the other town")
     clone = copy_of(two)
@@ -390,7 +396,7 @@ def test_what_a_later_end_cuts_of_a_feed_that_was_salvaged_before_is_written_ane
     removed(one, two, plane, town_key(two))
     assert titles(two) == []
     back(one, two, plane)
-    salvaged(two)
+    assert sum(each.salvaged for each in salvaged(two).planes) == 2
     assert titles(two) == ["behind the fork", "never seen by the other town"]
     assert refusal_code(lambda: salvaged(two)) is Code.CONFLICT
 
@@ -419,3 +425,24 @@ def test_what_was_written_under_several_keys_is_written_anew_key_by_key() -> Non
     assert titles(two) == ["seen 0", "seen 1", "seen 2", "third"]
     with two.replica.read() as reader:
         assert list(reader.scan(Table.INDEX_0, layout.CONFLICT, layout.after(layout.CONFLICT))) == []
+
+
+def test_a_copy_leaves_it_to_the_original_to_give_a_removed_town_a_new_key() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    clone = copy_of(two)
+    removed(one, two, plane, town_key(two))
+    bring(one, clone, plane)
+    states = {}
+    for member, is_copy in ((two, False), (clone, True)):
+        done = member.commit(partial(salvage, is_copy=is_copy))
+        states[member] = next(each.state for each in done.planes if each.plane.id == plane)
+    assert (states[two], states[clone]) == (ROTATE, INVITE)
+
+
+def test_a_feed_that_is_held_and_does_not_count_yet_is_not_opened_a_second_time() -> None:
+    one = founder("one")
+    create(one, "before")
+    one.commit(lambda unit: cut(unit, unit.feed_number(one.ledger.number, one.id), 0))
+    batches = one.batches()
+    assert next(each.state for each in salvaged(one).planes if each.plane.id == one.ledger.id) == INVITE
+    assert one.batches() == batches

@@ -19,6 +19,7 @@ from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import LogReader
 from mootd.engine.receive import receive, resettle
+from mootd.engine.restored import salt_of
 from mootd.engine.unit import FLUSH_AFTER, Unit
 from mootd.store.port import Table
 
@@ -443,3 +444,27 @@ def test_projects_of_one_name_on_two_planes_have_numbers_of_their_own() -> None:
     assert numbers == [1, 2, 1]
     member.restart()
     assert member.replica.projects == {(LEDGER, "mt"): 1, (LEDGER + 1, "mt"): 2}
+
+
+# -- Salt and clock ------------------------------------------------------------------------------------------------
+def test_an_event_gets_a_salt_of_its_own_or_that_of_the_one_it_is_written_for() -> None:
+    (member,) = make_town(1)
+    write(member, "one", "one")
+    first, second = (salt_of(event) for event in member.batches()[-1].events)
+    assert first != second
+    member.commit(lambda unit: unit.append(LEDGER, note("one"), salt=first))
+    assert salt_of(member.batches()[-1].events[0]) == first
+
+
+def test_a_clock_that_began_anew_goes_on_where_the_feed_s_times_go_on_ascending() -> None:
+    (member,) = make_town(1)
+    write(member, "one")
+    last = member.batches()[-1].header.hlc_last
+    member.clock.set_wall(member.clock.now_ms() - 1000)
+
+    def begins_anew(unit: Unit) -> None:
+        unit.clock.last = 0
+        unit.append(LEDGER, note("two"))
+
+    member.commit(begins_anew)
+    assert member.batches()[-1].events[0].skeleton.hlc > last

@@ -23,10 +23,13 @@ from moot_protocol.frontier import FORMAT, Form, FrontierBody
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
+from moot_protocol.machine_requests import Doctor, Status
 from moot_protocol.request_base import Request
 from moot_protocol.requests import InitProject
 from moot_testkit.carrying import invited, joined, newcomer, send
+from moot_testkit.exchange_calls import add_as_of_old
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
+from mootd.config import OutboxConfig
 from mootd.engine.charters import epochs_of
 from mootd.engine.inviting import close_invite
 from mootd.engine.log_snapshot import LogSnapshot
@@ -34,9 +37,9 @@ from mootd.engine.members import note_seen
 from mootd.engine.outbox import Outbox, OutFrame
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.remotes import Alarm, RefAlarm
-from mootd.service.exchange_reads import EXCHANGE_READS, MOST_ALARMS, ExchangeView, remote_checks
+from mootd.service.exchange_reads import EXCHANGE_READS, MOST_ALARMS, ExchangeView, queue_alarms, remote_checks
 
-URL = "https://ada:secret@example.org/town.git"
+URL = "https://ada@example.org/town.git"
 APART = "derives another state from the same events; run `moot fsck` there and here"
 
 
@@ -78,7 +81,7 @@ def test_what_waits_is_told_of_the_remotes_of_one_plane_and_a_plane_without_any_
 
 def test_a_remote_is_shown_without_credentials_and_with_the_modes_of_planes_that_may_be_shared() -> None:
     api = make_api()
-    add(api)
+    add_as_of_old(api)
     add(api, "file:///srv/x", name="backup", mode="manual")
     api.call(SetMode(actor="ada", plane="ledger", remote="origin", mode="off"))
     put(api.member, 10, count=2)
@@ -89,15 +92,17 @@ def test_a_remote_is_shown_without_credentials_and_with_the_modes_of_planes_that
         "url": "https://example.org/town.git",
         "state": "idle",
         "error": "",
+        "code": "",
+        "failing_ms": 0,
         "last_ok_ms": 0,
         "next_try_ms": 0,
         "queued": 2,
         "queued_bytes": 20,
         "planes": [{"plane": "ledger", "mode": "off"}],
-        "alarms": [],
+        "alarms": [{"name": "", "kind": "secret_in_address", "detail": "a password"}],
     }
     assert (two["name"], two["queued"], two["planes"]) == ("backup", 0, [{"plane": "ledger", "mode": "manual"}])
-    assert "secret" not in repr((one, two))
+    assert "hunter2" not in repr((one, two))
 
 
 def test_how_the_exchange_goes_is_told_in_words() -> None:
@@ -106,13 +111,13 @@ def test_how_the_exchange_goes_is_told_in_words() -> None:
     progress = Progress()
     progress.state = "waiting"
     progress.error = RefusedError("no route", code=Code.UNREACHABLE, hint="look at the cable")
-    progress.last_ok_ms, progress.next_try_ms = 5, 9
+    progress.last_ok_ms, progress.failing_ms, progress.next_try_ms = 5, 7, 9
     progress.alarms = [Alarm("refs/moot/x", RefAlarm.FOREIGN, "not ours")]
     progress.note_problems([RefusedError("a bad frame"), RefusedError("a bad frame")])
     progress.apart = {api.member.ledger.number: {b"k" * 32}, 99: {b"k" * 32}}
     (shown,) = view_of(api.member, Remotes(), progress)
     assert (shown["state"], shown["error"]) == ("waiting", "no route (look at the cable)")
-    assert (shown["last_ok_ms"], shown["next_try_ms"]) == (5, 9)
+    assert (shown["code"], shown["last_ok_ms"], shown["failing_ms"], shown["next_try_ms"]) == ("unreachable", 5, 7, 9)
     assert shown["alarms"] == [
         {"name": "refs/moot/x", "kind": "foreign", "detail": "not ours"},
         {"name": "", "kind": "problem", "detail": "invalid: a bad frame (2 times)"},
@@ -164,6 +169,19 @@ def test_a_queue_that_is_nearly_full_or_has_dropped_frames_says_so() -> None:
     put(api.member, 1, count=OUTBOX_FRAMES * 2 // 10 + 3)
     (shown,) = api.call(OutboxInfo())
     assert (shown["frames"], shown["dropped"]) == (OUTBOX_FRAMES, 3)
+
+
+def test_a_queue_is_shown_with_the_caps_that_this_machine_was_told() -> None:
+    api = make_api()
+    add(api)
+    put(api.member, 1, count=80)
+    assert not api.call(OutboxInfo())[0]["is_nearly_full"]
+    api.member.replica.outbox_caps = OutboxConfig(frames=100, bytes=OUTBOX_BYTES)
+    (shown,) = api.call(OutboxInfo())
+    assert (shown["most_frames"], shown["is_nearly_full"]) == (100, True)
+    api.member.replica.outbox_caps = OutboxConfig(OUTBOX_FRAMES, bytes=99)
+    (shown,) = api.call(OutboxInfo())
+    assert (shown["most_bytes"], shown["is_nearly_full"]) == (99, True)
 
 
 def test_frames_that_can_t_be_opened_are_told_only_while_their_key_isn_t_here() -> None:
@@ -341,9 +359,81 @@ def test_of_many_alarms_of_a_kind_some_are_told_and_the_rest_counted() -> None:
     assert shown["alarms"][-1] == {"name": "", "kind": "unreadable", "detail": "and 4,980 more"}
 
 
+# -- For status and doctor ---------------------------------------------------------------------------------------
+def checks_of(api: Api, progress: Progress) -> list[dict[str, Any]]:
+    """What the doctor finds while the exchange goes like this."""
+    return list(remote_checks(view_of(api.member, Remotes(), progress), api.call(OutboxInfo())))
+
+
+def failing(checks: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    return {check["check"]: (check["detail"], check["hint"]) for check in checks if not check["ok"]}
+
+
+def test_the_doctor_finds_nothing_wrong_with_a_remote_that_is_reached() -> None:
+    api = make_api()
+    add(api)
+    checks = checks_of(api, Progress())
+    assert [check["check"] for check in checks] == [
+        "remote origin is reached",
+        "queue for remote origin has room",
+        "remote origin gives no alarm",
+    ]
+    assert failing(checks) == {}
+    assert checks[1]["detail"] == "0 of 1,000 frames, 0 of 64 MiB"
+
+
+def test_the_doctor_is_told_since_when_and_why_a_remote_is_not_reached() -> None:
+    api = make_api()
+    add(api)
+    progress = Progress()
+    progress.fail(RefusedError("no route", code=Code.UNREACHABLE, hint="look at the cable"), 1_796_033_399_999)
+    assert failing(checks_of(api, progress)) == {
+        "remote origin is reached": (
+            "it isn't since 2026-11-30 10:09 UTC: no route (look at the cable)",
+            "what waits for it is kept and goes later; `moot remote test origin` tells more",
+        )
+    }
+    progress.succeed(1_796_033_400_000)
+    assert failing(checks_of(api, progress)) == {}
+
+
+def test_a_queue_that_is_nearly_full_is_an_alarm_of_status_and_wrong_for_the_doctor() -> None:
+    api = make_api()
+    add(api)
+    put(api.member, 100_000, count=OUTBOX_FRAMES * 8 // 10 - 300)
+    assert list(queue_alarms(api.call(OutboxInfo()))) == []
+    put(api.member, 1000, count=300)
+    (alarm,) = queue_alarms(api.call(OutboxInfo()))
+    assert (alarm["code"], alarm["severity"]) == ("queue_nearly_full", "warning")
+    assert alarm["message"] == "the queue for remote origin is nearly full: 800 of 1,000 frames, 48 of 64 MiB"
+    filling, hint = failing(checks_of(api, Progress()))["queue for remote origin has room"]
+    assert (alarm["message"].partition(": ")[2], alarm["hint"]) == (filling, hint)
+    assert "`moot remote test origin`" in hint
+    put(api.member, 1, count=OUTBOX_FRAMES * 2 // 10 + 2)
+    (alarm,) = queue_alarms(api.call(OutboxInfo()))
+    assert alarm["message"].endswith("1,000 of 1,000 frames, 47.8 of 64 MiB, 2 dropped so far")
+
+
+def test_status_and_doctor_have_what_is_wrong_with_remotes_and_their_queues() -> None:
+    api = make_api()
+    add_as_of_old(api)
+    put(api.member, 1, count=OUTBOX_FRAMES)
+    assert "queue_nearly_full" in [alarm["code"] for alarm in api.call(Status())["alarms"]]
+    found = failing(api.call(Doctor()))
+    assert "queue for remote origin has room" in found
+    assert "address of remote origin holds no secret" in found
+    assert "hunter2" not in repr(found)
+
+
 def test_the_doctor_is_told_which_remotes_give_alarms() -> None:
-    alarms = [{"name": "x", "kind": kind, "detail": ""} for kind in ("went_back", "foreign", "foreign")]
-    well, ill = remote_checks([{"name": "origin", "alarms": []}, {"name": "backup", "alarms": alarms}])
-    assert (well["check"], well["ok"]) == ("remote origin gives no alarm", True)
-    assert (ill["check"], ill["ok"]) == ("remote backup gives no alarm", False)
-    assert (ill["detail"], ill["hint"]) == ("foreign, went back", "see `moot status`")
+    api = make_api()
+    add_as_of_old(api)
+    progress = Progress()
+    progress.alarms = [Alarm("x", kind) for kind in (RefAlarm.WENT_BACK, RefAlarm.FOREIGN, RefAlarm.FOREIGN)]
+    assert failing(checks_of(api, progress)) == {
+        "address of remote origin holds no secret": (
+            "it stands in this machine's data",
+            "`moot remote list` says what to do",
+        ),
+        "remote origin gives no alarm": ("foreign, went back", "see `moot status`"),
+    }

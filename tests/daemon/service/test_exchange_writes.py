@@ -24,7 +24,16 @@ from moot_protocol.requests import Create, InitProject, IssueFields
 from moot_protocol.ticket import Remote, RemoteKind, decode_ticket, encode_ticket
 from moot_protocol.time_units import DAY_MS
 from moot_testkit.carrying import plane_of, send
-from moot_testkit.exchange_calls import BARE_URL, add, epoch_of, invite, join, newcomer, refused
+from moot_testkit.exchange_calls import (
+    BARE_URL,
+    add,
+    add_as_of_old,
+    epoch_of,
+    invite,
+    join,
+    newcomer,
+    refused,
+)
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import PROJECT, START_MS, Api, make_api, make_town
 from mootd.engine import layout
@@ -83,7 +92,7 @@ def test_without_a_town_there_are_no_planes_to_speak_of() -> None:
 # -- Invites -----------------------------------------------------------------------------------------------------
 def test_an_invite_names_the_plane_s_remotes_without_credentials() -> None:
     api = make_api()
-    add(api)
+    add_as_of_old(api)
     add(api, "mqtts://bob@broker.example.org", kind="mqtt")
     add(api, "https://off.example.org/x", mode="off")
     made = invite(api)
@@ -95,7 +104,7 @@ def test_an_invite_names_the_plane_s_remotes_without_credentials() -> None:
     ticket = decode_ticket(made["ticket"])
     assert [{"kind": str(each.kind), "url": each.url} for each in ticket.remotes] == shown
     assert (made["plane"], made["role"], made["expires_ms"]) == ("ledger", "writer", START_MS + DAY_MS)
-    assert "secret" not in repr(made)
+    assert "hunter2" not in repr(made)
 
 
 def test_an_invite_can_be_a_reader_s_and_have_its_own_time() -> None:

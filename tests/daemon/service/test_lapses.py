@@ -6,13 +6,25 @@ from typing import Any
 import pytest
 
 from moot_protocol.clock import from_ms
+from moot_protocol.errors import Code
 from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import Role
 from moot_protocol.machine_requests import Status
 from moot_testkit.carrying import founder, joined, newcomer, plane_of
 from moot_testkit.engine import Desk
-from moot_testkit.federating import bring, copy_of, federation, machine_ticket, meet, write
+from moot_testkit.federating import (
+    bring,
+    copy_of,
+    federation,
+    machine,
+    machine_ticket,
+    meet,
+    town_ticket,
+    write,
+    write_ahead,
+)
 from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
+from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Api, Member, make_town
 from mootd.engine.inviting import close_invite
 from mootd.engine.membership import end_replica
@@ -201,6 +213,27 @@ def test_it_ends_with_a_salvage_and_stays_away_once_the_old_key_is_retired_on_ev
         assert told_of(member) == []
 
 
+def test_what_was_written_ahead_of_the_clock_is_told_until_it_is_written_anew_though_that_is_dated_earlier() -> None:
+    one = founder("one")
+    plane = one.ledger.id
+    two = machine(one, plane)
+    before = two.id
+    write_ahead(two, plane)
+    meet(plane, one, two)
+    two.commit(lambda unit: salvage(unit, resets_clock=True))
+    joined(two, machine_ticket(one, plane).ticket)
+    bring(one, two, plane)
+    one.commit(lambda unit: retire(unit, one.ledger, before, drops=True))
+    bring(one, two, plane)
+    write(two, plane, "ahead")  # another issue of that title is no substitute
+    (message,) = told_of(two)
+    assert "they were ended" in message
+    two.commit(salvage)
+    assert told_of(two) == []
+    assert refusal_code(lambda: two.commit(salvage)) is Code.CONFLICT
+    assert refusal_code(lambda: two.commit(lambda unit: salvage(unit, takes_both=True))) is Code.CONFLICT
+
+
 def test_it_stands_while_some_of_what_lapsed_is_written_anew_and_some_is_not() -> None:
     founder, member = make_town(2)
     for name in ("demo-1", "demo-2"):
@@ -250,3 +283,18 @@ def test_a_machine_whose_invite_was_closed_is_a_loss_only_if_it_wrote_more_than_
     for member in (one, two):
         assert len(alarms(member)) == has_written
         assert not any("replica" in each["message"] for each in alarms(member))
+
+
+@pytest.mark.parametrize("has_written", [False, True])
+def test_of_a_town_s_own_charter_more_than_its_opening_is_a_loss(*, has_written: bool) -> None:
+    one, two, three = founder("one"), founder("two"), founder("three")
+    plane = one.ledger.id
+    ticket = town_ticket(one, plane).ticket
+    for member in (two, three):
+        joined(member, ticket)
+        bring(one, member, plane)
+    if has_written:
+        machine_ticket(three, plane)
+    meet(plane, one, two)  # the invite is used, and closed without the third
+    bring(one, three, plane)
+    assert ["invite" in message for message in told_of(three)] == [True] * has_written

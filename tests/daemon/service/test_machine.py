@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from moot_protocol.checks import checked
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MootError
 from moot_protocol.genesis import PlaneKind
@@ -30,6 +31,10 @@ from moot_testkit.federating import (
 )
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_town
+from mootd.config import Config, ExchangeConfig
+from mootd.edges.clock import ManualClock
+from mootd.edges.entropy import SeededEntropy
+from mootd.edges.paths import Places
 from mootd.engine import fsck, layout
 from mootd.engine.membership import adopt_plane, found_plane
 from mootd.engine.removing import remove_town, retire
@@ -38,6 +43,8 @@ from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import init_project
+from mootd.service.machine import _is_in_force
+from mootd.service.own_machine import Machine
 from mootd.store.port import Table
 
 RECOVERY = SeedSigner(seed("recovery")).public
@@ -277,6 +284,47 @@ def test_a_healthy_machine_passes_every_check_and_is_told_nothing_to_do(api: Api
 def test_a_folder_that_others_can_read_fails_its_check(api: Api, tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
     assert failing(api) == {"data folder is private": f"chmod 700 {tmp_path}"}
+
+
+def in_force(api: Api) -> dict[str, Any]:
+    """What the doctor finds of the daemon's settings."""
+    (found,) = (check for check in api.call(Doctor()) if check["check"] == "config.toml is in force")
+    return found
+
+
+def test_settings_that_are_as_they_were_at_the_start_are_told_with_their_place(api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    assert in_force(api)["detail"] == f"there is no {path}: every setting has its default"
+    path.write_text("# nothing that matters\n[exchange]\npoll_seconds = 60\n")
+    assert in_force(api) == checked("config.toml is in force", True, str(path))
+
+
+def test_settings_that_changed_since_the_start_wait_for_a_restart(api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[exchange]\npoll_seconds = 61\n")
+    found = in_force(api)
+    assert (found["ok"], found["detail"]) == (False, f"{path} changed after the daemon had started")
+    assert "moot daemon restart" in found["hint"]
+
+
+def test_settings_that_went_away_since_the_start_are_told_as_a_change(tmp_path: Path) -> None:
+    places = Places(tmp_path, tmp_path / "config.toml", tmp_path, tmp_path)
+    told = Config(exchange=ExchangeConfig(poll_seconds=61))
+    started = Machine(places, ManualClock(), SeededEntropy(1), lambda: None, told)
+    ok, detail, hint = _is_in_force(started)
+    assert (ok, detail) == (False, f"{places.config_file} went away after the daemon had started")
+    assert "moot daemon restart" in hint
+    places.config_file.write_text("[exchange]\npoll_seconds = 61\n")
+    assert _is_in_force(started) == (True, str(places.config_file), "")
+
+
+def test_settings_that_would_keep_the_daemon_from_starting_are_told_while_it_runs(api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[exchange]\npoll_seconds = 1\n")
+    found = in_force(api)
+    assert not found["ok"]
+    assert found["detail"].startswith(f"{path}: exchange.poll_seconds: ")
+    assert found["hint"].endswith("the daemon won't start again with it as it is")
 
 
 def test_without_a_town_the_doctor_says_how_to_make_one(tmp_path: Path) -> None:

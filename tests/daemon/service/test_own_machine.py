@@ -23,6 +23,10 @@ def test_a_ping_tells_who_answers_and_for_how_long_it_has_been_there() -> None:
     assert (told["pid"], told["uptime_ms"], told["version"], told["data"]) == (os.getpid(), 7, VERSION, "/data")
 
 
+def test_a_ping_tells_where_the_settings_are_looked_for() -> None:
+    assert make_machine(ManualClock()).ping()["config_file"] == "/config/config.toml"
+
+
 def test_the_access_rules_lie_beside_the_settings() -> None:
     assert make_machine(ManualClock()).access.path == Path("/config/access.toml")
 

@@ -19,12 +19,23 @@ from moot_protocol.exchange_requests import (
 )
 from moot_protocol.federation_requests import IsolatePlane
 from moot_protocol.limits import URL_BYTES
-from moot_testkit.exchange_calls import BARE_URL, URL, add, epoch_of, invite, put_frame, refused
+from moot_testkit.exchange_calls import (
+    BARE_URL,
+    OLD_URL,
+    URL,
+    add,
+    add_as_of_old,
+    epoch_of,
+    invite,
+    put_frame,
+    refused,
+)
 from moot_testkit.feeds import seed
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import START_MS, Api, make_api, make_town
 from mootd.engine import carried
 from mootd.engine.outbox import Outbox, OutFrame
+from mootd.store.port import Table
 
 
 def test_a_remote_that_is_added_opens_the_town_s_planes_that_may_be_shared() -> None:
@@ -67,7 +78,7 @@ def test_a_remote_without_a_name_is_called_origin_or_after_its_host(url: str, na
 def test_a_remote_with_the_address_of_another_is_refused_unless_it_has_another_user() -> None:
     api = make_api()
     add(api, URL)
-    for url in (URL, URL + "/", "https://ada:another@example.org/town.git"):
+    for url in (URL, URL + "/"):
         with pytest.raises(MootError, match="remote origin has this address already"):
             add(api, url, name="mine")
     others = [add(api, url)["name"] for url in (BARE_URL, "https://bob@example.org/town.git")]
@@ -77,6 +88,31 @@ def test_a_remote_with_the_address_of_another_is_refused_unless_it_has_another_u
 @pytest.mark.parametrize("url", ["", "a\nb", "https://[x/y", "https://a:b/c@d", "/" + "x" * URL_BYTES])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     assert refused(make_api(), AddRemote(actor="ada", kind="git", url=url)) is Code.INVALID
+
+
+@pytest.mark.parametrize("url", [OLD_URL, "https://ghp_hunter2@example.org/x", "https://example.org/x?t=hunter2"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_an_address_of_a_git_remote_with_a_secret_is_refused_and_nothing_of_it_kept(url: str, dry_run: bool) -> None:
+    api = make_api()
+    request = AddRemote(actor="ada", kind="git", url=url, dry_run=dry_run)
+    with pytest.raises(MootError, match="stands in this one") as caught:
+        api.call(request)
+    assert "hunter2" not in caught.value.message + caught.value.hint
+    assert refused(api, request) is Code.INVALID
+    with api.member.replica.read() as reader:
+        assert not [value for _, value in reader.scan(Table.META, b"", b"\xff" * 16) if b"hunter2" in value]
+
+
+@pytest.mark.parametrize("url", ["git@host:town.git", "ssh://git@host/town.git", "https://ada@host/town.git"])
+def test_the_user_that_a_git_remote_is_reached_as_is_no_secret(url: str) -> None:
+    assert add(make_api(), url)["kind"] == "git"
+
+
+def test_a_remote_that_has_had_a_secret_in_its_address_since_before_can_be_replaced() -> None:
+    api = make_api()
+    add_as_of_old(api)
+    api.call(RemoveRemote(actor="ada", name="origin"))
+    assert add(api)["name"] == "origin"
 
 
 def test_a_name_a_kind_or_a_mode_that_is_none_is_refused() -> None:

@@ -27,6 +27,10 @@ _SETTLING: Final[Mapping[str, str]] = {
     "nobody": "the recovery key stands above all, so nothing settles it; found a new plane and take the issues along",
 }
 _HELD: Final = "`moot salvage` on the machine that wrote them writes them anew"
+_UNHELD: Final = (
+    "Of another history only a proof is here, so it isn't known what it holds; that counts no more, unless the machine "
+    "that wrote it writes it anew: `{program} salvage`"
+)
 _NO_TOWN: Final = "A" * 43
 """32 zeros, as an invite has them that lets in any town."""
 
@@ -142,7 +146,9 @@ def _settle(context: Context) -> int:
     if done["kind"] == "charter":
         note(context, "With that its town is removed: nothing more of it counts. To go on, it needs a new key")
         note(context, f"(`{context.terminal.facts.program} town rotate-key` there) and an invite")
-    if done["dropped"]:
+    if done["dropped"] is None:
+        note(context, _UNHELD.format(program=context.terminal.facts.program))
+    elif done["dropped"]:
         count = several(done["dropped"], "event")
         note(context, f"{count} of another history, written nowhere else, count no more; {_HELD}")
     if not done["epoch"]:

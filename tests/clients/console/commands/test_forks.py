@@ -146,3 +146,9 @@ def test_a_settled_machine_s_fork_removes_no_town_and_may_wait_for_a_new_key() -
 def test_what_goes_with_the_other_history_is_told_and_how_it_is_brought_back() -> None:
     ran = run_console("fork settle AAAA --branch ab12", {"settle_fork": SETTLED | {"kind": "replica", "dropped": 2}})
     assert "2 events of another history, written nowhere else, count no more; `moot salvage` on the machine" in ran.err
+
+
+def test_where_the_other_history_is_not_here_it_is_not_said_that_nothing_goes_with_it() -> None:
+    ran = run_console("fork settle AAAA --branch ab12", {"settle_fork": SETTLED | {"kind": "replica", "dropped": None}})
+    assert "Of another history only a proof is here, so it isn't known what it holds" in ran.err
+    assert "`moot salvage`" in ran.err
