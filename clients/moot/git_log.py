@@ -1,4 +1,4 @@
-"""The messages of a repository's commits, for the daemon's commands: the one thing for which a client runs git.
+"""The messages of a repository's commits, for the daemon's commands: for them the client runs git.
 
 The arguments are fixed here and only the number of commits comes from the daemon. Git only reads: no lock is taken, no
 pager, hook, signature program or credential helper runs, and nothing is fetched.
@@ -35,7 +35,7 @@ def git_log(most: int) -> bytes:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings
     ) as process:
         assert process.stdout is not None  # noqa: S101 - for the type checker: it was asked for
-        assert process.stderr is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101 - as above
         data = process.stdout.read(MOST_BYTES)
         whole = not process.stdout.read(1)
         if not whole:
