@@ -39,6 +39,8 @@ class Editor:
         self._entities: Entities | None = None
         self._together: dict[str, Write] = {}
         self._apart: list[Write] = []
+        self._named: dict[str, dict[str, list[tuple[Group, Any]]]] = {}
+        """By keyed field that was asked for, its live elements by name: an entity may have any number."""
 
     @property
     def entities(self) -> Entities:
@@ -93,13 +95,22 @@ class Editor:
 
     def set_entry(self, key: str, name: str, content: Any) -> None:
         """Write a named entry of a keyed field, over what is live under its name."""
-        same = [(group, value) for group, value in self.elements(key) if _name(value) == name]
+        same = self._entries(key).get(name, [])
         if [value for _, value in same] != [[name, content]]:
             self.add(key, [name, content], over=[group for group, _ in same])
 
     def remove_entry(self, key: str, name: str) -> None:
         """Remove a named entry of a keyed field."""
-        self.remove(key, [group for group, value in self.elements(key) if _name(value) == name])
+        self.remove(key, [group for group, _ in self._entries(key).get(name, [])])
+
+    def _entries(self, key: str) -> dict[str, list[tuple[Group, Any]]]:
+        found = self._named.get(key)
+        if found is None:
+            found = self._named[key] = {}
+            for group, value in self.elements(key):
+                if isinstance(name := _name(value), str):
+                    found.setdefault(name, []).append((group, value))
+        return found
 
     def _put(self, write: Write) -> None:
         if field_of(self._kind, write.key).inline and write.key not in self._together:

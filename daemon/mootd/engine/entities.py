@@ -15,6 +15,8 @@ Said = tuple[dict[str, Any], str]
 """What an event said: values by key, none where they are missing, and its actor."""
 Name = tuple[bytes, int]
 """A write by its author's key and number."""
+_SAID_KEPT: Final = 256
+"""Events whose values are kept by one reader: each may be a long text, and a request may read those of all issues."""
 _NOTHING_AT_HAND: Final[Mapping[int, Said]] = {}
 
 
@@ -88,10 +90,12 @@ class Entities:
         return values.get(key, MISSING), actor
 
     def said(self, group: Group) -> Said:
-        """What a live write's event said, read once."""
+        """What a live write's event said, read once unless many others were read since."""
         arrival = group.arrival
         said = self._at_hand.get(arrival) or self._said.get(arrival)
         if said is None:
+            if len(self._said) >= _SAID_KEPT:
+                self._said.clear()
             said = self._said[arrival] = self.log.said(arrival)
         return said
 

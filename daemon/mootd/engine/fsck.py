@@ -17,7 +17,7 @@ from moot_protocol.errors import MootError
 from moot_protocol.ids import key_text
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, decode_aside
-from mootd.engine.digest_check import wrong_digests
+from mootd.engine.digest_check import sum_stretch
 from mootd.engine.entities import Entities
 from mootd.engine.log import FeedRow, StoredBatch, damaged, decode_plane, unpack_batch
 from mootd.engine.record import Merge, Record, decode_record, is_write
@@ -51,7 +51,7 @@ class Stretch(NamedTuple):
     """What was found in a part of a table."""
 
     after: bytes
-    """The last key that was checked, or empty at the end."""
+    """Where to go on: the last key that was checked, mostly. Empty at the end."""
     checked: int
     problems: list[Problem]
 
@@ -172,10 +172,12 @@ class Checker:
         return Stretch(b"" if is_last else keys[-1], len(keys), problems)
 
     def check_digests(self, after: bytes) -> Stretch:
-        """Compare every plane's digest with its records, all of them in one stretch; `after` is empty."""
-        wrong = wrong_digests(self._entities, list(self._planes.values()))
-        told = [Problem(f"plane {plane.name}", "its digest is not that of its records", VIEW_HINT) for plane in wrong]
-        return Stretch(after, 0, told)
+        """Compare every plane's digest with its records; `after` says more than a key here."""
+        summed = sum_stretch(self._entities, list(self._planes.values()), after, self._replay)
+        problem = "its digest is not that of its records"
+        return Stretch(
+            summed.after, summed.checked, [Problem(f"plane {plane.name}", problem, VIEW_HINT) for plane in summed.wrong]
+        )
 
     def _check(
         self, table: Table, after: bytes, most: int, problems_of: Callable[[bytes, bytes], Iterator[Problem]]
@@ -223,10 +225,13 @@ class Checker:
         pending = {tuple(each) for each in record.pending if not is_write(named(*each[1:]), record, each[0])}
         return (record.head, record.created, record.updated, sorted(map(encode, record.groups)), pending)
 
-    def _replay(self, record: Record) -> Record:
+    def _replay(self, record: Record, before: int | None = None) -> Record:
+        """The record as its events make it: all of them, or those that arrived before."""
         fresh = Record(record.plane, record.kind, record.entity)
         merge = Merge(lambda *_: False, lambda *_: None, lambda *_: None)
         for stored in reversed(self._entities.log.history(record.head)):
+            if before is not None and stored.arrival >= before:
+                break
             skeleton = stored.event.skeleton
             feeds = self._entities.feeds_of(record.plane, stored)
             named = max((index for change in skeleton.changes for index, _, _ in change.over), default=0)

@@ -2,12 +2,15 @@
 
 A record groups live values by the event that wrote them. Values of inline fields stand in it; others (long text) are
 read from their event. Invariant: `groups` holds exactly the (key, dot) pairs that the entity's accepted events leave
-live, and `pending` names the superseded writes that have not come yet.
+live, and `pending` names the superseded writes that have not come yet. An entity may have any number of either: what
+an event costs doesn't depend on it.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
@@ -52,7 +55,8 @@ class Record(msgspec.Struct, array_like=True, gc=False):
     updated: int = 0
     """Greatest timestamp of its accepted events."""
     groups: list[Group] = []
-    pending: list[tuple[str, int, int, bytes]] = []
+    """Ascending in arrival."""
+    pending: set[tuple[str, int, int, bytes]] = set()
     """Superseded writes not yet here: (key, feed, n, first 8 bytes of the leaf)."""
     index_keys: list[bytes] = []
     """Keys that INDEX holds of it, beside its standing and edges: those to be removed when they are others."""
@@ -88,6 +92,9 @@ _NOTHING_SAID: Final[tuple[Mapping[str, Any], str]] = ({}, "")
 
 _FEW: Final = 4
 """Writes that are looked for one by one among a record's groups: for more, a table of all is made first."""
+_FEW_GROUPS: Final = 32
+"""Groups among which they are: where there are more, the table is made at once, and kept for the events to come."""
+_arrival_of: Final = attrgetter("arrival")
 
 _sibling: Final = cast("Callable[[tuple[Any, ...]], Sibling]", partial(tuple.__new__, Sibling))
 """A `Sibling` of all its fields in their order, in a third of the time: every row that is shown takes a dozen."""
@@ -100,6 +107,30 @@ Removed = Callable[[str, int, int, bytes], None]
 """Called with (key, feed, n, leaf) of a pair that ceased to be live."""
 
 
+class _Names:
+    """The groups of one record by name, caught up with those that have come since whenever it is asked.
+
+    Those that were taken out of it since stay named: nothing of them is live.
+    """
+
+    __slots__ = ("_arrival", "_groups", "record")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        """Named here so that its `id` stays its own."""
+        self._groups: dict[tuple[int, int, bytes], Group] = {}
+        self._arrival = 0
+
+    def find(self, feed: int, n: int, leaf8: bytes) -> Group | None:
+        """The group of this name."""
+        for group in reversed(self.record.groups):
+            if group.arrival <= self._arrival:
+                break
+            self._groups[group.feed, group.n, group.leaf[:8]] = group
+        self._arrival = self.record.groups[-1].arrival if self.record.groups else 0
+        return self._groups.get((feed, n, leaf8))
+
+
 class Merge:
     """Applies events to records: the merge rule of `moot_protocol.register`, incrementally.
 
@@ -110,12 +141,18 @@ class Merge:
         removed: told of each pair that ceases to be.
     """
 
-    __slots__ = ("_added", "_has_come", "_removed")
+    __slots__ = ("_added", "_has_come", "_names", "_removed")
 
     def __init__(self, has_come: HasCome, added: Added, removed: Removed) -> None:
         self._has_come = has_come
         self._added = added
         self._removed = removed
+        self._names: dict[int, _Names] = {}
+        """By `id`, of records with many groups."""
+
+    def forget(self) -> None:
+        """Keep nothing of records that events were applied to."""
+        self._names.clear()
 
     def apply(
         self,
@@ -187,35 +224,45 @@ class Merge:
         """Remove the pairs that a change names."""
         key, over = change.key, change.over
         groups = record.groups
-        by_name: dict[tuple[int, int, bytes], Group] | None = None
-        if len(over) > _FEW:
-            by_name = {(group.feed, group.n, group.leaf[:8]): group for group in groups}
-        is_emptied = False
+        names = None
+        if self._names or len(groups) > _FEW_GROUPS or len(over) > _FEW:
+            names = self._names_of(record, len(over))
+        emptied: list[Group] = []
         for author, n, leaf8 in over:
             feed = feeds[author]
-            group = _named(groups, feed, n, leaf8) if by_name is None else by_name.get((feed, n, leaf8))
+            group = _named(groups, feed, n, leaf8) if names is None else names.find(feed, n, leaf8)
             if group is not None:
-                self._remove_pair(group, key)
-                is_emptied = is_emptied or not group.pairs
+                if self._remove_pair(group, key) and not group.pairs:
+                    emptied.append(group)
             # Where another event has this number, the one that is named stands on a branch that may come to count yet.
             elif not self._has_come(record, key, feed, n, leaf8):
-                record.pending.append((key, feed, n, leaf8))
-        if is_emptied:
-            record.groups = [group for group in groups if group.pairs]
+                record.pending.add((key, feed, n, leaf8))
+        for group in emptied:
+            del groups[bisect_left(groups, group.arrival, key=_arrival_of)]
 
-    def _remove_pair(self, group: Group, key: str) -> None:
+    def _names_of(self, record: Record, wanted: int) -> _Names | None:
+        """A record's groups by name, where some are wanted: None where each is found sooner one by one."""
+        names = self._names.get(id(record))
+        if names is None and len(record.groups) > _FEW_GROUPS:
+            names = self._names[id(record)] = _Names(record)
+        return _Names(record) if names is None and wanted > _FEW else names
+
+    def _remove_pair(self, group: Group, key: str) -> bool:
+        """Remove what a group says of a key; whether it says anything of it."""
         for at, pair in enumerate(group.pairs):
             if pair[0] == key:
                 del group.pairs[at]
                 self._removed(key, group.feed, group.n, group.leaf)
-                return
+                return True
+        return False
 
     @staticmethod
     def _is_superseded(record: Record, key: str, feed: int, event: Event) -> bool:
         name = (key, feed, event.n, event.leaf[:8])
-        superseded = name in record.pending
-        record.pending = [waiting for waiting in record.pending if waiting != name]
-        return superseded
+        if name not in record.pending:
+            return False
+        record.pending.remove(name)
+        return True
 
 
 def _named(groups: list[Group], feed: int, n: int, leaf8: bytes) -> Group | None:

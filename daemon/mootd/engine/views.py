@@ -239,7 +239,7 @@ class ViewWriter:
         merge = Merge(lambda *_: False, self._added, self._removed)
         for replayed in events:
             merge.apply(fresh, replayed.event, replayed.event.values(), replayed.feeds, replayed.arrival, replayed.role)
-        fresh.pending = [waiting for waiting in fresh.pending if not self._has_come(fresh, *waiting)]
+        fresh.pending = {waiting for waiting in fresh.pending if not self._has_come(fresh, *waiting)}
 
     def digest(self, plane: int) -> Digest:
         """A plane's running digest."""
@@ -286,6 +286,7 @@ class ViewWriter:
             record_puts.append((layout.eid_key(eid), encode_record(record)))
         self._begun.clear()
         self._open.clear()
+        self._merge.forget()
         self._relinked.clear()
         self._changed.clear()
         self._new.clear()
@@ -329,6 +330,7 @@ class ViewWriter:
         """Drop everything collected and cached: the transaction's writes were taken back."""
         self._eids.clear()
         self._open.clear()
+        self._merge.forget()
         self._digests.clear()
         self._next_eid = 0
         self._new.clear()

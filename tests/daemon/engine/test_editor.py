@@ -1,6 +1,7 @@
 """The editor collects a change to one entity and writes it as few events as the rules allow."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -53,6 +54,15 @@ def test_what_is_shown_already_is_not_written_again(desk: Desk) -> None:
     assert edit(desk, ("set", "title", "T"), ("set", "description", "d"), ("set_entry", "metadata", "k", "1")) == []
     assert edit(desk, ("set", "assignee", ""), ("set", "assignee", None), ("remove_entry", "metadata", "none")) == []
     assert edit(desk, ("remove", "labels", [])) == []
+
+
+def test_entries_of_a_field_are_read_once_however_many_are_written(desk: Desk) -> None:
+    names = [f"name {number}" for number in range(20)]
+    edit(desk, *(("set_entry", "metadata", name, "1") for name in names))
+    with patch.object(Editor, "elements", autospec=True, side_effect=Editor.elements) as reads:
+        edit(desk, *(("set_entry", "metadata", name, "2") for name in names), ("remove_entry", "metadata", "k"))
+    assert reads.call_count == 1
+    assert desk.show("mt-1")["metadata"] == dict.fromkeys(names, 2)
 
 
 def test_the_last_value_given_to_a_register_counts(desk: Desk) -> None:

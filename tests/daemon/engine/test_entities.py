@@ -1,9 +1,14 @@
 """Reading entities: values and texts, what may be superseded, and what a value was written over."""
 
+from unittest.mock import Mock
+
+import pytest
+
 from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.register import MISSING
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import FeedWriter, Town, dot_of, note, stripped
+from mootd.engine import entities as entities_module
 from mootd.engine.entities import Entities, value_in
 from mootd.engine.log import StoredEvent
 from mootd.engine.record import Record
@@ -45,6 +50,23 @@ def test_live_values_are_shown_with_texts_from_their_events() -> None:
         entities, record = opened(desk, reader)
         live = {key: [each.value for each in values] for key, values in entities.live(record).items()}
     assert live == {"title": ["t2"], "description": ["long text"], "notes": ["another"]}
+
+
+def test_what_many_events_said_is_read_once_but_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entities_module, "_SAID_KEPT", 2)
+    desk = Desk().found()
+    for number in range(5):
+        desk.create(f"mt-{number}")
+    groups = [record.groups[0] for record in desk.records().values()]
+    with desk.replica.read() as reader:
+        entities = desk.entities(reader)
+        reads = Mock(side_effect=entities.log.said)
+        entities.log = Mock(said=reads)
+        assert [entities.said(group)[0]["title"] for group in groups] == [f"Title of mt-{n}" for n in range(5)]
+        entities.said(groups[-1])
+        assert reads.call_count == 5
+        entities.said(groups[0])
+        assert reads.call_count == 6
 
 
 def test_dots_name_what_a_new_write_supersedes() -> None:

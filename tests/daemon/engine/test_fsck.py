@@ -140,7 +140,7 @@ def test_a_record_that_forgot_what_it_is_to_supersede_is_found() -> None:
     key = issue_key(member)
     record = decode_record(rows(member.replica, Table.RECORDS_0)[key])
     assert record.pending
-    record.pending = []
+    record.pending = set()
     put(member.store, Table.RECORDS_0, key, encode_record(record))
     assert [each.problem for each in fsck_problems(member)] == ["its record is not what its events make"]
 

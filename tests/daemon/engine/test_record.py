@@ -1,7 +1,8 @@
 """Records: event by event they come to hold what is live, whatever the order in which the events come."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations
+from typing import Any, SupportsIndex
 from unittest.mock import patch
 
 import pytest
@@ -15,6 +16,7 @@ from moot_protocol.kinds import ISSUE, Role
 from moot_protocol.register import MISSING
 from mootd.engine import record
 from mootd.engine.record import (
+    Group,
     Merge,
     Record,
     decode_record,
@@ -50,14 +52,15 @@ class Log:
 
 
 class Replay:
-    """A record that events of a log are applied to."""
+    """A record that events of a log are applied to, kept and read anew after each unless it `stays_open`."""
 
-    def __init__(self, kind: str = ISSUE) -> None:
+    def __init__(self, kind: str = ISSUE, *, stays_open: bool = False) -> None:
+        self._stays_open = stays_open
         self.record = Record(1, kind, "mt-1")
         self.digest = Digest()
         self._prefix = place_prefix(kind, "mt-1")
         self._come: set[tuple[int, int, bytes]] = set()
-        self._merge = Merge(self._has_come, self._added, self._removed)
+        self.merge = Merge(self._has_come, self._added, self._removed)
 
     def _has_come(self, record: Record, key: str, feed: int, n: int, leaf8: bytes) -> bool:
         assert record.entity == "mt-1"
@@ -75,9 +78,10 @@ class Replay:
     ) -> None:
         feeds = [AUTHORS.index(author) for author in authors]
         values = event.values() if whole else None
-        self._merge.apply(self.record, event, values, feeds, len(self._come) + 1, role)
+        self.merge.apply(self.record, event, values, feeds, len(self._come) + 1, role)
         self._come.add((feed, event.n, event.leaf[:8]))
-        self.record = decode_record(encode_record(self.record))
+        if not self._stays_open:
+            self.record = decode_record(encode_record(self.record))
 
     def live(self) -> dict[str, list[tuple[bytes, int]]]:
         found = live_of(self.record, lambda feed: AUTHORS[feed])
@@ -107,12 +111,15 @@ def interleaved(draw: st.DrawFn, log: Log) -> list[tuple[int, Event, tuple[bytes
 
 
 @pytest.mark.parametrize("few", [0, 4])
+@pytest.mark.parametrize(("few_groups", "stays_open"), [(32, False), (0, True), (2, True)])
 @given(st.data())
-def test_a_record_holds_what_is_live_by_definition_whatever_came_first(few: int, data: st.DataObject) -> None:
-    """However many writes are looked for one by one."""
+def test_a_record_holds_what_is_live_by_definition_whatever_came_first(
+    few_groups: int, stays_open: bool, few: int, data: st.DataObject
+) -> None:
+    """However many writes are looked for one by one, among however many, and whether the others' names are kept."""
     log = data.draw(logs())
-    replay = Replay()
-    with patch.object(record, "_FEW", few):
+    replay = Replay(stays_open=stays_open)
+    with patch.object(record, "_FEW", few), patch.object(record, "_FEW_GROUPS", few_groups):
         for feed, event, authors in data.draw(st.composite(interleaved)(log)):
             replay.apply(feed, event, authors)
     state = fold(Placed(AUTHORS[feed], event, authors) for feed, event, authors in log.events)
@@ -163,15 +170,109 @@ def test_a_removal_that_comes_first_is_remembered_and_forgotten_when_its_write_h
     replay.apply(*log.events[1])
     assert [(key, feed, n) for key, feed, n, _ in replay.record.pending] == [("labels", 1, 1)]
     replay.apply(*log.events[0])
-    assert replay.record.pending == []
+    assert replay.record.pending == set()
     assert replay.live() == {}
 
 
+def test_a_removal_that_is_told_twice_before_its_write_has_come_is_remembered_once() -> None:
+    log = Log()
+    log.write(1, Write("labels", "red"))
+    for _ in range(2):
+        log.write(2, Write("labels", None, (log.dot(0),), removes=True))
+    replay = Replay()
+    for each in log.events[1:]:
+        replay.apply(*each)
+    assert len(replay.record.pending) == 1
+
+
+class Groups(list[Group]):
+    """Groups of which each look at one is counted."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Group]:
+        return map(self._seen, super().__iter__())
+
+    def __reversed__(self) -> Iterator[Group]:
+        return map(self._seen, super().__reversed__())
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(at)
+
+    def __delitem__(self, at: SupportsIndex | slice) -> None:
+        assert not isinstance(at, slice)
+        super().__delitem__(at)
+
+    def _seen(self, group: Group) -> Group:
+        self.looks += 1
+        return group
+
+
+class Pending(set[tuple[str, int, int, bytes]]):
+    """Names of writes that haven't come, none of which may be looked at for the sake of another."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise AssertionError
+
+
+def looks(count: int, *, removals_first: bool, over: Callable[[Log, int], tuple[Dot, ...]]) -> int:
+    """How many looks at a record's groups it takes to add so many labels and to remove each by an event of its own."""
+    log = Log()
+    for number in range(count):
+        log.write(1, Write("labels", f"label {number}"))
+    for number in range(count):
+        log.write(2, Write("labels", None, over(log, number), removes=True))
+    replay = Replay(stays_open=True)
+    replay.record.groups = groups = Groups()
+    replay.record.pending = Pending()
+    for each in log.events[count:] + log.events[:count] if removals_first else log.events:
+        replay.apply(*each)
+        assert replay.record.groups is groups
+    assert (len(groups), len(replay.record.pending)) == (0, 0)
+    return groups.looks
+
+
+def one(log: Log, number: int) -> tuple[Dot, ...]:
+    return (log.dot(number),)
+
+
+def one_beside_what_is_gone(log: Log, number: int) -> tuple[Dot, ...]:
+    return tuple(log.dot(max(number - back, 0)) for back in range(6))
+
+
+@pytest.mark.parametrize("removals_first", [False, True])
+@pytest.mark.parametrize("over", [one, one_beside_what_is_gone])
+def test_removing_one_by_one_costs_the_same_for_each_however_many_there_are(
+    removals_first: bool, over: Callable[[Log, int], tuple[Dot, ...]]
+) -> None:
+    few, many = (looks(count, removals_first=removals_first, over=over) for count in (60, 240))
+    assert many <= 6 * few, "a search among n in order takes log n"
+
+
+def test_nothing_is_kept_of_a_record_that_was_forgotten() -> None:
+    log = Log()
+    for number in range(30):
+        log.write(1, Write("labels", f"label {number}"))
+    for number in range(2):
+        log.write(2, Write("labels", None, (log.dot(number),), removes=True))
+    with patch.object(record, "_FEW_GROUPS", 0):
+        replay = Replay(stays_open=True)
+        for each in log.events[:-1]:
+            replay.apply(*each)
+        replay.record.groups = groups = Groups(replay.record.groups)
+        replay.merge.forget()
+        replay.apply(*log.events[-1])
+    assert groups.looks > 28, "those left are looked at anew"
+    assert len(groups) == 28
+
+
 def test_no_event_stays_of_which_nothing_is_live_in_whatever_order_writes_are_removed() -> None:
-    for named in ((0, 1), (1, 0)):
+    for named in permutations(range(3)):
         log = Log()
         log.write(1, Write("labels", "red"))
         log.write(1, Write("labels", "blue"), Write("title", "T"))
+        log.write(1, Write("labels", "green"))
         log.write(2, Write("labels", None, tuple(map(log.dot, named)), removes=True))
         assert [(group.n, group.pairs) for group in applied(log).record.groups] == [(2, [["title", "T"]])]
 

@@ -3,6 +3,7 @@
 import tracemalloc
 from contextlib import suppress
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -38,7 +39,7 @@ from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.rebuild import Rebuild
 from mootd.engine.receive import Outcome, receive
-from mootd.engine.record import Record
+from mootd.engine.record import Merge, Record
 from mootd.engine.unit import Unit
 from mootd.engine.views import _change_keys
 from mootd.service.writes import carry_out
@@ -331,6 +332,17 @@ def test_what_a_flush_unblocked_is_told_until_the_next_one() -> None:
 
 
 # -- The digest ----------------------------------------------------------------------------------------------------
+def test_of_records_that_were_written_out_or_taken_back_the_merge_keeps_nothing() -> None:
+    desk = Desk().found()
+    with patch.object(Merge, "forget", autospec=True) as forget, desk.replica.transaction() as unit:
+        unit.append(desk.replica.ledger.number, note())
+        unit.flush()
+        assert forget.call_count == 1
+        with suppress(RefusedError), unit.savepoint():
+            raise RefusedError("no")
+        assert forget.call_count == 2
+
+
 def test_a_feed_number_that_was_taken_back_is_not_mistaken_for_another_author() -> None:
     """Feeds get numbers as they come; one taken back with its number is forgotten whole."""
     town = Town()

@@ -1,9 +1,10 @@
 """Getting what a remote's refs lead to, and telling what is wrong with them.
 
-First a list, which is all where nothing is new; then one fetch of what is, by name and into names of its own: whatever
-else stands on the remote, and be it a hundred thousand names, is never fetched. Where that fails though the remote can
-be reached, some ref may be to blame: then ours are fetched one by one, so that a bad one harms nobody else; it is tried
-again ever more rarely until it changes.
+First a list, which is all where nothing is new; then a fetch of what is, by name and into names of its own, many refs
+at once: one that breaks off costs what it was asked for, and nothing that came before. Whatever else stands on the
+remote, and be it a hundred thousand names, is never fetched. Where that fails though the remote can be reached, some
+ref may be to blame: then ours are fetched one by one, so that a bad one harms nobody else; it is tried again ever more
+rarely until it changes.
 
 `refs/seen` only ever goes forward: what was found there once stays readable whatever the remote shows later.
 """
@@ -25,6 +26,8 @@ LIST_BYTES: Final = 64 * MIB
 """Bytes of a list of refs: some 500,000."""
 REFS: Final = 20_000
 """Refs of one topic that are taken: those of thousands of authors, each with a few generations."""
+AT_ONCE: Final = 500
+"""Refs fetched by one git, which compares each name it is given with each that it is shown."""
 _FETCH: Final = (
     "fetch", "--progress", "--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules",
     "--no-show-forced-updates", "--stdin", "--",
@@ -144,16 +147,20 @@ class Incoming:
         return refusal(done.err, self._address, "cannot fetch from the remote") if done.code else None
 
     async def _all(self, shown: _Shown) -> bool:
-        """Fetch all that is lacking at once; whether that worked."""
+        """Fetch all that is lacking, many at once; whether that worked. What was fetched before it failed is held."""
         if not shown.lacking:
             return True
         self._is_careful = True  # until it has worked: one ref may keep it from ever ending in time
-        failure = await self._fetch(_mirrored(ref_name(ref)) for ref in sorted(shown.lacking))
-        if failure and failure.code is not Code.UNREACHABLE:
-            self._is_careful = False
-            raise failure
-        self._is_careful = failure is not None
-        return failure is None
+        lacking = sorted(shown.lacking)
+        for start in range(0, len(lacking), AT_ONCE):
+            failure = await self._fetch(_mirrored(ref_name(ref)) for ref in lacking[start : start + AT_ONCE])
+            if failure and failure.code is not Code.UNREACHABLE:
+                self._is_careful = False
+                raise failure
+            if failure:
+                return False
+        self._is_careful = False
+        return True
 
     async def _each(self, shown: _Shown) -> dict[Ref, str]:
         """Fetch what is lacking one by one; what git said of the refs that can't be."""

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Final
 
 from moot_protocol.edge_types import PARENT
-from moot_protocol.issue import ALIAS, CLOSED
+from moot_protocol.issue import ALIAS, CLOSED, DEFERRED
 from moot_protocol.listing import Filter
 from moot_protocol.matching import has_metadata, id_begins, like
 from moot_protocol.regex import searching
@@ -89,8 +89,9 @@ def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
         (wanted.due_after, wanted.due_before, lambda c: c.facts.due_ms),
         (wanted.defer_after, wanted.defer_before, lambda c: c.facts.defer_until_ms),
         (None, now_ms if wanted.overdue else None, lambda c: None if c.facts.status == CLOSED else c.facts.due_ms),
-        (now_ms if wanted.deferred else None, None, lambda c: c.facts.defer_until_ms),
     )
+    if wanted.deferred:
+        yield lambda c: c.facts.status == DEFERRED or (c.facts.defer_until_ms or 0) > now_ms
     for after, before, time_of in bounds:
         if after is not None or before is not None:
             yield _between(after, before, time_of)
@@ -116,9 +117,8 @@ def _texts(wanted: Filter, issues: Issues) -> Iterator[Test]:
         yield lambda c: in_either in c.facts.title.casefold() or any(id_begins(n, in_either) for n in _names(c))
     if wanted.text_contains:
         in_text = wanted.text_contains.casefold()
-        yield lambda c: any(
-            in_text in str(issues.read(c.record).values.get(field, "")).casefold() for field in ("title", "description")
-        )
+        in_description = _containing(issues, "description", in_text)
+        yield lambda c: in_text in c.facts.title.casefold() or in_description(c)
     yield from _single_texts(wanted, issues)
     if wanted.metadata or wanted.has_metadata:
         yield lambda c: has_metadata(wanted, issues.document(c.record, texts=False).get("metadata", {}))

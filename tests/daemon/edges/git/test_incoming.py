@@ -31,9 +31,13 @@ class Watched(Git):
         super().__init__(server.repository.parent / name, server.environment, Deadlines())
         self.asked: list[str] = []
         self.endless: tuple[str, ...] = ()
+        self.fetched: list[int] = []
+        """How many refs each fetch was asked for."""
 
     async def run(self, *arguments: str, stdin: bytes = b"", **more: Any) -> Done:
         self.asked.append(arguments[0])
+        if arguments[0] == "fetch":
+            self.fetched.append(stdin.count(b"\n"))
         if arguments[0] == "fetch" and any(name in stdin.decode() for name in self.endless):
             raise RefusedError("no sign of life", code=Code.UNREACHABLE, retryable=True)
         return await super().run(*arguments, stdin=stdin, **more)
@@ -262,6 +266,28 @@ async def test_of_a_topic_with_refs_without_number_those_known_stay_and_an_alarm
     assert found.alarms == [Alarm(f"refs/moot/{TOPIC.hex()}/", RefAlarm.FOREIGN, "only 10 of 51 refs are read")]
     monkeypatch.setattr(incoming, "REFS", 5)  # what was seen and is there is not missing
     assert {alarm.kind for alarm in (await bob.fetch([TOPIC])).alarms} == {RefAlarm.FOREIGN}
+
+
+async def test_of_many_refs_some_are_fetched_at_once_and_those_only_once_whatever_becomes_of_the_others(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One git compares each name that it is given with each that it is shown."""
+    monkeypatch.setattr(incoming, "AT_ONCE", 4)
+    tip = await alice.push(REF, [b"one"])
+    (server.repository / ref_name(REF)).unlink()
+    refs = [Ref(TOPIC, number.to_bytes(16, "big"), 1) for number in range(10)]
+    packed(server, tip.commit, [*map(ref_name, refs)])
+    at_remote(server, "update-ref", ref_name(refs[6]), evil_commit(server))
+    found = await bob.fetch([TOPIC])
+    assert [each.ref for each in found.tips] == [ref for ref in refs if ref != refs[6]]
+    assert git.fetched == [4, 4, *[1] * 6]
+    at_remote(server, "update-ref", ref_name(refs[6]), tip.commit)
+    git.fetched.clear()
+    assert await Incoming(git, server.address).fetch([TOPIC]) == ([Tip(ref, tip.commit) for ref in refs], [])
+    assert git.fetched == [1]
+    fresh = Watched(server, "carol")
+    assert await Incoming(fresh, server.address).fetch([TOPIC]) == ([Tip(ref, tip.commit) for ref in refs], [])
+    assert fresh.fetched == [4, 4, 2]
 
 
 async def test_a_ref_that_goes_between_the_list_and_the_fetch_is_no_bad_one(

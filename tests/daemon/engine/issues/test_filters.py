@@ -1,5 +1,6 @@
 """Each part of a filter alone tells one issue from another, and all that are given must hold."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -146,3 +147,16 @@ def test_several_statuses_are_one_order_and_each_issue_comes_once(desk: Desk) ->
     request = ListIssues(filter=Filter(statuses=("open", "in_progress", "open"), exclude_types=("epic",)))
     assert ids_of(desk.ask(request).issues)[0] == "mt-doing"
     assert len(desk.ask(request).issues) == 3
+
+
+def test_a_search_in_texts_keeps_none_of_them() -> None:
+    desk = Desk().found()
+    for number in range(40):
+        desk.create(f"mt-{number}", description=f"{number} " + "x" * 50_000)
+    desk.create("mt-found", description="a needle")
+    tracemalloc.start()
+    found = desk.ask(ListIssues(filter=Filter(text_contains="Needle")))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ids_of(found.issues) == ["mt-found"]
+    assert peak < 20 * 50_000
