@@ -28,9 +28,10 @@ from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.machine_requests import Ping
 from moot_protocol.request_base import Request
 from moot_protocol.rpc import Call, decode_params
+from mootd.config import Config
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import activated, listening
-from mootd.control.ports import Settings
+from mootd.control.ports import Settings as ControlSettings
 from mootd.control.server import ControlServer
 from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
@@ -217,11 +218,13 @@ class Daemon:
 
     Args:
         places: where everything lies.
+        config: what this machine is told to do otherwise.
         notifier: tells the service manager.
     """
 
-    def __init__(self, places: Places, notifier: Notifier) -> None:
+    def __init__(self, places: Places, config: Config, notifier: Notifier) -> None:
         self._places = places
+        self._config = config
         self._notifier = notifier
         self._clock = SystemClock()
         self._ended = threading.Event()
@@ -239,15 +242,16 @@ class Daemon:
             stack.callback(store.close)
             entropy = SystemEntropy()
             replica = Replica(store, FileKeyStore(self._places.keys, entropy), self._clock, entropy)
+            replica.outbox_caps = self._config.outbox
             self._note_home(replica)
             stop = _Stop()
-            machine = Machine(self._places, self._clock, entropy, stop)
+            machine = Machine(self._places, self._clock, entropy, stop, self._config)
             executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
             serving = stack.enter_context(self._serving(replica, machine, executor))
             _log.info("daemon.starting", pid=pid)  # whose is what the log says from here on
             listener = activated(environment, pid) or stack.enter_context(listening(self._places.socket))
             console = _Console(serving.front, serving.gate, self._clock)
-            server = ControlServer(serving.front, console, _Observer(), Settings(version=VERSION), serving.gate)
+            server = ControlServer(serving.front, console, _Observer(), ControlSettings(version=VERSION), serving.gate)
             asyncio.run(self._serve(server, serving, listener, stop))
 
     def _note_home(self, replica: Replica) -> None:
@@ -311,7 +315,7 @@ class Daemon:
         from mootd.edges.heap import HeapTrimmer, trimming
         from mootd.edges.mirror_file import DiskFile
         from mootd.edges.watching import SystemWatcher
-        from mootd.exchange.hub import Hub
+        from mootd.exchange.hub import Hub, Settings
         from mootd.mirror.mirrors import Mirrors
         from mootd.service.following import Following
         from mootd.service.scrub import Scrub
@@ -322,7 +326,9 @@ class Daemon:
             return writer.submit(work, bulk=True).result()
 
         executor, exchanging, mirroring = threads
-        hub = Hub(replica, commit, exchanging, self._worker)
+        pace = self._config.exchange
+        patience = Settings(debounce_s=pace.debounce_seconds, poll_s=pace.poll_seconds)
+        hub = Hub(replica, commit, exchanging, self._worker, patience)
         mirrors = Mirrors(replica, commit, mirroring, DiskFile, SystemWatcher())
         service = Service(replica, writer, machine, executor, hub, mirrors)
         spools = Spools(replica, writer.submit, _own(gate), SystemWatcher(), self._clock)

@@ -10,7 +10,9 @@ from typing import NoReturn
 
 from moot_protocol.errors import Code, MootError
 from mootd.app import Daemon
+from mootd.config import DEFAULTS
 from mootd.edges.clock import SystemClock
+from mootd.edges.config_file import read_config_file
 from mootd.edges.logs import LEVELS, Style, logging_to, printable
 from mootd.edges.notify import Notifier
 from mootd.edges.paths import locate
@@ -38,9 +40,11 @@ def _run(options: argparse.Namespace) -> None:
     if not faulthandler.is_enabled():
         faulthandler.enable(all_threads=False)  # LMDB dies of some damaged pages, and nobody else would say so
     places = locate(os.environ, data=options.data)
+    config = read_config_file(places.config_file) or DEFAULTS
+    level = options.log_level or config.log.level
     style = Style(options.log_style) if options.log_style else Style.CONSOLE if sys.stderr.isatty() else Style.JSON
-    with logging_to(SystemClock(), style=style, level=options.log_level, file=options.log_file):
-        Daemon(places, Notifier.from_environment()).run(dict(os.environ), os.getpid())
+    with logging_to(SystemClock(), style=style, level=level, file=options.log_file):
+        Daemon(places, config, Notifier.from_environment()).run(dict(os.environ), os.getpid())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("run", help="serve in the foreground")
     serve.add_argument("--data", type=Path, help="the data folder (default: $XDG_DATA_HOME/moot)")
-    serve.add_argument("--log-level", choices=list(LEVELS), default="info")
+    serve.add_argument("--log-level", choices=list(LEVELS), help="default: as config.toml says, or info")
     serve.add_argument("--log-style", choices=[style.value for style in Style], help="default: by where stderr leads")
     serve.add_argument("--log-file", type=Path, help="log here instead of stderr; a new file every day, 30 kept")
     return parser

@@ -35,7 +35,7 @@ class AddRemote(Mutation[dict[str, Any]], kw_only=True):
     """Add a remote and exchange planes with it from now on.
 
     Answer: as an entry of `remotes`.
-    Raises `exists` for a name that is taken, `invalid` for an address that is none.
+    Raises `exists` for a name that is taken, `invalid` for an address that is none or holds a secret.
     """
 
     method = "add_remote"
@@ -68,9 +68,11 @@ class SetMode(Mutation[dict[str, Any]], kw_only=True):
 class Remotes(Request[list[dict[str, Any]]], kw_only=True):
     """All remotes.
 
-    Answer: `[{"name", "kind", "url", "state", "error", "last_ok_ms", "next_try_ms", "queued", "queued_bytes",
-    "planes": [{"plane", "mode"}], "alarms": [{"name", "kind", "detail"}]}]`; `state` is `idle`, `syncing`, `waiting`
-    (for the next try after an error); `error` is why the last try failed, in words, or empty.
+    Answer: `[{"name", "kind", "url", "state", "error", "code", "failing_ms", "last_ok_ms", "next_try_ms", "queued",
+    "queued_bytes", "planes": [{"plane", "mode"}], "alarms": [{"name", "kind", "detail"}]}]`; `state` is `idle`,
+    `syncing`, `waiting` (for the next try after an error); `error` is why the last try failed, in words, and `code` the
+    kind of that (`Code`): `unreachable`, `denied`, `invalid` …; both empty where it didn't; `failing_ms` is
+    when the first of the tries failed that have failed since the last success, or 0.
     """
 
     method = "remotes"

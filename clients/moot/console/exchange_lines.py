@@ -23,9 +23,11 @@ _ALARMS: Final = {
     "missing": "somebody removed it there; its machine, or else another, brings back what it held; all is here still",
     "went_back": "somebody moved it there; its machine, or else another, brings back what it held; all is here still",
     "foreign": "not a name of Moot's: find out who pushes to refs/moot there; nothing of it is used",
+    "secret_in_address": "it stands in clear in this machine's data, and stays there: have its host give out "
+    "another, and add the remote anew without one; your own git's credential helper logs in",
     "unreadable": "not what Moot pushes: find out who pushes to refs/moot there; nothing of it is used",
 }
-"""What an alarm about a ref of a remote means, and what to do."""
+"""What an alarm about a remote or a ref there means, and what to do."""
 _PASSWORD: Final = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
 
 Document = Mapping[str, Any]
@@ -59,11 +61,6 @@ def facts(style: Style, rows: Sequence[tuple[str, str]]) -> list[str]:
 def safe_url(url: str) -> str:
     """An address, safe to print and without the password that may stand in it."""
     return neutralise(_PASSWORD.sub(r"\1:…@", url))
-
-
-def has_password(url: str) -> bool:
-    """Whether a password stands in an address."""
-    return _PASSWORD.search(url) is not None
 
 
 # -- Remotes -----------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ class Places(NamedTuple):
     data: Path
     """The replica's log, views and keys: what a backup holds."""
     config_file: Path
+    """What the daemon is told to do otherwise (`mootd.config`); the access rules lie beside it."""
     state: Path
     """Logs and what may be lost."""
     runtime: Path

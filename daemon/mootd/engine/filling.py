@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 
 from moot_protocol.batch import batch_link
 from moot_protocol.frontier import Entry
-from moot_protocol.limits import BATCH_BYTES
-from moot_protocol.messages import build_batches, build_fork
+from moot_protocol.messages import AROUND_BATCHES, LARGEST_BATCH, batch_room, build_batches, build_fork
 from mootd.engine import carried as carrying
 from mootd.engine.carried import NOTHING, Carried, places_of
 from mootd.engine.outbox import Outbox, OutFrame
@@ -21,9 +20,6 @@ from mootd.engine.unit import Unit
 
 BATCHES: Final = "batches"
 """The channel of what is queued (`mootd.remotes.Channel`)."""
-_AROUND: Final = 64
-"""Bytes of a message besides its batches."""
-_LENGTH: Final = 5
 
 
 class Portion(NamedTuple):
@@ -85,7 +81,7 @@ def _proof(log: StoredLog, known: dict[bytes, Carried], entry: Entry) -> Iterato
 def _lacking(log: StoredLog, known: dict[bytes, Carried], author: bytes, packing: "_Packing") -> Iterator[Portion]:
     while True:
         before = known.get(author, NOTHING)
-        found = log.batches_after(author, places_of(author, before), max(packing.room, BATCH_BYTES + _LENGTH)) or ()
+        found = log.batches_after(author, places_of(author, before), max(packing.room, LARGEST_BATCH)) or ()
         if not found:
             return
         for batch in found:
@@ -106,18 +102,18 @@ class _Packing:
         self._plane = plane
         self.room = room
         self._batches: list[bytes] = []
-        self._size = _AROUND
+        self._size = AROUND_BATCHES
         self._before: dict[bytes, Carried] = {}
         self._after: dict[bytes, Carried] = {}
 
     def fits(self, batch: bytes) -> bool:
         """Whether a batch goes into the present message."""
-        return not self._batches or self._size + len(batch) + _LENGTH <= self.room
+        return not self._batches or self._size + batch_room(batch) <= self.room
 
     def add(self, batch: bytes, author: bytes, before: Carried, after: Carried) -> None:
         """Add a batch."""
         self._batches.append(batch)
-        self._size += len(batch) + _LENGTH
+        self._size += batch_room(batch)
         self._before.setdefault(author, before)
         self._after[author] = after
 
@@ -126,7 +122,7 @@ class _Packing:
         if self._batches:
             message = build_batches(self._plane, tuple(self._batches), (), ())
             yield Portion(message, self._before, self._after)
-        self._batches, self._size, self._before, self._after = [], _AROUND, {}, {}
+        self._batches, self._size, self._before, self._after = [], AROUND_BATCHES, {}, {}
 
 
 def queue(
@@ -144,6 +140,6 @@ def queue(
     """
     before = tuple(sorted(portion.before.items()))
     waiting = OutFrame(plane.number, BATCHES, frame, unit.now_ms, before, published_ms)
-    Outbox(unit.transaction, remote).put(waiting)
+    Outbox(unit.transaction, remote, unit.replica.outbox_caps).put(waiting)
     for author, known in portion.after.items():
         carrying.put(unit.transaction, remote, plane.number, author, known)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
+from mootd.config import OutboxConfig
 from mootd.engine import carried, layout
 from mootd.engine.carried import Carried
 from mootd.engine.remotes import remotes
@@ -47,11 +47,13 @@ class Gauge(NamedTuple):
     """When the oldest frame was put; 0 for none."""
     dropped: int
     """Frames that ever had to make way."""
+    caps: OutboxConfig = OutboxConfig()
+    """How many frames and bytes it may hold."""
 
     @property
     def is_nearly_full(self) -> bool:
         """Whether people should be warned."""
-        return self.frames >= NEARLY_FULL * OUTBOX_FRAMES or self.bytes >= NEARLY_FULL * OUTBOX_BYTES
+        return self.frames >= NEARLY_FULL * self.caps.frames or self.bytes >= NEARLY_FULL * self.caps.bytes
 
 
 _decode: Final[Callable[[bytes], OutFrame]] = msgspec.msgpack.Decoder(OutFrame).decode
@@ -75,9 +77,11 @@ class OutboxReader:
     Args:
         reader: the snapshot.
         remote: the remote's number.
+        caps: how much it may hold (the replica's `outbox_caps`), for whoever asks how full it is.
     """
 
-    def __init__(self, reader: Reader, remote: int) -> None:
+    def __init__(self, reader: Reader, remote: int, caps: OutboxConfig | None = None) -> None:
+        self.caps = caps or OutboxConfig()
         self._reader = reader
         self._prefix = layout.outbox_prefix(remote)
         self._remote = remote
@@ -92,7 +96,7 @@ class OutboxReader:
         """How full it is."""
         counts = self._counts()
         oldest = next((frame.at_ms for _, frame in self.frames()), 0)
-        return Gauge(counts.frames, counts.bytes, oldest, counts.dropped)
+        return Gauge(counts.frames, counts.bytes, oldest, counts.dropped, self.caps)
 
     def _counts(self) -> _Counts:
         kept = self._reader.get(Table.META, layout.outbox_gauge_key(self._remote))
@@ -105,33 +109,24 @@ class Outbox(OutboxReader):
     Args:
         transaction: the transaction.
         remote: the remote's number.
-        most_frames: the cap in frames.
-        most_bytes: the cap in bytes; one frame always fits.
+        caps: how much it may hold (the replica's `outbox_caps`), for whoever puts something there; one frame always
+            fits.
     """
 
-    def __init__(
-        self,
-        transaction: WriteTransaction,
-        remote: int,
-        *,
-        most_frames: int = OUTBOX_FRAMES,
-        most_bytes: int = OUTBOX_BYTES,
-    ) -> None:
-        super().__init__(transaction, remote)
+    def __init__(self, transaction: WriteTransaction, remote: int, caps: OutboxConfig | None = None) -> None:
+        super().__init__(transaction, remote, caps)
         self._txn = transaction
-        self._most_frames = most_frames
-        self._most_bytes = most_bytes
 
     def put(self, frame: OutFrame) -> None:
         """Append a frame; the oldest ones make way where there is no room."""
         counts = self._counts()
         count, size = counts.frames + 1, counts.bytes + len(frame.frame)
         gone: list[tuple[int, OutFrame]] = []
-        if count > self._most_frames or size > self._most_bytes:
+        if count > self.caps.frames or size > self.caps.bytes:
             for number, oldest in self.frames():
                 gone.append((number, oldest))
                 count, size = count - 1, size - len(oldest.frame)
-                if count <= self._most_frames and size <= self._most_bytes:
+                if count <= self.caps.frames and size <= self.caps.bytes:
                     break
         for number, oldest in gone:
             self._txn.delete(Table.OUTBOX, self._key(number))

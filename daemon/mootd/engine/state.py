@@ -14,6 +14,7 @@ from moot_protocol.genesis import PlaneKind
 from moot_protocol.kinds import CHARTER
 from moot_protocol.levels import Readings
 from moot_protocol.towns import Towns
+from mootd.config import OutboxConfig
 from mootd.engine import layout
 from mootd.engine.keyring import Keyring, stored_name
 from mootd.engine.known_rows import KnownRows
@@ -53,6 +54,9 @@ class State:
         clock: the machine's clock.
         entropy: where salts and ids come from.
     """
+
+    outbox_caps = OutboxConfig()
+    """How much may wait for each remote, unless this machine was told otherwise."""
 
     def __init__(self, store: Store, keys: KeyStore, clock: Clock, entropy: Entropy) -> None:
         self.store = store

@@ -31,6 +31,7 @@ class GitWorker:
     """
 
     debounce_s = None
+    poll_s = None
     linger_s = 0.0
     is_settled = True
 

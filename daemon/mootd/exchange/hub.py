@@ -14,18 +14,18 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
-import structlog
 
 from moot_protocol.checks import checked
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.genesis import PlaneKind
 from mootd.backoff import full_jitter
+from mootd.config import DEBOUNCE_S, POLL_S
 from mootd.engine.admittance import Lack, lack_on
 from mootd.engine.commit import Committer
 from mootd.engine.log import PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.outbox import OutboxReader
+from mootd.engine.outbox import Gauge, OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.planes import clashing_prefixes, plane_meant
 from mootd.engine.receive import has_due
@@ -38,12 +38,7 @@ from mootd.exchange.unopened import withheld
 from mootd.waking import WakingTasks
 
 R = TypeVar("R")
-_log: Final = structlog.get_logger()
 
-DEBOUNCE_S: Final = 5.0
-"""How long a commit waits for others before it is sent."""
-POLL_S: Final = 60.0
-"""How often a remote that can't call is looked at."""
 BASE_S: Final = 2.0
 CAP_S: Final = 300.0
 """The back-off's window: the first, and the widest."""
@@ -156,6 +151,7 @@ class Hub(WakingTasks):
 
     async def _serve(self, remote: ServedRemote) -> None:
         try:
+            await self._look_at_queue(remote)  # what was dropped before is no news
             while True:
                 asked = remote.asked
                 remote.wake.clear()  # whatever is committed from here on is for the next round
@@ -166,36 +162,51 @@ class Hub(WakingTasks):
                     remote.answered = asked
                 remote.ended.set()
                 remote.ended = asyncio.Event()
+                await self._look_at_queue(remote)
                 await self._rest(remote)
         finally:
             self._remotes.pop(remote.row.number, None)  # nobody waits for what won't come
             remote.ended.set()
+            remote.reports.tell()
             if remote.worker is not None:
                 await remote.worker.close()
 
     async def _try(self, remote: ServedRemote) -> None:
-        progress = remote.progress
-        progress.state = "syncing"
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        remote.progress.state = "syncing"
         try:
-            await self._round(remote)
+            planes = await self._round(remote)
         except Exception as error:  # whatever it is, the other remotes go on
             if _is_ending():
                 raise asyncio.CancelledError from error
-            progress.error, progress.state = _presentable(error, remote.row.name), "waiting"
-            progress.failures += 1
+            shown = _presentable(error)
+            remote.progress.fail(shown, self.replica.wall.now_ms())
+            remote.reports.failed(shown, error, loop.time())
             return
-        progress.error, progress.state, progress.failures = None, "idle", 0
-        progress.rounds += 1
-        progress.last_ok_ms = self.replica.wall.now_ms()
+        remote.progress.succeed(self.replica.wall.now_ms())
+        remote.reports.went((plane.name for plane in planes), began_s, loop.time())
 
-    async def _round(self, remote: ServedRemote) -> None:
+    async def _look_at_queue(self, remote: ServedRemote) -> None:
+        """Let the log hear of a queue that fills up."""
+        with contextlib.suppress(MootError):  # whoever uses the store says what is wrong with it
+            remote.reports.filled(await self.in_thread(partial(self._gauge, remote.row.number)))
+
+    def _gauge(self, number: int) -> Gauge:
+        with self.replica.read() as reader:
+            return OutboxReader(reader, number, self.replica.outbox_caps).gauge()
+
+    async def _round(self, remote: ServedRemote) -> list[PlaneRow]:
+        """Exchange what is due; which planes that were."""
         named, remote.named = remote.named, set()
         worker = await self._worker_of(remote)
         now = asyncio.get_running_loop().time()
         lasting = {plane: end for plane, end in remote.lingering.items() if end > now}
         remote.lingering = {**lasting, **dict.fromkeys(named, now + worker.linger_s)}
         due = partial(self._due_planes, remote.row, set(remote.lingering))
-        await worker.round(await self.in_thread(due), remote.progress, is_asked=bool(named))
+        planes = await self.in_thread(due)
+        await worker.round(planes, remote.progress, is_asked=bool(named))
+        return planes
 
     async def _worker_of(self, remote: ServedRemote) -> Worker:
         """What exchanges with a remote; made anew until that works, for files that it needs may come to be there."""
@@ -213,7 +224,8 @@ class Hub(WakingTasks):
             drawn = int.from_bytes(self.replica.entropy.bytes(4), "big") / 2**32
             delay = full_jitter(progress.failures - 1, settings.base_s, settings.cap_s, drawn)
         else:
-            delay = settings.poll_s
+            own = None if remote.worker is None else remote.worker.poll_s
+            delay = settings.poll_s if own is None else min(settings.poll_s, own)
         progress.next_try_ms = self.replica.wall.now_ms() + int(delay * 1000)
         loop = asyncio.get_running_loop()
         end = loop.time() + delay
@@ -386,11 +398,10 @@ def _is_ending() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _presentable(error: Exception, name: str) -> MootError:
+def _presentable(error: Exception) -> MootError:
     """Why a try failed, as it can be shown."""
     if isinstance(error, MootError):
         return error
-    _log.error("exchange.broke", remote=name, exc_info=error)
     return MootError(f"the exchange broke: {type(error).__name__}", code=Code.INTERNAL, hint="see the daemon's log")
 
 

@@ -22,6 +22,9 @@ from mootd.remotes import Channel, Line, LiveRemote, Will
 LIVE_DEBOUNCE_S = 0.0
 """Whoever is listening wants to hear at once; what is written meanwhile goes together anyway."""
 
+LIVE_POLL_S = 60.0
+"""Whoever listens hears of this machine so often, and takes one that is silent for away (`claim_reads.py`)."""
+
 LINGER_S = 60.0
 """How long a manual plane's line stays open once somebody asked for it: what others hold comes while it is."""
 
@@ -58,6 +61,7 @@ class LiveWorker:
     """
 
     debounce_s = LIVE_DEBOUNCE_S
+    poll_s = LIVE_POLL_S
     linger_s = LINGER_S
 
     def __init__(self, remote: LiveRemote, number: int, hub: Hub, probe: LiveRemote | None = None) -> None:

@@ -26,6 +26,8 @@ class Progress:
         """Tries in a row that failed."""
         self.error: MootError | None = None
         """Why the last try failed."""
+        self.failing_ms = 0
+        """When the first of those tries failed; 0 where the last one didn't."""
         self.last_ok_ms = 0
         self.next_try_ms = 0
         self.alarms: Sequence[Alarm] = ()
@@ -39,6 +41,18 @@ class Progress:
         """What was wrong with frames that were left out: words → how often."""
         self.unopened: dict[tuple[int, bytes], int] = {}
         """(plane's number, epoch) → how many of its frames couldn't be opened: a problem while its key isn't here."""
+
+    def succeed(self, now_ms: int) -> None:
+        """A try went through."""
+        self.error, self.state, self.failures, self.failing_ms = None, "idle", 0, 0
+        self.rounds += 1
+        self.last_ok_ms = now_ms
+
+    def fail(self, error: MootError, now_ms: int) -> None:
+        """A try failed."""
+        self.error, self.state = error, "waiting"
+        self.failures += 1
+        self.failing_ms = self.failing_ms or now_ms
 
     def why(self) -> str:
         """Why the last try failed, in words; empty where it didn't."""

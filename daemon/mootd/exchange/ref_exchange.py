@@ -153,32 +153,44 @@ class RefExchange:
         alarms: dict[Tip, Alarm] = {}
         unopened: dict[Tip, Counts] = {}
         while again:
-            for plane, tip in again:
+            # What couldn't be opened is read every time, and so counted anew.
+            unopened |= {tip: {} for _, tip in again}
+            for plane, tip, after in await self._in_thread(partial(self._unread, again)):
                 if _is_own(plane, tip) and not plane.is_own_forked():
                     continue
-                unopened[tip] = {}  # what couldn't be opened is read every time, and so counted anew
                 try:
-                    await self._read(plane, tip, progress, unopened[tip])
+                    await self._read(plane, tip, after, progress, unopened[tip])
                 except MalformedError as error:
                     alarms[tip] = _unreadable(error, tip)
             again = [
                 (plane, tip)
                 for plane, tip in again
-                if await self._in_thread(partial(_has_key, plane, unopened.get(tip, {})))
+                if bool(unopened[tip]) and await self._in_thread(partial(_has_key, plane, unopened[tip]))
             ]
         progress.renew_unopened({plane.plane.number for plane in planes}, _summed(unopened.values()))
         return list(alarms.values())
 
-    async def _read(self, plane: PlaneOnRemote, tip: Tip, progress: Progress, unopened: Counts) -> None:
-        """Take in what came to a sender's ref since it was last read, and count what couldn't be opened.
+    def _unread(self, tips: Sequence[tuple[PlaneOnRemote, Tip]]) -> list[tuple[PlaneOnRemote, Tip, str | None]]:
+        """Those of tips to which something has come, with the commits up to which they were read, if any.
+
+        All at once: a remote may show thousands, few of which have moved since the round before.
+        """
+        with self._replica.read() as reader:
+            kept = [reader.get(Table.META, self._read_key(tip)) for _, tip in tips]
+        commits = [None if commit is None else commit.decode() for commit in kept]
+        return [(plane, tip, after) for (plane, tip), after in zip(tips, commits, strict=True) if after != tip.commit]
+
+    def _read_key(self, tip: Tip) -> bytes:
+        return layout.read_key(self._number, tip.ref.topic, tip.ref.sender, tip.ref.generation)
+
+    async def _read(
+        self, plane: PlaneOnRemote, tip: Tip, after: str | None, progress: Progress, unopened: Counts
+    ) -> None:
+        """Take in what came to a sender's ref after a commit, and count what couldn't be opened.
 
         Raises:
             MalformedError: the ref holds what no sender pushes; what stands before it was taken in.
         """
-        key = layout.read_key(self._number, tip.ref.topic, tip.ref.sender, tip.ref.generation)
-        with self._replica.read() as reader:
-            kept = reader.get(Table.META, key)
-        after = kept.decode() if kept else None
         is_open = True
         while after != tip.commit:
             frames, after = await self._remote.read(tip, after, READ_BYTES)
@@ -188,7 +200,7 @@ class RefExchange:
             count_unopened(unopened, plane.plane.number, took.unopened)
             is_open = is_open and not took.unopened
             if is_open:  # else, once the key has come, they are read again from there on
-                await self._note_read(key, after)
+                await self._note_read(self._read_key(tip), after)
 
     async def _note_read(self, key: bytes, commit: str) -> None:
         def note(unit: Unit) -> None:

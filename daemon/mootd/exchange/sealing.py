@@ -7,14 +7,13 @@ sealed, and no message opened, while the plane is isolated from the remote: that
 
 from collections.abc import Callable
 
-from moot_protocol.batch import ZEROS
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.frame import epoch_id, frame_epoch, open_frame, seal
-from moot_protocol.frontier import FORMAT, Form, FrontierBody, build_frontier_message, summary
+from moot_protocol.frontier import Form
 from moot_protocol.kinds import CHARTER
 from moot_protocol.messages import Message, decode_message
-from moot_protocol.presence import Presence, build_presence, decode_presence
+from moot_protocol.presence import FORMAT, Presence, build_presence, decode_presence
 from moot_protocol.siv import NONCE_BYTES
 from mootd.engine.joining import joining_key, present_epoch
 from mootd.engine.plane_keys import PlaneKeys
@@ -159,15 +158,4 @@ class Sealing:
     def frontier_message(self, form: Form = Form.ALL) -> bytes:
         """Where this replica stands, for everybody: signed, and not sealed yet."""
         position = self._log.position()
-        body = FrontierBody(
-            FORMAT,
-            self._plane.id,
-            self._signer.public,
-            ZEROS,
-            self._log.next_counter(),
-            position.digest,
-            summary(position.frontier),
-            form,
-            position.frontier if form is Form.ALL else (),
-        )
-        return build_frontier_message(self._signer, body)
+        return position.message(self._signer, self._plane.id, self._log.next_counter(), form)

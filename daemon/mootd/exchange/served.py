@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from mootd.engine.log import PlaneRow
 from mootd.engine.remotes import RemoteRow
 from mootd.exchange.progress import Progress
+from mootd.exchange.reports import Reports
 
 SETTLE_S: Final = 2.0
 """How long who asked waits for the next word of those who listen."""
@@ -23,6 +24,10 @@ class Worker(Protocol):
     @property
     def debounce_s(self) -> float | None:
         """How long a commit waits for others before it is sent; None for as long as the hub thinks."""
+
+    @property
+    def poll_s(self) -> float | None:
+        """How often it has to be worked on, whatever the hub thinks; None for as often as the hub thinks."""
 
     @property
     def linger_s(self) -> float:
@@ -64,6 +69,7 @@ class ServedRemote:
         self.worker: Worker | None = None
         """None until a first try has made it."""
         self.progress = Progress()
+        self.reports = Reports(row, self.progress)
         self.asked = 0
         """Exchanges asked for by name."""
         self.answered = 0

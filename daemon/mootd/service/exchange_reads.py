@@ -7,14 +7,17 @@ from typing import Any, Final
 
 from moot_protocol.charter_reading import Invitation
 from moot_protocol.checks import checked
+from moot_protocol.clock import shown_minute
 from moot_protocol.errors import Code
 from moot_protocol.exchange_requests import Invites, OutboxInfo, Planes, Remotes, ShowPlane
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import PROJECT
-from moot_protocol.limits import OUTBOX_BYTES, OUTBOX_FRAMES
+from moot_protocol.limits import MIB
 from moot_protocol.request_base import Request
-from moot_protocol.ticket import without_credentials
+from moot_protocol.ticket import RemoteKind, without_credentials
+from moot_protocol.time_units import MINUTE_MS
+from mootd.edges.git.secrets import secret_in
 from mootd.engine import layout
 from mootd.engine.charters import epochs_of, invites_of, members_of
 from mootd.engine.joining import is_waiting
@@ -33,6 +36,8 @@ from mootd.store.port import Reader
 
 MOST_ALARMS: Final = 20
 """Alarms of one kind that are told of a remote one by one: whoever writes there makes as many as they like."""
+IN_ADDRESS: Final = "secret_in_address"
+"""The kind of the alarm about a secret in the address of a remote, from before such addresses were refused."""
 ProgressOf = Callable[[int], Progress]
 """How the exchange with a remote goes, by its number."""
 
@@ -68,6 +73,8 @@ class ExchangeView:
             "url": without_credentials(row.url),
             "state": progress.state,
             "error": progress.why(),
+            "code": str(progress.error.code) if progress.error else "",
+            "failing_ms": progress.failing_ms,
             "last_ok_ms": progress.last_ok_ms,
             "next_try_ms": progress.next_try_ms,
             "queued": gauge.frames,
@@ -78,6 +85,7 @@ class ExchangeView:
                 if plane.kind != PlaneKind.OPERATIONAL
             ],
             "alarms": [
+                *_secret_alarms(row),
                 *_alarm_rows(progress.alarms),
                 *({"name": "", "kind": "problem", "detail": f"{words} ({count} times)"}
                   for words, count in [*progress.problems.items(), *self._unopened(row, progress)]),
@@ -109,14 +117,14 @@ class ExchangeView:
         named = plane_meant(self._replica.planes.values(), plane) if plane else None
         shown = []
         for row in remotes(self._reader) if named is None else remotes_of(self._reader, named):
-            gauge = OutboxReader(self._reader, row.number).gauge()
+            gauge = OutboxReader(self._reader, row.number, self._replica.outbox_caps).gauge()
             shown.append(
                 {
                     "remote": row.name,
                     "frames": gauge.frames,
                     "bytes": gauge.bytes,
-                    "most_frames": OUTBOX_FRAMES,
-                    "most_bytes": OUTBOX_BYTES,
+                    "most_frames": gauge.caps.frames,
+                    "most_bytes": gauge.caps.bytes,
                     "oldest_ms": max(self._now_ms - gauge.oldest_ms, 1) if gauge.oldest_ms else 0,
                     "dropped": gauge.dropped,
                     "is_nearly_full": gauge.is_nearly_full,
@@ -231,8 +239,67 @@ def _alarm_rows(alarms: Sequence[Alarm]) -> Iterator[dict[str, str]]:
             yield {"name": "", "kind": str(kind), "detail": f"and {count - MOST_ALARMS:,} more"}
 
 
-def remote_checks(remotes: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The remotes, as `remotes` tells them, as checks of `doctor`: whether anything is odd with what stands there."""
+def _secret_alarms(row: RemoteRow) -> Iterator[dict[str, str]]:
+    found = secret_in(row.url) if row.kind == RemoteKind.GIT else None
+    if found is not None:
+        yield {"name": "", "kind": IN_ADDRESS, "detail": str(found)}
+
+
+# -- For `status` and `doctor` -----------------------------------------------------------------------------------
+def queue_alarms(boxes: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The queues that are nearly full, out of what `outbox` tells, as alarms of `status`."""
+    for box in boxes:
+        if box["is_nearly_full"]:
+            yield {
+                "code": "queue_nearly_full",
+                "severity": "warning",
+                "message": f"the queue for remote {box['remote']} is nearly full: {_filling(box)}",
+                "hint": _on_full_queue(box),
+            }
+
+
+def remote_checks(remotes: Iterable[Mapping[str, Any]], boxes: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The remotes and their queues, as `remotes` and `outbox` tell them, as checks of `doctor`.
+
+    Whether each is reached, has room in its queue, holds no secret in its address, and nothing odd stands there.
+    """
+    queues = {box["remote"]: box for box in boxes}
     for remote in remotes:
-        odd = sorted({alarm["kind"].replace("_", " ") for alarm in remote["alarms"]})
-        yield checked(f"remote {remote['name']} gives no alarm", not odd, ", ".join(odd), "see `moot status`")
+        name, box = remote["name"], queues[remote["name"]]
+        yield checked(
+            f"remote {name} is reached",
+            not remote["error"],
+            f"not since {_minute(remote['failing_ms'])}: {remote['error']}" if remote["error"] else "",
+            f"what waits for it is kept and goes later; `moot remote test {name}` tells more",
+        )
+        has_room = not box["is_nearly_full"]
+        yield checked(f"queue for remote {name} has room", has_room, _filling(box), _on_full_queue(box))
+        kinds = {alarm["kind"] for alarm in remote["alarms"]}
+        if IN_ADDRESS in kinds:
+            hint = "`moot remote list` says what to do"
+            yield checked(f"address of remote {name} holds no secret", False, "it stands in this machine's data", hint)
+        odd = ", ".join(kind.replace("_", " ") for kind in sorted(kinds - {IN_ADDRESS}))
+        yield checked(f"remote {name} gives no alarm", not odd, odd, "see `moot status`")
+
+
+def _minute(ms: int) -> str:
+    """The minute that a time lies in."""
+    return shown_minute(ms - ms % MINUTE_MS)
+
+
+def _filling(box: Mapping[str, Any]) -> str:
+    """How full a queue is."""
+    frames = f"{box['frames']:,} of {box['most_frames']:,} frames"
+    dropped = f", {box['dropped']:,} dropped so far" if box["dropped"] else ""
+    return f"{frames}, {_mib(box['bytes'])} of {_mib(box['most_bytes'])} MiB{dropped}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:,.1f}".removesuffix(".0")
+
+
+def _on_full_queue(box: Mapping[str, Any]) -> str:
+    return (
+        "nothing is lost: once it is full the oldest frames make room, and are made again from the log; "
+        f"`moot remote test {box['remote']}` says whether the remote can be reached"
+    )

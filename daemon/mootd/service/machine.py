@@ -10,10 +10,13 @@ from moot_protocol import ids
 from moot_protocol.acceptance import Reason
 from moot_protocol.access_requests import CheckAccess, ShowAccess, ValidateAccess
 from moot_protocol.checks import checked
+from moot_protocol.errors import RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import MIB
 from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
 from moot_protocol.request_base import Request
+from mootd.config import DEFAULTS
+from mootd.edges.config_file import read_config_file
 from mootd.engine import layout
 from mootd.engine.admittance import Lack, lack_on
 from mootd.engine.checking import check_stretch
@@ -289,6 +292,7 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
     checks = [
         checked("data folder is private", *_is_private(machine.places.data)),
         checked("disk has room", *_room(machine.places.data), _MAKE_ROOM),
+        checked("config.toml is in force", *_is_in_force(machine)),
         checked("town is founded", replica.is_founded, "", "run `moot init` in your project"),
         checked(
             "clock is not behind the log",
@@ -331,6 +335,19 @@ def _counts(lacks: list[tuple[PlaneRow, Lack]]) -> tuple[bool, str]:
 def _is_private(folder: Path) -> tuple[bool, str, str]:
     mode = folder.stat().st_mode & 0o777
     return not mode & 0o077, f"{folder} has mode {mode:04o}", f"chmod 700 {folder}"
+
+
+def _is_in_force(machine: Machine) -> tuple[bool, str, str]:
+    """Whether the daemon runs by its settings as they stand now, which it read when it started."""
+    path = machine.places.config_file
+    try:
+        found = read_config_file(path)
+    except RefusedError as error:
+        return False, error.message, f"{error.hint or 'see to it'}; the daemon won't start again with it as it is"
+    if (found or DEFAULTS) != machine.config:
+        change = "changed" if found else "went away"
+        return False, f"{path} {change} after the daemon had started", "`moot daemon restart` puts it in force"
+    return True, str(path) if found else f"there is no {path}: every setting has its default", ""
 
 
 # -- Fsck --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 
 from moot_protocol import ids
 from moot_protocol.rpc import RPC_VERSION
+from mootd.config import DEFAULTS, Config
 from mootd.edges.access_file import FILE_NAME, AccessFile
 from mootd.edges.paths import Places
 from mootd.ports import Clock, Entropy
@@ -23,10 +24,14 @@ class Machine:
         clock: the machine's clock.
         entropy: for names of sessions.
         stop: asks the daemon to end.
+        config: what the daemon was told when it started.
     """
 
-    def __init__(self, places: Places, clock: Clock, entropy: Entropy, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, places: Places, clock: Clock, entropy: Entropy, stop: Callable[[], None], config: Config = DEFAULTS
+    ) -> None:
         self.places = places
+        self.config = config
         self.access = AccessFile(places.config_file.parent / FILE_NAME)
         self.clock = clock
         self.stop = stop
@@ -45,4 +50,5 @@ class Machine:
             "version": VERSION,
             "protocol": RPC_VERSION,
             "data": str(self.places.data),
+            "config_file": str(self.places.config_file),
         }

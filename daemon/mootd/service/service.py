@@ -38,7 +38,7 @@ from mootd.service.access_tokens import TOKEN_WRITES, change_tokens
 from mootd.service.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
 from mootd.service.commits import Commits
 from mootd.service.damage import Damages
-from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView, remote_checks
+from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView, queue_alarms, remote_checks
 from mootd.service.exchange_writes import EXCHANGE_WRITES, SECRET_ANSWERS
 from mootd.service.founding import found
 from mootd.service.lease_reads import lease_alarms
@@ -258,7 +258,7 @@ class Service:
         shown: dict[str, Any] = MACHINE[Status](self._machine, self._replica, request)
         with self._replica.read() as reader:
             view = ExchangeView(self._replica, reader, self._progress_of, self._replica.wall.now_ms())
-            alarms = [*shown["alarms"], *self._later_alarms(reader)]
+            alarms = [*shown["alarms"], *queue_alarms(view.outbox()), *self._later_alarms(reader)]
             return shown | {"remotes": view.remotes(), "alarms": alarms}
 
     def _later_alarms(self, reader: Reader) -> Iterator[dict[str, Any]]:
@@ -270,7 +270,7 @@ class Service:
         told = "; ".join(alarm["message"] for alarm in self.damages.alarms())
         with self._replica.read() as reader:
             view = ExchangeView(self._replica, reader, self._progress_of, self._replica.wall.now_ms())
-            checks += remote_checks(view.remotes())
+            checks += remote_checks(view.remotes(), view.outbox())
         return [*checks, checked("nothing is known to be damaged", not told, told, "run `moot fsck`")]
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:

@@ -1,6 +1,7 @@
 """What waits between a live remote and whoever reads it."""
 
 import asyncio
+import tracemalloc
 from contextlib import suppress
 
 import pytest
@@ -112,6 +113,28 @@ async def test_what_was_read_leaves_room() -> None:
             inbox.put(frame(BATCHES, content))
             assert (await anext(incoming)).frame == content
     assert dropped == Dropped()
+
+
+async def test_frames_that_are_read_as_they_come_leave_nothing_behind_however_many_they_were() -> None:
+    inbox = Inbox(BOB, [TOPIC], Dropped())
+    incoming = inbox.frames()
+    batch = frame(BATCHES, b"1")
+
+    async def pass_through(times: int) -> None:
+        for _ in range(times):
+            inbox.put(batch)
+            await anext(incoming)
+
+    tracemalloc.start()
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await pass_through(500)
+            before, _ = tracemalloc.get_traced_memory()
+            await pass_through(5000)
+            after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 16_000, "bytes"
 
 
 async def test_a_reader_that_waits_is_woken_by_a_frame_and_by_the_end() -> None:

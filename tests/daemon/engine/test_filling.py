@@ -245,3 +245,13 @@ def test_no_operational_event_is_ever_queued() -> None:
     assert not any(event.skeleton.kind == ISSUE for batch in batches for event in batch.events)
     with member.replica.read() as reader:
         assert carried.carried(reader, REMOTE, row.number) == {}
+
+
+def test_the_queue_holds_as_much_as_this_machine_was_told() -> None:
+    desk = Desk("desk").watch(town := Town())
+    writer = town.replica("one")
+    write(writer, 12)
+    desk.receive([*town.charter.batches, *writer.batches])
+    sender = Sender(desk, room=1, most_frames=3)
+    assert sender.fill() > 3
+    assert len(sender.frames()) == 3

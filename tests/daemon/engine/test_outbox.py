@@ -15,6 +15,7 @@ from moot_testkit.carrying import Sender, commit_of, log_of, opener, sealer, tak
 from moot_testkit.engine import START_MS, Desk
 from moot_testkit.feeds import FeedWriter, Town, note, seed, wire
 from moot_testkit.stores import opened
+from mootd.config import OutboxConfig
 from mootd.engine import carried
 from mootd.engine.carried import NOTHING, Carried
 from mootd.engine.epochs import begin_epoch
@@ -43,7 +44,7 @@ class Queue:
 
     def do(self, work: Any) -> Any:
         with self.store.write() as writer:
-            return work(Outbox(writer, self.remote, **self.caps))
+            return work(Outbox(writer, self.remote, OutboxConfig(**self.caps)))
 
     def put(self, *frames: OutFrame) -> None:
         for each in frames:
@@ -77,7 +78,7 @@ class Queue:
 
 # -- Order and cap -----------------------------------------------------------------------------------------------
 def test_of_fifteen_frames_under_a_cap_of_ten_the_last_ten_remain_the_oldest_first() -> None:
-    queue = Queue(most_frames=10)
+    queue = Queue(frames=10)
     queue.put(*(frame(number) for number in range(1, 16)))
     assert queue.numbers == list(range(6, 16))
     assert queue.gauge == Gauge(frames=10, bytes=10, oldest_ms=START_MS + 6, dropped=5)
@@ -89,7 +90,7 @@ def test_an_empty_queue_says_so() -> None:
 
 
 def test_the_cap_holds_in_bytes_too() -> None:
-    queue = Queue(most_bytes=100)
+    queue = Queue(bytes=100)
     queue.put(frame(1, 40), frame(2, 40), frame(3, 20))
     assert queue.numbers == [1, 2, 3]
     queue.put(frame(4, 1))
@@ -100,7 +101,7 @@ def test_the_cap_holds_in_bytes_too() -> None:
 
 
 def test_one_frame_always_fits() -> None:
-    queue = Queue(most_bytes=100)
+    queue = Queue(bytes=100)
     queue.put(frame(1, 40), frame(2, 300))
     assert queue.numbers == [2]
     queue.put(frame(3, 100))
@@ -121,7 +122,7 @@ def test_the_caps_are_those_of_the_limits() -> None:
 
 
 def test_queues_of_different_remotes_do_not_meet() -> None:
-    one = Queue(most_frames=2)
+    one = Queue(frames=2)
     other = Queue(2, one.store)
     other.put(frame(9))
     one.put(frame(1), frame(2), frame(3))
@@ -132,12 +133,12 @@ def test_queues_of_different_remotes_do_not_meet() -> None:
 
 def test_a_queue_outlives_a_restart(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    queue = Queue(store=store, most_frames=3)
+    queue = Queue(store=store, frames=3)
     queue.put(*(frame(number, 10, before=((AUTHOR, NOTHING),)) for number in range(1, 6)))
     kept, gauge = queue.kept(), queue.gauge
     store.close()
     store = opened(tmp_path)
-    again = Queue(store=store, most_frames=3)
+    again = Queue(store=store, frames=3)
     assert (again.kept(), again.gauge) == (kept, gauge)
     again.put(frame(6))
     assert again.numbers == [4, 5, 6]
@@ -157,6 +158,18 @@ def test_a_queue_outlives_a_restart(tmp_path: Path) -> None:
 def test_people_are_warned_from_four_fifths_of_either_cap_on(frames: float, size: float, is_warned: bool) -> None:
     assert NEARLY_FULL == 0.8
     assert Gauge(int(frames), int(-(-size // 1)), 0, 0).is_nearly_full is is_warned
+
+
+@pytest.mark.parametrize("caps", [OutboxConfig(frames=5), OutboxConfig(bytes=5)])
+def test_people_are_warned_by_the_caps_that_the_queue_has(caps: OutboxConfig) -> None:
+    queue = Queue(frames=caps.frames, bytes=caps.bytes)
+    queue.put(frame(1), frame(2), frame(3))
+    with queue.store.read() as reader:
+        assert not OutboxReader(reader, queue.remote, caps).gauge().is_nearly_full
+    queue.put(frame(4))
+    with queue.store.read() as reader:
+        assert OutboxReader(reader, queue.remote, caps).gauge().is_nearly_full
+        assert not OutboxReader(reader, queue.remote).gauge().is_nearly_full
 
 
 def test_a_queue_that_fills_warns_and_one_that_drains_no_longer_does() -> None:
@@ -192,7 +205,7 @@ def test_a_frame_retires_once() -> None:
 
 
 def test_the_number_of_a_frame_is_never_given_to_another() -> None:
-    queue = Queue(most_frames=2)
+    queue = Queue(frames=2)
     queue.put(frame(1), frame(2))
     late = [number for number, _ in queue.kept()]
     queue.do(lambda outbox: outbox.clear())
@@ -216,7 +229,7 @@ def test_a_published_frame_stays_until_it_retires() -> None:
 
 # -- What makes way comes again ----------------------------------------------------------------------------------
 def test_what_is_dropped_is_rewound_to_before_the_oldest_frame_that_made_way() -> None:
-    queue = Queue(most_frames=2)
+    queue = Queue(frames=2)
     places = [NOTHING, *(Carried(((n, seed(f"batch {n}")),)) for n in range(1, 5))]
     queue.put(*(frame(n, before=((AUTHOR, places[n]),)) for n in range(5)))
     assert queue.gauge.dropped == 3
@@ -224,7 +237,7 @@ def test_what_is_dropped_is_rewound_to_before_the_oldest_frame_that_made_way() -
 
 
 def test_what_retired_is_not_rewound() -> None:
-    queue = Queue(most_frames=2)
+    queue = Queue(frames=2)
     here = Carried(((1, seed("batch 1")),))
     queue.put(frame(1, before=((AUTHOR, NOTHING),)), frame(2, before=((AUTHOR, here),)))
     queue.retire(1)
@@ -233,7 +246,7 @@ def test_what_retired_is_not_rewound() -> None:
 
 
 def test_what_was_published_is_not_sent_again_when_it_makes_way() -> None:
-    queue = Queue(most_frames=1)
+    queue = Queue(frames=1)
     queue.put(frame(1, before=((AUTHOR, NOTHING),)))
     queue.do(lambda outbox: outbox.mark_published(1, 5))
     queue.put(frame(2))

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
@@ -17,15 +19,18 @@ from moot_testkit.exchanging import STILL, Peer, in_step, peers, settle, through
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT
 from moot_testkit.wakings import count_wakings
+from mootd.config import OutboxConfig
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.engine.epochs import begin_epoch
 from mootd.engine.inviting import invite
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_plane
+from mootd.engine.outbox import Outbox, OutFrame
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.remotes import RemoteRow, isolate, remote_named, remove_remote, set_mode
 from mootd.engine.salvaging import salvage
 from mootd.engine.shared_plane import SharedPlane
+from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub, Settings
 from mootd.exchange.progress import Progress
 from mootd.remotes import Ref
@@ -38,6 +43,7 @@ class Recorder:
     """A worker that does nothing, and remembers what it was asked to do."""
 
     debounce_s: float | None = None
+    poll_s: float | None = None
     linger_s = 0.0
     is_settled = True
 
@@ -138,6 +144,16 @@ async def test_a_commit_wakes_nobody_where_there_is_no_remote_or_all_are_awake(m
         peer.add(worker.way())
         await until(lambda: bool(worker.rounds))
         await until(is_left_alone)
+
+
+@pytest.mark.parametrize(("hub_s", "own_s"), [(0.01, None), (0.01, 3600), (3600, 0.01)])
+async def test_a_remote_is_looked_at_as_often_as_was_asked_or_as_it_needs(hub_s: float, own_s: float | None) -> None:
+    async with peers(1, Settings(debounce_s=0, poll_s=hub_s)) as (peer,):
+        worker = Recorder()
+        worker.poll_s = own_s
+        opened(peer)
+        peer.add(worker.way())
+        await until(lambda: len(worker.rounds) > 20)
 
 
 async def test_what_is_urgent_goes_without_waiting_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,6 +262,61 @@ async def test_a_defect_of_a_worker_is_told_in_words_and_harms_nobody_else() -> 
         assert shown[0]["error"]
         broken.error = None
         assert (await peer.sync())[0]["error"] == ""
+
+
+def told(lines: Sequence[Any]) -> list[str]:
+    return [line["event"] for line in lines]
+
+
+async def test_the_log_hears_once_that_a_remote_fails_and_once_that_it_works_again() -> None:
+    with capture_logs() as lines:
+        async with peers(1, HASTY) as (peer,):
+            worker = Recorder()
+            worker.error = RefusedError("nobody there", code=Code.UNREACHABLE)
+            opened(peer)
+            peer.add(worker.way())
+            await until(lambda: len(worker.rounds) > 5)
+            assert told(lines) == ["exchange.failing"]
+            worker.error = None
+            await until(lambda: "exchange.works_again" in told(lines))
+    assert told(lines) == ["exchange.failing", "exchange.works_again"]
+    assert (lines[0]["remote"], lines[0]["code"]) == ("origin", "unreachable")
+
+
+async def test_the_log_hears_what_came_and_went_by_plane_and_nothing_of_what_was_written() -> None:
+    refs = MemoryRefs()
+    with capture_logs() as lines:
+        async with peers(2, HASTY) as (one, other):
+            one.write(3)
+            for peer in (one, other):
+                peer.add(through_refs(refs))
+            await settle(one, other)
+            sent, received = one.progress().sent, other.progress().received
+    done = [line for line in lines if line["event"] == "exchange.done"]
+    assert all((line["remote"], line["planes"]) == ("origin", ["ledger"]) for line in done)
+    assert sum(line["sent"] for line in done) >= sent > 0
+    assert sum(line["received"] for line in done) >= received > 0
+    assert set(told(lines)) == {"exchange.done"}
+    assert set(done[0]) == {"event", "log_level", "remote", "planes", "sent", "received", "duration_ms"}
+
+
+async def test_the_log_hears_of_a_queue_that_fills_up_while_the_remote_is_away() -> None:
+    with capture_logs() as lines:
+        async with peers(1, STILL) as (peer,):
+            opened(peer)
+            peer.replica.outbox_caps = OutboxConfig(frames=10)
+            peer.add(Recorder().way())
+            await peer.sync()
+            for count in (8, 1, 3, 3):
+                peer.commit(partial(fill, caps=peer.replica.outbox_caps, count=count))
+                await peer.sync()
+    assert told(lines) == ["outbox.nearly_full", "outbox.dropping"]
+    assert (lines[0]["frames"], lines[1]["dropped"]) == (8, 2)
+
+
+def fill(unit: Unit, caps: OutboxConfig, count: int) -> None:
+    for _ in range(count):
+        Outbox(unit.transaction, 1, caps).put(OutFrame(1, "batches", b"frame", 1))
 
 
 async def test_a_worker_knows_whether_somebody_waits_for_its_round() -> None:

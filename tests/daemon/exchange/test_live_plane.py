@@ -23,10 +23,10 @@ from moot_testkit.exchanging import (
 )
 from moot_testkit.feeds import stripped
 from moot_testkit.git_servers import at_scale
+from mootd.config import OutboxConfig
 from mootd.edges.memory_line import MemoryBroker
 from mootd.edges.memory_remote import MemoryRefs
 from mootd.engine.members import seen
-from mootd.engine.outbox import Outbox
 from mootd.engine.state import REPLICA_KEY
 from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.progress import Progress
@@ -117,11 +117,8 @@ async def test_a_retained_frontier_that_somebody_changed_keeps_nobody_from_agree
 
 
 @pytest.mark.parametrize("way", ["line", "refs"])
-async def test_more_is_written_offline_than_the_outbox_holds_and_all_of_it_arrives(
-    way: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_is_written_offline_than_the_outbox_holds_and_all_of_it_arrives(way: str) -> None:
     cap, writes = at_scale(100, 1000), at_scale(150, 1500)
-    monkeypatch.setitem(Outbox.__init__.__kwdefaults__ or {}, "most_frames", cap)
     broker, refs = MemoryBroker(), MemoryRefs()
     async with peers(2, STILL) as (ada, bob):
         for peer in (ada, bob):
@@ -131,6 +128,7 @@ async def test_more_is_written_offline_than_the_outbox_holds_and_all_of_it_arriv
             await until(lambda: in_step(ada, bob))
         broker.stop(forget=True)
         refs.is_reachable = False
+        ada.replica.outbox_caps = OutboxConfig(frames=cap)
         there = ada.on_remote()
         for _ in range(writes):
             ada.write()

@@ -33,6 +33,7 @@ from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.live_worker import LiveWorker
 from mootd.exchange.progress import Progress
 from mootd.remotes import Incoming, Line
+from mootd.service.claim_reads import LIVE_MS
 
 IN_EACH_VERSION = pytest.mark.parametrize("version", speaks())
 
@@ -56,6 +57,10 @@ def worker_of(peer: Peer, remote: MqttRemote) -> LiveWorker:
 
 def connect(peer: Peer, port: int, options: Options = HASTY) -> None:
     peer.add(through_broker(port, options), kind="mqtt")
+
+
+def test_a_line_is_worked_on_three_times_before_who_is_silent_counts_as_away() -> None:
+    assert LiveWorker.poll_s * 1000 * 3 <= LIVE_MS
 
 
 async def test_a_machine_joins_live_and_both_hear_of_one_another_at_once(broker: MqttBroker) -> None:

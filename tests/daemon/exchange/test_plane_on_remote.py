@@ -14,15 +14,16 @@ from moot_protocol.kinds import Role
 from moot_protocol.messages import Batches, ForkProof, build_fork, fork_proof
 from moot_protocol.requests import Create, InitProject, IssueFields, Show
 from moot_protocol.ticket import Ticket
-from moot_testkit.carrying import plane_of
+from moot_testkit.carrying import plane_of, send
 from moot_testkit.exchanging import in_place
-from moot_testkit.federating import copy_of, federation, meet
+from moot_testkit.federating import copy_of, federation, meet, put_back
 from moot_testkit.federating import machine as joined_machine
 from moot_testkit.town import PROJECT, Api, Member
 from mootd.edges.memory_remote import MemoryRefRemote, MemoryRefs
 from mootd.engine import layout
 from mootd.engine.charters import epochs_of
 from mootd.engine.epochs import begin_epoch
+from mootd.engine.forks import branch_meant, forks_of, settle_fork
 from mootd.engine.inviting import Invited, close_invite, invite
 from mootd.engine.joining import join
 from mootd.engine.log_snapshot import LogSnapshot
@@ -303,3 +304,18 @@ def test_what_was_queued_before_a_plane_was_isolated_is_not_pushed_after() -> No
     with pytest.raises(RefusedError) as raised:
         desk.round()
     assert (raised.value.code, refs.tips) == (Code.DENIED, held)
+
+
+def test_an_own_fork_asks_for_what_lies_under_the_own_name_until_it_is_settled() -> None:
+    one, two, chosen = put_back()
+    plane = plane_of(two, one.ledger.id)
+    here = PlaneOnRemote(two.replica, plane, 1, two.commit, message_bytes=MESSAGE_BYTES)
+    assert not here.is_own_forked()
+    send(one, two)
+    assert here.is_own_forked()
+    with one.replica.read() as reader:
+        (fork,) = forks_of(LogSnapshot(reader), one.ledger)
+    branch = branch_meant(fork, chosen.hex())
+    one.commit(lambda unit: settle_fork(unit, one.ledger, fork, branch, frozenset()))
+    send(one, two)
+    assert not here.is_own_forked()

@@ -34,6 +34,18 @@ def test_new_counts_of_unopened_frames_replace_those_of_the_planes_that_were_rea
     assert shown == {(1, b"one"): 1, (1, b"two"): 1, (2, b"one"): 1}  # who looked meanwhile sees one or the other
 
 
+def test_a_remote_is_failing_since_the_first_of_the_tries_that_failed_in_a_row() -> None:
+    progress = Progress()
+    for now_ms in (5, 6):
+        progress.fail(RefusedError("no route", code=Code.UNREACHABLE), now_ms)
+    assert (progress.state, progress.why(), progress.failures, progress.failing_ms) == ("waiting", "no route", 2, 5)
+    progress.succeed(7)
+    assert (progress.state, progress.why(), progress.failures, progress.failing_ms) == ("idle", "", 0, 0)
+    assert (progress.rounds, progress.last_ok_ms) == (1, 7)
+    progress.fail(RefusedError("no route"), 9)
+    assert (progress.failures, progress.failing_ms, progress.last_ok_ms) == (1, 9, 7)
+
+
 def test_what_a_live_remote_left_out_is_told() -> None:
     progress = Progress()
     progress.note_dropped(Dropped(foreign=2, too_large=1))

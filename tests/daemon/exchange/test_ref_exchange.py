@@ -1,9 +1,9 @@
 """Exchange through refs under faults: what others may put there, and a process that dies at any step."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -23,6 +23,8 @@ from mootd.exchange.ref_exchange import MESSAGE_BYTES, RefExchange
 from mootd.remotes import Fetched, Ref, RefRemote, Tip
 from mootd.store.memory_store import CrashError, Faults
 from mootd.store.port import Table
+
+R = TypeVar("R")
 
 NONCE = bytes(12)
 
@@ -229,6 +231,35 @@ async def test_nothing_new_is_one_fetch_and_no_commit_and_no_push() -> None:
                 peer.clock.advance(11 * 60 * 1000)
             await settle(ada, bob, rounds=1)
         assert refs.tips == told
+
+
+async def test_a_round_in_which_nothing_moved_takes_as_many_steps_however_many_refs_there_are() -> None:
+    refs = MemoryRefs()
+    async with peers(2) as (ada, bob):
+        ada.add(through_refs(refs))
+        bob.add(through_refs(refs))
+        ada.write()
+        await settle(ada, bob)
+        there = ada.on_remote()
+        stranger = MemoryRefRemote(refs)
+        steps: list[str] = []
+
+        async def counted(work: Callable[[], R]) -> R:
+            steps.append(str(work))
+            return await in_place(work)
+
+        async def in_a_quiet_round() -> int:
+            exchange = RefExchange(MemoryRefRemote(refs), bob.number("origin"), bob.replica, bob.member.commit, counted)
+            await exchange.round([bob.on_remote()], Progress())
+            steps.clear()
+            await exchange.round([bob.on_remote()], Progress())
+            return len(steps)
+
+        few = await in_a_quiet_round()
+        empty = there.sealing.seal(build_batches(there.plane.id, (), (), ()))
+        for number in range(20):
+            await stranger.push(Ref(there.topic, number.to_bytes(16, "big"), 1), [empty])
+        assert await in_a_quiet_round() == few
 
 
 async def test_what_strangers_and_members_put_there_is_counted_and_harms_nothing() -> None:

@@ -362,7 +362,11 @@ def test_of_many_alarms_of_a_kind_some_are_told_and_the_rest_counted() -> None:
 # -- For status and doctor ---------------------------------------------------------------------------------------
 def checks_of(api: Api, progress: Progress) -> list[dict[str, Any]]:
     """What the doctor finds while the exchange goes like this."""
-    return list(remote_checks(view_of(api.member, Remotes(), progress), api.call(OutboxInfo())))
+    return list(remote_checks(view_of(api.member, Remotes(), progress), boxes_of(api)))
+
+
+def boxes_of(api: Api) -> list[dict[str, Any]]:
+    return api.call(OutboxInfo())
 
 
 def failing(checks: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
@@ -389,7 +393,7 @@ def test_the_doctor_is_told_since_when_and_why_a_remote_is_not_reached() -> None
     progress.fail(RefusedError("no route", code=Code.UNREACHABLE, hint="look at the cable"), 1_796_033_399_999)
     assert failing(checks_of(api, progress)) == {
         "remote origin is reached": (
-            "it isn't since 2026-11-30 10:09 UTC: no route (look at the cable)",
+            "not since 2026-11-30 10:09 UTC: no route (look at the cable)",
             "what waits for it is kept and goes later; `moot remote test origin` tells more",
         )
     }
@@ -401,16 +405,16 @@ def test_a_queue_that_is_nearly_full_is_an_alarm_of_status_and_wrong_for_the_doc
     api = make_api()
     add(api)
     put(api.member, 100_000, count=OUTBOX_FRAMES * 8 // 10 - 300)
-    assert list(queue_alarms(api.call(OutboxInfo()))) == []
+    assert list(queue_alarms(boxes_of(api))) == []
     put(api.member, 1000, count=300)
-    (alarm,) = queue_alarms(api.call(OutboxInfo()))
+    (alarm,) = queue_alarms(boxes_of(api))
     assert (alarm["code"], alarm["severity"]) == ("queue_nearly_full", "warning")
     assert alarm["message"] == "the queue for remote origin is nearly full: 800 of 1,000 frames, 48 of 64 MiB"
     filling, hint = failing(checks_of(api, Progress()))["queue for remote origin has room"]
     assert (alarm["message"].partition(": ")[2], alarm["hint"]) == (filling, hint)
     assert "`moot remote test origin`" in hint
     put(api.member, 1, count=OUTBOX_FRAMES * 2 // 10 + 2)
-    (alarm,) = queue_alarms(api.call(OutboxInfo()))
+    (alarm,) = queue_alarms(boxes_of(api))
     assert alarm["message"].endswith("1,000 of 1,000 frames, 47.8 of 64 MiB, 2 dropped so far")
 
 

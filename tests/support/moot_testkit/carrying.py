@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.frame import open_frame, seal
@@ -16,8 +15,9 @@ from moot_protocol.ticket import Ticket
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import seed
 from moot_testkit.town import PROJECT, START_MS, Member
+from mootd.config import OutboxConfig
 from mootd.edges.entropy import SeededEntropy
-from mootd.engine import carried, filling
+from mootd.engine import carried
 from mootd.engine.exchange import take_in
 from mootd.engine.filling import Portion, portions, queue
 from mootd.engine.inviting import Invited, invite
@@ -89,11 +89,11 @@ class Sender:
         self.sealed = sealed
         self.plane = SharedPlane(desk.replica.ledger)
         self._commit = commit_of(desk)
-        self._outbox = partial(Outbox, most_frames=most_frames, most_bytes=most_bytes)
+        desk.replica.outbox_caps = OutboxConfig(most_frames, most_bytes)
 
     def in_outbox(self, work: Callable[[Outbox], Any]) -> Any:
         """Do something with the queue in a transaction."""
-        return self._commit(lambda unit: work(self._outbox(unit.transaction, REMOTE)))
+        return self._commit(lambda unit: work(Outbox(unit.transaction, REMOTE, unit.replica.outbox_caps)))
 
     def lacking(self) -> list[Portion]:
         """What the remote lacks, as it would be queued."""
@@ -104,10 +104,9 @@ class Sender:
     def fill(self, most: int | None = None) -> int:
         """Queue what the remote lacks, or the first so many messages of it; how many frames."""
         lacking = self.lacking()[:most]
-        with patch.object(filling, "Outbox", self._outbox):
-            for portion in lacking:
-                frame = self.sealed(portion.message)
-                self._commit(partial(queue, remote=REMOTE, plane=self.plane, frame=frame, portion=portion))
+        for portion in lacking:
+            frame = self.sealed(portion.message)
+            self._commit(partial(queue, remote=REMOTE, plane=self.plane, frame=frame, portion=portion))
         return len(lacking)
 
     def rewind(self) -> int:

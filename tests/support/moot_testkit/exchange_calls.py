@@ -8,14 +8,21 @@ from moot_protocol.request_base import Request
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Api, Member
 from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.remotes import add_remote
 from mootd.engine.unit import Unit
 
-URL = "https://ada:secret@example.org/town.git"
+URL = "https://ada@example.org/town.git"
+OLD_URL = "https://ada:hunter2@example.org/town.git"
 BARE_URL = "https://example.org/town.git"
 
 
 def add(api: Api, url: str = URL, **parts: Any) -> dict[str, Any]:
     return api.call(AddRemote(actor="ada", kind=parts.pop("kind", "git"), url=url, **parts))
+
+
+def add_as_of_old(api: Api, url: str = OLD_URL) -> None:
+    """Add a Git remote whose address holds a secret, as could be done once."""
+    api.member.commit(lambda unit: add_remote(unit, "origin", "git", url, "auto", {}))
 
 
 def invite(api: Api, **parts: Any) -> dict[str, Any]:

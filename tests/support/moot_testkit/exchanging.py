@@ -271,6 +271,7 @@ class RefWorker:
     """Exchanges planes with any remote that keeps frames in refs."""
 
     debounce_s = None
+    poll_s = None
     linger_s = 0.0
     is_settled = True
 

@@ -1,13 +1,17 @@
 """A mirror on a member of a town: the file in memory, the clock by hand, nothing that waits."""
 
 import json
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from moot_protocol.machine_requests import Events
 from moot_protocol.requests import Create, IssueFields, Show, Update
 from moot_testkit.town import PROJECT, Api, make_api
 from mootd.edges.memory_files import MemoryFile
 from mootd.engine.mirrors import MirrorRow, put_mirror, read_mirror
+from mootd.engine.unit import Unit
 from mootd.mirror.intake import NEVER_CUT, Tally, adopt
 from mootd.mirror.keeper import FILE_QUIET_MS, WRITE_QUIET_MS, Keeper
 
@@ -32,6 +36,27 @@ def content(*lines: bytes) -> bytes:
 def name(number: int) -> str:
     """The id of the issue in `line(number)`."""
     return f"demo-{number:04d}"
+
+
+def before_commit(api: Api, monkeypatch: pytest.MonkeyPatch, number: int, write: Callable[[], object]) -> None:
+    """Let somebody write between transactions.
+
+    Args:
+        api: the machine; what was given its `commit` before isn't affected.
+        monkeypatch: puts it back.
+        number: before which transaction from now on, from 0.
+        write: writes.
+    """
+    real, count = api.member.commit, 0
+
+    def commit(work: Callable[[Unit], Any]) -> Any:
+        nonlocal count
+        count += 1
+        if count == number + 1:
+            write()
+        return real(work)
+
+    monkeypatch.setattr(api.member, "commit", commit)
 
 
 class Mirrored:

@@ -15,7 +15,7 @@ from moot_protocol.clock import is_ahead
 from moot_protocol.codec import encode
 from moot_protocol.event import Event
 from moot_protocol.fold import LiveWrite, Placed
-from moot_protocol.frontier import Frontier, frontier_of
+from moot_protocol.frontier import Frontier
 from moot_protocol.issue import Edge, Facts, IssueReading, created_ms, facts, read_issue
 from moot_protocol.issue_document import document
 from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, ISSUE, Role
@@ -23,6 +23,7 @@ from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING, Sibling
 from moot_testkit.entity_map import KeyHistory
 from moot_testkit.held import HeldBatches
+from moot_testkit.settling import frontier_of
 
 EXCLUDED_TYPES = {"merge-request", "gate", "molecule", "message", "agent", "role", "rig"}
 BLOCKING = {"blocks", "conditional-blocks"}
@@ -302,12 +303,18 @@ def ready_of(issues: dict[str, Issue], now_ms: int) -> set[str]:
         for name, issue in issues.items()
         if not issue.facts.is_deleted
         and name not in blocked
-        and issue.facts.status == "open"
+        and _is_to_do(issue)
         and not issue.facts.pinned
         and not issue.facts.ephemeral
         and issue.facts.issue_type not in EXCLUDED_TYPES
         and _until_ms(issues, issue) <= now_ms
     }
+
+
+def _is_to_do(issue: Issue) -> bool:
+    """Whether only time, types and what it waits for may keep an issue from being ready."""
+    has_end = issue.facts.defer_until_ms is not None and issue.facts.defer_until_ms > 0
+    return issue.facts.status == "open" or (issue.facts.status == "deferred" and has_end)
 
 
 def _until_ms(issues: dict[str, Issue], issue: Issue) -> int:

@@ -41,6 +41,11 @@ class NaiveIssue(Generic[I]):
         """Whether it neither blocks nor is blocked."""
         return self.status in SETTLED
 
+    @property
+    def is_to_do(self) -> bool:
+        """Whether its status lets it be ready: what is put off has a time when that ends."""
+        return self.status == "open" or (self.status == "deferred" and self.defer_ms > 0)
+
 
 class Naive(Generic[I]):
     """The readiness of a set of issues; those that are deleted or never came are simply not in it."""
@@ -123,7 +128,7 @@ class Naive(Generic[I]):
     def is_candidate(self, source: I) -> bool:
         """Whether an issue is ready but for its time, its type and its being ephemeral."""
         it = self.issues[source]
-        return it.status == "open" and not it.pinned and source not in self.blocked
+        return it.is_to_do and not it.pinned and source not in self.blocked
 
     def ready(self, now_ms: int) -> set[I]:
         """What `ready` shows by default."""

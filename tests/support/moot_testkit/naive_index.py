@@ -149,7 +149,7 @@ class NaiveIndex:
         for entity, it in readiness.issues.items():
             kept = Standing(self._eids[entity], None)
             shown = document(self.state.readings[entity])
-            kept.flags = standing.EXISTS | (standing.OPEN if it.status == "open" else 0)
+            kept.flags = standing.EXISTS | (standing.OPEN if it.is_to_do else 0)
             kept.flags |= (standing.PINNED if it.pinned else 0) | (
                 standing.BLOCKED if entity in readiness.blocked else 0
             )

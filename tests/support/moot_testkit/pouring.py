@@ -48,7 +48,7 @@ class Pourer:
         terminal = RecordingTerminal(facts, files=self.files)
         return run(COMMANDS, argv, cast("CannedApi", self), project="demo", terminal=terminal)
 
-    def __call__(self, argv: str) -> str:
+    def __call__(self, argv: str | Sequence[str]) -> str:
         return self.run(argv).out
 
     def json(self, argv: str) -> Any:

@@ -1,9 +1,10 @@
 """Settling what is held: sets of batches from feeds, and what acceptance makes of one author in them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from moot_protocol.acceptance import Accepted, settle
 from moot_protocol.batch import Batch
+from moot_protocol.frontier import Entry, Frontier
 from moot_testkit.feeds import FeedWriter, Town, note
 from moot_testkit.held import HeldBatches
 
@@ -39,3 +40,12 @@ def branches(town: Town, name: str = "one", keep: int = 1) -> tuple[FeedWriter, 
         left.write(note(f"left {step}"), note("left"))
         right.write(note(f"right {step}"), note("right"))
     return left, right
+
+
+def frontier_of(accepted: Mapping[bytes, Accepted]) -> Frontier:
+    """The frontier of a settled plane by its definition; a replica that keeps heads reads it from those."""
+    return tuple(
+        Entry(author, found.n, found.batch, found.forked_at)
+        for author, found in sorted(accepted.items())
+        if found.n or found.forked_at
+    )

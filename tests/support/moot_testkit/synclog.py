@@ -6,11 +6,11 @@ from hashlib import sha256
 from moot_protocol.acceptance import Settlement, settle
 from moot_protocol.batch import ZEROS, Batch, decode_batch, decode_header
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.frontier import frontier_of
 from moot_protocol.messages import ForkProof, Place, Single, fork_proof
 from moot_protocol.sync import DigestAlarm, Effect, ForkSeen, InStep, Position, Send, Session, Store
 from moot_testkit.feeds import live_digest, wire
 from moot_testkit.held import HeldBatches
+from moot_testkit.settling import frontier_of
 
 
 class MemoryLog:

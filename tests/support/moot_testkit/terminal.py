@@ -127,6 +127,14 @@ class RecordingTerminal:
         self._look_for(path)
         return self.modes.get(path, 0o644)
 
+    def names_in(self, path: str) -> list[str]:
+        if path in self.files:
+            raise RefusedError(f"{path}: Not a directory")
+        if not self._is_folder(path):
+            raise RefusedError(f"{path}: No such file or directory", code=Code.NOT_FOUND)
+        below = (each.removeprefix(f"{path}/") for each in self.files if each.startswith(f"{path}/"))
+        return sorted({each.partition("/")[0] for each in below})
+
     def remove_file(self, path: str) -> None:
         if self._is_folder(path):
             raise RefusedError(f"{path}: it is no file")

@@ -11,9 +11,9 @@ from moot.console.safe_text import neutralise
 from moot_protocol.listing import Filter
 from moot_protocol.machine_requests import Ping
 from moot_protocol.memory_requests import Settings
+from moot_protocol.project_folder import FOLDER
 from moot_protocol.requests import Count, ListIssues
 
-FOLDER: Final = ".moot"
 TABLES: Final = ("batches", "events", "aside", "meta", "outbox", "ids", "records", "index")
 """What the store holds: the log first, then bookkeeping, then views."""
 _SAMPLES: Final = 3
@@ -80,6 +80,7 @@ def _info(context: Context) -> int:
         "daemon_version": pong["version"],
         "daemon_uptime": pong["uptime_ms"] / 1000,
         "issue_count": total,
+        "config_file": pong["config_file"],
         "config": {"issue_prefix": project} | values_of(settings),
     }
     if context.arguments.schema:
@@ -93,6 +94,7 @@ def _info(context: Context) -> int:
         }
     told = [
         f"data: {neutralise(pong['data'])}",
+        f"config file: {neutralise(pong['config_file'])}",
         f"project: {neutralise(project)}",
         f"issues: {total:,}",
         f"daemon: process {pong['pid']}, version {neutralise(str(pong['version']))}",

@@ -40,7 +40,8 @@ def _daemon_status(context: Context) -> int:
     uptime = when.lasted(pong["uptime_ms"])
     line = f"The daemon runs as process {pong['pid']} since {uptime}, version {neutralise(pong['version'])}"
     document = {"running": True, "status": "healthy", "uptime_seconds": pong["uptime_ms"] / 1000, **pong}
-    answer(context, document, [line, f"  data: {neutralise(pong['data'])}"])
+    places = [f"  data: {neutralise(pong['data'])}", f"  config file: {neutralise(pong['config_file'])}"]
+    answer(context, document, [line, *places])
     return exits.OK
 
 

@@ -11,8 +11,8 @@ from moot.console.amounts import several
 from moot.console.checks import check_lines
 from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, answer_list, note
-from moot.console.exchange_lines import has_password, remote_rows, safe_url
+from moot.console.context import answer, answer_list
+from moot.console.exchange_lines import remote_rows, safe_url
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import (
@@ -44,7 +44,7 @@ _ELSEWHERE: Final = re.compile(r"[^/]*:")
 def _add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("kind", choices=("git", "mqtt"), metavar="git|mqtt", help="what it is")
-    add("url", metavar="URL", help="its address, as `git` takes it, or mqtt://HOST or mqtts://HOST")
+    add("url", metavar="URL", help="its address, as `git` takes it, or mqtt://HOST or mqtts://HOST; no secret")
     add("--name", default="", help="how to call it; else `origin`, or after the host")
     add("--manual", action="store_true", help="exchange with it only when asked to (`moot sync`)")
     add("--user", metavar="USER", help="mqtt: the user's name")
@@ -67,8 +67,6 @@ def _add(context: Context) -> int:
             mode="manual" if given.manual else "auto",
         )
     )
-    if has_password(given.url):
-        note(context, "Warning: a password stands in the address; a credential helper or --password-file is safer")
     answer(context, added, _added(context, added))
     return exits.OK
 

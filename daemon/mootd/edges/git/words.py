@@ -27,6 +27,7 @@ _ADDRESS: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_QUERY: Final = re.compile(r"(?:https?|git)://[^?#]*[?#](.*)")
 _USER: Final = re.compile(r"(?<=://)[^\s/]*@")
 _PROGRESS: Final = re.compile(
     r"^(?>.*?\b(?:objects|deltas|Total)\b).*\d|\bdone\.$|^hint:|^(?:remote: *)?$|^From |^To |^. \["
@@ -70,11 +71,13 @@ def without_password(text: str, address: str) -> str:
 
     Args:
         text: what may quote addresses.
-        address: the one that was used: its password is taken out wherever it stands, however it is written.
+        address: the one that was used: its password is taken out wherever it stands, however it is written, and so is
+            its query.
     """
+    query = _QUERY.match(address)
     user = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/]*)@", address)
     password = user[1].partition(":")[2] if user else ""
-    for secret in {password, unquote(password)} - {""}:
+    for secret in {password, unquote(password), query[1] if query else ""} - {""}:
         text = text.replace(secret, "***")
     return _USER.sub("", text)
 

@@ -10,7 +10,10 @@ from moot_protocol.listing import Page
 from moot_testkit.console import Outcome, issue, run_console
 from moot_testkit.terminal import FACTS
 
-PONG = {"pid": 4711, "uptime_ms": 3_500, "version": "0.1.0", "protocol": 1, "data": "/home/alice/.data"}
+PONG = {
+    "pid": 4711, "uptime_ms": 3_500, "version": "0.1.0", "protocol": 1, "data": "/home/alice/.data",
+    "config_file": "/home/alice/.config/moot/config.toml",
+}  # fmt: skip
 PAGE = Page(issues=[issue(number) for number in range(3)], total=None, truncated=True)
 SETTINGS = [{"key": "custom.x", "value": "1", "of": "project", "conflict": False}]
 
@@ -27,13 +30,16 @@ def test_info_tells_where_data_lies_how_much_there_is_and_what_is_set() -> None:
     assert document == {
         "database_path": "/home/alice/.data", "mode": "daemon", "daemon_connected": True, "daemon_status": "healthy",
         "daemon_version": "0.1.0", "daemon_uptime": 3.5, "issue_count": 5,
+        "config_file": "/home/alice/.config/moot/config.toml",
         "config": {"issue_prefix": "bd", "custom.x": "1"},
     }  # fmt: skip
     schema = run("info --schema --json").document["schema"]
     assert schema["detected_prefix"] == "bd"
     assert len(schema["sample_issue_ids"]) == 3
     assert {"events", "records"} <= set(schema["tables"])
-    assert "issues: 5" in run("info").out
+    told = run("info").out
+    assert "issues: 5" in told
+    assert "config file: /home/alice/.config/moot/config.toml" in told
 
 
 def test_where_is_the_workspaces_folder() -> None:

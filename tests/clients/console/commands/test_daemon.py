@@ -11,7 +11,10 @@ from moot_testkit.canned_api import NOW_MS
 from moot_testkit.console import Outcome, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 
-PONG = {"pid": 4711, "uptime_ms": 3_720_000, "version": "0.1.0", "protocol": 1, "data": "/home/alice/.moot"}
+PONG = {
+    "pid": 4711, "uptime_ms": 3_720_000, "version": "0.1.0", "protocol": 1, "data": "/home/alice/.moot",
+    "config_file": "/home/alice/.config/moot/config.toml",
+}  # fmt: skip
 STATUS = {
     "version": "0.1.0", "protocol": 1, "data": "/d", "bytes": 5 * 1024 * 1024, "at_rest": "plaintext",
     "town": {"name": "rivertown", "key": "TTT"}, "replica": "RRR",
@@ -30,7 +33,11 @@ STATUS = {
 def test_a_running_daemon_says_which_it_is(command: str) -> None:
     ran = run_console(f"daemon {command}", {"ping": PONG})
     assert ran.request == Ping()
-    assert ran.out.splitlines()[0] == "The daemon runs as process 4711 since 1h 2min, version 0.1.0"
+    assert ran.out.splitlines() == [
+        "The daemon runs as process 4711 since 1h 2min, version 0.1.0",
+        "  data: /home/alice/.moot",
+        "  config file: /home/alice/.config/moot/config.toml",
+    ]
 
 
 def test_daemon_status_as_json_has_pid_uptime_and_versions() -> None:

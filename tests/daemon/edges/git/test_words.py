@@ -87,6 +87,7 @@ def test_what_is_wrong_with_an_address_is_said_without_its_password() -> None:
         ("https://alice:hunter2%40@h/x", "remote: you said hunter2@"),
         ("https://alice:hunter2@@h/x", "see https://alice:hunter2@@h/x"),
         ("https://hunter2@h/x", "see https://hunter2@h/x"),
+        ("https://h/x?t=hunter2", "fatal: repository 'https://h/x?t=hunter2/' not found"),
         ("/srv/x", "redirected to ssh://bob:hunter2@elsewhere/x"),
     ],
 )
