@@ -1,14 +1,15 @@
 """What a file says, written into the log: the differences between two states of it, or the whole of one met first.
 
 Large changes go in several transactions, and the version that they lead to is noted after the last. If something comes
-between, the same differences are found again, and what of them is here already writes nothing.
+between, the same differences are found again, and what of them is here already writes nothing. Others write between
+the transactions: what they wrote is told apart from what the lines brought, since the file lacks it.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -39,9 +40,15 @@ _COUNTS: Final = ("created", "updated", "deleted", "unchanged", "skipped")
 
 
 class Tally:
-    """What came of taking lines in."""
+    """What came of taking lines in.
 
-    def __init__(self) -> None:
+    Args:
+        arrival: the first event that may not be known yet.
+    """
+
+    def __init__(self, arrival: int = 0) -> None:
+        self.arrival = arrival
+        """The first event since then that isn't one of the lines': somebody else's, or none yet."""
         self.counts: Counter[str] = Counter()
         self.problems: list[dict[str, Any]] = []
         self.other_projects: dict[str, int] = {}
@@ -52,26 +59,47 @@ class Tally:
         self.counts.update({name: answered.get(name, 0) for name in _COUNTS})
         self.problems += answered["problems"]
 
+    def wrote(self, first: int, until: int) -> None:
+        """Note which events lines brought: others' before them stay to be looked at, and all that follow those."""
+        if first == self.arrival:
+            self.arrival = until
+
     def document(self) -> dict[str, Any]:
         """As an import's answer, with the projects that issues of the file belong to, where those are others."""
         others = {"other_projects": self.other_projects} if self.other_projects else {}
         return {**{name: self.counts[name] for name in _COUNTS}, **others, "problems": self.problems}
 
 
-def take_pairs(commit: Committer, row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool = False) -> Tally:
+class _Portion(NamedTuple):
+    """What came of one transaction."""
+
+    first: int
+    """Its first event."""
+    until: int
+    """The first event after it."""
+    answers: list[dict[str, Any]]
+    """Of its imports."""
+
+
+def take_pairs(
+    commit: Committer, row: MirrorRow, pairs: Sequence[LinePair], *, since: int = 0, delete_missing: bool = False
+) -> Tally:
     """Write what lines changed, each change by whom its line says.
 
     Args:
         commit: carries out work in a write transaction.
         row: the mirror.
         pairs: the lines that differ.
+        since: where the log ended when it was found that they differ; 0 where nobody asks what came between.
         delete_missing: whether lines that are gone delete their issues.
     """
-    tally = Tally()
+    tally = Tally(since)
     waiting = iter(pairs)
     while portion := list(islice(waiting, PAIRS_AT_ONCE)):
         requests = list(_by_actor(row, portion, delete_missing=delete_missing))
-        for answered in commit(partial(_carried_out, row, requests)):
+        came = commit(partial(_carried_out, row, requests))
+        tally.wrote(came.first, came.until)
+        for answered in came.answers:
             tally.add(answered)
     return tally
 
@@ -91,10 +119,12 @@ def _by_actor(row: MirrorRow, pairs: Sequence[LinePair], *, delete_missing: bool
         )
 
 
-def _carried_out(row: MirrorRow, requests: Sequence[ImportEdits], unit: Unit) -> list[dict[str, Any]]:
+def _carried_out(row: MirrorRow, requests: Sequence[ImportEdits], unit: Unit) -> _Portion:
     plane = plane_number(unit.replica, row.plane)
     _check_may_write(unit, plane)
-    return [import_edits(IssueWriter(unit, plane), request) for request in requests]
+    first = unit.arrival
+    answers = [import_edits(IssueWriter(unit, plane), request) for request in requests]
+    return _Portion(first, unit.arrival, answers)
 
 
 def _check_may_write(unit: Unit, plane: int) -> None:
@@ -156,6 +186,8 @@ def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -
     """
     lines = split(content)
     keys = {line_key(line) for line in lines}
+    # Before anything is read: what is written or cut from here on is looked at after the last transaction.
+    since, cuts = replica.arrival, replica.cuts
     with replica.read() as reader:
         known = version_of(reader, row.scope, content_hash(content))
         base = known or nearest(reader, row.scope, keys, 0)
@@ -170,7 +202,7 @@ def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -
         raise RefusedError(problem, code=Code.CONFLICT, hint=NOT_ADOPTED)
     found = differences(lines if known else before, lines)
     older = len(found.older)
-    tally = take_pairs(commit, row, found.newer if older else found.pairs)
+    tally = take_pairs(commit, row, found.newer if older else found.pairs, since=since)
     tally.counts["unchanged"] += older + _equal(before, lines)
     tally.other_projects = {name: count for name, count in sorted(held.items()) if name != row.project}
     tally.problems += [problem.document() for in_base, problem in found.problems if not in_base]
@@ -179,8 +211,8 @@ def adopt(commit: Committer, replica: Replica, row: MirrorRow, content: bytes) -
     def note(unit: Unit) -> None:
         number = add_version(unit, row.scope, lines)
         noted = replace(
-            row, current=number, newest=number, arrival=unit.arrival, newest_arrival=unit.arrival,
-            cuts=unit.cuts if base or is_new else NEVER_CUT,
+            row, current=number, newest=number, arrival=tally.arrival, newest_arrival=tally.arrival,
+            cuts=cuts if base or is_new else NEVER_CUT,
             left_out=sum(1 for problem in tally.problems if not problem.get("kept")), changed_ms=unit.now_ms,
         )  # fmt: skip
         lead = max(others, key=lambda other: other.newest, default=None) if base else None

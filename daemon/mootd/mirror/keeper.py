@@ -235,6 +235,7 @@ class Keeper:
             return
         lines = split(content)
         keys = [line_key(line) for line in lines]
+        since = self._replica.arrival
         with self._replica.read() as reader:
             base = row.current if accepted else nearest(reader, row.scope, set(keys), row.current)
             before = lines_of(reader, row.scope, base)
@@ -249,10 +250,11 @@ class Keeper:
             self._change(row, doubt=doubt, problem="")
             return
         older = 0 if accepted else len(found.older)
-        tally = take_pairs(self._commit, row, found.newer if older else found.pairs, delete_missing=accepted)
+        pairs = found.newer if older else found.pairs
+        tally = take_pairs(self._commit, row, pairs, since=since, delete_missing=accepted)
         left_out = sum(1 for problem in tally.problems if not problem.get("base") and not problem.get("kept"))
         gone = set() if accepted or older else {id_of(pair.base) or "" for pair in found.gone}
-        stand = self._after_taking(row, base, lines, has_older=older > 0)
+        stand = self._after_taking(row, base, lines, tally.arrival, has_older=older > 0)
         older = older if stand.is_behind else 0
         came = self._commit(lambda unit: _came_to(unit, row, lines, stand, gone, left_out=left_out, older=older))
         if base != row.current or stand.is_behind != row.is_behind:
@@ -260,13 +262,21 @@ class Keeper:
         if base != row.current or came.arrival != row.arrival:
             self._looked = came.arrival
 
-    def _after_taking(self, row: MirrorRow, base: int, lines: list[bytes], *, has_older: bool) -> _Stand:
-        """How a new version that comes from another one stands, after what it brought was taken in."""
+    def _after_taking(self, row: MirrorRow, base: int, lines: list[bytes], arrival: int, *, has_older: bool) -> _Stand:
+        """How a new version that comes from another one stands, after what it brought was taken in.
+
+        Args:
+            row: the mirror as it stood.
+            base: the version that the new one comes from.
+            lines: the new one's.
+            arrival: the first event since it was read that its lines didn't bring.
+            has_older: whether some of them are older than what is known of their issues.
+        """
         if (base == row.newest and not has_older) or self._holds_newest(row, lines):
             return _Stand(row.newest_arrival)
         # One that comes from another earlier version than the last owes nothing of what is here.
         is_same = base == row.current and row.is_behind
-        return _Stand(row.arrival if is_same else self._replica.arrival, is_behind=True)
+        return _Stand(row.arrival if is_same else arrival, is_behind=True)
 
     def _forget_due(self) -> None:
         """The file is another branch's: what waits to be written into it is to be found anew."""

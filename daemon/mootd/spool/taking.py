@@ -2,11 +2,13 @@
 
 Invariant: a file goes when what became of it is durable: the write with its key, and the answer if one is awaited. A
 crash at any point leaves a file that is taken again, and found to be done. What is no command goes aside with the
-reason, and a command that comes back after it was done is a replay: refused, and told.
+reason, and a command that comes back after it was dealt with is a replay: refused, and told. What lay there when this
+process began may have been carried out by the one before, and what it submitted itself may have been carried out
+though something failed then: neither is a replay, and both get the answer that was kept.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +29,7 @@ from moot_protocol.spool import (
     open_info,
     seal_answer,
 )
-from mootd.edges.spool_folder import SpoolFolder
+from mootd.edges.spool_folder import SpoolFolder, Waiting
 from mootd.engine.replica import Replica
 from mootd.engine.spools import PAIR, SpoolRow, apply_once, secret_of, was_applied
 from mootd.engine.unit import Unit
@@ -69,8 +71,9 @@ class Taker:
         self.dealt_with = 0
         """How many files were, since it began: commands carried out, and what was put aside."""
         self._began = False
-        self._unanswered: set[bytes] = set()
-        """Commands that were carried out, whose answers couldn't be written yet."""
+        """Whether it was noted what lay there before."""
+        self._unsettled: set[bytes] = set()
+        """Commands that wait and may have been carried out: found when it began, or submitted and not dealt with."""
         self._stuck: OrderedDict[str, None] = OrderedDict()
         """What can't be put aside: told once, and passed over."""
 
@@ -84,17 +87,42 @@ class Taker:
         waiting = folder.waiting()
         if waiting.overfull:
             _log.warning("spool.overfull", project=self._row.project, files=len(waiting.names))
+        self._note_unsettled(waiting)
         names = [name for name in waiting.names if name not in self._stuck]
-        under_way = []
-        for name in names[:AT_ONCE]:
-            command = self._command(folder, name)
-            if command is not None:
-                under_way.append(_UnderWay(name, command, self._submit(self._job(command))))
-        self._began = True
-        failures = [error for each in under_way if (error := self._settle(folder, each)) is not None]
+        under_way: list[_UnderWay] = []
+        failures: list[Exception] = []
+        try:
+            self._submit_all(folder, names[:AT_ONCE], under_way)
+        except Exception as error:  # whatever it is, what was submitted before is answered first
+            failures.append(error)
+        for each in under_way:
+            try:
+                self._settle(folder, each)
+            except MootError as error:
+                failures.append(error)
+            except OSError as error:  # as for the others on this disk: the next look answers them
+                failures.append(error)
+                break
         if failures:
             raise failures[0]
         return len(names) > AT_ONCE
+
+    def _note_unsettled(self, waiting: Waiting) -> None:
+        """Note what may have been carried out already, and forget what waits no more."""
+        if self._began and not self._unsettled:
+            return
+        ids = {parts[1] for name in waiting.names if (parts := name_parts(name))}
+        self._unsettled = self._unsettled & ids if self._began else ids
+        self._began = True
+
+    def _submit_all(self, folder: SpoolFolder, names: Sequence[str], under_way: list[_UnderWay]) -> None:
+        """Submit commands in order, as far as it goes: none overtakes one before it that can't be taken now."""
+        for name in names:
+            command = self._command(folder, name)
+            if command is not None:
+                future = self._submit(self._job(command))
+                self._unsettled.add(command.id)
+                under_way.append(_UnderWay(name, command, future))
 
     # -- Before ----------------------------------------------------------------------------------------------------
     def _command(self, folder: SpoolFolder, name: str) -> Opened | None:
@@ -132,7 +160,7 @@ class Taker:
             self._admit(command.request)
 
     def _refuse_replayed(self, sealed: Sealed) -> None:
-        if not self._began or sealed.id in self._unanswered:
+        if sealed.id in self._unsettled:
             return
         with self._replica.read() as reader:
             if was_applied(reader, sealed.ms, sealed.id):
@@ -159,38 +187,42 @@ class Taker:
                 return once(unit, request, key, lambda unit: carry_out(unit, request))
 
             def repeat(unit: Unit) -> Any:
-                return once(unit, request, key, forgotten)
+                return once(unit, request, key, forgotten) if command.awaited else None
 
             return apply_once(unit, self._row, command, carry, repeat)
 
         return job
 
     # -- After -----------------------------------------------------------------------------------------------------
-    def _settle(self, folder: SpoolFolder, done: _UnderWay) -> MootError | None:
-        """Answer a command and remove it; gives why it has to stay, if it has."""
+    def _settle(self, folder: SpoolFolder, done: _UnderWay) -> None:
+        """Answer a command and remove it.
+
+        Raises:
+            MootError: the store's, or the writer's: it stays, and may be written later.
+            OSError: it can't be answered or removed now: it stays.
+        """
         command = done.command
         words, actor = about(command.request), command.request.actor
         try:
             answer = done.future.result()
         except MootError as error:
             if error.code not in {Code.NOT_FOUND, Code.KEY_REUSED}:
-                return error  # the store's, or the writer's: the same command may be written later
+                raise
             answer = error
         except Exception as error:  # a defect of ours: it would come again with every try
             _log.exception("spool.crashed", project=self._row.project, command=command.id.hex(), exc_info=error)
             crashed = MootError("a defect in Moot; see the daemon's log", code=Code.INTERNAL)
             self._answer(folder, command.id, Outcome(actor, words, error=crashed), awaited=command.awaited)
             self._refuse(folder, done.name, "a defect in Moot")
-            return None
+            self._unsettled.discard(command.id)
+            return
         self.dealt_with += 1
         failed = isinstance(answer, MootError)
         if failed or command.awaited:
-            self._unanswered.add(command.id)
             outcome = Outcome(actor, words, error=answer) if failed else Outcome(actor, words, answer)
             self._answer(folder, command.id, outcome, awaited=command.awaited)
         folder.remove(done.name)
-        self._unanswered.discard(command.id)
-        return None
+        self._unsettled.discard(command.id)
 
     def _answer(self, folder: SpoolFolder, command: bytes, outcome: Outcome, *, awaited: bool) -> None:
         folder.answer(answer_name(command, awaited=awaited), seal_answer(self._secret, command, outcome))

@@ -6,10 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.requests import Show
-from moot_testkit.mirroring import NEW, Mirrored, content, line, name
-from moot_testkit.town import make_api
+from moot_protocol.requests import Create, IssueFields, Show, Update
+from moot_testkit.mirroring import FILE, FOLDER, NEW, Mirrored, before_commit, content, line, name
+from moot_testkit.town import PROJECT, Api, make_api
 from mootd.engine.issues.mirroring import issues_of, projects_of
+from mootd.engine.mirrors import MirrorRow, read_mirror
+from mootd.engine.unit import Unit
 from mootd.mirror import intake
 from mootd.mirror.intake import adopt
 
@@ -115,6 +117,78 @@ def test_many_lines_go_in_several_transactions(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(intake, "PAIRS_AT_ONCE", 2)
     mirrored = Mirrored(content(*(line(number) for number in range(1, 6))))
     assert mirrored.adopted.counts["created"] == 5
+
+
+# -- What others write meanwhile ---------------------------------------------------------------------------------
+FIVE = tuple(line(number) for number in range(1, 6))
+COMMITS = 4
+"""Transactions in which five lines are adopted, two in each, and then the version noted."""
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Api:
+    """A machine that takes two lines in one transaction."""
+    monkeypatch.setattr(intake, "PAIRS_AT_ONCE", 2)
+    return make_api()
+
+
+def make(api: Api, number: int, title: str) -> object:
+    """Somebody makes an issue."""
+    return api.call(Create(actor="eve", project=PROJECT, id=name(number), fields=IssueFields(title=title)))
+
+
+@pytest.mark.parametrize("number", range(COMMITS))
+def test_an_issue_made_while_a_file_is_adopted_comes_into_it_and_the_rest_stays(
+    api: Api, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    before_commit(api, monkeypatch, number, lambda: make(api, 9, "Meanwhile"))
+    mirrored = Mirrored(content(*FIVE), api)
+    assert (mirrored.lines[:-1], b'"title":"Meanwhile"' in mirrored.lines[-1]) == (list(FIVE), True)
+
+
+def test_an_issue_made_before_its_line_is_taken_in_is_shown_as_whichever_is_newer(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = line(4, updated_at="2020-01-01T00:00:00Z"), line(5, "Newer", updated_at="2027-01-01T00:00:00Z")
+    before_commit(api, monkeypatch, 1, lambda: [make(api, *each) for each in ((4, "Mine"), (5, "Older"))])
+    mirrored = Mirrored(content(*FIVE[:3], older, newer), api)
+    assert (mirrored.title(4), b'"title":"Mine"' in mirrored.lines[3]) == ("Mine", True)
+    assert (mirrored.title(5), b'"title":"Newer"' in mirrored.lines[4]) == ("Newer", True)
+
+
+@pytest.mark.parametrize("number", range(1, COMMITS))
+def test_what_changes_in_an_issue_after_its_line_was_taken_in_comes_into_the_file(
+    api: Api, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    change = Update(actor="eve", id=name(1), fields=IssueFields(title="Mine"))
+    before_commit(api, monkeypatch, number, lambda: api.call(change))
+    mirrored = Mirrored(content(*FIVE), api)
+    assert (b'"title":"Mine"' in mirrored.lines[0], mirrored.lines[1:]) == (True, list(FIVE[1:]))
+
+
+def adopted(api: Api, held: bytes) -> MirrorRow:
+    """The row of a file that was just adopted, before anything follows."""
+    replica = api.member.replica
+    row = MirrorRow(folder=FOLDER, file=FILE, workspace="w1", project=PROJECT, plane=replica.ledger.id)
+    adopt(api.member.commit, replica, row, held)
+    with replica.read() as reader:
+        found = read_mirror(reader, FOLDER, FILE)
+    assert found is not None
+    return found
+
+
+def test_where_nobody_else_wrote_nothing_is_looked_at_again(api: Api) -> None:
+    row = adopted(api, content(*FIVE))
+    assert (row.arrival, row.newest_arrival) == (api.member.replica.arrival,) * 2
+
+
+def test_after_a_cut_meanwhile_the_whole_file_is_to_be_compared(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(unit: Unit) -> None:
+        unit.cuts += 1
+
+    real = api.member.commit
+    before_commit(api, monkeypatch, 1, lambda: real(cut))
+    assert adopted(api, content(*FIVE)).cuts != api.member.replica.cuts
 
 
 # -- A second work tree ------------------------------------------------------------------------------------------

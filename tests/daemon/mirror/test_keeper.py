@@ -93,6 +93,28 @@ def test_a_half_written_file_and_a_conflict_are_refused_until_they_are_gone(
     assert b'"title":"Mine"' in mirrored.lines[0]
 
 
+@pytest.mark.parametrize("held", [b"# Notes\n\nbuy milk\n", b"notes", b'{\n  "name": "other"\n}\n', b"\x00\x01\xff"])
+def test_a_file_that_another_program_put_in_its_place_is_not_called_half_written(
+    mirrored: Mirrored, held: bytes
+) -> None:
+    before = mirrored.events
+    mirrored.file.write(held)
+    mirrored.quiet()
+    assert mirrored.row.problem.startswith("it was replaced: not a single line of it is an issue")
+    assert (mirrored.file.content, mirrored.events) == (held, before)
+    mirrored.shows(*THREE)
+    assert mirrored.row.problem == ""
+
+
+@pytest.mark.parametrize("held", [line(1)[:30], CHANGED + b"\n" + line(3)[:30]])
+def test_a_file_whose_last_line_alone_is_cut_is_half_written_though_none_of_its_lines_was_there(
+    mirrored: Mirrored, held: bytes
+) -> None:
+    mirrored.file.write(held)
+    mirrored.quiet()
+    assert "half written" in mirrored.row.problem
+
+
 def test_a_bad_line_that_was_there_before_keeps_nothing_up_and_stays() -> None:
     bad = b'{"id": "demo-00'
     mirrored = Mirrored(content(line(1), bad, line(2)))
@@ -342,7 +364,7 @@ def test_a_file_that_became_something_else_is_told_and_nothing_is_written_into_i
     mirrored.quiet()
     mirrored.retitle(1, "Mine")
     mirrored.quiet()
-    assert "line 1 can't be read" in mirrored.row.problem
+    assert mirrored.row.problem.startswith("it was replaced: ")
     with pytest.raises(RefusedError):
         mirrored.keeper.resume(accept=False)
     assert mirrored.file.content == README

@@ -3,9 +3,10 @@
 import pytest
 from msgspec import structs
 
-from moot_testkit.mirroring import NEW, OLD, Mirrored, content, line
+from moot_testkit.mirroring import NEW, OLD, Mirrored, before_commit, content, line
 from moot_testkit.town import make_api
 from mootd.engine.mirrors import MirrorRow
+from mootd.mirror import intake
 from mootd.mirror.intake import NEVER_CUT
 
 THREE = (line(1), line(2), line(3))
@@ -188,6 +189,21 @@ def test_what_was_written_on_an_older_branch_before_a_crash_is_as_old_as_it_was(
     mirrored.restart()
     mirrored.quiet()
     assert (mirrored.row.current, mirrored.row.is_behind, mirrored.row.writing) == (written.current, not full, 0)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_an_issue_made_while_an_older_branch_is_taken_in_comes_into_it(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    mirrored.shows(line(1), CHANGED, line(3), *(line(number) for number in range(4, 12)))
+    mirrored.quiet()
+    monkeypatch.setattr(intake, "PAIRS_AT_ONCE", 1)
+    before_commit(mirrored.api, monkeypatch, number, lambda: mirrored.create(20, "Meanwhile"))
+    mirrored.restart()
+    mirrored.shows(line(1, "Changed on it", updated_at=NEW), line(2), line(3, "This one, too", updated_at=NEW))
+    mirrored.quiet()
+    assert (mirrored.row.is_behind, len(mirrored.lines)) == (True, 4)
+    assert b'"title":"Meanwhile"' in mirrored.lines[3]
 
 
 # -- States that nobody knows ------------------------------------------------------------------------------------

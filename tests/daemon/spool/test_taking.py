@@ -31,7 +31,6 @@ from moot_protocol.requests import (
 from moot_protocol.spool import ANSWERS, COMMANDS, REFUSED, command_name, open_answer, seal_command
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import PROJECT
-from mootd.edges.spool_folder import SpoolFolder
 from mootd.service.spool_reads import spool_alarms, spools
 
 
@@ -132,29 +131,6 @@ def test_a_refused_command_stays_refused_when_it_is_put_back(site: SpoolSite) ->
         site.take()
         site.restart()
     assert site.api.call(Show(ids=("demo-one",)))[0]["status"] == "open"
-
-
-def test_a_crash_between_write_and_answer_leaves_one_issue_and_the_answer(
-    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.put(create("one", id="demo-one"), awaited=True)
-
-    def crash(self: SpoolFolder, name: str, data: bytes) -> None:
-        raise OSError(28, "no space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SpoolFolder, "answer", crash)
-        with pytest.raises(OSError, match="no space"):
-            site.take()
-        with pytest.raises(OSError, match="no space"):  # the same process tries again: no replay
-            site.take()
-    assert not site.reasons()
-    site.restart()
-    site.take()
-    (answer,) = (site.path / ANSWERS).iterdir()
-    assert open_answer(site.files.token.secret, answer.read_bytes()).result["id"] == "demo-one"
-    assert site.titles() == ["one"]
-    assert not site.waiting()
 
 
 def test_a_command_stays_while_the_writer_cannot_write(site: SpoolSite, monkeypatch: pytest.MonkeyPatch) -> None:
