@@ -368,10 +368,10 @@ class Keeper:
 
     def _bring(self, row: MirrorRow, expected: bytes, lines: list[bytes], *, full: bool) -> bool:
         """Put lines into the file, with what the log says of the issues that are due or of all; False as `_put`."""
+        until, cuts = self._looked, self._replica.cuts  # before the snapshot: a later cut is looked at once more
         with self._replica.read() as reader:
             issues = issues_of(self._replica, reader, row.plane)
             wanted = mirrored_lines(issues, row.project, None if full else self._due)
-            until, cuts = self._looked, self._replica.cuts
         written = rewritten(lines, wanted)
         stand = _Stand(until)
         if row.is_behind and not full:

@@ -1,5 +1,6 @@
 """The folder of a spool: made for one user alone, and never a way out of it."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_a_write_that_fails_leaves_nothing_behind(workspace: Path) -> None:
     with opened_spool(workspace) as folder, pytest.raises(OSError, match="irectory"):
         folder.answer("name", b"x")
     assert [path.name for path in (workspace / FOLDER / ANSWERS).iterdir()] == ["name"]
+
+
+def test_nor_does_one_on_a_full_disk(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with opened_spool(workspace) as folder:
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            folder.answer("name", b"x")
+        monkeypatch.undo()
+    assert list((workspace / FOLDER / ANSWERS).iterdir()) == []
 
 
 def test_what_waits_is_told_in_order_without_what_is_still_written(workspace: Path) -> None:
