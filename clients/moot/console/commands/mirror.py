@@ -183,7 +183,7 @@ def mirror_lines(mirror: dict[str, Any], now_ms: int) -> Iterator[str]:
     yield from _behind_lines(mirror)
     if mirror["missing"]:
         gone, stay = several(mirror["missing"], "issue"), "stays" if mirror["missing"] == 1 else "stay"
-        yield f"  {gone} without a line in it any more {stay} here (`moot mirror sync` with --delete-missing deletes them)"
+        yield f"  {gone} without a line in it any more {stay} here (--delete-missing: see `moot help mirror sync`)"
     if mirror["left_out"]:
         yield f"  {several(mirror['left_out'], 'line')} of its last change could not be taken in whole; they stay in it"
     if mirror["waiting"]:
