@@ -72,7 +72,8 @@ class Named(msgspec.Struct, array_like=True, gc=False):
 
 decode_named: Final[Callable[[bytes], Named]] = msgspec.msgpack.Decoder(Named).decode
 decode_record: Final[Callable[[bytes], Record]] = msgspec.msgpack.Decoder(Record).decode
-encode_record: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder().encode
+encode_record: Final[Callable[[Record], bytes]] = msgspec.msgpack.Encoder(order="deterministic").encode
+"""Equal records have equal bytes, `pending` in ascending order."""
 
 
 class OwnCharter(Enum):

@@ -322,3 +322,13 @@ def test_what_may_not_be_written_supersedes_nothing() -> None:
     replay.apply(*log.events[0], role=Role.ADMIN)
     replay.apply(*log.events[1], role=Role.WRITER)
     assert replay.live() == {"document": [(AUTHORS[1], 1)]}
+
+
+def test_records_that_wait_for_the_same_have_the_same_bytes_in_whatever_order_they_came_to() -> None:
+    names = [("labels", 1, n, bytes([n]) * 8) for n in range(100)]
+    one = Record(1, ISSUE, "mt-1", pending=set(names))
+    other = Record(1, ISSUE, "mt-1", pending=set())
+    for name in reversed(names):
+        other.pending.add(name)
+    assert encode_record(one) == encode_record(other)
+    assert decode_record(encode_record(one)).pending == set(names)
