@@ -10,8 +10,8 @@ from typing import Final
 from moot.console import when
 from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.ids import ID_CHARS
-from moot_protocol.issue import CLOSED
+from moot_protocol.ids import ID_CHARS, WISP
+from moot_protocol.issue import CLOSED, DEFERRED
 from moot_protocol.limits import SHORT_ID_CHARS
 from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.matching import has_metadata, id_begins, like
@@ -49,7 +49,7 @@ def find(snapshot: Snapshot, typed: str, now_ms: int) -> IssueDoc:
     if typed in snapshot.issues:
         return snapshot.issues[typed]
     aliased = [issue for issue in snapshot.issues.values() if issue.get("_alias") == typed]
-    found = aliased or list(_begun(snapshot, typed).values())
+    found = aliased or _without_project(snapshot, typed) or list(_begun(snapshot, typed).values())
     if len(found) == 1:
         return found[0]
     if not found:
@@ -71,6 +71,17 @@ def age_of(snapshot: Snapshot, now_ms: int) -> str:
     """How old a snapshot is, in words."""
     ms = max(now_ms - snapshot.made_ms, 0)
     return f"{ms // 1000} s" if ms < _BRIEF_MS else when.lasted(ms)
+
+
+def _without_project(snapshot: Snapshot, typed: str) -> list[IssueDoc]:
+    """The issues whose whole id this is but for the project's part, and for the word that Beads' wisps have."""
+    wholes = {typed, f"{WISP}{typed}"} if typed else set()
+    project = f"{snapshot.project}-"
+    return [
+        issue
+        for name, issue in snapshot.issues.items()
+        if name.removeprefix(project) in wholes or name.partition("-")[2] in wholes
+    ]
 
 
 def _begun(snapshot: Snapshot, typed: str) -> dict[str, IssueDoc]:
@@ -160,10 +171,12 @@ def _times(wanted: Filter, now_ms: int) -> Iterator[Test]:
         ("closed_at", wanted.closed_after, wanted.closed_before),
         ("due_at", wanted.due_after, wanted.due_before),
         ("defer_until", wanted.defer_after, wanted.defer_before),
-        ("defer_until", now_ms if wanted.deferred else None, None),
     ):
         if after is not None or before is not None:
             yield _between(name, after, before)
+    if wanted.deferred:
+        is_ahead = _between("defer_until", now_ms, None)
+        yield lambda issue: issue["status"] == DEFERRED or is_ahead(issue)
     if wanted.overdue:
         is_late = _between("due_at", None, now_ms)
         yield lambda issue: issue["status"] != CLOSED and is_late(issue)

@@ -39,6 +39,7 @@ from mootd.edges.home import home_of
 from mootd.edges.keys import FileKeyStore
 from mootd.edges.notify import Notifier, watchdog_ms
 from mootd.edges.paths import Places, private_folder
+from mootd.engine.graph import follows_rules
 from mootd.engine.home import Found, is_noted, note_home
 from mootd.engine.replica import Replica
 from mootd.engine.unit import Unit
@@ -244,6 +245,7 @@ class Daemon:
             replica = Replica(store, FileKeyStore(self._places.keys, entropy), self._clock, entropy)
             replica.outbox_caps = self._config.outbox
             self._note_home(replica)
+            self._follow_rules(replica)
             stop = _Stop()
             machine = Machine(self._places, self._clock, entropy, stop, self._config)
             executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
@@ -265,6 +267,18 @@ class Daemon:
         replica.is_moved = found is Found.MOVED
         if found is not Found.SAME:
             _log.warning("daemon.home", found=str(found))
+
+    @staticmethod
+    def _follow_rules(replica: Replica) -> None:
+        """Bring readiness that an earlier release kept up to this one's rules before anybody reads it."""
+        with replica.read() as reader:
+            if follows_rules(reader):
+                return
+        try:
+            with replica.transaction():
+                pass  # beginning one is all it takes
+        except RefusedError as error:  # no room on the disk, say: what is there can be read, and the next write does it
+            _log.warning("readiness.not_brought_up", code=str(error.code))
 
     @contextmanager
     def _serving(self, replica: Replica, machine: Machine, executor: ThreadPoolExecutor) -> "Iterator[_Serving]":

@@ -14,6 +14,8 @@ from moot_protocol.limits import ENTITY_BYTES, ID_PREFIX_CHARS
 
 CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 ID_CHARS: Final = 12
+WISP: Final = "wisp-"
+"""Stands between the project's part and the random one in the ids that Beads gives its wisps."""
 ID_ENTROPY_BYTES: Final = 8
 """Bytes of entropy an issue id is made from; 60 of their bits are used."""
 

@@ -27,7 +27,7 @@ from moot_protocol.deletion import DELETED_NAMES, is_deletion, read_deletion
 from moot_protocol.ids import base32
 from moot_protocol.kinds import ISSUE, KINDS, Policy
 from moot_protocol.leases import LEASES, lease_held
-from moot_protocol.limits import TITLE_CHARS
+from moot_protocol.limits import LOWEST_PRIORITY, TITLE_CHARS
 from moot_protocol.lineage import Lineage
 from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.times import NS_PER_MS, format_ms, instant_ms, ns_below_ms, show_time
@@ -76,7 +76,8 @@ SHAPES: Final[dict[str, Shape]] = {
 
 TOMBSTONE: Final = "tombstone"
 CLOSED: Final = "closed"
-LOWEST_PRIORITY: Final = 4
+DEFERRED: Final = "deferred"
+"""Put off: until `defer_until` where that says when, else until somebody takes it up again."""
 DEFAULT_STATUS: Final = "open"
 DEFAULT_PRIORITY, ABSENT_PRIORITY = 2, 0
 """Of what is made here without one, which is written; and what it means that none was: Beads reads it as 0."""

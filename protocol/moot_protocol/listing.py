@@ -62,6 +62,7 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defa
     defer_before: int | None = None
     overdue: bool = False
     deferred: bool = False
+    """By status, or until a time that is still to come."""
     pinned: bool | None = None
     metadata: dict[str, str] = {}
     """Top-level metadata entries that must have these values as text."""

@@ -253,6 +253,7 @@ class Ready(Request[Page], kw_only=True):
     sort: str = "priority"
     limit: int = READY_LIMIT
     include_deferred: bool = False
+    """What is deferred, too, until some time or without saying until when."""
     include_ephemeral: bool = False
     texts: bool = False
 

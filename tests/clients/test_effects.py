@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from moot.console.terminal import Facts
+from moot.effects import MOST_NAMES
 from moot_protocol import limits
 from moot_protocol.errors import MootError
 from moot_testkit.control import PATIENCE, Daemon, until
@@ -93,6 +94,16 @@ def test_a_file_that_is_written_with_the_permissions_it_has_keeps_them_whatever_
         act(daemon, shell, lambda terminal: terminal.write_file("f", [b"new"], mode=terminal.file_mode("f")))
         assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", mode)
     assert "No such file" in str(act(daemon, shell, lambda terminal: terminal.file_mode("nowhere")))
+
+
+def test_of_a_folder_with_too_many_names_none_is_told(daemon: Daemon, shell: Shell) -> None:
+    folder = shell.work / "many"
+    folder.mkdir()
+    for number in range(MOST_NAMES + 1):
+        (folder / str(number)).touch()
+    assert f"more than {MOST_NAMES} names" in str(act(daemon, shell, lambda terminal: terminal.names_in("many")))
+    (folder / "0").unlink()
+    assert len(act(daemon, shell, lambda terminal: terminal.names_in("many"))) == MOST_NAMES
 
 
 def test_a_file_is_removed_at_the_end_of_links_and_nothing_but_a_file(daemon: Daemon, shell: Shell) -> None:

@@ -206,23 +206,27 @@ def test_configuration_written_by_hand_is_read_as_git_reads_it(
     assert told(home, monkeypatch).git_user == name
 
 
-# -- Called as bd ------------------------------------------------------------------------------------------------
+# -- The variables of bd ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("BEADS_DIR", "{home}/named/.beads"), ("BEADS_DIR", "../named/.beads/"), ("BEADS_DB", "{home}/named/.beads/x.db")],
 )
-def test_called_as_bd_the_project_is_the_one_that_the_variables_of_beads_name(
+def test_the_project_is_the_one_that_the_variables_of_beads_name_whatever_the_program_is_called(
     home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
+    """A shell's `alias bd=moot` calls it as `moot`."""
     workspace(home / "here", "w-here")
     workspace(home / "named", "w-named")
     monkeypatch.setenv(variable, value.format(home=home))
-    assert told(home / "here", monkeypatch).workspace == "w-here"
-    assert Facts._make(facts.facts("bd", [])).workspace == "w-named"
-    monkeypatch.setenv(variable, str(home / "nowhere" / ".beads" / "x.db"))
-    assert Facts._make(facts.facts("bd", [])).workspace == ""
-    monkeypatch.setenv(variable, "")
-    assert Facts._make(facts.facts("bd", [])).workspace == "w-here"
+    monkeypatch.chdir(home / "here")
+    for program in ("moot", "bd"):
+        monkeypatch.setenv(variable, value.format(home=home))
+        told = Facts._make(facts.facts(program, []))
+        assert (told.workspace, told.environment[variable]) == ("w-named", value.format(home=home))
+        monkeypatch.setenv(variable, str(home / "nowhere" / ".beads" / "x.db"))
+        assert Facts._make(facts.facts(program, [])).workspace == ""
+        monkeypatch.setenv(variable, "")
+        assert Facts._make(facts.facts(program, [])).workspace == "w-here"
 
 
 # -- The terminal ------------------------------------------------------------------------------------------------

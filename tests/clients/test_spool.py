@@ -161,7 +161,7 @@ def test_without_a_spool_the_user_is_told_how_to_have_one(
     (site.path / "token").unlink()
     for folder in (tmp_path, Path("/")):
         monkeypatch.chdir(folder)
-        assert not has_spool("moot")
+        assert not has_spool()
         with pytest.raises(Failure, match="forbids Unix sockets") as caught:
             spool_command("moot", ["list"], REFUSED)
         assert caught.value is REFUSED
@@ -212,7 +212,7 @@ def test_moot_spool_chooses_it_without_asking_the_daemon(
     site: SpoolSite, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOOT_SPOOL", "1")
-    assert has_spool("moot")
+    assert has_spool()
     assert thin.run(["moot", "list"]) == 0
     assert "read from the snapshot" in capfd.readouterr().err
     assert thin.run(["moot", "doctor"]) == 1

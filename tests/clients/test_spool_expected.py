@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from moot.console.context import script_step
 from moot.spool_expected import Expectation
 from moot_protocol.action_requests import SetState
 from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim, WriteHandoff
@@ -104,6 +105,12 @@ def test_steps_of_a_script_may_name_what_earlier_ones_make() -> None:
     made, edge, closed = expected(Script(actor="ada", steps=steps))
     assert (made["id"], edge["issue_id"], closed["id"]) == ("demo-new3",) * 3
     assert (closed["title"], closed["status"]) == ("New", "closed")
+
+
+@pytest.mark.parametrize("earlier", [step for step in EACH if step.method in {"heartbeat", "add_edge", "remember"}])
+def test_a_step_that_answers_no_issue_is_named_by_none(earlier: Mutation[Any]) -> None:
+    steps = (script_step(earlier, "1"), {"method": "close", "params": {"id": "$1"}})
+    assert expected(Script(actor="ada", steps=steps))[1]["id"] == "$1"
 
 
 def test_of_an_issue_that_is_not_known_only_its_id_is_told() -> None:

@@ -17,7 +17,10 @@ def snapshot(*issues: IssueDoc, left_out: int = 0) -> Snapshot:
     )
 
 
-HELD = snapshot({"id": "demo-abcdef", "_alias": "the-one"}, {"id": "demo-abcxyz"}, {"id": "bd-1234"})
+HELD = snapshot(
+    {"id": "demo-abcdef", "_alias": "the-one"}, {"id": "demo-abcxyz"}, {"id": "bd-1234"},
+    {"id": "bd-03r"}, {"id": "bd-03rxyz"}, {"id": "demo-wisp-08w"},
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,8 @@ HELD = snapshot({"id": "demo-abcdef", "_alias": "the-one"}, {"id": "demo-abcxyz"
         ("the-one", "demo-abcdef"),
         ("abcx", "demo-abcxyz"),
         ("1234", "bd-1234"),
+        ("03r", "bd-03r"),
+        ("08w", "demo-wisp-08w"),
     ],
 )
 def test_an_issue_is_meant_by_what_is_typed_as_elsewhere(typed: str, meant: str) -> None:

@@ -90,7 +90,11 @@ def _fill(api: Api) -> None:
     others: list[tuple[str, IssueFields, dict[str, Any]]] = [
         (b, described, {"edges": (Edge(a),), "labels": ("red",)}),
         (c, IssueFields(title="Gamma", issue_type="epic", assignee="bob"), {}),
-        (d, IssueFields(title="delta", priority=3, due_at="2023-11-14T23:00:00Z", spec_id="s-1"), {"parent": c}),
+        (
+            d,
+            IssueFields(title="delta", priority=3, due_at="2023-11-14T23:00:00Z", spec_id="s-1", status="deferred"),
+            {"parent": c},
+        ),
         (e, IssueFields(title="Epsilon", defer_until="2033-01-01T00:00:00Z"), {"parent": c}),
         (
             f,
@@ -225,6 +229,7 @@ def test_counts_are_the_daemons(both: Both, wanted: Filter, by: str, every: bool
         Blocked(),
         Blocked(filter=Filter(priorities=(0,)), limit=1),
         Blocked(texts=True),
+        ListIssues(filter=Filter(deferred=True)),
         *(Show(ids=(name,)) for name in NAMES[:7]),
         Show(ids=("aaaa", "the-beta")),
         Show(ids=("demo-none",)),

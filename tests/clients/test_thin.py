@@ -46,16 +46,6 @@ def printing(text: str) -> Command:
     return command
 
 
-def printing_file(path: str) -> Command:
-    """A command that prints a file."""
-
-    def command(terminal: Terminal) -> int:
-        terminal.out(b"".join(terminal.read_file(path)).decode())
-        return 0
-
-    return command
-
-
 def facts_of(daemon: Daemon, shell: Shell, *arguments: str, **options: Any) -> Facts:
     """What the daemon is told by a client that is run so."""
     told: list[Facts] = []
@@ -106,23 +96,6 @@ def test_called_as_bd_it_says_so_and_every_failure_is_1(daemon: Daemon, shell: S
         daemon.commands.command = lambda _, code=code: code  # type: ignore[misc]
         assert shell.run("list", program="bd").returncode == expected
         assert shell.run("list").returncode == code
-
-
-def test_called_as_bd_a_database_names_its_project(daemon: Daemon, shell: Shell) -> None:
-    (shell.work / "other" / ".moot").mkdir(parents=True)
-    (shell.work / "other" / ".moot" / "workspace").write_text("w-other\n")
-    told = facts_of(daemon, shell, "list", "--db", "other/.beads/beads.db", program="bd")
-    assert (told.workspace, told.argv) == ("w-other", ("list", "--db", "other/.beads/beads.db"))
-
-
-def test_with_c_it_works_in_another_folder(daemon: Daemon, shell: Shell) -> None:
-    other = shell.work / "other"
-    (other / "deep").mkdir(parents=True)
-    told = facts_of(daemon, shell, "-C", "other", "list", "-C", "deep", "--", "-C", "x")
-    assert (told.argv, told.folder) == (("list", "--", "-C", "x"), str(other / "deep"))
-    (other / "f").write_text("there")
-    daemon.commands.command = printing_file("f")
-    assert shell.run("-C", "other", "read").stdout == b"there"
 
 
 def test_a_folder_that_cannot_be_entered_is_a_usage_error(shell: Shell) -> None:

@@ -23,9 +23,13 @@ from moot_protocol.requests import Create, InitTown, IssueFields, ListIssues
 from moot_testkit.ledger import PATIENCE_S
 from moot_testkit.machine import BIN, PROJECT, Machine, machine
 from mootd.app import _Parts, _Serving, _work
+from mootd.engine import layout
+from mootd.engine.graph import follows_rules
 from mootd.service.front import Front
 from mootd.service.gate import Gate
 from mootd.service.quick_reads import QuickReads
+from mootd.store.lmdb_store import LmdbStore
+from mootd.store.port import Table
 
 
 class Manager:
@@ -271,6 +275,24 @@ def test_after_a_kill_the_next_one_begins_over_what_was_left(town: Machine, mana
         assert manager.hear()["READY"] == "1"
         with town.client() as client:
             assert titles(client) == ["Acknowledged"]
+
+
+def test_readiness_that_an_earlier_release_kept_follows_the_rules_before_anything_is_written(
+    town: Machine, manager: Manager
+) -> None:
+    with daemon(town, manager) as process:
+        manager.hear()
+        town.found()
+        process.kill()
+        process.wait(PATIENCE_S)
+    with closing(LmdbStore.open(town.data / "log")) as store, store.write() as transaction:
+        assert transaction.delete(Table.META, layout.RULES)
+    with daemon(town, manager) as process:
+        assert manager.hear()["READY"] == "1"
+        process.kill()
+        process.wait(PATIENCE_S)
+    with closing(LmdbStore.open(town.data / "log")) as store, store.read() as reader:
+        assert follows_rules(reader)
 
 
 # -- At rest -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from moot_protocol.kinds import Role
 from moot_protocol.towns import Charter, Towns
 from moot_testkit import sim_node, simulation
 from moot_testkit.plan import Plan
-from mootd.engine import cut, record, stored_feeds
+from mootd.engine import cut, record, rows, stored_feeds
 from mootd.engine import receive as receiving
 from mootd.engine import unit as units
 from mootd.engine.aside import Aside
@@ -229,6 +229,7 @@ MUTATIONS = (
     Mutation("blockedness is not propagated", Graph, "settle", _nothing, WORK, 40),
     Mutation("cycles of blockers hold everybody up", Cutter, "check", _nothing, WORK, 40, 3),
     Mutation("deferred issues don't become ready", Graph, "release_due", _nothing, WORK, 40),
+    Mutation("what has the status deferred stays so", rows, "DEFERRED", "", WORK, 40),
     Mutation("who waits for children isn't told of them", Graph, "_recount_waiters", _nothing, WORK, 40, 20),
 )
 """Rules that the simulator's laws notice."""

@@ -11,10 +11,9 @@ from moot.console.command import Context
 from moot.console.context import own_projects
 from moot.console.grammar import comma_separated
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.limits import LONGEST_LIMIT
+from moot_protocol.limits import LONGEST_LIMIT, LOWEST_PRIORITY
 from moot_protocol.listing import Filter
 
-LOWEST_PRIORITY: Final = 4
 ALL_STATUSES: Final = "all"
 """Said instead of a status."""
 SORTS: Final = ("priority", "created", "updated", "closed", "status", "id", "title", "type", "assignee")
@@ -72,7 +71,7 @@ def add_full(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{time}-after", default="", metavar="TIME", help=when.HELP)
         parser.add_argument(f"--{time}-before", default="", metavar="TIME", help=f"as --{time}-after")
     parser.add_argument("--overdue", action="store_true", help="past their due time and not closed")
-    parser.add_argument("--deferred", action="store_true", help="deferred until some time")
+    parser.add_argument("--deferred", action="store_true", help="of status deferred, or until a time that is to come")
     pinned = parser.add_mutually_exclusive_group()
     pinned.add_argument("--pinned", action="store_true", default=None, help="pinned only")
     pinned.add_argument("--no-pinned", action="store_false", dest="pinned", help="without pinned ones")

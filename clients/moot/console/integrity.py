@@ -1,4 +1,4 @@
-"""What may be wrong with a project's issues as they stand: edges that lead nowhere, copies, left-overs of tests.
+"""What may be wrong with a project's issues: edges that lead nowhere or up to a parent, copies, left-overs of tests.
 
 Everything here reads documents and guesses; nothing is changed by it. A guess says why it was made.
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.edge_types import EXTERNAL
+from moot_protocol.edge_types import BLOCKING, EXTERNAL, PARENT
 from moot_protocol.issue import CLOSED
 from moot_protocol.listing import IssueDoc
 
@@ -19,8 +19,8 @@ _NUMBERED: Final = re.compile(r"(issue|item|task|bug)?[\s#_-]*\d+", re.IGNORECAS
 _CONTENT: Final = ("title", "description", "design", "acceptance_criteria", "status")
 
 
-class Dangling(NamedTuple):
-    """An edge to an issue that isn't here."""
+class BadEdge(NamedTuple):
+    """An edge that leads nowhere, or by which an issue waits for ever."""
 
     issue_id: str
     depends_on_id: str
@@ -35,7 +35,37 @@ class Leftover(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def dangling(issues: Sequence[IssueDoc], is_known: Callable[[str], bool]) -> list[Dangling]:
+def waiting_for_parents(issues: Sequence[IssueDoc]) -> list[BadEdge]:
+    """The edges by which an issue waits for what it is part of, at any distance: it is never ready.
+
+    Args:
+        issues: all issues, with their `dependencies`.
+    """
+    edges = {issue["id"]: [_edge(issue, edge) for edge in issue.get("dependencies", ())] for issue in issues}
+    found = []
+    for name, own in edges.items():
+        blockers = [edge for edge in own if edge.type in BLOCKING]
+        above = _above(name, edges) if blockers else set()
+        found += [edge for edge in blockers if edge.depends_on_id in above]
+    return found
+
+
+def _above(name: str, edges: Mapping[str, Sequence[BadEdge]]) -> set[str]:
+    above: set[str] = set()
+    queue = [name]
+    for current in queue:
+        for edge in edges.get(current, ()):
+            if edge.type == PARENT and edge.depends_on_id not in above:
+                above.add(edge.depends_on_id)
+                queue.append(edge.depends_on_id)
+    return above
+
+
+def _edge(issue: IssueDoc, edge: Mapping[str, Any]) -> BadEdge:
+    return BadEdge(issue["id"], str(edge["depends_on_id"]), str(edge.get("type", "")))
+
+
+def dangling(issues: Sequence[IssueDoc], is_known: Callable[[str], bool]) -> list[BadEdge]:
     """The edges that lead to no issue.
 
     Args:
@@ -46,9 +76,10 @@ def dangling(issues: Sequence[IssueDoc], is_known: Callable[[str], bool]) -> lis
     found = []
     for issue in issues:
         for edge in issue.get("dependencies", ()):
-            target = str(edge["depends_on_id"])
+            bad = _edge(issue, edge)
+            target = bad.depends_on_id
             if target not in known and not target.startswith(EXTERNAL) and not is_known(target):
-                found.append(Dangling(issue["id"], target, str(edge.get("type", ""))))
+                found.append(bad)
     return found
 
 

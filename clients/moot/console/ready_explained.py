@@ -6,6 +6,8 @@ In the shape of `bd ready --explain --json`.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from moot.console import documents
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
@@ -14,21 +16,20 @@ from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.edge_types import HOLDING
 from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Blocked, Cycles, ListIssues
+from moot_protocol.requests import Blocked, Cycles, ListIssues, Ready
 
 _SHOWN: Final = ("id", "title", "status", "priority", "issue_type", "_alias")
 
 
-def explained(context: Context, ready: Page, wanted: Filter, limit: int) -> dict[str, Any]:
-    """What is ready and what is not, and why.
+def explained(context: Context, asked: Ready) -> dict[str, Any]:
+    """What is ready and what is not, and why; totals are of all, whatever the limit.
 
     Args:
         context: the command's.
-        ready: what is ready.
-        wanted: which issues it is about.
-        limit: how many blocked ones to tell of.
+        asked: what is ready; of what is blocked as many are told of.
     """
-    blocked = context.api.call(Blocked(filter=wanted, limit=limit))
+    held = Blocked(filter=asked.filter, limit=asked.limit)
+    ready, blocked = context.api.call(asked), context.api.call(held)
     cycles = [cycle["cycle"] for cycle in context.api.call(Cycles())]
     ids = tuple(dict.fromkeys(blocker for issue in blocked.issues for blocker in issue.get("blocked_by", ())))
     known = context.api.call(ListIssues(filter=Filter(ids=ids), all=True, limit=0)).issues if ids else []
@@ -42,11 +43,18 @@ def explained(context: Context, ready: Page, wanted: Filter, limit: int) -> dict
         ],
         "cycles": cycles,
         "summary": {
-            "total_ready": len(ready.issues),
-            "total_blocked": len(blocked.issues),
+            "total_ready": _total(context, asked, ready),
+            "total_blocked": _total(context, held, blocked),
             "cycle_count": len(cycles),
         },
     }
+
+
+def _total(context: Context, asked: Ready | Blocked, page: Page) -> int:
+    """How many issues match: a page that was cut need not know, so then all are asked for."""
+    if not page.truncated:
+        return len(page.issues)
+    return len(context.api.call(replace(asked, limit=0, texts=False)).issues) if page.total is None else page.total
 
 
 def _ready(issue: IssueDoc) -> dict[str, Any]:

@@ -8,12 +8,17 @@ An issue that exists and is not settled (closed or pinned) is *blocked* iff
 
 That is the least fixpoint: parents that are blocked by nothing but one another are not blocked. Missing, deleted and
 `external:` targets hold nothing up. Blocking edges that would close a cycle are left out (`cycles.py`).
+
+An issue is *ready* iff it exists, is neither blocked nor pinned, its own `defer_until` and those of its parents have
+passed, and its status is `open`, or `deferred` where `defer_until` says until when. Without a time `deferred` has no
+end. That time passes is no event: the status stays as it was written.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from moot_protocol.edge_types import BLOCKING, PARENT, WAITS_FOR
+from moot_protocol.issue import DEFERRED
 from mootd.engine import layout
 from mootd.engine.cycles import Cutter
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE, Views
@@ -21,13 +26,16 @@ from mootd.engine.standing import (
     BLOCKED,
     CLOSED,
     EXISTS,
+    OPEN,
     REFERENCED,
     Standing,
     StandingFacts,
     rows_of_new,
 )
-from mootd.store.port import Table, WriteTransaction
+from mootd.store.port import Reader, Table, WriteTransaction
 
+_RULES: Final = b"2"
+"""The rules above; another number for others. 2: what is deferred until some time is ready after it."""
 ANY_CHILD: Final = b"\1"
 ALL_CHILDREN: Final = b"\0"
 
@@ -57,6 +65,11 @@ def _take(standing: Standing, facts: StandingFacts) -> None:
     standing.priority, standing.created_ms, standing.tie = facts.priority, facts.created_ms, facts.tie
     standing.defer_ms = facts.defer_ms
     standing.until_ms = max(standing.until_ms, facts.defer_ms)
+
+
+def follows_rules(reader: Reader) -> bool:
+    """Whether all standings were made by these rules: an earlier release's are brought up to them by the next write."""
+    return reader.get(Table.META, layout.RULES) == _RULES
 
 
 class Graph:
@@ -333,6 +346,22 @@ class Graph:
     def is_flushed(self) -> bool:
         """Whether nothing was touched since the last flush."""
         return not self._standings and not self._new and not self._queue
+
+    def follow_rules(self, projects: Iterable[int]) -> None:
+        """Bring standings that an earlier release made by other rules up to these, once; the next flush writes them.
+
+        Args:
+            projects: the numbers of all projects.
+        """
+        if follows_rules(self._txn):
+            return
+        for number in projects:
+            prefix = layout.project_prefix(layout.STATUS, number) + layout.text_key(DEFERRED)
+            for key, _ in self._txn.scan(self._index, prefix, layout.after(prefix)):
+                standing = self.standing(layout.eid_of(key))
+                if standing.defer_ms:
+                    standing.flags |= OPEN
+        self._txn.put(Table.META, layout.RULES, _RULES)
 
     def release_due(self, now_ms: int) -> None:
         """Touch every issue whose time has come, so that the next flush moves it to READY."""

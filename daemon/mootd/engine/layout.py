@@ -25,7 +25,7 @@ eid_key: Final = _U64
 """Key of a record: its entity number."""
 
 # -- META --------------------------------------------------------------------------------------------------------
-FORMAT: Final = b"format"
+RULES: Final = b"readiness-rules"
 GENERATION: Final = b"generation"
 ARRIVAL: Final = b"arrival"
 CLOCK: Final = b"clock"

@@ -1,7 +1,8 @@
 """What people type for an issue, and how short an id can be shown.
 
-Exact beats prefix, and an id an alias. A prefix needs at least 4 characters beyond the project's part; the project's
-part may be left out. Where issues of several planes may be meant nothing is guessed; `PLANE:ID` means one plane's.
+Exact beats prefix, and an id an alias. The project's part may be left out, of a whole id, too; a prefix needs at least
+4 characters beyond that part. Where issues of several planes may be meant nothing is guessed; `PLANE:ID` means one
+plane's.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from itertools import chain, islice, takewhile
 from typing import NamedTuple
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.ids import chars_shown
+from moot_protocol.ids import WISP, chars_shown
 from moot_protocol.kinds import ISSUE
-from moot_protocol.limits import SHORT_ID_CHARS
+from moot_protocol.limits import ENTITY_BYTES, SHORT_ID_CHARS
 from mootd.engine import layout
 from mootd.engine.layout import Views
 from mootd.engine.log import decode_project
@@ -82,7 +83,11 @@ class Names:
             RefusedError: `not_found` or `ambiguous`.
         """
         found = (
-            list(self.exactly(typed)) or list(self.aliased(typed)) or self._short(typed) or self._on_named_plane(typed)
+            list(self.exactly(typed))
+            or list(self.aliased(typed))
+            or list(self._without_project(typed))
+            or self._short(typed)
+            or self._on_named_plane(typed)
         )
         if not found:
             raise no_issue(typed)
@@ -113,6 +118,13 @@ class Names:
             packed = self._reader.get(self._views.records, layout.eid_key(eid))
             if packed is not None:
                 yield Located(decode_named(packed).entity, eid, plane)
+
+    def _without_project(self, typed: str) -> Iterator[Located]:
+        """The issues whose whole id this is but for the project's part, and for the word that Beads' wisps have."""
+        for plane in self._planes if 0 < len(typed) <= ENTITY_BYTES else ():
+            for prefix in self._prefixes(plane):
+                for issue in (prefix + typed, prefix + WISP + typed):
+                    yield from Names(self._reader, self._views, plane).exactly(issue)
 
     def _short(self, typed: str) -> list[Located]:
         """The issues whose ids or aliases begin so, each once."""

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from moot_protocol.clock import to_ms
 from moot_protocol.deletion import DELETED
-from moot_protocol.issue import ALIAS, LOWEST_PRIORITY, TOMBSTONE
+from moot_protocol.issue import ALIAS, TOMBSTONE
 from moot_protocol.leases import LEASES
+from moot_protocol.limits import LOWEST_PRIORITY
 from moot_protocol.times import instant_ms
 from mootd.engine import layout, standing
 from mootd.engine.record import Record, Said

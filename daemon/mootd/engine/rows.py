@@ -16,7 +16,7 @@ from moot_protocol.ids import entity_problem
 from moot_protocol.issue import (
     ALIAS,
     DEFAULT_STATUS,
-    LOWEST_PRIORITY,
+    DEFERRED,
     Edge,
     Facts,
     created_ms,
@@ -28,6 +28,7 @@ from moot_protocol.issue import (
 from moot_protocol.issue import CLOSED as STATUS_CLOSED
 from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.leases import IN_PROGRESS, LEASES, lease_of
+from moot_protocol.limits import LOWEST_PRIORITY
 from moot_protocol.register import Live
 from moot_protocol.times import instant_ms
 from mootd.engine import layout, standing
@@ -160,6 +161,8 @@ class RowMaker:
         if shown.pinned:
             flags |= standing.PINNED
         defer_ms = _in_range(shown.defer_until_ms) if shown.defer_until_ms else 0
+        if defer_ms and status == DEFERRED:
+            flags |= standing.OPEN
         if tie is None:
             tie = layout.tie_of(record.entity)
         order = layout.order_suffix(priority, created, tie, eid)

@@ -16,7 +16,7 @@ CLOSED: Final = 2
 SETTLED: Final = 4
 """Closed or pinned: blocks nothing and is never blocked."""
 OPEN: Final = 8
-"""Status is `open`: the only status that `ready` shows."""
+"""Status is `open`, or `deferred` until some time: what `ready` shows, once that time has come."""
 PINNED: Final = 16
 BLOCKED: Final = 32
 PARKED: Final = 64

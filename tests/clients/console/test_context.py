@@ -6,9 +6,10 @@ import pytest
 
 from moot.console.context import TEXT_READ_BYTES, check_actor
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Filter, Page
 from moot_protocol.mirror_requests import WorkspaceMoved
-from moot_protocol.requests import Script, Update
-from moot_testkit.console import Outcome, issue, run_console
+from moot_protocol.requests import Count, Script, Update
+from moot_testkit.console import Outcome, in_turn, issue, run_console
 from moot_testkit.terminal import FACTS
 
 
@@ -179,3 +180,60 @@ def test_other_commands_that_tell_of_folders_note_a_move_too(argv: str) -> None:
 def test_a_trial_notes_nothing() -> None:
     ran = where(NEW, here=NEW, argv="init --dry-run")
     assert (ran.code, [each for each in ran.asked if isinstance(each, WorkspaceMoved)]) == (0, [])
+
+
+# -- Outside of any project --------------------------------------------------------------------------------------
+OUTSIDE = FACTS._replace(workspace="")
+BD_OUTSIDE = OUTSIDE._replace(program="bd")
+NOWHERE = "Error: no beads database found: /home/alice/work is not inside a workspace (not found)\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "ready", "list", "stats", "blocked", "show a1b2", "close a1b2", "update a1b2 -p 0", "dep add a1b2 c3d4",
+        "epic status", "comment a1b2 x", "history a1b2", "stale", "gate list", "todo", "label list-all", "export",
+    ],
+)  # fmt: skip
+def test_called_as_bd_what_is_about_issues_is_refused_where_there_is_no_project(argv: str) -> None:
+    ran = run_console(argv, project="", facts=BD_OUTSIDE)
+    assert (ran.code, ran.out, ran.asked) == (1, "", [])
+    assert ran.err.startswith(NOWHERE)
+
+
+@pytest.mark.parametrize("argv", ["list --project all", "list --plane team", "plane list", "help"])
+def test_called_as_bd_what_names_its_projects_or_needs_none_is_answered_anywhere(argv: str) -> None:
+    answers = {"list": Page(issues=[], total=0, truncated=False), "planes": []}
+    assert run_console(argv, answers, project="", facts=BD_OUTSIDE).code == 0
+
+
+def test_called_as_moot_a_write_by_id_says_where_the_id_was_looked_for() -> None:
+    told = "This folder is no project: ids were looked for in all projects of the town"
+    planes = [{"name": "ledger", "plane": "aa11", "projects": ["bd", "diary", "app"]}]
+    answers = {"update": issue(), "planes": planes}
+    counts = {"count": in_turn({"total": 0}, {"total": 1}, {"total": 0})}
+    ran = run_console("update a1b2 -p 0", answers | counts, project="", facts=OUTSIDE)
+    assert (ran.out, ran.err) == ("✓ Updated issue: bd-000000000001 — Issue 1\n", f"{told}: of bd\n")
+    assert ran.asked[-1] == Count(filter=Filter(projects=("diary",), ids=("a1b2",)))
+    denied = RefusedError("no", code=Code.DENIED)
+    ran = run_console("update a1b2 -p 0 --json", answers | {"planes": denied}, project="", facts=OUTSIDE)
+    assert (ran.document, ran.err) == ([issue()], f"{told}\n")
+    ran = run_console(
+        "comment a1b2 x",
+        {"add_comment": {"issue_id": "a"}, "planes": planes, "count": denied},
+        project="",
+        facts=OUTSIDE,
+    )
+    assert ran.err == f"{told}\n"
+    assert run_console("update a1b2 -p 0 -q", {"update": issue()}, project="", facts=OUTSIDE).err == ""
+    assert run_console("update a1b2 -p 0", {"update": issue()}).err == ""
+
+
+@pytest.mark.parametrize("name", ["BEADS_DIR", "BEADS_DB"])
+@pytest.mark.parametrize("argv", ["ready", "q x"])
+def test_a_variable_of_beads_that_leads_to_no_project_is_named_and_no_other_project_taken_for_it(
+    argv: str, name: str
+) -> None:
+    ran = run_console(argv, project="", facts=OUTSIDE._replace(environment={name: "/srv/x/.beads"}))
+    assert (ran.code, ran.asked) == (3, [])
+    assert ran.err.startswith(f"Error: no project here: {name}=/srv/x/.beads leads to no workspace\n")

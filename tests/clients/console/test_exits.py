@@ -47,6 +47,11 @@ def test_a_document_says_retryable_only_where_waiting_helps() -> None:
         assert body["retryable"] is later
 
 
+def test_what_was_not_answered_in_time_is_retryable_only_where_it_says_so_itself() -> None:
+    for later in (False, True):
+        assert error_body(MootError("x", code=Code.TIMEOUT, retryable=later))["retryable"] is later
+
+
 def test_every_exit_code_that_there_is_is_told_of() -> None:
     ends = {exit_code(MootError("x", code=code, retryable=later)) for code in Code for later in (False, True)}
     own = {0, thin.INTERRUPTED, merge_file.FAILED, *thin.EXITS.values()}

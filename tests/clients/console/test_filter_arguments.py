@@ -36,7 +36,7 @@ def test_anything_else_is_no_priority(text: str) -> None:
 def test_projects_are_those_named_else_the_workspaces_else_all(
     named: list[str] | None, workspace: str, read: tuple[str, ...]
 ) -> None:
-    arguments = Namespace(project=named)
+    arguments = Namespace(project=named, quiet=False)
     terminal = RecordingTerminal(FACTS._replace(workspace=workspace))
     context = Context(CannedApi(), terminal, arguments, "alice", workspace, json=False, now_ms=NOW_MS)
     assert projects_of(context) == read

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from moot.console.integrity import SURE, Dangling, copies, dangling, leftovers
+from moot.console.integrity import SURE, BadEdge, copies, dangling, leftovers, waiting_for_parents
+from moot_protocol.listing import IssueDoc
 from moot_testkit.console import issue
 
 
@@ -15,7 +16,7 @@ def edges(source: int, *targets: str) -> dict[str, Any]:
 
 def test_an_edge_to_an_issue_that_is_nowhere_dangles() -> None:
     issues = [edges(1, issue(2)["id"], "bd-gone", "external:x:y", "bd-elsewhere"), issue(2)]
-    assert dangling(issues, lambda name: name == "bd-elsewhere") == [Dangling(issues[0]["id"], "bd-gone", "blocks")]
+    assert dangling(issues, lambda name: name == "bd-elsewhere") == [BadEdge(issues[0]["id"], "bd-gone", "blocks")]
 
 
 def test_open_issues_of_the_same_content_are_copies() -> None:
@@ -63,3 +64,17 @@ def test_the_surest_come_first() -> None:
     found = leftovers([issue(number, title=title, description="d") for number, title in enumerate(titles)])
     assert [each.issue["title"] for each in found] == ["Test issue 1", "Sample 2", "Benchmark of sorting"]
     assert [each.score >= SURE for each in found] == [True, True, False]
+
+
+def test_what_waits_for_what_it_is_part_of_at_any_distance_is_found_and_circles_of_parents_end() -> None:
+    def part(name: str, *edges: tuple[str, str]) -> IssueDoc:
+        return {"id": name, "dependencies": [{"depends_on_id": to, "type": edge_type} for to, edge_type in edges]}
+
+    issues = [
+        part("a"),
+        part("b", ("a", "parent-child"), ("c", "blocks")),
+        part("c", ("b", "parent-child"), ("a", "conditional-blocks"), ("a", "related"), ("x", "blocks")),
+        part("d", ("e", "parent-child"), ("a", "blocks")),
+        part("e", ("d", "parent-child")),
+    ]
+    assert waiting_for_parents(issues) == [BadEdge("c", "a", "conditional-blocks")]

@@ -157,7 +157,7 @@ def test_where_there_is_no_project_a_command_that_needs_one_says_what_to_do(work
 
 def test_a_folder_outside_every_workspace_is_not_asked_about() -> None:
     terminal = RecordingTerminal(FACTS._replace(argv=("update", "a1b2", "--claim"), workspace=""))
-    api = CannedApi(update=issue())
+    api = CannedApi(update=issue(), planes=[])
     assert main.run(api, terminal, NOW_MS, str) == 0
     assert not any(isinstance(request, WorkspaceInfo) for request in api.asked)
 

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from moot.console.commands.lists import COMMANDS
-from moot_protocol.listing import Filter, Page
+from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Cycles, ListIssues, Ready
-from moot_testkit.canned_api import CannedApi, Ran, run
+from moot_testkit.canned_api import CannedApi, InTurn, Ran, run
 from moot_testkit.console import issue
 
 FREE = issue(1)
@@ -63,3 +63,21 @@ def test_where_nothing_is_blocked_nothing_more_is_asked() -> None:
     ran = tried(ready=page(), blocked=page(), cycles=[])
     assert ran.out == "Ready (0)\nBlocked (0)\n"
     assert [request.method for request in ran.asked] == ["ready", "blocked", "cycles"]
+
+
+def test_totals_are_of_all_though_fewer_are_told() -> None:
+    def cut(shown: IssueDoc, total: int | None = None) -> Page:
+        return Page(issues=[shown], total=total, truncated=True)
+
+    ran = tried(
+        "ready --explain --json -n 1",
+        ready=InTurn([cut(FREE), page(FREE, FREED)]),
+        blocked=InTurn([cut(WAITING), page(WAITING, FREE, FREED)]),
+    )
+    document = json.loads(ran.out)
+    assert document["summary"] == {"total_ready": 2, "total_blocked": 3, "cycle_count": 1}
+    assert (len(document["ready"]), len(document["blocked"])) == (1, 1)
+    assert [request.limit for request in ran.asked if isinstance(request, Ready | Blocked)] == [1, 1, 0, 0]
+    told = tried("ready --explain -n 1", ready=cut(FREE, total=7), blocked=page())
+    assert told.out.splitlines()[0] == "Ready (7)"
+    assert [request.method for request in told.asked] == ["ready", "blocked", "cycles"]

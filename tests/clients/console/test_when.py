@@ -170,3 +170,26 @@ def test_an_amount_that_is_not_understood_is_named_as_it_was_typed(text: str) ->
     with pytest.raises(RefusedError) as refused:
         when.parse_ahead(text, NOW_MS)
     assert refused.value.message == f"{text!r} is no time that I understand"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("3d", "2026-02-03T12:00:00Z"),
+        ("1w", "2026-02-07T12:00:00Z"),
+        ("12h", "2026-02-01T00:00:00Z"),
+        (" 2 Weeks ", "2026-02-14T12:00:00Z"),
+        ("-3d", "2026-01-28T12:00:00Z"),
+        ("3d ago", "2026-01-28T12:00:00Z"),
+        ("tomorrow", "2026-02-01T00:00:00Z"),
+    ],
+)
+def test_of_a_due_time_hours_days_and_weeks_need_no_sign_and_it_may_have_passed(text: str, meant: str) -> None:
+    assert when.rfc3339(when.parse_due(text, NOW_MS)) == meant
+
+
+@pytest.mark.parametrize("text", ["3m", "30min", "1y", "3", "d", "99999999999999999999d"])
+def test_an_amount_without_a_sign_that_could_mean_something_else_is_no_due_time(text: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        when.parse_due(text, NOW_MS)
+    assert refused.value.message == f"{text!r} is no time that I understand"

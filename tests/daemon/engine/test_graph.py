@@ -27,7 +27,7 @@ def facts_of(it: NaiveIssue[int]) -> StandingFacts:
     flags = standing.EXISTS
     flags |= standing.CLOSED if it.status == "closed" else 0
     flags |= standing.SETTLED if it.is_settled else 0
-    flags |= standing.OPEN if it.status == "open" else 0
+    flags |= standing.OPEN if it.is_to_do else 0
     flags |= standing.PINNED if it.pinned else 0
     issue_class = (it.issue_type in EXCLUDED_TYPES) * standing.EXCLUDED_TYPE + it.ephemeral * standing.EPHEMERAL
     return StandingFacts(flags, issue_class, 1, 2, CREATED_MS, 0, it.defer_ms)
@@ -353,6 +353,38 @@ def test_deferring_and_advancing_a_parent_moves_its_children() -> None:
     bench.unit((1, issue(defer_ms=90)))
     bench.check()
     assert bench.ready() == {1, 2}
+
+
+def test_what_is_deferred_until_some_time_is_ready_after_it_and_without_a_time_never() -> None:
+    bench = built(issue(status="deferred", defer_ms=150), issue(status="deferred"), issue((1, "blocks")))
+    assert (bench.ready(), bench.blocked()) == (set(), {3})
+    bench.now_ms = 150
+    assert (bench.ready(), bench.blocked()) == ({1}, {3}), "what is deferred still has to be done first"
+    bench.unit((1, issue(status="deferred")))
+    bench.check()
+    assert bench.ready() == set()
+
+
+def test_standings_made_by_earlier_rules_follow_these_once() -> None:
+    bench = Bench()
+    deferred = StandingFacts(standing.EXISTS, 0, 1, 2, CREATED_MS, 0, 150)
+    status = layout.text_prefix(layout.STATUS, 1, "deferred") + layout.order_suffix(2, CREATED_MS, 0, 1)
+    with bench.store.write() as transaction:
+        graph = Graph(transaction, VIEWS)
+        graph.set_issue(1, deferred, {})
+        transaction.put(VIEWS.index, status, b"")
+        flush(graph, transaction, bench.now_ms)
+    assert not bench.keys(layout.DEFERRED)
+    for _ in range(2):
+        with bench.store.write() as transaction:
+            graph = Graph(transaction, VIEWS)
+            graph.follow_rules([1])
+            is_first = not graph.is_flushed
+            flush(graph, transaction, bench.now_ms)
+        assert len(bench.keys(layout.DEFERRED)) == 1
+    assert not is_first
+    bench.now_ms = 150
+    assert bench.ready() == {1}
 
 
 def test_telling_an_issue_again_as_it_was_changes_nothing() -> None:

@@ -63,6 +63,23 @@ def test_the_project_may_be_left_out() -> None:
     assert shelf.refusal("abc").code is Code.NOT_FOUND
 
 
+def test_of_a_whole_id_the_project_may_be_left_out_however_short_the_rest_is() -> None:
+    shelf = Shelf("bd-03r", "bd-wisp-08w", "my-app-7k", "bd-03rx", "bd-9")
+    assert [shelf.resolve(typed) for typed in ("03r", "08w", "wisp-08w", "9")] == [
+        "bd-03r", "bd-wisp-08w", "bd-wisp-08w", "bd-9",
+    ]  # fmt: skip
+    assert shelf.refusal("03").code is Code.NOT_FOUND
+    assert shelf.refusal("7k").code is Code.NOT_FOUND, "nothing says that the project is my-app"
+    assert shelf.refusal("x" * 500).code is Code.NOT_FOUND
+
+
+def test_a_whole_id_without_its_project_beats_the_beginning_of_another() -> None:
+    shelf = Shelf("bd-a1b2", "bd-a1b2c3")
+    assert shelf.resolve("a1b2") == "bd-a1b2"
+    shelf = Shelf("bd-03r", "other-03r")
+    assert shelf.refusal("03r").code is Code.AMBIGUOUS
+
+
 def test_several_projects_make_a_short_name_ambiguous() -> None:
     shelf = Shelf("mt-abcdefgh2345", "other-abcdzzzz2345")
     refused = shelf.refusal("abcd")

@@ -11,7 +11,9 @@ from moot_testkit.tables import tables
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine.membership import found_plane
+from mootd.engine.standing import OPEN
 from mootd.store.memory_store import CrashError, Faults
+from mootd.store.port import Table
 
 LEDGER = 1
 
@@ -98,3 +100,17 @@ def test_the_next_transaction_releases_what_was_deferred_until_now() -> None:
     with desk.replica.transaction():
         pass
     assert (len(desk.index(layout.READY)), len(desk.index(layout.DEFERRED))) == (2, 0)
+
+
+def test_the_first_transaction_of_a_release_brings_what_an_earlier_one_kept_up_to_its_rules() -> None:
+    desk = Desk().found()
+    desk.create("mt-1", status="deferred", defer_until=START_MS + 1000)
+    before = desk.index(layout.DEFERRED)
+    with desk.replica.transaction() as unit:  # as a release leaves it that goes by the status alone
+        for key in before:
+            unit.views.graph.standing(layout.eid_of(key)).flags &= ~OPEN
+        unit.transaction.delete(Table.META, layout.RULES)
+    assert not desk.index(layout.DEFERRED)
+    with desk.replica.transaction():
+        pass
+    assert desk.index(layout.DEFERRED) == before

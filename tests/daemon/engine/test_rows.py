@@ -278,6 +278,10 @@ def test_further_fields_of_two_writers_may_disagree_and_those_of_one_cannot() ->
         ({"status": "closed"}, standing.EXISTS | standing.CLOSED | standing.SETTLED),
         ({"status": "pinned"}, standing.EXISTS | standing.SETTLED),
         ({"status": "open", "pinned": True}, standing.EXISTS | standing.OPEN | standing.PINNED),
+        ({"status": "deferred", "defer_until": 1}, standing.EXISTS | standing.OPEN),
+        ({"status": "deferred", "defer_until": ""}, standing.EXISTS),
+        ({"status": "deferred"}, standing.EXISTS),
+        ({"status": "in_progress", "defer_until": 1}, standing.EXISTS),
     ],
 )
 def test_the_standing_says_what_others_need_to_know(shown: dict[str, Any], flags: int) -> None:

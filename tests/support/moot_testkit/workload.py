@@ -135,6 +135,8 @@ class Workload:
             case 6:
                 seconds = (self._now_ms + self._random.randrange(-600_000, 1_800_000)) // 1000
                 fields.defer_until = _rfc3339(seconds) if self._random.randrange(3) else ""
+                if fields.defer_until and seconds % 2:
+                    fields.status = "deferred"
         return Update(actor=self._actor(), id=self._issue(), fields=fields)
 
     def _edit(self) -> Update:

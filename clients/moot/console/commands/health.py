@@ -14,15 +14,16 @@ from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
 from moot.console.context import answer, carry_out, is_trial
 from moot.console.filter_arguments import projects_of
-from moot.console.integrity import SURE, Dangling, Leftover, copies, dangling, leftovers
+from moot.console.integrity import SURE, BadEdge, Leftover, copies, dangling, leftovers, waiting_for_parents
 from moot.console.not_here import NOT_HERE, refusal
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc
-from moot_protocol.machine_requests import Doctor, Ping
+from moot_protocol.machine_requests import Doctor, Ping, Protect
 from moot_protocol.requests import Delete, ListIssues, RemoveEdge, ResolveIds, Stats
 
-CHECKS: Final = ("machine", "validate", "pollution")
+_MACHINE: Final = "machine"
+CHECKS: Final = (_MACHINE, "validate", "pollution")
 OK, WARNING, ERROR = "ok", "warning", "error"
 _SHOWN: Final = 5
 """Findings that a check names at most."""
@@ -44,11 +45,11 @@ def _is_known(context: Context, issue: str) -> bool:
         return False
 
 
-def _dangling(context: Context, issues: Sequence[IssueDoc]) -> list[Dangling]:
+def _dangling(context: Context, issues: Sequence[IssueDoc]) -> list[BadEdge]:
     return dangling(issues, lambda issue: _is_known(context, issue))
 
 
-def _unlink(context: Context, edges: Sequence[Dangling]) -> int:
+def _unlink(context: Context, edges: Sequence[BadEdge]) -> int:
     """Remove edges, all or none."""
     if edges:
         carry_out(
@@ -71,22 +72,32 @@ def _dependencies(count: int) -> str:
 # -- doctor ------------------------------------------------------------------------------------------------------
 def _doctor_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("--check", choices=CHECKS, default="machine", help="what to look at (default machine)")
-    add("--fix", action="store_true", help="with --check validate: remove dependencies that lead nowhere")
+    add("--check", choices=CHECKS, default=_MACHINE, help="what to look at (default machine)")
+    add(
+        "--fix",
+        action="store_true",
+        help="take from others what only you may read; with --check validate: remove dependencies that lead nowhere",
+    )
+    add("--fix-child-parent", action="store_true", help="validate, and let no child wait for its own parent")
     add("--clean", action="store_true", help="with --check pollution: delete what surely is a test's")
     add("-y", "--yes", action="store_true", help="yes, do that")
-    for flag in ("--agent", "--check-health", "--deep", "--orchestrator", "--perf", "--server", "--fix-child-parent"):
+    for flag in ("--agent", "--check-health", "--deep", "--orchestrator", "--perf", "--server"):
         add(flag, action="store_true", help="accepted for bd's sake: these are all the checks there are")
     add("-o", "--output", default="", metavar="FILE", help="write the report to a file too, as JSON")
     add("--migration", metavar="WHEN", help="accepted for bd's sake: there is never anything to migrate")
 
 
 def _doctor(context: Context) -> int:
-    run = {"machine": _machine, "validate": _validate, "pollution": _pollution}[context.arguments.check]
-    return run(context)
+    given = context.arguments
+    if given.fix_child_parent and given.check == _MACHINE:
+        return _validate(context)
+    return {_MACHINE: _machine, "validate": _validate, "pollution": _pollution}[given.check](context)
 
 
 def _machine(context: Context) -> int:
+    fixed: list[str] = []
+    if context.arguments.fix:
+        fixed = context.api.call(Protect(dry_run=is_trial(context)))["closed"]
     checks = context.api.call(Doctor())
     told = [
         {
@@ -98,7 +109,9 @@ def _machine(context: Context) -> int:
         for check in checks
     ]
     is_well = all(check["ok"] for check in checks)
-    _answer(context, _report(context, told, is_well=is_well), check_lines(context, checks))
+    report = _report(context, told, is_well=is_well) | ({"fixed": fixed} if context.arguments.fix else {})
+    closed = [confirmed(context, f"Closed to others: {neutralise(path)}") for path in fixed]
+    _answer(context, report, [*closed, *check_lines(context, checks)])
     return exits.OK if is_well else exits.FAILED
 
 
@@ -117,11 +130,16 @@ def _report(context: Context, checks: Sequence[dict[str, Any]], *, is_well: bool
 def _validate(context: Context) -> int:
     """Look at the issues themselves. Findings are for people to judge: they are no failure of the command."""
     issues = _all_issues(context)
-    edges = _dangling(context, issues)
-    if context.arguments.fix:
+    edges, upwards = _dangling(context, issues), waiting_for_parents(issues)
+    given = context.arguments
+    if given.fix or given.fix_child_parent:
         _need_yes(context)
+    if given.fix:
         _unlink(context, edges)
         edges = []
+    if given.fix_child_parent:
+        _unlink(context, upwards)
+        upwards = []
     groups = copies(issues)
     tests = leftovers(issues)
     checks = [
@@ -129,7 +147,12 @@ def _validate(context: Context) -> int:
         _finding(
             "Orphaned Dependencies",
             f"{_dependencies(len(edges))} on issues that aren't here",
-            [f"{edge.issue_id} → {edge.depends_on_id}" for edge in edges],
+            list(map(_arrow, edges)),
+        ),
+        _finding(
+            "Child-Parent Dependencies",
+            f"{_dependencies(len(upwards))} of children on what they are part of",
+            list(map(_arrow, upwards)),
         ),
         _finding("Test Pollution", several(len(tests), "issue"), [each.issue["id"] for each in tests]),
     ]
@@ -139,6 +162,10 @@ def _validate(context: Context) -> int:
     ]
     _answer(context, _report(context, checks, is_well=is_well), check_lines(context, shown))
     return exits.OK
+
+
+def _arrow(edge: BadEdge) -> str:
+    return f"{edge.issue_id} → {edge.depends_on_id}"
 
 
 def _finding(name: str, message: str, found: Sequence[str]) -> dict[str, Any]:

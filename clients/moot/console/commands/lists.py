@@ -13,7 +13,7 @@ from moot.console.claiming import claim_first
 from moot.console.command import Command, Context
 from moot.console.commands.claims import add_ttl
 from moot.console.commands.molecules import ready_gated
-from moot.console.context import answer, need_project, note
+from moot.console.context import answer, need_project
 from moot.console.grammar import comma_separated
 from moot.console.graph_drawing import Drawing
 from moot.console.molecule import Molecule
@@ -24,11 +24,10 @@ from moot.console.unknown_names import told
 from moot.console.watching import ASK_AGAIN, watch, watched
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import GATE
+from moot_protocol.limits import LIST_LIMIT, READY_LIMIT
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats
 
-LIST_LIMIT: Final = 50
-READY_LIMIT: Final = 100
 _GROUPS: Final = ("status", "priority", "type", "assignee", "label")
 _FORMATS: Final[dict[str, Callable[[Drawing], Iterable[str]]]] = {
     "dot": graph_drawing.dot,
@@ -86,7 +85,7 @@ def _ready_arguments(parser: ArgumentParser) -> None:
     filters.add_basic(parser)
     parser.add_argument("-s", "--sort", choices=_READY_SORTS, default="priority", help="order (default priority)")
     filters.add_limit(parser, READY_LIMIT)
-    parser.add_argument("--include-deferred", action="store_true", help="deferred ones too")
+    parser.add_argument("--include-deferred", action="store_true", help="what is deferred, too, with or without a date")
     parser.add_argument("--include-ephemeral", action="store_true", help="ephemeral ones too")
     parser.add_argument("--claim", action="store_true", help="take the first one that nobody else holds")
     add_ttl(parser)
@@ -99,7 +98,7 @@ def _ready_arguments(parser: ArgumentParser) -> None:
 
 def _blocked_arguments(parser: ArgumentParser) -> None:
     filters.add_basic(parser)
-    filters.add_limit(parser, READY_LIMIT)
+    filters.add_limit(parser, 0)
     _add_look(parser)
 
 
@@ -164,21 +163,11 @@ def _write(context: Context, page: Page, cells: tuple[lines.Cell, ...]) -> int:
     return exits.OK
 
 
-def _say_of_all(context: Context) -> None:
-    """Say at a terminal, in a folder that is no project, that what follows is of every project."""
-    facts = context.terminal.facts
-    is_of_all = not (context.project or facts.workspace or context.arguments.project or context.arguments.plane)
-    if is_of_all and facts.err_is_terminal and not context.json:
-        told = "This folder is no project: shown are all projects of the town"
-        note(context, style_of(facts, plain=context.arguments.plain).faint(told))
-
-
 def _list_issues(context: Context, issue_filter: Filter) -> int:
     arguments = context.arguments
     shape = next((name for name in _SHAPES if getattr(arguments, name, None)), "")
     if shape and arguments.fields and not context.json:
         raise RefusedError(f"--{shape} has fields of its own", code=Code.USAGE, hint=f"leave out --{shape} or --fields")
-    _say_of_all(context)
     page = context.api.call(
         ListIssues(
             filter=issue_filter,
@@ -237,22 +226,19 @@ def _ready(context: Context) -> int:
         return _write(
             context, Page(issues=[mine] if mine else [], total=None if mine else 0, truncated=False), lines.READY
         )
-    _say_of_all(context)
-    page = context.api.call(
-        Ready(
-            filter=filters.basic_filter(context),
-            sort=arguments.sort,
-            limit=filters.checked_limit(arguments),
-            include_deferred=arguments.include_deferred,
-            include_ephemeral=arguments.include_ephemeral,
-            texts=_wants_texts(context),
-        )
+    wanted = Ready(
+        filter=filters.basic_filter(context),
+        sort=arguments.sort,
+        limit=filters.checked_limit(arguments),
+        include_deferred=arguments.include_deferred,
+        include_ephemeral=arguments.include_ephemeral,
+        texts=_wants_texts(context),
     )
     if arguments.explain:
-        found = explained(context, page, filters.basic_filter(context), arguments.limit)
+        found = explained(context, wanted)
         answer(context, found, explained_lines(context, found))
         return exits.OK
-    return _write(context, page, lines.READY)
+    return _write(context, context.api.call(wanted), lines.READY)
 
 
 def _ready_of_molecules(context: Context) -> int:
@@ -284,7 +270,6 @@ def _blockers(style: Style, issue: IssueDoc) -> str:
 
 def _blocked(context: Context) -> int:
     limit = filters.checked_limit(context.arguments)
-    _say_of_all(context)
     wanted = Blocked(filter=filters.basic_filter(context), limit=limit, texts=_wants_texts(context))
     page = context.api.call(wanted)
     return _write(context, page, (*lines.READY, _blockers))

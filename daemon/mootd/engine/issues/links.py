@@ -9,11 +9,11 @@ from moot_protocol.requests import AddEdge, RemoveEdge
 from mootd.engine.cycles import WAITING
 from mootd.engine.issues import checks
 from mootd.engine.issues.mutations import IssueWriter
-from mootd.engine.issues.trees import refuse_cycle
+from mootd.engine.issues.trees import refuse_cycle, refuse_deadlock
 
 
 def add_edge(writer: IssueWriter, request: AddEdge) -> dict[str, Any]:
-    """Make an issue depend on another, unless that would close a cycle known here."""
+    """Make an issue depend on another, unless that would close a cycle or make a deadlock known here."""
     checks.check_edge(request.edge)
     name, eid, _, _ = writer.find(request.id)
     target = request.edge.to
@@ -21,8 +21,10 @@ def add_edge(writer: IssueWriter, request: AddEdge) -> dict[str, Any]:
         target, target_eid, _, _ = writer.target(target)
         if target == name:
             raise RefusedError(f"{name} can't depend on itself", code=Code.CONFLICT)
-        if request.check_cycles and request.edge.type in WAITING:
-            refuse_cycle(writer.issues(), eid, target_eid)
+        if request.edge.type in WAITING:
+            refuse_deadlock(writer.issues(), eid, target_eid, request.edge.type)
+            if request.check_cycles:
+                refuse_cycle(writer.issues(), eid, target_eid)
     editor = writer.editor(name, request)
     values = [value for _, value in editor.elements("edges") if isinstance(value, list)]
     known = [value for value in values if value[:2] == [target, request.edge.type]]

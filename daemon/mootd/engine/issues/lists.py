@@ -9,7 +9,7 @@ from typing import Any, Final
 from moot_protocol import issue_document
 from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.issue import CLOSED, read_issue
+from moot_protocol.issue import CLOSED, DEFERRED, read_issue
 from moot_protocol.limits import LONGEST_LIMIT
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.matching import hybrid_key
@@ -30,7 +30,7 @@ from mootd.engine.known_rows import KnownRows
 from mootd.engine.layout import BACK_EDGE
 from mootd.engine.names import Names
 from mootd.engine.record import decode_record
-from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE, PINNED, Standing
+from mootd.engine.standing import BLOCKED, EPHEMERAL, EXCLUDED_TYPE, OPEN, PINNED, Standing
 from mootd.store.port import Table
 
 _KEY: Final = itemgetter(0)
@@ -234,6 +234,8 @@ class Lists:
         streams.append(sorted(self._deferred(due, request.filter, classes), key=layout.order_of))
         streams.append(sorted(self._lapsed(request, classes), key=layout.order_of))
         streams.append(sorted(self._as_good_as_open(request, classes), key=layout.order_of))
+        if request.include_deferred:
+            streams.append(sorted(self._put_off(request, classes), key=layout.order_of))
         eids = map(layout.eid_of, merge(*streams, key=layout.order_of))
         released = reader.get(Table.META, layout.released_key(self._issues.entities.views.generation))
         if self._now_ms >= int.from_bytes(released or b"", "big"):
@@ -263,15 +265,27 @@ class Lists:
 
     def _as_good_as_open(self, request: Ready, classes: set[int]) -> Iterator[bytes]:
         """Keys of issues that nothing blocks and whose status their project counts as active."""
-        reader, index = self._issues.entities.reader, self._issues.entities.views.index
         for number, status, category in self._own_statuses(request.filter):
             if category == ACTIVE:
-                prefix = layout.project_prefix(layout.STATUS, number) + layout.text_key(status)
-                for key, _ in reader.scan(index, prefix, layout.after(prefix)):
-                    standing = self._issues.standing(layout.eid_of(key))
-                    is_free = standing.issue_class in classes and not standing.flags & (BLOCKED | PINNED)
-                    if is_free and self._is_due(request, standing):
+                for key, standing in self._free(number, status, classes):
+                    if self._is_due(request, standing):
                         yield key
+
+    def _put_off(self, request: Ready, classes: set[int]) -> Iterator[bytes]:
+        """Keys of issues that nothing blocks and that are deferred without saying until when."""
+        for number in self._project_numbers(request.filter):
+            for key, standing in self._free(number, DEFERRED, classes):
+                if not standing.flags & OPEN:
+                    yield key
+
+    def _free(self, project: int, status: str, classes: set[int]) -> Iterator[tuple[bytes, Standing]]:
+        """Keys of a project's issues of a status that are neither blocked nor pinned, with their standings."""
+        reader, index = self._issues.entities.reader, self._issues.entities.views.index
+        prefix = layout.project_prefix(layout.STATUS, project) + layout.text_key(status)
+        for key, _ in reader.scan(index, prefix, layout.after(prefix)):
+            standing = self._issues.standing(layout.eid_of(key))
+            if standing.issue_class in classes and not standing.flags & (BLOCKED | PINNED):
+                yield key, standing
 
     def _project_numbers(self, wanted: Filter) -> list[int]:
         return project_numbers(self._projects, self._issues.planes, wanted)

@@ -22,7 +22,7 @@ from mootd.engine.issues import checks, holding
 from mootd.engine.issues.addressing import exactly, refuse_elsewhere, refuse_taken
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.reading import Issues
-from mootd.engine.issues.trees import refuse_cycle
+from mootd.engine.issues.trees import refuse_blockers_above, refuse_cycle, refuse_deadlock
 from mootd.engine.issues.vocabulary import Vocabularies, Vocabulary
 from mootd.engine.origins import Origins
 from mootd.engine.record import Group, Record, groups_of, live_of
@@ -95,11 +95,13 @@ class IssueWriter:
         for label in request.labels:
             checks.check_label(label)
         labels = dict.fromkeys(request.labels)
+        edges = [self._target(edge) for edge in request.edges]
         if request.parent:
-            parent, _, _, above = self.target(request.parent)
+            parent, parent_eid, _, above = self.target(request.parent)
+            edges.insert(0, (parent, parent_eid, Edge(parent, PARENT)))
             if request.inherit_labels:
                 labels |= dict.fromkeys(above.labels)
-        edges = [(self._target(edge), edge) for edge in request.edges]
+        self._refuse_deadlock(request, edges)
         name = self._new_id(request)
         editor = self.editor(name, request)
         defaults = {"status": _OPEN, "priority": issue.DEFAULT_PRIORITY, "issue_type": issue.DEFAULT_TYPE}
@@ -111,9 +113,7 @@ class IssueWriter:
             editor.set("closed_at", self.unit.now_ms)
         for label in labels:
             editor.add("labels", label)
-        if request.parent:
-            editor.add("edges", issue.new_edge(parent, PARENT))
-        for target, edge in edges:
+        for target, _, edge in edges:
             editor.add("edges", issue.new_edge(target, edge.type, edge.metadata))
         for key, value in request.metadata.items():
             editor.add("metadata", [key, checks.json_content(key, value)])
@@ -129,9 +129,17 @@ class IssueWriter:
         refuse_taken(self.unit, request.id)
         return request.id
 
-    def _target(self, edge: Edge) -> str:
+    def _target(self, edge: Edge) -> tuple[str, int, Edge]:
+        """(id, number, edge) of what an edge is to lead to; no number for something outside."""
         checks.check_edge(edge)
-        return edge.to if edge.to.startswith(EXTERNAL) else self.target(edge.to)[0]
+        name, eid = (edge.to, 0) if edge.to.startswith(EXTERNAL) else self.target(edge.to)[:2]
+        return name, eid, edge
+
+    def _refuse_deadlock(self, request: Create, edges: list[tuple[str, int, Edge]]) -> None:
+        parents = [eid for _, eid, edge in edges if edge.type == PARENT]
+        blockers = [eid for _, eid, edge in edges if edge.type in BLOCKING]
+        if parents and blockers:
+            refuse_blockers_above(self.issues(), request.id or "the new issue", parents, blockers)
 
     # -- Update --------------------------------------------------------------------------------------------------
     def update(self, request: Update) -> IssueDoc:
@@ -144,6 +152,8 @@ class IssueWriter:
             checks.check_title(fields["title"])
         checks.check_fields(fields, lambda: self.own(shown.project))
         fields |= self._claimed(request, fields, name, record, shown)
+        if fields.get("status") == issue.DEFERRED and "defer_until" not in fields:
+            fields |= self._without_end(shown)
         if fields.get("status") == issue.CLOSED and shown.status != issue.CLOSED:
             self._check_closable(name, eid, "`moot close` with --force")
         if request.append_notes:
@@ -166,6 +176,11 @@ class IssueWriter:
         written = editor.save()
         self._note(name, request, fields)
         return self.answer(name) if written else self.answer(name) | UNCHANGED
+
+    def _without_end(self, shown: Facts) -> dict[str, Any]:
+        """What deferring without a time sets: a time that has passed would end it at once."""
+        until_ms = shown.defer_until_ms
+        return {"defer_until": ""} if until_ms is not None and until_ms <= self.unit.now_ms else {}
 
     def _claimed(
         self, request: Update, fields: Mapping[str, Any], name: str, record: Record, shown: Facts
@@ -232,7 +247,9 @@ class IssueWriter:
         if [value[0] for _, value in parents] == ([parent] if parent else []):
             return
         if parent:
-            refuse_cycle(self.issues(), self.find(name)[1], parent_eid)
+            issues, eid = self.issues(), self.find(name)[1]
+            refuse_deadlock(issues, eid, parent_eid, PARENT)
+            refuse_cycle(issues, eid, parent_eid)
         for group, _ in parents:
             editor.remove("edges", [group])
         if parent:

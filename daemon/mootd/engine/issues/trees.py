@@ -1,8 +1,9 @@
 """Dependencies as they are read: lists, trees and the edges left out for cycles."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from moot_protocol.edge_types import EXTERNAL
+from moot_protocol.edge_types import BLOCKING, EXTERNAL, PARENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import read_edges
 from moot_protocol.requests import Edges, EdgeTree
@@ -16,7 +17,7 @@ _TREE_NODES = 10_000
 _TREE_DEPTH = 100
 """Levels of one tree, whatever is asked for: documents that deep can still be encoded everywhere."""
 _SEARCHED = 100_000
-"""Issues looked at before a search for a cycle gives up: readiness cuts cycles anyway."""
+"""Issues looked at before a search for a cycle or a deadlock gives up: readiness cuts cycles anyway."""
 
 
 def list_edges(issues: Issues, request: Edges) -> list[dict[str, Any]]:
@@ -85,13 +86,69 @@ def refuse_cycle(issues: Issues, source: int, target: int) -> None:
     """
     path = _path(issues, target, source)
     if path:
-        names = [record.entity if (record := issues.entities.record(eid)) else "?" for eid in path]
+        names = [_name(issues, eid) for eid in path]
         raise RefusedError(
             f"this would close a cycle: {' → '.join([names[-1], *names])}",
             code=Code.CONFLICT,
             hint=f"remove one of these dependencies first; `moot dep tree {names[0]}` shows them",
             discreet="this would close a cycle",
         )
+
+
+def refuse_deadlock(issues: Issues, source: int, target: int, edge_type: str) -> None:
+    """Refuse an edge by which an issue would wait for what it is part of, so that neither could be closed first.
+
+    Raises:
+        RefusedError: `conflict`, naming both.
+    """
+    if edge_type in BLOCKING:
+        refuse_blockers_above(issues, _name(issues, source), _parents(issues, source), [target])
+    elif edge_type == PARENT:
+        for eid in (source, *_family(issues, BACK_EDGE, [source])):
+            blockers = [other for other, each, _ in issues.edges(EDGE, eid) if each in BLOCKING]
+            if blockers:
+                refuse_blockers_above(issues, _name(issues, eid), [target], blockers)
+
+
+def refuse_blockers_above(issues: Issues, name: str, parents: Sequence[int], blockers: Iterable[int]) -> None:
+    """As `refuse_deadlock`, of an issue that need not be there yet.
+
+    Args:
+        issues: those that are.
+        name: what it is called.
+        parents: what it is, or is to be, part of.
+        blockers: what it waits for, or is to.
+    """
+    above = {*parents, *_family(issues, EDGE, parents)}
+    for eid in blockers:
+        if eid in above:
+            raise RefusedError(
+                f"{name} can't be a child of {_name(issues, eid)} and wait for it, too: that would create a deadlock",
+                code=Code.CONFLICT,
+                hint="a parent is done when its children are, so leave out one of the two dependencies",
+                discreet="a child can't wait for its own parent: that would create a deadlock",
+            )
+
+
+def _parents(issues: Issues, eid: int) -> list[int]:
+    return [other for other, edge_type, _ in issues.edges(EDGE, eid) if edge_type == PARENT]
+
+
+def _family(issues: Issues, prefix: bytes, eids: Iterable[int]) -> set[int]:
+    """The issues above some (EDGE) or below them (BACK_EDGE), at any distance."""
+    found: set[int] = set()
+    queue = list(eids)
+    for current in queue:
+        for other, edge_type, _ in issues.edges(prefix, current):
+            if edge_type == PARENT and other not in found and len(found) < _SEARCHED:
+                found.add(other)
+                queue.append(other)
+    return found
+
+
+def _name(issues: Issues, eid: int) -> str:
+    record = issues.entities.record(eid)
+    return record.entity if record else "?"
 
 
 def _path(issues: Issues, start: int, goal: int) -> list[int]:

@@ -9,7 +9,6 @@ from moot.console.commands.batch import tokens
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.requests import Script
 from moot_testkit.console import Outcome, issue, run_console
-from mootd.engine.issues import script
 
 
 def batch(*lines: str, flags: str = "", answers: Any = (), **more: Any) -> Outcome:
@@ -139,6 +138,7 @@ def test_a_reference_is_renumbered_when_lines_make_several_steps_or_none() -> No
         (["create -f plan.md"], "line 1: --file is no part of a script"),
         (["close a --claim-next"], "line 1: --claim-next is no part of a script"),
         (["create x --stdin"], "line 1: standard input is the script's own"),
+        (["comment a1b2 -"], "line 1: standard input is the script's own"),
         (["create x -d -"], "line 1: standard input is the script's own"),
         (["comment a -f -"], "line 1: standard input is the script's own"),
         (["update a -p 0 --dry-run"], "line 1: a dry run is for the whole script"),
@@ -186,8 +186,7 @@ def test_the_document_has_bds_shape() -> None:
 def test_a_script_of_too_many_changes_is_refused_at_the_line_that_is_one_too_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert commands.STEPS == script.STEPS, "the daemon takes as many"
-    monkeypatch.setattr(commands, "STEPS", 3)
+    monkeypatch.setattr(commands, "SCRIPT_STEPS", 3)
     assert batch("update a b c -p 0", answers=[issue()] * 3).code == 0
     ran = batch("# first", "update a b -p 0", "update c d -p 0", "close e")
     assert (ran.code, ran.asked) == (1, [])

@@ -137,6 +137,12 @@ def test_comments_add_is_comment_and_takes_an_author() -> None:
     assert ran.request == AddComment(actor="bob", id="a", text="Seen")
 
 
+def test_a_hyphen_alone_is_standard_input_as_in_the_other_texts() -> None:
+    assert comment("-", stdin=[b"piped"]).request.text == "piped"
+    assert comment("-", "x", stdin=[b"piped"]).request.text == "- x"
+    assert comment("-", "--stdin", stdin=[b"piped"]).code == 2
+
+
 def test_a_comment_can_come_from_a_file_or_standard_input() -> None:
     assert comment("-f", "c.md", files={"c.md": b"# All\n"}).request.text == "# All\n"
     assert comment("--stdin", stdin=[b"piped"]).request.text == "piped"

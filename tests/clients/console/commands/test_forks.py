@@ -143,6 +143,11 @@ def test_a_settled_machine_s_fork_removes_no_town_and_may_wait_for_a_new_key() -
     assert "another history" not in ran.err
 
 
+def test_what_waits_for_the_clock_goes_with_it_when_people_say_so() -> None:
+    assert not run_console("fork settle AAAA --branch ab12", {"settle_fork": SETTLED}).request.drop
+    assert run_console("fork settle AAAA --branch ab12 --drop", {"settle_fork": SETTLED}).request.drop
+
+
 def test_what_goes_with_the_other_history_is_told_and_how_it_is_brought_back() -> None:
     ran = run_console("fork settle AAAA --branch ab12", {"settle_fork": SETTLED | {"kind": "replica", "dropped": 2}})
     assert "2 events of another history, written nowhere else, count no more; `moot salvage` on the machine" in ran.err

@@ -59,6 +59,56 @@ def test_a_name_that_is_no_document_means_a_file_where_bd_looks_for_it_also_in_j
         town("cook nothing")
 
 
+FOLDER = "/home/alice/work/.beads/formulas"
+GATED = """formula = "gated"
+version = "1.0.0"
+[[steps]]
+id = "wait"
+title = "Wait"
+gate = "human"
+"""
+
+
+def test_formulas_in_files_are_listed_and_shown_where_cook_finds_them(town: Pourer) -> None:
+    town.files = {
+        f"{FOLDER}/mol-arm.formula.json": IN_JSON.encode(),
+        f"{FOLDER}/bad.formula.toml": b"formula = 1",
+        f"{FOLDER}/release.formula.toml": b"what the document of this name hides",
+        f"{FOLDER}/README.md": b"no formula",
+    }
+    assert [line.split()[0] for line in town("formula list").splitlines()] == ["release", "bad", "mol-arm"]
+    _, bad, arm = town.json("formula list")
+    assert (arm["standing"], arm["source"]) == ("file", f"{FOLDER}/mol-arm.formula.json")
+    assert (arm["type"], arm["steps"], arm["vars"]) == ("workflow", 2, 1)
+    assert (bad["type"], bad["steps"], "formula" in bad["problem"]) == ("", 0, True)
+    shown = town("formula show mol-arm").splitlines()
+    assert (shown[0], any("Ask {{who}}" in line for line in shown)) == (f"{FOLDER}/mol-arm.formula.json (file)", True)
+    assert (town.json("formula show mol-arm")["formula"], town.json("formula show mol-arm")["standing"]) == (
+        "mol-arm", "file",
+    )  # fmt: skip
+    for name in ("nothing", "../formulas/mol-arm"):
+        with pytest.raises(RefusedError, match="document"):
+            town(["formula", "show", name])
+
+
+@pytest.mark.parametrize("argv", ["cook gated", "cook gated --mode compile", "cook gated --var a=b", "mol seed gated"])
+def test_what_can_not_be_poured_is_refused_by_name_with_and_without_values(town: Pourer, argv: str) -> None:
+    town.files[f"{FOLDER}/gated.formula.toml"] = GATED.encode()
+    with pytest.raises(RefusedError, match="uses what can't be poured here: gate of step wait"):
+        town(argv)
+
+
+def test_a_formula_that_is_no_workflow_can_be_looked_at_and_is_told_as_what_it_is(town: Pourer) -> None:
+    text = 'formula = "e"\nversion = "1.0.0"\ntype = "expansion"\n[[template]]\nid = "{target}.a"\ntitle = "A"\n'
+    town.files[f"{FOLDER}/e.formula.toml"] = text.encode()
+    ran = town.run("cook e --json")
+    assert (json.loads(ran.out)["type"], ran.err) == (
+        "expansion", "It is of type expansion: only a workflow becomes issues\n",
+    )  # fmt: skip
+    with pytest.raises(RefusedError, match="only a workflow becomes issues"):
+        town("cook e --mode runtime")
+
+
 def test_as_bd_values_that_a_formula_has_no_use_for_are_passed_over_and_told(town: Pourer) -> None:
     argv = "cook release --var version=2.0 --var issue=bd-1"
     ran = town.run(argv, FACTS._replace(program="bd"))

@@ -8,6 +8,7 @@ import pytest
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Page
+from moot_protocol.machine_requests import Doctor, Protect
 from moot_protocol.requests import Delete, RemoveEdge
 from moot_testkit.console import Outcome, issue, run_console
 
@@ -75,6 +76,20 @@ def test_doctor_as_json_has_bds_shape_and_fails_alike() -> None:
     }
 
 
+def test_doctor_fix_closes_what_is_open_first_and_says_so() -> None:
+    answers = {"doctor": CHECKS[:1], "protect": {"closed": ["/d/keys/town\x1b.key"]}}
+    ran = run_console("doctor --fix", answers)
+    assert [type(request) for request in ran.asked] == [Protect, Doctor]
+    assert ran.asked[0] == Protect()
+    assert ran.out.splitlines() == [
+        "✓ Closed to others: /d/keys/town\\x1b.key",
+        "✓ clock: agrees",
+        "Every check passed",
+    ]
+    assert run_console("doctor --fix --json", answers).document["fixed"] == ["/d/keys/town\x1b.key"]
+    assert run_console("doctor --fix --dry-run", answers).asked[0] == Protect(dry_run=True)
+
+
 # -- The issues --------------------------------------------------------------------------------------------------
 def test_validate_names_what_it_found_and_that_is_no_failure() -> None:
     ran = look("doctor --check=validate --json", CUT, TEST, made(4), made(5, title="Issue 4"))
@@ -82,6 +97,7 @@ def test_validate_names_what_it_found_and_that_is_no_failure() -> None:
     assert {check["name"]: check.get("detail", "") for check in ran.document["checks"]} == {
         "Duplicate Issues": f"{made(4)['id']}, {made(5)['id']}",
         "Orphaned Dependencies": f"{CUT['id']} → bd-gone",
+        "Child-Parent Dependencies": "",
         "Test Pollution": TEST["id"],
     }
     assert look("doctor --check validate --json", made(1)).document["overall_ok"] is True
@@ -99,6 +115,18 @@ def test_edges_that_lead_nowhere_are_removed_when_told_to(argv: str) -> None:
     ran = look(argv, CUT, remove_edge={"removed": 1})
     assert ran.asked[-1] == RemoveEdge(actor="unknown", id=CUT["id"], to="bd-gone", type="blocks")
     assert ran.code == 0
+
+
+def test_a_child_that_waits_for_its_parent_is_found_and_helped_when_told_to() -> None:
+    edges = [{"depends_on_id": made(1)["id"], "type": edge_type} for edge_type in ("parent-child", "blocks")]
+    stuck = made(2, dependencies=edges)
+    ran = look("doctor --check validate --json", made(1), stuck)
+    found = {check["name"]: check.get("detail", "") for check in ran.document["checks"]}
+    assert found["Child-Parent Dependencies"] == f"{stuck['id']} → {made(1)['id']}"
+    ran = look("doctor --fix-child-parent --yes", made(1), stuck, remove_edge={"removed": 1})
+    assert ran.asked[-1] == RemoveEdge(actor="unknown", id=stuck["id"], to=made(1)["id"], type="blocks")
+    assert ran.code == 0
+    assert look("doctor --fix-child-parent", made(1), stuck).code == 2, "nobody said yes"
 
 
 def test_repair_deps_tells_of_each_in_bds_shape() -> None:

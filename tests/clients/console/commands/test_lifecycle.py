@@ -217,6 +217,8 @@ def test_defer_sets_the_status_and_with_until_the_time() -> None:
     assert ran.request == asked
     ran = run_console("defer a1b2 --until tomorrow", {"update": issue()})
     assert ran.request.fields == IssueFields(status="deferred", defer_until="2026-02-01T00:00:00Z")
+    ran = run_console("defer a1b2 --until 12h", {"update": issue()})
+    assert ran.request.fields == IssueFields(status="deferred", defer_until="2026-02-01T00:00:00Z")
     assert ran.out == f"* Deferred {NAMED} until 2026-02-01 00:00\n"
 
 

@@ -209,12 +209,12 @@ NOTE = "This folder is no project: shown are all projects of the town\n"
 @pytest.mark.parametrize(
     ("argv", "facts", "told"),
     [
-        ("list", OUTSIDE, NOTE), ("ready", OUTSIDE, NOTE), ("blocked", OUTSIDE, NOTE), ("search x", OUTSIDE, NOTE),
-        ("list -q", OUTSIDE, ""), ("list --json", OUTSIDE, ""), ("ready", OUTSIDE._replace(err_is_terminal=False), ""),
+        ("list", OUTSIDE, NOTE), ("ready", OUTSIDE, NOTE), ("search x", OUTSIDE, NOTE), ("list --json", OUTSIDE, NOTE),
+        ("blocked", OUTSIDE, NOTE), ("list", OUTSIDE._replace(err_is_terminal=False), NOTE), ("list -q", OUTSIDE, ""),
         ("list --project gt", OUTSIDE, ""), ("list --plane team", OUTSIDE, ""), ("list", COLOURLESS, ""),
     ],
 )  # fmt: skip
-def test_at_a_terminal_outside_of_a_workspace_it_is_said_that_every_project_is_listed(
+def test_outside_of_a_workspace_it_is_said_that_every_project_is_listed_to_programs_too(
     argv: str, facts: Facts, told: str
 ) -> None:
     answers = {"list": PAGE, "ready": PAGE, "blocked": PAGE}
@@ -364,7 +364,7 @@ def test_ready_asks_in_its_own_orders() -> None:
 
 
 def test_blocked_and_children_ask_for_what_is_named() -> None:
-    assert asked("blocked --parent e1") == Blocked(filter=Filter(projects=("bd",), parent="e1"), limit=100)
+    assert asked("blocked --parent e1") == Blocked(filter=Filter(projects=("bd",), parent="e1"), limit=0)
     assert asked("children a1b2") == Children(id="a1b2")
 
 

@@ -24,7 +24,8 @@ def test_a_note_is_added_from_words_a_file_or_standard_input() -> None:
         "note a1b2 --file n.md --json", {"update": ONE | {"dependencies": [{}]}}, files={"n.md": b"kept\n"}
     )
     assert (ran.request.append_notes, ran.document) == ("kept", ONE)
-    assert run_console("note a1b2 --stdin", {"update": ONE}, stdin=[b"piped"]).request.append_notes == "piped"
+    for argv in ("note a1b2 --stdin", "note a1b2 -"):
+        assert run_console(argv, {"update": ONE}, stdin=[b"piped"]).request.append_notes == "piped"
 
 
 @pytest.mark.parametrize("argv", ["note a1b2", "note a1b2 x --stdin", "tag a1b2 ''"])

@@ -1,19 +1,16 @@
-"""import and export: pieces of a stream, counts and problems, pages, files."""
-
-import json
+"""import: pieces of a stream, counts and problems, files."""
 
 import pytest
 
 from moot.console import exits
 from moot.console.commands import transfer
 from moot.console.json_lines import split_lines
-from moot.console.safe_text import is_plain
 from moot_protocol.beads_pairs import LinePair
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.line_problem import CONFLICT_MARKER
-from moot_protocol.listing import Filter, Page
+from moot_protocol.listing import Page
 from moot_protocol.memory_requests import Remember
-from moot_protocol.transfer_requests import Export, Import, ImportEdits
+from moot_protocol.transfer_requests import Import, ImportEdits
 from moot_testkit.console import in_turn, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 
@@ -270,84 +267,10 @@ def test_what_makes_no_sense_with_since_is_refused(argv: str) -> None:
     assert run_console(argv).code == 2
 
 
-# -- export ------------------------------------------------------------------------------------------------------
-PAGES = (
-    {"lines": ['{"id":"bd-1"}', '{"id":"bd-2"}'], "next": "bd-2"},
-    {"lines": ['{"id":"bd-3"}'], "next": ""},
-)
-
-
-def test_export_writes_a_line_an_issue_page_by_page() -> None:
-    ran = run_console("export", {"export": in_turn(*PAGES)})
-    assert ran.out == '{"id":"bd-1"}\n{"id":"bd-2"}\n{"id":"bd-3"}\n'
-    here = Filter(projects=("bd",))
-    assert ran.asked == [Export(filter=here), Export(filter=here, after="bd-2")]
-
-
-def test_at_a_terminal_export_writes_the_same_json_with_nothing_in_it_that_acts_there() -> None:
-    odd = "a\x7f\u009b31m\u202e\u200b\U000e0101é🙂"
-    held = json.dumps({"id": "bd-1", "title": odd}, ensure_ascii=False)
-    pages = {"export": {"lines": [held, '{"id":"bd-2"}'], "next": ""}}
-    assert run_console("export", pages).out == f'{held}\n{{"id":"bd-2"}}\n'
-    ran = run_console("export", pages, facts=at_terminal())
-    shown = ran.out.splitlines()
-    assert (len(shown), all(map(is_plain, shown)), "é🙂" in shown[0]) == (2, True, True)
-    assert json.loads(shown[0]) == json.loads(held)
-    written = run_console("export -o out.jsonl", pages, facts=at_terminal()).terminal.files["out.jsonl"]
-    assert written == f'{held}\n{{"id":"bd-2"}}\n'.encode()
-
-
-def test_export_to_a_file_writes_it_whole_and_says_how_many() -> None:
-    ran = run_console("export -o out.jsonl", {"export": in_turn(*PAGES)})
-    assert ran.terminal.files["out.jsonl"] == b'{"id":"bd-1"}\n{"id":"bd-2"}\n{"id":"bd-3"}\n'
-    assert (ran.out, ran.err) == ("", "Exported 3 issues to out.jsonl\n")
-    assert ran.terminal.in_folders_that_are_there == {"out.jsonl"}
-    ran = run_console("export -o out.jsonl --json", {"export": in_turn(*PAGES)})
-    assert ran.document == {"file": "out.jsonl", "issues": 3, "deleted": 0}
-
-
-def test_of_what_was_exported_the_deleted_are_told_since_no_list_has_them() -> None:
-    first = {"lines": ['{"id":"bd-1","status":"tombstone"}', '{"id":"bd-2","status":"tombstone"}'], "next": "bd-2"}
-    metadata, title = '{"id":"bd-3","metadata":{"status":"tombstone"}}', '{"id":"bd-4","title":"\\"tombstone\\""}'
-    pages = in_turn(first, {"lines": [metadata, title], "next": ""})
-    assert run_console("export -o out.jsonl", {"export": pages}).err == (
-        "Exported 4 issues, 2 of them deleted, to out.jsonl\n"
-    )
-
-
-def test_what_is_left_out_of_an_export_is_not_counted_among_the_deleted() -> None:
-    lines = ['{"id":"bd-1","status":"tombstone"}', '{"id":"bd-2","owner":"joe","status":"tombstone"}']
-    ran = run_console("export -o out.jsonl --exclude-owner joe --json", {"export": {"lines": lines, "next": ""}})
-    assert ran.document == {"file": "out.jsonl", "issues": 1, "deleted": 1}
-
-
-def test_export_of_all_projects_and_without_deleted_issues() -> None:
-    request = run_console("export --all --no-tombstones", {"export": PAGES[1]}).request
-    assert request == Export(tombstones=False)
-
-
-OUTSIDE = FACTS._replace(workspace="")
-
-
-def test_outside_a_workspace_export_is_of_all() -> None:
-    assert run_console("export", {"export": PAGES[1]}, project="", facts=OUTSIDE).request == Export()
-
-
-def test_a_failing_export_says_so() -> None:
-    busy = RefusedError("rebuilding", code=Code.BUSY)
-    assert run_console("export", {"export": in_turn(PAGES[0], busy)}).code == 75
-
-
-def test_the_export_of_one_plane_can_be_asked_for() -> None:
-    request = run_console("export --plane team --all", {"export": PAGES[1]}).request
-    assert request == Export(filter=Filter(plane="team"))
-
-
 # -- Memories ----------------------------------------------------------------------------------------------------
 MEMORIES = (
     b'{"_type":"memory","key":"auth","value":"JWT"}\n{"id":"a"}\n{"_type": "memory", "key": "b", "value": "\xc3\xa9"}\n'
 )
-KEPT = [{"key": "auth", "text": "JWT\n\x1b", "updated_at": 1, "foreign": False, "conflict": False}]
 
 
 def test_lines_of_memories_are_kept_as_memories_and_the_rest_keeps_its_numbers() -> None:
@@ -379,12 +302,6 @@ def test_what_is_no_memory_goes_on_as_it_stands(line: bytes) -> None:
     assert run_console("import f", {"import": DONE}, files={"f": line}).request.lines == (line,)
 
 
-def test_memories_come_out_where_they_are_asked_for_and_go_in_again() -> None:
-    ran = run_console("export --include-memories", {"export": {"lines": [], "next": ""}, "memories": KEPT})
-    assert transfer.memory_of(ran.out.strip().encode()) == ("auth", KEPT[0]["text"])
-    assert run_console("export", {"export": {"lines": [], "next": ""}}).out == ""
-
-
 # -- What is left out --------------------------------------------------------------------------------------------
 HERE = [{"id": "bd-1", "title": "Fix  the Login", "status": "open"}, {"id": "bd-2", "title": "Old", "status": "closed"}]
 
@@ -400,16 +317,3 @@ def test_new_lines_with_an_open_issues_title_are_left_out_if_that_is_asked_for()
     assert ran.document["deduplicated"] == 1
     assert "1 left out as there already" in run_console("import - --dedup", answers, stdin=[lines[0]]).err
     assert run_console("import a --since b --dedup").code == 2
-
-
-def test_what_looks_like_a_tests_or_is_somebodys_can_be_left_out_of_an_export() -> None:
-    issues = [{"id": "bd-1", "title": "Test issue 1"}, {"id": "bd-2", "title": "Real", "description": "x"}]
-    exported = ['{"id":"bd-1","title":"Test issue 1"}', '{"id":"bd-2","title":"Real","owner":"joe"}']
-    answers = {
-        "export": {"lines": exported, "next": ""}, "list": Page(issues=issues, total=2, truncated=False),
-    }  # fmt: skip
-    assert run_console("export", answers).out == "\n".join(exported) + "\n"
-    assert run_console("export --scrub", answers).out == f"{exported[1]}\n"
-    assert run_console("export --exclude-owner joe", answers).out == f"{exported[0]}\n"
-    both = run_console("export --scrub --exclude-owner joe -o out.jsonl", answers)
-    assert (both.out, both.err) == ("", "Exported 0 issues to out.jsonl\n")

@@ -72,6 +72,7 @@ def test_a_title_from_elsewhere_cannot_act_on_the_terminal() -> None:
         ("--ephemeral", {"ephemeral": True}),
         ("--due 2026-03-01", {"due_at": "2026-03-01T00:00:00Z"}),
         ("--due +6h", {"due_at": "2026-01-31T18:00:00Z"}),
+        ("--due 6h", {"due_at": "2026-01-31T18:00:00Z"}),
         ("--defer +1d", {"defer_until": "2026-02-01T12:00:00Z", "status": "deferred"}),
         ("--defer +1d -s open", {"defer_until": "2026-02-01T12:00:00Z", "status": "open"}),
     ],

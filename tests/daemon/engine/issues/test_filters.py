@@ -107,6 +107,12 @@ def test_what_has_a_time_ahead_is_deferred(desk: Desk) -> None:
     assert matching(desk, deferred=True) == set()
 
 
+def test_what_has_the_status_is_deferred_with_a_time_and_without_even_when_that_has_come(desk: Desk) -> None:
+    desk.create("mt-dated", status="deferred", defer_until="2020-01-01T00:00:00Z")
+    desk.create("mt-for-good", status="deferred")
+    assert matching(desk, deferred=True) == {"mt-dated", "mt-for-good", "other-needle"}
+
+
 def test_a_parent_has_descendants_at_any_depth_and_circles_of_parents_end(desk: Desk) -> None:
     desk.create("mt-below", parent="other-needle")
     assert matching(desk, parent="mt-top") == {"other-needle", "mt-below"}

@@ -6,9 +6,9 @@ import pytest
 
 from moot_protocol.errors import Code
 from moot_protocol.gate_requests import Await, CreateGate, SetAwaited
+from moot_protocol.limits import WAITERS_OF_ISSUE
 from moot_protocol.requests import Close
 from moot_testkit.engine import PROJECT, Desk
-from mootd.engine.issues.gates import MOST_WAITERS
 
 
 @pytest.fixture
@@ -101,6 +101,6 @@ def test_who_stands_where_they_should_already_is_told_as_such_and_nothing_is_wri
 
 def test_nobody_and_too_many_are_refused(desk: Desk) -> None:
     assert desk.refusal(Await(actor="alice", id="mt-one", waiter=" ")) is Code.USAGE
-    for number in range(MOST_WAITERS):
+    for number in range(WAITERS_OF_ISSUE):
         waiters(desk, f"w{number}")
     assert desk.refusal(Await(actor="alice", id="mt-one", waiter="one more")) is Code.LIMIT

@@ -64,6 +64,24 @@ def test_without_the_check_the_edge_is_kept_and_left_out_of_readiness(desk: Desk
     assert "mt-b" in desk.ready()
 
 
+@pytest.mark.parametrize("check_cycles", [True, False])
+def test_an_issue_cannot_wait_for_what_it_is_part_of_nor_be_put_below_what_it_waits_for(
+    desk: Desk, *, check_cycles: bool
+) -> None:
+    desk.link("mt-b", "mt-a", "parent-child")
+    desk.link("mt-c", "mt-b", "parent-child")
+    for source, target in (("mt-b", "mt-a"), ("mt-c", "mt-a")):
+        with pytest.raises(RefusedError, match=f"{source} can't be a child of {target}.*deadlock") as caught:
+            desk.link(source, target, check_cycles=check_cycles)
+        assert caught.value.code is Code.CONFLICT
+        assert target not in caught.value.discreet
+    assert desk.link("mt-c", "mt-a", "related")["created"]
+    desk.create("mt-d")
+    desk.link("mt-d", "mt-b")
+    with pytest.raises(RefusedError, match="mt-d can't be a child of mt-b"):
+        desk.link("mt-d", "mt-c", "parent-child", check_cycles=check_cycles)
+
+
 def test_an_issue_cannot_depend_on_itself_on_nothing_or_on_what_is_deleted(desk: Desk) -> None:
     desk.do(Delete(actor="a", id="mt-c"))
     assert desk.refusal(AddEdge(actor="a", id="mt-a", edge=Edge("mt-a"))) is Code.CONFLICT

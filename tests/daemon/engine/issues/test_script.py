@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.memory_requests import Memories, Settings
 from moot_protocol.requests import Edge, Script
+from moot_protocol.scripts import STEPS
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine.issues.script import run_script
 from mootd.service.writes import carry_out, is_atomic
@@ -62,6 +64,40 @@ def test_a_number_with_a_dollar_stands_for_the_issue_that_a_step_made_wherever_a
     assert answers[3]["depends_on_id"] == blocker
     assert desk.show(child)["comments"][0]["text"] == "$1", "text is no id"
     assert "dependencies" not in desk.show(epic)
+
+
+def test_a_gate_can_be_made_over_issues_that_the_script_made_and_wait_for_one(desk: Desk) -> None:
+    steps = (
+        create("work"),
+        create("other"),
+        step("create_gate", project="mt", await_type="issue", await_id="$2", blocks=["$1"]),
+        step("create_gate", project="mt", await_type="gh:run", await_id="$2"),
+    )
+    work, other, gate, run_gate = run(desk, *steps)
+    assert gate["await_id"] == other["id"]
+    assert [each["depends_on_id"] for each in desk.show(work["id"])["dependencies"]] == [gate["id"]]
+    assert run_gate["await_id"] == "$2", "the name of a run is no issue's id"
+
+
+def test_a_claim_can_be_renewed_and_a_state_set_beside_other_changes(desk: Desk) -> None:
+    desk.create("mt-1")
+    _, (renewed,), state, _ = run(
+        desk,
+        step("update", id="mt-1", claim=True),
+        step("heartbeat", id="mt-1", ttl_ms=60_000),
+        step("set_state", id="mt-1", dimension="phase", value="two"),
+        step("add_comment", id="mt-1", text="going on"),
+    )
+    assert (renewed["renewed"], state["new_value"]) == (True, "two")
+    assert desk.show("mt-1")["labels"] == ["phase:two"]
+
+
+@pytest.mark.parametrize("method", sorted(STEPS))
+def test_every_step_that_the_protocol_names_is_understood_here(desk: Desk, method: str) -> None:
+    wanted = {field.name for field in msgspec.structs.fields(STEPS[method]) if field.required} - {"actor"}
+    error = failure(desk, create(id="mt-1"), step(method, unheard_of=1))
+    assert error.message.startswith(f"step 2: {method}: ")
+    assert "unheard_of" in error.message or any(name in error.message for name in wanted)
 
 
 def test_values_of_metadata_are_left_alone(desk: Desk) -> None:
@@ -133,7 +169,10 @@ def test_a_label_that_is_no_id_is_told_even_where_its_word_stands_in_the_refusal
         step("init_project", prefix="mt"),
         step("list"),
         step("nonsense"),
+        step("claim_ready", project="mt"),
+        step("create_gate", project="mt", await_type=[], await_id="$1"),
         {"params": {}},
+        {"method": ["create"], "params": {}},
         {"method": "create"},
         {"method": "create", "params": []},
         {"method": "create", "params": "x"},
