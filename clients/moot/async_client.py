@@ -23,7 +23,7 @@ from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key, pause_s
 from moot_protocol import claim_requests, machine_requests, memory_requests, requests
 from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.limits import DEADLINE_MS
+from moot_protocol.limits import DEADLINE_MS, LIST_LIMIT, READY_LIMIT
 from moot_protocol.request_base import Request
 
 R = TypeVar("R")
@@ -76,7 +76,13 @@ class AsyncClient:
         return (await self._where()).project
 
     # -- Anything ------------------------------------------------------------------------------------------------
-    async def call(self, request: Request[R], *, key: str = "", timeout: float | None = None) -> R:  # noqa: ASYNC109
+    async def call(
+        self,
+        request: Request[R],
+        *,
+        key: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109 - named as `Client.call` has it
+    ) -> R:
         """See `Client.call`."""
         deadline_ms = self._settings.deadline_ms(request, timeout)
         left, is_sent = TRIES, False
@@ -235,26 +241,24 @@ class AsyncClient:
         (shown,) = await self.call(requests.Show(ids=(issue,)))
         return answers.issue_of(shown)
 
-    async def list(
-        self, *, sort: str = "priority", limit: int = verbs.LIST_LIMIT, **wanted: Unpack[verbs.Listed]
-    ) -> Issues:
+    async def list(self, *, sort: str = "priority", limit: int = LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
         """See `Client.list`."""
         request = verbs.listed(await self.project(), wanted, sort=sort, limit=limit)
         return answers.issues_of(await self.call(request))
 
-    async def search(self, text: str, *, limit: int = verbs.LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
+    async def search(self, text: str, *, limit: int = LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
         """See `Client.search`."""
         request = verbs.listed(await self.project(), wanted, limit=limit, title_or_id=text)
         return answers.issues_of(await self.call(request))
 
     async def ready(
-        self, *, sort: str = "priority", limit: int = verbs.READY_LIMIT, **wanted: Unpack[verbs.Wanted]
+        self, *, sort: str = "priority", limit: int = READY_LIMIT, **wanted: Unpack[verbs.Wanted]
     ) -> Issues:
         """See `Client.ready`."""
         request = verbs.ready(await self.project(), wanted, sort=sort, limit=limit)
         return answers.issues_of(await self.call(request))
 
-    async def blocked(self, *, limit: int = verbs.READY_LIMIT, **wanted: Unpack[verbs.Wanted]) -> Issues:
+    async def blocked(self, *, limit: int = READY_LIMIT, **wanted: Unpack[verbs.Wanted]) -> Issues:
         """See `Client.blocked`."""
         return answers.issues_of(await self.call(verbs.blocked(await self.project(), wanted, limit=limit)))
 

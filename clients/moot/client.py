@@ -25,7 +25,7 @@ from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key, pause_s
 from moot_protocol import claim_requests, machine_requests, memory_requests, requests
 from moot_protocol.edge_types import BLOCKS
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.limits import DEADLINE_MS
+from moot_protocol.limits import DEADLINE_MS, LIST_LIMIT, READY_LIMIT
 from moot_protocol.request_base import Request
 
 R = TypeVar("R")
@@ -308,7 +308,7 @@ class Client:
         (shown,) = self.call(requests.Show(ids=(issue,)))
         return answers.issue_of(shown)
 
-    def list(self, *, sort: str = "priority", limit: int = verbs.LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
+    def list(self, *, sort: str = "priority", limit: int = LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
         """Issues of the project in an order; `Listed` says how they are chosen. Without a project: of all.
 
         Args:
@@ -319,19 +319,17 @@ class Client:
         request = verbs.listed(self.project(), wanted, sort=sort, limit=limit)
         return answers.issues_of(self.call(request))
 
-    def search(self, text: str, *, limit: int = verbs.LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
+    def search(self, text: str, *, limit: int = LIST_LIMIT, **wanted: Unpack[verbs.Listed]) -> Issues:
         """Issues with a text in the title, or whose id begins so."""
         request = verbs.listed(self.project(), wanted, limit=limit, title_or_id=text)
         return answers.issues_of(self.call(request))
 
-    def ready(
-        self, *, sort: str = "priority", limit: int = verbs.READY_LIMIT, **wanted: Unpack[verbs.Wanted]
-    ) -> Issues:
+    def ready(self, *, sort: str = "priority", limit: int = READY_LIMIT, **wanted: Unpack[verbs.Wanted]) -> Issues:
         """Issues that can be worked on now: nothing blocks them. `sort` is priority, oldest or hybrid."""
         request = verbs.ready(self.project(), wanted, sort=sort, limit=limit)
         return answers.issues_of(self.call(request))
 
-    def blocked(self, *, limit: int = verbs.READY_LIMIT, **wanted: Unpack[verbs.Wanted]) -> Issues:
+    def blocked(self, *, limit: int = READY_LIMIT, **wanted: Unpack[verbs.Wanted]) -> Issues:
         """Issues that something blocks; `blocked_by` says what."""
         return answers.issues_of(self.call(verbs.blocked(self.project(), wanted, limit=limit)))
 

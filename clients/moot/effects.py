@@ -11,6 +11,8 @@ import stat
 
 CHUNK = 256 * 1024
 """Bytes read at once, and so of one reply."""
+MOST_NAMES = 10_000
+"""Names in a folder that are told."""
 STDIN = 0
 CODES = {1: "denied", 2: "not_found", 13: "denied", 17: "exists", 25: "denied"}
 """Number of the system's error → the protocol's code for it; other failures have none."""
@@ -54,7 +56,7 @@ class Files:
                     self._written.pop(handle).commit()
                 case ["remove", str(path)]:
                     _remove(path)
-                case ["mode" | "edit" | "git-log" | "tool", *_]:
+                case ["mode" | "names" | "edit" | "git-log" | "tool", *_]:
                     return ["data", _told(effect, details)]
                 case _:
                     raise ValueError(effect)
@@ -83,7 +85,7 @@ class Files:
 
 
 def _told(effect: str, details: list[object]) -> bytes:
-    """What a file's permissions are, or one of the user's own programs says; what asks it is loaded only when needed.
+    """A file's permissions, the names in a folder, what a program of the user's says; what asks it is loaded if needed.
 
     Raises:
         OSError: it can't tell.
@@ -92,6 +94,8 @@ def _told(effect: str, details: list[object]) -> bytes:
     match [effect, *details]:
         case ["mode", str(path)]:
             return b"%o" % stat.S_IMODE(os.stat(path).st_mode)
+        case ["names", str(path)]:
+            return "\0".join(_names_in(path)).encode("utf-8", "replace")
         case ["edit", str(text)]:
             return _edit(text)
         case ["git-log", int(most)]:
@@ -104,6 +108,16 @@ def _told(effect: str, details: list[object]) -> bytes:
             return answer(question, word)
         case _:
             raise ValueError(effect)
+
+
+def _names_in(path: str) -> list[str]:
+    names: list[str] = []
+    with os.scandir(path) as found:
+        for each in found:
+            if len(names) == MOST_NAMES:
+                raise OSError(7, f"it holds more than {MOST_NAMES} names", path)
+            names.append(each.name)
+    return names
 
 
 def _open_to_read(path: str) -> int:

@@ -12,8 +12,8 @@ SMALL_FILE = 256 * 1024
 """Bytes that are read of a configuration file."""
 
 ENVIRONMENT = (
-    "MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR", "BD_JSON_ENVELOPE", "CLAUDE_SESSION_ID", "HOME", "XDG_CONFIG_HOME",
-    "USER", "LOGNAME",
+    "MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR", "BEADS_DIR", "BEADS_DB", "BD_JSON_ENVELOPE", "CLAUDE_SESSION_ID",
+    "HOME", "XDG_CONFIG_HOME", "USER", "LOGNAME",
     "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "TERM",
     "LANG", "LC_ALL", "LC_CTYPE", "LC_TIME", "TZ",
 )  # fmt: skip
@@ -40,7 +40,7 @@ def facts(program: str, arguments: list[str]) -> list[object]:
         arguments,
         program,
         folder,
-        workspace_meant(program, folder)[1],
+        workspace_meant(folder)[1],
         environment,
         git,
         _width(out_is_terminal),
@@ -61,20 +61,23 @@ def _width(out_is_terminal: bool) -> int:
 
 
 def _project_folder(folder: str) -> str:
-    """The folder that a caller of `bd` means: the one its variables place the project's files in, else its own."""
+    """The folder that a caller means: the one that the variables of `bd` place the project's files in, else its own."""
     place = os.environ.get("BEADS_DIR") or os.path.dirname(os.environ.get("BEADS_DB", ""))
     return os.path.dirname(os.path.normpath(os.path.join(folder, place))) if place else folder
 
 
-def workspace_meant(program: str, folder: str) -> tuple[str, str]:
-    """The workspace that a caller means: its folder and its id, which is empty where there is none."""
-    return _workspace_at(_project_folder(folder) if program == "bd" else folder)
+def workspace_meant(folder: str) -> tuple[str, str]:
+    """The workspace that a caller means: its folder and its id, which is empty where there is none.
+
+    By whatever name: a shell's `alias bd=moot` calls it as `moot`, and the variables of `bd` mean the same project.
+    """
+    return _workspace_at(_project_folder(folder))
 
 
-def has_spool(program: str) -> bool:
+def has_spool() -> bool:
     """Whether the workspace that a caller means takes commands through files."""
     try:
-        folder, workspace = workspace_meant(program, os.getcwd())
+        folder, workspace = workspace_meant(os.getcwd())
     except OSError:
         return False
     return bool(workspace) and os.path.exists(f"{folder}/.moot/spool/token")

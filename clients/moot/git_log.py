@@ -8,6 +8,7 @@ import os
 import subprocess
 
 MOST_COMMITS = 10_000
+"""Commits in one answer, however many are asked for: some seconds of git's."""
 MOST_BYTES = 4 * 1024 * 1024
 """Bytes of the answer: it has to fit a frame. What is older is left out."""
 

@@ -40,7 +40,7 @@ def spool_command(program: str, arguments: list[str], refused: Failure = FORCED)
         Failure: there is no spool here either; says how to have one.
     """
     own = own_facts(program, arguments)
-    folder, _ = workspace_meant(program, own.folder)
+    folder, _ = workspace_meant(own.folder)
     if not own.workspace:
         raise refused
     try:

@@ -31,10 +31,9 @@ from moot_protocol.requests import (
     Undelete,
     Update,
 )
-from moot_protocol.spool import ALLOWED
+from moot_protocol.spool import METHODS
 from moot_protocol.times import format_ms
 
-_METHODS: Final = {request.method: request for request in ALLOWED}
 _NEVER: Final = "9999"
 """Sorts behind every time."""
 _DEFAULTS: Final[IssueDoc] = {"title": "", "status": "open", "priority": 2, "issue_type": "task"}
@@ -82,11 +81,11 @@ class Expectation:
         return {name: value for name, value in known.items() if name not in {"dependents", "_short"}}
 
     def _made_before(self, typed: str) -> IssueDoc | None:
-        """The issue that an earlier step of the script makes, for `$1` and so on."""
-        if typed.startswith("$") and typed[1:].isdecimal() and 1 <= int(typed[1:]) <= len(self._made):
-            made: IssueDoc = self._made[int(typed[1:]) - 1]
-            return made
-        return None
+        """The issue that an earlier step of the script answers, for `$1` and so on; None where it answers none."""
+        if not (typed.startswith("$") and typed[1:].isdecimal() and 1 <= int(typed[1:]) <= len(self._made)):
+            return None
+        made: IssueDoc | list[Any] = self._made[int(typed[1:]) - 1]
+        return made if isinstance(made, dict) and "id" in made else None
 
     def name(self, typed: str) -> str:
         """An issue's id in full, as far as it is known."""
@@ -204,7 +203,7 @@ class Expectation:
 def steps_of(script: Script) -> Iterator[Request[Any]]:
     """The requests of a script's steps, which are the script's actor's."""
     for step in script.steps:
-        yield msgspec.convert({**step.get("params", {}), "actor": script.actor}, _METHODS[step["method"]])
+        yield msgspec.convert({**step.get("params", {}), "actor": script.actor}, METHODS[step["method"]])
 
 
 def given_fields(fields: IssueFields) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _carry_out(program: str, arguments: list[str]) -> int:
     code = run_unaided(program, arguments)
     if code is not None:
         return code
-    if refused is not None and not has_spool(program):
+    if refused is not None and not has_spool():
         raise refused
     from moot.tokens import is_given
 
@@ -201,7 +201,10 @@ def _safe(text: str) -> str:
 
 
 def _enter_folder(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Go where `-C` says, and return the other arguments and the first words of them that are no options."""
+    """Go where `-C` says, and return the other arguments and the first words of them that are no options.
+
+    What stands on the command line takes the place of variables that name another project.
+    """
     kept: list[str] = []
     words: list[str] = []
     at = 0
@@ -220,6 +223,7 @@ def _enter_folder(arguments: list[str]) -> tuple[list[str], list[str]]:
             continue
         kept.append(argument)
         if argument == "--db" and at < len(arguments):
+            os.environ.pop("BEADS_DIR", None)
             os.environ["BEADS_DB"] = arguments[at]
         if argument in ("--actor", "--db") and at < len(arguments):
             kept.append(arguments[at])
@@ -244,6 +248,8 @@ def _change_folder(path: str) -> None:
         os.chdir(path)
     except OSError as error:
         raise Failure("usage", f"cannot enter {path}: {error.strerror}") from error
+    for name in ("BEADS_DIR", "BEADS_DB"):
+        os.environ.pop(name, None)
 
 
 def connect(path: str) -> socket:

@@ -9,7 +9,9 @@ import re
 import subprocess
 
 MOST_BYTES = 64 * 1024
+"""Bytes of an answer that are passed on: what is asked for are lines, not files."""
 TIMEOUT_S = 30
+"""Seconds that a program may take: some ask a server."""
 GIT_HEAD, GIT_HOOKS, GH_RUN, GH_PR = "git-head", "git-hooks", "gh-run", "gh-pr"
 GIT_COMMIT, GIT_BRANCH, GH_RUNS = "git-commit", "git-branch", "gh-runs"
 

@@ -55,7 +55,7 @@ _BY_PERMISSION: Final = {
     "share:admin": "share unshare follow_share",
     "spool:admin": "open_spool close_spool",
     "machine:read": "ping status doctor",
-    "machine:admin": "stop rebuild fsck",
+    "machine:admin": "stop rebuild fsck backup check_backup protect",
     "access:read": "check_access",
     "access:admin": "show_access import_access validate_access create_token list_tokens revoke_token",
     "audit:admin": "list_audit export_audit verify_audit",

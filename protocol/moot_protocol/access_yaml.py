@@ -14,6 +14,7 @@ who may do what: a key that stands twice, an anchor, a tag, a tab, a value over 
 import re
 from typing import Any, Final, NamedTuple
 
+from moot_protocol.limits import ACCESS_NESTING
 from moot_protocol.toml_text import DocumentError
 
 _KEY: Final = re.compile(r"""("[^"\\]*"|'[^']*'|[A-Za-z0-9_][\w./@-]*):(?: ++(.*+))?""", re.ASCII)
@@ -23,7 +24,6 @@ _COMMENT: Final = re.compile(r"(?:^|\s)#")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _OTHER_TYPES: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 """Words that some parser or other takes for no text."""
-MOST_DEPTH: Final = 8
 
 
 class _Line(NamedTuple):
@@ -64,7 +64,7 @@ def _error(line: _Line, problem: str) -> DocumentError:
 
 def _block(lines: list[_Line], at: int, depth: int) -> tuple[Any, int]:
     """The list or mapping that begins at a line, and where it ends."""
-    if depth == MOST_DEPTH:
+    if depth == ACCESS_NESTING:
         raise _error(lines[at], "it is nested too deeply")
     if _is_item(lines[at].text):
         return _items(lines, at, depth)

@@ -11,9 +11,9 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.formula import MAX_PRIORITY, Formula, parse_formula
+from moot_protocol.formula import Formula, parse_formula
 from moot_protocol.kinds import Policy, field_of
-from moot_protocol.limits import DOCUMENT_NAME_CHARS, TEXT_BYTES
+from moot_protocol.limits import DOCUMENT_NAME_CHARS, LOWEST_PRIORITY, TEXT_BYTES
 from moot_protocol.toml_text import DocumentError, Table, read_toml
 
 ROLE: Final = "role"
@@ -90,8 +90,8 @@ def _role(text: str) -> RoleText:
 def _template(text: str) -> TemplateText:
     table, body = _parts(text)
     priority = table.number("priority")
-    if priority is not None and not 0 <= priority <= MAX_PRIORITY:
-        raise table.error("priority", f"it must be 0 to {MAX_PRIORITY}")
+    if priority is not None and not 0 <= priority <= LOWEST_PRIORITY:
+        raise table.error("priority", f"it must be 0 to {LOWEST_PRIORITY}")
     template = TemplateText(
         table.text("title"), table.text("description"), table.text("type"), priority, table.texts("labels"), body
     )

@@ -119,6 +119,14 @@ class Effects:
         """
         return int(self._ask("mode", path), 8)
 
+    def names_in(self, path: str) -> list[str]:
+        """The names in a folder, sorted.
+
+        Raises:
+            RefusedError: it can't be read, or none has so many; says why.
+        """
+        return sorted(filter(None, self._ask("names", path).decode("utf-8", "replace").split("\0")))
+
     def remove_file(self, path: str) -> None:
         """Remove a file.
 

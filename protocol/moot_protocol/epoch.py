@@ -18,11 +18,11 @@ from typing import Any, Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from moot_protocol import siv
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.frame import epoch_id
+from moot_protocol.hpke import HPKE
 from moot_protocol.limits import EPOCH_PREDECESSORS, EPOCH_RECIPIENTS
 
 PLANE_KEY_BYTES: Final = siv.KEY_BYTES
@@ -31,10 +31,6 @@ WRAP_BYTES: Final = 32 + PLANE_KEY_BYTES + 16
 """Bytes of a wrap: HPKE's encapsulated key, the plane key, a tag."""
 WRAP_DOMAIN: Final = b"moot/wrap/1\0"
 PREDECESSORS_DOMAIN: Final = b"moot/predecessors/1\0"
-
-_SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-_NONCE: Final = bytes(siv.NONCE_BYTES)
-"""A key seals its predecessors once, and under GCM-SIV a nonce that comes again tells nothing but equality."""
 
 
 class EpochValue(NamedTuple):
@@ -72,7 +68,7 @@ def build_epoch(
         )
     epoch = epoch_id(key)
     secrets = b"".join(predecessors)
-    sealed = siv.encrypt(key, _NONCE, secrets, PREDECESSORS_DOMAIN + plane + epoch) if secrets else b""
+    sealed = siv.encrypt(key, siv.ZERO_NONCE, secrets, PREDECESSORS_DOMAIN + plane + epoch) if secrets else b""
     wraps = [[recipient, _wrap(plane, key, recipients[recipient])] for recipient in sorted(recipients)]
     return [sealed, [[recipient, wrap] for recipient, wrap in wraps if wrap is not None]]
 
@@ -80,7 +76,7 @@ def build_epoch(
 def _wrap(plane: bytes, key: bytes, hpke_public: bytes) -> bytes | None:
     public = X25519PublicKey.from_public_bytes(hpke_public)
     try:
-        return _SUITE.encrypt(key, public, WRAP_DOMAIN + plane + epoch_id(key))
+        return HPKE.encrypt(key, public, WRAP_DOMAIN + plane + epoch_id(key))
     except ValueError:
         return None
 
@@ -139,7 +135,7 @@ def open_epoch(plane: bytes, epoch: bytes, value: EpochValue, recipient: bytes, 
         return None
     private = X25519PrivateKey.from_private_bytes(hpke_private)
     try:
-        key = _SUITE.decrypt(wrap, private, WRAP_DOMAIN + plane + epoch)
+        key = HPKE.decrypt(wrap, private, WRAP_DOMAIN + plane + epoch)
     except InvalidTag as error:
         raise MalformedError("a wrapped plane key that can't be opened", code=Code.BAD_SEAL) from error
     if epoch_id(key) != epoch:
@@ -160,7 +156,7 @@ def predecessors(plane: bytes, key: bytes, value: EpochValue) -> tuple[bytes, ..
     """
     if not value.sealed:
         return ()
-    secrets = siv.decrypt(key, _NONCE, value.sealed, PREDECESSORS_DOMAIN + plane + epoch_id(key))
+    secrets = siv.decrypt(key, siv.ZERO_NONCE, value.sealed, PREDECESSORS_DOMAIN + plane + epoch_id(key))
     if secrets is None:
         raise MalformedError("an epoch whose predecessors it didn't seal", code=Code.BAD_SEAL)
     return tuple(secrets[at : at + PLANE_KEY_BYTES] for at in range(0, len(secrets), PLANE_KEY_BYTES))

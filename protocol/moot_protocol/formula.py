@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from moot_protocol.limits import FORMULA_STEPS, NESTING
+from moot_protocol.limits import FORMULA_STEPS, LOWEST_PRIORITY, NESTING
 from moot_protocol.semver import precedence
 from moot_protocol.toml_text import DocumentError, Table, lines_of_tables, read_toml
 
-MAX_PRIORITY: Final = 4
 BUMPS: Final = ("major", "minor", "patch")
 """The parts of a version that can be counted up."""
-_CHILDREN_OF: Final = re.compile(r"children-of\((.+)\)")
+CHILDREN_OF: Final = re.compile(r"children-of\((.+)\)")
 _VERSION_LINE: Final = re.compile(r"^[ \t]*+version[ \t]*+=[ \t]*+([^#\r\n]*+)(?:#.*+|\r)?$", re.MULTILINE)
 """A line that may hold the version, which is the group without the spaces after it."""
 _WHOLE_VERSIONS: Final = 1_000_000
@@ -230,8 +229,8 @@ def _step(table: Table, depth: int = 0, *, titled: bool = True) -> _Placed:
         raise table.error("id", "every step has an id")
     if titled and not step.title and "expand" not in table:
         raise table.error("title", f"step {step.id} has no title")
-    if step.priority is not None and not 0 <= step.priority <= MAX_PRIORITY:
-        raise table.error("priority", f"it must be 0 to {MAX_PRIORITY}")
+    if step.priority is not None and not 0 <= step.priority <= LOWEST_PRIORITY:
+        raise table.error("priority", f"it must be 0 to {LOWEST_PRIORITY}")
     return _Placed(step, table, below)
 
 
@@ -283,13 +282,13 @@ def _check_steps(steps: Sequence[_Placed], *, are_all_here: bool) -> None:
 
 def _check_waiting(placed: _Placed) -> None:
     told = placed.step.waits_for
-    if told and told not in {"all-children", "any-children"} and not _CHILDREN_OF.fullmatch(told):
+    if told and told not in {"all-children", "any-children"} and not CHILDREN_OF.fullmatch(told):
         raise placed.table.error("waits_for", "it must be all-children, any-children or children-of(ID)")
 
 
 def _awaited(step: Step) -> list[str]:
     """The ids of steps that a step waits for."""
-    children_of = _CHILDREN_OF.fullmatch(step.waits_for)
+    children_of = CHILDREN_OF.fullmatch(step.waits_for)
     return [*step.needs, *([children_of[1]] if children_of else [])]
 
 

@@ -12,7 +12,7 @@ everyone; `counter` rises with every message that a sender signs on a plane, and
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from hashlib import sha256
 from typing import Final, NamedTuple, TypeAlias
@@ -20,7 +20,6 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from moot_protocol import crypto, limits
-from moot_protocol.acceptance import Accepted
 from moot_protocol.batch import HASH_BYTES, PLANE_BYTES, ZEROS
 from moot_protocol.clock import MAX_HLC
 from moot_protocol.codec import encode
@@ -82,15 +81,6 @@ class FrontierBody(msgspec.Struct, array_like=True, frozen=True, gc=False):
     summary: bytes
     form: Form
     entries: Frontier
-
-
-def frontier_of(accepted: Mapping[bytes, Accepted]) -> Frontier:
-    """The frontier of a settled plane by its definition; a replica that keeps heads reads it from those."""
-    return tuple(
-        Entry(author, found.n, found.batch, found.forked_at)
-        for author, found in sorted(accepted.items())
-        if found.n or found.forked_at
-    )
 
 
 def author_of(entry: Entry) -> bytes:

@@ -13,8 +13,8 @@ from moot_protocol.request_base import Mutation, Request
 GATE: Final = "gate"
 AWAIT_TYPES: Final = ("human", "timer", "issue", "bead", "gh:run", "gh:pr")
 """What a gate can wait for; `bead` is what Beads calls an issue."""
-AWAITING_ISSUES: Final = frozenset({"issue", "bead"})
-"""Those that wait for an issue, and name its id."""
+AWAITING_ISSUES: Final = ("issue", "bead")
+"""Those that wait for an issue, and name its id. A tuple, for it is asked about values that may not be hashable."""
 WAITERS: Final = "waiters"
 
 

@@ -53,6 +53,8 @@ EPOCH_RECIPIENTS: Final = 512
 """Replicas and open invites that a key is wrapped for, 117 bytes each: one event holds them all."""
 
 # -- Fields (checked where a write is made, not where it is received) --------------------------------------------
+LOWEST_PRIORITY: Final = 4
+"""The number of the least urgent priority; 0 is the most urgent one."""
 TITLE_CHARS: Final = 500
 LABEL_CHARS: Final = 100
 EDGE_TYPE_CHARS: Final = 50
@@ -62,6 +64,10 @@ ELEMENT_BYTES: Final = TEXT_BYTES + 2 * KIB
 """Bytes of one packed edge, comment, metadata or extra entry: a text and what surrounds it still fit an event."""
 SHARED_ELEMENT_BYTES: Final = 1 * KIB
 """Bytes of an element that may share an event with others when a file is imported; a larger one stands alone."""
+SCRIPT_STEPS: Final = 1000
+"""Steps of one script: they all hold up other writers."""
+UNDO_EVENTS: Final = 1_000
+"""Events of one write that can be undone: as many are written, in one transaction."""
 CLAIM_TTL_LEAST_MS: Final = 10_000
 """Milliseconds that a claim with an end holds at least: each renewal is an event for every machine of the town."""
 CLAIM_TTL_MOST_MS: Final = 90 * DAY_MS
@@ -72,18 +78,50 @@ JSON_NESTING: Final = 64
 """Depth of arrays and objects in imported values that Moot only keeps: far below where JSON parsers give up."""
 FORMULA_STEPS: Final = 500
 """Steps of one formula: poured, they become issues in one transaction."""
+FORMULA_VALUE_CHARS: Final = 4_000
+"""Characters of one value of a formula's variable: it stands in the texts of every step that names it."""
+FORMULA_PATTERN_CHARS: Final = 200
+"""Characters of the pattern that a formula has for a variable: somebody else may have written it."""
+FORMULA_MATCHED_CHARS: Final = 200
+"""Characters of a value that is held against such a pattern."""
+TOML_KEY_PARTS: Final = 32
+"""Parts of one dotted key: the parser's time grows with their square."""
+TOML_NESTING: Final = 64
+"""Depth of arrays and tables within one value: the parser calls itself for each."""
 DOCUMENT_NAME_CHARS: Final = 64
 """Characters of a role's, formula's or template's name."""
 MEMORY_KEY_BYTES: Final = 120
 """Bytes of a memory's key: with its project it is an entity's id."""
 SETTING_KEY_BYTES: Final = 120
 """Bytes of a setting's key: as of a memory's."""
+CUSTOM_STATUSES: Final = 50
+"""Statuses of a project's own: lists look at each of them."""
 SETTING_BYTES: Final = 16 * KIB
 """Bytes of a setting's value: values stand in records, which are read whole."""
 ID_PREFIX_CHARS: Final = 40
 """Characters of a project's issue prefix."""
+WAITERS_OF_ISSUE: Final = 100
+"""Names that wait for one issue: they stand in one field."""
+NUDGE_CHARS: Final = 500
+"""Characters of a nudge: it is told among the output of other commands."""
+SHARE_COPIES: Final = 1_000
+"""Issues that one share begins with: each is read and written within one transaction."""
+SHARE_RULE_BYTES: Final = 4 * KIB
+"""Bytes of a rule that says what of an issue is shared: it stands in the record of every share."""
 SHORT_ID_CHARS: Final = 4
 """Fewest characters of an issue id's random part that are accepted in its place."""
+
+# -- Searching ---------------------------------------------------------------------------------------------------
+QUERY_CHARS: Final = 4096
+"""Characters of a query."""
+QUERY_PARTS: Final = 256
+"""Comparisons in a query: each may be asked of every issue."""
+QUERY_NESTING: Final = 64
+"""Depth of parentheses and NOTs: reading and evaluating go down with it."""
+PATTERN_STEPS: Final = 2_000
+"""Instructions of a regular expression: what one character of a text may cost."""
+PATTERN_NESTING: Final = 50
+"""Groups within groups of one."""
 
 # -- Reading (every replica must read alike, so a change here is a new version) -----------------------------------
 LINEAGE_STEPS: Final = 4096
@@ -127,6 +165,9 @@ TICKET_REMOTES: Final = 16
 URL_BYTES: Final = 1024
 """Bytes of a remote's address."""
 
+VERSION_CHARS: Final = 255
+"""Characters of a version that is still read: bounds the work on numbers that someone else chose."""
+
 # -- Outbox (this machine) ---------------------------------------------------------------------------------------
 OUTBOX_FRAMES: Final = 1_000
 """Frames that wait for one remote; beyond it the oldest makes way, and is made again from the log."""
@@ -160,6 +201,8 @@ SOCKET_PATH_BYTES: Final = 107
 """Bytes a Unix socket's path may have: `sun_path` has 108 on Linux, the last of them zero."""
 RPC_CLIENTS: Final = 256
 """Connections served at once."""
+RPC_CLIENTS_PER_USER: Final = 64
+"""Connections of one user of the system other than the daemon's own: no user of a shared socket takes all of them."""
 RPC_IN_FLIGHT: Final = 64
 """Requests of one connection worked on at once."""
 RPC_CONSOLES: Final = 64
@@ -200,6 +243,8 @@ MIRRORS: Final = 64
 # -- Access and audit (this machine) -----------------------------------------------------------------------------
 ACCESS_BYTES: Final = 1 * MIB
 """Bytes of an access file: it is read whole for requests that rules bind."""
+ACCESS_NESTING: Final = 8
+"""Depth of an access file's mappings and lists: it is read by going down with it."""
 ACCESS_USERS: Final = 10_000
 """Users that one access file may name: it is read whole."""
 ACCESS_PATTERNS: Final = 256
@@ -212,6 +257,8 @@ ACCESS_TOKEN_USE_MS: Final = 3_600_000
 """How exactly the last use of a token is known, in milliseconds: each time it is noted costs a commit."""
 ACCESS_ROWS: Final = 10_000
 """Rows of a list that are looked through for those that somebody's rules let them see."""
+AUDIT_RECORDS: Final = 1_000
+"""Audit records in one answer, however many are asked for."""
 AUDIT_DETAIL_CHARS: Final = 2_000
 """Characters of one text in an audit record: the rest is left out, and said to be."""
 AUDIT_GATHERED: Final = 256
@@ -222,6 +269,10 @@ AUDIT_RESOURCES: Final = 64
 """Names of what a request is about that are decided on and recorded one by one; with more it is refused."""
 
 # -- Lists -------------------------------------------------------------------------------------------------------
+LIST_LIMIT: Final = 50
+"""Rows of a list unless another number is asked for: a few screens."""
+READY_LIMIT: Final = 100
+"""Rows of what is ready, or blocked, unless another number is asked for: all of it where work is kept small."""
 LONGEST_LIMIT: Final = 2**31 - 1
 """Rows: the longest limit of a list that means something; a longer one means all, since no list has so many."""
 

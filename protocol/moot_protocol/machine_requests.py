@@ -70,14 +70,56 @@ class Fsck(Request[dict[str, Any]], kw_only=True):
     """Empty begins."""
 
 
+class Backup(Request[dict[str, Any]], kw_only=True):
+    """Copy what this machine needs to go on into a folder, and verify the copy, while serving; by the daemon itself.
+
+    It goes on beside, and ends without a trace where nobody asks after it for some seconds. Answers `{"done": bool,
+    "cursor", "stage": "copying" or "verifying", "progress": [done, total]}`, in bytes and then in rows; when done also
+    `"folder"`, `"bytes"`, `"batches"`, `"events"`, `"files": [path]`, `"planes": [{"name", "plane", "events", "digest":
+    hex}]`. Call again with the cursor until done. A trial answers once, without what only the copy can tell.
+    """
+
+    method = "backup"
+    folder: str
+    """An absolute path: of nothing yet, or of an empty folder."""
+    dry_run: bool = False
+    cursor: str = ""
+    """Empty begins."""
+
+
+class CheckBackup(Request[dict[str, Any]], kw_only=True):
+    """Verify such a copy, as `Backup` does.
+
+    Answers as `Backup`, and when done also `"made": milliseconds since 1970` and `"problems": [{"where", "problem",
+    "hint"}]`; where there are some, the rest may be missing.
+    """
+
+    method = "check_backup"
+    folder: str
+    cursor: str = ""
+    """Empty begins."""
+
+
 class Doctor(Request[list[dict[str, Any]]], kw_only=True):
     """Checks of this machine: `{"check", "ok", "detail", "hint"}` each."""
 
     method = "doctor"
 
 
+class Protect(Request[dict[str, Any]], kw_only=True):
+    """Close to others what holds secrets of this machine and is its user's: data, keys, recovery words, spools.
+
+    Answers `{"closed": [paths]}`, of what was open; the access rules are left to their user.
+    """
+
+    method = "protect"
+    writes = True
+    dry_run: bool = False
+    """Answer as if done, but change nothing."""
+
+
 class Ping(Request[dict[str, Any]], kw_only=True):
-    """`{"pid", "uptime_ms", "version", "protocol", "data"}`."""
+    """`{"pid", "uptime_ms", "version", "protocol", "data", "config_file"}`; the last two are paths."""
 
     method = "ping"
 
@@ -88,5 +130,7 @@ class Stop(Request[dict[str, Any]], kw_only=True):
     method = "stop"
 
 
-MACHINE_REQUESTS: tuple[type[Request[Any]], ...] = (Events, Prove, Status, Rebuild, Fsck, Doctor, Ping, Stop)
+MACHINE_REQUESTS: tuple[type[Request[Any]], ...] = (
+    Events, Prove, Status, Rebuild, Fsck, Backup, CheckBackup, Doctor, Protect, Ping, Stop,
+)  # fmt: skip
 """All of this module."""

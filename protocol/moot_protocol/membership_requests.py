@@ -154,10 +154,11 @@ class SettleFork(Mutation[dict[str, Any]], kw_only=True):
     """Let one history of a forked feed count, for good. A town whose charter it is is removed with that.
 
     Answer: `{"plane", "author", "kind", "branch", "n", "replicas": [replica], "epoch", "dropped"}`: the last event that
-    counts, of a charter the town's replicas that count on, the new epoch, empty where an admin has to begin it, and how
-    many events of other histories are nowhere else and count no more (of a charter none is counted). Raises
-    `denied` where this machine's town may not settle it, `conflict` where it is settled already, `not_found`,
-    `ambiguous`.
+    counts, of a charter the town's replicas that count on, the new epoch, empty where an admin has to begin it, and
+    `dropped`: how many events of other histories are nowhere else and count no more; null where a history isn't held,
+    so that nobody can tell (of a charter 0). Raises `denied` where this machine's town may not settle it, `conflict`
+    where it is settled already, and where events would go of which nothing was to choose: what waits for its time, and
+    what a machine of the town hasn't anywhere else; `not_found`, `ambiguous`.
     """
 
     method = "settle_fork"
@@ -169,6 +170,8 @@ class SettleFork(Mutation[dict[str, Any]], kw_only=True):
     """May be left out where the author is forked on one plane only."""
     without: tuple[str, ...] = ()
     """Replicas of the town, by their keys or the beginnings of them, that are not to count."""
+    drop: bool = False
+    """Events may go that wait for their time, or that are nowhere else, of machines that end with their town."""
 
 
 class RotatePlaneKey(Mutation[dict[str, Any]], kw_only=True):

@@ -165,6 +165,21 @@ _WANT: Final = Envelope(
 
 
 # -- batches -----------------------------------------------------------------------------------------------------
+AROUND_BATCHES: Final = 64
+"""Bytes of a message of batches beside what stands in its lists, at most."""
+NAME_BYTES: Final = 2 + HASH_BYTES
+"""Bytes of an author among those left or unknown."""
+_LENGTH: Final = 5
+"""Bytes before a batch in its list, at most."""
+LARGEST_BATCH: Final = limits.BATCH_BYTES + _LENGTH
+"""Bytes that the largest batch takes in a message."""
+
+
+def batch_room(batch: bytes) -> int:
+    """Bytes to reckon for a batch in a message."""
+    return len(batch) + _LENGTH
+
+
 def build_batches(
     plane: bytes, batches: tuple[bytes, ...], left: tuple[bytes, ...], unknown: tuple[bytes, ...]
 ) -> bytes:

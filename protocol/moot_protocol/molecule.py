@@ -9,22 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.formula import Formula, FormulaType, Step, Variable
+from moot_protocol.formula import CHILDREN_OF, Formula, FormulaType, Step, Variable
+from moot_protocol.limits import FORMULA_MATCHED_CHARS, FORMULA_PATTERN_CHARS, FORMULA_VALUE_CHARS
 from moot_protocol.regex import searching
 
-MOST_VALUE_CHARS: Final = 4_000
-"""Characters of one value."""
 PLACE: Final = re.compile(r"\{\{([^{}]*+)\}\}")
 """Where a text names a variable, whose name is the group without the spaces around it."""
 _CONDITION: Final = re.compile(r"(!?)\s*+\{\{([^{}]*+)\}\}\s*+(?:(==|!=)\s*+(.*+))?")
 """A condition without the spaces around it, in linear time: nothing here can take what stands before or after it."""
-_CHILDREN_OF: Final = re.compile(r"children-of\((.+)\)")
 _FALSE: Final = frozenset({"", "false", "0", "no", "off"})
 _WITHOUT_MEANING: Final = frozenset({"author", "tags", "license", "homepage", "phase"})
 """Further fields of a formula that change nothing about its steps."""
-_MOST_PATTERN_CHARS: Final = 200
-_MOST_MATCHED_CHARS: Final = 200
-"""Characters of a value that has to be like a pattern."""
 
 
 class CookedStep(NamedTuple):
@@ -66,7 +61,7 @@ def cook(formula: Formula, given: Mapping[str, str]) -> Cooked:
     Raises:
         RefusedError: `usage`: values are missing, unknown or don't fit; `invalid`: the formula can't be poured.
     """
-    _check(formula)
+    check_pourable(formula)
     values = _values(formula, given)
     steps = tuple(_cooked(formula.steps, "", values))
     left = {step.id for step in steps}
@@ -82,7 +77,12 @@ def cook(formula: Formula, given: Mapping[str, str]) -> Cooked:
     return Cooked(formula.name, formula.version, _filled(formula.description, values), values, kept)
 
 
-def _check(formula: Formula) -> None:
+def check_pourable(formula: Formula) -> None:
+    """Check that a formula says nothing that would be passed over, whatever values it gets.
+
+    Raises:
+        RefusedError: `invalid`: it does, or is none that becomes issues.
+    """
     if formula.type is not FormulaType.WORKFLOW:
         raise RefusedError(f"formula {formula.name} is of type {formula.type}: only a workflow becomes issues")
     unknown = sorted(formula.others.keys() - _WITHOUT_MEANING)
@@ -114,8 +114,8 @@ def _values(formula: Formula, given: Mapping[str, str]) -> dict[str, str]:
 
 def _value(variable: Variable, value: str) -> str:
     problem = ""
-    if len(value) > MOST_VALUE_CHARS:
-        problem = f"it has more than {MOST_VALUE_CHARS} characters"
+    if len(value) > FORMULA_VALUE_CHARS:
+        problem = f"it has more than {FORMULA_VALUE_CHARS} characters"
     elif variable.enum and value not in variable.enum:
         problem = f"it must be one of {', '.join(variable.enum)}"
     elif variable.type == "int" and not re.fullmatch(r"-?\d{1,18}", value, re.ASCII):
@@ -131,7 +131,7 @@ def _value(variable: Variable, value: str) -> str:
 
 def _matches(variable: Variable, value: str) -> bool:
     """Whether a value is wholly as its variable's pattern wants it. Others wrote that: it is matched in linear time."""
-    if len(variable.pattern) > _MOST_PATTERN_CHARS or len(value) > _MOST_MATCHED_CHARS:
+    if len(variable.pattern) > FORMULA_PATTERN_CHARS or len(value) > FORMULA_MATCHED_CHARS:
         raise RefusedError(f"the pattern of {variable.name} is too much to be tried", hint="write a simpler one")
     try:
         searching(variable.pattern)  # by itself: what closes our group is no pattern
@@ -194,7 +194,7 @@ def _holds(step: Step, values: Mapping[str, str]) -> bool:
 
 def _waits_for(step: Step) -> Iterator[tuple[str, str]]:
     """The steps whose children a step waits for: the one named, else those it needs."""
-    named = _CHILDREN_OF.fullmatch(step.waits_for)
+    named = CHILDREN_OF.fullmatch(step.waits_for)
     if named:
         yield named[1], "all-children"
     elif step.waits_for:

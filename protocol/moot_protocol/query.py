@@ -16,15 +16,10 @@ from enum import Enum
 from typing import Final, NamedTuple, NoReturn, TypeAlias
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import QUERY_CHARS, QUERY_NESTING, QUERY_PARTS
 from moot_protocol.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from moot_protocol.times import instant_ms
 
-QUERY_CHARS: Final = 4096
-"""Characters of a query."""
-QUERY_PARTS: Final = 256
-"""Comparisons in a query: each may be asked of every issue."""
-QUERY_NESTING: Final = 64
-"""Depth of parentheses and NOTs: reading and evaluating go down with it."""
 NONE: Final = "none"
 """The value that stands for nothing: nobody, no label, no text."""
 

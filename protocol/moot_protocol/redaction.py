@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.limits import KIB
+from moot_protocol.limits import SHARE_RULE_BYTES
 
 DEFAULT_FIELDS: Final = ("title", "status", "priority", "issue_type", "labels")
 SHAREABLE: Final = (
@@ -19,7 +19,6 @@ SHAREABLE: Final = (
 )  # fmt: skip
 """Fields that can be named: never edges or metadata, which speak of what isn't shared."""
 PRIVATE_LABELS: Final = ("private", "private:*", "internal", "internal:*", "secret", "secret:*")
-RULE_BYTES: Final = 4 * KIB
 BLACK: Final = "\u2588\u2588\u2588"
 """What stands where a word was."""
 _KINDS: Final = ("label", "issue", "word")
@@ -52,8 +51,8 @@ def read_rule(text: str, fields: Sequence[str] = ()) -> Rule:
     Raises:
         RefusedError: `invalid`: a word that is none, or a field that can't be shared; `limit`.
     """
-    if len(text.encode("utf-8", "replace")) > RULE_BYTES:
-        raise RefusedError(f"a rule of more than {RULE_BYTES} bytes", code=Code.LIMIT)
+    if len(text.encode("utf-8", "replace")) > SHARE_RULE_BYTES:
+        raise RefusedError(f"a rule of more than {SHARE_RULE_BYTES} bytes", code=Code.LIMIT)
     named: list[str] = list(fields)
     stays: dict[str, list[str]] = {kind: [] for kind in _KINDS}
     for word in filter(None, (part.strip() for part in text.split(","))):

@@ -10,11 +10,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn
 
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import PATTERN_NESTING, PATTERN_STEPS
 
-MOST_STEPS: Final = 2_000
-"""Instructions of an expression at most: what one character of a text may cost."""
-_DEEPEST: Final = 50
-"""Groups within groups at most."""
 _SHORTHANDS: Final = {letter: re.compile(f"\\{letter}", re.DOTALL).fullmatch for letter in "dwsDWS"}
 _ESCAPES: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 _COUNT: Final = re.compile(r"\{(\d{1,4})(,(\d{0,4}))?\}", re.ASCII)
@@ -126,7 +123,7 @@ class _Parser:
         elif self._peek() == "?":
             self._fail("groups are plain, or begin with ?:")
         self._depth += 1
-        if self._depth > _DEEPEST:
+        if self._depth > PATTERN_NESTING:
             self._fail("too many groups within groups")
         code = self._alternatives()
         if self._take() != ")":
@@ -170,7 +167,7 @@ class _Parser:
 
 
 def _check_size(steps: int) -> None:
-    if steps > MOST_STEPS:
+    if steps > PATTERN_STEPS:
         raise RefusedError("the regular expression is too large", code=Code.LIMIT)
 
 

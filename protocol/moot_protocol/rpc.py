@@ -30,6 +30,7 @@ Each of the others is replied to exactly once, before the next one is sent, whic
     remove path                         remove a file; `done`
     edit  text                          the text as the user leaves it
     mode  path                          a file's permissions, in octal digits
+    names path                          the names in a folder, with zero characters between them
     git-log most                        the latest commits of the folder's repository (`moot/git_log.py`)
     tool  question word                 what one of the user's own programs says (`moot/tools.py`)
 

@@ -6,14 +6,14 @@ Build metadata has no precedence: versions that differ in nothing else have equa
 import re
 from typing import Final, TypeAlias
 
+from moot_protocol.limits import VERSION_CHARS
+
 _NUMBER: Final = r"(0|[1-9]\d{0,18})"
 _IDENTIFIER: Final = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
 _VERSION: Final = re.compile(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*))?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
     re.ASCII,
 )
-_LONGEST: Final = 255
-"""Characters of a version that is still read: bounds the work on numbers someone else chose."""
 
 Precedence: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], ...]]
 """Major, minor, patch, is a release, pre-release identifiers as (is text, number, text)."""
@@ -21,7 +21,7 @@ Precedence: TypeAlias = tuple[int, int, int, bool, tuple[tuple[bool, int, str], 
 
 def precedence(version: str) -> Precedence | None:
     """The precedence of a version as a comparable key, or None where it is no semantic version."""
-    match = _VERSION.fullmatch(version) if len(version) <= _LONGEST else None
+    match = _VERSION.fullmatch(version) if len(version) <= VERSION_CHARS else None
     if match is None:
         return None
     major, minor, patch, before = match.groups()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.limits import SETTING_BYTES, SETTING_KEY_BYTES
+from moot_protocol.limits import CUSTOM_STATUSES, SETTING_BYTES, SETTING_KEY_BYTES
 
 KV: Final = "kv."
 """What the keys of the key-value store begin with; `config` doesn't list them."""
@@ -26,7 +26,6 @@ KEPT: Final = frozenset(
 _SECRET: Final = re.compile(r"(^|[._-])(password|passwd|secret|token|pat|api[._-]?key|credentials?)$")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
 _CATEGORIES: Final = frozenset({"active", "wip", "done", "frozen"})
-_MOST_STATUSES: Final = 50
 STATUSES: Final = frozenset({"open", "in_progress", "blocked", "deferred", "closed", "pinned", "hooked"})
 """The statuses of every project."""
 TYPES: Final = frozenset(
@@ -74,8 +73,8 @@ def custom_statuses(value: str) -> list[CustomStatus]:
         if name in found:
             raise RefusedError(f"status {name} stands twice")
         found[name] = CustomStatus(name, category)
-    if len(found) > _MOST_STATUSES:
-        raise RefusedError(f"{len(found)} statuses; at most {_MOST_STATUSES}", code=Code.LIMIT)
+    if len(found) > CUSTOM_STATUSES:
+        raise RefusedError(f"{len(found)} statuses; at most {CUSTOM_STATUSES}", code=Code.LIMIT)
     return list(found.values())
 
 

@@ -12,6 +12,8 @@ from moot_protocol.errors import MootError
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
+ZERO_NONCE: Final = bytes(NONCE_BYTES)
+"""For keys that seal one thing, or each of a few things once."""
 TAG_BYTES: Final = 16
 
 

@@ -21,14 +21,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hmac import HMAC
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from moot_protocol import siv
+from moot_protocol import project_folder, siv
 from moot_protocol.action_requests import SetState
 from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim, WriteHandoff
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.gate_requests import Await, CreateGate
+from moot_protocol.hpke import HPKE
 from moot_protocol.limits import CLOCK_AHEAD_MS, SPOOL_BYTES, SPOOL_ENTRY_BYTES, SPOOL_ENTRY_MS, SPOOL_FILES
 from moot_protocol.memory_requests import Forget, Remember
 from moot_protocol.request_base import Mutation, Request
@@ -46,6 +46,7 @@ from moot_protocol.requests import (
     Update,
 )
 from moot_protocol.rpc import ErrorBody, error_from
+from moot_protocol.scripts import STEPS
 from moot_protocol.time_units import DAY_MS
 
 FORMAT: Final = 1
@@ -60,7 +61,7 @@ MAC_DOMAIN: Final = b"moot/spool-mac/1\0"
 ANSWER_DOMAIN: Final = b"moot/spool-answer/1\0"
 SECRET_DOMAIN: Final = b"moot/spool-secret/1\0"
 
-FOLDER: Final = ".moot/spool"
+FOLDER: Final = f"{project_folder.FOLDER}/spool"
 """The spool, from the workspace's folder; within it the token, the snapshot, and three folders."""
 TOKEN_FILE: Final = "token"  # noqa: S105 - a file's name
 SNAPSHOT_FILE: Final = "snapshot"
@@ -78,13 +79,9 @@ ALLOWED: Final[frozenset[type[Request[Any]]]] = frozenset(
     }
 )  # fmt: skip
 """All that may come through a spool."""
-ALONE: Final[frozenset[type[Request[Any]]]] = frozenset({ClaimReady, ClaimsTold})
-"""What of it may be no step of a script: which issue it is about is known only when it is done, or it is of none."""
-_METHODS: Final = {request.method: request for request in ALLOWED}
-_STEPS: Final = frozenset(request.method for request in ALLOWED - ALONE)
-_SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-_NONCE: Final = bytes(siv.NONCE_BYTES)
-"""Each answer is sealed under a key of its own."""
+METHODS: Final = {request.method: request for request in ALLOWED}
+"""Method -> the request, of all of them."""
+_STEPS: Final = STEPS.keys() & METHODS.keys()
 _NAME: Final = re.compile(r"(\d{13})-([0-9a-f]{32})\.command", re.ASCII)
 
 
@@ -207,7 +204,7 @@ def seal_command(token: Token, command: bytes, ms: int, request: Mutation[Any], 
     check_allowed(request)
     content = encode(_Content(request.method, msgspec.msgpack.encode(request), awaited))
     info = _info(token.workspace, command)
-    sealed = _SUITE.encrypt(content, X25519PublicKey.from_public_bytes(token.daemon), info)
+    sealed = HPKE.encrypt(content, X25519PublicKey.from_public_bytes(token.daemon), info)
     mac = keyed(token.secret, _authenticated(token.workspace, command, ms, sealed))
     data = encode(_Command(FORMAT, token.workspace, command, ms, sealed, mac))
     if len(data) > SPOOL_ENTRY_BYTES:
@@ -264,7 +261,7 @@ def open_content(sealed: Sealed, content: bytes) -> Opened:
         RefusedError: `denied`: it is one that doesn't come through a spool; `invalid`: its parameters don't fit.
     """
     parsed = _decode_content(content)
-    shape = Script if parsed.method == Script.method else _METHODS.get(parsed.method)
+    shape = Script if parsed.method == Script.method else METHODS.get(parsed.method)
     if shape is None:
         raise _not_here(parsed.method)
     try:
@@ -283,8 +280,8 @@ def check_allowed(request: Request[Any]) -> None:
     """
     if isinstance(request, Script):
         for step in request.steps:
-            if step.get("method") not in _STEPS:
-                raise _not_here(str(step.get("method")))
+            if (method := str(step.get("method"))) not in _STEPS:
+                raise _not_here(method)
     elif type(request) not in ALLOWED:
         raise _not_here(request.method)
 
@@ -363,8 +360,8 @@ def seal_answer(secret: bytes, command: bytes, outcome: Outcome) -> bytes:
     error = outcome.error
     body = None if error is None else (error.code.value, error.message, error.hint, error.retryable)
     told = encode(_Told(outcome.actor, outcome.about, msgspec.msgpack.encode(outcome.result), body))
-    key = keyed(secret, ANSWER_DOMAIN + command)
-    return encode(_Answer(FORMAT, command, siv.encrypt(key, _NONCE, told, ANSWER_DOMAIN + command)))
+    key = keyed(secret, ANSWER_DOMAIN + command)  # of this answer alone
+    return encode(_Answer(FORMAT, command, siv.encrypt(key, siv.ZERO_NONCE, told, ANSWER_DOMAIN + command)))
 
 
 def open_answer(secret: bytes, data: bytes, command: bytes | None = None) -> Outcome:
@@ -381,7 +378,9 @@ def open_answer(secret: bytes, data: bytes, command: bytes | None = None) -> Out
     answer = _decode_answer(data)
     if command is not None and answer.id != command:
         raise MalformedError("an answer to another command")
-    told = siv.decrypt(keyed(secret, ANSWER_DOMAIN + answer.id), _NONCE, answer.sealed, ANSWER_DOMAIN + answer.id)
+    told = siv.decrypt(
+        keyed(secret, ANSWER_DOMAIN + answer.id), siv.ZERO_NONCE, answer.sealed, ANSWER_DOMAIN + answer.id
+    )
     if told is None:
         raise MalformedError("an answer that the daemon didn't write", code=Code.BAD_SEAL)
     parsed = _decode_told(told)

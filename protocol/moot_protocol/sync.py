@@ -41,12 +41,16 @@ from moot_protocol.frontier import (
     summary,
 )
 from moot_protocol.messages import (
+    AROUND_BATCHES,
+    LARGEST_BATCH,
+    NAME_BYTES,
     Batches,
     ForkProof,
     Message,
     Place,
     Single,
     Want,
+    batch_room,
     build_batches,
     build_fork,
     build_want,
@@ -60,6 +64,31 @@ class Position(NamedTuple):
 
     frontier: Frontier
     digest: bytes
+
+    def message(
+        self,
+        signer: crypto.Signer,
+        plane: bytes,
+        counter: int,
+        form: Form,
+        *,
+        to: bytes = ZEROS,
+        entries: Frontier = (),
+    ) -> bytes:
+        """A signed message that tells of it.
+
+        Args:
+            signer: whose position it is.
+            plane: the plane's id.
+            counter: the message's number (`SyncLog.next_counter`).
+            form: how much is spelled out; with `ALL` every entry is.
+            to: the replica that it answers, or zeros.
+            entries: what is spelled out in another form.
+        """
+        entries = self.frontier if form is Form.ALL else entries
+        named = summary(self.frontier)
+        body = FrontierBody(FORMAT, plane, signer.public, to, counter, self.digest, named, form, entries)
+        return build_frontier_message(signer, body)
 
 
 class SyncLog(Protocol):
@@ -92,7 +121,7 @@ class SyncLog(Protocol):
         accepted branch; a batch inside which a pin falls goes whole. Of a forked one: all linked batches, of whatever
         branch, but those that one of the places names or that come before it, because ends of other branches and of
         charters can only be judged by whoever holds them. None where no place is known; the beginning always is.
-        Five bytes are reckoned for each batch beside its own.
+        For each batch `messages.batch_room` is reckoned.
         """
 
     def batch(self, author: bytes, batch_id: bytes) -> bytes | None:
@@ -139,16 +168,10 @@ class InStep(NamedTuple):
 
 Effect: TypeAlias = Send | Store | ForkSeen | DigestAlarm | InStep
 
-_MARGIN: Final = 256
-"""Bytes of a message around its lists."""
+_AROUND_ENTRIES: Final = 256
+"""Bytes of a frontier beside its entries, at most."""
 _ENTRY: Final = 88
 """Bytes of an entry of a frontier, at most."""
-_NAME: Final = 34
-"""Bytes of a key in a list."""
-_LENGTH: Final = 5
-"""Bytes that stand before a batch in a list."""
-_LARGEST: Final = limits.BATCH_BYTES + _LENGTH
-"""Bytes that the largest batch takes in a list."""
 
 
 class Session:
@@ -177,7 +200,7 @@ class Session:
         self._me = me
         self._log = log
         self._message_bytes = message_bytes
-        self._most_entries = min(limits.FRONTIER_ENTRIES, max((message_bytes - _MARGIN) // _ENTRY, 4))
+        self._most_entries = min(limits.FRONTIER_ENTRIES, max((message_bytes - _AROUND_ENTRIES) // _ENTRY, 4))
         self.peer = peer
         self.seen = oldest - 1
         """The highest counter of a frontier of the peer's that this session has read."""
@@ -194,7 +217,7 @@ class Session:
         self._asked.clear()
         self._singles_asked.clear()
         self._diverged.clear()
-        return [self._tell(self._log.position(), ZEROS, Form.SUMMARY, ())]
+        return [self._tell(self._log.position(), ZEROS, Form.SUMMARY)]
 
     def receive(self, data: bytes) -> list[Effect]:
         """Take a message; one that is stale, for others or from others has no effects.
@@ -249,7 +272,7 @@ class Session:
             self._theirs = message
             effects: list[Effect] = [self._compare_digests(position.digest, message)]
             if message.to == ZEROS:
-                effects.append(self._tell(position, message.sender, Form.SUMMARY, ()))
+                effects.append(self._tell(position, message.sender, Form.SUMMARY))
             return effects + self._want_unheld(position, message.sender)
         if message.form is Form.SUMMARY:
             return [self._spell_out(position, message.sender)]
@@ -269,7 +292,7 @@ class Session:
     def _spell_out(self, position: Position, to: bytes) -> Send:
         """All of this replica's entries, or as spans where they don't fit a message."""
         if len(position.frontier) <= self._most_entries:
-            return self._tell(position, to, Form.ALL, position.frontier)
+            return self._tell(position, to, Form.ALL)
         return self._tell(position, to, Form.SPANS, spans_of(position.frontier, self._most_entries))
 
     def _with_earlier(self, message: FrontierBody) -> FrontierBody:
@@ -281,19 +304,9 @@ class Session:
         form = Form.ALL if before.form is Form.ALL else Form.SOME
         return replace(message, form=form, entries=tuple(entries[author] for author in sorted(entries)))
 
-    def _tell(self, position: Position, to: bytes, form: Form, entries: Frontier) -> Send:
-        body = FrontierBody(
-            FORMAT,
-            self._plane,
-            self._me.public,
-            to,
-            self._log.next_counter(),
-            position.digest,
-            summary(position.frontier),
-            form,
-            entries,
-        )
-        return Send(build_frontier_message(self._me, body))
+    def _tell(self, position: Position, to: bytes, form: Form, entries: Frontier = ()) -> Send:
+        counter = self._log.next_counter()
+        return Send(position.message(self._me, self._plane, counter, form, to=to, entries=entries))
 
     def _compare_digests(self, mine: bytes, theirs: FrontierBody) -> Effect:
         if mine == theirs.digest:
@@ -369,23 +382,23 @@ class Session:
         batches: list[bytes] = []
         left: list[bytes] = []
         unknown: list[bytes] = []
-        room = self._message_bytes - _MARGIN
+        room = self._message_bytes - AROUND_BATCHES
         for author, places in groupby(want.places, key=lambda place: place.author):
-            room -= _NAME
-            if batches and room < _LARGEST:
+            room -= NAME_BYTES
+            if batches and room < LARGEST_BATCH:
                 left.append(author)
                 continue
-            found = self._log.batches_after(author, tuple(places), max(room, _LARGEST))
+            found = self._log.batches_after(author, tuple(places), max(room, LARGEST_BATCH))
             if found is None:
                 unknown.append(author)
                 continue
             batches += found
-            room -= sum(len(batch) + _LENGTH for batch in found)
+            room -= sum(map(batch_room, found))
         for single in want.singles:
             whole = self._log.batch(single.author, single.id)
-            if whole is not None and len(whole) + _LENGTH <= room:
+            if whole is not None and batch_room(whole) <= room:
                 batches.append(whole)
-                room -= len(whole) + _LENGTH
+                room -= batch_room(whole)
         return [Send(build_batches(self._plane, tuple(batches), tuple(left), tuple(unknown)))]
 
     def _on_batches(self, message: Batches) -> list[Effect]:

@@ -11,11 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from moot_protocol.errors import RefusedError
+from moot_protocol.limits import TOML_KEY_PARTS, TOML_NESTING
 
-MOST_PARTS: Final = 32
-"""Parts of one dotted key: the parser's time grows with their square."""
-MOST_DEPTH: Final = 64
-"""Depth of arrays and tables within one value: the parser calls itself for each."""
 _PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _PART: Final = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?)"""
 """A bare word or a string of one line. Nothing here asks for an end: so nothing is gone through twice."""
@@ -23,7 +20,8 @@ _DOTTED: Final = rf"[ \t]*+\.[ \t]*+{_PART}"
 _PIECE: Final = re.compile(
     r""""{3}(?:[^"\\]|\\[\s\S]|"(?!""))*+(?:"{3,5})?"""
     r"""|'{3}(?:[^']|'(?!''))*+(?:'{3,5})?"""
-    rf"|#[^\n]*+|{_PART}(?:{_DOTTED}){{0,{MOST_PARTS - 1}}}+(?P<more>{_DOTTED})?+|(?P<opens>[\[{{])|(?P<closes>[\]}}])"
+    rf"|#[^\n]*+|{_PART}(?:{_DOTTED}){{0,{TOML_KEY_PARTS - 1}}}+(?P<more>{_DOTTED})?+"
+    r"|(?P<opens>[\[{])|(?P<closes>[\]}])"
 )
 """What TOML is made of, as far as it matters how long a key and how deep a value is."""
 _NAMES: Final[dict[type, str]] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}
@@ -79,11 +77,11 @@ def _refuse_endless(text: str, lines_before: int) -> None:
     depth = 0
     for piece in _PIECE.finditer(text):
         depth += (piece["opens"] is not None) - (piece["closes"] is not None)
-        if piece["more"] is None and depth <= MOST_DEPTH:
+        if piece["more"] is None and depth <= TOML_NESTING:
             continue
         line = text.count("\n", 0, piece.start()) + 1 + lines_before
         if piece["more"] is not None:
-            raise DocumentError(f"a key of more than {MOST_PARTS} parts", line=line)
+            raise DocumentError(f"a key of more than {TOML_KEY_PARTS} parts", line=line)
         raise DocumentError("it is nested too deeply to be read", line=line)
 
 

@@ -185,6 +185,20 @@ def test_what_is_not_there_has_no_permissions(subject: Subject) -> None:
     assert (code, words) == (Code.NOT_FOUND, "nowhere: No such file or directory")
 
 
+def test_the_names_in_a_folder_are_those_of_files_and_folders_sorted(subject: Subject) -> None:
+    for path in ("folder/b", "folder/a b", "folder/sub/c", "folder/é"):
+        subject.lay(path, b"x")
+    assert subject.act(lambda terminal: terminal.names_in("folder")) == ["a b", "b", "sub", "é"]
+
+
+def test_what_is_no_folder_has_no_names(subject: Subject) -> None:
+    subject.lay("f", b"x")
+    code, words = refusal(subject, lambda terminal: terminal.names_in("nowhere"))
+    assert (code, words) == (Code.NOT_FOUND, "nowhere: No such file or directory")
+    code, words = refusal(subject, lambda terminal: terminal.names_in("f"))
+    assert (code, words) == (Code.INVALID, "f: Not a directory")
+
+
 def test_a_file_is_removed_and_then_not_found(subject: Subject) -> None:
     subject.lay("f", b"x")
     subject.act(lambda terminal: terminal.remove_file("f"))

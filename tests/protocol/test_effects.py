@@ -90,6 +90,11 @@ def test_permissions_are_told_in_octal_digits() -> None:
     assert Side(b"755").effects.file_mode("f") == 0o755
 
 
+def test_the_names_in_a_folder_are_told_sorted_and_an_empty_one_has_none() -> None:
+    assert Side("ü\0b\0a".encode()).effects.names_in("f") == ["a", "b", "ü"]
+    assert Side(b"").effects.names_in("f") == []
+
+
 def test_the_rest_is_asked_by_name() -> None:
     side = Side(b"", "ü".encode(), b"abc\tFix it", b"main\n")
     side.effects.remove_file("f")

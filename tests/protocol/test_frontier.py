@@ -20,12 +20,12 @@ from moot_protocol.frontier import (
     build_frontier_message,
     compare,
     decode_frontier_message,
-    frontier_of,
     summary,
 )
 from moot_protocol.limits import FRONTIER_ENTRIES, SYNC_MESSAGE_BYTES
 from moot_testkit.feeds import Town, note, seed, signer
 from moot_testkit.held import HeldBatches
+from moot_testkit.settling import frontier_of
 from moot_testkit.strategies import damaged, hashes
 
 ME, PLANE = signer("me"), bytes(range(16))

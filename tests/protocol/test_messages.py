@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moot_protocol import limits
@@ -13,10 +13,14 @@ from moot_protocol.crypto import is_signed
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.frontier import Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.messages import (
+    AROUND_BATCHES,
+    LARGEST_BATCH,
+    NAME_BYTES,
     Batches,
     Place,
     Single,
     Want,
+    batch_room,
     build_batches,
     build_fork,
     build_want,
@@ -75,6 +79,21 @@ def test_what_is_no_want_is_refused_with_a_code(changes: dict[str, Any], code: C
 
 
 # -- batches -----------------------------------------------------------------------------------------------------
+@given(
+    sizes=st.lists(st.sampled_from([0, 31, 255, 256, 65_535, 65_536, limits.BATCH_BYTES]), max_size=20),
+    left=st.integers(0, limits.WANT_RANGES),
+    unknown=st.integers(0, limits.WANT_RANGES),
+)
+@example(sizes=[65_536] * 20, left=0, unknown=0)
+def test_a_message_of_batches_is_never_longer_than_what_is_reckoned_for_it(
+    sizes: list[int], left: int, unknown: int
+) -> None:
+    batches = tuple(bytes(size) for size in sizes)
+    message = build_batches(PLANE, batches, (A,) * left, (B,) * unknown)
+    assert len(message) <= AROUND_BATCHES + sum(map(batch_room, batches)) + NAME_BYTES * (left + unknown)
+    assert max(map(batch_room, batches), default=0) <= LARGEST_BATCH
+
+
 def test_batches_are_read_as_they_were_written() -> None:
     message = decode_message(build_batches(PLANE, (b"one", b"two"), (A,), (B,)))
     assert message == Batches(1, 3, PLANE, (b"one", b"two"), (A,), (B,))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol import query
+from moot_protocol import limits
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.query import FIELDS, And, Compare, Moment, Node, Not, Or, mentions, parse, show
 
@@ -124,11 +124,11 @@ def test_times_that_are_none_are_told_how_to_write_one() -> None:
 
 
 def test_queries_have_limits() -> None:
-    assert "levels" in problem("NOT " * (query.QUERY_NESTING + 1) + "type=a")
-    assert parse("NOT " * query.QUERY_NESTING + "type=a")
-    assert "comparisons" in problem(" OR ".join(["type=a"] * (query.QUERY_PARTS + 1)))
+    assert "levels" in problem("NOT " * (limits.QUERY_NESTING + 1) + "type=a")
+    assert parse("NOT " * limits.QUERY_NESTING + "type=a")
+    assert "comparisons" in problem(" OR ".join(["type=a"] * (limits.QUERY_PARTS + 1)))
     with pytest.raises(RefusedError) as caught:
-        parse("x" * (query.QUERY_CHARS + 1))
+        parse("x" * (limits.QUERY_CHARS + 1))
     assert caught.value.code is Code.LIMIT
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.regex import MOST_STEPS, searching
+from moot_protocol.limits import PATTERN_STEPS
+from moot_protocol.regex import searching
 
 ATOMS = st.sampled_from(["a", "b", "-", ".", "[ab]", "[^a]", "[a-b-]", "[\\d-]", "\\d", "\\W", "\\-", "^", "$", "\\t"])
 PATTERNS = st.recursive(
@@ -37,8 +38,8 @@ def test_an_expression_that_would_try_every_division_of_a_text_is_answered_at_on
     [
         ("(", Code.INVALID), ("a)", Code.INVALID), ("*", Code.INVALID), ("[a", Code.INVALID), ("\\q", Code.INVALID),
         ("\\", Code.INVALID), ("(?=a)", Code.INVALID), ("a{3,1}", Code.INVALID), ("a{x}", Code.INVALID),
-        ("(" * 60, Code.INVALID), (f"a{{{MOST_STEPS + 1}}}", Code.LIMIT), ("(a{50}){50}", Code.LIMIT),
-        ("ab" * MOST_STEPS, Code.LIMIT),
+        ("(" * 60, Code.INVALID), (f"a{{{PATTERN_STEPS + 1}}}", Code.LIMIT), ("(a{50}){50}", Code.LIMIT),
+        ("ab" * PATTERN_STEPS, Code.LIMIT),
     ],
 )  # fmt: skip
 def test_what_is_none_or_too_large_is_refused(pattern: str, code: Code) -> None:

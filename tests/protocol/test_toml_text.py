@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moot_protocol.limits import TOML_KEY_PARTS, TOML_NESTING
 from moot_protocol.toml_text import (
-    MOST_DEPTH,
-    MOST_PARTS,
     DocumentError,
     Table,
     lines_of_tables,
@@ -98,7 +97,7 @@ def test_a_quoted_text_is_read_as_it_was(text: str) -> None:
 
 
 # -- What would take for ever ------------------------------------------------------------------------------------
-LONG = ".".join("a" * (MOST_PARTS + 1))
+LONG = ".".join("a" * (TOML_KEY_PARTS + 1))
 
 
 @pytest.mark.timeout(60)
@@ -109,7 +108,7 @@ LONG = ".".join("a" * (MOST_PARTS + 1))
         f"[{LONG}]",
         f"[[ {LONG} ]]",
         f"x = {{{LONG} = 1}}",
-        " . ".join(["'a.b'", '"c\\"d"', "e"] * MOST_PARTS) + " = 1",
+        " . ".join(["'a.b'", '"c\\"d"', "e"] * TOML_KEY_PARTS) + " = 1",
         ".".join("a" * 12_000) + " = 1",
         "x = " + "[" * 30_000,
         "x = " + "{y = " * 10_000,
@@ -124,14 +123,14 @@ def test_keys_of_many_parts_and_deep_values_are_refused_before_they_are_read(tex
 @pytest.mark.parametrize(
     "text",
     [
-        f"{'.'.join('a' * MOST_PARTS)} = 1",
+        f"{'.'.join('a' * TOML_KEY_PARTS)} = 1",
         f"x = '{LONG}'  # {LONG}",
         f'x = "\\"{LONG}"',
         f'x = """\n"" \\""" {LONG}"""""',
         f"x = '''\n it's '' {LONG}'''''",
-        f"x = {'[' * MOST_DEPTH}{']' * MOST_DEPTH}",
-        "".join(f"x{at} = '[{{'\n" for at in range(2 * MOST_DEPTH)),
-        "".join(f"[a{at}]\nb = [1.5, {{c.d = 1979-05-27T07:32:00.5}}]\n" for at in range(2 * MOST_DEPTH)),
+        f"x = {'[' * TOML_NESTING}{']' * TOML_NESTING}",
+        "".join(f"x{at} = '[{{'\n" for at in range(2 * TOML_NESTING)),
+        "".join(f"[a{at}]\nb = [1.5, {{c.d = 1979-05-27T07:32:00.5}}]\n" for at in range(2 * TOML_NESTING)),
     ],
 )
 def test_dots_and_brackets_inside_texts_are_neither_keys_nor_depth(text: str) -> None:

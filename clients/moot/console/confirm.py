@@ -5,17 +5,16 @@ from typing import Any, Final
 
 from moot.console.command import Context
 from moot.console.safe_text import neutralise
-from moot.console.style import style_of
+from moot.console.style import GREEN, style_of
 from moot_protocol.listing import IssueDoc
 
-_GREEN: Final = "32"
 UNCHANGED: Final = "_unchanged"
 """What marks an answer, and the document that tells of it: there was nothing to do."""
 
 
 def confirmed(context: Context, text: str) -> str:
     """A line that says that something was done. The text is safe to print."""
-    return f"{style_of(context.terminal.facts).paint('✓', _GREEN)} {text}"
+    return f"{style_of(context.terminal.facts).paint('✓', GREEN)} {text}"
 
 
 def nothing_to_do(text: str) -> str:

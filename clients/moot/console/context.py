@@ -19,12 +19,14 @@ from moot.console.style import Style, style_of
 from moot.console.terminal import Facts
 from moot.facts import ACTORS
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.exchange_requests import Planes
 from moot_protocol.ids import line_problem
 from moot_protocol.limits import ACTOR_BYTES, MIB
+from moot_protocol.listing import Filter
 from moot_protocol.mirror_requests import WorkspaceMoved
 from moot_protocol.project_folder import WORKSPACE_FILE
 from moot_protocol.request_base import Mutation, Request
-from moot_protocol.requests import Script, WorkspaceInfo
+from moot_protocol.requests import Count, Script, WorkspaceInfo
 from moot_protocol.settings import KV
 
 R = TypeVar("R")
@@ -106,6 +108,51 @@ def need_project(context: Context) -> str:
     raise _no_project(context)
 
 
+def check_place(context: Context) -> None:
+    """Refuse, called as `bd`, what is about issues where there is no project and none is named: as `bd` does.
+
+    Raises:
+        RefusedError: `not_found`.
+    """
+    given = context.arguments
+    is_named = getattr(given, "project", None) or getattr(given, "plane", None)
+    if not (context.project or is_named) and context.terminal.facts.is_bd:
+        raise _no_project(context)
+
+
+def tell_place(context: Context) -> None:
+    """Tell who named issues outside of any project that theirs were looked for among all of them."""
+    given = context.arguments
+    ids = getattr(given, "id", None) or getattr(given, "ids", None)
+    is_told = given.quiet or context.project or hasattr(given, "project") or context.terminal.facts.is_bd
+    if ids and not is_told:
+        projects = ", ".join(map(neutralise, _projects_of(context, (ids,) if isinstance(ids, str) else tuple(ids))))
+        of = f": of {projects}" if projects else ""
+        note(context, f"This folder is no project: ids were looked for in all projects of the town{of}")
+
+
+def _projects_of(context: Context, ids: tuple[str, ...]) -> list[str]:
+    """The projects that issues are of; none where that can't be told, as of what has been deleted."""
+    try:
+        return [
+            name
+            for name in known_projects(context)
+            if context.api.call(Count(filter=Filter(projects=(name,), ids=ids)))["total"]
+        ]
+    except MootError:
+        return []
+
+
+def known_projects(context: Context, plane: str = "") -> list[str]:
+    """The projects of this machine, on the plane that is meant; none where nothing may be known of planes."""
+    try:
+        planes = context.api.call(Planes())
+    except MootError:
+        return []
+    found = (each for each in planes if plane == each["name"] or str(each["plane"]).startswith(plane))
+    return sorted({str(name) for each in found for name in each["projects"]})
+
+
 def workspace_folder(context: Context) -> str:
     """The folder of the workspace that a command is about, as the client finds it, else as the daemon knows it.
 
@@ -157,16 +204,27 @@ def is_of_workspace(context: Context, folder: str) -> bool:
 
 
 def own_projects(context: Context) -> tuple[str, ...]:
-    """The workspace's project; none, which means all, outside of a workspace.
+    """The workspace's project; none, which means all, outside of a workspace, which the user is told.
 
     Raises:
-        RefusedError: `not_found`: this machine doesn't know the workspace, so that all would be others'.
+        RefusedError: `not_found`: this machine doesn't know the workspace, so that all would be others', or the
+            caller named one; `bd` knows no other project at all.
     """
     if context.project:
         return (context.project,)
-    if context.terminal.facts.workspace:
+    facts = context.terminal.facts
+    if facts.workspace or facts.is_bd or _named_by_variable(facts):
         raise _no_project(context)
+    if not getattr(context.arguments, "plane", ""):
+        style = style_of(facts, plain=getattr(context.arguments, "plain", False) or not facts.err_is_terminal)
+        note(context, style.faint("This folder is no project: shown are all projects of the town"))
     return ()
+
+
+def _named_by_variable(facts: Facts) -> str:
+    """The variable of `bd`, with its value, that says where the project's files lie; empty where none does."""
+    named = ((name, facts.environment.get(name, "")) for name in ("BEADS_DIR", "BEADS_DB"))
+    return next((f"{name}={value}" for name, value in named if value), "")
 
 
 def _no_project(context: Context) -> RefusedError:
@@ -174,6 +232,12 @@ def _no_project(context: Context) -> RefusedError:
     missing = as_bd.NO_WORKSPACE if facts.is_bd else "no project here"
     belongs = "is of a workspace that this machine doesn't know" if facts.workspace else "is not inside a workspace"
     hint = "go to the project's folder, or run `moot init` there"
+    if not facts.workspace and (named := _named_by_variable(facts)):
+        return RefusedError(
+            f"{missing}: {named} leads to no workspace",
+            code=Code.NOT_FOUND,
+            hint="`-C FOLDER` names another folder, and so does the folder itself where the variable isn't set",
+        )
     if facts.workspace and _has_spool(context, folder_around(context)):
         hint = (
             "in a sandbox that hides the home folder set MOOT_SPOOL=1: the project has a spool; else `moot init` there"
@@ -293,6 +357,18 @@ def read_text(context: Context, path: str, most: int = TEXT_READ_BYTES) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise NoTextError(f"{_name(path)} is not UTF-8 text") from error
+
+
+def text_given(context: Context) -> str:
+    """The text of a command that takes it as words, of which `-` alone reads standard input, by --file or by --stdin.
+
+    Raises:
+        NoTextError, RefusedError: as `read_text`.
+    """
+    given = context.arguments
+    if given.text and given.text != ["-"]:
+        return " ".join(given.text)
+    return read_text(context, given.file or "-")
 
 
 def edited(context: Context, text: str, otherwise: str) -> str:

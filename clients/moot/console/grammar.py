@@ -235,6 +235,8 @@ class Section(NamedTuple):
 
     title: str
     commands: Sequence[Command]
+    is_of_issues: bool = False
+    """Whether they are about a project's issues."""
 
 
 class Topic(NamedTuple):
@@ -263,6 +265,9 @@ class Grammar:
         self._sections = sections
         self._elsewhere = elsewhere
         self._commands = {command.name: command for section in sections for command in section.commands}
+        of_issues = (section.commands for section in sections if section.is_of_issues)
+        self.of_issues = frozenset(command.name for commands in of_issues for command in commands)
+        """The names of the commands that are about a project's issues."""
         self._names = dict(self._commands)
         for command in self._commands.values():
             for alias in command.aliases:

@@ -73,7 +73,7 @@ def add_field_arguments(parser: ArgumentParser) -> None:
     add("--acceptance", "--acceptance-criteria", metavar="TEXT", help="when it is done")
     add("--notes", metavar="TEXT", help="notes; replaces those there are")
     add("-e", "--estimate", type=minutes, metavar="MINUTES", help="how long it will take")
-    add("--due", metavar="TIME", help=f"when it is due: {when.HELP}".replace("%", "%%"))
+    add("--due", metavar="TIME", help=f"when it is due: 3d, {when.HELP}".replace("%", "%%"))
     add("--defer", metavar="TIME", help="keep it out of ready until then")
     add("--external-ref", metavar="REF", help="its name elsewhere (gh-9, a URL)")
     add("--spec-id", metavar="ID", help="the specification it belongs to")
@@ -142,7 +142,7 @@ def _text_or_file(context: Context, name: str) -> str | UnsetType:
 def _time(context: Context, text: str | None) -> str | UnsetType:
     if text is None:
         return UNSET
-    return when.rfc3339(when.parse(text, context.now_ms)) if text.strip() else ""
+    return when.rfc3339(when.parse_due(text, context.now_ms)) if text.strip() else ""
 
 
 def _defer(context: Context, fields: IssueFields) -> None:
@@ -162,7 +162,7 @@ def reads_stdin(arguments: Namespace) -> bool:
     """Whether a command line asks for a text from standard input."""
     given = vars(arguments)
     files = (given.get("body_file"), given.get("design_file"), given.get("description"), given.get("file"))
-    return bool(given.get("stdin")) or "-" in files
+    return bool(given.get("stdin")) or "-" in files or given.get("text") == ["-"]
 
 
 def read_metadata(context: Context, text: str | None) -> dict[str, Any]:

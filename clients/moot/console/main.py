@@ -18,6 +18,7 @@ from moot.console.commands import (
     access_tokens,
     activity,
     audit,
+    backups,
     batch,
     bonding,
     changes,
@@ -31,6 +32,7 @@ from moot.console.commands import (
     edges,
     editing,
     epics,
+    exporting,
     federation,
     forks,
     formulas,
@@ -83,7 +85,7 @@ from moot.console.commands import (
     transfer,
     write,
 )
-from moot.console.context import Place, ReadOnlyApi, actor_of, check_actor, place_of
+from moot.console.context import Place, ReadOnlyApi, actor_of, check_actor, check_place, place_of, tell_place
 from moot.console.described import Described
 from moot.console.grammar import Grammar, Invocation, Section, Topic
 from moot.console.keyed import KeyedApi
@@ -106,9 +108,12 @@ GRAMMAR: Final[Grammar] = Grammar(
             Section(
                 "Find work",
                 [*lists.COMMANDS, *show.COMMANDS, *history.COMMANDS, *changes.COMMANDS, *conflicts.COMMANDS],
+                is_of_issues=True,
             ),
             Section(
-                "Care for the list", [*queries.COMMANDS, *orphans.COMMANDS, *duplicates.COMMANDS, *pruning.COMMANDS]
+                "Care for the list",
+                [*queries.COMMANDS, *orphans.COMMANDS, *duplicates.COMMANDS, *pruning.COMMANDS],
+                is_of_issues=True,
             ),
             Section(
                 "Do work",
@@ -124,8 +129,13 @@ GRAMMAR: Final[Grammar] = Grammar(
                     *batch.COMMANDS,
                     *renaming.COMMANDS,
                 ],
+                is_of_issues=True,
             ),
-            Section("Dependencies and labels", [*edges.COMMANDS, *graph.COMMANDS, *graphs.COMMANDS, *labels.COMMANDS]),
+            Section(
+                "Dependencies and labels",
+                [*edges.COMMANDS, *graph.COMMANDS, *graphs.COMMANDS, *labels.COMMANDS],
+                is_of_issues=True,
+            ),
             Section(
                 "Bundles of work",
                 [
@@ -136,6 +146,7 @@ GRAMMAR: Final[Grammar] = Grammar(
                     *gate_runs.COMMANDS,
                     *merge_slots.COMMANDS,
                 ],
+                is_of_issues=True,
             ),
             Section(
                 "Roles, formulas and templates",
@@ -152,6 +163,7 @@ GRAMMAR: Final[Grammar] = Grammar(
                 "The log",
                 [
                     *transfer.COMMANDS,
+                    *exporting.COMMANDS,
                     *mirror.COMMANDS,
                     *merge_file.COMMANDS,
                     *log.COMMANDS,
@@ -177,6 +189,7 @@ GRAMMAR: Final[Grammar] = Grammar(
                     *about.COMMANDS,
                     *health.COMMANDS,
                     *housekeeping.COMMANDS,
+                    *backups.COMMANDS,
                     *daemon.COMMANDS,
                     *spools.COMMANDS,
                     *mcp.COMMANDS,
@@ -315,7 +328,12 @@ def _dispatch(
         now_ms=now_ms,
         monotonic=monotonic,
     )
-    return invocation.command.run(context)
+    if invocation.command.name not in GRAMMAR.of_issues:
+        return invocation.command.run(context)
+    check_place(context)
+    code = invocation.command.run(context)
+    tell_place(context)
+    return code
 
 
 def _help(terminal: Terminal, topic: str) -> int:

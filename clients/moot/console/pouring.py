@@ -90,26 +90,49 @@ def _text(context: Context, typed: str) -> str:
     except RefusedError as error:
         if error.code is not Code.NOT_FOUND:
             raise
-        found = _text_of_file(context, typed)
+        found = found_in_file(context, typed)
         if found is None:
             raise
-        return found
+        return found[1]
 
 
-def _text_of_file(context: Context, name: str) -> str | None:
-    """A formula from the folders that `bd` looks into; None where none of them has it."""
-    facts = context.terminal.facts
-    known = context.api.call(WorkspaceInfo(workspace=facts.workspace)) if facts.workspace else None
-    folders = [str((known or {}).get("folder") or facts.folder), facts.environment.get("HOME", "")]
-    for folder in filter(None, folders):
+def found_in_file(context: Context, name: str) -> tuple[str, str] | None:
+    """A formula of the folders that `bd` looks into: its file and its text as TOML; None where none of them has it.
+
+    Raises:
+        RefusedError: the file is there, and is too long or nothing that can be read.
+    """
+    for folder in _folders(context) if "/" not in name else ():
         for ending in _FILE_ENDINGS:
-            path = posixpath.join(folder, ".beads", "formulas", f"{name}{ending}")
+            path = posixpath.join(folder, f"{name}{ending}")
             try:
-                return _in_toml(path, read_text(context, path))
+                return path, _in_toml(path, read_text(context, path))
             except RefusedError as error:
                 if isinstance(error, NoTextError) or error.code is Code.USAGE:
                     raise
     return None
+
+
+def names_of_files(context: Context) -> list[str]:
+    """The names of the formulas in the folders that `bd` looks into."""
+    names: set[str] = set()
+    for folder in _folders(context):
+        try:
+            found = context.terminal.names_in(folder)
+        except RefusedError as error:
+            if error.code is Code.CANCELLED:
+                raise
+            continue  # most projects have no such folder
+        names |= {file.removesuffix(ending) for file in found for ending in _FILE_ENDINGS if file.endswith(ending)}
+    return sorted(filter(None, names))
+
+
+def _folders(context: Context) -> list[str]:
+    """The folders of formulas that `bd` looks into: the project's, then the user's."""
+    facts = context.terminal.facts
+    known = context.api.call(WorkspaceInfo(workspace=facts.workspace)) if facts.workspace else None
+    around = [str((known or {}).get("folder") or facts.folder), facts.environment.get("HOME", "")]
+    return [posixpath.join(folder, ".beads", "formulas") for folder in filter(None, around)]
 
 
 def _in_toml(path: str, text: str) -> str:

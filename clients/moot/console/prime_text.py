@@ -26,7 +26,7 @@ _ISSUE_BYTES: Final = 130
 _LEFT_OUT_BYTES: Final = 200
 """Bytes kept free for what was left out."""
 _CUT: Final = "…"
-_KINDS: Final = ("memories", "claimed", "ready")
+KINDS: Final = ("memories", "claimed", "ready")
 
 
 class Wanted(NamedTuple):
@@ -65,7 +65,7 @@ def prime_text(prime: Mapping[str, Any], project: str, program: str, wanted: Wan
     tail = _tail(program, wanted)
     room = _FILLED_BYTES - _size(head) - _size(tail) - _LEFT_OUT_BYTES
     parts: list[str] = []
-    shown = dict.fromkeys(_KINDS, 0)
+    shown = dict.fromkeys(KINDS, 0)
     shortened = 0
     for kind, title, lines, most in _sections(prime, wanted, room):
         section = _fitting(title, lines, min(most, room))

@@ -73,6 +73,10 @@ class NoTerminal:
         """Raise `Needed`."""
         raise Needed(path)
 
+    def names_in(self, path: str) -> NoReturn:
+        """Raise `Needed`."""
+        raise Needed(path)
+
     def remove_file(self, path: str) -> NoReturn:
         """Raise `Needed`."""
         raise Needed(path)

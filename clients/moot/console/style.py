@@ -15,19 +15,19 @@ _RESET: Final = "\x1b[0m"
 _ESCAPE: Final = re.compile("\x1b\\[[0-9;]*m")
 _BOLD: Final = "1"
 _FAINT: Final = "2"
-_RED: Final = "31"
-_GREEN: Final = "32"
+RED: Final = "31"
+GREEN: Final = "32"
 _YELLOW: Final = "33"
 _BLUE: Final = "34"
 _MAGENTA: Final = "35"
-_CYAN: Final = "36"
+CYAN: Final = "36"
 
-_PRIORITY: Final = {0: f"{_BOLD};{_RED}", 1: _YELLOW, 3: _FAINT, 4: _FAINT}
+_PRIORITY: Final = {0: f"{_BOLD};{RED}", 1: _YELLOW, 3: _FAINT, 4: _FAINT}
 _STATUS: Final = {
-    "in_progress": _CYAN, "blocked": _RED, "deferred": _BLUE, "closed": _FAINT, "tombstone": _FAINT,
+    "in_progress": CYAN, "blocked": RED, "deferred": _BLUE, "closed": _FAINT, "tombstone": _FAINT,
     "pinned": _MAGENTA, "hooked": _MAGENTA,
 }  # fmt: skip
-_TYPE: Final = {"bug": _RED, "epic": _MAGENTA, "feature": _GREEN}
+_TYPE: Final = {"bug": RED, "epic": _MAGENTA, "feature": GREEN}
 _MARKS: Final = {
     "open": "\u25cb", "in_progress": "\u25d0", "blocked": "\u25cf", "deferred": "\u25cc", "closed": "\u2713",
     "tombstone": "\u2717", "pinned": "\u25c6", "hooked": "\u25c7",
@@ -58,7 +58,7 @@ class Style(NamedTuple):
 
     def alarm(self, text: str) -> str:
         """What wants attention."""
-        return self.paint(text, f"{_BOLD};{_RED}")
+        return self.paint(text, f"{_BOLD};{RED}")
 
     def priority(self, priority: object) -> str:
         """A priority as `P1`; none is `P-`."""

@@ -77,6 +77,13 @@ class Terminal(Protocol):
             RefusedError: it can't be looked at; says why.
         """
 
+    def names_in(self, path: str) -> list[str]:
+        """The names in a folder, sorted; relative paths from the client's folder.
+
+        Raises:
+            RefusedError: it can't be read, or holds too many; says why.
+        """
+
     def remove_file(self, path: str) -> None:
         """Remove a file; relative paths from the client's folder.
 

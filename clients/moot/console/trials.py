@@ -1,11 +1,11 @@
 """`--dry-run` for the commands that have none of their own: they do all they do, and nothing of it is written.
 
 Invariant: a command that is tried sends no request that writes unless it is marked as one on trial, and writes no file.
-What changes anything and can't be tried stands in `UNTRIED`, each with the reason; a test holds the grammar to that.
+What changes anything and can't be tried is listed, each with the reason, by the test that holds the grammar to it.
 """
 
 from argparse import ArgumentError, ArgumentParser
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -35,21 +35,6 @@ TRIED: Final = frozenset(
     }
 )  # fmt: skip
 """Commands that change something without a word of their own about trials."""
-_ITS_FILE: Final = "it changes nothing but the file that it is told to write"
-_EXCHANGES: Final = "what an exchange brings is known only when it has come"
-UNTRIED: Final[Mapping[str, str]] = {
-    "export": _ITS_FILE,
-    "man": _ITS_FILE,
-    "prove": _ITS_FILE,
-    "merge-file": "git calls it, and has it write into a file of git's own",
-    "sync": _EXCHANGES,
-    "federation pull": _EXCHANGES,
-    "federation push": "`--review` shows what would leave, and asks",
-    "hooks run": "git's hooks call it; it begins an exchange as `sync` does",
-    "rebuild": "it makes anew what follows from the log, and says whether that came out the same",
-    "daemon stop": "it ends a process and changes nothing that is kept",
-}
-"""Commands that change something and have no `--dry-run` → why."""
 
 
 class TrialApi:
@@ -77,6 +62,7 @@ class TrialTerminal:
         self.read_file = terminal.read_file
         self.file_mode = terminal.file_mode
         self.edit = terminal.edit
+        self.names_in = terminal.names_in
         self.git_log = terminal.git_log
         self.ask_tool = terminal.ask_tool
         self.check_alive = terminal.check_alive
@@ -118,7 +104,7 @@ class TrialTerminal:
 def with_trials(sections: Iterable[Section]) -> list[Section]:
     """The same commands, those of `TRIED` with `--dry-run`."""
     return [
-        Section(section.title, [_with_trial(each) if each.name in TRIED else each for each in section.commands])
+        section._replace(commands=[_with_trial(each) if each.name in TRIED else each for each in section.commands])
         for section in sections
     ]
 

@@ -23,6 +23,8 @@ _LONG_UNITS: Final = {
     "minute": "min", "hour": "h", "day": "d", "week": "w", "month": "mo", "year": "y",
 }  # fmt: skip
 _AMOUNT: Final = re.compile(r"([+-]|in +)?(\d{1,6}) *([a-z]+?)s?( +ago)?", re.ASCII)
+_BARE_DAYS: Final = re.compile(r"\d+ *(h|hours?|d|days?|w|weeks?)", re.ASCII | re.IGNORECASE)
+"""Amounts that mean the same to everybody: an `m` may be minutes or months."""
 _BARE: Final = re.compile(r"\d+ *[a-z]+", re.ASCII | re.IGNORECASE)
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1, "next week": 7}
@@ -59,6 +61,16 @@ def _parsed(text: str, given: str, now_ms: int) -> int:
         hint = f"times begin with 1970-01-01; write one of: {HELP}"
         raise RefusedError(f"{given!r} lies before 1970", code=Code.USAGE, hint=hint)
     return _milliseconds(moment)
+
+
+def parse_due(text: str, now_ms: int) -> int:
+    """As `parse`, for what is mostly ahead and needn't be: hours, days and weeks without a sign count from now.
+
+    Raises:
+        RefusedError: as `parse`.
+    """
+    words = text.strip()
+    return _parsed(f"+{words}" if _BARE_DAYS.fullmatch(words) else words, text, now_ms)
 
 
 def parse_ahead(text: str, now_ms: int) -> int:

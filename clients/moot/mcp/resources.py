@@ -10,6 +10,7 @@ from moot.mcp import arguments as args
 from moot.mcp import tools
 from moot.mcp.tools import Desk
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import READY_LIMIT
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Prime
 from moot_protocol.requests import ListIssues, ResolveIds
@@ -20,7 +21,6 @@ ISSUE: Final = "moot://issue/"
 TEMPLATE: Final = f"{ISSUE}{{id}}"
 LISTED: Final = 50
 """Issues that are offered as resources without being asked for."""
-READY_LIMIT: Final = 100
 ANY: Final = ""
 """Stands for the entity of what may change with any issue."""
 

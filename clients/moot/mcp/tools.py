@@ -25,11 +25,10 @@ from moot_protocol.claim_requests import ClaimReady, WriteHandoff
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.request_base import Mutation, Request
+from moot_protocol.time_units import MINUTE_MS
 
 R = TypeVar("R")
-A = TypeVar("A")
 
-MINUTE_MS: Final = 60_000
 PLAIN: Final = Style(terminal=False, colour=False, width=80)
 
 OUTPUT: Final[dict[str, Any]] = {

@@ -6,15 +6,14 @@ daemon that goes away is waited for, and the log gone on with where it was left.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from moot.mcp.resources import ANY
 from moot.mcp.tools import Caller
+from moot.verbs import LOOK_MS
 from moot_protocol.errors import MootError
 from moot_protocol.machine_requests import Events
 
-LOOK_MS: Final = 30_000
-"""How long one look for news waits."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between tries while the daemon can't be reached: the first, and the longest after doubling."""
 

@@ -48,8 +48,16 @@ class _Waiting:
     frames: "OrderedDict[int, Incoming]"
     """In the order of their arrival, by its number."""
     batches: deque[int]
-    """Numbers of the batches among them, oldest first; of others that have been read already, too."""
+    """Numbers of the batches among them, oldest first."""
     bytes: int = 0
+
+    def pop(self, number: int) -> Incoming:
+        """Take out the oldest frame or the oldest batch: a batch that goes is the oldest either way."""
+        incoming = self.frames.pop(number)
+        self.bytes -= len(incoming.frame)
+        if incoming.channel is Channel.BATCHES:
+            self.batches.popleft()
+        return incoming
 
 
 class Inbox:
@@ -103,9 +111,7 @@ class Inbox:
         """What came, in its order, as it comes; raises the reason for which no more will come."""
         while True:
             while self._waiting.frames:
-                _, incoming = self._waiting.frames.popitem(last=False)
-                self._waiting.bytes -= len(incoming.frame)
-                yield incoming
+                yield self._waiting.pop(next(iter(self._waiting.frames)))
             if self._end is not None:
                 raise self._end
             self._changed.clear()
@@ -114,8 +120,5 @@ class Inbox:
     def _make_room(self) -> None:
         waiting = self._waiting
         while len(waiting.frames) > self._limits.frames or waiting.bytes > self._limits.bytes:
-            while waiting.batches and waiting.batches[0] not in waiting.frames:
-                waiting.batches.popleft()
-            oldest = waiting.batches.popleft() if waiting.batches else next(iter(waiting.frames))
-            waiting.bytes -= len(waiting.frames.pop(oldest).frame)
+            waiting.pop(waiting.batches[0] if waiting.batches else next(iter(waiting.frames)))
             self._dropped.overflowed += 1

@@ -73,24 +73,24 @@ class MemoryWatcher:
     """Tells of changes when told to."""
 
     def __init__(self) -> None:
-        self._watched: dict[tuple[str, str], list[Callable[[], None]]] = {}
+        self._watched: dict[tuple[str, str], list[_MemoryWatch]] = {}
 
     def watch(self, folder: str, file: str, changed: Callable[[], None], *, poll: bool) -> Watch:
         """Watch a file."""
-        calls = self._watched.setdefault((folder, file), [])
-        calls.append(changed)
-        return _MemoryWatch(calls, changed, polls=poll)
+        watches = self._watched.setdefault((folder, file), [])
+        watches.append(made := _MemoryWatch(watches, changed, polls=poll))
+        return made
 
     def happened(self, folder: str, file: str) -> None:
         """A file has changed."""
-        for changed in list(self._watched.get((folder, file), ())):
-            changed()
+        for watch in list(self._watched.get((folder, file), ())):
+            watch.changed()
 
 
 class _MemoryWatch:
-    def __init__(self, calls: list[Callable[[], None]], changed: Callable[[], None], *, polls: bool) -> None:
-        self._calls = calls
-        self._changed = changed
+    def __init__(self, watches: "list[_MemoryWatch]", changed: Callable[[], None], *, polls: bool) -> None:
+        self._watches = watches
+        self.changed = changed
         self._polls = polls
 
     @property
@@ -103,5 +103,5 @@ class _MemoryWatch:
 
     def close(self) -> None:
         """Stop."""
-        if self._changed in self._calls:
-            self._calls.remove(self._changed)
+        if self in self._watches:
+            self._watches.remove(self)

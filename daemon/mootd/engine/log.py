@@ -25,7 +25,6 @@ from mootd.store.port import Reader, Table
 _EVENT: Final = Struct(">QIQI")
 _BATCH: Final = Struct(">QH64s")
 _EVENT_HEAD: Final = _EVENT.size
-_HASH: Final = 32
 
 
 class FeedRow(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -17,7 +17,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, key_begins
 from moot_protocol.kinds import MESSAGE, NUDGE, field_of
-from moot_protocol.limits import ACTOR_BYTES, TEXT_BYTES, TITLE_CHARS
+from moot_protocol.limits import ACTOR_BYTES, NUDGE_CHARS, TEXT_BYTES, TITLE_CHARS
 from moot_protocol.mail_requests import AckMail, Nudge, NudgesTold, SendMail
 from moot_protocol.register import MISSING, Sibling
 from moot_protocol.time_units import DAY_MS, MINUTE_MS
@@ -33,7 +33,6 @@ from mootd.engine.towns import is_called, own_name
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
-NUDGE_CHARS: Final = 500
 _AHEAD_MS: Final = 10 * MINUTE_MS
 """How far another machine's clock may be ahead: nudges that end later than a day from there are none."""
 _TIME_CHARS: Final = 12

@@ -15,6 +15,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import ID_CHARS, ID_ENTROPY_BYTES, base32, check_prefix, issue_id
 from moot_protocol.issue import facts
 from moot_protocol.kinds import COPY, ISSUE, PROJECT, SHARE, Policy, Role
+from moot_protocol.limits import SHARE_COPIES
 from moot_protocol.listing import IssueDoc
 from moot_protocol.redaction import Rule, projected, read_rule, stays_home
 from moot_protocol.register import MISSING
@@ -36,8 +37,6 @@ from mootd.store.port import Table
 ACTOR: Final = "moot"
 """Who writes copies, as other towns read it: who works on what here is nobody's business."""
 DEFAULT_PREFIX: Final = "shared"
-MOST_COPIES: Final = 1_000
-"""Issues that one share begins with: each is read and written within one transaction."""
 
 
 class Shared(NamedTuple):
@@ -284,8 +283,10 @@ def share(unit: Unit, request: Share) -> Shared:
     if not _is_writable(unit, made):
         raise RefusedError(f"this machine may not write on plane {target.name}", code=Code.DENIED)
     begun = sources(unit, made)
-    if len(begun) > MOST_COPIES:
-        raise RefusedError(f"{len(begun)} issues at once; at most {MOST_COPIES}", code=Code.LIMIT, hint="share a label")
+    if len(begun) > SHARE_COPIES:
+        raise RefusedError(
+            f"{len(begun)} issues at once; at most {SHARE_COPIES}", code=Code.LIMIT, hint="share a label"
+        )
     editor = Editor(unit, plane.number, SHARE, name, request.actor)
     values = {"what": list(what), "to": target.id, "rule": rule.text, "prefix": prefix, "follower": unit.replica.id}
     for key, value in values.items():

@@ -13,7 +13,7 @@ from moot_protocol.batch import ZEROS, Batch, Header, decode_batch, encode_batch
 from moot_protocol.clock import is_ahead
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frontier import Entry
-from moot_protocol.messages import ForkProof, Place, Single
+from moot_protocol.messages import ForkProof, Place, Single, batch_room
 from moot_protocol.sync import Position
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, whole_batch
@@ -32,8 +32,6 @@ _HEADS: Final = 48
 """Branches that a trail names; with 64 steps and the beginning it stays below 128 places."""
 _RECENT: Final = 64
 """Batches looked through, newest first, for one that a peer names as its head."""
-_LENGTH: Final = 5
-"""Bytes reckoned for each batch beside its own."""
 _LAST: Final = 2**64 - 2
 """The highest number that an event may have in a key."""
 
@@ -234,7 +232,7 @@ def _accepted(
 def _fitting(batches: Iterator[bytes], room: int) -> Iterator[bytes]:
     """The first of these batches that go into so many bytes."""
     for batch in batches:
-        room -= len(batch) + _LENGTH
+        room -= batch_room(batch)
         if room < 0:
             return
         yield batch

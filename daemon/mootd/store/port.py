@@ -30,7 +30,8 @@ class Table(IntEnum):
     """The tables. Few, since every one that a commit touches dirties pages of its own."""
 
     EVENTS = 0
-    """arrival (8) → an accepted event. Append-only but for cuts and erasure."""
+    """arrival (8) → an accepted event. New ones come last; a cut takes some out, and one whose values were withheld, or
+    whose link to the event before it is another now, is written anew."""
     BATCHES = 1
     """feed (4), first (8) → an accepted batch's header, signature and first arrival."""
     ASIDE = 2
@@ -41,7 +42,7 @@ class Table(IntEnum):
     """plane, kind, entity → entity number (8). Views come in two generations, so that one can be rebuilt beside."""
     IDS_1 = 5
     RECORDS_0 = 6
-    """entity number (8) → live dots and what is shown."""
+    """entity number (8) → what is live of it, by event, and its keys in INDEX. What is shown is made from that."""
     RECORDS_1 = 7
     INDEX_0 = 8
     """a prefix byte and a key → small facts: lists, edges, readiness, labels."""

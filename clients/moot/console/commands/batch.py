@@ -20,6 +20,7 @@ from moot.console.grammar import Grammar, Section, did_you_mean
 from moot.console.issue_fields import reads_stdin
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.limits import SCRIPT_STEPS
 from moot_protocol.requests import Script
 
 _TOKEN: Final = re.compile(r"""'(?P<single>[^']*)'(?=\s|$)|(?P<mixed>(?:[^\s"]|"(?:[^"\\]|\\.)*")+)|(?P<stray>\S)""")
@@ -28,8 +29,6 @@ _ESCAPED: Final = re.compile(r'\\(["\\])')
 _REFERENCE: Final = re.compile(r"\$(\d{1,9})")
 _KEY_VALUE: Final = re.compile(r"(status|priority|title|assignee)=(.*)", re.DOTALL)
 _PRIORITY_WORD: Final = re.compile(r"[Pp]?[0-4]")
-STEPS: Final = 1000
-"""Changes of one script, as many as the daemon carries out together."""
 _TOO_LONG: Final = "split it: each part is all or nothing by itself; `moot import` takes issues in bulk"
 
 
@@ -153,8 +152,8 @@ def _read_script(context: Context, source: str) -> Iterator[_Line]:
                 f"line {number}: {error.message}", code=error.code, hint=error.hint, retryable=error.retryable
             ) from error
         steps += len(line.steps)
-        if steps > STEPS:
-            reached = f"line {number}: a script makes at most {STEPS:,} changes, and here there are more"
+        if steps > SCRIPT_STEPS:
+            reached = f"line {number}: a script makes at most {SCRIPT_STEPS:,} changes, and here there are more"
             raise RefusedError(reached, code=Code.LIMIT, hint=_TOO_LONG)
         yield line
 
@@ -206,7 +205,7 @@ def _check_whole(context: Context, planned: Sequence[Labelled]) -> None:
 
 # -- Carrying out ------------------------------------------------------------------------------------------------
 def _batch_arguments(parser: ArgumentParser) -> None:
-    holds = f"{', '.join(_NAMES)}; at most {STEPS:,} changes and {size(TEXT_READ_BYTES)}"
+    holds = f"{', '.join(_NAMES)}; at most {SCRIPT_STEPS:,} changes and {size(TEXT_READ_BYTES)}"
     parser.add_argument("-f", "--file", default="-", metavar="FILE", help=f"the script, else stdin; it takes {holds}")
     parser.add_argument("-m", "--message", help="accepted for bd's sake: events tell what was done")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")

@@ -9,7 +9,7 @@ import msgspec
 from moot.console.command import Command, Context
 from moot.console.commands.write import Labelled
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
-from moot.console.context import answer, carry_out, read_text
+from moot.console.context import answer, carry_out, read_text, text_given
 from moot.console.issue_arguments import labels_named
 from moot.console.safe_text import neutralise
 from moot_protocol.edge_types import BLOCKS
@@ -214,7 +214,7 @@ def _remove_label(context: Context) -> int:
 # -- comment -----------------------------------------------------------------------------------------------------
 def _comment_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the issue")
-    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; several words are put together")
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; words are put together, - reads stdin")
     parser.add_argument("--stdin", action="store_true", help="read the text from stdin")
     parser.add_argument("-f", "--file", metavar="FILE", help="read the text from a file; - is stdin")
     parser.add_argument("-a", "--author", metavar="NAME", help="who says it, if not the one who acts")
@@ -228,7 +228,7 @@ def comment_mutations(context: Context) -> list[Labelled]:
         raise RefusedError(
             "a comment needs one text", code=Code.USAGE, hint='`moot comment ID "text"`, or --file FILE, or --stdin'
         )
-    text = " ".join(given.text) if given.text else read_text(context, given.file or "-")
+    text = text_given(context)
     if not text.strip():
         raise RefusedError("a comment can't be empty", code=Code.USAGE)
     return [("comment", AddComment(actor=given.author or context.actor, id=given.id, text=text))]

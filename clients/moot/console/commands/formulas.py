@@ -7,15 +7,17 @@ from typing import Any, Final
 from moot.console import exits, pouring
 from moot.console import issue_lines as lines
 from moot.console.command import Command, Context
-from moot.console.context import answer
+from moot.console.context import answer, note
 from moot.console.formula_shapes import cooked_document, counted, formula_document
 from moot.console.safe_text import neutralise
 from moot.console.style import style_of
 from moot_protocol.document_requests import Documents, ShowDocument
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.formula import parse_formula
-from moot_protocol.molecule import CookedStep
+from moot_protocol.formula import FormulaType, parse_formula
+from moot_protocol.molecule import CookedStep, check_pourable
 
+_IN_FILE: Final = "file"
+"""The standing of a formula that is no document of a plane."""
 MODES: Final = ("compile", "runtime")
 
 
@@ -30,6 +32,8 @@ def _list(context: Context) -> int:
     found = context.api.call(Documents(kind="formula"))
     if context.json or wanted:
         found = [each | _counted(context, each) for each in found]
+    known = {each["name"] for each in found}
+    found += [_of_file(context, name) for name in pouring.names_of_files(context) if name not in known]
     kept = [each for each in found if not wanted or each.get("type") == wanted]
     rows = [[lines.text_of(each, name) for name in ("name", "version", "standing", "title")] for each in kept]
     answer(context, kept, lines.lines_of(style_of(context.terminal.facts), rows) or ["There is no formula"])
@@ -45,17 +49,42 @@ def _counted(context: Context, entry: dict[str, Any]) -> dict[str, Any]:
         return {"type": "", "description": "", "steps": 0, "vars": 0, "source": entry["id"]}
 
 
+def _of_file(context: Context, name: str) -> dict[str, Any]:
+    """The entry of a formula that is no document but stands in a file, where `cook` finds it, too."""
+    entry: dict[str, Any] = {"name": name, "standing": _IN_FILE}
+    try:
+        found = pouring.found_in_file(context, name)
+        path, text = found or ("", "")
+        formula = parse_formula(text)
+    except RefusedError as error:
+        return entry | {"type": "", "description": "", "steps": 0, "vars": 0, "source": "", "problem": error.message}
+    return entry | {"version": formula.version, "source": path} | counted(formula)
+
+
 def _name_argument(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="the formula")
 
 
 def _show(context: Context) -> int:
     name = context.arguments.name.removeprefix("formula/")
-    shown = context.api.call(ShowDocument(name=f"formula/{name}", home=context.plane))
+    try:
+        shown = context.api.call(ShowDocument(name=f"formula/{name}", home=context.plane))
+    except RefusedError as error:
+        found = pouring.found_in_file(context, name) if error.code is Code.NOT_FOUND else None
+        if found is None:
+            raise
+        return _show_file(context, *found)
     told = neutralise(str(shown["text"]), keep_newlines=True).splitlines()
     standing = neutralise(str(shown["standing"]))
     heading = f"{neutralise(str(shown['id']))} {neutralise(str(shown['version']))} ({standing})"
     answer(context, _shape(str(shown["text"])) | shown, [heading, "", *told])
+    return exits.OK
+
+
+def _show_file(context: Context, path: str, text: str) -> int:
+    told = neutralise(text, keep_newlines=True).splitlines()
+    document = _shape(text) | {"source": path, "standing": _IN_FILE, "text": text}
+    answer(context, document, [f"{neutralise(path)} ({_IN_FILE})", "", *told])
     return exits.OK
 
 
@@ -93,7 +122,12 @@ def _cook(context: Context) -> int:
         whole = pouring.cooked(context, given.formula, values)
         answer(context, cooked_document(whole), _step_lines(whole.steps))
         return exits.OK
-    document = formula_document(pouring.parsed(context, given.formula))
+    formula = pouring.parsed(context, given.formula)
+    if formula.type is FormulaType.WORKFLOW:
+        check_pourable(formula)
+    else:  # its shape can be looked at
+        note(context, f"It is of type {formula.type}: only a workflow becomes issues")
+    document = formula_document(formula)
     answer(context, document, _open_lines(document["steps"], ""))
     return exits.OK
 
@@ -131,8 +165,8 @@ def _seed(context: Context) -> int:
     if (given.name is None) is not given.patrol:
         raise RefusedError("which formula?", code=Code.USAGE, hint="give a name, or --patrol")
     names = _PATROLS if given.patrol else (given.name,)
-    for name in names:  # one that isn't there, or can't be read, is refused by its name
-        pouring.parsed(context, name)
+    for name in names:  # one that isn't there, can't be read or can't be poured is refused by its name
+        check_pourable(pouring.parsed(context, name))
     document = {"status": "ok", "formulas": list(names)}
     answer(context, document, [f"{neutralise(name)} can be poured" for name in names])
     return exits.OK

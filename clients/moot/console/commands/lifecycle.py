@@ -300,7 +300,7 @@ def _defer(context: Context) -> int:
     fields = IssueFields(status="deferred")
     until = ""
     if context.arguments.until:
-        moment = when.parse(context.arguments.until, context.now_ms)
+        moment = when.parse_due(context.arguments.until, context.now_ms)
         fields.defer_until = when.rfc3339(moment)
         until = f" until {when.short_date(moment)}"
         if moment <= context.now_ms:

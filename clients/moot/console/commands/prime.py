@@ -9,14 +9,13 @@ from typing import Any, Final
 
 from moot.console import documents, exits
 from moot.console.command import Command, Context
-from moot.console.prime_text import MOST_BYTES, Primed, Wanted, missing_of, prime_text
+from moot.console.prime_text import KINDS, MOST_BYTES, Primed, Wanted, missing_of, prime_text
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.memory_requests import Prime, Settings
 from moot_protocol.settings import problem_of
 
 _MOST_MEMORIES: Final = "prime.max-memories"
 _MOST_BYTES: Final = "prime.max-memory-chars"
-_KINDS: Final = ("memories", "claimed", "ready")
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -72,10 +71,10 @@ def _document(context: Context, found: Mapping[str, Any], primed: Primed) -> dic
     shown = dict(primed.shown)
     while True:
         document: dict[str, Any] = {"project": context.project, "actor": context.actor}
-        document |= {kind: list(map(documents.without_marks, found[kind][: shown[kind]])) for kind in _KINDS}
+        document |= {kind: list(map(documents.without_marks, found[kind][: shown[kind]])) for kind in KINDS}
         more = {"more_ready": found["ready_total"] is None, "of_other_towns": found["foreign"]}
         document["left_out"] = missing_of(found, shown) | more
-        longest = next((kind for kind in reversed(_KINDS) if shown[kind]), "")
+        longest = next((kind for kind in reversed(KINDS) if shown[kind]), "")
         if not longest or len(documents.encoded(document).encode("utf-8", "replace")) <= MOST_BYTES:
             return document
         shown[longest] -= 1

@@ -8,7 +8,7 @@ from moot.console import documents
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
-from moot.console.context import answer, carry_out, read_text
+from moot.console.context import answer, carry_out, text_given
 from moot.console.issue_arguments import labels_named
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -20,7 +20,7 @@ RELATED: Final = "relates-to"
 # -- note --------------------------------------------------------------------------------------------------------
 def _note_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", help="the issue")
-    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to add; several words are put together")
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to add; words are put together, - reads stdin")
     parser.add_argument("--stdin", action="store_true", help="read the text from stdin")
     parser.add_argument("--file", metavar="FILE", help="read the text from a file; - is stdin")
     parser.add_argument("--dry-run", action="store_true", help="check everything, write nothing")
@@ -30,7 +30,7 @@ def _note(context: Context) -> int:
     given = context.arguments
     if sum([bool(given.text), given.stdin, given.file is not None]) != 1:
         raise RefusedError("a note needs one text", code=Code.USAGE, hint='`moot note ID "text"`, --file, or --stdin')
-    text = (" ".join(given.text) if given.text else read_text(context, given.file or "-")).strip()
+    text = text_given(context).strip()
     if not text:
         raise RefusedError("a note can't be empty", code=Code.USAGE)
     changed = context.api.call(Update(actor=context.actor, dry_run=given.dry_run, id=given.id, append_notes=text))

@@ -1,13 +1,13 @@
-"""import and export: Beads' JSONL, streamed both ways in pieces, so that neither side ever holds a whole file.
+"""import: Beads' JSONL, streamed in pieces, so that neither side ever holds a whole file.
 
-Lines of memories (`"_type": "memory"`) go in as memories, and come out where they are asked for.
+Lines of memories (`"_type": "memory"`) go in as memories.
 
 Import sends lines as they stand and in order; what is wrong with one is reported by its number and the rest goes in.
 With `--since` it reads two states of a file in step, and sends only the lines that differ.
 """
 
 from argparse import ArgumentParser
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,8 +15,7 @@ import msgspec
 from moot.console import as_bd, documents, exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
-from moot.console.context import carry_out, chunks_of, need_project, note, own_projects
-from moot.console.integrity import SURE, leftovers
+from moot.console.context import carry_out, chunks_of, need_project, note
 from moot.console.json_lines import LINE_BYTES, CountedLines, no_document, split_lines
 from moot.console.problem_lines import problem_lines
 from moot.console.progress import Progress
@@ -24,13 +23,13 @@ from moot.console.safe_text import neutralise
 from moot_protocol import limits
 from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.issue import CLOSED, TOMBSTONE
+from moot_protocol.issue import CLOSED
 from moot_protocol.json_text import UNREADABLE
 from moot_protocol.line_problem import CONFLICT_MARKER
 from moot_protocol.listing import Filter
-from moot_protocol.memory_requests import Memories, Remember
+from moot_protocol.memory_requests import Remember
 from moot_protocol.requests import ListIssues, WorkspaceInfo
-from moot_protocol.transfer_requests import Export, Import, ImportEdits
+from moot_protocol.transfer_requests import Import, ImportEdits
 
 LINES_AT_ONCE: Final = 2000
 """Lines in one request: few enough for one short transaction, enough to make its cost small."""
@@ -41,7 +40,6 @@ BYTES_AT_ONCE: Final = limits.RPC_FRAME_BYTES // 4
 MEMORIES_AT_ONCE: Final = 200
 """Memories that are kept in one transaction."""
 _MEMORY: Final = b'"memory"'
-_TOMBSTONE: Final = f'"{TOMBSTONE}"'
 _MERGE: Final = "both sides of the merge were offered; of an issue that stands in both, the upper line was taken"
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
 _EDIT_COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
@@ -158,32 +156,27 @@ class _OnlyNew:
     def apart(self, lines: Iterable[bytes | None]) -> Iterator[bytes | None]:
         """The lines, those that are left out blank."""
         for line in lines:
-            found = _read_line(line)
+            found = read_line(line)
             is_known = found is None or found.id in self._ids or _same(found.title) not in self._titles
             self.count += not is_known
             yield line if is_known else b""
 
 
-class _IssueLine(msgspec.Struct):
+class IssueLine(msgspec.Struct):
+    """The parts of a line that tell whether it is wanted."""
+
     id: str = ""
     title: str = ""
     owner: str = ""
     status: str = ""
 
 
-def _read_line(line: bytes | str | None) -> _IssueLine | None:
+def read_line(line: bytes | str | None) -> IssueLine | None:
+    """What a line says of an issue; None of one that can't be read."""
     try:
-        return msgspec.json.decode(line, type=_IssueLine) if line else None
+        return msgspec.json.decode(line, type=IssueLine) if line else None
     except UNREADABLE:
         return None  # what is wrong with it is told by whoever takes it in
-
-
-def _is_tombstone(line: str) -> bool:
-    """Whether a line is a deleted issue's; most are told from those without being read."""
-    if _TOMBSTONE not in line:
-        return False
-    found = _read_line(line)
-    return found is not None and found.status == TOMBSTONE
 
 
 def _same(title: str) -> str:
@@ -387,86 +380,6 @@ def _tell(context: Context, tally: _Tally, path: str) -> None:
         context.terminal.err(f"  {several(tally.unreadable, 'line')} could not be read: see above\n")
 
 
-# -- export ------------------------------------------------------------------------------------------------------
-def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file, whole or not at all; else stdout")
-    parser.add_argument("--all", action="store_true", help="the issues of every project, not of this one only")
-    parser.add_argument("--plane", default="", help="of this plane only: its name, or the start of its id")
-    parser.add_argument("--no-tombstones", action="store_true", help="leave deleted issues out")
-    parser.add_argument("--include-memories", action="store_true", help="the project's memories after its issues")
-    parser.add_argument("--include-infra", action="store_true", help="accepted for bd's sake: no type is left out")
-    parser.add_argument("--scrub", action="store_true", help="leave out what looks like a test's: see `doctor`")
-    parser.add_argument("--exclude-owner", action="append", metavar="NAME", help="leave out what this one owns")
-
-
-def _export(context: Context) -> int:
-    pages = _Pages(context)
-    output = context.arguments.output
-    if output in {None, "-"}:
-        # A file gets the bytes that were stored; at a terminal nothing may act on it, and equal JSON says the same.
-        safe = documents.escaped if context.terminal.facts.out_is_terminal else str
-        for line in pages:
-            context.terminal.out(safe(line))
-        return exits.OK
-    context.terminal.write_file(output, (line.encode() for line in pages), parents=False)
-    if context.json:
-        documents.write(context, {"file": output, "issues": pages.issues, "deleted": pages.deleted})
-    else:
-        gone = f", {pages.deleted:,} of them deleted," if pages.deleted else ""
-        note(context, f"Exported {several(pages.issues, 'issue')}{gone} to {neutralise(output)}")
-    return exits.OK
-
-
-class _Pages:
-    """The export's text, a page at a time, and how many issues it has come to."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self.issues = 0
-        self.deleted = 0
-        """How many of them are tombstones, which no list and no count of issues tells of."""
-
-    def __iter__(self) -> Iterator[str]:
-        context, given = self._context, self._context.arguments
-        wanted = Filter(projects=() if given.all else own_projects(context), plane=given.plane)
-        progress = Progress(context, "exporting", "issues")
-        after = ""
-        scrubbed = self._scrubbed(wanted) if given.scrub else frozenset()
-        while True:
-            page = context.api.call(Export(filter=wanted, after=after, tombstones=not given.no_tombstones))
-            lines = page["lines"]
-            if scrubbed or given.exclude_owner:
-                lines = [line for line in lines if self._is_wanted(line, scrubbed)]
-            self.issues += len(lines)
-            self.deleted += sum(map(_is_tombstone, lines))
-            if lines:
-                yield "\n".join(lines) + "\n"
-            progress.report(self.issues)
-            after = page["next"]
-            if not after:
-                break
-        progress.end()
-        if given.include_memories:
-            yield from self._memories()
-
-    def _scrubbed(self, wanted: Filter) -> frozenset[str]:
-        """The issues that look most like ones that a test has made."""
-        page = self._context.api.call(ListIssues(filter=wanted, all=True, limit=0, sort="id", texts=True))
-        return frozenset(found.issue["id"] for found in leftovers(page.issues) if found.score >= SURE)
-
-    def _is_wanted(self, line: str, scrubbed: Container[str]) -> bool:
-        found = _read_line(line)
-        return found is None or not (
-            found.id in scrubbed or found.owner in (self._context.arguments.exclude_owner or ())
-        )
-
-    def _memories(self) -> Iterator[str]:
-        context = self._context
-        for kept in context.api.call(Memories(project=need_project(context), plane=context.plane)):
-            line = {"_type": "memory", "key": kept["key"], "value": kept["text"]}
-            yield f"{documents.encoded(line)}\n"
-
-
 COMMANDS: Final = (
     Command(
         "import",
@@ -478,12 +391,5 @@ COMMANDS: Final = (
             "moot import - --dry-run < issues.jsonl",
             "moot import --since before.jsonl issues.jsonl",
         ),
-    ),
-    Command(
-        "export",
-        "Write issues out as Beads JSONL, in order of id",
-        _export_arguments,
-        _export,
-        examples=("moot export -o issues.jsonl", "moot export --all | wc -l"),
     ),
 )

@@ -51,7 +51,12 @@ def _create_arguments(parser: ArgumentParser) -> None:
     add("-l", "--labels", "--label", action="append", metavar="A,B", help="its labels")
     add("--parent", metavar="ID", help="the issue it is part of")
     add("--no-inherit-labels", action="store_true", help="don't take over the parent's labels")
-    add("--deps", action="append", metavar="TYPE:ID,…", help="what it depends on; blocks:ID makes ID wait for this one")
+    add(
+        "--deps",
+        action="append",
+        metavar="TYPE:ID,…",
+        help="what it depends on; blocks:ID makes ID wait for this one (not so in a file)",
+    )
     add("--waits-for", metavar="ID", help="wait for the children of this issue")
     add("--waits-for-gate", choices=("all-children", "any-children"), default="all-children", help="for all, or one")
     add("--metadata", metavar="JSON", help="more fields of your own: a JSON object, or @FILE")
@@ -68,7 +73,11 @@ def _create_arguments(parser: ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="check everything, write nothing")
     add("--silent", action="store_true", help="print the id only")
     add(
-        "-f", "--file", metavar="FILE", help="make the issues of a Markdown file: `## Title`, `### Section`; - is stdin"
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="make the issues of a Markdown file: `## Title`, `### Section`; below `### Dependencies` stands what an "
+        "issue waits for, by ID or blocks:ID; - is stdin",
     )
     add("--graph", metavar="FILE", help="make the issues of a plan with their edges, as JSON; - is stdin")
 

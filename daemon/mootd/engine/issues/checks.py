@@ -1,19 +1,18 @@
 """Checks of what people ask to be written: clear refusals before anything is."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from moot_protocol import json_text, limits
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import line_problem
 from moot_protocol.issue import DEFAULT_STATUS, DEFAULT_TYPE, SHAPES, Shape
 from moot_protocol.kinds import ISSUE, Policy, field_of
+from moot_protocol.limits import LOWEST_PRIORITY
 from moot_protocol.requests import Edge
 from moot_protocol.settings import STATUSES, TYPES
 from moot_protocol.times import instant_ms
 from mootd.engine.issues.vocabulary import Vocabulary
-
-_LEAST_PRIORITY: Final = 4
 
 
 def _nothing() -> Vocabulary:
@@ -41,7 +40,7 @@ def check_fields(fields: dict[str, Any], own: Callable[[], Vocabulary] = _nothin
 def _check_field(name: str, value: Any) -> None:
     if name == "title":
         check_title(value)
-    elif name == "priority" and not 0 <= value <= _LEAST_PRIORITY:
+    elif name == "priority" and not 0 <= value <= LOWEST_PRIORITY:
         raise RefusedError(f"priority {value} is out of range", hint="0 is the most urgent, 4 the least")
     elif name == "estimated_minutes" and value < 0:
         raise RefusedError("an estimate can't be negative")

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import AWAIT_TYPES, AWAITING_ISSUES, GATE, WAITERS, Await, CreateGate, SetAwaited
-from moot_protocol.limits import NAME_BYTES
+from moot_protocol.limits import NAME_BYTES, WAITERS_OF_ISSUE
 from moot_protocol.listing import IssueDoc
 from moot_protocol.requests import AddEdge, Create, Edge, IssueFields
 from mootd.engine.issues import checks
@@ -13,11 +13,9 @@ from mootd.engine.issues.links import add_edge
 from mootd.engine.issues.mutations import UNCHANGED, IssueWriter
 from mootd.engine.unit import Unit
 
-MOST_WAITERS: Final = 100
-"""Names that wait for one issue: they stand in one field."""
 _NS: Final = 1_000_000
 _MOST_TIMEOUT_MS: Final = 2**63 // _NS - 1
-_ASKED_BY_ID: Final = AWAITING_ISSUES | {"gh:pr"}
+_ASKED_BY_ID: Final = frozenset({*AWAITING_ISSUES, "gh:pr"})
 """What can't be known later: the number of a run can be found out, by the name of a workflow or the commit."""
 
 
@@ -92,8 +90,8 @@ def change_waiters(writer: IssueWriter, request: Await) -> IssueDoc:
     waiting = waiters_of(writer.answer(name))
     others = [each for each in waiting if each != waiter]
     changed = others if request.remove else waiting if waiter in waiting else [*waiting, waiter]
-    if len(changed) > MOST_WAITERS:
-        raise RefusedError(f"at most {MOST_WAITERS} can wait for one issue", code=Code.LIMIT)
+    if len(changed) > WAITERS_OF_ISSUE:
+        raise RefusedError(f"at most {WAITERS_OF_ISSUE} can wait for one issue", code=Code.LIMIT)
     if changed == waiting:
         return writer.answer(name) | UNCHANGED
     editor = writer.editor(name, request)

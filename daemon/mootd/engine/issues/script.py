@@ -7,35 +7,17 @@ from typing import Any, Final
 import msgspec
 
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.methods import REQUESTS
+from moot_protocol.gate_requests import AWAITING_ISSUES
+from moot_protocol.limits import SCRIPT_STEPS
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import Script
+from moot_protocol.scripts import STEPS
 
-_ALLOWED: Final = frozenset(
-    {
-        "create",
-        "update",
-        "close",
-        "reopen",
-        "delete",
-        "undelete",
-        "add_edge",
-        "remove_edge",
-        "add_comment",
-        "resolve",
-        "remember",
-        "forget",
-        "set_setting",
-        "rename",
-        "unclaim",
-        "await",
-        "write_handoff",
-    }
-)
 _ID_KEYS: Final = frozenset({"id", "to", "parent"})
+_AWAITED: Final = frozenset({"await_id"})
+"""An id, too, in a gate that waits for an issue."""
 _EDGE_KEYS: Final = frozenset({"edge", "edges"})
-STEPS: Final = 1000
-"""Steps of one script: they all hold up other writers."""
+_ID_LIST_KEYS: Final = frozenset({"blocks"})
 
 Carry = Callable[[Mutation[Any]], Any]
 
@@ -46,8 +28,8 @@ def run_script(request: Script, carry_out: Carry) -> list[Any]:
     Raises:
         MootError: the failing step's, its message naming the step.
     """
-    if len(request.steps) > STEPS:
-        raise RefusedError(f"a script of {len(request.steps)} steps; at most {STEPS}", code=Code.LIMIT)
+    if len(request.steps) > SCRIPT_STEPS:
+        raise RefusedError(f"a script of {len(request.steps)} steps; at most {SCRIPT_STEPS}", code=Code.LIMIT)
     answers: list[Any] = []
     for number, step in enumerate(request.steps, start=1):
         try:
@@ -74,18 +56,18 @@ def _named(step: dict[str, Any], number: int, message: str) -> str:
 
 def _decode(step: dict[str, Any], actor: str, answers: list[Any]) -> Mutation[Any]:
     method = step.get("method")
-    if method not in _ALLOWED:
-        raise RefusedError(f"{method!r} can't stand in a script", hint=f"one of {', '.join(sorted(_ALLOWED))}")
+    if not isinstance(method, str) or method not in STEPS:
+        raise RefusedError(f"{method!r} can't stand in a script", hint=f"one of {', '.join(sorted(STEPS))}")
     params = step.get("params", {})
     if isinstance(params, dict):
         if "dry_run" in params:
             raise RefusedError(f"{method}: a script is tried out as a whole")
         params = _with_ids(params, answers)
     try:
-        mutation: Any = msgspec.convert({**params, "actor": actor}, REQUESTS[method])
+        mutation: Mutation[Any] = msgspec.convert({**params, "actor": actor}, STEPS[method])
     except (msgspec.ValidationError, TypeError) as error:
         raise RefusedError(f"{method}: {error}") from error
-    return mutation  # type: ignore[no-any-return]  # every allowed method is a mutation
+    return mutation
 
 
 def _with_ids(params: Any, answers: list[Any]) -> Any:
@@ -94,10 +76,13 @@ def _with_ids(params: Any, answers: list[Any]) -> Any:
         return [_with_ids(each, answers) for each in params]
     if not isinstance(params, dict):
         return params
+    id_keys = _ID_KEYS | _AWAITED if params.get("await_type") in AWAITING_ISSUES else _ID_KEYS
     filled: dict[str, Any] = {}
     for key, value in params.items():
-        if key in _ID_KEYS and isinstance(value, str):
+        if key in id_keys and isinstance(value, str):
             filled[key] = _id_of(value, answers)
+        elif key in _ID_LIST_KEYS and isinstance(value, list | tuple):
+            filled[key] = [_id_of(each, answers) if isinstance(each, str) else each for each in value]
         else:
             filled[key] = _with_ids(value, answers) if key in _EDGE_KEYS else value
     return filled

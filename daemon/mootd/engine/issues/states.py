@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from moot_protocol.action_requests import SetState
 from moot_protocol.errors import RefusedError
-from moot_protocol.issue import CLOSED, LOWEST_PRIORITY
+from moot_protocol.issue import CLOSED
+from moot_protocol.limits import LOWEST_PRIORITY
 from moot_protocol.requests import Create, IssueFields
 from mootd.engine.issues import checks
 from mootd.engine.issues.mutations import IssueWriter

@@ -20,6 +20,7 @@ from moot_protocol.event import LEAF_PREFIX_BYTES, Change, Dot, Write
 from moot_protocol.ids import key_text
 from moot_protocol.issue import SHAPES, STOOD_FOR, Shape, stand_in
 from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
+from moot_protocol.limits import UNDO_EVENTS
 from moot_protocol.policies import Reading, is_empty, read
 from moot_protocol.register import MISSING, Sibling
 from mootd.engine.entities import Entities, value_in
@@ -38,8 +39,6 @@ from mootd.store.port import Table
 
 LOOKED_BACK: Final = 100_000
 """Events looked through for the last one of an actor: a fraction of a second."""
-MOST_EVENTS: Final = 1_000
-"""Events of one write that can be undone."""
 _HOLDING: Final = frozenset({"assignee", "status"})
 """Fields that say whether somebody holds an issue."""
 
@@ -142,8 +141,8 @@ def _whole(unit: Unit, entities: Entities, named: StoredEvent, request: Undo) ->
     before = list(_neighbours(unit, entities, named, -1))[::-1]
     after = list(_neighbours(unit, entities, named, 1)) if request.n is not None else []
     write = [*before, named, *after]
-    if len(write) > MOST_EVENTS:
-        raise RefusedError(f"a write of more than {MOST_EVENTS} events", code=Code.LIMIT, hint="undo issue by issue")
+    if len(write) > UNDO_EVENTS:
+        raise RefusedError(f"a write of more than {UNDO_EVENTS} events", code=Code.LIMIT, hint="undo issue by issue")
     entity = named.event.skeleton.entity
     return [each for each in write if not request.id or each.event.skeleton.entity == entity]
 
