@@ -18,7 +18,7 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import Event
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE, CHARTER
-from mootd.engine.aside import AsideReader, uncounted
+from mootd.engine.aside import AsideReader
 from mootd.engine.charters import invites_of
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.restored import is_there_again
@@ -69,26 +69,7 @@ def _histories(unit: Unit, plane: PlaneRow, row: FeedRow) -> Iterator[tuple[byte
     for head in sorted(feeds.heads(row.author), key=lambda head: head.id):
         path = [ref for ref in feeds.path(row.author, head.id) if ref.last > row.n]
         events = [event for ref in path for event in feeds.batch(row.author, ref).events if event.n > row.n]
-        if any(event.skeleton.kind != CERTIFICATE for event in events):
-            yield head.id, events
-
-
-def left_out(unit: Unit, plane: PlaneRow, author: bytes) -> list[Batch]:
-    """The batches of a forked feed that its end left out and that never counted here, which are nowhere else."""
-    number = unit.feed_number(plane.number, author)
-    row = unit.feed(number)
-    if not (row.forked_at and row.ended):
-        return []
-    unit.flush()
-    feeds, aside = StoredFeeds(unit, plane.number), AsideReader(unit.transaction)
-    rows = [(key, each) for _, key, each in aside.rows(number) if not each.was_accepted]
-    linked = [aside.batch(each) for key, each in rows if feeds.get(author, key) is not None]
-    return [batch for batch in linked if not is_there_again(unit, number, _writable(unit, number, batch))]
-
-
-def _writable(unit: Unit, number: int, batch: Batch) -> list[Event]:
-    """Its events that don't count and can be written anew: those with their values."""
-    return [event for event in uncounted(unit.log, number, batch) if event.values_bytes is not None]
+        yield head.id, events
 
 
 def is_history_unheld(unit: Unit, plane: PlaneRow, row: FeedRow) -> bool:
@@ -148,11 +129,6 @@ def loss_of(unit: Unit, plane: PlaneRow, author: bytes, *, is_chosen: bool = Fal
     is_forked = bool(histories) or (not is_chosen and is_history_unheld(unit, plane, row))
     waiting = sum(1 for _, _, each in AsideReader(unit.transaction).rows(number) if each.parked)
     return Loss(plane, row, is_forked, histories, waiting) if is_forked or waiting else None
-
-
-def check_end(unit: Unit, plane: PlaneRow, author: bytes, *, drops: str = "--drop") -> None:
-    """Refuse to end a feed where it stands, where that drops something; as `check_losses`."""
-    check_losses([loss_of(unit, plane, author)], drops=drops)
 
 
 def check_losses(found: Iterable[Loss | None], *, keeps: str = "", drops: str = "--drop") -> None:

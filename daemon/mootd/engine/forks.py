@@ -16,8 +16,8 @@ from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import Event
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import CERTIFICATE
-from mootd.engine.charters import members_of, towns_of
-from mootd.engine.dropping import check_end, histories_dropped, is_history_unheld
+from mootd.engine.charters import towns_of
+from mootd.engine.dropping import Loss, check_losses, histories_dropped, is_history_unheld, loss_of, replicas_ended
 from mootd.engine.epochs import check_admin
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.membership import append_end
@@ -29,6 +29,8 @@ from mootd.engine.unit import Unit
 
 _ID_CHARS: Final = 4
 """Least hexadecimal digits that stand for a history."""
+_DROPS_OF_TOWN: Final = "`--without REPLICA` leaves out a machine that isn't the town's own; --drop"
+"""What to type where machines end with their town."""
 
 
 class Branch(NamedTuple):
@@ -114,7 +116,9 @@ def branch_meant(fork: Fork, typed: str) -> Branch:
     return found[0]
 
 
-def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without: Collection[bytes]) -> Settled:
+def settle_fork(
+    unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without: Collection[bytes], *, drops: bool = False
+) -> Settled:
     """Pin one history of a forked feed, for good: from then on it counts, and nothing more of its author.
 
     Args:
@@ -123,21 +127,21 @@ def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without
         fork: a feed of it that is forked.
         branch: the history that is to count.
         without: replicas of a forked charter's town that are not to count.
+        drops: whether events may go with that which are nowhere else (`dropping`), beside the histories not chosen.
 
     Raises:
         RefusedError: `denied`: it is this town's own charter, or of a town that isn't deeper; or this town's key isn't
-            here; `conflict`: it is settled already, or events of a machine of a charter's town would be dropped.
+            here; `conflict`: it is settled already, or events would be dropped: of all that ends with it at once.
     """
     author, head = fork.row.author, branch.head
     if fork.row.ended:
         raise RefusedError(f"the fork of {key_text(author)} is settled already", code=Code.CONFLICT)
     _check_may(unit, plane, fork)
+    if not drops:
+        check_losses(_losses(unit, plane, fork, branch, without), drops=_DROPS_OF_TOWN if fork.is_charter else "--drop")
     dropped = 0 if fork.is_charter else _dropped(unit, plane, fork, branch)
     replicas: list[bytes] = []
     if fork.is_charter:
-        for member in members_of(unit, plane):
-            if member.row.town == author and member.row.author not in without:
-                check_end(unit, plane, member.row.author, drops=f"--without {key_text(member.row.author)}")
         came = _let_in_by(unit, plane, author, head)
         for replica, tip in came.items():
             if replica not in without:
@@ -149,6 +153,20 @@ def settle_fork(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without
     unit.seal()
     resettle(unit, plane.number, plane.town)
     return Settled(unit.feed(unit.feed_number(plane.number, author)).n, replicas, renew(unit, plane), dropped)
+
+
+def _losses(
+    unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch, without: Collection[bytes]
+) -> Iterator[Loss | None]:
+    """What goes beside the histories that aren't chosen: what waits behind them, and of machines that end with a town.
+
+    Nobody has seen count what waits for its time, and so nobody could choose it.
+    """
+    author = fork.row.author
+    if fork.is_charter:
+        ended = dict.fromkeys([*replicas_ended(unit, plane, author), *_let_in_by(unit, plane, author, branch.head)])
+        yield from (loss_of(unit, plane, each) for each in ended if each not in without)
+    yield loss_of(unit, plane, author, is_chosen=True)
 
 
 def _dropped(unit: Unit, plane: PlaneRow, fork: Fork, branch: Branch) -> int | None:

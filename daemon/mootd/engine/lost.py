@@ -43,7 +43,7 @@ def lost(unit: Unit, plane: PlaneRow, takes_both: bool) -> Iterator[Lost]:
     What counted here comes before what never did. Each is looked at when it is come to, so that what was written of one
     history is there again for all others.
     """
-    for number in _own_feeds(unit, plane):
+    for number in own_feeds(unit, plane):
         cut = dict(_cut(unit, number))
         others = _left_out(unit, plane, number) if takes_both else []
         for history in histories([*cut.values(), *others]):
@@ -79,7 +79,7 @@ def _is_to_write(event: Event, again: StandIn | None, *, is_cut: bool, last: int
     return again is None and event.values_bytes is not None and event.skeleton.kind != CERTIFICATE
 
 
-def _own_feeds(unit: Unit, plane: PlaneRow) -> list[int]:
+def own_feeds(unit: Unit, plane: PlaneRow) -> list[int]:
     """The feeds of all keys that this machine has had, in the order in which it had them."""
     latest_first = unit.replica.keys.stored(REPLICA_KEY)
     return [unit.feed_number(plane.number, unit.replica.signer(each).public) for each in latest_first][::-1]
@@ -111,7 +111,7 @@ def _left_out(unit: Unit, plane: PlaneRow, number: int) -> list[Batch]:
 
 def note_written(unit: Unit, plane: PlaneRow) -> None:
     """Note that what was lost so far of this machine's own keys on a plane is written again."""
-    for number in _own_feeds(unit, plane):
+    for number in own_feeds(unit, plane):
         if any(True for _ in _cut(unit, number)):
             until = min(unit.feed(number).n, _unsalvaged(unit, number))
             unit.transaction.put(Table.META, layout.salvaged_key(number), until.to_bytes(8, "big"))

@@ -8,7 +8,7 @@ events supersede is left aside, for a salvage names other writes there. A certif
 nobody misses it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -206,7 +206,7 @@ class _Looker:
         found: dict[bytes, StandIn] = {}
         ways: tuple[tuple[Callable[[Event], Iterable[StoredEvent]], bool], ...] = (
             (lambda event: pool.salted(salt_of(event)), True),
-            (lambda _: self._of_rivals(pool, place, is_beside=is_beside), True),
+            (lambda event: self._of_rivals(pool, place, event, is_beside=is_beside), True),
             (pool.later, False),
         )
         for candidates, is_same in ways:
@@ -217,14 +217,19 @@ class _Looker:
             missing = [event for event in missing if event.leaf not in found]
         return found
 
-    def _of_rivals(self, pool: "_Pool", place: _Place, *, is_beside: bool) -> Iterator[StoredEvent]:
-        """What counts of other histories of a forked feed, and what was written anew of them."""
+    def _of_rivals(self, pool: "_Pool", place: _Place, event: Event, *, is_beside: bool) -> Iterator[StoredEvent]:
+        """What counts of other histories of a forked feed than those that hold an event, and was written anew of them.
+
+        What comes before or after it in one of its own is another write, though it may say the same.
+        """
         if not self.row.forked_at:
             return
         if is_beside:
             yield from pool.of_feed(self._number, self.row.forked_at)
+        own = [path for path in self._paths if event.leaf in path]
         for rival in self._aside.get(place, ()):
-            yield from pool.salted(salt_of(rival))
+            if not any(rival.leaf in path for path in own):
+                yield from pool.salted(salt_of(rival))
 
     def _counts(self, stored: StoredEvent) -> bool:
         return stored.event.skeleton.kind not in ADMIN_KINDS or self._feed(stored.feed).role == Role.ADMIN
@@ -234,6 +239,13 @@ class _Looker:
         """All events of the feed's histories that don't count."""
         aside = AsideReader(self._reader)
         return _by_place(self._uncounted(aside.batch(row) for _, _, row in aside.rows(self._number)))
+
+    @cached_property
+    def _paths(self) -> Sequence[Set[bytes]]:
+        """The leaves of what doesn't count of each of its histories."""
+        aside = AsideReader(self._reader)
+        found = histories(aside.batch(row) for _, _, row in aside.rows(self._number))
+        return [{event.leaf for event in self._uncounted(history)} for history in found]
 
 
 class _Pool:

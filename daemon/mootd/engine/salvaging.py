@@ -5,7 +5,8 @@ feed those are this machine's own, never the copy's. Only people can know that a
 (an old copy of its data was put back); where they say so, what of it is nowhere else is written again once the feed has
 ended, for until then it may yet be chosen. What both histories say is written once, event by event. What they
 superseded they supersede again: a dot of a lost event stands for the event that was written in its place, other dots
-stay as they are. An event that is written again keeps its salt, so that everybody knows it for the same write.
+stay as they are; and what was superseded already stays so (`superseded`). An event that is written again keeps its
+salt, so that everybody knows it for the same write.
 """
 
 from collections.abc import Iterator
@@ -14,17 +15,18 @@ from typing import Final, NamedTuple
 from moot_protocol.batch import Batch
 from moot_protocol.clock import is_ahead
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Draft, Event, Write
+from moot_protocol.event import Dot, Draft, Event, Write
 from moot_protocol.kinds import CERTIFICATE
 from mootd.engine import layout
 from mootd.engine.aside import uncounted
 from mootd.engine.home import is_copied
 from mootd.engine.log import FeedRow, PlaneRow
-from mootd.engine.lost import is_lost, lost, note_written
+from mootd.engine.lost import is_lost, lost, note_written, own_feeds
 from mootd.engine.rejoining import needs_town_key
 from mootd.engine.restored import salt_of
 from mootd.engine.rotating import NewKey, can_certify, change_replica, leave, new_key, present_key
 from mootd.engine.state import REPLICA_KEY, no_town
+from mootd.engine.superseded import FormerNames, Place, dot_of, supersede_again
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
@@ -158,6 +160,7 @@ def _salvage(unit: Unit, plane: PlaneRow, replica: bytes, takes_both: bool) -> S
         is_out = not unit.is_disowned and needs_town_key(unit, unit.replica, plane)
         return SalvagedPlane(plane, ROTATE if is_out else INVITE, 0, 0)
     again: dict[Dot, Dot] = {}
+    places: set[Place] = set()
     salvaged = skipped = 0
     for each in lost(unit, plane, takes_both):
         author = unit.feed(each.feed).author
@@ -165,7 +168,7 @@ def _salvage(unit: Unit, plane: PlaneRow, replica: bytes, takes_both: bool) -> S
             stand_in = each.again.get(event.leaf)
             if stand_in is not None and stand_in.is_same:
                 other = stand_in.stored
-                again[_dot(author, event)] = _dot(unit.feed(other.feed).author, other.event)
+                again[dot_of(author, event)] = dot_of(unit.feed(other.feed).author, other.event)
         for batch, event in each.events:
             draft = _draft(batch, event, again)
             if draft is None:
@@ -173,15 +176,14 @@ def _salvage(unit: Unit, plane: PlaneRow, replica: bytes, takes_both: bool) -> S
                 continue
             # With the salt by which every machine knows that it is the same write.
             written = unit.append(plane.number, draft, feed=number, salt=salt_of(event))
-            again[_dot(author, event)] = _dot(replica, written)
+            again[dot_of(author, event)] = dot_of(replica, written)
+            places.add(Place(draft.kind, draft.entity))
             salvaged += 1
+    former = FormerNames(unit, plane, own_feeds(unit, plane), again)
+    supersede_again(unit, plane, sorted(places), number, former)
     note_written(unit, plane)
     unit.seal()
     return SalvagedPlane(plane, SALVAGED, salvaged, skipped)
-
-
-def _dot(author: bytes, event: Event) -> Dot:
-    return Dot(author, event.n, event.leaf[:LEAF_PREFIX_BYTES])
 
 
 def _draft(batch: Batch, event: Event, again: dict[Dot, Dot]) -> Draft | None:

@@ -220,7 +220,7 @@ def _settle_fork(unit: Unit, request: SettleFork) -> dict[str, Any]:
     plane, fork = fork_meant([(plane, fork) for plane in planes for fork in forks_of(unit, plane)], request.author)
     branch = branch_meant(fork, request.branch)
     without = {_author_meant(unit, plane, typed) for typed in request.without}
-    settled = settle_fork(unit, plane, fork, branch, without)
+    settled = settle_fork(unit, plane, fork, branch, without, drops=request.drop)
     return {
         "plane": plane.name,
         "author": key_text(fork.row.author),

@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 
-from moot_protocol.batch import Batch
 from moot_protocol.certificate import FORMAT, CertificateBody, build_certificate
 from moot_protocol.charter import certificate_draft
 from moot_protocol.clock import from_ms
@@ -26,10 +25,10 @@ from moot_testkit.federating import (
     write,
     write_ahead,
 )
-from moot_testkit.feeds import FeedWriter, seed, signer, stripped
+from moot_testkit.feeds import FeedWriter, seed, signer
 from moot_testkit.refusals import refusal
 from moot_testkit.town import Member
-from mootd.engine.dropping import History, check_losses, histories_dropped, left_out, loss_of, replicas_ended
+from mootd.engine.dropping import History, check_losses, histories_dropped, loss_of, replicas_ended
 from mootd.engine.inviting import close_invite
 from mootd.engine.receive import Outcome
 from mootd.engine.removing import retire
@@ -170,53 +169,3 @@ def test_whom_one_town_certified_for_another_ends_with_neither() -> None:
     assert one.take(stray.write(certificate_draft(certificate, stray.author, ""), hlc=due)) == [Outcome.PARKED]
     assert ended(one, plane, one) == {one.id}
     assert ended(one, plane, two) == {two.id}
-
-
-# -- What an end has left out --------------------------------------------------------------------------------------
-class LeftOut:
-    """A founder, and a machine of its town that went on in two ways and was retired all the same.
-
-    What it wrote first counted with the founder; of what it wrote on an old copy nothing has come.
-    """
-
-    def __init__(self) -> None:
-        self.one = founder("one")
-        self.two = machine(self.one, self.one.ledger.id)
-        old = copy_of(self.two)
-        create(self.two, "counted")
-        send(self.two, self.one)
-        for title in ("first", "second", "third"):
-            create(old, title)
-        self.others = old.batches(plane=plane_of(old, self.one.ledger.id).number)[-3:]
-
-    def end(self) -> None:
-        self.one.commit(lambda unit: retire(unit, self.one.ledger, self.two.id, drops=True))
-
-    def left_out(self) -> list[Batch]:
-        return self.one.commit(lambda unit: left_out(unit, self.one.ledger, self.two.id))
-
-
-def test_what_counted_before_the_end_is_not_among_what_never_did() -> None:
-    world = LeftOut()
-    world.one.take(*world.others)
-    assert world.left_out() == [], "it isn't ended yet"
-    world.end()
-    assert world.left_out() == world.others
-
-
-def test_what_has_come_without_its_values_can_t_be_written_anew_and_so_isn_t_told_of_until_they_have_come() -> None:
-    world = LeftOut()
-    world.one.take(*(stripped(batch) for batch in world.others))
-    world.end()
-    assert world.left_out() == []
-    world.one.take(*world.others[:2])
-    assert world.left_out() == world.others[:2]
-
-
-def test_what_follows_a_batch_that_has_not_come_is_left_aside_until_it_has() -> None:
-    first, second, third = (world := LeftOut()).others
-    world.one.take(first, third)
-    world.end()
-    assert world.left_out() == [first]
-    world.one.take(second)
-    assert world.left_out() == [first, second, third]

@@ -1,6 +1,7 @@
 """Forks: both histories are told, one is pinned, and every machine comes to the same, whichever it saw first."""
 
 import copy
+import re
 from functools import partial
 
 import pytest
@@ -10,6 +11,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import log_of, plane_of, send
 from moot_testkit.federating import (
+    DAYS_MS,
     copy_of,
     federation,
     feed,
@@ -21,6 +23,7 @@ from moot_testkit.federating import (
     towns,
     twin,
     write,
+    write_ahead,
 )
 from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Member
@@ -35,10 +38,10 @@ def forks(member: Member, plane: bytes) -> list[Fork]:
         return list(forks_of(LogSnapshot(reader), plane_of(member, plane)))
 
 
-def settle(member: Member, plane: bytes, author: bytes, branch: bytes, *without: bytes) -> Settled:
+def settle(member: Member, plane: bytes, author: bytes, branch: bytes, *without: bytes, drops: bool = False) -> Settled:
     (fork,) = (each for each in forks(member, plane) if each.row.author == author)
     chosen = branch_meant(fork, branch.hex())
-    return member.commit(lambda unit: settle_fork(unit, plane_of(member, plane), fork, chosen, without))
+    return member.commit(lambda unit: settle_fork(unit, plane_of(member, plane), fork, chosen, without, drops=drops))
 
 
 def head_of(member: Member, plane: bytes, author: bytes) -> bytes:
@@ -119,7 +122,8 @@ def test_a_charter_is_not_settled_over_a_fork_of_a_machine_of_its_town_that_is_n
         send(source, stolen.one, stolen.plane)
     told = refusal(lambda: settle(stolen.one, stolen.plane, stolen.town, stolen.honest))
     assert told.code is Code.CONFLICT
-    assert f"--without {key_text(clone.id)}" in told.hint
+    assert key_text(clone.id) in told.message
+    assert told.hint.endswith("`--without REPLICA` leaves out a machine that isn't the town's own; --drop drops all")
     settle(stolen.one, stolen.plane, clone.id, head_of(clone, stolen.plane, clone.id))
     settled = settle(stolen.one, stolen.plane, stolen.town, stolen.honest)
     assert clone.id in settled.replicas
@@ -170,6 +174,40 @@ def test_a_machine_that_is_left_out_may_be_forked_and_not_settled(stolen: Stolen
     settled = settle(stolen.one, stolen.plane, stolen.town, stolen.honest, clone.id)
     assert clone.id not in settled.replicas
     assert feed(stolen.one, stolen.plane, clone.id).n == 0
+
+
+def test_what_waits_of_a_town_s_machines_and_behind_its_charter_is_told_before_its_charter_is_settled(
+    stolen: Stolen,
+) -> None:
+    send(stolen.three, stolen.one, stolen.plane)
+    for member, author in ((stolen.two, stolen.two.id), (stolen.further, stolen.further.id)):
+        write_ahead(member, stolen.plane)
+        stolen.one.take(*member.batches(author, plane_of(member, stolen.plane).number)[-1:])
+    stolen.two.clock.advance(DAYS_MS)
+    machine_ticket(stolen.two, stolen.plane)
+    stolen.one.take(*stolen.two.batches(stolen.town, plane_of(stolen.two, stolen.plane).number)[-1:])
+    told = refusal(lambda: settle(stolen.one, stolen.plane, stolen.town, stolen.honest))
+    assert told.code is Code.CONFLICT
+    for author in (stolen.two.id, stolen.further.id, stolen.town):  # all at once, for with one word all of it goes
+        assert re.search(f"of {key_text(author)} .* for the clock", told.message), told.message
+    left = [stolen.two.id, stolen.further.id]
+    told = refusal(lambda: settle(stolen.one, stolen.plane, stolen.town, stolen.honest, *left))
+    assert key_text(stolen.town) in told.message
+    assert key_text(stolen.further.id) not in told.message
+    assert stolen.further.id in settle(stolen.one, stolen.plane, stolen.town, stolen.honest, drops=True).replicas
+
+
+def test_what_waits_behind_the_chosen_history_is_told_before_it_goes() -> None:
+    one, two, chosen = put_back()
+    plane = one.ledger.id
+    write_ahead(two, plane)
+    one.take(two.batches(plane=plane_of(two, plane).number)[-1])
+    told = refusal(lambda: settle(one, plane, two.id, chosen))
+    assert told.code is Code.CONFLICT
+    assert f"of {key_text(two.id)} 1 batch waits on plane ledger" in told.message
+    assert told.hint == "`moot status` says when what waits counts: end it after that; --drop drops all"
+    assert not feed(one, plane, two.id).ended
+    assert settle(one, plane, two.id, chosen, drops=True).dropped == 1
 
 
 def test_how_much_a_settled_machine_s_fork_drops_is_known_only_where_its_histories_are_held() -> None:

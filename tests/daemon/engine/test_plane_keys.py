@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from moot_protocol.epoch import WRAP_DOMAIN, EpochValue, build_epoch, epoch_from_value
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.frame import epoch_id
+from moot_protocol.hpke import HPKE
 from moot_protocol.topics import sender_of, topic_of
 from moot_testkit.feeds import seed
 from moot_testkit.town import Member
-from mootd.edges.keys import HPKE
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.state import REPLICA_KEY
 

@@ -204,7 +204,7 @@ def test_of_two_copies_that_were_made_at_the_same_time_one_is_withdrawn(towns: l
 def test_more_than_a_share_can_begin_with_are_refused(towns: list[Desk], monkeypatch: pytest.MonkeyPatch) -> None:
     ada, _ = towns
     ada.create("mt-two")
-    monkeypatch.setattr(sharing, "MOST_COPIES", 1)
+    monkeypatch.setattr(sharing, "SHARE_COPIES", 1)
     assert ada.refusal(Share(actor="alice", project=PROJECT, to=SHARED)) is Code.LIMIT
 
 

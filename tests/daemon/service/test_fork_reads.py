@@ -10,7 +10,7 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.membership_requests import Forks, SettleFork
 from moot_testkit.carrying import plane_of, send
-from moot_testkit.federating import copy_of, federation, feed, town_key, write
+from moot_testkit.federating import copy_of, federation, feed, town_key, write, write_ahead
 from moot_testkit.feeds import seed
 from moot_testkit.sim_towns import write_charter
 from moot_testkit.town import Api, Member
@@ -116,6 +116,19 @@ def test_machines_that_are_left_out_are_named_by_their_keys(forked: tuple[bytes,
     assert raised.value.code is Code.NOT_FOUND
     done = Api(one).call(SettleFork(actor="ada", author=key, branch=head, without=(key_text(two.id)[:8],)))
     assert done["replicas"] == []
+
+
+def test_what_waits_of_a_forked_machine_goes_only_when_people_say_so(forked: tuple[bytes, Member, Member]) -> None:
+    plane, one, two = forked
+    branch = feed(two, plane, two.id).head.hex()
+    write_ahead(two, plane)
+    one.take(two.batches(plane=plane_of(two, plane).number)[-1])
+    request = SettleFork(actor="ada", author=key_text(two.id), branch=branch)
+    with pytest.raises(MootError) as raised:
+        Api(one).call(request)
+    assert raised.value.code is Code.CONFLICT
+    request.drop = True
+    assert Api(one).call(request)["branch"] == branch
 
 
 def test_who_is_not_forked_is_not_settled(forked: tuple[bytes, Member, Member]) -> None:

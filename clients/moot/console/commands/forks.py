@@ -127,6 +127,11 @@ def _settle_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--without", action="append", default=[], metavar="REPLICA", help="a machine of that town that isn't its own"
     )
+    parser.add_argument(
+        "--drop",
+        action="store_true",
+        help="although more goes than the other history: what waits for the clock, or is of a machine of that town",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would count")
 
 
@@ -139,6 +144,7 @@ def _settle(context: Context) -> int:
             branch=given.branch,
             plane=given.plane,
             without=tuple(given.without),
+            drop=given.drop,
             dry_run=given.dry_run,
         )
     )
