@@ -5,8 +5,9 @@ key or a word of an issue. Whatever a remote hands back is hostile until its fra
 repeated, reordered, old or foreign, and a port's caller must take it so.
 
 Two shapes of remote: one keeps frames in refs that only their sender moves (Git), one passes them on as they come
-(MQTT). Every remote that can't be used says so by `RefusedError`: `unreachable` where trying again may help, `denied`
-where somebody has to give a permission, `invalid` where the address is none.
+(MQTT). Every remote that can't be used says so by `RefusedError`: `unreachable`, or `timeout` where no answer came in
+time, where trying again may help; `denied` where somebody has to give a permission; `invalid` where the address is
+none.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -15,8 +16,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
+from moot_protocol.errors import Code
+
 TOPIC_BYTES = 16
 SENDER_BYTES = 16
+UNREACHED: Final = frozenset({Code.UNREACHABLE, Code.TIMEOUT})
+"""What says that a remote isn't there just now, and that nothing is wrong with what it was asked."""
 
 
 # -- Frames in refs ----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The command `mootd`: what it says of itself, and how it ends when it cannot serve."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from moot_testkit.control import short_folder
 from moot_testkit.machine import BIN
 from mootd.app import Daemon
 from mootd.command import EXIT_DENIED, EXIT_FAILED, run
+from mootd.config import Config, read_config
 from mootd.version import VERSION
 
 
@@ -102,6 +104,51 @@ def test_a_log_that_cannot_be_written_is_refused_in_words(home: Path, capsys: py
     assert run(["run", "--data", str(home / "data"), "--log-file", str(log)]) in {EXIT_FAILED, EXIT_DENIED}
     assert str(log) in capsys.readouterr().err
     assert not (home / "data").exists()
+
+
+# -- Settings ----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def started(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, bool]]:
+    """(settings, whether the log takes what is said at `debug`) of each daemon that would serve here."""
+    found: list[tuple[Config, bool]] = []
+
+    def run(self: Daemon, _environment: dict[str, str], _pid: int) -> None:
+        found.append((self._config, logging.getLogger().isEnabledFor(logging.DEBUG)))
+
+    monkeypatch.setattr(Daemon, "run", run)
+    (home / ".config" / "moot").mkdir(parents=True)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "is_wordy"),
+    [
+        (None, [], False),
+        (None, ["--log-level", "debug"], True),
+        ('[log]\nlevel = "debug"\n', [], True),
+        ('[log]\nlevel = "debug"\n', ["--log-level", "info"], False),
+    ],
+)
+def test_the_daemon_is_told_its_settings_and_what_the_command_line_says_wins(
+    home: Path, started: list[tuple[Config, bool]], text: str | None, flags: list[str], *, is_wordy: bool
+) -> None:
+    if text is not None:
+        (home / ".config/moot/config.toml").write_text(text)
+    assert run(["run", *flags]) == 0
+    assert started == [(read_config((text or "").encode()), is_wordy)]
+
+
+def test_settings_that_are_wrong_keep_it_from_starting_before_anything_is_made(
+    home: Path, started: list[tuple[Config, bool]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home / ".config/moot/config.toml"
+    path.write_text('[exchange]\n"poll\\u001b[31m" = 10\n')
+    assert run(["run", "--log-file", str(home / "log")]) == EXIT_FAILED
+    reason, advice = capsys.readouterr().err.splitlines()
+    assert reason.startswith(f"mootd: {path}: exchange.poll")
+    assert reason.isprintable()
+    assert advice.startswith("  set that right")
+    assert (started, [each.name for each in home.iterdir()]) == ([], [".config"])
 
 
 def test_an_interruption_before_it_serves_ends_it_as_a_signal_does(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,3 +71,28 @@ def test_the_exchange_goes_by_the_file_and_a_change_counts_after_a_restart(own: 
     own.ok("daemon", "restart")
     assert pause_ms(own) > 3_000_000
     assert "changed after" not in own.run("doctor").stdout
+
+
+def test_a_key_that_others_can_read_is_refused_after_a_restart_and_the_doctor_tells_and_mends_it(own: Machine) -> None:
+    own.ok("init", "--prefix", PROJECT)
+    key = own.data / "keys" / "replica.key"
+    key.chmod(0o644)
+    own.ok("daemon", "restart")
+    assert own.run("q", "Lost").returncode == 4
+    checked = own.run("doctor")
+    assert checked.returncode == 1
+    assert f"✗ keys are private: {key} is open to others (mode 0644)" in checked.stdout
+    assert f"chmod 600 {key}" in checked.stdout
+    assert f"Closed to others: {key}" in own.ok("doctor", "--fix")
+    own.ok("q", "Found")
+
+
+def test_a_data_folder_that_others_can_enter_is_named_where_the_daemon_refuses_to_start(own: Machine) -> None:
+    own.ok("init", "--prefix", PROJECT)
+    own.ok("daemon", "stop")
+    own.data.chmod(0o755)
+    for command in (["doctor"], ["status"], ["q", "Lost"]):
+        done = own.run(*command)
+        assert done.returncode == 69
+        assert f"{own.data} is open to others (mode 0755)" in done.stderr
+        assert f"close it: chmod 700 {own.data}" in done.stderr

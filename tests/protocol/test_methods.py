@@ -86,6 +86,6 @@ def test_whoever_changes_the_log_is_named() -> None:
                 msgspec.convert({}, request_type)
 
 
-def test_only_founding_a_town_and_mirrors_of_files_write_without_an_actor() -> None:
+def test_only_founding_a_town_and_what_is_about_files_write_without_an_actor() -> None:
     others = {name for name, request in REQUESTS.items() if request.writes and not issubclass(request, Mutation)}
-    assert others == {"init_town", "mirror_on", "mirror_off", "mirror_sync", "mirror_resume"}
+    assert others == {"init_town", "mirror_on", "mirror_off", "mirror_sync", "mirror_resume", "protect"}

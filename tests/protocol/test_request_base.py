@@ -3,8 +3,8 @@
 from moot_protocol.methods import REQUESTS
 from moot_protocol.request_base import Mutation
 
-ABOUT_FILES = {"mirror_on", "mirror_off", "mirror_sync", "mirror_resume"}
-"""They are about files of this machine, whose lines say who acted."""
+ABOUT_FILES = {"mirror_on", "mirror_off", "mirror_sync", "mirror_resume", "protect"}
+"""They are about files of this machine: those of mirrors, whose lines say who acted, and modes."""
 
 
 def test_every_request_that_writes_says_who_acts_or_founds_something() -> None:

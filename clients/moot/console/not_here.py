@@ -10,7 +10,11 @@ from typing import Final
 from moot_protocol.errors import Code, RefusedError
 
 _BRIDGE: Final = "a bridge is a program of its own, over `export` and `import`"
-_BACKUP: Final = "every remote holds all of it; `moot remote add`, or `moot export` for a file"
+_BACKUP: Final = "one command copies all that a machine has, keys included, and verifies the copy; `moot backup FOLDER`"
+_BACKUPS: Final = "each copy is a folder by itself, and which are kept is yours to say; `moot backup --check FOLDER`"
+_RESTORE: Final = (
+    "a copy is put in the data folder's place while no daemon runs, as docs/security.md says; `moot salvage`"
+)
 _REPO: Final = "planes take the place of hydration; `moot list --project all`"
 _WORKTREE: Final = "every work tree belongs to its repository's project by itself; `git worktree`"
 _AGENT: Final = "it was of release 0.49 and is gone from 1.0, too; `moot set-state`, `moot claim`"
@@ -56,9 +60,9 @@ NOT_HERE: Final[Mapping[str, str]] = {
     "restore": "texts are never taken away; `moot show ID`, or `moot show ID --as-of TIME`",
     "backup init": _BACKUP,
     "backup sync": _BACKUP,
-    "backup restore": _BACKUP,
-    "backup status": _BACKUP,
-    "backup remove": _BACKUP,
+    "backup restore": _RESTORE,
+    "backup status": _BACKUPS,
+    "backup remove": _BACKUPS,
     "branch": "machines merge by themselves and there are no branches; `moot sync`",
     "vc merge": "machines merge by themselves; `moot conflicts`, `moot resolve`",
     "dolt remote add": "remotes are Git repositories and brokers; `moot remote add`",
@@ -88,7 +92,7 @@ NOT_HERE: Final[Mapping[str, str]] = {
 }
 """Command → why it isn't here, and after the last `; ` what to type instead."""
 _PARTLY_HERE: Final = frozenset(
-    {"admin", "audit", "completion", "dolt", "federation", "formula", "mail", "migrate", "vc"}
+    {"admin", "audit", "backup", "completion", "dolt", "federation", "formula", "mail", "migrate", "vc"}
 )
 _GROUPS: Final = {
     group: why

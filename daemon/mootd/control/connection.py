@@ -82,7 +82,8 @@ class Connection(asyncio.Protocol):
         self._splitter = rpc.FrameSplitter(hub.settings.frame_bytes)
         self._frames: deque[bytes] = deque()
         self._works: dict[int, Work] = {}
-        self._uid: int | None = None
+        self.uid: int | None = None
+        """The client's user id, where the system can tell."""
         self._asker: Asker | None = None
         """Who the client is, where its requests have to be admitted."""
         self._asked = False
@@ -106,7 +107,7 @@ class Connection(asyncio.Protocol):
         self._hub.connections.add(self)
         uid = peer_uid(self._transport.get_extra_info("socket"))
         gate = self._hub.gate
-        self._uid = uid
+        self.uid = uid
         if uid is not None and gate is not None and gate.binds(uid):
             self._asker = Asker(uid)
         if uid is not None and uid != settings.owner and not (gate is not None and gate.lets_in(uid)):
@@ -115,9 +116,14 @@ class Connection(asyncio.Protocol):
             self._refuse(_busy("the daemon is stopping"))
         elif taken >= settings.clients:
             self._refuse(_busy(f"{settings.clients} clients are connected already"))
+        elif uid not in {None, settings.owner} and self._of_its_user() > settings.clients_per_user:
+            self._refuse(_busy(f"{settings.clients_per_user} clients of user {uid} are connected already"))
         else:
             self._transport.set_write_buffer_limits(high=settings.buffer_bytes)
             self._patience = self._loop.call_later(settings.hello, self._drop, "no hello")
+
+    def _of_its_user(self) -> int:
+        return sum(each.uid == self.uid for each in self._hub.connections)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
@@ -263,7 +269,7 @@ class Connection(asyncio.Protocol):
         token = rpc.decode_params(work.call, rpc.AuthenticateParams).token
         if self._asked or gate is None:
             raise RefusedError("an API token comes with the first request of a connection", code=Code.USAGE)
-        self._asker = Asker(self._uid, token)
+        self._asker = Asker(self.uid, token)
         self._start(work, self._authenticated(work, gate, self._asker))
 
     async def _authenticated(self, work: Work, gate: Gate, asker: Asker) -> None:

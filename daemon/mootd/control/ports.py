@@ -133,6 +133,8 @@ class Settings(NamedTuple):
     owner: int = os.geteuid()
     """The user id that may connect; others only where a gate lets them in."""
     clients: int = limits.RPC_CLIENTS
+    clients_per_user: int = limits.RPC_CLIENTS_PER_USER
+    """Of a user id other than the owner's."""
     in_flight: int = limits.RPC_IN_FLIGHT
     consoles: int = limits.RPC_CONSOLES
     frame_bytes: int = limits.RPC_FRAME_BYTES

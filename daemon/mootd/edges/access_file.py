@@ -49,9 +49,13 @@ class AccessFile:
             return None
         except OSError as error:
             raise refusal(error, f"cannot read {self.path}") from error
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor that is checked is the one that is read
+        try:
             status = os.fstat(descriptor)
-            self._check(status)
+            self._check(status)  # before it is opened as a file, which a folder can't be
+        except BaseException:
+            os.close(descriptor)
+            raise
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor that is checked is the one that is read
             stamp = _Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
             if self._read is not None and self._read[0] == stamp:
                 return self._read[1]
@@ -90,7 +94,11 @@ class AccessFile:
 
     def _check(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
-            raise RefusedError(f"{self.path} is no file", code=Code.DENIED)
+            raise RefusedError(
+                f"{self.path} is no file",
+                code=Code.DENIED,
+                hint="move it away, or put the file with the rules in its place",
+            )
         if status.st_uid not in {0, os.geteuid()} or status.st_mode & _WRITABLE:
             raise RefusedError(
                 f"{self.path} can be written by others, so it gives no rules",

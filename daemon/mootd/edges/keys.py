@@ -24,18 +24,17 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from moot_protocol.codec import decoder, encode
 from moot_protocol.crypto import KEY_BYTES, SeedSigner
 from moot_protocol.errors import Code, MalformedError, RefusedError
+from moot_protocol.hpke import HPKE
 from mootd.edges.paths import check_private, open_private_folder, private_folder, refusal
 from mootd.ports import Entropy
 
 FORMAT: Final = 1
 PAIR: Final = "pair"
 SHARED: Final = "shared"
-HPKE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 """As `moot_protocol.epoch` wraps plane keys."""
 FILE_MODE: Final = 0o600
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)

@@ -27,6 +27,7 @@ from moot_protocol.spool import (
     TOKEN_FILE,
     name_parts,
 )
+from mootd.edges.exposure import close_to_others
 from mootd.edges.paths import PRIVATE_FOLDER, check_private, refusal
 
 REASON_SUFFIX: Final = ".reason"
@@ -269,6 +270,20 @@ def make_spool(workspace: Path) -> None:
                 _private(stack, root, name, path / name)
         except OSError as error:
             raise refusal(error, f"cannot make the folder {path}") from error
+
+
+def close_spool_folders(workspace: Path, *, is_trial: bool) -> list[Path]:
+    """Take the rights of others away from a spool's folders; those that were open to them, as far as they are there."""
+    path, closed = workspace / _MOOT / _SPOOL, []
+    with ExitStack() as stack, suppress(RefusedError, OSError):  # the doctor's check of the spool tells of those
+        folder = _walk(stack, workspace / _MOOT)
+        for place in (path, *(path / name for name in (COMMANDS, ANSWERS, REFUSED))):
+            found = os.open(place.name, _FOLDER, dir_fd=folder)
+            stack.callback(os.close, found)
+            folder = found if place == path else folder
+            if close_to_others(found, is_trial=is_trial):
+                closed.append(place)
+    return closed
 
 
 def _walk(stack: ExitStack, path: Path) -> int:

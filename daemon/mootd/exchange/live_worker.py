@@ -12,12 +12,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from moot_protocol.checks import checked
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import MootError
 from mootd.engine.log import PlaneRow
 from mootd.exchange.hub import Hub
 from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.progress import Progress
-from mootd.remotes import Channel, Line, LiveRemote, Will
+from mootd.remotes import UNREACHED, Channel, Line, LiveRemote, Will
 
 LIVE_DEBOUNCE_S = 0.0
 """Whoever is listening wants to hear at once; what is written meanwhile goes together anyway."""
@@ -106,7 +106,7 @@ class LiveWorker:
         try:
             await self._hand_over(opened or await self._connect(plane, progress))
         except MootError as error:
-            if opened is None or not is_asked or error.code is not Code.UNREACHABLE:
+            if opened is None or not is_asked or error.code not in UNREACHED:
                 raise
             await self._hand_over(await self._connect(plane, progress))
 

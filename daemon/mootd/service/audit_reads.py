@@ -6,17 +6,16 @@ from typing import Any, Final
 
 from moot_protocol.audit_requests import ExportAudit, ListAudit, VerifyAudit
 from moot_protocol.errors import RefusedError
+from moot_protocol.limits import AUDIT_RECORDS
 from moot_protocol.request_base import Request
 from mootd.engine.audit import Chain, Place, is_of, newest
 from mootd.service.snapshot import Snapshot
 
-MOST_RECORDS: Final = 1000
-"""Records in one answer."""
 _NO_CURSOR: Final = "this is no cursor of an audit"
 
 
 def _list(snapshot: Snapshot, request: ListAudit) -> dict[str, Any]:
-    limit = min(request.limit, MOST_RECORDS) if request.limit > 0 else MOST_RECORDS
+    limit = min(request.limit, AUDIT_RECORDS) if request.limit > 0 else AUDIT_RECORDS
     every = newest(snapshot.entities, snapshot.replica.planes, request.since_ms)
     found = list(islice((each for each in every if is_of(each, request.by, request.event_type)), limit + 1))
     return {"records": found[:limit], "truncated": len(found) > limit}

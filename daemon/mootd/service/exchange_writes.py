@@ -48,7 +48,6 @@ from mootd.engine.towns import is_own, name_town, own_name
 from mootd.engine.unit import Unit
 from mootd.service.remote_writes import check_remote_address, free_name_for
 
-_UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]+")
 _PLANE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
 
 

@@ -13,7 +13,7 @@ from moot_protocol.checks import checked
 from moot_protocol.errors import RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import MIB
-from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
+from moot_protocol.machine_requests import Doctor, Fsck, Ping, Protect, Status, Stop
 from moot_protocol.request_base import Request
 from mootd.config import DEFAULTS
 from mootd.edges.config_file import read_config_file
@@ -33,6 +33,7 @@ from mootd.service.access_reads import check_access, show_access, validate_acces
 from mootd.service.clocks import clock_alarms, own_hint
 from mootd.service.lapses import lapse_alarms
 from mootd.service.own_machine import Machine
+from mootd.service.privacy import privacy_checks, protect
 from mootd.service.spool_reads import spool_alarms, spool_checks, spools
 from mootd.store.port import Reader, Table
 
@@ -290,7 +291,7 @@ def _mirrors(replica: Replica) -> Iterator[dict[str, Any]]:
 def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[str, Any]]:
     del request
     checks = [
-        checked("data folder is private", *_is_private(machine.places.data)),
+        *privacy_checks(machine),
         checked("disk has room", *_room(machine.places.data), _MAKE_ROOM),
         checked("config.toml is in force", *_is_in_force(machine)),
         checked("town is founded", replica.is_founded, "", "run `moot init` in your project"),
@@ -302,17 +303,37 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
         ),
         checked("no feed is forked", not any(map(_is_forked, replica.feeds.values())), "", "see `moot fork list`"),
     ]
-    if not replica.is_founded or replica.keys.has(REPLICA_KEY):  # whose feeds they are is told by that key
-        lacks = _lacks(replica)
-        checks.append(checked("every plane has its charter", *_has_charters(lacks), "run `moot sync --wait`"))
-        checks.append(checked("this machine counts on every plane", *_counts(lacks), "see `moot status`"))
+    checks += _plane_checks(replica)
     with replica.read() as reader:
         checks += spool_checks(spools(reader))
     keys = _WITHOUT if replica.is_founded else {}
-    return checks + [
-        checked(f"{name} key is here", replica.keys.has(name), "", f"{_RESTORE}; {without}")
-        for name, without in keys.items()
+    return checks + [_is_here(replica, name, without) for name, without in keys.items()]
+
+
+def _plane_checks(replica: Replica) -> list[dict[str, Any]]:
+    """How this machine stands on its planes; nothing where its keys, which tell whose feeds they are, can't be read."""
+    try:
+        if replica.is_founded and not replica.keys.has(REPLICA_KEY):
+            return []
+        lacks = _lacks(replica)
+    except RefusedError:
+        return []  # the keys' own checks tell why
+    return [
+        checked("every plane has its charter", *_has_charters(lacks), "run `moot sync --wait`"),
+        checked("this machine counts on every plane", *_counts(lacks), "see `moot status`"),
     ]
+
+
+def _is_here(replica: Replica, name: str, without: str) -> dict[str, Any]:
+    """Whether a key is there and can be read: one that can't be is told of, whatever the daemon has read before."""
+    what = f"{name} key is here"
+    try:
+        if not replica.keys.has(name):
+            return checked(what, False, "", f"{_RESTORE}; {without}")
+        replica.keys.signer(name)
+    except RefusedError as error:
+        return checked(what, False, error.message, error.hint or f"{_RESTORE}; {without}")
+    return checked(what, True)
 
 
 def _room(folder: Path) -> tuple[bool, str]:
@@ -330,11 +351,6 @@ def _has_charters(lacks: list[tuple[PlaneRow, Lack]]) -> tuple[bool, str]:
 def _counts(lacks: list[tuple[PlaneRow, Lack]]) -> tuple[bool, str]:
     planes = ", ".join(plane.name for plane, lack in lacks if lack is not Lack.CHARTER)
     return not planes, f"not on {planes}" if planes else ""
-
-
-def _is_private(folder: Path) -> tuple[bool, str, str]:
-    mode = folder.stat().st_mode & 0o777
-    return not mode & 0o077, f"{folder} has mode {mode:04o}", f"chmod 700 {folder}"
 
 
 def _is_in_force(machine: Machine) -> tuple[bool, str, str]:
@@ -370,6 +386,7 @@ MACHINE: Final[dict[type[Request[Any]], Callable[[Machine, Replica, Any], Any]]]
     Stop: _stop,
     Status: _status,
     Doctor: _doctor,
+    Protect: protect,
     Fsck: _fsck,
     ShowAccess: lambda machine, _, request: show_access(machine.access, request),
     CheckAccess: lambda machine, _, request: check_access(machine.access, request),

@@ -18,7 +18,7 @@ from moot_protocol.access_requests import ImportAccess
 from moot_protocol.checks import checked
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import CheckRemote, Sync
-from moot_protocol.machine_requests import Doctor, Events, Fsck, Rebuild, Status
+from moot_protocol.machine_requests import Backup, CheckBackup, Doctor, Events, Fsck, Rebuild, Status
 from moot_protocol.membership_requests import Recover
 from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.request_base import Mutation, Request
@@ -36,6 +36,7 @@ from mootd.mirror.mirrors import Mirrors
 from mootd.service.access_reads import import_access
 from mootd.service.access_tokens import TOKEN_WRITES, change_tokens
 from mootd.service.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
+from mootd.service.backups import Backups
 from mootd.service.commits import Commits
 from mootd.service.damage import Damages
 from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView, queue_alarms, remote_checks
@@ -102,6 +103,7 @@ class Service:
         self._mirrors = mirrors
         self.damages = Damages(replica, self._keep_damage)
         self._upkeep = Upkeep(self.damages)
+        self._backups = Backups(replica, machine, executor)
         self.commits = Commits()
         self._imports: OrderedDict[str, FirstLines] = OrderedDict()
         self._imports_lock = threading.Lock()
@@ -234,6 +236,8 @@ class Service:
         return Progress() if self._hub is None else self._hub.progress(remote)
 
     def _read(self, request: Request[Any]) -> Any:
+        if isinstance(request, Backup | CheckBackup):
+            return self._backups.answer(request)
         if type(request) in MACHINE:
             return self._of_machine(request)
         if type(request) in _MIRRORS:

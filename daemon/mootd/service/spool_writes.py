@@ -12,7 +12,7 @@ from typing import Any, Final
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.project_folder import WORKSPACE_FILE
 from moot_protocol.request_base import Request
-from moot_protocol.spool import BELL_FILE, FORMAT, TOKEN_FILE, Token, encode_token
+from moot_protocol.spool import BELL_FILE, FOLDER, FORMAT, TOKEN_FILE, Token, encode_token
 from moot_protocol.spool_requests import CloseSpool, OpenSpool
 from mootd.edges.spool_folder import make_spool, opened_spool
 from mootd.engine.spools import PAIR, close_spool, open_spool, secret_of
@@ -33,7 +33,7 @@ def _open(unit: Unit, request: OpenSpool) -> dict[str, Any]:
         with opened_spool(folder) as spool:
             spool.put(BELL_FILE, b"")
             spool.put(TOKEN_FILE, encode_token(token))
-    return {"project": row.project, "folder": str(folder / ".moot" / "spool"), "created": created}
+    return {"project": row.project, "folder": str(folder / FOLDER), "created": created}
 
 
 def _folder_of(workspace: str, folder: str, known: str) -> Path:
@@ -76,7 +76,7 @@ def _close(unit: Unit, request: CloseSpool) -> dict[str, Any]:
         except RefusedError as error:
             if error.code is not Code.NOT_FOUND:
                 raise
-    return {"project": row.project, "folder": str(folder / ".moot" / "spool"), "closed": True}
+    return {"project": row.project, "folder": str(folder / FOLDER), "closed": True}
 
 
 SPOOL_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {OpenSpool: _open, CloseSpool: _close}

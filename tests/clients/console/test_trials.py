@@ -140,6 +140,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 ELSEWHERE = {
+    "backup",  # a store on a disk; tests of `mootd.service.backups`
     "mirror on", "mirror off", "mirror sync", "mirror resume",  # a daemon with files; tests of `mootd.mirror`
     "town create",  # below, on a machine without a town
     "fork settle", "resolve",  # what is forked or in conflict; tests of the requests

@@ -12,8 +12,9 @@ from moot.console.terminal import Facts
 from moot_protocol import rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.limits import RPC_CLIENTS, RPC_CLIENTS_PER_USER
 from moot_protocol.machine_requests import Events, Ping
-from moot_testkit.control import Daemon, RawClient, error_of, raw_client, serving
+from moot_testkit.control import Daemon, RawClient, error_of, raw_client, serving, until
 from moot_testkit.gates import GOOD, USER, StubGate
 from mootd.control.hosting import HostedTerminal
 from mootd.control.ports import Settings
@@ -22,8 +23,8 @@ SHOW = {"ids": ["a"]}
 
 
 @contextmanager
-def behind(gate: StubGate, owner: int) -> Iterator[Daemon]:
-    with serving(Settings(version="9.9.9", owner=owner)) as daemon:
+def behind(gate: StubGate, owner: int, *, per_user: int = RPC_CLIENTS_PER_USER) -> Iterator[Daemon]:
+    with serving(Settings(version="9.9.9", owner=owner, clients_per_user=per_user)) as daemon:
         daemon.server.gate = gate
         daemon.answers.slow[Ping] = _pong
         yield daemon
@@ -61,6 +62,33 @@ def test_each_further_look_of_a_subscription_is_asked_for_as_such() -> None:
         daemon.answers.slow[Events] = events
         client.call(1, rpc.SUBSCRIBE, {"since": 0})
         assert [client.receive()["event"]["arrival"] for _ in range(2)] == [1, 2]
+
+
+def test_another_user_has_only_so_many_connections_and_gets_one_back_for_each_that_ends() -> None:
+    with behind(StubGate(), os.geteuid() + 1, per_user=2) as daemon:
+        with raw_client(daemon) as first, raw_client(daemon):
+            with raw_client(daemon, b"") as third:
+                (message,) = third.rest()
+            assert error_of(message) == (rpc.CONNECTION, "busy")
+            assert (message["error"]["retryable"], str(os.geteuid()) in message["error"]["message"]) == (True, True)
+            first.call(1, "ping", {})
+            assert first.receive()["id"] == 1
+        until(lambda: daemon.connections() == 0)
+        with raw_client(daemon) as again:
+            again.call(1, "ping", {})
+            assert again.receive()["id"] == 1
+
+
+def test_the_daemons_own_user_may_take_every_connection() -> None:
+    with behind(StubGate(), os.geteuid(), per_user=1) as daemon, raw_client(daemon), raw_client(daemon) as second:
+        second.call(1, "ping", {})
+        assert second.receive()["id"] == 1
+
+
+def test_no_user_but_the_daemons_own_can_take_all_connections() -> None:
+    settings = Settings()
+    assert (settings.clients_per_user, settings.clients) == (RPC_CLIENTS_PER_USER, RPC_CLIENTS)
+    assert RPC_CLIENTS_PER_USER < RPC_CLIENTS
 
 
 def test_another_user_whom_the_gate_does_not_know_is_turned_away() -> None:

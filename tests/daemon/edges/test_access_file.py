@@ -72,6 +72,13 @@ def test_what_is_no_file_gives_no_rules_and_holds_nobody_up(file: AccessFile) ->
     assert refusal(file) is Code.DENIED
 
 
+def test_a_folder_in_its_place_gives_no_rules_and_is_left_closed(file: AccessFile) -> None:
+    file.path.mkdir(mode=0o700, parents=True)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert refusal(file) is Code.DENIED
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_folder_that_lets_others_in_is_not_written_to(file: AccessFile) -> None:
     file.path.parent.mkdir()
     file.path.parent.chmod(0o755)

@@ -57,7 +57,8 @@ def test_what_is_private_or_not_there_is_fine(places: Places, tmp_path: Path) ->
     ("name", "open_mode", "closed"),
     [
         ("data", 0o750, 0o700), ("data/log", 0o701, 0o700), ("data/log/data.mdb", 0o640, 0o600),
-        ("data/keys", 0o711, 0o700), ("data/keys/town.key", 0o604, 0o600), ("config/recovery-words-abc.txt", 0o644, 0o600),
+        ("data/keys", 0o711, 0o700), ("data/keys/town.key", 0o604, 0o600),
+        ("config/recovery-words-abc.txt", 0o644, 0o600),
     ],
 )  # fmt: skip
 def test_whatever_is_open_to_others_is_told_with_its_mode_and_closed(

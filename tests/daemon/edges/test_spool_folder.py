@@ -9,7 +9,7 @@ import pytest
 from moot_protocol.errors import MalformedError, RefusedError
 from moot_protocol.limits import SPOOL_ANSWERS, SPOOL_ENTRY_BYTES
 from moot_protocol.spool import ANSWERS, COMMANDS, FOLDER, REFUSED, SNAPSHOT_FILE, TEMPORARY, command_name
-from mootd.edges.spool_folder import _written_ns, make_spool, opened_spool, standing_of
+from mootd.edges.spool_folder import _written_ns, close_spool_folders, make_spool, opened_spool, standing_of
 
 NOW_MS = 1_700_000_000_000
 
@@ -37,6 +37,25 @@ def test_making_it_again_changes_nothing_and_an_own_gitignore_stays(workspace: P
     make_spool(workspace)
     assert (workspace / ".moot" / ".gitignore").read_text() == "spool/\n"
     assert (workspace / FOLDER / COMMANDS / "a").exists()
+
+
+def test_a_spool_that_is_open_to_others_is_closed_and_a_trial_only_says_so(workspace: Path) -> None:
+    spool = workspace / FOLDER
+    for folder in (spool, spool / REFUSED):
+        folder.chmod(0o755)
+    for is_trial in (True, False):
+        assert close_spool_folders(workspace, is_trial=is_trial) == [spool, spool / REFUSED]
+    assert close_spool_folders(workspace, is_trial=False) == []
+    assert {path.stat().st_mode & 0o777 for path in (spool, spool / REFUSED)} == {0o700}
+
+
+@pytest.mark.parametrize("part", [".moot", FOLDER, f"{FOLDER}/{COMMANDS}"])
+def test_what_a_link_in_a_spool_leads_to_is_not_closed(workspace: Path, tmp_path: Path, part: str) -> None:
+    (workspace / part).rename(tmp_path / "elsewhere")
+    (workspace / part).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").chmod(0o755)
+    assert close_spool_folders(workspace, is_trial=False) == []
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("part", [".moot", FOLDER, f"{FOLDER}/{ANSWERS}"])

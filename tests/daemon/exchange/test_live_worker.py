@@ -163,6 +163,27 @@ async def test_who_asks_right_after_a_broker_has_come_back_is_not_told_that_its_
             await worker.close()
 
 
+@pytest.mark.parametrize("code", [Code.UNREACHABLE, Code.TIMEOUT])
+async def test_who_asks_while_a_line_fails_gets_a_new_one_whatever_it_failed_of(
+    broker: MqttBroker, monkeypatch: pytest.MonkeyPatch, code: Code
+) -> None:
+    async def fail_once(plane: LivePlane, line: Line) -> None:
+        monkeypatch.undo()
+        raise RefusedError("this line is dead", code=code)
+
+    async with peers(1, STILL) as (ada,):
+        worker = worker_of(ada, through_port(broker.port))
+        try:
+            await worker.round([ada.plane()], Progress(), is_asked=False)
+            (before,) = worker._lines.values()
+            monkeypatch.setattr(LivePlane, "hand_over", fail_once)
+            await worker.round([ada.plane()], Progress(), is_asked=True)
+            (after,) = worker._lines.values()
+            assert after is not before
+        finally:
+            await worker.close()
+
+
 async def test_who_asks_is_told_of_a_broker_that_says_nothing_though_nothing_waits_for_it(broker: MqttBroker) -> None:
     async with peers(1, STILL) as (ada,):
         worker = worker_of(ada, through_port(broker.port, Options(speaks(), connect_s=0.2, publish_s=0.2)))

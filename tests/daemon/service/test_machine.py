@@ -283,7 +283,8 @@ def test_a_healthy_machine_passes_every_check_and_is_told_nothing_to_do(api: Api
 
 def test_a_folder_that_others_can_read_fails_its_check(api: Api, tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
-    assert failing(api) == {"data folder is private": f"chmod 700 {tmp_path}"}
+    hint = f"close it: chmod 700 {tmp_path}; `moot doctor --fix` closes what is yours"
+    assert failing(api) == {"data folder is private": hint}
 
 
 def in_force(api: Api) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The doctor on what holds secrets: whatever others can read is told, and closed when it is told to."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ class OnDisk:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[OnDisk]:
+def own(tmp_path: Path) -> OnDisk:
     tmp_path.chmod(0o700)
     return OnDisk(tmp_path)
 

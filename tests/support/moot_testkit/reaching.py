@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from moot.console.command import Command
 from moot_protocol.exchange_requests import Sync
-from moot_protocol.machine_requests import Rebuild, Stop
+from moot_protocol.machine_requests import Backup, Rebuild, Stop
 from moot_protocol.request_base import Mutation, Request
 
 WRITES_FILES: Final = "write_file"
-_ACT: Final = frozenset({Stop, Sync, Rebuild})
+_ACT: Final = frozenset({Stop, Sync, Rebuild, Backup})
 """Requests that are no one's mutation and change something all the same."""
 _OURS: Final = "moot."
 

@@ -97,7 +97,7 @@ def _doctor(context: Context) -> int:
 def _machine(context: Context) -> int:
     fixed: list[str] = []
     if context.arguments.fix:
-        fixed = context.api.call(Protect(dry_run=is_trial(context)))["closed"]
+        fixed = context.api.call(Protect())["closed"]
     checks = context.api.call(Doctor())
     told = [
         {

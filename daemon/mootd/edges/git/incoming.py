@@ -20,7 +20,7 @@ from mootd.edges.git.names import Space, alarm, foreign_alarms, parse_name, ref_
 from mootd.edges.git.objects import leads_to
 from mootd.edges.git.process import Done, Git
 from mootd.edges.git.words import refusal
-from mootd.remotes import Alarm, Fetched, Ref, RefAlarm, Tip
+from mootd.remotes import UNREACHED, Alarm, Fetched, Ref, RefAlarm, Tip
 
 LIST_BYTES: Final = 64 * MIB
 """Bytes of a list of refs: some 500,000."""
@@ -154,7 +154,7 @@ class Incoming:
         lacking = sorted(shown.lacking)
         for start in range(0, len(lacking), AT_ONCE):
             failure = await self._fetch(_mirrored(ref_name(ref)) for ref in lacking[start : start + AT_ONCE])
-            if failure and failure.code is not Code.UNREACHABLE:
+            if failure and failure.code not in UNREACHED:
                 self._is_careful = False
                 raise failure
             if failure:

@@ -102,8 +102,8 @@ class Git:
             deadlines: in place of the usual ones.
 
         Raises:
-            RefusedError: `unreachable`: it didn't end in time, or there is no git; `denied`: the repository's folder
-                lies open to others.
+            RefusedError: `timeout`: it didn't end in time; `unreachable`: there is no git; `denied`: the repository's
+                folder lies open to others.
             MalformedError: `too_large`: it wrote more.
         """
         if not self._is_ready:
@@ -193,7 +193,7 @@ class Git:
             raise RefusedError(
                 f"git {arguments[0]} gave no sign of life for {deadlines.quiet_s:g} s, "
                 f"or took more than {deadlines.patience_s:g} s",
-                code=Code.UNREACHABLE,
+                code=Code.TIMEOUT,
                 retryable=True,
             ) from error
         finally:

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from moot_protocol.errors import Code, RefusedError
+from mootd.remotes import UNREACHED
 
 WORDS_CHARS: Final = 300
 """Characters of git's words in one error: they stand in a line of a log or a terminal."""
@@ -50,6 +51,8 @@ _INVALID: Final = (
     "not a git repository", "hostname contains invalid", "strange hostname", "strange pathname", "not exported",
     "unable to find remote helper",
 )  # fmt: skip
+_TIMEOUT: Final = ("timed out", "timeout was reached", "operation too slow")
+"""What ssh, git and libcurl say of a server that gives no answer."""
 
 
 def check_address(address: str) -> None:
@@ -111,9 +114,11 @@ def refusal(stderr: bytes, address: str, doing: str) -> RefusedError:
         code = Code.DENIED
     elif any(sign in lowered for sign in _INVALID):
         code = Code.INVALID
+    elif any(sign in lowered for sign in _TIMEOUT):
+        code = Code.TIMEOUT
     return RefusedError(
         f"{doing}: {words or 'git gave no reason'}",
         code=code,
         hint=_HELP.get(code, ""),
-        retryable=code is Code.UNREACHABLE,
+        retryable=code in UNREACHED,
     )

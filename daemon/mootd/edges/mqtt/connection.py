@@ -102,7 +102,7 @@ class Connection(aiomqtt.Client):
         """Connect and subscribe.
 
         Raises:
-            RefusedError: `unreachable`, `denied` or `invalid`.
+            RefusedError: `unreachable`, `timeout`, `denied` or `invalid`.
         """
         try:
             async with asyncio.timeout(self._plug.options.connect_s):
@@ -126,7 +126,7 @@ class Connection(aiomqtt.Client):
         """Publish and wait for the acknowledgement. When none comes in time, the connection is over.
 
         Raises:
-            RefusedError: `unreachable`, `limit` or `denied`.
+            RefusedError: `unreachable`, `timeout`, `limit` or `denied`.
         """
         largest = getattr(self._allowed, "MaximumPacketSize", None)
         if largest is not None and len(payload) + _AROUND_BYTES > largest:

@@ -1,4 +1,6 @@
-"""Why a broker can't be used, in words and codes: `denied` where somebody has to give a permission, else `unreachable`.
+"""Why a broker can't be used, in words and codes.
+
+It is `denied` where somebody has to give a permission, `timeout` where no answer came in time, else `unreachable`.
 
 Invariant: the words name the broker and what it or the network said, never a secret.
 """
@@ -56,9 +58,8 @@ def refusal(address: Address, cause: BaseException, error: BaseException) -> Ref
         return _tls_refusal(address, cause)
     if isinstance(cause, UnicodeError):
         return RefusedError(f"{address.host!r} is no name of a host")
-    return RefusedError(
-        f"{address} can't be reached: {_words(cause)}", code=Code.UNREACHABLE, retryable=True, hint=_hint(cause)
-    )
+    code = Code.TIMEOUT if isinstance(cause, TimeoutError) else Code.UNREACHABLE
+    return RefusedError(f"{address} can't be reached: {_words(cause)}", code=code, retryable=True, hint=_hint(cause))
 
 
 def publish_refusal(address: Address, answer: ReasonCode) -> RefusedError:

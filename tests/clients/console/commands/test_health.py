@@ -82,7 +82,7 @@ def test_doctor_fix_closes_what_is_open_first_and_says_so() -> None:
     assert [type(request) for request in ran.asked] == [Protect, Doctor]
     assert ran.asked[0] == Protect()
     assert ran.out.splitlines() == [
-        "✓ Closed to others: /d/keys/town\\x1b.key",
+        "✓ Closed to others: /d/keys/town^[.key",
         "✓ clock: agrees",
         "Every check passed",
     ]

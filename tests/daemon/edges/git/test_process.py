@@ -125,7 +125,7 @@ async def test_a_git_that_says_nothing_ends_with_all_that_it_started(
     monkeypatch.setattr("mootd.edges.git.process._GRACE_S", 0.5)
     script = f"{trap}sleep 1000 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/pid; wait; sleep 1000"
     error = await awaited_refusal(git_that(tmp_path, script, SOON).run("fetch"))
-    assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
+    assert (error.code, error.retryable) == (Code.TIMEOUT, True)
     assert is_gone(tmp_path / "pid")
     assert is_gone(tmp_path / "child")
 
@@ -139,13 +139,13 @@ async def test_signs_of_life_put_off_the_deadline(tmp_path: Path) -> None:
 async def test_signs_of_life_do_not_put_it_off_forever(tmp_path: Path) -> None:
     script = f"echo $$ > {tmp_path}/pid; while :; do echo and on >&2; sleep 0.02; done"
     error = await awaited_refusal(git_that(tmp_path, script, Deadlines(quiet_s=60, patience_s=1)).run("fetch"))
-    assert error.code is Code.UNREACHABLE
+    assert error.code is Code.TIMEOUT
     assert is_gone(tmp_path / "pid")
 
 
 async def test_one_command_may_have_deadlines_of_its_own(tmp_path: Path) -> None:
     git = git_that(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 1000")
-    assert (await awaited_refusal(git.run("gc", deadlines=SOON))).code is Code.UNREACHABLE
+    assert (await awaited_refusal(git.run("gc", deadlines=SOON))).code is Code.TIMEOUT
     assert is_gone(tmp_path / "pid")
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, RefusedError
 from mootd.edges.git.words import WORDS_CHARS, check_address, plain, refusal, said, without_password
+from mootd.remotes import UNREACHED
 
 
 @pytest.mark.parametrize(
@@ -156,14 +157,16 @@ def test_what_is_wrong_with_a_folder_of_objects_is_no_progress(begin: str) -> No
         (b"ssh: Could not resolve hostname example.org: Name or service not known", Code.UNREACHABLE),
         (b"fatal: the remote end hung up unexpectedly", Code.UNREACHABLE),
         (b"", Code.UNREACHABLE),
+        (b"ssh: connect to host example.org port 22: Connection timed out", Code.TIMEOUT),
+        (b"fatal: unable to access 'https://example.org/x/': Operation too slow. Less than 1 bytes/sec", Code.TIMEOUT),
     ],
 )
 def test_what_git_says_tells_who_can_help(stderr: bytes, code: Code) -> None:
     error = refusal(stderr, "https://example.org/x", "cannot fetch")
     assert error.code is code
-    assert error.retryable is (code is Code.UNREACHABLE)
+    assert error.retryable is (code in UNREACHED)
     assert error.message.startswith("cannot fetch: ")
-    assert bool(error.hint) is (code is not Code.UNREACHABLE)
+    assert bool(error.hint) is (code not in UNREACHED)
 
 
 @pytest.mark.timeout(60)

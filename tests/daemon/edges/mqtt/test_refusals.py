@@ -53,7 +53,6 @@ def test_a_copy_of_this_machines_key_is_suspected_where_a_connection_was_taken_o
     [
         (ConnectionRefusedError(111, "Connection refused"), "connection refused"),
         (OSError(113, "No route to host"), "no route to host"),
-        (TimeoutError(), "no answer in time"),
         (socket.gaierror(-2, "Name or service not known"), "no such host"),
         (aiomqtt.MqttCodeError(says(0x80, PacketTypes.DISCONNECT)), "closed the connection"),
     ],
@@ -63,6 +62,12 @@ def test_a_network_that_fails_is_unreachable(cause: BaseException, words: str) -
     refused = refusal(BROKER, cause, cause)
     assert (refused.code, refused.retryable) == (Code.UNREACHABLE, True)
     assert words in str(refused)
+
+
+def test_a_broker_that_gives_no_answer_in_time_has_a_code_of_its_own() -> None:
+    refused = refusal(BROKER, TimeoutError(), TimeoutError())
+    assert (refused.code, refused.retryable) == (Code.TIMEOUT, True)
+    assert "no answer in time" in str(refused)
 
 
 @pytest.mark.parametrize(
