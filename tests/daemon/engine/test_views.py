@@ -305,7 +305,7 @@ def test_any_value_in_any_field_is_taken_in_and_the_issue_can_still_be_worked_wi
     desk.link("mt-2", "mt-3")
     desk.do(RemoveEdge(actor="alice", id="mt-2", to="mt-3"))
     desk.do(AddComment(actor="alice", id="mt-2", text="still here"))
-    desk.do(Close(actor="alice", id="mt-2"))
+    desk.do(Close(actor="alice", id="mt-2", force=True))  # an edge of the foreign event may block it
     shown = desk.show("mt-2")
     assert (shown["title"], shown["labels"]) == ("New", ["c"])
     assert desk.ask(Export())["lines"]
