@@ -57,6 +57,8 @@ class State:
 
     outbox_caps = OutboxConfig()
     """How much may wait for each remote, unless this machine was told otherwise."""
+    others_wait: Callable[[], bool] = staticmethod(lambda: False)
+    """Tells a transaction that takes long whether anybody waits for the next one."""
 
     def __init__(self, store: Store, keys: KeyStore, clock: Clock, entropy: Entropy) -> None:
         self.store = store
@@ -98,8 +100,6 @@ class State:
         """What was found of whether feeds' lost events are there again. A cache too."""
         self.rows: KnownRows[Any] = KnownRows()
         """What lists showed lately."""
-        self.others_wait: Callable[[], bool] = lambda: False
-        """Tells a transaction that takes long whether anybody waits for the next one."""
         self._signers: dict[str, Signer] = {}
         self._load()
 

@@ -267,8 +267,8 @@ class Unit(Learnt):
             raise RefusedError(
                 "this data directory is a copy: writing here as well would fork what both have written",
                 code=Code.DENIED,
-                hint="`moot salvage` gives this machine its own key; with --moved it goes on under the old one, which is "
-                "right only if the other is gone and nobody has anything that it wrote since",
+                hint="`moot salvage` gives this machine its own key; with --moved it goes on under the old one, which "
+                "is right only if the other is gone and nobody has anything that it wrote since",
             )
         if row.reason or row.forked_at:
             why, hint = _SILENCED.get(row.reason or Reason.FORKED, (row.reason, "see `moot status`"))

@@ -187,8 +187,8 @@ def _copies(replica: Replica) -> Iterator[dict[str, Any]]:
             "code": "copied",
             "severity": "alarm",
             "message": "this data directory is a copy from another machine; nothing is written until you say which",
-            "hint": "`moot salvage` gives this machine its own key; with --moved it goes on under the old one, which is right "
-            "only if the other is gone and nobody has anything that it wrote since",
+            "hint": "`moot salvage` gives this machine its own key; with --moved it goes on under the old one, which "
+            "is right only if the other is gone and nobody has anything that it wrote since",
         }
     elif replica.is_moved:
         yield {

@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Write
 from moot_protocol.exchange_requests import CheckRemote, Sync
-from moot_protocol.machine_requests import Events, Prove, Rebuild
+from moot_protocol.machine_requests import Backup, CheckBackup, Events, Prove, Rebuild
 from moot_protocol.methods import REQUESTS
 from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.proof import verify_proof
@@ -48,6 +48,7 @@ def create(api: Api, name: str, title: str = "") -> None:
 
 def test_every_request_has_exactly_one_place_where_it_is_answered() -> None:
     reading: set[Any] = set(READS) | set(MACHINE) | set(EXCHANGE_READS) | {Sync, CheckRemote, *MIRROR_REQUESTS}
+    reading |= {Backup, CheckBackup}
     writing: set[Any] = {request for request in REQUESTS.values() if issubclass(request, Mutation)}
     writing |= {InitTown, Rebuild}
     assert not reading & writing
