@@ -307,6 +307,8 @@ class Daemon:
             yield _Serving(front, gate, load, executor)
         finally:
             front.failed(RefusedError("the daemon is stopping", code=Code.CANCELLED, retryable=True))
+            for parts in made:
+                parts.service.backups.stop()
             executor.shutdown()  # it may be loading still
             for parts in made:
                 parts.spools.stop()

@@ -69,6 +69,8 @@ class _Job:
         self.progress: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.future: Future[dict[str, Any]] | None = None
         self._clock = clock
+        self.is_over = False
+        """Whether it has to end, whoever waits."""
         self.asked()
 
     def asked(self) -> None:
@@ -76,11 +78,13 @@ class _Job:
         self._asked_ms = self._clock.monotonic_ms()
 
     def go_on(self) -> None:
-        """Go on only as long as somebody waits.
+        """Go on only as long as somebody waits and the daemon serves.
 
         Raises:
             RefusedError: `cancelled`.
         """
+        if self.is_over:
+            raise RefusedError("the daemon is stopping", code=Code.CANCELLED, retryable=True)
         if self._clock.monotonic_ms() - self._asked_ms > PATIENCE_MS:
             raise RefusedError("nobody waits for it any more", code=Code.CANCELLED)
 
@@ -116,6 +120,11 @@ class Backups:
             ended = {"done": True, "cursor": "", "stage": _COPYING, "progress": [0, 0]}
             return ended | {"folder": str(target), "bytes": store.size(), "files": files}
         return self._told(self._begin(lambda job: self._back_up(job, store, target)))
+
+    def stop(self) -> None:
+        """End what is under way at its next step: the daemon ends, and has half a minute for that."""
+        if self._job is not None:
+            self._job.is_over = True
 
     # -- What goes on --------------------------------------------------------------------------------------------
     def _begin(self, work: Callable[[_Job], dict[str, Any]]) -> _Job:

@@ -103,7 +103,7 @@ class Service:
         self._mirrors = mirrors
         self.damages = Damages(replica, self._keep_damage)
         self._upkeep = Upkeep(self.damages)
-        self._backups = Backups(replica, machine, executor)
+        self.backups = Backups(replica, machine, executor)
         self.commits = Commits()
         self._imports: OrderedDict[str, FirstLines] = OrderedDict()
         self._imports_lock = threading.Lock()
@@ -237,7 +237,7 @@ class Service:
 
     def _read(self, request: Request[Any]) -> Any:
         if isinstance(request, Backup | CheckBackup):
-            return self._backups.answer(request)
+            return self.backups.answer(request)
         if type(request) in MACHINE:
             return self._of_machine(request)
         if type(request) in _MIRRORS:

@@ -182,6 +182,17 @@ def test_one_that_nobody_waits_for_ends_without_a_trace(kept: Kept, monkeypatch:
     assert list(kept.room.iterdir()) == []
 
 
+def test_one_under_way_when_the_daemon_stops_ends_without_a_trace(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, goes_on = held_up(kept, monkeypatch)
+    answer = kept.backups.answer(Backup(folder=str(kept.room / "copy")))
+    assert begun.wait(60)
+    kept.backups.stop()
+    goes_on.set()
+    error = refusal(lambda: kept.ended(Backup(folder="", cursor=answer["cursor"])))
+    assert (error.code, error.retryable) == (Code.CANCELLED, True)
+    assert list(kept.room.iterdir()) == []
+
+
 def test_one_is_made_at_a_time(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     _, goes_on = held_up(kept, monkeypatch)
     kept.backups.answer(Backup(folder=str(kept.room / "copy")))
