@@ -210,7 +210,7 @@ def _is_flag(value: Any) -> bool:
 
 
 def _is_priority(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= 4
+    return type(value) is int and 0 <= value <= limits.LOWEST_PRIORITY
 
 
 def _is_int(value: Any) -> bool:

@@ -116,7 +116,9 @@ def check_place(context: Context) -> None:
     """
     given = context.arguments
     is_named = getattr(given, "project", None) or getattr(given, "plane", None)
-    if not (context.project or is_named) and context.terminal.facts.is_bd:
+    facts = context.terminal.facts
+    leads_nowhere = not facts.workspace and bool(_named_by_variable(facts))
+    if not (context.project or is_named) and (facts.is_bd or leads_nowhere):
         raise _no_project(context)
 
 
@@ -215,10 +217,41 @@ def own_projects(context: Context) -> tuple[str, ...]:
     facts = context.terminal.facts
     if facts.workspace or facts.is_bd or _named_by_variable(facts):
         raise _no_project(context)
-    if not getattr(context.arguments, "plane", ""):
+    if not getattr(context.arguments, "plane", "") and not getattr(context.arguments, "was_told", False):
+        context.arguments.was_told = True  # once a command, however often it asks
         style = style_of(facts, plain=getattr(context.arguments, "plain", False) or not facts.err_is_terminal)
-        note(context, style.faint("This folder is no project: shown are all projects of the town"))
+        note(context, style.faint("This folder is no project: all projects of the town are meant"))
     return ()
+
+
+def check_variables(context: Context) -> None:
+    """Refuse to make a project where no later command would look for it.
+
+    Raises:
+        RefusedError: `not_found`.
+    """
+    if _named_by_variable(context.terminal.facts):
+        raise _no_project(context)
+
+
+def check_own_folder(context: Context) -> None:
+    """Refuse to take this folder's files for those of a project that a variable names elsewhere.
+
+    Raises:
+        RefusedError: `conflict`.
+    """
+    facts = context.terminal.facts
+    named = _named_by_variable(facts)
+    if not (named and facts.workspace):
+        return
+    known = context.api.call(WorkspaceInfo(workspace=facts.workspace)) or {}
+    root, folder = posixpath.normpath(str(known.get("folder", ""))), posixpath.normpath(facts.folder)
+    if folder != root and not folder.startswith(f"{root.rstrip('/')}/"):
+        raise RefusedError(
+            f"{named} names the project in {neutralise(root)}, and this folder's files are not its",
+            code=Code.CONFLICT,
+            hint="go there, or unset the variable",
+        )
 
 
 def _named_by_variable(facts: Facts) -> str:

@@ -12,7 +12,7 @@ from moot.console import filter_arguments as filters
 from moot.console.command import Context
 from moot.console.grammar import comma_separated, did_you_mean
 from moot.console.safe_text import neutralise, shortened
-from moot_protocol.errors import MootError, RefusedError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.listing import Filter
 from moot_protocol.machine_requests import Status
 from moot_protocol.memory_requests import Settings
@@ -102,19 +102,35 @@ def _tell(context: Context, kind: _Kind, named: Iterable[str]) -> None:
             context.terminal.err(f"No issue has the {kind.field} {neutralise(shortened(name))!r}; there are {there}\n")
 
 
+def refuse_projects(context: Context) -> None:
+    """Refuse names of projects that are none here: what is written of them would be empty.
+
+    Raises:
+        RefusedError: `not_found`.
+    """
+    for said in _strange_projects(context):
+        raise RefusedError(said, code=Code.NOT_FOUND)
+
+
 def _tell_of_projects(context: Context) -> None:
+    for said in _strange_projects(context):
+        context.terminal.err(f"{said}\n")
+
+
+def _strange_projects(context: Context) -> list[str]:
+    """What there is to say of projects that were named, that nobody has opened and no issue is of."""
     named = (name for name in comma_separated(_flag(context, "project")) if name not in {"all", context.project})
     try:
         empty = [name for name in named if not context.api.call(_any_of(name)).issues]
         known = {str(each["project"]) for each in context.api.call(Status())["projects"]} if empty else set()
     except MootError:
-        return  # as with other names
-    for name in empty:
-        if name not in known:
-            there = ", ".join(map(neutralise, sorted(known))) or "none"
-            context.terminal.err(
-                f"No issue is of a project {neutralise(shortened(name))!r}; on this machine there are {there}\n"
-            )
+        return []  # as with other names
+    there = ", ".join(map(neutralise, sorted(known))) or "none"
+    return [
+        f"No issue is of a project {neutralise(shortened(name))!r}; on this machine there are {there}"
+        for name in empty
+        if name not in known
+    ]
 
 
 def _any_of(project: str) -> ListIssues:

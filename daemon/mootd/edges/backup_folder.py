@@ -23,7 +23,8 @@ import msgspec
 
 from moot_protocol.errors import Code, RefusedError
 from mootd.edges.access_file import FILE_NAME
-from mootd.edges.paths import Places, refusal, sync_folder
+from mootd.edges.ordinary_file import open_ordinary
+from mootd.edges.paths import OTHERS, Places, refusal, sync_folder
 
 FORMAT: Final = 1
 LOG: Final = "log"
@@ -86,6 +87,8 @@ def check_target(target: Path, places: Places) -> Path:
                 raise RefusedError(
                     f"{target} is not empty", code=Code.EXISTS, hint="name a folder that isn't there yet"
                 )
+            if found.is_mount():
+                raise RefusedError(f"{target} is a disk itself", hint=f"name a folder on it: {target}/moot")
     except OSError as error:
         raise refusal(error, f"cannot make a backup in {target}") from error
     if not os.access(parent, os.W_OK | os.X_OK):
@@ -115,6 +118,7 @@ def growing(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise refusal(error, f"cannot make a backup in {target}") from error
     try:
+        _check_keeps_modes(grown, target)
         yield grown
         _publish(grown, target)
     except BaseException as error:
@@ -124,15 +128,21 @@ def growing(target: Path) -> Iterator[Path]:
         raise
 
 
+def _check_keeps_modes(grown: Path, target: Path) -> None:
+    if grown.stat().st_mode & OTHERS:
+        raise RefusedError(
+            f"the disk of {target} can't keep files to one user, and a backup holds private keys",
+            code=Code.DENIED,
+            hint="name a folder on another disk, or one in an encrypted image there",
+        )
+
+
 def copy_small(copied: Mapping[str, Path], into: Path) -> None:
     """Copy files, each whole and synced."""
     for name, path in copied.items():
         try:
             (into / name).parent.mkdir(mode=0o700, exist_ok=True)
-            source = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(source, "rb") as opened:
-                if not stat.S_ISREG(os.fstat(source).st_mode):
-                    raise RefusedError(f"{path} is no ordinary file", code=Code.DENIED)
+            with open_ordinary(path) as opened:
                 _write(into / name, opened.read())
         except OSError as error:
             raise refusal(error, f"cannot copy {path}") from error
@@ -160,7 +170,7 @@ def read_list(folder: Path) -> Contents:
     """
     path = folder / LIST
     try:
-        with path.open("rb") as file:
+        with open_ordinary(path) as file:
             text = file.read(_LIST_BYTES)
     except OSError as error:
         raise refusal(error, f"cannot read {path}") from error
@@ -184,6 +194,8 @@ def differing(folder: Path, contents: Contents) -> Iterator[tuple[str, str]]:
             yield name, "it is missing"
         except OSError as error:
             yield name, f"it can't be read: {error.strerror}"
+        except RefusedError:
+            yield name, "it is no file"
         else:
             if seen.bytes != file.bytes:
                 yield name, f"it has {seen.bytes:,} bytes, and had {file.bytes:,}"
@@ -214,7 +226,7 @@ def _names(folder: Path) -> list[str]:
 
 def _seen(path: Path) -> CopiedFile:
     known, length = sha256(), 0
-    with path.open("rb") as file:
+    with open_ordinary(path) as file:
         while chunk := file.read(_CHUNK):
             known.update(chunk)
             length += len(chunk)

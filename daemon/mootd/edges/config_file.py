@@ -4,13 +4,12 @@ Invariant: a file that is there and gives no settings is an error, never the sam
 checked, unlike with the access rules: nothing in it lets anybody in, or makes the daemon run or open anything.
 """
 
-import os
-import stat
 from pathlib import Path
 from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
 from mootd.config import CONFIG_BYTES, Config, read_config
+from mootd.edges.ordinary_file import open_ordinary
 from mootd.edges.paths import refusal
 
 _REMEDY: Final = "set that right, or move the file away: without it every setting has its default"
@@ -23,22 +22,15 @@ def read_config_file(path: Path) -> Config | None:
         RefusedError: `invalid`: it gives none; `denied`: it is no file, or can't be read. Names the file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
+        with open_ordinary(path) as file:
+            text = file.read(CONFIG_BYTES + 1)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise RefusedError(f"{path} is a link that leads nowhere", code=Code.DENIED, hint=_REMEDY) from error
         return None
     except OSError as error:
         raise refusal(error, f"cannot read {path}") from error
-    text = _read(descriptor, path)
     try:
         return read_config(text)
     except RefusedError as error:
         raise RefusedError(f"{path}: {error.message}", hint=_REMEDY) from error
-
-
-def _read(descriptor: int, path: Path) -> bytes:
-    """What is behind a descriptor, which is closed; one byte more than may be there at the most."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise RefusedError(f"{path} is no file", code=Code.DENIED)
-    with open(descriptor, "rb") as file:
-        return file.read(CONFIG_BYTES + 1)

@@ -77,8 +77,8 @@ def close_all(kept: Iterable[Kept], *, is_trial: bool) -> list[Path]:
 
 def _close(path: Path, *, is_trial: bool) -> bool:
     try:
-        # Not blocking: a pipe of this name must not hold the daemon up.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        # Only its name: closing a file that was opened would end LMDB's own locks on it, which are this process's.
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return False  # the doctor's check tells why
     try:
@@ -94,5 +94,5 @@ def close_to_others(descriptor: int, *, is_trial: bool) -> bool:
     if not is_kept or status.st_uid != os.geteuid() or not status.st_mode & OTHERS:
         return False
     if not is_trial:
-        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~OTHERS)
+        Path(f"/proc/self/fd/{descriptor}").chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)  # as it's open by name only
     return True

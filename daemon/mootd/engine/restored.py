@@ -10,7 +10,7 @@ nobody misses it.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from moot_protocol.batch import Batch
 from moot_protocol.codec import decode_unchecked, encode
@@ -42,6 +42,7 @@ class _Look(NamedTuple):
     """The newest event about it."""
 
 
+T = TypeVar("T")
 _NOT_HELD: Final = _Place("", "")
 """Stands for events that are not even held any more."""
 
@@ -225,9 +226,9 @@ class _Looker:
         if not self.row.forked_at:
             return
         if is_beside:
-            yield from pool.of_feed(self._number, self.row.forked_at)
+            yield from pool.of_feed(self._number, self.row.forked_at, event)
         own = [path for path in self._paths if event.leaf in path]
-        for rival in self._aside.get(place, ()):
+        for rival in self._aside.get(place, _NOBODY).alike(event):
             if not any(rival.leaf in path for path in own):
                 yield from pool.salted(salt_of(rival))
 
@@ -235,10 +236,11 @@ class _Looker:
         return stored.event.skeleton.kind not in ADMIN_KINDS or self._feed(stored.feed).role == Role.ADMIN
 
     @cached_property
-    def _aside(self) -> Mapping[_Place, list[Event]]:
+    def _aside(self) -> Mapping[_Place, "_Alike[Event]"]:
         """All events of the feed's histories that don't count."""
         aside = AsideReader(self._reader)
-        return _by_place(self._uncounted(aside.batch(row) for _, _, row in aside.rows(self._number)))
+        found = _by_place(self._uncounted(aside.batch(row) for _, _, row in aside.rows(self._number)))
+        return {place: _Alike((event, event) for event in events) for place, events in found.items()}
 
     @cached_property
     def _paths(self) -> Sequence[Set[bytes]]:
@@ -248,11 +250,37 @@ class _Looker:
         return [{event.leaf for event in self._uncounted(history)} for history in found]
 
 
+class _Alike(Generic[T]):
+    """Things by what an event says: who looks for the same needn't look at all."""
+
+    def __init__(self, each: Iterable[tuple[Event, T]]) -> None:
+        self._found: dict[Any, list[T]] = {}
+        for event, thing in each:
+            shape, values = _said(event)
+            self._found.setdefault(shape, []).append(thing)
+            if values is not None:
+                self._found.setdefault((shape, values), []).append(thing)
+
+    def alike(self, event: Event) -> Sequence[T]:
+        """Those that say what an event says, as far as that is known."""
+        shape, values = _said(event)
+        return self._found.get(shape if values is None else (shape, values), ())
+
+
+def _said(event: Event) -> tuple[tuple[str, bytes], bytes | None]:
+    values = event.values()
+    return (event.skeleton.actor, encode(_shape(event))), None if values is None else encode(values)
+
+
+_NOBODY: Final = _Alike[Event](())
+
+
 class _Pool:
     """Events about an entity that count; each stands for one lost event of a history."""
 
     def __init__(self, others: Iterable[StoredEvent]) -> None:
         self._free = {each.arrival: each for each in others}
+        self._by_content = _Alike((each.event, each) for each in self._free.values())
         self._by_salt: dict[bytes | None, list[StoredEvent]] = {}
         for each in self._free.values():
             self._by_salt.setdefault(salt_of(each.event), []).append(each)
@@ -261,13 +289,13 @@ class _Pool:
         """Those with a salt."""
         return () if salt is None else self._by_salt.get(salt, ())
 
-    def of_feed(self, number: int, first: int) -> list[StoredEvent]:
-        """Those of a feed from an event on."""
-        return [each for each in self._free.values() if each.feed == number and each.event.n >= first]
+    def of_feed(self, number: int, first: int, event: Event) -> list[StoredEvent]:
+        """Those of a feed from an event on that say what another says."""
+        return [each for each in self._by_content.alike(event) if each.feed == number and each.event.n >= first]
 
     def later(self, event: Event) -> Iterator[StoredEvent]:
         """Those that are later than an event."""
-        return (each for each in self._free.values() if each.event.skeleton.hlc > event.skeleton.hlc)
+        return (each for each in self._by_content.alike(event) if each.event.skeleton.hlc > event.skeleton.hlc)
 
     def take(self, candidates: Iterable[StoredEvent], event: Event) -> StoredEvent | None:
         """Take away the first of some that still stands for nothing and says what an event says; None if none does."""

@@ -257,10 +257,18 @@ def _is_writable(unit: Unit, shared: Shared) -> bool:
 
 
 def _may_write(unit: Unit, plane: int) -> bool:
+    if not _is_let_in(unit, plane):
+        return False
+    row = unit.feed(unit.feed_number(plane, unit.replica.id))
+    return not (row.reason or row.forked_at)
+
+
+def _is_let_in(unit: Unit, plane: int) -> bool:
+    """Whether this machine has a writer's part in a plane."""
     if unit.replica.is_waiting(plane):
         return False
     row = unit.feed(unit.feed_number(plane, unit.replica.id))
-    return row.role != Role.READER and not (row.ended or row.reason or row.forked_at)
+    return row.role != Role.READER and not row.ended
 
 
 # -- Requests ----------------------------------------------------------------------------------------------------
@@ -280,7 +288,7 @@ def share(unit: Unit, request: Share) -> Shared:
     prefix = check_prefix(request.prefix or _prefix_on(unit, target))
     plane_of_project(unit, prefix, target.id.hex())  # no other plane here may have it
     made = Shared(plane, name, *what, target.id, rule, prefix, unit.replica.id, False)
-    if not _is_writable(unit, made):
+    if not _is_let_in(unit, target.number):  # what else keeps it from writing is told where it writes
         raise RefusedError(f"this machine may not write on plane {target.name}", code=Code.DENIED)
     begun = sources(unit, made)
     if len(begun) > SHARE_COPIES:

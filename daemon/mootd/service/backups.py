@@ -11,6 +11,7 @@ what the store said right before and right after, and be the same where nothing 
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -219,8 +220,8 @@ class Backups:
         try:
             verified = self._verify(job, folder)
         except MootError as error:
-            if error.code is Code.CANCELLED:
-                raise
+            if error.code in {Code.CANCELLED, Code.STORE_LOCKED, Code.DENIED}:
+                raise  # it couldn't be looked at
             yield Problem(backup_folder.DATA, error.message, _OTHER)
             return
         yield from verified.problems
@@ -254,7 +255,8 @@ class Backups:
         finally:
             store.close()
             if not was_opened:
-                owner.unlink(missing_ok=True)
+                with suppress(OSError):  # on a disk that is mounted read-only nothing was made
+                    owner.unlink(missing_ok=True)
 
 
 def _bytes_in(log: Path) -> int:

@@ -12,6 +12,7 @@ import structlog
 
 from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
+from mootd.engine.home import is_copied
 from mootd.engine.planes import issue_planes
 from mootd.engine.replica import Replica
 from mootd.engine.sharing import Shared, follow, note_followed, shares_of, sources
@@ -69,6 +70,8 @@ class Following(WakingThread):
         with replica.read() as reader:
             kept = reader.get(Table.META, layout.FOLLOWED)
             if kept is None:  # this machine shares nothing, and never did
+                return False
+            if is_copied(reader):  # nothing can be written before `salvage`: what comes until then is followed after it
                 return False
             entities = Snapshot(replica, reader, replica.wall.now_ms()).entities
             shares = list(shares_of(entities, issue_planes(replica.planes)))

@@ -72,7 +72,8 @@ def take(folder: Path, *, read_only: bool) -> int:
         raise RefusedError(
             f"the store in {folder} is already in use" + (f", last opened by process {owner}" if owner else ""),
             code=Code.STORE_LOCKED,
-            hint="use the daemon that runs, or stop it first",
+            hint="use the daemon that runs, or stop it first; one that was started with another XDG_RUNTIME_DIR, as by "
+            "cron, serves at another socket",
         ) from error
     return descriptor
 

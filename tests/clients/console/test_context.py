@@ -230,10 +230,30 @@ def test_called_as_moot_a_write_by_id_says_where_the_id_was_looked_for() -> None
 
 
 @pytest.mark.parametrize("name", ["BEADS_DIR", "BEADS_DB"])
-@pytest.mark.parametrize("argv", ["ready", "q x"])
+@pytest.mark.parametrize("argv", ["ready", "q x", "close a1b2", "init --prefix zz"])
 def test_a_variable_of_beads_that_leads_to_no_project_is_named_and_no_other_project_taken_for_it(
     argv: str, name: str
 ) -> None:
     ran = run_console(argv, project="", facts=OUTSIDE._replace(environment={name: "/srv/x/.beads"}))
     assert (ran.code, ran.asked) == (3, [])
     assert ran.err.startswith(f"Error: no project here: {name}=/srv/x/.beads leads to no workspace\n")
+
+
+def test_outside_a_workspace_that_all_projects_are_meant_is_said_once_a_command() -> None:
+    ran = run_console(
+        "ready --gated",
+        {"list": Page(issues=[], total=0, truncated=False), "gates": []},
+        project="",
+        facts=OUTSIDE,
+    )
+    assert ran.err.count("This folder is no project") == 1
+
+
+@pytest.mark.parametrize("argv", ["mirror on", "init"])
+def test_no_other_folders_files_are_taken_for_those_of_a_project_that_a_variable_names(argv: str) -> None:
+    facts = FACTS._replace(folder="/home/alice/other", environment={"BEADS_DIR": "/home/alice/work/.beads"})
+    known = {"workspace_info": {"folder": "/home/alice/work", "project": "bd", "plane": "00"}}
+    ran = run_console(argv, known, facts=facts, files={"/home/alice/other/.beads/issues.jsonl": b"{}"})
+    assert ran.code == 5
+    assert "BEADS_DIR=/home/alice/work/.beads names the project in /home/alice/work" in ran.err
+    assert not any(request.writes for request in ran.asked)

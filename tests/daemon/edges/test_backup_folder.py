@@ -168,3 +168,34 @@ def test_a_number_that_was_changed_in_the_list_is_noticed(tmp_path: Path) -> Non
 def test_one_of_a_later_moot_asks_for_that(tmp_path: Path) -> None:
     write_list(tmp_path, msgspec.structs.replace(MADE, format=FORMAT + 1))
     assert refusal(lambda: read_list(tmp_path)).code is Code.BAD_VERSION
+
+
+def test_a_pipe_in_a_backup_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "backup.json")
+    assert refusal(lambda: read_list(tmp_path)).code is Code.DENIED
+
+
+def test_a_disk_itself_is_no_place_since_what_grows_would_lie_beside_it(
+    tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "disk")
+    refused = refusal(lambda: check_target(tmp_path / "disk", places))
+    assert "is a disk itself" in refused.message
+
+
+def test_on_a_disk_that_keeps_no_modes_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_to_all(**named: str) -> str:
+        made = Path(named["dir"]) / ".grown"
+        made.mkdir()
+        made.chmod(0o755)
+        return str(made)
+
+    monkeypatch.setattr("tempfile.mkdtemp", open_to_all)
+
+    def make() -> None:
+        with growing(tmp_path / "copy"):
+            pytest.fail("it would hold keys that others can read")
+
+    assert refusal(make).code is Code.DENIED
+    assert list(tmp_path.iterdir()) == []

@@ -67,6 +67,11 @@ def test_a_folder_a_pipe_and_a_circle_of_links_are_no_file(path: Path) -> None:
     assert refusal(path).code is Code.DENIED
 
 
+def test_a_link_that_leads_nowhere_is_not_the_same_as_none(path: Path) -> None:
+    path.symlink_to("elsewhere.toml")
+    assert refusal(path).code is Code.DENIED
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_one_that_can_not_be_read_is_not_the_same_as_none(path: Path) -> None:
     path.touch(mode=0)

@@ -1,6 +1,7 @@
 """What holds secrets: open to others it is told of, and closing it takes their rights and nothing else."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mootd.edges.exposure import (
     words_kept,
 )
 from mootd.edges.paths import Places
+from mootd.store.lmdb_store import LmdbStore
 
 
 @pytest.fixture
@@ -129,3 +131,18 @@ def test_an_open_folder_is_closed_by_its_descriptor(tmp_path: Path) -> None:
     finally:
         os.close(descriptor)
     assert mode(tmp_path) == 0o700
+
+
+def test_closing_what_is_open_leaves_the_stores_own_locks(tmp_path: Path) -> None:
+    places = Places(tmp_path / "data", tmp_path / "config" / "config.toml", tmp_path / "state", tmp_path / "run")
+    with closing(LmdbStore.open(places.data / "log")):
+        lock = (places.data / "log" / "lock.mdb").stat().st_ino
+
+        def locks() -> list[str]:
+            return [line for line in Path("/proc/locks").read_text().splitlines() if f":{lock} " in line]
+
+        before = locks()
+        assert before, "LMDB locks it by the process"
+        for is_trial in (True, False):
+            close_all(data_kept(places), is_trial=is_trial)
+        assert locks() == before

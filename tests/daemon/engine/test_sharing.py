@@ -387,3 +387,12 @@ def test_a_copied_machine_makes_no_copies(towns: list[Desk]) -> None:
     with ada.replica.transaction() as unit:
         unit.transaction.put(Table.META, layout.COPIED, b"")
     assert step(ada) == 0
+
+
+def test_what_keeps_a_machine_from_sharing_is_told_with_what_to_do(towns: list[Desk]) -> None:
+    ada, _ = towns
+    with ada.replica.transaction() as unit:
+        unit.transaction.put(Table.META, layout.COPIED, b"")
+    with pytest.raises(RefusedError, match="is a copy") as raised:
+        begin(ada)
+    assert "moot salvage" in raised.value.hint

@@ -9,8 +9,10 @@ from moot_protocol.requests import InitProject
 from moot_protocol.share_requests import Share, Shares
 from moot_testkit.documents import SHARED, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
+from mootd.engine import layout
 from mootd.service import following
 from mootd.service.following import Following
+from mootd.store.port import Table
 
 
 class Jobs:
@@ -72,6 +74,21 @@ def test_what_happened_while_no_daemon_ran_is_followed_by_the_next(desk: Desk, m
         desk.create(f"mt-{number}")
     rounds(Following(desk.replica, Jobs(desk).submit))
     assert len(desk.ask(Shares())[0]["copies"]) == 6
+
+
+def test_what_comes_to_a_copied_machine_is_followed_as_soon_as_it_may_write_again(desk: Desk) -> None:
+    desk.do(Share(actor="alice", id="mt-one", to=SHARED))
+    rounds(Following(desk.replica, Jobs(desk).submit))
+    desk.update("mt-one", title="Two")
+    with desk.replica.transaction() as unit:
+        unit.transaction.put(Table.META, layout.COPIED, b"")
+    follower = Following(desk.replica, Jobs(desk).submit)
+    rounds(follower)
+    assert state(desk) == "behind"
+    with desk.replica.transaction() as unit:
+        unit.transaction.delete(Table.META, layout.COPIED)
+    rounds(follower)
+    assert state(desk) == "in_step"
 
 
 def test_what_a_cut_takes_back_is_followed_though_no_event_says_so(desk: Desk) -> None:

@@ -16,6 +16,7 @@ from moot.console.filter_arguments import projects_of
 from moot.console.integrity import SURE, leftovers
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
+from moot.console.unknown_names import refuse_projects
 from moot_protocol.issue import TOMBSTONE
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories
@@ -49,6 +50,7 @@ def _export(context: Context) -> int:
         for line in pages:
             context.terminal.out(safe(line))
         return exits.OK
+    refuse_projects(context)  # before a file that is there gives way to an empty one
     context.terminal.write_file(output, (line.encode() for line in pages), parents=False)
     names = sorted(pages.projects) or known_projects(context, context.arguments.plane)
     if context.json:
@@ -119,12 +121,15 @@ class _Pages:
 
     def _remembering(self) -> str:
         """The project whose memories are meant: the only one, else this folder's; lines don't say whose they are."""
-        return self.projects[0] if len(self.projects) == 1 else self._context.project
+        own = self._context.project
+        if len(self.projects) == 1:
+            return self.projects[0]
+        return own if own in self.projects or not self.projects else ""
 
     def _memories(self) -> Iterator[str]:
         context = self._context
         project = self._remembering() or need_project(context)
-        plane = context.plane if project == context.project else context.arguments.plane
+        plane = context.arguments.plane or (context.plane if project == context.project else "")
         for kept in context.api.call(Memories(project=project, plane=plane)):
             line = {"_type": "memory", "key": kept["key"], "value": kept["text"]}
             yield f"{documents.encoded(line)}\n"

@@ -136,6 +136,7 @@ def _validate(context: Context) -> int:
         _need_yes(context)
     if given.fix:
         _unlink(context, edges)
+        upwards = [edge for edge in upwards if edge not in edges]
         edges = []
     if given.fix_child_parent:
         _unlink(context, upwards)

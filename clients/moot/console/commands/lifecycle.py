@@ -3,7 +3,7 @@
 Several ids go together or not at all. Deleting asks nothing, since undelete brings everything back.
 """
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -297,8 +297,7 @@ def _defer_arguments(parser: ArgumentParser) -> None:
 
 
 def _defer(context: Context) -> int:
-    fields = IssueFields(status="deferred")
-    until = ""
+    fields, until = IssueFields(status="deferred", defer_until=""), ""
     if context.arguments.until:
         moment = when.parse_due(context.arguments.until, context.now_ms)
         fields.defer_until = when.rfc3339(moment)
@@ -354,8 +353,12 @@ def _resolve_arguments(parser: ArgumentParser) -> None:
 
 
 def _pick(text: str) -> int | str:
-    """A value's number or name, as `--pick` takes it. Raises ValueError: it is neither."""
-    return text if text.startswith(MARK) else int(text)
+    """A value's number or name, as `--pick` takes it. Raises ArgumentTypeError: it is neither."""
+    if text.lower().startswith(MARK):
+        return text.lower()
+    if not text.lstrip("-").isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no number and no name as `moot conflicts` shows them")
+    return int(text)
 
 
 def _resolve(context: Context) -> int:

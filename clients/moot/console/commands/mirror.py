@@ -15,6 +15,7 @@ from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
 from moot.console.context import (
     answer,
+    check_own_folder,
     folder_around,
     is_trial,
     need_project,
@@ -241,6 +242,7 @@ def _file_argument(parser: ArgumentParser) -> None:
 
 def _on(context: Context) -> int:
     project = need_project(context)
+    check_own_folder(context)
     workspace_folder(context)  # notes where a project lies that was moved
     folder, file = _place(context)
     workspace = context.terminal.facts.workspace

@@ -19,7 +19,7 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands import mirror, spools
 from moot.console.confirm import confirmed
-from moot.console.context import answer, is_trial, note, say, workspace_folder
+from moot.console.context import answer, check_own_folder, check_variables, is_trial, note, say, workspace_folder
 from moot.console.recovery_words import FILE_FIELD, hand_over
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -71,6 +71,8 @@ def _init(context: Context) -> int:
     facts = context.terminal.facts
     folder = posixpath.normpath(facts.folder)
     _check_folder(folder, facts.environment.get("HOME", ""))
+    if not facts.workspace:
+        check_variables(context)
     known = context.api.call(WorkspaceInfo(workspace=facts.workspace)) if facts.workspace else None
     if known and not context.arguments.plane:
         return _known_already(context, str(known["project"]))
@@ -141,6 +143,7 @@ def _known_already(context: Context, project: str) -> int:
             code=Code.CONFLICT,
             hint="a prefix stays; another project needs a folder of its own",
         )
+    check_own_folder(context)
     workspace_folder(context)  # notes where a project lies that was moved
     document = {"prefix": project, "workspace": context.terminal.facts.workspace, "created": False}
     if not context.json:

@@ -10,7 +10,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
 from moot_protocol.memory_requests import Memories
 from moot_protocol.transfer_requests import Export
-from moot_testkit.console import in_turn, run_console
+from moot_testkit.console import in_turn, issue, run_console
 from moot_testkit.terminal import FACTS, at_terminal
 
 KEPT = [{"key": "auth", "text": "JWT\n\x1b", "updated_at": 1, "foreign": False, "conflict": False}]
@@ -107,9 +107,24 @@ def test_every_project_is_written_only_where_that_is_said_and_the_count_names_th
 
 
 def test_projects_can_be_named() -> None:
-    ran = run_console("export --project app --project diary -o out.jsonl", {"export": PAGES[1]})
-    assert ran.request == Export(filter=Filter(projects=("app", "diary")))
+    answers = {"export": PAGES[1], "list": Page(issues=[issue()], total=1, truncated=False)}
+    ran = run_console("export --project app --project diary -o out.jsonl", answers)
+    assert ran.asked[-1] == Export(filter=Filter(projects=("app", "diary")))
     assert ran.err == "Exported 1 issue of app, diary to out.jsonl\n"
+
+
+def test_a_project_that_is_none_leaves_the_file_as_it_was() -> None:
+    answers = {"list": Page(issues=[], total=0, truncated=False), "status": {"projects": [{"project": "app"}]}}
+    ran = run_console("export --project typo -o out.jsonl", answers, files={"out.jsonl": b"kept"})
+    assert (ran.code, ran.terminal.files["out.jsonl"]) == (3, b"kept")
+    assert "No issue is of a project 'typo'; on this machine there are app" in ran.err
+
+
+def test_no_memories_go_with_projects_whose_they_are_not() -> None:
+    ran = run_console("export --project app,diary --all", {"export": PAGES[1]})
+    assert ran.asked == [Export(filter=Filter(projects=("app", "diary")))]
+    ran = run_console("export --plane team --all", {"export": PAGES[1], "memories": [], "planes": PLANES})
+    assert ran.asked[-1] == Memories(project="bd", plane="team")
 
 
 def test_where_nothing_may_be_known_of_planes_projects_go_unnamed() -> None:
@@ -120,7 +135,7 @@ def test_where_nothing_may_be_known_of_planes_projects_go_unnamed() -> None:
 
 def test_outside_a_workspace_export_is_of_all_and_says_so() -> None:
     ran = run_console("export --all", {"export": PAGES[1]}, project="", facts=OUTSIDE)
-    assert (ran.request, ran.err) == (Export(), "This folder is no project: shown are all projects of the town\n")
+    assert (ran.request, ran.err) == (Export(), "This folder is no project: all projects of the town are meant\n")
     bd = OUTSIDE._replace(program="bd")
     ran = run_console("export --all", project="", facts=bd)
     assert (ran.code, ran.out, ran.asked) == (1, "", [])

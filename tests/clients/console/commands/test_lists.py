@@ -203,7 +203,7 @@ def test_outside_a_workspace_every_project_is_listed() -> None:
 
 
 OUTSIDE = COLOURLESS._replace(workspace="")
-NOTE = "This folder is no project: shown are all projects of the town\n"
+NOTE = "This folder is no project: all projects of the town are meant\n"
 
 
 @pytest.mark.parametrize(
