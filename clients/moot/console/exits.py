@@ -46,7 +46,7 @@ MEANINGS: Final = {
     DENIED: "it isn't allowed",
     CONFLICT: "somebody or something else was first: a claim, a name, another change",
     UNREACHABLE: "the daemon, or a remote, can't be reached",
-    TRY_AGAIN: "the same command may succeed later",
+    TRY_AGAIN: "the same command may succeed later; look first what a write did that ran out of time",
     BAD_TOKEN: "the API token isn't good",
     UNMERGED: "`merge-file` can't merge what it was given",
     INTERRUPTED: "interrupted (Ctrl-C)",
