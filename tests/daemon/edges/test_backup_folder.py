@@ -185,13 +185,13 @@ def test_a_disk_itself_is_no_place_since_what_grows_would_lie_beside_it(
 
 
 def test_on_a_disk_that_keeps_no_modes_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_to_all(**named: str) -> str:
-        made = Path(named["dir"]) / ".grown"
-        made.mkdir()
-        made.chmod(0o755)
-        return str(made)
+    mkdir = Path.mkdir
 
-    monkeypatch.setattr("tempfile.mkdtemp", open_to_all)
+    def open_to_all(path: Path, _mode: int = 0) -> None:
+        mkdir(path)
+        path.chmod(0o755)
+
+    monkeypatch.setattr(Path, "mkdir", open_to_all)
 
     def make() -> None:
         with growing(tmp_path / "copy"):
