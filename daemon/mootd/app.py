@@ -308,7 +308,7 @@ class Daemon:
         finally:
             front.failed(RefusedError("the daemon is stopping", code=Code.CANCELLED, retryable=True))
             for parts in made:
-                parts.service.backups.stop()
+                parts.service.end_backups()
             executor.shutdown()  # it may be loading still
             for parts in made:
                 parts.spools.stop()

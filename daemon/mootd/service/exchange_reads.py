@@ -17,7 +17,6 @@ from moot_protocol.limits import MIB
 from moot_protocol.request_base import Request
 from moot_protocol.ticket import RemoteKind, without_credentials
 from moot_protocol.time_units import MINUTE_MS
-from mootd.edges.git.secrets import secret_in
 from mootd.engine import layout
 from mootd.engine.charters import epochs_of, invites_of, members_of
 from mootd.engine.joining import is_waiting
@@ -240,7 +239,11 @@ def _alarm_rows(alarms: Sequence[Alarm]) -> Iterator[dict[str, str]]:
 
 
 def _secret_alarms(row: RemoteRow) -> Iterator[dict[str, str]]:
-    found = secret_in(row.url) if row.kind == RemoteKind.GIT else None
+    if row.kind != RemoteKind.GIT:
+        return
+    from mootd.edges.git.secrets import secret_in  # noqa: PLC0415 - many have no such remote
+
+    found = secret_in(row.url)
     if found is not None:
         yield {"name": "", "kind": IN_ADDRESS, "detail": str(found)}
 

@@ -33,7 +33,6 @@ from mootd.service.access_reads import check_access, show_access, validate_acces
 from mootd.service.clocks import clock_alarms, own_hint
 from mootd.service.lapses import lapse_alarms
 from mootd.service.own_machine import Machine
-from mootd.service.privacy import privacy_checks, protect
 from mootd.service.spool_reads import spool_alarms, spool_checks, spools
 from mootd.store.port import Reader, Table
 
@@ -290,6 +289,8 @@ def _mirrors(replica: Replica) -> Iterator[dict[str, Any]]:
 
 # -- Doctor ------------------------------------------------------------------------------------------------------
 def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[str, Any]]:
+    from mootd.service.privacy import privacy_checks  # noqa: PLC0415 - only the doctor looks
+
     del request
     checks = [
         *privacy_checks(machine),
@@ -367,6 +368,12 @@ def _is_in_force(machine: Machine) -> tuple[bool, str, str]:
     return True, str(path) if found else f"there is no {path}: every setting has its default", ""
 
 
+def _protect(machine: Machine, replica: Replica, request: Protect) -> dict[str, Any]:
+    from mootd.service.privacy import protect  # noqa: PLC0415 - as above
+
+    return protect(machine, replica, request)
+
+
 # -- Fsck --------------------------------------------------------------------------------------------------------
 def _fsck(machine: Machine, replica: Replica, request: Fsck) -> dict[str, Any]:
     del machine
@@ -387,7 +394,7 @@ MACHINE: Final[dict[type[Request[Any]], Callable[[Machine, Replica, Any], Any]]]
     Stop: _stop,
     Status: _status,
     Doctor: _doctor,
-    Protect: protect,
+    Protect: _protect,
     Fsck: _fsck,
     ShowAccess: lambda machine, _, request: show_access(machine.access, request),
     CheckAccess: lambda machine, _, request: check_access(machine.access, request),

@@ -31,10 +31,8 @@ from mootd.engine.inviting import invite_town, open_plane
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import found_town
 from mootd.engine.planes import labels_of, plane_called, planes_here
-from mootd.engine.recovering import recover
 from mootd.engine.removing import check_removals, check_retirements, remove_town, retire
 from mootd.engine.rotating import rotate_town
-from mootd.engine.salvaging import salvage
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, no_town
 from mootd.engine.towns import check_own, home_of, is_own, keep_name, known_name, name_town, own_name, town_meant
 from mootd.engine.unit import Unit
@@ -253,6 +251,8 @@ def _rotate_plane_key(unit: Unit, request: RotatePlaneKey) -> dict[str, Any]:
 def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
     plane = plane_called(unit, request.plane)
     words = SeedSigner(recovery_seed(request.words))
+    from mootd.engine.recovering import recover  # noqa: PLC0415 - hardly any daemon ever does that
+
     done = recover(unit, plane, words, branches=request.branches, drops=request.drop)
     labels = labels_of(list(unit.replica.planes.values()))
     return {
@@ -266,6 +266,8 @@ def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
 
 
 def _salvage(unit: Unit, request: Salvage) -> dict[str, Any]:
+    from mootd.engine.salvaging import salvage  # noqa: PLC0415 - hardly any daemon ever does that
+
     copied = is_copied(unit.transaction)
     done = salvage(
         unit, is_only=request.moved, is_copy=request.copied, takes_both=request.both, resets_clock=request.clock

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -36,7 +36,6 @@ from mootd.mirror.mirrors import Mirrors
 from mootd.service.access_reads import import_access
 from mootd.service.access_tokens import TOKEN_WRITES, change_tokens
 from mootd.service.audited import AFTERWARDS, EVENT_TYPES, entry_of, recorded
-from mootd.service.backups import Backups
 from mootd.service.commits import Commits
 from mootd.service.damage import Damages
 from mootd.service.exchange_reads import EXCHANGE_READS, ExchangeView, queue_alarms, remote_checks
@@ -54,6 +53,9 @@ from mootd.service.upkeep import UPKEEP, Upkeep
 from mootd.service.writes import carry_out, is_atomic, once
 from mootd.store.port import Reader
 from mootd.writer import Writer
+
+if TYPE_CHECKING:
+    from mootd.service.backups import Backups
 
 R = TypeVar("R")
 
@@ -103,7 +105,9 @@ class Service:
         self._mirrors = mirrors
         self.damages = Damages(replica, self._keep_damage)
         self._upkeep = Upkeep(self.damages)
-        self.backups = Backups(replica, machine, executor)
+        self._backups: Backups | None = None
+        self._making = threading.Lock()
+        """Held while that is made: there is one."""
         self.commits = Commits()
         self._imports: OrderedDict[str, FirstLines] = OrderedDict()
         self._imports_lock = threading.Lock()
@@ -235,9 +239,22 @@ class Service:
     def _progress_of(self, remote: int) -> Progress:
         return Progress() if self._hub is None else self._hub.progress(remote)
 
+    def _backing_up(self) -> "Backups":
+        with self._making:
+            if self._backups is None:
+                from mootd.service.backups import Backups  # noqa: PLC0415 - once a day at most
+
+                self._backups = Backups(self._replica, self._machine, self._executor)
+            return self._backups
+
+    def end_backups(self) -> None:
+        """End a backup that is under way at its next step: the daemon ends, and has half a minute for that."""
+        if self._backups is not None:
+            self._backups.stop()
+
     def _read(self, request: Request[Any]) -> Any:
         if isinstance(request, Backup | CheckBackup):
-            return self.backups.answer(request)
+            return self._backing_up().answer(request)
         if type(request) in MACHINE:
             return self._of_machine(request)
         if type(request) in _MIRRORS:
