@@ -36,6 +36,8 @@ _LITERAL: Final = "\0"
 _TOO_MUCH: Final = "unrecognized arguments: --"
 """How argparse begins where all words of a command that takes none are too many: it names what we put before them."""
 """Put before a value that is `--` itself, which argparse would drop."""
+KEY_CHARS: Final = 43
+"""Characters of a machine's or a town's key."""
 
 
 class Invocation(NamedTuple):
@@ -178,7 +180,9 @@ class CommandParser(ArgumentParser):
 
     def _unknown(self, name: str) -> RefusedError:
         known = [option for option, action in self._option_string_actions.items() if action.help != SUPPRESS]
-        return self._mistake(f"unknown flag {name}{did_you_mean(name, known)}")
+        is_key = len(name) == KEY_CHARS and not name.startswith("--")  # one in 64 begins with a dash
+        after = "; a key that begins with a dash goes after --" if is_key else ""
+        return self._mistake(f"unknown flag {name}{did_you_mean(name, known)}{after}")
 
     def _mistake(self, message: str) -> RefusedError:
         return RefusedError(message, code=Code.USAGE, hint=f"see `{' '.join(['moot help', self.name]).strip()}`")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from moot.console.command import Command, Context
 from moot.console.grammar import Grammar, Section, Topic, comma_separated
 from moot_protocol.errors import Code, RefusedError
+from moot_testkit.console import run_console
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -320,3 +321,10 @@ def test_a_commands_own_flag_of_such_a_name_is_its_own() -> None:
 def test_what_is_no_number_is_told_in_words() -> None:
     assert refusal("update", "a1", "-p", "x's").message == 'argument -p/--priority: "x\'s" is no whole number'
     assert refusal("update", "a1", "-p", "high").message == "argument -p/--priority: 'high' is no whole number"
+
+
+def test_a_key_that_begins_with_a_dash_is_told_from_a_flag() -> None:
+    ran = run_console(f"replica retire -{'g' * 42}")
+    assert ran.code == 2
+    assert "a key that begins with a dash goes after --" in ran.err
+    assert "goes after" not in run_console("replica retire -z").err
