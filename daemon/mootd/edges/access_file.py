@@ -5,13 +5,13 @@ gives no rules is an error, never the same as none.
 """
 
 import os
-import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from moot_protocol.access import Rules
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import ACCESS_BYTES
+from mootd.edges.ordinary_file import open_ordinary
 from mootd.edges.paths import private_folder, refusal, sync_folder
 
 FILE_NAME: Final = "access.toml"
@@ -43,23 +43,18 @@ class AccessFile:
             RefusedError: `invalid`: it gives no rules; `denied`: others may write it, or it can't be read.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with open_ordinary(self.path) as file:
+                status = os.fstat(file.fileno())
+                self._check(status)
+                stamp = _Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+                if self._read is not None and self._read[0] == stamp:
+                    return self._read[1]
+                text = file.read(ACCESS_BYTES + 1)
         except FileNotFoundError:
             self._read = None
             return None
         except OSError as error:
             raise refusal(error, f"cannot read {self.path}") from error
-        try:
-            status = os.fstat(descriptor)
-            self._check(status)  # before it is opened as a file, which a folder can't be
-        except BaseException:
-            os.close(descriptor)
-            raise
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor that is checked is the one that is read
-            stamp = _Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
-            if self._read is not None and self._read[0] == stamp:
-                return self._read[1]
-            text = file.read(ACCESS_BYTES + 1)
         self._read = None
         from moot_protocol.access_file import read_rules  # noqa: PLC0415 - few machines have rules to be read
 
@@ -93,12 +88,6 @@ class AccessFile:
             raise refusal(error, f"cannot write {self.path}") from error
 
     def _check(self, status: os.stat_result) -> None:
-        if not stat.S_ISREG(status.st_mode):
-            raise RefusedError(
-                f"{self.path} is no file",
-                code=Code.DENIED,
-                hint="move it away, or put the file with the rules in its place",
-            )
         if status.st_uid not in {0, os.geteuid()} or status.st_mode & _WRITABLE:
             raise RefusedError(
                 f"{self.path} can be written by others, so it gives no rules",

@@ -21,5 +21,7 @@ def open_ordinary(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise RefusedError(f"{path} is no file", code=Code.DENIED)
+        raise RefusedError(
+            f"{path} is no file", code=Code.DENIED, hint="move it away, or put the file in its place that belongs there"
+        )
     return open(descriptor, "rb")  # noqa: PTH123 - the descriptor that was looked at is the one that is read

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moot_testkit.control import PATIENCE
+from moot_testkit.wakings import is_heard
 from mootd.edges import watching
 from mootd.edges.watching import SystemWatcher, file_system
 from mootd.files import Watch
@@ -42,13 +42,8 @@ class Watched:
         self.watch: Watch = SystemWatcher().watch(str(path.parent), path.name, self.told.set, poll=poll)
 
     def is_told_of(self, change: Callable[[], object]) -> bool:
-        """Whether word of a change comes; the change is made again, since a watch takes a moment to begin."""
-        self.told.clear()
-        for _ in range(20 * int(PATIENCE)):
-            change()
-            if self.told.wait(0.1):
-                return True
-        return False
+        """Whether word of a change comes."""
+        return is_heard(self.told, change)
 
 
 @pytest.fixture(params=[False, True], ids=["told", "polls"])

@@ -1,9 +1,13 @@
-"""How often threads wake an event loop."""
+"""How often threads wake an event loop, and whether a watch tells of a change."""
 
 import asyncio
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from moot_testkit.control import PATIENCE
 
 
 def count_wakings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
@@ -18,3 +22,13 @@ def count_wakings(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
     return wakings
+
+
+def is_heard(told: threading.Event, change: Callable[[], object]) -> bool:
+    """Whether word of a change comes; the change is made again, since a watch takes a moment to begin."""
+    told.clear()
+    for _ in range(20 * int(PATIENCE)):
+        change()
+        if told.wait(0.1):
+            return True
+    return False
