@@ -72,6 +72,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     plain_keys: tuple[str, ...] | None = None
     """The keys it writes, in order, if it supersedes and removes nothing: what a new entity consists of. Else None."""
 
+    def without_values(self) -> "Event":
+        """The event with its values withheld or erased: what merges and what is accepted stays the same."""
+        return msgspec.structs.replace(self, values_bytes=None)
+
     def sized_values(self) -> bytes | None:
         """The values as bytes; None where they are missing or make the event too large."""
         data = self.values_bytes

@@ -74,6 +74,7 @@ EPOCH: Final = "epoch"
 AUDIT: Final = "audit"
 LEASE: Final = "lease"
 REPLICA: Final = "replica"
+ERASE: Final = "erase"
 
 CHARTER_KINDS: Final = frozenset({GENESIS, CHARTER, ADMISSION, INVITE, END, EPOCH})
 """Kinds that count only in charters."""
@@ -152,6 +153,7 @@ KINDS: Final[dict[str, dict[str, Field]]] = {
     },
     LEASE: {"claims": Field(Policy.UNION), "terms": Field(Policy.KEYED)},
     REPLICA: {"version": _REGISTER},
+    ERASE: {},  # its keys name events (`erasure.py`)
 }
 """kind → key → how the field is read."""
 

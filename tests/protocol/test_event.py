@@ -3,6 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -407,3 +408,12 @@ class TestValues:
 
 def test_the_prefix_of_a_leaf_has_eight_bytes() -> None:
     assert LEAF_PREFIX_BYTES == len(LEAF8) == 8
+
+
+@given(drafts(), salts)
+def test_an_event_without_its_values_is_the_same_event_in_all_that_decides(draft: Draft, salt: bytes) -> None:
+    whole = build_event(7, draft, 1, salt, {OWN: 0})
+    bare = whole.without_values()
+    assert (bare.values_bytes, bare.values()) == (None, None)
+    assert msgspec.structs.replace(bare, values_bytes=whole.values_bytes) == whole
+    assert bare.without_values() == bare

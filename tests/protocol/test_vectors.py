@@ -25,7 +25,9 @@ else:
     from backports import zstd
 
 FOLDER = Path(__file__).resolve().parents[1] / "vectors"
-SUBJECTS = ["event", "batch", "certificate", "charter", "proof", "frontier", "record", "frame", "epoch", "ticket"]
+SUBJECTS = [
+    "event", "batch", "erase", "certificate", "charter", "proof", "frontier", "record", "frame", "epoch", "ticket",
+]  # fmt: skip
 
 
 def vectors(subject: str) -> dict[str, Any]:
@@ -182,6 +184,26 @@ def test_a_batch(name: str) -> None:
     assert root(leaves) == data_of(header[6])
     assert header[4] == len(leaves)
     assert Reader(data_of(envelope[3][-1][0])).value()[1] == header[8]
+
+
+def test_an_erasure_and_the_batch_without_what_it_names() -> None:
+    (vector,) = vectors("erase").values()
+    ((erasing, _),) = vector["batch"]["decoded"][3]
+    _, _, _, kind, entity, changes = Reader(data_of(erasing)).value()
+    _, header, signature, events = vector["before"]["decoded"]
+    author, first = Reader(data_of(header)).value()[2:4]
+    assert (kind, entity) == ("erase", urlsafe_b64encode(data_of(author)).decode().rstrip("="))
+    names = {f"{n}.{each[:8].hex()}" for n, each in enumerate(leaves_of([0, 0, 0, events]), first)}
+    erased = {key for key, over, removes in changes if not over and not removes}
+    assert len(changes) == len(erased) < len(names)
+    assert erased < names
+    after = vector["after"]["decoded"]
+    assert after[1:3] == [header, signature]
+    assert leaves_of(after) == leaves_of([0, 0, 0, events]), "what is signed stays"
+    for before, left, each in zip(events, after[3], leaves_of(after), strict=True):
+        n = first + events.index(before)
+        assert ("ext" in left[1]) == (f"{n}.{each[:8].hex()}" in erased)
+        assert left == before or (left[0] == before[0] and data_of(left[1]) == sha256(data_of(before[1])).digest())
 
 
 def test_a_town_s_charter_and_the_proof_of_its_invite() -> None:

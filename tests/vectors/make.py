@@ -30,7 +30,8 @@ from moot_protocol.codec import encode
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.digest import Digest, place_prefix, place_suffix, term
 from moot_protocol.epoch import build_epoch, epoch_from_value, open_epoch
-from moot_protocol.event import Dot, Draft, Event, Write
+from moot_protocol.erasure import Erased, erasures
+from moot_protocol.event import Dot, Draft, Event, PlainDraft, Write
 from moot_protocol.fold import Placed, fold
 from moot_protocol.frame import FRAME_DOMAIN, epoch_id, open_frame, padded, seal
 from moot_protocol.frontier import Entry, Form, FrontierBody, build_frontier_message, summary
@@ -68,7 +69,7 @@ def salt(number: int) -> bytes:
     return sha256(b"salt" + bytes([number])).digest()[:16]
 
 
-def sealed(key: SeedSigner, first: int, prev: bytes, hlc: int, *drafts: Draft) -> Batch:
+def sealed(key: SeedSigner, first: int, prev: bytes, hlc: int, *drafts: Draft | PlainDraft) -> Batch:
     """A batch whose events are one tick apart."""
     builder = BatchBuilder(PLANE, key.public, first, prev)
     for i, draft in enumerate(drafts):
@@ -109,6 +110,8 @@ BY_TWO = sealed(
 BY_ONE = sealed(
     ONE, 5, CREATED.id, START + from_ms(1) + 1, issue(Write("status", "blocked", [dot(CREATED.events[0], ONE)]))
 )
+(ERASURE,) = erasures(ONE.public, [Erased(each.n, each.leaf[:8]) for each in CREATED.events[::2]], "bob")
+ERASED = sealed(TWO, 4, BY_TWO.id, START + from_ms(2), ERASURE)
 INVITED = sealed(
     TOWN, 2, CHARTER.id, START + 30,
     invite_draft(invite_signer(b"\x0f" * 32).public, Invite(Role.READER, TOWN.public, 0, HPKE), "alice"),
@@ -458,18 +461,24 @@ def charter_vector() -> dict[str, Any]:
     return {"the proof of an invite": proof, **found}
 
 
+def erase_vector() -> dict[str, Any]:
+    """An event of one replica that erases two of another's of its town, and their batch before and after."""
+    bare = [each.without_values() if i % 2 == 0 else each for i, each in enumerate(CREATED.events)]
+    texts = {
+        "batch": "kind 'erase'; entity: unpadded base64url of the key of the author whose events are erased; a key for "
+        "each: its number in decimal digits, a point, the first 8 bytes of its leaf in hex",
+        "before": "the batch that holds what is erased", "after": "the same without the values of what is erased",
+    }  # fmt: skip
+    batches = {"batch": (ERASED, ERASED.events), "before": (CREATED, CREATED.events), "after": (CREATED, bare)}
+    packets = {name: encode_batch(of.header_bytes, of.signature, events) for name, (of, events) in batches.items()}
+    return {"two events of another replica": {name: packed(texts[name], data) for name, data in packets.items()}}
+
+
 SUBJECTS = {
-    "event": event_vector,
-    "batch": batch_vector,
-    "certificate": certificate_vector,
-    "charter": charter_vector,
-    "proof": proof_vector,
-    "frontier": frontier_vector,
-    "record": record_vector,
-    "frame": frame_vector,
-    "epoch": epoch_vector,
-    "ticket": ticket_vector,
-}
+    "event": event_vector, "batch": batch_vector, "erase": erase_vector, "certificate": certificate_vector,
+    "charter": charter_vector, "proof": proof_vector, "frontier": frontier_vector, "record": record_vector,
+    "frame": frame_vector, "epoch": epoch_vector, "ticket": ticket_vector,
+}  # fmt: skip
 
 
 def documents() -> dict[str, str]:

@@ -4,16 +4,17 @@ Invariant: afterwards log and views are as if the events taken back had never be
 whole, since they stay held; the entities they touched are made anew from what is left; what was lost is reported.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from moot_protocol.batch import Batch, decode_batch
-from moot_protocol.kinds import ADMIN_KINDS, CHARTER, CHARTER_KINDS, OWN_CHARTER_KINDS, Role
+from moot_protocol.kinds import ADMIN_KINDS, CHARTER, CHARTER_KINDS, ERASE, OWN_CHARTER_KINDS, Role
 from mootd.engine import layout
 from mootd.engine.aside import Aside
+from mootd.engine.erased import lacks, was_erased
 from mootd.engine.log import StoredBatch, StoredEvent, pack_batch, pack_event, with_previous
 from mootd.engine.unit import Unit, role_of
 from mootd.engine.views import Replayed
@@ -41,7 +42,9 @@ def cut_reports(reader: Reader) -> list[CutReport]:
     return [_decode_report(value) for _, value in rows]
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
+    """An entity of a plane by name."""
+
     kind: str
     entity: str
 
@@ -51,7 +54,7 @@ def cut(unit: Unit, number: int, to_n: int) -> None:
     unit.seal()
     row = unit.feed(number)
     aside = Aside(unit.transaction)
-    gone: dict[_Place, set[int]] = {}
+    gone: dict[Place, set[int]] = {}
     holding = unit.log.batch_holding(number, to_n + 1)
     first = holding.header.first if holding else to_n + 1
     for begins, stored in unit.log.batches(number, first):
@@ -60,14 +63,14 @@ def cut(unit: Unit, number: int, to_n: int) -> None:
             aside.put(number, _whole(unit, stored), was_accepted=True)
         for each in events:
             if each.event.n > to_n:
-                place = _Place(each.event.skeleton.kind, each.event.skeleton.entity)
+                place = Place(each.event.skeleton.kind, each.event.skeleton.entity)
                 gone.setdefault(place, set()).add(each.arrival)
         _shorten(unit, number, begins, stored, to_n)
     head, hlc = _head(unit, number, to_n)
     # Before anything is made anew: what supersedes an event that is gone waits for it again.
     unit.set_feed(number, replace(row, n=to_n, head=head, hlc=hlc, is_aside=True))
     for place, arrivals in gone.items():
-        _replay(unit, row.plane, place, arrivals)
+        remake(unit, row.plane, place, arrivals)
     for arrivals in gone.values():
         for arrival in arrivals:
             unit.transaction.delete(Table.EVENTS, layout.arrival_key(arrival))
@@ -98,8 +101,17 @@ def _head(unit: Unit, number: int, n: int) -> tuple[bytes, int]:
     return holding.id, event.skeleton.hlc
 
 
-def _replay(unit: Unit, plane: int, place: _Place, gone: set[int]) -> None:
-    """Make an entity anew from its events but for some, and mend its chain of back-pointers."""
+def remake(unit: Unit, plane: int, place: Place, gone: Collection[int] = ()) -> None:
+    """Make an entity anew from its events but for some, and mend its chain of back-pointers.
+
+    Args:
+        unit: the unit, flushed.
+        plane: the plane's number.
+        place: which entity.
+        gone: arrival numbers of the events that are left out.
+    """
+    if gone and place.kind == ERASE:
+        unit.note_erasure(plane, place.entity)
     eid = unit.views.find(plane, place.kind, place.entity)
     record = None if eid is None else unit.views.record(eid)
     left = [each for each in unit.log.history(record.head if record else 0) if each.arrival not in gone][::-1]
@@ -126,14 +138,16 @@ def change_role(unit: Unit, number: int, before: str) -> None:
         return
     kinds = ADMIN_KINDS if row.kind != CHARTER else CHARTER_KINDS - OWN_CHARTER_KINDS
     unit.flush()
-    found: dict[_Place, list[int]] = {}
+    found: dict[Place, list[int]] = {}
     for _, stored in unit.log.batches(number, 1):
         for each in unit.log.events_of(stored):
-            if each.event.skeleton.kind in kinds:
-                place = _Place(each.event.skeleton.kind, each.event.skeleton.entity)
+            if each.event.skeleton.kind == ERASE:
+                unit.note_erasure(row.plane, each.event.skeleton.entity)
+            elif each.event.skeleton.kind in kinds:
+                place = Place(each.event.skeleton.kind, each.event.skeleton.entity)
                 found.setdefault(place, []).append(each.event.n)
     for place in found:
-        _replay(unit, row.plane, place, set())
+        remake(unit, row.plane, place)
     if found and row.role != Role.ADMIN:
         numbers = [n for some in found.values() for n in some]
         _report(unit, CutReport(row.plane, row.author, min(numbers), max(numbers), list(found)[:REPORTED_ENTITIES]))
@@ -157,19 +171,20 @@ def _report(unit: Unit, report: CutReport) -> None:
 def fill_values(unit: Unit, number: int, stored: StoredBatch, complete: Batch) -> int:
     """Put values into accepted events that came without them; how many were filled."""
     row = unit.feed(number)
-    filled: dict[_Place, None] = {}
-    count = missing = 0
+    filled: dict[Place, None] = {}
+    count = 0
     for each, whole in zip(unit.log.events_of(stored), complete.events, strict=False):
-        if each.event.values_bytes is None and whole.values_bytes is not None:
+        is_wanted = each.event.values_bytes is None and not was_erased(unit.transaction, each)
+        if is_wanted and whole.values_bytes is not None:
             packed = pack_event(each.previous, number, whole)
             unit.transaction.put(Table.EVENTS, layout.arrival_key(each.arrival), packed)
-            filled[_Place(whole.skeleton.kind, whole.skeleton.entity)] = None
+            filled[Place(whole.skeleton.kind, whole.skeleton.entity)] = None
             count += 1
-        missing += each.event.values_bytes is None and whole.values_bytes is None
+    missing = lacks(unit.transaction, number, [each.event for each in unit.log.events_of(stored)])
     if count and not missing:
         unit.transaction.delete(Table.META, layout.withheld_key(row.plane, number, complete.header.first))
     unit.flush()
     for place in filled:
-        _replay(unit, row.plane, place, set())
+        remake(unit, row.plane, place)
     unit.cuts += bool(filled)  # what a rebuild has replayed already has changed
     return count

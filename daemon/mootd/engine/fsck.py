@@ -19,6 +19,7 @@ from mootd.engine import layout
 from mootd.engine.aside import AsideReader, decode_aside
 from mootd.engine.digest_check import sum_stretch
 from mootd.engine.entities import Entities
+from mootd.engine.erased import erased_in, is_named, lacks
 from mootd.engine.log import FeedRow, StoredBatch, damaged, decode_plane, unpack_batch
 from mootd.engine.record import Merge, Record, decode_record, is_write
 from mootd.engine.row_check import RowCheck, number_in
@@ -82,10 +83,11 @@ class Checker:
                 return after, batches, events, problems
             feed, first = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:], "big")
             batch = unpack_batch(value)
-            for problem in self._batch_problems(feed, first, batch):
-                row = self._feeds.get(feed)
-                where = f"batch from event {first} on of {key_text(row.author) if row else f'feed {feed}'}"
-                problems.append(Problem(where, problem, _LOG_HINT))
+            row = self._feeds.get(feed)
+            where = f"batch from event {first} on of {key_text(row.author) if row else f'feed {feed}'}"
+            found = [Problem(where, problem, _LOG_HINT) for problem in self._batch_problems(feed, first, batch)]
+            # What is erased, and what is to be asked for, follows from events that were found to be sound.
+            problems += found or [Problem(where, each, VIEW_HINT) for each in self._value_problems(feed, first, batch)]
             after, batches, events = key, batches + 1, events + batch.accepted
         return b"", batches, events, problems
 
@@ -134,6 +136,16 @@ class Checker:
             yield "the batch before it is missing"
         elif before.id != header.prev:
             yield "it doesn't follow the batch before it"
+
+    def _value_problems(self, feed: int, first: int, batch: StoredBatch) -> Iterator[str]:
+        """What is wrong with which values are here."""
+        reader, plane = self._entities.reader, self._feeds[feed].plane
+        events = [each.event for each in self._entities.log.events_of(batch)]
+        names = erased_in(reader, feed, first, first + batch.accepted - 1)
+        if any(event.values_bytes is not None and is_named(event, names) for event in events):
+            yield "values that were erased are still here"
+        if lacks(reader, feed, events) and reader.get(Table.META, layout.withheld_key(plane, feed, first)) is None:
+            yield "values are missing from it, and are not asked for"
 
     def check_head(self, number: int) -> Iterator[Problem]:
         """Check that a feed ends where its row says."""

@@ -35,6 +35,7 @@ PARKED: Final = b"parked/"
 PROOFS: Final = b"proof/"
 FAR_HEADS: Final = b"far-head/"
 WITHHELD: Final = b"withheld/"
+ERASED: Final = b"erased/"
 COUNTERS: Final = b"counter/"
 PLANES: Final = b"plane/"
 FEEDS: Final = b"feed/"
@@ -52,6 +53,7 @@ _REWINDS: Final = b"rewind/"
 _READ: Final = b"read/"
 _OWN_REFS: Final = b"own-ref/"
 _GAUGES: Final = b"outbox/"
+_REACHED: Final = b"reached/"
 SEEN: Final = b"seen/"
 PENDING: Final = b"joining/"
 _MEANT: Final = b"meant/"
@@ -64,10 +66,6 @@ _TOWN_NAMES: Final = b"town-name/"
 SPOOLS: Final = b"spool/"
 SPOOLED: Final = b"spooled/"
 SPOOLED_UNTIL: Final = b"spooled-until"
-MIRRORS: Final = b"mirror/"
-_MIRROR_VERSIONS: Final = b"mirror-version/"
-_MIRROR_HASHES: Final = b"mirror-hash/"
-_MIRROR_LINES: Final = b"mirror-line/"
 CLAIMS: Final = b"claim/"
 LEASES_HELD: Final = b"lease-held/"
 SCRUB: Final = b"scrub"
@@ -122,6 +120,21 @@ def withheld_key(plane: int, feed: int, first: int) -> bytes:
 def withheld_parts(key: bytes) -> tuple[int, int]:
     """(feed, first) of a key that `withheld_key` made."""
     return int.from_bytes(key[-12:-8], "big"), int.from_bytes(key[-8:], "big")
+
+
+def erased_prefix(feed: int) -> bytes:
+    """What all META keys of a feed's erased events start with."""
+    return ERASED + _U32(feed)
+
+
+def erased_key(feed: int, n: int, leaf8: bytes) -> bytes:
+    """META key that marks an event of a feed as erased, by its number and the first 8 bytes of its leaf."""
+    return ERASED + _FEED_FIRST(feed, n) + leaf8
+
+
+def erased_parts(key: bytes) -> tuple[int, bytes]:
+    """(n, leaf8) of a key that `erased_key` made."""
+    return int.from_bytes(key[-16:-8], "big"), key[-8:]
 
 
 def message_counter_key(plane: int) -> bytes:
@@ -195,9 +208,14 @@ def outbox_gauge_key(remote: int) -> bytes:
     return _GAUGES + _U16(remote)
 
 
+def reached_key(remote: int) -> bytes:
+    """META key of when a remote was last reached."""
+    return _REACHED + _U16(remote)
+
+
 def remote_prefixes(remote: int) -> tuple[bytes, ...]:
     """What all META keys of a remote start with, its own row aside."""
-    return tuple(prefix + _U16(remote) for prefix in (_MODES, _CARRIED, _REWINDS, _READ, _OWN_REFS, _GAUGES))
+    return tuple(prefix + _U16(remote) for prefix in (_MODES, _CARRIED, _REWINDS, _READ, _OWN_REFS, _GAUGES, _REACHED))
 
 
 def seen_key(plane: int, sender: bytes) -> bytes:
@@ -230,32 +248,7 @@ def town_name_key(town: bytes) -> bytes:
     return _TOWN_NAMES + town
 
 
-# -- META: mirrors -----------------------------------------------------------------------------------------------
-def mirror_key(folder: str, file: str) -> bytes:
-    """META key of a mirror's row."""
-    return MIRRORS + sha256(folder.encode() + b"\0" + file.encode()).digest()[:16]
-
-
-def mirror_scope(plane: bytes, project: str) -> bytes:
-    """What names a project in keys of its files' versions, so that all its mirrors know the same ones."""
-    return sha256(plane + project.encode()).digest()[:8]
-
-
-def mirror_versions(scope: bytes) -> bytes:
-    """What all META keys of the versions of a project's file start with; a number (8 bytes) follows."""
-    return _MIRROR_VERSIONS + scope
-
-
-def mirror_hash_key(scope: bytes, content: bytes) -> bytes:
-    """META key that leads from the hash of a file's content to its version's number."""
-    return _MIRROR_HASHES + scope + content
-
-
-def mirror_line_key(scope: bytes, line: bytes) -> bytes:
-    """META key of a line of some version, by its hash."""
-    return _MIRROR_LINES + scope + line
-
-
+# -- META: what this machine was told ------------------------------------------------------------------------------
 def claims_prefix(actor: str) -> bytes:
     """What all META keys of an actor's claims made on this machine start with."""
     return CLAIMS + text_key(actor)
@@ -310,11 +303,12 @@ def feed_prefix(feed: int) -> bytes:
 # -- IDS ---------------------------------------------------------------------------------------------------------
 def id_key(plane: int, kind: str, entity: str) -> bytes:
     """Key of an entity. Kinds hold no zero byte, so that kinds can't run into entities."""
-    return _id_prefix(plane, kind) + entity.encode()
+    return id_prefix(plane, kind) + entity.encode()
 
 
 @lru_cache(maxsize=256)
-def _id_prefix(plane: int, kind: str) -> bytes:
+def id_prefix(plane: int, kind: str) -> bytes:
+    """What all keys of a plane's entities of a kind start with in IDS."""
     return _U16(plane) + kind.encode() + b"\0"
 
 

@@ -1,7 +1,8 @@
 """Mirrors' bookkeeping: which files follow which project, the versions of them that were seen or written, what is due.
 
 Invariant: the versions that a mirror's row names are there whole. A version is a list of hashes of lines, and each
-line is kept once, so that many versions of a large file take little more than one. None of it is replicated.
+line is kept once, so that many versions of a large file take little more than one. None of it is replicated. A version
+with a line of an issue of which something was erased since is kept no longer than a mirror stands on it.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -12,8 +13,8 @@ from msgspec.structs import replace
 
 from moot_protocol.kinds import ISSUE
 from moot_protocol.limits import MIRROR_VERSIONS, MIRROR_VERSIONS_SLACK
-from moot_protocol.mirror_lines import KEY_BYTES, Doubt, content_hash, distance, joined, line_key
-from mootd.engine import layout
+from moot_protocol.mirror_lines import KEY_BYTES, Doubt, content_hash, distance, id_of, joined, line_key
+from mootd.engine import layout, mirror_keys
 from mootd.engine.log import LogReader, damaged
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
@@ -61,12 +62,12 @@ class MirrorRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     @property
     def key(self) -> bytes:
         """Its key in META."""
-        return layout.mirror_key(self.folder, self.file)
+        return mirror_keys.mirror_key(self.folder, self.file)
 
     @property
     def scope(self) -> bytes:
         """What its project's versions are found by."""
-        return layout.mirror_scope(self.plane, self.project)
+        return mirror_keys.mirror_scope(self.plane, self.project)
 
     @property
     def is_behind(self) -> bool:
@@ -94,19 +95,20 @@ _version: Final = msgspec.msgpack.Decoder(Version).decode
 # -- Rows --------------------------------------------------------------------------------------------------------
 def mirrors(reader: Reader) -> list[MirrorRow]:
     """All mirrors, in order of folder and file."""
-    rows = reader.scan(Table.META, layout.MIRRORS, layout.after(layout.MIRRORS))
+    rows = reader.scan(Table.META, mirror_keys.MIRRORS, layout.after(mirror_keys.MIRRORS))
     return sorted((_row(value) for _, value in rows), key=lambda row: (row.folder, row.file))
 
 
 def read_mirror(reader: Reader, folder: str, file: str) -> MirrorRow | None:
     """A mirror's row, or None."""
-    packed = reader.get(Table.META, layout.mirror_key(folder, file))
+    packed = reader.get(Table.META, mirror_keys.mirror_key(folder, file))
     return None if packed is None else _row(packed)
 
 
 def put_mirror(unit: Unit, row: MirrorRow) -> None:
     """Keep a mirror's row."""
     unit.transaction.put(Table.META, row.key, msgspec.msgpack.encode(row))
+    _forget_erased(unit, row.scope)
 
 
 def changed_row(row: MirrorRow, **changes: Any) -> MirrorRow:
@@ -134,12 +136,13 @@ def drop_mirror(unit: Unit, row: MirrorRow) -> None:
     unit.transaction.delete(Table.META, row.key)
     if not any(other.scope == row.scope for other in mirrors(unit.transaction)):
         _forget(unit, row.scope, set(_numbers(unit.transaction, row.scope)))
+        _forget_erased(unit, row.scope)
 
 
 # -- Versions ----------------------------------------------------------------------------------------------------
 def versions(reader: Reader, scope: bytes) -> Iterator[tuple[int, Version]]:
     """The versions of a project's file with their numbers, oldest first."""
-    prefix = layout.mirror_versions(scope)
+    prefix = mirror_keys.mirror_versions(scope)
     for key, value in reader.scan(Table.META, prefix, layout.after(prefix)):
         yield int.from_bytes(key[len(prefix) :], "big"), _version(value)
 
@@ -150,14 +153,14 @@ def count_versions(reader: Reader, scope: bytes) -> int:
 
 
 def _numbers(reader: Reader, scope: bytes) -> list[int]:
-    prefix = layout.mirror_versions(scope)
+    prefix = mirror_keys.mirror_versions(scope)
     rows = reader.scan(Table.META, prefix, layout.after(prefix))
     return [int.from_bytes(key[len(prefix) :], "big") for key, _ in rows]
 
 
 def version_of(reader: Reader, scope: bytes, content: bytes) -> int:
     """The number of the version whose content has a hash; 0 for one that isn't known."""
-    return int.from_bytes(reader.get(Table.META, layout.mirror_hash_key(scope, content)) or b"", "big")
+    return int.from_bytes(reader.get(Table.META, mirror_keys.mirror_hash_key(scope, content)) or b"", "big")
 
 
 def lines_of(reader: Reader, scope: bytes, number: int) -> list[bytes]:
@@ -166,7 +169,8 @@ def lines_of(reader: Reader, scope: bytes, number: int) -> list[bytes]:
     if packed is None:
         raise damaged(f"version {number} of a mirrored file is missing")
     found = {
-        key: reader.get(Table.META, layout.mirror_line_key(scope, key)) for key in set(_version(packed).line_keys())
+        key: reader.get(Table.META, mirror_keys.mirror_line_key(scope, key))
+        for key in set(_version(packed).line_keys())
     }
     if None in found.values():
         raise damaged(f"lines of version {number} of a mirrored file are missing")
@@ -192,7 +196,7 @@ def nearest(reader: Reader, scope: bytes, keys: Collection[bytes], current: int)
 
 def seen_keys(reader: Reader, scope: bytes, keys: Collection[bytes]) -> set[bytes]:
     """Which of these hashes of lines stood in some version."""
-    return {key for key in keys if reader.get(Table.META, layout.mirror_line_key(scope, key)) is not None}
+    return {key for key in keys if reader.get(Table.META, mirror_keys.mirror_line_key(scope, key)) is not None}
 
 
 def add_version(unit: Unit, scope: bytes, lines: Sequence[bytes]) -> int:
@@ -205,17 +209,17 @@ def add_version(unit: Unit, scope: bytes, lines: Sequence[bytes]) -> int:
     last = max(_numbers(meta, scope), default=0)
     keys = [line_key(line) for line in lines]
     for key, line in dict(zip(keys, lines, strict=True)).items():
-        at = layout.mirror_line_key(scope, key)
+        at = mirror_keys.mirror_line_key(scope, key)
         if meta.get(Table.META, at) is None:
             meta.put(Table.META, at, line)
     meta.put(Table.META, _version_key(scope, last + 1), msgspec.msgpack.encode(Version(content, b"".join(keys))))
-    meta.put(Table.META, layout.mirror_hash_key(scope, content), (last + 1).to_bytes(8, "big"))
+    meta.put(Table.META, mirror_keys.mirror_hash_key(scope, content), (last + 1).to_bytes(8, "big"))
     _prune(unit, scope, last + 1)
     return last + 1
 
 
 def _version_key(scope: bytes, number: int) -> bytes:
-    return layout.mirror_versions(scope) + number.to_bytes(8, "big")
+    return mirror_keys.mirror_versions(scope) + number.to_bytes(8, "big")
 
 
 def _prune(unit: Unit, scope: bytes, latest: int) -> None:
@@ -223,9 +227,13 @@ def _prune(unit: Unit, scope: bytes, latest: int) -> None:
     numbers = _numbers(unit.transaction, scope)
     if len(numbers) <= MIRROR_VERSIONS + MIRROR_VERSIONS_SLACK:
         return
-    rows = [row for row in mirrors(unit.transaction) if row.scope == scope]
-    needed = {latest} | {number for row in rows for number in (row.current, row.newest, row.writing)}
-    _forget(unit, scope, set(numbers[:-MIRROR_VERSIONS]) - needed)
+    _forget(unit, scope, set(numbers[:-MIRROR_VERSIONS]) - {latest} - _needed(unit.transaction, scope))
+
+
+def _needed(reader: Reader, scope: bytes) -> set[int]:
+    """The versions that mirrors stand on."""
+    rows = [row for row in mirrors(reader) if row.scope == scope]
+    return {number for row in rows for number in (row.current, row.newest, row.writing)}
 
 
 def _forget(unit: Unit, scope: bytes, numbers: set[int]) -> None:
@@ -238,9 +246,39 @@ def _forget(unit: Unit, scope: bytes, numbers: set[int]) -> None:
             continue
         gone.update(version.line_keys())
         meta.delete(Table.META, _version_key(scope, number))
-        meta.delete(Table.META, layout.mirror_hash_key(scope, version.hash))
+        meta.delete(Table.META, mirror_keys.mirror_hash_key(scope, version.hash))
     for key in gone - kept:
-        meta.delete(Table.META, layout.mirror_line_key(scope, key))
+        meta.delete(Table.META, mirror_keys.mirror_line_key(scope, key))
+
+
+# -- Erasures ----------------------------------------------------------------------------------------------------
+def note_erased(unit: Unit, plane: bytes, issues: Collection[str]) -> None:
+    """Mark the lines of issues of which something was erased: versions with such a line go once nothing needs them.
+
+    Args:
+        unit: the unit.
+        plane: the plane's id.
+        issues: whose.
+    """
+    meta, names = unit.transaction, [name.encode() for name in issues]
+    for scope in {row.scope for row in mirrors(meta) if row.plane == plane}:
+        start = mirror_keys.mirror_line_key(scope)
+        for key, line in list(meta.scan(Table.META, start, layout.after(start))):
+            if any(name in line for name in names) and id_of(line) in issues:
+                meta.put(Table.META, mirror_keys.mirror_erased_key(scope, key[len(start) :]), b"")
+
+
+def _forget_erased(unit: Unit, scope: bytes) -> None:
+    """Forget the versions with a marked line on which no mirror stands any more."""
+    meta, start = unit.transaction, mirror_keys.mirror_erased_key(scope)
+    marked = {key[len(start) :] for key, _ in meta.scan(Table.META, start, layout.after(start))}
+    if not marked:
+        return
+    holding = {number for number, version in versions(meta, scope) if marked.intersection(version.line_keys())}
+    _forget(unit, scope, holding - _needed(meta, scope))
+    for key in marked:
+        if meta.get(Table.META, mirror_keys.mirror_line_key(scope, key)) is None:
+            meta.delete(Table.META, mirror_keys.mirror_erased_key(scope, key))
 
 
 # -- What is due -------------------------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ is one transaction of the writer's, so others' writes go on between stretches an
 from typing import Any, Final
 
 from mootd.engine import layout
+from mootd.engine.erased import lacks
+from mootd.engine.erasing import forget_erased
 from mootd.engine.layout import Views
-from mootd.engine.log import LogReader, with_previous
+from mootd.engine.log import LogReader, StoredEvent, with_previous
 from mootd.engine.record import Record, is_write
 from mootd.engine.unit import FLUSH_AFTER, Unit, role_of
 from mootd.engine.views import ViewWriter
@@ -84,12 +86,21 @@ class Rebuild:
             previous = views.apply(row.plane, stored.event, stored.event.values(), numbers, arrival, role_of(row))
             if previous != stored.previous:
                 mend.append((key, with_previous(value, previous)))
+            if stored.event.values_bytes is None:
+                self._note_absent(unit, log, stored)
             self._replayed[stored.feed] = stored.event.n
             self._events[row.plane] = self._events.get(row.plane, 0) + 1
         unit.transaction.put_many(Table.EVENTS, mend)
         self._mended += len(mend)
         views.flush()
         self._next = stop
+
+    def _note_absent(self, unit: Unit, log: LogReader, stored: StoredEvent) -> None:
+        """Let a batch be asked for again whose values are missing; `erasing.py` sees to those that are erased."""
+        batch = log.batch_holding(stored.feed, stored.event.n)
+        if batch is not None and lacks(unit.transaction, stored.feed, [stored.event]):
+            key = layout.withheld_key(unit.feed(stored.feed).plane, stored.feed, batch.header.first)
+            unit.transaction.put(Table.META, key, b"")
 
     def _change_over(self, unit: Unit, fresh: Views) -> list[dict[str, Any]]:
         old = Views(unit.generation)
@@ -108,6 +119,7 @@ class Rebuild:
                 }
             )
         unit.change_generation(fresh.generation)
+        forget_erased(unit)
         unit.transaction.delete(Table.META, layout.REBUILD)
         for table in (old.ids, old.records, old.index):
             unit.replica.store.clear(unit.transaction, table)

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
+from moot_protocol import crypto
 from moot_protocol.acceptance import Accepted, FeedKind, Reason, settle_author
 from moot_protocol.batch import Batch
 from moot_protocol.branches import BatchRef, follows
@@ -16,14 +17,16 @@ from moot_protocol.charter import end_of
 from moot_protocol.clock import from_ms, is_ahead
 from moot_protocol.concern import change_between, names_of
 from moot_protocol.errors import Code, MalformedError
-from moot_protocol.kinds import CHARTER
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import CHARTER, ERASE
 from moot_protocol.levels import read_towns
 from moot_protocol.limits import CLOCK_AHEAD_MS
 from moot_protocol.messages import ForkProof, fork_proof
 from moot_protocol.towns import Towns
 from mootd.engine.aside import Aside, AsideReader
 from mootd.engine.cut import change_role, cut, fill_values
-from mootd.engine.log import FeedRow
+from mootd.engine.erased import as_kept
+from mootd.engine.log import FeedRow, damaged
 from mootd.engine.stored_feeds import StoredFeeds
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader
@@ -58,6 +61,7 @@ def receive(unit: Unit, batch: Batch) -> Outcome:
     if plane is None:
         raise MalformedError("a batch of a plane that isn't held here", code=Code.WRONG_PLANE)
     number = unit.feed_number(plane, header.author)
+    batch = as_kept(unit.transaction, number, batch)
     row = unit.feed(number)
     follows = header.prev == row.head and header.first == row.n + 1 and batch.events[0].skeleton.hlc > row.hlc
     if follows and not is_ahead(header.hlc_last, unit.now_ms) and (row.is_plain or _extends(row, batch)):
@@ -178,9 +182,16 @@ class _Receiver:
             note_fork(self._unit, self._number, proof)
 
     def _other(self, first: int) -> tuple[bytes, bytes] | None:
-        """Header and signature of a batch held that begins at a number."""
+        """Header and signature of a batch held that begins at a number.
+
+        Raises:
+            MootError: `store_damaged`: nobody signed what the log has there, which proves no fork.
+        """
         stored = self._unit.log.batch_holding(self._number, first)
         if stored is not None and stored.header.first == first:
+            author = self._unit.author_of(self._number)
+            if not crypto.is_signed(author, stored.signature, crypto.BATCH_DOMAIN + stored.header_bytes):
+                raise damaged(f"the batch from event {first} on of {key_text(author)} is not what was signed")
             return stored.header_bytes, stored.signature
         for row in self._aside.at(self._number, first):
             batch = self._aside.batch(row)
@@ -275,7 +286,11 @@ def _conform(unit: Unit, feeds: StoredFeeds, number: int, accepted: Accepted) ->
     )
     if row != before:
         unit.set_feed(number, row)
-    if (row.n, row.head) != (accepted.n, accepted.batch):
+    moves = (row.n, row.head) != (accepted.n, accepted.batch)
+    name = key_text(row.author)
+    if (row != before or moves) and unit.views.find(row.plane, ERASE, name) is not None:
+        unit.note_erasure(row.plane, name)  # what may be erased of a feed follows from whose it is, and how it begins
+    if moves:
         _move(unit, feeds, number, accepted)
     if row.n and before.role != row.role:
         change_role(unit, number, before.role)

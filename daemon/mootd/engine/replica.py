@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mootd.engine.erased import has_erasures
 from mootd.engine.log import FeedRow
 from mootd.engine.receive import release_parked
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
@@ -25,10 +26,15 @@ class Replica(State):
                 unit.views.graph.release_due(unit.now_ms)
                 release_parked(unit)
                 yield unit
+                if unit.erasures or not (self.follows_erasures or self._has_no_erasures(unit)):
+                    _settle_erasures(unit)
                 unit.finish()
             finally:
                 unit.release()
         self._committed(unit)
+
+    def _has_no_erasures(self, unit: Unit) -> bool:
+        return not any(has_erasures(unit.transaction, unit.views.views, plane) for plane in self.planes)
 
     def _committed(self, unit: Unit) -> None:
         for row in unit.new_planes:
@@ -37,11 +43,13 @@ class Replica(State):
         self.keys.update(unit.new_keys)
         if unit.is_disowned:
             self.disowned = self.keys.latest(TOWN_KEY)
-        self.is_moved = self.is_moved and REPLICA_KEY not in unit.new_keys  # nobody else writes under a new one
+        if unit.is_original or REPLICA_KEY in unit.new_keys:  # nobody else writes under this key
+            self.is_moved = False
         is_same_feeds = all(_is_further(self.feeds.get(number), row) for number, row in unit.feeds.items())
         self.feeds.update(unit.feeds)
         self.feed_numbers.update(unit.new_feeds)
         self.projects.update(unit.new_projects)
+        self.follows_erasures = True
         self.arrival, self.cuts, self.generation = unit.arrival, unit.cuts, unit.generation
         self.clock.last = unit.clock.last
         self.settled = unit.settled
@@ -50,8 +58,15 @@ class Replica(State):
             self.changes.feeds += 1  # last, so that whoever read feeds under this number has read these
 
 
+def _settle_erasures(unit: Unit) -> None:
+    from mootd.engine.erasing import settle_erasures  # noqa: PLC0415 - few transactions erase anything
+
+    settle_erasures(unit)
+
+
 def _is_further(before: FeedRow | None, row: FeedRow) -> bool:
     """Whether a feed's row tells of more events and of nothing else that says whose feed it is."""
     if before is None:
         return False
-    return (before.plane, before.kind, before.town, before.n > 0) == (row.plane, row.kind, row.town, row.n > 0)
+    told, now = ((each.plane, each.kind, each.town, each.n > 0, each.ended) for each in (before, row))
+    return told == now

@@ -60,6 +60,9 @@ class State:
     others_wait: Callable[[], bool] = staticmethod(lambda: False)
     """Tells a transaction that takes long whether anybody waits for the next one."""
 
+    follows_erasures = False
+    """Whether what is erased was settled since this start: before it an earlier release, which knows none, may have run."""
+
     def __init__(self, store: Store, keys: KeyStore, clock: Clock, entropy: Entropy) -> None:
         self.store = store
         self.keys = Keyring(keys)

@@ -18,6 +18,7 @@ from moot_protocol.sync import Position
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader, whole_batch
 from mootd.engine.commit import Committer
+from mootd.engine.erased import lacks
 from mootd.engine.log import StoredBatch, unpack_batch
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.shared_plane import SharedPlane
@@ -173,7 +174,7 @@ class StoredLog:
             raise RefusedError("a batch of another plane was about to be handed out", code=Code.DENIED)
 
     def batch(self, author: bytes, batch_id: bytes) -> bytes | None:
-        """An accepted batch with all its values, or None."""
+        """An accepted batch with all its values but those that are erased, or None."""
         with self._replica.read() as reader:
             source = LogSnapshot(reader)
             number = source.feed_number(self._plane.number, author)
@@ -182,7 +183,8 @@ class StoredLog:
             if stored is None:
                 return None
             whole = self._whole(source, number, stored)
-            return whole if decode_batch(whole, verify=False).is_complete else None
+            lacking = lacks(reader, number, decode_batch(whole, verify=False).events)
+            return None if lacking else whole
 
     def has_whole(self, author: bytes, first: int, batch_id: bytes) -> bool:
         """Whether a batch is accepted here as a whole, with all its values."""

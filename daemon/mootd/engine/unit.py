@@ -17,10 +17,12 @@ from moot_protocol.clock import HybridClock, clock_ahead, is_ahead
 from moot_protocol.crypto import Signer
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Event, NewEntity, PlainDraft, check_names, plain_event
-from moot_protocol.kinds import CHARTER, Role
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import ADMIN_KINDS, CHARTER, ERASE, Role
 from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.entities import Entities, Said
+from mootd.engine.erased import lacks
 from mootd.engine.layout import Views
 from mootd.engine.learnt import Learnt
 from mootd.engine.log import FeedRow, LogReader, PlaneRow, encode_row, pack_batch, pack_event, said_by
@@ -35,6 +37,8 @@ FLUSH_AFTER: Final = 250
 """Entities after which bulk work writes out what is derived of them: few enough to stay in a processor's cache."""
 _SAID_KEPT: Final = 256
 """Events of this unit whose values are kept at hand."""
+_OF_ERASURES: Final = ADMIN_KINDS | {ERASE}
+"""Kinds of entities whose events say what is erased, or what not everybody may erase."""
 _SILENCED: Final[Mapping[str, tuple[str, str]]] = {
     Reason.ENDED: ("it was retired, or its town removed", "`moot status` says how it can write again"),
     Reason.FORKED: ("its key has signed two histories", "`moot salvage` gives this machine a new key"),
@@ -77,11 +81,17 @@ class Unit(Learnt):
         self._progress: tuple[int, int] = (0, 0)
         self._late = 0
         """Of the transaction's writes, those that bring up what was appended or changed before."""
+        self.erasures: dict[tuple[int, str], None] = {}
+        """(plane, entity) of erasures that may count otherwise than before: settled before the commit."""
         self.views = self._view_writer()
 
     def _view_writer(self) -> ViewWriter:
         views = Views(self.generation)
         return ViewWriter(self.transaction, views, self.author_of, self._has_come, self.project_number, self.now_ms)
+
+    def note_erasure(self, plane: int, entity: str) -> None:
+        """Let what erasures of this entity erase be settled anew before the commit."""
+        self.erasures[plane, entity] = None
 
     # -- Feeds ---------------------------------------------------------------------------------------------------
     def feed(self, number: int) -> FeedRow:
@@ -169,9 +179,10 @@ class Unit(Learnt):
 
     def entities(self) -> Entities:
         """Reads entities as this unit's transaction sees them, once flushed."""
-        return Entities(self.transaction, self.views.views, self.author_of, self._known_feed, self._said)
+        return Entities(self.transaction, self.views.views, self.author_of, self.known_feed, self._said)
 
-    def _known_feed(self, plane: int, author: bytes) -> int | None:
+    def known_feed(self, plane: int, author: bytes) -> int | None:
+        """The number of an author's feed, or None for one that nothing has named yet."""
         return self.replica.feed_numbers.get((plane, author)) or self.new_feeds.get((plane, author))
 
     # -- Appending own events ------------------------------------------------------------------------------------
@@ -295,6 +306,9 @@ class Unit(Learnt):
     def _apply(self, plane: int, event: Event, values: list[Any] | None, feeds: list[int], role: Speaker) -> None:
         arrival = self.arrival
         previous = self.views.apply(plane, event, values, feeds, arrival, role)
+        kind = event.skeleton.kind
+        if kind in _OF_ERASURES:
+            self.note_erasure(plane, event.skeleton.entity if kind == ERASE else key_text(self.author_of(feeds[0])))
         self._event_puts.append((layout.arrival_key(arrival), pack_event(previous, feeds[0], event)))
         self.arrival = arrival + 1
 
@@ -344,7 +358,7 @@ class Unit(Learnt):
                 self._progress = (number, event.n - 1)
                 self._apply(row.plane, event, event.values(), feeds, role)
         self._put_accepted(number, batch, arrival, accepted)
-        if not batch.is_complete:
+        if not batch.is_complete and lacks(self.transaction, number, batch.events[:accepted]):
             self.transaction.put(Table.META, layout.withheld_key(row.plane, number, batch.header.first), b"")
 
     def _put_accepted(self, number: int, batch: Batch, arrival: int, accepted: int) -> None:

@@ -7,10 +7,11 @@ from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_testkit.engine import Desk, plain
-from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note
+from moot_testkit.erasing import absent_at, erased_at, erasing, of, told, two_feeds, withheld_at
+from moot_testkit.feeds import FeedWriter, Guest, Town, dot_of, note, stripped
 from moot_testkit.town_worlds import rule
 from mootd.engine import layout
-from mootd.engine.cut import REPORTED_ENTITIES, CutReport, cut
+from mootd.engine.cut import REPORTED_ENTITIES, CutReport, Place, change_role, cut, remake
 from mootd.engine.receive import Outcome
 from mootd.store.port import Table
 
@@ -253,3 +254,44 @@ def desk_of_batches(town: Town, *feeds: FeedWriter) -> Desk:
 def accepted(desk: Desk, author: bytes) -> tuple[int, str]:
     row = next(row for row in desk.replica.feeds.values() if row.author == author)
     return row.n, row.role
+
+
+# -- What is erased ------------------------------------------------------------------------------------------------
+def test_values_that_come_late_end_the_asking_once_all_but_the_erased_ones_are_here() -> None:
+    town, one, two, batch = two_feeds()
+    more = one.write(note("3"), note("4"), note("5"))
+    two.write(erasing(more, 4))
+    desk = told(town, *town.charter.batches, *one.batches[:2], *two.batches, stripped(more))
+    for lacking, is_asked in (([4, 5, 6], True), ([4, 6], True), ([4], False)):
+        desk.receive([stripped(more, lacking)])
+        assert (withheld_at(desk) == {(one.author, more.header.first)}) == is_asked, lacking
+    assert {n for _, n, _ in absent_at(desk)} == {4} == {n for _, n, _ in erased_at(desk)}
+    assert batch.header.last == 3
+
+
+def test_an_entity_made_anew_from_all_its_events_is_as_it_was() -> None:
+    town, one, two, batch = two_feeds()
+    two.write(erasing(batch, 2), note("beside it"))
+    desk = told(town, *of(town, one, two))
+    before = content(desk)
+    with desk.replica.transaction() as unit:
+        for kind, entity in (("issue", "mt-1"), ("erase", key_text(one.author)), ("issue", "mt-9")):
+            remake(unit, 1, Place(kind, entity))
+        assert not unit.erasures, "nothing of it is gone"
+    assert content(desk) == before
+
+
+def test_cutting_erasures_off_or_changing_whether_their_author_is_an_admin_lets_them_be_settled_anew() -> None:
+    town, one, two, batch = two_feeds(Role.ADMIN)
+    two.write(erasing(batch, 2))
+    desk = told(town, *of(town, one, two))
+    name = (1, key_text(one.author))
+    with desk.replica.transaction() as unit:
+        change_role(unit, unit.feed_number(1, two.author), "reader")
+        assert list(unit.erasures) == [name]
+        unit.erasures.clear()
+        cut(unit, unit.feed_number(1, two.author), 2)
+        assert list(unit.erasures) == [], "it stands right before the cut"
+        cut(unit, unit.feed_number(1, two.author), 1)
+        assert list(unit.erasures) == [name]
+    assert (erased_at(desk), withheld_at(desk)) == (set(), {(one.author, 2)})

@@ -6,8 +6,23 @@ import pytest
 from msgspec.structs import replace
 
 from moot_protocol.event import Dot, Draft, Write
+from moot_protocol.ids import key_text
+from moot_testkit.engine import Desk
+from moot_testkit.erasing import (
+    SECRET,
+    all_but,
+    erasing,
+    forget,
+    of,
+    places_of,
+    problems_at,
+    rebuild,
+    told,
+    two_feeds,
+    withheld_at,
+)
 from moot_testkit.federating import copy_of
-from moot_testkit.feeds import dot_of, note
+from moot_testkit.feeds import dot_of, note, stripped
 from moot_testkit.laws import fsck_problems
 from moot_testkit.tables import put, rows, tables
 from moot_testkit.town import Member, make_town
@@ -216,3 +231,46 @@ def test_a_key_of_the_index_that_stands_for_nothing_can_be_rebuilt() -> None:
     (found,) = fsck_problems(member)
     assert found.where.startswith("key 77")
     assert "rebuild" in found.hint
+
+
+# -- What is erased ------------------------------------------------------------------------------------------------
+def broken(desk: Desk, author: bytes) -> list[str]:
+    """What a check finds of an author's second batch; a rebuild must mend all that it finds."""
+    found = problems_at(desk)
+    assert all("rebuild" in each.hint for each in found)
+    rebuild(desk)
+    assert problems_at(desk) == []
+    return [each.problem for each in found if each.where == f"batch from event 2 on of {key_text(author)}"]
+
+
+def test_values_that_were_erased_and_are_still_here_are_found() -> None:
+    town, one, two, batch = two_feeds()
+    desk = told(town, *of(town, one, two))
+    kept = {key: value for key, value in desk.rows(Table.EVENTS).items() if SECRET.encode() in value}
+    desk.receive([two.write(erasing(batch, 2))])
+    assert problems_at(desk) == []
+    for key, value in kept.items():
+        desk.put(Table.EVENTS, key, value)
+    assert broken(desk, one.author) == ["values that were erased are still here"]
+    assert places_of(desk, SECRET.encode()) == []
+
+
+@pytest.mark.parametrize("erased", [[], [3]])
+def test_values_that_are_missing_and_nobody_is_asked_for_are_found(erased: list[int]) -> None:
+    town, one, two, batch = two_feeds()
+    if erased:
+        two.write(erasing(batch, *erased))
+    desk = told(town, *all_but(batch, town, one, two), stripped(batch))
+    assert problems_at(desk) == []
+    forget(desk, layout.WITHHELD)
+    assert broken(desk, one.author) == ["values are missing from it, and are not asked for"]
+    assert withheld_at(desk) == {(one.author, 2)}
+
+
+def test_what_is_erased_is_not_missed_until_it_is_forgotten_that_it_is() -> None:
+    town, one, two, batch = two_feeds()
+    two.write(erasing(batch, 2))
+    desk = told(town, *of(town, one, two))
+    forget(desk, layout.ERASED)
+    assert broken(desk, one.author) == ["values are missing from it, and are not asked for"]
+    assert withheld_at(desk) == set()

@@ -35,6 +35,14 @@ def test_a_batch_with_withheld_values_can_be_read_back_from_its_key(plane: int, 
     assert layout.withheld_parts(key) == (feed, first)
 
 
+@given(st.tuples(NUMBERS_32, NUMBERS_64, st.binary(min_size=8, max_size=8)), NUMBERS_32)
+def test_an_erased_event_can_be_read_back_from_its_key(name: tuple[int, int, bytes], other: int) -> None:
+    key = layout.erased_key(*name)
+    assert layout.erased_parts(key) == name[1:]
+    assert key.startswith(layout.ERASED)
+    assert key.startswith(layout.erased_prefix(other)) == (other == name[0])
+
+
 @given(
     st.tuples(st.integers(0, 255), st.integers(0, 2**48), st.integers(0, 2**16 - 1), NUMBERS_64),
     st.tuples(st.integers(0, 255), st.integers(0, 2**48), st.integers(0, 2**16 - 1), NUMBERS_64),

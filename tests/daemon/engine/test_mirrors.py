@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from moot_protocol.errors import Code, MootError
 from moot_protocol.mirror_lines import content_hash, joined, line_key
 from moot_testkit.engine import Desk
-from mootd.engine import layout, mirrors
+from mootd.engine import mirror_keys, mirrors
 from mootd.engine.mirrors import (
     MirrorRow,
     add_version,
@@ -39,7 +39,7 @@ def keep(desk: Desk, row: MirrorRow) -> None:
         put_mirror(unit, row)
 
 
-def mirror_keys(desk: Desk) -> list[bytes]:
+def keys_of_mirrors(desk: Desk) -> list[bytes]:
     return [key for key in desk.rows(Table.META) if key.startswith(b"mirror")]
 
 
@@ -96,14 +96,14 @@ def test_a_version_comes_back_line_by_line(desk: Desk) -> None:
 def test_a_known_state_keeps_its_number_and_lines_are_kept_once(desk: Desk) -> None:
     first, second = add(desk, b"a", b"b"), add(desk, b"a", b"c")
     assert add(desk, b"a", b"b") == first != second
-    kept = [key for key in mirror_keys(desk) if key.startswith(layout.mirror_line_key(SCOPE, b""))]
+    kept = [key for key in keys_of_mirrors(desk) if key.startswith(mirror_keys.mirror_line_key(SCOPE, b""))]
     assert len(kept) == 3
 
 
 def test_a_version_that_was_damaged_is_refused(desk: Desk) -> None:
     number = add(desk, b"a")
     with desk.replica.transaction() as unit:
-        unit.transaction.delete(Table.META, layout.mirror_line_key(SCOPE, line_key(b"a")))
+        unit.transaction.delete(Table.META, mirror_keys.mirror_line_key(SCOPE, line_key(b"a")))
     for wanted in (number, number + 1):
         with desk.replica.read() as reader, pytest.raises(MootError) as raised:
             lines_of(reader, SCOPE, wanted)
@@ -157,7 +157,7 @@ def test_with_the_last_mirror_of_a_project_its_versions_go(desk: Desk) -> None:
             drop_mirror(unit, row)
         with desk.replica.read() as reader:
             assert count_versions(reader, SCOPE) == count
-    assert mirror_keys(desk) == []
+    assert keys_of_mirrors(desk) == []
 
 
 def test_what_is_due_are_the_issues_of_later_events(desk: Desk) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from moot_testkit.engine import Desk
+from moot_testkit.erasing import all_but, erasing, forget, marks, told, two_feeds, withheld_at
 from moot_testkit.feeds import Town, dot_of, note, stripped
 from moot_testkit.planes import TEAM_PROJECT, create_on, make_twins, two_planes
 from moot_testkit.tables import rows
@@ -208,3 +209,31 @@ def test_what_stands_on_several_planes_is_the_same_after_a_rebuild() -> None:
     assert desk.replica.generation == 1
     assert [desk.digest(plane) for plane in desk.replica.planes] == digests
     assert desk.index(b"s", b"l", b"u", b"r") == lists
+
+
+# -- What is erased and withheld -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("forgotten", [(), (layout.ERASED,), (layout.WITHHELD,), (layout.ERASED, layout.WITHHELD)])
+def test_what_is_erased_and_what_is_asked_for_follows_from_the_log(forgotten: tuple[bytes, ...]) -> None:
+    town, one, two, batch = two_feeds()
+    more = one.write(note("erased too"), note("withheld"))
+    two.write(erasing(batch, 2), erasing(more, 4))
+    desk = told(town, *all_but(more, town, one, two), stripped(more, [5]))
+    before = marks(desk)
+    assert (len(before[0]), before[1]) == (2, {(one.author, 4)})
+    if forgotten:
+        forget(desk, *forgotten)
+    finish_at(desk, Rebuild())
+    assert marks(desk) == before
+    desk.receive([more])
+    assert marks(desk) == (before[0], set())
+
+
+def test_what_is_called_erased_without_an_erasure_is_asked_for() -> None:
+    town, one, two, batch = two_feeds()
+    desk = told(town, *all_but(batch, town, one, two))
+    number = desk.replica.feed_numbers[1, one.author]
+    desk.put(Table.META, layout.erased_key(number, 2, batch.events[0].leaf[:8]), b"")
+    desk.receive([batch])
+    assert withheld_at(desk) == set()
+    finish_at(desk, Rebuild())
+    assert marks(desk) == (set(), {(one.author, 2)})

@@ -13,14 +13,17 @@ from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.branches import Feeds
 from moot_protocol.charter import is_void
 from moot_protocol.clock import from_ms
-from moot_protocol.errors import Code, MalformedError
+from moot_protocol.errors import Code, MalformedError, MootError
 from moot_protocol.fold import Placed, fold
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import CHARTER_KINDS, Role
 from moot_protocol.limits import ASIDE_BATCHES_PER_AUTHOR, CLOCK_AHEAD_MS
 from moot_protocol.messages import ForkProof, fork_proof
 from moot_protocol.requests import Create, IssueFields
 from moot_protocol.towns import Towns
 from moot_testkit.engine import START_MS, Desk, town_of
+from moot_testkit.erasing import absent_at, erasing, of, told, two_feeds
+from moot_testkit.erasing import check as check_erased
 from moot_testkit.feeds import FeedWriter, Town, dot_of, live_digest, note, stripped, wire
 from moot_testkit.held import HeldBatches
 from moot_testkit.town_worlds import town_worlds
@@ -29,6 +32,7 @@ from mootd.engine import receive as receiving
 from mootd.engine.aside import AsideReader
 from mootd.engine.membership import end_replica
 from mootd.engine.receive import Outcome, has_due, keep_proof, receive, release_parked, unite
+from mootd.store.port import Table
 
 Worlds = Callable[[], st.SearchStrategy[World]]
 
@@ -255,6 +259,21 @@ def test_a_batch_with_the_next_number_that_follows_another_branch_does_not_count
     check(desk, town, [*town.charter.batches, *one.batches, stray])
 
 
+def test_a_damaged_header_proves_no_fork() -> None:
+    town = Town()
+    one = town.replica("one")
+    batch = one.write(note("a"))
+    desk = begun(one, town=town)
+    desk.receive([batch])
+    (key, value), *_ = [(k, v) for k, v in desk.rows(Table.BATCHES).items() if batch.header_bytes in v]
+    at = value.index(batch.header.root)
+    desk.put(Table.BATCHES, key, value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :])
+    with pytest.raises(MootError, match="not what was signed") as raised:
+        desk.receive([batch])
+    assert raised.value.code is Code.STORE_DAMAGED
+    assert [row.forked_at for row in desk.replica.feeds.values()] == [0, 0]
+
+
 def test_a_proof_by_itself_cuts_a_feed_before_the_fork() -> None:
     town = Town()
     one, twin = forked(town)
@@ -405,3 +424,40 @@ def test_a_town_that_comes_leaves_others_feeds_alone(monkeypatch: pytest.MonkeyP
     assert set(looked_at) == {guests[3].key.public, replicas[3].author}
     batches = [batch for feed in (town.charter, *replicas) for batch in feed.batches]
     check(desk, town, [*batches, *(batch for guest in guests for batch in guest.charter.batches)])
+
+
+# -- What is erased ------------------------------------------------------------------------------------------------
+def test_what_is_erased_is_kept_out_wherever_a_batch_goes() -> None:
+    town, one, two, batch = two_feeds()
+    later = one.write(note("later"))
+    two.write(erasing(batch, 2), erasing(later))
+    desk = told(town, *town.charter.batches, one.batches[0], *two.batches)
+    assert desk.receive([later, batch, batch, later]) == [
+        Outcome.HELD, Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.DUPLICATE,
+    ]  # fmt: skip
+    assert {n for _, n, _ in absent_at(desk)} == {2, 4}
+    check_erased(desk, town.plane, of(town, one, two))
+
+
+def test_whose_feed_it_is_and_how_it_begins_is_told_to_what_settles_erasures() -> None:
+    town, one, two, batch = two_feeds()
+    twin, other = one.fork("twin", 1), one.fork("other", 1)
+    twin.write(note("another history"), note("as long"))
+    two.write(erasing(batch, 2))
+    desk = told(town, *of(town, one, two))
+    name = (1, key_text(one.author))
+    steps = [
+        (town.end(two.author, two.n, two.head), []),
+        (town.end(one.author, 3, batch.id), [name]),
+        (twin.batches[-1], []),
+        (
+            town.end(one.author, 3, twin.head, over=[dot_of(town.charter.batches[-1].events[0], town.key.public)]),
+            [name],
+        ),
+        (other.write(note("nobody's")), []),
+    ]
+    for step, noted in steps:
+        with desk.replica.transaction() as unit:
+            receive(unit, step)
+            assert list(unit.erasures) == noted
+    check(desk, town, of(town, one, twin, two, other))

@@ -12,6 +12,7 @@ from moot_protocol.messages import Place, Single, fork_proof
 from moot_testkit import model
 from moot_testkit.carrying import log_of
 from moot_testkit.engine import START_MS, Desk
+from moot_testkit.erasing import erasing, of, told, two_feeds
 from moot_testkit.feeds import Town, note, stripped, wire
 from moot_testkit.refusals import refusal_code
 from moot_testkit.synclog import MemoryLog
@@ -224,3 +225,27 @@ def test_a_batch_is_there_as_a_whole_only_if_it_is_accepted_with_all_its_events_
     desk.receive([bare])
     assert log.has_whole(two.author, 2, bare.id)
     assert not log.has_whole(two.author, 3, missing.id)
+
+
+# -- What is erased ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_batch_that_lacks_only_what_is_erased_is_handed_out_even_if_a_pin_cuts_it(at: int) -> None:
+    town, one, two, batch = two_feeds()
+    two.write(erasing(batch, 3))
+    if at:
+        town.end(one.author, at, batch.id)
+    desk = told(town, *of(town, one, two))
+    log = log_of(desk)
+    assert log.batch(one.author, batch.id) == wire(stripped(batch, [3]))
+    assert log.has_whole(one.author, 2, batch.id) == (not at)
+    assert log.missing(9) == []
+
+
+def test_a_batch_that_lacks_more_is_not() -> None:
+    town, one, two, batch = two_feeds()
+    two.write(erasing(batch, 3))
+    desk = told(town, *town.charter.batches, one.batches[0], *two.batches, stripped(batch))
+    assert log_of(desk).batch(one.author, batch.id) is None
+    assert log_of(desk).missing(9) == [Single(one.author, batch.id)]
+    places = [Place(one.author, 1, one.batches[0].id)]
+    assert log_of(desk).batches_after(one.author, places, 99_999) == [wire(stripped(batch))], "who asks for all gets it"

@@ -11,8 +11,10 @@ from moot_protocol.batch import Batch
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import NewEntity, PlainDraft, plain_shape
 from moot_protocol.fold import Placed
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import ISSUE, Role
-from moot_testkit.feeds import dot_of, live_digest, note
+from moot_testkit.erasing import all_but, erasing, of, told, two_feeds, withheld_at
+from moot_testkit.feeds import dot_of, live_digest, note, stripped
 from moot_testkit.tables import tables
 from moot_testkit.town import Member, join, make_town
 from mootd.engine import layout
@@ -468,3 +470,28 @@ def test_a_clock_that_began_anew_goes_on_where_the_feed_s_times_go_on_ascending(
 
     member.commit(begins_anew)
     assert member.batches()[-1].events[0].skeleton.hlc > last
+
+
+@pytest.mark.parametrize(("absent", "is_withheld"), [([], False), ([2], False), ([3], True), ([2, 3], True)])
+def test_a_batch_is_asked_for_again_only_for_values_that_are_not_erased(
+    absent: list[int], *, is_withheld: bool
+) -> None:
+    town, one, two, batch = two_feeds()
+    two.write(erasing(batch, 2))
+    desk = told(town, *all_but(batch, town, one, two))
+    desk.receive([stripped(batch, absent)])
+    assert withheld_at(desk) == ({(one.author, 2)} if is_withheld else set())
+
+
+def test_erasures_that_are_appended_or_accepted_are_noted_once_for_each_author() -> None:
+    town, one, two, batch = two_feeds()
+    desk = told(town, *of(town, one, two))
+    noted = [(LEDGER, key_text(one.author))]
+    with desk.replica.transaction() as unit:
+        receive(unit, two.write(erasing(batch, 2), erasing(batch, 3)))
+        receive(unit, two.write(note("no erasure")))
+        assert list(unit.erasures) == noted
+    with make_town(1)[0].replica.transaction() as unit:
+        unit.append(LEDGER, note("no erasure"))
+        unit.append(LEDGER, erasing(batch))
+        assert list(unit.erasures) == noted

@@ -1,0 +1,74 @@
+"""Which of a feed's values are erased, as the store keeps it.
+
+Invariant: META holds a key for each event of a feed that an erasure which counts names (`erasing.py` sees to that), and
+neither EVENTS nor ASIDE holds a value of such an event. Only a batch that would open another history of the feed keeps
+them: it holds a certificate, and whether it may ever count is told by all of its values being here. Of what only
+admins may write values are taken out once it counts, for not every erasure that names it does.
+"""
+
+from collections.abc import Container, Iterable
+from operator import is_
+
+from msgspec.structs import replace
+
+from moot_protocol.batch import Batch
+from moot_protocol.erasure import Erased
+from moot_protocol.event import LEAF_PREFIX_BYTES, Event
+from moot_protocol.kinds import ADMIN_KINDS, ERASE
+from mootd.engine import layout
+from mootd.engine.layout import Views
+from mootd.engine.log import StoredEvent
+from mootd.store.port import Reader, Table
+
+_LAST = 2**64 - 1
+
+
+def erased_in(reader: Reader, feed: int, first: int = 1, last: int = _LAST) -> set[Erased]:
+    """The erased events of a feed among these numbers."""
+    start, stop = layout.erased_key(feed, first, b""), layout.erased_key(feed, last, b"\xff" * LEAF_PREFIX_BYTES)
+    keys = (key for key, _ in reader.scan(Table.META, start, stop + b"\0"))
+    return {Erased(*layout.erased_parts(key)) for key in keys}
+
+
+def without(batch: Batch, names: Container[Erased]) -> Batch:
+    """A batch without the values of these events; one that opens a feed stays whole."""
+    if batch.header.first == 1:
+        return batch
+    events = tuple(event.without_values() if _is_to_strip(event, names) else event for event in batch.events)
+    return batch if all(map(is_, events, batch.events)) else replace(batch, events=events)
+
+
+def _is_to_strip(event: Event, names: Container[Erased]) -> bool:
+    return event.values_bytes is not None and is_named(event, names) and event.skeleton.kind not in ADMIN_KINDS
+
+
+def lacks(reader: Reader, feed: int, events: Iterable[Event]) -> bool:
+    """Whether values of such events are missing that are not erased: withheld."""
+    absent = [event for event in events if event.values_bytes is None]
+    if not absent:
+        return False
+    names = erased_in(reader, feed, absent[0].n, absent[-1].n)
+    return not all(is_named(event, names) for event in absent)
+
+
+def as_kept(reader: Reader, number: int, batch: Batch) -> Batch:
+    """A batch that has come, without what is erased of it."""
+    names = erased_in(reader, number, batch.header.first, batch.header.last)
+    return without(batch, names) if names else batch
+
+
+def was_erased(reader: Reader, stored: StoredEvent) -> bool:
+    """Whether an accepted event lacks its values since they were erased, and not since they haven't come."""
+    event = stored.event
+    return event.values_bytes is None and is_named(event, erased_in(reader, stored.feed, event.n, event.n))
+
+
+def has_erasures(reader: Reader, views: Views, plane: int) -> bool:
+    """Whether any erasure ever came on a plane."""
+    prefix = layout.id_prefix(plane, ERASE)
+    return any(True for _ in reader.scan(views.ids, prefix, layout.after(prefix)))
+
+
+def is_named(event: Event, names: Container[Erased]) -> bool:
+    """Whether an event is among these."""
+    return (event.n, event.leaf[:LEAF_PREFIX_BYTES]) in names

@@ -1,0 +1,50 @@
+"""What a machine keeps of texts beside its log: answers to commands that may be repeated, lines of mirrored files.
+
+Invariant: a command whose answer lost its texts is still one that was carried out, and is not carried out again.
+"""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+import msgspec
+
+from moot_protocol.erasure import ERASABLE, TITLE_ERASED
+from moot_protocol.kinds import ISSUE
+from mootd.engine import layout
+from mootd.engine.cut import Place
+from mootd.engine.mirrors import note_erased
+from mootd.engine.unit import Unit
+from mootd.store.port import Table
+
+_NAMES: Final = ("id", "issue_id", "key")
+"""Under which of its fields an answer names what it tells of."""
+_TEXTS: Final = ERASABLE - {"title"} | {"text", "from", "to", "conflict", "told", "decisions", "dead_ends", "next"}
+"""Fields of answers that hold what people wrote."""
+
+
+def drop_copies(unit: Unit, plane: int, places: Collection[Place]) -> None:
+    """Let nothing that was kept beside the log go on telling what some entities of a plane said before."""
+    names = {place.entity if place.kind == ISSUE else place.entity.partition("/")[2] for place in places}
+    _empty_answers(unit, names - {""})
+    note_erased(unit, unit.plane(plane).id, {place.entity for place in places if place.kind == ISSUE})
+
+
+def _empty_answers(unit: Unit, names: Collection[str]) -> None:
+    encoded = [name.encode() for name in names]
+    kept = unit.transaction.scan(Table.META, layout.ANSWERS, layout.after(layout.ANSWERS))
+    for key, packed in [(key, packed) for key, packed in kept if any(name in packed for name in encoded)]:
+        asked, answer = msgspec.msgpack.decode(packed)
+        unit.transaction.put(Table.META, key, msgspec.msgpack.encode([asked, _without_texts(answer, names)]))
+
+
+def _without_texts(value: Any, names: Collection[str]) -> Any:
+    """An answer without the texts of whatever has one of these names."""
+    if isinstance(value, list):
+        return [_without_texts(each, names) for each in value]
+    if not isinstance(value, dict):
+        return value
+    rest = {name: _without_texts(each, names) for name, each in value.items()}
+    if not any(isinstance(value.get(name), str) and value[name] in names for name in _NAMES):
+        return rest
+    told = {name: each for name, each in rest.items() if name not in _TEXTS}
+    return told | ({"title": TITLE_ERASED} if "title" in told else {})

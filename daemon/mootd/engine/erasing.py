@@ -1,0 +1,255 @@
+"""Carrying out erasures: taking values out of the log that an erasure which counts names.
+
+Invariant: when a transaction commits, what META calls erased of each feed is what the accepted erasures say that may
+say so (`moot_protocol.erasure`), no value of it is left in EVENTS or ASIDE or waits in a queue, and what is missing
+without being erased is marked as withheld, to be asked for. Whatever changed any of that (erasures that came or were
+cut, roles, a feed whose town was not known) only notes whose events are named; all is settled once, before the commit.
+"""
+
+from collections.abc import Collection, Container, Iterable
+from typing import Final, NamedTuple
+
+from moot_protocol.erasure import TITLE_ERASED, Erased, author_in, erasures, may_erase, names_in
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.event import LEAF_PREFIX_BYTES, Event
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import ADMIN_KINDS, ERASE, Role
+from mootd.engine import layout
+from mootd.engine.aside import Aside, uncounted
+from mootd.engine.cut import Place, remake
+from mootd.engine.erased import erased_in, lacks, without
+from mootd.engine.erased_copies import drop_copies
+from mootd.engine.layout import Views
+from mootd.engine.log import FeedRow, StoredBatch, pack_event
+from mootd.engine.outbox import empty_queues
+from mootd.engine.unit import Unit
+from mootd.store.port import Table
+
+_CLEARED: Final = ("", TITLE_ERASED)
+"""What is written over what is erased: there is nothing to be erased of it."""
+
+
+def settle_erasures(unit: Unit) -> None:
+    """Settle what is erased of all whose events were noted, inside their transaction and at its end."""
+    if not unit.replica.follows_erasures:
+        note_all(unit)  # erasures may have come while an earlier release ran, which didn't know them
+    unit.seal()
+    unit.flush()
+    for plane, entity in unit.erasures:
+        author = author_in(entity)
+        number = None if author is None else unit.known_feed(plane, author)
+        if number is not None:
+            _settle(unit, plane, number)
+    unit.erasures.clear()
+
+
+def forget_erased(unit: Unit) -> None:
+    """Forget what is erased, to be settled anew from the log before the commit; until then it is withheld."""
+    batches: dict[tuple[int, int, int], StoredBatch] = {}
+    for number, row in (unit.replica.feeds | unit.feeds).items():
+        for name in erased_in(unit.transaction, number):
+            stored = unit.log.batch_holding(number, name.n)
+            if stored is not None:
+                batches[row.plane, number, stored.header.first] = stored
+    for key, _ in list(unit.transaction.scan(Table.META, layout.ERASED, layout.after(layout.ERASED))):
+        unit.transaction.delete(Table.META, key)
+    for place, stored in batches.items():
+        _mark(unit, *place, stored)
+    note_all(unit)
+
+
+def note_all(unit: Unit) -> None:
+    """Note all whose events any erasure names."""
+    for plane in (*unit.replica.planes, *(row.number for row in unit.new_planes)):
+        unit.erasures.update(dict.fromkeys((plane, entity) for entity in _entities(unit, plane, ERASE)))
+
+
+def _entities(unit: Unit, plane: int, kind: str) -> list[str]:
+    prefix = layout.id_prefix(plane, kind)
+    found = unit.transaction.scan(unit.views.views.ids, prefix, layout.after(prefix))
+    return [layout.id_entity(key) for key, _ in found]
+
+
+def named(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
+    """The events of an author that accepted erasures name whose authors may erase them."""
+    first = unit.log.batch_holding(unit.known_feed(plane, row.author) or 0, 1)
+    record = unit.record(plane, ERASE, key_text(row.author))
+    if row.kind != "replica" or first is None or record is None:
+        return set()
+    of_any, of_admins = set[Erased](), set[Erased]()
+    for stored in unit.log.history(record.head):
+        by = unit.feed(stored.feed)
+        if by.kind != row.kind:
+            continue
+        role, found = Role(by.role), names_in(stored.event.skeleton)
+        of_any |= found if may_erase(role, by.town, row.town) else set()
+        of_admins |= found if may_erase(role, by.town, row.town, is_for_admins=True) else set()
+    refused = _for_admins(unit, plane, row) - of_admins if of_any != of_admins else set()
+    return {name for name in of_any - refused if name.n > first.header.last}
+
+
+def _for_admins(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
+    """The events of an author about what only admins may write."""
+    number, found = unit.known_feed(plane, row.author), set[Erased]()
+    for kind in ADMIN_KINDS:
+        for entity in _entities(unit, plane, kind):
+            record = unit.record(plane, kind, entity)
+            events = unit.log.history(record.head if record else 0)
+            found |= {_name_of(each.event) for each in events if each.feed == number}
+    return found
+
+
+def _name_of(event: Event) -> Erased:
+    return Erased(event.n, event.leaf[:LEAF_PREFIX_BYTES])
+
+
+def _settle(unit: Unit, plane: int, number: int) -> None:
+    row = unit.feed(number)
+    names, before = named(unit, plane, row), erased_in(unit.transaction, number)
+    for name in before - names:
+        unit.transaction.delete(Table.META, layout.erased_key(number, *name))
+    for name in names - before:
+        unit.transaction.put(Table.META, layout.erased_key(number, *name), b"")
+    batches: dict[int, StoredBatch] = {}
+    places: dict[Place, None] = {}
+    # What only admins may write came with its values: not every erasure that names it counts.
+    for name in sorted(names ^ before | names & _for_admins(unit, plane, row)):
+        stored = unit.log.batch_holding(number, name.n)
+        if stored is None:
+            continue
+        batches[stored.header.first] = stored
+        if name in names and (place := _strip(unit, stored, name)) is not None:
+            places[place] = None
+    for first, stored in batches.items():
+        _mark(unit, row.plane, number, first, stored)
+    aside = _strip_aside(unit, number, names) if row.is_aside else {}
+    if places:
+        unit.flush()
+        for place in places:
+            remake(unit, plane, place)
+    if places or aside:
+        drop_copies(unit, plane, places | aside)
+        _begin_rebuild_anew(unit)
+        empty_queues(unit, plane)
+
+
+def _begin_rebuild_anew(unit: Unit) -> None:
+    """Empty what a rebuild under way has made of other values than are here now: it may have been broken off."""
+    unit.cuts += 1
+    if unit.transaction.get(Table.META, layout.REBUILD) is None:
+        return
+    unit.transaction.delete(Table.META, layout.REBUILD)
+    fresh = Views(1 - unit.generation)
+    for table in (fresh.ids, fresh.records, fresh.index):
+        unit.replica.store.clear(unit.transaction, table)
+
+
+def _strip(unit: Unit, batch: StoredBatch, name: Erased) -> Place | None:
+    """Take the values of an accepted event out of the log; which entity it is of, None where there were none."""
+    stored = unit.log.event(batch.arrival + name.n - batch.header.first)
+    event = stored.event
+    if event.values_bytes is None or _name_of(event) != name:
+        return None
+    packed = pack_event(stored.previous, stored.feed, event.without_values())
+    unit.transaction.put(Table.EVENTS, layout.arrival_key(stored.arrival), packed)
+    return Place(event.skeleton.kind, event.skeleton.entity)
+
+
+def _strip_aside(unit: Unit, number: int, names: set[Erased]) -> dict[Place, None]:
+    """Take values out of batches that are held without counting; which entities they are of."""
+    aside, found = Aside(unit.transaction), dict[Place, None]()
+    for _, _, row in aside.rows(number):
+        batch = aside.batch(row)
+        stripped = without(batch, names)
+        if stripped is not batch:
+            aside.put(number, stripped, parked=row.parked, was_accepted=row.was_accepted)
+            events = (event for event, left in zip(batch.events, stripped.events, strict=True) if event is not left)
+            found |= dict.fromkeys(Place(event.skeleton.kind, event.skeleton.entity) for event in events)
+    return found
+
+
+def _mark(unit: Unit, plane: int, number: int, first: int, stored: StoredBatch) -> None:
+    """Let a batch be asked for again if values are missing from it that are not erased, and else not."""
+    key = layout.withheld_key(plane, number, first)
+    events = [each.event for each in unit.log.events_of(stored)]
+    if lacks(unit.transaction, number, events):
+        unit.transaction.put(Table.META, key, b"")
+    else:
+        unit.transaction.delete(Table.META, key)
+
+
+# -- Erasing -----------------------------------------------------------------------------------------------------
+class Found(NamedTuple):
+    """An event whose values are here."""
+
+    feed: int
+    event: Event
+
+
+def written(unit: Unit, plane: int, place: Place, keys: Container[str]) -> list[Found]:
+    """The events that said anything of such keys of an entity and still do, those that don't count among them.
+
+    Args:
+        unit: the unit, flushed.
+        plane: the plane's number.
+        place: which entity.
+        keys: the keys.
+    """
+    record = unit.record(plane, *place)
+    found = [Found(each.feed, each.event) for each in unit.log.history(record.head if record else 0)]
+    aside = Aside(unit.transaction)
+    for author in unit.authors(plane):
+        number = unit.feed_number(plane, author)
+        if unit.feed(number).is_aside:
+            batches = (aside.batch(row) for _, _, row in aside.rows(number))
+            found += [Found(number, event) for batch in batches for event in uncounted(unit.log, number, batch)]
+    return [each for each in found if _says(each.event, place, keys)]
+
+
+def _says(event: Event, place: Place, keys: Container[str]) -> bool:
+    skeleton = event.skeleton
+    if event.values_bytes is None or (skeleton.kind, skeleton.entity) != place:
+        return False
+    written = [change.key for change in skeleton.changes if not change.removes]
+    values = event.values() or [None] * len(written)  # none that can be read, but bytes are there
+    return any(key in keys and value not in _CLEARED for key, value in zip(written, values, strict=True))
+
+
+def refuse_others(unit: Unit, plane: int, found: Collection[Found]) -> None:
+    """Refuse to erase what this replica may not.
+
+    Raises:
+        RefusedError: `denied`: another town wrote some of it, or it stands beside a certificate.
+    """
+    own = unit.feed(unit.replica.own_feed(plane))
+    if own.role not in {Role.ADMIN, Role.WRITER}:
+        return  # it can write nothing at all, and is told why when it tries
+    role, town = Role(own.role), own.town
+    others = sum(not may_erase(role, town, unit.feed(each.feed).town) for each in found)
+    if others:
+        raise RefusedError(
+            f"{others} of these events were written in another town",
+            code=Code.DENIED,
+            hint="that town can erase them, or an admin of the plane; `moot history ID` shows who wrote what",
+        )
+    is_for_admins = any(each.event.skeleton.kind in ADMIN_KINDS for each in found)
+    if is_for_admins and not may_erase(role, town, town, is_for_admins=True):
+        raise RefusedError("what only admins may write only admins may erase", code=Code.DENIED)
+    if any(not _may_lack(unit, each) for each in found):
+        raise RefusedError("some of it stands in one batch with a certificate, which has to stay", code=Code.DENIED)
+
+
+def _may_lack(unit: Unit, found: Found) -> bool:
+    first = unit.log.batch_holding(found.feed, 1)
+    return first is not None and found.event.n > first.header.last
+
+
+def append_erasures(unit: Unit, plane: int, found: Iterable[Found], actor: str) -> int:
+    """Write the erasures of events; how many events they erase."""
+    names: dict[bytes, set[Erased]] = {}
+    for feed, event in found:
+        names.setdefault(unit.author_of(feed), set()).add(_name_of(event))
+    for author, erased in sorted(names.items()):
+        for draft in erasures(author, erased, actor):
+            unit.append(plane, draft)
+    return sum(map(len, names.values()))
