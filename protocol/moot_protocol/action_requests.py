@@ -64,6 +64,21 @@ class Undo(Mutation[dict[str, Any]], kw_only=True):
     """The beginning of the key of the machine that `n` is of, which can be this one only; empty: this one."""
 
 
+class Erase(Mutation[dict[str, Any]], kw_only=True):
+    """Take the values of an issue's fields out of the log, those that were written over among them, for good.
+
+    What is live of them is cleared first; what else the same events said and is live is written again. Who wrote when,
+    and which fields, stays. Answers `{"id", "fields": erased ones, "events": n, "rewritten": fields, "written_over"}`:
+    the last is how many values of other fields went along, as they had been written over. `_unchanged` where nothing of
+    it is here. Raises `denied` where another town wrote some of it and this machine is no admin.
+    """
+
+    method = "erase"
+    id: str
+    fields: tuple[str, ...] = ()
+    """Which (`moot_protocol.erasure.ERASABLE`); none for all that people wrote (`WORDS`)."""
+
+
 class Rename(Mutation[IssueDoc], kw_only=True):
     """Give an issue an alias, which is shown in the place of its id and means it wherever an id is typed.
 
@@ -80,7 +95,8 @@ class Diff(Request[list[dict[str, Any]]], kw_only=True):
     """What changed between two times (milliseconds since 1970), as this replica's log tells them.
 
     Answers `{"issue_id", "diff_type": "added", "modified" or "removed", "old_value", "new_value": documents or None,
-    "changes": [{"field", "from", "to"}]}` each, in order of id. Deleting removes, and undeleting adds again.
+    "changes": [{"field", "from", "to"}]}` each, in order of id. Deleting removes, and undeleting adds again. A change
+    has `erased`, "from" or "to" or both, where what was there then was erased since.
     """
 
     method = "diff"
@@ -92,5 +108,5 @@ class Diff(Request[list[dict[str, Any]]], kw_only=True):
     plane: str = ""
 
 
-ACTION_REQUESTS: tuple[type[Request[Any]], ...] = (Graph, EpicStatus, SetState, Undo, Rename, Diff)
+ACTION_REQUESTS: tuple[type[Request[Any]], ...] = (Graph, EpicStatus, SetState, Undo, Erase, Rename, Diff)
 """All of this module."""

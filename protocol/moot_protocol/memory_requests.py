@@ -33,6 +33,19 @@ class Forget(Mutation[dict[str, Any]], kw_only=True):
     key: str
 
 
+class EraseMemory(Mutation[dict[str, Any]], kw_only=True):
+    """Take a memory away if it is still there, and the texts that it ever had out of the log, for good.
+
+    Answers `{"key", "events": n}`. Raises `not_found` where no text of it is here, `denied` where another town wrote
+    some of it and this machine is no admin.
+    """
+
+    method = "erase_memory"
+    project: str
+    plane: str = ""
+    key: str
+
+
 class Memories(Request[list[dict[str, Any]]], kw_only=True):
     """The memories of a project by key: `{"key", "text", "updated_at", "foreign": bool, "conflict": bool}` each.
 
@@ -99,5 +112,5 @@ class Prime(Request[dict[str, Any]], kw_only=True):
     """Ready issues at most."""
 
 
-MEMORY_REQUESTS: tuple[type[Request[Any]], ...] = (Remember, Forget, Memories, SetSetting, Settings, Prime)
+MEMORY_REQUESTS: tuple[type[Request[Any]], ...] = (Remember, Forget, EraseMemory, Memories, SetSetting, Settings, Prime)
 """All of this module."""

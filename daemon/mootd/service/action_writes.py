@@ -3,17 +3,26 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.action_requests import Rename, SetState, Undo
+from moot_protocol.action_requests import Erase, Rename, SetState, Undo
 from moot_protocol.request_base import Request
 from mootd.engine.issues.aliases import rename
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.states import set_state
 from mootd.engine.issues.undoing import undo
 from mootd.engine.unit import Unit
+from mootd.service.audited import with_deletion_recorded
+
+
+def _erase(writer: IssueWriter, request: Erase) -> Any:
+    from mootd.engine.issues.erasing import erase  # noqa: PLC0415 - hardly any daemon ever erases anything
+
+    return erase(writer, request)
+
 
 ACTION_WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]] = {
     SetState: set_state,
     Rename: rename,
+    Erase: with_deletion_recorded(_erase),
 }
 """What each of these requests does, on the plane that holds its issue."""
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from moot_protocol.access_requests import ImportAccess
 from moot_protocol.access_table import resources_of
+from moot_protocol.action_requests import Erase
 from moot_protocol.exchange_requests import AddRemote, CloseInvite, CreatePlane, Invite, Join, RemoveRemote, SetMode
 from moot_protocol.federation_requests import IsolatePlane
 from moot_protocol.lease_requests import PromoteTown, Rebalance
@@ -24,6 +25,7 @@ from moot_protocol.membership_requests import (
     Salvage,
     SettleFork,
 )
+from moot_protocol.memory_requests import EraseMemory
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Delete, InitTown, Undelete
 from moot_protocol.spool_requests import CloseSpool, OpenSpool
@@ -54,11 +56,12 @@ EVENT_TYPES: Final[dict[type[Request[Any]], str]] = {
     ImportAccess: "permission_changed",
     PromoteTown: "leases_moved",
     Rebalance: "claims_moved",
+    EraseMemory: "erased",
 }
-"""Operations on this machine, its planes and its rules → what their records are called."""
+"""Operations on this machine, its planes and its rules, and what goes for good → what their records are called."""
 _NAMED: Final = "town_named"
 """What the record of a `CreateTown` is called that named the town that was there."""
-DELETIONS: Final[dict[type[Request[Any]], str]] = {Delete: "deleted", Undelete: "undeleted"}
+DELETIONS: Final[dict[type[Request[Any]], str]] = {Delete: "deleted", Undelete: "undeleted", Erase: "erased"}
 """As `EVENT_TYPES`, for what may also be a step of a script."""
 AFTERWARDS: Final = frozenset({RotateTownKey, Recover, Salvage, Join})
 """Those after which the machine has, or may have, another key."""

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from moot_protocol.memory_requests import Forget, Remember, SetSetting
+from moot_protocol.memory_requests import EraseMemory, Forget, Remember, SetSetting
 from moot_protocol.request_base import Request
-from mootd.engine.memories import forget, remember, set_setting
+from mootd.engine.memories import erase_memory, forget, remember, set_setting
 from mootd.engine.unit import Unit
 
 MEMORY_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
     Remember: remember,
     Forget: forget,
+    EraseMemory: erase_memory,
     SetSetting: set_setting,
 }
 """What each of them does inside a unit."""

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from moot_protocol.action_requests import Erase
 from moot_protocol.codec import encode
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import IDEMPOTENCY_KEY_BYTES, IDEMPOTENCY_TTL_MS
+from moot_protocol.memory_requests import EraseMemory
 from moot_protocol.request_base import Mutation, Request
 from moot_protocol.requests import (
     AddComment,
@@ -88,7 +90,7 @@ OTHER_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
 
 def is_atomic(request: Request[Any]) -> bool:
     """Whether a request may fail after it has written, so that it needs a savepoint."""
-    return isinstance(request, Script | Delete | Undelete | Share | Unshare)
+    return isinstance(request, Script | Delete | Undelete | Erase | EraseMemory | Share | Unshare)
 
 
 def carry_out(unit: Unit, request: Mutation[Any]) -> Any:

@@ -4,7 +4,8 @@ Most of it stands in the keys of indexes (`tallies.py`); records are read where 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -28,8 +29,11 @@ _GROUPINGS: Final[dict[str, Callable[[Facts], Sequence[Any]]]] = {
     "type": lambda shown: (shown.issue_type,),
     "assignee": lambda shown: (shown.assignee,),
     "label": lambda shown: shown.labels or ("",),
+    "project": lambda shown: (shown.project,),
 }
 """What issues can be counted by."""
+MOST_TIMED: Final = 20_000
+"""Closed issues that are read for the mean time to close, evenly spread; twice as many at most."""
 
 
 class CountLists(Lists):
@@ -48,8 +52,11 @@ class CountLists(Lists):
     def _tallied(self, request: Count) -> tuple[int, Counter[Any]] | None:
         """(total, group → number), where keys tell."""
         tallies, closed = self._tallies(request.filter), request.all
-        if tallies is None or request.by not in {"", "status", "priority"}:
+        if tallies is None or request.by not in {"", "status", "priority", "assignee"}:
             return None
+        if request.by == "assignee":
+            holders = None if request.filter.statuses else tallies.assignees(request.filter, closed=closed)
+            return None if holders is None else (holders.total(), holders)
         if request.by == "priority":
             priorities = tallies.priorities(request.filter, closed=closed)
             return priorities.total(), priorities
@@ -68,9 +75,16 @@ class CountLists(Lists):
             groups.update(_GROUPINGS[request.by](candidate.facts))
         return total, groups
 
-    def _all(self, wanted: Filter, *, closed: bool) -> Iterator[Candidate]:
+    def _all(self, wanted: Filter, *, closed: bool, step: int = 1) -> Iterator[Candidate]:
+        """The issues that match, or every so many of those that may."""
         tests = tests_of(wanted, self._issues, self._now_ms)
-        return self._matching(self._in_priority_order(wanted, closed=closed), tests)
+        if wanted.ids:  # few are named, and every issue would be read for them
+            any_status = closed or bool(wanted.statuses) or wanted.deleted
+            tests.append(lambda c: c.facts.is_deleted == wanted.deleted and (any_status or c.facts.status != CLOSED))
+            named: Iterable[int] = dict.fromkeys(self._issues.names.resolve(typed)[1] for typed in wanted.ids)
+            return self._matching(named, tests)
+        eids = self._in_priority_order(wanted, closed=closed)
+        return self._matching(islice(eids, 0, None, step), tests)
 
     def labels(self, request: Labels) -> list[dict[str, Any]]:
         """All labels in use."""
@@ -82,7 +96,8 @@ class CountLists(Lists):
         wanted = Filter(projects=request.projects)
         counted = self.count(Count(filter=wanted, by="status", all=True))
         statuses = Counter({row["group"]: row["count"] for row in counted["groups"]})
-        done = self._all(Filter(projects=request.projects, statuses=(CLOSED,)), closed=True)
+        step = max(statuses[CLOSED] // MOST_TIMED, 1)
+        done = self._all(Filter(projects=request.projects, statuses=(CLOSED,)), closed=True, step=step)
         lead_ms = [each.facts.closed_ms - each.created_ms for each in done if each.facts.closed_ms is not None]
         return {
             "total": statuses.total(),

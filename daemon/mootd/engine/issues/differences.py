@@ -1,7 +1,7 @@
 """What changed between two times: each issue as its events up to the one and up to the other leave it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from moot_protocol.action_requests import Diff
 from moot_protocol.clock import to_ms
@@ -12,6 +12,9 @@ from moot_protocol.listing import IssueDoc
 from mootd.engine.issues.history import as_of
 from mootd.engine.issues.reading import Issues
 from mootd.engine.record import Record, decode_record
+
+_NOT_COMPARED: Final = frozenset({"updated_at", "_missing", "_erased"})
+"""Fields of documents whose changes are no news: each follows from others."""
 
 
 def diff(issues: Issues, request: Diff) -> list[dict[str, Any]]:
@@ -60,7 +63,15 @@ def _project(issues: Issues, record: Record) -> str:
 
 def _changes(old: IssueDoc, new: IssueDoc) -> list[dict[str, Any]]:
     return [
-        {"field": name, "from": old.get(name), "to": new.get(name)}
+        _change(old, new, name)
         for name in dict.fromkeys((*new, *old))
-        if name != "updated_at" and old.get(name) != new.get(name)
+        if name not in _NOT_COMPARED and old.get(name) != new.get(name)
     ]
+
+
+def _change(old: IssueDoc, new: IssueDoc, name: str) -> dict[str, Any]:
+    """A field before and after; what was erased is no value, though a document may show a default in its place."""
+    sides = {"from": old, "to": new}
+    erased = [side for side, document in sides.items() if name in document.get("_erased", ())]
+    values = {side: None if side in erased else document.get(name) for side, document in sides.items()}
+    return {"field": name, **values} | ({"erased": erased} if erased else {})

@@ -10,6 +10,7 @@ from moot_protocol.kinds import Role
 from moot_protocol.listing import IssueDoc
 from moot_protocol.register import MISSING
 from mootd.engine.entities import Entities, value_in
+from mootd.engine.erased import was_erased
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import StoredEvent
 from mootd.engine.record import Merge, Record
@@ -31,13 +32,14 @@ def describe(entities: Entities, plane: int, stored: StoredEvent) -> dict[str, A
 
 def _changes(entities: Entities, plane: int, stored: StoredEvent) -> list[dict[str, Any]]:
     values = stored.event.values()
+    absent = {"missing": True, **({"erased": True} if values is None and was_erased(entities.reader, stored) else {})}
     remaining = iter(values or ())
     shown: list[dict[str, Any]] = []
     for change in stored.event.skeleton.changes:
         if change.removes:
             shown.append({"field": change.key, "removed": _removed(entities, plane, stored, change)})
         elif values is None:
-            shown.append({"field": change.key, "missing": True})
+            shown.append({"field": change.key, **absent})
         else:
             shown.append({"field": change.key, "value": _plain(next(remaining))})
     return shown
@@ -78,9 +80,12 @@ def history(issues: Issues, typed: str, limit: int) -> list[dict[str, Any]]:
 
 
 def as_of(issues: Issues, record: Record, until_ms: int) -> IssueDoc | None:
-    """An issue as its events up to a time leave it; None where it had none."""
+    """An issue as its events up to a time leave it, with what of that isn't here any more; None where it had none."""
     past = past_of(issues.entities, record, lambda stored: to_ms(stored.event.skeleton.hlc) <= until_ms)
-    return issues.document(past) if past.groups else None
+    if not past.groups:
+        return None
+    live = issues.live(past, texts=True)
+    return issues.document(past) | issues.absent(past, issues.read(past, live=live), live)
 
 
 def past_of(entities: Entities, record: Record, counts: Callable[[StoredEvent], bool]) -> Record:

@@ -20,6 +20,7 @@ from moot_protocol.kinds import ISSUE
 from moot_protocol.line_problem import LineProblem
 from moot_protocol.settings import STATUSES, TYPES
 from mootd.engine.entities import Entities
+from mootd.engine.erased import was_erased
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.reading import Issues
@@ -28,6 +29,7 @@ from mootd.engine.record import Record
 from mootd.engine.unit import FLUSH_AFTER, Unit
 
 _DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
+_MAY_BE_ERASED: Final = "some of it was erased here, and the line doesn't say when it was changed (`updated_at`)"
 _NAMED: Final = (("status", STATUSES, STATUS_KEY), ("issue_type", TYPES, TYPE_KEY))
 """Field, the values that every project has, and the setting that adds a project's own."""
 _OF_A_LINE: Final = frozenset({Code.INVALID, Code.LIMIT})
@@ -157,6 +159,9 @@ class Importer:
             problem = f"older than what is here (changed {reading.updated_at})"
             self._problems.append(LineProblem(imported.line, imported.id, problem))
             return "skipped", []
+        if not imported.registers.get("updated_at") and _has_erased(entities, record):
+            self._problems.append(LineProblem(imported.line, imported.id, _MAY_BE_ERASED))
+            return "skipped", []
         self._tell_unknown(imported, project)
         events = differences(imported, live, reading, entities.dot_of(record))
         return ("updated" if events else "unchanged"), events
@@ -218,6 +223,11 @@ def refused(line: ImportedIssue | PlainLine, error: MootError) -> LineProblem:
     if isinstance(error, RefusedError) and error.code not in _OF_A_LINE:
         raise error
     return LineProblem(line.line, line.id, error.message, is_refused=True)
+
+
+def _has_erased(entities: Entities, record: Record) -> bool:
+    """Whether anything of an issue was erased: a line that doesn't say how old it is may hold just that."""
+    return any(was_erased(entities.reader, stored) for stored in entities.log.history(record.head))
 
 
 def _lacks_title(line: ImportedIssue | PlainLine) -> bool:

@@ -7,15 +7,17 @@ from moot_protocol import issue_document
 from moot_protocol.edge_types import BLOCKING, PARENT, WAITS_FOR
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import TOMBSTONE, IssueReading, read_issue
+from moot_protocol.kinds import ISSUE, SET_LIKE, field_of
 from moot_protocol.listing import IssueDoc
-from moot_protocol.register import Live, Sibling
+from moot_protocol.register import MISSING, Live, Sibling
 from mootd.engine import layout
 from mootd.engine.entities import Entities
+from mootd.engine.erased import was_erased
 from mootd.engine.graph import must_wait
 from mootd.engine.layout import BACK_EDGE, CYCLE, EDGE
 from mootd.engine.names import Names
 from mootd.engine.origins import ORIGIN
-from mootd.engine.record import Record
+from mootd.engine.record import Group, Record, groups_of
 from mootd.engine.standing import BLOCKED, Standing
 
 HOLDING: Final = BLOCKING | {PARENT, WAITS_FOR}
@@ -114,18 +116,30 @@ class Issues:
 
     def full_document(self, eid: int, record: Record) -> IssueDoc:
         """An issue with everything `show` has: dependents, conflicts, how short its id may be."""
-        reading = self.read(record)
+        live = self.live(record, texts=True)
+        reading = self.read(record, live=live)
         shown = self._marked(issue_document.document(reading), reading, record)
         dependents = list(self.dependents(eid))
         if dependents:
             shown["dependents"] = dependents
         if reading.conflicts:
             shown["_conflicts"] = reading.conflicts
-        if reading.missing:
-            shown["_missing"] = reading.missing
+        shown.update(self.absent(record, reading, live))
         shown["_blocked"] = bool(self.standing(eid).flags & BLOCKED)
         shown["_short"] = self.names.unique_chars(record.entity)
         return shown
+
+    def absent(self, record: Record, reading: IssueReading, live: Live) -> dict[str, Any]:
+        """What is told beside a document of fields some of whose values aren't here: which, and which were erased."""
+        lacking = (key for key, siblings in live.items() if any(each.value is MISSING for each in siblings))
+        missing = sorted({*reading.missing, *(key for key in lacking if field_of(ISSUE, key).policy in SET_LIKE)})
+        if not missing:
+            return {}
+        erased = [name for name in missing if any(map(self._was_erased, groups_of(record, name)))]
+        return {"_missing": missing} | ({"_erased": erased} if erased else {})
+
+    def _was_erased(self, group: Group) -> bool:
+        return was_erased(self.entities.reader, self.entities.event(group.arrival))
 
     # -- Neighbours ----------------------------------------------------------------------------------------------
     def standing(self, eid: int) -> Standing:

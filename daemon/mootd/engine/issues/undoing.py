@@ -24,6 +24,7 @@ from moot_protocol.limits import UNDO_EVENTS
 from moot_protocol.policies import Reading, is_empty, read
 from moot_protocol.register import MISSING, Sibling
 from mootd.engine.entities import Entities, value_in
+from mootd.engine.erased import was_erased
 from mootd.engine.issues.conflicts import deletions
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.history import past_of
@@ -263,7 +264,8 @@ class _Undoing:
                 continue
             value = value_in(stored, change.key)
             if value is MISSING:
-                raise RefusedError(f"what {change.key} of {self._issue} was isn't here any more")
+                why = "was erased" if was_erased(self._unit.transaction, stored) else "isn't here any more"
+                raise RefusedError(f"{change.key} of {self._issue} can't be put back: what it said {why}")
             values.append((value, stored))
         return sorted(values, key=lambda each: self._rank(each[1]))
 
@@ -414,7 +416,7 @@ class _Undoing:
     def _bring_back(self, key: str, written: _Written, live: Sequence[Any]) -> Iterator[_Back]:
         for value, earlier in self._before(written):
             if value not in live:
-                self.editor.add(key, _as_first_written(key, value, earlier))
+                self.editor.add(key, as_first_written(key, value, earlier))
                 yield _Back(None, value)
 
 
@@ -427,7 +429,7 @@ def _entry_name(value: Any) -> Any:
     return value[0] if isinstance(value, list) and value else value
 
 
-def _as_first_written(key: str, value: Any, earlier: StoredEvent) -> Any:
+def as_first_written(key: str, value: Any, earlier: StoredEvent) -> Any:
     """An edge that comes back keeps the time and the author that its first write told by itself."""
     if key != "edges" or not isinstance(value, list) or len(value) < 4:
         return value

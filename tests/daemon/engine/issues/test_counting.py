@@ -10,8 +10,12 @@ from moot_protocol.errors import Code
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Close, Count, Delete, Labels, Stats
 from moot_testkit.engine import Desk, imported
+from mootd.engine.issues import counting, lists
+from mootd.engine.issues.candidates import Candidate
+from mootd.engine.issues.counting import CountLists
 
 HOUR_MS = 3_600_000
+HOLDERS = ("", "bob", "bo", "bob b", "Ада", "b\1b", "y" * 250)
 STATUSES = ("open", "closed", "pinned", "in_progress", "waiting for rain", "x" * 250)
 
 
@@ -32,6 +36,7 @@ def some(desk: Desk) -> Desk:
         ("type", {"bug": 2, "task": 1}),
         ("assignee", {"": 2, "bob": 1}),
         ("label", {"red": 2, "blue": 1, "": 1}),
+        ("project", {"mt": 2, "other": 1}),
     ],
 )
 def test_issues_are_counted_in_groups(some: Desk, by: str, groups: dict[Any, int]) -> None:
@@ -74,6 +79,44 @@ def test_stats_count_each_state_and_the_mean_time_to_close(desk: Desk) -> None:
     assert desk.ask(Stats(projects=("none",)))["total"] == 0
 
 
+def test_of_very_many_closed_issues_some_tell_how_long_they_took(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(9):
+        desk.create(f"mt-{number}")
+        desk.clock.advance(HOUR_MS)
+        desk.do(Close(actor="alice", id=f"mt-{number}"))
+    looked_at: list[int] = []
+
+    def counted(eid: int, *more: Any) -> Candidate:
+        looked_at.append(eid)
+        return Candidate(eid, *more)
+
+    monkeypatch.setattr(lists, "Candidate", counted)
+    monkeypatch.setattr(counting, "MOST_TIMED", 3)
+    assert desk.ask(Stats())["lead_time_hours"] == 1
+    assert len(looked_at) == 3
+
+
+def test_named_issues_are_counted_without_looking_at_others(some: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    some.create("mt-d")
+    some.do(Delete(actor="alice", id="mt-d"))
+    monkeypatch.setattr(CountLists, "_in_priority_order", None)
+    named = ("mt-a", "mt-b", "mt-c", "mt-d", "mt-a")
+    assert some.ask(Count(filter=Filter(ids=named), by="project"))["groups"] == [
+        {"group": "mt", "count": 2}, {"group": "other", "count": 1},
+    ]  # fmt: skip
+    assert some.ask(Count(filter=Filter(ids=named), all=False)) == {"total": 2}
+    assert some.ask(Count(filter=Filter(ids=named, statuses=("closed",)), all=False)) == {"total": 1}
+    assert some.ask(Count(filter=Filter(ids=named, deleted=True), all=False)) == {"total": 1}
+    assert some.refusal(Count(filter=Filter(ids=("mt-none",)))) is Code.NOT_FOUND
+
+
+def test_who_holds_issues_is_told_without_looking_at_any(some: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CountLists, "_matching", None)
+    assert some.ask(Count(by="assignee", all=False))["groups"] == [
+        {"group": "", "count": 1}, {"group": "bob", "count": 1},
+    ]  # fmt: skip
+
+
 def read_through(wanted: Filter) -> Filter:
     """A filter that means the same and can't be told by keys."""
     return Filter(projects=wanted.projects, statuses=wanted.statuses, created_after=-1)
@@ -81,18 +124,25 @@ def read_through(wanted: Filter) -> Filter:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(STATUSES), st.integers(0, 4), st.sampled_from(["mt", "other"]), st.booleans()),
+        st.tuples(
+            st.sampled_from(STATUSES),
+            st.integers(0, 4),
+            st.sampled_from(HOLDERS),
+            st.sampled_from(["mt", "other"]),
+            st.booleans(),
+        ),
         max_size=8,
     )
 )
-def test_what_keys_tell_is_what_the_records_say(made: list[tuple[str, int, str, bool]]) -> None:
+def test_what_keys_tell_is_what_the_records_say(made: list[tuple[str, int, str, str, bool]]) -> None:
     desk = Desk().found()
-    for number, (status, priority, project, is_deleted) in enumerate(made):
+    for number, (status, priority, holder, project, is_deleted) in enumerate(made):
         name = f"{project}-{number}"
-        imported(desk, {"id": name, "title": "T", "status": status, "priority": priority}, project=project)
+        line = {"id": name, "title": "T", "status": status, "priority": priority, "assignee": holder}
+        imported(desk, line, project=project)
         if is_deleted:
             desk.do(Delete(actor="alice", id=name))
-    for by in ("", "status", "priority"):
+    for by in ("", "status", "priority", "assignee"):
         for wanted in (Filter(), Filter(projects=("mt",)), Filter(projects=("none",)), Filter(statuses=STATUSES[:3])):
             for closed in (True, False):
                 told = desk.ask(Count(by=by, filter=wanted, all=closed))

@@ -3,6 +3,7 @@
 import pytest
 
 from moot_protocol.claim_requests import ClaimReady
+from moot_protocol.listing import Filter
 from moot_protocol.requests import Stats
 from moot_protocol.times import format_ms
 from moot_testkit.engine import START_MS, Desk
@@ -40,3 +41,25 @@ def test_what_is_deferred_is_ready_only_when_asked_for_with_a_time_or_without(de
     for _ in range(2):
         assert sorted(desk.ready(include_deferred=True)) == ["mt-dated", "mt-for-good"]
         desk.clock.advance(HOUR_MS)
+
+
+def test_what_is_put_off_for_good_comes_in_the_order_of_all_that_is_ready_whatever_its_project(desk: Desk) -> None:
+    for name, priority, status in (
+        ("mt-3", 3, "deferred"),
+        ("other-2", 2, "deferred"),
+        ("other-1", 1, "open"),
+        ("mt-0", 0, "deferred"),
+        ("other-4", 4, "deferred"),
+    ):
+        desk.create(name, priority=priority, status=status, project=name.partition("-")[0])
+    assert desk.ready(include_deferred=True) == ["mt-0", "other-1", "other-2", "mt-3", "other-4"]
+    assert desk.ready(include_deferred=True, filter=Filter(projects=("other",))) == ["other-1", "other-2", "other-4"]
+    assert desk.ready() == ["other-1"]
+
+
+def test_what_is_put_off_for_good_and_pinned_or_ephemeral_is_left_out_as_what_is_open_is(desk: Desk) -> None:
+    for status in ("open", "deferred"):
+        desk.create(f"mt-{status}-pinned", status=status, pinned=True)
+        desk.create(f"mt-{status}-wisp", status=status, ephemeral=True)
+    assert desk.ready(include_deferred=True) == []
+    assert sorted(desk.ready(include_deferred=True, include_ephemeral=True)) == ["mt-deferred-wisp", "mt-open-wisp"]
