@@ -113,7 +113,10 @@ _NOTHING: Final = Accepted(0, ZEROS, FeedKind.UNKNOWN, b"", None, 0, ended=False
 
 
 def settle(plane: bytes, feeds: Feeds, readings: Readings | None = None) -> Settlement:
-    """Settle every feed of a plane.
+    """Settle every feed of a plane: the rule itself, in one piece.
+
+    A replica asks for less at once: it keeps the answers, and settles those authors again that new batches concern, by
+    `read_towns` and `settle_author`. What it keeps is held against this function.
 
     Args:
         plane: the plane's 16 bytes.

@@ -41,11 +41,6 @@ class RoleText(NamedTuple):
     """Event -> what a shell runs when it happens."""
     body: str
 
-    @property
-    def runs(self) -> bool:
-        """Whether it carries anything that a shell runs."""
-        return bool(self.commands or self.hooks)
-
 
 class TemplateText(NamedTuple):
     """A text to start an issue from."""

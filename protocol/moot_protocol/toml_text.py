@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from moot_protocol.errors import RefusedError
-from moot_protocol.limits import TOML_KEY_PARTS, TOML_NESTING
+from moot_protocol.limits import TOML_DIGITS, TOML_KEY_PARTS, TOML_NESTING
 
 _PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _PART: Final = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?)"""
@@ -23,7 +23,9 @@ _PIECE: Final = re.compile(
     rf"|#[^\n]*+|{_PART}(?:{_DOTTED}){{0,{TOML_KEY_PARTS - 1}}}+(?P<more>{_DOTTED})?+"
     r"|(?P<opens>[\[{])|(?P<closes>[\]}])"
 )
-"""What TOML is made of, as far as it matters how long a key and how deep a value is."""
+"""What TOML is made of, as far as it matters how long a key or a number and how deep a value is."""
+_NUMBER: Final = re.compile(r"-?[0-9][0-9_]*+(?![ \t]*=)")
+"""A decimal whole number, which may yet be a key: its digits without the underscores between them count."""
 _NAMES: Final[dict[type, str]] = {str: "text", int: "a whole number", bool: "true or false", dict: "a table"}
 
 
@@ -64,7 +66,7 @@ def read_toml(text: str, lines_before: int = 0) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise DocumentError("it is nested too deeply to be read") from None
-    except ValueError as error:  # also numbers with more digits than Python reads
+    except tomllib.TOMLDecodeError as error:
         told = str(error)
         place = _PLACE.search(told)
         line = int(place[1]) + lines_before if place else 0
@@ -73,16 +75,29 @@ def read_toml(text: str, lines_before: int = 0) -> dict[str, Any]:
 
 
 def _refuse_endless(text: str, lines_before: int) -> None:
-    """Refuse keys of too many parts and values that are nested too deeply, in time that grows with the text alone."""
+    """Refuse what would take for ever to be read, in time that grows with the text alone.
+
+    That is a key of too many parts, a value that is nested too deeply, a whole number of too many digits.
+    """
     depth = 0
     for piece in _PIECE.finditer(text):
         depth += (piece["opens"] is not None) - (piece["closes"] is not None)
-        if piece["more"] is None and depth <= TOML_NESTING:
-            continue
-        line = text.count("\n", 0, piece.start()) + 1 + lines_before
-        if piece["more"] is not None:
-            raise DocumentError(f"a key of more than {TOML_KEY_PARTS} parts", line=line)
-        raise DocumentError("it is nested too deeply to be read", line=line)
+        problem = _endless(text, piece, depth)
+        if problem:
+            raise DocumentError(problem, line=text.count("\n", 0, piece.start()) + 1 + lines_before)
+
+
+def _endless(text: str, piece: re.Match[str], depth: int) -> str:
+    """What of a piece would take for ever, if anything."""
+    if piece["more"] is not None:
+        return f"a key of more than {TOML_KEY_PARTS} parts"
+    if depth > TOML_NESTING:
+        return "it is nested too deeply to be read"
+    if piece.end() - piece.start() > TOML_DIGITS:
+        number = _NUMBER.match(text, piece.start())
+        if number and number.end() == piece.end() and sum(map(str.isdigit, number[0])) > TOML_DIGITS:
+            return f"a number of more than {TOML_DIGITS} digits"
+    return ""
 
 
 class Table:

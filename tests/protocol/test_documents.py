@@ -70,13 +70,10 @@ def test_a_role_has_front_matter_and_a_text() -> None:
         {"session-start": "moot ready"},
         "You read every change.\n+++\n",
     )
-    assert role.runs
 
 
-def test_a_role_without_commands_and_hooks_runs_nothing() -> None:
-    role = parse_document(ROLE, "You review.\n")
-    assert isinstance(role, RoleText)
-    assert (role.body, role.runs) == ("You review.\n", False)
+def test_a_role_is_a_text_where_nothing_stands_before_it() -> None:
+    assert parse_document(ROLE, "You review.\n") == RoleText("", "", (), {}, {}, "You review.\n")
 
 
 def test_a_template_has_what_an_issue_begins_with() -> None:

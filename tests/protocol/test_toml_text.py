@@ -1,12 +1,13 @@
 """TOML that somebody wrote is read with errors that say where."""
 
+import sys
 import tomllib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.limits import TOML_KEY_PARTS, TOML_NESTING
+from moot_protocol.limits import TOML_DIGITS, TOML_KEY_PARTS, TOML_NESTING
 from moot_protocol.toml_text import (
     DocumentError,
     Table,
@@ -33,9 +34,17 @@ def test_lines_before_the_toml_are_counted() -> None:
     assert refused("a = = 1", lines_before=3).line == 4
 
 
-@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "9" * 5000], ids=["deep", "long number"])
-def test_what_no_parser_of_ours_takes_is_refused_in_words(text: str) -> None:
-    assert refused(text).message
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a = " + "[" * 5000, "it is nested too deeply to be read"),
+        (".".join("a" * 5000) + " = 1", f"a key of more than {TOML_KEY_PARTS} parts"),
+        ("a = " + "9" * 5000, f"a number of more than {TOML_DIGITS} digits"),
+    ],
+    ids=["deep", "long key", "long number"],
+)
+def test_what_no_parser_of_ours_takes_is_refused_in_words_of_ours(text: str, problem: str) -> None:
+    assert refused(text).message == f"line 1: {problem}"
 
 
 def test_a_field_of_another_type_is_refused_by_its_path() -> None:
@@ -135,3 +144,47 @@ def test_keys_of_many_parts_and_deep_values_are_refused_before_they_are_read(tex
 )
 def test_dots_and_brackets_inside_texts_are_neither_keys_nor_depth(text: str) -> None:
     assert read_toml(text) == tomllib.loads(text)
+
+
+LONGEST = "9" * TOML_DIGITS
+TOO_LONG = "1_" + "_".join(LONGEST)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x = {TOO_LONG}",
+        f"x = -{TOO_LONG}",
+        f"x = +{TOO_LONG}",
+        f"x = [1, {TOO_LONG}]",
+        f"x = [{TOO_LONG}]",
+        f"x = {{y = {TOO_LONG}}}",
+        f"x={TOO_LONG}# one\ny = 1",
+    ],
+)
+def test_a_number_of_many_digits_is_refused_with_its_line(text: str) -> None:
+    error = refused("# one\n" + text, 5)
+    assert (error.line, error.problem) == (7, f"a number of more than {TOML_DIGITS} digits")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x = {LONGEST}",
+        f"x = -{LONGEST}",
+        f"x = {'_'.join(LONGEST)}",
+        f"x = 0x{LONGEST}9",
+        f"x = 0.{LONGEST}9",
+        f"x = {LONGEST}9.5",
+        f"x = '{LONGEST}9'  # {LONGEST}9",
+        f"{LONGEST}9 = 1",
+        f"x = {{{LONGEST}9\t= 1}}",
+        f"x.{LONGEST}9.y = 1",
+    ],
+)
+def test_what_has_as_many_digits_and_is_no_number_or_none_that_is_whole_and_decimal_is_read(text: str) -> None:
+    assert read_toml(text) == tomllib.loads(text)
+
+
+def test_the_longest_number_is_read_by_a_python_that_was_told_to_read_as_few_digits_as_it_lets_itself_be_told() -> None:
+    assert sys.int_info.str_digits_check_threshold >= TOML_DIGITS

@@ -2,9 +2,12 @@
 
 First a list, which is all where nothing is new; then a fetch of what is, by name and into names of its own, many refs
 at once: one that breaks off costs what it was asked for, and nothing that came before. Whatever else stands on the
-remote, and be it a hundred thousand names, is never fetched. Where that fails though the remote can be reached, some
-ref may be to blame: then ours are fetched one by one, so that a bad one harms nobody else; it is tried again ever more
-rarely until it changes.
+remote, and be it a hundred thousand names, is never fetched.
+
+A bad ref harms nobody else. Where a fetch fails though the remote can be reached, some ref may be to blame, and is
+looked for by halves: k bad ones of n cost some 2k log n fetches. Such a fetch costs little; one that finds no end costs
+a deadline, and so what it was asked for is fetched one by one by the next call. What has been bad is fetched by itself,
+and ever more rarely until it changes.
 
 `refs/seen` only ever goes forward: what was found there once stays readable whatever the remote shows later.
 """
@@ -77,8 +80,9 @@ class Incoming:
     def __init__(self, git: Git, address: str) -> None:
         self._git = git
         self._address = address
-        self._is_careful = False
         self._doubts: dict[Ref, _Doubt] = {}
+        self._unended: set[Ref] = set()
+        """What a fetch of many was asked for that hasn't ended: one of them may keep it from ever ending in time."""
 
     async def fetch(self, topics: Collection[bytes]) -> Fetched:
         """As the port's.
@@ -91,11 +95,13 @@ class Incoming:
         spaces = tuple(topic_names(topic) for topic in sorted(set(topics)))
         try:
             shown = await self._look_over(spaces)
-            if not self._is_careful:
-                if await self._all(shown):
-                    return await self._sort(spaces, shown, {})
+            groups = self._trusted(shown)
+            if await self._all(groups):
+                groups = ()
+            else:
                 shown = await self._look_over(spaces)  # what is gone by now is no bad ref
-            return await self._sort(spaces, shown, await self._each(shown))
+                groups = self._trusted(shown)
+            return await self._sort(spaces, shown, await self._carefully(shown, groups))
         except MalformedError as error:
             raise _too_many() from error
 
@@ -146,32 +152,49 @@ class Incoming:
         done = await self._git.run(*_FETCH, self._address, stdin=stdin)
         return refusal(done.err, self._address, "cannot fetch from the remote") if done.code else None
 
-    async def _all(self, shown: _Shown) -> bool:
-        """Fetch all that is lacking, many at once; whether that worked. What was fetched before it failed is held."""
-        if not shown.lacking:
-            return True
-        self._is_careful = True  # until it has worked: one ref may keep it from ever ending in time
-        lacking = sorted(shown.lacking)
-        for start in range(0, len(lacking), AT_ONCE):
-            failure = await self._fetch(_mirrored(ref_name(ref)) for ref in lacking[start : start + AT_ONCE])
+    def _trusted(self, shown: _Shown) -> Sequence[Sequence[Ref]]:
+        """What is lacking and may be fetched together, as much as is fetched at once."""
+        trusted = sorted(filter(self._is_trusted, shown.lacking))
+        return [trusted[start : start + AT_ONCE] for start in range(0, len(trusted), AT_ONCE)]
+
+    def _is_trusted(self, ref: Ref) -> bool:
+        return ref not in self._doubts and ref not in self._unended
+
+    async def _all(self, groups: Iterable[Sequence[Ref]]) -> bool:
+        """Fetch refs, many at once; whether that worked. What was fetched before it failed is held."""
+        for refs in groups:
+            failure = await self._together(refs)
             if failure and failure.code not in UNREACHED:
-                self._is_careful = False
                 raise failure
             if failure:
                 return False
-        self._is_careful = False
         return True
 
-    async def _each(self, shown: _Shown) -> dict[Ref, str]:
-        """Fetch what is lacking one by one; what git said of the refs that can't be."""
+    async def _together(self, refs: Sequence[Ref]) -> RefusedError | None:
+        """Fetch refs at once; the refusal if that failed."""
+        self._unended.update(refs)
+        failure = await self._fetch(_mirrored(ref_name(ref)) for ref in refs)
+        self._unended.difference_update(refs)
+        return failure
+
+    async def _carefully(self, shown: _Shown, groups: Iterable[Sequence[Ref]]) -> dict[Ref, str]:
+        """Fetch groups of which one failed, and by itself what isn't trusted; what git said of the bad refs."""
+        alone = [[ref] for ref in sorted(shown.lacking) if not self._is_trusted(ref)]
         bad: dict[Ref, str] = {}
-        for ref in sorted(shown.lacking):
-            words = await self._one(ref, shown.taken[ref])
-            if words:
-                bad[ref] = words
+        for refs in (*groups, *alone):
+            bad |= await self._by_halves(refs, shown.taken)
         self._doubts = {ref: doubt for ref, doubt in self._doubts.items() if ref in bad or ref not in shown.taken}
-        self._is_careful = bool(bad)
         return bad
+
+    async def _by_halves(self, refs: Sequence[Ref], taken: Mapping[Ref, str]) -> dict[Ref, str]:
+        """Fetch refs; what git said of those that are to blame where it failed."""
+        if len(refs) == 1:
+            words = await self._one(refs[0], taken[refs[0]])
+            return {refs[0]: words} if words else {}
+        if await self._together(refs) is None:
+            return {}
+        middle = len(refs) // 2
+        return await self._by_halves(refs[:middle], taken) | await self._by_halves(refs[middle:], taken)
 
     async def _one(self, ref: Ref, object_id: str) -> str:
         """Fetch one ref unless it is too early to try again; why it couldn't be fetched, or nothing."""
@@ -183,6 +206,7 @@ class Incoming:
         # Before the attempt, so that one which runs into a deadline isn't the first thing of the next call again.
         doubt = _Doubt(object_id, "it could not be fetched in time", failures, 2 ** min(failures, _RAREST))
         self._doubts[ref] = doubt
+        self._unended.discard(ref)
         failure = await self._fetch([_mirrored(ref_name(ref))])
         if failure:
             doubt.words = failure.message

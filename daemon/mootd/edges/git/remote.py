@@ -38,9 +38,8 @@ class Tested(NamedTuple):
     refs: int
     """How many refs of Moot's it shows."""
     can_push: bool
-    can_delete: bool
     words: str = ""
-    """Why not, if not."""
+    """Why not, if not; or why what was pushed can't be deleted."""
     is_denied: bool = False
     """Whether somebody has to give a permission for it."""
 
@@ -122,8 +121,8 @@ class GitRemote:
             if can_push:
                 await self._remove(name)
         except RefusedError as error:
-            return Tested(refs, can_push, can_delete=False, words=error.message, is_denied=error.code is Code.DENIED)
-        return Tested(refs, can_push, can_push, words)
+            return Tested(refs, can_push, error.message, is_denied=error.code is Code.DENIED)
+        return Tested(refs, can_push, words)
 
     async def maintain(self) -> None:
         """Pack what has piled up in Moot's own repository; costs nothing when little has."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 import os
+import re
 import subprocess
 from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +35,8 @@ class Watched(Git):
         self.endless: tuple[str, ...] = ()
         self.failing = b""
         """What git says of a fetch of several refs, each of which comes alone."""
+        self.broken: frozenset[str] = frozenset()
+        """What no fetch gets, nor anything that is asked for with it."""
         self.fetched: list[int] = []
         """How many refs each fetch was asked for."""
 
@@ -42,6 +46,8 @@ class Watched(Git):
             self.fetched.append(stdin.count(b"\n"))
         if arguments[0] == "fetch" and stdin.count(b"\n") > 1 and self.failing:
             return Done(128, b"", self.failing)
+        if arguments[0] == "fetch" and self.broken.intersection(re.split(r"[+:\n]", stdin.decode())):
+            return Done(128, b"", b"fatal: early EOF")
         if arguments[0] == "fetch" and any(name in stdin.decode() for name in self.endless):
             raise RefusedError("no sign of life", code=Code.TIMEOUT, retryable=True)
         return await super().run(*arguments, stdin=stdin, **more)
@@ -293,7 +299,7 @@ async def test_of_many_refs_some_are_fetched_at_once_and_those_only_once_whateve
     at_remote(server, "update-ref", ref_name(refs[6]), evil_commit(server))
     found = await bob.fetch([TOPIC])
     assert [each.ref for each in found.tips] == [ref for ref in refs if ref != refs[6]]
-    assert git.fetched == [4, 4, *[1] * 6]
+    assert git.fetched == [4, 4, *(4, 2, 2, 1, 1), 2]
     at_remote(server, "update-ref", ref_name(refs[6]), tip.commit)
     git.fetched.clear()
     assert await Incoming(git, server.address).fetch([TOPIC]) == ([Tip(ref, tip.commit) for ref in refs], [])
@@ -301,6 +307,94 @@ async def test_of_many_refs_some_are_fetched_at_once_and_those_only_once_whateve
     fresh = Watched(server, "carol")
     assert await Incoming(fresh, server.address).fetch([TOPIC]) == ([Tip(ref, tip.commit) for ref in refs], [])
     assert fresh.fetched == [4, 4, 2]
+
+
+async def show_many(server: Server, alice: GitRemote, count: int) -> list[Tip]:
+    """Put so many refs on the remote that nobody has fetched yet, in place of all others."""
+    tip = await alice.push(REF, [count.to_bytes(8, "big")])
+    refs = [Ref(TOPIC, number.to_bytes(16, "big"), 1) for number in range(count)]
+    (server.repository / ref_name(REF)).unlink()
+    packed(server, tip.commit, [*map(ref_name, refs)])
+    return [Tip(ref, tip.commit) for ref in refs]
+
+
+@pytest.mark.parametrize(
+    ("count", "bad"),
+    [(1, {0}), (2, {1}), (3, {0}), (64, {0}), (64, {63}), (64, {17, 40}), (64, {31, 32, 33}), (8, set(range(8)))],
+)
+async def test_a_few_bad_refs_of_many_are_found_by_halves_and_all_others_come(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote, count: int, bad: set[int]
+) -> None:
+    tips = await show_many(server, alice, count)
+    git.broken = frozenset(ref_name(tips[each].ref) for each in bad)
+    found = await bob.fetch([TOPIC])
+    assert found.tips == [tip for at, tip in enumerate(tips) if at not in bad]
+    assert unreadable(found) == sorted(git.broken)
+    # All of them, again after a look at what is there still, and for each bad one both halves of what it is among.
+    assert len(git.fetched) <= 2 + 2 * len(bad) * math.ceil(math.log2(count))
+
+
+async def test_beside_a_bad_ref_others_that_are_new_are_fetched_together(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    bad = (await show_many(server, alice, 8))[5]
+    git.broken = frozenset([ref_name(bad.ref)])
+    await bob.fetch([TOPIC])
+    for count, tries in enumerate(([], [], [1], []), start=9):
+        git.fetched.clear()
+        tips = await show_many(server, alice, count)
+        at_remote(server, "update-ref", ref_name(bad.ref), bad.commit)
+        found = await bob.fetch([TOPIC])
+        assert found.tips == [tip for tip in tips if tip.ref != bad.ref]
+        assert git.fetched == [len(tips) - 1, *tries]
+
+
+async def test_after_a_fetch_without_an_end_each_ref_is_fetched_alone_once_and_then_many_at_once_again(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    tips = await show_many(server, alice, 4)
+    git.endless = (ref_name(tips[2].ref),)
+    with pytest.raises(RefusedError, match="no sign of life"):
+        await bob.fetch([TOPIC])
+    git.endless = ()
+    assert await bob.fetch([TOPIC]) == (tips, [])
+    assert git.fetched == [4, 1, 1, 1, 1]
+    tips = await show_many(server, alice, 5)
+    assert await bob.fetch([TOPIC]) == (tips, [])
+    assert git.fetched == [4, 1, 1, 1, 1, 5]
+
+
+async def test_while_bad_refs_are_looked_for_one_without_an_end_is_told_from_those_beside_it(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tips = await show_many(server, alice, 8)
+    git.broken = frozenset([ref_name(tips[1].ref)])
+    run = git.run
+
+    async def run_once(*arguments: str, **more: Any) -> Done:
+        done = await run(*arguments, **more)
+        git.endless = (ref_name(tips[6].ref),) if done.code else git.endless  # from the first failure on
+        return done
+
+    monkeypatch.setattr(git, "run", run_once)
+    for _ in range(2):
+        with pytest.raises(RefusedError, match="no sign of life"):
+            await bob.fetch([TOPIC])
+    found = await bob.fetch([TOPIC])
+    assert found.tips == [tip for tip in tips if tip not in (tips[1], tips[6])]
+    assert unreadable(found) == [ref_name(tips[1].ref), ref_name(tips[6].ref)]
+
+
+async def test_what_a_fetch_of_some_of_many_was_refused_is_refused_at_once(
+    server: Server, git: Watched, bob: Incoming, alice: GitRemote
+) -> None:
+    await show_many(server, alice, 8)
+    git.failing = b"fatal: Authentication failed for 'x'"
+    for calls in (1, 2):
+        with pytest.raises(RefusedError) as caught:
+            await bob.fetch([TOPIC])
+        assert caught.value.code is Code.DENIED
+        assert git.fetched == [8] * calls
 
 
 async def test_a_ref_that_goes_between_the_list_and_the_fetch_is_no_bad_one(

@@ -179,14 +179,14 @@ async def test_a_git_repository_around_the_daemon_leads_nothing_astray(server: S
 async def test_a_remote_that_is_tried_out_is_left_as_it_was(server: Server, alice: GitRemote) -> None:
     await alice.push(REF, [b"one"])
     before = git(server.repository, "for-each-ref")
-    assert await alice.test(SeededEntropy(1)) == (1, True, True, "", False)
+    assert await alice.test(SeededEntropy(1)) == (1, True, "", False)
     assert git(server.repository, "for-each-ref") == before
 
 
 async def test_a_remote_that_keeps_what_was_pushed_says_so(server: Server, alice: GitRemote) -> None:
     hook(server, "update", 'case "$3" in 0000*) exit 1;; esac')
     tested = await alice.test(SeededEntropy(1))
-    assert tested[:3] == (0, True, False)
+    assert tested[:2] == (0, True)
     assert ("declined" in tested.words, tested.is_denied) == (True, True)
     await alice.push(REF, [b"one"])
     assert (await awaited_refusal(alice.drop(REF))).code is Code.DENIED

@@ -48,7 +48,7 @@ async def test_frames_cross_every_kind_of_server(server: Server) -> None:
 async def test_every_kind_of_server_turns_out_to_be_fit(server: Server) -> None:
     alice = remote(server, "alice")
     await alice.push(REF, [b"one"])
-    assert await alice.test(SystemEntropy()) == (1, True, True, "", False)
+    assert await alice.test(SystemEntropy()) == (1, True, "", False)
     assert await remote(server, "bob").fetch([TOPIC]) == await alice.fetch([TOPIC])
 
 
@@ -138,7 +138,7 @@ async def test_a_daemon_that_lets_nobody_push_is_denied_or_unreachable_in_words(
             (server.repository / "config").read_text() + "[daemon]\n\treceivepack = false\n"
         )
         alice = remote(server, "alice")
-        assert (await alice.test(SystemEntropy()))[:3] == (0, False, False)
+        assert (await alice.test(SystemEntropy()))[:2] == (0, False)
         with pytest.raises(RefusedError) as caught:
             await alice.push(REF, [b"one"])
     assert caught.value.code is Code.DENIED
@@ -154,7 +154,7 @@ async def test_a_hook_that_declines_is_denied_at_once(tmp_path: Path) -> None:
             await remote(server, "alice").push(REF, [b"one"])
         tested = await remote(server, "alice").test(SystemEntropy())
     assert caught.value.code is Code.DENIED
-    assert tested[:3] == (0, False, False)
+    assert tested[:2] == (0, False)
     assert "hook declined" in tested.words
 
 
