@@ -22,9 +22,10 @@ from mootd.engine.charters import epochs_of, invites_of, members_of
 from mootd.engine.joining import is_waiting
 from mootd.engine.log import PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.members import last_seen_ms, seen
+from mootd.engine.members import awaited, last_seen_ms, seen
 from mootd.engine.outbox import OutboxReader
 from mootd.engine.planes import plane_meant
+from mootd.engine.reached import reached_ms
 from mootd.engine.remotes import RemoteRow, isolated_to, mode_of, remotes, remotes_of
 from mootd.engine.replica import Replica
 from mootd.engine.towns import guests_of, has_key_of
@@ -74,7 +75,7 @@ class ExchangeView:
             "error": progress.why(),
             "code": str(progress.error.code) if progress.error else "",
             "failing_ms": progress.failing_ms,
-            "last_ok_ms": progress.last_ok_ms,
+            "last_ok_ms": progress.last_ok_ms or reached_ms(self._reader, row.number),
             "next_try_ms": progress.next_try_ms,
             "queued": gauge.frames,
             "queued_bytes": gauge.bytes,
@@ -89,6 +90,8 @@ class ExchangeView:
                 *({"name": "", "kind": "problem", "detail": f"{words} ({count} times)"}
                   for words, count in [*progress.problems.items(), *self._unopened(row, progress)]),
                 *({"name": plane, "kind": "problem", "detail": detail} for plane, detail in self._apart(progress)),
+                *({"name": plane, "kind": "breaks_off", "detail": f"{count:,} times in a row"}
+                  for plane, count in self._breaking(progress)),
             ],
         }  # fmt: skip
 
@@ -102,6 +105,12 @@ class ExchangeView:
                 if not self._source.feed(self._source.feed_number(number, member)).reason:  # else it says no more
                     what = "derives another state from the same events; run `moot fsck` there and here"
                     yield plane.name, f"{key_text(member)} {what}"
+
+    def _breaking(self, progress: Progress) -> Iterator[tuple[str, int]]:
+        """(a plane's name, how many of its lines broke in a row)."""
+        for number, count in progress.lines.breaking().items():
+            if number in self._replica.planes:
+                yield self._replica.planes[number].name, count
 
     def _unopened(self, row: RemoteRow, progress: Progress) -> Iterator[tuple[str, int]]:
         for each in islice(unopened(self._replica, self._reader, row, progress), MOST_PROBLEMS):
@@ -128,8 +137,19 @@ class ExchangeView:
                     "dropped": gauge.dropped,
                     "is_nearly_full": gauge.is_nearly_full,
                 }
+                | (self._awaited(row) if gauge.is_nearly_full else {})
             )
         return shown
+
+    def _awaited(self, row: RemoteRow) -> dict[str, Any]:
+        """Whom the oldest frame for a live remote waits for, where that isn't the remote."""
+        oldest = next((frame for _, frame in OutboxReader(self._reader, row.number).frames()), None)
+        if oldest is None or not oldest.published_ms or oldest.plane not in self._replica.planes:
+            return {}
+        for member, heard in awaited(self._reader, oldest.plane, self._now_ms, self._replica.id):
+            plane = self._replica.planes[oldest.plane].name
+            return {"awaited": {"replica": key_text(member), "plane": plane, "last_heard_ms": heard.at_ms}}
+        return {}
 
     # -- Planes --------------------------------------------------------------------------------------------------
     def planes(self) -> list[dict[str, Any]]:
@@ -239,9 +259,9 @@ def _alarm_rows(alarms: Sequence[Alarm]) -> Iterator[dict[str, str]]:
 
 
 def _secret_alarms(row: RemoteRow) -> Iterator[dict[str, str]]:
-    if row.kind != RemoteKind.GIT:
+    if row.kind not in {RemoteKind.GIT, RemoteKind.MQTT}:
         return
-    from mootd.edges.git.secrets import secret_in  # noqa: PLC0415 - many have no such remote
+    from mootd.edges.address_secrets import secret_in  # noqa: PLC0415 - many have no such remote
 
     found = secret_in(row.url)
     if found is not None:
@@ -302,7 +322,10 @@ def _mib(size: int) -> str:
 
 
 def _on_full_queue(box: Mapping[str, Any]) -> str:
+    kept = "nothing is lost: once it is full the oldest frames make room, and are made again from the log; "
+    if (waits := box.get("awaited")) is None:
+        return f"{kept}`moot remote test {box['remote']}` says whether the remote can be reached"
     return (
-        "nothing is lost: once it is full the oldest frames make room, and are made again from the log; "
-        f"`moot remote test {box['remote']}` says whether the remote can be reached"
+        f"{kept}it waits for {waits['replica']} on plane {waits['plane']}, last heard of "
+        f"{_minute(waits['last_heard_ms'])}; if that machine is gone for good, `moot replica retire` ends the wait"
     )

@@ -30,12 +30,14 @@ def _add_remote(unit: Unit, request: AddRemote) -> dict[str, Any]:
     options = {name: value for name, value in msgspec.structs.asdict(request.options).items() if value}
     if not request.url.isprintable() or not 0 < len(request.url.encode()) <= URL_BYTES:
         raise RefusedError(f"an address has 1 to {URL_BYTES} bytes, all of them printable")
-    if request.kind == RemoteKind.GIT:
-        from mootd.edges.git.secrets import check_no_secret  # noqa: PLC0415 - many have no such remote
+    from mootd.edges.address_secrets import check_no_secret  # noqa: PLC0415 - many add no remote
 
+    if request.kind == RemoteKind.GIT:
         check_no_secret(request.url)
     shown = without_credentials(request.url)
     check_remote_address(request.kind, request.url)
+    if request.kind == RemoteKind.MQTT:  # after its own words about passwords
+        check_no_secret(request.url)
     if request.options.protocol not in ("", *MQTT_VERSIONS):
         raise RefusedError(f"{request.options.protocol!r}: the versions of MQTT are {' and '.join(MQTT_VERSIONS)}")
     _check_is_new(unit, request)

@@ -1,6 +1,7 @@
 """A backup's folder appears whole or not at all, where it may lie, and tells what it holds."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def test_nothing_stands_under_its_name_before_all_is_there(tmp_path: Path) -> No
         (grown / "file").touch()
         assert not (tmp_path / "copy").exists()
         assert grown.stat().st_mode & 0o777 == 0o700
-    assert [path.name for path in tmp_path.rglob("*")] == ["copy", "file"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".gitignore", "copy", "file"]
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -120,6 +121,22 @@ def test_what_somebody_put_there_meanwhile_stays(tmp_path: Path) -> None:
 
     assert "cannot make a backup" in refusal(make).message
     assert [path.name for path in tmp_path.rglob("*")] == ["copy", "mine"]
+
+
+def test_git_takes_nothing_of_it_along_neither_of_a_whole_one_nor_while_it_grows(tmp_path: Path) -> None:
+    def taken() -> str:
+        shown = subprocess.run(
+            ["git", "-C", tmp_path, "add", "--dry-run", "."], capture_output=True, text=True, check=True, timeout=60
+        )
+        return shown.stdout
+
+    subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=60)
+    with growing(tmp_path / "copy") as grown:
+        (grown / "keys").mkdir()
+        (grown / "keys" / "town.key").write_text("secret")
+        assert taken() == ""
+    assert (tmp_path / "copy" / "keys" / "town.key").exists()
+    assert taken() == ""
 
 
 # -- What is copied ----------------------------------------------------------------------------------------------
@@ -151,6 +168,14 @@ def test_its_list_names_each_file_with_its_sum_and_nothing_that_an_open_store_le
     assert list(contents.files) == ["log/data.mdb"]
     assert msgspec.structs.replace(contents, files={}, sum="") == MADE
     assert list(differing(tmp_path, contents)) == []
+
+
+def test_what_keeps_git_away_is_no_part_of_what_was_copied_and_may_be_missing(tmp_path: Path) -> None:
+    with growing(tmp_path / "copy") as grown:
+        contents = read_list(listed(grown))
+    assert list(contents.files) == ["log/data.mdb"]
+    (tmp_path / "copy" / ".gitignore").unlink()
+    assert list(differing(tmp_path / "copy", contents)) == []
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"\xff", b'{"format": 1}'])

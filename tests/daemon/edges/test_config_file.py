@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from moot_protocol.errors import Code, RefusedError
-from mootd.config import CONFIG_BYTES, Config, ExchangeConfig
+from moot_protocol.limits import CONFIG_BYTES
+from mootd.config import Config, ExchangeConfig
 from mootd.edges.config_file import read_config_file
 
 

@@ -17,7 +17,7 @@ GONE = RefusedError("gone", code=Code.UNREACHABLE)
 
 
 def frame(channel: Channel, content: bytes, *, topic: bytes = TOPIC, sender: bytes = ALICE) -> Incoming:
-    return Incoming(topic, sender, channel, content, is_retained=False)
+    return Incoming(topic, sender, channel, content)
 
 
 def read_all(inbox: Inbox) -> list[bytes]:

@@ -27,7 +27,7 @@ async def test_a_broker_that_goes_away_speaks_nobodys_last_word_and_may_come_bac
         await ending(alice)
     broker.start()
     async with b.connect(BOB, [TOPIC]) as bob:
-        assert await take(bob, 1) == [Incoming(TOPIC, ALICE, FRONTIER, b"kept", is_retained=True)]
+        assert await take(bob, 1) == [Incoming(TOPIC, ALICE, FRONTIER, b"kept")]
     assert (TOPIC, ALICE, PRESENCE) not in broker.retained
 
 
@@ -35,7 +35,7 @@ async def test_anybody_can_put_anything_into_the_broker() -> None:
     broker = MemoryBroker()
     b = MemoryRemote(broker)
     async with b.connect(BOB, [TOPIC]) as bob:
-        forged = Incoming(TOPIC, ALICE, FRONTIER, b"forged", is_retained=False)
+        forged = Incoming(TOPIC, ALICE, FRONTIER, b"forged")
         broker.publish(forged)
         assert await take(bob, 1) == [forged]
     assert broker.retained == {(TOPIC, ALICE, FRONTIER): b"forged"}

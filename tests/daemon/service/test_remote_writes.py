@@ -103,6 +103,17 @@ def test_an_address_of_a_git_remote_with_a_secret_is_refused_and_nothing_of_it_k
         assert not [value for _, value in reader.scan(Table.META, b"", b"\xff" * 16) if b"hunter2" in value]
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_token_in_the_address_of_a_broker_is_refused_and_nothing_of_it_kept(*, dry_run: bool) -> None:
+    api = make_api()
+    url = "mqtts://glpat-hunter2hunter2hunter2@broker.example.org"
+    with pytest.raises(MootError, match="access token stands in this one") as caught:
+        api.call(AddRemote(actor="ada", kind="mqtt", url=url, dry_run=dry_run))
+    assert "hunter2" not in caught.value.message + caught.value.hint
+    with api.member.replica.read() as reader:
+        assert not [value for _, value in reader.scan(Table.META, b"", b"\xff" * 16) if b"hunter2" in value]
+
+
 @pytest.mark.parametrize("url", ["git@host:town.git", "ssh://git@host/town.git", "https://ada@host/town.git"])
 def test_the_user_that_a_git_remote_is_reached_as_is_no_secret(url: str) -> None:
     assert add(make_api(), url)["kind"] == "git"

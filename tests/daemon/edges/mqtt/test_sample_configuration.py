@@ -88,7 +88,7 @@ async def test_a_replica_cannot_publish_as_another(sample: SampleBroker, channel
             await bob.publish(TOPIC, WANT, b"last")
         assert await frames_until(carol, b"last") == [b"bob's", b"last"]
     async with sample.remote(CAROL).connect(CAROL, [TOPIC]) as carol:
-        assert await take(carol, 1) == [Incoming(TOPIC, BOB, FRONTIER, b"bob's", is_retained=True)]
+        assert await take(carol, 1) == [Incoming(TOPIC, BOB, FRONTIER, b"bob's")]
 
 
 async def test_with_identifiers_tied_to_users_nobody_takes_over_anothers_connection(tmp_path: Path) -> None:
