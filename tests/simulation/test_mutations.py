@@ -14,19 +14,22 @@ from moot_protocol.batch import Batch
 from moot_protocol.branches import Pin
 from moot_protocol.concern import Concern
 from moot_protocol.digest import Digest
+from moot_protocol.erasure import Erased, may_erase, names_in
 from moot_protocol.errors import RefusedError
 from moot_protocol.event import Change
-from moot_protocol.kinds import Role
+from moot_protocol.ids import key_text
+from moot_protocol.kinds import ERASE, Role
 from moot_protocol.towns import Charter, Towns
 from moot_testkit import sim_node, simulation
 from moot_testkit.plan import Plan
-from mootd.engine import cut, record, rows, stored_feeds
+from mootd.engine import cut, erasing, layout, rebuild, record, rows, stored_feeds
 from mootd.engine import receive as receiving
 from mootd.engine import unit as units
 from mootd.engine.aside import Aside
 from mootd.engine.cycles import Cutter
+from mootd.engine.erased import erased_in
 from mootd.engine.graph import Graph
-from mootd.engine.log import FeedRow
+from mootd.engine.log import FeedRow, StoredBatch
 from mootd.engine.receive import Outcome, _Receiver
 from mootd.engine.record import Group, Merge, Record
 from mootd.engine.replica import Replica
@@ -58,6 +61,9 @@ HOSTILE = Plan(members=2, hostiles=3, steps=110)
 ENDS = HOSTILE._replace(ends=True)
 TOWNS = Plan(members=3, hostiles=2, steps=110, towns=3)
 BREAKS = Plan(members=2, hostiles=0, steps=100, jumps=True, breaks=True)
+ERASES = Plan(members=3, hostiles=2, steps=110, ends=True, erases=True)
+ERASES_ALONE = BREAKS._replace(erases=True)
+ERASES_IN_TOWNS = TOWNS._replace(erases=True)
 
 
 # -- Rules broken ------------------------------------------------------------------------------------------------
@@ -78,6 +84,11 @@ def _true(*arguments: Any, **options: Any) -> bool:
 def _zero(*arguments: Any) -> int:
     del arguments
     return 0
+
+
+def _empty_map(*arguments: Any) -> dict[Any, Any]:
+    del arguments
+    return {}
 
 
 def _empty(*arguments: Any) -> Sequence[Any]:
@@ -195,6 +206,44 @@ def _leave_indexes(self: MemoryWrite, table: Table, keys: Iterable[bytes]) -> No
         _delete_many(self, table, keys)
 
 
+_named = erasing.named
+_strip = erasing._strip
+
+
+def _writers_of_any_town(role: Role, town: bytes, of_town: bytes) -> bool:
+    del town, of_town
+    return role is not Role.READER
+
+
+def _whichever_leaf(unit: Unit, batch: StoredBatch, name: Erased) -> Any:
+    event = unit.log.event(batch.arrival + name.n - batch.header.first).event
+    return _strip(unit, batch, name._replace(leaf8=event.leaf[:8]))
+
+
+def _first_batch_too(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
+    names = _named(unit, plane, row)
+    record = unit.record(plane, ERASE, key_text(row.author))
+    for stored in unit.log.history(record.head if record and row.kind == "replica" else 0):
+        by = unit.feed(stored.feed)
+        if by.kind == row.kind and may_erase(Role(by.role), by.town, row.town):
+            names |= names_in(stored.event.skeleton)
+    return names
+
+
+def _all_that_ever_was(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
+    return _named(unit, plane, row) | erased_in(unit.transaction, unit.feed_number(plane, row.author))
+
+
+def _whole(reader: Any, number: int, batch: Batch) -> Batch:
+    del reader, number
+    return batch
+
+
+def _forget_for_good(unit: Unit) -> None:
+    for key, _ in list(unit.transaction.scan(Table.META, layout.ERASED, layout.after(layout.ERASED))):
+        unit.transaction.delete(Table.META, key)
+
+
 MUTATIONS = (
     Mutation("superseded writes stay live", Merge, "_supersede", _nothing, WORK, 5),
     Mutation("over counts whatever the leaf", Merge, "_supersede", _whatever_its_leaf, HOSTILE, 40),
@@ -231,6 +280,23 @@ MUTATIONS = (
     Mutation("deferred issues don't become ready", Graph, "release_due", _nothing, WORK, 40),
     Mutation("what has the status deferred stays so", rows, "DEFERRED", "", WORK, 40),
     Mutation("who waits for children isn't told of them", Graph, "_recount_waiters", _nothing, WORK, 40, 20),
+    Mutation("writers of any town erase", erasing, "may_erase", _writers_of_any_town, ERASES_IN_TOWNS, 40),
+    Mutation("an erasure counts whatever the leaf", erasing, "_strip", _whichever_leaf, ERASES, 40),
+    Mutation("a certificate's batch is erased", erasing, "named", _first_batch_too, ERASES, 40),
+    Mutation("an erasure that was cut goes on counting", erasing, "named", _all_that_ever_was, ERASES, 40),
+    Mutation("a cut of erasures changes nothing", cut, "ERASE", "nothing", ERASES, 40),
+    Mutation(
+        "whose a feed is changes nothing of what is erased", receiving, "ERASE", "nothing", ERASES_IN_TOWNS, 40, 50
+    ),
+    Mutation("what comes is kept though it was erased", receiving, "as_kept", _whole, ERASES, 40),
+    Mutation("what is erased stays aside", erasing, "_strip_aside", _empty_map, ERASES, 40),
+    Mutation("what is erased stays in the log", erasing, "_strip", _nothing, ERASES, 40),
+    Mutation("what is erased is asked for", units, "lacks", _true, ERASES, 40),
+    Mutation("what is not erased any more isn't asked for", erasing, "_mark", _nothing, ERASES, 40),
+    Mutation("entities go on saying what is erased", erasing, "remake", _nothing, ERASES, 40, 10),
+    Mutation("answers go on saying what is erased", erasing, "drop_copies", _nothing, ERASES, 40),
+    Mutation("a rebuild broken off keeps what is erased", erasing, "_begin_rebuild_anew", _nothing, ERASES_ALONE, 40),
+    Mutation("a rebuild forgets what is erased", rebuild, "forget_erased", _forget_for_good, ERASES, 40),
 )
 """Rules that the simulator's laws notice."""
 

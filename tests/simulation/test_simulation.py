@@ -96,6 +96,25 @@ def test_every_kind_of_trouble_between_towns_happens_within_a_few_seeds() -> Non
     assert not missing_of(expected, Plan(3, 5, 45, towns=3), 20)
 
 
+ERASING = Plan(
+    3, 2, 110, Weather(loss=10, repeats=10, delay_ms=20_000), jumps=True, ends=True, breaks=True, erases=True
+)
+
+
+@pytest.mark.parametrize("towns", [1, 3])
+@pytest.mark.parametrize("seed", range(100 if IS_CI else 3))
+def test_what_is_erased_stays_so_whatever_goes_wrong(seed: int, towns: int) -> None:
+    simulation.run(seed, ERASING._replace(towns=towns))
+
+
+def test_every_kind_of_erasure_happens_within_a_few_seeds() -> None:
+    expected = {
+        "erasures asked for", "erased events", "lost values", "hostile: erasures", "hostile: forked erasures",
+        "hostile: torn erasures", "hostile: copies",
+    }  # fmt: skip
+    assert not missing_of(expected, ERASING, 20)
+
+
 TANGLED = Plan(members=2, hostiles=1, steps=30, breaks=True, graphs=True)
 
 

@@ -187,7 +187,9 @@ class Found(NamedTuple):
 
 
 def written(unit: Unit, plane: int, place: Place, keys: Container[str]) -> list[Found]:
-    """The events that said anything of such keys of an entity and still do, those that don't count among them.
+    """The events that said anything of such keys of an entity and still do, uncounted ones of feeds that count too.
+
+    Of a feed of which nothing counts nothing can be erased either, and nothing of it is ever shown.
 
     Args:
         unit: the unit, flushed.
@@ -200,7 +202,7 @@ def written(unit: Unit, plane: int, place: Place, keys: Container[str]) -> list[
     aside = Aside(unit.transaction)
     for author in unit.authors(plane):
         number = unit.feed_number(plane, author)
-        if unit.feed(number).is_aside:
+        if unit.feed(number).is_aside and unit.feed(number).n:
             batches = (aside.batch(row) for _, _, row in aside.rows(number))
             found += [Found(number, event) for batch in batches for event in uncounted(unit.log, number, batch)]
     return [each for each in found if _says(each.event, place, keys)]

@@ -122,11 +122,6 @@ def withheld_parts(key: bytes) -> tuple[int, int]:
     return int.from_bytes(key[-12:-8], "big"), int.from_bytes(key[-8:], "big")
 
 
-def erased_prefix(feed: int) -> bytes:
-    """What all META keys of a feed's erased events start with."""
-    return ERASED + _U32(feed)
-
-
 def erased_key(feed: int, n: int, leaf8: bytes) -> bytes:
     """META key that marks an event of a feed as erased, by its number and the first 8 bytes of its leaf."""
     return ERASED + _FEED_FIRST(feed, n) + leaf8

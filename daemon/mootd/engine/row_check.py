@@ -71,7 +71,7 @@ class RowCheck:
         self._next_eid = int.from_bytes(counter or b"", "big")
         rows = entities.reader.scan(Table.META, layout.PROJECTS, layout.after(layout.PROJECTS))
         self._projects = {(plane, name): number for number, plane, name in (decode_project(value) for _, value in rows)}
-        self._rows = RowMaker(entities.author_of, self._project_number, self._reference)
+        self._rows = RowMaker(entities.author_of, self._project_number, self._reference, entities.log.said)
         self._last: tuple[int, _Listed | None, frozenset[bytes]] = (0, None, frozenset())
         """The number last asked about by `surplus`, its record, and the keys that INDEX holds of it."""
 

@@ -26,19 +26,22 @@ from moot_protocol.issue import (
     updated_ms,
 )
 from moot_protocol.issue import CLOSED as STATUS_CLOSED
-from moot_protocol.kinds import ISSUE, SET_LIKE, Policy, field_of
+from moot_protocol.kinds import INLINE_KEYS, ISSUE, SET_LIKE, Policy, field_of
 from moot_protocol.leases import IN_PROGRESS, LEASES, lease_of
 from moot_protocol.limits import LOWEST_PRIORITY
 from moot_protocol.register import Live
 from moot_protocol.times import instant_ms
 from mootd.engine import layout, standing
 from mootd.engine.graph import ALL_CHILDREN, ANY_CHILD, EdgeFacts
-from mootd.engine.record import Record, live_of
+from mootd.engine.record import Group, Record, live_of
 from mootd.engine.standing import StandingFacts
 
 EDGE_KEYS: Final = frozenset({"edges", "status", DELETED})
 """Keys from which the edges of a row follow: a deleted issue has none, and some statuses mean that it is deleted."""
 _KEYED: Final = frozenset({"metadata", "extra"})
+_APART: Final = _KEYED - INLINE_KEYS[ISSUE]
+"""Those of them whose entries stand in their events."""
+_NOTHING_SAID: Final[tuple[Mapping[str, Any], str]] = ({}, "")
 _SETS: Final = frozenset({"labels", "edges", "comments", *_KEYED})
 """Fields that several values live in without being in conflict."""
 REMADE: Final = frozenset(
@@ -73,6 +76,7 @@ class RowMaker:
         author_of: a feed's author.
         project_number: the local number of a plane's project.
         reference: an entity's number, given if it has none.
+        said: what the event of an arrival number said: values by key, and its actor.
     """
 
     def __init__(
@@ -80,8 +84,10 @@ class RowMaker:
         author_of: Callable[[int], bytes],
         project_number: Callable[[int, str], int],
         reference: Callable[[int, str, str], int],
+        said: Callable[[int], tuple[Mapping[str, Any], str]],
     ) -> None:
         self._author_of = author_of
+        self._said = said
         self.project_number = project_number
         """The local number of a plane's project."""
         self._reference = reference
@@ -112,7 +118,7 @@ class RowMaker:
             times = created_ms(live, record.created), updated_ms(live, record.updated)
             edges = self._edges(eid, record, live) if with_edges and "edges" in live else NO_EDGES
             shown = facts(live)
-            row = self._row(eid, record, shown, times, edges, tie, in_conflict=has_conflict(live))
+            row = self._row(eid, record, shown, times, edges, tie, in_conflict=has_conflict(self._named(record, live)))
             if LEASES in live:
                 _add_lease(row, eid, [sibling.value for sibling in live[LEASES]], shown)
             if ALIAS in live:
@@ -134,6 +140,19 @@ class RowMaker:
         if ALIAS in values:
             _add_alias(row, eid, record, values[ALIAS])
         return row
+
+    def _named(self, record: Record, live: Live) -> Live:
+        """What is live, entries of keyed fields with the names that stand in their events alone, where there are two.
+
+        Nothing else tells whether they share one: who wrote the second may not have seen what the first said.
+        """
+        if not any(len(live.get(key, ())) > 1 for key in _APART):
+            return live
+        return live_of(record, self._author_of, self._entries_said)
+
+    def _entries_said(self, group: Group) -> tuple[Mapping[str, Any], str]:
+        is_apart = any(pair[0] in _APART for pair in group.pairs)
+        return self._said(group.arrival) if is_apart else _NOTHING_SAID
 
     def _row(
         self,
@@ -206,8 +225,8 @@ def shifted(record: Record, changed: set[str]) -> tuple[list[bytes], int | None]
         Its keys, and the new priority, None where that is as it was.
     """
     old = record.index_keys
-    if not old or not _SHIFTED.issuperset([key[0] for key in old]):
-        return None  # deleted, in conflict, claimed until some time, or known by another name
+    if not old or not record.groups or not _SHIFTED.issuperset([key[0] for key in old]):
+        return None  # deleted, nothing left of it, in conflict, claimed until some time, or known by another name
     keys, priority = old, None
     for key in changed:
         if key in _SETS:
@@ -334,14 +353,11 @@ def _in_range(ms: int) -> int:
 def has_conflict(live: Live) -> bool:
     """Whether some field may be in conflict.
 
-    What isn't at hand counts as soon as it may be: texts with siblings, and further fields of several writers, since
-    one writer's entries of one name supersede each other.
+    Texts with siblings count as soon as they may be: they aren't at hand.
     """
     for key, siblings in live.items():
-        policy, inline, _ = field_of(ISSUE, key)
+        policy = field_of(ISSUE, key).policy
         if policy is Policy.KEYED:
-            if not inline and len({sibling.author for sibling in siblings}) > 1:
-                return True
             if len(siblings) > 1 and any(entry.conflict for entry in policies.keyed(siblings).values()):
                 return True
         elif key == DELETED:

@@ -14,6 +14,7 @@ from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
 from mootd.engine.graph import Graph
 from mootd.engine.layout import Views
+from mootd.engine.log import LogReader
 from mootd.engine.new_rows import NewRows
 from mootd.engine.record import (
     HasCome,
@@ -104,7 +105,7 @@ class ViewWriter:
         self._digest = Digest()
         self._prefix = b""
         self.graph = Graph(transaction, views)
-        self._rows = RowMaker(self._author_of, project_number, self.reference)
+        self._rows = RowMaker(self._author_of, project_number, self.reference, LogReader(transaction).said)
         self._new_rows = NewRows(self._rows)
 
     # -- Entities ------------------------------------------------------------------------------------------------

@@ -406,6 +406,16 @@ def test_what_lies_aside_is_found_but_what_counts_only_once() -> None:
     assert sorted(found_at(desk, "notes")) == [(number, 4), (number, 5)]
 
 
+def test_what_a_stranger_sent_keeps_nobody_from_erasing() -> None:
+    town, one, two, _ = two_feeds()
+    stranger = FeedWriter(town.plane, signer("stranger"))
+    stranger.write(note("of nobody"))
+    desk = told(town, *of(town, one, two), *stranger.batches)
+    number = desk.replica.feed_numbers[1, stranger.author]
+    assert desk.replica.feeds[number].is_aside
+    assert number not in {feed for feed, _ in found_at(desk, "title")}
+
+
 def refusal(desk: Desk | Member, plane: int = 1, name: str = "mt-1") -> Code:
     """Why a machine may not erase an issue's title."""
 

@@ -5,8 +5,10 @@ import pytest
 from moot_protocol.errors import Code, MootError
 from moot_testkit.carrying import create, founder
 from moot_testkit.town import Member
-from mootd.engine.home import Found, is_copied, is_noted, note_home
+from mootd.engine import layout
+from mootd.engine.home import OF_BACKUP, Found, is_copied, is_noted, is_of_backup, note_home
 from mootd.ports import Home
+from mootd.store.port import Table
 
 HERE = Home(b"machine", b"folder")
 
@@ -46,3 +48,22 @@ def test_a_copy_writes_nothing_whatever_the_next_start_says() -> None:
         create(member)
     assert raised.value.code is Code.DENIED
     assert "moot salvage" in raised.value.hint
+
+
+def test_a_backup_stays_known_as_one_wherever_it_is_put_back() -> None:
+    member = founder()
+    start(member, HERE)
+    member.commit(lambda unit: unit.transaction.put(Table.META, layout.COPIED, OF_BACKUP))
+    for home in (HERE, Home(b"other", b"other")):
+        start(member, home)
+        with member.replica.read() as reader:
+            assert is_copied(reader)
+            assert is_of_backup(reader)
+
+
+def test_another_copy_is_no_backup() -> None:
+    member = founder()
+    start(member, HERE)
+    start(member, Home(b"other", b"other"))
+    with member.replica.read() as reader:
+        assert not is_of_backup(reader)

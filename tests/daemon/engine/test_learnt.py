@@ -26,7 +26,7 @@ def test_everything_is_restored_whatever_was_changed_in_place_or_set_anew() -> N
     learnt.new_projects[1, "mt"] = 1
     learnt.new_keys["town"] = 3
     learnt.settled.clear()
-    learnt.is_disowned = learnt.changes_remotes = True
+    learnt.is_disowned = learnt.is_original = learnt.changes_remotes = True
     assert all(value != before[name] for name, value in fields_of(learnt).items())
     learnt.take_back(kept)
     assert fields_of(learnt) == before

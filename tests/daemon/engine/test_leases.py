@@ -5,17 +5,25 @@ from typing import TypeVar
 
 import pytest
 
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
-from moot_protocol.kinds import LEASE
+from moot_protocol.kinds import LEASE, Role
 from moot_protocol.lease import Standing, Token, passes
 from moot_protocol.limits import LEASE_EPOCH_MOST, LEASE_LEAST_MS, LEASE_MARGIN_MS, LEASE_MOST_MS, LEASE_MS
+from moot_testkit.carrying import joined, plane_of
 from moot_testkit.engine import START_MS, Desk, exchange, town_of
+from moot_testkit.federating import copy_of, federation, machine, machine_ticket, meet, town_key, write
+from moot_testkit.feeds import seed
+from moot_testkit.town import Member
 from mootd.edges.clock import ManualClock
 from mootd.engine import leases
 from mootd.engine.editor import Editor
 from mootd.engine.leases import Held, LeaseView, acquire, fenced, release, renew, view_in
 from mootd.engine.log import FeedRow
+from mootd.engine.recovering import recover
+from mootd.engine.rotating import rotate_town
+from mootd.engine.salvaging import salvage
 from mootd.engine.unit import Unit
 
 R = TypeVar("R")
@@ -40,7 +48,7 @@ def standing(desk: Desk) -> Standing | None:
 def lost(desk: Desk) -> dict[str, int]:
     with desk.replica.read() as reader:
         view = LeaseView(desk.entities(reader), desk.replica.ledger, lambda feed: desk.replica.feeds[feed])
-        return fenced(reader, view, desk.replica.id)
+        return fenced(reader, view, {desk.replica.id})
 
 
 def code(work: Callable[[], object]) -> Code:
@@ -217,9 +225,160 @@ def test_a_lease_is_told_with_its_state() -> None:
     held = Held(NAME, standing(ada))
     end = ada.clock.now_ms() + LEASE_MS
     states = [
-        leases.document(held, ada.replica.id, now)["state"] for now in (0, end - LEASE_MARGIN_MS, end + LEASE_MARGIN_MS)
+        leases.document(held, {ada.replica.id}, now)["state"]
+        for now in (0, end - LEASE_MARGIN_MS, end + LEASE_MARGIN_MS)
     ]
     assert states == ["held", "ending", "free"]
     do(ada, lambda unit: release(unit, NAME, 1, "ada"))
-    assert leases.document(Held(NAME, standing(ada)), b"", end)["state"] == "released"
-    assert leases.document(Held(NAME, None), b"", 0)["state"] == "free"
+    assert leases.document(Held(NAME, standing(ada)), (), end)["state"] == "released"
+    assert leases.document(Held(NAME, None), (), 0)["state"] == "free"
+
+
+# -- Where the town has another key ------------------------------------------------------------------------------
+def took(member: Member, *, force: bool = False) -> Token:
+    held = member.commit(lambda unit: acquire(unit, NAME, "ada", LEASE_MS, force=force))
+    assert held.standing is not None
+    return held.standing.token
+
+
+def gave_back(member: Member, epoch: int) -> None:
+    member.commit(lambda unit: release(unit, NAME, epoch, "ada"))
+
+
+def seen(member: Member) -> Standing:
+    (held,) = member.commit(lambda unit: list(view_in(unit).all()))
+    assert held.name == NAME
+    assert held.standing is not None
+    return held.standing
+
+
+def is_here(member: Member) -> bool:
+    def told(unit: Unit) -> bool:
+        held = Held(NAME, view_in(unit).standing(NAME))
+        return bool(leases.document(held, leases.OwnKeys(unit, unit.replica), unit.now_ms)["is_here"])
+
+    return member.commit(told)
+
+
+def losses(member: Member) -> dict[str, int]:
+    return member.commit(lambda unit: fenced(unit.transaction, view_in(unit), leases.OwnKeys(unit, unit.replica)))
+
+
+def recovers(member: Member, plane: bytes) -> None:
+    paper = SeedSigner(seed("town 0 recovery"))
+    member.commit(lambda unit: recover(unit, plane_of(member, plane), paper))
+
+
+def test_epochs_go_on_when_the_town_takes_another_key() -> None:
+    _, (ada,) = federation()
+    for epoch in (1, 2, 3):
+        assert took(ada).epoch == epoch
+        gave_back(ada, epoch)
+    ada.commit(rotate_town)
+    assert (seen(ada).token.epoch, seen(ada).until_ms) == (3, 0)
+    assert took(ada) == Token(4, ada.id)
+    ada.commit(rotate_town)
+    gave_back(ada, 4)
+    assert took(ada) == Token(6, ada.id)  # under the fifth it gave back what it held before
+
+
+def test_a_lease_that_another_machine_holds_under_the_town_s_former_key_stays_held_until_it_ends() -> None:
+    plane, (ada,) = federation()
+    bob = machine(ada, plane)
+    before = took(bob)
+    meet(plane, ada, bob)
+    ada.commit(rotate_town)
+    meet(plane, ada, bob)
+    assert code(lambda: took(ada)) is Code.CONFLICT
+    assert seen(ada).token == seen(bob).token == before
+    for each in (ada, bob):
+        each.clock.advance(LEASE_MS + LEASE_MARGIN_MS)
+    assert took(ada) == Token(2, ada.id)
+    meet(plane, ada, bob)
+    assert losses(bob) == {NAME: 1}  # though it still waits to be let in under the new key
+    joined(bob, machine_ticket(ada, plane).ticket)
+    meet(plane, ada, bob)
+    assert took(bob, force=True) == Token(3, bob.id)
+
+
+def test_what_this_machine_held_under_its_own_former_key_it_takes_anew_at_once_or_gives_back() -> None:
+    _, (ada,) = federation()
+    took(ada)
+    ada.commit(rotate_town)
+    assert is_here(ada)
+    assert losses(ada) == {}
+    assert code(lambda: ada.commit(lambda unit: renew(unit, NAME, 1, "ada", LEASE_MS))) is Code.LOST_RACE
+    assert took(ada) == Token(2, ada.id)
+    ada.commit(rotate_town)
+    gave_back(ada, 2)
+    assert (seen(ada).token, seen(ada).until_ms) == (Token(3, ada.id), 0)
+
+
+def test_a_recovered_town_s_epochs_go_on_and_what_a_thief_holds_it_holds_until_that_ends_at_most() -> None:
+    plane, (ada,) = federation()
+    bob = machine(
+        ada, plane
+    )  # the town's key isn't here: it takes the founder's place under a key that nobody admitted
+    for epoch in (1, 2):
+        took(ada)
+        gave_back(ada, epoch)
+    assert took(ada).epoch == 3
+    meet(plane, ada, bob)
+    recovers(bob, plane)
+    assert seen(bob).token.epoch == 3
+    assert code(lambda: took(bob)) is Code.CONFLICT
+    for each in (ada, bob):
+        each.clock.advance(LEASE_MS + LEASE_MARGIN_MS)
+    assert took(bob) == Token(4, bob.id)
+    meet(plane, ada, bob)
+    assert seen(ada).token == seen(bob).token
+
+
+def test_what_a_thief_claims_once_it_is_shut_out_counts_nowhere() -> None:
+    plane, (ada,) = federation()
+    thief = copy_of(ada)
+    recovers(ada, plane)
+    assert took(thief) == Token(1, thief.id)
+    meet(plane, ada, thief)
+    assert took(ada) == Token(1, ada.id)
+
+
+def test_a_machine_and_its_copy_do_not_both_hold_what_their_key_held() -> None:
+    plane, (ada,) = federation()
+    took(ada)
+    copy = copy_of(ada)
+    copy.commit(lambda unit: salvage(unit, is_copy=True))
+    meet(plane, ada, copy)
+    assert (is_here(ada), is_here(copy)) == (True, False)
+    assert code(lambda: took(copy)) is Code.CONFLICT
+
+
+def test_towns_that_share_a_ledger_go_on_with_leases_of_their_own() -> None:
+    plane, (ada, bea) = federation(Role.ADMIN)
+    took(ada)
+    gave_back(ada, 1)
+    ada.commit(rotate_town)
+    meet(plane, ada, bea)
+
+    def there(unit: Unit) -> Standing | None:
+        row = plane_of(bea, plane)
+        assert row.town == town_key(bea)
+        return LeaseView(unit.entities(), row, unit.feed).standing(NAME)
+
+    assert bea.commit(there) is None
+
+
+def test_what_a_key_with_two_histories_held_neither_of_its_two_machines_holds() -> None:
+    plane, (ada,) = federation()
+    further = machine(ada, plane)
+    took(further)
+    meet(plane, ada, further)
+    clone = copy_of(further)
+    for each in (further, clone):
+        write(each, plane, each.name)
+    meet(plane, ada, further, clone)
+    for each in (further, clone):
+        each.commit(salvage)
+    meet(plane, ada, further, clone)
+    assert (is_here(further), is_here(clone)) == (False, False)
+    assert code(lambda: took(further)) is Code.CONFLICT

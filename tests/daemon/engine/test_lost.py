@@ -7,7 +7,8 @@ import pytest
 
 from moot_protocol.batch import Batch
 from moot_protocol.errors import Code
-from moot_protocol.event import Dot
+from moot_protocol.event import Dot, Event
+from moot_protocol.kinds import CERTIFICATE
 from moot_testkit import feeds
 from moot_testkit.carrying import founder, joined, newcomer, send
 from moot_testkit.federating import bring, copy_of, feed, machine, machine_ticket
@@ -17,6 +18,8 @@ from mootd.engine import layout
 from mootd.engine.aside import Aside, AsideReader
 from mootd.engine.forks import forks_of, settle_fork
 from mootd.engine.log_snapshot import LogSnapshot
+from mootd.engine.lost import lost
+from mootd.engine.membership import end_replica
 from mootd.engine.removing import retire
 from mootd.engine.salvaging import salvage
 from mootd.engine.unit import Unit
@@ -225,3 +228,64 @@ def test_what_the_history_that_was_chosen_says_is_not_written_again() -> None:
     joined_anew(both.one, both.two)
     salvaged(both.two)
     assert both.said() == ["a", "b"]
+
+
+# -- How far what was lost was written again already ------------------------------------------------------------
+class TwiceEnded:
+    """A machine whose key ended within a batch, that wrote again what was behind, and whose keys then both end.
+
+    Under the first key it wrote three batches: a; b and c; d. The first end leaves all up to b.
+    """
+
+    def __init__(self) -> None:
+        self.one = founder("one")
+        self.plane = self.one.ledger.id
+        self.two = machine(self.one, self.plane)
+        self.first = self.two.id
+        for titles in (["a"], ["b", "c"], ["d"]):
+            self.two.commit(partial(self._write, titles=titles))
+        bring(self.two, self.one, self.plane)
+        self.end(self.first, 3)
+        joined_anew(self.one, self.two)
+        salvaged(self.two)
+        self.second = self.two.id
+
+    @staticmethod
+    def _write(unit: Unit, titles: list[str]) -> None:
+        for title in titles:
+            unit.append(unit.replica.ledger.number, feeds.note(title))
+
+    def end(self, author: bytes, n: int) -> None:
+        bring(self.two, self.one, self.plane)
+        self.one.commit(lambda unit: end_replica(unit, self.one.ledger.number, author, n))
+        bring(self.one, self.two, self.plane)
+
+    def lost(self) -> list[tuple[list[str], list[str]]]:
+        """Of each history what its batches say, and what of that is to be written again."""
+
+        def read(unit: Unit) -> list[tuple[list[str], list[str]]]:
+            found = lost(unit, unit.replica.ledger, takes_both=False)
+            return [
+                (
+                    [said for batch in each.batches for event in batch.events for said in titles_of(event)],
+                    [said for _, event in each.events for said in titles_of(event)],
+                )
+                for each in found
+            ]
+
+        return self.two.commit(read)
+
+
+def titles_of(event: Event) -> list[str]:
+    return [] if event.skeleton.kind == CERTIFICATE else [str(value) for value in event.values() or ()]
+
+
+def test_what_was_written_again_is_told_of_no_more_and_only_a_batch_across_the_end_looked_at() -> None:
+    assert TwiceEnded().lost() == [(["b", "c"], [])]
+
+
+def test_of_what_a_lower_end_cuts_only_that_up_to_the_higher_one_is_told_of_under_the_old_key() -> None:
+    ended = TwiceEnded()
+    ended.end(ended.second, 1)
+    ended.end(ended.first, 1)
+    assert ended.lost() == [(["a", "b", "c"], ["a", "b"]), (["c", "d"], ["c", "d"])]

@@ -2,11 +2,14 @@
 
 from moot_protocol.clock import COUNTER_BITS
 from moot_protocol.frontier import FORMAT, Form, FrontierBody
-from moot_testkit.carrying import founder
+from moot_protocol.kinds import Role
+from moot_testkit.carrying import founder, plane_of
+from moot_testkit.federating import federation, machine, meet, town_key, towns
 from moot_testkit.feeds import seed
 from moot_testkit.town import START_MS, Member
 from mootd.engine.log import FeedRow
 from mootd.engine.members import MONTH_MS, Seen, covered_since, last_seen_ms, note_in_step, note_seen, seen
+from mootd.engine.removing import remove_town, retire
 
 ADA, BOB = seed("ada"), seed("bob")
 HERE, THERE = seed("a frontier"), seed("another frontier")
@@ -120,3 +123,22 @@ def test_who_was_not_heard_of_for_a_month_is_waited_for_no_more() -> None:
     assert covered(member) == -START_MS
     later(member, 1)
     assert covered(member) == MONTH_MS - 1
+
+
+def test_a_machine_that_was_retired_is_waited_for_no_more() -> None:
+    one = founder("one")
+    two = machine(one, one.ledger.id)
+    said(one, two.id, 1)
+    in_step(one, ADA)
+    assert covered(one) == -START_MS
+    one.commit(lambda unit: retire(unit, plane_of(one, one.ledger.id), two.id))
+    assert covered(one) == one.clock.now_ms() - START_MS
+
+
+def test_the_machines_of_a_town_that_was_removed_are_waited_for_no_more() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    said(one, two.id, 1)
+    assert covered(one) == -START_MS
+    one.commit(lambda unit: remove_town(unit, plane_of(one, plane), towns(one, plane)[town_key(two)]))
+    meet(plane, one, two)
+    assert covered(one) == one.clock.now_ms() - START_MS

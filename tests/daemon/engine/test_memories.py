@@ -5,7 +5,7 @@ import pytest
 from moot_protocol.errors import Code
 from moot_protocol.kinds import MEMORY, SETTING
 from moot_protocol.limits import MEMORY_KEY_BYTES, TEXT_BYTES
-from moot_protocol.memory_requests import Forget, Memories, Remember, SetSetting, Settings
+from moot_protocol.memory_requests import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
 from moot_protocol.requests import InitProject
 from moot_testkit.engine import PROJECT, Desk, exchange, town_of
 from moot_testkit.planes import TEAM, two_planes
@@ -41,6 +41,42 @@ def test_a_memory_is_kept_under_its_key_until_it_is_forgotten(desk: Desk) -> Non
     assert desk.do(Forget(actor="bob", project=PROJECT, key="auth"))["text"] == "tokens\nnot sessions"
     assert memories(desk) == {}
     assert remember(desk, "auth", "again") is True
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_a_memory_that_is_erased_is_gone_with_all_that_it_ever_said(desk: Desk, is_forgotten: bool) -> None:
+    remember(desk, "auth", "kumquat one")
+    remember(desk, "auth", "kumquat two")
+    remember(desk, "other", "stays")
+    if is_forgotten:
+        desk.do(Forget(actor="bob", project=PROJECT, key="auth"))
+    answer = desk.do(EraseMemory(actor="bob", project=PROJECT, key="auth"))
+    assert answer == {"key": "auth", "events": 2}
+    assert memories(desk) == {"other": "stays"}
+    with desk.replica.read() as reader:
+        live = desk.entities(reader).live(desk.records(MEMORY)[f"{PROJECT}/auth"])
+    assert [sibling.value for sibling in live["text"]] == [""], "nothing is missing"
+    assert not [key for rows in desk.tables().values() for key, value in rows.items() if b"kumquat" in value]
+    assert remember(desk, "auth", "again") is True
+
+
+def test_an_erased_memory_is_gone_on_the_other_machine_too() -> None:
+    one, two = town_of("one", "two")
+    one.do(InitProject(actor="alice", prefix=PROJECT))
+    remember(one, "auth", "kumquat")
+    exchange(one, two)
+    two.do(EraseMemory(actor="bob", project=PROJECT, key="auth"))
+    exchange(one, two)
+    assert memories(one) == {}
+    assert not [key for rows in one.tables().values() for key, value in rows.items() if b"kumquat" in value]
+
+
+def test_a_memory_of_which_nothing_is_here_cannot_be_erased(desk: Desk) -> None:
+    erasing = EraseMemory(actor="bob", project=PROJECT, key="auth")
+    assert desk.refusal(erasing) is Code.NOT_FOUND
+    remember(desk, "auth", "x")
+    desk.do(erasing)
+    assert desk.refusal(erasing) is Code.NOT_FOUND
 
 
 def test_the_same_text_again_writes_nothing(desk: Desk) -> None:

@@ -35,10 +35,13 @@ PLAIN: dict[str, Any] = {
 }  # fmt: skip
 PROJECTS: dict[str, int] = {}
 TARGETS: dict[str, int] = {}
+SAID_AT: dict[int, tuple[dict[str, Any], str]] = {}
+"""By arrival, what the events made last said."""
 MAKER = RowMaker(
     lambda _: AUTHOR,
     lambda _, project: PROJECTS.setdefault(project, len(PROJECTS) + 1),
     lambda *entity: TARGETS.setdefault(entity[2], len(TARGETS) + 2),
+    SAID_AT.__getitem__,
 )
 
 
@@ -49,6 +52,7 @@ def said_in(*events: dict[str, Any], hlcs: Sequence[int] = ()) -> list[Said]:
         hlc = from_ms(NOW_MS + (hlcs[n - 1] if hlcs else n))
         made = build_event(n, PlainDraft(ISSUE, "mt-1", "ada", event), hlc, b"s" * 16, {AUTHOR: 0})
         keys = tuple(sorted(event))
+        SAID_AT[n] = event, "ada"
         said.append((made, keys, [event[key] for key in keys], 1, n))
     return said
 

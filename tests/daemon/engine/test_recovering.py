@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from functools import partial
 
 from moot_protocol.crypto import SeedSigner
+from moot_protocol.document_requests import NewDocument
+from moot_protocol.documents import ROLE
 from moot_protocol.errors import Code
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
+from moot_protocol.memory_requests import Remember
+from moot_protocol.towns import TownReason
 from moot_testkit.carrying import founder, joined, log_of, plane_of, send
+from moot_testkit.documents import role_text
 from moot_testkit.federating import (
     DAYS_MS,
     bring,
@@ -28,7 +33,8 @@ from moot_testkit.federating import (
 )
 from moot_testkit.feeds import seed
 from moot_testkit.refusals import refusal
-from moot_testkit.town import Member
+from moot_testkit.town import PROJECT, Api, Member
+from mootd.engine import layout
 from mootd.engine.inviting import invite_town
 from mootd.engine.membership import found_plane
 from mootd.engine.plane_keys import PlaneKeys
@@ -37,6 +43,7 @@ from mootd.engine.recovering import Recovered, recover
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
 from mootd.engine.towns import check_own
+from mootd.store.port import Table
 
 PAPER = SeedSigner(seed("town 0 recovery"))
 """The recovery key of the town that founds every federation."""
@@ -198,6 +205,18 @@ def test_a_founder_that_had_changed_its_key_and_a_successor_are_recovered_too() 
     assert log_of(two, plane_of(two, plane)).position() == log_of(one).position()
 
 
+def test_of_a_founder_that_took_another_key_also_that_one_is_removed_whoever_recovers() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    keys = [town_key(one)]
+    for _ in range(2):
+        one.commit(rotate_town)
+        keys.append(town_key(one))
+    meet(plane, one, two)
+    assert role(two, plane, keys[-1]) == Role.ADMIN
+    assert set(recovered(two, plane).removed) == set(keys)
+    assert towns(two, plane)[keys[-1]].reason is TownReason.REMOVED
+
+
 def test_the_recovery_key_is_kept_nowhere() -> None:
     plane, (one, _) = federation(Role.WRITER)
     recovered(one, plane)
@@ -315,3 +334,35 @@ def test_a_copy_of_a_successor_is_again_one_that_may_not_invite() -> None:
         assert again.replica.own_towns() == frozenset()
         assert refusal(lambda: again.commit(lambda unit: check_own(unit, plane_of(again, plane)))).code is Code.DENIED
         again.restart()
+
+
+# -- What else changes with it -----------------------------------------------------------------------------------
+def test_a_town_that_had_no_name_gets_none() -> None:
+    one = founder("one")
+    done = recovered(one, one.ledger.id, SeedSigner(seed("one recovery")))
+    with one.replica.read() as reader:
+        assert reader.get(Table.META, layout.town_name_key(done.town)) is None
+    assert towns(one, one.ledger.id)[done.town].name == ""
+
+
+def test_what_is_no_longer_the_town_s_own_word_is_counted() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    api = Api(one)
+    for key in ("a", "b"):
+        api.call(Remember(actor="ada", project=PROJECT, key=key, text="kept"))
+    api.call(NewDocument(actor="ada", kind=ROLE, name="reviewer", plane="ledger", text=role_text()))
+    one.commit(rotate_town)
+    meet(plane, one, two)
+    done = recovered(one, plane)
+    assert (done.lost_memories, done.lost_documents) == (2, 1)
+    again = recovered(two, plane)  # another town that takes its place has lost nothing of its own
+    assert (again.lost_memories, again.lost_documents) == (0, 0)
+
+
+def test_what_was_dropped_is_told() -> None:
+    world = PutBack()
+    done = recovered(world.one, world.plane, drops=True)
+    (loss,) = done.dropped
+    assert (loss.row.author, len(loss.histories)) == (world.key, 2)
+    plane, (one, _) = federation(Role.ADMIN)
+    assert recovered(one, plane).dropped == []

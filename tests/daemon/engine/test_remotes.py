@@ -6,6 +6,7 @@ from typing import get_type_hints
 import pytest
 
 from moot_protocol.errors import Code
+from moot_protocol.limits import REMOTE_NAME_CHARS
 from moot_testkit.carrying import founder
 from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Member
@@ -13,7 +14,6 @@ from mootd.engine import carried, layout
 from mootd.engine.carried import Carried
 from mootd.engine.outbox import Outbox, OutFrame
 from mootd.engine.remotes import (
-    NAME_CHARS,
     RemoteRow,
     add_remote,
     check_allowed,
@@ -90,7 +90,7 @@ def test_a_name_is_given_once() -> None:
     assert names(member) == ["origin"]
 
 
-@pytest.mark.parametrize("name", ["", "-", "a b", "a/b", "..", "é", "x" * (NAME_CHARS + 1), "a\n"])
+@pytest.mark.parametrize("name", ["", "-", "a b", "a/b", "..", "é", "x" * (REMOTE_NAME_CHARS + 1), "a\n"])
 def test_what_is_no_name_names_no_remote(name: str) -> None:
     member = founder()
     assert refusal_code(lambda: add(member, name)) is Code.INVALID

@@ -11,6 +11,7 @@ from moot_testkit.tables import tables
 from moot_testkit.town import Member, make_town
 from mootd.engine import layout
 from mootd.engine.membership import found_plane
+from mootd.engine.removing import retire
 from mootd.engine.standing import OPEN
 from mootd.store.memory_store import CrashError, Faults
 from mootd.store.port import Table
@@ -89,6 +90,9 @@ def test_only_what_changes_whose_feeds_there_are_makes_others_look_through_them_
     with replica.transaction() as unit:
         found_plane(unit, PlaneKind.FEDERATION, "shared", SeedSigner(seed("recovery")).public)
     assert replica.changes.feeds > joined
+    founded = replica.changes.feeds
+    founder.commit(lambda unit: retire(unit, founder.ledger, member.id))  # whose a key was can follow from what ended
+    assert replica.changes.feeds > founded
 
 
 def test_the_next_transaction_releases_what_was_deferred_until_now() -> None:

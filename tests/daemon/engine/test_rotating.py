@@ -3,9 +3,10 @@
 from moot_protocol.acceptance import Reason
 from moot_protocol.errors import Code
 from moot_protocol.kinds import Role
-from moot_testkit.carrying import founder, joined, log_of, newcomer, plane_of
+from moot_testkit.carrying import create, founder, joined, log_of, newcomer, plane_of, send
 from moot_testkit.federating import (
     bring,
+    copy_of,
     epochs,
     federation,
     feed,
@@ -86,6 +87,13 @@ def test_other_machines_of_the_town_join_again() -> None:
     meet(plane, one, two, further)
     assert [feed(member, plane, further.id).n for member in (one, two, further)] == [before] * 3
     assert refusal_code(lambda: write(further, plane)) is Code.DENIED
+
+
+def test_a_machine_that_was_retired_before_is_not_told_to_join_again() -> None:
+    plane, (one, two) = federation(Role.WRITER)
+    further = machine(one, plane, two)
+    one.commit(lambda unit: retire(unit, plane_of(one, plane), further.id))
+    assert {each.detail for each in rotate(one).planes if each.state == "rotated"} == {""}
 
 
 def test_a_town_that_is_no_admin_keeps_its_key_there_until_it_is_invited_and_the_machine_goes_on() -> None:
@@ -198,6 +206,20 @@ def test_keys_that_the_machine_had_before_a_salvage_are_no_other_machines() -> N
     _, _, two = removed()
     two.commit(salvage)
     assert ("rotated", "") in {(each.state, each.detail) for each in rotate(two).planes}
+
+
+def test_what_the_machine_itself_lost_under_an_earlier_key_is_in_no_new_key_s_way() -> None:
+    one = founder("one")
+    plane, before = one.ledger.id, one.id
+    clone = copy_of(one)
+    create(one, "of the original")
+    create(clone, "of the copy")
+    send(clone, one)
+    one.commit(salvage)
+    lost = feed(one, plane, before)
+    assert (bool(lost.forked_at), lost.ended) == (True, False)
+    assert ("rotated", "") in {(each.state, each.detail) for each in rotate(one).planes}
+    assert feed(one, plane, before).ended
 
 
 def test_a_town_s_new_key_drops_no_history_of_another_machine_unasked() -> None:

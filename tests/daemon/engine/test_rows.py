@@ -21,6 +21,8 @@ NOW_MS = 1_700_000_000_000
 PROJECTS = {"": 1, "mt": 2, "bd": 3}
 AUTHORS = {1: b"a" * 32, 2: b"b" * 32}
 TARGETS = {"mt-1": 1, "mt-2": 2, "mt-3": 3}
+SAID: dict[int, tuple[dict[str, Any], str]] = {}
+"""By arrival, what the events of the last record said."""
 
 
 def record_of(*events: dict[str, Any], feeds: tuple[int, ...] = (1,), backwards: bool = False) -> Record:
@@ -36,6 +38,7 @@ def record_of(*events: dict[str, Any], feeds: tuple[int, ...] = (1,), backwards:
         hlc = from_ms(NOW_MS) + position
         pairs: list[Sequence[Any]] = [[key, event[key]] if KINDS[ISSUE][key].inline else [key] for key in sorted(event)]
         feed = feeds[position % len(feeds)]
+        SAID[position + 1] = event, "ada"
         record.groups.append(Group(feed, position + 1, hlc, position + 1, bytes([position]) * 32, pairs))
         record.updated = hlc
     if backwards:
@@ -48,7 +51,9 @@ def number_of(plane: int, kind: str, entity: str) -> int:
     return TARGETS.setdefault(entity, len(TARGETS) + 1)
 
 
-MAKER = RowMaker(lambda feed: AUTHORS[feed], lambda _, project: PROJECTS.setdefault(project, 9), number_of)
+MAKER = RowMaker(
+    lambda feed: AUTHORS[feed], lambda _, project: PROJECTS.setdefault(project, 9), number_of, SAID.__getitem__
+)
 
 
 def row_of(*events: dict[str, Any], **parts: Any) -> Row:
@@ -262,10 +267,27 @@ def test_an_issue_stands_among_conflicts_if_its_live_values_may_disagree(
     assert (layout.timed_key(layout.CONFLICT, 1, 0, 1) in row.keys) is counts
 
 
-def test_further_fields_of_two_writers_may_disagree_and_those_of_one_cannot() -> None:
-    two = ({"extra": ["k", "1"]}, {"extra": ["k", "2"]})
-    assert layout.CONFLICT in prefixes(row_of(*two, feeds=(1, 2)))
-    assert layout.CONFLICT not in prefixes(row_of(*two, feeds=(1,)))
+@pytest.mark.parametrize("feeds", [(1,), (1, 2)])
+@pytest.mark.parametrize(("name", "content", "counts"), [("k", "2", True), ("k", "1", False), ("l", "2", False)])
+def test_further_fields_disagree_by_what_their_events_say_of_whichever_writers(
+    feeds: tuple[int, ...], name: str, content: str, *, counts: bool
+) -> None:
+    # One writer's share a name too, where the first was missing when the second was written.
+    row = row_of({"extra": ["k", "1"]}, {"extra": [name, content]}, feeds=feeds)
+    assert (layout.CONFLICT in prefixes(row)) is counts
+
+
+def test_an_entry_that_is_missing_disagrees_with_nothing() -> None:
+    record = record_of({"extra": ["k", "1"]}, {"extra": ["k", "2"]})
+    SAID[2] = {}, "ada"
+    assert layout.CONFLICT not in prefixes(MAKER.make(1, record))
+
+
+def test_an_issue_of_which_nothing_is_left_moves_to_no_list() -> None:
+    record = record_of({"comments": ["x", "", "", ""]})
+    record.index_keys = MAKER.make(1, record).keys
+    record.groups.clear()
+    assert shifted(record, {"comments"}) is None
 
 
 # -- Standing and edges --------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.kinds import Role
 from moot_protocol.listing import Filter
 from moot_protocol.requests import Create, IssueFields, ListIssues, Update
@@ -24,7 +24,7 @@ from moot_testkit.federating import (
     write,
 )
 from moot_testkit.refusals import refusal, refusal_code
-from moot_testkit.town import PROJECT, Api, Member
+from moot_testkit.town import PROJECT, Api, Member, make_town
 from mootd.engine import layout, salvaging
 from mootd.engine.audit import Entry, note
 from mootd.engine.charters import towns_of
@@ -306,6 +306,16 @@ def test_a_copy_that_was_noticed_gets_a_key_of_its_own_and_leaves_the_town_s_to_
     for _ in range(2):
         assert refusal_code(lambda: machine_ticket(made, one.ledger.id)) is Code.DENIED
         made.restart()
+
+
+def test_that_something_was_moved_is_no_news_once_it_is_said_whatever_is_lost() -> None:
+    one, _ = make_town(2)
+    one.replica.is_moved = True
+    with pytest.raises(RefusedError, match="nothing is known to be lost"):
+        one.commit(salvage)
+    assert one.replica.is_moved
+    assert one.commit(lambda unit: salvage(unit, is_only=True)) == (one.id, one.id, [])
+    assert not one.replica.is_moved
 
 
 def test_what_was_only_moved_keeps_its_key() -> None:

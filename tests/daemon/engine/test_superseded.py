@@ -15,8 +15,10 @@ from moot_protocol.requests import AddComment, Create, Delete, IssueFields, Unde
 from moot_testkit.carrying import create, founder, joined, send
 from moot_testkit.federating import bring, copy_of, machine, machine_ticket, meet
 from moot_testkit.town import PROJECT, Member
+from mootd.engine.lost import own_feeds
 from mootd.engine.removing import retire
 from mootd.engine.salvaging import salvage
+from mootd.engine.superseded import FormerNames
 from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out
 
@@ -242,6 +244,35 @@ def test_what_somebody_wrote_over_the_forgotten_history_stands_when_that_is_writ
     assert said(world.two)["title"] == titles
     meet(world.plane, world.one, world.two, three)
     assert said(three) == said(world.one) == said(world.two)
+
+
+def test_what_was_written_between_is_told_the_name_that_a_write_had_then_and_not_one_of_before_or_later() -> None:
+    world = World()
+    keys = [world.two.id]
+    world.write("rename", "comment")
+    world.end()
+    keys.append(world.two.id)
+    world.write("describe")
+    world.end()
+
+    def read(unit: Unit) -> dict[str, list[int | None]]:
+        """Key of the issue → under which of the machine's keys its title stood when that was written first."""
+        unit.flush()
+        plane = unit.replica.ledger
+        record = unit.record(plane.number, "issue", ISSUE)
+        assert record is not None
+        former = FormerNames(unit, plane, own_feeds(unit, plane), {})
+        (title,) = [former.present(group) for group in record.groups for pair in group.pairs if pair[0] == "title"]
+        found: dict[str, list[int | None]] = {}
+        for group in record.groups:
+            names = [former.at(record, moment).get(title) for moment in former.moments(group)]
+            found |= {pair[0]: [name and keys.index(name.author) for name in names] for pair in group.pairs}
+        return found
+
+    found = world.two.commit(read)
+    assert {key: found[key] for key in ("status", "title", "comments", "description")} == {
+        "status": [None], "title": [None], "comments": [0], "description": [1]
+    }  # fmt: skip
 
 
 ROUNDS = st.lists(

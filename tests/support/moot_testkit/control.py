@@ -94,6 +94,9 @@ class Commands:
     def facts(self, call: rpc.Call) -> Facts:
         return rpc.decode_params(call, Facts)
 
+    def is_urgent(self, facts: Facts) -> bool:
+        return facts.argv[:1] == ("daemon",)
+
     def run(self, terminal: HostedTerminal[Facts]) -> int:
         try:
             return self.command(terminal)

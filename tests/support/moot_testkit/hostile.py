@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from moot_protocol import limits
-from moot_protocol.batch import ZEROS, Batch, decode_batch, encode_batch
+from moot_protocol.batch import ZEROS, decode_batch, encode_batch
 from moot_protocol.charter import End
 from moot_protocol.clock import from_ms
 from moot_protocol.codec import encode
@@ -17,10 +17,13 @@ from moot_protocol.errors import MalformedError
 from moot_protocol.event import Dot
 from moot_protocol.frontier import FORMAT, Entry, Form, FrontierBody, build_frontier_message, summary
 from moot_protocol.ids import key_text
+from moot_protocol.kinds import ERASE
 from moot_protocol.messages import Place, Single, Want, build_batches, build_fork, build_want, fork_proof
 from moot_protocol.register import MISSING
 from moot_testkit.feeds import stripped, wire
 from moot_testkit.forging import forged_batch
+from moot_testkit.hostile_erasing import copies, erased_key
+from moot_testkit.knowledge import Knowledge
 
 MOST_AHEAD_MS = 3 * 86_400_000
 """How far ahead of the present it backs off from: batches beyond it are never due within a run."""
@@ -28,35 +31,8 @@ MOST_AHEAD_MS = 3 * 86_400_000
 Packed = tuple[bytes, bytes]
 """An event's skeleton and values."""
 
-
 Says = Callable[[int, dict[bytes, int]], Packed]
 """Makes an event of a time, and names whom it refers to in the table of authors."""
-
-
-class Knowledge:
-    """Everything that anyone has signed, and the names of all writes: a hostile replica may know all of it."""
-
-    def __init__(self) -> None:
-        self.batches: dict[bytes, Batch] = {}
-        self.issues: list[str] = []
-        self.dots: list[tuple[Dot, str, str]] = []
-        """(write, entity, key)."""
-        self.authors: list[bytes] = []
-
-    def learn(self, batch: Batch) -> None:
-        """Take note of a batch."""
-        if batch.id in self.batches:
-            return
-        self.batches[batch.id] = batch
-        author = batch.header.author
-        if author not in self.authors:
-            self.authors.append(author)
-        for event in batch.events:
-            skeleton = event.skeleton
-            if skeleton.kind == "issue" and skeleton.entity not in self.issues:
-                self.issues.append(skeleton.entity)
-            for change in skeleton.changes:
-                self.dots.append((Dot(author, event.n, event.leaf[:8]), skeleton.entity, change.key))
 
 
 class Branch(NamedTuple):
@@ -109,6 +85,8 @@ class Hostile:
         self._now_ms = 0
         self.made: dict[bytes, bytes] = {}
         """Whole batches by id, as they would be sent."""
+        self._torn: list[bytes] = []
+        """A message that is to follow one that contradicts it."""
         self.sent: list[bytes] = []
         """Messages, for replays."""
 
@@ -140,6 +118,23 @@ class Hostile:
         self.sent.append(message)
         return message
 
+    def erase(self, knowledge: Knowledge, now_ms: int) -> tuple[str, bytes]:
+        """Erase what isn't its own, take back others' erasures, or send again what was erased: what, and a message."""
+        self._knowledge, self._now_ms = knowledge, now_ms
+        match self._random.randrange(20):
+            case _ if self._torn:
+                name, message = "torn erasures", self._torn.pop()
+            case 0:
+                name, message = "torn erasures", self._tear()
+            case 2 | 3 | 4:
+                name, message = "copies", self._message(*map(wire, copies(self._random, self._knowledge)))
+            case 1:
+                name, message = "forked erasures", self._fork(says=self._erasure)
+            case _:
+                name, message = "erasures", self._message(self._extend(self._pick_branch(), says=self._erasure))
+        self.sent.append(message)
+        return name, message
+
     def all_batches(self) -> bytes:
         """A message with everything that it made, whole, so that nothing stays its secret."""
         return self._message(*list(self.made.values())[-200:])
@@ -154,7 +149,7 @@ class Hostile:
     def _pick_branch(self) -> int:
         return self._random.randrange(len(self._branches))
 
-    def _fork(self) -> bytes:
+    def _fork(self, says: Says | None = None) -> bytes:
         """Go on from an earlier point of its history, beside what followed there."""
         earlier = [Branch(0, ZEROS, 0), *self._branches]
         earlier += [
@@ -165,7 +160,7 @@ class Hostile:
         # Not at the very beginning unless there is nothing else: a feed that forks at 1 has nothing left to say.
         self._branches.append(self._random.choice(earlier[1:] if self._random.randrange(5) else earlier))
         at = len(self._branches) - 1
-        return self._message(*[self._extend(at) for _ in range(self._random.randrange(1, 3))])
+        return self._message(*[self._extend(at, says=says) for _ in range(self._random.randrange(1, 3))])
 
     def _backdate(self) -> bytes:
         return self._message(self._extend(self._pick_branch(), hlc=from_ms(self._now_ms - 86_400_000)))
@@ -276,6 +271,46 @@ class Hostile:
                 n = self._random.randrange(batch.header.first, batch.header.last + 1)
                 kind, value = "end", list(self._random.choice((End(n, batch.id, town), End(0, ZEROS, town))))
         return self._event([Change(kind, (), value)], hlc, entity, authors, kind)
+
+    def _erasure(self, hlc: int, authors: dict[bytes, int]) -> Packed:
+        """An event that erases whatever it likes, and names other erasures as if that took them back."""
+        author = self._random.choice(self._knowledge.authors or [self.key.public])
+        entity = self._random.choice((*[key_text(author)] * 12, key_text(author).upper(), "nobody", "demo-1"))
+        keys = {erased_key(self._random, self._knowledge, author) for _ in range(self._random.choice((1, 2, 8, 30)))}
+        here = [(dot, key) for dot, at, key in self._knowledge.dots if at == entity]
+        if here and not self._random.randrange(3):
+            keys |= {key for _, key in self._random.sample(here, min(3, len(here)))}
+        changes = [
+            Change(
+                key,
+                [dot for dot, at in here if at == key] if self._random.randrange(2) else self._over(entity, key),
+                MISSING if not self._random.randrange(4) else None,
+            )
+            for key in sorted(keys)
+        ]
+        return self._event(changes, hlc, entity, authors, ERASE)
+
+    def _tear(self) -> bytes:
+        """Fork its feed: each branch erases another half of one batch, and they are sent one after the other."""
+        known = [batch for batch in self._knowledge.batches.values() if len(batch.events) > 1]
+        if not known:
+            return self._write()
+        batch = self._random.choice(known)
+        at = self._pick_branch()
+        self._extend(at)
+        branch = self._branches[at]
+        before = [self.made[name] for name in branch.path if name in self.made]
+        for half in (0, 1):
+            keys = [f"{event.n}.{event.leaf[:8].hex()}" for event in batch.events[half::2]]
+            entity = key_text(batch.header.author)
+            self._branches[at] = branch
+            raw = self._extend(at, says=self._erasing(entity, keys), count=1)
+            self._torn.append(self._message(*before, raw))
+        return self._torn.pop()
+
+    def _erasing(self, entity: str, keys: Sequence[str]) -> Says:
+        changes = [Change(key, (), None) for key in sorted(keys)]
+        return lambda hlc, authors: self._event(changes, hlc, entity, authors, ERASE)
 
     def _spoiled(self, values: bytes) -> bytes:
         """Values that are not what a reader expects, though their hash is right."""

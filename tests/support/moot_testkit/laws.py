@@ -24,6 +24,7 @@ from mootd.engine import layout
 from mootd.engine.aside import AsideReader
 from mootd.engine.checking import check_stretch
 from mootd.engine.cut import CutReport, cut_reports
+from mootd.engine.erased import erased_in
 from mootd.engine.fsck import Problem
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import LogReader
@@ -115,10 +116,20 @@ def check_state(member: Member, expected: Expected) -> None:
         *_differences(found.items(), wanted.items()),
     )
     require(position.digest == expected.digest, "the digest is the sum over what is live", member.name)
+    check_what_is_erased(member, expected)
     for place, key, author, n, value in values:
         siblings = [write.sibling for write in expected.entities[place].live[key]]
         (sibling,) = (each for each in siblings if (each.author, each.n) == (author, n))
         require(repr(sibling.value) == repr(value), "inline values are those that were written", place, key, n, value)
+
+
+def check_what_is_erased(member: Member, expected: Expected) -> None:
+    """A store calls erased what accepted erasures say that may say so."""
+    feeds = [(number, row) for number, row in member.replica.feeds.items() if row.plane == member.ledger.number]
+    with member.replica.read() as reader:
+        found = {(row.author, *name) for number, row in feeds for name in erased_in(reader, number)}
+    law = "what is erased follows from what is accepted"
+    require(found == expected.erased, law, member.name, *_differences(found, expected.erased))
 
 
 def _live(member: Member) -> tuple[dict[Any, dict[str, list[Any]]], list[Any]]:
@@ -422,12 +433,16 @@ def is_reported(write: Acknowledged, reports: list[CutReport]) -> bool:
 
 
 def check_once(batches: Iterable[Batch]) -> None:
-    """No request was carried out twice: each issue and each comment that was asked for has a text of its own."""
+    """No request was carried out twice: each issue and each comment that was asked for has a text of its own.
+
+    What an erasure writes again names what it stands for.
+    """
     made: Counter[str] = Counter()
     for batch in batches:
         for event in batch.events:
-            keys = [change.key for change in event.skeleton.changes if not change.removes]
-            values = dict(zip(keys, event.values() or (), strict=False))
+            changes = [change for change in event.skeleton.changes if not change.removes]
+            said = zip(changes, event.values() or (), strict=False)
+            values = {change.key: value for change, value in said if not change.over}
             if "created_by" in values:
                 made[str(values.get("title"))] += 1
             if "comments" in values:

@@ -4,7 +4,7 @@ Nothing of the daemon's engine is used here: acceptance is `moot_protocol.accept
 is the definition written down, and readiness is a fixpoint over all issues.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -23,13 +23,14 @@ from moot_protocol.messages import ForkProof
 from moot_protocol.register import MISSING, Sibling
 from moot_testkit.entity_map import KeyHistory
 from moot_testkit.held import HeldBatches
+from moot_testkit.naive_erasure import Name, erased_by, name_of, without_values
 from moot_testkit.settling import frontier_of
 
 EXCLUDED_TYPES = {"merge-request", "gate", "molecule", "message", "agent", "role", "rig"}
 BLOCKING = {"blocks", "conditional-blocks"}
 PARENT = "parent-child"
 
-Name = tuple[bytes, int]
+Write = tuple[bytes, int]
 """A write by its author's key and number."""
 
 
@@ -46,7 +47,7 @@ class Entity(NamedTuple):
     live: dict[str, list[Live]]
     created: int
     updated: int
-    writes: dict[str, dict[Name, tuple[Sibling, list[Name]]]]
+    writes: dict[str, dict[Write, tuple[Sibling, list[Write]]]]
     """key → write → (its value, the accepted writes it names), superseded ones included."""
 
     def siblings(self) -> dict[str, list[Sibling]]:
@@ -62,7 +63,9 @@ class Expected(NamedTuple):
     digest: bytes
     entities: dict[tuple[str, str], Entity]
     events: dict[tuple[bytes, int], Placed]
-    """The accepted events by author and number."""
+    """The accepted events by author and number, without the values that are gone."""
+    erased: Set[Name]
+    """The events whose values are gone for good."""
 
     def superseded(self, kind: str, entity: str, key: str) -> set[tuple[bytes, int, bytes]]:
         """What accepted events that count name in `over` of a key: (author, n, first 8 bytes of the leaf)."""
@@ -90,13 +93,27 @@ def gather(plane: bytes, batches: Iterable[Batch], proofs: Iterable[ForkProof], 
     return held
 
 
-def expect(plane: bytes, held: HeldBatches) -> Expected:
-    """Compute what these batches make of a plane."""
+def expect(plane: bytes, held: HeldBatches, lost: Set[Name] = frozenset()) -> Expected:
+    """Compute what these batches make of a plane.
+
+    Args:
+        plane: the plane's 16 bytes.
+        held: all its batches.
+        lost: events whose values a replica has no more and gets from nobody, though nothing that counts erases them.
+    """
     settlement = settle(plane, held)
-    events = {(placed.author, placed.event.n): placed for placed in held.accepted(settlement)}
     accepted = dict(settlement.accepted)
+    whole = list(held.accepted(settlement))
+    firsts = {author: held.branch(author, each.batch)[0] for author, each in accepted.items() if each.n}
+    erased = erased_by(whole, accepted, firsts)
+    events = {
+        (placed.author, placed.event.n): without_values(placed)
+        if name_of(placed.author, placed.event) in erased | lost
+        else placed
+        for placed in whole
+    }
     entities = _entities(accepted, events)
-    return Expected(accepted, frontier_of(accepted), _digest(entities), entities, events)
+    return Expected(accepted, frontier_of(accepted), _digest(entities), entities, events, erased)
 
 
 def counts(author: Accepted, event: Event) -> bool:
@@ -122,7 +139,7 @@ def _entity(accepted: dict[bytes, Accepted], kind: str, events: list[Placed]) ->
     """live(key) = writes(key) without all that any write of the key names."""
     writes: dict[str, dict[tuple[bytes, int, bytes], Live]] = {}
     named: dict[str, set[tuple[bytes, int, bytes]]] = {}
-    over: dict[str, dict[Name, list[tuple[bytes, int, bytes]]]] = {}
+    over: dict[str, dict[Write, list[tuple[bytes, int, bytes]]]] = {}
     for author, event, authors in events:
         values = iter(event.values() or ())
         for change in event.skeleton.changes:

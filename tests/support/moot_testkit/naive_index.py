@@ -80,7 +80,7 @@ class NaiveState:
         )
 
     def in_conflict(self, entity: str) -> bool:
-        """Whether some field may be in conflict: texts and further fields count as soon as they may be."""
+        """Whether some field may be in conflict: texts count as soon as they may be."""
         if is_deletion_disputed(self.live[entity]):
             return True
         for key, writes in self.live[entity].items():
@@ -88,8 +88,6 @@ class NaiveState:
                 continue
             policy = field_of(ISSUE, key).policy
             siblings = [write.sibling for write in writes]
-            if key == "extra" and len({sibling.author for sibling in siblings}) > 1:
-                return True
             if policy is Policy.KEYED and any(each.conflict for each in policies.keyed(siblings).values()):
                 return True
             is_register = len(siblings) > 1 and policy not in SET_LIKE

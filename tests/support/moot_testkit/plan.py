@@ -27,6 +27,8 @@ class Plan(NamedTuple):
     graphs: bool = False
     """Whether hostile replicas make graphs of issues that wait for one another every which way, and nothing worse: what
     they write then counts."""
+    erases: bool = False
+    """Whether people erase what was written, and hostile replicas try to; every text can then be told from others."""
 
 
 class Crash(NamedTuple):
@@ -68,4 +70,5 @@ def plan_of(random: Random) -> Plan:
         breaks=random.randrange(2) == 0,
         town_is_stolen=random.randrange(16) == 0,
         towns=min(members, random.choice((1, 1, 2, 3))),
+        erases=random.randrange(2) == 0,
     )

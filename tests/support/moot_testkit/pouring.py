@@ -39,6 +39,8 @@ class Pourer:
         self.asked: list[Any] = []
         self.files: dict[str, bytes] = {}
         """What the client can read."""
+        self.pipes: set[str] = set()
+        """Where it would wait for ever."""
         self.api.call(NewDocument(actor="ada", kind="formula", name="release", text=TEXT))
 
     def call(self, request: Request[Any]) -> Any:
@@ -46,6 +48,7 @@ class Pourer:
 
     def run(self, argv: str | Sequence[str], facts: Facts = FACTS) -> Ran:
         terminal = RecordingTerminal(facts, files=self.files)
+        terminal.pipes = self.pipes
         return run(COMMANDS, argv, cast("CannedApi", self), project="demo", terminal=terminal)
 
     def __call__(self, argv: str | Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from moot_protocol.errors import STORE_CODES, Code, MalformedError, MootError, R
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddComment, Create
 from moot_testkit import laws
-from moot_testkit.hostile import Knowledge
+from moot_testkit.knowledge import Knowledge
 from moot_testkit.laws import Acknowledged, require
 from moot_testkit.town import PROJECT, Member
 from mootd.engine.exchange import Outgoing

@@ -1,14 +1,17 @@
 """What has to be true at the end of a run, when all faults are over and all replicas have come into step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from moot_protocol.acceptance import FeedKind, settle
 from moot_protocol.batch import ZEROS, Batch
-from moot_testkit import laws, model
+from moot_testkit import laws, laws_of_erasure, model
 from moot_testkit.held import HeldBatches
 from moot_testkit.hostile import Hostile
+from moot_testkit.model import Expected, Issue
 from moot_testkit.naive_acceptance import NaiveAcceptance
+from moot_testkit.naive_erasure import names_of
 from moot_testkit.sim_node import Node, World
+from moot_testkit.town import Member
 
 
 def check_run(plane: bytes, nodes: Sequence[Node], hostiles: Sequence[Hostile], world: World, now_ms: int) -> None:
@@ -26,13 +29,11 @@ def check_run(plane: bytes, nodes: Sequence[Node], hostiles: Sequence[Hostile], 
     """
     members = [node.member for node in nodes]
     honest = list(_honest_batches(hostiles, world))
-    batches = {(batch.id, True): batch for batch in honest}
-    proofs = []
-    for member in members:
-        held, evidence = laws.held_of(member)
-        proofs += evidence
-        for batch, _ in held:
-            batches.setdefault((batch.id, batch.is_complete), batch)
+    found = [laws.held_of(member) for member in members]
+    proofs = [proof for _, evidence in found for proof in evidence]
+    held_now = [batch for held, _ in found for batch, _ in held]
+    batches = {(batch.id, _values_of(batch)): batch for batch in (*honest, *held_now)}
+    ever_named = world.knowledge.erased.union(*(names_of(event) for batch in held_now for event in batch.events))
     union = model.gather(plane, batches.values(), proofs, now_ms)
     # Nobody asks for what is linked to nothing, so each may hold other such batches: they prove a fork to those
     # who hold two of them, and to the rest by the proof. Nor does anybody ask for feeds of which nobody accepts
@@ -44,29 +45,47 @@ def check_run(plane: bytes, nodes: Sequence[Node], hostiles: Sequence[Hostile], 
     named = {entry.author for node in nodes for entry in node.exchange.log.position().frontier if entry.n}
     named |= {author for author, accepted in settled.items() if accepted.kind is FeedKind.CHARTER}
     agreed = [batch for batch in placed if batch.header.author in named]
-    expected = model.expect(plane, model.gather(plane, agreed, proofs, now_ms))
+    gathered = model.gather(plane, agreed, proofs, now_ms)
+    expected = model.expect(plane, gathered)
     laws.check_unnamed(expected, named, settled)
     if sum(bool(node.town) for node in nodes) > 1:
         proved = [(proof.author, proof.first) for proof in proofs]
-        held = [(batch, union.is_parked(batch.header.author, batch.id)) for batch in placed]
-        laws.check_towns(settled, NaiveAcceptance(plane, held, proved))
+        all_held = [(batch, union.is_parked(batch.header.author, batch.id)) for batch in placed]
+        laws.check_towns(settled, NaiveAcceptance(plane, all_held, proved))
     issues = model.issues_of(expected)
     world.counts["issues"] += len(issues)
     world.counts["events"] += len(expected.events)
-    for member in members:
-        laws.check_state(member, expected)
-        laws.check_issues(member, issues)
-        laws.check_fsck(member)
-        laws.check_rebuild(member)
-        laws.check_limits(member)
+    world.counts["erased events"] += len(expected.erased)
+    words = laws_of_erasure.erased_words((*world.knowledge.batches.values(), *held_now), expected)
+    for member, (held, _) in zip(members, found, strict=True):
+        lost = laws_of_erasure.lost_to([batch for batch, _ in held], held_now, ever_named, expected)
+        world.counts["lost values"] += len(lost)
+        here = model.expect(plane, gathered, lost) if lost else expected
+        _check_member(member, here, model.issues_of(here) if lost else issues, words)
     laws.check_acknowledged(members, world.acknowledged, expected)
     laws.check_once(honest)
+    laws_of_erasure.check_kept(members, world.acknowledged, expected, ever_named)
+
+
+def _check_member(member: Member, expected: Expected, issues: dict[str, Issue], words: Set[bytes]) -> None:
+    laws.check_state(member, expected)
+    laws.check_issues(member, issues)
+    laws_of_erasure.check_erased(member, words, expected)
+    laws.check_fsck(member)
+    laws.check_rebuild(member)
+    laws_of_erasure.check_erased(member, words, expected)
+    laws.check_limits(member)
 
 
 def _honest_batches(hostiles: Sequence[Hostile], world: World) -> Iterator[Batch]:
     """Every batch that an honest replica ever wrote, but for those whose key somebody stole."""
     stolen = {hostile.key.public for hostile in hostiles}
     return (batch for batch in world.knowledge.batches.values() if batch.header.author not in stolen)
+
+
+def _values_of(batch: Batch) -> tuple[bool, ...]:
+    """Which of its events have their values: copies that differ in this complete one another."""
+    return tuple(event.values_bytes is not None for event in batch.events)
 
 
 def _is_placed(held: HeldBatches, batch: Batch, previous: Mapping[bytes, bytes]) -> bool:

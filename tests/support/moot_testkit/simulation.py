@@ -65,7 +65,7 @@ class Simulation:
         """The furthest that any wall clock ever stood."""
         self.world = World()
         self.network = Network(self.random, self.plan.weather)
-        self._workload = Workload(self.random, PROJECT)
+        self._workload = Workload(self.random, PROJECT, marks=self.plan.erases)
         self._requests = 0
         members = make_towns(self.plan.members, self.plan.towns, seed, self.random)
         self._plane, self._town = members[0].ledger.id, members[0].ledger.town
@@ -162,6 +162,8 @@ class Simulation:
             "check": 1,
             "keep": 16 if self.plan.towns > 1 else 0,
             "tangle": 10 if self.plan.graphs else 0,
+            "erase": 6 if self.plan.erases else 0,
+            "erase_wrongly": 6 * len(self.hostiles) if self.plan.erases else 0,
         }
         return list(weights), list(weights.values())
 
@@ -176,11 +178,27 @@ class Simulation:
         self._requests += 1
         with node.member.replica.read() as reader:
             issues = Snapshot(node.member.replica, reader, node.member.clock.now_ms()).issues
-            known = self.world.knowledge.issues
-            if self.random.randrange(8):
-                known = [name for name in known if issues.names.eid(name) is not None]
+            known = self._known_at(issues)
             request = self._workload.request(known, lambda name: _shown(issues, name), self.now_ms)
         return request, f"key-{self._requests}" if self.random.randrange(3) else ""
+
+    def _known_at(self, issues: Issues) -> list[str]:
+        """Ids of the issues that a node has; now and then of all that there are anywhere."""
+        known = self.world.knowledge.issues
+        return [name for name in known if issues.names.eid(name) is not None] if self.random.randrange(8) else known
+
+    def _do_erase(self) -> None:
+        """Erase some of what was written in an issue."""
+        node = self._some_node()
+        if node is None:
+            return
+        with node.member.replica.read() as reader:
+            known = self._known_at(Snapshot(node.member.replica, reader, node.member.clock.now_ms()).issues)
+        if known:
+            self._requests += 1
+            self.world.counts["erasures asked for"] += 1
+            request = self._workload.erasure(known)
+            node.commit([(request, f"key-{self._requests}" if self.random.randrange(3) else "")])
 
     def _do_import(self) -> None:
         """Take in lines of a file that others may import too, now or later."""
@@ -287,6 +305,10 @@ class Simulation:
     def _do_tangle(self) -> None:
         at = self.random.randrange(len(self.hostiles))
         self._send_hostile(at, "graphs", self.hostiles[at].tangle(self.world.knowledge, self.now_ms))
+
+    def _do_erase_wrongly(self) -> None:
+        at = self.random.randrange(len(self.hostiles))
+        self._send_hostile(at, *self.hostiles[at].erase(self.world.knowledge, self.now_ms))
 
     def _send_hostile(self, at: int, name: str, message: bytes) -> None:
         self.world.counts[f"hostile: {name}"] += 1

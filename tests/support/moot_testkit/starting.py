@@ -23,6 +23,7 @@ class StartingShell(Shell):
         super().__init__(folder, work)
         self.started = folder / "started"
         self.state = folder / ".local" / "state" / "moot"
+        self.settings = folder / "settings"
 
     def becomes(self, script: str) -> None:
         """What the interpreter that should run the daemon is; it notes its process and its arguments first.
@@ -30,9 +31,17 @@ class StartingShell(Shell):
         To the script `$n` is its number, from 1, in the order in which they were started.
         """
         program = self.folder / "python"
+        if not self.settings.exists():
+            self.finds("exit 0")
         number = f"n=1; until mkdir {self.started}.$n 2>/dev/null; do n=$((n + 1)); done"
-        program.write_text(f'#!/bin/sh\n{number}\necho "$$ $*" >> {self.started}\n{script}\n')
+        program.write_text(
+            f'#!/bin/sh\n[ "$4" = check ] && . {self.settings}\n{number}\necho "$$ $*" >> {self.started}\n{script}\n'
+        )
         program.chmod(0o755)
+
+    def finds(self, script: str) -> None:
+        """What it does where it is asked to look at its settings, which is noted nowhere; by default it likes them."""
+        self.settings.write_text(f"{script}\n")
 
     def serves(self, *arguments: str, first: str = "") -> None:
         """It is a daemon that serves, with the words of a real one; `first` is script that runs before."""

@@ -68,6 +68,8 @@ class RecordingTerminal:
         """Texts that the user was asked to edit."""
         self.unreadable: set[str] = set()
         """Paths of files that are there and can't be read."""
+        self.pipes: set[str] = set()
+        """Paths of pipes that nobody writes to."""
         self.missing_folders: set[str] = set()
         """Folders that aren't there; any other is."""
         self.tools: dict[str, str] = {}
@@ -100,7 +102,10 @@ class RecordingTerminal:
     def stdin(self) -> Iterator[bytes]:
         yield from self._stdin
 
-    def read_file(self, path: str) -> Iterator[bytes]:
+    def read_file(self, path: str, *, ordinary: bool = False) -> Iterator[bytes]:
+        if path in self.pipes:
+            assert ordinary, f"it would wait for {path} for ever"
+            raise RefusedError(f"{path}: it is no ordinary file", code=Code.DENIED)
         if self._is_folder(path):
             raise RefusedError(f"{path}: it is a folder")
         self._look_for(path)
@@ -132,7 +137,8 @@ class RecordingTerminal:
             raise RefusedError(f"{path}: Not a directory")
         if not self._is_folder(path):
             raise RefusedError(f"{path}: No such file or directory", code=Code.NOT_FOUND)
-        below = (each.removeprefix(f"{path}/") for each in self.files if each.startswith(f"{path}/"))
+        there = {*self.files, *self.pipes}
+        below = (each.removeprefix(f"{path}/") for each in there if each.startswith(f"{path}/"))
         return sorted({each.partition("/")[0] for each in below})
 
     def remove_file(self, path: str) -> None:
@@ -168,7 +174,7 @@ class RecordingTerminal:
             raise RefusedError(f"{path}: No such file or directory", code=Code.NOT_FOUND)
 
     def _is_folder(self, path: str) -> bool:
-        return any(each.startswith(f"{path}/") for each in self.files)
+        return any(each.startswith(f"{path}/") for each in {*self.files, *self.pipes})
 
 
 def without_colours(facts: Facts, **more: Any) -> Facts:

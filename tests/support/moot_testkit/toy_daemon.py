@@ -6,12 +6,18 @@ from pathlib import Path
 
 from moot.console.terminal import Facts
 from moot.paths import socket_path
+from moot_protocol import rpc
 from moot_testkit.control import Daemon
 from mootd.control.hosting import HostedTerminal
 
 
 def main() -> None:
-    """Serve. With the argument `lingering`, stay alive after serving has ended; with `broken`, fail at commands."""
+    """Serve. With the argument `lingering`, stay alive after serving has ended; with `broken`, fail at commands.
+
+    With `foreign`, speak another version of the protocol.
+    """
+    if "foreign" in sys.argv:
+        vars(rpc)["RPC_VERSION"] += 1
     daemon = Daemon(Path(socket_path()))
 
     def command(terminal: HostedTerminal[Facts]) -> int:

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from moot_protocol import json_text
+from moot_protocol.action_requests import Erase
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import (
     AddComment,
@@ -29,8 +30,15 @@ STATUSES = ("open", "in_progress", "blocked", "deferred", "pinned", "hooked")
 TYPES = ("task", "bug", "epic", "gate", "message")
 EDGE_TYPES = ("blocks", "blocks", "conditional-blocks", "parent-child", "parent-child", "waits-for", "related")
 TEXTS = ("description", "notes", "design")
+ERASED = (
+    (), (), (), ("description",), ("title",), ("notes", "design"), ("comments",), ("labels", "metadata"),
+    ("created_by",),
+)  # fmt: skip
+"""Fields that are erased together; none for all that hold people's words."""
 BASE = [f"line {number}" for number in range(8)]
 """What texts begin with: writers change different lines of it, or the same."""
+MARK = "secret-"
+"""What stands before the six digits of a text's own number."""
 
 Show = Callable[[str], dict[str, Any]]
 Maker = Callable[["Workload"], Mutation[Any]]
@@ -42,11 +50,14 @@ class Workload:
     Args:
         random: what all chance comes from.
         project: the project that new issues belong to.
+        marks: whether every text gets a mark of its own, so that what is left of it can be found.
     """
 
-    def __init__(self, random: Random, project: str) -> None:
+    def __init__(self, random: Random, project: str, *, marks: bool = False) -> None:
         self._random = random
         self._project = project
+        self._marks = marks
+        self._marked = 0
         self._made = 0
         self._known: Sequence[str] = ()
         self._show: Show = lambda name: {"id": name}
@@ -64,6 +75,12 @@ class Workload:
         if len(known) < 3 or not self._random.randrange(6):
             return self._create()
         return self._random.choices(_MAKERS, _WEIGHTS)[0](self)
+
+    def erasure(self, known: Sequence[str]) -> Erase:
+        """A request to erase some fields of an issue, most often of one that much was written about."""
+        self._known = known
+        fields, is_rehearsal = self._random.choice(ERASED), not self._random.randrange(8)
+        return Erase(actor=self._actor(), id=self._issue(), fields=fields, dry_run=is_rehearsal)
 
     def lines(self, now_ms: int) -> tuple[bytes, ...]:
         """Lines of a Beads file that several machines import, each a little different."""
@@ -98,12 +115,18 @@ class Workload:
         return self._known[min(self._random.randrange(len(self._known)), self._random.randrange(len(self._known)))]
 
     def _word(self) -> str:
-        return f"w{self._random.randrange(1000)}"
+        return self._told_apart(f"w{self._random.randrange(1000)}")
+
+    def _told_apart(self, text: str) -> str:
+        if not self._marks:
+            return text
+        self._marked += 1
+        return f"{text} {MARK}{self._marked:06}"
 
     def _create(self) -> Create:
         self._made += 1
         has_parent = self._known and not self._random.randrange(4)
-        fields = IssueFields(title=f"issue {self._made}")
+        fields = IssueFields(title=self._told_apart(f"issue {self._made}"))
         if self._random.randrange(2):
             fields.description = "\n".join(BASE)
         if not self._random.randrange(4):
@@ -187,7 +210,7 @@ class Workload:
 
     def _comment(self) -> AddComment:
         self._made += 1
-        return AddComment(actor=self._actor(), id=self._issue(), text=f"comment {self._made}")
+        return AddComment(actor=self._actor(), id=self._issue(), text=self._told_apart(f"comment {self._made}"))
 
     def _resolve(self) -> Resolve:
         field = self._random.choice(("title", "status", "priority", "description", "metadata.owner", "deleted"))

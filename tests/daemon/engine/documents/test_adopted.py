@@ -25,6 +25,7 @@ from moot_testkit.engine import Desk
 from mootd.engine.documents.adopted import ADOPTION, CONTENT, adopted_text, adoption_entity, own_ledger
 from mootd.engine.membership import adopt_plane, certify, enter_plane
 from mootd.engine.receive import receive
+from mootd.engine.rotating import rotate_town
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 
 
@@ -197,6 +198,8 @@ def test_a_town_decides_on_a_ledger_of_its_own_also_where_another_town_s_is_olde
     bea = Desk("bea", ada.clock).found()
     enter(bea, ada, Role.WRITER, "bridge", plane="ledger")
     assert decides_on(bea) == "ledger"
+    rotated(bea)
+    assert decides_on(bea) == "ledger"
 
 
 def test_what_was_decided_last_goes_before_what_stands_on_other_ledgers() -> None:
@@ -244,3 +247,32 @@ def test_what_another_town_writes_on_our_ledger_neither_adopts_nor_takes_back() 
     }
     assert word(bea, ROLE, "reviewer") is None
     assert word(bea, ROLE, "builder") == role_text("You build.")
+
+
+def rotated(desk: Desk) -> None:
+    with desk.replica.transaction() as unit:
+        rotate_town(unit)
+
+
+def test_what_a_town_wrote_and_adopted_under_a_key_that_it_gave_up_itself_stays_in_force() -> None:
+    ada, bea = towns_sharing("ada", "bea")
+    new(ada, ROLE, "reviewer", role_text())
+    new(ada, FORMULA, "ship", formula_text())
+    new(bea, ROLE, "writer", role_text("You write."))
+    share(ada, bea)
+    adopt(ada, "writer")
+    adopt(bea, "reviewer")
+    before = decides_on(ada)
+    rotated(ada)
+    share(ada, bea)
+    assert decides_on(ada) == before
+    assert [word(ada, ROLE, name) for name in ("reviewer", "writer")] == [role_text(), role_text("You write.")]
+    assert word(ada, FORMULA, "ship") == formula_text()
+    assert (standing(ada, "reviewer"), standing(ada, "writer")) == ("own", "adopted")
+    told = show(ada, "reviewer")
+    assert (told["is_own"], told["is_home"]) == (True, True)
+    assert word(bea, ROLE, "reviewer") == role_text()
+    assert standing(bea, "reviewer") == "adopted"
+    new(bea, ROLE, "planner", role_text("You plan."))
+    share(ada, bea)
+    assert word(ada, ROLE, "planner") is None

@@ -1,0 +1,129 @@
+"""The keys that a town had before, and those that a machine had: read alike by all who hold the charters."""
+
+from moot_protocol.crypto import SeedSigner
+from moot_protocol.kinds import Role
+from moot_testkit.carrying import joined, plane_of
+from moot_testkit.federating import (
+    copy_of,
+    federation,
+    feed,
+    machine,
+    machine_ticket,
+    meet,
+    put_back,
+    town_key,
+    towns,
+    write,
+)
+from moot_testkit.feeds import seed
+from moot_testkit.town import Member
+from mootd.engine.former import OwnTown, former_replicas, is_over, line_of
+from mootd.engine.recovering import recover
+from mootd.engine.removing import remove_town, retire
+from mootd.engine.rotating import rotate_town
+from mootd.engine.salvaging import salvage
+
+
+def own(member: Member, plane: bytes, *keys: bytes) -> list[bool]:
+    with member.replica.read() as reader:
+        town = OwnTown(reader, plane_of(member, plane))
+        return [key in town for key in keys]
+
+
+def line(member: Member, plane: bytes) -> list[bytes]:
+    with member.replica.read() as reader:
+        return list(line_of(reader, plane_of(member, plane)))
+
+
+def former(member: Member, plane: bytes) -> frozenset[bytes]:
+    return member.commit(lambda unit: former_replicas(unit, member.replica, plane_of(member, plane)))
+
+
+def recovers(member: Member, plane: bytes) -> None:
+    paper = SeedSigner(seed("town 0 recovery"))
+    member.commit(lambda unit: recover(unit, plane_of(member, plane), paper))
+
+
+def test_the_keys_that_a_town_gave_up_itself_are_its_own_on_every_machine_of_it_and_on_no_other() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    further = machine(one, plane, two)
+    keys = [town_key(one)]
+    for _ in range(2):
+        one.commit(rotate_town)
+        keys.append(town_key(one))
+    meet(plane, one, two, further)
+    joined(further, machine_ticket(one, plane).ticket)
+    meet(plane, one, two, further)
+    assert own(one, plane, *keys) == own(further, plane, *keys) == [True, True, True]
+    assert own(two, plane, *keys, town_key(two), b"") == [False, False, False, True, False]
+    assert own(one, plane, town_key(two)) == [False]
+    assert line(one, plane) == line(further, plane) == keys[::-1]
+    assert line(two, plane) == [town_key(two)]
+
+
+def test_a_machine_that_waits_for_its_town_s_new_key_knows_which_that_is() -> None:
+    plane, (one,) = federation()
+    further = machine(one, plane)
+    before = town_key(one)
+    one.commit(rotate_town)
+    meet(plane, one, further)
+    assert line(further, plane) == [town_key(one), before]
+    assert own(further, plane, before, town_key(one)) == [True, False]  # what is written under that it can't judge yet
+
+
+def test_a_key_in_whose_place_another_was_put_is_no_longer_the_town_s_own_but_stands_in_its_line() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    first = town_key(one)
+    one.commit(rotate_town)
+    second = town_key(one)
+    recovers(one, plane)
+    meet(plane, one, two)
+    third = town_key(one)
+    assert own(one, plane, first, second, third) == [False, False, True]
+    assert (line(one, plane)[0], set(line(one, plane))) == (third, {first, second, third})
+    recovers(one, plane)
+    assert (line(one, plane)[0], set(line(one, plane))) == (town_key(one), {first, second, third, town_key(one)})
+
+
+def test_another_town_that_takes_the_founder_s_place_has_a_line_of_its_own() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    recovers(two, plane)
+    meet(plane, one, two)
+    assert line(two, plane) == [town_key(two)]
+    assert own(two, plane, town_key(one)) == [False]
+
+
+def test_a_town_that_was_removed_and_whoever_removed_it_have_nothing_in_common() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    one.commit(lambda unit: remove_town(unit, plane_of(one, plane), towns(one, plane)[town_key(two)]))
+    meet(plane, one, two)
+    assert (line(one, plane), line(two, plane)) == ([town_key(one)], [town_key(two)])
+
+
+def test_a_machine_s_former_keys_are_those_that_count_no_more() -> None:
+    plane, (one,) = federation()
+    before = one.id
+    assert former(one, plane) == frozenset()
+    copy = copy_of(one)
+    copy.commit(lambda unit: salvage(unit, is_copy=True))
+    assert former(copy, plane) == frozenset()  # its original goes on under it
+    one.commit(rotate_town)
+    assert former(one, plane) == {before}
+    meet(plane, one, copy)
+    assert former(copy, plane) == {before}
+
+
+def test_a_key_that_was_retired_or_has_two_histories_is_over() -> None:
+    one, further, _ = put_back()
+    plane = one.ledger.id
+    write(further, plane)
+    meet(plane, one, further)
+    before = further.id
+    assert is_over(feed(further, plane, before))
+    further.commit(salvage)
+    assert former(further, plane) == {before}
+    plane, (one,) = federation()
+    further = machine(one, plane)
+    assert not is_over(feed(one, plane, further.id))
+    one.commit(lambda unit: retire(unit, plane_of(one, plane), further.id))
+    assert is_over(feed(one, plane, further.id))
