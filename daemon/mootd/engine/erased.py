@@ -3,11 +3,12 @@
 Invariant: META holds a key for each event of a feed that an erasure which counts names (`erasing.py` sees to that), and
 neither EVENTS nor ASIDE holds a value of such an event. Only a batch that would open another history of the feed keeps
 them: it holds a certificate, and whether it may ever count is told by all of its values being here. Of what only
-admins may write values are taken out once it counts, for not every erasure that names it does.
+admins may write values are taken out where an admin named it: the key's value says so.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from operator import is_
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -20,26 +21,35 @@ from mootd.engine.layout import Views
 from mootd.engine.log import StoredEvent
 from mootd.store.port import Reader, Table
 
-_LAST = 2**64 - 1
+BY_ADMIN: Final = b"\1"
+"""The value of a key whose event an admin erased; of others it is empty."""
+_LAST: Final = 2**64 - 1
 
 
 def erased_in(reader: Reader, feed: int, first: int = 1, last: int = _LAST) -> set[Erased]:
     """The erased events of a feed among these numbers."""
+    return {*marks_in(reader, feed, first, last)}
+
+
+def marks_in(reader: Reader, feed: int, first: int = 1, last: int = _LAST) -> dict[Erased, bool]:
+    """As `erased_in`, each with whether an admin erased it."""
     start, stop = layout.erased_key(feed, first, b""), layout.erased_key(feed, last, b"\xff" * LEAF_PREFIX_BYTES)
-    keys = (key for key, _ in reader.scan(Table.META, start, stop + b"\0"))
-    return {Erased(*layout.erased_parts(key)) for key in keys}
+    rows = reader.scan(Table.META, start, stop + b"\0")
+    return {Erased(*layout.erased_parts(key)): value == BY_ADMIN for key, value in rows}
 
 
-def without(batch: Batch, names: Container[Erased]) -> Batch:
-    """A batch without the values of these events; one that opens a feed stays whole."""
+def without(batch: Batch, marks: Mapping[Erased, bool]) -> Batch:
+    """A batch without the values of these events, as `marks_in` tells them; one that opens a feed stays whole."""
     if batch.header.first == 1:
         return batch
-    events = tuple(event.without_values() if _is_to_strip(event, names) else event for event in batch.events)
+    events = tuple(event.without_values() if _is_to_strip(event, marks) else event for event in batch.events)
     return batch if all(map(is_, events, batch.events)) else replace(batch, events=events)
 
 
-def _is_to_strip(event: Event, names: Container[Erased]) -> bool:
-    return event.values_bytes is not None and is_named(event, names) and event.skeleton.kind not in ADMIN_KINDS
+def _is_to_strip(event: Event, marks: Mapping[Erased, bool]) -> bool:
+    if event.values_bytes is None or not is_named(event, marks):
+        return False
+    return event.skeleton.kind not in ADMIN_KINDS or marks[name_of(event)]
 
 
 def lacks(reader: Reader, feed: int, events: Iterable[Event]) -> bool:
@@ -53,8 +63,8 @@ def lacks(reader: Reader, feed: int, events: Iterable[Event]) -> bool:
 
 def as_kept(reader: Reader, number: int, batch: Batch) -> Batch:
     """A batch that has come, without what is erased of it."""
-    names = erased_in(reader, number, batch.header.first, batch.header.last)
-    return without(batch, names) if names else batch
+    marks = marks_in(reader, number, batch.header.first, batch.header.last)
+    return without(batch, marks) if marks else batch
 
 
 def was_erased(reader: Reader, stored: StoredEvent) -> bool:
@@ -71,4 +81,9 @@ def has_erasures(reader: Reader, views: Views, plane: int) -> bool:
 
 def is_named(event: Event, names: Container[Erased]) -> bool:
     """Whether an event is among these."""
-    return (event.n, event.leaf[:LEAF_PREFIX_BYTES]) in names
+    return name_of(event) in names
+
+
+def name_of(event: Event) -> Erased:
+    """What an erasure calls an event."""
+    return Erased(event.n, event.leaf[:LEAF_PREFIX_BYTES])

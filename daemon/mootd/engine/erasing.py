@@ -6,18 +6,18 @@ without being erased is marked as withheld, to be asked for. Whatever changed an
 cut, roles, a feed whose town was not known) only notes whose events are named; all is settled once, before the commit.
 """
 
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from moot_protocol.erasure import TITLE_ERASED, Erased, author_in, erasures, may_erase, names_in
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.event import LEAF_PREFIX_BYTES, Event
+from moot_protocol.event import Event
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import ADMIN_KINDS, ERASE, Role
 from mootd.engine import layout
 from mootd.engine.aside import Aside, uncounted
 from mootd.engine.cut import Place, remake
-from mootd.engine.erased import erased_in, lacks, without
+from mootd.engine.erased import BY_ADMIN, erased_in, lacks, marks_in, name_of, without
 from mootd.engine.erased_copies import drop_copies
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, StoredBatch, pack_event
@@ -73,19 +73,25 @@ def _entities(unit: Unit, plane: int, kind: str) -> list[str]:
 def named(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
     """The events of an author that accepted erasures name whose authors may erase them."""
     first = unit.log.batch_holding(unit.known_feed(plane, row.author) or 0, 1)
-    record = unit.record(plane, ERASE, key_text(row.author))
-    if row.kind != "replica" or first is None or record is None:
+    if row.kind != "replica" or first is None:
         return set()
-    of_any, of_admins = set[Erased](), set[Erased]()
-    for stored in unit.log.history(record.head):
+    by_any, by_admins = _named_by(unit, plane, row)
+    refused = _for_admins(unit, plane, row) - by_admins if by_any != by_admins else set()
+    return {name for name in by_any - refused if name.n > first.header.last}
+
+
+def _named_by(unit: Unit, plane: int, row: FeedRow) -> tuple[set[Erased], set[Erased]]:
+    """(What accepted erasures name whose authors may erase anything of an author's, what those of admins name)."""
+    by_any, by_admins = set[Erased](), set[Erased]()
+    record = unit.record(plane, ERASE, key_text(row.author))
+    for stored in unit.log.history(record.head if record else 0):
         by = unit.feed(stored.feed)
         if by.kind != row.kind:
             continue
         role, found = Role(by.role), names_in(stored.event.skeleton)
-        of_any |= found if may_erase(role, by.town, row.town) else set()
-        of_admins |= found if may_erase(role, by.town, row.town, is_for_admins=True) else set()
-    refused = _for_admins(unit, plane, row) - of_admins if of_any != of_admins else set()
-    return {name for name in of_any - refused if name.n > first.header.last}
+        by_any |= found if may_erase(role, by.town, row.town) else set()
+        by_admins |= found if may_erase(role, by.town, row.town, is_for_admins=True) else set()
+    return by_any, by_admins
 
 
 def _for_admins(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
@@ -95,24 +101,19 @@ def _for_admins(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
         for entity in _entities(unit, plane, kind):
             record = unit.record(plane, kind, entity)
             events = unit.log.history(record.head if record else 0)
-            found |= {_name_of(each.event) for each in events if each.feed == number}
+            found |= {name_of(each.event) for each in events if each.feed == number}
     return found
-
-
-def _name_of(event: Event) -> Erased:
-    return Erased(event.n, event.leaf[:LEAF_PREFIX_BYTES])
 
 
 def _settle(unit: Unit, plane: int, number: int) -> None:
     row = unit.feed(number)
     names, before = named(unit, plane, row), erased_in(unit.transaction, number)
-    for name in before - names:
-        unit.transaction.delete(Table.META, layout.erased_key(number, *name))
-    for name in names - before:
-        unit.transaction.put(Table.META, layout.erased_key(number, *name), b"")
+    by_admins = _named_by(unit, plane, row)[1]
+    marks = {name: name in by_admins for name in names}
+    _keep(unit, number, marks)
     batches: dict[int, StoredBatch] = {}
     places: dict[Place, None] = {}
-    # What only admins may write came with its values: not every erasure that names it counts.
+    # What only admins may write may have come with its values: not every erasure that names it counts.
     for name in sorted(names ^ before | names & _for_admins(unit, plane, row)):
         stored = unit.log.batch_holding(number, name.n)
         if stored is None:
@@ -122,7 +123,7 @@ def _settle(unit: Unit, plane: int, number: int) -> None:
             places[place] = None
     for first, stored in batches.items():
         _mark(unit, row.plane, number, first, stored)
-    aside = _strip_aside(unit, number, names) if row.is_aside else {}
+    aside = _strip_aside(unit, number, marks) if row.is_aside else {}
     if places:
         unit.flush()
         for place in places:
@@ -131,6 +132,16 @@ def _settle(unit: Unit, plane: int, number: int) -> None:
         drop_copies(unit, plane, places | aside)
         _begin_rebuild_anew(unit)
         empty_queues(unit, plane)
+
+
+def _keep(unit: Unit, number: int, marks: Mapping[Erased, bool]) -> None:
+    """Let META hold what is erased of a feed, each with whether an admin erased it."""
+    before = marks_in(unit.transaction, number)
+    for name in before.keys() - marks.keys():
+        unit.transaction.delete(Table.META, layout.erased_key(number, *name))
+    for name, is_by_admin in marks.items():
+        if before.get(name) is not is_by_admin:
+            unit.transaction.put(Table.META, layout.erased_key(number, *name), BY_ADMIN if is_by_admin else b"")
 
 
 def _begin_rebuild_anew(unit: Unit) -> None:
@@ -148,19 +159,19 @@ def _strip(unit: Unit, batch: StoredBatch, name: Erased) -> Place | None:
     """Take the values of an accepted event out of the log; which entity it is of, None where there were none."""
     stored = unit.log.event(batch.arrival + name.n - batch.header.first)
     event = stored.event
-    if event.values_bytes is None or _name_of(event) != name:
+    if event.values_bytes is None or name_of(event) != name:
         return None
     packed = pack_event(stored.previous, stored.feed, event.without_values())
     unit.transaction.put(Table.EVENTS, layout.arrival_key(stored.arrival), packed)
     return Place(event.skeleton.kind, event.skeleton.entity)
 
 
-def _strip_aside(unit: Unit, number: int, names: set[Erased]) -> dict[Place, None]:
+def _strip_aside(unit: Unit, number: int, marks: Mapping[Erased, bool]) -> dict[Place, None]:
     """Take values out of batches that are held without counting; which entities they are of."""
     aside, found = Aside(unit.transaction), dict[Place, None]()
     for _, _, row in aside.rows(number):
         batch = aside.batch(row)
-        stripped = without(batch, names)
+        stripped = without(batch, marks)
         if stripped is not batch:
             aside.put(number, stripped, parked=row.parked, was_accepted=row.was_accepted)
             events = (event for event, left in zip(batch.events, stripped.events, strict=True) if event is not left)
@@ -250,7 +261,7 @@ def append_erasures(unit: Unit, plane: int, found: Iterable[Found], actor: str) 
     """Write the erasures of events; how many events they erase."""
     names: dict[bytes, set[Erased]] = {}
     for feed, event in found:
-        names.setdefault(unit.author_of(feed), set()).add(_name_of(event))
+        names.setdefault(unit.author_of(feed), set()).add(name_of(event))
     for author, erased in sorted(names.items()):
         for draft in erasures(author, erased, actor):
             unit.append(plane, draft)

@@ -61,7 +61,7 @@ class State:
     """Tells a transaction that takes long whether anybody waits for the next one."""
 
     follows_erasures = False
-    """Whether what is erased was settled since this start: before it an earlier release, which knows none, may have run."""
+    """Whether erasures were settled since this start: an earlier release, which knows none, may have run before."""
 
     def __init__(self, store: Store, keys: KeyStore, clock: Clock, entropy: Entropy) -> None:
         self.store = store

@@ -6,6 +6,7 @@ import pytest
 
 from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.clock import from_ms
+from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import Role
 from moot_protocol.limits import CLOCK_AHEAD_MS
 from moot_protocol.messages import Place, Single
@@ -141,6 +142,20 @@ def test_what_an_end_cut_off_is_erased_aside() -> None:
     two.write(erasing(batch, 2))
     town.end(one.author, 1, one.batches[0].id)
     check_everywhere(town, of(town, one, two), [SECRET], [KEPT])
+
+
+@pytest.mark.parametrize("role", [Role.WRITER, Role.ADMIN])
+def test_what_only_admins_may_write_is_erased_aside_where_an_admin_named_it(role: Role) -> None:
+    town = Town()
+    one, two = town.replica("one", Role.ADMIN), town.replica("two", role)
+    kept = one.write(note("counts"))
+    cut = one.write(Draft("role", "reviewer", "ann", [Write("document", SECRET)]))
+    two.write(erasing(cut))
+    town.end(one.author, kept.header.last, kept.id)
+    desk = told(town, *of(town, one, two))
+    assert bool(places_of(desk, SECRET.encode())) is (role is Role.WRITER)
+    desk.receive([cut])
+    assert bool(places_of(desk, SECRET.encode())) is (role is Role.WRITER), "and stays so when it comes again"
 
 
 def lying_aside(desk: Desk, author: bytes) -> list[tuple[bool, bool]]:

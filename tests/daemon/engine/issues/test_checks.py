@@ -96,3 +96,9 @@ def test_metadata_that_is_no_json_is_refused(value: object) -> None:
 def test_metadata_is_bounded_in_name_and_size() -> None:
     assert refusal(lambda: checks.json_content("k" * 256, 1)).code is Code.LIMIT
     assert refusal(lambda: checks.json_content("k", "x" * limits.TEXT_BYTES)).code is Code.LIMIT
+
+
+@pytest.mark.parametrize("actor", ["a\nb", "\x1b[2J", "a\x00"])
+def test_who_acts_has_a_name_of_one_line(actor: str) -> None:
+    assert refusal(lambda: checks.check_actor(actor)).code is Code.INVALID
+    checks.check_actor("Ada Lovelace/agent-7 é")
