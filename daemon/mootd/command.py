@@ -20,6 +20,8 @@ from mootd.version import VERSION
 
 EXIT_FAILED = 1
 EXIT_DENIED = 4
+CHECK = "check"
+"""Not a flag of `run`, by which a process is known that serves."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +43,8 @@ def _run(options: argparse.Namespace) -> None:
         faulthandler.enable(all_threads=False)  # LMDB dies of some damaged pages, and nobody else would say so
     places = locate(os.environ, data=options.data)
     config = read_config_file(places.config_file) or DEFAULTS
+    if options.command == CHECK:
+        return
     level = options.log_level or config.log.level
     style = Style(options.log_style) if options.log_style else Style.CONSOLE if sys.stderr.isatty() else Style.JSON
     with logging_to(SystemClock(), style=style, level=level, file=options.log_file):
@@ -60,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mootd {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("run", help="serve in the foreground")
-    serve.add_argument("--data", type=Path, help="the data folder (default: $XDG_DATA_HOME/moot)")
+    check = commands.add_parser(CHECK, help="look at the settings as `run` would, and say what is wrong with them")
+    for each in (serve, check):
+        each.add_argument("--data", type=Path, help="the data folder (default: $XDG_DATA_HOME/moot)")
     serve.add_argument("--log-level", choices=list(LEVELS), help="default: as config.toml says, or info")
     serve.add_argument("--log-style", choices=[style.value for style in Style], help="default: by where stderr leads")
     serve.add_argument("--log-file", type=Path, help="log here instead of stderr; a new file every day, 30 kept")

@@ -21,13 +21,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from moot_protocol.errors import RefusedError
-from moot_protocol.limits import FRAME_BYTES, KIB, MIB, OUTBOX_BYTES, OUTBOX_FRAMES
+from moot_protocol.limits import CONFIG_BYTES, FRAME_BYTES, MIB, OUTBOX_BYTES, OUTBOX_FRAMES
 
 if TYPE_CHECKING:
     from moot_protocol.toml_text import Table
 
-CONFIG_BYTES: Final = 64 * KIB
-"""Bytes of the file: a few lines, written by hand; it is read whole."""
 DEBOUNCE_S: Final = 5
 """How long a commit waits for others before it is pushed to a Git remote, unless the file says otherwise."""
 POLL_S: Final = 60

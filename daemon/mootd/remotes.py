@@ -139,7 +139,6 @@ class Incoming(NamedTuple):
     """Who claims to have sent it (16 bytes)."""
     channel: Channel
     frame: bytes
-    is_retained: bool
 
 
 class Will(NamedTuple):

@@ -134,8 +134,7 @@ async def test_a_frame_reaches_others_with_its_sender_and_channel(a: LiveRemote,
         for channel in (BATCHES, FRONTIER, WANT, PRESENCE):
             await alice.publish(TOPIC, channel, channel.encode())
         assert await take(bob, 4) == [
-            Incoming(TOPIC, ALICE, channel, channel.encode(), is_retained=False)
-            for channel in (BATCHES, FRONTIER, WANT, PRESENCE)
+            Incoming(TOPIC, ALICE, channel, channel.encode()) for channel in (BATCHES, FRONTIER, WANT, PRESENCE)
         ]
 
 
@@ -180,8 +179,7 @@ async def test_the_latest_frontier_and_presence_come_to_those_who_subscribe_late
             await alice.publish(TOPIC, channel, b"new " + channel.encode())
     async with b.connect(BOB, [TOPIC]) as bob:
         assert set(await take(bob, 2)) == {
-            Incoming(TOPIC, ALICE, channel, b"new " + channel.encode(), is_retained=True)
-            for channel in (FRONTIER, PRESENCE)
+            Incoming(TOPIC, ALICE, channel, b"new " + channel.encode()) for channel in (FRONTIER, PRESENCE)
         }
 
 
@@ -238,11 +236,9 @@ async def test_a_will_speaks_when_the_connection_breaks_and_is_retained(
             await alice.publish(TOPIC, PRESENCE, b"here")
             world.cut(a)
             assert (await ending(alice)).code is Code.UNREACHABLE
-        assert await take(bob, 2) == [
-            Incoming(TOPIC, ALICE, PRESENCE, frame, is_retained=False) for frame in (b"here", b"gone")
-        ]
+        assert await take(bob, 2) == [Incoming(TOPIC, ALICE, PRESENCE, frame) for frame in (b"here", b"gone")]
         async with (await world.remote()).connect(CAROL, [TOPIC]) as carol:
-            assert await take(carol, 1) == [Incoming(TOPIC, ALICE, PRESENCE, b"gone", is_retained=True)]
+            assert await take(carol, 1) == [Incoming(TOPIC, ALICE, PRESENCE, b"gone")]
 
 
 async def test_a_will_is_silent_when_its_sender_leaves_normally(a: LiveRemote, b: LiveRemote) -> None:
@@ -267,7 +263,7 @@ async def test_a_second_connection_of_a_sender_ends_the_first(world: World, a: L
         assert (await ending(first)).code is Code.UNREACHABLE
         async with b.connect(BOB, [TOPIC]) as bob:
             await second.publish(TOPIC, WANT, b"the second one's")
-            assert await take(bob, 1) == [Incoming(TOPIC, ALICE, WANT, b"the second one's", is_retained=False)]
+            assert await take(bob, 1) == [Incoming(TOPIC, ALICE, WANT, b"the second one's")]
 
 
 async def test_a_broken_line_says_unreachable_after_what_it_has_brought(

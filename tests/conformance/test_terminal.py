@@ -28,6 +28,8 @@ class Subject(NamedTuple):
     """Forbid to read a file."""
     lose: Callable[[str], object]
     """Let a folder not be there."""
+    pipe: Callable[[str], object]
+    """Put a pipe where the client is, to which nobody writes."""
 
 
 @contextmanager
@@ -66,7 +68,9 @@ def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
     terminal.close()
 
 
-def on_disk(monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[[str, bytes], object], Callable[[str], object], Any]:
+def on_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Callable[[str, bytes], object], Callable[[str], object], Any, Any]:
     """How a test changes what is in the present folder."""
 
     def lay(path: str, content: bytes) -> None:
@@ -84,7 +88,7 @@ def on_disk(monkeypatch: pytest.MonkeyPatch) -> tuple[Callable[[str, bytes], obj
 
         monkeypatch.setattr(os, "open", refusing)
 
-    return lay, close, lambda _: None
+    return lay, close, lambda _: None, os.mkfifo
 
 
 @contextmanager
@@ -92,7 +96,11 @@ def recording(_: pytest.MonkeyPatch) -> Iterator[Subject]:
     """The twin that tests of commands use."""
     terminal = RecordingTerminal()
     yield Subject(
-        lambda do: do(terminal), terminal.files.__setitem__, terminal.unreadable.add, terminal.missing_folders.add
+        lambda do: do(terminal),
+        terminal.files.__setitem__,
+        terminal.unreadable.add,
+        terminal.missing_folders.add,
+        terminal.pipes.add,
     )
 
 
@@ -134,6 +142,18 @@ def test_a_file_that_may_not_be_read_is_denied(subject: Subject) -> None:
     subject.close("closed")
     code, words = refusal(subject, lambda terminal: terminal.read_file("closed"))
     assert (code, words) == (Code.DENIED, "closed: Permission denied")
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_the_place_of_an_ordinary_file_is_denied_and_not_waited_for(subject: Subject) -> None:
+    subject.pipe("pipe")
+    code, words = refusal(subject, lambda terminal: terminal.read_file("pipe", ordinary=True))
+    assert (code, words) == (Code.DENIED, "pipe: it is no ordinary file")
+
+
+def test_an_ordinary_file_that_nobody_has_named_is_read_whole(subject: Subject) -> None:
+    subject.lay("f", b"old" * 200_000)
+    assert subject.act(lambda terminal: b"".join(terminal.read_file("f", ordinary=True))) == b"old" * 200_000
 
 
 def test_a_folder_is_there_and_no_file_to_read(subject: Subject) -> None:

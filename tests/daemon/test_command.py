@@ -151,6 +151,18 @@ def test_settings_that_are_wrong_keep_it_from_starting_before_anything_is_made(
     assert (started, [each.name for each in home.iterdir()]) == ([], [".config"])
 
 
+@pytest.mark.parametrize(("text", "code"), [("", 0), ("[log]\nlevel = 1\n", EXIT_FAILED)])
+def test_a_check_says_what_a_start_would_and_serves_and_makes_nothing(
+    home: Path, started: list[tuple[Config, bool]], capsys: pytest.CaptureFixture[str], text: str, code: int
+) -> None:
+    (home / ".config/moot/config.toml").write_text(text)
+    assert run(["check"]) == code
+    said = capsys.readouterr()
+    assert (started, [each.name for each in home.iterdir()]) == ([], [".config"])
+    assert run(["run"]) == code
+    assert capsys.readouterr() == said
+
+
 def test_an_interruption_before_it_serves_ends_it_as_a_signal_does(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_self: Daemon, _environment: dict[str, str], _pid: int) -> None:
         raise KeyboardInterrupt

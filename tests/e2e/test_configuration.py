@@ -55,6 +55,18 @@ def test_a_command_that_would_start_the_daemon_says_what_is_wrong_with_the_file_
     assert str(path) in own.ok("info")
 
 
+def test_a_restart_with_a_file_that_is_wrong_leaves_the_daemon_as_it_is(own: Machine) -> None:
+    own.ok("init", "--prefix", PROJECT)
+    with own.client() as client:
+        path = configure(own, "[exchange]\npoll_seconds = 1\n")
+        done = own.run("daemon", "restart")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"moot: the daemon would not start: {path}: exchange.poll_seconds: it must be a")
+        assert client.call(OutboxInfo()) == []  # on the connection from before
+    path.unlink()
+    own.ok("daemon", "restart")
+
+
 def test_the_exchange_goes_by_the_file_and_a_change_counts_after_a_restart(own: Machine) -> None:
     path = configure(own, "[exchange]\npoll_seconds = 50\n[outbox]\nframes = 200\n")
     own.ok("init", "--prefix", PROJECT)

@@ -4,6 +4,7 @@
     FOLDER/keys/NAME.key           the private keys, in clear
     FOLDER/config/{config,access}.toml    this machine's settings and access rules, where it has some
     FOLDER/backup.json             what was copied, and the length and SHA-256 of each file
+    FOLDER/.gitignore              keeps git from taking any of it along; no part of what was copied, and so not listed
 
 The first two are named as in a data directory, so that the folder can be put in the place of one. Invariant: what
 stands under the folder's name is whole and synced. It grows beside, under another name, open to this user alone.
@@ -29,6 +30,7 @@ LOG: Final = "log"
 DATA: Final = f"{LOG}/data.mdb"
 """The store's file, which holds all of it."""
 LIST: Final = "backup.json"
+IGNORE: Final = ".gitignore"
 _KEYS: Final = "keys"
 _CONFIG: Final = "config"
 _PASSING: Final = frozenset({f"{LOG}/owner", f"{LOG}/lock.mdb"})
@@ -118,6 +120,7 @@ def growing(target: Path) -> Iterator[Path]:
         raise refusal(error, f"cannot make a backup in {target}") from error
     try:
         _check_keeps_modes(grown, target)
+        _keep_from_git(grown)
         yield grown
         _publish(grown, target)
     except BaseException as error:
@@ -145,6 +148,14 @@ def _check_keeps_modes(grown: Path, target: Path) -> None:
             code=Code.DENIED,
             hint="name a folder on another disk, or one in an encrypted image there",
         )
+
+
+def _keep_from_git(grown: Path) -> None:
+    """Keep `git add .` in a work tree around it from taking private keys along, from the first one on."""
+    try:
+        _write(grown / IGNORE, b"*\n")
+    except OSError as error:
+        raise refusal(error, f"cannot write to {grown}") from error
 
 
 def copy_small(copied: Mapping[str, Path], into: Path) -> None:
@@ -231,7 +242,8 @@ def _sum(contents: Contents) -> str:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return sorted(names - {IGNORE})
 
 
 def _seen(path: Path) -> CopiedFile:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from moot_protocol.errors import Code, RefusedError
-from mootd.config import CONFIG_BYTES, Config, read_config
+from moot_protocol.limits import CONFIG_BYTES
+from mootd.config import Config, read_config
 from mootd.edges.ordinary_file import open_ordinary
 from mootd.edges.paths import refusal
 

@@ -89,7 +89,7 @@ class MemoryBroker:
             line.inbox.put(incoming)
         for (topic, sender, channel), frame in self.retained.items():
             if topic in topics:
-                line.inbox.put(Incoming(topic, sender, channel, frame, is_retained=True))
+                line.inbox.put(Incoming(topic, sender, channel, frame))
 
     def leave(self, line: "MemoryLine", reason: str, *, is_wanted: bool = False) -> None:
         """Let a line go; unless that is wanted, its will is published."""
@@ -99,7 +99,7 @@ class MemoryBroker:
         session.line = None
         line.lose(reason)
         if line.will is not None and not is_wanted:
-            self.publish(Incoming(line.will.topic, line.sender, Channel.PRESENCE, line.will.frame, is_retained=False))
+            self.publish(Incoming(line.will.topic, line.sender, Channel.PRESENCE, line.will.frame))
 
 
 class MemoryLine:
@@ -131,7 +131,7 @@ class MemoryLine:
         _check([topic], self.sender)
         if self._lost:
             raise _gone(self._lost)
-        self._broker.publish(Incoming(topic, self.sender, channel, frame, is_retained=False))
+        self._broker.publish(Incoming(topic, self.sender, channel, frame))
 
     def incoming(self) -> AsyncIterator[Incoming]:
         """Frames of other senders; see `Line`."""

@@ -19,6 +19,7 @@ from moot_protocol.checks import checked
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Sync
 from moot_protocol.genesis import PlaneKind
+from moot_protocol.time_units import HOUR_MS
 from mootd.backoff import full_jitter
 from mootd.config import DEBOUNCE_S, POLL_S
 from mootd.engine.admittance import Lack, lack_on
@@ -28,12 +29,13 @@ from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.outbox import Gauge, OutboxReader
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.planes import clashing_prefixes, plane_meant
+from mootd.engine.reached import note_reached, reached_ms
 from mootd.engine.receive import has_due
 from mootd.engine.remotes import RemoteRow, mode_of, remotes, remotes_of
 from mootd.engine.replica import Replica
 from mootd.engine.tending import tend
 from mootd.exchange.progress import Progress
-from mootd.exchange.served import ServedRemote, Worker
+from mootd.exchange.served import HeldError, ServedRemote, Worker
 from mootd.exchange.unopened import withheld
 from mootd.waking import WakingTasks
 
@@ -152,11 +154,13 @@ class Hub(WakingTasks):
     async def _serve(self, remote: ServedRemote) -> None:
         try:
             await self._look_at_queue(remote)  # what was dropped before is no news
+            remote.noted_ms = await self.in_thread(partial(self._reached_ms, remote.row.number))
             while True:
                 asked = remote.asked
                 remote.wake.clear()  # whatever is committed from here on is for the next round
                 remote.hurries = False
                 await self._try(remote)
+                await self._note_reached(remote, is_over=remote.progress.failures > 0)
                 if asked > remote.answered:
                     remote.begin_settling()
                     remote.answered = asked
@@ -170,6 +174,7 @@ class Hub(WakingTasks):
             remote.reports.tell()
             if remote.worker is not None:
                 await remote.worker.close()
+            await self._note_reached(remote, is_over=True)
 
     async def _try(self, remote: ServedRemote) -> None:
         loop = asyncio.get_running_loop()
@@ -181,16 +186,29 @@ class Hub(WakingTasks):
             if _is_ending():
                 raise asyncio.CancelledError from error
             shown = _presentable(error)
-            remote.progress.fail(shown, self.replica.wall.now_ms())
+            note = remote.progress.hold if isinstance(error, HeldError) else remote.progress.fail
+            note(shown, self.replica.wall.now_ms())
             remote.reports.failed(shown, error, loop.time())
             return
         remote.progress.succeed(self.replica.wall.now_ms())
-        remote.reports.went((plane.name for plane in planes), began_s, loop.time())
+        remote.reports.went({plane.number: plane.name for plane in planes}, began_s, loop.time())
 
     async def _look_at_queue(self, remote: ServedRemote) -> None:
         """Let the log hear of a queue that fills up."""
         with contextlib.suppress(MootError):  # whoever uses the store says what is wrong with it
             remote.reports.filled(await self.in_thread(partial(self._gauge, remote.row.number)))
+
+    def _reached_ms(self, number: int) -> int:
+        with self.replica.read() as reader:
+            return reached_ms(reader, number)
+
+    async def _note_reached(self, remote: ServedRemote, *, is_over: bool) -> None:
+        """Keep when a remote was reached: the first time, then at most every hour, and when that is over."""
+        number, ok_ms = remote.row.number, remote.progress.last_ok_ms
+        if ok_ms > remote.noted_ms and (is_over or ok_ms - remote.noted_ms >= HOUR_MS):
+            with contextlib.suppress(MootError):  # bookkeeping holds nothing up; it may have been removed meanwhile
+                await self.in_thread(partial(self.commit, partial(note_reached, remote=number, at_ms=ok_ms)))
+                remote.noted_ms = ok_ms
 
     def _gauge(self, number: int) -> Gauge:
         with self.replica.read() as reader:
@@ -222,11 +240,12 @@ class Hub(WakingTasks):
         progress, settings = remote.progress, self._settings
         if progress.failures:
             drawn = int.from_bytes(self.replica.entropy.bytes(4), "big") / 2**32
-            delay = full_jitter(progress.failures - 1, settings.base_s, settings.cap_s, drawn)
+            tries = max(progress.failures, progress.lines.brief)  # who is let in and thrown out again isn't in
+            delay = full_jitter(tries - 1, settings.base_s, settings.cap_s, drawn)
         else:
             own = None if remote.worker is None else remote.worker.poll_s
             delay = settings.poll_s if own is None else min(settings.poll_s, own)
-        progress.next_try_ms = self.replica.wall.now_ms() + int(delay * 1000)
+        progress.next_try_ms = 0 if progress.is_held else self.replica.wall.now_ms() + int(delay * 1000)
         loop = asyncio.get_running_loop()
         end = loop.time() + delay
         while remote.asked <= remote.answered and loop.time() < end:

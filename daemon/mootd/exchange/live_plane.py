@@ -154,7 +154,7 @@ class LivePlane:
         peer = self._peer(incoming, message)
         if peer is None or peer == self.on_remote.me:
             took = self.on_remote.act(message)
-            self._progress.received += took.batches
+            self._progress.note_received(self.on_remote.plane.number, took.batches)
             self._progress.note_problems(took.problems)
             return []
         before = peer in self._exchange.in_step
@@ -199,7 +199,7 @@ class LivePlane:
         if isinstance(message, Batches):
             message = self._without_held(message)
         taken = self._exchange.take_decoded(peer, message)
-        self._progress.received += len(taken.outcomes)
+        self._progress.note_received(self.on_remote.plane.number, len(taken.outcomes))
         self._progress.note_problems(taken.malformed)
         if isinstance(message, Batches):
             advance(self._hub.replica, self.on_remote.plane.number, self.on_remote.keys, self._hub.commit)
@@ -315,7 +315,7 @@ class LivePlane:
             for frame in due.frames():
                 await line.publish(self.on_remote.topic, Channel.BATCHES, frame)
                 published += 1
-                self._progress.sent += 1
+                self._progress.note_sent(self.on_remote.plane.number, 1)
         except BaseException:
             with suppress(MootError):  # what isn't noted goes out again; the end of the line or of the task counts
                 await self._hub.in_thread(partial(self._note, due, published))

@@ -2,21 +2,27 @@
 
 Invariant: a line that has broken fails the next round, so that the hub's back-off decides when to connect again, unless
 somebody waits for the round: that is no answer to them, so it connects again at once, and says what comes of that. A
-plane whose line fails keeps no other plane waiting, and each line has one task that reads it.
+plane whose line fails keeps no other plane waiting, and each line has one task that reads it. Where this replica is
+known to be a copy it opens none: a broker gives a name to whoever asked for it last, and so original and copy would
+take their lines from one another for ever.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from moot_protocol.checks import checked
-from moot_protocol.errors import MootError
+from moot_protocol.errors import Code, MootError
+from mootd.engine.home import is_copied
 from mootd.engine.log import PlaneRow
 from mootd.exchange.hub import Hub
 from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.progress import Progress
+from mootd.exchange.served import HeldError
+from mootd.exchange.steadiness import HINT
 from mootd.remotes import UNREACHED, Channel, Line, LiveRemote, Will
 
 LIVE_DEBOUNCE_S = 0.0
@@ -44,10 +50,19 @@ class _Open:
         self.coming = coming
         """What is still to be said of this replica's presence: after what is more urgent."""
         self.will = will
+        self.since_s = asyncio.get_running_loop().time()
+        """When it was opened, by the loop's clock."""
+        self.ended_s = 0.0
+        """When it was found to be broken; 0 while it isn't."""
         self.error: Exception | None = None
         self.is_hearing = False
         """Whether a frame is being taken in."""
         self.reader: asyncio.Task[None] | None = None
+
+    @property
+    def lasted_s(self) -> float:
+        """For how long it has been open, or was."""
+        return (self.ended_s or asyncio.get_running_loop().time()) - self.since_s
 
 
 class LiveWorker:
@@ -89,6 +104,9 @@ class LiveWorker:
         wanted = {plane.number for plane in planes}
         for number in [number for number in self._lines if number not in wanted]:
             await self._close(self._lines.pop(number))
+        for number, opened in self._lines.items():
+            if opened.error is None:
+                progress.lines.lasts(number, opened.lasted_s)
         failures: list[Exception] = []
         for plane in planes:
             try:
@@ -104,24 +122,27 @@ class LiveWorker:
         if opened is not None and is_asked:
             opened.plane.be_asked()
         try:
-            await self._hand_over(opened or await self._connect(plane, progress))
+            await self._hand_over(opened or await self._connect(plane, progress), progress)
         except MootError as error:
             if opened is None or not is_asked or error.code not in UNREACHED:
                 raise
-            await self._hand_over(await self._connect(plane, progress))
+            await self._hand_over(await self._connect(plane, progress), progress)
 
-    async def _hand_over(self, opened: _Open) -> None:
+    async def _hand_over(self, opened: _Open, progress: Progress) -> None:
         """Hand over what waits; a line that fails is closed."""
+        number = opened.plane.on_remote.plane.number
         if opened.error is not None:
-            await self._close(self._lines.pop(opened.plane.on_remote.plane.number))
+            _note_broken(opened, opened.error, progress)
+            await self._close(self._lines.pop(number))
             raise opened.error
         try:
             await opened.plane.hand_over(opened.line)
             if opened.coming is not None:
                 await opened.line.publish(opened.plane.on_remote.topic, Channel.PRESENCE, opened.coming)
                 opened.coming = None
-        except Exception:
-            await self._close(self._lines.pop(opened.plane.on_remote.plane.number))
+        except Exception as error:
+            _note_broken(opened, error, progress)
+            await self._close(self._lines.pop(number))
             raise
 
     async def _connect(self, plane: PlaneRow, progress: Progress) -> _Open:
@@ -130,7 +151,7 @@ class LiveWorker:
             known = self._planes[plane.number] = LivePlane(self._hub, plane, self._number, progress)
         known.forget_told()
         on_remote = known.on_remote
-        words = await self._hub.in_thread(known.words)
+        words = await self._hub.in_thread(partial(self._words, known))
         coming, will = words or (None, None)
         stack = AsyncExitStack()
         try:
@@ -142,6 +163,16 @@ class LiveWorker:
         opened.reader = asyncio.get_running_loop().create_task(self._read(opened), name=f"line of {plane.name}")
         return opened
 
+    def _words(self, plane: LivePlane) -> tuple[bytes, Will] | None:
+        with self._hub.replica.read() as reader:
+            if is_copied(reader):
+                raise HeldError(
+                    "not connected: this data directory is a copy, and its original may be under the same name",
+                    code=Code.NOT_READY,
+                    hint="say which it is: see `moot salvage --help`",
+                )
+        return plane.words()
+
     async def _read(self, opened: _Open) -> None:
         """Take in what comes until the line breaks."""
         try:
@@ -150,7 +181,7 @@ class LiveWorker:
                 await opened.plane.hear(opened.line, incoming)
                 opened.is_hearing = False
         except Exception as error:  # the next round raises it
-            opened.error = error
+            opened.error, opened.ended_s = error, asyncio.get_running_loop().time()
             self._hub.wake(self._number)
 
     async def _close(self, opened: _Open) -> None:
@@ -185,3 +216,13 @@ class LiveWorker:
                 return [checked("the broker lets this machine in", True, line.spoken)]
         except MootError as error:
             return [checked("the broker lets this machine in", False, error.message, error.hint)]
+
+
+def _note_broken(opened: _Open, error: Exception, progress: Progress) -> None:
+    """Note that a line has broken, and say what may be behind it where none lasts."""
+    if not isinstance(error, MootError) or error.code not in UNREACHED:
+        return
+    plane = opened.plane.on_remote.plane.number
+    progress.lines.broke(plane, opened.lasted_s)
+    if plane in progress.lines.breaking():
+        error.hint = error.hint or HINT

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from moot_protocol.errors import MootError
+from mootd.exchange.steadiness import Steadiness
 from mootd.remotes import Alarm, Dropped
 
 MOST_PROBLEMS: Final = 100
@@ -20,6 +21,8 @@ class Progress:
         """Frames that the remote has taken."""
         self.received = 0
         """Batches that were new here."""
+        self.moved: dict[int, int] = {}
+        """A plane's number → how many of both were its own."""
         self.rounds = 0
         """Rounds that went through."""
         self.failures = 0
@@ -33,6 +36,8 @@ class Progress:
         self.alarms: Sequence[Alarm] = ()
         self.apart: dict[int, Collection[bytes]] = {}
         """A plane's number → members that derive another state than this replica from the same events."""
+        self.lines = Steadiness()
+        """How long the lines to a live remote last."""
         self.dropped = Dropped()
         """Frames that a live remote brought and that were left out."""
         self.present: set[tuple[int, bytes]] = set()
@@ -54,11 +59,35 @@ class Progress:
         self.failures += 1
         self.failing_ms = self.failing_ms or now_ms
 
+    def hold(self, error: MootError, now_ms: int) -> None:
+        """No try is made before something changes here: waiting mends nothing, and the remote isn't to blame."""
+        self.error, self.state, self.failures = error, "waiting", 0
+        self.failing_ms = self.failing_ms or now_ms
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the next try waits for something to change here."""
+        return self.error is not None and not self.failures
+
     def why(self) -> str:
         """Why the last try failed, in words; empty where it didn't."""
         if self.error is None:
             return ""
         return f"{self.error.message} ({self.error.hint})" if self.error.hint else self.error.message
+
+    def note_sent(self, plane: int, frames: int) -> None:
+        """Count frames of a plane that the remote has taken."""
+        self.sent += frames
+        self._note_moved(plane, frames)
+
+    def note_received(self, plane: int, batches: int) -> None:
+        """Count batches of a plane that were new here."""
+        self.received += batches
+        self._note_moved(plane, batches)
+
+    def _note_moved(self, plane: int, count: int) -> None:
+        if count:
+            self.moved[plane] = self.moved.get(plane, 0) + count
 
     def note_dropped(self, dropped: Dropped) -> None:
         """Take over what a live remote has left out."""

@@ -195,7 +195,7 @@ class RefExchange:
         while after != tip.commit:
             frames, after = await self._remote.read(tip, after, READ_BYTES)
             took = await self._in_thread(partial(plane.take, frames))
-            progress.received += took.batches
+            progress.note_received(plane.plane.number, took.batches)
             progress.note_problems(took.problems)
             count_unopened(unopened, plane.plane.number, took.unopened)
             is_open = is_open and not took.unopened
@@ -226,7 +226,7 @@ class RefExchange:
                 told = await self._in_thread(lambda: self._frontier(plane, is_alone=False))
                 await self._push(plane, [frame.frame for _, frame in waiting], told)
                 await self._in_thread(partial(self._retire, [number for number, _ in waiting]))
-                progress.sent += len(waiting)
+                progress.note_sent(plane.plane.number, len(waiting))
                 has_pushed = True
         told = await self._in_thread(lambda: self._frontier(plane, is_alone=True))
         if told:

@@ -2,11 +2,12 @@
 
 Invariant: a remote or a queue that stays as it is adds no line, however often it is tried: failing is told once for
 each cause, and once more when it works again; a queue once when it is nearly full and once when it drops frames, until
-it has emptied by half. Rounds that brought or sent something are told together, a line at most every `EVERY_S`. No line
+it has emptied by half. Rounds that brought or sent something are told together, a line at most every `EVERY_S`, which
+names the planes of what it counts: those that were only compared, as all are in every round, are none of them. No line
 holds a secret or anything of an issue: names of remotes and planes, numbers, codes, and words that `status` shows, too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -35,9 +36,10 @@ class Reports:
     def __init__(self, row: RemoteRow, progress: Progress) -> None:
         self._row = row
         self._progress = progress
-        self._sent, self._received = progress.sent, progress.received
+        self._sent, self._received, self._moved = progress.sent, progress.received, progress.moved.copy()
         """What the log knows of."""
-        self._planes: dict[str, None] = {}
+        self._names: dict[int, str] = {}
+        """The planes of the rounds so far, by their numbers."""
         self._spent_s = 0.0
         """How long rounds took since the last line."""
         self._told_s = -EVERY_S
@@ -50,15 +52,15 @@ class Reports:
         """Frames dropped so far; None until the queue was looked at."""
         self._is_dropping_told = False
 
-    def went(self, planes: Iterable[str], began_s: float, now_s: float) -> None:
-        """A round with these planes has gone through."""
+    def went(self, planes: Mapping[int, str], began_s: float, now_s: float) -> None:
+        """A round with these planes, number → name, has gone through."""
+        self._names |= planes
         if self._failing:
             lasted_ms = _ms(now_s - self._failing_s)
             _log.info("exchange.works_again", remote=self._row.name, tries=self._tries, lasted_ms=lasted_ms)
             self._failing, self._tries = set(), 0
         if not self._has_news:
             return
-        self._planes |= dict.fromkeys(planes)
         self._spent_s += now_s - began_s
         if now_s - self._told_s >= EVERY_S:
             self._told_s = now_s
@@ -72,16 +74,17 @@ class Reports:
         """Tell what came and went since the last line, if anything did."""
         if not self._has_news:
             return
+        moved = self._progress.moved.copy()  # others count on meanwhile
         _log.info(
             "exchange.done",
             remote=self._row.name,
-            planes=[*self._planes],
+            planes=[self._names[plane] for plane in self._names if moved.get(plane) != self._moved.get(plane)],
             sent=self._progress.sent - self._sent,
             received=self._progress.received - self._received,
             duration_ms=_ms(self._spent_s),
         )
-        self._sent, self._received = self._progress.sent, self._progress.received
-        self._planes, self._spent_s = {}, 0.0
+        self._sent, self._received, self._moved = self._progress.sent, self._progress.received, moved
+        self._spent_s = 0.0
 
     def failed(self, shown: MootError, cause: Exception, now_s: float) -> None:
         """A try has failed.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from moot_protocol.errors import RefusedError
 from mootd.engine.log import PlaneRow
 from mootd.engine.remotes import RemoteRow
 from mootd.exchange.progress import Progress
@@ -16,6 +17,10 @@ from mootd.exchange.reports import Reports
 
 SETTLE_S: Final = 2.0
 """How long who asked waits for the next word of those who listen."""
+
+
+class HeldError(RefusedError):
+    """Nothing was tried, for a reason that only a commit here can end."""
 
 
 class Worker(Protocol):
@@ -47,6 +52,7 @@ class Worker(Protocol):
                 connection from before was dead.
 
         Raises:
+            HeldError: there is something to be done here first.
             MootError: it broke off; nothing is lost by that.
         """
 
@@ -87,6 +93,8 @@ class ServedRemote:
         """Whether its worker speaks for a key that this machine has no more."""
         self.hurries = False
         """Whether what was committed should go without waiting for more."""
+        self.noted_ms = 0
+        """When the remote was reached, as it is kept."""
         self._settling = (0, 0.0)
         """(batches that had come, until when more are waited for)"""
 

@@ -300,6 +300,22 @@ async def test_the_log_hears_what_came_and_went_by_plane_and_nothing_of_what_was
     assert set(done[0]) == {"event", "log_level", "remote", "planes", "sent", "received", "duration_ms"}
 
 
+async def test_the_log_hears_of_no_plane_of_which_nothing_came_or_went() -> None:
+    refs = MemoryRefs()
+    async with peers(2, STILL) as (one, other):
+        one.commit(lambda unit: found_plane(unit, PlaneKind.LEDGER, "own", SeedSigner(seed("paper")).public))
+        one.commit(lambda unit: invite(unit, one.plane("own"), Role.WRITER, 0, ()))
+        for peer in (one, other):
+            peer.add(through_refs(refs))
+        await settle(one, other)
+        with capture_logs() as lines:
+            one.write(1, plane="ledger")
+            await settle(one, other)
+            await one.die()
+    done = [line for line in lines if line["event"] == "exchange.done"]
+    assert {(*line["planes"],) for line in done} == {("ledger",)}
+
+
 async def test_the_log_hears_of_a_queue_that_fills_up_while_the_remote_is_away() -> None:
     with capture_logs() as lines:
         async with peers(1, STILL) as (peer,):

@@ -109,9 +109,9 @@ async def test_a_retained_frontier_that_somebody_changed_keeps_nobody_from_agree
         others = broker.retained[key[0], bob.on_remote().sender, Channel.FRONTIER]
         frame = {"rolled back": old, "garbage": b"garbage", "another's": others}[tampering]
         await bob.die()
-        broker.publish(Incoming(*key, frame, is_retained=False))
+        broker.publish(Incoming(*key, frame))
         ada.write()
-        broker.publish(Incoming(*key, frame, is_retained=False))
+        broker.publish(Incoming(*key, frame))
         await bob.live_again()
         await until(lambda: in_step(ada, bob))
 
@@ -259,7 +259,7 @@ async def test_who_derives_another_state_from_the_same_events_is_told_until_both
             place = (there.log.next_counter(), digest, summary(position.frontier), Form.ALL, position.frontier)
             body = FrontierBody(FORMAT, there.plane.id, bob.replica.id, ZEROS, *place)
             frame = there.sealing.seal(build_frontier_message(signer, body))
-            incoming = Incoming(there.topic, there.sender, Channel.FRONTIER, frame, is_retained=True)
+            incoming = Incoming(there.topic, there.sender, Channel.FRONTIER, frame)
             await ada.hub.in_thread(partial(here.take, incoming))
             assert set(progress.apart[ada.plane().number]) == apart
 
@@ -274,7 +274,7 @@ async def test_presence_is_believed_of_its_sender_alone_and_only_when_it_is_news
 
         def said(presence: Presence, sender: bytes = there.sender) -> set[tuple[int, bytes]]:
             frame = there.sealing.seal(build_presence(bob.replica.signer(REPLICA_KEY), presence))
-            here.hear_presence(Incoming(there.topic, sender, Channel.PRESENCE, frame, is_retained=True))
+            here.hear_presence(Incoming(there.topic, sender, Channel.PRESENCE, frame))
             return progress.present
 
         coming = Presence(1, there.plane.id, bob.replica.id, 10, is_there=True)

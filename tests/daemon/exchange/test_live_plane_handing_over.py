@@ -194,7 +194,7 @@ class Slow(QuietLine):
 async def held_up(ada: Peer, channel: Channel, replies: Callable[[LivePlane], list[Reply]]) -> AsyncIterator[Slow]:
     """A plane that hands over while something comes in, a frame of this channel of its own held up within."""
     plane, line = live_plane(ada), Slow(channel)
-    incoming = Incoming(plane.on_remote.topic, bytes(16), Channel.WANT, b"", is_retained=False)
+    incoming = Incoming(plane.on_remote.topic, bytes(16), Channel.WANT, b"")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plane, "take", lambda _: replies(plane))
         hearing, handing_over = plane.hear(line, incoming), plane.hand_over(line)

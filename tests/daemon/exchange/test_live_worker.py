@@ -1,7 +1,8 @@
 """Machines of a town that exchange a plane live, through a real broker."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,19 @@ from moot_testkit.exchanging import (
 )
 from moot_testkit.mqtt_broker import ANYBODY, MqttBroker, require_mosquitto, speaks
 from moot_testkit.tcp_proxy import Manner, TcpProxy
-from mootd.edges.memory_line import MemoryBroker
+from mootd.edges.memory_line import MemoryBroker, MemoryRemote
 from mootd.edges.mqtt.address import parse_address
 from mootd.edges.mqtt.remote import MqttRemote
 from mootd.edges.mqtt.settings import Options, Version
+from mootd.engine import layout
 from mootd.engine.inviting import invite
 from mootd.exchange.live_plane import LivePlane
 from mootd.exchange.live_worker import LiveWorker
 from mootd.exchange.progress import Progress
-from mootd.remotes import Incoming, Line
+from mootd.exchange.steadiness import HINT, MANY, STEADY_S
+from mootd.remotes import Incoming, Line, LiveRemote
 from mootd.service.claim_reads import LIVE_MS
+from mootd.store.port import Table
 
 IN_EACH_VERSION = pytest.mark.parametrize("version", speaks())
 
@@ -48,7 +52,7 @@ def through_port(port: int, options: Options = HASTY) -> MqttRemote:
     return MqttRemote(parse_address(f"mqtt://127.0.0.1:{port}"), options=options)
 
 
-def worker_of(peer: Peer, remote: MqttRemote) -> LiveWorker:
+def worker_of(peer: Peer, remote: LiveRemote) -> LiveWorker:
     """A worker for the ledger that only the test hands rounds to."""
     peer.commit(lambda unit: invite(unit, peer.plane(), Role.WRITER, 0, ()))
     peer.add(through_line(MemoryBroker()), kind="mqtt", mode="off")
@@ -195,6 +199,50 @@ async def test_who_asks_is_told_of_a_broker_that_says_nothing_though_nothing_wai
                 await worker.round([ada.plane()], Progress(), is_asked=True)
         finally:
             await worker.close()
+
+
+async def test_a_copy_opens_no_line_says_why_and_opens_one_once_it_is_told_what_it_is() -> None:
+    broker = MemoryBroker()
+    async with peers(1, STILL) as (ada,):
+        ada.commit(lambda unit: invite(unit, ada.plane(), Role.WRITER, 0, ()))
+        ada.commit(lambda unit: unit.transaction.put(Table.META, layout.COPIED, b""))
+        ada.add(through_line(broker), kind="mqtt")
+        (shown,) = await ada.sync()
+        assert shown["error"].startswith("not connected: this data directory is a copy")
+        assert (ada.progress().failures, ada.progress().next_try_ms, broker.sessions) == (0, 0, {})
+        ada.commit(lambda unit: unit.transaction.delete(Table.META, layout.COPIED))
+        await until(lambda: bool(broker.sessions) and not ada.progress().error)
+
+
+async def test_lines_that_original_and_copy_take_from_one_another_are_counted_and_a_copy_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker, hints = MemoryBroker(), list[str]()
+    async with peers(1, STILL) as (ada,):
+        one, other = worker_of(ada, MemoryRemote(broker)), LiveWorker(MemoryRemote(broker), 1, ada.hub)
+        progress, plane = Progress(), ada.plane()
+        try:
+            await one.round([plane], progress, is_asked=False)
+            for count in range(1, MANY + 1):
+                await other.round([plane], Progress(), is_asked=True)
+                with pytest.raises(RefusedError, match="took its place") as raised:
+                    await one.round([plane], progress, is_asked=False)
+                hints.append(raised.value.hint)
+                assert progress.lines.brief == count
+                await one.round([plane], progress, is_asked=False)
+            assert hints == [*[""] * (MANY - 1), HINT]
+            assert progress.lines.breaking() == {plane.number: MANY}
+            loop = asyncio.get_running_loop()
+            monkeypatch.setattr(loop, "time", partial(_later, loop.time))
+            await one.round([plane], progress, is_asked=False)
+            assert progress.lines.breaking() == {}
+        finally:
+            await one.close()
+            await other.close()
+
+
+def _later(time: Callable[[], float]) -> float:
+    return time() + STEADY_S
 
 
 async def test_what_a_broker_had_no_room_for_comes_when_frontiers_are_compared(tmp_path: Path) -> None:

@@ -5,6 +5,15 @@ from mootd.exchange.progress import MOST_PROBLEMS, Progress
 from mootd.remotes import Dropped
 
 
+def test_what_is_sent_and_received_is_counted_and_the_planes_of_it_known() -> None:
+    progress = Progress()
+    progress.note_sent(1, 3)
+    progress.note_received(1, 2)
+    progress.note_received(2, 1)
+    progress.note_received(3, 0)
+    assert (progress.sent, progress.received, progress.moved) == (3, 3, {1: 5, 2: 1})
+
+
 def test_equal_problems_are_counted_and_told_once() -> None:
     progress = Progress()
     progress.note_problems([MalformedError("cut short"), MalformedError("cut short")])

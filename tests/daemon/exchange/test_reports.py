@@ -14,6 +14,9 @@ from mootd.exchange.reports import EVERY_S, Reports
 CAPS = OutboxConfig(frames=100, bytes=1000)
 
 
+PLANES = {1: "ledger", 2: "common", 3: "quiet"}
+
+
 class Told:
     """Reports of one remote, and the lines that each call has made."""
 
@@ -26,11 +29,11 @@ class Told:
             getattr(self.reports, method)(*given)
         return [dict(line) for line in lines]
 
-    def round(self, now_s: float, *, sent: int = 0, received: int = 0, planes: tuple[str, ...] = ("ledger",)) -> Any:
-        """A round of half a second that goes through."""
-        self.progress.sent += sent
-        self.progress.received += received
-        return self.by("went", planes, now_s - 0.5, now_s)
+    def round(self, now_s: float, *, sent: int = 0, received: int = 0, plane: int = 1) -> Any:
+        """A round of half a second that goes through, and moves something of one plane."""
+        self.progress.note_sent(plane, sent)
+        self.progress.note_received(plane, received)
+        return self.by("went", PLANES, now_s - 0.5, now_s)
 
     def failure(self, code: Code, now_s: float = 0.0, words: str = "no route") -> list[dict[str, Any]]:
         error = RefusedError(words, code=code)
@@ -43,7 +46,8 @@ class Told:
 # -- Rounds ------------------------------------------------------------------------------------------------------
 def test_a_round_that_brought_or_sent_something_is_told_with_its_planes_and_how_long_it_took() -> None:
     told = Told()
-    assert told.round(10.0, sent=3, received=2, planes=("ledger", "common")) == [
+    told.progress.note_sent(1, 1)
+    assert told.round(10.0, sent=2, received=2, plane=2) == [
         {
             "event": "exchange.done",
             "log_level": "info",
@@ -67,9 +71,16 @@ def test_rounds_close_together_are_told_together() -> None:
     told = Told()
     assert len(told.round(10.0, sent=1)) == 1
     assert told.round(11.0, sent=2) == []
-    assert told.round(12.0, received=5, planes=("common",)) == []
+    assert told.round(12.0, received=5, plane=2) == []
     (line,) = told.round(10.0 + EVERY_S)
     assert (line["sent"], line["received"], line["planes"], line["duration_ms"]) == (2, 5, ["ledger", "common"], 1500)
+
+
+def test_a_plane_is_named_by_the_lines_that_count_something_of_it_alone() -> None:
+    told = Told()
+    told.progress.note_received(3, 0)
+    lines = [told.round(10.0, sent=1), told.round(20.0, received=1, plane=2), told.round(30.0, sent=1)]
+    assert [line["planes"] for (line,) in lines] == [["ledger"], ["common"], ["ledger"]]
 
 
 def test_what_is_not_told_yet_is_told_at_the_end() -> None:

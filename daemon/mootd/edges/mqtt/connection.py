@@ -59,12 +59,12 @@ class Connection(aiomqtt.Client):
 
     Args:
         plug: where to and as whom.
-        on_message: called with the topic's name, the payload, and whether it is a retained message.
+        on_message: called with the topic's name and the payload.
         on_end: called once when an open connection has ended, with the reason.
     """
 
     def __init__(
-        self, plug: Plug, on_message: Callable[[str, bytes, bool], None], on_end: Callable[[RefusedError], None]
+        self, plug: Plug, on_message: Callable[[str, bytes], None], on_end: Callable[[RefusedError], None]
     ) -> None:
         self._quiet = _Silent()
         super().__init__(
@@ -274,9 +274,9 @@ class Connection(aiomqtt.Client):
         try:
             topic = message.topic
         except UnicodeDecodeError:  # a name that no broker should let through: whoever reads it reports what it isn't
-            self._arrived("", b"", message.retain)
+            self._arrived("", b"")
         else:
-            self._arrived(topic, bytes(message.payload), message.retain)
+            self._arrived(topic, bytes(message.payload))
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         if self._is_in_thread:

@@ -7,6 +7,7 @@ counted, so nothing that anybody publishes can end a connection or raise.
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Final
 
 from mootd.edges.inbox import Inbox, check_sent
@@ -109,10 +110,7 @@ class MqttRemote:
 
     async def _opened(self, plug: Plug, inbox: Inbox, filters: Sequence[Filter]) -> Connection:
         """A connection in the first version that the broker doesn't refuse."""
-
-        def put(name: str, payload: bytes, is_retained: bool) -> None:
-            self._read(inbox, name, payload, is_retained)
-
+        put = partial(self._read, inbox)
         *preferred, last = self._options.versions
         for version in preferred:
             connection = Connection(plug._replace(version=version), put, inbox.end)
@@ -123,12 +121,12 @@ class MqttRemote:
         await connection.open(filters)
         return connection
 
-    def _read(self, inbox: Inbox, name: str, payload: bytes, is_retained: bool) -> None:
+    def _read(self, inbox: Inbox, name: str, payload: bytes) -> None:
         found = names.read(name)
         if found is None:
             self._dropped.foreign += 1
         else:
-            inbox.put(Incoming(found.topic, found.sender, found.channel, payload, is_retained))
+            inbox.put(Incoming(found.topic, found.sender, found.channel, payload))
 
     async def _plug(self, sender: bytes, will: Will | None) -> Plug:
         tls = None
