@@ -17,6 +17,9 @@ ONLY_NEW: Final = 1
 """Flag of `write`: refuse where there is a file."""
 NO_FOLDERS: Final = 2
 """Flag of `write`: refuse where the folder isn't there."""
+ONLY_ORDINARY: Final = 1 << 30
+"""Part of the handle of a `read`: refuse what is no ordinary file, and wait for none. It is no flag beside the path,
+since clients of earlier releases know none there: they open whatever it is, under whatever number."""
 
 FAILURES: Final = {code.value: code for code in (Code.NOT_FOUND, Code.EXISTS, Code.DENIED)}
 """The codes that a failed effect can have; without any of them it is `invalid`."""
@@ -67,13 +70,18 @@ class Effects:
         while chunk := self._ask("more", STDIN):
             yield chunk
 
-    def read_file(self, path: str) -> Iterator[bytes]:
+    def read_file(self, path: str, *, ordinary: bool = False) -> Iterator[bytes]:
         """A file in chunks, opened by the client at once.
+
+        Args:
+            path: where.
+            ordinary: refuse what is no ordinary file (`denied`), instead of waiting for whoever writes to a pipe: for
+                files that were come upon. What somebody has named may be anything, as `/dev/stdin` and `<(…)` are.
 
         Raises:
             RefusedError: it can't be read; says why.
         """
-        handle = next(self._handles)
+        handle = next(self._handles) | (ONLY_ORDINARY if ordinary else 0)
         return self._rest_of_file(handle, self._ask("read", handle, path))
 
     def _rest_of_file(self, handle: int, chunk: bytes) -> Iterator[bytes]:

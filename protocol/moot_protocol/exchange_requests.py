@@ -205,7 +205,8 @@ class OutboxInfo(Request[list[dict[str, Any]]], kw_only=True):
     """What waits for each remote.
 
     Answer: `[{"remote", "frames", "bytes", "most_frames", "most_bytes", "oldest_ms", "dropped", "is_nearly_full"}]`;
-    `oldest_ms` is the age of the oldest frame, 0 for none.
+    `oldest_ms` is the age of the oldest frame, 0 for none. Where one is nearly full, and what it holds is published and
+    waits for a member: `"awaited": {"replica", "plane", "last_heard_ms"}`, who was in step longest ago.
     """
 
     method = "outbox"

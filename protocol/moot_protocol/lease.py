@@ -11,7 +11,7 @@ A lease is an entity with two keys. `claims` holds `[epoch, holder]` of those wh
 Guarantees: of one set of events there is one holder, so that all who hold the same events agree; for each epoch, at
 most one holder passes `passes` there. A resource that hears of no log and refuses a lower epoch, and of one epoch every
 holder but the first, is never worked on by two under one epoch, nor by an earlier one after a later. An epoch only
-grows.
+grows, also where the town has taken another key since: leases of all keys that it has had are read as one.
 Not guaranteed: that nobody else *believes* to hold it. Two machines that can't hear one another both may, each for its
 own end of the partition, and clocks further apart than twice the margin may overlap. What was done under a lease has to
 be checked by its token where it takes effect.

@@ -191,7 +191,10 @@ class Recover(Mutation[dict[str, Any]], kw_only=True):
     All planes that the key can recover are recovered together. Remotes are read first, but not for a dry run.
 
     Answer: `{"plane", "planes": [every plane recovered], "town", "removed": [town, of any of them], "recovery",
-    "epoch": of the plane that was named}`, keys as text. Raises
+    "epoch": of the plane that was named, "dropped": [{"plane", "replica", "branches": [{"branch", "events"}],
+    "waiting": batches}], "lost_memories", "lost_documents"}`, keys as text. Dropped is what machines had written that
+    is nowhere else; lost are the memories and documents that were this machine's town's word and aren't any more, since
+    whoever had the removed key may have written them. Raises
     `not_ready` where a remote can't be read or the recovery key's own feed hasn't come whole; `denied` for words of
     another plane; `conflict` where that feed is forked, which can't be settled (a new plane has to be founded), or
     where the founder is removed already, or where events of machines would go that are nowhere else; all that would is
@@ -211,8 +214,9 @@ class Recover(Mutation[dict[str, Any]], kw_only=True):
 class Salvage(Mutation[dict[str, Any]], kw_only=True):
     """Give this machine a new key, and write again what was written here and doesn't count any more.
 
-    Answer: `{"before", "replica", "forked", "planes": [{"plane", "state", "salvaged", "skipped"}]}`; `forked`: the key
-    that it had has two histories somewhere that aren't settled, or is a copy's; `state` is `salvaged`, or
+    Answer: `{"before", "replica", "forked", "copied", "planes": [{"plane", "state", "salvaged", "skipped"}]}`;
+    `forked`: the key that it had has two histories somewhere that aren't settled; `copied`: the data directory had
+    been noticed to be a copy; `state` is `salvaged`, or
     `invite` where the machine has to join again, `rotate` where its town, whose key doesn't count there any more, needs
     a new one before that (`rotate_town_key`). `skipped` are events that can't be written
     under another key. Raises `conflict` where nothing has forked or ended, `not_ready`.

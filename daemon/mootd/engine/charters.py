@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from moot_protocol.batch import Batch
 from moot_protocol.certificate import Certificate, decode_certificate
-from moot_protocol.charter import opening_value
+from moot_protocol.charter import opened_by, opening_value
 from moot_protocol.charter_reading import Epochs, Invitation, read_charter, read_epochs
 from moot_protocol.errors import MalformedError
 from moot_protocol.fold import Placed, placed_in
@@ -54,9 +54,28 @@ def heirs_of(source: Source, plane: PlaneRow) -> dict[bytes, bytes]:
     for key, charter in towns.charters.items():
         admitted = charter.reading.admissions.items() if key in charter.removers else ()
         found = [heir for heir, said in admitted if said.name == (charter.standing.name or key_text(heir))]
-        if len(found) == 1 and found[0] in towns.charters:
+        found = [heir for heir in found if heir in towns.charters and not proved_by(source, plane, heir)]
+        if len(found) == 1:
             heirs[key] = found[0]
     return heirs
+
+
+def recovered_of(source: Source, plane: PlaneRow) -> dict[bytes, frozenset[bytes]]:
+    """Town key → the keys in whose place the recovery key put it; nothing of a town that had come with an invite."""
+    towns = _towns(source, plane)
+    recovery = towns.genesis.recovery if towns else b""
+    if towns is None or not source.feed(source.feed_number(plane.number, recovery)).n:
+        return {}
+    removed = {key for key in towns.standings if any(writer == recovery for writer, _ in towns.ends.get(key, ()))}
+    found = [key for key, charter in towns.charters.items() if charter.standing.admitter == recovery]
+    return {key: frozenset(removed - {key}) for key in found if not proved_by(source, plane, key)}
+
+
+def proved_by(source: Source, plane: PlaneRow, town: bytes) -> bytes:
+    """The invite that a town proved in the first event of its charter; empty where it came with none."""
+    first = source.log.batch_holding(source.feed_number(plane.number, town), 1)
+    opened = None if first is None else opened_by(source.log.event(first.arrival).event, town)
+    return b"" if opened is None or opened.proof is None else opened.proof.invite
 
 
 def charter_events(source: Source, plane: PlaneRow, town: bytes | None = None) -> list[Placed]:

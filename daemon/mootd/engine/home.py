@@ -27,6 +27,9 @@ class Found(StrEnum):
     """Both are."""
 
 
+OF_BACKUP: Final = b"backup"
+"""What marks the log in a backup as a copy, wherever it is put back; another copy's mark says nothing."""
+
 _decode: Final = msgspec.msgpack.Decoder(Home).decode
 
 
@@ -35,7 +38,7 @@ def note_home(unit: Unit, home: Home) -> Found:
     kept = unit.transaction.get(Table.META, layout.HOME)
     found = Found.SAME if kept is None else _compared(_decode(kept), home)
     unit.transaction.put(Table.META, layout.HOME, msgspec.msgpack.encode(home))
-    if found is Found.COPIED:
+    if found is Found.COPIED and not is_copied(unit.transaction):
         unit.transaction.put(Table.META, layout.COPIED, b"")
     return found
 
@@ -53,3 +56,8 @@ def _compared(before: Home, now: Home) -> Found:
 def is_copied(reader: Reader) -> bool:
     """Whether the directory was found to be a copy, and nobody has said since what it is."""
     return reader.get(Table.META, layout.COPIED) is not None
+
+
+def is_of_backup(reader: Reader) -> bool:
+    """Whether the copy is one that `moot backup` made."""
+    return reader.get(Table.META, layout.COPIED) == OF_BACKUP

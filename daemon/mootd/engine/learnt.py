@@ -19,8 +19,8 @@ class Learnt:
     """
 
     __slots__ = (
-        "arrival", "changed_planes", "changes_remotes", "cuts", "feeds", "is_disowned", "new_feeds", "new_keys",
-        "new_planes", "new_projects", "settled",
+        "arrival", "changed_planes", "changes_remotes", "cuts", "feeds", "is_disowned", "is_original", "new_feeds",
+        "new_keys", "new_planes", "new_projects", "settled",
     )  # fmt: skip
 
     def __init__(self, replica: State) -> None:
@@ -41,6 +41,8 @@ class Learnt:
         """plane → the towns by which all its feeds are settled."""
         self.is_disowned = False
         """Whether the town's keys are left to another machine."""
+        self.is_original = False
+        """Whether somebody has said that the data directory is in use nowhere else, though it was found elsewhere."""
         self.changes_remotes = False
         """Whether remotes come or go."""
 

@@ -1,6 +1,6 @@
 """What members last said of themselves on a plane: when, and where they stood. Bookkeeping of this machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -10,6 +10,7 @@ from moot_protocol.frontier import FrontierBody
 from moot_protocol.time_units import DAY_MS
 from mootd.engine import layout
 from mootd.engine.log import FeedRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
@@ -62,9 +63,20 @@ def note_in_step(unit: Unit, plane: int, member: bytes) -> None:
 
 
 def covered_since(reader: Reader, plane: int, now_ms: int, me: bytes) -> int:
-    """The moment up to which every member heard of lately had all that this replica had then; `now_ms` for none."""
-    others = [row for member, row in seen(reader, plane).items() if member != me and now_ms - row.at_ms < MONTH_MS]
-    return min((row.in_step_ms for row in others), default=now_ms)
+    """The moment up to which every member waited for had all that this replica had then; `now_ms` for none."""
+    return next((row.in_step_ms for _, row in awaited(reader, plane, now_ms, me)), now_ms)
+
+
+def awaited(reader: Reader, plane: int, now_ms: int, me: bytes) -> Iterator[tuple[bytes, Seen]]:
+    """(member's key, what was last heard of it) of those who are waited for, who was in step longest ago first.
+
+    Nobody waits for who was silent for a month, nor for who is out: a retired machine, a former key, a removed town.
+    """
+    source = LogSnapshot(reader)
+    heard = [(member, row) for member, row in seen(reader, plane).items() if member != me]
+    for member, row in sorted(heard, key=lambda each: each[1].in_step_ms):
+        if now_ms - row.at_ms < MONTH_MS and not source.feed(source.feed_number(plane, member)).ended:
+            yield member, row
 
 
 def last_seen_ms(row: FeedRow, heard: Seen | None, now_ms: int) -> int:

@@ -1,11 +1,12 @@
 """What a project remembers: memories and settings, as entities of its plane.
 
 An entity's id is its project, a slash and its key; a setting of the whole town has an empty project. Taking something
-away clears it, so that the log keeps what was there. Invariant: what is called foreign has a live text that was
-written in another town than the one this machine works in on that plane; writing over it makes it one's own.
+away clears it, so that the log keeps what was there unless that is erased. Invariant: what is called foreign has a live
+text that was written in another town than the one this machine works in on that plane, whichever key that had then;
+writing over it makes it one's own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any, NamedTuple
 
 from moot_protocol import policies
@@ -13,12 +14,14 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import entity_problem
 from moot_protocol.kinds import MEMORY, SETTING, field_of
 from moot_protocol.limits import MEMORY_KEY_BYTES, TEXT_BYTES
-from moot_protocol.memory_requests import Forget, Remember, SetSetting
+from moot_protocol.memory_requests import EraseMemory, Forget, Remember, SetSetting
 from moot_protocol.register import MISSING
 from moot_protocol.settings import check_key, problem_of
 from mootd.engine import layout
+from mootd.engine.cut import Place
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
+from mootd.engine.former import OwnTown
 from mootd.engine.issues.addressing import plane_of_project
 from mootd.engine.issues.mutations import UNCHANGED
 from mootd.engine.log import FeedRow, PlaneRow
@@ -42,9 +45,9 @@ class Kept(NamedTuple):
     """The replicas that wrote its live texts, ascending."""
 
 
-def is_foreign(record: Record, field: str, feed_of: Callable[[int], FeedRow], town: bytes) -> bool:
-    """Whether any live value of a field was written in another town."""
-    return any(feed_of(group.feed).town != town for group in groups_of(record, field))
+def is_foreign(record: Record, field: str, feed_of: Callable[[int], FeedRow], own: Container[bytes]) -> bool:
+    """Whether any live value of a field was written in another town than that of these keys."""
+    return any(feed_of(group.feed).town not in own for group in groups_of(record, field))
 
 
 # -- Reading -----------------------------------------------------------------------------------------------------
@@ -67,6 +70,7 @@ class Shelf:
         self._kind = kind
         self._start = f"{project}/"
         self._feed_of = feed_of
+        self._own = OwnTown(entities.reader, plane)
 
     def all(self, prefix: str = "") -> Iterator[Kept]:
         """All that is kept, by key."""
@@ -88,7 +92,7 @@ class Shelf:
         if not isinstance(reading.value, str) or not reading.value:
             return None
         updated = max(group.hlc for group in groups_of(record, field))
-        foreign = is_foreign(record, field, self._feed_of, self._plane.town)
+        foreign = is_foreign(record, field, self._feed_of, self._own)
         authors = tuple(sorted({self._feed_of(group.feed).author for group in groups_of(record, field)}))
         return Kept(entity.removeprefix(self._start), reading.value, updated, foreign, reading.conflict, authors)
 
@@ -108,9 +112,13 @@ def remember(unit: Unit, request: Remember) -> dict[str, Any]:
         raise RefusedError(f"a memory of {len(text.encode())} bytes; at most {TEXT_BYTES}", code=Code.LIMIT)
     editor = _editor(unit, MEMORY, request)
     was = _shown(editor, MEMORY)
-    editor.set("text", text)
+    editor.set("text", text, anew=_is_foreign(unit, editor.record))  # another town's text becomes this one's word
     written = editor.save()
     return {"key": key, "text": text, "created": was is None} | ({} if written else UNCHANGED)
+
+
+def _is_foreign(unit: Unit, record: Record) -> bool:
+    return is_foreign(record, "text", unit.feed, OwnTown(unit.transaction, unit.plane(record.plane)))
 
 
 def forget(unit: Unit, request: Forget) -> dict[str, Any]:
@@ -118,12 +126,31 @@ def forget(unit: Unit, request: Forget) -> dict[str, Any]:
     editor = _editor(unit, MEMORY, request)
     was = _shown(editor, MEMORY)
     if was is None:
-        raise RefusedError(
-            f"no memory {request.key}", code=Code.NOT_FOUND, hint="`moot memories` lists what is remembered"
-        )
+        raise _no_memory(request.key)
     editor.set("text", "")
     editor.save()
     return {"key": request.key, "text": was}
+
+
+def erase_memory(unit: Unit, request: EraseMemory) -> dict[str, Any]:
+    """Take a memory away, and every text that it ever had out of the log."""
+    from mootd.engine.erasing import append_erasures, refuse_others, written  # noqa: PLC0415 - hardly ever needed
+
+    unit.seal()
+    unit.flush()
+    editor = _editor(unit, MEMORY, request)
+    plane = editor.record.plane
+    found = written(unit, plane, Place(MEMORY, editor.record.entity), {"text"})
+    if not found:
+        raise _no_memory(request.key)
+    refuse_others(unit, plane, found)
+    editor.set("text", "")
+    editor.save()
+    return {"key": request.key, "events": append_erasures(unit, plane, found, request.actor)}
+
+
+def _no_memory(key: str) -> RefusedError:
+    return RefusedError(f"no memory {key}", code=Code.NOT_FOUND, hint="`moot memories` lists what is remembered")
 
 
 def set_setting(unit: Unit, request: SetSetting) -> dict[str, Any]:
@@ -139,7 +166,7 @@ def set_setting(unit: Unit, request: SetSetting) -> dict[str, Any]:
     return {"key": request.key, "value": request.value or None, "was": was} | ({} if written else UNCHANGED)
 
 
-def _editor(unit: Unit, kind: str, request: Remember | Forget | SetSetting) -> Editor:
+def _editor(unit: Unit, kind: str, request: Remember | Forget | EraseMemory | SetSetting) -> Editor:
     project = request.project
     plane = plane_of_project(unit, project, request.plane) if project else unit.replica.ledger.number
     return Editor(unit, plane, kind, f"{project}/{request.key}", request.actor)

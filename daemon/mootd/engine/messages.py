@@ -7,7 +7,7 @@ Invariant: an acknowledgement counts only from the town of whom the message is f
 is bookkeeping of this machine.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +25,7 @@ from mootd.engine import layout
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
+from mootd.engine.former import OwnTown
 from mootd.engine.log import PlaneRow, event_feed, said_in
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.record import Group, Record, groups_of, pairs_of
@@ -77,6 +78,17 @@ def _expiry(name: str) -> int:
 
 
 # -- Reading -----------------------------------------------------------------------------------------------------
+class _Own:
+    """The keys of a machine's town: by the plane's charters, and those that were kept here."""
+
+    def __init__(self, town: OwnTown, kept: frozenset[bytes]) -> None:
+        self._town = town
+        self._kept = kept
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._kept or key in self._town
+
+
 class Post:
     """The messages of a machine, inside a transaction.
 
@@ -91,10 +103,13 @@ class Post:
         self._entities = entities
         self._now_ms = now_ms
         self._planes = issue_planes(replica.planes)
+        self._own: dict[int, _Own] = {}
 
-    def own(self, plane: PlaneRow) -> frozenset[bytes]:
-        """The keys that this machine's town has, or had, on a plane."""
-        return frozenset({plane.town}) | self._replica.own_towns()
+    def own(self, plane: PlaneRow) -> Container[bytes]:
+        """The keys that this machine's town has, or had, on a plane, whether they are kept here or not."""
+        if plane.number not in self._own:
+            self._own[plane.number] = _Own(OwnTown(self._entities.reader, plane), self._replica.own_towns())
+        return self._own[plane.number]
 
     def all(self, wanted: Callable[[Record], bool] = lambda _: True, prefix: str = "") -> Iterator[Message]:
         """The messages that haven't expired.
@@ -233,7 +248,7 @@ def is_known(unit: Unit, message: Message) -> bool:
     if not message.to:
         return True
     name, post = encode(message.to), Post(unit.replica, unit.entities(), unit.now_ms)
-    towns = frozenset({message.town}) if message.town else post.own(message.plane)
+    towns: Container[bytes] = {message.town} if message.town else post.own(message.plane)
     for key, data in islice(unit.transaction.scan(Table.EVENTS, b"", reverse=True), _LOOKED_AT):
         if name not in data:
             continue  # nothing is decoded for most of them, nor for those where it is a word of a text
@@ -293,7 +308,7 @@ def _address(unit: Unit, typed: str, plane: str) -> _Address:
         several = f"{len(keys)} towns are called {town}"
         raise RefusedError(several if keys else f"no town is called {town}", code=code, hint=hint)
     row, key = found[0]
-    if key in {row.town, *unit.replica.own_towns()}:
+    if key in Post(unit.replica, unit.entities(), unit.now_ms).own(row):
         return _Address(unit.replica.ledger, b"", _checked(actor) if actor else "")
     return _Address(row, key, _checked(actor) if actor else "")
 

@@ -17,6 +17,7 @@ from moot_protocol.policies import rank
 from moot_protocol.register import Sibling
 from mootd.engine import layout
 from mootd.engine.charters import towns_of
+from mootd.engine.former import OwnTown
 from mootd.engine.log import FeedRow
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.record import Record
@@ -74,7 +75,12 @@ class Origins:
         rows = [(number, row) for number, row in list(replica.feeds.items()) if _is_replica(row)]
         rows = [(number, row) for number, row in rows if row.plane in planes and row.town != planes[row.plane].town]
         own = replica.own_towns() if rows else ()
-        foreign = {number: row for number, row in rows if row.town not in own}
+        rows = [(number, row) for number, row in rows if row.town not in own]
+        if rows:
+            with replica.read() as reader:  # at least as new as the feeds: this one's may be older
+                ours = {number: OwnTown(reader, plane) for number, plane in list(planes.items())}
+                rows = [(number, row) for number, row in rows if row.town not in ours[row.plane]]
+        foreign = dict(rows)
         replica.changes.foreign = (version, foreign)
         return foreign
 

@@ -17,12 +17,13 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import GENESIS, Role
 from moot_protocol.towns import FOUNDER_DEPTH, TownReason
 from mootd.engine import layout
-from mootd.engine.charters import charters_of, towns_of
+from mootd.engine.charters import charters_of, heirs_of, towns_of
 from mootd.engine.dropping import Loss, check_losses, loss_of, replicas_ended
 from mootd.engine.epochs import begin_epoch, may_begin
 from mootd.engine.forks import Fork, branch_meant, forks_of
 from mootd.engine.log import PlaneRow
 from mootd.engine.membership import begin_charter
+from mootd.engine.own_word import own_word
 from mootd.engine.plane_keys import PlaneKeys
 from mootd.engine.receive import resettle
 from mootd.engine.removing import end_all
@@ -48,6 +49,12 @@ class Recovered(NamedTuple):
     """All that name the recovery key, not only the one that was named."""
     epoch: bytes
     """The new epoch of the plane that was named; empty where it was never sealed."""
+    dropped: list[Loss]
+    """What ended machines had written that is nowhere else and counts no more."""
+    lost_memories: int
+    """How many memories were this machine's town's own word and aren't any more: a thief may have written them."""
+    lost_documents: int
+    """How many documents were in force and aren't any more."""
 
 
 class _Successor(NamedTuple):
@@ -91,18 +98,22 @@ def recover(
     successor = _successor(unit, plane, genesis.town)
     removed_of = {each.number: _to_be_removed(unit, each, successor) for each in planes}
     pins = {each.number: _pins(unit, each, removed_of[each.number], branches) for each in planes}
+    found = (loss for each in planes for loss in _losses(unit, each, removed_of[each.number], pins[each.number]))
+    losses = [loss for loss in found if loss is not None]
     if not drops:
-        check_losses(
-            (loss for each in planes for loss in _losses(unit, each, removed_of[each.number], pins[each.number])),
-            keeps="--branch NAME",
-        )
+        check_losses(losses, keeps="--branch NAME")
     _check_named({head for ends in pins.values() for head in (end.batch for end in ends.values())}, branches)
+    before = own_word(unit, unit.replica.planes.values())
     unit.lend(recovery)
     done = {each.number: _recover(unit, each, recovery, successor, pins[each.number]) for each in planes}
     if successor.machine is not None:
         _go_on_elsewhere(unit, planes, successor.machine)
     removed = dict.fromkeys(town for towns, _ in done.values() for town in towns)
-    return Recovered(successor.town.public, list(removed), recovery.public, planes, done[plane.number][1])
+    after = own_word(unit, [unit.plane(number) for number in unit.replica.planes])
+    epoch = done[plane.number][1]
+    return Recovered(
+        successor.town.public, list(removed), recovery.public, planes, epoch, losses, *before.lost_in(after)
+    )
 
 
 def _successor(unit: Unit, plane: PlaneRow, founder: bytes) -> _Successor:
@@ -204,8 +215,10 @@ def _recover(
 ) -> tuple[list[bytes], bytes]:
     """Recover one plane: the towns that it removes, and its new epoch, or nothing where it was never sealed."""
     removed = _to_be_removed(unit, plane, successor)
-    name = name_of(unit, plane, plane.town) or key_text(successor.town.public)
-    keep_name(unit, successor.town.public, name)
+    named = name_of(unit, plane, plane.town)
+    if named:
+        keep_name(unit, successor.town.public, named)
+    name = named or key_text(successor.town.public)
     charter = unit.feed_number(plane.number, recovery.public)
     if not unit.feed(charter).n:
         begin_charter(unit, plane.number, recovery.public, RECOVERY)
@@ -227,15 +240,28 @@ def _recover(
 
 
 def _to_be_removed(unit: Unit, plane: PlaneRow, successor: _Successor) -> list[bytes]:
-    """The founder, whom the recovery key has put in its place before, and what this machine spoke for till now."""
+    """The founder, whom the recovery key has put in its place before, and what this machine spoke for till now.
+
+    Of the first two also the keys that they have taken since.
+    """
     towns = towns_of(unit, plane)
     top = {key for key, town in towns.items() if town.depth == FOUNDER_DEPTH}
     own = {plane.town} if successor.machine is not None else set()
-    found = sorted(key for key in top | own if key in towns and towns[key].reason is not TownReason.REMOVED)
+    heirs = heirs_of(unit, plane)
+    taken = {heir for key in top for heir in _chain(key, heirs)}  # a founder's, or a thief's who had a founder's key
+    found = sorted(key for key in top | own | taken if key in towns and towns[key].reason is not TownReason.REMOVED)
     left = [key for key in found if key != successor.town.public]
     if not left:
         raise RefusedError(f"the founder of plane {plane.name} is removed already", code=Code.CONFLICT)
     return left
+
+
+def _chain(key: bytes, heirs: Mapping[bytes, bytes]) -> Iterator[bytes]:
+    """The keys that a town took one after the other instead of one."""
+    seen = {key}
+    while (key := heirs.get(key, b"")) and key not in seen:
+        seen.add(key)
+        yield key
 
 
 def _go_on_elsewhere(unit: Unit, recovered: list[PlaneRow], machine: NewKey) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.exchange_requests import SYNC_MODES
+from moot_protocol.limits import REMOTE_NAME_CHARS
 from mootd.engine import layout
 from mootd.engine.log import PlaneRow, encode_row
 from mootd.engine.shared_plane import SharedPlane
@@ -19,7 +20,6 @@ from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
 KINDS: Final = ("git", "mqtt")
-NAME_CHARS: Final = 40
 
 
 class RemoteRow(msgspec.Struct, array_like=True, frozen=True):
@@ -73,8 +73,10 @@ def add_remote(unit: Unit, name: str, kind: str, url: str, mode: str, options: d
     Raises:
         RefusedError: `exists` for a name that is taken; `invalid` for a name, kind or mode that is none.
     """
-    if not (0 < len(name) <= NAME_CHARS and name.isascii() and name.replace("-", "").replace(".", "").isalnum()):
-        raise RefusedError(f"{name!r} can't name a remote: letters, digits, hyphens and dots, {NAME_CHARS} at most")
+    is_short = 0 < len(name) <= REMOTE_NAME_CHARS
+    if not (is_short and name.isascii() and name.replace("-", "").replace(".", "").isalnum()):
+        words = f"letters, digits, hyphens and dots, {REMOTE_NAME_CHARS} at most"
+        raise RefusedError(f"{name!r} can't name a remote: {words}")
     if kind not in KINDS:
         raise RefusedError(f"{kind!r} is no kind of remote; there are {' and '.join(KINDS)}")
     _check_mode(mode)

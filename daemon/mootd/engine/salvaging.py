@@ -83,12 +83,15 @@ def salvage(
         raise no_town()
     copied = is_copy or is_copied(unit.transaction)
     unit.transaction.delete(Table.META, layout.COPIED)
+    unit.is_original = is_only
     if copied and is_only:
         return Salvage(replica.id, replica.id, [])
     if resets_clock:
         _reset_clock(unit)
     is_broken = copied or resets_clock or any(_is_broken(_own_feed(unit, plane)) for plane in planes)
     if not is_broken and not any(is_lost(unit, plane, takes_both) or _is_shut(unit, plane) for plane in planes):
+        if is_only and replica.is_moved:
+            return Salvage(replica.id, replica.id, [])
         raise _nothing_lost(unit, planes)
     before = replica.id
     machine = new_key(unit, REPLICA_KEY) if is_broken else None

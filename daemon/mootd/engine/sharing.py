@@ -1,12 +1,14 @@
 """Shares: issues of one plane copied onto another, and the copies following.
 
 What is shared stands in the log of the source's plane (kinds `share` and `copy`), so that every machine of the town
-knows it and any of them can take over; only the machine that a share names as its follower writes to the copies.
+knows it and any of them can take over; only the machine that a share names as its follower writes to the copies, also
+where it has another key by now: it takes over what it followed under one that counts no more.
 Invariants: nothing reaches the other plane but what the share's rule lets through, under an actor's name that tells
 nothing; and nothing is ever written back. A copy says only which share made it, by a random name.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
 from moot_protocol import issue, json_text, policies
@@ -24,6 +26,7 @@ from mootd.engine import layout
 from mootd.engine.copies import MARK, Copy, Followed, followed
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
+from mootd.engine.former import OwnTown, former_replicas, is_over
 from mootd.engine.issues.addressing import has_project, plane_of, plane_of_project
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.mutations import IssueWriter
@@ -31,6 +34,8 @@ from mootd.engine.issues.reading import Issues
 from mootd.engine.log import PlaneRow
 from mootd.engine.planes import issue_plane_meant, issue_planes
 from mootd.engine.record import Record
+from mootd.engine.state import State
+from mootd.engine.stored_feeds import Source
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
@@ -57,6 +62,18 @@ class Shared(NamedTuple):
     follower: bytes
     """The key of the replica that follows."""
     ended: bool
+
+
+class Part(Enum):
+    """What this machine has to do with a share."""
+
+    NONE = auto()
+    """It has ended, or another machine follows."""
+    FOLLOWS = auto()
+    TAKES_OVER = auto()
+    """It followed under a key that counts no more, and can go on under its present one."""
+    ORPHANED = auto()
+    """Whoever followed can write no more, and somebody has to say who follows now."""
 
 
 # -- Reading -----------------------------------------------------------------------------------------------------
@@ -131,6 +148,7 @@ class Follower:
         if target is None:
             raise RefusedError("the plane that it is shared to isn't here", code=Code.NOT_FOUND)
         self._target = target
+        self._own = OwnTown(unit.transaction, target)
 
     def follow(self, name: str) -> bool:
         """Bring the copy of one issue into step, make it, or withdraw it; whether anything was written."""
@@ -181,7 +199,8 @@ class Follower:
         return True
 
     def _is_own(self, feed: int) -> bool:
-        return self._unit.feed(feed).town in {self._target.town, *self._unit.replica.own_towns()}
+        town = self._unit.feed(feed).town
+        return town in self._own or town in self._unit.replica.own_towns()
 
     def _write(self, editor: IssueEditor, change: Followed) -> None:
         for field, value in change.values.items():
@@ -242,32 +261,49 @@ def follow(unit: Unit, changed: Callable[[Shared], Iterable[str]]) -> int:
     """
     written = 0
     for shared in list(shares_of(unit.entities(), issue_planes(unit.replica.planes))):
-        if not shared.ended and shared.follower == unit.replica.id and _is_writable(unit, shared):
+        part = part_in(unit, unit.replica, shared)
+        if part is Part.TAKES_OVER:
+            written += _take_over(unit, shared, ACTOR)[1]
+        elif part is Part.FOLLOWS and _is_writable(unit, unit.replica, shared):
             follower = Follower(unit, shared)
             written += sum(follower.follow(name) for name in changed(shared))
     return written
 
 
-def _is_writable(unit: Unit, shared: Shared) -> bool:
+def part_in(source: Source, replica: State, shared: Shared) -> Part:
+    """What this machine has to do with a share."""
+    if shared.ended:
+        return Part.NONE
+    if shared.follower == replica.id:
+        return Part.FOLLOWS
+    planes = [row for row in replica.planes.values() if row.id in {shared.plane.id, shared.to}]
+    over = [row for row in planes if is_over(source.feed(source.feed_number(row.number, shared.follower)))]
+    if not over:
+        return Part.NONE
+    is_former = shared.follower in former_replicas(source, replica, over[0])
+    return Part.TAKES_OVER if is_former and _is_writable(source, replica, shared) else Part.ORPHANED
+
+
+def _is_writable(source: Source, replica: State, shared: Shared) -> bool:
     """Whether this machine can write now, to the plane of a share's copies and to that which tells of them."""
-    number = unit.plane_number(shared.to)
-    if number is None or unit.transaction.get(Table.META, layout.COPIED) is not None:
+    number = next((row.number for row in replica.planes.values() if row.id == shared.to), None)
+    if number is None or source.transaction.get(Table.META, layout.COPIED) is not None:
         return False
-    return all(_may_write(unit, plane) for plane in (number, shared.plane.number))
+    return all(_may_write(source, replica, plane) for plane in (number, shared.plane.number))
 
 
-def _may_write(unit: Unit, plane: int) -> bool:
-    if not _is_let_in(unit, plane):
+def _may_write(source: Source, replica: State, plane: int) -> bool:
+    if not _is_let_in(source, replica, plane):
         return False
-    row = unit.feed(unit.feed_number(plane, unit.replica.id))
+    row = source.feed(source.feed_number(plane, replica.id))
     return not (row.reason or row.forked_at)
 
 
-def _is_let_in(unit: Unit, plane: int) -> bool:
+def _is_let_in(source: Source, replica: State, plane: int) -> bool:
     """Whether this machine has a writer's part in a plane."""
-    if unit.replica.is_waiting(plane):
+    if replica.is_waiting(plane):
         return False
-    row = unit.feed(unit.feed_number(plane, unit.replica.id))
+    row = source.feed(source.feed_number(plane, replica.id))
     return row.role != Role.READER and not row.ended
 
 
@@ -288,7 +324,7 @@ def share(unit: Unit, request: Share) -> Shared:
     prefix = check_prefix(request.prefix or _prefix_on(unit, target))
     plane_of_project(unit, prefix, target.id.hex())  # no other plane here may have it
     made = Shared(plane, name, *what, target.id, rule, prefix, unit.replica.id, False)
-    if not _is_let_in(unit, target.number):  # what else keeps it from writing is told where it writes
+    if not _is_let_in(unit, unit.replica, target.number):  # what else keeps it from writing is told where it writes
         raise RefusedError(f"this machine may not write on plane {target.name}", code=Code.DENIED)
     begun = sources(unit, made)
     if len(begun) > SHARE_COPIES:
@@ -359,16 +395,20 @@ def follow_share(unit: Unit, request: FollowShare) -> Shared:
     shared = next((each for each in _standing(unit) if each.id == request.share), None)
     if shared is None:
         raise RefusedError(f"there is no share {request.share}", code=Code.NOT_FOUND, hint="see `moot share list`")
-    editor = Editor(unit, shared.plane.number, SHARE, shared.id, request.actor)
+    return _take_over(unit, shared, request.actor)[0]
+
+
+def _take_over(unit: Unit, shared: Shared, actor: str) -> tuple[Shared, int]:
+    """Follow a share from now on, whatever was missed meanwhile; (the share, how many copies were written)."""
+    editor = Editor(unit, shared.plane.number, SHARE, shared.id, actor)
     editor.set("follower", unit.replica.id)
     editor.save()
     taken = shared._replace(follower=unit.replica.id)
     follower = Follower(unit, taken)
-    for source in sources(unit, taken):
-        follower.follow(source)
+    written = sum(follower.follow(source) for source in sources(unit, taken))
     if unit.transaction.get(Table.META, layout.FOLLOWED) is None:
         note_followed(unit, unit.arrival - 1)
-    return taken
+    return taken, written
 
 
 # -- How far the log has been followed ------------------------------------------------------------------------------

@@ -6,14 +6,14 @@ only a name: where two towns have the same, people have to say the key.
 
 from collections.abc import Collection, Iterable
 
-from moot_protocol.charter import Admission, admission_draft, opened_by
+from moot_protocol.charter import Admission, admission_draft
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import KEY_BEGINNING_CHARS, key_begins, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.towns import TownStanding
 from mootd.engine import layout
-from mootd.engine.charters import charters_of, members_of, towns_of
+from mootd.engine.charters import charters_of, members_of, proved_by, towns_of
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.state import State
 from mootd.engine.stored_feeds import Source
@@ -71,12 +71,12 @@ def _is_acting(row: FeedRow) -> bool:
 # -- Others ------------------------------------------------------------------------------------------------------
 def guests_of(source: Source, plane: PlaneRow, invite: bytes) -> list[bytes]:
     """The towns whose charter says that they came with an invite, and of which anything is accepted."""
-    return sorted(row.author for row in charters_of(source, plane) if _proved_by(source, plane, row) == invite)
+    return sorted(row.author for row in charters_of(source, plane) if proved_by(source, plane, row.author) == invite)
 
 
 def entrances_of(source: Source, plane: PlaneRow) -> dict[bytes, bytes]:
     """Replica → the key of the invite that it, or else its town, came with; nothing of those that came with none."""
-    towns = {row.author: _proved_by(source, plane, row) for row in charters_of(source, plane)}
+    towns = {row.author: proved_by(source, plane, row.author) for row in charters_of(source, plane)}
     found = {}
     for member in members_of(source, plane):
         signer, town = member.certificate.signer, member.row.town
@@ -84,16 +84,10 @@ def entrances_of(source: Source, plane: PlaneRow) -> dict[bytes, bytes]:
     return {replica: invite for replica, invite in found.items() if invite}
 
 
-def _proved_by(source: Source, plane: PlaneRow, charter: FeedRow) -> bytes:
-    """The invite that a town proved in the first event of its charter; empty where it came with none."""
-    first = source.log.batch_holding(source.feed_number(plane.number, charter.author), 1)
-    opened = None if first is None else opened_by(source.log.event(first.arrival).event, charter.author)
-    return b"" if opened is None or opened.proof is None else opened.proof.invite
-
-
 def own_name(reader: Reader, town: bytes) -> str:
     """What a town was called on this machine: by its people, or by the ticket that spoke of it; or empty."""
-    return (reader.get(Table.META, layout.town_name_key(town)) or b"").decode()
+    name = (reader.get(Table.META, layout.town_name_key(town)) or b"").decode()
+    return "" if name == key_text(town) else name  # its key, noted for the name that it lacked
 
 
 def keep_name(unit: Unit, town: bytes, name: str) -> None:

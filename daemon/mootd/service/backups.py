@@ -23,6 +23,7 @@ from mootd.edges.keys import FileKeyStore
 from mootd.engine import layout
 from mootd.engine.checking import check_stretch
 from mootd.engine.fsck import Problem
+from mootd.engine.home import OF_BACKUP
 from mootd.engine.log import decode_plane
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, no_town
@@ -271,7 +272,7 @@ def _mark(log: Path) -> None:
     store = LmdbStore.open(log)
     try:
         with store.write() as writer:
-            writer.put(Table.META, layout.COPIED, b"")
+            writer.put(Table.META, layout.COPIED, OF_BACKUP)
     finally:
         store.close()
 

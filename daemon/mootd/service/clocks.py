@@ -10,6 +10,7 @@ from typing import Any, Final
 from moot_protocol.clock import due_ms, is_ahead, shown_minute
 from moot_protocol.ids import key_text
 from mootd.engine import layout
+from mootd.engine.log import FeedRow
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.replica import Replica
 from mootd.engine.towns import name_of
@@ -31,11 +32,8 @@ def clock_alarms(replica: Replica, reader: Reader) -> Iterator[dict[str, Any]]:
             "hint": own_hint(replica),
         }
     source = LogSnapshot(reader)
-    for feed, (count, last) in sorted(_parked(reader).items()):
-        row = source.feed(feed)
-        plane = replica.planes.get(row.plane)
-        if plane is None or row.ended:  # what an end left out never counts
-            continue
+    for row, (count, last) in _awaited(replica, reader):
+        plane = replica.planes[row.plane]
         town = name_of(source, plane, row.town) if row.town else ""
         of = f" of town {town}" if town else ""
         yield {
@@ -57,6 +55,20 @@ def own_hint(replica: Replica) -> str:
         "if the machine's clock is behind, set it right; if it was ahead and is right now, wait until "
         f"{until}, or go on under a new key: `moot salvage --clock`"
     )
+
+
+def parked(replica: Replica, reader: Reader) -> int:
+    """How many batches wait for their time."""
+    return sum(count for _, (count, _) in _awaited(replica, reader))
+
+
+def _awaited(replica: Replica, reader: Reader) -> Iterator[tuple[FeedRow, tuple[int, int]]]:
+    """Feeds of which batches will count when it is time, with what `_parked` says: what an end left out never does."""
+    source = LogSnapshot(reader)
+    for feed, waiting in sorted(_parked(reader).items()):
+        row = source.feed(feed)
+        if row.plane in replica.planes and not row.ended:
+            yield row, waiting
 
 
 def _parked(reader: Reader) -> dict[int, tuple[int, int]]:

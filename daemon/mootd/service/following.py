@@ -13,9 +13,10 @@ import structlog
 from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
 from mootd.engine.home import is_copied
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.planes import issue_planes
 from mootd.engine.replica import Replica
-from mootd.engine.sharing import Shared, follow, note_followed, shares_of, sources
+from mootd.engine.sharing import Part, Shared, follow, note_followed, part_in, shares_of, sources
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
 from mootd.store.port import Reader, Table
@@ -74,12 +75,15 @@ class Following(WakingThread):
             if is_copied(reader):  # nothing can be written before `salvage`: what comes until then is followed after it
                 return False
             entities = Snapshot(replica, reader, replica.wall.now_ms()).entities
-            shares = list(shares_of(entities, issue_planes(replica.planes)))
-            mine = {each.plane.number for each in shares if each.follower == replica.id and not each.ended}
+            source = LogSnapshot(reader)
+            shares = shares_of(entities, issue_planes(replica.planes))
+            parts = [(each.plane.number, part_in(source, replica, each)) for each in shares]
+            mine = {plane for plane, part in parts if part in {Part.FOLLOWS, Part.TAKES_OVER}}
+            takes_over = any(part is Part.TAKES_OVER for _, part in parts)
             since = max(self._seen, int.from_bytes(kept, "big"))
             changed, last, more = self._changed(reader, since, mine)
         is_cut, self._cuts = replica.cuts != self._cuts, replica.cuts
-        if mine and (is_cut or any(changed.values())):
+        if takes_over or (mine and (is_cut or any(changed.values()))):
             self._submit(lambda unit: _follow(unit, None if is_cut else changed, last)).result()
         self._seen = last
         return more

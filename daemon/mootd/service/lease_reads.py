@@ -6,16 +6,18 @@ from typing import Any, Final
 from moot_protocol.clock import to_ms
 from moot_protocol.lease_requests import Leases
 from moot_protocol.request_base import Request
-from mootd.engine.leases import LeaseView, document, fenced
+from mootd.engine.leases import LeaseView, OwnKeys, document, fenced
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.service.snapshot import Snapshot
 
 
 def _leases(snapshot: Snapshot, request: Leases) -> list[dict[str, Any]]:
     del request
-    view, me = LeaseView(snapshot.entities, snapshot.replica.ledger, snapshot.feed), snapshot.replica.id
-    lost = fenced(snapshot.reader, view, me)
+    view = LeaseView(snapshot.entities, snapshot.replica.ledger, snapshot.feed)
+    own = OwnKeys(LogSnapshot(snapshot.reader), snapshot.replica)
+    lost = fenced(snapshot.reader, view, own)
     now_ms = max(snapshot.now_ms, to_ms(snapshot.replica.clock.last))
-    return [document(held, me, now_ms, lost.get(held.name, 0)) for held in view.all()]
+    return [document(held, own, now_ms, lost.get(held.name, 0)) for held in view.all()]
 
 
 def lease_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
@@ -23,7 +25,8 @@ def lease_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     if not any(plane.kind == "ledger" for plane in snapshot.replica.planes.values()):
         return
     view = LeaseView(snapshot.entities, snapshot.replica.ledger, snapshot.feed)
-    for name, epoch in fenced(snapshot.reader, view, snapshot.replica.id).items():
+    own = OwnKeys(LogSnapshot(snapshot.reader), snapshot.replica)
+    for name, epoch in fenced(snapshot.reader, view, own).items():
         yield {
             "code": "fenced",
             "severity": "warning",

@@ -6,13 +6,13 @@ from typing import Any, Final
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.lease_requests import AcquireLease, PromoteTown, Rebalance, ReleaseLease, RenewLease
 from moot_protocol.request_base import Request
-from mootd.engine.leases import Held, acquire, document, hybrid_ms, release, renew, view_in
+from mootd.engine.leases import Held, OwnKeys, acquire, document, hybrid_ms, release, renew, view_in
 from mootd.engine.rebalancing import rebalance
 from mootd.engine.unit import Unit
 
 
 def _told(unit: Unit, held: Held) -> dict[str, Any]:
-    return document(held, unit.replica.id, hybrid_ms(unit))
+    return document(held, OwnKeys(unit, unit.replica), hybrid_ms(unit))
 
 
 def _acquire(unit: Unit, request: AcquireLease) -> dict[str, Any]:
@@ -31,7 +31,8 @@ def _promote(unit: Unit, request: PromoteTown) -> dict[str, Any]:
     answer: dict[str, Any] = {"moved": [], "kept": [], "held": []}
     for held in list(view_in(unit).all()):
         before = _told(unit, held)
-        if before["is_here"] and before["state"] == "held":
+        is_kept = held.standing is not None and held.standing.token.holder == unit.replica.id
+        if is_kept and before["state"] == "held":
             answer["kept"].append(before)
             continue
         try:

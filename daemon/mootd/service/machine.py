@@ -20,7 +20,7 @@ from mootd.edges.config_file import read_config_file
 from mootd.engine import layout
 from mootd.engine.admittance import Lack, lack_on
 from mootd.engine.checking import check_stretch
-from mootd.engine.home import is_copied
+from mootd.engine.home import is_copied, is_of_backup
 from mootd.engine.log import FeedRow, PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.mirrors import mirrors
@@ -30,7 +30,8 @@ from mootd.engine.state import REPLICA_KEY, TOWN_KEY
 from mootd.engine.towns import home_of, known_name
 from mootd.engine.workspaces import workspaces
 from mootd.service.access_reads import check_access, show_access, validate_access
-from mootd.service.clocks import clock_alarms, own_hint
+from mootd.service.clocks import clock_alarms, own_hint, parked
+from mootd.service.invite_alarms import invite_alarms
 from mootd.service.lapses import lapse_alarms
 from mootd.service.own_machine import Machine
 from mootd.service.spool_reads import spool_alarms, spool_checks, spools
@@ -111,9 +112,10 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         shown["spools"] = spools(reader)
         shown["alarms"] += lapse_alarms(replica, reader)
         shown["alarms"] += clock_alarms(replica, reader)
+        shown["alarms"] += invite_alarms(replica, reader)
         shown["alarms"] += spool_alarms(shown["spools"], machine.clock.now_ms())
         shown["conflicts"] = sum(1 for _ in reader.scan(views.index, layout.CONFLICT, layout.after(layout.CONFLICT)))
-        shown["parked"] = sum(1 for _ in reader.scan(Table.META, layout.PARKED, layout.after(layout.PARKED)))
+        shown["parked"] = parked(replica, reader)
     return shown
 
 
@@ -180,12 +182,13 @@ def _is_forked(row: FeedRow) -> bool:
 def _copies(replica: Replica) -> Iterator[dict[str, Any]]:
     """What the last start found out about where the data directory lies."""
     with replica.read() as reader:
-        copied = is_copied(reader)
+        copied, of_backup = is_copied(reader), is_of_backup(reader)
     if copied:
+        what = "was put back from a backup" if of_backup else "was found in another folder on another machine: a copy"
         yield {
             "code": "copied",
             "severity": "alarm",
-            "message": "this data directory is a copy from another machine; nothing is written until you say which",
+            "message": f"this data directory {what}; nothing is written until you say which goes on",
             "hint": "`moot salvage` gives this machine its own key; with --moved it goes on under the old one, which "
             "is right only if the other is gone and nobody has anything that it wrote since",
         }
@@ -194,7 +197,8 @@ def _copies(replica: Replica) -> Iterator[dict[str, Any]]:
             "code": "moved",
             "severity": "warning",
             "message": "this data directory lies elsewhere than at the last start, or on another machine",
-            "hint": "if the original still runs somewhere, run `moot salvage --copied` here before anything is written",
+            "hint": "if the original still runs somewhere, run `moot salvage --copied` here before anything is "
+            "written; if it was moved, `moot salvage --moved` ends this warning",
         }
 
 
@@ -303,13 +307,28 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
             "",
             own_hint(replica),
         ),
+        _is_no_copy(replica),
         checked("no feed is forked", not any(map(_is_forked, replica.feeds.values())), "", "see `moot fork list`"),
     ]
     checks += _plane_checks(replica)
     with replica.read() as reader:
         checks += spool_checks(spools(reader))
+        checks.append(_are_closed(replica, reader))
     keys = _WITHOUT if replica.is_founded else {}
     return checks + [_is_here(replica, name, without) for name, without in keys.items()]
+
+
+def _are_closed(replica: Replica, reader: Reader) -> dict[str, Any]:
+    """Whether every invite was closed that this town meant to have closed by now."""
+    alarms = list(invite_alarms(replica, reader))
+    hint = alarms[0]["hint"] if alarms else ""
+    return checked("no expired invite is open", not alarms, "; ".join(alarm["message"] for alarm in alarms), hint)
+
+
+def _is_no_copy(replica: Replica) -> dict[str, Any]:
+    """Whether the data directory lies where it did, on its own machine, and isn't one that may write nothing."""
+    alarm = next(_copies(replica), {"message": "", "hint": ""})
+    return checked("data directory is no copy", not alarm["message"], alarm["message"], alarm["hint"])
 
 
 def _plane_checks(replica: Replica) -> list[dict[str, Any]]:

@@ -262,6 +262,17 @@ def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
         "removed": [key_text(town) for town in done.removed],
         "recovery": key_text(done.recovery),
         "epoch": done.epoch.hex(),
+        "dropped": [
+            {
+                "plane": labels[loss.plane.number],
+                "replica": key_text(loss.row.author),
+                "branches": [{"branch": each.head.hex(), "events": len(each.events)} for each in loss.histories],
+                "waiting": loss.waiting,
+            }
+            for loss in done.dropped
+        ],
+        "lost_memories": done.lost_memories,
+        "lost_documents": done.lost_documents,
     }
 
 
@@ -275,7 +286,8 @@ def _salvage(unit: Unit, request: Salvage) -> dict[str, Any]:
     return {
         "before": key_text(done.before),
         "replica": key_text(done.replica),
-        "forked": copied or any(_is_forked(unit, each.plane, done.before) for each in done.planes),
+        "forked": any(_is_forked(unit, each.plane, done.before) for each in done.planes),
+        "copied": copied,
         "planes": [
             {"plane": each.plane.name, "state": each.state, "salvaged": each.salvaged, "skipped": each.skipped}
             for each in done.planes

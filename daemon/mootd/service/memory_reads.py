@@ -14,6 +14,7 @@ from moot_protocol.listing import Filter, IssueDoc
 from moot_protocol.memory_requests import Memories, Prime, Settings
 from moot_protocol.request_base import Request
 from moot_protocol.requests import ListIssues, Ready
+from mootd.engine.former import OwnTown
 from mootd.engine.issues.handoffs import handoffs_of
 from mootd.engine.log import PlaneRow
 from mootd.engine.memories import Kept, Shelf, is_foreign
@@ -110,7 +111,8 @@ def _prime(snapshot: Snapshot, request: Prime) -> dict[str, Any]:
 def _is_shared(snapshot: Snapshot, plane: PlaneRow) -> bool:
     """Whether another town has written on a plane."""
     feeds = list(snapshot.replica.feeds.values())
-    return any(row.plane == plane.number and row.n and row.town not in {b"", plane.town} for row in feeds)
+    own = OwnTown(snapshot.reader, plane)
+    return any(row.plane == plane.number and row.n and row.town and row.town not in own for row in feeds)
 
 
 def _newest_first(kept: Kept) -> tuple[int, str]:
@@ -120,10 +122,11 @@ def _newest_first(kept: Kept) -> tuple[int, str]:
 def _own(snapshot: Snapshot, plane: PlaneRow, issues: list[IssueDoc]) -> tuple[list[dict[str, Any]], int]:
     """The issues whose titles this town stands behind, and how many others there are."""
     found = snapshot.issues_of(plane.id.hex())
+    town = OwnTown(snapshot.reader, plane)
     own: list[dict[str, Any]] = []
     for issue in issues:
         _, _, record = found.find(issue["id"])
-        if not is_foreign(record, "title", snapshot.feed, plane.town):
+        if not is_foreign(record, "title", snapshot.feed, town):
             short = found.names.unique_chars(issue["id"])
             own.append({name: issue[name] for name in _OF_ISSUE} | {"_short": short})
     return own, len(issues) - len(own)

@@ -26,6 +26,7 @@ from moot_protocol.requests import InitTown
 from moot_protocol.transfer_requests import Import, ImportEdits
 from mootd.engine.audit import note
 from mootd.engine.issues.addressing import plane_of
+from mootd.engine.issues.checks import check_actor
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.replica import Replica
@@ -47,6 +48,7 @@ from mootd.service.membership_writes import MEMBERSHIP_WRITES, NEW_IDENTITY, SEC
 from mootd.service.own_machine import Machine
 from mootd.service.reads import READS
 from mootd.service.remote_writes import REMOTE_WRITES
+from mootd.service.sharing import share_alarms, share_checks
 from mootd.service.snapshot import Snapshot
 from mootd.service.trials import tried
 from mootd.service.upkeep import UPKEEP, Upkeep
@@ -283,7 +285,9 @@ class Service:
             return shown | {"remotes": view.remotes(), "alarms": alarms}
 
     def _later_alarms(self, reader: Reader) -> Iterator[dict[str, Any]]:
-        yield from lease_alarms(Snapshot(self._replica, reader, self._replica.wall.now_ms()))
+        snapshot = Snapshot(self._replica, reader, self._replica.wall.now_ms())
+        yield from lease_alarms(snapshot)
+        yield from share_alarms(snapshot)
         yield from self.damages.alarms()
 
     def _doctor(self, request: Doctor) -> list[dict[str, Any]]:
@@ -292,11 +296,14 @@ class Service:
         with self._replica.read() as reader:
             view = ExchangeView(self._replica, reader, self._progress_of, self._replica.wall.now_ms())
             checks += remote_checks(view.remotes(), view.outbox())
+            checks += share_checks(Snapshot(self._replica, reader, self._replica.wall.now_ms()))
         return [*checks, checked("nothing is known to be damaged", not told, told, "run `moot fsck`")]
 
     def _write_of(self, request: Request[Any], key: str) -> Write | None:
         """What a request does to the log, its record in the audit stream included, or None if it only reads."""
         write = self._unrecorded(request, key)
+        if write is not None:
+            check_actor(getattr(request, "actor", ""))
         event_type = EVENT_TYPES.get(type(request))
         if write is None or event_type is None or type(request) in AFTERWARDS:
             return write

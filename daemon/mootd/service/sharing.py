@@ -1,8 +1,9 @@
 """Requests about shares: beginning and ending them inside a unit, and telling how their copies stand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from moot_protocol.checks import checked
 from moot_protocol.ids import key_text
 from moot_protocol.issue import facts
 from moot_protocol.kinds import ISSUE
@@ -12,8 +13,10 @@ from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
 from mootd.engine import layout, sharing
 from mootd.engine.copies import Copy, Suggestion, followed
 from mootd.engine.entities import Entities
+from mootd.engine.former import OwnTown
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import PlaneRow
+from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.origins import ORIGIN, Origins
 from mootd.engine.planes import issue_planes, labels_of
 from mootd.engine.record import Record
@@ -21,6 +24,7 @@ from mootd.engine.sharing import Shared
 from mootd.engine.state import State
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
+from mootd.store.port import Table
 
 
 class _Telling:
@@ -72,10 +76,13 @@ class _Telling:
         project = facts(self._entities.live(here, texts=False)).project
         if not sharing.is_meant(shared, source, project, document):
             return told
-        own = {target.town, *self._replica.own_towns()}
-        stands = Copy.read(
-            self._entities, there, lambda feed: self._replica.feeds[feed].town in own, shared.rule.fields
-        )
+        ours, had = OwnTown(self._entities.reader, target), self._replica.own_towns()
+
+        def is_own(feed: int) -> bool:
+            town = self._replica.feeds[feed].town
+            return town in ours or town in had
+
+        stands = Copy.read(self._entities, there, is_own, shared.rule.fields)
         change = followed(stands, projected(shared.rule, document))
         state = "differs" if change.suggestions else "in_step" if change.is_empty else "behind"
         suggestions = [self._suggestion(target.number, each) for each in change.suggestions]
@@ -90,6 +97,7 @@ class _Telling:
 
 
 def _telling(unit: Unit) -> _Telling:
+    unit.seal()  # what was taken out of a copy is read from its batch
     unit.flush()
     planes = unit.replica.planes
     return _Telling(unit.replica, unit.entities(), Origins(unit.replica, unit.transaction), planes)
@@ -119,6 +127,29 @@ def _shares(snapshot: Snapshot, request: Shares) -> list[dict[str, Any]]:
     for each in told:
         each["copies"] = [copy for copy in each["copies"] if name in ("", copy["source"], copy["copy"])]
     return [each for each in told if each["copies"] or not name]
+
+
+def share_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Shares whose copies nobody keeps in step any more: what is taken back here, or made private, stays there."""
+    source, replica = LogSnapshot(snapshot.reader), snapshot.replica
+    for shared in sharing.shares_of(snapshot.entities, issue_planes(replica.planes)):
+        if sharing.part_in(source, replica, shared) is sharing.Part.ORPHANED:
+            yield {
+                "code": "share_orphaned",
+                "severity": "warning",
+                "message": f"the machine that kept the copies of share {shared.id} in step can write no more: what "
+                "changes here, or is made private, doesn't reach them",
+                "hint": f"`moot share follow {shared.id}`, on the machine of this town that is to do it from now on",
+            }
+
+
+def share_checks(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """The same for `moot doctor`; nothing where nothing was ever shared."""
+    if snapshot.reader.get(Table.META, layout.FOLLOWED) is None:
+        return
+    told = list(share_alarms(snapshot))
+    words, hints = ("; ".join(each[part] for each in told) for part in ("message", "hint"))
+    yield checked("every share's copies are kept in step", not told, words, hints)
 
 
 SHARE_READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {Shares: _shares}

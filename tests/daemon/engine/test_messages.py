@@ -11,8 +11,10 @@ from moot_protocol.ids import KEY_BEGINNING_CHARS, key_text
 from moot_protocol.kinds import Role
 from moot_protocol.mail_requests import AckMail, Mail, Nudge, NudgesTold, ReadMail, SendMail
 from moot_protocol.time_units import DAY_MS
+from moot_testkit.carrying import joined, plane_of
 from moot_testkit.documents import SHARED, enter, share, towns_sharing
 from moot_testkit.engine import Desk, exchange, town_of
+from moot_testkit.federating import federation, machine, machine_ticket, meet, town_key
 from mootd.engine.charters import towns_of
 from mootd.engine.editor import Editor
 from mootd.engine.messages import Post, untold
@@ -265,6 +267,21 @@ def test_the_name_of_a_town_that_took_another_key_means_that_key(towns: list[Des
     share(ada, bea)
     assert box(bea, "bob") == [sent["id"]]
     assert send(bea, "carl@bea town")["id"] in box(bea, "carl")
+
+
+def test_a_key_that_a_town_gave_up_means_it_on_machines_that_never_had_it() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    further = machine(one, plane, two)
+    before = town_key(one)
+    one.commit(rotate_town)
+    meet(plane, one, two, further)
+    joined(further, machine_ticket(one, plane).ticket)
+    meet(plane, one, two, further)
+    with further.replica.read() as reader:
+        snapshot = Snapshot(further.replica, reader, further.clock.now_ms())
+        own = Post(further.replica, snapshot.entities, snapshot.now_ms).own(plane_of(further, plane))
+        assert before not in further.replica.own_towns()
+        assert [key in own for key in (before, town_key(one), town_key(two))] == [True, True, False]
 
 
 def test_whoever_writes_over_a_text_is_its_sender(towns: list[Desk]) -> None:

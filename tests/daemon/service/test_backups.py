@@ -22,6 +22,7 @@ from mootd.edges.entropy import SeededEntropy
 from mootd.edges.keys import FileKeyStore
 from mootd.edges.paths import Places
 from mootd.engine import layout
+from mootd.engine.home import is_of_backup
 from mootd.engine.membership import found_town
 from mootd.engine.replica import Replica
 from mootd.engine.salvaging import salvage
@@ -123,12 +124,19 @@ def held_up(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Even
 def test_a_backup_holds_log_keys_and_rules_for_this_user_alone_and_nothing_else(kept: Kept) -> None:
     folder = kept.made()
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    assert files == sorted([*ALL, "backup.json"])
+    assert files == sorted([*ALL, "backup.json", ".gitignore"])
     assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o600}
     assert {path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir()) if path.is_dir()} == {0o700}
     assert list(kept.room.iterdir()) == [folder]
     for name in ("keys/replica.key", "keys/town.key"):
         assert (folder / name).read_bytes() == (kept.places.data / name).read_bytes()
+
+
+def test_a_backup_is_sound_with_and_without_what_keeps_git_away(kept: Kept) -> None:
+    folder = kept.made()
+    assert kept.checked(folder) == []
+    (folder / ".gitignore").unlink()
+    assert kept.checked(folder) == []
 
 
 def test_it_tells_the_digest_of_each_plane_which_is_that_of_what_was_copied(kept: Kept) -> None:
@@ -325,6 +333,8 @@ def test_what_is_restored_writes_nothing_until_somebody_says_what_it_is(kept: Ke
             carry_out(unit, create)
 
     assert refusal(write).code is Code.DENIED
+    with replica.read() as reader:
+        assert is_of_backup(reader)
     with replica.transaction() as unit:
         assert salvage(unit).replica != kept.replica.id
     write()

@@ -57,8 +57,10 @@ def test_others_say_whose_batches_wait_and_until_when() -> None:
 
 def test_batches_that_an_end_left_out_are_awaited_by_nobody() -> None:
     one, two = hurried()
+    assert Api(one).call(Status())["parked"] == 2
     one.commit(lambda unit: retire(unit, plane_of(one, one.ledger.id), two.id, drops=True))
     assert alarms(one, "parked") == []
+    assert Api(one).call(Status())["parked"] == 0
 
 
 def test_a_clock_that_is_a_little_behind_can_write_and_is_told_by_the_doctor_alone() -> None:

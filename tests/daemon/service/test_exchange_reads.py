@@ -1,11 +1,13 @@
 """Requests about planes, remotes, invites and queues that read: every answer is of one snapshot and has no secrets."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from moot_protocol.acceptance import Reason
+from moot_protocol.clock import shown_minute
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import (
     AddRemote,
@@ -33,9 +35,11 @@ from mootd.config import OutboxConfig
 from mootd.engine.charters import epochs_of
 from mootd.engine.inviting import close_invite
 from mootd.engine.log_snapshot import LogSnapshot
-from mootd.engine.members import note_seen
+from mootd.engine.members import note_in_step, note_seen
 from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.reached import note_reached
 from mootd.exchange.progress import MOST_PROBLEMS, Progress
+from mootd.exchange.steadiness import MANY
 from mootd.remotes import Alarm, RefAlarm
 from mootd.service.exchange_reads import EXCHANGE_READS, MOST_ALARMS, ExchangeView, queue_alarms, remote_checks
 
@@ -123,6 +127,27 @@ def test_how_the_exchange_goes_is_told_in_words() -> None:
         {"name": "", "kind": "problem", "detail": "invalid: a bad frame (2 times)"},
         {"name": "ledger", "kind": "problem", "detail": f"{key_text(b'k' * 32)} {APART}"},
     ]
+
+
+def test_a_remote_that_was_reached_before_the_daemon_started_is_shown_so() -> None:
+    api = make_api()
+    add(api)
+    api.member.commit(lambda unit: note_reached(unit, 1, 70))
+    progress = Progress()
+    assert view_of(api.member, Remotes(), progress)[0]["last_ok_ms"] == 70
+    progress.succeed(90)
+    assert view_of(api.member, Remotes(), progress)[0]["last_ok_ms"] == 90
+
+
+def test_a_plane_whose_lines_never_last_is_an_alarm_of_the_remote() -> None:
+    api = make_api()
+    add(api)
+    progress, number = Progress(), api.member.ledger.number
+    for _ in range(MANY):
+        progress.lines.broke(number, 0)
+    progress.lines.broke(number + 70, 0)
+    (shown,) = view_of(api.member, Remotes(), progress)
+    assert shown["alarms"] == [{"name": "ledger", "kind": "breaks_off", "detail": f"{MANY} times in a row"}]
 
 
 def test_a_member_that_was_removed_is_said_to_differ_no_more() -> None:
@@ -416,6 +441,23 @@ def test_a_queue_that_is_nearly_full_is_an_alarm_of_status_and_wrong_for_the_doc
     put(api.member, 1, count=OUTBOX_FRAMES * 2 // 10 + 2)
     (alarm,) = queue_alarms(boxes_of(api))
     assert alarm["message"].endswith("1,000 of 1,000 frames, 47.8 of 64 MiB, 2 dropped so far")
+
+
+def test_a_queue_whose_frames_were_published_is_said_to_wait_for_who_was_silent_longest() -> None:
+    api = make_api()
+    add(api)
+    for number, member in enumerate((b"k" * 32, b"l" * 32)):
+        body = FrontierBody(FORMAT, bytes(16), member, bytes(32), 1, bytes(32), bytes(32), Form.SUMMARY, ())
+        api.member.commit(partial(note_seen, plane=1, message=body))
+        api.clock.advance(60_000 * (1 + number))
+    api.member.commit(lambda unit: note_in_step(unit, 1, b"l" * 32))
+    put(api.member, 1, count=OUTBOX_FRAMES * 8 // 10)
+    api.member.commit(lambda unit: Outbox(unit.transaction, 1).mark_published(1, START_MS))
+    (alarm,) = queue_alarms(boxes_of(api))
+    since = shown_minute(START_MS - START_MS % 60_000)
+    assert f"; it waits for {key_text(b'k' * 32)} on plane ledger, last heard of {since}; " in alarm["hint"]
+    assert "`moot replica retire`" in alarm["hint"]
+    assert "can be reached" not in alarm["hint"]
 
 
 def test_status_and_doctor_have_what_is_wrong_with_remotes_and_their_queues() -> None:

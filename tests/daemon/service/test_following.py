@@ -10,6 +10,9 @@ from moot_protocol.share_requests import Share, Shares
 from moot_testkit.documents import SHARED, towns_sharing
 from moot_testkit.engine import PROJECT, Desk
 from mootd.engine import layout
+from mootd.engine.editor import Editor
+from mootd.engine.removing import retire
+from mootd.engine.rotating import rotate_town
 from mootd.service import following
 from mootd.service.following import Following
 from mootd.store.port import Table
@@ -115,3 +118,36 @@ def test_its_thread_works_when_woken_and_ends_when_told(desk: Desk) -> None:
         pass
     follower.stop()
     assert state(desk) == "in_step"
+
+
+def test_under_a_new_key_the_daemon_takes_over_once_what_it_followed_though_nothing_changes(desk: Desk) -> None:
+    desk.do(Share(actor="alice", id="mt-one", to=SHARED))
+    jobs = Jobs(desk)
+    follower = Following(desk.replica, jobs.submit)
+    rounds(follower)
+    before = jobs.count
+    with desk.replica.transaction() as unit:
+        rotate_town(unit)
+    assert not desk.ask(Shares())[0]["is_here"]
+    rounds(follower)
+    rounds(follower)
+    assert (desk.ask(Shares())[0]["is_here"], jobs.count) == (True, before + 1)
+    desk.update("mt-one", title="Two")
+    rounds(follower)
+    assert (state(desk), jobs.count) == ("in_step", before + 2)
+
+
+def test_a_share_that_another_machine_can_t_follow_any_more_wakes_nobody_in_vain(desk: Desk) -> None:
+    made = desk.do(Share(actor="alice", id="mt-one", to=SHARED))
+    other = Desk("other", desk.clock).join(desk)
+    desk.receive(other.batches())
+    with desk.replica.transaction() as unit:
+        editor = Editor(unit, desk.replica.ledger.number, "share", made["share"], "bob")
+        editor.set("follower", other.replica.id)
+        editor.save()
+        unit.seal()
+        retire(unit, desk.replica.ledger, other.replica.id)
+    desk.update("mt-one", title="Two")
+    jobs = Jobs(desk)
+    rounds(Following(desk.replica, jobs.submit))
+    assert (state(desk), jobs.count) == ("behind", 0)

@@ -7,6 +7,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.lease_requests import AcquireLease, Leases, PromoteTown, ReleaseLease, RenewLease
 from moot_protocol.limits import LEASE_MS
+from moot_protocol.membership_requests import RotateTownKey
 from moot_testkit.engine import Desk, exchange, town_of
 from moot_testkit.town import make_api
 
@@ -54,6 +55,17 @@ def test_by_force_everything_is_taken_under_the_next_epoch_and_the_other_machine
     exchange(ada, bob)
     assert [(each["name"], each["fenced"]) for each in ada.ask(Leases()) if each["fenced"]] == [("nightly", 1)]
     assert all(each["is_here"] for each in bob.ask(Leases()))
+
+
+def test_what_this_machine_held_under_a_former_key_is_taken_under_its_present_one() -> None:
+    api = make_api()
+    api.call(AcquireLease(actor="ada", name="nightly"))
+    api.call(RotateTownKey(actor="ada"))
+    (before,) = api.call(Leases())
+    assert (before["is_here"], before["state"], before["fenced"]) == (True, "held", 0)
+    (moved,) = api.call(PromoteTown(actor="ada"))["moved"]
+    assert (moved["epoch"], moved["holder"]) == (2, key_text(api.member.id))
+    assert names(api.call(PromoteTown(actor="ada"))["kept"]) == ["nightly"]
 
 
 def test_taking_over_leaves_a_record_and_trying_it_leaves_none() -> None:

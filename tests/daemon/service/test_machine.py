@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from moot_protocol.checks import checked
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
@@ -36,6 +36,7 @@ from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
 from mootd.edges.paths import Places
 from mootd.engine import fsck, layout
+from mootd.engine.home import OF_BACKUP
 from mootd.engine.membership import adopt_plane, found_plane
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import new_key
@@ -172,6 +173,20 @@ def test_a_folder_found_elsewhere_is_told_until_the_machine_has_another_key(api:
     assert moved() == []
 
 
+def test_a_folder_found_elsewhere_is_told_until_somebody_says_that_it_was_moved_and_not_by_a_trial(api: Api) -> None:
+    def moved() -> list[str]:
+        return [alarm["code"] for alarm in api.call(Status())["alarms"] if alarm["code"] == "moved"]
+
+    own = api.member.replica.id
+    api.member.replica.is_moved = True
+    api.call(Salvage(actor="ada", moved=True, dry_run=True))
+    assert moved() == ["moved"]
+    api.call(Salvage(actor="ada", moved=True))
+    assert (moved(), api.member.replica.id) == ([], own)
+    with pytest.raises(RefusedError, match="nothing is known to be lost"):
+        api.call(Salvage(actor="ada", moved=True))
+
+
 def test_a_disk_that_is_nearly_full_is_told_by_status_as_by_the_doctor(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +288,26 @@ def test_fields_that_disagree_are_counted_as_conflicts() -> None:
         api.call(Update(actor="ada", id="demo-one", fields=IssueFields(title=api.member.name)))
     members[0].take(*members[1].batches())
     assert one.call(Status())["conflicts"] == 1
+
+
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [(b"", "was found in another folder on another machine: a copy;"), (OF_BACKUP, "was put back from a backup;")],
+)
+def test_a_copy_is_told_with_what_is_known_of_it_and_fails_a_check_of_the_doctor(
+    api: Api, mark: bytes, told: str
+) -> None:
+    api.member.commit(lambda unit: unit.transaction.put(Table.META, layout.COPIED, mark))
+    (alarm,) = warnings(api.member, "copied")
+    assert f"this data directory {told}" in alarm["message"]
+    assert failing(api) == {"data directory is no copy": alarm["hint"]}
+    api.call(Salvage(actor="ada", moved=True))
+    assert (warnings(api.member, "copied"), failing(api)) == ([], {})
+
+
+def test_a_folder_found_elsewhere_fails_a_check_of_the_doctor(api: Api) -> None:
+    api.member.replica.is_moved = True
+    assert "`moot salvage --moved`" in failing(api)["data directory is no copy"]
 
 
 # -- Doctor ------------------------------------------------------------------------------------------------------

@@ -31,8 +31,11 @@ from moot_testkit.federating import bring, copy_of, federation, feed, machine, m
 from moot_testkit.feeds import note
 from moot_testkit.refusals import refusal, refusal_code
 from moot_testkit.town import Api, Member, make_api
+from mootd.engine import layout
+from mootd.engine.towns import keep_name
 from mootd.engine.unit import Unit
 from mootd.exchange.hub import Hub
+from mootd.store.port import Table
 
 
 def epoch(api: Api, plane: bytes) -> str:
@@ -315,6 +318,26 @@ def test_a_salvage_tells_whether_two_machines_may_have_written_under_the_old_key
         Api(two).call(RetireReplica(actor="ada", replica=key_text(further.id)))
         bring(two, further, plane)
     assert Api(further).call(Salvage(actor="ada"))["forked"] is is_copied
+
+
+def test_a_copy_whose_original_is_in_use_is_not_told_how_to_end_that(
+    shared: tuple[bytes, Member, Member, Member],
+) -> None:
+    clone = copy_of(shared[3])
+    assert Api(clone).call(Salvage(actor="ada", copied=True))["forked"] is False
+    clone = copy_of(shared[3])
+    clone.commit(lambda unit: unit.transaction.put(Table.META, layout.COPIED, b""))  # as a start notices it
+    done = Api(clone).call(Salvage(actor="ada"))
+    assert (done["forked"], done["copied"]) == (False, True)
+
+
+def test_a_town_that_is_merely_called_by_its_key_can_still_be_given_a_name() -> None:
+    api = Api(founder())
+    town = town_key(api.member)
+    api.member.commit(lambda unit: keep_name(unit, town, key_text(town)))
+    assert api.call(CreateTown(actor="ada", name="hill"))["name"] == "hill"
+    assert api.call(OwnTown())["name"] == "hill"
+    assert towns(api.member, api.member.ledger.id)[town].name == "hill"
 
 
 def test_nothing_is_salvaged_where_nothing_is_lost() -> None:

@@ -5,13 +5,21 @@ from typing import Any
 import pytest
 
 from moot_protocol.clock import from_ms
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.event import Dot, Draft, Write
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
+from moot_protocol.listing import Filter
+from moot_protocol.membership_requests import RotateTownKey
 from moot_protocol.memory_requests import Memories, Prime, Remember, Settings
-from moot_protocol.requests import InitProject, Update
+from moot_protocol.requests import Create, InitProject, IssueFields, ListIssues, Update
+from moot_testkit.carrying import joined, plane_of
 from moot_testkit.engine import PROJECT, Desk
-from moot_testkit.feeds import FeedWriter, Town, dot_of
+from moot_testkit.federating import federation, machine, machine_ticket, meet
+from moot_testkit.feeds import FeedWriter, Town, dot_of, seed
+from moot_testkit.town import Api
+from mootd.engine.issues.mutations import UNCHANGED
+from mootd.engine.recovering import recover
 
 
 @pytest.fixture
@@ -170,3 +178,40 @@ def test_ready_work_is_found_behind_whatever_another_town_has_written(world: Wor
     world.write(world.own, issue("mt-ours", "Do this"))
     found = world.told()
     assert (ids(found["ready"]), found["foreign"]["issues"]) == (["mt-ours"], 30)
+
+
+# -- Where the town has another key ------------------------------------------------------------------------------
+def test_what_a_town_remembered_and_planned_under_a_key_that_it_gave_up_itself_stays_its_own() -> None:
+    plane, (one, two) = federation(Role.ADMIN)
+    further = machine(one, plane, two)
+    api, there = Api(one), Api(two)
+    api.call(InitProject(actor="ada", prefix=PROJECT))
+    api.call(Remember(actor="ada", project=PROJECT, key="k", text="kept"))
+    api.call(Create(actor="ada", project=PROJECT, fields=IssueFields(title="Do this")))
+    api.call(RotateTownKey(actor="ada"))
+    meet(plane, one, two, further)
+    joined(further, machine_ticket(one, plane).ticket)
+    meet(plane, one, two, further)
+    for member in (one, further):
+        found = Api(member).call(Prime(project=PROJECT, actor="ada"))
+        assert [each["text"] for each in found["memories"]] == ["kept"]
+        assert [each["title"] for each in found["ready"]] == ["Do this"]
+        assert found["foreign"] == {"memories": 0, "issues": 0}
+        (kept,) = Api(member).call(Memories(project=PROJECT))
+        assert (kept["foreign"], "_origin" in kept) == (False, False)
+        listed = Api(member).call(ListIssues(filter=Filter(projects=(PROJECT,))))
+        assert not any("_origin" in each for each in listed.issues)
+    found = there.call(Prime(project=PROJECT, actor="bob", plane=plane.hex()))
+    assert found["foreign"] == {"memories": 1, "issues": 1}
+
+
+def test_what_stands_there_from_before_a_recovery_is_left_out_until_it_is_remembered_anew_in_the_same_words() -> None:
+    plane, (one,) = federation()
+    api = Api(one)
+    api.call(InitProject(actor="ada", prefix=PROJECT))
+    api.call(Remember(actor="ada", project=PROJECT, key="k", text="kept"))
+    one.commit(lambda unit: recover(unit, plane_of(one, plane), SeedSigner(seed("town 0 recovery"))))
+    assert api.call(Prime(project=PROJECT, actor="ada"))["memories"] == []
+    assert not UNCHANGED.keys() & api.call(Remember(actor="ada", project=PROJECT, key="k", text="kept")).keys()
+    assert [each["text"] for each in api.call(Prime(project=PROJECT, actor="ada"))["memories"]] == ["kept"]
+    assert UNCHANGED.keys() <= api.call(Remember(actor="ada", project=PROJECT, key="k", text="kept")).keys()

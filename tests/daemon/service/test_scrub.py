@@ -199,7 +199,7 @@ def test_who_lost_its_turn_stops_and_begins_anew_in_its_next() -> None:
     assert one.told == ["scrub.begun", "scrub.fenced"]
     assert one.found() is None
     with ada.replica.transaction() as unit:  # it has stopped: there is nothing to be told any more
-        assert fenced(unit.transaction, view_in(unit), ada.replica.id) == {}
+        assert fenced(unit.transaction, view_in(unit), {ada.replica.id}) == {}
     ada.clock.advance(2 * LEASE_MS)
     one.finish()
     assert one.found() is not None

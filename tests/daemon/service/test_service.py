@@ -7,10 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from moot_protocol.crypto import SeedSigner
-from moot_protocol.errors import Code, MootError
+from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Join, RemoveRemote
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.listing import Filter
@@ -300,3 +301,11 @@ def test_an_import_goes_to_the_plane_that_its_project_belongs_to() -> None:
         assert api.call(Import(actor="ada", project="tm", lines=lines("tm-a"), dry_run=dry_run))["created"] == 1
     found = {plane: api.call(ListIssues(filter=Filter(plane=plane))).issues for plane in ("ledger", "team")}
     assert (found["ledger"], [issue["id"] for issue in found["team"]]) == ([], ["tm-a"])
+
+
+@pytest.mark.parametrize("way", [lambda *asked: asyncio.to_thread(Service.call, *asked), ask, begun])
+async def test_a_name_of_who_acts_that_is_no_line_is_refused_whoever_sends_it(service: Service, way: Any) -> None:
+    request = msgspec.structs.replace(create("One"), actor="a\nb\x1b[2J")
+    with pytest.raises(RefusedError, match="control characters"):
+        await way(service, request)
+    assert titles(service) == set()

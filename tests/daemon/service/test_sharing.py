@@ -1,10 +1,16 @@
 """What is told of shares."""
 
+from moot_protocol.exchange_requests import CreatePlane
 from moot_protocol.ids import key_text
-from moot_protocol.requests import InitProject
-from moot_protocol.share_requests import Share, Shares, Unshare
+from moot_protocol.machine_requests import Doctor, Status
+from moot_protocol.membership_requests import RetireReplica, RotateTownKey
+from moot_protocol.requests import Create, InitProject, IssueFields, Show, Update
+from moot_protocol.share_requests import FollowShare, Share, Shares, Unshare
+from moot_testkit.carrying import joined
 from moot_testkit.documents import SHARED, towns_sharing
 from moot_testkit.engine import PROJECT
+from moot_testkit.federating import federation, machine, machine_ticket, meet
+from moot_testkit.town import Api, make_api
 from mootd.service.sharing import SHARE_READS, SHARE_WRITES
 from mootd.store.port import Table
 
@@ -35,3 +41,69 @@ def test_a_trial_shares_nothing() -> None:
     before = ada.rows(Table.EVENTS)
     assert len(ada.do(Share(actor="alice", id="mt-one", to=SHARED, dry_run=True))["copies"]) == 1
     assert (ada.rows(Table.EVENTS), ada.ask(Shares())) == (before, [])
+
+
+# -- Where nobody follows any more -------------------------------------------------------------------------------
+def told(api: Api) -> tuple[list[str], list[bool]]:
+    """The hints of alarms about shares, and whether doctor's checks of them are well."""
+    alarms = [each["hint"] for each in api.call(Status())["alarms"] if each["code"] == "share_orphaned"]
+    return alarms, [each["ok"] for each in api.call(Doctor()) if "share's copies" in each["check"]]
+
+
+class World:
+    """A founder and a further machine of its town, on a ledger and a plane that the founder shares an issue to."""
+
+    def __init__(self) -> None:
+        plane, (self.one,) = federation()
+        self.further = machine(self.one, plane)
+        self.api, self.there = Api(self.one), Api(self.further)
+        shared = self.api.call(CreatePlane(actor="ada", name=SHARED, kind="federation"))["plane"]
+        self.planes = (plane, bytes.fromhex(shared))
+        joined(self.further, machine_ticket(self.one, self.planes[1]).ticket)
+        self.api.call(InitProject(actor="ada", prefix=PROJECT))
+        made = self.api.call(Create(actor="ada", project=PROJECT, fields=IssueFields(title="One"), labels=("api",)))
+        self.name = made["id"]
+        self.share = self.api.call(Share(actor="ada", id=self.name, to=SHARED))["share"]
+        self.meet()
+
+    def meet(self) -> None:
+        for plane in self.planes:
+            meet(plane, self.one, self.further)
+
+
+def test_a_share_that_nobody_can_follow_any_more_is_told_with_what_to_type() -> None:
+    world = World()
+    api = world.api
+    assert told(api) == ([], [True])
+    world.there.call(FollowShare(actor="bob", share=world.share))
+    world.meet()
+    assert told(api) == ([], [True])
+    api.call(RetireReplica(actor="ada", replica=key_text(world.further.id)))
+    (hint,), checks = told(api)
+    assert (f"`moot share follow {world.share}`" in hint, checks) == (True, [False])
+    api.call(FollowShare(actor="ada", share=world.share))
+    assert told(api) == ([], [True])
+    api.call(RotateTownKey(actor="ada"))
+    assert told(api) == ([], [True])  # it takes over by itself
+
+
+def test_where_nothing_is_shared_doctor_says_nothing_of_it() -> None:
+    assert told(make_api()) == ([], [])
+
+
+def test_a_machine_that_joined_again_takes_back_what_the_town_wrote_under_its_former_key() -> None:
+    world = World()
+    there = world.there
+    world.api.call(RotateTownKey(actor="ada"))
+    world.meet()
+    for plane in world.planes:
+        joined(world.further, machine_ticket(world.one, plane).ticket)
+    world.meet()
+    there.call(Update(actor="bob", id=world.name, remove_labels=("api",)))
+    (copy,) = there.call(Shares())[0]["copies"]
+    assert (copy["state"], copy["suggestions"]) == ("behind", [])
+    there.call(FollowShare(actor="bob", share=world.share))
+    (copy,) = there.call(Shares())[0]["copies"]
+    assert copy["state"] == "in_step"
+    (shown,) = there.call(Show(ids=(copy["copy"],)))
+    assert not shown.get("labels")

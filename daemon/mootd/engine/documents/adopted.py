@@ -1,9 +1,9 @@
 """Adoption: what a town has decided to take as its own word of what other towns wrote.
 
 An adoption is an event on the town's own ledger: entity `PLANE/KIND/NAME`, key `content`, value the SHA-256 of a text.
-Invariant: it counts only where its author's town is the one that this machine belongs to on that ledger, and only such
-an author takes one back. Nothing that another town wrote is ever an instruction before: whoever hands text to an
-agent, or makes something of a document, asks `adopted_text`.
+Invariant: it counts only where its author's town is the one that this machine belongs to on that ledger, whichever key
+that had then, and only such an author takes one back. Nothing that another town wrote is ever an instruction before:
+whoever hands text to an agent, or makes something of a document, asks `adopted_text`.
 """
 
 from enum import StrEnum
@@ -19,6 +19,7 @@ from moot_protocol.kinds import GENESIS
 from mootd.engine import layout
 from mootd.engine.documents.reading import Document, Documents, Version
 from mootd.engine.entities import value_in
+from mootd.engine.former import OwnTown
 from mootd.engine.log import FeedRow, PlaneRow, StoredEvent
 
 ADOPTION: Final = "adoption"
@@ -71,7 +72,8 @@ def _beginning(documents: Documents, ledger: PlaneRow) -> tuple[bool, int, bytes
     if not opened:
         return None
     genesis = min(opened, key=lambda stored: stored.event.n)
-    return documents.feed(genesis.feed).author != ledger.town, genesis.event.skeleton.hlc, ledger.id
+    is_ours = documents.feed(genesis.feed).author in documents.own_town(ledger)
+    return not is_ours, genesis.event.skeleton.hlc, ledger.id
 
 
 def _history(documents: Documents, plane: PlaneRow, kind: str, entity: str) -> list[StoredEvent]:
@@ -96,16 +98,17 @@ def adoptions(documents: Documents, document: Document) -> list[Adoption]:
 def _adoptions_on(documents: Documents, document: Document, ledger: PlaneRow) -> list[Adoption]:
     entity = adoption_entity(document.plane, document.kind, document.name)
     history = _history(documents, ledger, ADOPTION, entity)
-    own = [stored for stored in history if _is_own(documents.feed(stored.feed), ledger)]
+    town = documents.own_town(ledger)
+    own = [stored for stored in history if _is_own(documents.feed(stored.feed), town)]
     # By hand and not from the record: there other towns' writes have their effect too.
     replaced = {dot for stored in own for dot in _over(documents, stored)}
     made = [_adoption(documents, stored, ledger) for stored in own]
     return [adoption for adoption in made if adoption is not None and adoption.dot not in replaced]
 
 
-def _is_own(feed: FeedRow, ledger: PlaneRow) -> bool:
-    """Whether a feed is of a replica of the town that goes by this ledger."""
-    return bool(feed.role) and feed.town == ledger.town
+def _is_own(feed: FeedRow, town: OwnTown) -> bool:
+    """Whether a feed is of a replica of a town."""
+    return bool(feed.role) and feed.town in town
 
 
 def _over(documents: Documents, stored: StoredEvent) -> list[Dot]:
@@ -183,7 +186,7 @@ class Decisions:
         return [*when, version.hlc] if self._is_own(version) else when
 
     def _is_own(self, version: Version) -> bool:
-        return bool(version.town) and version.town == self._document.plane.town
+        return version.town in self._documents.own_town(self._document.plane)
 
     def _is_disputed(self, version: Version) -> bool:
         document = self._document

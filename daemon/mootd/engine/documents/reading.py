@@ -30,6 +30,7 @@ from moot_protocol.towns import TownStanding
 from mootd.engine import layout
 from mootd.engine.charters import towns_of
 from mootd.engine.entities import Entities, value_in
+from mootd.engine.former import OwnTown
 from mootd.engine.log import FeedRow, PlaneRow, StoredEvent
 from mootd.engine.log_snapshot import LogSnapshot
 from mootd.engine.record import Record
@@ -114,6 +115,7 @@ class Documents:
         self.feed = feed
         self.planes = planes
         self._towns: dict[int, Mapping[bytes, TownStanding]] = {}
+        self._own: dict[int, OwnTown] = {}
         self._contents = lru_cache(_CONTENTS)(_content_or_error)
 
     def content(self, kind: str, text: str) -> Content:
@@ -190,6 +192,10 @@ class Documents:
         """The town that an author belongs to on a plane; empty where that isn't known."""
         number = self.entities.feed_number(plane.number, author)
         return b"" if number is None else self.feed(number).town
+
+    def own_town(self, plane: PlaneRow) -> OwnTown:
+        """The keys of this machine's town on a plane."""
+        return self._own.setdefault(plane.number, OwnTown(self.entities.reader, plane))
 
     def town_name(self, plane: PlaneRow, town: bytes) -> str:
         """What a town is called on a plane; this machine's own as it is called here; empty where nobody has said."""

@@ -36,6 +36,7 @@ _Read: TypeAlias = Callable[[str, str], Content]
 
 def origin(documents: Documents, plane: PlaneRow, version: Version) -> dict[str, Any]:
     """Who wrote a version, for which town, and when."""
+    is_own, home = version.town in documents.own_town(plane), home_of(documents.planes.values())
     return {
         "town": key_text(version.town) if version.town else "",
         "town_name": documents.town_name(plane, version.town),
@@ -43,8 +44,8 @@ def origin(documents: Documents, plane: PlaneRow, version: Version) -> dict[str,
         "actor": version.actor,
         "at": to_ms(version.hlc),
         "n": version.n,
-        "is_own": bool(version.town) and version.town == plane.town,
-        "is_home": bool(version.town) and version.town == home_of(documents.planes.values()),
+        "is_own": is_own,
+        "is_home": bool(version.town) and home == (plane.town if is_own else version.town),
     }
 
 

@@ -104,6 +104,17 @@ def check_edge(edge: Edge) -> None:
     check_text("metadata", edge.metadata, 4 * limits.KIB)
 
 
+def check_actor(actor: str) -> None:
+    """Check the name of who acts, whatever client sent it: it goes into events, and is shown on terminals.
+
+    Raises:
+        RefusedError: `invalid`: it is no line.
+    """
+    problem = line_problem(actor)
+    if problem:
+        raise RefusedError(f"the name of who acts has {problem}", hint="give a name of one line")
+
+
 def json_content(name: str, value: Any) -> str:
     """The content of a metadata entry as it is kept: JSON text.
 
