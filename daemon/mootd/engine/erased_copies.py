@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from moot_protocol.erasure import ERASABLE, TITLE_ERASED
+from moot_protocol.erasure import TITLE_ERASED
 from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
 from mootd.engine.cut import Place
@@ -18,8 +18,14 @@ from mootd.store.port import Table
 
 _NAMES: Final = ("id", "issue_id", "key")
 """Under which of its fields an answer names what it tells of."""
-_TEXTS: Final = ERASABLE - {"title"} | {"text", "from", "to", "conflict", "told", "decisions", "dead_ends", "next"}
-"""Fields of answers that hold what people wrote."""
+_KEPT: Final = frozenset(
+    {
+        *_NAMES, "status", "priority", "issue_type", "assignee", "created_at", "updated_at", "started_at", "closed_at",
+        "due_at", "defer_until", "ephemeral", "pinned", "field", "n", "at", "actor", "events", "dot", "_unchanged",
+        "_blocked", "_short", "_claim",
+    }
+)  # fmt: skip
+"""Fields of answers that say how something stands, and nothing that people wrote."""
 
 
 def drop_copies(unit: Unit, plane: int, places: Collection[Place]) -> None:
@@ -43,8 +49,7 @@ def _without_texts(value: Any, names: Collection[str]) -> Any:
         return [_without_texts(each, names) for each in value]
     if not isinstance(value, dict):
         return value
-    rest = {name: _without_texts(each, names) for name, each in value.items()}
     if not any(isinstance(value.get(name), str) and value[name] in names for name in _NAMES):
-        return rest
-    told = {name: each for name, each in rest.items() if name not in _TEXTS}
-    return told | ({"title": TITLE_ERASED} if "title" in told else {})
+        return {name: _without_texts(each, names) for name, each in value.items()}
+    told = {name: each for name, each in value.items() if name in _KEPT}
+    return told | ({"title": TITLE_ERASED} if "title" in value else {})

@@ -20,7 +20,7 @@ from mootd.engine.cut import Place, remake
 from mootd.engine.erased import BY_ADMIN, erased_in, lacks, marks_in, name_of, without
 from mootd.engine.erased_copies import drop_copies
 from mootd.engine.layout import Views
-from mootd.engine.log import FeedRow, StoredBatch, pack_event
+from mootd.engine.log import FeedRow, StoredBatch, StoredEvent, pack_event
 from mootd.engine.outbox import empty_queues
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
@@ -112,15 +112,19 @@ def _settle(unit: Unit, plane: int, number: int) -> None:
     marks = {name: name in by_admins for name in names}
     _keep(unit, number, marks)
     batches: dict[int, StoredBatch] = {}
-    places: dict[Place, None] = {}
+    places, told = dict[Place, None](), dict[Place, None]()
     # What only admins may write may have come with its values: not every erasure that names it counts.
     for name in sorted(names ^ before | names & _for_admins(unit, plane, row)):
         stored = unit.log.batch_holding(number, name.n)
         if stored is None:
             continue
         batches[stored.header.first] = stored
-        if name in names and (place := _strip(unit, stored, name)) is not None:
-            places[place] = None
+        event = unit.log.event(stored.arrival + name.n - stored.header.first)
+        if name in names and name_of(event.event) == name:
+            told[_place_of(event.event)] = None
+            if event.event.values_bytes is not None:
+                _strip(unit, event)
+                places[_place_of(event.event)] = None
     for first, stored in batches.items():
         _mark(unit, row.plane, number, first, stored)
     aside = _strip_aside(unit, number, marks) if row.is_aside else {}
@@ -128,8 +132,9 @@ def _settle(unit: Unit, plane: int, number: int) -> None:
         unit.flush()
         for place in places:
             remake(unit, plane, place)
+    if told or aside:  # also where the values went before it was known that they are erased
+        drop_copies(unit, plane, told | aside)
     if places or aside:
-        drop_copies(unit, plane, places | aside)
         _begin_rebuild_anew(unit)
         empty_queues(unit, plane)
 
@@ -155,14 +160,13 @@ def _begin_rebuild_anew(unit: Unit) -> None:
         unit.replica.store.clear(unit.transaction, table)
 
 
-def _strip(unit: Unit, batch: StoredBatch, name: Erased) -> Place | None:
-    """Take the values of an accepted event out of the log; which entity it is of, None where there were none."""
-    stored = unit.log.event(batch.arrival + name.n - batch.header.first)
-    event = stored.event
-    if event.values_bytes is None or name_of(event) != name:
-        return None
-    packed = pack_event(stored.previous, stored.feed, event.without_values())
+def _strip(unit: Unit, stored: StoredEvent) -> None:
+    """Take the values of an accepted event out of the log."""
+    packed = pack_event(stored.previous, stored.feed, stored.event.without_values())
     unit.transaction.put(Table.EVENTS, layout.arrival_key(stored.arrival), packed)
+
+
+def _place_of(event: Event) -> Place:
     return Place(event.skeleton.kind, event.skeleton.entity)
 
 
@@ -175,7 +179,7 @@ def _strip_aside(unit: Unit, number: int, marks: Mapping[Erased, bool]) -> dict[
         if stripped is not batch:
             aside.put(number, stripped, parked=row.parked, was_accepted=row.was_accepted)
             events = (event for event, left in zip(batch.events, stripped.events, strict=True) if event is not left)
-            found |= dict.fromkeys(Place(event.skeleton.kind, event.skeleton.entity) for event in events)
+            found |= dict.fromkeys(map(_place_of, events))
     return found
 
 

@@ -13,6 +13,7 @@ from moot_protocol.requests import AddComment, Create, IssueFields, Script, Upda
 from moot_testkit.engine import PROJECT, Desk, exchange, town_of
 from mootd.engine import layout, mirror_keys, mirrors
 from mootd.engine.mirrors import MirrorRow, add_version, change_mirror, count_versions, lines_of, put_mirror
+from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out, once
 from mootd.store.port import Table
 
@@ -72,6 +73,21 @@ def test_an_issue_s_answer_keeps_all_that_cannot_be_erased(desk: Desk) -> None:
     after = keyed(desk, make("mt-1", HEARD), "key")
     kept = {name: value for name, value in before.items() if name not in ERASABLE}
     assert after == kept | {"title": TITLE_ERASED}
+
+
+def test_what_an_answer_says_under_any_other_name_goes_too(desk: Desk) -> None:
+    def work(unit: Unit) -> Any:
+        told = {"id": "mt-1", "status": "open", "_resolved": {"field": "title", "value": HEARD}, "new": [HEARD]}
+        return once(unit, make("mt-1", HEARD), "key", lambda _: {"issues": [told, told | {"id": "mt-2"}]})
+
+    desk.create("mt-1", "Title", description=HEARD)
+    with desk.replica.transaction() as unit:
+        work(unit)
+    erase(desk)
+    with desk.replica.transaction() as unit:
+        one, two = work(unit)["issues"]
+    assert one == {"id": "mt-1", "status": "open"}
+    assert two["new"] == [HEARD]
 
 
 def test_answers_about_other_issues_stay_as_they_are(desk: Desk) -> None:
