@@ -14,6 +14,7 @@ from moot.paths import socket_path
 from moot.rpc import GRACE_SECONDS, Client, deadline_of, frame_of, lost, result_of, silent, told_of
 from moot_protocol import rpc
 from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.limits import RPC_IN_FLIGHT
 from moot_protocol.request_base import Request
 
 R = TypeVar("R")
@@ -42,6 +43,8 @@ class AsyncConnection(asyncio.Protocol):
         self._waiting: dict[int, Future[rpc.Answer]] = {}
         self._lost: MootError | None = None
         self._calls = 0
+        self._places = asyncio.Semaphore(RPC_IN_FLIGHT)
+        """For as many calls as the daemon takes at once: the others wait for one of these to be answered."""
 
     @classmethod
     async def open(cls, path: str | Path | None = None, *, autostart: bool = False, token: str = "") -> Self:
@@ -73,11 +76,24 @@ class AsyncConnection(asyncio.Protocol):
     async def call(self, request: Request[R], *, key: str = "", deadline_ms: int | None = None) -> R:
         """Carry out a request and wait for its answer.
 
-        Arguments and errors are those of `moot.rpc.Client.call`, but that a timeout leaves the connection open.
+        Arguments and errors are those of `moot.rpc.Client.call`, but that a timeout leaves the connection open. Where
+        the daemon takes no more at once, it waits for its turn: `busy` if none comes within its deadline.
         """
+        deadline_ms = deadline_of(request, deadline_ms)
+        try:
+            async with asyncio.timeout(deadline_ms / 1000):
+                await self._places.acquire()
+        except TimeoutError as error:
+            message = f"{RPC_IN_FLIGHT} calls have been under way on this connection for all of its deadline"
+            raise RefusedError(message, code=Code.BUSY, hint="nothing was sent", retryable=True) from error
+        try:
+            return await self._call(request, key, deadline_ms)
+        finally:
+            self._places.release()
+
+    async def _call(self, request: Request[R], key: str, deadline_ms: int) -> R:
         if self._lost is not None:
             raise self._lost
-        deadline_ms = deadline_of(request, deadline_ms)
         self._calls = call_id = self._calls % _MOST_ID + 1
         frame = frame_of(call_id, request, key=key, deadline_ms=deadline_ms)
         answer: Future[rpc.Answer] = self._loop.create_future()

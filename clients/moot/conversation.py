@@ -9,7 +9,7 @@ import sys
 from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket  # `socket` itself loads a dozen others
 
 from moot import __version__
-from moot.facts import facts, read_small
+from moot.facts import ACTORS, facts, read_small
 from moot.paths import SOCKET_BYTES, is_socket_named, socket_path
 
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
@@ -45,6 +45,10 @@ class Sandboxed(Failure):
 class Unheard(Failure):
     """The daemon went away before its first word, so it has begun nothing: another may be asked."""
 
+    def __init__(self) -> None:
+        message = "the daemon has gone away before it did anything"
+        super().__init__("unreachable", message, "ask again; see: moot daemon logs", retryable=True)
+
 
 class Lost(Failure):
     """The daemon went away after its first word.
@@ -52,12 +56,18 @@ class Lost(Failure):
     Args:
         message: what is known of its end.
         advice: where more may be read of that.
+        is_fault: whether a fault has ended it, so that the next may end in the same way.
     """
 
-    def __init__(self, message: str, advice: str) -> None:
+    def __init__(self, message: str, advice: str, *, is_fault: bool = False) -> None:
         hint = "what you asked for may be done or not: look before you change something again"
         super().__init__("unreachable", message, f"{hint}; {advice}")
         self.advice = advice
+        self.is_fault = is_fault
+
+
+class Silent(Failure):
+    """A command was sent, and the daemon, which is there, has not said a word since."""
 
 
 def _sandboxed(what: str, error: OSError) -> Sandboxed:
@@ -115,7 +125,7 @@ def _check_owner(channel: socket, path: str) -> None:
             raise Failure("denied", f"the daemon at that socket belongs to user {owner}, not to you", why)
 
 
-def _daemon_at(channel: socket) -> int:
+def daemon_at(channel: socket) -> int:
     """The process of a daemon of this user at a connection; 0 where that isn't known, as where systemd listens."""
     if sys.platform != "linux" or owner_of(channel) != os.geteuid():
         return 0
@@ -135,6 +145,19 @@ def owner_of(channel: socket) -> int:
     return int.from_bytes(credentials[4:8], sys.byteorder)
 
 
+def check_actors() -> None:
+    """Refuse a name of who acts that is no text: it would go into events as something else.
+
+    Raises:
+        Failure: `usage`.
+    """
+    for name in ACTORS:
+        try:
+            os.environ.get(name, "").encode()
+        except UnicodeEncodeError as error:
+            raise Failure("usage", f"{name} is not valid UTF-8", "set it to a name, or unset it") from error
+
+
 class Conversation:
     """One connection, used for one command.
 
@@ -148,6 +171,8 @@ class Conversation:
         self._files: Files | None = None
         self._takes_codes = False
         """Whether the daemon takes a code with the reason why an effect failed: one of an earlier release doesn't."""
+        self._has_asked = False
+        """Whether the daemon has the command, and so may carry it out whenever it goes on."""
         self.pid = 0
         """The daemon's process, once its hello has come."""
 
@@ -161,6 +186,7 @@ class Conversation:
             "".join(arguments).encode()
         except UnicodeEncodeError as error:
             raise Failure("usage", "an argument is not valid UTF-8") from error
+        check_actors()
         greeting = [HELLO]
         if os.environ.get("MOOT_TOKEN") or os.environ.get("MOOT_TOKEN_FILE"):  # else nothing more need be loaded
             from moot.tokens import UnusableError, given_token
@@ -172,6 +198,7 @@ class Conversation:
             self._authenticate(token)
             greeting = []
         self._send([*greeting, {"id": CALL, "method": "console", "params": facts(program, arguments)}])
+        self._has_asked = True
         try:
             code = None
             while code is None:
@@ -282,7 +309,7 @@ class Conversation:
             try:
                 data = self._channel.recv(READ_BYTES)
             except TimeoutError as error:
-                raise _silent(self._channel) from error
+                raise _silent(self._channel, Silent if self._has_asked else Failure) from error
             except ConnectionResetError:
                 data = b""
             if not data:
@@ -291,19 +318,19 @@ class Conversation:
 
     def _gone(self) -> Failure:
         if not self.pid:
-            return Unheard("unreachable", "the daemon has gone away before it did anything", "see: moot daemon logs")
+            return Unheard()
         from moot.fault import fault_of
 
         fault, advice = fault_of(self.pid)
         told = f"the daemon has gone away{f': {fault}' if fault else ''}"
-        return Lost(told, advice or "see: moot daemon logs")
+        return Lost(told, advice or "see: moot daemon logs", is_fault=bool(fault))
 
 
-def _silent(channel: socket) -> Failure:
-    pid = _daemon_at(channel)
+def _silent(channel: socket, kind: type[Failure] = Failure) -> Failure:
+    pid = daemon_at(channel)
     kill = f"kill -9 {pid}" if pid else "kill -9, with its process id,"
     hint = f"see its log; if it stays like this, end it: {kill} loses nothing that was acknowledged"
-    return Failure("unreachable", f"the daemon has not answered for {HELLO_SECONDS} seconds", hint)
+    return kind("unreachable", f"the daemon has not answered for {HELLO_SECONDS} seconds", hint)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -16,12 +16,13 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from moot import __version__, thin
-from moot.conversation import Failure
+from moot.conversation import Failure, Sandboxed
+from moot.facts import has_spool
 from moot.paths import SOCKET_BYTES, is_socket_named, socket_path
 from moot.peer import distrust
 from moot_protocol import rpc
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
-from moot_protocol.limits import DEADLINE_MS
+from moot_protocol.limits import DEADLINE_MS, TEXT_BYTES
 from moot_protocol.request_base import Request
 
 R = TypeVar("R")
@@ -239,6 +240,9 @@ def frame_of(call: int, request: Request[Any], *, key: str, deadline_ms: int) ->
     """
     try:
         return rpc.call_frame(call, request, key=key, deadline_ms=deadline_ms)
+    except RefusedError as error:
+        hint = f"send less at once; a text of an issue has at most {TEXT_BYTES // 1024} KiB"
+        raise RefusedError(f"{request.method} holds too much: {error.message}", code=error.code, hint=hint) from error
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise RefusedError(f"{request.method} holds what can't be sent: {error}", code=Code.INVALID) from error
 
@@ -268,6 +272,8 @@ def connect(path: str, *, owner: int | None = None, autostart: bool = False, nam
 def _start_if_none_runs(path: str) -> None:
     try:
         thin.connect(path).close()
+    except Sandboxed as refused:
+        raise _unreachable(refused.message, _in_a_sandbox(path)) from refused
     except Failure as failure:
         code = Code(failure.code)
         raise RefusedError(failure.message, code=code, hint=failure.hint, retryable=failure.retryable) from failure
@@ -341,7 +347,16 @@ def _check_owner(connection: socket.socket, owner: int, named: str) -> None:
 def _forbidden(path: str, error: OSError) -> RefusedError:
     return _unreachable(
         f"this sandbox forbids Unix sockets: cannot connect to {path} ({error.strerror})",
-        "run outside the sandbox, or let the sandbox connect to that path",
+        _in_a_sandbox(path),
+    )
+
+
+def _in_a_sandbox(path: str) -> str:
+    """What helps where a sandbox forbids sockets: files take commands, and no calls."""
+    spool = "the workspace's spool, which is open, takes" if has_spool() else "a spool would take"
+    return (
+        f"let the sandbox connect to {path}, or run this outside: {spool} the command `moot`, "
+        "and neither programs with the Python client nor the MCP server"
     )
 
 

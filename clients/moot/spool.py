@@ -18,7 +18,8 @@ from moot.console.safe_text import neutralise
 from moot.conversation import Failure, Sandboxed
 from moot.facts import workspace_meant
 from moot.spool_api import Queued, SpoolApi
-from moot.spool_files import SpoolFiles
+from moot.spool_files import UNTAKEN, UNTAKEN_MS, SpoolFiles, Waiting
+from moot.spool_filter import lasted
 from moot.spool_terminal import LocalTerminal, own_facts
 from moot_protocol.errors import Code, MootError
 
@@ -90,8 +91,10 @@ def _tell(terminal: LocalTerminal, api: SpoolApi, files: SpoolFiles, code: int, 
         terminal.out("".join(lines))
         lines = []
     terminal.err("".join(lines))
+    if api.queued and not quiet:
+        terminal.err(_untaken(files, now_ms))
     if api.was_read:
-        terminal.err(f"moot: read from the snapshot, {api.age} old{_missing(api, files)}\n")
+        terminal.err(f"moot: read from the snapshot, {api.age} old{_left_out(api)}{_missing(api, files, now_ms)}\n")
     actor = actor_of(Namespace(actor=_flag(argv, "--actor")), terminal.facts)
     for refusal in files.refusals(actor, now_ms):
         if refusal.error is not None:
@@ -124,14 +127,33 @@ def _marked(held: str, queued: list[Queued]) -> str:
     return json.dumps(document, ensure_ascii=True) + "\n"
 
 
-def _missing(api: SpoolApi, files: SpoolFiles) -> str:
+def _untaken(files: SpoolFiles, now_ms: int) -> str:
+    """That nobody seems to take commands, as a line; empty where the oldest hasn't waited for long."""
+    try:
+        ms = files.waiting().lasted_ms(now_ms)
+    except OSError:
+        return ""
+    return f"moot: nobody takes commands: the oldest has waited for {lasted(ms)}\n  {UNTAKEN}\n" * (ms > UNTAKEN_MS)
+
+
+def _left_out(api: SpoolApi) -> str:
+    """What the snapshot has no room for of what lists show, in words."""
+    count = api.open_left_out
+    return f", which has no room for {several(count, 'issue')} that {'is' if count == 1 else 'are'} not closed" * bool(
+        count
+    )
+
+
+def _missing(api: SpoolApi, files: SpoolFiles, now_ms: int) -> str:
     """What the snapshot can't show yet, in words."""
     try:
-        count = files.waiting().files
+        waiting = files.waiting()
     except OSError:
-        count = 0
-    if count:
-        return f"; {several(count, 'queued command')} not in it yet"
+        waiting = Waiting(0, 0)
+    if waiting.files:
+        ms = waiting.lasted_ms(now_ms)
+        since = f", the oldest for {lasted(ms)}" * (ms > UNTAKEN_MS)
+        return f"; {several(waiting.files, 'queued command')} not in it yet{since}"
     return ", older than the last command: what that changed may be missing" if api.is_behind else ""
 
 

@@ -15,15 +15,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from moot.spool_expected import Expectation, given_fields, steps_of
-from moot.spool_files import SpoolFiles
-from moot.spool_filter import age_of, cannot, find, is_whole_id
+from moot.spool_files import UNTAKEN, UNTAKEN_MS, SpoolFiles
+from moot.spool_filter import age_of, cannot, find, is_whole_id, lasted
 from moot.spool_reads import SNAPSHOT_READS, Reading
 from moot_protocol.checks import checked
-from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
+from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim
 from moot_protocol.claiming import check_beside_claim
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.ids import ID_ENTROPY_BYTES, issue_id
-from moot_protocol.limits import SPOOL_FILES
+from moot_protocol.limits import JSON_NESTING, SPOOL_FILES
 from moot_protocol.listing import IssueDoc
 from moot_protocol.machine_requests import Doctor
 from moot_protocol.request_base import Mutation, Request
@@ -92,6 +92,11 @@ class SpoolApi:
         return age_of(self._held(), self._now_ms)
 
     @property
+    def open_left_out(self) -> int:
+        """How many issues that aren't closed the snapshot has no room for: lists are short of them."""
+        return self._held().open_left_out
+
+    @property
     def is_behind(self) -> bool:
         """Whether commands were carried out since that was made."""
         return self._files.is_behind(self._held(), self._now_ms)
@@ -100,7 +105,7 @@ class SpoolApi:
         """Carry out a request, or queue it.
 
         Raises:
-            RefusedError: `denied`: it doesn't go through a spool; `limit`: the spool is full; `unreachable`: the
+            RefusedError: `denied`: it doesn't go through a spool; `busy`: the spool is full; `unreachable`: the
                 snapshot can't answer it; `not_ready`: there is none; `timeout`: what was claimed isn't known yet.
             MootError: what the daemon answered, where it was waited for.
         """
@@ -211,16 +216,15 @@ class SpoolApi:
             self._files.forget_answer(command)
         request = self._named(request, entropy)
         self._last_ms = max(self._now_ms, self._last_ms + 1)  # commands of one run are carried out in their order
-        data = seal_command(self._files.token, command, self._last_ms, request, awaited=self._wait_s is not None)
+        try:
+            data = seal_command(self._files.token, command, self._last_ms, request, awaited=self._wait_s is not None)
+        except RecursionError as error:
+            raise RefusedError(f"what is given is nested deeper than {JSON_NESTING} levels") from error
         self._files.put(self._last_ms, command, data)
         outcome = None if self._wait_s is None else self._files.wait(command, self._wait_s)
-        if outcome is None and isinstance(request, ClaimReady):
-            raise RefusedError(
-                f"the daemon hasn't answered in time; the claim stays queued (command {command.hex()[:12]})",
-                code=Code.TIMEOUT,
-                hint="don't claim again: `list --assignee` with your name tells later what it took",
-            )
         if outcome is None:
+            if self._wait_s is not None:
+                _check_answerless(request, command, key)
             return self._queue(request, command)
         self._is_settled = False
         if outcome.error is not None:
@@ -296,10 +300,13 @@ class SpoolApi:
     def _doctor(self) -> list[dict[str, Any]]:
         """What can be checked from inside a sandbox."""
         waiting = self._files.waiting()
+        lasted_ms = waiting.lasted_ms(self._now_ms)
+        oldest = f"the oldest has waited for {lasted(lasted_ms)}" if waiting.files else "none waits"
         room = f"{waiting.files} of {SPOOL_FILES} commands wait"
         checks = [
             checked("the daemon can be asked", ok=False, detail=self._reason, hint="see docs/sandboxes.md"),
             checked("the spool has room", ok=waiting.files < SPOOL_FILES, detail=room, hint="start the daemon"),
+            checked("commands are taken", ok=lasted_ms <= UNTAKEN_MS, detail=oldest, hint=UNTAKEN),
         ]
         try:
             made_ms = self._held().made_ms
@@ -311,14 +318,56 @@ class SpoolApi:
         return [*checks, checked("the snapshot is fresh", ok=is_fresh, detail=told, hint="start the daemon outside")]
 
 
+def _check_answerless(request: Mutation[Any], command: bytes, key: str) -> None:
+    """Refuse to go on where only the answer that didn't come in time says who has an issue, or what would be done.
+
+    Whatever else waits in the spool will be done as it was asked for, and is told as queued: were it refused, it would
+    be given again, and be done twice.
+
+    Raises:
+        RefusedError: `timeout`.
+    """
+    queued = f"stays queued (command {command.hex()[:12]})"
+    if isinstance(request, ClaimReady):
+        what, hint = "the claim", "don't claim again: `list --assignee` with your name tells later what it took"
+    elif request.dry_run:
+        what, hint = "the question what would be done", "nothing will be changed by it: ask again once a daemon runs"
+    elif ids := [_named(each.id) for each in _each_of(request) if _is_about_holding(each)]:
+        what = "what was asked for" if isinstance(request, Script) else f"the {_HOLDING[type(request)]} of {ids[0]}"
+        again = "ask again under the same --request-id only" if key else "don't ask again"
+        hint = f"don't count {' and '.join(ids)} as yours, and {again}: `show` tells later who has it"
+    else:
+        return
+    message = f"the daemon hasn't answered in time; {what} {queued}"
+    raise RefusedError(message, code=Code.TIMEOUT, hint=hint, retryable=bool(key))
+
+
+_HOLDING: Final = {Update: "claim", Heartbeat: "renewal", Unclaim: "giving back"}
+"""What requests about who has an issue ask for."""
+
+
+def _is_about_holding(request: Request[Any]) -> bool:
+    """Whether somebody else's claim may stand in the way of a request, so that its answer says who has the issue."""
+    return isinstance(request, Heartbeat) or bool(
+        (isinstance(request, Update) and request.claim) or (isinstance(request, Unclaim) and request.if_holder)
+    )
+
+
+def _named(typed: str) -> str:
+    return "what it makes" if typed.startswith("$") else typed
+
+
+def _each_of(request: Mutation[Any]) -> list[Any]:
+    return [*steps_of(request)] if isinstance(request, Script) else [request]
+
+
 def _check_claims(request: Mutation[Any]) -> None:
     """Refuse at once a claim that contradicts what is asked for beside it: the daemon would, and it would be late.
 
     Raises:
         RefusedError: `usage`.
     """
-    updates = steps_of(request) if isinstance(request, Script) else [request]
-    for update in updates:
+    for update in _each_of(request):
         if isinstance(update, Update) and update.claim:
             check_beside_claim(given_fields(update.fields), update.actor)
 

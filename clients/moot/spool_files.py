@@ -50,6 +50,13 @@ TAKING_S: Final = 0.5
 """The same while commands wait: a daemon that is there takes them sooner."""
 SETTLED_MS: Final = 60_000
 """Age of the last command at which a daemon that is there has long written a newer snapshot."""
+UNTAKEN_MS: Final = 30_000
+"""Age of a waiting command at which surely nobody takes any: a daemon that is there looks every two seconds."""
+UNTAKEN: Final = (
+    "start the daemon outside the sandbox: moot daemon start; where one runs, `moot where` outside tells whether this "
+    "folder is a copy, from whose spool nothing is taken"
+)
+"""What to do where nobody takes commands."""
 _AHEAD_MS: Final = 2 * HOUR_MS
 """How far behind the folder's clock a command's own may be: it may have waited for an answer."""
 LEFT_MS: Final = 10_000
@@ -66,6 +73,12 @@ class Waiting(NamedTuple):
 
     files: int
     size: int
+    oldest_ms: int | None = None
+    """When the oldest was written, in milliseconds since 1970; None where none waits."""
+
+    def lasted_ms(self, now_ms: int) -> int:
+        """For how long the oldest has waited."""
+        return 0 if self.oldest_ms is None else max(now_ms - self.oldest_ms, 0)
 
 
 class SpoolFiles:
@@ -158,14 +171,17 @@ class SpoolFiles:
 
     # -- Commands ------------------------------------------------------------------------------------------------
     def waiting(self) -> Waiting:
-        """How many commands wait, and their bytes."""
+        """How many commands wait, their bytes, and since when."""
         files = size = 0
+        oldest_ms: int | None = None
         with os.scandir(self.path / COMMANDS) as entries:
             for entry in islice(entries, _LOOKED_AT):
                 with suppress(FileNotFoundError):
                     size += entry.stat(follow_symlinks=False).st_size
                     files += 1
-        return Waiting(files, size)
+                    if parts := name_parts(entry.name):
+                        oldest_ms = min(parts[0], parts[0] if oldest_ms is None else oldest_ms)
+        return Waiting(files, size, oldest_ms)
 
     def holds(self, command: bytes) -> bool:
         """Whether a command waits."""
@@ -180,7 +196,7 @@ class SpoolFiles:
         """Put a command into the spool, durably, and ring.
 
         Raises:
-            RefusedError: `limit`: there is no room; `denied`, `store_full`: it can't be written. Nothing is then.
+            RefusedError: `busy`: there is no room; `denied`, `store_full`: it can't be written. Nothing is then.
         """
         folder = self.path / COMMANDS
         try:

@@ -69,7 +69,11 @@ def _not_there(snapshot: Snapshot, typed: str, now_ms: int) -> RefusedError:
 
 def age_of(snapshot: Snapshot, now_ms: int) -> str:
     """How old a snapshot is, in words."""
-    ms = max(now_ms - snapshot.made_ms, 0)
+    return lasted(max(now_ms - snapshot.made_ms, 0))
+
+
+def lasted(ms: int) -> str:
+    """How long something has lasted, in words."""
     return f"{ms // 1000} s" if ms < _BRIEF_MS else when.lasted(ms)
 
 

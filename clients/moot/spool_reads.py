@@ -34,7 +34,7 @@ from moot_protocol.requests import (
 from moot_protocol.snapshot_file import Snapshot
 from moot_protocol.times import instant_ms, instant_ns
 
-_ONLY_SHOWN: Final = frozenset({"dependents", "_conflicts", "_missing", "_blocked", "_short"})
+_ONLY_SHOWN: Final = frozenset({"dependents", "_conflicts", "_missing", "_erased", "_blocked", "_short"})
 """What `show` tells of an issue and lists don't."""
 _TEXTS: Final = frozenset({"description", "design", "acceptance_criteria", "notes", "comments"})
 _HANDED_FIELDS: Final = ("issue_id", "id", "author", "created_at")
@@ -216,6 +216,7 @@ def _count(reading: Reading, request: Count) -> dict[str, Any]:
         "type": lambda issue: (issue["issue_type"],),
         "assignee": lambda issue: (issue.get("assignee", ""),),
         "label": lambda issue: issue.get("labels") or ("",),
+        "project": lambda _: (reading.snapshot.project,),
     }
     if not request.by:
         return {"total": len(found)}

@@ -7,7 +7,7 @@ from typing import Any
 
 from moot.console.safe_text import neutralise
 from moot.console.terminal import Facts
-from moot.conversation import Failure, write_all
+from moot.conversation import Failure, check_actors, write_all
 from moot.effects import Files
 from moot.facts import facts
 from moot_protocol.effects import Effects, refusal
@@ -23,6 +23,7 @@ def own_facts(program: str, arguments: list[str]) -> Facts:
         "".join(arguments).encode()
     except UnicodeEncodeError as error:
         raise Failure("usage", "an argument is not valid UTF-8") from error
+    check_actors()
     told: list[Any] = [*facts(program, arguments)[1:]]  # in the order of `Facts`, as the daemon reads it
     return Facts(tuple(arguments), *told)
 

@@ -15,3 +15,10 @@ BLOCKING: Final = frozenset({BLOCKS, CONDITIONAL_BLOCKS})
 """Their source waits for their target."""
 HOLDING: Final = BLOCKING | {WAITS_FOR}
 """What an issue waits for by itself; a blocked parent holds its children up, too."""
+TELLING: Final = frozenset(
+    (
+        "related", "discovered-from", "replies-to", "relates-to", "duplicates", "supersedes", "authored-by",
+        "assigned-to", "approved-by", "attests", "tracks", "until", "caused-by", "validates", "delegated-from",
+    )
+)  # fmt: skip
+"""What other programs write as well, to tell of something: they hold nothing up."""

@@ -2,7 +2,7 @@ r"""The snapshot: what a project held a moment ago, as one file that a sandboxed
 
     file = [1, body, HMAC-SHA256(secret, "moot/snapshot/1\0" ‖ body)]                the token's secret (`spool.py`)
     body = [workspace, project, plane in hex, made at, is shared, left out, ready, blocked, memories, settings, issues,
-            lost]
+            lost, left out of those not closed]
 
 An issue is packed by itself, as `show` tells it, so that its fields keep their order. Invariant: a snapshot that was
 not written with the token is none; it is never more than SNAPSHOT_BYTES and SNAPSHOT_ISSUES long, and says how many
@@ -17,6 +17,7 @@ import msgspec
 
 from moot_protocol.codec import decode_unchecked, decoder, encode
 from moot_protocol.errors import Code, MalformedError
+from moot_protocol.issue import CLOSED
 from moot_protocol.limits import SNAPSHOT_BYTES, SNAPSHOT_ISSUES, SNAPSHOT_LOST
 from moot_protocol.listing import IssueDoc
 from moot_protocol.spool import is_keyed, keyed
@@ -52,6 +53,8 @@ class Snapshot(NamedTuple):
     """By id, each as `show` tells it."""
     lost: tuple[tuple[str, str, str], ...] = ()
     """Claims made on this machine that others took: actor, issue, who has it now."""
+    open_left_out: int = 0
+    """How many of those that were left out aren't closed: lists of work are short of them."""
 
 
 class _File(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +76,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     settings: bytes
     issues: tuple[bytes, ...]
     lost: tuple[tuple[str, str, str], ...] = ()
+    open_left_out: int = 0
 
 
 _decode_file: Final = decoder(_File, FORMAT)
@@ -97,13 +101,20 @@ class Kept(NamedTuple):
     lost: Iterable[tuple[str, str, str]] = ()
 
 
+class Totals(NamedTuple):
+    """How many issues a project has."""
+
+    all: int
+    not_closed: int
+
+
 def build_snapshot(
     place: Place,
     issues: Iterable[IssueDoc],
     ready: Iterable[str],
     blocked: Mapping[str, Iterable[str]],
     kept: Kept,
-    total: int,
+    totals: Totals,
 ) -> bytes:
     """The body of a snapshot, with as many issues as there is room for.
 
@@ -113,7 +124,7 @@ def build_snapshot(
         ready: ids of what can be worked on, in order.
         blocked: ids of what is blocked, in order, and by what.
         kept: what the project remembers; the first of each are there where not all fit.
-        total: how many issues the project has.
+        totals: how many issues the project has.
     """
     room = SNAPSHOT_BYTES - _FRAME_BYTES - 2048
     memories, room = _fitting(kept.memories, room // 4, room)
@@ -122,6 +133,7 @@ def build_snapshot(
     room -= sum(len(part.encode()) + 4 for each in lost for part in each)
     packed: list[bytes] = []
     names: set[str] = set()
+    packed_open = 0
     for issue in issues:
         data = msgspec.msgpack.encode(issue)
         # What it costs: itself, and its id in `ready` or `blocked` with what blocks it.
@@ -133,16 +145,18 @@ def build_snapshot(
         room -= cost
         packed.append(data)
         names.add(issue["id"])
+        packed_open += issue.get("status") != CLOSED
     return encode(
         _Body(
             *place,
-            max(total - len(packed), 0),
+            max(totals.all - len(packed), 0),
             tuple(name for name in ready if name in names),
             tuple((name, tuple(blockers)) for name, blockers in blocked.items() if name in names),
             msgspec.msgpack.encode(memories),
             msgspec.msgpack.encode(settings),
             tuple(packed),
             lost,
+            max(totals.not_closed - packed_open, 0),
         )
     )
 
@@ -193,4 +207,5 @@ def read_snapshot(secret: bytes, data: bytes) -> Snapshot:
         tuple(decode_unchecked(body.settings)),
         issues,
         body.lost,
+        body.open_left_out,
     )

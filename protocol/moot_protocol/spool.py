@@ -312,13 +312,14 @@ def check_room(files: int, size: int, new: int) -> None:
         new: the bytes of the next one.
 
     Raises:
-        RefusedError: `limit`.
+        RefusedError: `busy`: it may fit once the daemon has taken what waits.
     """
     if files >= SPOOL_FILES or size + new > SPOOL_BYTES:
         raise RefusedError(
             f"the spool is full: {files} commands of {size} bytes wait; at most {SPOOL_FILES} of {SPOOL_BYTES} may",
-            code=Code.LIMIT,
+            code=Code.BUSY,
             hint="nothing was written; start the daemon outside the sandbox: it empties the spool",
+            retryable=True,
         )
 
 

@@ -13,6 +13,7 @@ from moot.rpc import UnansweredError
 from moot_protocol import rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.limits import RPC_IN_FLIGHT
 from moot_protocol.machine_requests import Ping
 from moot_protocol.requests import Close, Show
 from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder
@@ -89,6 +90,48 @@ async def test_an_error_is_raised_as_the_daemon_meant_it_and_the_connection_goes
         error = await failure(connection)
         assert (error.code, error.hint, error.retryable) == (Code.NOT_FOUND, "look again", True)
         assert await connection.call(Ping())
+
+
+async def test_more_calls_than_the_daemon_takes_at_once_wait_for_their_turn(daemon: Daemon) -> None:
+    async def show(request: Show) -> list[object]:
+        await asyncio.sleep(0.01)
+        return [{"id": request.ids[0]}]
+
+    daemon.answers.slow[Show] = show
+    async with connected(daemon.path) as connection:
+        asked = [connection.call(Show(ids=(str(number),))) for number in range(3 * RPC_IN_FLIGHT)]
+        answers = await asyncio.gather(*asked)
+    assert [answer[0]["id"] for answer in answers] == [str(number) for number in range(3 * RPC_IN_FLIGHT)]
+
+
+async def test_a_call_whose_turn_does_not_come_in_time_is_told_so_and_none_that_waited_is_sent(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moot.async_rpc.RPC_IN_FLIGHT", 1)
+    gate = Gate(daemon)
+    daemon.answers.slow[Show] = gate.answer
+    async with connected(daemon.path) as connection:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(connection.call(Show(ids=("a",))))
+            await asyncio.sleep(0)
+            error = await failure(connection, deadline_ms=20)
+            assert (error.code, error.retryable) == (Code.BUSY, True)
+            gate.open()
+        assert len(daemon.answers.keys) == 1
+        assert await connection.call(Show(ids=("a",)))
+
+
+async def test_where_the_connection_is_lost_those_who_wait_for_their_turn_are_told_so(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moot.async_rpc.RPC_IN_FLIGHT", 1)
+    daemon.answers.slow[Show] = Gate(daemon).answer
+    async with connected(daemon.path) as connection:
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(failure(connection)) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            connection.close()
+        assert [each.result().code for each in asked] == [Code.UNREACHABLE] * 3
 
 
 async def test_a_caller_that_is_cancelled_cancels_its_request_in_the_daemon(daemon: Daemon) -> None:

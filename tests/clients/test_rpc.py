@@ -159,7 +159,8 @@ def test_threads_that_share_a_client_get_their_own_answers(daemon: Daemon) -> No
 
 def test_a_request_too_large_for_a_frame_is_refused_here_and_the_connection_goes_on(daemon: Daemon) -> None:
     with Client(daemon.path) as client:
-        assert failure(lambda: client.call(Show(ids=("x" * limits.RPC_FRAME_BYTES,)))).code is Code.LIMIT
+        error = failure(lambda: client.call(Show(ids=("x" * limits.RPC_FRAME_BYTES,))))
+        assert (error.code, error.hint) == (Code.LIMIT, "send less at once; a text of an issue has at most 60 KiB")
         assert client.call(Ping())
 
 
@@ -377,3 +378,28 @@ def test_a_daemon_that_does_not_know_tokens_is_asked_nothing_else(daemon: Daemon
     with Client(daemon.path, token=GOOD) as client:
         assert failure(lambda: client.call(Ping())).code is Code.USAGE
         assert not client.is_open
+
+
+# -- Sandboxes ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("autostart", [False, True])
+@pytest.mark.parametrize(
+    ("is_open", "told"), [(True, "the workspace's spool, which is open, takes"), (False, "a spool would take")]
+)
+def test_in_a_sandbox_it_says_that_the_command_goes_through_files_and_no_call_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autostart: bool, is_open: bool, told: str
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("moot.conversation.socket", forbidden)
+    monkeypatch.setattr("moot.rpc.socket.socket", forbidden)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".moot" / "spool").mkdir(parents=True)
+    (tmp_path / ".moot" / "workspace").write_text("w0\n")
+    if is_open:
+        (tmp_path / ".moot" / "spool" / "token").touch()
+    error = failure(lambda: Client("/s", autostart=autostart))
+    assert error.code is Code.UNREACHABLE
+    assert "this sandbox forbids Unix sockets" in error.message
+    assert f"{told} the command `moot`, and neither programs" in error.hint
+    assert "init --spool" not in error.hint

@@ -12,6 +12,7 @@ from moot.conversation import Conversation, Failure, Sandboxed, try_connect
 from moot.facts import has_spool
 from moot.spool import spool_command
 from moot_protocol.requests import Close, Show
+from moot_protocol.spool import COMMANDS, command_name, name_parts
 from moot_testkit.spooling import SpoolSite, create
 from moot_testkit.town import START_MS
 
@@ -57,6 +58,23 @@ def test_a_document_is_marked_as_queued(site: SpoolSite, capfd: pytest.CaptureFi
     assert all(issue["queued"] for issue in json.loads(capfd.readouterr().out))
 
 
+def test_where_nobody_takes_commands_that_is_told(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:
+    spool_command("moot", ["q", "Two"], REFUSED)
+    spool_command("moot", ["q", "Three"], REFUSED)
+    assert "nobody takes" not in capfd.readouterr().err
+    older, _ = sorted((site.path / COMMANDS).iterdir())
+    ms, command = name_parts(older.name) or (0, b"")
+    older.rename(older.with_name(command_name(ms - 600_000, command)))
+    for arguments in (["q", "Four"], ["create", "Five", "--json"]):
+        spool_command("moot", arguments, REFUSED)
+        err = capfd.readouterr().err
+        assert "moot: nobody takes commands: the oldest has waited for 10min\n  start the daemon outside" in err
+    spool_command("moot", ["q", "Six", "--quiet"], REFUSED)
+    assert "nobody takes" not in capfd.readouterr().err
+    spool_command("moot", ["list"], REFUSED)
+    assert "; 5 queued commands not in it yet, the oldest for 10min" in capfd.readouterr().err
+
+
 def test_an_id_alone_is_told_since_it_is_settled(site: SpoolSite, capfd: pytest.CaptureFixture[str]) -> None:
     assert spool_command("moot", ["q", "Two"], REFUSED) == 0
     made = capfd.readouterr().out.strip()
@@ -77,6 +95,18 @@ def test_a_read_is_told_with_its_age_and_what_it_cannot_show(
     out, err = capfd.readouterr()
     assert [issue["title"] for issue in json.loads(out)] == ["One"]
     assert "1 queued command not in it yet" in err
+
+
+@pytest.mark.parametrize("command", [["list"], ["ready"], ["search", "One"], ["ready", "--json"]])
+def test_a_list_that_is_short_of_what_the_snapshot_has_no_room_for_says_so(
+    site: SpoolSite, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    site.api.call(create("Two"))
+    monkeypatch.setattr("mootd.spool.snapshots.SNAPSHOT_ISSUES", 1)
+    site.write_snapshot()
+    assert spool_command("moot", command, REFUSED) == 0
+    told = "moot: read from the snapshot, 0 s old, which has no room for 1 issue that is not closed\n"
+    assert capfd.readouterr().err == told
 
 
 @pytest.mark.parametrize(("content", "exit_code"), [(None, 75), (b"", 1), (b"cut", 1)], ids=["missing", "empty", "cut"])

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat
+from moot_protocol.claim_requests import ClaimReady, ClaimsTold, Heartbeat, Unclaim
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.exchange_requests import Invite
 from moot_protocol.listing import Filter
@@ -81,6 +81,48 @@ def test_what_is_not_answered_in_time_is_queued(site: SpoolSite, monkeypatch: py
     assert len(client.queued) == 1
 
 
+CLAIM = Update(actor="ada", id="demo-one1", claim=True)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        CLAIM,
+        Script(actor="ada", steps=({"method": "update", "params": {"id": "demo-one1", "claim": True}},)),
+        Heartbeat(actor="ada", id="demo-one1"),
+        Unclaim(actor="ada", id="demo-one1", if_holder="bob"),
+        Close(actor="ada", id="demo-one1", dry_run=True),
+    ],
+    ids=lambda request: type(request).__name__,
+)
+def test_whose_an_issue_is_nobody_is_told_who_was_not_answered_in_time(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch, request_: Request[Any]
+) -> None:
+    monkeypatch.setattr(SpoolSite, "take", lambda self: False)
+    client = site.client(wait_s=0)
+    with pytest.raises(RefusedError, match=r"hasn't answered in time; .* stays queued") as caught:
+        client.call(request_)
+    assert caught.value.code is Code.TIMEOUT
+    assert len(site.waiting()) == 1
+    assert not client.queued
+
+
+def test_of_two_that_claim_one_issue_while_no_daemon_answers_neither_is_told_to_have_it(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as asleep:
+        asleep.setattr(SpoolSite, "take", lambda self: False)
+        for actor in ("ada", "bob"):
+            assert code_of(site, msgspec.structs.replace(CLAIM, actor=actor), wait_s=0) is Code.TIMEOUT
+    site.take()
+    assert site.api.call(Show(ids=("demo-one1",)))[0]["assignee"] == "ada"
+
+
+def test_a_claim_that_is_not_waited_for_is_queued(site: SpoolSite) -> None:
+    client = site.client()
+    assert client.call(CLAIM)["_queued"] == client.queued[0].command
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -93,6 +135,14 @@ def test_what_is_not_answered_in_time_is_queued(site: SpoolSite, monkeypatch: py
 )
 def test_what_does_not_go_through_a_spool_is_refused_here(site: SpoolSite, request_: Request[Any]) -> None:
     assert code_of(site, request_) is Code.DENIED
+    assert not site.waiting()
+
+
+def test_what_is_nested_too_deeply_to_be_sealed_is_refused(site: SpoolSite) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert code_of(site, create("Deep", metadata={"k": deep})) is Code.INVALID
     assert not site.waiting()
 
 
@@ -347,6 +397,23 @@ def test_doctor_tells_what_can_be_seen_from_inside(site: SpoolSite) -> None:
     (site.path / "snapshot").unlink()
     checks = {check["check"]: check for check in site.client().call(Doctor())}
     assert not checks["there is a snapshot"]["ok"]
+
+
+def test_doctor_fails_once_a_command_has_waited_for_longer_than_any_daemon_would_let_it(site: SpoolSite) -> None:
+    def taken() -> tuple[bool, str]:
+        check = next(check for check in site.client().call(Doctor()) if check["check"] == "commands are taken")
+        return check["ok"], check["detail"]
+
+    assert taken() == (True, "none waits")
+    site.client().call(create("Two"))
+    site.api.clock.advance(20_000)
+    site.client().call(create("Three"))
+    site.api.clock.advance(10_000)
+    assert taken() == (True, "the oldest has waited for 30 s")
+    site.api.clock.advance(1_000)
+    assert taken() == (False, "the oldest has waited for 31 s")
+    site.take()
+    assert taken() == (True, "none waits")
 
 
 def test_a_full_spool_refuses(site: SpoolSite, monkeypatch: pytest.MonkeyPatch) -> None:

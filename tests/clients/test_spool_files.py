@@ -156,7 +156,7 @@ def test_a_command_lies_whole_under_its_name_and_the_bell_rings(site: SpoolSite,
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"12345", 0o600)
     assert name == spool.command_name(1_700_000_000_000, COMMAND)
     assert bell.stat().st_size > before
-    assert files.waiting() == (1, 5)
+    assert files.waiting() == (1, 5, 1_700_000_000_000)
 
 
 def test_a_full_spool_is_refused_and_nothing_written(site: SpoolSite, files: SpoolFiles) -> None:
@@ -164,7 +164,7 @@ def test_a_full_spool_is_refused_and_nothing_written(site: SpoolSite, files: Spo
         (site.path / COMMANDS / str(number)).touch()
     with pytest.raises(RefusedError, match="the spool is full") as caught:
         files.put(1, COMMAND, b"x")
-    assert caught.value.code is Code.LIMIT
+    assert (caught.value.code, caught.value.retryable) == (Code.BUSY, True)
     assert len(site.waiting()) == SPOOL_FILES
     (site.path / COMMANDS / "0").unlink()
     files.put(1, COMMAND, b"x")

@@ -217,7 +217,9 @@ def test_ready_work_is_the_daemons(both: Both, wanted: Filter, sort: str, limit:
 
 
 @given(
-    wanted=WANTED, by=FEW(["", "status", "priority", "type", "assignee", "label", "unheard-of"]), every=st.booleans()
+    wanted=WANTED,
+    by=FEW(["", "status", "priority", "type", "assignee", "label", "project", "unheard-of"]),
+    every=st.booleans(),
 )
 def test_counts_are_the_daemons(both: Both, wanted: Filter, by: str, every: bool) -> None:
     both.check(Count(filter=wanted, by=by, all=every))

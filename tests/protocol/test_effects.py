@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from moot_protocol.effects import FAILURES, NO_FOLDERS, ONLY_NEW, STDIN, Effects, refusal
+from moot_protocol.effects import FAILURES, NO_FOLDERS, ONLY_NEW, ONLY_ORDINARY, STDIN, Effects, refusal
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import RPC_CHUNK_BYTES
 
@@ -30,6 +30,12 @@ def test_a_file_is_opened_at_once_and_read_to_its_end() -> None:
     assert side.asked == [["read", 1, "f"]]
     assert list(chunks) == [b"one", b"two"]
     assert side.asked[1:] == [["more", 1], ["more", 1]]
+
+
+def test_a_file_that_nobody_has_named_is_asked_for_by_a_handle_that_says_so() -> None:
+    side = Side(b"one", b"two")
+    assert list(side.effects.read_file("f", ordinary=True)) == [b"one", b"two"]
+    assert side.asked == [["read", ONLY_ORDINARY | 1, "f"], *[["more", ONLY_ORDINARY | 1]] * 2]
 
 
 def test_a_file_that_is_not_read_to_its_end_is_dropped() -> None:

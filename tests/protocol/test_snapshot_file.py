@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.limits import KIB, SNAPSHOT_BYTES, SNAPSHOT_ISSUES, SNAPSHOT_LOST
-from moot_protocol.snapshot_file import Kept, Place, Snapshot, build_snapshot, read_snapshot, seal_snapshot
+from moot_protocol.snapshot_file import Kept, Place, Snapshot, Totals, build_snapshot, read_snapshot, seal_snapshot
 
 SECRET = bytes(range(32))
 PLACE = Place("w0", "demo", "ab" * 16, 1_700_000_000_000, False)
@@ -20,7 +20,9 @@ def issue(number: int, text: str = "") -> dict[str, Any]:
 
 
 def read(issues: list[dict[str, Any]], **more: Any) -> Snapshot:
-    parts: dict[str, Any] = {"ready": (), "blocked": {}, "kept": NOTHING, "total": len(issues), **more}
+    parts: dict[str, Any] = {"ready": (), "blocked": {}, "kept": NOTHING, **more}
+    total = parts.pop("total", len(issues))
+    parts["totals"] = Totals(total, parts.pop("not_closed", total))
     return read_snapshot(SECRET, seal_snapshot(SECRET, build_snapshot(PLACE, issues, **parts)))
 
 
@@ -38,13 +40,19 @@ def test_a_snapshot_comes_back_as_it_was_with_its_fields_in_order() -> None:
 
 def test_what_there_is_no_room_for_is_left_out_and_counted() -> None:
     large = [issue(number, "x" * 60 * KIB) for number in range(200)]
-    body = build_snapshot(PLACE, large, [each["id"] for each in large], {}, NOTHING, 200)
+    body = build_snapshot(PLACE, large, [each["id"] for each in large], {}, NOTHING, Totals(200, 200))
     data = seal_snapshot(SECRET, body)
     found = read_snapshot(SECRET, data)
     assert len(data) <= SNAPSHOT_BYTES
     assert 100 < len(found.issues) < 200
     assert found.left_out == 200 - len(found.issues)
     assert set(found.ready) == set(found.issues)
+
+
+def test_of_what_is_left_out_those_are_counted_that_are_not_closed() -> None:
+    issues = [issue(1) | {"status": "open"}, issue(2) | {"status": "closed"}]
+    assert read(issues, total=9, not_closed=4).open_left_out == 3
+    assert read(issues, total=9, not_closed=1).open_left_out == 0
 
 
 def test_lost_claims_come_back_and_leave_room_for_issues() -> None:
@@ -67,7 +75,7 @@ def test_memories_leave_room_for_issues() -> None:
 
 
 def test_a_snapshot_of_another_token_is_none() -> None:
-    data = seal_snapshot(bytes(32), build_snapshot(PLACE, (), (), {}, NOTHING, 0))
+    data = seal_snapshot(bytes(32), build_snapshot(PLACE, (), (), {}, NOTHING, Totals(0, 0)))
     with pytest.raises(MalformedError) as caught:
         read_snapshot(SECRET, data)
     assert caught.value.code is Code.BAD_SIGNATURE
@@ -75,7 +83,7 @@ def test_a_snapshot_of_another_token_is_none() -> None:
 
 @given(st.data())
 def test_a_changed_or_truncated_snapshot_is_none(data: st.DataObject) -> None:
-    good = seal_snapshot(SECRET, build_snapshot(PLACE, [issue(1)], (), {}, NOTHING, 1))
+    good = seal_snapshot(SECRET, build_snapshot(PLACE, [issue(1)], (), {}, NOTHING, Totals(1, 1)))
     place = data.draw(st.integers(0, len(good) - 1))
     bad = bytearray(good)
     bad[place] ^= data.draw(st.integers(1, 255))

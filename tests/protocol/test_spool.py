@@ -196,7 +196,7 @@ def test_a_full_spool_takes_no_more() -> None:
     for files, size, new in ((SPOOL_FILES, 0, 1), (0, SPOOL_BYTES - 10, 11)):
         with pytest.raises(RefusedError, match="full") as caught:
             check_room(files, size, new)
-        assert caught.value.code is Code.LIMIT
+        assert (caught.value.code, caught.value.retryable) == (Code.BUSY, True)
 
 
 # -- Answers -----------------------------------------------------------------------------------------------------

@@ -115,7 +115,9 @@ class Link(msgspec.Struct, forbid_unknown_fields=True):
 
     id: str
     depends_on: str
-    type: str = BLOCKS
+    type: Annotated[
+        str, msgspec.Meta(description="blocks, waits-for, parent-child; related, discovered-from, … hold nothing up")
+    ] = BLOCKS
     remove: bool = False
 
 

@@ -22,6 +22,7 @@ from moot.rpc import UnansweredError
 from moot.settings import new_key
 from moot_protocol import requests
 from moot_protocol.claim_requests import ClaimReady, WriteHandoff
+from moot_protocol.edge_types import HOLDING, PARENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.request_base import Mutation, Request
@@ -309,7 +310,8 @@ async def link(desk: Desk, wanted: args.Link) -> Told:
         return Told(_link_line(gone, "no longer depends on"), [{"id": gone["issue_id"]}])
     edge = requests.Edge(wanted.depends_on, wanted.type)
     made = await desk.ask(requests.AddEdge(actor=desk.actor, id=wanted.id, edge=edge))
-    told = _link_line(made, "depends on")
+    idle = "" if wanted.type in HOLDING | {PARENT} else f" ({neutralise(wanted.type)}: holds nothing up)"
+    told = _link_line(made, "depends on") + idle
     if not made.get("created", True):
         return Told(nothing_to_do(f"{told} already"), [{"id": made["issue_id"], UNCHANGED: True}])
     return Told(told, [{"id": made["issue_id"]}])

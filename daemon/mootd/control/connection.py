@@ -22,7 +22,7 @@ from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.machine_requests import Events
 from moot_protocol.request_base import Request
-from mootd.control.hosting import ConsoleChannel, HostedTerminal
+from mootd.control.hosting import ConsoleChannel, HostedTerminal, WaitingRoom
 from mootd.control.ports import ConsoleHost, Dispatcher, Gate, Observer, Settings
 
 BURST: Final = 32
@@ -56,6 +56,8 @@ class Hub(Protocol):
     threads: ThreadPoolExecutor
     hosted: "set[Future[None]]"
     """The commands whose threads have not ended. Changed in the loop only."""
+    room: WaitingRoom
+    """Which of them wait for news or input."""
     connections: "set[Connection]"
     unfinished: int
     """Requests begun and not answered, over all connections."""
@@ -248,7 +250,7 @@ class Connection(asyncio.Protocol):
         self._works[call.id] = work
         self._hub.unfinished += 1
         try:
-            self._check_room()
+            self._check_room(call)
             if call.method == rpc.AUTHENTICATE:
                 self._authenticate(work)
             elif call.method == rpc.CONSOLE:
@@ -278,9 +280,9 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # whatever it was, the client gets an answer
             self._fail(work, error)
 
-    def _check_room(self) -> None:
-        if len(self._works) > self._hub.settings.in_flight:
-            raise _busy(f"{self._hub.settings.in_flight} requests of this connection are under way already")
+    def _check_room(self, call: rpc.Call) -> None:
+        if len(self._works) > (most := self._hub.settings.in_flight) and call.method != rpc.CANCEL:
+            raise _busy(f"{most} requests of this connection are under way already")
 
     def _request(self, work: Work, request: Request[Any]) -> None:
         dispatcher = self._hub.dispatcher
@@ -426,15 +428,17 @@ class Connection(asyncio.Protocol):
     # -- Commands --------------------------------------------------------------------------------------------------
     def _host(self, work: Work) -> None:
         hub = self._hub
-        if len(hub.hosted) >= hub.settings.consoles:
-            raise _busy(f"{hub.settings.consoles} commands are running already")
         facts = hub.console.facts(work.call)
-        work.channel = ConsoleChannel(work.call.id, self._loop, self._write, lambda: self._ended(work))
-        work.stop = work.channel.close
+        reserved = hub.settings.reserved if hub.console.is_urgent(facts) else 0
+        if len(hub.hosted) >= hub.settings.consoles + reserved:
+            raise _busy(f"{hub.settings.consoles} commands are running already")
+        ended = partial(self._ended, work)
+        work.channel = channel = ConsoleChannel(work.call.id, self._loop, self._write, ended, hub.room)
+        work.stop = channel.close
         if not self._writable.is_set():
-            work.channel.pause()
-        work.channel.start()
-        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, work.channel, self._asker))
+            channel.pause()
+        channel.start()
+        thread = hub.threads.submit(self._run_console, work, HostedTerminal(facts, channel, self._asker))
         hub.hosted.add(thread)
         thread.add_done_callback(self._thread_ended)
 

@@ -6,6 +6,7 @@ Invariants:
   it. Output waits there to be sent together, for at most `FLUSH_SECONDS`.
 * The queue is bounded: a command that writes faster than its client reads waits.
 * After the connection has closed, every call of the command raises (`cancelled`), so that its thread ends.
+* Commands that wait for news or for input don't take all the places: there is a `WaitingRoom` for them.
 """
 
 import threading
@@ -29,6 +30,49 @@ FLUSH_BYTES: Final = 64 * 1024
 """How much output waits at most: a socket's buffer holds about twice as much."""
 
 
+INPUT_SECONDS: Final = 0.5
+"""How long input may be on its way before a command counts as one that waits for it."""
+_INPUT: Final = frozenset({"read", "more"})
+"""Effects that bring input, which may be somebody's who doesn't write, as at the other end of a pipe."""
+_PEOPLE: Final = frozenset({"edit"})
+"""Effects that people are waited for with: what they have done must not be refused afterwards."""
+
+
+class WaitingRoom:
+    """Who waits for news or input: so many may, that short commands always find a place.
+
+    Args:
+        most: how many may.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._changing = threading.Lock()
+        self._waiting: set[object] = set()
+
+    def enter(self, command: object) -> None:
+        """Count a command as one that waits, from now on until it leaves. Any thread.
+
+        Raises:
+            RefusedError: `busy`: there are as many as may be.
+        """
+        with self._changing:
+            if command not in self._waiting and len(self._waiting) >= self._most:
+                raise RefusedError(
+                    f"{self._most} commands are waiting already",
+                    code=Code.BUSY,
+                    hint="commands that wait for news or for input (`wait`, `events --follow`, --watch, a pipe that "
+                    "nobody writes to) stay until they end: end some, or try again later",
+                    retryable=True,
+                )
+            self._waiting.add(command)
+
+    def leave(self, command: object) -> None:
+        """A command has ended. Any thread."""
+        with self._changing:
+            self._waiting.discard(command)
+
+
 class ConsoleChannel:
     """Where the two sides meet. Methods say which side may call them.
 
@@ -37,12 +81,19 @@ class ConsoleChannel:
         loop: the event loop.
         write: sends bytes to the client; called in the loop only.
         on_end: called in the loop when the command's last frame has been written.
+        room: where commands are counted that wait.
     """
 
     def __init__(
-        self, call_id: int, loop: AbstractEventLoop, write: Callable[[bytes], None], on_end: Callable[[], None]
+        self,
+        call_id: int,
+        loop: AbstractEventLoop,
+        write: Callable[[bytes], None],
+        on_end: Callable[[], None],
+        room: WaitingRoom,
     ) -> None:
         self._id = call_id
+        self._room = room
         self._loop = loop
         self._write = write
         self._on_end = on_end
@@ -57,6 +108,8 @@ class ConsoleChannel:
         self._closed = False
         self._ended = False
         self._asking = False
+        self._refused: RefusedError | None = None
+        """Why an effect was no longer waited for: what the client replies to it is for nobody, and none follows."""
         self._reply: rpc.Reply | None = None
         self._awaited: Future[Any] | None = None
         self._timer: TimerHandle | None = None
@@ -154,14 +207,20 @@ class ConsoleChannel:
         """Have an effect done and return what the client replies. Thread.
 
         Raises:
-            RefusedError: the client's code and reason why it couldn't; `cancelled`.
+            RefusedError: the client's code and reason why it couldn't; `cancelled`; `busy`: it would wait for somebody,
+                as too many do.
         """
+        if effect in _PEOPLE:
+            self.linger()
         with self._changed:
             self._check()
+            if self._refused is not None:
+                raise self._refused
             self._asking = True
             self._queue(rpc.effect_frame(self._id, effect, *details))
-            while self._reply is None and not self._closed:
-                self._changed.wait()
+            if effect in _INPUT and not self._changed.wait_for(self._is_told, INPUT_SECONDS):
+                self._wait_on()
+            self._changed.wait_for(self._is_told)
             self._check()
             reply, self._reply, self._asking = self._reply, None, False
         if reply is None:
@@ -205,10 +264,29 @@ class ConsoleChannel:
 
     def end(self, last: bytes) -> None:
         """Send the last frame, and everything before it. Thread; nothing may follow."""
+        self._room.leave(self)
         with self._changed:
             if not self._closed:
                 self._ended = True
                 self._queue(last)
+
+    def linger(self) -> None:
+        """Say that the command may wait for long. Thread.
+
+        Raises:
+            RefusedError: `busy`: too many do.
+        """
+        self._room.enter(self)
+
+    def _wait_on(self) -> None:
+        try:
+            self.linger()
+        except RefusedError as error:
+            self._refused = error
+            raise
+
+    def _is_told(self) -> bool:
+        return self._reply is not None or self._closed
 
     def _check(self) -> None:
         if self._closed:
@@ -268,6 +346,14 @@ class HostedTerminal(Effects, Generic[F]):
     def err(self, text: str) -> None:
         """Write to the client's standard error."""
         self._channel.put("err", text.encode("utf-8", "replace"))
+
+    def linger(self) -> None:
+        """Say that the command may wait for long now, for news.
+
+        Raises:
+            RefusedError: `busy`: too many do.
+        """
+        self._channel.linger()
 
     def check_alive(self) -> None:
         """Raise if the client has gone.

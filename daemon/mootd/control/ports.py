@@ -108,6 +108,13 @@ class ConsoleHost(Protocol):
             RefusedError: it doesn't fit.
         """
 
+    def is_urgent(self, facts: Any) -> bool:
+        """Whether a command is let in though all places are taken, as what ends the daemon. Called in the event loop.
+
+        Args:
+            facts: what `facts` gave.
+        """
+
     def run(self, terminal: HostedTerminal[Any]) -> int:
         """Run the command that the terminal's facts name, in a worker thread, and return its exit code.
 
@@ -137,6 +144,8 @@ class Settings(NamedTuple):
     """Of a user id other than the owner's."""
     in_flight: int = limits.RPC_IN_FLIGHT
     consoles: int = limits.RPC_CONSOLES
+    reserved: int = 4
+    """Places for urgent commands, beside those."""
     frame_bytes: int = limits.RPC_FRAME_BYTES
     buffer_bytes: int = limits.RPC_BUFFER_BYTES
     deadline: float = limits.DEADLINE_MS / 1000

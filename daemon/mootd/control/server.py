@@ -13,11 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from mootd.control.connection import Connection
+from mootd.control.hosting import WaitingRoom
 from mootd.control.ports import ConsoleHost, Dispatcher, Gate, Observer, Settings
 
 KEEP_FILE: Final[dict[str, Any]] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 """The socket file is the listener's to remove: it may be a service manager's."""
 
+WAITING_SHARE: Final = 3, 4
+"""How many of all commands may wait for news or input: the other places are for those that soon end."""
 ACCEPTING_TURNS: Final = 3
 """Turns of the loop between the acceptance of a client and the call that tells us."""
 
@@ -47,6 +50,8 @@ class ControlServer:
         self.settings = settings or Settings()
         self.gate = gate
         self.hosted: set[Future[None]] = set()
+        share, of = WAITING_SHARE
+        self.room = WaitingRoom(max(self.settings.consoles * share // of, 1))
         self.connections: set[Connection] = set()
         self.unfinished = 0
         self.closing = False
@@ -61,7 +66,7 @@ class ControlServer:
             listener: a listening Unix socket that doesn't block; closed at the end.
             ready: called when clients are served.
         """
-        self.threads = ThreadPoolExecutor(self.settings.consoles, "console")
+        self.threads = ThreadPoolExecutor(self.settings.consoles + self.settings.reserved, "console")
         try:
             async with asyncio.TaskGroup() as tasks:
                 self.tasks = tasks

@@ -30,6 +30,7 @@ from moot_protocol.spool import (
     seal_answer,
 )
 from mootd.edges.spool_folder import SpoolFolder, Waiting
+from mootd.engine.issues.checks import check_actor
 from mootd.engine.replica import Replica
 from mootd.engine.spools import PAIR, SpoolRow, apply_once, secret_of, was_applied
 from mootd.engine.unit import Unit
@@ -154,6 +155,7 @@ class Taker:
 
     def _judge(self, command: Opened) -> None:
         """Let a command pass, once: what is already done was judged before its write."""
+        check_actor(command.request.actor)
         with self._replica.read() as reader:
             is_done = was_applied(reader, command.ms, command.id)
         if not is_done:

@@ -47,7 +47,11 @@ def test_a_schema_holds_what_a_caller_needs_and_nothing_that_only_repeats() -> N
         "properties": {
             "id": {"type": "string"},
             "depends_on": {"type": "string"},
-            "type": {"type": "string", "default": "blocks"},
+            "type": {
+                "type": "string",
+                "default": "blocks",
+                "description": "blocks, waits-for, parent-child; related, discovered-from, … hold nothing up",
+            },
             "remove": {"type": "boolean"},
         },
         "required": ["id", "depends_on"],

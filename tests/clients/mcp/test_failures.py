@@ -20,6 +20,12 @@ def test_the_text_has_code_message_and_what_to_do_next() -> None:
     assert text_of(RefusedError("full", code=Code.BUSY)) == "busy: full\nThe same call may succeed later."
 
 
+def test_its_hint_names_tools_and_not_commands() -> None:
+    error = RefusedError("it is claimed", hint="see `moot ready`")
+    assert text_of(error).splitlines()[1] == "Hint: find tells what is ready"
+    assert body_of(error)["hint"] == "find tells what is ready"
+
+
 def test_an_error_does_not_repeat_all_of_what_was_given() -> None:
     error = RefusedError("x" * 100_000)
     assert len(text_of(error)) < 1200

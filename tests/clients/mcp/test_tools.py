@@ -288,6 +288,22 @@ async def test_a_link_that_is_there_already_is_told_as_unchanged() -> None:
     assert told == tools.Told("Nothing to do: demo-1 depends on demo-2 already", [{"id": "demo-1", "_unchanged": True}])
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("blocks", "demo-1 depends on demo-2"),
+        ("waits-for", "demo-1 depends on demo-2"),
+        ("parent-child", "demo-1 depends on demo-2"),
+        ("blocked_by", "demo-1 depends on demo-2 (blocked_by: holds nothing up)"),
+        ("related", "demo-1 depends on demo-2 (related: holds nothing up)"),
+    ],
+)
+async def test_of_a_link_that_holds_nothing_up_it_is_said(kind: str, told: str) -> None:
+    edge = {"issue_id": "demo-1", "depends_on_id": "demo-2", "created": True}
+    answer, _ = await ran("link", {"id": "demo-1", "depends_on": "demo-2", "type": kind}, add_edge=edge)
+    assert answer.text == told
+
+
 async def test_claim_takes_the_issue_that_is_named() -> None:
     told, caller = await ran("claim", {"id": "demo-1"}, update={**ISSUE, "assignee": "ada"})
     assert caller.asked == [Update(actor="ada", id="demo-1", claim=True)]

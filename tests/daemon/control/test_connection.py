@@ -253,6 +253,16 @@ def test_a_request_too_many_is_answered_busy_and_the_others_go_on() -> None:
             assert client.receive()["id"] == 4
 
 
+def test_what_is_too_much_can_be_cancelled() -> None:
+    with serving(Settings(in_flight=1)) as daemon:
+        daemon.answers.slow[Show] = Gate(daemon).answer
+        with raw_client(daemon) as client:
+            client.call(1, "show", SHOW)
+            client.call(2, "cancel", {"id": 1})
+            assert error_of(client.receive()) == (1, "cancelled")
+            assert client.receive() == {"id": 2, "result": True}
+
+
 def test_many_clients_at_once_each_get_their_own_answers(daemon: Daemon) -> None:
     async def show(request: Show) -> Any:
         await asyncio.sleep(0)

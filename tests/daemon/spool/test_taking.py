@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from moot_protocol.claim_requests import ClaimReady, Heartbeat, Unclaim
@@ -402,3 +403,10 @@ def test_what_belongs_to_another_project_is_not_touched(site: SpoolSite, kind: s
     assert site.titles() == before
     assert site.api.call(Show(ids=("other-abcdef",)))[0]["status"] == "open"
     assert not site.api.call(Memories(project="other"))
+
+
+def test_a_name_of_who_acts_that_is_no_line_is_refused(site: SpoolSite) -> None:
+    site.put(replace(create("One"), actor="a\nb"))
+    site.take()
+    assert (site.titles(), site.waiting()) == ([], [])
+    assert "control characters" in "".join(site.reasons())
