@@ -60,7 +60,7 @@ class Issue(
     kw_only=True,
     rename={
         "is_blocked": "_blocked", "unblocked": "_unblocked", "conflicts": "_conflicts", "missing": "_missing",
-        "unique_chars": "_short", "origin": "_origin",
+        "erased": "_erased", "unique_chars": "_short", "origin": "_origin",
     },
 ):  # fmt: skip
     """An issue. Lists leave out texts and comments; `show` has everything."""
@@ -108,7 +108,9 @@ class Issue(
     conflicts: tuple[str, ...] = ()
     """Fields whose concurrent values disagree, in `show`."""
     missing: tuple[str, ...] = ()
-    """Fields whose text was erased or isn't here, in `show`."""
+    """Fields some of whose values aren't here, in `show`."""
+    erased: tuple[str, ...] = ()
+    """Those of them that were erased, and are not just withheld."""
     origin: tuple[Origin, ...] = ()
     """Which replicas of other towns have written what of it; empty where all is this town's."""
     unique_chars: int = 0
@@ -173,7 +175,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     removed: Any = None
     """The value taken out, or True where it isn't known; None where none is."""
     missing: bool = False
-    """Whether the value written was erased or isn't here."""
+    """Whether the value written isn't here."""
+    erased: bool = False
+    """Whether that is since it was erased."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_origin"}):

@@ -8,10 +8,10 @@ import time
 from _socket import socket
 from contextlib import suppress
 
-from moot.conversation import Conversation, Failure, owner_of, try_connect, write_all
+from moot.conversation import Conversation, Failure, daemon_at, owner_of, try_connect, write_all
 from moot.facts import read_small
 from moot.paths import is_socket_named, socket_path
-from moot.startup import FIRST_WAIT, LOG_BYTES, connect_to_starting, log_path, start
+from moot.startup import FIRST_WAIT, LOG_BYTES, check_startable, connect_to_starting, log_path, start
 
 STOP_SECONDS = 15
 """How long one that was told to stop may take to be gone."""
@@ -110,31 +110,59 @@ def _stop(channel: socket, program: str, arguments: list[str], *, as_json: bool,
     conversation = Conversation(channel)
     try:
         code = conversation.command(program, arguments)
+        pid = conversation.pid
     except Failure as failure:
-        if failure.code != "internal" or not (conversation.pid and is_own):
+        code, pid = 0, _to_signal(failure, channel, conversation.pid)
+        if not (pid and is_own):
             raise
-        with suppress(ProcessLookupError):  # files that were replaced may be missing for what it hadn't loaded
-            os.kill(conversation.pid, signal.SIGTERM)
-        code = 0
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
         if is_all or not as_json:
-            words = f"the daemon (pid {conversation.pid}) fails at commands; a signal has told it to end"
+            words = f"the daemon (pid {pid}) {_FAILS[failure.code]}; a signal has told it to end"
             _say({"stopping": True}, words, as_json=as_json)
     end = time.monotonic() + STOP_SECONDS
-    while code == 0 and _is_alive(conversation.pid):
+    while code == 0 and _is_alive(pid):
         if time.monotonic() > end:
-            raise Failure("timeout", f"the daemon (pid {conversation.pid}) is still stopping", "wait for it to end")
+            raise Failure("timeout", f"the daemon (pid {pid}) is still stopping", "wait for it to end")
         time.sleep(FIRST_WAIT)
     return code
+
+
+_FAILS = {"internal": "fails at commands", "bad_version": "is of another release"}
+"""What keeps a daemon from stopping when it is told to: files that were replaced may be missing for what it hadn't
+loaded, and one of another protocol doesn't understand."""
+
+
+def _to_signal(failure: Failure, channel: socket, greeted: int) -> int:
+    """The process of a daemon that can only be told to stop by a signal; 0 for one that is to be told otherwise.
+
+    Args:
+        failure: what came of telling it.
+        channel: the connection to it.
+        greeted: its process, if it said so.
+
+    Raises:
+        Failure: it is of another release, and its process isn't known, as where systemd listens.
+    """
+    if failure.code != "bad_version" or greeted:
+        return greeted if failure.code in _FAILS else 0
+    pid = daemon_at(channel)
+    if not pid:
+        hint = "restart the service that it runs as, as with: systemctl --user restart mootd"
+        raise Failure(failure.code, failure.message, hint) from failure
+    return pid
 
 
 def _restart_command(program: str, *, as_json: bool) -> int:
     """Stop the daemon if one runs, and start one.
 
-    One that is just starting is waited for and stopped too: it may have loaded what has been replaced since.
+    One that is just starting is waited for and stopped too: it may have loaded what has been replaced since. None is
+    stopped where the next one would refuse its settings.
     """
     if is_socket_named():
         hint = "restart the service that listens there, or unset MOOT_SOCKET"
         raise Failure("usage", f"the daemon at {socket_path()}, which MOOT_SOCKET names, is another's to start", hint)
+    check_startable()
     channel = try_connect(socket_path()) or connect_to_starting(socket_path())
     if channel is not None:
         code = _stop(channel, program, ["daemon", "stop", "--quiet"], as_json=as_json, is_all=False)

@@ -14,6 +14,8 @@ CHUNK = 256 * 1024
 MOST_NAMES = 10_000
 """Names in a folder that are told."""
 STDIN = 0
+ONLY_ORDINARY = 1 << 30
+"""As `moot_protocol.effects` has it, which would be more to load."""
 CODES = {1: "denied", 2: "not_found", 13: "denied", 17: "exists", 25: "denied"}
 """Number of the system's error → the protocol's code for it; other failures have none."""
 
@@ -44,7 +46,7 @@ class Files:
         try:
             match [effect, *details]:
                 case ["read", int(handle), str(path)]:
-                    self._read[handle] = _open_to_read(path)
+                    self._read[handle] = _open_to_read(path, is_ordinary=bool(handle & ONLY_ORDINARY))
                     return self._more(handle)
                 case ["more", int(handle)]:
                     return self._more(handle)
@@ -120,11 +122,16 @@ def _names_in(path: str) -> list[str]:
     return names
 
 
-def _open_to_read(path: str) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+def _open_to_read(path: str, *, is_ordinary: bool) -> int:
+    """Open what somebody has named, whatever it is; what has to be an ordinary file is never waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (os.O_NONBLOCK if is_ordinary else 0))
+    mode = os.fstat(descriptor).st_mode  # of what was opened: the name may mean something else by now
+    if stat.S_ISDIR(mode):
         os.close(descriptor)
         raise IsADirectoryError(21, "it is a folder", path)
+    if is_ordinary and not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise PermissionError(1, "it is no ordinary file", path)
     return descriptor
 
 

@@ -23,6 +23,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.01, 0.2
 """Seconds between looks: the first, and the longest after doubling."""
 _ENDED_BY_OTHERS = (0, -signal.SIGKILL)
 """How a daemon ends that was told to stop, or was killed, as where memory is short: the next may serve."""
+_DENIED = 4
+"""The code that the daemon's program ends with where a file may not be read."""
 LOG_TAIL = 4096
 DAEMON_SAYS = "mootd: "
 """What the daemon begins a reason with; advice stands in the line below it."""
@@ -51,6 +53,32 @@ def start(path: str) -> socket:
         return _await_turn(path, lock) or _start_logging(path, log_path())
     finally:
         os.close(lock)
+
+
+def check_startable() -> None:
+    """Have the program that would be the daemon look at its settings, before one that serves makes way for it.
+
+    It is asked itself, and not the one that serves, which may be of another release.
+
+    Raises:
+        Failure: it would refuse them, as `invalid` or `denied`; `timeout`; `unreachable`: it can't be run.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "mootd", "check"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/", env=_environment(),
+            timeout=START_SECONDS, check=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise _cannot_start(error) from error
+    except subprocess.TimeoutExpired as error:
+        message = f"the daemon does not look at its settings within {START_SECONDS} seconds"
+        raise Failure("timeout", message, "nothing was stopped: try again", retryable=True) from error
+    if done.returncode == 0:
+        return
+    words, advice = _reason_in(done.stderr[-LOG_TAIL:].decode("utf-8", "replace"))
+    code = "denied" if done.returncode == _DENIED else "invalid"
+    raise Failure(code, f"the daemon would not start{words}", f"{advice}nothing was stopped")
 
 
 def _lock_path() -> str:
@@ -148,11 +176,15 @@ def _launch(log: int) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "mootd", "run"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name not in VARIABLES},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, env=_environment(),
         )  # fmt: skip
     except OSError as error:
         raise _cannot_start(error) from error
+
+
+def _environment() -> dict[str, str]:
+    """The daemon's, which is handed nobody's token."""
+    return {name: value for name, value in os.environ.items() if name not in VARIABLES}
 
 
 def _ending(code: int, *, is_second: bool) -> str:
@@ -225,15 +257,19 @@ def connect_to_starting(path: str) -> socket | None:
 
 
 def _last_words(log: int, start_at: int) -> tuple[str, str]:
-    """What the daemon wrote last, as the end of a sentence, and its advice, as the beginning of one.
-
-    Advice is a line set in below that of the reason: alone it would leave the user guessing what is wrong.
-    """
+    """What the daemon wrote last, as the end of a sentence, and its advice, as the beginning of one."""
     fault, advice = fault_in(_tail(log, TAIL_BYTES, start_at))
     if fault:
         return f": {fault}", f"{advice}; "
-    tail = _tail(log, LOG_TAIL, start_at)
-    told = [line for line in tail.splitlines() if line.strip()][-2:]
+    return _reason_in(_tail(log, LOG_TAIL, start_at))
+
+
+def _reason_in(text: str) -> tuple[str, str]:
+    """As `_last_words`, of a text that ends with them.
+
+    Advice is a line set in below that of the reason: alone it would leave the user guessing what is wrong.
+    """
+    told = [line for line in text.splitlines() if line.strip()][-2:]
     has_advice = len(told) > 1 and told[0].startswith(DAEMON_SAYS) and told[1].startswith("  ")
     advice = f"{_printable(told.pop())}; " if has_advice else ""
     words = _printable(told[-1].removeprefix(DAEMON_SAYS)) if told else ""

@@ -10,7 +10,7 @@ import os
 import sys
 from _socket import socket
 
-from moot.conversation import Conversation, Failure, Lost, Sandboxed, Unheard, try_connect, write_all
+from moot.conversation import Conversation, Failure, Lost, Sandboxed, Silent, Unheard, try_connect, write_all
 from moot.facts import has_spool
 from moot.paths import socket_path
 
@@ -25,6 +25,8 @@ EXITS = {
 """Exit codes of failures, by error code; all others are 1. 141 is what a shell shows for SIGPIPE."""
 LONG = 1000
 """Characters of a message above which it is cut (`safe_text.LONGEST`, which isn't loaded for less)."""
+NEXT_SECONDS, NEXT_PAUSE = 1.0, 0.05
+"""How long daemons are tried that end before their first word, and the time between two, in seconds."""
 _WAIT_THEMSELVES: tuple[list[str], ...] = ([], ["sync"], ["merge-slot"])
 """First words of commands that have a flag `--wait` of their own; `[]`: none has been read yet."""
 
@@ -137,14 +139,39 @@ def _hosted(program: str, arguments: list[str]) -> int:
         try:
             return Conversation(channel).command(program, arguments)
         except Unheard:  # it was killed as it began to serve, or was stopping
-            return Conversation(connect(socket_path())).command(program, arguments)
+            return _ask_the_next(program, arguments)
     except Lost as lost:
-        from moot.unaided import how_to_ask_again
+        from moot.unaided import how_to_go_on
 
-        again = how_to_ask_again(program, arguments)
-        if again:
-            lost.hint = f"nothing was being changed: {again}; {lost.advice}"
+        hint = how_to_go_on(program, arguments)
+        if hint:
+            lost.hint, lost.retryable = f"{hint}; {lost.advice}", not lost.is_fault
         raise
+    except Silent as silent:
+        from moot.unaided import what_may_be_done
+
+        may_be = what_may_be_done(program, arguments)
+        if may_be:
+            silent.hint = f"{may_be}; {silent.hint}"
+        raise
+
+
+def _ask_the_next(program: str, arguments: list[str]) -> int:
+    """Have the daemon run a command that serves next, for as long as one after the other ends before its first word.
+
+    Raises:
+        Failure: as `connect` and `Conversation.command`.
+    """
+    import time
+
+    end = time.monotonic() + NEXT_SECONDS
+    while True:
+        try:
+            return Conversation(connect(socket_path())).command(program, arguments)
+        except Unheard:
+            if time.monotonic() > end:
+                raise
+        time.sleep(NEXT_PAUSE)
 
 
 def _unaided(program: str, arguments: list[str], refused: Failure) -> int:

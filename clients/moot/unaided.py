@@ -49,9 +49,18 @@ def is_refused(program: str, arguments: list[str]) -> bool:
     return main.is_refused(own_facts(program, arguments))
 
 
-def how_to_ask_again(program: str, arguments: list[str]) -> str:
-    """How to go on where the daemon went away under a command that only looks and waits; empty of any other."""
-    return main.how_to_ask_again(own_facts(program, arguments))
+def how_to_go_on(program: str, arguments: list[str]) -> str:
+    """How to go on where the daemon went away under a command that can be given again; empty of any other."""
+    facts = own_facts(program, arguments)
+    again, may_be = main.how_to_ask_again(facts), main.what_may_be_done(facts)
+    if again or not may_be:
+        return f"nothing was being changed: {again}" if again else "it can be given again"
+    return may_be if "--request-id" in may_be else ""
+
+
+def what_may_be_done(program: str, arguments: list[str]) -> str:
+    """What to know where the daemon has a command and doesn't answer; empty of one that changes nothing."""
+    return main.what_may_be_done(own_facts(program, arguments))
 
 
 class _Nobody:

@@ -102,6 +102,8 @@ class _ServiceApi:
     def call_keyed(self, request: Request[R], key: str) -> R:
         """The same, a write once under its key."""
         self._terminal.check_alive()
+        if getattr(request, "wait_ms", 0):
+            self._terminal.linger()
         asker = self._terminal.asker
         if asker is None:
             return self._service.call(request, key, wait=self._terminal.wait)
@@ -122,6 +124,11 @@ class _Console:
     def facts(self, call: Call) -> Facts:
         """Decode what the client says of itself."""
         return decode_params(call, Facts)
+
+    @staticmethod
+    def is_urgent(facts: Facts) -> bool:
+        """Whether a command tells of the daemon or ends it."""
+        return next((word for word in facts.argv if not word.startswith("-")), "") in {"daemon", "daemons"}
 
     def run(self, terminal: HostedTerminal[Facts]) -> int:
         """Run the command."""

@@ -88,6 +88,9 @@ TOML_KEY_PARTS: Final = 32
 """Parts of one dotted key: the parser's time grows with their square."""
 TOML_NESTING: Final = 64
 """Depth of arrays and tables within one value: the parser calls itself for each."""
+TOML_DIGITS: Final = 640
+"""Digits of one whole number: reading it takes time that grows with their square, and a Python may be told to read no
+more."""
 DOCUMENT_NAME_CHARS: Final = 64
 """Characters of a role's, formula's or template's name."""
 MEMORY_KEY_BYTES: Final = 120
@@ -164,6 +167,8 @@ TICKET_REMOTES: Final = 16
 """Remotes in one ticket."""
 URL_BYTES: Final = 1024
 """Bytes of a remote's address."""
+REMOTE_NAME_CHARS: Final = 40
+"""Characters of a remote's name: it stands in a column of lists and in every line of the log about the remote."""
 
 VERSION_CHARS: Final = 255
 """Characters of a version that is still read: bounds the work on numbers that someone else chose."""
@@ -193,6 +198,10 @@ SNAPSHOT_LOST: Final = 1_000
 """Lost claims that a snapshot tells of."""
 SNAPSHOT_BYTES: Final = 8 * MIB
 """Bytes of a snapshot: a client reads all of it for every command."""
+
+# -- Settings (this machine) -------------------------------------------------------------------------------------
+CONFIG_BYTES: Final = 64 * KIB
+"""Bytes of `config.toml`: a few lines, written by hand; it is read whole."""
 
 # -- Control socket (this machine) -------------------------------------------------------------------------------
 RPC_FRAME_BYTES: Final = 8 * MIB

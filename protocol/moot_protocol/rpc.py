@@ -21,7 +21,8 @@ An error whose id is 0 concerns the connection, which the daemon then closes; it
 `out` and `err` carry bytes, `drop` a handle and `exit` a code; none of these is replied to, and `exit` is the last.
 Each of the others is replied to exactly once, before the next one is sent, which is all the flow control there is:
 
-    read  handle path                   open a file to read; replied to with its first chunk
+    read  handle path                   open a file to read; replied to with its first chunk. A handle with the bit
+                                        `effects.ONLY_ORDINARY`: only an ordinary file, and without waiting for it
     more  handle                        the next chunk; an empty one ends the file. Handle 0 is standard input
     write handle path mode flags        open a new file beside `path`; `done`. Flag 1: only where there is none, 2: only
                                         in a folder that is there

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TOPS = ("protocol/moot_protocol", "daemon/mootd", "clients/moot")
 DESTRUCTIVE = re.compile(
-    r"`(moot|bd) [^`]*(--force|--drop|--yes|--delete-missing|--hard)\b[^`]*`"
+    r"`(moot|bd) [^`]*(--force|--drop|--yes|--delete-missing|--hard|--erase)\b[^`]*`"
     r"|`(moot|bd) (delete|prune|purge|member remove|replica retire) [^`]*`"
     r"|`rm [^`]*`"
 )

@@ -25,8 +25,8 @@ DOCUMENT = {
     "dependencies": [{"issue_id": "demo-1", "depends_on_id": "demo-2", "type": "related", "extra": 1}],
     "comments": [{"id": 1, "issue_id": "demo-1", "author": "ada", "text": "Hi", "created_at": "t"}],
     "dependents": [{"id": "demo-3", "dependency_type": "blocks"}], "metadata": {"k": [1]},
-    "_conflicts": ["title"], "_missing": ["notes"], "_blocked": True, "_short": 6, "_unblocked": ["demo-4"],
-    "something_later": {},
+    "_conflicts": ["title"], "_missing": ["notes"], "_erased": ["notes"], "_blocked": True, "_short": 6,
+    "_unblocked": ["demo-4"], "something_later": {},
 }  # fmt: skip
 
 
@@ -40,9 +40,8 @@ def test_an_issue_has_every_part_of_its_document() -> None:
     assert issue.comments == (Comment(id=1, issue_id="demo-1", author="ada", text="Hi", created_at="t"),)
     assert issue.dependents == (Issue(id="demo-3", dependency_type="blocks"),)
     assert issue.metadata == {"k": [1]}
-    assert (issue.conflicts, issue.missing, issue.is_blocked, issue.unique_chars, issue.unblocked) == (
-        ("title",), ("notes",), True, 6, ("demo-4",),
-    )  # fmt: skip
+    assert (issue.conflicts, issue.missing, issue.erased) == (("title",), ("notes",), ("notes",))
+    assert (issue.is_blocked, issue.unique_chars, issue.unblocked) == (True, 6, ("demo-4",))
 
 
 def test_what_a_document_leaves_out_is_what_beads_takes_it_for() -> None:

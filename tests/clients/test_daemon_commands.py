@@ -153,6 +153,32 @@ def test_stop_ends_a_daemon_that_fails_at_the_command_by_a_signal_if_it_is_ones_
     assert f"pid {pid}".encode() in done.stdout
 
 
+@pytest.mark.parametrize("command", ["stop", "restart"])
+def test_a_daemon_of_another_protocol_is_ended_by_a_signal(town: StartingShell, command: str) -> None:
+    town.serves("foreign")
+    town.moot("list")
+    (pid,) = town.processes()
+    assert town.moot("list").returncode == 1  # neither understands the other
+    town.serves()
+    done = town.moot("daemon", command)
+    assert (done.returncode, has_ended(pid)) == (0, True)
+    words = f"the daemon (pid {pid}) is of another release; a signal has told it to end\n"
+    assert done.stdout.decode().startswith(words)
+    assert [has_ended(each) for each in town.processes()] == [True, *[False] * (command == "restart")]
+
+
+def test_a_daemon_of_another_protocol_whose_process_is_not_known_is_its_services_to_restart(
+    town: StartingShell,
+) -> None:
+    town.serves("foreign")
+    town.moot("list")
+    done = town.moot("daemon", "restart", before="moot.daemon_commands.daemon_at = lambda channel: 0")
+    assert done.returncode == 1
+    assert b"don't understand each other" in done.stderr
+    assert b"systemctl --user restart mootd" in done.stderr
+    assert not has_ended(town.processes()[0])
+
+
 def test_run_becomes_the_daemon_with_its_arguments(town: StartingShell) -> None:
     town.becomes("echo ran; exit 7")
     done = town.moot("--json", "daemon", "run", "--data", "x")
@@ -219,6 +245,32 @@ def test_restart_takes_no_daemon_for_its_own_that_was_starting_already_whoever_s
         assert first != second
         assert has_ended(first)
         assert done.stdout.splitlines()[-1] == f"the daemon has started (pid {second})".encode()
+
+
+@pytest.mark.parametrize(("code", "name", "ended"), [(1, "invalid", 1), (4, "denied", 4)])
+def test_restart_stops_nothing_where_the_next_daemon_would_refuse_its_settings(
+    town: StartingShell, code: int, name: str, ended: int
+) -> None:
+    town.serves()
+    town.moot("daemon", "start")
+    town.finds(f"echo 'mootd: config.toml: line 1: it is none' >&2; echo '  set that right' >&2; exit {code}")
+    done = town.moot("daemon", "restart")
+    told = "moot: the daemon would not start: config.toml: line 1: it is none\n  set that right; nothing was stopped\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (ended, b"", told)
+    assert msgspec.json.decode(town.moot("daemon", "restart", "--json").stdout)["error"]["code"] == name
+    (pid,) = town.processes()
+    assert not has_ended(pid)
+
+
+def test_restart_stops_nothing_where_the_next_daemon_can_not_be_asked(town: StartingShell) -> None:
+    town.serves()
+    town.moot("daemon", "start")
+    town.finds("exec sleep 1000")
+    done = town.moot("daemon", "restart", before="moot.startup.START_SECONDS = 0.3")
+    assert (done.returncode, b"nothing was stopped" in done.stderr) == (75, True)
+    (town.folder / "python").unlink()
+    assert town.moot("daemon", "restart").returncode == 69
+    assert not has_ended(*town.processes())
 
 
 def test_restart_starts_one_where_the_one_that_was_starting_has_failed(town: StartingShell) -> None:

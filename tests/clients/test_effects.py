@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from moot import effects
 from moot.console.terminal import Facts
 from moot.effects import MOST_NAMES
 from moot_protocol import limits
+from moot_protocol.effects import ONLY_ORDINARY
 from moot_protocol.errors import MootError
 from moot_testkit.control import PATIENCE, Daemon, until
 from moot_testkit.thin import Shell, run_at_terminal
@@ -57,6 +59,23 @@ def test_a_file_is_read_from_the_clients_folder_whole(daemon: Daemon, shell: She
 def test_a_pipe_is_read_as_a_file_is(daemon: Daemon, shell: Shell) -> None:
     data = b"x" * 500_000
     assert act(daemon, shell, lambda terminal: b"".join(terminal.read_file("/dev/stdin")), stdin=data) == data
+
+
+def test_a_named_pipe_is_waited_for_until_somebody_writes_to_it(daemon: Daemon, shell: Shell) -> None:
+    pipe = shell.work / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Timer(0.3, lambda: pipe.write_bytes(b"late"))
+    writer.start()
+    assert act(daemon, shell, lambda terminal: b"".join(terminal.read_file("pipe"))) == b"late"
+    writer.join(PATIENCE)
+
+
+def test_a_device_in_the_place_of_an_ordinary_file_is_refused_and_its_side_by_the_same_bit(
+    daemon: Daemon, shell: Shell
+) -> None:
+    (shell.work / "f").symlink_to("/dev/zero")
+    words = act(daemon, shell, lambda terminal: terminal.read_file("f", ordinary=True))
+    assert (words, effects.ONLY_ORDINARY) == ("f: it is no ordinary file", ONLY_ORDINARY)
 
 
 def test_two_files_may_be_read_side_by_side(daemon: Daemon, shell: Shell) -> None:

@@ -3,10 +3,8 @@
 import os
 import socket
 import subprocess
-import threading
 import tomllib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import pytest
 
 import moot
 from moot.console.terminal import Facts
-from moot_protocol import rpc
 from moot_protocol.errors import Code
 from moot_testkit.control import PATIENCE, Command, Daemon, raw_client, serving, stranger_listening
 from moot_testkit.gates import GOOD, STALE, StubGate
@@ -289,112 +286,12 @@ def test_a_path_too_long_for_a_socket_is_told_in_words(alone: Shell) -> None:
     assert b"XDG_RUNTIME_DIR" in done.stderr
 
 
-class Impostor:
-    """Something that listens where the daemon should, and sends the same bytes to whoever comes."""
-
-    def __init__(self, shell: Shell, answer: bytes, *, close: bool = True) -> None:
-        (shell.folder / "moot").mkdir()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(shell.folder / "moot" / "moot.sock"))
-        self._listener.listen()
-        self._answer = answer
-        self._close = close
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self.came = 0
-        """How many connections there were."""
-
-    def __enter__(self) -> "Impostor":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(PATIENCE)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        with suppress(OSError):  # how Linux tells that it was shut down
-            while True:
-                connection, _ = self._listener.accept()
-                self.came += 1
-                with connection:
-                    connection.recv(1 << 20)
-                    connection.sendall(self._answer)
-                    if not self._close:
-                        self._end.wait(PATIENCE)
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (b"", b"has gone away"),
-        (rpc.hello_frame("1", 1), b"has gone away"),
-        (rpc.hello_frame("1", 1) + b"\x00\x00", b"has gone away"),
-        (b"SSH-2.0-OpenSSH\r\n", b"does not speak Moot's protocol"),
-        (rpc.frame(b"\xc1"), b"does not speak Moot's protocol"),
-        (rpc.frame(b"\x93\x01\xa3out"), b"does not speak Moot's protocol"),
-        (rpc.frame(b"\x93\x01\xa4what\x01"), b"does not speak Moot's protocol"),
-        (rpc.frame(b"\x05"), b"does not speak Moot's protocol"),
-        (rpc.frame(b"\x80"), b"does not speak Moot's protocol"),
-    ],
-)
-def test_what_is_no_daemon_is_told_in_words(alone: Shell, answer: bytes, words: bytes) -> None:
-    with Impostor(alone, answer):
-        done = alone.run("list")
-    assert done.returncode == 69
-    assert words in done.stderr
-    assert b"Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(("answer", "is_open"), [(b"", False), (rpc.hello_frame("1", 1), True)])
-def test_who_loses_the_daemon_hears_whether_the_command_may_be_done(alone: Shell, answer: bytes, is_open: bool) -> None:
-    with Impostor(alone, answer) as impostor:
-        done = alone.run("create", "x")
-    assert (b"may be done" in done.stderr) is is_open
-    assert impostor.came == (1 if is_open else 2)  # what may be done is not asked for again
-
-
-def test_who_loses_the_daemon_while_looking_hears_that_nothing_was_being_changed(alone: Shell) -> None:
-    with Impostor(alone, rpc.hello_frame("1", 1)) as impostor:
-        done = alone.run("wait", "a1b2")
-    assert (done.returncode, impostor.came) == (69, 1)
-    assert b"  nothing was being changed: ask again; see: moot daemon logs\n" in done.stderr
-
-
-def test_a_daemon_of_another_protocol_version_is_told_in_words(alone: Shell) -> None:
-    hello = msgspec.msgpack.encode({"hello": rpc.RPC_VERSION + 1, "version": "9.9", "pid": 1})
-    with Impostor(alone, rpc.frame(hello)):
-        done = alone.run("list")
-    assert done.returncode == 1
-    assert b"(release 9.9)" in done.stderr
-    assert b"restart the daemon" in done.stderr
-
-
-def test_a_daemon_that_never_answers_is_given_up(alone: Shell) -> None:
-    with Impostor(alone, b"", close=False):
-        done = alone.run_code(
-            "import moot.conversation as c, moot.thin as t; c.HELLO_SECONDS = 0.05; t.main(['moot', 'list'])"
-        )
-    assert done.returncode == 69
-    assert b"has not answered" in done.stderr
-    assert b"end it: kill -9, with its process id, loses nothing that was acknowledged" in done.stderr
-
-
-def test_the_process_of_a_daemon_that_never_answers_is_named(alone: Shell) -> None:
-    code = """
-import os, moot.conversation as c
-from _socket import socketpair
-here, there = socketpair()
-here.settimeout(0.01)
-try:
-    c.Conversation(here).greet()
-except c.Failure as failure:
-    print(f"kill -9 {os.getpid()} loses" in failure.hint)
-"""
-    assert alone.run_code(code, "mootd").stdout == b"True\n"
-    assert alone.run_code(code, "another").stdout == b"False\n"
+def test_a_name_of_who_acts_that_is_no_text_is_refused(daemon: Daemon, shell: Shell) -> None:
+    for name in ("MOOT_ACTOR", "BD_ACTOR", "BEADS_ACTOR"):
+        done = shell.run("list", stdin=b"", program="moot", **{name: os.fsdecode(b"\xff\xfe")})
+        assert (done.returncode, done.stderr) == (
+            2, f"moot: {name} is not valid UTF-8\n  set it to a name, or unset it\n".encode(),
+        )  # fmt: skip
 
 
 def test_the_release_is_that_of_the_distribution() -> None:

@@ -33,6 +33,7 @@ R = TypeVar("R")
 
 TEXT_READ_BYTES: Final = 1 * MIB
 """Bytes read of a text from a file or standard input: far above what a field holds, so that the daemon judges it."""
+_PRIVATE_MODE: Final = 0o600
 _SPOOL_TOKEN: Final = ".moot/spool/token"  # noqa: S105 - a file's name
 """In a project's folder where commands may come through files."""
 
@@ -114,35 +115,45 @@ def check_place(context: Context) -> None:
     Raises:
         RefusedError: `not_found`.
     """
-    given = context.arguments
-    is_named = getattr(given, "project", None) or getattr(given, "plane", None)
     facts = context.terminal.facts
     leads_nowhere = not facts.workspace and bool(_named_by_variable(facts))
-    if not (context.project or is_named) and (facts.is_bd or leads_nowhere):
+    if not (context.project or _names_place(context.arguments)) and (facts.is_bd or leads_nowhere):
         raise _no_project(context)
 
 
-def tell_place(context: Context) -> None:
-    """Tell who named issues outside of any project that theirs were looked for among all of them."""
+def tell_place(context: Context, ids: Iterable[str] | None = None, *, what: str = "ids were") -> None:
+    """Tell who named issues outside of any project that theirs were looked for among all of them.
+
+    Args:
+        context: the command's.
+        ids: the issues; those that the arguments name if None.
+        what: was looked for.
+    """
     given = context.arguments
-    ids = getattr(given, "id", None) or getattr(given, "ids", None)
-    is_told = given.quiet or context.project or hasattr(given, "project") or context.terminal.facts.is_bd
-    if ids and not is_told:
-        projects = ", ".join(map(neutralise, _projects_of(context, (ids,) if isinstance(ids, str) else tuple(ids))))
+    if ids is None:
+        named = getattr(given, "id", None) or getattr(given, "ids", None) or ()
+        ids = (named,) if isinstance(named, str) else named
+    meant = tuple(dict.fromkeys(ids))
+    is_told = getattr(given, "was_told", False) or _names_place(given)
+    if meant and not (is_told or given.quiet or context.project or context.terminal.facts.is_bd):
+        given.was_told = True
+        projects = ", ".join(map(neutralise, count_by_project(context, meant)))
         of = f": of {projects}" if projects else ""
-        note(context, f"This folder is no project: ids were looked for in all projects of the town{of}")
+        note(context, f"This folder is no project: {what} looked for in all projects of the town{of}")
 
 
-def _projects_of(context: Context, ids: tuple[str, ...]) -> list[str]:
-    """The projects that issues are of; none where that can't be told, as of what has been deleted."""
+def _names_place(arguments: Namespace) -> bool:
+    """Whether a command was told where to look."""
+    return bool(getattr(arguments, "project", None) or getattr(arguments, "plane", None))
+
+
+def count_by_project(context: Context, ids: Sequence[str]) -> dict[str, int]:
+    """Of each project how many of some issues; nothing where that can't be told, as of what has been deleted."""
     try:
-        return [
-            name
-            for name in known_projects(context)
-            if context.api.call(Count(filter=Filter(projects=(name,), ids=ids)))["total"]
-        ]
+        counted = context.api.call(Count(filter=Filter(ids=tuple(ids)), by="project"))
     except MootError:
-        return []
+        return {}
+    return {str(group["group"]): group["count"] for group in counted["groups"]}
 
 
 def known_projects(context: Context, plane: str = "") -> list[str]:
@@ -197,7 +208,7 @@ def folder_around(context: Context) -> str:
 def is_of_workspace(context: Context, folder: str) -> bool:
     """Whether a folder's file names the client's workspace, as far as the client can read it."""
     try:
-        found = next(iter(context.terminal.read_file(f"{folder}/{WORKSPACE_FILE}")), b"")
+        found = next(iter(context.terminal.read_file(f"{folder}/{WORKSPACE_FILE}", ordinary=True)), b"")
     except RefusedError as error:
         if error.code is Code.CANCELLED:
             raise
@@ -361,28 +372,28 @@ def answer_list(context: Context, found: Any, rows: Callable[[Style], Sequence[s
         context.terminal.err(f"{nothing}\n")
 
 
-def chunks_of(context: Context, path: str) -> Iterator[bytes]:
-    """The chunks of a file, or of standard input for `-`.
+def chunks_of(context: Context, path: str, *, ordinary: bool = False) -> Iterator[bytes]:
+    """The chunks of a file, or of standard input for `-`; `ordinary`: only of an ordinary file, as nobody has named it.
 
     Raises:
         RefusedError: it can't be read.
     """
-    return context.terminal.stdin() if path == "-" else context.terminal.read_file(path)
+    return context.terminal.stdin() if path == "-" else context.terminal.read_file(path, ordinary=ordinary)
 
 
 class NoTextError(RefusedError):
     """What was read is there, and is too long or no text."""
 
 
-def read_text(context: Context, path: str, most: int = TEXT_READ_BYTES) -> str:
-    """The text of a file, or of standard input for `-`.
+def read_text(context: Context, path: str, most: int = TEXT_READ_BYTES, *, ordinary: bool = False) -> str:
+    """The text of a file, or of standard input for `-`; `ordinary` as of `chunks_of`.
 
     Raises:
         NoTextError: it has more than `most` bytes, or is not UTF-8.
         RefusedError: it can't be read.
     """
     data = bytearray()
-    for chunk in chunks_of(context, path):
+    for chunk in chunks_of(context, path, ordinary=ordinary):
         data += chunk
         if len(data) > most:
             raise NoTextError(f"{_name(path)} holds more than {most} bytes", code=Code.LIMIT)
@@ -390,6 +401,21 @@ def read_text(context: Context, path: str, most: int = TEXT_READ_BYTES) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise NoTextError(f"{_name(path)} is not UTF-8 text") from error
+
+
+def write_private(context: Context, path: str, chunks: Iterable[bytes], *, parents: bool = True) -> None:
+    """Write a file with what issues say: a new one for the user alone, and one that is there keeps its permissions.
+
+    Raises:
+        RefusedError: as `Terminal.write_file`.
+    """
+    try:
+        mode = context.terminal.file_mode(path)
+    except RefusedError as error:
+        if error.code is Code.CANCELLED:
+            raise
+        mode = _PRIVATE_MODE
+    context.terminal.write_file(path, chunks, mode=mode, parents=parents)
 
 
 def text_given(context: Context) -> str:

@@ -28,7 +28,7 @@ _TEXT_FIELDS: Final = frozenset(
     }
 )  # fmt: skip
 """Fields that a list has, or has whole, only where it is asked for whole documents."""
-_MARKS: Final = frozenset({"_alias", "_blocked", "_claim", "_conflicts", "_missing", "_origin"})
+_MARKS: Final = frozenset({"_alias", "_blocked", "_claim", "_conflicts", "_erased", "_missing", "_origin"})
 _FIELDS: Final = FIELDS | _TEXT_FIELDS | _MARKS | {"parent", "blocked_by", "blocked_by_count", "dependents"}
 """Fields that are known, though no issue that is told of may have them."""
 

@@ -25,6 +25,8 @@ _ALARMS: Final = {
     "foreign": "not a name of Moot's: find out who pushes to refs/moot there; nothing of it is used",
     "secret_in_address": "it stands in clear in this machine's data, and stays there: have its host give out "
     "another, and add the remote anew without one; your own git's credential helper logs in",
+    "breaks_off": "where the network is fine, another machine may use a copy of this one's key: if one was copied or "
+    "put back from a backup, `moot salvage --copied` there",
     "unreadable": "not what Moot pushes: find out who pushes to refs/moot there; nothing of it is used",
 }
 """What an alarm about a remote or a ref there means, and what to do."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from moot_protocol.formula import Formula, Step, Variable
+from moot_protocol.formula import Advice, Formula, Step, Variable
 from moot_protocol.molecule import Cooked, CookedStep
 
 
@@ -18,7 +18,7 @@ def formula_document(formula: Formula) -> dict[str, Any]:
         "steps": list(map(_step, formula.steps)),
     }
     more = {"extends": list(formula.extends), "template": list(map(_step, formula.template))}
-    return document | _given(more)
+    return document | _given(more | {"advice": list(map(_advice, formula.advice))})
 
 
 def cooked_document(cooked: Cooked) -> dict[str, Any]:
@@ -54,6 +54,11 @@ def _variable(variable: Variable) -> dict[str, Any]:
 def _step(step: Step) -> dict[str, Any]:
     told = _work(step) | {"condition": step.condition, "waits_for": step.waits_for}
     return {"id": step.id, "title": step.title} | _given(told | {"children": list(map(_step, step.children))})
+
+
+def _advice(advice: Advice) -> dict[str, Any]:
+    sides = {"before": list(map(_step, advice.before)), "after": list(map(_step, advice.after))}
+    return {"target": advice.target} | _given(sides)
 
 
 def _cooked_step(step: CookedStep) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from moot.console import when
 from moot.console.command import Context
 from moot.console.context import note, read_text
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.json_text import to_text
+from moot_protocol.limits import JSON_NESTING
 from moot_protocol.requests import IssueFields
 
 TYPE_ALIASES: Final = {"enhancement": "feature", "feat": "feature", "dec": "decision", "adr": "decision"}
@@ -169,25 +171,25 @@ def read_metadata(context: Context, text: str | None) -> dict[str, Any]:
     """The metadata that `--metadata` gives: a JSON object, or `@` and a file that holds one.
 
     Raises:
-        RefusedError: it is no JSON object.
+        RefusedError: `usage`: it is no JSON object; `invalid`: it is nested too deeply.
     """
     if text is None:
         return {}
     source = read_text(context, text[1:]) if text.startswith("@") else text
     try:
-        value = msgspec.json.decode(source)
+        value = _value_of("--metadata", source)
     except msgspec.DecodeError as error:
         raise RefusedError(f"--metadata is no JSON: {error}", code=Code.USAGE) from error
     if not isinstance(value, dict):
         raise RefusedError("--metadata is no JSON object", code=Code.USAGE, hint='write it as {"key": value}')
-    return value
+    return {key: _kept(f"{key} of --metadata", entry) for key, entry in value.items()}
 
 
 def read_entries(entries: Sequence[str] | None) -> dict[str, Any]:
     """The metadata that `--set-metadata key=value` gives; a value that is JSON counts as such, else as text.
 
     Raises:
-        RefusedError: an entry has no `=`.
+        RefusedError: `usage`: an entry has no `=`; `invalid`: a value is nested too deeply.
     """
     found: dict[str, Any] = {}
     for entry in entries or ():
@@ -195,7 +197,33 @@ def read_entries(entries: Sequence[str] | None) -> dict[str, Any]:
         if not equals or not key:
             raise RefusedError(f"{entry!r} is no key=value", code=Code.USAGE)
         try:
-            found[key] = msgspec.json.decode(text)
+            found[key] = _kept(f"the value of {key}", _value_of(f"the value of {key}", text))
         except msgspec.DecodeError:
             found[key] = text
     return found
+
+
+def _value_of(what: str, text: str) -> Any:
+    """A JSON value.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON.
+        RefusedError: `invalid`: it is nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError as error:
+        raise RefusedError(f"{what} is nested deeper than {JSON_NESTING} levels") from error
+
+
+def _kept(what: str, value: Any) -> Any:
+    """A value that can be sent on and kept.
+
+    Raises:
+        RefusedError: `invalid`: it can't, as it is nested too deeply.
+    """
+    try:
+        to_text(value)
+    except ValueError as error:
+        raise RefusedError(f"{what} can't be kept: {error}") from error
+    return value

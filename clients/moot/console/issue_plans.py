@@ -198,7 +198,8 @@ def plan_of(data: str) -> tuple[Plan, list[str]]:
     """A plan from JSON, and what it holds that means nothing, such as `nodes[0].titel`.
 
     Raises:
-        RefusedError: `usage`: no plan, or one that asks for what there isn't; names the place.
+        RefusedError: `usage`: no plan, or one that asks for what there isn't; names the place; `invalid`: it is
+            nested too deeply.
     """
     try:
         plan = msgspec.json.decode(data, type=Plan)
@@ -207,6 +208,8 @@ def plan_of(data: str) -> tuple[Plan, list[str]]:
         raise RefusedError(
             f"this is no plan: {error}", code=Code.USAGE, hint='it begins {"nodes": [{"key": …'
         ) from error
+    except RecursionError as error:
+        raise RefusedError("this plan is nested too deeply to be read") from error
     unknown = list(_unknown(raw, Plan, ""))
     for number, node in enumerate(raw["nodes"]):
         unknown += _unknown(node, PlannedNode, f"nodes[{number}].")

@@ -11,7 +11,7 @@ from typing import Final
 from moot.console import as_bd, documents, exits, not_here
 from moot.console.api import Api
 from moot.console.claim_notices import attend
-from moot.console.command import Context
+from moot.console.command import Command, Context
 from moot.console.commands import (
     about,
     access,
@@ -32,6 +32,7 @@ from moot.console.commands import (
     edges,
     editing,
     epics,
+    erasing,
     exporting,
     federation,
     forks,
@@ -79,6 +80,7 @@ from moot.console.commands import (
     show,
     spools,
     states,
+    statistics,
     swarms,
     sync,
     towns,
@@ -107,12 +109,19 @@ GRAMMAR: Final[Grammar] = Grammar(
         [
             Section(
                 "Find work",
-                [*lists.COMMANDS, *show.COMMANDS, *history.COMMANDS, *changes.COMMANDS, *conflicts.COMMANDS],
+                [
+                    *lists.COMMANDS,
+                    *statistics.COMMANDS,
+                    *show.COMMANDS,
+                    *history.COMMANDS,
+                    *changes.COMMANDS,
+                    *conflicts.COMMANDS,
+                ],
                 is_of_issues=True,
             ),
             Section(
                 "Care for the list",
-                [*queries.COMMANDS, *orphans.COMMANDS, *duplicates.COMMANDS, *pruning.COMMANDS],
+                [*queries.COMMANDS, *orphans.COMMANDS, *duplicates.COMMANDS, *pruning.COMMANDS, *erasing.COMMANDS],
                 is_of_issues=True,
             ),
             Section(
@@ -205,6 +214,8 @@ GRAMMAR: Final[Grammar] = Grammar(
     },
 )
 """Every command. Shared by all threads: reading never changes it but for the parsers it keeps."""
+_OF_MOLECULES: Final = "mol "
+"""Begins the names of commands that are about issues where they name some, and else about formulas."""
 _ANYWHERE: Final = Place(project="?", plane="?")
 """Where a rehearsed command acts: no refusal of arguments depends on it."""
 
@@ -256,6 +267,23 @@ def how_to_ask_again(facts: Facts) -> str:
     if getattr(arguments, "watch", False) and not getattr(arguments, "claim", False):
         return ASK_AGAIN
     return command.again if command is not None else ""
+
+
+def what_may_be_done(facts: Facts) -> str:
+    """What to know where the daemon has a command and doesn't answer; empty of one that changes nothing.
+
+    What changes something can be tried (`--dry-run`); the few that can't may as well be given again.
+    """
+    try:
+        arguments = _read(facts).arguments
+    except MootError:
+        return ""
+    if getattr(arguments, "dry_run", True):
+        return ""
+    if getattr(arguments, "request_id", None):
+        return "it may be done or not: repeat it with the same --request-id, and it is done once"
+    look = f"look before you change something again, `{facts.program} activity` shows what was changed last"
+    return f"it may be done or not, or be done once the daemon goes on: {look}"
 
 
 def _read(facts: Facts) -> Invocation:
@@ -328,11 +356,17 @@ def _dispatch(
         now_ms=now_ms,
         monotonic=monotonic,
     )
-    if invocation.command.name not in GRAMMAR.of_issues:
-        return invocation.command.run(context)
-    check_place(context)
-    code = invocation.command.run(context)
-    tell_place(context)
+    return _run_in_place(context, invocation.command)
+
+
+def _run_in_place(context: Context, command: Command) -> int:
+    """Run a command; where it is about issues, tell where they were looked for."""
+    is_of_issues = command.name in GRAMMAR.of_issues
+    if is_of_issues:
+        check_place(context)
+    code = command.run(context)
+    if is_of_issues or command.name.startswith(_OF_MOLECULES):
+        tell_place(context)
     return code
 
 

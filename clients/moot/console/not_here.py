@@ -57,7 +57,7 @@ NOT_HERE: Final[Mapping[str, str]] = {
     "rules compact": "it is about Claude's files and not about issues; edit them as files",
     "admin cleanup": "closed issues are in no list unless asked for; `moot help prune` tells how old ones are deleted",
     "admin reset": "nothing destroys a town's log; `moot delete` takes single issues away",
-    "restore": "texts are never taken away; `moot show ID`, or `moot show ID --as-of TIME`",
+    "restore": "no text is taken away to save room; `moot show ID`, or `moot show ID --as-of TIME`",
     "backup init": _BACKUP,
     "backup sync": _BACKUP,
     "backup restore": _RESTORE,

@@ -102,14 +102,19 @@ def found_in_file(context: Context, name: str) -> tuple[str, str] | None:
     Raises:
         RefusedError: the file is there, and is too long or nothing that can be read.
     """
+    refused = None
     for folder in _folders(context) if "/" not in name else ():
         for ending in _FILE_ENDINGS:
             path = posixpath.join(folder, f"{name}{ending}")
             try:
-                return path, _in_toml(path, read_text(context, path))
+                return path, _in_toml(path, read_text(context, path, ordinary=True))
             except RefusedError as error:
                 if isinstance(error, NoTextError) or error.code is Code.USAGE:
                     raise
+                if error.code is Code.DENIED:
+                    refused = refused or error
+    if refused is not None:
+        raise refused
     return None
 
 
@@ -139,7 +144,7 @@ def _in_toml(path: str, text: str) -> str:
     """What a file holds, as TOML.
 
     Raises:
-        RefusedError: `usage`: its name says that it is JSON, and it isn't.
+        RefusedError: `usage`: its name says that it is JSON, and it isn't; `invalid`: it is nested too deeply.
     """
     if not path.endswith(".json"):
         return text
@@ -147,6 +152,8 @@ def _in_toml(path: str, text: str) -> str:
         return to_toml(msgspec.json.decode(text, type=dict[str, Any]))
     except msgspec.DecodeError as error:
         raise RefusedError(f"{path} is no JSON: {error}", code=Code.USAGE) from error
+    except RecursionError as error:
+        raise RefusedError(f"{path} is nested too deeply to be read") from error
 
 
 def script_of(

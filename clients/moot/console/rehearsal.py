@@ -59,7 +59,7 @@ class NoTerminal:
         """Raise `Needed`."""
         raise Needed("-")
 
-    def read_file(self, path: str) -> Iterator[bytes]:
+    def read_file(self, path: str, *, ordinary: bool = False) -> Iterator[bytes]:
         """Raise `Needed`."""
         raise Needed(path)
 

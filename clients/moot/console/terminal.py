@@ -47,8 +47,12 @@ class Terminal(Protocol):
     def stdin(self) -> Iterator[bytes]:
         """Standard input in chunks, to its end."""
 
-    def read_file(self, path: str) -> Iterator[bytes]:
+    def read_file(self, path: str, *, ordinary: bool = False) -> Iterator[bytes]:
         """A file in chunks, opened by the client with its own rights; relative paths from its folder.
+
+        Args:
+            path: where.
+            ordinary: refuse what is no ordinary file (`denied`), and wait for none: for files that nobody has named.
 
         Raises:
             RefusedError: it can't be read; says why.

@@ -25,6 +25,7 @@ _LONG_UNITS: Final = {
 _AMOUNT: Final = re.compile(r"([+-]|in +)?(\d{1,6}) *([a-z]+?)s?( +ago)?", re.ASCII)
 _BARE_DAYS: Final = re.compile(r"\d+ *(h|hours?|d|days?|w|weeks?)", re.ASCII | re.IGNORECASE)
 """Amounts that mean the same to everybody: an `m` may be minutes or months."""
+_BARE_M: Final = re.compile(r"(?:\+|in +)?(\d{1,6}) *m", re.ASCII | re.IGNORECASE)
 _BARE: Final = re.compile(r"\d+ *[a-z]+", re.ASCII | re.IGNORECASE)
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1, "next week": 7}
@@ -76,10 +77,16 @@ def parse_due(text: str, now_ms: int) -> int:
 def parse_ahead(text: str, now_ms: int) -> int:
     """As `parse`, for what lies ahead: an amount without a sign (`24h`, `7d`) counts from now.
 
+    An `m` is refused, with which some mean minutes: so much longer than meant, a secret would be good for.
+
     Raises:
         RefusedError: `usage`: nothing that is understood, or nothing that lies ahead.
     """
     words = text.strip()
+    if (doubtful := _BARE_M.fullmatch(words)) is not None:
+        amount = doubtful[1]
+        hint = f"write {amount}min or {amount}mo"
+        raise RefusedError(f"{text!r} may be minutes or months", code=Code.USAGE, hint=hint)
     moment = _parsed(f"+{words}" if _BARE.fullmatch(words) else words, text, now_ms)
     if moment <= now_ms:
         raise RefusedError(f"{text!r} has passed already", code=Code.USAGE, hint="write 24h, 7d or a date to come")

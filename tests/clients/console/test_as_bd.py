@@ -4,6 +4,7 @@ import pytest
 
 from moot.console import as_bd
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.listing import Page
 from moot_testkit.console import issue, run_console
 from moot_testkit.terminal import FACTS
 
@@ -54,7 +55,8 @@ def test_a_folder_without_a_project_is_told_of_as_bd_does() -> None:
 
 
 def test_status_is_what_bd_calls_so_and_moots_own_as_moot() -> None:
-    ran = run_console("status --json", {"stats": {"total": 3}}, facts=BD)
+    nothing = {"count": {"groups": []}, "list": Page(issues=[], total=0, truncated=False)}
+    ran = run_console("status --json", {"stats": {"total": 3}} | nothing, facts=BD)
     assert ran.document["summary"]["total_issues"] == 3
     assert run_console("status --json", {"status": {"planes": []}}).document == {"planes": []}
 

@@ -1,16 +1,17 @@
 """What commands share: mutations carried out together, texts, confirmations."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from moot.console.context import TEXT_READ_BYTES, check_actor
+from moot.console.context import TEXT_READ_BYTES, check_actor, write_private
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
 from moot_protocol.mirror_requests import WorkspaceMoved
 from moot_protocol.requests import Count, Script, Update
-from moot_testkit.console import Outcome, in_turn, issue, run_console
-from moot_testkit.terminal import FACTS
+from moot_testkit.console import Outcome, issue, run_console
+from moot_testkit.terminal import FACTS, RecordingTerminal
 
 
 def test_one_mutation_is_sent_as_itself() -> None:
@@ -207,26 +208,61 @@ def test_called_as_bd_what_names_its_projects_or_needs_none_is_answered_anywhere
     assert run_console(argv, answers, project="", facts=BD_OUTSIDE).code == 0
 
 
+OF_BD = {"total": 1, "groups": [{"group": "bd", "count": 1}]}
+
+
 def test_called_as_moot_a_write_by_id_says_where_the_id_was_looked_for() -> None:
     told = "This folder is no project: ids were looked for in all projects of the town"
-    planes = [{"name": "ledger", "plane": "aa11", "projects": ["bd", "diary", "app"]}]
-    answers = {"update": issue(), "planes": planes}
-    counts = {"count": in_turn({"total": 0}, {"total": 1}, {"total": 0})}
-    ran = run_console("update a1b2 -p 0", answers | counts, project="", facts=OUTSIDE)
+    answers = {"update": issue(), "count": OF_BD}
+    ran = run_console("update a1b2 -p 0", answers, project="", facts=OUTSIDE)
     assert (ran.out, ran.err) == ("✓ Updated issue: bd-000000000001 — Issue 1\n", f"{told}: of bd\n")
-    assert ran.asked[-1] == Count(filter=Filter(projects=("diary",), ids=("a1b2",)))
+    assert ran.asked[1:] == [Count(filter=Filter(ids=("a1b2",)), by="project")]
     denied = RefusedError("no", code=Code.DENIED)
-    ran = run_console("update a1b2 -p 0 --json", answers | {"planes": denied}, project="", facts=OUTSIDE)
+    ran = run_console("update a1b2 -p 0 --json", answers | {"count": denied}, project="", facts=OUTSIDE)
     assert (ran.document, ran.err) == ([issue()], f"{told}\n")
-    ran = run_console(
-        "comment a1b2 x",
-        {"add_comment": {"issue_id": "a"}, "planes": planes, "count": denied},
-        project="",
-        facts=OUTSIDE,
-    )
-    assert ran.err == f"{told}\n"
     assert run_console("update a1b2 -p 0 -q", {"update": issue()}, project="", facts=OUTSIDE).err == ""
     assert run_console("update a1b2 -p 0", {"update": issue()}).err == ""
+
+
+UNDONE = {"undone": {"n": [4, 4], "at": 1, "actor": "ada"}, "changes": [], "issues": [issue(1), issue(2)]}
+
+
+@pytest.mark.parametrize(
+    ("argv", "answers", "what", "ids"),
+    [
+        ("graph a1b2", {"graph": {"root": "bd-1", "issues": [issue(1)], "cut": False}}, "ids were", ("a1b2",)),
+        ("diff a1b2", {"diff": []}, "ids were", ("a1b2",)),
+        ("undo a1b2", {"undo": UNDONE}, "ids were", (issue(1)["id"], issue(2)["id"])),
+        ("undo", {"undo": UNDONE}, "the last write was", (issue(1)["id"], issue(2)["id"])),
+        ("undo n=4", {"undo": UNDONE}, "the event was", (issue(1)["id"], issue(2)["id"])),
+        (
+            "mol show a1b2",
+            {"show": [issue(1, issue_type="epic")], "list": Page(issues=[], total=0, truncated=False)},
+            "ids were",
+            ("a1b2",),
+        ),
+        ("batch -f plan", {"script": [issue(1), issue(2)]}, "ids were", ("a1b2", "c3d4")),
+    ],
+)  # fmt: skip
+def test_commands_that_find_issues_in_other_ways_say_where_they_looked_too(
+    argv: str, answers: dict[str, Any], what: str, ids: tuple[str, ...]
+) -> None:
+    files = {"plan": b"close a1b2 done\ncomment c3d4 x\nupdate a1b2 -p 0\n"}
+    ran = run_console(argv, answers | {"count": OF_BD}, project="", facts=OUTSIDE, files=files)
+    assert f"This folder is no project: {what} looked for in all projects of the town: of bd\n" in ran.err, ran.err
+    assert ran.asked[-1] == Count(filter=Filter(ids=ids), by="project")
+    inside = run_console(argv, answers, files=files)
+    assert "looked for" not in inside.err
+
+
+@pytest.mark.parametrize("argv", ["list --id a1b2", "list --id a1b2 --project all", "graph --all", "diff", "mol list"])
+def test_it_is_said_once_and_only_where_nothing_tells_where_to_look(argv: str) -> None:
+    answers = {
+        "list": Page(issues=[], total=0, truncated=False), "diff": [],
+        "graph": {"root": "", "issues": [issue(1)], "cut": False},
+    }  # fmt: skip
+    ran = run_console(argv, answers, project="", facts=OUTSIDE)
+    assert ran.err.count("all projects of the town") == (0 if "--project" in argv else 1)
 
 
 @pytest.mark.parametrize("name", ["BEADS_DIR", "BEADS_DB"])
@@ -257,3 +293,25 @@ def test_no_other_folders_files_are_taken_for_those_of_a_project_that_a_variable
     assert ran.code == 5
     assert "BEADS_DIR=/home/alice/work/.beads names the project in /home/alice/work" in ran.err
     assert not any(request.writes for request in ran.asked)
+
+
+# -- Files that are written --------------------------------------------------------------------------------------
+def test_a_new_file_is_for_the_user_alone_and_one_that_is_there_keeps_its_permissions() -> None:
+    terminal = RecordingTerminal(FACTS, files={"there": b"old"})
+    terminal.modes["there"] = 0o640
+    context: Any = SimpleNamespace(terminal=terminal)
+    for path in ("new", "there"):
+        write_private(context, path, [b"text"], parents=False)
+    assert (terminal.files, terminal.modes) == ({"new": b"text", "there": b"text"}, {"new": 0o600, "there": 0o640})
+
+
+def test_a_client_that_has_gone_is_asked_to_write_nothing() -> None:
+    class Gone(RecordingTerminal):
+        def file_mode(self, path: str) -> int:
+            raise RefusedError("the client has gone away", code=Code.CANCELLED)
+
+    terminal = Gone(FACTS)
+    context: Any = SimpleNamespace(terminal=terminal)
+    with pytest.raises(RefusedError):
+        write_private(context, "new", [b"text"])
+    assert terminal.files == {}

@@ -101,6 +101,14 @@ def test_a_table_is_aligned_at_a_terminal_fits_it_and_is_plain_elsewhere() -> No
     assert exchange_lines.table(TABLE, []) == []
 
 
+def test_a_line_that_breaks_off_again_and_again_is_told_with_what_may_be_behind_it() -> None:
+    alarm = {"name": "ledger", "kind": "breaks_off", "detail": "5 times in a row"}
+    told, meaning = exchange_lines.alarm_lines(PLAIN, [remote("hub", alarms=[alarm])])
+    assert told == "alarm: remote hub: ledger: breaks off (5 times in a row)"
+    assert "another machine may use a copy of this one's key" in meaning
+    assert "`moot salvage --copied`" in meaning
+
+
 def test_a_planes_modes_are_found_by_its_name_and_by_its_id() -> None:
     remotes = [
         remote("origin", planes=[{"plane": "ledger", "mode": "auto"}]),

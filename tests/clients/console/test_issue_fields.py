@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from moot.console.issue_fields import minutes, priority, read_entries, reads_stdin
+from moot_protocol.errors import Code, RefusedError
+from moot_testkit.console import run_console
 
 
 @pytest.mark.parametrize(("text", "expected"), [("0", 0), ("4", 4), ("P0", 0), ("p3", 3), (" P1 ", 1)])
@@ -40,6 +42,20 @@ def test_an_estimate_is_a_whole_number_of_minutes() -> None:
 )
 def test_a_metadata_entry_is_json_where_it_can_be_and_else_text(entry: str, value: Any) -> None:
     assert read_entries([entry]) == {"k": value}
+
+
+@pytest.mark.parametrize("levels", [65, 900, 100_000])
+def test_metadata_that_is_nested_too_deeply_is_refused_and_is_no_defect(levels: int) -> None:
+    deep = "[" * levels + "]" * levels
+    with pytest.raises(RefusedError, match=r"the value of k .*nested deeper than 64 levels") as caught:
+        read_entries([f"k={deep}"])
+    assert caught.value.code is Code.INVALID
+    for flags in (["--metadata", f'{{"k": {deep}}}'], ["--metadata", "@deep.json"]):
+        ran = run_console(["create", "T", *flags], files={"deep.json": f'{{"k": {deep}}}'.encode()})
+        assert (ran.code, ran.crashes) == (1, [])
+        assert "--metadata " in ran.err
+        assert "nested deeper than 64 levels" in ran.err
+    assert read_entries([f"k={'[' * 64}{']' * 64}"])
 
 
 @pytest.mark.parametrize(

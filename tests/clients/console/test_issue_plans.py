@@ -173,3 +173,9 @@ def test_a_plan_that_makes_no_sense_is_refused(plan: str, problem: str) -> None:
     with pytest.raises(RefusedError, match=problem) as caught:
         steps_of(plan_of(plan)[0], MAKER)
     assert caught.value.code is Code.USAGE
+
+
+def test_a_plan_that_is_nested_too_deeply_is_refused_and_is_no_defect() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    with pytest.raises(RefusedError, match="nested too deeply"):
+        plan_of(f'{{"nodes": [{{"key": "a", "title": "A", "metadata": {{"k": {deep}}}}}]}}')

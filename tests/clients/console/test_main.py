@@ -112,6 +112,18 @@ def test_what_waits_and_changes_nothing_can_be_asked_again(argv: str, told: str)
     assert main.how_to_ask_again(FACTS._replace(argv=tuple(argv.split()))) == told
 
 
+@pytest.mark.parametrize("program", ["moot", "bd"])
+def test_what_changes_something_and_is_not_only_tried_may_be_done(program: str) -> None:
+    def told(argv: str) -> str:
+        return main.what_may_be_done(FACTS._replace(argv=tuple(argv.split()), program=program))
+
+    for argv in ("create x", "update a1b2 --claim", "close a1b2", "salvage", "batch"):
+        assert f"`{program} activity` shows" in told(argv)
+    for argv in ("list", "show a1b2", "close a1b2 --dry-run", "help create", "frobnicate", "create --no-such-flag"):
+        assert told(argv) == ""
+    assert "the same --request-id" in told("create x --request-id 7")
+
+
 def test_a_client_that_has_gone_away_is_told_nothing() -> None:
     terminal = RecordingTerminal(FACTS._replace(argv=("update", "a1b2", "--claim")))
     terminal.gone = True
@@ -157,7 +169,7 @@ def test_where_there_is_no_project_a_command_that_needs_one_says_what_to_do(work
 
 def test_a_folder_outside_every_workspace_is_not_asked_about() -> None:
     terminal = RecordingTerminal(FACTS._replace(argv=("update", "a1b2", "--claim"), workspace=""))
-    api = CannedApi(update=issue(), planes=[])
+    api = CannedApi(update=issue(), count={"total": 0, "groups": []})
     assert main.run(api, terminal, NOW_MS, str) == 0
     assert not any(isinstance(request, WorkspaceInfo) for request in api.asked)
 

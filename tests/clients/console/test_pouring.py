@@ -8,7 +8,7 @@ import pytest
 
 from moot.console import pouring
 from moot.console.command import Context
-from moot_protocol.errors import RefusedError
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.molecule_requests import AdoptedFormula
 from moot_protocol.requests import AddEdge, Create
 from moot_testkit.canned_api import NOW_MS, CannedApi
@@ -84,3 +84,10 @@ def test_what_sets_no_variable_is_refused(given: list[str]) -> None:
     assert pouring.values_of(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
     with pytest.raises(RefusedError, match="sets no variable"):
         pouring.values_of(given)
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused_and_is_no_defect() -> None:
+    deep = b'{"k": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(RefusedError, match="nested too deeply") as caught:
+        pouring.parsed(context({"deep.json": deep}), "deep.json")
+    assert caught.value.code is Code.INVALID

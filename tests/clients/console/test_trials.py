@@ -179,7 +179,9 @@ duplicate {a} --of {b}
 duplicates --auto-merge
 edit {a}
 epic close-eligible
+erase {a} --field title --force
 forget k
+forget k --erase
 gate add-waiter {gate} alice
 gate check
 gate create --blocks {a}

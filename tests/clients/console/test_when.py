@@ -165,6 +165,15 @@ def test_what_does_not_lie_ahead_is_refused_there(text: str) -> None:
     assert refused.value.code is Code.USAGE
 
 
+@pytest.mark.parametrize("text", ["30m", "+30m", "in 30 M", " 30 m "])
+def test_where_a_secret_s_time_is_meant_an_m_is_refused_with_both_that_it_may_mean(text: str) -> None:
+    with pytest.raises(RefusedError, match="minutes or months") as refused:
+        when.parse_ahead(text, NOW_MS)
+    assert (refused.value.code, refused.value.hint) == (Code.USAGE, "write 30min or 30mo")
+    assert when.rfc3339(when.parse_ahead("30min", NOW_MS)) == "2026-01-31T12:30:00Z"
+    assert when.rfc3339(when.parse_ahead("2mo", NOW_MS)) == "2026-03-31T12:00:00Z"
+
+
 @pytest.mark.parametrize("text", ["1s", "7x", " 5 parsecs "])
 def test_an_amount_that_is_not_understood_is_named_as_it_was_typed(text: str) -> None:
     with pytest.raises(RefusedError) as refused:

@@ -7,6 +7,7 @@ from moot.console import as_bd, exits
 from moot.console.command import Command, Context, no_arguments
 from moot.console.commands.settings import values_of
 from moot.console.context import answer, need_project, workspace_folder
+from moot.console.copied_spool import note_copied_spool
 from moot.console.safe_text import neutralise
 from moot_protocol.listing import Filter
 from moot_protocol.machine_requests import Ping
@@ -111,6 +112,7 @@ def _where(context: Context) -> int:
     document = {"path": path, "prefix": context.project, "database_path": data}
     told = [neutralise(path), f"  prefix: {neutralise(context.project)}", f"  database: {neutralise(data)}"]
     answer(context, document, told)
+    note_copied_spool(context)
     return exits.OK
 
 

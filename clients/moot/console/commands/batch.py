@@ -15,13 +15,13 @@ from moot.console.command import Command, Context
 from moot.console.commands import claims, edges, lifecycle, write
 from moot.console.commands.write import Labelled
 from moot.console.confirm import confirmed
-from moot.console.context import TEXT_READ_BYTES, answer, read_text, script_step
+from moot.console.context import TEXT_READ_BYTES, answer, read_text, script_step, tell_place
 from moot.console.grammar import Grammar, Section, did_you_mean
 from moot.console.issue_fields import reads_stdin
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import SCRIPT_STEPS
-from moot_protocol.requests import Script
+from moot_protocol.requests import Create, Script
 
 _TOKEN: Final = re.compile(r"""'(?P<single>[^']*)'(?=\s|$)|(?P<mixed>(?:[^\s"]|"(?:[^"\\]|\\.)*")+)|(?P<stray>\S)""")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -231,7 +231,16 @@ def _batch(context: Context) -> int:
     head = confirmed(context, f"batch: {len(results)} operations {done}")
     rest = (f"  line {each['line']}: {each['op']} {neutralise(each['target'])}" for each in results)
     answer(context, document | ({"dry_run": True} if dry_run else {}), [head, *rest])
+    tell_place(context, _named(steps))
     return 0
+
+
+def _named(steps: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The issues that steps change and that were there before."""
+    for step in steps:
+        name = str(step["params"].get("id", ""))
+        if step["method"] != Create.method and not _REFERENCE.fullmatch(name) and name:
+            yield name
 
 
 def _results(lines: Sequence[_Line], answers: Sequence[Any]) -> Iterator[dict[str, Any]]:

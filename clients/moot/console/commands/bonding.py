@@ -15,7 +15,7 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands.formulas import add_values
 from moot.console.confirm import confirmed, naming
-from moot.console.context import answer, carry_out
+from moot.console.context import answer, carry_out, write_private
 from moot.console.issue_arguments import add_dry_run
 from moot.console.molecule import Molecule
 from moot.console.safe_text import neutralise
@@ -144,7 +144,7 @@ def _distill(context: Context) -> int:
     if given.output:
         path = posixpath.join(given.output, f"{name}.formula.toml")
         if not given.dry_run:
-            context.terminal.write_file(path, [text.encode()])
+            write_private(context, path, [text.encode()])
     else:
         context.api.call(
             NewDocument(

@@ -11,7 +11,7 @@ from moot.console.command import Command, Context
 from moot.console.commands.conflicts import deletion_text, field_text
 from moot.console.commands.history import event_meant
 from moot.console.confirm import confirmed, is_unchanged, nothing_to_do
-from moot.console.context import answer, note
+from moot.console.context import answer, note, tell_place
 from moot.console.issue_arguments import add_dry_run
 from moot.console.style import style_of
 from moot.console.table import cut
@@ -27,8 +27,12 @@ _MARKS: Final = {"added": "+", "removed": "-", "modified": "~"}
 
 def change_line(change: Mapping[str, Any]) -> str:
     """A field with its value before and after, safe to print."""
-    then, now = (_shown(change.get("field"), change.get(side)) for side in ("from", "to"))
+    then, now = (_side(change, side) for side in ("from", "to"))
     return f"{lines.text_of(change, 'field')}: {then} → {now}"
+
+
+def _side(change: Mapping[str, Any], side: str) -> str:
+    return "(erased)" if side in change.get("erased", ()) else _shown(change.get("field"), change.get(side))
 
 
 def _shown(field: Any, value: Any) -> str:
@@ -70,6 +74,7 @@ def _diff(context: Context) -> int:
         )
     )
     answer(context, found, _diff_lines(context, found))
+    tell_place(context, ids)
     if not found and not context.json:
         note(context, "nothing changed")
     return exits.OK
@@ -117,6 +122,8 @@ def _undo(context: Context) -> int:
     )
     done["issues"] = list(map(documents.changed, done["issues"]))
     answer(context, done, _undo_lines(context, done))
+    looked_for = "ids were" if given.what and n is None else "the last write was" if n is None else "the event was"
+    tell_place(context, [str(issue["id"]) for issue in done["issues"]], what=looked_for)
     return exits.OK
 
 

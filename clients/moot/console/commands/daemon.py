@@ -153,8 +153,10 @@ def _sentence(status: dict[str, Any]) -> str:
     if not status.get("replica"):
         held = "Nothing is set up on this machine yet: `moot init` in a project's folder, or `moot join` with a ticket"
     waiting = sum(alarm.get("code") == "waiting" for alarm in status.get("alarms", []))
+    warnings = sum(alarm.get("severity") == "warning" for alarm in status.get("alarms", []))
     counts = {
-        "alarm": _alarm_count(status) - waiting,
+        "alarm": _alarm_count(status) - warnings,
+        "warning": warnings - waiting,
         "conflict": status.get("conflicts", 0),
         "unreached remote": sum(bool(remote.get("error")) for remote in status.get("remotes", [])),
         "waiting plane": waiting,

@@ -10,6 +10,7 @@ from moot.console.command import Command, Context
 from moot.console.commands.write import Labelled
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, nothing_to_do
 from moot.console.context import answer, carry_out, read_text, text_given
+from moot.console.edge_types_given import note_own_types
 from moot.console.issue_arguments import labels_named
 from moot.console.safe_text import neutralise
 from moot_protocol.edge_types import BLOCKS
@@ -108,6 +109,7 @@ def _add_edges(context: Context) -> int:
     several = "1 dependency" if added == 1 else f"{added:,} dependencies"
     told = f"Added {several}; {len(edges) - added:,} were there already"
     answer(context, document, [confirmed(context, told)])
+    note_own_types(context, (edge["type"] for edge in edges))
     return 0
 
 
@@ -119,6 +121,7 @@ def _add_edge(context: Context) -> int:
     created = edge.get("created", True)
     line = confirmed(context, f"Added dependency: {told}") if created else nothing_to_do(f"{told} already")
     answer(context, {"status": "added" if created else "unchanged", **_ends(edge), "type": edge["type"]}, [line])
+    note_own_types(context, [edge["type"]])
     return 0
 
 

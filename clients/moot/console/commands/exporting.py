@@ -11,12 +11,13 @@ from moot.console import documents, exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands.transfer import read_line
-from moot.console.context import known_projects, need_project, note
+from moot.console.context import known_projects, need_project, note, write_private
 from moot.console.filter_arguments import projects_of
 from moot.console.integrity import SURE, leftovers
 from moot.console.progress import Progress
 from moot.console.safe_text import neutralise
 from moot.console.unknown_names import refuse_projects
+from moot_protocol.errors import Code, RefusedError
 from moot_protocol.issue import TOMBSTONE
 from moot_protocol.listing import Filter
 from moot_protocol.memory_requests import Memories
@@ -51,7 +52,7 @@ def _export(context: Context) -> int:
             context.terminal.out(safe(line))
         return exits.OK
     refuse_projects(context)  # before a file that is there gives way to an empty one
-    context.terminal.write_file(output, (line.encode() for line in pages), parents=False)
+    write_private(context, output, (line.encode() for line in pages), parents=False)
     names = sorted(pages.projects) or known_projects(context, context.arguments.plane)
     if context.json:
         told = {"file": output, "issues": pages.issues, "deleted": pages.deleted}
@@ -81,6 +82,7 @@ class _Pages:
         self._context = context
         self.projects = projects_of(context)
         """Those that it is of; none stands for all."""
+        self._remembering = self._project_remembered()
         self.issues = 0
         self.deleted = 0
         """How many of them are tombstones, which no list and no count of issues tells of."""
@@ -105,7 +107,7 @@ class _Pages:
             if not after:
                 break
         progress.end()
-        if given.include_memories or (given.all and self._remembering()):
+        if self._remembering:
             yield from self._memories()
 
     def _scrubbed(self, wanted: Filter) -> frozenset[str]:
@@ -119,16 +121,27 @@ class _Pages:
             found.id in scrubbed or found.owner in (self._context.arguments.exclude_owner or ())
         )
 
-    def _remembering(self) -> str:
-        """The project whose memories are meant: the only one, else this folder's; lines don't say whose they are."""
-        own = self._context.project
+    def _project_remembered(self) -> str:
+        """The project whose memories are meant: the only one, else this folder's; lines don't say whose they are.
+
+        Raises:
+            RefusedError: memories are asked for by their flag, and there is no such project.
+        """
+        given, own = self._context.arguments, self._context.project
+        if not (given.include_memories or given.all):
+            return ""
         if len(self.projects) == 1:
             return self.projects[0]
-        return own if own in self.projects or not self.projects else ""
+        if own and (own in self.projects or not self.projects):
+            return own
+        if given.include_memories and own:
+            hint = "`moot export --project NAME --include-memories` writes those of that one"
+            raise RefusedError("memories are written of one project", code=Code.USAGE, hint=hint)
+        return need_project(self._context) if given.include_memories else ""
 
     def _memories(self) -> Iterator[str]:
         context = self._context
-        project = self._remembering() or need_project(context)
+        project = self._remembering
         plane = context.arguments.plane or (context.plane if project == context.project else "")
         for kept in context.api.call(Memories(project=project, plane=plane)):
             line = {"_type": "memory", "key": kept["key"], "value": kept["text"]}

@@ -26,7 +26,6 @@ _SETTLING: Final[Mapping[str, str]] = {
     "{plane} --branch NAME`",
     "nobody": "the recovery key stands above all, so nothing settles it; found a new plane and take the issues along",
 }
-_HELD: Final = "`moot salvage` on the machine that wrote them writes them anew"
 _UNHELD: Final = (
     "Of another history only a proof is here, so it isn't known what it holds; that counts no more, unless the machine "
     "that wrote it writes it anew: `{program} salvage`"
@@ -155,11 +154,20 @@ def _settle(context: Context) -> int:
     if done["dropped"] is None:
         note(context, _UNHELD.format(program=context.terminal.facts.program))
     elif done["dropped"]:
-        count = several(done["dropped"], "event")
-        note(context, f"{count} of another history, written nowhere else, count no more; {_HELD}")
+        note(context, _dropped(context, done["dropped"]))
     if not done["epoch"]:
         note(context, "An admin of the plane has to change its key; until one does, nothing new is sent")
     return exits.OK
+
+
+def _dropped(context: Context, count: int) -> str:
+    """What goes with the history that doesn't count, and how it is brought back."""
+    them, verb = ("it", "counts") if count == 1 else ("them", "count")
+    no_more = "would count no more" if context.arguments.dry_run else f"{verb} no more"
+    salvage = f"`{context.terminal.facts.program} salvage` on the machine that wrote {them}, after that,"
+    return (
+        f"{several(count, 'event')} of another history, written nowhere else, {no_more}; {salvage} writes {them} anew"
+    )
 
 
 def _settled(context: Context, done: Mapping[str, Any]) -> Iterator[str]:

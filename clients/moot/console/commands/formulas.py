@@ -1,7 +1,7 @@
 """formula list|show, cook, mol seed: work described once, and what its steps would be. Makes nothing."""
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moot.console import exits, pouring
@@ -128,7 +128,7 @@ def _cook(context: Context) -> int:
     else:  # its shape can be looked at
         note(context, f"It is of type {formula.type}: only a workflow becomes issues")
     document = formula_document(formula)
-    answer(context, document, _open_lines(document["steps"], ""))
+    answer(context, document, _shape_lines(document))
     return exits.OK
 
 
@@ -136,6 +136,16 @@ def _step_lines(steps: Sequence[CookedStep]) -> Iterator[str]:
     for step in steps:
         needs = [*step.needs, *(f"children of {target}" for target, _ in step.waits_for)]
         yield _step_line("  " if step.parent else "", step.id, step.title, needs)
+
+
+def _shape_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """The steps of a workflow, of an expansion those that take a step's place, of an aspect those around steps."""
+    yield from _open_lines((*document["steps"], *document.get("template", ())), "")
+    for advice in document.get("advice", ()):
+        for side in ("before", "after"):
+            if side in advice:
+                yield f"{side} {neutralise(advice['target'])}:"
+                yield from _open_lines(advice[side], "  ")
 
 
 def _open_lines(steps: Sequence[dict[str, Any]], indent: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ from moot.console.issue_arguments import add_dry_run
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import RefusedError
 from moot_protocol.gate_requests import SetAwaited
+from moot_protocol.json_text import UNREADABLE
 from moot_protocol.listing import IssueDoc
 from moot_protocol.time_units import MINUTE_MS
 
@@ -71,7 +72,7 @@ def _runs(context: Context) -> list[Run]:
     told = context.terminal.ask_tool("gh-runs", branch)
     try:
         runs = msgspec.json.decode(told, type=list[Run])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RefusedError("gh answered something else than was asked") from error
     return runs[: filters.checked_limit(context.arguments) or len(runs)]
 

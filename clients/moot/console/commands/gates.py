@@ -25,6 +25,7 @@ from moot_protocol.edge_types import PARENT
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import AWAIT_TYPES, GATE, Await, CreateGate
 from moot_protocol.issue import CLOSED
+from moot_protocol.json_text import UNREADABLE
 from moot_protocol.listing import Filter, IssueDoc, Page
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddComment, Close, ListIssues, Show, Update
@@ -337,7 +338,7 @@ def _told(context: Context, question: str, gate: IssueDoc) -> dict[str, Any]:
     told = context.terminal.ask_tool(question, str(gate.get("await_id", "")))
     try:
         return msgspec.json.decode(told, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RefusedError("gh answered something else than was asked") from error
 
 

@@ -12,7 +12,8 @@ from moot.console.amounts import several
 from moot.console.checks import check_lines
 from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
-from moot.console.context import answer, carry_out, is_trial
+from moot.console.context import answer, carry_out, is_trial, write_private
+from moot.console.copied_spool import copied_spool_checks
 from moot.console.filter_arguments import projects_of
 from moot.console.integrity import SURE, BadEdge, Leftover, copies, dangling, leftovers, waiting_for_parents
 from moot.console.not_here import NOT_HERE, refusal
@@ -98,7 +99,7 @@ def _machine(context: Context) -> int:
     fixed: list[str] = []
     if context.arguments.fix:
         fixed = context.api.call(Protect())["closed"]
-    checks = context.api.call(Doctor())
+    checks = [*context.api.call(Doctor()), *copied_spool_checks(context)]
     told = [
         {
             "name": check["check"],
@@ -118,7 +119,7 @@ def _machine(context: Context) -> int:
 def _answer(context: Context, document: dict[str, Any], told: Iterable[str]) -> None:
     """Answer, once the report lies in the file that is wanted: a full disk is no success."""
     if context.arguments.output:
-        context.terminal.write_file(context.arguments.output, [f"{documents.encoded(document)}\n".encode()])
+        write_private(context, context.arguments.output, [f"{documents.encoded(document)}\n".encode()])
     answer(context, document, told)
 
 

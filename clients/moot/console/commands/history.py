@@ -70,7 +70,7 @@ def _change(change: Mapping[str, Any]) -> str:
     field = lines.text_of(change, "field")
     removed = change.get("removed")
     if change.get("missing"):
-        return f"{field}: not held here"
+        return f"{field}: {'(erased)' if change.get('erased') else 'not held here'}"
     if removed is True:
         return f"{field} removed"
     what, value = (field, change.get("value")) if removed is None else (f"{field} removed", removed)

@@ -35,7 +35,7 @@ def _invite_arguments(parser: ArgumentParser) -> None:
         "--role", choices=("admin", "writer", "reader"), default="writer", help="what it may do there; admins are towns"
     )
     parser.add_argument(
-        "--expires", metavar="WHEN", help="24h (the default), 7d, or a date; UTC unless an offset is given"
+        "--expires", metavar="WHEN", help="24h (the default), 30min, 7d, or a date; UTC unless an offset is given"
     )
 
 
@@ -61,6 +61,10 @@ def _explained(context: Context, made: dict[str, Any]) -> Iterator[str]:
     role = lines.text_of(made, "role")
     who = f"another town, as {role}," if context.arguments.town else f"a {role}"
     yield f"Invites {who} to plane {lines.text_of(made, 'plane')}; expires {until}"
+    yield (
+        f"Expiry only reminds: the ticket lets in who has it until `{program} invite close`, "
+        f"of which `{program} status` tells"
+    )
     if made["remotes"]:
         addresses = (f"{neutralise(str(remote['kind']))} {safe_url(str(remote['url']))}" for remote in made["remotes"])
         yield f"It leads to {', '.join(addresses)}"

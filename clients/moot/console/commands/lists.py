@@ -1,8 +1,8 @@
-"""Commands that list and count issues: list, ready, blocked, search, children, count, stats."""
+"""Commands that list and count issues: list, ready, blocked, search, children, count."""
 
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -26,7 +26,7 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.gate_requests import GATE
 from moot_protocol.limits import LIST_LIMIT, READY_LIMIT
 from moot_protocol.listing import Filter, IssueDoc, Page
-from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready, Stats
+from moot_protocol.requests import Blocked, Children, Count, ListIssues, Ready
 
 _GROUPS: Final = ("status", "priority", "type", "assignee", "label")
 _FORMATS: Final[dict[str, Callable[[Drawing], Iterable[str]]]] = {
@@ -34,8 +34,6 @@ _FORMATS: Final[dict[str, Callable[[Drawing], Iterable[str]]]] = {
     "digraph": graph_drawing.pairs,
     "mermaid": graph_drawing.mermaid,
 }
-_TOLD_STATUSES: Final = frozenset({"open", "in_progress", "deferred", "closed"})
-"""Statuses that totals tell by themselves: what they call blocked and pinned is no status."""
 _READY_SORTS: Final = ("priority", "oldest", "hybrid")
 _OPEN: Final = "open"
 _SHAPES: Final = ("long", "tree", "format")
@@ -114,13 +112,6 @@ def _count_arguments(parser: ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     for name in _GROUPS:
         group.add_argument(f"--by-{name}", dest="by", action="store_const", const=name, default="", help=f"by {name}")
-
-
-def _stats_arguments(parser: ArgumentParser) -> None:
-    filters.add_place(parser)
-    parser.add_argument("--assigned", action="store_true", help="only what you hold")
-    for flag in ("--all", "--no-activity"):
-        parser.add_argument(flag, action="store_true", help="accepted for bd's sake: this is what is told anyway")
 
 
 # -- Running -----------------------------------------------------------------------------------------------------
@@ -293,38 +284,6 @@ def _count(context: Context) -> int:
     return exits.OK
 
 
-def _stats(context: Context) -> int:
-    projects, plane = filters.projects_listed(context), context.arguments.plane
-    place = Filter(projects=projects, plane=plane, assignee=context.actor if context.arguments.assigned else "")
-    if context.arguments.assigned:
-        totals = _totals_of(context, place)
-    else:
-        totals = context.api.call(Stats(projects=projects, plane=plane))
-    if context.json:
-        documents.write(context, documents.statistics(totals))
-        return exits.OK
-    names = ("total", "ready", "open", "in_progress", "blocked", "deferred", "closed", "pinned", "epics_closable")
-    rows = [(str(totals.get(name, 0)), name.replace("_", " ")) for name in names]
-    told_of = names if context.arguments.assigned else _TOLD_STATUSES
-    others = {name: count for name, count in _by_status(context, place).items() if name not in told_of}
-    rows += [(str(count), f"of status {neutralise(name)}") for name, count in others.items()]
-    if totals.get("lead_time_hours"):
-        rows.append((f"{totals['lead_time_hours']:.0f}", "hours from created to closed on average"))
-    lines.write_lines(context, lines.count_rows(style_of(context.terminal.facts), rows))
-    return exits.OK
-
-
-def _totals_of(context: Context, place: Filter) -> dict[str, Any]:
-    """Totals of some of a project's issues."""
-    by_status = _by_status(context, place)
-    ready = len(context.api.call(Ready(filter=place, limit=0)).issues)
-    return {**by_status, "total": sum(by_status.values()), "ready": ready}
-
-
-def _by_status(context: Context, place: Filter) -> dict[str, int]:
-    return {group["group"]: group["count"] for group in context.api.call(Count(filter=place, by="status"))["groups"]}
-
-
 COMMANDS: Final = (
     Command(
         "list",
@@ -376,13 +335,6 @@ COMMANDS: Final = (
         _count_arguments,
         told(_count),
         examples=("moot count --status open", "moot count --by-type"),
-    ),
-    Command(
-        "stats",
-        "Totals of the project",
-        _stats_arguments,
-        _stats,
-        examples=("moot stats", "moot stats --assigned --json  # of what you hold"),
     ),
 )
 """The commands of this module."""

@@ -17,6 +17,7 @@ from moot.console.safe_text import neutralise
 from moot.console.unknown_names import refuse_status
 from moot.console.watching import ASK_AGAIN, STRETCH_MS
 from moot_protocol.errors import Code, RefusedError
+from moot_protocol.issue import TOMBSTONE
 from moot_protocol.kinds import CERTIFICATE, CHARTER_KINDS, KINDS
 from moot_protocol.listing import IssueDoc
 from moot_protocol.machine_requests import Events, Fsck, Rebuild
@@ -126,13 +127,25 @@ def _wait(context: Context) -> int:
 
 
 class _Watch:
-    """Events from a point on, until a deadline."""
+    """Events from a point on, until a deadline.
+
+    Raises:
+        RefusedError: `usage`: the point lies behind the end of the log, where nothing would be waited for but that it
+            grows that long.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._deadline = context.monotonic() + context.arguments.timeout
         since = context.arguments.since
-        self.next: int = context.api.call(Events(since=None))["next"] if since is None else since
+        end: int = context.api.call(Events(since=None))["next"]
+        if since is not None and since > end:
+            raise RefusedError(
+                f"the log ends at {end}, and --since names {since}",
+                code=Code.USAGE,
+                hint="`moot events` shows them, the first of each line; without --since all from now on counts",
+            )
+        self.next = end if since is None else since
 
     def stretch(self) -> list[dict[str, Any]]:
         """What has arrived, after waiting for it a while if there is nothing yet.
@@ -170,7 +183,8 @@ def _wait_for_issue(context: Context) -> int:
     The place in the log is taken before the issue is looked at, so that no change falls between.
 
     Raises:
-        RefusedError: `invalid`: nothing here can have that status; `timeout`.
+        RefusedError: `invalid`: nothing here can have that status; `not_found`: the issue is deleted, or was while it
+            was waited for; `timeout`.
     """
     wanted = comma_separated(context.arguments.status)
     watch = _Watch(context)
@@ -178,13 +192,16 @@ def _wait_for_issue(context: Context) -> int:
     own = issue["id"].rpartition("-")[0]  # it may be of another project than the workspace
     refuse_status(context, wanted, sorted(filter(None, {context.project, own})))
     while not (wanted and issue.get("status") in wanted):
+        if issue.get("status") == TOMBSTONE:
+            name = neutralise(issue["id"])
+            raise RefusedError(f"{name} is deleted", code=Code.NOT_FOUND, hint=f"`moot undelete {name}` brings it back")
         touched = any(event["entity"] == issue["id"] for event in watch.stretch())
         if touched:
             issue = _look(context)
             if not wanted:
                 break
     line = f"{neutralise(issue['id'])} is {neutralise(str(issue.get('status', '')))}"
-    answer(context, issue, [line])
+    answer(context, documents.without_marks(issue), [line])
     return exits.OK
 
 

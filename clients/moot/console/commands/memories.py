@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from moot.console import documents, exits
 from moot.console import issue_lines as lines
+from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import UNCHANGED, is_unchanged, nothing_to_do
 from moot.console.context import answer, answer_list, need_project, note, note_origins, read_text
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.memory_requests import Forget, Memories, Remember, SetSetting, Settings
+from moot_protocol.memory_requests import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
 from moot_protocol.settings import KV
 
 SLUG_WORDS: Final = 8
@@ -166,20 +167,37 @@ def _memories(context: Context) -> int:
     return exits.OK
 
 
+def _forget_arguments(parser: ArgumentParser) -> None:
+    _key_argument(parser)
+    parser.add_argument(
+        "--erase", action="store_true", help="take it out of the log, too, with all that it ever said, for good"
+    )
+
+
 def _forget(context: Context) -> int:
-    key = context.arguments.key
+    key, is_bd = context.arguments.key, context.terminal.facts.is_bd
+    way = EraseMemory if context.arguments.erase else Forget
     try:
-        was = context.api.call(Forget(actor=context.actor, project=need_project(context), plane=context.plane, key=key))
+        was = context.api.call(way(actor=context.actor, project=need_project(context), plane=context.plane, key=key))
     except RefusedError as error:
         if error.code is not Code.NOT_FOUND or not context.project:
             raise
-        is_bd = context.terminal.facts.is_bd
         gone: dict[str, Any] = {"found": "false"} if is_bd else {"found": False, "deleted": False}
         return _not_found(context, {"key": key} | gone, _no_memory(key))
-    told = f"Forgot [{neutralise(key)}]: {_short(was['text'], _CONFIRMED_CHARS)}"
-    found = {} if context.terminal.facts.is_bd else {"found": True}
-    answer(context, {"key": key} | found | _deleted(context), [told])
+    document = {"key": key} | ({} if is_bd else {"found": True}) | _deleted(context)
+    if context.arguments.erase:
+        answer(context, document | {"erased": True, "events": was["events"]}, _erased_lines(key, was["events"]))
+    else:
+        answer(context, document, [f"Forgot [{neutralise(key)}]: {_short(was['text'], _CONFIRMED_CHARS)}"])
     return exits.OK
+
+
+def _erased_lines(key: str, events: int) -> list[str]:
+    return [
+        f"Erased [{neutralise(key)}], with all that it ever said: {several(events, 'event')}",
+        "  Other machines erase it when they exchange with this one: `moot sync` begins at once",
+        "  Remotes, brokers, backups and exported files go on holding it",
+    ]
 
 
 def _deleted(context: Context) -> dict[str, Any]:
@@ -265,7 +283,7 @@ COMMANDS: Final = (
         _memories,
         examples=("moot memories", "moot memories broker --json"),
     ),
-    Command("forget", "Take a memory away", _key_argument, _forget, examples=("moot forget auth",)),
+    Command("forget", "Take a memory away", _forget_arguments, _forget, examples=("moot forget auth",)),
     Command("kv set", "Keep a value under a key", _kv_set_arguments, _kv_set, examples=("moot kv set retries 3",)),
     Command(
         "kv get",

@@ -13,7 +13,7 @@ from moot.console import documents, exits
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands.mirror import DRIVER
-from moot.console.context import note
+from moot.console.context import note, write_private
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import MIRROR_BYTES
@@ -64,7 +64,7 @@ def _arguments(parser: ArgumentParser) -> None:
 def _merge_file(context: Context) -> int:
     given = context.arguments
     merged = merge(*(_content(context, path) for path in (given.base, given.ours, given.theirs)))
-    context.terminal.write_file(given.ours, [merged.content])
+    write_private(context, given.ours, [merged.content])
     if context.json:
         disagreements = [found._asdict() for found in merged.disagreements]
         unread, known = ([found._asdict() for found in part] for part in (merged.unread, merged.known))

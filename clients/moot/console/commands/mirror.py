@@ -50,7 +50,7 @@ def find_file(context: Context, folder: str) -> str:
 
 def _is_there(context: Context, path: str) -> bool:
     try:
-        next(iter(context.terminal.read_file(path)), b"")
+        next(iter(context.terminal.read_file(path, ordinary=True)), b"")
     except RefusedError as error:
         if error.code is Code.CANCELLED:
             raise

@@ -14,7 +14,7 @@ from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.commands.history import changes_text, event_meant
 from moot.console.confirm import confirmed
-from moot.console.context import answer, note, read_text
+from moot.console.context import answer, note, read_text, write_private
 from moot.console.field_words import field_words
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MalformedError, RefusedError
@@ -49,7 +49,7 @@ def _prove(context: Context) -> int:
     proofs = context.api.call(Prove(id=given.id, n=n, author=author))
     if given.output not in {None, "-"}:
         lines = (line.encode() for line in _file_lines(proofs))
-        context.terminal.write_file(given.output, lines, parents=False)
+        write_private(context, given.output, lines, parents=False)
         told = f"Wrote {several(len(proofs), 'proof')} to {neutralise(given.output)}"
         answer(context, {"file": given.output, "proofs": len(proofs)}, [confirmed(context, told)])
     elif context.json:

@@ -12,7 +12,7 @@ from moot.console import filter_arguments as filters
 from moot.console.amounts import several
 from moot.console.command import Command, Context
 from moot.console.confirm import confirmed
-from moot.console.context import answer, carry_out
+from moot.console.context import answer, carry_out, count_by_project
 from moot.console.issue_arguments import add_dry_run, batched
 from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, RefusedError
@@ -41,16 +41,20 @@ def days(text: str) -> int:
     return int(digits) * _DAYS[unit]
 
 
-def _purge_arguments(parser: ArgumentParser) -> None:
+def _add_arguments(parser: ArgumentParser, force: str) -> None:
     parser.add_argument("--older-than", type=days, metavar="DAYS", help="closed before so many days: 30d, 4w")
     parser.add_argument("--pattern", metavar="PATTERN", help="with an id like this: *-wisp-*")
-    parser.add_argument("-f", "--force", action="store_true", help="delete them, rather than show what would go")
+    parser.add_argument("-f", "--force", action="store_true", help=force)
     filters.add_place(parser)
     add_dry_run(parser)
 
 
+def _purge_arguments(parser: ArgumentParser) -> None:
+    _add_arguments(parser, "accepted for bd's sake: they are deleted anyway, unless with --dry-run")
+
+
 def _prune_arguments(parser: ArgumentParser) -> None:
-    _purge_arguments(parser)
+    _add_arguments(parser, "delete them, rather than show what would go")
     parser.add_argument(
         "--ignore-references", action="store_true", help="also those that open issues name in their texts"
     )
@@ -96,7 +100,22 @@ def _standing_in(told: str, ids: AbstractSet[str]) -> set[str]:
     return {part for at in places for length in lengths if (part := told[at : at + length]) in ids}
 
 
+def _check_place_is_named(context: Context, word: str) -> None:
+    """Refuse to delete in bulk where nobody has said of which projects.
+
+    Raises:
+        RefusedError: `usage`: this folder is no project, and none is named.
+    """
+    given = context.arguments
+    if not (context.project or given.project or given.plane):
+        hint = "`--project all` means every one, `--project NAME` one of them; `--dry-run` shows what would go"
+        message = f"this folder is no project: {word} would delete in all projects of the town"
+        raise RefusedError(message, code=Code.USAGE, hint=hint)
+
+
 def _purge(context: Context) -> int:
+    if not context.arguments.dry_run:
+        _check_place_is_named(context, "purge")
     found, pinned = _closed(context, ephemeral=True)
     return _delete(context, "purge", found, pinned, dry_run=context.arguments.dry_run)
 
@@ -106,6 +125,8 @@ def _prune(context: Context) -> int:
     if given.older_than is None and given.pattern is None:
         hint = "`--older-than 30d` or `--pattern 'bd-old-*'`; `--pattern '*'` for all that is closed"
         raise RefusedError("prune needs to be told which closed issues", code=Code.USAGE, hint=hint)
+    if given.force and not given.dry_run:
+        _check_place_is_named(context, "prune")
     found, pinned = _closed(context, ephemeral=False)
     if not given.ignore_references:
         named = _named_by_others(context, found)
@@ -115,6 +136,7 @@ def _prune(context: Context) -> int:
 
 def _delete(context: Context, word: str, issues: Sequence[IssueDoc], pinned: int, *, dry_run: bool) -> int:
     ids = [issue["id"] for issue in issues]
+    of_projects = {} if len(filters.projects_of(context)) == 1 or not ids else count_by_project(context, ids)
     for script in batched(
         [[(issue, Delete(actor=context.actor, dry_run=dry_run, id=issue, reason=f"{word}d"))] for issue in ids]
     ):
@@ -122,6 +144,7 @@ def _delete(context: Context, word: str, issues: Sequence[IssueDoc], pinned: int
     given = context.arguments
     document: dict[str, Any] = {f"{word}d_count": len(ids), f"{word}d_ids": ids}
     document |= dict.fromkeys(("dependencies_count", "labels_count", "events_count"), 0)
+    document |= {"projects": of_projects} if of_projects else {}
     document |= {"skipped_pinned": pinned} if pinned else {}
     document |= {"pattern": given.pattern} if given.pattern else {}
     document |= {"older_than_days": given.older_than} if given.older_than else {}
@@ -132,8 +155,12 @@ def _delete(context: Context, word: str, issues: Sequence[IssueDoc], pinned: int
         return exits.OK
     told = f"Would {word} {what}" if dry_run else f"{word.capitalize()}d {what}; `undelete` brings them back"
     some = neutralise(", ".join(ids[:_NAMED])) + ("…" if len(ids) > _NAMED else "")
-    preview = [f"  Add --force to delete: {some}"] if dry_run and not given.dry_run else []
-    answer(context, document, [confirmed(context, told), *preview])
+    is_placed = context.project or given.project or given.plane
+    needed = "--force" if is_placed else "--project all --force"
+    preview = [f"  Add {needed} to delete: {some}"] if dry_run and not given.dry_run else []
+    whose = ", ".join(f"{neutralise(name)} {count:,}" for name, count in of_projects.items())
+    told_of = [f"  By project: {whose}"] if whose else []
+    answer(context, document, [confirmed(context, told), *told_of, *preview])
     return exits.OK
 
 
@@ -151,8 +178,8 @@ COMMANDS: Final = (
         _purge_arguments,
         _purge,
         examples=(
-            "moot purge  # shows what would go",
-            "moot purge --older-than 7d --force  # deletes, rather than shows",
+            "moot purge --dry-run  # shows what would go",
+            "moot purge --older-than 7d",
         ),
     ),
 )

@@ -8,6 +8,7 @@ from moot.console import exits
 from moot.console import issue_lines as lines
 from moot.console.amounts import several
 from moot.console.command import Command, Context
+from moot.console.commands.forks import BRANCH_SHOWN
 from moot.console.confirm import confirmed
 from moot.console.context import answer, note, read_text
 from moot.console.exchange_lines import KEY_SHOWN
@@ -39,7 +40,8 @@ def _recover_arguments(parser: ArgumentParser) -> None:
 
 
 def _recover(context: Context) -> int:
-    note(context, "Type the 24 recovery words, then the end of input (Ctrl-D)")
+    if context.terminal.facts.in_is_terminal:
+        note(context, "Type the 24 recovery words, then the end of input (Ctrl-D)")
     words = read_text(context, "-", WORDS_BYTES).strip()
     if not words:
         raise RefusedError("there are no words", code=Code.USAGE, hint="type them, or give a file: moot recover < FILE")
@@ -49,6 +51,7 @@ def _recover(context: Context) -> int:
     )
     answer(context, done, _recovered(context, done))
     note(context, "Whoever has the removed key keeps what it could read; what it writes from now on counts nowhere")
+    _say_what_to_adopt(context, done["lost_memories"], done["lost_documents"])
     return exits.OK
 
 
@@ -62,6 +65,34 @@ def _recovered(context: Context, done: dict[str, Any]) -> Iterator[str]:
     if done["epoch"]:
         where = f" of {lines.text_of(done, 'plane')}" if others else ""
         yield f"  New epoch {lines.text_of(done, 'epoch')}{where}"
+    for dropped in done["dropped"]:
+        yield f"  Dropped {_dropped(dropped)}"
+
+
+def _dropped(dropped: dict[str, Any]) -> str:
+    """What counts no more of one machine, and is nowhere else."""
+    parts = [
+        f"{several(each['events'], 'event')} of history {lines.text_of(each, 'branch')[:BRANCH_SHOWN]}"
+        for each in dropped["branches"]
+    ]
+    if dropped["waiting"]:
+        waiting = several(dropped["waiting"], "batch", "es")
+        parts.append(f"{waiting} that waited for the clock")
+    what = " and ".join(parts) or "a history that never came here"
+    return f"of {lines.text_of(dropped, 'replica')[:KEY_SHOWN]} on plane {lines.text_of(dropped, 'plane')}: {what}"
+
+
+def _say_what_to_adopt(context: Context, memories: int, documents: int) -> None:
+    """What was this town's word and isn't any more: whoever has the removed key may have written it."""
+    program = context.terminal.facts.program
+    if memories:
+        count = "1 memory counts" if memories == 1 else f"{memories} memories count"
+        note(context, f"{count} as another town's now, since whoever has the removed key may have written it:")
+        note(context, f"look them through (`{program} memories`); `{program} remember` makes a text this town's again")
+    if documents:
+        count = "1 document is" if documents == 1 else f"{documents} documents are"
+        note(context, f"{count} no longer in force, for the same reason: look them through (`{program} doc list`);")
+        note(context, f"`{program} doc adopt` puts them in force again")
 
 
 # -- salvage -----------------------------------------------------------------------------------------------------
@@ -98,6 +129,10 @@ def _salvage(context: Context) -> int:
         note(context, "What was written while the clock was ahead counts on other machines once their clocks are there")
     elif done["forked"] and done["before"] != done["replica"] and not given.copied:
         _say_how_it_ends(context, lines.text_of(done, "before")[:KEY_SHOWN])
+    elif done["copied"] and done["before"] != done["replica"]:
+        before = lines.text_of(done, "before")[:KEY_SHOWN]
+        note(context, "The original of this data goes on under the old key. Only if it is gone for good:")
+        note(context, f"`{program} replica retire {before}` on a machine with the town's key")
     states = {plane["state"] for plane in done["planes"]}
     if "rotate" in states:
         note(context, f"This town needs a new key before planes can let it in again: `{program} town rotate-key`,")

@@ -160,10 +160,30 @@ def _known_already(context: Context, project: str) -> int:
 def _open_project(context: Context, asked: InitProject) -> dict[str, Any]:
     made = context.api.call(asked)
     if not asked.workspace:
-        context.terminal.write_file(WORKSPACE_FILE, [f"{made['workspace']}\n".encode()], exclusive=True)
+        try:
+            context.terminal.write_file(WORKSPACE_FILE, [f"{made['workspace']}\n".encode()], exclusive=True)
+        except RefusedError as error:
+            made = _made_meanwhile(context, made, error)
     if context.terminal.facts.is_bd:
         _make_beads_folder(context)
     return made
+
+
+def _made_meanwhile(context: Context, made: dict[str, Any], error: RefusedError) -> dict[str, Any]:
+    """The project that another command has opened in this folder meanwhile, if it is the same.
+
+    Raises:
+        RefusedError: `exists`: it is another one; `error`: the file of the workspace couldn't be written.
+    """
+    if error.code is not Code.EXISTS:
+        raise error
+    first = next(iter(context.terminal.read_file(WORKSPACE_FILE, ordinary=True)), b"").partition(b"\n")[0]
+    workspace = first.decode("utf-8", "replace").strip()
+    known = context.api.call(WorkspaceInfo(workspace=workspace)) if workspace else None
+    if known is None or known["project"] != made["project"]:
+        hint = "`moot where` tells which project it is of now"
+        raise RefusedError(f"{WORKSPACE_FILE} was made meanwhile", code=Code.EXISTS, hint=hint) from error
+    return made | {"workspace": workspace, "created": False}
 
 
 def _make_beads_folder(context: Context) -> None:

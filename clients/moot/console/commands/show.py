@@ -103,8 +103,10 @@ def _facts(style: Style, issue: IssueDoc, now_ms: int) -> list[str]:
     facts += _times(issue, now_ms)
     facts += _holding(issue, now_ms)
     facts += [("written in", _written_in(origin)) for origin in issue.get("_origin", ())]
-    missing = ", ".join(map(neutralise, issue.get("_missing", ())))
-    facts.append(("missing", f"{missing} (erased, or not received)" if missing else ""))
+    erased = frozenset(issue.get("_erased", ()))
+    facts.append(("erased", ", ".join(neutralise(name) for name in issue.get("_missing", ()) if name in erased)))
+    missing = ", ".join(neutralise(name) for name in issue.get("_missing", ()) if name not in erased)
+    facts.append(("missing", f"{missing} (not received)" if missing else ""))
     return lines.lines_of(style, [(style.faint(name), told) for name, told in facts if told])
 
 

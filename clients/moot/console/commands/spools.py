@@ -9,6 +9,7 @@ from moot.console.amounts import several, size
 from moot.console.command import Command, Context, no_arguments
 from moot.console.confirm import confirmed
 from moot.console.context import answer, say
+from moot.console.copied_spool import note_copied_spool
 from moot.console.safe_text import neutralise
 from moot_protocol.limits import SPOOL_FILES
 from moot_protocol.machine_requests import Status
@@ -75,6 +76,7 @@ def _lasted(ms: int) -> str:
 def _spool_status(context: Context) -> int:
     spools = context.api.call(Status()).get("spools", [])
     answer(context, spools, _lines(context, spools))
+    note_copied_spool(context)
     return exits.OK
 
 

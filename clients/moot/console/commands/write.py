@@ -18,6 +18,7 @@ from moot.console.commands import creating
 from moot.console.commands.claims import add_ttl
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out, need_project
+from moot.console.edge_types_given import note_own_types
 from moot.console.grammar import comma_separated
 from moot.console.issue_fields import (
     add_field_arguments,
@@ -209,6 +210,7 @@ def _create(context: Context) -> int:
         answer(context, created, _preview(created))
     else:
         answer(context, created, [confirmed(context, f"Created issue: {naming(created)}"), *_facts(created)])
+    note_own_types(context, (edge.type for edge in _read_deps(given)[0]))
     return 0
 
 

@@ -100,7 +100,7 @@ def test_it_can_go_into_a_file_and_titles_of_one_name_make_steps_of_two(town: Po
         town.create("Check it", epic)
     ran = town.run(f"mol distill {epic} --output out")
     (path,) = set(ran.terminal.files) - set(town.files)
-    assert path == "out/big-job.formula.toml"
+    assert (path, ran.terminal.modes[path]) == ("out/big-job.formula.toml", 0o600)
     text = ran.terminal.files[path].decode()
     assert ('id = "check-it"' in text, 'id = "check-it-2"' in text) == (True, True)
     assert [each["name"] for each in town.json("formula list")] == ["release"]

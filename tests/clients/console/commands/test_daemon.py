@@ -103,7 +103,7 @@ def test_status_of_a_bare_account_says_what_to_begin_with_and_not_that_all_is_we
     assert out.splitlines()[0] == told
     assert "None" not in out
     alarm = {"code": "memory", "severity": "warning", "message": "little room", "hint": ""}
-    assert status(**bare, alarms=[alarm]).out.splitlines()[0] == f"{told}; 1 alarm to look at."
+    assert status(**bare, alarms=[alarm]).out.splitlines()[0] == f"{told}; 1 warning to look at."
 
 
 def test_status_at_a_terminal_is_aligned() -> None:
@@ -121,6 +121,18 @@ def test_alarms_and_conflicts_come_right_after_the_sentence_which_counts_them() 
         "  `moot fsck` tells more",
         "  `moot conflicts` lists what people disagree about",
     ]
+
+
+def test_warnings_are_counted_as_such_beside_alarms() -> None:
+    found = [
+        {"code": "fork", "severity": "alarm", "message": "a feed forked", "hint": ""},
+        {"code": "moved", "severity": "warning", "message": "it lies elsewhere", "hint": ""},
+        {"code": "waiting", "severity": "warning", "message": "plane common waits", "hint": ""},
+        {"code": "disk_full", "severity": "warning", "message": "little room", "hint": ""},
+    ]
+    assert status(alarms=found[1:2]).out.splitlines()[0].endswith("; 1 warning to look at.")
+    told = "; 2 alarms and 2 warnings and 1 unreached remote and 1 waiting plane to look at."
+    assert status(alarms=found, remotes=[REMOTE]).out.splitlines()[0].endswith(told)
 
 
 def test_a_plane_that_waits_for_its_charter_is_told_with_what_to_do_and_not_as_all_is_well() -> None:

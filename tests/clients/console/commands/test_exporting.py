@@ -159,6 +159,24 @@ def test_memories_come_out_where_they_are_asked_for_and_go_in_again() -> None:
     assert run_console("export", {"export": {"lines": [], "next": ""}}).out == ""
 
 
+@pytest.mark.parametrize("flags", ["", " -o out.jsonl"])
+def test_memories_that_are_no_single_projects_are_refused_before_anything_is_written(flags: str) -> None:
+    answers = {"export": PAGES[1], "list": Page(issues=[issue()], total=1, truncated=False)}
+    ran = run_console(f"export --project app,diary --include-memories{flags}", answers, files={"out.jsonl": b"kept"})
+    assert (ran.code, ran.out, ran.asked, ran.terminal.files["out.jsonl"]) == (2, "", [], b"kept")
+    assert "memories are written of one project" in ran.err
+    ran = run_console(f"export --include-memories{flags}", answers, project="", facts=OUTSIDE)
+    assert (ran.code, ran.out, ran.asked) == (3, "", [])
+    assert "no project here" in ran.err
+
+
+def test_a_new_file_is_for_the_user_alone_and_one_that_is_there_stays_as_open_as_it_was() -> None:
+    ran = run_console("export -o out.jsonl", {"export": PAGES[1]})
+    assert ran.terminal.modes["out.jsonl"] == 0o600
+    ran = run_console("export -o out.jsonl", {"export": PAGES[1]}, files={"out.jsonl": b"old"})
+    assert ran.terminal.modes["out.jsonl"] == 0o644
+
+
 # -- What is left out --------------------------------------------------------------------------------------------
 def test_what_looks_like_a_tests_or_is_somebodys_can_be_left_out_of_an_export() -> None:
     issues = [{"id": "bd-1", "title": "Test issue 1"}, {"id": "bd-2", "title": "Real", "description": "x"}]

@@ -151,6 +151,12 @@ def test_what_waits_for_the_clock_goes_with_it_when_people_say_so() -> None:
 def test_what_goes_with_the_other_history_is_told_and_how_it_is_brought_back() -> None:
     ran = run_console("fork settle AAAA --branch ab12", {"settle_fork": SETTLED | {"kind": "replica", "dropped": 2}})
     assert "2 events of another history, written nowhere else, count no more; `moot salvage` on the machine" in ran.err
+    assert "that wrote them, after that, writes them anew" in ran.err
+    one = {"settle_fork": SETTLED | {"kind": "replica", "dropped": 1}}
+    told = run_console("fork settle AAAA --branch ab12", one).err
+    assert "1 event of another history, written nowhere else, counts no more; `moot salvage` on the machine" in told
+    assert "that wrote it, after that, writes it anew" in told
+    assert "would count no more" in run_console("fork settle AAAA --branch ab12 --dry-run", one).err
 
 
 def test_where_the_other_history_is_not_here_it_is_not_said_that_nothing_goes_with_it() -> None:

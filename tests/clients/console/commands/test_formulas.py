@@ -91,6 +91,25 @@ def test_formulas_in_files_are_listed_and_shown_where_cook_finds_them(town: Pour
             town(["formula", "show", name])
 
 
+def test_a_pipe_among_the_files_is_waited_for_by_no_command_and_told(town: Pourer) -> None:
+    town.files[f"{FOLDER}/mol-arm.formula.json"] = IN_JSON.encode()
+    town.pipes = {f"{FOLDER}/pipe.formula.toml"}
+    arm, pipe = town.json("formula list")[1:]
+    problem = f"{FOLDER}/pipe.formula.toml: it is no ordinary file"
+    assert (arm["name"], pipe["name"], pipe["problem"]) == ("mol-arm", "pipe", problem)
+    for argv in ("formula show pipe", "cook pipe"):
+        with pytest.raises(RefusedError, match="no ordinary file"):
+            town(argv)
+
+
+def test_what_lies_in_the_users_folder_stands_in_for_what_can_not_be_read_in_the_projects(town: Pourer) -> None:
+    town.pipes = {f"{FOLDER}/mol-arm.formula.json"}
+    town.files = {"/home/alice/.beads/formulas/mol-arm.formula.json": IN_JSON.encode()}
+    assert town.run("cook mol-arm", FACTS._replace(environment={"HOME": "/home/alice"})).out.startswith(
+        "a: Ask {{who}}"
+    )
+
+
 @pytest.mark.parametrize("argv", ["cook gated", "cook gated --mode compile", "cook gated --var a=b", "mol seed gated"])
 def test_what_can_not_be_poured_is_refused_by_name_with_and_without_values(town: Pourer, argv: str) -> None:
     town.files[f"{FOLDER}/gated.formula.toml"] = GATED.encode()
@@ -107,6 +126,39 @@ def test_a_formula_that_is_no_workflow_can_be_looked_at_and_is_told_as_what_it_i
     )  # fmt: skip
     with pytest.raises(RefusedError, match="only a workflow becomes issues"):
         town("cook e --mode runtime")
+
+
+def test_the_shape_of_what_is_no_workflow_is_told_in_lines_too(town: Pourer) -> None:
+    text = """
+type = "expansion"
+[[template]]
+id = "{target}.draft"
+title = "Draft {target}"
+[[template]]
+id = "{target}.refine"
+title = "Refine"
+needs = ["{target}.draft"]
+"""
+    town.files[f"{FOLDER}/e.formula.toml"] = f'formula = "e"\nversion = "1.0.0"\n{text}'.encode()
+    assert town("cook e") == "{target}.draft: Draft {target}\n{target}.refine: Refine (after {target}.draft)\n"
+    text = """
+type = "aspect"
+[[advice]]
+target = "*.code"
+[advice.around]
+before = [{ id = "scan", title = "Scan" }]
+after = [{ id = "test", title = "Test", needs = ["scan"] }]
+"""
+    town.files[f"{FOLDER}/a.formula.toml"] = f'formula = "a"\nversion = "1.0.0"\n{text}'.encode()
+    assert town("cook a").splitlines() == [
+        "before *.code:", "  scan: Scan", "after *.code:", "  test: Test (after scan)",
+    ]  # fmt: skip
+    assert town.json("cook a")["advice"] == [
+        {
+            "target": "*.code", "before": [{"id": "scan", "title": "Scan"}],
+            "after": [{"id": "test", "title": "Test", "needs": ["scan"]}],
+        }
+    ]  # fmt: skip
 
 
 def test_as_bd_values_that_a_formula_has_no_use_for_are_passed_over_and_told(town: Pourer) -> None:

@@ -54,6 +54,7 @@ def test_a_report_goes_to_a_file_too_where_one_is_named(check: str) -> None:
     ran = look(f"doctor --check {check} -o report.json", doctor=CHECKS)
     told = look(f"doctor --check {check} --json", doctor=CHECKS)
     assert json.loads(ran.terminal.files["report.json"]) == told.document
+    assert ran.terminal.modes == {"report.json": 0o600}
     assert (ran.code, ran.out) == (told.code, look(f"doctor --check {check}", doctor=CHECKS).out)
 
 
@@ -127,6 +128,13 @@ def test_a_child_that_waits_for_its_parent_is_found_and_helped_when_told_to() ->
     assert ran.asked[-1] == RemoveEdge(actor="unknown", id=stuck["id"], to=made(1)["id"], type="blocks")
     assert ran.code == 0
     assert look("doctor --fix-child-parent", made(1), stuck).code == 2, "nobody said yes"
+
+
+def test_a_check_that_is_asked_for_by_name_is_the_one_that_is_made_whatever_else_could_be_mended() -> None:
+    edges = [{"depends_on_id": made(1)["id"], "type": edge_type} for edge_type in ("parent-child", "blocks")]
+    ran = look("doctor --check pollution --fix-child-parent --yes --json", made(1), made(2, dependencies=edges), TEST)
+    assert ran.document["polluted_count"] == 1
+    assert not [request for request in ran.asked if isinstance(request, RemoveEdge)]
 
 
 def test_repair_deps_tells_of_each_in_bds_shape() -> None:

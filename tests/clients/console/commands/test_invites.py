@@ -39,6 +39,7 @@ def test_the_ticket_stands_alone_on_standard_output() -> None:
 def test_what_it_is_for_where_it_leads_and_that_it_is_a_password_is_said_beside_it() -> None:
     assert invite().err.splitlines() == [
         "Invites a writer to plane ledger; expires 2026-02-01 12:00 UTC (in 1d)",
+        "Expiry only reminds: the ticket lets in who has it until `moot invite close`, of which `moot status` tells",
         "It leads to git ssh://host/repo",
         "On the other machine: `moot join -` reads it from stdin, so that the shell's history doesn't keep it",
         "A ticket is a password: whoever has it can join. It is kept nowhere.",

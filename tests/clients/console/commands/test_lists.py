@@ -12,7 +12,7 @@ from moot.console.terminal import Facts
 from moot_protocol.claim_requests import ClaimReady
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.listing import Filter, Page
-from moot_protocol.requests import Blocked, Children, ListIssues, Ready, Stats
+from moot_protocol.requests import Blocked, Children, ListIssues, Ready
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.console import issue, run_console
 from moot_testkit.terminal import FACTS, at_terminal, without_colours
@@ -299,9 +299,6 @@ def test_called_as_bd_gates_and_what_coordinates_programs_are_listed_only_where_
 def test_the_other_lists_take_a_plane_too() -> None:
     for command in ("ready", "blocked"):
         assert asked(f"{command} --plane team").filter == Filter(plane="team")
-    api = CannedApi(stats={})
-    run(COMMANDS, "stats --json --plane team", api)
-    assert api.asked == [Stats(plane="team")]
 
 
 def test_list_ready_means_of_status_open() -> None:

@@ -160,9 +160,34 @@ def test_without_a_condition_any_change_of_the_issue_ends_the_waiting() -> None:
 
 
 def test_waiting_for_events_counts_them_from_where_one_says() -> None:
-    ran = wait("--events 3 --since 5 --json", page(event(6), event(7)), page(after=7), page(event(8), event(9)))
+    pages = page(event(6), event(7)), page(after=7), page(event(8), event(9))
+    ran = wait("--events 3 --since 5 --json", page(after=7), *pages)
     assert ran.document == {"events": 4, "next": 9}
-    assert ran.asked[0] == Events(since=5, wait_ms=STRETCH_MS)
+    assert ran.asked[1] == Events(since=5, wait_ms=STRETCH_MS)
+
+
+@pytest.mark.parametrize("what", ["--events 1", "a1b2 --status closed"])
+def test_a_place_behind_the_end_of_the_log_is_not_waited_at(what: str) -> None:
+    ran = wait(f"{what} --since 999999999", page(after=1204))
+    assert (ran.code, ran.err.splitlines()[0]) == (2, "Error: the log ends at 1204, and --since names 999999999")
+    assert wait("--events 1 --since 1204", page(after=1204), page(event(1205))).code == 0
+
+
+def test_a_deleted_issue_is_not_waited_for() -> None:
+    told = "Error: bd-000000000001 is deleted\nHint: `moot undelete bd-000000000001` brings it back\n"
+    gone = issue(status="tombstone")
+    for argv in ("a1b2 --status closed", "a1b2"):
+        ran = wait(argv, page(after=1), shown=[gone])
+        assert (ran.code, ran.err) == (3, told)
+    ran = wait("a1b2 --status closed", page(after=1), page(event(2)), shown=[issue(), gone])
+    assert (ran.code, ran.err) == (3, told)
+    ran = wait("a1b2", page(after=1), page(event(2)), shown=[issue(), gone])  # that is the change that was waited for
+    assert (ran.code, ran.out) == (0, "bd-000000000001 is tombstone\n")
+
+
+def test_its_document_has_nothing_that_is_for_the_eye_only() -> None:
+    ran = wait("a1b2 --status open --json", page(after=1), shown=[issue(_short=7)])
+    assert "_short" not in ran.document
 
 
 def test_a_timeout_exits_75_and_says_where_to_go_on() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from moot.console.commands.memories import slug
 from moot_protocol.errors import Code, RefusedError
-from moot_protocol.memory_requests import Forget, Memories, Remember, SetSetting, Settings
+from moot_protocol.memory_requests import EraseMemory, Forget, Memories, Remember, SetSetting, Settings
 from moot_testkit.console import run_console
 from moot_testkit.terminal import FACTS
 
@@ -119,6 +119,18 @@ def test_a_memory_is_forgotten() -> None:
     assert (ran.request, ran.out) == (Forget(actor="unknown", project="bd", key="auth"), "Forgot [auth]: JWT\n")
     document = run_console("forget auth --json", {"forget": {"key": "auth", "text": "JWT"}}).document
     assert document == {"key": "auth", "found": True, "deleted": True}
+
+
+def test_a_memory_is_erased_and_it_is_told_what_goes_on_holding_it() -> None:
+    answers = {"erase_memory": {"key": "auth", "events": 2}}
+    ran = run_console("forget auth --erase", answers)
+    assert ran.request == EraseMemory(actor="unknown", project="bd", key="auth")
+    assert ran.out.splitlines()[0] == "Erased [auth], with all that it ever said: 2 events"
+    assert "backups" in ran.out
+    document = run_console("forget auth --erase --json", answers).document
+    assert document == {"key": "auth", "found": True, "deleted": True, "erased": True, "events": 2}
+    ran = run_console("forget auth --erase --json", {"erase_memory": GONE})
+    assert (ran.code, ran.document["found"]) == (3, False)
 
 
 def test_called_as_bd_what_was_taken_away_is_told_by_a_text() -> None:

@@ -92,6 +92,7 @@ def test_prove_writes_a_file_where_one_is_named() -> None:
     assert ran.out == "✓ Wrote 2 proofs to p.txt\n"
     assert run_console("prove rt-1 -o p.txt", {"prove": PROOFS[:1]}).out == "✓ Wrote 1 proof to p.txt\n"
     assert ran.terminal.in_folders_that_are_there == {"p.txt"}
+    assert ran.terminal.modes == {"p.txt": 0o600}
 
 
 def test_what_prove_writes_verifies_and_shows_who_signed_what() -> None:

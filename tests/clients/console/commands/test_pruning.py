@@ -1,15 +1,17 @@
 """prune and purge against a real daemon's service: what goes, what stays, how it is told."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from moot.console.commands.pruning import COMMANDS
-from moot_protocol.errors import RefusedError
-from moot_protocol.requests import Close, ListIssues
-from moot_testkit.canned_api import run
+from moot.console.terminal import Facts
+from moot_protocol.errors import Code, RefusedError
+from moot_protocol.requests import Close, Create, InitProject, IssueFields, ListIssues
+from moot_testkit.canned_api import CannedApi, run
 from moot_testkit.pouring import Pourer
+from moot_testkit.terminal import FACTS
 
 
 class Town(Pourer):
@@ -18,8 +20,8 @@ class Town(Pourer):
         self.call(Close(actor="ada", id=issue))
         return issue
 
-    def do(self, argv: str) -> str:
-        return run(COMMANDS, argv, self, project="demo").out  # type: ignore[arg-type]  # it answers as an Api does
+    def do(self, argv: str, project: str = "demo", facts: Facts = FACTS) -> str:
+        return run(COMMANDS, argv, cast("CannedApi", self), facts, project=project).out
 
     def left(self) -> set[str]:
         return {issue["title"] for issue in self.call(ListIssues(all=True, limit=0)).issues}
@@ -69,6 +71,46 @@ def test_purge_deletes_ephemeral_issues_and_a_trial_none(town: Town) -> None:
 def test_only_what_was_closed_so_long_ago_goes(town: Town, age: str, count: int) -> None:
     told = json.loads(town.do(f"prune --older-than {age} --json"))
     assert (told["pruned_count"], told["dry_run"]) == (count, True)
+
+
+OUTSIDE = FACTS._replace(workspace="")
+
+
+@pytest.fixture
+def two(town: Town) -> Town:
+    town.call(InitProject(actor="ada", prefix="diary", folder="/elsewhere"))
+    other = town.call(Create(actor="ada", project="diary", fields=IssueFields(title="day")))["id"]
+    town.call(Close(actor="ada", id=other))
+    return town
+
+
+def test_outside_of_any_project_nothing_is_deleted_unless_it_is_said_of_which(two: Town) -> None:
+    before = two.left()
+    for argv in ("prune --pattern * --force", "purge", "purge --force"):
+        with pytest.raises(RefusedError, match="would delete in all projects of the town") as refused:
+            two.do(argv, "", OUTSIDE)
+        assert (refused.value.code, "`--project all`" in refused.value.hint) == (Code.USAGE, True)
+    assert two.left() == before
+    assert two.do("prune --pattern * --project diary --force", "", OUTSIDE).startswith("✓ Pruned 1 closed issue")
+    assert two.left() == before - {"day"}
+    assert two.do("purge --project all", "", OUTSIDE).startswith("✓ Purged 1 closed ephemeral issue")
+    assert two.left() == before - {"day", "passing"}
+
+
+def test_what_would_go_is_told_by_project_where_there_may_be_several(two: Town) -> None:
+    told = two.do("prune --pattern *", "", OUTSIDE).splitlines()
+    assert "Would prune 2 closed issues" in told[0]
+    assert told[1] == "  By project: demo 1, diary 1"
+    assert told[2].startswith("  Add --project all --force to delete: ")
+    assert json.loads(two.do("prune --pattern * --project all --json"))["projects"] == {"demo": 1, "diary": 1}
+    assert "  By project: demo 1\n" in two.do("purge --dry-run", "", OUTSIDE)
+    inside = two.do("prune --pattern *")
+    assert ("By project" in inside, "  Add --force to delete: " in inside) == (False, True)
+
+
+def test_help_tells_what_purge_does() -> None:
+    purge = next(command for command in COMMANDS if command.name == "purge")
+    assert "moot purge --dry-run  # shows what would go" in purge.examples
 
 
 def test_an_age_that_is_none_is_refused(town: Town) -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from moot_protocol.membership_requests import Recover, Salvage
 from moot_testkit.console import run_console
+from moot_testkit.terminal import FACTS
 
 DONE = {
     "plane": "ledger", "planes": ["ledger"], "town": "T" * 43, "removed": ["B" * 43], "recovery": "P" * 43,
-    "epoch": "ab",
+    "epoch": "ab", "dropped": [], "lost_memories": 0, "lost_documents": 0,
 }  # fmt: skip
 
 
@@ -45,9 +46,45 @@ def test_forked_machines_of_the_removed_keep_the_histories_that_are_named_or_not
     assert run_console("recover --drop", {"recover": DONE}, stdin=[b"abandon\n"]).request.drop
 
 
+def test_the_words_are_asked_for_where_somebody_types_them_and_not_where_they_come_from_a_file() -> None:
+    asked = "Type the 24 recovery words"
+    assert asked not in run_console("recover", {"recover": DONE}, stdin=[b"abandon\n"]).err
+    typed = run_console("recover", {"recover": DONE}, stdin=[b"abandon\n"], facts=FACTS._replace(in_is_terminal=True))
+    assert asked in typed.err
+
+
+def test_what_was_dropped_is_told_of_each_machine() -> None:
+    dropped = [
+        {"plane": "ledger", "replica": "R" * 43, "branches": [{"branch": "ab" * 32, "events": 1},
+         {"branch": "cd" * 32, "events": 3}], "waiting": 2},
+        {"plane": "side", "replica": "S" * 43, "branches": [], "waiting": 0},
+    ]  # fmt: skip
+    ran = run_console("recover --drop", {"recover": DONE | {"dropped": dropped}}, stdin=[b"abandon\n"])
+    histories = "1 event of history abababab and 3 events of history cdcdcdcd"
+    assert ran.out.splitlines()[3:] == [
+        f"  Dropped of RRRRRRRRRRRR on plane ledger: {histories} and 2 batches that waited for the clock",
+        "  Dropped of SSSSSSSSSSSS on plane side: a history that never came here",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("memories", "documents", "told"),
+    [
+        (1, 0, ["1 memory counts as another town's now"]),
+        (2, 1, ["2 memories count as another town's now", "1 document is no longer in force"]),
+        (0, 3, ["3 documents are no longer in force"]),
+    ],
+)
+def test_what_has_to_be_adopted_anew_is_counted(memories: int, documents: int, told: list[str]) -> None:
+    answered = {"recover": DONE | {"lost_memories": memories, "lost_documents": documents}}
+    ran = run_console("recover", answered, stdin=[b"abandon\n"])
+    assert [each in ran.err for each in told] == [True] * len(told)
+    assert ("moot remember" in ran.err, "moot doc adopt" in ran.err) == (bool(memories), bool(documents))
+
+
 def salvaged(**fields: Any) -> dict[str, Any]:
     planes = [{"plane": "ledger", "state": "salvaged", "salvaged": 2, "skipped": 1}]
-    return {"before": "B" * 43, "replica": "R" * 43, "forked": True, "planes": planes} | fields
+    return {"before": "B" * 43, "replica": "R" * 43, "forked": True, "copied": False, "planes": planes} | fields
 
 
 def test_what_was_salvaged_is_told_for_each_plane() -> None:
@@ -63,6 +100,10 @@ def test_what_was_salvaged_is_told_for_each_plane() -> None:
 
 def test_how_an_old_key_is_ended_is_told_only_where_it_is_forked_or_copied() -> None:
     assert run_console("salvage", {"salvage": salvaged(forked=False)}).err == ""
+    told = run_console("salvage", {"salvage": salvaged(forked=False, copied=True)}).err
+    assert ("Only if it is gone for good" in told, "fork settle" in told) == (True, False)
+    kept = salvaged(forked=False, copied=True, replica="B" * 43)
+    assert run_console("salvage --moved", {"salvage": kept}).err == ""
 
 
 def test_a_clock_that_was_ahead_is_told_and_what_becomes_of_what_was_written() -> None:

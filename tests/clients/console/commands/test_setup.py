@@ -287,3 +287,27 @@ def test_a_dry_run_fails_where_there_is_no_file_to_follow_and_asks_nothing_at_a_
 def test_a_dry_run_as_bd_names_the_folder_that_bd_makes() -> None:
     facts = OUTSIDE._replace(program="bd")
     assert "Would write .beads/.gitignore" in init("--dry-run", town=KNOWN_TOWN, facts=facts).err
+
+
+def init_beside_another(known: Any) -> Outcome:
+    answers = {
+        "init_town": TOWN,
+        "init_project": MADE,
+        "status": {"projects": PROJECTS},
+        "planes": [{"projects": ["work"]}],
+    }
+    answers |= {"count": {"total": 3}, "workspace_info": known}
+    return run_console("init", answers, facts=OUTSIDE, files={".moot/workspace": b"w1\n"})
+
+
+def test_where_another_command_has_made_the_same_project_meanwhile_it_is_that_one() -> None:
+    ran = init_beside_another({"project": "work", "folder": "/home/alice/work"})
+    assert (ran.code, ran.terminal.files[".moot/workspace"]) == (0, b"w1\n")
+
+
+@pytest.mark.parametrize("known", [None, {"project": "else", "folder": "/home/alice/work"}])
+def test_where_another_command_has_made_another_project_meanwhile_it_is_told(known: Any) -> None:
+    ran = init_beside_another(known)
+    assert ran.code == 5
+    assert "was made meanwhile" in ran.err
+    assert "`moot where`" in ran.err

@@ -42,7 +42,8 @@ ISSUE: dict[str, Any] = {
          "dependency_type": "discovered-from"},
     ],
     "_conflicts": ["status"],
-    "_missing": ["design"],
+    "_missing": ["design", "notes"],
+    "_erased": ["notes"],
     "_blocked": True,
     "_short": 8,
 }  # fmt: skip
@@ -85,7 +86,8 @@ estimate  1h 30min
 created   2026-01-30 10:00 (1d ago) by carol
 updated   2026-01-31 10:00 (1h ago)
 due       2026-02-01 00:00 (in 12h)
-missing   design (erased, or not received)
+erased    notes
+missing   design (not received)
 
 DESCRIPTION
   First line
@@ -210,7 +212,7 @@ def test_parts_and_references_are_told_below_the_id_of_each(flag: str, told: lis
 
 
 def test_an_issue_in_the_past_tells_of_others_only_what_it_knew() -> None:
-    ran = show("show a1b2 --as-of yesterday", _conflicts=None, _missing=None)
+    ran = show("show a1b2 --as-of yesterday", _conflicts=None, _missing=None, _erased=None)
     assert ran.asked == [Show(ids=("a1b2",), as_of=NOW_MS - 36 * 3_600_000)]
     assert "DEPENDS ON\n  bd-x1\n" in ran.out
     (document,) = json.loads(show("show a1b2 --as-of yesterday --json").out)
