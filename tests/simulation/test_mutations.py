@@ -29,7 +29,7 @@ from mootd.engine.aside import Aside
 from mootd.engine.cycles import Cutter
 from mootd.engine.erased import erased_in
 from mootd.engine.graph import Graph
-from mootd.engine.log import FeedRow, StoredBatch
+from mootd.engine.log import FeedRow
 from mootd.engine.receive import Outcome, _Receiver
 from mootd.engine.record import Group, Merge, Record
 from mootd.engine.replica import Replica
@@ -207,17 +207,11 @@ def _leave_indexes(self: MemoryWrite, table: Table, keys: Iterable[bytes]) -> No
 
 
 _named = erasing.named
-_strip = erasing._strip
 
 
-def _writers_of_any_town(role: Role, town: bytes, of_town: bytes) -> bool:
+def _writers_of_any_town(role: Role, town: bytes, of_town: bytes, *, is_for_admins: bool = False) -> bool:
     del town, of_town
-    return role is not Role.READER
-
-
-def _whichever_leaf(unit: Unit, batch: StoredBatch, name: Erased) -> Any:
-    event = unit.log.event(batch.arrival + name.n - batch.header.first).event
-    return _strip(unit, batch, name._replace(leaf8=event.leaf[:8]))
+    return role is not Role.READER and not is_for_admins
 
 
 def _first_batch_too(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
@@ -281,7 +275,7 @@ MUTATIONS = (
     Mutation("what has the status deferred stays so", rows, "DEFERRED", "", WORK, 40),
     Mutation("who waits for children isn't told of them", Graph, "_recount_waiters", _nothing, WORK, 40, 20),
     Mutation("writers of any town erase", erasing, "may_erase", _writers_of_any_town, ERASES_IN_TOWNS, 40),
-    Mutation("an erasure counts whatever the leaf", erasing, "_strip", _whichever_leaf, ERASES, 40),
+    Mutation("an erasure counts whatever the leaf", erasing, "_is_meant", _true, ERASES, 40),
     Mutation("a certificate's batch is erased", erasing, "named", _first_batch_too, ERASES, 40),
     Mutation("an erasure that was cut goes on counting", erasing, "named", _all_that_ever_was, ERASES, 40),
     Mutation("a cut of erasures changes nothing", cut, "ERASE", "nothing", ERASES, 40),

@@ -120,7 +120,7 @@ def _settle(unit: Unit, plane: int, number: int) -> None:
             continue
         batches[stored.header.first] = stored
         event = unit.log.event(stored.arrival + name.n - stored.header.first)
-        if name in names and name_of(event.event) == name:
+        if name in names and _is_meant(event.event, name):
             told[_place_of(event.event)] = None
             if event.event.values_bytes is not None:
                 _strip(unit, event)
@@ -164,6 +164,11 @@ def _strip(unit: Unit, stored: StoredEvent) -> None:
     """Take the values of an accepted event out of the log."""
     packed = pack_event(stored.previous, stored.feed, stored.event.without_values())
     unit.transaction.put(Table.EVENTS, layout.arrival_key(stored.arrival), packed)
+
+
+def _is_meant(event: Event, name: Erased) -> bool:
+    """Whether the event of a name's number is the one that it names, and not one of another history."""
+    return name_of(event) == name
 
 
 def _place_of(event: Event) -> Place:

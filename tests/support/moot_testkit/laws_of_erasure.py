@@ -73,7 +73,8 @@ def check_erased(member: Member, words: Set[bytes], expected: Expected) -> None:
     left = [
         name
         for name, event in held
-        if name in expected.erased and event.values_bytes is not None
+        if name in expected.erased
+        and event.values_bytes is not None
         # What only admins may write and doesn't count stays, unless it was an admin who named it.
         and (event.skeleton.kind != "role" or name in counting)
     ]
