@@ -94,7 +94,8 @@ async def test_an_agent_finds_claims_and_closes_and_goes_on_after_a_lost_race_an
         lost = await one.call("claim", id=theirs)
         assert lost.isError
         by_the_command_line = town.run("--actor", "ada/agent-1", "update", theirs, "--claim", "--json")
-        assert lost.structuredContent == json.loads(by_the_command_line.stdout)
+        told = json.loads(by_the_command_line.stdout)["error"]
+        assert lost.structuredContent == {"error": told | {"hint": "find tells what is ready"}}
 
         await one.issues("comment", id=made["id"], next="Wire it up", decisions=["AES"])
         other = town.ok("q", "Taken away").strip()
