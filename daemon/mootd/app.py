@@ -25,13 +25,13 @@ from moot.console.terminal import Facts
 from moot.facts import ACTORS
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MootError, RefusedError
-from moot_protocol.machine_requests import Ping
 from moot_protocol.request_base import Request
 from moot_protocol.rpc import Call, decode_params
 from mootd.config import Config
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import activated, listening
 from mootd.control.ports import Settings as ControlSettings
+from mootd.control.self_test import answering_pid
 from mootd.control.server import ControlServer
 from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
@@ -407,15 +407,11 @@ class Daemon:
 
     def _answering_pid(self) -> int | None:
         """Who answers at the socket; None, with a line in the log, where nobody does."""
-        from moot.rpc import Client
-
         try:
-            with Client(self._places.socket) as client:
-                pid: int = client.call(Ping())["pid"]
+            return answering_pid(self._places.socket)
         except MootError as error:
             _log.error("daemon.self_test_failed", code=str(error.code))
             return None
-        return pid
 
 
 async def _work(serving: _Serving, tested: asyncio.Event, stop: Callable[[], object]) -> None:

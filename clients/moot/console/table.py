@@ -4,10 +4,9 @@ No line is wider than the terminal as long as the other columns leave the flexib
 spaces, and a column that is empty in every row takes none. Texts are `neutralise`d and single lines.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
-
-from wcwidth import wcswidth, wcwidth
 
 from moot.console.style import unpainted
 
@@ -16,11 +15,20 @@ ELLIPSIS: Final = "\u2026"
 LEAST_FLEXIBLE: Final = 16
 """Columns that the flexible column keeps however narrow the terminal is."""
 
+_ONE_CELL_EACH: Final = re.compile(
+    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u0556\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u2500-\u257f✓✗⊘]*"
+)
+"""Texts of Latin, Greek, Cyrillic and the marks of our own: their widths are known without tables for all scripts."""
+
 
 def width_of(text: str) -> int:
     """How many cells a text takes: East Asian wide characters and emoji two, combining marks none, colours none."""
     text = unpainted(text)
-    return len(text) if text.isascii() else max(wcswidth(text), 0)
+    if text.isascii() or _ONE_CELL_EACH.fullmatch(text):
+        return len(text)
+    from wcwidth import wcswidth  # its tables take more than a megabyte
+
+    return max(wcswidth(text), 0)
 
 
 def cut(text: str, width: int) -> str:
@@ -29,12 +37,15 @@ def cut(text: str, width: int) -> str:
         return text
     if width <= 0:
         return ""
-    end = width - len(ELLIPSIS) if text.isascii() else _fitting(text, width - len(ELLIPSIS))
+    is_plain = text.isascii() or _ONE_CELL_EACH.fullmatch(text)
+    end = width - len(ELLIPSIS) if is_plain else _fitting(text, width - len(ELLIPSIS))
     return text[:end].rstrip() + ELLIPSIS
 
 
 def _fitting(text: str, width: int) -> int:
     """How many of a text's leading characters fit into so many cells."""
+    from wcwidth import wcwidth  # as above
+
     used = 0
     for place, character in enumerate(text):
         used += max(wcwidth(character), 0)

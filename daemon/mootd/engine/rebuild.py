@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from mootd.engine import layout
 from mootd.engine.erased import lacks
-from mootd.engine.erasing import forget_erased
 from mootd.engine.layout import Views
 from mootd.engine.log import LogReader, StoredEvent, with_previous
 from mootd.engine.record import Record, is_write
@@ -119,11 +118,17 @@ class Rebuild:
                 }
             )
         unit.change_generation(fresh.generation)
-        forget_erased(unit)
+        _forget_erased(unit)
         unit.transaction.delete(Table.META, layout.REBUILD)
         for table in (old.ids, old.records, old.index):
             unit.replica.store.clear(unit.transaction, table)
         return planes
+
+
+def _forget_erased(unit: Unit) -> None:
+    from mootd.engine.erasing import forget_erased  # few stores ever have views made anew
+
+    forget_erased(unit)
 
 
 def _author_table(unit: Unit, log: LogReader, feed: int, n: int) -> tuple[int, list[int]]:

@@ -59,7 +59,7 @@ class Replica(State):
 
 
 def _settle_erasures(unit: Unit) -> None:
-    from mootd.engine.erasing import settle_erasures  # noqa: PLC0415 - few transactions erase anything
+    from mootd.engine.erasing import settle_erasures  # few transactions erase anything
 
     settle_erasures(unit)
 

@@ -145,6 +145,11 @@ class Keeper:
             row = self._row() or row
             return min(wait, LOOK_MS) if row.doubt else min(wait, self._see_to_writing(row, now), LOOK_MS)
 
+    @property
+    def look_ms(self) -> int:
+        """After how long a file is looked at although nobody told of a change."""
+        return LOOK_MS
+
     def sync(self, *, full: bool, delete_missing: bool) -> None:
         """Take in and write back now."""
         with self._lock:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -26,12 +26,12 @@ from mootd.engine.spools import SpoolRow, move_spool, secret_of, spool_of
 from mootd.engine.unit import Unit
 from mootd.engine.workspaces import move_workspace, read_workspace
 from mootd.files import MirrorFile, Watch, Watcher
-from mootd.mirror.foretelling import Foretelling
-from mootd.mirror.intake import adopt
-from mootd.mirror.keeper import LOOK_MS, NOTHING_ASKED, Keeper, Timing
 from mootd.mirror.moving import holds, holds_spool, is_gone, is_left, predecessor
 from mootd.store.port import Reader
 from mootd.waking import WakingTasks
+
+if TYPE_CHECKING:
+    from mootd.mirror.keeper import Keeper, Timing
 
 R = TypeVar("R")
 
@@ -44,7 +44,7 @@ Asked = MirrorsRequest | MirrorOn | MirrorOff | MirrorSync | MirrorResume | Work
 class _Worked:
     """A mirror with its keeper, its watch, and what its task waits for."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: "Keeper") -> None:
         self.keeper = keeper
         self.watch: Watch | None = None
         self.task: asyncio.Task[None] | None = None
@@ -95,7 +95,7 @@ class Mirrors(WakingTasks):
         executor: Executor,
         file: Callable[[str, str], MirrorFile],
         watcher: Watcher,
-        timing: Timing | None = None,
+        timing: "Timing | None" = None,
     ) -> None:
         super().__init__()
         self._replica = replica
@@ -133,7 +133,7 @@ class Mirrors(WakingTasks):
             _log.warning("mirror.failed", code=str(error.code), message=error.message)
         except Exception as error:  # a defect of ours must not end the others
             _log.error("mirror.crashed", exc_info=error)
-        return LOOK_MS
+        return worked.keeper.look_ms
 
     def happened(self) -> None:
         """A transaction has been committed. Called by the writer."""
@@ -157,6 +157,8 @@ class Mirrors(WakingTasks):
         except RefusedError as error:
             _log.warning("mirror.refused", message=error.message)
             return
+        from mootd.mirror.keeper import Keeper  # many have no mirror
+
         worked = _Worked(Keeper(row, file, self._replica, self._commit, self._replica.wall, self._timing))
         worked.watch = self._watcher.watch(
             row.folder, row.file, lambda: self._tell(worked.file_changed), poll=row.polls
@@ -222,6 +224,8 @@ class Mirrors(WakingTasks):
             plane=plane,
             polls=request.poll,
         )
+        from mootd.mirror.intake import adopt  # a mirror begins once
+
         taken = adopt(self._try_out if request.dry_run else self._commit, self._replica, row, file.read())
         if request.dry_run:
             return described(row, 0, waiting=0, polls=row.polls) | taken.document() | {"adopted": True}
@@ -276,6 +280,9 @@ class Mirrors(WakingTasks):
         return self._commit(lambda unit: unit.try_out(work))
 
     def _foretold(self, row: MirrorRow, request: MirrorSync | MirrorResume) -> dict[str, Any]:
+        from mootd.mirror.foretelling import Foretelling  # hardly anybody asks
+        from mootd.mirror.keeper import NOTHING_ASKED  # as above
+
         if isinstance(request, MirrorResume) and row.doubt is None:
             raise RefusedError(NOTHING_ASKED, code=Code.CONFLICT)
         found = Foretelling(self._try_out, self._replica, row, self._file(row.folder, row.file).read()).of(request)
@@ -308,7 +315,7 @@ class Mirrors(WakingTasks):
             )
         return row
 
-    def _keeper(self, row: MirrorRow) -> Keeper:
+    def _keeper(self, row: MirrorRow) -> "Keeper":
         self._match()
         worked = self._worked.get(row.key)
         if worked is None:

@@ -8,13 +8,18 @@ from moot_protocol.request_base import Request
 from mootd.engine.issues.aliases import rename
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.states import set_state
-from mootd.engine.issues.undoing import undo
 from mootd.engine.unit import Unit
 from mootd.service.audited import with_deletion_recorded
 
 
+def _undo(unit: Unit, request: Undo) -> Any:
+    from mootd.engine.issues.undoing import undo  # few daemons ever undo anything
+
+    return undo(unit, request)
+
+
 def _erase(writer: IssueWriter, request: Erase) -> Any:
-    from mootd.engine.issues.erasing import erase  # noqa: PLC0415 - hardly any daemon ever erases anything
+    from mootd.engine.issues.erasing import erase  # hardly any daemon ever erases anything
 
     return erase(writer, request)
 
@@ -26,5 +31,5 @@ ACTION_WRITES: Final[dict[type[Request[Any]], Callable[[IssueWriter, Any], Any]]
 }
 """What each of these requests does, on the plane that holds its issue."""
 
-PLANELESS_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {Undo: undo}
+PLANELESS_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {Undo: _undo}
 """As `ACTION_WRITES`, of requests that find their plane themselves."""

@@ -5,13 +5,26 @@ from typing import Any, Final
 
 from moot_protocol.document_requests import AdoptDocument, NewDocument, PublishDocument, ResolveDocument
 from moot_protocol.request_base import Request
-from mootd.engine.documents.writing import adopt_document, new_document, publish_document, resolve_document
 from mootd.engine.unit import Unit
 
-DOCUMENT_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = {
-    NewDocument: new_document,
-    PublishDocument: publish_document,
-    AdoptDocument: adopt_document,
-    ResolveDocument: resolve_document,
-}
+
+def _write(unit: Unit, request: Request[Any]) -> Any:
+    from mootd.engine.documents import writing  # documents are written seldom
+
+    match request:
+        case NewDocument():
+            return writing.new_document(unit, request)
+        case PublishDocument():
+            return writing.publish_document(unit, request)
+        case AdoptDocument():
+            return writing.adopt_document(unit, request)
+        case ResolveDocument():
+            return writing.resolve_document(unit, request)
+        case _:
+            raise ValueError("a request that writes no document")
+
+
+DOCUMENT_WRITES: Final[dict[type[Request[Any]], Callable[[Unit, Any], Any]]] = dict.fromkeys(
+    (NewDocument, PublishDocument, AdoptDocument, ResolveDocument), _write
+)
 """What each request that writes a document does."""

@@ -5,7 +5,7 @@ is found by looking, which happens now and then anyway.
 """
 
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -15,21 +15,25 @@ from mootd.engine.replica import Replica
 from mootd.engine.spools import SpoolRow, open_spools
 from mootd.files import Watch, Watcher
 from mootd.ports import Clock
-from mootd.spool.keeper import RETRY_MS, Keeper
-from mootd.spool.taking import Admit, Submit
 from mootd.waking import WakingThread
+
+if TYPE_CHECKING:
+    from mootd.spool.keeper import Keeper
+    from mootd.spool.taking import Admit, Submit
 
 PAUSE_S: Final = 0.05
 """How long after it was woken the thread looks: a burst of commits wakes it once."""
 IDLE_MS: Final = HOUR_MS
 """How long it sleeps where there is no spool: opening one is a commit, which wakes it."""
+_RETRY_MS: Final = 5_000
+"""When it looks again after a round that failed."""
 _log: Final = structlog.get_logger()
 
 
 class _Kept:
     """A keeper, its watch, and whether its bell has rung."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: "Keeper") -> None:
         self.keeper = keeper
         self.rung = threading.Event()
         self.watch: Watch | None = None
@@ -46,7 +50,7 @@ class Spools(WakingThread):
         clock: for when what is due.
     """
 
-    def __init__(self, replica: Replica, submit: Submit, admit: Admit, watcher: Watcher, clock: Clock) -> None:
+    def __init__(self, replica: Replica, submit: "Submit", admit: "Admit", watcher: Watcher, clock: Clock) -> None:
         super().__init__("spools")
         self._replica = replica
         self._submit = submit
@@ -62,7 +66,7 @@ class Spools(WakingThread):
                     wait_ms = self.round()
                 except Exception:  # whatever it is, other spools and later rounds must go on
                     _log.exception("spool.round_failed")
-                    wait_ms = RETRY_MS
+                    wait_ms = _RETRY_MS
                 self._wake.wait(wait_ms / 1000)
                 self._wake.clear()
                 self._stopped.wait(PAUSE_S)
@@ -88,6 +92,8 @@ class Spools(WakingThread):
         return wait_ms
 
     def _add(self, row: SpoolRow) -> None:
+        from mootd.spool.keeper import Keeper  # many have no spool
+
         kept = self._kept[row] = _Kept(Keeper(row, self._replica, self._submit, self._admit, self._clock))
 
         def ring() -> None:

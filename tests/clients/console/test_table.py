@@ -1,9 +1,13 @@
 """Aligned columns: they fit, they line up, and no line ends in spaces."""
 
+import subprocess
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
-from wcwidth import wcswidth
+from wcwidth import wcswidth, wcwidth
 
+from moot.console import table
 from moot.console.safe_text import neutralise
 from moot.console.style import Style
 from moot.console.table import aligned, cut, width_of
@@ -19,6 +23,19 @@ def test_columns_line_up_and_the_title_is_cut() -> None:
         "bd-a1b2  bug      Login fails when…",
         "bd-77    feature  Short",
     ]
+
+
+def test_every_character_that_is_known_without_tables_takes_one_cell() -> None:
+    known = [chr(code) for code in range(0x110000) if table._ONE_CELL_EACH.fullmatch(chr(code))]
+    assert {"é", "ß", "λ", "я", "…", "→", "─", "✓"} < set(known)
+    assert [character for character in known if wcwidth(character) != 1] == []
+
+
+def test_ordinary_texts_load_no_tables() -> None:
+    script = "import sys; from moot.console.table import cut, width_of; assert width_of('Überprüfen → ✓…') == 15; "
+    script += "assert cut('naïve café', 6) == 'naïve…'; print('wcwidth' in sys.modules, width_of('漢'))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "2"]
 
 
 def test_wide_characters_take_two_cells() -> None:

@@ -14,7 +14,6 @@ from msgspec import UNSET, UnsetType
 
 from moot.console import documents
 from moot.console.command import Command, Context
-from moot.console.commands import creating
 from moot.console.commands.claims import add_ttl
 from moot.console.confirm import UNCHANGED, confirmed, is_unchanged, naming, nothing_to_do
 from moot.console.context import answer, carry_out, need_project
@@ -218,6 +217,8 @@ def _create_several(context: Context) -> int:
     given = context.arguments
     if (given.file is None) == (given.graph is None) or given.words or given.title is not None:
         raise RefusedError("a title, --file and --graph exclude one another", code=Code.USAGE, hint="give one")
+    from moot.console.commands import creating  # few issues are made of files
+
     if given.graph is not None:
         return creating.create_from_graph(context, given.graph)
     return creating.create_from_markdown(context, given.file)
