@@ -68,9 +68,9 @@ class Erase(Mutation[dict[str, Any]], kw_only=True):
     """Take the values of an issue's fields out of the log, those that were written over among them, for good.
 
     What is live of them is cleared first; what else the same events said and is live is written again. Who wrote when,
-    and which fields, stays. Answers `{"id", "fields": erased ones, "events": n, "rewritten": fields, "written_over"}`:
-    the last is how many values of other fields went along, as they had been written over. `_unchanged` where nothing of
-    it is here. Raises `denied` where another town wrote some of it and this machine is no admin.
+    and which fields, stays. Answers `{"id", "fields": erased ones, "events": n, "rewritten": fields, "written_over",
+    "not_mine"}`: how many values of other fields went along, as they had been written over, and how many events of other
+    towns stay, which this machine may not erase. `_unchanged` where nothing is here. Raises `denied` where all is theirs.
     """
 
     method = "erase"

@@ -22,7 +22,7 @@ from moot_protocol.limits import KEYS_PER_EVENT
 WORDS: Final = frozenset(
     {
         "title", "description", "design", "acceptance_criteria", "notes", "comments", "close_reason", "labels",
-        "external_ref", "spec_id", "metadata", "extra",
+        "external_ref", "spec_id", "metadata", "extra", "delete_reason",
     }
 )  # fmt: skip
 """Fields of an issue that hold what people wrote. Beside them names of people can be erased."""

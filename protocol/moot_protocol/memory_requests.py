@@ -22,6 +22,8 @@ class Remember(Mutation[dict[str, Any]], kw_only=True):
     plane: str = ""
     key: str
     text: str
+    unless_erased: bool = False
+    """Leave alone a memory of which anything was erased, unless the text stands there: `_erased` beside `_unchanged`."""
 
 
 class Forget(Mutation[dict[str, Any]], kw_only=True):

@@ -214,8 +214,8 @@ def _writers_of_any_town(role: Role, town: bytes, of_town: bytes, *, is_for_admi
     return role is not Role.READER and not is_for_admins
 
 
-def _first_batch_too(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
-    names = _named(unit, plane, row)
+def _first_batch_too(unit: Unit, plane: int, row: FeedRow, come: Any) -> set[Erased]:
+    names = _named(unit, plane, row, come)
     record = unit.record(plane, ERASE, key_text(row.author))
     for stored in unit.log.history(record.head if record and row.kind == "replica" else 0):
         by = unit.feed(stored.feed)
@@ -224,8 +224,8 @@ def _first_batch_too(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
     return names
 
 
-def _all_that_ever_was(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
-    return _named(unit, plane, row) | erased_in(unit.transaction, unit.feed_number(plane, row.author))
+def _all_that_ever_was(unit: Unit, plane: int, row: FeedRow, come: Any) -> set[Erased]:
+    return _named(unit, plane, row, come) | erased_in(unit.transaction, unit.feed_number(plane, row.author))
 
 
 def _whole(reader: Any, number: int, batch: Batch) -> Batch:
@@ -290,7 +290,7 @@ MUTATIONS = (
     Mutation("entities go on saying what is erased", erasing, "remake", _nothing, ERASES, 40, 10),
     Mutation("answers go on saying what is erased", erasing, "drop_copies", _nothing, ERASES, 40),
     Mutation("a rebuild broken off keeps what is erased", erasing, "_begin_rebuild_anew", _nothing, ERASES_ALONE, 40),
-    Mutation("a rebuild forgets what is erased", rebuild, "forget_erased", _forget_for_good, ERASES, 40),
+    Mutation("a rebuild forgets what is erased", rebuild, "_forget_erased", _forget_for_good, ERASES, 40),
 )
 """Rules that the simulator's laws notice."""
 

@@ -6,6 +6,7 @@ supersedes every sibling its writer saw. A register that already shows the value
 
 from typing import Any, Final
 
+from moot_protocol import limits
 from moot_protocol.event import Draft, Event, PlainDraft, Write
 from moot_protocol.kinds import Policy, field_of
 from moot_protocol.register import MISSING
@@ -122,8 +123,10 @@ class Editor:
     def save(self) -> list[Event]:
         """Append the events, and return them."""
         afterwards = self._afterwards()
-        together = [list(self._together.values())] if self._together else []
-        writes = [*together, *([write] for write in self._apart), *afterwards]
+        rest = [part for write in self._together.values() for part in _portions(write)[1:]]
+        together = [[_portions(write)[0] for write in self._together.values()]] if self._together else []
+        apart = [*rest, *(part for write in self._apart for part in _portions(write))]
+        writes = [*together, *([write] for write in apart), *afterwards]
         self._together, self._apart = {}, []
         return [self._append(self._draft(each)) for each in writes]
 
@@ -142,6 +145,15 @@ class Editor:
 
     def _append(self, draft: Draft | PlainDraft) -> Event:
         return self._unit.append(self._plane, draft)
+
+
+def _portions(write: Write) -> list[Write]:
+    """A write as so many that none supersedes more than one may; only the first has the value."""
+    most, over = limits.OVER_PER_KEY, write.over
+    if len(over) <= most:
+        return [write]
+    rest = [over[start : start + most] for start in range(most, len(over), most)]
+    return [write._replace(over=over[:most]), *(Write(write.key, None, each, removes=True) for each in rest)]
 
 
 def _name(value: Any) -> Any:

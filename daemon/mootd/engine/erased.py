@@ -18,7 +18,7 @@ from moot_protocol.event import LEAF_PREFIX_BYTES, Event
 from moot_protocol.kinds import ADMIN_KINDS, ERASE
 from mootd.engine import layout
 from mootd.engine.layout import Views
-from mootd.engine.log import StoredEvent
+from mootd.engine.log import LogReader, StoredEvent
 from mootd.store.port import Reader, Table
 
 BY_ADMIN: Final = b"\1"
@@ -71,6 +71,11 @@ def was_erased(reader: Reader, stored: StoredEvent) -> bool:
     """Whether an accepted event lacks its values since they were erased, and not since they haven't come."""
     event = stored.event
     return event.values_bytes is None and is_named(event, erased_in(reader, stored.feed, event.n, event.n))
+
+
+def has_erased(reader: Reader, head: int) -> bool:
+    """Whether anything that an entity's accepted events said was erased; `head` is its last event."""
+    return any(was_erased(reader, stored) for stored in LogReader(reader).history(head))
 
 
 def has_erasures(reader: Reader, views: Views, plane: int) -> bool:

@@ -6,14 +6,15 @@ without being erased is marked as withheld, to be asked for. Whatever changed an
 cut, roles, a feed whose town was not known) only notes whose events are named; all is settled once, before the commit.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from moot_protocol.erasure import TITLE_ERASED, Erased, author_in, erasures, may_erase, names_in
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Event
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import ADMIN_KINDS, ERASE, Role
+from moot_protocol.register import MISSING
 from mootd.engine import layout
 from mootd.engine.aside import Aside, uncounted
 from mootd.engine.cut import Place, remake
@@ -25,7 +26,7 @@ from mootd.engine.outbox import empty_queues
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
-_CLEARED: Final = ("", TITLE_ERASED)
+CLEARED: Final = ("", TITLE_ERASED)
 """What is written over what is erased: there is nothing to be erased of it."""
 
 
@@ -35,11 +36,11 @@ def settle_erasures(unit: Unit) -> None:
         note_all(unit)  # erasures may have come while an earlier release ran, which didn't know them
     unit.seal()
     unit.flush()
-    for plane, entity in unit.erasures:
+    for (plane, entity), come in unit.erasures.items():
         author = author_in(entity)
         number = None if author is None else unit.known_feed(plane, author)
         if number is not None:
-            _settle(unit, plane, number)
+            _settle(unit, plane, number, come)
     unit.erasures.clear()
 
 
@@ -70,25 +71,31 @@ def _entities(unit: Unit, plane: int, kind: str) -> list[str]:
     return [layout.id_entity(key) for key, _ in found]
 
 
-def named(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
+_Come = Sequence[tuple[int, Event]] | None
+"""The (feed, event) of erasures; None for all that are accepted."""
+
+
+def named(unit: Unit, plane: int, row: FeedRow, come: _Come = None) -> set[Erased]:
     """The events of an author that accepted erasures name whose authors may erase them."""
     first = unit.log.batch_holding(unit.known_feed(plane, row.author) or 0, 1)
     if row.kind != "replica" or first is None:
         return set()
-    by_any, by_admins = _named_by(unit, plane, row)
+    by_any, by_admins = _named_by(unit, plane, row, come)
     refused = _for_admins(unit, plane, row) - by_admins if by_any != by_admins else set()
     return {name for name in by_any - refused if name.n > first.header.last}
 
 
-def _named_by(unit: Unit, plane: int, row: FeedRow) -> tuple[set[Erased], set[Erased]]:
+def _named_by(unit: Unit, plane: int, row: FeedRow, come: _Come) -> tuple[set[Erased], set[Erased]]:
     """(What accepted erasures name whose authors may erase anything of an author's, what those of admins name)."""
     by_any, by_admins = set[Erased](), set[Erased]()
-    record = unit.record(plane, ERASE, key_text(row.author))
-    for stored in unit.log.history(record.head if record else 0):
-        by = unit.feed(stored.feed)
+    if come is None:
+        record = unit.record(plane, ERASE, key_text(row.author))
+        come = [(each.feed, each.event) for each in unit.log.history(record.head if record else 0)]
+    for feed, event in come:
+        by = unit.feed(feed)
         if by.kind != row.kind:
             continue
-        role, found = Role(by.role), names_in(stored.event.skeleton)
+        role, found = Role(by.role), names_in(event.skeleton)
         by_any |= found if may_erase(role, by.town, row.town) else set()
         by_admins |= found if may_erase(role, by.town, row.town, is_for_admins=True) else set()
     return by_any, by_admins
@@ -105,12 +112,14 @@ def _for_admins(unit: Unit, plane: int, row: FeedRow) -> set[Erased]:
     return found
 
 
-def _settle(unit: Unit, plane: int, number: int) -> None:
+def _settle(unit: Unit, plane: int, number: int, come: _Come) -> None:
+    """Settle what is erased of a feed: by the erasures that have come, where all others count as they did."""
     row = unit.feed(number)
-    names, before = named(unit, plane, row), erased_in(unit.transaction, number)
-    by_admins = _named_by(unit, plane, row)[1]
-    marks = {name: name in by_admins for name in names}
-    _keep(unit, number, marks)
+    names, by_admins = named(unit, plane, row, come), _named_by(unit, plane, row, come)[1]
+    kept = marks_in(unit.transaction, number) if come is None else _marks_of(unit, number, names)
+    before = {*kept}
+    marks = {name: name in by_admins or (come is not None and kept.get(name, False)) for name in names}
+    _keep(unit, number, marks, kept)
     batches: dict[int, StoredBatch] = {}
     places, told = dict[Place, None](), dict[Place, None]()
     # What only admins may write may have come with its values: not every erasure that names it counts.
@@ -139,9 +148,14 @@ def _settle(unit: Unit, plane: int, number: int) -> None:
         empty_queues(unit, plane)
 
 
-def _keep(unit: Unit, number: int, marks: Mapping[Erased, bool]) -> None:
-    """Let META hold what is erased of a feed, each with whether an admin erased it."""
-    before = marks_in(unit.transaction, number)
+def _marks_of(unit: Unit, number: int, names: Iterable[Erased]) -> dict[Erased, bool]:
+    """Those of some names that META calls erased, as `marks_in` tells them."""
+    found = {name: unit.transaction.get(Table.META, layout.erased_key(number, *name)) for name in names}
+    return {name: value == BY_ADMIN for name, value in found.items() if value is not None}
+
+
+def _keep(unit: Unit, number: int, marks: Mapping[Erased, bool], before: Mapping[Erased, bool]) -> None:
+    """Let META hold what is erased of a feed, each with whether an admin erased it, instead of what it held."""
     for name in before.keys() - marks.keys():
         unit.transaction.delete(Table.META, layout.erased_key(number, *name))
     for name, is_by_admin in marks.items():
@@ -206,8 +220,17 @@ class Found(NamedTuple):
     event: Event
 
 
-def written(unit: Unit, plane: int, place: Place, keys: Container[str]) -> list[Found]:
-    """The events that said anything of such keys of an entity and still do, uncounted ones of feeds that count too.
+Says = Callable[[str, Any], bool]
+"""Called with (key, value) of what an event wrote, MISSING for a value that can't be read: whether it is meant."""
+
+
+def said_under(*keys: str) -> Says:
+    """Means all that was written under such keys, but for what is written over what is erased."""
+    return lambda key, value: key in keys and value not in CLEARED
+
+
+def written(unit: Unit, plane: int, place: Place, says: Says) -> list[Found]:
+    """The events that said what is meant of an entity and still do, uncounted ones of feeds that count too.
 
     Of a feed of which nothing counts nothing can be erased either, and nothing of it is ever shown.
 
@@ -215,7 +238,7 @@ def written(unit: Unit, plane: int, place: Place, keys: Container[str]) -> list[
         unit: the unit, flushed.
         plane: the plane's number.
         place: which entity.
-        keys: the keys.
+        says: what is meant.
     """
     record = unit.record(plane, *place)
     found = [Found(each.feed, each.event) for each in unit.log.history(record.head if record else 0)]
@@ -225,16 +248,32 @@ def written(unit: Unit, plane: int, place: Place, keys: Container[str]) -> list[
         if unit.feed(number).is_aside and unit.feed(number).n:
             batches = (aside.batch(row) for _, _, row in aside.rows(number))
             found += [Found(number, event) for batch in batches for event in uncounted(unit.log, number, batch)]
-    return [each for each in found if _says(each.event, place, keys)]
+    return [each for each in found if _says(each.event, place, says)]
 
 
-def _says(event: Event, place: Place, keys: Container[str]) -> bool:
+def _says(event: Event, place: Place, says: Says) -> bool:
     skeleton = event.skeleton
     if event.values_bytes is None or (skeleton.kind, skeleton.entity) != place:
         return False
     written = [change.key for change in skeleton.changes if not change.removes]
-    values = event.values() or [None] * len(written)  # none that can be read, but bytes are there
-    return any(key in keys and value not in _CLEARED for key, value in zip(written, values, strict=True))
+    values = event.values() or [MISSING] * len(written)  # none that can be read, but bytes are there
+    return any(map(says, written, values))
+
+
+def mine_of(unit: Unit, plane: int, found: Sequence[Found]) -> list[Found]:
+    """Those of these events that this replica may erase; all where it may write nothing, and is told so when it tries.
+
+    Raises:
+        RefusedError: `denied`: there are such events, and it may erase none of them.
+    """
+    own = unit.feed(unit.replica.own_feed(plane))
+    if own.role not in {Role.ADMIN, Role.WRITER}:
+        return [*found]
+    role, town = Role(own.role), own.town
+    mine = [each for each in found if may_erase(role, town, unit.feed(each.feed).town) and _may_lack(unit, each)]
+    if found and not mine:
+        refuse_others(unit, plane, found)
+    return mine
 
 
 def refuse_others(unit: Unit, plane: int, found: Collection[Found]) -> None:
@@ -250,9 +289,9 @@ def refuse_others(unit: Unit, plane: int, found: Collection[Found]) -> None:
     others = sum(not may_erase(role, town, unit.feed(each.feed).town) for each in found)
     if others:
         raise RefusedError(
-            f"{others} of these events were written in another town",
+            f"{others} of these events were written in another town, or under another key of this one",
             code=Code.DENIED,
-            hint="that town can erase them, or an admin of the plane; `moot history ID` shows who wrote what",
+            hint="an admin of the plane can erase them; `moot history ID` shows who wrote what",
         )
     is_for_admins = any(each.event.skeleton.kind in ADMIN_KINDS for each in found)
     if is_for_admins and not may_erase(role, town, town, is_for_admins=True):

@@ -21,6 +21,7 @@ from mootd.engine import layout
 from mootd.engine.cut import Place
 from mootd.engine.editor import Editor
 from mootd.engine.entities import Entities
+from mootd.engine.erased import has_erased
 from mootd.engine.former import OwnTown
 from mootd.engine.issues.addressing import plane_of_project
 from mootd.engine.issues.mutations import UNCHANGED
@@ -112,6 +113,8 @@ def remember(unit: Unit, request: Remember) -> dict[str, Any]:
         raise RefusedError(f"a memory of {len(text.encode())} bytes; at most {TEXT_BYTES}", code=Code.LIMIT)
     editor = _editor(unit, MEMORY, request)
     was = _shown(editor, MEMORY)
+    if request.unless_erased and was != text and has_erased(unit.transaction, editor.record.head):
+        return {"key": key, "text": was or "", "created": False, "_erased": True} | UNCHANGED
     editor.set("text", text, anew=_is_foreign(unit, editor.record))  # another town's text becomes this one's word
     written = editor.save()
     return {"key": key, "text": text, "created": was is None} | ({} if written else UNCHANGED)
@@ -134,13 +137,13 @@ def forget(unit: Unit, request: Forget) -> dict[str, Any]:
 
 def erase_memory(unit: Unit, request: EraseMemory) -> dict[str, Any]:
     """Take a memory away, and every text that it ever had out of the log."""
-    from mootd.engine.erasing import append_erasures, refuse_others, written  # noqa: PLC0415 - hardly ever needed
+    from mootd.engine.erasing import append_erasures, refuse_others, said_under, written  # noqa: PLC0415 - hardly ever needed
 
     unit.seal()
     unit.flush()
     editor = _editor(unit, MEMORY, request)
     plane = editor.record.plane
-    found = written(unit, plane, Place(MEMORY, editor.record.entity), {"text"})
+    found = written(unit, plane, Place(MEMORY, editor.record.entity), said_under("text"))
     if not found:
         raise _no_memory(request.key)
     refuse_others(unit, plane, found)

@@ -37,8 +37,6 @@ FLUSH_AFTER: Final = 250
 """Entities after which bulk work writes out what is derived of them: few enough to stay in a processor's cache."""
 _SAID_KEPT: Final = 256
 """Events of this unit whose values are kept at hand."""
-_OF_ERASURES: Final = ADMIN_KINDS | {ERASE}
-"""Kinds of entities whose events say what is erased, or what not everybody may erase."""
 _SILENCED: Final[Mapping[str, tuple[str, str]]] = {
     Reason.ENDED: ("it was retired, or its town removed", "`moot status` says how it can write again"),
     Reason.FORKED: ("its key has signed two histories", "`moot salvage` gives this machine a new key"),
@@ -81,17 +79,28 @@ class Unit(Learnt):
         self._progress: tuple[int, int] = (0, 0)
         self._late = 0
         """Of the transaction's writes, those that bring up what was appended or changed before."""
-        self.erasures: dict[tuple[int, str], None] = {}
-        """(plane, entity) of erasures that may count otherwise than before: settled before the commit."""
+        self.erasures: dict[tuple[int, str], list[tuple[int, Event]] | None] = {}
+        """(plane, entity) → the (feed, event) of erasures that have come; None where earlier ones may count otherwise
+        than before. Settled before the commit."""
         self.views = self._view_writer()
 
     def _view_writer(self) -> ViewWriter:
         views = Views(self.generation)
         return ViewWriter(self.transaction, views, self.author_of, self._has_come, self.project_number, self.now_ms)
 
-    def note_erasure(self, plane: int, entity: str) -> None:
-        """Let what erasures of this entity erase be settled anew before the commit."""
-        self.erasures[plane, entity] = None
+    def note_erasure(self, plane: int, entity: str, come: tuple[int, Event] | None = None) -> None:
+        """Let what erasures of this entity erase be settled before the commit.
+
+        Args:
+            plane: the plane's number.
+            entity: the entity.
+            come: the (feed, event) of one that has come; None where all have to be looked at again.
+        """
+        noted = self.erasures.setdefault((plane, entity), [])
+        if come is None:
+            self.erasures[plane, entity] = None
+        elif noted is not None:
+            noted.append(come)
 
     # -- Feeds ---------------------------------------------------------------------------------------------------
     def feed(self, number: int) -> FeedRow:
@@ -307,8 +316,10 @@ class Unit(Learnt):
         arrival = self.arrival
         previous = self.views.apply(plane, event, values, feeds, arrival, role)
         kind = event.skeleton.kind
-        if kind in _OF_ERASURES:
-            self.note_erasure(plane, event.skeleton.entity if kind == ERASE else key_text(self.author_of(feeds[0])))
+        if kind == ERASE:
+            self.note_erasure(plane, event.skeleton.entity, (feeds[0], event))
+        elif kind in ADMIN_KINDS:
+            self.note_erasure(plane, key_text(self.author_of(feeds[0])))
         self._event_puts.append((layout.arrival_key(arrival), pack_event(previous, feeds[0], event)))
         self.arrival = arrival + 1
 
@@ -415,6 +426,7 @@ class Unit(Learnt):
         self.seal()
         self.flush()
         kept, clock, (_, mark) = self.kept(), self.clock.last, self.mark()
+        erasures = {name: None if come is None else [*come] for name, come in self.erasures.items()}
         try:
             with self.transaction.nested():
                 yield
@@ -429,6 +441,7 @@ class Unit(Learnt):
             # But not the clock: timestamps that were issued and taken back are not issued again. Nobody has seen them,
             # but a clock that only moves forward is simpler to trust. One that began anew inside didn't.
             self.take_back(kept)
+            self.erasures = erasures
             self._late = self.transaction.writes - mark
             self.clock.last = max(clock, self.clock.last)
             raise

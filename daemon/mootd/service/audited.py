@@ -98,7 +98,9 @@ def with_deletion_recorded(write: Callable[[Any, Any], Any]) -> Callable[[Any, A
     def deleted(writer: Any, request: Any) -> Any:
         answer = write(writer, request)
         if not request.dry_run:
-            note(writer.unit, entry_of(request, DELETIONS[type(request)]))
+            entry = entry_of(request, DELETIONS[type(request)])
+            # What people wrote stands in the issue, and can be erased there; a record can't.
+            note(writer.unit, entry._replace(details={}))
         return answer
 
     return deleted

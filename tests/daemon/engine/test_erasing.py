@@ -34,7 +34,7 @@ from moot_testkit.planes import two_planes
 from moot_testkit.refusals import refusal_code
 from moot_testkit.town import Member
 from mootd.engine.cut import Place
-from mootd.engine.erasing import append_erasures, refuse_others, settle_erasures, written
+from mootd.engine.erasing import append_erasures, refuse_others, said_under, settle_erasures, written
 from mootd.engine.state import TOWN_KEY
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
@@ -356,13 +356,13 @@ def test_settling_twice_changes_nothing() -> None:
 
 
 # -- Erasing what was written --------------------------------------------------------------------------------------
-TITLES = ("title",)
+TITLES = said_under("title")
 
 
 def found_at(desk: Desk, *keys: str, name: str = "mt-1") -> list[tuple[int, int]]:
     """(feed, n) of the events of an issue that said something of these keys."""
     with desk.replica.transaction() as unit:
-        return [(each.feed, each.event.n) for each in written(unit, 1, Place(ISSUE, name), keys)]
+        return [(each.feed, each.event.n) for each in written(unit, 1, Place(ISSUE, name), said_under(*keys))]
 
 
 def test_every_event_that_said_anything_of_a_key_is_found_what_was_written_over_too() -> None:

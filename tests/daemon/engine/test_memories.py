@@ -1,5 +1,7 @@
 """Memories and settings as entities of a project's plane: written, read, merged, taken away."""
 
+from typing import Any
+
 import pytest
 
 from moot_protocol.errors import Code
@@ -77,6 +79,25 @@ def test_a_memory_of_which_nothing_is_here_cannot_be_erased(desk: Desk) -> None:
     remember(desk, "auth", "x")
     desk.do(erasing)
     assert desk.refusal(erasing) is Code.NOT_FOUND
+
+
+def test_what_a_file_says_of_an_erased_memory_is_left_out_until_somebody_remembers_it_anew(desk: Desk) -> None:
+    def from_file(text: str) -> dict[str, Any]:
+        found: dict[str, Any] = desk.do(
+            Remember(actor="carol", project=PROJECT, key="auth", text=text, unless_erased=True)
+        )
+        return found
+
+    assert from_file("kumquat")["created"] is True
+    assert "_erased" not in from_file("kumquat two"), "nothing was erased yet"
+    desk.do(EraseMemory(actor="bob", project=PROJECT, key="auth"))
+    length = desk.log_length()
+    assert from_file("kumquat") == {"key": "auth", "text": "", "created": False, "_erased": True, "_unchanged": True}
+    assert (memories(desk), desk.log_length()) == ({}, length)
+    assert remember(desk, "auth", "anew") is True
+    assert from_file("kumquat")["_erased"] is True
+    assert "_erased" not in from_file("anew"), "it brings nothing that isn't here"
+    assert memories(desk) == {"auth": "anew"}
 
 
 def test_the_same_text_again_writes_nothing(desk: Desk) -> None:

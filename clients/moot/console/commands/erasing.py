@@ -59,7 +59,7 @@ def _arguments(parser: ArgumentParser) -> None:
         action="append",
         metavar="NAME",
         help="only this field, all that it ever held: title, description, design, acceptance, notes, comments, labels, "
-        "metadata, reason, external-ref, spec, extra, owner, created-by, session; several with commas",
+        "metadata, reason, delete-reason, external-ref, spec, extra, owner, created-by, session; several with commas",
     )
     add("--all", action="store_true", help="all that people wrote; owner, created-by and session only by --field")
     add("-f", "--force", action="store_true", help="erase it for good, rather than show what would go")
@@ -114,9 +114,15 @@ def _told(
     if done["rewritten"]:
         stands = "stands" if is_preview else "stood"
         yield f"  Written again, since it {stands} in the same events: {_listed(done['rewritten'])}"
+        if is_preview:
+            yield "  What others changed of these and hasn't come here would be in conflict with that, and a label that"
+            yield "  somebody took away would be back: `moot sync --wait` first brings it here"
     if others := int(done["written_over"]):
         goes = "would go" if is_preview else "went"
         yield f"  {several(others, 'other value')} of these events that had been written over {goes} with them"
+    if not_mine := int(done["not_mine"]):
+        stays = "would stay" if is_preview else "stays"
+        yield f"  {several(not_mine, 'event')} of other towns {stays}: an admin of the plane can erase them"
     for each in copies:
         what = "It is a copy of" if each["is"] == "source" else "Copied to"
         where = f"{neutralise(each['id'])} on plane {neutralise(each['plane'])}"

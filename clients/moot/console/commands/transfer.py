@@ -40,6 +40,9 @@ BYTES_AT_ONCE: Final = limits.RPC_FRAME_BYTES // 4
 MEMORIES_AT_ONCE: Final = 200
 """Memories that are kept in one transaction."""
 _MEMORY: Final = b'"memory"'
+_MAY_BE_ERASED: Final = (
+    "some of this memory was erased here, and its line doesn't say when it was written; `moot remember` keeps it anew"
+)
 _MERGE: Final = "both sides of the merge were offered; of an issue that stands in both, the upper line was taken"
 _COUNTS: Final = ("created", "updated", "unchanged", "skipped")
 _EDIT_COUNTS: Final = ("created", "updated", "deleted", "missing", "unchanged", "skipped")
@@ -94,13 +97,15 @@ class _Memories:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._held: list[tuple[str, Remember]] = []
+        self._held: list[tuple[int, Remember]] = []
         self.count = 0
+        self.problems: list[dict[str, Any]] = []
+        """Of lines that were left out."""
 
     def apart(self, lines: Iterable[bytes | None]) -> Iterator[bytes | None]:
         """The lines, those of memories blank."""
         context = self._context
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             found = memory_of(line)
             if found is not None:
                 key, text = found
@@ -112,8 +117,9 @@ class _Memories:
                     plane=context.plane,
                     key=key,
                     text=text,
+                    unless_erased=True,
                 )
-                self._held.append((f"memory {key}", keep))
+                self._held.append((number, keep))
                 if len(self._held) == MEMORIES_AT_ONCE:
                     self._keep()
             yield line if found is None else b""
@@ -121,8 +127,10 @@ class _Memories:
 
     def _keep(self) -> None:
         if self._held:
-            carry_out(self._context, self._held)
-            self.count += len(self._held)
+            answers = carry_out(self._context, [(f"memory {keep.key}", keep) for _, keep in self._held])
+            left_out = [held for held, answer in zip(self._held, answers, strict=True) if answer.get("_erased")]
+            self.problems += [{"line": line, "id": keep.key, "problem": _MAY_BE_ERASED} for line, keep in left_out]
+            self.count += len(self._held) - len(left_out)
             self._held = []
 
 
@@ -302,6 +310,8 @@ def _take_in(context: Context, path: str) -> _Tally:
         piece = following
     progress.end()
     tally.memories = memories.count
+    tally.problems += memories.problems
+    tally.counts["skipped"] += len(memories.problems)
     tally.left_out = 0 if new is None else new.count
     return tally
 

@@ -19,7 +19,7 @@ from moot_protocol.line_problem import LineProblem
 from moot_protocol.transfer_requests import ImportEdits
 from mootd.engine.entities import Entities
 from mootd.engine.issues.editor import append
-from mootd.engine.issues.importing import Importer, Parsed, failing_as_a_whole, refused
+from mootd.engine.issues.importing import MAY_BE_ERASED, Importer, Parsed, failing_as_a_whole, refused
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.reading import Issues
 from mootd.engine.record import Record
@@ -91,6 +91,10 @@ class _Edits:
         return record if record is not None and record.groups else None
 
     def _change(self, base: ImportedIssue, line: ImportedIssue, record: Record, entities: Entities) -> None:
+        if self._importer.may_hold_erased(line, record):
+            self._report(LineProblem(line.line, line.id, MAY_BE_ERASED))
+            self._counts["skipped"] += 1
+            return
         live = Issues(entities, self._plane).live(record, texts=True)
         for oddity in self._importer.unknown(line, project_of(live)):
             self._report(LineProblem(line.line, line.id, oddity, is_kept=True))

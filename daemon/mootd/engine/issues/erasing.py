@@ -1,31 +1,71 @@
 """Erasing what was written in an issue: every version of some fields, out of the log and for good.
 
-Invariant: beside the fields that are named the issue stands as before. What is live of those is cleared first, so that
-nothing is shown as missing; what the same events said beside them, and is live, is written again over itself.
+Invariant: beside the fields that are named the issue stands as before, as far as this machine knows it. What is live of
+those is cleared first, so that nothing is shown as missing; what the same events said beside them, and is live, is
+written again over itself. What another town wrote, and this machine may not erase, stays as it is and is counted.
 """
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from moot_protocol.action_requests import Erase
-from moot_protocol.deletion import DELETED, TO_BE_SEEN, seen_by, with_seen
+from moot_protocol.deletion import DELETED, TO_BE_SEEN, is_deletion, seen_by, with_seen
 from moot_protocol.erasure import ERASABLE, TITLE_ERASED, WORDS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.kinds import ISSUE, SET_LIKE, field_of
 from moot_protocol.register import MISSING
+from mootd.engine.copies import MARK
 from mootd.engine.cut import Place
-from mootd.engine.erasing import Found, append_erasures, refuse_others, written
+from mootd.engine.erasing import CLEARED, Found, append_erasures, mine_of, written
 from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.mutations import UNCHANGED, IssueWriter
 from mootd.engine.issues.undoing import as_first_written
-from mootd.engine.record import Group, groups_of, pairs_of
+from mootd.engine.record import Group, pairs_of
+
+_REASON: Final = "delete_reason"
+"""The field that is a part of a deletion: of that nothing else is erased."""
+
+
+class _Meant:
+    """What is to be erased: all that stands under some fields and says something.
+
+    Args:
+        fields: fields of `ERASABLE`.
+    """
+
+    def __init__(self, fields: Iterable[str]) -> None:
+        self._fields = frozenset(fields)
+        self.keys = frozenset(DELETED if field == _REASON else field for field in self._fields)
+
+    def says(self, key: str, value: Any) -> bool:
+        """Whether a value is to be erased; one that can't be read is, too."""
+        if key not in self.keys:
+            return False
+        if key == DELETED:
+            return is_deletion(value) and value[1] not in (None, "")
+        is_mark = key == "metadata" and isinstance(value, list) and value[:1] == [MARK]  # ours: what it is a copy of
+        return value not in CLEARED and not is_mark
+
+    def fields_of(self, found: Sequence[Found]) -> list[str]:
+        """The fields that events said something of."""
+        keys = {key for each in found for key, value in _values(each) if self.says(key, value)}
+        return sorted(_REASON if key == DELETED else key for key in keys)
+
+
+class _Live(NamedTuple):
+    """A live value of an event that goes."""
+
+    group: Group
+    key: str
+    value: Any
 
 
 def erase(writer: IssueWriter, request: Erase) -> dict[str, Any]:
     """Erase fields of an issue, deleted ones included.
 
     Raises:
-        RefusedError: `not_found`; `invalid` for a field whose values can't be erased; `denied` where another town wrote
-            some of it and this machine is no admin of the plane.
+        RefusedError: `not_found`; `invalid` for a field whose values can't be erased; `denied` where this machine may
+            erase nothing of what is meant.
     """
     if unknown := sorted(set(request.fields) - ERASABLE):
         raise RefusedError(
@@ -33,66 +73,73 @@ def erase(writer: IssueWriter, request: Erase) -> dict[str, Any]:
             code=Code.INVALID,
             hint=f"these can: {', '.join(sorted(ERASABLE))}",
         )
-    fields = frozenset(request.fields) or WORDS
+    meant = _Meant(request.fields or WORDS)
     name = writer.find(request.id, deleted=True)[0]
     unit, plane = writer.unit, writer.plane
     unit.seal()
     unit.flush()
-    found = written(unit, plane, Place(ISSUE, name), fields)
-    refuse_others(unit, plane, found)
+    found = written(unit, plane, Place(ISSUE, name), meant.says)
+    mine = mine_of(unit, plane, found)
     editor = writer.editor(name, request)
-    rewritten = _write_again(editor, found, fields)
-    for field in sorted({key for _, key, _ in pairs_of(editor.record)} & fields):
-        _clear(editor, field, found)
+    live = list(_live(editor, mine))
+    rewritten = [each for each in live if each.value is not MISSING and not meant.says(each.key, each.value)]
+    for each in rewritten:
+        editor.add(each.key, _as_before(editor, each), over=[each.group])
+    _clear(editor, [each for each in live if meant.says(each.key, each.value)])
     editor.save()
+    beside = sum(not meant.says(key, value) for each in mine for key, value in _values(each))
     answer = {
         "id": name,
-        "fields": sorted({change.key for each in found for change in each.event.skeleton.changes} & fields),
-        "events": append_erasures(unit, plane, found, request.actor),
-        "rewritten": sorted(set(rewritten)),
-        "written_over": sum(_said_beside(each, fields) for each in found) - len(rewritten),
+        "fields": meant.fields_of(mine),
+        "events": append_erasures(unit, plane, mine, request.actor),
+        "rewritten": sorted({each.key for each in rewritten}),
+        "written_over": beside - len(rewritten),
+        "not_mine": len(found) - len(mine),
     }
-    return answer if found else answer | UNCHANGED
+    return answer if mine else answer | UNCHANGED
 
 
-def _clear(editor: IssueEditor, field: str, found: list[Found]) -> None:
-    if field_of(ISSUE, field).policy in SET_LIKE:
-        editor.remove(field, [group for group, _ in editor.elements(field)])
-    else:
-        goes = _names(found)  # what was cleared before may stand in an event that goes for another field's sake
-        is_gone = any(_name(group) in goes for group in groups_of(editor.record, field))
-        editor.set(field, TITLE_ERASED if field == "title" else "", anew=is_gone)
+def _values(found: Found) -> Iterator[tuple[str, Any]]:
+    """What an event wrote, MISSING where it can't be read."""
+    keys = [change.key for change in found.event.skeleton.changes if not change.removes]
+    return zip(keys, found.event.values() or [MISSING] * len(keys), strict=True)
 
 
-def _names(found: list[Found]) -> set[tuple[int, int, bytes]]:
-    return {(each.feed, each.event.n, each.event.leaf) for each in found}
+def _live(editor: IssueEditor, found: Sequence[Found]) -> Iterator[_Live]:
+    """What is live of these events, read from them where it doesn't stand in the record."""
+    goes = {(each.feed, each.event.n, each.event.leaf) for each in found}
+    for group, key, value in pairs_of(editor.record):
+        if (group.feed, group.n, group.leaf) in goes:
+            yield _Live(group, key, editor.entities.load(group, key)[0] if value is MISSING else value)
 
 
-def _name(group: Group) -> tuple[int, int, bytes]:
-    return group.feed, group.n, group.leaf
+def _clear(editor: IssueEditor, live: Sequence[_Live]) -> None:
+    """Let nothing go on being shown of what is erased; what others wrote beside it stays."""
+    for key in sorted({each.key for each in live}):
+        groups = [each.group for each in live if each.key == key]
+        if key == DELETED:
+            for each in live:
+                if each.key == key:
+                    editor.add(key, _without_reason(each.value), over=[each.group])
+        elif field_of(ISSUE, key).policy in SET_LIKE or _is_beside(editor, key, groups):
+            editor.remove(key, groups)
+        else:
+            editor.set(key, TITLE_ERASED if key == "title" else "")
 
 
-def _write_again(editor: IssueEditor, found: list[Found], fields: frozenset[str]) -> list[str]:
-    """Write again what is live of these events beside the fields to be erased; of which field each value was."""
-    goes = _names(found)
-    rewritten = []
-    for group, key, value in list(pairs_of(editor.record)):
-        if key in fields or _name(group) not in goes:
-            continue
-        said = editor.entities.load(group, key)[0] if value is MISSING else value
-        if said is not MISSING:
-            editor.add(key, _as_before(editor, group, key, said), over=[group])
-            rewritten.append(key)
-    return rewritten
+def _is_beside(editor: IssueEditor, key: str, groups: Sequence[Group]) -> bool:
+    """Whether a register has live values beside those of these events that say anything here."""
+    others = (group for group, live, _ in pairs_of(editor.record) if live == key and group not in groups)
+    return any(editor.entities.load(group, key)[0] is not MISSING for group in others)
 
 
-def _said_beside(found: Found, fields: frozenset[str]) -> int:
-    """How many values of an event are of other fields."""
-    return sum(not change.removes and change.key not in fields for change in found.event.skeleton.changes)
+def _without_reason(value: list[Any]) -> list[Any]:
+    told = [value[0], "", *value[2:4]]
+    return with_seen(told, TO_BE_SEEN) if seen_by(value) else told
 
 
-def _as_before(editor: IssueEditor, group: Group, key: str, value: Any) -> Any:
+def _as_before(editor: IssueEditor, live: _Live) -> Any:
     """A value that means in a later event what it meant in its own."""
-    if key == DELETED:
-        return with_seen(value, TO_BE_SEEN) if seen_by(value) else value
-    return as_first_written(key, value, editor.entities.event(group.arrival))
+    if live.key == DELETED:
+        return with_seen(live.value, TO_BE_SEEN) if seen_by(live.value) else live.value
+    return as_first_written(live.key, live.value, editor.entities.event(live.group.arrival))

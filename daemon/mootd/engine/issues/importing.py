@@ -13,14 +13,16 @@ from moot_protocol.beads import ImportedIssue
 from moot_protocol.beads_odd import NO_TITLE, unknown_oddity
 from moot_protocol.beads_plain import PlainLine, events_for_new, read_line
 from moot_protocol.beads_writes import Events, differences, is_older
+from moot_protocol.clock import to_ms
 from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.event import Draft, NewEntity, PlainDraft
 from moot_protocol.issue import project_of
 from moot_protocol.kinds import ISSUE
 from moot_protocol.line_problem import LineProblem
 from moot_protocol.settings import STATUSES, TYPES
+from moot_protocol.times import instant_ms
 from mootd.engine.entities import Entities
-from mootd.engine.erased import was_erased
+from mootd.engine.erased import has_erased
 from mootd.engine.issues.editor import append
 from mootd.engine.issues.first_lines import FirstLines
 from mootd.engine.issues.reading import Issues
@@ -29,7 +31,8 @@ from mootd.engine.record import Record
 from mootd.engine.unit import FLUSH_AFTER, Unit
 
 _DELETED_HERE: Final = "deleted here; `moot undelete` it first to take this line in"
-_MAY_BE_ERASED: Final = "some of it was erased here, and the line doesn't say when it was changed (`updated_at`)"
+MAY_BE_ERASED: Final = "some of it was erased here, and the line doesn't say when it was changed (`updated_at`)"
+"""Told also of a line that names a time to come, which can't be when it was changed."""
 _NAMED: Final = (("status", STATUSES, STATUS_KEY), ("issue_type", TYPES, TYPE_KEY))
 """Field, the values that every project has, and the setting that adds a project's own."""
 _OF_A_LINE: Final = frozenset({Code.INVALID, Code.LIMIT})
@@ -159,12 +162,22 @@ class Importer:
             problem = f"older than what is here (changed {reading.updated_at})"
             self._problems.append(LineProblem(imported.line, imported.id, problem))
             return "skipped", []
-        if not imported.registers.get("updated_at") and _has_erased(entities, record):
-            self._problems.append(LineProblem(imported.line, imported.id, _MAY_BE_ERASED))
+        if self.may_hold_erased(imported, record):
+            self._problems.append(LineProblem(imported.line, imported.id, MAY_BE_ERASED))
             return "skipped", []
         self._tell_unknown(imported, project)
         events = differences(imported, live, reading, entities.dot_of(record))
         return ("updated" if events else "unchanged"), events
+
+    def may_hold_erased(self, line: ImportedIssue, record: Record) -> bool:
+        """Whether something of an issue was erased, and its line, which may hold just that, doesn't say how old it is.
+
+        A time that is still to come says nothing: it would be later than every erasure. What the log has got from a
+        machine whose clock is ahead counts as come.
+        """
+        changed_ms = instant_ms(line.registers.get("updated_at"))
+        is_dated = changed_ms is not None and changed_ms <= max(self._unit.now_ms, to_ms(self._unit.clock.last))
+        return not is_dated and has_erased(self._unit.transaction, record.head)
 
     def unknown(self, line: ImportedIssue, project: str) -> Iterator[str]:
         """Of a line, what is none of its project's: reading it told all else that is odd. A plain line has none such.
@@ -223,11 +236,6 @@ def refused(line: ImportedIssue | PlainLine, error: MootError) -> LineProblem:
     if isinstance(error, RefusedError) and error.code not in _OF_A_LINE:
         raise error
     return LineProblem(line.line, line.id, error.message, is_refused=True)
-
-
-def _has_erased(entities: Entities, record: Record) -> bool:
-    """Whether anything of an issue was erased: a line that doesn't say how old it is may hold just that."""
-    return any(was_erased(entities.reader, stored) for stored in entities.log.history(record.head))
 
 
 def _lacks_title(line: ImportedIssue | PlainLine) -> bool:

@@ -15,7 +15,7 @@ from moot_testkit.console import run_console
 from moot_testkit.pouring import Pourer
 
 HEARD = "kumquat"
-DONE = {"id": "bd-1\x07", "fields": ["notes"], "events": 1, "rewritten": [], "written_over": 0}
+DONE = {"id": "bd-1\x07", "fields": ["notes"], "events": 1, "rewritten": [], "written_over": 0, "not_mine": 0}
 COPY = {"source": "bd-1", "copy": "shared-1", "state": "in_step", "suggestions": []}
 SHARE = {"share": "s1", "from": "ledger", "to": "common", "copies": [COPY]}
 
@@ -97,15 +97,22 @@ def test_without_saying_what_and_with_both_it_is_refused(argv: str) -> None:
 def test_a_preview_tells_what_would_go_and_what_stays_and_changes_nothing(town: Town, issue: str) -> None:
     before = town.shown(issue)
     told = town.do(f"erase {issue}").splitlines()
-    assert told[:3] == [
+    assert told[:5] == [
         f"✓ Would erase comments, description, title of {issue}, with all that was there before: 4 events",
         "  Written again, since it stands in the same events: created_by, issue_type, project, status",
+        "  What others changed of these and hasn't come here would be in conflict with that, and a label that",
+        "  somebody took away would be back: `moot sync --wait` first brings it here",
         "  1 other value of these events that had been written over would go with them",
     ]
-    assert told[3] == "  What stays:"
-    assert [line.removeprefix("  - ") for line in told[4:-1]] == list(NOT_ERASED)
+    assert told[5] == "  What stays:"
+    assert [line.removeprefix("  - ") for line in told[6:-1]] == list(NOT_ERASED)
     assert "Add --all --force, or --field NAME --force, to erase" in told[-1]
     assert town.shown(issue) == before
+
+
+def test_what_other_towns_wrote_is_told_to_stay() -> None:
+    ran = asked("erase bd-1", erase=DONE | {"not_mine": 2})
+    assert "  2 events of other towns would stay: an admin of the plane can erase them" in ran.out.splitlines()
 
 
 def test_a_preview_of_one_field_tells_to_add_the_flag_alone(town: Town, issue: str) -> None:
@@ -128,7 +135,7 @@ def test_what_is_erased_is_gone_and_it_is_told_how_it_travels(town: Town, issue:
 
 def test_the_document_says_what_was_done_and_what_not(town: Town, issue: str) -> None:
     assert town.document(f"erase {issue} --field comments") == {
-        "id": issue, "fields": ["comments"], "events": 1, "rewritten": [], "written_over": 0, "copies": [],
+        "id": issue, "fields": ["comments"], "events": 1, "rewritten": [], "written_over": 0, "not_mine": 0, "copies": [],
         "not_erased": list(NOT_ERASED), "dry_run": True,
     }  # fmt: skip
     assert "dry_run" not in town.document(f"erase {issue} --field comments --force")

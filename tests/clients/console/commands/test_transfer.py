@@ -281,6 +281,19 @@ def test_lines_of_memories_are_kept_as_memories_and_the_rest_keeps_its_numbers()
     assert ran.document["memories"] == 2
 
 
+def test_a_memory_of_which_something_was_erased_is_left_out_counted_and_told() -> None:
+    answers = {"import": DONE, "script": [{"created": True}, {"_erased": True, "_unchanged": True}]}
+    ran = run_console("import f --json", answers, files={"f": MEMORIES})
+    assert all(step["params"]["unless_erased"] for step in ran.asked[0].steps)
+    assert (ran.document["memories"], ran.document["skipped"]) == (1, DONE["skipped"] + 1)
+    (problem,) = [each for each in ran.document["problems"] if each["id"] == "b"]
+    assert (problem["line"], ran.code) == (3, 0)
+    assert "was erased here" in problem["problem"]
+    ran = run_console("import f", answers, files={"f": MEMORIES})
+    assert "1 kept as memories" in ran.err
+    assert "line 3 b: some of this memory was erased here" in ran.err
+
+
 def test_memories_go_in_some_at_a_time_and_a_dry_run_writes_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "MEMORIES_AT_ONCE", 1)
     ran = run_console("import f --dry-run", {"import": DONE, "remember": {}}, files={"f": MEMORIES})

@@ -12,6 +12,7 @@ from moot_protocol.erasure import TITLE_ERASED, WORDS
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import ISSUE, Role
+from moot_protocol.limits import OVER_PER_KEY
 from moot_protocol.listing import Filter
 from moot_protocol.proof import verify_proof
 from moot_protocol.register import MISSING
@@ -25,14 +26,19 @@ from moot_protocol.requests import (
     History,
     IssueFields,
     ListIssues,
+    Show,
     Undelete,
+    Update,
 )
 from moot_testkit import laws
 from moot_testkit.engine import Desk, exchange, imported, town_of
 from moot_testkit.federating import federation, meet
 from moot_testkit.town import PROJECT
+from mootd.engine.copies import MARK
 from mootd.engine.issues.editor import append
 from mootd.engine.proving import Prover
+from mootd.service.reads import READS
+from mootd.service.snapshot import Snapshot
 from mootd.service.writes import carry_out
 from mootd.store.port import Table
 
@@ -78,6 +84,7 @@ def test_every_version_of_a_field_is_gone_and_all_else_stays(desk: Desk) -> None
     answer = erase(desk, "description")
     assert answer == {
         "id": "mt-1", "fields": ["description"], "events": 2, "rewritten": [], "written_over": 0,
+        "not_mine": 0,
     }  # fmt: skip
     assert not is_heard(desk)
     assert without(desk.show("mt-1")) == without(before, "description")
@@ -95,7 +102,7 @@ def test_without_fields_all_that_people_wrote_goes(desk: Desk) -> None:
     )  # fmt: skip
     desk.do(AddComment(actor="bob", id="mt-1", text=HEARD))
     answer = erase(desk)
-    assert set(answer["fields"]) == WORDS - {"close_reason", "extra"}
+    assert set(answer["fields"]) == WORDS - {"close_reason", "extra", "delete_reason"}
     assert not is_heard(desk)
     shown = desk.show("mt-1")
     assert (shown["title"], shown["owner"], shown["created_by"]) == (TITLE_ERASED, "carol", "alice")
@@ -182,12 +189,46 @@ def test_a_deleted_issue_stays_deleted_without_dispute_and_can_be_undeleted(desk
     desk.create("mt-1", HEARD, description=HEARD)
     tick(desk)
     desk.do(Delete(actor="bob", id="mt-1", reason="old"))
-    erase(desk)
+    erase(desk, *WORDS - {"delete_reason"})
     shown = desk.show("mt-1")
     assert (shown["status"], shown["delete_reason"], "_conflicts" in shown) == ("tombstone", "old", False)
     desk.do(Undelete(actor="bob", id="mt-1"))
     assert (desk.show("mt-1")["status"], desk.show("mt-1")["title"]) == ("open", TITLE_ERASED)
     assert not is_heard(desk)
+
+
+@pytest.mark.parametrize("fields", [(), ("delete_reason",), ("title", "delete_reason")])
+def test_of_a_deletion_only_the_reason_goes(desk: Desk, fields: tuple[str, ...]) -> None:
+    desk.create("mt-1", "Title")
+    tick(desk)
+    desk.do(Delete(actor="bob", id="mt-1", reason=HEARD))
+    before = desk.show("mt-1")
+    answer = erase(desk, *fields)
+    assert "delete_reason" in answer["fields"]
+    assert not is_heard(desk)
+    shown = desk.show("mt-1")
+    assert (shown["status"], shown["deleted_by"], shown["deleted_at"]) == ("tombstone", "bob", before["deleted_at"])
+    assert ("delete_reason" in shown, "_conflicts" in shown) == (False, False)
+    assert erase(desk, *fields)["_unchanged"], "there is nothing left of it"
+    desk.do(Undelete(actor="bob", id="mt-1"))
+    assert desk.show("mt-1")["status"] == "open"
+
+
+def test_any_number_of_elements_is_cleared_in_as_many_events_as_it_takes(desk: Desk) -> None:
+    count = OVER_PER_KEY + 2
+    comments = [{"id": number, "author": "ann", "text": f"{HEARD} {number}"} for number in range(count)]
+    imported(desk, {"id": "mt-1", "title": "Title", "status": "open", "comments": comments})
+    assert len(desk.show("mt-1")["comments"]) == count
+    assert erase(desk, "comments")["fields"] == ["comments"]
+    assert "comments" not in desk.show("mt-1")
+    assert not is_heard(desk)
+
+
+def test_what_makes_an_issue_a_copy_is_no_word_of_anybody(desk: Desk) -> None:
+    desk.create("mt-1", "Title", metadata={MARK: "s-1", "note": HEARD})
+    erase(desk)
+    assert not is_heard(desk)
+    assert desk.show("mt-1")["metadata"] == {MARK: "s-1"}
 
 
 def test_a_deletion_in_the_same_event_as_a_text_stays_without_dispute(desk: Desk) -> None:
@@ -308,6 +349,25 @@ def test_what_another_town_wrote_is_refused_and_counted_and_an_admin_may_erase_i
     meet(plane, founder, guest)
     for member in (founder, guest):
         assert heard_of(member) == 1, "what the founder wrote, which nobody has erased"
+
+
+def test_of_what_two_towns_wrote_side_by_side_one_s_own_goes_and_the_rest_is_counted() -> None:
+    plane, (founder, guest) = federation(Role.WRITER)
+    name = make_issue(guest, plane)
+    guest.commit(lambda unit: carry_out(unit, AddComment(actor="bob", id=name, text=HEARD)))
+    meet(plane, founder, guest)
+    founder.commit(lambda unit: carry_out(unit, AddComment(actor="ada", id=name, text="stays")))
+    founder.commit(lambda unit: carry_out(unit, Update(actor="ada", id=name, fields=IssueFields(notes="stays too"))))
+    meet(plane, founder, guest)
+    answer = guest.commit(lambda unit: carry_out(unit, Erase(actor="eve", id=name)))
+    assert (answer["not_mine"], answer["fields"]) == (2, ["comments", "notes", "title"])
+    meet(plane, founder, guest)
+    for member in (founder, guest):
+        assert heard_of(member) == 0
+        with member.replica.read() as reader:
+            shown = READS[Show](Snapshot(member.replica, reader, member.clock.now_ms()), Show(ids=(name,)))[0]
+        assert ([comment["text"] for comment in shown["comments"]], shown["notes"]) == (["stays"], "stays too")
+        assert "_missing" not in shown
 
 
 def make_issue(member: Any, plane: bytes) -> str:

@@ -366,3 +366,44 @@ def test_an_id_that_others_only_point_to_is_created(desk: Desk) -> None:
     take(desk, line("mt-1", dependencies=[{"depends_on_id": "mt-later", "type": "blocks"}]))
     assert counts(take(desk, line("mt-later"))) == {"created": 1}
     assert desk.blocked() == ["mt-1"]
+
+
+# -- Lines of issues of which something was erased ---------------------------------------------------------------
+@pytest.mark.parametrize("changed_at", ["", "2030-01-01T00:00:00Z"])
+def test_of_an_issue_with_erasures_a_line_of_no_time_or_one_to_come_is_left_out_and_told(
+    desk: Desk, changed_at: str
+) -> None:
+    times = {"updated_at": changed_at} if changed_at else {}
+    given, other = line("mt-1", description="kumquat", **times), line("mt-2", **times)
+    take(desk, given, other)
+    desk.do(Erase(actor="eve", id="mt-1"))
+    length = desk.log_length()
+    answer = take(desk, given, other)
+    assert (counts(answer), problems(answer)) == ({"skipped": 1, "unchanged": 1}, [(1, "mt-1")])
+    assert "erased here" in answer["problems"][0]["problem"]
+    assert (desk.log_length(), exported(desk)["mt-1"]["title"]) == (length, TITLE_ERASED)
+
+
+def test_a_time_to_come_is_taken_at_its_word_once_it_has_come(desk: Desk) -> None:
+    take(desk, line("mt-1"))
+    desk.do(Erase(actor="eve", id="mt-1"))
+    later = START_MS + 60_000
+    given = line("mt-1", title="Again", updated_at=format_ms(later))
+    desk.clock.advance(59_999)
+    assert counts(take(desk, given)) == {"skipped": 1}
+    desk.clock.advance(1)
+    assert counts(take(desk, given)) == {"updated": 1}
+
+
+def test_a_time_that_the_log_has_come_to_is_none_to_come() -> None:
+    one = Desk("one").found()
+    two = Desk("two").join(one)  # with a clock of its own
+    take(one, line("mt-1"))
+    one.do(Erase(actor="eve", id="mt-1"))
+    one.clock.advance(60_000)
+    one.update("mt-1", priority=1)
+    exchange(one, two)
+    given = line("mt-1", title="Again", updated_at=format_ms(START_MS + 60_001))
+    assert counts(take(two, given)) == {"skipped": 1}
+    given = line("mt-1", title="Again", updated_at=format_ms(START_MS + 60_000))
+    assert counts(take(two, given)) == {"updated": 1}
