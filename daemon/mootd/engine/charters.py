@@ -54,7 +54,9 @@ def heirs_of(source: Source, plane: PlaneRow) -> dict[bytes, bytes]:
     for key, charter in towns.charters.items():
         admitted = charter.reading.admissions.items() if key in charter.removers else ()
         found = [heir for heir, said in admitted if said.name == (charter.standing.name or key_text(heir))]
-        found = [heir for heir in found if heir in towns.charters and not proved_by(source, plane, heir)]
+        # A town that has a name let itself in under it.
+        found = [heir for heir in found if heir != key and heir in towns.charters]
+        found = [heir for heir in found if not proved_by(source, plane, heir)]
         if len(found) == 1:
             heirs[key] = found[0]
     return heirs

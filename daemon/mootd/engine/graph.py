@@ -34,7 +34,7 @@ from mootd.engine.standing import (
 )
 from mootd.store.port import Reader, Table, WriteTransaction
 
-_RULES: Final = b"2"
+_RULES: Final = b"3"
 """The rules above; another number for others. 2: what is deferred until some time is ready after it."""
 ANY_CHILD: Final = b"\1"
 ALL_CHILDREN: Final = b"\0"

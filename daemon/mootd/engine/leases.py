@@ -185,7 +185,7 @@ def release(unit: Unit, name: str, epoch: int, actor: str) -> Held:
     if passes(token, standing):
         _write_end(unit, name, token, actor, 0)
     elif standing is not None and _is_mine(unit, standing):
-        if standing.token.epoch != epoch or standing.token.holder == token.holder:
+        if standing.token.epoch != epoch:
             return Held(name, standing)  # held under another epoch by now, which stays noted
         _take(unit, name, standing, actor, 0)  # nothing more can be said in the name of a former key
     unit.transaction.delete(Table.META, layout.lease_held_key(name))

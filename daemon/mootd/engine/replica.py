@@ -22,7 +22,7 @@ class Replica(State):
         with self.store.write() as txn:
             unit = Unit(self, txn, self.wall.now_ms())
             try:
-                unit.views.graph.follow_rules(self.projects.values())
+                unit.views.follow_rules(self.projects.values())
                 unit.views.graph.release_due(unit.now_ms)
                 release_parked(unit)
                 yield unit

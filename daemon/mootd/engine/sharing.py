@@ -278,8 +278,9 @@ def part_in(source: Source, replica: State, shared: Shared) -> Part:
         return Part.FOLLOWS
     planes = [row for row in replica.planes.values() if row.id in {shared.plane.id, shared.to}]
     over = [row for row in planes if is_over(source.feed(source.feed_number(row.number, shared.follower)))]
-    if not over:
-        return Part.NONE
+    towns = [source.feed(source.feed_number(row.number, shared.follower)).town for row in over]
+    if not over or towns[0] not in OwnTown(source.transaction, over[0]):
+        return Part.NONE  # another town's, which that one has to see to
     is_former = shared.follower in former_replicas(source, replica, over[0])
     return Part.TAKES_OVER if is_former and _is_writable(source, replica, shared) else Part.ORPHANED
 

@@ -12,7 +12,7 @@ from moot_protocol.digest import Digest, place_prefix, place_suffix, term, terms
 from moot_protocol.event import Event, NewEntity
 from moot_protocol.kinds import ISSUE
 from mootd.engine import layout
-from mootd.engine.graph import Graph
+from mootd.engine.graph import Graph, follows_rules
 from mootd.engine.layout import Views
 from mootd.engine.log import LogReader
 from mootd.engine.new_rows import NewRows
@@ -149,6 +149,22 @@ class ViewWriter:
             packed = None if eid in self._new else self._txn.get(self.views.records, layout.eid_key(eid))
             record = self._open[eid] = Record(plane, kind, entity) if packed is None else decode_record(packed)
         return record
+
+    def follow_rules(self, projects: Iterable[int]) -> None:
+        """Bring what an earlier release made by other rules up to these, once; the next flush writes it.
+
+        Args:
+            projects: the numbers of all projects.
+        """
+        if follows_rules(self._txn):
+            return
+        for key, _ in list(self._txn.scan(self.views.index, layout.CONFLICT, layout.after(layout.CONFLICT))):
+            eid = layout.eid_of(key)
+            record = self.record(eid)
+            if record is not None:
+                self._open[eid] = record
+                self._changed[eid] = None
+        self.graph.follow_rules(projects)
 
     # -- Applying ------------------------------------------------------------------------------------------------
     def apply(

@@ -24,7 +24,6 @@ from mootd.engine.sharing import Shared
 from mootd.engine.state import State
 from mootd.engine.unit import Unit
 from mootd.service.snapshot import Snapshot
-from mootd.store.port import Table
 
 
 class _Telling:
@@ -145,7 +144,7 @@ def share_alarms(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
 
 def share_checks(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     """The same for `moot doctor`; nothing where nothing was ever shared."""
-    if snapshot.reader.get(Table.META, layout.FOLLOWED) is None:
+    if not any(sharing.shares_of(snapshot.entities, issue_planes(snapshot.replica.planes))):
         return
     told = list(share_alarms(snapshot))
     words, hints = ("; ".join(each[part] for each in told) for part in ("message", "hint"))

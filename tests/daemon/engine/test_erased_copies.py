@@ -1,18 +1,25 @@
 """What was kept beside the log goes with what was erased: answers keep their shape, and no command is done twice."""
 
 from collections.abc import Callable
+from time import process_time
 from typing import Any
 
 import pytest
 
 from moot_protocol.action_requests import Erase
 from moot_protocol.erasure import ERASABLE, TITLE_ERASED
+from moot_protocol.kinds import ISSUE
 from moot_protocol.memory_requests import EraseMemory, Remember
 from moot_protocol.request_base import Mutation
 from moot_protocol.requests import AddComment, Create, IssueFields, Script, Update
-from moot_testkit.engine import PROJECT, Desk, exchange, town_of
+from moot_testkit.engine import PROJECT, START_MS, Desk, exchange, town_of
+from moot_testkit.erasing import SECRET, erasing, places_of, told, two_feeds
 from mootd.engine import layout, mirror_keys, mirrors
+from mootd.engine.cut import Place
+from mootd.engine.erased_copies import drop_copies
 from mootd.engine.mirrors import MirrorRow, add_version, change_mirror, count_versions, lines_of, put_mirror
+from mootd.engine.outbox import Outbox, OutFrame
+from mootd.engine.remotes import add_remote
 from mootd.engine.unit import Unit
 from mootd.service.writes import carry_out, once
 from mootd.store.port import Table
@@ -160,3 +167,55 @@ def test_versions_without_one_stay(desk: Desk) -> None:
     written(desk, row, [line("mt-3", "y")])
     with desk.replica.read() as reader:
         assert count_versions(reader, row.scope) == 3
+
+
+def test_a_line_is_found_by_its_id_however_that_is_written(desk: Desk) -> None:
+    desk.create("mt-1", "Title", description=HEARD)
+    row = mirrored(desk, [b'{"id":"mt\\u002d1","description":"' + HEARD.encode() + b'"}'], [line("mt-2", "x")])
+    erase(desk)
+    written(desk, row, [line("mt-2", "y")])
+    assert not is_heard(desk)
+
+
+# -- Text that lay aside -----------------------------------------------------------------------------------------
+def test_where_only_text_lying_aside_is_erased_its_copies_go_too() -> None:
+    town, one, two, batch = two_feeds()
+    erasure = two.write(erasing(batch, 2))
+    end = town.end(one.author, 1, one.batches[0].id)
+    desk = told(town, *town.charter.batches[:-1], *one.batches, two.batches[0], end)
+    assert places_of(desk, SECRET.encode()) == ["ASIDE"]
+    row = mirrored(desk, [line("mt-1", HEARD)], [line("mt-2", "x")])
+    with desk.replica.transaction() as unit:
+        once(unit, make("mt-1", HEARD), "key", lambda _: {"id": "mt-1", "title": HEARD})
+        remote = add_remote(unit, "origin", "git", "git@example.org:a/b.git", "auto", {})
+        Outbox(unit.transaction, remote.number).put(OutFrame(1, "batches", b"a frame", START_MS))
+    desk.receive([erasure])
+    assert places_of(desk, SECRET.encode()) == []
+    assert desk.rows(Table.OUTBOX) == {}
+    written(desk, row, [line("mt-2", "y")])
+    assert not is_heard(desk)
+
+
+# -- Many of both ------------------------------------------------------------------------------------------------
+MANY = 3_000
+
+
+def seconds_to_drop(desk: Desk, names: int) -> float:
+    """Processor time that it takes to drop the copies of so many issues, none of which any copy is of."""
+    with desk.replica.transaction() as unit:
+        before = process_time()
+        drop_copies(unit, desk.replica.ledger.number, {Place(ISSUE, f"mt-none{number}") for number in range(names)})
+        return process_time() - before
+
+
+@pytest.mark.parametrize("kind", ["answers", "lines"])
+def test_that_many_are_erased_at_once_makes_a_copy_no_dearer(desk: Desk, kind: str) -> None:
+    if kind == "lines":
+        mirrored(desk, [line(f"mt-{number}", "x" * 300) for number in range(MANY)])
+    else:
+        answer = {"id": "mt-1", "title": "x" * 300}
+        with desk.replica.transaction() as unit:
+            for number in range(MANY):
+                once(unit, make("mt-1", "T"), f"key {number}", lambda _: answer)
+    few, many = (min(seconds_to_drop(desk, names) for _ in range(3)) for names in (1, MANY))
+    assert many < 10 * few

@@ -1,11 +1,13 @@
 """What is erased stays erased whatever is taken back, held aside, withheld, handed out, restarted or rebuilt."""
 
 from itertools import permutations
+from unittest.mock import Mock
 
 import pytest
 
 from moot_protocol.batch import ZEROS, Batch, decode_batch
 from moot_protocol.clock import from_ms
+from moot_protocol.erasure import names_in
 from moot_protocol.event import Draft, Write
 from moot_protocol.kinds import Role
 from moot_protocol.limits import CLOCK_AHEAD_MS
@@ -30,6 +32,7 @@ from moot_testkit.erasing import (
     withheld_at,
 )
 from moot_testkit.feeds import FeedWriter, Town, dot_of, note, signer, stripped, wire
+from mootd.engine import erasing as erasures
 from mootd.engine import layout, replica
 from mootd.engine import rebuild as rebuilding
 from mootd.engine.aside import AsideReader
@@ -372,6 +375,19 @@ def test_queues_stay_where_an_erasure_took_nothing_away() -> None:
 
 
 # -- Restarts, rebuilds, releases ----------------------------------------------------------------------------------
+def test_an_erasure_that_comes_is_settled_without_reading_all_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    town, one, two, batch = two_feeds()
+    for _ in range(20):
+        two.write(erasing(batch, 2))
+    desk = told(town, *of(town, one, two))
+    with monkeypatch.context() as patched:
+        reading = Mock(wraps=names_in)
+        patched.setattr(erasures, "names_in", reading)
+        desk.receive([two.write(erasing(batch, 3))])
+        assert 0 < reading.call_count <= 2
+    check(desk, town.plane, of(town, one, two), {SECRET: True, KEPT: True})
+
+
 def test_a_restart_knows_what_is_erased() -> None:
     town, one, two, batch = two_feeds()
     two.write(erasing(batch, 2))

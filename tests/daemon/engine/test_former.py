@@ -1,5 +1,7 @@
 """The keys that a town had before, and those that a machine had: read alike by all who hold the charters."""
 
+import pytest
+
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.kinds import Role
 from moot_testkit.carrying import joined, plane_of
@@ -22,6 +24,7 @@ from mootd.engine.recovering import recover
 from mootd.engine.removing import remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
+from mootd.engine.towns import keep_name, name_town
 
 
 def own(member: Member, plane: bytes, *keys: bytes) -> list[bool]:
@@ -44,8 +47,22 @@ def recovers(member: Member, plane: bytes) -> None:
     member.commit(lambda unit: recover(unit, plane_of(member, plane), paper))
 
 
-def test_the_keys_that_a_town_gave_up_itself_are_its_own_on_every_machine_of_it_and_on_no_other() -> None:
+def call(member: Member, plane: bytes, *, is_told: bool) -> None:
+    """Name a member's town: in its charter, or on this machine alone."""
+    row = plane_of(member, plane)
+    if is_told:
+        member.commit(lambda unit: name_town(unit, row, "hill"))
+    else:
+        member.commit(lambda unit: keep_name(unit, row.town, "hill"))
+
+
+@pytest.mark.parametrize("is_told", [None, True, False])
+def test_the_keys_that_a_town_gave_up_itself_are_its_own_on_every_machine_of_it_and_on_no_other(
+    is_told: bool | None,
+) -> None:
     plane, (one, two) = federation(Role.ADMIN)
+    if is_told is not None:
+        call(one, plane, is_told=is_told)
     further = machine(one, plane, two)
     keys = [town_key(one)]
     for _ in range(2):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
+import pytest
+
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.document_requests import NewDocument
 from moot_protocol.documents import ROLE
@@ -42,7 +44,7 @@ from mootd.engine.receive import receive
 from mootd.engine.recovering import Recovered, recover
 from mootd.engine.rotating import rotate_town
 from mootd.engine.salvaging import salvage
-from mootd.engine.towns import check_own
+from mootd.engine.towns import check_own, name_town
 from mootd.store.port import Table
 
 PAPER = SeedSigner(seed("town 0 recovery"))
@@ -205,8 +207,11 @@ def test_a_founder_that_had_changed_its_key_and_a_successor_are_recovered_too() 
     assert log_of(two, plane_of(two, plane)).position() == log_of(one).position()
 
 
-def test_of_a_founder_that_took_another_key_also_that_one_is_removed_whoever_recovers() -> None:
+@pytest.mark.parametrize("is_named", [False, True])
+def test_of_a_founder_that_took_another_key_also_that_one_is_removed_whoever_recovers(*, is_named: bool) -> None:
     plane, (one, two) = federation(Role.ADMIN)
+    if is_named:
+        one.commit(lambda unit: name_town(unit, plane_of(one, plane), "hill"))
     keys = [town_key(one)]
     for _ in range(2):
         one.commit(rotate_town)

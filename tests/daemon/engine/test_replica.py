@@ -5,11 +5,13 @@ import pytest
 from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import MootError
 from moot_protocol.genesis import PlaneKind
-from moot_testkit.engine import START_MS, Desk
+from moot_protocol.requests import Conflicts
+from moot_testkit.engine import START_MS, Desk, exchange, imported, town_of
+from moot_testkit.erasing import problems_at
 from moot_testkit.feeds import note, seed
 from moot_testkit.tables import tables
 from moot_testkit.town import Member, make_town
-from mootd.engine import layout
+from mootd.engine import layout, rows
 from mootd.engine.membership import found_plane
 from mootd.engine.removing import retire
 from mootd.engine.standing import OPEN
@@ -118,3 +120,23 @@ def test_the_first_transaction_of_a_release_brings_what_an_earlier_one_kept_up_t
     with desk.replica.transaction():
         pass
     assert desk.index(layout.DEFERRED) == before
+
+
+def test_it_takes_away_what_an_earlier_release_held_to_be_in_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = town_of("one", "two")
+    imported(one, {"id": "mt-1", "title": "T", "status": "open", "foo": 1})
+    exchange(one, two)
+    imported(
+        two, {"id": "mt-1", "title": "T", "status": "open", "foo": 1, "bar": 1, "updated_at": "2040-01-01T00:00:00Z"}
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "has_conflict", lambda _: True)
+        exchange(one, two)
+    assert one.index(layout.CONFLICT)
+    assert not one.ask(Conflicts())
+    with one.replica.transaction() as unit:
+        unit.transaction.delete(Table.META, layout.RULES)
+    with one.replica.transaction():
+        pass
+    assert not one.index(layout.CONFLICT)
+    assert problems_at(one) == []

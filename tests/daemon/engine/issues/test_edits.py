@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.action_requests import Erase
 from moot_protocol.beads_pairs import LinePair, Pairing
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.event import Draft, Event
@@ -174,6 +175,29 @@ def test_the_same_line_gone_on_two_machines_is_no_conflict() -> None:
     exchange(*desks)
     assert desks[0].ask(Conflicts(id="mt-1")) == []
     assert exported(desks[0])["mt-1"]["status"] == "tombstone"
+
+
+# -- What was erased ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("changed_at", [{}, {"updated_at": "2030-01-01T00:00:00Z"}])
+def test_of_an_issue_with_erasures_a_line_of_no_time_or_one_to_come_is_left_out_and_told(
+    desk: Desk, changed_at: dict[str, str]
+) -> None:
+    given = {"id": "mt-1", "title": "kumquat", "labels": ["red"], **changed_at}
+    start(desk, given, BASE[1])
+    desk.do(Erase(actor="eve", id="mt-1"))
+    here, length = exported(desk)["mt-1"], desk.log_length()
+    answer = edit(desk, (here, BASE[1]), (given, BASE[1] | {"title": "Second"}))
+    assert (counts(answer), problems(answer)) == ({"updated": 1, "skipped": 1}, [(False, 1, "mt-1")])
+    assert "erased here" in answer["problems"][0]["problem"]
+    assert (exported(desk)["mt-1"], desk.log_length()) == (here, length + 1)
+
+
+def test_what_is_written_by_hand_into_the_line_of_an_issue_with_erasures_goes_in(desk: Desk) -> None:
+    start(desk)
+    desk.do(Erase(actor="eve", id="mt-1"))
+    here = exported(desk)["mt-1"]
+    assert counts(edit(desk, (here,), (here | {"title": "Anew"},))) == {"updated": 1}
+    assert exported(desk)["mt-1"]["title"] == "Anew"
 
 
 # -- What is odd -------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 import pytest
 
+from moot_protocol.action_requests import Erase
 from moot_protocol.errors import Code
+from moot_protocol.ids import key_text
 from moot_protocol.machine_requests import Events
 from moot_protocol.requests import Close, Delete, History, RemoveEdge, Show
 from moot_testkit.engine import START_MS, Desk, exchange, town_of
@@ -87,3 +89,13 @@ def test_events_without_their_values_say_so() -> None:
     two.receive(stripped(batch) for batch in one.batches() if batch.header.first > 1)
     (event,) = two.ask(History(id="mt-1"))
     assert all(change["missing"] for change in event["changes"])
+
+
+def test_a_value_that_was_erased_says_by_whom_and_when(desk: Desk) -> None:
+    desk.do(Erase(actor="eve", id="mt-1", fields=("description",)))
+    changes = [change for event in desk.ask(History(id="mt-1")) for change in event["changes"]]
+    by = {"actor": "eve", "author": key_text(desk.replica.id), "at": START_MS + 2000}
+    absent = [change for change in changes if change.get("missing")]
+    assert absent == [{"field": "description", "missing": True, "erased": True, "erased_by": by}]
+    told = [change for event in desk.ask(Events(kind="issue", since=0))["events"] for change in event["changes"]]
+    assert [change for change in told if change.get("missing")] == absent

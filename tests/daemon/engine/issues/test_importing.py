@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from moot_protocol.action_requests import Erase
+from moot_protocol.erasure import TITLE_ERASED
 from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
 from moot_protocol.event import NewEntity
 from moot_protocol.kinds import Role
 from moot_protocol.memory_requests import SetSetting
 from moot_protocol.requests import Delete
+from moot_protocol.times import format_ms
 from moot_protocol.transfer_requests import Export
-from moot_testkit.engine import PROJECT, Desk, counts
+from moot_testkit.engine import PROJECT, START_MS, Desk, counts, exchange
 from mootd.engine.cycles import WAITING
 from mootd.engine.issues import importing
 from mootd.engine.issues.first_lines import FirstLines
