@@ -23,7 +23,7 @@ class Remember(Mutation[dict[str, Any]], kw_only=True):
     key: str
     text: str
     unless_erased: bool = False
-    """Leave alone a memory of which anything was erased, unless the text stands there: `_erased` beside `_unchanged`."""
+    """Leave alone a memory of which anything was erased, unless it says so already: `_erased` beside `_unchanged`."""
 
 
 class Forget(Mutation[dict[str, Any]], kw_only=True):

@@ -3,7 +3,7 @@
 Invariant: a command whose answer lost its texts is still one that was carried out, and is not carried out again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from typing import Any, Final
 
 import msgspec
@@ -35,15 +35,18 @@ def drop_copies(unit: Unit, plane: int, places: Collection[Place]) -> None:
     note_erased(unit, unit.plane(plane).id, {place.entity for place in places if place.kind == ISSUE})
 
 
-def _empty_answers(unit: Unit, names: Collection[str]) -> None:
-    encoded = [name.encode() for name in names]
-    kept = unit.transaction.scan(Table.META, layout.ANSWERS, layout.after(layout.ANSWERS))
-    for key, packed in [(key, packed) for key, packed in kept if any(name in packed for name in encoded)]:
+def _empty_answers(unit: Unit, names: Container[str]) -> None:
+    emptied: list[tuple[bytes, bytes]] = []
+    for key, packed in unit.transaction.scan(Table.META, layout.ANSWERS, layout.after(layout.ANSWERS)):
         asked, answer = msgspec.msgpack.decode(packed)
-        unit.transaction.put(Table.META, key, msgspec.msgpack.encode([asked, _without_texts(answer, names)]))
+        left = _without_texts(answer, names)  # each is walked once, however many were erased together
+        if left != answer:
+            emptied.append((key, msgspec.msgpack.encode([asked, left])))
+    for key, packed in emptied:
+        unit.transaction.put(Table.META, key, packed)
 
 
-def _without_texts(value: Any, names: Collection[str]) -> Any:
+def _without_texts(value: Any, names: Container[str]) -> Any:
     """An answer without the texts of whatever has one of these names."""
     if isinstance(value, list):
         return [_without_texts(each, names) for each in value]

@@ -10,6 +10,7 @@ from typing import Any
 from moot_protocol.kinds import CHARTER, CHARTER_KINDS
 from mootd.engine.carried import carried
 from mootd.engine.entities import Entities
+from mootd.engine.erasers import Erasers
 from mootd.engine.issues import history
 from mootd.engine.log import FeedRow, LogReader, PlaneRow, StoredEvent
 from mootd.engine.planes import issue_plane_meant, issue_planes
@@ -58,8 +59,9 @@ def by_entity(
 ) -> list[dict[str, Any]]:
     """What events change, by what they are about, as people read it; of charters only that they do."""
     told = []
+    erasers = Erasers(entities)
     for (kind, name), found in events.items():
-        described = [history.describe(entities, plane.number, stored) for stored in found]
+        described = [history.describe(entities, plane.number, stored, erasers) for stored in found]
         changes = [change for each in described for change in each["changes"]]
         told.append(
             {

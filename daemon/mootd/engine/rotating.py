@@ -19,7 +19,7 @@ from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from mootd.engine import layout
-from mootd.engine.charters import members_of
+from mootd.engine.charters import members_of, towns_of
 from mootd.engine.dropping import check_losses, loss_of
 from mootd.engine.epochs import begin_epoch, may_begin
 from mootd.engine.keyring import stored_name
@@ -30,7 +30,7 @@ from mootd.engine.receive import resettle
 from mootd.engine.remotes import remotes
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
 from mootd.engine.stored_feeds import Source
-from mootd.engine.towns import has_key_of, is_admin, is_own, name_of, own_name
+from mootd.engine.towns import has_key_of, hint_of_key, is_admin, is_own, name_of, own_name
 from mootd.engine.unit import Unit
 from mootd.store.port import Table
 
@@ -147,7 +147,7 @@ def rotate_town(unit: Unit) -> Rotated:
         raise RefusedError(
             "the key of this machine's town isn't here",
             code=Code.DENIED if planes else Code.NOT_READY,
-            hint="do this on the machine where the town was founded",
+            hint=hint_of_key(replica, planes),
         )
     before = replica.signer(TOWN_KEY).public
     town, machine = new_key(unit, TOWN_KEY), new_key(unit, REPLICA_KEY)
@@ -192,7 +192,9 @@ def _succeed(unit: Unit, plane: PlaneRow, town: NewKey, machine: NewKey) -> int:
     check_losses((loss_of(unit, plane, each) for each in others), drops="`moot replica retire` with --drop")
     charter = unit.feed_number(plane.number, plane.town)
     name = name_of(unit, plane, plane.town) or key_text(town.signer.public)
-    unit.append(plane.number, admission_draft(town.signer.public, Admission(name, Role.ADMIN), ""), feed=charter)
+    standing = towns_of(unit, plane).get(plane.town)
+    told = (standing.name if standing else "") or key_text(town.signer.public)  # by which `heirs_of` knows it
+    unit.append(plane.number, admission_draft(town.signer.public, Admission(told, Role.ADMIN), ""), feed=charter)
     unit.seal()
     after = open_as(unit, plane, town.signer, name)
     change_replica(unit, after, machine, town.signer)

@@ -217,8 +217,16 @@ class State:
 
     def own_towns(self) -> frozenset[bytes]:
         """The keys that this machine's own town has, or ever had; none of those that another machine keeps."""
-        others = {stored_name(TOWN_KEY, number) for number in range(1, self.disowned + 1)}
+        others = self._others_keys()
         return frozenset(self.signer(each).public for each in self.keys.stored(TOWN_KEY) if each not in others)
+
+    def disowned_towns(self) -> frozenset[bytes]:
+        """The town's keys that are here, and that another machine keeps: this one is a copy of it."""
+        others = self._others_keys()
+        return frozenset(self.signer(each).public for each in self.keys.stored(TOWN_KEY) if each in others)
+
+    def _others_keys(self) -> set[str]:
+        return {stored_name(TOWN_KEY, number) for number in range(1, self.disowned + 1)}
 
     @property
     def id(self) -> bytes:

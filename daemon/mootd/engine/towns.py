@@ -40,10 +40,36 @@ def check_own(unit: Unit, plane: PlaneRow) -> None:
     """
     if not is_own(unit, plane):
         raise RefusedError(
-            f"the key of the town that plane {plane.name} belongs to isn't on this machine",
+            f"the key of the town that plane {plane.name} belongs to {_how_it_lacks(unit.replica, [plane])}",
             code=Code.DENIED,
-            hint="do this on the machine where the town was founded",
+            hint=hint_of_key(unit.replica, [plane]),
         )
+
+
+def _how_it_lacks(replica: State, planes: Iterable[PlaneRow]) -> str:
+    is_copy = is_disowned(replica, planes)
+    return "stays with the machine that this one is a copy of" if is_copy else "isn't on this machine"
+
+
+def hint_of_key(replica: State, planes: Iterable[PlaneRow]) -> str:
+    """Where what needs the key of these planes' town is to be done, on a machine that hasn't the use of that key."""
+    if is_disowned(replica, planes):
+        return "do this on the original; only if that is gone for good, `moot recover` makes a new key, here"
+    return "do this on the machine where the town was founded"
+
+
+def is_disowned(replica: State, planes: Iterable[PlaneRow]) -> bool:
+    """Whether the key of these planes' town is here and another machine's to use, since this one is a copy of it.
+
+    The plane that never leaves this machine doesn't count: what it is written under says nothing of a town.
+    """
+    disowned = replica.disowned_towns()
+    return any(plane.kind != PlaneKind.OPERATIONAL and plane.town in disowned for plane in planes)
+
+
+def keeps_shared(replica: State) -> bool:
+    """Whether a key is this machine's to use on which a plane depends that others can have."""
+    return any(plane.kind != PlaneKind.OPERATIONAL and has_key_of(replica, plane) for plane in replica.planes.values())
 
 
 def home_of(planes: Iterable[PlaneRow]) -> bytes:

@@ -11,6 +11,7 @@ from moot_protocol.request_base import Request
 from moot_protocol.requests import Blocked, Children, Conflicts, Cycles, Edges, EdgeTree, History
 from moot_protocol.transfer_requests import Export
 from mootd.engine import layout
+from mootd.engine.erasers import Erasers
 from mootd.engine.issues import aliases, conflicts, exporting, history, trees
 from mootd.engine.issues.holding import contest
 from mootd.engine.log import StoredEvent
@@ -52,12 +53,13 @@ def events_since(snapshot: Snapshot, request: Events) -> dict[str, Any]:
         newest = snapshot.reader.scan(Table.EVENTS, b"\0", reverse=True)
         return {"events": [], "next": next((int.from_bytes(key, "big") for key, _ in newest), 0), "first": first}
     found: list[dict[str, Any]] = []
+    erasers = Erasers(snapshot.entities)
     for key, _ in snapshot.reader.scan(Table.EVENTS, layout.arrival_key(last + 1)):
         last = int.from_bytes(key, "big")
         stored = snapshot.entities.log.event(last)
         if request.kind in ("", stored.event.skeleton.kind):
             plane = snapshot.feed(stored.feed).plane
-            shown = history.describe(snapshot.entities, plane, stored)
+            shown = history.describe(snapshot.entities, plane, stored, erasers)
             shown |= snapshot.origin_of(plane, stored.feed) | _contested(snapshot, plane, stored)
             shown["own"] = snapshot.feed(stored.feed).author == snapshot.replica.id
             found.append({"arrival": last, "id": shown["entity"], **shown})
@@ -78,11 +80,11 @@ def _contested(snapshot: Snapshot, plane: int, stored: StoredEvent) -> dict[str,
 def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
     _, _, record = snapshot.issues.find(request.id)
     found = []
-    prover = Prover(snapshot.replica, snapshot.entities)
+    prover, erasers = Prover(snapshot.replica, snapshot.entities), Erasers(snapshot.entities)
     for stored in snapshot.entities.log.history(record.head):
         if request.n not in (None, stored.event.n):
             continue
-        what = history.describe(snapshot.entities, record.plane, stored)
+        what = history.describe(snapshot.entities, record.plane, stored, erasers)
         if what["author"].startswith(request.author):
             found.append({"proof": prover.proof_of(stored), "what": what})
     if not found:

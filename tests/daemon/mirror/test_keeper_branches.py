@@ -1,11 +1,19 @@
 """A mirror of a file on branches: an older one stays what it is, and what is newer is not forgotten meanwhile."""
 
+import json
+
 import pytest
 from msgspec import structs
 
-from moot_testkit.mirroring import NEW, OLD, Mirrored, before_commit, content, line
+from moot_protocol.action_requests import Erase
+from moot_protocol.erasure import TITLE_ERASED
+from moot_protocol.kinds import ISSUE
+from moot_testkit.mirroring import NEW, OLD, Mirrored, before_commit, content, line, name
 from moot_testkit.town import make_api
+from mootd.engine.cut import Place
+from mootd.engine.erasing import append_erasures, said_under, written
 from mootd.engine.mirrors import MirrorRow
+from mootd.engine.unit import Unit
 from mootd.mirror import intake
 from mootd.mirror.intake import NEVER_CUT
 
@@ -279,3 +287,33 @@ def test_a_work_tree_that_is_brought_to_what_another_one_wrote_is_in_step() -> N
     before = other.events
     other.quiet()
     assert (other.row.is_behind, other.lines, other.events) == (False, one.lines, before)
+
+
+@pytest.mark.parametrize("changed_at", [{}, {"updated_at": "2099-01-01T00:00:00Z"}])
+def test_a_state_from_before_an_erasure_does_not_bring_it_back_whatever_time_it_names(
+    changed_at: dict[str, str],
+) -> None:
+    fields = {"id": name(2), "title": "kumquat", "description": "kumquat", **changed_at}
+    held = content(line(1), json.dumps(fields).encode(), line(3))
+    mirrored = Mirrored(held)
+    mirrored.api.call(Erase(actor="eve", id=name(2)))
+    mirrored.quiet()
+    assert b"kumquat" not in b"".join(mirrored.lines)
+    before = mirrored.events
+    mirrored.file.write(held)
+    mirrored.keeper.sync(full=False, delete_missing=False)
+    assert (mirrored.events, mirrored.title(2), mirrored.row.left_out) == (before, TITLE_ERASED, 1)
+
+
+def test_an_erasure_that_comes_without_a_write_to_the_issue_goes_into_the_file() -> None:
+    mirrored = Mirrored(content(line(1), line(2, description="kumquat"), line(3)))
+    member = mirrored.api.member
+
+    def erase_alone(unit: Unit) -> None:
+        plane = member.replica.ledger.number
+        append_erasures(unit, plane, written(unit, plane, Place(ISSUE, name(2)), said_under("description")), "eve")
+
+    member.commit(erase_alone)
+    mirrored.quiet()
+    assert b"kumquat" not in b"".join(mirrored.lines)
+    assert (mirrored.lines[0], mirrored.lines[2]) == (line(1), line(3))

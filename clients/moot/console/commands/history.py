@@ -70,11 +70,18 @@ def _change(change: Mapping[str, Any]) -> str:
     field = lines.text_of(change, "field")
     removed = change.get("removed")
     if change.get("missing"):
-        return f"{field}: {'(erased)' if change.get('erased') else 'not held here'}"
+        return f"{field}: {_erased(change.get('erased_by')) if change.get('erased') else 'not held here'}"
     if removed is True:
         return f"{field} removed"
     what, value = (field, change.get("value")) if removed is None else (f"{field} removed", removed)
     return f"{what}: {cut(field_text(field, value), CHANGE_WIDTH)}"
+
+
+def _erased(by: Mapping[str, Any] | None) -> str:
+    moment = None if by is None else when.instant(by.get("at"))
+    if by is None or moment is None:
+        return "(erased)"
+    return f"(erased by {lines.text_of(by, 'actor')}, {when.short_date(moment)})"
 
 
 def _arguments(parser: ArgumentParser) -> None:

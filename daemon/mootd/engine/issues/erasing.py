@@ -52,6 +52,10 @@ class _Meant:
         return sorted(_REASON if key == DELETED else key for key in keys)
 
 
+_UPDATED_AT: Final = "updated_at"
+"""When a file's line says that its issue was changed: the erasure is a later change, and a file from before it older."""
+
+
 class _Live(NamedTuple):
     """A live value of an event that goes."""
 
@@ -82,12 +86,14 @@ def erase(writer: IssueWriter, request: Erase) -> dict[str, Any]:
     mine = mine_of(unit, plane, found)
     editor = writer.editor(name, request)
     live = list(_live(editor, mine))
-    rewritten = [each for each in live if each.value is not MISSING and not meant.says(each.key, each.value)]
+    left = [each for each in live if each.value is not MISSING and not meant.says(each.key, each.value)]
+    rewritten = [each for each in left if each.key != _UPDATED_AT]
     for each in rewritten:
         editor.add(each.key, _as_before(editor, each), over=[each.group])
     _clear(editor, [each for each in live if meant.says(each.key, each.value)])
+    editor.remove(_UPDATED_AT, [each.group for each in live if each.key == _UPDATED_AT])
     editor.save()
-    beside = sum(not meant.says(key, value) for each in mine for key, value in _values(each))
+    beside = sum(key != _UPDATED_AT and not meant.says(key, value) for each in mine for key, value in _values(each))
     answer = {
         "id": name,
         "fields": meant.fields_of(mine),

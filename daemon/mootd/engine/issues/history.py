@@ -11,13 +11,21 @@ from moot_protocol.listing import IssueDoc
 from moot_protocol.register import MISSING
 from mootd.engine.entities import Entities, value_in
 from mootd.engine.erased import was_erased
+from mootd.engine.erasers import Erasers
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import StoredEvent
 from mootd.engine.record import Merge, Record
 
 
-def describe(entities: Entities, plane: int, stored: StoredEvent) -> dict[str, Any]:
-    """An event of a plane as people and programs read it."""
+def describe(entities: Entities, plane: int, stored: StoredEvent, erasers: Erasers) -> dict[str, Any]:
+    """An event of a plane as people and programs read it.
+
+    Args:
+        entities: a transaction.
+        plane: the plane's number.
+        stored: the event.
+        erasers: who erased what, of the same transaction.
+    """
     skeleton = stored.event.skeleton
     return {
         "author": key_text(entities.author_of(stored.feed)),
@@ -26,13 +34,15 @@ def describe(entities: Entities, plane: int, stored: StoredEvent) -> dict[str, A
         "actor": skeleton.actor,
         "kind": skeleton.kind,
         "entity": skeleton.entity,
-        "changes": _changes(entities, plane, stored),
+        "changes": _changes(entities, plane, stored, erasers),
     }
 
 
-def _changes(entities: Entities, plane: int, stored: StoredEvent) -> list[dict[str, Any]]:
+def _changes(entities: Entities, plane: int, stored: StoredEvent, erasers: Erasers) -> list[dict[str, Any]]:
     values = stored.event.values()
-    absent = {"missing": True, **({"erased": True} if values is None and was_erased(entities.reader, stored) else {})}
+    absent: dict[str, Any] = {"missing": True}
+    if values is None and was_erased(entities.reader, stored):
+        absent |= {"erased": True, **erasers.told(stored)}
     remaining = iter(values or ())
     shown: list[dict[str, Any]] = []
     for change in stored.event.skeleton.changes:
@@ -69,11 +79,12 @@ def history(issues: Issues, typed: str, limit: int) -> list[dict[str, Any]]:
     """An issue's events, newest first."""
     _, _, record = issues.find(typed)
     found: list[dict[str, Any]] = []
+    erasers = Erasers(issues.entities)
     head = record.head
     while head and (not limit or len(found) < limit):
         stored = issues.entities.event(head)
         author = issues.entities.author_of(stored.feed)
-        found.append(describe(issues.entities, record.plane, stored) | issues.origin_of(record.plane, author))
+        found.append(describe(issues.entities, record.plane, stored, erasers) | issues.origin_of(record.plane, author))
         head = stored.previous
     found.sort(key=lambda event: event["at"], reverse=True)
     return found

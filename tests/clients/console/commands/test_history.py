@@ -77,6 +77,15 @@ def test_times_are_told_as_times_whatever_the_log_keeps() -> None:
     assert ran.out.endswith(" closed_at: 2026-01-31T12:00:00.000Z; estimated_minutes: 9\n")
 
 
+def test_what_was_erased_says_by_whom_and_when_safe_to_print() -> None:
+    gone = {"missing": True, "erased": True}
+    by = {"actor": "eve\x1b[2J", "author": "k", "at": NOW_MS}
+    changes = [{"field": "title", "missing": True}, {"field": "notes", **gone, "erased_by": by}, {"field": "x", **gone}]
+    ran = run(COMMANDS, "history a1b2", CannedApi(history=[EVENTS[0] | {"changes": changes}]))
+    told = "title: not held here; notes: (erased by eve^[[2J, 2026-01-31 12:00); x: (erased)"
+    assert ran.out.endswith(f" {told}\n")
+
+
 def test_json_has_every_event_as_it_is() -> None:
     ran = run(COMMANDS, "history a1b2 --json", CannedApi(history=EVENTS))
     assert json.loads(ran.out) == EVENTS

@@ -32,11 +32,13 @@ from moot_protocol.requests import (
 )
 from moot_protocol.times import format_ms
 from moot_testkit import laws
-from moot_testkit.engine import Desk, exchange, imported, town_of
+from moot_testkit.engine import START_MS, Desk, counts, exchange, imported, town_of
 from moot_testkit.federating import federation, meet
 from moot_testkit.town import PROJECT
 from mootd.engine.copies import MARK
 from mootd.engine.issues.editor import append
+from mootd.engine.issues.first_lines import FirstLines
+from mootd.engine.issues.importing import Importer, parse
 from mootd.engine.proving import Prover
 from mootd.service.reads import READS
 from mootd.service.snapshot import Snapshot
@@ -480,3 +482,19 @@ def test_a_line_that_is_newer_may(desk: Desk) -> None:
     tick(desk)
     imported(desk, line(description="written since", updated_at=format_ms(desk.clock.now_ms())))
     assert desk.show("mt-1")["description"] == "written since"
+
+
+def test_a_line_of_a_file_from_before_does_not_bring_it_back_though_its_time_stood_in_the_same_event() -> None:
+    desk = Desk().found()
+    given = b'{"id":"mt-1","title":"kumquat","updated_at":"2023-01-01T00:00:00Z"}'
+
+    def take() -> dict[str, Any]:
+        with desk.replica.transaction() as unit:
+            return Importer(unit, desk.replica.ledger.number, PROJECT, "carol").take(parse([given], 1, FirstLines()))
+
+    take()
+    assert desk.do(Erase(actor="eve", id="mt-1"))["rewritten"] == ["project"]
+    assert counts(take()) == {"skipped": 1}
+    shown = desk.show("mt-1")
+    assert (shown["title"], shown["updated_at"]) == (TITLE_ERASED, format_ms(START_MS))
+    assert "_missing" not in shown
