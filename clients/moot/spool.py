@@ -69,7 +69,7 @@ def _wait_seconds() -> float | None:
     if not text:
         return None
     if not text.isdecimal():
-        raise MootError(f"--wait takes whole seconds, not {text!r}", code=Code.USAGE)
+        raise MootError(f"--wait and MOOT_SPOOL_WAIT take whole seconds, not {text!r}", code=Code.USAGE)
     return min(float(text), LONGEST_WAIT)
 
 

@@ -169,7 +169,7 @@ class SpoolApi:
             return [dict(self._made[name]) for name in request.ids]
         work = SNAPSHOT_READS.get(type(request))
         if work is None:
-            raise cannot(f"`{request.method}`")
+            raise cannot("this")
         snapshot = self._settled()
         self.was_read = True
         return work(Reading(snapshot, self._now_ms), request)
@@ -199,13 +199,13 @@ class SpoolApi:
     def _write(self, request: Request[Any], key: str) -> Any:
         check_allowed(request)
         if not isinstance(request, Mutation):
-            raise cannot(f"`{request.method}`")
+            raise cannot("this")
         if request.dry_run and self._wait_s is None:
             raise RefusedError(
                 "what a command would do only the daemon knows", code=Code.USAGE, hint="add --wait to hear its answer"
             )
         if isinstance(request, Heartbeat) and not request.id:
-            return [each for claim in self._ending(request.actor) for each in self._renew(request, claim, key)]
+            return self._renew_all(request, key)
         if isinstance(request, ClaimReady):
             request = self._ready_here(request)
         _check_claims(request)
@@ -240,6 +240,20 @@ class SpoolApi:
         self._queueing()
         self.queued.append(Queued(command.hex(), about(request), made))
         return expected
+
+    def _renew_all(self, request: Heartbeat, key: str) -> list[Any]:
+        """Renew every claim that ends by itself; of those that nobody answered the first is told once all are queued."""
+        renewed, unanswered = list[Any](), None
+        for claim in self._ending(request.actor):
+            try:
+                renewed += self._renew(request, claim, key)
+            except RefusedError as error:
+                if error.code is not Code.TIMEOUT:
+                    raise
+                unanswered = unanswered or error
+        if unanswered is not None:
+            raise unanswered
+        return renewed
 
     def _renew(self, request: Heartbeat, issue: str, key: str) -> Any:
         return self._write(msgspec.structs.replace(request, id=issue), f"{key}/{issue}" if key else "")
@@ -302,7 +316,7 @@ class SpoolApi:
         waiting = self._files.waiting()
         lasted_ms = waiting.lasted_ms(self._now_ms)
         oldest = f"the oldest has waited for {lasted(lasted_ms)}" if waiting.files else "none waits"
-        room = f"{waiting.files} of {SPOOL_FILES} commands wait"
+        room = f"{waiting.files:,} of {SPOOL_FILES:,} commands wait"
         checks = [
             checked("the daemon can be asked", ok=False, detail=self._reason, hint="see docs/sandboxes.md"),
             checked("the spool has room", ok=waiting.files < SPOOL_FILES, detail=room, hint="start the daemon"),
@@ -328,18 +342,18 @@ def _check_answerless(request: Mutation[Any], command: bytes, key: str) -> None:
         RefusedError: `timeout`.
     """
     queued = f"stays queued (command {command.hex()[:12]})"
+    again = "ask again under the same --request-id only" if key else "don't ask again"
     if isinstance(request, ClaimReady):
-        what, hint = "the claim", "don't claim again: `list --assignee` with your name tells later what it took"
+        what, hint = "the claim", f"{again}: `list --assignee` with your name tells later what it took"
     elif request.dry_run:
         what, hint = "the question what would be done", "nothing will be changed by it: ask again once a daemon runs"
     elif ids := [_named(each.id) for each in _each_of(request) if _is_about_holding(each)]:
         what = "what was asked for" if isinstance(request, Script) else f"the {_HOLDING[type(request)]} of {ids[0]}"
-        again = "ask again under the same --request-id only" if key else "don't ask again"
         hint = f"don't count {' and '.join(ids)} as yours, and {again}: `show` tells later who has it"
     else:
         return
     message = f"the daemon hasn't answered in time; {what} {queued}"
-    raise RefusedError(message, code=Code.TIMEOUT, hint=hint, retryable=bool(key))
+    raise RefusedError(message, code=Code.TIMEOUT, hint=hint, retryable=bool(key) or request.dry_run)
 
 
 _HOLDING: Final = {Update: "claim", Heartbeat: "renewal", Unclaim: "giving back"}

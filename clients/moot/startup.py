@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from moot.conversation import Failure, try_connect
+from moot.facts import has_spool
 from moot.fault import TAIL_BYTES, fault_in
 from moot.paths import is_socket_named, socket_path, state_folder
 from moot.tokens import VARIABLES
@@ -48,7 +49,7 @@ def start(path: str) -> socket:
         os.makedirs(state, 0o700, exist_ok=True)
         lock = os.open(_lock_path(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise _cannot_start(error) from error
+        raise _cannot_write(error) from error
     try:
         return _await_turn(path, lock) or _start_logging(path, log_path())
     finally:
@@ -124,8 +125,14 @@ def _looks(seconds: float) -> Iterator[None]:
         wait = min(2 * wait, LONGEST_WAIT)
 
 
-def _cannot_start(error: OSError) -> Failure:
-    return Failure("unreachable", f"cannot start the daemon: {error.filename}: {error.strerror}")
+def _cannot_start(error: OSError, hint: str = "") -> Failure:
+    return Failure("unreachable", f"cannot start the daemon: {error.filename}: {error.strerror}", hint)
+
+
+def _cannot_write(error: OSError) -> Failure:
+    """As `_cannot_start`, of a state folder: a sandbox may keep it from being written, and leave another way."""
+    hint = "in a sandbox set MOOT_SPOOL=1: the project has a spool, which the command `moot` then goes through"
+    return _cannot_start(error, hint if has_spool() else "")
 
 
 def _start_logging(path: str, log_path: str) -> socket:
@@ -137,7 +144,7 @@ def _start_logging(path: str, log_path: str) -> socket:
             os.rename(log_path, f"{log_path}.1")
             log = _open_log(log_path)
     except OSError as error:
-        raise _cannot_start(error) from error
+        raise _cannot_write(error) from error
     try:
         return _start_and_wait(path, log, log_path)
     finally:

@@ -69,8 +69,9 @@ class Erase(Mutation[dict[str, Any]], kw_only=True):
 
     What is live of them is cleared first; what else the same events said and is live is written again. Who wrote when,
     and which fields, stays. Answers `{"id", "fields": erased ones, "events": n, "rewritten": fields, "written_over",
-    "not_mine"}`: how many values of other fields went along, as they had been written over, and how many events of other
-    towns stay, which this machine may not erase. `_unchanged` where nothing is here. Raises `denied` where all is theirs.
+    "not_mine"}`: how many values of other fields went along, as they had been written over, and how many events of
+    other towns stay, which this machine may not erase. `_unchanged` where nothing is here. Raises `denied` where all is
+    theirs.
     """
 
     method = "erase"

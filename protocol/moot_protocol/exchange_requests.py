@@ -163,7 +163,7 @@ class Join(Mutation[dict[str, Any]], kw_only=True):
     """Join a plane with a ticket. Planes already here stay.
 
     Answer: `{"plane", "name", "town", "role", "is_for_town", "own_town", "state", "created", "is_again", "replica",
-    "is_new_key", "left": [name], "remotes": [name], "clashes": [prefix], "recovery_words"}`; `role` is what the ticket
+    "is_new_key", "left": [name], "remotes": [name], "clashes": [prefix], "recovery_words", "init_plane"}`; `role` is what the ticket
     lets it be there: of a machine's ticket only the charter tells, so it is empty while that hasn't come;
     `is_for_town`: this machine's town, whose key is `own_town`, has joined as another town than `town`, which invited
     it; `state` is `waiting` until the charter has come from a remote, then `ready`; `created` tells whether it was new
@@ -172,7 +172,8 @@ class Join(Mutation[dict[str, Any]], kw_only=True):
     invited again; `remotes` are those of the ticket, known or new, that it is exchanged with from now on; of a plane
     that was joined already only those that are new; `clashes` are issue prefixes that planes here have in common;
     `recovery_words` are given once where this machine had no town of its own and joins as one: that town is founded
-    then, with a ledger.
+    then, with a ledger; `init_plane` is what `init_project` has to name to open a project there, empty where the plane
+    is this machine's first ledger.
     """
 
     method = "join"

@@ -214,9 +214,11 @@ class Recover(Mutation[dict[str, Any]], kw_only=True):
 class Salvage(Mutation[dict[str, Any]], kw_only=True):
     """Give this machine a new key, and write again what was written here and doesn't count any more.
 
-    Answer: `{"before", "replica", "forked", "copied", "planes": [{"plane", "state", "salvaged", "skipped"}]}`;
+    Answer: `{"before", "replica", "forked", "copied", "disowned", "planes": [{"plane", "state", "salvaged",
+    "skipped"}]}`;
     `forked`: the key that it had has two histories somewhere that aren't settled; `copied`: the data directory had
-    been noticed to be a copy; `state` is `salvaged`, or
+    been noticed to be a copy; `disowned`: it gave up the town's key, which stays with its original; `state` is
+    `salvaged`, or
     `invite` where the machine has to join again, `rotate` where its town, whose key doesn't count there any more, needs
     a new one before that (`rotate_town_key`). `skipped` are events that can't be written
     under another key. Raises `conflict` where nothing has forked or ended, `not_ready`.

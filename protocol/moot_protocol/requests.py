@@ -316,7 +316,9 @@ class History(Request[list[dict[str, Any]]], kw_only=True):
     """An entity's events, newest first: `{"author", "n", "at", "actor", "changes": [{"field", "value"|"removed"}]}`.
 
     `at` is in milliseconds since 1970; `removed` holds the value taken out, or True where it isn't known. `n` counts
-    the events of its author on the plane; `own` says whether that is this machine, whose numbers `Undo` takes.
+    the events of its author on the plane; `own` says whether that is this machine, whose numbers `Undo` takes. A change
+    whose value isn't here has `"missing": True`, and one that was erased `"erased": True` and `"erased_by": {"actor",
+    "author", "at"}`, too.
     """
 
     method = "history"

@@ -96,7 +96,7 @@ def _parsed_by(parse: Callable[[str], Any]) -> Callable[[str], str]:
         try:
             parse(value)
         except RefusedError as error:
-            return error.message
+            return f"{error.message}: {error.hint}" if error.hint else error.message
         return ""
 
     return check

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
 from moot_protocol.codec import decode_unchecked, decoder, encode
 from moot_protocol.errors import Code, MalformedError
@@ -80,7 +81,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
 
 
 _decode_file: Final = decoder(_File, FORMAT)
-_decode_body: Final = decoder(_Body)
+_decode_body: Final = msgspec.msgpack.Decoder(_Body).decode
 
 
 class Place(NamedTuple):
@@ -146,7 +147,8 @@ def build_snapshot(
         packed.append(data)
         names.add(issue["id"])
         packed_open += issue.get("status") != CLOSED
-    return encode(
+    open_left_out = max(totals.not_closed - packed_open, 0)
+    parts = astuple(
         _Body(
             *place,
             max(totals.all - len(packed), 0),
@@ -156,9 +158,10 @@ def build_snapshot(
             msgspec.msgpack.encode(settings),
             tuple(packed),
             lost,
-            max(totals.not_closed - packed_open, 0),
+            open_left_out,
         )
     )
+    return encode(parts if open_left_out else parts[:-1])  # clients of earlier releases know no such part
 
 
 def _fitting(all_of: Iterable[dict[str, Any]], most: int, room: int) -> tuple[list[dict[str, Any]], int]:
@@ -192,7 +195,10 @@ def read_snapshot(secret: bytes, data: bytes) -> Snapshot:
     file = _decode_file(data)
     if not is_keyed(secret, DOMAIN + file.body, file.mac):
         raise MalformedError("a snapshot that the daemon didn't write", code=Code.BAD_SIGNATURE)
-    body = _decode_body(file.body)
+    try:
+        body = _decode_body(file.body)  # signed as ours: what an earlier release wrote has fewer parts
+    except msgspec.DecodeError as error:
+        raise MalformedError(f"not a body: {error}") from error
     issues = {issue["id"]: issue for issue in map(decode_unchecked, body.issues)}
     return Snapshot(
         body.workspace,

@@ -263,7 +263,7 @@ def open_content(sealed: Sealed, content: bytes) -> Opened:
     parsed = _decode_content(content)
     shape = Script if parsed.method == Script.method else METHODS.get(parsed.method)
     if shape is None:
-        raise _not_here(parsed.method)
+        raise _not_here(f"`{parsed.method}`")
     try:
         request: Any = msgspec.msgpack.decode(parsed.params, type=shape)
     except (ValueError, RecursionError) as error:
@@ -281,14 +281,14 @@ def check_allowed(request: Request[Any]) -> None:
     if isinstance(request, Script):
         for step in request.steps:
             if (method := str(step.get("method"))) not in _STEPS:
-                raise _not_here(method)
+                raise _not_here(f"`{method}`")
     elif type(request) not in ALLOWED:
-        raise _not_here(request.method)
+        raise _not_here("this")
 
 
-def _not_here(method: str) -> RefusedError:
+def _not_here(what: str) -> RefusedError:
     return RefusedError(
-        f"`{method}` can't go through the spool, which only changes issues and memories of this project",
+        f"{what} can't go through the spool, which only changes issues and memories of this project",
         code=Code.DENIED,
         hint="run it outside the sandbox",
     )

@@ -66,8 +66,9 @@ def read_toml(text: str, lines_before: int = 0) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise DocumentError("it is nested too deeply to be read") from None
-    except tomllib.TOMLDecodeError as error:
-        told = str(error)
+    except ValueError as error:  # also digits beyond what Python reads, before something that makes them no number
+        is_told = isinstance(error, tomllib.TOMLDecodeError)
+        told = str(error) if is_told else f"a number of more than {TOML_DIGITS} digits"
         place = _PLACE.search(told)
         line = int(place[1]) + lines_before if place else 0
         problem = _PLACE.sub("", told)

@@ -148,8 +148,17 @@ def test_what_fails_is_told_as_elsewhere(site: SpoolSite, capfd: pytest.CaptureF
     assert spool_command("moot", ["close", "demo-zzzz", "--json"], REFUSED) == 3
     assert json.loads(capfd.readouterr().out)["error"]["code"] == "not_found"
     assert spool_command("moot", ["status"], REFUSED) == 69
-    assert "the snapshot can't answer" in capfd.readouterr().err
+    assert "the snapshot can't answer this" in capfd.readouterr().err
     assert not site.waiting()
+
+
+@pytest.mark.parametrize("argv", ["kv set a b", "forget key --erase", "init --spool", "where", "diff", "graph --all"])
+def test_what_does_not_go_this_way_is_refused_by_no_name_that_nobody_typed(
+    site: SpoolSite, capfd: pytest.CaptureFixture[str], argv: str
+) -> None:
+    assert spool_command("moot", argv.split(), REFUSED) in (4, 69)
+    told = capfd.readouterr().err.splitlines()[0]
+    assert told.startswith(("Error: this can't go through the spool", "Error: the snapshot can't answer this"))
 
 
 def test_what_the_daemon_refused_is_told_with_the_next_command(
@@ -179,7 +188,7 @@ def test_a_defect_is_told_and_nothing_more_is_done(
 @pytest.mark.parametrize("text", ["soon", "-1", "1.5"])
 def test_seconds_to_wait_are_whole(site: SpoolSite, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("MOOT_SPOOL_WAIT", text)
-    with pytest.raises(Failure, match="whole seconds") as caught:
+    with pytest.raises(Failure, match="--wait and MOOT_SPOOL_WAIT take whole seconds") as caught:
         spool_command("moot", ["list"], REFUSED)
     assert caught.value.code == "usage"
 

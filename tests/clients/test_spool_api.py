@@ -310,6 +310,19 @@ def test_all_of_ones_claims_that_end_are_renewed_as_the_snapshot_tells_them(site
     assert len(client.queued) == 2
 
 
+def test_claims_are_all_renewed_though_nobody_answers_and_that_is_told_once_they_are_queued(
+    site: SpoolSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("demo-held1", "demo-held2"):
+        site.api.call(create("held", id=name))
+        site.api.call(Update(actor="ada", id=name, claim=True, ttl_ms=60_000))
+    site.write_snapshot()
+    monkeypatch.setattr(SpoolSite, "take", lambda self: False)
+    with pytest.raises(RefusedError, match="the renewal of demo-held") as caught:
+        site.client(wait_s=0).call(Heartbeat(actor="ada"))
+    assert (caught.value.code, len(site.waiting())) == (Code.TIMEOUT, 2)
+
+
 def test_a_claim_that_another_took_is_told_once(site: SpoolSite) -> None:
     site.api.call(Update(actor="ada", id="demo-one1", claim=True))
     site.api.call(Update(actor="bob", id="demo-one1", fields=IssueFields(assignee="bob")))

@@ -198,6 +198,20 @@ def test_a_state_folder_that_cannot_be_made_is_told(town: StartingShell) -> None
     assert done.returncode == 69
     assert b"cannot start the daemon" in done.stderr
     assert b".local" in done.stderr
+    assert b"MOOT_SPOOL" not in done.stderr
+
+
+def test_where_the_state_folder_cannot_be_written_and_the_project_has_a_spool_the_other_way_is_told(
+    town: StartingShell,
+) -> None:
+    (town.folder / ".local").write_text("in the way")
+    (town.work / ".moot" / "spool").mkdir(parents=True)
+    (town.work / ".moot" / "workspace").write_text("w1\n")
+    (town.work / ".moot" / "spool" / "token").touch()
+    town.serves()
+    done = town.moot("list")
+    assert done.returncode == 69
+    assert b"set MOOT_SPOOL=1: the project has a spool" in done.stderr
 
 
 PROGRAM = """

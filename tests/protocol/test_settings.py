@@ -89,6 +89,12 @@ def test_a_value_of_others_is_anything_up_to_a_limit() -> None:
     assert problem_of("custom.x", "é" * (SETTING_BYTES // 2) + "x")
 
 
+def test_of_a_category_that_is_none_those_are_told_that_are() -> None:
+    told = problem_of("status.custom", "review:wip,a:b:c")
+    assert told == "'b:c' is no category: one of active, done, frozen, wip"
+    assert problem_of("status.custom", "a,a") == "status a stands twice"
+
+
 def test_statuses_have_names_and_categories() -> None:
     assert custom_statuses("review:active, ,parked") == [CustomStatus("review", "active"), CustomStatus("parked", "")]
     for wrong in ("review:", "review:soon", "a,a", ",".join(f"s{number}" for number in range(51))):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,25 @@ def test_of_what_is_left_out_those_are_counted_that_are_not_closed() -> None:
     issues = [issue(1) | {"status": "open"}, issue(2) | {"status": "closed"}]
     assert read(issues, total=9, not_closed=4).open_left_out == 3
     assert read(issues, total=9, not_closed=1).open_left_out == 0
+
+
+@pytest.mark.parametrize(("not_closed", "parts"), [(1, 12), (2, 13), (257, 13)])
+def test_clients_of_an_earlier_release_read_it_unless_open_issues_are_left_out(not_closed: int, parts: int) -> None:
+    made = build_snapshot(PLACE, [issue(1) | {"status": "open"}], (), {}, NOTHING, Totals(300, not_closed))
+    assert len(msgspec.msgpack.decode(made)) == parts
+    assert read_snapshot(SECRET, seal_snapshot(SECRET, made)).open_left_out == not_closed - 1
+
+
+def test_a_snapshot_that_an_earlier_release_wrote_is_read() -> None:
+    body = ["w0", "demo", "ab" * 16, 1_700_000_000_000, False, 3, [], [], b"\x90", b"\x90", [], []]
+    found = read_snapshot(SECRET, seal_snapshot(SECRET, msgspec.msgpack.encode(body)))
+    assert (found.left_out, found.open_left_out, found.issues) == (3, 0, {})
+
+
+def test_a_body_that_is_none_is_refused() -> None:
+    for body in (b"", b"\x90", b"\xc1", msgspec.msgpack.encode(["w0"])):
+        with pytest.raises(MalformedError):
+            read_snapshot(SECRET, seal_snapshot(SECRET, body))
 
 
 def test_lost_claims_come_back_and_leave_room_for_issues() -> None:

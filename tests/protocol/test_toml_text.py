@@ -47,6 +47,12 @@ def test_what_no_parser_of_ours_takes_is_refused_in_words_of_ours(text: str, pro
     assert refused(text).message == f"line 1: {problem}"
 
 
+@pytest.mark.parametrize("end", ["abc", "é", "-1", ".x", " = 3", "='x", ""])
+@pytest.mark.parametrize("begin", ["a = ", "version = [", "a = 1\nb = "])
+def test_digits_without_end_are_refused_whatever_follows_them(begin: str, end: str) -> None:
+    assert refused(f"{begin}{'1' * 5000}{end}").message
+
+
 def test_a_field_of_another_type_is_refused_by_its_path() -> None:
     table = Table({"steps": [{"id": 1}]}).tables("steps", [7])[0]
     with pytest.raises(DocumentError) as caught:

@@ -318,7 +318,13 @@ class Grammar:
         options = leading.options + options + split.options
         if wants_help or split.wants_help:
             return Invocation(None, Namespace(), command.name)
-        return Invocation(command, parser.parse(split._replace(options=options)))
+        try:
+            return Invocation(command, parser.parse(split._replace(options=options)))
+        except RefusedError as error:
+            if command.name in self._groups:  # a subcommand may have been meant
+                inside = ", ".join(self._inside(command.name))
+                error.hint = f"subcommands of {command.name} are: {inside}; {error.hint}"
+            raise
 
     def _find(self, argv: Sequence[str], position: int) -> tuple[str, list[str], int]:
         """The longest name of a command or group from `position` on, flags inside it, and where it ends.
@@ -350,14 +356,17 @@ class Grammar:
         return self._elsewhere(words) or _unknown_command(name, known)
 
     def _incomplete(self, group: str) -> RefusedError:
+        return RefusedError(
+            f"{group} needs one of: {', '.join(self._inside(group))}", code=Code.USAGE, hint=f"see `moot help {group}`"
+        )
+
+    def _inside(self, group: str) -> list[str]:
+        """The subcommands of a group, in order, without other names of the same."""
         begin = f"{group} "
-        inside = sorted(
+        return sorted(
             name.removeprefix(begin)
             for name, command in self._names.items()
             if name.startswith(begin) and (name == command.name or not command.name.startswith(begin))
-        )
-        return RefusedError(
-            f"{group} needs one of: {', '.join(inside)}", code=Code.USAGE, hint=f"see `moot help {group}`"
         )
 
     def _parser(self, command: Command) -> CommandParser:

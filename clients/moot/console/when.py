@@ -13,6 +13,8 @@ from moot_protocol.errors import Code, RefusedError
 from moot_protocol.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 HELP: Final = "+6h, +2d, 3d ago, today, tomorrow, next monday, 2026-01-31, or RFC 3339; UTC unless an offset is given"
+AHEAD: Final = "24h, 30min, 7d, tomorrow, 2026-01-31, or RFC 3339; UTC unless an offset is given"
+"""The same of what lies ahead, for `parse_ahead`."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,17 +51,17 @@ def parse(text: str, now_ms: int) -> int:
     return _parsed(text, text, now_ms)
 
 
-def _parsed(text: str, given: str, now_ms: int) -> int:
-    """As `parse`; refusals name what was `given` for the text."""
+def _parsed(text: str, given: str, now_ms: int, fitting: str = HELP) -> int:
+    """As `parse`; refusals name what was `given` for the text, and what is `fitting`."""
     words = " ".join(text.lower().split())
     try:
         moment = _named(words, now_ms) or _relative(words, now_ms) or _absolute(text.strip())
     except (ValueError, OverflowError):
         moment = None
     if moment is None:
-        raise RefusedError(f"{given!r} is no time that I understand", code=Code.USAGE, hint=f"write one of: {HELP}")
+        raise RefusedError(f"{given!r} is no time that I understand", code=Code.USAGE, hint=f"write one of: {fitting}")
     if moment < _EPOCH:
-        hint = f"times begin with 1970-01-01; write one of: {HELP}"
+        hint = f"times begin with 1970-01-01; write one of: {fitting}"
         raise RefusedError(f"{given!r} lies before 1970", code=Code.USAGE, hint=hint)
     return _milliseconds(moment)
 
@@ -87,7 +89,7 @@ def parse_ahead(text: str, now_ms: int) -> int:
         amount = doubtful[1]
         hint = f"write {amount}min or {amount}mo"
         raise RefusedError(f"{text!r} may be minutes or months", code=Code.USAGE, hint=hint)
-    moment = _parsed(f"+{words}" if _BARE.fullmatch(words) else words, text, now_ms)
+    moment = _parsed(f"+{words}" if _BARE.fullmatch(words) else words, text, now_ms, AHEAD)
     if moment <= now_ms:
         raise RefusedError(f"{text!r} has passed already", code=Code.USAGE, hint="write 24h, 7d or a date to come")
     return moment

@@ -32,7 +32,7 @@ from mootd.engine.issues.editor import IssueEditor
 from mootd.engine.issues.mutations import IssueWriter
 from mootd.engine.issues.reading import Issues
 from mootd.engine.log import PlaneRow
-from mootd.engine.planes import issue_plane_meant, issue_planes
+from mootd.engine.planes import issue_plane_meant, issue_planes, labels_of
 from mootd.engine.record import Record
 from mootd.engine.state import State
 from mootd.engine.stored_feeds import Source
@@ -312,6 +312,8 @@ def _is_let_in(source: Source, replica: State, plane: int) -> bool:
 def share(unit: Unit, request: Share) -> Shared:
     """Begin to share."""
     plane, what = _sources_meant(unit, request)
+    if not request.to:
+        raise _not_said_where(unit, plane)
     target = issue_plane_meant(unit.replica.planes, request.to)
     if target.number == plane.number:
         raise RefusedError("it stands on that plane already", hint="name another plane with --to")
@@ -343,6 +345,13 @@ def share(unit: Unit, request: Share) -> Shared:
     if unit.transaction.get(Table.META, layout.FOLLOWED) is None:
         note_followed(unit, unit.arrival - 1)
     return made
+
+
+def _not_said_where(unit: Unit, source: PlaneRow) -> RefusedError:
+    rows = issue_planes(unit.replica.planes)
+    named = ", ".join(label for number, label in labels_of(rows).items() if number != source.number)
+    hint = f"planes here: {named}" if named else "there is no other plane here: see `moot help plane create`"
+    return RefusedError("share to which plane? name it with --to", code=Code.USAGE, hint=hint)
 
 
 def _sources_meant(unit: Unit, request: Share | Unshare) -> tuple[PlaneRow, tuple[str, str, str]]:

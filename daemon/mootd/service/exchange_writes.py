@@ -203,7 +203,14 @@ def _join(unit: Unit, request: Join) -> dict[str, Any]:
             if joined.plane.number in planes
         ],
         "recovery_words": words,
+        "init_plane": _to_name(unit, joined.plane),
     }
+
+
+def _to_name(unit: Unit, plane: PlaneRow) -> str:
+    """What `init` has to name to open a project on a plane; empty for the machine's first ledger, its default."""
+    first = next((row.number for row in planes_here(unit) if row.kind == PlaneKind.LEDGER), None)
+    return "" if plane.number == first else plane.name
 
 
 def _role_of(unit: Unit, ticket: Ticket, plane: PlaneRow) -> str:

@@ -27,7 +27,7 @@ from mootd.engine.mirrors import mirrors
 from mootd.engine.planes import clashing_prefixes
 from mootd.engine.replica import Replica
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY
-from mootd.engine.towns import home_of, known_name
+from mootd.engine.towns import home_of, is_disowned, known_name
 from mootd.engine.workspaces import workspaces
 from mootd.service.access_reads import check_access, show_access, validate_access
 from mootd.service.clocks import clock_alarms, own_hint, parked
@@ -46,6 +46,8 @@ _WITHOUT: Final = {
     REPLICA_KEY: "without one, `moot export` what is here, move the data folder away, and join anew: `moot join`",
 }
 """Key → what helps where no backup has it."""
+_ORIGINAL_S: Final = "it stays with the machine that this one is a copy of"
+_ONLY_THEN: Final = "invite and retire on that machine; only if it is gone for good, `moot recover` makes a new key, here"
 _STILL_READ: Final = (
     "it can still read what is here, what was sealed before it was removed, and who is in, but nothing else that is "
     "written since; "
@@ -352,6 +354,8 @@ def _is_here(replica: Replica, name: str, without: str) -> dict[str, Any]:
         if not replica.keys.has(name):
             return checked(what, False, "", f"{_RESTORE}; {without}")
         replica.keys.signer(name)
+        if name == TOWN_KEY and is_disowned(replica, replica.planes.values()):
+            return checked(what, False, _ORIGINAL_S, _ONLY_THEN)
     except RefusedError as error:
         return checked(what, False, error.message, error.hint or f"{_RESTORE}; {without}")
     return checked(what, True)

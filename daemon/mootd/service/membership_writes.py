@@ -34,7 +34,17 @@ from mootd.engine.planes import labels_of, plane_called, planes_here
 from mootd.engine.removing import check_removals, check_retirements, remove_town, retire
 from mootd.engine.rotating import rotate_town
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, no_town
-from mootd.engine.towns import check_own, home_of, is_own, keep_name, known_name, name_town, own_name, town_meant
+from mootd.engine.towns import (
+    check_own,
+    home_of,
+    is_own,
+    keep_name,
+    keeps_shared,
+    known_name,
+    name_town,
+    own_name,
+    town_meant,
+)
 from mootd.engine.unit import Unit
 from mootd.service.exchange_writes import invited
 from mootd.service.fork_reads import fork_meant
@@ -203,6 +213,11 @@ def _replica_meant(unit: Unit, plane: PlaneRow, typed: str) -> bytes:
             code=Code.NOT_FOUND,
             hint=f"`moot replica list` shows their keys; {KEY_BEGINNING_CHARS} characters of one are the least",
         )
+    if found[0].town != plane.town and found[0].ended:
+        raise RefusedError(
+            f"{key_text(found[0].author)} is removed from plane {plane.name} already: nothing is left to be done there",
+            code=Code.CONFLICT,
+        )
     if found[0].town != plane.town:
         raise RefusedError(
             f"{typed} is a machine of another town",
@@ -279,7 +294,7 @@ def _recover(unit: Unit, request: Recover) -> dict[str, Any]:
 def _salvage(unit: Unit, request: Salvage) -> dict[str, Any]:
     from mootd.engine.salvaging import salvage  # noqa: PLC0415 - hardly any daemon ever does that
 
-    copied = is_copied(unit.transaction)
+    copied, keeps = is_copied(unit.transaction), keeps_shared(unit.replica)
     done = salvage(
         unit, is_only=request.moved, is_copy=request.copied, takes_both=request.both, resets_clock=request.clock
     )
@@ -288,6 +303,7 @@ def _salvage(unit: Unit, request: Salvage) -> dict[str, Any]:
         "replica": key_text(done.replica),
         "forked": any(_is_forked(unit, each.plane, done.before) for each in done.planes),
         "copied": copied,
+        "disowned": unit.is_disowned and keeps,
         "planes": [
             {"plane": each.plane.name, "state": each.state, "salvaged": each.salvaged, "skipped": each.skipped}
             for each in done.planes

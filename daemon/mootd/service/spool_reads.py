@@ -51,7 +51,7 @@ def spool_alarms(found: list[dict[str, Any]], now_ms: int) -> Iterator[dict[str,
         if spool["refused"]:
             yield _alarm(
                 "warning",
-                f"{where}: {spool['refused']} files were refused",
+                f"{where}: {_files(spool['refused'])} refused",
                 f"why stands beside each in {spool['folder']}/.moot/spool/refused; remove them when you have looked",
             )
         if _is_nearly_full(spool):
@@ -67,11 +67,15 @@ def spool_alarms(found: list[dict[str, Any]], now_ms: int) -> Iterator[dict[str,
 def spool_checks(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The spools as checks of `doctor`: whether each is on, how full and how old."""
     for spool in found:
-        refused = f", {spool['refused']} files refused" if spool["refused"] else ""
-        told = spool["problem"] or f"{spool['waiting']} of {SPOOL_FILES} commands wait{refused}"
+        refused = f", {_files(spool['refused'])} refused" if spool["refused"] else ""
+        told = spool["problem"] or f"{spool['waiting']:,} of {SPOOL_FILES:,} commands wait{refused}"
         is_well = not (spool["problem"] or spool["refused"] or _is_nearly_full(spool))
         hint = spool["hint"] or f"see {spool['folder']}/.moot/spool/refused and the daemon's log"
         yield checked(f"spool of {spool['project']} works", is_well, f"{told} in {spool['folder']}", hint)
+
+
+def _files(count: int) -> str:
+    return "1 file was" if count == 1 else f"{count:,} files were"
 
 
 def _is_nearly_full(spool: dict[str, Any]) -> bool:

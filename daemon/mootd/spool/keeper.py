@@ -104,6 +104,8 @@ class Keeper:
         if rung or now >= self._look_at:
             more = self._taker.take(folder)
             self._look_at = now if more else now + LOOK_MS
+            if self._arrival >= 0 and folder.snapshot_ms() is None:  # whoever may write there has removed it
+                self._snapshot_at = min(self._snapshot_at, max(now, self._rested_at))
             before, self._dealt_with = self._dealt_with, self._taker.dealt_with
             self._see_changes(self._clock.monotonic_ms(), is_own=self._dealt_with > before)
         if self._clock.monotonic_ms() >= self._snapshot_at:

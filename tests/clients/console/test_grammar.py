@@ -171,6 +171,19 @@ def test_words_that_are_too_many_are_named_as_they_were_typed() -> None:
             bare.read(argv)
 
 
+def test_a_word_that_a_group_s_own_command_does_not_take_may_be_meant_as_a_subcommand() -> None:
+    named = Grammar(
+        [Section("Work", [command(name, lambda parser: None) for name in ("daemon", "daemon stop", "daemon logs")])]
+    )
+    with pytest.raises(RefusedError, match=r"^unrecognized arguments: bogus$") as refused:
+        named.read(["daemon", "bogus"])
+    assert refused.value.hint == "subcommands of daemon are: logs, stop; see `moot help daemon`"
+    assert refusal("comments").hint == "subcommands of comments are: add; see `moot help comments`"
+    with pytest.raises(RefusedError) as refused:
+        named.read(["daemon", "stop", "bogus"])
+    assert refused.value.hint == "see `moot help daemon stop`"
+
+
 def test_a_mistake_in_a_command_points_to_its_help() -> None:
     assert refusal("dep", "add", "--zzz").hint == "see `moot help dep add`"
 

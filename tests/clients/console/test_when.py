@@ -174,11 +174,18 @@ def test_where_a_secret_s_time_is_meant_an_m_is_refused_with_both_that_it_may_me
     assert when.rfc3339(when.parse_ahead("2mo", NOW_MS)) == "2026-03-31T12:00:00Z"
 
 
-@pytest.mark.parametrize("text", ["1s", "7x", " 5 parsecs "])
+@pytest.mark.parametrize("text", ["24h", "30min", "7d", "tomorrow"])
+def test_what_is_told_to_fit_there_does(text: str) -> None:
+    assert text in when.AHEAD.split(", ")
+    assert when.parse_ahead(text, NOW_MS) > NOW_MS
+
+
+@pytest.mark.parametrize("text", ["1s", "7x", " 5 parsecs ", "never"])
 def test_an_amount_that_is_not_understood_is_named_as_it_was_typed(text: str) -> None:
     with pytest.raises(RefusedError) as refused:
         when.parse_ahead(text, NOW_MS)
     assert refused.value.message == f"{text!r} is no time that I understand"
+    assert refused.value.hint == f"write one of: {when.AHEAD}"
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,7 @@ def test_a_machine_without_a_town_gets_one_for_what_never_leaves_it() -> None:
         "remotes": ["origin"],
         "clashes": [],
         "recovery_words": "",  # they would speak for nothing that leaves this machine
+        "init_plane": "",  # as the first ledger, it is where projects go
     }
     assert [(each["name"], each["kind"], each["state"]) for each in two.call(Planes())] == [
         ("operational", "operational", "ready"),

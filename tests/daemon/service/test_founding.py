@@ -86,11 +86,22 @@ def test_a_machine_without_a_town_that_joins_as_one_is_where_it_is_founded_with_
         ("operational", "ready"),
         ("common", "waiting"),
     ]
+    assert joined["init_plane"] == "common"
     own = two.call(OwnTown())
     assert (joined["own_town"], own["is_here"]) == (own["town"], True)
     assert joined["own_town"] != joined["town"]
     assert two.call(InitProject(actor="bob", prefix=PROJECT))["created"]
     assert two.member.replica.ledger.town == two.member.replica.planes[3].town
+
+
+def test_what_a_project_s_plane_has_to_be_named_by_is_told_of_all_but_the_first_ledger() -> None:
+    one, two = make_api(), Api(Member("newcomer", 5))
+    assert two.call(Join(actor="bob", ticket=one.call(Invite(actor="ada"))["ticket"]))["init_plane"] == ""
+    third = Api(Member("third", 6))
+    third.call(InitTown())
+    joined = third.call(Join(actor="cat", ticket=one.call(InviteTown(actor="ada"))["ticket"]))
+    assert joined["init_plane"] == joined["name"] != ""
+    assert third.call(InitProject(actor="cat", prefix="own"))["created"]  # on its own ledger, without a name
 
 
 def test_a_second_machine_gets_its_town_s_ledger_with_an_invite_and_founds_none() -> None:

@@ -15,11 +15,12 @@ from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.limits import MIB
 from moot_protocol.machine_requests import Doctor, Fsck, Ping, Status, Stop
-from moot_protocol.membership_requests import Salvage
+from moot_protocol.membership_requests import CreateTown, Recover, Salvage
 from moot_protocol.requests import Create, Delete, InitProject, IssueFields, ListIssues, Script, Update
-from moot_testkit.carrying import founder, joined, plane_of
+from moot_testkit.carrying import founder, joined, newcomer, plane_of
 from moot_testkit.federating import (
     bring,
+    copy_of,
     federation,
     machine,
     machine_ticket,
@@ -383,6 +384,15 @@ def test_a_key_that_is_gone_fails_its_check(api: Api) -> None:
         f"{TOWN_KEY} key is here": True,
         f"{REPLICA_KEY} key is here": True,
     }
+
+
+def test_a_town_s_key_that_its_original_keeps_fails_its_check_until_a_recovery_has_made_another() -> None:
+    words = (own := Api(newcomer())).call(CreateTown(actor="ada", name="hill"))["recovery_words"]
+    api = Api(copy_of(own.member))
+    api.call(Salvage(actor="ada", copied=True))
+    assert "`moot recover`" in failing(api)[f"{TOWN_KEY} key is here"]
+    api.call(Recover(actor="ada", words=words))
+    assert f"{TOWN_KEY} key is here" not in failing(api)
 
 
 # -- Fsck --------------------------------------------------------------------------------------------------------

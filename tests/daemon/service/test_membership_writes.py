@@ -286,6 +286,17 @@ def test_a_plane_is_recovered_with_the_words_that_its_town_was_made_with() -> No
     assert api.call(OwnTown())["name"] == "hill"
 
 
+def test_a_machine_that_went_with_its_town_is_said_to_be_removed_already_and_not_to_be_another_town_s() -> None:
+    api = Api(newcomer())
+    words = api.call(CreateTown(actor="ada", name="hill"))["recovery_words"]
+    old = key_text(api.member.id)
+    api.call(Recover(actor="ada", words=words))
+    refused = refusal(partial(api.call, RetireReplica(actor="ada", replica=old)))
+    assert refused.code is Code.CONFLICT
+    assert f"{old} is removed from plane ledger already" in refused.message
+    assert "member remove" not in refused.hint
+
+
 def test_where_no_town_is_members_are_not_looked_for() -> None:
     nobody = Api(Member("nobody", 1))
     for request in (RemoveTown(actor="a", town="hill"), RetireReplica(actor="a", replica="4Fht"), Salvage(actor="a")):
@@ -329,6 +340,21 @@ def test_a_copy_whose_original_is_in_use_is_not_told_how_to_end_that(
     clone.commit(lambda unit: unit.transaction.put(Table.META, layout.COPIED, b""))  # as a start notices it
     done = Api(clone).call(Salvage(actor="ada"))
     assert (done["forked"], done["copied"]) == (False, True)
+
+
+def test_a_salvage_tells_whether_the_town_s_key_is_given_up_and_who_needs_it_afterwards_hears_of_recover() -> None:
+    one, further = founder("one"), Api(newcomer("machine"))
+    further.call(Join(actor="bea", ticket=Api(one).call(Invite(actor="ada"))["ticket"]))
+    api = Api(copy_of(one))
+    assert api.call(Salvage(actor="ada", copied=True, dry_run=True))["disowned"] is True
+    api.call(Invite(actor="ada"))  # nothing was given up by trying
+    assert api.call(Salvage(actor="ada", copied=True))["disowned"] is True
+    for request in (Invite(actor="ada"), RetireReplica(actor="ada", replica=key_text(one.id)), RotateTownKey(actor="ada")):
+        refused = refusal(partial(api.call, request))
+        assert (refused.code, "`moot recover`" in refused.hint) == (Code.DENIED, True)
+    other = Api(copy_of(further.member))  # its own key is of the plane that never leaves it, and of no other
+    assert other.call(Salvage(actor="ada", copied=True))["disowned"] is False
+    assert "where the town was founded" in refusal(lambda: other.call(RotateTownKey(actor="ada"))).hint
 
 
 def test_a_town_that_is_merely_called_by_its_key_can_still_be_given_a_name() -> None:

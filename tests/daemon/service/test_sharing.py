@@ -1,5 +1,6 @@
 """What is told of shares."""
 
+from moot_protocol.errors import Code
 from moot_protocol.exchange_requests import CreatePlane
 from moot_protocol.ids import key_text
 from moot_protocol.machine_requests import Doctor, Status
@@ -10,6 +11,7 @@ from moot_testkit.carrying import joined
 from moot_testkit.documents import SHARED, towns_sharing
 from moot_testkit.engine import PROJECT
 from moot_testkit.federating import federation, machine, machine_ticket, meet
+from moot_testkit.refusals import refusal
 from moot_testkit.town import Api, make_api
 from mootd.service.sharing import SHARE_READS, SHARE_WRITES
 from mootd.store.port import Table
@@ -41,6 +43,18 @@ def test_a_trial_shares_nothing() -> None:
     before = ada.rows(Table.EVENTS)
     assert len(ada.do(Share(actor="alice", id="mt-one", to=SHARED, dry_run=True))["copies"]) == 1
     assert (ada.rows(Table.EVENTS), ada.ask(Shares())) == (before, [])
+
+
+def test_where_no_plane_is_named_the_planes_are_that_it_can_go_to() -> None:
+    ada = towns_sharing("ada", "bea")[0]
+    ada.do(InitProject(actor="alice", prefix=PROJECT))
+    ada.create("mt-one")
+    refused = refusal(lambda: ada.do(Share(actor="alice", id="mt-one")))
+    assert (refused.code, refused.message) == (Code.USAGE, "share to which plane? name it with --to")
+    assert refused.hint == f"planes here: {SHARED}"
+    alone = make_api()
+    refused = refusal(lambda: alone.call(Share(actor="ada", label="api")))
+    assert (refused.code, "moot help plane create" in refused.hint) == (Code.USAGE, True)
 
 
 # -- Where nobody follows any more -------------------------------------------------------------------------------

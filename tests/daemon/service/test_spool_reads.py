@@ -34,7 +34,7 @@ def test_status_says_that_a_spool_is_open_how_full_and_how_old(site: SpoolSite) 
 def test_doctor_checks_it(site: SpoolSite) -> None:
     (check,) = (check for check in site.api.call(Doctor()) if "spool" in check["check"])
     assert check["ok"]
-    assert check["detail"] == f"0 of 1000 commands wait in {site.folder}"
+    assert check["detail"] == f"0 of 1,000 commands wait in {site.folder}"
     (site.path / COMMANDS).rmdir()
     (check,) = (check for check in site.api.call(Doctor()) if "spool" in check["check"])
     assert not check["ok"]
@@ -48,7 +48,8 @@ def test_doctor_checks_it(site: SpoolSite) -> None:
     [
         ({"waiting": SPOOL_FILES * 4 // 5}, "nearly full"),
         ({"bytes": SPOOL_BYTES * 4 // 5 + 1}, "nearly full"),
-        ({"refused": 2}, "2 files were refused"),
+        ({"refused": 1}, ": 1 file was refused"),
+        ({"refused": 2}, ": 2 files were refused"),
         ({"problem": "it is a link"}, "it is a link"),
         ({"oldest_ms": NOW_MS - 2 * DAY_MS}, "waited for 2 days"),
     ],

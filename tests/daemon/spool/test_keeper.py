@@ -84,6 +84,21 @@ def test_the_snapshot_waits_until_nothing_changes_but_not_for_ever(kept: Kept) -
     assert kept.made == 3
 
 
+def test_a_snapshot_that_was_removed_is_written_again_at_the_next_look_but_not_all_the_time(kept: Kept) -> None:
+    kept.cost_ms = LOOK_MS // 2
+    kept.step()
+    kept.later(REST * kept.cost_ms)
+    kept.step()
+    for _ in range(2):
+        (kept.site.path / SNAPSHOT_FILE).unlink()
+        kept.later(LOOK_MS)
+        kept.step()
+        assert kept.made == 2
+    kept.later((REST - 1) * kept.cost_ms)
+    kept.step()
+    assert kept.made == 3
+
+
 def test_a_command_that_writes_no_event_renews_the_snapshot_too(kept: Kept) -> None:
     kept.step()
     kept.site.put(ClaimsTold(actor="ada", ids=("demo-one",)))

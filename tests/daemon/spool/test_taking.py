@@ -104,7 +104,7 @@ def test_a_command_that_is_put_back_is_refused_as_a_replay(site: SpoolSite, awai
     (site.path / COMMANDS / name).write_bytes(data)
     site.take()
     assert "put it back" in site.reasons()[0]
-    assert "1 files were refused" in alarms(site)
+    assert "1 file was refused" in alarms(site)
     check_unharmed(site, ["one"])
 
 
@@ -272,7 +272,7 @@ def test_what_is_no_command_goes_aside_with_an_alarm_and_harms_nothing(site: Spo
     site.take()
     assert len(site.reasons()) == 1
     assert reason in site.reasons()[0]
-    assert "1 files were refused" in alarms(site)
+    assert "1 file was refused" in alarms(site)
     assert (elsewhere.read_bytes() if elsewhere.exists() else b"") == content
     check_unharmed(site, [])
 

@@ -1,5 +1,6 @@
 """Commands about changes: diff tells what changed between two times, undo takes a write of one's own back."""
 
+import shlex
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -64,20 +65,32 @@ def _diff(context: Context) -> int:
         ids = tuple(refs)
     else:
         raise RefusedError("give one issue, or two times", code=Code.USAGE, hint='`moot diff "1d ago" now`')
-    found = context.api.call(
-        Diff(
-            before=when.parse(before, context.now_ms) if before else -1,
-            after=when.parse(after, context.now_ms) if after else context.now_ms,
-            ids=ids,
-            projects=() if ids else filters.projects_of(context),
-            plane=given.plane,
-        )
+    wanted = Diff(
+        before=when.parse(before, context.now_ms) if before else -1,
+        after=when.parse(after, context.now_ms) if after else context.now_ms,
+        ids=ids,
+        projects=() if ids else filters.projects_of(context),
+        plane=given.plane,
     )
+    try:
+        found = context.api.call(wanted)
+    except RefusedError as error:
+        if error.code is Code.NOT_FOUND and ids and _is_time(ids[0], context.now_ms):
+            error.hint = f"`moot diff --from {shlex.quote(ids[0])}` tells what has changed since"
+        raise
     answer(context, found, _diff_lines(context, found))
     tell_place(context, ids)
     if not found and not context.json:
         note(context, "nothing changed")
     return exits.OK
+
+
+def _is_time(text: str, now_ms: int) -> bool:
+    try:
+        when.parse(text, now_ms)
+    except RefusedError:
+        return False
+    return True
 
 
 def _diff_lines(context: Context, found: Sequence[Mapping[str, Any]]) -> Iterator[str]:

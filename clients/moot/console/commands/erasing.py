@@ -69,6 +69,8 @@ def _arguments(parser: ArgumentParser) -> None:
 def _run(context: Context) -> int:
     given = context.arguments
     fields = tuple(dict.fromkeys(map(field_meant, comma_separated(given.field))))
+    if given.field and not fields:
+        raise RefusedError("--field needs the name of a field", code=Code.USAGE, hint="`moot help erase` lists them")
     if given.all and fields:
         raise RefusedError("--all and --field exclude one another", code=Code.USAGE)
     if given.force and not (given.all or fields):
@@ -110,7 +112,7 @@ def _told(
     verb = "Would erase" if is_preview else "Erased"
     where = several(int(done["events"]), "event")
     told = f"{verb} {_listed(done['fields'])} of {lines.text_of(done, 'id')}, with all that was there before: {where}"
-    yield confirmed(context, told)
+    yield told if is_preview else confirmed(context, told)
     if done["rewritten"]:
         stands = "stands" if is_preview else "stood"
         yield f"  Written again, since it {stands} in the same events: {_listed(done['rewritten'])}"

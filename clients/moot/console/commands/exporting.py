@@ -134,7 +134,7 @@ class _Pages:
             return self.projects[0]
         if own and (own in self.projects or not self.projects):
             return own
-        if given.include_memories and own:
+        if given.include_memories:
             hint = "`moot export --project NAME --include-memories` writes those of that one"
             raise RefusedError("memories are written of one project", code=Code.USAGE, hint=hint)
         return need_project(self._context) if given.include_memories else ""

@@ -182,13 +182,20 @@ def _joined(context: Context, joined: dict[str, Any], *, is_founded: bool) -> It
     if joined["state"] == "waiting":
         remotes = ", ".join(map(neutralise, joined["remotes"])) or "a remote"
         yield f"  Waits for its charter from {remotes}; nothing can be written on it before"
-        yield f"  Next: `{program} sync --wait`, then {_opening(program)}"
+        yield f"  Next: `{program} sync --wait`, then {_opening(program, joined)}"
     elif joined["created"]:
-        yield f"  Next: {_opening(program)}"
+        yield f"  Next: {_opening(program, joined)}"
 
 
-def _opening(program: str) -> str:
-    """How a project of the plane is opened: by its name, since without one the folder's would make another."""
+def _opening(program: str, joined: dict[str, Any]) -> str:
+    """How a project of the plane is opened: by its name, since without one the folder's would make another.
+
+    The plane is named, too, unless it is the machine's first ledger: a new project goes there by itself.
+    """
+    plane = lines.text_of(joined, "init_plane")
+    if plane:
+        told = f"`{program} init --plane {plane} --prefix NAME` in the project's folder, NAME as its ids begin"
+        return f"{told} (`{program} plane list` shows the projects that are there)"
     return f"`{program} init --prefix NAME` in the project's folder, NAME as the project's ids begin"
 
 

@@ -147,7 +147,9 @@ def _known_already(context: Context, project: str) -> int:
     workspace_folder(context)  # notes where a project lies that was moved
     document = {"prefix": project, "workspace": context.terminal.facts.workspace, "created": False}
     if not context.json:
-        answer(context, document, [f"Nothing to do: this is the project {neutralise(project)} already"])
+        has_more = context.arguments.mirror or context.arguments.spool is not None
+        told = f"{'This' if has_more else 'Nothing to do: this'} is the project {neutralise(project)} already"
+        answer(context, document, [told])
         _offer_mirror(context, posixpath.normpath(context.terminal.facts.folder), context.terminal.facts.workspace)
         spools.in_words(context, context.terminal.facts.workspace)
         return exits.OK

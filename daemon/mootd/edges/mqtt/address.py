@@ -70,7 +70,9 @@ def parse_address(url: str) -> Address:
     except ValueError:
         raise _invalid("that isn't the URL of a broker") from None  # its words may repeat a password
     if password is not None:
-        raise _invalid("a broker's URL must not hold a password", "give the password apart from the URL")
+        raise _invalid(
+            "a broker's URL must not hold a password", "give the password apart from the URL: --password-file FILE"
+        )
     user = unquote(parts.username or "")
     is_plain = url.isascii() and url.isprintable() and not set(url) & set(" ?#") and user.isprintable()
     if parts.scheme not in _PORTS or not host or port == 0 or parts.path.strip("/") or not is_plain:

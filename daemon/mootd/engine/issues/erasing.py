@@ -53,7 +53,7 @@ class _Meant:
 
 
 _UPDATED_AT: Final = "updated_at"
-"""When a file's line says that its issue was changed: the erasure is a later change, and a file from before it older."""
+"""When a file says that its issue was changed: the erasure is a later change, and a file from before it is older."""
 
 
 class _Live(NamedTuple):

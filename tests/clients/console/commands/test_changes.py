@@ -7,7 +7,7 @@ import pytest
 
 from moot.console.commands.changes import COMMANDS
 from moot_protocol.action_requests import Diff, Undo
-from moot_protocol.errors import RefusedError
+from moot_protocol.errors import Code, RefusedError
 from moot_testkit.canned_api import NOW_MS, CannedApi, Ran, run
 from moot_testkit.console import issue, run_console
 
@@ -50,6 +50,21 @@ def test_an_issue_is_compared_from_its_beginning_until_now_unless_told() -> None
 def test_what_is_neither_an_issue_nor_two_times_is_refused(argv: str) -> None:
     with pytest.raises(RefusedError, match=r"two times|no time"):
         tried(argv)
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("2026-01-01", "`moot diff --from 2026-01-01` tells what has changed since"),
+        ("2h ago", "`moot diff --from '2h ago'` tells what has changed since"),
+        ("bd-zz", "as the daemon says"),
+    ],
+)
+def test_one_time_that_is_taken_for_an_issue_is_told_where_it_goes(typed: str, hint: str) -> None:
+    unknown = RefusedError(f"no issue {typed}", code=Code.NOT_FOUND, hint="as the daemon says")
+    with pytest.raises(RefusedError) as refused:
+        tried(["diff", typed], diff=unknown)
+    assert (refused.value.message, refused.value.hint) == (f"no issue {typed}", hint)
 
 
 def test_each_issue_is_marked_and_its_fields_stand_below() -> None:

@@ -183,6 +183,14 @@ def test_a_town_that_is_founded_by_joining_is_told_apart_from_the_inviting_one()
     assert "town create" not in join("t1", is_for_town=True, own_town="OOO").out
 
 
+def test_a_plane_that_no_project_goes_to_by_itself_is_named_and_where_its_projects_are_shown() -> None:
+    for state in ("waiting", "ready"):
+        out = join(state=state, init_plane="common").out
+        assert "`moot init --plane common --prefix NAME` in the project's folder" in out
+        assert "`moot plane list` shows the projects" in out
+        assert "`moot init --prefix" not in out
+
+
 def test_a_plane_that_is_ready_waits_for_nothing() -> None:
     out = join(state="ready").out
     assert "Waits" not in out

@@ -106,6 +106,15 @@ def test_how_an_old_key_is_ended_is_told_only_where_it_is_forked_or_copied() -> 
     assert run_console("salvage --moved", {"salvage": kept}).err == ""
 
 
+def test_a_copy_that_gave_up_the_town_s_key_is_told_who_has_it_and_what_makes_a_new_one() -> None:
+    for argv, fields in (("salvage", {"copied": True}), ("salvage --copied", {}), ("salvage --dry-run", {"copied": True})):
+        told = run_console(argv, {"salvage": salvaged(forked=False, disowned=True, **fields)}).err
+        assert "The town's key stays with the original" in told
+        assert told.index("Only if the original is gone for good") < told.index("`moot recover` makes a new town key")
+        assert "replica retire" not in told  # nobody has the key that could, and a recovery removes it
+    assert "town's key stays" not in run_console("salvage", {"salvage": salvaged(disowned=False)}).err
+
+
 def test_a_clock_that_was_ahead_is_told_and_what_becomes_of_what_was_written() -> None:
     ran = run_console("salvage --clock", {"salvage": salvaged()})
     assert ran.request.clock

@@ -21,6 +21,7 @@ def test_init_opens_a_spool_for_a_project_that_is_there() -> None:
     (asked,) = (request for request in done.asked if isinstance(request, OpenSpool))
     assert (asked.workspace, asked.folder) == (done.terminal.facts.workspace, done.terminal.facts.folder)
     assert "Opened the spool: commands from sandboxes come through /work/.moot/spool" in done.out
+    assert done.out.startswith("This is the project "), "and not that there is nothing to do"
     assert "The spool is open" in run_console("init --spool", {"open_spool": OPENED | {"created": False}}).out
 
 
@@ -28,6 +29,8 @@ def test_init_closes_it_again() -> None:
     done = run_console("init --no-spool", {"close_spool": {"project": "bd", "folder": "/f", "closed": True}})
     assert any(isinstance(request, CloseSpool) for request in done.asked)
     assert "no longer come through files" in done.out
+    assert "Nothing to do" not in done.out
+    assert "Nothing to do: this is the project" in run_console("init", {}).out
     assert "No spool was open" in run_console("init --no-spool", {"close_spool": {"closed": False}}).out
 
 

@@ -56,6 +56,11 @@ def test_anything_else_is_refused_and_the_shape_is_told(url: str) -> None:
     assert "mqtt://[user@]host[:port]" in refusal(lambda: parse_address(url)).hint
 
 
+def test_a_password_in_a_url_is_refused_with_where_it_goes() -> None:
+    error = refusal(lambda: parse_address("mqtt://alice:hunter2@h"))
+    assert (error.message, "--password-file" in error.hint) == ("a broker's URL must not hold a password", True)
+
+
 @pytest.mark.parametrize(
     "url", ["mqtt://alice:hunter2@h", "mqtts://:hunter2@h:1/x", "mqtt://a:hunter2@[::1", "mqtt://a:hunter2@h:x"]
 )
