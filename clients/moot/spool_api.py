@@ -242,7 +242,7 @@ class SpoolApi:
         return expected
 
     def _renew_all(self, request: Heartbeat, key: str) -> list[Any]:
-        """Renew every claim that ends by itself; of those that nobody answered the first is told once all are queued."""
+        """Renew every claim that ends by itself; of what nobody answered the first is told once all are queued."""
         renewed, unanswered = list[Any](), None
         for claim in self._ending(request.actor):
             try:

@@ -34,7 +34,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import structlog
 
-from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError
+from moot_protocol.errors import STORE_CODES, Code, MootError, RefusedError, defect
 from moot_protocol.limits import WRITER_QUEUE
 from mootd.edges.clock import SystemClock
 from mootd.ports import Clock
@@ -389,7 +389,7 @@ def _failure(error: BaseException) -> MootError:
     if isinstance(error, MootError):
         failure = copy.copy(error)
     else:
-        failure = MootError("the write failed, and nothing was written", code=Code.INTERNAL)
+        failure = defect(error, "the write failed, and nothing was written")
     failure.__cause__ = error
     return failure
 

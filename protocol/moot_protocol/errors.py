@@ -92,3 +92,16 @@ class MalformedError(MootError):
     """Bytes that are not what they claim to be."""
 
     default_code = Code.BAD_STRUCTURE
+
+
+def defect(error: BaseException, words: str, *, hint: str = "") -> MootError:
+    """What to tell of an error that nobody foresaw; code that is gone was replaced or removed under a running daemon.
+
+    Args:
+        error: the error.
+        words: what to say where it is a defect.
+        hint: what to do then.
+    """
+    if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
+        words, hint = "Moot's files were replaced or removed since its daemon started", "`moot daemon restart`"
+    return MootError(words, code=Code.INTERNAL, hint=hint)

@@ -163,8 +163,9 @@ class Join(Mutation[dict[str, Any]], kw_only=True):
     """Join a plane with a ticket. Planes already here stay.
 
     Answer: `{"plane", "name", "town", "role", "is_for_town", "own_town", "state", "created", "is_again", "replica",
-    "is_new_key", "left": [name], "remotes": [name], "clashes": [prefix], "recovery_words", "init_plane"}`; `role` is what the ticket
-    lets it be there: of a machine's ticket only the charter tells, so it is empty while that hasn't come;
+    "is_new_key", "left": [name], "remotes": [name], "clashes": [prefix], "recovery_words", "init_plane"}`; `role`
+    is what the ticket lets it be there: of a machine's ticket only the charter tells, so it is empty while that hasn't
+    come;
     `is_for_town`: this machine's town, whose key is `own_town`, has joined as another town than `town`, which invited
     it; `state` is `waiting` until the charter has come from a remote, then `ready`; `created` tells whether it was new
     here, `is_again` whether it was here and is joined anew; `is_new_key` whether `replica` is a new key, since

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.errors import Code, MalformedError, MootError, RefusedError, defect
 
 STABLE = {
     "too_large", "bad_version", "bad_structure", "not_canonical", "bad_hash", "bad_signature", "bad_key",
@@ -49,3 +49,20 @@ def test_an_error_keeps_what_it_was_told() -> None:
 def test_refusals_and_malformed_bytes_are_told_apart() -> None:
     assert not issubclass(RefusedError, MalformedError)
     assert not issubclass(MalformedError, RefusedError)
+
+
+def test_what_nobody_foresaw_is_told_in_the_words_of_where_it_came_up() -> None:
+    told = defect(ValueError("x"), "it failed", hint="report it")
+    assert (told.message, told.code, told.hint) == ("it failed", Code.INTERNAL, "report it")
+
+
+@pytest.mark.parametrize("is_cause", [False, True])
+def test_code_that_is_gone_is_no_defect(*, is_cause: bool) -> None:
+    error: Exception = ModuleNotFoundError("No module named 'mootd.engine.erasing'")
+    if is_cause:
+        outer = ValueError("x")
+        outer.__cause__ = error
+        error = outer
+    told = defect(error, "it failed", hint="report it")
+    assert "replaced or removed" in told.message
+    assert told.hint == "`moot daemon restart`"

@@ -97,7 +97,7 @@ from moot.console.safe_text import neutralise, shortened
 from moot.console.terminal import Facts, Terminal
 from moot.console.trials import with_trials
 from moot.console.watching import ASK_AGAIN
-from moot_protocol.errors import Code, MootError, RefusedError
+from moot_protocol.errors import Code, MootError, RefusedError, defect
 
 
 def _described() -> list[Described]:
@@ -316,7 +316,7 @@ def run(
     except MootError as error:
         code = _report(terminal, error)
     except Exception as error:
-        code = _report(terminal, _defect(on_crash(error)))
+        code = _report(terminal, _defect(error, on_crash(error)))
     return exits.as_seen(code, facts.program)
 
 
@@ -386,11 +386,9 @@ def wants_json(argv: Sequence[str]) -> bool:
     return "--json" in flags
 
 
-def _defect(request_id: str) -> MootError:
+def _defect(error: Exception, request_id: str) -> MootError:
     named = f" It was logged as {request_id}." if request_id else ""
-    return MootError(
-        f"a defect in Moot.{named}", code=Code.INTERNAL, hint="please report it; `moot doctor` may tell more"
-    )
+    return defect(error, f"a defect in Moot.{named}", hint="please report it; `moot doctor` may tell more")
 
 
 def _report(terminal: Terminal, error: MootError) -> int:

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, cast
 
 from moot_protocol import rpc
 from moot_protocol.access import Asker
-from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
+from moot_protocol.errors import Code, MalformedError, MootError, RefusedError, defect
 from moot_protocol.machine_requests import Events
 from moot_protocol.request_base import Request
 from mootd.control.hosting import ConsoleChannel, HostedTerminal, WaitingRoom
@@ -400,9 +400,7 @@ class Connection(asyncio.Protocol):
             return error
         request = self._name_of(work.call.id)
         self._hub.observer.crashed("rpc.crashed", error, request=request, method=work.call.method)
-        return MootError(
-            f"the daemon failed in a way it should not; its log tells more under request {request}", code=Code.INTERNAL
-        )
+        return defect(error, f"the daemon failed in a way it should not; its log tells more under request {request}")
 
     def _name_of(self, call_id: int) -> str:
         """What a request is called in the log."""

@@ -3,7 +3,8 @@
 Invariant: META holds a key for each event of a feed that an erasure which counts names (`erasing.py` sees to that), and
 neither EVENTS nor ASIDE holds a value of such an event. Only a batch that would open another history of the feed keeps
 them: it holds a certificate, and whether it may ever count is told by all of its values being here. Of what only
-admins may write values are taken out where an admin named it: the key's value says so.
+admins may write values are taken out where an admin named it: the key's value says so. A key that has opened a charter,
+too, keeps what doesn't count of it: in a charter every value has to be here.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -13,10 +14,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from moot_protocol.batch import Batch
+from moot_protocol.charter import OPENS_CHARTER
 from moot_protocol.erasure import Erased
 from moot_protocol.event import LEAF_PREFIX_BYTES, Event
 from moot_protocol.kinds import ADMIN_KINDS, ERASE
 from mootd.engine import layout
+from mootd.engine.aside import AsideReader
 from mootd.engine.layout import Views
 from mootd.engine.log import LogReader, StoredEvent
 from mootd.store.port import Reader, Table
@@ -64,7 +67,14 @@ def lacks(reader: Reader, feed: int, events: Iterable[Event]) -> bool:
 def as_kept(reader: Reader, number: int, batch: Batch) -> Batch:
     """A batch that has come, without what is erased of it."""
     marks = marks_in(reader, number, batch.header.first, batch.header.last)
-    return without(batch, marks) if marks else batch
+    return without(batch, marks) if marks and not opens_charter(reader, number) else batch
+
+
+def opens_charter(reader: Reader, feed: int) -> bool:
+    """Whether any history of a feed that lies aside is a charter's."""
+    aside = AsideReader(reader)
+    openings = (aside.batch(row).events[0] for row in aside.at(feed, 1))
+    return any(opening.skeleton.kind in OPENS_CHARTER for opening in openings)
 
 
 def was_erased(reader: Reader, stored: StoredEvent) -> bool:

@@ -18,7 +18,7 @@ from moot_protocol.register import MISSING
 from mootd.engine import layout
 from mootd.engine.aside import Aside, uncounted
 from mootd.engine.cut import Place, remake
-from mootd.engine.erased import BY_ADMIN, erased_in, lacks, marks_in, name_of, without
+from mootd.engine.erased import BY_ADMIN, lacks, marks_in, name_of, opens_charter, without
 from mootd.engine.erased_copies import drop_copies
 from mootd.engine.layout import Views
 from mootd.engine.log import FeedRow, StoredBatch, StoredEvent, pack_event
@@ -48,7 +48,7 @@ def forget_erased(unit: Unit) -> None:
     """Forget what is erased, to be settled anew from the log before the commit; until then it is withheld."""
     batches: dict[tuple[int, int, int], StoredBatch] = {}
     for number, row in (unit.replica.feeds | unit.feeds).items():
-        for name in erased_in(unit.transaction, number):
+        for name in marks_in(unit.transaction, number):
             stored = unit.log.batch_holding(number, name.n)
             if stored is not None:
                 batches[row.plane, number, stored.header.first] = stored
@@ -123,7 +123,9 @@ def _settle(unit: Unit, plane: int, number: int, come: _Come) -> None:
     batches: dict[int, StoredBatch] = {}
     places, told = dict[Place, None](), dict[Place, None]()
     # What only admins may write may have come with its values: not every erasure that names it counts.
-    for name in sorted(names ^ before | names & _for_admins(unit, plane, row)):
+    # Where a feed has changed, what was not stripped while it lay aside may count now.
+    changed = names | before if come is None else names - before
+    for name in sorted(changed | names & _for_admins(unit, plane, row)):
         stored = unit.log.batch_holding(number, name.n)
         if stored is None:
             continue
@@ -136,7 +138,8 @@ def _settle(unit: Unit, plane: int, number: int, come: _Come) -> None:
                 places[_place_of(event.event)] = None
     for first, stored in batches.items():
         _mark(unit, row.plane, number, first, stored)
-    aside = _strip_aside(unit, number, marks) if row.is_aside else {}
+    is_to_strip = row.is_aside and not opens_charter(unit.transaction, number)
+    aside = _strip_aside(unit, number, marks) if is_to_strip else {}
     if places:
         unit.flush()
         for place in places:

@@ -39,7 +39,7 @@ from mootd.engine.rotating import NewKey
 from mootd.engine.state import REPLICA_KEY, TOWN_KEY, State
 from mootd.engine.stored_feeds import Source
 from mootd.engine.tending import tend
-from mootd.engine.towns import home_of, keep_name, own_name
+from mootd.engine.towns import hint_of_key, home_of, is_disowned, keep_name, own_name
 from mootd.engine.unit import Unit
 from mootd.store.port import Reader, Table
 
@@ -145,12 +145,14 @@ def _joining_town(unit: Unit, ticket: Ticket) -> bytes:
         return ticket.town
     replica = unit.replica
     own = replica.signer(TOWN_KEY).public if replica.keys.has(TOWN_KEY) else b""
-    home = home_of([*replica.planes.values(), *unit.new_planes])
+    planes = [*replica.planes.values(), *unit.new_planes]
+    home = home_of(planes)
     if not own or home not in replica.own_towns():
+        where = "join on the machine where the town was founded, then invite this one from there"
         raise RefusedError(
             "this ticket is for a town, and the key of this machine's town isn't here",
             code=Code.DENIED,
-            hint="join on the machine where the town was founded, then invite this one from there",
+            hint=hint_of_key(replica, planes) if is_disowned(replica, planes) else where,
         )
     if ticket.town in replica.own_towns():
         raise RefusedError("this ticket is for another town than the one it comes from", code=Code.CONFLICT)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from moot_protocol import crypto
 from moot_protocol.acceptance import Accepted, FeedKind, Reason, settle_author
 from moot_protocol.batch import Batch
-from moot_protocol.branches import BatchRef, follows
+from moot_protocol.branches import BatchRef, follows, needs_values
 from moot_protocol.charter import end_of
 from moot_protocol.clock import from_ms, is_ahead
 from moot_protocol.concern import change_between, names_of
@@ -200,9 +200,12 @@ class _Receiver:
 
     def _follows_something(self, batch: Batch) -> bool:
         """Whether a batch is linked to what is held: such ones are never dropped, or feeds would stop for good."""
-        header = batch.header
-        previous = StoredFeeds(self._unit, self._plane).branches(header.author).refs.get(header.prev)
-        return (previous is not None or header.first == 1) and follows(batch, previous)
+        header, branches = batch.header, StoredFeeds(self._unit, self._plane).branches(batch.header.author)
+        previous = branches.refs.get(header.prev)
+        if not follows(batch, previous) or (previous is None and header.first > 1):
+            return False
+        opening = branches.openings[previous.id] if previous else batch.events[0]
+        return batch.is_complete or not needs_values(opening, header.first)
 
     def _settle(self) -> None:
         resettle(self._unit, self._plane, self._unit.author_of(self._number))

@@ -47,7 +47,9 @@ _WITHOUT: Final = {
 }
 """Key → what helps where no backup has it."""
 _ORIGINAL_S: Final = "it stays with the machine that this one is a copy of"
-_ONLY_THEN: Final = "invite and retire on that machine; only if it is gone for good, `moot recover` makes a new key, here"
+_ONLY_THEN: Final = (
+    "invite and retire on that machine; only if it is gone for good, `moot recover` makes a new key, here"
+)
 _STILL_READ: Final = (
     "it can still read what is here, what was sealed before it was removed, and who is in, but nothing else that is "
     "written since; "

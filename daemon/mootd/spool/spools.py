@@ -80,9 +80,15 @@ class Spools(WakingThread):
             rows = set(open_spools(reader))
         for row in self._kept.keys() - rows:
             self._drop(row)
+        failed = False
         for row in rows - self._kept.keys():
-            self._add(row)
-        wait_ms = IDLE_MS
+            try:
+                self._add(row)
+            except Exception:  # whatever it is, other spools must go on
+                _log.exception("spool.not_kept")
+                self._kept.pop(row, None)
+                failed = True
+        wait_ms = _RETRY_MS if failed else IDLE_MS
         for kept in list(self._kept.values()):
             rung = kept.rung.is_set()
             kept.rung.clear()

@@ -233,6 +233,18 @@ def test_what_lies_aside_for_one_author_is_bounded_and_the_head_is_remembered() 
     assert desk.receive([one.write(note("a"))]) == [Outcome.ACCEPTED], "others are not touched by it"
 
 
+def test_an_opening_without_its_values_opens_nothing_and_has_to_find_room_as_all_that_is_linked_to_nothing() -> None:
+    town = Town()
+    desk, other = begun(town=town), town.replica("other")
+    for number in range(ASIDE_BATCHES_PER_AUTHOR):
+        other.write(note(f"{number}"))
+    opening, *later = other.batches
+    assert set(desk.receive(later[::-1])) == {Outcome.HELD}
+    assert desk.receive([stripped(opening)]) == [Outcome.DROPPED]
+    assert desk.receive([opening]) == [Outcome.ACCEPTED]
+    check(desk, town, [*town.charter.batches, *other.batches])
+
+
 # -- Forks and their proofs ----------------------------------------------------------------------------------------
 def forked(town: Town) -> tuple[FeedWriter, FeedWriter]:
     """A feed and a fork of it from its second batch on."""

@@ -349,9 +349,15 @@ def test_a_salvage_tells_whether_the_town_s_key_is_given_up_and_who_needs_it_aft
     assert api.call(Salvage(actor="ada", copied=True, dry_run=True))["disowned"] is True
     api.call(Invite(actor="ada"))  # nothing was given up by trying
     assert api.call(Salvage(actor="ada", copied=True))["disowned"] is True
-    for request in (Invite(actor="ada"), RetireReplica(actor="ada", replica=key_text(one.id)), RotateTownKey(actor="ada")):
+    for request in (
+        Invite(actor="ada"),
+        RetireReplica(actor="ada", replica=key_text(one.id)),
+        RotateTownKey(actor="ada"),
+    ):
         refused = refusal(partial(api.call, request))
         assert (refused.code, "`moot recover`" in refused.hint) == (Code.DENIED, True)
+    ticket = Api(founder("elsewhere")).call(InviteTown(actor="ada"))["ticket"]
+    assert "`moot recover`" in refusal(partial(api.call, Join(actor="ada", ticket=ticket))).hint
     other = Api(copy_of(further.member))  # its own key is of the plane that never leaves it, and of no other
     assert other.call(Salvage(actor="ada", copied=True))["disowned"] is False
     assert "where the town was founded" in refusal(lambda: other.call(RotateTownKey(actor="ada"))).hint

@@ -56,6 +56,18 @@ def test_a_ringing_bell_has_the_spool_looked_at(site: SpoolSite, spools: Spools,
     assert site.titles() == ["one"]
 
 
+def test_a_spool_that_can_t_be_kept_is_tried_again_and_keeps_no_other_from_it(
+    site: SpoolSite, spools: Spools, watches: Watches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.put(create("one"))
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(Watches, "watch", lambda *_, **__: 1 // 0)
+        assert spools.round() < IDLE_MS
+    assert [log["event"] for log in logs] == ["spool.not_kept"]
+    spools.round()
+    assert list(watches.bells) == [str(site.folder)]
+
+
 def test_a_spool_that_is_closed_is_kept_no_longer(site: SpoolSite, spools: Spools, watches: Watches) -> None:
     assert spools.round() < IDLE_MS
     token = site.files.token

@@ -134,9 +134,9 @@ def _salvage(context: Context) -> int:
         note(context, "The original of this data goes on under the old key. Only if it is gone for good:")
         note(context, f"`{program} replica retire {before}` on a machine with the town's key")
     if done.get("disowned"):
-        note(context, "The town's key stays with the original of this data: that one invites, retires and takes new keys")
-        note(context, f"Only if the original is gone for good: `{program} recover` makes a new town key, here, from the")
-        note(context, "recovery words, and removes the original with the old one")
+        note(context, "The town's key stays with the original, which alone invites, retires and takes new keys")
+        note(context, f"Only if the original is gone for good: `{program} recover` makes a new town key here,")
+        note(context, "from the recovery words, and removes the original with the old one")
     states = {plane["state"] for plane in done["planes"]}
     if "rotate" in states:
         note(context, f"This town needs a new key before planes can let it in again: `{program} town rotate-key`,")

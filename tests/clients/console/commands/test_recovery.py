@@ -107,7 +107,11 @@ def test_how_an_old_key_is_ended_is_told_only_where_it_is_forked_or_copied() -> 
 
 
 def test_a_copy_that_gave_up_the_town_s_key_is_told_who_has_it_and_what_makes_a_new_one() -> None:
-    for argv, fields in (("salvage", {"copied": True}), ("salvage --copied", {}), ("salvage --dry-run", {"copied": True})):
+    for argv, fields in (
+        ("salvage", {"copied": True}),
+        ("salvage --copied", {}),
+        ("salvage --dry-run", {"copied": True}),
+    ):
         told = run_console(argv, {"salvage": salvaged(forked=False, disowned=True, **fields)}).err
         assert "The town's key stays with the original" in told
         assert told.index("Only if the original is gone for good") < told.index("`moot recover` makes a new town key")
