@@ -84,7 +84,7 @@ def test_what_is_erased_on_one_machine_is_gone_from_both(repository: Path) -> No
         for each in (one, two):
             assert (shown(each, issue)["title"], shown(each, issue)["priority"]) == ("(erased)", 1)
             assert HEARD not in each.ok("history", issue, "--json")
-            assert "comments: (erased)" in each.ok("history", issue)
+            assert "comments: (erased by ada, " in each.ok("history", issue)
             each.ok("fsck")
             each.ok("rebuild")
             each.ok("fsck")
