@@ -16,15 +16,11 @@ from typing import Final, NamedTuple
 
 from moot_protocol.event import LEAF_PREFIX_BYTES, PlainDraft, Skeleton
 from moot_protocol.ids import key_from_text, key_text
+from moot_protocol.issue import WORDED
 from moot_protocol.kinds import ERASE, Role
 from moot_protocol.limits import KEYS_PER_EVENT
 
-WORDS: Final = frozenset(
-    {
-        "title", "description", "design", "acceptance_criteria", "notes", "comments", "close_reason", "labels",
-        "external_ref", "spec_id", "metadata", "extra", "delete_reason",
-    }
-)  # fmt: skip
+WORDS: Final = WORDED | {"delete_reason"}
 """Fields of an issue that hold what people wrote. Beside them names of people can be erased."""
 ERASABLE: Final = WORDS | {"owner", "created_by", "closed_by_session"}
 """Fields of an issue whose values can be erased; all others say how it stands."""

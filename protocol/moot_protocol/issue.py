@@ -32,6 +32,14 @@ from moot_protocol.lineage import Lineage
 from moot_protocol.register import MISSING, Live, Sibling
 from moot_protocol.times import NS_PER_MS, format_ms, instant_ms, ns_below_ms, show_time
 
+WORDED: Final = frozenset(
+    {
+        "title", "description", "design", "acceptance_criteria", "notes", "comments", "close_reason", "labels",
+        "metadata", "extra", "external_ref", "spec_id",
+    }
+)  # fmt: skip
+"""Fields that hold words of whoever wrote them: somebody might take them for an instruction, or want them gone."""
+
 
 class Shape(Enum):
     """What values a field can have."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from moot_protocol.codec import encode
 from moot_protocol.ids import key_begins, key_text
-from moot_protocol.issue import IssueReading, read_comments
+from moot_protocol.issue import WORDED, IssueReading, read_comments
 from moot_protocol.kinds import CHARTER
 from moot_protocol.listing import IssueDoc
 from moot_protocol.policies import rank
@@ -30,13 +30,6 @@ ORIGIN: Final = "_origin"
 
 KEY_CHARS: Final = 12
 """Characters told of a key: two that begin alike are not to be met."""
-TEXTS: Final = frozenset(
-    {
-        "title", "description", "design", "acceptance_criteria", "notes", "comments", "close_reason", "labels",
-        "metadata", "extra", "external_ref", "spec_id",
-    }
-)  # fmt: skip
-"""Fields that hold words of whoever wrote them, which somebody might take for an instruction."""
 
 
 class Origins:
@@ -101,7 +94,7 @@ class Origins:
         for group in record.groups:
             if group.feed not in self.foreign:
                 continue
-            fields.setdefault(group.feed, set()).update(pair[0] for pair in group.pairs if pair[0] in TEXTS)
+            fields.setdefault(group.feed, set()).update(pair[0] for pair in group.pairs if pair[0] in WORDED)
             if group.hlc == record.created:
                 created.add(group.feed)
         told = [

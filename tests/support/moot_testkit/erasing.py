@@ -15,10 +15,9 @@ from moot_protocol.kinds import Role
 from moot_testkit.carrying import log_of
 from moot_testkit.engine import Desk
 from moot_testkit.feeds import FeedWriter, Town, note
-from moot_testkit.laws import dump_of
+from moot_testkit.laws import dump_of, fsck_problems
 from moot_testkit.naive_acceptance import NaiveAcceptance, Way
 from mootd.engine import layout
-from mootd.engine.checking import check_stretch
 from mootd.engine.erased import erased_in
 from mootd.engine.fsck import Problem
 from mootd.engine.rebuild import Rebuild
@@ -122,14 +121,7 @@ def places_of(desk: Desk, wanted: bytes) -> list[str]:
 
 def problems_at(desk: Desk) -> list[Problem]:
     """Everything that a check finds."""
-    found: list[Problem] = []
-    cursor, done = "", False
-    with desk.replica.read() as reader:
-        while not done:
-            stretch = check_stretch(desk.replica, reader, cursor)
-            cursor, done = stretch.cursor, stretch.done
-            found += stretch.problems
-    return found
+    return fsck_problems(cast("Any", desk))
 
 
 def rebuild(desk: Desk) -> None:
