@@ -56,6 +56,8 @@ _OTHER_KINDS: Final = "machine:admin"
 """What all other events are read with: messages are for whom they name, and membership is shown by requests of its own.
 """
 
+_EVERY_KIND: Final = frozenset({*_KINDS.values(), _OTHER_KINDS})
+
 
 # -- Shapes ------------------------------------------------------------------------------------------------------
 def _whole(answer: Any, sees: Sight) -> Any:
@@ -132,6 +134,11 @@ def _events(answer: list[dict[str, Any]], sees: Sight) -> list[dict[str, Any]]:
     return [event for event in answer if is_shown(event["kind"], event["entity"])]
 
 
+def _proofs(answer: list[dict[str, Any]], sees: Sight) -> list[dict[str, Any]]:
+    shown = _events([proof["what"] for proof in answer], sees)
+    return [proof for proof in answer if proof["what"] in shown]
+
+
 def _workspace(answer: dict[str, Any] | None, sees: Sight) -> dict[str, Any] | None:
     """What is known of a workspace: of claims that were lost those of issues that are seen, and nobody's nudges."""
     if answer is None:
@@ -186,6 +193,7 @@ NARROWED: Final[Mapping[str, Narrowing]] = {
     "diff": _rows(_ISSUES, "issue_id"),
     "export": _within("lines", _lines),
     "events": _within("events", _events),
+    "prove_event": _proofs,
     "prime": _prime,
     "memories": _rows(_MEMORIES, "key"),
     "settings": _rows("setting:read", "key"),
@@ -200,7 +208,8 @@ NARROWED: Final[Mapping[str, Narrowing]] = {
 ALWAYS_NARROWED: Final = frozenset({"workspace_info"})
 """Those whose answers hold something of other kinds than the permission is about."""
 ALSO_SHOWN: Final[Mapping[str, frozenset[str]]] = {
-    "events": frozenset({*_KINDS.values(), _OTHER_KINDS}),
+    "events": _EVERY_KIND,
+    "prove_event": _EVERY_KIND,
     "prime": frozenset({_MEMORIES}),
 }
 """Method → what it also needs for its whole answer, beside what it is asked with."""

@@ -19,7 +19,8 @@ UNLISTED: Final = "machine:admin"
 _BY_PERMISSION: Final = {
     "issue:read": (
         "list ready blocked show count stats children history edges edge_tree cycles labels conflicts export "
-        "resolve_ids events prove graph epic_status diff query stale lint duplicates similar prime workspace_info"
+        "resolve_ids events prove prove_event graph epic_status diff query stale lint duplicates similar prime "
+        "workspace_info"
     ),
     "issue:write": (
         "create update close reopen undelete add_edge remove_edge add_comment resolve script set_state undo rename "

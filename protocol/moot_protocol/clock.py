@@ -9,11 +9,10 @@ from typing import Final
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLOCK_AHEAD_MS
 from moot_protocol.time_units import MINUTE_MS
-from moot_protocol.times import format_ms
+from moot_protocol.times import MOST_MS, format_ms
 
 COUNTER_BITS: Final = 16
 MAX_HLC: Final = 2**64 - 1
-_LATEST_MS: Final = 253_402_300_799_999
 
 
 def from_ms(ms: int) -> int:
@@ -33,7 +32,12 @@ def due_ms(hlc: int) -> int:
 
 def shown_minute(ms: int) -> str:
     """The minute of a time, rounded up, as people read it: `2026-11-24 07:50 UTC`; times beyond 9999 as that year's."""
-    return f"{format_ms(min(ms + 59_999, _LATEST_MS))[:16].replace('T', ' ')} UTC"
+    return f"{format_ms(min(ms + 59_999, MOST_MS))[:16].replace('T', ' ')} UTC"
+
+
+def minute_of(ms: int) -> str:
+    """The minute that a time lies in, written as `shown_minute` writes it."""
+    return shown_minute(ms - ms % MINUTE_MS)
 
 
 def is_ahead(hlc: int, now_ms: int) -> bool:

@@ -32,6 +32,15 @@ class Prove(Request[list[dict[str, Any]]], kw_only=True):
     """The beginning of the key of the machine that `n` is of; empty: every machine that has such an event."""
 
 
+class ProveEvent(Request[list[dict[str, Any]]], kw_only=True):
+    """Proofs of the accepted events with number `n` on every plane, whatever they are about: each as `Prove` has it."""
+
+    method = "prove_event"
+    n: int
+    author: str
+    """The beginning of the key of the machine, or town, that `n` is of; empty: of this machine."""
+
+
 class Status(Request[dict[str, Any]], kw_only=True):
     """What this replica is and holds.
 
@@ -131,6 +140,6 @@ class Stop(Request[dict[str, Any]], kw_only=True):
 
 
 MACHINE_REQUESTS: tuple[type[Request[Any]], ...] = (
-    Events, Prove, Status, Rebuild, Fsck, Backup, CheckBackup, Doctor, Protect, Ping, Stop,
+    Events, Prove, ProveEvent, Status, Rebuild, Fsck, Backup, CheckBackup, Doctor, Protect, Ping, Stop,
 )  # fmt: skip
 """All of this module."""

@@ -21,13 +21,15 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from moot_protocol import crypto, limits, merkle
+from moot_protocol import crypto, kinds, limits, merkle
 from moot_protocol.batch import ABSENT, HASH_BYTES, Batch
+from moot_protocol.charter import opening_value
 from moot_protocol.clock import to_ms
 from moot_protocol.codec import decoder, encode
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.event import LEAF_PREFIX_BYTES, Dot, Event
 from moot_protocol.genesis import decode_genesis, plane_id
+from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
 from moot_protocol.proof_chain import BrokenProofError, Link, SignedEvent, verify_signed, verify_standing
 from moot_protocol.register import MISSING
@@ -224,6 +226,8 @@ def verify_proof(data: bytes) -> ProvenEvent:
     standing = verify_standing(header, proof.certificate, proof.further, genesis)
     if plane_id(proof.genesis) != header.plane:
         raise BrokenProofError(Link.GENESIS, "the genesis is that of another plane", Code.WRONG_PLANE)
+    if event.n == 1 and proof.certificate and not _is_certificate(event, header.author, proof):
+        raise BrokenProofError(Link.CERTIFICATE, "its author's feed begins with something else", Code.BAD_KEY)
     if standing.role is Role.READER and event.n > 1 and proof.certificate:
         raise BrokenProofError(Link.ROLE, "of a reader nothing counts but its certificate", Code.DENIED)
     skeleton = event.skeleton
@@ -246,6 +250,12 @@ def verify_proof(data: bytes) -> ProvenEvent:
         standing.through,
         standing.came_invited,
     )
+
+
+def _is_certificate(event: Event, author: bytes, proof: Proof) -> bool:
+    """Whether a replica's first event is the certificate that the proof rests on: with another its feed is nobody's."""
+    value = opening_value(event, kinds.CERTIFICATE)
+    return event.skeleton.entity == key_text(author) and value == list(proof.certificate)
 
 
 def _changes(event: Event, authors: Sequence[bytes]) -> tuple[ProvenChange, ...]:

@@ -105,6 +105,9 @@ def verify_signed(signed: SignedEvent) -> tuple[Header, Event]:
     event = event_from_bytes(header.first + signed.index, skeleton, signed.skeleton, values, absent)
     if merkle.root_from_proof(event.leaf, signed.index, header.count, signed.path) != header.root:
         raise BrokenProofError(Link.PATH, "the path doesn't lead from the event to the batch's root", Code.BAD_HASH)
+    later = header.count - 1 - signed.index  # events behind it, each later than the one before
+    if skeleton.hlc > header.hlc_last - later or (not later and skeleton.hlc != header.hlc_last):
+        raise BrokenProofError(Link.PATH, "its time doesn't fit the time of its batch's last event", Code.BAD_STRUCTURE)
     if not crypto.is_signed(header.author, signed.signature, crypto.BATCH_DOMAIN + signed.header):
         raise BrokenProofError(Link.BATCH, "the batch is not signed by its author", Code.BAD_SIGNATURE)
     return header, event
@@ -128,6 +131,8 @@ def verify_standing(
     chain = _Chain(header.plane, genesis, further)
     if certificate:
         standing = chain.replica(_certificate(certificate, header, genesis))
+        if header.author in standing.through:  # its feed opens with a certificate or as a charter, never as both
+            raise BrokenProofError(Link.CERTIFICATE, "the certificate is for a key that has no replica", Code.BAD_KEY)
     elif header.author in {genesis.town, genesis.recovery} or further:
         standing = chain.town(header.author, [Role.ADMIN])
     else:
@@ -180,6 +185,8 @@ class _Chain:
         through: list[bytes] = []
         at = town
         while at not in self._tops:
+            if not crypto.is_certifiable(at):
+                raise BrokenProofError(Link.ADMISSION, "it lets in a key that nobody may certify", Code.BAD_KEY)
             at, role = self._let_in(at)
             if through and role is not Role.ADMIN:
                 raise BrokenProofError(Link.ADMISSION, "who lets it in is no admin", Code.DENIED)

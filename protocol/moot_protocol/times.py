@@ -12,8 +12,8 @@ from typing import Any, Final
 NS_PER_MS: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = _EPOCH.toordinal()
-_LEAST_MS: Final = -62_135_596_800_000
-_MOST_MS: Final = 253_402_300_799_999
+LEAST_MS: Final = -62_135_596_800_000
+MOST_MS: Final = 253_402_300_799_999
 """The first and last milliseconds with a four-digit year, which is all that RFC 3339 can write."""
 
 TIME_CHARS: Final = 66
@@ -103,7 +103,7 @@ def format_ms(ms: int) -> str:
 
     Times outside the years 1 to 9999 are shown as the nearest that can be written.
     """
-    seconds, rest = divmod(min(max(ms, _LEAST_MS), _MOST_MS), 1000)
+    seconds, rest = divmod(min(max(ms, LEAST_MS), MOST_MS), 1000)
     return f"{_format_second(seconds)}.{rest:03}Z"
 
 

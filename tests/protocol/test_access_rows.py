@@ -172,6 +172,15 @@ def test_an_event_is_of_what_people_call_its_entity_whatever_stands_before_the_n
     assert [each["entity"] for each in shown["events"]] == ["demo/a/b", "demo/plain"]
 
 
+def test_proofs_are_shown_to_whom_their_events_are() -> None:
+    kinds = ["issue", "memory", "message", "charter"]
+    proofs = [{"proof": b"", "what": {"kind": kind, "entity": entity}} for kind in kinds for entity in ("e", HIDDEN)]
+    events = NARROWED["events"]({"events": [proof["what"] for proof in proofs], "next": 9}, sees)["events"]
+    assert [event["kind"] for event in events] == kinds[:2]
+    assert [proof["what"] for proof in NARROWED["prove_event"](proofs, sees)] == events
+    assert ALSO_SHOWN["prove_event"] == ALSO_SHOWN["events"]
+
+
 def test_a_page_of_hidden_events_is_not_the_end() -> None:
     assert is_passed_over(Events(since=3), {"events": [], "next": 9})
     assert not is_passed_over(Events(since=9), {"events": [], "next": 9})

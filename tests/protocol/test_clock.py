@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moot_protocol.clock import HybridClock, due_ms, from_ms, is_ahead, shown_minute, to_ms
+from moot_protocol.clock import HybridClock, due_ms, from_ms, is_ahead, minute_of, shown_minute, to_ms
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.limits import CLOCK_AHEAD_MS
 
@@ -77,6 +77,11 @@ def test_who_may_not_write_is_told_from_when_on_and_what_else_helps() -> None:
 )
 def test_a_time_is_shown_by_the_minute_after_which_it_is_over(ms: int, shown: str) -> None:
     assert shown_minute(ms) == shown
+
+
+def test_a_minute_that_has_begun_is_shown_as_the_one_that_a_time_lies_in() -> None:
+    assert [minute_of(NOW + ms) for ms in (0, 1, 59_999)] == ["2027-01-15 08:00 UTC"] * 3
+    assert minute_of(NOW + 60_000) == "2027-01-15 08:01 UTC"
 
 
 def test_a_first_time_is_the_wall_clock() -> None:

@@ -122,7 +122,10 @@ class TestWhatItShows:
 
     def test_values_that_mean_nothing_are_missing(self) -> None:
         event = (BATCH.events[0].skeleton_bytes, b"no values")
-        header = forged_header([event], FEED.key, plane=TOWN.plane, hlc_last=BATCH.events[0].skeleton.hlc)
+        seen = BATCH.header
+        header = forged_header(
+            [event], FEED.key, plane=TOWN.plane, first=seen.first, prev=seen.prev, hlc_last=BATCH.events[0].skeleton.hlc
+        )
         proof = Proof(
             1, *event, 0, (), header, FEED.key.sign(BATCH_DOMAIN + header), tuple(CERTIFICATE), TOWN.genesis, ()
         )
@@ -227,6 +230,40 @@ class TestBrokenLinks:
         with pytest.raises(BrokenProofError) as caught:
             build_proof(reader.batches[0], 2, certificate, TOWN.genesis)
         assert (caught.value.link, caught.value.code) == (Link.ROLE, Code.DENIED)
+
+    @pytest.mark.parametrize("role", list(Role))
+    def test_a_replicas_first_event_is_the_certificate_that_the_proof_rests_on(self, role: Role) -> None:
+        feed = FeedWriter(TOWN.plane, signer("without a certificate"))
+        batch = feed.write(note("Proven, as it seems", entity="rt-1"))
+        with pytest.raises(BrokenProofError) as caught:
+            build_proof(batch, 1, TOWN.certificate(feed.author, role), TOWN.genesis)
+        assert (caught.value.link, caught.value.code) == (Link.CERTIFICATE, Code.BAD_KEY)
+
+    def test_nor_is_it_another_certificate_of_the_same_replica(self) -> None:
+        other = TOWN.certificate(FEED.author, Role.ADMIN)
+        with pytest.raises(BrokenProofError) as caught:
+            build_proof(FIRST, 1, other, TOWN.genesis)
+        assert (caught.value.link, caught.value.code) == (Link.CERTIFICATE, Code.BAD_KEY)
+        assert verify_proof(build_proof(FIRST, 1, CERTIFICATE, TOWN.genesis)).role is Role.WRITER
+
+    @pytest.mark.parametrize(
+        ("place", "moved"), [(0, 1), (0, -1), (5, 7)], ids=["its last, early", "its last, late", "one before, late"]
+    )
+    def test_an_events_time_fits_the_time_of_the_batchs_last(self, place: int, moved: int) -> None:
+        events = [(event.skeleton_bytes, event.values_bytes) for event in BATCH.events if event.values_bytes]
+        event, seen = BATCH.events[-1 - place], BATCH.header
+        header = forged_header(
+            events, FEED.key, plane=TOWN.plane, first=seen.first, prev=seen.prev,
+            authors=list(seen.authors), hlc_last=event.skeleton.hlc + place + (moved if not place else -moved),
+        )  # fmt: skip
+        index = len(events) - 1 - place
+        assert broken(
+            altered(
+                skeleton=event.skeleton_bytes, values=event.values_bytes, index=index, header=header,
+                path=tuple(prove([each.leaf for each in BATCH.events], index)),
+                signature=FEED.key.sign(BATCH_DOMAIN + header),
+            )
+        ) == (Link.PATH, Code.BAD_STRUCTURE)  # fmt: skip
 
     def test_the_recovery_key_is_no_replica(self) -> None:
         feed = FeedWriter(TOWN.plane, TOWN.recovery)

@@ -13,6 +13,7 @@ from moot_protocol.batch import ZEROS, Batch
 from moot_protocol.certificate import CertificateBody, build_certificate
 from moot_protocol.charter import Admission, admission_draft, certificate_draft, charter_draft
 from moot_protocol.codec import encode
+from moot_protocol.crypto import SeedSigner
 from moot_protocol.errors import Code, MalformedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.ids import key_text
@@ -58,6 +59,16 @@ COMER_STEPS = ((COMER.charter.batches[0], 1), MADE)
 COMER_DATA = build_proof(
     COMER_ONE.batches[0], 2, COMER.certificate(COMER_ONE.author, Role.ADMIN), FOUNDER.genesis, COMER_STEPS
 )
+
+
+class AnybodysKey(SeedSigner):
+    """The neutral element as a key: one signature is good for everything, and anybody can write it down."""
+
+    def __init__(self) -> None:
+        self.public = bytes([1, *bytes(31)])
+
+    def sign(self, _message: bytes) -> bytes:
+        return self.public + bytes(32)
 
 
 def proven(steps: Steps, town: Town = LEAF) -> ProvenEvent:
@@ -248,6 +259,23 @@ class TestBrokenSteps:
         with pytest.raises(BrokenProofError) as caught:
             build_proof(batch, 1, certificate, FOUNDER.genesis, STEPS)
         assert caught.value.link is Link.CERTIFICATE
+
+    def test_a_town_with_whose_key_anybody_can_sign_is_let_in_by_nobody(self) -> None:
+        odd = FeedWriter(FOUNDER.plane, AnybodysKey())
+        let_in = odd.write(admission_draft(LEAF.key.public, Admission("leaf", Role.ADMIN), "anybody"))
+        steps = [first(let_in), first(FOUNDER.admit(odd.author))]
+        assert broken(steps) == (Link.ADMISSION, Code.BAD_KEY)
+        with pytest.raises(BrokenProofError) as caught:
+            build_proof(let_in, 1, (), FOUNDER.genesis, steps[1:])
+        assert (caught.value.link, caught.value.code) == (Link.ADMISSION, Code.BAD_KEY)
+
+    def test_a_town_that_lets_in_another_is_no_replica_of_it(self) -> None:
+        replica = FeedWriter(FOUNDER.plane, MIDDLE.key, "as a replica")
+        replica.write(LEAF.opening(MIDDLE.key.public, Role.ADMIN), note("hello"))
+        certificate = LEAF.certificate(MIDDLE.key.public, Role.ADMIN)
+        with pytest.raises(BrokenProofError) as caught:
+            build_proof(replica.batches[0], 1, certificate, FOUNDER.genesis, STEPS)
+        assert (caught.value.link, caught.value.code) == (Link.CERTIFICATE, Code.BAD_KEY)
 
     @pytest.mark.parametrize("part", ["skeleton", "values", "index", "path", "header", "signature"])
     @pytest.mark.parametrize("step", range(3))

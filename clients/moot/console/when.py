@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from moot_protocol.times import LEAST_MS, MOST_MS
 
 HELP: Final = "+6h, +2d, 3d ago, today, tomorrow, next monday, 2026-01-31, or RFC 3339; UTC unless an offset is given"
 AHEAD: Final = "24h, 30min, 7d, tomorrow, 2026-01-31, or RFC 3339; UTC unless an offset is given"
@@ -149,7 +150,11 @@ def instant(value: Any) -> int | None:
 
 
 def rfc3339(ms: int) -> str:
-    """An instant as documents hold it: RFC 3339 in UTC, with milliseconds where there are any."""
+    """An instant as documents hold it: RFC 3339 in UTC, with milliseconds where there are any.
+
+    Times outside the years 1 to 9999 are shown as the nearest that can be written, as `format_ms` has it.
+    """
+    ms = min(max(ms, LEAST_MS), MOST_MS)
     text = _moment(ms).isoformat(timespec="milliseconds" if ms % SECOND_MS else "seconds")
     return text.replace("+00:00", "Z")
 

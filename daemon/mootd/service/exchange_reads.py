@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from moot_protocol.charter_reading import Invitation
 from moot_protocol.checks import checked
-from moot_protocol.clock import shown_minute
+from moot_protocol.clock import minute_of
 from moot_protocol.errors import Code
 from moot_protocol.exchange_requests import Invites, OutboxInfo, Planes, Remotes, ShowPlane
 from moot_protocol.genesis import PlaneKind
@@ -16,7 +16,6 @@ from moot_protocol.kinds import PROJECT
 from moot_protocol.limits import MIB
 from moot_protocol.request_base import Request
 from moot_protocol.ticket import RemoteKind, without_credentials
-from moot_protocol.time_units import MINUTE_MS
 from mootd.engine import layout
 from mootd.engine.charters import epochs_of, invites_of, members_of
 from mootd.engine.joining import is_waiting
@@ -292,7 +291,7 @@ def remote_checks(remotes: Iterable[Mapping[str, Any]], boxes: Iterable[Mapping[
         yield checked(
             f"remote {name} is reached",
             not remote["error"],
-            f"not since {_minute(remote['failing_ms'])}: {remote['error']}" if remote["error"] else "",
+            f"not since {minute_of(remote['failing_ms'])}: {remote['error']}" if remote["error"] else "",
             f"what waits for it is kept and goes later; `moot remote test {name}` tells more",
         )
         has_room = not box["is_nearly_full"]
@@ -303,11 +302,6 @@ def remote_checks(remotes: Iterable[Mapping[str, Any]], boxes: Iterable[Mapping[
             yield checked(f"address of remote {name} holds no secret", False, "it stands in this machine's data", hint)
         odd = ", ".join(kind.replace("_", " ") for kind in sorted(kinds - {IN_ADDRESS}))
         yield checked(f"remote {name} gives no alarm", not odd, odd, "see `moot status`")
-
-
-def _minute(ms: int) -> str:
-    """The minute that a time lies in."""
-    return shown_minute(ms - ms % MINUTE_MS)
 
 
 def _filling(box: Mapping[str, Any]) -> str:
@@ -327,5 +321,5 @@ def _on_full_queue(box: Mapping[str, Any]) -> str:
         return f"{kept}`moot remote test {box['remote']}` says whether the remote can be reached"
     return (
         f"{kept}it waits for {waits['replica']} on plane {waits['plane']}, last heard of "
-        f"{_minute(waits['last_heard_ms'])}; if that machine is gone for good, `moot replica retire` ends the wait"
+        f"{minute_of(waits['last_heard_ms'])}; if that machine is gone for good, `moot replica retire` ends the wait"
     )

@@ -7,10 +7,9 @@ invite, whoever has its ticket gets in. So the machines with the town's key, whi
 from collections.abc import Iterator
 from typing import Any, Final
 
-from moot_protocol.clock import shown_minute
+from moot_protocol.clock import minute_of
 from moot_protocol.errors import RefusedError
 from moot_protocol.ids import key_text
-from moot_protocol.time_units import MINUTE_MS
 from mootd.engine.charters import invites_of
 from mootd.engine.log import PlaneRow
 from mootd.engine.log_snapshot import LogSnapshot
@@ -30,7 +29,7 @@ def invite_alarms(replica: Replica, reader: Reader) -> Iterator[dict[str, Any]]:
     for plane in replica.planes.values():
         expired = _expired(source, replica, plane, now_ms)
         if expired:
-            named = ", ".join(f"{key[:_KEY_SHOWN]} ({_minute(ms)})" for key, ms in expired[:_NAMED])
+            named = ", ".join(f"{key[:_KEY_SHOWN]} ({minute_of(ms)})" for key, ms in expired[:_NAMED])
             more = f" and {len(expired) - _NAMED:,} more" if len(expired) > _NAMED else ""
             one = len(expired) == 1
             yield {
@@ -56,7 +55,3 @@ def _expired(source: LogSnapshot, replica: Replica, plane: PlaneRow, now_ms: int
         if invitation.counting is None and 0 < invitation.invite.expires_ms < now_ms
     )
     return [(key, ms) for ms, key in sorted(found)]
-
-
-def _minute(ms: int) -> str:
-    return shown_minute(ms - ms % MINUTE_MS)

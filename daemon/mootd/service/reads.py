@@ -6,7 +6,7 @@ from typing import Any, Final
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import ISSUE
-from moot_protocol.machine_requests import Events, Prove
+from moot_protocol.machine_requests import Events, Prove, ProveEvent
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Blocked, Children, Conflicts, Cycles, Edges, EdgeTree, History
 from moot_protocol.transfer_requests import Export
@@ -96,6 +96,28 @@ def _prove(snapshot: Snapshot, request: Prove) -> list[dict[str, Any]]:
     return found
 
 
+def _prove_event(snapshot: Snapshot, request: ProveEvent) -> list[dict[str, Any]]:
+    wanted = request.author or key_text(snapshot.replica.id)
+    found = []
+    prover, erasers = Prover(snapshot.replica, snapshot.entities), Erasers(snapshot.entities)
+    for row in list(snapshot.replica.feeds.values()):
+        stored = (
+            snapshot.entities.stored(row.plane, (row.author, request.n))
+            if key_text(row.author).startswith(wanted)
+            else None
+        )
+        if stored is not None:
+            what = history.describe(snapshot.entities, row.plane, stored, erasers)
+            found.append({"proof": prover.proof_of(stored), "what": what})
+    if not found:
+        raise RefusedError(
+            f"no event {request.n} of {request.author or 'this machine'}",
+            code=Code.NOT_FOUND,
+            hint="`moot events --since 0` shows the number and the machine of each as n=N@KEY, its own as n=N",
+        )
+    return found
+
+
 def _history(snapshot: Snapshot, request: History) -> list[dict[str, Any]]:
     own = key_text(snapshot.replica.id)
     events = history.history(snapshot.issues, request.id, request.limit)
@@ -115,6 +137,7 @@ READS: Final[dict[type[Request[Any]], Callable[[Snapshot, Any], Any]]] = {
     ),
     Events: events_since,
     Prove: _prove,
+    ProveEvent: _prove_event,
     **QUICK_READS,
     **CLAIM_READS,
     **MOLECULE_READS,

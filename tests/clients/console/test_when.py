@@ -88,6 +88,11 @@ def test_an_instant_that_was_written_is_read_back(ms: int) -> None:
     assert when.instant(when.rfc3339(ms)) == ms
 
 
+def test_a_time_that_no_document_can_hold_is_the_nearest_that_one_can() -> None:
+    assert when.rfc3339(2**48 - 1) == "9999-12-31T23:59:59.999Z"
+    assert when.rfc3339(-(2**48)) == "0001-01-01T00:00:00Z"
+
+
 @pytest.mark.parametrize(
     "value", [None, "", "soon", True, 1.5, [], "2026-99-99T00:00:00Z", "0001-01-01T00:00:00+23:59"]
 )

@@ -7,7 +7,7 @@ import pytest
 from moot_protocol.errors import Code, RefusedError
 from moot_protocol.event import Draft, Write
 from moot_protocol.exchange_requests import CheckRemote, Sync
-from moot_protocol.machine_requests import Backup, CheckBackup, Events, Prove, Rebuild
+from moot_protocol.machine_requests import Backup, CheckBackup, Events, Prove, ProveEvent, Rebuild
 from moot_protocol.methods import REQUESTS
 from moot_protocol.mirror_requests import MIRROR_REQUESTS
 from moot_protocol.proof import verify_proof
@@ -164,6 +164,30 @@ def test_a_number_that_no_event_of_the_issue_has_is_answered_with_where_numbers_
     with pytest.raises(RefusedError, match="no event 7613 of demo-one") as caught:
         api.call(Prove(id="demo-one", n=7613))
     assert "`moot history demo-one`" in caught.value.hint
+
+
+def test_every_event_that_is_shown_can_be_proven_whatever_it_is_about(api: Api) -> None:
+    create(api, "demo-one")
+    shown = api.call(Events(since=0))["events"]
+    assert {"genesis", "certificate", "project", "issue"} <= {event["kind"] for event in shown}
+    for event in shown:
+        made = [verify_proof(each["proof"]) for each in api.call(ProveEvent(n=event["n"], author=event["author"]))]
+        assert (event["kind"], event["entity"], event["n"]) in {(each.kind, each.entity, each.n) for each in made}
+
+
+def test_an_event_is_proven_on_every_plane_where_its_machine_has_one_of_that_number(desk: Desk) -> None:
+    planes = {verify_proof(each["proof"]).plane_name for each in desk.ask(ProveEvent(n=1, author=""))}
+    assert {"ledger", "team"} <= planes
+    assert {verify_proof(each["proof"]).replica for each in desk.ask(ProveEvent(n=1, author=""))} == {desk.replica.id}
+
+
+@pytest.mark.parametrize(
+    "asked", [ProveEvent(n=10**6, author=""), ProveEvent(n=1, author="nobody's"), ProveEvent(n=0, author="")]
+)
+def test_an_event_that_is_not_here_is_answered_with_where_events_are_shown(api: Api, asked: ProveEvent) -> None:
+    with pytest.raises(RefusedError, match=f"no event {asked.n} of") as caught:
+        api.call(asked)
+    assert (caught.value.code, "moot events" in caught.value.hint) == (Code.NOT_FOUND, True)
 
 
 def test_events_say_whether_this_machine_wrote_them_and_numbered_them_so() -> None:

@@ -20,7 +20,7 @@ from moot.console.safe_text import neutralise
 from moot_protocol.errors import Code, MalformedError, RefusedError
 from moot_protocol.ids import key_text
 from moot_protocol.limits import MIB
-from moot_protocol.machine_requests import Prove
+from moot_protocol.machine_requests import Prove, ProveEvent
 from moot_protocol.proof import ProvenChange, ProvenEvent, verify_proof
 from moot_protocol.proof_chain import BrokenProofError
 from moot_protocol.register import MISSING
@@ -33,20 +33,19 @@ FILE_BYTES: Final = 64 * MIB
 
 # -- prove -------------------------------------------------------------------------------------------------------
 def _prove_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the issue")
+    parser.add_argument("id", nargs="?", default="", metavar="ID", help="the issue; without one -n names any event")
     parser.add_argument(
         "-n",
         default="",
         metavar="N",
-        help="only the event with this number, the n= of `moot history ID`; N@KEY: another machine's",
+        help="only the event with this number, the n= of `moot history ID` or `moot events`; N@KEY: another machine's",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file; else stdout")
 
 
 def _prove(context: Context) -> int:
     given = context.arguments
-    n, author = _event(given.n) if given.n else (None, "")
-    proofs = context.api.call(Prove(id=given.id, n=n, author=author))
+    proofs = _proofs(context, given.id, given.n)
     if given.output not in {None, "-"}:
         lines = (line.encode() for line in _file_lines(proofs))
         write_private(context, given.output, lines, parents=False)
@@ -58,6 +57,20 @@ def _prove(context: Context) -> int:
         for line in _file_lines(proofs):
             context.terminal.out(line)
     return exits.OK
+
+
+def _proofs(context: Context, issue: str, typed: str) -> list[dict[str, Any]]:
+    """The proofs that are asked for: of an issue's events, of one of them, or of an event that no issue is named of."""
+    n, author = _event(typed) if typed else (None, "")
+    if issue:
+        return context.api.call(Prove(id=issue, n=n, author=author))
+    if n is None:
+        hint = "`moot prove ID` proves an issue's events, `moot prove -n N@KEY` any other that `moot events` shows"
+        raise RefusedError("prove needs an issue or an event", code=Code.USAGE, hint=hint)
+    proofs = context.api.call(ProveEvent(n=n, author=author))
+    if not proofs:  # the rules here show its asker none of them
+        raise RefusedError(f"no event {typed} that you may see", code=Code.NOT_FOUND)
+    return proofs
 
 
 def _event(typed: str) -> tuple[int, str]:
@@ -142,8 +155,17 @@ def _change(change: ProvenChange) -> str:
         return ": not shown (withheld or erased)"
     told = field_words(change.key, change.value)
     if told is None:
-        told = change.value if isinstance(change.value, str) else documents.encoded(change.value)
+        told = change.value if isinstance(change.value, str) else documents.encoded(_plain(change.value))
     return f" = {neutralise(told)}"
+
+
+def _plain(value: Any) -> Any:
+    """A value as documents can hold it, as `moot events` shows it: bytes as hexadecimal digits."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    return {key: _plain(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _document(event: ProvenEvent) -> dict[str, Any]:
@@ -174,7 +196,7 @@ def _change_document(change: ProvenChange) -> dict[str, Any]:
         if change.value is MISSING
         else {
             "field": change.key,
-            "value": change.value,
+            "value": _plain(change.value),
         }
     )
 
@@ -182,10 +204,10 @@ def _change_document(change: ProvenChange) -> dict[str, Any]:
 COMMANDS: Final = (
     Command(
         "prove",
-        "Write proofs of an issue's events, for others to verify",
+        "Write proofs of an issue's events, or of any other event, for others to verify",
         _prove_arguments,
         _prove,
-        examples=("moot prove bd-a1b2 -o bd-a1b2.proof", "moot prove bd-a1b2 -n 17"),
+        examples=("moot prove bd-a1b2 -o bd-a1b2.proof", "moot prove bd-a1b2 -n 17", "moot prove -n 4@VMqzmfZv"),
     ),
     Command(
         "verify-proof",

@@ -8,7 +8,7 @@ import pytest
 from moot.console import main
 from moot_protocol.ids import key_text
 from moot_protocol.kinds import Role
-from moot_protocol.machine_requests import Prove
+from moot_protocol.machine_requests import Prove, ProveEvent
 from moot_protocol.proof import build_proof
 from moot_testkit.canned_api import NOW_MS, CannedApi
 from moot_testkit.console import Outcome, run_console
@@ -26,6 +26,7 @@ TOWN = Town("rivertown")
 FEED = TOWN.replica("laptop")
 OPENING = FEED.batches[0].events[0].values()
 assert OPENING is not None
+CERTIFICATE = OPENING[0]
 BATCH = FEED.write(note("Fix \x1b[31mit", entity="rt-1"), note("again", entity="rt-1"))
 PROOFS: list[dict[str, Any]] = [
     {"proof": build_proof(BATCH, BATCH.header.first + place, OPENING[0], TOWN.genesis), "what": told(place)}
@@ -72,6 +73,23 @@ def test_prove_asks_for_the_event_of_the_machine_that_is_named() -> None:
     assert asked == Prove(id="rt-1", n=17, author="VMqzmfZvhP4A")
 
 
+def test_without_an_issue_any_event_can_be_named() -> None:
+    assert run_console("prove -n 4@VMqzmfZv", {"prove_event": PROOFS}).request == ProveEvent(n=4, author="VMqzmfZv")
+    assert run_console("prove -n 4", {"prove_event": PROOFS}).request == ProveEvent(n=4, author="")
+    assert run_console("prove -n 4", {"prove_event": PROOFS}).out == proof_file()
+
+
+def test_neither_an_issue_nor_an_event_is_too_little() -> None:
+    ran = run_console("prove", {})
+    assert (ran.code, "`moot prove -n N@KEY`" in ran.err) == (2, True)
+
+
+def test_an_event_that_the_rules_hide_is_none() -> None:
+    ran = run_console("prove -n 4", {"prove_event": []})
+    assert (ran.code, ran.out) == (3, "")
+    assert "no event 4 that you may see" in ran.err
+
+
 @pytest.mark.parametrize("typed", ["x", "n=", "17@", str(2**63)])
 def test_what_is_no_event_s_number_is_refused_before_anything_is_asked(typed: str) -> None:
     ran = run_console(["prove", "rt-1", "-n", typed], {"prove": PROOFS})
@@ -103,6 +121,21 @@ def test_what_prove_writes_verifies_and_shows_who_signed_what() -> None:
     assert f"of town {key_text(TOWN.key.public)}" in ran.out
     assert "title = Fix ^[[31mit" in ran.out
     assert "that the time is true" in ran.err
+
+
+def test_values_that_hold_bytes_are_shown_as_digits() -> None:
+    certificate = {"proof": build_proof(FEED.batches[0], 1, CERTIFICATE, TOWN.genesis), "what": told(1)}
+    shown = verify(proof_file(certificate))
+    assert (shown.code, CERTIFICATE[2].hex() in shown.out) == (0, True)
+    document = verify(proof_file(certificate), "--json").document["proofs"][2]
+    assert document["changes"] == [{"field": "certificate", "value": [part.hex() for part in CERTIFICATE]}]
+
+
+def test_an_event_of_a_time_beyond_all_calendars_is_shown() -> None:
+    late = FEED.fork("late").write(note("late", entity="rt-1"), hlc=2**64 - 1)
+    proof = {"proof": build_proof(late, late.header.first, CERTIFICATE, TOWN.genesis), "what": told(3)}
+    assert verify(proof_file(proof)).code == 0
+    assert verify(proof_file(proof), "--json").document["proofs"][2]["at"] == "9999-12-31T23:59:59.999Z"
 
 
 def test_a_verified_proof_as_json_says_what_it_does_not_show() -> None:
