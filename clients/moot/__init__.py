@@ -5,7 +5,20 @@ The command line's process imports this module, so what programs use is loaded w
 
 TYPE_CHECKING = False  # as type checkers know it; the module `typing` takes too long to load
 if TYPE_CHECKING:
-    from moot.answers import Change, Comment, Dependency, Event, Issue, Issues, Memory, Origin, Stats
+    from moot.answers import (
+        Change,
+        Claim,
+        Comment,
+        Contest,
+        Dependency,
+        Erasure,
+        Event,
+        Issue,
+        Issues,
+        Memory,
+        Origin,
+        Stats,
+    )
     from moot.async_client import AsyncClient
     from moot.client import Client
     from moot.held import Held
@@ -14,17 +27,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "AsyncClient", "Change", "Client", "Code", "Comment", "Dependency", "Event", "Held", "Issue", "Issues",
-    "MalformedError", "Memory", "MootError", "Origin", "RefusedError", "Stats", "__version__",
+    "AsyncClient", "Change", "Claim", "Client", "Code", "Comment", "Contest", "Dependency", "Erasure", "Event", "Held",
+    "Issue", "Issues", "MalformedError", "Memory", "MootError", "Origin", "RefusedError", "Stats", "__version__",
 ]  # fmt: skip
 
 _HOMES = {
-    "moot.answers": ("Change", "Comment", "Dependency", "Event", "Issue", "Issues", "Memory", "Origin", "Stats"),
+    "moot.answers": (
+        "Change", "Claim", "Comment", "Contest", "Dependency", "Erasure", "Event", "Issue", "Issues", "Memory",
+        "Origin", "Stats",
+    ),
     "moot.async_client": ("AsyncClient",),
     "moot.client": ("Client",),
     "moot.held": ("Held",),
     "moot_protocol.errors": ("Code", "MalformedError", "MootError", "RefusedError"),
-}
+}  # fmt: skip
 """Where each public name is defined."""
 
 if not TYPE_CHECKING:  # type checkers know the names from above, and that there are no others

@@ -54,13 +54,23 @@ class Comment(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_ori
     """The other town that it comes from; None for one of this town."""
 
 
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """Until when somebody holds an issue, where the claim ends by itself."""
+
+    holder: str
+    expires_at: str
+    ttl_seconds: int = 0
+    """How long it holds from each renewal."""
+
+
 class Issue(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
     rename={
         "is_blocked": "_blocked", "unblocked": "_unblocked", "conflicts": "_conflicts", "missing": "_missing",
-        "erased": "_erased", "unique_chars": "_short", "origin": "_origin",
+        "erased": "_erased", "unique_chars": "_short", "origin": "_origin", "alias": "_alias", "claim": "_claim",
+        "is_unchanged": "_unchanged",
     },
 ):  # fmt: skip
     """An issue. Lists leave out texts and comments; `show` has everything."""
@@ -85,9 +95,11 @@ class Issue(
     started_at: str = ""
     closed_at: str = ""
     close_reason: str = ""
+    closed_by_session: str = ""
     due_at: str = ""
     defer_until: str = ""
     external_ref: str = ""
+    compaction_level: int = 0
     ephemeral: bool = False
     pinned: bool = False
     metadata: dict[str, Any] = {}
@@ -99,6 +111,17 @@ class Issue(
     dependency_type: str = ""
     """Of an issue among the dependents of another: how it hangs on that one."""
     comments: tuple[Comment, ...] = ()
+    deleted_at: str = ""
+    """Of a deleted issue, whose status is `tombstone`; so the next three."""
+    deleted_by: str = ""
+    delete_reason: str = ""
+    original_type: str = ""
+    alias: str = ""
+    """What it is called beside its id."""
+    claim: Claim | None = None
+    """Until when it is held; None where nobody holds it, or without an end."""
+    is_unchanged: bool = False
+    """Whether all was so already, in the answer to a write."""
     blocked_by: tuple[str, ...] = ()
     """Ids of what blocks it, in `blocked`."""
     is_blocked: bool = False
@@ -167,6 +190,16 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """The mean time from created to closed."""
 
 
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """Who erased a value, and when."""
+
+    actor: str
+    author: str
+    """The key of the replica that did."""
+    at: int
+    """When its clock says it was, in milliseconds since 1970."""
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What an event does to one field: it writes a value, or takes one out."""
 
@@ -178,6 +211,16 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the value written isn't here."""
     erased: bool = False
     """Whether that is since it was erased."""
+    erased_by: Erasure | None = None
+    """By whom, where that is known."""
+
+
+class Contest(msgspec.Struct, frozen=True, kw_only=True):
+    """That several claimed one issue without sight of one another, and how it came out, as of now."""
+
+    holder: str
+    lost: tuple[str, ...] = ()
+    """The others."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_origin"}):
@@ -196,9 +239,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename={"origin": "_origi
     """The key of the replica that wrote it."""
     n: int = 0
     """Its number in that replica's feed."""
+    own: bool = False
+    """Whether that replica is this machine's."""
     changes: tuple[Change, ...] = ()
     origin: Origin | None = None
     """The other town that it comes from; None for one of this town."""
+    contested: Contest | None = None
+    """Of a claim: whether others made it too."""
 
 
 def issue_of(document: IssueDoc) -> Issue:

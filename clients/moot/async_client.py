@@ -16,9 +16,9 @@ from typing import Self, TypeVar, Unpack
 
 from moot import answers, verbs
 from moot.answers import Comment, Event, Issue, Issues, Memory, Stats
-from moot.async_rpc import AsyncConnection, UnheardError
+from moot.async_rpc import AsyncConnection
 from moot.held import Held, keep_awaited
-from moot.rpc import UnansweredError, told_of
+from moot.rpc import UnansweredError, UnheardError, told_of
 from moot.settings import TRIES, Settings, is_lost, may_repeat, new_key, pause_s
 from moot_protocol import claim_requests, machine_requests, memory_requests, requests
 from moot_protocol.edge_types import BLOCKS
@@ -91,13 +91,13 @@ class AsyncClient:
             connection = None
             try:
                 connection = await self._connected()
-                is_sent = True
                 return await connection.call(request, key=key, deadline_ms=deadline_ms)
             except RefusedError as error:
                 if not is_lost(error) or (connection is not None and connection.is_open):
                     raise
-                again = isinstance(error, UnheardError) if connection is None else may_repeat(request, key)
-                if not (left and again):
+                is_unheard = isinstance(error, UnheardError)
+                is_sent = is_sent or not (connection is None or is_unheard)
+                if not (left and (is_unheard or (connection is not None and may_repeat(request, key)))):
                     if is_sent and type(request).writes:
                         raise told_of(error, request, key) from error
                     raise

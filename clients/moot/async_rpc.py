@@ -6,12 +6,26 @@ deadline passes, has its request cancelled in the daemon too. Once lost it stays
 
 import asyncio
 from asyncio import AbstractEventLoop, Future, Transport
+from contextlib import suppress
 from pathlib import Path
 from socket import socket
 from typing import Final, Self, TypeVar, cast
 
 from moot.paths import socket_path
-from moot.rpc import GRACE_SECONDS, Client, deadline_of, frame_of, lost, result_of, silent, told_of
+from moot.rpc import (
+    GRACE_SECONDS,
+    READ_BYTES,
+    Client,
+    UnheardError,
+    deadline_of,
+    frame_of,
+    lost,
+    of_connection,
+    result_of,
+    silent,
+    told_of,
+    unheard,
+)
 from moot_protocol import rpc
 from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.limits import RPC_IN_FLIGHT
@@ -22,23 +36,21 @@ R = TypeVar("R")
 _MOST_ID: Final = 2**53
 
 
-class UnheardError(RefusedError):
-    """A connection was lost in the hellos, as by a daemon that is dying: nothing was asked for on it yet."""
-
-
 class AsyncConnection(asyncio.Protocol):
     """A connection to the daemon; `open` makes one. Methods are called in the loop only.
 
     Args:
         loop: the loop.
         path: the socket's, for messages.
+        connected: the socket, after the hellos.
     """
 
-    def __init__(self, loop: AbstractEventLoop, path: str) -> None:
+    def __init__(self, loop: AbstractEventLoop, path: str, connected: socket) -> None:
         self.user = ""
         """The user that the token binds to, if one was presented."""
         self._loop = loop
         self._path = path
+        self._socket = connected
         self._splitter = rpc.FrameSplitter()
         self._waiting: dict[int, Future[rpc.Answer]] = {}
         self._lost: MootError | None = None
@@ -58,9 +70,9 @@ class AsyncConnection(asyncio.Protocol):
         connected, user = await asyncio.to_thread(_greeted_socket, path, autostart=autostart, token=token)
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_unix_connection(lambda: cls(loop, where), sock=connected)
+            _, connection = await loop.create_unix_connection(lambda: cls(loop, where, connected), sock=connected)
         except OSError as error:
-            raise _unheard(lost(where, error)) from error
+            raise unheard(lost(where, error)) from error
         connection.user = user
         return connection
 
@@ -105,6 +117,8 @@ class AsyncConnection(asyncio.Protocol):
         except TimeoutError as error:
             self._cancel(call_id)
             raise told_of(silent(), request, key) from error
+        except UnheardError as error:
+            raise unheard(error) from error  # of each caller its own: they are raised in different tasks
         except RefusedError as error:
             if error.code is Code.UNREACHABLE:  # lost in the meantime
                 raise told_of(error, request, key) from error
@@ -136,13 +150,15 @@ class AsyncConnection(asyncio.Protocol):
             self._end(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone, by whoever's doing."""
+        """The connection is gone, by whoever's doing. Where a write has found that out, why was not read yet."""
+        with suppress(OSError):
+            self.data_received(self._socket.recv(READ_BYTES))
         self._end(lost(self._path, exc if isinstance(exc, OSError) else None))
 
     def _take(self, payload: bytes) -> None:
         answer = rpc.decode_from_daemon(payload)
         if answer.error is not None and answer.id == rpc.CONNECTION:
-            raise rpc.error_from(answer.error)
+            raise of_connection(answer.error)
         waiting = self._waiting.pop(answer.id, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
@@ -170,8 +186,4 @@ def _greeted_socket(path: str | Path | None, *, autostart: bool, token: str) -> 
     except RefusedError as error:
         if error.code is not Code.UNREACHABLE:
             raise
-        raise _unheard(error) from error
-
-
-def _unheard(error: RefusedError) -> UnheardError:
-    return UnheardError(error.message, code=error.code, hint=error.hint, retryable=error.retryable)
+        raise unheard(error) from error

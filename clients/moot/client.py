@@ -46,8 +46,9 @@ class Client:
             or the content of the file that MOOT_TOKEN_FILE names. Who acts is then its user, where nobody is named.
 
     All its methods raise `MootError`: `code` says what went wrong and never changes its name, `hint` what to do next,
-    `retryable` whether the same call may succeed later. `key` makes a write idempotent across processes: under one key
-    it is done once, and whoever repeats it within 24 hours gets the same answer.
+    `retryable` whether the same call, under the same `key` if one was given, is safe to make again and may succeed
+    then. `key` makes a write idempotent across processes: under one key it is done once, and whoever repeats it within
+    24 hours gets the same answer.
     """
 
     def __init__(
@@ -107,12 +108,13 @@ class Client:
             connection = None
             try:
                 connection = self._connected()
-                is_sent = True
                 return connection.call(request, key=key, deadline_ms=deadline_ms)
             except RefusedError as error:
                 if not is_lost(error) or (connection is not None and connection.is_open):
                     raise
-                if not (left and connection is not None and may_repeat(request, key)):
+                was_begun = connection is not None and not isinstance(error, rpc.UnheardError)
+                is_sent = is_sent or was_begun
+                if not (left and connection is not None and (may_repeat(request, key) or not was_begun)):
                     if is_sent and type(request).writes:
                         raise rpc.told_of(error, request, key) from error
                     raise

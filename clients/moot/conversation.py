@@ -28,7 +28,14 @@ GARBLED = (ValueError, LookupError, TypeError)
 
 
 class Failure(Exception):  # noqa: N818 - an outcome more than an error
-    """What is told to the user in place of an answer. With an empty message nothing is."""
+    """What is told to the user in place of an answer. With an empty message nothing is.
+
+    Args:
+        code: the stable code.
+        message: what was wrong.
+        hint: what to do next, or empty.
+        retryable: whether the same command can be given again safely, and may succeed then.
+    """
 
     def __init__(self, code: str, message: str, hint: str = "", *, retryable: bool = False) -> None:
         super().__init__(message)
@@ -67,7 +74,10 @@ class Lost(Failure):
 
 
 class Silent(Failure):
-    """A command was sent, and the daemon, which is there, has not said a word since."""
+    """A command was sent, and the daemon, which is there, has not said a word since.
+
+    Whether it can be given again depends on the command: who gave it says so (`thin.py`).
+    """
 
 
 def _sandboxed(what: str, error: OSError) -> Sandboxed:
@@ -267,6 +277,8 @@ class Conversation:
         if not isinstance(message, dict):
             raise TypeError(message)
         error = message.get("error")
+        if error and not message.get("id", CALL) and error["code"] == "unreachable":
+            raise Unheard  # it was idle for too long before it asked, and has made room for another
         if error:
             raise Failure(error["code"], error["message"], error["hint"], retryable=error["retryable"])
         if message["hello"] != RPC_VERSION:
@@ -330,7 +342,8 @@ def _silent(channel: socket, kind: type[Failure] = Failure) -> Failure:
     pid = daemon_at(channel)
     kill = f"kill -9 {pid}" if pid else "kill -9, with its process id,"
     hint = f"see its log; if it stays like this, end it: {kill} loses nothing that was acknowledged"
-    return kind("unreachable", f"the daemon has not answered for {HELLO_SECONDS} seconds", hint)
+    message = f"the daemon has not answered for {HELLO_SECONDS} seconds"
+    return kind("unreachable", message, hint, retryable=kind is not Silent)  # else it has been asked for nothing yet
 
 
 def write_all(descriptor: int, data: bytes) -> None:

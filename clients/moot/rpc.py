@@ -39,6 +39,9 @@ _TOKEN_CALL: Final = 2**53
 class UnansweredError(RefusedError):
     """A write was sent, and what became of it isn't known. It is `retryable` only under its idempotency key.
 
+    `retryable` means that the same call, made again, is safe and may succeed. A read always is; a write without a key
+    might be done twice, and one under a key that only the client made would be made again under another.
+
     Args:
         error: why there is no answer.
         key: the idempotency key that whoever hears of it can repeat the write with; empty for none.
@@ -51,6 +54,10 @@ class UnansweredError(RefusedError):
     def without_key(self) -> "UnansweredError":
         """The same for somebody who doesn't know the key, and would repeat the write under another."""
         return UnansweredError(self, "")
+
+
+class UnheardError(RefusedError):
+    """A connection was lost in the hellos, or closed while it was idle: of what was asked for nothing was begun."""
 
 
 class Client:
@@ -115,6 +122,7 @@ class Client:
 
         Raises:
             UnansweredError: a write was sent, and the connection was lost or the deadline passed.
+            UnheardError: it was not begun: the connection had been idle, and others needed its place.
             MootError: what the daemon answered; or `unreachable`, `timeout` (the connection is closed then),
                 `bad_version`, `limit`.
         """
@@ -194,12 +202,8 @@ class Client:
 
     def _send(self, frame: bytes) -> None:
         greeting, self._greeting = self._greeting, b""
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # why it turned us away comes next, or the end
             self._socket.sendall(greeting + frame)
-        except (BrokenPipeError, ConnectionResetError):
-            if self._greeted:
-                raise
-            # It has turned us away before we said anything: why, comes next.
 
     def _answer(self, call_id: int) -> rpc.Answer:
         while True:
@@ -208,7 +212,8 @@ class Client:
                 continue
             answer = rpc.decode_from_daemon(payload)
             if answer.error is not None and answer.id == rpc.CONNECTION:
-                raise rpc.error_from(answer.error)
+                self.close()
+                raise of_connection(answer.error)
             if answer.id == call_id:
                 return answer
 
@@ -277,6 +282,17 @@ def _start_if_none_runs(path: str) -> None:
     except Failure as failure:
         code = Code(failure.code)
         raise RefusedError(failure.message, code=code, hint=failure.hint, retryable=failure.retryable) from failure
+
+
+def of_connection(body: rpc.ErrorBody) -> MootError:
+    """The error that the daemon ends a connection with."""
+    error = rpc.error_from(body)
+    return unheard(error) if error.code is Code.UNREACHABLE else error
+
+
+def unheard(error: MootError) -> UnheardError:
+    """The same error, of what was not begun."""
+    return UnheardError(error.message, code=error.code, hint=error.hint, retryable=error.retryable)
 
 
 def silent() -> RefusedError:

@@ -148,11 +148,12 @@ def _hosted(program: str, arguments: list[str]) -> int:
             lost.hint, lost.retryable = f"{hint}; {lost.advice}", not lost.is_fault
         raise
     except Silent as silent:
-        from moot.unaided import what_may_be_done
+        from moot.unaided import how_to_go_on, what_may_be_done
 
         may_be = what_may_be_done(program, arguments)
         if may_be:
             silent.hint = f"{may_be}; {silent.hint}"
+        silent.retryable = bool(how_to_go_on(program, arguments))
         raise
 
 

@@ -28,7 +28,7 @@ from moot_protocol.errors import Code, MootError, RefusedError
 from moot_protocol.request_base import Request
 from moot_protocol.rpc import Call, decode_params
 from mootd.config import Config
-from mootd.control.hosting import HostedTerminal
+from mootd.control.hosting import HostedTerminal, StoppingError
 from mootd.control.listener import activated, listening
 from mootd.control.ports import Settings as ControlSettings
 from mootd.control.self_test import answering_pid
@@ -36,6 +36,7 @@ from mootd.control.server import ControlServer
 from mootd.edges.clock import SystemClock
 from mootd.edges.entropy import SystemEntropy
 from mootd.edges.home import home_of
+from mootd.edges.installed import Installed
 from mootd.edges.keys import FileKeyStore
 from mootd.edges.notify import Notifier, watchdog_ms
 from mootd.edges.paths import Places, private_folder
@@ -49,6 +50,7 @@ from mootd.service.front import Front
 from mootd.service.gate import Gate
 from mootd.service.own_machine import Machine
 from mootd.service.quick_reads import QuickReads
+from mootd.stopping import Stop
 from mootd.store.lmdb_store import LmdbStore
 from mootd.version import VERSION
 from mootd.writer import Commit, Writer
@@ -90,10 +92,13 @@ def _console() -> Callable[..., int]:
 class _ServiceApi:
     """The console's `Api` over the service, for one command: it waits only as long as its client is there."""
 
-    def __init__(self, service: Front, gate: Gate, terminal: HostedTerminal[Facts]) -> None:
+    def __init__(
+        self, service: Front, gate: Gate, terminal: HostedTerminal[Facts], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._service = service
         self._gate = gate
         self._terminal = terminal
+        self._loop = loop
 
     def call(self, request: Request[R]) -> R:
         """Carry out a request, if the access rules let its client's user."""
@@ -106,20 +111,41 @@ class _ServiceApi:
             self._terminal.linger()
         asker = self._terminal.asker
         if asker is None:
-            return self._service.call(request, key, wait=self._terminal.wait)
+            return self._carried_out(request, key)
         grant = self._gate.admit(asker, request)
         with self._gate.telling(grant):
-            answer = self._service.call(grant.request, key, wait=self._terminal.wait)
+            answer = self._carried_out(grant.request, key)
         return self._gate.narrow(grant, answer)  # type: ignore[no-any-return]  # of the request's own type
+
+    def _carried_out(self, request: Request[R], key: str) -> R:
+        """The answer. News is waited for on the loop: a thread that did so itself would be there until some come."""
+        wait_ms: int = getattr(request, "wait_ms", 0)
+        if not wait_ms:
+            return self._service.call(request, key, wait=self._terminal.wait)
+        coming = self._service.handle_async(request, key, self._loop.time() + wait_ms / 1000)
+        try:
+            answer: R = self._terminal.wait_for_news(asyncio.run_coroutine_threadsafe(coming, self._loop))
+        except StoppingError as error:
+            error.hint, error.retryable = _how_to_go_on(self._terminal.facts)
+            raise
+        return answer
+
+
+def _how_to_go_on(facts: Facts) -> tuple[str, bool]:
+    """How to go on with a command under which the daemon stops, and whether it can just be given again."""
+    from moot.console.main import how_to_ask_again, what_may_be_done
+
+    again, may_be = how_to_ask_again(facts), what_may_be_done(facts)
+    return again or may_be or "it can be given again", bool(again) or not may_be
 
 
 class _Console:
     """Hosts the console's commands."""
 
-    def __init__(self, service: Front, gate: Gate, clock: SystemClock) -> None:
-        self._service = service
-        self._gate = gate
+    def __init__(self, serving: "_Serving", clock: SystemClock, loop: asyncio.AbstractEventLoop) -> None:
+        self._service, self._gate, self._installed = serving.front, serving.gate, serving.installed
         self._clock = clock
+        self._loop = loop
 
     def facts(self, call: Call) -> Facts:
         """Decode what the client says of itself."""
@@ -127,14 +153,17 @@ class _Console:
 
     @staticmethod
     def is_urgent(facts: Facts) -> bool:
-        """Whether a command tells of the daemon or ends it."""
-        return next((word for word in facts.argv if not word.startswith("-")), "") in {"daemon", "daemons"}
+        """Whether a command tells of the daemon or ends it, as the console reads its arguments."""
+        from moot.console.main import command_of
+
+        return command_of(facts).partition(" ")[0] == "daemon"
 
     def run(self, terminal: HostedTerminal[Facts]) -> int:
         """Run the command."""
+        _note_replaced(self._installed)
         if terminal.asker is not None:
             _name_actor(terminal.facts, self._gate.user(terminal.asker))
-        api = _ServiceApi(self._service, self._gate, terminal)
+        api = _ServiceApi(self._service, self._gate, terminal, self._loop)
         return _console()(api, terminal, self._clock.now_ms(), self._crashed)
 
     @staticmethod
@@ -142,6 +171,12 @@ class _Console:
         request = os.urandom(6).hex()
         _log.error("console.crashed", request=request, exc_info=error)
         return request
+
+
+def _note_replaced(installed: Installed) -> None:
+    """Say once that what is loaded from now on may not fit what was loaded before."""
+    if installed.is_news():
+        _log.warning("daemon.replaced", running=VERSION, hint="moot daemon restart")
 
 
 def _name_actor(facts: Facts, user: str) -> None:
@@ -219,6 +254,7 @@ class _Serving(NamedTuple):
     load: Callable[[], _Parts]
     """Makes what works behind the front, and begins with it; called once, in a thread."""
     executor: ThreadPoolExecutor
+    installed: Installed
 
 
 class Daemon:
@@ -235,6 +271,7 @@ class Daemon:
         self._config = config
         self._notifier = notifier
         self._clock = SystemClock()
+        self._installed = Installed()
         self._ended = threading.Event()
 
     def run(self, environment: dict[str, str], pid: int) -> None:
@@ -253,15 +290,13 @@ class Daemon:
             replica.outbox_caps = self._config.outbox
             self._note_home(replica)
             self._follow_rules(replica)
-            stop = _Stop()
-            machine = Machine(self._places, self._clock, entropy, stop, self._config)
+            stop = Stop()
+            machine = Machine(self._places, self._clock, entropy, stop, self._config, self._installed)
             executor = stack.enter_context(ThreadPoolExecutor(READERS, "reader"))
             serving = stack.enter_context(self._serving(replica, machine, executor))
             _log.info("daemon.starting", pid=pid)  # whose is what the log says from here on
             listener = activated(environment, pid) or stack.enter_context(listening(self._places.socket))
-            console = _Console(serving.front, serving.gate, self._clock)
-            server = ControlServer(serving.front, console, _Observer(), ControlSettings(version=VERSION), serving.gate)
-            asyncio.run(self._serve(server, serving, listener, stop))
+            asyncio.run(self._serve(serving, listener, stop))
 
     def _note_home(self, replica: Replica) -> None:
         """See whether the data directory is where it was: a copy must not write under its original's key."""
@@ -311,7 +346,7 @@ class Daemon:
         records.start()
         gate = _gate(machine, front, replica, records, executor)
         try:
-            yield _Serving(front, gate, load, executor)
+            yield _Serving(front, gate, load, executor, machine.installed)
         finally:
             front.failed(RefusedError("the daemon is stopping", code=Code.CANCELLED, retryable=True))
             for parts in made:
@@ -365,12 +400,15 @@ class Daemon:
 
     def _worker(self, row: "RemoteRow", hub: "Hub") -> "Worker":
         """What exchanges with a remote; its libraries are loaded when the first one is there."""
+        _note_replaced(self._installed)
         from mootd.exchange.workers import make_worker
 
         return make_worker(row, hub, self._places, dict(os.environ))
 
-    async def _serve(self, server: ControlServer, serving: _Serving, listener: socket.socket, stop: "_Stop") -> None:
+    async def _serve(self, serving: _Serving, listener: socket.socket, stop: Stop) -> None:
         loop = asyncio.get_running_loop()
+        console = _Console(serving, self._clock, loop)
+        server = ControlServer(serving.front, console, _Observer(), ControlSettings(version=VERSION), serving.gate)
         stop.bind(loop, server.stop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
@@ -447,26 +485,3 @@ def _collect() -> None:
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     gc.enable()
-
-
-class _Stop:
-    """Asks the server to end, from whatever thread and however early."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._lock = threading.Lock()
-        self._ask: Callable[[], object] | None = None
-
-    def bind(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-        """Say what there is to be stopped."""
-        with self._lock:
-            self._ask = lambda: loop.call_soon_threadsafe(stop)
-            if self._asked:
-                self._ask()
-
-    def __call__(self) -> None:
-        """Stop."""
-        with self._lock:
-            self._asked = True
-            if self._ask is not None:
-                self._ask()

@@ -94,6 +94,10 @@ class MalformedError(MootError):
     default_code = Code.BAD_STRUCTURE
 
 
+REPLACED: Final = "Moot's files were replaced or removed since its daemon started"
+"""What is told of a daemon that goes on with other code than is installed."""
+
+
 def defect(error: BaseException, words: str, *, hint: str = "") -> MootError:
     """What to tell of an error that nobody foresaw; code that is gone was replaced or removed under a running daemon.
 
@@ -103,5 +107,5 @@ def defect(error: BaseException, words: str, *, hint: str = "") -> MootError:
         hint: what to do then.
     """
     if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
-        words, hint = "Moot's files were replaced or removed since its daemon started", "`moot daemon restart`"
+        words, hint = REPLACED, "`moot daemon restart`"
     return MootError(words, code=Code.INTERNAL, hint=hint)

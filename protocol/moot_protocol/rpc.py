@@ -15,7 +15,9 @@ hashed). The client sends its hello and its first request at once; the daemon se
                       {"id": n, "event": value}
                       [n, effect, …]
 
-An error whose id is 0 concerns the connection, which the daemon then closes; it may come before the hello.
+An error whose id is 0 concerns the connection, which the daemon then closes; it may come before the hello. With the
+code `unreachable` it says that the connection was idle and has made room for another: nothing that wasn't answered has
+been begun, or will be, so that everything can be asked again on a new one.
 
 **Effects** are short arrays of numbers, text and bytes, so that a client needs a few dozen lines to handle them.
 `out` and `err` carry bytes, `drop` a handle and `exit` a code; none of these is replied to, and `exit` is the last.
@@ -307,6 +309,13 @@ def error_frame(call_id: int, error: MootError) -> bytes:
     """The failure of a request, or of the connection (id 0)."""
     body = ErrorBody(error.code.value, error.message, error.hint, error.retryable)
     return frame(_encode({"id": call_id, "error": body}))
+
+
+def idle_error() -> RefusedError:
+    """What a connection ends with that makes room for another."""
+    return RefusedError(
+        "the connection was closed while idle", code=Code.UNREACHABLE, hint="connect again", retryable=True
+    )
 
 
 def effect_frame(call_id: int, effect: str, *details: int | str | bytes) -> bytes:

@@ -1,24 +1,52 @@
 """Typed answers from documents."""
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from moot.answers import (
     Change,
+    Claim,
     Comment,
+    Contest,
     Dependency,
+    Erasure,
+    Event,
     Issue,
     Issues,
+    Memory,
     Origin,
+    Stats,
     comment_of,
     event_of,
     issue_of,
     issues_of,
     stats_of,
 )
+from moot_protocol.action_requests import Erase, Rename
 from moot_protocol.errors import MalformedError
+from moot_protocol.issue_document import FIELDS
 from moot_protocol.listing import Page
+from moot_protocol.machine_requests import Events
+from moot_protocol.memory_requests import Memories, Remember
+from moot_protocol.requests import (
+    AddComment,
+    AddEdge,
+    Blocked,
+    Children,
+    Close,
+    Create,
+    Delete,
+    Edge,
+    IssueFields,
+    ListIssues,
+    Show,
+    Update,
+)
+from moot_protocol.requests import Stats as StatsRequest
+from moot_testkit.town import PROJECT, make_api
 
 DOCUMENT = {
     "id": "demo-1", "title": "One", "status": "closed", "priority": 0, "issue_type": "bug", "labels": ["a", "b"],
@@ -91,3 +119,78 @@ def test_what_other_towns_have_written_is_told_of_issues_comments_and_events() -
     assert comment_of({"text": "Hi", "_origin": origin}).origin == Origin(**origin)
     assert event_of({"arrival": 1, "kind": "issue", "entity": "x", "_origin": origin}).origin == Origin(**origin)
     assert (issue_of({"id": "demo-1"}).origin, comment_of({}).origin) == ((), None)
+
+
+# -- Nothing is left out -----------------------------------------------------------------------------------------
+def structs_in(annotation: Any) -> Iterator[type[msgspec.Struct]]:
+    """The shapes that stand in an annotation: of a tuple or an optional value the inner one."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from structs_in(inner)
+
+
+def left_out(shape: type[msgspec.Struct], document: Mapping[str, Any]) -> set[str]:
+    """Names that a document has, in it or in what stands in it, and its shape doesn't."""
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
+    found = {f"{shape.__name__}.{name}" for name in document.keys() - fields.keys()}
+    for name in document.keys() & fields.keys():
+        inner = next(structs_in(fields[name]), None)
+        values = document[name] if isinstance(document[name], list) else [document[name]]
+        found |= {each for value in values if inner is not None for each in left_out(inner, value)}
+    return found
+
+
+def test_an_issue_has_every_field_of_documents() -> None:
+    marks = ["_alias", "_blocked", "_claim", "_conflicts", "_erased", "_missing", "_origin", "_short", "_unchanged"]
+    assert left_out(Issue, {name: [] for name in (*FIELDS, *marks)}) == set()
+
+
+def test_nothing_that_the_daemon_answers_is_left_out() -> None:
+    api = make_api()
+    create = Create(
+        actor="ada", project=PROJECT, id="demo-1", labels=("a",), metadata={"k": 1},
+        fields=IssueFields(title="T", description="D", notes="N", estimated_minutes=1, issue_type="bug"),
+    )  # fmt: skip
+    api.call(create)
+    api.call(Create(actor="ada", project=PROJECT, id="demo-2", fields=IssueFields(title="T"), parent="demo-1"))
+    api.call(AddEdge(actor="ada", id="demo-1", edge=Edge("demo-2", "related")))
+    api.call(AddComment(actor="bob", id="demo-1", text="Hi"))
+    api.call(Rename(actor="ada", id="demo-1", alias="roof"))
+    api.call(Erase(actor="eve", id="demo-1", fields=("notes",)))
+    claimed = api.call(Update(actor="ada", id="demo-1", claim=True, ttl_ms=600_000))
+    again = api.call(Update(actor="ada", id="demo-1", fields=IssueFields(title="T")))
+    shown = api.call(Show(ids=("demo-1",)))[0]
+    assert {"_claim", "_alias", "dependents", "comments", "dependencies"} <= shown.keys()
+    assert "_unchanged" in again
+    api.call(Create(actor="ada", project=PROJECT, id="demo-4", fields=IssueFields(title="T"), parent="demo-1"))
+    api.call(AddEdge(actor="ada", id="demo-4", edge=Edge("demo-2")))
+    blocked = api.call(Blocked())
+    api.call(Delete(actor="ada", id="demo-2", reason="twice"))
+    deleted = api.call(Show(ids=("demo-2",)))[0]
+    assert "delete_reason" in deleted
+    closed = api.call(Close(actor="ada", id="demo-1", reason="Done", session="s"))
+    lists = [api.call(ListIssues(all=True)), api.call(Children(id="demo-1")), blocked]
+    assert all(page.issues for page in lists)
+    issues = [claimed, again, shown, deleted, closed, *(issue for page in lists for issue in page.issues)]
+    assert {name for issue in issues for name in left_out(Issue, issue)} == {"Issue.blocked_by_count"}  # `blocked_by`
+    events = api.call(Events())["events"]
+    assert any("erased_by" in change for event in events for change in event["changes"])
+    assert {name for event in events for name in left_out(Event, event)} == {"Event.id"}  # `entity` says it
+    api.call(Remember(actor="ada", project=PROJECT, key="k", text="v"))
+    assert {name for each in api.call(Memories(project=PROJECT)) for name in left_out(Memory, each)} == set()
+    totals = api.call(StatsRequest())
+    assert left_out(Stats, totals) == set()
+
+
+def test_who_erased_a_value_who_holds_an_issue_and_how_a_contest_came_out_are_typed() -> None:
+    by: dict[str, Any] = {"actor": "eve", "author": "k", "at": 5}
+    changes = [{"field": "notes", "missing": True, "erased": True, "erased_by": by}]
+    contested = {"holder": "ada", "lost": ["bob"]}
+    event = event_of(
+        {"arrival": 1, "kind": "issue", "entity": "x", "changes": changes, "own": True} | {"contested": contested}
+    )
+    assert event.changes == (Change(field="notes", missing=True, erased=True, erased_by=Erasure(**by)),)
+    assert (event.own, event.contested) == (True, Contest(holder="ada", lost=("bob",)))
+    claim: dict[str, Any] = {"holder": "ada", "expires_at": "2026-01-31T12:00:00.000Z", "ttl_seconds": 600}
+    assert issue_of({"id": "demo-1", "_claim": claim}).claim == Claim(**claim)

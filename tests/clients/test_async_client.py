@@ -13,7 +13,7 @@ from moot_protocol.claim_requests import Heartbeat
 from moot_protocol.errors import RefusedError
 from moot_protocol.machine_requests import Events, Ping
 from moot_protocol.requests import Close, Create, Show, Update
-from moot_testkit.control import PATIENCE, Gate, short_folder
+from moot_testkit.control import PATIENCE, Gate, raw_client, short_folder
 from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Town, losing_first, town
 
 
@@ -84,6 +84,16 @@ async def test_a_request_that_writes_without_a_key_is_not_repeated(here: Town) -
         assert (caught.value.code, caught.value.retryable) == (Code.UNREACHABLE, False)
         assert "may be done or not: look" in caught.value.hint
         assert await moot.call(Close(actor="ada", id="demo-1")) == DOCUMENT
+
+
+async def test_what_meets_a_connection_that_was_closed_while_idle_is_done_on_another_key_or_not(here: Town) -> None:
+    here.answers(Close, DOCUMENT)
+    here.daemon.server.settings = here.daemon.server.settings._replace(clients=1, idle=0.0)
+    async with client(here) as moot:
+        assert await moot.call(Ping())
+        with raw_client(here.daemon):
+            assert await moot.call(Close(actor="ada", id="demo-1")) == DOCUMENT
+    assert here.asked == [Close(actor="ada", id="demo-1")]
 
 
 class Relay:

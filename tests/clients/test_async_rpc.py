@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from moot.async_rpc import AsyncConnection
-from moot.rpc import UnansweredError
+from moot.rpc import UnansweredError, UnheardError
 from moot_protocol import rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
 from moot_protocol.limits import RPC_IN_FLIGHT
 from moot_protocol.machine_requests import Ping
 from moot_protocol.requests import Close, Show
-from moot_testkit.control import PATIENCE, Daemon, Gate, serving, short_folder
+from moot_testkit.control import PATIENCE, Daemon, Gate, raw_client, serving, short_folder
 from moot_testkit.gates import GOOD, STALE, USER, StubGate
 from mootd.control.ports import Settings
 
@@ -271,3 +271,33 @@ async def test_a_token_is_presented_with_the_hellos() -> None:
 async def _shown(request: Show) -> list[object]:
     del request
     return []
+
+
+# -- A place that others needed ----------------------------------------------------------------------------------
+async def closed_while_idle(*, in_between: bool) -> MootError:
+    """What a call raises on a connection that lost its place, whether or not the loop has run since."""
+    with serving(Settings(clients=1, idle=0.0)) as daemon:
+        async with connected(daemon.path) as connection:
+            with raw_client(daemon) as other:
+                other.call(1, "ping", {})
+                assert other.receive()["id"] == 1
+                if in_between:
+                    await asyncio.sleep(0.01)
+                with pytest.raises(MootError) as caught:
+                    await connection.call(Close(actor="ada", id="a"))
+            assert not connection.is_open
+    return caught.value
+
+
+@pytest.mark.parametrize("in_between", [True, False])
+async def test_what_was_asked_on_a_connection_that_was_closed_while_idle_was_not_begun(*, in_between: bool) -> None:
+    error = await closed_while_idle(in_between=in_between)
+    assert isinstance(error, UnheardError)
+    assert (error.code, error.retryable) == (Code.UNREACHABLE, True)
+
+
+async def test_all_calls_that_had_been_sent_hear_that_they_were_not_begun() -> None:
+    async with pretending(HELLO, rpc.error_frame(rpc.CONNECTION, rpc.idle_error())) as path, connected(path) as unlucky:
+        async with asyncio.TaskGroup() as tasks:
+            failures = [tasks.create_task(failure(unlucky)) for _ in range(3)]
+        assert all(isinstance(each.result(), UnheardError) for each in failures)

@@ -13,7 +13,7 @@ from moot_protocol.errors import RefusedError
 from moot_protocol.machine_requests import Events, Ping, Stop
 from moot_protocol.request_base import Request
 from moot_protocol.requests import Close, Create, Show, Update
-from moot_testkit.control import Daemon, short_folder, until
+from moot_testkit.control import Daemon, raw_client, short_folder, until
 from moot_testkit.gates import GOOD, USER, StubGate
 from moot_testkit.verb_cases import CASES, DOCUMENT, ISSUE, Case, Town, losing_first, town
 
@@ -129,6 +129,19 @@ def test_a_request_that_writes_without_a_key_is_not_repeated(here: Town) -> None
         assert "may be done or not: look" in caught.value.hint
         assert moot.call(Close(actor="ada", id="demo-1")) == DOCUMENT, "and the next call connects again"
     assert len(here.asked) == 2
+
+
+@pytest.mark.parametrize("request_", [Close(actor="ada", id="demo-1"), Stop()])
+def test_what_meets_a_connection_that_was_closed_while_idle_is_done_on_another_key_or_not(
+    here: Town, request_: Request[Any]
+) -> None:
+    here.answers(type(request_), DOCUMENT)
+    here.daemon.server.settings = here.daemon.server.settings._replace(clients=1, idle=0.0)
+    with client(here) as moot:
+        assert moot.call(Ping())
+        with raw_client(here.daemon):
+            assert moot.call(request_) == DOCUMENT
+    assert here.asked == [request_]
 
 
 def test_a_request_that_stops_the_daemon_is_not_repeated(here: Town) -> None:

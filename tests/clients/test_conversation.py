@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import moot
 from moot import conversation
-from moot.conversation import Conversation
+from moot.conversation import Conversation, Unheard
 from moot_protocol import limits, rpc
 
 SENT = st.recursive(
@@ -69,3 +69,13 @@ def test_the_code_of_a_failure_goes_only_to_a_daemon_that_takes_one(daemon: dict
         ours.shutdown(socket.SHUT_WR)
         sent = rpc.FrameSplitter().feed(b"".join(iter(lambda: theirs.recv(65536), b"")))
     assert msgspec.msgpack.decode(sent[-1]) == [1, "fail", b"/nowhere/at/all: No such file or directory", *told]
+
+
+@pytest.mark.parametrize("greeted", [True, False])
+def test_a_connection_that_lost_its_place_before_it_was_used_has_begun_nothing(greeted: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        idle = rpc.error_frame(rpc.CONNECTION, rpc.idle_error())
+        theirs.sendall(rpc.hello_frame("1", 1) + idle if greeted else idle)
+        with pytest.raises(Unheard):
+            Conversation(ours).command("moot", ["list"])

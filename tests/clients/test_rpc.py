@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from moot.console.api import Api
-from moot.rpc import Client, UnansweredError
+from moot.rpc import Client, UnansweredError, UnheardError
 from moot_protocol import limits, rpc
 from moot_protocol.access import Asker
 from moot_protocol.errors import Code, MalformedError, MootError, RefusedError
@@ -403,3 +403,30 @@ def test_in_a_sandbox_it_says_that_the_command_goes_through_files_and_no_call_do
     assert "this sandbox forbids Unix sockets" in error.message
     assert f"{told} the command `moot`, and neither programs" in error.hint
     assert "init --spool" not in error.hint
+
+
+# -- A place that others needed ----------------------------------------------------------------------------------
+IDLE = rpc.error_frame(rpc.CONNECTION, rpc.idle_error())
+
+
+def test_what_was_asked_on_a_connection_that_was_closed_while_idle_was_not_begun() -> None:
+    with pretending(rpc.hello_frame("1", 1) + IDLE) as path, Client(path) as client:
+        error = failure(lambda: client.call(Close(actor="ada", id="a")))
+        assert isinstance(error, UnheardError)
+        assert (error.code, error.retryable, error.hint) == (Code.UNREACHABLE, True, "connect again")
+        assert not client.is_open
+
+
+def test_that_is_heard_though_the_request_can_no_longer_be_sent() -> None:
+    with serving(Settings(clients=1, idle=0.0)) as daemon, Client(daemon.path) as client:
+        assert client.call(Ping())
+        with Client(daemon.path) as other:
+            assert other.call(Ping())
+            assert isinstance(failure(lambda: client.call(Close(actor="ada", id="a"))), UnheardError)
+
+
+def test_what_else_the_daemon_says_of_a_connection_ends_it_too() -> None:
+    busy = rpc.error_frame(rpc.CONNECTION, RefusedError("too many", code=Code.BUSY))
+    with pretending(rpc.hello_frame("1", 1) + busy) as path, Client(path) as client:
+        assert failure(lambda: client.call(Ping())).code is Code.BUSY
+        assert not client.is_open

@@ -172,6 +172,30 @@ def test_who_changes_something_hears_of_a_daemon_that_never_answers_that_it_may_
     assert "see its log; if it stays like this, end it: kill -9" in hint
 
 
+@pytest.mark.parametrize(
+    ("arguments", "retryable"),
+    [
+        (["create", "x"], False),
+        (["create", "x", "--request-id", "7"], True),
+        (["create", "x", "--dry-run"], True),
+        (["list"], True),
+        (["wait", "a1b2"], True),
+    ],
+)
+@pytest.mark.parametrize("token", ["", GOOD], ids=["asked", "asked for nothing yet"])
+def test_what_a_daemon_never_answered_is_retryable_where_repeating_it_is_safe(
+    alone: Shell, arguments: list[str], token: str, *, retryable: bool
+) -> None:
+    argv = ["moot", *arguments, "--json"]
+    with Impostor(alone, b"", close=False):
+        done = alone.run_code(
+            f"import moot.conversation as c, moot.thin as t; c.HELLO_SECONDS = 0.05; t.main({argv!r})",
+            **({"MOOT_TOKEN": token} if token else {}),
+        )
+    error = msgspec.json.decode(done.stdout)["error"]
+    assert (done.returncode, error["code"], error["retryable"]) == (69, "unreachable", retryable or bool(token))
+
+
 def test_a_daemon_that_does_not_confirm_a_token_has_been_asked_for_nothing(alone: Shell) -> None:
     with Impostor(alone, b"", close=False):
         done = alone.run_code(

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -18,11 +19,14 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from moot.rpc import Client
+from moot_protocol.limits import RPC_GRACE_MS
 from moot_protocol.machine_requests import Fsck, Ping, Stop
 from moot_protocol.requests import Create, InitTown, IssueFields, ListIssues
 from moot_testkit.ledger import PATIENCE_S
 from moot_testkit.machine import BIN, PROJECT, Machine, machine
-from mootd.app import _Parts, _Serving, _work
+from moot_testkit.terminal import FACTS
+from mootd.app import _Console, _Parts, _Serving, _work
+from mootd.edges.installed import Installed
 from mootd.engine import layout
 from mootd.engine.graph import follows_rules
 from mootd.service.front import Front
@@ -30,6 +34,8 @@ from mootd.service.gate import Gate
 from mootd.service.quick_reads import QuickReads
 from mootd.store.lmdb_store import LmdbStore
 from mootd.store.port import Table
+
+UNREACHABLE = 69
 
 
 class Manager:
@@ -191,7 +197,7 @@ async def test_garbage_is_looked_for_as_soon_as_all_is_loaded(collecting: None) 
     front = Front(dict, cast("QuickReads", None))
     gc.disable()
     with ThreadPoolExecutor(1) as executor:
-        await _work(_Serving(front, cast("Gate", None), lambda: parts, executor), tested, looked_for.clear)
+        await _work(_Serving(front, cast("Gate", None), lambda: parts, executor, Installed()), tested, looked_for.clear)
     assert looked_for.is_set()
 
 
@@ -228,6 +234,63 @@ def test_a_watchdog_hears_of_it_as_long_as_the_socket_answers(town: Machine, man
     with daemon(town, manager, WATCHDOG_USEC="20000"):
         assert manager.hear()["READY"] == "1"
         assert [manager.hear() for _ in range(3)] == [{"WATCHDOG": "1"}] * 3
+
+
+# -- Commands ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("words", [("daemon", "stop"), ("--actor", "me", "daemon", "stop"), ("-q", "daemons", "list")])
+def test_a_command_about_the_daemon_is_urgent_whatever_flags_stand_before_it(words: tuple[str, ...]) -> None:
+    assert _Console.is_urgent(FACTS._replace(argv=words))
+
+
+@pytest.mark.parametrize("words", [("list",), ("--actor", "daemon", "list"), ("show", "daemon"), ("daemon", "--x"), ()])
+def test_no_other_command_is(words: tuple[str, ...]) -> None:
+    assert not _Console.is_urgent(FACTS._replace(argv=words))
+
+
+def test_a_command_that_follows_the_log_is_told_of_a_stop_at_once_and_how_to_go_on(
+    town: Machine, manager: Manager
+) -> None:
+    with daemon(town, manager) as process:
+        manager.hear()
+        town.found()
+        with subprocess.Popen(
+            [BIN / "moot", "events", "--follow"],
+            cwd=town.folder,
+            env=town.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as follower:
+            assert follower.stdout is not None
+            assert follower.stdout.readline()
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_S) == 0
+            assert time.monotonic() - began < RPC_GRACE_MS / 1000
+            _, err = follower.communicate(timeout=PATIENCE_S)
+            assert follower.returncode == UNREACHABLE
+    assert "the daemon is stopping\n" in err
+    assert "go on with --since and the arrival number of the last event that came\n" in err
+
+
+def test_that_code_was_replaced_is_logged_once_with_the_next_command(town: Machine, manager: Manager) -> None:
+    code = (
+        "import sys, mootd.main, mootd.edges.installed as i; i.Installed.is_replaced = lambda _: True; "
+        "sys.exit(mootd.main.main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "run", "--log-style", "json"],
+        env={**town.environment, "NOTIFY_SOCKET": str(manager.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        manager.hear()
+        for _ in range(2):
+            assert "replaced or removed" in town.ok("status")
+        process.send_signal(signal.SIGTERM)
+        told = [line for line in logged(process) if line["event"] == "daemon.replaced"]
+    assert [(line["level"], line["hint"]) for line in told] == [("warning", "moot daemon restart")]
 
 
 # -- Ending ------------------------------------------------------------------------------------------------------

@@ -258,6 +258,15 @@ def is_refused(facts: Facts) -> bool:
     return False
 
 
+def command_of(facts: Facts) -> str:
+    """The name of the command that the facts ask for; empty where they make no sense, or ask for help."""
+    try:
+        command = _read(facts).command
+    except MootError:
+        return ""
+    return "" if command is None else command.name
+
+
 def how_to_ask_again(facts: Facts) -> str:
     """How to go on where the daemon went away under a command that only looks and waits; empty of any other."""
     try:

@@ -2,17 +2,13 @@
 
 Guarantees: every request is answered exactly once unless the connection closes first; closing it cancels whatever it
 had begun. A client that sends garbage, stalls in a frame, or does not read costs bounded memory and is let go.
-Requests are begun in order, and may be answered in another.
+Requests are begun in order, and may be answered in another. What only waits for news holds up no stop.
 """
 
 import asyncio
 import os
-import socket
-import struct
-import sys
 from asyncio import AbstractEventLoop, TaskGroup, TimerHandle, Transport
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, Protocol, cast
@@ -23,25 +19,15 @@ from moot_protocol.errors import Code, MalformedError, MootError, RefusedError, 
 from moot_protocol.machine_requests import Events
 from moot_protocol.request_base import Request
 from mootd.control.hosting import ConsoleChannel, HostedTerminal, WaitingRoom
+from mootd.control.places import busy, make_room, peer_uid
 from mootd.control.ports import ConsoleHost, Dispatcher, Gate, Observer, Settings
+from mootd.control.work import Work, nothing, took_too_long
 
 BURST: Final = 32
 """Requests of one client begun before the loop turns to others."""
 SUBSCRIPTION_WAIT_MS: Final = 30_000
 """How long one look for news waits: a subscription is a chain of them."""
 MICROSECONDS: Final = 1_000_000
-
-
-class Work:
-    """One request under way: `stop` ends it, and nothing is answered for it afterwards but by whoever stopped it."""
-
-    def __init__(self, call: rpc.Call, begun: float) -> None:
-        self.call = call
-        self.begun = begun
-        self.stop: Callable[[], object] = _nothing
-        self.patience: TimerHandle | None = None
-        """Runs out at its deadline, where no task sees to that."""
-        self.channel: ConsoleChannel | None = None
 
 
 class Hub(Protocol):
@@ -59,14 +45,11 @@ class Hub(Protocol):
     room: WaitingRoom
     """Which of them wait for news or input."""
     connections: "set[Connection]"
-    unfinished: int
-    """Requests begun and not answered, over all connections."""
-
     closing: bool
     """Whether connections are no longer taken."""
 
     def ended(self) -> None:
-        """A request, a command's thread or a connection has ended."""
+        """A request, a command's thread or a connection has ended, or a command waits for news."""
 
 
 class Connection(asyncio.Protocol):
@@ -99,43 +82,68 @@ class Connection(asyncio.Protocol):
         """Runs out when the client leaves its hello or a frame unfinished."""
         self._reading_patience: TimerHandle | None = None
         """Runs out when the client leaves what it is sent unread."""
+        self._quiet_since = self._loop.time()
+        """When it last began or ended something; bytes that go on with a frame count for nothing."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it was told to end."""
+        return self._closed
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when it is idle, on the loop's clock; None while something is under way on it.
+
+        Answers that lie unread are under way for as long as they may.
+        """
+        if self._works or self._frames or not self._writable.is_set():
+            return None
+        unread = self._transport.get_write_buffer_size()
+        return self._quiet_since + (self._hub.settings.stall if unread else 0)
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether a stop waits for something that is under way."""
+        return any(work.holds_up for work in self._works.values())
 
     # -- What the transport tells ----------------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected: check who it is."""
         self._transport = cast("Transport", transport)
-        settings = self._hub.settings
-        taken = len(self._hub.connections)
-        self._hub.connections.add(self)
-        uid = peer_uid(self._transport.get_extra_info("socket"))
-        gate = self._hub.gate
-        self.uid = uid
-        if uid is not None and gate is not None and gate.binds(uid):
+        hub = self._hub
+        hub.connections.add(self)
+        self.uid = uid = peer_uid(self._transport.get_extra_info("socket"))
+        if uid is not None and hub.gate is not None and hub.gate.binds(uid):
             self._asker = Asker(uid)
-        if uid is not None and uid != settings.owner and not (gate is not None and gate.lets_in(uid)):
-            self._refuse(RefusedError(f"this is the socket of user {settings.owner}", code=Code.DENIED))
-        elif self._hub.closing:
-            self._refuse(_busy("the daemon is stopping"))
-        elif taken >= settings.clients:
-            self._refuse(_busy(f"{settings.clients} clients are connected already"))
-        elif uid not in {None, settings.owner} and self._of_its_user() > settings.clients_per_user:
-            self._refuse(_busy(f"{settings.clients_per_user} clients of user {uid} are connected already"))
-        else:
-            self._transport.set_write_buffer_limits(high=settings.buffer_bytes)
-            self._patience = self._loop.call_later(settings.hello, self._drop, "no hello")
+        try:
+            self._check_welcome(hub, uid)
+        except RefusedError as error:
+            self.refuse(error)
+            return
+        self._transport.set_write_buffer_limits(high=hub.settings.buffer_bytes)
+        self._patience = self._loop.call_later(hub.settings.hello, self._drop, "no hello")
 
-    def _of_its_user(self) -> int:
-        return sum(each.uid == self.uid for each in self._hub.connections)
+    def _check_welcome(self, hub: Hub, uid: int | None) -> None:
+        owner = hub.settings.owner
+        if uid is not None and uid != owner and not (hub.gate is not None and hub.gate.lets_in(uid)):
+            raise RefusedError(f"this is the socket of user {owner}", code=Code.DENIED)
+        if hub.closing:
+            raise busy("the daemon is stopping")
+        make_room(self, hub.connections, hub.settings, self._loop.time())
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
         if self._closed:
             return
+        goes_on = self._splitter.partial
         try:
-            self._frames.extend(self._splitter.feed(data))
+            frames = self._splitter.feed(data)
         except MalformedError as error:
-            self._refuse(error)
+            self.refuse(error)
             return
+        if frames or not goes_on:
+            self._quiet_since = self._loop.time()
+        self._frames.extend(frames)
         self._drain()
         if self._greeted:
             self._be_patient()
@@ -172,6 +180,18 @@ class Connection(asyncio.Protocol):
         self._hub.ended()
 
     # -- What the server tells -------------------------------------------------------------------------------------
+    def refuse(self, error: MootError) -> None:
+        """Tell the client why, and close."""
+        self._hub.observer.note("rpc.refused", connection=self._number, code=error.code.value)
+        self._write(rpc.error_frame(rpc.CONNECTION, error))
+        self.close()
+
+    def dismiss(self) -> None:
+        """Tell commands that wait for news that the daemon is stopping."""
+        for work in self._works.values():
+            if work.channel:
+                work.channel.dismiss()
+
     def close(self) -> None:
         """Send what is written, then close; a client that does not take it is let go."""
         if not self._closed:
@@ -194,7 +214,7 @@ class Connection(asyncio.Protocol):
             try:
                 self._take(self._frames.popleft())
             except MalformedError as error:
-                self._refuse(error)
+                self.refuse(error)
         if self._closed:
             return
         if self._writable.is_set() and not self._frames:
@@ -234,12 +254,6 @@ class Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    def _refuse(self, error: MootError) -> None:
-        """Tell why, and close."""
-        self._hub.observer.note("rpc.refused", connection=self._number, code=error.code.value)
-        self._write(rpc.error_frame(rpc.CONNECTION, error))
-        self.close()
-
     def _drop(self, why: str) -> None:
         self._hub.observer.note("rpc.dropped", connection=self._number, why=why)
         self.abort()
@@ -248,7 +262,6 @@ class Connection(asyncio.Protocol):
     def _begin(self, call: rpc.Call) -> None:
         work = Work(call, self._loop.time())
         self._works[call.id] = work
-        self._hub.unfinished += 1
         try:
             self._check_room(call)
             if call.method == rpc.AUTHENTICATE:
@@ -256,6 +269,7 @@ class Connection(asyncio.Protocol):
             elif call.method == rpc.CONSOLE:
                 self._host(work)
             elif call.method == rpc.SUBSCRIBE:
+                work.is_for_news = True
                 self._start(work, self._subscribed(work, rpc.decode_params(call, Events)))
             elif call.method == rpc.CANCEL:
                 self._answer(work, self._cancelled(rpc.decode_params(call, rpc.CancelParams).id))
@@ -282,10 +296,11 @@ class Connection(asyncio.Protocol):
 
     def _check_room(self, call: rpc.Call) -> None:
         if len(self._works) > (most := self._hub.settings.in_flight) and call.method != rpc.CANCEL:
-            raise _busy(f"{most} requests of this connection are under way already")
+            raise busy(f"{most} requests of this connection are under way already")
 
     def _request(self, work: Work, request: Request[Any]) -> None:
         dispatcher = self._hub.dispatcher
+        work.is_for_news = bool(getattr(request, "wait_ms", 0))
         if self._asker is None and dispatcher.is_quick(request):
             self._answer(work, dispatcher.handle(request, work.call.key))
         elif self._asker is not None or not self._begun(work, request):
@@ -317,7 +332,7 @@ class Connection(asyncio.Protocol):
     def _late(self, work: Work, request: Request[Any]) -> None:
         if self._is_open(work):
             work.stop()
-            self._fail(work, _took_too_long(request, work.call.key))
+            self._fail(work, took_too_long(request, work.call.key))
 
     def _deadline_of(self, work: Work) -> float:
         given = work.call.deadline_ms
@@ -351,7 +366,7 @@ class Connection(asyncio.Protocol):
                     answer = await dispatcher.handle_async(grant.request, key, deadline)
                 return await gate.narrow_async(grant, answer)
         except TimeoutError as error:
-            raise _took_too_long(request, key) from error
+            raise took_too_long(request, key) from error
 
     async def _subscribed(self, work: Work, first: Events) -> None:
         """Look for news again and again, each event one frame, until cancelled."""
@@ -370,7 +385,7 @@ class Connection(asyncio.Protocol):
 
     def _cancelled(self, call_id: int) -> bool:
         work = self._works.get(call_id)
-        if work is None or work.stop is _nothing:
+        if work is None or work.stop is nothing:
             return False
         work.stop()
         self._fail(work, RefusedError("cancelled as asked", code=Code.CANCELLED))
@@ -412,7 +427,7 @@ class Connection(asyncio.Protocol):
     def _finish(self, call_id: int, outcome: Code | None = None) -> Work:
         work = self._works.pop(call_id)
         _cancel(work.patience)
-        self._hub.unfinished -= 1
+        self._quiet_since = self._loop.time()
         self._hub.ended()
         self._hub.observer.note(
             "rpc.done",
@@ -427,11 +442,11 @@ class Connection(asyncio.Protocol):
     def _host(self, work: Work) -> None:
         hub = self._hub
         facts = hub.console.facts(work.call)
-        reserved = hub.settings.reserved if hub.console.is_urgent(facts) else 0
-        if len(hub.hosted) >= hub.settings.consoles + reserved:
-            raise _busy(f"{hub.settings.consoles} commands are running already")
+        beyond = len(hub.hosted) - hub.settings.consoles
+        if beyond >= 0 and not (beyond < hub.settings.reserved and hub.console.is_urgent(facts)):
+            raise busy(f"{hub.settings.consoles} commands are running already")
         ended = partial(self._ended, work)
-        work.channel = channel = ConsoleChannel(work.call.id, self._loop, self._write, ended, hub.room)
+        work.channel = channel = ConsoleChannel(work.call.id, self._loop, self._write, ended, hub)
         work.stop = channel.close
         if not self._writable.is_set():
             channel.pause()
@@ -465,33 +480,6 @@ class Connection(asyncio.Protocol):
             self._finish(work.call.id)
 
 
-def peer_uid(connection: Any) -> int | None:
-    """The user id at the other end of a Unix socket; None where the system can't tell."""
-    if sys.platform != "linux":
-        return None
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[1])
-
-
-def _took_too_long(request: Request[Any], key: str) -> RefusedError:
-    """What tells that nobody waits any longer: a write may be done all the same, and only under its key done once."""
-    is_safe = not request.writes or bool(key)
-    return RefusedError(
-        f"`{request.method}` took longer than its deadline",
-        code=Code.TIMEOUT,
-        hint="give it more time" if is_safe else "it may be done or not: look before you change something again",
-        retryable=is_safe,
-    )
-
-
-def _busy(what: str) -> RefusedError:
-    return RefusedError(what, code=Code.BUSY, hint="try again when some have ended", retryable=True)
-
-
 def _cancel(timer: TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
-
-
-def _nothing() -> None:
-    """Stop what needs no stopping."""

@@ -13,7 +13,7 @@ import threading
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from moot_protocol import rpc
 from moot_protocol.access import Asker
@@ -36,6 +36,13 @@ _INPUT: Final = frozenset({"read", "more"})
 """Effects that bring input, which may be somebody's who doesn't write, as at the other end of a pipe."""
 _PEOPLE: Final = frozenset({"edit"})
 """Effects that people are waited for with: what they have done must not be refused afterwards."""
+
+
+class StoppingError(RefusedError):
+    """A command waits for news of a daemon that is stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("the daemon is stopping", code=Code.UNREACHABLE, retryable=True)
 
 
 class WaitingRoom:
@@ -73,6 +80,16 @@ class WaitingRoom:
             self._waiting.discard(command)
 
 
+class Host(Protocol):
+    """What all commands share."""
+
+    room: WaitingRoom
+    """Where those are counted that wait."""
+
+    def ended(self) -> None:
+        """A command has ended, or waits for news. Loop."""
+
+
 class ConsoleChannel:
     """Where the two sides meet. Methods say which side may call them.
 
@@ -81,7 +98,7 @@ class ConsoleChannel:
         loop: the event loop.
         write: sends bytes to the client; called in the loop only.
         on_end: called in the loop when the command's last frame has been written.
-        room: where commands are counted that wait.
+        hub: what commands share.
     """
 
     def __init__(
@@ -90,10 +107,15 @@ class ConsoleChannel:
         loop: AbstractEventLoop,
         write: Callable[[bytes], None],
         on_end: Callable[[], None],
-        room: WaitingRoom,
+        hub: Host,
     ) -> None:
         self._id = call_id
-        self._room = room
+        self._room = hub.room
+        self._on_wait = hub.ended
+        self.is_for_news = False
+        """Whether the command waits for news and does nothing else."""
+        self._stopping = False
+        """Whether no news are waited for any more."""
         self._loop = loop
         self._write = write
         self._on_end = on_end
@@ -168,6 +190,15 @@ class ConsoleChannel:
         if awaited is not None:
             awaited.cancel()
 
+    def dismiss(self) -> None:
+        """The daemon is stopping: make the command's wait for news raise, this one or the next. Loop."""
+        with self._changed:
+            self._stopping = True
+            awaited = self._awaited if self.is_for_news else None
+            self.is_for_news = False
+        if awaited is not None:
+            awaited.cancel()
+
     def _arm(self) -> None:
         if not self._closed:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._tick)
@@ -235,23 +266,31 @@ class ConsoleChannel:
             if not self._closed:
                 self._queue(rpc.effect_frame(self._id, effect, *details))
 
-    def wait(self, future: "Future[T]") -> T:
+    def wait(self, future: "Future[T]", *, for_news: bool = False) -> T:
         """Wait for something that others work on, and cancel it if the client goes away. Thread.
+
+        Args:
+            future: what is waited for.
+            for_news: whether it is news, for which no stop of the daemon waits.
 
         Raises:
             RefusedError: `cancelled`.
+            StoppingError: it is news, and the daemon is stopping.
             Exception: what the future holds.
         """
         with self._changed:
-            if self._closed:
+            if self._closed or (for_news and self._stopping):
                 future.cancel()
             self._awaited = future
+            self.is_for_news = for_news and not self._stopping
         try:
+            if for_news:
+                self._post(self._on_wait)
             return future.result()
         except CancelledError as error:
-            raise _cancelled() from error
+            raise (StoppingError() if for_news and self._stopping and not self._closed else _cancelled()) from error
         finally:
-            self._awaited = None
+            self._awaited, self.is_for_news = None, False
 
     def check(self) -> None:
         """Raise if the client has gone. Thread.
@@ -371,6 +410,10 @@ class HostedTerminal(Effects, Generic[F]):
             Exception: what the future holds.
         """
         return self._channel.wait(future)
+
+    def wait_for_news(self, future: "Future[T]") -> T:
+        """As `wait`, of what a stop of the daemon doesn't wait for."""
+        return self._channel.wait(future, for_news=True)
 
 
 def _cancelled() -> RefusedError:

@@ -109,7 +109,9 @@ class ConsoleHost(Protocol):
         """
 
     def is_urgent(self, facts: Any) -> bool:
-        """Whether a command is let in though all places are taken, as what ends the daemon. Called in the event loop.
+        """Whether a command is let in though all places are taken, as what ends the daemon.
+
+        Called in the event loop, and only once they are.
 
         Args:
             facts: what `facts` gave.
@@ -142,6 +144,9 @@ class Settings(NamedTuple):
     clients: int = limits.RPC_CLIENTS
     clients_per_user: int = limits.RPC_CLIENTS_PER_USER
     """Of a user id other than the owner's."""
+    idle: float = 1.0
+    """For how long nothing may happen on a connection before it can lose its place: more than any program needs to
+    say hello, to send a frame or to ask for the next thing."""
     in_flight: int = limits.RPC_IN_FLIGHT
     consoles: int = limits.RPC_CONSOLES
     reserved: int = 4

@@ -1,5 +1,8 @@
 """The control socket's server: accepts clients and, when told to stop, finishes what has begun.
 
+A stop waits for nobody who only waits for news: once all else has ended, commands are told that the daemon is
+stopping, and programs are cut off, which come again and go on after the last arrival number.
+
 All its tasks live in one group, so that it ends with all of them or not at all.
 """
 
@@ -53,7 +56,6 @@ class ControlServer:
         share, of = WAITING_SHARE
         self.room = WaitingRoom(max(self.settings.consoles * share // of, 1))
         self.connections: set[Connection] = set()
-        self.unfinished = 0
         self.closing = False
         self._numbers = itertools.count(1)
         self._stopping = asyncio.Event()
@@ -79,7 +81,7 @@ class ControlServer:
         self._stopping.set()
 
     def ended(self) -> None:
-        """A request, a command's thread or a connection has ended."""
+        """A request, a command's thread or a connection has ended, or a command waits for news."""
         self._ended.set()
 
     async def _serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -91,11 +93,18 @@ class ControlServer:
             ready()
             await self._stopping.wait()
             server.close()
-            await self._settle(lambda: self.unfinished == 0)
+            await self._settle(self._is_done)
+            for connection in self.connections:
+                connection.dismiss()
+            await self._settle(self._is_done)
         finally:
             self.closing = True
             server.close()
             await self._disconnect()
+
+    def _is_done(self) -> bool:
+        """Whether nothing is under way that a stop waits for."""
+        return not any(connection.holds_up for connection in self.connections)
 
     async def _disconnect(self) -> None:
         """Close all connections, and see them and their commands end."""

@@ -10,7 +10,7 @@ from moot_protocol import ids
 from moot_protocol.acceptance import Reason
 from moot_protocol.access_requests import CheckAccess, ShowAccess, ValidateAccess
 from moot_protocol.checks import checked
-from moot_protocol.errors import RefusedError
+from moot_protocol.errors import REPLACED, RefusedError
 from moot_protocol.genesis import PlaneKind
 from moot_protocol.limits import MIB
 from moot_protocol.machine_requests import Doctor, Fsck, Ping, Protect, Status, Stop
@@ -39,6 +39,7 @@ from mootd.store.port import Reader, Table
 
 AT_REST: Final = "the log is plain text on this disk, protected by file modes only; keys too"
 _FREE_BYTES: Final = 256 * MIB
+_RESTART: Final = "`moot daemon restart` loads what is installed now; nothing is lost by that"
 _MAKE_ROOM: Final = "free some space; writes are refused without"
 _RESTORE: Final = "restore the folder `keys` in the data folder from a backup"
 _WITHOUT: Final = {
@@ -99,7 +100,7 @@ def _status(machine: Machine, replica: Replica, request: Status) -> dict[str, An
         "conflicts": 0,
         "parked": 0,
         "jobs": [],
-        "alarms": [*_narrowness(machine), *_alarms(replica)],
+        "alarms": [*_narrowness(machine), *_replacement(machine), *_alarms(replica)],
     }
     if not replica.is_founded:
         return shown
@@ -162,6 +163,12 @@ def _narrowness(machine: Machine) -> Iterator[dict[str, Any]]:
             "message": f"the disk that the data lies on is nearly full: {free}",
             "hint": _MAKE_ROOM,
         }
+
+
+def _replacement(machine: Machine) -> Iterator[dict[str, Any]]:
+    """That the daemon isn't what is installed: what it hasn't loaded yet may not fit what it has."""
+    if machine.installed.is_replaced():
+        yield {"code": "replaced", "severity": "warning", "message": REPLACED, "hint": _RESTART}
 
 
 def _alarms(replica: Replica) -> Iterator[dict[str, Any]]:
@@ -304,6 +311,7 @@ def _doctor(machine: Machine, replica: Replica, request: Doctor) -> list[dict[st
         *privacy_checks(machine),
         checked("disk has room", *_room(machine.places.data), _MAKE_ROOM),
         checked("config.toml is in force", *_is_in_force(machine)),
+        _runs_what_is_installed(machine),
         checked("town is founded", replica.is_founded, "", "run `moot init` in your project"),
         checked(
             "clock is not behind the log",
@@ -327,6 +335,12 @@ def _are_closed(replica: Replica, reader: Reader) -> dict[str, Any]:
     alarms = list(invite_alarms(replica, reader))
     hint = alarms[0]["hint"] if alarms else ""
     return checked("no expired invite is open", not alarms, "; ".join(alarm["message"] for alarm in alarms), hint)
+
+
+def _runs_what_is_installed(machine: Machine) -> dict[str, Any]:
+    """Whether the daemon's code is what another one would load."""
+    is_replaced = machine.installed.is_replaced()
+    return checked("daemon runs what is installed", not is_replaced, REPLACED if is_replaced else "", _RESTART)
 
 
 def _is_no_copy(replica: Replica) -> dict[str, Any]:

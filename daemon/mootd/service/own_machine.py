@@ -11,6 +11,7 @@ from moot_protocol import ids
 from moot_protocol.rpc import RPC_VERSION
 from mootd.config import DEFAULTS, Config
 from mootd.edges.access_file import FILE_NAME, AccessFile
+from mootd.edges.installed import Installed
 from mootd.edges.paths import Places
 from mootd.ports import Clock, Entropy
 from mootd.version import VERSION
@@ -25,11 +26,19 @@ class Machine:
         entropy: for names of sessions.
         stop: asks the daemon to end.
         config: what the daemon was told when it started.
+        installed: the files that it was loaded from; by default as they are now.
     """
 
     def __init__(
-        self, places: Places, clock: Clock, entropy: Entropy, stop: Callable[[], None], config: Config = DEFAULTS
+        self,
+        places: Places,
+        clock: Clock,
+        entropy: Entropy,
+        stop: Callable[[], None],
+        config: Config = DEFAULTS,
+        installed: Installed | None = None,
     ) -> None:
+        self.installed = installed or Installed()
         self.places = places
         self.config = config
         self.access = AccessFile(places.config_file.parent / FILE_NAME)

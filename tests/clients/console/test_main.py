@@ -253,3 +253,20 @@ def test_an_example_is_read_as_its_command_and_refused_by_nothing_that_looks_at_
 
 def test_examples_fit_into_the_help_of_a_narrow_terminal() -> None:
     assert [example for _, example in EXAMPLES if len(f"  {example}") > 80] == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        (("daemon", "stop"), "daemon stop"),
+        (("--actor", "me", "daemon", "stop"), "daemon stop"),
+        (("--json", "daemons", "killall"), "daemon stop"),
+        (("list", "--assignee", "daemon"), "list"),
+        (("--actor", "daemon", "list"), "list"),
+        (("daemon", "--frobnicate"), ""),
+        (("help", "daemon"), ""),
+        ((), ""),
+    ],
+)
+def test_the_command_that_is_asked_for_is_told_by_its_own_name(argv: tuple[str, ...], name: str) -> None:
+    assert main.command_of(FACTS._replace(argv=argv)) == name

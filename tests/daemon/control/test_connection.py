@@ -225,7 +225,7 @@ def test_a_subscription_that_fails_says_why(daemon: Daemon) -> None:
 
 # -- Limits ------------------------------------------------------------------------------------------------------
 def test_a_client_too_many_is_told_so_and_let_go_and_takes_no_place() -> None:
-    with serving(Settings(clients=2)) as daemon:
+    with serving(Settings(clients=2, idle=PATIENCE)) as daemon:
         with raw_client(daemon), raw_client(daemon) as second:
             with raw_client(daemon, b"") as third:
                 (message,) = third.rest()

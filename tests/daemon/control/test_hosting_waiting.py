@@ -1,16 +1,21 @@
 """Hosted commands that wait for news or for input: they don't take the places of those that soon end."""
 
+import asyncio
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from moot.console.terminal import Facts
-from moot_protocol.errors import RefusedError
-from moot_testkit.control import Daemon, raw_client, serving, until
+from moot_protocol.errors import Code, RefusedError
+from moot_testkit.control import PATIENCE, Daemon, raw_client, serving, until
 from mootd.control import hosting
-from mootd.control.hosting import HostedTerminal
+from mootd.control.hosting import ConsoleChannel, HostedTerminal, WaitingRoom
 from mootd.control.ports import Settings
 
 Shell = HostedTerminal[Facts]
@@ -113,3 +118,115 @@ def test_urgent_commands_have_an_end_too() -> None:
     with serving(full) as daemon, waiting_in(daemon, watching, 1), raw_client(daemon) as client:
         client.run(1, argv=("daemon", "stop"))
         assert client.receive()["error"]["code"] == "busy"
+
+
+def test_who_waits_already_waits_on_though_no_more_may() -> None:
+    room = WaitingRoom(1)
+    room.enter("one")
+    room.enter("one")
+    with pytest.raises(RefusedError, match="1 commands are waiting already"):
+        room.enter("another")
+    room.leave("one")
+    room.enter("another")
+
+
+def test_whether_a_command_is_urgent_is_asked_only_where_all_places_are_taken() -> None:
+    with serving(Settings(consoles=1)) as daemon, raw_client(daemon) as client:
+        daemon.commands.is_urgent = pytest.fail  # type: ignore[method-assign, assignment]  # of the stub
+        client.run(1)
+        assert client.receive() == [1, "exit", 0]
+
+
+# -- News ---------------------------------------------------------------------------------------------------------
+def for_news(terminal: Shell) -> int:
+    """Wait for news that never come; tell what ends that."""
+    try:
+        terminal.wait_for_news(Future[int]())
+    except RefusedError as error:
+        terminal.out(f"{error.code}: {error.message}")
+    return 0
+
+
+def test_who_waits_for_news_is_told_of_a_stop_at_once_and_ends_in_its_own_way() -> None:
+    with serving(Settings(grace=PATIENCE)) as daemon, raw_client(daemon) as client:
+        daemon.commands.command = for_news
+        client.run(1)
+        until(lambda: any(each._works and not each.holds_up for each in daemon.server.connections))
+        daemon.in_loop(daemon.server.stop)
+        assert client.rest() == [[1, "out", b"unreachable: the daemon is stopping"], [1, "exit", 0]]
+
+
+def test_news_that_are_asked_for_after_that_are_not_waited_for_either() -> None:
+    def twice(terminal: Shell) -> int:
+        return for_news(terminal) + for_news(terminal)
+
+    with serving(Settings(grace=PATIENCE)) as daemon, raw_client(daemon) as client:
+        daemon.commands.command = twice
+        client.run(1)
+        until(lambda: any(each._works and not each.holds_up for each in daemon.server.connections))
+        daemon.in_loop(daemon.server.stop)
+        assert client.rest() == [[1, "out", b"unreachable: the daemon is stopping" * 2], [1, "exit", 0]]
+
+
+def test_who_begins_to_wait_for_news_during_a_stop_is_told_of_it_at_once() -> None:
+    begun, go_on, looked = threading.Event(), threading.Event(), threading.Event()
+
+    def late(terminal: Shell) -> int:
+        begun.set()
+        go_on.wait(PATIENCE)
+        return for_news(terminal)
+
+    with serving(Settings(grace=PATIENCE)) as daemon, raw_client(daemon) as client:
+        daemon.commands.command = late
+        client.run(1)
+        assert begun.wait(PATIENCE)
+        for call in (daemon.server.stop, lambda: None, looked.set):
+            daemon.in_loop(call)
+        assert looked.wait(PATIENCE)
+        time.sleep(0.05)  # the server has seen that something is under way, and waits for its end
+        go_on.set()
+        assert client.rest() == [[1, "out", b"unreachable: the daemon is stopping"], [1, "exit", 0]]
+
+
+async def test_from_the_moment_when_it_is_told_a_command_holds_up_the_stop_until_it_has_ended() -> None:
+    hub = SimpleNamespace(room=WaitingRoom(1), ended=lambda: None)
+    channel = ConsoleChannel(1, asyncio.get_running_loop(), lambda _: None, lambda: None, hub)
+    channel.is_for_news = True
+    channel.dismiss()
+    assert not channel.is_for_news
+
+
+def test_a_client_that_leaves_ends_the_wait_for_news_as_any_other() -> None:
+    told: list[RefusedError] = []
+
+    def command(terminal: Shell) -> int:
+        with pytest.raises(RefusedError) as caught:
+            terminal.wait_for_news(Future[int]())
+        told.append(caught.value)
+        return 0
+
+    with serving() as daemon:
+        daemon.commands.command = command
+        with raw_client(daemon) as client:
+            client.run(1)
+            until(lambda: any(each._works and not each.holds_up for each in daemon.server.connections))
+        until(lambda: bool(told))
+        assert told[0].code is Code.CANCELLED
+
+
+def test_news_that_come_are_handed_over_and_the_command_holds_up_a_stop_again(daemon: Daemon) -> None:
+    news, go_on = Future[int](), threading.Event()
+
+    def command(terminal: Shell) -> int:
+        code = terminal.wait_for_news(news)
+        go_on.wait(PATIENCE)
+        return code
+
+    daemon.commands.command = command
+    with raw_client(daemon) as client:
+        client.run(1)
+        until(lambda: any(each._works and not each.holds_up for each in daemon.server.connections))
+        news.set_result(5)
+        until(lambda: all(each.holds_up for each in daemon.server.connections))
+        go_on.set()
+        assert client.receive() == [1, "exit", 5]

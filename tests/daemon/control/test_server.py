@@ -7,9 +7,20 @@ import pytest
 
 from moot.console.terminal import Facts
 from moot_protocol import rpc
-from moot_protocol.machine_requests import Stop
+from moot_protocol.machine_requests import Events, Stop
 from moot_protocol.requests import Show
-from moot_testkit.control import PATIENCE, Answers, Commands, Daemon, Gate, Notes, raw_client, serving, short_folder
+from moot_testkit.control import (
+    PATIENCE,
+    Answers,
+    Commands,
+    Daemon,
+    Gate,
+    Notes,
+    raw_client,
+    serving,
+    short_folder,
+    until,
+)
 from mootd.control.hosting import HostedTerminal
 from mootd.control.listener import listening
 from mootd.control.ports import Settings
@@ -73,6 +84,41 @@ def test_what_does_not_finish_in_its_grace_is_cancelled() -> None:
         assert daemon.answers.cancelled.acquire(timeout=PATIENCE)
 
 
+@pytest.mark.parametrize(("method", "params"), [(rpc.SUBSCRIBE, {}), ("events", {"since": 0, "wait_ms": 60_000})])
+def test_who_only_waits_for_news_holds_up_no_stop(method: str, params: dict[str, int]) -> None:
+    async def events(_: Events) -> None:
+        await asyncio.Event().wait()
+
+    with serving(Settings(grace=PATIENCE)) as daemon:
+        daemon.answers.slow[Events] = events
+        with raw_client(daemon) as client:
+            client.call(1, method, params)
+            until(lambda: bool(daemon.answers.deadlines))
+            daemon.in_loop(daemon.server.stop)
+            daemon.join(PATIENCE / 4)
+            assert client.rest() == []
+
+
+def test_what_holds_up_a_stop_does_so_beside_those_who_wait_for_news() -> None:
+    async def events(_: Events) -> None:
+        await asyncio.Event().wait()
+
+    with serving() as daemon:
+        gate = Gate(daemon)
+        daemon.answers.slow[Events] = events
+        daemon.answers.slow[Show] = gate.answer
+        with raw_client(daemon) as client, raw_client(daemon) as follower:
+            follower.call(1, rpc.SUBSCRIBE, {})
+            client.call(1, rpc.SUBSCRIBE, {})
+            client.call(2, "show", SHOW)
+            assert gate.begun.acquire(timeout=PATIENCE)
+            daemon.in_loop(daemon.server.stop)
+            follower.close()
+            until(lambda: daemon.connections() == 1)
+            gate.open()
+            assert client.rest() == [{"id": 2, "result": [{"id": "a"}]}]
+
+
 def test_a_client_that_does_not_read_its_last_answers_does_not_hold_up_the_end() -> None:
     with serving(Settings(grace=0.05)) as daemon:
         daemon.answers.quick[Show] = lambda _: ["x" * 4_000_000]
@@ -114,4 +160,4 @@ def test_connections_that_end_leave_nothing_behind(clients: int) -> None:
                 client.run()
                 assert client.receive() == [1, "exit", 0]
         daemon.stop()
-        assert (daemon.server.connections, daemon.server.hosted, daemon.server.unfinished) == (set(), set(), 0)
+        assert (daemon.server.connections, daemon.server.hosted) == (set(), set())

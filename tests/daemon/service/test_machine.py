@@ -35,6 +35,7 @@ from moot_testkit.town import PROJECT, START_MS, Api, Member, make_api, make_tow
 from mootd.config import Config, ExchangeConfig
 from mootd.edges.clock import ManualClock
 from mootd.edges.entropy import SeededEntropy
+from mootd.edges.installed import Installed
 from mootd.edges.paths import Places
 from mootd.engine import fsck, layout
 from mootd.engine.home import OF_BACKUP
@@ -204,6 +205,13 @@ def test_a_disk_that_is_nearly_full_is_told_by_status_as_by_the_doctor(
     free[4] *= 5
     assert api.call(Status())["alarms"] == []
     assert failing(api) == {}
+
+
+def test_code_that_was_replaced_is_told_by_status_and_doctor(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Installed, "is_replaced", lambda _: True)
+    (alarm,) = warnings(api.member, "replaced")
+    assert "files were replaced or removed since its daemon started" in alarm["message"]
+    assert failing(api) == {"daemon runs what is installed": alarm["hint"]}
 
 
 def test_who_was_removed_is_told_so_and_what_it_can_still_read() -> None:
